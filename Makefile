@@ -1,0 +1,100 @@
+# Everything sets itself up: Python 3.11 or later and make are enough.
+# The first run builds .venv from requirements.lock; later runs find the stamps and start at once.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+# Options for the tests, for example: make test TESTS="tests/domain -k lease" WORKERS=0
+TESTS ?= tests
+WORKERS ?= auto
+# Options for `quorate serve`, for example: make run SERVE="--port 9000"
+SERVE ?=
+# make lock UPGRADE=--upgrade moves every version; without it only what pyproject.toml demands
+UPGRADE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types format bench wheel lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(VENV)/.ready ## set up if needed, then serve (SERVE="--port 9000" for options)
+	@exec $(BIN)/quorate serve $(SERVE)
+
+test: $(VENV)/.ready ## set up if needed, then run every test
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(TESTS)
+
+check: lint types test ## formatting, lint, types and tests
+
+lint: $(VENV)/.ready ## formatting and lint, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.ready ## mypy --strict
+	$(BIN)/mypy
+
+format: $(VENV)/.ready ## format, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready ## measure; needs wrk for HTTP, and etcd for the comparison
+	@exec $(BIN)/python -m quorate.bench
+
+wheel: $(VENV)/.ready ## build dist/quorate-*.whl
+	$(BIN)/python -m hatchling build -t wheel
+
+clean: ## remove what the other targets made, data excepted
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The first interpreter on PATH that is new enough, or a clear end.
+FIND_PYTHON = python=; for name in $(PYTHON) python3 python3.11 python3.12 python3.13 python3.14; do \
+	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	  then python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then echo "No Python 3.11 or later on PATH. \
+	Install one, or name it: make PYTHON=/path/to/python3 ..." >&2; exit 1; fi; \
+	if ! "$$python" -c 'import ensurepip' 2>/dev/null; then echo "$$python cannot make a venv: \
+	it lacks ensurepip (on Debian: apt-get install python3-venv)." >&2; exit 1; fi
+
+# One package (nkeys) comes as source only. It is built by the locked setuptools, which therefore
+# goes first: an isolated build would fetch whatever is newest, unchecked.
+# Quiet twice: older pips warn about their own options; errors are still printed.
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --require-hashes --no-build-isolation --only-binary :all: --no-binary nkeys
+
+# --clear, so that nothing of an older lock stays behind. The stamp comes last: a set-up that was
+# broken off starts over.
+$(VENV)/.locked: requirements.lock
+	@$(FIND_PYTHON); echo "Setting up $(VENV) with $$("$$python" --version), about a minute"; \
+	"$$python" -m venv --clear $(VENV)
+	@awk '/^setuptools==/,!/\\$$/' requirements.lock > $(VENV)/setuptools.lock
+	@$(LOCKED) -r $(VENV)/setuptools.lock
+	@$(LOCKED) -r requirements.lock
+	@touch $@
+
+# Built with the locked hatchling, so this step never needs the network.
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml src/quorate/__init__.py
+	@$(INSTALL) --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What pyproject.toml declares and requirements.lock pins: the base install, server, dev.
+DECLARED = import tomllib; \
+	declared = tomllib.load(open("pyproject.toml", "rb")); \
+	print(*declared["project"]["dependencies"], \
+	      *declared["project"]["optional-dependencies"]["server"], \
+	      *declared["dependency-groups"]["dev"], sep="\n")
+
+# Resolved on Python 3.11, the oldest we support, without this machine's pip configuration:
+# a local index may hold other builds, whose hashes nobody else could match.
+LOCK_PYTHON ?= python3.11
+LOCK_VENV := build/lock-venv
+PIP_CLEAN := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
+
+lock: ## write requirements.lock anew (UPGRADE=--upgrade for newer versions)
+	@$(LOCK_PYTHON) -m venv --clear $(LOCK_VENV)
+	@$(PIP_CLEAN) $(LOCK_VENV)/bin/python -m pip install --quiet 'pip-tools~=7.6'
+	@$(LOCK_VENV)/bin/python -c '$(DECLARED)' > build/declared.in
+	@$(PIP_CLEAN) CUSTOM_COMPILE_COMMAND="make lock" $(LOCK_VENV)/bin/pip-compile --quiet \
+	  --no-config $(UPGRADE) --generate-hashes --no-reuse-hashes --allow-unsafe --strip-extras \
+	  --no-annotate --no-emit-options --no-emit-index-url --output-file requirements.lock \
+	  build/declared.in > /dev/null
+	@echo "$$(grep -c '==' requirements.lock) packages in requirements.lock"

@@ -1,0 +1,61 @@
+"""Agents' settings: the flat object of the seed."""
+
+from quorate.api.answers import ConfigAnswer, config_answer, dump
+from quorate.api.endpoint import Call, Endpoint, Reply
+from quorate.api.problems import Problem
+from quorate.api.roles import ACTING, READING
+from quorate.api.schemas import ConfigBody, Query
+from quorate.api.service import Service
+from quorate.domain.agents import AgentRef
+from quorate.domain.config import SETTING_TYPES, ConfigureAgent, Settings
+
+CONFIG = "/v1/agent/agents/{agent_id}/config"
+
+
+async def get_config(service: Service, call: Call) -> Reply:
+    seen = await service.reader.settings(call.principal.tenant, call.path["agent_id"])
+    if seen.found is None:
+        raise Problem("agent_not_found", "No such agent.")
+    return Reply(body=dump(config_answer(seen.found)), sequence=seen.sequence)
+
+
+async def put_config(service: Service, call: Call) -> Reply:
+    body: ConfigBody = call.body
+    command = ConfigureAgent(
+        caller=call.principal,
+        agent=AgentRef(id=call.path["agent_id"]),
+        settings=body.model_dump(include=set(SETTING_TYPES), exclude_unset=True),
+    )
+    return await service.carry_out(call, command, _render)
+
+
+def _render(settings: Settings) -> bytes:
+    return dump(config_answer(settings))
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="GET",
+        path=CONFIG,
+        name="getConfig",
+        summary="Read an agent's settings",
+        roles=READING,
+        query=Query,
+        answer=ConfigAnswer,
+        problems=("agent_not_found",),
+        handler=get_config,
+    ),
+    Endpoint(
+        method="PUT",
+        path=CONFIG,
+        name="putConfig",
+        summary="Replace an agent's settings; unknown keys are left out",
+        roles=ACTING,
+        body=ConfigBody,
+        query=Query,
+        answer=ConfigAnswer,
+        problems=("agent_not_found", "acting_as_another"),
+        command=True,
+        handler=put_config,
+    ),
+)

@@ -1,0 +1,395 @@
+"""One way through which every request goes, from a table that no route can escape.
+
+An ``Endpoint`` says who may call it, what it takes, what it answers and how it can fail. ``Gate``
+serves it: authenticate, check the role, read the body strictly, check the tenant, and only then
+call the handler. The OpenAPI document and the tests of tenant isolation are made from the same
+table, so a new endpoint is covered by itself.
+"""
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from quorate.api.bodies import BODY_BYTES_MAX, parse
+from quorate.api.problems import (
+    CONTENT_TYPE,
+    KINDS,
+    RETRY_AFTER_SECONDS,
+    Problem,
+    problem_body,
+)
+from quorate.domain.keys import Principal, Role
+from quorate.domain.record import record
+from quorate.eventlog.order import Unavailable
+from quorate.eventlog.session import Broken
+
+QUERY_PARAMETERS_MAX = 20
+BODY_SECONDS_MAX = 15.0
+TOKEN_LENGTH_MAX = 256
+REQUEST_ID_LENGTH_MAX = 64
+FAULTS_SHOWN_MAX = 10
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+Authenticate: TypeAlias = Callable[[str], Awaitable[Principal | None]]
+
+_logger = structlog.get_logger("quorate.http")
+_JSON: Headers = [
+    (b"content-type", b"application/json"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
+_PROBLEM: Headers = [(b"content-type", CONTENT_TYPE), *_JSON[1:]]
+
+
+class Call:
+    """One request, once it has passed the gate."""
+
+    __slots__ = ("body", "headers", "path", "principal", "query", "receive", "request_id", "send")
+
+    def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
+        self.path = path
+        self.headers = headers
+        self.principal: Any = None  # A Principal, except on public endpoints.
+        self.body: Any = None  # An instance of the endpoint's body model.
+        self.query: Any = None  # An instance of the endpoint's query model.
+        self.request_id = ""
+        self.receive: Receive
+        self.send: Send
+
+
+@record
+class Reply:
+    body: bytes
+    sequence: int | None = None  # The tenant's head that the answer reflects.
+    status: int = 200
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    media: bytes | None = None  # Other than JSON.
+
+
+class Streamed:
+    """The handler has answered by itself, over ``call.send``."""
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Reply | Streamed]]
+
+
+@record
+class Endpoint:
+    """A row of the table. No roles means public: no key is asked for."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    roles: frozenset[Role] = frozenset()
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    answer: Any = None  # A TypedDict, or a list of one.
+    problems: Sequence[str] = ()
+    command: bool = False  # Takes an Idempotency-Key.
+    streams: bool = False
+    handler: Callable[[Any, Call], Awaitable[Reply | Streamed]]  # Takes the service first.
+
+
+class Gate:
+    """Serves one endpoint as an ASGI application."""
+
+    def __init__(self, endpoint: Endpoint, handler: Handler, authenticate: Authenticate) -> None:
+        self.endpoint = endpoint
+        self._handler = handler
+        self._authenticate = authenticate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers: dict[bytes, bytes] = {}
+        request_id = _request_id(scope["headers"])
+        log = _Log(scope, request_id, started)
+        repeated = _collect(scope["headers"], headers)
+        call = Call(scope.get("path_params", {}), headers)
+        call.request_id, call.receive, call.send = request_id, receive, send
+        try:
+            await self._admit(call, scope, repeated)
+            reply = await self._handler(call)
+        except Problem as problem:
+            await _refuse(send, problem, request_id)
+            log.refused(problem, call.principal)
+        except (Unavailable, Broken) as error:
+            await _refuse(send, _unavailable(str(error)), request_id)
+            log.failed("http.unavailable", error)
+        except Exception as error:  # noqa: BLE001 - the last line of defence.
+            failure = Problem("internal_error", "Our own code failed; it has been logged.")
+            await _refuse(send, failure, request_id)
+            log.failed("http.internal_error", error)
+        else:
+            if isinstance(reply, Reply):
+                await _answer(send, reply, request_id)
+            log.served(reply)
+
+    async def _admit(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> None:
+        endpoint = self.endpoint
+        if endpoint.roles:
+            call.principal = await self._principal(call.headers, repeated)
+            if call.principal.role not in endpoint.roles:
+                raise Problem(
+                    "role_forbidden", f"A key of role {call.principal.role} cannot do this."
+                )
+        if endpoint.body is not None:
+            raw = await _read_body(call.headers, call.receive)
+            call.body = _validated(endpoint.body, parse(raw))
+        if endpoint.query is not None:
+            call.query = _validated(endpoint.query, _query(scope["query_string"]))
+        if endpoint.roles:
+            _check_tenant(call)
+
+    async def _principal(
+        self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes]
+    ) -> Principal:
+        token = _token(headers) if not repeated & _CREDENTIAL_HEADERS else None
+        principal = await self._authenticate(token) if token is not None else None
+        if principal is None:
+            raise Problem(
+                "unauthorized",
+                "Send a valid key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
+                headers={"WWW-Authenticate": 'Bearer realm="quorate"'},
+            )
+        return principal
+
+
+# -- Reading -----------------------------------------------------------------
+
+_CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key"})
+
+
+def _collect(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
+    """Headers by name; returns the names of those that came more than once."""
+    repeated = set()
+    for name, value in pairs:
+        if name in into:
+            repeated.add(name)
+        into[name] = value
+    return frozenset(repeated)
+
+
+def _token(headers: Mapping[bytes, bytes]) -> str | None:
+    value = headers.get(b"authorization")
+    if value is not None:
+        scheme, _, token = value.partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+    else:
+        token = headers.get(b"x-api-key", b"")
+    token = token.strip()
+    if not token or len(token) > TOKEN_LENGTH_MAX or not token.isascii():
+        return None
+    return token.decode("ascii")
+
+
+async def _read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media != b"application/json" or b"content-encoding" in headers:
+        raise Problem("unsupported_media_type", "Send application/json, not compressed.")
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX:
+        raise _too_large()
+    message = await receive()
+    if message.get("more_body"):
+        return await _read_rest(message, receive)
+    if message["type"] == "http.disconnect":
+        raise Problem("malformed_request", "The connection ended before the body did.")
+    body: bytes = message.get("body", b"")
+    return body
+
+
+async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes:
+    """The rest of a body that came in pieces, within a time and a size."""
+    body = bytearray(first.get("body", b""))
+    try:
+        async with asyncio.timeout(BODY_SECONDS_MAX):
+            more = True
+            while more:
+                if len(body) > BODY_BYTES_MAX:
+                    raise _too_large()
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Problem("malformed_request", "The connection ended before the body did.")
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+    except TimeoutError as error:
+        raise Problem("request_timeout", "The body took too long.") from error
+    if len(body) > BODY_BYTES_MAX:
+        raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> Problem:
+    return Problem("body_too_large", f"A body may have {BODY_BYTES_MAX} bytes.")
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    if not raw:
+        return {}
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=QUERY_PARAMETERS_MAX,
+        )
+    except ValueError as error:
+        raise Problem("malformed_request", "The query cannot be read.") from error
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise Problem("malformed_request", "A query parameter stands twice.")
+    if any("\x00" in value for value in values.values()):
+        raise Problem("invalid_request", "Text must not hold NUL.")
+    return values
+
+
+def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults = [
+            {"field": ".".join(str(part) for part in fault["loc"])[:100], "why": fault["msg"]}
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        ][:FAULTS_SHOWN_MAX]
+        named = f"{faults[0]['field']}: {faults[0]['why']}" if faults else "The request is invalid."
+        raise Problem("invalid_request", named, errors=faults) from None
+
+
+def _check_tenant(call: Call) -> None:
+    """A tenant that is named must be the key's own; an operator's key is of no tenant."""
+    in_query = getattr(call.query, "tenant_id", None)
+    in_body = getattr(call.body, "tenant_id", None)
+    if in_query is not None and in_body is not None and in_query != in_body:
+        raise Problem("tenant_ambiguous", "The body and the query name different tenants.")
+    named = in_query or in_body
+    if named is not None and call.principal.role != "admin" and named != call.principal.tenant:
+        raise Problem("tenant_forbidden", "The key belongs to another tenant.")
+
+
+# -- Answering ---------------------------------------------------------------
+
+
+async def _answer(send: Send, reply: Reply, request_id: str) -> None:
+    headers = [
+        *(_JSON if reply.media is None else [(b"content-type", reply.media), *_JSON[1:]]),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-request-id", request_id.encode()),
+        *reply.headers,
+    ]
+    if reply.sequence is not None:
+        headers.append((b"quorate-sequence", b"%d" % reply.sequence))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def _refuse(send: Send, problem: Problem, request_id: str) -> None:
+    body = problem_body(problem.code, problem.detail, problem.facts, request_id)
+    headers = [
+        *_PROBLEM,
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(scope: Scope, send: Send, problem: Problem) -> None:
+    """Answer a request that belongs to no endpoint."""
+    request_id = _request_id(scope["headers"])
+    await _refuse(send, problem, request_id)
+    _Log(scope, request_id, time.perf_counter()).refused(problem, None)
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+# -- Telling -----------------------------------------------------------------
+
+_PROCESS = os.urandom(4).hex()
+_COUNT = itertools.count(1)
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's own id where it can be trusted in a log line, else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _is_plain(value):
+            return value.decode("ascii")
+    return f"{_PROCESS}-{next(_COUNT):x}"
+
+
+def _is_plain(value: bytes) -> bool:
+    plain = value.replace(b"-", b"").replace(b"_", b"")
+    return 0 < len(value) <= REQUEST_ID_LENGTH_MAX and plain.isalnum()
+
+
+class _Log:
+    """One line a request. What succeeded is in the event log; here it is a line for debugging."""
+
+    __slots__ = ("_request_id", "_scope", "_started")
+
+    def __init__(self, scope: Scope, request_id: str, started: float) -> None:
+        self._scope = scope
+        self._request_id = request_id
+        self._started = started
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "method": self._scope["method"],
+            "path": self._scope["path"],
+            "request_id": self._request_id,
+            "milliseconds": round((time.perf_counter() - self._started) * 1_000, 3),
+        }
+
+    def served(self, reply: Reply | Streamed) -> None:
+        if _logger.is_enabled_for(10):
+            status = reply.status if isinstance(reply, Reply) else 200
+            _logger.debug("http.served", status=status, **self._facts())
+
+    def refused(self, problem: Problem, principal: Principal | None) -> None:
+        key_id = principal.key_id if principal is not None else None
+        facts = self._facts()
+        _logger.info(
+            "http.refused", status=problem.status, code=problem.code, key_id=key_id, **facts
+        )
+
+    def failed(self, event: str, error: BaseException) -> None:
+        _logger.error(event, exc_info=error, **self._facts())
+
+
+def known_codes(endpoint: Endpoint) -> frozenset[str]:
+    """Every code with which this endpoint may answer."""
+    codes = {"internal_error", "unavailable", "not_found", "method_not_allowed"}
+    if endpoint.roles:
+        codes |= {"unauthorized", "role_forbidden", "tenant_forbidden"}
+    if endpoint.body is not None:
+        codes |= {
+            "malformed_request",
+            "body_too_large",
+            "unsupported_media_type",
+            "invalid_request",
+            "request_timeout",
+        }
+    if endpoint.query is not None:
+        codes |= {"malformed_request", "invalid_request"}
+    if endpoint.body is not None and endpoint.query is not None:
+        codes.add("tenant_ambiguous")
+    if endpoint.command:
+        codes |= {"idempotency_key_invalid", "idempotency_key_reused"}
+    unknown = set(endpoint.problems) - set(KINDS)
+    assert not unknown, f"{endpoint.name} names unknown problems: {unknown}"
+    return frozenset(codes | set(endpoint.problems))

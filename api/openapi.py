@@ -1,0 +1,352 @@
+"""The OpenAPI 3.1 document, made from the table of endpoints and from nothing else.
+
+What a schema promises is what is enforced: bodies and queries come from the models that check
+them, answers from the types that their makers are held to, and the problems of an endpoint are
+the codes it may answer with. Only prose and examples are written here.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.alias_generators import to_camel
+
+import quorate
+from quorate.api.endpoint import Endpoint, known_codes
+from quorate.api.examples import ANSWERS, BODIES
+from quorate.api.http_protocol import CODES
+from quorate.api.problems import CONTENT_TYPE, KINDS, PROBLEM_TYPE
+from quorate.api.schemas import SEQUENCE_MAX, PageQuery
+from quorate.api.service import IDEMPOTENCY_KEY_LENGTH_MAX
+
+Json: TypeAlias = dict[str, Any]
+
+OPENAPI_VERSION = "3.1.0"
+JSON = "application/json"
+PROBLEM = CONTENT_TYPE.decode()
+PATH_PARAMETER = re.compile(r"{(\w+)}")
+_SCHEMAS = "#/components/schemas/"
+_UNAVAILABLE = "unavailable"
+
+DESCRIPTION = """\
+Quorate lets many agents work for one tenant without stepping on each other: they take exclusive, \
+time-boxed leases on contacts, and settle high-stakes actions by majority vote. Every command is \
+an event of an append-only log.
+
+Send your key as `Authorization: Bearer <key>` or as `X-API-Key: <key>`. The key names the tenant: \
+`tenantId` may be left out, and must be the key's own where it is sent. An agent's key acts as that \
+agent, which need not be named then.
+
+Times are UTC. Bodies are strict: a field that is not listed is refused, and so are NUL, lone \
+surrogates, numbers that are not finite and keys that stand twice.
+
+Every command takes an `Idempotency-Key`. Asked again with the same key and the same body, it \
+gives the same answer and does nothing more, so a request may be repeated whenever its answer was \
+lost.
+
+Errors are `application/problem+json` (RFC 9457). Decide by `code`, which is stable. What the code \
+tells besides, such as who holds the lease, stands beside it."""
+
+# What problems of one code tell besides the members that all have.
+_FACTS: dict[str, Json] = {
+    "acting_as_another": {"agentId": {"type": "string"}},
+    "agent_inactive": {
+        "agentId": {"type": "string"},
+        "lastHeartbeat": {"type": "string", "format": "date-time"},
+    },
+    "already_voted": {"vote": {"enum": ["approve", "reject"]}},
+    "invalid_request": {
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "why"],
+                "properties": {"field": {"type": "string"}, "why": {"type": "string"}},
+            },
+        }
+    },
+    "lease_conflict": {
+        "conflict": {"const": True},
+        "leaseHolder": {"$ref": _SCHEMAS + "HolderAnswer"},
+    },
+    "lease_ended": {"leaseId": {"type": "string"}},
+    "not_eligible": {"agentId": {"type": "string"}},
+    "tenant_exists": {"tenantId": {"type": "string"}},
+}
+
+_HEADERS: dict[str, Json] = {
+    "X-Request-Id": {
+        "required": True,
+        "description": "Names the request in our log: yours if you sent a plain one, else ours.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    },
+    "Quorate-Sequence": {
+        "description": "The tenant's log up to here is what the answer reflects.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX},
+    },
+    "Idempotent-Replayed": {
+        "description": "This is the answer that was given before, under the same key.",
+        "schema": {"const": "true"},
+    },
+    "Link": {
+        "description": 'Where the next page is: rel="next". The last page has none.',
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before asking again.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {"required": True, "schema": {"type": "string", "pattern": "^Bearer "}},
+    "Allow": {
+        "required": True,
+        "description": "The methods that this address takes.",
+        "schema": {"type": "string"},
+    },
+}
+
+_IDEMPOTENCY_KEY: Json = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same body gives the same answer, and nothing twice.",
+    "schema": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX,
+        "pattern": "^[!-~]([ -~]*[!-~])?$",
+    },
+}
+
+_LAST_EVENT_ID: Json = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The sequence you have seen last; the stream goes on after it.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX},
+}
+
+
+def document(endpoints: Sequence[Endpoint]) -> Json:
+    refs, definitions = _schemas(endpoints)
+    paths: dict[str, Json] = {}
+    for endpoint in endpoints:
+        operation = _operation(endpoint, refs)
+        paths.setdefault(public_path(endpoint), {})[endpoint.method.lower()] = operation
+    return {
+        "openapi": OPENAPI_VERSION,
+        "info": {
+            "title": "Quorate",
+            "version": quorate.__version__,
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": _tags(endpoints),
+        "paths": paths,
+        "components": {
+            "schemas": {**definitions, "Problem": _problem()},
+            "headers": _HEADERS,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    }
+
+
+def public_path(endpoint: Endpoint) -> str:
+    return PATH_PARAMETER.sub(lambda found: f"{{{to_camel(found[1])}}}", endpoint.path)
+
+
+# -- Schemas -----------------------------------------------------------------
+
+
+def _schemas(endpoints: Sequence[Endpoint]) -> tuple[dict[tuple[str, str], Json], Json]:
+    """The schema of each endpoint's body and answer, by name, and the definitions they share."""
+    inputs: list[tuple[tuple[str, str], Any, TypeAdapter[Any]]] = []
+    for endpoint in endpoints:
+        if endpoint.body is not None:
+            inputs.append(((endpoint.name, "body"), "validation", TypeAdapter(endpoint.body)))
+        if endpoint.answer is not None:
+            answer = TypeAdapter(endpoint.answer)
+            inputs.append(((endpoint.name, "answer"), "serialization", answer))
+    found, shared = TypeAdapter.json_schemas(inputs, ref_template=_SCHEMAS + "{model}")
+    refs = {name: _plain(schema) for (name, _), schema in found.items()}
+    definitions: Json = _plain(shared.get("$defs", {}))
+    return refs, definitions
+
+
+def _plain(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema.
+    """In the vocabulary of JSON Schema, without the names that pydantic makes up."""
+    match schema:
+        case dict():
+            named = {_KEYWORDS.get(key, key): _plain(value) for key, value in schema.items()}
+            if isinstance(named.get("title"), str):
+                del named["title"]
+            if named.get("default", ...) is None:
+                del named["default"]
+            return named
+        case list():
+            return [_plain(one) for one in schema]
+        case _:
+            return schema
+
+
+# pydantic keeps its own word for a bound where a validator stands between it and the number.
+_KEYWORDS = {"ge": "minimum", "le": "maximum"}
+
+
+def _problem() -> Json:
+    return {
+        "type": "object",
+        "description": "What went wrong (RFC 9457). Decide by ``code``.",
+        "required": ["type", "title", "status", "detail", "code", "requestId"],
+        "properties": {
+            "type": {"type": "string", "format": "uri", "pattern": f"^{PROBLEM_TYPE}"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "code": {"enum": sorted(KINDS)},
+            "requestId": {"type": "string"},
+        },
+    }
+
+
+# -- Operations --------------------------------------------------------------
+
+
+def _tags(endpoints: Sequence[Endpoint]) -> list[Json]:
+    """A tag per module: its docstring's first paragraph says what it is about."""
+    modules = dict.fromkeys(endpoint.handler.__module__ for endpoint in endpoints)
+    return [
+        {"name": name.rpartition(".")[2], "description": _first_paragraph(name)} for name in modules
+    ]
+
+
+def _first_paragraph(module: str) -> str:
+    text = sys.modules[module].__doc__ or ""
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def _operation(endpoint: Endpoint, refs: dict[tuple[str, str], Json]) -> Json:
+    operation: Json = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "tags": [endpoint.handler.__module__.rpartition(".")[2]],
+        "security": [{"bearer": []}, {"apiKey": []}] if endpoint.roles else [],
+        "parameters": list(_parameters(endpoint)),
+        "responses": _responses(endpoint, refs.get((endpoint.name, "answer"))),
+    }
+    if endpoint.roles:
+        roles = sorted(endpoint.roles)
+        operation["description"] = f"For keys of role {', '.join(roles)}."
+        operation["x-quorate-roles"] = roles
+    if endpoint.body is not None:
+        content = {"schema": refs[endpoint.name, "body"], "example": BODIES[endpoint.name]}
+        operation["requestBody"] = {"required": True, "content": {JSON: content}}
+    return operation
+
+
+def _parameters(endpoint: Endpoint) -> Iterator[Json]:
+    for name in PATH_PARAMETER.findall(endpoint.path):
+        yield {
+            "name": to_camel(name),
+            "in": "path",
+            "required": True,
+            "description": f"The {name.removesuffix('_id').replace('_', ' ')}'s id.",
+            "schema": {"type": "string", "minLength": 1},
+        }
+    if endpoint.query is not None:
+        yield from _query_parameters(endpoint.query)
+    if endpoint.command:
+        yield _IDEMPOTENCY_KEY
+    if endpoint.streams:
+        yield _LAST_EVENT_ID
+
+
+def _query_parameters(query: type[BaseModel]) -> Iterator[Json]:
+    schema = _plain(query.model_json_schema(by_alias=True))
+    for name, found in schema["properties"].items():
+        parameter = {"name": name, "in": "query", "required": name in schema.get("required", ())}
+        description = found.pop("description", None)
+        if description is not None:
+            parameter["description"] = description
+        yield parameter | {"schema": _not_null(found)}
+
+
+def _not_null(schema: Json) -> Json:
+    """A query can leave a value out but cannot say null."""
+    choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    if len(choices) != 1:
+        return schema
+    return {key: value for key, value in schema.items() if key != "anyOf"} | choices[0]
+
+
+# -- Responses ---------------------------------------------------------------
+
+
+def _responses(endpoint: Endpoint, answer: Json | None) -> Json:
+    responses = {"200": _success(endpoint, answer)}
+    by_status: dict[int, list[str]] = {}
+    for code in sorted(known_codes(endpoint) | (CODES - {"request_timeout"})):
+        by_status.setdefault(KINDS[code].status, []).append(code)
+    for status, codes in sorted(by_status.items()):
+        responses[str(status)] = _refusal(endpoint, status, codes)
+    if answer is not None and _UNAVAILABLE in endpoint.problems:
+        # One that names this code itself also says it in its own words.
+        responses[str(KINDS[_UNAVAILABLE].status)]["content"][JSON] = {"schema": answer}
+    return responses
+
+
+def _success(endpoint: Endpoint, answer: Json | None) -> Json:
+    names = ["X-Request-Id"]
+    if endpoint.roles and not endpoint.streams:
+        names.append("Quorate-Sequence")
+    if endpoint.command:
+        names.append("Idempotent-Replayed")
+    if endpoint.query is not None and issubclass(endpoint.query, PageQuery):
+        names.append("Link")
+    return {
+        "description": _description(endpoint),
+        "headers": _header_refs(names),
+        "content": _content(endpoint, answer),
+    }
+
+
+def _description(endpoint: Endpoint) -> str:
+    if endpoint.streams:
+        return "Events, each with its sequence as id, until either side ends."
+    return "A page for people." if endpoint.answer is None else "Done."
+
+
+def _content(endpoint: Endpoint, answer: Json | None) -> Json:
+    if endpoint.streams:
+        return {"text/event-stream": {"schema": {"type": "string"}}}
+    if answer is None:
+        return {"text/html": {"schema": {"type": "string"}}}
+    content: Json = {"schema": answer}
+    if endpoint.name in ANSWERS:
+        content["example"] = ANSWERS[endpoint.name]
+    return {JSON: content}
+
+
+def _refusal(endpoint: Endpoint, status: int, codes: Sequence[str]) -> Json:
+    names = ["X-Request-Id", *_HEADERS_OF_STATUS.get(status, ())]
+    if endpoint.command:
+        names += ["Quorate-Sequence", "Idempotent-Replayed"]
+    facts = {name: schema for code in codes for name, schema in _FACTS.get(code, {}).items()}
+    said = {"code": {"enum": list(codes)}, "status": {"const": status}, **facts}
+    schema = {"allOf": [{"$ref": _SCHEMAS + "Problem"}, {"properties": said}]}
+    return {
+        "description": "\n\n".join(f"`{code}`: {KINDS[code].title}." for code in codes),
+        "headers": _header_refs(names),
+        "content": {PROBLEM: {"schema": schema}},
+    }
+
+
+_HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
+
+
+def _header_refs(names: Sequence[str]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -1,0 +1,9 @@
+"""Which roles may do what: named once, used by the table of endpoints."""
+
+from quorate.domain.keys import Role
+
+ACTING: frozenset[Role] = frozenset({"tenant", "agent"})
+READING: frozenset[Role] = frozenset({"tenant", "agent", "auditor"})
+AUDITING: frozenset[Role] = frozenset({"tenant", "auditor"})
+ISSUING: frozenset[Role] = frozenset({"admin", "tenant"})
+OPERATING: frozenset[Role] = frozenset({"admin"})

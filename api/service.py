@@ -1,0 +1,118 @@
+"""What every handler works with, and how a call becomes an order and an answer a reply."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from quorate.api.endpoint import Call, Reply
+from quorate.api.keyring import KeyRing
+from quorate.api.problems import KINDS, Problem
+from quorate.api.tails import Tails
+from quorate.domain.commands import Command
+from quorate.domain.instants import Instant
+from quorate.domain.keys import Principal
+from quorate.domain.record import record
+from quorate.eventlog.batch import NewId
+from quorate.eventlog.door import Door
+from quorate.eventlog.log import EventLog
+from quorate.eventlog.order import Declined, Done, Idempotency, Order
+from quorate.projections.reader import Reader
+
+IDEMPOTENCY_KEY_LENGTH_MAX = 255
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+_REPLAYED = ((b"idempotent-replayed", b"true"),)
+
+
+def machine_clock() -> Instant:
+    """The machine's wall clock. The log sees to it that event time never goes back."""
+    return Instant(time.time_ns() // NANOSECONDS_PER_MILLISECOND)
+
+
+@record
+class Service:
+    log: EventLog
+    door: Door
+    reader: Reader
+    keyring: KeyRing
+    tails: Tails
+    clock: Callable[[], Instant]
+    new_id: NewId
+    nats_connected: Callable[[], bool]
+
+    def id(self) -> str:
+        return self.new_id(self.clock())
+
+    async def carry_out(
+        self,
+        call: Call,
+        command: Command,
+        render: Callable[[Any], bytes],
+        tenant: str | None = None,
+    ) -> Reply:
+        """Hand a command in and wait for its reply; a refusal is raised as a Problem."""
+        answer = await self.submit(call, command, render, tenant)
+        headers = _REPLAYED if answer.replayed else ()
+        return Reply(body=answer.body, sequence=answer.sequence, headers=headers)
+
+    async def submit(
+        self,
+        call: Call,
+        command: Command,
+        render: Callable[[Any], bytes],
+        tenant: str | None = None,
+    ) -> Done:
+        principal: Principal = call.principal
+        order = Order(
+            tenant=tenant or principal.tenant,
+            actor=principal.actor,
+            command_id=self.id(),
+            command=command,
+            render=render,
+            idempotency=_idempotency(call, command, principal),
+        )
+        answer = await self.door.submit(order)
+        if isinstance(answer, Declined):
+            raise _refusal(answer)
+        return answer
+
+
+def _refusal(answer: Declined) -> Problem:
+    headers = {"Quorate-Sequence": str(answer.sequence)}
+    if answer.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    title = KINDS[answer.code].title
+    return Problem(answer.code, f"{title}.", headers=headers, **answer.facts)
+
+
+def _idempotency(call: Call, command: Command, principal: Principal) -> Idempotency | None:
+    key = call.headers.get(b"idempotency-key")
+    if key is None:
+        return None
+    if not key or len(key) > IDEMPOTENCY_KEY_LENGTH_MAX or not _printable(key):
+        raise Problem(
+            "idempotency_key_invalid",
+            f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters.",
+        )
+    return Idempotency(
+        caller=principal.key_id,
+        command=type(command).__name__,
+        key=key.decode("ascii"),
+        fingerprint=_fingerprint(call),
+    )
+
+
+def _printable(key: bytes) -> bool:
+    return key.isascii() and key.decode("ascii").isprintable()
+
+
+def _fingerprint(call: Call) -> bytes:
+    """What was asked, by value: white space and the order of keys don't make another request."""
+    asked = {
+        "path": dict(call.path),
+        "body": call.body.model_dump(mode="json") if isinstance(call.body, BaseModel) else None,
+    }
+    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()

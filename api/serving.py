@@ -1,0 +1,137 @@
+"""`quorate serve`: from a data folder to a running service, and back, without leaving traces.
+
+Ends within SHUTDOWN_SECONDS_MAX of SIGTERM: no new connections, streams are ended, commands that
+were taken are finished, notices that can be pushed are pushed, and nats-server is stopped.
+"""
+
+import asyncio
+import errno
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+import uvicorn
+import uvloop
+
+from quorate.api.app import Options, running
+from quorate.api.bootstrap import Credentials, credentials, make_folder
+from quorate.api.http_protocol import BoundedHttpProtocol
+from quorate.api.table import Application
+from quorate.bus.server import ServerFailed
+from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.lock import DataDirLock, Locked
+from quorate.eventlog.session import Broken
+
+DRAIN_SECONDS_MAX = 2
+KEEP_ALIVE_SECONDS = 75
+BACKLOG_CONNECTIONS = 1_024
+_logger = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class CannotStart(Exception):
+    """Something of this machine stands in the way, and this says what."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return self.why
+
+
+async def serve(
+    options: Options, *, host: str, port: int, announce: Callable[[Credentials, Path], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; ``announce`` is told when the first request can come."""
+    make_folder(options.data_dir)
+    with DataDirLock(options.data_dir), _listening(host, port) as listener:
+        url = f"http://{_reachable(host)}:{listener.getsockname()[1]}"
+        async with running(options) as run:
+            found = await credentials(
+                run.service, options.data_dir, url=url, nats_url=run.push.url
+            )
+            server = _Server(run.service.tails.close, Application(run.service))
+            announced = asyncio.create_task(_announce(server, lambda: announce(found, options.data_dir)))
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                announced.cancel()
+
+
+def run(main: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run until it ends; raises CannotStart for everything that an operator can mend."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    except (Locked, ServerFailed, Unsafe, Broken) as error:
+        raise CannotStart(str(error)) from error
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams first: uvicorn would wait for them."""
+
+    def __init__(self, end_streams: Callable[[], None], application: object) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,  # type: ignore[arg-type]  # An ASGI application.
+                http=BoundedHttpProtocol,
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=DRAIN_SECONDS_MAX,
+            )
+        )
+        self._end_streams = end_streams
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own would raise the signal again and end the process before our clean-up."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()
+        await super().shutdown(sockets)
+
+
+async def _announce(server: uvicorn.Server, announce: Callable[[], None]) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it.
+        await asyncio.sleep(0.01)
+    announce()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """Bound before anything else starts, so that a port that is taken costs nothing."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG_CONNECTIONS)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            why = f"port {port} on {host} is taken: choose another with --port, or 0 for any"
+            raise CannotStart(why) from error
+        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def _reachable(host: str) -> str:
+    """An address that clients on this machine can use."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound.
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,61 @@
+"""Records what fell due while nobody asked: lapses, expiries and timeouts.
+
+The timer decides nothing. It finds by index what is overdue and hands the door a command about
+each; the door records whatever is due about the things a command names, as it does for everybody.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from quorate.domain.instants import Instant
+from quorate.domain.keys import SYSTEM_ACTOR
+from quorate.eventlog.batch import NewId
+from quorate.eventlog.door import Door
+from quorate.eventlog.order import CommandFailed, Order, Unavailable
+from quorate.eventlog.session import Broken
+from quorate.projections.overdue import Overdue, OverdueWork
+
+TICK_SECONDS = 0.25
+PRUNE_EVERY_TICKS = 240
+_logger = structlog.get_logger(__name__)
+
+
+class Timer:
+    def __init__(
+        self, door: Door, work: OverdueWork, clock: Callable[[], Instant], new_id: NewId
+    ) -> None:
+        self._door = door
+        self._work = work
+        self._clock = clock
+        self._new_id = new_id
+
+    async def run(self) -> None:
+        """Look, and look again; ends by being cancelled."""
+        ticks = 0
+        while True:
+            if not await self._settled_some():
+                await asyncio.sleep(TICK_SECONDS)
+                ticks += 1
+                if ticks % PRUNE_EVERY_TICKS == 0:
+                    self._door.prune_answers()
+
+    async def _settled_some(self) -> bool:
+        """Settle what is overdue now; False when there was nothing, or it has to wait."""
+        try:
+            overdue = await self._work.find(self._clock())
+            await asyncio.gather(*(self._door.submit(self._order(one)) for one in overdue))
+        except (Unavailable, CommandFailed, Broken) as error:
+            _logger.warning("timer.waits", why=str(error))
+            return False
+        return bool(overdue)
+
+    def _order(self, overdue: Overdue) -> Order:
+        return Order(
+            tenant=overdue.tenant,
+            actor=SYSTEM_ACTOR,
+            command_id=self._new_id(self._clock()),
+            command=overdue.command,
+            render=lambda _: b"",
+        )

@@ -1,0 +1,1 @@
+"""Measurements, ours and peers', side by side in one run."""

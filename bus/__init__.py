@@ -1,0 +1,1 @@
+"""NATS: subjects, notices out, commands in, the embedded server, who may subscribe to what."""

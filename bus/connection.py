@@ -1,0 +1,193 @@
+"""One connection to NATS, and the loop that replaces it when it ends.
+
+nats-py's own reconnecting is not used: it sends again what lay in its buffers, keeps futures that
+nobody answers, and can end in a closed client for good. Here a lost connection ends everything
+that was built on it, and the next one starts from what is known to be true. A server that is
+silent counts as lost: it is asked for a sign of life every PROBE_SECONDS.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, NoReturn, TypeAlias
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from quorate.bus.nats_jwt import NatsKey
+
+PROBE_SECONDS = 2.0
+ANSWER_SECONDS_MAX = 5
+CONNECT_SECONDS_MAX = 3
+CLOSE_SECONDS_MAX = 0.5
+RETRY_SECONDS_MIN = 0.05
+RETRY_SECONDS_MAX = 1.0
+# A session that lasted this long was a good one: the next attempt follows at once.
+SETTLED_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class ConnectionLost(Exception):
+    """The connection ended or the server fell silent; what was being asked may have happened."""
+
+
+class Unanswered(Exception):
+    """Nobody answered a request, although the server may be there; it may have been done."""
+
+
+class Connection:
+    """A client that is connected now and is never connected again once it is lost."""
+
+    def __init__(self, name: str) -> None:
+        self.client = Client()
+        self.name = name
+        self.lost = asyncio.Event()
+        self.heard_at = time.monotonic()  # The last time the server was known to be alive.
+
+    def heard(self) -> None:
+        """The server gave a sign of life."""
+        self.heard_at = time.monotonic()
+
+    @property
+    def server_id(self) -> str:
+        """Which run of nats-server this is; a restarted server has another id."""
+        return str(self.client._server_info.get("server_id", ""))  # noqa: SLF001 - has no getter.
+
+    @property
+    def message_bytes_max(self) -> int:
+        return int(self.client.max_payload)
+
+    async def publish(
+        self, subject: str, body: bytes, headers: dict[str, str], reply: str = ""
+    ) -> None:
+        """Send without waiting for the server; raises ConnectionLost when there is none."""
+        try:
+            await self.client.publish(subject, body, reply, headers)
+        except (NatsError, OSError) as error:
+            raise ConnectionLost(f"{subject}: {error}") from error
+
+    async def flush(self) -> None:
+        """Return when the server has read all that was sent before; raises ConnectionLost."""
+        try:
+            # Not flush(): that one asks for no answer when the client's reader has died.
+            await self.client.rtt(timeout=ANSWER_SECONDS_MAX)
+        except (NatsError, OSError) as error:
+            raise ConnectionLost(str(error)) from error
+        self.heard()
+
+    async def request(self, subject: str, body: bytes) -> bytes:
+        """Ask and return the answer; raises Unanswered."""
+        try:
+            answer = await self.client.request(subject, body, timeout=ANSWER_SECONDS_MAX)
+        except (NatsError, OSError) as error:
+            raise Unanswered(f"{subject}: {error}") from error
+        self.heard()
+        return bytes(answer.data)
+
+    async def watch(self) -> NoReturn:
+        """Raise ConnectionLost as soon as the server is gone or silent."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.lost.wait(), PROBE_SECONDS)
+                raise ConnectionLost("the server ended the connection")
+            await self.flush()
+
+    async def close(self) -> None:
+        """Close within CLOSE_SECONDS_MAX, also when the server reads nothing any more."""
+        with suppress(Exception):
+            await asyncio.wait_for(self.client.close(), CLOSE_SECONDS_MAX)
+        self._abort()
+
+    def _abort(self) -> None:
+        """Drop the socket that a close has left behind, unsent bytes and all."""
+        stream: Any = getattr(self.client._transport, "_io_writer", None)  # noqa: SLF001
+        if stream is not None:
+            stream.transport.abort()
+
+
+Connect: TypeAlias = Callable[[], Awaitable[Connection]]
+Session: TypeAlias = Callable[[Connection], Awaitable[None]]
+
+
+async def connect(url: str, key: NatsKey, name: str) -> Connection:
+    """Connect as one of our own users; raises ConnectionLost when there is nobody to talk to."""
+    connection = Connection(name)
+
+    async def on_closed() -> None:
+        connection.lost.set()
+
+    async def on_error(error: Exception) -> None:
+        log.debug("nats_client_error", connection=name, error=str(error))
+
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            await connection.client.connect(
+                url,
+                name=name,
+                nkeys_seed_str=key.seed,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,  # Also bounds the attempts of a first connect.
+                reconnect_time_wait=0,
+                connect_timeout=CONNECT_SECONDS_MAX,
+                closed_cb=on_closed,
+                error_cb=on_error,
+            )
+    except (NatsError, OSError) as error:
+        await connection.close()
+        raise ConnectionLost(f"no NATS at {url}: {str(error) or type(error).__name__}") from error
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def keep_connected(connect: Connect, session: Session, *, name: str) -> NoReturn:
+    """Run ``session`` on one connection after another, for as long as the task lives."""
+    pause = RETRY_SECONDS_MIN
+    down = False
+    while True:
+        started = time.monotonic()
+        try:
+            connection = await connect()
+        except ConnectionLost as error:
+            if not down:
+                log.warning("nats_unreachable", connection=name, error=str(error))
+            down = True
+        else:
+            log.info("nats_connected", connection=name)
+            down = False
+            await _run(session, connection)
+        if time.monotonic() - started > SETTLED_SECONDS:
+            pause = RETRY_SECONDS_MIN
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, RETRY_SECONDS_MAX)
+
+
+async def _run(session: Session, connection: Connection) -> None:
+    """One session to its end: the connection's, or its own by an error that is logged."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(connection.watch())
+            tasks.create_task(_call(session, connection))
+    except* ConnectionLost as lost:
+        log.warning("nats_connection_lost", connection=connection.name, error=str(_first(lost)))
+    except* Exception:
+        # A bug must not end the push for good.
+        log.exception("nats_session_failed", connection=connection.name)
+    finally:
+        await connection.close()
+
+
+async def _call(session: Session, connection: Connection) -> NoReturn:
+    await session(connection)
+    raise ConnectionLost("the session asked for a new connection")
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,117 @@
+"""Everything that has to do with NATS, as one thing to start and to stop.
+
+The service works without it: commands never wait for NATS, and what could not be pushed follows
+when it can. Only a nats-server of our own that can't be started at all stops the start.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from quorate.bus import connection
+from quorate.bus.callout import AuthCallout, Authenticate
+from quorate.bus.connection import Connect
+from quorate.bus.nats_jwt import NatsKey
+from quorate.bus.presence import Presence
+from quorate.bus.relay import Relay
+from quorate.bus.server import LOOPBACK, EmbeddedServer
+from quorate.bus.server_configuration import service_keys
+from quorate.bus.tail import CommittedLog
+from quorate.domain.keys import KeyRevoked
+from quorate.eventlog.recorded import Recorded
+
+FOLDER = "nats"
+READY_SECONDS_MAX = 2.0
+DRAIN_SECONDS_MAX = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Push:
+    """Server (unless ``nats_url`` names another), callout and relay."""
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        authenticate: Authenticate,
+        committed: CommittedLog,
+        nats_port: int = 0,
+        nats_url: str | None = None,
+        nats_host: str = LOOPBACK,
+    ) -> None:
+        keys = service_keys(data_dir / FOLDER)
+        self._url = nats_url
+        self.server = (
+            EmbeddedServer(data_dir, keys, host=nats_host, port=nats_port)
+            if nats_url is None
+            else None
+        )
+        self.presence = Presence(
+            self._as(keys.system, "quorate-presence"), ourselves=keys.service.public
+        )
+        self.callout = AuthCallout(
+            self._as(keys.service, "quorate-callout"), authenticate, keys.issuer
+        )
+        self.relay = Relay(
+            self._as(keys.service, "quorate-relay"), committed, self.presence, witness=self._witness
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        if self.server is not None:
+            return self.server.url
+        assert self._url is not None
+        return self._url
+
+    async def start(self) -> None:
+        """Raises ServerFailed; a NATS of your own that is down is waited for in the background."""
+        if self.server is not None:
+            await self.server.start()
+        for part in (self.presence, self.callout, self.relay):
+            self._spawn(part.run(), type(part).__name__)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS_MAX):
+                for part in (self.presence, self.callout, self.relay):
+                    await part.ready.wait()
+                return
+        log.warning("nats_not_ready", url=self.url)
+
+    async def stop(self) -> None:
+        """Say what is committed, if that takes no longer than DRAIN_SECONDS_MAX, and end."""
+        if self.relay.status()["connected"]:
+            await self.relay.drain(DRAIN_SECONDS_MAX)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.server is not None:
+            await self.server.stop()
+
+    def wake(self, rows: Sequence[Recorded] = ()) -> None:
+        """Something was committed: ``rows``, if given, are all that was."""
+        self.relay.wake(rows)
+
+    async def kick(self, key_id: str) -> None:
+        """End the connections of a revoked key now; the relay does it as well, from the log."""
+        await self.presence.kick(key_id)
+
+    def status(self) -> Mapping[str, Any]:
+        return {**self.relay.status(), "keysConnected": len(self.presence.keys)}
+
+    def _as(self, key: NatsKey, name: str) -> Connect:
+        return lambda: connection.connect(self.url, key, name)
+
+    def _witness(self, row: Recorded) -> None:
+        if row.type == KeyRevoked.__name__:
+            self._spawn(self.presence.kick(orjson.loads(row.data)["keyId"]), "kick")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

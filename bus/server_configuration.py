@@ -1,0 +1,103 @@
+"""What nats-server is told: who we are, where it listens, and that we say who may connect.
+
+The keys of the service are made once per data folder and kept: clients hold none of them, and a
+server that somebody else runs was told their public halves. No secret stands in the configuration.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import orjson
+
+from quorate.bus.nats_jwt import Kind, NatsKey
+
+ACCOUNT = "QUORATE"
+SYSTEM_ACCOUNT = "SYS"
+KEYS_FILE = "keys.json"
+MESSAGE_MEGABYTES_MAX = 8
+LOGIN_SECONDS_MAX = 5
+STREAM_MEMORY_MEGABYTES_MAX = 64
+PRIVATE_FOLDER = 0o700
+PRIVATE_FILE = 0o600
+
+
+@dataclass(frozen=True)
+class ServiceKeys:
+    """Three identities of ours: the service, its view of the whole server, and who vouches."""
+
+    service: NatsKey
+    system: NatsKey
+    issuer: NatsKey
+
+
+_KINDS: dict[str, Kind] = {"service": "user", "system": "user", "issuer": "account"}
+
+
+def service_keys(folder: Path) -> ServiceKeys:
+    """The keys kept in ``folder``; made there, readable by its owner only, at the first start."""
+    private_folder(folder)
+    path = folder / KEYS_FILE
+    if not path.exists():
+        seeds = {name: NatsKey.create(kind).seed for name, kind in _KINDS.items()}
+        write_private(path, orjson.dumps(seeds))
+    seeds = orjson.loads(path.read_bytes())
+    return ServiceKeys(
+        **{field.name: NatsKey.of_seed(seeds[field.name]) for field in fields(ServiceKeys)}
+    )
+
+
+def private_folder(folder: Path) -> None:
+    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that is there with all its content or not at all."""
+    partial = path.with_name(path.name + ".new")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def server_configuration(
+    keys: ServiceKeys, listen: str, store_dir: str, more: Sequence[str] = ()
+) -> str:
+    """The configuration file of a nats-server for Quorate, also of one that you run yourself.
+
+    ``listen`` is ``host:port``; ``more`` are further lines of its configuration.
+    """
+    service, system = keys.service.public, keys.system.public
+    return f"""\
+# nats-server for Quorate. Agents log in with their API key as token; the service, which holds the
+# keys named here, answers for each of them what it may subscribe to.
+listen: {quoted(listen)}
+max_payload: {MESSAGE_MEGABYTES_MAX}MB
+jetstream {{
+  store_dir: {quoted(store_dir)}
+  max_memory_store: {STREAM_MEMORY_MEGABYTES_MAX}MB
+}}
+accounts {{
+  {ACCOUNT} {{ jetstream: enabled, users: [ {{ nkey: {service} }} ] }}
+  {SYSTEM_ACCOUNT} {{ users: [ {{ nkey: {system} }} ] }}
+}}
+system_account: {SYSTEM_ACCOUNT}
+authorization {{
+  timeout: {LOGIN_SECONDS_MAX}
+  auth_callout {{
+    issuer: {keys.issuer.public}
+    account: {ACCOUNT}
+    auth_users: [ {service} ]
+    allowed_accounts: [ {ACCOUNT} ]
+  }}
+}}
+{"".join(line + chr(10) for line in more)}"""
+
+
+def quoted(text: str) -> str:
+    """A string of nats-server's configuration language."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

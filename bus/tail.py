@@ -1,0 +1,102 @@
+"""The end of the log, read once for everyone who follows it.
+
+Rows come in the order of their positions with none left out, and only when they are committed.
+What a writer offers right after its commit need not be read again; whoever is further behind
+reads from the log. However far behind, a follower holds ROWS_MAX rows at most.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from quorate.domain.instants import Instant
+from quorate.eventlog.recorded import Recorded
+
+ROWS_MAX = 256
+KEPT_ROWS_MAX = 1_024
+# Other processes append to the same log without waking us.
+LOOK_SECONDS = 1.0
+
+
+class CommittedLog(Protocol):
+    async def after(self, position: int, limit: int) -> Sequence[Recorded]:
+        """Committed rows that follow ``position``, in order."""
+        ...
+
+    async def committed_head(self) -> int:
+        """The last committed position; 0 when there is none."""
+        ...
+
+
+class Tail:
+    """What the followers of a log share."""
+
+    def __init__(self, log: CommittedLog) -> None:
+        self.log = log
+        self._kept: Sequence[Recorded] = ()
+        self._reading = asyncio.Lock()
+        self._followers: set[asyncio.Event] = set()
+
+    def wake(self, rows: Sequence[Recorded] = ()) -> None:
+        """Something was committed; ``rows``, if given, are what, and all that was."""
+        if rows:
+            self._keep(rows)
+        for follower in self._followers:
+            follower.set()
+
+    async def after(self, position: int) -> Sequence[Recorded]:
+        """Up to ROWS_MAX rows that follow ``position``; empty at the end."""
+        async with self._reading:
+            if not (rows := self._kept_after(position)):
+                rows = await self.log.after(position, ROWS_MAX)
+                if rows:
+                    self._kept = rows
+            return rows
+
+    def follow(self) -> "Follower":
+        return Follower(self._followers)
+
+    async def last_before(self, at: Instant) -> int:
+        """The last position whose event is older than ``at``: time never decreases in a log."""
+        known, end = 0, await self.log.committed_head()
+        while known < end:
+            middle = (known + end + 1) // 2
+            (row,) = await self.log.after(middle - 1, 1)
+            if row.at < at:
+                known = middle
+            else:
+                end = middle - 1
+        return known
+
+    def _keep(self, rows: Sequence[Recorded]) -> None:
+        follows = self._kept and self._kept[-1].position + 1 == rows[0].position
+        together = [*self._kept, *rows] if follows else rows
+        self._kept = together[-KEPT_ROWS_MAX:]
+
+    def _kept_after(self, position: int) -> Sequence[Recorded]:
+        if not self._kept:
+            return ()
+        skipped = position + 1 - self._kept[0].position
+        return self._kept[skipped : skipped + ROWS_MAX] if skipped >= 0 else ()
+
+
+class Follower:
+    """Waits for more; what happens between two waits is not missed."""
+
+    def __init__(self, followers: set[asyncio.Event]) -> None:
+        self._followers = followers
+        self._more = asyncio.Event()
+        followers.add(self._more)
+
+    def nudge(self) -> None:
+        self._more.set()
+
+    async def more(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._more.wait()
+        self._more.clear()
+
+    def leave(self) -> None:
+        self._followers.discard(self._more)

@@ -1,0 +1,114 @@
+"""The one table of what may be asked: what each command names, decides and answers."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
+from quorate.domain.agents import AgentRef, folded
+from quorate.domain.events import Event
+from quorate.domain.keys import Principal
+from quorate.domain.record import record
+from quorate.domain.situation import Moment, Situation
+
+Command: TypeAlias = (
+    agents.Command
+    | leases.Command
+    | sends.Command
+    | consensus.Command
+    | config.Command
+    | keys.Command
+    | tenants.Command
+)
+
+
+@record
+class Names:
+    """What a command is about: all that its decision may look at."""
+
+    tenant: bool = False
+    agents: tuple[str, ...] = ()
+    agent_names: tuple[str, ...] = ()
+    contacts: tuple[str, ...] = ()
+    leases: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    electorate: bool = False
+
+
+def decide(command: Command, situation: Situation, moment: Moment) -> Sequence[Event]:
+    """The events that follow from a command; raises Refused and changes nothing."""
+    return _MODULE_OF[type(command)].decide(command, situation, moment)  # type: ignore[no-any-return]
+
+
+def outcome(command: Command, situation: Situation, events: Sequence[Event]) -> Any:  # noqa: ANN401 - each command has its own answer.
+    """What to answer, read from the situation after the events were applied."""
+    match command:
+        case sends.RequestSend():
+            return events[0]
+        case tenants.CreateTenant():
+            return situation.tenant
+    return _MODULE_OF[type(command)].outcome(command, situation)
+
+
+def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of command.
+    match command:
+        case leases.AcquireLease() | sends.RequestSend():
+            ids, agent_names = _agent(command.caller, command.agent)
+            contacts = (command.contact.key,)
+            return Names(agents=ids, agent_names=agent_names, contacts=contacts)
+        case agents.Heartbeat():
+            ids, agent_names = _agent(command.caller, command.agent)
+            return Names(agents=ids, agent_names=agent_names)
+        case leases.RenewLease() | leases.ReleaseLease() | leases.SettleLease():
+            return Names(leases=(command.lease_id,))
+        case consensus.CastVote():
+            ids, agent_names = _agent(command.caller, command.agent)
+            requests = (command.request_id,)
+            return Names(agents=ids, agent_names=agent_names, requests=requests, electorate=True)
+        case consensus.RequestConsensus():
+            ids, agent_names = _agent(command.caller, command.agent)
+            return Names(agents=ids, agent_names=agent_names, electorate=True)
+        case agents.RegisterAgent():
+            return Names(agent_names=(folded(command.agent_name),))
+        case agents.SettleAgent():
+            return Names(agents=(command.agent_id,))
+        case consensus.SettleRequest():
+            return Names(requests=(command.request_id,))
+        case config.ConfigureAgent():
+            ids, agent_names = _agent(command.caller, command.agent)
+            return Names(agents=ids, agent_names=agent_names, settings=ids)
+        case keys.IssueKey():
+            agent_names = (folded(command.agent_name),) if command.agent_name else ()
+            return Names(tenant=True, agent_names=agent_names)
+        case keys.RevokeKey():
+            return Names(keys=(command.key_id,))
+        case tenants.CreateTenant():
+            return Names(tenant=True)
+
+
+def _agent(caller: Principal, ref: AgentRef) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids and names under which the acting agent may be found."""
+    agent_id = caller.agent_id or ref.id
+    if agent_id is not None:
+        return (agent_id,), ()
+    return (), (folded(ref.name),) if ref.name is not None else ()
+
+
+_MODULE_OF: dict[type[Command], Any] = {
+    agents.RegisterAgent: agents,
+    agents.Heartbeat: agents,
+    agents.SettleAgent: agents,
+    leases.AcquireLease: leases,
+    leases.RenewLease: leases,
+    leases.ReleaseLease: leases,
+    leases.SettleLease: leases,
+    sends.RequestSend: sends,
+    consensus.RequestConsensus: consensus,
+    consensus.CastVote: consensus,
+    consensus.SettleRequest: consensus,
+    config.ConfigureAgent: config,
+    keys.IssueKey: keys,
+    keys.RevokeKey: keys,
+    tenants.CreateTenant: tenants,
+}

@@ -1,0 +1,406 @@
+"""A risky action is settled by a majority of the agents that are active when it is voted on.
+
+* With ``n`` active agents and only active agents' votes counted, ``2a > n`` approves and
+  ``2r > n`` rejects. Both can never hold at once; a tie waits for the timeout.
+* The tally runs inside the vote's own transaction and only there. A decision is final, and its
+  event records the electorate and the counts; replay copies them and never recomputes.
+* The first vote of an agent is final: the same value again is that vote, the opposite is refused.
+* At ``timeout_at`` an undecided request is expired, exactly once, whoever notices first.
+* The proposer is an agent like the others and may vote.
+
+Options of a request, all off by default: ``electorate="snapshot"`` (only those active at creation
+vote, and n is fixed), ``proposer_votes=False`` (the proposer neither votes nor counts), ``floor``
+(n never falls below ceil(floor x the electorate at creation)).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
+
+from quorate.domain.agents import AgentRef, acting_actively
+from quorate.domain.contacts import Contact
+from quorate.domain.instants import Instant, later
+from quorate.domain.keys import Principal
+from quorate.domain.record import record
+from quorate.domain.refusal import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from quorate.domain.situation import Moment, Situation
+
+TIMEOUT_MINUTES_MIN = 1 / 60
+TIMEOUT_MINUTES_MAX = 24 * 60
+TIMEOUT_MINUTES_DEFAULT = 5.0
+Status: TypeAlias = Literal["pending", "approved", "rejected", "expired"]
+STATUSES: tuple[Status, ...] = ("pending", "approved", "rejected", "expired")
+Choice: TypeAlias = Literal["approve", "reject"]
+Electorate: TypeAlias = Literal["live", "snapshot"]
+
+# -- Commands ----------------------------------------------------------------
+
+
+@record
+class RequestConsensus:
+    caller: Principal
+    agent: AgentRef
+    action: str
+    contact: Contact
+    reason: str
+    timeout_minutes: float
+    electorate: Electorate = "live"
+    proposer_votes: bool = True
+    floor: str | None = None  # A decimal fraction from 0 to 1, as text: events hold no floats.
+    new_request_id: str
+
+
+@record
+class CastVote:
+    caller: Principal
+    agent: AgentRef
+    request_id: str
+    vote: Choice
+    reason: str | None
+    new_vote_id: str
+
+
+@record
+class SettleRequest:
+    """Record that a request timed out, if it did: what the timer asks for."""
+
+    request_id: str
+
+
+Command: TypeAlias = RequestConsensus | CastVote | SettleRequest
+
+# -- Events ------------------------------------------------------------------
+
+
+@record
+class ConsensusRequested:
+    """``eligible`` agents were active; ``members`` are named when only they may vote."""
+
+    request_id: str
+    agent_id: str
+    action: str
+    contact_key: str
+    contact_email: str
+    reason: str
+    timeout_at: Instant
+    electorate: Electorate
+    proposer_votes: bool
+    floor: str | None = None
+    eligible: int
+    minimum: int
+    members: tuple[str, ...] | None = None
+
+
+@record
+class VoteCast:
+    vote_id: str
+    request_id: str
+    agent_id: str
+    vote: Choice
+    reason: str | None = None
+
+
+@record
+class ConsensusDecided:
+    """``electorate_size`` is the n of the rule: the electorate, or the floor where it is higher."""
+
+    request_id: str
+    status: Status
+    agent_id: str
+    action: str
+    contact_email: str
+    approvals: int
+    rejections: int
+    electorate_size: int
+    electorate: tuple[str, ...]
+
+
+@record
+class ConsensusExpired:
+    request_id: str
+    agent_id: str
+    action: str
+    contact_email: str
+    timeout_at: Instant
+
+
+Event: TypeAlias = ConsensusRequested | VoteCast | ConsensusDecided | ConsensusExpired
+
+
+def stream(event: Event) -> str:
+    return f"consensus-{event.request_id}"
+
+
+# -- State -------------------------------------------------------------------
+
+
+@record
+class Vote:
+    id: str
+    request_id: str
+    agent_id: str
+    vote: Choice
+    reason: str | None
+    created_at: Instant
+
+
+@record
+class Tally:
+    approvals: int
+    rejections: int
+    electorate_size: int
+
+
+@record
+class Request:
+    id: str
+    agent_id: str
+    action: str
+    contact_key: str
+    contact_email: str
+    reason: str
+    status: Status
+    timeout_at: Instant
+    created_at: Instant
+    electorate: Electorate
+    proposer_votes: bool
+    floor: str | None
+    eligible: int
+    minimum: int
+    members: tuple[str, ...] | None
+    votes: Mapping[str, Vote]  # By the voter's id.
+    closed_at: Instant | None = None
+    tally: Tally | None = None
+
+
+@record
+class VoteAnswer:
+    """A vote, and how its request stands after it."""
+
+    vote: Vote
+    status: Status
+
+
+# -- Refusals ----------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class RequestNotFound(NotFound):
+    code: ClassVar[str] = "consensus_not_found"
+
+
+@dataclass(eq=False)
+class RequestClosed(Conflict):
+    """It was decided or timed out; no vote can change that."""
+
+    code: ClassVar[str] = "consensus_closed"
+    status: Status
+
+
+@dataclass(eq=False)
+class AlreadyVoted(Conflict):
+    """The first vote of an agent is final."""
+
+    code: ClassVar[str] = "already_voted"
+    vote: Choice
+
+
+@dataclass(eq=False)
+class NotEligible(Conflict):
+    """The request's own options leave this agent out."""
+
+    code: ClassVar[str] = "not_eligible"
+    agent_id: str
+
+
+# -- Decide ------------------------------------------------------------------
+
+
+def decide(command: Command, situation: "Situation", moment: "Moment") -> Sequence[Event]:
+    match command:
+        case CastVote():
+            return vote(command, situation, moment)
+        case RequestConsensus():
+            return request(command, situation, moment)
+        case SettleRequest():
+            return []  # What was due has been recorded before any decision.
+        case _:
+            assert_never(command)
+
+
+def request(
+    command: RequestConsensus, situation: "Situation", moment: "Moment"
+) -> Sequence[ConsensusRequested]:
+    agent = acting_actively(command.caller, command.agent, situation, moment)
+    members = _without_proposer(
+        situation.active_agents(moment.now), agent.id, command.proposer_votes
+    )
+    return [
+        ConsensusRequested(
+            request_id=command.new_request_id,
+            agent_id=agent.id,
+            action=command.action,
+            contact_key=command.contact.key,
+            contact_email=command.contact.email,
+            reason=command.reason,
+            timeout_at=later(moment.now, minutes=command.timeout_minutes),
+            electorate=command.electorate,
+            proposer_votes=command.proposer_votes,
+            floor=command.floor,
+            eligible=len(members),
+            minimum=ceil(Fraction(command.floor) * len(members)) if command.floor else 0,
+            members=tuple(sorted(members)) if command.electorate == "snapshot" else None,
+        )
+    ]
+
+
+def vote(
+    command: CastVote, situation: "Situation", moment: "Moment"
+) -> Sequence[VoteCast | ConsensusDecided]:
+    state = situation.requests.get(command.request_id)
+    if state is None:
+        raise RequestNotFound
+    agent = acting_actively(command.caller, command.agent, situation, moment)
+    if (first := state.votes.get(agent.id)) is not None:
+        if first.vote == command.vote:
+            return []
+        raise AlreadyVoted(first.vote)
+    if state.status != "pending":
+        raise RequestClosed(state.status)
+    electorate = electorate_of(state, situation.active_agents(moment.now))
+    if agent.id not in electorate:
+        raise NotEligible(agent.id)
+    cast = VoteCast(
+        vote_id=command.new_vote_id,
+        request_id=state.id,
+        agent_id=agent.id,
+        vote=command.vote,
+        reason=command.reason,
+    )
+    choices = {voter: one.vote for voter, one in state.votes.items()} | {agent.id: command.vote}
+    return [cast, *_decision(state, electorate, choices)]
+
+
+def electorate_of(state: Request, active: frozenset[str]) -> frozenset[str]:
+    """Who may vote now, and whose votes count now."""
+    if state.members is not None:
+        return frozenset(state.members)
+    return _without_proposer(active, state.agent_id, state.proposer_votes)
+
+
+def _without_proposer(
+    agents: frozenset[str], proposer: str, proposer_votes: bool
+) -> frozenset[str]:
+    return agents if proposer_votes else agents - {proposer}
+
+
+def _decision(
+    state: Request, electorate: frozenset[str], choices: Mapping[str, Choice]
+) -> Sequence[ConsensusDecided]:
+    counted = [choice for voter, choice in choices.items() if voter in electorate]
+    approvals, rejections = counted.count("approve"), counted.count("reject")
+    size = max(len(electorate), state.minimum)
+    if 2 * approvals <= size and 2 * rejections <= size:
+        return []
+    return [
+        ConsensusDecided(
+            request_id=state.id,
+            status="approved" if 2 * approvals > size else "rejected",
+            agent_id=state.agent_id,
+            action=state.action,
+            contact_email=state.contact_email,
+            approvals=approvals,
+            rejections=rejections,
+            electorate_size=size,
+            electorate=tuple(sorted(electorate)),
+        )
+    ]
+
+
+def outcome(command: Command, situation: "Situation") -> Request | VoteAnswer | None:
+    match command:
+        case RequestConsensus():
+            return situation.requests[command.new_request_id]
+        case CastVote():
+            state = situation.requests[command.request_id]
+            voter = situation.acting_id(command.caller, command.agent)
+            return VoteAnswer(vote=state.votes[voter], status=state.status)
+        case SettleRequest():
+            return situation.requests.get(command.request_id)
+        case _:
+            assert_never(command)
+
+
+# -- Due ---------------------------------------------------------------------
+
+
+def overdue(state: Request, at: Instant) -> bool:
+    return state.status == "pending" and at >= state.timeout_at
+
+
+def expired(state: Request) -> ConsensusExpired:
+    return ConsensusExpired(
+        request_id=state.id,
+        agent_id=state.agent_id,
+        action=state.action,
+        contact_email=state.contact_email,
+        timeout_at=state.timeout_at,
+    )
+
+
+# -- Evolve ------------------------------------------------------------------
+
+
+def evolve(state: Request | None, event: Event, at: Instant) -> Request:
+    match event:
+        case ConsensusRequested():
+            return _opened(event, at)
+        case VoteCast():
+            assert state is not None
+            cast = Vote(
+                id=event.vote_id,
+                request_id=event.request_id,
+                agent_id=event.agent_id,
+                vote=event.vote,
+                reason=event.reason,
+                created_at=at,
+            )
+            return replace(state, votes={**state.votes, event.agent_id: cast})
+        case ConsensusDecided():
+            assert state is not None
+            counts = Tally(
+                approvals=event.approvals,
+                rejections=event.rejections,
+                electorate_size=event.electorate_size,
+            )
+            return replace(state, status=event.status, closed_at=at, tally=counts)
+        case ConsensusExpired():
+            assert state is not None
+            return replace(state, status="expired", closed_at=at)
+        case _:
+            assert_never(event)
+
+
+def _opened(event: ConsensusRequested, at: Instant) -> Request:
+    return Request(
+        id=event.request_id,
+        agent_id=event.agent_id,
+        action=event.action,
+        contact_key=event.contact_key,
+        contact_email=event.contact_email,
+        reason=event.reason,
+        status="pending",
+        timeout_at=event.timeout_at,
+        created_at=at,
+        electorate=event.electorate,
+        proposer_votes=event.proposer_votes,
+        floor=event.floor,
+        eligible=event.eligible,
+        minimum=event.minimum,
+        members=event.members,
+        votes={},
+    )

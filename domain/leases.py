@@ -1,0 +1,374 @@
+"""At no instant do two agents hold a lease on the same contact of the same tenant.
+
+* A lease is valid from its grant until, and not at, ``expires_at``. It ends earlier only by
+  release, by revocation, or by its holder's lapse.
+* Every grant carries a fence: the tenant sequence of its ``LeaseAcquired``. Fences only grow,
+  also across release and expiry, so a guarded action can tell a stale holder from the present one.
+* The holder who acquires again renews: same id, same fence. A renewal never shortens.
+* Another agent is refused, and the refusal is recorded (``LeaseConflicted``), so that both hear.
+* Releasing twice is the same as once, and an old lease's release never touches its successor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, assert_never
+
+from quorate.domain.agents import ActingAsAnother, Agent, AgentRef, acting_actively
+from quorate.domain.contacts import Contact
+from quorate.domain.instants import Instant, iso, later
+from quorate.domain.keys import Principal
+from quorate.domain.record import record
+from quorate.domain.refusal import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from quorate.domain.situation import Moment, Situation
+
+DURATION_MINUTES_MIN = 1 / 60
+DURATION_MINUTES_MAX = 24 * 60
+DURATION_MINUTES_DEFAULT = 30.0
+Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
+AGENT_INACTIVE = "agent_inactive"
+
+# -- Commands ----------------------------------------------------------------
+
+
+@record
+class AcquireLease:
+    caller: Principal
+    agent: AgentRef
+    contact: Contact
+    intent: str
+    duration_minutes: float
+    new_lease_id: str  # Used only when the contact is free.
+
+
+@record
+class RenewLease:
+    caller: Principal
+    lease_id: str
+    duration_minutes: float
+
+
+@record
+class ReleaseLease:
+    caller: Principal
+    lease_id: str
+
+
+@record
+class SettleLease:
+    """Record that a lease expired, if it did: what the timer asks for."""
+
+    lease_id: str
+
+
+Command: TypeAlias = AcquireLease | RenewLease | ReleaseLease | SettleLease
+
+# -- Events ------------------------------------------------------------------
+
+
+@record
+class LeaseAcquired:
+    lease_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    intent: str
+    expires_at: Instant
+    fence: int
+
+
+@record
+class LeaseRenewed:
+    lease_id: str
+    contact_key: str
+    agent_id: str
+    intent: str
+    expires_at: Instant
+
+
+@record
+class LeaseReleased:
+    lease_id: str
+    contact_key: str
+    agent_id: str
+
+
+@record
+class LeaseExpired:
+    lease_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    expires_at: Instant
+
+
+@record
+class LeaseRevoked:
+    lease_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    reason: str
+
+
+@record
+class LeaseConflicted:
+    """``agent_id`` was refused; ``lease_id`` and the holder are those of the valid lease."""
+
+    lease_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    agent_name: str
+    intent: str
+    holder_id: str
+    holder_name: str
+    expires_at: Instant
+
+
+Event: TypeAlias = (
+    LeaseAcquired | LeaseRenewed | LeaseReleased | LeaseExpired | LeaseRevoked | LeaseConflicted
+)
+
+
+def stream(event: Event) -> str:
+    return f"lease-{event.contact_key}"
+
+
+# -- State -------------------------------------------------------------------
+
+
+@record
+class Lease:
+    id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    intent: str
+    created_at: Instant
+    expires_at: Instant
+    fence: int
+    status: Status
+    ended_at: Instant | None = None
+
+
+# -- Refusals ----------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class LeaseHeld(Conflict):
+    """Another agent holds the contact until ``expires_at``."""
+
+    code: ClassVar[str] = "lease_conflict"
+    event: LeaseConflicted
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        holder = {
+            "agent_id": self.event.holder_id,
+            "agent_name": self.event.holder_name,
+            "expires_at": iso(self.event.expires_at),
+        }
+        return {"conflict": True, "lease_holder": holder}
+
+    @property
+    def recorded(self) -> Sequence[LeaseConflicted]:
+        return (self.event,)
+
+
+@dataclass(eq=False)
+class LeaseNotFound(NotFound):
+    code: ClassVar[str] = "lease_not_found"
+
+
+@dataclass(eq=False)
+class LeaseEnded(Conflict):
+    """What has ended cannot be renewed: acquire anew, and get a new fence."""
+
+    code: ClassVar[str] = "lease_ended"
+    lease_id: str
+    status: Status
+
+
+# -- Decide ------------------------------------------------------------------
+
+
+def decide(command: Command, situation: "Situation", moment: "Moment") -> Sequence[Event]:
+    match command:
+        case AcquireLease():
+            return acquire(command, situation, moment)
+        case ReleaseLease():
+            return release(command, situation)
+        case RenewLease():
+            return renew(command, situation, moment)
+        case SettleLease():
+            return []  # What was due has been recorded before any decision.
+        case _:
+            assert_never(command)
+
+
+def acquire(
+    command: AcquireLease, situation: "Situation", moment: "Moment"
+) -> Sequence[LeaseAcquired | LeaseRenewed]:
+    agent = acting_actively(command.caller, command.agent, situation, moment)
+    held = situation.lease_on(command.contact.key)
+    until = later(moment.now, minutes=command.duration_minutes)
+    if held is None:
+        return [
+            LeaseAcquired(
+                lease_id=command.new_lease_id,
+                contact_key=command.contact.key,
+                contact_email=command.contact.email,
+                agent_id=agent.id,
+                intent=command.intent,
+                expires_at=until,
+                fence=moment.sequence,
+            )
+        ]
+    if held.agent_id == agent.id:
+        return _renewed(held, command.intent, until)
+    raise LeaseHeld(_conflict(command, agent, held, situation))
+
+
+def _conflict(
+    command: AcquireLease, agent: Agent, held: Lease, situation: "Situation"
+) -> LeaseConflicted:
+    return LeaseConflicted(
+        lease_id=held.id,
+        contact_key=held.contact_key,
+        contact_email=command.contact.email,
+        agent_id=agent.id,
+        agent_name=agent.name,
+        intent=command.intent,
+        holder_id=held.agent_id,
+        holder_name=situation.agents[held.agent_id].name,
+        expires_at=held.expires_at,
+    )
+
+
+def renew(
+    command: RenewLease, situation: "Situation", moment: "Moment"
+) -> Sequence[LeaseRenewed]:
+    lease = _own(command.caller, command.lease_id, situation)
+    if lease.status != "active":
+        raise LeaseEnded(lease.id, lease.status)
+    until = later(moment.now, minutes=command.duration_minutes)
+    return _renewed(lease, lease.intent, until)
+
+
+def _renewed(lease: Lease, intent: str, until: Instant) -> Sequence[LeaseRenewed]:
+    """A lease never ends early: asking again for less leaves it as long as it was."""
+    expires_at = max(lease.expires_at, until)
+    if expires_at == lease.expires_at and intent == lease.intent:
+        return []
+    return [
+        LeaseRenewed(
+            lease_id=lease.id,
+            contact_key=lease.contact_key,
+            agent_id=lease.agent_id,
+            intent=intent,
+            expires_at=expires_at,
+        )
+    ]
+
+
+def release(command: ReleaseLease, situation: "Situation") -> Sequence[LeaseReleased]:
+    lease = _own(command.caller, command.lease_id, situation)
+    if lease.status != "active":
+        return []
+    return [
+        LeaseReleased(lease_id=lease.id, contact_key=lease.contact_key, agent_id=lease.agent_id)
+    ]
+
+
+def _own(caller: Principal, lease_id: str, situation: "Situation") -> Lease:
+    lease = situation.leases.get(lease_id)
+    if lease is None:
+        raise LeaseNotFound
+    if caller.role == "agent" and caller.agent_id != lease.agent_id:
+        assert caller.agent_id is not None
+        raise ActingAsAnother(caller.agent_id)
+    return lease
+
+
+def outcome(command: Command, situation: "Situation") -> Lease | None:
+    match command:
+        case AcquireLease():
+            return situation.lease_on(command.contact.key)
+        case RenewLease() | ReleaseLease() | SettleLease():
+            return situation.leases.get(command.lease_id)
+        case _:
+            assert_never(command)
+
+
+# -- Due ---------------------------------------------------------------------
+
+
+def expired(lease: Lease) -> LeaseExpired:
+    return LeaseExpired(
+        lease_id=lease.id,
+        contact_key=lease.contact_key,
+        contact_email=lease.contact_email,
+        agent_id=lease.agent_id,
+        expires_at=lease.expires_at,
+    )
+
+
+def revoked(lease: Lease, reason: str) -> LeaseRevoked:
+    return LeaseRevoked(
+        lease_id=lease.id,
+        contact_key=lease.contact_key,
+        contact_email=lease.contact_email,
+        agent_id=lease.agent_id,
+        reason=reason,
+    )
+
+
+# -- Evolve ------------------------------------------------------------------
+
+
+def evolve(state: Lease | None, event: Event, at: Instant) -> Lease | None:
+    match event:
+        case LeaseAcquired():
+            return Lease(
+                id=event.lease_id,
+                contact_key=event.contact_key,
+                contact_email=event.contact_email,
+                agent_id=event.agent_id,
+                intent=event.intent,
+                created_at=at,
+                expires_at=event.expires_at,
+                fence=event.fence,
+                status="active",
+            )
+        case LeaseConflicted():
+            return state
+    assert state is not None, "the log ends, renews or guards a lease that it never granted"
+    match event:
+        case LeaseReleased():
+            return _ended(state, "released", at)
+        case LeaseExpired():
+            return _ended(state, "expired", at)
+        case LeaseRevoked():
+            return _ended(state, "revoked", at)
+        case LeaseRenewed():
+            return replace(state, expires_at=event.expires_at, intent=event.intent)
+        case _:
+            assert_never(event)
+
+
+def _ended(state: Lease, status: Status, at: Instant) -> Lease:
+    """Spelled out: every lease ends once, and ``replace`` takes three times as long."""
+    return Lease(
+        id=state.id,
+        contact_key=state.contact_key,
+        contact_email=state.contact_email,
+        agent_id=state.agent_id,
+        intent=state.intent,
+        created_at=state.created_at,
+        expires_at=state.expires_at,
+        fence=state.fence,
+        status=status,
+        ended_at=at,
+    )

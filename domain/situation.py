@@ -1,0 +1,178 @@
+"""What one tenant's decisions may look at: everything, or just what a batch of commands named.
+
+The same class is the working state of a batch (filled with what its commands name) and the whole
+state of a tenant (folded from its log). ``apply`` is the only way it changes, and notes what it
+touched, so that whoever filled it knows what to write back.
+"""
+
+from typing import assert_never
+
+from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
+from quorate.domain.agents import Agent, AgentRef, folded
+from quorate.domain.consensus import Request
+from quorate.domain.events import Event
+from quorate.domain.instants import Instant
+from quorate.domain.keys import Key, Principal
+from quorate.domain.leases import Lease
+from quorate.domain.record import record
+from quorate.domain.tenants import Tenant
+
+
+@record
+class Moment:
+    """When a decision is made: the server's time, and the sequence its first event will have."""
+
+    now: Instant
+    sequence: int
+    window: int  # How long a heartbeat lasts, in milliseconds.
+
+    @property
+    def active_until(self) -> Instant:
+        return Instant(self.now + self.window)
+
+
+class Touched:
+    """Ids of what changed since the situation was filled."""
+
+    __slots__ = ("agents", "keys", "leases", "requests", "settings", "tenant", "votes")
+
+    def __init__(self) -> None:
+        self.agents: set[str] = set()
+        self.keys: set[str] = set()
+        self.leases: set[str] = set()
+        self.requests: set[str] = set()
+        self.settings: set[str] = set()
+        self.votes: set[tuple[str, str]] = set()  # Request and voter.
+        self.tenant = False
+
+
+class Situation:
+    """One tenant's agents, leases, requests, settings and keys, as far as they are known."""
+
+    __slots__ = (
+        "_agent_ids_by_name",
+        "_live_by_agent",
+        "_live_by_contact",
+        "agents",
+        "keys",
+        "leases",
+        "requests",
+        "settings",
+        "tenant",
+        "touched",
+    )
+
+    def __init__(self) -> None:
+        self.tenant: Tenant | None = None
+        self.agents: dict[str, Agent] = {}
+        self.leases: dict[str, Lease] = {}
+        self.requests: dict[str, Request] = {}
+        self.settings: dict[str, config.Settings] = {}
+        self.keys: dict[str, Key] = {}
+        self.touched = Touched()
+        self._agent_ids_by_name: dict[str, str] = {}
+        self._live_by_contact: dict[str, str] = {}
+        self._live_by_agent: dict[str, dict[str, None]] = {}
+
+    # -- Filling -------------------------------------------------------------
+
+    def put_agent(self, agent: Agent) -> None:
+        self.agents[agent.id] = agent
+        self._agent_ids_by_name[folded(agent.name)] = agent.id
+
+    def put_lease(self, lease: Lease) -> None:
+        self.leases[lease.id] = lease
+        if lease.status == "active":
+            self._live_by_contact[lease.contact_key] = lease.id
+            self._live_by_agent.setdefault(lease.agent_id, {})[lease.id] = None
+        elif self._live_by_contact.get(lease.contact_key) == lease.id:
+            del self._live_by_contact[lease.contact_key]
+            self._live_by_agent.get(lease.agent_id, {}).pop(lease.id, None)
+
+    # -- Looking -------------------------------------------------------------
+
+    def agent(self, ref: AgentRef) -> Agent | None:
+        if ref.id is not None:
+            return self.agents.get(ref.id)
+        return self.agent_named(ref.name) if ref.name is not None else None
+
+    def agent_named(self, name: str) -> Agent | None:
+        agent_id = self._agent_ids_by_name.get(folded(name))
+        return self.agents[agent_id] if agent_id is not None else None
+
+    def acting_id(self, caller: Principal, ref: AgentRef) -> str:
+        """The id of an agent that has just acted, and so is known."""
+        return agents.acting(caller, ref, self).id
+
+    def active_agents(self, at: Instant) -> frozenset[str]:
+        return frozenset(agent.id for agent in self.agents.values() if agent.active(at))
+
+    def lease_on(self, contact_key: str) -> Lease | None:
+        lease_id = self._live_by_contact.get(contact_key)
+        return self.leases[lease_id] if lease_id is not None else None
+
+    def leases_of(self, agent_id: str) -> list[Lease]:
+        return [self.leases[lease_id] for lease_id in self._live_by_agent.get(agent_id, ())]
+
+    # -- Changing ------------------------------------------------------------
+
+    def apply(self, event: Event, at: Instant) -> None:
+        match event:
+            case (
+                agents.HeartbeatReceived()
+                | agents.AgentRegistered()
+                | agents.AgentReregistered()
+                | agents.AgentLapsed()
+            ):
+                self._apply_to_agent(event, at)
+            case (
+                leases.LeaseAcquired()
+                | leases.LeaseReleased()
+                | leases.LeaseRenewed()
+                | leases.LeaseExpired()
+                | leases.LeaseRevoked()
+            ):
+                self._apply_to_lease(event, at)
+            case leases.LeaseConflicted() | sends.SendAuthorized() | sends.SendBlocked():
+                pass  # Recorded for those who listen and audit; no state follows from it.
+            case (
+                consensus.VoteCast()
+                | consensus.ConsensusRequested()
+                | consensus.ConsensusDecided()
+                | consensus.ConsensusExpired()
+            ):
+                self._apply_to_request(event, at)
+            case config.AgentConfigured():
+                self.settings[event.agent_id] = event.settings
+                self.touched.settings.add(event.agent_id)
+            case keys.KeyIssued() | keys.KeyRevoked():
+                self._apply_to_key(event, at)
+            case tenants.TenantCreated():
+                self.tenant = tenants.evolve(event, at)
+                self.touched.tenant = True
+            case _:
+                assert_never(event)
+
+    def _apply_to_agent(self, event: agents.Event | keys.KeyIssued, at: Instant) -> None:
+        assert event.agent_id is not None
+        self.put_agent(agents.evolve(self.agents.get(event.agent_id), event, at))
+        self.touched.agents.add(event.agent_id)
+
+    def _apply_to_lease(self, event: leases.Event, at: Instant) -> None:
+        lease = leases.evolve(self.leases.get(event.lease_id), event, at)
+        assert lease is not None
+        self.put_lease(lease)
+        self.touched.leases.add(lease.id)
+
+    def _apply_to_request(self, event: consensus.Event, at: Instant) -> None:
+        state = self.requests.get(event.request_id)
+        self.requests[event.request_id] = consensus.evolve(state, event, at)
+        self.touched.requests.add(event.request_id)
+        if isinstance(event, consensus.VoteCast):
+            self.touched.votes.add((event.request_id, event.agent_id))
+
+    def _apply_to_key(self, event: keys.Event, at: Instant) -> None:
+        self.keys[event.key_id] = keys.evolve(self.keys.get(event.key_id), event, at)
+        self.touched.keys.add(event.key_id)
+        if isinstance(event, keys.KeyIssued) and event.agent_id is not None:
+            self._apply_to_agent(event, at)

@@ -1,0 +1,77 @@
+"""Answers that were given under an idempotency key, kept for ANSWERS_KEPT_HOURS.
+
+The same key and the same request get the same answer, also after a restart; they are written in
+the transaction that did what they report.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+from sqlalchemy import and_, bindparam, delete, insert, select, tuple_
+
+from quorate.domain.instants import MILLISECONDS_PER_MINUTE, Instant
+from quorate.eventlog.backend import Backend
+from quorate.eventlog.batch import Remembered, Scope
+from quorate.eventlog.order import Answer, Declined, Done
+from quorate.eventlog.schema import answers
+from quorate.eventlog.session import Query, Session
+
+ANSWERS_KEPT_HOURS = 72
+PRUNED_PER_BATCH_MAX = 500
+_KEPT_MILLISECONDS = ANSWERS_KEPT_HOURS * 60 * MILLISECONDS_PER_MINUTE
+
+
+class Answers:
+    def __init__(self, backend: Backend) -> None:
+        asked, cells = backend.rows("scopes", 4)
+        key = [column for column in answers.primary_key]
+        same = and_(*(column == cell for column, cell in zip(key, cells, strict=True)))
+        old = select(*key).where(answers.c.at < bindparam("kept_since"))
+        oldest = old.order_by(answers.c.at).limit(PRUNED_PER_BATCH_MAX)
+        self._select = Query(select(answers).select_from(asked.join(answers, same)), backend.dialect)
+        self._insert = Query(insert(answers), backend.dialect)
+        self._prune = Query(delete(answers).where(tuple_(*key).in_(oldest)), backend.dialect)
+
+    async def load(self, session: Session, scopes: Sequence[Scope]) -> dict[Scope, Remembered]:
+        if not scopes:
+            return {}
+        found = await session.fetch(self._select, {"scopes": orjson.dumps(scopes).decode()})
+        return {
+            (row.tenant, row.caller, row.command, row.key): Remembered(
+                fingerprint=row.fingerprint, answer=_answer(row.code, row.body, row.sequence)
+            )
+            for row in found
+        }
+
+    async def save(self, session: Session, given: dict[Scope, Remembered], now: Instant) -> None:
+        if not given:
+            return
+        rows = [
+            (
+                *scope,
+                one.fingerprint,
+                one.answer.code if isinstance(one.answer, Declined) else None,
+                _body(one.answer),
+                one.answer.sequence,
+                now,
+            )
+            for scope, one in given.items()
+        ]
+        await session.write(self._insert, rows)
+
+    async def prune(self, session: Session, now: Instant) -> None:
+        """Forget the oldest, a few at a time, so that no command ever waits for a clean-up."""
+        kept_since = now - _KEPT_MILLISECONDS
+        await session.write(self._prune, [self._prune.bind({"kept_since": kept_since})])
+
+
+def _body(answer: Answer) -> str:
+    if isinstance(answer, Done):
+        return answer.body.decode()
+    return orjson.dumps(answer.facts).decode()
+
+
+def _answer(code: str | None, body: str, sequence: int) -> Answer:
+    if code is None:
+        return Done(body=body.encode(), sequence=sequence)
+    return Declined(code=code, facts=orjson.loads(body), sequence=sequence)

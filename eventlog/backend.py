@@ -1,0 +1,49 @@
+"""What differs between databases: the port that SQLite fills today and PostgreSQL next.
+
+Everything else in this package is the same SQL for all of them, and one conformance suite
+(``tests/eventlog/conformance.py``) runs on each.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from sqlalchemy import ColumnElement, FromClause, MetaData
+from sqlalchemy.engine import Dialect
+
+from quorate.eventlog.session import Session
+
+
+class Backend(Protocol):
+    """One database, opened by one process."""
+
+    dialect: Dialect
+
+    async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
+        """Create the tables that are missing and make the database itself refuse to change or
+        delete rows of those that are append-only. Raises Unsafe unless an acknowledged commit
+        is durable."""
+
+    async def reopen(self) -> None:
+        """Take a new writing connection: after an I/O error the old one's word is worth nothing."""
+
+    async def close(self) -> None: ...
+
+    def write(self) -> AbstractAsyncContextManager[Session]:
+        """A transaction that holds the log's lock from the start, durable when it ends.
+
+        One at a time: only the writer task asks for it.
+        """
+
+    def read(self) -> AbstractAsyncContextManager[Session]:
+        """A transaction that sees one consistent snapshot of what is committed."""
+
+    def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
+        """A table of ``columns`` strings a row, bound as one JSON array of arrays.
+
+        One parameter whatever the number of rows: the statement is prepared once.
+        """
+
+
+class Unsafe(Exception):
+    """The database would acknowledge what it may lose."""

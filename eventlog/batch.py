@@ -1,0 +1,156 @@
+"""One batch: commands decided one after the other, at one time, in one transaction.
+
+No I/O happens here. What the batch names was loaded before, what it decided is written after.
+Each command sees what those before it in the batch brought about.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+from quorate.domain import due
+from quorate.domain.commands import Names, decide, outcome
+from quorate.domain.events import Event, stream_of
+from quorate.domain.instants import Instant
+from quorate.domain.leases import LeaseAcquired
+from quorate.domain.record import record
+from quorate.domain.refusal import Refused
+from quorate.domain.situation import Moment, Situation
+from quorate.eventlog.chain import hashed, link
+from quorate.eventlog.codec import VERSIONS, encode, public
+from quorate.eventlog.order import KEY_REUSED, Answer, Declined, Done, Idempotency, Order
+from quorate.eventlog.recorded import Head, Recorded
+
+NewId: TypeAlias = Callable[[Instant], str]
+
+
+class Spoiled(Exception):
+    """Our own code raised on this order: the batch must be done again without it."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__(type(order.command).__name__)
+        self.order = order
+
+
+@record
+class Remembered:
+    """An answer that was given before, under its idempotency key."""
+
+    fingerprint: bytes
+    answer: Answer
+
+
+Scope: TypeAlias = tuple[str, str, str, str]
+
+
+def scope_of(tenant: str, key: Idempotency) -> Scope:
+    """Keys of different tenants, callers and commands know nothing of each other."""
+    return (tenant, key.caller, key.command, key.key)
+
+
+class Batch:
+    """The working state of one transaction."""
+
+    def __init__(
+        self,
+        *,
+        now: Instant,
+        window: int,
+        position: int,
+        heads: dict[str, Head],
+        situations: Mapping[str, Situation],
+        remembered: dict[Scope, Remembered],
+        new_id: NewId,
+    ) -> None:
+        self.now = now
+        self.rows: list[Recorded] = []
+        self.to_remember: dict[Scope, Remembered] = {}
+        self._window = window
+        self._position = position
+        self._heads = heads
+        self._situations = situations
+        self._remembered = remembered
+        self._new_id = new_id
+
+    def take(self, order: Order, about: Names) -> Answer:
+        """Decide one order; raises Spoiled when the rules or the renderer break down."""
+        try:
+            return self._once(order, about)
+        except Exception as error:
+            raise Spoiled(order) from error
+
+    def _once(self, order: Order, about: Names) -> Answer:
+        if order.idempotency is None:
+            return self._decide(order, about)
+        scope = scope_of(order.tenant, order.idempotency)
+        known = self._remembered.get(scope)
+        if known is None:
+            answer = self._decide(order, about)
+            known = Remembered(fingerprint=order.idempotency.fingerprint, answer=answer)
+            self._remembered[scope] = self.to_remember[scope] = known
+            return answer
+        if known.fingerprint == order.idempotency.fingerprint:
+            return replace(known.answer, replayed=True)
+        return Declined(code=KEY_REUSED, facts={}, sequence=self._heads[order.tenant].sequence)
+
+    def _decide(self, order: Order, about: Names) -> Answer:
+        situation = self._situations[order.tenant]
+        self._record(order, situation, due.settle(about, situation, self.now))
+        try:
+            events = decide(order.command, situation, self._moment(order.tenant))
+        except Refused as refusal:
+            self._record(order, situation, refusal.recorded)
+            return Declined(
+                code=refusal.code,
+                facts=public(refusal.facts),
+                sequence=self._heads[order.tenant].sequence,
+            )
+        self._record(order, situation, events)
+        body = order.render(outcome(order.command, situation, events))
+        return Done(body=body, sequence=self._heads[order.tenant].sequence)
+
+    def _moment(self, tenant: str) -> Moment:
+        sequence = self._heads[tenant].sequence + 1
+        return Moment(now=self.now, sequence=sequence, window=self._window)
+
+    def _record(self, order: Order, situation: Situation, events: Sequence[Event]) -> None:
+        for event in events:
+            row = self._row(order, event)
+            self._position = row.position
+            self._heads[order.tenant] = Head(sequence=row.sequence, hash=row.hash)
+            self.rows.append(row)
+            situation.apply(event, self.now)
+
+    def _row(self, order: Order, event: Event) -> Recorded:
+        head = self._heads[order.tenant]
+        sequence = head.sequence + 1
+        if isinstance(event, LeaseAcquired) and event.fence != sequence:
+            message = f"fence {event.fence} is not the sequence {sequence} of its grant"
+            raise AssertionError(message)
+        type_ = type(event).__name__
+        event_id, stream, data = self._new_id(self.now), stream_of(event), encode(event)
+        body = hashed(
+            sequence,
+            event_id,
+            stream,
+            type_,
+            VERSIONS[type_],
+            self.now,
+            order.actor,
+            order.command_id,
+            data,
+        )
+        return Recorded(
+            position=self._position + 1,
+            tenant=order.tenant,
+            sequence=sequence,
+            id=event_id,
+            stream=stream,
+            type=type_,
+            version=VERSIONS[type_],
+            at=self.now,
+            actor=order.actor,
+            command_id=order.command_id,
+            data=data,
+            hash=link(head.hash, body),
+        )

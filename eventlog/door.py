@@ -1,0 +1,230 @@
+"""The one door by which a decision becomes a fact.
+
+* One writer task owns the write connection. Callers hand it orders and wait; one that goes away
+  leaves nothing half done.
+* While one batch commits, the next gathers: a commit costs the same for one order as for hundreds.
+* A batch holds no state between transactions. It takes the lock, then the time, loads what its
+  orders name, decides them in turn, appends, projects, commits, and only then answers.
+* An order on which our own code raises fails alone, and nothing of it is recorded.
+* After an I/O error nothing is acknowledged until the connection was taken anew and the end of
+  the log checked: the driver would happily acknowledge the next commit.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeAlias
+
+import structlog
+
+from quorate.domain.commands import Names, names
+from quorate.domain.instants import Instant
+from quorate.eventlog.answers import Answers
+from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.batch import Batch, NewId, Scope, Spoiled, scope_of
+from quorate.eventlog.log import EventLog, LogDamaged
+from quorate.eventlog.order import Answer, CommandFailed, Order, Unavailable
+from quorate.eventlog.projection import Projections, Wanted
+from quorate.eventlog.recorded import Recorded
+from quorate.eventlog.session import Broken, Rejected
+
+BATCH_ORDERS_MAX = 512
+QUEUE_ORDERS_MAX = 20_000
+REOPEN_WAIT_SECONDS = 0.2
+DRAIN_SECONDS_MAX = 3.0
+Clock: TypeAlias = Callable[[], Instant]
+Waiting: TypeAlias = tuple[Order, "asyncio.Future[Answer]"]
+
+_logger = structlog.get_logger(__name__)
+
+
+class Door:
+    """Takes orders from the moment it is opened until it is closed."""
+
+    def __init__(  # noqa: PLR0913 - the ports of the one place where all of them meet.
+        self,
+        log: EventLog,
+        projections: Projections,
+        *,
+        clock: Clock,
+        new_id: NewId,
+        window_seconds: float,
+        on_commit: Callable[[Sequence[Recorded]], None] = lambda _rows: None,
+    ) -> None:
+        self._log = log
+        self._projections = projections
+        self._answers = Answers(log.backend)
+        self._clock = clock
+        self._new_id = new_id
+        self._window = round(window_seconds * 1_000)
+        self._on_commit = on_commit
+        self._queue: deque[Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+        self._closing = False
+        self._prune_due = False
+        self.damage: str | None = None  # Why the log must not be written any more.
+
+    def open(self) -> None:
+        self._writer = asyncio.create_task(self._write(), name="log writer")
+
+    async def close(self) -> None:
+        """Finish what was taken, refuse what comes, and end."""
+        self._closing = True
+        self._arrived.set()
+        if self._writer is not None:
+            done, _ = await asyncio.wait([self._writer], timeout=DRAIN_SECONDS_MAX)
+            if not done:
+                self._writer.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._writer
+        self._refuse_queued()
+
+    async def submit(self, order: Order) -> Answer:
+        """Hand in an order and wait for its answer, which is durable when it comes.
+
+        Raises Unavailable when the log cannot take it (or may have taken it: ask again with the
+        same idempotency key), CommandFailed when our own code is at fault.
+        """
+        if self._closing or self.damage or len(self._queue) >= QUEUE_ORDERS_MAX:
+            raise Unavailable(self.damage or "no more commands can be taken now")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._queue.append((order, answer))
+        self._arrived.set()
+        return await answer
+
+    # -- The writer task -----------------------------------------------------
+
+    async def _write(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._queue:
+                size = min(len(self._queue), BATCH_ORDERS_MAX)
+                await self._settle([self._queue.popleft() for _ in range(size)])
+            if self._prune_due:
+                await self._prune()
+            if self._closing:
+                return
+
+    async def _settle(self, waiting: Sequence[Waiting]) -> None:
+        """Commit a batch and answer it, whatever happens."""
+        try:
+            await self._commit_without_the_spoiled(waiting)
+        except Broken as error:
+            _logger.exception("log.write_failed", orders=len(waiting))
+            _fail(waiting, Unavailable(f"the log could not be written: {error}"))
+            await self._reopen()
+        except Rejected:
+            await self._one_by_one(waiting)
+        except Exception:
+            _logger.exception("log.batch_failed", orders=len(waiting))
+            _fail(waiting, CommandFailed("the batch failed"))
+
+    async def _commit_without_the_spoiled(self, waiting: Sequence[Waiting]) -> None:
+        left = list(waiting)
+        while left:
+            try:
+                answers = await self._commit([order for order, _ in left])
+            except Spoiled as spoiled:
+                _logger.exception("log.command_failed", command=str(spoiled))
+                bad = [one for one in left if one[0] is spoiled.order]
+                left = [one for one in left if one[0] is not spoiled.order]
+                _fail(bad, CommandFailed(f"{spoiled} failed"))
+            else:
+                for (_, future), answer in zip(left, answers, strict=True):
+                    if not future.done():
+                        future.set_result(answer)
+                return
+
+    async def _one_by_one(self, waiting: Sequence[Waiting]) -> None:
+        """The database refused a statement: find out whose it was."""
+        for one in waiting:
+            try:
+                await self._commit_without_the_spoiled([one])
+            except Rejected:
+                _logger.exception("log.command_failed", command=type(one[0].command).__name__)
+                _fail([one], CommandFailed("the database refused the command"))
+
+    async def _commit(self, orders: Sequence[Order]) -> list[Answer]:
+        async with self._log.write() as session:
+            head = await self._log.head(session)
+            now = max(self._clock(), head.at)
+            about = [names(order.command) for order in orders]
+            wanted = _wanted(orders, about)
+            batch = Batch(
+                now=now,
+                window=self._window,
+                position=head.position,
+                heads=await self._log.tenant_heads(session, list(wanted)),
+                situations=(situations := await self._projections.load(session, wanted, now)),
+                remembered=await self._answers.load(session, _scopes(orders)),
+                new_id=self._new_id,
+            )
+            answers = [batch.take(*one) for one in zip(orders, about, strict=True)]
+            if batch.rows:
+                await self._log.append(session, batch.rows)
+                await self._projections.save(session, situations)
+            await self._answers.save(session, batch.to_remember, now)
+        if batch.rows:
+            self._on_commit(batch.rows)
+        return answers
+
+    async def _reopen(self) -> None:
+        """Serve again only behind a fresh connection and a log that is whole."""
+        while not self._closing:
+            try:
+                await self._log.reopen()
+            except LogDamaged as damage:
+                self.stop_writing(str(damage))
+                return
+            except (Broken, Unsafe):
+                _logger.warning("log.still_unavailable", exc_info=True)
+                self._refuse_queued()
+                await asyncio.sleep(REOPEN_WAIT_SECONDS)
+            else:
+                _logger.info("log.reopened")
+                return
+
+    def stop_writing(self, damage: str) -> None:
+        """Something is wrong with the log itself: it may be read, and nothing may follow on it."""
+        self.damage = f"the log is damaged and only read: {damage}"
+        _logger.critical("log.damaged", damage=damage)
+        self._refuse_queued()
+
+    def _refuse_queued(self) -> None:
+        waiting, self._queue = self._queue, deque()
+        _fail(waiting, Unavailable(self.damage or "the log cannot be written now"))
+
+    def prune_answers(self) -> None:
+        """Forget answers past their time, as soon as the writer is free."""
+        self._prune_due = True
+        self._arrived.set()
+
+    async def _prune(self) -> None:
+        self._prune_due = False
+        try:
+            async with self._log.write() as session:
+                await self._answers.prune(session, self._clock())
+        except Broken:
+            _logger.warning("log.prune_failed", exc_info=True)
+
+
+def _wanted(orders: Sequence[Order], about: Sequence[Names]) -> dict[str, Wanted]:
+    wanted: dict[str, Wanted] = {}
+    for order, its_names in zip(orders, about, strict=True):
+        if order.tenant not in wanted:
+            wanted[order.tenant] = Wanted()
+        wanted[order.tenant].add(its_names)
+    return wanted
+
+
+def _scopes(orders: Sequence[Order]) -> list[Scope]:
+    return [scope_of(order.tenant, order.idempotency) for order in orders if order.idempotency]
+
+
+def _fail(waiting: Sequence[Waiting] | deque[Waiting], error: Exception) -> None:
+    for _, future in waiting:
+        if not future.done():
+            future.set_exception(error)

@@ -1,0 +1,66 @@
+"""A command on its way into the log, and the answer that comes back.
+
+Both are the same whatever brought the command here: HTTP today, NATS next.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from quorate.domain.commands import Command
+from quorate.domain.record import record
+
+
+@record
+class Idempotency:
+    """The caller's promise that the same key means the same request."""
+
+    caller: str
+    command: str
+    key: str
+    fingerprint: bytes  # SHA-256 of what was asked.
+
+
+@record
+class Order:
+    """``render`` makes the public answer from the command's outcome; it must not fail."""
+
+    tenant: str
+    actor: str
+    command_id: str
+    command: Command
+    render: Callable[[Any], bytes]
+    idempotency: Idempotency | None = None
+
+
+@record
+class Done:
+    """The command was carried out; ``sequence`` is the tenant's head at that moment.
+
+    ``replayed``: this is the answer that was given before, under the same idempotency key.
+    """
+
+    body: bytes
+    sequence: int
+    replayed: bool = False
+
+
+@record
+class Declined:
+    """The command was refused, for a reason with a stable ``code``."""
+
+    code: str
+    facts: Mapping[str, Any]
+    sequence: int
+    replayed: bool = False
+
+
+Answer: TypeAlias = Done | Declined
+KEY_REUSED = "idempotency_key_reused"
+
+
+class Unavailable(Exception):
+    """The log cannot take commands now. Whether this one was taken is unknown: ask again."""
+
+
+class CommandFailed(Exception):
+    """Our own code failed on this command; nothing of it was recorded."""

@@ -1,0 +1,62 @@
+"""The port by which the log reaches what readers see, without knowing what that is.
+
+In the transaction that appends, the present state of everything a batch names is loaded, and
+what the batch changed is saved. The composition root hands in who does it.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from quorate.domain.commands import Names
+from quorate.domain.instants import Instant
+from quorate.domain.situation import Situation
+from quorate.eventlog.session import Session
+
+
+class Wanted:
+    """All that the commands of one batch name, for one tenant."""
+
+    __slots__ = (
+        "agent_names",
+        "agents",
+        "contacts",
+        "electorate",
+        "keys",
+        "leases",
+        "requests",
+        "settings",
+        "tenant",
+    )
+
+    def __init__(self) -> None:
+        self.agents: set[str] = set()
+        self.agent_names: set[str] = set()
+        self.contacts: set[str] = set()
+        self.leases: set[str] = set()
+        self.requests: set[str] = set()
+        self.settings: set[str] = set()
+        self.keys: set[str] = set()
+        self.tenant = False
+        self.electorate = False
+
+    def add(self, names: Names) -> None:
+        self.agents.update(names.agents)
+        self.agent_names.update(names.agent_names)
+        self.contacts.update(names.contacts)
+        self.leases.update(names.leases)
+        self.requests.update(names.requests)
+        self.settings.update(names.settings)
+        self.keys.update(names.keys)
+        self.tenant |= names.tenant
+        self.electorate |= names.electorate
+
+
+class Projections(Protocol):
+    async def load(
+        self, session: Session, wanted: Mapping[str, Wanted], now: Instant
+    ) -> dict[str, Situation]:
+        """For each tenant: what is wanted, the holders of those leases, every active agent where
+        an electorate is wanted, and every live lease of those agents that are due to lapse."""
+
+    async def save(self, session: Session, situations: Mapping[str, Situation]) -> None:
+        """Write what was touched, in bulk."""

@@ -1,0 +1,58 @@
+"""A connection as the log uses it: statements compiled once, one thread hop for each.
+
+SQLAlchemy writes the SQL and opens the connections; its result objects and greenlets stay out of
+the way of every command (they were half of what a command cost).
+"""
+
+from collections import namedtuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import Delete, Insert, Select
+
+
+class Broken(Exception):
+    """The database failed (I/O, full, locked): what this transaction did is unknown."""
+
+
+class Rejected(Exception):
+    """The database refused a statement: a constraint stands against it."""
+
+
+class Query:
+    """A statement's text, the order of its parameters and the names of its columns."""
+
+    def __init__(self, statement: Select[Any] | Insert | Delete, dialect: Dialect) -> None:
+        columns = None
+        if isinstance(statement, Insert):
+            columns = [column.name for column in statement.table.columns]
+        compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
+        self.sql = str(compiled)
+        self.parameters: Sequence[str] = compiled.positiontup or ()
+        self._defaults: Mapping[str, Any] = compiled.params
+        if isinstance(statement, Select):
+            names = [column.name for column in statement.selected_columns]
+            self.row: Any = _row_maker(names)
+
+    def bind(self, values: Mapping[str, Any]) -> Sequence[Any]:
+        """The values in the order in which the statement wants them."""
+        return [
+            values[name] if name in values else self._defaults[name] for name in self.parameters
+        ]
+
+
+def _row_maker(names: Sequence[str]) -> Any:  # noqa: ANN401 - a class made at run time.
+    make: Any = namedtuple  # noqa: PYI024 - its fields are known only now.
+    return make("Row", names)._make
+
+
+class Session(Protocol):
+    """One connection inside one transaction. Raises Broken and Rejected, and nothing else."""
+
+    async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
+        """All rows of a query, their columns by name."""
+
+    async def write(self, query: Query, rows: Sequence[Sequence[Any]]) -> None:
+        """One bulk statement for any number of rows, each in the order of ``query.parameters``
+        (for an insert: of the table's columns)."""

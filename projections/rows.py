@@ -1,0 +1,200 @@
+"""States to rows and back: the one place that knows both.
+
+A row is a tuple in the order of its table's columns, which is what a bulk statement takes.
+"""
+
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import orjson
+
+from quorate.domain.agents import Agent, folded
+from quorate.domain.config import Settings
+from quorate.domain.consensus import Request, Tally, Vote
+from quorate.domain.instants import Instant
+from quorate.domain.keys import Key
+from quorate.domain.leases import Lease
+from quorate.domain.tenants import Tenant
+
+Values: TypeAlias = tuple[Any, ...]
+
+_AGENT_TAIL = attrgetter(
+    "name",
+    "role",
+    "incarnation",
+    "registered_at",
+    "last_heartbeat",
+    "active_until",
+    "status",
+)
+_LEASE = attrgetter(
+    "id",
+    "contact_key",
+    "contact_email",
+    "agent_id",
+    "intent",
+    "created_at",
+    "expires_at",
+    "fence",
+    "status",
+    "ended_at",
+)
+
+
+def agent_row(tenant: str, agent: Agent) -> Values:
+    return (tenant, agent.id, folded(agent.name), *_AGENT_TAIL(agent))
+
+
+def agent_of(row: Any) -> Agent:
+    return Agent(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        incarnation=row.incarnation,
+        registered_at=Instant(row.registered_at),
+        last_heartbeat=Instant(row.last_heartbeat),
+        active_until=Instant(row.active_until),
+        status=row.status,
+    )
+
+
+def lease_row(tenant: str, lease: Lease) -> Values:
+    return (tenant, *_LEASE(lease))
+
+
+def lease_of(row: Any) -> Lease:
+    return Lease(
+        id=row.id,
+        contact_key=row.contact_key,
+        contact_email=row.contact_email,
+        agent_id=row.agent_id,
+        intent=row.intent,
+        created_at=Instant(row.created_at),
+        expires_at=Instant(row.expires_at),
+        fence=row.fence,
+        status=row.status,
+        ended_at=None if row.ended_at is None else Instant(row.ended_at),
+    )
+
+
+def request_row(tenant: str, request: Request) -> Values:
+    tally = request.tally
+    return (
+        tenant,
+        request.id,
+        request.agent_id,
+        request.action,
+        request.contact_key,
+        request.contact_email,
+        request.reason,
+        request.status,
+        request.timeout_at,
+        request.created_at,
+        request.electorate,
+        request.proposer_votes,
+        request.floor,
+        request.eligible,
+        request.minimum,
+        None if request.members is None else orjson.dumps(request.members).decode(),
+        request.closed_at,
+        tally.approvals if tally else None,
+        tally.rejections if tally else None,
+        tally.electorate_size if tally else None,
+    )
+
+
+def request_of(row: Any, votes: Mapping[str, Vote]) -> Request:
+    tally = None
+    if row.electorate_size is not None:
+        tally = Tally(
+            approvals=row.approvals,
+            rejections=row.rejections,
+            electorate_size=row.electorate_size,
+        )
+    return Request(
+        id=row.id,
+        agent_id=row.agent_id,
+        action=row.action,
+        contact_key=row.contact_key,
+        contact_email=row.contact_email,
+        reason=row.reason,
+        status=row.status,
+        timeout_at=Instant(row.timeout_at),
+        created_at=Instant(row.created_at),
+        electorate=row.electorate,
+        proposer_votes=row.proposer_votes,
+        floor=row.floor,
+        eligible=row.eligible,
+        minimum=row.minimum,
+        members=None if row.members is None else tuple(orjson.loads(row.members)),
+        votes=votes,
+        closed_at=None if row.closed_at is None else Instant(row.closed_at),
+        tally=tally,
+    )
+
+
+def vote_row(tenant: str, vote: Vote) -> Values:
+    return (
+        tenant,
+        vote.request_id,
+        vote.agent_id,
+        vote.id,
+        vote.vote,
+        vote.reason,
+        vote.created_at,
+    )
+
+
+def vote_of(row: Any) -> Vote:
+    return Vote(
+        id=row.id,
+        request_id=row.request_id,
+        agent_id=row.agent_id,
+        vote=row.vote,
+        reason=row.reason,
+        created_at=Instant(row.created_at),
+    )
+
+
+def key_row(tenant: str, key: Key) -> Values:
+    return (
+        key.id,
+        tenant,
+        key.role,
+        key.secret_hash,
+        key.agent_id,
+        key.agent_name,
+        key.created_at,
+        key.revoked_at,
+    )
+
+
+def key_of(row: Any) -> Key:
+    return Key(
+        id=row.id,
+        role=row.role,
+        secret_hash=row.secret_hash,
+        agent_id=row.agent_id,
+        agent_name=row.agent_name,
+        created_at=Instant(row.created_at),
+        revoked_at=None if row.revoked_at is None else Instant(row.revoked_at),
+    )
+
+
+def config_row(tenant: str, agent_id: str, settings: Settings) -> Values:
+    text = orjson.dumps(dict(settings), option=orjson.OPT_SORT_KEYS).decode()
+    return (tenant, agent_id, text)
+
+
+def settings_of(row: Any) -> Settings:
+    settings: Settings = orjson.loads(row.settings)
+    return settings
+
+
+def tenant_row(tenant: Tenant) -> Values:
+    return (tenant.id, tenant.created_at)
+
+
+def tenant_of(row: Any) -> Tenant:
+    return Tenant(id=row.id, created_at=Instant(row.created_at))

@@ -1,0 +1,141 @@
+"""The tables that readers see. All of them can be dropped and built again from the log.
+
+A partial unique index holds what matters most even against our own bugs: one live lease per
+contact of a tenant.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+_LIVE = text("ended_at IS NULL")
+_ACTIVE = text("status = 'active'")
+_PENDING = text("status = 'pending'")
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("agent_id", String(64)),
+    Column("agent_name", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Index("keys_by_tenant", "tenant", "id"),
+    sqlite_with_rowid=False,
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("name_key", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("incarnation", Integer, nullable=False),
+    Column("registered_at", BigInteger, nullable=False),
+    Column("last_heartbeat", BigInteger, nullable=False),
+    Column("active_until", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Index("agents_by_name", "tenant", "name_key", unique=True),
+    Index("agents_due", "active_until", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+    sqlite_with_rowid=False,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("contact_key", Text, nullable=False),
+    Column("contact_email", Text, nullable=False),
+    Column("agent_id", String(64), nullable=False),
+    Column("intent", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("ended_at", BigInteger),
+    Index(
+        "leases_live",
+        "tenant",
+        "contact_key",
+        unique=True,
+        sqlite_where=_LIVE,
+        postgresql_where=_LIVE,
+    ),
+    Index("leases_held", "tenant", "agent_id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+    Index("leases_due", "expires_at", sqlite_where=_LIVE, postgresql_where=_LIVE),
+    sqlite_with_rowid=False,
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("id", String(36), primary_key=True),
+    Column("agent_id", String(64), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("contact_key", Text, nullable=False),
+    Column("contact_email", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("timeout_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("electorate", String(16), nullable=False),
+    Column("proposer_votes", Boolean, nullable=False),
+    Column("floor", Text),
+    Column("eligible", Integer, nullable=False),
+    Column("minimum", Integer, nullable=False),
+    Column("members", Text),  # A JSON array of agent ids.
+    Column("closed_at", BigInteger),
+    Column("approvals", Integer),
+    Column("rejections", Integer),
+    Column("electorate_size", Integer),
+    Index("requests_due", "timeout_at", sqlite_where=_PENDING, postgresql_where=_PENDING),
+    Index("requests_by_status", "tenant", "status", "id"),
+    sqlite_with_rowid=False,
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("request_id", String(36), primary_key=True),
+    Column("agent_id", String(64), primary_key=True),
+    Column("id", String(36), nullable=False),
+    Column("vote", String(16), nullable=False),
+    Column("reason", Text),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+configs = Table(
+    "configs",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("agent_id", String(64), primary_key=True),
+    Column("settings", Text, nullable=False),  # A JSON object.
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,135 @@
+"""What must hold of any log, whoever wrote it: read from its facts alone, from outside.
+
+The facts are one tenant's whole log, so that the first has the sequence 1.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from quorate.domain.agents import (
+    AgentLapsed,
+    AgentRegistered,
+    AgentReregistered,
+    HeartbeatReceived,
+)
+from quorate.domain.consensus import (
+    ConsensusDecided,
+    ConsensusExpired,
+    ConsensusRequested,
+    VoteCast,
+)
+from quorate.domain.events import Event
+from quorate.domain.leases import (
+    LeaseAcquired,
+    LeaseConflicted,
+    LeaseExpired,
+    LeaseReleased,
+    LeaseRenewed,
+    LeaseRevoked,
+)
+from tests.spec import Fact
+
+
+def leases_are_exclusive(facts: Sequence[Fact]) -> None:
+    """No contact is held twice, fences grow, a lease ends once, and a conflict is honest."""
+    held: dict[str, LeaseAcquired] = {}
+    runs_until: dict[str, int] = {}
+    fences = [0]
+    for sequence, fact in enumerate(facts, start=1):
+        match fact.event:
+            case LeaseAcquired() as grant:
+                assert grant.contact_key not in held, "granted while it was held"
+                assert grant.lease_id not in runs_until, "an id that was used before"
+                assert grant.fence == sequence > fences[-1], "a fence that does not grow"
+                held[grant.contact_key] = grant
+                runs_until[grant.lease_id] = grant.expires_at
+                fences.append(grant.fence)
+            case LeaseRenewed() as renewal:
+                assert held[renewal.contact_key].lease_id == renewal.lease_id
+                assert fact.at < runs_until[renewal.lease_id] <= renewal.expires_at
+                runs_until[renewal.lease_id] = renewal.expires_at
+            case LeaseReleased() | LeaseExpired() | LeaseRevoked() as end:
+                assert held.pop(end.contact_key).lease_id == end.lease_id, "it had ended before"
+                if not isinstance(end, LeaseRevoked):
+                    ran_out = fact.at >= runs_until[end.lease_id]
+                    assert ran_out == isinstance(end, LeaseExpired), "it ended early"
+            case LeaseConflicted() as refusal:
+                assert refusal.lease_id == held[refusal.contact_key].lease_id
+                assert refusal.holder_id == held[refusal.contact_key].agent_id
+                assert refusal.agent_id != refusal.holder_id
+                assert fact.at < refusal.expires_at == runs_until[refusal.lease_id]
+            case AgentReregistered() | HeartbeatReceived() as sign:
+                lapsed = last_sign(sign.agent_id, facts[: sequence - 1]) == AgentLapsed
+                assert not lapsed or sign.agent_id not in {one.agent_id for one in held.values()}
+
+
+def last_sign(agent_id: str, facts: Iterable[Fact]) -> type[Event] | None:
+    """What was last said about whether an agent is there."""
+    signs = [
+        type(fact.event)
+        for fact in facts
+        if isinstance(fact.event, AgentLapsed | AgentReregistered | HeartbeatReceived)
+        and fact.event.agent_id == agent_id
+    ]
+    return signs[-1] if signs else None
+
+
+def decisions_are_justified(facts: Sequence[Fact]) -> None:
+    """Each decision follows from a vote, and recounting what came before gives its numbers."""
+    ends: Counter[str] = Counter()
+    for place, fact in enumerate(facts):
+        match fact.event:
+            case VoteCast() as cast:
+                assert ends[cast.request_id] == 0, "a vote after the end"
+                assert fact.at < _asked(cast.request_id, facts[:place]).timeout_at
+            case ConsensusDecided() as decision:
+                ends[decision.request_id] += 1
+                cause = facts[place - 1]
+                assert isinstance(cause.event, VoteCast), "decided by something else than a vote"
+                assert cause.event.request_id == decision.request_id
+                assert cause.at == fact.at
+                _recount(decision, facts[: place + 1])
+            case ConsensusExpired() as end:
+                ends[end.request_id] += 1
+                assert fact.at >= end.timeout_at
+    assert all(count == 1 for count in ends.values()), "more than one end"
+
+
+def _recount(decision: ConsensusDecided, facts: Sequence[Fact]) -> None:
+    asked = _asked(decision.request_id, facts)
+    electorate = set(asked.members) if asked.members is not None else _active(facts)
+    if not asked.proposer_votes:
+        electorate.discard(asked.agent_id)
+    votes: Counter[str] = Counter(
+        fact.event.vote
+        for fact in facts
+        if isinstance(fact.event, VoteCast)
+        and fact.event.request_id == decision.request_id
+        and fact.event.agent_id in electorate
+    )
+    n = max(len(electorate), asked.minimum)
+    winner = "approve" if decision.status == "approved" else "reject"
+
+    assert set(decision.electorate) == electorate
+    assert (decision.approvals, decision.rejections) == (votes["approve"], votes["reject"])
+    assert decision.electorate_size == n
+    assert 2 * votes[winner] > n
+
+
+def _asked(request_id: str, facts: Iterable[Fact]) -> ConsensusRequested:
+    [asked] = [
+        fact.event
+        for fact in facts
+        if isinstance(fact.event, ConsensusRequested) and fact.event.request_id == request_id
+    ]
+    return asked
+
+
+def _active(facts: Sequence[Fact]) -> set[str]:
+    """Who was active at the last of these facts: who had promised to be, and was heard of."""
+    until = {
+        fact.event.agent_id: fact.event.active_until
+        for fact in facts
+        if isinstance(fact.event, AgentRegistered | AgentReregistered | HeartbeatReceived)
+    }
+    return {agent_id for agent_id, instant in until.items() if facts[-1].at <= instant}

@@ -1,0 +1,266 @@
+"""Whatever agents do and whenever, leases are as the naive model says, and the log shows it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from quorate.domain import commands, due, leases, sends
+from quorate.domain.agents import SettleAgent
+from quorate.domain.contacts import Contact
+from quorate.domain.instants import Instant
+from quorate.domain.keys import Principal
+from quorate.domain.leases import (
+    Lease,
+    LeaseConflicted,
+    LeaseHeld,
+    LeaseRenewed,
+    SettleLease,
+)
+from quorate.domain.sends import SendAuthorized, SendBlocked
+from quorate.domain.situation import Situation
+from tests.domain import audit
+from tests.domain.cast import KIM, LEE, TENANT_KEY, acquire, id_of, key_of, release, renew, send
+from tests.domain.naive import Told
+from tests.domain.playing import WINDOW, Playing, choices, refused
+from tests.domain.searching import play, search
+from tests.spec import Answer
+
+CONTACTS = (KIM, LEE)
+MINUTE = 60_000
+
+contacts = st.sampled_from(CONTACTS)
+lengths = st.sampled_from([1_000, 20_000, 40_000, WINDOW, WINDOW + 1, 3 * WINDOW])
+askers = st.sampled_from(["the holder", "the tenant", "another"])
+
+
+class LeasePlay(Playing):
+    """Agents acquire, renew, release and send; time passes; some go silent and come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fences: dict[str, int] = {}
+
+    def some_lease(self, which: int) -> str:
+        """One of those granted so far, the latest more often; rarely one that never was."""
+        ids = ["never", *self.fences]
+        return ids[-1 - which % 7 % len(ids)]
+
+    def asking(self, who: str, lease: str) -> str | None:
+        """An agent's name, or None for the tenant."""
+        grant = self.story.situation.leases.get(lease)
+        if who == "the tenant":
+            return None
+        holder = grant.agent_id.removeprefix("agent_") if grant else self.names[0]
+        return holder if who == "the holder" else f"not-{holder}"
+
+    # -- Rules ---------------------------------------------------------------
+
+    @rule(who=choices, contact=contacts, length=lengths)
+    def acquires(self, who: int, contact: Contact, length: int) -> None:
+        name, lease = self.name(who), f"lease{len(self.fences)}"
+        answer = self.ask(acquire(name, contact, lease=lease, minutes=length / MINUTE))
+        told = self.told_of(answer, lease)
+        assert told == self.naive.acquire(name, contact.key, length, lease, self.now)
+        if told[0] == "granted":
+            self.fences[lease] = answer.outcome.fence
+
+    @rule(first=choices, contact=contacts, length=lengths)
+    def everybody_wants(self, first: int, contact: Contact, length: int) -> None:
+        for place in range(len(self.names)):
+            self.acquires(first + place, contact, length)
+
+    @precondition(lambda self: self.fences)
+    @rule(which=choices, asker=askers, length=lengths)
+    def renews(self, which: int, asker: str, length: int) -> None:
+        lease = self.some_lease(which)
+        by = self.asking(asker, lease)
+        key = key_of(by) if by else TENANT_KEY
+        answer = self.ask(renew(lease, by=key, minutes=length / MINUTE))
+        assert self.told_of(answer, "none") == self.naive.renew(lease, by, length, self.now)
+
+    @precondition(lambda self: self.fences)
+    @rule(which=choices, asker=askers)
+    def releases(self, which: int, asker: str) -> None:
+        lease = self.some_lease(which)
+        by = self.asking(asker, lease)
+        answer = self.ask(release(lease, by=key_of(by) if by else TENANT_KEY))
+        told = refused(answer) or ("ended", answer.outcome.status)
+        assert told == self.naive.release(lease, by, self.now)
+
+    @rule(who=choices, contact=contacts, shows=st.booleans(), which=choices)
+    def sends(self, who: int, contact: Contact, shows: bool, which: int) -> None:
+        name = self.name(who)
+        shown = self.some_lease(which) if shows else None
+        fence = self.fences.get(shown, 0) if shown else None
+        told = self.told_of_a_send(self.ask(send(name, contact, fence=fence)))
+        assert told == self.naive.send(name, contact.key, shown, self.now)
+
+    @precondition(lambda self: self.fences)
+    @rule(which=choices)
+    def the_timer_comes_for_a_lease(self, which: int) -> None:
+        self.ask(SettleLease(lease_id=self.some_lease(which)))
+
+    # -- What was said -------------------------------------------------------
+
+    def told_of(self, answer: Answer, new_lease: str) -> Told:
+        if answer.declined is None:
+            lease = answer.outcome
+            return ("granted" if lease.id == new_lease else "held", lease.id, lease.expires_at)
+        if answer.declined.kind is LeaseHeld:
+            [conflict] = answer.decided
+            assert isinstance(conflict, LeaseConflicted)
+            holder = (conflict.holder_name, conflict.lease_id, conflict.expires_at)
+            return ("lease_conflict", *holder)
+        status = answer.declined.facts.get("status")
+        return (answer.declined.kind.code, *([status] if status else []))
+
+    def told_of_a_send(self, answer: Answer) -> Told:
+        match answer.outcome:
+            case SendAuthorized() as sent:
+                leases_by_fence = {fence: lease for lease, fence in self.fences.items()}
+                return ("authorized", None if sent.fence is None else leases_by_fence[sent.fence])
+            case SendBlocked() as blocked:
+                return ("blocked", blocked.reason, blocked.holder_name, blocked.expires_at)
+        return refused(answer) or ()
+
+    # -- What always holds ---------------------------------------------------
+
+    @invariant()
+    def who_is_active_is_agreed(self) -> None:
+        self.who_is_active()
+
+    @invariant()
+    def readers_see_what_is_true_before_it_is_recorded(self) -> None:
+        situation = self.story.situation
+        for grant in self.naive.grants():
+            lease = situation.leases[grant.lease]
+            holder = situation.agents[lease.agent_id]
+            assert due.lease_status(lease, holder, self.now) == self.naive.fate(grant, self.now)
+
+    @invariant()
+    def the_log_is_sound(self) -> None:
+        audit.leases_are_exclusive(self.story.facts)
+
+    def teardown(self) -> None:
+        """When the timer has come for everything, the log itself says what the model says."""
+        for name in self.names:
+            self.ask(SettleAgent(agent_id=id_of(name)))
+        for grant in self.naive.grants():
+            self.ask(SettleLease(lease_id=grant.lease))
+            recorded = self.story.situation.leases[grant.lease].status
+            assert recorded == self.naive.fate(grant, self.now)
+        self.the_log_is_sound()
+
+
+def test_leases_agree_with_a_naive_model_of_them() -> None:
+    play(LeasePlay)
+
+
+# -- The machine would notice ------------------------------------------------
+
+
+def ends_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
+    settle = due.settle
+    patch.setattr(due, "settle", lambda names, state, now: settle(names, state, now - 1))
+
+
+def forgets_the_fence(patch: pytest.MonkeyPatch) -> None:
+    decide = sends.decide
+    patch.setattr(
+        sends,
+        "decide",
+        lambda command, state, moment: decide(replace(command, fence=None), state, moment),
+    )
+
+
+def without_leases(state: Situation) -> Situation:
+    free = Situation()
+    for agent in state.agents.values():
+        free.put_agent(agent)
+    return free
+
+
+def ignores_the_lease_at_the_gate(patch: pytest.MonkeyPatch) -> None:
+    decide = sends.decide
+    patch.setattr(
+        sends,
+        "decide",
+        lambda command, state, moment: decide(command, without_leases(state), moment),
+    )
+
+
+def keeps_the_leases_of_the_silent(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Situation, "leases_of", lambda _self, _agent_id: [])
+
+
+def revokes_what_had_expired(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(leases, "expired", lambda lease: leases.revoked(lease, "agent_inactive"))
+
+
+def shortens_when_asked_for_less(patch: pytest.MonkeyPatch) -> None:
+    renewed = leases._renewed
+
+    def shortened(lease: Lease, intent: str, until: Instant) -> Sequence[LeaseRenewed]:
+        longer = renewed(lease, intent, Instant(lease.expires_at + 1))
+        return [replace(event, expires_at=until) for event in longer]
+
+    patch.setattr(leases, "_renewed", shortened)
+
+
+def releases_the_successor(patch: pytest.MonkeyPatch) -> None:
+    own = leases._own
+
+    def own_or_next(caller: Principal, lease_id: str, situation: Situation) -> Lease:
+        lease = own(caller, lease_id, situation)
+        return situation.lease_on(lease.contact_key) or lease
+
+    patch.setattr(leases, "_own", own_or_next)
+
+
+def lets_anyone_release(patch: pytest.MonkeyPatch) -> None:
+    own = leases._own
+    patch.setattr(leases, "_own", lambda _caller, *others: own(TENANT_KEY, *others))
+
+
+def grants_what_is_held(patch: pytest.MonkeyPatch) -> None:
+    acquire_free = leases.acquire
+    patch.setattr(
+        leases,
+        "acquire",
+        lambda command, state, moment: acquire_free(command, without_leases(state), moment),
+    )
+
+
+def gives_a_fence_twice(patch: pytest.MonkeyPatch) -> None:
+    decide = commands.decide
+    patch.setattr(
+        "tests.spec.decide",
+        lambda command, state, moment: decide(command, state, replace(moment, sequence=1)),
+    )
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        ends_a_millisecond_late,
+        forgets_the_fence,
+        ignores_the_lease_at_the_gate,
+        keeps_the_leases_of_the_silent,
+        revokes_what_had_expired,
+        shortens_when_asked_for_less,
+        releases_the_successor,
+        lets_anyone_release,
+        grants_what_is_held,
+        gives_a_fence_twice,
+    ],
+)
+def test_a_planted_bug_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+
+    with pytest.raises(AssertionError):
+        search(LeasePlay)

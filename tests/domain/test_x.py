@@ -1,0 +1,304 @@
+"""Whoever votes, lapses, returns or joins, votes are as the naive model says; so is the log."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from quorate.domain import commands, consensus, due
+from quorate.domain.agents import Heartbeat
+from quorate.domain.commands import Command
+from quorate.domain.consensus import (
+    AlreadyVoted,
+    CastVote,
+    Choice,
+    ConsensusDecided,
+    RequestClosed,
+    Request,
+    SettleRequest,
+    VoteCast,
+)
+from quorate.domain.events import Event
+from quorate.domain.situation import Moment, Situation
+from tests.domain import audit
+from tests.domain.cast import propose, vote
+from tests.domain.naive import HUNDREDTHS, Count, Question, Told
+from tests.domain.playing import WINDOW, Playing, choices, refused
+from tests.domain.searching import play, search
+from tests.spec import Answer
+
+MINUTE = 60_000
+QUESTIONS_MAX = 6
+
+lengths = st.sampled_from([1_000, 40_000, WINDOW, WINDOW + 1, 3 * WINDOW, 10 * WINDOW])
+values: st.SearchStrategy[Choice] = st.sampled_from(["approve", "reject"])
+floors = st.sampled_from([0, 0, 0, 1, 33, 50, 51, 67, 100])
+
+
+class VotePlay(Playing):
+    """Agents ask and vote; time passes; some go silent, come back, or join."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[str, str] = {}  # How each request last stood.
+
+    def ask(self, command: Command) -> Answer:
+        answer = super().ask(command)
+        decided = any(isinstance(event, ConsensusDecided) for event in answer.events)
+        assert not decided or isinstance(command, CastVote), "decided by something else"
+        return answer
+
+    def some_request(self, which: int) -> str:
+        """One of those asked so far; rarely one that never was."""
+        ids = ["never", *self.seen]
+        return ids[-1 - which % 17 % len(ids)]
+
+    # -- Rules ---------------------------------------------------------------
+
+    @precondition(lambda self: len(self.seen) < QUESTIONS_MAX)
+    @rule(
+        who=choices,
+        length=lengths,
+        snapshot=st.booleans(),
+        stands_aside=st.booleans(),
+        floor=floors,
+    )
+    def asks(self, who: int, length: int, snapshot: bool, stands_aside: bool, floor: int) -> None:
+        name, request = self.name(who), f"request{len(self.seen)}"
+        question = Question(
+            at=self.now,
+            agent=name,
+            request=request,
+            until=self.now + length,
+            snapshot=snapshot,
+            proposer_votes=not stands_aside,
+            floor=floor,
+        )
+        command = propose(
+            name,
+            request=request,
+            minutes=length / MINUTE,
+            electorate="snapshot" if snapshot else "live",
+            proposer_votes=not stands_aside,
+            floor=str(floor / HUNDREDTHS) if floor else None,
+        )
+        answer = self.ask(command)
+        told = refused(answer) or ("asked", answer.outcome.id, answer.outcome.timeout_at)
+        assert told == self.naive.ask(question)
+        if answer.declined is None:
+            self.seen[request] = "pending"
+
+    @precondition(lambda self: self.seen)
+    @rule(who=choices, which=choices, choice=values)
+    def votes(self, who: int, which: int, choice: Choice) -> None:
+        name, request = self.name(who), self.some_request(which)
+        told = self.told_of(self.ask(vote(name, choice, request=request)))
+        assert told == self.naive.vote(name, request, choice, self.now)
+
+    @precondition(lambda self: self.seen)
+    @rule(first=choices, which=choices, pattern=st.integers(0, 2**9 - 1))
+    def everybody_votes(self, first: int, which: int, pattern: int) -> None:
+        for place in range(len(self.names)):
+            self.votes(first + place, which, "approve" if pattern >> place & 1 else "reject")
+
+    @precondition(lambda self: self.seen)
+    @rule(which=choices)
+    def the_timer_comes_for_a_request(self, which: int) -> None:
+        request = self.some_request(which)
+        self.ask(SettleRequest(request_id=request))
+
+    # -- What was said -------------------------------------------------------
+
+    def told_of(self, answer: Answer) -> Told:
+        if answer.declined is None:
+            counted = "counted" if answer.decided else "counted before"
+            return (counted, answer.outcome.status)
+        if answer.declined.kind is AlreadyVoted:
+            return ("already_voted", answer.declined.facts["vote"])
+        if answer.declined.kind is RequestClosed:
+            return ("consensus_closed", answer.declined.facts["status"])
+        return refused(answer) or ()
+
+    # -- What always holds ---------------------------------------------------
+
+    @invariant()
+    def who_is_active_is_agreed(self) -> None:
+        self.who_is_active()
+
+    @invariant()
+    def readers_see_what_is_true_before_it_is_recorded(self) -> None:
+        for question in self.naive.questions():
+            request = self.story.situation.requests[question.request]
+            status = due.request_status(request, self.now)
+            assert status == self.naive.status(question, self.now)
+            assert self.seen[question.request] in ("pending", status), "it was final"
+            self.seen[question.request] = status
+
+    @invariant()
+    def decisions_are_those_of_the_model(self) -> None:
+        decided = {
+            fact.event.request_id: count_of(fact.event)
+            for fact in self.story.facts
+            if isinstance(fact.event, ConsensusDecided)
+        }
+        expected = {one.request: self.naive.decision(one) for one in self.naive.questions()}
+        assert decided == {request: count for request, count in expected.items() if count}
+
+    @invariant()
+    def the_log_is_sound(self) -> None:
+        audit.decisions_are_justified(self.story.facts)
+
+    def teardown(self) -> None:
+        """When the timer has come for everything, the log itself says what the model says."""
+        for question in self.naive.questions():
+            self.ask(SettleRequest(request_id=question.request))
+            recorded = self.story.situation.requests[question.request].status
+            assert recorded == self.naive.status(question, self.now)
+        self.the_log_is_sound()
+
+
+def count_of(event: ConsensusDecided) -> Count:
+    return Count(
+        status=event.status,
+        approvals=event.approvals,
+        rejections=event.rejections,
+        size=event.electorate_size,
+        electorate=[one.removeprefix("agent_") for one in event.electorate],
+    )
+
+
+def test_votes_agree_with_a_naive_model_of_them() -> None:
+    play(VotePlay)
+
+
+# -- The machine would notice ------------------------------------------------
+
+
+def counts_who_has_lapsed(patch: pytest.MonkeyPatch) -> None:
+    """Though not those who may not vote themselves: everybody who ever registered."""
+    patch.setattr(Situation, "active_agents", lambda self, _at: frozenset(self.agents))
+    patch.setattr(Playing, "who_is_active", lambda _self: None)
+
+
+def forgets_who_has_lapsed_a_millisecond_early(patch: pytest.MonkeyPatch) -> None:
+    active = Situation.active_agents
+    patch.setattr(Situation, "active_agents", lambda self, at: active(self, at + 1))
+    patch.setattr(Playing, "who_is_active", lambda _self: None)
+
+
+def counts_the_votes_of_the_absent(patch: pytest.MonkeyPatch) -> None:
+    decision = consensus._decision
+
+    def counting_all(
+        state: Request, electorate: frozenset[str], votes: Mapping[str, Choice]
+    ) -> Sequence[ConsensusDecided]:
+        present = dict(zip(sorted(electorate), votes.values(), strict=False))
+        return decision(state, electorate, present)
+
+    patch.setattr(consensus, "_decision", counting_all)
+
+
+def half_is_enough(patch: pytest.MonkeyPatch) -> None:
+    decision = consensus._decision
+
+    def generous(
+        state: Request, electorate: frozenset[str], votes: Mapping[str, Choice]
+    ) -> Sequence[ConsensusDecided]:
+        approvals = sum(votes.get(one) == "approve" for one in electorate)
+        if approvals and 2 * approvals == len(electorate):
+            electorate = electorate - {one for one in electorate if one not in votes}
+        return decision(state, electorate, votes)
+
+    patch.setattr(consensus, "_decision", generous)
+
+
+def closes_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
+    overdue = consensus.overdue
+    patch.setattr(consensus, "overdue", lambda state, at: overdue(state, at - 1))
+
+
+def lets_a_vote_be_changed(patch: pytest.MonkeyPatch) -> None:
+    cast = consensus.vote
+
+    def forgetful(command: CastVote, state: Situation, moment: Moment) -> Sequence[Event]:
+        try:
+            return cast(command, state, moment)
+        except AlreadyVoted:
+            request = state.requests[command.request_id]
+            return [
+                VoteCast(
+                    vote_id=command.new_vote_id,
+                    request_id=request.id,
+                    agent_id=state.acting_id(command.caller, command.agent),
+                    vote=command.vote,
+                )
+            ]
+
+    patch.setattr(consensus, "vote", forgetful)
+
+
+def reopens_what_was_decided(patch: pytest.MonkeyPatch) -> None:
+    cast = consensus.vote
+
+    def reopening(command: CastVote, state: Situation, moment: Moment) -> Sequence[Event]:
+        again = Situation()
+        again.agents = state.agents
+        again.requests = {one.id: replace(one, status="pending") for one in state.requests.values()}
+        return cast(command, again, moment)
+
+    patch.setattr(consensus, "vote", reopening)
+
+
+def decides_on_a_heartbeat(patch: pytest.MonkeyPatch) -> None:
+    decide = commands.decide
+
+    def eager(command: Command, state: Situation, moment: Moment) -> Sequence[Event]:
+        events = decide(command, state, moment)
+        if not isinstance(command, Heartbeat):
+            return events
+        pending = [one for one in state.requests.values() if one.status == "pending"]
+        return [*events, *(end for one in pending for end in eager_decision(one, state, moment))]
+
+    patch.setattr("tests.spec.decide", eager)
+
+
+def eager_decision(
+    request: Request, state: Situation, moment: Moment
+) -> Sequence[ConsensusDecided]:
+    electorate = consensus.electorate_of(request, state.active_agents(moment.now))
+    votes = {voter: one.vote for voter, one in request.votes.items()}
+    return consensus._decision(request, electorate, votes)
+
+
+def asks_the_proposer_too(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(consensus, "_without_proposer", lambda agents, *_rest, **_named: agents)
+
+
+def rounds_the_floor_down(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(consensus, "ceil", int)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        counts_who_has_lapsed,
+        forgets_who_has_lapsed_a_millisecond_early,
+        counts_the_votes_of_the_absent,
+        half_is_enough,
+        closes_a_millisecond_late,
+        lets_a_vote_be_changed,
+        reopens_what_was_decided,
+        decides_on_a_heartbeat,
+        asks_the_proposer_too,
+        rounds_the_floor_down,
+    ],
+)
+def test_a_planted_bug_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+
+    if 1:
+        search(VotePlay)

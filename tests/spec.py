@@ -1,0 +1,215 @@
+"""Given the past, when a command arrives, then these facts and no others.
+
+A command goes the way it goes in a batch of the log: what is due among the things it names is
+settled, then it is decided, and the tenant's sequence counts every fact. Each command is answered
+twice: from the whole state of the tenant, and from what the command names and nothing else, which
+is all that the log loads. Both must say the same, and note all that they changed, because only
+that is written back. A refusal leaves everything as it was.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from quorate.domain import due
+from quorate.domain.commands import Command, Names, decide, names, outcome
+from quorate.domain.events import Event
+from quorate.domain.instants import Instant, instant
+from quorate.domain.leases import LeaseAcquired
+from quorate.domain.record import record
+from quorate.domain.refusal import Refused
+from quorate.domain.situation import Moment, Situation
+
+NOON = instant("2026-03-01T12:00:00.000Z")
+WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
+
+
+def after(
+    *, hours: float = 0, minutes: float = 0, seconds: float = 0, milliseconds: int = 0
+) -> Instant:
+    """So long after noon, when most stories begin."""
+    return Instant(NOON + round((hours * 60 + minutes) * 60_000 + seconds * 1_000) + milliseconds)
+
+
+@record
+class Fact:
+    """An event, and when it was recorded."""
+
+    at: Instant
+    event: Event
+
+
+@record
+class Declined:
+    kind: type[Refused]
+    facts: Mapping[str, Any]
+
+
+@record
+class Answer:
+    """What one command brought about: first what was due, then what it decided or was refused."""
+
+    settled: tuple[Event, ...]
+    decided: tuple[Event, ...]
+    declined: Declined | None = None
+    outcome: Any = None
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        return self.settled + self.decided
+
+
+class Story:
+    """One tenant's log so far, and the state that follows from it."""
+
+    def __init__(self, *, window: int = WINDOW) -> None:
+        self.facts: list[Fact] = []
+        self.situation = Situation()
+        self.window = window
+
+    @property
+    def now(self) -> Instant:
+        return self.facts[-1].at if self.facts else NOON
+
+    def tell(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            assert fact.at >= self.now, "a story is told in the order in which it happened"
+            self.facts.append(fact)
+            self.situation.apply(fact.event, fact.at)
+
+    def ask(self, command: Command, at: Instant) -> Answer:
+        """Answer a command as a batch of the log does, and record what follows."""
+        assert at >= self.now, "time never decreases"
+        loaded = what_is_named(names(command), self.situation, at)
+        answer = self._answer(command, at, self.situation)
+        assert self._answer(command, at, loaded) == answer, "it looked at what it did not name"
+        self.facts += [Fact(at=at, event=event) for event in answer.events]
+        return answer
+
+    def _answer(self, command: Command, at: Instant, situation: Situation) -> Answer:
+        at_first = stands(situation)
+        settled = tuple(due.settle(names(command), situation, at))
+        _apply(settled, at, situation)
+        sequence = len(self.facts) + len(settled) + 1
+        before = stands(situation)
+        try:
+            decided = decide(
+                command, situation, Moment(now=at, sequence=sequence, window=self.window)
+            )
+        except Refused as refusal:
+            _apply(refusal.recorded, at, situation)
+            assert stands(situation) == before, "a refusal changed something"
+            _assert_noted(at_first, situation)
+            declined = Declined(kind=type(refusal), facts=refusal.facts)
+            return Answer(settled=settled, decided=tuple(refusal.recorded), declined=declined)
+        for position, event in enumerate(decided, start=sequence):
+            assert not isinstance(event, LeaseAcquired) or event.fence == position
+        _apply(decided, at, situation)
+        _assert_noted(at_first, situation)
+        said = outcome(command, situation, decided)
+        return Answer(settled=settled, decided=tuple(decided), outcome=said)
+
+    # -- Given, when ---------------------------------------------------------
+
+    def and_given(self, *facts: Fact) -> "Story":
+        self.tell(facts)
+        return self
+
+    def when(self, command: Command, *, at: Instant | None = None) -> "When":
+        """Ask, at the moment of the last fact unless another is named."""
+        at = self.now if at is None else at
+        return When(self, self.ask(command, at), at)
+
+
+def given(*facts: Fact, window: int = WINDOW) -> Story:
+    return Story(window=window).and_given(*facts)
+
+
+class When:
+    """An answer to be compared; each comparison goes on with the story."""
+
+    def __init__(self, story: Story, answer: Answer, at: Instant) -> None:
+        self.answer = answer
+        self._at = at
+        self._story = story
+
+    @property
+    def facts(self) -> list[Fact]:
+        return [Fact(at=self._at, event=event) for event in self.answer.events]
+
+    def then(self, *expected: Fact) -> Story:
+        assert self.answer.declined is None
+        assert self.facts == list(expected)
+        return self._story
+
+    def then_nothing(self) -> Story:
+        return self.then()
+
+    def then_settled(self, *expected: Fact) -> Story:
+        """What was due was recorded first, whatever was decided then."""
+        assert self.facts[: len(self.answer.settled)] == list(expected)
+        return self._story
+
+    def then_refused(self, refusal: Refused, *, settled: Sequence[Fact] = ()) -> Story:
+        """Refused so and not otherwise, after what was due had been recorded."""
+        assert self.answer.declined == Declined(kind=type(refusal), facts=refusal.facts)
+        assert self.answer.decided == tuple(refusal.recorded)
+        return self.then_settled(*settled)
+
+
+def what_is_named(about: Names, whole: Situation, now: Instant) -> Situation:
+    """The part of a tenant's state that the log loads for a command."""
+    part = Situation()
+    ids = [*about.agents, *(whole.active_agents(now) if about.electorate else ())]
+    found = [whole.agents.get(one) for one in ids]
+    found += [whole.agent_named(name) for name in about.agent_names]
+    leases = [whole.lease_on(key) for key in about.contacts]
+    leases += [whole.leases.get(one) for one in about.leases]
+    for lease in filter(None, leases):
+        part.put_lease(lease)
+        found.append(whole.agents[lease.agent_id])
+    for agent in filter(None, found):
+        part.put_agent(agent)
+    for agent in part.agents.values():
+        for lease in whole.leases_of(agent.id) if agent.overdue(now) else ():
+            part.put_lease(lease)
+    part.requests = {one: whole.requests[one] for one in about.requests if one in whole.requests}
+    part.settings = {one: whole.settings[one] for one in about.settings if one in whole.settings}
+    part.keys = {one: whole.keys[one] for one in about.keys if one in whole.keys}
+    part.tenant = whole.tenant if about.tenant else None
+    return part
+
+
+def stands(situation: Situation) -> dict[str, Any]:
+    """All that a state says and has noted, to be compared later."""
+    touched = situation.touched
+    return {
+        "tenant": situation.tenant,
+        "agents": dict(situation.agents),
+        "leases": dict(situation.leases),
+        "requests": dict(situation.requests),
+        "settings": dict(situation.settings),
+        "keys": dict(situation.keys),
+        "votes": {
+            (request.id, voter): vote
+            for request in situation.requests.values()
+            for voter, vote in request.votes.items()
+        },
+        "touched": {name: touched_ids(getattr(touched, name)) for name in touched.__slots__},
+    }
+
+
+def touched_ids(ids: "set[Any] | bool") -> frozenset[Any]:
+    return frozenset(ids) if isinstance(ids, set) else frozenset({ids})
+
+
+def _apply(events: Sequence[Event], at: Instant, situation: Situation) -> None:
+    for event in events:
+        situation.apply(event, at)
+
+
+def _assert_noted(before: Mapping[str, Any], situation: Situation) -> None:
+    now = stands(situation)
+    for kind in ("agents", "leases", "requests", "settings", "keys", "votes"):
+        changed = {one for one, state in now[kind].items() if before[kind].get(one) != state}
+        assert changed <= getattr(situation.touched, kind), "a change would not be written back"
+    assert situation.touched.tenant or before["tenant"] == now["tenant"]
