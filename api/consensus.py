@@ -106,6 +106,7 @@ ENDPOINTS = (
         summary="Vote; the vote that makes a majority decides",
         roles=ACTING,
         body=VoteBody,
+        query=Query,
         answer=VoteAnswerBody,
         problems=(
             "agent_not_found",
@@ -126,6 +127,7 @@ ENDPOINTS = (
         summary="Ask the active agents to approve an action",
         roles=ACTING,
         body=ConsensusBody,
+        query=Query,
         answer=ConsensusAnswer,
         problems=(
             "agent_not_found",

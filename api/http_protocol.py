@@ -11,12 +11,14 @@ deadlines when it fires and is never moved while requests pass.
 """
 
 import asyncio
+import logging
 import os
 import sys
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -52,6 +54,9 @@ _DETAILS = {
 CODES = frozenset(_DETAILS)
 
 _logger = structlog.get_logger("quorate.http")
+# What uvicorn itself has to say: not that a request was refused, which is told here.
+_failures = logging.getLogger("quorate.http.protocol")
+_failures.setLevel(logging.ERROR)
 
 
 @dataclass(eq=False)
@@ -77,6 +82,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     # -- The life of a connection --------------------------------------------
 
+    @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         if len(self.connections) >= connections_max():
             self.transport = transport
@@ -84,10 +90,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             transport.write(self._refused("unavailable"))
             transport.close()
             return
+        self.logger = _failures
         super().connection_made(transport)
         self._read_by = self.loop.time() + HEADER_SECONDS_MAX
         self._timer = self.loop.call_later(HEADER_SECONDS_MAX, self._look)
 
+    @override
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -129,6 +137,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     # -- Reading -------------------------------------------------------------
 
+    @override
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
@@ -141,6 +150,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._part = _BETWEEN
         elif not self._deaf:
             self._expect_the_rest()
+        self._chunk = b""
 
     def _expect_the_rest(self) -> None:
         if self._read_by is None:
@@ -151,11 +161,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if self._header_bytes > HEADER_BYTES_MAX:
                 self._refuse("headers_too_large")
 
+    @override
     def on_message_begin(self) -> None:
         self._part = _HEADERS
         self._header_bytes = -len(self._chunk)
         super().on_message_begin()
 
+    @override
     def on_headers_complete(self) -> None:
         length = len(self._chunk)
         if self._header_bytes + length or length > HEADER_BYTES_MAX:
@@ -170,6 +182,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if before is not None and not before.response_complete:
             self._line_up(before)
 
+    @override
     def on_message_complete(self) -> None:
         if self._part != _UPGRADING:
             self._part = _WHOLE
@@ -195,6 +208,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise _Unreadable("method_not_allowed")
         self._part = _UPGRADING
 
+    @override
     def _unsupported_upgrade_warning(self) -> None:
         """The parser stopped at the offer, before the body: it starts over without the offer."""
         offered = sys.exception()
@@ -206,7 +220,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     # -- Refusing ------------------------------------------------------------
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - a problem says more.
+    @override
+    def send_400_response(self, msg: str) -> None:
         """Called for whatever the parser, or a callback of it, cannot accept."""
         error = sys.exception()
         cause = error.__context__ if error is not None else None
@@ -230,6 +245,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         self._refusal = code
 
+    @override
     def on_response_complete(self) -> None:
         is_last = not self.pipeline
         super().on_response_complete()
@@ -271,10 +287,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     # -- Answering -----------------------------------------------------------
 
+    @override
     def pause_writing(self) -> None:
         self._written_by = self.loop.time() + ANSWER_SECONDS_MAX
         super().pause_writing()
 
+    @override
     def resume_writing(self) -> None:
         self._written_by = None
         super().resume_writing()

@@ -120,6 +120,7 @@ ENDPOINTS = (
         summary="Issue a key; its text is shown this once",
         roles=ISSUING,
         body=KeyBody,
+        query=Query,
         answer=IssuedKeyAnswer,
         problems=("tenant_not_found",),
         command=True,

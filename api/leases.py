@@ -86,6 +86,7 @@ ENDPOINTS = (
         summary="Acquire a contact exclusively, or renew what the agent holds",
         roles=ACTING,
         body=LeaseBody,
+        query=Query,
         answer=LeaseAnswer,
         problems=(
             "agent_not_found",
@@ -116,6 +117,7 @@ ENDPOINTS = (
         summary="Hold a lease for longer; it never becomes shorter",
         roles=ACTING,
         body=RenewBody,
+        query=Query,
         answer=LeaseAnswer,
         problems=("lease_not_found", "lease_ended", "acting_as_another"),
         command=True,

@@ -8,7 +8,7 @@ the codes it may answer with. Only prose and examples are written here.
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -17,17 +17,15 @@ import quorate
 from quorate.api.endpoint import Endpoint, known_codes
 from quorate.api.examples import ANSWERS, BODIES
 from quorate.api.http_protocol import CODES
-from quorate.api.problems import CONTENT_TYPE, KINDS, PROBLEM_TYPE
+from quorate.api.problem_schemas import SCHEMAS, Json, problem_schemas, schema_name
+from quorate.api.problems import CONTENT_TYPE, KINDS
 from quorate.api.schemas import SEQUENCE_MAX, PageQuery
 from quorate.api.service import IDEMPOTENCY_KEY_LENGTH_MAX
-
-Json: TypeAlias = dict[str, Any]
 
 OPENAPI_VERSION = "3.1.0"
 JSON = "application/json"
 PROBLEM = CONTENT_TYPE.decode()
 PATH_PARAMETER = re.compile(r"{(\w+)}")
-_SCHEMAS = "#/components/schemas/"
 _UNAVAILABLE = "unavailable"
 
 DESCRIPTION = """\
@@ -35,9 +33,9 @@ Quorate lets many agents work for one tenant without stepping on each other: the
 time-boxed leases on contacts, and settle high-stakes actions by majority vote. Every command is \
 an event of an append-only log.
 
-Send your key as `Authorization: Bearer <key>` or as `X-API-Key: <key>`. The key names the tenant: \
-`tenantId` may be left out, and must be the key's own where it is sent. An agent's key acts as that \
-agent, which need not be named then.
+Send your key as `Authorization: Bearer <key>` or as `X-API-Key: <key>`. The key names the \
+tenant: `tenantId` may be left out, and must be the key's own where it is sent. An agent's key \
+acts as that agent, which need not be named then.
 
 Times are UTC. Bodies are strict: a field that is not listed is refused, and so are NUL, lone \
 surrogates, numbers that are not finite and keys that stand twice.
@@ -48,33 +46,6 @@ lost.
 
 Errors are `application/problem+json` (RFC 9457). Decide by `code`, which is stable. What the code \
 tells besides, such as who holds the lease, stands beside it."""
-
-# What problems of one code tell besides the members that all have.
-_FACTS: dict[str, Json] = {
-    "acting_as_another": {"agentId": {"type": "string"}},
-    "agent_inactive": {
-        "agentId": {"type": "string"},
-        "lastHeartbeat": {"type": "string", "format": "date-time"},
-    },
-    "already_voted": {"vote": {"enum": ["approve", "reject"]}},
-    "invalid_request": {
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "why"],
-                "properties": {"field": {"type": "string"}, "why": {"type": "string"}},
-            },
-        }
-    },
-    "lease_conflict": {
-        "conflict": {"const": True},
-        "leaseHolder": {"$ref": _SCHEMAS + "HolderAnswer"},
-    },
-    "lease_ended": {"leaseId": {"type": "string"}},
-    "not_eligible": {"agentId": {"type": "string"}},
-    "tenant_exists": {"tenantId": {"type": "string"}},
-}
 
 _HEADERS: dict[str, Json] = {
     "X-Request-Id": {
@@ -145,7 +116,7 @@ def document(endpoints: Sequence[Endpoint]) -> Json:
         "tags": _tags(endpoints),
         "paths": paths,
         "components": {
-            "schemas": {**definitions, "Problem": _problem()},
+            "schemas": definitions | problem_schemas(_codes_of_any(endpoints)),
             "headers": _HEADERS,
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -171,7 +142,7 @@ def _schemas(endpoints: Sequence[Endpoint]) -> tuple[dict[tuple[str, str], Json]
         if endpoint.answer is not None:
             answer = TypeAdapter(endpoint.answer)
             inputs.append(((endpoint.name, "answer"), "serialization", answer))
-    found, shared = TypeAdapter.json_schemas(inputs, ref_template=_SCHEMAS + "{model}")
+    found, shared = TypeAdapter.json_schemas(inputs, ref_template=SCHEMAS + "{model}")
     refs = {name: _plain(schema) for (name, _), schema in found.items()}
     definitions: Json = _plain(shared.get("$defs", {}))
     return refs, definitions
@@ -186,6 +157,8 @@ def _plain(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema.
                 del named["title"]
             if named.get("default", ...) is None:
                 del named["default"]
+            if isinstance(named.get("description"), str):
+                named["description"] = named["description"].replace("``", "`")
             return named
         case list():
             return [_plain(one) for one in schema]
@@ -197,20 +170,13 @@ def _plain(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema.
 _KEYWORDS = {"ge": "minimum", "le": "maximum"}
 
 
-def _problem() -> Json:
-    return {
-        "type": "object",
-        "description": "What went wrong (RFC 9457). Decide by ``code``.",
-        "required": ["type", "title", "status", "detail", "code", "requestId"],
-        "properties": {
-            "type": {"type": "string", "format": "uri", "pattern": f"^{PROBLEM_TYPE}"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "code": {"enum": sorted(KINDS)},
-            "requestId": {"type": "string"},
-        },
-    }
+def _codes(endpoint: Endpoint) -> frozenset[str]:
+    """A header section that comes too slowly is cut off before it asks for any address."""
+    return known_codes(endpoint) | (CODES - {"request_timeout"})
+
+
+def _codes_of_any(endpoints: Sequence[Endpoint]) -> frozenset[str]:
+    return frozenset(code for endpoint in endpoints for code in _codes(endpoint))
 
 
 # -- Operations --------------------------------------------------------------
@@ -277,10 +243,11 @@ def _query_parameters(query: type[BaseModel]) -> Iterator[Json]:
 
 def _not_null(schema: Json) -> Json:
     """A query can leave a value out but cannot say null."""
-    choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
-    if len(choices) != 1:
-        return schema
-    return {key: value for key, value in schema.items() if key != "anyOf"} | choices[0]
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    for choice in schema.get("anyOf", ()):
+        if choice != {"type": "null"}:
+            rest |= choice
+    return rest
 
 
 # -- Responses ---------------------------------------------------------------
@@ -289,7 +256,7 @@ def _not_null(schema: Json) -> Json:
 def _responses(endpoint: Endpoint, answer: Json | None) -> Json:
     responses = {"200": _success(endpoint, answer)}
     by_status: dict[int, list[str]] = {}
-    for code in sorted(known_codes(endpoint) | (CODES - {"request_timeout"})):
+    for code in sorted(_codes(endpoint)):
         by_status.setdefault(KINDS[code].status, []).append(code)
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = _refusal(endpoint, status, codes)
@@ -333,18 +300,17 @@ def _content(endpoint: Endpoint, answer: Json | None) -> Json:
 
 def _refusal(endpoint: Endpoint, status: int, codes: Sequence[str]) -> Json:
     names = ["X-Request-Id", *_HEADERS_OF_STATUS.get(status, ())]
-    if endpoint.command:
+    if endpoint.command and status in _DECIDED:
         names += ["Quorate-Sequence", "Idempotent-Replayed"]
-    facts = {name: schema for code in codes for name, schema in _FACTS.get(code, {}).items()}
-    said = {"code": {"enum": list(codes)}, "status": {"const": status}, **facts}
-    schema = {"allOf": [{"$ref": _SCHEMAS + "Problem"}, {"properties": said}]}
+    schemas = [{"$ref": SCHEMAS + schema_name(code)} for code in codes]
     return {
         "description": "\n\n".join(f"`{code}`: {KINDS[code].title}." for code in codes),
         "headers": _header_refs(names),
-        "content": {PROBLEM: {"schema": schema}},
+        "content": {PROBLEM: {"schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas}}},
     }
 
 
+_DECIDED = {403, 404, 409, 422}  # A refusal with one of these may be the log's own.
 _HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
 
 

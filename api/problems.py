@@ -81,14 +81,12 @@ class Problem(Exception):
 def problem_body(code: str, detail: str, facts: Mapping[str, Any], request_id: str) -> bytes:
     """The JSON of a problem; ``facts`` are members of their own (RFC 9457, section 3.2)."""
     kind = KINDS[code]
-    return orjson.dumps(
-        {
-            "type": PROBLEM_TYPE + code,
-            "title": kind.title,
-            "status": kind.status,
-            "detail": detail,
-            "code": code,
-            "requestId": request_id,
-            **facts,
-        }
-    )
+    members = {
+        "type": PROBLEM_TYPE + code,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": code,
+        "requestId": request_id,
+    }
+    return orjson.dumps({**members, **facts, **members})  # No fact replaces a member.

@@ -4,13 +4,11 @@ Field names and defaults are those of the seeds, to the letter. Unknown fields a
 ``tenantId`` is accepted everywhere and checked against the key's.
 """
 
-import math
-import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import idna
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from quorate.api.problems import Problem
@@ -43,48 +41,18 @@ def _to_a_labels(domain: str) -> str:
     return idna.encode(domain, uts46=True, transitional=False, std3_rules=True).decode("ascii")
 
 
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
-
-
-def _bounded(value: Any) -> Any:  # noqa: ANN401 - not validated yet.
-    """An integer too long for a float is out of range, not a crash."""
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > SEQUENCE_MAX:
-        raise ValueError("is out of range")
-    return value
-
-
-def _is_whole_match(pattern: re.Pattern[str]) -> AfterValidator:
-    def check(value: str) -> str:
-        if not pattern.fullmatch(value):
-            raise ValueError(f"must match {pattern.pattern}")
-        return value
-
-    return AfterValidator(check)
-
-
 def _text(length_max: int) -> Any:  # noqa: ANN401 - a field's description.
     return Field(min_length=1, max_length=length_max)
 
 
-TenantId = Annotated[
-    str,
-    Field(max_length=64, json_schema_extra={"pattern": f"^{TENANT_ID.pattern}$"}),
-    _is_whole_match(TENANT_ID),
-]
-AgentName = Annotated[
-    str,
-    Field(max_length=64, json_schema_extra={"pattern": f"^{AGENT_NAME.pattern}$"}),
-    _is_whole_match(AGENT_NAME),
-]
+TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID.pattern}$")]
+AgentName = Annotated[str, Field(pattern=f"^{AGENT_NAME.pattern}$")]
 AgentId = Annotated[str, Field(min_length=1, max_length=64, examples=["agent_a1b2c3d4e5f6"])]
 ContactEmail = Annotated[
     str,
     Field(min_length=3, max_length=ADDRESS_LENGTH_MAX, examples=["user@example.com"]),
 ]
-Number = Annotated[float, BeforeValidator(_bounded), AfterValidator(_finite)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 Duration = Annotated[
     Number, Field(ge=leases.DURATION_MINUTES_MIN, le=leases.DURATION_MINUTES_MAX)
 ]

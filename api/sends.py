@@ -4,7 +4,7 @@ from quorate.api.agents import ref
 from quorate.api.answers import SendAnswer, dump, send_answer
 from quorate.api.endpoint import Call, Endpoint, Reply
 from quorate.api.roles import ACTING
-from quorate.api.schemas import SendBody, read_contact_or_refuse
+from quorate.api.schemas import Query, SendBody, read_contact_or_refuse
 from quorate.api.service import Service
 from quorate.domain.sends import RequestSend, SendAuthorized, SendBlocked
 
@@ -34,6 +34,7 @@ ENDPOINTS = (
         summary="Ask before acting on a contact: authorized, or blocked and why",
         roles=ACTING,
         body=SendBody,
+        query=Query,
         answer=SendAnswer,
         problems=("agent_not_found", "acting_as_another", "contact_email_invalid"),
         command=True,

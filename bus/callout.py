@@ -75,11 +75,10 @@ class AuthCallout:
 
     async def _answer(self, message: Msg) -> None:
         try:
-            request = _read(message)
+            asked = _read(message)
         except JwtInvalid as error:
             log.warning("nats_login_unreadable", error=str(error))
             return  # Not from a server: nobody waits for it.
-        asked = request["nats"]
         verdict: dict[str, Any] = {"type": "authorization_response", "version": 2}
         try:
             principal = await self._principal(asked["connect_opts"].get("auth_token") or "")
@@ -121,13 +120,18 @@ class AuthCallout:
 
 
 def _read(message: Msg) -> dict[str, Any]:
-    """The request, if a server signed it and waits for the answer; raises JwtInvalid."""
+    """What is asked, if a server signed it and waits for the answer; raises JwtInvalid."""
     request = nats_jwt.decode(message.data, signed_by="server")
     if request.get("aud") != _AUDIENCE or not message.reply.startswith(_SERVERS_INBOX):
         raise JwtInvalid("not a server's question")
-    if request["iss"] != request["nats"]["server_id"]["id"]:
-        raise JwtInvalid("signed by another server than the one that asks")
-    return request
+    try:
+        asked: dict[str, Any] = request["nats"]
+        if request["iss"] != asked["server_id"]["id"]:
+            raise JwtInvalid("signed by another server than the one that asks")
+        _ = asked["user_nkey"], asked["connect_opts"].get, asked["client_info"]["host"]
+    except (LookupError, TypeError, AttributeError) as error:
+        raise JwtInvalid("not a server's question") from error
+    return asked
 
 
 def _claims(user: str, key_id: str, allowed: Permissions) -> dict[str, Any]:

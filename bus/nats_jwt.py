@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -76,18 +76,23 @@ def decode(text: bytes, *, signed_by: Kind) -> dict[str, Any]:
     parts = text.split(b".") if len(text) <= JWT_LENGTH_MAX else []
     if len(parts) != _PARTS:
         raise JwtInvalid("not a JWT")
-    head, body, signature = parts
     try:
-        claims = orjson.loads(_unbase64(body))
-        if orjson.loads(_unbase64(head))["alg"] != _ALGORITHM:
-            raise JwtInvalid("signed in a way that is not NATS's")
-        public = VerifyKey(_raw_public(claims["iss"], signed_by))
-        public.verify(head + b"." + body, _unbase64(signature))
+        return _verified(parts, signed_by)
+    except JwtInvalid:
+        raise
     except CryptoError as error:
         raise JwtInvalid("not signed by the key that it names") from error
-    except (LookupError, TypeError, AttributeError, binascii.Error, orjson.JSONDecodeError) as e:
-        raise JwtInvalid("not a JWT") from e
-    assert isinstance(claims, dict)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise JwtInvalid("not a JWT") from error
+
+
+def _verified(parts: Sequence[bytes], signed_by: Kind) -> dict[str, Any]:
+    head, body, signature = parts
+    claims: dict[str, Any] = orjson.loads(_unbase64(body))
+    if orjson.loads(_unbase64(head))["alg"] != _ALGORITHM:
+        raise JwtInvalid("signed in a way that is not NATS's")
+    public = VerifyKey(_raw_public(claims["iss"], signed_by))
+    public.verify(head + b"." + body, _unbase64(signature))
     return claims
 
 

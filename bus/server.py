@@ -68,6 +68,7 @@ class EmbeddedServer:
         self._process: asyncio.subprocess.Process | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._program: str | None = None
+        self.ready = asyncio.Event()  # Clients can connect.
 
     @property
     def url(self) -> str:
@@ -88,6 +89,7 @@ class EmbeddedServer:
         self._supervisor = asyncio.create_task(self._supervise(), name="nats-server")
 
     async def stop(self) -> None:
+        self.ready.clear()
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
@@ -113,10 +115,11 @@ class EmbeddedServer:
             )
         write_private(self._file("pid"), str(self._process.pid).encode())
         try:
-            await self._ready(log_began)
+            await self._listens(log_began)
         except BaseException:
             await self._end()
             raise
+        self.ready.set()
 
     def _prepare(self) -> None:
         """Write the configuration for the port we have by now, and clear what a last run left."""
@@ -132,7 +135,7 @@ class EmbeddedServer:
         for left in self.folder.glob("*.ports"):
             left.unlink(missing_ok=True)
 
-    async def _ready(self, log_began: int) -> None:
+    async def _listens(self, log_began: int) -> None:
         """Wait until the server has written down where it listens."""
         assert self._process is not None
         ports = self.folder / f"{PROGRAM}_{self._process.pid}.ports"
@@ -184,6 +187,7 @@ class EmbeddedServer:
             assert self._process is not None
             began = time.monotonic()
             code = await self._process.wait()
+            self.ready.clear()
             log.error("nats_server_died", exit_code=code, pid=self._process.pid)
             if time.monotonic() - began > RAN_WELL_SECONDS:
                 pause = 0.0

@@ -1,16 +1,86 @@
-"""The `quorate` command."""
+"""The `quorate` command: verbs are imported when they are asked for, never before.
+
+An agent that runs one verb pays for that verb alone, and needs nothing that only the server has.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 import click
 
-from quorate.cli.serve import serve
+from quorate import __version__
+from quorate.cli.failures import ERROR
+
+TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
+ENVIRONMENT_PREFIX = "QUORATE"
 
 
-@click.group()
-def main() -> None:
-    """Quorate: leases, votes and an audit log for many agents."""
+class LazyGroup(click.Group):
+    """A group that knows its verbs by their import paths."""
+
+    def __init__(self, name: str, verbs: Mapping[str, str], help: str) -> None:  # noqa: A002
+        super().__init__(name, help=help, no_args_is_help=True)
+        self._verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in self._verbs:
+            return None
+        module, _, name = self._verbs[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        command.context_settings.setdefault("auto_envvar_prefix", ENVIRONMENT_PREFIX)
+        return command
 
 
-main.add_command(serve)
+quorate = LazyGroup(
+    "quorate",
+    verbs={
+        "serve": "quorate.cli.serve:serve",
+        "events": "quorate.cli.main:events",
+        "verify": "quorate.cli.verify:verify",
+        "replay": "quorate.cli.replay:replay",
+        "rebuild": "quorate.cli.rebuild:rebuild",
+    },
+    help="""Leases, votes and an audit log for many agents.
+
+    Each option can also be set in the environment, as in QUORATE_DATA_DIR.
+
+    \b
+    Start a service, then take its log away and check it:
+      quorate serve
+      quorate events export log.jsonl
+      quorate verify log.jsonl
+      quorate replay log.jsonl
+    """,
+)
+click.version_option(__version__)(quorate)
+
+events = LazyGroup(
+    "events",
+    verbs={"export": "quorate.cli.export:export"},
+    help="Read the log of a tenant.",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb and end the process with its exit code."""
+    try:
+        quorate.main(args=arguments, prog_name="quorate")
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        kind = type(error).__name__
+        click.echo(
+            f"Error: {kind}: {error} ({TRACEBACK_VARIABLE}=1 shows where it happened).", err=True
+        )
+        sys.exit(ERROR)
+
 
 if __name__ == "__main__":
     main()

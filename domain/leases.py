@@ -247,9 +247,7 @@ def _conflict(
     )
 
 
-def renew(
-    command: RenewLease, situation: "Situation", moment: "Moment"
-) -> Sequence[LeaseRenewed]:
+def renew(command: RenewLease, situation: "Situation", moment: "Moment") -> Sequence[LeaseRenewed]:
     lease = _own(command.caller, command.lease_id, situation)
     if lease.status != "active":
         raise LeaseEnded(lease.id, lease.status)

@@ -7,7 +7,7 @@ the transaction that did what they report.
 from collections.abc import Sequence
 
 import orjson
-from sqlalchemy import and_, bindparam, delete, insert, select, tuple_
+from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_
 
 from quorate.domain.instants import MILLISECONDS_PER_MINUTE, Instant
 from quorate.eventlog.backend import Backend
@@ -30,6 +30,8 @@ class Answers:
         oldest = old.order_by(answers.c.at).limit(PRUNED_PER_BATCH_MAX)
         self._select = Query(select(answers).select_from(asked.join(answers, same)), backend.dialect)
         self._insert = Query(insert(answers), backend.dialect)
+        due = select(func.count().label("due")).select_from(oldest.subquery())
+        self._due = Query(due, backend.dialect)
         self._prune = Query(delete(answers).where(tuple_(*key).in_(oldest)), backend.dialect)
 
     async def load(self, session: Session, scopes: Sequence[Scope]) -> dict[Scope, Remembered]:
@@ -59,10 +61,16 @@ class Answers:
         ]
         await session.write(self._insert, rows)
 
-    async def prune(self, session: Session, now: Instant) -> None:
-        """Forget the oldest, a few at a time, so that no command ever waits for a clean-up."""
-        kept_since = now - _KEPT_MILLISECONDS
-        await session.write(self._prune, [self._prune.bind({"kept_since": kept_since})])
+    async def prune(self, session: Session, now: Instant) -> bool:
+        """Forget the oldest, a few at a time, so that no command ever waits for a clean-up.
+
+        True when there may be more to forget.
+        """
+        values = {"kept_since": now - _KEPT_MILLISECONDS}
+        ((due,),) = await session.fetch(self._due, values)
+        if due:
+            await session.write(self._prune, [self._prune.bind(values)])
+        return bool(due == PRUNED_PER_BATCH_MAX)
 
 
 def _body(answer: Answer) -> str:

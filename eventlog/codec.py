@@ -83,7 +83,9 @@ def upcast(
         message = f"{type_} version {version} is unknown here: it needs a newer Quorate"
         raise UnknownEvent(message)
     for step in range(version, present):
-        data = upcasters[type_, step](data)
+        if (lift := upcasters.get((type_, step))) is None:
+            raise UnknownEvent(f"{type_} version {step} cannot be read: it has no upcaster")
+        data = lift(data)
     return data
 
 

@@ -27,7 +27,7 @@ from quorate.eventlog.log import EventLog, LogDamaged
 from quorate.eventlog.order import Answer, CommandFailed, Order, Unavailable
 from quorate.eventlog.projection import Projections, Wanted
 from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.session import Broken, Rejected
+from quorate.eventlog.session import Broken, at_once
 
 BATCH_ORDERS_MAX = 512
 QUEUE_ORDERS_MAX = 20_000
@@ -100,27 +100,42 @@ class Door:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._queue:
-                size = min(len(self._queue), BATCH_ORDERS_MAX)
-                await self._settle([self._queue.popleft() for _ in range(size)])
-            if self._prune_due:
-                await self._prune()
+            while self._queue or (self._prune_due and not self._closing):
+                if self._prune_due:
+                    await self._prune()
+                if self._queue:
+                    size = min(len(self._queue), BATCH_ORDERS_MAX)
+                    await self._settle([self._queue.popleft() for _ in range(size)])
             if self._closing:
                 return
 
     async def _settle(self, waiting: Sequence[Waiting]) -> None:
         """Commit a batch and answer it, whatever happens."""
         try:
-            await self._commit_without_the_spoiled(waiting)
+            await self._commit_or_divide(waiting)
         except Broken as error:
             _logger.exception("log.write_failed", orders=len(waiting))
             _fail(waiting, Unavailable(f"the log could not be written: {error}"))
             await self._reopen()
-        except Rejected:
-            await self._one_by_one(waiting)
+        except asyncio.CancelledError:
+            _fail(waiting, Unavailable("the log was closed before this was written"))
+            raise
+
+    async def _commit_or_divide(self, waiting: Sequence[Waiting]) -> None:
+        """When the batch as a whole fails (the database refused a statement, or an order could
+        not even be read), find out whose fault it is: the others must not suffer."""
+        try:
+            await self._commit_without_the_spoiled(waiting)
+        except Broken:
+            raise
         except Exception:
-            _logger.exception("log.batch_failed", orders=len(waiting))
-            _fail(waiting, CommandFailed("the batch failed"))
+            if len(waiting) == 1:
+                _logger.exception("log.command_failed", command=_name(waiting[0][0]))
+                _fail(waiting, CommandFailed(f"{_name(waiting[0][0])} failed"))
+                return
+            _logger.warning("log.batch_divided", orders=len(waiting), exc_info=True)
+            for one in waiting:
+                await self._commit_or_divide([one])
 
     async def _commit_without_the_spoiled(self, waiting: Sequence[Waiting]) -> None:
         left = list(waiting)
@@ -138,28 +153,25 @@ class Door:
                         future.set_result(answer)
                 return
 
-    async def _one_by_one(self, waiting: Sequence[Waiting]) -> None:
-        """The database refused a statement: find out whose it was."""
-        for one in waiting:
-            try:
-                await self._commit_without_the_spoiled([one])
-            except Rejected:
-                _logger.exception("log.command_failed", command=type(one[0].command).__name__)
-                _fail([one], CommandFailed("the database refused the command"))
-
     async def _commit(self, orders: Sequence[Order]) -> list[Answer]:
         async with self._log.write() as session:
-            head = await self._log.head(session)
-            now = max(self._clock(), head.at)
             about = [names(order.command) for order in orders]
             wanted = _wanted(orders, about)
+            head, heads, situations, remembered = await at_once(
+                self._log.head(session),
+                self._log.tenant_heads(session, list(wanted)),
+                self._projections.load(session, wanted),
+                self._answers.load(session, _scopes(orders)),
+            )
+            now = max(self._clock(), head.at)
+            await self._projections.load_what_lapses(session, situations, now)
             batch = Batch(
                 now=now,
                 window=self._window,
                 position=head.position,
-                heads=await self._log.tenant_heads(session, list(wanted)),
-                situations=(situations := await self._projections.load(session, wanted, now)),
-                remembered=await self._answers.load(session, _scopes(orders)),
+                heads=heads,
+                situations=situations,
+                remembered=remembered,
                 new_id=self._new_id,
             )
             answers = [batch.take(*one) for one in zip(orders, about, strict=True)]
@@ -168,8 +180,15 @@ class Door:
                 await self._projections.save(session, situations)
             await self._answers.save(session, batch.to_remember, now)
         if batch.rows:
-            self._on_commit(batch.rows)
+            self._announce(batch.rows)
         return answers
+
+    def _announce(self, rows: Sequence[Recorded]) -> None:
+        """What is committed stays committed, whatever becomes of those who hear of it."""
+        try:
+            self._on_commit(rows)
+        except Exception:
+            _logger.exception("log.listener_failed", events=len(rows))
 
     async def _reopen(self) -> None:
         """Serve again only behind a fresh connection and a log that is whole."""
@@ -199,16 +218,20 @@ class Door:
 
     def prune_answers(self) -> None:
         """Forget answers past their time, as soon as the writer is free."""
-        self._prune_due = True
+        self._prune_due = self.damage is None
         self._arrived.set()
 
     async def _prune(self) -> None:
+        """A part of them; what is left goes on after the next batch."""
         self._prune_due = False
         try:
             async with self._log.write() as session:
-                await self._answers.prune(session, self._clock())
+                more = await self._answers.prune(session, self._clock())
         except Broken:
             _logger.warning("log.prune_failed", exc_info=True)
+            await self._reopen()
+        else:
+            self._prune_due = more
 
 
 def _wanted(orders: Sequence[Order], about: Sequence[Names]) -> dict[str, Wanted]:
@@ -222,6 +245,10 @@ def _wanted(orders: Sequence[Order], about: Sequence[Names]) -> dict[str, Wanted
 
 def _scopes(orders: Sequence[Order]) -> list[Scope]:
     return [scope_of(order.tenant, order.idempotency) for order in orders if order.idempotency]
+
+
+def _name(order: Order) -> str:
+    return type(order.command).__name__
 
 
 def _fail(waiting: Sequence[Waiting] | deque[Waiting], error: Exception) -> None:

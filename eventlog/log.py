@@ -15,15 +15,17 @@ from sqlalchemy import BindParameter, MetaData, Select, and_, bindparam, func, i
 
 from quorate.domain.instants import Instant
 from quorate.domain.record import record
+from quorate.domain.tenants import TenantCreated
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.chain import GENESIS, ChainBroken, check
 from quorate.eventlog.recorded import Head, Recorded
 from quorate.eventlog.schema import events, metadata
-from quorate.eventlog.session import Query, Session
+from quorate.eventlog.session import Query, Session, at_once
 
 TAIL_EVENTS_CHECKED = 10_000
 PAGE_EVENTS_MAX = 1_000
 SCAN_EVENTS_MAX = 10_000
+_CREATED = TenantCreated.__name__
 
 
 @record
@@ -121,8 +123,9 @@ class EventLog:
         if wanted != Filter():
             query = Query(_filtered(self._queries.page_statement, wanted), self.backend.dialect)
         async with self.read() as session:
-            head = await self.last_sequence(session, tenant)
-            rows = await session.fetch(query, {**values, "limit": limit})
+            head, rows = await at_once(
+                self.last_sequence(session, tenant), session.fetch(query, {**values, "limit": limit})
+            )
         found = [_recorded(row) for row in rows]
         full = len(found) == limit
         scanned_to = found[-1].sequence if full else min(head, after + SCAN_EVENTS_MAX)
@@ -146,9 +149,14 @@ class EventLog:
         ``pause_seconds`` after each page leave the processor to others.
         """
         heads: dict[str, Head] = {}
+        before = GENESIS if after == 0 else None
         while after < until:
-            events_read = await self.after(after, min(PAGE_EVENTS_MAX, until - after))
-            _check_page(events_read, after, heads)
+            try:
+                events_read = await self.after(after, min(PAGE_EVENTS_MAX, until - after))
+                _check_page(events_read, after, heads, before)
+            except (AttributeError, OverflowError, TypeError, ValueError) as error:
+                message = f"a value after position {after} cannot be one of ours: {error}"
+                raise LogDamaged(message) from error
             after += len(events_read)
             progress(len(events_read))
             await asyncio.sleep(pause_seconds)
@@ -158,15 +166,18 @@ class LogDamaged(Exception):
     """The log is not what was written."""
 
 
-def _check_page(page: Sequence[Recorded], after: int, heads: dict[str, Head]) -> None:
-    """A tenant's first event in a range vouches for those that follow it."""
+def _check_page(
+    page: Sequence[Recorded], after: int, heads: dict[str, Head], before: Head | None
+) -> None:
+    """A tenant's first event follows ``before``; where that is unknown, because the range begins
+    in the middle of the log, it vouches for those that follow it."""
     for offset, event in enumerate(page, start=1):
         if event.position != after + offset:
             message = f"position {after + offset} is missing from the log"
             raise LogDamaged(message)
-        known = heads.get(event.tenant)
-        if known is None and event.sequence == 1:
-            known = GENESIS
+        if event.type == _CREATED and event.stream != f"tenant-{event.tenant}":
+            raise LogDamaged(f"{event.stream} was created in the log of tenant {event.tenant}")
+        known = heads.get(event.tenant, GENESIS if event.sequence == 1 else before)
         try:
             heads[event.tenant] = (
                 check([event], known) if known else Head(sequence=event.sequence, hash=event.hash)

@@ -52,11 +52,14 @@ class Wanted:
 
 
 class Projections(Protocol):
-    async def load(
-        self, session: Session, wanted: Mapping[str, Wanted], now: Instant
-    ) -> dict[str, Situation]:
-        """For each tenant: what is wanted, the holders of those leases, every active agent where
-        an electorate is wanted, and every live lease of those agents that are due to lapse."""
+    async def load(self, session: Session, wanted: Mapping[str, Wanted]) -> dict[str, Situation]:
+        """For each tenant: what is wanted, the holders of those leases, and every agent that
+        counts as active where an electorate is wanted."""
+
+    async def load_what_lapses(
+        self, session: Session, situations: Mapping[str, Situation], now: Instant
+    ) -> None:
+        """Add every live lease of those agents that are due to lapse: they end together."""
 
     async def save(self, session: Session, situations: Mapping[str, Situation]) -> None:
         """Write what was touched, in bulk."""

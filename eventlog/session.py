@@ -4,10 +4,12 @@ SQLAlchemy writes the SQL and opens the connections; its result objects and gree
 the way of every command (they were half of what a command cost).
 """
 
+import asyncio
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 
+from sqlalchemy import LargeBinary
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Delete, Insert, Select
 
@@ -23,6 +25,8 @@ class Rejected(Exception):
 class Query:
     """A statement's text, the order of its parameters and the names of its columns."""
 
+    packed = True  # Its rows are few, and may come in one piece where that is cheaper.
+
     def __init__(self, statement: Select[Any] | Insert | Delete, dialect: Dialect) -> None:
         columns = None
         if isinstance(statement, Insert):
@@ -30,10 +34,16 @@ class Query:
         compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
         self.sql = str(compiled)
         self.parameters: Sequence[str] = compiled.positiontup or ()
+        self.columns: Sequence[str] = ()
+        self.binary: frozenset[str] = frozenset()
         self._defaults: Mapping[str, Any] = compiled.params
         if isinstance(statement, Select):
-            names = [column.name for column in statement.selected_columns]
-            self.row: Any = _row_maker(names)
+            selected = statement.selected_columns
+            self.columns = [column.name for column in selected]
+            self.binary = frozenset(
+                column.name for column in selected if isinstance(column.type, LargeBinary)
+            )
+            self.row: Any = _row_maker(self.columns)
 
     def bind(self, values: Mapping[str, Any]) -> Sequence[Any]:
         """The values in the order in which the statement wants them."""
@@ -48,7 +58,11 @@ def _row_maker(names: Sequence[str]) -> Any:  # noqa: ANN401 - a class made at r
 
 
 class Session(Protocol):
-    """One connection inside one transaction. Raises Broken and Rejected, and nothing else."""
+    """One connection inside one transaction. Raises Broken and Rejected, and nothing else.
+
+    Statements are carried out in the order in which they were asked for. Several queries may be
+    asked for at once (``at_once``), and then cost one wait instead of many; writes never are.
+    """
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         """All rows of a query, their columns by name."""
@@ -56,3 +70,12 @@ class Session(Protocol):
     async def write(self, query: Query, rows: Sequence[Sequence[Any]]) -> None:
         """One bulk statement for any number of rows, each in the order of ``query.parameters``
         (for an insert: of the table's columns)."""
+
+
+async def at_once(*asked: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Ask for several things, wait for all of them, and only then raise what went wrong first."""
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return found

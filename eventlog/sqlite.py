@@ -8,31 +8,30 @@
 """
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from urllib.parse import quote
 
-import aiosqlite
 from sqlalchemy import ColumnElement, FromClause, MetaData, bindparam, create_engine, func
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.backend import Unsafe
-from quorate.eventlog.session import Broken, Query, Rejected, Session
+from quorate.eventlog.session import Broken, Session
+from quorate.eventlog.sqlite_connection import Connection, SqliteSession, translated
 
 BUSY_TIMEOUT_MILLISECONDS = 5_000
 CACHE_KIBIBYTES = 65_536
 CHECKPOINT_PAGES = 4_000
 READERS_MAX = 4
-STATEMENTS_CACHED = 256
 _SYNCHRONOUS_FULL = 2
 _WRITER_PRAGMAS = (
     "journal_mode=wal",
     "synchronous=full",
     "mmap_size=0",
+    "recursive_triggers=on",  # Else INSERT OR REPLACE would delete unseen by append-only triggers.
     f"busy_timeout={BUSY_TIMEOUT_MILLISECONDS}",
     f"cache_size=-{CACHE_KIBIBYTES}",
     f"wal_autocheckpoint={CHECKPOINT_PAGES}",
@@ -45,27 +44,35 @@ _READER_PRAGMAS = (
 )
 
 
+def _uri(path: Path) -> str:
+    return f"file:{quote(str(path))}"
+
+
 class SqliteBackend:
     """The log in a file of this machine."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dialect: Dialect = sqlite.dialect()
-        self._writer: aiosqlite.Connection | None = None
-        self._idle_readers: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
-        self._readers: list[aiosqlite.Connection] = []
+        self._writer: Connection | None = None
+        self._idle_readers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        self._readers: list[Connection] = []
 
     async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
-        await asyncio.to_thread(self._create, metadatas, append_only)
-        await self._open_writer()
-        for _ in range(READERS_MAX):
-            reader = await self._connect(f"file:{self.path}?mode=ro", _READER_PRAGMAS)
-            self._readers.append(reader)
-            self._idle_readers.put_nowait(reader)
+        try:
+            await asyncio.to_thread(self._create, metadatas, append_only)
+            await self._open_writer()
+            for _ in range(READERS_MAX):
+                reader = await self._connect(f"{_uri(self.path)}?mode=ro", _READER_PRAGMAS)
+                self._readers.append(reader)
+                self._idle_readers.put_nowait(reader)
+        except BaseException:
+            await self.close()  # A connection that is left open keeps the process alive.
+            raise
 
     def _create(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
         engine = create_engine(f"sqlite:///{self.path}", poolclass=NullPool)
-        with engine.begin() as connection:
+        with translated(), engine.begin() as connection:
             for tables in metadatas:
                 tables.create_all(connection)
             for table in append_only:
@@ -77,27 +84,26 @@ class SqliteBackend:
         engine.dispose()
 
     async def _open_writer(self) -> None:
-        self._writer = await self._connect(f"file:{self.path}", _WRITER_PRAGMAS)
-        mode = await _scalar(self._writer, "PRAGMA journal_mode")
-        level = await _scalar(self._writer, "PRAGMA synchronous")
+        self._writer = await self._connect(_uri(self.path), _WRITER_PRAGMAS)
+        mode = await self._writer.scalar("PRAGMA journal_mode")
+        level = await self._writer.scalar("PRAGMA synchronous")
         if mode != "wal" or level != _SYNCHRONOUS_FULL:
             message = f"{self.path}: journal_mode={mode}, synchronous={level}; wal and 2 are needed"
             raise Unsafe(message)
 
-    async def _connect(self, uri: str, pragmas: Sequence[str]) -> aiosqlite.Connection:
-        with _translated():
-            connection = await aiosqlite.connect(
-                uri, uri=True, isolation_level=None, cached_statements=STATEMENTS_CACHED
-            )
-            for pragma in pragmas:
-                await connection.execute_fetchall(f"PRAGMA {pragma}")
+    async def _connect(self, uri: str, pragmas: Sequence[str]) -> Connection:
+        connection = Connection(uri, pragmas)
+        try:
+            await connection.open()
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def reopen(self) -> None:
         if self._writer is not None:
             old, self._writer = self._writer, None
-            with _translated():
-                await old.close()
+            await old.close()
         await self._open_writer()
 
     async def close(self) -> None:
@@ -114,16 +120,24 @@ class SqliteBackend:
         if self._writer is None:
             message = "the log is not open for writing"
             raise Broken(message)
-        async with _transaction(self._writer, "BEGIN IMMEDIATE") as session:
+        session = SqliteSession(self._writer, "BEGIN IMMEDIATE")
+        try:
             yield session
+            await session.commit()
+        except BaseException:
+            with suppress(Broken):  # It failed because all is gone; the first error is told.
+                await asyncio.shield(session.roll_back())
+            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Session]:
         reader = await self._idle_readers.get()
+        session = SqliteSession(reader, "BEGIN")
         try:
-            async with _transaction(reader, "BEGIN") as session:
-                yield session
+            yield session
         finally:
+            with suppress(Broken):
+                session.leave()
             self._idle_readers.put_nowait(reader)
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
@@ -132,56 +146,3 @@ class SqliteBackend:
             func.json_extract(each.c.value, f"$[{column}]") for column in range(columns)
         ]
         return each, cells
-
-
-class SqliteSession:
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
-
-    async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        with _translated():
-            found = await self._connection.execute_fetchall(query.sql, query.bind(values))
-        return [query.row(row) for row in found]
-
-    async def write(self, query: Query, rows: Sequence[Sequence[Any]]) -> None:
-        with _translated():
-            await self._connection.executemany(query.sql, rows)
-
-
-@asynccontextmanager
-async def _transaction(
-    connection: aiosqlite.Connection, begin: str
-) -> AsyncIterator[SqliteSession]:
-    with _translated():
-        await connection.execute_fetchall(begin)
-    try:
-        yield SqliteSession(connection)
-    except BaseException:
-        await asyncio.shield(_rolled_back(connection))
-        raise
-    with _translated():
-        await connection.commit()
-
-
-async def _rolled_back(connection: aiosqlite.Connection) -> None:
-    try:
-        await connection.rollback()
-    except sqlite3.Error:
-        pass  # It failed because the transaction is gone already; the first error is the one to tell.
-
-
-async def _scalar(connection: aiosqlite.Connection, sql: str) -> Any:  # noqa: ANN401 - a cell.
-    with _translated():
-        ((value,),) = await connection.execute_fetchall(sql)
-    return value
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Say in the port's words what went wrong."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise Rejected(str(error)) from error
-    except (sqlite3.DatabaseError, ValueError) as error:  # aiosqlite: ValueError once closed.
-        raise Broken(str(error)) from error

@@ -4,6 +4,7 @@ No writing connection is ever opened here: closing one could checkpoint, and onl
 """
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from sqlalchemy import MetaData
 
@@ -19,7 +20,7 @@ class SqliteSnapshot(SqliteBackend):
     ) -> None:
         """Nothing is created or mended: the first query tells what is missing."""
         del metadatas, append_only
-        reader = await self._connect(f"file:{self.path}?mode=ro", _READER_PRAGMAS)
+        reader = await self._connect(f"file:{quote(str(self.path))}?mode=ro", _READER_PRAGMAS)
         self._readers.append(reader)
         self._idle_readers.put_nowait(reader)
 

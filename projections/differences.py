@@ -51,12 +51,18 @@ async def compare(live: Side, rebuilt: Side, tables: Sequence[Table]) -> Differe
     return found
 
 
+class _Page(Query):
+    """Cells exactly as they lie there, whatever a hand has put into them."""
+
+    packed = False
+
+
 class _Pages:
     def __init__(self, table: Table, found: Differences) -> None:
         self._table = table
         self._found = found
-        self._key = [column.name for column in table.primary_key]
-        self._columns = [column.name for column in table.columns]
+        self._key = [str(column.name) for column in table.primary_key]
+        self._columns = [str(column.name) for column in table.columns]
 
     async def compare(self, live: Side, rebuilt: Side) -> None:
         in_use, anew = self._query(live[1]), self._query(rebuilt[1])
@@ -71,7 +77,7 @@ class _Pages:
         keys = [self._table.c[name] for name in self._key]
         later = tuple_(*keys) > tuple_(*(bindparam(key.name, type_=key.type) for key in keys))
         page = select(self._table).where(later).order_by(*keys).limit(bindparam("limit"))
-        return Query(page, dialect)
+        return _Page(page, dialect)
 
     def _compare(self, live: Sequence[Any], rebuilt: Sequence[Any]) -> Key | None:
         """Compare what both have seen in full; None when that was the end of both."""

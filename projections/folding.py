@@ -8,7 +8,7 @@ What can never change again (an ended lease, a closed request) is written once a
 import gc
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Table
 
@@ -38,7 +38,7 @@ class Fold:
         position, type_ = 0, ""
         try:
             with _without_pauses():
-                for position, tenant, type_, version, at, data in page:
+                for position, tenant, type_, version, at, data in page:  # noqa: B007 - told below.
                     situation = situations.get(tenant)
                     if situation is None:
                         situation = situations[tenant] = Situation()
@@ -70,8 +70,12 @@ class Fold:
         for tenant, situation in self._situations.items():
             if situation.tenant is not None:
                 rest[tables.tenants].append(rows.tenant_row(situation.tenant))
-            rest[tables.agents] += [rows.agent_row(tenant, one) for one in situation.agents.values()]
-            rest[tables.leases] += [rows.lease_row(tenant, one) for one in situation.leases.values()]
+            rest[tables.agents] += [
+                rows.agent_row(tenant, one) for one in situation.agents.values()
+            ]
+            rest[tables.leases] += [
+                rows.lease_row(tenant, one) for one in situation.leases.values()
+            ]
             rest[tables.keys] += [rows.key_row(tenant, one) for one in situation.keys.values()]
             rest[tables.configs] += [
                 rows.config_row(tenant, agent_id, one)

@@ -20,7 +20,7 @@ from quorate.domain.keys import Key
 from quorate.domain.leases import Lease
 from quorate.domain.record import record
 from quorate.eventlog.log import EventLog
-from quorate.eventlog.session import Query, Session
+from quorate.eventlog.session import Query, Session, at_once
 from quorate.projections import rows
 from quorate.projections.tables import agents, configs, keys, leases, requests, tenants, votes
 
@@ -175,8 +175,9 @@ class Reader:
     @asynccontextmanager
     async def _look(self, tenant: str) -> "AsyncIterator[_Look]":
         async with self._log.read() as session:
-            head = await self._log.head(session)
-            sequence = await self._log.last_sequence(session, tenant)
+            head, sequence = await at_once(
+                self._log.head(session), self._log.last_sequence(session, tenant)
+            )
             yield _Look(session, sequence, max(self._clock(), head.at))
 
 

@@ -161,6 +161,8 @@ def _as_it_is(row: Any) -> Any:  # noqa: ANN401 - a row of any table.
 class _Plain(Query):
     """Rows as the driver gives them: names for each would cost more than the reading."""
 
+    packed = False
+
     def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
         super().__init__(statement, dialect)
         self.row = _as_it_is
@@ -168,6 +170,8 @@ class _Plain(Query):
 
 class _Definition(Query):
     """A statement that defines or drops: it has no parameters and no rows."""
+
+    packed = False
 
     def __init__(self, definition: ExecutableDDLElement, dialect: Dialect) -> None:
         self.sql = str(definition.compile(dialect=dialect))

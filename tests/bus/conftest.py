@@ -1,3 +1,5 @@
+"""A push on a server of its own, or on somebody else's."""
+
 from collections.abc import AsyncIterator
 from pathlib import Path
 

@@ -20,7 +20,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from quorate.bus import connection
-from quorate.bus.connection import Connect, Connection
+from quorate.bus.connection import Connect, Connection, ConnectionLost
 from quorate.bus.push import FOLDER, Push
 from quorate.bus.server import EmbeddedServer
 from quorate.bus.server_configuration import service_keys
@@ -135,18 +135,26 @@ class Listener:
         self.errors: list[str] = []
         self.losses = 0
 
-    async def connect(self, url: str, token: str, **options: Any) -> "Listener":
+    async def connect(
+        self,
+        url: str,
+        token: str,
+        *,
+        comes_back: bool = False,
+        wait_seconds: float = RECONNECT_SECONDS,
+        inbox_prefix: str = "_INBOX",
+        patience_seconds: int = 2,
+    ) -> "Listener":
         await self.client.connect(
             url,
             token=token,
             error_cb=self._on_error,
             disconnected_cb=self._on_lost,
-            **{
-                "allow_reconnect": False,
-                "max_reconnect_attempts": 1,
-                "reconnect_time_wait": RECONNECT_SECONDS,
-                **options,
-            },
+            allow_reconnect=comes_back,
+            max_reconnect_attempts=-1 if comes_back else 1,
+            reconnect_time_wait=wait_seconds,  # type: ignore[arg-type]  # It is slept, no more.
+            inbox_prefix=inbox_prefix,
+            connect_timeout=patience_seconds,
         )
         return self
 
@@ -165,6 +173,9 @@ class Listener:
 
     async def _on_error(self, error: Exception) -> None:
         self.errors.append(str(error))
+        transport: Any = self.client._transport
+        if not self.client.is_connected and transport and transport._io_writer:
+            transport._io_writer.close()  # nats-py forgets the socket of a refused login.
 
     async def _on_lost(self) -> None:
         self.losses += 1
@@ -207,18 +218,31 @@ class Stage:
         assert server is not None
         return server
 
-    async def listener(self, principal: Principal, *subjects: str, **options: Any) -> Listener:
-        listener = Listener()
-        self._clients.append(listener.client)
-        await listener.connect(self.push.url, principal.key_id, **options)
+    async def listener(self, principal: Principal, *subjects: str) -> Listener:
+        listener = self.nobody()
+        await listener.connect(self.push.url, principal.key_id)
         return await listener.hear(*subjects)
 
-    async def agent(self, agent: str = ANN, **options: Any) -> Listener:
-        """An agent that comes back by itself and hears all it may."""
-        principal = self.keys.issue("agent", TENANT, agent)
-        subjects = (f"quorate.{TENANT}.agent.{agent}.>", f"quorate.{TENANT}.all.>")
-        options = {"allow_reconnect": True, "max_reconnect_attempts": -1, **options}
-        return await self.listener(principal, *subjects, **options)
+    async def agent(
+        self,
+        agent: str = ANN,
+        *,
+        comes_back: bool = True,
+        wait_seconds: float = RECONNECT_SECONDS,
+    ) -> Listener:
+        """An agent that hears all it may."""
+        key = self.keys.issue("agent", TENANT, agent)
+        listener = self.nobody()
+        await listener.connect(
+            self.push.url, key.key_id, comes_back=comes_back, wait_seconds=wait_seconds
+        )
+        return await listener.hear(f"quorate.{TENANT}.agent.{agent}.>", f"quorate.{TENANT}.all.>")
+
+    def nobody(self) -> Listener:
+        """A client that is not connected yet, and is closed in the end."""
+        listener = Listener()
+        self._clients.append(listener.client)
+        return listener
 
     def connector(self, name: str) -> Connect:
         """Connects as the service itself, which may do anything in its account."""
@@ -236,7 +260,10 @@ class Stage:
 
     async def stream_holds(self, rows: Sequence[Recorded]) -> bool:
         """Whether the stream has these rows now, each at its own position, and no others."""
-        service = await self.connector("test")()
+        try:
+            service = await self.connector("test")()
+        except ConnectionLost:
+            return False
         try:
             jetstream = service.client.jetstream()
             state = (await jetstream.stream_info(STREAM)).state

@@ -1,4 +1,7 @@
+"""The table of subjects: who hears what, and what may never be part of a subject."""
+
 import itertools
+from collections.abc import Callable
 from string import Formatter
 
 import pytest
@@ -90,7 +93,7 @@ def test_an_operator_has_no_business_on_nats() -> None:
     "token", ["", "*", ">", "a.b", "a b", "a\r\nPUB x", "\0", "é", "a" * 65, "~", "$JS"]
 )
 def test_nothing_a_user_typed_enters_a_subject(token: str) -> None:
-    builders = [
+    builders: list[Callable[[], object]] = [
         lambda: subjects.to_agent(token, ANN, "lease_conflict"),
         lambda: subjects.to_agent(TENANT, token, "lease_conflict"),
         lambda: subjects.to_agent(TENANT, ANN, token),

@@ -1,3 +1,5 @@
+"""Message N of the stream is the event at position N, whatever happens to the stream."""
+
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -7,13 +9,21 @@ import orjson
 import pytest
 
 from quorate.bus import mirror, stream
-from quorate.bus.connection import Connection
+from quorate.bus.connection import Connection, Unanswered
 from quorate.bus.mirror import FOLLOWING, STOPPED, UNAVAILABLE
 from quorate.bus.relay import Relay
 from quorate.bus.stream import STREAM, Entry
 from quorate.bus.tail import ROWS_MAX
 from quorate.eventlog.recorded import Recorded
 from tests.bus.stage import ANN, OTHER_TENANT, TENANT, Stage, id_of, ids, until
+
+CHECK_SECONDS = 0.2
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mirror.CHECK_SECONDS < 5
+    monkeypatch.setattr(mirror, "CHECK_SECONDS", CHECK_SECONDS)
 
 
 @pytest.fixture
@@ -107,7 +117,6 @@ async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     """A stage whose stream keeps 100 events, with a log of 250; not yet started."""
     for module in (stream, mirror):
         monkeypatch.setattr(module, "MIRROR_EVENTS_MAX", 100)
-    monkeypatch.setattr(mirror, "CHECK_SECONDS", 0.05)
     stage = Stage(tmp_path)
     for _ in range(250):
         stage.log.grant()
@@ -135,6 +144,7 @@ async def test_the_stream_keeps_the_newest_events_only(small: Stage) -> None:
 
 async def test_a_stream_ahead_of_the_log_is_left_alone(filled: Stage) -> None:
     before = list(filled.log.rows)
+    await filled.push.stop()
     del filled.log.rows[10:]  # An older log was restored.
     await filled.restart()
     ann = await filled.agent(ANN)
@@ -149,6 +159,7 @@ async def test_a_stream_ahead_of_the_log_is_left_alone(filled: Stage) -> None:
 
 async def test_a_stream_of_another_log_is_left_alone_until_it_is_deleted(filled: Stage) -> None:
     before = list(filled.log.rows)
+    await filled.push.stop()
     filled.log.rows.clear()
     for _ in range(len(before) + 10):
         filled.log.grant()
@@ -204,10 +215,7 @@ async def test_a_row_that_the_server_refuses_leaves_a_placeholder(filled: Stage)
     assert await data_of(filled, row) == {"omitted": True}
 
 
-async def test_a_server_that_takes_nothing_costs_no_row_its_data(
-    filled: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mirror, "CHECK_SECONDS", 0.05)
+async def test_a_server_that_takes_nothing_costs_no_row_its_data(filled: Stage) -> None:
     await limit_messages(filled, bytes_max=10)
     row = filled.log.grant()
     filled.push.wake()
@@ -261,5 +269,5 @@ async def test_what_is_asked_of_a_dead_connection_is_an_error_not_a_silence(stag
     service: Connection = await stage.service()
     await service.client.close()
 
-    with pytest.raises(mirror.Unanswered):
+    with pytest.raises(Unanswered):
         await stream.LogStream(service).state()

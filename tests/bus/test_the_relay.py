@@ -1,5 +1,7 @@
-import asyncio
+"""What is committed is heard: by whom it concerns, in order, and also after an outage."""
+
 import shutil
+import statistics
 import time
 from typing import Any
 
@@ -131,12 +133,10 @@ async def test_a_notice_arrives_within_milliseconds(stage: Stage) -> None:
     for number in range(1, 51):
         began = time.perf_counter()
         stage.push.wake([stage.log.end(ANN)])
-        async with asyncio.timeout(5):
-            while len(ann.heard) < number:
-                await asyncio.sleep(0)
+        await until(lambda: len(ann.heard) == number, seconds=5)  # noqa: B023 - awaited.
         waits.append(time.perf_counter() - began)
 
-    assert sorted(waits)[len(waits) // 2] < 0.05
+    assert statistics.median(waits) < 0.05, "it takes about 1 ms; the machine may be busy"
 
 
 async def test_rows_that_are_handed_over_are_not_read_again(stage: Stage) -> None:
@@ -175,7 +175,7 @@ async def test_every_notice_arrives_although_the_server_is_killed_under_load(sta
 
 
 async def test_an_agent_that_comes_back_slowly_misses_nothing(stage: Stage) -> None:
-    slow = await stage.agent(ANN, reconnect_time_wait=2)  # As nats-py does by default.
+    slow = await stage.agent(ANN, wait_seconds=2)  # As nats-py does by default.
     quick = await stage.agent(BOB)
     async with stage.load():
         await stage.grown(100)
@@ -205,7 +205,7 @@ async def test_nobody_is_waited_for_longer_than_the_grace(
 ) -> None:
     monkeypatch.setattr(announcer, "RECONNECT_GRACE_SECONDS", 1.0)
     ann = await stage.agent(ANN)
-    await stage.agent(BOB, allow_reconnect=False, max_reconnect_attempts=1)
+    await stage.agent(BOB, comes_back=False)
     await until(lambda: len(stage.push.presence.keys) == 2)
 
     stage.kill_server()

@@ -1,3 +1,5 @@
+"""A key is a NATS token that opens its own subjects and nothing else."""
+
 import asyncio
 import time
 
@@ -8,7 +10,7 @@ from quorate.bus import presence, subjects
 from quorate.bus.callout import ANSWER_SECONDS_MAX
 from quorate.bus.stream import STREAM
 from quorate.domain.keys import Principal
-from tests.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT, Listener, Stage, until
+from tests.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT, Stage, until
 from tests.bus.test_subjects import is_meant_for, subject_for
 
 REFUSED_SECONDS_MAX = 1.0  # It takes milliseconds; the machine may be busy.
@@ -83,7 +85,7 @@ async def test_nobody_can_publish_anything(stage: Stage) -> None:
         forged = [subject_for(family, principal) for family in subjects.FAMILIES]
         forged += [f"$JS.API.STREAM.DELETE.{STREAM}", f"$JS.API.STREAM.INFO.{STREAM}"]
         forged += ["$SYS.REQ.USER.AUTH", "$SYS.REQ.SERVER.PING.CONNZ", "anything"]
-        hears_all = await Listener().connect(
+        hears_all = await stage.nobody().connect(
             stage.push.url, stage.keys.issue("tenant", principal.tenant).key_id
         )
         await hears_all.hear(f"quorate.{principal.tenant}.all.>")
@@ -96,13 +98,12 @@ async def test_nobody_can_publish_anything(stage: Stage) -> None:
         assert all("permissions violation for publish" in error for error in listener.errors)
         await hears_all.client.flush()
         assert hears_all.heard == []
-        await hears_all.client.close()
 
 
 async def test_nobody_reads_the_stream_past_the_subjects(stage: Stage) -> None:
     auditor = stage.keys.issue("auditor", TENANT)
     prefix = subjects.inbox_prefix(auditor)
-    listener = await stage.listener(auditor, inbox_prefix=prefix)
+    listener = await stage.nobody().connect(stage.push.url, auditor.key_id, inbox_prefix=prefix)
 
     for verb in ("INFO", "MSG.GET", "PURGE", "DELETE"):
         with pytest.raises(NatsError):
@@ -116,7 +117,7 @@ async def test_an_unknown_key_is_refused_at_once(stage: Stage, token: str) -> No
     began = time.monotonic()
 
     with pytest.raises(NatsError, match="Authorization Violation"):
-        await Listener().connect(stage.push.url, token)
+        await stage.nobody().connect(stage.push.url, token)
 
     assert time.monotonic() - began < REFUSED_SECONDS_MAX
 
@@ -125,7 +126,7 @@ async def test_an_operators_key_is_refused(stage: Stage) -> None:
     admin = stage.keys.issue("admin", "_operators")
 
     with pytest.raises(NatsError, match="Authorization Violation"):
-        await Listener().connect(stage.push.url, admin.key_id)
+        await stage.nobody().connect(stage.push.url, admin.key_id)
 
 
 async def test_a_look_up_that_takes_too_long_is_a_refusal_not_a_silence(stage: Stage) -> None:
@@ -133,7 +134,7 @@ async def test_a_look_up_that_takes_too_long_is_a_refusal_not_a_silence(stage: S
     stage.keys.pause_seconds = 2 * ANSWER_SECONDS_MAX
 
     with pytest.raises(NatsError, match="Authorization Violation"):
-        await Listener().connect(stage.push.url, slow.key_id, connect_timeout=10)
+        await stage.nobody().connect(stage.push.url, slow.key_id, patience_seconds=10)
 
 
 async def test_logins_do_not_wait_for_each_other(stage: Stage) -> None:
@@ -165,7 +166,7 @@ async def test_a_login_that_was_under_way_while_its_key_was_revoked_ends_too(sta
 
     await stage.push.kick(leaver.key_id)  # The key ring still says yes, as a late answer would.
 
-    late = Listener()
+    late = stage.nobody()
     await late.connect(stage.push.url, leaver.key_id)
     await until(lambda: late.losses > 0, seconds=1)
 
@@ -208,10 +209,10 @@ async def test_no_token_is_ever_written_down(
 ) -> None:
     good = stage.keys.issue("auditor")
     stage.keys.principals["canary-good-token"] = good
-    listener = Listener()
+    listener = stage.nobody()
     await listener.connect(stage.push.url, "canary-good-token")
     with pytest.raises(NatsError):
-        await Listener().connect(stage.push.url, "canary-bad-token")
+        await stage.nobody().connect(stage.push.url, "canary-bad-token")
     await listener.client.close()
     await stage.push.stop()
 

@@ -4,21 +4,15 @@ The facts are one tenant's whole log, so that the first has the sequence 1.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from quorate.domain.agents import (
-    AgentLapsed,
-    AgentRegistered,
-    AgentReregistered,
-    HeartbeatReceived,
-)
+from quorate.domain.agents import AgentLapsed, AgentRegistered, AgentReregistered, HeartbeatReceived
 from quorate.domain.consensus import (
     ConsensusDecided,
     ConsensusExpired,
     ConsensusRequested,
     VoteCast,
 )
-from quorate.domain.events import Event
 from quorate.domain.leases import (
     LeaseAcquired,
     LeaseConflicted,
@@ -35,6 +29,7 @@ def leases_are_exclusive(facts: Sequence[Fact]) -> None:
     held: dict[str, LeaseAcquired] = {}
     runs_until: dict[str, int] = {}
     fences = [0]
+    lapsed: set[str] = set()
     for sequence, fact in enumerate(facts, start=1):
         match fact.event:
             case LeaseAcquired() as grant:
@@ -58,45 +53,38 @@ def leases_are_exclusive(facts: Sequence[Fact]) -> None:
                 assert refusal.holder_id == held[refusal.contact_key].agent_id
                 assert refusal.agent_id != refusal.holder_id
                 assert fact.at < refusal.expires_at == runs_until[refusal.lease_id]
-            case AgentReregistered() | HeartbeatReceived() as sign:
-                lapsed = last_sign(sign.agent_id, facts[: sequence - 1]) == AgentLapsed
-                assert not lapsed or sign.agent_id not in {one.agent_id for one in held.values()}
-
-
-def last_sign(agent_id: str, facts: Iterable[Fact]) -> type[Event] | None:
-    """What was last said about whether an agent is there."""
-    signs = [
-        type(fact.event)
-        for fact in facts
-        if isinstance(fact.event, AgentLapsed | AgentReregistered | HeartbeatReceived)
-        and fact.event.agent_id == agent_id
-    ]
-    return signs[-1] if signs else None
+            case AgentLapsed() as lapse:
+                lapsed.add(lapse.agent_id)
+            case AgentReregistered() | HeartbeatReceived() as sign if sign.agent_id in lapsed:
+                lapsed.remove(sign.agent_id)
+                assert all(one.agent_id != sign.agent_id for one in held.values())
 
 
 def decisions_are_justified(facts: Sequence[Fact]) -> None:
     """Each decision follows from a vote, and recounting what came before gives its numbers."""
+    asked: dict[str, ConsensusRequested] = {}
     ends: Counter[str] = Counter()
     for place, fact in enumerate(facts):
         match fact.event:
+            case ConsensusRequested() as question:
+                asked[question.request_id] = question
             case VoteCast() as cast:
                 assert ends[cast.request_id] == 0, "a vote after the end"
-                assert fact.at < _asked(cast.request_id, facts[:place]).timeout_at
+                assert fact.at < asked[cast.request_id].timeout_at
             case ConsensusDecided() as decision:
                 ends[decision.request_id] += 1
                 cause = facts[place - 1]
                 assert isinstance(cause.event, VoteCast), "decided by something else than a vote"
                 assert cause.event.request_id == decision.request_id
                 assert cause.at == fact.at
-                _recount(decision, facts[: place + 1])
+                _recount(decision, asked[decision.request_id], facts[: place + 1])
             case ConsensusExpired() as end:
                 ends[end.request_id] += 1
                 assert fact.at >= end.timeout_at
     assert all(count == 1 for count in ends.values()), "more than one end"
 
 
-def _recount(decision: ConsensusDecided, facts: Sequence[Fact]) -> None:
-    asked = _asked(decision.request_id, facts)
+def _recount(decision: ConsensusDecided, asked: ConsensusRequested, facts: Sequence[Fact]) -> None:
     electorate = set(asked.members) if asked.members is not None else _active(facts)
     if not asked.proposer_votes:
         electorate.discard(asked.agent_id)
@@ -114,15 +102,6 @@ def _recount(decision: ConsensusDecided, facts: Sequence[Fact]) -> None:
     assert (decision.approvals, decision.rejections) == (votes["approve"], votes["reject"])
     assert decision.electorate_size == n
     assert 2 * votes[winner] > n
-
-
-def _asked(request_id: str, facts: Iterable[Fact]) -> ConsensusRequested:
-    [asked] = [
-        fact.event
-        for fact in facts
-        if isinstance(fact.event, ConsensusRequested) and fact.event.request_id == request_id
-    ]
-    return asked
 
 
 def _active(facts: Sequence[Fact]) -> set[str]:

@@ -1,28 +1,25 @@
 """The rules of leases and votes once more, said as simply as they can be.
 
-This shares no code with ``domain/``, and remembers nothing but what happened: every answer is
-worked out anew from the whole history. It is slow, and it should be obvious. Times are integers
+This shares no code with ``domain/``, and keeps nothing but lists of what happened: every answer
+is worked out anew from them. It is slow, and it should be obvious. Times are integers
 (milliseconds), agents, contacts, leases and requests are names. An answer is a tuple: what
 happened or the code of the refusal, then what goes with it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass
 
 BEATS_PER_WINDOW_MAX = 300
 HUNDREDTHS = 100
 
 Told = tuple[object, ...]
-T = TypeVar("T")
 
 
 @dataclass
 class Beat:
     """An agent registered or was heard of."""
 
+    place: int  # In the history.
     at: int
-    agent: str
 
 
 @dataclass
@@ -36,7 +33,6 @@ class Grant:
 
 @dataclass
 class Renewal:
-    at: int
     lease: str
     until: int
 
@@ -56,10 +52,12 @@ class Question:
     snapshot: bool = False
     proposer_votes: bool = True
     floor: int = 0  # In hundredths.
+    place: int = 0
 
 
 @dataclass
 class Ballot:
+    place: int
     at: int
     agent: str
     request: str
@@ -77,72 +75,77 @@ class Count:
     electorate: list[str]
 
 
-@dataclass
 class Naive:
-    window: int
-    history: list[object] = field(default_factory=list)
+    """Lists of what happened, each in the order in which it did."""
 
-    def said(self, kind: type[T], before: int | None = None) -> Iterator[tuple[int, T]]:
-        """What happened of one kind, with its place in the history, oldest first."""
-        for place, one in enumerate(self.history[:before]):
-            if isinstance(one, kind):
-                yield place, one
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.length = 0  # Of the whole history.
+        self.beats: dict[str, list[Beat]] = {}
+        self.grants: list[Grant] = []
+        self.renewals: list[Renewal] = []
+        self.releases: list[Release] = []
+        self.questions: list[Question] = []
+        self.ballots: list[Ballot] = []
+
+    def next_place(self) -> int:
+        self.length += 1
+        return self.length
 
     # -- Agents --------------------------------------------------------------
 
-    def beats(self, agent: str, before: int | None = None) -> list[int]:
-        return [beat.at for _, beat in self.said(Beat, before) if beat.agent == agent]
+    def last_heard(self, agent: str, before: int | None = None) -> int | None:
+        """When it was last heard of, as far as was known at that place in the history."""
+        for beat in reversed(self.beats.get(agent, [])):
+            if before is None or beat.place < before:
+                return beat.at
+        return None
 
     def active(self, agent: str, at: int, before: int | None = None) -> bool:
-        beats = self.beats(agent, before)
-        return beats != [] and at - max(beats) <= self.window
+        last = self.last_heard(agent, before)
+        return last is not None and at - last <= self.window
 
     def all_active(self, at: int, before: int | None = None) -> list[str]:
-        known = {beat.agent for _, beat in self.said(Beat, before)}
-        return sorted(agent for agent in known if self.active(agent, at, before))
+        return sorted(agent for agent in self.beats if self.active(agent, at, before))
 
     def silent_from(self, agent: str, since: int) -> int:
         """The first instant after ``since`` at which its last heartbeat was out of date."""
-        beats = self.beats(agent)
-        silences = [
-            last + self.window + 1
-            for last in beats
-            if not any(last < beat <= last + self.window for beat in beats)
-        ]
-        return min(silence for silence in silences if silence > since)
+        heard = [beat.at for beat in self.beats[agent]]
+        for last, following in zip(heard, [*heard[1:], None], strict=True):
+            silent = last + self.window + 1
+            if silent > since and (following is None or following >= silent):
+                return silent
+        raise AssertionError("the last heartbeat is out of date one day")
 
     def register(self, agent: str, at: int) -> Told:
-        again = self.beats(agent) != []
-        self.history.append(Beat(at, agent))
+        again = agent in self.beats
+        self.beats.setdefault(agent, []).append(Beat(self.next_place(), at))
         return ("reregistered",) if again else ("registered",)
 
     def heartbeat(self, agent: str, at: int) -> Told:
-        if not self.beats(agent):
+        last = self.last_heard(agent)
+        if last is None:
             return ("agent_not_found",)
-        since_the_last = at - max(self.beats(agent))
-        if since_the_last < self.window // BEATS_PER_WINDOW_MAX:
+        if at - last < self.window // BEATS_PER_WINDOW_MAX:
             return ("nothing",)
-        self.history.append(Beat(at, agent))
+        self.beats[agent].append(Beat(self.next_place(), at))
         return ("heard",)
 
     def may_act(self, agent: str, at: int) -> str:
         """The code of the refusal, or nothing."""
-        if not self.beats(agent):
+        if agent not in self.beats:
             return "agent_not_found"
         return "" if self.active(agent, at) else "agent_inactive"
 
     # -- Leases --------------------------------------------------------------
 
-    def grants(self) -> list[Grant]:
-        return [grant for _, grant in self.said(Grant)]
-
     def runs_until(self, grant: Grant) -> int:
-        renewals = [one.until for _, one in self.said(Renewal) if one.lease == grant.lease]
+        renewals = [one.until for one in self.renewals if one.lease == grant.lease]
         return max([grant.until, *renewals])
 
     def end(self, grant: Grant) -> tuple[int, str]:
         """When the lease ends or ended, as far as anybody can tell now, and how."""
-        for _, release in self.said(Release):
+        for release in self.releases:
             if release.lease == grant.lease:
                 return release.at, "released"
         out, silent = self.runs_until(grant), self.silent_from(grant.agent, grant.at)
@@ -153,7 +156,7 @@ class Naive:
         return how if at >= instant else "active"
 
     def holding(self, contact: str, at: int) -> Grant | None:
-        live = [g for g in self.grants() if g.contact == contact and self.fate(g, at) == "active"]
+        live = [g for g in self.grants if g.contact == contact and self.fate(g, at) == "active"]
         assert len(live) <= 1
         return live[0] if live else None
 
@@ -162,7 +165,7 @@ class Naive:
             return (refusal,)
         held = self.holding(contact, at)
         if held is None:
-            self.history.append(Grant(at, agent, contact, lease, at + length))
+            self.grants.append(Grant(at, agent, contact, lease, at + length))
             return ("granted", lease, at + length)
         if held.agent != agent:
             return ("lease_conflict", held.agent, held.lease, self.runs_until(held))
@@ -181,7 +184,7 @@ class Naive:
 
     def _longer(self, grant: Grant, at: int, length: int) -> Told:
         until = max(self.runs_until(grant), at + length)
-        self.history.append(Renewal(at, grant.lease, until))
+        self.renewals.append(Renewal(grant.lease, until))
         return ("held", grant.lease, until)
 
     def release(self, lease: str, by: str | None, at: int) -> Told:
@@ -191,13 +194,13 @@ class Naive:
         if by not in (None, grant.agent):
             return ("acting_as_another",)
         if self.fate(grant, at) == "active":
-            self.history.append(Release(at, lease))
+            self.releases.append(Release(at, lease))
             return ("ended", "released")
         return ("ended", self.fate(grant, at))
 
     def send(self, agent: str, contact: str, shown: str | None, at: int) -> Told:
         """``shown`` is the lease whose fence is shown, if any is."""
-        if not self.beats(agent):
+        if agent not in self.beats:
             return ("agent_not_found",)
         held = self.holding(contact, at)
         if held is not None and held.agent != agent:
@@ -207,23 +210,22 @@ class Naive:
         return ("authorized", held.lease if held else None)
 
     def _of(self, lease: str) -> Grant | None:
-        return next((grant for grant in self.grants() if grant.lease == lease), None)
+        return next((grant for grant in self.grants if grant.lease == lease), None)
 
     # -- Votes ---------------------------------------------------------------
-
-    def questions(self) -> list[Question]:
-        return [question for _, question in self.said(Question)]
 
     def ask(self, question: Question) -> Told:
         if refusal := self.may_act(question.agent, question.at):
             return (refusal,)
-        self.history.append(question)
-        return ("asked", question.request, question.until)
+        question.place = self.next_place()
+        self.questions.append(question)
+        asked = len(self.electorate(question, question.at, question.place))
+        return ("asked", question.request, question.until, asked, self.least(question))
 
     def electorate(self, question: Question, at: int, before: int) -> list[str]:
         """Who may vote at that place in the history."""
         if question.snapshot:
-            at, before = question.at, self.history.index(question)
+            at, before = question.at, question.place
         return [
             agent
             for agent in self.all_active(at, before)
@@ -231,22 +233,18 @@ class Naive:
         ]
 
     def least(self, question: Question) -> int:
-        asked = len(self.electorate(question, question.at, self.history.index(question)))
+        asked = len(self.electorate(question, question.at, question.place))
         return -(-question.floor * asked // HUNDREDTHS)
-
-    def ballots(self, question: Question, before: int | None = None) -> list[tuple[int, Ballot]]:
-        said = self.said(Ballot, before)
-        return [(place, one) for place, one in said if one.request == question.request]
 
     def decision(self, question: Question) -> Count | None:
         """Count anew after each vote; the first majority is the decision."""
-        for place, ballot in self.ballots(question):
-            electorate = self.electorate(question, ballot.at, place)
-            counted = [
-                one.choice
-                for _, one in self.ballots(question, place + 1)
-                if one.agent in electorate
-            ]
+        cast: list[Ballot] = []
+        for ballot in self.ballots:
+            if ballot.request != question.request:
+                continue
+            cast.append(ballot)
+            electorate = self.electorate(question, ballot.at, ballot.place)
+            counted = [one.choice for one in cast if one.agent in electorate]
             size = max(len(electorate), self.least(question))
             approvals, rejections = counted.count("approve"), counted.count("reject")
             if approvals > size / 2:
@@ -262,28 +260,28 @@ class Naive:
         return "expired" if at >= question.until else "pending"
 
     def vote(self, agent: str, request: str, choice: str, at: int) -> Told:
-        question = next((one for one in self.questions() if one.request == request), None)
+        question = next((one for one in self.questions if one.request == request), None)
         if question is None:
             return ("consensus_not_found",)
         if refusal := self.may_act(agent, at):
             return (refusal,)
-        for _, first in self.ballots(question):
-            if first.agent == agent:
+        for first in self.ballots:
+            if (first.agent, first.request) == (agent, request):
                 again = ("counted before", self.status(question, at))
                 return again if first.choice == choice else ("already_voted", first.choice)
         if self.status(question, at) != "pending":
             return ("consensus_closed", self.status(question, at))
-        if agent not in self.electorate(question, at, len(self.history)):
+        place = self.next_place()
+        if agent not in self.electorate(question, at, place):
             return ("not_eligible",)
-        self.history.append(Ballot(at, agent, request, choice))
+        self.ballots.append(Ballot(place, at, agent, request, choice))
         return ("counted", self.status(question, at))
 
     # -- Time ----------------------------------------------------------------
 
     def moments(self, after: int) -> list[int]:
         """The instants to come at which something changes by itself."""
-        agents = {beat.agent for _, beat in self.said(Beat)}
-        moments = {max(self.beats(agent)) + self.window for agent in agents}
-        moments |= {self.end(grant)[0] for grant in self.grants()}
-        moments |= {question.until for question in self.questions()}
+        moments = {heard[-1].at + self.window for heard in self.beats.values()}
+        moments |= {self.end(grant)[0] for grant in self.grants}
+        moments |= {question.until for question in self.questions}
         return sorted(moment for moment in moments if moment > after)

@@ -3,16 +3,12 @@
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-PLAYS_PER_EXAMPLE = 2  # One play is worth less than one example of a pure function.
 PLAYS_FOR_A_PLANTED_BUG_MAX = 300
 
 
 def play(machine: type[RuleBasedStateMachine]) -> None:
     """Play as often as the profile in force says."""
-    plays = PLAYS_PER_EXAMPLE * settings().max_examples
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=plays, suppress_health_check=list(HealthCheck))
-    )
+    run_state_machine_as_test(machine, settings=settings(suppress_health_check=list(HealthCheck)))
 
 
 def search(machine: type[RuleBasedStateMachine]) -> None:
@@ -26,7 +22,7 @@ def search(machine: type[RuleBasedStateMachine]) -> None:
             max_examples=PLAYS_FOR_A_PLANTED_BUG_MAX,
             phases=[Phase.generate],
             report_multiple_bugs=False,
-            stateful_step_count=50,
+            stateful_step_count=30,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -9,21 +9,15 @@ from quorate.domain.contacts import Contact
 from quorate.domain.events import stream_of
 from quorate.domain.instants import Instant
 from quorate.domain.leases import LeaseAcquired, SettleLease
-from tests.domain.cast import (
+from tests.domain.cast import KIM, LEE, TENANT_KEY, acquire, key_of, register, release
+from tests.domain.facts import (
     IN_HALF_AN_HOUR,
-    KIM,
-    LEE,
-    TENANT_KEY,
-    acquire,
     acquired,
     beat,
     expired,
     held,
-    key_of,
     lapsed,
-    register,
     registered,
-    release,
     released,
     renewed,
     revoked,
@@ -123,10 +117,10 @@ def test_an_agent_may_hold_many_contacts() -> None:
 
 def test_the_holder_who_acquires_again_renews_under_the_same_id_and_fence() -> None:
     minute = after(minutes=1)
-    story = given(*ann_holds_kim).when(acquire("ann"), at=minute)
-    story.then(renewed("ann", until=after(minutes=31), at=minute))
+    asked = given(*ann_holds_kim).when(acquire("ann"), at=minute)
+    asked.then(renewed("ann", until=after(minutes=31), at=minute))
 
-    lease = story.answer.outcome
+    lease = asked.answer.outcome
     assert (lease.id, lease.fence, lease.expires_at) == ("lease", 3, after(minutes=31))
     assert lease.created_at == NOON
 

@@ -7,7 +7,8 @@ from quorate.domain.config import SETTING_TYPES, AgentConfigured, ConfigureAgent
 from quorate.domain.events import stream_of
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Principal
-from tests.domain.cast import TENANT_KEY, key_of, lapsed, registered
+from tests.domain.cast import TENANT_KEY, key_of
+from tests.domain.facts import lapsed, registered
 from tests.spec import NOON, Fact, after, given
 
 PROFESSIONAL: Settings = {"humanizer_enabled": True, "humanizer_style": "professional"}

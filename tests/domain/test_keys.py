@@ -31,7 +31,8 @@ from quorate.domain.keys import (
     secret_hash,
 )
 from quorate.domain.tenants import TenantCreated, TenantNotFound
-from tests.domain.cast import ADMIN_KEY, AUDITOR_KEY, TENANT_KEY, key_of, register, registered
+from tests.domain.cast import ADMIN_KEY, AUDITOR_KEY, TENANT_KEY, key_of, register
+from tests.domain.facts import registered
 from tests.spec import NOON, Fact, after, given
 
 DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase

@@ -2,38 +2,42 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from quorate.domain import commands, due, leases, sends
 from quorate.domain.agents import SettleAgent
 from quorate.domain.contacts import Contact
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Principal
-from quorate.domain.leases import (
-    Lease,
-    LeaseConflicted,
-    LeaseHeld,
-    LeaseRenewed,
-    SettleLease,
-)
+from quorate.domain.leases import Lease, LeaseConflicted, LeaseHeld, LeaseRenewed, SettleLease
 from quorate.domain.sends import SendAuthorized, SendBlocked
 from quorate.domain.situation import Situation
 from tests.domain import audit
 from tests.domain.cast import KIM, LEE, TENANT_KEY, acquire, id_of, key_of, release, renew, send
 from tests.domain.naive import Told
-from tests.domain.playing import WINDOW, Playing, choices, refused
+from tests.domain.playing import (
+    ABSENCES,
+    AGENTS_MAX,
+    CHOICES,
+    HALF,
+    WINDOW,
+    Playing,
+    choices,
+    refused,
+)
 from tests.domain.searching import play, search
 from tests.spec import Answer
 
 CONTACTS = (KIM, LEE)
 MINUTE = 60_000
 
-contacts = st.sampled_from(CONTACTS)
-lengths = st.sampled_from([1_000, 20_000, 40_000, WINDOW, WINDOW + 1, 3 * WINDOW])
-askers = st.sampled_from(["the holder", "the tenant", "another"])
+LENGTHS = [1_000, 20_000, 40_000, WINDOW, WINDOW + 1, 3 * WINDOW]
+ASKERS = ["the holder", "the holder", "the tenant", "another"]
+contacts, lengths, askers = map(st.sampled_from, (CONTACTS, LENGTHS, ASKERS))
 
 
 class LeasePlay(Playing):
@@ -43,11 +47,6 @@ class LeasePlay(Playing):
         super().__init__()
         self.fences: dict[str, int] = {}
 
-    def some_lease(self, which: int) -> str:
-        """One of those granted so far, the latest more often; rarely one that never was."""
-        ids = ["never", *self.fences]
-        return ids[-1 - which % 7 % len(ids)]
-
     def asking(self, who: str, lease: str) -> str | None:
         """An agent's name, or None for the tenant."""
         grant = self.story.situation.leases.get(lease)
@@ -56,11 +55,15 @@ class LeasePlay(Playing):
         holder = grant.agent_id.removeprefix("agent_") if grant else self.names[0]
         return holder if who == "the holder" else f"not-{holder}"
 
+    @initialize(n=st.integers(1, AGENTS_MAX), absent=st.sampled_from(ABSENCES))
+    def begin_with_nothing_held(self, n: int, absent: int) -> None:
+        self.begin(n, absent)
+
     # -- Rules ---------------------------------------------------------------
 
     @rule(who=choices, contact=contacts, length=lengths)
     def acquires(self, who: int, contact: Contact, length: int) -> None:
-        name, lease = self.name(who), f"lease{len(self.fences)}"
+        name, lease = self.actor(who), f"lease{len(self.fences)}"
         answer = self.ask(acquire(name, contact, lease=lease, minutes=length / MINUTE))
         told = self.told_of(answer, lease)
         assert told == self.naive.acquire(name, contact.key, length, lease, self.now)
@@ -75,7 +78,7 @@ class LeasePlay(Playing):
     @precondition(lambda self: self.fences)
     @rule(which=choices, asker=askers, length=lengths)
     def renews(self, which: int, asker: str, length: int) -> None:
-        lease = self.some_lease(which)
+        lease = self.some(self.fences, which)
         by = self.asking(asker, lease)
         key = key_of(by) if by else TENANT_KEY
         answer = self.ask(renew(lease, by=key, minutes=length / MINUTE))
@@ -84,7 +87,7 @@ class LeasePlay(Playing):
     @precondition(lambda self: self.fences)
     @rule(which=choices, asker=askers)
     def releases(self, which: int, asker: str) -> None:
-        lease = self.some_lease(which)
+        lease = self.some(self.fences, which)
         by = self.asking(asker, lease)
         answer = self.ask(release(lease, by=key_of(by) if by else TENANT_KEY))
         told = refused(answer) or ("ended", answer.outcome.status)
@@ -92,16 +95,35 @@ class LeasePlay(Playing):
 
     @rule(who=choices, contact=contacts, shows=st.booleans(), which=choices)
     def sends(self, who: int, contact: Contact, shows: bool, which: int) -> None:
-        name = self.name(who)
-        shown = self.some_lease(which) if shows else None
+        name = self.actor(who)
+        shown = self.some(self.fences, which) if shows else None
         fence = self.fences.get(shown, 0) if shown else None
         told = self.told_of_a_send(self.ask(send(name, contact, fence=fence)))
         assert told == self.naive.send(name, contact.key, shown, self.now)
 
-    @precondition(lambda self: self.fences)
-    @rule(which=choices)
-    def the_timer_comes_for_a_lease(self, which: int) -> None:
-        self.ask(SettleLease(lease_id=self.some_lease(which)))
+    @rule(which=choices, agents=st.booleans())
+    def the_timer_comes(self, which: int, agents: bool) -> None:
+        if agents:
+            self.the_timer_comes_for(self.name(which))
+        else:
+            self.ask(SettleLease(lease_id=self.some(self.fences, which)))
+
+    def something_happens(self, dice: Random) -> None:
+        who, which, contact = dice.choice(CHOICES), dice.choice(CHOICES), dice.choice(CONTACTS)
+        length, asker = dice.choice(LENGTHS), dice.choice(ASKERS)
+        match dice.randrange(8):
+            case 0 | 1:
+                self.acquires(who, contact, length)
+            case 2:
+                self.everybody_wants(who, contact, length)
+            case 3 if self.fences:
+                self.renews(which, asker, length)
+            case 4 if self.fences:
+                self.releases(which, asker)
+            case 5:
+                self.sends(who, contact, dice.random() < HALF, which)
+            case _:
+                self.time_or_an_agent_goes_on(dice)
 
     # -- What was said -------------------------------------------------------
 
@@ -135,7 +157,7 @@ class LeasePlay(Playing):
     @invariant()
     def readers_see_what_is_true_before_it_is_recorded(self) -> None:
         situation = self.story.situation
-        for grant in self.naive.grants():
+        for grant in self.naive.grants:
             lease = situation.leases[grant.lease]
             holder = situation.agents[lease.agent_id]
             assert due.lease_status(lease, holder, self.now) == self.naive.fate(grant, self.now)
@@ -148,7 +170,7 @@ class LeasePlay(Playing):
         """When the timer has come for everything, the log itself says what the model says."""
         for name in self.names:
             self.ask(SettleAgent(agent_id=id_of(name)))
-        for grant in self.naive.grants():
+        for grant in self.naive.grants:
             self.ask(SettleLease(lease_id=grant.lease))
             recorded = self.story.situation.leases[grant.lease].status
             assert recorded == self.naive.fate(grant, self.now)

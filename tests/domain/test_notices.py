@@ -11,7 +11,7 @@ from quorate.domain.keys import KeyIssued, KeyRevoked
 from quorate.domain.notices import NOTICED_TYPES, Notice, ToAgent, ToAll, notices
 from quorate.domain.tenants import TenantCreated
 from quorate.eventlog.codec import encode
-from tests.domain.cast import (
+from tests.domain.facts import (
     IN_HALF_AN_HOUR,
     acquired,
     authorized,

@@ -14,21 +14,8 @@ from quorate.domain.agents import (
 )
 from quorate.domain.events import stream_of
 from quorate.domain.keys import KeyIssued
-from tests.domain.cast import (
-    KIM,
-    TENANT_KEY,
-    acquire,
-    acquired,
-    beat,
-    heartbeat,
-    key_of,
-    lapsed,
-    register,
-    registered,
-    renewed,
-    reregistered,
-    revoked,
-)
+from tests.domain.cast import KIM, TENANT_KEY, acquire, heartbeat, key_of, register
+from tests.domain.facts import acquired, beat, lapsed, registered, renewed, reregistered, revoked
 from tests.spec import NOON, WINDOW, Fact, after, given
 
 key_issued = Fact(
@@ -56,8 +43,8 @@ def test_a_new_agent_is_active_for_one_window() -> None:
 
 def test_the_same_name_again_keeps_its_id_and_its_first_registration() -> None:
     later = after(minutes=2)
-    story = given(registered("ann")).when(register("ann", role="inbound"), at=later)
-    ann = story.then(reregistered("ann", role="inbound", at=later)).situation.agents["agent_ann"]
+    asked = given(registered("ann")).when(register("ann", role="inbound"), at=later)
+    ann = asked.then(reregistered("ann", role="inbound", at=later)).situation.agents["agent_ann"]
 
     assert (ann.registered_at, ann.last_heartbeat) == (NOON, later)
     assert (ann.role, ann.incarnation) == ("inbound", 2)
@@ -89,8 +76,8 @@ def test_registering_again_keeps_the_leases() -> None:
 
 def test_registering_after_a_lapse_makes_active_and_gives_no_lease_back() -> None:
     late = after(minutes=6)
-    story = given(registered("ann"), acquired("ann", fence=2)).when(register("ann"), at=late)
-    situation = story.then(
+    asked = given(registered("ann"), acquired("ann", fence=2)).when(register("ann"), at=late)
+    situation = asked.then(
         lapsed("ann", at=late), revoked("ann", at=late), reregistered("ann", at=late)
     ).situation
 
@@ -109,8 +96,8 @@ def test_an_agents_key_registers_nobody_else() -> None:
 
 
 def test_a_name_that_a_key_reserved_gets_the_id_that_the_key_has() -> None:
-    story = given(key_issued).when(register("ann"))
-    event = story.answer.events[0]
+    asked = given(key_issued).when(register("ann"))
+    event = asked.answer.events[0]
 
     assert isinstance(event, AgentRegistered)
     assert (event.agent_id, event.incarnation) == ("agent_early", 1)

@@ -7,21 +7,16 @@ from quorate.domain.commands import Command
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Principal
 from quorate.domain.leases import LeaseEnded, LeaseNotFound
-from tests.domain.cast import (
+from tests.domain.cast import KIM, TENANT_KEY, acquire, key_of, release, renew
+from tests.domain.facts import (
     IN_HALF_AN_HOUR,
-    KIM,
-    TENANT_KEY,
-    acquire,
     acquired,
     beat,
     expired,
     held,
-    key_of,
     lapsed,
     registered,
-    release,
     released,
-    renew,
     renewed,
     revoked,
 )
@@ -109,8 +104,8 @@ def test_what_a_lapse_took_is_not_renewed() -> None:
 
 def test_a_renewed_lease_expires_at_its_new_end() -> None:
     late = after(minutes=4)
-    story = ann_holds_kim(until=SOON).when(renew("lease", by=ANN, minutes=3), at=MINUTE)
-    story.then(renewed("ann", until=late, at=MINUTE)).when(
+    asked = ann_holds_kim(until=SOON).when(renew("lease", by=ANN, minutes=3), at=MINUTE)
+    asked.then(renewed("ann", until=late, at=MINUTE)).when(
         acquire("bob"), at=Instant(late - 1)
     ).then_refused(held("bob", by="ann", until=late)).when(acquire("bob"), at=late).then(
         expired("ann", until=late, at=late),
@@ -132,8 +127,8 @@ def test_a_renewal_is_no_heartbeat() -> None:
 
 
 def test_the_holder_releases() -> None:
-    story = ann_holds_kim().when(release("lease", by=ANN), at=MINUTE)
-    lease = story.then(released("ann", at=MINUTE)).situation.leases["lease"]
+    asked = ann_holds_kim().when(release("lease", by=ANN), at=MINUTE)
+    lease = asked.then(released("ann", at=MINUTE)).situation.leases["lease"]
 
     assert (lease.status, lease.ended_at) == ("released", MINUTE)
 

@@ -8,9 +8,9 @@ from quorate.domain.agents import ActingAsAnother, AgentNotFound, AgentRef
 from quorate.domain.events import stream_of
 from quorate.domain.instants import Instant
 from quorate.domain.sends import SendAuthorized, SendBlocked
-from tests.domain.cast import (
+from tests.domain.cast import LEE, send
+from tests.domain.facts import (
     IN_HALF_AN_HOUR,
-    LEE,
     acquired,
     authorized,
     beat,
@@ -20,7 +20,6 @@ from tests.domain.cast import (
     registered,
     released,
     revoked,
-    send,
 )
 from tests.spec import WINDOW, Story, after, given
 

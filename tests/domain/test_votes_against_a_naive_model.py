@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from quorate.domain import commands, consensus, due
 from quorate.domain.agents import Heartbeat
@@ -15,8 +16,8 @@ from quorate.domain.consensus import (
     CastVote,
     Choice,
     ConsensusDecided,
-    RequestClosed,
     Request,
+    RequestClosed,
     SettleRequest,
     VoteCast,
 )
@@ -25,16 +26,22 @@ from quorate.domain.situation import Moment, Situation
 from tests.domain import audit
 from tests.domain.cast import propose, vote
 from tests.domain.naive import HUNDREDTHS, Count, Question, Told
-from tests.domain.playing import WINDOW, Playing, choices, refused
+from tests.domain.playing import ABSENCES, AGENTS_MAX, CHOICES, WINDOW, Playing, choices, refused
 from tests.domain.searching import play, search
 from tests.spec import Answer
 
 MINUTE = 60_000
-QUESTIONS_MAX = 6
+RARELY = 0.3
+QUESTIONS_MAX = 12
+VALUES: tuple[Choice, Choice] = ("approve", "reject")
 
-lengths = st.sampled_from([1_000, 40_000, WINDOW, WINDOW + 1, 3 * WINDOW, 10 * WINDOW])
-values: st.SearchStrategy[Choice] = st.sampled_from(["approve", "reject"])
-floors = st.sampled_from([0, 0, 0, 1, 33, 50, 51, 67, 100])
+LENGTHS = [1_000, WINDOW, 10 * WINDOW, 60 * WINDOW]
+FLOORS = [0, 0, 0, 1, 33, 50, 51, 67, 100]
+VOTERS = [1, 1, 1, 2, 3, AGENTS_MAX]
+EVERYBODY = 2**AGENTS_MAX - 1
+# One bit per voter. Those who agree come often: random votes seldom make a majority.
+PATTERNS = [0, EVERYBODY, 0b010101010, 0b000001111]
+patterns = st.sampled_from(PATTERNS) | st.integers(0, EVERYBODY)
 
 
 class VotePlay(Playing):
@@ -50,23 +57,31 @@ class VotePlay(Playing):
         assert not decided or isinstance(command, CastVote), "decided by something else"
         return answer
 
-    def some_request(self, which: int) -> str:
-        """One of those asked so far; rarely one that never was."""
-        ids = ["never", *self.seen]
-        return ids[-1 - which % 17 % len(ids)]
+    @initialize(
+        n=st.integers(1, AGENTS_MAX),
+        absent=st.sampled_from(ABSENCES),
+        snapshot=st.booleans(),
+        stands_aside=st.booleans(),
+        floor=st.sampled_from(FLOORS),
+    )
+    def begin_by_asking(
+        self, n: int, absent: int, snapshot: bool, stands_aside: bool, floor: int
+    ) -> None:
+        self.begin(n, absent)
+        self.asks(0, 60 * WINDOW, snapshot, stands_aside, floor)
 
     # -- Rules ---------------------------------------------------------------
 
     @precondition(lambda self: len(self.seen) < QUESTIONS_MAX)
     @rule(
         who=choices,
-        length=lengths,
+        length=st.sampled_from(LENGTHS),
         snapshot=st.booleans(),
         stands_aside=st.booleans(),
-        floor=floors,
+        floor=st.sampled_from(FLOORS),
     )
     def asks(self, who: int, length: int, snapshot: bool, stands_aside: bool, floor: int) -> None:
-        name, request = self.name(who), f"request{len(self.seen)}"
+        name, request = self.actor(who), f"request{len(self.seen)}"
         question = Question(
             at=self.now,
             agent=name,
@@ -85,29 +100,46 @@ class VotePlay(Playing):
             floor=str(floor / HUNDREDTHS) if floor else None,
         )
         answer = self.ask(command)
-        told = refused(answer) or ("asked", answer.outcome.id, answer.outcome.timeout_at)
+        told = refused(answer) or told_of_a_question(answer.outcome)
         assert told == self.naive.ask(question)
         if answer.declined is None:
             self.seen[request] = "pending"
 
     @precondition(lambda self: self.seen)
-    @rule(who=choices, which=choices, choice=values)
-    def votes(self, who: int, which: int, choice: Choice) -> None:
-        name, request = self.name(who), self.some_request(which)
+    @rule(
+        first=choices,
+        voters=st.sampled_from(VOTERS),
+        which=choices,
+        pattern=st.integers(0, EVERYBODY),
+    )
+    def some_vote(self, first: int, voters: int, which: int, pattern: int) -> None:
+        """In turn, each as its bit in the pattern says."""
+        for place in range(voters):
+            self.votes(self.actor(first + place), which, VALUES[pattern >> place & 1])
+
+    def votes(self, name: str, which: int, choice: Choice) -> None:
+        pending = [request for request, status in self.seen.items() if status == "pending"]
+        request = self.some((which % 5 and pending) or self.seen, which)
         told = self.told_of(self.ask(vote(name, choice, request=request)))
         assert told == self.naive.vote(name, request, choice, self.now)
 
-    @precondition(lambda self: self.seen)
-    @rule(first=choices, which=choices, pattern=st.integers(0, 2**9 - 1))
-    def everybody_votes(self, first: int, which: int, pattern: int) -> None:
-        for place in range(len(self.names)):
-            self.votes(first + place, which, "approve" if pattern >> place & 1 else "reject")
+    @rule(which=choices, agents=st.booleans())
+    def the_timer_comes(self, which: int, agents: bool) -> None:
+        if agents:
+            self.the_timer_comes_for(self.name(which))
+        else:
+            self.ask(SettleRequest(request_id=self.some(self.seen, which)))
 
-    @precondition(lambda self: self.seen)
-    @rule(which=choices)
-    def the_timer_comes_for_a_request(self, which: int) -> None:
-        request = self.some_request(which)
-        self.ask(SettleRequest(request_id=request))
+    def something_happens(self, dice: Random) -> None:
+        first, which = dice.choice(CHOICES), dice.choice(CHOICES)
+        match dice.randrange(6):
+            case 0 if len(self.seen) < QUESTIONS_MAX:
+                options = (dice.random() < RARELY, dice.random() < RARELY, dice.choice(FLOORS))
+                self.asks(first, dice.choice(LENGTHS), *options)
+            case 1 | 2 | 3 if self.seen:
+                self.some_vote(first, dice.choice(VOTERS), which, dice.choice(PATTERNS))
+            case _:
+                self.time_or_an_agent_goes_on(dice)
 
     # -- What was said -------------------------------------------------------
 
@@ -129,7 +161,7 @@ class VotePlay(Playing):
 
     @invariant()
     def readers_see_what_is_true_before_it_is_recorded(self) -> None:
-        for question in self.naive.questions():
+        for question in self.naive.questions:
             request = self.story.situation.requests[question.request]
             status = due.request_status(request, self.now)
             assert status == self.naive.status(question, self.now)
@@ -143,7 +175,7 @@ class VotePlay(Playing):
             for fact in self.story.facts
             if isinstance(fact.event, ConsensusDecided)
         }
-        expected = {one.request: self.naive.decision(one) for one in self.naive.questions()}
+        expected = {one.request: self.naive.decision(one) for one in self.naive.questions}
         assert decided == {request: count for request, count in expected.items() if count}
 
     @invariant()
@@ -152,11 +184,15 @@ class VotePlay(Playing):
 
     def teardown(self) -> None:
         """When the timer has come for everything, the log itself says what the model says."""
-        for question in self.naive.questions():
+        for question in self.naive.questions:
             self.ask(SettleRequest(request_id=question.request))
             recorded = self.story.situation.requests[question.request].status
             assert recorded == self.naive.status(question, self.now)
         self.the_log_is_sound()
+
+
+def told_of_a_question(request: Request) -> Told:
+    return ("asked", request.id, request.timeout_at, request.eligible, request.minimum)
 
 
 def count_of(event: ConsensusDecided) -> Count:

@@ -15,19 +15,15 @@ from quorate.domain.consensus import (
 )
 from quorate.domain.events import stream_of
 from quorate.domain.instants import Instant
-from tests.domain.cast import (
+from tests.domain.cast import acquire, heartbeat, propose, register, vote
+from tests.domain.facts import (
     IN_FIVE_MINUTES,
-    acquire,
     beat,
     decided,
-    heartbeat,
     lapsed,
-    propose,
     proposed,
-    register,
     registered,
     timed_out,
-    vote,
     voted,
 )
 from tests.spec import NOON, Fact, Story, after, given
@@ -48,9 +44,9 @@ def asked_among(n: int, *, until: Instant = IN_FIVE_MINUTES) -> Story:
 
 
 def test_an_active_agent_asks_and_the_request_is_pending() -> None:
-    story = given(registered("ann"), registered("bob")).when(propose("ann"))
-    story.then(proposed("ann", among=2))
-    request = story.answer.outcome
+    asked = given(registered("ann"), registered("bob")).when(propose("ann"))
+    asked.then(proposed("ann", among=2))
+    request = asked.answer.outcome
 
     assert (request.status, request.votes, request.tally) == ("pending", {}, None)
     assert (request.created_at, request.timeout_at) == (NOON, IN_FIVE_MINUTES)
@@ -71,9 +67,9 @@ def test_an_unknown_agent_asks_nothing() -> None:
 
 
 def test_one_contact_may_be_asked_about_twice() -> None:
-    story = asked_among(3).when(propose("bob", request="other"))
+    asked = asked_among(3).when(propose("bob", request="other"))
 
-    story.then(proposed("bob", among=3, request="other"))
+    asked.then(proposed("bob", among=3, request="other"))
 
 
 def test_the_facts_of_a_request_are_one_stream() -> None:

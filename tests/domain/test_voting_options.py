@@ -5,18 +5,8 @@ import pytest
 from quorate.domain.consensus import NotEligible
 from quorate.domain.instants import Instant
 from quorate.domain.keys import KeyIssued
-from tests.domain.cast import (
-    beat,
-    decided,
-    id_of,
-    lapsed,
-    propose,
-    proposed,
-    register,
-    registered,
-    vote,
-    voted,
-)
+from tests.domain.cast import id_of, propose, register, vote
+from tests.domain.facts import beat, decided, lapsed, proposed, registered, voted
 from tests.spec import NOON, Fact, Story, after, given
 
 NAMES = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal", "ida")

@@ -1,0 +1,129 @@
+"""A log like one that a busy tenant writes, made through the door like any other."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from quorate.domain import agents, consensus, leases, tenants
+from quorate.domain.agents import AgentRef
+from quorate.domain.commands import Command
+from quorate.domain.contacts import Contact
+from quorate.domain.instants import Instant
+from quorate.domain.keys import Principal
+from quorate.eventlog.door import Door
+from quorate.eventlog.ids import Uuid7
+from quorate.eventlog.log import EventLog
+from quorate.eventlog.order import Order
+from quorate.eventlog.sqlite import SqliteBackend
+from quorate.projections import tables
+from quorate.projections.board import Board
+
+TENANT = "default"
+AGENTS = 400
+AT_ONCE = 500
+START = Instant(1_790_000_000_000)
+STEP_MILLISECONDS = 2_000
+HEARTBEATS_PER_ROUND = 6
+CALLER = Principal(key_id="bench", role="tenant", tenant=TENANT)
+_NEW_ID = Uuid7()
+
+
+async def write_history(path: Path, events: int) -> int:
+    """Write about ``events`` events; returns how many there are."""
+    now = itertools.count(START, STEP_MILLISECONDS)
+    log = EventLog(SqliteBackend(path))
+    await log.open(tables.metadata)
+    door = Door(
+        log,
+        Board(log.backend),
+        clock=lambda: Instant(next(now)),
+        new_id=_NEW_ID,
+        window_seconds=300,
+    )
+    door.open()
+    try:
+        for command in _beginning():
+            await door.submit(_order(command))
+        daily_round = _days()
+        while await log.committed_head() < events:
+            await asyncio.gather(
+                *(door.submit(_order(one)) for one in itertools.islice(daily_round, AT_ONCE))
+            )
+        return await log.committed_head()
+    finally:
+        await door.close()
+        await log.close()
+
+
+def _order(command: Command) -> Order:
+    return Order(
+        tenant=TENANT,
+        actor=CALLER.actor,
+        command_id=_NEW_ID(START),
+        command=command,
+        render=lambda _: b"",
+    )
+
+
+def _beginning() -> Iterator[Command]:
+    yield tenants.CreateTenant(tenant_id=TENANT)
+    for number in range(AGENTS):
+        yield agents.RegisterAgent(
+            caller=CALLER,
+            agent_name=f"agent-{number}",
+            agent_role="outbound",
+            new_agent_id=f"agent_{_NEW_ID(START)}",
+        )
+
+
+def _days() -> Iterator[Command]:
+    """Heartbeats, a lease, now and then a rival for it, its release, and seldom a vote."""
+    for count in itertools.count():
+        agent = AgentRef(name=f"agent-{count % AGENTS}")
+        rival = AgentRef(name=f"agent-{(count + 1) % AGENTS}")
+        for beat in range(HEARTBEATS_PER_ROUND):
+            name = f"agent-{(count * HEARTBEATS_PER_ROUND + beat) % AGENTS}"
+            yield agents.Heartbeat(caller=CALLER, agent=AgentRef(name=name))
+        lease_id = _NEW_ID(START)
+        yield _acquire(agent, count, lease_id)
+        if count % 5 == 0:
+            yield _acquire(rival, count, _NEW_ID(START))
+        if count % 3:
+            yield leases.ReleaseLease(caller=CALLER, lease_id=lease_id)
+        if count % 50 == 0:
+            yield from _vote(count)
+
+
+def _acquire(agent: AgentRef, count: int, lease_id: str) -> Command:
+    address = f"user{count}@example.com"
+    return leases.AcquireLease(
+        caller=CALLER,
+        agent=agent,
+        contact=Contact(email=address, key=address),
+        intent="outbound_sales",
+        duration_minutes=30,
+        new_lease_id=lease_id,
+    )
+
+
+def _vote(count: int) -> Iterator[Command]:
+    request_id = _NEW_ID(START)
+    yield consensus.RequestConsensus(
+        caller=CALLER,
+        agent=AgentRef(name=f"agent-{count % AGENTS}"),
+        action="pause outreach",
+        contact=Contact(email="ceo@bigcorp.com", key="ceo@bigcorp.com"),
+        reason="Fatigue scores are high",
+        timeout_minutes=5,
+        new_request_id=request_id,
+    )
+    for voter in range(3):
+        yield consensus.CastVote(
+            caller=CALLER,
+            agent=AgentRef(name=f"agent-{(count + voter) % AGENTS}"),
+            request_id=request_id,
+            vote="approve",
+            reason=None,
+            new_vote_id=_NEW_ID(START),
+        )

@@ -1,0 +1,181 @@
+"""What is measured of our own."""
+
+import asyncio
+import itertools
+import socket
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import httpx2
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from quorate.bench import wrk
+from quorate.bench.history import write_history
+from quorate.bench.processes import Running, listening, process, quorate
+from quorate.bench.report import ACQUIRE, ECHO, Row
+from quorate.bus.subjects import inbox_prefix
+from quorate.domain.keys import Principal
+from quorate.eventlog.sqlite import SqliteBackend
+from quorate.projections.rebuild import rebuild as rebuild_projections
+
+LEASE = "/v1/agent/coordination/lease"
+AGENTS = 64
+HEARTBEAT_AGENTS = 2_000
+HEARTBEAT_WINDOW_SECONDS = 30  # Short, so that no heartbeat of the load is one too many.
+REGISTERED_AT_ONCE = 32
+NOTICES = 500
+NOTICE_SECONDS_MAX = 5.0
+HISTORY_EVENTS = 400_000
+_RUNS = itertools.count(1)
+
+
+async def echo(folder: Path, seconds: float) -> list[Row]:
+    if (why := wrk.available()) is not None:
+        return [Row(name=ECHO, unit="requests/s", value=None, note=why)]
+    port, log = free_port(), folder / "echo.log"
+    command = [sys.executable, "-m", "quorate.bench.echo", str(port)]
+    async with process(command, log) as child:
+        await listening(port, child, log)
+        environment = {"KEY": "none", "AGENTS": str(AGENTS), "RUN": "0"}
+        load = await wrk.run("acquire.lua", f"http://127.0.0.1:{port}{LEASE}", seconds, environment)
+    note = f"Starlette and pydantic, 64 connections, p99 {load.p99_milliseconds:.1f} ms"
+    return [Row(name=ECHO, unit="requests/s", value=load.rate, note=note)]
+
+
+async def acquire(folder: Path, seconds: float) -> list[Row]:
+    if (why := wrk.available()) is not None:
+        return [Row(name=ACQUIRE, unit="commands/s", value=None, note=why)]
+    async with quorate(folder) as service:
+        await register(service, AGENTS)
+        load = await _load(service, "acquire.lua", LEASE, seconds, AGENTS)
+    return [_row(ACQUIRE, load)]
+
+
+async def heartbeat(folder: Path, seconds: float) -> list[Row]:
+    name = "heartbeats over HTTP"
+    if (why := wrk.available()) is not None:
+        return [Row(name=name, unit="commands/s", value=None, note=why)]
+    window = ["--heartbeat-window-seconds", str(HEARTBEAT_WINDOW_SECONDS)]
+    async with quorate(folder, *window) as service:
+        await register(service, HEARTBEAT_AGENTS)
+        path = "/v1/agent/coordination/heartbeat"
+        load = await _load(service, "heartbeat.lua", path, seconds, HEARTBEAT_AGENTS)
+    return [_row(name, load)]
+
+
+async def notice(folder: Path, _seconds: float) -> list[Row]:
+    """From sending the request that is refused to the notice at its subscriber, when idle."""
+    async with quorate(folder) as service, client(service) as http:
+        holder, rival = (await register(service, 2))[:2]
+        issued = await http.post("/v1/keys", json={"role": "agent", "agentName": rival["agentName"]})
+        key = issued.json()["key"]
+        bus = await nats.connect(
+            service.nats_url,
+            token=key,
+            inbox_prefix=inbox_prefix(_principal(rival)),
+            allow_reconnect=False,
+        )
+        try:
+            delays = await _conflicts(http, bus, holder, rival)
+        finally:
+            await bus.close()
+    delays.sort()
+    note = f"{len(delays)} conflicts one by one, the request, its commit and the push included"
+    median, p99 = statistics.median(delays), delays[int(len(delays) * 0.99)]
+    return [
+        Row(name="conflict to notice, p50", unit="ms", value=median, note=note),
+        Row(name="conflict to notice, p99", unit="ms", value=p99, note="aim: under 10 ms"),
+    ]
+
+
+async def _conflicts(
+    http: httpx2.AsyncClient, bus: Client, holder: dict[str, str], rival: dict[str, str]
+) -> list[float]:
+    arrived: asyncio.Queue[float] = asyncio.Queue()
+
+    async def heard(_: Msg) -> None:
+        arrived.put_nowait(time.perf_counter())
+
+    await bus.subscribe(f"quorate.default.agent.{rival['id']}.lease_conflict", cb=heard)
+    await bus.flush()
+    contact = {"contactEmail": "user@example.com"}
+    (await http.post(LEASE, json={"agentId": holder["id"], **contact})).raise_for_status()
+    delays = []
+    for _ in range(NOTICES):
+        sent = time.perf_counter()
+        refused = await http.post(LEASE, json={"agentId": rival["id"], **contact})
+        assert refused.status_code == httpx2.codes.CONFLICT
+        delays.append(1_000 * (await asyncio.wait_for(arrived.get(), NOTICE_SECONDS_MAX) - sent))
+    return delays
+
+
+async def rebuild(folder: Path, _seconds: float) -> list[Row]:
+    """Projections dropped and built again from a log of all kinds of events."""
+    path = folder / "quorate.db"
+    events = await write_history(path, HISTORY_EVENTS)
+    backend = SqliteBackend(path)
+    await backend.open([], [])
+    started = time.perf_counter()
+    await rebuild_projections(backend)
+    spent = time.perf_counter() - started
+    await backend.close()
+    note = f"{events:,} events in {spent:.1f} s; aim: 150,000"
+    return [Row(name="rebuild", unit="events/s", value=events / spent, note=note)]
+
+
+# -- Pieces ------------------------------------------------------------------
+
+
+def client(service: Running) -> httpx2.AsyncClient:
+    headers = {"Authorization": f"Bearer {service.key}"}
+    return httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=30)
+
+
+async def register(service: Running, count: int) -> list[dict[str, str]]:
+    """Agents ``agent-0`` and on."""
+    async with client(service) as http:
+        gate = asyncio.Semaphore(REGISTERED_AT_ONCE)
+
+        async def one(number: int) -> dict[str, str]:
+            async with gate:
+                answer = await http.post(
+                    "/v1/agent/register", json={"agentName": f"agent-{number}"}
+                )
+                answer.raise_for_status()
+                found: dict[str, str] = answer.json()
+                return found
+
+        return list(await asyncio.gather(*(one(number) for number in range(count))))
+
+
+def _principal(agent: dict[str, str]) -> Principal:
+    return Principal(
+        key_id="", role="agent", tenant="default", agent_id=agent["id"], agent_name=agent["agentName"]
+    )
+
+
+async def _load(
+    service: Running, script: str, path: str, seconds: float, agents: int
+) -> wrk.Load:
+    environment = {"KEY": service.key, "AGENTS": str(agents)}
+    url = service.url + path
+    warm_up = await wrk.run(script, url, 1, {**environment, "RUN": str(next(_RUNS))})
+    load = await wrk.run(script, url, seconds, {**environment, "RUN": str(next(_RUNS))})
+    assert warm_up.failed == load.failed == 0, "commands were refused under load"
+    return load
+
+
+def _row(name: str, load: wrk.Load) -> Row:
+    note = f"each one committed to disk; 64 connections, p99 {load.p99_milliseconds:.1f} ms"
+    return Row(name=name, unit="commands/s", value=load.rate, note=note)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port

@@ -1,0 +1,146 @@
+"""`quorate events export`: a tenant's log as a file that proves itself.
+
+The chain is checked while the file is written, and the file appears under its name only when it
+is whole: what stands there was verified.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from quorate.cli.failures import Failure, calls
+from quorate.cli.options import called_service, service_options
+from quorate.cli.output import Progress, progress
+
+if TYPE_CHECKING:
+    from quorate.client.http import Http
+    from quorate.eventlog.recorded import Head
+
+STDOUT = "-"
+EPILOG = """
+\b
+Examples:
+  quorate events export log.jsonl
+  quorate events export log.jsonl --continue
+  quorate events export - --after 1000
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file")
+@service_options
+@click.option("--after", type=click.IntRange(min=0), default=0, help="Begin after this sequence.")
+@click.option("--continue", "append", is_flag=True, help="Add to FILE what has happened since.")
+def export(  # noqa: PLR0917 - click hands options over like this.
+    file: str, url: str | None, api_key: str | None, data_dir: Path, after: int, append: bool
+) -> None:
+    """Write the tenant's log to FILE as JSON lines ("-" is stdout), checking its chain.
+
+    Keep the head that is printed: with it, `quorate verify` tells a log that was cut off or
+    rewritten from the true one.
+    """
+    if append and (after or file == STDOUT):
+        raise click.UsageError("--continue needs a FILE and goes on where it ends.")
+    from quorate.client.http import Http
+    from quorate.eventlog.chain import ChainBroken
+
+    service = called_service(url, api_key, data_dir)
+    try:
+        with calls(), Http(service.url, service.api_key) as http, progress("Exporting") as advance:
+            start = _end_of(Path(file)) if append else _head_at(http, after)
+            with _stdout() if file == STDOUT else _whole(Path(file), keep=append) as sink:
+                head = _copy(http, start, sink, advance)
+    except ChainBroken as broken:
+        raise Failure(f"The service's log does not hold together: {broken}") from broken
+    except OSError as error:
+        raise Failure(f"{file} cannot be written: {error.strerror}") from error
+    click.echo(_report(file, start, head, appended=append), err=file == STDOUT)
+
+
+def _head_at(http: "Http", sequence: int) -> "Head":
+    """The head that the first exported event follows, as the service tells it."""
+    from quorate.client.events import page
+    from quorate.eventlog.chain import GENESIS
+    from quorate.eventlog.recorded import Head
+
+    if sequence == GENESIS.sequence:
+        return GENESIS
+    found = page(http, sequence - 1, 1)
+    if not found.events:
+        raise Failure(f"There is no event {sequence}: the log ends with event {found.head}")
+    return Head(sequence=sequence, hash=bytes.fromhex(found.events[0]["hash"]))
+
+
+def _end_of(path: Path) -> "Head":
+    """The head of an earlier export, which must be whole to be added to."""
+    from quorate.eventlog.exported import BeginsLate, Damaged, verify
+
+    try:
+        with path.open("rb") as file:
+            verified = verify(file)
+    except FileNotFoundError:
+        raise Failure(f"{path} does not exist: export it without --continue first") from None
+    except (BeginsLate, Damaged) as damage:
+        raise Failure(f"{path} cannot be continued: {damage}") from damage
+    if verified is None:
+        raise Failure(f"{path} is empty: export it without --continue")
+    return verified.head
+
+
+def _copy(http: "Http", start: "Head", sink: BinaryIO, advance: Progress) -> "Head":
+    from quorate.client.events import pages
+    from quorate.eventlog.chain import check_public
+    from quorate.eventlog.exported import line
+
+    head = start
+    for page in pages(http, start.sequence):
+        for event in page.events:
+            head = check_public(event, head)
+            sink.write(line(event))
+        advance(head.sequence - start.sequence, page.head - start.sequence)
+    return head
+
+
+@contextmanager
+def _stdout() -> Iterator[BinaryIO]:
+    yield sys.stdout.buffer
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def _whole(path: Path, *, keep: bool) -> Iterator[BinaryIO]:
+    """A file that gets its name when all is written, or never; ``keep`` begins with the old one."""
+    path = path.resolve()
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    partial = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            if keep:
+                with path.open("rb") as old:
+                    shutil.copyfileobj(old, file)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _report(file: str, start: "Head", head: "Head", *, appended: bool) -> str:
+    kept = f"{head.sequence}:{head.hash.hex()}"
+    where = "stdout" if file == STDOUT else file
+    begins_late = start.sequence and not appended
+    previous = f" --previous {start.hash.hex()}" if begins_late else ""
+    return (
+        f"{head.sequence - start.sequence} events written to {where}, their chain is whole.\n"
+        f"Check the file at any time, anywhere:\n"
+        f"  quorate verify {where} --head {kept}{previous}"
+    )

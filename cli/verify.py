@@ -1,0 +1,110 @@
+"""`quorate verify`: an exported log checked offline, with nothing but the file."""
+
+import re
+import sys
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from quorate.cli.failures import ERROR, Failure
+from quorate.cli.options import json_option
+from quorate.cli.output import print_json, progress
+
+if TYPE_CHECKING:
+    from quorate.eventlog.exported import Kept, Verified
+
+EPILOG = """
+\b
+Examples:
+  quorate events export log.jsonl
+  quorate verify log.jsonl
+  quorate verify log.jsonl --json
+"""
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
+_KEPT = re.compile(r"(?:([0-9]{1,18}):)?([0-9a-fA-F]{64})")
+
+
+def _previous(_ctx: click.Context, _param: click.Parameter, value: str | None) -> bytes | None:
+    if value is not None and not _HASH.fullmatch(value):
+        raise click.BadParameter("a hash has 64 hexadecimal digits.")
+    return bytes.fromhex(value) if value is not None else None
+
+
+def _kept(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "Kept | None":
+    from quorate.eventlog.exported import Kept
+
+    if value is None:
+        return None
+    if not (found := _KEPT.fullmatch(value)):
+        raise click.BadParameter("it is a hash of 64 hexadecimal digits, or SEQUENCE:HASH.")
+    sequence, digits = found.groups()
+    return Kept(hash=digits.lower(), sequence=int(sequence) if sequence else None)
+
+
+@click.command(epilog=EPILOG)
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--head",
+    "kept",
+    metavar="[SEQUENCE:]HASH",
+    callback=_kept,
+    help="A head you kept: the file must reach it, unchanged.",
+)
+@click.option(
+    "--previous",
+    metavar="HASH",
+    callback=_previous,
+    help="The hash before the first event of FILE, if that is not event 1.",
+)
+@json_option
+def verify(file: BinaryIO, kept: "Kept | None", previous: bytes | None, as_json: bool) -> None:
+    """Check that an exported log is whole: nothing changed, missing, added or moved.
+
+    Nothing but FILE is needed. Its end proves itself only against a head that you kept elsewhere:
+    give it with --head.
+    """
+    from quorate.eventlog import exported
+
+    try:
+        with progress("Verifying") as advance:
+            verified = exported.verify(
+                file, previous=previous, kept=kept, progress=lambda done: advance(done, None)
+            )
+    except exported.Damaged as damage:
+        if not as_json:
+            raise Failure(f"{file.name} is damaged at {damage}") from damage
+        print_json(
+            {"ok": False, "line": damage.line, "sequence": damage.sequence, "why": damage.why}
+        )
+        sys.exit(ERROR)
+    except exported.BeginsLate as late:
+        raise Failure(
+            f"{file.name} begins with event {late.sequence}, not with event 1: "
+            f"give the hash of event {late.sequence - 1} with --previous"
+        ) from late
+    if verified is None:
+        raise Failure(f"{file.name} holds no events")
+    if as_json:
+        print_json(_as_json(verified))
+    else:
+        click.echo(_as_text(file.name, verified))
+
+
+def _as_json(verified: "Verified") -> dict[str, Any]:
+    return {
+        "ok": True,
+        "tenantId": verified.tenant,
+        "events": verified.events,
+        "first": verified.first,
+        "head": {"sequence": verified.head.sequence, "hash": verified.head.hash.hex()},
+        "at": verified.at,
+    }
+
+
+def _as_text(name: str, verified: "Verified") -> str:
+    of_tenant = f" of tenant {verified.tenant}" if verified.tenant else ""
+    return (
+        f"{name} is whole: {verified.events} events{of_tenant}, "
+        f"{verified.first} to {verified.head.sequence}, the last at {verified.at}.\n"
+        f"Head to keep: {verified.head.sequence}:{verified.head.hash.hex()}"
+    )

@@ -1,0 +1,35 @@
+"""The server's time: the machine's, but never going back and never standing still.
+
+A wall clock is set back, by hand or by NTP; leases must still run out and lapsed agents still
+lapse. So time flows with the machine's steady clock from the latest moment there ever was, here or
+in the log, and leaps ahead whenever the wall clock is ahead of that.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from quorate.domain.instants import Instant
+
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+Nanoseconds: TypeAlias = Callable[[], int]
+
+
+class FlowingClock:
+    """One for everything in a process that asks for the time."""
+
+    def __init__(
+        self, wall: Nanoseconds = time.time_ns, steady: Nanoseconds = time.monotonic_ns
+    ) -> None:
+        self._wall = wall
+        self._steady = steady
+        self._ahead = wall() - steady()  # How far time is ahead of the steady clock; it only grows.
+
+    def __call__(self) -> Instant:
+        wall, steady = self._wall(), self._steady()
+        self._ahead = max(self._ahead, wall - steady)
+        return Instant((steady + self._ahead) // NANOSECONDS_PER_MILLISECOND)
+
+    def not_before(self, at: Instant) -> None:
+        """Time has come to ``at`` already: another process, or an earlier run, wrote so."""
+        self._ahead = max(self._ahead, at * NANOSECONDS_PER_MILLISECOND - self._steady())

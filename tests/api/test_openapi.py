@@ -1,0 +1,290 @@
+"""The document promises what is enforced: no more, no less, and for every endpoint."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import fields
+from types import SimpleNamespace
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from quorate.api.documents import api_document
+from quorate.api.endpoint import Endpoint, known_codes
+from quorate.api.examples import ANSWERS, BODIES
+from quorate.api.openapi import public_path
+from quorate.api.problem_schemas import schema_name
+from quorate.api.problems import CONTENT_TYPE, KINDS, problem_body
+from quorate.api.table import ENDPOINTS
+from quorate.domain.agents import AgentInactive
+from quorate.domain.contacts import AddressUnusable
+from quorate.domain.instants import Instant
+from quorate.domain.leases import LeaseHeld
+from quorate.domain.refusal import Refused
+from quorate.eventlog.codec import camel, public
+
+DOCUMENT = api_document()
+SCHEMAS = DOCUMENT["components"]["schemas"]
+PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "requestId"}
+# Of JSON Schema; whatever else stands in a schema would be a bound that no reader sees.
+KEYWORDS = {
+    *("$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum"),
+    *("examples", "format", "items", "maxLength", "maximum", "minLength", "minimum", "oneOf"),
+    *("pattern", "properties", "required", "type"),
+}
+
+WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
+WITH_QUERY = [endpoint for endpoint in ENDPOINTS if endpoint.query is not None]
+
+
+def named(endpoint: Endpoint) -> str:
+    return endpoint.name
+
+
+def operation(endpoint: Endpoint) -> dict[str, Any]:
+    found: dict[str, Any] = DOCUMENT["paths"][public_path(endpoint)][endpoint.method.lower()]
+    return found
+
+
+def parts(value: object) -> Iterator[dict[str, Any]]:
+    """Every object in the document."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from parts(one)
+
+
+def resolved(ref: str) -> Any:  # noqa: ANN401 - any part of the document.
+    found: Any = DOCUMENT
+    for name in ref.removeprefix("#/").split("/"):
+        found = found[name]
+    return found
+
+
+def validator(schema: dict[str, Any]) -> Any:  # noqa: ANN401 - has no public type.
+    whole = {"components": DOCUMENT["components"], "allOf": [schema]}
+    return jsonschema_rs.Draft202012Validator(whole)
+
+
+# -- The whole ---------------------------------------------------------------
+
+
+def test_it_documents_the_table_and_nothing_else() -> None:
+    documented = {
+        (method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods
+    }
+    assert documented == {(one.method, public_path(one)) for one in ENDPOINTS}
+    names = [operation(one)["operationId"] for one in ENDPOINTS]
+    assert len(set(names)) == len(names)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    refs = [part["$ref"] for part in parts(DOCUMENT) if "$ref" in part]
+    assert refs
+    for ref in refs:
+        assert resolved(ref)
+
+
+def test_it_is_plain_json() -> None:
+    assert json.loads(json.dumps(DOCUMENT)) == DOCUMENT
+
+
+def test_schemas_speak_json_schema_only() -> None:
+    for name, schema in SCHEMAS.items():
+        jsonschema_rs.meta.validate(schema)
+        for found in schemas(schema):
+            assert set(found) <= KEYWORDS, name
+
+
+def schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield schema
+    inner = [*schema.get("properties", {}).values()]
+    inner += [one for word in ("allOf", "anyOf", "oneOf") for one in schema.get(word, ())]
+    for word in ("items", "additionalProperties"):
+        if isinstance(schema.get(word), dict):
+            inner.append(schema[word])
+    for one in inner:
+        yield from schemas(one)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
+def test_every_answer_of_an_endpoint_is_documented(endpoint: Endpoint) -> None:
+    responses = operation(endpoint)["responses"]
+    for code in known_codes(endpoint):
+        content = responses[str(KINDS[code].status)]["content"][CONTENT_TYPE.decode()]
+        body = json.loads(problem_body(code, "Why.", minimal_facts(code), "request-1"))
+        validator(content["schema"]).validate(body)
+    for status, response in responses.items():
+        media = set(response["content"])
+        assert status == "200" or CONTENT_TYPE.decode() in media
+        assert "X-Request-Id" in response["headers"]
+
+
+def minimal_facts(code: str) -> dict[str, Any]:
+    return {name: fact for kind in refusals() if kind.code == code for name, fact in told(kind)}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
+def test_it_says_whose_key_is_needed(endpoint: Endpoint) -> None:
+    found = operation(endpoint)
+    assert found.get("x-quorate-roles", []) == sorted(endpoint.roles)
+    assert found["security"] == ([{"bearer": []}, {"apiKey": []}] if endpoint.roles else [])
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
+def test_commands_and_only_commands_take_an_idempotency_key(endpoint: Endpoint) -> None:
+    names = {parameter["name"] for parameter in operation(endpoint)["parameters"]}
+    assert ("Idempotency-Key" in names) == endpoint.command
+
+
+# -- Problems ----------------------------------------------------------------
+
+
+def refusals(kind: type[Refused] = Refused) -> Iterator[type[Refused]]:
+    for one in kind.__subclasses__():
+        if "code" in vars(one):
+            yield one
+        yield from refusals(one)
+
+
+def told(kind: type[Refused]) -> Iterator[tuple[str, Any]]:
+    """The facts of a refusal, as they go out; no fact replaces a member of every problem."""
+    conflict: Any = SimpleNamespace(holder_id="a", holder_name="b", expires_at=Instant(0))
+    samples: dict[type[Refused], dict[str, Any]] = {
+        LeaseHeld: {"event": conflict},
+        AgentInactive: {"agent_id": "a", "last_heartbeat": Instant(0)},
+    }
+    texts = {"vote": "approve", "role": "tenant"}
+    sample = {field.name: texts.get(field.name, "text") for field in fields(kind)}
+    facts = public(kind(**samples.get(kind, sample)).facts)
+    yield from ((camel(name), fact) for name, fact in facts.items() if name not in PROBLEM_MEMBERS)
+
+
+# An address is refused before there is a command; its one fact is the problem's detail.
+DECIDED = [kind for kind in refusals() if kind is not AddressUnusable]
+
+
+@pytest.mark.parametrize("kind", DECIDED, ids=lambda kind: kind.code)
+def test_every_fact_of_a_refusal_is_documented(kind: type[Refused]) -> None:
+    documented = SCHEMAS[schema_name(kind.code)]["allOf"][1]["properties"]
+    assert {name for name, _ in told(kind)} == set(documented) - PROBLEM_MEMBERS
+
+
+def test_a_problem_without_its_facts_is_no_such_problem() -> None:
+    schema = validator(SCHEMAS[schema_name("lease_conflict")])
+    facts = dict(told(LeaseHeld))
+    assert schema.is_valid(json.loads(problem_body("lease_conflict", "", facts, "1")))
+    assert not schema.is_valid(json.loads(problem_body("lease_conflict", "", {}, "1")))
+    assert not schema.is_valid(json.loads(problem_body("lease_ended", "", facts, "1")))
+
+
+# -- Examples ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", WITH_BODY, ids=named)
+def test_the_example_of_a_body_is_accepted(endpoint: Endpoint) -> None:
+    content = operation(endpoint)["requestBody"]["content"]["application/json"]
+    assert endpoint.body is not None
+    endpoint.body.model_validate(content["example"])
+    validator(content["schema"]).validate(content["example"])
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_example_of_an_answer_is_one(name: str) -> None:
+    [endpoint] = [one for one in ENDPOINTS if one.name == name]
+    schema = closed(TypeAdapter(endpoint.answer).json_schema())
+    jsonschema_rs.Draft202012Validator(schema).validate(ANSWERS[name])
+
+
+def closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without room for fields that it does not name."""
+    for part in parts(schema):
+        if "properties" in part:
+            part["additionalProperties"] = False
+    return schema
+
+
+def test_no_example_belongs_to_nobody() -> None:
+    assert set(BODIES) == {endpoint.name for endpoint in WITH_BODY}
+    assert set(ANSWERS) <= {endpoint.name for endpoint in ENDPOINTS}
+
+
+# -- Bounds ------------------------------------------------------------------
+
+
+def bounds(schema: dict[str, Any]) -> Iterator[tuple[object, bool]]:
+    """Values at and just beyond each bound that a field's schema names, and whether they fit."""
+    for one in schema.get("anyOf", [schema]):
+        for word, beyond in (("minimum", -math.inf), ("maximum", math.inf)):
+            if word in one:
+                yield one[word], True
+                is_whole = one["type"] == "integer"
+                step = int(math.copysign(1, beyond))
+                yield one[word] + step if is_whole else math.nextafter(one[word], beyond), False
+        if "maxLength" in one:
+            yield "a" * (one["maxLength"] + 1), False
+        if one.get("maxLength") and "enum" not in one:
+            yield "a" * one["maxLength"], True
+        if one.get("minLength"):
+            yield "a" * one["minLength"], True
+            yield "a" * (one["minLength"] - 1), False
+        for value in one.get("enum", ()):
+            yield value, True
+            yield f"{value}s", False
+        if "pattern" in one:
+            yield from (("a b", False), ("a\n", False), ("a", True), (".", False), ("", False))
+        if one.get("type") == "string":
+            yield from ((1, False), (True, False), ([], False))
+        if one.get("type") == "number":
+            yield from (("1", False), (True, False), ([], False))
+        if one.get("type") == "boolean":
+            yield from (("true", False), (1, False), (True, True))
+    if "anyOf" not in schema:
+        yield None, False
+
+
+@pytest.mark.parametrize("endpoint", WITH_BODY, ids=named)
+def test_the_bounds_of_a_body_are_those_enforced(endpoint: Endpoint) -> None:
+    assert endpoint.body is not None
+    content = operation(endpoint)["requestBody"]["content"]["application/json"]
+    schema = resolved(content["schema"]["$ref"])
+    check = validator(content["schema"])
+    for name, found in schema["properties"].items():
+        for value, fits in bounds(found):
+            body = content["example"] | {name: value}
+            assert accepts(endpoint.body, body) == fits, (name, value)
+            assert check.is_valid(body) == fits, (name, value)
+    for name in schema.get("required", ()):
+        body = {key: value for key, value in content["example"].items() if key != name}
+        assert not accepts(endpoint.body, body)
+    is_strict = schema.get("additionalProperties") is False
+    assert accepts(endpoint.body, content["example"] | {"unknown": 1}) != is_strict
+
+
+@pytest.mark.parametrize("endpoint", WITH_QUERY, ids=named)
+def test_the_bounds_of_a_query_are_those_enforced(endpoint: Endpoint) -> None:
+    assert endpoint.query is not None
+    parameters = [one for one in operation(endpoint)["parameters"] if one["in"] == "query"]
+    known = {field.alias or name for name, field in endpoint.query.model_fields.items()}
+    assert {one["name"] for one in parameters} == known
+    for parameter in parameters:
+        check = validator(parameter["schema"])
+        for value, fits in bounds(parameter["schema"]):
+            is_text = isinstance(value, str) and parameter["schema"]["type"] == "string"
+            is_number = isinstance(value, int) and parameter["schema"]["type"] == "integer"
+            if is_text or (is_number and not isinstance(value, bool)):
+                asked = {parameter["name"]: str(value)}
+                assert accepts(endpoint.query, asked) == fits, asked
+                assert check.is_valid(value) == fits, asked
+
+
+def accepts(model: type[BaseModel], sent: dict[str, Any]) -> bool:
+    try:
+        model.model_validate(sent)
+    except ValidationError:
+        return False
+    return True

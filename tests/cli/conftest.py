@@ -1,0 +1,75 @@
+"""What the verbs are tried on: a real log of a short history, exported, and a service's stand-in."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from click.testing import CliRunner, Result
+
+from quorate.cli.main import quorate
+from tests.cli.standing_in import StandIn
+from tests.projections.histories import Town
+
+Run = Callable[..., Result]
+TENANT = "acme"
+
+
+class Lived(NamedTuple):
+    """A service's data folder, and what its tenant exported."""
+
+    data_dir: Path
+    lines: list[bytes]
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        import orjson
+
+        return [orjson.loads(line) for line in self.lines]
+
+    def kept(self, sequence: int) -> str:
+        """What an auditor keeps: ``SEQUENCE:HASH``."""
+        return f"{sequence}:{self.events[sequence - 1]['hash']}"
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
+    data_dir = tmp_path_factory.mktemp("data")
+
+    async def live() -> None:
+        async with Town(data_dir / "quorate.db", seed=5) as town:
+            await town.live(rounds=50)
+            await town.export(TENANT, data_dir / "log.jsonl")
+
+    asyncio.run(live())
+    return Lived(data_dir, (data_dir / "log.jsonl").read_bytes().splitlines(keepends=True))
+
+
+@pytest.fixture
+def log(lived: Lived, tmp_path: Path) -> Path:
+    """The exported file, to be spoiled at will."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"".join(lived.lines))
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run one verb in an empty folder, with nothing set that the test did not set."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("QUORATE_URL", "QUORATE_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "no-data"))
+
+    def run_verb(*arguments: str | Path, **options: Any) -> Result:
+        return CliRunner().invoke(quorate, [str(one) for one in arguments], **options)
+
+    return run_verb
+
+
+@pytest.fixture
+def service(lived: Lived) -> Iterator[StandIn]:
+    """Answers ``GET /v1/events`` as the service does, from the exported events."""
+    with StandIn(lived.events) as stand_in:
+        yield stand_in

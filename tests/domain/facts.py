@@ -1,0 +1,298 @@
+"""What happened, as the log writes it down: at noon, and for as long as is usual."""
+
+from quorate.domain import consensus
+from quorate.domain.agents import AgentLapsed, AgentRegistered, AgentReregistered, HeartbeatReceived
+from quorate.domain.consensus import (
+    Choice,
+    ConsensusDecided,
+    ConsensusExpired,
+    ConsensusRequested,
+    VoteCast,
+)
+from quorate.domain.contacts import Contact
+from quorate.domain.instants import Instant
+from quorate.domain.leases import (
+    LeaseAcquired,
+    LeaseConflicted,
+    LeaseExpired,
+    LeaseHeld,
+    LeaseReleased,
+    LeaseRenewed,
+    LeaseRevoked,
+)
+from quorate.domain.sends import Reason, SendAuthorized, SendBlocked
+from tests.domain.cast import KIM, id_of
+from tests.spec import NOON, WINDOW, Fact, after
+
+IN_HALF_AN_HOUR = after(minutes=30)
+IN_FIVE_MINUTES = after(minutes=5)
+
+
+def registered(name: str, *, role: str = "general", at: Instant = NOON) -> Fact:
+    event = AgentRegistered(
+        agent_id=id_of(name),
+        agent_name=name,
+        agent_role=role,
+        incarnation=1,
+        active_until=Instant(at + WINDOW),
+    )
+    return Fact(at=at, event=event)
+
+
+def reregistered(
+    name: str, *, role: str = "general", incarnation: int = 2, at: Instant = NOON
+) -> Fact:
+    event = AgentReregistered(
+        agent_id=id_of(name),
+        agent_name=name,
+        agent_role=role,
+        incarnation=incarnation,
+        active_until=Instant(at + WINDOW),
+    )
+    return Fact(at=at, event=event)
+
+
+def beat(name: str, *, at: Instant = NOON) -> Fact:
+    event = HeartbeatReceived(agent_id=id_of(name), active_until=Instant(at + WINDOW))
+    return Fact(at=at, event=event)
+
+
+def lapsed(name: str, *, last: Instant = NOON, at: Instant) -> Fact:
+    event = AgentLapsed(
+        agent_id=id_of(name),
+        agent_name=name,
+        last_heartbeat=last,
+        active_until=Instant(last + WINDOW),
+    )
+    return Fact(at=at, event=event)
+
+
+def acquired(
+    name: str,
+    contact: Contact = KIM,
+    *,
+    lease: str = "lease",
+    fence: int,
+    until: Instant = IN_HALF_AN_HOUR,
+    intent: str = "general",
+    at: Instant = NOON,
+) -> Fact:
+    event = LeaseAcquired(
+        lease_id=lease,
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        intent=intent,
+        expires_at=until,
+        fence=fence,
+    )
+    return Fact(at=at, event=event)
+
+
+def renewed(
+    name: str,
+    contact: Contact = KIM,
+    *,
+    lease: str = "lease",
+    until: Instant,
+    intent: str = "general",
+    at: Instant,
+) -> Fact:
+    event = LeaseRenewed(
+        lease_id=lease,
+        contact_key=contact.key,
+        agent_id=id_of(name),
+        intent=intent,
+        expires_at=until,
+    )
+    return Fact(at=at, event=event)
+
+
+def released(
+    name: str, contact: Contact = KIM, *, lease: str = "lease", at: Instant = NOON
+) -> Fact:
+    event = LeaseReleased(lease_id=lease, contact_key=contact.key, agent_id=id_of(name))
+    return Fact(at=at, event=event)
+
+
+def expired(
+    name: str,
+    contact: Contact = KIM,
+    *,
+    lease: str = "lease",
+    until: Instant = IN_HALF_AN_HOUR,
+    at: Instant,
+) -> Fact:
+    event = LeaseExpired(
+        lease_id=lease,
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        expires_at=until,
+    )
+    return Fact(at=at, event=event)
+
+
+def revoked(name: str, contact: Contact = KIM, *, lease: str = "lease", at: Instant) -> Fact:
+    event = LeaseRevoked(
+        lease_id=lease,
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        reason="agent_inactive",
+    )
+    return Fact(at=at, event=event)
+
+
+def conflict(
+    name: str,
+    holder: str,
+    contact: Contact = KIM,
+    *,
+    lease: str = "lease",
+    until: Instant = IN_HALF_AN_HOUR,
+) -> LeaseConflicted:
+    return LeaseConflicted(
+        lease_id=lease,
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        agent_name=name,
+        intent="general",
+        holder_id=id_of(holder),
+        holder_name=holder,
+        expires_at=until,
+    )
+
+
+def held(
+    name: str,
+    by: str,
+    contact: Contact = KIM,
+    *,
+    lease: str = "lease",
+    until: Instant = IN_HALF_AN_HOUR,
+) -> LeaseHeld:
+    return LeaseHeld(conflict(name, by, contact, lease=lease, until=until))
+
+
+def authorized(
+    name: str, contact: Contact = KIM, *, fence: int | None = None, at: Instant = NOON
+) -> Fact:
+    event = SendAuthorized(
+        send_id="send",
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        fence=fence,
+    )
+    return Fact(at=at, event=event)
+
+
+def blocked(
+    name: str,
+    reason: Reason,
+    *,
+    holder: str | None = None,
+    fence: int | None = None,
+    until: Instant | None = None,
+    at: Instant = NOON,
+) -> Fact:
+    event = SendBlocked(
+        send_id="send",
+        contact_key=KIM.key,
+        contact_email=KIM.email,
+        agent_id=id_of(name),
+        agent_name=name,
+        reason=reason,
+        fence=fence,
+        holder_id=None if holder is None else id_of(holder),
+        holder_name=holder,
+        expires_at=until,
+    )
+    return Fact(at=at, event=event)
+
+
+def proposed(
+    name: str,
+    *,
+    among: int,
+    request: str = "request",
+    until: Instant = IN_FIVE_MINUTES,
+    proposer_votes: bool = True,
+    floor: str | None = None,
+    minimum: int = 0,
+    members: tuple[str, ...] | None = None,
+    at: Instant = NOON,
+) -> Fact:
+    event = ConsensusRequested(
+        request_id=request,
+        agent_id=id_of(name),
+        action="pause outreach",
+        contact_key=KIM.key,
+        contact_email=KIM.email,
+        reason="Fatigue scores are high",
+        timeout_at=until,
+        electorate="live" if members is None else "snapshot",
+        proposer_votes=proposer_votes,
+        floor=floor,
+        eligible=among,
+        minimum=minimum,
+        members=None if members is None else tuple(id_of(one) for one in members),
+    )
+    return Fact(at=at, event=event)
+
+
+def voted(
+    name: str,
+    choice: Choice,
+    *,
+    request: str = "request",
+    reason: str | None = None,
+    at: Instant = NOON,
+) -> Fact:
+    event = VoteCast(
+        vote_id=f"vote-{name}",
+        request_id=request,
+        agent_id=id_of(name),
+        vote=choice,
+        reason=reason,
+    )
+    return Fact(at=at, event=event)
+
+
+def decided(
+    status: consensus.Status,
+    *,
+    among: tuple[str, ...],
+    approvals: int = 0,
+    rejections: int = 0,
+    size: int | None = None,
+    proposer: str = "ann",
+    at: Instant = NOON,
+) -> Fact:
+    event = ConsensusDecided(
+        request_id="request",
+        status=status,
+        agent_id=id_of(proposer),
+        action="pause outreach",
+        contact_email=KIM.email,
+        approvals=approvals,
+        rejections=rejections,
+        electorate_size=len(among) if size is None else size,
+        electorate=tuple(sorted(id_of(one) for one in among)),
+    )
+    return Fact(at=at, event=event)
+
+
+def timed_out(
+    name: str, *, request: str = "request", until: Instant = IN_FIVE_MINUTES, at: Instant
+) -> Fact:
+    event = ConsensusExpired(
+        request_id=request,
+        agent_id=id_of(name),
+        action="pause outreach",
+        contact_email=KIM.email,
+        timeout_at=until,
+    )
+    return Fact(at=at, event=event)

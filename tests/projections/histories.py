@@ -1,0 +1,227 @@
+"""Random lives of a few agents, told to a real log through its real door, on a clock of our own.
+
+Every kind of command and every kind of event occurs. The same seed lives the same life.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
+from quorate.domain.agents import AgentRef
+from quorate.domain.commands import Command
+from quorate.domain.contacts import Contact
+from quorate.domain.instants import Instant, instant
+from quorate.domain.keys import Principal
+from quorate.eventlog.chain import public_event
+from quorate.eventlog.door import Door
+from quorate.eventlog.exported import line
+from quorate.eventlog.ids import Uuid7
+from quorate.eventlog.log import EventLog, Filter
+from quorate.eventlog.order import Declined, Order
+from quorate.eventlog.sqlite import SqliteBackend
+from quorate.projections import tables
+from quorate.projections.board import Board
+from quorate.projections.overdue import OverdueWork
+
+TENANTS = ("acme", "umbrella")
+NAMES = ("ann", "bob", "cid", "dee", "eve")
+CONTACTS = ("kim@example.com", "lee@example.com", "max@example.com")
+WINDOW_SECONDS = 300.0
+NOON = instant("2026-03-01T12:00:00.000Z")
+EVENTS_MAX = 100_000
+_JUMPS_SECONDS = (0, 0, 1, 7, 7, 40, 100, 400)
+
+
+class Town:
+    """Two tenants whose agents do whatever comes to their minds."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self.now = NOON
+        self.log = EventLog(SqliteBackend(path))
+        self.answers: list[Any] = []
+        self._random = random.Random(seed)
+        self._new_id = Uuid7(random.Random(seed).randbytes)
+        self._overdue = OverdueWork(self.log)
+        self._leases: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
+        self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
+        self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
+        self._made = 0
+        self._door = Door(
+            self.log,
+            Board(self.log.backend),
+            clock=lambda: self.now,
+            new_id=self._new_id,
+            window_seconds=WINDOW_SECONDS,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.log.open(tables.metadata)
+        self._door.open()
+        for tenant in TENANTS:
+            await self._ask(tenant, tenants.CreateTenant(tenant_id=tenant))
+            caller = Principal(key_id="keytenant", role="tenant", tenant=tenant)
+            for name in NAMES[:3]:
+                await self._ask(tenant, self._register(tenant, caller, AgentRef(name=name)))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._door.close()
+        await self.log.close()
+
+    async def live(self, rounds: int) -> None:
+        """Each round is one batch of commands, and then the time goes on."""
+        for _ in range(rounds):
+            await asyncio.gather(
+                *(self._ask(*self._something()) for _ in range(self._random.randint(1, 6)))
+            )
+            self.now = Instant(self.now + self._random.choice(_JUMPS_SECONDS) * 1_000)
+            if self._random.random() < 0.3:
+                await self.settle()
+
+    async def settle(self) -> None:
+        """What the timer would do."""
+        for one in await self._overdue.find(self.now):
+            await self._ask(one.tenant, one.command)
+
+    async def events(self, tenant: str) -> Sequence[Mapping[str, Any]]:
+        """The tenant's log as it is exported."""
+        page = await self.log.page(tenant, 0, EVENTS_MAX, Filter())
+        return [public_event(event) for event in page.events]
+
+    async def export(self, tenant: str, path: Path) -> None:
+        path.write_bytes(b"".join(line(dict(event)) for event in await self.events(tenant)))
+
+    async def _ask(self, tenant: str, command: Command) -> None:
+        order = Order(
+            tenant=tenant,
+            actor="keytenant",
+            command_id=self._new_id(self.now),
+            command=command,
+            render=lambda _: b"{}",
+        )
+        answer = await self._door.submit(order)
+        self.answers.append(answer)
+        assert not isinstance(answer, Declined) or answer.code != "idempotency_key_reused"
+
+    # -- What comes to their minds ----------------------------------------------
+
+    def _something(self) -> tuple[str, Command]:
+        tenant = self._random.choice(TENANTS)
+        caller = Principal(key_id="keytenant", role="tenant", tenant=tenant)
+        ref = AgentRef(name=self._random.choice(NAMES))
+        kinds = (
+            *([self._heartbeat] * 3),
+            *([self._lease] * 4),
+            *([self._vote] * 6),
+            self._register,
+            self._register,
+            *([self._end_of_lease] * 3),
+            self._propose,
+            self._send,
+            self._configure,
+            self._key,
+        )
+        return tenant, self._random.choice(kinds)(tenant, caller, ref)
+
+    def _new(self, kind: str) -> str:
+        self._made += 1
+        return f"{kind}-{self._made:06d}"
+
+    def _contact(self) -> Contact:
+        key = self._random.choice(CONTACTS)
+        return Contact(email=self._random.choice((key, key.capitalize())), key=key)
+
+    def _known(self, made: Sequence[str]) -> str:
+        return self._random.choice(made[-3:]) if made else "unknown"
+
+    def _register(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        name = ref.name or ""
+        return agents.RegisterAgent(
+            caller=caller,
+            agent_name=self._random.choice((name, name.upper())),
+            agent_role=self._random.choice(("outbound", "ünïcode \N{PERSONAL COMPUTER}", "")),
+            new_agent_id=f"agent_{self._new(name)}",
+        )
+
+    def _heartbeat(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return agents.Heartbeat(caller=caller, agent=ref)
+
+    def _lease(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        lease_id = self._new("lease")
+        self._leases[tenant].append(lease_id)
+        return leases.AcquireLease(
+            caller=caller,
+            agent=ref,
+            contact=self._contact(),
+            intent=self._random.choice(("general", 'a "quoted" intent', "line\nbreak")),
+            duration_minutes=self._random.choice((0.1, 1, 5, 30)),
+            new_lease_id=lease_id,
+        )
+
+    def _end_of_lease(self, tenant: str, caller: Principal, _ref: AgentRef) -> Command:
+        lease_id = self._known(self._leases[tenant])
+        if self._random.random() < 0.3:
+            return leases.RenewLease(caller=caller, lease_id=lease_id, duration_minutes=60)
+        return leases.ReleaseLease(caller=caller, lease_id=lease_id)
+
+    def _propose(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        request_id = self._new("request")
+        self._requests[tenant].append(request_id)
+        return consensus.RequestConsensus(
+            caller=caller,
+            agent=ref,
+            action="pause outreach",
+            contact=self._contact(),
+            reason="Fatigue scores are high",
+            timeout_minutes=self._random.choice((0.5, 5)),
+            electorate=self._random.choice(("live", "snapshot")),
+            proposer_votes=self._random.random() < 0.7,
+            floor=self._random.choice((None, "0.5")),
+            new_request_id=request_id,
+        )
+
+    def _vote(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return consensus.CastVote(
+            caller=caller,
+            agent=ref,
+            request_id=self._known(self._requests[tenant]),
+            vote=self._random.choice(("approve", "approve", "reject")),
+            reason=self._random.choice((None, "agreed")),
+            new_vote_id=self._new("vote"),
+        )
+
+    def _send(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        return sends.RequestSend(
+            caller=caller,
+            agent=ref,
+            contact=self._contact(),
+            fence=self._random.choice((None, 1)),
+            new_send_id=self._new("send"),
+        )
+
+    def _configure(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        settings = {"humanizer_style": self._random.choice(("dry", "warm"))}
+        return config.ConfigureAgent(caller=caller, agent=ref, settings=settings)
+
+    def _key(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        if self._keys[tenant] and self._random.random() < 0.4:
+            return keys.RevokeKey(caller=caller, key_id=self._known(self._keys[tenant]))
+        key_id = self._new("key")
+        self._keys[tenant].append(key_id)
+        return keys.IssueKey(
+            caller=caller,
+            key_id=key_id,
+            role="agent",
+            secret_hash="0" * 64,
+            agent_name=ref.name,
+            new_agent_id=f"agent_{self._new(ref.name or '')}",
+        )

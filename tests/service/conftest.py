@@ -1,0 +1,49 @@
+"""One service for each file, and tenants of its own for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service.callers import Operator, Tenant
+from tests.service.running import Running
+
+
+@pytest.fixture(scope="module")
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """One service for all tests of a file, started with the options that the file names."""
+    options: tuple[str, ...] = getattr(request.module, "SERVE", ())
+    running = Running(tmp_path_factory.mktemp("service") / "data", *options)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.end()
+
+
+@pytest.fixture
+async def operator(service: Running) -> AsyncIterator[Operator]:
+    operator = Operator(service)
+    try:
+        yield operator
+    finally:
+        await operator.close()
+
+
+@pytest.fixture
+async def tenant(operator: Operator) -> Tenant:
+    return await operator.tenant()
+
+
+@pytest.fixture
+async def other(operator: Operator) -> Tenant:
+    """Another tenant of the same service."""
+    return await operator.tenant()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """For a service of the test's own."""
+    return tmp_path / "data"
