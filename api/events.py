@@ -11,7 +11,6 @@ from quorate.api.roles import AUDITING
 from quorate.api.schemas import PAGE_LENGTH_MAX, SEQUENCE_MAX, EventsQuery, StreamQuery
 from quorate.api.service import Service
 from quorate.api.tails import TooManyStreams
-from quorate.domain.keys import Principal
 from quorate.eventlog.chain import public_event
 from quorate.eventlog.log import Filter
 from quorate.eventlog.recorded import Recorded
@@ -72,7 +71,7 @@ class _Stream:
     async def run(self, after: int) -> None:
         idle = 0
         while not self._gone.done() and not self._service.tails.closing:
-            if not await self._still_allowed():
+            if not await self._service.keyring.stands(self._call.principal.key_id):
                 return
             self._woken.clear()
             page = await self._service.log.page(
@@ -97,11 +96,6 @@ class _Stream:
         finally:
             waiting.cancel()
         return 0 if done else 1
-
-    async def _still_allowed(self) -> bool:
-        principal: Principal = self._call.principal
-        row = await self._service.reader.key(principal.key_id)
-        return row is not None and row.key.revoked_at is None
 
     async def _say(self, body: bytes) -> None:
         await self._call.send({"type": "http.response.body", "body": body, "more_body": True})

@@ -30,6 +30,7 @@ class Timer:
         self._work = work
         self._clock = clock
         self._new_id = new_id
+        self._waits = False
 
     async def run(self) -> None:
         """Look, and look again; ends by being cancelled."""
@@ -47,8 +48,11 @@ class Timer:
             overdue = await self._work.find(self._clock())
             await asyncio.gather(*(self._door.submit(self._order(one)) for one in overdue))
         except (Unavailable, CommandFailed, Broken) as error:
-            _logger.warning("timer.waits", why=str(error))
+            if not self._waits:  # Said once, however long it lasts.
+                _logger.warning("timer.waits", why=str(error))
+            self._waits = True
             return False
+        self._waits = False
         return bool(overdue)
 
     def _order(self, overdue: Overdue) -> Order:

@@ -46,6 +46,7 @@ quorate = LazyGroup(
         "verify": "quorate.cli.verify:verify",
         "replay": "quorate.cli.replay:replay",
         "rebuild": "quorate.cli.rebuild:rebuild",
+        "nats-config": "quorate.cli.nats_config:nats_config",
     },
     help="""Leases, votes and an audit log for many agents.
 

@@ -5,13 +5,18 @@ Progress goes to stderr, and only to a terminal, so that stdout can always be pi
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import click
 
 ROWS_SHOWN_MAX = 100
 # Told how much is done, and of how much when that is known.
 Progress: TypeAlias = Callable[[int, int | None], None]
+
+
+def name_of(file: BinaryIO) -> str:
+    """What to call a file that may be a pipe."""
+    return str(getattr(file, "name", "<stdin>"))
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say.

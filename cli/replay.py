@@ -10,7 +10,7 @@ import click
 
 from quorate.cli.failures import Failure
 from quorate.cli.options import json_option
-from quorate.cli.output import print_json, progress
+from quorate.cli.output import name_of, print_json, progress
 from quorate.domain.instants import Instant, instant
 from quorate.domain.situation import Situation, Touched
 
@@ -80,9 +80,9 @@ def replay(file: BinaryIO, until: Until, verify: bool, as_json: bool) -> None:
         with progress("Replaying") as advance:
             history = fold(_events(file, verify), until, lambda done: advance(done, None))
     except Damaged as damage:
-        raise Failure(f"{file.name} is damaged at {damage}") from damage
+        raise Failure(f"{name_of(file)} is damaged at {damage}") from damage
     except BeginsLate as late:
-        begins = f"{file.name} begins with event {late.sequence}"
+        begins = f"{name_of(file)} begins with event {late.sequence}"
         raise Failure(f"{begins}, and a replay needs all events from the first") from late
     found = standing.standing(history)
     if as_json:

@@ -8,7 +8,7 @@ import click
 
 from quorate.cli.failures import ERROR, Failure
 from quorate.cli.options import json_option
-from quorate.cli.output import print_json, progress
+from quorate.cli.output import name_of, print_json, progress
 
 if TYPE_CHECKING:
     from quorate.eventlog.exported import Kept, Verified
@@ -72,22 +72,22 @@ def verify(file: BinaryIO, kept: "Kept | None", previous: bytes | None, as_json:
             )
     except exported.Damaged as damage:
         if not as_json:
-            raise Failure(f"{file.name} is damaged at {damage}") from damage
+            raise Failure(f"{name_of(file)} is damaged at {damage}") from damage
         print_json(
             {"ok": False, "line": damage.line, "sequence": damage.sequence, "why": damage.why}
         )
         sys.exit(ERROR)
     except exported.BeginsLate as late:
         raise Failure(
-            f"{file.name} begins with event {late.sequence}, not with event 1: "
+            f"{name_of(file)} begins with event {late.sequence}, not with event 1: "
             f"give the hash of event {late.sequence - 1} with --previous"
         ) from late
     if verified is None:
-        raise Failure(f"{file.name} holds no events")
+        raise Failure(f"{name_of(file)} holds no events")
     if as_json:
         print_json(_as_json(verified))
     else:
-        click.echo(_as_text(file.name, verified))
+        click.echo(_as_text(name_of(file), verified))
 
 
 def _as_json(verified: "Verified") -> dict[str, Any]:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, FromClause, MetaData, bindparam, create_engine, func
+from sqlalchemy import URL, ColumnElement, FromClause, MetaData, bindparam, create_engine, func
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import NullPool
@@ -71,8 +71,11 @@ class SqliteBackend:
             raise
 
     def _create(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
-        engine = create_engine(f"sqlite:///{self.path}", poolclass=NullPool)
+        """All of it or nothing: a table whose index is missing would never get it any more."""
+        url = URL.create("sqlite", database=str(self.path))
+        engine = create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
         with translated(), engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
             for tables in metadatas:
                 tables.create_all(connection)
             for table in append_only:

@@ -190,7 +190,7 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     ),
     "the lines end like those of Windows": (
         lambda lines: [one.replace(b"\n", b"\r\n") for one in lines],
-        "event 1 (line 1): is not spelled as it was exported",
+        "line 1: is not spelled as it was exported",
     ),
     "it begins with a byte order mark": (
         lambda lines: [b"\xef\xbb\xbf" + lines[0], *lines[1:]],

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -47,9 +47,12 @@ def environment(**more: str) -> dict[str, str]:
 class Running:
     """One `quorate serve` on one data folder. ``start`` may be called again after it ended."""
 
-    def __init__(self, data_dir: Path, *options: str) -> None:
+    def __init__(
+        self, data_dir: Path, *options: str, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.data_dir = data_dir
         self.options = options
+        self.variables = variables or {}
         self.stdout = b""
         self.stderr = data_dir.with_name(data_dir.name + ".stderr")
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,7 +69,7 @@ class Running:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
-                env=environment(),
+                env=environment(**self.variables),
             )
         try:
             self._wait_until_ready()

@@ -3,11 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 import pytest
-from httpx2 import Response, ServerSentEvent
+from httpx2 import Response
 from nats.errors import Error as NatsError
 
 from quorate.domain.keys import key_text
@@ -26,6 +25,7 @@ from tests.service.callers import (
     refusal,
     success,
 )
+from tests.service.following import following
 from tests.service.listening import Listener, until
 from tests.service.running import Json, Running, files
 from tests.service.wire import raw
@@ -139,40 +139,19 @@ async def test_a_key_in_the_query_opens_nothing_and_is_not_logged(tenant: Tenant
 # -- Revoking ----------------------------------------------------------------
 
 
-@asynccontextmanager
-async def following(holder: KeyHolder) -> AsyncIterator["asyncio.Queue[ServerSentEvent | None]"]:
-    """The tenant's log as it grows, until the service ends it: then comes None."""
-    queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
-
-    async def follow() -> None:
-        headers = {"Authorization": f"Bearer {holder.key}"}
-        async with holder.http.sse(f"{EVENTS}/stream", headers=headers) as source:
-            async for event in source:
-                queue.put_nowait(event)
-        queue.put_nowait(None)
-
-    task = asyncio.create_task(follow())
-    try:
-        yield queue
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def test_a_revoked_key_stops_working_within_a_second_everywhere(tenant: Tenant) -> None:
     auditor = await tenant.auditor()
     await auditor.events()  # Its connection is kept alive from here on.
     listener = await auditor.listen(f"quorate.{tenant.id}.log.>")
     async with following(auditor) as stream:
-        await stream.get()
+        await stream.event()
 
         await tenant.operator.revoke(auditor.issued)
         began = time.monotonic()
 
         async with asyncio.timeout(REVOKED_SECONDS_MAX):
             await listener.lost.wait()
-            while await stream.get() is not None:
-                pass
+            await stream.end()
         unauthorized(await auditor.ask("GET", EVENTS))
         assert time.monotonic() - began < REVOKED_SECONDS_MAX
         with pytest.raises(NatsError, match="Authorization Violation"):
