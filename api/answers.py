@@ -4,9 +4,10 @@ The types document the API (OpenAPI is made from them) and the type checker hold
 them. All fields of the seeds are there under the seeds' names; what is ours comes after.
 """
 
-from typing import Any, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias
 
 import orjson
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from quorate.domain.agents import Agent
@@ -18,6 +19,8 @@ from quorate.domain.keys import Key
 from quorate.domain.leases import Lease
 from quorate.domain.sends import SendAuthorized, SendBlocked
 
+Time: TypeAlias = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
 
 class AgentAnswer(TypedDict):
     """An agent. ``activeUntil`` is when it lapses unless it heartbeats."""
@@ -26,9 +29,9 @@ class AgentAnswer(TypedDict):
     tenantId: str
     agentName: str
     agentRole: str
-    lastHeartbeat: str
-    registeredAt: str
-    activeUntil: str
+    lastHeartbeat: Time
+    registeredAt: Time
+    activeUntil: Time
     incarnation: int
     status: Literal["active", "inactive"]
 
@@ -40,8 +43,8 @@ class AgentListAnswer(AgentAnswer):
 class HeartbeatAnswer(TypedDict):
     ok: Literal[True]
     agentId: str
-    lastHeartbeat: str
-    activeUntil: str
+    lastHeartbeat: Time
+    activeUntil: Time
 
 
 class LeaseAnswer(TypedDict):
@@ -52,8 +55,8 @@ class LeaseAnswer(TypedDict):
     agentId: str
     contactEmail: str
     intent: str
-    expiresAt: str
-    createdAt: str
+    expiresAt: Time
+    createdAt: Time
     fence: int
     status: Literal["active", "released", "expired", "revoked"]
 
@@ -65,7 +68,7 @@ class ReleaseAnswer(TypedDict):
 class HolderAnswer(TypedDict):
     agentId: str
     agentName: str
-    expiresAt: str
+    expiresAt: Time
 
 
 class SendAnswer(TypedDict):
@@ -99,14 +102,14 @@ class ConsensusAnswer(TypedDict):
     contactEmail: str
     reason: str
     status: Literal["pending", "approved", "rejected", "expired"]
-    timeoutAt: str
-    createdAt: str
+    timeoutAt: Time
+    createdAt: Time
     electorate: Literal["live", "snapshot"]
     proposerVotes: bool
     approvals: int
     rejections: int
     floor: NotRequired[float]
-    closedAt: NotRequired[str]
+    closedAt: NotRequired[Time]
     decision: NotRequired[DecisionAnswer]
 
 
@@ -117,7 +120,7 @@ class VoteAnswerBody(TypedDict):
     vote: Literal["approve", "reject"]
     reason: str | None
     consensusStatus: Literal["pending", "approved", "rejected", "expired"]
-    createdAt: str
+    createdAt: Time
 
 
 class ConfigAnswer(TypedDict, total=False):
@@ -134,7 +137,7 @@ class EventAnswer(TypedDict):
     stream: str
     type: str
     version: int
-    at: str
+    at: Time
     actor: str
     commandId: str
     data: dict[str, Any]
@@ -151,7 +154,7 @@ class EventsAnswer(TypedDict):
 
 class TenantAnswer(TypedDict):
     tenantId: str
-    createdAt: str
+    createdAt: Time
 
 
 class KeyAnswer(TypedDict):
@@ -160,8 +163,8 @@ class KeyAnswer(TypedDict):
     role: Literal["admin", "tenant", "agent", "auditor"]
     agentId: str | None
     agentName: str | None
-    createdAt: str
-    revokedAt: str | None
+    createdAt: Time
+    revokedAt: Time | None
 
 
 class IssuedKeyAnswer(KeyAnswer):

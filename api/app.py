@@ -118,6 +118,8 @@ async def _check_tail(log: EventLog, door: Door) -> None:
 
 async def _check_all(log: EventLog, door: Door) -> None:
     """The same for all that came before, without hurry."""
+    if door.damage:
+        return  # What can be wrong was found already.
     try:
         await log.check_range(0, await log.committed_head(), pause_seconds=CHECK_PAUSE_SECONDS)
     except LogDamaged as damage:

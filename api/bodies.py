@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from quorate.api.problems import Problem
 
 BODY_BYTES_MAX = 64 * 1024
+INTEGER_DIGITS_MAX = 100
 _ESCAPE = "\\u"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -43,7 +44,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise Problem("invalid_request", f"{name} is no number that JSON has.")
+
+
+def _short_integer(digits: str) -> int:
+    if len(digits) > INTEGER_DIGITS_MAX:
+        raise Problem("invalid_request", f"A number may have {INTEGER_DIGITS_MAX} digits.")
+    return int(digits)
 
 
 def _refuse_unstorable(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say.
@@ -60,4 +67,6 @@ def _refuse_unstorable(value: Any) -> None:  # noqa: ANN401 - whatever JSON can 
                 _refuse_unstorable(inner)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_integer
+)

@@ -1,4 +1,4 @@
-"""Agents' settings: the flat object of the seed."""
+"""Agents' settings: one flat object, replaced as a whole."""
 
 from quorate.api.answers import ConfigAnswer, config_answer, dump
 from quorate.api.endpoint import Call, Endpoint, Reply

@@ -25,7 +25,11 @@ _FACTS: dict[str, Json] = {
         "conflict": {"const": True},
         "leaseHolder": {"$ref": SCHEMAS + "HolderAnswer"},
     },
-    "lease_ended": {"leaseId": _TEXT},
+    "lease_ended": {
+        "leaseId": _TEXT,
+        "leaseStatus": {"enum": ["released", "expired", "revoked"]},
+    },
+    "consensus_closed": {"consensusStatus": {"enum": ["approved", "rejected", "expired"]}},
     "not_eligible": {"agentId": _TEXT},
     "tenant_exists": {"tenantId": _TEXT},
 }

@@ -6,6 +6,7 @@ were taken are finished, notices that can be pushed are pushed, and nats-server 
 
 import asyncio
 import errno
+import resource
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
@@ -27,6 +28,7 @@ from quorate.eventlog.lock import DataDirLock, Locked
 from quorate.eventlog.session import Broken
 
 DRAIN_SECONDS_MAX = 2
+FILES_WANTED = 16_384  # Connections are files; the usual soft limit is 1,024.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG_CONNECTIONS = 1_024
 _logger = structlog.get_logger(__name__)
@@ -47,6 +49,7 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT; ``announce`` is told when the first request can come."""
     make_folder(options.data_dir)
+    _allow_many_files()
     with DataDirLock(options.data_dir), _listening(host, port) as listener:
         url = f"http://{_reachable(host)}:{listener.getsockname()[1]}"
         async with running(options) as run:
@@ -111,6 +114,13 @@ async def _announce(server: uvicorn.Server, announce: Callable[[], None]) -> Non
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it.
         await asyncio.sleep(0.01)
     announce()
+
+
+def _allow_many_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -5,9 +5,7 @@ is whole: what stands there was verified.
 """
 
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +27,7 @@ EPILOG = """
 Examples:
   quorate events export log.jsonl
   quorate events export log.jsonl --continue
-  quorate events export - --after 1000
+  quorate events export - --after 10
 """
 
 
@@ -117,6 +115,9 @@ def _stdout() -> Iterator[BinaryIO]:
 @contextmanager
 def _whole(path: Path, *, keep: bool) -> Iterator[BinaryIO]:
     """A file that gets its name when all is written, or never; ``keep`` begins with the old one."""
+    import shutil
+    import tempfile
+
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     partial = Path(name)

@@ -1,8 +1,6 @@
 """`quorate rebuild`: the projections built again from the log, or checked against it."""
 
-import asyncio
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Coroutine
 from pathlib import Path
@@ -38,6 +36,8 @@ def rebuild(data_dir: Path, check: bool, as_json: bool) -> None:
     With --check it may be running: the projections are built beside the live ones from one
     snapshot of the log, and every row is compared. Ends with 1 when any differs.
     """
+    import asyncio
+
     try:
         from quorate.eventlog.chain import ChainBroken
         from quorate.eventlog.lock import Locked
@@ -58,7 +58,8 @@ def rebuild(data_dir: Path, check: bool, as_json: bool) -> None:
     except (ChainBroken, LogDamaged, Unfoldable) as damage:
         raise Failure(f"The log is damaged: {damage}") from damage
     except Broken as error:
-        raise Failure(f"{data_dir / DATABASE} cannot be used: {error}") from error
+        why, _, _ = str(error).partition("\n")
+        raise Failure(f"{data_dir / DATABASE} cannot be used: {why}") from error
     _tell(done, seconds, as_json)
 
 
@@ -78,6 +79,8 @@ async def _rebuild(data_dir: Path, advance: Progress) -> "tuple[Rebuilt, float]"
 
 
 async def _check(data_dir: Path, advance: Progress) -> "tuple[Checked, float]":
+    import tempfile
+
     from quorate.eventlog.sqlite import SqliteBackend
     from quorate.eventlog.sqlite_snapshot import SqliteSnapshot
     from quorate.projections.rebuild import check

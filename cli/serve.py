@@ -1,5 +1,6 @@
 """`quorate serve`: the whole service in one command."""
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,6 +102,8 @@ def serve(  # noqa: PLR0917 - click hands options over like this.
             "--workers beyond 1 needs a database that several processes may write, "
             "and SQLite is not one: use --workers 1."
         )
+    if math.isnan(heartbeat_window_seconds):  # Nothing compares to it, no range keeps it out.
+        raise click.UsageError("--heartbeat-window-seconds must be a number.")
     logs.configure(log_level)
     options = Options(
         data_dir=data_dir.expanduser().resolve(),

@@ -15,7 +15,7 @@ from quorate.domain.leases import Lease
 from quorate.domain.situation import Situation
 
 if TYPE_CHECKING:
-    from quorate.cli.replay import History
+    from quorate.cli.history import History
 
 Json: TypeAlias = dict[str, Any]
 _CLOCK_WIDTH = len("2026-03-01T12:00:00")

@@ -198,7 +198,7 @@ class RequestClosed(Conflict):
     """It was decided or timed out; no vote can change that."""
 
     code: ClassVar[str] = "consensus_closed"
-    status: Status
+    consensus_status: Status
 
 
 @dataclass(eq=False)

@@ -188,7 +188,7 @@ class LeaseEnded(Conflict):
 
     code: ClassVar[str] = "lease_ended"
     lease_id: str
-    status: Status
+    lease_status: Status
 
 
 # -- Decide ------------------------------------------------------------------

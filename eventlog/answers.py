@@ -24,11 +24,13 @@ _KEPT_MILLISECONDS = ANSWERS_KEPT_HOURS * 60 * MILLISECONDS_PER_MINUTE
 class Answers:
     def __init__(self, backend: Backend) -> None:
         asked, cells = backend.rows("scopes", 4)
-        key = [column for column in answers.primary_key]
+        key = list(answers.primary_key)
         same = and_(*(column == cell for column, cell in zip(key, cells, strict=True)))
         old = select(*key).where(answers.c.at < bindparam("kept_since"))
         oldest = old.order_by(answers.c.at).limit(PRUNED_PER_BATCH_MAX)
-        self._select = Query(select(answers).select_from(asked.join(answers, same)), backend.dialect)
+        self._select = Query(
+            select(answers).select_from(asked.join(answers, same)), backend.dialect
+        )
         self._insert = Query(insert(answers), backend.dialect)
         due = select(func.count().label("due")).select_from(oldest.subquery())
         self._due = Query(due, backend.dialect)

@@ -22,7 +22,8 @@ class Backend(Protocol):
     async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
         """Create the tables that are missing and make the database itself refuse to change or
         delete rows of those that are append-only. Raises Unsafe unless an acknowledged commit
-        is durable."""
+        is durable.
+        """
 
     async def reopen(self) -> None:
         """Take a new writing connection: after an I/O error the old one's word is worth nothing."""

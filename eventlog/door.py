@@ -42,7 +42,7 @@ _logger = structlog.get_logger(__name__)
 class Door:
     """Takes orders from the moment it is opened until it is closed."""
 
-    def __init__(  # noqa: PLR0913 - the ports of the one place where all of them meet.
+    def __init__(
         self,
         log: EventLog,
         projections: Projections,
@@ -123,7 +123,8 @@ class Door:
 
     async def _commit_or_divide(self, waiting: Sequence[Waiting]) -> None:
         """When the batch as a whole fails (the database refused a statement, or an order could
-        not even be read), find out whose fault it is: the others must not suffer."""
+        not even be read), find out whose fault it is: the others must not suffer.
+        """
         try:
             await self._commit_without_the_spoiled(waiting)
         except Broken:

@@ -124,7 +124,8 @@ class EventLog:
             query = Query(_filtered(self._queries.page_statement, wanted), self.backend.dialect)
         async with self.read() as session:
             head, rows = await at_once(
-                self.last_sequence(session, tenant), session.fetch(query, {**values, "limit": limit})
+                self.last_sequence(session, tenant),
+                session.fetch(query, {**values, "limit": limit}),
             )
         found = [_recorded(row) for row in rows]
         full = len(found) == limit
@@ -170,7 +171,8 @@ def _check_page(
     page: Sequence[Recorded], after: int, heads: dict[str, Head], before: Head | None
 ) -> None:
     """A tenant's first event follows ``before``; where that is unknown, because the range begins
-    in the middle of the log, it vouches for those that follow it."""
+    in the middle of the log, it vouches for those that follow it.
+    """
     for offset, event in enumerate(page, start=1):
         if event.position != after + offset:
             message = f"position {after + offset} is missing from the log"

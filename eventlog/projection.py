@@ -54,7 +54,8 @@ class Wanted:
 class Projections(Protocol):
     async def load(self, session: Session, wanted: Mapping[str, Wanted]) -> dict[str, Situation]:
         """For each tenant: what is wanted, the holders of those leases, and every agent that
-        counts as active where an electorate is wanted."""
+        counts as active where an electorate is wanted.
+        """
 
     async def load_what_lapses(
         self, session: Session, situations: Mapping[str, Situation], now: Instant

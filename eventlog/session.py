@@ -69,7 +69,8 @@ class Session(Protocol):
 
     async def write(self, query: Query, rows: Sequence[Sequence[Any]]) -> None:
         """One bulk statement for any number of rows, each in the order of ``query.parameters``
-        (for an insert: of the table's columns)."""
+        (for an insert: of the table's columns).
+        """
 
 
 async def at_once(*asked: Coroutine[Any, Any, Any]) -> list[Any]:

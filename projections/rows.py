@@ -123,7 +123,7 @@ def request_of(row: Any, votes: Mapping[str, Vote]) -> Request:
         timeout_at=Instant(row.timeout_at),
         created_at=Instant(row.created_at),
         electorate=row.electorate,
-        proposer_votes=row.proposer_votes,
+        proposer_votes=bool(row.proposer_votes),
         floor=row.floor,
         eligible=row.eligible,
         minimum=row.minimum,

@@ -10,18 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
-import uvicorn
-
-from quorate.api.endpoint import Receive, Scope, Send
-from quorate.api.http_protocol import BoundedHttpProtocol
 from quorate.domain.record import record
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,8 +24,6 @@ PATIENCE_SECONDS = 20.0
 START_SECONDS_MAX = 30.0
 LOOK_SECONDS = 0.02
 READ_BYTES = 65_536
-
-ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @record
@@ -150,44 +143,6 @@ def head(method: str, path: str, **headers: object) -> bytes:
 
 
 # -- Servers -----------------------------------------------------------------
-
-
-@record
-class Listening:
-    port: int
-    server: uvicorn.Server
-
-    @property
-    def connections(self) -> int:
-        return len(self.server.server_state.connections)
-
-
-@contextmanager
-def listening(application: ASGIApplication) -> Iterator[Listening]:
-    """Our protocol before an ASGI application, in a thread of its own."""
-    config = uvicorn.Config(
-        application,
-        http=BoundedHttpProtocol,
-        ws="none",
-        lifespan="off",
-        loop="uvloop",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            wait_until(lambda: server.started)
-            yield Listening(port=listener.getsockname()[1], server=server)
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @record

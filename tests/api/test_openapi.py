@@ -158,7 +158,12 @@ def told(kind: type[Refused]) -> Iterator[tuple[str, Any]]:
         LeaseHeld: {"event": conflict},
         AgentInactive: {"agent_id": "a", "last_heartbeat": Instant(0)},
     }
-    texts = {"vote": "approve", "role": "tenant"}
+    texts = {
+        "vote": "approve",
+        "role": "tenant",
+        "lease_status": "expired",
+        "consensus_status": "approved",
+    }
     sample = {field.name: texts.get(field.name, "text") for field in fields(kind)}
     facts = public(kind(**samples.get(kind, sample)).facts)
     yield from ((camel(name), fact) for name, fact in facts.items() if name not in PROBLEM_MEMBERS)

@@ -1,8 +1,6 @@
 """A stranger's connection has an end, whatever comes in on it, and others don't notice."""
 
-import asyncio
 import resource
-import threading
 import time
 from collections.abc import Iterator
 
@@ -11,64 +9,20 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from quorate.api import http_protocol
 from quorate.api.bodies import BODY_BYTES_MAX
-from quorate.api.endpoint import Call, Endpoint, Gate, Receive, Reply, Scope, Send
 from quorate.api.http_protocol import HEADER_BYTES_MAX, PIPELINED_MAX, BoundedHttpProtocol
-from quorate.api.schemas import TenantBody
-from tests.api.strangers import Listening, Wire, head, listening, wait_until
-
-SECONDS = 0.4  # Stands for each of the limits, so that nobody waits for long.
-SLOW_SECONDS = 0.1
-LARGE_BYTES = 16_000_000
-BODY = b'{"tenantId":"acme"}'
-
-
-async def echo(call: Call) -> Reply:
-    return Reply(body=call.body.tenant_id.encode())
-
-
-async def _not_called(_service: object, _call: Call) -> Reply:
-    raise NotImplementedError
-
-
-ECHO = Endpoint(
-    method="POST", path="/echo", name="echo", summary="", body=TenantBody, handler=_not_called
+from tests.api.listening import (
+    BODY,
+    LARGE_BYTES,
+    Application,
+    Listening,
+    chunked,
+    get,
+    listening,
+    post,
 )
+from tests.api.strangers import Wire, head, wait_until
 
-
-async def _nobody(_text: str) -> None:
-    return None
-
-
-class Application:
-    """Says what it was asked; ``/echo`` goes through the real gate."""
-
-    def __init__(self) -> None:
-        self.left = threading.Event()
-        self._gate = Gate(ECHO, echo, _nobody)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match scope["path"]:
-            case "/echo":
-                await self._gate(scope, receive, send)
-                return
-            case "/stream":
-                await self._stream(receive, send)
-                return
-            case "/slow":
-                await asyncio.sleep(SLOW_SECONDS)
-        body = scope["path"].encode()
-        if scope["path"] == "/large":
-            body *= LARGE_BYTES // len(body)
-        headers = [(b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    async def _stream(self, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b"hello", "more_body": True})
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self.left.set()
+SECONDS = 0.8  # Stands for each of the limits, so that nobody waits for long.
 
 
 @pytest.fixture(scope="module")
@@ -97,20 +51,6 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(http_protocol, name, SECONDS)
 
 
-def get(path: str = "/here") -> bytes:
-    return head("GET", path)
-
-
-def post(body: bytes = BODY, **headers: object) -> bytes:
-    known: dict[str, object] = {"Content_Type": "application/json", "Content_Length": len(body)}
-    return head("POST", "/echo", **known | headers) + body
-
-
-def chunked(body: bytes) -> bytes:
-    sent = head("POST", "/echo", Content_Type="application/json", Transfer_Encoding="chunked")
-    return sent + body
-
-
 # -- Time --------------------------------------------------------------------
 
 
@@ -130,7 +70,7 @@ def test_headers_that_trickle_in_are_cut_off(server: Listening, first: bytes) ->
 
         assert wire.hear().code == "request_timeout"
         assert wire.closes()
-        assert SECONDS - 0.1 < time.monotonic() - start < 3 * SECONDS
+        assert SECONDS - 0.2 < time.monotonic() - start < 10 * SECONDS
 
 
 @pytest.mark.usefixtures("hasty")
@@ -156,7 +96,7 @@ def test_a_connection_may_rest_between_requests(server: Listening) -> None:
     with Wire(server.port) as wire:
         for _ in range(3):
             assert wire.say(get()).hear().status == 200
-            time.sleep(1.5 * SECONDS)
+            time.sleep(1.2 * SECONDS)
         assert wire.say(get()).hear().status == 200
 
 
@@ -409,13 +349,13 @@ def test_connections_leave_files_for_the_log(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("hasty")
 def test_thousands_who_say_nothing_disturb_nobody(server: Listening) -> None:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed < 8_000:
-        pytest.skip("this machine opens too few files")
+    count = min(2_500, (allowed - http_protocol.FILES_KEPT) // 2)  # Both ends are ours.
     with Wire(server.port) as busy:
-        idle = [Wire(server.port) for _ in range(2_500)]
+        assert busy.say(get()).hear().status == 200
+        idle = [Wire(server.port) for _ in range(count)]
         start = time.monotonic()
         assert busy.say(get()).hear().status == 200
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 2
         wait_until(lambda: server.connections <= 1)
         for wire in idle:
             wire.__exit__()

@@ -1,10 +1,11 @@
-"""What the verbs are tried on: a real log of a short history, exported, and a service's stand-in."""
+"""What the verbs are tried on: a real log of a short history, and a service's stand-in."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
 import pytest
 from click.testing import CliRunner, Result
 
@@ -24,8 +25,6 @@ class Lived(NamedTuple):
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        import orjson
-
         return [orjson.loads(line) for line in self.lines]
 
     def kept(self, sequence: int) -> str:
@@ -62,8 +61,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "no-data"))
 
-    def run_verb(*arguments: str | Path, **options: Any) -> Result:
-        return CliRunner().invoke(quorate, [str(one) for one in arguments], **options)
+    def run_verb(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002
+        return CliRunner().invoke(quorate, [str(one) for one in arguments], input=input)
 
     return run_verb
 

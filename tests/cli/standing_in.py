@@ -61,5 +61,5 @@ class _Handler(BaseHTTPRequestHandler):
         page = self.stand_in.page(int(query["after"][0]), int(query["limit"][0]))
         return 200, orjson.dumps(page)
 
-    def log_message(self, *_: Any) -> None:
+    def log_message(self, *_: object) -> None:
         pass

@@ -6,6 +6,7 @@ from socket import create_server
 
 import orjson
 import pytest
+from click.testing import Result
 
 from tests.cli.conftest import Lived, Run
 from tests.cli.standing_in import KEY, StandIn
@@ -13,7 +14,7 @@ from tests.cli.standing_in import KEY, StandIn
 
 @pytest.fixture
 def export(run: Run, service: StandIn) -> Run:
-    def run_export(*arguments: str | Path) -> object:
+    def run_export(*arguments: str | Path) -> Result:
         return run("events", "export", *arguments, "--url", service.url, "--api-key", KEY)
 
     return run_export
@@ -127,22 +128,22 @@ def test_a_service_that_makes_no_headway_is_not_asked_forever(
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "code", "words"),
+    ("answer", "code", "words"),
     [
-        (401, b'{"title": "A valid API key is needed"}', 4, "A valid API key is needed"),
-        (403, b"{}", 4, "403"),
-        (404, b"not json", 5, "404"),
-        (422, b'{"title": "A field does not fit", "detail": "after"}', 1, "not fit: after"),
-        (500, b"", 1, "500"),
-        (503, b'{"title": "Commands cannot be taken now"}', 6, "cannot be taken now"),
-        (200, b"<html>", 1, "it is not Quorate"),
-        (200, b"{}", 1, "not Quorate"),
+        ((401, b'{"title": "A valid API key is needed"}'), 4, "A valid API key is needed"),
+        ((403, b"{}"), 4, "403"),
+        ((404, b"not json"), 5, "404"),
+        ((422, b'{"title": "A field does not fit", "detail": "after"}'), 1, "not fit: after"),
+        ((500, b""), 1, "500"),
+        ((503, b'{"title": "Commands cannot be taken now"}'), 6, "cannot be taken now"),
+        ((200, b"<html>"), 1, "it is not Quorate"),
+        ((200, b"{}"), 1, "not Quorate"),
     ],
 )
 def test_a_failure_is_one_sentence_with_its_own_exit_code(
-    export: Run, service: StandIn, status: int, body: bytes, code: int, words: str
+    export: Run, service: StandIn, answer: tuple[int, bytes], code: int, words: str
 ) -> None:
-    service.fails_with = (status, body)
+    service.fails_with = answer
 
     result = export("log.jsonl")
 
@@ -188,9 +189,7 @@ def test_the_environment_says_where_and_who(
     assert run("events", "export", "log.jsonl").exit_code == 0
 
 
-def test_a_local_service_left_its_credentials(
-    run: Run, service: StandIn, tmp_path: Path
-) -> None:
+def test_a_local_service_left_its_credentials(run: Run, service: StandIn, tmp_path: Path) -> None:
     (tmp_path / "credentials.json").write_text(json.dumps({"url": service.url, "apiKey": KEY}))
 
     assert run("events", "export", "log.jsonl", "--data-dir", tmp_path).exit_code == 0

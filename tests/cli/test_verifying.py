@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.eventlog.chain import check_public
+from quorate.eventlog.chain import check_public, link
 from quorate.eventlog.exported import line
 from quorate.eventlog.recorded import Head
 from tests.cli.conftest import Lived, Run
@@ -16,7 +16,7 @@ from tests.cli.conftest import Lived, Run
 Lines = list[bytes]
 
 
-def edited(raw: bytes, **changes: Any) -> bytes:
+def edited(raw: bytes, **changes: object) -> bytes:
     return line(orjson.loads(raw) | changes)
 
 
@@ -35,8 +35,6 @@ def rewritten(lines: Lines, edit: Callable[[dict[str, Any]], None]) -> Lines:
 
 
 def hash_of(event: dict[str, Any], head: Head) -> str:
-    from quorate.eventlog.chain import link
-
     body = {name: value for name, value in event.items() if name != "hash"}
     return link(head.hash, body).hex()
 
@@ -118,13 +116,15 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
         "event 5 (line 5): is not an event: 'version' is missing or not as it was",
     ),
     "an integer in the data becomes 1.0": (
-        lambda lines: [lines[0], lines[1].replace(b'"incarnation":1', b'"incarnation":1.0')]
-        + lines[2:],
+        lambda lines: (
+            [lines[0], lines[1].replace(b'"incarnation":1', b'"incarnation":1.0'), *lines[2:]]
+        ),
         "event 2 (line 2): its content or its predecessor was changed",
     ),
     "an integer is spelled otherwise": (
-        lambda lines: [lines[0], lines[1].replace(b'"incarnation":1', b'"incarnation":1e0')]
-        + lines[2:],
+        lambda lines: (
+            [lines[0], lines[1].replace(b'"incarnation":1', b'"incarnation":1e0'), *lines[2:]]
+        ),
         "event 2 (line 2): is not spelled as it was exported",
     ),
     "a key occurs twice": (
@@ -143,7 +143,10 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
         lambda lines: [*lines[:4], *lines[5:]],
         "event 5 (line 5): is missing: found 6 in its place",
     ),
-    "the first event is deleted": (lambda lines: lines[1:], "begins with event 2, not with event 1"),
+    "the first event is deleted": (
+        lambda lines: lines[1:],
+        "begins with event 2, not with event 1",
+    ),
     "an event is inserted": (
         lambda lines: [*lines[:4], lines[2], *lines[4:]],
         "event 5 (line 5): is missing: found 3 in its place",

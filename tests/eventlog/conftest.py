@@ -1,3 +1,5 @@
+"""A stage on every database there is an adapter for."""
+
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any

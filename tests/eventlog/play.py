@@ -31,9 +31,7 @@ def _agent(name: str) -> str:
 
 
 def _register(name: str, role: str) -> Command:
-    return RegisterAgent(
-        caller=CALLER, agent_name=name, agent_role=role, new_agent_id=_agent(name)
-    )
+    return RegisterAgent(caller=CALLER, agent_name=name, agent_role=role, new_agent_id=_agent(name))
 
 
 def _acquire(name: str, contact: Contact, lease: str, minutes: float) -> Command:

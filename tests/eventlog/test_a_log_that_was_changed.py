@@ -51,6 +51,10 @@ async def told(stage: Stage) -> list[Recorded]:
     return await stage.events()
 
 
+def _setting(column: str, key: str) -> str:
+    return f"UPDATE events SET {column} = ? WHERE {key} = ?"  # noqa: S608 - names of columns.
+
+
 async def find(stage: Stage) -> None:
     await stage.log.check_range(0, await stage.log.committed_head())
 
@@ -69,10 +73,10 @@ async def test_a_changed_cell_is_found_wherever_it_is(stage: Stage, column: str)
         was = event.data.decode() if column == "data" else getattr(event, column)
         now = COLUMNS[column](event)
         assert was != now
-        stage.platform.overwrite(f"UPDATE events SET {column} = ? WHERE id = ?", now, event.id)
+        stage.platform.overwrite(_setting(column, "id"), now, event.id)
         with pytest.raises(LogDamaged):
             await find(stage)
-        stage.platform.overwrite(f"UPDATE events SET {column} = ? WHERE id = ?", was, event.id)
+        stage.platform.overwrite(_setting(column, "id"), was, event.id)
         if column == "id":
             stage.platform.overwrite("UPDATE events SET id = ? WHERE id = ?", was, now)
     await find(stage)
@@ -86,7 +90,7 @@ async def test_a_value_that_no_event_can_have_is_found(
 ) -> None:
     """Some cannot even be read."""
     await told(stage)
-    stage.platform.overwrite(f"UPDATE events SET {column} = ? WHERE position = 20", value)
+    stage.platform.overwrite(_setting(column, "position"), value, 20)
     with pytest.raises((LogDamaged, Broken)):
         await find(stage)
 

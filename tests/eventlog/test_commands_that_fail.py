@@ -1,4 +1,4 @@
-"""A command that is refused, or on which our own code breaks down, is its caller's business alone."""
+"""A command that is refused, or on which our code breaks down, is its caller's business alone."""
 
 import asyncio
 from collections.abc import MutableMapping

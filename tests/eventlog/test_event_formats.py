@@ -34,7 +34,10 @@ EXPECTED = {
     for version in range(1, present + 1)
 }
 PRESENT = sorted(f"{type_}.v{version}" for type_, version in codec.VERSIONS.items())
-REGISTERED = b'{"activeUntil":"2026-03-01T12:00:00.000Z","agentId":"a","agentName":"ann","agentRole":"r","incarnation":1}'
+REGISTERED = (
+    b'{"activeUntil":"2026-03-01T12:00:00.000Z","agentId":"a","agentName":"ann",'
+    b'"agentRole":"r","incarnation":1}'
+)
 
 
 def golden(name: str) -> tuple[str, int, bytes]:

@@ -261,4 +261,3 @@ async def test_forgetting_goes_on_while_commands_keep_coming(
 
 async def _are_remembered(stage: Stage, count: int) -> bool:
     return await remembered(stage) == count
-

@@ -88,8 +88,7 @@ async def test_of_500_who_ask_at_once_one_gets_the_contact(stage: Stage) -> None
     agents = [f"agent{number}" for number in range(50)]
     await stage.told_of(*agents)
     asking = [
-        stage.asking(acquire(agents[number % 50], KIM, lease=f"l{number}"))
-        for number in range(500)
+        stage.asking(acquire(agents[number % 50], KIM, lease=f"l{number}")) for number in range(500)
     ]
     answers = await asyncio.gather(*asking)
 
@@ -198,9 +197,7 @@ async def _follow(look: Look, done: asyncio.Event) -> list[int]:
 # -- Limits, and the end -------------------------------------------------------
 
 
-async def test_a_full_queue_takes_no_more(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_queue_takes_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "QUEUE_ORDERS_MAX", 3)
     await stage.told_of("ann")
     with stage.backend.hold():

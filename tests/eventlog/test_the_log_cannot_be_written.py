@@ -13,7 +13,7 @@ import pytest
 from quorate.eventlog import door as door_module
 from quorate.eventlog.log import Filter
 from quorate.eventlog.order import Done, Unavailable
-from tests.domain.cast import acquire, heartbeat, register
+from tests.domain.cast import heartbeat, register
 from tests.eventlog.conformance import TENANT, Key, Stage, until
 
 
@@ -167,4 +167,3 @@ async def test_closing_ends_the_attempts_to_reconnect(stage: Stage) -> None:
 
     with pytest.raises(Unavailable):
         await stage.ask(register("cid"), key=Key(key="k1"))
-

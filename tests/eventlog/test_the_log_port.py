@@ -85,7 +85,11 @@ async def test_an_event_says_when_by_whom_and_why(stage: Stage) -> None:
     await stage.door.submit(order)
 
     event = (await stage.events())[-1]
-    assert (event.stream, event.type, event.version) == ("lease-kim@example.com", "LeaseAcquired", 1)
+    assert (event.stream, event.type, event.version) == (
+        "lease-kim@example.com",
+        "LeaseAcquired",
+        1,
+    )
     assert (event.actor, event.command_id) == ("agent_ann", order.command_id)
     assert (event.at, event.tenant) == (stage.clock.now, TENANT)
 
@@ -136,8 +140,10 @@ async def test_who_listens_hears_of_each_event_once_and_in_order(stage: Stage) -
         "DELETE FROM events WHERE position = 3",
         "DELETE FROM events",
         "INSERT OR REPLACE INTO events SELECT * FROM events WHERE position = 2",
-        "REPLACE INTO events SELECT 9, tenant, sequence, id, stream, type, version, at, actor,"
-        " command_id, data, hash FROM events WHERE position = 2",
+        (
+            "REPLACE INTO events SELECT 9, tenant, sequence, id, stream, type, version, at, actor,"
+            " command_id, data, hash FROM events WHERE position = 2"
+        ),
     ],
 )
 async def test_the_database_itself_refuses_to_change_what_happened(

@@ -33,7 +33,7 @@ def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 def rows_of(path: Path) -> Rows:
     with closing(sqlite3.connect(path)) as connection:
         return {
-            name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()
+            name: connection.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()  # noqa: S608
             for name in metadata.tables
         }
 
@@ -69,15 +69,6 @@ async def snapshot(path: Path) -> AsyncIterator[SqliteSnapshot]:
         yield backend
     finally:
         await backend.close()
-
-
-@pytest.fixture
-async def history(tmp_path: Path) -> Path:
-    """A log with a life behind it, and nobody using it."""
-    path = tmp_path / "quorate.db"
-    async with Town(path, seed=1) as town:
-        await town.live(rounds=60)
-    return path
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,5 +1,6 @@
 """A check finds every row that the log does not account for, and changes nothing itself."""
 
+# ruff: noqa: S608 - the tables are our own.
 import asyncio
 import sqlite3
 from contextlib import closing
@@ -21,26 +22,6 @@ TABLES = sorted(metadata.tables)
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparing, "ROWS_PER_PAGE", 3)
-
-
-@pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Lived once, copied for each test."""
-    path = tmp_path_factory.mktemp("lived") / "quorate.db"
-
-    async def live() -> None:
-        async with Town(path, seed=2) as town:
-            await town.live(rounds=60)
-
-    asyncio.run(live())
-    return path
-
-
-@pytest.fixture
-def log(lived: Path, tmp_path: Path) -> Path:
-    path = tmp_path / "quorate.db"
-    path.write_bytes(lived.read_bytes())
-    return path
 
 
 async def checked(path: Path) -> Checked:
@@ -65,23 +46,23 @@ def key_of(table: str, row: dict[str, object]) -> dict[str, object]:
     return {str(one.name): row[str(one.name)] for one in metadata.tables[table].primary_key}
 
 
-async def test_nothing_is_found_where_nothing_was_done(log: Path) -> None:
-    assert (await checked(log)).differences.count == 0
+async def test_nothing_is_found_where_nothing_was_done(history: Path) -> None:
+    assert (await checked(history)).differences.count == 0
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_row_edited_by_hand_is_found_in_every_column(log: Path, table: str) -> None:
-    row = a_row(log, table)
+async def test_a_row_edited_by_hand_is_found_in_every_column(history: Path, table: str) -> None:
+    row = a_row(history, table)
     others = [str(one.name) for one in metadata.tables[table].columns if not one.primary_key]
     by_hand(
-        log,
+        history,
         "DROP INDEX leases_live",
         "DROP INDEX agents_by_name",
         f"UPDATE {table} SET {', '.join(f'{name} = 77' for name in others)} "
         f"WHERE {where(table, row)}",
     )
 
-    found = (await checked(log)).differences
+    found = (await checked(history)).differences
 
     assert [one.column for one in found.named] == others
     assert {one.table for one in found.named} == {table}
@@ -91,58 +72,56 @@ async def test_a_row_edited_by_hand_is_found_in_every_column(log: Path, table: s
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_row_removed_by_hand_is_found(log: Path, table: str) -> None:
-    row = a_row(log, table)
-    by_hand(log, f"DELETE FROM {table} WHERE {where(table, row)}")
+async def test_a_row_removed_by_hand_is_found(history: Path, table: str) -> None:
+    row = a_row(history, table)
+    by_hand(history, f"DELETE FROM {table} WHERE {where(table, row)}")
 
-    found = (await checked(log)).differences
+    found = (await checked(history)).differences
 
-    missing = Difference(
-        table=table, key=key_of(table, row), column=None, live=None, rebuilt=row
-    )
+    missing = Difference(table=table, key=key_of(table, row), column=None, live=None, rebuilt=row)
     assert found.named == [missing]
 
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("id_", ["!first", "~last"])
-async def test_a_row_added_by_hand_is_found(log: Path, table: str, id_: str) -> None:
-    row = a_row(log, table)
+async def test_a_row_added_by_hand_is_found(history: Path, table: str, id_: str) -> None:
+    row = a_row(history, table)
     last_key = list(key_of(table, row))[-1]
     columns = ", ".join(f"'{id_}'" if name == last_key else name for name in row)
     by_hand(
-        log,
+        history,
         "DROP INDEX leases_live",
         "DROP INDEX agents_by_name",
         f"INSERT INTO {table} SELECT {columns} FROM {table} WHERE {where(table, row)}",
     )
 
-    found = (await checked(log)).differences
+    found = (await checked(history)).differences
 
     assert [(one.column, one.rebuilt) for one in found.named] == [(None, None)]
     assert found.named[0].live == row | {last_key: id_}
 
 
 async def test_all_differences_are_counted_and_the_first_are_named(
-    log: Path, monkeypatch: pytest.MonkeyPatch
+    history: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparing, "DIFFERENCES_NAMED_MAX", 2)
-    by_hand(log, "UPDATE votes SET reason = 'because', created_at = 0")
-    with closing(sqlite3.connect(log)) as connection:
+    by_hand(history, "UPDATE votes SET reason = 'because', created_at = 0")
+    with closing(sqlite3.connect(history)) as connection:
         ((votes,),) = connection.execute("SELECT count(*) FROM votes")
 
-    found = (await checked(log)).differences
+    found = (await checked(history)).differences
 
     assert votes > 2
     assert found.count == 2 * votes
     assert len(found.named) == 2
 
 
-async def test_a_check_leaves_the_file_as_it_was(log: Path) -> None:
-    before = log.read_bytes()
+async def test_a_check_leaves_the_file_as_it_was(history: Path) -> None:
+    before = history.read_bytes()
 
-    await checked(log)
+    await checked(history)
 
-    assert log.read_bytes() == before
+    assert history.read_bytes() == before
 
 
 async def test_a_check_sees_one_moment_of_a_log_in_use(

@@ -1,0 +1,137 @@
+"""Help that teaches, verbs that start at once, and errors that fit in a sentence."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from quorate.cli.main import LazyGroup, main, quorate
+from tests.cli.conftest import Lived, Run
+from tests.cli.standing_in import KEY, StandIn
+
+# Loads the whole help and then tells which modules came along.
+LOADED_BY_HELP = """
+import sys
+from quorate.cli.main import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print(*sys.modules, file=sys.stderr)
+"""
+# As on the machine of an auditor who has installed nothing but the base.
+WITHOUT_A_SERVER = """
+import sys
+for name in ("sqlalchemy", "aiosqlite", "structlog", "pydantic", "starlette", "uvicorn", "nats"):
+    sys.modules[name] = None
+from quorate.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def python(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def verbs(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from verbs(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+VERBS = dict(verbs(quorate))
+
+
+@pytest.mark.parametrize("path", VERBS, ids=" ".join)
+def test_help_explains_each_option_and_shows_examples(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(quorate, [*path, "--help"])
+
+    assert result.exit_code == 0
+    _, examples = re.split("Examples?:", result.stdout)
+    assert f"quorate {' '.join(path)}" in examples
+    for option in VERBS[path].params:
+        assert not isinstance(option, click.Option) or option.help, option.name
+
+
+def test_examples_run_as_they_are_printed(
+    run: Run, lived: Lived, service: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "quorate.db").write_bytes((lived.data_dir / "quorate.db").read_bytes())
+    monkeypatch.setenv("QUORATE_DATA_DIR", str(data_dir))
+    monkeypatch.setenv("QUORATE_URL", service.url)
+    monkeypatch.setenv("QUORATE_API_KEY", KEY)
+    examples = [
+        line.partition(" > ")[0].split()[1:]
+        for verb in VERBS.values()
+        for line in (verb.epilog or "").splitlines()
+        if line.startswith("  quorate ") and not line.startswith("  quorate serve")
+    ]
+
+    results = {" ".join(example): run(*example) for example in examples}
+
+    assert len(results) >= 8
+    assert {name: result.stderr for name, result in results.items() if result.exit_code} == {}
+
+
+def test_help_loads_nothing_that_a_verb_would_need() -> None:
+    done = python(LOADED_BY_HELP)
+
+    assert done.returncode == 0
+    assert "Leases, votes and an audit log" in done.stdout
+    loaded = set(done.stderr.split())
+    assert not loaded & {"rich", "httpx2", "orjson", "sqlalchemy", "structlog", "asyncio"}
+
+
+def test_an_auditor_needs_no_server(lived: Lived) -> None:
+    file = lived.data_dir / "log.jsonl"
+
+    verified = python(WITHOUT_A_SERVER, "verify", file)
+    replayed = python(WITHOUT_A_SERVER, "replay", file)
+    rebuilt = python(WITHOUT_A_SERVER, "rebuild", "--check", "--data-dir", lived.data_dir)
+
+    assert verified.returncode == replayed.returncode == 0, verified.stderr + replayed.stderr
+    assert rebuilt.returncode == 1
+    assert "pip install 'quorate[server]'" in rebuilt.stderr
+    assert rebuilt.stderr.count("\n") == 1
+
+
+def test_our_own_failure_is_a_sentence_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the bug")
+
+    monkeypatch.setattr(LazyGroup, "get_command", fail)
+
+    with pytest.raises(SystemExit) as end:
+        main(["verify"])
+
+    assert end.value.code == 1
+    assert re.fullmatch(r"Error: RuntimeError: the bug \(.*\)\.\n", capsys.readouterr().err)
+    monkeypatch.setenv("QUORATE_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        main(["verify"])
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("verify",), ("rebuild", "--nonsense")])
+def test_wrong_use_is_told_apart_from_failure(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2

@@ -1,0 +1,198 @@
+"""SQLite opened so that what is acknowledged is on the disk, or not opened at all."""
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from quorate.eventlog import schema, sqlite
+from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.log import EventLog
+from quorate.eventlog.order import Unavailable
+from quorate.eventlog.session import Broken, Query, Rejected
+from quorate.eventlog.sqlite import SqliteBackend
+from quorate.eventlog.sqlite_snapshot import SqliteSnapshot
+from quorate.projections import tables
+from quorate.projections.tables import agents
+from tests.domain.cast import register
+from tests.eventlog.conformance import Sqlite, Stage, Statement
+
+METADATAS = (schema.metadata, tables.metadata)
+NORMAL, FULL = 1, 2
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "quorate.db"
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> object:
+    """One that is left would keep the process from ending."""
+    before = set(threading.enumerate())
+    yield
+    left = [each for each in threading.enumerate() if each not in before and each.is_alive()]
+    for each in left:
+        each.join(timeout=2)
+    assert [each.name for each in left if each.is_alive() and "asyncio" not in each.name] == []
+
+
+async def opened(path: Path) -> SqliteBackend:
+    backend = SqliteBackend(path)
+    await backend.open(METADATAS, append_only=["events"])
+    return backend
+
+
+async def test_a_commit_is_on_the_disk_when_it_returns(path: Path) -> None:
+    backend = await opened(path)
+    async with backend.write() as session:
+        ((mode,),) = await session.fetch(Statement("PRAGMA journal_mode"), {})
+        ((level,),) = await session.fetch(Statement("PRAGMA synchronous"), {})
+    await backend.close()
+
+    assert (mode, level) == ("wal", FULL)
+
+
+async def test_also_after_it_was_reopened(path: Path) -> None:
+    backend = await opened(path)
+    await backend.reopen()
+    async with backend.write() as session:
+        ((level,),) = await session.fetch(Statement("PRAGMA synchronous"), {})
+    await backend.close()
+
+    assert level == FULL
+
+
+@pytest.mark.parametrize("spelt", ["synchronous=normal", "synchronus=full", "journal_mode=delete"])
+async def test_a_log_that_could_lose_commits_is_not_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, spelt: str
+) -> None:
+    name = spelt[:4]
+    pragmas = [one for one in sqlite._WRITER_PRAGMAS if not one.startswith(name)]
+    weak = [*pragmas, spelt] if "=full" not in spelt else [*pragmas, "synchronous=normal", spelt]
+    monkeypatch.setattr(sqlite, "_WRITER_PRAGMAS", tuple(weak))
+
+    with pytest.raises(Unsafe, match="synchronous"):
+        await opened(path)
+
+
+async def test_only_the_writer_checkpoints(path: Path) -> None:
+    backend = await opened(path)
+    async with backend.read() as session:
+        ((pages,),) = await session.fetch(Statement("PRAGMA wal_autocheckpoint"), {})
+    await backend.close()
+
+    assert pages == 0
+
+
+async def test_readers_cannot_write(path: Path) -> None:
+    backend = await opened(path)
+    with pytest.raises((Broken, Rejected), match=r"readonly|read-only"):
+        async with backend.read() as session:
+            await session.fetch(Statement("DELETE FROM agents"), {})
+    await backend.close()
+
+
+async def test_closing_leaves_one_file(path: Path) -> None:
+    backend = await opened(path)
+    async with backend.read() as session:
+        await session.fetch(Statement("SELECT 1"), {})
+    await backend.close()
+
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("name", ["with space", "what?mode=ro", "50%25.db", "a#b", "ü.db"])
+async def test_any_name_is_the_name_of_the_file(tmp_path: Path, name: str) -> None:
+    backend = await opened(tmp_path / name)
+    await backend.close()
+
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_bytes(b"not a database, but long enough to be taken for one " * 50)
+    with pytest.raises(Broken):
+        await opened(path)
+
+
+async def test_a_folder_that_is_not_there_is_refused(path: Path) -> None:
+    with pytest.raises(Broken):
+        await opened(path.parent / "missing" / "quorate.db")
+
+
+async def test_the_tables_are_created_all_or_none(path: Path) -> None:
+    """Killed half-way, a table would be there for ever without its unique index."""
+    backend = SqliteBackend(path)
+    with pytest.raises(Broken, match="no_such_table"):
+        await backend.open(METADATAS, append_only=["events", "no_such_table"])
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == []
+    await (await opened(path)).close()
+
+
+async def test_what_is_there_is_kept(path: Path) -> None:
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    await stage.restart()
+    assert len(await stage.events()) == 2
+    await stage.close()
+
+
+async def test_a_log_that_somebody_else_holds_is_unavailable_not_broken_for_good(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = tuple(
+        "busy_timeout=20" if one.startswith("busy") else one for one in sqlite._WRITER_PRAGMAS
+    )
+    monkeypatch.setattr(sqlite, "_WRITER_PRAGMAS", impatient)
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            await stage.ask(register("ann"))
+        other.execute("ROLLBACK")
+    await stage.told(register("bob"))
+    await stage.close()
+
+
+# -- A log that another process may be writing ---------------------------------
+
+
+async def test_a_snapshot_reads_while_the_log_is_written(path: Path) -> None:
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    log = EventLog(SqliteSnapshot(path))
+    await log.open()
+    assert await log.committed_head() == 2
+    await stage.told(register("bob"))
+    assert await log.committed_head() == 3
+    await log.close()
+    await stage.close()
+
+
+async def test_a_snapshot_changes_nothing(path: Path) -> None:
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    snapshot = SqliteSnapshot(path)
+    await snapshot.open()
+    with pytest.raises(Broken):
+        await snapshot.reopen()
+    with pytest.raises(Broken):
+        async with snapshot.write():
+            pass
+    with pytest.raises((Broken, Rejected)):
+        async with snapshot.read() as session:
+            await session.fetch(Statement("DELETE FROM agents"), {})
+    async with snapshot.read() as session:
+        assert len(await session.fetch(Query(select(agents), snapshot.dialect), {})) == 1
+    await snapshot.close()
+    await stage.close()

@@ -1,0 +1,40 @@
+"""A log, its projections, and whoever reads them, on each database there is an adapter for."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from quorate.eventlog.order import Done
+from quorate.projections.overdue import Overdue, OverdueWork
+from quorate.projections.reader import Reader
+from tests.eventlog.conformance import PLATFORMS, Stage
+
+DATABASES = sorted(PLATFORMS)
+
+
+class Scene(Stage):
+    """The stage of the log, with readers; nothing is settled unless a test says so."""
+
+    def _build(self) -> None:
+        super()._build()
+        self.reader = Reader(self.log, self.clock)
+        self.work = OverdueWork(self.log)
+
+    async def due(self) -> Sequence[Overdue]:
+        return await self.work.find(self.clock.now)
+
+    async def settle(self) -> None:
+        """What the timer does when it looks once."""
+        for overdue in await self.due():
+            answer = await self.ask(overdue.command, tenant=overdue.tenant)
+            assert isinstance(answer, Done)
+
+
+@asynccontextmanager
+async def opened(database: str, folder: Path) -> AsyncIterator[Scene]:
+    scene = Scene(PLATFORMS[database](folder))
+    await scene.open()
+    try:
+        yield scene
+    finally:
+        await scene.close()

@@ -1,0 +1,227 @@
+"""A row is a tuple in the order of its table's columns, and comes back as the state that it was.
+
+Every value below is another one, so that no two columns can be mistaken for each other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, select
+
+from quorate.domain.agents import Agent
+from quorate.domain.consensus import Request, Tally, Vote
+from quorate.domain.instants import Instant
+from quorate.domain.keys import Key
+from quorate.domain.leases import Lease
+from quorate.domain.record import record
+from quorate.domain.tenants import Tenant
+from quorate.eventlog.session import Query
+from quorate.projections import rows, tables
+from quorate.projections.board import upsert
+from tests.projections.scene import DATABASES, opened
+
+TENANT = "acme"
+AGENT = Agent(
+    id="agent_1",
+    name="Ann",
+    role="sales",
+    incarnation=3,
+    registered_at=Instant(4),
+    last_heartbeat=Instant(5),
+    active_until=Instant(6),
+    status="lapsed",
+)
+LEASE = Lease(
+    id="lease-1",
+    contact_key="kim@example.com",
+    contact_email="Kim@Example.com",
+    agent_id="agent_2",
+    intent="intent",
+    created_at=Instant(7),
+    expires_at=Instant(8),
+    fence=9,
+    status="released",
+    ended_at=Instant(10),
+)
+VOTE = Vote(
+    id="vote-1",
+    request_id="request-1",
+    agent_id="agent_3",
+    vote="reject",
+    reason="because",
+    created_at=Instant(11),
+)
+REQUEST = Request(
+    id="request-1",
+    agent_id="agent_4",
+    action="action",
+    contact_key="lee@example.com",
+    contact_email="Lee@Example.com",
+    reason="reason",
+    status="rejected",
+    timeout_at=Instant(12),
+    created_at=Instant(13),
+    electorate="snapshot",
+    proposer_votes=False,
+    floor="0.75",
+    eligible=14,
+    minimum=15,
+    members=("agent_5", "agent_6"),
+    votes={"agent_3": VOTE},
+    closed_at=Instant(16),
+    tally=Tally(approvals=17, rejections=18, electorate_size=19),
+)
+KEY = Key(
+    id="key-1",
+    role="auditor",
+    secret_hash="5e",
+    agent_id="agent_7",
+    agent_name="Bob",
+    created_at=Instant(20),
+    revoked_at=Instant(21),
+)
+OWNER = Tenant(id=TENANT, created_at=Instant(22))
+SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_style": "dry"}
+
+
+@record
+class Row:
+    """A state, how it is written and read, and what its columns hold that it does not name so."""
+
+    state: Any
+    write: Callable[[Any], tuple[Any, ...]]
+    read: Callable[[Any], Any]
+    otherwise: Mapping[str, Any]
+
+
+OF: Mapping[Table, Row] = {
+    tables.tenants: Row(state=OWNER, write=rows.tenant_row, read=rows.tenant_of, otherwise={}),
+    tables.keys: Row(
+        state=KEY,
+        write=lambda key: rows.key_row(TENANT, key),
+        read=rows.key_of,
+        otherwise={"tenant": TENANT},
+    ),
+    tables.agents: Row(
+        state=AGENT,
+        write=lambda agent: rows.agent_row(TENANT, agent),
+        read=rows.agent_of,
+        otherwise={"tenant": TENANT, "name_key": "ann"},
+    ),
+    tables.leases: Row(
+        state=LEASE,
+        write=lambda lease: rows.lease_row(TENANT, lease),
+        read=rows.lease_of,
+        otherwise={"tenant": TENANT},
+    ),
+    tables.requests: Row(
+        state=REQUEST,
+        write=lambda request: rows.request_row(TENANT, request),
+        read=lambda row: rows.request_of(row, REQUEST.votes),
+        otherwise={
+            "tenant": TENANT,
+            "members": '["agent_5","agent_6"]',
+            "approvals": 17,
+            "rejections": 18,
+            "electorate_size": 19,
+        },
+    ),
+    tables.votes: Row(
+        state=VOTE,
+        write=lambda vote: rows.vote_row(TENANT, vote),
+        read=rows.vote_of,
+        otherwise={"tenant": TENANT},
+    ),
+    tables.configs: Row(
+        state=SETTINGS,
+        write=lambda settings: rows.config_row(TENANT, "agent_8", settings),
+        read=rows.settings_of,
+        otherwise={
+            "tenant": TENANT,
+            "agent_id": "agent_8",
+            "settings": '{"humanizer_enabled":true,"humanizer_style":"dry"}',
+        },
+    ),
+}
+# The same with everything left out that may be.
+BARE: Mapping[Table, Any] = {
+    tables.keys: replace(KEY, agent_id=None, agent_name=None, revoked_at=None),
+    tables.leases: replace(LEASE, ended_at=None),
+    tables.requests: replace(
+        REQUEST, proposer_votes=True, floor=None, members=None, closed_at=None, tally=None
+    ),
+    tables.votes: replace(VOTE, reason=None),
+    tables.configs: {},
+}
+EVERY = tables.metadata.sorted_tables
+
+
+def named(table: Table) -> str:
+    return table.name
+
+
+@pytest.mark.parametrize("table", EVERY, ids=named)
+def test_a_row_has_its_values_in_the_order_of_the_columns(table: Table) -> None:
+    row = OF[table]
+    names = [column.name for column in table.columns]
+    expected = [
+        row.otherwise[name] if name in row.otherwise else getattr(row.state, name) for name in names
+    ]
+
+    assert dict(zip(names, row.write(row.state), strict=True)) == dict(
+        zip(names, expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("table", EVERY, ids=named)
+async def test_a_state_comes_back_as_it_was(table: Table, database: str, tmp_path: Path) -> None:
+    for state in (OF[table].state, BARE.get(table, OF[table].state)):
+        found = await _written_and_read(database, tmp_path, table, state)
+        assert found == state
+        assert _kinds(found) == _kinds(state)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("table", EVERY, ids=named)
+async def test_a_row_is_replaced_as_a_whole(table: Table, database: str, tmp_path: Path) -> None:
+    await _written_and_read(database, tmp_path, table, OF[table].state)
+    bare = BARE.get(table, OF[table].state)
+
+    assert await _written_and_read(database, tmp_path, table, bare) == bare
+
+
+@pytest.mark.parametrize("table", [t for t in EVERY if t is not tables.configs], ids=named)
+def test_these_examples_leave_nothing_out(table: Table) -> None:
+    state = OF[table].state
+    values = [getattr(state, field.name) for field in fields(state)]
+
+    assert None not in values
+    assert {*map(repr, OF[table].write(state))} >= {*map(repr, _cells(state))}
+
+
+def _cells(state: Any) -> list[Any]:  # noqa: ANN401 - any state.
+    """What a state holds that goes into a cell as it is."""
+    values = [getattr(state, field.name) for field in fields(state)]
+    return [value for value in values if isinstance(value, str | int)]
+
+
+def _kinds(state: Any) -> list[type]:  # noqa: ANN401 - any state.
+    """A one is no truth: JSON would show the difference."""
+    if isinstance(state, Mapping):
+        return [type(value) for value in state.values()]
+    return [type(getattr(state, field.name)) for field in fields(state)]
+
+
+async def _written_and_read(database: str, folder: Path, table: Table, state: Any) -> Any:  # noqa: ANN401
+    async with opened(database, folder) as scene:
+        dialect = scene.backend.dialect
+        async with scene.backend.write() as session:
+            written = Query(upsert(table, dialect.name), dialect)
+            await session.write(written, [OF[table].write(state)])
+        async with scene.backend.read() as session:
+            (row,) = await session.fetch(Query(select(table), dialect), {})
+    return OF[table].read(row)
