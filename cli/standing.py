@@ -4,6 +4,7 @@ Facts that are due but not yet in the log (a lapse, an expiry) count as the doma
 ``due`` says how a thing stands, here as over HTTP.
 """
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from quorate.cli.output import print_table
@@ -26,6 +27,7 @@ def standing(history: "History") -> Json:
     situation, at = history.situation, history.at
     held = [lease for lease in situation.leases.values() if _valid(lease, situation, at)]
     held.sort(key=lambda lease: lease.contact_key)
+    count = Counter(lease.agent_id for lease in held)
     registered = [one for one in situation.agents.values() if one.status != "reserved"]
     registered.sort(key=lambda agent: agent.name.lower())
     requests = sorted(situation.requests.values(), key=lambda one: (one.created_at, one.id))
@@ -33,7 +35,7 @@ def standing(history: "History") -> Json:
         "tenantId": situation.tenant.id if situation.tenant else None,
         "sequence": history.sequence,
         "at": iso(at),
-        "agents": [_agent(agent, held, at) for agent in registered],
+        "agents": [_agent(agent, count[agent.id], at) for agent in registered],
         "leases": [_lease(lease, situation) for lease in held],
         "consensus": [_request(request, situation, at) for request in requests],
     }
@@ -43,7 +45,7 @@ def _valid(lease: Lease, situation: Situation, at: Instant) -> bool:
     return lease_status(lease, situation.agents[lease.agent_id], at) == "active"
 
 
-def _agent(agent: Agent, held: list[Lease], at: Instant) -> Json:
+def _agent(agent: Agent, leases_held: int, at: Instant) -> Json:
     return {
         "id": agent.id,
         "agentName": agent.name,
@@ -53,7 +55,7 @@ def _agent(agent: Agent, held: list[Lease], at: Instant) -> Json:
         "activeUntil": iso(agent.active_until),
         "registeredAt": iso(agent.registered_at),
         "incarnation": agent.incarnation,
-        "leasesHeld": sum(lease.agent_id == agent.id for lease in held),
+        "leasesHeld": leases_held,
     }
 
 

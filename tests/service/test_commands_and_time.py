@@ -103,6 +103,7 @@ async def test_a_holder_that_stalled_past_its_lease_is_stopped_at_the_gate(tenan
     assert (holders["status"], holders["fence"]) == ("authorized", lease["fence"])
     problem = refusal(await ann.ask("POST", f"{LEASE}/{stale['id']}/renew", {}))
     assert (problem["status"], problem["code"]) == (409, "lease_ended")
+    assert problem["leaseStatus"] == "expired"
 
 
 async def test_leases_of_seconds_and_of_a_day_are_as_long_as_they_say(tenant: Tenant) -> None:

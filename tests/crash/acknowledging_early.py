@@ -1,0 +1,51 @@
+"""`quorate serve` with one thing wrong: it answers just before it commits.
+
+The wait between the two is what a slow disk would make of it. Started in the place of the real
+service, to prove that the tests of this folder would notice.
+"""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from quorate.cli.main import main
+from quorate.domain.commands import Names
+from quorate.eventlog.batch import Batch
+from quorate.eventlog.door import Door
+from quorate.eventlog.order import Answer, Order
+from quorate.eventlog.sqlite_connection import SqliteSession
+
+SECONDS_BEFORE_THE_COMMIT = 0.05
+
+_settle, _take, _commit = Door._settle, Batch.take, SqliteSession.commit
+_waiting: dict[int, "asyncio.Future[Answer]"] = {}
+_decided: list[tuple[int, Answer]] = []
+
+
+async def settle(door: Door, waiting: Sequence[Any]) -> None:
+    _waiting.clear()
+    _waiting.update({id(order): future for order, future in waiting})
+    await _settle(door, waiting)
+
+
+def take(batch: Batch, order: Order, about: Names) -> Answer:
+    answer = _take(batch, order, about)
+    _decided.append((id(order), answer))
+    return answer
+
+
+async def commit(session: SqliteSession) -> None:
+    for order, answer in _decided:
+        if order in _waiting and not _waiting[order].done():
+            _waiting[order].set_result(answer)
+    _decided.clear()
+    await asyncio.sleep(SECONDS_BEFORE_THE_COMMIT)
+    await _commit(session)
+
+
+if __name__ == "__main__":
+    Door._settle = settle  # type: ignore[method-assign]
+    Batch.take = take  # type: ignore[method-assign]
+    SqliteSession.commit = commit  # type: ignore[method-assign]
+    sys.exit(main())
