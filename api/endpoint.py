@@ -107,6 +107,7 @@ class Gate:
         self.endpoint = endpoint
         self._handler = handler
         self._authenticate = authenticate
+        self._no_query = endpoint.query() if endpoint.query is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -148,7 +149,10 @@ class Gate:
             raw = await _read_body(call.headers, call.receive)
             call.body = _validated(endpoint.body, parse(raw))
         if endpoint.query is not None:
-            call.query = _validated(endpoint.query, _query(scope["query_string"]))
+            raw_query = scope["query_string"]
+            call.query = (
+                _validated(endpoint.query, _query(raw_query)) if raw_query else self._no_query
+            )
         if endpoint.roles:
             _check_tenant(call)
 

@@ -236,9 +236,8 @@ def request(
     command: RequestConsensus, situation: "Situation", moment: "Moment"
 ) -> Sequence[ConsensusRequested]:
     agent = acting_actively(command.caller, command.agent, situation, moment)
-    members = _without_proposer(
-        situation.active_agents(moment.now), agent.id, command.proposer_votes
-    )
+    active = situation.active_agents(moment.now)
+    members = active if command.proposer_votes else active - {agent.id}
     return [
         ConsensusRequested(
             request_id=command.new_request_id,
@@ -289,13 +288,7 @@ def electorate_of(state: Request, active: frozenset[str]) -> frozenset[str]:
     """Who may vote now, and whose votes count now."""
     if state.members is not None:
         return frozenset(state.members)
-    return _without_proposer(active, state.agent_id, state.proposer_votes)
-
-
-def _without_proposer(
-    agents: frozenset[str], proposer: str, proposer_votes: bool
-) -> frozenset[str]:
-    return agents if proposer_votes else agents - {proposer}
+    return active if state.proposer_votes else active - {state.agent_id}
 
 
 def _decision(

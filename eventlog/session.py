@@ -67,6 +67,11 @@ class Session(Protocol):
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         """All rows of a query, their columns by name."""
 
+    async def fetch_each(
+        self, asked: Sequence[tuple[Query, Mapping[str, Any]]]
+    ) -> Sequence[Sequence[Any]]:
+        """The rows of each of several queries, for the price of one wait."""
+
     async def write(self, query: Query, rows: Sequence[Sequence[Any]]) -> None:
         """One bulk statement for any number of rows, each in the order of ``query.parameters``
         (for an insert: of the table's columns).

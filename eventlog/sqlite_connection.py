@@ -105,17 +105,25 @@ class SqliteSession:
         self._rows_held = 0
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
+        (found,) = await self.fetch_each([(query, values)])
+        return found
+
+    async def fetch_each(
+        self, asked: Sequence[tuple[Query, Mapping[str, Any]]]
+    ) -> Sequence[Sequence[Any]]:
+        if not asked:
+            return ()
         if self._answers is None:
             loop = asyncio.get_running_loop()
             self._answers = loop.create_future()
             loop.call_soon(self._cross)
         answers, place = self._answers, len(self._asked)
-        self._asked.append((_packed(query) if query.packed else query.sql, query.bind(values)))
+        for query, values in asked:
+            sql = _packed(query) if query.packed else query.sql
+            self._asked.append((sql, query.bind(values)))
         with translated():
-            found = (await asyncio.shield(answers))[place]
-        if query.packed:
-            found = _unpacked(query, orjson.loads(found[0][0]))
-        return [query.row(row) for row in found]
+            found = (await asyncio.shield(answers))[place : place + len(asked)]
+        return [_rows(query, cells) for (query, _), cells in zip(asked, found, strict=True)]
 
     async def write(self, query: Query, rows: Rows) -> None:
         self._held.append((query.sql, rows))
@@ -212,6 +220,12 @@ def _packed(query: Query) -> str:
         sql = f"SELECT json_group_array(json_array({cells})) FROM ({query.sql})"  # noqa: S608
         _PACKED[query.sql] = sql
     return sql
+
+
+def _rows(query: Query, found: Any) -> Sequence[Any]:  # noqa: ANN401 - as the driver gives it.
+    if query.packed:
+        found = _unpacked(query, orjson.loads(found[0][0]))
+    return [query.row(row) for row in found]
 
 
 def _unpacked(query: Query, rows: list[list[Any]]) -> list[list[Any]]:

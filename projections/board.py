@@ -4,7 +4,8 @@
 two batches, so any number of processes may share a database and a restart needs no warm-up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import orjson
@@ -20,11 +21,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from quorate.domain.consensus import Vote
 from quorate.domain.instants import Instant
 from quorate.domain.situation import Situation
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.projection import Wanted
-from quorate.eventlog.session import Query, Session, at_once
+from quorate.eventlog.session import Query, Session
 from quorate.projections import rows, tables
 
 Pair: TypeAlias = tuple[str, str]
@@ -43,25 +45,41 @@ class Board:
         self, session: Session, wanted: Mapping[str, Wanted]
     ) -> dict[str, Situation]:
         situations = {tenant: Situation() for tenant in wanted}
-        load = _Load(session, self._queries, situations)
-        contacts, named = _pairs(wanted, "contacts"), _pairs(wanted, "leases")
-        await at_once(
-            load.agents(self._queries.agents_by_id, _pairs(wanted, "agents")),
-            load.agents(self._queries.agents_by_name, _pairs(wanted, "agent_names")),
-            load.agents(self._queries.holders_by_contact, contacts),
-            load.agents(self._queries.holders_by_lease, named),
-            load.agents(
-                self._queries.electorate,
-                [(tenant,) for tenant, one in wanted.items() if one.electorate],
-            ),
-            load.leases(self._queries.leases_by_contact, contacts),
-            load.leases(self._queries.leases_by_id, named),
-            load.requests(_pairs(wanted, "requests")),
-            load.settings(_pairs(wanted, "settings")),
-            load.keys(_pairs(wanted, "keys")),
-            load.tenants([(tenant,) for tenant, one in wanted.items() if one.tenant]),
-        )
+        await self._fill(session, situations, self._looks(wanted))
         return situations
+
+    def _looks(self, wanted: Mapping[str, Wanted]) -> Sequence["Look"]:
+        """Where to look for what is wanted; requests before the votes that belong to them."""
+        queries = self._queries
+        contacts, named = _pairs(wanted, "contacts"), _pairs(wanted, "leases")
+        requests = _pairs(wanted, "requests")
+        electorates = [(tenant,) for tenant, one in wanted.items() if one.electorate]
+        tenants = [(tenant,) for tenant, one in wanted.items() if one.tenant]
+        return [
+            (queries.agents_by_id, _pairs(wanted, "agents"), _put_agents),
+            (queries.agents_by_name, _pairs(wanted, "agent_names"), _put_agents),
+            (queries.holders_by_contact, contacts, _put_agents),
+            (queries.holders_by_lease, named, _put_agents),
+            (queries.electorate, electorates, _put_agents),
+            (queries.leases_by_contact, contacts, _put_leases),
+            (queries.leases_by_id, named, _put_leases),
+            (queries.requests_by_id, requests, _put_requests),
+            (queries.votes_by_request, requests, _put_votes),
+            (queries.configs_by_agent, _pairs(wanted, "settings"), _put_settings),
+            (queries.keys_by_id, _pairs(wanted, "keys"), _put_keys),
+            (queries.tenants_by_id, tenants, _put_tenants),
+        ]
+
+    async def _fill(
+        self, session: Session, situations: Mapping[str, Situation], looks: Sequence["Look"]
+    ) -> None:
+        """Each look is one query for all tenants, and none where nothing is asked."""
+        needed = [look for look in looks if look[1]]
+        found = await session.fetch_each(
+            [(query, {"asked": orjson.dumps(asked).decode()}) for query, asked, _ in needed]
+        )
+        for (_, _, put), some in zip(needed, found, strict=True):
+            put(situations, some)
 
     async def load_what_lapses(
         self, session: Session, situations: Mapping[str, Situation], now: Instant
@@ -72,9 +90,8 @@ class Board:
             for agent in situation.agents.values()
             if agent.overdue(now)
         ]
-        await _Load(session, self._queries, situations).leases(
-            self._queries.leases_by_holder, overdue
-        )
+        look: Look = (self._queries.leases_by_holder, overdue, _put_leases)
+        await self._fill(session, situations, [look])
 
     # -- Saving --------------------------------------------------------------
 
@@ -86,51 +103,47 @@ class Board:
                 await session.write(self._queries.upserts[table], values)
 
 
-class _Load:
-    """One batch's look-ups, each one statement for all tenants, and none where nothing is asked."""
+Put: TypeAlias = Callable[[Mapping[str, Situation], Sequence[Any]], None]
+Look: TypeAlias = tuple[Query, Asked, Put]
 
-    def __init__(
-        self,
-        session: Session,
-        queries: "_Queries",
-        situations: Mapping[str, Situation],
-    ) -> None:
-        self._session = session
-        self._queries = queries
-        self._situations = situations
 
-    async def _rows(self, query: Query, asked: Asked) -> Sequence[Any]:
-        if not asked:
-            return ()
-        return await self._session.fetch(query, {"asked": orjson.dumps(asked).decode()})
+def _put_agents(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        situations[row.tenant].put_agent(rows.agent_of(row))
 
-    async def agents(self, query: Query, asked: Asked) -> None:
-        for row in await self._rows(query, asked):
-            self._situations[row.tenant].put_agent(rows.agent_of(row))
 
-    async def leases(self, query: Query, asked: Asked) -> None:
-        for row in await self._rows(query, asked):
-            self._situations[row.tenant].put_lease(rows.lease_of(row))
+def _put_leases(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        situations[row.tenant].put_lease(rows.lease_of(row))
 
-    async def requests(self, asked: Asked) -> None:
-        votes: dict[Pair, dict[str, Any]] = {}
-        for row in await self._rows(self._queries.votes_by_request, asked):
-            votes.setdefault((row.tenant, row.request_id), {})[row.agent_id] = rows.vote_of(row)
-        for row in await self._rows(self._queries.requests_by_id, asked):
-            request = rows.request_of(row, votes.get((row.tenant, row.id), {}))
-            self._situations[row.tenant].requests[row.id] = request
 
-    async def settings(self, asked: Asked) -> None:
-        for row in await self._rows(self._queries.configs_by_agent, asked):
-            self._situations[row.tenant].settings[row.agent_id] = rows.settings_of(row)
+def _put_requests(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        situations[row.tenant].requests[row.id] = rows.request_of(row, {})
 
-    async def keys(self, asked: Asked) -> None:
-        for row in await self._rows(self._queries.keys_by_id, asked):
-            self._situations[row.tenant].keys[row.id] = rows.key_of(row)
 
-    async def tenants(self, asked: Asked) -> None:
-        for row in await self._rows(self._queries.tenants_by_id, asked):
-            self._situations[row.id].tenant = rows.tenant_of(row)
+def _put_votes(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    cast: dict[Pair, dict[str, Vote]] = {}
+    for row in found:
+        cast.setdefault((row.tenant, row.request_id), {})[row.agent_id] = rows.vote_of(row)
+    for (tenant, request_id), votes in cast.items():
+        requests = situations[tenant].requests
+        requests[request_id] = replace(requests[request_id], votes=votes)
+
+
+def _put_settings(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        situations[row.tenant].settings[row.agent_id] = rows.settings_of(row)
+
+
+def _put_keys(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        situations[row.tenant].keys[row.id] = rows.key_of(row)
+
+
+def _put_tenants(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        situations[row.id].tenant = rows.tenant_of(row)
 
 
 def _pairs(wanted: Mapping[str, Wanted], what: str) -> Sequence[Pair]:
@@ -181,7 +194,10 @@ class _Queries:
         self.agents_by_name = self._named(agents.c.tenant, agents.c.name_key)
         self.leases_by_contact = self._named(leases.c.tenant, leases.c.contact_key, where=live)
         self.leases_by_id = self._named(leases.c.tenant, leases.c.id)
-        self.leases_by_holder = self._named(leases.c.tenant, leases.c.agent_id, where=live)
+        # Without statistics, SQLite would rather read all leases of the tenant.
+        self.leases_by_holder = self._named(
+            leases.c.tenant, leases.c.agent_id, where=live, hint="INDEXED BY leases_held"
+        )
         self.holders_by_contact = self._holders(leases.c.tenant, leases.c.contact_key)
         self.holders_by_lease = self._holders(leases.c.tenant, leases.c.id)
         self.requests_by_id = self._named(requests.c.tenant, requests.c.id)
@@ -194,9 +210,12 @@ class _Queries:
             for table in tables.metadata.sorted_tables
         }
 
-    def _named(self, *columns: Column[Any], where: ColumnElement[Any] | None = None) -> Query:
-        """The rows whose ``columns`` are among those asked for."""
-        return self._query(select(columns[0].table), columns, where)
+    def _named(
+        self, *columns: Column[Any], where: ColumnElement[Any] | None = None, hint: str = ""
+    ) -> Query:
+        """The rows whose ``columns`` are among those asked for; ``hint`` is for SQLite."""
+        statement = select(columns[0].table).with_hint(columns[0].table, hint, "sqlite")
+        return self._query(statement, columns, where)
 
     def _holders(self, *columns: Column[Any]) -> Query:
         """The agents that hold the live leases whose ``columns`` are among those asked for."""

@@ -91,9 +91,11 @@ def imports(tree: ast.AST) -> Iterator[str]:
 
 
 def imports_when_loaded(tree: ast.AST) -> Iterator[str]:
-    """The same without what waits inside functions."""
+    """The same without what waits inside functions, or is there for the type checker alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from imports(node)

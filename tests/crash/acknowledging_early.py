@@ -5,7 +5,6 @@ service, to prove that the tests of this folder would notice.
 """
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +44,7 @@ async def commit(session: SqliteSession) -> None:
 
 
 if __name__ == "__main__":
-    Door._settle = settle  # type: ignore[method-assign]
-    Batch.take = take  # type: ignore[method-assign]
-    SqliteSession.commit = commit  # type: ignore[method-assign]
-    sys.exit(main())
+    Door._settle = settle  # type: ignore[method-assign, assignment]
+    Batch.take = take  # type: ignore[method-assign, assignment]
+    SqliteSession.commit = commit  # type: ignore[method-assign, assignment]
+    main()

@@ -39,11 +39,15 @@ class Asking:
     ) -> Answer:
         """Raises Unknown."""
         content = b"" if body is None else orjson.dumps(body)
-        head = (
-            f"{method} {path} HTTP/1.1\r\nHost: quorate\r\nAuthorization: Bearer {self._api_key}\r\n"
-            f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(content)}\r\n\r\n"
+        lines = (
+            f"{method} {path} HTTP/1.1",
+            "Host: quorate",
+            f"Authorization: Bearer {self._api_key}",
+            f"Idempotency-Key: {key}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(content)}",
         )
+        head = "\r\n".join(lines) + "\r\n\r\n"
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 reader, writer = await self._connected(url)

@@ -11,6 +11,7 @@ Each finding is a sentence; a log that is as it should be gives none.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import orjson
@@ -77,7 +78,7 @@ def _gaps(log: Sequence[Recorded]) -> Iterator[str]:
         if event.sequence != place:
             yield f"sequence {event.sequence} stands at place {place}"
             return
-    for earlier, later in zip(log, log[1:], strict=False):
+    for earlier, later in pairwise(log):
         if later.at < earlier.at:
             yield f"time went back at sequence {later.sequence}"
 
@@ -92,15 +93,15 @@ def _finding(answer: Acknowledged, told: History) -> Iterator[str]:
 
 
 def _acquired(answer: Acknowledged, told: History) -> bool:
-    if answer.status == CONFLICT:
-        return _refused(answer, told)
+    if answer.status != OK:
+        return answer.status == CONFLICT and _refused(answer, told)
     lease, fence = answer.answer["id"], answer.answer["fence"]
     granted = told.at(fence)
     terms = told.about("leaseId", lease, answer.sequence, "LeaseAcquired", "LeaseRenewed")
     return (
-        answer.status == OK
-        and fence <= answer.sequence
-        and (granted.type, granted.data["leaseId"]) == ("LeaseAcquired", lease)
+        fence <= answer.sequence
+        and granted.type == "LeaseAcquired"
+        and granted.data["leaseId"] == lease
         and granted.data["agentId"] == answer.answer["agentId"]
         and granted.data["contactEmail"] == answer.answer["contactEmail"]
         and answer.answer["expiresAt"] in [event.data["expiresAt"] for event in terms]
@@ -151,21 +152,15 @@ def _registered(answer: Acknowledged, told: History) -> bool:
 
 
 def _proposed(answer: Acknowledged, told: History) -> bool:
-    if answer.status == CONFLICT:
+    if answer.status != OK:
         return answer.answer["code"] == "agent_inactive" and _lapsed(answer, told)
     event = told.at(answer.sequence)
-    return (
-        answer.status == OK
-        and event.type == "ConsensusRequested"
-        and event.data["requestId"] == answer.answer["id"]
-    )
+    return event.type == "ConsensusRequested" and event.data["requestId"] == answer.answer["id"]
 
 
 def _voted(answer: Acknowledged, told: History) -> bool:
-    if answer.status == CONFLICT:
-        return _vote_refused(answer, told)
     if answer.status != OK:
-        return False
+        return answer.status == CONFLICT and _vote_refused(answer, told)
     vote = answer.answer
     cast = told.about("voteId", vote["id"], answer.sequence, "VoteCast")
     return [event.data["vote"] for event in cast] == [vote["vote"]] and _stands(
@@ -257,9 +252,9 @@ def _one_holder(told: History) -> Iterator[str]:
         elif event.type in ENDS:
             if holding.pop(key, None) != event.data["leaseId"]:
                 yield f"{event.type} at {event.sequence} ends what was not held"
-            if event.type == "LeaseExpired" and event.at < until[key]:
+            if event.type == "LeaseExpired" and event.at < until.get(key, 0):
                 yield f"{key} expired at {event.sequence}, before its time"
-            until[key] = min(event.at, until[key])
+            until[key] = min(event.at, until.get(key, event.at))
 
 
 def milliseconds(text: str) -> int:

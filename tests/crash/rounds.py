@@ -145,7 +145,7 @@ class Rounds:
         ours = [event for event in events if event.tenant == "default"]
         return Aftermath(
             answers=crowd.acknowledged(),
-            events=[event for event in ours],
+            events=ours,
             restart_seconds=self.restart_seconds,
             differences=checked.differences.count,
             lapses=sum(event.type == "AgentLapsed" for event in ours),

@@ -16,6 +16,7 @@ import orjson
 import pytest
 from sqlalchemy import Table, insert
 
+from quorate.domain.consensus import STATUSES
 from quorate.eventlog import schema
 from quorate.eventlog.session import Query
 from quorate.projections import tables
@@ -49,8 +50,8 @@ def queries(scene: Scene) -> dict[str, Query]:
     }
     for agent, contact in product((None, "agent"), (None, "contact")):
         found[f"reader.live_leases({agent}, {contact})"] = reader.live_leases(agent, contact)
-    for status in (None, "pending", "approved", "expired"):
-        found[f"reader.requests({status})"] = reader.requests(status)  # type: ignore[arg-type]
+    for status in (None, *STATUSES):
+        found[f"reader.requests({status})"] = reader.requests(status)
     return found
 
 
@@ -135,7 +136,10 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
         ("reader.agent", "leases USING INDEX leases_held (tenant=? AND agent_id=?"),
         ("reader.agents", "leases USING INDEX leases_held (tenant=? AND agent_id=?"),
         ("reader.live_leases(None, None)", "leases USING INDEX leases_live (tenant=?"),
-        ("reader.live_leases(agent, None)", "leases USING INDEX leases_held (tenant=? AND agent_id"),
+        (
+            "reader.live_leases(agent, None)",
+            "leases USING INDEX leases_held (tenant=? AND agent_id",
+        ),
         ("reader.key", "keys USING PRIMARY KEY (id=?)"),
     ],
 )

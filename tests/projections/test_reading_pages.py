@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from quorate.domain.config import ConfigureAgent
+from quorate.domain.config import ConfigureAgent, Settings
+from quorate.domain.consensus import STATUSES
 from quorate.domain.contacts import Contact
 from quorate.domain.keys import IssueKey
 from quorate.projections.reader import Seen
@@ -159,8 +160,8 @@ async def test_requests_may_be_asked_for_by_status(scene: Scene) -> None:
     scene.clock.move(minutes=1)
     await scene.settle()
 
-    for status in ("pending", "approved", "rejected", "expired"):
-        seen = await scene.reader.requests(TENANT, "", 9, status)  # type: ignore[arg-type]
+    for status in STATUSES:
+        seen = await scene.reader.requests(TENANT, "", 9, status)
         assert [request.id for request in seen.found] == [status]
         assert [request.status for request in seen.found] == [status]
 
@@ -201,11 +202,10 @@ async def test_what_is_of_another_tenant_is_not_found(scene: Scene) -> None:
     assert (await reader.lease(TENANT, theirs)).found is None
     assert (await reader.request(TENANT, f"{OTHER_TENANT}-r00")).found is None
     assert (await reader.votes(TENANT, f"{OTHER_TENANT}-r00", "", 9)).found is None
-    everything = [
-        *(await reader.live_leases(TENANT, "", 99, None, None)).found,
-        *(await reader.requests(TENANT, "", 99, None)).found,
-    ]
-    assert all(one.id.startswith(TENANT) for one in everything)
+    leases = (await reader.live_leases(TENANT, "", 99, None, None)).found
+    requests = (await reader.requests(TENANT, "", 99, None)).found
+    ids = [*(lease.id for lease in leases), *(request.id for request in requests)]
+    assert all(one.startswith(TENANT) for one in ids)
 
 
 async def test_a_cursor_of_another_tenant_is_no_window_into_it(scene: Scene) -> None:
@@ -231,7 +231,7 @@ async def test_an_agent_that_has_not_registered_is_not_shown(scene: Scene) -> No
 async def test_an_agent_without_settings_has_none(scene: Scene) -> None:
     await scene.told_of("ann")
     before = (await scene.reader.settings(TENANT, id_of("ann"))).found
-    settings = {"humanizer_enabled": True, "humanizer_style": "dry"}
+    settings: Settings = {"humanizer_enabled": True, "humanizer_style": "dry"}
     await scene.told(ConfigureAgent(caller=key_of("ann"), agent=ITSELF, settings=settings))
     after = (await scene.reader.settings(TENANT, id_of("ann"))).found
 
