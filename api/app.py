@@ -129,9 +129,7 @@ async def _check_all(log: EventLog, door: Door) -> None:
 
 
 @asynccontextmanager
-async def _in_background(
-    work: Coroutine[None, None, None], name: str
-) -> AsyncIterator[None]:
+async def _in_background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
     task = asyncio.create_task(work, name=name)
     try:
         yield

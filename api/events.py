@@ -54,7 +54,9 @@ async def stream_events(service: Service, call: Call) -> Streamed:
             finally:
                 gone.cancel()
     except TooManyStreams:
-        raise Problem("too_many_streams", "Try again later.", headers={"Retry-After": "5"}) from None
+        raise Problem(
+            "too_many_streams", "Try again later.", headers={"Retry-After": "5"}
+        ) from None
     await call.send({"type": "http.response.body", "body": b""})
     return Streamed()
 

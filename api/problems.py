@@ -65,7 +65,7 @@ class Problem(Exception):
     """A request that ends here, with what to tell the caller."""
 
     def __init__(
-        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **facts: Any
+        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **facts: object
     ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code

@@ -52,9 +52,7 @@ ContactEmail = Annotated[
     Field(min_length=3, max_length=ADDRESS_LENGTH_MAX, examples=["user@example.com"]),
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Duration = Annotated[
-    Number, Field(ge=leases.DURATION_MINUTES_MIN, le=leases.DURATION_MINUTES_MAX)
-]
+Duration = Annotated[Number, Field(ge=leases.DURATION_MINUTES_MIN, le=leases.DURATION_MINUTES_MAX)]
 Timeout = Annotated[
     Number, Field(ge=consensus.TIMEOUT_MINUTES_MIN, le=consensus.TIMEOUT_MINUTES_MAX)
 ]

@@ -53,11 +53,11 @@ async def serve(
     with DataDirLock(options.data_dir), _listening(host, port) as listener:
         url = f"http://{_reachable(host)}:{listener.getsockname()[1]}"
         async with running(options) as run:
-            found = await credentials(
-                run.service, options.data_dir, url=url, nats_url=run.push.url
-            )
+            found = await credentials(run.service, options.data_dir, url=url, nats_url=run.push.url)
             server = _Server(run.service.tails.close, Application(run.service))
-            announced = asyncio.create_task(_announce(server, lambda: announce(found, options.data_dir)))
+            announced = asyncio.create_task(
+                _announce(server, lambda: announce(found, options.data_dir))
+            )
             try:
                 await server.serve(sockets=[listener])
             finally:
@@ -95,7 +95,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn's own would raise the signal again and end the process before our clean-up."""
+        """Those of uvicorn would raise the signal again and end the process before our clean-up."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)

@@ -41,7 +41,9 @@ async def etcd(folder: Path, seconds: float) -> list[Row]:
     async with process(command, log) as child:
         await listening(port, child, log)
         load = await wrk.run("etcd.lua", url, seconds, {"CONNECTIONS": str(wrk.CONNECTIONS)})
-    note = f"two requests each; {load.failed} failed; p99 of a request {load.p99_milliseconds:.1f} ms"
+    note = (
+        f"two requests each; {load.failed} failed; p99 of a request {load.p99_milliseconds:.1f} ms"
+    )
     rate = load.rate / REQUESTS_PER_ACQUISITION
     return [Row(name=ETCD, unit="acquisitions/s", value=rate, note=note)]
 

@@ -69,9 +69,9 @@ async def quorate(folder: Path, *options: str) -> AsyncIterator[Running]:
 
 async def _answers(child: asyncio.subprocess.Process, log: Path, sign: bytes) -> None:
     until = time.monotonic() + READY_SECONDS_MAX
-    while sign not in log.read_bytes():
+    while sign.decode() not in _said(log):
         if child.returncode is not None or time.monotonic() > until:
-            raise RuntimeError(f"it did not start:\n{log.read_text('utf-8', 'replace')}")
+            raise RuntimeError(f"it did not start:\n{_said(log)}")
         await asyncio.sleep(0.05)
 
 
@@ -83,9 +83,13 @@ async def listening(port: int, child: asyncio.subprocess.Process, log: Path) -> 
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             if child.returncode is not None or time.monotonic() > until:
-                raise RuntimeError(f"it did not start:\n{log.read_text('utf-8', 'replace')}") from None
+                raise RuntimeError(f"it did not start:\n{_said(log)}") from None
             await asyncio.sleep(0.05)
         else:
             writer.close()
             await writer.wait_closed()
             return
+
+
+def _said(log: Path) -> str:
+    return log.read_text("utf-8", "replace")

@@ -71,7 +71,9 @@ async def notice(folder: Path, _seconds: float) -> list[Row]:
     """From sending the request that is refused to the notice at its subscriber, when idle."""
     async with quorate(folder) as service, client(service) as http:
         holder, rival = (await register(service, 2))[:2]
-        issued = await http.post("/v1/keys", json={"role": "agent", "agentName": rival["agentName"]})
+        issued = await http.post(
+            "/v1/keys", json={"role": "agent", "agentName": rival["agentName"]}
+        )
         key = issued.json()["key"]
         bus = await nats.connect(
             service.nats_url,
@@ -154,13 +156,15 @@ async def register(service: Running, count: int) -> list[dict[str, str]]:
 
 def _principal(agent: dict[str, str]) -> Principal:
     return Principal(
-        key_id="", role="agent", tenant="default", agent_id=agent["id"], agent_name=agent["agentName"]
+        key_id="",
+        role="agent",
+        tenant="default",
+        agent_id=agent["id"],
+        agent_name=agent["agentName"],
     )
 
 
-async def _load(
-    service: Running, script: str, path: str, seconds: float, agents: int
-) -> wrk.Load:
+async def _load(service: Running, script: str, path: str, seconds: float, agents: int) -> wrk.Load:
     environment = {"KEY": service.key, "AGENTS": str(agents)}
     url = service.url + path
     warm_up = await wrk.run(script, url, 1, {**environment, "RUN": str(next(_RUNS))})

@@ -215,9 +215,7 @@ def decide(command: Command, situation: "Situation", moment: "Moment") -> Sequen
             assert_never(command)
 
 
-def register(
-    command: RegisterAgent, situation: "Situation", moment: "Moment"
-) -> Sequence[Event]:
+def register(command: RegisterAgent, situation: "Situation", moment: "Moment") -> Sequence[Event]:
     means(command.caller, AgentRef(name=command.agent_name))
     known = situation.agent_named(command.agent_name)
     if known is None or known.status == "reserved":

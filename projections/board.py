@@ -41,9 +41,7 @@ class Board:
 
     # -- Loading -------------------------------------------------------------
 
-    async def load(
-        self, session: Session, wanted: Mapping[str, Wanted]
-    ) -> dict[str, Situation]:
+    async def load(self, session: Session, wanted: Mapping[str, Wanted]) -> dict[str, Situation]:
         situations = {tenant: Situation() for tenant in wanted}
         await self._fill(session, situations, self._looks(wanted))
         return situations
@@ -95,9 +93,7 @@ class Board:
 
     # -- Saving --------------------------------------------------------------
 
-    async def save(
-        self, session: Session, situations: Mapping[str, Situation]
-    ) -> None:
+    async def save(self, session: Session, situations: Mapping[str, Situation]) -> None:
         for table, values in _changes(situations).items():
             if values:
                 await session.write(self._queries.upserts[table], values)
@@ -194,9 +190,9 @@ class _Queries:
         self.agents_by_name = self._named(agents.c.tenant, agents.c.name_key)
         self.leases_by_contact = self._named(leases.c.tenant, leases.c.contact_key, where=live)
         self.leases_by_id = self._named(leases.c.tenant, leases.c.id)
-        # Without statistics, SQLite would rather read all leases of the tenant.
-        self.leases_by_holder = self._named(
-            leases.c.tenant, leases.c.agent_id, where=live, hint="INDEXED BY leases_held"
+        self.leases_by_holder = self._named(leases.c.tenant, leases.c.agent_id, where=live)
+        self.leases_by_holder.sql = backend.by_index(
+            self.leases_by_holder.sql, leases.name, "leases_held"
         )
         self.holders_by_contact = self._holders(leases.c.tenant, leases.c.contact_key)
         self.holders_by_lease = self._holders(leases.c.tenant, leases.c.id)
@@ -210,12 +206,9 @@ class _Queries:
             for table in tables.metadata.sorted_tables
         }
 
-    def _named(
-        self, *columns: Column[Any], where: ColumnElement[Any] | None = None, hint: str = ""
-    ) -> Query:
-        """The rows whose ``columns`` are among those asked for; ``hint`` is for SQLite."""
-        statement = select(columns[0].table).with_hint(columns[0].table, hint, "sqlite")
-        return self._query(statement, columns, where)
+    def _named(self, *columns: Column[Any], where: ColumnElement[Any] | None = None) -> Query:
+        """The rows whose ``columns`` are among those asked for."""
+        return self._query(select(columns[0].table), columns, where)
 
     def _holders(self, *columns: Column[Any]) -> Query:
         """The agents that hold the live leases whose ``columns`` are among those asked for."""

@@ -59,20 +59,21 @@ class Reader:
 
     async def agent(self, tenant: str, agent_id: str) -> Seen[AgentRow | None]:
         async with self._look(tenant) as look:
-            found = await look.rows(self._queries.agent, {"tenant": tenant, "id": agent_id})
+            values = {"tenant": tenant, "id": agent_id, "now": look.now}
+            found = await look.rows(self._queries.agent, values)
             row = _agent_row(found[0]) if found else None
         return look.seen(row)
 
     async def agents(self, tenant: str, after: str, limit: int) -> Seen[Sequence[AgentRow]]:
-        values = {"tenant": tenant, "after": after, "limit": limit}
         async with self._look(tenant) as look:
+            values = {"tenant": tenant, "after": after, "limit": limit, "now": look.now}
             found = [_agent_row(row) for row in await look.rows(self._queries.agents, values)]
         return look.seen(found)
 
     async def settings(self, tenant: str, agent_id: str) -> Seen[Settings | None]:
         """None when there is no such agent; an agent without settings has none of them."""
-        values = {"tenant": tenant, "id": agent_id}
         async with self._look(tenant) as look:
+            values = {"tenant": tenant, "id": agent_id, "now": look.now}
             known = await look.rows(self._queries.agent, values)
             found = await look.rows(self._queries.settings, values)
         if not known:
@@ -86,7 +87,7 @@ class Reader:
             found = await look.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
             holder = None
             if found:
-                named = {"tenant": tenant, "id": found[0].agent_id}
+                named = {"tenant": tenant, "id": found[0].agent_id, "now": look.now}
                 holder = await look.rows(self._queries.agent, named)
         if not found or not holder:
             return look.seen(None)
@@ -95,7 +96,7 @@ class Reader:
             replace(lease, status=lease_status(lease, rows.agent_of(holder[0]), look.now))
         )
 
-    async def live_leases(  # noqa: PLR0917 - four ways to narrow one list.
+    async def live_leases(
         self, tenant: str, after: str, limit: int, agent_id: str | None, contact_key: str | None
     ) -> Seen[Sequence[Lease]]:
         """In the order of their contact keys, after the one that the lease ``after`` is on."""
@@ -218,6 +219,8 @@ class _Queries:
                 leases.c.tenant == agents.c.tenant,
                 leases.c.agent_id == agents.c.id,
                 leases.c.ended_at.is_(None),
+                leases.c.expires_at > bindparam("now"),
+                agents.c.active_until >= bindparam("now"),
             )
             .scalar_subquery()
         )
@@ -274,5 +277,5 @@ class _Queries:
     def _query(self, statement: Select[Any]) -> Query:
         return Query(statement, self._dialect)
 
-    def _page(self, statement: Select[Any], later: Any, order: Any, limit: Any) -> Query:  # noqa: ANN401, PLR0917
+    def _page(self, statement: Select[Any], later: Any, order: Any, limit: Any) -> Query:  # noqa: ANN401
         return Query(statement.where(later).order_by(order).limit(limit), self._dialect)

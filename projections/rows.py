@@ -18,6 +18,7 @@ from quorate.domain.leases import Lease
 from quorate.domain.tenants import Tenant
 
 Values: TypeAlias = tuple[Any, ...]
+Row: TypeAlias = Any  # What was read, its columns by name.
 
 _AGENT_TAIL = attrgetter(
     "name",
@@ -46,7 +47,7 @@ def agent_row(tenant: str, agent: Agent) -> Values:
     return (tenant, agent.id, folded(agent.name), *_AGENT_TAIL(agent))
 
 
-def agent_of(row: Any) -> Agent:
+def agent_of(row: Row) -> Agent:
     return Agent(
         id=row.id,
         name=row.name,
@@ -63,7 +64,7 @@ def lease_row(tenant: str, lease: Lease) -> Values:
     return (tenant, *_LEASE(lease))
 
 
-def lease_of(row: Any) -> Lease:
+def lease_of(row: Row) -> Lease:
     return Lease(
         id=row.id,
         contact_key=row.contact_key,
@@ -104,7 +105,7 @@ def request_row(tenant: str, request: Request) -> Values:
     )
 
 
-def request_of(row: Any, votes: Mapping[str, Vote]) -> Request:
+def request_of(row: Row, votes: Mapping[str, Vote]) -> Request:
     tally = None
     if row.electorate_size is not None:
         tally = Tally(
@@ -146,7 +147,7 @@ def vote_row(tenant: str, vote: Vote) -> Values:
     )
 
 
-def vote_of(row: Any) -> Vote:
+def vote_of(row: Row) -> Vote:
     return Vote(
         id=row.id,
         request_id=row.request_id,
@@ -170,7 +171,7 @@ def key_row(tenant: str, key: Key) -> Values:
     )
 
 
-def key_of(row: Any) -> Key:
+def key_of(row: Row) -> Key:
     return Key(
         id=row.id,
         role=row.role,
@@ -187,7 +188,7 @@ def config_row(tenant: str, agent_id: str, settings: Settings) -> Values:
     return (tenant, agent_id, text)
 
 
-def settings_of(row: Any) -> Settings:
+def settings_of(row: Row) -> Settings:
     settings: Settings = orjson.loads(row.settings)
     return settings
 
@@ -196,5 +197,5 @@ def tenant_row(tenant: Tenant) -> Values:
     return (tenant.id, tenant.created_at)
 
 
-def tenant_of(row: Any) -> Tenant:
+def tenant_of(row: Row) -> Tenant:
     return Tenant(id=row.id, created_at=Instant(row.created_at))

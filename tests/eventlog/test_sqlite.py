@@ -1,5 +1,6 @@
 """SQLite opened so that what is acknowledged is on the disk, or not opened at all."""
 
+import asyncio
 import sqlite3
 import threading
 from contextlib import closing
@@ -86,6 +87,20 @@ async def test_only_the_writer_checkpoints(path: Path) -> None:
     await backend.close()
 
     assert pages == 0
+
+
+async def test_a_reader_that_is_done_holds_up_no_checkpoint(path: Path) -> None:
+    """Else the write-ahead log would grow for as long as nobody reads again."""
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    await asyncio.gather(*(stage.log.committed_head() for _ in range(2 * sqlite.READERS_MAX)))
+    await stage.told(register("bob"))
+    with closing(sqlite3.connect(path)) as other:
+        busy, left, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    await stage.close()
+
+    assert (busy, left) == (0, 0)
 
 
 async def test_readers_cannot_write(path: Path) -> None:
