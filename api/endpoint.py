@@ -9,14 +9,14 @@ table, so a new endpoint is covered by itself.
 import itertools
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
-from urllib.parse import parse_qsl
 
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from quorate.api.bodies import BODY_BYTES_MAX, parse
+from quorate.api.asgi import Headers, Receive, Scope, Send
+from quorate.api.bodies import parse
 from quorate.api.problems import (
     CONTENT_TYPE,
     KINDS,
@@ -24,23 +24,25 @@ from quorate.api.problems import (
     Problem,
     problem_body,
 )
+from quorate.api.reading import (
+    CREDENTIAL_HEADERS,
+    collect,
+    path_of,
+    query_of,
+    read_body,
+    token_of,
+)
 from quorate.domain.keys import Principal, Role
 from quorate.domain.record import record
 from quorate.eventlog.order import Unavailable
 from quorate.eventlog.session import Broken
 
-QUERY_PARAMETERS_MAX = 20
-TOKEN_LENGTH_MAX = 256
-ID_LENGTH_MAX = 64
-REQUEST_ID_LENGTH_MAX = 64
-FAULTS_SHOWN_MAX = 10
+REQUEST_FAULTS_SHOWN_MAX = 10
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers: TypeAlias = list[tuple[bytes, bytes]]
 Authenticate: TypeAlias = Callable[[str], Awaitable[Principal | None]]
 
+REQUEST_ID_LENGTH_MAX = 64
+FAULTS_SHOWN_MAX = 10
 _logger = structlog.get_logger("quorate.http")
 _JSON: Headers = [
     (b"content-type", b"application/json"),
@@ -114,8 +116,8 @@ class Gate:
         headers: dict[bytes, bytes] = {}
         request_id = _request_id(scope["headers"])
         log = _Log(scope, request_id, started)
-        repeated = _collect(scope["headers"], headers)
-        call = Call(_path(scope), headers)
+        repeated = collect(scope["headers"], headers)
+        call = Call(path_of(scope), headers)
         call.request_id, call.receive, call.send = request_id, receive, send
         try:
             await self._admit(call, scope, repeated)
@@ -146,12 +148,12 @@ class Gate:
         if b"idempotency-key" in repeated:
             raise Problem("idempotency_key_invalid", "Send one Idempotency-Key.")
         if endpoint.body is not None:
-            raw = await _read_body(call.headers, call.receive)
+            raw = await read_body(call.headers, call.receive)
             call.body = _validated(endpoint.body, parse(raw))
         if endpoint.query is not None:
             raw_query = scope["query_string"]
             call.query = (
-                _validated(endpoint.query, _query(raw_query)) if raw_query else self._no_query
+                _validated(endpoint.query, query_of(raw_query)) if raw_query else self._no_query
             )
         if endpoint.roles:
             _check_tenant(call)
@@ -159,7 +161,7 @@ class Gate:
     async def _principal(
         self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes]
     ) -> Principal:
-        token = _token(headers) if not repeated & _CREDENTIAL_HEADERS else None
+        token = token_of(headers) if not repeated & CREDENTIAL_HEADERS else None
         principal = await self._authenticate(token) if token is not None else None
         if principal is None:
             raise Problem(
@@ -170,99 +172,7 @@ class Gate:
         return principal
 
 
-# -- Reading -----------------------------------------------------------------
-
-_CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key"})
-
-
-def _collect(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
-    """Headers by name; returns the names of those that came more than once."""
-    repeated = set()
-    for name, value in pairs:
-        if name in into:
-            repeated.add(name)
-        into[name] = value
-    return frozenset(repeated)
-
-
-def _path(scope: Scope) -> dict[str, str]:
-    """Ids from the address; what no id of ours can be is as unknown as any other."""
-    ids: Mapping[str, str] = scope.get("path_params", {})
-    return {name: text if _is_id(text) else "" for name, text in ids.items()}
-
-
-def _is_id(text: str) -> bool:
-    return len(text) <= ID_LENGTH_MAX and text.isascii() and text.isprintable()
-
-
-def _token(headers: Mapping[bytes, bytes]) -> str | None:
-    value = headers.get(b"authorization")
-    if value is not None:
-        scheme, _, token = value.partition(b" ")
-        if scheme.lower() != b"bearer":
-            return None
-    else:
-        token = headers.get(b"x-api-key", b"")
-    token = token.strip()
-    if not token or len(token) > TOKEN_LENGTH_MAX or not token.isascii():
-        return None
-    return token.decode("ascii")
-
-
-async def _read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media != b"application/json" or b"content-encoding" in headers:
-        raise Problem("unsupported_media_type", "Send application/json, not compressed.")
-    length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX:
-        raise _too_large()
-    message = await receive()
-    if message.get("more_body"):
-        return await _read_rest(message, receive)
-    if message["type"] == "http.disconnect":
-        raise Problem("malformed_request", "The connection ended before the body did.")
-    body: bytes = message.get("body", b"")
-    return body
-
-
-async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes:
-    """The rest of a body that came in pieces; ``http_protocol`` bounds the time it may take."""
-    body = bytearray(first.get("body", b""))
-    more = True
-    while more and len(body) <= BODY_BYTES_MAX:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem("malformed_request", "The connection ended before the body did.")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    if len(body) > BODY_BYTES_MAX:
-        raise _too_large()
-    return bytes(body)
-
-
-def _too_large() -> Problem:
-    return Problem("body_too_large", f"A body may have {BODY_BYTES_MAX} bytes.")
-
-
-def _query(raw: bytes) -> dict[str, str]:
-    if not raw:
-        return {}
-    try:
-        pairs = parse_qsl(
-            raw.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=QUERY_PARAMETERS_MAX,
-        )
-    except ValueError as error:
-        raise Problem("malformed_request", "The query cannot be read.") from error
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise Problem("malformed_request", "A query parameter stands twice.")
-    if any("\x00" in value for value in values.values()):
-        raise Problem("invalid_request", "Text must not hold NUL.")
-    return values
+# -- Checking ----------------------------------------------------------------
 
 
 def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:

@@ -17,7 +17,8 @@ from quorate.api import (
     sends,
     tenants,
 )
-from quorate.api.endpoint import Endpoint, Gate, Receive, Scope, Send, refuse
+from quorate.api.asgi import Receive, Scope, Send
+from quorate.api.endpoint import Endpoint, Gate, refuse
 from quorate.api.problems import Problem
 from quorate.api.service import Service
 

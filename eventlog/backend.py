@@ -39,9 +39,6 @@ class Backend(Protocol):
     def read(self) -> AbstractAsyncContextManager[Session]:
         """A transaction that sees one consistent snapshot of what is committed."""
 
-    def by_index(self, sql: str, table: str, index: str) -> str:
-        """A statement that joins ``table``, made to go by ``index`` where it needs telling."""
-
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         """A table of ``columns`` strings a row, bound as one JSON array of arrays.
 

@@ -151,10 +151,6 @@ class SqliteBackend:
                 session.leave()
             self._idle_readers.put_nowait(reader)
 
-    def by_index(self, sql: str, table: str, index: str) -> str:
-        """Left to guess, the planner may read all of a tenant's rows; told so, it cannot."""
-        return sql.replace(f"JOIN {table} ON", f"JOIN {table} INDEXED BY {index} ON")
-
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         each = func.json_each(bindparam(parameter)).table_valued("value", name=f"{parameter}_rows")
         cells: list[ColumnElement[str]] = [

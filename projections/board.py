@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import (
     Column,
     ColumnElement,
+    FromClause,
     Insert,
     Select,
     Table,
@@ -190,10 +191,8 @@ class _Queries:
         self.agents_by_name = self._named(agents.c.tenant, agents.c.name_key)
         self.leases_by_contact = self._named(leases.c.tenant, leases.c.contact_key, where=live)
         self.leases_by_id = self._named(leases.c.tenant, leases.c.id)
-        self.leases_by_holder = self._named(leases.c.tenant, leases.c.agent_id, where=live)
-        self.leases_by_holder.sql = backend.by_index(
-            self.leases_by_holder.sql, leases.name, "leases_held"
-        )
+        by_holder = (tables.lease_tenant_compared, leases.c.agent_id)
+        self.leases_by_holder = self._query(leases, select(leases), by_holder, live)
         self.holders_by_contact = self._holders(leases.c.tenant, leases.c.contact_key)
         self.holders_by_lease = self._holders(leases.c.tenant, leases.c.id)
         self.requests_by_id = self._named(requests.c.tenant, requests.c.id)
@@ -208,24 +207,26 @@ class _Queries:
 
     def _named(self, *columns: Column[Any], where: ColumnElement[Any] | None = None) -> Query:
         """The rows whose ``columns`` are among those asked for."""
-        return self._query(select(columns[0].table), columns, where)
+        table = columns[0].table
+        return self._query(table, select(table), columns, where)
 
     def _holders(self, *columns: Column[Any]) -> Query:
         """The agents that hold the live leases whose ``columns`` are among those asked for."""
         agents, leases = tables.agents, tables.leases
         holds = and_(agents.c.tenant == leases.c.tenant, agents.c.id == leases.c.agent_id)
         live = and_(leases.c.ended_at.is_(None), holds)
-        return self._query(select(agents).distinct(), columns, live)
+        return self._query(leases, select(agents).distinct(), columns, live)
 
     def _query(
         self,
+        table: FromClause,
         statement: Select[Any],
-        columns: Sequence[Column[Any]],
+        columns: Sequence[ColumnElement[Any]],
         where: ColumnElement[Any] | None,
     ) -> Query:
         asked, cells = self._backend.rows("asked", len(columns))
         same = and_(*(column == cell for column, cell in zip(columns, cells, strict=True)))
-        statement = statement.select_from(asked.join(columns[0].table, same))
+        statement = statement.select_from(asked.join(table, same))
         if where is not None:
             statement = statement.where(where)
         return Query(statement, self._backend.dialect)

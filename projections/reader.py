@@ -22,7 +22,16 @@ from quorate.domain.record import record
 from quorate.eventlog.log import EventLog
 from quorate.eventlog.session import Query, Session, at_once
 from quorate.projections import rows
-from quorate.projections.tables import agents, configs, keys, leases, requests, tenants, votes
+from quorate.projections.tables import (
+    agents,
+    configs,
+    keys,
+    lease_tenant_compared,
+    leases,
+    requests,
+    tenants,
+    votes,
+)
 
 T = TypeVar("T")
 START = ""
@@ -216,7 +225,7 @@ class _Queries:
         held = (
             select(func.count())
             .where(
-                leases.c.tenant == agents.c.tenant,
+                lease_tenant_compared == agents.c.tenant,
                 leases.c.agent_id == agents.c.id,
                 leases.c.ended_at.is_(None),
                 leases.c.expires_at > bindparam("now"),
@@ -251,14 +260,18 @@ class _Queries:
             select(leases)
             .select_from(leases.join(agents, holder))
             .where(
-                leases.c.tenant == bindparam("tenant"),
                 leases.c.ended_at.is_(None),
                 leases.c.expires_at > bindparam("now"),
                 agents.c.active_until >= bindparam("now"),
             )
         )
-        if agent_id is not None:
-            statement = statement.where(leases.c.agent_id == bindparam("agent_id"))
+        if agent_id is None:
+            statement = statement.where(leases.c.tenant == bindparam("tenant"))
+        else:
+            statement = statement.where(
+                lease_tenant_compared == bindparam("tenant"),
+                leases.c.agent_id == bindparam("agent_id"),
+            )
         if contact_key is not None:
             statement = statement.where(leases.c.contact_key == bindparam("contact_key"))
         later = leases.c.contact_key > bindparam("after")

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import uvicorn
 
-from quorate.api.endpoint import Call, Endpoint, Gate, Receive, Reply, Scope, Send
+from quorate.api.asgi import Receive, Scope, Send
+from quorate.api.endpoint import Call, Endpoint, Gate, Reply
 from quorate.api.http_protocol import BoundedHttpProtocol
 from quorate.api.schemas import TenantBody
 from quorate.domain.record import record

@@ -136,7 +136,7 @@ class LeasePlay(Playing):
             assert isinstance(conflict, LeaseConflicted)
             holder = (conflict.holder_name, conflict.lease_id, conflict.expires_at)
             return ("lease_conflict", *holder)
-        status = answer.declined.facts.get("status")
+        status = answer.declined.facts.get("lease_status")
         return (answer.declined.kind.code, *([status] if status else []))
 
     def told_of_a_send(self, answer: Answer) -> Told:

@@ -150,7 +150,7 @@ class VotePlay(Playing):
         if answer.declined.kind is AlreadyVoted:
             return ("already_voted", answer.declined.facts["vote"])
         if answer.declined.kind is RequestClosed:
-            return ("consensus_closed", answer.declined.facts["status"])
+            return ("consensus_closed", answer.declined.facts["consensus_status"])
         return refused(answer) or ()
 
     # -- What always holds ---------------------------------------------------
@@ -309,7 +309,12 @@ def eager_decision(
 
 
 def asks_the_proposer_too(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(consensus, "_without_proposer", lambda agents, *_rest, **_named: agents)
+    electorate_of = consensus.electorate_of
+
+    def with_the_proposer(state: Request, active: frozenset[str]) -> frozenset[str]:
+        return electorate_of(replace(state, proposer_votes=True), active)
+
+    patch.setattr(consensus, "electorate_of", with_the_proposer)
 
 
 def rounds_the_floor_down(patch: pytest.MonkeyPatch) -> None:

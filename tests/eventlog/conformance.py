@@ -135,12 +135,6 @@ class Watched:
         async with self.real.read() as session:
             yield session
 
-    def by_index(self, sql: str, table: str, index: str) -> str:
-        return self.real.by_index(sql, table, index)
-
-    def by_index(self, sql: str, table: str, index: str) -> str:
-        return self.real.by_index(sql, table, index)
-
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         return self.real.rows(parameter, columns)
 
