@@ -37,12 +37,11 @@ from quorate.domain.record import record
 from quorate.eventlog.order import Unavailable
 from quorate.eventlog.session import Broken
 
-REQUEST_FAULTS_SHOWN_MAX = 10
+REQUEST_ID_LENGTH_MAX = 64
+FAULTS_SHOWN_MAX = 10
 
 Authenticate: TypeAlias = Callable[[str], Awaitable[Principal | None]]
 
-REQUEST_ID_LENGTH_MAX = 64
-FAULTS_SHOWN_MAX = 10
 _logger = structlog.get_logger("quorate.http")
 _JSON: Headers = [
     (b"content-type", b"application/json"),

@@ -26,6 +26,8 @@ def settle(names: Names, situation: Situation, now: Instant) -> list[Event]:
     """The events that are due among what is named, oldest due first."""
     named = list(_named_leases(names, situation))
     lapsed = [agent for agent in _named_agents(names, named, situation) if agent.overdue(now)]
+    if not lapsed and not names.requests and all(now < lease.expires_at for lease in named):
+        return []  # As nearly always.
     ended_by_lapse = {agent.id for agent in lapsed}
     due = [fact for agent in lapsed for fact in _lapse(agent, situation)]
     due += [

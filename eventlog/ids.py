@@ -10,6 +10,7 @@ from quorate.domain.instants import Instant
 from quorate.domain.keys import KEY_ID_LENGTH
 
 _RANDOM_BYTES = 10
+_DIGITS = 2 * _RANDOM_BYTES
 _POOL_IDS = 256  # One system call for so many ids: it costs more than all the rest of one.
 _VARIANT = "89ab"
 
@@ -19,17 +20,25 @@ class Uuid7:
 
     def __init__(self, random: Callable[[int], bytes] = os.urandom) -> None:
         self._random = random
-        self._pool = ""
-        self._at = 0
+        self._tails: list[str] = []
+        self._now = Instant(-1)
+        self._head = ""
 
     def __call__(self, now: Instant) -> str:
-        if self._at >= len(self._pool):
-            self._pool, self._at = self._random(_POOL_IDS * _RANDOM_BYTES).hex(), 0
-        noise = self._pool[self._at : self._at + 2 * _RANDOM_BYTES]
-        self._at += 2 * _RANDOM_BYTES
-        time = f"{now:012x}"
-        variant = _VARIANT[int(noise[3], 16) & 3]
-        return f"{time[:8]}-{time[8:]}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
+        if not self._tails:
+            self._refill()
+        if now != self._now:
+            time = f"{now:012x}"
+            self._now, self._head = now, f"{time[:8]}-{time[8:]}"
+        return self._head + self._tails.pop()
+
+    def _refill(self) -> None:
+        """What follows the time in an id, for the next ids to come."""
+        noise = self._random(_POOL_IDS * _RANDOM_BYTES).hex()
+        for at in range(0, len(noise), _DIGITS):
+            one = noise[at : at + _DIGITS]
+            variant = _VARIANT[int(one[3], 16) & 3]
+            self._tails.append(f"-7{one[:3]}-{variant}{one[4:7]}-{one[7:19]}")
 
 
 def key_id() -> str:
