@@ -9,6 +9,7 @@ import errno
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ DRAIN_SECONDS_MAX = 2
 FILES_WANTED = 16_384  # Connections are files; the usual soft limit is 1,024.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG_CONNECTIONS = 1_024
+# How long the event loop may keep the interpreter from the database's threads. The usual 5 ms is
+# longer than a whole commit.
+SWITCH_SECONDS = 0.0003
 _logger = structlog.get_logger(__name__)
 
 
@@ -66,6 +70,7 @@ async def serve(
 
 def run(main: Callable[[], Coroutine[None, None, None]]) -> None:
     """Run until it ends; raises CannotStart for everything that an operator can mend."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())

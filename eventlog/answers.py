@@ -5,6 +5,7 @@ the transaction that did what they report.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_
@@ -14,7 +15,7 @@ from quorate.eventlog.backend import Backend
 from quorate.eventlog.batch import Remembered, Scope
 from quorate.eventlog.order import Answer, Declined, Done
 from quorate.eventlog.schema import answers
-from quorate.eventlog.session import Query, Session
+from quorate.eventlog.session import Look, Query, Session
 
 ANSWERS_KEPT_HOURS = 72
 PRUNED_PER_BATCH_MAX = 500
@@ -36,16 +37,17 @@ class Answers:
         self._due = Query(due, backend.dialect)
         self._prune = Query(delete(answers).where(tuple_(*key).in_(oldest)), backend.dialect)
 
-    async def load(self, session: Session, scopes: Sequence[Scope]) -> dict[Scope, Remembered]:
-        if not scopes:
-            return {}
-        found = await session.fetch(self._select, {"scopes": orjson.dumps(scopes).decode()})
-        return {
-            (row.tenant, row.caller, row.command, row.key): Remembered(
-                fingerprint=row.fingerprint, answer=_answer(row.code, row.body, row.sequence)
-            )
-            for row in found
-        }
+    def looks(self, scopes: Sequence[Scope], remembered: dict[Scope, Remembered]) -> Sequence[Look]:
+        """What to ask in order to fill ``remembered`` with what was answered to ``scopes``."""
+
+        def take(rows: Sequence[Any]) -> None:
+            for row in rows:
+                remembered[row.tenant, row.caller, row.command, row.key] = Remembered(
+                    fingerprint=row.fingerprint, answer=_answer(row.code, row.body, row.sequence)
+                )
+
+        values = {"scopes": orjson.dumps(scopes).decode()}
+        return [Look(query=self._select, values=values, take=take)] if scopes else []
 
     async def save(self, session: Session, given: dict[Scope, Remembered], now: Instant) -> None:
         if not given:

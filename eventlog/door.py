@@ -20,14 +20,15 @@ import structlog
 
 from quorate.domain.commands import Names, names
 from quorate.domain.instants import Instant
+from quorate.domain.situation import Situation
 from quorate.eventlog.answers import Answers
 from quorate.eventlog.backend import Unsafe
-from quorate.eventlog.batch import Batch, NewId, Scope, Spoiled, scope_of
-from quorate.eventlog.log import EventLog, LogDamaged
+from quorate.eventlog.batch import Batch, NewId, Remembered, Scope, Spoiled, scope_of
+from quorate.eventlog.log import EventLog, Heads, LogDamaged
 from quorate.eventlog.order import Answer, CommandFailed, Order, Unavailable
 from quorate.eventlog.projection import Projections, Wanted
 from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.session import Broken, at_once
+from quorate.eventlog.session import Broken
 
 BATCH_ORDERS_MAX = 512
 QUEUE_ORDERS_MAX = 20_000
@@ -158,19 +159,22 @@ class Door:
         async with self._log.write() as session:
             about = [names(order.command) for order in orders]
             wanted = _wanted(orders, about)
-            head, heads, situations, remembered = await at_once(
-                self._log.head(session),
-                self._log.tenant_heads(session, list(wanted)),
-                self._projections.load(session, wanted),
-                self._answers.load(session, _scopes(orders)),
+            heads, remembered = Heads(wanted), dict[Scope, Remembered]()
+            situations = {tenant: Situation() for tenant in wanted}
+            await session.look(
+                [
+                    *self._log.looks(heads),
+                    *self._projections.looks(situations, wanted),
+                    *self._answers.looks(_scopes(orders), remembered),
+                ]
             )
-            now = max(self._clock(), head.at)
-            await self._projections.load_what_lapses(session, situations, now)
+            now = max(self._clock(), heads.last.at)
+            await session.look(self._projections.looks_for_what_lapses(situations, now))
             batch = Batch(
                 now=now,
                 window=self._window,
-                position=head.position,
-                heads=heads,
+                position=heads.last.position,
+                heads=heads.tenants,
                 situations=situations,
                 remembered=remembered,
                 new_id=self._new_id,

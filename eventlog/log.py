@@ -5,7 +5,7 @@ behind them: positions are assigned under the log's lock, inside the transaction
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from operator import attrgetter
 from typing import Any
@@ -20,7 +20,7 @@ from quorate.eventlog.backend import Backend
 from quorate.eventlog.chain import GENESIS, ChainBroken, check
 from quorate.eventlog.recorded import Head, Recorded
 from quorate.eventlog.schema import events, metadata
-from quorate.eventlog.session import Query, Session, at_once
+from quorate.eventlog.session import Look, Query, Session
 
 TAIL_EVENTS_CHECKED = 10_000
 PAGE_EVENTS_MAX = 1_000
@@ -34,6 +34,22 @@ class LogHead:
 
     position: int
     at: Instant
+
+
+class Heads:
+    """Where the log ends, and where those of some tenants do."""
+
+    def __init__(self, tenants: Iterable[str]) -> None:
+        self.last = LogHead(position=0, at=Instant(0))
+        self.tenants = dict.fromkeys(tenants, GENESIS)
+
+    def take_last(self, rows: Sequence[Any]) -> None:
+        for row in rows:
+            self.last = LogHead(position=row.position, at=Instant(row.at))
+
+    def take_tenants(self, rows: Sequence[Any]) -> None:
+        for row in rows:
+            self.tenants[row.tenant] = Head(sequence=row.sequence, hash=row.hash)
 
 
 @record
@@ -79,16 +95,22 @@ class EventLog:
         return self.backend.write()
 
     async def head(self, session: Session) -> LogHead:
-        for row in await session.fetch(self._queries.head, {}):
-            return LogHead(position=row.position, at=row.at)
-        return LogHead(position=0, at=Instant(0))
+        heads = Heads(())
+        await session.look(self.looks(heads))
+        return heads.last
 
-    async def tenant_heads(self, session: Session, tenants: Sequence[str]) -> dict[str, Head]:
-        heads = dict.fromkeys(tenants, GENESIS)
-        names = {"tenants": orjson.dumps([[tenant] for tenant in tenants]).decode()}
-        for row in await session.fetch(self._queries.tenant_heads, names):
-            heads[row.tenant] = Head(sequence=row.sequence, hash=row.hash)
-        return heads
+    async def last_sequence(self, session: Session, tenant: str) -> int:
+        heads = Heads((tenant,))
+        await session.look(self.looks(heads))
+        return heads.tenants[tenant].sequence
+
+    def looks(self, heads: "Heads") -> Sequence[Look]:
+        """What to ask in order to know ``heads``."""
+        names = {"tenants": orjson.dumps([[tenant] for tenant in heads.tenants]).decode()}
+        return [
+            Look(query=self._queries.head, values={}, take=heads.take_last),
+            Look(query=self._queries.tenant_heads, values=names, take=heads.take_tenants),
+        ]
 
     async def append(self, session: Session, rows: Sequence[Recorded]) -> None:
         await session.write(self._queries.append, [_as_row(row) for row in rows])
@@ -110,9 +132,6 @@ class EventLog:
         async with self.read() as session:
             return [_recorded(row) for row in await session.fetch(self._queries.after, values)]
 
-    async def last_sequence(self, session: Session, tenant: str) -> int:
-        return (await self.tenant_heads(session, [tenant]))[tenant].sequence
-
     async def page(self, tenant: str, after: int, limit: int, wanted: Filter) -> Page:
         """Up to ``limit`` events of a tenant that follow ``after``.
 
@@ -122,11 +141,12 @@ class EventLog:
         query = self._queries.page
         if wanted != Filter():
             query = Query(_filtered(self._queries.page_statement, wanted), self.backend.dialect)
+        heads = Heads((tenant,))
+        rows: list[Any] = []
+        events_asked = Look(query=query, values={**values, "limit": limit}, take=rows.extend)
         async with self.read() as session:
-            head, rows = await at_once(
-                self.last_sequence(session, tenant),
-                session.fetch(query, {**values, "limit": limit}),
-            )
+            await session.look([*self.looks(heads), events_asked])
+        head = heads.tenants[tenant].sequence
         found = [_recorded(row) for row in rows]
         full = len(found) == limit
         scanned_to = found[-1].sequence if full else min(head, after + SCAN_EVENTS_MAX)

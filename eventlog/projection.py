@@ -4,13 +4,13 @@ In the transaction that appends, the present state of everything a batch names i
 what the batch changed is saved. The composition root hands in who does it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from quorate.domain.commands import Names
 from quorate.domain.instants import Instant
 from quorate.domain.situation import Situation
-from quorate.eventlog.session import Session
+from quorate.eventlog.session import Look, Session
 
 
 class Wanted:
@@ -52,15 +52,17 @@ class Wanted:
 
 
 class Projections(Protocol):
-    async def load(self, session: Session, wanted: Mapping[str, Wanted]) -> dict[str, Situation]:
-        """For each tenant: what is wanted, the holders of those leases, and every agent that
-        counts as active where an electorate is wanted.
+    def looks(
+        self, situations: Mapping[str, Situation], wanted: Mapping[str, Wanted]
+    ) -> Sequence[Look]:
+        """What to ask in order to fill the situation of each tenant with: what is wanted, the
+        holders of those leases, and every agent that counts as active where an electorate is.
         """
 
-    async def load_what_lapses(
-        self, session: Session, situations: Mapping[str, Situation], now: Instant
-    ) -> None:
-        """Add every live lease of those agents that are due to lapse: they end together."""
+    def looks_for_what_lapses(
+        self, situations: Mapping[str, Situation], now: Instant
+    ) -> Sequence[Look]:
+        """... and every live lease of those agents that are due to lapse: they end together."""
 
     async def save(self, session: Session, situations: Mapping[str, Situation]) -> None:
         """Write what was touched, in bulk."""

@@ -4,14 +4,15 @@ SQLAlchemy writes the SQL and opens the connections; its result objects and gree
 the way of every command (they were half of what a command cost).
 """
 
-import asyncio
 from collections import namedtuple
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import LargeBinary
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import Delete, Insert, Select
+
+from quorate.domain.record import record
 
 
 class Broken(Exception):
@@ -57,31 +58,29 @@ def _row_maker(names: Sequence[str]) -> Any:  # noqa: ANN401 - a class made at r
     return make("Row", names)._make
 
 
+@record
+class Look:
+    """A query, its values, and who takes the rows that it finds."""
+
+    query: Query
+    values: Mapping[str, Any]
+    take: Callable[[Sequence[Any]], None]
+
+
 class Session(Protocol):
     """One connection inside one transaction. Raises Broken and Rejected, and nothing else.
 
-    Statements are carried out in the order in which they were asked for. Several queries may be
-    asked for at once (``at_once``), and then cost one wait instead of many; writes never are.
+    Statements are carried out in the order in which they were asked for. Writes may be held back
+    until the next query or the end, and are carried out there, all or none.
     """
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         """All rows of a query, their columns by name."""
 
-    async def fetch_each(
-        self, asked: Sequence[tuple[Query, Mapping[str, Any]]]
-    ) -> Sequence[Sequence[Any]]:
-        """The rows of each of several queries, for the price of one wait."""
+    async def look(self, looks: Sequence[Look]) -> None:
+        """Several queries for the price of one wait; then their rows are taken, in order."""
 
     async def write(self, query: Query, rows: Sequence[Sequence[Any]]) -> None:
         """One bulk statement for any number of rows, each in the order of ``query.parameters``
         (for an insert: of the table's columns).
         """
-
-
-async def at_once(*asked: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Ask for several things, wait for all of them, and only then raise what went wrong first."""
-    found = await asyncio.gather(*asked, return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException):
-            raise one
-    return found

@@ -3,8 +3,7 @@
 The thread competes with the event loop for the interpreter, and each crossing and each row that is
 stepped over is a hand-over that may take milliseconds under load. So:
 
-* queries that are asked for in one turn of the loop cross together, and each brings its rows in
-  one JSON value;
+* queries that can be asked together cross together, and each brings its rows in one JSON value;
 * writes are held back and cross with the commit, many rows to a statement;
 * one job ends at its first error, so nothing is carried out behind a statement that failed: after
   some errors SQLite has rolled back by itself, and what came next would stand alone.
@@ -15,14 +14,14 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
 import orjson
 from sqlalchemy.exc import DBAPIError
 
-from quorate.eventlog.session import Broken, Query, Rejected
+from quorate.eventlog.session import Broken, Look, Query, Rejected
 
 T = TypeVar("T")
 Rows: TypeAlias = Sequence[Sequence[Any]]
@@ -99,31 +98,22 @@ class SqliteSession:
     def __init__(self, connection: Connection, begin: str) -> None:
         self._connection = connection
         self._begin: str | None = begin
-        self._asked: list[tuple[str, Sequence[Any]]] = []
-        self._answers: asyncio.Future[list[Any]] | None = None
         self._held: list[tuple[str, Rows]] = []
         self._rows_held = 0
 
-    async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        (found,) = await self.fetch_each([(query, values)])
-        return found
+    async def look(self, looks: Sequence[Look]) -> None:
+        if not looks:
+            return
+        sql = _together_packed(tuple(one.query for one in looks))
+        values = [value for one in looks for value in one.query.bind(one.values)]
+        ((cells,),) = await self._connection.run(self._job([(sql, values)]))
+        for one, cell in zip(looks, cells, strict=True):
+            one.take(_unpacked(one.query, cell))
 
-    async def fetch_each(
-        self, asked: Sequence[tuple[Query, Mapping[str, Any]]]
-    ) -> Sequence[Sequence[Any]]:
-        if not asked:
-            return ()
-        if self._answers is None:
-            loop = asyncio.get_running_loop()
-            self._answers = loop.create_future()
-            loop.call_soon(self._cross)
-        answers, place = self._answers, len(self._asked)
-        for query, values in asked:
-            sql = _packed(query) if query.packed else query.sql
-            self._asked.append((sql, query.bind(values)))
-        with translated():
-            found = (await asyncio.shield(answers))[place : place + len(asked)]
-        return [_rows(query, cells) for (query, _), cells in zip(asked, found, strict=True)]
+    async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
+        sql = _packed(query) if query.packed else query.sql
+        (found,) = await self._connection.run(self._job([(sql, query.bind(values))]))
+        return _unpacked(query, found[0][0]) if query.packed else [query.row(row) for row in found]
 
     async def write(self, query: Query, rows: Rows) -> None:
         self._held.append((query.sql, rows))
@@ -154,18 +144,6 @@ class SqliteSession:
         if self._connection.sqlite.in_transaction:
             self._connection.sqlite.execute("ROLLBACK")
 
-    def _cross(self) -> None:
-        """Take everything that was asked for in this turn to the thread."""
-        asked, answers = self._asked, self._answers
-        self._asked, self._answers = [], None
-        assert answers is not None
-        try:
-            done = self._connection.submit(self._job(asked))
-        except Broken as error:
-            answers.set_exception(error)
-        else:
-            done.add_done_callback(partial(_deliver, answers))
-
     def _job(self, asked: Sequence[tuple[str, Sequence[Any]]]) -> Callable[[], list[Any]]:
         begin, held = self._begin, self._held
         self._begin, self._held, self._rows_held = None, [], 0
@@ -191,18 +169,6 @@ def _carry_out(
     return [sqlite.execute(sql, values).fetchall() for sql, values in asked]
 
 
-def _deliver(answers: "asyncio.Future[list[Any]]", done: "asyncio.Future[list[Any]]") -> None:
-    if answers.done():
-        _looked_at(done)
-    elif done.cancelled():
-        answers.cancel()
-    elif (error := done.exception()) is not None:
-        answers.set_exception(error)
-        answers.exception()  # Whoever asked may be gone.
-    else:
-        answers.set_result(done.result())
-
-
 def _looked_at(done: "asyncio.Future[Any]") -> None:
     if not done.cancelled():
         done.exception()
@@ -222,18 +188,19 @@ def _packed(query: Query) -> str:
     return sql
 
 
-def _rows(query: Query, found: Any) -> Sequence[Any]:  # noqa: ANN401 - as the driver gives it.
-    if query.packed:
-        found = _unpacked(query, orjson.loads(found[0][0]))
-    return [query.row(row) for row in found]
+@lru_cache(maxsize=STATEMENTS_CACHED)
+def _together_packed(queries: tuple[Query, ...]) -> str:
+    """Several queries as one row, each of them a cell of it."""
+    return "SELECT " + ", ".join(f"({_packed(query)})" for query in queries)
 
 
-def _unpacked(query: Query, rows: list[list[Any]]) -> list[list[Any]]:
+def _unpacked(query: Query, text: str) -> Sequence[Any]:
+    rows = orjson.loads(text)
     for index, name in enumerate(query.columns):
         if name in query.binary:
             for row in rows:
                 row[index] = bytes.fromhex(row[index])
-    return rows
+    return [query.row(row) for row in rows]
 
 
 def _together(sql: str, rows: Rows) -> Iterator[tuple[str, list[Any]]]:

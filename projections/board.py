@@ -27,7 +27,7 @@ from quorate.domain.instants import Instant
 from quorate.domain.situation import Situation
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.projection import Wanted
-from quorate.eventlog.session import Query, Session
+from quorate.eventlog.session import Look, Query, Session
 from quorate.projections import rows, tables
 
 Pair: TypeAlias = tuple[str, str]
@@ -42,19 +42,15 @@ class Board:
 
     # -- Loading -------------------------------------------------------------
 
-    async def load(self, session: Session, wanted: Mapping[str, Wanted]) -> dict[str, Situation]:
-        situations = {tenant: Situation() for tenant in wanted}
-        await self._fill(session, situations, self._looks(wanted))
-        return situations
-
-    def _looks(self, wanted: Mapping[str, Wanted]) -> Sequence["Look"]:
-        """Where to look for what is wanted; requests before the votes that belong to them."""
+    def looks(
+        self, situations: Mapping[str, Situation], wanted: Mapping[str, Wanted]
+    ) -> Sequence[Look]:
         queries = self._queries
         contacts, named = _pairs(wanted, "contacts"), _pairs(wanted, "leases")
         requests = _pairs(wanted, "requests")
         electorates = [(tenant,) for tenant, one in wanted.items() if one.electorate]
         tenants = [(tenant,) for tenant, one in wanted.items() if one.tenant]
-        return [
+        plans: Sequence[tuple[Query, Asked, Put]] = [
             (queries.agents_by_id, _pairs(wanted, "agents"), _put_agents),
             (queries.agents_by_name, _pairs(wanted, "agent_names"), _put_agents),
             (queries.holders_by_contact, contacts, _put_agents),
@@ -63,34 +59,24 @@ class Board:
             (queries.leases_by_contact, contacts, _put_leases),
             (queries.leases_by_id, named, _put_leases),
             (queries.requests_by_id, requests, _put_requests),
-            (queries.votes_by_request, requests, _put_votes),
+            (queries.votes_by_request, requests, _put_votes),  # Behind their requests.
             (queries.configs_by_agent, _pairs(wanted, "settings"), _put_settings),
             (queries.keys_by_id, _pairs(wanted, "keys"), _put_keys),
             (queries.tenants_by_id, tenants, _put_tenants),
         ]
+        return [_look(situations, *plan) for plan in plans if plan[1]]
 
-    async def _fill(
-        self, session: Session, situations: Mapping[str, Situation], looks: Sequence["Look"]
-    ) -> None:
-        """Each look is one query for all tenants, and none where nothing is asked."""
-        needed = [look for look in looks if look[1]]
-        found = await session.fetch_each(
-            [(query, {"asked": orjson.dumps(asked).decode()}) for query, asked, _ in needed]
-        )
-        for (_, _, put), some in zip(needed, found, strict=True):
-            put(situations, some)
-
-    async def load_what_lapses(
-        self, session: Session, situations: Mapping[str, Situation], now: Instant
-    ) -> None:
+    def looks_for_what_lapses(
+        self, situations: Mapping[str, Situation], now: Instant
+    ) -> Sequence[Look]:
         overdue = [
             (tenant, agent.id)
             for tenant, situation in situations.items()
             for agent in situation.agents.values()
             if agent.overdue(now)
         ]
-        look: Look = (self._queries.leases_by_holder, overdue, _put_leases)
-        await self._fill(session, situations, [look])
+        query = self._queries.leases_by_holder
+        return [_look(situations, query, overdue, _put_leases)] if overdue else []
 
     # -- Saving --------------------------------------------------------------
 
@@ -101,7 +87,12 @@ class Board:
 
 
 Put: TypeAlias = Callable[[Mapping[str, Situation], Sequence[Any]], None]
-Look: TypeAlias = tuple[Query, Asked, Put]
+
+
+def _look(situations: Mapping[str, Situation], query: Query, asked: Asked, put: Put) -> Look:
+    """One query for all tenants."""
+    values = {"asked": orjson.dumps(asked).decode()}
+    return Look(query=query, values=values, take=lambda rows: put(situations, rows))
 
 
 def _put_agents(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:

@@ -19,8 +19,8 @@ from quorate.domain.instants import Instant
 from quorate.domain.keys import Key
 from quorate.domain.leases import Lease
 from quorate.domain.record import record
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.session import Query, Session, at_once
+from quorate.eventlog.log import EventLog, Heads
+from quorate.eventlog.session import Query, Session
 from quorate.projections import rows
 from quorate.projections.tables import (
     agents,
@@ -185,9 +185,9 @@ class Reader:
     @asynccontextmanager
     async def _look(self, tenant: str) -> "AsyncIterator[_Look]":
         async with self._log.read() as session:
-            head, sequence = await at_once(
-                self._log.head(session), self._log.last_sequence(session, tenant)
-            )
+            heads = Heads((tenant,))
+            await session.look(self._log.looks(heads))
+            head, sequence = heads.last, heads.tenants[tenant].sequence
             yield _Look(session, sequence, max(self._clock(), head.at))
 
 

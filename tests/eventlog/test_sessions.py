@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import insert, select
 
-from quorate.eventlog.session import Broken, Query, Rejected, Session, at_once
+from quorate.eventlog.session import Broken, Look, Query, Rejected, Session
 from quorate.projections.tables import agents, configs, keys, votes
 from tests.eventlog.conformance import Stage
 
@@ -96,13 +96,17 @@ async def test_a_transaction_sees_what_it_wrote(stage: Stage) -> None:
 async def test_what_is_asked_for_at_once_is_answered_in_order(stage: Stage) -> None:
     async with stage.backend.write() as session:
         await write(session, stage, configs, config(1))
-        some, none, some_again = await at_once(
-            session.fetch(query(stage, configs), {}),
-            session.fetch(query(stage, votes), {}),
-            session.fetch(query(stage, configs), {}),
+        found: list[int] = []
+        await session.look(
+            [
+                Look(
+                    query=query(stage, table), values={}, take=lambda rows: found.append(len(rows))
+                )
+                for table in (configs, votes, configs)
+            ]
         )
 
-    assert (len(some), len(none), len(some_again)) == (1, 0, 1)
+    assert found == [1, 0, 1]
 
 
 async def test_an_exception_undoes_everything(stage: Stage) -> None:
