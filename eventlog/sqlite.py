@@ -82,17 +82,21 @@ class SqliteBackend:
         """All of it or nothing: a table whose index is missing would never get it any more."""
         url = URL.create("sqlite", database=str(self.path))
         engine = create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
-        with translated(), engine.begin() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
-            for tables in metadatas:
-                tables.create_all(connection)
-            for table in append_only:
-                for change in ("update", "delete"):
-                    connection.exec_driver_sql(
-                        f"CREATE TRIGGER IF NOT EXISTS {table}_no_{change} BEFORE {change} "
-                        f"ON {table} BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
-                    )
-        engine.dispose()
+        try:
+            with translated(), engine.begin() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
+                for tables in metadatas:
+                    tables.create_all(connection)
+                for table in append_only:
+                    for change in ("update", "delete"):
+                        connection.exec_driver_sql(
+                            f"CREATE TRIGGER IF NOT EXISTS {table}_no_{change} BEFORE {change} "
+                            f"ON {table} BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
+                        )
+        except Broken as error:
+            raise Broken(f"{self.path}: {error}") from error
+        finally:
+            engine.dispose()
 
     async def _open_writer(self) -> None:
         self._writer = await self._connect(_uri(self.path), _WRITER_PRAGMAS)
