@@ -17,8 +17,10 @@ nav .home { font-size: 1.2rem; font-weight: 700; color: inherit; }
 nav h2 { margin: 1.3rem 0 .3rem; font-size: .72rem; letter-spacing: .08em; color: var(--soft);
   text-transform: uppercase; }
 nav ul { list-style: none; margin: 0; padding: 0; }
-nav li a { display: flex; gap: .5rem; padding: .2rem 0; color: inherit; }
-nav li b { flex: none; width: 3.4rem; font-size: .62rem; text-align: center; }
+nav li a { display: flex; align-items: flex-start; gap: .5rem; padding: .2rem 0;
+  color: inherit; }
+nav li b[class] { flex: none; width: 3.9rem; padding: .1rem 0; font-size: .62rem;
+  text-align: center; }
 main { max-width: 56rem; padding: 2rem clamp(1rem, 4vw, 3rem) 6rem; }
 h1 { margin: 0 0 1rem; font-size: 2rem; line-height: 1.2; }
 section > h2 { margin: 3.5rem 0 .2rem; font-size: 1.4rem; text-transform: capitalize; }

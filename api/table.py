@@ -22,14 +22,14 @@ from quorate.api.endpoint import Endpoint, Gate, refuse
 from quorate.api.problems import Problem
 from quorate.api.service import Service
 
-# Those that are asked most often come first: the router tries them in this order.
+# In the order in which somebody new would meet them.
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *leases.ENDPOINTS,
     *agents.ENDPOINTS,
+    *leases.ENDPOINTS,
     *sends.ENDPOINTS,
     *consensus.ENDPOINTS,
-    *events.ENDPOINTS,
     *config.ENDPOINTS,
+    *events.ENDPOINTS,
     *keys.ENDPOINTS,
     *tenants.ENDPOINTS,
     *health.ENDPOINTS,
