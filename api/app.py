@@ -9,11 +9,12 @@ from pathlib import Path
 import structlog
 
 from quorate.api.keyring import KeyRing
-from quorate.api.service import Service, machine_clock
+from quorate.api.service import Service
 from quorate.api.tails import Tails
 from quorate.api.timer import Timer
 from quorate.bus.push import Push
 from quorate.domain.record import record
+from quorate.eventlog.clock import FlowingClock
 from quorate.eventlog.door import Door
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.log import EventLog, LogDamaged
@@ -56,13 +57,14 @@ async def running(options: Options) -> AsyncIterator[Running]:
     await log.open(tables.metadata)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(log.close)
-        running_ = _build(log, options)
+        clock = await _clock(log)
+        running_ = _build(log, options, clock)
         await _check_tail(log, running_.service.door)
         running_.service.door.open()
         stack.push_async_callback(running_.service.door.close)
         stack.push_async_callback(running_.push.stop)
         await running_.push.start()
-        timer = Timer(running_.service.door, OverdueWork(log), machine_clock, Uuid7())
+        timer = Timer(running_.service.door, OverdueWork(log), clock, Uuid7())
         await stack.enter_async_context(_in_background(timer.run(), "timer"))
         await stack.enter_async_context(
             _in_background(_check_all(log, running_.service.door), "log check")
@@ -71,8 +73,16 @@ async def running(options: Options) -> AsyncIterator[Running]:
         yield running_
 
 
-def _build(log: EventLog, options: Options) -> Running:
-    reader, new_id = Reader(log, machine_clock), Uuid7()
+async def _clock(log: EventLog) -> FlowingClock:
+    """One for all: what the log says has happened is never in the future of any of them."""
+    clock = FlowingClock()
+    async with log.read() as session:
+        clock.not_before((await log.head(session)).at)
+    return clock
+
+
+def _build(log: EventLog, options: Options, clock: FlowingClock) -> Running:
+    reader, new_id = Reader(log, clock), Uuid7()
     keyring = KeyRing(reader.key)
     tails = Tails()
     push = Push(
@@ -90,7 +100,7 @@ def _build(log: EventLog, options: Options) -> Running:
     door = Door(
         log,
         Board(log.backend),
-        clock=machine_clock,
+        clock=clock,
         new_id=new_id,
         window_seconds=options.window_seconds,
         on_commit=committed,
@@ -101,7 +111,7 @@ def _build(log: EventLog, options: Options) -> Running:
         reader=reader,
         keyring=keyring,
         tails=tails,
-        clock=machine_clock,
+        clock=clock,
         new_id=new_id,
         nats_connected=lambda: bool(push.status()["connected"]),
     )

@@ -1,7 +1,6 @@
 """What every handler works with, and how a call becomes an order and an answer a reply."""
 
 import hashlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,13 +22,7 @@ from quorate.eventlog.order import Declined, Done, Idempotency, Order
 from quorate.projections.reader import Reader
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
-NANOSECONDS_PER_MILLISECOND = 1_000_000
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
-
-
-def machine_clock() -> Instant:
-    """The machine's wall clock. The log sees to it that event time never goes back."""
-    return Instant(time.time_ns() // NANOSECONDS_PER_MILLISECOND)
 
 
 @record
