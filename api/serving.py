@@ -126,7 +126,8 @@ async def _announce(server: uvicorn.Server, announce: Callable[[], None]) -> Non
 
 def _spare_what_stays() -> None:
     """What the start has made is there for good: the collector need not walk through it again,
-    which takes some 30 ms each time, with every request waiting."""
+    which takes some 30 ms each time, with every request waiting.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY_OBJECTS)
