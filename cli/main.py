@@ -73,6 +73,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and end the process with its exit code."""
     try:
         quorate.main(args=arguments, prog_name="quorate")
+    except ModuleNotFoundError as missing:
+        if os.environ.get(TRACEBACK_VARIABLE) or (missing.name or "quorate").startswith("quorate"):
+            raise
+        click.echo(
+            f"Error: this verb needs {missing.name}, which comes with the server: "
+            "pip install 'quorate[server]'.",
+            err=True,
+        )
+        sys.exit(ERROR)
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise

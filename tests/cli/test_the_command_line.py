@@ -135,3 +135,11 @@ def test_our_own_failure_is_a_sentence_too(
 @pytest.mark.parametrize("arguments", [("nonsense",), ("verify",), ("rebuild", "--nonsense")])
 def test_wrong_use_is_told_apart_from_failure(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
+
+
+def test_a_verb_of_the_server_says_what_to_install_where_there_is_no_server() -> None:
+    done = python(WITHOUT_A_SERVER, "serve")
+
+    assert done.returncode == 1
+    assert done.stderr.endswith("pip install 'quorate[server]'.\n")
+    assert "Traceback" not in done.stderr
