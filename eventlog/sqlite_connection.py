@@ -225,7 +225,7 @@ def translated() -> Iterator[None]:
         yield
     except (sqlite3.IntegrityError, sqlite3.DataError, *_UNFIT) as error:
         raise Rejected(str(error)) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # The second: text that is none any more.
         raise Broken(str(error)) from error
     except DBAPIError as error:
         raise Broken(str(error.orig)) from error  # Its own text goes on about SQL for lines.

@@ -177,7 +177,8 @@ class _Queries:
         live = leases.c.ended_at.is_(None)
         # Spelled out: a bound status would hide the partial index from the planner.
         active: ColumnElement[bool] = literal_column("agents.status = 'active'")
-        self.electorate = self._named(agents.c.tenant, where=active)
+        in_tenant = (tables.active_agent_tenant,)
+        self.electorate = self._query(agents, select(agents), in_tenant, active)
         self.agents_by_id = self._named(agents.c.tenant, agents.c.id)
         self.agents_by_name = self._named(agents.c.tenant, agents.c.name_key)
         self.leases_by_contact = self._named(leases.c.tenant, leases.c.contact_key, where=live)

@@ -124,6 +124,7 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
         ("answers.due", "answers USING COVERING INDEX answers_by_age (at<?)"),
         ("answers.prune", "answers USING COVERING INDEX answers_by_age (at<?)"),
         ("board.agents_by_id", "agents USING PRIMARY KEY (tenant=? AND id=?)"),
+        ("board.electorate", "agents USING INDEX agents_active (<expr>=?)"),
         ("board.agents_by_name", "agents USING INDEX agents_by_name (tenant=? AND name_key=?)"),
         ("board.leases_by_contact", "leases USING INDEX leases_live (tenant=? AND contact_key=?)"),
         ("board.holders_by_contact", "leases USING INDEX leases_live (tenant=? AND contact_key=?)"),
