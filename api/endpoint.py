@@ -32,6 +32,7 @@ from quorate.api.reading import (
     read_body,
     token_of,
 )
+from quorate.api.whole_answers import offered
 from quorate.domain.keys import Principal, Role
 from quorate.domain.record import record
 from quorate.eventlog.order import Unavailable
@@ -133,7 +134,7 @@ class Gate:
             log.failed("http.internal_error", error)
         else:
             if isinstance(reply, Reply):
-                await _answer(send, reply, request_id)
+                await _answer(scope, send, reply, request_id)
             log.served(reply)
 
     async def _admit(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> None:
@@ -200,7 +201,7 @@ def _check_tenant(call: Call) -> None:
 # -- Answering ---------------------------------------------------------------
 
 
-async def _answer(send: Send, reply: Reply, request_id: str) -> None:
+async def _answer(scope: Scope, send: Send, reply: Reply, request_id: str) -> None:
     headers = [
         *(_JSON if reply.media is None else [(b"content-type", reply.media), *_JSON[1:]]),
         (b"content-length", b"%d" % len(reply.body)),
@@ -209,6 +210,9 @@ async def _answer(send: Send, reply: Reply, request_id: str) -> None:
     ]
     if reply.sequence is not None:
         headers.append((b"quorate-sequence", b"%d" % reply.sequence))
+    whole = offered(scope)
+    if whole is not None and whole(reply.status, headers, reply.body):
+        return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from quorate.api import whole_answers
 from quorate.api.problems import CONTENT_TYPE, KINDS, RETRY_AFTER_SECONDS, problem_body
 
 HEADER_SECONDS_MAX = 10.0
@@ -176,6 +177,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._decline_upgrade()
             return
         super().on_headers_complete()
+        whole_answers.offer(self.cycle)
         self._part = _BODY
         self._read_by = None
         before, self._last = self._last, self.cycle
