@@ -123,15 +123,15 @@ class Gate:
             await self._admit(call, scope, repeated)
             reply = await self._handler(call)
         except Problem as problem:
+            log.refused(problem, call.principal)  # Before the answer: who has it can look it up.
             await _refuse(send, problem, request_id)
-            log.refused(problem, call.principal)
         except (Unavailable, Broken) as error:
-            await _refuse(send, _unavailable(str(error)), request_id)
             log.failed("http.unavailable", error)
+            await _refuse(send, _unavailable(str(error)), request_id)
         except Exception as error:  # noqa: BLE001 - the last line of defence.
             failure = Problem("internal_error", "Our own code failed; it has been logged.")
-            await _refuse(send, failure, request_id)
             log.failed("http.internal_error", error)
+            await _refuse(send, failure, request_id)
         else:
             if isinstance(reply, Reply):
                 await _answer(scope, send, reply, request_id)
@@ -232,8 +232,8 @@ async def _refuse(send: Send, problem: Problem, request_id: str) -> None:
 async def refuse(scope: Scope, send: Send, problem: Problem) -> None:
     """Answer a request that belongs to no endpoint."""
     request_id = _request_id(scope["headers"])
-    await _refuse(send, problem, request_id)
     _Log(scope, request_id, time.perf_counter()).refused(problem, None)
+    await _refuse(send, problem, request_id)
 
 
 def _unavailable(detail: str) -> Problem:
