@@ -111,6 +111,7 @@ async def test_no_notice_is_lost_when_nats_dies_under_load(
     async with quarrel.going_on():
         for _ in range(2):
             await quarrel.goes_on()
+            await until(lambda: len(service.nats_servers()) == 1)  # It may still be coming back.
             trouble(service)
             await quarrel.goes_on()
 
@@ -124,6 +125,7 @@ async def test_commands_go_on_while_nats_answers_nothing(service: Running, tenan
     listener = await rival.listen(
         f"quorate.{tenant.id}.agent.{rival.id}.lease_conflict", comes_back=True
     )
+    await until(lambda: len(service.nats_servers()) == 1)
     (frozen,) = service.nats_servers()
     quarrel = Quarrel(owner, [rival])
     async with quarrel.going_on():
