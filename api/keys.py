@@ -10,7 +10,7 @@ from quorate.api.pages import next_link
 from quorate.api.problems import Problem
 from quorate.api.roles import ISSUING
 from quorate.api.schemas import KeyBody, PageQuery, Query
-from quorate.api.service import Service
+from quorate.api.service import Service, replay_headers
 from quorate.domain.keys import (
     SECRET_BITS,
     IssueKey,
@@ -66,9 +66,8 @@ async def issue(service: Service, call: Call) -> Reply:
 
     done = await service.submit(call, command, render, tenant)
     answer = orjson.loads(done.body) | {"key": None if done.replayed else fresh.text}
-    headers = ((b"idempotent-replayed", b"true"),) if done.replayed else ()
     sequence = _sequence_for(principal, done.sequence)
-    return Reply(body=dump(answer), sequence=sequence, headers=headers)
+    return Reply(body=dump(answer), sequence=sequence, headers=replay_headers(done))
 
 
 def _tenant_of(principal: Principal, body: KeyBody) -> str:

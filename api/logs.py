@@ -9,11 +9,9 @@ import sys
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
-
 
 def configure(level: str) -> None:
-    """Log to standard error at ``level`` (one of LEVELS)."""
+    """Log to standard error at ``level`` (debug, info, warning or error)."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,

@@ -48,8 +48,7 @@ class Service:
     ) -> Reply:
         """Hand a command in and wait for its reply; a refusal is raised as a Problem."""
         answer = await self.submit(call, command, render, tenant)
-        headers = _REPLAYED if answer.replayed else ()
-        return Reply(body=answer.body, sequence=answer.sequence, headers=headers)
+        return Reply(body=answer.body, sequence=answer.sequence, headers=replay_headers(answer))
 
     async def submit(
         self,
@@ -71,6 +70,11 @@ class Service:
         if isinstance(answer, Declined):
             raise _refusal(answer)
         return answer
+
+
+def replay_headers(answer: Done) -> tuple[tuple[bytes, bytes], ...]:
+    """Says that this answer was given before, under the same idempotency key."""
+    return _REPLAYED if answer.replayed else ()
 
 
 def _refusal(answer: Declined) -> Problem:

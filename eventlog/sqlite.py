@@ -71,9 +71,7 @@ class SqliteBackend:
             await asyncio.to_thread(self._create, metadatas, append_only)
             await self._open_writer()
             for _ in range(READERS_MAX):
-                reader = await self._connect(f"{_uri(self.path)}?mode=ro", _READER_PRAGMAS)
-                self._readers.append(reader)
-                self._idle_readers.put_nowait(reader)
+                await self._open_reader()
         except BaseException:
             await self.close()  # A connection that is left open keeps the process alive.
             raise
@@ -105,6 +103,11 @@ class SqliteBackend:
         if mode != "wal" or level != _SYNCHRONOUS_FULL:
             message = f"{self.path}: journal_mode={mode}, synchronous={level}; wal and 2 are needed"
             raise Unsafe(message)
+
+    async def _open_reader(self) -> None:
+        reader = await self._connect(f"{_uri(self.path)}?mode=ro", _READER_PRAGMAS)
+        self._readers.append(reader)
+        self._idle_readers.put_nowait(reader)
 
     async def _connect(self, uri: str, pragmas: Sequence[str]) -> Connection:
         connection = Connection(uri, pragmas)

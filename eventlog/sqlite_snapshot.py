@@ -4,12 +4,11 @@ No writing connection is ever opened here: closing one could checkpoint, and onl
 """
 
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from sqlalchemy import MetaData
 
 from quorate.eventlog.session import Broken
-from quorate.eventlog.sqlite import _READER_PRAGMAS, SqliteBackend
+from quorate.eventlog.sqlite import SqliteBackend
 
 
 class SqliteSnapshot(SqliteBackend):
@@ -20,9 +19,7 @@ class SqliteSnapshot(SqliteBackend):
     ) -> None:
         """Nothing is created or mended: the first query tells what is missing."""
         del metadatas, append_only
-        reader = await self._connect(f"file:{quote(str(self.path))}?mode=ro", _READER_PRAGMAS)
-        self._readers.append(reader)
-        self._idle_readers.put_nowait(reader)
+        await self._open_reader()
 
     async def reopen(self) -> None:
         message = "this log was opened to be read"
