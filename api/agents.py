@@ -14,7 +14,7 @@ from quorate.api.problems import Problem
 from quorate.api.roles import ACTING, READING
 from quorate.api.schemas import ByAgent, HeartbeatBody, PageQuery, Query, RegisterBody
 from quorate.api.service import Service
-from quorate.domain.agents import Agent, AgentRef, Heartbeat, RegisterAgent
+from quorate.domain.agents import Agent, AgentRef, Heard, Heartbeat, RegisterAgent
 from quorate.domain.instants import Instant
 from quorate.projections.reader import AgentRow
 
@@ -47,8 +47,8 @@ async def heartbeat(service: Service, call: Call) -> Reply:
     return await service.carry_out(call, command, _render_heartbeat)
 
 
-def _render_heartbeat(agent: Agent) -> bytes:
-    return dump(heartbeat_answer(agent))
+def _render_heartbeat(heard: Heard) -> bytes:
+    return dump(heartbeat_answer(heard))
 
 
 async def get_agent(service: Service, call: Call) -> Reply:

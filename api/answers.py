@@ -10,7 +10,7 @@ import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from quorate.domain.agents import Agent
+from quorate.domain.agents import Agent, Heard
 from quorate.domain.config import Settings
 from quorate.domain.consensus import Request, Tally, VoteAnswer
 from quorate.domain.consensus import Vote as VoteState
@@ -41,10 +41,13 @@ class AgentListAnswer(AgentAnswer):
 
 
 class HeartbeatAnswer(TypedDict):
+    """``lastNotice``: the sequence of the last notice that concerns the agent, 0 if none does."""
+
     ok: Literal[True]
     agentId: str
     lastHeartbeat: Time
     activeUntil: Time
+    lastNotice: int
 
 
 class LeaseAnswer(TypedDict):
@@ -152,6 +155,35 @@ class EventsAnswer(TypedDict):
     next: int
 
 
+class NoticeAnswer(TypedDict):
+    """A notice as it was pushed over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    time: Time
+    datacontenttype: Literal["application/json"]
+    sequence: int
+    data: dict[str, Any]
+
+
+class GapAnswer(TypedDict):
+    """Notices after ``after`` are no longer kept; the last of them was ``until``."""
+
+    after: int
+    until: int
+
+
+class NoticesAnswer(TypedDict):
+    """``next`` is what to send as ``after``; at ``next == head`` you have seen everything."""
+
+    notices: list[NoticeAnswer]
+    next: int
+    head: int
+    gap: GapAnswer | None
+
+
 class TenantAnswer(TypedDict):
     tenantId: str
     createdAt: Time
@@ -210,12 +242,13 @@ def agent_answer(tenant: str, agent: Agent, now: Instant) -> AgentAnswer:
     }
 
 
-def heartbeat_answer(agent: Agent) -> HeartbeatAnswer:
+def heartbeat_answer(heard: Heard) -> HeartbeatAnswer:
     return {
         "ok": True,
-        "agentId": agent.id,
-        "lastHeartbeat": iso(agent.last_heartbeat),
-        "activeUntil": iso(agent.active_until),
+        "agentId": heard.agent.id,
+        "lastHeartbeat": iso(heard.agent.last_heartbeat),
+        "activeUntil": iso(heard.agent.active_until),
+        "lastNotice": heard.last_notice,
     }
 
 

@@ -1,30 +1,17 @@
 """The log for auditors: pages, and a stream that goes on."""
 
-import asyncio
-
 import orjson
 
 from quorate.api.answers import EventsAnswer, dump
 from quorate.api.endpoint import Call, Endpoint, Reply, Streamed
-from quorate.api.problems import Problem
 from quorate.api.roles import AUDITING
-from quorate.api.schemas import PAGE_LENGTH_MAX, SEQUENCE_MAX, EventsQuery, StreamQuery
+from quorate.api.schemas import PAGE_LENGTH_MAX, EventsQuery, StreamQuery
 from quorate.api.service import Service
-from quorate.api.tails import TooManyStreams
+from quorate.api.streams import Frames, frame, start, stream
 from quorate.eventlog.chain import public_event
 from quorate.eventlog.log import Filter
-from quorate.eventlog.recorded import Recorded
 
 EVENTS = "/v1/events"
-RECHECK_SECONDS = 0.5  # How long a stream may outlive its key.
-KEEPALIVE_RECHECKS = 30
-_KEEPALIVE = b": still here\n\n"
-_STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-    (b"x-content-type-options", b"nosniff"),
-]
 
 
 async def list_events(service: Service, call: Call) -> Reply:
@@ -43,84 +30,17 @@ async def list_events(service: Service, call: Call) -> Reply:
 
 async def stream_events(service: Service, call: Call) -> Streamed:
     """Server-sent events from ``Last-Event-ID`` on, until either side ends."""
-    after = _start(call)
-    try:
-        with service.tails.tail(call.principal.tenant) as woken:
-            headers = [*_STREAM_HEADERS, (b"x-request-id", call.request_id.encode())]
-            await call.send({"type": "http.response.start", "status": 200, "headers": headers})
-            gone = asyncio.create_task(_disconnected(call))
-            try:
-                await _Stream(service, call, woken, gone).run(after)
-            finally:
-                gone.cancel()
-    except TooManyStreams:
-        raise Problem(
-            "too_many_streams", "Try again later.", headers={"Retry-After": "5"}
-        ) from None
-    await call.send({"type": "http.response.body", "body": b""})
-    return Streamed()
+    principal = call.principal
 
+    async def look(after: int) -> Frames:
+        page = await service.log.page(principal.tenant, after, PAGE_LENGTH_MAX, Filter())
+        body = b"".join(
+            frame(one.sequence, one.type, orjson.dumps(public_event(one))) for one in page.events
+        )
+        return Frames(body=body, after=page.scanned_to, more=page.scanned_to < page.head)
 
-class _Stream:
-    def __init__(
-        self, service: Service, call: Call, woken: asyncio.Event, gone: "asyncio.Task[None]"
-    ) -> None:
-        self._service = service
-        self._call = call
-        self._woken = woken
-        self._gone = gone
-
-    async def run(self, after: int) -> None:
-        idle = 0
-        while not self._gone.done() and not self._service.tails.closing:
-            if not await self._service.keyring.stands(self._call.principal.key_id):
-                return
-            self._woken.clear()
-            page = await self._service.log.page(
-                self._call.principal.tenant, after, PAGE_LENGTH_MAX, Filter()
-            )
-            if page.events:
-                await self._say(b"".join(_frame(event) for event in page.events))
-                after, idle = page.scanned_to, 0
-                continue
-            idle += await self._rest()
-            if idle >= KEEPALIVE_RECHECKS:
-                await self._say(_KEEPALIVE)
-                idle = 0
-
-    async def _rest(self) -> int:
-        """Wait for news; 1 when there was none within RECHECK_SECONDS."""
-        waiting = asyncio.ensure_future(self._woken.wait())
-        try:
-            done, _ = await asyncio.wait(
-                {waiting, self._gone}, timeout=RECHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            waiting.cancel()
-        return 0 if done else 1
-
-    async def _say(self, body: bytes) -> None:
-        await self._call.send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-def _frame(event: Recorded) -> bytes:
-    body = orjson.dumps(public_event(event))
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.sequence, event.type.encode(), body)
-
-
-async def _disconnected(call: Call) -> None:
-    while (await call.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _start(call: Call) -> int:
-    query: StreamQuery = call.query
-    last = call.headers.get(b"last-event-id")
-    if last is None:
-        return query.after or 0
-    if not last.isdigit() or len(last) > len(str(SEQUENCE_MAX)):
-        raise Problem("malformed_request", "Last-Event-ID must be a sequence.")
-    return int(last)
+    place = service.tails.log(principal.tenant, principal.key_id)
+    return await stream(call, place, start(call), look)
 
 
 ENDPOINTS = (

@@ -25,6 +25,7 @@ SETTING_LENGTH_MAX = 256
 SEQUENCE_MAX = 2**53 - 1  # What every JSON reader can hold exactly.
 PAGE_LENGTH_MAX = 1_000
 PAGE_LENGTH_DEFAULT = 100
+WAIT_SECONDS_MAX = 30.0
 
 
 def read_contact_or_refuse(email: str) -> Contact:
@@ -57,6 +58,7 @@ Timeout = Annotated[
     Number, Field(ge=consensus.TIMEOUT_MINUTES_MIN, le=consensus.TIMEOUT_MINUTES_MAX)
 ]
 Sequence = Annotated[int, Field(ge=0, le=SEQUENCE_MAX)]
+Wait = Annotated[Number, Field(ge=0, le=WAIT_SECONDS_MAX)]
 PageLength = Annotated[int, Field(ge=1, le=PAGE_LENGTH_MAX)]
 Floor = Annotated[Number, Field(ge=0, le=1)]
 
@@ -194,7 +196,26 @@ class EventsQuery(Query):
     agent_id: AgentId | None = None
 
 
+class NoticesOf(Query):
+    """Asked for one agent, named by id or by name; an agent's own key may leave both out."""
+
+    agent_id: AgentId | None = Field(default=None, description="Agent id.")
+    agent_name: AgentName | None = Field(default=None, description="Agent name, for its id.")
+
+
+class NoticesQuery(NoticesOf):
+    after: Sequence = Field(default=0, description="The sequence you have seen last.")
+    limit: PageLength = PAGE_LENGTH_DEFAULT
+    wait: Wait = Field(
+        default=0.0, description="When there is nothing yet, wait for it so many seconds."
+    )
+
+
 class StreamQuery(Query):
     after: Sequence | None = Field(
         default=None, description="As Last-Event-ID, for clients that cannot set it."
     )
+
+
+class NoticesStreamQuery(NoticesOf, StreamQuery):
+    pass

@@ -1,49 +1,141 @@
-"""Who waits for new events of which tenant: a wake-up, never the events themselves."""
+"""Who waits for what: a wake-up, never the thing itself.
+
+* One waits for everything of a tenant (the log) or for what concerns one agent (its notices), and
+  is woken by that alone: a thousand agents that wait in a busy tenant cost nothing until one of
+  them is told something.
+* Whoever waits is also woken by the end: of the service, or of the key that it came with. All keys
+  are looked up together every RECHECK_SECONDS, however many wait.
+* There are WAITING_MAX places, and each is free again as soon as its holder has left.
+"""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn, TypeAlias
 
+import orjson
+import structlog
+
+from quorate.api.problems import Problem
+from quorate.domain.notices import EVERYONE, NOTICED_TYPES, concerned
 from quorate.eventlog.recorded import Recorded
+from quorate.eventlog.session import Broken
 
-STREAMS_MAX = 1_000
+WAITING_MAX = 2_000
+RECHECK_SECONDS = 0.5  # How long one may wait on with a key that was revoked.
+RETRY_AFTER_SECONDS = 5
+_logger = structlog.get_logger(__name__)
+
+# Those of some keys that are good still.
+Standing: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 
-class TooManyStreams(Exception):
-    """Every place is taken."""
+class Place:
+    """One that waits. ``woken`` is set when there may be news, or when it is over.
+
+    ``key_id`` is empty where no key was shown: on NATS the connection ends with its key.
+    """
+
+    __slots__ = ("key_id", "over", "revoked", "woken")
+
+    def __init__(self, key_id: str) -> None:
+        self.key_id = key_id
+        self.woken = asyncio.Event()
+        self.over = False
+        self.revoked = False
+
+    def end(self) -> None:
+        self.over = True
+        self.woken.set()
 
 
 class Tails:
     def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Event]] = {}
-        self._count = 0
+        self._places: set[Place] = set()
+        self._of_log: dict[str, set[Place]] = {}
+        self._of_agents: dict[str, dict[str, set[Place]]] = {}  # By tenant, then by agent.
         self.closing = False
 
+    # -- Waiting -------------------------------------------------------------
+
     @contextmanager
-    def tail(self, tenant: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever something of the tenant was committed."""
-        if self._count >= STREAMS_MAX or self.closing:
-            raise TooManyStreams
-        woken = asyncio.Event()
-        self._waiting.setdefault(tenant, set()).add(woken)
-        self._count += 1
+    def log(self, tenant: str, key_id: str) -> Iterator[Place]:
+        """A place that is woken whenever something of the tenant was committed."""
+        with self._place(key_id) as place, _among(self._of_log, tenant, place):
+            yield place
+
+    @contextmanager
+    def notices(self, tenant: str, agent_id: str, key_id: str) -> Iterator[Place]:
+        """A place that is woken whenever the agent was told something."""
+        with self._place(key_id) as place:
+            by_agent = self._of_agents.setdefault(tenant, {})
+            try:
+                with _among(by_agent, agent_id, place):
+                    yield place
+            finally:
+                if not by_agent:
+                    self._of_agents.pop(tenant, None)
+
+    @contextmanager
+    def _place(self, key_id: str) -> Iterator[Place]:
+        if len(self._places) >= WAITING_MAX or self.closing:
+            retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            raise Problem("too_many_streams", "Try again later.", headers=retry)
+        place = Place(key_id)
+        self._places.add(place)
         try:
-            yield woken
+            yield place
         finally:
-            self._count -= 1
-            self._waiting[tenant].discard(woken)
-            if not self._waiting[tenant]:
-                del self._waiting[tenant]
+            self._places.discard(place)
+
+    # -- Waking --------------------------------------------------------------
 
     def wake(self, rows: Sequence[Recorded]) -> None:
-        if self._waiting:
-            for tenant in {row.tenant for row in rows} & self._waiting.keys():
-                for woken in self._waiting[tenant]:
-                    woken.set()
+        """These were committed."""
+        if not self._places:
+            return
+        for row in rows:
+            for place in self._of_log.get(row.tenant, ()):
+                place.woken.set()
+            if row.type in NOTICED_TYPES and (by_agent := self._of_agents.get(row.tenant)):
+                _wake_concerned(by_agent, concerned(row.type, orjson.loads(row.data)))
 
     def close(self) -> None:
-        """Let every stream notice that the service ends."""
+        """Let everyone who waits notice that the service ends."""
         self.closing = True
-        for waiting in self._waiting.values():
-            for woken in waiting:
-                woken.set()
+        for place in self._places:
+            place.end()
+
+    async def end_revoked(self, standing: Standing) -> NoReturn:
+        """End the waiting of those whose key was revoked; ends by being cancelled."""
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            if not self._places:
+                continue
+            asked = {place.key_id for place in self._places if place.key_id}
+            try:
+                good = await standing(asked)
+            except Broken:
+                _logger.warning("tails.keys_not_checked", exc_info=True)
+                continue
+            for place in self._places:
+                if place.key_id in asked and place.key_id not in good:
+                    place.revoked = True
+                    place.end()
+
+
+@contextmanager
+def _among(waiting: dict[str, set[Place]], name: str, place: Place) -> Iterator[None]:
+    waiting.setdefault(name, set()).add(place)
+    try:
+        yield
+    finally:
+        waiting[name].discard(place)
+        if not waiting[name]:
+            del waiting[name]
+
+
+def _wake_concerned(by_agent: dict[str, set[Place]], told: Collection[str]) -> None:
+    for agent_id in by_agent if EVERYONE in told else told:
+        for place in by_agent.get(agent_id, ()):
+            place.woken.set()

@@ -12,14 +12,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol, TypeAlias, assert_never
 
-import orjson
 import structlog
 
 from quorate.bus import cloudevents, subjects
 from quorate.bus.connection import Connection
 from quorate.bus.tail import Follower, Tail
-from quorate.domain.notices import NOTICED_TYPES, Notice, ToAgent, ToAll, notices
-from quorate.eventlog.codec import upcast
+from quorate.domain.notices import NOTICED_TYPES, Notice, ToAgent, ToAll
 from quorate.eventlog.recorded import Recorded
 
 RECONNECT_GRACE_SECONDS = 5.0
@@ -119,17 +117,13 @@ class Announcer:
 
 def _messages(row: Recorded, bytes_max: int) -> Sequence[tuple[str, str, bytes]]:
     """Subject, id and body of each notice; the id is the event's, unique on its subject."""
-    data = upcast(row.type, row.version, orjson.loads(row.data))
     messages: list[tuple[str, str, bytes]] = []
-    for notice in notices(row.type, data):
-        subject = _subject(row.tenant, notice)
-        before = sum(subject == said for said, _, _ in messages)
-        id_ = f"{row.id}.{before}" if before else row.id
-        body = cloudevents.notice_said(row, id_, notice)
+    for said in cloudevents.notices_said(row):
+        body = said.body
         if len(body) + HEADER_BYTES_MAX > bytes_max:
             log.error("notice_omitted", position=row.position, type=row.type, bytes=len(body))
-            body = cloudevents.notice_omitted(row, id_, notice)
-        messages.append((subject, id_, body))
+            body = cloudevents.notice_omitted(row, said)
+        messages.append((_subject(row.tenant, said.notice), said.id, body))
     return messages
 
 

@@ -1,14 +1,19 @@
-"""What is said on NATS: CloudEvents 1.0 in structured JSON.
+"""What is said, on NATS and to those who catch up: CloudEvents 1.0 in structured JSON.
 
-The body of an event is the same bytes however often it is said, so a duplicate can be told by its
-id (``Nats-Msg-Id``) or by its bytes. Text that a user wrote stands in ``data`` and nowhere else.
+The body of an event is the same bytes however often and wherever it is said, so a duplicate can be
+told by its id (``Nats-Msg-Id``) or by its bytes. Text that a user wrote stands in ``data`` and
+nowhere else.
 """
+
+from collections.abc import Sequence
 
 import orjson
 
 from quorate.domain.instants import iso
-from quorate.domain.notices import Notice
+from quorate.domain.notices import Notice, notices
+from quorate.domain.record import record
 from quorate.eventlog.chain import public_event
+from quorate.eventlog.codec import lifted
 from quorate.eventlog.recorded import Recorded
 
 OMITTED = {"omitted": True}
@@ -24,12 +29,32 @@ def log_entry_omitted(row: Recorded) -> bytes:
     return _body(row, row.id, row.type, OMITTED)
 
 
-def notice_said(row: Recorded, id_: str, notice: Notice) -> bytes:
-    return _body(row, id_, notice.name, notice.facts)
+@record
+class Said:
+    """A notice; its id is the event's, and unique among what its audience hears by this name."""
+
+    notice: Notice
+    id: str
+    body: bytes
 
 
-def notice_omitted(row: Recorded, id_: str, notice: Notice) -> bytes:
-    return _body(row, id_, notice.name, OMITTED)
+def notices_said(row: Recorded) -> Sequence[Said]:
+    """The notices of an event, in the order in which they are said."""
+    said: list[Said] = []
+    for notice in notices(row.type, lifted(row.type, row.version, row.data)):
+        alike = sum(_alike(notice, before.notice) for before in said)
+        id_ = f"{row.id}.{alike}" if alike else row.id
+        said.append(Said(notice=notice, id=id_, body=_body(row, id_, notice.name, notice.facts)))
+    return said
+
+
+def _alike(one: Notice, other: Notice) -> bool:
+    return (one.audience, one.name) == (other.audience, other.name)
+
+
+def notice_omitted(row: Recorded, said: Said) -> bytes:
+    """Stands in the place of a notice that NATS does not take."""
+    return _body(row, said.id, said.notice.name, OMITTED)
 
 
 def _body(row: Recorded, id_: str, type_: str, data: object) -> bytes:

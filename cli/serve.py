@@ -17,6 +17,9 @@ NATS_PORT_DEFAULT = 4222
 WINDOW_SECONDS_DEFAULT = 300.0
 WINDOW_SECONDS_MIN = 0.1
 WINDOW_SECONDS_MAX = 86_400.0
+RETENTION_HOURS_DEFAULT = 168.0
+RETENTION_HOURS_MIN = 1 / 3_600
+RETENTION_HOURS_MAX = 24 * 365 * 100.0
 PORT = click.IntRange(0, 65_535)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -68,6 +71,13 @@ The first start creates the data folder, the tenant "default" and credentials.js
     help="How long an agent stays active after a heartbeat.",
 )
 @click.option(
+    "--notice-retention-hours",
+    type=click.FloatRange(RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
+    default=RETENTION_HOURS_DEFAULT,
+    show_default=True,
+    help="How long an agent that was away can catch up on its notices.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
@@ -89,6 +99,7 @@ def serve(  # noqa: PLR0917 - click hands options over like this.
     nats_url: str | None,
     nats_port: int,
     heartbeat_window_seconds: float,
+    notice_retention_hours: float,
     workers: int,
     log_level: str,
 ) -> None:
@@ -102,8 +113,12 @@ def serve(  # noqa: PLR0917 - click hands options over like this.
             "--workers beyond 1 needs a database that several processes may write, "
             "and SQLite is not one: use --workers 1."
         )
-    if math.isnan(heartbeat_window_seconds):  # Nothing compares to it, no range keeps it out.
-        raise click.UsageError("--heartbeat-window-seconds must be a number.")
+    for option, number in (
+        ("--heartbeat-window-seconds", heartbeat_window_seconds),
+        ("--notice-retention-hours", notice_retention_hours),
+    ):
+        if math.isnan(number):  # Nothing compares to it, no range keeps it out.
+            raise click.UsageError(f"{option} must be a number.")
     logs.configure(log_level)
     options = Options(
         data_dir=data_dir.expanduser().resolve(),
@@ -111,6 +126,7 @@ def serve(  # noqa: PLR0917 - click hands options over like this.
         nats_port=nats_port,
         nats_url=nats_url,
         window_seconds=heartbeat_window_seconds,
+        notice_retention_hours=notice_retention_hours,
     )
     try:
         run(lambda: serve(options, host=host, port=port, announce=announce))

@@ -134,6 +134,14 @@ class Agent:
         return self.status == "active" and at > self.active_until
 
 
+@record
+class Heard:
+    """What a heartbeat is answered: by ``last_notice`` an agent sees that it missed one."""
+
+    agent: Agent
+    last_notice: int  # The last sequence of which it was told; 0 if there is none.
+
+
 # -- Refusals ----------------------------------------------------------------
 
 
@@ -248,10 +256,11 @@ def heartbeat(command: Heartbeat, situation: "Situation", moment: "Moment") -> S
     return [HeartbeatReceived(agent_id=agent.id, active_until=moment.active_until)]
 
 
-def outcome(command: Command, situation: "Situation") -> Agent | None:
+def outcome(command: Command, situation: "Situation") -> Agent | Heard | None:
     match command:
         case Heartbeat():
-            return situation.agent(means(command.caller, command.agent))
+            agent = acting(command.caller, command.agent, situation)
+            return Heard(agent=agent, last_notice=situation.last_notice(agent.id))
         case RegisterAgent():
             return situation.agent_named(command.agent_name)
         case SettleAgent():

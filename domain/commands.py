@@ -34,6 +34,7 @@ class Names:
     settings: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     electorate: bool = False
+    last_notices: bool = False  # Of the agents that are named.
 
 
 def decide(command: Command, situation: Situation, moment: Moment) -> Sequence[Event]:
@@ -59,7 +60,7 @@ def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of co
             return Names(agents=ids, agent_names=agent_names, contacts=contacts)
         case agents.Heartbeat():
             ids, agent_names = _agent(command.caller, command.agent)
-            return Names(agents=ids, agent_names=agent_names)
+            return Names(agents=ids, agent_names=agent_names, last_notices=True)
         case leases.RenewLease() | leases.ReleaseLease() | leases.SettleLease():
             return Names(leases=(command.lease_id,))
         case consensus.CastVote():

@@ -7,6 +7,9 @@
 * The holder who acquires again renews: same id, same fence. A renewal never shortens.
 * Another agent is refused, and the refusal is recorded (``LeaseConflicted``), so that both hear.
 * Releasing twice is the same as once, and an old lease's release never touches its successor.
+* Whoever was refused is a contender, and is told once when the lease ends, however it does. Being
+  told grants nothing: whoever asks first gets the contact, and who is refused again contends
+  again. The first CONTENDERS_MAX are remembered; any later one has to ask by itself.
 """
 
 from collections.abc import Sequence
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 DURATION_MINUTES_MIN = 1 / 60
 DURATION_MINUTES_MAX = 24 * 60
 DURATION_MINUTES_DEFAULT = 30.0
+CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
 AGENT_INACTIVE = "agent_inactive"
 
@@ -92,6 +96,8 @@ class LeaseReleased:
     lease_id: str
     contact_key: str
     agent_id: str
+    contact_email: str | None = None  # The first releases went without.
+    contenders: tuple[str, ...] | None = None
 
 
 @record
@@ -101,6 +107,7 @@ class LeaseExpired:
     contact_email: str
     agent_id: str
     expires_at: Instant
+    contenders: tuple[str, ...] | None = None
 
 
 @record
@@ -110,6 +117,7 @@ class LeaseRevoked:
     contact_email: str
     agent_id: str
     reason: str
+    contenders: tuple[str, ...] | None = None
 
 
 @record
@@ -150,6 +158,7 @@ class Lease:
     expires_at: Instant
     fence: int
     status: Status
+    contenders: tuple[str, ...] = ()  # Ids of the agents that were refused, the first one first.
     ended_at: Instant | None = None
 
 
@@ -276,7 +285,13 @@ def release(command: ReleaseLease, situation: "Situation") -> Sequence[LeaseRele
     if lease.status != "active":
         return []
     return [
-        LeaseReleased(lease_id=lease.id, contact_key=lease.contact_key, agent_id=lease.agent_id)
+        LeaseReleased(
+            lease_id=lease.id,
+            contact_key=lease.contact_key,
+            agent_id=lease.agent_id,
+            contact_email=lease.contact_email,
+            contenders=lease.contenders or None,
+        )
     ]
 
 
@@ -310,6 +325,7 @@ def expired(lease: Lease) -> LeaseExpired:
         contact_email=lease.contact_email,
         agent_id=lease.agent_id,
         expires_at=lease.expires_at,
+        contenders=lease.contenders or None,
     )
 
 
@@ -320,13 +336,14 @@ def revoked(lease: Lease, reason: str) -> LeaseRevoked:
         contact_email=lease.contact_email,
         agent_id=lease.agent_id,
         reason=reason,
+        contenders=lease.contenders or None,
     )
 
 
 # -- Evolve ------------------------------------------------------------------
 
 
-def evolve(state: Lease | None, event: Event, at: Instant) -> Lease | None:
+def evolve(state: Lease | None, event: Event, at: Instant) -> Lease:
     match event:
         case LeaseAcquired():
             return Lease(
@@ -340,10 +357,10 @@ def evolve(state: Lease | None, event: Event, at: Instant) -> Lease | None:
                 fence=event.fence,
                 status="active",
             )
-        case LeaseConflicted():
-            return state
     assert state is not None, "the log ends, renews or guards a lease that it never granted"
     match event:
+        case LeaseConflicted():
+            return _contended(state, event.agent_id)
         case LeaseReleased():
             return _ended(state, "released", at)
         case LeaseExpired():
@@ -354,6 +371,12 @@ def evolve(state: Lease | None, event: Event, at: Instant) -> Lease | None:
             return replace(state, expires_at=event.expires_at, intent=event.intent)
         case _:
             assert_never(event)
+
+
+def _contended(state: Lease, agent_id: str) -> Lease:
+    if agent_id in state.contenders or len(state.contenders) >= CONTENDERS_MAX:
+        return state
+    return replace(state, contenders=(*state.contenders, agent_id))
 
 
 def _ended(state: Lease, status: Status, at: Instant) -> Lease:
@@ -368,5 +391,6 @@ def _ended(state: Lease, status: Status, at: Instant) -> Lease:
         expires_at=state.expires_at,
         fence=state.fence,
         status=status,
+        contenders=state.contenders,
         ended_at=at,
     )

@@ -5,6 +5,7 @@ state of a tenant (folded from its log). ``apply`` is the only way it changes, a
 touched, so that whoever filled it knows what to write back.
 """
 
+from collections.abc import Iterable
 from typing import assert_never
 
 from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
@@ -14,6 +15,7 @@ from quorate.domain.events import Event
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Key, Principal
 from quorate.domain.leases import Lease
+from quorate.domain.notices import EVERYONE
 from quorate.domain.record import record
 from quorate.domain.tenants import Tenant
 
@@ -34,12 +36,22 @@ class Moment:
 class Touched:
     """Ids of what changed since the situation was filled."""
 
-    __slots__ = ("agents", "keys", "leases", "requests", "settings", "tenant", "votes")
+    __slots__ = (
+        "agents",
+        "keys",
+        "leases",
+        "notices",
+        "requests",
+        "settings",
+        "tenant",
+        "votes",
+    )
 
     def __init__(self) -> None:
         self.agents: set[str] = set()
         self.keys: set[str] = set()
         self.leases: set[str] = set()
+        self.notices: set[tuple[str, int]] = set()  # Who was told, and of which sequence.
         self.requests: set[str] = set()
         self.settings: set[str] = set()
         self.votes: set[tuple[str, str]] = set()  # Request and voter.
@@ -51,6 +63,7 @@ class Situation:
 
     __slots__ = (
         "_agent_ids_by_name",
+        "_last_notices",
         "_live_by_agent",
         "_live_by_contact",
         "agents",
@@ -71,6 +84,7 @@ class Situation:
         self.keys: dict[str, Key] = {}
         self.touched = Touched()
         self._agent_ids_by_name: dict[str, str] = {}
+        self._last_notices: dict[str, int] = {}
         self._live_by_contact: dict[str, str] = {}
         self._live_by_agent: dict[str, dict[str, None]] = {}
 
@@ -88,6 +102,9 @@ class Situation:
         elif self._live_by_contact.get(lease.contact_key) == lease.id:
             del self._live_by_contact[lease.contact_key]
             self._live_by_agent.get(lease.agent_id, {}).pop(lease.id, None)
+
+    def put_last_notice(self, agent_id: str, sequence: int) -> None:
+        self._last_notices[agent_id] = sequence
 
     # -- Looking -------------------------------------------------------------
 
@@ -114,7 +131,18 @@ class Situation:
     def leases_of(self, agent_id: str) -> list[Lease]:
         return [self.leases[lease_id] for lease_id in self._live_by_agent.get(agent_id, ())]
 
+    def last_notice(self, agent_id: str) -> int:
+        """The last sequence of which an agent was told, alone or with all others."""
+        last = self._last_notices
+        return max(last.get(agent_id, 0), last.get(EVERYONE, 0))
+
     # -- Changing ------------------------------------------------------------
+
+    def tell(self, concerned: Iterable[str], sequence: int) -> None:
+        """Note who was told of the event with this sequence."""
+        for agent_id in concerned:
+            self._last_notices[agent_id] = sequence
+            self.touched.notices.add((agent_id, sequence))
 
     def apply(self, event: Event, at: Instant) -> None:
         match event:
@@ -131,9 +159,10 @@ class Situation:
                 | leases.LeaseRenewed()
                 | leases.LeaseExpired()
                 | leases.LeaseRevoked()
+                | leases.LeaseConflicted()
             ):
                 self._apply_to_lease(event, at)
-            case leases.LeaseConflicted() | sends.SendAuthorized() | sends.SendBlocked():
+            case sends.SendAuthorized() | sends.SendBlocked():
                 pass  # Recorded for those who listen and audit; no state follows from it.
             case (
                 consensus.VoteCast()
@@ -159,10 +188,11 @@ class Situation:
         self.touched.agents.add(event.agent_id)
 
     def _apply_to_lease(self, event: leases.Event, at: Instant) -> None:
-        lease = leases.evolve(self.leases.get(event.lease_id), event, at)
-        assert lease is not None
-        self.put_lease(lease)
-        self.touched.leases.add(lease.id)
+        before = self.leases.get(event.lease_id)
+        lease = leases.evolve(before, event, at)
+        if lease is not before:  # Who is refused again and again changes nothing.
+            self.put_lease(lease)
+            self.touched.leases.add(lease.id)
 
     def _apply_to_request(self, event: consensus.Event, at: Instant) -> None:
         state = self.requests.get(event.request_id)

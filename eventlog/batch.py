@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+import orjson
+
 from quorate.domain import due
 from quorate.domain.commands import Names, decide, outcome
 from quorate.domain.events import Event, stream_of
 from quorate.domain.instants import Instant
 from quorate.domain.leases import LeaseAcquired
+from quorate.domain.notices import NOTICED_TYPES, concerned
 from quorate.domain.record import record
 from quorate.domain.refusal import Refused
 from quorate.domain.situation import Moment, Situation
@@ -120,6 +123,8 @@ class Batch:
             self._heads[order.tenant] = Head(sequence=row.sequence, hash=row.hash)
             self.rows.append(row)
             situation.apply(event, self.now)
+            if row.type in NOTICED_TYPES:
+                situation.tell(concerned(row.type, orjson.loads(row.data)), row.sequence)
 
     def _row(self, order: Order, event: Event) -> Recorded:
         head = self._heads[order.tenant]

@@ -62,6 +62,12 @@ def decode(type_: str, version: int, data: bytes | str) -> Event:
     return read(type_, version, orjson.loads(data))
 
 
+def lifted(type_: str, version: int, data: bytes | str) -> dict[str, Any]:
+    """The data that was stored, in the words of its present version."""
+    said: dict[str, Any] = orjson.loads(data)
+    return said if version == VERSIONS.get(type_) else upcast(type_, version, said)
+
+
 def read(type_: str, version: int, data: dict[str, Any]) -> Event:
     """Like ``decode``, from parsed JSON. Fields this version does not know are passed over."""
     if version != VERSIONS.get(type_):

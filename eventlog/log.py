@@ -130,7 +130,7 @@ class EventLog:
         """Committed events of all tenants that follow ``position``, in order."""
         values = {"position": position, "limit": limit}
         async with self.read() as session:
-            return [_recorded(row) for row in await session.fetch(self._queries.after, values)]
+            return [recorded(row) for row in await session.fetch(self._queries.after, values)]
 
     async def page(self, tenant: str, after: int, limit: int, wanted: Filter) -> Page:
         """Up to ``limit`` events of a tenant that follow ``after``.
@@ -147,7 +147,7 @@ class EventLog:
         async with self.read() as session:
             await session.look([*self.looks(heads), events_asked])
         head = heads.tenants[tenant].sequence
-        found = [_recorded(row) for row in rows]
+        found = [recorded(row) for row in rows]
         full = len(found) == limit
         scanned_to = found[-1].sequence if full else min(head, after + SCAN_EVENTS_MAX)
         return Page(events=found, head=head, scanned_to=max(scanned_to, after))
@@ -274,7 +274,7 @@ def _as_row(event: Recorded) -> tuple[Any, ...]:
     return (*_BEFORE_DATA(event), event.data.decode(), event.hash)
 
 
-def _recorded(row: Any) -> Recorded:  # noqa: ANN401 - a row of ``events``.
+def recorded(row: Any) -> Recorded:  # noqa: ANN401 - a row of ``events``.
     return Recorded(
         position=row.position,
         tenant=row.tenant,

@@ -22,6 +22,8 @@ class Wanted:
         "contacts",
         "electorate",
         "keys",
+        "last_notices",
+        "last_notices_by_name",
         "leases",
         "requests",
         "settings",
@@ -32,6 +34,8 @@ class Wanted:
         self.agents: set[str] = set()
         self.agent_names: set[str] = set()
         self.contacts: set[str] = set()
+        self.last_notices: set[str] = set()
+        self.last_notices_by_name: set[str] = set()
         self.leases: set[str] = set()
         self.requests: set[str] = set()
         self.settings: set[str] = set()
@@ -49,6 +53,9 @@ class Wanted:
         self.keys.update(names.keys)
         self.tenant |= names.tenant
         self.electorate |= names.electorate
+        if names.last_notices:
+            self.last_notices.update(names.agents)
+            self.last_notices_by_name.update(names.agent_names)
 
 
 class Projections(Protocol):
@@ -56,7 +63,8 @@ class Projections(Protocol):
         self, situations: Mapping[str, Situation], wanted: Mapping[str, Wanted]
     ) -> Sequence[Look]:
         """What to ask in order to fill the situation of each tenant with: what is wanted, the
-        holders of those leases, and every agent that counts as active where an electorate is.
+        holders of those leases, every agent that counts as active where an electorate is, and
+        the last notice to everyone where the last one to anybody is.
         """
 
     def looks_for_what_lapses(

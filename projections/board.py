@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    func,
     literal_column,
     select,
 )
@@ -24,6 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from quorate.domain.consensus import Vote
 from quorate.domain.instants import Instant
+from quorate.domain.notices import EVERYONE
 from quorate.domain.situation import Situation
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.projection import Wanted
@@ -47,12 +49,15 @@ class Board:
     ) -> Sequence[Look]:
         queries = self._queries
         contacts, named = _pairs(wanted, "contacts"), _pairs(wanted, "leases")
+        told_by_id, told_by_name = _told(wanted), _pairs(wanted, "last_notices_by_name")
         requests = _pairs(wanted, "requests")
         electorates = [(tenant,) for tenant, one in wanted.items() if one.electorate]
         tenants = [(tenant,) for tenant, one in wanted.items() if one.tenant]
         plans: Sequence[tuple[Query, Asked, Put]] = [
             (queries.agents_by_id, _pairs(wanted, "agents"), _put_agents),
             (queries.agents_by_name, _pairs(wanted, "agent_names"), _put_agents),
+            (queries.last_notices_by_id, told_by_id, _put_last_notices),
+            (queries.last_notices_by_name, told_by_name, _put_last_notices),
             (queries.holders_by_contact, contacts, _put_agents),
             (queries.holders_by_lease, named, _put_agents),
             (queries.electorate, electorates, _put_agents),
@@ -100,6 +105,12 @@ def _put_agents(situations: Mapping[str, Situation], found: Sequence[Any]) -> No
         situations[row.tenant].put_agent(rows.agent_of(row))
 
 
+def _put_last_notices(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        if row.sequence is not None:
+            situations[row.tenant].put_last_notice(row.agent_id, row.sequence)
+
+
 def _put_leases(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
     for row in found:
         situations[row.tenant].put_lease(rows.lease_of(row))
@@ -134,6 +145,14 @@ def _put_tenants(situations: Mapping[str, Situation], found: Sequence[Any]) -> N
         situations[row.id].tenant = rows.tenant_of(row)
 
 
+def _told(wanted: Mapping[str, Wanted]) -> Sequence[Pair]:
+    """Who is asked about by id; and everyone, wherever anybody is asked about."""
+    asked = [(t, one) for t, one in wanted.items() if one.last_notices or one.last_notices_by_name]
+    return [
+        (tenant, agent_id) for tenant, one in asked for agent_id in (*one.last_notices, EVERYONE)
+    ]
+
+
 def _pairs(wanted: Mapping[str, Wanted], what: str) -> Sequence[Pair]:
     return [(tenant, name) for tenant, one in wanted.items() for name in getattr(one, what)]
 
@@ -161,6 +180,7 @@ def _changes(situations: Mapping[str, Situation]) -> dict[Table, list[rows.Value
             rows.config_row(name, one, situation.settings[one]) for one in touched.settings
         ]
         changes[tables.keys] += [rows.key_row(name, situation.keys[one]) for one in touched.keys]
+        changes[tables.notices] += [rows.notice_row(name, one) for one in touched.notices]
     # Ends before beginnings: a contact's next lease may stand in the same batch.
     changes[tables.leases].sort(key=lambda values: values[-1] is None)
     return changes
@@ -178,6 +198,8 @@ class _Queries:
         # Spelled out: a bound status would hide the partial index from the planner.
         active: ColumnElement[bool] = literal_column("agents.status = 'active'")
         in_tenant = (tables.active_agent_tenant,)
+        self.last_notices_by_id = self._last_notices()
+        self.last_notices_by_name = self._last_notices_by_name()
         self.electorate = self._query(agents, select(agents), in_tenant, active)
         self.agents_by_id = self._named(agents.c.tenant, agents.c.id)
         self.agents_by_name = self._named(agents.c.tenant, agents.c.name_key)
@@ -209,6 +231,19 @@ class _Queries:
         live = and_(leases.c.ended_at.is_(None), holds)
         return self._query(leases, select(agents).distinct(), columns, live)
 
+    def _last_notices(self) -> Query:
+        """The last sequence of which each of those asked for was told; null if there is none."""
+        asked, (tenant, agent_id) = self._backend.rows("asked", 2)
+        last = _last_notice(tenant, agent_id).correlate(asked).scalar_subquery()
+        found = select(tenant.label("tenant"), agent_id.label("agent_id"), last.label("sequence"))
+        return Query(found.select_from(asked), self._backend.dialect)
+
+    def _last_notices_by_name(self) -> Query:
+        agents = tables.agents
+        last = _last_notice(agents.c.tenant, agents.c.id).correlate(agents).scalar_subquery()
+        found = select(agents.c.tenant, agents.c.id.label("agent_id"), last.label("sequence"))
+        return self._query(agents, found, (agents.c.tenant, agents.c.name_key), None)
+
     def _query(
         self,
         table: FromClause,
@@ -224,10 +259,18 @@ class _Queries:
         return Query(statement, self._backend.dialect)
 
 
+def _last_notice(tenant: ColumnElement[str], agent_id: ColumnElement[str]) -> Select[Any]:
+    told = tables.notices
+    last = select(func.max(told.c.sequence))
+    return last.where(told.c.tenant == tenant, told.c.agent_id == agent_id)
+
+
 def upsert(table: Table, dialect: str) -> Insert:
     """Insert, or replace the row of the same primary key."""
     insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
     others = [column.name for column in table.columns if not column.primary_key]
+    if not others:
+        return insert.on_conflict_do_nothing()
     return insert.on_conflict_do_update(
         index_elements=[column.name for column in table.primary_key],
         set_={name: insert.excluded[name] for name in others},

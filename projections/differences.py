@@ -8,7 +8,7 @@ its place and the rest stays in step.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import Table, bindparam, select, tuple_
+from sqlalchemy import Column, Integer, Table, bindparam, select, tuple_
 from sqlalchemy.engine import Dialect
 
 from quorate.domain.record import record
@@ -57,6 +57,16 @@ class _Page(Query):
     packed = False
 
 
+def _before_all(column: Column[Any]) -> str | int:
+    """Keys begin with text that is never empty; sequences begin with one."""
+    return 0 if isinstance(column.type, Integer) else ""
+
+
+def _place(key: Key) -> tuple[tuple[bool, Any], ...]:
+    """As a database sorts whatever a hand has put there: numbers before text."""
+    return tuple((isinstance(cell, str), cell) for cell in key)
+
+
 class _Pages:
     def __init__(self, table: Table, found: Differences) -> None:
         self._table = table
@@ -66,7 +76,7 @@ class _Pages:
 
     async def compare(self, live: Side, rebuilt: Side) -> None:
         in_use, anew = self._query(live[1]), self._query(rebuilt[1])
-        after: Key | None = ("",) * len(self._key)  # Keys are text, and never empty.
+        after: Key | None = tuple(map(_before_all, self._table.primary_key))
         while after is not None:
             values = {"limit": ROWS_PER_PAGE, **dict(zip(self._key, after, strict=True))}
             ours = await live[0].fetch(in_use, values)
@@ -82,10 +92,10 @@ class _Pages:
     def _compare(self, live: Sequence[Any], rebuilt: Sequence[Any]) -> Key | None:
         """Compare what both have seen in full; None when that was the end of both."""
         full = [page for page in (live, rebuilt) if len(page) == ROWS_PER_PAGE]
-        until = min((self._key_of(page[-1]) for page in full), default=None)
+        until = min((self._key_of(page[-1]) for page in full), default=None, key=_place)
         if live != rebuilt:
             ours, theirs = self._by_key(live, until), self._by_key(rebuilt, until)
-            for key in sorted({*ours, *theirs}):
+            for key in sorted({*ours, *theirs}, key=_place):
                 self._compare_row(key, ours.get(key), theirs.get(key))
         return until
 
@@ -94,7 +104,7 @@ class _Pages:
 
     def _by_key(self, page: Sequence[Any], until: Key | None) -> dict[Key, Any]:
         keyed = ((self._key_of(row), row) for row in page)
-        return {key: row for key, row in keyed if until is None or key <= until}
+        return {key: row for key, row in keyed if until is None or _place(key) <= _place(until)}
 
     def _compare_row(self, key: Key, live: Any, rebuilt: Any) -> None:  # noqa: ANN401 - rows.
         if live is None or rebuilt is None:

@@ -13,13 +13,14 @@ from typing import TypeAlias
 from sqlalchemy import Table
 
 from quorate.domain.instants import Instant
+from quorate.domain.notices import NOTICED_TYPES, concerned
 from quorate.domain.situation import Situation, Touched
-from quorate.eventlog.codec import UnknownEvent, decode
+from quorate.eventlog.codec import VERSIONS, UnknownEvent, lifted, read
 from quorate.projections import rows, tables
 
 RowsOf: TypeAlias = dict[Table, list[rows.Values]]
-# Position, tenant, type, version, at, data: what the fold needs of a recorded event.
-Folded: TypeAlias = tuple[int, str, str, int, int, str]
+# Position, tenant, sequence, type, version, at, data: what the fold needs of a recorded event.
+Folded: TypeAlias = tuple[int, str, int, str, int, int, str]
 
 
 class Unfoldable(Exception):
@@ -38,11 +39,14 @@ class Fold:
         position, type_ = 0, ""
         try:
             with _without_pauses():
-                for position, tenant, type_, version, at, data in page:  # noqa: B007 - told below.
+                for position, tenant, sequence, type_, version, at, data in page:  # noqa: B007
                     situation = situations.get(tenant)
                     if situation is None:
                         situation = situations[tenant] = Situation()
-                    situation.apply(decode(type_, version, data), Instant(at))
+                    said = lifted(type_, version, data)
+                    situation.apply(read(type_, VERSIONS[type_], said), Instant(at))
+                    if type_ in NOTICED_TYPES:
+                        situation.tell(concerned(type_, said), sequence)
         except UnknownEvent as error:
             raise Unfoldable(f"position {position}: {error}") from error
         except (AssertionError, LookupError, TypeError, ValueError) as error:
@@ -61,6 +65,7 @@ class Fold:
                 if situation.requests[request_id].status != "pending":
                     _add_request(settled, tenant, situation, request_id)
                     del situation.requests[request_id]
+            _add_notices(settled, tenant, situation)
             situation.touched = Touched()
         return settled
 
@@ -83,11 +88,17 @@ class Fold:
             ]
             for request_id in situation.requests:
                 _add_request(rest, tenant, situation, request_id)
+            _add_notices(rest, tenant, situation)
         return rest
 
 
 def _no_rows() -> RowsOf:
     return {table: [] for table in tables.metadata.sorted_tables}
+
+
+def _add_notices(found: RowsOf, tenant: str, situation: Situation) -> None:
+    """Those since the last time: nobody can be untold of anything."""
+    found[tables.notices] += [rows.notice_row(tenant, one) for one in situation.touched.notices]
 
 
 def _add_request(found: RowsOf, tenant: str, situation: Situation, request_id: str) -> None:

@@ -4,11 +4,12 @@ Every answer comes with the tenant's head sequence in that snapshot. A fact that
 recorded is shown as if it were: what a reader sees does not depend on how punctual the timer is.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+import orjson
 from sqlalchemy import BindParameter, Select, and_, bindparam, func, select
 
 from quorate.domain.agents import Agent
@@ -172,6 +173,13 @@ class Reader:
             found = await session.fetch(self._queries.key, {"id": key_id})
         return KeyRow(tenant=found[0].tenant, key=rows.key_of(found[0])) if found else None
 
+    async def standing(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Across tenants: those of these keys that were not revoked."""
+        asked = orjson.dumps([[key_id] for key_id in key_ids]).decode()
+        async with self._log.read() as session:
+            found = await session.fetch(self._queries.standing, {"asked": asked})
+        return frozenset(row.id for row in found)
+
     async def keys(self, tenant: str, after: str, limit: int) -> Seen[Sequence[Key]]:
         values = {"tenant": tenant, "after": after, "limit": limit}
         async with self._look(tenant) as look:
@@ -249,6 +257,9 @@ class _Queries:
         self.votes = self._query(cast)
         self.votes_page = self._page(cast, votes.c.agent_id > after, votes.c.agent_id, limit)
         self.key = self._query(select(keys).where(keys.c.id == named))
+        asked, (key_id,) = log.backend.rows("asked", 1)
+        stands = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+        self.standing = self._query(select(keys.c.id).select_from(asked.join(keys, stands)))
         self.keys = self._page(
             select(keys).where(in_tenant[keys]), keys.c.id > after, keys.c.id, limit
         )

@@ -19,7 +19,7 @@ from quorate.eventlog.log import LogDamaged
 from quorate.eventlog.schema import events
 from quorate.eventlog.session import Query, Session
 from quorate.projections.differences import Differences, compare
-from quorate.projections.folding import Fold, RowsOf
+from quorate.projections.folding import Fold, Folded, RowsOf
 from quorate.projections.tables import metadata
 
 EVENTS_PER_PAGE = 5_000
@@ -84,7 +84,7 @@ class _Source:
         ((head,),) = await self._session.fetch(self._queries.head, {})
         return head or 0
 
-    async def page(self, after: int) -> list[tuple[int, str, str, int, int, str]]:
+    async def page(self, after: int) -> list[Folded]:
         values = {"after": after, "limit": EVENTS_PER_PAGE}
         page = list(await self._session.fetch(self._queries.page, values))
         if not page or page[-1][0] != after + len(page):
@@ -134,6 +134,7 @@ class _Queries:
         folded = select(
             events.c.position,
             events.c.tenant,
+            events.c.sequence,
             events.c.type,
             events.c.version,
             events.c.at,

@@ -39,7 +39,6 @@ _LEASE = attrgetter(
     "expires_at",
     "fence",
     "status",
-    "ended_at",
 )
 
 
@@ -61,7 +60,7 @@ def agent_of(row: Row) -> Agent:
 
 
 def lease_row(tenant: str, lease: Lease) -> Values:
-    return (tenant, *_LEASE(lease))
+    return (tenant, *_LEASE(lease), _ids(lease.contenders), lease.ended_at)
 
 
 def lease_of(row: Row) -> Lease:
@@ -75,8 +74,14 @@ def lease_of(row: Row) -> Lease:
         expires_at=Instant(row.expires_at),
         fence=row.fence,
         status=row.status,
+        contenders=() if row.contenders is None else tuple(orjson.loads(row.contenders)),
         ended_at=None if row.ended_at is None else Instant(row.ended_at),
     )
+
+
+def _ids(agent_ids: tuple[str, ...]) -> str | None:
+    """As JSON; nearly always there are none, and null costs nothing."""
+    return orjson.dumps(agent_ids).decode() if agent_ids else None
 
 
 def request_row(tenant: str, request: Request) -> Values:
@@ -191,6 +196,14 @@ def config_row(tenant: str, agent_id: str, settings: Settings) -> Values:
 def settings_of(row: Row) -> Settings:
     settings: Settings = orjson.loads(row.settings)
     return settings
+
+
+def notice_row(tenant: str, told: tuple[str, int]) -> Values:
+    return (tenant, *told)
+
+
+def notice_of(row: Row) -> tuple[str, int]:
+    return (row.agent_id, row.sequence)
 
 
 def tenant_row(tenant: Tenant) -> Values:

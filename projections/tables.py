@@ -81,6 +81,7 @@ leases = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("status", String(16), nullable=False),
+    Column("contenders", Text),  # A JSON array of agent ids; null when there are none.
     Column("ended_at", BigInteger),
     Index(
         "leases_live",
@@ -149,5 +150,15 @@ configs = Table(
     Column("tenant", String(64), primary_key=True),
     Column("agent_id", String(64), primary_key=True),
     Column("settings", Text, nullable=False),  # A JSON object.
+    sqlite_with_rowid=False,
+)
+
+# Who was told of which event: found again by whom it concerns. What was said is in the event.
+notices = Table(
+    "notices",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("agent_id", String(64), primary_key=True),  # Or EVERYONE.
+    Column("sequence", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )

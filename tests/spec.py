@@ -4,10 +4,11 @@ A command goes the way it goes in a batch of the log: what is due among the thin
 settled, then it is decided, and the tenant's sequence counts every fact. Each command is answered
 twice: from the whole state of the tenant, and from what the command names and nothing else, which
 is all that the log loads. Both must say the same, and note all that they changed, because only
-that is written back. A refusal leaves everything as it was.
+that is written back. A refusal leaves everything as it was; but a lease remembers whom it kept out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from quorate.domain import due
@@ -96,8 +97,10 @@ class Story:
                 command, situation, Moment(now=at, sequence=sequence, window=self.window)
             )
         except Refused as refusal:
+            assert stands(situation) == before, "deciding changed something"
             _apply(refusal.recorded, at, situation)
-            assert stands(situation) == before, "a refusal changed something"
+            now = stands(situation)
+            assert _but_for_contenders(now) == _but_for_contenders(before), "a refusal did more"
             _assert_noted(at_first, situation)
             declined = Declined(kind=type(refusal), facts=refusal.facts)
             return Answer(settled=settled, decided=tuple(refusal.recorded), declined=declined)
@@ -196,6 +199,11 @@ def stands(situation: Situation) -> dict[str, Any]:
         },
         "touched": {name: touched_ids(getattr(touched, name)) for name in touched.__slots__},
     }
+
+
+def _but_for_contenders(stood: Mapping[str, Any]) -> dict[str, Any]:
+    leases = {one: replace(lease, contenders=()) for one, lease in stood["leases"].items()}
+    return {**stood, "leases": leases, "touched": {**stood["touched"], "leases": frozenset()}}
 
 
 def touched_ids(ids: "set[Any] | bool") -> frozenset[Any]:

@@ -14,6 +14,7 @@ from quorate.domain.consensus import (
     VoteCast,
 )
 from quorate.domain.leases import (
+    CONTENDERS_MAX,
     LeaseAcquired,
     LeaseConflicted,
     LeaseExpired,
@@ -25,9 +26,13 @@ from tests.spec import Fact
 
 
 def leases_are_exclusive(facts: Sequence[Fact]) -> None:
-    """No contact is held twice, fences grow, a lease ends once, and a conflict is honest."""
+    """No contact is held twice, fences grow, a lease ends once, and a conflict is honest.
+
+    When a lease ends, it names those that were refused while it lasted, in their order.
+    """
     held: dict[str, LeaseAcquired] = {}
     runs_until: dict[str, int] = {}
+    refused: dict[str, list[str]] = {}
     fences = [0]
     lapsed: set[str] = set()
     for sequence, fact in enumerate(facts, start=1):
@@ -37,6 +42,7 @@ def leases_are_exclusive(facts: Sequence[Fact]) -> None:
                 assert grant.lease_id not in runs_until, "an id that was used before"
                 assert grant.fence == sequence > fences[-1], "a fence that does not grow"
                 held[grant.contact_key] = grant
+                refused[grant.lease_id] = []
                 runs_until[grant.lease_id] = grant.expires_at
                 fences.append(grant.fence)
             case LeaseRenewed() as renewal:
@@ -45,6 +51,8 @@ def leases_are_exclusive(facts: Sequence[Fact]) -> None:
                 runs_until[renewal.lease_id] = renewal.expires_at
             case LeaseReleased() | LeaseExpired() | LeaseRevoked() as end:
                 assert held.pop(end.contact_key).lease_id == end.lease_id, "it had ended before"
+                waited = tuple(dict.fromkeys(refused[end.lease_id]))[:CONTENDERS_MAX]
+                assert (end.contenders or ()) == waited, "it forgot whom it kept out"
                 if not isinstance(end, LeaseRevoked):
                     ran_out = fact.at >= runs_until[end.lease_id]
                     assert ran_out == isinstance(end, LeaseExpired), "it ended early"
@@ -52,6 +60,7 @@ def leases_are_exclusive(facts: Sequence[Fact]) -> None:
                 assert refusal.lease_id == held[refusal.contact_key].lease_id
                 assert refusal.holder_id == held[refusal.contact_key].agent_id
                 assert refusal.agent_id != refusal.holder_id
+                refused[refusal.lease_id].append(refusal.agent_id)
                 assert fact.at < refusal.expires_at == runs_until[refusal.lease_id]
             case AgentLapsed() as lapse:
                 lapsed.add(lapse.agent_id)

@@ -109,10 +109,25 @@ def renewed(
 
 
 def released(
-    name: str, contact: Contact = KIM, *, lease: str = "lease", at: Instant = NOON
+    name: str,
+    contact: Contact = KIM,
+    *,
+    lease: str = "lease",
+    contenders: tuple[str, ...] = (),
+    at: Instant = NOON,
 ) -> Fact:
-    event = LeaseReleased(lease_id=lease, contact_key=contact.key, agent_id=id_of(name))
+    event = LeaseReleased(
+        lease_id=lease,
+        contact_key=contact.key,
+        agent_id=id_of(name),
+        contact_email=contact.email,
+        contenders=_ids(contenders),
+    )
     return Fact(at=at, event=event)
+
+
+def _ids(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    return tuple(map(id_of, names)) or None
 
 
 def expired(
@@ -121,6 +136,7 @@ def expired(
     *,
     lease: str = "lease",
     until: Instant = IN_HALF_AN_HOUR,
+    contenders: tuple[str, ...] = (),
     at: Instant,
 ) -> Fact:
     event = LeaseExpired(
@@ -129,17 +145,26 @@ def expired(
         contact_email=contact.email,
         agent_id=id_of(name),
         expires_at=until,
+        contenders=_ids(contenders),
     )
     return Fact(at=at, event=event)
 
 
-def revoked(name: str, contact: Contact = KIM, *, lease: str = "lease", at: Instant) -> Fact:
+def revoked(
+    name: str,
+    contact: Contact = KIM,
+    *,
+    lease: str = "lease",
+    contenders: tuple[str, ...] = (),
+    at: Instant,
+) -> Fact:
     event = LeaseRevoked(
         lease_id=lease,
         contact_key=contact.key,
         contact_email=contact.email,
         agent_id=id_of(name),
         reason="agent_inactive",
+        contenders=_ids(contenders),
     )
     return Fact(at=at, event=event)
 

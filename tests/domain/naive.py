@@ -44,6 +44,12 @@ class Release:
 
 
 @dataclass
+class Refusal:
+    agent: str
+    lease: str
+
+
+@dataclass
 class Question:
     at: int
     agent: str
@@ -85,6 +91,7 @@ class Naive:
         self.grants: list[Grant] = []
         self.renewals: list[Renewal] = []
         self.releases: list[Release] = []
+        self.refusals: list[Refusal] = []
         self.questions: list[Question] = []
         self.ballots: list[Ballot] = []
 
@@ -160,6 +167,14 @@ class Naive:
         assert len(live) <= 1
         return live[0] if live else None
 
+    def contenders(self, lease: str) -> list[str]:
+        """Who was refused because of this lease: each once, the first one first."""
+        found: list[str] = []
+        for refusal in self.refusals:
+            if refusal.lease == lease and refusal.agent not in found:
+                found.append(refusal.agent)
+        return found
+
     def acquire(self, agent: str, contact: str, length: int, lease: str, at: int) -> Told:
         if refusal := self.may_act(agent, at):
             return (refusal,)
@@ -168,6 +183,7 @@ class Naive:
             self.grants.append(Grant(at, agent, contact, lease, at + length))
             return ("granted", lease, at + length)
         if held.agent != agent:
+            self.refusals.append(Refusal(agent, held.lease))
             return ("lease_conflict", held.agent, held.lease, self.runs_until(held))
         return self._longer(held, at, length)
 

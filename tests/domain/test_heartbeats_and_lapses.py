@@ -237,7 +237,7 @@ def test_a_flood_of_heartbeats_is_few_facts() -> None:
 
 def test_what_a_coalesced_heartbeat_answers_stays_true() -> None:
     story = given(registered("ann"))
-    told = story.ask(heartbeat("ann"), after(milliseconds=999)).outcome.active_until
+    told = story.ask(heartbeat("ann"), after(milliseconds=999)).outcome.agent.active_until
 
     assert told == AT_THE_WINDOW
     story.when(settle_ann, at=told).then_nothing()

@@ -163,6 +163,12 @@ class LeasePlay(Playing):
             assert due.lease_status(lease, holder, self.now) == self.naive.fate(grant, self.now)
 
     @invariant()
+    def a_lease_remembers_whom_it_kept_out(self) -> None:
+        for grant in self.naive.grants:
+            known = self.story.situation.leases[grant.lease].contenders
+            assert known == tuple(map(id_of, self.naive.contenders(grant.lease)))
+
+    @invariant()
     def the_log_is_sound(self) -> None:
         audit.leases_are_exclusive(self.story.facts)
 
@@ -256,6 +262,19 @@ def grants_what_is_held(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def forgets_whom_it_kept_out(patch: pytest.MonkeyPatch) -> None:
+    released = leases.release
+    patch.setattr(
+        leases,
+        "release",
+        lambda *asked: [replace(event, contenders=None) for event in released(*asked)],
+    )
+
+
+def remembers_only_the_last(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(leases, "_contended", lambda lease, who: replace(lease, contenders=(who,)))
+
+
 def gives_a_fence_twice(patch: pytest.MonkeyPatch) -> None:
     decide = commands.decide
     patch.setattr(
@@ -276,6 +295,8 @@ def gives_a_fence_twice(patch: pytest.MonkeyPatch) -> None:
         releases_the_successor,
         lets_anyone_release,
         grants_what_is_held,
+        forgets_whom_it_kept_out,
+        remembers_only_the_last,
         gives_a_fence_twice,
     ],
 )

@@ -8,7 +8,17 @@ import pytest
 from quorate.domain.config import AgentConfigured
 from quorate.domain.events import EVENT_TYPES, Event
 from quorate.domain.keys import KeyIssued, KeyRevoked
-from quorate.domain.notices import NOTICED_TYPES, Notice, ToAgent, ToAll, notices
+from quorate.domain.notices import (
+    EVERYONE,
+    NOTICE_NAMES,
+    NOTICED_TYPES,
+    Notice,
+    ToAgent,
+    ToAll,
+    concerned,
+    concerns,
+    notices,
+)
 from quorate.domain.tenants import TenantCreated
 from quorate.eventlog.codec import encode
 from tests.domain.facts import (
@@ -42,7 +52,6 @@ SILENT_TYPES = {
     "AgentConfigured",
     "LeaseAcquired",
     "LeaseRenewed",
-    "LeaseReleased",
     "SendAuthorized",
 }
 key_issued = KeyIssued(
@@ -57,7 +66,6 @@ SILENT: tuple[Event, ...] = (
     AgentConfigured(agent_id="agent_ann", settings={"humanizer_enabled": True}),
     acquired("ann", fence=1).event,
     renewed("ann", until=IN_HALF_AN_HOUR, at=NOON).event,
-    released("ann").event,
     authorized("ann").event,
 )
 FOR_ALL: dict[str, Event] = {
@@ -69,6 +77,7 @@ FOR_ALL: dict[str, Event] = {
     "consensus_expired": timed_out("ann", at=NOON).event,
 }
 FOR_ONE: dict[str, Event] = {
+    "lease_released": released("ann").event,
     "lease_expired": expired("ann", at=NOON).event,
     "lease_revoked": revoked("ann", at=NOON).event,
     "send_blocked": blocked("ann", "stale_fence", fence=3).event,
@@ -77,6 +86,18 @@ FOR_BOTH: dict[str, Event] = {
     "lease_conflict": conflict("ann", "bob"),
     "send_blocked": blocked("ann", "lease_conflict", holder="bob", until=IN_HALF_AN_HOUR).event,
 }
+ENDED_IN_CONTENTION: dict[str, Event] = {
+    "lease_released": released("ann", contenders=("bob", "cid")).event,
+    "lease_expired": expired("ann", contenders=("bob", "cid"), at=NOON).event,
+    "lease_revoked": revoked("ann", contenders=("bob", "cid"), at=NOON).event,
+}
+EXAMPLES: tuple[Event, ...] = (
+    *SILENT,
+    *FOR_ALL.values(),
+    *FOR_ONE.values(),
+    *FOR_BOTH.values(),
+    *ENDED_IN_CONTENTION.values(),
+)
 HOLDER = {"agentId": "agent_bob", "agentName": "bob", "expiresAt": "2026-03-01T12:30:00.000Z"}
 
 
@@ -96,9 +117,11 @@ def test_every_kind_of_event_is_noticed_or_is_silent_on_purpose() -> None:
 
 
 def test_every_kind_of_event_has_its_example_here() -> None:
-    examples = [*SILENT, *FOR_ALL.values(), *FOR_ONE.values(), *FOR_BOTH.values()]
+    assert {type(event).__name__ for event in EXAMPLES} == set(EVENT_TYPES)
 
-    assert {type(event).__name__ for event in examples} == set(EVENT_TYPES)
+
+def test_every_name_of_a_notice_has_its_example_here() -> None:
+    assert {notice.name for event in EXAMPLES for notice in heard(event)} == NOTICE_NAMES
 
 
 @pytest.mark.parametrize("event", SILENT, ids=lambda event: type(event).__name__)
@@ -148,6 +171,58 @@ def test_both_sides_of_a_conflict_hear_the_same_in_the_words_of_the_seed(event: 
     assert not {"holderId", "holderName", "expiresAt"} & set(refused.facts)
 
 
+@pytest.mark.parametrize(("name", "event"), ENDED_IN_CONTENTION.items())
+def test_when_a_lease_ends_its_holder_hears_how_and_those_it_kept_out_that_it_has(
+    name: str, event: Event
+) -> None:
+    holder, *others = heard(event)
+    told = public(event)
+    del told["contenders"]
+
+    assert holder == Notice(audience=ToAgent(agent_id="agent_ann"), name=name, facts=told)
+    assert [notice.audience for notice in others] == [
+        ToAgent(agent_id="agent_bob"),
+        ToAgent(agent_id="agent_cid"),
+    ]
+    assert {notice.name for notice in others} == {"lease_available"}
+
+
+@pytest.mark.parametrize("event", ENDED_IN_CONTENTION.values(), ids=lambda e: type(e).__name__)
+def test_however_a_lease_ended_those_it_kept_out_hear_the_same(event: Event) -> None:
+    _, *others = heard(event)
+
+    assert [notice.facts for notice in others] == 2 * [
+        {
+            "leaseId": "lease",
+            "contactKey": "kim@example.com",
+            "contactEmail": "Kim@example.com",
+            "agentId": "agent_ann",
+        }
+    ]
+
+
+def test_of_a_release_that_was_recorded_long_ago_its_holder_hears() -> None:
+    """Before contenders were remembered, and the address was kept."""
+    data = {"leaseId": "lease", "contactKey": "kim@example.com", "agentId": "agent_ann"}
+    [notice] = notices("LeaseReleased", data)
+
+    assert (notice.audience, notice.facts) == (ToAgent(agent_id="agent_ann"), data)
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: type(event).__name__)
+def test_who_is_concerned_is_who_is_told(event: Event) -> None:
+    told = heard(event)
+    ids = concerned(type(event).__name__, public(event))
+
+    assert ids == {
+        one.audience.agent_id if isinstance(one.audience, ToAgent) else EVERYONE for one in told
+    }
+    for notice in told:
+        assert concerns(notice, "agent_ann") == (
+            notice.audience in {ToAll(), ToAgent(agent_id="agent_ann")}
+        )
+
+
 def test_a_stale_fence_that_met_nobody_names_no_holder() -> None:
     [notice] = heard(FOR_ONE["send_blocked"])
 
@@ -192,7 +267,7 @@ def test_what_an_agent_wrote_is_passed_on_as_it_was_written() -> None:
 
 @pytest.mark.parametrize(
     "event",
-    [*FOR_ALL.values(), *FOR_ONE.values(), *FOR_BOTH.values()],
+    [one for one in EXAMPLES if one not in SILENT],
     ids=lambda e: type(e).__name__,
 )
 def test_saying_it_leaves_the_event_as_it_was(event: Event) -> None:

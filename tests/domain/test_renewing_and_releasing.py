@@ -108,7 +108,7 @@ def test_a_renewed_lease_expires_at_its_new_end() -> None:
     asked.then(renewed("ann", until=late, at=MINUTE)).when(
         acquire("bob"), at=Instant(late - 1)
     ).then_refused(held("bob", by="ann", until=late)).when(acquire("bob"), at=late).then(
-        expired("ann", until=late, at=late),
+        expired("ann", until=late, contenders=("bob",), at=late),
         acquired("bob", lease="new-lease", fence=7, until=after(minutes=34), at=late),
     )
 

@@ -1,6 +1,6 @@
 """A story in which every kind of event happens, told to a log with counted ids and a set clock.
 
-Its log is known byte for byte (``golden/log.jsonl``): on every database, in every process, and
+Its log is known byte for byte (``golden/log.<n>.jsonl``): on every database, in every process, and
 however its commands fall into batches, the same lines come out. Nothing here has a default that
 another test may want to change.
 """
@@ -26,12 +26,12 @@ OPERATOR = Principal(key_id="0123456789abcdef", role="admin", tenant="_operators
 CALLER = Principal(key_id="fedcba9876543210", role="tenant", tenant="acme")
 
 
-def _agent(name: str) -> str:
+def id_of(name: str) -> str:
     return f"agent_00000000-0000-7000-8000-{name:0>12}"
 
 
 def _register(name: str, role: str) -> Command:
-    return RegisterAgent(caller=CALLER, agent_name=name, agent_role=role, new_agent_id=_agent(name))
+    return RegisterAgent(caller=CALLER, agent_name=name, agent_role=role, new_agent_id=id_of(name))
 
 
 def _acquire(name: str, contact: Contact, lease: str, minutes: float) -> Command:
@@ -46,7 +46,7 @@ def _acquire(name: str, contact: Contact, lease: str, minutes: float) -> Command
 
 
 def _send(name: str, send: str, fence: int | None) -> Command:
-    agent = AgentRef(id=_agent(name))
+    agent = AgentRef(id=id_of(name))
     return RequestSend(caller=CALLER, agent=agent, contact=KIM, fence=fence, new_send_id=send)
 
 
@@ -72,7 +72,7 @@ STORY: tuple[tuple[float, Command], ...] = (
             role="agent",
             secret_hash="5e" * 32,
             agent_name="Cid",
-            new_agent_id=_agent("cid"),
+            new_agent_id=id_of("cid"),
         ),
     ),
     (
@@ -142,7 +142,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, SettleRequest(request_id="request-2")),
     (0, _acquire("bob", LEE, "lease-4", 1440)),
     (0, ReleaseLease(caller=CALLER, lease_id="lease-4")),
-    (4, SettleAgent(agent_id=_agent("ann"))),  # And her lease on Kim with her.
+    (4, SettleAgent(agent_id=id_of("ann"))),  # And her lease on Kim with her.
     (0, RevokeKey(caller=OPERATOR, key_id="bbbbbbbbbbbbbbbb")),
     (0, _acquire("bob", KIM, "lease-5", 0.5)),
 )

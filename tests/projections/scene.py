@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from quorate.eventlog.order import Done
+from quorate.projections.noticed import NoticesReader
 from quorate.projections.overdue import Overdue, OverdueWork
 from quorate.projections.reader import Reader
 from tests.eventlog.conformance import PLATFORMS, Stage
 
 DATABASES = sorted(PLATFORMS)
+RETENTION_HOURS = 1.0
 
 
 class Scene(Stage):
@@ -18,6 +20,7 @@ class Scene(Stage):
     def _build(self) -> None:
         super()._build()
         self.reader = Reader(self.log, self.clock)
+        self.noticed = NoticesReader(self.log, self.clock, retention_hours=RETENTION_HOURS)
         self.work = OverdueWork(self.log)
 
     async def due(self) -> Sequence[Overdue]:

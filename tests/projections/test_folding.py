@@ -20,7 +20,8 @@ from tests.projections.test_rebuilding import by_hand, rows_of
 def events_of(path: Path) -> list[Folded]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(
-            "SELECT position, tenant, type, version, at, data FROM events ORDER BY position"
+            "SELECT position, tenant, sequence, type, version, at, data FROM events "
+            "ORDER BY position"
         ).fetchall()
 
 
@@ -70,7 +71,8 @@ def test_another_process_elsewhere_builds_the_same(
     history: Path, environment: dict[str, str]
 ) -> None:
     rows = rows_of(history)
-    by_hand(history, "DELETE FROM leases", "DELETE FROM requests", "UPDATE agents SET role = ''")
+    by_hand(history, "DELETE FROM leases", "DELETE FROM requests", "DELETE FROM notices")
+    by_hand(history, "UPDATE agents SET role = ''")
 
     subprocess.run(
         [sys.executable, "-m", "quorate.cli.main", "rebuild", "--data-dir", str(history.parent)],

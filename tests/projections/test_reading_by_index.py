@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import Table, insert
 
 from quorate.domain.consensus import STATUSES
+from quorate.domain.notices import EVERYONE
 from quorate.eventlog import schema
 from quorate.eventlog.session import Query
 from quorate.projections import tables
@@ -28,8 +29,9 @@ TENANT = "acme"
 NOW, LATER = 1_000_000, 2_000_000
 # The last event is read from the end of the table: one step, whatever its size.
 READS_THE_END = {"log.head"}
-# The leases of one agent are found by their holder, and then put in the order of their contacts.
-SORTS_FEW = {"reader.live_leases(agent, None)"}
+# The leases of one agent are found by their holder, and then put in the order of their contacts. A
+# page of notices is cut first, and then put in order with the events that it is about.
+SORTS_FEW = {"reader.live_leases(agent, None)", "noticed.page"}
 
 
 def queries(scene: Scene) -> dict[str, Query]:
@@ -40,6 +42,7 @@ def queries(scene: Scene) -> dict[str, Query]:
         "answers": vars(scene.door._answers),
         "board": vars(scene.board._queries),
         "reader": vars(reader),
+        "noticed": vars(scene.noticed._queries),
         "overdue": vars(scene.work),
     }
     found = {
@@ -142,6 +145,13 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
             "leases USING INDEX leases_held (agent_id",
         ),
         ("reader.key", "keys USING PRIMARY KEY (id=?)"),
+        ("reader.standing", "keys USING PRIMARY KEY (id=?)"),
+        ("board.last_notices_by_id", "notices USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("board.last_notices_by_name", "notices USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("noticed.page", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?)"),
+        ("noticed.page", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
+        ("noticed.last", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence<?)"),
+        ("noticed.at", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
     ],
 )
 def test_a_look_up_goes_by_its_index(plans: Plans, name: str, way: str) -> None:
@@ -163,6 +173,7 @@ def one(*names: str) -> dict[str, str]:
     return {"asked": orjson.dumps([names]).decode()}
 
 
+TOLD = {"tenant": TENANT, "agent_id": "agent_000007", "everyone": EVERYONE}
 PAGE = {"tenant": TENANT, "after": "", "limit": 10, "now": NOW}
 # What is asked for; the same few rows, whatever else there is.
 ASKED: Mapping[str, Mapping[str, Any]] = {
@@ -174,6 +185,8 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
     "answers.due": {"kept_since": 5},
     "board.agents_by_id": one(TENANT, "agent_000007"),
     "board.agents_by_name": one(TENANT, "name000007"),
+    "board.last_notices_by_id": one(TENANT, "agent_000007"),
+    "board.last_notices_by_name": one(TENANT, "name000007"),
     "board.leases_by_contact": one(TENANT, "contact-000007"),
     "board.holders_by_contact": one(TENANT, "contact-000007"),
     "board.leases_by_id": one(TENANT, "live-000007"),
@@ -192,6 +205,12 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
     "reader.lease": {**PAGE, "id": "live-000007"},
     "reader.request": {**PAGE, "id": "request-000007"},
     "reader.votes": {**PAGE, "id": "request-000007"},
+    "reader.standing": one("key-000007"),
+    "noticed.agent_by_id": {**PAGE, "id": "agent_000007"},
+    "noticed.agent_by_name": {**PAGE, "name": "name000007"},
+    "noticed.page": {**TOLD, "after": 50, "limit": 10},
+    "noticed.last": {**TOLD, "until": 50},
+    "noticed.at": {**TOLD, "sequence": 50},
     "reader.key": {"id": "key-000007"},
     "reader.keys": PAGE,
     "reader.settings": {**PAGE, "id": "agent_000007"},
@@ -228,8 +247,8 @@ async def fill(scene: Scene, size: int) -> None:
 
 def _rows(size: int) -> dict[Table, list[tuple[Any, ...]]]:
     n = [f"{number:06}" for number in range(size)]
-    past = ("agent_000007", "intent", 1, 2, 3, "released", 4)
-    live = ("intent", 1, LATER, 3, "active", None)
+    past = ("agent_000007", "intent", 1, 2, 3, "released", None, 4)
+    live = ("intent", 1, LATER, 3, "active", '["agent_000001"]', None)
     asked = ("action", "k", "e", "why")
     options = ("live", True, None, 3, 0, None)
     counts = (2, 0, 3)
@@ -267,5 +286,9 @@ def _rows(size: int) -> dict[Table, list[tuple[Any, ...]]]:
             for kind in ("closed", "request")
             for i in n
             for voter in range(3)
+        ],
+        tables.notices: [
+            *((TENANT, f"agent_{i}", sequence) for i in n[:10] for sequence in range(1, size, 3)),
+            *((TENANT, EVERYONE, sequence) for sequence in range(2, size, 3)),
         ],
     }

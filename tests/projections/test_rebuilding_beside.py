@@ -17,6 +17,12 @@ from tests.projections.histories import Town
 from tests.projections.test_rebuilding import by_hand, opened, snapshot
 
 TABLES = sorted(metadata.tables)
+# Of the others, a row that is edited is one removed and one added.
+EDITABLE = [
+    name
+    for name in TABLES
+    if not all(column.primary_key for column in metadata.tables[name].columns)
+]
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +56,7 @@ async def test_nothing_is_found_where_nothing_was_done(history: Path) -> None:
     assert (await checked(history)).differences.count == 0
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", EDITABLE)
 async def test_a_row_edited_by_hand_is_found_in_every_column(history: Path, table: str) -> None:
     row = a_row(history, table)
     others = [str(one.name) for one in metadata.tables[table].columns if not one.primary_key]

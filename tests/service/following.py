@@ -1,4 +1,4 @@
-"""Following a tenant's log as server-sent events, with a parser that is not ours."""
+"""Following server-sent events, a tenant's log unless told otherwise, with a parser not ours."""
 
 import asyncio
 import json
@@ -50,14 +50,14 @@ class Stream:
 
 @asynccontextmanager
 async def following(
-    caller: Caller, *, last: int | str | None = None, query: str = ""
+    caller: Caller, *, last: int | str | None = None, query: str = "", what: str = EVENTS
 ) -> AsyncIterator[Stream]:
     """Follow from the beginning, or from what ``last`` says was seen last."""
     headers = {"Authorization": f"Bearer {caller.key}"}
     if last is not None:
         headers["Last-Event-ID"] = str(last)
     stream = Stream()
-    following_ = asyncio.create_task(stream.follow(caller, f"{EVENTS}/stream{query}", headers))
+    following_ = asyncio.create_task(stream.follow(caller, f"{what}/stream{query}", headers))
     opening = asyncio.create_task(stream.opened.wait())
     try:
         await asyncio.wait({following_, opening}, return_when=asyncio.FIRST_COMPLETED)
