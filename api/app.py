@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from quorate.api.keyring import KeyRing
+from quorate.api.over_nats import OverNats
 from quorate.api.service import Service
 from quorate.api.tails import Tails
 from quorate.api.timer import Timer
@@ -22,7 +23,9 @@ from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.session import Broken
 from quorate.eventlog.sqlite import SqliteBackend
 from quorate.projections import tables
+from quorate.projections.agent_names import AgentNames
 from quorate.projections.board import Board
+from quorate.projections.noticed import NoticesReader
 from quorate.projections.overdue import OverdueWork
 from quorate.projections.reader import Reader
 
@@ -40,6 +43,7 @@ class Options:
     nats_port: int = 4222
     nats_url: str | None = None
     window_seconds: float = 300.0
+    notice_retention_hours: float = 168.0
 
 
 @record
@@ -69,7 +73,11 @@ async def running(options: Options) -> AsyncIterator[Running]:
         await stack.enter_async_context(
             _in_background(_check_all(log, running_.service.door), "log check")
         )
-        stack.callback(running_.service.tails.close)
+        service = running_.service
+        await stack.enter_async_context(
+            _in_background(service.tails.end_revoked(service.reader.standing), "revoked keys")
+        )
+        stack.callback(service.tails.close)
         yield running_
 
 
@@ -91,6 +99,7 @@ def _build(log: EventLog, options: Options, clock: FlowingClock) -> Running:
         committed=log,
         nats_port=options.nats_port,
         nats_url=options.nats_url,
+        standing=reader.standing,
     )
 
     def committed(rows: Sequence[Recorded]) -> None:
@@ -109,12 +118,14 @@ def _build(log: EventLog, options: Options, clock: FlowingClock) -> Running:
         log=log,
         door=door,
         reader=reader,
+        notices=NoticesReader(log, clock, retention_hours=options.notice_retention_hours),
         keyring=keyring,
         tails=tails,
         clock=clock,
         new_id=new_id,
         nats_connected=lambda: bool(push.status()["connected"]),
     )
+    push.serve(OverNats(service, AgentNames(log)))
     return Running(service=service, push=push)
 
 

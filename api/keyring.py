@@ -25,7 +25,6 @@ class KeyRing:
         self._look_up = look_up
         self._monotonic = monotonic
         self._good: dict[bytes, tuple[float, Principal]] = {}
-        self._standing: dict[str, tuple[float, bool]] = {}
 
     async def authenticate(self, text: str) -> Principal | None:
         """The principal of a valid key, else None: unknown, revoked and mistyped look the same."""
@@ -43,23 +42,9 @@ class KeyRing:
         self._good[digest] = (now + KEY_SECONDS, principal)
         return principal
 
-    async def stands(self, key_id: str) -> bool:
-        """Whether a key that was good is so still: for connections that outlive a request."""
-        remembered = self._standing.get(key_id)
-        now = self._monotonic()
-        if remembered is not None and now < remembered[0]:
-            return remembered[1]
-        row = await self._look_up(key_id)
-        standing = row is not None and row.key.revoked_at is None
-        if len(self._standing) >= KEYS_REMEMBERED_MAX:
-            self._standing.clear()
-        self._standing[key_id] = (now + KEY_SECONDS, standing)
-        return standing
-
     def forget(self) -> None:
         """A key was revoked in this process: every key is looked up again."""
         self._good.clear()
-        self._standing.clear()
 
     async def _check(self, text: str) -> Principal | None:
         parts = read_key(text)

@@ -8,7 +8,7 @@ from quorate.api.answers import IssuedKeyAnswer, KeyAnswer, RevokedAnswer, dump,
 from quorate.api.endpoint import Call, Endpoint, Reply
 from quorate.api.pages import next_link
 from quorate.api.problems import Problem
-from quorate.api.roles import ISSUING
+from quorate.api.roles import ANYBODY, ISSUING
 from quorate.api.schemas import KeyBody, PageQuery, Query
 from quorate.api.service import Service, replay_headers
 from quorate.domain.keys import (
@@ -111,6 +111,13 @@ async def list_keys(service: Service, call: Call) -> Reply:
     return Reply(body=dump(answer), sequence=seen.sequence, headers=links)
 
 
+async def get_own(service: Service, call: Call) -> Reply:
+    """Without its place in a log: an operator's key is of none, and a key hardly ever changes."""
+    row = await service.reader.key(call.principal.key_id)
+    assert row is not None, "keys are revoked and never deleted"
+    return Reply(body=dump(key_answer(row.tenant, row.key)))
+
+
 ENDPOINTS = (
     Endpoint(
         method="POST",
@@ -134,6 +141,17 @@ ENDPOINTS = (
         query=PageQuery,
         answer=list[KeyAnswer],
         handler=list_keys,
+    ),
+    Endpoint(
+        method="GET",
+        path=KEYS + "/self",
+        name="getOwnKey",
+        summary="Look at the key that you show: whose it is, and what it may do",
+        roles=ANYBODY,
+        query=Query,
+        answer=KeyAnswer,
+        of_key=True,
+        handler=get_own,
     ),
     Endpoint(
         method="DELETE",

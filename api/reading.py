@@ -28,10 +28,11 @@ def collect(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
 def path_of(scope: Scope) -> dict[str, str]:
     """Ids from the address; what no id of ours can be is as unknown as any other."""
     ids: Mapping[str, str] = scope.get("path_params", {})
-    return {name: text if _is_id(text) else "" for name, text in ids.items()}
+    return {name: text if is_id(text) else "" for name, text in ids.items()}
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether an id of ours could look like this."""
     return len(text) <= ID_LENGTH_MAX and text.isascii() and text.isprintable()
 
 
@@ -55,7 +56,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         raise Problem("unsupported_media_type", "Send application/json, not compressed.")
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX:
-        raise _too_large()
+        raise too_large()
     message = await receive()
     if message.get("more_body"):
         return await _read_rest(message, receive)
@@ -76,11 +77,11 @@ async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes
         body += message.get("body", b"")
         more = message.get("more_body", False)
     if len(body) > BODY_BYTES_MAX:
-        raise _too_large()
+        raise too_large()
     return bytes(body)
 
 
-def _too_large() -> Problem:
+def too_large() -> Problem:
     return Problem("body_too_large", f"A body may have {BODY_BYTES_MAX} bytes.")
 
 

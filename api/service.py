@@ -19,6 +19,7 @@ from quorate.eventlog.batch import NewId
 from quorate.eventlog.door import Door
 from quorate.eventlog.log import EventLog
 from quorate.eventlog.order import Declined, Done, Idempotency, Order
+from quorate.projections.noticed import NoticesReader
 from quorate.projections.reader import Reader
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
@@ -30,6 +31,7 @@ class Service:
     log: EventLog
     door: Door
     reader: Reader
+    notices: NoticesReader
     keyring: KeyRing
     tails: Tails
     clock: Callable[[], Instant]
@@ -95,7 +97,7 @@ def _idempotency(call: Call, command: Command, principal: Principal) -> Idempote
             f"An Idempotency-Key has 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters.",
         )
     return Idempotency(
-        caller=principal.key_id,
+        caller=principal.actor,
         command=type(command).__name__,
         key=key.decode("ascii"),
         fingerprint=_fingerprint(call),

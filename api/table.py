@@ -1,6 +1,6 @@
 """All endpoints there are. What is not in this table cannot be reached."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from starlette.routing import Route, Router
@@ -14,11 +14,12 @@ from quorate.api import (
     health,
     keys,
     leases,
+    notices,
     sends,
     tenants,
 )
 from quorate.api.asgi import Receive, Scope, Send
-from quorate.api.endpoint import Endpoint, Gate, refuse
+from quorate.api.endpoint import Endpoint, Gate, path_parameters, refuse
 from quorate.api.problems import Problem
 from quorate.api.service import Service
 
@@ -29,6 +30,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *sends.ENDPOINTS,
     *consensus.ENDPOINTS,
     *config.ENDPOINTS,
+    *notices.ENDPOINTS,
     *events.ENDPOINTS,
     *keys.ENDPOINTS,
     *tenants.ENDPOINTS,
@@ -40,7 +42,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 class Application:
     """The ASGI application that serves the table.
 
-    An address without parameters needs no search: that is where most requests go.
+    An address without parameters needs no search: that is where most requests go. It is also
+    itself before it is anything with a parameter: nothing but its own methods is tried there.
     """
 
     def __init__(self, service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
@@ -49,20 +52,32 @@ class Application:
             Gate(one, partial(one.handler, service), service.keyring.authenticate)
             for one in endpoints
         ]
-        self._fixed = {(gate.endpoint.method, gate.endpoint.path): gate for gate in gates}
+        fixed = [gate for gate in gates if not path_parameters(gate.endpoint)]
+        self._fixed = {
+            (method, gate.endpoint.path): gate for gate in fixed for method in _methods(gate)
+        }
+        self._allowed = {gate.endpoint.path: allowed[gate.endpoint.path] for gate in fixed}
         self._router = Router(
-            routes=[_Route(gate, allowed[gate.endpoint.path]) for gate in gates],
+            routes=[
+                _Route(gate, allowed[gate.endpoint.path]) for gate in gates if gate not in fixed
+            ],
             redirect_slashes=False,
             default=_nothing_here,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gate = self._fixed.get((scope["method"], scope["path"]))
-        await (gate or self._router)(scope, receive, send)
+        path = scope["path"]
+        gate = self._fixed.get((scope["method"], path))
+        if gate is not None:
+            await gate(scope, receive, send)
+        elif path in self._allowed:
+            await refuse(scope, send, _not_allowed(self._allowed[path]))
+        else:
+            await self._router(scope, receive, send)
 
 
 class _Route(Route):
-    """A row of the table; other methods than those of the table are 405."""
+    """A row of the table with parameters; other methods than those of the table are 405."""
 
     def __init__(self, gate: Gate, allowed: str) -> None:
         super().__init__(gate.endpoint.path, gate, methods=[gate.endpoint.method])
@@ -70,12 +85,19 @@ class _Route(Route):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.methods is not None and scope["method"] not in self.methods:
-            problem = Problem(
-                "method_not_allowed", f"Use {self._allowed}.", headers={"Allow": self._allowed}
-            )
-            await refuse(scope, send, problem)
+            await refuse(scope, send, _not_allowed(self._allowed))
         else:
             await self.app(scope, receive, send)
+
+
+def _methods(gate: Gate) -> Iterator[str]:
+    yield gate.endpoint.method
+    if gate.endpoint.method == "GET":
+        yield "HEAD"
+
+
+def _not_allowed(allowed: str) -> Problem:
+    return Problem("method_not_allowed", f"Use {allowed}.", headers={"Allow": allowed})
 
 
 async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:

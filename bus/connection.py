@@ -4,6 +4,9 @@ nats-py's own reconnecting is not used: it sends again what lay in its buffers, 
 nobody answers, and can end in a closed client for good. Here a lost connection ends everything
 that was built on it, and the next one starts from what is known to be true. A server that is
 silent counts as lost: it is asked for a sign of life every PROBE_SECONDS.
+
+The server hands on what strangers wrote into subjects, reply subjects and headers without a look
+at it. A message that is no text is left out; it must not end the reading of all others.
 """
 
 import asyncio
@@ -14,9 +17,11 @@ from typing import Any, NoReturn, TypeAlias
 
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from quorate.bus.nats_jwt import NatsKey
+from quorate.bus.seldom import Seldom
 
 PROBE_SECONDS = 2.0
 LOOK_SECONDS = 0.1
@@ -28,8 +33,10 @@ RETRY_SECONDS_MIN = 0.05
 RETRY_SECONDS_MAX = 0.25
 # A session that lasted this long was a good one: the next attempt follows at once.
 SETTLED_SECONDS = 5.0
+SUBJECT_SHOWN_MAX = 120
 
 log = structlog.get_logger(__name__)
+_unreadable = Seldom("nats_message_unreadable")
 
 
 class ConnectionLost(Exception):
@@ -40,11 +47,31 @@ class Unanswered(Exception):
     """Nobody answered a request, although the server may be there; it may have been done."""
 
 
+class _Reader(Client):
+    """A client whose reading survives bytes that cannot be decoded."""
+
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        try:
+            return await super()._process_headers(headers)
+        except (UnicodeDecodeError, IndexError):
+            return None
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg | None:
+        try:
+            message: Msg = super()._build_message(sid, subject, reply, data, headers)
+        except UnicodeDecodeError:
+            _unreadable.say(subject=ascii(subject[:SUBJECT_SHOWN_MAX]))
+            return None
+        return message
+
+
 class Connection:
     """A client that is connected now and is never connected again once it is lost."""
 
     def __init__(self, name: str) -> None:
-        self.client = Client()
+        self.client = _Reader()
         self.name = name
         self.lost = asyncio.Event()
         self.heard_at = time.monotonic()  # The last time the server was known to be alive.

@@ -2,15 +2,18 @@
 
 * A key that was kicked is kicked again whenever it shows up: a login that was being answered while
   the key was revoked ends with its own connect notice, and nobody has to guess how long to wait.
+* Whoever is found connected is asked for its key's standing: a revocation that was committed while
+  we could not see the server, or just before we ended, counts all the same.
 * When the server goes away, those who were connected are expected back; ``all_back`` tells the
   relay when they are, so that what may have been lost is said to those whom it concerns.
 * A connection of ours that breaks alone changes nothing: the next one asks who is there.
 """
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import NoReturn, TypeAlias
 
@@ -20,11 +23,14 @@ from nats.aio.msg import Msg
 
 from quorate.bus.connection import Connect, Connection, Unanswered, keep_connected
 from quorate.bus.server_configuration import ACCOUNT
+from quorate.domain.keys import KEY_ID_LENGTH
 from quorate.domain.record import record
 
 _CONNECTED = f"$SYS.ACCOUNT.{ACCOUNT}.CONNECT"
 _DISCONNECTED = f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"
 _CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
+# By any other name it is somebody whom the server itself knows.
+_KEY_ID = re.compile(rf"[a-z0-9]{{{KEY_ID_LENGTH}}}")
 CONNECTIONS_MAX = 65_536
 KICKED_KEYS_MAX = 10_000
 SERVERS_QUIET_SECONDS = 0.05  # Every server of a cluster answers; after this pause all have.
@@ -34,6 +40,8 @@ LOOK_SECONDS = 0.1
 SUBSCRIBE_SECONDS_MAX = 0.5
 
 Link: TypeAlias = tuple[str, int]  # A server's id, and its number for the connection.
+# Those of some keys that were not revoked.
+Standing: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +56,12 @@ class Connected:
 class Presence:
     """A view of the server through its system account; ``ourselves`` is the service's own user."""
 
-    def __init__(self, connect: Connect, *, ourselves: str) -> None:
+    def __init__(
+        self, connect: Connect, *, ourselves: str, standing: Standing | None = None
+    ) -> None:
         self._connect = connect
         self._ourselves = ourselves
+        self._standing = standing
         self._connection: Connection | None = None
         self._links: dict[Link, str] = {}
         self._seen_at: dict[Link, float] = {}
@@ -102,16 +113,30 @@ class Presence:
 
     async def kick(self, key_id: str) -> None:
         """End every connection of this key, and each that it may still make."""
-        self._kicked[key_id] = None
-        self._kicked.move_to_end(key_id)
-        while len(self._kicked) > KICKED_KEYS_MAX:
-            self._kicked.popitem(last=False)
+        self._remember(key_id)
         if (connection := self._connection) is None:
             return  # The next session looks for it first.
         for link in [link for link, holder in self._links.items() if holder == key_id]:
             await self._end(connection, link)
         with suppress(Unanswered):
             await self._sweep(connection, await self._look(connection))
+
+    def _remember(self, key_id: str) -> None:
+        self._kicked[key_id] = None
+        self._kicked.move_to_end(key_id)
+        while len(self._kicked) > KICKED_KEYS_MAX:
+            self._kicked.popitem(last=False)
+
+    async def _check(self) -> None:
+        """Remember those of the connected keys that were revoked unseen."""
+        asked = {name for name in self.keys if _KEY_ID.fullmatch(name)}
+        if self._standing is None or not asked:
+            return
+        try:
+            for key_id in asked - set(await self._standing(asked)):
+                self._remember(key_id)
+        except Exception:
+            log.exception("nats_keys_not_checked")
 
     async def _sweep(self, connection: Connection, here: Sequence[Connected]) -> None:
         for each in here:
@@ -136,6 +161,7 @@ class Presence:
             for each in here:
                 self._add(each.link, each.key_id)
             self._connection = connection
+            await self._check()
             await self._sweep(connection, here)
             self.ready.set()
             await connection.lost.wait()

@@ -15,9 +15,10 @@ import structlog
 
 from quorate.bus import connection
 from quorate.bus.callout import AuthCallout, Authenticate
+from quorate.bus.commands import Commands, Operations
 from quorate.bus.connection import Connect
 from quorate.bus.nats_jwt import NatsKey
-from quorate.bus.presence import Presence
+from quorate.bus.presence import Presence, Standing
 from quorate.bus.relay import Relay
 from quorate.bus.server import LOOPBACK, EmbeddedServer
 from quorate.bus.server_configuration import service_keys
@@ -33,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class Push:
-    """Server (unless ``nats_url`` names another), callout and relay."""
+    """Server (unless ``nats_url`` names another), callout and relay; and commands, if served."""
 
     def __init__(
         self,
@@ -44,16 +45,20 @@ class Push:
         nats_port: int = 0,
         nats_url: str | None = None,
         nats_host: str = LOOPBACK,
+        standing: Standing | None = None,
     ) -> None:
         keys = service_keys(data_dir / FOLDER)
         self._url = nats_url
+        self._service_key = keys.service
         self.server = (
             EmbeddedServer(data_dir, keys, host=nats_host, port=nats_port)
             if nats_url is None
             else None
         )
         self.presence = Presence(
-            self._as(keys.system, "quorate-presence"), ourselves=keys.service.public
+            self._as(keys.system, "quorate-presence"),
+            ourselves=keys.service.public,
+            standing=standing,
         )
         self.callout = AuthCallout(
             self._as(keys.service, "quorate-callout"), authenticate, keys.issuer
@@ -61,7 +66,12 @@ class Push:
         self.relay = Relay(
             self._as(keys.service, "quorate-relay"), committed, self.presence, witness=self._witness
         )
+        self._commands: Commands | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def serve(self, operations: Operations) -> None:
+        """Answer agents' commands from the start on."""
+        self._commands = Commands(self._as(self._service_key, "quorate-commands"), operations)
 
     @property
     def url(self) -> str:
@@ -74,17 +84,23 @@ class Push:
         """Raises ServerFailed; a NATS of your own that is down is waited for in the background."""
         if self.server is not None:
             await self.server.start()
-        for part in (self.presence, self.callout, self.relay):
+        served = () if self._commands is None else (self._commands,)
+        parts = (self.presence, self.callout, self.relay, *served)
+        for part in parts:
             self._spawn(part.run(), type(part).__name__)
         with suppress(TimeoutError):
             async with asyncio.timeout(READY_SECONDS_MAX):
-                for part in (self.presence, self.callout, self.relay):
+                for part in parts:
                     await part.ready.wait()
                 return
         log.warning("nats_not_ready", url=self.url)
 
     async def stop(self) -> None:
-        """Say what is committed, if that takes no longer than DRAIN_SECONDS_MAX, and end."""
+        """Answer the commands that were taken and say what is committed, if neither takes longer
+        than DRAIN_SECONDS_MAX, and end.
+        """
+        if self._commands is not None:
+            await self._commands.drain(DRAIN_SECONDS_MAX)
         if self.relay.status()["connected"]:
             await self.relay.drain(DRAIN_SECONDS_MAX)
         for task in self._tasks:
@@ -94,11 +110,17 @@ class Push:
             await self.server.stop()
 
     def wake(self, rows: Sequence[Recorded] = ()) -> None:
-        """Something was committed: ``rows``, if given, are all that was."""
+        """Something was committed: ``rows``, if given, are all that was.
+
+        The relay witnesses a revocation as well, wherever it was committed. But it may have much
+        to say before, and with a connection goes the right to command.
+        """
         self.relay.wake(rows)
+        for row in rows:
+            self._witness(row)
 
     async def kick(self, key_id: str) -> None:
-        """End the connections of a revoked key now; the relay does it as well, from the log."""
+        """End the connections of a revoked key now."""
         await self.presence.kick(key_id)
 
     def status(self) -> Mapping[str, Any]:

@@ -77,6 +77,9 @@ def server_configuration(
 # keys named here, answers for each of them what it may subscribe to.
 listen: {quoted(listen)}
 max_payload: {MESSAGE_MEGABYTES_MAX}MB
+# Nobody waits for a client that leaves megabytes unread: what it cannot take is left out, for it
+# alone, and it learns so from the sequences.
+no_fast_producer_stall: true
 jetstream {{
   store_dir: {quoted(store_dir)}
   max_memory_store: {STREAM_MEMORY_MEGABYTES_MAX}MB

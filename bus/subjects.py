@@ -1,11 +1,15 @@
-"""The table of subjects: what is said where, and who may hear it.
+"""The table of subjects: what is said where, who may say it, and who may hear it.
 
 * Nothing that a user typed enters a subject: a token is a checked tenant id, an id of our own
   making, or a name from our own code. So a subject has no wildcard and no white space, and is
   far below the 4 KB at which nats-server cuts the connection.
-* What a key may subscribe to is read off this table and nowhere else. Nobody but the service
-  may publish, and nobody at all gets ``$JS.API``: its subjects carry no filter by tenant.
-* NATS takes an empty list of allowed subjects as "all", so publishing is denied outright.
+* What a key may subscribe to and publish on is read off this table and nowhere else. An agent may
+  publish its own commands, nobody else publishes anything, and nobody at all gets ``$JS.API``:
+  its subjects carry no filter by tenant.
+* A command's subject names its tenant and its agent, and the server lets only that agent's keys
+  publish there. So the subject is the proof of who asks.
+* NATS takes an empty list of allowed subjects as "all", so whoever may publish nothing is denied
+  everything outright. A denial counts for more than an allowance: it stands alone.
 """
 
 import re
@@ -23,6 +27,7 @@ _AGENT_ID = re.compile(r"agent_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NOTICE = re.compile(r"[a-z_]{1,64}")
 _EVENT_TYPE = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
+_OPERATION = re.compile(r"[a-z][A-Za-z0-9]{0,63}")
 SUBJECTS_CACHED_MAX = 16_384
 
 
@@ -38,7 +43,8 @@ class Family:
     """Subjects of one shape; a key's own agent id stands for ``{agent_id}``, any for other keys."""
 
     template: str
-    read_by: frozenset[Role]
+    read_by: frozenset[Role] = frozenset()
+    said_by: frozenset[Role] = frozenset()
 
 
 TO_AGENT = Family(
@@ -57,7 +63,13 @@ INBOX = Family(
     template="_INBOX_{tenant}_{reader}.{name}",
     read_by=frozenset({"agent", "tenant", "auditor"}),
 )
-FAMILIES = (TO_AGENT, TO_ALL, LOG, INBOX)
+COMMANDS = Family(
+    template=ROOT + ".{tenant}.cmd.{agent_id}.{name}",
+    said_by=frozenset({"agent"}),
+)
+FAMILIES = (TO_AGENT, TO_ALL, LOG, INBOX, COMMANDS)
+
+COMMANDS_OF_ALL_TENANTS = COMMANDS.template.format(tenant=ANY, agent_id=ANY, name=REST)
 
 LOG_OF_ALL_TENANTS = LOG.template.format(tenant=ANY, name=REST)
 # For a row whose own subject cannot be built; no tenant id has this form, so no key reads it.
@@ -87,12 +99,47 @@ def log(tenant: str, event_type: str) -> str:
     )
 
 
+def command(tenant: str, agent_id: str, operation: str) -> str:
+    """Where an agent asks for an operation, by its name in the table of endpoints."""
+    return COMMANDS.template.format(
+        tenant=_checked(_TENANT, tenant),
+        agent_id=_checked(_AGENT_ID, agent_id),
+        name=_checked(_OPERATION, operation),
+    )
+
+
 def inbox_prefix(principal: Principal) -> str:
     """The prefix under which this key's answers arrive; no other key can subscribe to it."""
     return _filter(INBOX, principal).removesuffix(f".{REST}")
 
 
-# -- Who may hear it ---------------------------------------------------------
+# -- What is said on a command's subject -------------------------------------
+
+
+@record
+class Commanded:
+    """Who asks for what. ``operation`` is as it was sent: it may be none of ours."""
+
+    tenant: str
+    agent_id: str
+    operation: str
+
+    def may_hear(self, reply: str) -> bool:
+        """Whether an answer sent there reaches this agent and nobody else.
+
+        The server does not check it: an agent may name any subject as the one to answer on.
+        """
+        own = INBOX.template.format(tenant=self.tenant, reader=self.agent_id, name="")
+        return reply.startswith(own) and len(reply) > len(own)
+
+
+def commanded(subject: str) -> Commanded:
+    """The tokens of a subject of ``COMMANDS``, on which the server delivered a message."""
+    _, tenant, _, agent_id, operation = subject.split(".", 4)
+    return Commanded(tenant=tenant, agent_id=agent_id, operation=operation)
+
+
+# -- Who may say and hear it -------------------------------------------------
 
 
 @record
@@ -110,8 +157,14 @@ def permissions(principal: Principal) -> Permissions | None:
     )
     if not readable:
         return None
+    sayable = tuple(
+        _filter(family, principal) for family in FAMILIES if principal.role in family.said_by
+    )
     return Permissions(
-        publish_allow=(), publish_deny=(REST,), subscribe_allow=readable, subscribe_deny=()
+        publish_allow=sayable,
+        publish_deny=() if sayable else (REST,),
+        subscribe_allow=readable,
+        subscribe_deny=(),
     )
 
 

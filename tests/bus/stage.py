@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from quorate.bus.server import EmbeddedServer
 from quorate.bus.server_configuration import service_keys
 from quorate.bus.stream import STREAM
 from quorate.domain.instants import Instant
-from quorate.domain.keys import Principal, Role
+from quorate.domain.keys import KEY_ID_LENGTH, Principal, Role
 from quorate.eventlog.recorded import Recorded
 
 PATIENCE_SECONDS = 30.0
@@ -115,7 +115,7 @@ class KeyRing:
         self.pause_seconds = 0.0
 
     def issue(self, role: Role, tenant: str = TENANT, agent: str | None = None) -> Principal:
-        key_id = f"{role}{len(self.principals):010d}"
+        key_id = f"{role}{len(self.principals):0{KEY_ID_LENGTH - len(role)}d}"
         principal = Principal(key_id=key_id, role=role, tenant=tenant, agent_id=agent)
         self.principals[key_id] = principal
         return principal
@@ -124,6 +124,9 @@ class KeyRing:
         if self.pause_seconds:
             await asyncio.sleep(self.pause_seconds)
         return self.principals.get(token)
+
+    async def standing(self, key_ids: Collection[str]) -> Collection[str]:
+        return self.principals.keys() & set(key_ids)
 
 
 class Listener:
@@ -210,6 +213,7 @@ class Stage:
             authenticate=self.keys.authenticate,
             committed=self.log,
             nats_url=self.server.url if self.server is not None else None,
+            standing=self.keys.standing,
         )
 
     @property

@@ -1,4 +1,4 @@
-"""The table of subjects: who hears what, and what may never be part of a subject."""
+"""The table of subjects: who says and hears what, and what may never be part of a subject."""
 
 import itertools
 from collections.abc import Callable
@@ -7,7 +7,15 @@ from string import Formatter
 import pytest
 
 from quorate.bus import subjects
-from quorate.bus.subjects import FAMILIES, INBOX, Family, SubjectInvalid, permissions
+from quorate.bus.subjects import (
+    COMMANDS,
+    FAMILIES,
+    INBOX,
+    Family,
+    SubjectInvalid,
+    commanded,
+    permissions,
+)
 from quorate.domain.events import EVENT_TYPES
 from quorate.domain.keys import ROLES, Principal
 from quorate.domain.tenants import TENANT_ID
@@ -57,6 +65,15 @@ def is_meant_for(family: Family, owner: Principal, reader: Principal) -> bool:
     return True
 
 
+def may_publish(principal: Principal, subject: str) -> bool:
+    """NATS's own rule: an empty list of what is allowed means all; a denial always counts."""
+    allowed = permissions(principal)
+    assert allowed is not None
+    if any(matches(pattern, subject) for pattern in allowed.publish_deny):
+        return False
+    return not allowed.publish_allow or any(matches(p, subject) for p in allowed.publish_allow)
+
+
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.template)
 @pytest.mark.parametrize("reader", PRINCIPALS, ids=lambda principal: principal.key_id)
 @pytest.mark.parametrize("owner", PRINCIPALS, ids=lambda principal: principal.key_id)
@@ -71,15 +88,52 @@ def test_a_key_hears_what_the_table_says_and_nothing_else(
     assert heard == is_meant_for(family, owner, reader)
 
 
-@pytest.mark.parametrize("reader", PRINCIPALS, ids=lambda principal: principal.key_id)
-def test_no_key_publishes_or_reaches_jetstream(reader: Principal) -> None:
-    allowed = permissions(reader)
-    assert allowed is not None
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.template)
+@pytest.mark.parametrize("speaker", PRINCIPALS, ids=lambda principal: principal.key_id)
+@pytest.mark.parametrize("owner", PRINCIPALS, ids=lambda principal: principal.key_id)
+def test_an_agent_says_its_own_commands_and_nobody_says_anything_else(
+    family: Family, speaker: Principal, owner: Principal
+) -> None:
+    agents_own = (owner.tenant, owner.agent_id or ANN)
+    own_commands = family is COMMANDS and (speaker.tenant, speaker.agent_id) == agents_own
 
-    assert allowed.publish_allow == ()
-    assert allowed.publish_deny == (">",), "an empty list of allowed subjects means all"
+    assert may_publish(speaker, subject_for(family, owner)) == own_commands
+
+
+@pytest.mark.parametrize("key", PRINCIPALS, ids=lambda principal: principal.key_id)
+def test_no_key_reaches_jetstream_or_the_server(key: Principal) -> None:
+    allowed = permissions(key)
+    assert allowed is not None
     for subject in ("$JS.API.STREAM.INFO.QUORATE_LOG", "$SYS.REQ.USER.AUTH", "_INBOX.x.y", "x"):
+        assert not may_publish(key, subject)
         assert not any(matches(pattern, subject) for pattern in allowed.subscribe_allow)
+
+
+def test_nobody_hears_commands() -> None:
+    assert COMMANDS.read_by == frozenset()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        f"_INBOX_{TENANT}_{BOB}.x",
+        f"_INBOX_{TENANT}_{ANN}",
+        f"_INBOX_{TENANT}_{ANN}.",
+        f"_INBOX_{TENANT}_{ANN}x.y",
+        f"_INBOX_{OTHER_TENANT}_{ANN}.x",
+        f"quorate.{TENANT}.agent.{ANN}.lease_conflict",
+        f"quorate.{TENANT}.all.x",
+        f"$JS.API.STREAM.DELETE.{TENANT}",
+        "_INBOX.x.y",
+    ],
+)
+def test_a_commands_answer_reaches_its_own_agent_only(reply: str) -> None:
+    ann = commanded(subjects.command(TENANT, ANN, "heartbeat"))
+
+    assert (ann.tenant, ann.agent_id, ann.operation) == (TENANT, ANN, "heartbeat")
+    assert ann.may_hear(f"_INBOX_{TENANT}_{ANN}.x.y")
+    assert not ann.may_hear(reply)
 
 
 def test_an_operator_has_no_business_on_nats() -> None:
@@ -101,6 +155,8 @@ def test_nothing_a_user_typed_enters_a_subject(token: str) -> None:
         lambda: subjects.to_all(TENANT, token),
         lambda: subjects.log(token, "LeaseAcquired"),
         lambda: subjects.log(TENANT, token),
+        lambda: subjects.command(TENANT, token, "heartbeat"),
+        lambda: subjects.command(TENANT, ANN, token),
         lambda: permissions(Principal(key_id="k", role="auditor", tenant=token)),
         lambda: permissions(Principal(key_id=token, role="auditor", tenant=TENANT)),
         lambda: permissions(Principal(key_id="k", role="agent", tenant=TENANT, agent_id=token)),

@@ -6,7 +6,7 @@ The tables name endpoints, path parameters and fields. What is not named here is
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from pydantic import BaseModel
@@ -93,6 +93,7 @@ FIELDS: Named = {
     "proposerAgent": lambda side: side.agent.name,
     "requestingAgentId": lambda side: side.agent.id,
 }
+SAME_AGENT = ({"agentId", "agentName"}, {"requestingAgentId", "proposerAgent"})
 # Here a name does not point to what there is; it is given to something new.
 GIVING_NAMES = {("register", "agentName"), ("issueKey", "agentName")}
 # Contacts belong to nobody: any agent may try to lease any of them. Only a filter points to one.
@@ -100,7 +101,7 @@ FREE_IN_BODIES = {"contactEmail"}
 POINTING_NOWHERE = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit"),
-    *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote"),
+    *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
 }
 TENANT = "tenantId"  # Has its own tests.
 OK = 200
@@ -121,6 +122,11 @@ BODIES: Mapping[str, Callable[[Side], Json]] = {
         "reason": "reason",
     },
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
+}
+# Where a tenant's key must say whom it asks for.
+QUERIES: Mapping[str, Callable[[Side], Mapping[str, str]]] = {
+    "listNotices": lambda side: {"agentId": side.agent.id},
+    "streamNotices": lambda side: {"agentId": side.agent.id},
 }
 # What the same fields hold when they name nobody.
 NOBODY: Mapping[str, Callable[[], str]] = {
@@ -167,7 +173,7 @@ class Ask:
             endpoint=endpoint,
             path={name: PATHS[name](side) for name in parameters(endpoint)},
             body=None if endpoint.body is None else BODIES[endpoint.name](side),
-            query={},
+            query=QUERIES[endpoint.name](side) if endpoint.name in QUERIES else {},
         )
 
     def with_path(self, name: str, value: str) -> "Ask":
@@ -175,21 +181,22 @@ class Ask:
         return Ask(endpoint=self.endpoint, path=path, body=self.body, query=self.query)
 
     def with_field(self, name: str, value: str) -> "Ask":
-        """Fields that name the same thing in another way are left out."""
-        rivals = {"agentId", "agentName"} if name in {"agentId", "agentName"} else set()
-        if name in {"requestingAgentId", "proposerAgent"}:
-            rivals = {"requestingAgentId", "proposerAgent"}
-        kept = {key: old for key, old in (self.body or {}).items() if key not in rivals}
-        body = {**kept, name: value}
+        body = {**_without_rivals(name, self.body or {}), name: value}
         return Ask(endpoint=self.endpoint, path=self.path, body=body, query=self.query)
 
     def with_query(self, name: str, value: str) -> "Ask":
-        query = {**self.query, name: value}
+        query = {**_without_rivals(name, self.query), name: value}
         return Ask(endpoint=self.endpoint, path=self.path, body=self.body, query=query)
 
-    async def by(self, caller: Caller) -> "Said":
+    def message(self) -> Json:
+        """The same as one message over NATS. Numbers are not text there."""
+        numbers = {name: _read(value) for name, value in self.query.items()}
+        ids = {camel(name): value for name, value in self.path.items()}
+        return {**(self.body or {}), **numbers, **ids}
+
+    async def by(self, caller: Caller, more: Mapping[str, str] | None = None) -> "Said":
         path = self.endpoint.path.format_map(self.path)
-        headers = {"X-Request-Id": "the-same"}
+        headers = {"X-Request-Id": "the-same", **(more or {})}
         if self.endpoint.streams:
             return await self._opened_by(caller, path, headers)
         response = await caller.ask(
@@ -213,6 +220,22 @@ class Ask:
                 headers=_told(response.headers.multi_items()),
                 body=body,
             )
+
+
+def _read(value: str) -> str | int:
+    return int(value) if value.isdigit() else value
+
+
+def camel(name: str) -> str:
+    """As a path's parameter is called in a message."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _without_rivals(name: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fields that name the same thing in another way are left out."""
+    rivals = next((pair for pair in SAME_AGENT if name in pair), set())
+    return {key: value for key, value in fields.items() if key not in rivals}
 
 
 @record

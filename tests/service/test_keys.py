@@ -249,6 +249,31 @@ async def test_an_agents_key_need_not_say_who_it_is(tenant: Tenant) -> None:
     assert (await ann.must("POST", f"{AGENT}/register", {}))["id"] == ann.id
 
 
+async def test_every_key_tells_whose_it_is(tenant: Tenant) -> None:
+    ann, auditor = await tenant.agent_of("ann"), await tenant.auditor()
+    for holder in (tenant, ann, auditor):
+        own = await holder.must("GET", f"{KEYS}/self")
+
+        (listed,) = (key for key in await tenant.listed(KEYS) if key["id"] == holder.issued.id)
+        assert own == listed
+        assert (own["role"], own["tenantId"]) == (holder.issued.role, tenant.id)
+        assert (own["agentId"], own["agentName"]) == (
+            holder.issued.agent_id,
+            holder.issued.agent_name,
+        )
+        assert own["revokedAt"] is None
+    operators = await tenant.operator.must("GET", f"{KEYS}/self")
+    assert (operators["role"], operators["agentId"]) == ("admin", None)
+
+
+async def test_a_key_that_is_called_self_cannot_be_revoked_by_that_name(tenant: Tenant) -> None:
+    for method in ("DELETE", "PUT", "POST"):
+        response = await tenant.ask(method, f"{KEYS}/self")
+        assert refusal(response)["code"] == "method_not_allowed"
+        assert response.headers["allow"] == "GET, HEAD"
+    assert (await tenant.must("GET", f"{KEYS}/self"))["revokedAt"] is None
+
+
 @pytest.mark.parametrize("role", ["admin", "tenant"])
 async def test_a_tenants_key_issues_no_key_of_its_own_rank(tenant: Tenant, role: str) -> None:
     assert await tenant.may_not("POST", KEYS, {"role": role}) == "role_forbidden"

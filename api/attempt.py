@@ -1,0 +1,140 @@
+"""A request is tried once, and whatever happens it ends in an answer and at most one log line.
+
+What HTTP and NATS have in common: how strictly input is read, that a named tenant must be the
+key's own, which failure is which problem, and what is said of it in the log.
+"""
+
+import itertools
+import logging
+import os
+import time
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from quorate.api.problems import RETRY_AFTER_SECONDS, Problem
+from quorate.domain.keys import Principal
+from quorate.eventlog.order import Unavailable
+from quorate.eventlog.session import Broken
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+REQUEST_ID_LENGTH_MAX = 64
+FAULTS_SHOWN_MAX = 10
+FIELD_LENGTH_SHOWN_MAX = 100
+
+_logger = structlog.get_logger("quorate.requests")
+_PROCESS = os.urandom(4).hex()
+_COUNT = itertools.count(1)
+
+
+# -- Checking ----------------------------------------------------------------
+
+
+def validated(model: type[M], values: Mapping[str, Any], *, strict: bool | None = None) -> M:
+    """An instance of the model, or a Problem that names the fields; None: as the model says."""
+    try:
+        return model.model_validate(values, strict=strict)
+    except ValidationError as error:
+        faults = [
+            {
+                "field": ".".join(str(part) for part in fault["loc"])[:FIELD_LENGTH_SHOWN_MAX],
+                "why": fault["msg"],
+            }
+            for fault in error.errors(include_url=False, include_input=False, include_context=False)
+        ][:FAULTS_SHOWN_MAX]
+        named = f"{faults[0]['field']}: {faults[0]['why']}" if faults else "The request is invalid."
+        raise Problem("invalid_request", named, errors=faults) from None
+
+
+def check_tenant(principal: Principal, body: BaseModel | None, query: BaseModel | None) -> None:
+    """A tenant that is named must be the key's own; an operator's key is of no tenant."""
+    in_query = getattr(query, "tenant_id", None)
+    in_body = getattr(body, "tenant_id", None)
+    if in_query is not None and in_body is not None and in_query != in_body:
+        raise Problem("tenant_ambiguous", "The body and the query name different tenants.")
+    named = in_query or in_body
+    if named is not None and principal.role != "admin" and named != principal.tenant:
+        raise Problem("tenant_forbidden", "The key belongs to another tenant.")
+
+
+# -- Telling -----------------------------------------------------------------
+
+
+class Told:
+    """What is said of one request. What succeeds is in the event log; here it is for debugging."""
+
+    __slots__ = ("_started", "_transport", "_where", "request_id")
+
+    def __init__(self, transport: str, where: Mapping[str, str], request_id: str) -> None:
+        self.request_id = request_id
+        self._transport = transport
+        self._where = where
+        self._started = time.perf_counter()
+
+    def served(self, status: int) -> None:
+        if _logger.is_enabled_for(logging.DEBUG):
+            _logger.debug(self._event("served"), status=status, **self._facts())
+
+    def refused(self, problem: Problem, principal: Principal | None) -> None:
+        _logger.info(
+            self._event("refused"),
+            status=problem.status,
+            code=problem.code,
+            key_id=principal.key_id or None if principal is not None else None,
+            **self._facts(),
+        )
+
+    def failed(self, event: str, error: BaseException) -> None:
+        _logger.error(self._event(event), exc_info=error, **self._facts())
+
+    def _event(self, name: str) -> str:
+        return f"{self._transport}.{name}"
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            **self._where,
+            "request_id": self.request_id,
+            "milliseconds": round((time.perf_counter() - self._started) * 1_000, 3),
+        }
+
+
+def request_id(sent: bytes | None) -> str:
+    """The caller's own id where it can be trusted in a log line, else a new one."""
+    if sent is not None and _is_plain(sent):
+        return sent.decode("ascii")
+    return f"{_PROCESS}-{next(_COUNT):x}"
+
+
+def _is_plain(value: bytes) -> bool:
+    plain = value.replace(b"-", b"").replace(b"_", b"")
+    return 0 < len(value) <= REQUEST_ID_LENGTH_MAX and plain.isalnum()
+
+
+# -- Trying ------------------------------------------------------------------
+
+
+class HasPrincipal(Protocol):
+    principal: Any
+
+
+async def attempt(work: Awaitable[T], call: HasPrincipal, told: Told) -> T | Problem:
+    """What came of it. A refusal is logged before it is answered: who has it can look it up."""
+    try:
+        return await work
+    except Problem as problem:
+        told.refused(problem, call.principal)
+        return problem
+    except (Unavailable, Broken) as error:
+        told.failed("unavailable", error)
+        return unavailable(str(error))
+    except Exception as error:  # noqa: BLE001 - the last line of defence.
+        told.failed("internal_error", error)
+        return Problem("internal_error", "Our own code failed; it has been logged.")
+
+
+def unavailable(detail: str) -> Problem:
+    return Problem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -1,0 +1,221 @@
+"""What agents ask for over NATS: rows of the table of endpoints, served by the same handlers.
+
+* Every row that an agent's key may call is served here under its name, unless it streams or is
+  about the key itself. So a new endpoint is a new operation, and nothing else is one.
+* One JSON object stands for body or query and for the ids of the path. It is read as strictly as
+  over HTTP, by the same models; the caller is the agent of the subject.
+* What is answered, refused, replayed and recorded is the same, whichever way it was asked: an
+  idempotency key that was used over HTTP counts here as well.
+* A command is read when it comes; while it is carried out, nothing is kept of the message.
+"""
+
+from collections.abc import Awaitable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from quorate.api.attempt import Told, attempt, check_tenant, request_id, unavailable, validated
+from quorate.api.bodies import BODY_BYTES_MAX, parse
+from quorate.api.endpoint import Call, Endpoint, Handler, Reply, Streamed, path_parameters
+from quorate.api.problems import Problem, problem_body
+from quorate.api.reading import is_id, too_large
+from quorate.api.service import Service
+from quorate.api.table import ENDPOINTS
+from quorate.bus.commands import Answered, Asked
+from quorate.bus.subjects import Commanded
+from quorate.domain.keys import Principal
+from quorate.domain.record import record
+from quorate.projections.agent_names import AgentNames
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+IDEMPOTENCY_FIELD = "idempotencyKey"
+REQUEST_ID_HEADER = "X-Request-Id"
+ERROR_STATUS_HEADER = "Nats-Service-Error-Code"
+ERROR_CODE_HEADER = "Nats-Service-Error"
+SEQUENCE_HEADER = "Quorate-Sequence"
+ITSELF = "agent_id"  # The id that an agent may leave out.
+OPERATION_SHOWN_MAX = 64  # In the log: it is whatever somebody sent.
+NO_KEY = ""  # An agent may have several; which of them it connected with, we are not told.
+_HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER)}
+
+
+# The rows that are served. Each is asked for by its name.
+SERVED: tuple[Endpoint, ...] = tuple(
+    endpoint
+    for endpoint in ENDPOINTS
+    if "agent" in endpoint.roles and not endpoint.streams and not endpoint.of_key
+)
+
+
+def ids_of(endpoint: Endpoint) -> Mapping[str, str]:
+    """The parameters of its path, each with its name in a message."""
+    return {name: to_camel(name) for name in path_parameters(endpoint)}
+
+
+@record
+class _Operation:
+    endpoint: Endpoint
+    handler: Handler
+    ids: Mapping[str, str]
+
+
+class OverNats:
+    """Answers every command that it is handed, and raises nothing."""
+
+    def __init__(
+        self, service: Service, names: AgentNames, endpoints: Sequence[Endpoint] = SERVED
+    ) -> None:
+        self._names = names
+        self._operations = {
+            endpoint.name: _Operation(
+                endpoint=endpoint,
+                handler=partial(endpoint.handler, service),
+                ids=ids_of(endpoint),
+            )
+            for endpoint in endpoints
+        }
+
+    def answer(self, asked: Asked) -> Awaitable[Answered]:
+        headers = _read_headers(asked.headers)
+        told = _told(asked.who, headers)
+        call = Call({}, {})
+        call.request_id = told.request_id
+        work: Awaitable[Reply | Streamed]
+        try:
+            operation = self._operation(asked.who.operation)
+            _read(call, operation, asked.who, headers, asked.body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered.
+            work = _raised(error)
+        else:
+            work = self._carry_out(call, operation, asked.who)
+        return _answered(work, call, told, asked.answer_bytes_max)
+
+    def _operation(self, name: str) -> _Operation:
+        operation = self._operations.get(name)
+        if operation is None:
+            raise Problem("not_found", "There is no such operation.")
+        return operation
+
+    def refuse(self, asked: Asked) -> Answered:
+        sent = _read_headers(asked.headers).get(REQUEST_ID_HEADER)
+        problem = unavailable("Too many commands are under way.")
+        return _refusal(problem, request_id(sent.encode() if sent is not None else None))
+
+    async def _carry_out(
+        self, call: Call, operation: _Operation, who: Commanded
+    ) -> Reply | Streamed:
+        name = self._names.remembered(who.tenant, who.agent_id)
+        if name is None:
+            name = await self._names.look_up(who.tenant, who.agent_id)
+        if name is None:
+            raise Problem("agent_not_found", "No such agent.")
+        call.principal = Principal(
+            key_id=NO_KEY,
+            role="agent",
+            tenant=who.tenant,
+            agent_id=who.agent_id,
+            agent_name=name,
+        )
+        check_tenant(call.principal, call.body, call.query)
+        return await operation.handler(call)
+
+
+# -- Reading -----------------------------------------------------------------
+
+
+def _read_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Those that mean something, whatever their case: an idempotency key must not be overlooked."""
+    return {
+        _HEADERS_READ[lower]: value
+        for name, value in headers.items()
+        if (lower := name.lower()) in _HEADERS_READ
+    }
+
+
+def _told(who: Commanded, headers: Mapping[str, str]) -> Told:
+    sent = headers.get(REQUEST_ID_HEADER)
+    where = {"operation": who.operation[:OPERATION_SHOWN_MAX], "agent_id": who.agent_id}
+    return Told("nats", where, request_id(sent.encode() if sent is not None else None))
+
+
+def _read(
+    call: Call,
+    operation: _Operation,
+    who: Commanded,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> None:
+    """Fill the call from what was sent; raises Problem."""
+    if len(body) > BODY_BYTES_MAX:
+        raise too_large()
+    values = parse(body) if body else {}
+    endpoint = operation.endpoint
+    key = headers.get(IDEMPOTENCY_HEADER)
+    if endpoint.command:
+        key = _one_key(key, values.pop(IDEMPOTENCY_FIELD, None))
+        if key is not None:
+            call.headers = {b"idempotency-key": key.encode()}
+    if operation.ids:
+        own = {ITSELF: who.agent_id}
+        call.path = {
+            name: _id(values.pop(field, own.get(name)), field)
+            for name, field in operation.ids.items()
+        }
+    if endpoint.body is not None:
+        call.body = validated(endpoint.body, values)
+    elif endpoint.query is not None:
+        # Its numbers need not be read from text here.
+        call.query = validated(endpoint.query, values, strict=True)
+
+
+def _one_key(in_header: str | None, in_field: Any) -> str | None:  # noqa: ANN401 - JSON.
+    if in_field is None:
+        return in_header
+    if not isinstance(in_field, str) or in_header not in {None, in_field}:
+        raise Problem("idempotency_key_invalid", "Send one idempotency key, as text.")
+    return in_field
+
+
+def _id(value: Any, field: str) -> str:  # noqa: ANN401 - whatever JSON can say.
+    """As in a path: what no id of ours can be is as unknown as any other."""
+    if value is None:
+        raise Problem("invalid_request", f"{field}: Field required")
+    if not isinstance(value, str):
+        raise Problem("invalid_request", f"{field}: Input should be a valid string")
+    return value if is_id(value) else ""
+
+
+# -- Answering ---------------------------------------------------------------
+
+
+async def _raised(error: Exception) -> Reply:
+    raise error
+
+
+async def _answered(
+    work: Awaitable[Reply | Streamed], call: Call, told: Told, bytes_max: int
+) -> Answered:
+    reply = await attempt(work, call, told)
+    if isinstance(reply, Problem):
+        return _refusal(reply, told.request_id)
+    assert isinstance(reply, Reply)
+    if len(reply.body) > bytes_max:
+        problem = Problem("invalid_request", "limit: The answer is too large for one message.")
+        told.refused(problem, call.principal)
+        return _refusal(problem, told.request_id)
+    told.served(reply.status)
+    headers = {name.decode().title(): value.decode() for name, value in reply.headers}
+    if reply.sequence is not None:
+        headers[SEQUENCE_HEADER] = str(reply.sequence)
+    return Answered(body=reply.body, headers=headers)
+
+
+def _refusal(problem: Problem, told_id: str) -> Answered:
+    headers = {
+        **problem.headers,
+        ERROR_STATUS_HEADER: str(problem.status),
+        ERROR_CODE_HEADER: problem.code,
+    }
+    body = problem_body(problem.code, problem.detail, problem.facts, told_id)
+    return Answered(body=body, headers=headers)

@@ -1,0 +1,484 @@
+"""What an agent asks over NATS is answered as over HTTP, whatever it asks and however badly."""
+
+import asyncio
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from quorate.api.endpoint import Endpoint
+from quorate.api.over_nats import SERVED
+from quorate.api.table import ENDPOINTS
+from tests.service.asking import Asking
+from tests.service.callers import COORDINATION, LEASE, Agent, Operator, Tenant
+from tests.service.running import Json
+from tests.service.sides import (
+    FREE_IN_BODIES,
+    NOBODY,
+    TENANT,
+    Ask,
+    Side,
+    camel,
+    fields,
+    parameters,
+    side_of,
+)
+from tests.service.test_tenants_never_meet import pointing
+
+CONTACT = "user@example.com"
+COMMANDS = [endpoint for endpoint in SERVED if endpoint.command]
+BODY_BYTES_MAX = 64 * 1024
+RIVALS = 8
+COMPARED = ("quorate-sequence", "idempotent-replayed", "link", "retry-after")
+FROM_TEXT = re.compile(r", unable to parse string as an? \w+")  # A query's numbers are read so.
+VARYING = re.compile(
+    r"tenant-\d+|agent_[0-9a-f-]{36}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|\d{4}-\d\d-\d\dT[0-9:.]+Z"
+)
+
+
+def named(endpoint: Endpoint) -> str:
+    return endpoint.name
+
+
+# -- The same as over HTTP ---------------------------------------------------
+
+
+def as_it_is(ask: Ask) -> Iterator[Ask]:
+    yield ask
+
+
+def with_a_field_too_many(ask: Ask) -> Iterator[Ask]:
+    yield ask.with_field("nonsense", "1") if ask.endpoint.body else ask.with_query("nonsense", "1")
+
+
+def for_another_tenant(ask: Ask) -> Iterator[Ask]:
+    add = ask.with_field if ask.endpoint.body else ask.with_query
+    yield add(TENANT, "somebody-else")
+    yield add(TENANT, "*")
+
+
+def about_nobody(ask: Ask) -> Iterator[Ask]:
+    for name in parameters(ask.endpoint):
+        yield ask.with_path(name, NOBODY[name]())
+        yield ask.with_path(name, "x" * 100)
+    for name in pointing(ask.endpoint, fields(ask.endpoint.body)) - FREE_IN_BODIES:
+        yield ask.with_field(name, NOBODY[name]())
+    for name in pointing(ask.endpoint, fields(ask.endpoint.query)):
+        yield ask.with_query(name, NOBODY[name]())
+
+
+def with_values_of_no_use(ask: Ask) -> Iterator[Ask]:
+    add = ask.with_field if ask.endpoint.body else ask.with_query
+    for name in fields(ask.endpoint.body or ask.endpoint.query):
+        yield add(name, "")
+        yield add(name, "\u0001" * 5_000)
+
+
+VARIANTS = (
+    as_it_is,
+    with_a_field_too_many,
+    for_another_tenant,
+    about_nobody,
+    with_values_of_no_use,
+)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.__name__)
+@pytest.mark.parametrize("endpoint", SERVED, ids=named)
+async def test_an_operation_is_answered_as_over_http(
+    endpoint: Endpoint, variant: Callable[[Ask], Iterator[Ask]], operator: Operator
+) -> None:
+    """Two tenants with the same past, one asked each way: but for ids and times, all is equal."""
+    one, other = await side_of(operator), await side_of(operator)
+    asking = await Asking.of(other.agent)
+    for over_http, over_nats in zip(
+        variant(Ask.of(endpoint, one)), variant(Ask.of(endpoint, other)), strict=True
+    ):
+        told = await over_http.by(one.agent)
+        heard = await asking.ask(
+            endpoint.name, over_nats.message(), headers={"X-Request-Id": "the-same"}
+        )
+
+        headers = {name.lower(): value for name, value in told.headers}
+        assert heard.status == told.status
+        assert masked(heard.content, other) == masked(told.body, one)
+        assert {name: heard.headers.get(name) for name in COMPARED} == {
+            name: headers.get(name) for name in COMPARED
+        }
+        assert heard.code == (None if heard.status == 200 else json.loads(told.body)["code"])
+    assert kinds(await one.tenant.events()) == kinds(await other.tenant.events())
+
+
+def masked(content: bytes, side: Side) -> str:
+    text = FROM_TEXT.sub("", content.decode().replace(side.tenant.id, "*"))
+    return VARYING.sub("*", text)
+
+
+def kinds(events: list[Json]) -> list[str]:
+    return [event["type"] for event in events]
+
+
+def test_what_an_agents_key_may_ask_for_is_served() -> None:
+    """By name, so that nobody loses an operation without noticing."""
+    assert {endpoint.name for endpoint in SERVED} == {
+        *("register", "heartbeat", "acquireLease", "renewLease", "releaseLease", "requestSend"),
+        *("requestConsensus", "castVote", "putConfig", "getLease", "listLeases", "getConsensus"),
+        *("listConsensus", "listVotes", "getConfig", "listAgents", "getAgent", "listNotices"),
+    }
+
+
+async def test_nothing_else_is_served(tenant: Tenant) -> None:
+    ann = await Asking.of(await tenant.agent_of("ann"))
+    others = {endpoint.name for endpoint in ENDPOINTS} - {endpoint.name for endpoint in SERVED}
+    assert {"issueKey", "revokeKey", "createTenant", "listEvents"} <= others
+
+    for name in (*sorted(others), "nothing", "a.b", "heartbeat.x", "HEARTBEAT", "*"):
+        subject = ann.subject("heartbeat").removesuffix("heartbeat") + name
+        answer = await ann.client.request(subject, b"{}", timeout=10)
+        assert json.loads(answer.data)["code"] == "not_found", name
+
+    assert kinds(await tenant.events())[-1] == "AgentRegistered"
+
+
+async def test_an_agent_need_not_say_who_it_is(tenant: Tenant) -> None:
+    agent = await tenant.agent_of("ann")
+    ann = await Asking.of(agent)
+
+    assert (await ann.must("register"))["id"] == agent.id
+    assert (await ann.must("getAgent"))["id"] == agent.id
+    assert await ann.must("putConfig", humanizer_style="casual") == {"humanizer_style": "casual"}
+    assert await ann.must("getConfig") == {"humanizer_style": "casual"}
+    assert (await ann.must("acquireLease", contactEmail=CONTACT))["agentId"] == agent.id
+    assert (await ann.ask("heartbeat")).json()["agentId"] == agent.id
+
+
+async def test_an_agent_that_only_its_key_knows_yet_registers_over_nats(tenant: Tenant) -> None:
+    ann = await Asking.of(Agent(tenant.operator, await tenant.issue("agent", "ann")))
+
+    assert await ann.may_not("heartbeat") == "agent_not_found"
+    registered = await ann.must("register", agentRole="outbound")
+
+    assert (registered["id"], registered["agentName"]) == (ann.agent.id, "ann")
+    assert (await ann.must("heartbeat"))["ok"] is True
+
+
+async def test_an_agent_acts_as_no_other(tenant: Tenant) -> None:
+    agent, bob = await tenant.agents_of("ann", "bob")
+    ann = await Asking.of(agent)
+    lease = await bob.lease(bob.id, CONTACT)
+    before = await tenant.events()
+
+    refused = [
+        await ann.may_not("heartbeat", agentId=bob.id),
+        await ann.may_not("heartbeat", agentName="bob"),
+        await ann.may_not("acquireLease", agentId=bob.id, contactEmail=CONTACT),
+        await ann.may_not("renewLease", leaseId=lease["id"]),
+        await ann.may_not("releaseLease", leaseId=lease["id"]),
+        await ann.may_not("register", agentName="bob"),
+        await ann.may_not("putConfig", agentId=bob.id, humanizer_enabled=True),
+    ]
+
+    assert refused == ["acting_as_another"] * len(refused)
+    assert await tenant.events() == before
+
+
+# -- Idempotency keys --------------------------------------------------------
+
+
+@pytest.mark.parametrize("http_first", [True, False], ids=["http_first", "nats_first"])
+@pytest.mark.parametrize("endpoint", COMMANDS, ids=named)
+async def test_a_key_used_one_way_counts_the_other_way(
+    endpoint: Endpoint, http_first: bool, operator: Operator
+) -> None:
+    side = await side_of(operator)
+    ask, asking = Ask.of(endpoint, side), await Asking.of(side.agent)
+    headers = {"Idempotency-Key": "once"}
+
+    async def over_http() -> tuple[bytes, bool]:
+        said = await ask.by(side.agent, headers)
+        assert said.status == 200
+        return said.body, ("idempotent-replayed", "true") in said.headers
+
+    async def over_nats() -> tuple[bytes, bool]:
+        heard = await asking.ask(endpoint.name, ask.message(), headers=headers)
+        assert heard.status == 200
+        return heard.content, heard.headers.get("idempotent-replayed") == "true"
+
+    first, second = (over_http, over_nats) if http_first else (over_nats, over_http)
+    answer, replayed = await first()
+    events = await side.tenant.events()
+
+    assert not replayed
+    assert await second() == (answer, True)
+    assert await first() == (answer, True)
+    assert await side.tenant.events() == events
+
+
+async def test_a_refusal_is_replayed_too(tenant: Tenant) -> None:
+    holder, rival = await tenant.agents_of("ann", "bob")
+    lease = await holder.lease(holder.id, CONTACT)
+    bob = await Asking.of(rival)
+    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
+    first = await bob.ask("acquireLease", asked)
+    await holder.release(lease["id"])
+
+    again = await bob.ask("acquireLease", asked)
+    over_http = await rival.ask(
+        "POST", LEASE, {"contactEmail": CONTACT}, headers={"Idempotency-Key": "once"}
+    )
+
+    assert (first.code, again.code) == ("lease_conflict", "lease_conflict")
+    assert again.json()["leaseHolder"] == first.json()["leaseHolder"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert over_http.headers["idempotent-replayed"] == "true"
+    assert over_http.status_code == 409
+
+
+async def test_a_key_in_the_message_is_the_key_in_the_header(tenant: Tenant) -> None:
+    ann = await Asking.of(await tenant.agent_of("ann"))
+    fields = {"contactEmail": CONTACT}
+    named = {"idempotency-KEY": "k"}  # A header's name has no case; a key must not be overlooked.
+
+    first = await ann.ask("acquireLease", fields, headers=named)
+    second = await ann.ask("acquireLease", {**fields, "idempotencyKey": "k"})
+    both = await ann.ask("acquireLease", {**fields, "idempotencyKey": "k"}, headers=named)
+    other = await ann.ask("acquireLease", {**fields, "intent": "x", "idempotencyKey": "k"})
+
+    assert first.content == second.content == both.content
+    assert "idempotent-replayed" not in first.headers
+    assert both.headers["idempotent-replayed"] == "true"
+    assert (other.status, other.code) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("key", ["", "é", "x" * 256, "a\tb", 1, True, ["k"], {"k": 1}], ids=repr)
+async def test_a_key_that_cannot_be_one_is_refused(tenant: Tenant, key: object) -> None:
+    ann = await Asking.of(await tenant.agent_of("ann"))
+
+    assert await ann.may_not("heartbeat", idempotencyKey=key) == "idempotency_key_invalid"
+
+
+async def test_two_different_keys_are_refused(tenant: Tenant) -> None:
+    ann = await Asking.of(await tenant.agent_of("ann"))
+
+    answer = await ann.ask("heartbeat", {"idempotencyKey": "a"}, headers={"Idempotency-Key": "b"})
+
+    assert answer.code == "idempotency_key_invalid"
+
+
+async def test_a_question_takes_no_key(tenant: Tenant) -> None:
+    ann = await Asking.of(await tenant.agent_of("ann"))
+
+    assert await ann.may_not("listLeases", idempotencyKey="k") == "invalid_request"
+
+
+async def test_keys_of_other_agents_are_other_keys(tenant: Tenant) -> None:
+    for agent in await tenant.agents_of("ann", "bob"):
+        answer = await (await Asking.of(agent)).ask(
+            "acquireLease", {"contactEmail": f"{agent.name}@x.de", "idempotencyKey": "k"}
+        )
+        assert answer.json()["agentId"] == agent.id
+
+
+async def test_another_key_of_the_same_agent_replays_as_well(tenant: Tenant) -> None:
+    """What was asked with the old key is not asked again with the new one."""
+    agent = await tenant.agent_of("ann")
+    renewed = Agent(tenant.operator, await tenant.issue("agent", "ann"))
+    asked = {"contactEmail": CONTACT, "idempotencyKey": "k"}
+
+    first = await (await Asking.of(agent)).ask("acquireLease", asked)
+    second = await (await Asking.of(renewed)).ask("acquireLease", asked)
+
+    assert second.content == first.content
+    assert second.headers["idempotent-replayed"] == "true"
+
+
+# -- What is no request ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"{", b"[]", b'"x"', b"null", b"\xff\xfe", b"\xef\xbb\xbf{}", b"{} {}", b"[" * 60_000),
+        *(b'{"agentId": "a", "agentId": "b"}', b'{"agentId": NaN}', b'{"agentId": 1e999}'),
+        *(b'{"agentId": "\\u0000"}', b'{"agentId": "\\ud800"}', b'{"agentId": 5}'),
+        b'{"agentId": ' + b"9" * 200 + b"}",
+        b'{"agentName": "' + b"x" * BODY_BYTES_MAX + b'"}',
+        b'{"agentName": "' + b"x" * 1_000_000 + b'"}',
+    ],
+    ids=lambda content: repr(content[:40]),
+)
+async def test_what_cannot_be_read_is_the_same_problem_as_over_http(
+    tenant: Tenant, content: bytes
+) -> None:
+    agent = await tenant.agent_of("ann")
+    ann = await Asking.of(agent)
+
+    heard = await ann.ask("heartbeat", content=content, headers={"X-Request-Id": "r"})
+    over_http = await agent.ask(
+        "POST", f"{COORDINATION}/heartbeat", content=content, headers={"X-Request-Id": "r"}
+    )
+
+    assert heard.status == over_http.status_code
+    assert 400 <= heard.status < 500
+    assert heard.json() == over_http.json()
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields"),
+    [
+        ("getLease", {}),
+        ("getLease", {"leaseId": 5}),
+        ("getLease", {"leaseId": ["x"]}),
+        ("getLease", {"lease_id": "x"}),
+        ("listLeases", {"limit": "5"}),
+        ("listLeases", {"limit": True}),
+        ("listLeases", {"limit": 1.5}),
+        ("listLeases", {"limit": 10**30}),
+        ("listNotices", {"wait": "1"}),
+        ("getAgent", {"agentId": None, "x": 1}),
+    ],
+)
+async def test_fields_are_what_they_are_and_not_text(
+    tenant: Tenant, operation: str, fields: Json
+) -> None:
+    ann = await Asking.of(await tenant.agent_of("ann"))
+
+    assert await ann.may_not(operation, **fields) == "invalid_request"
+
+
+async def test_a_bare_request_needs_no_message_at_all(tenant: Tenant) -> None:
+    ann = await Asking.of(await tenant.agent_of("ann"))
+
+    answers = [await ann.ask("listLeases"), await ann.ask("listLeases", {})]
+
+    assert [answer.json() for answer in answers] == [[], []]
+
+
+# -- Racing ------------------------------------------------------------------
+
+
+async def test_many_agents_want_one_contact_and_one_gets_it(tenant: Tenant) -> None:
+    agents = await tenant.agents_of(*(f"agent-{number}" for number in range(RIVALS)))
+    rivals = [await Asking.of(agent) for agent in agents]
+
+    answers = await asyncio.gather(
+        *(rival.ask("acquireLease", {"contactEmail": CONTACT}) for rival in rivals)
+    )
+
+    (won,) = (answer for answer in answers if answer.status == 200)
+    lost = [answer for answer in answers if answer is not won]
+    assert {answer.code for answer in lost} == {"lease_conflict"}
+    assert {answer.json()["leaseHolder"]["agentId"] for answer in lost} == {won.json()["agentId"]}
+    (granted,) = await tenant.events("LeaseAcquired")
+    assert granted["sequence"] == won.json()["fence"] == int(won.headers["quorate-sequence"])
+
+
+async def test_both_ways_race_for_the_same_contact(tenant: Tenant) -> None:
+    ann, bob = await tenant.agents_of("ann", "bob")
+    asking = await Asking.of(ann)
+
+    for number in range(20):
+        contact = f"{number}@example.com"
+        heard, told = await asyncio.gather(
+            asking.ask("acquireLease", {"contactEmail": contact}), bob.acquire(bob.id, contact)
+        )
+        assert sorted((heard.status, told.status_code)) == [200, 409]
+
+
+async def test_the_first_of_the_same_commands_counts_and_all_say_so(tenant: Tenant) -> None:
+    ann = await Asking.of(await tenant.agent_of("ann"))
+    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
+
+    answers = await asyncio.gather(*(ann.ask("acquireLease", asked) for _ in range(32)))
+
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    assert len(await tenant.events("LeaseAcquired")) == 1
+
+
+# -- Answers and whom they reach ---------------------------------------------
+
+
+async def test_a_foreign_reply_subject_gets_no_answer_and_does_nothing(
+    tenant: Tenant, other: Tenant
+) -> None:
+    agent, bob = await tenant.agents_of("ann", "bob")
+    ann = await Asking.of(agent)
+    stranger = await Asking.of(await other.agent_of("eve"))
+    overheard = [await Asking.of(bob), stranger]
+    wanted = [await each.inbox() for each in overheard]
+    notices = await bob.hear_all()
+    before = await tenant.events()
+
+    for reply in (
+        "",
+        *wanted,
+        f"quorate.{tenant.id}.agent.{bob.id}.lease_conflict",
+        f"quorate.{tenant.id}.all.consensus_decided",
+        f"quorate.{tenant.id}.log.LeaseAcquired",
+        "$JS.API.STREAM.PURGE.QUORATE_LOG",
+        "$SYS.REQ.SERVER.PING",
+    ):
+        await ann.client.publish(
+            ann.subject("acquireLease"), b'{"contactEmail": "x@example.com"}', reply=reply
+        )
+
+    assert (await ann.ask("listLeases")).json() == []
+    assert await tenant.events() == before
+    for each in (*overheard, ann):
+        await each.client.flush()
+        assert [m for m in each.listener.messages if m.subject in wanted] == []
+    assert notices.messages == []
+    assert tenant.line.service.logged("nats_command_unanswerable")
+
+
+async def test_only_an_agents_own_key_commands_for_it(tenant: Tenant, other: Tenant) -> None:
+    agent, bob = await tenant.agents_of("ann", "bob")
+    ann = await Asking.of(agent)
+    auditor = await tenant.auditor()
+    strangers = [
+        await bob.listen(),
+        await tenant.listen(),
+        await auditor.listen(),
+        await other.listen(),
+        await (await other.agent_of("ann")).listen(),
+    ]
+    before = await tenant.events()
+
+    for stranger in strangers:
+        await stranger.client.publish(ann.subject("heartbeat"), b"{}", reply="_INBOX.x")
+        await stranger.client.flush()
+
+    for stranger in strangers:
+        (error,) = stranger.errors
+        assert "permissions violation for publish" in error
+    assert await tenant.events() == before
+    assert (await ann.must("heartbeat"))["ok"] is True
+
+
+async def test_a_page_of_notices_is_waited_for_without_holding_others_up(tenant: Tenant) -> None:
+    agent, bob = await tenant.agents_of("ann", "bob")
+    ann = await Asking.of(agent)
+    head = (await ann.must("listNotices"))["next"]
+    waiting = asyncio.create_task(ann.ask("listNotices", {"after": head, "wait": 20}))
+    await ann.must("acquireLease", contactEmail=CONTACT)
+    assert not waiting.done()
+
+    await bob.acquire(bob.id, CONTACT)
+
+    (notice,) = (await waiting).json()["notices"]
+    assert notice["data"]["contactEmail"] == CONTACT
+
+
+def test_every_command_has_been_told_of() -> None:
+    asked = set(itertools.chain.from_iterable(parameters(endpoint) for endpoint in SERVED))
+    messages: Mapping[str, str] = {name: camel(name) for name in asked}
+
+    assert messages == {
+        "agent_id": "agentId",
+        "consensus_id": "consensusId",
+        "lease_id": "leaseId",
+    }
