@@ -1,4 +1,4 @@
-"""How the page of the API's document looks: readable on a phone, in the dark and on paper."""
+"""How the pages of the API's documents look: readable on a phone, in the dark and on paper."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5c6778; --line: #dfe4ec;
@@ -40,13 +40,15 @@ pre { margin: .5rem 0; padding: .8rem 1rem; overflow: auto; background: var(--sh
 table { width: 100%; border-collapse: collapse; font-size: .86rem; }
 td, th { padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
+td:first-child { min-width: 8.5rem; }
 tr:target { background: #ffe9a833; }
 details { margin: .7rem 0; }
 summary { cursor: pointer; color: var(--link); font-size: .9rem; }
-b.get, b.post, b.put, b.delete { padding: .1rem .45rem; border-radius: 5px; color: #fff;
-  font: 700 .75rem/1.6 system-ui, sans-serif; }
+b.get, b.post, b.put, b.delete, b.ask, b.hear { padding: .1rem .45rem; border-radius: 5px;
+  color: #fff; font: 700 .75rem/1.6 system-ui, sans-serif; }
 b.get { background: #1f6feb; } b.post { background: #1a7f4b; }
 b.put { background: #9a6700; } b.delete { background: #c0352b; }
+b.ask { background: #1a7f4b; } b.hear { background: #6e40c9; }
 @media (max-width: 56rem) { body { display: block; }
   nav { position: static; height: auto; border: 0; border-bottom: 1px solid var(--line); } }
 @media print { nav { display: none; } body { display: block; } details > * { display: block; } }

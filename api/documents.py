@@ -1,13 +1,13 @@
-"""What this API is, said by itself: as OpenAPI for programs, as a page for people."""
+"""What this API is, said by itself: over HTTP and over NATS, for programs and for people."""
 
 from functools import cache
 from typing import Any
 
 import orjson
 
-from quorate.api.docs_page import CONTENT_SECURITY_POLICY, page
+from quorate.api import docs_page, openapi
 from quorate.api.endpoint import Call, Endpoint, Reply
-from quorate.api.openapi import document
+from quorate.api.page_parts import CONTENT_SECURITY_POLICY
 
 _PAGE_HEADERS = (
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
@@ -15,30 +15,61 @@ _PAGE_HEADERS = (
 )
 
 
+# Each is made once, when first asked for: the table of endpoints imports this module.
 @cache
 def api_document() -> dict[str, Any]:
-    """Made once, when first asked for: the table of endpoints imports this module."""
     from quorate.api.table import ENDPOINTS as ALL  # noqa: PLC0415 - see above.
 
-    return document(ALL)
+    return openapi.document(ALL)
 
 
 @cache
-def _as_json() -> bytes:
+def nats_document() -> dict[str, Any]:
+    from quorate.api import asyncapi, over_nats  # noqa: PLC0415 - see above.
+
+    return asyncapi.document(over_nats.SERVED)
+
+
+@cache
+def _api_json() -> bytes:
     return orjson.dumps(api_document())
 
 
 @cache
-def _as_page() -> bytes:
-    return page(api_document())
+def _api_page() -> bytes:
+    return docs_page.page(api_document())
 
 
-async def show_document(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
-    return Reply(body=_as_json())
+@cache
+def _nats_json() -> bytes:
+    return orjson.dumps(nats_document())
 
 
-async def show_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
-    return Reply(body=_as_page(), media=b"text/html; charset=utf-8", headers=_PAGE_HEADERS)
+@cache
+def _nats_page() -> bytes:
+    from quorate.api import asyncapi_page  # noqa: PLC0415 - see above.
+
+    return asyncapi_page.page(nats_document())
+
+
+async def show_api(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
+    return Reply(body=_api_json())
+
+
+async def show_api_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
+    return _shown(_api_page())
+
+
+async def show_nats(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
+    return Reply(body=_nats_json())
+
+
+async def show_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
+    return _shown(_nats_page())
+
+
+def _shown(page: bytes) -> Reply:
+    return Reply(body=page, media=b"text/html; charset=utf-8", headers=_PAGE_HEADERS)
 
 
 ENDPOINTS = (
@@ -48,13 +79,28 @@ ENDPOINTS = (
         name="openapi",
         summary="This API as an OpenAPI 3.1 document",
         answer=dict[str, Any],
-        handler=show_document,
+        handler=show_api,
     ),
     Endpoint(
         method="GET",
         path="/docs",
         name="docs",
         summary="This API as a page",
-        handler=show_page,
+        handler=show_api_page,
+    ),
+    Endpoint(
+        method="GET",
+        path="/asyncapi.json",
+        name="asyncapi",
+        summary="What can be asked and heard over NATS, as an AsyncAPI 3 document",
+        answer=dict[str, Any],
+        handler=show_nats,
+    ),
+    Endpoint(
+        method="GET",
+        path="/asyncapi",
+        name="asyncapiPage",
+        summary="What can be asked and heard over NATS, as a page",
+        handler=show_nats_page,
     ),
 )

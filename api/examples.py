@@ -1,4 +1,4 @@
-"""Examples for the API's document: the requests of the seeds, and answers as we give them.
+"""Examples for the API's documents: the requests of the seeds, and answers as we give them.
 
 They are checked against the models and types that they illustrate, so none can be out of date.
 """
@@ -11,6 +11,8 @@ _NAME: Final = "outreach-agent"
 _LEASE_ID: Final = "d290f1ee-6c54-4b01-90e6-d701748f0851"
 _CONSENSUS_ID: Final = "b4c8e7a2-3f19-4d5e-a621-9c1d8f3e7b0a"
 _NOON: Final = "2026-03-01T12:00:00.000Z"
+
+# -- Requests ----------------------------------------------------------------
 
 # By the endpoint's name.
 BODIES: dict[str, dict[str, Any]] = {
@@ -47,6 +49,150 @@ BODIES: dict[str, dict[str, Any]] = {
     "issueKey": {"tenantId": _TENANT, "role": "agent", "agentName": _NAME},
     "createTenant": {"tenantId": _TENANT},
 }
+
+# For what has no body, where an example says more than none.
+QUERIES: dict[str, dict[str, Any]] = {
+    "listLeases": {"contactEmail": "user@example.com"},
+    "listConsensus": {"status": "pending"},
+    "listNotices": {"agentName": _NAME, "after": 0, "limit": 10},
+    "streamNotices": {"agentName": _NAME},
+}
+# The ids that stand in a path.
+NAMED = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
+
+# -- Problems, notices and the log ---------------------------------------------
+
+_HOLDER: dict[str, Any] = {
+    "agentId": "agent_f6e5d4c3b2a1",
+    "agentName": "other-agent",
+    "expiresAt": "2026-03-01T12:30:00.000Z",
+}
+_CONTACT: dict[str, Any] = {
+    "contactKey": "user@example.com",
+    "contactEmail": "user@example.com",
+}
+_PROPOSAL: dict[str, Any] = {
+    "requestId": _CONSENSUS_ID,
+    "agentId": _AGENT,
+    "action": "pause outreach",
+    "contactEmail": "ceo@bigcorp.com",
+}
+
+# By the problem's code, where it tells more than all problems do.
+PROBLEM_FACTS: dict[str, dict[str, Any]] = {
+    "acting_as_another": {"agentId": _HOLDER["agentId"]},
+    "agent_inactive": {"agentId": _AGENT, "lastHeartbeat": _NOON},
+    "already_voted": {"vote": "approve"},
+    "lease_conflict": {"conflict": True, "leaseHolder": _HOLDER},
+    "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
+    "consensus_closed": {"consensusStatus": "approved"},
+    "not_eligible": {"agentId": _AGENT},
+}
+
+# By the notice's name.
+FACTS: dict[str, dict[str, Any]] = {
+    "lease_conflict": {
+        "leaseId": _LEASE_ID,
+        **_CONTACT,
+        "agentId": _AGENT,
+        "agentName": _NAME,
+        "intent": "outbound_sales",
+        "conflict": True,
+        "leaseHolder": _HOLDER,
+    },
+    "lease_available": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _HOLDER["agentId"]},
+    "lease_released": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _AGENT},
+    "lease_expired": {
+        "leaseId": _LEASE_ID,
+        **_CONTACT,
+        "agentId": _AGENT,
+        "expiresAt": _NOON,
+    },
+    "lease_revoked": {
+        "leaseId": _LEASE_ID,
+        **_CONTACT,
+        "agentId": _AGENT,
+        "reason": "agent_inactive",
+    },
+    "send_blocked": {
+        "sendId": "0b8f5f0e-3f5b-4c0e-9d7a-5b7e4d1c2a90",
+        **_CONTACT,
+        "agentId": _AGENT,
+        "agentName": _NAME,
+        "reason": "lease_conflict",
+        "conflict": True,
+        "leaseHolder": _HOLDER,
+    },
+    "agent_registered": {
+        "agentId": _AGENT,
+        "agentName": _NAME,
+        "agentRole": "outbound",
+        "incarnation": 1,
+        "activeUntil": "2026-03-01T12:05:00.000Z",
+    },
+    "agent_lapsed": {
+        "agentId": _AGENT,
+        "agentName": _NAME,
+        "lastHeartbeat": "2026-03-01T11:55:00.000Z",
+        "activeUntil": _NOON,
+    },
+    "consensus_requested": {
+        **_PROPOSAL,
+        "contactKey": "ceo@bigcorp.com",
+        "reason": "Fatigue scores are high",
+        "timeoutAt": "2026-03-01T12:05:00.000Z",
+        "electorate": "live",
+        "proposerVotes": True,
+        "eligible": 3,
+        "minimum": 0,
+    },
+    "vote_cast": {
+        "voteId": "e7f3a1b2-8c4d-4e6f-b123-7d8e9f0a1b2c",
+        "requestId": _CONSENSUS_ID,
+        "agentId": "agent_f6e5d4c3b2a1",
+        "vote": "approve",
+        "reason": "Agreed, signals look bad",
+    },
+    "consensus_decided": {
+        **_PROPOSAL,
+        "status": "approved",
+        "approvals": 2,
+        "rejections": 0,
+        "electorateSize": 3,
+    },
+    "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
+}
+
+# An event as the log shows it.
+LOG_ENTRY: dict[str, Any] = {
+    "sequence": 42,
+    "id": "019ca9b2-5d00-7a14-9b0e-6c2f8e4d7a31",
+    "stream": "lease-user@example.com",
+    "type": "LeaseReleased",
+    "version": 1,
+    "at": _NOON,
+    "actor": _AGENT,
+    "commandId": "019ca9b2-5d00-7f92-8d35-1a7b3c9e5f60",
+    "data": FACTS["lease_released"],
+    "hash": "9f2c4e1b7a6d8035c1e4f7a2b5d8091c3e6f9a2d5b8c1e4f70a3d6b9c2e5f814",
+}
+
+
+def cloud_event(type_: str, said: dict[str, Any]) -> dict[str, Any]:
+    """As it is pushed over NATS, and read by those who catch up."""
+    return {
+        "specversion": "1.0",
+        "id": LOG_ENTRY["id"],
+        "source": f"quorate/{_TENANT}",
+        "type": f"quorate.{type_}",
+        "time": LOG_ENTRY["at"],
+        "datacontenttype": "application/json",
+        "sequence": LOG_ENTRY["sequence"],
+        "data": said,
+    }
+
+
+# -- Answers -----------------------------------------------------------------
 
 _AGENT_ANSWER: dict[str, Any] = {
     "id": _AGENT,
@@ -94,6 +240,15 @@ _VOTE_ANSWER: dict[str, Any] = {
     "consensusStatus": "approved",
     "createdAt": "2026-03-01T12:01:00.000Z",
 }
+_KEY_ANSWER: dict[str, Any] = {
+    "id": "019ca9b25d00",
+    "tenantId": _TENANT,
+    "role": "agent",
+    "agentId": _AGENT,
+    "agentName": _NAME,
+    "createdAt": _NOON,
+    "revokedAt": None,
+}
 _CONFIG_ANSWER: dict[str, Any] = {"humanizer_enabled": True, "humanizer_style": "professional"}
 
 ANSWERS: dict[str, Any] = {
@@ -103,6 +258,7 @@ ANSWERS: dict[str, Any] = {
         "agentId": _AGENT,
         "lastHeartbeat": _NOON,
         "activeUntil": "2026-03-01T12:05:00.000Z",
+        "lastNotice": 42,
     },
     "getAgent": _AGENT_ANSWER | {"leasesHeld": 1},
     "listAgents": [_AGENT_ANSWER | {"leasesHeld": 1}],
@@ -118,11 +274,7 @@ ANSWERS: dict[str, Any] = {
         "contactEmail": "user@example.com",
         "status": "blocked",
         "reason": "lease_conflict",
-        "leaseHolder": {
-            "agentId": "agent_f6e5d4c3b2a1",
-            "agentName": "other-agent",
-            "expiresAt": "2026-03-01T12:30:00.000Z",
-        },
+        "leaseHolder": _HOLDER,
     },
     "requestConsensus": _CONSENSUS_ANSWER,
     "getConsensus": _CONSENSUS_ANSWER,
@@ -131,6 +283,16 @@ ANSWERS: dict[str, Any] = {
     "listVotes": [_VOTE_ANSWER],
     "getConfig": _CONFIG_ANSWER,
     "putConfig": _CONFIG_ANSWER,
+    "listNotices": {
+        "notices": [cloud_event("lease_conflict", FACTS["lease_conflict"])],
+        "next": 42,
+        "head": 42,
+        "gap": None,
+    },
+    "issueKey": _KEY_ANSWER | {"key": "qk_..."},
+    "listKeys": [_KEY_ANSWER],
+    "getOwnKey": _KEY_ANSWER,
+    "revokeKey": {"revoked": True},
     "createTenant": {"tenantId": _TENANT, "createdAt": _NOON},
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},

@@ -10,14 +10,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 import quorate
 from quorate.api.endpoint import Endpoint, known_codes
-from quorate.api.examples import ANSWERS, BODIES
+from quorate.api.examples import ANSWERS, BODIES, QUERIES
 from quorate.api.http_protocol import CODES
-from quorate.api.problem_schemas import SCHEMAS, Json, problem_schemas, schema_name
+from quorate.api.json_schemas import Json, Mode, described, not_null, plain, ref
+from quorate.api.problem_schemas import problem_schemas, schema_name
 from quorate.api.problems import CONTENT_TYPE, KINDS
 from quorate.api.schemas import SEQUENCE_MAX, PageQuery
 from quorate.api.service import IDEMPOTENCY_KEY_LENGTH_MAX
@@ -77,7 +78,7 @@ _HEADERS: dict[str, Json] = {
     },
 }
 
-_IDEMPOTENCY_KEY: Json = {
+IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -133,41 +134,23 @@ def public_path(endpoint: Endpoint) -> str:
 # -- Schemas -----------------------------------------------------------------
 
 
-def _schemas(endpoints: Sequence[Endpoint]) -> tuple[dict[tuple[str, str], Json], Json]:
+def _schemas(endpoints: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
     """The schema of each endpoint's body and answer, by name, and the definitions they share."""
-    inputs: list[tuple[tuple[str, str], Any, TypeAdapter[Any]]] = []
+    types: dict[str, tuple[Mode, Any]] = {}
     for endpoint in endpoints:
         if endpoint.body is not None:
-            inputs.append(((endpoint.name, "body"), "validation", TypeAdapter(endpoint.body)))
+            types[_body(endpoint)] = ("validation", endpoint.body)
         if endpoint.answer is not None:
-            answer = TypeAdapter(endpoint.answer)
-            inputs.append(((endpoint.name, "answer"), "serialization", answer))
-    found, shared = TypeAdapter.json_schemas(inputs, ref_template=SCHEMAS + "{model}")
-    refs = {name: _plain(schema) for (name, _), schema in found.items()}
-    definitions: Json = _plain(shared.get("$defs", {}))
-    return refs, definitions
+            types[_answer(endpoint)] = ("serialization", endpoint.answer)
+    return described(types)
 
 
-def _plain(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema.
-    """In the vocabulary of JSON Schema, without the names that pydantic makes up."""
-    match schema:
-        case dict():
-            named = {_KEYWORDS.get(key, key): _plain(value) for key, value in schema.items()}
-            if isinstance(named.get("title"), str):
-                del named["title"]
-            if named.get("default", ...) is None:
-                del named["default"]
-            if isinstance(named.get("description"), str):
-                named["description"] = named["description"].replace("``", "`")
-            return named
-        case list():
-            return [_plain(one) for one in schema]
-        case _:
-            return schema
+def _body(endpoint: Endpoint) -> str:
+    return f"{endpoint.name} body"
 
 
-# pydantic keeps its own word for a bound where a validator stands between it and the number.
-_KEYWORDS = {"ge": "minimum", "le": "maximum"}
+def _answer(endpoint: Endpoint) -> str:
+    return f"{endpoint.name} answer"
 
 
 def _codes(endpoint: Endpoint) -> frozenset[str]:
@@ -195,21 +178,21 @@ def _first_paragraph(module: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
-def _operation(endpoint: Endpoint, refs: dict[tuple[str, str], Json]) -> Json:
+def _operation(endpoint: Endpoint, refs: dict[str, Json]) -> Json:
     operation: Json = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "tags": [endpoint.handler.__module__.rpartition(".")[2]],
         "security": [{"bearer": []}, {"apiKey": []}] if endpoint.roles else [],
         "parameters": list(_parameters(endpoint)),
-        "responses": _responses(endpoint, refs.get((endpoint.name, "answer"))),
+        "responses": _responses(endpoint, refs.get(_answer(endpoint))),
     }
     if endpoint.roles:
         roles = sorted(endpoint.roles)
         operation["description"] = f"For keys of role {', '.join(roles)}."
         operation["x-quorate-roles"] = roles
     if endpoint.body is not None:
-        content = {"schema": refs[endpoint.name, "body"], "example": BODIES[endpoint.name]}
+        content = {"schema": refs[_body(endpoint)], "example": BODIES[endpoint.name]}
         operation["requestBody"] = {"required": True, "content": {JSON: content}}
     return operation
 
@@ -224,30 +207,23 @@ def _parameters(endpoint: Endpoint) -> Iterator[Json]:
             "schema": {"type": "string", "minLength": 1},
         }
     if endpoint.query is not None:
-        yield from _query_parameters(endpoint.query)
+        yield from _query_parameters(endpoint.query, QUERIES.get(endpoint.name, {}))
     if endpoint.command:
-        yield _IDEMPOTENCY_KEY
+        yield IDEMPOTENCY_KEY
     if endpoint.streams:
         yield _LAST_EVENT_ID
 
 
-def _query_parameters(query: type[BaseModel]) -> Iterator[Json]:
-    schema = _plain(query.model_json_schema(by_alias=True))
+def _query_parameters(query: type[BaseModel], examples: Json) -> Iterator[Json]:
+    schema = plain(query.model_json_schema(by_alias=True))
     for name, found in schema["properties"].items():
         parameter = {"name": name, "in": "query", "required": name in schema.get("required", ())}
         description = found.pop("description", None)
         if description is not None:
             parameter["description"] = description
-        yield parameter | {"schema": _not_null(found)}
-
-
-def _not_null(schema: Json) -> Json:
-    """A query can leave a value out but cannot say null."""
-    rest = {key: value for key, value in schema.items() if key != "anyOf"}
-    for choice in schema.get("anyOf", ()):
-        if choice != {"type": "null"}:
-            rest |= choice
-    return rest
+        if name in examples:
+            parameter["example"] = examples[name]
+        yield parameter | {"schema": not_null(found)}
 
 
 # -- Responses ---------------------------------------------------------------
@@ -302,7 +278,7 @@ def _refusal(endpoint: Endpoint, status: int, codes: Sequence[str]) -> Json:
     names = ["X-Request-Id", *_HEADERS_OF_STATUS.get(status, ())]
     if endpoint.command and status in _DECIDED:
         names += ["Quorate-Sequence", "Idempotent-Replayed"]
-    schemas = [{"$ref": SCHEMAS + schema_name(code)} for code in codes]
+    schemas = [ref(schema_name(code)) for code in codes]
     return {
         "description": "\n\n".join(f"`{code}`: {KINDS[code].title}." for code in codes),
         "headers": _header_refs(names),

@@ -1,16 +1,12 @@
 """What each problem looks like: one schema for each code, so that no fact goes undocumented."""
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias
 
 from pydantic.alias_generators import to_pascal
 
+from quorate.api.json_schemas import Json, ref
 from quorate.api.problems import KINDS, PROBLEM_TYPE
 from quorate.domain.keys import ROLES
-
-Json: TypeAlias = dict[str, Any]
-
-SCHEMAS = "#/components/schemas/"
 
 # What problems of one code tell besides the members that all have.
 _TEXT: Json = {"type": "string"}
@@ -23,7 +19,7 @@ _FACTS: dict[str, Json] = {
     "already_voted": {"vote": {"enum": ["approve", "reject"]}},
     "lease_conflict": {
         "conflict": {"const": True},
-        "leaseHolder": {"$ref": SCHEMAS + "HolderAnswer"},
+        "leaseHolder": ref("HolderAnswer"),
     },
     "lease_ended": {
         "leaseId": _TEXT,
@@ -82,4 +78,4 @@ def _schema(code: str) -> Json:
     own: Json = {"properties": said | facts | _OPTIONAL_FACTS.get(code, {})}
     if facts:
         own["required"] = list(facts)
-    return {"description": KINDS[code].title, "allOf": [{"$ref": SCHEMAS + "Problem"}, own]}
+    return {"description": KINDS[code].title, "allOf": [ref("Problem"), own]}

@@ -1,7 +1,6 @@
 """The document promises what is enforced: no more, no less, and for every endpoint."""
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import fields
 from types import SimpleNamespace
@@ -9,11 +8,12 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from quorate.api.documents import api_document
 from quorate.api.endpoint import Endpoint, known_codes
-from quorate.api.examples import ANSWERS, BODIES
+from quorate.api.examples import ANSWERS, BODIES, QUERIES
+from quorate.api.json_schemas import Json
 from quorate.api.openapi import public_path
 from quorate.api.problem_schemas import schema_name
 from quorate.api.problems import CONTENT_TYPE, KINDS, problem_body
@@ -24,16 +24,20 @@ from quorate.domain.instants import Instant
 from quorate.domain.leases import LeaseHeld
 from quorate.domain.refusal import Refused
 from quorate.eventlog.codec import camel, public
+from tests.api.schema_reading import (
+    KEYWORDS,
+    accepts,
+    bounds,
+    closed,
+    parts,
+    resolved,
+    schemas,
+    validator,
+)
 
 DOCUMENT = api_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "requestId"}
-# Of JSON Schema; whatever else stands in a schema would be a bound that no reader sees.
-KEYWORDS = {
-    *("$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum"),
-    *("examples", "format", "items", "maxLength", "maximum", "minLength", "minimum", "oneOf"),
-    *("pattern", "properties", "required", "type"),
-}
 
 WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
 WITH_QUERY = [endpoint for endpoint in ENDPOINTS if endpoint.query is not None]
@@ -48,26 +52,8 @@ def operation(endpoint: Endpoint) -> dict[str, Any]:
     return found
 
 
-def parts(value: object) -> Iterator[dict[str, Any]]:
-    """Every object in the document."""
-    if isinstance(value, dict):
-        yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for one in value:
-            yield from parts(one)
-
-
-def resolved(ref: str) -> Any:  # noqa: ANN401 - any part of the document.
-    found: Any = DOCUMENT
-    for name in ref.removeprefix("#/").split("/"):
-        found = found[name]
-    return found
-
-
-def validator(schema: dict[str, Any]) -> Any:  # noqa: ANN401 - has no public type.
-    whole = {"components": DOCUMENT["components"], "allOf": [schema]}
-    return jsonschema_rs.Draft202012Validator(whole)
+def valid(schema: Json) -> Any:  # noqa: ANN401 - has no public type.
+    return validator(DOCUMENT, schema)
 
 
 # -- The whole ---------------------------------------------------------------
@@ -86,7 +72,7 @@ def test_every_reference_leads_somewhere() -> None:
     refs = [part["$ref"] for part in parts(DOCUMENT) if "$ref" in part]
     assert refs
     for ref in refs:
-        assert resolved(ref)
+        assert resolved(DOCUMENT, ref)
 
 
 def test_it_is_plain_json() -> None:
@@ -100,24 +86,13 @@ def test_schemas_speak_json_schema_only() -> None:
             assert set(found) <= KEYWORDS, name
 
 
-def schemas(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield schema
-    inner = [*schema.get("properties", {}).values()]
-    inner += [one for word in ("allOf", "anyOf", "oneOf") for one in schema.get(word, ())]
-    for word in ("items", "additionalProperties"):
-        if isinstance(schema.get(word), dict):
-            inner.append(schema[word])
-    for one in inner:
-        yield from schemas(one)
-
-
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
 def test_every_answer_of_an_endpoint_is_documented(endpoint: Endpoint) -> None:
     responses = operation(endpoint)["responses"]
     for code in known_codes(endpoint):
         content = responses[str(KINDS[code].status)]["content"][CONTENT_TYPE.decode()]
         body = json.loads(problem_body(code, "Why.", minimal_facts(code), "request-1"))
-        validator(content["schema"]).validate(body)
+        valid(content["schema"]).validate(body)
     for status, response in responses.items():
         media = set(response["content"])
         assert status == "200" or CONTENT_TYPE.decode() in media
@@ -180,7 +155,7 @@ def test_every_fact_of_a_refusal_is_documented(kind: type[Refused]) -> None:
 
 
 def test_a_problem_without_its_facts_is_no_such_problem() -> None:
-    schema = validator(SCHEMAS[schema_name("lease_conflict")])
+    schema = valid(SCHEMAS[schema_name("lease_conflict")])
     facts = dict(told(LeaseHeld))
     assert schema.is_valid(json.loads(problem_body("lease_conflict", "", facts, "1")))
     assert not schema.is_valid(json.loads(problem_body("lease_conflict", "", {}, "1")))
@@ -195,7 +170,18 @@ def test_the_example_of_a_body_is_accepted(endpoint: Endpoint) -> None:
     content = operation(endpoint)["requestBody"]["content"]["application/json"]
     assert endpoint.body is not None
     endpoint.body.model_validate(content["example"])
-    validator(content["schema"]).validate(content["example"])
+    valid(content["schema"]).validate(content["example"])
+
+
+@pytest.mark.parametrize("endpoint", WITH_QUERY, ids=named)
+def test_the_example_of_a_query_is_accepted(endpoint: Endpoint) -> None:
+    parameters = [one for one in operation(endpoint)["parameters"] if "example" in one]
+    assert endpoint.query is not None
+    asked = {one["name"]: one["example"] for one in parameters}
+    endpoint.query.model_validate({name: str(value) for name, value in asked.items()})
+    assert asked == QUERIES.get(endpoint.name, {})
+    for one in parameters:
+        valid(one["schema"]).validate(one["example"])
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -205,59 +191,21 @@ def test_the_example_of_an_answer_is_one(name: str) -> None:
     jsonschema_rs.Draft202012Validator(schema).validate(ANSWERS[name])
 
 
-def closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Without room for fields that it does not name."""
-    for part in parts(schema):
-        if "properties" in part:
-            part["additionalProperties"] = False
-    return schema
-
-
 def test_no_example_belongs_to_nobody() -> None:
     assert set(BODIES) == {endpoint.name for endpoint in WITH_BODY}
+    assert set(QUERIES) <= {endpoint.name for endpoint in WITH_QUERY}
     assert set(ANSWERS) <= {endpoint.name for endpoint in ENDPOINTS}
 
 
 # -- Bounds ------------------------------------------------------------------
 
 
-def bounds(schema: dict[str, Any]) -> Iterator[tuple[object, bool]]:
-    """Values at and just beyond each bound that a field's schema names, and whether they fit."""
-    for one in schema.get("anyOf", [schema]):
-        for word, beyond in (("minimum", -math.inf), ("maximum", math.inf)):
-            if word in one:
-                yield one[word], True
-                is_whole = one["type"] == "integer"
-                step = int(math.copysign(1, beyond))
-                yield one[word] + step if is_whole else math.nextafter(one[word], beyond), False
-        if "maxLength" in one:
-            yield "a" * (one["maxLength"] + 1), False
-        if one.get("maxLength") and "enum" not in one:
-            yield "a" * one["maxLength"], True
-        if one.get("minLength"):
-            yield "a" * one["minLength"], True
-            yield "a" * (one["minLength"] - 1), False
-        for value in one.get("enum", ()):
-            yield value, True
-            yield f"{value}s", False
-        if "pattern" in one:
-            yield from (("a b", False), ("a\n", False), ("a", True), (".", False), ("", False))
-        if one.get("type") == "string":
-            yield from ((1, False), (True, False), ([], False))
-        if one.get("type") == "number":
-            yield from (("1", False), (True, False), ([], False))
-        if one.get("type") == "boolean":
-            yield from (("true", False), (1, False), (True, True))
-    if "anyOf" not in schema:
-        yield None, False
-
-
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=named)
 def test_the_bounds_of_a_body_are_those_enforced(endpoint: Endpoint) -> None:
     assert endpoint.body is not None
     content = operation(endpoint)["requestBody"]["content"]["application/json"]
-    schema = resolved(content["schema"]["$ref"])
-    check = validator(content["schema"])
+    schema = resolved(DOCUMENT, content["schema"]["$ref"])
+    check = valid(content["schema"])
     for name, found in schema["properties"].items():
         for value, fits in bounds(found):
             body = content["example"] | {name: value}
@@ -277,7 +225,7 @@ def test_the_bounds_of_a_query_are_those_enforced(endpoint: Endpoint) -> None:
     known = {field.alias or name for name, field in endpoint.query.model_fields.items()}
     assert {one["name"] for one in parameters} == known
     for parameter in parameters:
-        check = validator(parameter["schema"])
+        check = valid(parameter["schema"])
         for value, fits in bounds(parameter["schema"]):
             is_text = isinstance(value, str) and parameter["schema"]["type"] == "string"
             is_number = isinstance(value, int) and parameter["schema"]["type"] == "integer"
@@ -285,11 +233,3 @@ def test_the_bounds_of_a_query_are_those_enforced(endpoint: Endpoint) -> None:
                 asked = {parameter["name"]: str(value)}
                 assert accepts(endpoint.query, asked) == fits, asked
                 assert check.is_valid(value) == fits, asked
-
-
-def accepts(model: type[BaseModel], sent: dict[str, Any]) -> bool:
-    try:
-        model.model_validate(sent)
-    except ValidationError:
-        return False
-    return True

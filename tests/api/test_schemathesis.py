@@ -32,6 +32,7 @@ from schemathesis.specs.openapi.checks import (
 
 from quorate.api.documents import api_document
 from quorate.api.table import ENDPOINTS
+from tests.api.schema_reading import parts
 from tests.api.strangers import Served, serving
 
 EXAMPLES = int(os.environ.get("QUORATE_SCHEMATHESIS_EXAMPLES", "40"))
@@ -46,7 +47,8 @@ CHECKS = [
     unsupported_method,
     allow_header_conformance,
 ]
-UNENDING = "/v1/events/stream"
+UNENDING = {endpoint.path for endpoint in ENDPOINTS if endpoint.streams}
+WAIT_SECONDS_MAX = 0.05  # Whoever waits for news may wait for longer than a test should last.
 DETERMINISTIC = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS_MAX,
@@ -103,7 +105,11 @@ def loaded(document: dict[str, Any]) -> Any:  # noqa: ANN401 - schemathesis' own
     for name, schema in document["components"]["schemas"].items():
         if name.endswith(("Answer", "AnswerBody")):
             schema["additionalProperties"] = False
-    del document["paths"][UNENDING]
+    for path in UNENDING:
+        del document["paths"][path]
+    for part in parts(document):
+        if part.get("name") == "wait":
+            part["schema"]["maximum"] = WAIT_SECONDS_MAX
     return schemathesis.openapi.from_dict(document)
 
 
@@ -201,8 +207,9 @@ def among_its_own(schema: Any) -> Callable[..., None]:  # noqa: ANN401 - see loa
         case.path_parameters = with_ids(case.path_parameters, ids)
         case.query = with_ids(case.query, ids)
         case.body = with_ids(case.body, ids)
-        if isinstance(case.body, dict) and {"agentId", "agentName"} <= case.body.keys():
-            del case.body["agentName"]  # Two names of different agents get no further than 404.
+        for said in (case.query, case.body):
+            if isinstance(said, dict) and {"agentId", "agentName"} <= said.keys():
+                del said["agentName"]  # Two names of different agents get no further than 404.
         check(case, service, service.key, session)
 
     return test  # type: ignore[no-any-return]
@@ -227,7 +234,7 @@ TESTS = {
     f"test_{make.__name__}_{endpoint.name}": make(schema.include(operation_id=endpoint.name))
     for make, schema in ((among_its_own, THE_NARROW), (anybody, THE_WHOLE))
     for endpoint in ENDPOINTS
-    if endpoint.path != UNENDING
+    if not endpoint.streams
 }
 globals().update(TESTS)
 

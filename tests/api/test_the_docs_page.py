@@ -1,49 +1,31 @@
 """The page shows the whole document, runs no code, fetches nothing, and its examples work."""
 
-import base64
-import copy
-import hashlib
-import re
 import shlex
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from string import Template
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
-from quorate.api.docs_page import CONTENT_SECURITY_POLICY, curl, page
+from quorate.api.docs_page import curl, page
 from quorate.api.documents import api_document
 from quorate.api.endpoint import Endpoint
 from quorate.api.openapi import public_path
+from quorate.api.page_parts import CONTENT_SECURITY_POLICY
 from quorate.api.problems import KINDS
 from quorate.api.table import ENDPOINTS
+from tests.api.page_reading import (
+    HOSTILE,
+    Reader,
+    article,
+    links_lead_somewhere,
+    runs_no_code_and_fetches_nothing,
+    shows_as_text,
+)
 from tests.api.strangers import Heard, Served, Wire, head, serving
 
 DOCUMENT = api_document()
 PAGE = page(DOCUMENT).decode()
-
-
-class Reader(HTMLParser):
-    """All tags with their attributes, and the text between them."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def of(self, name: str) -> Iterator[str]:
-        return (value for _, found in self.tags if (value := found.get(name)) is not None)
-
-
-READER = Reader(PAGE)
 
 
 # -- What it shows -----------------------------------------------------------
@@ -51,13 +33,12 @@ READER = Reader(PAGE)
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_every_endpoint_is_shown(endpoint: Endpoint) -> None:
-    found = re.search(rf'<article id="{endpoint.name}">.*?</article>', PAGE, re.DOTALL)
-    assert found
-    shown = Reader(found[0])
+    found = article(PAGE, endpoint.name)
+    shown = Reader(found)
     assert f"{endpoint.method}{public_path(endpoint)}{endpoint.summary}." in shown.text
     operation = DOCUMENT["paths"][public_path(endpoint)][endpoint.method.lower()]
     for name in [*endpoint.roles, *(one["name"] for one in operation["parameters"])]:
-        assert f"<code>{name}</code>" in found[0]
+        assert f"<code>{name}</code>" in found
     for code in endpoint.problems:
         assert f"#problem-{code}" in shown.of("href")
 
@@ -76,55 +57,19 @@ def test_every_problem_is_explained() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    ids = list(READER.of("id"))
-    assert len(set(ids)) == len(ids)
-    for target in READER.of("href"):
-        assert target == "/openapi.json" or target.removeprefix("#") in ids
+    links_lead_somewhere(PAGE, "/openapi.json", "/asyncapi")
 
 
 # -- What it does not --------------------------------------------------------
 
 
 def test_it_runs_no_code_and_fetches_nothing() -> None:
-    assert not {"script", "link", "img", "iframe", "object", "form", "base"} & {
-        tag for tag, _ in READER.tags
-    }
-    attributes = {name for _, found in READER.tags for name in found}
-    assert attributes <= {"charset", "class", "content", "href", "id", "lang", "name"}
-    [style] = re.findall("<style>(.*?)</style>", PAGE, re.DOTALL)
-    assert "url(" not in style
-    assert "@import" not in style
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    assert f"style-src 'sha256-{digest}'" in CONTENT_SECURITY_POLICY
-    assert CONTENT_SECURITY_POLICY.startswith("default-src 'none'; ")
+    runs_no_code_and_fetches_nothing(PAGE)
 
 
-@pytest.mark.parametrize("hostile", ["<script>alert(1)</script>", "\"><b onclick='x'>", "'&lt;"])
+@pytest.mark.parametrize("hostile", HOSTILE)
 def test_whatever_the_document_holds_is_shown_as_text(hostile: str) -> None:
-    document = _with_everywhere(copy.deepcopy(DOCUMENT), hostile)
-    shown = Reader(page(document).decode())
-    assert hostile in shown.text
-    assert {tag for tag, _ in shown.tags} == {tag for tag, _ in READER.tags}
-    assert {name for _, found in shown.tags for name in found} == {
-        name for _, found in READER.tags for name in found
-    }
-
-
-def _with_everywhere(value: Any, hostile: str) -> Any:  # noqa: ANN401 - any part of it.
-    """Prose, patterns, defaults and examples followed by something that is none of them."""
-    match value:
-        case dict():
-            words = {"description", "summary", "title", "pattern", "default", "version"}
-            return {
-                key: f"{inner}{hostile}"
-                if key in words and not isinstance(inner, dict)
-                else _with_everywhere(inner, hostile)
-                for key, inner in value.items()
-            }
-        case list():
-            return [_with_everywhere(inner, hostile) for inner in value]
-        case _:
-            return value
+    shows_as_text(hostile, DOCUMENT, page)
 
 
 # -- The examples ------------------------------------------------------------
@@ -196,7 +141,7 @@ def carried_out(service: Served, command: Command) -> Heard:
         headers["Content-Length"] = len(body)
     with Wire(service.port) as wire:
         wire.say(head(command.method, command.url, **headers) + body)
-        return wire.hear_head() if command.url.endswith("/stream") else wire.hear()
+        return wire.hear_head() if "/stream" in command.url else wire.hear()
 
 
 def test_it_is_served_as_it_is(service: Served) -> None:
