@@ -25,7 +25,7 @@ from quorate.api.bootstrap import Credentials, credentials, make_folder
 from quorate.api.http_protocol import BoundedHttpProtocol
 from quorate.api.table import Application
 from quorate.bus.server import ServerFailed
-from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.backend import Outdated, Unsafe
 from quorate.eventlog.lock import DataDirLock, Locked
 from quorate.eventlog.session import Broken
 
@@ -76,7 +76,7 @@ def run(main: Callable[[], Coroutine[None, None, None]]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
-    except (Locked, ServerFailed, Unsafe, Broken) as error:
+    except (Locked, ServerFailed, Outdated, Unsafe, Broken) as error:
         raise CannotStart(str(error)) from error
 
 

@@ -22,7 +22,7 @@ class Backend(Protocol):
     async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
         """Create the tables that are missing and make the database itself refuse to change or
         delete rows of those that are append-only. Raises Unsafe unless an acknowledged commit
-        is durable.
+        is durable, and Outdated when some of ``metadatas`` is there in another form.
         """
 
     async def reopen(self) -> None:
@@ -44,6 +44,10 @@ class Backend(Protocol):
 
         One parameter whatever the number of rows: the statement is prepared once.
         """
+
+
+class Outdated(Exception):
+    """Tables that another version of Quorate made: what they lack cannot simply be added."""
 
 
 class Unsafe(Exception):

@@ -21,12 +21,13 @@ from sqlalchemy import (
     bindparam,
     create_engine,
     func,
+    inspect,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import Dialect
+from sqlalchemy.engine import Dialect, Inspector
 from sqlalchemy.pool import NullPool
 
-from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.backend import Outdated, Unsafe
 from quorate.eventlog.session import Broken, Session
 from quorate.eventlog.sqlite_connection import Connection, SqliteSession, translated
 
@@ -84,6 +85,7 @@ class SqliteBackend:
             with translated(), engine.begin() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
                 for tables in metadatas:
+                    self._recognise(inspect(connection), tables)
                     tables.create_all(connection)
                 for table in append_only:
                     for change in ("update", "delete"):
@@ -95,6 +97,18 @@ class SqliteBackend:
             raise Broken(f"{self.path}: {error}") from error
         finally:
             engine.dispose()
+
+    def _recognise(self, found: Inspector, tables: MetaData) -> None:
+        """Raises Outdated when they were made before, and not as they are now."""
+        expected = {table.name: set(table.columns.keys()) for table in tables.sorted_tables}
+        made = expected.keys() & set(found.get_table_names())
+        columns = {name: {column["name"] for column in found.get_columns(name)} for name in made}
+        if made and columns != expected:
+            strange = sorted(name for name in expected if columns.get(name) != expected[name])
+            raise Outdated(
+                f"{self.path} was written by another version of Quorate ({', '.join(strange)}): "
+                "`quorate rebuild` makes these tables anew from the log"
+            )
 
     async def _open_writer(self) -> None:
         self._writer = await self._connect(_uri(self.path), _WRITER_PRAGMAS)
