@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from quorate.bench import peers, report, scenarios
+from quorate.bench import fan_out, over_nats, peers, report, round_trip, scenarios
 from quorate.bench.report import Row
 
 EPILOG = """
@@ -27,7 +27,10 @@ SCENARIOS = {
     "echo": scenarios.echo,
     "acquire": scenarios.acquire,
     "heartbeat": scenarios.heartbeat,
+    "nats": over_nats.acquire,
     "notice": scenarios.notice,
+    "fan-out": fan_out.fan_out,
+    "sdk": round_trip.lease,
     "rebuild": scenarios.rebuild,
     "etcd": peers.etcd,
     "jetstream": peers.jetstream,

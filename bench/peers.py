@@ -9,13 +9,12 @@ from pathlib import Path
 import nats
 
 from quorate.bench import wrk
+from quorate.bench.over_nats import IN_FLIGHT, WARM_UP_SECONDS
 from quorate.bench.processes import listening, process
-from quorate.bench.report import ETCD, Row
+from quorate.bench.report import ETCD, JETSTREAM, Row
 from quorate.bench.scenarios import free_port
 
-IN_FLIGHT = 64
 REQUESTS_PER_ACQUISITION = 2
-JETSTREAM = "JetStream KV create, sync_interval: always"
 _CONFIGURATION = """
 listen: "127.0.0.1:{port}"
 jetstream {{ store_dir: "{store}", sync_interval: always }}
@@ -66,19 +65,22 @@ async def jetstream(folder: Path, seconds: float) -> list[Row]:
 async def _creates(port: int, seconds: float) -> float:
     bus = await nats.connect(f"nats://127.0.0.1:{port}")
     bucket = await bus.jetstream().create_key_value(bucket="leases")
-    until = time.perf_counter() + seconds
-    made = 0
 
-    async def worker(number: int) -> None:
-        nonlocal made
-        count = 0
-        while time.perf_counter() < until:
-            count += 1
-            await bucket.create(f"user{number}-{count}", b'{"agent":"agent-1"}')
-            made += 1
+    async def made(seconds: float, prefix: str) -> int:
+        until = time.perf_counter() + seconds
 
+        async def worker(number: int) -> int:
+            count = 0
+            while time.perf_counter() < until:
+                count += 1
+                await bucket.create(f"{prefix}{number}-{count}", b'{"agent":"agent-1"}')
+            return count
+
+        return sum(await asyncio.gather(*(worker(number) for number in range(IN_FLIGHT))))
+
+    await made(WARM_UP_SECONDS, "warm-up")
     started = time.perf_counter()
-    await asyncio.gather(*(worker(number) for number in range(IN_FLIGHT)))
+    total = await made(seconds, "user")
     spent = time.perf_counter() - started
     await bus.close()
-    return made / spent
+    return total / spent

@@ -9,16 +9,16 @@ import time
 from pathlib import Path
 
 import httpx2
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from quorate.bench import wrk
 from quorate.bench.history import write_history
+from quorate.bench.holders import KeyHolder, client, key_holders
+from quorate.bench.over_nats import connected
 from quorate.bench.processes import Running, listening, process, quorate
 from quorate.bench.report import ACQUIRE, ECHO, Row
-from quorate.bus.subjects import inbox_prefix
-from quorate.domain.keys import Principal
+from quorate.bus.subjects import to_agent
 from quorate.eventlog.sqlite import SqliteBackend
 from quorate.projections.rebuild import rebuild as rebuild_projections
 
@@ -70,17 +70,8 @@ async def heartbeat(folder: Path, seconds: float) -> list[Row]:
 async def notice(folder: Path, _seconds: float) -> list[Row]:
     """From sending the request that is refused to the notice at its subscriber, when idle."""
     async with quorate(folder) as service, client(service) as http:
-        holder, rival = (await register(service, 2))[:2]
-        issued = await http.post(
-            "/v1/keys", json={"role": "agent", "agentName": rival["agentName"]}
-        )
-        key = issued.json()["key"]
-        bus = await nats.connect(
-            service.nats_url,
-            token=key,
-            inbox_prefix=inbox_prefix(_principal(rival)),
-            allow_reconnect=False,
-        )
+        holder, rival = await key_holders(service, 2)
+        bus = await connected(service.nats_url, rival)
         try:
             delays = await _conflicts(http, bus, holder, rival)
         finally:
@@ -95,21 +86,22 @@ async def notice(folder: Path, _seconds: float) -> list[Row]:
 
 
 async def _conflicts(
-    http: httpx2.AsyncClient, bus: Client, holder: dict[str, str], rival: dict[str, str]
+    http: httpx2.AsyncClient, bus: Client, holder: KeyHolder, rival: KeyHolder
 ) -> list[float]:
     arrived: asyncio.Queue[float] = asyncio.Queue()
 
     async def heard(_: Msg) -> None:
         arrived.put_nowait(time.perf_counter())
 
-    await bus.subscribe(f"quorate.default.agent.{rival['id']}.lease_conflict", cb=heard)
+    subject = to_agent(rival.principal.tenant, rival.agent_id, "lease_conflict")
+    await bus.subscribe(subject, cb=heard)
     await bus.flush()
     contact = {"contactEmail": "user@example.com"}
-    (await http.post(LEASE, json={"agentId": holder["id"], **contact})).raise_for_status()
+    (await http.post(LEASE, json={"agentId": holder.agent_id, **contact})).raise_for_status()
     delays = []
     for _ in range(NOTICES):
         sent = time.perf_counter()
-        refused = await http.post(LEASE, json={"agentId": rival["id"], **contact})
+        refused = await http.post(LEASE, json={"agentId": rival.agent_id, **contact})
         assert refused.status_code == httpx2.codes.CONFLICT
         delays.append(1_000 * (await asyncio.wait_for(arrived.get(), NOTICE_SECONDS_MAX) - sent))
     return delays
@@ -132,11 +124,6 @@ async def rebuild(folder: Path, _seconds: float) -> list[Row]:
 # -- Pieces ------------------------------------------------------------------
 
 
-def client(service: Running) -> httpx2.AsyncClient:
-    headers = {"Authorization": f"Bearer {service.key}"}
-    return httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=30)
-
-
 async def register(service: Running, count: int) -> list[dict[str, str]]:
     """Agents ``agent-0`` and on."""
     async with client(service) as http:
@@ -152,16 +139,6 @@ async def register(service: Running, count: int) -> list[dict[str, str]]:
                 return found
 
         return list(await asyncio.gather(*(one(number) for number in range(count))))
-
-
-def _principal(agent: dict[str, str]) -> Principal:
-    return Principal(
-        key_id="",
-        role="agent",
-        tenant="default",
-        agent_id=agent["id"],
-        agent_name=agent["agentName"],
-    )
 
 
 async def _load(service: Running, script: str, path: str, seconds: float, agents: int) -> wrk.Load:

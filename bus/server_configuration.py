@@ -18,6 +18,7 @@ SYSTEM_ACCOUNT = "SYS"
 KEYS_FILE = "keys.json"
 MESSAGE_MEGABYTES_MAX = 8
 LOGIN_SECONDS_MAX = 2  # Clients wait no longer either.
+WRITE_SECONDS_MAX = 2
 STREAM_MEMORY_MEGABYTES_MAX = 64
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
@@ -77,9 +78,10 @@ def server_configuration(
 # keys named here, answers for each of them what it may subscribe to.
 listen: {quoted(listen)}
 max_payload: {MESSAGE_MEGABYTES_MAX}MB
-# Nobody waits for a client that leaves megabytes unread: what it cannot take is left out, for it
-# alone, and it learns so from the sequences.
+# Nobody waits for a client that reads nothing. It is cut off long before so much is unread that
+# the server would leave messages out: so it knows that it has to catch up.
 no_fast_producer_stall: true
+write_deadline: "{WRITE_SECONDS_MAX}s"
 jetstream {{
   store_dir: {quoted(store_dir)}
   max_memory_store: {STREAM_MEMORY_MEGABYTES_MAX}MB

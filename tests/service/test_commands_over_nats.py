@@ -1,10 +1,9 @@
 """What an agent asks over NATS is answered as over HTTP, whatever it asks and however badly."""
 
 import asyncio
-import itertools
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,7 +11,7 @@ from quorate.api.endpoint import Endpoint
 from quorate.api.over_nats import SERVED
 from quorate.api.table import ENDPOINTS
 from tests.service.asking import Asking
-from tests.service.callers import COORDINATION, LEASE, Agent, Operator, Tenant
+from tests.service.callers import Agent, Operator, Tenant
 from tests.service.running import Json
 from tests.service.sides import (
     FREE_IN_BODIES,
@@ -20,7 +19,6 @@ from tests.service.sides import (
     TENANT,
     Ask,
     Side,
-    camel,
     fields,
     parameters,
     side_of,
@@ -28,8 +26,6 @@ from tests.service.sides import (
 from tests.service.test_tenants_never_meet import pointing
 
 CONTACT = "user@example.com"
-COMMANDS = [endpoint for endpoint in SERVED if endpoint.command]
-BODY_BYTES_MAX = 64 * 1024
 RIVALS = 8
 COMPARED = ("quorate-sequence", "idempotent-replayed", "link", "retry-after")
 FROM_TEXT = re.compile(r", unable to parse string as an? \w+")  # A query's numbers are read so.
@@ -185,178 +181,6 @@ async def test_an_agent_acts_as_no_other(tenant: Tenant) -> None:
     assert await tenant.events() == before
 
 
-# -- Idempotency keys --------------------------------------------------------
-
-
-@pytest.mark.parametrize("http_first", [True, False], ids=["http_first", "nats_first"])
-@pytest.mark.parametrize("endpoint", COMMANDS, ids=named)
-async def test_a_key_used_one_way_counts_the_other_way(
-    endpoint: Endpoint, http_first: bool, operator: Operator
-) -> None:
-    side = await side_of(operator)
-    ask, asking = Ask.of(endpoint, side), await Asking.of(side.agent)
-    headers = {"Idempotency-Key": "once"}
-
-    async def over_http() -> tuple[bytes, bool]:
-        said = await ask.by(side.agent, headers)
-        assert said.status == 200
-        return said.body, ("idempotent-replayed", "true") in said.headers
-
-    async def over_nats() -> tuple[bytes, bool]:
-        heard = await asking.ask(endpoint.name, ask.message(), headers=headers)
-        assert heard.status == 200
-        return heard.content, heard.headers.get("idempotent-replayed") == "true"
-
-    first, second = (over_http, over_nats) if http_first else (over_nats, over_http)
-    answer, replayed = await first()
-    events = await side.tenant.events()
-
-    assert not replayed
-    assert await second() == (answer, True)
-    assert await first() == (answer, True)
-    assert await side.tenant.events() == events
-
-
-async def test_a_refusal_is_replayed_too(tenant: Tenant) -> None:
-    holder, rival = await tenant.agents_of("ann", "bob")
-    lease = await holder.lease(holder.id, CONTACT)
-    bob = await Asking.of(rival)
-    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
-    first = await bob.ask("acquireLease", asked)
-    await holder.release(lease["id"])
-
-    again = await bob.ask("acquireLease", asked)
-    over_http = await rival.ask(
-        "POST", LEASE, {"contactEmail": CONTACT}, headers={"Idempotency-Key": "once"}
-    )
-
-    assert (first.code, again.code) == ("lease_conflict", "lease_conflict")
-    assert again.json()["leaseHolder"] == first.json()["leaseHolder"]
-    assert again.headers["idempotent-replayed"] == "true"
-    assert over_http.headers["idempotent-replayed"] == "true"
-    assert over_http.status_code == 409
-
-
-async def test_a_key_in_the_message_is_the_key_in_the_header(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
-    fields = {"contactEmail": CONTACT}
-    named = {"idempotency-KEY": "k"}  # A header's name has no case; a key must not be overlooked.
-
-    first = await ann.ask("acquireLease", fields, headers=named)
-    second = await ann.ask("acquireLease", {**fields, "idempotencyKey": "k"})
-    both = await ann.ask("acquireLease", {**fields, "idempotencyKey": "k"}, headers=named)
-    other = await ann.ask("acquireLease", {**fields, "intent": "x", "idempotencyKey": "k"})
-
-    assert first.content == second.content == both.content
-    assert "idempotent-replayed" not in first.headers
-    assert both.headers["idempotent-replayed"] == "true"
-    assert (other.status, other.code) == (422, "idempotency_key_reused")
-
-
-@pytest.mark.parametrize("key", ["", "é", "x" * 256, "a\tb", 1, True, ["k"], {"k": 1}], ids=repr)
-async def test_a_key_that_cannot_be_one_is_refused(tenant: Tenant, key: object) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
-
-    assert await ann.may_not("heartbeat", idempotencyKey=key) == "idempotency_key_invalid"
-
-
-async def test_two_different_keys_are_refused(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
-
-    answer = await ann.ask("heartbeat", {"idempotencyKey": "a"}, headers={"Idempotency-Key": "b"})
-
-    assert answer.code == "idempotency_key_invalid"
-
-
-async def test_a_question_takes_no_key(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
-
-    assert await ann.may_not("listLeases", idempotencyKey="k") == "invalid_request"
-
-
-async def test_keys_of_other_agents_are_other_keys(tenant: Tenant) -> None:
-    for agent in await tenant.agents_of("ann", "bob"):
-        answer = await (await Asking.of(agent)).ask(
-            "acquireLease", {"contactEmail": f"{agent.name}@x.de", "idempotencyKey": "k"}
-        )
-        assert answer.json()["agentId"] == agent.id
-
-
-async def test_another_key_of_the_same_agent_replays_as_well(tenant: Tenant) -> None:
-    """What was asked with the old key is not asked again with the new one."""
-    agent = await tenant.agent_of("ann")
-    renewed = Agent(tenant.operator, await tenant.issue("agent", "ann"))
-    asked = {"contactEmail": CONTACT, "idempotencyKey": "k"}
-
-    first = await (await Asking.of(agent)).ask("acquireLease", asked)
-    second = await (await Asking.of(renewed)).ask("acquireLease", asked)
-
-    assert second.content == first.content
-    assert second.headers["idempotent-replayed"] == "true"
-
-
-# -- What is no request ------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        *(b"{", b"[]", b'"x"', b"null", b"\xff\xfe", b"\xef\xbb\xbf{}", b"{} {}", b"[" * 60_000),
-        *(b'{"agentId": "a", "agentId": "b"}', b'{"agentId": NaN}', b'{"agentId": 1e999}'),
-        *(b'{"agentId": "\\u0000"}', b'{"agentId": "\\ud800"}', b'{"agentId": 5}'),
-        b'{"agentId": ' + b"9" * 200 + b"}",
-        b'{"agentName": "' + b"x" * BODY_BYTES_MAX + b'"}',
-        b'{"agentName": "' + b"x" * 1_000_000 + b'"}',
-    ],
-    ids=lambda content: repr(content[:40]),
-)
-async def test_what_cannot_be_read_is_the_same_problem_as_over_http(
-    tenant: Tenant, content: bytes
-) -> None:
-    agent = await tenant.agent_of("ann")
-    ann = await Asking.of(agent)
-
-    heard = await ann.ask("heartbeat", content=content, headers={"X-Request-Id": "r"})
-    over_http = await agent.ask(
-        "POST", f"{COORDINATION}/heartbeat", content=content, headers={"X-Request-Id": "r"}
-    )
-
-    assert heard.status == over_http.status_code
-    assert 400 <= heard.status < 500
-    assert heard.json() == over_http.json()
-
-
-@pytest.mark.parametrize(
-    ("operation", "fields"),
-    [
-        ("getLease", {}),
-        ("getLease", {"leaseId": 5}),
-        ("getLease", {"leaseId": ["x"]}),
-        ("getLease", {"lease_id": "x"}),
-        ("listLeases", {"limit": "5"}),
-        ("listLeases", {"limit": True}),
-        ("listLeases", {"limit": 1.5}),
-        ("listLeases", {"limit": 10**30}),
-        ("listNotices", {"wait": "1"}),
-        ("getAgent", {"agentId": None, "x": 1}),
-    ],
-)
-async def test_fields_are_what_they_are_and_not_text(
-    tenant: Tenant, operation: str, fields: Json
-) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
-
-    assert await ann.may_not(operation, **fields) == "invalid_request"
-
-
-async def test_a_bare_request_needs_no_message_at_all(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
-
-    answers = [await ann.ask("listLeases"), await ann.ask("listLeases", {})]
-
-    assert [answer.json() for answer in answers] == [[], []]
-
-
 # -- Racing ------------------------------------------------------------------
 
 
@@ -471,14 +295,3 @@ async def test_a_page_of_notices_is_waited_for_without_holding_others_up(tenant:
 
     (notice,) = (await waiting).json()["notices"]
     assert notice["data"]["contactEmail"] == CONTACT
-
-
-def test_every_command_has_been_told_of() -> None:
-    asked = set(itertools.chain.from_iterable(parameters(endpoint) for endpoint in SERVED))
-    messages: Mapping[str, str] = {name: camel(name) for name in asked}
-
-    assert messages == {
-        "agent_id": "agentId",
-        "consensus_id": "consensusId",
-        "lease_id": "leaseId",
-    }
