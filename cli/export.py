@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from quorate.cli.called import Where, called_service
 from quorate.cli.failures import Failure, calls
-from quorate.cli.options import called_service, service_options
-from quorate.cli.output import Progress, progress
+from quorate.cli.options import json_option, service_options
+from quorate.cli.output import Progress, print_json, progress
 
 if TYPE_CHECKING:
     from quorate.client.http import Http
@@ -33,12 +34,11 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("file")
-@service_options
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Begin after this sequence.")
 @click.option("--continue", "append", is_flag=True, help="Add to FILE what has happened since.")
-def export(  # noqa: PLR0917 - click hands options over like this.
-    file: str, url: str | None, api_key: str | None, data_dir: Path, after: int, append: bool
-) -> None:
+@service_options
+@json_option
+def export(where: Where, file: str, after: int, append: bool, as_json: bool) -> None:
     """Write the tenant's log to FILE as JSON lines ("-" is stdout), checking its chain.
 
     Keep the head that is printed: with it, `quorate verify` tells a log that was cut off or
@@ -49,9 +49,13 @@ def export(  # noqa: PLR0917 - click hands options over like this.
     from quorate.client.http import Http
     from quorate.eventlog.chain import ChainBroken
 
-    service = called_service(url, api_key, data_dir)
+    service = called_service(where)
     try:
-        with calls(), Http(service.url, service.api_key) as http, progress("Exporting") as advance:
+        with (
+            calls(as_json=as_json),
+            Http(service.url, service.api_key) as http,
+            progress("Exporting") as advance,
+        ):
             start = _end_of(Path(file)) if append else _head_at(http, after)
             with _stdout() if file == STDOUT else _whole(Path(file), keep=append) as sink:
                 head = _copy(http, start, sink, advance)
@@ -59,7 +63,10 @@ def export(  # noqa: PLR0917 - click hands options over like this.
         raise Failure(f"The service's log does not hold together: {broken}") from broken
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror}") from error
-    click.echo(_report(file, start, head, appended=append), err=file == STDOUT)
+    if as_json and file != STDOUT:
+        print_json(_as_json(file, start, head))
+    else:
+        click.echo(_report(file, start, head, appended=append), err=file == STDOUT)
 
 
 def _head_at(http: "Http", sequence: int) -> "Head":
@@ -133,6 +140,15 @@ def _whole(path: Path, *, keep: bool) -> Iterator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _as_json(file: str, start: "Head", head: "Head") -> dict[str, Any]:
+    return {
+        "file": file,
+        "events": head.sequence - start.sequence,
+        "previous": {"sequence": start.sequence, "hash": start.hash.hex()},
+        "head": {"sequence": head.sequence, "hash": head.hash.hex()},
+    }
 
 
 def _report(file: str, start: "Head", head: "Head", *, appended: bool) -> str:

@@ -11,61 +11,182 @@ from importlib import import_module
 import click
 
 from quorate import __version__
-from quorate.cli.failures import ERROR
+from quorate.cli.failures import ERROR, EXIT_CODES
 
 TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
 ENVIRONMENT_PREFIX = "QUORATE"
+SENTENCE_LENGTH_MAX = 200
 
 
 class LazyGroup(click.Group):
-    """A group that knows its verbs by their import paths."""
+    """A group that knows its verbs by their import paths, under headings."""
 
-    def __init__(self, name: str, verbs: Mapping[str, str], help: str) -> None:  # noqa: A002
-        super().__init__(name, help=help, no_args_is_help=True)
-        self._verbs = verbs
+    def __init__(
+        self,
+        name: str,
+        verbs: Mapping[str, Mapping[str, str]],
+        help: str,  # noqa: A002 - click's own name for it.
+        epilog: str | None = None,
+    ) -> None:
+        super().__init__(name, help=help, epilog=epilog, no_args_is_help=True)
+        self._headings = verbs
+        self._paths = {verb: path for under in verbs.values() for verb, path in under.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(self._verbs)
+        return list(self._paths)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        if cmd_name not in self._verbs:
+        if cmd_name not in self._paths:
             return None
-        module, _, name = self._verbs[cmd_name].partition(":")
+        module, _, name = self._paths[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), name)
         command.context_settings.setdefault("auto_envvar_prefix", ENVIRONMENT_PREFIX)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for heading, verbs in self._headings.items():
+            with formatter.section(heading):
+                formatter.write_dl([(verb, self._first_sentence(ctx, verb)) for verb in verbs])
+
+    def _first_sentence(self, ctx: click.Context, verb: str) -> str:
+        """Whole, however many lines it takes: half a sentence helps nobody."""
+        command = self.get_command(ctx, verb)
+        assert command is not None
+        return command.get_short_help_str(SENTENCE_LENGTH_MAX)
 
 
 quorate = LazyGroup(
     "quorate",
     verbs={
-        "serve": "quorate.cli.serve:serve",
-        "events": "quorate.cli.main:events",
-        "verify": "quorate.cli.verify:verify",
-        "replay": "quorate.cli.replay:replay",
-        "rebuild": "quorate.cli.rebuild:rebuild",
-        "nats-config": "quorate.cli.nats_config:nats_config",
+        "Take part": {
+            "agents": "quorate.cli.main:agents",
+            "lease": "quorate.cli.main:lease",
+            "watch": "quorate.cli.watch:watch",
+        },
+        "Run a service": {
+            "serve": "quorate.cli.serve:serve",
+            "demo": "quorate.cli.demo:demo",
+            "doctor": "quorate.cli.doctor:doctor",
+            "rebuild": "quorate.cli.rebuild:rebuild",
+            "nats-config": "quorate.cli.nats_config:nats_config",
+            "keys": "quorate.cli.main:keys",
+            "tenants": "quorate.cli.main:tenants",
+        },
+        "Audit": {
+            "events": "quorate.cli.main:events",
+            "verify": "quorate.cli.verify:verify",
+            "replay": "quorate.cli.replay:replay",
+        },
+        "This command itself": {
+            "context": "quorate.cli.main:context",
+            "completion": "quorate.cli.completion:completion",
+        },
     },
     help="""Leases, votes and an audit log for many agents.
 
-    Each option can also be set in the environment, as in QUORATE_DATA_DIR.
+    Each option can also be set in the environment, as in QUORATE_DATA_DIR. Answers are tables at
+    a terminal and JSON elsewhere; --json and --no-json choose.
 
     \b
-    Start a service, then take its log away and check it:
+    Start a service, and try it from a second terminal:
       quorate serve
+      quorate agents register --agent-name outreach-agent
+      quorate agents lease --agent-name outreach-agent \\
+        --contact-email user@example.com
+
+    \b
+    Take its log away and check it:
       quorate events export log.jsonl
       quorate verify log.jsonl
       quorate replay log.jsonl
     """,
+    epilog=EXIT_CODES,
 )
 click.version_option(__version__)(quorate)
 
+agents = LazyGroup(
+    "agents",
+    verbs={
+        "Agents": {
+            "register": "quorate.cli.agents:register",
+            "heartbeat": "quorate.cli.agents:heartbeat",
+            "list": "quorate.cli.agents:list_agents",
+            "show": "quorate.cli.agents:show",
+            "config": "quorate.cli.settings:config",
+            "update-config": "quorate.cli.settings:update_config",
+        },
+        "Contacts": {
+            "lease": "quorate.cli.leases:lease",
+            "renew-lease": "quorate.cli.leases:renew_lease",
+            "release-lease": "quorate.cli.leases:release_lease",
+            "leases": "quorate.cli.leases:leases",
+            "request-send": "quorate.cli.leases:request_send",
+        },
+        "Votes": {"consensus": "quorate.cli.main:consensus"},
+    },
+    help="""Register agents, lease contacts, vote.
+
+    Who acts is said by an agent's own key. Other keys speak for several agents: name one with
+    --agent-name, QUORATE_AGENT or a context.
+    """,
+)
+consensus = LazyGroup(
+    "consensus",
+    verbs={
+        "Commands": {
+            "create": "quorate.cli.consensus:create",
+            "get": "quorate.cli.consensus:get",
+            "vote": "quorate.cli.consensus:vote",
+            "votes": "quorate.cli.consensus:votes",
+            "list": "quorate.cli.consensus:list_consensus",
+        }
+    },
+    help="Ask the active agents for a decision, and vote.",
+)
+lease = LazyGroup(
+    "lease",
+    verbs={"Commands": {"run": "quorate.cli.lease_run:run"}},
+    help="Do something while holding a contact.",
+)
+keys = LazyGroup(
+    "keys",
+    verbs={
+        "Commands": {
+            "issue": "quorate.cli.keys:issue",
+            "list": "quorate.cli.keys:list_keys",
+            "revoke": "quorate.cli.keys:revoke",
+            "self": "quorate.cli.keys:own",
+        }
+    },
+    help="Say who may call.",
+)
+tenants = LazyGroup(
+    "tenants",
+    verbs={"Commands": {"create": "quorate.cli.tenants:create"}},
+    help="Add tenants.",
+)
 events = LazyGroup(
     "events",
-    verbs={"export": "quorate.cli.export:export"},
+    verbs={"Commands": {"export": "quorate.cli.export:export"}},
     help="Read the log of a tenant.",
+)
+context = LazyGroup(
+    "context",
+    verbs={
+        "Commands": {
+            "add": "quorate.cli.contexts:add",
+            "use": "quorate.cli.contexts:use",
+            "list": "quorate.cli.contexts:list_contexts",
+            "show": "quorate.cli.contexts:show",
+            "remove": "quorate.cli.contexts:remove",
+        }
+    },
+    help="""Remember services, and as whom to call them.
+
+    What is typed beats the environment, that beats the context in use, and that the local service.
+    """,
 )
 
 

@@ -1,6 +1,7 @@
 """What the verbs are tried on: a real log of a short history, and a service's stand-in."""
 
 import asyncio
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,9 @@ from click.testing import CliRunner, Result
 
 from quorate.cli.main import quorate
 from tests.cli.standing_in import StandIn
+from tests.cli.terminal import Terminal, new_tenant_name
 from tests.projections.histories import Town
+from tests.service.running import Running
 
 Run = Callable[..., Result]
 TENANT = "acme"
@@ -57,9 +60,12 @@ def log(lived: Lived, tmp_path: Path) -> Path:
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run one verb in an empty folder, with nothing set that the test did not set."""
     monkeypatch.chdir(tmp_path)
-    for name in ("QUORATE_URL", "QUORATE_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [one for one in os.environ if one.startswith("QUORATE_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path / "no-data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("QUORATE_JSON", "0")  # As at a terminal, unless a test asks for JSON.
 
     def run_verb(*arguments: str | Path, input: bytes | None = None) -> Result:  # noqa: A002
         return CliRunner().invoke(quorate, [str(one) for one in arguments], input=input)
@@ -67,8 +73,32 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run_verb
 
 
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service that runs, with its own data folder."""
+    running = Running(tmp_path_factory.mktemp("service") / "data")
+    running.start()
+    try:
+        yield running
+    finally:
+        running.end()
+
+
 @pytest.fixture
 def service(lived: Lived) -> Iterator[StandIn]:
     """Answers ``GET /v1/events`` as the service does, from the exported events."""
     with StandIn(lived.events) as stand_in:
         yield stand_in
+
+
+@pytest.fixture
+def tenant(run: Run, real: Running, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """At a terminal with the key of a new tenant, where `ann` and `bob` are registered."""
+    name = new_tenant_name()
+    monkeypatch.setenv("QUORATE_DATA_DIR", str(real.data_dir))
+    at = Terminal(run, monkeypatch)
+    at.gets("tenants", "create", name)
+    at.holds(at.id("keys", "issue", "--as-operator", "--tenant", name, "--role", "tenant"))
+    for agent in ("ann", "bob"):
+        at.gets("agents", "register", "--agent-name", agent, "--agent-role", "outbound")
+    return at

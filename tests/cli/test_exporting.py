@@ -34,6 +34,19 @@ def test_the_file_holds_the_log_and_verifies_as_it_is_printed(
     assert run(*printed[1:]).exit_code == 0
 
 
+def test_programs_get_the_head_to_keep_as_json(export: Run, lived: Lived) -> None:
+    count = len(lived.lines)
+
+    found = orjson.loads(export("log.jsonl", "--after", "10", "--json").stdout)
+
+    assert found == {
+        "file": "log.jsonl",
+        "events": count - 10,
+        "previous": {"sequence": 10, "hash": lived.events[9]["hash"]},
+        "head": {"sequence": count, "hash": lived.events[-1]["hash"]},
+    }
+
+
 def test_the_log_is_read_page_by_page(export: Run, service: StandIn, lived: Lived) -> None:
     export("log.jsonl")
 
