@@ -1,0 +1,274 @@
+"""A call is tried again while that may help, under one idempotency key, until its deadline."""
+
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from quorate.client import asks
+from quorate.client.attempts import (
+    ATTEMPT_SECONDS_MAX,
+    PAUSE_SECONDS_MAX,
+    PAUSE_SECONDS_MIN,
+    Attempts,
+)
+from quorate.client.calling import Caller
+from quorate.client.failures import CallFailed, Unauthorized, Unavailable
+from quorate.client.refusals import AgentNotFound, LeaseConflict, ServiceUnavailable
+from quorate.domain.agents import AgentRef
+from tests.client.clocks import SetClock
+
+ME = AgentRef(name="me")
+HEARTBEAT = asks.heartbeat(ME)
+ANSWER = {
+    "ok": True,
+    "agentId": "agent_1",
+    "lastHeartbeat": "2026-03-01T12:00:00.000Z",
+    "activeUntil": "2026-03-01T12:05:00.000Z",
+    "lastNotice": 7,
+}
+
+
+def attempts(clock: SetClock, within: float = 30.0, lot: float = 1.0) -> Attempts:
+    return Attempts(within, clock=clock, lot=lambda: lot)
+
+
+def test_pauses_double_up_to_a_limit() -> None:
+    clock = SetClock()
+    call = attempts(clock, within=1_000)
+    pauses = [call.pause_after(Unavailable()) for _ in range(9)]
+
+    assert pauses[:3] == [PAUSE_SECONDS_MIN, PAUSE_SECONDS_MIN * 2, PAUSE_SECONDS_MIN * 4]
+    assert pauses[-1] == PAUSE_SECONDS_MAX
+
+
+def test_pauses_are_drawn_by_lot_so_that_agents_do_not_return_together() -> None:
+    clock = SetClock()
+
+    assert attempts(clock, lot=0.0).pause_after(Unavailable()) == PAUSE_SECONDS_MIN / 2
+    assert attempts(clock, lot=1.0).pause_after(Unavailable()) == PAUSE_SECONDS_MIN
+
+
+def test_the_pause_is_as_long_as_the_service_asks_for() -> None:
+    busy = Unavailable()
+    busy.retry_after_seconds = 7.0
+
+    assert attempts(SetClock()).pause_after(busy) == 7.0
+
+
+def test_a_pause_past_the_deadline_is_not_made() -> None:
+    busy = Unavailable("busy")
+    busy.retry_after_seconds = 31.0
+
+    with pytest.raises(Unavailable, match="busy"):
+        attempts(SetClock()).pause_after(busy)
+
+
+def test_an_attempt_gets_a_share_of_the_time_and_never_more_than_is_left() -> None:
+    clock = SetClock()
+    call = attempts(clock, within=30.0)
+
+    assert call.seconds() == ATTEMPT_SECONDS_MAX
+    clock.pass_(25.0)
+    assert call.seconds() == 5.0
+    clock.pass_(10.0)
+    assert call.seconds() == 0.0
+    assert attempts(clock, within=6.0).seconds() == 2.0
+    assert attempts(clock, within=0.5).seconds() == 0.5
+
+
+def test_an_ask_that_waits_gets_its_waiting_time_on_top() -> None:
+    assert attempts(SetClock(), within=60.0).seconds(25.0) == ATTEMPT_SECONDS_MAX + 25.0
+
+
+# -- The caller --------------------------------------------------------------
+
+
+class Service:
+    """Answers with what was prepared, one after the other; the last one again and again."""
+
+    def __init__(self, *answers: Callable[[], httpx2.Response]) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx2.Request] = []
+        self.clock = SetClock()
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return answer()
+
+    def caller(self) -> Caller:
+        return Caller(
+            "http://quorate.test",
+            "qk_made_up",
+            transport=httpx2.MockTransport(self),
+            clock=self.clock,
+            sleep=self.clock.pass_,
+        )
+
+    @property
+    def idempotency_keys(self) -> set[str | None]:
+        return {request.headers.get("Idempotency-Key") for request in self.requests}
+
+
+def answered() -> httpx2.Response:
+    return httpx2.Response(200, json=ANSWER, headers={"Quorate-Sequence": "12"})
+
+
+def nobody_there() -> httpx2.Response:
+    raise httpx2.ConnectError("nobody there")
+
+
+def problem(
+    code: str, status: int, headers: dict[str, str] | None = None, **facts: object
+) -> Callable[[], httpx2.Response]:
+    body = {"code": code, "status": status, "title": "No", "detail": "No.", **facts}
+    return lambda: httpx2.Response(status, json=body, headers=headers)
+
+
+def test_a_call_outlives_a_service_that_is_away_for_a_moment() -> None:
+    service = Service(nobody_there, problem("unavailable", 503), answered)
+
+    with service.caller() as caller:
+        answer = caller.answer(HEARTBEAT)
+
+    assert answer.result.last_notice == 7
+    assert answer.sequence == 12
+    assert len(service.requests) == 3
+
+
+def test_all_attempts_carry_one_idempotency_key() -> None:
+    service = Service(nobody_there, nobody_there, answered)
+
+    with service.caller() as caller:
+        caller.call(HEARTBEAT)
+
+    assert len(service.idempotency_keys) == 1
+    assert None not in service.idempotency_keys
+
+
+def test_another_call_has_another_key() -> None:
+    service = Service(answered)
+
+    with service.caller() as caller:
+        caller.call(HEARTBEAT)
+        caller.call(HEARTBEAT)
+
+    assert len(service.idempotency_keys) == 2
+
+
+def test_the_callers_own_key_is_kept() -> None:
+    service = Service(answered)
+
+    with service.caller() as caller:
+        caller.call(HEARTBEAT, idempotency_key="mine")
+
+    assert service.idempotency_keys == {"mine"}
+
+
+def test_reading_needs_no_key() -> None:
+    service = Service(lambda: httpx2.Response(200, json=[]))
+
+    with service.caller() as caller:
+        assert caller.call(asks.list_leases()) == []
+
+    assert service.idempotency_keys == {None}
+
+
+def test_what_was_asked_counts_from_the_first_attempt() -> None:
+    """The first attempt may have been taken, its answer lost."""
+    service = Service(nobody_there, answered)
+    began_at = service.clock()
+
+    with service.caller() as caller:
+        assert caller.answer(HEARTBEAT).asked_at == began_at
+
+    assert service.clock() > began_at
+
+
+def test_a_refusal_is_an_answer_and_is_not_tried_again() -> None:
+    service = Service(problem("agent_not_found", 404))
+
+    with service.caller() as caller, pytest.raises(AgentNotFound):
+        caller.call(HEARTBEAT)
+
+    assert len(service.requests) == 1
+
+
+def test_a_conflict_names_the_holder() -> None:
+    holder = {
+        "agentId": "agent_2",
+        "agentName": "her",
+        "expiresAt": "2026-03-01T12:30:00.000Z",
+    }
+    service = Service(problem("lease_conflict", 409, conflict=True, leaseHolder=holder))
+
+    with service.caller() as caller, pytest.raises(LeaseConflict) as refused:
+        caller.call(asks.acquire_lease(ME, "user@example.com"))
+
+    found = refused.value.holder
+    assert found is not None
+    assert found.agent_name == "her"
+    assert refused.value.facts == {"conflict": True, "leaseHolder": holder}
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_what_a_proxy_says_of_a_service_that_is_away_is_tried_again(status: int) -> None:
+    service = Service(lambda: httpx2.Response(status, html="<h1>Bad gateway</h1>"), answered)
+
+    with service.caller() as caller:
+        caller.call(HEARTBEAT)
+
+    assert len(service.requests) == 2
+
+
+def test_a_service_that_stays_away_is_given_up_at_the_deadline() -> None:
+    service = Service(nobody_there)
+    began_at = service.clock()
+
+    with service.caller() as caller, pytest.raises(Unavailable, match="does not answer"):
+        caller.call(HEARTBEAT, within_seconds=20.0)
+
+    assert 10.0 < service.clock() - began_at <= 20.0
+
+
+def test_the_service_is_left_alone_for_as_long_as_it_asks() -> None:
+    service = Service(problem("unavailable", 503, {"Retry-After": "4"}), answered)
+    began_at = service.clock()
+
+    with service.caller() as caller:
+        caller.call(HEARTBEAT)
+
+    assert service.clock() - began_at == 4.0
+
+
+def test_a_wait_past_the_deadline_is_told_at_once_with_the_services_own_words() -> None:
+    service = Service(problem("unavailable", 503, {"Retry-After": "60"}))
+    began_at = service.clock()
+
+    with service.caller() as caller, pytest.raises(ServiceUnavailable, match="No"):
+        caller.call(HEARTBEAT)
+
+    assert service.clock() == began_at
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: httpx2.Response(200, html="<h1>Welcome</h1>"),
+        lambda: httpx2.Response(200, json={"ok": True}),
+        lambda: httpx2.Response(200, json=[]),
+        lambda: httpx2.Response(200, json=ANSWER | {"activeUntil": "2026-03-01T12:05:00"}),
+    ],
+)
+def test_what_answers_but_is_not_quorate_is_said_so(answer: Callable[[], httpx2.Response]) -> None:
+    service = Service(answer)
+
+    with service.caller() as caller, pytest.raises(CallFailed, match="not Quorate"):
+        caller.call(HEARTBEAT)
+
+
+@pytest.mark.parametrize("key", ["", "qk\nX-Evil: 1", "schlüssel"])
+def test_a_key_that_would_change_the_request_is_refused(key: str) -> None:
+    with pytest.raises(Unauthorized):
+        Caller("http://quorate.test", key)

@@ -1,0 +1,71 @@
+"""An agent gives a contact back, and takes it again before that is answered.
+
+The service answers a holder who asks again with the lease it has. A release that is still on its
+way would end that very lease, and let others in while the agent relies on it.
+"""
+
+import asyncio
+from typing import TypeVar
+
+import pytest
+
+from quorate.client import Agent, Settings
+from quorate.client.asks import Ask
+from quorate.client.over_http import OverHttp
+from quorate.client.wire import Answered
+from tests.service.callers import Tenant
+from tests.service.listening import until
+from tests.service.running import Running
+
+T = TypeVar("T")
+
+CONTACT = "user@example.com"
+LEAVE_SECONDS = 0.01  # Nobody waits for the release, as when the service is away.
+TIME_ENOUGH_SECONDS = 1.0  # To be granted, wrongly, what is still its own.
+
+
+class Road:
+    """The way to the service. Releases wait on it until they are let pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.waiting = 0
+        self.passing = asyncio.Event()
+        self.arrived = asyncio.Event()
+        attempt = OverHttp.attempt
+
+        async def slow(
+            http: OverHttp, ask: Ask[T], key: str, seconds: float, asked_at: float
+        ) -> Answered[T]:
+            if ask.name != "releaseLease":
+                return await attempt(http, ask, key, seconds, asked_at)
+            self.waiting += 1
+            await self.passing.wait()
+            answered = await attempt(http, ask, key, seconds, asked_at)
+            self.arrived.set()
+            return answered
+
+        monkeypatch.setattr(OverHttp, "attempt", slow)
+
+
+async def test_a_release_that_comes_late_does_not_end_what_was_granted_since(
+    service: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road = Road(monkeypatch)
+    key = await tenant.issue("agent", "ann")
+    settings = Settings(leave_seconds=LEAVE_SECONDS)
+    async with Agent.connect(service.url, key.text, name="ann", settings=settings) as agent:
+
+        async def again() -> int:
+            async with agent.lease(CONTACT) as second:
+                await road.arrived.wait()
+                assert (await second.request_send()).authorized
+                return second.fence
+
+        async with agent.lease(CONTACT) as first:
+            pass
+        await until(lambda: road.waiting == 1)
+        taking = asyncio.create_task(again())
+        await asyncio.wait({taking}, timeout=TIME_ENOUGH_SECONDS)
+        road.passing.set()
+
+        assert await taking > first.fence

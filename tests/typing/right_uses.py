@@ -1,0 +1,130 @@
+"""Uses of the SDK as the documentation shows them: a type checker has nothing to say, and knows
+the type of everything without being told.
+
+Never run: `assert_type` is for the type checker, which takes the place of the caller here.
+"""
+
+from datetime import datetime
+from typing import Any, Literal, assert_type
+
+from quorate.client import (
+    Agent,
+    Conflicted,
+    ConsensusInfo,
+    HeartbeatInfo,
+    HolderInfo,
+    Lease,
+    LeaseConflict,
+    LeaseLost,
+    NotFound,
+    Notice,
+    Refused,
+    SendVerdict,
+    Settings,
+    Unauthorized,
+    Unavailable,
+    VoteInfo,
+)
+
+
+async def connecting() -> None:
+    async with Agent.connect() as agent:
+        assert_type(agent, Agent)
+    async with Agent.connect("http://127.0.0.1:8420", "qk_key", name="ann", role="outbound"):
+        pass
+    async with Agent.connect(
+        url="http://127.0.0.1:8420",
+        api_key="qk_key",
+        name=None,
+        nats_url="nats://127.0.0.1:4222",
+        after=17,
+        settings=Settings(within_seconds=5),
+    ) as agent:
+        assert_type(agent.id, str)
+        assert_type(agent.name, str)
+        assert_type(agent.tenant_id, str)
+        assert_type(agent.incarnation, int)
+        assert_type(agent.active, bool)
+        assert_type(agent.cursor, int)
+
+
+async def holding(agent: Agent) -> int:
+    async with agent.lease("user@example.com") as lease:
+        assert_type(lease, Lease)
+        assert_type(lease.id, str)
+        assert_type(lease.fence, int)
+        assert_type(lease.contact_email, str)
+        assert_type(lease.expires_at, datetime)
+        assert_type(lease.held, bool)
+        assert_type(lease.remaining_seconds, float)
+        assert_type(await lease.request_send(), SendVerdict)
+        await lease.renew()
+        await lease.release()
+    async with agent.lease(
+        "user@example.com", intent="renewal", duration_minutes=0.5, wait_seconds=60
+    ) as lease:
+        return lease.fence
+
+
+async def refused(agent: Agent) -> str | None:
+    """What is refused can be told apart, and tells what there is to know."""
+    try:
+        async with agent.lease("user@example.com"):
+            pass
+    except LeaseConflict as conflict:
+        assert_type(conflict.holder, HolderInfo | None)
+        return conflict.holder.agent_name if conflict.holder else None
+    except LeaseLost as lost:
+        return str(lost)
+    except (Unauthorized, NotFound, Conflicted, Unavailable) as failure:
+        return str(failure)
+    except Refused as refusal:
+        assert_type(refusal.code, str)
+        assert_type(refusal.status, int)
+        assert_type(refusal.facts, dict[str, Any])
+        return refusal.detail
+    return None
+
+
+async def sending(agent: Agent) -> None:
+    verdict = await agent.request_send("user@example.com", fence=7)
+    assert_type(verdict.authorized, bool)
+    assert_type(verdict.reason, Literal["lease_conflict", "stale_fence"] | None)
+    if verdict.holder is not None:
+        assert_type(verdict.holder.expires_at, datetime)
+
+
+async def deciding(agent: Agent) -> None:
+    proposal = await agent.propose("pause outreach", "ceo@bigcorp.com", "fatigue is high")
+    assert_type(proposal.id, str)
+    await agent.propose(
+        "pause outreach",
+        "ceo@bigcorp.com",
+        "fatigue is high",
+        timeout_minutes=5,
+        electorate="live",
+        proposer_votes=False,
+        floor=0.5,
+    )
+    vote = await agent.vote(proposal.id, "approve", reason="agreed")
+    assert_type(vote, VoteInfo)
+    assert_type(vote.vote, Literal["approve", "reject"])
+    outcome = await proposal.decided(within_seconds=30)
+    assert_type(outcome, ConsensusInfo)
+    assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired"])
+
+
+async def hearing(agent: Agent) -> None:
+    async for notice in agent.notices(after=agent.cursor):
+        assert_type(notice, Notice)
+        assert_type(notice.name, str)
+        assert_type(notice.sequence, int)
+        assert_type(notice.time, datetime | None)
+        print(notice.data["contactEmail"])  # noqa: T201 - as an example would.
+
+
+async def the_rest(agent: Agent) -> None:
+    assert_type(await agent.heartbeat(), HeartbeatInfo)
+    config = await agent.update_config({"voice": "calm", "weekends": False})
+    assert_type(config, dict[str, bool | str])
+    assert_type(await agent.config(), dict[str, bool | str])

@@ -1,0 +1,57 @@
+"""The same for the blocking face of the SDK: `with` for `async with`, and no `await`. Never run."""
+
+from datetime import datetime
+from typing import Literal, assert_type
+
+from quorate.client import (
+    ConsensusInfo,
+    HeartbeatInfo,
+    HolderInfo,
+    LeaseConflict,
+    Notice,
+    SendVerdict,
+    VoteInfo,
+)
+from quorate.client.blocking import Agent
+
+
+def connecting() -> None:
+    with Agent.connect("http://127.0.0.1:8420", "qk_key", name="ann", after=17) as agent:
+        assert_type(agent, Agent)
+        assert_type(agent.id, str)
+        assert_type(agent.incarnation, int)
+        assert_type(agent.active, bool)
+        assert_type(agent.cursor, int)
+
+
+def holding(agent: Agent) -> int:
+    try:
+        with agent.lease("user@example.com", duration_minutes=5, wait_seconds=60) as lease:
+            assert_type(lease.id, str)
+            assert_type(lease.expires_at, datetime)
+            assert_type(lease.held, bool)
+            assert_type(lease.remaining_seconds, float)
+            assert_type(lease.request_send(), SendVerdict)
+            lease.renew()
+            lease.release()
+            return lease.fence
+    except LeaseConflict as conflict:
+        assert_type(conflict.holder, HolderInfo | None)
+        return 0
+
+
+def deciding(agent: Agent) -> None:
+    proposal = agent.propose("pause outreach", "ceo@bigcorp.com", "fatigue is high", floor=0.5)
+    assert_type(agent.vote(proposal.id, "reject"), VoteInfo)
+    outcome = proposal.decided(within_seconds=30)
+    assert_type(outcome, ConsensusInfo)
+    assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired"])
+
+
+def the_rest(agent: Agent) -> None:
+    for notice in agent.notices(after=agent.cursor):
+        assert_type(notice, Notice)
+    assert_type(agent.request_send("user@example.com", fence=7), SendVerdict)
+    assert_type(agent.heartbeat(), HeartbeatInfo)
+    assert_type(agent.update_config({"weekends": False}), dict[str, bool | str])
+    assert_type(agent.config(), dict[str, bool | str])

@@ -1,0 +1,67 @@
+"""Uses of the SDK that a type checker refuses, each for the reason that stands behind it.
+
+A comment that ignores an error is an error itself where there is none. So a checker that has
+nothing to say about this file has refused every line that is marked for it, for that very reason.
+Never run.
+"""
+
+# What is refused has no type, and that is said once.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from quorate.client import Agent, Lease, LeaseConflict, Notice, SendVerdict, Settings
+
+
+async def connecting() -> None:
+    Agent.connect(8420)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Agent.connect("url", "key", "ann")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Agent.connect(agent="ann")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Agent.connect(after="17")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Settings(patience=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with Agent.connect():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+
+
+async def holding(agent: Agent) -> None:
+    agent.lease(42)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    agent.lease()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    agent.lease("a@b.c", "sales")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    agent.lease("a@b.c", duration_minutes="30")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await agent.lease("a@b.c")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    with agent.lease("a@b.c"):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+
+
+async def held(lease: Lease) -> str:
+    lease.fence = 8  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    lease.renew()  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+    if lease.request_send().authorized:  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        pass
+    return lease.fence  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
+
+
+async def sending(agent: Agent, verdict: SendVerdict) -> None:
+    await agent.request_send("a@b.c", fence="7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await agent.request_send("a@b.c", 7)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert verdict.authorised  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    verdict.authorized = True  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    bool(verdict.reason == "too_late")  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
+
+
+async def deciding(agent: Agent) -> None:
+    await agent.propose("pause", "a@b.c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await agent.propose("pause", "a@b.c", "why", electorate="all")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    proposal = await agent.propose("pause", "a@b.c", "why")
+    await agent.vote(proposal, "approve")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await agent.vote(proposal.id, "maybe")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    outcome = await proposal.decided()
+    bool(outcome.status == "aproved")  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
+
+
+async def hearing(agent: Agent, notice: Notice, conflict: LeaseConflict) -> None:
+    for _ in agent.notices():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    agent.notices(after=notice)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert notice.sequence + "1"  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]
+    assert conflict.holder.agent_name  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    agent.cursor = 17  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    await agent.update_config({"voice": 3.5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
