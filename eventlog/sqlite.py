@@ -85,7 +85,8 @@ class SqliteBackend:
             with translated(), engine.begin() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
                 for tables in metadatas:
-                    self._recognise(inspect(connection), tables)
+                    if tables.tables.keys().isdisjoint(append_only):
+                        self._recognise(inspect(connection), tables)
                     tables.create_all(connection)
                 for table in append_only:
                     for change in ("update", "delete"):
@@ -99,7 +100,7 @@ class SqliteBackend:
             engine.dispose()
 
     def _recognise(self, found: Inspector, tables: MetaData) -> None:
-        """Raises Outdated when they were made before, and not as they are now."""
+        """Raises Outdated when what the log can make anew was made before, and not like this."""
         expected = {table.name: set(table.columns.keys()) for table in tables.sorted_tables}
         made = expected.keys() & set(found.get_table_names())
         columns = {name: {column["name"] for column in found.get_columns(name)} for name in made}
