@@ -149,8 +149,8 @@ class Lease:
     # -- Entering and leaving ------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        self._interruption = Interruption()
         await self.begin()
+        self._interruption = Interruption()  # From here on: until then there is no block to end.
         return self
 
     async def __aexit__(

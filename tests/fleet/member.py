@@ -90,7 +90,7 @@ class Member:
                     await self._one_life()
                 except Unavailable:  # Nobody answered for longer than the SDK tries.
                     await asyncio.sleep(RETRY_SECONDS)
-        except Exception:  # noqa: BLE001 - whatever it is, the inquest must hear of it.
+        except BaseException:  # noqa: BLE001 - a cancellation too: nobody should have asked for it.
             self._failed(traceback.format_exc())
         finally:
             self._diary.close()

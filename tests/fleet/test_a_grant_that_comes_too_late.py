@@ -1,0 +1,55 @@
+"""A lease was granted, and is over before its agent hears of the grant.
+
+That is a lost lease like any other: the program is told so by an exception that it can catch, and
+nothing of it is cancelled.
+"""
+
+import asyncio
+from typing import TypeVar
+
+import pytest
+
+from quorate.client import Agent, LeaseLost
+from quorate.client.asks import Ask
+from quorate.client.over_http import OverHttp
+from quorate.client.wire import Answered
+from tests.service.callers import Tenant
+from tests.service.running import Running
+
+T = TypeVar("T")
+
+CONTACT = "user@example.com"
+BRIEFLY_MINUTES = 1 / 60
+
+
+async def test_it_is_lost_and_the_program_goes_on(
+    service: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = OverHttp.attempt
+    told = asyncio.Event()
+
+    async def slow(
+        http: OverHttp, ask: Ask[T], key: str, seconds: float, asked_at: float
+    ) -> Answered[T]:
+        answered = await attempt(http, ask, key, seconds, asked_at)
+        if ask.name == "acquireLease":
+            await told.wait()
+        return answered
+
+    monkeypatch.setattr(OverHttp, "attempt", slow)
+    key = await tenant.issue("agent", "ann")
+    async with Agent.connect(service.url, key.text, name="ann") as agent:
+
+        async def hear_of_its_end() -> None:
+            async for notice in agent.notices():
+                if notice.name == "lease_expired":
+                    told.set()
+                    return
+
+        hearing = asyncio.create_task(hear_of_its_end())
+        with pytest.raises(LeaseLost):
+            async with agent.lease(CONTACT, duration_minutes=BRIEFLY_MINUTES):
+                pytest.fail("what is over was entered")
+        await hearing
+
+        assert (await agent.heartbeat()).agent_id == agent.id
