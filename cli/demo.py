@@ -24,7 +24,6 @@ EPILOG = """
 \b
 Examples:
   quorate demo
-  quorate demo --seconds 5
   quorate demo --seconds 5 --no-json
   quorate demo --running --seconds 5 --json
 
@@ -37,6 +36,7 @@ lines of words with --no-json. On a running service a lapse is shown only if its
 @click.command(epilog=EPILOG)
 @click.option(
     "--seconds",
+    envvar="QUORATE_DEMO_SECONDS",
     type=click.FloatRange(SECONDS_MIN, SECONDS_MAX),
     default=SECONDS_DEFAULT,
     show_default=True,

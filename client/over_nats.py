@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS_MAX = 3
 PROBE_SECONDS = 5.0
+LOOK_SECONDS = 0.5
 PROBE_ANSWER_SECONDS_MAX = 3
 CLOSE_SECONDS_MAX = 0.5
 RETRY_SECONDS_MIN = 0.05
@@ -222,11 +223,15 @@ class NatsLink:
 
     async def _watch(self, session: Session) -> None:
         """Return when the connection is lost; raises NatsError when the server is silent."""
-        while not session.client.is_closed:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(PROBE_SECONDS):
-                    await session.lost.wait()
+        while True:
+            probe_at = asyncio.get_running_loop().time() + PROBE_SECONDS
+            while asyncio.get_running_loop().time() < probe_at:
+                # The client forgets to call back when its last bytes could not be sent.
+                if session.lost.is_set() or session.client.is_closed:
                     return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await session.lost.wait()
             await session.client.rtt(timeout=PROBE_ANSWER_SECONDS_MAX)
 
 

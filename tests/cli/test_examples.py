@@ -26,6 +26,7 @@ from tests.service.running import READY, Running, environment
 AGENTS = ("outreach-agent", "retention-agent")
 SCRIPT_SECONDS_MAX = 60.0
 WIDTH = 80
+DEMO_SECONDS = "5"  # Where an example does not say.
 # Its examples start what tests/service/test_a_nats_server_of_ones_own.py starts.
 TRIED_ELSEWHERE = {("nats-config",)}
 ANYWHERE = "0.0.0.0"  # noqa: S104 - an address that no test may listen on.
@@ -82,6 +83,7 @@ class Desk:
             XDG_CONFIG_HOME=str(folder / "config"),
             QUORATE_DATA_DIR=str(service.data_dir),
             KEY=service.api_key,
+            QUORATE_DEMO_SECONDS=DEMO_SECONDS,
             PATH=f"{folder}:{os.environ['PATH']}",
         )
 

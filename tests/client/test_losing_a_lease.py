@@ -5,12 +5,12 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from quorate.client import Caller, LeaseLost, Settings, asks
+from quorate.client import Caller, Lease, LeaseLost, Settings, asks
 from tests.client.taking_part import Fleet, within
 from tests.service.running import Running
 
@@ -24,6 +24,16 @@ CONTACT = "user@example.com"
 async def for_ever() -> None:
     async with within():
         await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def given_back_elsewhere(fleet: Fleet, lease: Lease) -> AsyncIterator[None]:
+    """By a task that is not cancelled together with the block."""
+    releasing = asyncio.create_task(fleet.tenant.release(lease.id))
+    try:
+        yield
+    finally:
+        await releasing
 
 
 @contextmanager
@@ -49,8 +59,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_block_runs(fleet: Fleet) ->
 async def test_a_lease_that_another_process_gave_back_is_lost(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         with pytest.raises(LeaseLost, match="released") as lost:
-            async with agent.lease(CONTACT) as lease:
-                await fleet.tenant.release(lease.id)
+            async with agent.lease(CONTACT) as lease, given_back_elsewhere(fleet, lease):
                 await for_ever()
         assert lost.value.reason == "released"
         assert (lost.value.lease_id, lost.value.fence) == (lease.id, lease.fence)
@@ -145,10 +154,9 @@ async def test_nothing_is_sent_under_a_lease_that_is_lost(fleet: Fleet) -> None:
 async def test_renewing_what_has_ended_tells_why(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         with pytest.raises(LeaseLost) as lost:
-            async with agent.lease(CONTACT) as lease:
-                await fleet.tenant.release(lease.id)
-                await lease.renew()
-                await for_ever()
+            async with agent.lease(CONTACT) as lease, given_back_elsewhere(fleet, lease):
+                while True:
+                    await lease.renew()
         assert lost.value.reason == "released"
 
 
@@ -174,8 +182,7 @@ async def test_giving_back_early_is_not_losing(fleet: Fleet) -> None:
 async def test_the_blocks_own_exception_goes_first(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         with pytest.raises(LookupError, match="mine"):
-            async with agent.lease(CONTACT) as lease:
-                await fleet.tenant.release(lease.id)
+            async with agent.lease(CONTACT) as lease, given_back_elsewhere(fleet, lease):
                 try:
                     await for_ever()
                 finally:
@@ -185,8 +192,10 @@ async def test_the_blocks_own_exception_goes_first(fleet: Fleet) -> None:
 async def test_of_two_leases_the_one_that_is_lost_ends_its_own_block_only(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent, agent.lease("outer@example.com") as outer:
         with pytest.raises(LeaseLost, match="inner"):
-            async with agent.lease("inner@example.com") as inner:
-                await fleet.tenant.release(inner.id)
+            async with (
+                agent.lease("inner@example.com") as inner,
+                given_back_elsewhere(fleet, inner),
+            ):
                 await for_ever()
         assert outer.held
 
@@ -196,8 +205,11 @@ async def test_an_outer_lease_that_is_lost_ends_the_inner_block_which_gives_its_
 ) -> None:
     async with fleet.agent("outreach") as agent:
         with pytest.raises(LeaseLost, match="outer"):
-            async with agent.lease("outer@example.com") as outer, agent.lease("inner@example.com"):
-                await fleet.tenant.release(outer.id)
+            async with (
+                agent.lease("outer@example.com") as outer,
+                agent.lease("inner@example.com"),
+                given_back_elsewhere(fleet, outer),
+            ):
                 await for_ever()
         assert await fleet.tenant.leases() == []
 

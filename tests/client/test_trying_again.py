@@ -1,11 +1,13 @@
 """A call is tried again while that may help, under one idempotency key, until its deadline."""
 
+import time
 from collections.abc import Callable
 
 import httpx2
 import pytest
 
 from quorate.client import asks
+from quorate.client.asking import Asker
 from quorate.client.attempts import (
     ATTEMPT_SECONDS_MAX,
     PAUSE_SECONDS_MAX,
@@ -14,6 +16,7 @@ from quorate.client.attempts import (
 )
 from quorate.client.calling import Caller
 from quorate.client.failures import CallFailed, Unauthorized, Unavailable
+from quorate.client.over_http import OverHttp
 from quorate.client.refusals import AgentNotFound, LeaseConflict, ServiceUnavailable
 from quorate.domain.agents import AgentRef
 from tests.client.clocks import SetClock
@@ -155,6 +158,21 @@ def test_another_call_has_another_key() -> None:
         caller.call(HEARTBEAT)
 
     assert len(service.idempotency_keys) == 2
+
+
+async def test_an_agent_that_asks_does_the_same() -> None:
+    service = Service(nobody_there, problem("unavailable", 503), answered)
+    transport = httpx2.MockTransport(service)
+    http = OverHttp("http://quorate.test", "qk_made_up", transport=transport)
+    asker = Asker(http, time.monotonic, within_seconds=30.0)
+    answer = await asker.answer(HEARTBEAT)
+    await asker.close()
+
+    assert answer.sequence == 12
+    assert len(service.requests) == 3
+    assert len(service.idempotency_keys) == 1
+    with pytest.raises(CallFailed, match="over"):
+        await asker.answer(HEARTBEAT)
 
 
 def test_the_callers_own_key_is_kept() -> None:

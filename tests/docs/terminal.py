@@ -95,6 +95,7 @@ class Machine:
             PATH=":".join(folders),
             QUORATE_PORT="0",
             QUORATE_NATS_PORT="0",
+            QUORATE_DEMO_SECONDS="5",
             TERM="dumb",
             COLUMNS=str(COLUMNS),
             LINES=str(LINES),
