@@ -29,6 +29,7 @@ from quorate.eventlog.recorded import Recorded
 FOLDER = "nats"
 READY_SECONDS_MAX = 2.0
 DRAIN_SECONDS_MAX = 1.0
+CANCEL_AGAIN_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -103,11 +104,17 @@ class Push:
             await self._commands.drain(DRAIN_SECONDS_MAX)
         if self.relay.status()["connected"]:
             await self.relay.drain(DRAIN_SECONDS_MAX)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end()
         if self.server is not None:
             await self.server.stop()
+
+    async def _end(self) -> None:
+        """A task group that is failing just then can swallow a cancellation: it is asked again."""
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(tuple(self._tasks), timeout=CANCEL_AGAIN_SECONDS)
+            await asyncio.sleep(0)  # Those that have ended leave the set by their callbacks.
 
     def wake(self, rows: Sequence[Recorded] = ()) -> None:
         """Something was committed: ``rows``, if given, are all that was.

@@ -178,7 +178,6 @@ class Lease:
         with self._seat.signals.availability(self._contact) as available:
             until = self._seat.clock() + self._wait_seconds
             while True:
-                available.clear()
                 try:
                     await self._acquire()
                     break

@@ -7,7 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -29,6 +29,7 @@ from quorate.domain.instants import Instant
 from quorate.domain.keys import KEY_ID_LENGTH, Principal, Role
 from quorate.eventlog.recorded import Recorded
 
+CLOSE_SECONDS_MAX = 5.0
 PATIENCE_SECONDS = 30.0
 LOOK_SECONDS = 0.01
 RECONNECT_SECONDS = 0.1
@@ -318,7 +319,8 @@ class Stage:
 
     async def close(self) -> None:
         for client in self._clients:
-            await client.close()
+            with suppress(TimeoutError):  # nats-py can wait for good for a server that is gone.
+                await asyncio.wait_for(client.close(), CLOSE_SECONDS_MAX)
         await self.push.stop()
         if self.server is not None:
             await self.server.stop()

@@ -112,6 +112,25 @@ async def test_an_agent_that_fell_silent_speaks_again_when_it_has_something_to_a
             assert agent.active
 
 
+async def test_an_agent_that_is_said_to_be_inactive_says_that_it_is_not(fleet: Fleet) -> None:
+    settings = Settings(heartbeat_seconds=1_000)
+    async with fleet.agent("outreach", settings=settings) as agent:
+        standing = agent._seat.standing
+        standing.until = float("inf")  # A clock that stands still.
+        epoch = standing.epoch
+        await fleet.log_has("AgentLapsed")
+        async with agent.lease("user@example.com") as lease:
+            assert lease.held
+        assert standing.epoch == epoch + 1
+
+
+async def test_an_agent_in_doubt_about_itself_asks_before_it_acquires(fleet: Fleet) -> None:
+    async with fleet.agent("outreach") as agent:
+        agent._seat.standing.denied()
+        async with agent.lease("user@example.com") as lease:
+            assert lease.held
+
+
 # -- Acting ------------------------------------------------------------------
 
 

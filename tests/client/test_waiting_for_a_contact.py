@@ -9,6 +9,7 @@ from tests.client.taking_part import Fleet, eventually, within
 
 CONTACT = "user@example.com"
 LONG = 60.0
+TIME_TO_ASK_AGAIN = 0.3  # Whoever polls does so now.
 
 
 async def held_by(agent: Agent, contact: str = CONTACT) -> int:
@@ -37,6 +38,7 @@ async def test_whoever_waits_is_woken_by_the_release_and_not_by_asking(fleet: Fl
         async with one.lease(CONTACT) as lease:
             waiting = asyncio.create_task(held_by(two))
             await fleet.log_has("LeaseConflicted")
+            await asyncio.sleep(TIME_TO_ASK_AGAIN)
         assert await waiting > lease.fence
 
     assert len(await fleet.tenant.events("LeaseConflicted")) == 1
@@ -54,6 +56,14 @@ async def test_when_the_holder_is_gone_its_lease_ends_by_itself(fleet: Fleet) ->
     gone = await fleet.tenant.agent_of("gone")
     lease = await gone.lease(gone.id, CONTACT, durationMinutes=1 / 60)
     async with fleet.agent("two") as two:
+        assert await held_by(two) > lease["fence"]
+
+
+async def test_when_no_notice_comes_the_end_of_the_lease_is_looked_for(fleet: Fleet) -> None:
+    gone = await fleet.tenant.agent_of("gone")
+    lease = await gone.lease(gone.id, CONTACT, durationMinutes=1 / 60)
+    async with fleet.agent("two") as two:
+        two._feed._listeners.clear()
         assert await held_by(two) > lease["fence"]
 
 
