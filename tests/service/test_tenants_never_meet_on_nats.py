@@ -180,7 +180,7 @@ async def test_a_name_that_looks_like_a_tenant_gives_no_access_to_it(
     operator: Operator, tenant: Tenant
 ) -> None:
     """``x`` and ``x-y``, ``x_y``: no tenant's subjects or inboxes begin with another's."""
-    name = uuid4().hex[:8]
+    name = f"t{uuid4().hex[:8]}"  # The letter, because digits alone have no upper case.
     for tenant_id in (name, f"{name}_{tenant.id}", f"{name}-{tenant.id}", name.upper()):
         near = await operator.tenant(tenant_id)
         far = f"{name}_x"
