@@ -76,11 +76,12 @@ $(VENV)/.ready: $(VENV)/.locked pyproject.toml src/quorate/__init__.py
 	@$(INSTALL) --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# What pyproject.toml declares and requirements.lock pins: the base install, server, dev.
+# What pyproject.toml declares and requirements.lock pins: the base install, every extra, dev.
 DECLARED = import tomllib; \
 	declared = tomllib.load(open("pyproject.toml", "rb")); \
+	extras = declared["project"]["optional-dependencies"].values(); \
 	print(*declared["project"]["dependencies"], \
-	      *declared["project"]["optional-dependencies"]["server"], \
+	      *(each for extra in extras for each in extra if not each.startswith("quorate[")), \
 	      *declared["dependency-groups"]["dev"], sep="\n")
 
 # Resolved on Python 3.11, the oldest we support, without this machine's pip configuration:
