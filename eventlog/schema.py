@@ -4,6 +4,8 @@ Events are only ever added; the database itself refuses anything else (see the b
 ``append_only``). Answers are committed in the same transaction as the events that they report.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -15,23 +17,33 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
+
+
+def text(length: int | None = None) -> TypeEngine[Any]:
+    """Text that is compared and ordered by its bytes, whatever the database's language is."""
+    if length is None:
+        return Text().with_variant(Text(collation="C"), "postgresql")
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 
 events = Table(
     "events",
     metadata,
     Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("tenant", String(64), nullable=False),
+    Column("tenant", text(64), nullable=False),
     Column("sequence", BigInteger, nullable=False),
-    Column("id", String(36), nullable=False),
-    Column("stream", Text, nullable=False),
-    Column("type", String(64), nullable=False),
+    Column("id", text(36), nullable=False),
+    Column("stream", text(), nullable=False),
+    Column("type", text(64), nullable=False),
     Column("version", Integer, nullable=False),
     Column("at", BigInteger, nullable=False),
-    Column("actor", String(64), nullable=False),
-    Column("command_id", String(36), nullable=False),
-    Column("data", Text, nullable=False),
+    Column("actor", text(64), nullable=False),
+    Column("command_id", text(36), nullable=False),
+    Column("data", text(), nullable=False),
     Column("hash", LargeBinary(32), nullable=False),
     Index("events_by_tenant", "tenant", "sequence", unique=True),
 )
@@ -39,13 +51,13 @@ events = Table(
 answers = Table(
     "answers",
     metadata,
-    Column("tenant", String(64), primary_key=True),
-    Column("caller", String(64), primary_key=True),
-    Column("command", String(64), primary_key=True),
-    Column("key", String(256), primary_key=True),
+    Column("tenant", text(64), primary_key=True),
+    Column("caller", text(64), primary_key=True),
+    Column("command", text(64), primary_key=True),
+    Column("key", text(256), primary_key=True),
     Column("fingerprint", LargeBinary(32), nullable=False),
-    Column("code", String(64)),  # Of the refusal; null when the command was carried out.
-    Column("body", Text, nullable=False),
+    Column("code", text(64)),  # Of the refusal; null when the command was carried out.
+    Column("body", text(), nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
     Index("answers_by_age", "at"),

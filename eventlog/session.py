@@ -27,11 +27,13 @@ class Query:
     """A statement's text, the order of its parameters and the names of its columns."""
 
     packed = True  # Its rows are few, and may come in one piece where that is cheaper.
+    columns_inserted: Sequence[Any] = ()  # Of an insert: the columns of its table.
 
     def __init__(self, statement: Select[Any] | Insert | Delete, dialect: Dialect) -> None:
         columns = None
         if isinstance(statement, Insert):
-            columns = [column.name for column in statement.table.columns]
+            self.columns_inserted = tuple(statement.table.columns)
+            columns = [column.name for column in self.columns_inserted]
         compiled: Any = statement.compile(dialect=dialect, column_keys=columns)
         self.sql = str(compiled)
         self.parameters: Sequence[str] = compiled.positiontup or ()

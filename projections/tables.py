@@ -12,22 +12,22 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
-    Text,
     literal_column,
-    text,
 )
+from sqlalchemy import text as sql
+
+from quorate.eventlog.schema import text
 
 metadata = MetaData()
-_LIVE = text("ended_at IS NULL")
-_ACTIVE = text("status = 'active'")
-_PENDING = text("status = 'pending'")
+_LIVE = sql("ended_at IS NULL")
+_ACTIVE = sql("status = 'active'")
+_PENDING = sql("status = 'pending'")
 
 tenants = Table(
     "tenants",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", text(64), primary_key=True),
     Column("created_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -35,12 +35,12 @@ tenants = Table(
 keys = Table(
     "keys",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("tenant", String(64), nullable=False),
-    Column("role", String(16), nullable=False),
-    Column("secret_hash", String(64), nullable=False),
-    Column("agent_id", String(64)),
-    Column("agent_name", String(64)),
+    Column("id", text(32), primary_key=True),
+    Column("tenant", text(64), nullable=False),
+    Column("role", text(16), nullable=False),
+    Column("secret_hash", text(64), nullable=False),
+    Column("agent_id", text(64)),
+    Column("agent_name", text(64)),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     Index("keys_by_tenant", "tenant", "id"),
@@ -50,38 +50,38 @@ keys = Table(
 agents = Table(
     "agents",
     metadata,
-    Column("tenant", String(64), primary_key=True),
-    Column("id", String(64), primary_key=True),
-    Column("name_key", String(64), nullable=False),
-    Column("name", String(64), nullable=False),
-    Column("role", Text, nullable=False),
+    Column("tenant", text(64), primary_key=True),
+    Column("id", text(64), primary_key=True),
+    Column("name_key", text(64), nullable=False),
+    Column("name", text(64), nullable=False),
+    Column("role", text(), nullable=False),
     Column("incarnation", Integer, nullable=False),
     Column("registered_at", BigInteger, nullable=False),
     Column("last_heartbeat", BigInteger, nullable=False),
     Column("active_until", BigInteger, nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("status", text(16), nullable=False),
     Index("agents_by_name", "tenant", "name_key", unique=True),
     Index("agents_due", "active_until", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
     # By an expression, so that it is not passed over for the key that begins with the tenant too:
     # those that lapsed long ago may be many.
-    Index("agents_active", text("(tenant || '')"), sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+    Index("agents_active", sql("(tenant || '')"), sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
     sqlite_with_rowid=False,
 )
 
 leases = Table(
     "leases",
     metadata,
-    Column("tenant", String(64), primary_key=True),
-    Column("id", String(36), primary_key=True),
-    Column("contact_key", Text, nullable=False),
-    Column("contact_email", Text, nullable=False),
-    Column("agent_id", String(64), nullable=False),
-    Column("intent", Text, nullable=False),
+    Column("tenant", text(64), primary_key=True),
+    Column("id", text(36), primary_key=True),
+    Column("contact_key", text(), nullable=False),
+    Column("contact_email", text(), nullable=False),
+    Column("agent_id", text(64), nullable=False),
+    Column("intent", text(), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
-    Column("status", String(16), nullable=False),
-    Column("contenders", Text),  # A JSON array of agent ids; null when there are none.
+    Column("status", text(16), nullable=False),
+    Column("contenders", text()),  # A JSON array of agent ids; null when there are none.
     Column("ended_at", BigInteger),
     Index(
         "leases_live",
@@ -106,22 +106,22 @@ lease_tenant_compared = leases.c.tenant.concat("")
 requests = Table(
     "requests",
     metadata,
-    Column("tenant", String(64), primary_key=True),
-    Column("id", String(36), primary_key=True),
-    Column("agent_id", String(64), nullable=False),
-    Column("action", Text, nullable=False),
-    Column("contact_key", Text, nullable=False),
-    Column("contact_email", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("status", String(16), nullable=False),
+    Column("tenant", text(64), primary_key=True),
+    Column("id", text(36), primary_key=True),
+    Column("agent_id", text(64), nullable=False),
+    Column("action", text(), nullable=False),
+    Column("contact_key", text(), nullable=False),
+    Column("contact_email", text(), nullable=False),
+    Column("reason", text(), nullable=False),
+    Column("status", text(16), nullable=False),
     Column("timeout_at", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
-    Column("electorate", String(16), nullable=False),
+    Column("electorate", text(16), nullable=False),
     Column("proposer_votes", Boolean, nullable=False),
-    Column("floor", Text),
+    Column("floor", text()),
     Column("eligible", Integer, nullable=False),
     Column("minimum", Integer, nullable=False),
-    Column("members", Text),  # A JSON array of agent ids.
+    Column("members", text()),  # A JSON array of agent ids.
     Column("closed_at", BigInteger),
     Column("approvals", Integer),
     Column("rejections", Integer),
@@ -134,12 +134,12 @@ requests = Table(
 votes = Table(
     "votes",
     metadata,
-    Column("tenant", String(64), primary_key=True),
-    Column("request_id", String(36), primary_key=True),
-    Column("agent_id", String(64), primary_key=True),
-    Column("id", String(36), nullable=False),
-    Column("vote", String(16), nullable=False),
-    Column("reason", Text),
+    Column("tenant", text(64), primary_key=True),
+    Column("request_id", text(36), primary_key=True),
+    Column("agent_id", text(64), primary_key=True),
+    Column("id", text(36), nullable=False),
+    Column("vote", text(16), nullable=False),
+    Column("reason", text()),
     Column("created_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -147,9 +147,9 @@ votes = Table(
 configs = Table(
     "configs",
     metadata,
-    Column("tenant", String(64), primary_key=True),
-    Column("agent_id", String(64), primary_key=True),
-    Column("settings", Text, nullable=False),  # A JSON object.
+    Column("tenant", text(64), primary_key=True),
+    Column("agent_id", text(64), primary_key=True),
+    Column("settings", text(), nullable=False),  # A JSON object.
     sqlite_with_rowid=False,
 )
 
@@ -157,8 +157,8 @@ configs = Table(
 notices = Table(
     "notices",
     metadata,
-    Column("tenant", String(64), primary_key=True),
-    Column("agent_id", String(64), primary_key=True),  # Or EVERYONE.
+    Column("tenant", text(64), primary_key=True),
+    Column("agent_id", text(64), primary_key=True),  # Or EVERYONE.
     Column("sequence", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )

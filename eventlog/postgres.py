@@ -1,0 +1,307 @@
+"""PostgreSQL: any number of processes on one log, and a commit that is on the server's disk.
+
+* The log's lock is an advisory lock that is taken before anything else in a transaction, so what
+  is read next is all that was committed, and a number is given in the order of commits. Never a
+  sequence: a reader that has seen 8 would skip a 7 that is committed later, for good.
+* A transaction that lies idle is ended by the server: a frozen process lets go of the lock.
+* The primary only, durable only: checked whenever a writing connection is taken.
+* All look-ups go by index. The planner is told so, because statistics of a young table would have
+  it read all of it, and it plans each statement once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy import JSON, URL, ColumnElement, FromClause, MetaData, Text, bindparam
+from sqlalchemy import cast as sql_cast
+from sqlalchemy import column as sql_column
+from sqlalchemy import func, literal_column, make_url
+from sqlalchemy.dialects.postgresql import asyncpg as postgresql_asyncpg
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.postgres_connection import STATEMENTS_CACHED, PostgresSession, translated
+from quorate.eventlog.session import Broken, Session
+
+VERSION_MIN = 140_000  # As server_version_num; earlier ones cannot end an idle session.
+SCHEMA_DEFAULT = "public"
+READERS_MAX = 8
+CONNECT_SECONDS_MAX = 5.0
+STATEMENT_SECONDS_MAX = 15.0
+READER_WAIT_SECONDS_MAX = 10.0
+IDLE_IN_TRANSACTION_SECONDS_MAX = 2
+SILENCE_SECONDS_MAX = 10  # Of a server that vanished without a word.
+_SCHEMA = "schema"
+_PASSWORD_FILE_BYTES_MAX = 4_096
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_SETTINGS = {
+    "DateStyle": "ISO",
+    "TimeZone": "UTC",
+    "client_encoding": "UTF8",
+    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS_MAX}s",
+    "jit": "off",
+    "synchronous_commit": "on",
+    "tcp_keepalives_count": "3",
+    "tcp_keepalives_idle": str(SILENCE_SECONDS_MAX // 2),
+    "tcp_keepalives_interval": "2",
+    "tcp_user_timeout": f"{SILENCE_SECONDS_MAX}s",
+}
+_BY_INDEX = {
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_seqscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+_STATE = """
+SELECT current_setting('server_version_num')::int AS version,
+       current_setting('server_encoding') AS encoding,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('fsync') AS fsync,
+       current_setting('full_page_writes') AS full_page_writes,
+       pg_is_in_recovery() AS standby
+"""
+_APPEND_ONLY = """
+CREATE OR REPLACE FUNCTION {table}_are_append_only() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION '{table} are append-only'; END $$;
+CREATE OR REPLACE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table}
+FOR EACH ROW EXECUTE FUNCTION {table}_are_append_only();
+CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}
+FOR EACH STATEMENT EXECUTE FUNCTION {table}_are_append_only();
+"""
+
+
+class PostgresBackend:
+    """The log in a database that other processes write as well."""
+
+    def __init__(
+        self, url: str, *, password_file: Path | None = None, patient: bool = False
+    ) -> None:
+        self._place = Place.named_by(url, password_file)
+        self._statement_seconds = None if patient else STATEMENT_SECONDS_MAX
+        self.dialect: Dialect = postgresql_asyncpg.dialect()  # type: ignore[no-untyped-call]
+        self._writer: asyncpg.Connection | None = None
+        self._readers: asyncpg.Pool | None = None
+        self._begin = f"BEGIN; SELECT pg_advisory_xact_lock({self.lock_key('log')})"
+
+    def __str__(self) -> str:
+        return str(self._place)
+
+    @property
+    def schema(self) -> str:
+        return self._place.schema
+
+    def lock_key(self, purpose: str) -> str:
+        """SQL for the number of an advisory lock; other schemas' locks are other numbers."""
+        name = f"quorate.{purpose}.{self.schema}".replace("'", "''")
+        return f"hashtextextended('{name}', 0)"
+
+    async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
+        try:
+            await self._create(metadatas, append_only)
+            await self._open_writer()
+            await self._open_readers()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _create(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
+        async with self.engine_connection() as connection:
+            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({self.lock_key('log')})")
+            for tables in metadatas:
+                await connection.run_sync(tables.create_all)
+            raw: Any = (await connection.get_raw_connection()).driver_connection
+            for table in append_only:
+                await raw.execute(_APPEND_ONLY.format(table=table))
+
+    @asynccontextmanager
+    async def engine_connection(self) -> AsyncIterator[Any]:
+        """A transaction of SQLAlchemy's own, for what defines tables."""
+        engine = create_async_engine(
+            "postgresql+asyncpg://", poolclass=NullPool, async_creator=self._connect_to_define
+        )
+        try:
+            with translated():
+                async with engine.begin() as connection:
+                    yield connection
+        finally:
+            await engine.dispose()
+
+    async def _connect_to_define(self) -> asyncpg.Connection:
+        return await self.connect("define", statement_seconds=None)
+
+    async def _open_writer(self) -> None:
+        self._writer = await self.connect(
+            "writer", statement_seconds=self._statement_seconds, settings=_BY_INDEX
+        )
+        with translated():
+            _check(await self._writer.fetchrow(_STATE), str(self))
+
+    async def _open_readers(self) -> None:
+        with translated():
+            self._readers = await asyncpg.create_pool(
+                min_size=1,
+                max_size=READERS_MAX,
+                reset=_nothing,  # A reader's transaction is ended by whoever began it.
+                **self._place.options(
+                    "reader", statement_seconds=self._statement_seconds, settings=_BY_INDEX
+                ),
+            )
+
+    async def connect(
+        self,
+        name: str,
+        *,
+        statement_seconds: float | None = STATEMENT_SECONDS_MAX,
+        settings: Mapping[str, str] | None = None,
+    ) -> asyncpg.Connection:
+        """A connection of its own; raises Broken."""
+        options = self._place.options(name, statement_seconds, settings or {})
+        try:
+            with translated():
+                return await asyncpg.connect(**options)
+        except Broken as error:
+            raise Broken(f"{self}: {error}") from error
+
+    async def reopen(self) -> None:
+        await self._close_writer()
+        await self._open_writer()
+
+    async def close(self) -> None:
+        await self._close_writer()
+        if self._readers is not None:
+            readers, self._readers = self._readers, None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                    await readers.close()
+                    return
+            readers.terminate()
+
+    async def _close_writer(self) -> None:
+        """At once: a server that does not answer any more must not be waited for."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.terminate()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Session]:
+        if self._writer is None:
+            message = "the log is not open for writing"
+            raise Broken(message)
+        session = PostgresSession(self._writer, self._begin)
+        try:
+            yield session
+            await session.commit()
+        except BaseException:
+            with suppress(Broken):  # It failed because all is gone; the first error is told.
+                await asyncio.shield(session.roll_back())
+            raise
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Session]:
+        if self._readers is None:
+            message = "the log is not open"
+            raise Broken(message)
+        with translated():
+            reader = await self._readers.acquire(timeout=READER_WAIT_SECONDS_MAX)
+        session = PostgresSession(reader, _READ)
+        try:
+            yield session
+        finally:
+            await asyncio.shield(self._leave(self._readers, reader, session))
+
+    async def _leave(self, readers: asyncpg.Pool, reader: Any, session: PostgresSession) -> None:  # noqa: ANN401
+        try:
+            await session.roll_back()
+        except Broken:
+            reader.terminate()
+        finally:
+            with suppress(Exception):
+                await readers.release(reader)
+
+    def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
+        asked = sql_cast(bindparam(parameter, type_=Text()), JSON)
+        each = func.json_array_elements(asked).table_valued(
+            sql_column("value", JSON), name=f"{parameter}_rows"
+        )
+        cells = [each.c.value.op("->>")(literal_column(str(index))) for index in range(columns)]
+        return each, cells
+
+
+class Place:
+    """Which server, database and schema, and how to get in."""
+
+    def __init__(self, url: URL, schema: str, password: str | None) -> None:
+        self.schema = schema
+        self._shown = url.render_as_string(hide_password=True)
+        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._password = password
+
+    @classmethod
+    def named_by(cls, text: str, password_file: Path | None) -> "Place":
+        """Raises Unsafe when ``text`` cannot be understood, or the password not be read."""
+        try:
+            url = make_url(text)
+        except ArgumentError as error:
+            raise Unsafe("the database URL cannot be read") from error
+        query = dict(url.query)
+        schema = query.pop(_SCHEMA, SCHEMA_DEFAULT)
+        if "ssl" in query:  # As SQLAlchemy calls it.
+            query["sslmode"] = query.pop("ssl")
+        assert isinstance(schema, str)
+        password = None if password_file is None else _password(password_file)
+        return cls(url.set(query=query), schema, password)
+
+    def __str__(self) -> str:
+        return self._shown
+
+    def options(
+        self, name: str, statement_seconds: float | None, settings: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """For asyncpg: of one connection, or of a pool's."""
+        search_path = '"' + self.schema.replace('"', '""') + '"'
+        return {
+            "dsn": self._dsn,
+            "timeout": CONNECT_SECONDS_MAX,
+            "command_timeout": statement_seconds,
+            "statement_cache_size": STATEMENTS_CACHED,
+            "max_cacheable_statement_size": 0,  # Of any size: queries that go together are long.
+            "server_settings": {
+                **_SETTINGS,
+                **settings,
+                "application_name": f"quorate-{name}",
+                "search_path": search_path,
+            },
+            **({} if self._password is None else {"password": self._password}),
+        }
+
+
+def _password(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(_PASSWORD_FILE_BYTES_MAX).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Unsafe(f"the database's password cannot be read: {error}") from error
+
+
+def _check(state: Any, place: str) -> None:  # noqa: ANN401 - a row.
+    """Raises Unsafe unless what is acknowledged here is kept."""
+    if state["version"] < VERSION_MIN:
+        raise Unsafe(f"{place}: PostgreSQL {VERSION_MIN // 10_000} or newer is needed")
+    if state["encoding"] != "UTF8":
+        raise Unsafe(f"{place}: its encoding is {state['encoding']}; UTF8 is needed")
+    if state["standby"]:
+        raise Unsafe(f"{place} is a standby: name the primary")
+    for setting in ("synchronous_commit", "fsync", "full_page_writes"):
+        if state[setting] == "off":
+            raise Unsafe(f"{place}: {setting} is off, so a commit could be lost after its answer")
+
+
+async def _nothing(_connection: Any) -> None:  # noqa: ANN401
+    pass
