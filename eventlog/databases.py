@@ -25,9 +25,7 @@ def sqlite_path(url: str) -> Path | None:
     return None
 
 
-def backend_of(
-    url: str, *, password_file: Path | None = None, patient: bool = False
-) -> Backend:
+def backend_of(url: str, *, password_file: Path | None = None, patient: bool = False) -> Backend:
     """The back end for ``url``, not opened yet; raises UnknownDatabase.
 
     ``patient`` is for long work that nobody waits for an answer of, such as a rebuild: its
@@ -41,7 +39,7 @@ def backend_of(
             f"a database URL begins with {SQLITE_SCHEMES[0]} or {POSTGRES_SCHEME}, not {scheme!r}"
         )
     try:
-        from quorate.eventlog.postgres import PostgresBackend
+        from quorate.eventlog.postgres import PostgresBackend  # noqa: PLC0415 - an extra.
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
             raise

@@ -16,10 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from sqlalchemy import JSON, URL, ColumnElement, FromClause, MetaData, Text, bindparam
+from sqlalchemy import (
+    JSON,
+    URL,
+    ColumnElement,
+    FromClause,
+    MetaData,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    make_url,
+)
 from sqlalchemy import cast as sql_cast
 from sqlalchemy import column as sql_column
-from sqlalchemy import func, literal_column, make_url
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql_asyncpg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import ArgumentError
@@ -113,7 +123,9 @@ class PostgresBackend:
 
     async def _create(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
         async with self.engine_connection() as connection:
-            await connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({self.lock_key('log')})")
+            await connection.exec_driver_sql(
+                f"SELECT pg_advisory_xact_lock({self.lock_key('log')})"
+            )
             for tables in metadatas:
                 await connection.run_sync(tables.create_all)
             raw: Any = (await connection.get_raw_connection()).driver_connection
@@ -230,7 +242,9 @@ class PostgresBackend:
         each = func.json_array_elements(asked).table_valued(
             sql_column("value", JSON), name=f"{parameter}_rows"
         )
-        cells = [each.c.value.op("->>")(literal_column(str(index))) for index in range(columns)]
+        cells: list[ColumnElement[str]] = [
+            each.c.value.op("->>")(literal_column(str(index))) for index in range(columns)
+        ]
         return each, cells
 
 

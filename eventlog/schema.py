@@ -29,7 +29,6 @@ def text(length: int | None = None) -> TypeEngine[Any]:
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
-
 events = Table(
     "events",
     metadata,

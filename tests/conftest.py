@@ -1,18 +1,15 @@
 """What tests of every folder may ask for."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, remove_shared, shared
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A running PostgreSQL, shared: take a place of your own with ``database_url()``."""
-    server = PostgresServer()
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
+def postgres() -> PostgresServer:
+    """A running PostgreSQL: take a place of your own with ``database_url()``."""
+    return shared()
+
+
+def pytest_sessionfinish() -> None:
+    remove_shared()

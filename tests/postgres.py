@@ -202,6 +202,23 @@ class PostgresServer:
         return self.log.read_text(errors="replace")
 
 
+_shared: list[PostgresServer] = []
+
+
+def shared() -> PostgresServer:
+    """The one that this process's tests share, started when it is first asked for."""
+    if not _shared:
+        server = PostgresServer()
+        _shared.append(server)
+        server.start()
+    return _shared[0]
+
+
+def remove_shared() -> None:
+    while _shared:
+        _shared.pop().remove()
+
+
 def _unprivileged() -> str | None:
     """Whom to run as; None: as we are."""
     if os.geteuid() != 0:

@@ -9,12 +9,16 @@ otherwise, ids that are counted, and a back end that can be held, watched and ma
 
 import asyncio
 import hashlib
+import itertools
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import asyncpg
 import orjson
 from sqlalchemy import ColumnElement, FromClause, MetaData
 
@@ -25,15 +29,18 @@ from quorate.domain.tenants import CreateTenant
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.chain import public_event
 from quorate.eventlog.codec import canonical
+from quorate.eventlog.databases import backend_of
 from quorate.eventlog.door import Clock, Door
 from quorate.eventlog.log import EventLog
 from quorate.eventlog.order import Answer, Done, Idempotency, Order
+from quorate.eventlog.postgres import PostgresBackend
 from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.session import Broken, Query, Session
 from quorate.eventlog.sqlite import SqliteBackend
 from quorate.projections import tables
 from quorate.projections.board import Board
 from tests.domain.cast import TENANT_KEY, register
+from tests.postgres import shared
 from tests.spec import NOON
 
 TENANT, OTHER_TENANT = "acme", "globex"
@@ -45,6 +52,10 @@ LOOK_SECONDS = 0.005
 # -- Databases -----------------------------------------------------------------
 
 
+class NotTaken(Exception):
+    """The database itself keeps a value out."""
+
+
 class Platform(Protocol):
     """A database of one kind, empty, for one test."""
 
@@ -52,7 +63,10 @@ class Platform(Protocol):
         """What a process opens; the next process opens another one on the same database."""
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
-        """Change what must not be changed, as someone would who gets at the database itself."""
+        """Change what must not be changed, as someone would who gets at the database itself.
+
+        Raises NotTaken when the column cannot hold such a value.
+        """
 
 
 class Sqlite:
@@ -69,7 +83,34 @@ class Sqlite:
             connection.execute(statement, values)
 
 
+class Postgres:
+    """A schema of its own on the server that all tests share."""
+
+    def __init__(self, _folder: Path) -> None:
+        self.url = shared().database_url()
+
+    def backend(self) -> Backend:
+        return backend_of(self.url)
+
+    def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
+        numbers = itertools.count(1)
+        sql = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
+        with ThreadPoolExecutor(1) as thread:  # A loop is running here: this takes another.
+            thread.submit(asyncio.run, self._overwrite(sql, values)).result()
+
+    async def _overwrite(self, sql: str, values: Sequence[Any]) -> None:
+        connection = await PostgresBackend(self.url).connect("test")
+        try:
+            await connection.execute("ALTER TABLE events DISABLE TRIGGER ALL")
+            await connection.execute(sql, *values)
+        except asyncpg.DataError as error:
+            raise NotTaken(str(error)) from error
+        finally:
+            await connection.close()
+
+
 PLATFORMS: Mapping[str, Callable[[Path], Platform]] = {
+    "postgresql": Postgres,
     "sqlite": Sqlite,
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.session import Broken
 from tests.domain.cast import register
 from tests.eventlog import play
-from tests.eventlog.conformance import OTHER_TENANT, Stage
+from tests.eventlog.conformance import OTHER_TENANT, NotTaken, Stage
 
 COLUMNS: Mapping[str, Callable[[Recorded], Any]] = {
     "position": lambda event: event.position + 1_000,
@@ -88,11 +89,12 @@ async def test_a_value_that_no_event_can_have_is_found(
     column: str,
     value: Any,  # noqa: ANN401 - whatever the database takes.
 ) -> None:
-    """Some cannot even be read."""
+    """Some cannot even be read; a database whose columns have types takes few of them."""
     await told(stage)
-    stage.platform.overwrite(_setting(column, "position"), value, 20)
-    with pytest.raises((LogDamaged, Broken)):
-        await find(stage)
+    with suppress(NotTaken):
+        stage.platform.overwrite(_setting(column, "position"), value, 20)
+        with pytest.raises((LogDamaged, Broken)):
+            await find(stage)
 
 
 @pytest.mark.parametrize("position", [1, 15, 31, 32])
@@ -108,8 +110,8 @@ async def test_a_missing_event_is_found_also_when_the_others_close_up(stage: Sta
     stage.platform.overwrite("DELETE FROM events WHERE position = 15")
     for position in range(16, 35):
         stage.platform.overwrite(
-            "UPDATE events SET position = position - 1, sequence = sequence - (tenant = 'acme')"
-            " WHERE position = ?",
+            "UPDATE events SET position = position - 1,"
+            " sequence = sequence - CASE tenant WHEN 'acme' THEN 1 ELSE 0 END WHERE position = ?",
             position,
         )
     with pytest.raises(LogDamaged, match="event 15"):
