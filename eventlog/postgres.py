@@ -5,11 +5,12 @@
   sequence: a reader that has seen 8 would skip a 7 that is committed later, for good.
 * A transaction that lies idle is ended by the server: a frozen process lets go of the lock.
 * The primary only, durable only: checked whenever a writing connection is taken.
-* All look-ups go by index. The planner is told so, because statistics of a young table would have
-  it read all of it, and it plans each statement once.
+* All look-ups go by index, and the planner is told so. The writer's plans are kept for a while and
+  then made anew: a plan for an empty table is none for a full one.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from sqlalchemy import (
     func,
     literal_column,
     make_url,
+    select,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy import column as sql_column
@@ -37,7 +39,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.backend import Unsafe
-from quorate.eventlog.postgres_connection import STATEMENTS_CACHED, PostgresSession, translated
+from quorate.eventlog.postgres_connection import (
+    CONNECTION_ERRORS,
+    STATEMENTS_CACHED,
+    PostgresSession,
+    translated,
+)
+from quorate.eventlog.postgres_statistics import keep_analysed
 from quorate.eventlog.session import Broken, Session
 
 VERSION_MIN = 140_000  # As server_version_num; earlier ones cannot end an idle session.
@@ -47,6 +55,8 @@ CONNECT_SECONDS_MAX = 5.0
 STATEMENT_SECONDS_MAX = 15.0
 READER_WAIT_SECONDS_MAX = 10.0
 IDLE_IN_TRANSACTION_SECONDS_MAX = 2
+PATIENT_IDLE_SECONDS_MAX = 600
+PLANS_KEPT_SECONDS = 5.0
 SILENCE_SECONDS_MAX = 10  # Of a server that vanished without a word.
 _SCHEMA = "schema"
 _PASSWORD_FILE_BYTES_MAX = 4_096
@@ -55,7 +65,6 @@ _SETTINGS = {
     "DateStyle": "ISO",
     "TimeZone": "UTC",
     "client_encoding": "UTF8",
-    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_SECONDS_MAX}s",
     "jit": "off",
     "synchronous_commit": "on",
     "tcp_keepalives_count": "3",
@@ -64,11 +73,11 @@ _SETTINGS = {
     "tcp_user_timeout": f"{SILENCE_SECONDS_MAX}s",
 }
 _BY_INDEX = {
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_seqscan": "off",
-    "plan_cache_mode": "force_generic_plan",
+    f"enable_{other}": "off"
+    for other in ("bitmapscan", "hashjoin", "material", "memoize", "mergejoin", "seqscan")
 }
+_WRITER = {**_BY_INDEX, "plan_cache_mode": "force_generic_plan"}
+_READER = {**_BY_INDEX, "plan_cache_mode": "force_custom_plan"}
 _STATE = """
 SELECT current_setting('server_version_num')::int AS version,
        current_setting('server_encoding') AS encoding,
@@ -94,11 +103,14 @@ class PostgresBackend:
         self, url: str, *, password_file: Path | None = None, patient: bool = False
     ) -> None:
         self._place = Place.named_by(url, password_file)
+        self._patient = patient
         self._statement_seconds = None if patient else STATEMENT_SECONDS_MAX
         self.dialect: Dialect = postgresql_asyncpg.dialect()  # type: ignore[no-untyped-call]
         self._writer: asyncpg.Connection | None = None
         self._readers: asyncpg.Pool | None = None
-        self._begin = f"BEGIN; SELECT pg_advisory_xact_lock({self.lock_key('log')})"
+        self._statistics: asyncio.Task[None] | None = None
+        self._lock = f"BEGIN; SELECT pg_advisory_xact_lock({self.lock_key('log')})"
+        self._plan_at = 0.0
 
     def __str__(self) -> str:
         return str(self._place)
@@ -117,6 +129,8 @@ class PostgresBackend:
             await self._create(metadatas, append_only)
             await self._open_writer()
             await self._open_readers()
+            if not self._patient:
+                self._statistics = asyncio.create_task(keep_analysed(self._readers))
         except BaseException:
             await self.close()
             raise
@@ -150,7 +164,7 @@ class PostgresBackend:
 
     async def _open_writer(self) -> None:
         self._writer = await self.connect(
-            "writer", statement_seconds=self._statement_seconds, settings=_BY_INDEX
+            "writer", statement_seconds=self._statement_seconds, settings=_WRITER
         )
         with translated():
             _check(await self._writer.fetchrow(_STATE), str(self))
@@ -161,9 +175,7 @@ class PostgresBackend:
                 min_size=1,
                 max_size=READERS_MAX,
                 reset=_nothing,  # A reader's transaction is ended by whoever began it.
-                **self._place.options(
-                    "reader", statement_seconds=self._statement_seconds, settings=_BY_INDEX
-                ),
+                **self._place.options("reader", self._statement_seconds, _READER, self._patient),
             )
 
     async def connect(
@@ -174,7 +186,7 @@ class PostgresBackend:
         settings: Mapping[str, str] | None = None,
     ) -> asyncpg.Connection:
         """A connection of its own; raises Broken."""
-        options = self._place.options(name, statement_seconds, settings or {})
+        options = self._place.options(name, statement_seconds, settings or {}, self._patient)
         try:
             with translated():
                 return await asyncpg.connect(**options)
@@ -186,6 +198,10 @@ class PostgresBackend:
         await self._open_writer()
 
     async def close(self) -> None:
+        if self._statistics is not None:
+            self._statistics.cancel()
+            await asyncio.gather(self._statistics, return_exceptions=True)
+            self._statistics = None
         await self._close_writer()
         if self._readers is not None:
             readers, self._readers = self._readers, None
@@ -206,7 +222,7 @@ class PostgresBackend:
         if self._writer is None:
             message = "the log is not open for writing"
             raise Broken(message)
-        session = PostgresSession(self._writer, self._begin)
+        session = PostgresSession(self._writer, self._begin())
         try:
             yield session
             await session.commit()
@@ -214,6 +230,13 @@ class PostgresBackend:
             with suppress(Broken):  # It failed because all is gone; the first error is told.
                 await asyncio.shield(session.roll_back())
             raise
+
+    def _begin(self) -> str:
+        now = time.monotonic()
+        if now < self._plan_at:
+            return self._lock
+        self._plan_at = now + PLANS_KEPT_SECONDS
+        return f"DISCARD PLANS; {self._lock}"
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Session]:
@@ -225,23 +248,30 @@ class PostgresBackend:
         session = PostgresSession(reader, _READ)
         try:
             yield session
+        except Broken:
+            _give_up(reader)  # Nothing that is asked of it now would be answered.
+            raise
         finally:
-            await asyncio.shield(self._leave(self._readers, reader, session))
+            await asyncio.shield(self._leave(reader, session))
 
-    async def _leave(self, readers: asyncpg.Pool, reader: Any, session: PostgresSession) -> None:  # noqa: ANN401
+    async def _leave(self, reader: Any, session: PostgresSession) -> None:  # noqa: ANN401
         try:
             await session.roll_back()
         except Broken:
-            reader.terminate()
+            _give_up(reader)
         finally:
-            with suppress(Exception):
-                await readers.release(reader)
+            if self._readers is not None:
+                with suppress(*CONNECTION_ERRORS):
+                    await self._readers.release(reader)
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
+        """That each is an array is always so: it is said for the planner, which then expects few
+        of them, and looks each one up instead of joining them with all there is.
+        """
         asked = sql_cast(bindparam(parameter, type_=Text()), JSON)
-        each = func.json_array_elements(asked).table_valued(
-            sql_column("value", JSON), name=f"{parameter}_rows"
-        )
+        element = func.json_array_elements(asked).table_valued(sql_column("value", JSON))
+        of_arrays = func.json_typeof(element.c.value) == literal_column("'array'")
+        each = select(element.c.value).where(of_arrays).subquery(f"{parameter}_rows")
         cells: list[ColumnElement[str]] = [
             each.c.value.op("->>")(literal_column(str(index))) for index in range(columns)
         ]
@@ -276,9 +306,14 @@ class Place:
         return self._shown
 
     def options(
-        self, name: str, statement_seconds: float | None, settings: Mapping[str, str]
+        self,
+        name: str,
+        statement_seconds: float | None,
+        settings: Mapping[str, str],
+        patient: bool,  # noqa: FBT001 - handed through.
     ) -> dict[str, Any]:
         """For asyncpg: of one connection, or of a pool's."""
+        idle = PATIENT_IDLE_SECONDS_MAX if patient else IDLE_IN_TRANSACTION_SECONDS_MAX
         search_path = '"' + self.schema.replace('"', '""') + '"'
         return {
             "dsn": self._dsn,
@@ -289,6 +324,7 @@ class Place:
             "server_settings": {
                 **_SETTINGS,
                 **settings,
+                "idle_in_transaction_session_timeout": f"{idle}s",
                 "application_name": f"quorate-{name}",
                 "search_path": search_path,
             },
@@ -315,6 +351,11 @@ def _check(state: Any, place: str) -> None:  # noqa: ANN401 - a row.
     for setting in ("synchronous_commit", "fsync", "full_page_writes"):
         if state[setting] == "off":
             raise Unsafe(f"{place}: {setting} is off, so a commit could be lost after its answer")
+
+
+def _give_up(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy.
+    with suppress(asyncpg.InterfaceError):  # The pool may have given it up already.
+        connection.terminate()
 
 
 async def _nothing(_connection: Any) -> None:  # noqa: ANN401

@@ -34,7 +34,7 @@ _REJECTED = (
     asyncpg.RaiseError,  # ... and what our triggers will not.
     asyncpg.exceptions.UntranslatableCharacterError,
 )
-_BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+CONNECTION_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class PostgresSession:
@@ -163,5 +163,5 @@ def translated() -> Iterator[None]:
     except asyncpg.exceptions.InterfaceError as error:
         # The driver could not encode a value: it is a ValueError as well.
         raise (Rejected if isinstance(error, ValueError) else Broken)(str(error)) from error
-    except _BROKEN as error:
+    except CONNECTION_ERRORS as error:
         raise Broken(str(error) or type(error).__name__) from error

@@ -1,0 +1,297 @@
+"""PostgreSQL opened so that what is acknowledged is kept, and shared without a gap or a wait."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import select
+
+from quorate.domain.agents import AgentRef, Heartbeat
+from quorate.eventlog import postgres as back_end
+from quorate.eventlog import schema
+from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.databases import UnknownDatabase, backend_of
+from quorate.eventlog.log import EventLog
+from quorate.eventlog.order import Done, Unavailable
+from quorate.eventlog.postgres import PostgresBackend
+from quorate.eventlog.postgres_statistics import analyse_grown
+from quorate.eventlog.session import Broken, Query, Rejected
+from quorate.projections import tables
+from tests.domain.cast import TENANT_KEY, register
+from tests.eventlog.conformance import Postgres, Stage, Statement, until
+from tests.postgres import PASSWORD, PostgresServer
+
+METADATAS = (schema.metadata, tables.metadata)
+REPLICAS = 3
+COMMANDS = 40
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    return postgres.database_url()
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[PostgresBackend]:  # noqa: ANN401
+    backend = PostgresBackend(url, **options)
+    await backend.open(METADATAS, append_only=["events"])
+    try:
+        yield backend
+    finally:
+        await backend.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """For what would disturb the tests of others."""
+    server = PostgresServer()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+# -- What may be lost is not used ------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+async def test_a_server_that_may_lose_commits_is_refused(
+    own_server: PostgresServer, setting: str
+) -> None:
+    own_server._configuration[setting] = "off"
+    own_server.start()
+
+    with pytest.raises(Unsafe, match=f"{setting} is off"):
+        async with opened(own_server.database_url()):
+            pass
+
+
+async def test_commits_wait_for_the_disk_whatever_the_role_was_told(
+    postgres: PostgresServer,
+) -> None:
+    url = postgres.database_url()
+    postgres.run_sql("ALTER DATABASE quorate SET synchronous_commit = off")
+    try:
+        async with opened(url) as backend, backend.write() as session:
+            query = Statement("SHOW synchronous_commit")
+            assert await session.fetch(query, {}) == [("on",)]
+    finally:
+        postgres.run_sql("ALTER DATABASE quorate RESET synchronous_commit")
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_password(
+    own_server: PostgresServer,
+) -> None:
+    url = own_server.url()
+
+    with pytest.raises(Broken, match=r"quorate:\*\*\*@127\.0\.0\.1") as broken:
+        async with opened(url):
+            pass
+
+    assert PASSWORD not in str(broken.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "postgresql://host/db", "quorate.db"])
+def test_another_kind_of_database_is_refused(url: str) -> None:
+    with pytest.raises(UnknownDatabase, match=r"begins with sqlite\+aiosqlite"):
+        backend_of(url)
+
+
+# -- How to get in ----------------------------------------------------------------
+
+
+async def test_the_password_may_stand_in_a_file(
+    postgres: PostgresServer, url: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(f"{PASSWORD}\n", "utf-8")
+    without = url.replace(f":{PASSWORD}", "")
+
+    async with opened(without, password_file=secret) as backend:
+        assert postgres.run_sql("SELECT count(*) FROM events", schema=backend.schema) == "0\n"
+
+
+async def test_a_password_file_that_is_missing_is_said(url: str, tmp_path: Path) -> None:
+    with pytest.raises(Unsafe, match="password cannot be read"):
+        PostgresBackend(url, password_file=tmp_path / "nowhere")
+
+
+async def test_schemas_of_one_database_know_nothing_of_each_other() -> None:
+    one, other = (Stage(Postgres(Path())) for _ in range(2))
+    for stage in (one, other):
+        await stage.open()
+    try:
+        await one.told_of("ann")
+        with one.backend.hold():
+            waiting = one.asking(register("bob", by=TENANT_KEY))
+            await one.backend.held.wait()
+            await other.told_of("cleo")  # The other log's lock is another one.
+        await waiting
+        assert len(await one.events()) == 3
+        assert len(await other.events()) == 2
+    finally:
+        await one.close()
+        await other.close()
+
+
+# -- Several processes, one log -----------------------------------------------------
+
+
+async def test_several_doors_leave_no_gap_and_change_no_order() -> None:
+    platform = Postgres(Path())
+    replicas = [Stage(platform) for _ in range(REPLICAS)]
+    for number, replica in enumerate(replicas):
+        replica.event_ids._kind = replica.command_ids._kind = f"e{number:02}"
+        await replica.open()
+    try:
+        await replicas[0].told_of()
+        tail = asyncio.create_task(followed(replicas[-1].log, 1 + REPLICAS * COMMANDS))
+        answers = await asyncio.gather(
+            *(
+                replica.ask(register(f"agent-{place}-{number}", by=TENANT_KEY))
+                for place, replica in enumerate(replicas)
+                for number in range(COMMANDS)
+            )
+        )
+
+        assert all(isinstance(answer, Done) for answer in answers)
+        assert await tail == list(range(1, 2 + REPLICAS * COMMANDS))
+        assert sorted(answer.sequence for answer in answers) == list(range(2, 122))
+        await replicas[0].log.check_range(0, 1 + REPLICAS * COMMANDS)
+    finally:
+        for replica in replicas:
+            await replica.close()
+
+
+async def followed(log: EventLog, until_position: int) -> list[int]:
+    """The positions in the order in which a reader first saw them."""
+    seen: list[int] = []
+    while not seen or seen[-1] < until_position:
+        seen += [event.position for event in await log.after(seen[-1] if seen else 0, 100)]
+        await asyncio.sleep(0)
+    return seen
+
+
+async def test_a_frozen_process_lets_go_of_the_lock(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(back_end, "IDLE_IN_TRANSACTION_SECONDS_MAX", 1)
+    async with opened(url) as frozen, opened(url) as other:
+        holding = frozen.write()
+        session = await holding.__aenter__()
+        await session.fetch(Statement("SELECT 1"), {})
+
+        async with asyncio.timeout(10), other.write() as next_session:
+            await next_session.fetch(Statement("SELECT 1"), {})
+
+        with pytest.raises(Broken):
+            await session.fetch(Statement("SELECT 1"), {})
+        assert await holding.__aexit__(Broken, Broken("as it was told"), None) is False
+        await frozen.reopen()
+        async with frozen.write() as session:
+            assert await session.fetch(Statement("SELECT 1"), {}) == [(1,)]
+
+
+# -- The server goes away -------------------------------------------------------------
+
+
+async def test_a_server_that_crashes_loses_nothing_and_is_used_again(
+    own_server: PostgresServer, logged: list[MutableMapping[str, Any]]
+) -> None:
+    own_server.start()
+    platform = Postgres(Path())
+    platform.url = own_server.database_url()
+    stage = Stage(platform)
+    await stage.open()
+    try:
+        await stage.told_of("ann")
+        before = await stage.lines()
+        await asyncio.to_thread(own_server.restart)
+
+        with pytest.raises(Unavailable):
+            await stage.ask(beat("ann"))
+        await until(lambda: any(entry["event"] == "log.reopened" for entry in logged))
+
+        assert await stage.lines() == before
+        assert isinstance(await stage.ask(beat("ann")), Done)
+    finally:
+        await stage.close()
+
+
+def beat(name: str) -> Heartbeat:
+    return Heartbeat(caller=TENANT_KEY, agent=AgentRef(name=name))
+
+
+async def test_a_silent_server_is_not_waited_for_without_end(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_server.start()
+    monkeypatch.setattr(back_end, "STATEMENT_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(back_end, "CONNECT_SECONDS_MAX", 0.5)
+    async with opened(own_server.database_url()) as backend:
+        log = EventLog(backend)
+        assert await log.committed_head() == 0
+        own_server.pause()
+        try:
+            with pytest.raises(Broken):
+                await log.committed_head()
+        finally:
+            own_server.resume()
+        await until(lambda: answers(log))
+
+
+async def answers(log: EventLog) -> bool:
+    try:
+        return await log.committed_head() == 0
+    except Broken:
+        return False
+
+
+# -- What the database itself refuses ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE events SET actor = 'x'", "DELETE FROM events", "TRUNCATE events"]
+)
+async def test_events_cannot_be_changed(change: str) -> None:
+    stage = Stage(Postgres(Path()))
+    await stage.open()
+    try:
+        await stage.told_of("ann")
+        with pytest.raises(Rejected, match="append-only"):
+            async with stage.backend.write() as session:
+                await session.fetch(Statement(change), {})
+        assert len(await stage.events()) == 2
+    finally:
+        await stage.close()
+
+
+async def test_a_value_that_does_not_fit_is_its_sender_s_fault(url: str) -> None:
+    async with opened(url) as backend:
+        query = Query(select(tables.keys).where(tables.keys.c.created_at == 1), backend.dialect)
+        (name,) = query.parameters
+        for unfit in (2**63, "text"):
+            with pytest.raises(Rejected):
+                async with backend.read() as session:
+                    await session.fetch(query, {name: unfit})
+
+
+# -- Plans --------------------------------------------------------------------------
+
+
+async def test_a_table_that_has_grown_is_analysed_once(url: str) -> None:
+    async with opened(url) as backend:
+        connection: asyncpg.Connection = await backend.connect("test")
+        try:
+            assert await analyse_grown(connection) == []
+            await connection.execute(
+                "INSERT INTO tenants SELECT 'tenant-' || n, n FROM generate_series(1, 9000) AS n"
+            )
+            assert await analyse_grown(connection) == ["tenants"]
+            assert await analyse_grown(connection) == []
+        finally:
+            await connection.close()
