@@ -14,7 +14,7 @@ import structlog
 
 from quorate.eventlog.postgres_connection import CONNECTION_ERRORS
 
-CHECK_SECONDS = 5.0
+CHECK_SECONDS = 1.0
 PAGES_MIN = 16  # A smaller table costs nothing, whatever the plan.
 _GROWN = f"""
 SELECT quote_ident(relname) FROM pg_class
