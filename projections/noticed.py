@@ -8,7 +8,7 @@ are served is a rule of reading. Where it leaves one out the answer says so, and
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, select, union
+from sqlalchemy import BindParameter, Select, bindparam, func, select, union
 
 from quorate.domain.agents import AgentRef, folded
 from quorate.domain.instants import Instant
@@ -143,13 +143,14 @@ def _told(who: str) -> Select[tuple[int]]:
 
 
 def _page() -> Select[Any]:
-    """Two ranges of one index, merged in their order, and cut before the events are looked up."""
-    sides = [
-        _told(who).where(notices.c.sequence > bindparam("after"))
+    """The beginnings of two ranges of one index, merged, and cut before events are looked up."""
+    limit: BindParameter[int] = bindparam("limit")
+    ranges = (
+        _told(who).where(notices.c.sequence > bindparam("after")).order_by(notices.c.sequence)
         for who in ("agent_id", "everyone")
-    ]
-    both = union(*sides)
-    page = both.order_by(both.selected_columns.sequence).limit(bindparam("limit")).subquery("page")
+    )
+    both = union(*(select(each.limit(limit).subquery()) for each in ranges))
+    page = both.order_by(both.selected_columns.sequence).limit(limit).subquery("page")
     same = (events.c.tenant == bindparam("tenant")) & (events.c.sequence == page.c.sequence)
     return select(events).select_from(page.join(events, same)).order_by(page.c.sequence)
 
