@@ -34,7 +34,13 @@ _REJECTED = (
     asyncpg.RaiseError,  # ... and what our triggers will not.
     asyncpg.exceptions.UntranslatableCharacterError,
 )
-CONNECTION_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+CONNECTION_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # A connection that the server is just ending.
+    OSError,
+    TimeoutError,
+)
 
 
 class PostgresSession:
