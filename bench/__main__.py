@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from quorate.bench import fan_out, over_nats, peers, report, round_trip, scenarios
+from quorate.bench import fan_out, growth, over_nats, peers, report, round_trip, scenarios
 from quorate.bench.report import Row
 
 EPILOG = """
@@ -35,13 +35,21 @@ SCENARIOS = {
     "etcd": peers.etcd,
     "jetstream": peers.jetstream,
 }
+# These take minutes: they are measured when they are asked for.
+LONG = {
+    "live-leases": growth.live_leases,
+    "events": growth.events,
+}
 
 
 @click.command(epilog=EPILOG)
 @click.option("--quick", is_flag=True, help=f"{SECONDS_QUICK:g} s a row: to see that it runs.")
 @click.option("--seconds", type=click.FloatRange(1, 60), help="Load for each row.")
 @click.option(
-    "--only", multiple=True, type=click.Choice(list(SCENARIOS)), help="Rows to measure: all."
+    "--only",
+    multiple=True,
+    type=click.Choice([*SCENARIOS, *LONG]),
+    help=f"Rows to measure: all but {', '.join(LONG)}, which take minutes.",
 )
 @click.option(
     "--json",
@@ -58,7 +66,7 @@ def main(quick: bool, seconds: float | None, only: tuple[str, ...], json_file: P
     for name in only or SCENARIOS:
         click.echo(f"measuring {name} ...", err=True)
         with tempfile.TemporaryDirectory(prefix="quorate-bench-", dir=Path.cwd()) as folder:
-            rows += asyncio.run(SCENARIOS[name](Path(folder), duration))
+            rows += asyncio.run({**SCENARIOS, **LONG}[name](Path(folder), duration))
     report.show(rows)
     json_file.parent.mkdir(parents=True, exist_ok=True)
     json_file.write_text(json.dumps(report.as_json(rows), indent=2) + "\n", "utf-8")

@@ -2,14 +2,16 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from quorate.domain import agents, consensus, leases, tenants
 from quorate.domain.agents import AgentRef
 from quorate.domain.commands import Command
 from quorate.domain.contacts import Contact
-from quorate.domain.instants import Instant
+from quorate.domain.instants import MILLISECONDS_PER_SECOND, Instant
 from quorate.domain.keys import Principal
 from quorate.eventlog.door import Door
 from quorate.eventlog.ids import Uuid7
@@ -25,13 +27,42 @@ AT_ONCE = 500
 START = Instant(1_790_000_000_000)
 STEP_MILLISECONDS = 2_000
 HEARTBEATS_PER_ROUND = 6
+WINDOW_SECONDS = 300
+DAY_MINUTES = 24 * 60
 CALLER = Principal(key_id="bench", role="tenant", tenant=TENANT)
 _NEW_ID = Uuid7()
 
 
 async def write_history(path: Path, events: int) -> int:
-    """Write about ``events`` events; returns how many there are."""
-    now = itertools.count(START, STEP_MILLISECONDS)
+    """Write about ``events`` events of long ago; returns how many there are."""
+    async with _writing(path, START, STEP_MILLISECONDS) as (log, door):
+        daily_round = _days()
+        while await log.committed_head() < events:
+            await _submit(door, itertools.islice(daily_round, AT_ONCE))
+        return await log.committed_head()
+
+
+async def write_live_leases(path: Path, leases_held: int) -> None:
+    """Write leases that are live from now on for a day."""
+    now = Instant(round(time.time() * MILLISECONDS_PER_SECOND))
+    async with _writing(path, now, 0) as (_, door):
+        for start in range(0, leases_held, AT_ONCE):
+            some = range(start, min(start + AT_ONCE, leases_held))
+            await _submit(
+                door,
+                (
+                    _acquire(AgentRef(name=f"agent-{n % AGENTS}"), n, _NEW_ID(now), DAY_MINUTES)
+                    for n in some
+                ),
+            )
+
+
+@asynccontextmanager
+async def _writing(
+    path: Path, start: Instant, step_milliseconds: int
+) -> AsyncIterator[tuple[EventLog, Door]]:
+    """A log with a tenant and its agents, whose clock goes on by a step with each transaction."""
+    now = itertools.count(start, step_milliseconds)
     log = EventLog(SqliteBackend(path))
     await log.open(tables.metadata)
     door = Door(
@@ -39,21 +70,20 @@ async def write_history(path: Path, events: int) -> int:
         Board(log.backend),
         clock=lambda: Instant(next(now)),
         new_id=_NEW_ID,
-        window_seconds=300,
+        window_seconds=WINDOW_SECONDS,
     )
     door.open()
     try:
         for command in _beginning():
             await door.submit(_order(command))
-        daily_round = _days()
-        while await log.committed_head() < events:
-            await asyncio.gather(
-                *(door.submit(_order(one)) for one in itertools.islice(daily_round, AT_ONCE))
-            )
-        return await log.committed_head()
+        yield log, door
     finally:
         await door.close()
         await log.close()
+
+
+async def _submit(door: Door, commands: Iterable[Command]) -> None:
+    await asyncio.gather(*(door.submit(_order(one)) for one in commands))
 
 
 def _order(command: Command) -> Order:
@@ -95,14 +125,14 @@ def _days() -> Iterator[Command]:
             yield from _vote(count)
 
 
-def _acquire(agent: AgentRef, count: int, lease_id: str) -> Command:
+def _acquire(agent: AgentRef, count: int, lease_id: str, minutes: float = 30) -> Command:
     address = f"user{count}@example.com"
     return leases.AcquireLease(
         caller=CALLER,
         agent=agent,
         contact=Contact(email=address, key=address),
         intent="outbound_sales",
-        duration_minutes=30,
+        duration_minutes=minutes,
         new_lease_id=lease_id,
     )
 

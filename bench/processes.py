@@ -24,6 +24,7 @@ class Running:
     nats_url: str
     key: str
     admin_key: str
+    pid: int
 
 
 @asynccontextmanager
@@ -64,6 +65,7 @@ async def quorate(folder: Path, *options: str) -> AsyncIterator[Running]:
             nats_url=found["natsUrl"],
             key=found["apiKey"],
             admin_key=found["adminKey"],
+            pid=child.pid,
         )
 
 

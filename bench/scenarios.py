@@ -51,8 +51,8 @@ async def acquire(folder: Path, seconds: float) -> list[Row]:
         return [Row(name=ACQUIRE, unit="commands/s", value=None, note=why)]
     async with quorate(folder) as service:
         await register(service, AGENTS)
-        load = await _load(service, "acquire.lua", LEASE, seconds, AGENTS)
-    return [_row(ACQUIRE, load)]
+        found = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
+    return [_row(ACQUIRE, found)]
 
 
 async def heartbeat(folder: Path, seconds: float) -> list[Row]:
@@ -63,8 +63,8 @@ async def heartbeat(folder: Path, seconds: float) -> list[Row]:
     async with quorate(folder, *window) as service:
         await register(service, HEARTBEAT_AGENTS)
         path = "/v1/agent/coordination/heartbeat"
-        load = await _load(service, "heartbeat.lua", path, seconds, HEARTBEAT_AGENTS)
-    return [_row(name, load)]
+        found = await load(service, "heartbeat.lua", path, seconds, HEARTBEAT_AGENTS)
+    return [_row(name, found)]
 
 
 async def notice(folder: Path, _seconds: float) -> list[Row]:
@@ -141,7 +141,7 @@ async def register(service: Running, count: int) -> list[dict[str, str]]:
         return list(await asyncio.gather(*(one(number) for number in range(count))))
 
 
-async def _load(service: Running, script: str, path: str, seconds: float, agents: int) -> wrk.Load:
+async def load(service: Running, script: str, path: str, seconds: float, agents: int) -> wrk.Load:
     environment = {"KEY": service.key, "AGENTS": str(agents)}
     url = service.url + path
     warm_up = await wrk.run(script, url, 1, {**environment, "RUN": str(next(_RUNS))})
