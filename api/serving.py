@@ -11,7 +11,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,16 @@ import uvicorn
 import uvloop
 
 from quorate.api.app import Options, running
-from quorate.api.bootstrap import Credentials, credentials, make_folder
+from quorate.api.bootstrap import KeyUnusable, credentials, make_folder, record_key
 from quorate.api.http_protocol import BoundedHttpProtocol
+from quorate.api.service import Service
 from quorate.api.table import Application
 from quorate.bus.server import ServerFailed
+from quorate.bus.server_configuration import KeysUnreadable
+from quorate.domain.keys import Role
+from quorate.domain.record import record
 from quorate.eventlog.backend import Outdated, Unsafe
+from quorate.eventlog.databases import UnknownDatabase
 from quorate.eventlog.lock import DataDirLock, Locked
 from quorate.eventlog.session import Broken
 
@@ -37,7 +42,20 @@ COLLECT_EVERY_OBJECTS = 50_000
 # How long the event loop may keep the interpreter from the database's threads. The usual 5 ms is
 # longer than a whole commit.
 SWITCH_SECONDS = 0.0003
+# What an operator can mend; the message says how.
+_IN_THE_WAY = (
+    *(Locked, ServerFailed, Outdated, Unsafe, Broken),
+    *(KeysUnreadable, KeyUnusable, UnknownDatabase),
+)
 _logger = structlog.get_logger(__name__)
+
+
+@record
+class Addresses:
+    """Where clients find the service."""
+
+    url: str
+    nats_url: str
 
 
 @dataclass(eq=False)
@@ -51,23 +69,55 @@ class CannotStart(Exception):
 
 
 async def serve(
-    options: Options, *, host: str, port: int, announce: Callable[[Credentials, Path], None]
+    options: Options,
+    *,
+    host: str,
+    port: int,
+    announce: Callable[[Addresses], None],
+    worker_socket: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; ``announce`` is told when the first request can come."""
+    """Serve until SIGTERM or SIGINT; ``announce`` is told when the first request can come.
+
+    One of several workers is given the socket that they share, and leaves the folder's lock alone.
+    """
     make_folder(options.data_dir)
     _allow_many_files()
-    with DataDirLock(options.data_dir), _listening(host, port) as listener:
-        url = f"http://{_reachable(host)}:{listener.getsockname()[1]}"
+    with _listening_alone(options, host, port, worker_socket) as listener:
+        url = f"http://{reachable(host)}:{listener.getsockname()[1]}"
         async with running(options) as run:
-            found = await credentials(run.service, options.data_dir, url=url, nats_url=run.push.url)
+            addresses = Addresses(url=url, nats_url=run.push.url)
+            await _keys(run.service, options, addresses)
             server = _Server(run.service.tails.close, Application(run.service))
-            announced = asyncio.create_task(
-                _announce(server, lambda: announce(found, options.data_dir))
-            )
+            announced = asyncio.create_task(_announce(server, lambda: announce(addresses)))
             try:
                 await server.serve(sockets=[listener])
             finally:
                 announced.cancel()
+
+
+@contextmanager
+def _listening_alone(
+    options: Options, host: str, port: int, worker_socket: int | None
+) -> Iterator[socket.socket]:
+    if worker_socket is not None:
+        with socket.socket(fileno=worker_socket) as listener:
+            yield listener
+    else:
+        with DataDirLock(options.data_dir), listening(host, port) as listener:
+            yield listener
+
+
+async def _keys(service: Service, options: Options, addresses: Addresses) -> None:
+    """Record the keys that we were given, or else issue some and write them down."""
+    given: Sequence[tuple[Path | None, Role]] = (
+        (options.admin_key_file, "admin"),
+        (options.api_key_file, "tenant"),
+    )
+    for path, role in given:
+        if path is not None:
+            await record_key(service, path, role)
+    if all(path is None for path, _ in given):
+        await credentials(service, options.data_dir, url=addresses.url, nats_url=addresses.nats_url)
 
 
 def run(main: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -76,7 +126,7 @@ def run(main: Callable[[], Coroutine[None, None, None]]) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
-    except (Locked, ServerFailed, Outdated, Unsafe, Broken) as error:
+    except _IN_THE_WAY as error:
         raise CannotStart(str(error)) from error
 
 
@@ -140,7 +190,7 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """Bound before anything else starts, so that a port that is taken costs nothing."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -157,7 +207,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """An address that clients on this machine can use."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound.
         return "127.0.0.1"

@@ -151,7 +151,10 @@ Session: TypeAlias = Callable[[Connection], Awaitable[None]]
 
 
 async def connect(url: str, key: NatsKey, name: str) -> Connection:
-    """Connect as one of our own users; raises ConnectionLost when there is nobody to talk to."""
+    """Connect as one of our own users; raises ConnectionLost when there is nobody to talk to.
+
+    ``url`` may name several servers of a cluster, separated by commas; any of them will do.
+    """
     connection = Connection(name)
 
     async def on_closed() -> None:
@@ -163,7 +166,7 @@ async def connect(url: str, key: NatsKey, name: str) -> Connection:
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await connection.client.connect(
-                url,
+                url.split(","),
                 name=name,
                 nkeys_seed_str=key.seed,
                 allow_reconnect=False,

@@ -52,8 +52,11 @@ class _Reopen(Exception):
 
 
 class Mirror:
-    def __init__(self, tail: Tail, announced: Callable[[], int]) -> None:
+    """``replicas`` is how many servers of a cluster are to hold the stream, when it is made."""
+
+    def __init__(self, tail: Tail, announced: Callable[[], int], *, replicas: int = 1) -> None:
         self._tail = tail
+        self._replicas = replicas
         self._announced = announced
         self._poison = _Poison()
         self._checked_at = 0.0
@@ -102,7 +105,7 @@ class Mirror:
         opened(state)
         if state is None:
             first = max(1, head - MIRROR_EVENTS_MAX + 1)
-            await stream.create(first=first, filled_to=head)
+            await stream.create(first=first, filled_to=head, replicas=self._replicas)
             log.info("mirror_created", stream=STREAM, first=first, head=head)
             self.position = first - 1
         else:

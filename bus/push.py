@@ -21,7 +21,7 @@ from quorate.bus.nats_jwt import NatsKey
 from quorate.bus.presence import Presence, Standing
 from quorate.bus.relay import Relay
 from quorate.bus.server import LOOPBACK, EmbeddedServer
-from quorate.bus.server_configuration import service_keys
+from quorate.bus.server_configuration import ServiceKeys, service_keys
 from quorate.bus.tail import CommittedLog
 from quorate.domain.keys import KeyRevoked
 from quorate.eventlog.recorded import Recorded
@@ -47,8 +47,12 @@ class Push:
         nats_url: str | None = None,
         nats_host: str = LOOPBACK,
         standing: Standing | None = None,
+        relays: bool = True,
+        keys: ServiceKeys | None = None,
+        stream_replicas: int = 1,
     ) -> None:
-        keys = service_keys(data_dir / FOLDER)
+        """Unless it ``relays`` from start to end, it does so while somebody awaits ``lead``."""
+        keys = keys or service_keys(data_dir / FOLDER)
         self._url = nats_url
         self._service_key = keys.service
         self.server = (
@@ -64,11 +68,31 @@ class Push:
         self.callout = AuthCallout(
             self._as(keys.service, "quorate-callout"), authenticate, keys.issuer
         )
-        self.relay = Relay(
-            self._as(keys.service, "quorate-relay"), committed, self.presence, witness=self._witness
-        )
+        self._committed = committed
+        self._relays = relays
+        self._stream_replicas = stream_replicas
+        self.relay = self._new_relay()
         self._commands: Commands | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _new_relay(self) -> Relay:
+        connect = self._as(self._service_key, "quorate-relay")
+        return Relay(
+            connect,
+            self._committed,
+            self.presence,
+            witness=self._witness,
+            stream_replicas=self._stream_replicas,
+        )
+
+    async def lead(self) -> None:
+        """Relay for as long as this is awaited: from where the last one's copy ends."""
+        self.relay = self._new_relay()
+        task = self._spawn(self.relay.run(), "Relay")  # It ends with the others, before the server.
+        try:
+            await task
+        finally:
+            task.cancel()
 
     def serve(self, operations: Operations) -> None:
         """Answer agents' commands from the start on."""
@@ -86,7 +110,8 @@ class Push:
         if self.server is not None:
             await self.server.start()
         served = () if self._commands is None else (self._commands,)
-        parts = (self.presence, self.callout, self.relay, *served)
+        relays = (self.relay,) if self._relays else ()
+        parts = (self.presence, self.callout, *relays, *served)
         for part in parts:
             self._spawn(part.run(), type(part).__name__)
         with suppress(TimeoutError):
@@ -131,7 +156,10 @@ class Push:
         await self.presence.kick(key_id)
 
     def status(self) -> Mapping[str, Any]:
-        return {**self.relay.status(), "keysConnected": len(self.presence.keys)}
+        """``connected`` tells whether agents can connect and are answered."""
+        relay = self.relay.status()
+        connected = relay["connected"] if self._relays else self.callout.ready.is_set()
+        return {**relay, "connected": connected, "keysConnected": len(self.presence.keys)}
 
     def _as(self, key: NatsKey, name: str) -> Connect:
         return lambda: connection.connect(self.url, key, name)
@@ -140,7 +168,8 @@ class Push:
         if row.type == KeyRevoked.__name__:
             self._spawn(self.presence.kick(orjson.loads(row.data)["keyId"]), "kick")
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

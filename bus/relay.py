@@ -42,11 +42,14 @@ class Relay:
         *,
         witness: Witness = _nothing,
         clock: Callable[[], float] = time.time,
+        stream_replicas: int = 1,
     ) -> None:
         self._connect = connect
         self._tail = Tail(committed)
         self._announcer = Announcer(self._tail, audience, witness)
-        self._mirror = Mirror(self._tail, lambda: self._announcer.position)
+        self._mirror = Mirror(
+            self._tail, lambda: self._announcer.position, replicas=stream_replicas
+        )
         self._started_at = Instant(int(clock() * MILLISECONDS_PER_SECOND))
         self._connected = False
         self.ready = asyncio.Event()

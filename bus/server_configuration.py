@@ -24,6 +24,10 @@ PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 
 
+class KeysUnreadable(Exception):
+    """There is no file with keys of ours."""
+
+
 @dataclass(frozen=True)
 class ServiceKeys:
     """Three identities of ours: the service, its view of the whole server, and who vouches."""
@@ -43,10 +47,18 @@ def service_keys(folder: Path) -> ServiceKeys:
     if not path.exists():
         seeds = {name: NatsKey.create(kind).seed for name, kind in _KINDS.items()}
         write_private(path, orjson.dumps(seeds))
-    seeds = orjson.loads(path.read_bytes())
-    return ServiceKeys(
-        **{field.name: NatsKey.of_seed(seeds[field.name]) for field in fields(ServiceKeys)}
-    )
+    return read_keys(path)
+
+
+def read_keys(path: Path) -> ServiceKeys:
+    """Keys that were made before: processes that share a NATS share them. Raises KeysUnreadable."""
+    try:
+        seeds = orjson.loads(path.read_bytes())
+        return ServiceKeys(
+            **{field.name: NatsKey.of_seed(seeds[field.name]) for field in fields(ServiceKeys)}
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise KeysUnreadable(f"the keys for NATS in {path} cannot be read: {error}") from error
 
 
 def private_folder(folder: Path) -> None:

@@ -115,7 +115,7 @@ class LogStream:
             filled_to=int((config.get("metadata") or {}).get(_FILLED_TO, 0)),
         )
 
-    async def create(self, *, first: int, filled_to: int) -> None:
+    async def create(self, *, first: int, filled_to: int, replicas: int = 1) -> None:
         await self._ask(
             "CREATE",
             {
@@ -124,7 +124,7 @@ class LogStream:
                 "retention": "limits",
                 "storage": "file",
                 "discard": "old",
-                "num_replicas": 1,
+                "num_replicas": replicas,
                 "max_msgs": MIRROR_EVENTS_MAX,
                 "max_bytes": -1,
                 "duplicate_window": DUPLICATES_NANOSECONDS,

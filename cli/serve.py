@@ -2,15 +2,17 @@
 
 import math
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quorate.cli.options import default_data_dir
 
 if TYPE_CHECKING:
-    from quorate.api.bootstrap import Credentials
+    from quorate.api.app import Options
+    from quorate.api.serving import Addresses
 
 PORT_DEFAULT = 8420
 NATS_PORT_DEFAULT = 4222
@@ -20,7 +22,10 @@ WINDOW_SECONDS_MAX = 86_400.0
 RETENTION_HOURS_DEFAULT = 168.0
 RETENTION_HOURS_MIN = 1 / 3_600
 RETENTION_HOURS_MAX = 24 * 365 * 100.0
+STREAM_REPLICAS_MAX = 5  # As many as JetStream takes.
+SQLITE_MENDED = (3, 51, 3)
 PORT = click.IntRange(0, 65_535)
+FILE = click.Path(dir_okay=False, path_type=Path)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 EPILOG = """
@@ -49,12 +54,30 @@ The first start creates the data folder, the tenant "default" and credentials.js
 @click.option(
     "--database-url",
     default=None,
-    help="Where the log lives, if not in the data folder: sqlite+aiosqlite:////path/to/file.",
+    help="Where the log lives, if not in the data folder: postgresql+asyncpg://user@host/database,"
+    " or sqlite+aiosqlite:////path/to/file.",
+)
+@click.option(
+    "--database-password-file", type=FILE, default=None, help="Holds PostgreSQL's password."
 )
 @click.option(
     "--nats-url",
     default=None,
-    help="A nats-server of your own (see `quorate nats-config`) instead of the embedded one.",
+    help="A nats-server of your own (see `quorate nats-config`) instead of the embedded one;"
+    " several servers of a cluster are separated by commas.",
+)
+@click.option(
+    "--nats-keys-file",
+    type=FILE,
+    default=None,
+    help="The service's keys for NATS, where several processes share them (see `quorate secrets`).",
+)
+@click.option(
+    "--nats-stream-replicas",
+    type=click.IntRange(1, STREAM_REPLICAS_MAX),
+    default=1,
+    show_default=True,
+    help="How many servers of a NATS cluster hold the copy of the log.",
 )
 @click.option(
     "--nats-port",
@@ -82,8 +105,21 @@ The first start creates the data folder, the tenant "default" and credentials.js
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Processes. On SQLite, one: two that write could corrupt the file.",
+    help="Processes. On SQLite, one: it has one writer at a time.",
 )
+@click.option(
+    "--admin-key-file",
+    type=FILE,
+    default=None,
+    help="Holds the operator's key, made with `quorate secrets`; recorded at the first start.",
+)
+@click.option(
+    "--api-key-file",
+    type=FILE,
+    default=None,
+    help="The same for the key of the tenant default. With either, no credentials.json is written.",
+)
+@click.option("--worker-socket", type=int, default=None, hidden=True)
 @click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
@@ -91,74 +127,119 @@ The first start creates the data folder, the tenant "default" and credentials.js
     show_default=True,
     help="debug also logs requests that succeed.",
 )
-def serve(  # noqa: PLR0917 - click hands options over like this.
-    host: str,
-    port: int,
-    data_dir: Path,
-    database_url: str | None,
-    nats_url: str | None,
-    nats_port: int,
-    heartbeat_window_seconds: float,
-    notice_retention_hours: float,
-    workers: int,
-    log_level: str,
-) -> None:
+def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each by its declaration.
     """Run the service: HTTP, the log, and the nats-server that pushes."""
     from quorate.api import logs
-    from quorate.api.app import Options
     from quorate.api.serving import CannotStart, run, serve
+    from quorate.api.workers import supervise
 
-    if workers > 1:
-        raise click.UsageError(
-            "--workers beyond 1 needs a database that several processes may write, "
-            "and SQLite is not one: use --workers 1."
+    for option in ("heartbeat_window_seconds", "notice_retention_hours"):
+        if math.isnan(chosen[option]):  # Nothing compares to it, no range keeps it out.
+            raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
+    _check_database(chosen["database_url"])
+    options = _options(chosen)
+    logs.configure(chosen["log_level"])
+    where = {"host": chosen["host"], "port": chosen["port"]}
+    told = partial(announce, options)
+    if (socket := chosen["worker_socket"]) is not None:
+        main = partial(serve, options, **where, announce=_ready, worker_socket=socket)
+    elif chosen["workers"] > 1:
+        _allow_workers(options)
+        arguments = sys.argv[1:]
+        main = partial(
+            supervise,
+            options,
+            **where,
+            workers=chosen["workers"],
+            arguments=arguments,
+            announce=told,
         )
-    for option, number in (
-        ("--heartbeat-window-seconds", heartbeat_window_seconds),
-        ("--notice-retention-hours", notice_retention_hours),
-    ):
-        if math.isnan(number):  # Nothing compares to it, no range keeps it out.
-            raise click.UsageError(f"{option} must be a number.")
-    logs.configure(log_level)
-    options = Options(
-        data_dir=data_dir.expanduser().resolve(),
-        database=_database(database_url),
-        nats_port=nats_port,
-        nats_url=nats_url,
-        window_seconds=heartbeat_window_seconds,
-        notice_retention_hours=notice_retention_hours,
-    )
+    else:
+        main = partial(serve, options, **where, announce=told)
     try:
-        run(lambda: serve(options, host=host, port=port, announce=announce))
+        run(main)
     except CannotStart as obstacle:
         click.echo(f"Error: {obstacle}", err=True)
         sys.exit(1)
 
 
-def _database(url: str | None) -> Path | None:
-    if url is None:
-        return None
-    for scheme in ("sqlite+aiosqlite:///", "sqlite:///"):
-        if url.startswith(scheme):
-            return Path(url.removeprefix(scheme)).expanduser().resolve()
-    raise click.UsageError(f"--database-url must begin with sqlite+aiosqlite:///, not {url!r}.")
+def _options(chosen: dict[str, Any]) -> "Options":
+    from quorate.api.app import Options
+
+    return Options(
+        data_dir=chosen["data_dir"].expanduser().resolve(),
+        database_url=chosen["database_url"],
+        database_password_file=chosen["database_password_file"],
+        nats_port=chosen["nats_port"],
+        nats_url=chosen["nats_url"],
+        nats_keys_file=chosen["nats_keys_file"],
+        nats_stream_replicas=chosen["nats_stream_replicas"],
+        window_seconds=chosen["heartbeat_window_seconds"],
+        notice_retention_hours=chosen["notice_retention_hours"],
+        admin_key_file=chosen["admin_key_file"],
+        api_key_file=chosen["api_key_file"],
+    )
 
 
-def announce(found: "Credentials", data_dir: Path) -> None:
+def _check_database(url: str | None) -> None:
+    from quorate.eventlog.databases import UnknownDatabase, backend_of
+
+    try:
+        if url is not None:
+            backend_of(url)
+    except UnknownDatabase as error:
+        raise click.UsageError(f"--database-url: {error}") from error
+
+
+def _allow_workers(options: "Options") -> None:
+    """Raises UsageError where several processes must not write."""
+    import sqlite3
+
+    from quorate.eventlog.databases import is_postgres
+
+    if options.database_url is not None and is_postgres(options.database_url):
+        return
+    version = sqlite3.sqlite_version
+    danger = (
+        f"with SQLite {version}, which is linked here, two processes that write can corrupt the"
+        " file (mended in 3.51.3)"
+        if sqlite3.sqlite_version_info < SQLITE_MENDED
+        else f"SQLite {version} lets one process write at a time, so more of them gain nothing"
+    )
+    raise click.UsageError(
+        f"--workers beyond 1 is not for SQLite: {danger}. Use --workers 1, or PostgreSQL"
+        " (--database-url postgresql+asyncpg://user@host/database)."
+    )
+
+
+def _ready(_addresses: "Addresses") -> None:
+    from quorate.api.workers import READY
+
+    click.echo(READY)
+    sys.stdout.flush()
+
+
+def announce(options: "Options", addresses: "Addresses") -> None:
     """Say where everything is, and what to type first."""
-    path = data_dir / "credentials.json"
+    given = options.api_key_file or options.admin_key_file
+    path = given or options.data_dir / "credentials.json"
+    key = (
+        f"$(cat {given})"
+        if given
+        else f"""$(python3 -c 'import json; print(json.load(open("{path}"))["apiKey"])')"""
+    )
     click.echo(
         f"""
 Quorate is running.
 
-  HTTP         {found["url"]}   (API documentation: {found["url"]}/docs)
-  NATS         {found["natsUrl"]}
+  HTTP         {addresses.url}   (API documentation: {addresses.url}/docs)
+  NATS         {addresses.nats_url}
   Credentials  {path}
 
 Your first request registers an agent:
 
-  export QUORATE_API_KEY=$(python3 -c 'import json; print(json.load(open("{path}"))["apiKey"])')
-  curl -X POST {found["url"]}/v1/agent/register \\
+  export QUORATE_API_KEY={key}
+  curl -X POST {addresses.url}/v1/agent/register \\
     -H "Authorization: Bearer $QUORATE_API_KEY" \\
     -H "Content-Type: application/json" \\
     -d '{{"agentName": "outreach-agent", "agentRole": "outbound"}}'

@@ -1,16 +1,18 @@
-"""What differs between databases: the port that SQLite fills today and PostgreSQL next.
+"""What differs between databases: the port that SQLite and PostgreSQL fill.
 
 Everything else in this package is the same SQL for all of them, and one conformance suite
 (``tests/eventlog/conformance.py``) runs on each.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from sqlalchemy import ColumnElement, FromClause, MetaData
 from sqlalchemy.engine import Dialect
 
+from quorate.eventlog.clock import Nanoseconds
 from quorate.eventlog.session import Session
 
 
@@ -38,6 +40,23 @@ class Backend(Protocol):
 
     def read(self) -> AbstractAsyncContextManager[Session]:
         """A transaction that sees one consistent snapshot of what is committed."""
+
+    # -- Other processes on the same database ------------------------------------
+
+    def ring(self) -> None:
+        """Let the others know that something was committed."""
+
+    async def listen(self, heard: Callable[[], None]) -> NoReturn:
+        """Call ``heard`` when one of them, or this one, rang; a call may get lost."""
+
+    def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
+        """Wait until none of the others leads, and lead; the event is set when it is over.
+
+        For an instant two may lead: nothing may depend on there being one.
+        """
+
+    async def wall_clock(self) -> Nanoseconds:
+        """The time that all of them share; raises Broken. Asked again, it is measured again."""
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         """A table of ``columns`` strings a row, bound as one JSON array of arrays.

@@ -30,6 +30,10 @@ class FlowingClock:
         self._ahead = max(self._ahead, wall - steady)
         return Instant((steady + self._ahead) // NANOSECONDS_PER_MILLISECOND)
 
+    def follow(self, wall: Nanoseconds) -> None:
+        """From now on by another wall clock, or by the same one measured again."""
+        self._wall = wall
+
     def not_before(self, at: Instant) -> None:
         """Time has come to ``at`` already: another process, or an earlier run, wrote so."""
         self._ahead = max(self._ahead, at * NANOSECONDS_PER_MILLISECOND - self._steady())

@@ -11,15 +11,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 from sqlalchemy import (
     JSON,
-    URL,
     ColumnElement,
     FromClause,
     MetaData,
@@ -27,51 +26,37 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
-    make_url,
     select,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql_asyncpg
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.clock import Nanoseconds
+from quorate.eventlog.postgres_bell import Bell
 from quorate.eventlog.postgres_connection import (
     CONNECTION_ERRORS,
-    STATEMENTS_CACHED,
     PostgresSession,
     translated,
 )
+from quorate.eventlog.postgres_election import SETTINGS as LEADER_SETTINGS
+from quorate.eventlog.postgres_election import elected
+from quorate.eventlog.postgres_place import CONNECT_SECONDS_MAX, Place
 from quorate.eventlog.postgres_statistics import keep_analysed
-from quorate.eventlog.session import Broken, Session
+from quorate.eventlog.session import Broken, Query, Session
 
 VERSION_MIN = 140_000  # As server_version_num; earlier ones cannot end an idle session.
-SCHEMA_DEFAULT = "public"
 READERS_MAX = 8
-CONNECT_SECONDS_MAX = 5.0
 STATEMENT_SECONDS_MAX = 15.0
 READER_WAIT_SECONDS_MAX = 10.0
 IDLE_IN_TRANSACTION_SECONDS_MAX = 2
 PATIENT_IDLE_SECONDS_MAX = 600
 PLANS_KEPT_SECONDS = 0.5
-SILENCE_SECONDS_MAX = 10  # Of a server that vanished without a word.
-_SCHEMA = "schema"
-_PASSWORD_FILE_BYTES_MAX = 4_096
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_SETTINGS = {
-    "DateStyle": "ISO",
-    "TimeZone": "UTC",
-    "client_encoding": "UTF8",
-    "jit": "off",
-    "synchronous_commit": "on",
-    "tcp_keepalives_count": "3",
-    "tcp_keepalives_idle": str(SILENCE_SECONDS_MAX // 2),
-    "tcp_keepalives_interval": "2",
-    "tcp_user_timeout": f"{SILENCE_SECONDS_MAX}s",
-}
 _BY_INDEX = {
     f"enable_{other}": "off"
     for other in ("bitmapscan", "hashjoin", "material", "memoize", "mergejoin", "seqscan")
@@ -96,6 +81,19 @@ FOR EACH STATEMENT EXECUTE FUNCTION {table}_are_append_only();
 """
 
 
+class _Now(Query):
+    """The server's time in nanoseconds, not that of the transaction's beginning."""
+
+    def __init__(self) -> None:
+        self.sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000"
+        self.parameters = ()
+        self._defaults = {}
+        self.row = tuple
+
+
+_NOW = _Now()
+
+
 class PostgresBackend:
     """The log in a database that other processes write as well."""
 
@@ -111,6 +109,7 @@ class PostgresBackend:
         self._statistics: asyncio.Task[None] | None = None
         self._lock = f"BEGIN; SELECT pg_advisory_xact_lock({self.lock_key('log')})"
         self._plan_at = 0.0
+        self._bell = Bell(lambda: self.connect("bell"), self._place.channel)
 
     def __str__(self) -> str:
         return str(self._place)
@@ -175,7 +174,7 @@ class PostgresBackend:
                 min_size=1,
                 max_size=READERS_MAX,
                 reset=_nothing,  # A reader's transaction is ended by whoever began it.
-                **self._place.options("reader", self._statement_seconds, _READER, self._patient),
+                **self._options("reader", self._statement_seconds, _READER),
             )
 
     async def connect(
@@ -186,12 +185,19 @@ class PostgresBackend:
         settings: Mapping[str, str] | None = None,
     ) -> asyncpg.Connection:
         """A connection of its own; raises Broken."""
-        options = self._place.options(name, statement_seconds, settings or {}, self._patient)
+        options = self._options(name, statement_seconds, settings or {})
         try:
             with translated():
                 return await asyncpg.connect(**options)
         except Broken as error:
             raise Broken(f"{self}: {error}") from error
+
+    def _options(
+        self, name: str, statement_seconds: float | None, settings: Mapping[str, str]
+    ) -> dict[str, Any]:
+        idle = PATIENT_IDLE_SECONDS_MAX if self._patient else IDLE_IN_TRANSACTION_SECONDS_MAX
+        ended = {"idle_in_transaction_session_timeout": f"{idle}s"}
+        return self._place.options(name, statement_seconds, {**settings, **ended})
 
     async def reopen(self) -> None:
         await self._close_writer()
@@ -264,6 +270,29 @@ class PostgresBackend:
                 with suppress(*CONNECTION_ERRORS):
                     await self._readers.release(reader)
 
+    # -- Other processes on the same database ---------------------------------------
+
+    def ring(self) -> None:
+        self._bell.ring()
+
+    async def listen(self, heard: Callable[[], None]) -> NoReturn:
+        await self._bell.listen(heard)
+
+    def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
+        return elected(
+            lambda: self.connect("leader", settings=LEADER_SETTINGS), self.lock_key("leader")
+        )
+
+    async def wall_clock(self) -> Nanoseconds:
+        """The server's: the clocks of those that share it may differ by minutes."""
+        async with self.read() as session:
+            await session.fetch(_NOW, {})  # So that what follows is one round trip.
+            before = time.monotonic_ns()
+            ((now,),) = await session.fetch(_NOW, {})
+            after = time.monotonic_ns()
+        ahead = int(now) - (before + after) // 2
+        return lambda: time.monotonic_ns() + ahead
+
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         """That each is an array is always so: it is said for the planner, which then expects few
         of them, and looks each one up instead of joining them with all there is.
@@ -276,68 +305,6 @@ class PostgresBackend:
             each.c.value.op("->>")(literal_column(str(index))) for index in range(columns)
         ]
         return each, cells
-
-
-class Place:
-    """Which server, database and schema, and how to get in."""
-
-    def __init__(self, url: URL, schema: str, password: str | None) -> None:
-        self.schema = schema
-        self._shown = url.render_as_string(hide_password=True)
-        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._password = password
-
-    @classmethod
-    def named_by(cls, text: str, password_file: Path | None) -> "Place":
-        """Raises Unsafe when ``text`` cannot be understood, or the password not be read."""
-        try:
-            url = make_url(text)
-        except ArgumentError as error:
-            raise Unsafe("the database URL cannot be read") from error
-        query = dict(url.query)
-        schema = query.pop(_SCHEMA, SCHEMA_DEFAULT)
-        if "ssl" in query:  # As SQLAlchemy calls it.
-            query["sslmode"] = query.pop("ssl")
-        assert isinstance(schema, str)
-        password = None if password_file is None else _password(password_file)
-        return cls(url.set(query=query), schema, password)
-
-    def __str__(self) -> str:
-        return self._shown
-
-    def options(
-        self,
-        name: str,
-        statement_seconds: float | None,
-        settings: Mapping[str, str],
-        patient: bool,  # noqa: FBT001 - handed through.
-    ) -> dict[str, Any]:
-        """For asyncpg: of one connection, or of a pool's."""
-        idle = PATIENT_IDLE_SECONDS_MAX if patient else IDLE_IN_TRANSACTION_SECONDS_MAX
-        search_path = '"' + self.schema.replace('"', '""') + '"'
-        return {
-            "dsn": self._dsn,
-            "timeout": CONNECT_SECONDS_MAX,
-            "command_timeout": statement_seconds,
-            "statement_cache_size": STATEMENTS_CACHED,
-            "max_cacheable_statement_size": 0,  # Of any size: queries that go together are long.
-            "server_settings": {
-                **_SETTINGS,
-                **settings,
-                "idle_in_transaction_session_timeout": f"{idle}s",
-                "application_name": f"quorate-{name}",
-                "search_path": search_path,
-            },
-            **({} if self._password is None else {"password": self._password}),
-        }
-
-
-def _password(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(_PASSWORD_FILE_BYTES_MAX).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unsafe(f"the database's password cannot be read: {error}") from error
 
 
 def _check(state: Any, place: str) -> None:  # noqa: ANN401 - a row.

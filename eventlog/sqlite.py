@@ -8,9 +8,11 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -28,6 +30,7 @@ from sqlalchemy.engine import Dialect, Inspector
 from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.backend import Outdated, Unsafe
+from quorate.eventlog.clock import Nanoseconds
 from quorate.eventlog.session import Broken, Session
 from quorate.eventlog.sqlite_connection import Connection, SqliteSession, translated
 
@@ -172,6 +175,23 @@ class SqliteBackend:
             with suppress(Broken):
                 session.leave()
             self._idle_readers.put_nowait(reader)
+
+    # -- There is no other process -------------------------------------------------
+
+    def ring(self) -> None:
+        pass
+
+    async def listen(self, heard: Callable[[], None]) -> NoReturn:
+        del heard
+        while True:
+            await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def lead(self) -> AsyncIterator[asyncio.Event]:
+        yield asyncio.Event()
+
+    async def wall_clock(self) -> Nanoseconds:
+        return time.time_ns
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         each = func.json_each(bindparam(parameter)).table_valued("value", name=f"{parameter}_rows")

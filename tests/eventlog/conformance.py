@@ -14,9 +14,14 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import asyncpg
 import orjson
@@ -28,6 +33,7 @@ from quorate.domain.record import record
 from quorate.domain.tenants import CreateTenant
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.chain import public_event
+from quorate.eventlog.clock import Nanoseconds
 from quorate.eventlog.codec import canonical
 from quorate.eventlog.databases import backend_of
 from quorate.eventlog.door import Clock, Door
@@ -93,6 +99,8 @@ class Postgres:
         return backend_of(self.url)
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
+        if any(isinstance(value, float) for value in values):
+            raise NotTaken("the driver makes whole numbers of fractions")
         numbers = itertools.count(1)
         sql = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
         with ThreadPoolExecutor(1) as thread:  # A loop is running here: this takes another.
@@ -175,6 +183,18 @@ class Watched:
     async def read(self) -> AsyncIterator[Session]:
         async with self.real.read() as session:
             yield session
+
+    def ring(self) -> None:
+        self.real.ring()
+
+    async def listen(self, heard: Callable[[], None]) -> NoReturn:
+        await self.real.listen(heard)
+
+    def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
+        return self.real.lead()
+
+    async def wall_clock(self) -> Nanoseconds:
+        return await self.real.wall_clock()
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         return self.real.rows(parameter, columns)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from quorate.domain.agents import AgentRef, Heartbeat
 from quorate.eventlog import postgres as back_end
-from quorate.eventlog import schema
+from quorate.eventlog import postgres_place, schema
 from quorate.eventlog.backend import Unsafe
 from quorate.eventlog.databases import UnknownDatabase, backend_of
 from quorate.eventlog.log import EventLog
@@ -231,7 +231,7 @@ async def test_a_silent_server_is_not_waited_for_without_end(
 ) -> None:
     own_server.start()
     monkeypatch.setattr(back_end, "STATEMENT_SECONDS_MAX", 0.5)
-    monkeypatch.setattr(back_end, "CONNECT_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(postgres_place, "CONNECT_SECONDS_MAX", 0.5)
     async with opened(own_server.database_url()) as backend:
         log = EventLog(backend)
         assert await log.committed_head() == 0

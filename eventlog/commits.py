@@ -1,0 +1,70 @@
+"""What was committed, by whichever process, handed to those who wait for it here.
+
+Each event once and in order from where this process began, with none left out. Our own commits
+need not be read again as long as nobody else's lie between; all others are read from the log.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+import structlog
+
+from quorate.eventlog.backend import Backend
+from quorate.eventlog.log import EventLog
+from quorate.eventlog.recorded import Recorded
+from quorate.eventlog.session import Broken
+
+ROWS_MAX = 500
+LOOK_SECONDS = 1.0  # A call can get lost; what it was about cannot.
+_logger = structlog.get_logger(__name__)
+
+
+class Commits:
+    def __init__(self, log: EventLog, heard: Callable[[Sequence[Recorded]], None]) -> None:
+        self._log = log
+        self._backend: Backend = log.backend
+        self._heard = heard
+        self._position: int | None = None  # Everything up to here was handed on.
+        self._more = asyncio.Event()
+
+    def committed(self, rows: Sequence[Recorded]) -> None:
+        """By this process, just now."""
+        self._backend.ring()
+        if self._position is None or rows[0].position > self._position + 1:
+            self._more.set()  # Somebody else's come first.
+        else:
+            self._hand_on(rows)
+
+    async def run(self) -> NoReturn:
+        """Ends by being cancelled."""
+        listening = asyncio.create_task(self._backend.listen(self._more.set), name="commits")
+        try:
+            while True:
+                try:
+                    await self._catch_up()
+                except Broken:
+                    _logger.warning("commits.not_read", exc_info=True)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._more.wait()
+                self._more.clear()
+        finally:
+            listening.cancel()
+
+    async def _catch_up(self) -> None:
+        if self._position is None:
+            self._position = await self._log.committed_head()
+        if await self._log.committed_head() == self._position:
+            return
+        while rows := await self._log.after(self._position, ROWS_MAX):
+            self._hand_on(rows)
+
+    def _hand_on(self, rows: Sequence[Recorded]) -> None:
+        """Those that are new: our own commits overtake a page that is just being read."""
+        assert self._position is not None
+        new = [row for row in rows if row.position > (self._position or 0)]
+        if new:
+            self._position = new[-1].position
+            self._heard(new)
