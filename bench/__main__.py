@@ -11,7 +11,16 @@ from pathlib import Path
 
 import click
 
-from quorate.bench import fan_out, growth, over_nats, peers, report, round_trip, scenarios
+from quorate.bench import (
+    fan_out,
+    growth,
+    on_postgres,
+    over_nats,
+    peers,
+    report,
+    round_trip,
+    scenarios,
+)
 from quorate.bench.report import Row
 
 EPILOG = """
@@ -32,6 +41,7 @@ SCENARIOS = {
     "fan-out": fan_out.fan_out,
     "sdk": round_trip.lease,
     "rebuild": scenarios.rebuild,
+    "postgres": on_postgres.acquire,
     "etcd": peers.etcd,
     "jetstream": peers.jetstream,
 }

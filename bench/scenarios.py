@@ -52,7 +52,7 @@ async def acquire(folder: Path, seconds: float) -> list[Row]:
     async with quorate(folder) as service:
         await register(service, AGENTS)
         found = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
-    return [_row(ACQUIRE, found)]
+    return [as_row(ACQUIRE, found)]
 
 
 async def heartbeat(folder: Path, seconds: float) -> list[Row]:
@@ -64,7 +64,7 @@ async def heartbeat(folder: Path, seconds: float) -> list[Row]:
         await register(service, HEARTBEAT_AGENTS)
         path = "/v1/agent/coordination/heartbeat"
         found = await load(service, "heartbeat.lua", path, seconds, HEARTBEAT_AGENTS)
-    return [_row(name, found)]
+    return [as_row(name, found)]
 
 
 async def notice(folder: Path, _seconds: float) -> list[Row]:
@@ -150,7 +150,7 @@ async def load(service: Running, script: str, path: str, seconds: float, agents:
     return load
 
 
-def _row(name: str, load: wrk.Load) -> Row:
+def as_row(name: str, load: wrk.Load) -> Row:
     note = f"each one committed to disk; 64 connections, p99 {load.p99_milliseconds:.1f} ms"
     return Row(name=name, unit="commands/s", value=load.rate, note=note)
 
