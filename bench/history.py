@@ -33,10 +33,13 @@ CALLER = Principal(key_id="bench", role="tenant", tenant=TENANT)
 _NEW_ID = Uuid7()
 
 
-async def write_history(path: Path, events: int) -> int:
-    """Write about ``events`` events of long ago; returns how many there are."""
+async def write_history(path: Path, events: int, *, kept_of: int = 3) -> int:
+    """Write about ``events`` events of long ago; returns how many there are.
+
+    Of ``kept_of`` leases one is never released, and left to run out; of 0, none is.
+    """
     async with _writing(path, START, STEP_MILLISECONDS) as (log, door):
-        daily_round = _days()
+        daily_round = _days(kept_of)
         while await log.committed_head() < events:
             await _submit(door, itertools.islice(daily_round, AT_ONCE))
         return await log.committed_head()
@@ -107,7 +110,7 @@ def _beginning() -> Iterator[Command]:
         )
 
 
-def _days() -> Iterator[Command]:
+def _days(kept_of: int) -> Iterator[Command]:
     """Heartbeats, a lease, now and then a rival for it, its release, and seldom a vote."""
     for count in itertools.count():
         agent = AgentRef(name=f"agent-{count % AGENTS}")
@@ -119,7 +122,7 @@ def _days() -> Iterator[Command]:
         yield _acquire(agent, count, lease_id)
         if count % 5 == 0:
             yield _acquire(rival, count, _NEW_ID(START))
-        if count % 3:
+        if not kept_of or count % kept_of:
             yield leases.ReleaseLease(caller=CALLER, lease_id=lease_id)
         if count % 50 == 0:
             yield from _vote(count)
