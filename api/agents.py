@@ -83,7 +83,7 @@ ENDPOINTS = (
         body=RegisterBody,
         query=Query,
         answer=AgentAnswer,
-        problems=("acting_as_another",),
+        problems=("quota_exceeded", "acting_as_another"),
         command=True,
         handler=register,
     ),
@@ -98,6 +98,7 @@ ENDPOINTS = (
         answer=HeartbeatAnswer,
         problems=("agent_not_found", "acting_as_another"),
         command=True,
+        urgent=True,
         handler=heartbeat,
     ),
     Endpoint(

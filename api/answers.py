@@ -147,14 +147,6 @@ class EventAnswer(TypedDict):
     hash: str
 
 
-class EventsAnswer(TypedDict):
-    """``next`` is what to send as ``after``; at ``next == head`` you have seen everything."""
-
-    events: list[EventAnswer]
-    head: int
-    next: int
-
-
 class NoticeAnswer(TypedDict):
     """A notice as it was pushed over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
 
@@ -169,10 +161,22 @@ class NoticeAnswer(TypedDict):
 
 
 class GapAnswer(TypedDict):
-    """Notices after ``after`` are no longer kept; the last of them was ``until``."""
+    """What came after ``after`` is no longer kept here; the last of it was ``until``."""
 
     after: int
     until: int
+
+
+class EventsAnswer(TypedDict):
+    """``next`` is what to send as ``after``; at ``next == head`` you have seen everything.
+
+    ``gap`` says which events before these were archived: the operator has them in files.
+    """
+
+    events: list[EventAnswer]
+    head: int
+    next: int
+    gap: GapAnswer | None
 
 
 class NoticesAnswer(TypedDict):
@@ -214,11 +218,16 @@ class LiveAnswer(TypedDict):
 
 
 class ReadyAnswer(TypedDict):
-    """``degraded``: commands work, notices wait until NATS is back."""
+    """``degraded``: commands work, and what they do not wait for does not: notices wait until NATS
+    is back, the copy in JetStream has ended or waits (``mirror``), or what other processes commit
+    is not heard of here (``commits``). The last two are told only then.
+    """
 
     status: Literal["ready", "degraded", "unavailable"]
     log: Literal["ok", "damaged", "unavailable"]
     nats: Literal["connected", "disconnected"]
+    mirror: NotRequired[Literal["stopped", "unavailable"]]
+    commits: NotRequired[Literal["unheard"]]
 
 
 def dump(answer: Any) -> bytes:  # noqa: ANN401 - any of the types above.

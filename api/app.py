@@ -11,12 +11,20 @@ import structlog
 
 from quorate.api.keyring import KeyRing
 from quorate.api.leader import Leader
+from quorate.api.limits import UNBOUNDED, Limits, Rates
+from quorate.api.metrics import Metrics
 from quorate.api.over_nats import OverNats
+from quorate.api.readiness import Readiness
 from quorate.api.service import Service
+from quorate.api.shared_pages import SharedPages
+from quorate.api.strangers import Network, Strangers
 from quorate.api.tails import Tails
+from quorate.api.tallies import Tallies
 from quorate.api.timer import Timer
+from quorate.api.tracing import Tracing, tracing_to
 from quorate.bus.push import Push
 from quorate.bus.server_configuration import read_keys
+from quorate.domain.quotas import UNLIMITED, Quotas
 from quorate.domain.record import record
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.clock import FlowingClock
@@ -27,9 +35,9 @@ from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.log import EventLog, LogDamaged
 from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.session import Broken
-from quorate.projections import tables
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.board import Board
+from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.noticed import NoticesReader
 from quorate.projections.overdue import OverdueWork
 from quorate.projections.reader import Reader
@@ -48,6 +56,7 @@ class Options:
     database_url: str | None = None  # When it is not in the data folder.
     database_password_file: Path | None = None
     nats_port: int = 4222
+    nats_host: str = "127.0.0.1"
     nats_url: str | None = None  # Or several, separated by commas.
     nats_keys_file: Path | None = None  # When they are not in the data folder.
     nats_stream_replicas: int = 1
@@ -55,6 +64,11 @@ class Options:
     api_key_file: Path | None = None  # credentials are made here.
     window_seconds: float = 300.0
     notice_retention_hours: float = 168.0
+    rates: Rates = UNBOUNDED
+    quotas: Quotas = UNLIMITED
+    trusted_proxies: Sequence[Network] = ()
+    workers_folder: Path | None = None  # Where workers on one port leave their numbers.
+    otel_endpoint: str | None = None  # Where traces go; a standard variable may say so as well.
 
 
 @record
@@ -68,12 +82,14 @@ class Running:
 @asynccontextmanager
 async def running(options: Options) -> AsyncIterator[Running]:
     """The service from its first breath to its last: log, door, NATS, timer, in this order."""
-    log = EventLog(_backend(options))
-    await log.open(tables.metadata)
+    log, tracing = EventLog(_backend(options)), tracing_to(options.otel_endpoint)
+    await log.open(SCHEMA)
     async with AsyncExitStack() as stack:
+        if tracing is not None:
+            stack.push_async_callback(tracing.stop)
         stack.push_async_callback(log.close)
         clock = await _clock(log)
-        built = _build(log, options, clock)
+        built = _build(log, options, clock, tracing)
         service, push = built.service, built.push
         await _check_tail(log, service.door)
         service.door.open()
@@ -94,27 +110,36 @@ def _backend(options: Options) -> Backend:
 
 
 async def _clock(log: EventLog) -> FlowingClock:
-    """One for all: what the log says has happened is never in the future of any of them."""
+    """For readers, and for what need not be decided: close to the time by which it is."""
     clock = FlowingClock(wall=await log.backend.wall_clock())
     async with log.read() as session:
         clock.not_before((await log.head(session)).at)
     return clock
 
 
-def _build(log: EventLog, options: Options, clock: FlowingClock) -> "_Built":
+def _build(
+    log: EventLog, options: Options, clock: FlowingClock, tracing: Tracing | None
+) -> "_Built":
     reader, new_id = Reader(log, clock), Uuid7()
-    keyring = KeyRing(reader.key)
-    tails = Tails()
+    keyring, limits = KeyRing(reader.key), Limits(options.rates)
+    strangers = Strangers(
+        keyring,
+        failed_per_minute=options.rates.failed_keys_per_minute,
+        trusted_proxies=options.trusted_proxies,
+    )
+    tails, tallies = Tails(), Tallies()
     push = Push(
         data_dir=options.data_dir,
-        authenticate=keyring.authenticate,
+        authenticate=strangers.over_nats,
         committed=log,
         nats_port=options.nats_port,
+        nats_host=options.nats_host,
         nats_url=options.nats_url,
         standing=reader.standing,
         relays=False,
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,
+        said=tracing.said if tracing is not None else None,
     )
 
     def heard(rows: Sequence[Recorded]) -> None:
@@ -129,28 +154,43 @@ def _build(log: EventLog, options: Options, clock: FlowingClock) -> "_Built":
         new_id=new_id,
         window_seconds=options.window_seconds,
         on_commit=commits.committed,
+        on_batch=tracing.committed if tracing is not None else None,
+        quotas=options.quotas,
+        shares_time=True,
     )
+    timer = Timer(door, OverdueWork(log), clock, new_id)
+    leader = Leader(log.backend, {"relay": push.lead, "timer": timer.run})
+    metrics = Metrics(
+        tallies=tallies, door=door, commits=commits, push=push, tails=tails, leader=leader
+    )
+    folder = options.workers_folder
+    shared = SharedPages(folder, metrics.page) if folder is not None else None
     service = Service(
         log=log,
         door=door,
         reader=reader,
         notices=NoticesReader(log, clock, retention_hours=options.notice_retention_hours),
         keyring=keyring,
+        strangers=strangers,
+        limits=limits,
         tails=tails,
         clock=clock,
         new_id=new_id,
-        nats_connected=lambda: bool(push.status()["connected"]),
+        readiness=Readiness(log, door, push, commits),
+        metrics=shared or metrics,
+        tallies=tallies,
+        tracing=tracing,
     )
-    push.serve(OverNats(service, AgentNames(log)))
-    timer = Timer(door, OverdueWork(log), clock, new_id)
-    leader = Leader(log.backend, {"relay": push.lead, "timer": timer.run})
-    return _Built(service=service, push=push, commits=commits, leader=leader)
+    names = AgentNames(log)
+    push.serve(OverNats(service, names, limit=limits.check, tallies=tallies, tracing=tracing))
+    return _Built(service=service, push=push, commits=commits, leader=leader, shared=shared)
 
 
 @record
 class _Built(Running):
     commits: Commits
     leader: Leader
+    shared: SharedPages | None
 
 
 def _always(
@@ -158,12 +198,15 @@ def _always(
 ) -> dict[str, Coroutine[None, None, None]]:
     """What goes on beside the requests, by the names of the tasks."""
     service = built.service
-    return {
+    always: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
         "clock": _follow_time(log.backend, clock),
         "log check": _check_all(log, service.door),
         "revoked keys": service.tails.end_revoked(service.reader.standing),
     }
+    if built.shared is not None:
+        always["metrics"] = built.shared.run()
+    return always
 
 
 async def _follow_time(backend: Backend, clock: FlowingClock) -> NoReturn:

@@ -15,6 +15,9 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from quorate.api.problems import RETRY_AFTER_SECONDS, Problem
+from quorate.api.tallies import OK, Tally
+from quorate.api.tracing import Span
+from quorate.bus.seldom import Seldom
 from quorate.domain.keys import Principal
 from quorate.eventlog.order import Unavailable
 from quorate.eventlog.session import Broken
@@ -25,8 +28,11 @@ M = TypeVar("M", bound=BaseModel)
 REQUEST_ID_LENGTH_MAX = 64
 FAULTS_SHOWN_MAX = 10
 FIELD_LENGTH_SHOWN_MAX = 100
+UNAVAILABLE = "unavailable"
+UNAVAILABLE_STATUS = 503
 
 _logger = structlog.get_logger("quorate.requests")
+_rate_limited = Seldom("rate_limited")
 _PROCESS = os.urandom(4).hex()
 _COUNT = itertools.count(1)
 
@@ -65,31 +71,57 @@ def check_tenant(principal: Principal, body: BaseModel | None, query: BaseModel 
 
 
 class Told:
-    """What is said of one request. What succeeds is in the event log; here it is for debugging."""
+    """What is said of one request, and counted. What succeeds is in the event log; here it is said
+    for debugging only.
+    """
 
-    __slots__ = ("_started", "_transport", "_where", "request_id")
+    __slots__ = ("_started", "_tally", "_transport", "_where", "request_id", "span")
 
-    def __init__(self, transport: str, where: Mapping[str, str], request_id: str) -> None:
+    def __init__(
+        self,
+        transport: str,
+        where: Mapping[str, str],
+        request_id: str,
+        tally: Tally,
+        span: Span | None = None,
+    ) -> None:
         self.request_id = request_id
+        self.span = span
+        self._tally = tally
         self._transport = transport
         self._where = where
         self._started = time.perf_counter()
 
     def served(self, status: int) -> None:
+        self._ended(OK if status < UNAVAILABLE_STATUS else UNAVAILABLE)
         if _logger.is_enabled_for(logging.DEBUG):
             _logger.debug(self._event("served"), status=status, **self._facts())
 
     def refused(self, problem: Problem, principal: Principal | None) -> None:
+        self._ended(problem.code)
+        if problem.code == "rate_limited":  # A flood must not become one of log lines.
+            _rate_limited.say(**self._who(problem, principal), **problem.facts)
+            return
         _logger.info(
             self._event("refused"),
             status=problem.status,
-            code=problem.code,
-            key_id=principal.key_id or None if principal is not None else None,
+            **self._who(problem, principal),
             **self._facts(),
         )
 
+    @staticmethod
+    def _who(problem: Problem, principal: Principal | None) -> dict[str, Any]:
+        key_id = principal.key_id or None if principal is not None else None
+        return {"code": problem.code, "key_id": key_id}
+
     def failed(self, event: str, error: BaseException) -> None:
+        self._ended(event)
         _logger.error(self._event(event), exc_info=error, **self._facts())
+
+    def _ended(self, outcome: str) -> None:
+        self._tally.count(outcome, time.perf_counter() - self._started)
+        if self.span is not None:
+            self.span.end(outcome, self.request_id)
 
     def _event(self, name: str) -> str:
         return f"{self._transport}.{name}"
@@ -129,7 +161,7 @@ async def attempt(work: Awaitable[T], call: HasPrincipal, told: Told) -> T | Pro
         told.refused(problem, call.principal)
         return problem
     except (Unavailable, Broken) as error:
-        told.failed("unavailable", error)
+        told.failed(UNAVAILABLE, error)
         return unavailable(str(error))
     except Exception as error:  # noqa: BLE001 - the last line of defence.
         told.failed("internal_error", error)
@@ -137,4 +169,4 @@ async def attempt(work: Awaitable[T], call: HasPrincipal, told: Told) -> T | Pro
 
 
 def unavailable(detail: str) -> Problem:
-    return Problem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return Problem(UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -109,6 +109,7 @@ ENDPOINTS = (
         query=Query,
         answer=ConsensusAnswer,
         problems=(
+            "quota_exceeded",
             "agent_not_found",
             "agent_inactive",
             "acting_as_another",

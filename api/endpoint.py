@@ -1,9 +1,9 @@
 """One way through which every request goes, from a table that no route can escape.
 
 An ``Endpoint`` says who may call it, what it takes, what it answers and how it can fail. ``Gate``
-serves it: authenticate, check the role, read the body strictly, check the tenant, and only then
-call the handler. The OpenAPI document and the tests of tenant isolation are made from the same
-table, so a new endpoint is covered by itself.
+serves it: authenticate, check the role and the rate, read the body strictly, check the tenant, and
+only then call the handler. The OpenAPI document and the tests of tenant isolation are made from
+the same table, so a new endpoint is covered by itself.
 """
 
 import re
@@ -24,11 +24,13 @@ from quorate.api.reading import (
     read_body,
     token_of,
 )
+from quorate.api.tallies import Tally
+from quorate.api.tracing import HEADERS, Span, Tracing
 from quorate.api.whole_answers import offered
 from quorate.domain.keys import Principal, Role
 from quorate.domain.record import record
 
-Authenticate: TypeAlias = Callable[[str], Awaitable[Principal | None]]
+Authenticate: TypeAlias = Callable[[str, Scope], Awaitable[Principal | None]]
 
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 _JSON: Headers = [
@@ -42,7 +44,10 @@ _PROBLEM: Headers = [(b"content-type", CONTENT_TYPE), *_JSON[1:]]
 class Call:
     """One request, once it has passed the gate."""
 
-    __slots__ = ("body", "headers", "path", "principal", "query", "receive", "request_id", "send")
+    __slots__ = (
+        *("body", "headers", "path", "principal", "query"),
+        *("receive", "request_id", "send", "span", "urgent"),
+    )
 
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
         self.path = path
@@ -51,6 +56,8 @@ class Call:
         self.body: Any = None  # An instance of the endpoint's body model.
         self.query: Any = None  # An instance of the endpoint's query model.
         self.request_id = ""
+        self.urgent = False
+        self.span: Span | None = None
         self.receive: Receive
         self.send: Send
 
@@ -85,9 +92,11 @@ class Endpoint:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     answer: Any = None  # A TypedDict, or a list of one.
+    media: str = "text/html"  # Of an answer that is not JSON.
     problems: Sequence[str] = ()
     command: bool = False  # Takes an Idempotency-Key.
     streams: bool = False
+    urgent: bool = False  # Without it a lease is lost, or stays taken: it goes before others.
     of_key: bool = False  # Is about the key that was shown. NATS shows us none: HTTP only.
     handler: Callable[[Any, Call], Awaitable[Reply | Streamed]]  # Takes the service first.
 
@@ -95,18 +104,35 @@ class Endpoint:
 class Gate:
     """Serves one endpoint as an ASGI application."""
 
-    def __init__(self, endpoint: Endpoint, handler: Handler, authenticate: Authenticate) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        handler: Handler,
+        authenticate: Authenticate,
+        limit: Callable[[Principal], None] = lambda _: None,
+        *,
+        tally: Tally | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        """``limit`` raises Problem when somebody asks too often for this."""
         self.endpoint = endpoint
+        self._tally = tally or Tally()
+        self._tracing = tracing
         self._handler = handler
         self._authenticate = authenticate
+        self._limit = limit
         self._no_query = endpoint.query() if endpoint.query is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        told = _told(scope)
         headers: dict[bytes, bytes] = {}
         repeated = collect(scope["headers"], headers)
+        told = _told(scope, self._tally)
+        if self._tracing is not None:
+            told.span = self._tracing.began("http", self.endpoint.name, _of_trace(headers))
         call = Call(path_of(scope), headers)
         call.request_id, call.receive, call.send = told.request_id, receive, send
+        call.span = told.span
+        call.urgent = self.endpoint.urgent
         reply = await attempt(self._serve(call, scope, repeated), call, told)
         if isinstance(reply, Problem):
             await _refuse(send, reply, told.request_id)
@@ -124,11 +150,12 @@ class Gate:
     async def _admit(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> None:
         endpoint = self.endpoint
         if endpoint.roles:
-            call.principal = await self._principal(call.headers, repeated)
+            call.principal = await self._principal(call.headers, repeated, scope)
             if call.principal.role not in endpoint.roles:
                 raise Problem(
                     "role_forbidden", f"A key of role {call.principal.role} cannot do this."
                 )
+            self._limit(call.principal)
         if b"idempotency-key" in repeated:
             raise Problem("idempotency_key_invalid", "Send one Idempotency-Key.")
         if endpoint.body is not None:
@@ -143,10 +170,10 @@ class Gate:
             check_tenant(call.principal, call.body, call.query)
 
     async def _principal(
-        self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes]
+        self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes], scope: Scope
     ) -> Principal:
         token = token_of(headers) if not repeated & CREDENTIAL_HEADERS else None
-        principal = await self._authenticate(token) if token is not None else None
+        principal = await self._authenticate(token, scope) if token is not None else None
         if principal is None:
             raise Problem(
                 "unauthorized",
@@ -156,9 +183,17 @@ class Gate:
         return principal
 
 
-def _told(scope: Scope) -> Told:
+def _told(scope: Scope, tally: Tally) -> Told:
     where = {"method": scope["method"], "path": scope["path"]}
-    return Told("http", where, request_id(_sent_id(scope["headers"])))
+    return Told("http", where, request_id(_sent_id(scope["headers"])), tally)
+
+
+def _of_trace(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {
+        name: value.decode("latin-1")
+        for name in HEADERS
+        if (value := headers.get(name.encode())) is not None
+    }
 
 
 def _sent_id(headers: Headers) -> bytes | None:
@@ -199,9 +234,9 @@ async def _refuse(send: Send, problem: Problem, told_id: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def refuse(scope: Scope, send: Send, problem: Problem) -> None:
+async def refuse(scope: Scope, send: Send, problem: Problem, tally: Tally) -> None:
     """Answer a request that belongs to no endpoint."""
-    told = _told(scope)
+    told = _told(scope, tally)
     told.refused(problem, None)
     await _refuse(send, problem, told.request_id)
 
@@ -215,7 +250,7 @@ def known_codes(endpoint: Endpoint) -> frozenset[str]:
     """Every code with which this endpoint may answer."""
     codes = {"internal_error", "unavailable", "not_found", "method_not_allowed"}
     if endpoint.roles:
-        codes |= {"unauthorized", "role_forbidden", "tenant_forbidden"}
+        codes |= {"unauthorized", "role_forbidden", "tenant_forbidden", "rate_limited"}
     if endpoint.body is not None:
         codes |= {
             "malformed_request",

@@ -7,7 +7,7 @@ from quorate.api.endpoint import Call, Endpoint, Reply, Streamed
 from quorate.api.roles import AUDITING
 from quorate.api.schemas import PAGE_LENGTH_MAX, EventsQuery, StreamQuery
 from quorate.api.service import Service
-from quorate.api.streams import Frames, frame, start, stream
+from quorate.api.streams import Frames, frame, gap_facts, gap_frame, start, stream
 from quorate.eventlog.chain import public_event
 from quorate.eventlog.log import Filter
 
@@ -23,6 +23,7 @@ async def list_events(service: Service, call: Call) -> Reply:
             "events": [public_event(event) for event in page.events],
             "head": page.head,
             "next": page.scanned_to,
+            "gap": gap_facts(page.gap) if page.gap else None,
         }
     )
     return Reply(body=body, sequence=page.head)
@@ -34,9 +35,11 @@ async def stream_events(service: Service, call: Call) -> Streamed:
 
     async def look(after: int) -> Frames:
         page = await service.log.page(principal.tenant, after, PAGE_LENGTH_MAX, Filter())
-        body = b"".join(
+        frames = [
             frame(one.sequence, one.type, orjson.dumps(public_event(one))) for one in page.events
-        )
+        ]
+        missed = [gap_frame(page.gap)] if page.gap else []
+        body = b"".join([*missed, *frames])
         return Frames(body=body, after=page.scanned_to, more=page.scanned_to < page.head)
 
     place = service.tails.log(principal.tenant, principal.key_id)

@@ -87,6 +87,8 @@ PROBLEM_FACTS: dict[str, dict[str, Any]] = {
     "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
     "consensus_closed": {"consensusStatus": "approved"},
     "not_eligible": {"agentId": _AGENT},
+    "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
+    "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
 }
 
 # By the notice's name.

@@ -1,9 +1,11 @@
-"""Is it alive, and is it ready: for whatever watches over the process. No tenant is named here."""
+"""Is it alive, is it ready, and how is it doing: for whatever watches over the process. No tenant
+is named here.
+"""
 
 from quorate.api.answers import LiveAnswer, ReadyAnswer, dump
 from quorate.api.endpoint import Call, Endpoint, Reply
+from quorate.api.metrics import CONTENT_TYPE
 from quorate.api.service import Service
-from quorate.eventlog.session import Broken
 
 UNAVAILABLE_STATUS = 503
 
@@ -13,27 +15,23 @@ async def live(_service: Service, _call: Call) -> Reply:
 
 
 async def ready(service: Service, _call: Call) -> Reply:
-    """Ready when commands can be taken; without NATS they can, and notices wait."""
-    connected = service.nats_connected()
+    """Ready when commands can be taken; what they do not wait for is merely degraded."""
+    state = await service.readiness.look()
     answer = ReadyAnswer(
-        status="ready" if connected else "degraded",
-        log="ok",
-        nats="connected" if connected else "disconnected",
+        status=state.status,
+        log=state.log,
+        nats="connected" if state.connected else "disconnected",
     )
-    if service.door.damage:
-        answer["status"], answer["log"] = "unavailable", "damaged"
-    elif not await _readable(service):
-        answer["status"], answer["log"] = "unavailable", "unavailable"
-    status = UNAVAILABLE_STATUS if answer["status"] == "unavailable" else 200
+    if state.mirror is not None:
+        answer["mirror"] = state.mirror
+    if not state.hears:
+        answer["commits"] = "unheard"
+    status = UNAVAILABLE_STATUS if state.status == "unavailable" else 200
     return Reply(body=dump(answer), status=status)
 
 
-async def _readable(service: Service) -> bool:
-    try:
-        await service.log.committed_head()
-    except Broken:
-        return False
-    return True
+async def metrics(service: Service, _call: Call) -> Reply:
+    return Reply(body=service.metrics.page(), media=CONTENT_TYPE.encode())
 
 
 ENDPOINTS = (
@@ -49,9 +47,17 @@ ENDPOINTS = (
         method="GET",
         path="/readyz",
         name="ready",
-        summary="Commands are taken (ready), and pushed (or else degraded)",
+        summary="Commands are taken (ready), and all else works as well (or else degraded)",
         answer=ReadyAnswer,
         problems=("unavailable",),
         handler=ready,
+    ),
+    Endpoint(
+        method="GET",
+        path="/metrics",
+        name="metrics",
+        summary="Numbers about this process, for Prometheus",
+        media="text/plain",
+        handler=metrics,
     ),
 )

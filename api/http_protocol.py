@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +54,8 @@ _DETAILS = {
 }
 # What any address may answer before a request has reached it.
 CODES = frozenset(_DETAILS)
+# How often it did, in this process: uvicorn makes each connection by itself.
+REFUSED: Counter[str] = Counter()
 
 _logger = structlog.get_logger("quorate.http")
 # What uvicorn itself has to say: not that a request was refused, which is told here.
@@ -270,6 +273,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _refused(self, code: str) -> bytes:
         request_id = os.urandom(8).hex()
         status = KINDS[code].status
+        REFUSED[code] += 1
         _logger.info("http.refused", status=status, code=code, request_id=request_id)
         body = problem_body(code, _DETAILS[code], {}, request_id)
         headers = [

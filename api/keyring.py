@@ -2,6 +2,9 @@
 
 A key that was found good is remembered for KEY_SECONDS, by the hash of its whole text and never by
 the text. So a revocation counts within that time in every process, without anybody telling it.
+
+What is done with a key that is none does not depend on how near it comes to one: each costs one
+look-up and one comparison, of hashes, of which none tells anything about another.
 """
 
 import hashlib
@@ -14,6 +17,7 @@ from quorate.projections.reader import KeyRow
 
 KEY_SECONDS = 0.5
 KEYS_REMEMBERED_MAX = 10_000
+_HASH_OF_NOBODY = secret_hash("")
 
 
 class KeyRing:
@@ -24,27 +28,34 @@ class KeyRing:
     ) -> None:
         self._look_up = look_up
         self._monotonic = monotonic
-        self._good: dict[bytes, tuple[float, Principal]] = {}
+        self._good: dict[bytes, tuple[float, Principal]] = {}  # Found good when, and whose.
+        self._forgotten_at = -KEY_SECONDS
 
     async def authenticate(self, text: str) -> Principal | None:
         """The principal of a valid key, else None: unknown, revoked and mistyped look the same."""
-        digest = hashlib.sha256(text.encode()).digest()
+        digest = _digest(text)
         remembered = self._good.get(digest)
         now = self._monotonic()
-        if remembered is not None and now < remembered[0]:
+        oldest = max(now - KEY_SECONDS, self._forgotten_at)
+        if remembered is not None and remembered[0] > oldest:
             return remembered[1]
         principal = await self._check(text)
         if principal is None:
             self._good.pop(digest, None)
             return None
+        self._good.pop(digest, None)
         if len(self._good) >= KEYS_REMEMBERED_MAX:
-            self._good.clear()
-        self._good[digest] = (now + KEY_SECONDS, principal)
+            del self._good[next(iter(self._good))]
+        self._good[digest] = (now, principal)
         return principal
+
+    def knows(self, text: str) -> bool:
+        """Whether this key was good when it was last shown, and that is not too long ago."""
+        return _digest(text) in self._good
 
     def forget(self) -> None:
         """A key was revoked in this process: every key is looked up again."""
-        self._good.clear()
+        self._forgotten_at = self._monotonic()
 
     async def _check(self, text: str) -> Principal | None:
         parts = read_key(text)
@@ -52,9 +63,9 @@ class KeyRing:
             return None
         key_id, secret = parts
         row = await self._look_up(key_id)
-        if row is None or row.key.revoked_at is not None:
-            return None
-        if not hmac.compare_digest(row.key.secret_hash, secret_hash(secret)):
+        expected = row.key.secret_hash if row is not None else _HASH_OF_NOBODY
+        is_its_secret = hmac.compare_digest(expected, secret_hash(secret))
+        if row is None or not is_its_secret or row.key.revoked_at is not None:
             return None
         return Principal(
             key_id=key_id,
@@ -63,3 +74,7 @@ class KeyRing:
             agent_id=row.key.agent_id,
             agent_name=row.key.agent_name,
         )
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -128,7 +128,7 @@ ENDPOINTS = (
         body=KeyBody,
         query=Query,
         answer=IssuedKeyAnswer,
-        problems=("tenant_not_found",),
+        problems=("quota_exceeded", "tenant_not_found"),
         command=True,
         handler=issue,
     ),

@@ -7,7 +7,7 @@ is the same notice, and what is due is decided under the log's lock.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NoReturn
 
 import structlog
@@ -34,8 +34,7 @@ class Leader:
 
     async def stop(self) -> None:
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+            await _end([self._running])
 
     async def run(self) -> NoReturn:
         """Ends by being cancelled."""
@@ -53,9 +52,7 @@ class Leader:
             await over.wait()
         finally:
             self.leads = False
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _end(tasks)
 
     async def _forever(self, name: str, work: Work) -> None:
         """A bug in one piece of work must not end it for good, nor the other one."""
@@ -65,3 +62,13 @@ class Leader:
             except Exception:
                 _logger.exception("leader.work_failed", work=name)
             await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
+    """A task group that is failing just then can swallow a cancellation: it is asked again."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -89,6 +89,7 @@ ENDPOINTS = (
         query=Query,
         answer=LeaseAnswer,
         problems=(
+            "quota_exceeded",
             "agent_not_found",
             "agent_inactive",
             "acting_as_another",
@@ -108,6 +109,7 @@ ENDPOINTS = (
         answer=ReleaseAnswer,
         problems=("lease_not_found", "acting_as_another"),
         command=True,
+        urgent=True,
         handler=release,
     ),
     Endpoint(
@@ -121,6 +123,7 @@ ENDPOINTS = (
         answer=LeaseAnswer,
         problems=("lease_not_found", "lease_ended", "acting_as_another"),
         command=True,
+        urgent=True,
         handler=renew,
     ),
     Endpoint(

@@ -2,12 +2,32 @@
 
 Values are always escaped, so one event is one line whatever callers send. Keys never get here:
 requests are logged by their path, never with headers or query, and tracebacks without locals.
+
+What cannot be written is not said: a full disk under the log must not fail what is logged.
 """
 
 import logging
 import sys
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
+
+
+class Lossy:
+    """A stream that takes everything, and loses what it cannot write."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def configure(level: str) -> None:
@@ -27,11 +47,12 @@ def configure(level: str) -> None:
             structlog.processors.ExceptionRenderer(),
             structlog.processors.JSONRenderer(),
         ]
+    said: Any = Lossy(sys.stderr)
     structlog.configure(
         processors=[*shared, *look],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(said),
         cache_logger_on_first_use=True,
     )
     # Libraries that use the standard logging are heard only when something is wrong.
-    logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr, force=True)
+    logging.basicConfig(level=max(threshold, logging.WARNING), stream=said, force=True)

@@ -15,14 +15,14 @@ from quorate.api.problems import KINDS, Problem
 from quorate.api.roles import ACTING
 from quorate.api.schemas import PAGE_LENGTH_DEFAULT, NoticesOf, NoticesQuery, NoticesStreamQuery
 from quorate.api.service import Service
-from quorate.api.streams import Frames, frame, start, stream, waiting
+from quorate.api.streams import Frames, frame, gap_facts, gap_frame, start, stream, waiting
 from quorate.bus.cloudevents import Said, notices_said
 from quorate.domain.agents import AgentRef, means
 from quorate.domain.notices import concerns
 from quorate.domain.refusal import Refused
 from quorate.eventlog.codec import public
 from quorate.eventlog.recorded import Recorded
-from quorate.projections.noticed import Gap, NoticedPage
+from quorate.projections.noticed import NoticedPage
 
 NOTICES = "/v1/agent/notices"
 PAGE_BYTES_MAX = 512 * 1024  # A page is cut there: NATS takes no message of any length.
@@ -71,7 +71,7 @@ async def stream_notices(service: Service, call: Call) -> Streamed:
             for event in page.events
             for said in _said_to(agent_id, event)
         ]
-        missed = [_gap_frame(page.gap)] if page.gap else []
+        missed = [gap_frame(page.gap)] if page.gap else []
         body = b"".join([*missed, *told])
         return Frames(body=body, after=page.next, more=page.next < page.head)
 
@@ -117,17 +117,9 @@ def _page_body(page: NoticedPage, agent_id: str) -> bytes:
         "notices": [Fragment(body) for body in bodies],
         "next": next_,
         "head": page.head,
-        "gap": _gap(page.gap) if page.gap else None,
+        "gap": gap_facts(page.gap) if page.gap else None,
     }
     return dump(answer)
-
-
-def _gap(gap: Gap) -> dict[str, int]:
-    return {"after": gap.after, "until": gap.until}
-
-
-def _gap_frame(gap: Gap) -> bytes:
-    return frame(gap.until, "gap", dump(_gap(gap)))
 
 
 ENDPOINTS = (

@@ -24,6 +24,7 @@ from quorate.api.schemas import SEQUENCE_MAX, PageQuery
 from quorate.api.service import IDEMPOTENCY_KEY_LENGTH_MAX
 
 OPENAPI_VERSION = "3.1.0"
+HTML = "text/html"
 JSON = "application/json"
 PROBLEM = CONTENT_TYPE.decode()
 PATH_PARAMETER = re.compile(r"{(\w+)}")
@@ -260,14 +261,15 @@ def _success(endpoint: Endpoint, answer: Json | None) -> Json:
 def _description(endpoint: Endpoint) -> str:
     if endpoint.streams:
         return "Events, each with its sequence as id, until either side ends."
-    return "A page for people." if endpoint.answer is None else "Done."
+    is_page = endpoint.answer is None and endpoint.media == HTML
+    return "A page for people." if is_page else "Done."
 
 
 def _content(endpoint: Endpoint, answer: Json | None) -> Json:
     if endpoint.streams:
         return {"text/event-stream": {"schema": {"type": "string"}}}
     if answer is None:
-        return {"text/html": {"schema": {"type": "string"}}}
+        return {endpoint.media: {"schema": {"type": "string"}}}
     content: Json = {"schema": answer}
     if endpoint.name in ANSWERS:
         content["example"] = ANSWERS[endpoint.name]

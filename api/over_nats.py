@@ -6,7 +6,8 @@
   over HTTP, by the same models; the caller is the agent of the subject.
 * What is answered, refused, replayed and recorded is the same, whichever way it was asked: an
   idempotency key that was used over HTTP counts here as well.
-* A command is read when it comes; while it is carried out, nothing is kept of the message.
+* A command is read when it comes; while it is carried out, nothing is kept of the message. One
+  that comes too often is not even read.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -18,10 +19,13 @@ from pydantic.alias_generators import to_camel
 from quorate.api.attempt import Told, attempt, check_tenant, request_id, unavailable, validated
 from quorate.api.bodies import BODY_BYTES_MAX, parse
 from quorate.api.endpoint import Call, Endpoint, Handler, Reply, Streamed, path_parameters
+from quorate.api.limits import KEPT_BY_READS, Limit, kept_by, unlimited
 from quorate.api.problems import Problem, problem_body
 from quorate.api.reading import is_id, too_large
 from quorate.api.service import Service
 from quorate.api.table import ENDPOINTS
+from quorate.api.tallies import Tallies, Tally
+from quorate.api.tracing import HEADERS, Tracing
 from quorate.bus.commands import Answered, Asked
 from quorate.bus.subjects import Commanded
 from quorate.domain.keys import Principal
@@ -37,7 +41,7 @@ SEQUENCE_HEADER = "Quorate-Sequence"
 ITSELF = "agent_id"  # The id that an agent may leave out.
 OPERATION_SHOWN_MAX = 64  # In the log: it is whatever somebody sent.
 NO_KEY = ""  # An agent may have several; which of them it connected with, we are not told.
-_HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER)}
+_HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER, *HEADERS)}
 
 
 # The rows that are served. Each is asked for by its name.
@@ -58,32 +62,48 @@ class _Operation:
     endpoint: Endpoint
     handler: Handler
     ids: Mapping[str, str]
+    kept_share: float
+    tally: Tally
 
 
 class OverNats:
     """Answers every command that it is handed, and raises nothing."""
 
     def __init__(
-        self, service: Service, names: AgentNames, endpoints: Sequence[Endpoint] = SERVED
+        self,
+        service: Service,
+        names: AgentNames,
+        endpoints: Sequence[Endpoint] = SERVED,
+        *,
+        limit: Limit = unlimited,
+        tallies: Tallies | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        tallies = tallies or Tallies()
+        self._unknown = tallies.of("nats")
+        self._tracing = tracing
         self._names = names
+        self._limit = limit
         self._operations = {
             endpoint.name: _Operation(
                 endpoint=endpoint,
                 handler=partial(endpoint.handler, service),
                 ids=ids_of(endpoint),
+                kept_share=kept_by(endpoint),
+                tally=tallies.of("nats", endpoint.name),
             )
             for endpoint in endpoints
         }
 
     def answer(self, asked: Asked) -> Awaitable[Answered]:
         headers = _read_headers(asked.headers)
-        told = _told(asked.who, headers)
+        told = self._told(asked.who, headers)
         call = Call({}, {})
-        call.request_id = told.request_id
+        call.request_id, call.span = told.request_id, told.span
         work: Awaitable[Reply | Streamed]
         try:
-            operation = self._operation(asked.who.operation)
+            operation = self._operation(asked.who)
+            call.urgent = operation.endpoint.urgent
             _read(call, operation, asked.who, headers, asked.body)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered.
             work = _raised(error)
@@ -91,13 +111,30 @@ class OverNats:
             work = self._carry_out(call, operation, asked.who)
         return _answered(work, call, told, asked.answer_bytes_max)
 
-    def _operation(self, name: str) -> _Operation:
-        operation = self._operations.get(name)
+    def is_urgent(self, who: Commanded) -> bool:
+        operation = self._operations.get(who.operation)
+        return operation is not None and operation.endpoint.urgent
+
+    def _operation(self, who: Commanded) -> _Operation:
+        """What is asked for, unless too often: that is found out before anything is read."""
+        operation = self._operations.get(who.operation)
+        kept_share = operation.kept_share if operation is not None else KEPT_BY_READS
+        self._limit(who.tenant, who.agent_id, kept_share)
         if operation is None:
             raise Problem("not_found", "There is no such operation.")
         return operation
 
+    def _told(self, who: Commanded, headers: Mapping[str, str]) -> Told:
+        operation = self._operations.get(who.operation)
+        told = _told(who, headers, operation.tally if operation is not None else self._unknown)
+        if self._tracing is not None and operation is not None:
+            told.span = self._tracing.began("nats", operation.endpoint.name, headers)
+        return told
+
     def refuse(self, asked: Asked) -> Answered:
+        operation = self._operations.get(asked.who.operation)
+        tally = operation.tally if operation is not None else self._unknown
+        tally.outcomes["unavailable"] += 1
         sent = _read_headers(asked.headers).get(REQUEST_ID_HEADER)
         problem = unavailable("Too many commands are under way.")
         return _refusal(problem, request_id(sent.encode() if sent is not None else None))
@@ -133,10 +170,10 @@ def _read_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     }
 
 
-def _told(who: Commanded, headers: Mapping[str, str]) -> Told:
+def _told(who: Commanded, headers: Mapping[str, str], tally: Tally) -> Told:
     sent = headers.get(REQUEST_ID_HEADER)
     where = {"operation": who.operation[:OPERATION_SHOWN_MAX], "agent_id": who.agent_id}
-    return Told("nats", where, request_id(sent.encode() if sent is not None else None))
+    return Told("nats", where, request_id(sent.encode() if sent is not None else None), tally)
 
 
 def _read(

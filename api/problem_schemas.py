@@ -7,6 +7,7 @@ from pydantic.alias_generators import to_pascal
 from quorate.api.json_schemas import Json, ref
 from quorate.api.problems import KINDS, PROBLEM_TYPE
 from quorate.domain.keys import ROLES
+from quorate.domain.quotas import QUOTAS
 
 # What problems of one code tell besides the members that all have.
 _TEXT: Json = {"type": "string"}
@@ -28,6 +29,11 @@ _FACTS: dict[str, Json] = {
     "consensus_closed": {"consensusStatus": {"enum": ["approved", "rejected", "expired"]}},
     "not_eligible": {"agentId": _TEXT},
     "tenant_exists": {"tenantId": _TEXT},
+    "rate_limited": {
+        "limitedBy": {"enum": ["key", "tenant", "address"]},
+        "retryAfterSeconds": {"type": "number", "minimum": 0},
+    },
+    "quota_exceeded": {"quota": {"enum": list(QUOTAS)}, "limit": {"type": "integer"}},
 }
 # What they may tell.
 _OPTIONAL_FACTS: dict[str, Json] = {

@@ -55,6 +55,8 @@ KINDS: Mapping[str, Kind] = {
         status=422, title="The idempotency key stands for another request"
     ),
     "headers_too_large": Kind(status=431, title="The headers are too large"),
+    "rate_limited": Kind(status=429, title="Too many requests"),
+    "quota_exceeded": Kind(status=429, title="The tenant may have no more of these"),
     "internal_error": Kind(status=500, title="Our own code failed"),
     "unavailable": Kind(status=503, title="Commands cannot be taken now"),
     "too_many_streams": Kind(status=503, title="No more streams can be opened now"),

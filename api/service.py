@@ -2,15 +2,20 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from pydantic import BaseModel
 
 from quorate.api.endpoint import Call, Reply
 from quorate.api.keyring import KeyRing
+from quorate.api.limits import Limits
 from quorate.api.problems import KINDS, Problem
+from quorate.api.readiness import Readiness
+from quorate.api.strangers import Strangers
 from quorate.api.tails import Tails
+from quorate.api.tallies import Tallies
+from quorate.api.tracing import Tracing
 from quorate.domain.commands import Command
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Principal
@@ -26,6 +31,11 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 255
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 
 
+class Pages(Protocol):
+    def page(self) -> bytes:
+        """Numbers for Prometheus."""
+
+
 @record
 class Service:
     log: EventLog
@@ -33,10 +43,15 @@ class Service:
     reader: Reader
     notices: NoticesReader
     keyring: KeyRing
+    strangers: Strangers
+    limits: Limits
     tails: Tails
     clock: Callable[[], Instant]
     new_id: NewId
-    nats_connected: Callable[[], bool]
+    readiness: Readiness
+    metrics: Pages
+    tallies: Tallies
+    tracing: Tracing | None
 
     def id(self) -> str:
         return self.new_id(self.clock())
@@ -67,6 +82,9 @@ class Service:
             command=command,
             render=render,
             idempotency=_idempotency(call, command, principal),
+            urgent=call.urgent,
+            in_turn=principal.role == "agent",
+            trace=call.span,
         )
         answer = await self.door.submit(order)
         if isinstance(answer, Declined):

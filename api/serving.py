@@ -25,7 +25,8 @@ from quorate.api.bootstrap import KeyUnusable, credentials, make_folder, record_
 from quorate.api.http_protocol import BoundedHttpProtocol
 from quorate.api.service import Service
 from quorate.api.table import Application
-from quorate.bus.server import ServerFailed
+from quorate.api.tracing import TracingNotInstalled
+from quorate.bus.server import ServerFailed, reachable
 from quorate.bus.server_configuration import KeysUnreadable
 from quorate.domain.keys import Role
 from quorate.domain.record import record
@@ -45,7 +46,7 @@ SWITCH_SECONDS = 0.0003
 # What an operator can mend; the message says how.
 _IN_THE_WAY = (
     *(Locked, ServerFailed, Outdated, Unsafe, Broken),
-    *(KeysUnreadable, KeyUnusable, UnknownDatabase),
+    *(KeysUnreadable, KeyUnusable, TracingNotInstalled, UnknownDatabase),
 )
 _logger = structlog.get_logger(__name__)
 
@@ -205,10 +206,3 @@ def listening(host: str, port: int) -> socket.socket:
             raise CannotStart(why) from error
         raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return listener
-
-
-def reachable(host: str) -> str:
-    """An address that clients on this machine can use."""
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound.
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host

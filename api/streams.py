@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeAlias
 
+from quorate.api.answers import dump
 from quorate.api.endpoint import Call, Streamed
 from quorate.api.problems import Problem
 from quorate.api.schemas import SEQUENCE_MAX
 from quorate.api.tails import Place
 from quorate.domain.record import record
+from quorate.eventlog.log import Gap
 
 KEEPALIVE_SECONDS = 15.0
 _KEEPALIVE = b": still here\n\n"
@@ -39,6 +41,15 @@ Look: TypeAlias = Callable[[int], Awaitable[Frames]]
 
 def frame(sequence: int, event: str, data: bytes) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (sequence, event.encode(), data)
+
+
+def gap_facts(gap: Gap) -> dict[str, int]:
+    """What is not kept any more, as every answer says it."""
+    return {"after": gap.after, "until": gap.until}
+
+
+def gap_frame(gap: Gap) -> bytes:
+    return frame(gap.until, "gap", dump(gap_facts(gap)))
 
 
 def start(call: Call) -> int:

@@ -56,6 +56,11 @@ class Tails:
         self._of_agents: dict[str, dict[str, set[Place]]] = {}  # By tenant, then by agent.
         self.closing = False
 
+    @property
+    def taken(self) -> int:
+        """How many wait."""
+        return len(self._places)
+
     # -- Waiting -------------------------------------------------------------
 
     @contextmanager

@@ -2,10 +2,12 @@
 
 The timer decides nothing. It finds by index what is overdue and hands the door a command about
 each; the door records whatever is due about the things a command names, as it does for everybody.
+
+After a long outage much is due. It is handed over in parts, so that others' commands come between.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
@@ -19,6 +21,7 @@ from quorate.projections.overdue import Overdue, OverdueWork
 
 TICK_SECONDS = 0.25
 PRUNE_EVERY_TICKS = 240
+EVENTS_AT_ONCE_MAX = 2_000
 _logger = structlog.get_logger(__name__)
 
 
@@ -46,7 +49,8 @@ class Timer:
         """Settle what is overdue now; False when there was nothing, or it has to wait."""
         try:
             overdue = await self._work.find(self._clock())
-            await asyncio.gather(*(self._door.submit(self._order(one)) for one in overdue))
+            for part in parts(overdue):
+                await asyncio.gather(*(self._door.submit(self._order(one)) for one in part))
         except (Unavailable, CommandFailed, Broken) as error:
             if not self._waits:  # Said once, however long it lasts.
                 _logger.warning("timer.waits", why=str(error))
@@ -62,4 +66,19 @@ class Timer:
             command_id=self._new_id(self._clock()),
             command=overdue.command,
             render=lambda _: b"",
+            urgent=True,
         )
+
+
+def parts(overdue: Sequence[Overdue]) -> Iterator[Sequence[Overdue]]:
+    """In their order, of no more than EVENTS_AT_ONCE_MAX events each, or of a single command."""
+    part: list[Overdue] = []
+    events = 0
+    for one in overdue:
+        if part and events + one.events > EVENTS_AT_ONCE_MAX:
+            yield part
+            part, events = [], 0
+        part.append(one)
+        events += one.events
+    if part:
+        yield part

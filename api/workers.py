@@ -17,10 +17,10 @@ import structlog
 
 from quorate.api.app import Options
 from quorate.api.bootstrap import make_folder
-from quorate.api.serving import Addresses, CannotStart, listening, reachable
+from quorate.api.serving import Addresses, CannotStart, listening
 from quorate.bus import tethered
 from quorate.bus.push import FOLDER
-from quorate.bus.server import EmbeddedServer
+from quorate.bus.server import EmbeddedServer, reachable
 from quorate.bus.server_configuration import read_keys, service_keys
 from quorate.eventlog.lock import DataDirLock
 
@@ -61,7 +61,8 @@ async def supervise(
 async def _started_server(options: Options) -> EmbeddedServer:
     path = options.nats_keys_file
     keys = read_keys(path) if path else service_keys(options.data_dir / FOLDER)
-    server = EmbeddedServer(options.data_dir, keys, port=options.nats_port)
+    host, port = options.nats_host, options.nats_port
+    server = EmbeddedServer(options.data_dir, keys, host=host, port=port)
     await server.start()
     return server
 

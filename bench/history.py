@@ -18,8 +18,8 @@ from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.log import EventLog
 from quorate.eventlog.order import Order
 from quorate.eventlog.sqlite import SqliteBackend
-from quorate.projections import tables
 from quorate.projections.board import Board
+from quorate.projections.migrations.schema import SCHEMA
 
 TENANT = "default"
 AGENTS = 400
@@ -67,7 +67,7 @@ async def _writing(
     """A log with a tenant and its agents, whose clock goes on by a step with each transaction."""
     now = itertools.count(start, step_milliseconds)
     log = EventLog(SqliteBackend(path))
-    await log.open(tables.metadata)
+    await log.open(SCHEMA)
     door = Door(
         log,
         Board(log.backend),

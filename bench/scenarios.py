@@ -112,7 +112,7 @@ async def rebuild(folder: Path, _seconds: float) -> list[Row]:
     path = folder / "quorate.db"
     events = await write_history(path, HISTORY_EVENTS)
     backend = SqliteBackend(path)
-    await backend.open([], [])
+    await backend.open()
     started = time.perf_counter()
     await rebuild_projections(backend)
     spent = time.perf_counter() - started

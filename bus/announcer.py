@@ -28,6 +28,7 @@ MARKS_KEPT_SECONDS = 2 * REPLAY_SECONDS
 HEADER_BYTES_MAX = 512  # Ours, with their names; the server counts them to the message.
 
 Witness: TypeAlias = Callable[[Recorded], None]
+Said: TypeAlias = Callable[[Recorded, int, int], None]
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +40,13 @@ class Audience(Protocol):
 
 
 class Announcer:
-    def __init__(self, tail: Tail, audience: Audience, witness: Witness) -> None:
+    def __init__(
+        self, tail: Tail, audience: Audience, witness: Witness, said: Said | None = None
+    ) -> None:
         self._tail = tail
         self._audience = audience
         self._witness = witness
+        self._said = said
         self._marks: deque[tuple[float, int]] = deque()
         self._begun = asyncio.Event()
         self._resumes = False
@@ -105,6 +109,7 @@ class Announcer:
         self._witness(row)
         if row.type not in NOTICED_TYPES:
             return 0
+        began_ns = time.time_ns()
         try:
             messages = _messages(row, connection.message_bytes_max)
         except Exception:
@@ -112,6 +117,8 @@ class Announcer:
             return 0
         for subject, id_, body in messages:
             await connection.publish(subject, body, {"Nats-Msg-Id": id_})
+        if self._said is not None:
+            self._said(row, len(messages), began_ns)
         return len(messages)
 
 

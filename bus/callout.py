@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, NoReturn, TypeAlias
@@ -21,8 +22,10 @@ from quorate.bus.nats_jwt import JwtInvalid, NatsKey
 from quorate.bus.server_configuration import ACCOUNT
 from quorate.bus.subjects import Permissions, SubjectInvalid, permissions
 from quorate.domain.keys import KEY_TEXT_LENGTH_MAX, Principal
+from quorate.eventlog.tally import Histogram
 
-Authenticate: TypeAlias = Callable[[str], Awaitable[Principal | None]]
+# Takes a key and the address that it came from.
+Authenticate: TypeAlias = Callable[[str, str], Awaitable[Principal | None]]
 
 _SUBJECT = "$SYS.REQ.USER.AUTH"
 _AUDIENCE = "nats-authorization-request"
@@ -34,6 +37,8 @@ LOGINS_WAITING_MAX = 4_096
 SUBSCRIPTIONS_MAX = 64
 UNLIMITED = -1
 TRANSPORTS = ("STANDARD", "WEBSOCKET")
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, ANSWER_SECONDS_MAX, 2.5)
+ACCEPTED, REFUSED = "accepted", "refused"
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +57,8 @@ class AuthCallout:
         self._logins: set[asyncio.Task[None]] = set()
         self._at_once = asyncio.Semaphore(LOGINS_AT_ONCE_MAX)
         self.ready = asyncio.Event()
+        # How long each login took until its answer, by outcome.
+        self.seconds = {outcome: Histogram(SECONDS) for outcome in (ACCEPTED, REFUSED)}
 
     async def run(self) -> NoReturn:
         await keep_connected(self._connect, self._session, name="quorate-callout")
@@ -69,11 +76,11 @@ class AuthCallout:
 
     async def _on_request(self, message: Msg) -> None:
         """nats-py runs one callback at a time: logins that wait for each other would be slow."""
-        login = asyncio.create_task(self._answer(message))
+        login = asyncio.create_task(self._answer(message, time.perf_counter()))
         self._logins.add(login)
         login.add_done_callback(self._logins.discard)
 
-    async def _answer(self, message: Msg) -> None:
+    async def _answer(self, message: Msg, came_at: float) -> None:
         try:
             asked = _read(message)
         except JwtInvalid as error:
@@ -81,7 +88,8 @@ class AuthCallout:
             return  # Not from a server: nobody waits for it.
         verdict: dict[str, Any] = {"type": "authorization_response", "version": 2}
         try:
-            principal = await self._principal(asked["connect_opts"].get("auth_token") or "")
+            token = asked["connect_opts"].get("auth_token") or ""
+            principal = await self._principal(token, str(asked["client_info"]["host"]))
             verdict["jwt"] = self._user(asked["user_nkey"], principal)
         except Refusal as refusal:
             verdict["error"] = str(refusal)
@@ -91,15 +99,17 @@ class AuthCallout:
         answer = {"sub": asked["user_nkey"], "aud": asked["server_id"]["id"], "nats": verdict}
         with suppress(NatsError):  # The server is gone, and the client with it.
             await message.respond(nats_jwt.encode(self._issuer, answer).encode())
+        outcome = REFUSED if "error" in verdict else ACCEPTED
+        self.seconds[outcome].observe(time.perf_counter() - came_at)
 
-    async def _principal(self, token: str) -> Principal:
+    async def _principal(self, token: str, host: str) -> Principal:
         if not token or len(token) > KEY_TEXT_LENGTH_MAX:
             raise Refusal("an API key is needed as token")
         if len(self._logins) > LOGINS_WAITING_MAX:
             raise Refusal("too many logins at once, try again")
         try:
             async with asyncio.timeout(ANSWER_SECONDS_MAX), self._at_once:
-                principal = await self._authenticate(token)
+                principal = await self._authenticate(token, host)
         except TimeoutError:
             raise Refusal("keys cannot be looked up in time, try again") from None
         except Exception:

@@ -29,6 +29,7 @@ from quorate.domain.record import record
 QUEUE = "quorate-commands"
 UNDER_WAY_MAX = 16_384
 OF_ONE_AGENT_MAX = 256
+URGENT_SHARE = 16  # One place of so many is kept for urgent commands.
 # What the server has not taken from us yet; nats-py makes whoever sends wait at twice as much.
 UNSENT_BYTES_MAX = 1024 * 1024
 HEADERS_BYTES_MAX = 4 * 1024  # Of an answer.
@@ -58,10 +59,14 @@ class Answered:
 
 
 class Operations(Protocol):
-    """What is done with commands. An answer is always given: neither of these raises."""
+    """What is done with commands. An answer is always given: none of these raises."""
 
     def answer(self, asked: Asked) -> Awaitable[Answered]:
         """Read a command now, keep nothing of its message, and carry it out when awaited."""
+        ...
+
+    def is_urgent(self, who: Commanded) -> bool:
+        """Whether there must be a place for it when others have taken all that they may."""
         ...
 
     def refuse(self, asked: Asked) -> Answered:
@@ -129,7 +134,7 @@ class Commands:
             answer_bytes_max=connection.message_bytes_max - HEADERS_BYTES_MAX,
         )
         agent = (who.tenant, who.agent_id)
-        if self._is_one_too_many(agent):
+        if self._is_one_too_many(agent, who):
             await self._refuse(connection, message.reply, asked)
             return
         self._of_agent[agent] += 1
@@ -138,8 +143,11 @@ class Commands:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    def _is_one_too_many(self, agent: Agent) -> bool:
-        return len(self._under_way) >= UNDER_WAY_MAX or self._of_agent[agent] >= OF_ONE_AGENT_MAX
+    def _is_one_too_many(self, agent: Agent, who: Commanded) -> bool:
+        taken = max(len(self._under_way) / UNDER_WAY_MAX, self._of_agent[agent] / OF_ONE_AGENT_MAX)
+        if taken < 1 - 1 / URGENT_SHARE:
+            return False
+        return taken >= 1 or not self._operations.is_urgent(who)
 
     async def _refuse(self, connection: Connection, reply: str, asked: Asked) -> None:
         """Without ever waiting: everybody else's commands come after this one."""

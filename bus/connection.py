@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, NoReturn, TypeAlias
 
 import structlog
-from nats.aio.client import Client
+from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
@@ -47,8 +47,16 @@ class Unanswered(Exception):
     """Nobody answered a request, although the server may be there; it may have been done."""
 
 
-class _Reader(Client):
-    """A client whose reading survives bytes that cannot be decoded."""
+class _Client(Client):
+    """Its reading survives bytes that cannot be decoded; with ``tls://`` it never goes without."""
+
+    def _connect_command(self) -> bytes:
+        """As in client/nats_client.py: nats-py leaves it to the server whether to speak TLS."""
+        server: Any = self._current_server
+        if server.uri.scheme == "tls" and not self._server_info.get("tls_required"):
+            raise NatsError(f"{server.uri.netloc} does not speak TLS")
+        command: bytes = super()._connect_command()
+        return command
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         try:
@@ -71,7 +79,7 @@ class Connection:
     """A client that is connected now and is never connected again once it is lost."""
 
     def __init__(self, name: str) -> None:
-        self.client = _Reader()
+        self.client = _Client()
         self.name = name
         self.lost = asyncio.Event()
         self.heard_at = time.monotonic()  # The last time the server was known to be alive.
@@ -100,17 +108,31 @@ class Connection:
 
     async def flush(self) -> None:
         """Return when the server has read all that was sent before; raises ConnectionLost."""
+        if self.client.is_closed:
+            raise ConnectionLost("the server ended the connection")
+        client: Any = self.client
+        pong: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         try:
-            # Not flush(): that one asks for no answer when the client's reader has died.
-            await self.client.rtt(timeout=ANSWER_SECONDS_MAX)
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                # Not by flush() or rtt(): they send the question before what waits to be sent, ask
+                # nothing when the client's reader has died, and can lose a cancellation.
+                client._pongs.append(pong)  # noqa: SLF001
+                await client._send_command(PING_PROTO)  # noqa: SLF001
+                await client._flush_pending()  # noqa: SLF001
+                await asyncio.shield(pong)  # Its answer may still come, and finds it.
         except (NatsError, OSError) as error:
-            raise ConnectionLost(str(error)) from error
+            raise ConnectionLost(str(error) or "the server does not answer") from error
         self.heard()
 
     async def request(self, subject: str, body: bytes) -> bytes:
-        """Ask and return the answer; raises Unanswered."""
+        """Ask and return the answer; raises Unanswered.
+
+        nats-py waits by ``asyncio.wait_for``, which up to Python 3.11 loses a cancellation that
+        comes together with the answer: and whoever was to end would go on for good.
+        """
         try:
-            answer = await self.client.request(subject, body, timeout=ANSWER_SECONDS_MAX)
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                answer = await self.client.request(subject, body, timeout=None)  # type: ignore[arg-type]  # It may be None.
         except (NatsError, OSError) as error:
             raise Unanswered(f"{subject}: {error}") from error
         self.heard()

@@ -5,6 +5,7 @@
 * A stream that is missing, or from which something was taken, is made anew and filled from the
   log. One that holds what this log does not hold is left alone, and says so: somebody must look.
 * An event enters the stream only when its notices went out: what the stream has was said.
+* One that ends where events were archived since cannot be gone on with, and is left alone as well.
 * An event that the server will not take, whatever we do, leaves a placeholder at its position.
 """
 
@@ -104,7 +105,7 @@ class Mirror:
             state = None
         opened(state)
         if state is None:
-            first = max(1, head - MIRROR_EVENTS_MAX + 1)
+            first = max(await self._tail.log.archived(), head - MIRROR_EVENTS_MAX, 0) + 1
             await stream.create(first=first, filled_to=head, replicas=self._replicas)
             log.info("mirror_created", stream=STREAM, first=first, head=head)
             self.position = first - 1
@@ -115,11 +116,16 @@ class Mirror:
 
     async def _recognise(self, stream: LogStream, state: StreamState, head: int) -> None:
         """Raise StreamForeign unless the stream's last event is in the log, where it should be."""
-        remedy = f"delete the stream {STREAM} to have it filled from this log"
+        remedy = f"`quorate mirror reset` has the stream {STREAM} filled from this log"
         if state.last > head:
             raise StreamForeign(
                 f"the stream is at {state.last}, ahead of the log at {head}: was an older log"
                 f" restored? If so, {remedy}"
+            )
+        if state.last < (archived := await self._tail.log.archived()):
+            raise StreamForeign(
+                f"the stream ends at {state.last}, and events up to {archived} were archived since:"
+                f" {remedy}"
             )
         found = await stream.event_id(state.last)
         (row,) = await self._tail.log.after(state.last - 1, 1)

@@ -182,7 +182,8 @@ class Presence:
         patience = FIRST_ANSWER_SECONDS_MAX
         try:
             while True:
-                here += _connected(await answers.next_msg(timeout=patience))
+                async with asyncio.timeout(patience):  # Its own timeout can lose a cancellation.
+                    here += _connected(await answers.next_msg(timeout=None))
                 patience = SERVERS_QUIET_SECONDS
         except TimeoutError:
             if patience == FIRST_ANSWER_SECONDS_MAX:

@@ -14,6 +14,7 @@ import orjson
 import structlog
 
 from quorate.bus import connection
+from quorate.bus.announcer import Said
 from quorate.bus.callout import AuthCallout, Authenticate
 from quorate.bus.commands import Commands, Operations
 from quorate.bus.connection import Connect
@@ -25,6 +26,7 @@ from quorate.bus.server_configuration import ServiceKeys, service_keys
 from quorate.bus.tail import CommittedLog
 from quorate.domain.keys import KeyRevoked
 from quorate.eventlog.recorded import Recorded
+from quorate.eventlog.tally import Histogram
 
 FOLDER = "nats"
 READY_SECONDS_MAX = 2.0
@@ -50,6 +52,7 @@ class Push:
         relays: bool = True,
         keys: ServiceKeys | None = None,
         stream_replicas: int = 1,
+        said: Said | None = None,
     ) -> None:
         """Unless it ``relays`` from start to end, it does so while somebody awaits ``lead``."""
         keys = keys or service_keys(data_dir / FOLDER)
@@ -71,6 +74,8 @@ class Push:
         self._committed = committed
         self._relays = relays
         self._stream_replicas = stream_replicas
+        self._said = said
+        self._leads = relays
         self.relay = self._new_relay()
         self._commands: Commands | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,15 +88,18 @@ class Push:
             self.presence,
             witness=self._witness,
             stream_replicas=self._stream_replicas,
+            said=self._said,
         )
 
     async def lead(self) -> None:
         """Relay for as long as this is awaited: from where the last one's copy ends."""
         self.relay = self._new_relay()
         task = self._spawn(self.relay.run(), "Relay")  # It ends with the others, before the server.
+        self._leads = True
         try:
             await task
         finally:
+            self._leads = False
             task.cancel()
 
     def serve(self, operations: Operations) -> None:
@@ -154,6 +162,27 @@ class Push:
     async def kick(self, key_id: str) -> None:
         """End the connections of a revoked key now."""
         await self.presence.kick(key_id)
+
+    def is_connected(self) -> bool:
+        """Whether agents can connect and are answered."""
+        return bool(self.status()["connected"])
+
+    @property
+    def connected_keys(self) -> int:
+        return len(self.presence.keys)
+
+    @property
+    def login_seconds(self) -> Mapping[str, Histogram]:
+        """How long logins took until they were answered, by outcome."""
+        return self.callout.seconds
+
+    def mirror(self) -> str | None:
+        """How the copy in JetStream stands, if this process is the one that makes it."""
+        return str(self.relay.status()["mirror"]) if self._leads else None
+
+    def behind(self, head: int) -> int | None:
+        """How many events of a log that ends there are not relayed, if that is for us to do."""
+        return self.relay.behind(head) if self._leads else None
 
     def status(self) -> Mapping[str, Any]:
         """``connected`` tells whether agents can connect and are answered."""

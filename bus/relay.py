@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import structlog
 
-from quorate.bus.announcer import Announcer, Audience, Witness
+from quorate.bus.announcer import Announcer, Audience, Said, Witness
 from quorate.bus.connection import Connect, Connection, keep_connected
 from quorate.bus.mirror import FOLLOWING, Mirror
 from quorate.bus.stream import StreamState
@@ -32,7 +32,9 @@ def _nothing(_row: Recorded) -> None: ...
 
 
 class Relay:
-    """``witness`` sees every row once its turn has come, at least once."""
+    """``witness`` sees every row once its turn has come, at least once; ``said`` those that were
+    said to somebody, with how often and since when (in ns, by the wall).
+    """
 
     def __init__(
         self,
@@ -43,10 +45,11 @@ class Relay:
         witness: Witness = _nothing,
         clock: Callable[[], float] = time.time,
         stream_replicas: int = 1,
+        said: Said | None = None,
     ) -> None:
         self._connect = connect
         self._tail = Tail(committed)
-        self._announcer = Announcer(self._tail, audience, witness)
+        self._announcer = Announcer(self._tail, audience, witness, said)
         self._mirror = Mirror(
             self._tail, lambda: self._announcer.position, replicas=stream_replicas
         )
@@ -65,6 +68,10 @@ class Relay:
         """How many committed events were not yet said, or not yet copied while copying works."""
         head = await self._tail.log.committed_head()
         return max(0, head - self._done())
+
+    def behind(self, head: int) -> int | None:
+        """The lag, for a head that is known; None while nobody knows where to begin."""
+        return max(0, head - self._done()) if self._announcer.begun else None
 
     async def drain(self, seconds_max: float) -> bool:
         """Wait until all that is committed by now was said and copied; False if it was not."""

@@ -72,7 +72,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        return f"nats://{self._host}:{self.port}"
+        return f"nats://{reachable(self._host)}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -212,6 +212,13 @@ class EmbeddedServer:
     def _log_size(self) -> int:
         path = self._file("log")
         return path.stat().st_size if path.exists() else 0
+
+
+def reachable(host: str) -> str:
+    """An address that clients on this machine can use, of one to listen on."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound.
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host
 
 
 async def find_program() -> str:

@@ -19,6 +19,8 @@ KEYS_FILE = "keys.json"
 MESSAGE_MEGABYTES_MAX = 8
 LOGIN_SECONDS_MAX = 2  # Clients wait no longer either.
 WRITE_SECONDS_MAX = 2
+PING_SECONDS = 5
+PINGS_UNANSWERED_MAX = 2
 STREAM_MEMORY_MEGABYTES_MAX = 64
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
@@ -45,9 +47,13 @@ def service_keys(folder: Path) -> ServiceKeys:
     private_folder(folder)
     path = folder / KEYS_FILE
     if not path.exists():
-        seeds = {name: NatsKey.create(kind).seed for name, kind in _KINDS.items()}
-        write_private(path, orjson.dumps(seeds))
+        write_private(path, new_keys().encode())
     return read_keys(path)
+
+
+def new_keys() -> str:
+    """Keys that were never used, as they stand in a file."""
+    return orjson.dumps({name: NatsKey.create(kind).seed for name, kind in _KINDS.items()}).decode()
 
 
 def read_keys(path: Path) -> ServiceKeys:
@@ -94,6 +100,9 @@ max_payload: {MESSAGE_MEGABYTES_MAX}MB
 # the server would leave messages out: so it knows that it has to catch up.
 no_fast_producer_stall: true
 write_deadline: "{WRITE_SECONDS_MAX}s"
+# A replica whose machine vanished without a word is asked for nothing more after a few seconds.
+ping_interval: "{PING_SECONDS}s"
+ping_max: {PINGS_UNANSWERED_MAX}
 jetstream {{
   store_dir: {quoted(store_dir)}
   max_memory_store: {STREAM_MEMORY_MEGABYTES_MAX}MB

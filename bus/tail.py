@@ -28,6 +28,10 @@ class CommittedLog(Protocol):
         """The last committed position; 0 when there is none."""
         ...
 
+    async def archived(self) -> int:
+        """Up to this position rows may be left out: they were archived. 0 when none were."""
+        ...
+
 
 class Tail:
     """What the followers of a log share."""
@@ -58,7 +62,10 @@ class Tail:
         return Follower(self._followers)
 
     async def last_before(self, at: Instant) -> int:
-        """The last position whose event is older than ``at``: time never decreases in a log."""
+        """The last position whose event is older than ``at``: time never decreases in a log.
+
+        Where positions are left out, the next one that is there answers for them.
+        """
         known, end = 0, await self.log.committed_head()
         while known < end:
             middle = (known + end + 1) // 2

@@ -142,11 +142,25 @@ def readiness(patient: Patient) -> Finding:
             UNAVAILABLE,
         )
     if ready.get("status") == "degraded":
+        return _degraded(ready)
+    return well("commands are taken and notices pushed")
+
+
+def _degraded(ready: Mapping[str, Any]) -> Finding:
+    if ready.get("nats") != "connected":
         return warning(
             "commands are taken, but the service has lost NATS: notices wait on disk",
             "Look after nats-server; agents over HTTP alone are not touched",
         )
-    return well("commands are taken and notices pushed")
+    if "mirror" in ready:
+        return warning(
+            f"commands are taken, but the copy of the log in JetStream is {ready['mirror']}",
+            "Look at the service's own log for mirror_halted",
+        )
+    return warning(
+        "commands are taken, but this process does not hear of others' commits",
+        "Look at the service's own log; can it reach its database?",
+    )
 
 
 def clock(patient: Patient) -> Finding:

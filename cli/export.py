@@ -4,7 +4,6 @@ The chain is checked while the file is written, and the file appears under its n
 is whole: what stands there was verified.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from quorate.cli.archived import archive_option
 from quorate.cli.called import Where, called_service
 from quorate.cli.failures import Failure, calls
 from quorate.cli.options import json_option, service_options
@@ -28,7 +28,7 @@ EPILOG = """
 Examples:
   quorate events export log.jsonl
   quorate events export log.jsonl --continue
-  quorate events export - --after 10
+  quorate events export - --after 2
 """
 
 
@@ -36,9 +36,12 @@ Examples:
 @click.argument("file")
 @click.option("--after", type=click.IntRange(min=0), default=0, help="Begin after this sequence.")
 @click.option("--continue", "append", is_flag=True, help="Add to FILE what has happened since.")
+@archive_option
 @service_options
 @json_option
-def export(where: Where, file: str, after: int, append: bool, as_json: bool) -> None:
+def export(
+    where: Where, file: str, after: int, *, append: bool, archive: Path | None, as_json: bool
+) -> None:
     """Write the tenant's log to FILE as JSON lines ("-" is stdout), checking its chain.
 
     Keep the head that is printed: with it, `quorate verify` tells a log that was cut off or
@@ -47,6 +50,7 @@ def export(where: Where, file: str, after: int, append: bool, as_json: bool) -> 
     if append and (after or file == STDOUT):
         raise click.UsageError("--continue needs a FILE and goes on where it ends.")
     from quorate.client.http import Http
+    from quorate.eventlog.archive_files import ArchiveDamaged
     from quorate.eventlog.chain import ChainBroken
 
     service = called_service(where)
@@ -58,9 +62,11 @@ def export(where: Where, file: str, after: int, append: bool, as_json: bool) -> 
         ):
             start = _end_of(Path(file)) if append else _head_at(http, after)
             with _stdout() if file == STDOUT else _whole(Path(file), keep=append) as sink:
-                head = _copy(http, start, sink, advance)
+                head = _copy(http, start, sink, archive, advance)
     except ChainBroken as broken:
         raise Failure(f"The service's log does not hold together: {broken}") from broken
+    except ArchiveDamaged as damage:
+        raise Failure(str(damage)) from damage
     except OSError as error:
         raise Failure(f"{file} cannot be written: {error.strerror}") from error
     if as_json and file != STDOUT:
@@ -78,6 +84,11 @@ def _head_at(http: "Http", sequence: int) -> "Head":
     if sequence == GENESIS.sequence:
         return GENESIS
     found = page(http, sequence - 1, 1)
+    if found.archived_until is not None:
+        raise Failure(
+            f"Event {sequence} was archived: leave --after out and give --archive, "
+            f"or begin after event {found.archived_until + 1}"
+        )
     if not found.events:
         raise Failure(f"There is no event {sequence}: the log ends with event {found.head}")
     return Head(sequence=sequence, hash=bytes.fromhex(found.events[0]["hash"]))
@@ -99,17 +110,44 @@ def _end_of(path: Path) -> "Head":
     return verified.head
 
 
-def _copy(http: "Http", start: "Head", sink: BinaryIO, advance: Progress) -> "Head":
+def _copy(
+    http: "Http", start: "Head", sink: BinaryIO, archive: Path | None, advance: Progress
+) -> "Head":
     from quorate.client.events import pages
     from quorate.eventlog.chain import check_public
     from quorate.eventlog.exported import line
 
     head = start
     for page in pages(http, start.sequence):
+        if page.archived_until is not None:
+            head = _copy_archived(http, archive, head, page.archived_until, sink)
         for event in page.events:
             head = check_public(event, head)
             sink.write(line(event))
         advance(head.sequence - start.sequence, page.head - start.sequence)
+    return head
+
+
+def _copy_archived(
+    http: "Http", archive: Path | None, head: "Head", until: int, sink: BinaryIO
+) -> "Head":
+    """What the service does not have any more, from the operator's files."""
+    from quorate.eventlog.archive_files import ArchiveFolder
+    from quorate.eventlog.chain import check, public_event
+    from quorate.eventlog.exported import line
+
+    if archive is None:
+        raise Failure(
+            f"Events up to {until} were archived: name the folder of their files with --archive, "
+            f"or begin after event {until + 1} with --after"
+        )
+    tenant = http.get("/v1/keys/self", {})["tenantId"]
+    for event in ArchiveFolder(archive).events():
+        if event.tenant == tenant and head.sequence < event.sequence <= until:
+            head = check([event], head)
+            sink.write(line(public_event(event)))
+    if head.sequence < until:
+        raise Failure(f"{archive} ends with event {head.sequence} of {tenant}, before {until}")
     return head
 
 
@@ -123,23 +161,14 @@ def _stdout() -> Iterator[BinaryIO]:
 def _whole(path: Path, *, keep: bool) -> Iterator[BinaryIO]:
     """A file that gets its name when all is written, or never; ``keep`` begins with the old one."""
     import shutil
-    import tempfile
 
-    path = path.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if keep:
-                with path.open("rb") as old:
-                    shutil.copyfileobj(old, file)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    from quorate.eventlog.whole_file import whole_file
+
+    with whole_file(path) as file:
+        if keep:
+            with path.open("rb") as old:
+                shutil.copyfileobj(old, file)
+        yield file
 
 
 def _as_json(file: str, start: "Head", head: "Head") -> dict[str, Any]:

@@ -57,6 +57,8 @@ ADVICE: Mapping[str, str] = {
     "agent_inactive": "`quorate agents heartbeat` makes it active again",
     "already_voted": "the first vote is final",
     "consensus_closed": "`quorate agents consensus get` tells how it ended",
+    "quota_exceeded": "end some of what there is, or ask the operator for more",
+    "rate_limited": "ask less often, or ask the operator for more",
     "unavailable": "try again in a moment",
 }
 OPERATORS_ADVICE: Mapping[str, str] = {

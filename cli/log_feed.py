@@ -19,6 +19,7 @@ from quorate.client.failures import CallFailed, Unavailable
 from quorate.client.refusals import failure
 
 LOG = "/v1/events"
+GAP = "gap"
 CONNECT_SECONDS_MAX = 5.0
 # The service says every 15 s that it is still there.
 SILENT_SECONDS_MAX = 40.0
@@ -36,11 +37,13 @@ class LogFeed:
         api_key: str,
         after: int | None,
         on_lost: Callable[[str], None] = lambda _: None,
+        on_gap: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._url = url.rstrip("/")
         self._client = httpx2.AsyncClient(headers=request_headers(api_key), verify=needs_tls(url))
         self._after = after
         self._on_lost = on_lost
+        self._on_gap = on_gap
         self._connected = False
         self.cursor = after or 0
 
@@ -104,12 +107,23 @@ class LogFeed:
                     raise failure(response.status_code, _object(await response.aread()))
                 self._connected = True
                 async for said in httpx2.EventSource(response):
+                    if said.event == GAP:
+                        self._skip(said.data)
+                        continue
                     event = _event(said.data)
                     if event["sequence"] > self.cursor:
                         self.cursor = event["sequence"]
                         yield event
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise unanswered(self._url, error) from error
+
+    def _skip(self, text: str) -> None:
+        """Events up to there were archived: they do not come."""
+        gap = _object(text)
+        if gap is None or not isinstance(gap.get("until"), int):
+            raise CallFailed("something answers, but it is not Quorate")
+        self.cursor = max(self.cursor, gap["until"])
+        self._on_gap(self.cursor)
 
 
 def _event(text: str) -> Event:

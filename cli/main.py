@@ -69,8 +69,14 @@ quorate = LazyGroup(
             "serve": "quorate.cli.serve:serve",
             "demo": "quorate.cli.demo:demo",
             "doctor": "quorate.cli.doctor:doctor",
+            "db": "quorate.cli.main:db",
             "rebuild": "quorate.cli.rebuild:rebuild",
+            "backup": "quorate.cli.backup:backup",
+            "restore": "quorate.cli.restore:restore",
+            "log": "quorate.cli.main:log",
+            "mirror": "quorate.cli.main:mirror",
             "nats-config": "quorate.cli.nats_config:nats_config",
+            "secrets": "quorate.cli.secrets:secrets",
             "keys": "quorate.cli.main:keys",
             "tenants": "quorate.cli.main:tenants",
         },
@@ -149,6 +155,32 @@ lease = LazyGroup(
     "lease",
     verbs={"Commands": {"run": "quorate.cli.lease_run:run"}},
     help="Do something while holding a contact.",
+)
+db = LazyGroup(
+    "db",
+    verbs={
+        "Commands": {
+            "upgrade": "quorate.cli.db:upgrade",
+            "current": "quorate.cli.db:current",
+            "check": "quorate.cli.db:check",
+        }
+    },
+    help="Make and upgrade the tables of a database.",
+)
+log = LazyGroup(
+    "log",
+    verbs={
+        "Commands": {
+            "archive": "quorate.cli.log:archive",
+            "verify": "quorate.cli.log:verify",
+        }
+    },
+    help="Move old events to files, and check the whole log.",
+)
+mirror = LazyGroup(
+    "mirror",
+    verbs={"Commands": {"reset": "quorate.cli.mirror:reset"}},
+    help="Look after the copy of the log in JetStream.",
 )
 keys = LazyGroup(
     "keys",

@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 from quorate.cli.checks import Patient
 from quorate.cli.failures import UNAUTHORIZED, UNAVAILABLE
 from quorate.cli.findings import Finding, failed, skipped, warning, well
+from quorate.client.nats_client import StrictClient
 from quorate.client.results import KeyInfo
 
 CONNECT_SECONDS_MAX = 5
@@ -29,11 +30,13 @@ def nats(patient: Patient) -> Finding:
         return skipped("an operator's key has no business on NATS")
     if patient.nats_url is None:
         return skipped("no NATS address is known: give --nats-url or QUORATE_NATS_URL to look")
-    return asyncio.run(_examined(patient.nats_url, patient.api_key, patient.key))
+    servers = [server.strip() for server in patient.nats_url.split(",")]
+    found = [asyncio.run(_examined(server, patient.api_key, patient.key)) for server in servers]
+    return next((each for each in found if each.outcome != "ok"), found[0])
 
 
 async def _examined(url: str, api_key: str, key: KeyInfo) -> Finding:
-    client = Client()
+    client = StrictClient()
     errors: list[str] = []
 
     async def on_error(error: Exception) -> None:

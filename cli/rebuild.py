@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
-from quorate.cli.failures import ERROR, Failure
-from quorate.cli.options import DATABASE, data_dir_option, json_option
+from quorate.cli.archived import archive_option
+from quorate.cli.database import Database, database_failures, database_options
+from quorate.cli.failures import ERROR
+from quorate.cli.options import DATABASE, json_option
 from quorate.cli.output import Progress, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -23,75 +25,69 @@ EPILOG = """
 Examples:
   quorate rebuild --check
   quorate rebuild
+  quorate rebuild --database-url postgresql+asyncpg://owner@host/quorate
 """
 
 
 @click.command(epilog=EPILOG)
-@data_dir_option("The service's data folder.")
+@database_options
 @click.option("--check", is_flag=True, help="Change nothing: rebuild beside, and compare all rows.")
+@archive_option
 @json_option
-def rebuild(data_dir: Path, check: bool, as_json: bool) -> None:
-    """Build what readers see anew from the log. The service must be stopped.
+def rebuild(database: Database, check: bool, archive: Path | None, as_json: bool) -> None:
+    """Build what readers see anew from the log.
 
-    With --check it may be running: the projections are built beside the live ones from one
-    snapshot of the log, and every row is compared. Ends with 1 when any differs.
+    In a data folder the service must be stopped. On PostgreSQL services may be running: commands
+    wait while the rows that differ are replaced.
+
+    With --check nothing is changed, wherever it is: the projections are built beside the live ones
+    from one snapshot of the log, and every row is compared. Ends with 1 when any differs.
     """
     import asyncio
 
-    try:
-        from quorate.eventlog.chain import ChainBroken
-        from quorate.eventlog.lock import Locked
-        from quorate.eventlog.log import LogDamaged
-        from quorate.eventlog.session import Broken
-        from quorate.projections.folding import Unfoldable
-    except ImportError as error:
-        raise Failure(f"{error.name} is missing: pip install 'quorate[server]'") from error
-    data_dir = data_dir.expanduser()
-    if not (data_dir / DATABASE).is_file():
-        raise Failure(f"There is no log at {data_dir / DATABASE}")
-    try:
+    with database_failures():
+        database.must_exist()
         with progress("Checking" if check else "Rebuilding") as advance:
-            work: Work = _check(data_dir, advance) if check else _rebuild(data_dir, advance)
+            build = _check if check else _rebuild
+            work: Work = build(database, archive, advance)
             done, seconds = asyncio.run(work)
-    except Locked as locked:
-        raise Failure(f"{locked}: stop it first, or use --check") from locked
-    except (ChainBroken, LogDamaged, Unfoldable) as damage:
-        raise Failure(f"The log is damaged: {damage}") from damage
-    except Broken as error:
-        why, _, _ = str(error).partition("\n")
-        raise Failure(f"{data_dir / DATABASE} cannot be used: {why}") from error
     _tell(done, seconds, as_json)
 
 
-async def _rebuild(data_dir: Path, advance: Progress) -> "tuple[Rebuilt, float]":
-    from quorate.eventlog.lock import DataDirLock
-    from quorate.eventlog.log import EventLog
-    from quorate.eventlog.sqlite import SqliteBackend
+async def _rebuild(
+    database: Database, archive: Path | None, advance: Progress
+) -> "tuple[Rebuilt, float]":
+    from quorate.projections.filling import refill
+    from quorate.projections.migrations.schema import ONLY_TODAYS
     from quorate.projections.rebuild import rebuild
 
-    with DataDirLock(data_dir):
-        log = EventLog(SqliteBackend(data_dir / DATABASE))
+    with database.alone():
+        backend = database.backend()
         try:
-            await log.open()
-            return await _timed(rebuild(log.backend, advance))
+            await backend.open(ONLY_TODAYS)
+            anew = refill if database.path is None else rebuild
+            return await _timed(anew(backend, advance, archive))
         finally:
-            await log.close()
+            await backend.close()
 
 
-async def _check(data_dir: Path, advance: Progress) -> "tuple[Checked, float]":
+async def _check(
+    database: Database, archive: Path | None, advance: Progress
+) -> "tuple[Checked, float]":
     import tempfile
 
     from quorate.eventlog.sqlite import SqliteBackend
     from quorate.eventlog.sqlite_snapshot import SqliteSnapshot
+    from quorate.projections.migrations.schema import ONLY_TODAYS
     from quorate.projections.rebuild import check
 
     with tempfile.TemporaryDirectory(prefix="quorate-check-") as beside:
-        live = SqliteSnapshot(data_dir / DATABASE)
+        live = SqliteSnapshot(database.path) if database.path else database.backend()
         scratch = SqliteBackend(Path(beside) / DATABASE)
         try:
-            await live.open()
-            await scratch.open([], [])
-            return await _timed(check(live, scratch, advance))
+            await live.open(ONLY_TODAYS)
+            await scratch.open()
+            return await _timed(check(live, scratch, advance, archive))
         finally:
             await live.close()
             await scratch.close()

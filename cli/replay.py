@@ -4,10 +4,12 @@ Who held what, who was active and how each vote stood, at the last event or at a
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from quorate.cli.archived import archive_option, continued
 from quorate.cli.failures import Failure
 from quorate.cli.options import json_option
 from quorate.cli.output import name_of, print_json, progress
@@ -43,17 +45,23 @@ def _until(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "
 @click.option(
     "--verify/--no-verify", default=True, help="Check the chain on the way (the default)."
 )
+@archive_option
 @json_option
-def replay(file: BinaryIO, until: "Until", verify: bool, as_json: bool) -> None:
+def replay(
+    file: BinaryIO, until: "Until", verify: bool, archive: Path | None, as_json: bool
+) -> None:
     """Tell from an exported log who held what, who was active, and how each vote stood.
 
-    The file is all that is asked: no service, no database. Leases and activity are judged at the
+    The file is all that is asked, and with --archive the events before it: no service, no
+    database. Leases and activity are judged at the
     time of --until, or of the last event.
     """
     from quorate.cli.history import fold
     from quorate.cli.standing import print_tables, standing
+    from quorate.eventlog.archive_files import ArchiveDamaged
     from quorate.eventlog.exported import BeginsLate, Damaged
 
+    file = continued(file, archive)
     try:
         with progress("Replaying") as advance:
             history = fold(_events(file, verify), until, lambda done: advance(done, None))
@@ -61,7 +69,12 @@ def replay(file: BinaryIO, until: "Until", verify: bool, as_json: bool) -> None:
         raise Failure(f"{name_of(file)} is damaged at {damage}") from damage
     except BeginsLate as late:
         begins = f"{name_of(file)} begins with event {late.sequence}"
-        raise Failure(f"{begins}, and a replay needs all events from the first") from late
+        raise Failure(
+            f"{begins}, and a replay needs all events from the first: "
+            "name the folder of those before it with --archive"
+        ) from late
+    except ArchiveDamaged as damage:
+        raise Failure(str(damage)) from damage
     found = standing(history)
     if as_json:
         print_json(found)

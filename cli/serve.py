@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quorate.cli import limits
 from quorate.cli.options import default_data_dir
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ The first start creates the data folder, the tenant "default" and credentials.js
     help="Port of the embedded nats-server; 0 picks one.",
 )
 @click.option(
+    "--nats-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address for the embedded nats-server to listen on.",
+)
+@click.option(
     "--heartbeat-window-seconds",
     type=click.FloatRange(WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX),
     default=WINDOW_SECONDS_DEFAULT,
@@ -119,7 +126,19 @@ The first start creates the data folder, the tenant "default" and credentials.js
     default=None,
     help="The same for the key of the tenant default. With either, no credentials.json is written.",
 )
-@click.option("--worker-socket", type=int, default=None, hidden=True)
+@limits.limits
+@click.option(
+    "--otel-endpoint",
+    default=None,
+    help="An OpenTelemetry collector (OTLP over HTTP) to send traces to: http://host:4318.",
+)
+@click.option(
+    "--worker-socket",
+    type=int,
+    default=None,
+    hidden=True,
+    help="How `--workers` hands its own processes the socket to listen on.",
+)
 @click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
@@ -137,6 +156,7 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each by its dec
         if math.isnan(chosen[option]):  # Nothing compares to it, no range keeps it out.
             raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
     _check_database(chosen["database_url"])
+    _check_collector(chosen["otel_endpoint"])
     options = _options(chosen)
     logs.configure(chosen["log_level"])
     where = {"host": chosen["host"], "port": chosen["port"]}
@@ -166,11 +186,13 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each by its dec
 def _options(chosen: dict[str, Any]) -> "Options":
     from quorate.api.app import Options
 
+    data_dir = chosen["data_dir"].expanduser().resolve()
     return Options(
-        data_dir=chosen["data_dir"].expanduser().resolve(),
+        data_dir=data_dir,
         database_url=chosen["database_url"],
         database_password_file=chosen["database_password_file"],
         nats_port=chosen["nats_port"],
+        nats_host=chosen["nats_host"],
         nats_url=chosen["nats_url"],
         nats_keys_file=chosen["nats_keys_file"],
         nats_stream_replicas=chosen["nats_stream_replicas"],
@@ -178,6 +200,11 @@ def _options(chosen: dict[str, Any]) -> "Options":
         notice_retention_hours=chosen["notice_retention_hours"],
         admin_key_file=chosen["admin_key_file"],
         api_key_file=chosen["api_key_file"],
+        rates=limits.rates(chosen),
+        quotas=limits.quotas(chosen),
+        trusted_proxies=chosen["trusted_proxy"],
+        otel_endpoint=chosen["otel_endpoint"],
+        workers_folder=data_dir / "workers" if chosen["worker_socket"] is not None else None,
     )
 
 
@@ -189,6 +216,11 @@ def _check_database(url: str | None) -> None:
             backend_of(url)
     except UnknownDatabase as error:
         raise click.UsageError(f"--database-url: {error}") from error
+
+
+def _check_collector(url: str | None) -> None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.UsageError("--otel-endpoint: an address like http://localhost:4318 is needed.")
 
 
 def _allow_workers(options: "Options") -> None:

@@ -2,10 +2,12 @@
 
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from quorate.cli.archived import archive_option, continued
 from quorate.cli.failures import ERROR, Failure
 from quorate.cli.options import json_option
 from quorate.cli.output import name_of, print_json, progress
@@ -56,15 +58,26 @@ def _kept(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "K
     callback=_previous,
     help="The hash before the first event of FILE, if that is not event 1.",
 )
+@archive_option
 @json_option
-def verify(file: BinaryIO, kept: "Kept | None", previous: bytes | None, as_json: bool) -> None:
+def verify(
+    file: BinaryIO,
+    kept: "Kept | None",
+    previous: bytes | None,
+    archive: Path | None,
+    as_json: bool,
+) -> None:
     """Check that an exported log is whole: nothing changed, missing, added or moved.
 
-    Nothing but FILE is needed. Its end proves itself only against a head that you kept elsewhere:
-    give it with --head.
+    Nothing but FILE is needed, or with --archive the events before it. Its end proves itself only
+    against a head that you kept elsewhere: give it with --head.
     """
     from quorate.eventlog import exported
+    from quorate.eventlog.archive_files import ArchiveDamaged
 
+    if archive is not None and previous is not None:
+        raise click.UsageError("--previous is for a FILE without its archive.")
+    file = continued(file, archive)
     try:
         with progress("Verifying") as advance:
             verified = exported.verify(
@@ -80,8 +93,11 @@ def verify(file: BinaryIO, kept: "Kept | None", previous: bytes | None, as_json:
     except exported.BeginsLate as late:
         raise Failure(
             f"{name_of(file)} begins with event {late.sequence}, not with event 1: "
-            f"give the hash of event {late.sequence - 1} with --previous"
+            f"give the hash of event {late.sequence - 1} with --previous, "
+            "or the events before it with --archive"
         ) from late
+    except ArchiveDamaged as damage:
+        raise Failure(str(damage)) from damage
     if verified is None:
         raise Failure(f"{name_of(file)} holds no events")
     if as_json:

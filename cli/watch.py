@@ -143,8 +143,11 @@ def _source(
     def lost(why: str) -> None:
         remark(f"Nothing comes at present, trying again: {why}.")
 
+    def archived(until: int) -> None:
+        remark(f"Events up to {until} were archived: they are in the operator's files.")
+
     if agent_id is None:
-        return LogSource(LogFeed(service.url, service.api_key, after, lost))
+        return LogSource(LogFeed(service.url, service.api_key, after, lost, archived))
     # An empty address means HTTP alone: what the environment says is in nats_url already.
     opening = NoticeFeed.open(
         service.url,

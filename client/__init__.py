@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from quorate.client.refusals import LeaseEnded as LeaseEnded
     from quorate.client.refusals import LeaseNotFound as LeaseNotFound
     from quorate.client.refusals import NotEligible as NotEligible
+    from quorate.client.refusals import QuotaExceeded as QuotaExceeded
+    from quorate.client.refusals import RateLimited as RateLimited
     from quorate.client.refusals import Refused as Refused
     from quorate.client.refusals import RoleForbidden as RoleForbidden
     from quorate.client.refusals import TenantForbidden as TenantForbidden
@@ -60,7 +62,8 @@ _HOMES = {
     "quorate.client.refusals": (
         *("ActingAsAnother", "AgentInactive", "AgentNotFound", "AlreadyVoted", "ConsensusClosed"),
         *("ConsensusNotFound", "ContactEmailInvalid", "InvalidRequest", "KeyRefused"),
-        *("LeaseConflict", "LeaseEnded", "LeaseNotFound", "NotEligible", "Refused"),
+        *("LeaseConflict", "LeaseEnded", "LeaseNotFound", "NotEligible", "QuotaExceeded"),
+        *("RateLimited", "Refused"),
         *("RoleForbidden", "TenantForbidden"),
     ),
     "quorate.client.results": (

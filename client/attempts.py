@@ -6,7 +6,8 @@
   is an answer and ends the call.
 * Pauses double from PAUSE_SECONDS_MIN to PAUSE_SECONDS_MAX, and each is drawn by lot between half
   of that and all of it, so that agents which lost the service together don't return together.
-  A longer wait that the service asked for (Retry-After) is kept.
+  A wait that the service asked for (Retry-After) comes before it, so that those who were sent
+  away together don't return together either.
 * When the next attempt would begin past the deadline, the call fails at once, with what the last
   attempt met.
 """
@@ -51,7 +52,7 @@ class Attempts:
             PAUSE_SECONDS_MAX, PAUSE_SECONDS_MIN * 2.0 ** min(self._failures, _DOUBLINGS_MAX)
         )
         self._failures += 1
-        pause = max(widest * (1 + self._lot()) / 2, failure.retry_after_seconds or 0.0)
+        pause = (failure.retry_after_seconds or 0.0) + widest * (1 + self._lot()) / 2
         if pause >= self._left():
             raise failure
         return pause

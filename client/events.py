@@ -13,18 +13,28 @@ PAGE_LENGTH_MAX = 1_000
 
 @record
 class EventPage:
-    """Events in order; ``head`` is the log's last sequence, ``next`` where the next page begins."""
+    """Events in order; ``head`` is the log's last sequence, ``next`` where the next page begins.
+
+    Those before them up to ``archived_until`` were asked for too, and were archived.
+    """
 
     events: list[dict[str, Any]]
     head: int
     next: int
+    archived_until: int | None
 
 
 def page(http: Http, after: int, limit: int = PAGE_LENGTH_MAX) -> EventPage:
     """Up to ``limit`` events that follow ``after``; raises CallFailed."""
     found = http.get(EVENTS, {"after": after, "limit": limit})
     try:
-        return EventPage(events=found["events"], head=found["head"], next=found["next"])
+        gap = found.get("gap")
+        return EventPage(
+            events=found["events"],
+            head=found["head"],
+            next=found["next"],
+            archived_until=gap["until"] if gap else None,
+        )
     except KeyError as error:
         raise CallFailed(f"the answer has no {error}: the service is not Quorate") from error
 

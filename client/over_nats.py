@@ -11,6 +11,7 @@
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from nats.errors import SlowConsumerError
 
 from quorate.client.asks import Ask
 from quorate.client.failures import Unavailable
+from quorate.client.nats_client import StrictClient
 from quorate.client.wire import Answered, headers, nats_content, read_nats
 from quorate.domain.record import record
 
@@ -46,8 +48,9 @@ log = logging.getLogger("quorate.client")
 class Address:
     """Where NATS is, and as whom we speak there.
 
-    ``reader`` is the agent's id for a key of role agent, else the key's id: the private inbox is
-    named after it. Only an agent may send commands.
+    ``url`` may name several servers of a cluster, separated by commas. ``reader`` is the agent's id
+    for a key of role agent, else the key's id: the private inbox is named after it. Only an agent
+    may send commands.
     """
 
     url: str
@@ -81,7 +84,11 @@ class Session:
         self._heard: asyncio.Queue[Msg | None] = asyncio.Queue(PENDING_NOTICES_MAX)
 
     async def listen(self, subjects: tuple[str, ...]) -> None:
-        """Nothing that is said from now on is missed; raises NatsError."""
+        """Nothing that this server says from now on is missed; raises NatsError.
+
+        Others of a cluster hear a moment later that somebody listens here. What they said until
+        then is missed, as a push may be, and noticed by the next heartbeat.
+        """
         for subject in subjects:
             subscription: Any = await self.client.subscribe(subject, pending_bytes_limit=0)
             subscription._pending_queue = self._heard  # noqa: SLF001 - one queue keeps the order.
@@ -122,7 +129,10 @@ class NatsLink:
 
     def __init__(self, address: Address) -> None:
         self._address = address
+        self._servers = deque(server.strip() for server in address.url.split(","))
+        random.shuffle(self._servers)  # Agents spread over the servers of a cluster.
         self._session: Session | None = None
+        self._attempts = 0
         self._tried = asyncio.Event()
         self._doubted_until = float("-inf")
 
@@ -139,7 +149,7 @@ class NatsLink:
         return ready and self._address.takes_commands
 
     async def tried(self, seconds: float) -> None:
-        """Return when the first attempt to connect has ended, well or not, or after ``seconds``."""
+        """Return when one server has let us in, or each was asked once, or after ``seconds``."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._tried.wait()
@@ -183,8 +193,8 @@ class NatsLink:
             pause = min(2 * pause, RETRY_SECONDS_MAX)
 
     async def _once(self) -> None:
-        """One connection, from its beginning to its end."""
-        session = Session(Client())
+        """One connection, from its beginning to its end; the next is to another server."""
+        session = Session(StrictClient())
         try:
             await self._connect(session)
             self._session = session
@@ -192,7 +202,10 @@ class NatsLink:
             await self._watch(session)
         finally:
             self._session = None
-            self._tried.set()
+            self._servers.rotate(-1)
+            self._attempts += 1
+            if self._attempts >= len(self._servers):
+                self._tried.set()
             session.end()
             await _close(session.client)
 
@@ -206,7 +219,7 @@ class NatsLink:
 
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await session.client.connect(
-                self._address.url,
+                self._servers[0],
                 token=self._address.api_key,
                 name="quorate.client",
                 inbox_prefix=self._address.inbox_prefix,

@@ -142,6 +142,21 @@ class TenantExists(Refused, Conflicted):
     code = "tenant_exists"
 
 
+class QuotaExceeded(Refused, Conflicted):
+    """The tenant has as many of these as it may; ``quota`` tells which, ``limit`` how many."""
+
+    code = "quota_exceeded"
+
+    @property
+    def quota(self) -> str:
+        return str(self.facts.get("quota", ""))
+
+    @property
+    def limit(self) -> int | None:
+        limit = self.facts.get("limit")
+        return limit if isinstance(limit, int) else None
+
+
 # -- What was asked wrongly --------------------------------------------------
 
 
@@ -206,6 +221,12 @@ class TooManyStreams(Refused, Unavailable):
     code = "too_many_streams"
 
 
+class RateLimited(Refused, Unavailable):
+    """The agent, its tenant or its address asks too often; nothing was carried out."""
+
+    code = "rate_limited"
+
+
 class InternalError(Refused):
     """The service's own code failed; nothing was recorded."""
 
@@ -220,10 +241,11 @@ KINDS: Mapping[str, type[Refused]] = {
         *(KeyRefused, TenantForbidden, RoleForbidden, ActingAsAnother),
         *(NothingHere, AgentNotFound, LeaseNotFound, ConsensusNotFound, KeyNotFound),
         *(TenantNotFound, LeaseConflict, LeaseEnded, AgentInactive, AlreadyVoted),
-        *(ConsensusClosed, NotEligible, TenantExists, MalformedRequest, TenantAmbiguous),
+        *(ConsensusClosed, NotEligible, TenantExists, QuotaExceeded),
+        *(MalformedRequest, TenantAmbiguous),
         *(IdempotencyKeyInvalid, IdempotencyKeyReused, MethodNotAllowed, BodyTooLarge),
         *(HeadersTooLarge, UnsupportedMediaType, InvalidRequest, ContactEmailInvalid),
-        *(RequestTimeout, ServiceUnavailable, TooManyStreams, InternalError),
+        *(RequestTimeout, ServiceUnavailable, TooManyStreams, RateLimited, InternalError),
     )
 }
 

@@ -12,7 +12,7 @@ import orjson
 
 from quorate.client.asks import Ask
 from quorate.client.failures import CallFailed, Unauthorized, Unavailable
-from quorate.client.refusals import failure
+from quorate.client.refusals import Refused, failure
 from quorate.domain.record import record
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 SEQUENCE = "quorate-sequence"
 REPLAYED = "idempotent-replayed"
 RETRY_AFTER = "retry-after"
+RETRY_AFTER_FACT = "retryAfterSeconds"
 NATS_STATUS = "nats-service-error-code"
 RETRY_AFTER_SECONDS_MAX = 3_600.0
 SUCCESS = 200
@@ -101,7 +102,7 @@ def _read(ask: Ask[T], given: Mapping[str, str], content: bytes, asked_at: float
 def _failed(status: int, given: Mapping[str, str], content: bytes) -> CallFailed:
     failed = failure(status, json_object(content))
     if isinstance(failed, Unavailable):
-        failed.retry_after_seconds = _seconds(given.get(RETRY_AFTER))
+        failed.retry_after_seconds = _exact_seconds(failed) or _seconds(given.get(RETRY_AFTER))
     return failed
 
 
@@ -112,6 +113,14 @@ def json_object(content: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _exact_seconds(failed: Unavailable) -> float | None:
+    """What the service said to the fraction; a header has whole seconds only."""
+    said = failed.facts.get(RETRY_AFTER_FACT) if isinstance(failed, Refused) else None
+    if not isinstance(said, int | float) or not said > 0:
+        return None
+    return min(float(said), RETRY_AFTER_SECONDS_MAX)
 
 
 def _seconds(retry_after: str | None) -> float | None:

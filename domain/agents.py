@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, assert_never
 
+from quorate.domain import quotas
 from quorate.domain.instants import Instant, iso
 from quorate.domain.keys import KeyIssued, Principal
 from quorate.domain.record import record
@@ -226,6 +227,8 @@ def decide(command: Command, situation: "Situation", moment: "Moment") -> Sequen
 def register(command: RegisterAgent, situation: "Situation", moment: "Moment") -> Sequence[Event]:
     means(command.caller, AgentRef(name=command.agent_name))
     known = situation.agent_named(command.agent_name)
+    if known is None:
+        quotas.check("agents", situation, moment)
     if known is None or known.status == "reserved":
         return [
             AgentRegistered(

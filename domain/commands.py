@@ -35,6 +35,7 @@ class Names:
     keys: tuple[str, ...] = ()
     electorate: bool = False
     last_notices: bool = False  # Of the agents that are named.
+    counts: bool = False
 
 
 def decide(command: Command, situation: Situation, moment: Moment) -> Sequence[Event]:
@@ -56,8 +57,8 @@ def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of co
     match command:
         case leases.AcquireLease() | sends.RequestSend():
             ids, agent_names = _agent(command.caller, command.agent)
-            contacts = (command.contact.key,)
-            return Names(agents=ids, agent_names=agent_names, contacts=contacts)
+            contacts, adds = (command.contact.key,), isinstance(command, leases.AcquireLease)
+            return Names(agents=ids, agent_names=agent_names, contacts=contacts, counts=adds)
         case agents.Heartbeat():
             ids, agent_names = _agent(command.caller, command.agent)
             return Names(agents=ids, agent_names=agent_names, last_notices=True)
@@ -69,9 +70,9 @@ def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of co
             return Names(agents=ids, agent_names=agent_names, requests=requests, electorate=True)
         case consensus.RequestConsensus():
             ids, agent_names = _agent(command.caller, command.agent)
-            return Names(agents=ids, agent_names=agent_names, electorate=True)
+            return Names(agents=ids, agent_names=agent_names, electorate=True, counts=True)
         case agents.RegisterAgent():
-            return Names(agent_names=(folded(command.agent_name),))
+            return Names(agent_names=(folded(command.agent_name),), counts=True)
         case agents.SettleAgent():
             return Names(agents=(command.agent_id,))
         case consensus.SettleRequest():
@@ -81,7 +82,7 @@ def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of co
             return Names(agents=ids, agent_names=agent_names, settings=ids)
         case keys.IssueKey():
             agent_names = (folded(command.agent_name),) if command.agent_name else ()
-            return Names(tenant=True, agent_names=agent_names)
+            return Names(tenant=True, agent_names=agent_names, counts=True)
         case keys.RevokeKey():
             return Names(keys=(command.key_id,))
         case tenants.CreateTenant():

@@ -6,11 +6,10 @@
   event records the electorate and the counts; replay copies them and never recomputes.
 * The first vote of an agent is final: the same value again is that vote, the opposite is refused.
 * At ``timeout_at`` an undecided request is expired, exactly once, whoever notices first.
-* The proposer is an agent like the others and may vote.
 
 Options of a request, all off by default: ``electorate="snapshot"`` (only those active at creation
-vote, and n is fixed), ``proposer_votes=False`` (the proposer neither votes nor counts), ``floor``
-(n never falls below ceil(floor x the electorate at creation)).
+vote, and n is fixed), ``proposer_votes=False`` (the proposer, else an agent like the others,
+neither votes nor counts), ``floor`` (n never falls below ceil(floor x the electorate at creation)).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
 
+from quorate.domain import quotas
 from quorate.domain.agents import AgentRef, acting_actively
 from quorate.domain.contacts import Contact
 from quorate.domain.instants import Instant, later
@@ -236,6 +236,7 @@ def request(
     command: RequestConsensus, situation: "Situation", moment: "Moment"
 ) -> Sequence[ConsensusRequested]:
     agent = acting_actively(command.caller, command.agent, situation, moment)
+    quotas.check("open_requests", situation, moment)
     active = situation.active_agents(moment.now)
     members = active if command.proposer_votes else active - {agent.id}
     return [

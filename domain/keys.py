@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
 
+from quorate.domain import quotas
 from quorate.domain.instants import Instant
 from quorate.domain.record import record
 from quorate.domain.refusal import Forbidden, NotFound
@@ -179,26 +180,30 @@ class RoleForbidden(Forbidden):
 # -- Decide ------------------------------------------------------------------
 
 
-def decide(command: Command, situation: "Situation", _moment: "Moment") -> Sequence[Event]:
+def decide(command: Command, situation: "Situation", moment: "Moment") -> Sequence[Event]:
     match command:
         case IssueKey():
-            return issue(command, situation)
+            return issue(command, situation, moment)
         case RevokeKey():
             return revoke(command, situation)
         case _:
             assert_never(command)
 
 
-def issue(command: IssueKey, situation: "Situation") -> Sequence[Event]:
+def issue(command: IssueKey, situation: "Situation", moment: "Moment") -> Sequence[Event]:
     if command.role not in ISSUED_BY[command.caller.role]:
         raise RoleForbidden(command.caller.role)
     if situation.tenant is None:
         raise TenantNotFound
-    agent_id, agent_name = None, None
+    agent_id, agent_name, known = None, None, None
     if command.agent_name is not None:
         known = situation.agent_named(command.agent_name)
         agent_id = known.id if known else command.new_agent_id
         agent_name = known.name if known else command.agent_name
+    if command.caller.role != "admin":
+        quotas.check("keys", situation, moment)
+        if agent_name is not None and known is None:
+            quotas.check("agents", situation, moment)
     return [
         KeyIssued(
             key_id=command.key_id,

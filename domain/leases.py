@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, assert_never
 
+from quorate.domain import quotas
 from quorate.domain.agents import ActingAsAnother, Agent, AgentRef, acting_actively
 from quorate.domain.contacts import Contact
 from quorate.domain.instants import Instant, iso, later
@@ -224,6 +225,7 @@ def acquire(
     held = situation.lease_on(command.contact.key)
     until = later(moment.now, minutes=command.duration_minutes)
     if held is None:
+        quotas.check("live_leases", situation, moment)
         return [
             LeaseAcquired(
                 lease_id=command.new_lease_id,

@@ -16,6 +16,7 @@ from quorate.domain.instants import Instant
 from quorate.domain.keys import Key, Principal
 from quorate.domain.leases import Lease
 from quorate.domain.notices import EVERYONE
+from quorate.domain.quotas import UNLIMITED, Counts, Quota, Quotas
 from quorate.domain.record import record
 from quorate.domain.tenants import Tenant
 
@@ -27,6 +28,7 @@ class Moment:
     now: Instant
     sequence: int
     window: int  # How long a heartbeat lasts, in milliseconds.
+    quotas: Quotas = UNLIMITED
 
     @property
     def active_until(self) -> Instant:
@@ -38,6 +40,7 @@ class Touched:
 
     __slots__ = (
         "agents",
+        "counts",
         "keys",
         "leases",
         "notices",
@@ -49,6 +52,7 @@ class Touched:
 
     def __init__(self) -> None:
         self.agents: set[str] = set()
+        self.counts: dict[Quota, int] = {}  # How many more there are, or fewer.
         self.keys: set[str] = set()
         self.leases: set[str] = set()
         self.notices: set[tuple[str, int]] = set()  # Who was told, and of which sequence.
@@ -67,6 +71,7 @@ class Situation:
         "_live_by_agent",
         "_live_by_contact",
         "agents",
+        "counts",
         "keys",
         "leases",
         "requests",
@@ -82,6 +87,7 @@ class Situation:
         self.requests: dict[str, Request] = {}
         self.settings: dict[str, config.Settings] = {}
         self.keys: dict[str, Key] = {}
+        self.counts: dict[Quota, int] = {}  # Empty until there was anything to count.
         self.touched = Touched()
         self._agent_ids_by_name: dict[str, str] = {}
         self._last_notices: dict[str, int] = {}
@@ -105,6 +111,9 @@ class Situation:
 
     def put_last_notice(self, agent_id: str, sequence: int) -> None:
         self._last_notices[agent_id] = sequence
+
+    def put_counts(self, counts: Counts) -> None:
+        self.counts = dict(counts)
 
     # -- Looking -------------------------------------------------------------
 
@@ -184,8 +193,11 @@ class Situation:
 
     def _apply_to_agent(self, event: agents.Event | keys.KeyIssued, at: Instant) -> None:
         assert event.agent_id is not None
-        self.put_agent(agents.evolve(self.agents.get(event.agent_id), event, at))
+        before = self.agents.get(event.agent_id)
+        self.put_agent(agents.evolve(before, event, at))
         self.touched.agents.add(event.agent_id)
+        if before is None:
+            self._count("agents", 1)
 
     def _apply_to_lease(self, event: leases.Event, at: Instant) -> None:
         before = self.leases.get(event.lease_id)
@@ -193,16 +205,26 @@ class Situation:
         if lease is not before:  # Who is refused again and again changes nothing.
             self.put_lease(lease)
             self.touched.leases.add(lease.id)
+            if before is None or lease.status != before.status:
+                self._count("live_leases", 1 if before is None else -1)
 
     def _apply_to_request(self, event: consensus.Event, at: Instant) -> None:
-        state = self.requests.get(event.request_id)
-        self.requests[event.request_id] = consensus.evolve(state, event, at)
-        self.touched.requests.add(event.request_id)
+        before = self.requests.get(event.request_id)
+        request = consensus.evolve(before, event, at)
+        self.requests[request.id] = request
+        self.touched.requests.add(request.id)
+        if before is None or request.status != before.status:
+            self._count("open_requests", 1 if before is None else -1)
         if isinstance(event, consensus.VoteCast):
             self.touched.votes.add((event.request_id, event.agent_id))
 
     def _apply_to_key(self, event: keys.Event, at: Instant) -> None:
         self.keys[event.key_id] = keys.evolve(self.keys.get(event.key_id), event, at)
         self.touched.keys.add(event.key_id)
+        self._count("keys", 1 if isinstance(event, keys.KeyIssued) else -1)
         if isinstance(event, keys.KeyIssued) and event.agent_id is not None:
             self._apply_to_agent(event, at)
+
+    def _count(self, what: Quota, more: int) -> None:
+        self.counts[what] = self.counts.get(what, 0) + more
+        self.touched.counts[what] = self.touched.counts.get(what, 0) + more

@@ -5,26 +5,42 @@ Everything else in this package is the same SQL for all of them, and one conform
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, MetaData
+from sqlalchemy import ColumnElement, Connection, FromClause, Select
 from sqlalchemy.engine import Dialect
 
 from quorate.eventlog.clock import Nanoseconds
 from quorate.eventlog.session import Session
+
+T = TypeVar("T")
+
+
+class Schema(Protocol):
+    """The tables that are needed, asked about on a connection of SQLAlchemy's own."""
+
+    def prepare(self, connection: Connection, lock_log: Callable[[], None]) -> Any:  # noqa: ANN401
+        """Make them, or older ones like them; to be carried out by ``Backend.define``."""
+
+    def check(self, connection: Connection) -> None:
+        """Raises Outdated when they are missing or older. Changes nothing."""
 
 
 class Backend(Protocol):
     """One database, opened by one process."""
 
     dialect: Dialect
+    # Asks for the time, in milliseconds, where processes that share a log must not go by their own
+    # clocks; None where there is one process.
+    shared_time: Select[tuple[int]] | None
 
-    async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
-        """Create the tables that are missing and make the database itself refuse to change or
-        delete rows of those that are append-only. Raises Unsafe unless an acknowledged commit
-        is durable, and Outdated when some of ``metadatas`` is there in another form.
+    async def open(self, schema: Schema | None = None) -> None:
+        """Raises Unsafe unless an acknowledged commit is durable.
+
+        A database of one process has ``schema`` prepared; one that others may be using, checked:
+        there, tables are changed when somebody says so, and not by whoever starts first.
         """
 
     async def reopen(self) -> None:
@@ -40,6 +56,17 @@ class Backend(Protocol):
 
     def read(self) -> AbstractAsyncContextManager[Session]:
         """A transaction that sees one consistent snapshot of what is committed."""
+
+    # -- Tables ------------------------------------------------------------------
+
+    async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
+        """Carry out ``work`` in one transaction; one at a time, whoever asks.
+
+        Others may append to the log until ``work`` calls what it is handed, and then no more.
+        """
+
+    async def inspect(self, look: Callable[[Connection], T]) -> T:
+        """Have a look without changing anything."""
 
     # -- Other processes on the same database ------------------------------------
 
@@ -66,7 +93,7 @@ class Backend(Protocol):
 
 
 class Outdated(Exception):
-    """Tables that another version of Quorate made: what they lack cannot simply be added."""
+    """Tables and this Quorate are of different versions; says which is older, or what to do."""
 
 
 class Unsafe(Exception):

@@ -16,6 +16,7 @@ from quorate.domain.events import Event, stream_of
 from quorate.domain.instants import Instant
 from quorate.domain.leases import LeaseAcquired
 from quorate.domain.notices import NOTICED_TYPES, concerned
+from quorate.domain.quotas import UNLIMITED, Quotas
 from quorate.domain.record import record
 from quorate.domain.refusal import Refused
 from quorate.domain.situation import Moment, Situation
@@ -64,6 +65,7 @@ class Batch:
         situations: Mapping[str, Situation],
         remembered: dict[Scope, Remembered],
         new_id: NewId,
+        quotas: Quotas = UNLIMITED,
     ) -> None:
         self.now = now
         self.rows: list[Recorded] = []
@@ -74,6 +76,7 @@ class Batch:
         self._situations = situations
         self._remembered = remembered
         self._new_id = new_id
+        self._quotas = quotas
 
     def take(self, order: Order, about: Names) -> Answer:
         """Decide one order; raises Spoiled when the rules or the renderer break down."""
@@ -114,7 +117,7 @@ class Batch:
 
     def _moment(self, tenant: str) -> Moment:
         sequence = self._heads[tenant].sequence + 1
-        return Moment(now=self.now, sequence=sequence, window=self._window)
+        return Moment(now=self.now, sequence=sequence, window=self._window, quotas=self._quotas)
 
     def _record(self, order: Order, situation: Situation, events: Sequence[Event]) -> None:
         for event in events:

@@ -2,7 +2,8 @@
 
 A wall clock is set back, by hand or by NTP; leases must still run out and lapsed agents still
 lapse. So time flows with the machine's steady clock from the latest moment there ever was, here or
-in the log, and leaps ahead whenever the wall clock is ahead of that.
+in the log, and leaps ahead whenever the wall clock is ahead of that. Steady clocks differ in speed
+though: one that is found to be a little too fast waits for the wall clock.
 """
 
 import time
@@ -12,6 +13,7 @@ from typing import TypeAlias
 from quorate.domain.instants import Instant
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
+TOO_FAST_NANOSECONDS_MAX = 100_000_000  # Beyond, the wall clock was set back.
 Nanoseconds: TypeAlias = Callable[[], int]
 
 
@@ -23,16 +25,21 @@ class FlowingClock:
     ) -> None:
         self._wall = wall
         self._steady = steady
-        self._ahead = wall() - steady()  # How far time is ahead of the steady clock; it only grows.
+        self._ahead = wall() - steady()  # How far time is ahead of the steady clock.
+        self._last = 0
 
     def __call__(self) -> Instant:
         wall, steady = self._wall(), self._steady()
         self._ahead = max(self._ahead, wall - steady)
-        return Instant((steady + self._ahead) // NANOSECONDS_PER_MILLISECOND)
+        self._last = max(self._last, steady + self._ahead)
+        return Instant(self._last // NANOSECONDS_PER_MILLISECOND)
 
     def follow(self, wall: Nanoseconds) -> None:
         """From now on by another wall clock, or by the same one measured again."""
         self._wall = wall
+        ahead = wall() - self._steady()
+        if 0 < self._ahead - ahead <= TOO_FAST_NANOSECONDS_MAX:
+            self._ahead = ahead
 
     def not_before(self, at: Instant) -> None:
         """Time has come to ``at`` already: another process, or an earlier run, wrote so."""

@@ -5,6 +5,7 @@ need not be read again as long as nobody else's lie between; all others are read
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
@@ -28,6 +29,17 @@ class Commits:
         self._heard = heard
         self._position: int | None = None  # Everything up to here was handed on.
         self._more = asyncio.Event()
+        self._looked_at = time.monotonic()
+
+    @property
+    def head(self) -> int:
+        """The last position that was heard of."""
+        return self._position or 0
+
+    @property
+    def seconds_unheard(self) -> float:
+        """Since the log was last looked at for what others committed."""
+        return time.monotonic() - self._looked_at
 
     def committed(self, rows: Sequence[Recorded]) -> None:
         """By this process, just now."""
@@ -56,10 +68,10 @@ class Commits:
     async def _catch_up(self) -> None:
         if self._position is None:
             self._position = await self._log.committed_head()
-        if await self._log.committed_head() == self._position:
-            return
-        while rows := await self._log.after(self._position, ROWS_MAX):
-            self._hand_on(rows)
+        if await self._log.committed_head() != self._position:
+            while rows := await self._log.after(self._position, ROWS_MAX):
+                self._hand_on(rows)
+        self._looked_at = time.monotonic()
 
     def _hand_on(self, rows: Sequence[Recorded]) -> None:
         """Those that are new: our own commits overtake a page that is just being read."""

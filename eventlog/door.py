@@ -3,6 +3,7 @@
 * One writer task owns the write connection. Callers hand it orders and wait; one that goes away
   leaves nothing half done.
 * While one batch commits, the next gathers: a commit costs the same for one order as for hundreds.
+  Who is in it, when more wait than it takes, is for the line to say (eventlog/line.py).
 * A batch holds no state between transactions. It takes the lock, then the time, loads what its
   orders name, decides them in turn, appends, projects, commits, and only then answers.
 * An order on which our own code raises fails alone, and nothing of it is recorded.
@@ -11,8 +12,8 @@
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -20,23 +21,25 @@ import structlog
 
 from quorate.domain.commands import Names, names
 from quorate.domain.instants import Instant
+from quorate.domain.quotas import UNLIMITED, Quotas
 from quorate.domain.situation import Situation
 from quorate.eventlog.answers import Answers
 from quorate.eventlog.backend import Unsafe
 from quorate.eventlog.batch import Batch, NewId, Remembered, Scope, Spoiled, scope_of
+from quorate.eventlog.line import Line, Waiting
 from quorate.eventlog.log import EventLog, Heads, LogDamaged
 from quorate.eventlog.order import Answer, CommandFailed, Order, Unavailable
 from quorate.eventlog.projection import Projections, Wanted
 from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.session import Broken
+from quorate.eventlog.tally import FAILED, UNAVAILABLE, DoorTally
 
-BATCH_ORDERS_MAX = 512
 GATHER_TURNS = 3  # Of the event loop, before a batch begins.
-QUEUE_ORDERS_MAX = 20_000
 REOPEN_WAIT_SECONDS = 0.2
 DRAIN_SECONDS_MAX = 3.0
 Clock: TypeAlias = Callable[[], Instant]
-Waiting: TypeAlias = tuple[Order, "asyncio.Future[Answer]"]
+# Sees the orders of a batch that was committed, its rows, and when it began (in ns, by the wall).
+OnBatch: TypeAlias = Callable[[Sequence[Order], Sequence[Recorded], int], None]
 
 _logger = structlog.get_logger(__name__)
 
@@ -53,7 +56,13 @@ class Door:
         new_id: NewId,
         window_seconds: float,
         on_commit: Callable[[Sequence[Recorded]], None] = lambda _rows: None,
+        on_batch: OnBatch | None = None,
+        quotas: Quotas = UNLIMITED,
+        shares_time: bool = False,
     ) -> None:
+        """Who ``shares_time`` decides by the clock of a database that others write as well, asked
+        under its lock: were two clocks apart, one would give away what the other just gave.
+        """
         self._log = log
         self._projections = projections
         self._answers = Answers(log.backend)
@@ -61,12 +70,21 @@ class Door:
         self._new_id = new_id
         self._window = round(window_seconds * 1_000)
         self._on_commit = on_commit
-        self._queue: deque[Waiting] = deque()
+        self._on_batch = on_batch
+        self._quotas = quotas
+        self._shares_time = shares_time
+        self._line = Line()
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._prune_due = False
+        self.tally = DoorTally()
         self.damage: str | None = None  # Why the log must not be written any more.
+
+    @property
+    def waiting(self) -> int:
+        """How many orders stand in line."""
+        return len(self._line)
 
     def open(self) -> None:
         self._writer = asyncio.create_task(self._write(), name="log writer")
@@ -89,10 +107,11 @@ class Door:
         Raises Unavailable when the log cannot take it (or may have taken it: ask again with the
         same idempotency key), CommandFailed when our own code is at fault.
         """
-        if self._closing or self.damage or len(self._queue) >= QUEUE_ORDERS_MAX:
+        if self._closing or self.damage or not self._line.has_place_for(order):
+            self.tally.failed(order.command, UNAVAILABLE)
             raise Unavailable(self.damage or "no more commands can be taken now")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append((order, answer))
+        self._line.join((order, answer))
         self._arrived.set()
         return await answer
 
@@ -102,13 +121,12 @@ class Door:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._queue or (self._prune_due and not self._closing):
+            while self._line or (self._prune_due and not self._closing):
                 if self._prune_due:
                     await self._prune()
-                if self._queue:
+                if self._line:
                     await self._gather()
-                    size = min(len(self._queue), BATCH_ORDERS_MAX)
-                    await self._settle([self._queue.popleft() for _ in range(size)])
+                    await self._settle(self._line.next_batch())
             if self._closing:
                 return
 
@@ -117,7 +135,7 @@ class Door:
         without them they would wait for all of it. A turn with nothing to do takes microseconds.
         """
         for _ in range(GATHER_TURNS):
-            if len(self._queue) >= BATCH_ORDERS_MAX:
+            if self._line.is_batch():
                 return
             await asyncio.sleep(0)
 
@@ -127,10 +145,10 @@ class Door:
             await self._commit_or_divide(waiting)
         except Broken as error:
             _logger.exception("log.write_failed", orders=len(waiting))
-            _fail(waiting, Unavailable(f"the log could not be written: {error}"))
+            self._fail(waiting, Unavailable(f"the log could not be written: {error}"))
             await self._reopen()
         except asyncio.CancelledError:
-            _fail(waiting, Unavailable("the log was closed before this was written"))
+            self._fail(waiting, Unavailable("the log was closed before this was written"))
             raise
 
     async def _commit_or_divide(self, waiting: Sequence[Waiting]) -> None:
@@ -144,7 +162,7 @@ class Door:
         except Exception:
             if len(waiting) == 1:
                 _logger.exception("log.command_failed", command=_name(waiting[0][0]))
-                _fail(waiting, CommandFailed(f"{_name(waiting[0][0])} failed"))
+                self._fail(waiting, CommandFailed(f"{_name(waiting[0][0])} failed"))
                 return
             _logger.warning("log.batch_divided", orders=len(waiting), exc_info=True)
             for one in waiting:
@@ -159,14 +177,16 @@ class Door:
                 _logger.exception("log.command_failed", command=str(spoiled))
                 bad = [one for one in left if one[0] is spoiled.order]
                 left = [one for one in left if one[0] is not spoiled.order]
-                _fail(bad, CommandFailed(f"{spoiled} failed"))
+                self._fail(bad, CommandFailed(f"{spoiled} failed"))
             else:
-                for (_, future), answer in zip(left, answers, strict=True):
+                for (order, future), answer in zip(left, answers, strict=True):
+                    self.tally.answered(order.command, answer)
                     if not future.done():
                         future.set_result(answer)
                 return
 
     async def _commit(self, orders: Sequence[Order]) -> list[Answer]:
+        began, began_ns = time.perf_counter(), time.time_ns()
         async with self._log.write() as session:
             about = [names(order.command) for order in orders]
             wanted = _wanted(orders, about)
@@ -174,12 +194,13 @@ class Door:
             situations = {tenant: Situation() for tenant in wanted}
             await session.look(
                 [
+                    *(self._log.looks_for_time(heads) if self._shares_time else ()),
                     *self._log.looks(heads),
                     *self._projections.looks(situations, wanted),
                     *self._answers.looks(_scopes(orders), remembered),
                 ]
             )
-            now = max(self._clock(), heads.last.at)
+            now = max(heads.now or self._clock(), heads.last.at)
             await session.look(self._projections.looks_for_what_lapses(situations, now))
             batch = Batch(
                 now=now,
@@ -189,12 +210,16 @@ class Door:
                 situations=situations,
                 remembered=remembered,
                 new_id=self._new_id,
+                quotas=self._quotas,
             )
             answers = [batch.take(*one) for one in zip(orders, about, strict=True)]
             if batch.rows:
                 await self._log.append(session, batch.rows)
                 await self._projections.save(session, situations)
             await self._answers.save(session, batch.to_remember, now)
+        self.tally.committed(len(orders), batch.rows, time.perf_counter() - began)
+        if self._on_batch is not None:
+            self._on_batch(orders, batch.rows, began_ns)
         if batch.rows:
             self._announce(batch.rows)
         return answers
@@ -229,8 +254,15 @@ class Door:
         self._refuse_queued()
 
     def _refuse_queued(self) -> None:
-        waiting, self._queue = self._queue, deque()
-        _fail(waiting, Unavailable(self.damage or "the log cannot be written now"))
+        why = self.damage or "the log cannot be written now"
+        self._fail(self._line.leave(), Unavailable(why))
+
+    def _fail(self, waiting: Iterable[Waiting], error: Exception) -> None:
+        outcome = UNAVAILABLE if isinstance(error, Unavailable) else FAILED
+        for order, future in waiting:
+            if not future.done():
+                self.tally.failed(order.command, outcome)
+                future.set_exception(error)
 
     def prune_answers(self) -> None:
         """Forget answers past their time, as soon as the writer is free."""
@@ -265,9 +297,3 @@ def _scopes(orders: Sequence[Order]) -> list[Scope]:
 
 def _name(order: Order) -> str:
     return type(order.command).__name__
-
-
-def _fail(waiting: Sequence[Waiting] | deque[Waiting], error: Exception) -> None:
-    for _, future in waiting:
-        if not future.done():
-            future.set_exception(error)

@@ -11,15 +11,15 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import BindParameter, MetaData, Select, and_, bindparam, func, insert, select
+from sqlalchemy import BindParameter, Select, and_, bindparam, func, insert, select
 
 from quorate.domain.instants import Instant
 from quorate.domain.record import record
 from quorate.domain.tenants import TenantCreated
-from quorate.eventlog.backend import Backend
+from quorate.eventlog.backend import Backend, Schema
 from quorate.eventlog.chain import GENESIS, ChainBroken, check
 from quorate.eventlog.recorded import Head, Recorded
-from quorate.eventlog.schema import events, metadata
+from quorate.eventlog.schema import archives, events
 from quorate.eventlog.session import Look, Query, Session
 
 TAIL_EVENTS_CHECKED = 10_000
@@ -41,15 +41,40 @@ class Heads:
 
     def __init__(self, tenants: Iterable[str]) -> None:
         self.last = LogHead(position=0, at=Instant(0))
+        self.now: Instant | None = None  # By the database's clock, if it was asked.
         self.tenants = dict.fromkeys(tenants, GENESIS)
 
     def take_last(self, rows: Sequence[Any]) -> None:
         for row in rows:
             self.last = LogHead(position=row.position, at=Instant(row.at))
 
+    def take_time(self, rows: Sequence[Any]) -> None:
+        for row in rows:
+            self.now = Instant(row.now)
+
     def take_tenants(self, rows: Sequence[Any]) -> None:
         for row in rows:
             self.tenants[row.tenant] = Head(sequence=row.sequence, hash=row.hash)
+
+
+class Oldest:
+    """The first event of a tenant that is still in the log's table."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        self._first = 1
+
+    def take(self, rows: Sequence[Any]) -> None:
+        for row in rows:
+            self._first = row.sequence
+
+    @property
+    def archived(self) -> int:
+        """The last sequence of those that are not."""
+        return self._first - 1
+
+    def gap(self, after: int) -> "Gap | None":
+        return Gap(after=after, until=self.archived) if after < self.archived else None
 
 
 @record
@@ -61,12 +86,24 @@ class Filter:
 
 
 @record
+class Gap:
+    """What follows ``after`` is not kept here any more; the last of it was ``until``."""
+
+    after: int
+    until: int
+
+
+@record
 class Page:
-    """Events of one tenant, oldest first. ``scanned_to`` is where the next page goes on."""
+    """Events of one tenant, oldest first. ``scanned_to`` is where the next page goes on.
+
+    Where events before them were archived, ``gap`` says so.
+    """
 
     events: Sequence[Recorded]
     head: int
     scanned_to: int
+    gap: Gap | None
 
 
 class EventLog:
@@ -76,9 +113,9 @@ class EventLog:
         self.backend = backend
         self._queries = _Queries(backend)
 
-    async def open(self, *others: MetaData) -> None:
-        """Create what is missing, and check durability."""
-        await self.backend.open([metadata, *others], append_only=[events.name])
+    async def open(self, schema: Schema | None = None) -> None:
+        """See to it that the tables are there, and that what is acknowledged is kept."""
+        await self.backend.open(schema)
 
     async def close(self) -> None:
         await self.backend.close()
@@ -112,6 +149,11 @@ class EventLog:
             Look(query=self._queries.tenant_heads, values=names, take=heads.take_tenants),
         ]
 
+    def looks_for_time(self, heads: "Heads") -> Sequence[Look]:
+        """What to ask in order to know ``heads.now``: nothing where one's own clock will do."""
+        query = self._queries.time
+        return [] if query is None else [Look(query=query, values={}, take=heads.take_time)]
+
     async def append(self, session: Session, rows: Sequence[Recorded]) -> None:
         await session.write(self._queries.append, [_as_row(row) for row in rows])
 
@@ -137,20 +179,43 @@ class EventLog:
 
         A filter that matches seldom looks at no more than SCAN_EVENTS_MAX events a page.
         """
-        values = {"tenant": tenant, "after": after, "until": after + SCAN_EVENTS_MAX}
         query = self._queries.page
         if wanted != Filter():
             query = Query(_filtered(self._queries.page_statement, wanted), self.backend.dialect)
-        heads = Heads((tenant,))
         rows: list[Any] = []
-        events_asked = Look(query=query, values={**values, "limit": limit}, take=rows.extend)
+
+        def following(after: int) -> Look:
+            values = {"tenant": tenant, "after": after, "until": after + SCAN_EVENTS_MAX}
+            return Look(query=query, values={**values, "limit": limit}, take=rows.extend)
+
+        heads, oldest = Heads((tenant,)), Oldest(tenant)
         async with self.read() as session:
-            await session.look([*self.looks(heads), events_asked])
+            await session.look([*self.looks(heads), self.look_oldest(oldest), following(after)])
+            if gap := oldest.gap(after):
+                after = gap.until
+                rows.clear()
+                await session.look([following(after)])
         head = heads.tenants[tenant].sequence
         found = [recorded(row) for row in rows]
         full = len(found) == limit
         scanned_to = found[-1].sequence if full else min(head, after + SCAN_EVENTS_MAX)
-        return Page(events=found, head=head, scanned_to=max(scanned_to, after))
+        return Page(events=found, head=head, scanned_to=max(scanned_to, after), gap=gap)
+
+    def look_oldest(self, oldest: "Oldest") -> Look:
+        """What to ask in order to know ``oldest``."""
+        return Look(query=self._queries.oldest, values={"tenant": oldest.tenant}, take=oldest.take)
+
+    async def archived(self) -> int:
+        """The last position of those that were archived; 0 when none were."""
+        async with self.read() as session:
+            ((last,),) = await session.fetch(self._queries.archived, {})
+        return last or 0
+
+    async def _archived_heads(self, until: int) -> dict[str, Head]:
+        """Of each tenant, where the archived part of its chain ends."""
+        async with self.read() as session:
+            rows = await session.fetch(self._queries.archived_heads, {"until": until})
+        return {row.tenant: Head(sequence=row.sequence, hash=row.hash) for row in rows}
 
     async def check_tail(self) -> None:
         """Check the chain of the last TAIL_EVENTS_CHECKED events; raises LogDamaged."""
@@ -167,10 +232,14 @@ class EventLog:
     ) -> None:
         """Check positions and every tenant's chain in a range of positions; raises LogDamaged.
 
+        What was archived is not looked at; what follows it must follow from where it ended.
         ``pause_seconds`` after each page leave the processor to others.
         """
         heads: dict[str, Head] = {}
-        before = GENESIS if after == 0 else None
+        archived = await self.archived()
+        before = GENESIS if after <= archived else None
+        if archived > 0 and after <= archived:
+            after, heads = archived, await self._archived_heads(archived)
         while after < until:
             try:
                 events_read = await self.after(after, min(PAGE_EVENTS_MAX, until - after))
@@ -226,9 +295,18 @@ class _Queries:
         self.page_statement = by_sequence.order_by(events.c.sequence).limit(limit)
         self.append = Query(insert(events), backend.dialect)
         self.head = Query(last, backend.dialect)
+        time = backend.shared_time
+        self.time = None if time is None else Query(time, backend.dialect)
         self.tenant_heads = Query(_tenant_heads(backend), backend.dialect)
         self.after = Query(by_position.order_by(events.c.position).limit(limit), backend.dialect)
         self.page = Query(self.page_statement, backend.dialect)
+        of_tenant = select(events.c.sequence).where(events.c.tenant == bindparam("tenant"))
+        self.oldest = Query(of_tenant.order_by(events.c.sequence).limit(1), backend.dialect)
+        last_archived = func.max(archives.c.last_position).label("last")
+        self.archived = Query(select(last_archived), backend.dialect)
+        archived = events.c.position <= bindparam("until")
+        heads = select(events.c.tenant, events.c.sequence, events.c.hash).where(archived)
+        self.archived_heads = Query(heads.order_by(events.c.position), backend.dialect)
 
 
 def _tenant_heads(backend: Backend) -> Select[Any]:

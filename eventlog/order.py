@@ -22,7 +22,11 @@ class Idempotency:
 
 @record
 class Order:
-    """``render`` makes the public answer from the command's outcome; it must not fail."""
+    """``render`` makes the public answer from the command's outcome; it must not fail.
+
+    ``urgent`` orders may overtake others; an actor's orders that are to be carried out ``in_turn``
+    don't overtake one another.
+    """
 
     tenant: str
     actor: str
@@ -30,6 +34,9 @@ class Order:
     command: Command
     render: Callable[[Any], bytes]
     idempotency: Idempotency | None = None
+    urgent: bool = False
+    in_turn: bool = False
+    trace: Any = None  # Whatever the one who asked wants to find again in the batch.
 
 
 @record

@@ -11,17 +11,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import asyncpg
 from sqlalchemy import (
     JSON,
+    BigInteger,
     ColumnElement,
+    Connection,
     FromClause,
-    MetaData,
+    Select,
     Text,
     bindparam,
     func,
@@ -32,10 +34,12 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects.postgresql import asyncpg as postgresql_asyncpg
 from sqlalchemy.engine import Dialect
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateSchema
 
-from quorate.eventlog.backend import Unsafe
+from quorate.eventlog.backend import Outdated, Schema, Unsafe
 from quorate.eventlog.clock import Nanoseconds
 from quorate.eventlog.postgres_bell import Bell
 from quorate.eventlog.postgres_connection import (
@@ -49,6 +53,7 @@ from quorate.eventlog.postgres_place import CONNECT_SECONDS_MAX, Place
 from quorate.eventlog.postgres_statistics import keep_analysed
 from quorate.eventlog.session import Broken, Query, Session
 
+T = TypeVar("T")
 VERSION_MIN = 140_000  # As server_version_num; earlier ones cannot end an idle session.
 READERS_MAX = 8
 STATEMENT_SECONDS_MAX = 15.0
@@ -56,6 +61,9 @@ READER_WAIT_SECONDS_MAX = 10.0
 IDLE_IN_TRANSACTION_SECONDS_MAX = 2
 PATIENT_IDLE_SECONDS_MAX = 600
 PLANS_KEPT_SECONDS = 0.5
+MEASUREMENTS_MAX = 5
+QUICK_NANOSECONDS = 10_000_000
+_LOCK = "SELECT pg_advisory_xact_lock({key})"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _BY_INDEX = {
     f"enable_{other}": "off"
@@ -71,14 +79,9 @@ SELECT current_setting('server_version_num')::int AS version,
        current_setting('full_page_writes') AS full_page_writes,
        pg_is_in_recovery() AS standby
 """
-_APPEND_ONLY = """
-CREATE OR REPLACE FUNCTION {table}_are_append_only() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION '{table} are append-only'; END $$;
-CREATE OR REPLACE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table}
-FOR EACH ROW EXECUTE FUNCTION {table}_are_append_only();
-CREATE OR REPLACE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table}
-FOR EACH STATEMENT EXECUTE FUNCTION {table}_are_append_only();
-"""
+
+
+_MILLISECONDS = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
 
 
 class _Now(Query):
@@ -97,6 +100,9 @@ _NOW = _Now()
 class PostgresBackend:
     """The log in a database that other processes write as well."""
 
+    # Not that of the transaction's beginning, which may have waited for the log's lock since then.
+    shared_time: Select[tuple[int]] | None = select(_MILLISECONDS.label("now"))
+
     def __init__(
         self, url: str, *, password_file: Path | None = None, patient: bool = False
     ) -> None:
@@ -107,7 +113,7 @@ class PostgresBackend:
         self._writer: asyncpg.Connection | None = None
         self._readers: asyncpg.Pool | None = None
         self._statistics: asyncio.Task[None] | None = None
-        self._lock = f"BEGIN; SELECT pg_advisory_xact_lock({self.lock_key('log')})"
+        self._lock = f"BEGIN; {_LOCK.format(key=self.lock_key('log'))}"
         self._plan_at = 0.0
         self._bell = Bell(lambda: self.connect("bell"), self._place.channel)
 
@@ -123,9 +129,10 @@ class PostgresBackend:
         name = f"quorate.{purpose}.{self.schema}".replace("'", "''")
         return f"hashtextextended('{name}', 0)"
 
-    async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
+    async def open(self, schema: Schema | None = None) -> None:
         try:
-            await self._create(metadatas, append_only)
+            if schema is not None:
+                await self._check(schema)
             await self._open_writer()
             await self._open_readers()
             if not self._patient:
@@ -134,19 +141,39 @@ class PostgresBackend:
             await self.close()
             raise
 
-    async def _create(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
-        async with self.engine_connection() as connection:
-            await connection.exec_driver_sql(
-                f"SELECT pg_advisory_xact_lock({self.lock_key('log')})"
-            )
-            for tables in metadatas:
-                await connection.run_sync(tables.create_all)
-            raw: Any = (await connection.get_raw_connection()).driver_connection
-            for table in append_only:
-                await raw.execute(_APPEND_ONLY.format(table=table))
+    async def _check(self, schema: Schema) -> None:
+        try:
+            await self.inspect(schema.check)
+        except Outdated as error:
+            raise Outdated(
+                f"{self}: {error}: run `quorate db upgrade --database-url '{self}'`"
+            ) from error
+
+    async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
+        async with self._engine_connection() as connection:
+            await connection.exec_driver_sql(_LOCK.format(key=self.lock_key("define")))
+            await self._make_schema(connection)
+
+            def alone(synchronous: Connection) -> T:
+                def lock_log() -> None:
+                    synchronous.exec_driver_sql(_LOCK.format(key=self.lock_key("log")))
+
+                return work(synchronous, lock_log)
+
+            return await connection.run_sync(alone)
+
+    async def _make_schema(self, connection: AsyncConnection) -> None:
+        """Looked for first: that it may be there already does not help whoever may make none."""
+        found = await connection.execute(select(func.current_schema()))
+        if found.scalar() is None:
+            await connection.execute(CreateSchema(self.schema, if_not_exists=True))
+
+    async def inspect(self, look: Callable[[Connection], T]) -> T:
+        async with self._engine_connection() as connection:
+            return await connection.run_sync(look)
 
     @asynccontextmanager
-    async def engine_connection(self) -> AsyncIterator[Any]:
+    async def _engine_connection(self) -> AsyncIterator[AsyncConnection]:
         """A transaction of SQLAlchemy's own, for what defines tables."""
         engine = create_async_engine(
             "postgresql+asyncpg://", poolclass=NullPool, async_creator=self._connect_to_define
@@ -155,6 +182,9 @@ class PostgresBackend:
             with translated():
                 async with engine.begin() as connection:
                     yield connection
+        except DBAPIError as error:
+            why = error.orig.__cause__ if error.orig is not None else error
+            raise Broken(f"{self}: {why}") from error
         finally:
             await engine.dispose()
 
@@ -250,7 +280,9 @@ class PostgresBackend:
             message = "the log is not open"
             raise Broken(message)
         with translated():
-            reader = await self._readers.acquire(timeout=READER_WAIT_SECONDS_MAX)
+            # The pool's own timeout can lose a cancellation (asyncio.wait_for, Python 3.11).
+            async with asyncio.timeout(READER_WAIT_SECONDS_MAX):
+                reader = await self._readers.acquire()
         session = PostgresSession(reader, _READ)
         try:
             yield session
@@ -285,12 +317,17 @@ class PostgresBackend:
 
     async def wall_clock(self) -> Nanoseconds:
         """The server's: the clocks of those that share it may differ by minutes."""
+        measured: list[tuple[int, int]] = []  # How long an answer took, and how far it is ahead.
         async with self.read() as session:
             await session.fetch(_NOW, {})  # So that what follows is one round trip.
-            before = time.monotonic_ns()
-            ((now,),) = await session.fetch(_NOW, {})
-            after = time.monotonic_ns()
-        ahead = int(now) - (before + after) // 2
+            while len(measured) < MEASUREMENTS_MAX:
+                before = time.monotonic_ns()
+                ((now,),) = await session.fetch(_NOW, {})
+                took = time.monotonic_ns() - before
+                measured.append((took, int(now) - before - took // 2))
+                if took <= QUICK_NANOSECONDS:
+                    break
+        _, ahead = min(measured)  # A process may be held up just then, for seconds.
         return lambda: time.monotonic_ns() + ahead
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:

@@ -49,7 +49,8 @@ class Bell:
         """Ring for our own commits; and find out now and then that the connection is dead."""
         while True:
             try:
-                await asyncio.wait_for(self._rung.wait(), PROBE_SECONDS)
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self._rung.wait()
             except TimeoutError:
                 await connection.execute("SELECT 1")
                 continue

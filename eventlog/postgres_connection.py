@@ -24,6 +24,9 @@ Rows: TypeAlias = Sequence[Sequence[Any]]
 
 STATEMENTS_CACHED = 512
 ROWS_PER_STATEMENT_MAX = 20_000
+# Deciding about many rows takes us long, and the server must not take us for frozen.
+ROWS_WITHIN_THE_TIMEOUT = 10_000
+MILLISECONDS_PER_ROW = 1
 _PARAMETER = re.compile(r"\$(\d+)")
 _VALUES = re.compile(r" VALUES \([^()]*\)")
 _ARRAYS = {BigInteger: "bigint[]", Boolean: "boolean[]", Integer: "int[]", LargeBinary: "bytea[]"}
@@ -60,8 +63,18 @@ class PostgresSession:
         with translated():
             await self._carry_out_held()
             cells = await self._connection.fetchrow(sql, *values)
-        for one, cell in zip(looks, cells, strict=True):
-            one.take(_unpacked(one.query, cell))
+        found = [_unpacked(one.query, cell) for one, cell in zip(looks, cells, strict=True)]
+        await self._be_given_time_for(sum(map(len, found)))
+        for one, rows in zip(looks, found, strict=True):
+            one.take(rows)
+
+    async def _be_given_time_for(self, rows: int) -> None:
+        if rows > ROWS_WITHIN_THE_TIMEOUT:
+            milliseconds = rows * MILLISECONDS_PER_ROW
+            with translated():
+                await self._connection.execute(
+                    f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+                )
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         with translated():

@@ -33,9 +33,9 @@ _SETTINGS = {
 class Place:
     """Which server, database and schema, and how to get in."""
 
-    def __init__(self, url: URL, schema: str, password: str | None) -> None:
+    def __init__(self, url: URL, schema: str, password: str | None, shown: str) -> None:
         self.schema = schema
-        self._shown = url.render_as_string(hide_password=True)
+        self._shown = shown
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._password = password
 
@@ -52,7 +52,8 @@ class Place:
             query["sslmode"] = query.pop("ssl")
         assert isinstance(schema, str)
         password = None if password_file is None else _password(password_file)
-        return cls(url.set(query=query), schema, password)
+        shown = url.render_as_string(hide_password=True)
+        return cls(url.set(query=query), schema, password, shown)
 
     def __str__(self) -> str:
         return self._shown

@@ -38,6 +38,6 @@ async def keep_analysed(readers: asyncpg.Pool) -> NoReturn:
     while True:
         await asyncio.sleep(CHECK_SECONDS)
         with suppress(*CONNECTION_ERRORS):
-            async with readers.acquire(timeout=CHECK_SECONDS) as connection:
+            async with readers.acquire() as connection:
                 if grown := await analyse_grown(connection):
                     _logger.info("database.analysed", tables=grown)

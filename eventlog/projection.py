@@ -20,6 +20,7 @@ class Wanted:
         "agent_names",
         "agents",
         "contacts",
+        "counts",
         "electorate",
         "keys",
         "last_notices",
@@ -42,6 +43,7 @@ class Wanted:
         self.keys: set[str] = set()
         self.tenant = False
         self.electorate = False
+        self.counts = False
 
     def add(self, names: Names) -> None:
         self.agents.update(names.agents)
@@ -53,6 +55,7 @@ class Wanted:
         self.keys.update(names.keys)
         self.tenant |= names.tenant
         self.electorate |= names.electorate
+        self.counts |= names.counts
         if names.last_notices:
             self.last_notices.update(names.agents)
             self.last_notices_by_name.update(names.agent_names)
@@ -63,8 +66,8 @@ class Projections(Protocol):
         self, situations: Mapping[str, Situation], wanted: Mapping[str, Wanted]
     ) -> Sequence[Look]:
         """What to ask in order to fill the situation of each tenant with: what is wanted, the
-        holders of those leases, every agent that counts as active where an electorate is, and
-        the last notice to everyone where the last one to anybody is.
+        holders of those leases, every agent that counts as active where an electorate is, the
+        last notice to everyone where the last one to anybody is, and what quotas count.
         """
 
     def looks_for_what_lapses(

@@ -1,7 +1,8 @@
-"""The tables of the log: events, and the answers that were given to commands with a key.
+"""The tables of the log: events, what became of old ones, and the answers to commands with a key.
 
-Events are only ever added; the database itself refuses anything else (see the back end's
-``append_only``). Answers are committed in the same transaction as the events that they report.
+Events are only ever added; the database itself refuses anything else. What was archived may go
+(eventlog/archive.py), but for the last of it of each tenant: the chain goes on from there. Answers
+are committed in the same transaction as the events that they report.
 """
 
 from typing import Any
@@ -19,6 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from quorate.eventlog.append_only import append_only
+
 metadata = MetaData()
 
 
@@ -29,22 +32,50 @@ def text(length: int | None = None) -> TypeEngine[Any]:
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
-events = Table(
-    "events",
-    metadata,
-    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("tenant", text(64), nullable=False),
-    Column("sequence", BigInteger, nullable=False),
-    Column("id", text(36), nullable=False),
-    Column("stream", text(), nullable=False),
-    Column("type", text(64), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("actor", text(64), nullable=False),
-    Column("command_id", text(36), nullable=False),
-    Column("data", text(), nullable=False),
-    Column("hash", LargeBinary(32), nullable=False),
-    Index("events_by_tenant", "tenant", "sequence", unique=True),
+# A later event of the same tenant was archived as well.
+_ARCHIVED_BUT_NOT_LAST = (
+    "EXISTS (SELECT 1 FROM events AS later WHERE later.tenant = OLD.tenant"
+    " AND later.sequence > OLD.sequence"
+    " AND later.position <= (SELECT max(last_position) FROM archives))"
+)
+
+events = append_only(
+    Table(
+        "events",
+        metadata,
+        Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("tenant", text(64), nullable=False),
+        Column("sequence", BigInteger, nullable=False),
+        Column("id", text(36), nullable=False),
+        Column("stream", text(), nullable=False),
+        Column("type", text(64), nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("at", BigInteger, nullable=False),
+        Column("actor", text(64), nullable=False),
+        Column("command_id", text(36), nullable=False),
+        Column("data", text(), nullable=False),
+        Column("hash", LargeBinary(32), nullable=False),
+        Index("events_by_tenant", "tenant", "sequence", unique=True),
+    ),
+    but=_ARCHIVED_BUT_NOT_LAST,
+)
+
+# Files that hold what is no longer in ``events``, one after the other.
+archives = append_only(
+    Table(
+        "archives",
+        metadata,
+        Column(
+            "last_position",
+            BigInteger().with_variant(Integer, "sqlite"),
+            primary_key=True,
+            autoincrement=False,
+        ),
+        Column("first_position", BigInteger, nullable=False),
+        Column("file", text(255), nullable=False),
+        Column("sha256", text(64), nullable=False),
+        Column("archived_at", BigInteger, nullable=False),
+    )
 )
 
 answers = Table(

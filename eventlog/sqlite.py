@@ -8,32 +8,26 @@
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import (
-    URL,
-    ColumnElement,
-    FromClause,
-    MetaData,
-    bindparam,
-    create_engine,
-    func,
-    inspect,
-)
+from sqlalchemy import ColumnElement, FromClause, Select, bindparam, create_engine, func
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import Dialect, Inspector
+from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import NullPool
 
-from quorate.eventlog.backend import Outdated, Unsafe
+from quorate.eventlog.backend import Outdated, Schema, Unsafe
 from quorate.eventlog.clock import Nanoseconds
 from quorate.eventlog.session import Broken, Session
 from quorate.eventlog.sqlite_connection import Connection, SqliteSession, translated
 
+T = TypeVar("T")
 BUSY_TIMEOUT_MILLISECONDS = 5_000
 CACHE_KIBIBYTES = 65_536
 CHECKPOINT_PAGES = 4_000
@@ -65,14 +59,16 @@ class SqliteBackend:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.shared_time: Select[tuple[int]] | None = None
         self.dialect: Dialect = sqlite.dialect()
         self._writer: Connection | None = None
         self._idle_readers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         self._readers: list[Connection] = []
 
-    async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
+    async def open(self, schema: Schema | None = None) -> None:
         try:
-            await asyncio.to_thread(self._create, metadatas, append_only)
+            if schema is not None:
+                await self.define(schema.prepare)
             await self._open_writer()
             for _ in range(READERS_MAX):
                 await self._open_reader()
@@ -80,39 +76,32 @@ class SqliteBackend:
             await self.close()  # A connection that is left open keeps the process alive.
             raise
 
-    def _create(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
+    async def define(self, work: Callable[[SqlConnection, Callable[[], None]], T]) -> T:
+        """Nobody else can append anyhow, from the first statement on."""
+
+        def alone(connection: SqlConnection) -> T:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
+            return work(connection, lambda: None)
+
+        return await asyncio.to_thread(self._on_a_connection, _uri(self.path), alone)
+
+    async def inspect(self, look: Callable[[SqlConnection], T]) -> T:
+        return await asyncio.to_thread(self._on_a_connection, f"{_uri(self.path)}?mode=ro", look)
+
+    def _on_a_connection(self, uri: str, work: Callable[[SqlConnection], T]) -> T:
         """All of it or nothing: a table whose index is missing would never get it any more."""
-        url = URL.create("sqlite", database=str(self.path))
-        engine = create_engine(url, poolclass=NullPool, connect_args={"isolation_level": None})
+
+        def connect() -> sqlite3.Connection:
+            return sqlite3.connect(uri, uri=True, isolation_level=None)
+
+        engine = create_engine("sqlite://", poolclass=NullPool, creator=connect)
         try:
             with translated(), engine.begin() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
-                for tables in metadatas:
-                    if tables.tables.keys().isdisjoint(append_only):
-                        self._recognise(inspect(connection), tables)
-                    tables.create_all(connection)
-                for table in append_only:
-                    for change in ("update", "delete"):
-                        connection.exec_driver_sql(
-                            f"CREATE TRIGGER IF NOT EXISTS {table}_no_{change} BEFORE {change} "
-                            f"ON {table} BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END"
-                        )
-        except Broken as error:
-            raise Broken(f"{self.path}: {error}") from error
+                return work(connection)
+        except (Broken, Outdated) as error:
+            raise type(error)(f"{self.path}: {error}") from error
         finally:
             engine.dispose()
-
-    def _recognise(self, found: Inspector, tables: MetaData) -> None:
-        """Raises Outdated when what the log can make anew was made before, and not like this."""
-        expected = {table.name: set(table.columns.keys()) for table in tables.sorted_tables}
-        made = expected.keys() & set(found.get_table_names())
-        columns = {name: {column["name"] for column in found.get_columns(name)} for name in made}
-        if made and columns != expected:
-            strange = sorted(name for name in expected if columns.get(name) != expected[name])
-            raise Outdated(
-                f"{self.path} was written by another version of Quorate ({', '.join(strange)}): "
-                "`quorate rebuild` makes these tables anew from the log"
-            )
 
     async def _open_writer(self) -> None:
         self._writer = await self._connect(_uri(self.path), _WRITER_PRAGMAS)

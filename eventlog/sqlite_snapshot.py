@@ -3,10 +3,7 @@
 No writing connection is ever opened here: closing one could checkpoint, and only the service may.
 """
 
-from collections.abc import Sequence
-
-from sqlalchemy import MetaData
-
+from quorate.eventlog.backend import Schema
 from quorate.eventlog.session import Broken
 from quorate.eventlog.sqlite import SqliteBackend
 
@@ -14,11 +11,10 @@ from quorate.eventlog.sqlite import SqliteBackend
 class SqliteSnapshot(SqliteBackend):
     """The same file, for one reader."""
 
-    async def open(
-        self, metadatas: Sequence[MetaData] = (), append_only: Sequence[str] = ()
-    ) -> None:
-        """Nothing is created or mended: the first query tells what is missing."""
-        del metadatas, append_only
+    async def open(self, schema: Schema | None = None) -> None:
+        """Nothing is created or mended: older tables are refused."""
+        if schema is not None:
+            await self.inspect(schema.check)
         await self._open_reader()
 
     async def reopen(self) -> None:

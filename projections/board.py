@@ -53,6 +53,7 @@ class Board:
         requests = _pairs(wanted, "requests")
         electorates = [(tenant,) for tenant, one in wanted.items() if one.electorate]
         tenants = [(tenant,) for tenant, one in wanted.items() if one.tenant]
+        counted = [(tenant,) for tenant, one in wanted.items() if one.counts]
         plans: Sequence[tuple[Query, Asked, Put]] = [
             (queries.agents_by_id, _pairs(wanted, "agents"), _put_agents),
             (queries.agents_by_name, _pairs(wanted, "agent_names"), _put_agents),
@@ -68,6 +69,7 @@ class Board:
             (queries.configs_by_agent, _pairs(wanted, "settings"), _put_settings),
             (queries.keys_by_id, _pairs(wanted, "keys"), _put_keys),
             (queries.tenants_by_id, tenants, _put_tenants),
+            (queries.counts_by_tenant, counted, _put_counts),
         ]
         return [_look(situations, *plan) for plan in plans if plan[1]]
 
@@ -145,6 +147,11 @@ def _put_tenants(situations: Mapping[str, Situation], found: Sequence[Any]) -> N
         situations[row.id].tenant = rows.tenant_of(row)
 
 
+def _put_counts(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        situations[row.tenant].put_counts(rows.counts_of(row))
+
+
 def _told(wanted: Mapping[str, Wanted]) -> Sequence[Pair]:
     """Who is asked about by id; and everyone, wherever anybody is asked about."""
     asked = [(t, one) for t, one in wanted.items() if one.last_notices or one.last_notices_by_name]
@@ -181,6 +188,8 @@ def _changes(situations: Mapping[str, Situation]) -> dict[Table, list[rows.Value
         ]
         changes[tables.keys] += [rows.key_row(name, situation.keys[one]) for one in touched.keys]
         changes[tables.notices] += [rows.notice_row(name, one) for one in touched.notices]
+        if touched.counts:
+            changes[tables.counts].append(rows.counts_row(name, touched.counts))
     # Ends before beginnings: a contact's next lease may stand in the same batch.
     changes[tables.leases].sort(key=lambda values: values[-1] is None)
     return changes
@@ -214,6 +223,7 @@ class _Queries:
         self.configs_by_agent = self._named(configs.c.tenant, configs.c.agent_id)
         self.keys_by_id = self._named(keys.c.tenant, keys.c.id)
         self.tenants_by_id = self._named(tables.tenants.c.id)
+        self.counts_by_tenant = self._named(tables.counts.c.tenant)
         self.upserts = {
             table: Query(upsert(table, backend.dialect.name), backend.dialect)
             for table in tables.metadata.sorted_tables
@@ -266,12 +276,18 @@ def _last_notice(tenant: ColumnElement[str], agent_id: ColumnElement[str]) -> Se
 
 
 def upsert(table: Table, dialect: str) -> Insert:
-    """Insert, or replace the row of the same primary key."""
+    """Insert, or replace the row of the same primary key, or add to it what is counted."""
     insert = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
-    others = [column.name for column in table.columns if not column.primary_key]
+    others = [column for column in table.columns if not column.primary_key]
     if not others:
         return insert.on_conflict_do_nothing()
+    new = insert.excluded
     return insert.on_conflict_do_update(
         index_elements=[column.name for column in table.primary_key],
-        set_={name: insert.excluded[name] for name in others},
+        set_={
+            column.name: column + new[column.name]
+            if column.info.get(tables.ADDED)
+            else new[column.name]
+            for column in others
+        },
     )

@@ -16,11 +16,21 @@ from quorate.domain.instants import Instant
 from quorate.domain.notices import NOTICED_TYPES, concerned
 from quorate.domain.situation import Situation, Touched
 from quorate.eventlog.codec import VERSIONS, UnknownEvent, lifted, read
+from quorate.eventlog.recorded import Recorded
 from quorate.projections import rows, tables
 
 RowsOf: TypeAlias = dict[Table, list[rows.Values]]
 # Position, tenant, sequence, type, version, at, data: what the fold needs of a recorded event.
 Folded: TypeAlias = tuple[int, str, int, str, int, int, str]
+
+
+def folded(event: Recorded) -> Folded:
+    """The same of an event that was not read from the table."""
+    data = event.data.decode()
+    return (
+        *(event.position, event.tenant, event.sequence),
+        *(event.type, event.version, event.at, data),
+    )
 
 
 class Unfoldable(Exception):
@@ -86,6 +96,8 @@ class Fold:
                 rows.config_row(tenant, agent_id, one)
                 for agent_id, one in situation.settings.items()
             ]
+            if situation.counts:
+                rest[tables.counts].append(rows.counts_row(tenant, situation.counts))
             for request_id in situation.requests:
                 _add_request(rest, tenant, situation, request_id)
             _add_notices(rest, tenant, situation)

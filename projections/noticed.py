@@ -1,8 +1,9 @@
 """What an agent was told, read back: the events that concern it, in order, from any point on.
 
 Who was told of what is a projection of the log; what was said is made again from the event, so it
-is the same however often it is asked for. Nothing is ever thrown away: an age up to which notices
-are served is a rule of reading. Where it leaves one out the answer says so, and up to where.
+is the same however often it is asked for. An age up to which notices are served is a rule of
+reading, and what was archived is older than that. Where one is left out the answer says so, and up
+to where.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,21 +15,13 @@ from quorate.domain.agents import AgentRef, folded
 from quorate.domain.instants import Instant
 from quorate.domain.notices import EVERYONE
 from quorate.domain.record import record
-from quorate.eventlog.log import EventLog, Heads, recorded
+from quorate.eventlog.log import EventLog, Gap, Heads, Oldest, recorded
 from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.schema import events
 from quorate.eventlog.session import Look, Query, Session
 from quorate.projections.tables import agents, notices
 
 MILLISECONDS_PER_HOUR = 3_600_000
-
-
-@record
-class Gap:
-    """Something that concerned the agent after ``after`` is too old; ``until`` was the last."""
-
-    after: int
-    until: int
 
 
 @record
@@ -65,10 +58,15 @@ class NoticesReader:
     async def page(self, tenant: str, agent_id: str, after: int, limit: int) -> NoticedPage:
         """Up to ``limit`` events after ``after`` of which the agent was told."""
         told = _Told(self._queries, tenant, agent_id)
-        heads, gap, start = Heads((tenant,)), None, after
+        heads, kept = Heads((tenant,)), Oldest(tenant)
+        looks = (*self._log.looks(heads), self._log.look_oldest(kept))
+        gap, start = None, after
         async with self._log.read() as session:
-            found = await told.after(session, after, limit, self._log.looks(heads))
+            found = await told.after(session, after, limit, looks)
             head = heads.tenants[tenant].sequence
+            if kept.gap(after):
+                start = max(after, await told.last_until(session, kept.archived))
+                gap = Gap(after=after, until=start) if start > after else None
             oldest = max(self._clock(), heads.last.at) - self._retention
             if found and found[0].at < oldest:
                 aged = await told.last_before(session, oldest, found[0].sequence, head)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import bindparam, func, literal_column, select
 
 from quorate.domain.agents import SettleAgent
 from quorate.domain.consensus import SettleRequest
@@ -18,17 +18,23 @@ OVERDUE_PER_LOOK_MAX = 500
 
 @record
 class Overdue:
-    """A command that, once decided, finds its fact recorded."""
+    """A command that, once decided, finds its fact recorded: about so many events."""
 
     tenant: str
     command: SettleAgent | SettleLease | SettleRequest
+    events: int = 1
 
 
 class OverdueWork:
     def __init__(self, log: EventLog) -> None:
         dialect = log.backend.dialect
         now = bindparam("now", type_=agents.c.active_until.type)
-        lapsed = select(agents.c.tenant, agents.c.id).where(
+        held = (
+            select(func.count())
+            .where(leases.c.agent_id == agents.c.id, leases.c.ended_at.is_(None))
+            .scalar_subquery()
+        )
+        lapsed = select(agents.c.tenant, agents.c.id, held.label("held")).where(
             # Spelled out: a bound status would hide the partial index from the planner.
             literal_column("agents.status = 'active'"),
             agents.c.active_until < now,
@@ -53,7 +59,10 @@ class OverdueWork:
             expired = await session.fetch(self._expired, values)
             timed_out = await session.fetch(self._timed_out, values)
         return [
-            *(Overdue(tenant=r.tenant, command=SettleAgent(agent_id=r.id)) for r in lapsed),
+            *(
+                Overdue(tenant=r.tenant, command=SettleAgent(agent_id=r.id), events=1 + r.held)
+                for r in lapsed
+            ),
             *(Overdue(tenant=r.tenant, command=SettleLease(lease_id=r.id)) for r in expired),
             *(Overdue(tenant=r.tenant, command=SettleRequest(request_id=r.id)) for r in timed_out),
         ]

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from sqlalchemy import Select, bindparam, func, insert, select
@@ -14,12 +15,14 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable, ExecutableDDLElement
 
 from quorate.domain.record import record
+from quorate.eventlog.archive import archive_end_in
+from quorate.eventlog.archive_files import Past
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.log import LogDamaged
 from quorate.eventlog.schema import events
 from quorate.eventlog.session import Query, Session
 from quorate.projections.differences import Differences, compare
-from quorate.projections.folding import Fold, Folded, RowsOf
+from quorate.projections.folding import Fold, Folded, RowsOf, folded
 from quorate.projections.tables import metadata
 
 EVENTS_PER_PAGE = 5_000
@@ -49,21 +52,30 @@ def _quiet(_done: int, _of: int) -> None:
     pass
 
 
-async def rebuild(backend: Backend, progress: Progress = _quiet) -> Rebuilt:
-    """Build the projections anew. Nobody else may be writing to the log."""
+async def rebuild(
+    backend: Backend, progress: Progress = _quiet, archive: Path | None = None
+) -> Rebuilt:
+    """Build the projections anew. Nobody else may be writing to the log.
+
+    Events that were archived come from the files in ``archive``; raises ArchiveNeeded without.
+    """
     queries = _Queries(backend.dialect)
     async with backend.write() as session:
+        past = Past(archive, await archive_end_in(session, backend.dialect))
         await _define(session, queries.drops)
-        return await _build(_Source(session, queries), session, queries, progress)
+        return await _build(_Source(session, queries, past), session, queries, progress)
 
 
-async def check(live: Backend, scratch: Backend, progress: Progress = _quiet) -> Checked:
+async def check(
+    live: Backend, scratch: Backend, progress: Progress = _quiet, archive: Path | None = None
+) -> Checked:
     """Compare the projections of ``live`` with those that its log gives, built in ``scratch``."""
     queries = _Queries(live.dialect)
     built_with = _Queries(scratch.dialect)
     async with live.read() as snapshot, scratch.write() as beside:
+        past = Past(archive, await archive_end_in(snapshot, live.dialect))
         await _define(beside, built_with.drops)
-        built = await _build(_Source(snapshot, queries), beside, built_with, progress)
+        built = await _build(_Source(snapshot, queries, past), beside, built_with, progress)
         differences = await compare(
             (snapshot, live.dialect), (beside, scratch.dialect), metadata.sorted_tables
         )
@@ -74,19 +86,23 @@ async def check(live: Backend, scratch: Backend, progress: Progress = _quiet) ->
 
 
 class _Source:
-    """The events of a log, in big pages."""
+    """The events of a log, in big pages, the archived ones first."""
 
-    def __init__(self, session: Session, queries: "_Queries") -> None:
+    def __init__(self, session: Session, queries: "_Queries", past: Past) -> None:
         self._session = session
         self._queries = queries
+        self._past = past
 
     async def count(self) -> int:
         ((head,),) = await self._session.fetch(self._queries.head, {})
         return head or 0
 
     async def page(self, after: int) -> list[Folded]:
-        values = {"after": after, "limit": EVENTS_PER_PAGE}
-        page = list(await self._session.fetch(self._queries.page, values))
+        if after < self._past.until:
+            page = [folded(event) for event in self._past.page(EVENTS_PER_PAGE)]
+        else:
+            values = {"after": after, "limit": EVENTS_PER_PAGE}
+            page = list(await self._session.fetch(self._queries.page, values))
         if not page or page[-1][0] != after + len(page):
             raise LogDamaged(f"events are missing from the log after position {after}")
         return page

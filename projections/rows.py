@@ -15,6 +15,7 @@ from quorate.domain.consensus import Request, Tally, Vote
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Key
 from quorate.domain.leases import Lease
+from quorate.domain.quotas import QUOTAS, Counts
 from quorate.domain.tenants import Tenant
 
 Values: TypeAlias = tuple[Any, ...]
@@ -204,6 +205,14 @@ def notice_row(tenant: str, told: tuple[str, int]) -> Values:
 
 def notice_of(row: Row) -> tuple[str, int]:
     return (row.agent_id, row.sequence)
+
+
+def counts_row(tenant: str, counts: Counts) -> Values:
+    return (tenant, *(counts.get(quota, 0) for quota in QUOTAS))
+
+
+def counts_of(row: Row) -> Counts:
+    return {quota: getattr(row, quota) for quota in QUOTAS}
 
 
 def tenant_row(tenant: Tenant) -> Values:

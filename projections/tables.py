@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql
 
+from quorate.domain.quotas import QUOTAS
 from quorate.eventlog.schema import text
 
 metadata = MetaData()
@@ -160,5 +161,16 @@ notices = Table(
     Column("tenant", text(64), primary_key=True),
     Column("agent_id", text(64), primary_key=True),  # Or EVERYONE.
     Column("sequence", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# How many of each thing a tenant has, for its quotas. What a batch brings is added to what is
+# there, so that a batch that decides nothing by it need not read it.
+ADDED = "added"
+counts = Table(
+    "counts",
+    metadata,
+    Column("tenant", text(64), primary_key=True),
+    *(Column(quota, BigInteger, nullable=False, info={ADDED: True}) for quota in QUOTAS),
     sqlite_with_rowid=False,
 )

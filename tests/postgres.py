@@ -8,6 +8,8 @@ from quorate.bench import postgres
 from quorate.bench.postgres import NotInstalled
 
 PASSWORD = postgres.PASSWORD
+# The role that examples and documents let serve, and its password.
+ROLE, ROLE_PASSWORD = "quorate_service", "a long secret"
 
 
 class PostgresServer(postgres.PostgresServer):
@@ -30,6 +32,14 @@ def shared() -> PostgresServer:
         _shared.append(server)
         server.start()
     return _shared[0]
+
+
+def with_role() -> PostgresServer:
+    """The shared one, where that role may log in."""
+    server = shared()
+    if ROLE not in server.run_sql("SELECT rolname FROM pg_roles").splitlines():
+        server.run_sql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE_PASSWORD}'")
+    return server
 
 
 def remove_shared() -> None:

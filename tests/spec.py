@@ -16,6 +16,7 @@ from quorate.domain.commands import Command, Names, decide, names, outcome
 from quorate.domain.events import Event
 from quorate.domain.instants import Instant, instant
 from quorate.domain.leases import LeaseAcquired
+from quorate.domain.quotas import UNLIMITED, Quotas
 from quorate.domain.record import record
 from quorate.domain.refusal import Refused
 from quorate.domain.situation import Moment, Situation
@@ -62,10 +63,11 @@ class Answer:
 class Story:
     """One tenant's log so far, and the state that follows from it."""
 
-    def __init__(self, *, window: int = WINDOW) -> None:
+    def __init__(self, *, window: int = WINDOW, quotas: Quotas = UNLIMITED) -> None:
         self.facts: list[Fact] = []
         self.situation = Situation()
         self.window = window
+        self.quotas = quotas
 
     @property
     def now(self) -> Instant:
@@ -92,10 +94,9 @@ class Story:
         _apply(settled, at, situation)
         sequence = len(self.facts) + len(settled) + 1
         before = stands(situation)
+        moment = Moment(now=at, sequence=sequence, window=self.window, quotas=self.quotas)
         try:
-            decided = decide(
-                command, situation, Moment(now=at, sequence=sequence, window=self.window)
-            )
+            decided = decide(command, situation, moment)
         except Refused as refusal:
             assert stands(situation) == before, "deciding changed something"
             _apply(refusal.recorded, at, situation)
@@ -123,8 +124,8 @@ class Story:
         return When(self, self.ask(command, at), at)
 
 
-def given(*facts: Fact, window: int = WINDOW) -> Story:
-    return Story(window=window).and_given(*facts)
+def given(*facts: Fact, window: int = WINDOW, quotas: Quotas = UNLIMITED) -> Story:
+    return Story(window=window, quotas=quotas).and_given(*facts)
 
 
 class When:
@@ -179,6 +180,7 @@ def what_is_named(about: Names, whole: Situation, now: Instant) -> Situation:
     part.settings = {one: whole.settings[one] for one in about.settings if one in whole.settings}
     part.keys = {one: whole.keys[one] for one in about.keys if one in whole.keys}
     part.tenant = whole.tenant if about.tenant else None
+    part.put_counts(whole.counts if about.counts else {})
     return part
 
 
@@ -192,6 +194,7 @@ def stands(situation: Situation) -> dict[str, Any]:
         "requests": dict(situation.requests),
         "settings": dict(situation.settings),
         "keys": dict(situation.keys),
+        "counts": dict(situation.counts),
         "votes": {
             (request.id, voter): vote
             for request in situation.requests.values()
@@ -206,7 +209,9 @@ def _but_for_contenders(stood: Mapping[str, Any]) -> dict[str, Any]:
     return {**stood, "leases": leases, "touched": {**stood["touched"], "leases": frozenset()}}
 
 
-def touched_ids(ids: "set[Any] | bool") -> frozenset[Any]:
+def touched_ids(ids: "set[Any] | dict[Any, int] | bool") -> frozenset[Any]:
+    if isinstance(ids, dict):
+        return frozenset(ids.items())
     return frozenset(ids) if isinstance(ids, set) else frozenset({ids})
 
 
@@ -221,3 +226,7 @@ def _assert_noted(before: Mapping[str, Any], situation: Situation) -> None:
         changed = {one for one, state in now[kind].items() if before[kind].get(one) != state}
         assert changed <= getattr(situation.touched, kind), "a change would not be written back"
     assert situation.touched.tenant or before["tenant"] == now["tenant"]
+    noted = dict(situation.touched.counts), dict(before["touched"]["counts"])
+    for what, count in now["counts"].items():
+        more = noted[0].get(what, 0) - noted[1].get(what, 0)
+        assert count == before["counts"].get(what, 0) + more, "a count would be written back wrong"

@@ -50,7 +50,7 @@ ECHO = Endpoint(
 )
 
 
-async def _nobody(_text: str) -> None:
+async def _nobody(_text: str, _scope: Scope) -> None:
     return None
 
 

@@ -14,6 +14,7 @@ from quorate.api.documents import api_document
 from quorate.api.endpoint import Endpoint, known_codes
 from quorate.api.examples import ANSWERS, BODIES, QUERIES
 from quorate.api.json_schemas import Json
+from quorate.api.limits import rate_limited
 from quorate.api.openapi import public_path
 from quorate.api.problem_schemas import schema_name
 from quorate.api.problems import CONTENT_TYPE, KINDS, problem_body
@@ -22,6 +23,7 @@ from quorate.domain.agents import AgentInactive
 from quorate.domain.contacts import AddressUnusable
 from quorate.domain.instants import Instant
 from quorate.domain.leases import LeaseHeld
+from quorate.domain.quotas import QuotaExceeded
 from quorate.domain.refusal import Refused
 from quorate.eventlog.codec import camel, public
 from tests.api.schema_reading import (
@@ -100,6 +102,8 @@ def test_every_answer_of_an_endpoint_is_documented(endpoint: Endpoint) -> None:
 
 
 def minimal_facts(code: str) -> dict[str, Any]:
+    if code == "rate_limited":  # Decided before there is a command.
+        return dict(rate_limited("tenant", 0.5).facts)
     return {name: fact for kind in refusals() if kind.code == code for name, fact in told(kind)}
 
 
@@ -132,6 +136,7 @@ def told(kind: type[Refused]) -> Iterator[tuple[str, Any]]:
     samples: dict[type[Refused], dict[str, Any]] = {
         LeaseHeld: {"event": conflict},
         AgentInactive: {"agent_id": "a", "last_heartbeat": Instant(0)},
+        QuotaExceeded: {"quota": "agents", "limit": 3},
     }
     texts = {
         "vote": "approve",

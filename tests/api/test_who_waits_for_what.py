@@ -328,7 +328,7 @@ def _endpoint(name: str) -> Endpoint:
     return Endpoint(method="GET", path=f"/{name}", name=name, summary="", handler=not_called)
 
 
-async def _nobody(_text: str) -> None:
+async def _nobody(_text: str, _scope: Scope) -> None:
     return None
 
 

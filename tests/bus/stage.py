@@ -62,6 +62,7 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.rows: list[Recorded] = []
+        self.archived_until = 0
         self.reads = 0
         self._sequences: Counter[str] = Counter()
 
@@ -71,6 +72,9 @@ class MemoryLog:
 
     async def committed_head(self) -> int:
         return len(self.rows)
+
+    async def archived(self) -> int:
+        return self.archived_until
 
     def append(
         self, type_: str, facts: dict[str, Any], *, tenant: str = TENANT, age_seconds: float = 0
@@ -121,7 +125,7 @@ class KeyRing:
         self.principals[key_id] = principal
         return principal
 
-    async def authenticate(self, token: str) -> Principal | None:
+    async def authenticate(self, token: str, _host: str) -> Principal | None:
         if self.pause_seconds:
             await asyncio.sleep(self.pause_seconds)
         return self.principals.get(token)
@@ -165,7 +169,8 @@ class Listener:
     async def hear(self, *subjects: str) -> "Listener":
         for subject in subjects:
             await self.client.subscribe(subject, cb=self._on_message)
-        await self.client.flush()
+        for _ in range(2):  # nats-py's first question overtakes what waits to be sent.
+            await self.client.flush()
         return self
 
     def ids(self, subject: str) -> list[str]:

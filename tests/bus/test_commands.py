@@ -16,6 +16,7 @@ from quorate.bus.connection import Connection
 from quorate.bus.push import FOLDER
 from quorate.bus.server import EmbeddedServer
 from quorate.bus.server_configuration import service_keys
+from quorate.bus.subjects import Commanded
 from quorate.domain.keys import Principal
 from tests.bus.stage import (
     ANN,
@@ -32,6 +33,7 @@ from tests.bus.stage import (
 MANY = 2_000
 SOON_SECONDS = 0.1
 BUSY = b"busy"
+URGENT = "hold"
 
 
 class Desk:
@@ -50,6 +52,9 @@ class Desk:
         await self.free.wait()
         headers = {"Operation": asked.who.operation, "Agent": asked.who.agent_id}
         return Answered(body=asked.body, headers=headers)
+
+    def is_urgent(self, who: Commanded) -> bool:
+        return who.operation == URGENT
 
     def refuse(self, asked: Asked) -> Answered:
         return Answered(body=BUSY, headers={"Agent": asked.who.agent_id})
@@ -202,6 +207,25 @@ async def test_one_too_many_is_told_so_and_others_are_served(
     stage.desk.free.set()
     assert {answer.data for answer in await asyncio.gather(*taken, of_bob)} == {b"taken"}
     assert (await ann.ask(b"again")).data == b"again"
+
+
+async def test_an_urgent_one_finds_a_place_that_was_kept_for_it(
+    stage: ServedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "OF_ONE_AGENT_MAX", 4)
+    monkeypatch.setattr(commands, "URGENT_SHARE", 2)
+    ann = await stage.asker(ANN)
+    stage.desk.free.clear()
+    taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(2)]
+    await until(lambda: len(stage.desk.asked) == 2)
+
+    assert (await ann.ask(b"one too many")).data == BUSY
+    urgent = [asyncio.create_task(ann.ask(b"taken", operation=URGENT)) for _ in range(2)]
+    await until(lambda: len(stage.desk.asked) == 4)
+    assert (await ann.ask(b"even so", operation=URGENT)).data == BUSY
+
+    stage.desk.free.set()
+    assert {answer.data for answer in await asyncio.gather(*taken, *urgent)} == {b"taken"}
 
 
 async def test_all_together_have_a_limit_too(

@@ -157,6 +157,34 @@ async def test_a_stream_ahead_of_the_log_is_left_alone(filled: Stage) -> None:
     assert await filled.stream_holds(before)
 
 
+async def test_a_stream_that_ends_before_what_was_archived_is_left_alone(filled: Stage) -> None:
+    """NATS was away for so long that the log does not have what comes next any more."""
+    before = list(filled.log.rows)
+    await filled.push.stop()
+    for _ in range(20):
+        filled.log.grant()
+    filled.log.archived_until = len(before) + 1
+
+    await filled.restart()
+
+    await until(lambda: filled.push.status()["mirror"] == STOPPED)
+    assert await filled.stream_holds(before)
+    jetstream = await filled.jetstream()
+    await jetstream.delete_stream(STREAM)
+    await until(lambda: filled.stream_holds(filled.log.rows[filled.log.archived_until :]))
+
+
+async def test_a_stream_that_has_all_that_was_archived_is_gone_on_with(filled: Stage) -> None:
+    await filled.push.stop()
+    filled.log.archived_until = len(filled.log.rows)
+    for _ in range(20):
+        filled.log.grant()
+
+    await filled.restart()
+
+    await until(lambda: filled.stream_holds(filled.log.rows))
+
+
 async def test_a_stream_of_another_log_is_left_alone_until_it_is_deleted(filled: Stage) -> None:
     before = list(filled.log.rows)
     await filled.push.stop()

@@ -286,6 +286,21 @@ def test_a_service_without_nats_is_a_warning(stranger: type[_Stranger], patient:
     assert checks.readiness(patient).outcome == "warning"
 
 
+@pytest.mark.parametrize(
+    ("part", "said"), [({"mirror": "stopped"}, "JetStream"), ({"commits": "unheard"}, "commits")]
+)
+def test_whatever_else_degrades_a_service_is_a_warning_too(
+    stranger: type[_Stranger], patient: Patient, part: dict[str, str], said: str
+) -> None:
+    ready = {"status": "degraded", "log": "ok", "nats": "connected"}
+    stranger.answers["/readyz"] = {**ready, **part}
+    checks.address(patient)
+    found = checks.readiness(patient)
+
+    assert found.outcome == "warning"
+    assert said in found.says
+
+
 def test_a_stream_that_is_held_back_is_noticed(
     patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

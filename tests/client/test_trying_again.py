@@ -17,7 +17,13 @@ from quorate.client.attempts import (
 from quorate.client.calling import Caller
 from quorate.client.failures import CallFailed, Unauthorized, Unavailable
 from quorate.client.over_http import OverHttp
-from quorate.client.refusals import AgentNotFound, LeaseConflict, ServiceUnavailable
+from quorate.client.refusals import (
+    AgentNotFound,
+    LeaseConflict,
+    QuotaExceeded,
+    RateLimited,
+    ServiceUnavailable,
+)
 from quorate.domain.agents import AgentRef
 from tests.client.clocks import SetClock
 
@@ -52,11 +58,12 @@ def test_pauses_are_drawn_by_lot_so_that_agents_do_not_return_together() -> None
     assert attempts(clock, lot=1.0).pause_after(Unavailable()) == PAUSE_SECONDS_MIN
 
 
-def test_the_pause_is_as_long_as_the_service_asks_for() -> None:
+def test_the_pause_is_as_long_as_the_service_asks_for_and_a_little_longer_by_lot() -> None:
     busy = Unavailable()
     busy.retry_after_seconds = 7.0
 
-    assert attempts(SetClock()).pause_after(busy) == 7.0
+    assert attempts(SetClock(), lot=0.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN / 2
+    assert attempts(SetClock(), lot=1.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN
 
 
 def test_a_pause_past_the_deadline_is_not_made() -> None:
@@ -257,7 +264,39 @@ def test_the_service_is_left_alone_for_as_long_as_it_asks() -> None:
     with service.caller() as caller:
         caller.call(HEARTBEAT)
 
-    assert service.clock() - began_at == 4.0
+    assert 4.0 < service.clock() - began_at <= 4.0 + PAUSE_SECONDS_MIN
+
+
+def test_a_caller_that_asks_too_often_waits_to_the_fraction_that_it_is_told() -> None:
+    busy = problem("rate_limited", 429, {"Retry-After": "1"}, retryAfterSeconds=0.25)
+    service = Service(busy, answered)
+    began_at = service.clock()
+
+    with service.caller() as caller:
+        caller.call(HEARTBEAT)
+
+    assert 0.25 < service.clock() - began_at <= 0.25 + PAUSE_SECONDS_MIN
+    assert len(service.idempotency_keys) == 1
+
+
+def test_asking_too_often_for_too_long_is_told_as_such() -> None:
+    service = Service(problem("rate_limited", 429, retryAfterSeconds=0.25, limitedBy="key"))
+
+    with service.caller() as caller, pytest.raises(RateLimited) as refused:
+        caller.call(HEARTBEAT, within_seconds=5.0)
+
+    assert len(service.requests) > 2
+    assert refused.value.facts["limitedBy"] == "key"
+
+
+def test_a_tenant_that_has_all_it_may_is_not_asked_again() -> None:
+    service = Service(problem("quota_exceeded", 429, quota="live_leases", limit=3))
+
+    with service.caller() as caller, pytest.raises(QuotaExceeded) as refused:
+        caller.call(asks.acquire_lease(ME, "user@example.com"))
+
+    assert (refused.value.quota, refused.value.limit) == ("live_leases", 3)
+    assert len(service.requests) == 1
 
 
 def test_a_wait_past_the_deadline_is_told_at_once_with_the_services_own_words() -> None:

@@ -115,7 +115,7 @@ def kinds_by_status() -> Iterator[tuple[str, type[CallFailed]]]:
     expected = {401: Unauthorized, 403: Unauthorized, 404: NotFound, 409: Conflicted}
     expected |= dict.fromkeys((408, 429, 502, 503, 504), Unavailable)
     for code, kind in PROBLEMS.items():
-        yield code, expected.get(kind.status, Refused)
+        yield code, expected.get(kind.status, Refused) if code != "quota_exceeded" else Conflicted
 
 
 @pytest.mark.parametrize(("code", "kind"), list(kinds_by_status()))

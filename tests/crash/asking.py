@@ -30,8 +30,10 @@ class Answer:
 class Asking:
     """One connection at a time to wherever the service is now."""
 
-    def __init__(self, api_key: str) -> None:
+    def __init__(self, api_key: str, seconds_max: float = ANSWER_SECONDS_MAX) -> None:
         self._api_key = api_key
+        self._seconds_max = seconds_max
+        self._url = ""
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(
@@ -49,7 +51,7 @@ class Asking:
         )
         head = "\r\n".join(lines) + "\r\n\r\n"
         try:
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(self._seconds_max):
                 reader, writer = await self._connected(url)
                 writer.write(head.encode() + content)
                 await writer.drain()
@@ -59,8 +61,10 @@ class Asking:
             raise Unknown(repr(error)) from error
 
     async def _connected(self, url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if url != self._url:
+            self.close()
         if self._streams is None:
-            address = urlsplit(url)
+            self._url, address = url, urlsplit(url)
             self._streams = await asyncio.open_connection(address.hostname, address.port)
         return self._streams
 

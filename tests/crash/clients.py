@@ -6,15 +6,17 @@ long as it takes: so in the end every command was answered, and happened once.
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import orjson
 
 from quorate.domain.record import record
-from tests.crash.asking import Answer, Asking, Unknown
+from tests.crash.asking import ANSWER_SECONDS_MAX, Answer, Asking, Unknown
 
 Json: TypeAlias = dict[str, Any]
 
@@ -49,19 +51,29 @@ class Acknowledged:
     status: int
     sequence: int
     answer: Any
+    asked_at: float = 0.0  # For the first time; by the clients' own clock.
+    answered_at: float = 0.0
 
 
 class Crowd:
     """What the clients share: where the service is, which requests are open, when to go home."""
 
-    def __init__(self, folder: Path, api_key: str, seed: int) -> None:
+    pause_seconds = 0.0  # Of a client, before it asks for the next thing.
+    answer_seconds_max = ANSWER_SECONDS_MAX
+
+    def __init__(self, folder: Path, api_key: str, seed: int, *, clients: int = CLIENTS) -> None:
         self.folder = folder
         self.api_key = api_key
         self.url = ""
         self.open_requests: deque[str] = deque(maxlen=REQUESTS_OPEN_MAX)
         self.going_home = False
         self.answered = asyncio.Event()  # Somebody got an answer since this was cleared.
-        self._clients = [Client(self, number, seed) for number in range(CLIENTS)]
+        self._clients = [Client(self, number, seed) for number in range(clients)]
+
+    def where(self, client: int, attempt: int) -> str:
+        """Whom a client asks, for the first time or again."""
+        del client, attempt
+        return self.url
 
     async def work(self) -> None:
         """Until they are sent home; each finishes what it asked for."""
@@ -84,10 +96,11 @@ class Client:
 
     def __init__(self, crowd: Crowd, number: int, seed: int) -> None:
         self._crowd = crowd
+        self._number = number
         self._chance = random.Random(f"{seed} {number}")
         self._name = f"agent{number:02}"
         self._leases: list[str] = []
-        self._asking = Asking(crowd.api_key)
+        self._asking = Asking(crowd.api_key, crowd.answer_seconds_max)
         self._count = 0
         self._next = "register"
         self._file = crowd.folder / f"client-{number:02}.jsonl"
@@ -104,18 +117,21 @@ class Client:
         with self._file.open("ab", buffering=0) as file:
             while not self._crowd.going_home:
                 asked = self._does[self._next]()
+                began = time.monotonic()
                 answer = await self._answered(asked)
-                file.write(self._line(asked, answer))
+                file.write(self._line(asked, answer, began))
                 self._crowd.answered.set()
                 self._learn(asked, answer)
+                await asyncio.sleep(self._crowd.pause_seconds)
         self._asking.close()
 
     async def _answered(self, asked: Asked) -> Answer:
         """Ask until there is an answer; where the service is may change meanwhile."""
-        while True:
+        for attempt in count():
+            where = self._crowd.where(self._number, attempt)
             try:
                 answer = await self._asking.ask(
-                    self._crowd.url, asked.method, asked.path, asked.body, asked.key
+                    where, asked.method, asked.path, asked.body, asked.key
                 )
             except Unknown:
                 await asyncio.sleep(RETRY_SECONDS)
@@ -123,8 +139,9 @@ class Client:
                 if answer.status != UNAVAILABLE:
                     return answer
                 await asyncio.sleep(RETRY_SECONDS)
+        raise AssertionError("nobody gives up")
 
-    def _line(self, asked: Asked, answer: Answer) -> bytes:
+    def _line(self, asked: Asked, answer: Answer, began: float) -> bytes:
         return orjson.dumps(
             {
                 "agent": self._name,
@@ -134,6 +151,8 @@ class Client:
                 "status": answer.status,
                 "sequence": answer.sequence,
                 "answer": answer.body,
+                "asked_at": began,
+                "answered_at": time.monotonic(),
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )

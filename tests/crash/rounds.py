@@ -135,7 +135,7 @@ class Rounds:
         log = EventLog(live)
         await live.open()
         try:
-            await scratch.open([], [])
+            await scratch.open()
             await log.check_range(0, await log.committed_head())
             events = await log.after(0, limit=EVENTS_MAX)
             checked = await check(live, scratch)

@@ -23,7 +23,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from quorate.bench.postgres import PASSWORD, USER
 from tests.docs.reading import ROOT
+from tests.postgres import ROLE, with_role
 from tests.service.running import READ_BYTES, READY, START_SECONDS_MAX, environment
 
 BLOCK_SECONDS_MAX = 60.0
@@ -31,6 +33,7 @@ COLUMNS, LINES = 120, 50
 STOP_SECONDS_MAX = 10.0
 URL_PRINTED = "http://127.0.0.1:8420"
 NATS_URL_PRINTED = "nats://127.0.0.1:4222"
+DATABASE_PRINTED = "postgresql+asyncpg://{role}@host/quorate"
 STARTS = re.compile(r"(make run|quorate serve)\b[^&]*")
 DATA_DIR = Path(".local") / "share" / "quorate"
 _HTTP = re.compile(rb"HTTP +(http://\S+)")
@@ -67,6 +70,7 @@ class Machine:
         self._screen = -1  # Where what the shell shows can be read.
         self._server: subprocess.Popen[bytes] | None = None
         self._addresses: dict[str, str] = {}
+        self._databases: dict[str, str] = {}
         self._blocks = 0
 
     def _furnish(self) -> None:
@@ -110,7 +114,7 @@ class Machine:
         self._end_service()
         with (self.home / "serve.log").open("ab") as log:
             self._server = subprocess.Popen(
-                ["bash", "-c", command],
+                ["bash", "-c", self._as_here(command)],
                 cwd=self.clone,
                 env=self._variables(venv=True),
                 stdin=subprocess.DEVNULL,
@@ -148,8 +152,7 @@ class Machine:
 
     def type(self, script: str) -> str:
         """What the terminal shows of a block; raises Failed when a command of it fails."""
-        for printed, address in self._addresses.items():
-            script = script.replace(printed, address)
+        script = self._as_here(script)
         self._blocks += 1
         block = self.home / f"block-{self._blocks}.sh"
         block.write_text(script)
@@ -169,9 +172,15 @@ class Machine:
         return self.type(f"python3 {name}\n")
 
     def save(self, name: str, program: str) -> None:
-        for printed, address in self._addresses.items():
-            program = program.replace(printed, address)
-        (self.clone / name).write_text(program)
+        (self.clone / name).write_text(self._as_here(program))
+
+    def _as_here(self, text: str) -> str:
+        """With this machine's addresses in place of those that are printed."""
+        if "@host/quorate" in text and not self._databases:
+            self._databases = _databases()
+        for printed, address in {**self._addresses, **self._databases}.items():
+            text = text.replace(printed, address)
+        return text
 
     def _opened(self) -> "subprocess.Popen[bytes]":
         self._screen, inside = os.openpty()
@@ -204,6 +213,15 @@ class Machine:
             _end(self._shell)
             os.close(self._screen)
         self._end_service()
+
+
+def _databases() -> dict[str, str]:
+    """A place of its own on a PostgreSQL, for its owner and for a role that may log in there."""
+    owners = with_role().empty_url()
+    return {
+        DATABASE_PRINTED.format(role="owner"): owners,
+        DATABASE_PRINTED.format(role=ROLE): owners.replace(f"{USER}:{PASSWORD}@", f"{ROLE}@"),
+    }
 
 
 def _program(path: Path, text: str) -> None:

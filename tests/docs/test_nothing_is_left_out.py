@@ -6,19 +6,19 @@ import click
 import pytest
 
 from quorate import client
-from quorate.api import bodies, http_protocol, schemas, service, serving, tails
+from quorate.api import bodies, http_protocol, keyring, readiness, schemas, service, serving, tails
 from quorate.api.endpoint import Endpoint
 from quorate.api.over_nats import SERVED
 from quorate.api.problems import KINDS
 from quorate.api.table import ENDPOINTS
 from quorate.bus import announcer, callout, commands, server, server_configuration, stream
 from quorate.bus.subjects import FAMILIES
-from quorate.cli import failures, serve
+from quorate.cli import failures, limits, serve
 from quorate.cli.main import quorate
 from quorate.domain import agents, consensus, leases
 from quorate.domain.keys import ROLES
 from quorate.domain.notices import NOTICE_NAMES
-from quorate.eventlog import answers, door
+from quorate.eventlog import answers, archive, line, postgres
 from tests.docs.reading import Document, document
 
 HTTP, NATS, CLI = document("docs/http.md"), document("docs/nats.md"), document("docs/cli.md")
@@ -62,20 +62,35 @@ NUMBERS = [
     (NATS, f"in the last {announcer.REPLAY_SECONDS:g} seconds"),
     (OPERATING, f"| `--port` | {serve.PORT_DEFAULT} |"),
     (OPERATING, f"| `--nats-port` | {serve.NATS_PORT_DEFAULT} |"),
+    (OPERATING, f"| {limits.RATE_PER_KEY_DEFAULT}, {limits.BURST_PER_KEY_DEFAULT} |"),
+    (OPERATING, f"| {limits.RATE_PER_TENANT_DEFAULT}, {limits.BURST_PER_TENANT_DEFAULT} |"),
+    (OPERATING, f"`--failed-keys-per-minute` | {limits.FAILED_KEYS_PER_MINUTE_DEFAULT} |"),
+    (OPERATING, f"| `--quota-agents` | {limits.QUOTA_AGENTS_DEFAULT} |"),
+    (OPERATING, f"| `--quota-live-leases` | {limits.QUOTA_LIVE_LEASES_DEFAULT} |"),
+    (OPERATING, f"| `--quota-open-requests` | {limits.QUOTA_OPEN_REQUESTS_DEFAULT} |"),
+    (OPERATING, f"| `--quota-keys` | {limits.QUOTA_KEYS_DEFAULT} |"),
+    (OPERATING, f"when {line.ORDERS_MAX} wait"),
+    (OPERATING, f"The last {line.URGENT_PLACES} places"),
     (OPERATING, f"| `--heartbeat-window-seconds` | {serve.WINDOW_SECONDS_DEFAULT:g} |"),
     (OPERATING, f"| `--notice-retention-hours` | {serve.RETENTION_HOURS_DEFAULT:g} |"),
+    (OPERATING, f"It answers within {readiness.LOOK_SECONDS_MAX:g} seconds"),
     (OPERATING, f"rotated at {server.LOG_MEGABYTES_MAX} MB"),
     (OPERATING, f"({'.'.join(map(str, server.VERSION_MIN))} or later)"),
     (OPERATING, f"of less than {server_configuration.MESSAGE_MEGABYTES_MAX} MB"),
     (OPERATING, f"| messages over NATS | {server_configuration.MESSAGE_MEGABYTES_MAX} MB |"),
-    (OPERATING, f"| commands waiting for the log | {door.QUEUE_ORDERS_MAX};"),
-    (OPERATING, f"| commands in one transaction | {door.BATCH_ORDERS_MAX} |"),
+    (OPERATING, f"| commands waiting for the log | {line.ORDERS_MAX};"),
+    (OPERATING, f"| commands in one transaction | {line.BATCH_ORDERS_MAX} |"),
     (OPERATING, f"over NATS | {commands.UNDER_WAY_MAX}, and {commands.OF_ONE_AGENT_MAX} of one"),
     (OPERATING, f"| subscriptions of one NATS connection | {callout.SUBSCRIPTIONS_MAX} |"),
     (OPERATING, f"| the newest {stream.MIRROR_EVENTS_MAX} |"),
+    (OPERATING, f"| events in one archive file | {archive.EVENTS_PER_FILE_MAX} |"),
+    (OPERATING, f"compressed files, {archive.EVENTS_PER_FILE_MAX} events each"),
     (OPERATING, f"| answers kept for idempotency keys | {answers.ANSWERS_KEPT_HOURS} hours |"),
     (OPERATING, f"open files to {serving.FILES_WANTED} where"),
     (OPERATING, f"takes at most {http_protocol.CONNECTIONS_MAX} connections"),
+    (OPERATING, f"takes at most {postgres.READERS_MAX + 3} connections to PostgreSQL"),
+    (OPERATING, f"wait for {postgres.IDLE_IN_TRANSACTION_SECONDS_MAX} seconds; then PostgreSQL"),
+    (OPERATING, f"refused by all of them within {keyring.KEY_SECONDS:g} seconds"),
 ]
 
 
@@ -151,7 +166,8 @@ def test_every_verb_is_in_a_table(path: str) -> None:
 
 def test_every_option_of_serve_is_in_the_operators_table() -> None:
     told = " ".join(row[0] for row in OPERATING.rows())
-    options = {option for parameter in serve.serve.params for option in parameter.opts}
+    shown = [one for one in serve.serve.params if not getattr(one, "hidden", False)]
+    options = {option for parameter in shown for option in parameter.opts}
 
     assert {option for option in options if f"`{option}`" not in told} == set()
 

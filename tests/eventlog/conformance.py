@@ -21,17 +21,17 @@ from contextlib import (
     contextmanager,
 )
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import asyncpg
 import orjson
-from sqlalchemy import ColumnElement, FromClause, MetaData
+from sqlalchemy import ColumnElement, Connection, FromClause
 
 from quorate.domain.commands import Command
 from quorate.domain.instants import Instant
 from quorate.domain.record import record
 from quorate.domain.tenants import CreateTenant
-from quorate.eventlog.backend import Backend
+from quorate.eventlog.backend import Backend, Schema
 from quorate.eventlog.chain import public_event
 from quorate.eventlog.clock import Nanoseconds
 from quorate.eventlog.codec import canonical
@@ -43,12 +43,13 @@ from quorate.eventlog.postgres import PostgresBackend
 from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.session import Broken, Query, Session
 from quorate.eventlog.sqlite import SqliteBackend
-from quorate.projections import tables
 from quorate.projections.board import Board
+from quorate.projections.migrations.schema import SCHEMA
 from tests.domain.cast import TENANT_KEY, register
 from tests.postgres import shared
 from tests.spec import NOON
 
+T = TypeVar("T")
 TENANT, OTHER_TENANT = "acme", "globex"
 ACTOR = "keytenant"
 WINDOW_SECONDS = 300.0
@@ -131,6 +132,7 @@ class Watched:
     def __init__(self, real: Backend) -> None:
         self.real = real
         self.dialect = real.dialect
+        self.shared_time = real.shared_time
         self.commits = 0
         self.fail_before_commit = 0  # So many commits will not happen,
         self.fail_after_commit = 0  # so many will, and say that they did not,
@@ -150,8 +152,8 @@ class Watched:
         finally:
             self._gate.set()
 
-    async def open(self, metadatas: Sequence[MetaData], append_only: Sequence[str]) -> None:
-        await self.real.open(metadatas, append_only)
+    async def open(self, schema: Schema | None = None) -> None:
+        await self.real.open(schema)
 
     async def reopen(self) -> None:
         self.reopening.set()
@@ -183,6 +185,12 @@ class Watched:
     async def read(self) -> AsyncIterator[Session]:
         async with self.real.read() as session:
             yield session
+
+    async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
+        return await self.real.define(work)
+
+    async def inspect(self, look: Callable[[Connection], T]) -> T:
+        return await self.real.inspect(look)
 
     def ring(self) -> None:
         self.real.ring()
@@ -280,7 +288,7 @@ class Stage:
         )
 
     async def open(self) -> None:
-        await self.log.open(tables.metadata)
+        await self.log.open(SCHEMA)
         self.door.open()
 
     async def close(self) -> None:

@@ -149,6 +149,22 @@ def test_time_leaps_when_the_clock_is_set_forward_and_flows_on_from_there() -> N
     assert clock() == after(hours=2, minutes=1)
 
 
+@pytest.mark.parametrize("percent", [1, 0.01])
+def test_a_steady_clock_that_runs_too_fast_does_not_run_away(percent: float) -> None:
+    """Nor does it ever go back: it waits."""
+    machine = Machine()
+    clock = machine.clock()
+    told = [clock()]
+    for _ in range(1_000):
+        machine.run(milliseconds=1_000)
+        machine.set(hours=-percent / 100 / 3_600)  # The steady clock gains by as much.
+        clock.follow(lambda: machine.wall)
+        told.append(clock())
+
+        assert clock() - machine.wall // NANOSECONDS <= 1
+    assert told == sorted(told)
+
+
 def test_time_goes_on_from_where_the_log_is() -> None:
     """The machine came up with an old date."""
     machine = Machine()

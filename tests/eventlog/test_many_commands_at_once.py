@@ -3,11 +3,13 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import pytest
 
 from quorate.domain.contacts import Contact
 from quorate.eventlog import door as door_module
+from quorate.eventlog.line import Line
 from quorate.eventlog.log import Filter
 from quorate.eventlog.order import Declined, Done, Unavailable
 from quorate.eventlog.recorded import Recorded
@@ -44,7 +46,8 @@ async def test_what_gathers_during_a_commit_is_committed_together(stage: Stage) 
 async def test_a_batch_has_a_limit_and_what_is_beyond_it_comes_next(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door_module, "BATCH_ORDERS_MAX", 7)
+    monkeypatch.setattr(door_module, "Line", partial(Line, batch_orders_max=7))
+    await stage.restart()
     await stage.told_of("ann")
     asking = [stage.asking(register(f"agent{number}")) for number in range(20)]
     await asyncio.gather(*asking)
@@ -198,7 +201,8 @@ async def _follow(look: Look, done: asyncio.Event) -> list[int]:
 
 
 async def test_a_full_queue_takes_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "QUEUE_ORDERS_MAX", 3)
+    monkeypatch.setattr(door_module, "Line", partial(Line, orders_max=3, urgent_places=0))
+    await stage.restart()
     await stage.told_of("ann")
     with stage.backend.hold():
         first = stage.asking(heartbeat("ann"))

@@ -8,24 +8,24 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from quorate.domain.agents import AgentRef, Heartbeat
 from quorate.eventlog import postgres as back_end
-from quorate.eventlog import postgres_place, schema
+from quorate.eventlog import postgres_connection, postgres_place
 from quorate.eventlog.backend import Unsafe
 from quorate.eventlog.databases import UnknownDatabase, backend_of
 from quorate.eventlog.log import EventLog
 from quorate.eventlog.order import Done, Unavailable
 from quorate.eventlog.postgres import PostgresBackend
 from quorate.eventlog.postgres_statistics import analyse_grown
-from quorate.eventlog.session import Broken, Query, Rejected
+from quorate.eventlog.session import Broken, Look, Query, Rejected
 from quorate.projections import tables
+from quorate.projections.migrations.schema import SCHEMA
 from tests.domain.cast import TENANT_KEY, register
 from tests.eventlog.conformance import Postgres, Stage, Statement, until
 from tests.postgres import PASSWORD, PostgresServer
 
-METADATAS = (schema.metadata, tables.metadata)
 REPLICAS = 3
 COMMANDS = 40
 
@@ -38,7 +38,7 @@ def url(postgres: PostgresServer) -> str:
 @asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncIterator[PostgresBackend]:  # noqa: ANN401
     backend = PostgresBackend(url, **options)
-    await backend.open(METADATAS, append_only=["events"])
+    await backend.open(SCHEMA)
     try:
         yield backend
     finally:
@@ -197,6 +197,25 @@ async def test_a_frozen_process_lets_go_of_the_lock(
 
 
 # -- The server goes away -------------------------------------------------------------
+
+
+async def test_whoever_found_much_may_think_about_it_longer(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or what many things fell due for could never be recorded."""
+    monkeypatch.setattr(postgres_connection, "ROWS_WITHIN_THE_TIMEOUT", 3)
+    monkeypatch.setattr(postgres_connection, "MILLISECONDS_PER_ROW", 5_000)
+    shown = Statement("SHOW idle_in_transaction_session_timeout")
+
+    async with opened(url) as backend:
+        four = select(func.generate_series(1, 4).label("number"))
+        many = Look(query=Query(four, backend.dialect), values={}, take=lambda _: None)
+        async with backend.write() as session:
+            before = await session.fetch(shown, {})
+            await session.look([many])
+            assert await session.fetch(shown, {}) == [("20s",)]
+        async with backend.write() as session:
+            assert await session.fetch(shown, {}) == before
 
 
 async def test_a_server_that_crashes_loses_nothing_and_is_used_again(

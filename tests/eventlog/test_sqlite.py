@@ -3,25 +3,25 @@
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from quorate.eventlog import schema, sqlite
+from quorate.eventlog import sqlite
 from quorate.eventlog.backend import Unsafe
 from quorate.eventlog.log import EventLog
 from quorate.eventlog.order import Unavailable
 from quorate.eventlog.session import Broken, Query, Rejected
 from quorate.eventlog.sqlite import SqliteBackend
 from quorate.eventlog.sqlite_snapshot import SqliteSnapshot
-from quorate.projections import tables
+from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.tables import agents
 from tests.domain.cast import register
 from tests.eventlog.conformance import Sqlite, Stage, Statement
 
-METADATAS = (schema.metadata, tables.metadata)
 NORMAL, FULL = 1, 2
 
 
@@ -43,7 +43,7 @@ def _no_thread_is_left() -> object:
 
 async def opened(path: Path) -> SqliteBackend:
     backend = SqliteBackend(path)
-    await backend.open(METADATAS, append_only=["events"])
+    await backend.open(SCHEMA)
     return backend
 
 
@@ -142,8 +142,13 @@ async def test_a_folder_that_is_not_there_is_refused(path: Path) -> None:
 async def test_the_tables_are_created_all_or_none(path: Path) -> None:
     """Killed half-way, a table would be there for ever without its unique index."""
     backend = SqliteBackend(path)
+
+    def make_then_fail(connection: Connection, lock_log: Callable[[], None]) -> None:
+        SCHEMA.prepare(connection, lock_log)
+        connection.exec_driver_sql("SELECT * FROM no_such_table")
+
     with pytest.raises(Broken, match="no_such_table"):
-        await backend.open(METADATAS, append_only=["events", "no_such_table"])
+        await backend.define(make_then_fail)
 
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == []

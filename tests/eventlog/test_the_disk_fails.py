@@ -20,7 +20,7 @@ from quorate.eventlog.log import EventLog, Filter, LogDamaged
 from quorate.eventlog.order import Done, Unavailable
 from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.session import Broken
-from quorate.projections import tables
+from quorate.projections.migrations.schema import SCHEMA
 from tests.domain.cast import acquire, register
 from tests.eventlog import play, writing
 from tests.eventlog.conformance import PATIENCE_SECONDS, TENANT, Sqlite, Stage
@@ -245,7 +245,7 @@ async def test_a_flipped_bit_is_found_unless_it_changes_no_event(tmp_path: Path)
 async def _is_found_or_harmless(folder: Path, events: list[Recorded]) -> bool:
     log = EventLog(Sqlite(folder).backend())
     try:
-        await log.open(tables.metadata)
+        await log.open(SCHEMA)
         await log.check_range(0, await log.committed_head())
         read = await log.after(0, limit=100)
     except (Broken, LogDamaged, Outdated):

@@ -10,21 +10,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import orjson
+
 from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
 from quorate.domain.agents import AgentRef
 from quorate.domain.commands import Command
 from quorate.domain.contacts import Contact
 from quorate.domain.instants import Instant, instant
 from quorate.domain.keys import Principal
+from quorate.eventlog.backend import Backend
 from quorate.eventlog.chain import public_event
 from quorate.eventlog.door import Door
 from quorate.eventlog.exported import line
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.log import EventLog, Filter
-from quorate.eventlog.order import Declined, Order
+from quorate.eventlog.order import Answer, Declined, Idempotency, Order
 from quorate.eventlog.sqlite import SqliteBackend
-from quorate.projections import tables
 from quorate.projections.board import Board
+from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.overdue import OverdueWork
 
 TENANTS = ("acme", "umbrella")
@@ -33,15 +36,17 @@ CONTACTS = ("kim@example.com", "lee@example.com", "max@example.com")
 WINDOW_SECONDS = 300.0
 NOON = instant("2026-03-01T12:00:00.000Z")
 EVENTS_MAX = 100_000
+_PENDING = Declined(code="pending", facts={}, sequence=0)
 _JUMPS_SECONDS = (*(0, 1, 5, 15, 40) * 5, 400)
 
 
 class Town:
     """Two tenants whose agents do whatever comes to their minds."""
 
-    def __init__(self, path: Path, seed: int) -> None:
+    def __init__(self, place: Path | Backend, seed: int) -> None:
         self.now = NOON
-        self.log = EventLog(SqliteBackend(path))
+        self.heard: list[Answer] = []  # Every answer, in the order in which they were asked for.
+        self.log = EventLog(SqliteBackend(place) if isinstance(place, Path) else place)
         self._random = random.Random(seed)
         self._new_id = Uuid7(random.Random(seed).randbytes)
         self._overdue = OverdueWork(self.log)
@@ -58,7 +63,7 @@ class Town:
         )
 
     async def __aenter__(self) -> Self:
-        await self.log.open(tables.metadata)
+        await self.log.open(SCHEMA)
         self._door.open()
         for tenant in TENANTS:
             await self._ask(tenant, tenants.CreateTenant(tenant_id=tenant))
@@ -87,8 +92,8 @@ class Town:
                 await self.settle()
 
     async def settle(self) -> None:
-        """What the timer would do."""
-        for one in await self._overdue.find(self.now):
+        """What the timer would do; of what fell due at one instant, each database has its order."""
+        for one in sorted(await self._overdue.find(self.now), key=repr):
             await self._ask(one.tenant, one.command)
 
     async def events(self, tenant: str) -> Sequence[Mapping[str, Any]]:
@@ -105,9 +110,12 @@ class Town:
             actor="keytenant",
             command_id=self._new_id(self.now),
             command=command,
-            render=lambda _: b"{}",
+            render=orjson.dumps,
+            idempotency=self._idempotency(command),
         )
-        answer = await self._door.submit(order)
+        place = len(self.heard)
+        self.heard.append(_PENDING)
+        answer = self.heard[place] = await self._door.submit(order)
         if isinstance(answer, Declined):
             return
         match command:
@@ -119,6 +127,9 @@ class Town:
                 self._keys[tenant].append(command.key_id)
             case _:
                 pass
+
+    def _idempotency(self, _command: Command) -> Idempotency | None:
+        return None
 
     # -- What comes to their minds ----------------------------------------------
 

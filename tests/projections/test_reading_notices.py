@@ -10,10 +10,10 @@ import pytest
 from quorate.domain.agents import AgentRef, Heartbeat
 from quorate.domain.keys import IssueKey
 from quorate.domain.notices import EVERYONE, concerned
-from quorate.eventlog.log import Filter
+from quorate.eventlog.log import Filter, Gap
 from quorate.eventlog.order import Done
 from quorate.eventlog.recorded import Recorded
-from quorate.projections.noticed import Gap, NoticesReader
+from quorate.projections.noticed import NoticesReader
 from quorate.projections.reader import Reader
 from tests.domain.cast import (
     ADMIN_KEY,

@@ -175,8 +175,9 @@ async def test_each_thing_is_found_when_it_is_due(scene: Scene) -> None:
     await scene.told(acquire("ann", minutes=2), propose("bob", minutes=4))
     lease = Overdue(tenant=TENANT, command=SettleLease(lease_id="new-lease"))
     request = Overdue(tenant=TENANT, command=SettleRequest(request_id="request"))
-    agents = [
-        Overdue(tenant=TENANT, command=SettleAgent(agent_id=id_of(name))) for name in ("ann", "bob")
+    agents = [  # Whose lapse, and what else ends with it.
+        Overdue(tenant=TENANT, command=SettleAgent(agent_id=id_of(name)), events=1 + leases)
+        for name, leases in (("ann", 1), ("bob", 0))
     ]
 
     scene.clock.now = after(minutes=2)

@@ -60,7 +60,7 @@ def by_hand(path: Path, *statements: str) -> None:
 @asynccontextmanager
 async def opened(path: Path) -> AsyncIterator[SqliteBackend]:
     backend = SqliteBackend(path)
-    await backend.open([], [])
+    await backend.open()
     try:
         yield backend
     finally:

@@ -16,6 +16,7 @@ from quorate.domain.consensus import Request, Tally, Vote
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Key
 from quorate.domain.leases import Lease
+from quorate.domain.quotas import Counts
 from quorate.domain.record import record
 from quorate.domain.tenants import Tenant
 from quorate.eventlog.session import Query
@@ -86,6 +87,7 @@ KEY = Key(
 )
 OWNER = Tenant(id=TENANT, created_at=Instant(22))
 TOLD = ("agent_11", 23)
+COUNTS: Counts = {"agents": 24, "live_leases": 25, "open_requests": 26, "keys": 27}
 SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_style": "dry"}
 
 
@@ -153,6 +155,12 @@ OF: Mapping[Table, Row] = {
         read=rows.notice_of,
         otherwise={"tenant": TENANT, "agent_id": "agent_11", "sequence": 23},
     ),
+    tables.counts: Row(
+        state=COUNTS,
+        write=lambda counts: rows.counts_row(TENANT, counts),
+        read=rows.counts_of,
+        otherwise={"tenant": TENANT} | dict(COUNTS),
+    ),
 }
 # The same with everything left out that may be.
 BARE: Mapping[Table, Any] = {
@@ -165,6 +173,8 @@ BARE: Mapping[Table, Any] = {
     tables.configs: {},
 }
 EVERY = tables.metadata.sorted_tables
+ADDED_TO = [tables.counts]
+REPLACED = [table for table in EVERY if table not in ADDED_TO]
 
 
 def named(table: Table) -> str:
@@ -187,19 +197,28 @@ def test_a_row_has_its_values_in_the_order_of_the_columns(table: Table) -> None:
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("table", EVERY, ids=named)
 async def test_a_state_comes_back_as_it_was(table: Table, database: str, tmp_path: Path) -> None:
-    for state in (OF[table].state, BARE.get(table, OF[table].state)):
-        found = await _written_and_read(database, tmp_path, table, state)
+    for place, state in (("full", OF[table].state), ("bare", BARE.get(table, OF[table].state))):
+        folder = tmp_path / place
+        folder.mkdir()
+        found = await _written_and_read(database, folder, table, state)
         assert found == state
         assert _kinds(found) == _kinds(state)
 
 
 @pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize("table", EVERY, ids=named)
+@pytest.mark.parametrize("table", REPLACED, ids=named)
 async def test_a_row_is_replaced_as_a_whole(table: Table, database: str, tmp_path: Path) -> None:
-    await _written_and_read(database, tmp_path, table, OF[table].state)
-    bare = BARE.get(table, OF[table].state)
+    full, bare = OF[table].state, BARE.get(table, OF[table].state)
 
-    assert await _written_and_read(database, tmp_path, table, bare) == bare
+    assert await _written_and_read(database, tmp_path, table, full, bare) == bare
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_what_is_counted_is_added_to_what_is_there(database: str, tmp_path: Path) -> None:
+    fewer: Counts = {"agents": 1, "live_leases": -2, "keys": 0}
+
+    found = await _written_and_read(database, tmp_path, tables.counts, COUNTS, fewer)
+    assert found == {"agents": 25, "live_leases": 23, "open_requests": 26, "keys": 27}
 
 
 @pytest.mark.parametrize("table", [t for t in EVERY if is_dataclass(OF[t].state)], ids=named)
@@ -224,12 +243,13 @@ def _kinds(state: Any) -> list[type]:  # noqa: ANN401 - any state.
     return [type(getattr(state, field.name)) for field in fields(state)]
 
 
-async def _written_and_read(database: str, folder: Path, table: Table, state: Any) -> Any:  # noqa: ANN401
+async def _written_and_read(database: str, folder: Path, table: Table, *states: Any) -> Any:  # noqa: ANN401
     async with opened(database, folder) as scene:
         dialect = scene.backend.dialect
-        async with scene.backend.write() as session:
-            written = Query(upsert(table, dialect.name), dialect)
-            await session.write(written, [OF[table].write(state)])
+        written = Query(upsert(table, dialect.name), dialect)
+        for state in states:
+            async with scene.backend.write() as session:
+                await session.write(written, [OF[table].write(state)])
         async with scene.backend.read() as session:
             (row,) = await session.fetch(Query(select(table), dialect), {})
     return OF[table].read(row)

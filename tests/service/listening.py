@@ -78,7 +78,8 @@ class Listener:
         """Subscribe; nothing that is said from now on is missed."""
         for subject in subjects:
             await self.client.subscribe(subject, cb=self._on_message)
-        await self.client.flush()
+        for _ in range(2):  # nats-py's first question overtakes what waits to be sent.
+            await self.client.flush()
 
     async def close(self) -> None:
         await self.client.close()

@@ -64,7 +64,7 @@ class Running:
         assert self._process is None
         with self.stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
-                command(self.data_dir, *ANY_PORTS, *self.options),
+                self._command(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -120,6 +120,9 @@ class Running:
             self.stop()
         elif self._process is not None:
             self.kill()
+
+    def _command(self) -> list[str]:
+        return command(self.data_dir, *ANY_PORTS, *self.options)
 
     def _wait_until_ready(self) -> None:
         out = self._out()

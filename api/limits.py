@@ -1,0 +1,90 @@
+"""How often one may ask: each caller has a bucket, and each tenant has one for all of its callers.
+
+* A caller is an agent, whichever of its keys it shows and whichever way it comes; or a key that is
+  not an agent's. Who asks too often is told how long to wait, and has taken nothing.
+* What an operation must keep for others follows from its row in the table. An urgent one, without
+  which a lease is lost or stays taken, keeps nothing; a command keeps a quarter, so that no number
+  of acquisitions stands in the way of a heartbeat; and what only reads or waits keeps half.
+* Each process counts for itself. The bounds are there to keep one caller from slowing all others
+  down, and that is a matter of each process; what a tenant may have in all is a quota.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from quorate.api.buckets import Buckets
+from quorate.api.endpoint import Endpoint
+from quorate.api.problems import Problem
+from quorate.domain.record import record
+
+KEPT_BY_COMMANDS = 0.25
+KEPT_BY_READS = 0.5
+
+# Raises Problem when this tenant's caller asks too often for what must keep this share.
+Limit: TypeAlias = Callable[[str, str, float], None]
+
+
+@record
+class Rates:
+    """Requests a second, and how many at once; without a rate there is no bound."""
+
+    per_key: float = 0.0
+    burst_per_key: float = 0.0
+    per_tenant: float = 0.0
+    burst_per_tenant: float = 0.0
+    failed_keys_per_minute: float = 0.0
+
+
+UNBOUNDED = Rates()
+
+
+def kept_by(endpoint: Endpoint) -> float:
+    """The share of a bucket that this endpoint leaves to what is more urgent."""
+    if endpoint.urgent:
+        return 0.0
+    return KEPT_BY_READS if endpoint.method == "GET" else KEPT_BY_COMMANDS
+
+
+def unlimited(_tenant: str, _caller: str, _kept_share: float) -> None:
+    """For whoever is not bounded."""
+
+
+class Limits:
+    def __init__(self, rates: Rates, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._callers = buckets(rates.per_key, rates.burst_per_key, monotonic)
+        self._tenants = buckets(rates.per_tenant, rates.burst_per_tenant, monotonic)
+
+    def check(self, tenant: str, caller: str, kept_share: float) -> None:
+        """One more; raises Problem."""
+        callers, tenants = self._callers, self._tenants
+        if callers is not None and (wait := callers.wait(caller, kept_share)):
+            raise rate_limited("key", wait)
+        if tenants is not None:
+            if wait := tenants.wait(tenant, kept_share):
+                raise rate_limited("tenant", wait)
+            tenants.take(tenant)
+        if callers is not None:
+            callers.take(caller)
+
+
+def buckets(
+    rate: float, burst: float, monotonic: Callable[[], float] = time.monotonic
+) -> Buckets | None:
+    return Buckets(rate, burst, monotonic=monotonic) if rate else None
+
+
+_DETAILS = {
+    "key": "This agent, or this key, asks too often.",
+    "tenant": "The callers of this tenant together ask too often.",
+    "address": "Too many keys came from this address that are none.",
+}
+
+
+def rate_limited(limited_by: str, wait_seconds: float) -> Problem:
+    """What the caller is told; the header has whole seconds only."""
+    whole = max(1, math.ceil(wait_seconds))
+    facts = {"limitedBy": limited_by, "retryAfterSeconds": round(wait_seconds, 6)}
+    headers = {"Retry-After": str(whole)}
+    return Problem("rate_limited", _DETAILS[limited_by], headers=headers, **facts)

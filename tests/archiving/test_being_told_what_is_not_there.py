@@ -1,0 +1,67 @@
+"""Whoever asks for what was archived is told so, and is never given a shorter answer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from quorate.domain.agents import AgentRef
+from quorate.eventlog.log import EventLog, Filter
+from quorate.projections.noticed import NoticedPage, NoticesReader
+from tests.archiving.moving import ALL, LATER, move
+from tests.projections.histories import TENANTS
+
+RETENTION_HOURS = 10**6  # So that nothing is left out but what was archived.
+
+
+async def test_a_page_of_the_log_says_what_was_archived(log: EventLog, folder: Path) -> None:
+    before = {tenant: await log.page(tenant, 0, ALL, Filter()) for tenant in TENANTS}
+    await move(log, folder)
+
+    for tenant, whole in before.items():
+        for after in range(whole.head + 1):
+            page = await log.page(tenant, after, ALL, Filter())
+            missed = after if page.gap is None else page.gap.until
+            assert page.gap is None or (page.gap.after, missed > after) == (after, True)
+            assert list(page.events) == list(whole.events[missed:])
+            assert (page.head, page.scanned_to) == (whole.head, max(whole.head, after))
+        assert (await log.page(tenant, 0, ALL, Filter())).gap is not None
+
+
+async def test_a_filter_hides_no_gap(log: EventLog, folder: Path) -> None:
+    await move(log, folder)
+
+    page = await log.page(TENANTS[0], 0, ALL, Filter(type="NothingOfTheKind"))
+
+    assert page.gap is not None
+    assert page.scanned_to == page.head
+
+
+async def _noticed(log: EventLog) -> Mapping[tuple[str, str], Sequence[NoticedPage]]:
+    """What each agent reads from each sequence on."""
+    reader = NoticesReader(log, lambda: LATER, retention_hours=RETENTION_HOURS)
+    found = {}
+    for tenant in TENANTS:
+        head = (await log.page(tenant, 0, 1, Filter())).head
+        for name in ("ann", "bob"):
+            agent = await reader.agent_id(tenant, AgentRef(name=name))
+            assert agent is not None
+            found[tenant, name] = [
+                await reader.page(tenant, agent, after, ALL) for after in range(0, head, 5)
+            ]
+    return found
+
+
+async def test_an_agent_that_missed_something_hears_of_it(log: EventLog, folder: Path) -> None:
+    """Each notice comes, or a gap covers it; and none is said where nothing is left out."""
+    before = await _noticed(log)
+    await move(log, folder)
+    after = await _noticed(log)
+
+    gaps = 0
+    for who, pages in after.items():
+        for page, whole in zip(pages, before[who], strict=True):
+            until = page.gap.until if page.gap else 0
+            lost = [one for one in whole.events if one.sequence <= until]
+            assert list(page.events) == [one for one in whole.events if one.sequence > until]
+            assert bool(lost) == (page.gap is not None)
+            gaps += bool(lost)
+    assert gaps

@@ -1,0 +1,109 @@
+"""A row goes when the file that holds it was found right, in one transaction, or it stays."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from quorate.domain.instants import Instant
+from quorate.eventlog import archive as archive_module
+from quorate.eventlog.archive import ArchivedMeanwhile, Archiver, check_archive
+from quorate.eventlog.archive_files import ArchiveDamaged, ArchiveEnd, Whole
+from quorate.eventlog.backend import Backend
+from quorate.eventlog.log import EventLog, LogDamaged
+from quorate.eventlog.session import Broken
+from tests.archiving.moving import END, EVENTS_PER_FILE, LATER, events, move
+from tests.eventlog.conformance import Platform, Watched
+
+
+async def _deletes(backend: Backend, condition: str) -> None:
+    def work(connection: Connection, _lock_log: object) -> None:
+        connection.execute(text(f"DELETE FROM events WHERE {condition}"))  # noqa: S608 - ours.
+
+    await backend.define(work)
+
+
+@pytest.mark.parametrize("condition", ["position = 1", f"position > {END}", f"position <= {END}"])
+async def test_nothing_but_what_was_archived_can_be_deleted(
+    log: EventLog, platform: Platform, folder: Path, condition: str
+) -> None:
+    """Before, nothing; afterwards, what is left of it cannot be either: chains go on from there."""
+    with pytest.raises(Broken, match="append-only"):
+        await _deletes(platform.backend(), condition)
+    await move(log, folder)
+
+    if condition == "position = 1":
+        await _deletes(platform.backend(), condition)  # It is gone already.
+    else:
+        with pytest.raises(Broken, match="append-only"):
+            await _deletes(platform.backend(), condition)
+
+
+async def test_no_row_goes_when_the_file_is_not_what_was_written(
+    log: EventLog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await events(log)
+    read = archive_module._read
+
+    def forgetful(path: Path) -> Whole:
+        path.write_bytes(path.read_bytes()[:-20])
+        return read(path)
+
+    monkeypatch.setattr(archive_module, "_read", forgetful)
+    with pytest.raises(ArchiveDamaged):
+        await Archiver(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE)
+
+    assert await events(log) == before
+    assert await log.archived() == 0
+
+
+async def test_no_row_goes_when_the_file_cannot_be_written(log: EventLog, folder: Path) -> None:
+    before = await events(log)
+
+    with pytest.raises(OSError, match="No such file"):
+        await Archiver(log.backend, folder / "missing").move(LATER, LATER, EVENTS_PER_FILE)
+
+    assert await events(log) == before
+
+
+async def test_a_file_that_was_not_recorded_is_written_again(log: EventLog, folder: Path) -> None:
+    """As after a crash between the file and the transaction."""
+    before = await events(log)
+    assert isinstance(log.backend, Watched)
+    log.backend.fail_before_commit = 1
+    with pytest.raises(Broken):
+        await Archiver(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE)
+    assert await events(log) == before
+
+    await move(log, folder)
+
+    await check_archive(log.backend, folder)
+
+
+async def test_of_two_at_the_same_time_one_gives_up(
+    log: EventLog, folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+
+    class Slow(Archiver):
+        async def _replace(self, end: ArchiveEnd, whole: Whole, name: str, now: Instant) -> None:
+            await Archiver(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE)
+            await super()._replace(end, whole, name, now)
+
+    with pytest.raises(ArchivedMeanwhile):
+        await Slow(log.backend, other).move(LATER, LATER, EVENTS_PER_FILE)
+
+    await check_archive(log.backend, folder)
+    assert await log.archived() == EVENTS_PER_FILE
+
+
+async def test_a_damaged_log_is_not_archived(
+    log: EventLog, platform: Platform, folder: Path
+) -> None:
+    platform.overwrite("UPDATE events SET actor = 'keyother' WHERE position = 9")
+
+    with pytest.raises(LogDamaged, match="position 9"):
+        await Archiver(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE)
+
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,146 @@
+"""`quorate secrets` and `quorate nats-config`: what is made before the first server starts."""
+
+import json
+import shutil
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from quorate.cli.nats_config import nats_config
+from quorate.cli.secrets import SECRETS, secrets
+from quorate.domain.keys import read_key
+
+MAKERS = 4
+ROUTES = ("--route", "nats-1:6222", "--route", "nats-2:6222")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made(tmp_path / "secrets")
+    return tmp_path / "secrets"
+
+
+def made(folder: Path) -> str:
+    result = CliRunner().invoke(secrets, [str(folder)])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def configured(*options: str, code: int = 0) -> str:
+    result = CliRunner().invoke(nats_config, [str(option) for option in options])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+# -- Secrets -----------------------------------------------------------------------
+
+
+def test_each_secret_is_a_file_for_its_owner_alone(folder: Path) -> None:
+    assert contents(folder).keys() == SECRETS.keys()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert all(read_key((folder / name).read_text().strip()) for name in ("admin_key", "api_key"))
+    assert len(set(contents(folder).values())) == len(SECRETS)
+
+
+def test_what_is_there_stays_and_what_is_missing_is_made(folder: Path) -> None:
+    before = contents(folder)
+    (folder / "api_key").unlink()
+
+    said = made(folder)
+
+    after = contents(folder)
+    assert {name for name in before if after[name] != before[name]} == {"api_key"}
+    assert [word for word in said.split() if word.endswith("_key")] == [str(folder / "api_key")]
+
+
+def test_names_are_told_and_never_contents(tmp_path: Path) -> None:
+    said = made(tmp_path / "secrets")
+
+    assert [text for text in contents(tmp_path / "secrets").values() if text.strip() in said] == []
+
+
+def test_many_at_once_leave_one_of_each_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    program = shutil.which("quorate", path=sysconfig.get_path("scripts"))
+    assert program is not None
+
+    def make(_: int) -> bytes:
+        done = subprocess.run([program, "secrets", folder], capture_output=True, check=False)
+        return done.stderr if done.returncode else b""
+
+    with ThreadPoolExecutor(MAKERS) as pool:
+        assert set(pool.map(make, range(MAKERS))) == {b""}
+    assert contents(folder).keys() == SECRETS.keys()
+
+
+# -- The configuration of NATS ------------------------------------------------------
+
+
+def accepted(configuration: str, folder: Path) -> None:
+    file = folder / "printed.conf"
+    file.write_text(configuration)
+    program = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
+    assert program is not None
+    checked = subprocess.run([program, "-t", "-c", file], capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_cluster_shows_its_password_to_its_own_servers_only(folder: Path) -> None:
+    password = (folder / "nats_route_password").read_text().strip()
+    keys = ("--nats-keys-file", str(folder / "nats_keys.json"))
+
+    printed = configured(
+        *keys,
+        *("--cluster", "quorate", *ROUTES),
+        *("--route-password-file", str(folder / "nats_route_password")),
+    )
+
+    accepted(printed, folder)
+    assert printed.count(password) == 3  # Asked of others, and shown to the two.
+    for seed in json.loads((folder / "nats_keys.json").read_text()).values():
+        assert seed not in printed
+
+
+def test_a_strange_password_stays_one_word_of_an_address(folder: Path) -> None:
+    (folder / "nats_route_password").write_text('a/b@c:"d" \\ }\n')
+
+    printed = configured(
+        *("--nats-keys-file", str(folder / "nats_keys.json")),
+        *("--cluster", "quorate", *ROUTES),
+        *("--route-password-file", str(folder / "nats_route_password")),
+    )
+
+    accepted(printed, folder)
+    assert "quorate:a%2Fb%40c%3A%22d%22%20%5C%20%7D@nats-1:6222" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (ROUTES, "need --cluster"),
+        (("--cluster", "quorate"), "needs a --route"),
+        (("--tls-certificate", "nats.pem"), "--tls-key"),
+        (("--tls-ca", "ca.pem"), "--tls-certificate and --tls-key"),
+        (("--nats-keys-file", "nowhere"), "does not exist"),
+    ],
+)
+def test_half_an_answer_is_asked_back(options: tuple[str, ...], why: str) -> None:
+    assert why in configured(*options, code=2)
+
+
+def test_an_empty_password_is_none(folder: Path) -> None:
+    empty = folder / "empty"
+    empty.touch()
+
+    said = configured("--cluster", "q", *ROUTES, "--route-password-file", str(empty), code=2)
+
+    assert "empty" in said

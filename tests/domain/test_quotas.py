@@ -1,0 +1,177 @@
+"""What would be one more than a tenant may have is refused; nothing else is."""
+
+from quorate.domain.agents import AgentReregistered
+from quorate.domain.commands import names
+from quorate.domain.keys import IssueKey, Principal, RevokeKey
+from quorate.domain.leases import LeaseExpired, LeaseRenewed
+from quorate.domain.quotas import QuotaExceeded, Quotas
+from quorate.domain.tenants import TenantCreated
+from tests.domain.cast import (
+    ADMIN_KEY,
+    KIM,
+    LEE,
+    TENANT_KEY,
+    acquire,
+    heartbeat,
+    key_of,
+    propose,
+    register,
+    release,
+    renew,
+    vote,
+)
+from tests.domain.facts import acquired, registered
+from tests.spec import NOON, Fact, Story, after, given
+
+ONE_OF_EACH = Quotas(agents=1, live_leases=1, open_requests=1, keys=1)
+created = Fact(at=NOON, event=TenantCreated(tenant_id="acme"))
+
+
+def issue(key: str, agent: str | None = None, by: Principal = TENANT_KEY) -> IssueKey:
+    return IssueKey(
+        caller=by,
+        key_id=key,
+        role="agent" if agent else "auditor",
+        secret_hash="0" * 64,
+        agent_name=agent,
+        new_agent_id=f"agent_{agent}",
+    )
+
+
+def full() -> Story:
+    """One agent, that holds one lease."""
+    return given(created, registered("ann"), acquired("ann", fence=3), quotas=ONE_OF_EACH)
+
+
+# -- Agents ------------------------------------------------------------------
+
+
+def test_a_new_name_is_one_agent_too_many() -> None:
+    full().when(register("bob")).then_refused(QuotaExceeded("agents", 1))
+
+
+def test_a_name_that_is_there_registers_again() -> None:
+    answer = full().when(register("ANN")).answer
+
+    assert [type(event) for event in answer.events] == [AgentReregistered]
+
+
+def test_a_key_for_a_new_name_makes_an_agent_too() -> None:
+    story = given(created, registered("ann"), quotas=Quotas(agents=1))
+
+    story.when(issue("k1", "bob")).then_refused(QuotaExceeded("agents", 1))
+    assert story.when(issue("k2", "Ann")).answer.declined is None
+
+
+def test_a_name_that_a_key_reserved_may_register() -> None:
+    story = given(created, quotas=Quotas(agents=1))
+
+    assert story.when(issue("k1", "ann")).answer.declined is None
+    assert story.when(register("ann")).answer.declined is None
+    story.when(register("bob")).then_refused(QuotaExceeded("agents", 1))
+
+
+# -- Leases ------------------------------------------------------------------
+
+
+def test_a_second_contact_is_one_lease_too_many() -> None:
+    full().when(acquire("ann", LEE)).then_refused(QuotaExceeded("live_leases", 1))
+
+
+def test_what_is_held_is_renewed_both_ways() -> None:
+    story = full()
+
+    for asked in (acquire("ann", KIM, minutes=60), renew("lease", by=key_of("ann"), minutes=90)):
+        answer = story.when(asked).answer
+        assert [type(event) for event in answer.events] == [LeaseRenewed]
+
+
+def test_what_is_released_makes_room() -> None:
+    story = full()
+    story.when(release("lease", by=key_of("ann")))
+
+    assert story.when(acquire("ann", LEE, lease="next")).answer.declined is None
+
+
+def test_the_same_contacts_next_lease_needs_no_more_room_than_the_one_that_expired() -> None:
+    soon = acquired("ann", fence=3, until=after(minutes=1))
+    story = given(created, registered("ann"), soon, quotas=ONE_OF_EACH)
+
+    answer = story.when(acquire("ann", KIM, lease="next"), at=after(minutes=2)).answer
+    assert [type(event) for event in answer.settled] == [LeaseExpired]
+    assert answer.declined is None
+
+
+def test_who_finds_a_contact_held_hears_of_the_holder_and_not_of_the_quota() -> None:
+    story = given(
+        created,
+        registered("ann"),
+        registered("bob"),
+        acquired("ann", fence=4),
+        quotas=Quotas(live_leases=1),
+    )
+
+    declined = story.when(acquire("bob", KIM)).answer.declined
+    assert declined is not None
+    assert declined.kind.code == "lease_conflict"
+
+
+# -- Votes -------------------------------------------------------------------
+
+
+def test_a_second_open_request_is_one_too_many_until_the_first_is_decided() -> None:
+    story = given(created, registered("ann"), quotas=ONE_OF_EACH)
+    assert story.when(propose("ann", request="first")).answer.declined is None
+
+    story.when(propose("ann", request="second")).then_refused(QuotaExceeded("open_requests", 1))
+    story.when(vote("ann", "approve", request="first"))
+    assert story.when(propose("ann", request="second")).answer.declined is None
+
+
+# -- Keys --------------------------------------------------------------------
+
+
+def test_a_second_key_is_one_too_many_until_the_first_is_revoked() -> None:
+    story = given(created, quotas=ONE_OF_EACH)
+    assert story.when(issue("k1")).answer.declined is None
+
+    story.when(issue("k2")).then_refused(QuotaExceeded("keys", 1))
+    story.when(RevokeKey(caller=TENANT_KEY, key_id="k1"))
+    assert story.when(issue("k2")).answer.declined is None
+
+
+def test_operators_are_not_bound() -> None:
+    """They set the limits, and must not lock themselves out."""
+    story = given(created, quotas=ONE_OF_EACH)
+
+    for number in range(3):
+        by_operator = issue(f"k{number}", f"agent{number}", by=ADMIN_KEY)
+        assert story.when(by_operator).answer.declined is None
+
+
+# -- What is there stays -----------------------------------------------------
+
+
+def test_a_limit_that_was_lowered_ends_nothing() -> None:
+    story = full()
+    story.quotas = Quotas(agents=0, live_leases=0, open_requests=0, keys=0)
+
+    assert story.when(heartbeat("ann"), at=after(minutes=1)).answer.declined is None
+    assert story.when(acquire("ann", KIM, minutes=60)).answer.declined is None
+    story.when(acquire("ann", LEE)).then_refused(QuotaExceeded("live_leases", 0))
+
+
+def test_without_a_limit_there_is_none() -> None:
+    story = given(created, registered("ann"))
+
+    for number in range(50):
+        assert story.when(register(f"agent{number}")).answer.declined is None
+
+
+def test_only_what_adds_something_looks_at_the_counts() -> None:
+    """All others need not load them."""
+    adds = (register("ann"), acquire("ann"), propose("ann"), issue("k1"))
+    others = (heartbeat("ann"), release("l", by=TENANT_KEY), vote("ann", "approve"))
+
+    assert all(names(command).counts for command in adds)
+    assert not any(names(command).counts for command in others)
