@@ -168,7 +168,8 @@ class NatsLink:
                 reply = await session.client.request(
                     subject,
                     nats_content(ask),
-                    timeout=2 * ANSWER_SECONDS_MAX,  # The time is watched outside.
+                    # Watched outside: nats-py's own can lose the caller's cancellation.
+                    timeout=None,  # type: ignore[arg-type]  # It may be None.
                     headers=headers(ask, key) or None,
                 )
         except (NatsError, OSError) as error:

@@ -1,0 +1,130 @@
+"""Three nats-servers that are one cluster, each configured as `quorate nats-config` prints it.
+
+* Ports are chosen before any of them starts, because each must know where the others are.
+* A server that was killed comes back with its store, its name and its ports.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from nats.aio.client import Client
+
+from quorate.bus.cluster_configuration import Cluster, Tls, more_lines
+from quorate.bus.server_configuration import ServiceKeys, server_configuration
+
+SERVERS = 3
+NAME = "quorate"
+PASSWORD = "shown/to each:other"
+READY_SECONDS_MAX = 30.0
+LOOK_SECONDS = 0.02
+HOST = "127.0.0.1"
+
+
+def free_ports(count: int) -> Sequence[int]:
+    """All different, because all are held until the last one is known."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class NatsCluster:
+    def __init__(self, folder: Path, keys: ServiceKeys, *, tls: Tls | None = None) -> None:
+        self._folder = folder
+        self._scheme = "tls" if tls else "nats"
+        ports = free_ports(3 * SERVERS)
+        self._ports, self.route_ports, self._monitor_ports = (
+            ports[part * SERVERS : (part + 1) * SERVERS] for part in range(3)
+        )
+        self._keys = keys
+        self._tls = tls
+        folder.mkdir(parents=True, exist_ok=True)
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+
+    @property
+    def urls(self) -> Sequence[str]:
+        return [f"{self._scheme}://{HOST}:{port}" for port in self._ports]
+
+    @property
+    def url(self) -> str:
+        """All of them, as a service or an agent is told."""
+        return ",".join(self.urls)
+
+    def number_of(self, client: Client) -> int:
+        """To which of them somebody is connected."""
+        address = client.connected_url
+        assert address is not None
+        return self.urls.index(address.geturl())
+
+    async def start(self, number: int | None = None) -> None:
+        """Start one server, or all, and return when they are well."""
+        for each in range(SERVERS) if number is None else (number,):
+            self._spawn(each)
+        await self.well()
+
+    async def well(self) -> None:
+        """Return when each server that runs says that it takes part in JetStream."""
+        async with asyncio.timeout(READY_SECONDS_MAX), httpx2.AsyncClient() as http:
+            for number in self._running:
+                while not await self._is_well(http, number):  # noqa: ASYNC110 - another process.
+                    await asyncio.sleep(LOOK_SECONDS)
+
+    def kill(self, number: int) -> None:
+        process = self._running.pop(number)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        for number in list(self._running):
+            self.kill(number)
+
+    async def told(self, number: int, about: str) -> dict[str, Any]:
+        """What a server tells of itself to whoever monitors it."""
+        async with httpx2.AsyncClient() as http:
+            answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/{about}")
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def said(self) -> str:
+        """What the servers logged: for whoever looks for the cause of a failure."""
+        return "\n".join(log.read_text() for log in sorted(self._folder.glob("*.log")))
+
+    def _spawn(self, number: int) -> None:
+        program = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
+        assert program is not None
+        file = self._configured(number)
+        with file.with_suffix(".log").open("ab") as log:
+            self._running[number] = subprocess.Popen(
+                [program, "-c", str(file)], stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}
+            )
+
+    def _configured(self, number: int) -> Path:
+        name = f"nats-{number + 1}"
+        routes = [f"{HOST}:{port}" for port in self.route_ports]
+        cluster = Cluster(name=NAME, listen=routes[number], routes=routes, password=PASSWORD)
+        monitor = f"{HOST}:{self._monitor_ports[number]}"
+        more = more_lines(name=name, monitor=monitor, tls=self._tls, cluster=cluster)
+        listen = f"{HOST}:{self._ports[number]}"
+        file = self._folder / f"{name}.conf"
+        file.write_text(server_configuration(self._keys, listen, str(self._folder / name), more))
+        return file
+
+    async def _is_well(self, http: httpx2.AsyncClient, number: int) -> bool:
+        process = self._running[number]
+        assert process.poll() is None, self.said()
+        try:
+            answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/healthz")
+        except httpx2.HTTPError:
+            return False
+        return answer.status_code == httpx2.codes.OK
