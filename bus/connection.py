@@ -153,9 +153,11 @@ class Connection:
 
     async def close(self) -> None:
         """Close within CLOSE_SECONDS_MAX, also when the server reads nothing any more."""
-        with suppress(Exception):
-            await asyncio.wait_for(self.client.close(), CLOSE_SECONDS_MAX)
-        self._drop()
+        try:
+            with suppress(Exception):
+                await asyncio.wait_for(self.client.close(), CLOSE_SECONDS_MAX)
+        finally:
+            self._drop()
 
     def _drop(self) -> None:
         """End what a close that failed half-way leaves behind: callbacks, and unsent bytes."""

@@ -88,7 +88,8 @@ class Mirror:
     def _stop(self, error: Exception) -> None:
         state = STOPPED if isinstance(error, StreamForeign) else UNAVAILABLE
         if self.state != state:
-            log.error("mirror_halted", state=state, stream=STREAM, error=str(error))
+            say = log.error if state == STOPPED else log.warning  # The other passes by itself.
+            say("mirror_halted", state=state, stream=STREAM, error=str(error))
         self.state = state
 
     # -- The stream as it is -------------------------------------------------
@@ -111,6 +112,8 @@ class Mirror:
             self.position = first - 1
         else:
             self.position = state.last
+        if self.state in {STOPPED, UNAVAILABLE}:
+            log.info("mirror_resumed", stream=STREAM, position=self.position)
         self.state = FOLLOWING
         self._checked_at = time.monotonic()
 

@@ -251,8 +251,10 @@ class NatsLink:
 
 async def _close(client: Client) -> None:
     """Close within CLOSE_SECONDS_MAX, also when the server reads nothing any more."""
-    with suppress(Exception):
-        await asyncio.wait_for(client.close(), CLOSE_SECONDS_MAX)
-    stream: Any = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - a refused login leaves it open.
-    if stream is not None:
-        stream.transport.abort()
+    try:
+        with suppress(Exception):
+            await asyncio.wait_for(client.close(), CLOSE_SECONDS_MAX)
+    finally:  # A refused login leaves it open, and so does a close that is cancelled.
+        stream: Any = getattr(client._transport, "_io_writer", None)  # noqa: SLF001
+        if stream is not None:
+            stream.transport.abort()

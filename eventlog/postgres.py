@@ -189,7 +189,13 @@ class PostgresBackend:
             await engine.dispose()
 
     async def _connect_to_define(self) -> asyncpg.Connection:
-        return await self.connect("define", statement_seconds=None)
+        connection = await self.connect("define", statement_seconds=None)
+        try:
+            _check(await connection.fetchrow(_STATE), str(self))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     async def _open_writer(self) -> None:
         self._writer = await self.connect(

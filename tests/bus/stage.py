@@ -28,6 +28,7 @@ from quorate.bus.stream import STREAM
 from quorate.domain.instants import Instant
 from quorate.domain.keys import KEY_ID_LENGTH, Principal, Role
 from quorate.eventlog.recorded import Recorded
+from tests.service.listening import close
 
 CLOSE_SECONDS_MAX = 5.0
 PATIENCE_SECONDS = 30.0
@@ -325,7 +326,7 @@ class Stage:
     async def close(self) -> None:
         for client in self._clients:
             with suppress(TimeoutError):  # nats-py can wait for good for a server that is gone.
-                await asyncio.wait_for(client.close(), CLOSE_SECONDS_MAX)
+                await asyncio.wait_for(close(client), CLOSE_SECONDS_MAX)
         await self.push.stop()
         if self.server is not None:
             await self.server.stop()

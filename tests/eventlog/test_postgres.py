@@ -21,7 +21,7 @@ from quorate.eventlog.postgres import PostgresBackend
 from quorate.eventlog.postgres_statistics import analyse_grown
 from quorate.eventlog.session import Broken, Look, Query, Rejected
 from quorate.projections import tables
-from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.migrations.schema import SCHEMA, TODAYS
 from tests.domain.cast import TENANT_KEY, register
 from tests.eventlog.conformance import Postgres, Stage, Statement, until
 from tests.postgres import PASSWORD, PostgresServer
@@ -68,6 +68,15 @@ async def test_a_server_that_may_lose_commits_is_refused(
     with pytest.raises(Unsafe, match=f"{setting} is off"):
         async with opened(own_server.database_url()):
             pass
+
+
+async def test_tables_are_not_made_where_nobody_could_serve(own_server: PostgresServer) -> None:
+    own_server._configuration["fsync"] = "off"
+    own_server.start()
+    backend = PostgresBackend(own_server.empty_url())
+
+    with pytest.raises(Unsafe, match="fsync is off"):
+        await backend.define(TODAYS.prepare)
 
 
 async def test_commits_wait_for_the_disk_whatever_the_role_was_told(

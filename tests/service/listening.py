@@ -68,11 +68,7 @@ class Listener:
 
     async def let_go(self) -> None:
         """Close the socket of a refused login: nats-py forgets it."""
-        transport: Any = self.client._transport
-        if transport is not None and transport._io_writer is not None:
-            transport._io_writer.close()
-            with suppress(OSError):
-                await transport._io_writer.wait_closed()
+        await let_go(self.client)
 
     async def hear(self, *subjects: str) -> None:
         """Subscribe; nothing that is said from now on is missed."""
@@ -82,7 +78,7 @@ class Listener:
             await self.client.flush()
 
     async def close(self) -> None:
-        await self.client.close()
+        await close(self.client)
 
     async def _on_message(self, message: Msg) -> None:
         self.messages.append(message)
@@ -117,3 +113,21 @@ class Listener:
 
     def names(self) -> list[str]:
         return [message.subject.rpartition(".")[2] for message in self.messages]
+
+
+async def close(client: Client) -> None:
+    """For good: a reconnection that is under way may outlive nats-py's own close."""
+    reconnecting = client._reconnection_task
+    await client.close()
+    if reconnecting is not None:
+        reconnecting.cancel()
+        await asyncio.wait([reconnecting])
+    await let_go(client)
+
+
+async def let_go(client: Client) -> None:
+    transport: Any = client._transport
+    if transport is not None and transport._io_writer is not None:
+        transport._io_writer.close()
+        with suppress(OSError):
+            await transport._io_writer.wait_closed()
