@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Options for the tests, for example: make test TESTS="tests/domain -k lease" WORKERS=0
 TESTS ?= tests
-WORKERS ?= auto
+# One more at once than there are cores: tests wait as much as they compute.
+WORKERS ?= $(shell nproc >/dev/null 2>&1 && expr $$(nproc) + 1 || echo auto)
 # Options for `quorate serve`, for example: make run SERVE="--port 9000"
 SERVE ?=
 # make lock UPGRADE=--upgrade moves every version; without it only what pyproject.toml demands
@@ -22,7 +23,8 @@ run: $(VENV)/.ready ## set up if needed, then serve (SERVE="--port 9000" for opt
 	@exec $(BIN)/quorate serve $(SERVE)
 
 test: $(VENV)/.ready ## set up if needed, then run every test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(TESTS)
+	@# Tests start hundreds of processes: let none compile what another one has compiled.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q $(TESTS)
 
 check: lint types test ## formatting, lint, types and tests
 

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,11 @@ MODULES = [path for path in FILES if path.suffix == ".py"]
 LAYERED = [path for path in MODULES if path.relative_to(ROOT).parts[0] in BELOW]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(tree: ast.AST) -> Iterator[str]:
     """Every imported name, dotted in full."""
     for node in ast.walk(tree):
@@ -110,7 +116,7 @@ def layers(names: Iterator[str]) -> set[str]:
 
 @pytest.mark.parametrize("path", LAYERED, ids=named)
 def test_layers_only_look_down(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     layer = path.relative_to(ROOT).parts[0]
     allowed = BELOW[layer] | {layer}
 
@@ -120,7 +126,7 @@ def test_layers_only_look_down(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in LAYERED if p.parent.name == "domain"], ids=named)
 def test_the_domain_is_pure(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     tops = {name.split(".")[0] for name in imports(tree)} - {"quorate"}
     calls = {called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
 
@@ -139,7 +145,7 @@ def called(node: ast.Call) -> str:
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_imports_go_through_quorate(path: Path) -> None:
-    tops = {name.split(".")[0] for name in imports(ast.parse(path.read_text()))}
+    tops = {name.split(".")[0] for name in imports(parsed(path))}
 
     assert not tops & set(BELOW), "quorate.domain and domain would be two different modules"
 
@@ -150,7 +156,7 @@ def test_functions_and_files_fit_in_a_reader(path: Path) -> None:
     lines_in_file = len(text.splitlines())
     long = [
         f"{node.name}: {lines}"
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (lines := (node.end_lineno or 0) - node.lineno + 1) > LINES_PER_FUNCTION_MAX
     ]
@@ -161,7 +167,7 @@ def test_functions_and_files_fit_in_a_reader(path: Path) -> None:
 
 @pytest.mark.parametrize("path", LAYERED, ids=named)
 def test_modules_open_with_what_must_stay_true(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert ast.get_docstring(parsed(path))
 
 
 def test_modules_are_named_after_what_they_hold() -> None:

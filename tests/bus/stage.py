@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
-from nats.aio.client import Client
+from nats.aio import client as nats_py
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
@@ -28,7 +28,7 @@ from quorate.bus.stream import STREAM
 from quorate.domain.instants import Instant
 from quorate.domain.keys import KEY_ID_LENGTH, Principal, Role
 from quorate.eventlog.recorded import Recorded
-from tests.service.listening import close
+from tests.nats_client import Client
 
 CLOSE_SECONDS_MAX = 5.0
 PATIENCE_SECONDS = 30.0
@@ -170,8 +170,7 @@ class Listener:
     async def hear(self, *subjects: str) -> "Listener":
         for subject in subjects:
             await self.client.subscribe(subject, cb=self._on_message)
-        for _ in range(2):  # nats-py's first question overtakes what waits to be sent.
-            await self.client.flush()
+        await self.client.flush()
         return self
 
     def ids(self, subject: str) -> list[str]:
@@ -183,9 +182,8 @@ class Listener:
 
     async def _on_error(self, error: Exception) -> None:
         self.errors.append(str(error))
-        transport: Any = self.client._transport
-        if not self.client.is_connected and transport and transport._io_writer:
-            transport._io_writer.close()  # nats-py forgets the socket of a refused login.
+        if not self.client.is_connected:
+            await self.client.let_go()
 
     async def _on_lost(self) -> None:
         self.losses += 1
@@ -212,7 +210,7 @@ class Stage:
         self.keys = KeyRing()
         self.server = server
         self.push = self.new_push()
-        self._clients: list[Client] = []
+        self._clients: list[nats_py.Client] = []
 
     def new_push(self) -> Push:
         return Push(
@@ -326,7 +324,7 @@ class Stage:
     async def close(self) -> None:
         for client in self._clients:
             with suppress(TimeoutError):  # nats-py can wait for good for a server that is gone.
-                await asyncio.wait_for(close(client), CLOSE_SECONDS_MAX)
+                await asyncio.wait_for(client.close(), CLOSE_SECONDS_MAX)
         await self.push.stop()
         if self.server is not None:
             await self.server.stop()

@@ -15,7 +15,7 @@ from tests.crash.inquest import inquest
 from tests.crash.rounds import Rounds
 from tests.service import running
 
-QUICK_ROUNDS = 6
+QUICK_ROUNDS = 4
 SECONDS_PER_ROUND_MAX = 20
 RESTART_SECONDS_MAX = 5.0
 ROUNDS = int(os.environ.get("QUORATE_CRASH_ROUNDS", QUICK_ROUNDS))

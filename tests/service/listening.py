@@ -3,15 +3,13 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any
 
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from quorate.bus.subjects import inbox_prefix
 from quorate.domain.keys import Principal
+from tests.nats_client import Client
 from tests.service.running import LOOK_SECONDS, Json
 
 HEARD_SECONDS_MAX = 20.0
@@ -62,23 +60,18 @@ class Listener:
                 reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # It is slept.
             )
         except NatsError:
-            await listener.let_go()
+            await listener.client.let_go()
             raise
         return listener
-
-    async def let_go(self) -> None:
-        """Close the socket of a refused login: nats-py forgets it."""
-        await let_go(self.client)
 
     async def hear(self, *subjects: str) -> None:
         """Subscribe; nothing that is said from now on is missed."""
         for subject in subjects:
             await self.client.subscribe(subject, cb=self._on_message)
-        for _ in range(2):  # nats-py's first question overtakes what waits to be sent.
-            await self.client.flush()
+        await self.client.flush()
 
     async def close(self) -> None:
-        await close(self.client)
+        await self.client.close()
 
     async def _on_message(self, message: Msg) -> None:
         self.messages.append(message)
@@ -113,21 +106,3 @@ class Listener:
 
     def names(self) -> list[str]:
         return [message.subject.rpartition(".")[2] for message in self.messages]
-
-
-async def close(client: Client) -> None:
-    """For good: a reconnection that is under way may outlive nats-py's own close."""
-    reconnecting = client._reconnection_task
-    await client.close()
-    if reconnecting is not None:
-        reconnecting.cancel()
-        await asyncio.wait([reconnecting])
-    await let_go(client)
-
-
-async def let_go(client: Client) -> None:
-    transport: Any = client._transport
-    if transport is not None and transport._io_writer is not None:
-        transport._io_writer.close()
-        with suppress(OSError):
-            await transport._io_writer.wait_closed()

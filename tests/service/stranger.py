@@ -13,11 +13,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema_rs
-import nats
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from quorate.domain.keys import Role
+from tests.nats_client import Client
 from tests.service.callers import IssuedKey, Tenant
 from tests.service.listening import until
 from tests.service.running import Json
@@ -86,7 +85,7 @@ class Stranger:
         scheme = self.document.at(server["security"][0])
         assert (scheme["type"], scheme["in"]) == ("apiKey", "user")
         inbox = self.filled_in(self.document.all["channels"]["inbox"])
-        self.client = await nats.connect(
+        await self.client.connect(
             f"{server['protocol']}://{address}",
             token=self.issued.text,
             inbox_prefix=inbox.partition(".")[0],
