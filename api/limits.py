@@ -1,7 +1,9 @@
 """How often one may ask: each caller has a bucket, and each tenant has one for all of its callers.
 
-* A caller is an agent, whichever of its keys it shows and whichever way it comes; or a key that is
-  not an agent's. Who asks too often is told how long to wait, and has taken nothing.
+* A caller is an agent, whichever of its keys it shows and whichever way it comes; or an auditor's
+  key. Who asks too often is told how long to wait, and has taken nothing.
+* A tenant's own key speaks for all of its agents, and an operator's for all tenants: they are
+  bounded as their tenants are.
 * What an operation must keep for others follows from its row in the table. An urgent one, without
   which a lease is lost or stays taken, keeps nothing; a command keeps a quarter, so that no number
   of acquisitions stands in the way of a heartbeat; and what only reads or waits keeps half.
@@ -17,13 +19,15 @@ from typing import TypeAlias
 from quorate.api.buckets import Buckets
 from quorate.api.endpoint import Endpoint
 from quorate.api.problems import Problem
+from quorate.domain.keys import Principal, Role
 from quorate.domain.record import record
 
 KEPT_BY_COMMANDS = 0.25
 KEPT_BY_READS = 0.5
+COUNTED_BY_THEMSELVES: frozenset[Role] = frozenset({"agent", "auditor"})
 
 # Raises Problem when this tenant's caller asks too often for what must keep this share.
-Limit: TypeAlias = Callable[[str, str, float], None]
+Limit: TypeAlias = Callable[[str, str | None, float], None]
 
 
 @record
@@ -47,7 +51,12 @@ def kept_by(endpoint: Endpoint) -> float:
     return KEPT_BY_READS if endpoint.method == "GET" else KEPT_BY_COMMANDS
 
 
-def unlimited(_tenant: str, _caller: str, _kept_share: float) -> None:
+def caller_of(principal: Principal) -> str | None:
+    """Who is counted by itself; None: as its tenant is."""
+    return principal.actor if principal.role in COUNTED_BY_THEMSELVES else None
+
+
+def unlimited(_tenant: str, _caller: str | None, _kept_share: float) -> None:
     """For whoever is not bounded."""
 
 
@@ -56,17 +65,18 @@ class Limits:
         self._callers = buckets(rates.per_key, rates.burst_per_key, monotonic)
         self._tenants = buckets(rates.per_tenant, rates.burst_per_tenant, monotonic)
 
-    def check(self, tenant: str, caller: str, kept_share: float) -> None:
+    def check(self, tenant: str, caller: str | None, kept_share: float) -> None:
         """One more; raises Problem."""
-        callers, tenants = self._callers, self._tenants
-        if callers is not None and (wait := callers.wait(caller, kept_share)):
+        own = self._callers if caller is not None else None
+        shared, name = self._tenants, caller or ""
+        if own is not None and (wait := own.wait(name, kept_share)):
             raise rate_limited("key", wait)
-        if tenants is not None:
-            if wait := tenants.wait(tenant, kept_share):
+        if shared is not None:
+            if wait := shared.wait(tenant, kept_share):
                 raise rate_limited("tenant", wait)
-            tenants.take(tenant)
-        if callers is not None:
-            callers.take(caller)
+            shared.take(tenant)
+        if own is not None:
+            own.take(name)
 
 
 def buckets(

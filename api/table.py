@@ -20,7 +20,7 @@ from quorate.api import (
 )
 from quorate.api.asgi import Receive, Scope, Send
 from quorate.api.endpoint import Endpoint, Gate, path_parameters, refuse
-from quorate.api.limits import kept_by
+from quorate.api.limits import caller_of, kept_by
 from quorate.api.problems import Problem
 from quorate.api.service import Service
 from quorate.api.tallies import Tally
@@ -87,7 +87,7 @@ def _gate(service: Service, endpoint: Endpoint) -> Gate:
     check, kept_share = service.limits.check, kept_by(endpoint)
 
     def limit(principal: Principal) -> None:
-        check(principal.tenant, principal.actor, kept_share)
+        check(principal.tenant, caller_of(principal), kept_share)
 
     handler = partial(endpoint.handler, service)
     return Gate(

@@ -1,8 +1,8 @@
 """The options of `quorate serve` that say how much is too much. 0 is always: no limit.
 
 The defaults are for one replica on a small machine, which carries out some thousands of commands a
-second: one key cannot take all of that, one tenant hardly can, and neither is bounded by less than
-a fleet of thousands of agents needs.
+second: one agent cannot take all of that. A tenant may, while nobody else wants any: what is urgent
+for others goes first all the same. Whoever has many tenants gives each of them less.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 RATE_PER_KEY_DEFAULT = 2_000
 BURST_PER_KEY_DEFAULT = 4_000
-RATE_PER_TENANT_DEFAULT = 5_000
-BURST_PER_TENANT_DEFAULT = 10_000
+RATE_PER_TENANT_DEFAULT = 10_000
+BURST_PER_TENANT_DEFAULT = 20_000
 FAILED_KEYS_PER_MINUTE_DEFAULT = 100
 QUOTA_AGENTS_DEFAULT = 100_000
 QUOTA_LIVE_LEASES_DEFAULT = 1_000_000
@@ -31,7 +31,7 @@ QUOTA_KEYS_DEFAULT = 100_000
 _NUMBER_MAX = 1_000_000_000
 
 _NUMBERS: Sequence[tuple[str, int, str]] = (
-    ("--rate-per-key", RATE_PER_KEY_DEFAULT, "Requests a second of one agent, or other key."),
+    ("--rate-per-key", RATE_PER_KEY_DEFAULT, "Requests a second of one agent, or auditor."),
     ("--burst-per-key", BURST_PER_KEY_DEFAULT, "... and how many of them at once."),
     ("--rate-per-tenant", RATE_PER_TENANT_DEFAULT, "Requests a second of all of a tenant."),
     ("--burst-per-tenant", BURST_PER_TENANT_DEFAULT, "... and how many of them at once."),

@@ -5,9 +5,17 @@ import math
 import pytest
 
 from quorate.api.endpoint import Endpoint
-from quorate.api.limits import KEPT_BY_COMMANDS, KEPT_BY_READS, Limits, Rates, kept_by
+from quorate.api.limits import (
+    KEPT_BY_COMMANDS,
+    KEPT_BY_READS,
+    Limits,
+    Rates,
+    caller_of,
+    kept_by,
+)
 from quorate.api.problems import Problem
 from quorate.api.table import ENDPOINTS
+from quorate.domain.keys import ROLES, Principal, Role
 from tests.client.clocks import SetClock
 
 URGENT = {"heartbeat", "releaseLease", "renewLease"}
@@ -15,7 +23,9 @@ TENANT, OTHER = "acme", "globex"
 RATE, BURST = 10.0, 20.0
 
 
-def passed_of(many: int, limits: Limits, caller: str, kept: float = 0.0, of: str = TENANT) -> int:
+def passed_of(
+    many: int, limits: Limits, caller: str | None, kept: float = 0.0, of: str = TENANT
+) -> int:
     passed = 0
     for _ in range(many):
         try:
@@ -80,3 +90,13 @@ def test_the_answer_says_whose_limit_it_is_and_how_long_to_wait() -> None:
 
 def test_without_rates_nobody_is_bounded() -> None:
     assert passed_of(10_000, Limits(Rates(), SetClock()), "ann", KEPT_BY_READS) == 10_000
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_who_speaks_for_all_agents_is_bounded_as_the_tenant_is(role: Role) -> None:
+    principal = Principal(key_id="key", role=role, tenant=TENANT, agent_id=None, agent_name=None)
+    rates = Rates(per_key=1.0, burst_per_key=1.0, per_tenant=RATE, burst_per_tenant=BURST)
+
+    passed = passed_of(100, Limits(rates, SetClock()), caller_of(principal))
+
+    assert passed == (1 if role in {"agent", "auditor"} else BURST)

@@ -39,7 +39,7 @@ NAMES = ("ann", "bob", "cat", "dan", "eve")
 CONTACTS = [Contact(email=f"{name}@example.com", key=f"{name}@example.com") for name in "klmno"]
 WINDOW = 60_000
 STEPS = (0, 0, 0, 100, 5_000, 20_000, 61_000)
-DEEDS_PER_RULE = 15
+DEEDS_PER_RULE = 8
 LATEST_MAX = 4
 
 
