@@ -14,7 +14,8 @@ from quorate.domain.record import record
 
 # Buckets are asked, and are never empty: what is measured is the service, not its limits.
 GENEROUS = [
-    f"--{what}-per-{whom}={10**6}" for what in ("rate", "burst") for whom in ("key", "tenant")
+    *(f"--{what}-per-{whom}={10**6}" for what in ("rate", "burst") for whom in ("key", "tenant")),
+    f"--quota-live-leases={10**9}",
 ]
 READY_SECONDS_MAX = 20.0
 END_SECONDS_MAX = 8.0
