@@ -31,19 +31,19 @@ class KeyRing:
         self._good: dict[bytes, tuple[float, Principal]] = {}  # Found good when, and whose.
         self._forgotten_at = -KEY_SECONDS
 
-    async def authenticate(self, text: str) -> Principal | None:
+    def remembered(self, text: str) -> Principal | None:
+        """The principal of a key that was found good so lately that it need not be looked up."""
+        found = self._good.get(_digest(text))
+        oldest = max(self._monotonic() - KEY_SECONDS, self._forgotten_at)
+        return found[1] if found is not None and found[0] > oldest else None
+
+    async def look_up(self, text: str) -> Principal | None:
         """The principal of a valid key, else None: unknown, revoked and mistyped look the same."""
-        digest = _digest(text)
-        remembered = self._good.get(digest)
-        now = self._monotonic()
-        oldest = max(now - KEY_SECONDS, self._forgotten_at)
-        if remembered is not None and remembered[0] > oldest:
-            return remembered[1]
+        digest, now = _digest(text), self._monotonic()
         principal = await self._check(text)
-        if principal is None:
-            self._good.pop(digest, None)
-            return None
         self._good.pop(digest, None)
+        if principal is None:
+            return None
         if len(self._good) >= KEYS_REMEMBERED_MAX:
             del self._good[next(iter(self._good))]
         self._good[digest] = (now, principal)

@@ -7,11 +7,12 @@ is the same notice, and what is due is decided under the log's lock.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 import structlog
 
+from quorate.bus.endings import end
 from quorate.eventlog.backend import Backend
 
 AGAIN_SECONDS = 0.5
@@ -34,7 +35,7 @@ class Leader:
 
     async def stop(self) -> None:
         if self._running is not None:
-            await _end([self._running])
+            await end([self._running])
 
     async def run(self) -> NoReturn:
         """Ends by being cancelled."""
@@ -52,7 +53,7 @@ class Leader:
             await over.wait()
         finally:
             self.leads = False
-            await _end(tasks)
+            await end(tasks)
 
     async def _forever(self, name: str, work: Work) -> None:
         """A bug in one piece of work must not end it for good, nor the other one."""
@@ -62,13 +63,3 @@ class Leader:
             except Exception:
                 _logger.exception("leader.work_failed", work=name)
             await asyncio.sleep(AGAIN_SECONDS)
-
-
-async def _end(tasks: Sequence["asyncio.Future[None]"]) -> None:
-    """A task group that is failing just then can swallow a cancellation: it is asked again."""
-    left = set(tasks)
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -63,6 +63,24 @@ class Pushing(Protocol):
     def behind(self, head: int) -> int | None: ...
 
 
+class Page:
+    """All that a registry has, in Prometheus' text format; made anew every PAGE_SECONDS at most."""
+
+    def __init__(
+        self, registry: CollectorRegistry, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._registry = registry
+        self._monotonic = monotonic
+        self._made = b""
+        self._until = 0.0
+
+    def __call__(self) -> bytes:
+        now = self._monotonic()
+        if now >= self._until:
+            self._made, self._until = generate_latest(self._registry), now + PAGE_SECONDS
+        return self._made
+
+
 class Metrics(Collector):
     def __init__(
         self,
@@ -81,20 +99,11 @@ class Metrics(Collector):
         self._push = push
         self._tails = tails
         self._leader = leader
-        self._monotonic = monotonic
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
-        GCCollector(registry=self._registry)
-        self._page = b""
-        self._page_until = 0.0
-
-    def page(self) -> bytes:
-        """All of it, in Prometheus' text format."""
-        now = self._monotonic()
-        if now >= self._page_until:
-            self._page, self._page_until = generate_latest(self._registry), now + PAGE_SECONDS
-        return self._page
+        registry = CollectorRegistry()
+        registry.register(self)
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+        self.page = Page(registry, monotonic)
 
     def collect(self) -> Iterator[Metric]:
         info = _Gauge("info", "Which Quorate this is.", ("version",))

@@ -15,13 +15,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from quorate.api.metrics import PAGE_SECONDS
+from quorate.api.metrics import Page
 
 WRITE_SECONDS = 2.0
 STALE_SECONDS = 10.0
@@ -36,10 +36,9 @@ class SharedPages(Collector):
         self._folder = folder
         self._own_page = page
         self._name = name or str(os.getpid())
-        self._page = b""
-        self._page_until = 0.0
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        registry = CollectorRegistry()
+        registry.register(self)
+        self.page = Page(registry)  # Of all workers.
 
     async def run(self) -> NoReturn:
         """Ends by being cancelled, and then leaves nothing behind."""
@@ -56,13 +55,6 @@ class SharedPages(Collector):
         with suppress(OSError):  # A disk that is full is told of by others.
             partial.write_bytes(self._own_page())
             partial.replace(self._path)
-
-    def page(self) -> bytes:
-        """Of all workers; made anew as seldom as each one's own."""
-        now = time.monotonic()
-        if now >= self._page_until:
-            self._page, self._page_until = generate_latest(self._registry), now + PAGE_SECONDS
-        return self._page
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}

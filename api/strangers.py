@@ -44,29 +44,33 @@ class Strangers:
 
     async def over_http(self, text: str, scope: Scope) -> Principal | None:
         """The principal of a valid key, else None; raises Problem when too many have failed."""
-        if not self._keyring.knows(text) and (wait := self._wait(self._address(scope))):
+        if principal := self._keyring.remembered(text):
+            return principal
+        address = self._address(scope)
+        if wait := self._wait_for(text, address):
             raise rate_limited("address", wait)
-        principal = await self._keyring.authenticate(text)
-        if principal is None:
-            self._failed(self._address(scope))
-        return principal
+        return await self._look_up(text, address)
 
     async def over_nats(self, text: str, host: str) -> Principal | None:
         """The same; nats-server knows but yes and no."""
+        if principal := self._keyring.remembered(text):
+            return principal
         address = network_of(host)
-        if not self._keyring.knows(text) and self._wait(address):
+        if self._wait_for(text, address):
             return None
-        principal = await self._keyring.authenticate(text)
-        if principal is None:
-            self._failed(address)
-        return principal
+        return await self._look_up(text, address)
 
-    def _wait(self, address: str) -> float:
-        return self._failures.wait(address) if self._failures is not None else 0.0
+    def _wait_for(self, text: str, address: str) -> float:
+        """How long nobody is looked up who comes from there and was not good before."""
+        if self._failures is None or self._keyring.knows(text):
+            return 0.0
+        return self._failures.wait(address)
 
-    def _failed(self, address: str) -> None:
-        if self._failures is not None:
+    async def _look_up(self, text: str, address: str) -> Principal | None:
+        principal = await self._keyring.look_up(text)
+        if principal is None and self._failures is not None:
             self._failures.take(address)
+        return principal
 
     def _address(self, scope: Scope) -> str:
         peer = scope.get("client")

@@ -18,6 +18,7 @@ from quorate.bus.announcer import Said
 from quorate.bus.callout import AuthCallout, Authenticate
 from quorate.bus.commands import Commands, Operations
 from quorate.bus.connection import Connect
+from quorate.bus.endings import end
 from quorate.bus.nats_jwt import NatsKey
 from quorate.bus.presence import Presence, Standing
 from quorate.bus.relay import Relay
@@ -31,7 +32,6 @@ from quorate.eventlog.tally import Histogram
 FOLDER = "nats"
 READY_SECONDS_MAX = 2.0
 DRAIN_SECONDS_MAX = 1.0
-CANCEL_AGAIN_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -137,17 +137,9 @@ class Push:
             await self._commands.drain(DRAIN_SECONDS_MAX)
         if self.relay.status()["connected"]:
             await self.relay.drain(DRAIN_SECONDS_MAX)
-        await self._end()
+        await end(self._tasks)
         if self.server is not None:
             await self.server.stop()
-
-    async def _end(self) -> None:
-        """A task group that is failing just then can swallow a cancellation: it is asked again."""
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.wait(tuple(self._tasks), timeout=CANCEL_AGAIN_SECONDS)
-            await asyncio.sleep(0)  # Those that have ended leave the set by their callbacks.
 
     def wake(self, rows: Sequence[Recorded] = ()) -> None:
         """Something was committed: ``rows``, if given, are all that was.

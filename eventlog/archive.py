@@ -32,7 +32,7 @@ from quorate.eventlog.log import LogDamaged, recorded
 from quorate.eventlog.recorded import Head, Recorded
 from quorate.eventlog.schema import archives, events
 from quorate.eventlog.sealed import Header, OutOfOrder, Seal, SealedWriter
-from quorate.eventlog.session import Query, Session
+from quorate.eventlog.session import Plain, Query, Session
 from quorate.eventlog.whole_file import whole_file
 
 EVENTS_PER_FILE_MAX = 20_000  # Commands wait while so many rows are deleted.
@@ -231,8 +231,8 @@ class _Queries:
         columns = (events.c.tenant, events.c.sequence, events.c.hash)
         earlier = events.c.sequence < bindparam("before")
         self._last = Query(_LAST, dialect)
-        self._page = _Plain(page, dialect)
-        self._left = _Plain(select(*columns).where(there).order_by(events.c.position), dialect)
+        self._page = Plain(page, dialect)
+        self._left = Plain(select(*columns).where(there).order_by(events.c.position), dialect)
         self.record = Query(insert(archives), dialect)
         self.delete = Query(
             delete(events).where(events.c.tenant == bindparam("tenant"), earlier), dialect
@@ -256,9 +256,3 @@ class _Queries:
     async def page(self, session: Session, after: int, limit: int) -> Sequence[Recorded]:
         values = {"after": after, "limit": limit}
         return [recorded(row) for row in await session.fetch(self._page, values)]
-
-
-class _Plain(Query):
-    """Rows as the driver gives them: they may be many, and nobody waits for them."""
-
-    packed = False

@@ -21,7 +21,7 @@ from quorate.eventlog.log import LogDamaged, recorded
 from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.schema import answers, events
 from quorate.eventlog.sealed import AnswerRow, Header, OutOfOrder, Seal, SealedReader, SealedWriter
-from quorate.eventlog.session import Query, Session
+from quorate.eventlog.session import Plain, Query, Session
 
 FORMAT = "quorate-backup"
 ROWS_PER_PAGE = 1_000
@@ -104,10 +104,10 @@ class _Rows:
         following = select(events).where(events.c.position > bindparam("after"))
         page = following.order_by(events.c.position).limit(bindparam("limit"))
         first = select(answers).order_by(*_KEY).limit(bindparam("limit"))
-        self._last = _Plain(last, dialect)
-        self._events = _Plain(page, dialect)
-        self._first_answers = _Plain(first, dialect)
-        self._answers = _Plain(first.where(_beyond()), dialect)
+        self._last = Plain(last, dialect)
+        self._events = Plain(page, dialect)
+        self._first_answers = Plain(first, dialect)
+        self._answers = Plain(first.where(_beyond()), dialect)
 
     async def header(self, session: Session, made_at: Instant) -> Header:
         found = await session.fetch(self._last, {})
@@ -148,9 +148,3 @@ def _beyond() -> ColumnElement[bool]:
 
 def _answer_row(row: Any) -> AnswerRow:  # noqa: ANN401 - a row of ``answers``.
     return AnswerRow(**row._asdict())
-
-
-class _Plain(Query):
-    """Rows as the driver gives them: they are many, and nobody waits for them."""
-
-    packed = False

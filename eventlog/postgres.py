@@ -51,7 +51,7 @@ from quorate.eventlog.postgres_election import SETTINGS as LEADER_SETTINGS
 from quorate.eventlog.postgres_election import elected
 from quorate.eventlog.postgres_place import CONNECT_SECONDS_MAX, Place
 from quorate.eventlog.postgres_statistics import keep_analysed
-from quorate.eventlog.session import Broken, Query, Session
+from quorate.eventlog.session import Broken, Query, Session, committed
 
 T = TypeVar("T")
 VERSION_MIN = 140_000  # As server_version_num; earlier ones cannot end an idle session.
@@ -265,13 +265,8 @@ class PostgresBackend:
             message = "the log is not open for writing"
             raise Broken(message)
         session = PostgresSession(self._writer, self._begin())
-        try:
+        async with committed(session):
             yield session
-            await session.commit()
-        except BaseException:
-            with suppress(Broken):  # It failed because all is gone; the first error is told.
-                await asyncio.shield(session.roll_back())
-            raise
 
     def _begin(self) -> str:
         now = time.monotonic()

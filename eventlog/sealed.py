@@ -73,9 +73,8 @@ class Seal:
 
 
 Item: TypeAlias = Recorded | AnswerRow
-_CELLS = attrgetter(
-    "tenant", "caller", "command", "key", "fingerprint", "code", "body", "sequence", "at"
-)
+_ANSWER = ("tenant", "caller", "command", "key", "fingerprint", "code", "body", "sequence", "at")
+_CELLS = attrgetter(*_ANSWER)
 
 
 class OutOfOrder(Exception):
@@ -160,8 +159,7 @@ def _header_line(header: Header) -> dict[str, Any]:
 
 
 def _answer_line(row: AnswerRow) -> dict[str, Any]:
-    names = ("tenant", "caller", "command", "key", "fingerprint", "code", "body", "sequence", "at")
-    cells = dict(zip(names, _CELLS(row), strict=True))
+    cells = dict(zip(_ANSWER, _CELLS(row), strict=True))
     return cells | {"fingerprint": row.fingerprint.hex(), "at": iso(row.at)}
 
 

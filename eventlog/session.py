@@ -4,8 +4,10 @@ SQLAlchemy writes the SQL and opens the connections; its result objects and gree
 the way of every command (they were half of what a command cost).
 """
 
+import asyncio
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from sqlalchemy import LargeBinary
@@ -55,6 +57,12 @@ class Query:
         ]
 
 
+class Plain(Query):
+    """Its rows come as the driver gives them: many, or with whatever a hand has put there."""
+
+    packed = False
+
+
 def _row_maker(names: Sequence[str]) -> Any:  # noqa: ANN401 - a class made at run time.
     make: Any = namedtuple  # noqa: PYI024 - its fields are known only now.
     return make("Row", names)._make
@@ -67,6 +75,26 @@ class Look:
     query: Query
     values: Mapping[str, Any]
     take: Callable[[Sequence[Any]], None]
+
+
+class Transaction(Protocol):
+    async def commit(self) -> None:
+        """Carry out what was held back, and commit: all of it, or nothing."""
+
+    async def roll_back(self) -> None:
+        """End it, whatever state it is in; raises Broken when the connection is of no use."""
+
+
+@asynccontextmanager
+async def committed(transaction: Transaction) -> AsyncIterator[None]:
+    """What is done inside is committed at its end; whatever is raised, all of it is undone."""
+    try:
+        yield
+        await transaction.commit()
+    except BaseException:
+        with suppress(Broken):  # It failed because all is gone; the first error is told.
+            await asyncio.shield(transaction.roll_back())
+        raise
 
 
 class Session(Protocol):

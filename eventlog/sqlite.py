@@ -24,7 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.backend import Outdated, Schema, Unsafe
 from quorate.eventlog.clock import Nanoseconds
-from quorate.eventlog.session import Broken, Session
+from quorate.eventlog.session import Broken, Session, committed
 from quorate.eventlog.sqlite_connection import Connection, SqliteSession, translated
 
 T = TypeVar("T")
@@ -146,13 +146,8 @@ class SqliteBackend:
             message = "the log is not open for writing"
             raise Broken(message)
         session = SqliteSession(self._writer, "BEGIN IMMEDIATE")
-        try:
+        async with committed(session):
             yield session
-            await session.commit()
-        except BaseException:
-            with suppress(Broken):  # It failed because all is gone; the first error is told.
-                await asyncio.shield(session.roll_back())
-            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Session]:

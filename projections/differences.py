@@ -12,7 +12,7 @@ from sqlalchemy import Column, Integer, Table, bindparam, select, tuple_
 from sqlalchemy.engine import Dialect
 
 from quorate.domain.record import record
-from quorate.eventlog.session import Query, Session
+from quorate.eventlog.session import Plain, Query, Session
 
 ROWS_PER_PAGE = 2_000
 DIFFERENCES_NAMED_MAX = 20
@@ -51,12 +51,6 @@ async def compare(live: Side, rebuilt: Side, tables: Sequence[Table]) -> Differe
     return found
 
 
-class _Page(Query):
-    """Cells exactly as they lie there, whatever a hand has put into them."""
-
-    packed = False
-
-
 def _before_all(column: Column[Any]) -> str | int:
     """Keys begin with text that is never empty; sequences begin with one."""
     return 0 if isinstance(column.type, Integer) else ""
@@ -87,7 +81,7 @@ class _Pages:
         keys = [self._table.c[name] for name in self._key]
         later = tuple_(*keys) > tuple_(*(bindparam(key.name, type_=key.type) for key in keys))
         page = select(self._table).where(later).order_by(*keys).limit(bindparam("limit"))
-        return _Page(page, dialect)
+        return Plain(page, dialect)
 
     def _compare(self, live: Sequence[Any], rebuilt: Sequence[Any]) -> Key | None:
         """Compare what both have seen in full; None when that was the end of both."""

@@ -17,7 +17,7 @@ from quorate.eventlog.archive_files import NOTHING_ARCHIVED, Past
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.log import LogDamaged
 from quorate.eventlog.schema import events
-from quorate.projections.folding import Fold, RowsOf, folded
+from quorate.projections.folding import FOLDED, Fold, RowsOf, folded
 from quorate.projections.rebuild import (
     EVENTS_BETWEEN_WRITES,
     EVENTS_PER_PAGE,
@@ -27,15 +27,6 @@ from quorate.projections.rebuild import (
 from quorate.projections.tables import metadata
 
 EVENTS_LEFT_MAX = 5_000  # For the time in which nobody else can append.
-_READ = (
-    events.c.position,
-    events.c.tenant,
-    events.c.sequence,
-    events.c.type,
-    events.c.version,
-    events.c.at,
-    events.c.data,
-)
 
 
 async def refill(backend: Backend, progress: Progress, archive: Path | None = None) -> Rebuilt:
@@ -112,7 +103,7 @@ class Filling:
         if self._done < self._past.until:
             rows: list[Any] = [folded(event) for event in self._past.page(EVENTS_PER_PAGE)]
         else:
-            following = select(*_READ).where(events.c.position > self._done)
+            following = select(*FOLDED).where(events.c.position > self._done)
             page = following.order_by(events.c.position).limit(EVENTS_PER_PAGE)
             rows = [tuple(row) for row in self._connection.execute(page)]
         if not rows or rows[-1][0] != self._done + len(rows):

@@ -17,11 +17,16 @@ from quorate.domain.notices import NOTICED_TYPES, concerned
 from quorate.domain.situation import Situation, Touched
 from quorate.eventlog.codec import VERSIONS, UnknownEvent, lifted, read
 from quorate.eventlog.recorded import Recorded
+from quorate.eventlog.schema import events
 from quorate.projections import rows, tables
 
 RowsOf: TypeAlias = dict[Table, list[rows.Values]]
-# Position, tenant, sequence, type, version, at, data: what the fold needs of a recorded event.
+# What the fold needs of a recorded event, and where in the table it stands.
 Folded: TypeAlias = tuple[int, str, int, str, int, int, str]
+FOLDED = (
+    *(events.c.position, events.c.tenant, events.c.sequence),
+    *(events.c.type, events.c.version, events.c.at, events.c.data),
+)
 
 
 def folded(event: Recorded) -> Folded:

@@ -20,9 +20,9 @@ from quorate.eventlog.archive_files import Past
 from quorate.eventlog.backend import Backend
 from quorate.eventlog.log import LogDamaged
 from quorate.eventlog.schema import events
-from quorate.eventlog.session import Query, Session
+from quorate.eventlog.session import Plain, Query, Session
 from quorate.projections.differences import Differences, compare
-from quorate.projections.folding import Fold, Folded, RowsOf, folded
+from quorate.projections.folding import FOLDED, Fold, Folded, RowsOf, folded
 from quorate.projections.tables import metadata
 
 EVENTS_PER_PAGE = 5_000
@@ -147,18 +147,9 @@ async def _define(session: Session, definitions: Iterable["_Definition"]) -> Non
 
 class _Queries:
     def __init__(self, dialect: Dialect) -> None:
-        folded = select(
-            events.c.position,
-            events.c.tenant,
-            events.c.sequence,
-            events.c.type,
-            events.c.version,
-            events.c.at,
-            events.c.data,
-        )
-        following = folded.where(events.c.position > bindparam("after"))
+        following = select(*FOLDED).where(events.c.position > bindparam("after"))
         page = following.order_by(events.c.position).limit(bindparam("limit"))
-        self.page = _Plain(page, dialect)
+        self.page = _Nameless(page, dialect)
         self.head = Query(select(func.max(events.c.position).label("head")), dialect)
         every = metadata.sorted_tables
         self.drops = [_Definition(DropTable(table, if_exists=True), dialect) for table in every]
@@ -175,20 +166,16 @@ def _as_it_is(row: Any) -> Any:  # noqa: ANN401 - a row of any table.
     return row
 
 
-class _Plain(Query):
-    """Rows as the driver gives them: names for each would cost more than the reading."""
-
-    packed = False
+class _Nameless(Plain):
+    """Names for each row would cost more than the reading."""
 
     def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
         super().__init__(statement, dialect)
         self.row = _as_it_is
 
 
-class _Definition(Query):
+class _Definition(Plain):
     """A statement that defines or drops: it has no parameters and no rows."""
-
-    packed = False
 
     def __init__(self, definition: ExecutableDDLElement, dialect: Dialect) -> None:
         self.sql = str(definition.compile(dialect=dialect))

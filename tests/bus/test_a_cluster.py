@@ -84,9 +84,8 @@ async def agents_link(url: str, key: str) -> AsyncIterator[NatsLink]:
         await asyncio.gather(work, return_exceptions=True)
 
 
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[ClusterStage]:
-    stage = ClusterStage(tmp_path)
+@asynccontextmanager
+async def started(stage: ClusterStage) -> AsyncIterator[ClusterStage]:
     try:
         await stage.cluster.start()
         await stage.push.start()
@@ -96,6 +95,12 @@ async def stage(tmp_path: Path) -> AsyncIterator[ClusterStage]:
             await stage.close()
         finally:
             stage.cluster.stop()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[ClusterStage]:
+    async with started(ClusterStage(tmp_path)) as stage:
+        yield stage
 
 
 async def test_an_agent_is_let_in_hears_and_is_shown_the_door_at_every_server(

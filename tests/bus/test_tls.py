@@ -16,7 +16,7 @@ from quorate.bus.connection import ConnectionLost
 from quorate.bus.nats_jwt import NatsKey
 from tests.bus.cluster import SERVERS
 from tests.bus.stage import ANN, TENANT, ids, until
-from tests.bus.test_a_cluster import ClusterStage, agents_link
+from tests.bus.test_a_cluster import ClusterStage, agents_link, started
 from tests.certificates import Certificates
 
 INTRODUCTION = {"server_id": "between", "version": "2.14.0", "max_payload": 1024, "headers": True}
@@ -36,16 +36,8 @@ def trusted(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Cert
 
 @pytest.fixture
 async def stage(tmp_path: Path, trusted: Certificates) -> AsyncIterator[ClusterStage]:
-    stage = ClusterStage(tmp_path, tls=trusted.nats)
-    try:
-        await stage.cluster.start()
-        await stage.push.start()
+    async with started(ClusterStage(tmp_path, tls=trusted.nats)) as stage:
         yield stage
-    finally:
-        try:
-            await stage.close()
-        finally:
-            stage.cluster.stop()
 
 
 async def test_service_servers_and_agents_speak_tls_to_each_other(

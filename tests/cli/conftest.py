@@ -14,7 +14,7 @@ from quorate.cli.main import quorate
 from tests.cli.standing_in import StandIn
 from tests.cli.terminal import Terminal, new_tenant_name
 from tests.projections.histories import Town
-from tests.service.running import Running
+from tests.service.running import Running, serving
 
 Run = Callable[..., Result]
 TENANT = "acme"
@@ -76,12 +76,8 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A service that runs, with its own data folder."""
-    running = Running(tmp_path_factory.mktemp("service") / "data")
-    running.start()
-    try:
+    with serving(tmp_path_factory.mktemp("service") / "data") as running:
         yield running
-    finally:
-        running.end()
 
 
 @pytest.fixture

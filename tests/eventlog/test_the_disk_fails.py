@@ -25,10 +25,10 @@ from tests.domain.cast import acquire, register
 from tests.eventlog import play, writing
 from tests.eventlog.conformance import PATIENCE_SECONDS, TENANT, Sqlite, Stage
 from tests.service.running import environment
+from tests.small_disk import LEFT_BYTES, filled, small_disk
 
 COMMANDS = 8
 DEVICE_BYTES = 2_000_000
-LEFT_BYTES = 65_536
 ATTEMPTS_MAX = 2_000
 REFUSED_IN_A_ROW = 5
 FLIPS = 200
@@ -115,40 +115,6 @@ def _acknowledged(said: list[list[str]]) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def full_device(folder: Path) -> Iterator[Path]:
-    """A small file system of its own."""
-    folder.mkdir()
-    options = f"size={DEVICE_BYTES},mode=700"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "quorate-test", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"only root may mount a small file system: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
-def filled(folder: Path) -> Iterator[None]:
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(4_096))
-        except OSError:
-            file.truncate(max(0, file.tell() - LEFT_BYTES))
-    try:
-        yield
-    finally:
-        ballast.unlink()
-
-
-@contextmanager
 def limited(folder: Path) -> Iterator[None]:
     """No file of this process may grow beyond what the log's has by now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -161,7 +127,7 @@ def limited(folder: Path) -> Iterator[None]:
 
 
 async def test_a_full_device_refuses_commands_and_serves_readers(tmp_path: Path) -> None:
-    with full_device(tmp_path / "device") as folder:
+    with small_disk(tmp_path, DEVICE_BYTES) as folder:
         async with opened(folder) as stage:
             await stage.told_of("ann")
             with filled(folder):

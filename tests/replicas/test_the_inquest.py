@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import orjson
 import pytest
 
-from quorate.domain.instants import Instant
 from quorate.eventlog.recorded import Recorded
 from tests.crash.clients import Acknowledged
+from tests.crash.test_the_inquest import event as recorded
 from tests.replicas.inquest import Listened, due_to, held_by_two, unheard
 from tests.replicas.listeners import Heard
 
@@ -76,20 +75,7 @@ def test_a_short_lease_ends_by_itself() -> None:
 
 
 def event(sequence: int, type_: str, **data: str) -> Recorded:
-    return Recorded(
-        position=sequence,
-        tenant="default",
-        sequence=sequence,
-        id=str(sequence),
-        stream="s",
-        type=type_,
-        version=1,
-        at=Instant(0),
-        actor="a",
-        command_id="c",
-        data=orjson.dumps(data),
-        hash=b"",
-    )
+    return recorded(sequence, 0, type_, **data)
 
 
 LOG = [

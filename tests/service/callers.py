@@ -295,6 +295,15 @@ class Operator(Caller):
         return listener
 
 
+@asynccontextmanager
+async def speaking_to(service: Running) -> AsyncIterator[Operator]:
+    operator = Operator(service)
+    try:
+        yield operator
+    finally:
+        await operator.close()
+
+
 def success(response: Response) -> Any:  # noqa: ANN401 - whatever JSON can say.
     assert response.status_code == 200, response.text
     return response.json()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.callers import Operator, Tenant
-from tests.service.running import Running
+from tests.service.callers import Operator, Tenant, speaking_to
+from tests.service.running import Running, serving
 
 
 @pytest.fixture(scope="module")
@@ -15,21 +15,14 @@ def service(
 ) -> Iterator[Running]:
     """One service for all tests of a file, started with the options that the file names."""
     options: tuple[str, ...] = getattr(request.module, "SERVE", ())
-    running = Running(tmp_path_factory.mktemp("service") / "data", *options)
-    running.start()
-    try:
+    with serving(tmp_path_factory.mktemp("service") / "data", *options) as running:
         yield running
-    finally:
-        running.end()
 
 
 @pytest.fixture
 async def operator(service: Running) -> AsyncIterator[Operator]:
-    operator = Operator(service)
-    try:
+    async with speaking_to(service) as operator:
         yield operator
-    finally:
-        await operator.close()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -207,6 +207,18 @@ class Running:
         """What it logged, each line parsed; only those about ``event``, if one is named."""
         lines: list[Json] = [json.loads(line) for line in self.said().splitlines()]
         return [line for line in lines if event is None or line["event"] == event]
+
+
+@contextmanager
+def serving(
+    data_dir: Path, *options: str, variables: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """One that is stopped afterwards, if it still runs then."""
+    running = Running(data_dir, *options, variables=variables).start()
+    try:
+        yield running
+    finally:
+        running.end()
 
 
 def attempt(

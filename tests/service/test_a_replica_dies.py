@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 import pytest
 
 from tests.postgres import PostgresServer
 from tests.service.asking import Asking
-from tests.service.callers import Agent, Operator, Tenant
+from tests.service.callers import Agent, Operator, Tenant, speaking_to
 from tests.service.listening import Listener, until
 from tests.service.replicas import Replica, Replicas
 from tests.service.running import Json
@@ -39,15 +38,6 @@ async def leader_and_other(replicas: Replicas) -> tuple[Replica, Replica]:
     (leader,) = [replica for replica in replicas.all if replica.leads()]
     (other,) = [replica for replica in replicas.all if replica is not leader]
     return leader, other
-
-
-@asynccontextmanager
-async def speaking_to(replica: Replica) -> AsyncIterator[Operator]:
-    operator = Operator(replica)
-    try:
-        yield operator
-    finally:
-        await operator.close()
 
 
 async def two_of(operator: Operator) -> tuple[Tenant, Agent, Listener]:

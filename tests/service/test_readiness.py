@@ -12,9 +12,9 @@ import pytest
 from quorate.api import readiness
 from quorate.bus import mirror
 from tests.postgres import PostgresServer
-from tests.service.callers import Operator
+from tests.service.callers import Operator, speaking_to
 from tests.service.listening import until
-from tests.service.running import Json, Running
+from tests.service.running import Json, serving
 
 # Of those who ask whether it is ready: Kubernetes' own patience may be this short.
 ANSWERED_SECONDS_MAX = 5.0
@@ -34,13 +34,9 @@ def fragile() -> Iterator[PostgresServer]:
 
 @asynccontextmanager
 async def served(data_dir: Path, *options: str) -> AsyncIterator[Operator]:
-    service = Running(data_dir, *options).start()
-    operator = Operator(service)
-    try:
-        yield operator
-    finally:
-        await operator.close()
-        service.end()
+    with serving(data_dir, *options) as service:
+        async with speaking_to(service) as operator:
+            yield operator
 
 
 async def look(operator: Operator) -> tuple[int, Json]:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -13,7 +13,7 @@ from tests.postgres import PostgresServer
 from tests.service.callers import Operator
 from tests.service.following import following
 from tests.service.listening import until
-from tests.service.running import Running, attempt
+from tests.service.running import Running, attempt, serving
 
 WORKERS = 2
 CONTACT = "user@example.com"
@@ -26,19 +26,8 @@ def service(
 ) -> Iterator[Running]:
     database = ("--database-url", postgres.database_url())
     folder = tmp_path_factory.mktemp("workers") / "data"
-    running = Running(folder, "--workers", str(WORKERS), *database)
-    running.start()
-    try:
+    with serving(folder, "--workers", str(WORKERS), *database) as running:
         yield running
-    finally:
-        running.end()
-
-
-@pytest.fixture
-async def operator(service: Running) -> AsyncIterator[Operator]:
-    operator = Operator(service)
-    yield operator
-    await operator.close()
 
 
 def workers(service: Running) -> set[int]:

@@ -4,25 +4,23 @@ When the disk is well again, the service goes on by itself.
 """
 
 import asyncio
-import os
 import shutil
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.postgres import PostgresServer
-from tests.service.callers import AGENT, Operator, Tenant
-from tests.service.running import Json, Running
+from tests.service.callers import AGENT, Tenant, speaking_to
+from tests.service.running import Json, Running, serving
+from tests.small_disk import filled, small_disk
 
-DEVICE_MEGABYTES = 48
-CLUSTER_MEGABYTES = 160  # PostgreSQL's own files and two segments of its log.
-CHUNK_BYTES = 4_096
-LEFT_BYTES = 64 * 1_024
+DEVICE_BYTES = 48 * 1024 * 1024
+CLUSTER_BYTES = 160 * 1024 * 1024  # PostgreSQL's own files and two segments of its log.
 REFUSED_IN_A_ROW = 5
 COMMANDS_MAX = 20_000
 ROLE_LENGTH = 64
@@ -31,36 +29,6 @@ LOOK_SECONDS = 0.05
 
 
 # -- What can happen to a disk ------------------------------------------------
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    options = f"size={megabytes}m,mode=755"
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "quorate-test", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"only root may mount a small file system: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
-def full(folder: Path) -> Iterator[None]:
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(CHUNK_BYTES))
-    os.truncate(ballast, max(0, ballast.stat().st_size - LEFT_BYTES))
-    try:
-        yield
-    finally:
-        ballast.unlink()
 
 
 @contextmanager
@@ -146,45 +114,30 @@ async def reads_go_on(tenant: Tenant, acknowledged: list[str]) -> None:
     assert len(await tenant.events("AgentRegistered")) >= len(acknowledged)
 
 
-@contextmanager
-def serving(data_dir: Path, *options: str) -> Iterator[Running]:
-    service = Running(data_dir, *options).start()
-    try:
-        yield service
-    finally:
-        service.end()
-
-
 async def test_a_full_disk_refuses_commands_until_there_is_room(tmp_path: Path) -> None:
-    with small_disk(tmp_path, DEVICE_MEGABYTES) as disk, serving(disk / "data") as service:
-        operator = Operator(service)
-        try:
+    with small_disk(tmp_path, DEVICE_BYTES) as disk, serving(disk / "data") as service:
+        async with speaking_to(service) as operator:
             tenant = await operator.tenant()
-            with full(disk):
+            with filled(disk):
                 acknowledged = await until_refused(tenant)
                 await reads_go_on(tenant, acknowledged)
             await goes_on(tenant, acknowledged)
-        finally:
-            await operator.close()
 
 
 async def test_a_disk_that_cannot_sync_acknowledges_nothing(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as service:
-        operator = Operator(service)
-        try:
+        async with speaking_to(service) as operator:
             tenant = await operator.tenant()
             with no_sync_succeeds(service):
                 acknowledged = await until_refused(tenant)
             assert acknowledged == []
             await goes_on(tenant, acknowledged)
-        finally:
-            await operator.close()
 
 
 async def test_postgresql_runs_out_of_room(tmp_path: Path) -> None:
     """It may stop altogether then; whoever looks after it starts it again, and nothing else."""
     within_reach = Path(tempfile.mkdtemp(prefix="quorate-postgres-"))  # Of another user.
-    with small_disk(within_reach, CLUSTER_MEGABYTES) as disk:
+    with small_disk(within_reach, CLUSTER_BYTES) as disk:
         home = disk / "cluster"
         home.mkdir()
         server = PostgresServer(home)
@@ -198,13 +151,10 @@ async def test_postgresql_runs_out_of_room(tmp_path: Path) -> None:
 
 async def _fills_up(server: PostgresServer, disk: Path, data_dir: Path) -> None:
     with serving(data_dir, "--database-url", server.database_url()) as service:
-        operator = Operator(service)
-        try:
+        async with speaking_to(service) as operator:
             tenant = await operator.tenant()
-            with full(disk):
+            with filled(disk):
                 acknowledged = await until_refused(tenant)
             if not server.runs():
                 server.start()
             await goes_on(tenant, acknowledged)
-        finally:
-            await operator.close()

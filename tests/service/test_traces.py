@@ -8,10 +8,10 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.service.asking import Asking
-from tests.service.callers import LEASE, Operator
+from tests.service.callers import LEASE, Operator, speaking_to
 from tests.service.collector import Collector, collecting, said
 from tests.service.listening import until
-from tests.service.running import DidNotStart, Running
+from tests.service.running import DidNotStart, Running, serving
 
 CONTACT = "somebody@example.com"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -21,13 +21,9 @@ SENT_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "50"}  # Milliseconds.
 
 @asynccontextmanager
 async def traced(data_dir: Path, *options: str, **variables: str) -> AsyncIterator[Operator]:
-    service = Running(data_dir, *options, variables={**SENT_SOON, **variables}).start()
-    operator = Operator(service)
-    try:
-        yield operator
-    finally:
-        await operator.close()
-        service.end()
+    with serving(data_dir, *options, variables={**SENT_SOON, **variables}) as service:
+        async with speaking_to(service) as operator:
+            yield operator
 
 
 async def conflict(operator: Operator) -> None:
