@@ -6,7 +6,6 @@ from quorate.api.problems import Problem
 from quorate.api.roles import ACTING, READING
 from quorate.api.schemas import ConfigBody, Query
 from quorate.api.service import Service
-from quorate.domain.agents import AgentRef
 from quorate.domain.config import SETTING_TYPES, ConfigureAgent, Settings
 
 CONFIG = "/v1/agent/agents/{agent_id}/config"
@@ -23,7 +22,7 @@ async def put_config(service: Service, call: Call) -> Reply:
     body: ConfigBody = call.body
     command = ConfigureAgent(
         caller=call.principal,
-        agent=AgentRef(id=call.path["agent_id"]),
+        agent_id=call.path["agent_id"],
         settings=body.model_dump(include=set(SETTING_TYPES), exclude_unset=True),
     )
     return await service.carry_out(call, command, _render)
@@ -54,7 +53,7 @@ ENDPOINTS = (
         body=ConfigBody,
         query=Query,
         answer=ConfigAnswer,
-        problems=("agent_not_found", "acting_as_another"),
+        problems=("agent_not_found", "acting_as_another", "quota_exceeded"),
         command=True,
         handler=put_config,
     ),

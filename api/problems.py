@@ -56,7 +56,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "headers_too_large": Kind(status=431, title="The headers are too large"),
     "rate_limited": Kind(status=429, title="Too many requests"),
-    "quota_exceeded": Kind(status=429, title="The tenant may have no more of these"),
+    "quota_exceeded": Kind(status=429, title="No more of these are allowed"),
     "internal_error": Kind(status=500, title="Our own code failed"),
     "unavailable": Kind(status=503, title="Commands cannot be taken now"),
     "too_many_streams": Kind(status=503, title="No more streams can be opened now"),

@@ -15,7 +15,7 @@ from quorate.domain.record import record
 # Buckets are asked, and are never empty: what is measured is the service, not its limits.
 GENEROUS = [
     *(f"--{what}-per-{whom}={10**6}" for what in ("rate", "burst") for whom in ("key", "tenant")),
-    f"--quota-live-leases={10**9}",
+    *(f"--quota-live-leases{of}={10**9}" for of in ("", "-per-agent")),
 ]
 READY_SECONDS_MAX = 20.0
 END_SECONDS_MAX = 8.0

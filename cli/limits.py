@@ -28,6 +28,8 @@ QUOTA_AGENTS_DEFAULT = 100_000
 QUOTA_LIVE_LEASES_DEFAULT = 1_000_000
 QUOTA_OPEN_REQUESTS_DEFAULT = 10_000
 QUOTA_KEYS_DEFAULT = 100_000
+QUOTA_SETTINGS_BYTES_DEFAULT = 10_000_000
+QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT = 10_000
 _NUMBER_MAX = 1_000_000_000
 
 _NUMBERS: Sequence[tuple[str, int, str]] = (
@@ -44,6 +46,16 @@ _NUMBERS: Sequence[tuple[str, int, str]] = (
     ("--quota-live-leases", QUOTA_LIVE_LEASES_DEFAULT, "Leases that it may hold at once."),
     ("--quota-open-requests", QUOTA_OPEN_REQUESTS_DEFAULT, "Votes that may be open at once."),
     ("--quota-keys", QUOTA_KEYS_DEFAULT, "Keys that it may have, not counting revoked ones."),
+    (
+        "--quota-settings-bytes",
+        QUOTA_SETTINGS_BYTES_DEFAULT,
+        "Bytes of the settings of all of its agents.",
+    ),
+    (
+        "--quota-live-leases-per-agent",
+        QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT,
+        "Leases that one agent may hold at once.",
+    ),
 )
 
 

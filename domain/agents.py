@@ -228,7 +228,7 @@ def register(command: RegisterAgent, situation: "Situation", moment: "Moment") -
     means(command.caller, AgentRef(name=command.agent_name))
     known = situation.agent_named(command.agent_name)
     if known is None:
-        quotas.check("agents", situation, moment)
+        quotas.check("agents", situation.count("agents"), moment)
     if known is None or known.status == "reserved":
         return [
             AgentRegistered(

@@ -35,6 +35,7 @@ class Names:
     keys: tuple[str, ...] = ()
     electorate: bool = False
     last_notices: bool = False  # Of the agents that are named.
+    holdings: bool = False  # How many live leases each of them has.
     counts: bool = False
 
 
@@ -55,10 +56,15 @@ def outcome(command: Command, situation: Situation, events: Sequence[Event]) -> 
 
 def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of command.
     match command:
-        case leases.AcquireLease() | sends.RequestSend():
+        case leases.AcquireLease():
             ids, agent_names = _agent(command.caller, command.agent)
-            contacts, adds = (command.contact.key,), isinstance(command, leases.AcquireLease)
-            return Names(agents=ids, agent_names=agent_names, contacts=contacts, counts=adds)
+            contacts = (command.contact.key,)
+            return Names(
+                agents=ids, agent_names=agent_names, contacts=contacts, holdings=True, counts=True
+            )
+        case sends.RequestSend():
+            ids, agent_names = _agent(command.caller, command.agent)
+            return Names(agents=ids, agent_names=agent_names, contacts=(command.contact.key,))
         case agents.Heartbeat():
             ids, agent_names = _agent(command.caller, command.agent)
             return Names(agents=ids, agent_names=agent_names, last_notices=True)
@@ -78,8 +84,8 @@ def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of co
         case consensus.SettleRequest():
             return Names(requests=(command.request_id,))
         case config.ConfigureAgent():
-            ids, agent_names = _agent(command.caller, command.agent)
-            return Names(agents=ids, agent_names=agent_names, settings=ids)
+            ids = (command.agent_id,)
+            return Names(agents=ids, settings=ids, counts=True)
         case keys.IssueKey():
             agent_names = (folded(command.agent_name),) if command.agent_name else ()
             return Names(tenant=True, agent_names=agent_names, counts=True)

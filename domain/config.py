@@ -7,6 +7,7 @@ never gets this far. Setting what is already set is not an event.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from quorate.domain import quotas
 from quorate.domain.agents import AgentRef, acting
 from quorate.domain.keys import Principal
 from quorate.domain.record import record
@@ -21,13 +22,22 @@ SETTING_TYPES: Mapping[str, type[bool] | type[str]] = {
     "humanizer_provider": str,
 }
 
+
+def size_bytes(settings: Settings) -> int:
+    """Of names and values together, in UTF-8; true and false are one byte."""
+    return sum(
+        len(name.encode()) + (1 if isinstance(value, bool) else len(value.encode()))
+        for name, value in settings.items()
+    )
+
+
 # -- Commands ----------------------------------------------------------------
 
 
 @record
 class ConfigureAgent:
     caller: Principal
-    agent: AgentRef
+    agent_id: str
     settings: Settings
 
 
@@ -52,13 +62,16 @@ def stream(event: Event) -> str:
 # -- Decide ------------------------------------------------------------------
 
 
-def decide(command: Command, situation: "Situation", _moment: "Moment") -> Sequence[Event]:
-    agent = acting(command.caller, command.agent, situation)
-    if situation.settings.get(agent.id, {}) == command.settings:
+def decide(command: Command, situation: "Situation", moment: "Moment") -> Sequence[Event]:
+    agent = acting(command.caller, AgentRef(id=command.agent_id), situation)
+    before = situation.settings.get(agent.id, {})
+    if before == command.settings:
         return []
+    more = size_bytes(command.settings) - size_bytes(before)
+    quotas.check("settings_bytes", situation.count("settings_bytes"), moment, more=more)
     return [AgentConfigured(agent_id=agent.id, settings=command.settings)]
 
 
 def outcome(command: Command, situation: "Situation") -> Settings:
-    agent = acting(command.caller, command.agent, situation)
+    agent = acting(command.caller, AgentRef(id=command.agent_id), situation)
     return situation.settings.get(agent.id, {})

@@ -236,7 +236,7 @@ def request(
     command: RequestConsensus, situation: "Situation", moment: "Moment"
 ) -> Sequence[ConsensusRequested]:
     agent = acting_actively(command.caller, command.agent, situation, moment)
-    quotas.check("open_requests", situation, moment)
+    quotas.check("open_requests", situation.count("open_requests"), moment)
     active = situation.active_agents(moment.now)
     members = active if command.proposer_votes else active - {agent.id}
     return [

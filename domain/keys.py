@@ -201,9 +201,9 @@ def issue(command: IssueKey, situation: "Situation", moment: "Moment") -> Sequen
         agent_id = known.id if known else command.new_agent_id
         agent_name = known.name if known else command.agent_name
     if command.caller.role != "admin":
-        quotas.check("keys", situation, moment)
+        quotas.check("keys", situation.count("keys"), moment)
         if agent_name is not None and known is None:
-            quotas.check("agents", situation, moment)
+            quotas.check("agents", situation.count("agents"), moment)
     return [
         KeyIssued(
             key_id=command.key_id,

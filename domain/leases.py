@@ -225,7 +225,8 @@ def acquire(
     held = situation.lease_on(command.contact.key)
     until = later(moment.now, minutes=command.duration_minutes)
     if held is None:
-        quotas.check("live_leases", situation, moment)
+        quotas.check("live_leases_per_agent", situation.holding(agent.id), moment)
+        quotas.check("live_leases", situation.count("live_leases"), moment)
         return [
             LeaseAcquired(
                 lease_id=command.new_lease_id,

@@ -10,13 +10,14 @@ from typing import assert_never
 
 from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
 from quorate.domain.agents import Agent, AgentRef, folded
+from quorate.domain.config import size_bytes
 from quorate.domain.consensus import Request
 from quorate.domain.events import Event
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Key, Principal
 from quorate.domain.leases import Lease
 from quorate.domain.notices import EVERYONE
-from quorate.domain.quotas import UNLIMITED, Counts, Quota, Quotas
+from quorate.domain.quotas import UNLIMITED, Counted, Counts, Quotas
 from quorate.domain.record import record
 from quorate.domain.tenants import Tenant
 
@@ -41,6 +42,7 @@ class Touched:
     __slots__ = (
         "agents",
         "counts",
+        "holdings",
         "keys",
         "leases",
         "notices",
@@ -52,7 +54,8 @@ class Touched:
 
     def __init__(self) -> None:
         self.agents: set[str] = set()
-        self.counts: dict[Quota, int] = {}  # How many more there are, or fewer.
+        self.counts: dict[Counted, int] = {}  # How many more there are, or fewer.
+        self.holdings: dict[str, int] = {}  # By how many an agent's live leases changed.
         self.keys: set[str] = set()
         self.leases: set[str] = set()
         self.notices: set[tuple[str, int]] = set()  # Who was told, and of which sequence.
@@ -72,6 +75,7 @@ class Situation:
         "_live_by_contact",
         "agents",
         "counts",
+        "holdings",
         "keys",
         "leases",
         "requests",
@@ -87,7 +91,8 @@ class Situation:
         self.requests: dict[str, Request] = {}
         self.settings: dict[str, config.Settings] = {}
         self.keys: dict[str, Key] = {}
-        self.counts: dict[Quota, int] = {}  # Empty until there was anything to count.
+        self.counts: dict[Counted, int] = {}  # Empty until there was anything to count.
+        self.holdings: dict[str, int] = {}  # How many live leases an agent has.
         self.touched = Touched()
         self._agent_ids_by_name: dict[str, str] = {}
         self._last_notices: dict[str, int] = {}
@@ -114,6 +119,9 @@ class Situation:
 
     def put_counts(self, counts: Counts) -> None:
         self.counts = dict(counts)
+
+    def put_holding(self, agent_id: str, live_leases: int) -> None:
+        self.holdings[agent_id] = live_leases
 
     # -- Looking -------------------------------------------------------------
 
@@ -144,6 +152,13 @@ class Situation:
         """The last sequence of which an agent was told, alone or with all others."""
         last = self._last_notices
         return max(last.get(agent_id, 0), last.get(EVERYONE, 0))
+
+    def count(self, what: Counted) -> int:
+        return self.counts.get(what, 0)
+
+    def holding(self, agent_id: str) -> int:
+        """How many live leases an agent has, the ones that are not loaded included."""
+        return self.holdings.get(agent_id, 0)
 
     # -- Changing ------------------------------------------------------------
 
@@ -181,8 +196,7 @@ class Situation:
             ):
                 self._apply_to_request(event, at)
             case config.AgentConfigured():
-                self.settings[event.agent_id] = event.settings
-                self.touched.settings.add(event.agent_id)
+                self._apply_to_settings(event)
             case keys.KeyIssued() | keys.KeyRevoked():
                 self._apply_to_key(event, at)
             case tenants.TenantCreated():
@@ -206,7 +220,7 @@ class Situation:
             self.put_lease(lease)
             self.touched.leases.add(lease.id)
             if before is None or lease.status != before.status:
-                self._count("live_leases", 1 if before is None else -1)
+                self._count_lease(lease.agent_id, 1 if before is None else -1)
 
     def _apply_to_request(self, event: consensus.Event, at: Instant) -> None:
         before = self.requests.get(event.request_id)
@@ -218,6 +232,12 @@ class Situation:
         if isinstance(event, consensus.VoteCast):
             self.touched.votes.add((event.request_id, event.agent_id))
 
+    def _apply_to_settings(self, event: config.AgentConfigured) -> None:
+        before = self.settings.get(event.agent_id, {})
+        self.settings[event.agent_id] = event.settings
+        self.touched.settings.add(event.agent_id)
+        self._count("settings_bytes", size_bytes(event.settings) - size_bytes(before))
+
     def _apply_to_key(self, event: keys.Event, at: Instant) -> None:
         self.keys[event.key_id] = keys.evolve(self.keys.get(event.key_id), event, at)
         self.touched.keys.add(event.key_id)
@@ -225,6 +245,12 @@ class Situation:
         if isinstance(event, keys.KeyIssued) and event.agent_id is not None:
             self._apply_to_agent(event, at)
 
-    def _count(self, what: Quota, more: int) -> None:
+    def _count_lease(self, agent_id: str, more: int) -> None:
+        self._count("live_leases", more)
+        self.holdings[agent_id] = self.holdings.get(agent_id, 0) + more
+        touched = self.touched.holdings
+        touched[agent_id] = touched.get(agent_id, 0) + more
+
+    def _count(self, what: Counted, more: int) -> None:
         self.counts[what] = self.counts.get(what, 0) + more
         self.touched.counts[what] = self.touched.counts.get(what, 0) + more

@@ -22,6 +22,8 @@ class Wanted:
         "contacts",
         "counts",
         "electorate",
+        "holdings",
+        "holdings_by_name",
         "keys",
         "last_notices",
         "last_notices_by_name",
@@ -35,6 +37,8 @@ class Wanted:
         self.agents: set[str] = set()
         self.agent_names: set[str] = set()
         self.contacts: set[str] = set()
+        self.holdings: set[str] = set()
+        self.holdings_by_name: set[str] = set()
         self.last_notices: set[str] = set()
         self.last_notices_by_name: set[str] = set()
         self.leases: set[str] = set()
@@ -56,6 +60,9 @@ class Wanted:
         self.tenant |= names.tenant
         self.electorate |= names.electorate
         self.counts |= names.counts
+        if names.holdings:
+            self.holdings.update(names.agents)
+            self.holdings_by_name.update(names.agent_names)
         if names.last_notices:
             self.last_notices.update(names.agents)
             self.last_notices_by_name.update(names.agent_names)

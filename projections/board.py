@@ -70,6 +70,8 @@ class Board:
             (queries.keys_by_id, _pairs(wanted, "keys"), _put_keys),
             (queries.tenants_by_id, tenants, _put_tenants),
             (queries.counts_by_tenant, counted, _put_counts),
+            (queries.holdings_by_id, _pairs(wanted, "holdings"), _put_holdings),
+            (queries.holdings_by_name, _pairs(wanted, "holdings_by_name"), _put_holdings),
         ]
         return [_look(situations, *plan) for plan in plans if plan[1]]
 
@@ -152,6 +154,11 @@ def _put_counts(situations: Mapping[str, Situation], found: Sequence[Any]) -> No
         situations[row.tenant].put_counts(rows.counts_of(row))
 
 
+def _put_holdings(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
+    for row in found:
+        situations[row.tenant].put_holding(*rows.holding_of(row))
+
+
 def _told(wanted: Mapping[str, Wanted]) -> Sequence[Pair]:
     """Who is asked about by id; and everyone, wherever anybody is asked about."""
     asked = [(t, one) for t, one in wanted.items() if one.last_notices or one.last_notices_by_name]
@@ -188,6 +195,9 @@ def _changes(situations: Mapping[str, Situation]) -> dict[Table, list[rows.Value
         ]
         changes[tables.keys] += [rows.key_row(name, situation.keys[one]) for one in touched.keys]
         changes[tables.notices] += [rows.notice_row(name, one) for one in touched.notices]
+        changes[tables.holdings] += [
+            rows.holding_row(name, one) for one in touched.holdings.items()
+        ]
         if touched.counts:
             changes[tables.counts].append(rows.counts_row(name, touched.counts))
     # Ends before beginnings: a contact's next lease may stand in the same batch.
@@ -224,6 +234,8 @@ class _Queries:
         self.keys_by_id = self._named(keys.c.tenant, keys.c.id)
         self.tenants_by_id = self._named(tables.tenants.c.id)
         self.counts_by_tenant = self._named(tables.counts.c.tenant)
+        self.holdings_by_id = self._named(tables.holdings.c.tenant, tables.holdings.c.agent_id)
+        self.holdings_by_name = self._holdings_by_name()
         self.upserts = {
             table: Query(upsert(table, backend.dialect.name), backend.dialect)
             for table in tables.metadata.sorted_tables
@@ -253,6 +265,12 @@ class _Queries:
         last = _last_notice(agents.c.tenant, agents.c.id).correlate(agents).scalar_subquery()
         found = select(agents.c.tenant, agents.c.id.label("agent_id"), last.label("sequence"))
         return self._query(agents, found, (agents.c.tenant, agents.c.name_key), None)
+
+    def _holdings_by_name(self) -> Query:
+        agents, holdings = tables.agents, tables.holdings
+        theirs = and_(holdings.c.tenant == agents.c.tenant, holdings.c.agent_id == agents.c.id)
+        named = (agents.c.tenant, agents.c.name_key)
+        return self._query(agents, select(holdings), named, theirs)
 
     def _query(
         self,

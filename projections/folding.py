@@ -101,6 +101,9 @@ class Fold:
                 rows.config_row(tenant, agent_id, one)
                 for agent_id, one in situation.settings.items()
             ]
+            rest[tables.holdings] += [
+                rows.holding_row(tenant, one) for one in situation.holdings.items()
+            ]
             if situation.counts:
                 rest[tables.counts].append(rows.counts_row(tenant, situation.counts))
             for request_id in situation.requests:

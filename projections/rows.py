@@ -15,7 +15,7 @@ from quorate.domain.consensus import Request, Tally, Vote
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Key
 from quorate.domain.leases import Lease
-from quorate.domain.quotas import QUOTAS, Counts
+from quorate.domain.quotas import COUNTED, Counts
 from quorate.domain.tenants import Tenant
 
 Values: TypeAlias = tuple[Any, ...]
@@ -208,11 +208,19 @@ def notice_of(row: Row) -> tuple[str, int]:
 
 
 def counts_row(tenant: str, counts: Counts) -> Values:
-    return (tenant, *(counts.get(quota, 0) for quota in QUOTAS))
+    return (tenant, *(counts.get(counted, 0) for counted in COUNTED))
 
 
 def counts_of(row: Row) -> Counts:
-    return {quota: getattr(row, quota) for quota in QUOTAS}
+    return {counted: getattr(row, counted) for counted in COUNTED}
+
+
+def holding_row(tenant: str, holding: tuple[str, int]) -> Values:
+    return (tenant, *holding)
+
+
+def holding_of(row: Row) -> tuple[str, int]:
+    return (row.agent_id, row.live_leases)
 
 
 def tenant_row(tenant: Tenant) -> Values:

@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql
 
-from quorate.domain.quotas import QUOTAS
+from quorate.domain.quotas import COUNTED
 from quorate.eventlog.schema import text
 
 metadata = MetaData()
@@ -164,13 +164,31 @@ notices = Table(
     sqlite_with_rowid=False,
 )
 
-# How many of each thing a tenant has, for its quotas. What a batch brings is added to what is
-# there, so that a batch that decides nothing by it need not read it.
+# How many of each thing a tenant has, and how many live leases each of its agents, for quotas. What
+# a batch brings is added to what is there, so that a batch that decides nothing by it need not
+# read it. A column that came later has a default, for replicas that do not know of it yet.
 ADDED = "added"
 counts = Table(
     "counts",
     metadata,
     Column("tenant", text(64), primary_key=True),
-    *(Column(quota, BigInteger, nullable=False, info={ADDED: True}) for quota in QUOTAS),
+    *(
+        Column(
+            counted,
+            BigInteger,
+            nullable=False,
+            server_default="0" if counted == "settings_bytes" else None,
+            info={ADDED: True},
+        )
+        for counted in COUNTED
+    ),
+    sqlite_with_rowid=False,
+)
+holdings = Table(
+    "holdings",
+    metadata,
+    Column("tenant", text(64), primary_key=True),
+    Column("agent_id", text(64), primary_key=True),
+    Column("live_leases", BigInteger, nullable=False, info={ADDED: True}),
     sqlite_with_rowid=False,
 )

@@ -166,6 +166,8 @@ def what_is_named(about: Names, whole: Situation, now: Instant) -> Situation:
     ids = [*about.agents, *(whole.active_agents(now) if about.electorate else ())]
     found = [whole.agents.get(one) for one in ids]
     found += [whole.agent_named(name) for name in about.agent_names]
+    for agent in filter(None, found) if about.holdings else ():
+        part.put_holding(agent.id, whole.holding(agent.id))
     leases = [whole.lease_on(key) for key in about.contacts]
     leases += [whole.leases.get(one) for one in about.leases]
     for lease in filter(None, leases):
@@ -195,6 +197,7 @@ def stands(situation: Situation) -> dict[str, Any]:
         "settings": dict(situation.settings),
         "keys": dict(situation.keys),
         "counts": dict(situation.counts),
+        "holdings": dict(situation.holdings),
         "votes": {
             (request.id, voter): vote
             for request in situation.requests.values()
@@ -226,7 +229,8 @@ def _assert_noted(before: Mapping[str, Any], situation: Situation) -> None:
         changed = {one for one, state in now[kind].items() if before[kind].get(one) != state}
         assert changed <= getattr(situation.touched, kind), "a change would not be written back"
     assert situation.touched.tenant or before["tenant"] == now["tenant"]
-    noted = dict(situation.touched.counts), dict(before["touched"]["counts"])
-    for what, count in now["counts"].items():
-        more = noted[0].get(what, 0) - noted[1].get(what, 0)
-        assert count == before["counts"].get(what, 0) + more, "a count would be written back wrong"
+    for counted in ("counts", "holdings"):
+        noted = getattr(situation.touched, counted), dict(before["touched"][counted])
+        for what, count in now[counted].items():
+            more = noted[0].get(what, 0) - noted[1].get(what, 0)
+            assert count == before[counted].get(what, 0) + more, "it would be written back wrong"

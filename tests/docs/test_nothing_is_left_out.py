@@ -69,6 +69,11 @@ NUMBERS = [
     (OPERATING, f"| `--quota-live-leases` | {limits.QUOTA_LIVE_LEASES_DEFAULT} |"),
     (OPERATING, f"| `--quota-open-requests` | {limits.QUOTA_OPEN_REQUESTS_DEFAULT} |"),
     (OPERATING, f"| `--quota-keys` | {limits.QUOTA_KEYS_DEFAULT} |"),
+    (OPERATING, f"| `--quota-settings-bytes` | {limits.QUOTA_SETTINGS_BYTES_DEFAULT} |"),
+    (
+        OPERATING,
+        f"| `--quota-live-leases-per-agent` | {limits.QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT} |",
+    ),
     (OPERATING, f"when {line.ORDERS_MAX} wait"),
     (OPERATING, f"The last {line.URGENT_PLACES} places"),
     (OPERATING, f"| `--heartbeat-window-seconds` | {serve.WINDOW_SECONDS_DEFAULT:g} |"),

@@ -5,6 +5,7 @@ says otherwise.
 """
 
 from quorate.domain.agents import AgentRef, Heartbeat, RegisterAgent
+from quorate.domain.config import ConfigureAgent, Settings
 from quorate.domain.consensus import CastVote, Choice, Electorate, RequestConsensus
 from quorate.domain.contacts import Contact
 from quorate.domain.keys import Principal
@@ -109,3 +110,7 @@ def vote(
         reason=reason,
         new_vote_id=f"vote-{name}",
     )
+
+
+def configure(name: str, settings: Settings, *, by: Principal = TENANT_KEY) -> ConfigureAgent:
+    return ConfigureAgent(caller=by, agent_id=id_of(name), settings=settings)

@@ -2,23 +2,16 @@
 
 import pytest
 
-from quorate.domain.agents import ActingAsAnother, AgentNotFound, AgentRef
-from quorate.domain.config import SETTING_TYPES, AgentConfigured, ConfigureAgent, Settings
+from quorate.domain.agents import ActingAsAnother, AgentNotFound
+from quorate.domain.config import SETTING_TYPES, AgentConfigured, Settings
 from quorate.domain.events import stream_of
 from quorate.domain.instants import Instant
-from quorate.domain.keys import Principal
-from tests.domain.cast import TENANT_KEY, key_of
+from tests.domain.cast import configure, key_of
 from tests.domain.facts import lapsed, registered
 from tests.spec import NOON, Fact, after, given
 
 PROFESSIONAL: Settings = {"humanizer_enabled": True, "humanizer_style": "professional"}
 CASUAL: Settings = {"humanizer_style": "casual"}
-
-
-def configure(
-    name: str, settings: Settings, *, by: Principal = TENANT_KEY, ref: AgentRef | None = None
-) -> ConfigureAgent:
-    return ConfigureAgent(caller=by, agent=ref or AgentRef(id=f"agent_{name}"), settings=settings)
 
 
 def configured(name: str, settings: Settings, *, at: Instant = NOON) -> Fact:
@@ -61,7 +54,7 @@ def test_each_agent_has_its_own() -> None:
 
 
 def test_an_agent_sets_its_own_with_its_key() -> None:
-    command = configure("ann", CASUAL, by=key_of("ann"), ref=AgentRef())
+    command = configure("ann", CASUAL, by=key_of("ann"))
 
     given(registered("ann")).when(command).then(configured("ann", CASUAL))
 

@@ -1,5 +1,8 @@
 """What would be one more than a tenant may have is refused; nothing else is."""
 
+import pytest
+
+from quorate.domain import config
 from quorate.domain.agents import AgentReregistered
 from quorate.domain.commands import names
 from quorate.domain.keys import IssueKey, Principal, RevokeKey
@@ -12,6 +15,7 @@ from tests.domain.cast import (
     LEE,
     TENANT_KEY,
     acquire,
+    configure,
     heartbeat,
     key_of,
     propose,
@@ -24,6 +28,8 @@ from tests.domain.facts import acquired, registered
 from tests.spec import NOON, Fact, Story, after, given
 
 ONE_OF_EACH = Quotas(agents=1, live_leases=1, open_requests=1, keys=1)
+SWITCHED_ON = {"humanizer_enabled": True}
+SWITCH_BYTES = len("humanizer_enabled") + 1
 created = Fact(at=NOON, event=TenantCreated(tenant_id="acme"))
 
 
@@ -116,6 +122,68 @@ def test_who_finds_a_contact_held_hears_of_the_holder_and_not_of_the_quota() -> 
     assert declined.kind.code == "lease_conflict"
 
 
+def test_one_agent_may_not_hold_all_that_its_tenant_may() -> None:
+    story = given(
+        created,
+        registered("ann"),
+        registered("bob"),
+        acquired("ann", fence=4),
+        quotas=Quotas(live_leases=2, live_leases_per_agent=1),
+    )
+
+    story.when(acquire("ann", LEE)).then_refused(QuotaExceeded("live_leases_per_agent", 1))
+    assert story.when(acquire("bob", LEE, lease="next")).answer.declined is None
+
+
+def test_an_agent_that_lapsed_may_hold_as_many_as_ever() -> None:
+    story = given(
+        created, registered("ann"), acquired("ann", fence=3), quotas=Quotas(live_leases_per_agent=1)
+    )
+
+    assert story.when(heartbeat("ann"), at=after(minutes=6)).answer.declined is None
+    assert story.when(acquire("ann", LEE, lease="next")).answer.declined is None
+
+
+# -- Settings ----------------------------------------------------------------
+
+
+def test_settings_may_take_so_many_bytes_for_all_agents_together() -> None:
+    quotas = Quotas(settings_bytes=2 * SWITCH_BYTES)
+    story = given(created, *map(registered, ("ann", "bob", "cat")), quotas=quotas)
+    for name in ("ann", "bob"):
+        assert story.when(configure(name, SWITCHED_ON)).answer.declined is None
+
+    one_too_many = configure("cat", SWITCHED_ON)
+    story.when(one_too_many).then_refused(QuotaExceeded("settings_bytes", 2 * SWITCH_BYTES))
+    assert story.when(configure("ann", {})).answer.declined is None
+    assert story.when(one_too_many).answer.declined is None
+
+
+def test_settings_that_take_no_more_than_those_they_replace_are_never_refused() -> None:
+    story = given(created, registered("ann"))
+    story.when(configure("ann", SWITCHED_ON))
+    story.quotas = Quotas(settings_bytes=0)
+
+    assert story.when(configure("ann", {"humanizer_enabled": False})).answer.declined is None
+    story.when(configure("ann", {"humanizer_provider": "x"})).then_refused(
+        QuotaExceeded("settings_bytes", 0)
+    )
+    assert story.when(configure("ann", {})).answer.declined is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "size_bytes"),
+    [
+        ({}, 0),
+        ({"humanizer_enabled": False}, len("humanizer_enabled") + 1),
+        ({"humanizer_style": "höflich"}, len("humanizer_style") + 8),
+        ({"humanizer_style": "", "humanizer_provider": "x"}, 15 + 18 + 1),
+    ],
+)
+def test_what_settings_take(settings: config.Settings, size_bytes: int) -> None:
+    assert config.size_bytes(settings) == size_bytes
+
+
 # -- Votes -------------------------------------------------------------------
 
 
@@ -154,7 +222,7 @@ def test_operators_are_not_bound() -> None:
 
 def test_a_limit_that_was_lowered_ends_nothing() -> None:
     story = full()
-    story.quotas = Quotas(agents=0, live_leases=0, open_requests=0, keys=0)
+    story.quotas = Quotas(agents=0, live_leases=0, open_requests=0, keys=0, settings_bytes=0)
 
     assert story.when(heartbeat("ann"), at=after(minutes=1)).answer.declined is None
     assert story.when(acquire("ann", KIM, minutes=60)).answer.declined is None
@@ -170,7 +238,7 @@ def test_without_a_limit_there_is_none() -> None:
 
 def test_only_what_adds_something_looks_at_the_counts() -> None:
     """All others need not load them."""
-    adds = (register("ann"), acquire("ann"), propose("ann"), issue("k1"))
+    adds = (register("ann"), acquire("ann"), propose("ann"), issue("k1"), configure("ann", {}))
     others = (heartbeat("ann"), release("l", by=TENANT_KEY), vote("ann", "approve"))
 
     assert all(names(command).counts for command in adds)

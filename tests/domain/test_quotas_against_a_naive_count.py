@@ -5,24 +5,29 @@ rules.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from quorate.domain import quotas, situation
+from quorate.domain import quotas
 from quorate.domain.agents import SettleAgent
 from quorate.domain.commands import Command
+from quorate.domain.config import AgentConfigured, ConfigureAgent
 from quorate.domain.contacts import Contact
 from quorate.domain.instants import Instant
 from quorate.domain.keys import IssueKey, RevokeKey
-from quorate.domain.quotas import QUOTAS, QuotaExceeded, Quotas
+from quorate.domain.leases import AcquireLease
+from quorate.domain.quotas import COUNTED, QuotaExceeded, Quotas
+from quorate.domain.situation import Moment, Situation
 from quorate.domain.tenants import CreateTenant
 from tests.domain.cast import (
     TENANT_KEY,
     acquire,
+    configure,
     heartbeat,
     id_of,
     propose,
@@ -34,13 +39,21 @@ from tests.domain.cast import (
 from tests.domain.searching import play, search
 from tests.spec import NOON, Fact, Story
 
-LIMITS = Quotas(agents=3, live_leases=2, open_requests=2, keys=2)
+LIMITS = Quotas(
+    agents=3,
+    live_leases=3,
+    open_requests=2,
+    keys=2,
+    settings_bytes=60,
+    live_leases_per_agent=2,
+)
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 CONTACTS = [Contact(email=f"{name}@example.com", key=f"{name}@example.com") for name in "klmno"]
 WINDOW = 60_000
 STEPS = (0, 0, 0, 100, 5_000, 20_000, 61_000)
 DEEDS_PER_RULE = 8
 LATEST_MAX = 4
+STYLES = ("", "a", "plain", "höflich" * 3)
 
 
 def counted(facts: Sequence[Fact]) -> dict[str, int]:
@@ -49,6 +62,7 @@ def counted(facts: Sequence[Fact]) -> dict[str, int]:
     leases: set[str] = set()
     requests: set[str] = set()
     keys: set[str] = set()
+    settings: dict[str, bytes] = {}
     for fact in facts:
         event: Any = fact.event
         match type(event).__name__:
@@ -67,8 +81,28 @@ def counted(facts: Sequence[Fact]) -> dict[str, int]:
                 agents |= {event.agent_id} - {None}
             case "KeyRevoked":
                 keys.remove(event.key_id)
-    sizes = (len(agents), len(leases), len(requests), len(keys))
-    return dict(zip(QUOTAS, sizes, strict=True))
+            case "AgentConfigured":
+                settings[event.agent_id] = spelled(event.settings)
+    sizes = (len(agents), len(leases), len(requests), len(keys), len(b"".join(settings.values())))
+    return dict(zip(COUNTED, sizes, strict=True))
+
+
+def spelled(settings: Mapping[str, bool | str]) -> bytes:
+    """As many bytes as they count for."""
+    return "".join(f"{k}{'x' if isinstance(v, bool) else v}" for k, v in settings.items()).encode()
+
+
+def held(facts: Sequence[Fact]) -> Counter[str]:
+    """How many leases each agent holds."""
+    holders: dict[str, str] = {}
+    for fact in facts:
+        event: Any = fact.event
+        match type(event).__name__:
+            case "LeaseAcquired":
+                holders[event.lease_id] = event.agent_id
+            case "LeaseReleased" | "LeaseExpired" | "LeaseRevoked":
+                del holders[event.lease_id]
+    return Counter(holders.values())
 
 
 class QuotaPlay(RuleBasedStateMachine):
@@ -93,9 +127,21 @@ class QuotaPlay(RuleBasedStateMachine):
         answer = self.story.ask(command, self.now)
         if answer.declined is not None and answer.declined.kind is QuotaExceeded:
             of, limit = answer.declined.facts["quota"], answer.declined.facts["limit"]
-            settled = counted(self.story.facts)
-            assert settled[of] == limit == getattr(LIMITS, of), "it could have had one more"
-            assert settled[of] <= before[of]
+            has, more = self.asked_for(of, command)
+            assert limit == getattr(LIMITS, of)
+            assert has <= limit < has + more, "it could have had what it asked for"
+            assert of not in before or has <= before[of]
+
+    def asked_for(self, of: str, command: Command) -> tuple[int, int]:
+        """How much there is, and how much more there would be."""
+        facts, now = self.story.facts, self.story.situation
+        match command:
+            case ConfigureAgent():
+                before = now.settings.get(command.agent_id, {})
+                return counted(facts)[of], len(spelled(command.settings)) - len(spelled(before))
+            case AcquireLease() if of == "live_leases_per_agent":
+                return held(facts)[now.acting_id(command.caller, command.agent)], 1
+        return counted(facts)[of], 1
 
     @rule(seed=st.integers(0, 2**32 - 1))
     def much_happens(self, seed: int) -> None:
@@ -122,8 +168,15 @@ class QuotaPlay(RuleBasedStateMachine):
             lambda: self.issue(dice.choice((name, None))),
             lambda: RevokeKey(caller=TENANT_KEY, key_id=self.some("key", dice)),
             lambda: SettleAgent(agent_id=id_of(name)),
+            lambda: self.settings(name, dice),
         )
         return dice.choice(deeds)()
+
+    def settings(self, name: str, dice: random.Random) -> ConfigureAgent:
+        settings: dict[str, bool | str] = {"humanizer_enabled": dice.random() < 0.5}
+        if dice.random() < 0.5:
+            settings["humanizer_style"] = dice.choice(STYLES)
+        return configure(name, settings)
 
     def issue(self, agent_name: str | None) -> IssueKey:
         return IssueKey(
@@ -137,10 +190,14 @@ class QuotaPlay(RuleBasedStateMachine):
 
     @invariant()
     def nobody_has_too_much(self) -> None:
-        counts = counted(self.story.facts)
-        told = self.story.situation.counts
-        assert {quota: told.get(quota, 0) for quota in QUOTAS} == counts
-        assert all(counts[quota] <= getattr(LIMITS, quota) for quota in QUOTAS)
+        counts, holdings = counted(self.story.facts), held(self.story.facts)
+        told = self.story.situation
+        assert {each: told.count(each) for each in COUNTED} == counts
+        assert all(counts[each] <= getattr(LIMITS, each) for each in COUNTED)
+        assert {agent: told.holding(agent) for agent in told.agents} == {
+            agent: holdings[agent] for agent in told.agents
+        }
+        assert max(holdings.values(), default=0) <= (LIMITS.live_leases_per_agent or 0)
 
 
 def test_the_limits_hold_to_the_last_one() -> None:
@@ -148,35 +205,51 @@ def test_the_limits_hold_to_the_last_one() -> None:
 
 
 def lets_one_more_in(patch: pytest.MonkeyPatch) -> None:
-    def check(quota: quotas.Quota, state: situation.Situation, moment: situation.Moment) -> None:
-        limit = getattr(moment.quotas, quota)
-        if limit is not None and state.counts.get(quota, 0) > limit:
-            raise QuotaExceeded(quota, limit)
+    check = quotas.check
 
-    patch.setattr(quotas, "check", check)
+    def lenient(quota: quotas.Quota, has: int, moment: Moment, *, more: int = 1) -> None:
+        check(quota, has, moment, more=more - 1)
+
+    patch.setattr(quotas, "check", lenient)
 
 
 def refuses_one_too_early(patch: pytest.MonkeyPatch) -> None:
-    def check(quota: quotas.Quota, state: situation.Situation, moment: situation.Moment) -> None:
-        limit = getattr(moment.quotas, quota)
-        if limit is not None and state.counts.get(quota, 0) >= limit - 1:
-            raise QuotaExceeded(quota, limit)
+    check = quotas.check
 
-    patch.setattr(quotas, "check", check)
+    def strict(quota: quotas.Quota, has: int, moment: Moment, *, more: int = 1) -> None:
+        check(quota, has, moment, more=more + 1)
+
+    patch.setattr(quotas, "check", strict)
 
 
 def forgets_that_a_lapse_ends_leases(patch: pytest.MonkeyPatch) -> None:
-    count = situation.Situation._count
+    count = Situation._count_lease
 
-    def forgetful(self: situation.Situation, what: quotas.Quota, more: int) -> None:
-        if not (what == "live_leases" and more < 0 and self.touched.agents):
-            count(self, what, more)
+    def forgetful(self: Situation, agent_id: str, more: int) -> None:
+        if not (more < 0 and self.touched.agents):
+            count(self, agent_id, more)
 
-    patch.setattr(situation.Situation, "_count", forgetful)
+    patch.setattr(Situation, "_count_lease", forgetful)
+
+
+def forgets_which_settings_were_replaced(patch: pytest.MonkeyPatch) -> None:
+    apply = Situation._apply_to_settings
+
+    def forgetful(self: Situation, event: AgentConfigured) -> None:
+        self.settings.pop(event.agent_id, None)
+        apply(self, event)
+
+    patch.setattr(Situation, "_apply_to_settings", forgetful)
 
 
 @pytest.mark.parametrize(
-    "plant", [lets_one_more_in, refuses_one_too_early, forgets_that_a_lapse_ends_leases]
+    "plant",
+    [
+        lets_one_more_in,
+        refuses_one_too_early,
+        forgets_that_a_lapse_ends_leases,
+        forgets_which_settings_were_replaced,
+    ],
 )
 def test_a_planted_bug_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch

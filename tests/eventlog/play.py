@@ -103,7 +103,7 @@ STORY: tuple[tuple[float, Command], ...] = (
         0,
         ConfigureAgent(
             caller=CALLER,
-            agent=AgentRef(name="bob"),
+            agent_id=id_of("bob"),
             settings={"humanizer_style": TEXT, "humanizer_enabled": False},
         ),
     ),

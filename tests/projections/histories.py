@@ -50,6 +50,7 @@ class Town:
         self._random = random.Random(seed)
         self._new_id = Uuid7(random.Random(seed).randbytes)
         self._overdue = OverdueWork(self.log)
+        self._agent_ids: dict[str, dict[str, str]] = {tenant: {} for tenant in TENANTS}
         self._leases: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
@@ -123,13 +124,20 @@ class Town:
                 self._leases[tenant].append(command.new_lease_id)
             case consensus.RequestConsensus():
                 self._requests[tenant].append(command.new_request_id)
+            case agents.RegisterAgent():
+                self._meets(tenant, command.agent_name, command.new_agent_id)
             case keys.IssueKey():
                 self._keys[tenant].append(command.key_id)
+                self._meets(tenant, command.agent_name or "", command.new_agent_id)
             case _:
                 pass
 
     def _idempotency(self, _command: Command) -> Idempotency | None:
         return None
+
+    def _meets(self, tenant: str, name: str, agent_id: str) -> None:
+        """Who is called so from now on: the first one ever."""
+        self._agent_ids[tenant].setdefault(name.lower(), agent_id)
 
     # -- What comes to their minds ----------------------------------------------
 
@@ -223,9 +231,10 @@ class Town:
             new_send_id=self._new("send"),
         )
 
-    def _configure(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
+    def _configure(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        agent_id = self._agent_ids[tenant].get(ref.name or "", "agent_nobody")
         settings = {"humanizer_style": self._random.choice(("dry", "warm"))}
-        return config.ConfigureAgent(caller=caller, agent=ref, settings=settings)
+        return config.ConfigureAgent(caller=caller, agent_id=agent_id, settings=settings)
 
     def _key(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         if self._keys[tenant] and self._random.random() < 0.4:

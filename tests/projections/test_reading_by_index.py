@@ -18,6 +18,7 @@ from sqlalchemy import Table, insert
 
 from quorate.domain.consensus import STATUSES
 from quorate.domain.notices import EVERYONE
+from quorate.domain.quotas import COUNTED
 from quorate.eventlog import schema
 from quorate.eventlog.session import Query
 from quorate.projections import tables
@@ -148,6 +149,9 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
         ("reader.standing", "keys USING PRIMARY KEY (id=?)"),
         ("board.last_notices_by_id", "notices USING PRIMARY KEY (tenant=? AND agent_id=?)"),
         ("board.last_notices_by_name", "notices USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("board.counts_by_tenant", "counts USING PRIMARY KEY (tenant=?)"),
+        ("board.holdings_by_id", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("board.holdings_by_name", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
         ("noticed.page", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?)"),
         ("noticed.page", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
         ("noticed.last", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence<?)"),
@@ -197,6 +201,9 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
     "board.configs_by_agent": one(TENANT, "agent_000007"),
     "board.keys_by_id": one("other", "key-000007"),
     "board.tenants_by_id": one("tenant-000007"),
+    "board.counts_by_tenant": one("tenant-000007"),
+    "board.holdings_by_id": one(TENANT, "agent_000007"),
+    "board.holdings_by_name": one(TENANT, "name000007"),
     "overdue.lapsed": {"now": NOW},
     "overdue.expired": {"now": NOW},
     "overdue.timed_out": {"now": NOW},
@@ -241,11 +248,11 @@ async def fill(scene: Scene, size: int) -> None:
     """``size`` of everything, present and past; nothing of it is overdue."""
     dialect = scene.backend.dialect
     async with scene.backend.write() as session:
-        for table, rows in _rows(size).items():
+        for table, rows in rows_of(size).items():
             await session.write(Query(insert(table), dialect), rows)
 
 
-def _rows(size: int) -> dict[Table, list[tuple[Any, ...]]]:
+def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
     n = [f"{number:06}" for number in range(size)]
     past = ("agent_000007", "intent", 1, 2, 3, "released", None, 4)
     live = ("intent", 1, LATER, 3, "active", '["agent_000001"]', None)
@@ -291,4 +298,6 @@ def _rows(size: int) -> dict[Table, list[tuple[Any, ...]]]:
             *((TENANT, f"agent_{i}", sequence) for i in n[:10] for sequence in range(1, size, 3)),
             *((TENANT, EVERYONE, sequence) for sequence in range(2, size, 3)),
         ],
+        tables.counts: [(f"tenant-{i}", *(1 for _ in COUNTED)) for i in n],
+        tables.holdings: [(TENANT, f"agent_{i}", 1) for i in n],
     }

@@ -14,10 +14,9 @@ import pytest
 
 from quorate.eventlog import postgres
 from quorate.eventlog.postgres import PostgresBackend
-from quorate.eventlog.postgres_statistics import analyse_grown
 from quorate.eventlog.session import Query
 from tests.projections.scene import Scene, opened
-from tests.projections.test_reading_by_index import ASKED, FEW, MANY, fill, queries
+from tests.projections.test_reading_by_index import ASKED, FEW, MANY, fill, queries, rows_of
 
 # An index grows by a level, and a page of answers may lie in other places; a table is far more.
 MORE_PAGES_MAX = 2.0
@@ -25,6 +24,7 @@ PAGES_SPARED = 20
 # Of the agent that SQLite is asked about, half of all leases were once; PostgreSQL concludes that
 # it may hold half of the live ones too, and rightly walks through them.
 HELD = {"reader.live_leases(agent, None)": {"agent_id": "agent_000009"}}
+FILLED = [table.name for table in rows_of(1)]
 ASKED_HERE = {name: {**values, **HELD.get(name, {})} for name, values in ASKED.items()}
 
 
@@ -72,7 +72,7 @@ async def test_a_look_up_reads_as_many_pages_among_many_as_among_few(
             assert isinstance(backend, PostgresBackend)
             connection = await backend.connect("test", settings=settings)
             try:
-                await analyse_grown(connection)
+                await connection.execute(f"ANALYZE {', '.join(FILLED)}")
                 asked = queries(scene)
                 counted = Pages(connection)
                 for name, values in ASKED_HERE.items():

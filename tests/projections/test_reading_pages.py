@@ -13,7 +13,6 @@ from quorate.domain.keys import IssueKey
 from quorate.projections.reader import Seen
 from tests.domain.cast import (
     ADMIN_KEY,
-    ITSELF,
     KIM,
     LEE,
     acquire,
@@ -232,7 +231,7 @@ async def test_an_agent_without_settings_has_none(scene: Scene) -> None:
     await scene.told_of("ann")
     before = (await scene.reader.settings(TENANT, id_of("ann"))).found
     settings: Settings = {"humanizer_enabled": True, "humanizer_style": "dry"}
-    await scene.told(ConfigureAgent(caller=key_of("ann"), agent=ITSELF, settings=settings))
+    await scene.told(ConfigureAgent(caller=key_of("ann"), agent_id=id_of("ann"), settings=settings))
     after = (await scene.reader.settings(TENANT, id_of("ann"))).found
 
     assert (before, after) == ({}, settings)

@@ -87,7 +87,14 @@ KEY = Key(
 )
 OWNER = Tenant(id=TENANT, created_at=Instant(22))
 TOLD = ("agent_11", 23)
-COUNTS: Counts = {"agents": 24, "live_leases": 25, "open_requests": 26, "keys": 27}
+COUNTS: Counts = {
+    "agents": 24,
+    "live_leases": 25,
+    "open_requests": 26,
+    "keys": 27,
+    "settings_bytes": 28,
+}
+HOLDING = ("agent_11", 29)
 SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_style": "dry"}
 
 
@@ -161,6 +168,12 @@ OF: Mapping[Table, Row] = {
         read=rows.counts_of,
         otherwise={"tenant": TENANT} | dict(COUNTS),
     ),
+    tables.holdings: Row(
+        state=HOLDING,
+        write=lambda holding: rows.holding_row(TENANT, holding),
+        read=rows.holding_of,
+        otherwise={"tenant": TENANT, "agent_id": "agent_11", "live_leases": 29},
+    ),
 }
 # The same with everything left out that may be.
 BARE: Mapping[Table, Any] = {
@@ -173,7 +186,7 @@ BARE: Mapping[Table, Any] = {
     tables.configs: {},
 }
 EVERY = tables.metadata.sorted_tables
-ADDED_TO = [tables.counts]
+ADDED_TO = [tables.counts, tables.holdings]
 REPLACED = [table for table in EVERY if table not in ADDED_TO]
 
 
@@ -218,7 +231,15 @@ async def test_what_is_counted_is_added_to_what_is_there(database: str, tmp_path
     fewer: Counts = {"agents": 1, "live_leases": -2, "keys": 0}
 
     found = await _written_and_read(database, tmp_path, tables.counts, COUNTS, fewer)
-    assert found == {"agents": 25, "live_leases": 23, "open_requests": 26, "keys": 27}
+    assert found == {**COUNTS, "agents": 25, "live_leases": 23}
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_what_an_agent_holds_is_added_to_what_it_held(database: str, tmp_path: Path) -> None:
+    fewer = (HOLDING[0], -9)
+
+    found = await _written_and_read(database, tmp_path, tables.holdings, HOLDING, fewer)
+    assert found == (HOLDING[0], 20)
 
 
 @pytest.mark.parametrize("table", [t for t in EVERY if is_dataclass(OF[t].state)], ids=named)

@@ -4,10 +4,15 @@ import httpx2
 
 from quorate.client import Agent as SdkAgent
 from tests.service.asking import Asking
-from tests.service.callers import AGENT, Tenant
+from tests.service.callers import AGENT, Agent, Tenant
 
 RATE, BURST = 5, 20
-SERVE = ("--rate-per-key", str(RATE), "--burst-per-key", str(BURST), "--quota-live-leases", "3")
+SETTINGS_BYTES = 100
+SERVE = (
+    *("--rate-per-key", str(RATE), "--burst-per-key", str(BURST)),
+    *("--quota-live-leases", "3", "--quota-live-leases-per-agent", "2"),
+    *("--quota-settings-bytes", str(SETTINGS_BYTES)),
+)
 TRIES_MAX = 3 * BURST
 CONTACT = "user{}@example.com"
 
@@ -78,3 +83,36 @@ async def test_a_tenant_may_have_so_much_and_no_more(tenant: Tenant, other: Tena
 
     await ann.release(held[0]["id"])
     await bob.lease(bob.id, CONTACT.format(3))
+
+
+async def test_one_agent_may_hold_so_much_and_another_one_more(tenant: Tenant) -> None:
+    ann = await tenant.agent_of("ann")
+    for number in range(2):
+        await ann.lease(ann.id, CONTACT.format(number))
+
+    by_itself = await ann.acquire(ann.id, CONTACT.format(2))
+    for_it = await tenant.acquire(ann.id, CONTACT.format(2))
+
+    for refused in (by_itself, for_it):
+        problem = refused.json()
+        assert (refused.status_code, problem["code"]) == (429, "quota_exceeded")
+        assert (problem["quota"], problem["limit"]) == ("live_leases_per_agent", 2)
+    bob = await tenant.agent_of("bob")
+    await bob.lease(bob.id, CONTACT.format(2))
+
+
+async def test_settings_of_all_agents_may_take_so_much_and_no_more(tenant: Tenant) -> None:
+    ann, bob = await tenant.agents_of("ann", "bob")
+
+    async def configure(agent: Agent, style: str) -> httpx2.Response:
+        body = {"humanizer_style": style}
+        return await agent.ask("PUT", f"{AGENT}/agents/{agent.id}/config", body)
+
+    assert (await configure(ann, "x" * (SETTINGS_BYTES // 2))).status_code == 200
+    refused = await configure(bob, "x" * (SETTINGS_BYTES // 2))
+
+    problem = refused.json()
+    assert (refused.status_code, problem["code"]) == (429, "quota_exceeded")
+    assert (problem["quota"], problem["limit"]) == ("settings_bytes", SETTINGS_BYTES)
+    assert (await configure(ann, "plain")).status_code == 200
+    assert (await configure(bob, "x" * (SETTINGS_BYTES // 2))).status_code == 200
