@@ -4,6 +4,8 @@
   when renewals fail, early enough to be gone before the lease is.
 * Ended means gone: whoever does not end when asked is killed, with all that it started.
 * Signals that would end us are the program's from its start on; before, they end us.
+* Who stops us with Ctrl-Z stops the program first: while we stand still, nobody could end it in
+  time. It goes on only under a lease that is still held.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from quorate.domain.record import record
 # heartbeats come in the first two thirds, and have been tried more than once by then.
 KILL_AFTER_SHARE_MAX = 0.25
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+STARTING_SECONDS = 0.01  # After so long we look again whether the program has been started.
 
 
 @record
@@ -47,6 +50,7 @@ class Keeper:
     def __init__(self, wanted: Wanted, command: Sequence[str]) -> None:
         self._wanted = wanted
         self._command = command
+        self._lease: Lease | None = None
         self._program: Program | None = None
         self._interrupted: signal.Signals | None = None
         self._kill_at: float | None = None
@@ -66,6 +70,7 @@ class Keeper:
         loop = asyncio.get_running_loop()
         for number in PASSED_ON:
             loop.add_signal_handler(number, on_signal, number)
+        loop.add_signal_handler(signal.SIGTSTP, self._pause)
         try:
             return await self._as_an_agent()
         except asyncio.CancelledError:
@@ -73,8 +78,22 @@ class Keeper:
                 raise
             return SIGNALLED + self._interrupted
         finally:
-            for number in PASSED_ON:
+            for number in (*PASSED_ON, signal.SIGTSTP):
                 loop.remove_signal_handler(number)
+
+    def _pause(self) -> None:
+        """Stop the program, then ourselves; the rest is for when we are continued."""
+        loop = asyncio.get_running_loop()
+        if self._lease is not None and self._program is None:  # It is just being started.
+            loop.call_later(STARTING_SECONDS, self._pause)
+            return
+        if self._program is not None:
+            self._program.send(signal.SIGSTOP)
+        loop.remove_signal_handler(signal.SIGTSTP)
+        signal.raise_signal(signal.SIGTSTP)
+        loop.add_signal_handler(signal.SIGTSTP, self._pause)
+        if self._program is not None and self._lease is not None and self._lease.held:
+            self._program.send(signal.SIGCONT)
 
     async def _as_an_agent(self) -> int:
         wanted = self._wanted
@@ -112,6 +131,7 @@ class Keeper:
         ) as lease:
             left = KILL_AFTER_SHARE_MAX * lease.remaining_seconds
             patience = min(wanted.kill_after_seconds, left)
+            self._lease = lease
             self._program = await Program.start(self._command, self._environment(agent, lease))
             code = await _code_in_time(self._program, lease, patience)
             if code is None:

@@ -13,6 +13,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable
 from datetime import datetime
 from functools import partial
 from math import inf
@@ -136,15 +137,27 @@ class Lease:
         return self.info
 
     async def release(self) -> None:
-        """Give it back before the block ends; releasing twice is the same as once."""
+        """Give it back before the block ends; releasing twice is the same as once.
+
+        Raises Unavailable when it was not answered in time. It goes on in the background then, as
+        when whoever waits is cancelled, and until it is answered nobody here takes the contact: it
+        would be given the same lease again, and lose it when the release arrives.
+        """
         if self._given_back:
             return
         self._given_back = True
         self._end_keepers()
-        if self._seat.signals.let_go(self.id, self._holding):
-            within = self._seat.settings.within_seconds
-            async with self._seat.turn(self._contact, within_seconds=within):
-                await self._seat.ask(asks.release_lease(self.id))
+        if not self._seat.signals.let_go(self.id, self._holding):
+            return
+        releasing = asyncio.ensure_future(self._released())
+        try:
+            async with asyncio.timeout(self._seat.settings.within_seconds):
+                await asyncio.shield(releasing)
+        except TimeoutError as error:
+            raise Unavailable("the release is not answered yet") from error
+        finally:
+            if not releasing.done():
+                self._seat.background.start(partial(_settled, releasing), GIVING_BACK)
 
     # -- Entering and leaving ------------------------------------------------
 
@@ -248,10 +261,13 @@ class Lease:
             await self._give_back()
 
     async def _give_back(self) -> None:
+        await _settled(self._released())
+
+    async def _released(self) -> None:
         """Unless another task has meanwhile been granted the same lease and relies on it."""
         async with self._seat.turn(self._contact, within_seconds=inf):
             if self._seat.signals.unheld(self.id):
-                await give_back(self._seat, self.id)
+                await _release(self._seat, self.id)
 
     def _fallback_seconds(self, refused: LeaseConflict) -> float:
         late = LATE_SECONDS * (1 + random.random())  # noqa: S311 - no secret.
@@ -338,11 +354,20 @@ class Lease:
 
 
 async def give_back(seat: Seat, lease_id: str) -> None:
-    """Release a lease, under one idempotency key until it is answered.
+    """As well as can be."""
+    await _settled(_release(seat, lease_id))
+
+
+async def _release(seat: Seat, lease_id: str) -> None:
+    """Under one idempotency key until it is answered.
 
     An attempt that was given up could still arrive, and end what was granted since.
     """
+    await seat.ask(asks.release_lease(lease_id), within_seconds=inf)
+
+
+async def _settled(releasing: Awaitable[None]) -> None:
     try:
-        await seat.ask(asks.release_lease(lease_id), within_seconds=inf)
+        await releasing
     except CallFailed as failure:
         log.info("a lease was not given back and will end by itself: %s", failure)

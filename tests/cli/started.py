@@ -57,7 +57,7 @@ def started(*words: str, **variables: str) -> Iterator[Started]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,  # As a shell starts it, so that it can be stopped as with Ctrl-Z.
     )
     with process:
         try:
@@ -146,6 +146,11 @@ def gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def stopped(pid: int) -> bool:
+    """Whether a process stands still until it is continued (Linux only)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def runs_with(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.started import Started, Tenant, done, gone, started, until, without_key
+from tests.cli.started import Started, Tenant, done, gone, started, stopped, until, without_key
 from tests.cli.terminal import new_tenant_name
 from tests.service.running import Running
 
@@ -18,6 +18,11 @@ RUN = ("lease", "run", CONTACT, "--agent-name", "mailer")
 UNTIL_TOLD = ("--", "sh", "-c", "echo ready; read line; echo ended")
 # Ends at once when it is asked to, and says when that was.
 OBEDIENT = "trap 'date +%s.%N; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+# Says who it is, and which came first: a line to read, or to be asked to end.
+PATIENT = (
+    *("--", "sh", "-c"),
+    "trap 'echo asked to end; exit 0' TERM; echo $$; read line; echo went on",
+)
 # A program that is asked to end because nobody can be reached has at least so long.
 TIME_TO_END_SECONDS_MIN = 1.0
 # It and its child say who they are, and end when they are killed.
@@ -230,6 +235,32 @@ def test_signals_are_passed_on_to_the_program(town: Tenant, number: signal.Signa
 
         assert verb.ended()[:2] == (9, f"{name}\n")
     assert town.leases() == []
+
+
+def test_who_is_stopped_and_continued_in_time_goes_on(town: Tenant) -> None:
+    with started(*RUN, *PATIENT, **town.variables) as verb:
+        pid = int(verb.line())
+        verb.sent(signal.SIGTSTP)
+        until(lambda: stopped(verb.process.pid) and stopped(pid))
+
+        verb.sent(signal.SIGCONT)
+        verb.reads("end\n")
+
+        assert verb.ended() == (0, "went on\n", "")
+
+
+def test_a_program_that_is_stopped_does_not_go_on_when_its_lease_is_over(town: Tenant) -> None:
+    with started(*RUN, "--duration", "0.05", *PATIENT, **town.variables) as verb:  # 3 s
+        pid = int(verb.line())
+        verb.sent(signal.SIGTSTP)
+        until(lambda: stopped(verb.process.pid))
+        verb.reads("end\n")
+        until(lambda: town.events("LeaseExpired"))
+        assert stopped(pid)
+
+        verb.sent(signal.SIGCONT)
+
+        assert verb.ended()[:2] == (3, "asked to end\n")
 
 
 def test_the_program_does_not_outlive_us(town: Tenant) -> None:

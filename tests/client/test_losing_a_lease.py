@@ -222,6 +222,21 @@ async def test_whoever_holds_twice_gives_back_once(fleet: Fleet) -> None:
         assert len(await fleet.tenant.leases()) == 1
 
 
+async def test_who_takes_what_is_being_given_back_keeps_it(fleet: Fleet) -> None:
+    """The service knows one lease of the agent: the task whose turn is first decides about it."""
+    async with fleet.agent("outreach") as agent, agent.lease(CONTACT) as one:
+        other = agent.lease(CONTACT)
+        taking = asyncio.create_task(other.begin())
+        while not agent._seat._turns:  # noqa: ASYNC110 - it is over within one look at a clock.
+            await asyncio.sleep(0)
+        await one.release()
+        await taking
+
+        assert (await other.request_send()).authorized
+        await other.finish()
+        assert await fleet.tenant.leases() == []
+
+
 async def test_when_the_agent_leaves_a_block_in_another_task_is_told(fleet: Fleet) -> None:
     inside = asyncio.Event()
 

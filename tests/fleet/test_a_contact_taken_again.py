@@ -5,11 +5,12 @@ way would end that very lease, and let others in while the agent relies on it.
 """
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import pytest
 
-from quorate.client import Agent, Settings
+from quorate.client import Agent, Lease, Settings
 from quorate.client.asks import Ask
 from quorate.client.over_http import OverHttp
 from quorate.client.wire import Answered
@@ -39,16 +40,40 @@ class Road:
             if ask.name != "releaseLease":
                 return await attempt(http, ask, key, seconds, asked_at)
             self.waiting += 1
+            return await asyncio.shield(arrives(http, ask, key, seconds, asked_at))
+
+        def arrives(*sent: Any) -> "asyncio.Future[Answered[Any]]":  # noqa: ANN401 - an attempt.
+            """Also when nobody waits for it any more."""
+            self.sent = asyncio.ensure_future(arriving(*sent))
+            return self.sent
+
+        async def arriving(*sent: Any) -> Answered[Any]:  # noqa: ANN401 - an attempt.
             await self.passing.wait()
-            answered = await attempt(http, ask, key, seconds, asked_at)
+            answered = await attempt(*sent)
             self.arrived.set()
             return answered
 
         monkeypatch.setattr(OverHttp, "attempt", slow)
 
 
+async def by_leaving_the_block(_lease: Lease, _road: Road) -> None:
+    pass
+
+
+async def by_hand(lease: Lease, road: Road) -> None:
+    """Whoever does so does not wait for the answer."""
+    releasing = asyncio.create_task(lease.release())
+    await until(lambda: road.waiting == 1)
+    releasing.cancel()
+    await asyncio.wait({releasing})
+
+
+@pytest.mark.parametrize("leave", [by_leaving_the_block, by_hand])
 async def test_a_release_that_comes_late_does_not_end_what_was_granted_since(
-    service: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    leave: Callable[[Lease, Road], Awaitable[None]],
+    service: Running,
+    tenant: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     road = Road(monkeypatch)
     key = await tenant.issue("agent", "ann")
@@ -62,7 +87,7 @@ async def test_a_release_that_comes_late_does_not_end_what_was_granted_since(
                 return second.fence
 
         async with agent.lease(CONTACT) as first:
-            pass
+            await leave(first, road)
         await until(lambda: road.waiting == 1)
         taking = asyncio.create_task(again())
         await asyncio.wait({taking}, timeout=TIME_ENOUGH_SECONDS)
