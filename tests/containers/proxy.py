@@ -22,14 +22,14 @@ class Proxy:
         if program is None:
             pytest.skip("Caddy is not installed: there is no proxy to stand before the replicas")
         scheme = "http" if certificates is None else "https"
-        port, health_port = free_port(), free_port()
-        self.url = f"{scheme}://{HOST}:{port}"
+        self.port, health_port = free_port(), free_port()
+        self.url = f"{scheme}://{HOST}:{self.port}"
         self._health_url = f"http://{HOST}:{health_port}"
         self._command = [program, "run", "--adapter", "caddyfile", "--config"]
         self._command.append(str(ROOT / "deploy" / "Caddyfile"))
         self._environment = {
             "HOME": str(folder),
-            "QUORATE_SITE": f"{scheme}://:{port}",
+            "QUORATE_SITE": f"{scheme}://:{self.port}",
             "QUORATE_REPLICAS": " ".join(f"{HOST}:{each}" for each in ports),
             "QUORATE_PROXY_HEALTH_PORT": str(health_port),
         }

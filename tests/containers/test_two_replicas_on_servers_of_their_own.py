@@ -11,6 +11,7 @@ import pytest
 
 from quorate.client import Agent, LeaseConflict
 from quorate.client.results import Notice
+from tests.api.strangers import Wire, head
 from tests.containers.engine import needs_engine
 from tests.containers.load import Load
 from tests.containers.proxy import Proxy
@@ -19,6 +20,7 @@ from tests.containers.team import Team, quorate
 
 CONTACT = "user@example.com"
 ROUNDS = 20
+BROKEN = 4
 AGENTS = 4
 NOTICE_SECONDS_MAX = 20.0
 
@@ -85,6 +87,19 @@ async def test_no_command_fails_behind_the_proxy_while_one_replica_and_then_the_
                 await asyncio.to_thread(replica.start)
                 await load.more(ROUNDS)
     assert load.failures == []
+
+
+def test_a_strangers_broken_requests_keep_nobody_out_behind_the_proxy(
+    team: Team, tmp_path: Path
+) -> None:
+    broken = head("POST", "/v1/keys", Transfer_Encoding="chunked") + b"-1\r\n"
+    with Proxy(tmp_path, team.ports) as proxy:
+        refused = 0
+        while refused < BROKEN:  # Sometimes a replica has answered before it is broken.
+            with Wire(proxy.port) as wire:
+                refused += wire.say(broken).hear_head().status in (502, 503)
+        with Wire(proxy.port) as wire:
+            assert wire.say(head("POST", "/v1/keys")).hear().code == "unauthorized"
 
 
 def test_what_is_there_is_upgraded_and_made_no_second_time(team: Team) -> None:
