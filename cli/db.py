@@ -39,7 +39,8 @@ Example:
 @click.option(
     "--grant-to",
     metavar="ROLE",
-    help="Also let this role of PostgreSQL serve, and change or delete no event.",
+    help="Also let this role of PostgreSQL serve, and change or delete no event. Whoever could "
+    "serve before still can.",
 )
 @archive_option
 @json_option
@@ -102,11 +103,12 @@ async def _upgrade(
 
     from sqlalchemy import Connection
 
-    from quorate.projections.migrations.grants import grant
+    from quorate.projections.migrations.grants import grant, keep
     from quorate.projections.migrations.schema import TodaysTables
 
     def work(connection: Connection, lock_log: Callable[[], None]) -> "Prepared":
         prepared = TodaysTables(archive).prepare(connection, lock_log, advance)
+        keep(connection)
         if role is not None:
             grant(connection, role)
         return prepared

@@ -6,7 +6,7 @@ kind. On PostgreSQL the same rows stand in the tables that the first revision ma
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from quorate.eventlog.sqlite import SqliteBackend
 from quorate.projections.migrations import grants, revisions
 from quorate.projections.migrations.schema import ONLY_TODAYS, SCHEMA, TODAYS, Prepared
 from quorate.projections.rebuild import check
+from quorate.projections.tables import holdings
 from tests.postgres import ROLE, ROLE_PASSWORD, PostgresServer, with_role
 from tests.projections.histories import Town
 
 FIRST_RELEASE = Path(__file__).parent / "golden" / "first_release.sql"
 AT_ONCE = 4
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
 LOSE_ONE = "DELETE FROM events WHERE position = 5"
 FORBID = (
     "CREATE TRIGGER events_no_delete BEFORE delete ON events "
@@ -339,6 +341,28 @@ async def test_a_role_that_serves_can_add_events_and_not_touch_them(tmp_path: Pa
     ):
         with pytest.raises(Exception, match=r"permission denied|must be owner"):
             await served().define(_execute(statement))
+
+
+async def test_a_role_that_served_serves_on_tables_that_came_with_an_upgrade() -> None:
+    url = with_role().empty_url()
+    newcomer = holdings.name
+
+    def prepare(connection: Connection, lock_log: Callable[[], None]) -> Sequence[bool]:
+        TODAYS.prepare(connection, lock_log)
+        grants.grant(connection, ROLE)
+        connection.exec_driver_sql(f"REVOKE ALL ON {newcomer} FROM {ROLE}")
+        connection.exec_driver_sql(f"GRANT TRUNCATE ON {newcomer} TO {ROLE}")
+        grants.keep(connection)
+        ours = (func.has_table_privilege(ROLE, newcomer, right) for right in RIGHTS)
+        return tuple(connection.execute(select(*ours)).one())
+
+    rights = await PostgresBackend(url).define(prepare)
+
+    assert dict(zip(RIGHTS, rights, strict=True)) == {
+        **dict.fromkeys(("SELECT", "INSERT", "UPDATE"), True),
+        "DELETE": False,
+        "TRUNCATE": True,  # Somebody's own choice: nothing is taken away.
+    }
 
 
 def _count_of_events(connection: Connection) -> int:
