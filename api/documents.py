@@ -5,22 +5,16 @@ from typing import Any
 
 import orjson
 
-from quorate.api import docs_page, openapi
 from quorate.api.endpoint import Call, Endpoint, Reply
-from quorate.api.page_parts import CONTENT_SECURITY_POLICY
-
-_PAGE_HEADERS = (
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-)
 
 
-# Each is made once, when first asked for: the table of endpoints imports this module.
+# Each is made once, when first asked for, and so is loaded what makes it: the table of endpoints
+# imports this module, and a service starts without either.
 @cache
 def api_document() -> dict[str, Any]:
-    from quorate.api.table import ENDPOINTS as ALL  # noqa: PLC0415 - see above.
+    from quorate.api import openapi, table  # noqa: PLC0415 - see above.
 
-    return openapi.document(ALL)
+    return openapi.document(table.ENDPOINTS)
 
 
 @cache
@@ -37,6 +31,8 @@ def _api_json() -> bytes:
 
 @cache
 def _api_page() -> bytes:
+    from quorate.api import docs_page  # noqa: PLC0415 - see above.
+
     return docs_page.page(api_document())
 
 
@@ -69,7 +65,13 @@ async def show_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 -
 
 
 def _shown(page: bytes) -> Reply:
-    return Reply(body=page, media=b"text/html; charset=utf-8", headers=_PAGE_HEADERS)
+    from quorate.api.page_parts import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
+
+    headers = (
+        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+        (b"referrer-policy", b"no-referrer"),
+    )
+    return Reply(body=page, media=b"text/html; charset=utf-8", headers=headers)
 
 
 ENDPOINTS = (

@@ -4,9 +4,9 @@ is named here.
 
 from quorate.api.answers import LiveAnswer, ReadyAnswer, dump
 from quorate.api.endpoint import Call, Endpoint, Reply
-from quorate.api.metrics import CONTENT_TYPE
 from quorate.api.service import Service
 
+METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format.
 UNAVAILABLE_STATUS = 503
 
 
@@ -26,12 +26,14 @@ async def ready(service: Service, _call: Call) -> Reply:
         answer["mirror"] = state.mirror
     if not state.hears:
         answer["commits"] = "unheard"
+    if not state.writes:
+        answer["writes"] = "failing"
     status = UNAVAILABLE_STATUS if state.status == "unavailable" else 200
     return Reply(body=dump(answer), status=status)
 
 
 async def metrics(service: Service, _call: Call) -> Reply:
-    return Reply(body=service.metrics.page(), media=CONTENT_TYPE.encode())
+    return Reply(body=service.metrics.page(), media=METRICS_TYPE)
 
 
 ENDPOINTS = (

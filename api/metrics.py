@@ -11,13 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, get_args
 
-from prometheus_client import (
-    CONTENT_TYPE_PLAIN_0_0_4,
-    CollectorRegistry,
-    GCCollector,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -38,7 +32,6 @@ from quorate.eventlog.door import Door
 from quorate.eventlog.line import ORDERS_MAX
 from quorate.eventlog.tally import DONE, Histogram
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 PAGE_SECONDS = 0.5
 PREFIX = "quorate_"
 UNREAD = "unread"  # The operation of what was refused before it could be read.

@@ -1,9 +1,10 @@
 """All endpoints there are. What is not in this table cannot be reached."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import partial
-
-from starlette.routing import Route, Router
+from typing import TypeAlias
 
 from quorate.api import (
     agents,
@@ -19,12 +20,14 @@ from quorate.api import (
     tenants,
 )
 from quorate.api.asgi import Receive, Scope, Send
-from quorate.api.endpoint import Endpoint, Gate, path_parameters, refuse
+from quorate.api.endpoint import Endpoint, Gate, refuse
 from quorate.api.limits import caller_of, kept_by
 from quorate.api.problems import Problem
 from quorate.api.service import Service
-from quorate.api.tallies import Tally
 from quorate.domain.keys import Principal
+
+_PARAMETER = re.compile(r"{(\w+)}")
+Methods: TypeAlias = Mapping[str, Gate]  # What an address takes, and who serves it.
 
 # In the order in which somebody new would meet them.
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -50,37 +53,48 @@ class Application:
     """
 
     def __init__(self, service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
-        allowed = _allowed(endpoints)
         self._elsewhere = service.tallies.of("http")
-        gates = [_gate(service, one) for one in endpoints]
-        fixed = [gate for gate in gates if not path_parameters(gate.endpoint)]
-        self._fixed = {
-            (method, gate.endpoint.path): gate for gate in fixed for method in _methods(gate)
-        }
-        self._allowed = {gate.endpoint.path: allowed[gate.endpoint.path] for gate in fixed}
-        self._router = Router(
-            routes=[
-                _Route(gate, allowed[gate.endpoint.path], self._elsewhere)
-                for gate in gates
-                if gate not in fixed
-            ],
-            redirect_slashes=False,
-            default=self._nothing_here,
-        )
+        self._fixed: dict[str, Methods] = {}
+        self._patterns: dict[re.Pattern[str], Methods] = {}
+        for path, methods in _gates(service, endpoints).items():
+            if _PARAMETER.search(path):
+                self._patterns[_pattern(path)] = methods
+            else:
+                self._fixed[path] = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        gate = self._fixed.get((scope["method"], path))
-        if gate is not None:
-            await gate(scope, receive, send)
-        elif path in self._allowed:
-            await refuse(scope, send, _not_allowed(self._allowed[path]), self._elsewhere)
+        methods = self._fixed.get(scope["path"]) or self._search(scope)
+        if methods is None:
+            problem = Problem("not_found", "There is nothing at this address.")
+            await refuse(scope, send, problem, self._elsewhere)
+        elif (gate := methods.get(scope["method"])) is None:
+            await refuse(scope, send, _not_allowed(methods), self._elsewhere)
         else:
-            await self._router(scope, receive, send)
+            await gate(scope, receive, send)
 
-    async def _nothing_here(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        problem = Problem("not_found", "There is nothing at this address.")
-        await refuse(scope, send, problem, self._elsewhere)
+    def _search(self, scope: Scope) -> Methods | None:
+        """What an address with parameters takes; their values are left in the scope."""
+        for pattern, methods in self._patterns.items():
+            if (match := pattern.fullmatch(scope["path"])) is not None:
+                scope["path_params"] = match.groupdict()
+                return methods
+        return None
+
+
+def _gates(service: Service, endpoints: Sequence[Endpoint]) -> Mapping[str, Methods]:
+    """All there is at each address. Whoever may GET may also ask for the HEAD alone."""
+    gates: defaultdict[str, dict[str, Gate]] = defaultdict(dict)
+    for endpoint in endpoints:
+        gate = _gate(service, endpoint)
+        gates[endpoint.path][endpoint.method] = gate
+        if endpoint.method == "GET":
+            gates[endpoint.path]["HEAD"] = gate
+    return gates
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """A parameter is whatever stands between two slashes."""
+    return re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", path))
 
 
 def _gate(service: Service, endpoint: Endpoint) -> Gate:
@@ -101,34 +115,6 @@ def _gate(service: Service, endpoint: Endpoint) -> Gate:
     )
 
 
-class _Route(Route):
-    """A row of the table with parameters; other methods than those of the table are 405."""
-
-    def __init__(self, gate: Gate, allowed: str, elsewhere: Tally) -> None:
-        super().__init__(gate.endpoint.path, gate, methods=[gate.endpoint.method])
-        self._allowed = allowed
-        self._elsewhere = elsewhere
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.methods is not None and scope["method"] not in self.methods:
-            await refuse(scope, send, _not_allowed(self._allowed), self._elsewhere)
-        else:
-            await self.app(scope, receive, send)
-
-
-def _methods(gate: Gate) -> Iterator[str]:
-    yield gate.endpoint.method
-    if gate.endpoint.method == "GET":
-        yield "HEAD"
-
-
-def _not_allowed(allowed: str) -> Problem:
+def _not_allowed(methods: Methods) -> Problem:
+    allowed = ", ".join(sorted(methods))
     return Problem("method_not_allowed", f"Use {allowed}.", headers={"Allow": allowed})
-
-
-def _allowed(endpoints: Sequence[Endpoint]) -> Mapping[str, str]:
-    methods: dict[str, set[str]] = {}
-    for endpoint in endpoints:
-        also = {"HEAD"} if endpoint.method == "GET" else set()
-        methods.setdefault(endpoint.path, set()).update({endpoint.method} | also)
-    return {path: ", ".join(sorted(verbs)) for path, verbs in methods.items()}

@@ -3,6 +3,8 @@
 An agent that runs one verb pays for that verb alone, and needs nothing that only the server has.
 """
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ from quorate.cli.failures import ERROR, EXIT_CODES
 TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
 ENVIRONMENT_PREFIX = "QUORATE"
 SENTENCE_LENGTH_MAX = 200
+COLLECT_EVERY_OBJECTS = 200_000  # Where Python would look for garbage every 700.
 
 
 class LazyGroup(click.Group):
@@ -224,6 +227,7 @@ context = LazyGroup(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb and end the process with its exit code."""
+    _spare_what_stays()
     try:
         quorate.main(args=arguments, prog_name="quorate")
     except ModuleNotFoundError as missing:
@@ -243,6 +247,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"Error: {kind}: {error} ({TRACEBACK_VARIABLE}=1 shows where it happened).", err=True
         )
         sys.exit(ERROR)
+
+
+def _spare_what_stays() -> None:
+    """Modules stay until the end. To look for garbage among them while they are loaded, and once
+    more at the end, took a fifth of the time of a short verb, and of the start of a service.
+    """
+    gc.set_threshold(COLLECT_EVERY_OBJECTS)
+    atexit.register(gc.freeze)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
   markup, or as a line of its own.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -166,19 +167,21 @@ def _print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 @contextmanager
 def progress(what: str) -> Iterator[Progress]:
-    """A bar that moves while work is done."""
+    """A bar that moves while work is done, where somebody looks on."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _of: None  # To load what draws it takes as long as many a verb's work.
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
     columns = (
         *Bar.get_default_columns()[:1],
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
 
         def advance(done: int, of: int | None) -> None:

@@ -7,6 +7,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import Connection
@@ -22,7 +23,9 @@ from quorate.projections.migrations.revisions import (
     needs_upgrade,
     number,
 )
-from quorate.projections.rebuild import Progress
+
+if TYPE_CHECKING:
+    from quorate.projections.rebuild import Progress
 
 _logger = structlog.get_logger(__name__)
 
@@ -51,7 +54,7 @@ class TodaysTables:
         self._archive = archive
 
     def prepare(
-        self, connection: Connection, lock_log: Callable[[], None], progress: Progress = _quiet
+        self, connection: Connection, lock_log: Callable[[], None], progress: "Progress" = _quiet
     ) -> Prepared:
         found = self._found(connection)
         if found is None:
@@ -78,7 +81,7 @@ class TodaysTables:
         connection: Connection,
         found: str,
         lock_log: Callable[[], None],
-        progress: Progress,
+        progress: "Progress",
     ) -> Prepared:
         from quorate.projections.migrations.upgrade import upgrade  # noqa: PLC0415 - with Alembic.
 
@@ -90,7 +93,7 @@ class ServedTables(TodaysTables):
     """For whoever serves: what is done, or accepted, is logged."""
 
     def prepare(
-        self, connection: Connection, lock_log: Callable[[], None], progress: Progress = _quiet
+        self, connection: Connection, lock_log: Callable[[], None], progress: "Progress" = _quiet
     ) -> Prepared:
         prepared = super().prepare(connection, lock_log, progress)
         if prepared.found not in {None, prepared.revision}:
