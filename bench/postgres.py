@@ -144,7 +144,7 @@ class PostgresServer:
     def database_url(self, schema: str | None = None) -> str:
         """A place of its own: a schema that nobody else uses, as `quorate db upgrade` leaves it."""
         name = schema or f"t_{uuid4().hex[:16]}"
-        self.run_sql(f'CREATE SCHEMA "{name}"; SET search_path = "{name}"; {_tables()}')
+        self.run_sql(place(name))
         return self.url(schema=name)
 
     def empty_url(self) -> str:
@@ -219,6 +219,11 @@ class PostgresServer:
 
     def _said(self) -> str:
         return self.log.read_text(errors="replace")
+
+
+def place(schema: str) -> str:
+    """SQL that makes a schema with the tables of today."""
+    return f'CREATE SCHEMA "{schema}"; SET search_path = "{schema}"; {_tables()};'
 
 
 @cache

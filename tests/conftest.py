@@ -1,14 +1,39 @@
 """What tests of every folder may ask for."""
 
+from collections.abc import Iterator
+
 import pytest
 
+from tests import compiled
 from tests.postgres import PostgresServer, remove_shared, shared
+from tests.service.shared import SharedService
+
+# They wait more than they compute: the others are done meanwhile.
+PATIENT = ("containers", "crash", "fleet", "replicas")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent.name not in PATIENT)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _queries_compiled_once() -> Iterator[None]:
+    with compiled.once():
+        yield
 
 
 @pytest.fixture(scope="session")
 def postgres() -> PostgresServer:
     """A running PostgreSQL: take a place of your own with ``database_url()``."""
     return shared()
+
+
+@pytest.fixture(scope="session")
+def shared_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedService]:
+    """Without options; to be taken by ``service`` in whatever folder of tests has one."""
+    service = SharedService(lambda: tmp_path_factory.mktemp("shared-service"))
+    yield service
+    service.end()
 
 
 def pytest_sessionfinish() -> None:

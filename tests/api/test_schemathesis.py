@@ -35,7 +35,7 @@ from quorate.api.table import ENDPOINTS
 from tests.api.schema_reading import parts
 from tests.api.strangers import Served, serving
 
-EXAMPLES = int(os.environ.get("QUORATE_SCHEMATHESIS_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("QUORATE_SCHEMATHESIS_EXAMPLES", "15"))
 STEPS_MAX = 15
 ANSWER_SECONDS_MAX = 10
 CHECKS = [

@@ -14,7 +14,8 @@ from quorate.cli.main import quorate
 from tests.cli.standing_in import StandIn
 from tests.cli.terminal import Terminal, new_tenant_name
 from tests.projections.histories import Town
-from tests.service.running import Running, serving
+from tests.service.running import Running
+from tests.service.shared import SharedService
 
 Run = Callable[..., Result]
 TENANT = "acme"
@@ -73,10 +74,10 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run_verb
 
 
-@pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def real(shared_service: SharedService) -> Iterator[Running]:
     """A service that runs, with its own data folder."""
-    with serving(tmp_path_factory.mktemp("service") / "data") as running:
+    with shared_service.lent() as running:
         yield running
 
 

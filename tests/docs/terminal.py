@@ -85,6 +85,9 @@ class Machine:
         if nats_server.exists():
             (binaries / "nats-server").symlink_to(nats_server)
         (self.home / "bin").mkdir()
+        # A Python without Quorate: what stands on PATH may start dozens of processes first.
+        plain = Path(sys.base_prefix) / "bin" / "python3"
+        _program(self.home / "bin" / "python3", _PYTHON.format(python=plain))
         venv = self.clone / ".venv"
         make = _found("make")
         _program(self.home / "bin" / "make", _MAKE.format(make=make, root=ROOT, venv=venv))

@@ -4,6 +4,7 @@ from tests.examples.programs import started
 from tests.service.callers import Tenant
 from tests.service.running import Running
 
+SERVE = ()
 AUDITOR = "auditor.py"
 
 

@@ -1,4 +1,8 @@
-"""One service for each file, and tenants of its own for each test."""
+"""A service for each file, and tenants of its own for each test.
+
+A file that names options has a service to itself: ``SERVE = ()`` is for tests that end it, break
+it or look at all that it ever did. The other files share one.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -7,16 +11,22 @@ import pytest
 
 from tests.service.callers import Operator, Tenant, speaking_to
 from tests.service.running import Running, serving
+from tests.service.shared import SharedService
 
 
 @pytest.fixture(scope="module")
 def service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    shared_service: SharedService,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Running]:
-    """One service for all tests of a file, started with the options that the file names."""
-    options: tuple[str, ...] = getattr(request.module, "SERVE", ())
-    with serving(tmp_path_factory.mktemp("service") / "data", *options) as running:
-        yield running
+    options: tuple[str, ...] | None = getattr(request.module, "SERVE", None)
+    if options is None:
+        with shared_service.lent() as running:
+            yield running
+    else:
+        with serving(tmp_path_factory.mktemp("service") / "data", *options) as running:
+            yield running
 
 
 @pytest.fixture

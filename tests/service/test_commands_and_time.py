@@ -23,6 +23,7 @@ from tests.service.listening import until
 from tests.service.running import Json, Running
 from tests.service.wire import raw
 
+SERVE = ()
 CONTACT = "user@example.com"
 ONE_SECOND = 1 / 60  # In minutes.
 FLOOD = 300

@@ -20,6 +20,7 @@ from tests.service.running import STOP_SECONDS_MAX
 # nats-py forgets to close the socket that it has lost.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
+SERVE = ()
 CONTACT = "user@example.com"
 FLOOD = 3_000
 REVOKED_SECONDS_MAX = 1.0

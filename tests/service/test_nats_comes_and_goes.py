@@ -23,6 +23,7 @@ from tests.service.running import Json, Running
 # nats-py forgets to close the socket that it has lost.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
+SERVE = ()
 QUARRELS_AT_ONCE = 8
 QUARRELS_BEFORE_TROUBLE = 100
 DRAINED_SECONDS_MAX = 60.0

@@ -12,6 +12,7 @@ from tests.service.callers import LEASE, Caller, Operator, Tenant
 from tests.service.following import following
 from tests.service.listening import until
 
+SERVE = ()
 CONTACT = "user@example.com"
 
 
