@@ -220,7 +220,8 @@ class LiveAnswer(TypedDict):
 class ReadyAnswer(TypedDict):
     """``degraded``: commands work, and what they do not wait for does not: notices wait until NATS
     is back, the copy in JetStream has ended or waits (``mirror``), or what other processes commit
-    is not heard of here (``commits``). The last two are told only then.
+    is not heard of here (``commits``); or the last command could not be written, and the next is
+    tried (``writes``). The last three are told only then.
     """
 
     status: Literal["ready", "degraded", "unavailable"]
@@ -228,6 +229,7 @@ class ReadyAnswer(TypedDict):
     nats: Literal["connected", "disconnected"]
     mirror: NotRequired[Literal["stopped", "unavailable"]]
     commits: NotRequired[Literal["unheard"]]
+    writes: NotRequired[Literal["failing"]]
 
 
 def dump(answer: Any) -> bytes:  # noqa: ANN401 - any of the types above.
@@ -298,8 +300,10 @@ def send_answer(tenant: str, event: SendAuthorized | SendBlocked) -> SendAnswer:
     return answer
 
 
-def consensus_answer(tenant: str, request: Request) -> ConsensusAnswer:
-    choices = [vote.vote for vote in request.votes.values()]
+def consensus_answer(
+    tenant: str, request: Request, approvals: int = 0, rejections: int = 0
+) -> ConsensusAnswer:
+    """A request, and how many votes have been cast on it: on a new one, none."""
     answer: ConsensusAnswer = {
         "id": request.id,
         "tenantId": tenant,
@@ -312,8 +316,8 @@ def consensus_answer(tenant: str, request: Request) -> ConsensusAnswer:
         "createdAt": iso(request.created_at),
         "electorate": request.electorate,
         "proposerVotes": request.proposer_votes,
-        "approvals": choices.count("approve"),
-        "rejections": choices.count("reject"),
+        "approvals": approvals,
+        "rejections": rejections,
     }
     if request.floor is not None:
         answer["floor"] = float(request.floor)

@@ -2,21 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
 from quorate.api.keyring import KeyRing
 from quorate.api.leader import Leader
 from quorate.api.limits import UNBOUNDED, Limits, Rates
-from quorate.api.metrics import Metrics
 from quorate.api.over_nats import OverNats
 from quorate.api.readiness import Readiness
 from quorate.api.service import Service
-from quorate.api.shared_pages import SharedPages
 from quorate.api.strangers import Network, Strangers
 from quorate.api.tails import Tails
 from quorate.api.tallies import Tallies
@@ -41,6 +40,10 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.noticed import NoticesReader
 from quorate.projections.overdue import OverdueWork
 from quorate.projections.reader import Reader
+
+if TYPE_CHECKING:
+    from quorate.api.metrics import Metrics
+    from quorate.api.shared_pages import SharedPages
 
 DATABASE = "quorate.db"
 CHECK_PAUSE_SECONDS = 0.05  # After each page of the check in the background.
@@ -128,19 +131,7 @@ def _build(
         trusted_proxies=options.trusted_proxies,
     )
     tails, tallies = Tails(), Tallies()
-    push = Push(
-        data_dir=options.data_dir,
-        authenticate=strangers.over_nats,
-        committed=log,
-        nats_port=options.nats_port,
-        nats_host=options.nats_host,
-        nats_url=options.nats_url,
-        standing=reader.standing,
-        relays=False,
-        keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
-        stream_replicas=options.nats_stream_replicas,
-        said=tracing.said if tracing is not None else None,
-    )
+    push = _push(log, options, reader, strangers, tracing)
 
     def heard(rows: Sequence[Recorded]) -> None:
         push.wake(rows)
@@ -160,11 +151,17 @@ def _build(
     )
     timer = Timer(door, OverdueWork(log), clock, new_id)
     leader = Leader(log.backend, {"relay": push.lead, "timer": timer.run})
-    metrics = Metrics(
-        tallies=tallies, door=door, commits=commits, push=push, tails=tails, leader=leader
-    )
+
+    def metrics() -> "Metrics":
+        from quorate.api.metrics import Metrics  # noqa: PLC0415 - see _WhenAsked.
+
+        return Metrics(
+            tallies=tallies, door=door, commits=commits, push=push, tails=tails, leader=leader
+        )
+
+    own = _WhenAsked(metrics)
     folder = options.workers_folder
-    shared = SharedPages(folder, metrics.page) if folder is not None else None
+    shared = _shared(folder, own) if folder is not None else None
     service = Service(
         log=log,
         door=door,
@@ -177,7 +174,7 @@ def _build(
         clock=clock,
         new_id=new_id,
         readiness=Readiness(log, door, push, commits),
-        metrics=shared or metrics,
+        metrics=shared or own,
         tallies=tallies,
         tracing=tracing,
     )
@@ -186,11 +183,48 @@ def _build(
     return _Built(service=service, push=push, commits=commits, leader=leader, shared=shared)
 
 
+def _push(
+    log: EventLog, options: Options, reader: Reader, strangers: Strangers, tracing: Tracing | None
+) -> Push:
+    return Push(
+        data_dir=options.data_dir,
+        authenticate=strangers.over_nats,
+        committed=log,
+        nats_port=options.nats_port,
+        nats_host=options.nats_host,
+        nats_url=options.nats_url,
+        standing=reader.standing,
+        relays=False,
+        keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
+        stream_replicas=options.nats_stream_replicas,
+        said=tracing.said if tracing is not None else None,
+    )
+
+
 @record
 class _Built(Running):
     commits: Commits
     leader: Leader
-    shared: SharedPages | None
+    shared: "SharedPages | None"
+
+
+class _WhenAsked:
+    """Numbers for Prometheus. Its library brings an HTTP server along, and so takes 15 ms to load:
+    no start waits for it.
+    """
+
+    def __init__(self, make: "Callable[[], Metrics]") -> None:
+        self._make = make
+
+    @cached_property
+    def page(self) -> Callable[[], bytes]:
+        return self._make().page
+
+
+def _shared(folder: Path, own: _WhenAsked) -> "SharedPages":
+    from quorate.api.shared_pages import SharedPages  # noqa: PLC0415 - as above.
+
+    return SharedPages(folder, own.page)
 
 
 def _always(
@@ -202,6 +236,7 @@ def _always(
         "commits": built.commits.run(),
         "clock": _follow_time(log.backend, clock),
         "log check": _check_all(log, service.door),
+        "keys in use": service.keyring.keep_fresh(service.reader.standing),
         "revoked keys": service.tails.end_revoked(service.reader.standing),
     }
     if built.shared is not None:
@@ -210,10 +245,11 @@ def _always(
 
 
 async def _follow_time(backend: Backend, clock: FlowingClock) -> NoReturn:
+    decided_there = backend.shared_time is not None
     while True:
         await asyncio.sleep(CLOCK_SECONDS)
         with contextlib.suppress(Broken):
-            clock.follow(await backend.wall_clock())
+            clock.follow(await backend.wall_clock(), back=decided_there)
 
 
 async def _check_tail(log: EventLog, door: Door) -> None:

@@ -118,6 +118,11 @@ class Told:
         self._ended(event)
         _logger.error(self._event(event), exc_info=error, **self._facts())
 
+    def unavailable(self, error: Unavailable | Broken) -> None:
+        """Without a traceback: while a database is away there is a line for each request."""
+        self._ended(UNAVAILABLE)
+        _logger.error(self._event(UNAVAILABLE), error=str(error), **self._facts())
+
     def _ended(self, outcome: str) -> None:
         self._tally.count(outcome, time.perf_counter() - self._started)
         if self.span is not None:
@@ -160,9 +165,12 @@ async def attempt(work: Awaitable[T], call: HasPrincipal, told: Told) -> T | Pro
     except Problem as problem:
         told.refused(problem, call.principal)
         return problem
-    except (Unavailable, Broken) as error:
-        told.failed(UNAVAILABLE, error)
+    except Unavailable as error:
+        told.unavailable(error)
         return unavailable(str(error))
+    except Broken as error:  # What the database says is for the operator: it may name its address.
+        told.unavailable(error)
+        return unavailable("The log cannot be read now.")
     except Exception as error:  # noqa: BLE001 - the last line of defence.
         told.failed("internal_error", error)
         return Problem("internal_error", "Our own code failed; it has been logged.")

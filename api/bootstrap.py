@@ -178,8 +178,13 @@ async def _order(
 def _read(path: Path) -> Credentials | None:
     try:
         found: Credentials = json.loads(path.read_text("utf-8"))
+        _ = found["apiKey"], found["adminKey"]
     except FileNotFoundError:
         return None
+    except (ValueError, LookupError, TypeError) as error:
+        raise KeyUnusable(
+            path, "it is not what `quorate serve` wrote; remove it, and new keys are made"
+        ) from error
     return found
 
 

@@ -24,6 +24,7 @@ from quorate.api.schemas import (
 from quorate.api.service import Service
 from quorate.domain.agents import AgentRef
 from quorate.domain.consensus import CastVote, Request, RequestConsensus, VoteAnswer
+from quorate.projections.reader import RequestRow
 
 CONSENSUS = "/v1/agent/coordination/consensus"
 
@@ -72,16 +73,20 @@ async def get_consensus(service: Service, call: Call) -> Reply:
     seen = await service.reader.request(tenant, call.path["consensus_id"])
     if seen.found is None:
         raise Problem("consensus_not_found", "No such consensus request.")
-    return Reply(body=dump(consensus_answer(tenant, seen.found)), sequence=seen.sequence)
+    return Reply(body=dump(_answer(tenant, seen.found)), sequence=seen.sequence)
 
 
 async def list_consensus(service: Service, call: Call) -> Reply:
     query: ConsensusQuery = call.query
     tenant = call.principal.tenant
     seen = await service.reader.requests(tenant, query.after or "", query.limit, query.status)
-    answer = [consensus_answer(tenant, request) for request in seen.found]
-    links = next_link(CONSENSUS, query, [request.id for request in seen.found])
+    answer = [_answer(tenant, row) for row in seen.found]
+    links = next_link(CONSENSUS, query, [row.request.id for row in seen.found])
     return Reply(body=dump(answer), sequence=seen.sequence, headers=links)
+
+
+def _answer(tenant: str, row: RequestRow) -> ConsensusAnswer:
+    return consensus_answer(tenant, row.request, row.approvals, row.rejections)
 
 
 async def list_votes(service: Service, call: Call) -> Reply:
@@ -92,7 +97,7 @@ async def list_votes(service: Service, call: Call) -> Reply:
     seen = await service.reader.votes(tenant, request_id, query.after or "", query.limit)
     if request.found is None or seen.found is None:
         raise Problem("consensus_not_found", "No such consensus request.")
-    answer = [vote_body(one, request.found.status) for one in seen.found]
+    answer = [vote_body(one, request.found.request.status) for one in seen.found]
     path = f"{CONSENSUS}/{request_id}/votes"
     links = next_link(path, query, [one.agent_id for one in seen.found])
     return Reply(body=dump(answer), sequence=seen.sequence, headers=links)

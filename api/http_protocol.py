@@ -1,10 +1,12 @@
 """HTTP/1.1 from strangers: every connection has bounds in bytes and in time, and says so.
 
 * A header section arrives within HEADER_SECONDS_MAX and HEADER_BYTES_MAX, the rest of a body
-  within BODY_SECONDS_MAX, and an answer is taken off our hands within ANSWER_SECONDS_MAX.
+  within BODY_SECONDS_MAX (and CHUNKED_BYTES_MAX, where its length is not known before), and an
+  answer is taken off our hands within ANSWER_SECONDS_MAX.
 * What cannot be read is refused as a problem like any other, after the requests before it were
   answered; nothing that follows it on the connection is read as a request.
 * When a connection ends, every request on it hears of it, the pipelined ones too.
+* When there are as many connections as may be, one on which nobody is served gives way to the next.
 
 All this costs a request a few assignments. A connection has one timer, which looks at the
 deadlines when it fires and is never moved while requests pass.
@@ -27,6 +29,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from quorate.api import whole_answers
+from quorate.api.asgi import Headers
 from quorate.api.problems import CONTENT_TYPE, KINDS, RETRY_AFTER_SECONDS, problem_body
 
 HEADER_SECONDS_MAX = 10.0
@@ -34,6 +37,7 @@ HEADER_BYTES_MAX = 32 * 1024
 BODY_SECONDS_MAX = 15.0
 ANSWER_SECONDS_MAX = 60.0
 CLOSING_SECONDS_MAX = 2.0
+CHUNKED_BYTES_MAX = 1024 * 1024  # With what is no body: chunks' sizes, and trailers.
 CONNECTIONS_MAX = 4_000
 PIPELINED_MAX = 100
 FILES_KEPT = 256  # What the rest of the process may have open besides connections.
@@ -76,6 +80,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _chunk = b""
     _again: bytes | None = None
     _header_bytes = 0  # Of a header section that goes on, since its first chunk.
+    _rest_bytes = 0  # Of a body that came in more than one piece.
     _read_by: float | None = None  # Until then what is being read must have arrived.
     _written_by: float | None = None
     _closing = False
@@ -88,7 +93,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if len(self.connections) >= connections_max():
+        if len(self.connections) >= connections_max() and not self._displaces_another():
             self.transport = transport
             self._deaf = True
             transport.write(self._refused("unavailable"))
@@ -98,6 +103,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._read_by = self.loop.time() + HEADER_SECONDS_MAX
         self._timer = self.loop.call_later(HEADER_SECONDS_MAX, self._look)
+
+    def _displaces_another(self) -> bool:
+        """Who was answered, or has not asked yet, gives way to who may be about to: else strangers
+        who say nothing would keep everybody out.
+        """
+        for other in self.connections:
+            if isinstance(other, BoundedHttpProtocol) and other.gives_way():
+                self.connections.discard(other)
+                return True
+        return False
+
+    def gives_way(self) -> bool:
+        """Close, if nobody is served here and nothing is left to be said."""
+        if self._is_busy() or self.transport.get_write_buffer_size() > 0:
+            return False
+        self.transport.close()
+        return True
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -164,12 +186,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._header_bytes += len(self._chunk)
             if self._header_bytes > HEADER_BYTES_MAX:
                 self._refuse("headers_too_large")
+        elif self._part == _BODY and _is_chunked(self.headers):
+            self._rest_bytes += len(self._chunk)
+            if self._rest_bytes > CHUNKED_BYTES_MAX:
+                self._refuse("headers_too_large")
 
     @override
     def on_message_begin(self) -> None:
         self._part = _HEADERS
         self._header_bytes = -len(self._chunk)
         super().on_message_begin()
+
+    @override
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """What follows a body is no header, and not kept: a proxy in front did not look at it."""
+        if self._part == _HEADERS:
+            super().on_header(name, value)
 
     @override
     def on_headers_complete(self) -> None:
@@ -182,6 +214,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         whole_answers.offer(self.cycle)
         self._part = _BODY
+        self._rest_bytes = 0
         self._read_by = None
         before, self._last = self._last, self.cycle
         if before is not None and not before.response_complete:
@@ -302,6 +335,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._written_by = None
         super().resume_writing()
+
+
+def _is_chunked(headers: Headers) -> bool:
+    return any(name == b"transfer-encoding" for name, _ in headers)
 
 
 def _disconnect(cycle: RequestResponseCycle) -> None:

@@ -2,20 +2,30 @@
 
 A key that was found good is remembered for KEY_SECONDS, by the hash of its whole text and never by
 the text. So a revocation counts within that time in every process, without anybody telling it.
+Keys in use are looked up together before that time is over: one by one, each would take a turn of
+the interpreter from the commands.
 
 What is done with a key that is none does not depend on how near it comes to one: each costs one
 look-up and one comparison, of hashes, of which none tells anything about another.
 """
 
+import asyncio
 import hashlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from itertools import islice
+from typing import NoReturn
 
+from quorate.api.tails import Standing
 from quorate.domain.keys import Principal, read_key, secret_hash
+from quorate.eventlog.session import Broken
 from quorate.projections.reader import KeyRow
 
 KEY_SECONDS = 0.5
+RENEW_SECONDS = KEY_SECONDS / 2
+RENEWED_TOGETHER_MAX = 1_000
 KEYS_REMEMBERED_MAX = 10_000
 _HASH_OF_NOBODY = secret_hash("")
 
@@ -29,13 +39,18 @@ class KeyRing:
         self._look_up = look_up
         self._monotonic = monotonic
         self._good: dict[bytes, tuple[float, Principal]] = {}  # Found good when, and whose.
+        self._shown: dict[bytes, Principal] = {}  # Those of them, since they were last renewed.
         self._forgotten_at = -KEY_SECONDS
 
     def remembered(self, text: str) -> Principal | None:
         """The principal of a key that was found good so lately that it need not be looked up."""
-        found = self._good.get(_digest(text))
+        digest = _digest(text)
+        found = self._good.get(digest)
         oldest = max(self._monotonic() - KEY_SECONDS, self._forgotten_at)
-        return found[1] if found is not None and found[0] > oldest else None
+        if found is None or found[0] <= oldest:
+            return None
+        self._shown[digest] = found[1]
+        return found[1]
 
     async def look_up(self, text: str) -> Principal | None:
         """The principal of a valid key, else None: unknown, revoked and mistyped look the same."""
@@ -56,6 +71,23 @@ class KeyRing:
     def forget(self) -> None:
         """A key was revoked in this process: every key is looked up again."""
         self._forgotten_at = self._monotonic()
+
+    async def keep_fresh(self, standing: Standing) -> NoReturn:
+        """Ends by being cancelled. Nothing depends on it: what is not renewed is looked up."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            if self._shown:
+                with suppress(Broken):
+                    await self.renew(standing)
+
+    async def renew(self, standing: Standing) -> None:
+        """Those that were shown since the last time, as far as they are good still."""
+        shown, self._shown = self._shown, {}
+        some, now = dict(islice(shown.items(), RENEWED_TOGETHER_MAX)), self._monotonic()
+        good = await standing({principal.key_id for principal in some.values()})
+        for digest, principal in some.items():
+            if principal.key_id in good and digest in self._good:
+                self._good[digest] = (now, principal)
 
     async def _check(self, text: str) -> Principal | None:
         parts = read_key(text)

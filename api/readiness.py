@@ -3,6 +3,7 @@
 * Dead is: the log cannot be read, or must not be written. Then no command is taken here.
 * Degraded is everything that commands do not wait for: NATS, the copy in JetStream, and hearing of
   what other processes commit. Whoever waits on this process then waits longer.
+* So is a disk that takes no writes: were it dead, nobody would ask it for the next, which may work.
 * The database is looked at by one task at a time, however many ask and however long it takes: with
   a database that hangs, nothing piles up here.
 """
@@ -39,12 +40,13 @@ class State:
     connected: bool
     mirror: Literal["stopped", "unavailable"] | None
     hears: bool
+    writes: bool = True
 
     @property
     def status(self) -> Literal["ready", "degraded", "unavailable"]:
         if self.log != "ok":
             return "unavailable"
-        well = self.connected and self.mirror is None and self.hears
+        well = self.connected and self.mirror is None and self.hears and self.writes
         return "ready" if well else "degraded"
 
 
@@ -62,6 +64,7 @@ class Readiness:
             connected=self._push.is_connected(),
             mirror=_HALTED.get(self._push.mirror() or ""),
             hears=self._commits.seconds_unheard < UNHEARD_SECONDS_MAX,
+            writes=not self._door.failing,
         )
 
     async def _log_state(self) -> Literal["ok", "damaged", "unavailable"]:

@@ -127,9 +127,12 @@ def _printable(key: bytes) -> bool:
 
 
 def _fingerprint(call: Call) -> bytes:
-    """What was asked, by value: white space and the order of keys don't make another request."""
-    asked = {
-        "path": dict(call.path),
-        "body": call.body.model_dump(mode="json") if isinstance(call.body, BaseModel) else None,
-    }
+    """What was asked, by value: white space, the order of keys and a default that is spelled out
+    don't make another request. Nor does an option that a newer version of this service has.
+    """
+    body = call.body
+    said = (
+        body.model_dump(mode="json", exclude_defaults=True) if isinstance(body, BaseModel) else None
+    )
+    asked = {"path": dict(call.path), "body": said}
     return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()

@@ -5,10 +5,13 @@
   them is told something.
 * Whoever waits is also woken by the end: of the service, or of the key that it came with. All keys
   are looked up together every RECHECK_SECONDS, however many wait.
-* There are WAITING_MAX places, and each is free again as soon as its holder has left.
+* There are WAITING_MAX places, and each is free again as soon as its holder has left. A tenant
+  gets another one only while more are free than it holds, so that however many wait for one
+  tenant, others find some; and OF_ONE_AGENT_MAX wait for what one agent is told.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn, TypeAlias
@@ -22,6 +25,7 @@ from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.session import Broken
 
 WAITING_MAX = 2_000
+OF_ONE_AGENT_MAX = 64
 RECHECK_SECONDS = 0.5  # How long one may wait on with a key that was revoked.
 RETRY_AFTER_SECONDS = 5
 _logger = structlog.get_logger(__name__)
@@ -52,6 +56,7 @@ class Place:
 class Tails:
     def __init__(self) -> None:
         self._places: set[Place] = set()
+        self._of_tenant: Counter[str] = Counter()
         self._of_log: dict[str, set[Place]] = {}
         self._of_agents: dict[str, dict[str, set[Place]]] = {}  # By tenant, then by agent.
         self.closing = False
@@ -66,13 +71,15 @@ class Tails:
     @contextmanager
     def log(self, tenant: str, key_id: str) -> Iterator[Place]:
         """A place that is woken whenever something of the tenant was committed."""
-        with self._place(key_id) as place, _among(self._of_log, tenant, place):
+        with self._place(tenant, key_id) as place, _among(self._of_log, tenant, place):
             yield place
 
     @contextmanager
     def notices(self, tenant: str, agent_id: str, key_id: str) -> Iterator[Place]:
         """A place that is woken whenever the agent was told something."""
-        with self._place(key_id) as place:
+        if len(self._of_agents.get(tenant, {}).get(agent_id, ())) >= OF_ONE_AGENT_MAX:
+            raise _too_many()
+        with self._place(tenant, key_id) as place:
             by_agent = self._of_agents.setdefault(tenant, {})
             try:
                 with _among(by_agent, agent_id, place):
@@ -82,16 +89,20 @@ class Tails:
                     self._of_agents.pop(tenant, None)
 
     @contextmanager
-    def _place(self, key_id: str) -> Iterator[Place]:
-        if len(self._places) >= WAITING_MAX or self.closing:
-            retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            raise Problem("too_many_streams", "Try again later.", headers=retry)
+    def _place(self, tenant: str, key_id: str) -> Iterator[Place]:
+        free = WAITING_MAX - len(self._places)
+        if free <= self._of_tenant.get(tenant, 0) or self.closing:
+            raise _too_many()
         place = Place(key_id)
         self._places.add(place)
+        self._of_tenant[tenant] += 1
         try:
             yield place
         finally:
             self._places.discard(place)
+            self._of_tenant[tenant] -= 1
+            if not self._of_tenant[tenant]:
+                del self._of_tenant[tenant]
 
     # -- Waking --------------------------------------------------------------
 
@@ -120,13 +131,18 @@ class Tails:
             asked = {place.key_id for place in self._places if place.key_id}
             try:
                 good = await standing(asked)
-            except Broken:
-                _logger.warning("tails.keys_not_checked", exc_info=True)
+            except Broken as error:
+                _logger.warning("tails.keys_not_checked", error=str(error))
                 continue
             for place in self._places:
                 if place.key_id in asked and place.key_id not in good:
                     place.revoked = True
                     place.end()
+
+
+def _too_many() -> Problem:
+    retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem("too_many_streams", "Try again later.", headers=retry)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ class Timer:
         self._clock = clock
         self._new_id = new_id
         self._waits = False
+        self._first: Sequence[Overdue] = ()
 
     async def run(self) -> None:
         """Look, and look again; ends by being cancelled."""
@@ -46,9 +47,12 @@ class Timer:
                     self._door.prune_answers()
 
     async def _settled_some(self) -> bool:
-        """Settle what is overdue now; False when there was nothing, or it has to wait."""
+        """Settle what is overdue now; False when there was nothing, or it has to wait: what comes
+        first again after it was handed over is not due yet by the log's own time.
+        """
         try:
             overdue = await self._work.find(self._clock())
+            first, self._first = self._first, overdue[:1]
             for part in parts(overdue):
                 await asyncio.gather(*(self._door.submit(self._order(one)) for one in part))
         except (Unavailable, CommandFailed, Broken) as error:
@@ -57,7 +61,7 @@ class Timer:
             self._waits = True
             return False
         self._waits = False
-        return bool(overdue)
+        return bool(overdue) and overdue[:1] != first
 
     def _order(self, overdue: Overdue) -> Order:
         return Order(

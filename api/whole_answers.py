@@ -46,6 +46,8 @@ def _say(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes
     parts += (b"\r\n", body)
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
+    # The offer holds the request, which holds the offer: else both would wait for the collector.
+    cycle.scope["extensions"].clear()
     cycle.transport.write(b"".join(parts))
     cycle.message_event.set()
     cycle.on_response()

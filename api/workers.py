@@ -145,8 +145,10 @@ class Worker:
                 pause = PAUSE_SECONDS_MIN
             await asyncio.sleep(pause)
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
-            with suppress(CannotStart):
+            try:
                 await self.start()
+            except (CannotStart, OSError) as obstacle:  # Too many processes, or no memory for one.
+                _logger.warning("worker.not_started", why=str(obstacle))
 
     async def stop(self) -> None:
         """Politely, then for certain."""

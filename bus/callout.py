@@ -34,7 +34,6 @@ _QUEUE = "quorate-callout"
 ANSWER_SECONDS_MAX = 1.5  # At 2 s a client takes silence for a yes.
 LOGINS_AT_ONCE_MAX = 64
 LOGINS_WAITING_MAX = 4_096
-SUBSCRIPTIONS_MAX = 64
 UNLIMITED = -1
 TRANSPORTS = ("STANDARD", "WEBSOCKET")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, ANSWER_SECONDS_MAX, 2.5)
@@ -154,7 +153,7 @@ def _claims(user: str, key_id: str, allowed: Permissions) -> dict[str, Any]:
             "version": 2,
             "pub": {"allow": allowed.publish_allow, "deny": allowed.publish_deny},
             "sub": {"allow": allowed.subscribe_allow, "deny": allowed.subscribe_deny},
-            "subs": SUBSCRIPTIONS_MAX,
+            "subs": UNLIMITED,  # Here the server reads no limits; it has one for all clients.
             "data": UNLIMITED,
             "payload": UNLIMITED,
             "allowed_connection_types": TRANSPORTS,

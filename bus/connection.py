@@ -6,10 +6,14 @@ that was built on it, and the next one starts from what is known to be true. A s
 silent counts as lost: it is asked for a sign of life every PROBE_SECONDS.
 
 The server hands on what strangers wrote into subjects, reply subjects and headers without a look
-at it. A message that is no text is left out; it must not end the reading of all others.
+at it. A message that is no text is left out; it must not end the reading of all others. So lines
+are taken apart as the server puts them together: for it a word ends at a space, a tab or a line's
+end, and everything else may stand in one. nats-py ends words at a form feed as well, and gives the
+connection up when the rest of the line makes no sense.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,6 +23,7 @@ import structlog
 from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.protocol import parser
 
 from quorate.bus.nats_jwt import NatsKey
 from quorate.bus.seldom import Seldom
@@ -34,6 +39,10 @@ RETRY_SECONDS_MAX = 0.25
 # A session that lasted this long was a good one: the next attempt follows at once.
 SETTLED_SECONDS = 5.0
 SUBJECT_SHOWN_MAX = 120
+
+# The parser has no other way to be told.
+parser.MSG_RE = re.compile(rb"MSG +([^ \t\n]+) +(\d+) +(([^ \t\n]+) +)?(\d+)\r\n")
+parser.HMSG_RE = re.compile(rb"HMSG +([^ \t\n]+) +(\d+) +(([^ \t\n]+) +)?(\d+) +(\d+)\r\n")
 
 log = structlog.get_logger(__name__)
 _unreadable = Seldom("nats_message_unreadable")

@@ -21,6 +21,7 @@ from quorate.bus.stream import StreamState
 from quorate.bus.tail import CommittedLog, Tail
 from quorate.domain.instants import MILLISECONDS_PER_SECOND, Instant
 from quorate.eventlog.recorded import Recorded
+from quorate.eventlog.session import Broken
 
 NOTICE_AGE_SECONDS_MAX = 3_600
 LOOK_SECONDS = 0.01
@@ -74,10 +75,12 @@ class Relay:
         return max(0, head - self._done()) if self._announcer.begun else None
 
     async def drain(self, seconds_max: float) -> bool:
-        """Wait until all that is committed by now was said and copied; False if it was not."""
-        head = await self._tail.log.committed_head()
-        with suppress(TimeoutError):
+        """Wait until all that is committed by now was said and copied; False if it was not, or
+        nobody can tell.
+        """
+        with suppress(TimeoutError, Broken):
             async with asyncio.timeout(seconds_max):
+                head = await self._tail.log.committed_head()
                 while True:
                     if self._done() >= head:
                         return True

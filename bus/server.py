@@ -94,7 +94,8 @@ class EmbeddedServer:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
         await self._end()
-        self._file("pid").unlink(missing_ok=True)
+        with suppress(OSError):  # On a disk that became read-only it stays, and does no harm.
+            self._file("pid").unlink(missing_ok=True)
 
     # -- The process ---------------------------------------------------------
 

@@ -19,6 +19,7 @@ KEYS_FILE = "keys.json"
 MESSAGE_MEGABYTES_MAX = 8
 LOGIN_SECONDS_MAX = 2  # Clients wait no longer either.
 WRITE_SECONDS_MAX = 2
+SUBSCRIPTIONS_MAX = 64
 PING_SECONDS = 5
 PINGS_UNANSWERED_MAX = 2
 STREAM_MEMORY_MEGABYTES_MAX = 64
@@ -96,6 +97,7 @@ def server_configuration(
 # keys named here, answers for each of them what it may subscribe to.
 listen: {quoted(listen)}
 max_payload: {MESSAGE_MEGABYTES_MAX}MB
+max_subscriptions: {SUBSCRIPTIONS_MAX}
 # Nobody waits for a client that reads nothing. It is cut off long before so much is unread that
 # the server would leave messages out: so it knows that it has to catch up.
 no_fast_producer_stall: true

@@ -32,6 +32,7 @@ DATE_SECONDS_OLD_MAX = 2.0
 OTHERS_MASK = 0o077
 SECRETS = ("credentials.json", "nats/keys.json", "nats/nats-server.conf")
 OK = 200
+NOBODY_BEHIND_STATUSES = {502, 503, 504}  # What proxies say then.
 REFUSED_STATUSES = {401, 403}
 
 
@@ -100,6 +101,11 @@ class Clock:
 
 # -- Is it there -------------------------------------------------------------
 
+_OF_ADDRESS = "Is the service running (`quorate serve`), and is this its address?"
+_OF_TLS = (
+    "Is it https:// there, is its certificate still good, and does SSL_CERT_FILE trust who signed?"
+)
+
 
 def address(patient: Patient) -> Finding:
     """Does anybody answer at the URL, and is it Quorate?"""
@@ -114,7 +120,13 @@ def address(patient: Patient) -> Finding:
     except httpx2.HTTPError as error:
         return failed(
             f"{patient.url} does not answer: {_why(error)}",
-            "Is the service running (`quorate serve`), and is this its address?",
+            _OF_TLS if "SSL" in _why(error) else _OF_ADDRESS,
+            UNAVAILABLE,
+        )
+    if response.status_code in NOBODY_BEHIND_STATUSES:
+        return failed(
+            f"{patient.url} answers, but no replica behind it (GET /livez: {response.status_code})",
+            "Ask each replica for /readyz, and look at their own logs",
             UNAVAILABLE,
         )
     if response.status_code != OK or _json(response).get("status") != "ok":
@@ -147,6 +159,12 @@ def readiness(patient: Patient) -> Finding:
 
 
 def _degraded(ready: Mapping[str, Any]) -> Finding:
+    if "writes" in ready:
+        return failed(
+            "the last command could not be written",
+            "Is the disk full, or the database's? The service's own log says it: log.write_failed",
+            UNAVAILABLE,
+        )
     if ready.get("nats") != "connected":
         return warning(
             "commands are taken, but the service has lost NATS: notices wait on disk",

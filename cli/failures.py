@@ -59,7 +59,7 @@ ADVICE: Mapping[str, str] = {
     "consensus_closed": "`quorate agents consensus get` tells how it ended",
     "quota_exceeded": "end some of what there is, or ask the operator for more",
     "rate_limited": "ask less often, or ask the operator for more",
-    "unavailable": "try again in a moment",
+    "unavailable": "try again in a moment; `quorate doctor` tells what is amiss",
 }
 OPERATORS_ADVICE: Mapping[str, str] = {
     **ADVICE,

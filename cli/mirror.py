@@ -42,6 +42,9 @@ def reset(data_dir: Path, nats_url: str | None, nats_keys_file: Path | None, yes
     """
     import asyncio
 
+    from quorate.api import logs
+
+    logs.configure("warning")
     data_dir = data_dir.expanduser()
     url = nats_url or _url_in(data_dir / CREDENTIALS)
     keys_file = nats_keys_file or _keys_in(data_dir)
@@ -55,6 +58,10 @@ def reset(data_dir: Path, nats_url: str | None, nats_keys_file: Path | None, yes
             f"Deleted {found.messages} events, up to position {found.last}; "
             "the service fills the copy from the log."
         )
+
+
+def _refused(lost: Exception) -> bool:
+    return "authorization" in str(lost).lower()
 
 
 def _url_in(path: Path) -> str:
@@ -82,7 +89,8 @@ async def _reset(url: str, keys_file: Path) -> "StreamState | None":
     except KeysUnreadable as error:
         raise Failure(str(error)) from error
     except ConnectionLost as lost:
-        raise Failure(f"NATS cannot be reached: {lost}", UNAVAILABLE) from lost
+        advice = "; are these its keys? --nats-keys-file names others" if _refused(lost) else ""
+        raise Failure(f"NATS cannot be reached: {lost}{advice}", UNAVAILABLE) from lost
     try:
         stream = LogStream(connection)
         await stream.open()

@@ -98,7 +98,9 @@ def _restored(database: Database, source: BinaryIO) -> "Restored":
             return _filled(database, source)
     except NotEmpty as there:
         place = database.path or "The database"
-        raise Failure(f"{place} is not empty: a backup is restored into an empty one") from there
+        raise Failure(
+            f"{place} is not empty: put it aside, or name an empty one with --database-url"
+        ) from there
     except Damaged as damage:
         raise Failure(f"The file has changed since it was checked: {damage}") from damage
 

@@ -102,8 +102,9 @@ class Situation:
     # -- Filling -------------------------------------------------------------
 
     def put_agent(self, agent: Agent) -> None:
+        if agent.id not in self.agents:  # A name never changes, but for upper and lower case.
+            self._agent_ids_by_name[folded(agent.name)] = agent.id
         self.agents[agent.id] = agent
-        self._agent_ids_by_name[folded(agent.name)] = agent.id
 
     def put_lease(self, lease: Lease) -> None:
         self.leases[lease.id] = lease

@@ -1,7 +1,8 @@
 """Old events moved from the log's table to files, one file and one transaction at a time.
 
-* A file is written, on the disk, read again and found right before a row is deleted; and the rows
-  are deleted in the transaction that records the file, or not at all.
+* A file is written, on the disk, read again and found right before a row is deleted; and it gets
+  its name and the rows are deleted in the transaction that records it. So whoever archives the same
+  log at the same time, from whatever machine, never puts its file in the place of one that counts.
 * Of each tenant the last archived event stays: the chain goes on from it, and heads are where they
   were. So the table is never without a tenant's end, and an append never looks into a file.
 * Positions and sequences stay as they are. Whoever asks for events that are no longer in the table
@@ -11,6 +12,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import Connection, bindparam, delete, insert, inspect, select
 from sqlalchemy.engine import Dialect
@@ -33,7 +35,7 @@ from quorate.eventlog.recorded import Head, Recorded
 from quorate.eventlog.schema import archives, events
 from quorate.eventlog.sealed import Header, OutOfOrder, Seal, SealedWriter
 from quorate.eventlog.session import Plain, Query, Session
-from quorate.eventlog.whole_file import whole_file
+from quorate.eventlog.whole_file import give_name, whole_file
 
 EVENTS_PER_FILE_MAX = 20_000  # Commands wait while so many rows are deleted.
 ROWS_PER_PAGE = 1_000
@@ -148,11 +150,15 @@ class Archiver:
                 previous=end.sha256,
             )
             path = self._folder / file_name(end.position + 1)
-            seal = await self._write(session, path, header)
-        whole = _read(path)
-        if (whole.header, whole.seal) != (header, seal):
-            raise ArchiveDamaged(f"{path} is not what was written to it: nothing was deleted")
-        await self._replace(end, whole, path.name, made_at)
+            unnamed = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+            seal = await self._write(session, unnamed, header)
+        try:
+            whole = _read(unnamed)
+            if (whole.header, whole.seal) != (header, seal):
+                raise ArchiveDamaged(f"{path} is not what was written to it: nothing was deleted")
+            await self._replace(end, whole, unnamed, path, made_at)
+        finally:
+            unnamed.unlink(missing_ok=True)
         return Archived(
             path=path, first=header.after + 1, last=header.until, sha256=whole.seal.sha256
         )
@@ -189,16 +195,19 @@ class Archiver:
         except OutOfOrder as wrong:
             raise LogDamaged(str(wrong)) from wrong
 
-    async def _replace(self, end: ArchiveEnd, whole: Whole, name: str, now: Instant) -> None:
-        """In one transaction: record the file, and delete what is in it but for each tenant's
-        last event.
+    async def _replace(
+        self, end: ArchiveEnd, whole: Whole, unnamed: Path, path: Path, now: Instant
+    ) -> None:
+        """In one transaction: name the file, record it, and delete what is in it but for each
+        tenant's last event. Nobody else names one meanwhile; what a crash left is replaced.
         """
         until = whole.header.until
         queries = self._queries
         async with self._backend.write() as session:
             if await queries.end(session) != end:
                 raise ArchivedMeanwhile
-            row = (until, end.position + 1, name, whole.seal.sha256, now)
+            give_name(unnamed, path)
+            row = (until, end.position + 1, path.name, whole.seal.sha256, now)
             await session.write(queries.record, [row])
             going = [
                 queries.delete.bind({"tenant": tenant, "before": head.sequence})

@@ -36,6 +36,10 @@ class Backend(Protocol):
     # clocks; None where there is one process.
     shared_time: Select[tuple[int]] | None
 
+    @property
+    def lost(self) -> bool:
+        """The writing connection is known to be gone, before anything more was asked of it."""
+
     async def open(self, schema: Schema | None = None) -> None:
         """Raises Unsafe unless an acknowledged commit is durable.
 

@@ -34,11 +34,16 @@ class FlowingClock:
         self._last = max(self._last, steady + self._ahead)
         return Instant(self._last // NANOSECONDS_PER_MILLISECOND)
 
-    def follow(self, wall: Nanoseconds) -> None:
-        """From now on by another wall clock, or by the same one measured again."""
+    def follow(self, wall: Nanoseconds, *, back: bool = False) -> None:
+        """From now on by another wall clock, or by the same one measured again.
+
+        ``back``: however far that was set back, because it is the one by which others decide. Then
+        time stands still here as well, until that clock has caught up.
+        """
         self._wall = wall
         ahead = wall() - self._steady()
-        if 0 < self._ahead - ahead <= TOO_FAST_NANOSECONDS_MAX:
+        too_fast = self._ahead - ahead
+        if too_fast > 0 and (back or too_fast <= TOO_FAST_NANOSECONDS_MAX):
             self._ahead = ahead
 
     def not_before(self, at: Instant) -> None:

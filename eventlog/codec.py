@@ -59,7 +59,7 @@ def encode(event: Event) -> bytes:
 
 def decode(type_: str, version: int, data: bytes | str) -> Event:
     """The event that was stored, lifted to its present version."""
-    return read(type_, version, orjson.loads(data))
+    return event_of(type_, lifted(type_, version, data))
 
 
 def lifted(type_: str, version: int, data: bytes | str) -> dict[str, Any]:
@@ -72,6 +72,11 @@ def read(type_: str, version: int, data: dict[str, Any]) -> Event:
     """Like ``decode``, from parsed JSON. Fields this version does not know are passed over."""
     if version != VERSIONS.get(type_):
         data = upcast(type_, version, data)
+    return event_of(type_, data)
+
+
+def event_of(type_: str, data: dict[str, Any]) -> Event:
+    """The event that data in the words of its present version speaks of."""
     return _READERS[type_](data)
 
 

@@ -56,8 +56,8 @@ class Commits:
             while True:
                 try:
                     await self._catch_up()
-                except Broken:
-                    _logger.warning("commits.not_read", exc_info=True)
+                except Broken as error:
+                    _logger.warning("commits.not_read", error=str(error))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._more.wait()

@@ -31,12 +31,14 @@ from quorate.eventlog.log import EventLog, Heads, LogDamaged
 from quorate.eventlog.order import Answer, CommandFailed, Order, Unavailable
 from quorate.eventlog.projection import Projections, Wanted
 from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.session import Broken
+from quorate.eventlog.session import Broken, Rejected
 from quorate.eventlog.tally import FAILED, UNAVAILABLE, DoorTally
 
 GATHER_TURNS = 3  # Of the event loop, before a batch begins.
 REOPEN_WAIT_SECONDS = 0.2
 DRAIN_SECONDS_MAX = 3.0
+# What every tenant may know; where the damage is names one of them, and is for the operator.
+DAMAGED = "the log is damaged and only read"
 Clock: TypeAlias = Callable[[], Instant]
 # Sees the orders of a batch that was committed, its rows, and when it began (in ns, by the wall).
 OnBatch: TypeAlias = Callable[[Sequence[Order], Sequence[Recorded], int], None]
@@ -80,6 +82,7 @@ class Door:
         self._prune_due = False
         self.tally = DoorTally()
         self.damage: str | None = None  # Why the log must not be written any more.
+        self.failing = False  # The last that was to be written could not be; the next is tried.
 
     @property
     def waiting(self) -> int:
@@ -109,7 +112,7 @@ class Door:
         """
         if self._closing or self.damage or not self._line.has_place_for(order):
             self.tally.failed(order.command, UNAVAILABLE)
-            raise Unavailable(self.damage or "no more commands can be taken now")
+            raise Unavailable(DAMAGED if self.damage else "no more commands can be taken now")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._line.join((order, answer))
         self._arrived.set()
@@ -122,6 +125,10 @@ class Door:
             await self._arrived.wait()
             self._arrived.clear()
             while self._line or (self._prune_due and not self._closing):
+                if (
+                    self._log.backend.lost
+                ):  # As after a restart of the database, while all is quiet.
+                    await self._reopen()
                 if self._prune_due:
                     await self._prune()
                 if self._line:
@@ -144,8 +151,10 @@ class Door:
         try:
             await self._commit_or_divide(waiting)
         except Broken as error:
-            _logger.exception("log.write_failed", orders=len(waiting))
-            self._fail(waiting, Unavailable(f"the log could not be written: {error}"))
+            self.failing = True
+            said = str(error)  # That is enough, and a full disk has as many as there are commands.
+            _logger.error("log.write_failed", orders=len(waiting), error=said)  # noqa: TRY400
+            self._fail(waiting, Unavailable("the log could not be written"))
             await self._reopen()
         except asyncio.CancelledError:
             self._fail(waiting, Unavailable("the log was closed before this was written"))
@@ -217,17 +226,18 @@ class Door:
                 await self._log.append(session, batch.rows)
                 await self._projections.save(session, situations)
             await self._answers.save(session, batch.to_remember, now)
+        self.failing = self.failing and not batch.rows
         self.tally.committed(len(orders), batch.rows, time.perf_counter() - began)
-        if self._on_batch is not None:
-            self._on_batch(orders, batch.rows, began_ns)
-        if batch.rows:
-            self._announce(batch.rows)
+        self._announce(orders, batch.rows, began_ns)
         return answers
 
-    def _announce(self, rows: Sequence[Recorded]) -> None:
+    def _announce(self, orders: Sequence[Order], rows: Sequence[Recorded], began_ns: int) -> None:
         """What is committed stays committed, whatever becomes of those who hear of it."""
         try:
-            self._on_commit(rows)
+            if rows:
+                self._on_commit(rows)
+            if self._on_batch is not None:
+                self._on_batch(orders, rows, began_ns)
         except Exception:
             _logger.exception("log.listener_failed", events=len(rows))
 
@@ -239,8 +249,8 @@ class Door:
             except LogDamaged as damage:
                 self.stop_writing(str(damage))
                 return
-            except (Broken, Unsafe):
-                _logger.warning("log.still_unavailable", exc_info=True)
+            except (Broken, Unsafe) as error:
+                _logger.warning("log.still_unavailable", error=str(error))
                 self._refuse_queued()
                 await asyncio.sleep(REOPEN_WAIT_SECONDS)
             else:
@@ -249,12 +259,12 @@ class Door:
 
     def stop_writing(self, damage: str) -> None:
         """Something is wrong with the log itself: it may be read, and nothing may follow on it."""
-        self.damage = f"the log is damaged and only read: {damage}"
+        self.damage = damage
         _logger.critical("log.damaged", damage=damage)
         self._refuse_queued()
 
     def _refuse_queued(self) -> None:
-        why = self.damage or "the log cannot be written now"
+        why = DAMAGED if self.damage else "the log cannot be written now"
         self._fail(self._line.leave(), Unavailable(why))
 
     def _fail(self, waiting: Iterable[Waiting], error: Exception) -> None:
@@ -275,7 +285,7 @@ class Door:
         try:
             async with self._log.write() as session:
                 more = await self._answers.prune(session, self._clock())
-        except Broken:
+        except (Broken, Rejected):
             _logger.warning("log.prune_failed", exc_info=True)
             await self._reopen()
         else:

@@ -25,7 +25,7 @@ class Locked(Exception):
 
     def __str__(self) -> str:
         owner = f"process {self.pid}" if self.pid else "another process"
-        return f"{self.data_dir} is in use by {owner}"
+        return f"{self.data_dir} is in use by {owner}: stop it first"
 
 
 class DataDirLock:

@@ -18,6 +18,7 @@ from quorate.domain.record import record
 from quorate.domain.tenants import TenantCreated
 from quorate.eventlog.backend import Backend, Schema
 from quorate.eventlog.chain import GENESIS, ChainBroken, check
+from quorate.eventlog.page_in_parts import PageInParts
 from quorate.eventlog.recorded import Head, Recorded
 from quorate.eventlog.schema import archives, events
 from quorate.eventlog.session import Look, Query, Session
@@ -178,27 +179,31 @@ class EventLog:
         """Up to ``limit`` events of a tenant that follow ``after``.
 
         A filter that matches seldom looks at no more than SCAN_EVENTS_MAX events a page.
+        It has fewer events where they are large.
         """
         query = self._queries.page
         if wanted != Filter():
             query = Query(_filtered(self._queries.page_statement, wanted), self.backend.dialect)
-        rows: list[Any] = []
+        part = PageInParts(limit)
 
-        def following(after: int) -> Look:
-            values = {"tenant": tenant, "after": after, "until": after + SCAN_EVENTS_MAX}
-            return Look(query=query, values={**values, "limit": limit}, take=rows.extend)
+        def following(after: int, until: int) -> Look:
+            values = {"tenant": tenant, "after": after, "until": until, "limit": part.asked}
+            return Look(query=query, values=values, take=part.take)
 
         heads, oldest = Heads((tenant,)), Oldest(tenant)
+        until = after + SCAN_EVENTS_MAX
         async with self.read() as session:
-            await session.look([*self.looks(heads), self.look_oldest(oldest), following(after)])
+            first = following(after, until)
+            await session.look([*self.looks(heads), self.look_oldest(oldest), first])
             if gap := oldest.gap(after):
-                after = gap.until
-                rows.clear()
-                await session.look([following(after)])
+                after, part = gap.until, PageInParts(limit)
+                until = after + SCAN_EVENTS_MAX
+                await session.look([following(after, until)])
+            while part.goes_on:
+                await session.look([following(part.rows[-1].sequence, until)])
         head = heads.tenants[tenant].sequence
-        found = [recorded(row) for row in rows]
-        full = len(found) == limit
-        scanned_to = found[-1].sequence if full else min(head, after + SCAN_EVENTS_MAX)
+        found = [recorded(row) for row in part.rows]
+        scanned_to = found[-1].sequence if part.full else min(head, until)
         return Page(events=found, head=head, scanned_to=max(scanned_to, after), gap=gap)
 
     def look_oldest(self, oldest: "Oldest") -> Look:
@@ -242,14 +247,28 @@ class EventLog:
             after, heads = archived, await self._archived_heads(archived)
         while after < until:
             try:
-                events_read = await self.after(after, min(PAGE_EVENTS_MAX, until - after))
-                _check_page(events_read, after, heads, before)
-            except (AttributeError, OverflowError, TypeError, ValueError) as error:
-                message = f"a value after position {after} cannot be one of ours: {error}"
-                raise LogDamaged(message) from error
-            after += len(events_read)
-            progress(len(events_read))
+                read = await self._checked_page(after, until, heads, before)
+            except LogDamaged:
+                if (archived := await self.archived()) <= after:
+                    raise
+                # What is missing was archived meanwhile: look at what follows.
+                after, before, heads = archived, GENESIS, await self._archived_heads(archived)
+                continue
+            after += read
+            progress(read)
             await asyncio.sleep(pause_seconds)
+
+    async def _checked_page(
+        self, after: int, until: int, heads: dict[str, Head], before: Head | None
+    ) -> int:
+        """How many events were read; ``heads`` are those after them. Raises LogDamaged."""
+        try:
+            events_read = await self.after(after, min(PAGE_EVENTS_MAX, until - after))
+            _check_page(events_read, after, heads, before)
+        except (AttributeError, OverflowError, TypeError, ValueError) as error:
+            message = f"a value after position {after} cannot be one of ours: {error}"
+            raise LogDamaged(message) from error
+        return len(events_read)
 
 
 class LogDamaged(Exception):

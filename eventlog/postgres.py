@@ -45,11 +45,12 @@ from quorate.eventlog.postgres_bell import Bell
 from quorate.eventlog.postgres_connection import (
     CONNECTION_ERRORS,
     PostgresSession,
+    give_up,
     translated,
 )
 from quorate.eventlog.postgres_election import SETTINGS as LEADER_SETTINGS
 from quorate.eventlog.postgres_election import elected
-from quorate.eventlog.postgres_place import CONNECT_SECONDS_MAX, Place
+from quorate.eventlog.postgres_place import Place
 from quorate.eventlog.postgres_statistics import keep_analysed
 from quorate.eventlog.session import Broken, Query, Session, committed
 
@@ -58,6 +59,7 @@ VERSION_MIN = 140_000  # As server_version_num; earlier ones cannot end an idle 
 READERS_MAX = 8
 STATEMENT_SECONDS_MAX = 15.0
 READER_WAIT_SECONDS_MAX = 10.0
+CLOSE_SECONDS_MAX = 1.0
 IDLE_IN_TRANSACTION_SECONDS_MAX = 2
 PATIENT_IDLE_SECONDS_MAX = 600
 PLANS_KEPT_SECONDS = 0.5
@@ -112,6 +114,7 @@ class PostgresBackend:
         self.dialect: Dialect = postgresql_asyncpg.dialect()  # type: ignore[no-untyped-call]
         self._writer: asyncpg.Connection | None = None
         self._readers: asyncpg.Pool | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._statistics: asyncio.Task[None] | None = None
         self._lock = f"BEGIN; {_LOCK.format(key=self.lock_key('log'))}"
         self._plan_at = 0.0
@@ -128,6 +131,10 @@ class PostgresBackend:
         """SQL for the number of an advisory lock; other schemas' locks are other numbers."""
         name = f"quorate.{purpose}.{self.schema}".replace("'", "''")
         return f"hashtextextended('{name}', 0)"
+
+    @property
+    def lost(self) -> bool:
+        return self._writer is not None and self._writer.is_closed()
 
     async def open(self, schema: Schema | None = None) -> None:
         try:
@@ -146,7 +153,8 @@ class PostgresBackend:
             await self.inspect(schema.check)
         except Outdated as error:
             raise Outdated(
-                f"{self}: {error}: run `quorate db upgrade --database-url '{self}'`"
+                f"{self}: {error}: as the owner of the tables, run `quorate db upgrade"
+                " --database-url ... --grant-to ROLE`, with the service's role"
             ) from error
 
     async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
@@ -242,13 +250,13 @@ class PostgresBackend:
     async def close(self) -> None:
         if self._statistics is not None:
             self._statistics.cancel()
-            await asyncio.gather(self._statistics, return_exceptions=True)
+            await asyncio.wait({self._statistics}, timeout=CLOSE_SECONDS_MAX)
             self._statistics = None
         await self._close_writer()
         if self._readers is not None:
             readers, self._readers = self._readers, None
             with suppress(TimeoutError):
-                async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                async with asyncio.timeout(CLOSE_SECONDS_MAX):
                     await readers.close()
                     return
             readers.terminate()
@@ -285,19 +293,27 @@ class PostgresBackend:
             async with asyncio.timeout(READER_WAIT_SECONDS_MAX):
                 reader = await self._readers.acquire()
         session = PostgresSession(reader, _READ)
+        in_haste = False
         try:
             yield session
         except Broken:
-            _give_up(reader)  # Nothing that is asked of it now would be answered.
+            give_up(reader)  # Nothing that is asked of it now would be answered.
+            raise
+        except asyncio.CancelledError:
+            in_haste = True  # Perhaps because it is not answered.
             raise
         finally:
-            await asyncio.shield(self._leave(reader, session))
+            leaving = asyncio.create_task(self._leave(reader, session))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            if not in_haste:
+                await asyncio.shield(leaving)
 
     async def _leave(self, reader: Any, session: PostgresSession) -> None:  # noqa: ANN401
         try:
             await session.roll_back()
         except Broken:
-            _give_up(reader)
+            pass  # It was given up.
         finally:
             if self._readers is not None:
                 with suppress(*CONNECTION_ERRORS):
@@ -356,11 +372,6 @@ def _check(state: Any, place: str) -> None:  # noqa: ANN401 - a row.
     for setting in ("synchronous_commit", "fsync", "full_page_writes"):
         if state[setting] == "off":
             raise Unsafe(f"{place}: {setting} is off, so a commit could be lost after its answer")
-
-
-def _give_up(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy.
-    with suppress(asyncpg.InterfaceError):  # The pool may have given it up already.
-        connection.terminate()
 
 
 async def _nothing(_connection: Any) -> None:  # noqa: ANN401

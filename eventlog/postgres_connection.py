@@ -8,9 +8,10 @@ lock is held meanwhile. So:
 * the transaction begins, and takes the log's lock, in the round trip before its first statement.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ from quorate.eventlog.session import Broken, Look, Query, Rejected
 Rows: TypeAlias = Sequence[Sequence[Any]]
 
 STATEMENTS_CACHED = 512
+ROLL_BACK_SECONDS_MAX = 1.0  # It is nothing to do: a server that needs longer does not answer.
 ROWS_PER_STATEMENT_MAX = 20_000
 # Deciding about many rows takes us long, and the server must not take us for frozen.
 ROWS_WITHIN_THE_TIMEOUT = 10_000
@@ -101,8 +103,14 @@ class PostgresSession:
         """End it, whatever state it is in; raises Broken when the connection is of no use."""
         if self._begin is not None:
             return
-        with translated():
-            await self._connection.execute("ROLLBACK")
+        try:
+            with translated():
+                async with asyncio.timeout(ROLL_BACK_SECONDS_MAX):
+                    await self._connection.execute("ROLLBACK")
+        except BaseException:
+            # What it began must not be gone on with; and the server undoes it when it is told.
+            give_up(self._connection)
+            raise
 
     async def _carry_out_held(self) -> None:
         if self._begin is not None:
@@ -184,3 +192,9 @@ def translated() -> Iterator[None]:
         raise (Rejected if isinstance(error, ValueError) else Broken)(str(error)) from error
     except CONNECTION_ERRORS as error:
         raise Broken(str(error) or type(error).__name__) from error
+
+
+def give_up(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy, or not.
+    """Close it without asking the server."""
+    with suppress(asyncpg.InterfaceError):  # The pool may have given it up already.
+        connection.terminate()

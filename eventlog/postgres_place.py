@@ -19,6 +19,9 @@ _SCHEMA = "schema"
 _PASSWORD_FILE_BYTES_MAX = 4_096
 _SETTINGS = {
     "DateStyle": "ISO",
+    # Whatever the database or the role was told: a batch looks after it was given the log's lock,
+    # and must see what was committed until then.
+    "default_transaction_isolation": "read committed",
     "TimeZone": "UTC",
     "client_encoding": "UTF8",
     "jit": "off",

@@ -5,6 +5,7 @@ what the batch changed is saved. The composition root hands in who does it.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Protocol
 
 from quorate.domain.commands import Names
@@ -31,6 +32,8 @@ class Wanted:
         "requests",
         "settings",
         "tenant",
+        "votes",
+        "votes_by_name",
     )
 
     def __init__(self) -> None:
@@ -45,6 +48,8 @@ class Wanted:
         self.requests: set[str] = set()
         self.settings: set[str] = set()
         self.keys: set[str] = set()
+        self.votes: set[tuple[str, str]] = set()  # Request and voter.
+        self.votes_by_name: set[tuple[str, str]] = set()
         self.tenant = False
         self.electorate = False
         self.counts = False
@@ -60,6 +65,8 @@ class Wanted:
         self.tenant |= names.tenant
         self.electorate |= names.electorate
         self.counts |= names.counts
+        self.votes.update(product(names.requests, names.agents))
+        self.votes_by_name.update(product(names.requests, names.agent_names))
         if names.holdings:
             self.holdings.update(names.agents)
             self.holdings_by_name.update(names.agent_names)
@@ -74,7 +81,8 @@ class Projections(Protocol):
     ) -> Sequence[Look]:
         """What to ask in order to fill the situation of each tenant with: what is wanted, the
         holders of those leases, every agent that counts as active where an electorate is, the
-        last notice to everyone where the last one to anybody is, and what quotas count.
+        last notice to everyone where the last one to anybody is, and what quotas count. The votes
+        of a request come without their reasons, but for those of agents that are named with it.
         """
 
     def looks_for_what_lapses(

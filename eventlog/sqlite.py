@@ -3,16 +3,22 @@
 * WAL with ``synchronous=FULL``: with NORMAL, a power cut loses acknowledged commits. Checked at
   each opening, because a pragma that is misspelled is ignored in silence.
 * ``BEGIN IMMEDIATE``: a batch holds the log's lock before it takes the time or a number.
+* After an error the log goes on in a new file. What the old one was given while the disk failed may
+  never be on it, even if it is written again and synced: the kernel shows it all the same.
 * Only the writer checkpoints. Versions before 3.51.3 can corrupt the file when two connections
   commit or checkpoint at once, so readers are opened so that they can do neither.
+* The write-ahead log begins anew only in a moment without readers. Where they follow one another
+  closely there is none, and it would grow for as long as they do: so the writer makes one.
 """
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import NoReturn, TypeVar
 from urllib.parse import quote
 
@@ -31,12 +37,17 @@ T = TypeVar("T")
 BUSY_TIMEOUT_MILLISECONDS = 5_000
 CACHE_KIBIBYTES = 65_536
 CHECKPOINT_PAGES = 4_000
+OWNER_ONLY = 0o600
+WAL_BYTES_MAX = 64 * 1024 * 1024
+WAL_WAIT_MILLISECONDS = 50
 READERS_MAX = 4
+TRIAL_BYTES = 262_144
 _SYNCHRONOUS_FULL = 2
 _WRITER_PRAGMAS = (
     "journal_mode=wal",
     "synchronous=full",
     "mmap_size=0",
+    "temp_store=memory",  # What a statement may have to undo would be written to a file, twice.
     "recursive_triggers=on",  # Else INSERT OR REPLACE would delete unseen by append-only triggers.
     f"busy_timeout={BUSY_TIMEOUT_MILLISECONDS}",
     f"cache_size=-{CACHE_KIBIBYTES}",
@@ -50,6 +61,17 @@ _READER_PRAGMAS = (
 )
 
 
+def _write_something(folder: Path) -> None:
+    """Before the database is touched: what it is given on a disk that fails is in doubt as well."""
+    try:
+        with TemporaryFile(dir=folder) as file:
+            file.write(os.urandom(TRIAL_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise Broken(f"the disk takes nothing: {error}") from error
+
+
 def _uri(path: Path) -> str:
     return f"file:{quote(str(path))}"
 
@@ -59,15 +81,23 @@ class SqliteBackend:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._wal = path.with_name(f"{path.name}-wal")
+        self._wal_bytes_max = WAL_BYTES_MAX
         self.shared_time: Select[tuple[int]] | None = None
         self.dialect: Dialect = sqlite.dialect()
         self._writer: Connection | None = None
         self._idle_readers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         self._readers: list[Connection] = []
 
+    @property
+    def lost(self) -> bool:
+        return False  # A file of this machine does not go away unasked.
+
     async def open(self, schema: Schema | None = None) -> None:
         try:
             if schema is not None:
+                with suppress(OSError):  # SQLite says what is wrong.
+                    self.path.touch(mode=OWNER_ONLY)  # And so is what it puts beside it.
                 await self.define(schema.prepare)
             await self._open_writer()
             for _ in range(READERS_MAX):
@@ -103,13 +133,14 @@ class SqliteBackend:
         finally:
             engine.dispose()
 
-    async def _open_writer(self) -> None:
-        self._writer = await self._connect(_uri(self.path), _WRITER_PRAGMAS)
-        mode = await self._writer.scalar("PRAGMA journal_mode")
-        level = await self._writer.scalar("PRAGMA synchronous")
+    async def _open_writer(self) -> Connection:
+        self._writer = writer = await self._connect(_uri(self.path), _WRITER_PRAGMAS)
+        mode = await writer.scalar("PRAGMA journal_mode")
+        level = await writer.scalar("PRAGMA synchronous")
         if mode != "wal" or level != _SYNCHRONOUS_FULL:
             message = f"{self.path}: journal_mode={mode}, synchronous={level}; wal and 2 are needed"
             raise Unsafe(message)
+        return writer
 
     async def _open_reader(self) -> None:
         reader = await self._connect(f"{_uri(self.path)}?mode=ro", _READER_PRAGMAS)
@@ -126,10 +157,16 @@ class SqliteBackend:
         return connection
 
     async def reopen(self) -> None:
+        """As soon as the disk takes anything new; all that was committed is in the database then,
+        and the write-ahead log is empty.
+        """
+        await asyncio.to_thread(_write_something, self.path.parent)
         if self._writer is not None:
             old, self._writer = self._writer, None
             await old.close()
-        await self._open_writer()
+        writer = await self._open_writer()
+        if await writer.scalar("PRAGMA wal_checkpoint(truncate)"):
+            raise Broken("somebody still reads what the log must not go on from")
 
     async def close(self) -> None:
         """Readers first, so that the writer, closing last, leaves no write-ahead log behind."""
@@ -148,6 +185,19 @@ class SqliteBackend:
         session = SqliteSession(self._writer, "BEGIN IMMEDIATE")
         async with committed(session):
             yield session
+        if self._wal_bytes() > self._wal_bytes_max:
+            await self._begin_wal_anew(self._writer)
+
+    def _wal_bytes(self) -> int:
+        return self._wal.stat().st_size if self._wal.exists() else 0
+
+    async def _begin_wal_anew(self, writer: Connection) -> None:
+        """Wait for those who are reading just now; whoever comes then needs nothing of it. One that
+        reads for long, like a backup, is not waited for: it is tried again when there is more.
+        """
+        with suppress(Broken):  # What was committed is on the disk all the same.
+            await writer.run(lambda: _truncate_wal(writer))
+        self._wal_bytes_max = self._wal_bytes() + WAL_BYTES_MAX
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Session]:
@@ -183,3 +233,11 @@ class SqliteBackend:
             func.json_extract(each.c.value, f"$[{column}]") for column in range(columns)
         ]
         return each, cells
+
+
+def _truncate_wal(writer: Connection) -> None:
+    writer.sqlite.execute(f"PRAGMA busy_timeout={WAL_WAIT_MILLISECONDS}")
+    try:
+        writer.sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        writer.sqlite.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MILLISECONDS}")

@@ -19,15 +19,19 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
-        _sync_folder(path.parent)
+        give_name(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
 
 
+def give_name(file: Path, path: Path) -> None:
+    """In place of what had the name before; it is on the disk when its folder is."""
+    file.replace(path)
+    _sync_folder(path.parent)
+
+
 def _sync_folder(folder: Path) -> None:
-    """A name is on the disk when its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     func,
     literal_column,
+    null,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -34,6 +35,7 @@ from quorate.projections import rows, tables
 
 Pair: TypeAlias = tuple[str, str]
 Asked: TypeAlias = Sequence[tuple[str, ...]]
+_TABLES: Sequence[Table] = tables.metadata.sorted_tables  # Sorted anew whenever one asks.
 
 
 class Board:
@@ -66,6 +68,8 @@ class Board:
             (queries.leases_by_id, named, _put_leases),
             (queries.requests_by_id, requests, _put_requests),
             (queries.votes_by_request, requests, _put_votes),  # Behind their requests.
+            (queries.votes_by_voter, _triples(wanted, "votes"), _put_votes),
+            (queries.votes_by_name, _triples(wanted, "votes_by_name"), _put_votes),
             (queries.configs_by_agent, _pairs(wanted, "settings"), _put_settings),
             (queries.keys_by_id, _pairs(wanted, "keys"), _put_keys),
             (queries.tenants_by_id, tenants, _put_tenants),
@@ -131,7 +135,8 @@ def _put_votes(situations: Mapping[str, Situation], found: Sequence[Any]) -> Non
         cast.setdefault((row.tenant, row.request_id), {})[row.agent_id] = rows.vote_of(row)
     for (tenant, request_id), votes in cast.items():
         requests = situations[tenant].requests
-        requests[request_id] = replace(requests[request_id], votes=votes)
+        request = requests[request_id]
+        requests[request_id] = replace(request, votes={**request.votes, **votes})
 
 
 def _put_settings(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
@@ -171,8 +176,12 @@ def _pairs(wanted: Mapping[str, Wanted], what: str) -> Sequence[Pair]:
     return [(tenant, name) for tenant, one in wanted.items() for name in getattr(one, what)]
 
 
+def _triples(wanted: Mapping[str, Wanted], what: str) -> Asked:
+    return [(tenant, *pair) for tenant, one in wanted.items() for pair in getattr(one, what)]
+
+
 def _changes(situations: Mapping[str, Situation]) -> dict[Table, list[rows.Values]]:
-    changes: dict[Table, list[rows.Values]] = {table: [] for table in tables.metadata.sorted_tables}
+    changes: dict[Table, list[rows.Values]] = {table: [] for table in _TABLES}
     for name, situation in situations.items():
         touched = situation.touched
         if touched.tenant and situation.tenant is not None:
@@ -229,7 +238,9 @@ class _Queries:
         self.holders_by_contact = self._holders(leases.c.tenant, leases.c.contact_key)
         self.holders_by_lease = self._holders(leases.c.tenant, leases.c.id)
         self.requests_by_id = self._named(requests.c.tenant, requests.c.id)
-        self.votes_by_request = self._named(votes.c.tenant, votes.c.request_id)
+        self.votes_by_request = self._without_reasons()
+        self.votes_by_voter = self._named(votes.c.tenant, votes.c.request_id, votes.c.agent_id)
+        self.votes_by_name = self._votes_by_name()
         self.configs_by_agent = self._named(configs.c.tenant, configs.c.agent_id)
         self.keys_by_id = self._named(keys.c.tenant, keys.c.id)
         self.tenants_by_id = self._named(tables.tenants.c.id)
@@ -237,8 +248,7 @@ class _Queries:
         self.holdings_by_id = self._named(tables.holdings.c.tenant, tables.holdings.c.agent_id)
         self.holdings_by_name = self._holdings_by_name()
         self.upserts = {
-            table: Query(upsert(table, backend.dialect.name), backend.dialect)
-            for table in tables.metadata.sorted_tables
+            table: Query(upsert(table, backend.dialect.name), backend.dialect) for table in _TABLES
         }
 
     def _named(self, *columns: Column[Any], where: ColumnElement[Any] | None = None) -> Query:
@@ -265,6 +275,18 @@ class _Queries:
         last = _last_notice(agents.c.tenant, agents.c.id).correlate(agents).scalar_subquery()
         found = select(agents.c.tenant, agents.c.id.label("agent_id"), last.label("sequence"))
         return self._query(agents, found, (agents.c.tenant, agents.c.name_key), None)
+
+    def _without_reasons(self) -> Query:
+        """All votes of a request: nothing is decided by why others voted so, and it may be long."""
+        votes = tables.votes
+        told = [null().label(c.name) if c is votes.c.reason else c for c in votes.columns]
+        return self._query(votes, select(*told), (votes.c.tenant, votes.c.request_id), None)
+
+    def _votes_by_name(self) -> Query:
+        agents, votes = tables.agents, tables.votes
+        theirs = and_(votes.c.tenant == agents.c.tenant, votes.c.agent_id == agents.c.id)
+        named = (agents.c.tenant, votes.c.request_id, agents.c.name_key)
+        return self._query(agents.join(votes, theirs), select(votes), named, None)
 
     def _holdings_by_name(self) -> Query:
         agents, holdings = tables.agents, tables.holdings

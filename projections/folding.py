@@ -15,14 +15,14 @@ from sqlalchemy import Table
 from quorate.domain.instants import Instant
 from quorate.domain.notices import NOTICED_TYPES, concerned
 from quorate.domain.situation import Situation, Touched
-from quorate.eventlog.codec import VERSIONS, UnknownEvent, lifted, read
+from quorate.eventlog.codec import UnknownEvent, event_of, lifted
 from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.schema import events
 from quorate.projections import rows, tables
 
 RowsOf: TypeAlias = dict[Table, list[rows.Values]]
 # What the fold needs of a recorded event, and where in the table it stands.
-Folded: TypeAlias = tuple[int, str, int, str, int, int, str]
+Folded: TypeAlias = tuple[int, str, int, str, int, Instant, str]
 FOLDED = (
     *(events.c.position, events.c.tenant, events.c.sequence),
     *(events.c.type, events.c.version, events.c.at, events.c.data),
@@ -59,7 +59,7 @@ class Fold:
                     if situation is None:
                         situation = situations[tenant] = Situation()
                     said = lifted(type_, version, data)
-                    situation.apply(read(type_, VERSIONS[type_], said), Instant(at))
+                    situation.apply(event_of(type_, said), at)
                     if type_ in NOTICED_TYPES:
                         situation.tell(concerned(type_, said), sequence)
         except UnknownEvent as error:

@@ -66,7 +66,9 @@ class NoticesReader:
             head = heads.tenants[tenant].sequence
             if kept.gap(after):
                 start = max(after, await told.last_until(session, kept.archived))
-                gap = Gap(after=after, until=start) if start > after else None
+            if start > after:  # A page that was cut among the archived ones says nothing.
+                gap = Gap(after=after, until=start)
+                found = await told.after(session, start, limit)
             oldest = max(self._clock(), heads.last.at) - self._retention
             if found and found[0].at < oldest:
                 aged = await told.last_before(session, oldest, found[0].sequence, head)

@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import orjson
-from sqlalchemy import BindParameter, Select, and_, bindparam, func, select
+from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, null, select
 
 from quorate.domain.agents import Agent
 from quorate.domain.config import Settings
-from quorate.domain.consensus import Request, Status, Vote
+from quorate.domain.consensus import Choice, Request, Status, Vote
 from quorate.domain.due import lease_status, request_status
 from quorate.domain.instants import Instant
 from quorate.domain.keys import Key
@@ -51,6 +51,15 @@ class Seen(Generic[T]):
 class AgentRow:
     agent: Agent
     leases_held: int
+
+
+@record
+class RequestRow:
+    """A request without what may be long: its votes are counted, its members left out."""
+
+    request: Request
+    approvals: int
+    rejections: int
 
 
 @record
@@ -131,23 +140,20 @@ class Reader:
 
     # -- Consensus -----------------------------------------------------------
 
-    async def request(self, tenant: str, request_id: str) -> Seen[Request | None]:
+    async def request(self, tenant: str, request_id: str) -> Seen[RequestRow | None]:
         values = {"tenant": tenant, "id": request_id}
         async with self._look(tenant) as look:
             found = await look.rows(self._queries.request, values)
-            request = await self._with_votes(look, tenant, found[0]) if found else None
-        return look.seen(request)
+        return look.seen(_request_row(found[0], look.now) if found else None)
 
     async def requests(
         self, tenant: str, after: str, limit: int, status: Status | None
-    ) -> Seen[Sequence[Request]]:
+    ) -> Seen[Sequence[RequestRow]]:
         values = {"tenant": tenant, "after": after, "limit": limit, "status": status}
         async with self._look(tenant) as look:
             values["now"] = look.now
             query = self._queries.requests(status)
-            found = [
-                await self._with_votes(look, tenant, row) for row in await look.rows(query, values)
-            ]
+            found = [_request_row(row, look.now) for row in await look.rows(query, values)]
         return look.seen(found)
 
     async def votes(
@@ -159,11 +165,6 @@ class Reader:
             known = await look.rows(self._queries.request, values)
             found = await look.rows(self._queries.votes_page, values)
         return look.seen([rows.vote_of(row) for row in found] if known else None)
-
-    async def _with_votes(self, look: "_Look", tenant: str, row: Any) -> Request:  # noqa: ANN401
-        cast = await look.rows(self._queries.votes, {"tenant": tenant, "id": row.id})
-        request = rows.request_of(row, {vote.agent_id: rows.vote_of(vote) for vote in cast})
-        return replace(request, status=request_status(request, look.now))
 
     # -- Keys and tenants ----------------------------------------------------
 
@@ -218,6 +219,30 @@ def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with
     return AgentRow(agent=rows.agent_of(row), leases_held=row.leases_held)
 
 
+def _request_row(row: Any, now: Instant) -> RequestRow:  # noqa: ANN401 - of ``requests``, counted.
+    request = rows.request_of(row, {})
+    return RequestRow(
+        request=replace(request, status=request_status(request, now)),
+        approvals=row.cast_approve,
+        rejections=row.cast_reject,
+    )
+
+
+def _counted_requests() -> Select[Any]:
+    """Votes are counted where they are: one list may be about more of them than fit in memory."""
+    without_members = [
+        null().label(column.name) if column is requests.c.members else column
+        for column in requests.columns
+    ]
+
+    def cast(choice: Choice) -> Label[int]:
+        its_votes = and_(votes.c.tenant == requests.c.tenant, votes.c.request_id == requests.c.id)
+        count = select(func.count()).where(its_votes, votes.c.vote == choice)
+        return count.scalar_subquery().label(f"cast_{choice}")
+
+    return select(*without_members, cast("approve"), cast("reject"))
+
+
 class _Queries:
     """Built once, except those that depend on which filters are given."""
 
@@ -251,10 +276,9 @@ class _Queries:
         )
         self.lease = self._query(select(leases).where(in_tenant[leases], leases.c.id == named))
         self.request = self._query(
-            select(requests).where(in_tenant[requests], requests.c.id == named)
+            _counted_requests().where(in_tenant[requests], requests.c.id == named)
         )
         cast = select(votes).where(in_tenant[votes], votes.c.request_id == named)
-        self.votes = self._query(cast)
         self.votes_page = self._page(cast, votes.c.agent_id > after, votes.c.agent_id, limit)
         self.key = self._query(select(keys).where(keys.c.id == named))
         asked, (key_id,) = log.backend.rows("asked", 1)
@@ -289,7 +313,7 @@ class _Queries:
         return self._page(statement, later, leases.c.contact_key, bindparam("limit"))
 
     def requests(self, status: Status | None) -> Query:
-        statement = select(requests).where(requests.c.tenant == bindparam("tenant"))
+        statement = _counted_requests().where(requests.c.tenant == bindparam("tenant"))
         overdue = and_(requests.c.status == "pending", requests.c.timeout_at <= bindparam("now"))
         if status == "expired":
             statement = statement.where((requests.c.status == "expired") | overdue)

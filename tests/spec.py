@@ -7,12 +7,13 @@ is all that the log loads. Both must say the same, and note all that they change
 that is written back. A refusal leaves everything as it was; but a lease remembers whom it kept out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from quorate.domain import due
 from quorate.domain.commands import Command, Names, decide, names, outcome
+from quorate.domain.consensus import Request
 from quorate.domain.events import Event
 from quorate.domain.instants import Instant, instant
 from quorate.domain.leases import LeaseAcquired
@@ -163,11 +164,13 @@ class When:
 def what_is_named(about: Names, whole: Situation, now: Instant) -> Situation:
     """The part of a tenant's state that the log loads for a command."""
     part = Situation()
-    ids = [*about.agents, *(whole.active_agents(now) if about.electorate else ())]
-    found = [whole.agents.get(one) for one in ids]
-    found += [whole.agent_named(name) for name in about.agent_names]
-    for agent in filter(None, found) if about.holdings else ():
-        part.put_holding(agent.id, whole.holding(agent.id))
+    acting = [whole.agents.get(one) for one in about.agents]
+    acting += [whole.agent_named(name) for name in about.agent_names]
+    voters = {agent.id for agent in filter(None, acting)}
+    for agent_id in voters if about.holdings else ():
+        part.put_holding(agent_id, whole.holding(agent_id))
+    electorate = whole.active_agents(now) if about.electorate else ()
+    found = [*acting, *(whole.agents[one] for one in electorate)]
     leases = [whole.lease_on(key) for key in about.contacts]
     leases += [whole.leases.get(one) for one in about.leases]
     for lease in filter(None, leases):
@@ -178,12 +181,24 @@ def what_is_named(about: Names, whole: Situation, now: Instant) -> Situation:
     for agent in part.agents.values():
         for lease in whole.leases_of(agent.id) if agent.overdue(now) else ():
             part.put_lease(lease)
-    part.requests = {one: whole.requests[one] for one in about.requests if one in whole.requests}
+    part.requests = {
+        one: _but_for_others_reasons(whole.requests[one], voters)
+        for one in about.requests
+        if one in whole.requests
+    }
     part.settings = {one: whole.settings[one] for one in about.settings if one in whole.settings}
     part.keys = {one: whole.keys[one] for one in about.keys if one in whole.keys}
     part.tenant = whole.tenant if about.tenant else None
     part.put_counts(whole.counts if about.counts else {})
     return part
+
+
+def _but_for_others_reasons(request: Request, voters: Container[str]) -> Request:
+    votes = {
+        voter: vote if voter in voters else replace(vote, reason=None)
+        for voter, vote in request.votes.items()
+    }
+    return replace(request, votes=votes)
 
 
 def stands(situation: Situation) -> dict[str, Any]:

@@ -1,11 +1,19 @@
 """Whoever tries keys is slowed down, and keeps nobody out who was there before."""
 
+import gc
+import hashlib
+import hmac
+import sys
+from collections.abc import Collection
 from ipaddress import ip_network
+from types import FrameType, SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate.api import keyring
 from quorate.api.asgi import Scope
 from quorate.api.keyring import KEY_SECONDS, KeyRing
 from quorate.api.problems import Problem
@@ -14,6 +22,9 @@ from quorate.domain.instants import Instant
 from quorate.domain.keys import KEY_ID_LENGTH, Key, key_text, read_key, secret_hash
 from quorate.projections.reader import KeyRow
 from tests.client.clocks import SetClock
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 HERE, THERE, PROXY = "203.0.113.7", "198.51.100.9", "10.0.0.1"
 TRUSTED = (ip_network("10.0.0.0/24"), ip_network("fd00::/8"))
@@ -50,6 +61,9 @@ class Book:
     async def look_up(self, key_id: str) -> KeyRow | None:
         self.looked_up += 1
         return self.rows.get(key_id)
+
+    async def standing(self, key_ids: Collection[str]) -> Collection[str]:
+        return self.rows.keys() & set(key_ids)
 
 
 class Door:
@@ -112,6 +126,43 @@ async def test_a_revoked_key_is_out_however_well_it_was_known() -> None:
     assert not door.keyring.knows(GOOD)
 
 
+async def test_keys_in_use_are_looked_up_together_before_they_have_to_be() -> None:
+    door = Door()
+    for _ in range(5):
+        assert await door.shows(GOOD) == "in"
+        await door.keyring.renew(door.book.standing)
+        door.clock.pass_(0.75 * KEY_SECONDS)
+
+    assert door.book.looked_up == 1
+
+
+async def test_a_revoked_key_is_not_renewed() -> None:
+    door = Door()
+    assert await door.shows(GOOD) == "in"
+    door.clock.pass_(0.75 * KEY_SECONDS)
+    assert await door.shows(GOOD) == "in"
+    door.book.rows.clear()
+
+    await door.keyring.renew(door.book.standing)
+    door.clock.pass_(0.75 * KEY_SECONDS)
+
+    assert await door.shows(GOOD) == "none"
+
+
+async def test_a_key_that_is_revoked_while_it_is_renewed_is_looked_up() -> None:
+    door = Door()
+    assert await door.shows(GOOD) == await door.shows(GOOD) == "in"
+
+    async def just_before(key_ids: Collection[str]) -> Collection[str]:
+        door.book.rows.clear()
+        door.keyring.forget()
+        return key_ids
+
+    await door.keyring.renew(just_before)
+
+    assert await door.shows(GOOD) == "none"
+
+
 async def test_the_wait_passes() -> None:
     door = Door()
     await door.tries_many()
@@ -154,6 +205,75 @@ async def test_over_nats_it_is_a_plain_no() -> None:
     assert await door.strangers.over_nats(GOOD, HERE) is None
     assert door.book.looked_up == looked_up
     assert await door.strangers.over_nats(GOOD, THERE) is not None
+
+
+# -- How near a wrong key comes (A6) -----------------------------------------
+
+NUMBER = int.from_bytes(b"\x01" * 32)
+NEAR = [key_text("a" * KEY_ID_LENGTH, (NUMBER + 62**place).to_bytes(32)) for place in range(43)]
+FAR = key_text("a" * KEY_ID_LENGTH, b"\x02" * 32)
+
+
+def steps(ring: KeyRing, text: str) -> list[tuple[str, int]]:
+    """Each line of ours that is run until a key is found to be none."""
+    run: list[tuple[str, int]] = []
+
+    def on_line(frame: FrameType, event: str, _: object) -> "TraceFunction | None":
+        if not frame.f_globals["__name__"].startswith("quorate."):
+            return None  # What the interpreter does in between, like finalising, is not asked for.
+        run.append((f"{frame.f_code.co_qualname} {event}", frame.f_lineno))
+        return on_line
+
+    looking, before = ring.look_up(text), sys.gettrace()
+    gc.disable()
+    sys.settrace(on_line)
+    try:
+        with pytest.raises(StopIteration) as ended:
+            looking.send(None)
+    finally:
+        sys.settrace(before)
+        gc.enable()
+    assert ended.value.value is None
+    return run
+
+
+def test_a_key_that_is_nearly_one_takes_the_same_steps_as_any_other() -> None:
+    door = Door()
+    far = steps(door.keyring, FAR)
+
+    assert len(far) > 10
+    assert [steps(door.keyring, near) for near in NEAR] == [far] * len(NEAR)
+    assert door.book.looked_up == 1 + len(NEAR)
+
+
+async def test_what_is_compared_are_hashes_and_in_constant_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[tuple[str, str]] = []
+
+    def compare_digest(one: str, other: str) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    door = Door()
+    monkeypatch.setattr(keyring, "hmac", SimpleNamespace(compare_digest=compare_digest))
+    for near in NEAR:
+        assert await door.keyring.look_up(near) is None
+
+    assert compared == [(hash_of(GOOD), hash_of(near)) for near in NEAR]
+
+
+async def test_a_key_is_remembered_by_its_hash_alone() -> None:
+    door = Door()
+    assert await door.shows(GOOD) == "in"
+
+    assert list(door.keyring._good) == [hashlib.sha256(GOOD.encode()).digest()]
+
+
+def hash_of(text: str) -> str:
+    parts = read_key(text)
+    assert parts is not None
+    return secret_hash(parts[1])
 
 
 # -- Where a request comes from ----------------------------------------------

@@ -15,6 +15,7 @@ from quorate.bus.commands import Answered, Asked
 from quorate.bus.subjects import Commanded
 from quorate.domain.keys import Principal
 from quorate.eventlog.order import Unavailable
+from quorate.eventlog.session import Broken
 
 ANN = Commanded(tenant="acme", agent_id="agent_of_ann", operation="act")
 ANSWER_BYTES_MAX = 100
@@ -114,6 +115,15 @@ async def test_a_log_that_cannot_be_written_is_said_with_when_to_come_again(desk
         "Retry-After": "1",
     }
     assert orjson.loads(answer.body)["detail"] == "the log cannot be written now"
+
+
+async def test_what_a_database_says_is_not_for_callers(desk: Desk) -> None:
+    desk.reply = Broken("no route to db.internal:5432")
+
+    answer = await desk.ask()
+
+    assert answer.headers["Nats-Service-Error"] == "unavailable"
+    assert orjson.loads(answer.body)["detail"] == "The log cannot be read now."
 
 
 async def test_a_bug_of_ours_is_answered_without_a_word_about_it(desk: Desk) -> None:

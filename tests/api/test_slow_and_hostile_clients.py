@@ -325,18 +325,37 @@ def test_more_connections_than_there_may_be_are_told_so(
     server: Listening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 3)
-    with Wire(server.port) as first, Wire(server.port), Wire(server.port):
-        wait_until(lambda: server.connections == 3)
+    stream = head("GET", "/stream")
+    with Wire(server.port) as first, Wire(server.port) as second, Wire(server.port) as third:
+        for wire in (first, second, third):
+            assert wire.say(stream).hear_head().status == 200
         for _ in range(20):
             with Wire(server.port) as refused:
                 told = refused.say_while_heard(get()).hear()
                 assert told.code == "unavailable"
                 assert int(told.headers["retry-after"]) > 0
                 assert refused.closes()
-        assert first.say(get()).hear().status == 200
     wait_until(lambda: server.connections == 0)
     with Wire(server.port) as wire:
         assert wire.say(get()).hear().status == 200
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /here HT", get()], ids=["nothing", "half", "one"])
+def test_who_is_not_served_gives_way_to_the_next(
+    server: Listening, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 3)
+    with Wire(server.port) as served:
+        served.say(head("GET", "/stream")).hear_head()
+        idle = [Wire(server.port).say(said) for _ in range(2)]
+        wait_until(lambda: server.connections == 3)
+        for _ in range(5):
+            with Wire(server.port) as next_:
+                assert next_.say(get()).hear().status == 200
+        assert server.connections <= 3
+        for wire in idle:
+            wire.__exit__()
+        served.half_close()
 
 
 def test_connections_leave_files_for_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +387,7 @@ def test_what_we_override_is_still_there() -> None:
     """An upgrade that renames a hook would silently switch a limit off."""
     ours = [name for name, hook in vars(BoundedHttpProtocol).items() if is_override(hook)]
 
-    assert len(ours) == 11
+    assert len(ours) == 12
     assert set(ours) <= set(vars(HttpToolsProtocol))
 
 

@@ -2,12 +2,15 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.api.timer import EVENTS_AT_ONCE_MAX, parts
+from quorate.api.timer import EVENTS_AT_ONCE_MAX, Timer, parts
 from quorate.domain.agents import SettleAgent
+from quorate.eventlog.order import Order
 from quorate.projections.overdue import Overdue
+from tests.eventlog.conformance import CountedIds, SetClock
 
 sizes = st.lists(st.integers(1, 2 * EVENTS_AT_ONCE_MAX), max_size=50)
 
@@ -30,3 +33,25 @@ def test_nothing_is_left_out_and_no_part_is_large_but_of_one(events: list[int]) 
         sum(one.events for one in part) + following[0].events > EVENTS_AT_ONCE_MAX
         for part, following in joined
     )
+
+
+@pytest.mark.parametrize(
+    ("by_the_logs_time", "at_once"), [(True, [True, True, True]), (False, [True, False, False])]
+)
+async def test_what_is_not_due_by_the_logs_own_time_is_not_asked_for_again_at_once(
+    by_the_logs_time: bool, at_once: list[bool]
+) -> None:
+    due = [Overdue(tenant="acme", command=SettleAgent(agent_id=str(n))) for n in range(3)]
+
+    class Door:
+        async def submit(self, _order: Order) -> None:
+            if by_the_logs_time:
+                del due[0]
+
+    class Work:
+        async def find(self, _now: object) -> list[Overdue]:
+            return due[:1]
+
+    timer = Timer(Door(), Work(), SetClock(), CountedIds("c00"))  # type: ignore[arg-type]
+
+    assert [await timer._settled_some() for _ in range(3)] == at_once

@@ -1,6 +1,7 @@
 """Who waits is woken by what concerns it and by the end, by nothing else, and frees its place."""
 
 import asyncio
+import itertools
 import json
 import socket
 from collections.abc import Collection, MutableMapping
@@ -133,15 +134,49 @@ def test_when_every_place_is_taken_the_next_is_told_to_come_again(
 ) -> None:
     monkeypatch.setattr(waiting_places, "WAITING_MAX", 2)
     with tails.log("acme", "k1"):
-        with tails.notices("acme", "ann", "k2"):
-            for place in (tails.log("acme", "k3"), tails.notices("globex", "eve", "k4")):
+        with tails.notices("globex", "eve", "k2"):
+            for place in (tails.log("acme", "k3"), tails.notices("initech", "dan", "k4")):
                 with pytest.raises(Problem) as refused, place:
                     pass
                 assert (refused.value.code, refused.value.status) == ("too_many_streams", 503)
                 assert int(refused.value.headers["Retry-After"]) > 0
-        with tails.notices("globex", "eve", "k4"):
+        with tails.notices("globex", "eve", "k2"):
             pass
     assert vars(tails) == vars(Tails())
+
+
+def test_however_many_wait_for_one_tenant_others_find_a_place(
+    tails: Tails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_places, "WAITING_MAX", 8)
+    with ExitStack() as taken:
+        held = {
+            tenant: _takes_all_it_can(taken, tails, tenant) for tenant in ("acme", "globex", "ini")
+        }
+
+    assert held == {"acme": 4, "globex": 2, "ini": 1}
+    assert vars(tails) == vars(Tails())
+
+
+def test_one_agent_does_not_take_the_places_of_its_tenant(
+    tails: Tails, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_places, "OF_ONE_AGENT_MAX", 2)
+    with tails.notices("acme", "ann", "k1"), tails.notices("acme", "ann", "k2"):
+        with pytest.raises(Problem), tails.notices("acme", "ann", "k1"):
+            pass
+        with tails.notices("acme", "bob", "k3"), tails.notices("globex", "ann", "k4"):
+            pass
+    assert vars(tails) == vars(Tails())
+
+
+def _takes_all_it_can(taken: ExitStack, tails: Tails, tenant: str) -> int:
+    for number in itertools.count():
+        try:
+            taken.enter_context(tails.log(tenant, "key"))
+        except Problem:
+            return number
+    raise AssertionError
 
 
 # -- The end ----------------------------------------------------------------------

@@ -1,10 +1,12 @@
 """An answer that leaves in one piece is, byte for byte, the one that would have come in parts."""
 
+import gc
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from quorate.api.asgi import Receive, Scope, Send
 from quorate.api.whole_answers import offered
@@ -56,6 +58,25 @@ def heard(server: Listening, request: bytes) -> bytes:
         while some := wire.read_some():
             said += some
     return re.sub(rb"date: [^\r]+", b"date: today", said)
+
+
+def kept_requests() -> int:
+    return sum(type(one) is RequestResponseCycle for one in gc.get_objects())
+
+
+def test_a_request_that_was_answered_does_not_wait_for_the_collector(server: Listening) -> None:
+    gc.collect()
+    before = kept_requests()
+    gc.disable()
+    try:
+        with Wire(server.port) as wire:
+            for _ in range(3):
+                said = wire.say(head("GET", "/whole")).read_some()
+                while not said.endswith(BODY):
+                    said += wire.read_some()
+            assert kept_requests() - before <= 1  # The last one of a connection.
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from quorate.domain.agents import AgentRef
 from quorate.eventlog.log import EventLog, Filter
+from quorate.eventlog.recorded import Recorded
 from quorate.projections.noticed import NoticedPage, NoticesReader
 from tests.archiving.moving import ALL, LATER, move
 from tests.projections.histories import TENANTS
@@ -65,3 +66,21 @@ async def test_an_agent_that_missed_something_hears_of_it(log: EventLog, folder:
             assert bool(lost) == (page.gap is not None)
             gaps += bool(lost)
     assert gaps
+
+
+async def test_page_by_page_it_hears_of_all_that_is_there(log: EventLog, folder: Path) -> None:
+    before = await _noticed(log)
+    await move(log, folder)
+    reader = NoticesReader(log, lambda: LATER, retention_hours=RETENTION_HOURS)
+
+    for (tenant, name), (whole, *_) in before.items():
+        agent = await reader.agent_id(tenant, AgentRef(name=name))
+        assert agent is not None
+        heard: list[Recorded] = []
+        after = missed = 0
+        while after < whole.head:
+            page = await reader.page(tenant, agent, after, 3)
+            heard += page.events
+            missed = page.gap.until if page.gap else missed
+            after = page.next
+        assert heard == [one for one in whole.events if one.sequence > missed > 0]

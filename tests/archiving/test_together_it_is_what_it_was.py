@@ -1,18 +1,21 @@
 """Old events move to files and nothing is lost: together with its files a log is what it was."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from quorate.eventlog import log as log_module
 from quorate.eventlog.archive import Archiver, check_archive
 from quorate.eventlog.archive_files import ArchiveFolder, ArchiveNeeded
 from quorate.eventlog.log import EventLog
+from quorate.eventlog.recorded import Recorded
 from quorate.eventlog.sqlite import SqliteBackend
 from quorate.projections.filling import refill
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.rebuild import check
 from tests.archiving.conftest import SEED
-from tests.archiving.moving import END, LATER, events, move
+from tests.archiving.moving import END, EVENTS_PER_FILE, LATER, events, move
 from tests.eventlog.conformance import Platform
 from tests.projections.backed_up import backup_of, content
 from tests.projections.histories import TENANTS
@@ -27,6 +30,25 @@ async def test_the_files_and_the_table_together_are_the_log(log: EventLog, folde
     archived, live = list(ArchiveFolder(folder).events()), await events(log)
     assert [(one.first, one.last) for one in moved] == [(1, 30), (31, 60), (61, 90)]
     assert [*archived, *(one for one in live if one.position > END)] == before
+    assert await log.archived() == END
+
+
+async def test_a_check_that_is_under_way_finds_nothing_wrong(
+    log: EventLog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL the service goes on meanwhile, and would write nothing to a damaged log."""
+    monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", EVENTS_PER_FILE // 2)
+    read = log.after
+
+    async def after(position: int, limit: int) -> Sequence[Recorded]:
+        if position == EVENTS_PER_FILE:
+            await move(log, folder)
+        return await read(position, limit)
+
+    monkeypatch.setattr(log, "after", after)
+
+    await log.check_range(0, await log.committed_head())
+
     assert await log.archived() == END
 
 

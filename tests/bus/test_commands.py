@@ -265,6 +265,9 @@ async def test_everything_of_a_flood_is_answered(stage: ServedStage) -> None:
     [
         b"PUB %b\xff\xfe %b 2\r\n{}\r\n",
         b"PUB %brepeat %b\xff 2\r\n{}\r\n",
+        b"PUB %ba\x0bb\x0cc\rd %b 2\r\n{}\r\n",
+        b"PUB %brepeat %b\x0bb\x0cc\rd 2\r\n{}\r\n",
+        b"HPUB %brepeat %b\x0b1 10 12\r\nNATS/1.0\r\n{}\r\n",
         b"HPUB %brepeat %b 13 15\r\nNATS/1.0 \xff\xfe\r\n{}\r\n",
         b"HPUB %brepeat %b 10 12\r\nNATS/1.0\r\n{}\r\n",
         b"HPUB %brepeat %b 8 10\r\nNATS/1.0{}\r\n",

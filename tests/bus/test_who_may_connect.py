@@ -9,6 +9,7 @@ from nats.errors import Error as NatsError
 
 from quorate.bus import presence, subjects
 from quorate.bus.callout import ANSWER_SECONDS_MAX
+from quorate.bus.server_configuration import SUBSCRIPTIONS_MAX
 from quorate.bus.stream import STREAM
 from quorate.domain.keys import Principal
 from tests.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT, Stage, until
@@ -106,6 +107,18 @@ async def test_nobody_can_publish_anything_but_an_agent_its_own_commands(stage: 
         assert all("permissions violation for publish" in error for error in listener.errors)
         await service.flush()
         assert set(said) == own
+
+
+async def test_a_connection_has_only_so_many_subscriptions(stage: Stage) -> None:
+    principal = stage.keys.issue("agent", TENANT, ANN)
+    listener = await stage.listener(principal)
+    inbox = subjects.inbox_prefix(principal)
+
+    for number in range(SUBSCRIPTIONS_MAX + 1):
+        await listener.client.subscribe(f"{inbox}.{number}")
+
+    await until(lambda: listener.client.is_closed)
+    assert "maximum subscriptions exceeded" in str(listener.client.last_error)
 
 
 async def test_nobody_reads_the_stream_past_the_subjects(stage: Stage) -> None:

@@ -139,6 +139,15 @@ def test_the_key_is_not_accepted(town: Tenant, home: dict[str, str]) -> None:
     assert "qk_wrong" not in outcome.stdout + outcome.stderr
 
 
+def test_one_server_of_a_cluster_does_not_answer(town: Tenant, home: dict[str, str]) -> None:
+    servers = f"nats://127.0.0.1:1,{town.service.nats_url}"
+
+    found, outcome = examined("--nats-url", servers, **home | town.variables)
+
+    assert (outcome.code, found["nats"]["outcome"]) == (0, "warning")
+    assert "nats://127.0.0.1:1 does not answer" in found["nats"]["says"]
+
+
 def test_nats_does_not_answer(town: Tenant, home: dict[str, str]) -> None:
     found, outcome = examined("--nats-url", "nats://127.0.0.1:1", **home | town.variables)
 
@@ -186,6 +195,7 @@ class _Stranger(BaseHTTPRequestHandler):
 
     answers: ClassVar[dict[str, Any]]
     date: ClassVar[str | None]
+    status: ClassVar[int] = 200
     over: ClassVar[Event]
 
     def do_GET(self) -> None:
@@ -194,7 +204,7 @@ class _Stranger(BaseHTTPRequestHandler):
             self._hold_back()
             return
         body = json.dumps(self.answers.get(path)).encode()
-        self.send_response(200 if path in self.answers else 404)
+        self.send_response(self.status if path in self.answers else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -257,6 +267,25 @@ def test_something_else_answers(stranger: type[_Stranger], patient: Patient) -> 
 
     assert (found.outcome, found.exit_code) == ("failed", 1)
     assert "not Quorate" in found.says
+
+
+def test_the_disk_takes_no_writes(stranger: type[_Stranger], patient: Patient) -> None:
+    stranger.answers["/readyz"] = {"status": "degraded", "log": "ok", "writes": "failing"}
+    checks.address(patient)
+
+    found = checks.readiness(patient)
+
+    assert (found.outcome, found.exit_code) == ("failed", 6)
+    assert "log.write_failed" in (found.advice or "")
+
+
+def test_a_proxy_answers_and_nobody_behind_it(stranger: type[_Stranger], patient: Patient) -> None:
+    stranger.status = 503
+
+    found = checks.address(patient)
+
+    assert (found.outcome, found.exit_code) == ("failed", 6)
+    assert "no replica behind it" in found.says
 
 
 def test_clocks_that_differ_are_told(stranger: type[_Stranger], patient: Patient) -> None:

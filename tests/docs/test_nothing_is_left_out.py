@@ -11,7 +11,7 @@ from quorate.api.endpoint import Endpoint
 from quorate.api.over_nats import SERVED
 from quorate.api.problems import KINDS
 from quorate.api.table import ENDPOINTS
-from quorate.bus import announcer, callout, commands, server, server_configuration, stream
+from quorate.bus import announcer, commands, server, server_configuration, stream
 from quorate.bus.subjects import FAMILIES
 from quorate.cli import failures, limits, serve
 from quorate.cli.main import quorate
@@ -50,6 +50,7 @@ NUMBERS = [
     (HTTP, f"| is taken off our hands within {http_protocol.ANSWER_SECONDS_MAX:g} seconds |"),
     (HTTP, f"| connections at once | {http_protocol.CONNECTIONS_MAX}, or less"),
     (HTTP, f"| streams and waiting requests at once | {tails.WAITING_MAX} |"),
+    (HTTP, f"| of these, what wait for one agent's notices | {tails.OF_ONE_AGENT_MAX} |"),
     (HTTP, f"| roles of agents | {schemas.ROLE_LENGTH_MAX} characters |"),
     (HTTP, f"| intents of leases | {schemas.INTENT_LENGTH_MAX} characters |"),
     (HTTP, f"| actions to vote on | {schemas.ACTION_LENGTH_MAX} characters |"),
@@ -86,7 +87,10 @@ NUMBERS = [
     (OPERATING, f"| commands waiting for the log | {line.ORDERS_MAX};"),
     (OPERATING, f"| commands in one transaction | {line.BATCH_ORDERS_MAX} |"),
     (OPERATING, f"over NATS | {commands.UNDER_WAY_MAX}, and {commands.OF_ONE_AGENT_MAX} of one"),
-    (OPERATING, f"| subscriptions of one NATS connection | {callout.SUBSCRIPTIONS_MAX} |"),
+    (
+        OPERATING,
+        f"| subscriptions of one NATS connection | {server_configuration.SUBSCRIPTIONS_MAX} |",
+    ),
     (OPERATING, f"| the newest {stream.MIRROR_EVENTS_MAX} |"),
     (OPERATING, f"| events in one archive file | {archive.EVENTS_PER_FILE_MAX} |"),
     (OPERATING, f"compressed files, {archive.EVENTS_PER_FILE_MAX} events each"),

@@ -155,6 +155,10 @@ class Watched:
     async def open(self, schema: Schema | None = None) -> None:
         await self.real.open(schema)
 
+    @property
+    def lost(self) -> bool:
+        return self.real.lost
+
     async def reopen(self) -> None:
         self.reopening.set()
         if self.fail_reopen:

@@ -165,6 +165,19 @@ def test_a_steady_clock_that_runs_too_fast_does_not_run_away(percent: float) -> 
     assert told == sorted(told)
 
 
+def test_where_others_decide_by_a_clock_that_was_set_back_time_stands_still_until_then() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    told = [clock()]
+    machine.set(hours=-1)
+    clock.follow(lambda: machine.wall, back=True)
+    for _ in range(3):
+        machine.run(minutes=30)
+        told.append(clock())
+
+    assert told == [NOON, NOON, NOON, after(minutes=30)]
+
+
 def test_time_goes_on_from_where_the_log_is() -> None:
     """The machine came up with an old date."""
     machine = Machine()

@@ -16,8 +16,8 @@ from quorate.eventlog import postgres_connection, postgres_place
 from quorate.eventlog.backend import Unsafe
 from quorate.eventlog.databases import UnknownDatabase, backend_of
 from quorate.eventlog.log import EventLog
-from quorate.eventlog.order import Done, Unavailable
-from quorate.eventlog.postgres import PostgresBackend
+from quorate.eventlog.order import Done
+from quorate.eventlog.postgres import STATEMENT_SECONDS_MAX, PostgresBackend
 from quorate.eventlog.postgres_statistics import analyse_grown
 from quorate.eventlog.session import Broken, Look, Query, Rejected
 from quorate.projections import tables
@@ -79,17 +79,23 @@ async def test_tables_are_not_made_where_nobody_could_serve(own_server: Postgres
         await backend.define(TODAYS.prepare)
 
 
-async def test_commits_wait_for_the_disk_whatever_the_role_was_told(
-    postgres: PostgresServer,
+@pytest.mark.parametrize(
+    ("setting", "told", "is_so"),
+    [
+        ("synchronous_commit", "off", "on"),  # Commits wait for the disk,
+        ("default_transaction_isolation", "serializable", "read committed"),  # and see the last.
+    ],
+)
+async def test_what_is_relied_on_is_so_whatever_the_role_was_told(
+    postgres: PostgresServer, setting: str, told: str, is_so: str
 ) -> None:
     url = postgres.database_url()
-    postgres.run_sql("ALTER DATABASE quorate SET synchronous_commit = off")
+    postgres.run_sql(f"ALTER DATABASE quorate SET {setting} = {told}")
     try:
         async with opened(url) as backend, backend.write() as session:
-            query = Statement("SHOW synchronous_commit")
-            assert await session.fetch(query, {}) == [("on",)]
+            assert await session.fetch(Statement(f"SHOW {setting}"), {}) == [(is_so,)]
     finally:
-        postgres.run_sql("ALTER DATABASE quorate RESET synchronous_commit")
+        postgres.run_sql(f"ALTER DATABASE quorate RESET {setting}")
 
 
 async def test_a_server_that_is_not_there_is_named_without_its_password(
@@ -240,12 +246,13 @@ async def test_a_server_that_crashes_loses_nothing_and_is_used_again(
         before = await stage.lines()
         await asyncio.to_thread(own_server.restart)
 
-        with pytest.raises(Unavailable):
-            await stage.ask(beat("ann"))
-        await until(lambda: any(entry["event"] == "log.reopened" for entry in logged))
+        await until(lambda: stage.backend.lost)
+        assert isinstance(await stage.ask(beat("ann")), Done)  # Nobody is refused for it.
 
-        assert await stage.lines() == before
-        assert isinstance(await stage.ask(beat("ann")), Done)
+        assert [entry["event"] for entry in logged if entry["event"].startswith("log.")] == [
+            "log.reopened"
+        ]
+        assert (await stage.lines())[: len(before)] == before
     finally:
         await stage.close()
 
@@ -270,6 +277,27 @@ async def test_a_silent_server_is_not_waited_for_without_end(
         finally:
             own_server.resume()
         await until(lambda: answers(log))
+
+
+async def test_whoever_gives_up_on_a_silent_server_goes_at_once(
+    postgres: PostgresServer, url: str
+) -> None:
+    """A login over NATS has to be answered, and the service has to end, while it hangs."""
+    async with opened(url) as backend:
+        log = EventLog(backend)
+        assert await log.committed_head() == 0
+        readers = backend._readers
+        assert readers is not None
+        postgres.pause()
+        try:
+            async with asyncio.timeout(STATEMENT_SECONDS_MAX / 3):
+                asking = asyncio.create_task(log.committed_head())
+                await until(lambda: readers.get_idle_size() == 0)
+                asking.cancel()
+                await asyncio.wait([asking])
+                await backend.close()
+        finally:
+            postgres.resume()
 
 
 async def answers(log: EventLog) -> bool:

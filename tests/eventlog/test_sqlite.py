@@ -103,6 +103,28 @@ async def test_a_reader_that_is_done_holds_up_no_checkpoint(path: Path) -> None:
     assert (busy, left) == (0, 0)
 
 
+async def test_a_long_write_ahead_log_begins_anew_as_soon_as_nobody_needs_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to itself it does so in a moment without readers, which may never come."""
+    monkeypatch.setattr(sqlite, "WAL_BYTES_MAX", 1)
+    wal = path.with_name("quorate.db-wal")
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    async with stage.log.read() as session:
+        await stage.log.head(session)
+        await stage.told(register("bob"))
+        while_somebody_reads = wal.stat().st_size
+    await stage.log.committed_head()  # By the same reader: it is done.
+    await stage.told(register("cid"))
+    afterwards = wal.stat().st_size
+    await stage.close()
+
+    assert while_somebody_reads > 0
+    assert afterwards == 0
+
+
 async def test_readers_cannot_write(path: Path) -> None:
     backend = await opened(path)
     with pytest.raises((Broken, Rejected), match=r"readonly|read-only"):
@@ -216,3 +238,16 @@ async def test_a_snapshot_changes_nothing(path: Path) -> None:
         assert len(await session.fetch(Query(select(agents), snapshot.dialect), {})) == 1
     await snapshot.close()
     await stage.close()
+
+
+async def test_the_files_are_their_owners_alone_wherever_they_lie(tmp_path: Path) -> None:
+    stage = Stage(Sqlite(tmp_path))
+    await stage.open()
+    try:
+        await stage.ask(register("ann"))
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    finally:
+        await stage.close()
+
+    assert len(modes) == len(("the database", "its write-ahead log", "its index of that"))
+    assert set(modes.values()) == {"0o600"}

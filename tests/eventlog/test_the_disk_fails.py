@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from quorate.eventlog import sqlite
 from quorate.eventlog.backend import Outdated
 from quorate.eventlog.log import EventLog, Filter, LogDamaged
 from quorate.eventlog.order import Done, Unavailable
@@ -28,7 +29,7 @@ from tests.service.running import environment
 from tests.small_disk import LEFT_BYTES, filled, small_disk
 
 COMMANDS = 8
-DEVICE_BYTES = 2_000_000
+DEVICE_BYTES = 16 * 1024 * 1024
 ATTEMPTS_MAX = 2_000
 REFUSED_IN_A_ROW = 5
 FLIPS = 200
@@ -182,6 +183,40 @@ async def _assert_it_writes_again(stage: Stage, acknowledged: list[int]) -> None
     events = await stage.events(TENANT)
     assert set(acknowledged) <= {event.sequence for event in events}
     await stage.log.check_range(0, await stage.log.committed_head())
+
+
+# -- Going on after a failure ----------------------------------------------------
+
+
+async def test_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    """What the old one was given while the disk failed may be on it in the kernel's memory alone,
+    even when it is written again: so nothing may depend on it any more.
+    """
+    (tmp_path / "log").mkdir()
+    async with opened(tmp_path / "log") as stage:
+        await stage.told(register("first"))
+        told = await stage.events()  # Who has read before keeps the old file open.
+        await stage.log.reopen()
+        assert (tmp_path / "log" / "quorate.db-wal").stat().st_size == 0
+        (tmp_path / "kept").mkdir()
+        shutil.copy(tmp_path / "log" / "quorate.db", tmp_path / "kept")
+    async with opened(tmp_path / "kept") as stage:
+        assert await stage.events() == told
+
+
+async def test_the_database_is_left_alone_while_the_disk_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "TRIAL_BYTES", DEVICE_BYTES)
+    async with opened(tmp_path) as stage:
+        await stage.told(register("first"))
+        before = (tmp_path / "quorate.db").read_bytes()
+        with limited(tmp_path), pytest.raises(Broken, match="takes nothing"):
+            await stage.log.reopen()
+        assert (tmp_path / "quorate.db").read_bytes() == before
+
+        await stage.log.reopen()
+        await stage.told(register("second"))
 
 
 # -- A byte that is another one ------------------------------------------------

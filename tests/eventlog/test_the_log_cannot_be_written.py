@@ -67,6 +67,7 @@ async def test_nothing_is_acknowledged_until_there_is_a_connection(
     stage: Stage, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann")
+    assert not stage.door.failing
     stage.backend.fail_before_commit = 1
     stage.backend.fail_reopen = 3
     answers: list[object] = []
@@ -75,8 +76,10 @@ async def test_nothing_is_acknowledged_until_there_is_a_connection(
             answers.append(await stage.ask(heartbeat("ann")))
         except Unavailable as refusal:
             answers.append(refusal)
+            assert stage.door.failing
     await stage.told(register("bob"))
 
+    assert not stage.door.failing
     assert [type(answer) for answer in answers][:3] == [Unavailable] * 3
     events = [entry["event"] for entry in logged]
     assert events == ["log.write_failed", *["log.still_unavailable"] * 3, "log.reopened"]

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from quorate.eventlog import log as log_module
+from quorate.eventlog import page_in_parts
 from quorate.eventlog.chain import public_event
 from quorate.eventlog.log import Filter
 from quorate.eventlog.order import Declined, Done
@@ -206,6 +207,26 @@ async def test_pages_follow_each_other_without_a_gap(stage: Stage) -> None:
         after, head = page.scanned_to, page.head
 
     assert seen == list(range(1, 11))
+
+
+async def test_a_page_is_read_in_parts_and_no_longer_than_fits(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.told_of(*(f"agent{number}" for number in range(8)))
+    monkeypatch.setattr(page_in_parts, "EVENTS_AT_ONCE_MAX", 2)
+
+    async def pages(limit: int) -> list[list[int]]:
+        read, after = list[list[int]](), 0
+        while after < 9:
+            page = await stage.log.page(TENANT, after, limit, EVERYTHING)
+            read.append([event.sequence for event in page.events])
+            after = page.scanned_to
+        return read
+
+    assert await pages(5) == [[1, 2, 3, 4, 5], [6, 7, 8, 9]]
+    largest = max(len(event.data) for event in await stage.events())
+    monkeypatch.setattr(page_in_parts, "PAGE_BYTES_MAX", 2 * largest + 1)
+    assert await pages(9) == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 
 async def test_a_page_beyond_the_end_is_empty_and_stays_there(stage: Stage) -> None:

@@ -39,7 +39,7 @@ async def live(scene: Scene) -> list[str]:
 async def request_status(scene: Scene) -> str:
     seen = await scene.reader.request(TENANT, "request")
     assert seen.found is not None
-    return seen.found.status
+    return seen.found.request.status
 
 
 async def pending_and_expired(scene: Scene) -> tuple[int, int]:
@@ -135,7 +135,8 @@ async def test_the_list_shows_each_request_as_it_stands(scene: Scene) -> None:
     scene.clock.move(minutes=2)
     seen = await scene.reader.requests(TENANT, "", 99, None)
 
-    assert [(one.id, one.status) for one in seen.found] == [("r1", "expired"), ("r2", "pending")]
+    found = [(row.request.id, row.request.status) for row in seen.found]
+    assert found == [("r1", "expired"), ("r2", "pending")]
 
 
 # -- Time ----------------------------------------------------------------------

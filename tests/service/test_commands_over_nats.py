@@ -11,7 +11,8 @@ from quorate.api.endpoint import Endpoint
 from quorate.api.over_nats import SERVED
 from quorate.api.table import ENDPOINTS
 from tests.service.asking import Asking
-from tests.service.callers import Agent, Operator, Tenant
+from tests.service.callers import LEASE, Agent, Operator, Tenant
+from tests.service.listening import until
 from tests.service.running import Json
 from tests.service.sides import (
     FREE_IN_BODIES,
@@ -25,7 +26,9 @@ from tests.service.sides import (
 )
 from tests.service.test_tenants_never_meet import pointing
 
+SERVE = ()
 CONTACT = "user@example.com"
+ONE_SECOND = 1 / 60  # In minutes.
 RIVALS = 8
 COMPARED = ("quorate-sequence", "idempotent-replayed", "link", "retry-after")
 FROM_TEXT = re.compile(r", unable to parse string as an? \w+")  # A query's numbers are read so.
@@ -210,6 +213,29 @@ async def test_both_ways_race_for_the_same_contact(tenant: Tenant) -> None:
             asking.ask("acquireLease", {"contactEmail": contact}), bob.acquire(bob.id, contact)
         )
         assert sorted((heard.status, told.status_code)) == [200, 409]
+
+
+async def test_what_comes_late_by_both_ways_does_not_touch_what_another_holds(
+    tenant: Tenant,
+) -> None:
+    ann, bob = await tenant.agents_of("ann", "bob")
+    asking = await Asking.of(ann)
+    old = (await ann.lease(ann.id, CONTACT, durationMinutes=ONE_SECOND))["id"]
+
+    async def expired() -> bool:
+        return await tenant.events("LeaseExpired") != []
+
+    await until(expired)
+    new = await bob.lease(bob.id, CONTACT)
+
+    released, renewed, deleted = await asyncio.gather(
+        asking.ask("releaseLease", {"leaseId": old}),
+        asking.ask("renewLease", {"leaseId": old}),
+        ann.ask("DELETE", f"{LEASE}/{old}"),
+    )
+
+    assert (released.status, renewed.status, deleted.status_code) == (200, 409, 200)
+    assert await tenant.leases() == [new]
 
 
 async def test_the_first_of_the_same_commands_counts_and_all_say_so(tenant: Tenant) -> None:

@@ -96,6 +96,7 @@ class _Log:
 
 class _Door:
     damage: str | None = None
+    failing = False
 
 
 class _Commits:
@@ -150,6 +151,13 @@ async def test_not_hearing_of_others_degrades(parts: Parts) -> None:
     found = await parts.readiness.look()
 
     assert (found.status, found.hears) == ("degraded", False)
+
+
+async def test_a_disk_that_takes_no_writes_degrades(parts: Parts) -> None:
+    parts.door.failing = True
+    found = await parts.readiness.look()
+
+    assert (found.status, found.writes) == ("degraded", False)
 
 
 async def test_a_damaged_log_is_dead_whatever_else_is_well(parts: Parts) -> None:

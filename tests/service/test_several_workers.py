@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from quorate.api import workers as supervising
+from quorate.api.workers import READY, Worker
 from tests.postgres import PostgresServer
 from tests.service.callers import Operator
 from tests.service.following import following
@@ -85,6 +87,48 @@ async def test_one_that_dies_is_replaced_while_the_other_serves(operator: Operat
     await until(registers)
     await until(lambda: len(workers(service)) == WORKERS and killed not in workers(service))
     await until(registers)
+
+
+class Passing:
+    """A process that is ready at once; the first one dies."""
+
+    pid, returncode = 0, None
+
+    def __init__(self, number: int) -> None:
+        self._lives = number > 1
+        self.stdout = self._said()
+
+    async def _said(self) -> AsyncIterator[bytes]:
+        yield READY.encode()
+
+    async def wait(self) -> int:
+        if self._lives:
+            await asyncio.Event().wait()
+        return 1
+
+
+async def test_one_for_which_there_is_no_room_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = 0
+
+    async def spawn(*_arguments: object, **_more: object) -> Passing:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            raise BlockingIOError("planted: too many processes")
+        return Passing(tries)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn)
+    monkeypatch.setattr(supervising, "PAUSE_SECONDS_MIN", 0.001)
+    worker = Worker([], 0)
+    await worker.start()
+    keeper = asyncio.create_task(worker.keep())
+
+    await until(lambda: tries == 3)
+
+    keeper.cancel()
+    await asyncio.wait([keeper])
 
 
 async def test_all_of_them_end_politely(operator: Operator) -> None:

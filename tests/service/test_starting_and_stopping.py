@@ -209,6 +209,14 @@ def test_a_database_that_is_none_is_named(data_dir: Path) -> None:
     gave_up(attempt(data_dir, *ANY_PORTS), "not a database")
 
 
+def test_credentials_that_are_none_are_named(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "credentials.json").write_text('{"apiKey": "qk_x"}')
+
+    gave_up(attempt(data_dir, *ANY_PORTS), "credentials.json", "remove it")
+    assert Running(data_dir).nats_servers() == []
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -363,5 +371,5 @@ def unavailable(response: Response) -> None:
     problem = response.json()
     assert (response.status_code, problem["code"]) == (503, "unavailable")
     assert int(response.headers["retry-after"]) >= 1
-    assert "damaged" in problem["detail"]
+    assert problem["detail"] == "the log is damaged and only read"  # And not where.
     assert "Traceback" not in response.text

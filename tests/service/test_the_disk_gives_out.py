@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.failing_disk import failing_disk
 from tests.postgres import PostgresServer
 from tests.service.callers import AGENT, Tenant, speaking_to
 from tests.service.running import Json, Running, serving
@@ -97,17 +98,18 @@ async def until_refused(tenant: Tenant) -> list[str]:
     raise AssertionError("it was never refused")
 
 
-async def goes_on(tenant: Tenant, acknowledged: list[str]) -> None:
-    """Without a restart, and with all that it acknowledged; each exactly once."""
+async def goes_on(tenant: Tenant, acknowledged: list[str]) -> str:
+    """With all that it acknowledged; each exactly once. Returns the agent that it takes first."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (await register(tenant, COMMANDS_MAX))[0] != 200:  # noqa: ASYNC110 - a disk has none.
-            await asyncio.sleep(LOOK_SECONDS)
+        while (answer := await register(tenant, COMMANDS_MAX))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)  # A disk has no event.
     events = await tenant.events("AgentRegistered")
     names = [event["data"]["agentName"] for event in events]
     assert len(names) == len(set(names))
     assert set(acknowledged) <= set(names)
     sequences = [event["sequence"] for event in await tenant.events()]
     assert sequences == list(range(1, len(sequences) + 1))
+    return str(answer[1]["agentName"])
 
 
 async def reads_go_on(tenant: Tenant, acknowledged: list[str]) -> None:
@@ -121,6 +123,23 @@ async def test_a_full_disk_refuses_commands_until_there_is_room(tmp_path: Path) 
             with filled(disk):
                 acknowledged = await until_refused(tenant)
                 await reads_go_on(tenant, acknowledged)
+            await goes_on(tenant, acknowledged)
+
+
+async def test_a_disk_that_takes_no_writes_is_read_until_it_is_mounted_anew(tmp_path: Path) -> None:
+    with failing_disk(tmp_path, DEVICE_BYTES) as disk, serving(disk.folder / "data") as service:
+        async with speaking_to(service) as operator:
+            tenant = await operator.tenant()
+            acknowledged = [await goes_on(tenant, [])]
+            with disk.failing():
+                assert await until_refused(tenant) == []
+                disk.turn_read_only()
+                assert (await register(tenant, 0))[0] == 503
+                await reads_go_on(tenant, acknowledged)
+                service.stop()
+            disk.mount_anew()
+            service.start()
+            await tenant.line.find_again()
             await goes_on(tenant, acknowledged)
 
 
