@@ -38,7 +38,9 @@ class Backend(Protocol):
 
     @property
     def lost(self) -> bool:
-        """The writing connection is known to be gone, before anything more was asked of it."""
+        """The writing connection must be taken anew before anything more is asked of it: the
+        database went away while all was quiet, or failed in what no command waited for.
+        """
 
     async def open(self, schema: Schema | None = None) -> None:
         """Raises Unsafe unless an acknowledged commit is durable.

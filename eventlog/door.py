@@ -125,9 +125,7 @@ class Door:
             await self._arrived.wait()
             self._arrived.clear()
             while self._line or (self._prune_due and not self._closing):
-                if (
-                    self._log.backend.lost
-                ):  # As after a restart of the database, while all is quiet.
+                if self._log.backend.lost:
                     await self._reopen()
                 if self._prune_due:
                     await self._prune()

@@ -83,6 +83,7 @@ class SqliteBackend:
         self.path = path
         self._wal = path.with_name(f"{path.name}-wal")
         self._wal_bytes_max = WAL_BYTES_MAX
+        self._in_doubt = False
         self.shared_time: Select[tuple[int]] | None = None
         self.dialect: Dialect = sqlite.dialect()
         self._writer: Connection | None = None
@@ -91,7 +92,7 @@ class SqliteBackend:
 
     @property
     def lost(self) -> bool:
-        return False  # A file of this machine does not go away unasked.
+        return self._in_doubt
 
     async def open(self, schema: Schema | None = None) -> None:
         try:
@@ -167,6 +168,7 @@ class SqliteBackend:
         writer = await self._open_writer()
         if await writer.scalar("PRAGMA wal_checkpoint(truncate)"):
             raise Broken("somebody still reads what the log must not go on from")
+        self._in_doubt, self._wal_bytes_max = False, WAL_BYTES_MAX
 
     async def close(self) -> None:
         """Readers first, so that the writer, closing last, leaves no write-ahead log behind."""
@@ -195,8 +197,10 @@ class SqliteBackend:
         """Wait for those who are reading just now; whoever comes then needs nothing of it. One that
         reads for long, like a backup, is not waited for: it is tried again when there is more.
         """
-        with suppress(Broken):  # What was committed is on the disk all the same.
+        try:
             await writer.run(lambda: _truncate_wal(writer))
+        except Broken:  # What was committed is on the disk all the same.
+            self._in_doubt = True
         self._wal_bytes_max = self._wal_bytes() + WAL_BYTES_MAX
 
     @asynccontextmanager

@@ -125,6 +125,27 @@ async def test_a_long_write_ahead_log_begins_anew_as_soon_as_nobody_needs_it(
     assert afterwards == 0
 
 
+async def test_what_fails_while_it_begins_anew_is_in_doubt_and_fails_nobodys_command(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_writer: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(sqlite, "WAL_BYTES_MAX", 1)
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite, "_truncate_wal", fails)
+        await stage.told_of("ann", "bob")
+        assert stage.backend.lost
+        before = stage.backend.reopened
+    await stage.told(register("cid"))
+    reopened = stage.backend.reopened - before
+    await stage.close()
+
+    assert reopened == 1
+
+
 async def test_readers_cannot_write(path: Path) -> None:
     backend = await opened(path)
     with pytest.raises((Broken, Rejected), match=r"readonly|read-only"):
