@@ -161,7 +161,8 @@ def _put_counts(situations: Mapping[str, Situation], found: Sequence[Any]) -> No
 
 def _put_holdings(situations: Mapping[str, Situation], found: Sequence[Any]) -> None:
     for row in found:
-        situations[row.tenant].put_holding(*rows.holding_of(row))
+        if row.live_leases is not None:
+            situations[row.tenant].put_holding(*rows.holding_of(row))
 
 
 def _told(wanted: Mapping[str, Wanted]) -> Sequence[Pair]:
@@ -289,10 +290,12 @@ class _Queries:
         return self._query(agents.join(votes, theirs), select(votes), named, None)
 
     def _holdings_by_name(self) -> Query:
+        """One by one for each name: joined, a database may begin with all holdings of a tenant."""
         agents, holdings = tables.agents, tables.holdings
         theirs = and_(holdings.c.tenant == agents.c.tenant, holdings.c.agent_id == agents.c.id)
-        named = (agents.c.tenant, agents.c.name_key)
-        return self._query(agents, select(holdings), named, theirs)
+        held = select(holdings.c.live_leases).where(theirs).correlate(agents).scalar_subquery()
+        found = select(agents.c.tenant, agents.c.id.label("agent_id"), held.label("live_leases"))
+        return self._query(agents, found, (agents.c.tenant, agents.c.name_key), None)
 
     def _query(
         self,

@@ -28,6 +28,8 @@ from tests.postgres import PASSWORD, PostgresServer
 
 REPLICAS = 3
 COMMANDS = 40
+PATIENCE_SECONDS = 30.0
+KNOWN_ROWS = "SELECT reltuples FROM pg_class WHERE oid = 'tenants'::regclass"
 
 
 @pytest.fixture
@@ -349,5 +351,21 @@ async def test_a_table_that_has_grown_is_analysed_once(url: str) -> None:
             )
             assert await analyse_grown(connection) == ["tenants"]
             assert await analyse_grown(connection) == []
+        finally:
+            await connection.close()
+
+
+async def test_a_table_of_a_few_dozen_rows_is_analysed_too(url: str) -> None:
+    """It may be walked through for each command of a batch."""
+    dozens = "INSERT INTO tenants SELECT 'tenant-' || n, n FROM generate_series(1, 60) AS n"
+    async with opened(url) as backend:
+        connection: asyncpg.Connection = await backend.connect("test")
+        try:
+            await connection.execute(dozens)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                # Counted when its writer has a moment, or by whoever serves before us.
+                while (await connection.fetchval(KNOWN_ROWS)) != 60:
+                    await analyse_grown(connection)
+                    await connection.execute("SELECT pg_sleep(0.05)")
         finally:
             await connection.close()

@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from quorate.eventlog import postgres
 from quorate.eventlog.postgres import PostgresBackend
 from quorate.eventlog.session import Query
+from tests.eventlog.conformance import TENANT
 from tests.projections.scene import Scene, opened
 from tests.projections.test_reading_by_index import ASKED, FEW, MANY, fill, queries, rows_of
 
 # An index grows by a level, and a page of answers may lie in other places; a table is far more.
 MORE_PAGES_MAX = 2.0
 PAGES_SPARED = 20
+NAMED = 64
+PAGES_FOR_A_NAME_MAX = 12
 # Of the agent that SQLite is asked about, half of all leases were once; PostgreSQL concludes that
 # it may hold half of the live ones too, and rightly walks through them.
 HELD = {"reader.live_leases(agent, None)": {"agent_id": "agent_000009"}}
@@ -86,6 +90,27 @@ async def test_a_look_up_reads_as_many_pages_among_many_as_among_few(
         if found[1] > MORE_PAGES_MAX * found[0] + PAGES_SPARED
     }
     assert slower == {}
+
+
+async def test_who_is_named_is_looked_up_one_by_one_before_anything_was_analysed(
+    scene: Scene,
+) -> None:
+    await fill(scene, NAMED)
+    names = [(TENANT, f"name{number:06}") for number in range(NAMED)]
+    asked = {"asked": orjson.dumps(names).decode()}
+    backend = scene.backend.real
+    assert isinstance(backend, PostgresBackend)
+    connection = await backend.connect("test", settings=postgres._WRITER)
+    try:
+        pages = Pages(connection)
+        ready = queries(scene)
+        by_name = [name for name in ready if name.endswith("s_by_name") and name in ASKED]
+        found = {name: await pages.of(ready[name], asked) for name in by_name}
+    finally:
+        await connection.close()
+
+    assert len(found) > 2
+    assert {name: n for name, n in found.items() if n > NAMED * PAGES_FOR_A_NAME_MAX} == {}
 
 
 async def test_what_walks_through_a_table_would_be_found(scene: Scene) -> None:
