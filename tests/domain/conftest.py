@@ -13,7 +13,7 @@ settings.register_profile(
     deadline=None,  # A slow machine is no counter-example.
     derandomize=True,
     database=None,
-    max_examples=100,
+    max_examples=60,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
