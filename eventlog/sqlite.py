@@ -191,7 +191,10 @@ class SqliteBackend:
             await self._begin_wal_anew(self._writer)
 
     def _wal_bytes(self) -> int:
-        return self._wal.stat().st_size if self._wal.exists() else 0
+        try:
+            return self._wal.stat().st_size
+        except FileNotFoundError:
+            return 0
 
     async def _begin_wal_anew(self, writer: Connection) -> None:
         """Wait for those who are reading just now; whoever comes then needs nothing of it. One that

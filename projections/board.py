@@ -14,12 +14,12 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Insert,
+    Label,
     Select,
     Table,
     and_,
     func,
     literal_column,
-    null,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -274,14 +274,13 @@ class _Queries:
     def _last_notices_by_name(self) -> Query:
         agents = tables.agents
         last = _last_notice(agents.c.tenant, agents.c.id).correlate(agents).scalar_subquery()
-        found = select(agents.c.tenant, agents.c.id.label("agent_id"), last.label("sequence"))
-        return self._query(agents, found, (agents.c.tenant, agents.c.name_key), None)
+        return self._of_named_agents(last.label("sequence"))
 
     def _without_reasons(self) -> Query:
         """All votes of a request: nothing is decided by why others voted so, and it may be long."""
         votes = tables.votes
-        told = [null().label(c.name) if c is votes.c.reason else c for c in votes.columns]
-        return self._query(votes, select(*told), (votes.c.tenant, votes.c.request_id), None)
+        found = select(*tables.without(votes.c.reason))
+        return self._query(votes, found, (votes.c.tenant, votes.c.request_id), None)
 
     def _votes_by_name(self) -> Query:
         agents, votes = tables.agents, tables.votes
@@ -294,7 +293,11 @@ class _Queries:
         agents, holdings = tables.agents, tables.holdings
         theirs = and_(holdings.c.tenant == agents.c.tenant, holdings.c.agent_id == agents.c.id)
         held = select(holdings.c.live_leases).where(theirs).correlate(agents).scalar_subquery()
-        found = select(agents.c.tenant, agents.c.id.label("agent_id"), held.label("live_leases"))
+        return self._of_named_agents(held.label("live_leases"))
+
+    def _of_named_agents(self, what: Label[int]) -> Query:
+        agents = tables.agents
+        found = select(agents.c.tenant, agents.c.id.label("agent_id"), what)
         return self._query(agents, found, (agents.c.tenant, agents.c.name_key), None)
 
     def _query(

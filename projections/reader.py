@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import orjson
-from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, null, select
+from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, select
 
 from quorate.domain.agents import Agent
 from quorate.domain.config import Settings
@@ -32,6 +32,7 @@ from quorate.projections.tables import (
     requests,
     tenants,
     votes,
+    without,
 )
 
 T = TypeVar("T")
@@ -230,17 +231,13 @@ def _request_row(row: Any, now: Instant) -> RequestRow:  # noqa: ANN401 - of ``r
 
 def _counted_requests() -> Select[Any]:
     """Votes are counted where they are: one list may be about more of them than fit in memory."""
-    without_members = [
-        null().label(column.name) if column is requests.c.members else column
-        for column in requests.columns
-    ]
 
     def cast(choice: Choice) -> Label[int]:
         its_votes = and_(votes.c.tenant == requests.c.tenant, votes.c.request_id == requests.c.id)
         count = select(func.count()).where(its_votes, votes.c.vote == choice)
         return count.scalar_subquery().label(f"cast_{choice}")
 
-    return select(*without_members, cast("approve"), cast("reject"))
+    return select(*without(requests.c.members), cast("approve"), cast("reject"))
 
 
 class _Queries:

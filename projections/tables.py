@@ -4,6 +4,8 @@ A partial unique index holds what matters most even against our own bugs: one li
 contact of a tenant.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     literal_column,
+    null,
 )
 from sqlalchemy import text as sql
 
@@ -163,6 +166,15 @@ notices = Table(
     Column("sequence", BigInteger, primary_key=True),
     sqlite_with_rowid=False,
 )
+
+
+def without(left_out: Column[Any]) -> list[ColumnElement[Any]]:
+    """All columns of its table, but null for this one: it may be long, and is not asked about."""
+    return [
+        null().label(column.name) if column is left_out else column
+        for column in left_out.table.columns
+    ]
+
 
 # How many of each thing a tenant has, and how many live leases each of its agents, for quotas. What
 # a batch brings is added to what is there, so that a batch that decides nothing by it need not
