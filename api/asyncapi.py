@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import quorate
 from quorate.api import asyncapi_schemas as schemas
-from quorate.api.asyncapi_prose import DESCRIPTION, PARAMETERS, SERVER
-from quorate.api.endpoint import Endpoint
+from quorate.api.asyncapi_descriptions import DESCRIPTION, PARAMETERS, SERVER
 from quorate.api.json_schemas import Json
-from quorate.api.notice_schemas import LOGGED, NOTICES, Said
+from quorate.api.notification_schemas import LOGGED, NOTICES, Said
+from quorate.application.operations import Endpoint
 from quorate.bus.subjects import COMMANDS, INBOX, Family
 
 ASYNCAPI_VERSION = "3.0.0"

@@ -5,8 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
-from quorate.api.json_schemas import Json
-from quorate.api.page_parts import (
+from quorate.api.html import (
     badge,
     example,
     field_rows,
@@ -19,6 +18,7 @@ from quorate.api.page_parts import (
     text,
     whole,
 )
+from quorate.api.json_schemas import Json
 
 # By what the service does: callers do the opposite.
 _BADGES = {"receive": "ask", "send": "hear"}

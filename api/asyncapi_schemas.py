@@ -10,22 +10,8 @@ from typing import Any
 import orjson
 from pydantic.alias_generators import to_pascal
 
-from quorate.api.answers import NoticeAnswer
-from quorate.api.endpoint import Endpoint, known_codes
-from quorate.api.examples import (
-    ANSWERS,
-    BODIES,
-    FACTS,
-    LOG_ENTRY,
-    NAMED,
-    PROBLEM_FACTS,
-    QUERIES,
-    cloud_event,
-)
 from quorate.api.json_schemas import Json, Mode, described, plain, ref
-from quorate.api.notice_schemas import LOGGED, NOTICES, Omitted, Said
-from quorate.api.openapi import IDEMPOTENCY_KEY
-from quorate.api.over_nats import (
+from quorate.api.nats_commands import (
     ERROR_CODE_HEADER,
     ERROR_STATUS_HEADER,
     IDEMPOTENCY_FIELD,
@@ -35,9 +21,23 @@ from quorate.api.over_nats import (
     SEQUENCE_HEADER,
     ids_of,
 )
+from quorate.api.notification_schemas import LOGGED, NOTICES, Omitted, Said
+from quorate.api.openapi import IDEMPOTENCY_KEY
 from quorate.api.problem_schemas import problem_schemas, schema_name
-from quorate.api.problems import KINDS, problem_body
-from quorate.api.schemas import PageQuery
+from quorate.application.operations import Endpoint, known_codes
+from quorate.contracts.examples import (
+    ANSWERS,
+    BODIES,
+    FACTS,
+    LOG_ENTRY,
+    NAMED,
+    PROBLEM_FACTS,
+    QUERIES,
+    cloud_event,
+)
+from quorate.contracts.problems import KINDS, problem_body
+from quorate.contracts.requests import PageQuery
+from quorate.contracts.responses import NoticeAnswer
 from quorate.domain.events import EVENT_TYPES
 
 # These can't be met where the server checks the key and the subject says who asks for what.

@@ -6,9 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
-from quorate.api.json_schemas import Json
-from quorate.api.openapi import JSON, PROBLEM
-from quorate.api.page_parts import (
+from quorate.api.html import (
     badge,
     example,
     field,
@@ -23,6 +21,8 @@ from quorate.api.page_parts import (
     told,
     whole,
 )
+from quorate.api.json_schemas import Json
+from quorate.api.openapi import JSON, PROBLEM
 
 _SET_UP = """\
 export QUORATE_URL=http://127.0.0.1:8420   # "url" in credentials.json

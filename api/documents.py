@@ -5,23 +5,23 @@ from typing import Any
 
 import orjson
 
-from quorate.api.endpoint import Call, Endpoint, Reply
+from quorate.application.operations import Call, Endpoint, Reply
 
 
 # Each is made once, when first asked for, and so is loaded what makes it: the table of endpoints
 # imports this module, and a service starts without either.
 @cache
 def api_document() -> dict[str, Any]:
-    from quorate.api import openapi, table  # noqa: PLC0415 - see above.
+    from quorate.api import openapi, routes  # noqa: PLC0415 - see above.
 
-    return openapi.document(table.ENDPOINTS)
+    return openapi.document(routes.ENDPOINTS)
 
 
 @cache
 def nats_document() -> dict[str, Any]:
-    from quorate.api import asyncapi, over_nats  # noqa: PLC0415 - see above.
+    from quorate.api import asyncapi, nats_commands  # noqa: PLC0415 - see above.
 
-    return asyncapi.document(over_nats.SERVED)
+    return asyncapi.document(nats_commands.SERVED)
 
 
 @cache
@@ -65,7 +65,7 @@ async def show_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 -
 
 
 def _shown(page: bytes) -> Reply:
-    from quorate.api.page_parts import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
+    from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
 
     headers = (
         (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),

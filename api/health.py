@@ -2,9 +2,9 @@
 is named here.
 """
 
-from quorate.api.answers import LiveAnswer, ReadyAnswer, dump
-from quorate.api.endpoint import Call, Endpoint, Reply
-from quorate.api.service import Service
+from quorate.application.execution import Service
+from quorate.application.operations import Call, Endpoint, Reply
+from quorate.contracts.responses import LiveAnswer, ReadyAnswer, dump
 
 METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format.
 UNAVAILABLE_STATUS = 503

@@ -14,14 +14,13 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 import quorate
-from quorate.api.endpoint import Endpoint, known_codes
-from quorate.api.examples import ANSWERS, BODIES, QUERIES
-from quorate.api.http_protocol import CODES
 from quorate.api.json_schemas import Json, Mode, described, not_null, plain, ref
 from quorate.api.problem_schemas import problem_schemas, schema_name
-from quorate.api.problems import CONTENT_TYPE, KINDS
-from quorate.api.schemas import SEQUENCE_MAX, PageQuery
-from quorate.api.service import IDEMPOTENCY_KEY_LENGTH_MAX
+from quorate.application.execution import IDEMPOTENCY_KEY_LENGTH_MAX
+from quorate.application.operations import Endpoint, known_codes
+from quorate.contracts.examples import ANSWERS, BODIES, QUERIES
+from quorate.contracts.problems import CONNECTION_CODES, CONTENT_TYPE, KINDS
+from quorate.contracts.requests import SEQUENCE_MAX, PageQuery
 
 OPENAPI_VERSION = "3.1.0"
 HTML = "text/html"
@@ -156,7 +155,7 @@ def _answer(endpoint: Endpoint) -> str:
 
 def _codes(endpoint: Endpoint) -> frozenset[str]:
     """A header section that comes too slowly is cut off before it asks for any address."""
-    return known_codes(endpoint) | (CODES - {"request_timeout"})
+    return known_codes(endpoint) | (CONNECTION_CODES - {"request_timeout"})
 
 
 def _codes_of_any(endpoints: Sequence[Endpoint]) -> frozenset[str]:

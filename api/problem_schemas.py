@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pydantic.alias_generators import to_pascal
 
 from quorate.api.json_schemas import Json, ref
-from quorate.api.problems import KINDS, PROBLEM_TYPE
-from quorate.domain.keys import ROLES
-from quorate.domain.quotas import QUOTAS
+from quorate.contracts.problems import KINDS, PROBLEM_TYPE
+from quorate.domain.identity.api_keys import ROLES
+from quorate.domain.shared.quotas import QUOTAS
 
 # What problems of one code tell besides the members that all have.
 _TEXT: Json = {"type": "string"}

@@ -7,24 +7,25 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from quorate.domain import agents, consensus, leases, tenants
-from quorate.domain.agents import AgentRef
 from quorate.domain.commands import Command
-from quorate.domain.contacts import Contact
-from quorate.domain.instants import MILLISECONDS_PER_SECOND, Instant
-from quorate.domain.keys import Principal
-from quorate.eventlog.door import Door
+from quorate.domain.coordination import consensus, leases
+from quorate.domain.identity import agents, tenants
+from quorate.domain.identity.agents import AgentRef
+from quorate.domain.identity.api_keys import Principal
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.envelopes import CommandEnvelope
+from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.ids import Uuid7
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.order import Order
-from quorate.eventlog.sqlite import SqliteBackend
-from quorate.projections.board import Board
+from quorate.eventlog.sqlite.database import SqliteBackend
 from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.state_store import SqlStateStore
 
 TENANT = "default"
 AGENTS = 400
 AT_ONCE = 500
-START = Instant(1_790_000_000_000)
+START = Timestamp(1_790_000_000_000)
 STEP_MILLISECONDS = 2_000
 HEARTBEATS_PER_ROUND = 6
 WINDOW_SECONDS = 300
@@ -47,7 +48,7 @@ async def write_history(path: Path, events: int, *, kept_of: int = 3) -> int:
 
 async def write_live_leases(path: Path, leases_held: int) -> None:
     """Write leases that are live from now on for a day."""
-    now = Instant(round(time.time() * MILLISECONDS_PER_SECOND))
+    now = Timestamp(round(time.time() * MILLISECONDS_PER_SECOND))
     async with _writing(path, now, 0) as (_, door):
         for start in range(0, leases_held, AT_ONCE):
             some = range(start, min(start + AT_ONCE, leases_held))
@@ -62,16 +63,16 @@ async def write_live_leases(path: Path, leases_held: int) -> None:
 
 @asynccontextmanager
 async def _writing(
-    path: Path, start: Instant, step_milliseconds: int
-) -> AsyncIterator[tuple[EventLog, Door]]:
+    path: Path, start: Timestamp, step_milliseconds: int
+) -> AsyncIterator[tuple[EventStore, CommandBus]]:
     """A log with a tenant and its agents, whose clock goes on by a step with each transaction."""
     now = itertools.count(start, step_milliseconds)
-    log = EventLog(SqliteBackend(path))
+    log = EventStore(SqliteBackend(path))
     await log.open(SCHEMA)
-    door = Door(
+    door = CommandBus(
         log,
-        Board(log.backend),
-        clock=lambda: Instant(next(now)),
+        SqlStateStore(log.backend),
+        clock=lambda: Timestamp(next(now)),
         new_id=_NEW_ID,
         window_seconds=WINDOW_SECONDS,
     )
@@ -85,12 +86,12 @@ async def _writing(
         await log.close()
 
 
-async def _submit(door: Door, commands: Iterable[Command]) -> None:
+async def _submit(door: CommandBus, commands: Iterable[Command]) -> None:
     await asyncio.gather(*(door.submit(_order(one)) for one in commands))
 
 
-def _order(command: Command) -> Order:
-    return Order(
+def _order(command: Command) -> CommandEnvelope:
+    return CommandEnvelope(
         tenant=TENANT,
         actor=CALLER.actor,
         command_id=_NEW_ID(START),
@@ -133,7 +134,7 @@ def _acquire(agent: AgentRef, count: int, lease_id: str, minutes: float = 30) ->
     return leases.AcquireLease(
         caller=CALLER,
         agent=agent,
-        contact=Contact(email=address, key=address),
+        contact=EmailAddress(email=address, key=address),
         intent="outbound_sales",
         duration_minutes=minutes,
         new_lease_id=lease_id,
@@ -146,7 +147,7 @@ def _vote(count: int) -> Iterator[Command]:
         caller=CALLER,
         agent=AgentRef(name=f"agent-{count % AGENTS}"),
         action="pause outreach",
-        contact=Contact(email="ceo@bigcorp.com", key="ceo@bigcorp.com"),
+        contact=EmailAddress(email="ceo@bigcorp.com", key="ceo@bigcorp.com"),
         reason="Fatigue scores are high",
         timeout_minutes=5,
         new_request_id=request_id,

@@ -5,8 +5,8 @@ import asyncio
 import httpx2
 
 from quorate.bench.processes import Running
-from quorate.domain.keys import Principal
-from quorate.domain.record import record
+from quorate.domain.identity.api_keys import Principal
+from quorate.domain.shared.records import record
 
 ISSUED_AT_ONCE = 32
 CALL_SECONDS_MAX = 30

@@ -22,7 +22,7 @@ from uuid import uuid4
 from sqlalchemy import create_mock_engine
 from sqlalchemy.schema import ExecutableDDLElement
 
-from quorate.eventlog.schema import metadata as log_metadata
+from quorate.eventlog.tables import metadata as log_metadata
 from quorate.projections.migrations.revisions import NEWEST, version
 from quorate.projections.tables import metadata
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 # Buckets are asked, and are never empty: what is measured is the service, not its limits.
 GENEROUS = [

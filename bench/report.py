@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 
 @record

@@ -19,7 +19,7 @@ from quorate.bench.over_nats import connected
 from quorate.bench.processes import Running, listening, process, quorate
 from quorate.bench.report import ACQUIRE, ECHO, Row
 from quorate.bus.subjects import to_agent
-from quorate.eventlog.sqlite import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteBackend
 from quorate.projections.rebuild import rebuild as rebuild_projections
 
 LEASE = "/v1/agent/coordination/lease"

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 CONNECTIONS = 64
 SCRIPTS = Path(__file__).parent / "lua"

@@ -9,22 +9,22 @@ from collections.abc import Sequence
 
 import orjson
 
-from quorate.domain.instants import iso
-from quorate.domain.notices import Notice, notices
-from quorate.domain.record import record
-from quorate.eventlog.chain import public_event
-from quorate.eventlog.codec import lifted
-from quorate.eventlog.recorded import Recorded
+from quorate.domain.notifications import Notice, notices
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import iso
+from quorate.eventlog.hash_chain import public_event
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.serialization import lifted
 
 OMITTED = {"omitted": True}
 
 
-def log_entry(row: Recorded) -> bytes:
+def log_entry(row: RecordedEvent) -> bytes:
     """An event of the log as a tenant sees it."""
     return _body(row, row.id, row.type, public_event(row))
 
 
-def log_entry_omitted(row: Recorded) -> bytes:
+def log_entry_omitted(row: RecordedEvent) -> bytes:
     """Stands in the place of an event that NATS does not take; the log has it."""
     return _body(row, row.id, row.type, OMITTED)
 
@@ -38,7 +38,7 @@ class Said:
     body: bytes
 
 
-def notices_said(row: Recorded) -> Sequence[Said]:
+def notices_said(row: RecordedEvent) -> Sequence[Said]:
     """The notices of an event, in the order in which they are said."""
     said: list[Said] = []
     for notice in notices(row.type, lifted(row.type, row.version, row.data)):
@@ -52,12 +52,12 @@ def _alike(one: Notice, other: Notice) -> bool:
     return (one.audience, one.name) == (other.audience, other.name)
 
 
-def notice_omitted(row: Recorded, said: Said) -> bytes:
+def notice_omitted(row: RecordedEvent, said: Said) -> bytes:
     """Stands in the place of a notice that NATS does not take."""
     return _body(row, said.id, said.notice.name, OMITTED)
 
 
-def _body(row: Recorded, id_: str, type_: str, data: object) -> bytes:
+def _body(row: RecordedEvent, id_: str, type_: str, data: object) -> bytes:
     return orjson.dumps(
         {
             "specversion": "1.0",

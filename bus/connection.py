@@ -25,8 +25,8 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.protocol import parser
 
-from quorate.bus.nats_jwt import NatsKey
-from quorate.bus.seldom import Seldom
+from quorate.bus.auth.jwt import NatsKey
+from quorate.runtime.log_throttle import ThrottledWarning
 
 PROBE_SECONDS = 2.0
 LOOK_SECONDS = 0.1
@@ -45,7 +45,7 @@ parser.MSG_RE = re.compile(rb"MSG +([^ \t\n]+) +(\d+) +(([^ \t\n]+) +)?(\d+)\r\n
 parser.HMSG_RE = re.compile(rb"HMSG +([^ \t\n]+) +(\d+) +(([^ \t\n]+) +)?(\d+) +(\d+)\r\n")
 
 log = structlog.get_logger(__name__)
-_unreadable = Seldom("nats_message_unreadable")
+_unreadable = ThrottledWarning("nats_message_unreadable")
 
 
 class ConnectionLost(Exception):

@@ -15,8 +15,8 @@
 import re
 from functools import lru_cache
 
-from quorate.domain.keys import Principal, Role
-from quorate.domain.record import record
+from quorate.domain.identity.api_keys import Principal, Role
+from quorate.domain.shared.records import record
 
 ROOT = "quorate"
 ANY = "*"

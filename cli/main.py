@@ -13,7 +13,7 @@ from importlib import import_module
 import click
 
 from quorate import __version__
-from quorate.cli.failures import ERROR, EXIT_CODES
+from quorate.cli.output.errors import ERROR, EXIT_CODES
 
 TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
 ENVIRONMENT_PREFIX = "QUORATE"
@@ -66,31 +66,31 @@ quorate = LazyGroup(
         "Take part": {
             "agents": "quorate.cli.main:agents",
             "lease": "quorate.cli.main:lease",
-            "watch": "quorate.cli.watch:watch",
+            "watch": "quorate.cli.commands.watch:watch",
         },
         "Run a service": {
-            "serve": "quorate.cli.serve:serve",
-            "demo": "quorate.cli.demo:demo",
-            "doctor": "quorate.cli.doctor:doctor",
+            "serve": "quorate.cli.commands.serve:serve",
+            "demo": "quorate.cli.demo.command:demo",
+            "doctor": "quorate.cli.commands.doctor:doctor",
             "db": "quorate.cli.main:db",
-            "rebuild": "quorate.cli.rebuild:rebuild",
-            "backup": "quorate.cli.backup:backup",
-            "restore": "quorate.cli.restore:restore",
+            "rebuild": "quorate.cli.commands.rebuild:rebuild",
+            "backup": "quorate.cli.commands.backup:backup",
+            "restore": "quorate.cli.commands.restore:restore",
             "log": "quorate.cli.main:log",
             "mirror": "quorate.cli.main:mirror",
-            "nats-config": "quorate.cli.nats_config:nats_config",
-            "secrets": "quorate.cli.secrets:secrets",
+            "nats-config": "quorate.cli.commands.nats_config:nats_config",
+            "secrets": "quorate.cli.commands.secrets:secrets",
             "keys": "quorate.cli.main:keys",
             "tenants": "quorate.cli.main:tenants",
         },
         "Audit": {
             "events": "quorate.cli.main:events",
-            "verify": "quorate.cli.verify:verify",
-            "replay": "quorate.cli.replay:replay",
+            "verify": "quorate.cli.commands.verify:verify",
+            "replay": "quorate.cli.commands.replay:replay",
         },
         "This command itself": {
             "context": "quorate.cli.main:context",
-            "completion": "quorate.cli.completion:completion",
+            "completion": "quorate.cli.commands.completion:completion",
         },
     },
     help="""Leases, votes and an audit log for many agents.
@@ -119,19 +119,19 @@ agents = LazyGroup(
     "agents",
     verbs={
         "Agents": {
-            "register": "quorate.cli.agents:register",
-            "heartbeat": "quorate.cli.agents:heartbeat",
-            "list": "quorate.cli.agents:list_agents",
-            "show": "quorate.cli.agents:show",
-            "config": "quorate.cli.settings:config",
-            "update-config": "quorate.cli.settings:update_config",
+            "register": "quorate.cli.commands.agents:register",
+            "heartbeat": "quorate.cli.commands.agents:heartbeat",
+            "list": "quorate.cli.commands.agents:list_agents",
+            "show": "quorate.cli.commands.agents:show",
+            "config": "quorate.cli.commands.agent_settings:config",
+            "update-config": "quorate.cli.commands.agent_settings:update_config",
         },
         "Contacts": {
-            "lease": "quorate.cli.leases:lease",
-            "renew-lease": "quorate.cli.leases:renew_lease",
-            "release-lease": "quorate.cli.leases:release_lease",
-            "leases": "quorate.cli.leases:leases",
-            "request-send": "quorate.cli.leases:request_send",
+            "lease": "quorate.cli.commands.leases:lease",
+            "renew-lease": "quorate.cli.commands.leases:renew_lease",
+            "release-lease": "quorate.cli.commands.leases:release_lease",
+            "leases": "quorate.cli.commands.leases:leases",
+            "request-send": "quorate.cli.commands.leases:request_send",
         },
         "Votes": {"consensus": "quorate.cli.main:consensus"},
     },
@@ -145,27 +145,27 @@ consensus = LazyGroup(
     "consensus",
     verbs={
         "Commands": {
-            "create": "quorate.cli.consensus:create",
-            "get": "quorate.cli.consensus:get",
-            "vote": "quorate.cli.consensus:vote",
-            "votes": "quorate.cli.consensus:votes",
-            "list": "quorate.cli.consensus:list_consensus",
+            "create": "quorate.cli.commands.consensus:create",
+            "get": "quorate.cli.commands.consensus:get",
+            "vote": "quorate.cli.commands.consensus:vote",
+            "votes": "quorate.cli.commands.consensus:votes",
+            "list": "quorate.cli.commands.consensus:list_consensus",
         }
     },
     help="Ask the active agents for a decision, and vote.",
 )
 lease = LazyGroup(
     "lease",
-    verbs={"Commands": {"run": "quorate.cli.lease_run:run"}},
+    verbs={"Commands": {"run": "quorate.cli.commands.lease_run:run"}},
     help="Do something while holding a contact.",
 )
 db = LazyGroup(
     "db",
     verbs={
         "Commands": {
-            "upgrade": "quorate.cli.db:upgrade",
-            "current": "quorate.cli.db:current",
-            "check": "quorate.cli.db:check",
+            "upgrade": "quorate.cli.commands.db:upgrade",
+            "current": "quorate.cli.commands.db:current",
+            "check": "quorate.cli.commands.db:check",
         }
     },
     help="Make and upgrade the tables of a database.",
@@ -174,48 +174,48 @@ log = LazyGroup(
     "log",
     verbs={
         "Commands": {
-            "archive": "quorate.cli.log:archive",
-            "verify": "quorate.cli.log:verify",
+            "archive": "quorate.cli.commands.log:archive",
+            "verify": "quorate.cli.commands.log:verify",
         }
     },
     help="Move old events to files, and check the whole log.",
 )
 mirror = LazyGroup(
     "mirror",
-    verbs={"Commands": {"reset": "quorate.cli.mirror:reset"}},
+    verbs={"Commands": {"reset": "quorate.cli.commands.mirror:reset"}},
     help="Look after the copy of the log in JetStream.",
 )
 keys = LazyGroup(
     "keys",
     verbs={
         "Commands": {
-            "issue": "quorate.cli.keys:issue",
-            "list": "quorate.cli.keys:list_keys",
-            "revoke": "quorate.cli.keys:revoke",
-            "self": "quorate.cli.keys:own",
+            "issue": "quorate.cli.commands.keys:issue",
+            "list": "quorate.cli.commands.keys:list_keys",
+            "revoke": "quorate.cli.commands.keys:revoke",
+            "self": "quorate.cli.commands.keys:own",
         }
     },
     help="Say who may call.",
 )
 tenants = LazyGroup(
     "tenants",
-    verbs={"Commands": {"create": "quorate.cli.tenants:create"}},
+    verbs={"Commands": {"create": "quorate.cli.commands.tenants:create"}},
     help="Add tenants.",
 )
 events = LazyGroup(
     "events",
-    verbs={"Commands": {"export": "quorate.cli.export:export"}},
+    verbs={"Commands": {"export": "quorate.cli.commands.export:export"}},
     help="Read the log of a tenant.",
 )
 context = LazyGroup(
     "context",
     verbs={
         "Commands": {
-            "add": "quorate.cli.contexts:add",
-            "use": "quorate.cli.contexts:use",
-            "list": "quorate.cli.contexts:list_contexts",
-            "show": "quorate.cli.contexts:show",
-            "remove": "quorate.cli.contexts:remove",
+            "add": "quorate.cli.commands.contexts:add",
+            "use": "quorate.cli.commands.contexts:use",
+            "list": "quorate.cli.commands.contexts:list_contexts",
+            "show": "quorate.cli.commands.contexts:show",
+            "remove": "quorate.cli.commands.contexts:remove",
         }
     },
     help="""Remember services, and as whom to call them.

@@ -15,8 +15,8 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from quorate.cli.called import Said, Where
-from quorate.cli.output import span
+from quorate.cli.connection.resolve import TargetOptions, TargetSources
+from quorate.cli.output.console import span
 
 DATABASE = "quorate.db"
 JSON_VARIABLE = "QUORATE_JSON"
@@ -46,7 +46,7 @@ def data_dir_option(help_text: str) -> Callable[[Command], Command]:
 
 
 def complete_context(_ctx: Any, _param: Any, incomplete: str) -> list[CompletionItem]:  # noqa: ANN401 - click's own signature.
-    from quorate.cli.profiles import contexts
+    from quorate.cli.connection.profiles import contexts
 
     return [CompletionItem(one) for one in contexts().known if one.startswith(incomplete)]
 
@@ -130,7 +130,7 @@ def service_options(command: Command) -> Command:
     return wrapped  # type: ignore[no-any-return]  # The same command, with options.
 
 
-def _where(said: dict[str, Any], *, as_json: bool) -> Where:
+def _where(said: dict[str, Any], *, as_json: bool) -> TargetSources:
     ctx = click.get_current_context()
     typed = {
         name: value
@@ -138,13 +138,13 @@ def _where(said: dict[str, Any], *, as_json: bool) -> Where:
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
     set_before = {name: value for name, value in said.items() if name not in typed and value}
-    environment = Said(
+    environment = TargetOptions(
         **set_before,
         agent=os.environ.get(AGENT_VARIABLE) or None,
         admin_key=os.environ.get(ADMIN_KEY_VARIABLE) or None,
     )
-    return Where(
-        command_line=Said(**typed),
+    return TargetSources(
+        command_line=TargetOptions(**typed),
         environment=environment,
         default_data_dir=default_data_dir(),
         as_json=as_json,

@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from quorate.client.agent import Agent as Agent
-    from quorate.client.calling import Caller as Caller
-    from quorate.client.failures import CallFailed as CallFailed
-    from quorate.client.failures import Conflicted as Conflicted
-    from quorate.client.failures import LeaseLost as LeaseLost
-    from quorate.client.failures import NotFound as NotFound
-    from quorate.client.failures import Unauthorized as Unauthorized
-    from quorate.client.failures import Unavailable as Unavailable
-    from quorate.client.feed import NoticeFeed as NoticeFeed
+    from quorate.client.config import Settings as Settings
+    from quorate.client.consensus import Proposal as Proposal
+    from quorate.client.errors import CallFailed as CallFailed
+    from quorate.client.errors import Conflicted as Conflicted
+    from quorate.client.errors import LeaseLost as LeaseLost
+    from quorate.client.errors import NotFound as NotFound
+    from quorate.client.errors import Unauthorized as Unauthorized
+    from quorate.client.errors import Unavailable as Unavailable
     from quorate.client.lease import Lease as Lease
-    from quorate.client.proposal import Proposal as Proposal
-    from quorate.client.refusals import ActingAsAnother as ActingAsAnother
-    from quorate.client.refusals import AgentInactive as AgentInactive
-    from quorate.client.refusals import AgentNotFound as AgentNotFound
-    from quorate.client.refusals import AlreadyVoted as AlreadyVoted
-    from quorate.client.refusals import ConsensusClosed as ConsensusClosed
-    from quorate.client.refusals import ConsensusNotFound as ConsensusNotFound
-    from quorate.client.refusals import ContactEmailInvalid as ContactEmailInvalid
-    from quorate.client.refusals import InvalidRequest as InvalidRequest
-    from quorate.client.refusals import KeyRefused as KeyRefused
-    from quorate.client.refusals import LeaseConflict as LeaseConflict
-    from quorate.client.refusals import LeaseEnded as LeaseEnded
-    from quorate.client.refusals import LeaseNotFound as LeaseNotFound
-    from quorate.client.refusals import NotEligible as NotEligible
-    from quorate.client.refusals import QuotaExceeded as QuotaExceeded
-    from quorate.client.refusals import RateLimited as RateLimited
-    from quorate.client.refusals import Refused as Refused
-    from quorate.client.refusals import RoleForbidden as RoleForbidden
-    from quorate.client.refusals import TenantForbidden as TenantForbidden
+    from quorate.client.notifications import NoticeFeed as NoticeFeed
+    from quorate.client.rejections import ActingAsAnother as ActingAsAnother
+    from quorate.client.rejections import AgentInactive as AgentInactive
+    from quorate.client.rejections import AgentNotFound as AgentNotFound
+    from quorate.client.rejections import AlreadyVoted as AlreadyVoted
+    from quorate.client.rejections import ConsensusClosed as ConsensusClosed
+    from quorate.client.rejections import ConsensusNotFound as ConsensusNotFound
+    from quorate.client.rejections import ContactEmailInvalid as ContactEmailInvalid
+    from quorate.client.rejections import InvalidRequest as InvalidRequest
+    from quorate.client.rejections import KeyRefused as KeyRefused
+    from quorate.client.rejections import LeaseConflict as LeaseConflict
+    from quorate.client.rejections import LeaseEnded as LeaseEnded
+    from quorate.client.rejections import LeaseNotFound as LeaseNotFound
+    from quorate.client.rejections import NotEligible as NotEligible
+    from quorate.client.rejections import QuotaExceeded as QuotaExceeded
+    from quorate.client.rejections import RateLimited as RateLimited
+    from quorate.client.rejections import Refused as Refused
+    from quorate.client.rejections import RoleForbidden as RoleForbidden
+    from quorate.client.rejections import TenantForbidden as TenantForbidden
     from quorate.client.results import AgentInfo as AgentInfo
     from quorate.client.results import ConsensusInfo as ConsensusInfo
     from quorate.client.results import HeartbeatInfo as HeartbeatInfo
@@ -47,19 +47,19 @@ if TYPE_CHECKING:
     from quorate.client.results import SendVerdict as SendVerdict
     from quorate.client.results import TenantInfo as TenantInfo
     from quorate.client.results import VoteInfo as VoteInfo
-    from quorate.client.settings import Settings as Settings
-    from quorate.domain.agents import AgentRef as AgentRef
+    from quorate.client.transports.sync_http import Caller as Caller
+    from quorate.domain.identity.agents import AgentRef as AgentRef
 
 _HOMES = {
     "quorate.client.agent": ("Agent",),
-    "quorate.client.calling": ("Caller",),
-    "quorate.client.failures": (
+    "quorate.client.transports.sync_http": ("Caller",),
+    "quorate.client.errors": (
         *("CallFailed", "Conflicted", "LeaseLost", "NotFound", "Unauthorized", "Unavailable"),
     ),
-    "quorate.client.feed": ("NoticeFeed",),
+    "quorate.client.notifications": ("NoticeFeed",),
     "quorate.client.lease": ("Lease",),
-    "quorate.client.proposal": ("Proposal",),
-    "quorate.client.refusals": (
+    "quorate.client.consensus": ("Proposal",),
+    "quorate.client.rejections": (
         *("ActingAsAnother", "AgentInactive", "AgentNotFound", "AlreadyVoted", "ConsensusClosed"),
         *("ConsensusNotFound", "ContactEmailInvalid", "InvalidRequest", "KeyRefused"),
         *("LeaseConflict", "LeaseEnded", "LeaseNotFound", "NotEligible", "QuotaExceeded"),
@@ -70,8 +70,8 @@ _HOMES = {
         *("AgentInfo", "ConsensusInfo", "HeartbeatInfo", "HolderInfo", "KeyInfo", "LeaseInfo"),
         *("Notice", "NoticePage", "SendVerdict", "TenantInfo", "VoteInfo"),
     ),
-    "quorate.client.settings": ("Settings",),
-    "quorate.domain.agents": ("AgentRef",),
+    "quorate.client.config": ("Settings",),
+    "quorate.domain.identity.agents": ("AgentRef",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

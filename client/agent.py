@@ -14,15 +14,15 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from quorate.client import asks
-from quorate.client.asking import Asker
+from quorate.client import requests
+from quorate.client.agent_context import AgentContext
 from quorate.client.clock import awake_or_not
+from quorate.client.config import DEFAULT, Settings
+from quorate.client.consensus import Proposal
 from quorate.client.environment import Service, service
-from quorate.client.feed import FIRST_CONNECTION_SECONDS_MAX, NoticeFeed, link_of
 from quorate.client.heartbeats import Heartbeats
 from quorate.client.lease import GIVING_BACK, Lease, give_back
-from quorate.client.over_http import OverHttp
-from quorate.client.proposal import Proposal
+from quorate.client.notifications import FIRST_CONNECTION_SECONDS_MAX, NoticeFeed, link_of
 from quorate.client.results import (
     AgentInfo,
     Config,
@@ -32,21 +32,21 @@ from quorate.client.results import (
     SendVerdict,
     VoteInfo,
 )
-from quorate.client.seat import Seat
-from quorate.client.settings import DEFAULT, Settings
-from quorate.client.wire import Answered
-from quorate.domain.agents import AgentRef
-from quorate.domain.consensus import TIMEOUT_MINUTES_DEFAULT, Choice, Electorate
-from quorate.domain.leases import DURATION_MINUTES_DEFAULT
+from quorate.client.serialization import Answered
+from quorate.client.transports.failover import FailoverTransport
+from quorate.client.transports.http import OverHttp
+from quorate.domain.coordination.consensus import TIMEOUT_MINUTES_DEFAULT, Choice, Electorate
+from quorate.domain.coordination.leases import DURATION_MINUTES_DEFAULT
+from quorate.domain.identity.agents import AgentRef
 
 if TYPE_CHECKING:
-    from quorate.client.over_nats import NatsLink
+    from quorate.client.transports.nats import NatsLink
 
 
 class Agent:
     """Made by ``Agent.connect``."""
 
-    def __init__(self, seat: Seat, feed: NoticeFeed, registered: AgentInfo) -> None:
+    def __init__(self, seat: AgentContext, feed: NoticeFeed, registered: AgentInfo) -> None:
         self._seat = seat
         self._feed = feed
         self._registered = registered
@@ -77,11 +77,13 @@ class Agent:
         Unavailable when it does not answer within ``settings.within_seconds``.
         """
         where = service(url, api_key, nats_url)
-        asker = Asker(OverHttp(where.url, where.api_key), awake_or_not, settings.within_seconds)
-        seat = Seat(asker, awake_or_not, settings)
+        asker = FailoverTransport(
+            OverHttp(where.url, where.api_key), awake_or_not, settings.within_seconds
+        )
+        seat = AgentContext(asker, awake_or_not, settings)
         agent: Agent | None = None
         try:
-            answered = await asker.answer(asks.register(name, role))
+            answered = await asker.answer(requests.register(name, role))
             _take_seat(seat, answered)
             link = await _link(seat, where)
             cursor = after if after is not None else answered.sequence or 0
@@ -161,7 +163,9 @@ class Agent:
 
         A block is not raised: look at ``authorized`` and ``reason``.
         """
-        return await self._seat.ask(asks.request_send(self._seat.who, contact_email, fence=fence))
+        return await self._seat.ask(
+            requests.request_send(self._seat.who, contact_email, fence=fence)
+        )
 
     # -- Consensus -----------------------------------------------------------
 
@@ -183,7 +187,7 @@ class Agent:
         number that a majority is taken of never falls.
         """
         answered, _ = await self._seat.ask_actively(
-            asks.request_consensus(
+            requests.request_consensus(
                 self._seat.who,
                 action=action,
                 contact_email=contact_email,
@@ -198,13 +202,13 @@ class Agent:
 
     async def vote(self, consensus_id: str, vote: Choice, *, reason: str | None = None) -> VoteInfo:
         """Vote; the first vote is final. Raises AlreadyVoted, ConsensusClosed or NotEligible."""
-        ask = asks.cast_vote(self._seat.who, consensus_id, vote, reason)
+        ask = requests.cast_vote(self._seat.who, consensus_id, vote, reason)
         answered, _ = await self._seat.ask_actively(ask)
         return answered.result
 
     async def consensus(self, consensus_id: str) -> ConsensusInfo:
         """Look at anybody's request."""
-        return await self._seat.ask(asks.get_consensus(consensus_id))
+        return await self._seat.ask(requests.get_consensus(consensus_id))
 
     # -- Notices -------------------------------------------------------------
 
@@ -223,11 +227,11 @@ class Agent:
 
     async def config(self) -> Config:
         """The agent's settings as the service keeps them."""
-        return await self._seat.ask(asks.get_config(self._seat.id))
+        return await self._seat.ask(requests.get_config(self._seat.id))
 
     async def update_config(self, settings: Mapping[str, bool | str]) -> Config:
         """Replace them as a whole; keys that the service does not know are left out."""
-        return await self._seat.ask(asks.put_config(self._seat.id, settings))
+        return await self._seat.ask(requests.put_config(self._seat.id, settings))
 
     async def heartbeat(self) -> HeartbeatInfo:
         """Say now that the agent is alive; the background does so anyway."""
@@ -246,7 +250,7 @@ class Agent:
         start(self._feed.run, "the feed of notices")
 
     async def _register_again(self) -> AgentInfo:
-        answered = await self._seat.asker.answer(asks.register(self.name, self.role))
+        answered = await self._seat.asker.answer(requests.register(self.name, self.role))
         if answered.result.id == self.id:
             _take_seat(self._seat, answered)
             self._registered = answered.result
@@ -261,15 +265,15 @@ class Agent:
         self._feed.close()
 
 
-def _take_seat(seat: Seat, answered: Answered[AgentInfo]) -> None:
+def _take_seat(seat: AgentContext, answered: Answered[AgentInfo]) -> None:
     told = answered.result
     seat.id = told.id
     seat.confirmed(answered.asked_at, told.last_heartbeat, told.active_until)
 
 
-async def _link(seat: Seat, where: Service) -> "NatsLink | None":
+async def _link(seat: AgentContext, where: Service) -> "NatsLink | None":
     """The way over NATS, not connected yet."""
     if where.nats_url is not None:
-        key = await seat.ask(asks.own_key())
+        key = await seat.ask(requests.own_key())
         seat.asker.link = link_of(where.nats_url, where.api_key, key, seat.id)
     return seat.asker.link

@@ -20,9 +20,9 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 from quorate.client import agent as agents
+from quorate.client import consensus as proposals
 from quorate.client import lease as leases
-from quorate.client import proposal as proposals
-from quorate.client.failures import LeaseLost
+from quorate.client.errors import LeaseLost
 from quorate.client.results import ConsensusInfo, LeaseInfo
 
 P = ParamSpec("P")

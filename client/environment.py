@@ -2,7 +2,7 @@
 
 import os
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 URL = "QUORATE_URL"
 API_KEY = "QUORATE_API_KEY"

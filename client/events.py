@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from quorate.client.failures import CallFailed
-from quorate.client.http import Http
-from quorate.domain.record import record
+from quorate.client.audit import Http
+from quorate.client.errors import CallFailed
+from quorate.domain.shared.records import record
 
 EVENTS = "/v1/events"
 PAGE_LENGTH_MAX = 1_000

@@ -12,13 +12,13 @@
 import random
 from collections.abc import Awaitable, Callable
 
-from quorate.client.background import log
+from quorate.client.agent_context import AgentContext
+from quorate.client.background_tasks import log
 from quorate.client.clock import sleep_until
-from quorate.client.failures import CallFailed, Unavailable
-from quorate.client.feed import NoticeFeed
-from quorate.client.refusals import AgentNotFound
+from quorate.client.errors import CallFailed, Unavailable
+from quorate.client.notifications import NoticeFeed
+from quorate.client.rejections import AgentNotFound
 from quorate.client.results import AgentInfo, HeartbeatInfo
-from quorate.client.seat import Seat
 
 PER_WINDOW = 3
 JITTER_SHARE = 0.1
@@ -30,7 +30,7 @@ class Heartbeats:
     """``register`` registers the agent again and tells as whom."""
 
     def __init__(
-        self, seat: Seat, feed: NoticeFeed, register: Callable[[], Awaitable[AgentInfo]]
+        self, seat: AgentContext, feed: NoticeFeed, register: Callable[[], Awaitable[AgentInfo]]
     ) -> None:
         self._seat = seat
         self._feed = feed

@@ -20,16 +20,16 @@ from math import inf
 from types import TracebackType
 from typing import Self
 
-from quorate.client import asks
-from quorate.client.background import log
+from quorate.client import requests
+from quorate.client.agent_context import AgentContext, set_within
+from quorate.client.background_tasks import log
+from quorate.client.cancellation import Interruption
 from quorate.client.clock import sleep_until
-from quorate.client.deadlines import Reason, Tenure
-from quorate.client.failures import CallFailed, LeaseLost, Unavailable
-from quorate.client.interruption import Interruption
-from quorate.client.refusals import LeaseConflict, LeaseEnded, LeaseNotFound
+from quorate.client.errors import CallFailed, LeaseLost, Unavailable
+from quorate.client.lease_validity import LeaseValidity, Reason
+from quorate.client.rejections import LeaseConflict, LeaseEnded, LeaseNotFound
 from quorate.client.results import LeaseInfo, SendVerdict
-from quorate.client.seat import Seat, set_within
-from quorate.client.signals import Holding, contact_key
+from quorate.client.waiters import Holding, contact_key
 
 SECONDS_PER_MINUTE = 60.0
 RENEWALS_PER_DURATION = 3
@@ -51,7 +51,7 @@ class Lease:
 
     def __init__(
         self,
-        seat: Seat,
+        seat: AgentContext,
         contact_email: str,
         *,
         intent: str,
@@ -65,7 +65,7 @@ class Lease:
         self._duration_minutes = duration_minutes
         self._wait_seconds = wait_seconds
         self._info: LeaseInfo | None = None
-        self._tenure: Tenure | None = None
+        self._tenure: LeaseValidity | None = None
         self._given_back = False
         self._interruption: Interruption | None = None
         self._keepers: list[asyncio.Task[None]] = []
@@ -122,7 +122,7 @@ class Lease:
         """
         self.check()
         return await self._seat.ask(
-            asks.request_send(self._seat.who, self.contact_email, fence=self.fence)
+            requests.request_send(self._seat.who, self.contact_email, fence=self.fence)
         )
 
     async def renew(self, duration_minutes: float | None = None) -> LeaseInfo:
@@ -236,7 +236,7 @@ class Lease:
 
     async def _acquired(self) -> None:
         """It is known that we rely on it before anybody else's turn comes to give it back."""
-        ask = asks.acquire_lease(
+        ask = requests.acquire_lease(
             self._seat.who,
             self.contact_email,
             intent=self._intent,
@@ -246,7 +246,7 @@ class Lease:
             self._contact, within_seconds=self._seat.settings.within_seconds
         ):
             answered, epoch = await self._seat.ask_actively(ask)
-            tenure = Tenure(self._seat.standing, self._seat.clock, epoch)
+            tenure = LeaseValidity(self._seat.standing, self._seat.clock, epoch)
             tenure.granted(answered.asked_at, self._duration_minutes * SECONDS_PER_MINUTE)
             self._info, self._tenure = answered.result, tenure
             self._seat.signals.hold(self.id, self._holding)
@@ -313,7 +313,7 @@ class Lease:
         """Raises CallFailed when it could not be renewed; when it has ended, it is lost."""
         assert self._tenure is not None
         minutes = duration_minutes or self._duration_minutes
-        ask = asks.renew_lease(self.id, duration_minutes=minutes)
+        ask = requests.renew_lease(self.id, duration_minutes=minutes)
         within = min(self._tenure.remaining_seconds, self._seat.settings.within_seconds)
         try:
             answered = await self._seat.asker.answer(ask, within_seconds=within)
@@ -353,17 +353,17 @@ class Lease:
         return LeaseLost(reason, info.id, self.contact_email, info.fence)
 
 
-async def give_back(seat: Seat, lease_id: str) -> None:
+async def give_back(seat: AgentContext, lease_id: str) -> None:
     """As well as can be."""
     await _settled(_release(seat, lease_id))
 
 
-async def _release(seat: Seat, lease_id: str) -> None:
+async def _release(seat: AgentContext, lease_id: str) -> None:
     """Under one idempotency key until it is answered.
 
     An attempt that was given up could still arrive, and end what was granted since.
     """
-    await seat.ask(asks.release_lease(lease_id), within_seconds=inf)
+    await seat.ask(requests.release_lease(lease_id), within_seconds=inf)
 
 
 async def _settled(releasing: Awaitable[None]) -> None:

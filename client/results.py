@@ -10,12 +10,12 @@ from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal, Self, TypeAlias
 
-from quorate.domain.consensus import Choice, Electorate
-from quorate.domain.consensus import Status as ConsensusStatus
-from quorate.domain.keys import Role
-from quorate.domain.leases import Status as LeaseStatus
-from quorate.domain.record import record
-from quorate.domain.sends import Reason
+from quorate.domain.coordination.consensus import Choice, Electorate
+from quorate.domain.coordination.consensus import Status as ConsensusStatus
+from quorate.domain.coordination.leases import Status as LeaseStatus
+from quorate.domain.coordination.send_gate import Reason
+from quorate.domain.identity.api_keys import Role
+from quorate.domain.shared.records import record
 
 Json: TypeAlias = Mapping[str, Any]
 Config: TypeAlias = dict[str, bool | str]

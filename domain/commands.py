@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
-from quorate.domain.agents import AgentRef, folded
+from quorate.domain.coordination import consensus, leases, send_gate
 from quorate.domain.events import Event
-from quorate.domain.keys import Principal
-from quorate.domain.record import record
-from quorate.domain.situation import Moment, Situation
+from quorate.domain.identity import agent_settings, agents, api_keys, tenants
+from quorate.domain.identity.agents import AgentRef, folded
+from quorate.domain.identity.api_keys import Principal
+from quorate.domain.shared.records import record
+from quorate.domain.tenant_state import DecisionContext, TenantState
 
 Command: TypeAlias = (
     agents.Command
     | leases.Command
-    | sends.Command
+    | send_gate.Command
     | consensus.Command
-    | config.Command
-    | keys.Command
+    | agent_settings.Command
+    | api_keys.Command
     | tenants.Command
 )
 
@@ -39,19 +40,19 @@ class Names:
     counts: bool = False
 
 
-def decide(command: Command, situation: Situation, moment: Moment) -> Sequence[Event]:
+def decide(command: Command, tenant_state: TenantState, moment: DecisionContext) -> Sequence[Event]:
     """The events that follow from a command; raises Refused and changes nothing."""
-    return _MODULE_OF[type(command)].decide(command, situation, moment)  # type: ignore[no-any-return]
+    return _MODULE_OF[type(command)].decide(command, tenant_state, moment)  # type: ignore[no-any-return]
 
 
-def outcome(command: Command, situation: Situation, events: Sequence[Event]) -> Any:  # noqa: ANN401 - each command has its own answer.
+def outcome(command: Command, tenant_state: TenantState, events: Sequence[Event]) -> Any:  # noqa: ANN401 - each command has its own answer.
     """What to answer, read from the situation after the events were applied."""
     match command:
-        case sends.RequestSend():
+        case send_gate.RequestSend():
             return events[0]
         case tenants.CreateTenant():
-            return situation.tenant
-    return _MODULE_OF[type(command)].outcome(command, situation)
+            return tenant_state.tenant
+    return _MODULE_OF[type(command)].outcome(command, tenant_state)
 
 
 def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of command.
@@ -62,7 +63,7 @@ def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of co
             return Names(
                 agents=ids, agent_names=agent_names, contacts=contacts, holdings=True, counts=True
             )
-        case sends.RequestSend():
+        case send_gate.RequestSend():
             ids, agent_names = _agent(command.caller, command.agent)
             return Names(agents=ids, agent_names=agent_names, contacts=(command.contact.key,))
         case agents.Heartbeat():
@@ -83,13 +84,13 @@ def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of co
             return Names(agents=(command.agent_id,))
         case consensus.SettleRequest():
             return Names(requests=(command.request_id,))
-        case config.ConfigureAgent():
+        case agent_settings.ConfigureAgent():
             ids = (command.agent_id,)
             return Names(agents=ids, settings=ids, counts=True)
-        case keys.IssueKey():
+        case api_keys.IssueKey():
             agent_names = (folded(command.agent_name),) if command.agent_name else ()
             return Names(tenant=True, agent_names=agent_names, counts=True)
-        case keys.RevokeKey():
+        case api_keys.RevokeKey():
             return Names(keys=(command.key_id,))
         case tenants.CreateTenant():
             return Names(tenant=True)
@@ -111,12 +112,12 @@ _MODULE_OF: dict[type[Command], Any] = {
     leases.RenewLease: leases,
     leases.ReleaseLease: leases,
     leases.SettleLease: leases,
-    sends.RequestSend: sends,
+    send_gate.RequestSend: send_gate,
     consensus.RequestConsensus: consensus,
     consensus.CastVote: consensus,
     consensus.SettleRequest: consensus,
-    config.ConfigureAgent: config,
-    keys.IssueKey: keys,
-    keys.RevokeKey: keys,
+    agent_settings.ConfigureAgent: agent_settings,
+    api_keys.IssueKey: api_keys,
+    api_keys.RevokeKey: api_keys,
     tenants.CreateTenant: tenants,
 }

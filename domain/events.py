@@ -7,25 +7,26 @@ and an upcaster; the golden files in ``tests/`` make an accidental one fail.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, get_args
 
-from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
+from quorate.domain.coordination import consensus, leases, send_gate
+from quorate.domain.identity import agent_settings, agents, api_keys, tenants
 
 Event: TypeAlias = (
     tenants.TenantCreated
-    | keys.KeyIssued
-    | keys.KeyRevoked
+    | api_keys.KeyIssued
+    | api_keys.KeyRevoked
     | agents.AgentRegistered
     | agents.AgentReregistered
     | agents.HeartbeatReceived
     | agents.AgentLapsed
-    | config.AgentConfigured
+    | agent_settings.AgentConfigured
     | leases.LeaseAcquired
     | leases.LeaseRenewed
     | leases.LeaseReleased
     | leases.LeaseExpired
     | leases.LeaseRevoked
     | leases.LeaseConflicted
-    | sends.SendAuthorized
-    | sends.SendBlocked
+    | send_gate.SendAuthorized
+    | send_gate.SendBlocked
     | consensus.ConsensusRequested
     | consensus.VoteCast
     | consensus.ConsensusDecided
@@ -34,7 +35,15 @@ Event: TypeAlias = (
 
 EVENT_TYPES: Mapping[str, type[Event]] = {event.__name__: event for event in get_args(Event)}
 
-_MODULES: tuple[Any, ...] = (tenants, keys, agents, config, leases, sends, consensus)
+_MODULES: tuple[Any, ...] = (
+    tenants,
+    api_keys,
+    agents,
+    agent_settings,
+    leases,
+    send_gate,
+    consensus,
+)
 _STREAM_OF: Mapping[type[Event], Callable[[Any], str]] = {
     event: module.stream
     for module in _MODULES

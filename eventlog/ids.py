@@ -6,8 +6,8 @@ tenant how busy another is.
 import os
 from collections.abc import Callable
 
-from quorate.domain.instants import Instant
-from quorate.domain.keys import KEY_ID_LENGTH
+from quorate.domain.identity.api_keys import KEY_ID_LENGTH
+from quorate.domain.shared.timestamps import Timestamp
 
 _RANDOM_BYTES = 10
 _DIGITS = 2 * _RANDOM_BYTES
@@ -21,10 +21,10 @@ class Uuid7:
     def __init__(self, random: Callable[[int], bytes] = os.urandom) -> None:
         self._random = random
         self._tails: list[str] = []
-        self._now = Instant(-1)
+        self._now = Timestamp(-1)
         self._head = ""
 
-    def __call__(self, now: Instant) -> str:
+    def __call__(self, now: Timestamp) -> str:
         if not self._tails:
             self._refill()
         if now != self._now:

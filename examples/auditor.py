@@ -17,8 +17,8 @@ from contextlib import suppress
 
 import httpx2
 
-from quorate.eventlog.chain import GENESIS, ChainBroken, check_public
-from quorate.eventlog.recorded import Head
+from quorate.eventlog.hash_chain import GENESIS, ChainBroken, check_public
+from quorate.eventlog.recorded_event import StreamHead
 
 RETRY_SECONDS = 0.5
 SILENCE_SECONDS_MAX = 60.0  # The service says that it is still there four times in this time.
@@ -27,7 +27,7 @@ SILENCE_SECONDS_MAX = 60.0  # The service says that it is still there four times
 class Audit:
     """``head`` is the last event that was found to be right."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: StreamHead) -> None:
         self.head = head
 
     async def follow(self, http: httpx2.AsyncClient) -> None:
@@ -70,9 +70,9 @@ async def main(audit: Audit, seconds: float | None) -> None:
             await work(audit)
 
 
-def head(text: str) -> Head:
+def head(text: str) -> StreamHead:
     sequence, _, digest = text.partition(":")
-    return Head(sequence=int(sequence), hash=bytes.fromhex(digest))
+    return StreamHead(sequence=int(sequence), hash=bytes.fromhex(digest))
 
 
 if __name__ == "__main__":

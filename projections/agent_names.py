@@ -6,15 +6,15 @@ who is meant. What was not found is looked for again.
 
 from sqlalchemy import bindparam, select
 
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.session import Query
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.transactions import Query
 from quorate.projections.tables import agents
 
 NAMES_REMEMBERED_MAX = 16_384
 
 
 class AgentNames:
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventStore) -> None:
         self._log = log
         self._found: dict[tuple[str, str], str] = {}
         statement = select(agents.c.name).where(

@@ -14,15 +14,15 @@ from sqlalchemy import Select, bindparam, func, insert, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable, ExecutableDDLElement
 
-from quorate.domain.record import record
-from quorate.eventlog.archive import archive_end_in
-from quorate.eventlog.archive_files import Past
-from quorate.eventlog.backend import Backend
-from quorate.eventlog.log import LogDamaged
-from quorate.eventlog.schema import events
-from quorate.eventlog.session import Plain, Query, Session
-from quorate.projections.differences import Differences, compare
-from quorate.projections.folding import FOLDED, Fold, Folded, RowsOf, folded
+from quorate.domain.shared.records import record
+from quorate.eventlog.archive.archiver import archive_end_in
+from quorate.eventlog.archive.files import Past
+from quorate.eventlog.database import Database
+from quorate.eventlog.event_store import LogDamaged
+from quorate.eventlog.tables import events
+from quorate.eventlog.transactions import DatabaseTransaction, Plain, Query
+from quorate.projections.comparison import Differences, compare
+from quorate.projections.replay import FOLDED, Folded, Replay, RowsOf, folded
 from quorate.projections.tables import metadata
 
 EVENTS_PER_PAGE = 5_000
@@ -53,7 +53,7 @@ def _quiet(_done: int, _of: int) -> None:
 
 
 async def rebuild(
-    backend: Backend, progress: Progress = _quiet, archive: Path | None = None
+    backend: Database, progress: Progress = _quiet, archive: Path | None = None
 ) -> Rebuilt:
     """Build the projections anew. Nobody else may be writing to the log.
 
@@ -67,7 +67,7 @@ async def rebuild(
 
 
 async def check(
-    live: Backend, scratch: Backend, progress: Progress = _quiet, archive: Path | None = None
+    live: Database, scratch: Database, progress: Progress = _quiet, archive: Path | None = None
 ) -> Checked:
     """Compare the projections of ``live`` with those that its log gives, built in ``scratch``."""
     queries = _Queries(live.dialect)
@@ -88,7 +88,7 @@ async def check(
 class _Source:
     """The events of a log, in big pages, the archived ones first."""
 
-    def __init__(self, session: Session, queries: "_Queries", past: Past) -> None:
+    def __init__(self, session: DatabaseTransaction, queries: "_Queries", past: Past) -> None:
         self._session = session
         self._queries = queries
         self._past = past
@@ -109,11 +109,11 @@ class _Source:
 
 
 async def _build(
-    source: _Source, into: Session, queries: "_Queries", progress: Progress
+    source: _Source, into: DatabaseTransaction, queries: "_Queries", progress: Progress
 ) -> Rebuilt:
     """Tables first and their indexes last: that is the fastest way to fill them."""
     await _define(into, queries.tables)
-    fold = Fold()
+    fold = Replay()
     count = await source.count()
     done, written, rows = 0, 0, 0
     progress(done, count)
@@ -130,14 +130,14 @@ async def _build(
     return Rebuilt(events=count, rows=rows)
 
 
-async def _write(session: Session, queries: "_Queries", rows: RowsOf) -> int:
+async def _write(session: DatabaseTransaction, queries: "_Queries", rows: RowsOf) -> int:
     for table, values in rows.items():
         if values:
             await session.write(queries.inserts[table], values)
     return sum(map(len, rows.values()))
 
 
-async def _define(session: Session, definitions: Iterable["_Definition"]) -> None:
+async def _define(session: DatabaseTransaction, definitions: Iterable["_Definition"]) -> None:
     for definition in definitions:
         await session.fetch(definition, {})
 

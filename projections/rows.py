@@ -9,14 +9,14 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from quorate.domain.agents import Agent, folded
-from quorate.domain.config import Settings
-from quorate.domain.consensus import Request, Tally, Vote
-from quorate.domain.instants import Instant
-from quorate.domain.keys import Key
-from quorate.domain.leases import Lease
-from quorate.domain.quotas import COUNTED, Counts
-from quorate.domain.tenants import Tenant
+from quorate.domain.coordination.consensus import ConsensusRequest, Vote, VoteCount
+from quorate.domain.coordination.leases import Lease
+from quorate.domain.identity.agent_settings import Settings
+from quorate.domain.identity.agents import Agent, folded
+from quorate.domain.identity.api_keys import Key
+from quorate.domain.identity.tenants import Tenant
+from quorate.domain.shared.quotas import COUNTED, Counts
+from quorate.domain.shared.timestamps import Timestamp
 
 Values: TypeAlias = tuple[Any, ...]
 Row: TypeAlias = Any  # What was read, its columns by name.
@@ -53,9 +53,9 @@ def agent_of(row: Row) -> Agent:
         name=row.name,
         role=row.role,
         incarnation=row.incarnation,
-        registered_at=Instant(row.registered_at),
-        last_heartbeat=Instant(row.last_heartbeat),
-        active_until=Instant(row.active_until),
+        registered_at=Timestamp(row.registered_at),
+        last_heartbeat=Timestamp(row.last_heartbeat),
+        active_until=Timestamp(row.active_until),
         status=row.status,
     )
 
@@ -71,12 +71,12 @@ def lease_of(row: Row) -> Lease:
         contact_email=row.contact_email,
         agent_id=row.agent_id,
         intent=row.intent,
-        created_at=Instant(row.created_at),
-        expires_at=Instant(row.expires_at),
+        created_at=Timestamp(row.created_at),
+        expires_at=Timestamp(row.expires_at),
         fence=row.fence,
         status=row.status,
         contenders=() if row.contenders is None else tuple(orjson.loads(row.contenders)),
-        ended_at=None if row.ended_at is None else Instant(row.ended_at),
+        ended_at=None if row.ended_at is None else Timestamp(row.ended_at),
     )
 
 
@@ -85,7 +85,7 @@ def _ids(agent_ids: tuple[str, ...]) -> str | None:
     return orjson.dumps(agent_ids).decode() if agent_ids else None
 
 
-def request_row(tenant: str, request: Request) -> Values:
+def request_row(tenant: str, request: ConsensusRequest) -> Values:
     tally = request.tally
     return (
         tenant,
@@ -111,15 +111,15 @@ def request_row(tenant: str, request: Request) -> Values:
     )
 
 
-def request_of(row: Row, votes: Mapping[str, Vote]) -> Request:
+def request_of(row: Row, votes: Mapping[str, Vote]) -> ConsensusRequest:
     tally = None
     if row.electorate_size is not None:
-        tally = Tally(
+        tally = VoteCount(
             approvals=row.approvals,
             rejections=row.rejections,
             electorate_size=row.electorate_size,
         )
-    return Request(
+    return ConsensusRequest(
         id=row.id,
         agent_id=row.agent_id,
         action=row.action,
@@ -127,8 +127,8 @@ def request_of(row: Row, votes: Mapping[str, Vote]) -> Request:
         contact_email=row.contact_email,
         reason=row.reason,
         status=row.status,
-        timeout_at=Instant(row.timeout_at),
-        created_at=Instant(row.created_at),
+        timeout_at=Timestamp(row.timeout_at),
+        created_at=Timestamp(row.created_at),
         electorate=row.electorate,
         proposer_votes=bool(row.proposer_votes),
         floor=row.floor,
@@ -136,7 +136,7 @@ def request_of(row: Row, votes: Mapping[str, Vote]) -> Request:
         minimum=row.minimum,
         members=None if row.members is None else tuple(orjson.loads(row.members)),
         votes=votes,
-        closed_at=None if row.closed_at is None else Instant(row.closed_at),
+        closed_at=None if row.closed_at is None else Timestamp(row.closed_at),
         tally=tally,
     )
 
@@ -160,7 +160,7 @@ def vote_of(row: Row) -> Vote:
         agent_id=row.agent_id,
         vote=row.vote,
         reason=row.reason,
-        created_at=Instant(row.created_at),
+        created_at=Timestamp(row.created_at),
     )
 
 
@@ -184,8 +184,8 @@ def key_of(row: Row) -> Key:
         secret_hash=row.secret_hash,
         agent_id=row.agent_id,
         agent_name=row.agent_name,
-        created_at=Instant(row.created_at),
-        revoked_at=None if row.revoked_at is None else Instant(row.revoked_at),
+        created_at=Timestamp(row.created_at),
+        revoked_at=None if row.revoked_at is None else Timestamp(row.revoked_at),
     )
 
 
@@ -228,4 +228,4 @@ def tenant_row(tenant: Tenant) -> Values:
 
 
 def tenant_of(row: Row) -> Tenant:
-    return Tenant(id=row.id, created_at=Instant(row.created_at))
+    return Tenant(id=row.id, created_at=Timestamp(row.created_at))

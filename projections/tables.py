@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql
 
-from quorate.domain.quotas import COUNTED
-from quorate.eventlog.schema import text
+from quorate.domain.shared.quotas import COUNTED
+from quorate.eventlog.tables import text
 
 metadata = MetaData()
 _LIVE = sql("ended_at IS NULL")

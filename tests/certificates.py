@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.bus.cluster_configuration import Tls
+from quorate.bus.embedded.cluster_configuration import Tls
 
 PROGRAM = Path(__file__).parent.parent / "deploy" / "certificates"
 

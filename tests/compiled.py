@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 
 import pytest
 
-from quorate.eventlog import log
-from quorate.eventlog.backend import Backend
-from quorate.projections import board
+from quorate.eventlog import event_store
+from quorate.eventlog.database import Database
+from quorate.projections import state_store
 
 T = TypeVar("T")
 
 
-def _once(make: Callable[[Backend], T]) -> Callable[[Backend], T]:
+def _once(make: Callable[[Database], T]) -> Callable[[Database], T]:
     made: dict[str, T] = {}
 
-    def of(backend: Backend) -> T:
+    def of(backend: Database) -> T:
         kind = backend.dialect.name
         if kind not in made:
             made[kind] = make(backend)
@@ -32,7 +32,7 @@ def _once(make: Callable[[Backend], T]) -> Callable[[Backend], T]:
 @contextmanager
 def once() -> Iterator[None]:
     """No limit stands in these that a test would lower, and nothing of one log goes to the next."""
-    places: list[tuple[Any, str]] = [(log, "_Queries"), (board, "_Queries")]
+    places: list[tuple[Any, str]] = [(event_store, "_Queries"), (state_store, "_Queries")]
     with pytest.MonkeyPatch.context() as patch:
         for module, name in places:
             patch.setattr(module, name, _once(getattr(module, name)))

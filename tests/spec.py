@@ -11,16 +11,16 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from quorate.domain import due
+from quorate.domain import deadlines
 from quorate.domain.commands import Command, Names, decide, names, outcome
-from quorate.domain.consensus import Request
+from quorate.domain.coordination.consensus import ConsensusRequest
+from quorate.domain.coordination.leases import LeaseAcquired
 from quorate.domain.events import Event
-from quorate.domain.instants import Instant, instant
-from quorate.domain.leases import LeaseAcquired
-from quorate.domain.quotas import UNLIMITED, Quotas
-from quorate.domain.record import record
-from quorate.domain.refusal import Refused
-from quorate.domain.situation import Moment, Situation
+from quorate.domain.shared.errors import DomainError
+from quorate.domain.shared.quotas import UNLIMITED, Quotas
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp, instant
+from quorate.domain.tenant_state import DecisionContext, TenantState
 
 NOON = instant("2026-03-01T12:00:00.000Z")
 WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
@@ -28,22 +28,22 @@ WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
 
 def after(
     *, hours: float = 0, minutes: float = 0, seconds: float = 0, milliseconds: int = 0
-) -> Instant:
+) -> Timestamp:
     """So long after noon, when most stories begin."""
-    return Instant(NOON + round((hours * 60 + minutes) * 60_000 + seconds * 1_000) + milliseconds)
+    return Timestamp(NOON + round((hours * 60 + minutes) * 60_000 + seconds * 1_000) + milliseconds)
 
 
 @record
 class Fact:
     """An event, and when it was recorded."""
 
-    at: Instant
+    at: Timestamp
     event: Event
 
 
 @record
 class Declined:
-    kind: type[Refused]
+    kind: type[DomainError]
     facts: Mapping[str, Any]
 
 
@@ -66,51 +66,51 @@ class Story:
 
     def __init__(self, *, window: int = WINDOW, quotas: Quotas = UNLIMITED) -> None:
         self.facts: list[Fact] = []
-        self.situation = Situation()
+        self.tenant_state = TenantState()
         self.window = window
         self.quotas = quotas
 
     @property
-    def now(self) -> Instant:
+    def now(self) -> Timestamp:
         return self.facts[-1].at if self.facts else NOON
 
     def tell(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
             assert fact.at >= self.now, "a story is told in the order in which it happened"
             self.facts.append(fact)
-            self.situation.apply(fact.event, fact.at)
+            self.tenant_state.apply(fact.event, fact.at)
 
-    def ask(self, command: Command, at: Instant) -> Answer:
+    def ask(self, command: Command, at: Timestamp) -> Answer:
         """Answer a command as a batch of the log does, and record what follows."""
         assert at >= self.now, "time never decreases"
-        loaded = what_is_named(names(command), self.situation, at)
-        answer = self._answer(command, at, self.situation)
+        loaded = what_is_named(names(command), self.tenant_state, at)
+        answer = self._answer(command, at, self.tenant_state)
         assert self._answer(command, at, loaded) == answer, "it looked at what it did not name"
         self.facts += [Fact(at=at, event=event) for event in answer.events]
         return answer
 
-    def _answer(self, command: Command, at: Instant, situation: Situation) -> Answer:
-        at_first = stands(situation)
-        settled = tuple(due.settle(names(command), situation, at))
-        _apply(settled, at, situation)
+    def _answer(self, command: Command, at: Timestamp, tenant_state: TenantState) -> Answer:
+        at_first = stands(tenant_state)
+        settled = tuple(deadlines.settle(names(command), tenant_state, at))
+        _apply(settled, at, tenant_state)
         sequence = len(self.facts) + len(settled) + 1
-        before = stands(situation)
-        moment = Moment(now=at, sequence=sequence, window=self.window, quotas=self.quotas)
+        before = stands(tenant_state)
+        moment = DecisionContext(now=at, sequence=sequence, window=self.window, quotas=self.quotas)
         try:
-            decided = decide(command, situation, moment)
-        except Refused as refusal:
-            assert stands(situation) == before, "deciding changed something"
-            _apply(refusal.recorded, at, situation)
-            now = stands(situation)
+            decided = decide(command, tenant_state, moment)
+        except DomainError as refusal:
+            assert stands(tenant_state) == before, "deciding changed something"
+            _apply(refusal.recorded, at, tenant_state)
+            now = stands(tenant_state)
             assert _but_for_contenders(now) == _but_for_contenders(before), "a refusal did more"
-            _assert_noted(at_first, situation)
+            _assert_noted(at_first, tenant_state)
             declined = Declined(kind=type(refusal), facts=refusal.facts)
             return Answer(settled=settled, decided=tuple(refusal.recorded), declined=declined)
         for position, event in enumerate(decided, start=sequence):
             assert not isinstance(event, LeaseAcquired) or event.fence == position
-        _apply(decided, at, situation)
-        _assert_noted(at_first, situation)
-        said = outcome(command, situation, decided)
+        _apply(decided, at, tenant_state)
+        _assert_noted(at_first, tenant_state)
+        said = outcome(command, tenant_state, decided)
         return Answer(settled=settled, decided=tuple(decided), outcome=said)
 
     # -- Given, when ---------------------------------------------------------
@@ -119,7 +119,7 @@ class Story:
         self.tell(facts)
         return self
 
-    def when(self, command: Command, *, at: Instant | None = None) -> "When":
+    def when(self, command: Command, *, at: Timestamp | None = None) -> "When":
         """Ask, at the moment of the last fact unless another is named."""
         at = self.now if at is None else at
         return When(self, self.ask(command, at), at)
@@ -132,7 +132,7 @@ def given(*facts: Fact, window: int = WINDOW, quotas: Quotas = UNLIMITED) -> Sto
 class When:
     """An answer to be compared; each comparison goes on with the story."""
 
-    def __init__(self, story: Story, answer: Answer, at: Instant) -> None:
+    def __init__(self, story: Story, answer: Answer, at: Timestamp) -> None:
         self.answer = answer
         self._at = at
         self._story = story
@@ -154,16 +154,16 @@ class When:
         assert self.facts[: len(self.answer.settled)] == list(expected)
         return self._story
 
-    def then_refused(self, refusal: Refused, *, settled: Sequence[Fact] = ()) -> Story:
+    def then_refused(self, refusal: DomainError, *, settled: Sequence[Fact] = ()) -> Story:
         """Refused so and not otherwise, after what was due had been recorded."""
         assert self.answer.declined == Declined(kind=type(refusal), facts=refusal.facts)
         assert self.answer.decided == tuple(refusal.recorded)
         return self.then_settled(*settled)
 
 
-def what_is_named(about: Names, whole: Situation, now: Instant) -> Situation:
+def what_is_named(about: Names, whole: TenantState, now: Timestamp) -> TenantState:
     """The part of a tenant's state that the log loads for a command."""
-    part = Situation()
+    part = TenantState()
     acting = [whole.agents.get(one) for one in about.agents]
     acting += [whole.agent_named(name) for name in about.agent_names]
     voters = {agent.id for agent in filter(None, acting)}
@@ -193,7 +193,7 @@ def what_is_named(about: Names, whole: Situation, now: Instant) -> Situation:
     return part
 
 
-def _but_for_others_reasons(request: Request, voters: Container[str]) -> Request:
+def _but_for_others_reasons(request: ConsensusRequest, voters: Container[str]) -> ConsensusRequest:
     votes = {
         voter: vote if voter in voters else replace(vote, reason=None)
         for voter, vote in request.votes.items()
@@ -201,21 +201,21 @@ def _but_for_others_reasons(request: Request, voters: Container[str]) -> Request
     return replace(request, votes=votes)
 
 
-def stands(situation: Situation) -> dict[str, Any]:
+def stands(tenant_state: TenantState) -> dict[str, Any]:
     """All that a state says and has noted, to be compared later."""
-    touched = situation.touched
+    touched = tenant_state.touched
     return {
-        "tenant": situation.tenant,
-        "agents": dict(situation.agents),
-        "leases": dict(situation.leases),
-        "requests": dict(situation.requests),
-        "settings": dict(situation.settings),
-        "keys": dict(situation.keys),
-        "counts": dict(situation.counts),
-        "holdings": dict(situation.holdings),
+        "tenant": tenant_state.tenant,
+        "agents": dict(tenant_state.agents),
+        "leases": dict(tenant_state.leases),
+        "requests": dict(tenant_state.requests),
+        "settings": dict(tenant_state.settings),
+        "keys": dict(tenant_state.keys),
+        "counts": dict(tenant_state.counts),
+        "holdings": dict(tenant_state.holdings),
         "votes": {
             (request.id, voter): vote
-            for request in situation.requests.values()
+            for request in tenant_state.requests.values()
             for voter, vote in request.votes.items()
         },
         "touched": {name: touched_ids(getattr(touched, name)) for name in touched.__slots__},
@@ -233,19 +233,19 @@ def touched_ids(ids: "set[Any] | dict[Any, int] | bool") -> frozenset[Any]:
     return frozenset(ids) if isinstance(ids, set) else frozenset({ids})
 
 
-def _apply(events: Sequence[Event], at: Instant, situation: Situation) -> None:
+def _apply(events: Sequence[Event], at: Timestamp, tenant_state: TenantState) -> None:
     for event in events:
-        situation.apply(event, at)
+        tenant_state.apply(event, at)
 
 
-def _assert_noted(before: Mapping[str, Any], situation: Situation) -> None:
-    now = stands(situation)
+def _assert_noted(before: Mapping[str, Any], tenant_state: TenantState) -> None:
+    now = stands(tenant_state)
     for kind in ("agents", "leases", "requests", "settings", "keys", "votes"):
         changed = {one for one, state in now[kind].items() if before[kind].get(one) != state}
-        assert changed <= getattr(situation.touched, kind), "a change would not be written back"
-    assert situation.touched.tenant or before["tenant"] == now["tenant"]
+        assert changed <= getattr(tenant_state.touched, kind), "a change would not be written back"
+    assert tenant_state.touched.tenant or before["tenant"] == now["tenant"]
     for counted in ("counts", "holdings"):
-        noted = getattr(situation.touched, counted), dict(before["touched"][counted])
+        noted = getattr(tenant_state.touched, counted), dict(before["touched"][counted])
         for what, count in now[counted].items():
             more = noted[0].get(what, 0) - noted[1].get(what, 0)
             assert count == before[counted].get(what, 0) + more, "it would be written back wrong"

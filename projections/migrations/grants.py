@@ -7,7 +7,7 @@ is for the owner. Who could serve before an upgrade can afterwards, also on tabl
 
 from sqlalchemy import Connection, func, select, text
 
-from quorate.eventlog.schema import answers, archives, events
+from quorate.eventlog.tables import answers, archives, events
 from quorate.projections.migrations.revisions import version
 from quorate.projections.tables import metadata
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import structlog
 from sqlalchemy import Connection
 
-from quorate.domain.record import record
-from quorate.eventlog import schema as log_schema
-from quorate.eventlog.backend import Outdated
+from quorate.domain.shared.records import record
+from quorate.eventlog import tables as log_schema
+from quorate.eventlog.database import Outdated
 from quorate.projections import tables
 from quorate.projections.migrations.revisions import (
     NEWEST,
@@ -44,7 +44,7 @@ def _quiet(_done: int, _of: int) -> None:
     pass
 
 
-class TodaysTables:
+class CurrentSchema:
     """Those of the log and of the projections: the port ``Schema`` of the back ends.
 
     ``archive`` is the folder of the log's archived events, if an upgrade needs them.
@@ -89,7 +89,7 @@ class TodaysTables:
         return Prepared(found=found, revision=NEWEST, events=filled.events, rows=filled.rows)
 
 
-class ServedTables(TodaysTables):
+class ServedTables(CurrentSchema):
     """For whoever serves: what is done, or accepted, is logged."""
 
     def prepare(
@@ -115,7 +115,7 @@ class ServedTables(TodaysTables):
         return found
 
 
-class OnlyTodaysTables(TodaysTables):
+class OnlyTodaysTables(CurrentSchema):
     """For whoever makes tables anew: those of a newer version would lose what is new in them."""
 
     def _found(self, connection: Connection) -> str | None:
@@ -135,5 +135,5 @@ def create(connection: Connection) -> None:
 
 
 SCHEMA = ServedTables()
-TODAYS = TodaysTables()
+TODAYS = CurrentSchema()
 ONLY_TODAYS = OnlyTodaysTables()

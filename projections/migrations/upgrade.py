@@ -8,13 +8,13 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Table
 
-from quorate.eventlog.archive_files import ArchiveDamaged, ArchiveNeeded
-from quorate.eventlog.backend import Outdated
-from quorate.eventlog.log import LogDamaged
-from quorate.projections.filling import Filling
-from quorate.projections.folding import Unfoldable
+from quorate.eventlog.archive.files import ArchiveDamaged, ArchiveNeeded
+from quorate.eventlog.database import Outdated
+from quorate.eventlog.event_store import LogDamaged
 from quorate.projections.migrations.revisions import NEWEST, number
+from quorate.projections.online_rebuild import Filling
 from quorate.projections.rebuild import Progress, Rebuilt
+from quorate.projections.replay import Unfoldable
 from quorate.projections.tables import metadata
 
 

@@ -9,11 +9,12 @@ from typing import TypeAlias
 
 import uvicorn
 
-from quorate.api.asgi import Receive, Scope, Send
-from quorate.api.endpoint import Call, Endpoint, Gate, Reply
-from quorate.api.http_protocol import BoundedHttpProtocol
-from quorate.api.schemas import TenantBody
-from quorate.domain.record import record
+from quorate.api.gate import Gate
+from quorate.application.operations import Call, Endpoint, Reply
+from quorate.contracts.requests import TenantBody
+from quorate.domain.shared.records import record
+from quorate.runtime.asgi import Receive, Scope, Send
+from quorate.server.http_protocol import BoundedHttpProtocol
 from tests.api.strangers import head, wait_until
 
 SLOW_SECONDS = 0.1

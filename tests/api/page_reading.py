@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
+from quorate.api.html import CONTENT_SECURITY_POLICY
 from quorate.api.json_schemas import Json
-from quorate.api.page_parts import CONTENT_SECURITY_POLICY
 
 CODE_AND_FETCHING = {"script", "link", "img", "iframe", "object", "form", "base"}
 ATTRIBUTES = {"charset", "class", "content", "href", "id", "lang", "name"}

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 20.0

@@ -12,17 +12,17 @@ import orjson
 import pytest
 
 from quorate.api.documents import nats_document
-from quorate.api.endpoint import Endpoint, known_codes
 from quorate.api.json_schemas import Json
-from quorate.api.notice_schemas import LOGGED, NOTICES
-from quorate.api.over_nats import SERVED, ids_of
+from quorate.api.nats_commands import SERVED, ids_of
+from quorate.api.notification_schemas import LOGGED, NOTICES
+from quorate.application.operations import Endpoint, known_codes
 from quorate.bus import subjects
-from quorate.bus.commands import OF_ONE_AGENT_MAX
+from quorate.bus.command_dispatch import OF_ONE_AGENT_MAX
 from quorate.bus.subjects import COMMANDS, TO_AGENT, TO_ALL
 from quorate.domain.events import EVENT_TYPES
-from quorate.domain.keys import ROLES, Principal, Role
-from quorate.domain.notices import NOTICE_NAMES, NOTICED_TYPES, Notice, ToAgent, notices
-from quorate.eventlog.codec import VERSIONS
+from quorate.domain.identity.api_keys import ROLES, Principal, Role
+from quorate.domain.notifications import NOTICE_NAMES, NOTICED_TYPES, Notice, ToAgent, notices
+from quorate.eventlog.serialization import VERSIONS
 from tests.api.schema_reading import KEYWORDS, accepts, bounds, closed, parts, resolved, schemas
 from tests.api.schema_reading import validator as validator_of
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from quorate.api.problems import KINDS
-from quorate.domain.notices import NOTICED_TYPES
-from quorate.eventlog.codec import VERSIONS
+from quorate.contracts.problems import KINDS
+from quorate.domain.notifications import NOTICED_TYPES
+from quorate.eventlog.serialization import VERSIONS
 from tests.api.watched import Watched, families
 from tests.docs.reading import ROOT, document
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from quorate.api.bodies import BODY_BYTES_MAX
-from quorate.api.endpoint import Endpoint
-from quorate.api.examples import BODIES
-from quorate.api.schemas import ConfigBody
-from quorate.api.table import ENDPOINTS
+from quorate.api.routes import ENDPOINTS
+from quorate.api.strict_json import BODY_BYTES_MAX
+from quorate.application.operations import Endpoint
+from quorate.contracts.examples import BODIES
+from quorate.contracts.requests import ConfigBody
 from tests.api.strangers import Heard, Served, Wire, encoded, head, serving
 
 LEASE = "/v1/agent/coordination/lease"

@@ -13,14 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.api import keyring
-from quorate.api.asgi import Scope
-from quorate.api.keyring import KEY_SECONDS, KeyRing
-from quorate.api.problems import Problem
-from quorate.api.strangers import PROXIES_IN_A_ROW_MAX, Strangers, network_of, origin
-from quorate.domain.instants import Instant
-from quorate.domain.keys import KEY_ID_LENGTH, Key, key_text, read_key, secret_hash
-from quorate.projections.reader import KeyRow
+from quorate.application import key_cache
+from quorate.application.failed_login_limiter import (
+    PROXIES_IN_A_ROW_MAX,
+    FailedLoginLimiter,
+    network_of,
+    origin,
+)
+from quorate.application.key_cache import KEY_SECONDS, KeyCache
+from quorate.contracts.problems import Problem
+from quorate.domain.identity.api_keys import KEY_ID_LENGTH, Key, key_text, read_key, secret_hash
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.projections.queries import KeyRow
+from quorate.runtime.asgi import Scope
 from tests.client.clocks import SetClock
 
 if TYPE_CHECKING:
@@ -54,7 +59,7 @@ class Book:
             secret_hash=secret_hash(secret),
             agent_id=None,
             agent_name=None,
-            created_at=Instant(0),
+            created_at=Timestamp(0),
         )
         self.rows[key_id] = KeyRow(tenant="acme", key=key)
 
@@ -71,8 +76,8 @@ class Door:
         self.clock = SetClock()
         self.book = Book()
         self.book.issue(GOOD)
-        self.keyring = KeyRing(self.book.look_up, self.clock)
-        self.strangers = Strangers(
+        self.keyring = KeyCache(self.book.look_up, self.clock)
+        self.strangers = FailedLoginLimiter(
             self.keyring,
             failed_per_minute=FAILED_PER_MINUTE,
             trusted_proxies=TRUSTED,
@@ -214,7 +219,7 @@ NEAR = [key_text("a" * KEY_ID_LENGTH, (NUMBER + 62**place).to_bytes(32)) for pla
 FAR = key_text("a" * KEY_ID_LENGTH, b"\x02" * 32)
 
 
-def steps(ring: KeyRing, text: str) -> list[tuple[str, int]]:
+def steps(ring: KeyCache, text: str) -> list[tuple[str, int]]:
     """Each line of ours that is run until a key is found to be none."""
     run: list[tuple[str, int]] = []
 
@@ -256,7 +261,7 @@ async def test_what_is_compared_are_hashes_and_in_constant_time(
         return hmac.compare_digest(one, other)
 
     door = Door()
-    monkeypatch.setattr(keyring, "hmac", SimpleNamespace(compare_digest=compare_digest))
+    monkeypatch.setattr(key_cache, "hmac", SimpleNamespace(compare_digest=compare_digest))
     for near in NEAR:
         assert await door.keyring.look_up(near) is None
 

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from quorate.api.endpoint import Endpoint
-from quorate.api.limits import (
+from quorate.api.routes import ENDPOINTS
+from quorate.application.operations import Endpoint
+from quorate.application.rate_limiter import (
     KEPT_BY_COMMANDS,
     KEPT_BY_READS,
     Limits,
@@ -13,9 +14,8 @@ from quorate.api.limits import (
     caller_of,
     kept_by,
 )
-from quorate.api.problems import Problem
-from quorate.api.table import ENDPOINTS
-from quorate.domain.keys import ROLES, Principal, Role
+from quorate.contracts.problems import Problem
+from quorate.domain.identity.api_keys import ROLES, Principal, Role
 from tests.client.clocks import SetClock
 
 URGENT = {"heartbeat", "releaseLease", "renewLease"}

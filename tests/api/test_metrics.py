@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from quorate.api import http_protocol, metrics
-from quorate.api.shared_pages import STALE_SECONDS, SharedPages
-from quorate.domain.leases import AcquireLease
-from quorate.eventlog.order import Done
+from quorate.domain.coordination.leases import AcquireLease
+from quorate.eventlog.envelopes import Accepted
+from quorate.server import http_protocol, metrics
+from quorate.server.metric_pages import STALE_SECONDS, SharedPages
 from tests.api.watched import Watched, families, labelled, samples
 from tests.domain.cast import acquire
 
@@ -60,7 +60,7 @@ def test_commands_are_there_before_the_first_one(watched: Watched) -> None:
     assert watched.samples()[key] == 0
 
     watched.now += metrics.PAGE_SECONDS
-    watched.door.tally.answered(acquire("ann"), Done(body=b"", sequence=1))
+    watched.door.tally.answered(acquire("ann"), Accepted(body=b"", sequence=1))
 
     assert watched.samples()[key] == 1
 

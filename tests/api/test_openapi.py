@@ -11,21 +11,21 @@ import pytest
 from pydantic import TypeAdapter
 
 from quorate.api.documents import api_document
-from quorate.api.endpoint import Endpoint, known_codes
-from quorate.api.examples import ANSWERS, BODIES, QUERIES
 from quorate.api.json_schemas import Json
-from quorate.api.limits import rate_limited
 from quorate.api.openapi import public_path
 from quorate.api.problem_schemas import schema_name
-from quorate.api.problems import CONTENT_TYPE, KINDS, problem_body
-from quorate.api.table import ENDPOINTS
-from quorate.domain.agents import AgentInactive
-from quorate.domain.contacts import AddressUnusable
-from quorate.domain.instants import Instant
-from quorate.domain.leases import LeaseHeld
-from quorate.domain.quotas import QuotaExceeded
-from quorate.domain.refusal import Refused
-from quorate.eventlog.codec import camel, public
+from quorate.api.routes import ENDPOINTS
+from quorate.application.operations import Endpoint, known_codes
+from quorate.application.rate_limiter import rate_limited
+from quorate.contracts.examples import ANSWERS, BODIES, QUERIES
+from quorate.contracts.problems import CONTENT_TYPE, KINDS, problem_body
+from quorate.domain.coordination.leases import LeaseHeld
+from quorate.domain.identity.agents import AgentInactive
+from quorate.domain.shared.email_addresses import AddressUnusable
+from quorate.domain.shared.errors import DomainError
+from quorate.domain.shared.quotas import QuotaExceeded
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.serialization import camel, public
 from tests.api.schema_reading import (
     KEYWORDS,
     accepts,
@@ -123,19 +123,19 @@ def test_commands_and_only_commands_take_an_idempotency_key(endpoint: Endpoint) 
 # -- Problems ----------------------------------------------------------------
 
 
-def refusals(kind: type[Refused] = Refused) -> Iterator[type[Refused]]:
+def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
     for one in kind.__subclasses__():
         if "code" in vars(one):
             yield one
         yield from refusals(one)
 
 
-def told(kind: type[Refused]) -> Iterator[tuple[str, Any]]:
+def told(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
     """The facts of a refusal, as they go out; no fact replaces a member of every problem."""
-    conflict: Any = SimpleNamespace(holder_id="a", holder_name="b", expires_at=Instant(0))
-    samples: dict[type[Refused], dict[str, Any]] = {
+    conflict: Any = SimpleNamespace(holder_id="a", holder_name="b", expires_at=Timestamp(0))
+    samples: dict[type[DomainError], dict[str, Any]] = {
         LeaseHeld: {"event": conflict},
-        AgentInactive: {"agent_id": "a", "last_heartbeat": Instant(0)},
+        AgentInactive: {"agent_id": "a", "last_heartbeat": Timestamp(0)},
         QuotaExceeded: {"quota": "agents", "limit": 3},
     }
     texts = {
@@ -154,7 +154,7 @@ DECIDED = [kind for kind in refusals() if kind is not AddressUnusable]
 
 
 @pytest.mark.parametrize("kind", DECIDED, ids=lambda kind: kind.code)
-def test_every_fact_of_a_refusal_is_documented(kind: type[Refused]) -> None:
+def test_every_fact_of_a_refusal_is_documented(kind: type[DomainError]) -> None:
     documented = SCHEMAS[schema_name(kind.code)]["allOf"][1]["properties"]
     assert {name for name, _ in told(kind)} == set(documented) - PROBLEM_MEMBERS
 

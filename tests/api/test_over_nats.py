@@ -6,16 +6,16 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.api import over_nats
-from quorate.api.endpoint import Call, Endpoint, Reply
-from quorate.api.over_nats import OverNats
-from quorate.api.roles import ACTING
-from quorate.api.schemas import HeartbeatBody, PageQuery
-from quorate.bus.commands import Answered, Asked
+from quorate.api import nats_commands
+from quorate.api.nats_commands import OverNats
+from quorate.application.operations import Call, Endpoint, Reply
+from quorate.bus.command_dispatch import Answered, Asked
 from quorate.bus.subjects import Commanded
-from quorate.domain.keys import Principal
-from quorate.eventlog.order import Unavailable
-from quorate.eventlog.session import Broken
+from quorate.contracts.requests import HeartbeatBody, PageQuery
+from quorate.contracts.roles import ACTING
+from quorate.domain.identity.api_keys import Principal
+from quorate.eventlog.envelopes import Unavailable
+from quorate.eventlog.transactions import DatabaseUnavailable
 
 ANN = Commanded(tenant="acme", agent_id="agent_of_ann", operation="act")
 ANSWER_BYTES_MAX = 100
@@ -118,7 +118,7 @@ async def test_a_log_that_cannot_be_written_is_said_with_when_to_come_again(desk
 
 
 async def test_what_a_database_says_is_not_for_callers(desk: Desk) -> None:
-    desk.reply = Broken("no route to db.internal:5432")
+    desk.reply = DatabaseUnavailable("no route to db.internal:5432")
 
     answer = await desk.ask()
 
@@ -141,7 +141,7 @@ async def test_a_bug_in_reading_is_answered_too(
     def parse(_body: bytes) -> dict[str, Any]:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(over_nats, "parse", parse)
+    monkeypatch.setattr(nats_commands, "parse", parse)
 
     answer = await desk.ask(body=b"{}")
 

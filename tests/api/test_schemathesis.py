@@ -31,7 +31,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from quorate.api.documents import api_document
-from quorate.api.table import ENDPOINTS
+from quorate.api.routes import ENDPOINTS
 from tests.api.schema_reading import parts
 from tests.api.strangers import Served, serving
 

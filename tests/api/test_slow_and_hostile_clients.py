@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from quorate.api import http_protocol
-from quorate.api.bodies import BODY_BYTES_MAX
-from quorate.api.http_protocol import HEADER_BYTES_MAX, PIPELINED_MAX, BoundedHttpProtocol
+from quorate.api.strict_json import BODY_BYTES_MAX
+from quorate.server import http_protocol
+from quorate.server.http_protocol import HEADER_BYTES_MAX, PIPELINED_MAX, BoundedHttpProtocol
 from tests.api.listening import (
     BODY,
     LARGE_BYTES,

@@ -7,10 +7,10 @@ import pytest
 
 from quorate.api.asyncapi_page import command, page, subscription
 from quorate.api.documents import nats_document
-from quorate.api.endpoint import Endpoint
-from quorate.api.notice_schemas import LOGGED, NOTICES, Said
-from quorate.api.over_nats import SERVED
-from quorate.api.page_parts import CONTENT_SECURITY_POLICY
+from quorate.api.html import CONTENT_SECURITY_POLICY
+from quorate.api.nats_commands import SERVED
+from quorate.api.notification_schemas import LOGGED, NOTICES, Said
+from quorate.application.operations import Endpoint
 from tests.api.page_reading import (
     HOSTILE,
     Reader,

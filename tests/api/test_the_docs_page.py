@@ -9,11 +9,11 @@ import pytest
 
 from quorate.api.docs_page import curl, page
 from quorate.api.documents import api_document
-from quorate.api.endpoint import Endpoint
+from quorate.api.html import CONTENT_SECURITY_POLICY
 from quorate.api.openapi import public_path
-from quorate.api.page_parts import CONTENT_SECURITY_POLICY
-from quorate.api.problems import KINDS
-from quorate.api.table import ENDPOINTS
+from quorate.api.routes import ENDPOINTS
+from quorate.application.operations import Endpoint
+from quorate.contracts.problems import KINDS
 from tests.api.page_reading import (
     HOSTILE,
     Reader,

@@ -6,7 +6,7 @@ Time is a number that these tests set.
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.api.buckets import TOLERANCE_TOKENS, Buckets
+from quorate.application.token_buckets import TOLERANCE_TOKENS, Buckets
 from tests.client.clocks import SetClock
 
 A_TOUCH = 2 * TOLERANCE_TOKENS

@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from quorate.api import tracing
-from quorate.api.tracing import DISABLED_VARIABLE, ENDPOINT_VARIABLES, EXPORTER_VARIABLE
+from quorate.application import tracing
+from quorate.application.tracing import DISABLED_VARIABLE, ENDPOINT_VARIABLES, EXPORTER_VARIABLE
 from tests.service.running import environment
 
 LOADED = """
 import sys
-from quorate.api import serving
-from quorate.api.tracing import tracing_to
+from quorate.server import run
+from quorate.application.tracing import tracing_to
 assert tracing_to(None) is None
 print([name for name in sys.modules if name.startswith("opentelemetry")])
 """
@@ -39,7 +39,7 @@ def test_nothing_is_loaded_that_nobody_asked_for() -> None:
 def test_a_collector_without_opentelemetry_is_an_obstacle_that_says_what_helps(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "quorate.api.spans", None)
+    monkeypatch.setitem(sys.modules, "quorate.application.spans", None)
     monkeypatch.setenv(variable, "http://127.0.0.1:4318")
 
     with pytest.raises(tracing.TracingNotInstalled, match=r"pip install 'quorate\[otel\]'"):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from quorate.api.http_protocol import CHUNKED_BYTES_MAX
+from quorate.server.http_protocol import CHUNKED_BYTES_MAX
 from tests.api.listening import BODY, Application, Listening, chunked, listening
 from tests.api.strangers import Wire
 

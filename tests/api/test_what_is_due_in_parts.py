@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.api.timer import EVENTS_AT_ONCE_MAX, Timer, parts
-from quorate.domain.agents import SettleAgent
-from quorate.eventlog.order import Order
-from quorate.projections.overdue import Overdue
+from quorate.domain.identity.agents import SettleAgent
+from quorate.eventlog.envelopes import CommandEnvelope
+from quorate.projections.deadlines import Overdue
+from quorate.server.deadline_scheduler import EVENTS_AT_ONCE_MAX, DeadlineScheduler, parts
 from tests.eventlog.conformance import CountedIds, SetClock
 
 sizes = st.lists(st.integers(1, 2 * EVENTS_AT_ONCE_MAX), max_size=50)
@@ -44,7 +44,7 @@ async def test_what_is_not_due_by_the_logs_own_time_is_not_asked_for_again_at_on
     due = [Overdue(tenant="acme", command=SettleAgent(agent_id=str(n))) for n in range(3)]
 
     class Door:
-        async def submit(self, _order: Order) -> None:
+        async def submit(self, _order: CommandEnvelope) -> None:
             if by_the_logs_time:
                 del due[0]
 
@@ -52,6 +52,6 @@ async def test_what_is_not_due_by_the_logs_own_time_is_not_asked_for_again_at_on
         async def find(self, _now: object) -> list[Overdue]:
             return due[:1]
 
-    timer = Timer(Door(), Work(), SetClock(), CountedIds("c00"))  # type: ignore[arg-type]
+    timer = DeadlineScheduler(Door(), Work(), SetClock(), CountedIds("c00"))  # type: ignore[arg-type]
 
     assert [await timer._settled_some() for _ in range(3)] == at_once

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from quorate.api import streams
-from quorate.api import tails as waiting_places
-from quorate.api.asgi import Receive, Scope, Send
-from quorate.api.endpoint import Call, Endpoint, Gate, Reply, Streamed
-from quorate.api.problems import Problem
-from quorate.api.streams import Frames, stream, waiting
-from quorate.api.tails import Tails
-from quorate.domain.instants import Instant
-from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.session import Broken
+from quorate.api import event_streams
+from quorate.api.event_streams import Frames, stream, waiting
+from quorate.api.gate import Gate
+from quorate.application import subscriptions as waiting_places
+from quorate.application.operations import Call, Endpoint, Reply, Streamed
+from quorate.application.subscriptions import Subscriptions
+from quorate.contracts.problems import Problem
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.transactions import DatabaseUnavailable
+from quorate.runtime.asgi import Receive, Scope, Send
 from tests.api.listening import get, listening
 from tests.api.strangers import wait_until
 from tests.eventlog.conformance import until
@@ -28,8 +29,8 @@ LONG_SECONDS = 60.0
 IDLE_TURNS = 20
 
 
-def committed(type_: str, tenant: str = "acme", **data: object) -> Recorded:
-    return Recorded(
+def committed(type_: str, tenant: str = "acme", **data: object) -> RecordedEvent:
+    return RecordedEvent(
         position=1,
         tenant=tenant,
         sequence=1,
@@ -37,7 +38,7 @@ def committed(type_: str, tenant: str = "acme", **data: object) -> Recorded:
         stream="stream",
         type=type_,
         version=1,
-        at=Instant(0),
+        at=Timestamp(0),
         actor="actor",
         command_id="cause",
         data=json.dumps(data).encode(),
@@ -65,8 +66,8 @@ ENDED = committed(
 
 
 @pytest.fixture
-def tails() -> Tails:
-    return Tails()
+def tails() -> Subscriptions:
+    return Subscriptions()
 
 
 # -- What wakes ------------------------------------------------------------------
@@ -83,7 +84,9 @@ def tails() -> Tails:
     ],
     ids=["conflict", "end", "to all", "silent", "of others"],
 )
-def test_an_agent_is_woken_by_what_it_is_told(tails: Tails, row: Recorded, woken: set[str]) -> None:
+def test_an_agent_is_woken_by_what_it_is_told(
+    tails: Subscriptions, row: RecordedEvent, woken: set[str]
+) -> None:
     with ExitStack() as stack:
         places = {
             name: stack.enter_context(tails.notices("acme", name, f"key-{name}"))
@@ -94,7 +97,7 @@ def test_an_agent_is_woken_by_what_it_is_told(tails: Tails, row: Recorded, woken
         assert {name for name, place in places.items() if place.woken.is_set()} == woken
 
 
-def test_all_places_of_one_agent_are_woken(tails: Tails) -> None:
+def test_all_places_of_one_agent_are_woken(tails: Subscriptions) -> None:
     with (
         tails.notices("acme", "ann", "k1") as first,
         tails.notices("acme", "ann", "k2") as second,
@@ -105,14 +108,14 @@ def test_all_places_of_one_agent_are_woken(tails: Tails) -> None:
         assert second.woken.is_set()
 
 
-def test_who_follows_the_log_is_woken_by_everything_of_its_tenant(tails: Tails) -> None:
+def test_who_follows_the_log_is_woken_by_everything_of_its_tenant(tails: Subscriptions) -> None:
     with tails.log("acme", "k1") as ours, tails.log("globex", "k2") as theirs:
         tails.wake([SILENT])
 
         assert (ours.woken.is_set(), theirs.woken.is_set()) == (True, False)
 
 
-def test_who_has_left_is_forgotten(tails: Tails) -> None:
+def test_who_has_left_is_forgotten(tails: Subscriptions) -> None:
     with tails.notices("acme", "ann", "k1") as left, tails.log("acme", "k2") as gone:
         pass
     with tails.notices("acme", "ann", "k1") as stays:
@@ -123,14 +126,14 @@ def test_who_has_left_is_forgotten(tails: Tails) -> None:
         assert stays.woken.is_set()
     assert not left.woken.is_set()
     assert not gone.woken.is_set()
-    assert vars(tails) == vars(Tails()), "nothing is kept of anybody"
+    assert vars(tails) == vars(Subscriptions()), "nothing is kept of anybody"
 
 
 # -- How many ---------------------------------------------------------------------
 
 
 def test_when_every_place_is_taken_the_next_is_told_to_come_again(
-    tails: Tails, monkeypatch: pytest.MonkeyPatch
+    tails: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting_places, "WAITING_MAX", 2)
     with tails.log("acme", "k1"):
@@ -142,11 +145,11 @@ def test_when_every_place_is_taken_the_next_is_told_to_come_again(
                 assert int(refused.value.headers["Retry-After"]) > 0
         with tails.notices("globex", "eve", "k2"):
             pass
-    assert vars(tails) == vars(Tails())
+    assert vars(tails) == vars(Subscriptions())
 
 
 def test_however_many_wait_for_one_tenant_others_find_a_place(
-    tails: Tails, monkeypatch: pytest.MonkeyPatch
+    tails: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting_places, "WAITING_MAX", 8)
     with ExitStack() as taken:
@@ -155,11 +158,11 @@ def test_however_many_wait_for_one_tenant_others_find_a_place(
         }
 
     assert held == {"acme": 4, "globex": 2, "ini": 1}
-    assert vars(tails) == vars(Tails())
+    assert vars(tails) == vars(Subscriptions())
 
 
 def test_one_agent_does_not_take_the_places_of_its_tenant(
-    tails: Tails, monkeypatch: pytest.MonkeyPatch
+    tails: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waiting_places, "OF_ONE_AGENT_MAX", 2)
     with tails.notices("acme", "ann", "k1"), tails.notices("acme", "ann", "k2"):
@@ -167,10 +170,10 @@ def test_one_agent_does_not_take_the_places_of_its_tenant(
             pass
         with tails.notices("acme", "bob", "k3"), tails.notices("globex", "ann", "k4"):
             pass
-    assert vars(tails) == vars(Tails())
+    assert vars(tails) == vars(Subscriptions())
 
 
-def _takes_all_it_can(taken: ExitStack, tails: Tails, tenant: str) -> int:
+def _takes_all_it_can(taken: ExitStack, tails: Subscriptions, tenant: str) -> int:
     for number in itertools.count():
         try:
             taken.enter_context(tails.log(tenant, "key"))
@@ -182,7 +185,7 @@ def _takes_all_it_can(taken: ExitStack, tails: Tails, tenant: str) -> int:
 # -- The end ----------------------------------------------------------------------
 
 
-def test_when_the_service_ends_everybody_is_woken_and_nobody_comes_in(tails: Tails) -> None:
+def test_when_the_service_ends_everybody_is_woken_and_nobody_comes_in(tails: Subscriptions) -> None:
     with tails.log("acme", "k1") as one, tails.notices("acme", "ann", "k2") as other:
         tails.close()
 
@@ -204,7 +207,7 @@ class Keys:
         self.asked.append(set(keys))
         if self.broken:
             self.broken = False
-            raise Broken("planted")
+            raise DatabaseUnavailable("planted")
         return self.good & set(keys)
 
 
@@ -218,7 +221,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_at_once")
-async def test_a_revoked_key_ends_its_own_places_and_no_others(tails: Tails) -> None:
+async def test_a_revoked_key_ends_its_own_places_and_no_others(tails: Subscriptions) -> None:
     keys = Keys("stands", "falls")
     checking = asyncio.create_task(tails.end_revoked(keys.standing))
     with (
@@ -241,7 +244,7 @@ async def test_a_revoked_key_ends_its_own_places_and_no_others(tails: Tails) -> 
 
 
 @pytest.mark.usefixtures("_at_once")
-async def test_where_nobody_waits_no_key_is_looked_up(tails: Tails) -> None:
+async def test_where_nobody_waits_no_key_is_looked_up(tails: Subscriptions) -> None:
     keys = Keys()
     checking = asyncio.create_task(tails.end_revoked(keys.standing))
     for _ in range(10):
@@ -257,7 +260,7 @@ async def test_where_nobody_waits_no_key_is_looked_up(tails: Tails) -> None:
 class Caller:
     """Somebody who follows the log in this process, and how often it was looked into for it."""
 
-    def __init__(self, tails: Tails) -> None:
+    def __init__(self, tails: Subscriptions) -> None:
         self.looked = 0
         self.heard: list[bytes] = []
         self.frames: list[Frames] = []
@@ -285,7 +288,7 @@ class Caller:
         assert self.looked == times
 
 
-async def test_a_stream_looks_at_first_and_then_only_when_it_is_woken(tails: Tails) -> None:
+async def test_a_stream_looks_at_first_and_then_only_when_it_is_woken(tails: Subscriptions) -> None:
     caller = Caller(tails)
     await caller.until_looked(1)
     for times in (2, 3):
@@ -297,7 +300,7 @@ async def test_a_stream_looks_at_first_and_then_only_when_it_is_woken(tails: Tai
     assert caller.heard[-1] == b"", "it has ended, and was not broken off"
 
 
-async def test_what_is_there_is_said_at_once_page_by_page(tails: Tails) -> None:
+async def test_what_is_there_is_said_at_once_page_by_page(tails: Subscriptions) -> None:
     caller = Caller(tails)
     caller.frames = [
         Frames(body=b"one", after=1, more=True),
@@ -312,9 +315,9 @@ async def test_what_is_there_is_said_at_once_page_by_page(tails: Tails) -> None:
 
 
 async def test_a_silent_stream_says_that_it_is_there(
-    tails: Tails, monkeypatch: pytest.MonkeyPatch
+    tails: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "KEEPALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(event_streams, "KEEPALIVE_SECONDS", 0.01)
     caller = Caller(tails)
     await until(lambda: len(caller.heard) >= 4)
     tails.close()
@@ -330,7 +333,7 @@ class Service:
     """Two addresses that wait for what never comes, through the real gate and over real HTTP."""
 
     def __init__(self) -> None:
-        self.tails = Tails()
+        self.tails = Subscriptions()
         self._gates = {
             f"/{name}": Gate(_endpoint(name), handler, _nobody)
             for name, handler in (("poll", self._poll), ("stream", self._stream))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from quorate.api.asgi import Receive, Scope, Send
-from quorate.api.whole_answers import offered
+from quorate.api.whole_response import offered
+from quorate.runtime.asgi import Receive, Scope, Send
 from tests.api.listening import Listening, listening
 from tests.api.strangers import Wire, head
 

@@ -6,14 +6,14 @@ from typing import cast
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from quorate.api.leader import Leader
-from quorate.api.metrics import Metrics
-from quorate.api.tails import Tails
-from quorate.api.tallies import Tallies
-from quorate.bus.callout import ACCEPTED, REFUSED, SECONDS
-from quorate.eventlog.commits import Commits
-from quorate.eventlog.door import Door
-from quorate.eventlog.tally import DoorTally, Histogram
+from quorate.application.request_metrics import Tallies
+from quorate.application.subscriptions import Subscriptions
+from quorate.bus.auth.callout import ACCEPTED, REFUSED, SECONDS
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.commit_feed import CommitFeed
+from quorate.eventlog.metrics import DoorTally, Histogram
+from quorate.server.leader_election import LeaderTasks
+from quorate.server.metrics import Metrics
 
 
 class _Commits:
@@ -57,14 +57,19 @@ class Watched:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.tallies, self.door, self.push, self.tails = Tallies(), _Door(), _Push(), Tails()
+        self.tallies, self.door, self.push, self.tails = (
+            Tallies(),
+            _Door(),
+            _Push(),
+            Subscriptions(),
+        )
         self.metrics = Metrics(
             tallies=self.tallies,
-            door=cast("Door", self.door),
-            commits=cast("Commits", _Commits()),
+            door=cast("CommandBus", self.door),
+            commits=cast("CommitFeed", _Commits()),
             push=self.push,
             tails=self.tails,
-            leader=cast("Leader", _Leader()),
+            leader=cast("LeaderTasks", _Leader()),
             monotonic=lambda: self.now,
         )
 

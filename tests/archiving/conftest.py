@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.sqlite import SqliteBackend
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.sqlite.database import SqliteBackend
 from quorate.projections.migrations.schema import SCHEMA
 from tests.eventlog.conformance import PLATFORMS, Platform, Watched
 from tests.projections.backed_up import backup_of, restored
@@ -37,8 +37,8 @@ async def platform(request: pytest.FixtureRequest, tmp_path: Path, backup: bytes
 
 
 @pytest.fixture
-async def log(platform: Platform) -> AsyncIterator[EventLog]:
-    log = EventLog(Watched(platform.backend()))
+async def log(platform: Platform) -> AsyncIterator[EventStore]:
+    log = EventStore(Watched(platform.backend()))
     await log.open(SCHEMA)
     try:
         yield log

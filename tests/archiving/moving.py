@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from quorate.domain.instants import Instant
-from quorate.eventlog.archive import Archived, Archiver
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.recorded import Recorded
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.archive.archiver import Archived, Archiver
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.projections.histories import NOON
 
 EVENTS_PER_FILE = 30
 FILES = 3
 END = FILES * EVENTS_PER_FILE
-LATER = Instant(NOON + 10**12)
+LATER = Timestamp(NOON + 10**12)
 ALL = 10_000
 
 
-async def move(log: EventLog, folder: Path, files: int = FILES) -> list[Archived]:
+async def move(log: EventStore, folder: Path, files: int = FILES) -> list[Archived]:
     archiver = Archiver(log.backend, folder)
     moved = []
     for _ in range(files):
@@ -27,5 +27,5 @@ async def move(log: EventLog, folder: Path, files: int = FILES) -> list[Archived
     return moved
 
 
-async def events(log: EventLog) -> Sequence[Recorded]:
+async def events(log: EventStore) -> Sequence[RecordedEvent]:
     return await log.after(0, ALL)

@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from quorate.domain.agents import AgentRef
-from quorate.eventlog.log import EventLog, Filter
-from quorate.eventlog.recorded import Recorded
-from quorate.projections.noticed import NoticedPage, NoticesReader
+from quorate.domain.identity.agents import AgentRef
+from quorate.eventlog.event_store import EventStore, Filter
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.projections.notifications import NoticedPage, NotificationQueries
 from tests.archiving.moving import ALL, LATER, move
 from tests.projections.histories import TENANTS
 
 RETENTION_HOURS = 10**6  # So that nothing is left out but what was archived.
 
 
-async def test_a_page_of_the_log_says_what_was_archived(log: EventLog, folder: Path) -> None:
+async def test_a_page_of_the_log_says_what_was_archived(log: EventStore, folder: Path) -> None:
     before = {tenant: await log.page(tenant, 0, ALL, Filter()) for tenant in TENANTS}
     await move(log, folder)
 
@@ -27,7 +27,7 @@ async def test_a_page_of_the_log_says_what_was_archived(log: EventLog, folder: P
         assert (await log.page(tenant, 0, ALL, Filter())).gap is not None
 
 
-async def test_a_filter_hides_no_gap(log: EventLog, folder: Path) -> None:
+async def test_a_filter_hides_no_gap(log: EventStore, folder: Path) -> None:
     await move(log, folder)
 
     page = await log.page(TENANTS[0], 0, ALL, Filter(type="NothingOfTheKind"))
@@ -36,9 +36,9 @@ async def test_a_filter_hides_no_gap(log: EventLog, folder: Path) -> None:
     assert page.scanned_to == page.head
 
 
-async def _noticed(log: EventLog) -> Mapping[tuple[str, str], Sequence[NoticedPage]]:
+async def _noticed(log: EventStore) -> Mapping[tuple[str, str], Sequence[NoticedPage]]:
     """What each agent reads from each sequence on."""
-    reader = NoticesReader(log, lambda: LATER, retention_hours=RETENTION_HOURS)
+    reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
     found = {}
     for tenant in TENANTS:
         head = (await log.page(tenant, 0, 1, Filter())).head
@@ -51,7 +51,7 @@ async def _noticed(log: EventLog) -> Mapping[tuple[str, str], Sequence[NoticedPa
     return found
 
 
-async def test_an_agent_that_missed_something_hears_of_it(log: EventLog, folder: Path) -> None:
+async def test_an_agent_that_missed_something_hears_of_it(log: EventStore, folder: Path) -> None:
     """Each notice comes, or a gap covers it; and none is said where nothing is left out."""
     before = await _noticed(log)
     await move(log, folder)
@@ -68,15 +68,15 @@ async def test_an_agent_that_missed_something_hears_of_it(log: EventLog, folder:
     assert gaps
 
 
-async def test_page_by_page_it_hears_of_all_that_is_there(log: EventLog, folder: Path) -> None:
+async def test_page_by_page_it_hears_of_all_that_is_there(log: EventStore, folder: Path) -> None:
     before = await _noticed(log)
     await move(log, folder)
-    reader = NoticesReader(log, lambda: LATER, retention_hours=RETENTION_HOURS)
+    reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
 
     for (tenant, name), (whole, *_) in before.items():
         agent = await reader.agent_id(tenant, AgentRef(name=name))
         assert agent is not None
-        heard: list[Recorded] = []
+        heard: list[RecordedEvent] = []
         after = missed = 0
         while after < whole.head:
             page = await reader.page(tenant, agent, after, 3)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from quorate.eventlog.archive import Archiver, check_archive
-from quorate.eventlog.archive_files import ArchiveDamaged
-from quorate.eventlog.log import EventLog, LogDamaged
+from quorate.eventlog.archive.archiver import Archiver, check_archive
+from quorate.eventlog.archive.files import ArchiveDamaged
+from quorate.eventlog.event_store import EventStore, LogDamaged
 from tests.archiving.moving import END, FILES, move
 from tests.eventlog.conformance import Platform
 from tests.projections import backed_up
 
 
 @pytest.mark.parametrize("number", range(FILES))
-async def test_a_missing_file_is_named(log: EventLog, folder: Path, number: int) -> None:
+async def test_a_missing_file_is_named(log: EventStore, folder: Path, number: int) -> None:
     moved = await move(log, folder)
     moved[number].path.unlink()
 
@@ -23,7 +23,7 @@ async def test_a_missing_file_is_named(log: EventLog, folder: Path, number: int)
 
 
 async def test_what_is_left_when_the_oldest_were_removed_still_proves_itself(
-    log: EventLog, folder: Path
+    log: EventStore, folder: Path
 ) -> None:
     moved = await move(log, folder)
     moved[0].path.unlink()
@@ -40,7 +40,7 @@ async def test_what_is_left_when_the_oldest_were_removed_still_proves_itself(
 
 
 @pytest.mark.parametrize("number", range(FILES))
-async def test_a_changed_file_is_named(log: EventLog, folder: Path, number: int) -> None:
+async def test_a_changed_file_is_named(log: EventStore, folder: Path, number: int) -> None:
     moved = await move(log, folder)
     path = moved[number].path
     rows = backed_up.lines(path.read_bytes())
@@ -51,7 +51,7 @@ async def test_a_changed_file_is_named(log: EventLog, folder: Path, number: int)
         await check_archive(log.backend, folder)
 
 
-async def test_a_file_that_was_sealed_again_is_found(log: EventLog, folder: Path) -> None:
+async def test_a_file_that_was_sealed_again_is_found(log: EventStore, folder: Path) -> None:
     """Somebody makes a whole archive of another history: the log knows the seal of its own."""
     moved = await move(log, folder, 1)
     rows = backed_up.lines(moved[0].path.read_bytes())
@@ -63,7 +63,7 @@ async def test_a_file_that_was_sealed_again_is_found(log: EventLog, folder: Path
 
 
 async def test_the_next_file_goes_only_where_the_last_one_is(
-    log: EventLog, folder: Path, tmp_path: Path
+    log: EventStore, folder: Path, tmp_path: Path
 ) -> None:
     await move(log, folder)
     elsewhere = tmp_path / "elsewhere"
@@ -74,7 +74,7 @@ async def test_the_next_file_goes_only_where_the_last_one_is(
 
 
 async def test_an_archive_may_be_moved_as_a_whole(
-    log: EventLog, folder: Path, tmp_path: Path
+    log: EventStore, folder: Path, tmp_path: Path
 ) -> None:
     """The control: it is the files that count, not where they are."""
     await move(log, folder)
@@ -84,7 +84,7 @@ async def test_an_archive_may_be_moved_as_a_whole(
 
 
 async def test_a_log_that_does_not_go_on_from_its_archive_is_damaged(
-    log: EventLog, platform: Platform, folder: Path
+    log: EventStore, platform: Platform, folder: Path
 ) -> None:
     await move(log, folder)
     platform.overwrite("DELETE FROM events WHERE position = ?", END + 1)

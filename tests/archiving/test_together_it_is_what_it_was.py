@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from quorate.eventlog import log as log_module
-from quorate.eventlog.archive import Archiver, check_archive
-from quorate.eventlog.archive_files import ArchiveFolder, ArchiveNeeded
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.sqlite import SqliteBackend
-from quorate.projections.filling import refill
+from quorate.eventlog import event_store as log_module
+from quorate.eventlog.archive.archiver import Archiver, check_archive
+from quorate.eventlog.archive.files import ArchiveFolder, ArchiveNeeded
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.sqlite.database import SqliteBackend
 from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.online_rebuild import refill
 from quorate.projections.rebuild import check
 from tests.archiving.conftest import SEED
 from tests.archiving.moving import END, EVENTS_PER_FILE, LATER, events, move
@@ -22,7 +22,7 @@ from tests.projections.histories import TENANTS
 from tests.projections.test_twins import lived
 
 
-async def test_the_files_and_the_table_together_are_the_log(log: EventLog, folder: Path) -> None:
+async def test_the_files_and_the_table_together_are_the_log(log: EventStore, folder: Path) -> None:
     before = await events(log)
 
     moved = await move(log, folder)
@@ -34,13 +34,13 @@ async def test_the_files_and_the_table_together_are_the_log(log: EventLog, folde
 
 
 async def test_a_check_that_is_under_way_finds_nothing_wrong(
-    log: EventLog, folder: Path, monkeypatch: pytest.MonkeyPatch
+    log: EventStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On PostgreSQL the service goes on meanwhile, and would write nothing to a damaged log."""
     monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", EVENTS_PER_FILE // 2)
     read = log.after
 
-    async def after(position: int, limit: int) -> Sequence[Recorded]:
+    async def after(position: int, limit: int) -> Sequence[RecordedEvent]:
         if position == EVENTS_PER_FILE:
             await move(log, folder)
         return await read(position, limit)
@@ -52,7 +52,7 @@ async def test_a_check_that_is_under_way_finds_nothing_wrong(
     assert await log.archived() == END
 
 
-async def test_of_each_tenant_the_last_archived_event_stays(log: EventLog, folder: Path) -> None:
+async def test_of_each_tenant_the_last_archived_event_stays(log: EventStore, folder: Path) -> None:
     await move(log, folder)
 
     last = {one.tenant: one for one in ArchiveFolder(folder).events()}
@@ -65,7 +65,7 @@ async def test_a_log_of_which_all_is_old_goes_on_as_before(
     platform: Platform, folder: Path
 ) -> None:
     """Sequences and positions go on where they were, and the chain holds across the cut."""
-    log = EventLog(platform.backend())
+    log = EventStore(platform.backend())
     await log.open(SCHEMA)
     head = await log.committed_head()
     archiver = Archiver(log.backend, folder)
@@ -80,7 +80,7 @@ async def test_a_log_of_which_all_is_old_goes_on_as_before(
         await check_archive(town.log.backend, folder)
 
 
-async def test_events_that_are_not_old_enough_stay(log: EventLog, folder: Path) -> None:
+async def test_events_that_are_not_old_enough_stay(log: EventStore, folder: Path) -> None:
     middle = (await events(log))[60]
 
     archiver = Archiver(log.backend, folder)
@@ -94,7 +94,7 @@ async def test_events_that_are_not_old_enough_stay(log: EventLog, folder: Path) 
 
 
 async def test_the_projections_are_rebuilt_from_both(
-    log: EventLog, platform: Platform, folder: Path, tmp_path: Path
+    log: EventStore, platform: Platform, folder: Path, tmp_path: Path
 ) -> None:
     before = await content(platform.backend())
     await move(log, folder)
@@ -114,7 +114,7 @@ async def test_the_projections_are_rebuilt_from_both(
 
 
 async def test_without_the_files_nothing_is_rebuilt_or_backed_up(
-    log: EventLog, platform: Platform, folder: Path
+    log: EventStore, platform: Platform, folder: Path
 ) -> None:
     before = await content(platform.backend())
     await move(log, folder)
@@ -128,7 +128,7 @@ async def test_without_the_files_nothing_is_rebuilt_or_backed_up(
 
 
 async def test_a_backup_is_the_same_file_whether_events_were_archived_or_not(
-    log: EventLog, platform: Platform, folder: Path, backup: bytes
+    log: EventStore, platform: Platform, folder: Path, backup: bytes
 ) -> None:
     await move(log, folder)
 

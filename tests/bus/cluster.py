@@ -19,8 +19,8 @@ from typing import Any
 import httpx2
 from nats.aio.client import Client
 
-from quorate.bus.cluster_configuration import Cluster, Tls, more_lines
-from quorate.bus.server_configuration import ServiceKeys, server_configuration
+from quorate.bus.embedded.cluster_configuration import Cluster, Tls, more_lines
+from quorate.bus.embedded.configuration import ServiceKeys, server_configuration
 
 SERVERS = 3
 NAME = "quorate"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from quorate.bus.push import FOLDER
-from quorate.bus.server import EmbeddedServer
-from quorate.bus.server_configuration import service_keys
+from quorate.bus.embedded.configuration import service_keys
+from quorate.bus.embedded.server import EmbeddedServer
+from quorate.bus.service import FOLDER
 from tests.bus.stage import Stage
 
 

@@ -21,13 +21,13 @@ from nats.js.errors import NotFoundError
 
 from quorate.bus import connection
 from quorate.bus.connection import Connect, Connection, ConnectionLost
-from quorate.bus.push import FOLDER, Push
-from quorate.bus.server import EmbeddedServer
-from quorate.bus.server_configuration import service_keys
-from quorate.bus.stream import STREAM
-from quorate.domain.instants import Instant
-from quorate.domain.keys import KEY_ID_LENGTH, Principal, Role
-from quorate.eventlog.recorded import Recorded
+from quorate.bus.embedded.configuration import service_keys
+from quorate.bus.embedded.server import EmbeddedServer
+from quorate.bus.outbox.jetstream_stream import STREAM
+from quorate.bus.service import FOLDER, NatsService
+from quorate.domain.identity.api_keys import KEY_ID_LENGTH, Principal, Role
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.nats_client import Client
 
 CLOSE_SECONDS_MAX = 5.0
@@ -62,12 +62,12 @@ class MemoryLog:
     """Committed rows in a list; what is appended is committed."""
 
     def __init__(self) -> None:
-        self.rows: list[Recorded] = []
+        self.rows: list[RecordedEvent] = []
         self.archived_until = 0
         self.reads = 0
         self._sequences: Counter[str] = Counter()
 
-    async def after(self, position: int, limit: int) -> Sequence[Recorded]:
+    async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
         self.reads += 1
         return self.rows[position : position + limit]
 
@@ -79,10 +79,10 @@ class MemoryLog:
 
     def append(
         self, type_: str, facts: dict[str, Any], *, tenant: str = TENANT, age_seconds: float = 0
-    ) -> Recorded:
+    ) -> RecordedEvent:
         self._sequences[tenant] += 1
         position = len(self.rows) + 1
-        row = Recorded(
+        row = RecordedEvent(
             position=position,
             tenant=tenant,
             sequence=self._sequences[tenant],
@@ -90,7 +90,7 @@ class MemoryLog:
             stream="lease-user@example.com",
             type=type_,
             version=1,
-            at=Instant(int((time.time() - age_seconds) * 1000)),
+            at=Timestamp(int((time.time() - age_seconds) * 1000)),
             actor=ANN,
             command_id=str(uuid4()),
             data=orjson.dumps(facts, option=orjson.OPT_SORT_KEYS),
@@ -99,16 +99,18 @@ class MemoryLog:
         self.rows.append(row)
         return row
 
-    def grant(self, agent: str = ANN, *, age_seconds: float = 0) -> Recorded:
+    def grant(self, agent: str = ANN, *, age_seconds: float = 0) -> RecordedEvent:
         """An event that nobody is told of."""
         return self.append("LeaseAcquired", {"agentId": agent}, age_seconds=age_seconds)
 
-    def end(self, agent: str = ANN, *, tenant: str = TENANT, age_seconds: float = 0) -> Recorded:
+    def end(
+        self, agent: str = ANN, *, tenant: str = TENANT, age_seconds: float = 0
+    ) -> RecordedEvent:
         """An event that its agent is told of."""
         facts = {"agentId": agent, "reason": "agent_inactive"}
         return self.append("LeaseRevoked", facts, tenant=tenant, age_seconds=age_seconds)
 
-    def lapse(self, agent: str = ANN, *, tenant: str = TENANT) -> Recorded:
+    def lapse(self, agent: str = ANN, *, tenant: str = TENANT) -> RecordedEvent:
         """An event that everyone is told of."""
         return self.append("AgentLapsed", {"agentId": agent}, tenant=tenant)
 
@@ -189,7 +191,7 @@ class Listener:
         self.losses += 1
 
 
-def ids(rows: Sequence[Recorded]) -> list[str]:
+def ids(rows: Sequence[RecordedEvent]) -> list[str]:
     return [row.id for row in rows]
 
 
@@ -212,8 +214,8 @@ class Stage:
         self.push = self.new_push()
         self._clients: list[nats_py.Client] = []
 
-    def new_push(self) -> Push:
-        return Push(
+    def new_push(self) -> NatsService:
+        return NatsService(
             data_dir=self.folder,
             authenticate=self.keys.authenticate,
             committed=self.log,
@@ -267,7 +269,7 @@ class Stage:
         self._clients.append(opened.client)
         return opened
 
-    async def stream_holds(self, rows: Sequence[Recorded]) -> bool:
+    async def stream_holds(self, rows: Sequence[RecordedEvent]) -> bool:
         """Whether the stream has these rows now, each at its own position, and no others."""
         try:
             service = await self.connector("test")()

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from nats.errors import Error as NatsError
 
-from quorate.bus.cluster_configuration import Tls
-from quorate.bus.push import FOLDER, Push
-from quorate.bus.server_configuration import service_keys
-from quorate.bus.stream import STREAM
-from quorate.client.over_nats import Address, NatsLink
-from quorate.domain.keys import Principal
+from quorate.bus.embedded.cluster_configuration import Tls
+from quorate.bus.embedded.configuration import service_keys
+from quorate.bus.outbox.jetstream_stream import STREAM
+from quorate.bus.service import FOLDER, NatsService
+from quorate.client.transports.nats import Address, NatsLink
+from quorate.domain.identity.api_keys import Principal
 from tests.bus.cluster import SERVERS, NatsCluster
 from tests.bus.stage import ANN, PATIENCE_SECONDS, REVOKED, TENANT, Listener, Stage, ids, until
 
@@ -34,8 +34,8 @@ class ClusterStage(Stage):
         self.cluster = NatsCluster(folder / "cluster", service_keys(folder / FOLDER), tls=tls)
         super().__init__(folder)
 
-    def new_push(self) -> Push:
-        return Push(
+    def new_push(self) -> NatsService:
+        return NatsService(
             data_dir=self.folder,
             authenticate=self.keys.authenticate,
             committed=self.log,

@@ -10,14 +10,14 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 
-from quorate.bus import commands, subjects
-from quorate.bus.commands import OF_ONE_AGENT_MAX, UNDER_WAY_MAX, Answered, Asked
+from quorate.bus import command_dispatch, subjects
+from quorate.bus.command_dispatch import OF_ONE_AGENT_MAX, UNDER_WAY_MAX, Answered, Asked
 from quorate.bus.connection import Connection
-from quorate.bus.push import FOLDER
-from quorate.bus.server import EmbeddedServer
-from quorate.bus.server_configuration import service_keys
+from quorate.bus.embedded.configuration import service_keys
+from quorate.bus.embedded.server import EmbeddedServer
+from quorate.bus.service import FOLDER
 from quorate.bus.subjects import Commanded
-from quorate.domain.keys import Principal
+from quorate.domain.identity.api_keys import Principal
 from tests.bus.stage import (
     ANN,
     BOB,
@@ -194,7 +194,7 @@ async def test_an_answer_goes_nowhere_but_to_ones_own_inbox(stage: ServedStage, 
 async def test_one_too_many_is_told_so_and_others_are_served(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "OF_ONE_AGENT_MAX", 3)
+    monkeypatch.setattr(command_dispatch, "OF_ONE_AGENT_MAX", 3)
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(3)]
@@ -212,8 +212,8 @@ async def test_one_too_many_is_told_so_and_others_are_served(
 async def test_an_urgent_one_finds_a_place_that_was_kept_for_it(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "OF_ONE_AGENT_MAX", 4)
-    monkeypatch.setattr(commands, "URGENT_SHARE", 2)
+    monkeypatch.setattr(command_dispatch, "OF_ONE_AGENT_MAX", 4)
+    monkeypatch.setattr(command_dispatch, "URGENT_SHARE", 2)
     ann = await stage.asker(ANN)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(2)]
@@ -231,7 +231,7 @@ async def test_an_urgent_one_finds_a_place_that_was_kept_for_it(
 async def test_all_together_have_a_limit_too(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "UNDER_WAY_MAX", 2)
+    monkeypatch.setattr(command_dispatch, "UNDER_WAY_MAX", 2)
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(one.ask(b"taken")) for one in (ann, bob)]

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.bus import nats_jwt
-from quorate.bus.nats_jwt import JWT_LENGTH_MAX, JwtInvalid, Kind, NatsKey
+from quorate.bus.auth import jwt
+from quorate.bus.auth.jwt import JWT_LENGTH_MAX, JwtInvalid, Kind, NatsKey
 
 SERVER = NatsKey.create("server")
-NOTE = nats_jwt.encode(SERVER, {"sub": "somebody", "nats": {"type": "test"}}).encode()
+NOTE = jwt.encode(SERVER, {"sub": "somebody", "nats": {"type": "test"}}).encode()
 
 
 def test_what_was_signed_is_read_again() -> None:
-    claims = nats_jwt.decode(NOTE, signed_by="server")
+    claims = jwt.decode(NOTE, signed_by="server")
 
     assert claims["sub"] == "somebody"
     assert claims["iss"] == SERVER.public
@@ -23,17 +23,17 @@ def test_what_was_signed_is_read_again() -> None:
 
 @pytest.mark.parametrize("kind", ["account", "user"])
 def test_another_kind_of_key_is_not_taken_for_a_server(kind: Kind) -> None:
-    note = nats_jwt.encode(NatsKey.create(kind), {}).encode()
+    note = jwt.encode(NatsKey.create(kind), {}).encode()
 
     with pytest.raises(JwtInvalid, match="not the public key of a server"):
-        nats_jwt.decode(note, signed_by="server")
+        jwt.decode(note, signed_by="server")
 
 
 def test_nobody_signs_in_anothers_name() -> None:
-    forged = nats_jwt.encode(NatsKey.create("server"), {"iss": SERVER.public}).encode()
+    forged = jwt.encode(NatsKey.create("server"), {"iss": SERVER.public}).encode()
 
     with pytest.raises(JwtInvalid, match="not signed by the key that it names"):
-        nats_jwt.decode(forged, signed_by="server")
+        jwt.decode(forged, signed_by="server")
 
 
 def test_an_unsigned_note_is_refused() -> None:
@@ -41,7 +41,7 @@ def test_an_unsigned_note_is_refused() -> None:
     head = base64.urlsafe_b64encode(b'{"typ":"JWT","alg":"none"}').rstrip(b"=")
 
     with pytest.raises(JwtInvalid):
-        nats_jwt.decode(head + b"." + body + b".", signed_by="server")
+        jwt.decode(head + b"." + body + b".", signed_by="server")
 
 
 @given(st.integers(0, len(NOTE) - 1), st.integers(1, 255))
@@ -50,22 +50,22 @@ def test_one_changed_byte_is_noticed(index: int, change: int) -> None:
     changed[index] ^= change
 
     try:
-        claims = nats_jwt.decode(bytes(changed), signed_by="server")
+        claims = jwt.decode(bytes(changed), signed_by="server")
     except JwtInvalid:
         return
     # The last letters of a base64 text carry bits that mean nothing.
-    assert claims == nats_jwt.decode(NOTE, signed_by="server")
+    assert claims == jwt.decode(NOTE, signed_by="server")
 
 
 @given(st.binary(max_size=300) | st.builds(b".".join, st.lists(st.binary(), max_size=4)))
 def test_garbage_is_refused_and_nothing_else(text: bytes) -> None:
     with pytest.raises(JwtInvalid):
-        nats_jwt.decode(text, signed_by="server")
+        jwt.decode(text, signed_by="server")
 
 
 def test_a_note_that_is_too_long_is_not_even_looked_at() -> None:
     with pytest.raises(JwtInvalid):
-        nats_jwt.decode(b"." * (JWT_LENGTH_MAX + 1), signed_by="server")
+        jwt.decode(b"." * (JWT_LENGTH_MAX + 1), signed_by="server")
 
 
 def test_a_seed_brings_back_its_key() -> None:

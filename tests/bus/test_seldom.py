@@ -2,12 +2,12 @@
 
 import structlog
 
-from quorate.bus.seldom import PAUSE_SECONDS, Seldom
+from quorate.runtime.log_throttle import PAUSE_SECONDS, ThrottledWarning
 
 
 def test_the_log_is_told_once_and_then_how_often() -> None:
     now = 100.0
-    seldom = Seldom("it_happened", monotonic=lambda: now)
+    seldom = ThrottledWarning("it_happened", monotonic=lambda: now)
 
     with structlog.testing.capture_logs() as lines:
         for number in range(1_000):

@@ -17,8 +17,8 @@ from quorate.bus.subjects import (
     permissions,
 )
 from quorate.domain.events import EVENT_TYPES
-from quorate.domain.keys import ROLES, Principal
-from quorate.domain.tenants import TENANT_ID
+from quorate.domain.identity.api_keys import ROLES, Principal
+from quorate.domain.identity.tenants import TENANT_ID
 from tests.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT
 
 PRINCIPALS = [

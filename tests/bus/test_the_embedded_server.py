@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from quorate.bus.connection import connect
-from quorate.bus.server import EmbeddedServer, PortTaken, ServerFailed, find_program
-from quorate.bus.server_configuration import ServiceKeys, server_configuration, service_keys
+from quorate.bus.embedded.configuration import ServiceKeys, server_configuration, service_keys
+from quorate.bus.embedded.server import EmbeddedServer, PortTaken, ServerFailed, find_program
 from tests.bus.stage import PATIENCE_SECONDS, until
 
 STARTS_ONE_AND_WAITS = """
 import asyncio, pathlib, sys
-from quorate.bus.server import EmbeddedServer
-from quorate.bus.server_configuration import service_keys
+from quorate.bus.embedded.server import EmbeddedServer
+from quorate.bus.embedded.configuration import service_keys
 
 async def main() -> None:
     data_dir = pathlib.Path(sys.argv[1])

@@ -8,13 +8,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from quorate.bus import mirror, stream
 from quorate.bus.connection import Connection, Unanswered
-from quorate.bus.mirror import FOLLOWING, STOPPED, UNAVAILABLE
-from quorate.bus.relay import Relay
-from quorate.bus.stream import STREAM, Entry
-from quorate.bus.tail import ROWS_MAX
-from quorate.eventlog.recorded import Recorded
+from quorate.bus.outbox import jetstream_mirror, jetstream_stream
+from quorate.bus.outbox.jetstream_mirror import FOLLOWING, STOPPED, UNAVAILABLE
+from quorate.bus.outbox.jetstream_stream import STREAM, Entry
+from quorate.bus.outbox.log_tail import ROWS_MAX
+from quorate.bus.outbox.relay import Relay
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.bus.stage import ANN, OTHER_TENANT, TENANT, Stage, id_of, ids, until
 
 CHECK_SECONDS = 0.2
@@ -22,8 +22,8 @@ CHECK_SECONDS = 0.2
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert mirror.CHECK_SECONDS < 5
-    monkeypatch.setattr(mirror, "CHECK_SECONDS", CHECK_SECONDS)
+    assert jetstream_mirror.CHECK_SECONDS < 5
+    monkeypatch.setattr(jetstream_mirror, "CHECK_SECONDS", CHECK_SECONDS)
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ async def test_one_answer_vouches_for_a_batch(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replies = []
-    append = stream.LogStream.append
+    append = jetstream_stream.LogStream.append
 
-    async def counting(self: stream.LogStream, entries: Sequence[Entry]) -> None:
+    async def counting(self: jetstream_stream.LogStream, entries: Sequence[Entry]) -> None:
         replies.append(len(entries))
         await append(self, entries)
 
-    monkeypatch.setattr(stream.LogStream, "append", counting)
+    monkeypatch.setattr(jetstream_stream.LogStream, "append", counting)
     for _ in range(4 * ROWS_MAX):
         stage.log.grant()
     stage.push.wake()
@@ -115,7 +115,7 @@ async def test_an_empty_stream_of_the_same_name_is_taken_over(filled: Stage) -> 
 @pytest.fixture
 async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     """A stage whose stream keeps 100 events, with a log of 250; not yet started."""
-    for module in (stream, mirror):
+    for module in (jetstream_stream, jetstream_mirror):
         monkeypatch.setattr(module, "MIRROR_EVENTS_MAX", 100)
     stage = Stage(tmp_path)
     for _ in range(250):
@@ -259,9 +259,9 @@ async def test_a_server_that_takes_nothing_costs_no_row_its_data(filled: Stage) 
 def test_an_event_is_blamed_for_cut_connections_only_if_the_server_lives_on() -> None:
     entry = Entry(position=7, subject="s", id="i", body=b"")
     for survives in (True, False):
-        poison = mirror._Poison()
+        poison = jetstream_mirror._Poison()
         poison.resume("server 0")
-        for number in range(mirror.TRIES_MAX):
+        for number in range(jetstream_mirror.TRIES_MAX):
             poison.risk([entry])  # And the connection is gone.
             poison.resume("server 0" if survives else f"server {number + 1}")
         assert poison.omitted == (7 if survives else None)
@@ -269,7 +269,7 @@ def test_an_event_is_blamed_for_cut_connections_only_if_the_server_lives_on() ->
 
 def test_after_a_failure_one_event_is_tried_alone() -> None:
     entries = [Entry(position=n, subject="s", id="i", body=b"") for n in (7, 8)]
-    poison = mirror._Poison()
+    poison = jetstream_mirror._Poison()
     assert poison.batch_rows(9) == 9
 
     poison.risk(entries)
@@ -285,7 +285,7 @@ async def limit_messages(stage: Stage, *, bytes_max: int) -> None:
     await jetstream.update_stream(replace(config, max_msg_size=bytes_max))
 
 
-async def data_of(stage: Stage, row: Recorded) -> dict[str, object]:
+async def data_of(stage: Stage, row: RecordedEvent) -> dict[str, object]:
     jetstream = await stage.jetstream()
     found = await jetstream.get_msg(STREAM, row.position)
     assert found.data is not None
@@ -298,4 +298,4 @@ async def test_what_is_asked_of_a_dead_connection_is_an_error_not_a_silence(stag
     await service.client.close()
 
     with pytest.raises(Unanswered):
-        await stream.LogStream(service).state()
+        await jetstream_stream.LogStream(service).state()

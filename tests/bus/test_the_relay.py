@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.bus import announcer, relay, stream, tail
-from quorate.bus.mirror import FOLLOWING
-from quorate.domain.instants import iso
-from quorate.eventlog.chain import public_event
-from quorate.eventlog.session import Broken
+from quorate.bus.outbox import jetstream_stream, log_tail, notification_publisher, relay
+from quorate.bus.outbox.jetstream_mirror import FOLLOWING
+from quorate.domain.shared.timestamps import iso
+from quorate.eventlog.hash_chain import public_event
+from quorate.eventlog.transactions import DatabaseUnavailable
 from tests.bus.stage import (
     ANN,
     BOB,
@@ -145,7 +145,7 @@ async def test_a_notice_arrives_within_milliseconds(stage: Stage) -> None:
 async def test_rows_that_are_handed_over_are_not_read_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail, "LOOK_SECONDS", PATIENCE_SECONDS)  # Nobody becomes impatient.
+    monkeypatch.setattr(log_tail, "LOOK_SECONDS", PATIENCE_SECONDS)  # Nobody becomes impatient.
     stage.push.wake([stage.log.grant()])
     assert await stage.push.relay.drain(5)
     before = stage.log.reads
@@ -163,7 +163,7 @@ async def test_rows_of_another_process_are_found_without_being_woken(stage: Stag
 
     stage.log.end(ANN)
 
-    await until(lambda: len(ann.heard) == 2, seconds=tail.LOOK_SECONDS * 5)
+    await until(lambda: len(ann.heard) == 2, seconds=log_tail.LOOK_SECONDS * 5)
 
 
 # -- When the server dies ----------------------------------------------------
@@ -211,7 +211,9 @@ async def test_a_duplicate_has_the_same_bytes(stage: Stage) -> None:
 async def test_nobody_is_waited_for_longer_than_the_grace(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(announcer, "RECONNECT_GRACE_SECONDS", 4.0)  # For the one that does.
+    monkeypatch.setattr(
+        notification_publisher, "RECONNECT_GRACE_SECONDS", 4.0
+    )  # For the one that does.
     ann = await stage.agent(ANN)
     await stage.agent(BOB, comes_back=False)
     await until(lambda: len(stage.push.presence.keys) == 2)
@@ -281,7 +283,7 @@ async def test_a_new_process_without_a_stream_does_not_repeat_history(apart: Sta
         apart.log.end(ANN, age_seconds=relay.NOTICE_AGE_SECONDS_MAX + 60)
     recent = [apart.log.end(ANN, age_seconds=60) for _ in range(5)]
     jetstream = await apart.jetstream()
-    await jetstream.delete_stream(stream.STREAM)
+    await jetstream.delete_stream(jetstream_stream.STREAM)
 
     apart.push = apart.new_push()
     await apart.push.start()
@@ -296,7 +298,7 @@ async def test_a_new_process_that_finds_a_half_filled_stream_does_not_either(apa
         apart.log.end(ANN, age_seconds=relay.NOTICE_AGE_SECONDS_MAX + 60)
     recent = apart.log.end(ANN)
     service = await apart.service()
-    half = stream.LogStream(service)
+    half = jetstream_stream.LogStream(service)
     await half.create(first=1, filled_to=len(apart.log.rows))  # And then its process died.
     await apart.push.start()
     ann = await apart.agent(ANN)
@@ -341,7 +343,7 @@ async def test_the_end_is_not_held_up_by_a_log_that_cannot_be_read(
     stage = Stage(tmp_path)
 
     async def fail() -> int:
-        raise Broken("planted")
+        raise DatabaseUnavailable("planted")
 
     monkeypatch.setattr(stage.log, "committed_head", fail)
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from quorate.bus.tail import Tail
-from quorate.eventlog.recorded import Recorded
+from quorate.bus.outbox.log_tail import Tail
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.bus.stage import MemoryLog
 
 ARCHIVED = 8
@@ -12,7 +12,7 @@ ARCHIVED = 8
 class Archived(MemoryLog):
     """Of what was archived, the first and the last event stay: their tenants' last."""
 
-    async def after(self, position: int, limit: int) -> Sequence[Recorded]:
+    async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
         rows = [row for row in self.rows if row.position == 1 or row.position >= ARCHIVED]
         return [row for row in rows if row.position > position][:limit]
 

@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from quorate.bus import connection
+from quorate.bus.auth.jwt import NatsKey
 from quorate.bus.connection import ConnectionLost
-from quorate.bus.nats_jwt import NatsKey
 from tests.bus.cluster import SERVERS
 from tests.bus.stage import ANN, TENANT, ids, until
 from tests.bus.test_a_cluster import ClusterStage, agents_link, started

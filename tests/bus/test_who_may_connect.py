@@ -7,11 +7,12 @@ import pytest
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from quorate.bus import presence, subjects
-from quorate.bus.callout import ANSWER_SECONDS_MAX
-from quorate.bus.server_configuration import SUBSCRIPTIONS_MAX
-from quorate.bus.stream import STREAM
-from quorate.domain.keys import Principal
+from quorate.bus import subjects
+from quorate.bus.auth import connections
+from quorate.bus.auth.callout import ANSWER_SECONDS_MAX
+from quorate.bus.embedded.configuration import SUBSCRIPTIONS_MAX
+from quorate.bus.outbox.jetstream_stream import STREAM
+from quorate.domain.identity.api_keys import Principal
 from tests.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT, Stage, until
 from tests.bus.test_subjects import is_meant_for, subject_for
 
@@ -235,7 +236,7 @@ async def test_agents_are_back_after_the_server_was_killed(stage: Stage) -> None
     stage.kill_server()
 
     await until(lambda: ann.losses > 0 and ann.client.is_connected)
-    assert await stage.push.presence.all_back(presence.FIRST_ANSWER_SECONDS_MAX * 5)
+    assert await stage.push.presence.all_back(connections.FIRST_ANSWER_SECONDS_MAX * 5)
     stage.log.end(ANN)
     stage.push.wake()
     await until(lambda: len(ann.heard) == 1)

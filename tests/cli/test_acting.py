@@ -212,7 +212,7 @@ def test_agents_are_listed_for_people_and_programs(tenant: Terminal) -> None:
 def test_a_long_list_is_read_page_by_page(
     tenant: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quorate.cli.calling.PAGE_LENGTH_MAX", 1)
+    monkeypatch.setattr("quorate.cli.connection.api.PAGE_LENGTH_MAX", 1)
 
     assert [one["agentName"] for one in tenant.gets("agents", "list")] == ["ann", "bob"]
 
@@ -257,7 +257,7 @@ def test_what_is_not_there_is_not_found(tenant: Terminal, words: tuple[str, ...]
 def test_a_service_that_is_away_is_unavailable(
     tenant: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quorate.cli.calling.WITHIN_SECONDS_MAX", 0.2)
+    monkeypatch.setattr("quorate.cli.connection.api.WITHIN_SECONDS_MAX", 0.2)
 
     result = tenant.types("agents", "list", "--url", "http://127.0.0.1:1")
 

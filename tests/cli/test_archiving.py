@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from quorate.eventlog import archive as archive_module
-from quorate.eventlog.lock import DataDirLock
+from quorate.eventlog.archive import archiver as archive_module
+from quorate.runtime.process_lock import DataDirLock
 from tests.cli.conftest import TENANT, Lived, Run
 from tests.cli.started import Tenant
 from tests.cli.terminal import Terminal

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from quorate.eventlog.lock import DataDirLock
+from quorate.runtime.process_lock import DataDirLock
 from tests.cli.conftest import Lived, Run
 from tests.cli.terminal import Terminal
 from tests.postgres import PostgresServer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.cli.profiles import Context, change
+from quorate.cli.connection.profiles import Context, change
 from tests.cli.conftest import Run
 from tests.service.running import environment
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.cli.profiles import Context, change, contexts, contexts_path
-from quorate.domain.keys import key_text
+from quorate.cli.connection.profiles import Context, change, contexts, contexts_path
+from quorate.domain.identity.api_keys import key_text
 from tests.cli.conftest import Run
 from tests.service.running import Running, environment
 
@@ -21,7 +21,7 @@ WRITERS = 4
 CONTEXTS_EACH = 10
 ADDING = f"""
 import sys
-from quorate.cli.profiles import Context, change
+from quorate.cli.connection.profiles import Context, change
 for number in range({CONTEXTS_EACH}):
     name = f"{{sys.argv[1]}}-{{number}}"
     change(lambda known: known.with_one(name, Context(url="http://x")))
@@ -211,7 +211,7 @@ def test_a_folder_of_a_local_service_is_a_context_too(
 
 
 def test_what_is_remembered_has_an_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quorate.cli.profiles.CONTEXTS_MAX", 1)
+    monkeypatch.setattr("quorate.cli.connection.profiles.CONTEXTS_MAX", 1)
     change(lambda known: known.with_one("a", Context(url=URL)))
 
     assert run("context", "add", "b", "--url", URL).exit_code == 1

@@ -12,10 +12,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from quorate.cli.demo_fleet import CONTACTS, NAMES, SILENT, Hold, overlapping
-from quorate.cli.demo_scene import Scene
-from quorate.cli.temporary_service import temporary_service
-from quorate.eventlog.chain import GENESIS, check_public
+from quorate.cli.demo.fleet import CONTACTS, NAMES, SILENT, Hold, overlapping
+from quorate.cli.demo.scene import Scene
+from quorate.cli.demo.temporary_service import temporary_service
+from quorate.eventlog.hash_chain import GENESIS, check_public
 from tests.cli.started import Tenant, done, runs_with, started, until
 from tests.cli.terminal import at_a_terminal, new_tenant_name
 from tests.service.running import Running, environment

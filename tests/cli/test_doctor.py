@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from quorate import __version__
-from quorate.cli import checks
-from quorate.cli.checks import Clock, Patient
+from quorate.cli.diagnostics import http_checks
+from quorate.cli.diagnostics.http_checks import Clock, Target
 from tests.cli.started import Outcome, Tenant, done
 from tests.cli.terminal import new_tenant_name
 from tests.service.running import Running
@@ -255,44 +255,44 @@ def stranger() -> Iterator[type[_Stranger]]:
 
 
 @pytest.fixture
-def patient(stranger: Any, tmp_path: Path) -> Iterator[Patient]:  # noqa: ANN401 - a class with a url.
-    with Patient(stranger.url, "qk_x", None, tmp_path) as patient:
+def patient(stranger: Any, tmp_path: Path) -> Iterator[Target]:  # noqa: ANN401 - a class with a url.
+    with Target(stranger.url, "qk_x", None, tmp_path) as patient:
         yield patient
 
 
-def test_something_else_answers(stranger: type[_Stranger], patient: Patient) -> None:
+def test_something_else_answers(stranger: type[_Stranger], patient: Target) -> None:
     del stranger.answers["/livez"]
 
-    found = checks.address(patient)
+    found = http_checks.address(patient)
 
     assert (found.outcome, found.exit_code) == ("failed", 1)
     assert "not Quorate" in found.says
 
 
-def test_the_disk_takes_no_writes(stranger: type[_Stranger], patient: Patient) -> None:
+def test_the_disk_takes_no_writes(stranger: type[_Stranger], patient: Target) -> None:
     stranger.answers["/readyz"] = {"status": "degraded", "log": "ok", "writes": "failing"}
-    checks.address(patient)
+    http_checks.address(patient)
 
-    found = checks.readiness(patient)
+    found = http_checks.readiness(patient)
 
     assert (found.outcome, found.exit_code) == ("failed", 6)
     assert "log.write_failed" in (found.advice or "")
 
 
-def test_a_proxy_answers_and_nobody_behind_it(stranger: type[_Stranger], patient: Patient) -> None:
+def test_a_proxy_answers_and_nobody_behind_it(stranger: type[_Stranger], patient: Target) -> None:
     stranger.status = 503
 
-    found = checks.address(patient)
+    found = http_checks.address(patient)
 
     assert (found.outcome, found.exit_code) == ("failed", 6)
     assert "no replica behind it" in found.says
 
 
-def test_clocks_that_differ_are_told(stranger: type[_Stranger], patient: Patient) -> None:
+def test_clocks_that_differ_are_told(stranger: type[_Stranger], patient: Target) -> None:
     stranger.date = "Sun, 01 Mar 2026 12:00:00 GMT"
-    checks.address(patient)
+    http_checks.address(patient)
 
-    found = checks.clock(patient)
+    found = http_checks.clock(patient)
 
     assert found.outcome == "warning"
     assert "ahead of the service's" in found.says
@@ -308,46 +308,46 @@ def test_a_difference_is_what_a_date_cannot_explain(told_at: float | None, ahead
     assert clock.seconds_ahead == ahead
 
 
-def test_a_service_without_nats_is_a_warning(stranger: type[_Stranger], patient: Patient) -> None:
+def test_a_service_without_nats_is_a_warning(stranger: type[_Stranger], patient: Target) -> None:
     stranger.answers["/readyz"] = {"status": "degraded", "log": "ok", "nats": "disconnected"}
-    checks.address(patient)
+    http_checks.address(patient)
 
-    assert checks.readiness(patient).outcome == "warning"
+    assert http_checks.readiness(patient).outcome == "warning"
 
 
 @pytest.mark.parametrize(
     ("part", "said"), [({"mirror": "stopped"}, "JetStream"), ({"commits": "unheard"}, "commits")]
 )
 def test_whatever_else_degrades_a_service_is_a_warning_too(
-    stranger: type[_Stranger], patient: Patient, part: dict[str, str], said: str
+    stranger: type[_Stranger], patient: Target, part: dict[str, str], said: str
 ) -> None:
     ready = {"status": "degraded", "log": "ok", "nats": "connected"}
     stranger.answers["/readyz"] = {**ready, **part}
-    checks.address(patient)
-    found = checks.readiness(patient)
+    http_checks.address(patient)
+    found = http_checks.readiness(patient)
 
     assert found.outcome == "warning"
     assert said in found.says
 
 
 def test_a_stream_that_is_held_back_is_noticed(
-    patient: Patient, monkeypatch: pytest.MonkeyPatch
+    patient: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "FIRST_BYTES_SECONDS_MAX", 0.1)
-    for check in (checks.address, checks.key, checks.log):
+    monkeypatch.setattr(http_checks, "FIRST_BYTES_SECONDS_MAX", 0.1)
+    for check in (http_checks.address, http_checks.key, http_checks.log):
         assert check(patient).outcome == "ok"
 
-    found = checks.notices(patient)
+    found = http_checks.notices(patient)
 
     assert found.outcome == "warning"
     assert "proxy" in str(found.advice)
 
 
-def test_other_versions_are_a_warning(stranger: type[_Stranger], patient: Patient) -> None:
+def test_other_versions_are_a_warning(stranger: type[_Stranger], patient: Target) -> None:
     stranger.answers["/openapi.json"] = {"info": {"version": "9.9.9"}}
-    checks.address(patient)
+    http_checks.address(patient)
 
-    found = checks.versions(patient)
+    found = http_checks.versions(patient)
 
     assert found.outcome == "warning"
     assert "service 9.9.9" in found.says

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from quorate.cli.nats_config import nats_config
-from quorate.cli.secrets import SECRETS, secrets
-from quorate.domain.keys import read_key
+from quorate.cli.commands.nats_config import nats_config
+from quorate.cli.commands.secrets import SECRETS, secrets
+from quorate.domain.identity.api_keys import read_key
 
 MAKERS = 4
 ROUTES = ("--route", "nats-1:6222", "--route", "nats-2:6222")

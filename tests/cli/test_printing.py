@@ -8,7 +8,7 @@ import sys
 import orjson
 import pytest
 
-from quorate.cli.output import print_table
+from quorate.cli.output.console import print_table
 from tests.cli.conftest import Run
 from tests.cli.terminal import Terminal, at_a_terminal
 from tests.service.running import Running, environment

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from quorate.eventlog.lock import DataDirLock, Locked
+from quorate.runtime.process_lock import DataDirLock, Locked
 from tests.cli.conftest import Lived, Run
 
 

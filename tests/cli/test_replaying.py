@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.cli.history import Until, fold
-from quorate.cli.standing import standing
-from quorate.domain.instants import Instant, instant, iso
-from quorate.domain.situation import Situation
-from quorate.eventlog.chain import GENESIS, link
-from quorate.eventlog.exported import line
+from quorate.cli.audit.history import Until, fold
+from quorate.cli.output.tenant_snapshot import standing
+from quorate.domain.shared.timestamps import Timestamp, instant, iso
+from quorate.domain.tenant_state import TenantState
+from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.hash_chain import GENESIS, link
 from quorate.projections import rows
 from tests.cli.conftest import TENANT, Lived, Run
 
@@ -34,14 +34,14 @@ def stored(lived: Lived, table: str) -> set[tuple[Any, ...]]:
 
 
 def test_a_replay_ends_where_the_service_stands(lived: Lived) -> None:
-    situation = fold(lived.events, Until()).situation
+    tenant_state = fold(lived.events, Until()).tenant_state
 
-    agents = {tuple(rows.agent_row(TENANT, one)) for one in situation.agents.values()}
-    requests = {tuple(rows.request_row(TENANT, one)) for one in situation.requests.values()}
-    leases = {tuple(rows.lease_row(TENANT, one)) for one in situation.leases.values()}
+    agents = {tuple(rows.agent_row(TENANT, one)) for one in tenant_state.agents.values()}
+    requests = {tuple(rows.request_row(TENANT, one)) for one in tenant_state.requests.values()}
+    leases = {tuple(rows.lease_row(TENANT, one)) for one in tenant_state.leases.values()}
     votes = {
         tuple(rows.vote_row(TENANT, vote))
-        for request in situation.requests.values()
+        for request in tenant_state.requests.values()
         for vote in request.votes.values()
     }
     assert agents == stored(lived, "agents")
@@ -52,12 +52,12 @@ def test_a_replay_ends_where_the_service_stands(lived: Lived) -> None:
 
 
 def test_ended_leases_need_not_be_remembered(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
-    def alive(situation: Situation) -> dict[str, Any]:
-        return {one.id: one for one in situation.leases.values() if one.status == "active"}
+    def alive(tenant_state: TenantState) -> dict[str, Any]:
+        return {one.id: one for one in tenant_state.leases.values() if one.status == "active"}
 
-    whole = fold(lived.events, Until()).situation
-    monkeypatch.setattr("quorate.cli.history.EVENTS_BETWEEN_CLEARINGS", 3)
-    cleared = fold(lived.events, Until()).situation
+    whole = fold(lived.events, Until()).tenant_state
+    monkeypatch.setattr("quorate.cli.audit.history.EVENTS_BETWEEN_CLEARINGS", 3)
+    cleared = fold(lived.events, Until()).tenant_state
 
     assert len(cleared.leases) < len(whole.leases)
     assert alive(cleared) == alive(whole)
@@ -68,9 +68,9 @@ def test_ended_leases_need_not_be_remembered(lived: Lived, monkeypatch: pytest.M
 # -- Judged at a moment -----------------------------------------------------------
 
 
-def holders(events: list[dict[str, Any]], at: Instant) -> dict[str, str]:
+def holders(events: list[dict[str, Any]], at: Timestamp) -> dict[str, str]:
     """Who holds what, told naively: by looking for what ended each grant before ``at``."""
-    until: dict[str, Instant] = {}
+    until: dict[str, Timestamp] = {}
     held: dict[str, dict[str, Any]] = {}
     for event in events:
         data = event["data"]
@@ -97,7 +97,9 @@ def holders(events: list[dict[str, Any]], at: Instant) -> dict[str, str]:
 def test_at_every_moment_the_holders_are_those_whom_the_events_name(lived: Lived) -> None:
     events = lived.events
     moments = {
-        Instant(instant(event["at"]) + offset) for event in events for offset in (-1, 0, 1, 90_000)
+        Timestamp(instant(event["at"]) + offset)
+        for event in events
+        for offset in (-1, 0, 1, 90_000)
     }
     held = 0
     for at in sorted(moments):
@@ -138,7 +140,7 @@ def a_small_log() -> list[dict[str, Any]]:
             "AgentRegistered",
             ann
             | {
-                "activeUntil": iso(Instant(noon + 300_000)),
+                "activeUntil": iso(Timestamp(noon + 300_000)),
                 "agentName": "ann",
                 "agentRole": "outbound",
                 "incarnation": 1,
@@ -149,7 +151,7 @@ def a_small_log() -> list[dict[str, Any]]:
             ann
             | kim
             | {
-                "expiresAt": iso(Instant(noon + 120_000)),
+                "expiresAt": iso(Timestamp(noon + 120_000)),
                 "fence": 3,
                 "intent": "[bold]general\x1b[2J",
                 "leaseId": "l",
@@ -167,7 +169,7 @@ def a_small_log() -> list[dict[str, Any]]:
                 "proposerVotes": True,
                 "reason": "why not",
                 "requestId": "r",
-                "timeoutAt": iso(Instant(noon + 120_000)),
+                "timeoutAt": iso(Timestamp(noon + 120_000)),
             },
         ),
     ]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import orjson
 import pytest
 
-from quorate.eventlog import exported
-from quorate.eventlog.exported import BeginsLate, Damaged, Kept, line, verify
-from quorate.eventlog.recorded import Head
+from quorate.eventlog.archive import export_format
+from quorate.eventlog.archive.export_format import BeginsLate, Damaged, Kept, line, verify
+from quorate.eventlog.recorded_event import StreamHead
 from tests.cli.conftest import Lived
 
 MUTATIONS = 10_000
@@ -130,15 +130,15 @@ def test_none_of_ten_thousand_mutations_goes_unnoticed(lived: Lived) -> None:
 def test_a_verifier_that_does_not_compare_hashes_lets_some_pass(
     lived: Lived, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def credulous(event: dict[str, object], after: Head) -> Head:
+    def credulous(event: dict[str, object], after: StreamHead) -> StreamHead:
         if event["sequence"] != after.sequence + 1:
             raise Damaged(0, None, "is missing")
         try:
             claimed = bytes.fromhex(str(event["hash"]))
         except ValueError:
             raise Damaged(0, None, "is no hash") from None
-        return Head(sequence=after.sequence + 1, hash=claimed)
+        return StreamHead(sequence=after.sequence + 1, hash=claimed)
 
-    monkeypatch.setattr(exported, "check_public", credulous)
+    monkeypatch.setattr(export_format, "check_public", credulous)
 
     assert {"edit_a_field", "flip_a_bit"} <= set(unnoticed(lived, 500))

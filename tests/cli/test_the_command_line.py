@@ -24,7 +24,8 @@ print(*sys.modules, file=sys.stderr)
 # Starts a service, and tells which modules came along until it was ready.
 LOADED_BY_SERVE = """
 import os, signal, sys
-from quorate.cli import main, serve
+from quorate.cli import main
+from quorate.cli.commands import serve
 def ready(*_):
     print(*sys.modules)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -33,14 +34,31 @@ main.main(["serve", "--port", "0", "--nats-port", "0", "--data-dir", sys.argv[1]
 """
 # Each takes as long to load as a start takes for all else that it does.
 NEEDED_BY_FEW_SERVICES = {
-    *("alembic", "asyncpg", "opentelemetry", "prometheus_client", "starlette", "quorate.api.spans"),
-    *("sqlalchemy.orm", "sqlalchemy.ext.asyncio", "http.server", "quorate.eventlog.postgres"),
+    *(
+        "alembic",
+        "asyncpg",
+        "opentelemetry",
+        "prometheus_client",
+        "starlette",
+        "quorate.application.spans",
+    ),
+    *(
+        "sqlalchemy.orm",
+        "sqlalchemy.ext.asyncio",
+        "http.server",
+        "quorate.eventlog.postgres.database",
+    ),
     *("quorate.api.openapi", "quorate.api.asyncapi", "quorate.api.docs_page"),
-    *("quorate.projections.rebuild", "quorate.eventlog.archive"),
+    *("quorate.projections.rebuild", "quorate.eventlog.archive.archiver"),
 }
 NEEDED_BY_VERBS = {
     *("asyncio", "httpx2", "nats", "orjson", "platformdirs", "pydantic", "rich", "sqlalchemy"),
-    *("structlog", "quorate.client.asks", "quorate.client.http", "quorate.eventlog.exported"),
+    *(
+        "structlog",
+        "quorate.client.requests",
+        "quorate.client.audit",
+        "quorate.eventlog.archive.export_format",
+    ),
 }
 # As on the machine of an auditor who has installed nothing but the base, where nobody looks on.
 WITHOUT_A_SERVER = """
@@ -76,7 +94,7 @@ def test_a_service_on_sqlite_is_ready_without_what_it_may_never_need(tmp_path: P
 
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
-    assert "quorate.api.app" in loaded
+    assert "quorate.server.container" in loaded
     assert not loaded & NEEDED_BY_FEW_SERVICES
 
 

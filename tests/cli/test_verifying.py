@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.eventlog.chain import check_public, link
-from quorate.eventlog.exported import line
-from quorate.eventlog.recorded import Head
+from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.hash_chain import check_public, link
+from quorate.eventlog.recorded_event import StreamHead
 from tests.cli.conftest import Lived, Run
 
 Lines = list[bytes]
@@ -22,7 +22,7 @@ def edited(raw: bytes, **changes: object) -> bytes:
 
 def rewritten(lines: Lines, edit: Callable[[dict[str, Any]], None]) -> Lines:
     """What somebody who knows the rules makes of a log: every hash is right again."""
-    head = Head(sequence=0, hash=bytes(32))
+    head = StreamHead(sequence=0, hash=bytes(32))
     found = []
     for raw in lines:
         event = orjson.loads(raw)
@@ -34,7 +34,7 @@ def rewritten(lines: Lines, edit: Callable[[dict[str, Any]], None]) -> Lines:
     return found
 
 
-def hash_of(event: dict[str, Any], head: Head) -> str:
+def hash_of(event: dict[str, Any], head: StreamHead) -> str:
     body = {name: value for name, value in event.items() if name != "hash"}
     return link(head.hash, body).hex()
 

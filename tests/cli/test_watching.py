@@ -11,9 +11,9 @@ from typing import ClassVar
 
 import pytest
 
-from quorate.cli.telling import SENTENCE_LENGTH_MAX, SENTENCES, Names, told
+from quorate.cli.output.event_text import SENTENCE_LENGTH_MAX, SENTENCES, Names, told
 from quorate.domain.events import EVENT_TYPES
-from quorate.domain.notices import NOTICE_NAMES
+from quorate.domain.notifications import NOTICE_NAMES
 from tests.cli.started import Tenant, done, started
 from tests.cli.terminal import new_tenant_name
 from tests.service.running import Running

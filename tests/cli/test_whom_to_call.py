@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from quorate.cli.called import Said, Service, Where, called_service, who
-from quorate.cli.failures import NOT_FOUND, UNAUTHORIZED, Failure
-from quorate.cli.profiles import Context, change
-from quorate.domain.agents import AgentRef
+from quorate.cli.connection.profiles import Context, change
+from quorate.cli.connection.resolve import (
+    Service,
+    TargetOptions,
+    TargetSources,
+    called_service,
+    who,
+)
+from quorate.cli.output.errors import NOT_FOUND, UNAUTHORIZED, Failure
+from quorate.domain.identity.agents import AgentRef
 
 HERE = "http://127.0.0.1:8420"
 THERE = "https://quorate.example"
@@ -40,14 +46,14 @@ def remember(name: str, context: Context, *, use: bool = False) -> None:
 
 def called(
     folder: Path,
-    command_line: Said | None = None,
-    environment: Said | None = None,
+    command_line: TargetOptions | None = None,
+    environment: TargetOptions | None = None,
     *,
     as_operator: bool = False,
 ) -> Service:
-    where = Where(
-        command_line=command_line or Said(),
-        environment=environment or Said(),
+    where = TargetSources(
+        command_line=command_line or TargetOptions(),
+        environment=environment or TargetOptions(),
         default_data_dir=folder,
     )
     return called_service(where, as_operator=as_operator)
@@ -83,23 +89,32 @@ def test_a_context_that_is_not_in_use_is_only_known(folder: Path) -> None:
 def test_the_environment_beats_the_context_in_use(folder: Path) -> None:
     remember("there", Context(url=THERE, api_key="theirs"), use=True)
 
-    assert whom(called(folder, environment=Said(url="http://e", api_key="e"))) == ("http://e", "e")
-    assert whom(called(folder, environment=Said(data_dir=folder))) == (HERE, "stored")
+    assert whom(called(folder, environment=TargetOptions(url="http://e", api_key="e"))) == (
+        "http://e",
+        "e",
+    )
+    assert whom(called(folder, environment=TargetOptions(data_dir=folder))) == (HERE, "stored")
 
 
 def test_what_is_typed_beats_the_environment(folder: Path, tmp_path: Path) -> None:
     remember("there", Context(url=THERE, api_key="theirs"))
     other = left_by_a_service(tmp_path / "other", "http://other")
-    exported = Said(url="http://e", api_key="e")
+    exported = TargetOptions(url="http://e", api_key="e")
 
-    assert whom(called(folder, Said(context="there"), exported)) == (THERE, "theirs")
-    assert whom(called(folder, Said(data_dir=other), exported)) == ("http://other", "stored")
-    assert whom(called(folder, Said(url="http://t", api_key="t"), exported)) == ("http://t", "t")
+    assert whom(called(folder, TargetOptions(context="there"), exported)) == (THERE, "theirs")
+    assert whom(called(folder, TargetOptions(data_dir=other), exported)) == (
+        "http://other",
+        "stored",
+    )
+    assert whom(called(folder, TargetOptions(url="http://t", api_key="t"), exported)) == (
+        "http://t",
+        "t",
+    )
 
 
 def test_a_key_may_come_from_elsewhere_than_the_address(folder: Path) -> None:
-    assert whom(called(folder, environment=Said(api_key="mine"))) == (HERE, "mine")
-    assert whom(called(folder, Said(api_key="typed"), Said(url="http://e"))) == (
+    assert whom(called(folder, environment=TargetOptions(api_key="mine"))) == (HERE, "mine")
+    assert whom(called(folder, TargetOptions(api_key="typed"), TargetOptions(url="http://e"))) == (
         "http://e",
         "typed",
     )
@@ -120,7 +135,7 @@ def test_a_context_may_be_a_data_folder_which_is_read_anew(folder: Path) -> None
 
 @pytest.mark.parametrize("place", ["typed", "exported"])
 def test_a_stored_key_is_not_sent_to_another_address(folder: Path, place: str) -> None:
-    said = Said(url="http://elsewhere")
+    said = TargetOptions(url="http://elsewhere")
 
     with pytest.raises(Failure, match=f"belongs to {re.escape(HERE)}") as refused:
         called(folder, said) if place == "typed" else called(folder, environment=said)
@@ -132,17 +147,17 @@ def test_the_key_of_a_context_is_not_sent_to_another_address(folder: Path) -> No
     remember("there", Context(url=THERE, api_key="theirs"), use=True)
 
     with pytest.raises(Failure, match="The key of context there belongs to"):
-        called(folder / "nothing", Said(url="http://elsewhere"))
+        called(folder / "nothing", TargetOptions(url="http://elsewhere"))
 
 
 def test_a_stored_key_serves_its_own_address_however_that_was_said(folder: Path) -> None:
-    assert whom(called(folder, Said(url=HERE + "/"))) == (HERE + "/", "stored")
+    assert whom(called(folder, TargetOptions(url=HERE + "/"))) == (HERE + "/", "stored")
 
 
 def test_a_context_without_a_key_takes_one_from_the_environment(folder: Path) -> None:
     remember("there", Context(url=THERE, agent="mailer"), use=True)
 
-    service = called(folder, environment=Said(api_key="exported"))
+    service = called(folder, environment=TargetOptions(api_key="exported"))
 
     assert whom(service) == (THERE, "exported")
     assert service.agent == "mailer"
@@ -157,7 +172,7 @@ def test_the_agent_is_typed_or_exported_or_remembered(folder: Path) -> None:
     remember("local", Context(data_dir=str(folder), agent="remembered"), use=True)
 
     remembered = called(folder)
-    exported = called(folder, environment=Said(agent="exported"))
+    exported = called(folder, environment=TargetOptions(agent="exported"))
 
     assert who(remembered, None, None) == AgentRef(name="remembered")
     assert who(exported, None, None) == AgentRef(name="exported")
@@ -166,7 +181,7 @@ def test_the_agent_is_typed_or_exported_or_remembered(folder: Path) -> None:
 
 
 def test_an_agent_may_be_exported_by_its_id(folder: Path) -> None:
-    service = called(folder, environment=Said(agent=AGENT_ID))
+    service = called(folder, environment=TargetOptions(agent=AGENT_ID))
 
     assert who(service, None, None) == AgentRef(id=AGENT_ID)
 
@@ -178,7 +193,7 @@ def test_with_nobody_named_the_key_must_say_who(folder: Path) -> None:
 def test_an_agent_that_a_context_remembers_is_not_meant_with_another_key(folder: Path) -> None:
     remember("local", Context(data_dir=str(folder), agent="remembered"), use=True)
 
-    assert called(folder, environment=Said(api_key="another")).agent is None
+    assert called(folder, environment=TargetOptions(api_key="another")).agent is None
 
 
 # -- Operators --------------------------------------------------------------------
@@ -186,27 +201,30 @@ def test_an_agent_that_a_context_remembers_is_not_meant_with_another_key(folder:
 
 def test_operators_use_the_key_that_the_service_wrote_down(folder: Path) -> None:
     assert whom(called(folder, as_operator=True)) == (HERE, "admin")
-    assert whom(called(folder, environment=Said(api_key="e"), as_operator=True)) == (HERE, "admin")
+    assert whom(called(folder, environment=TargetOptions(api_key="e"), as_operator=True)) == (
+        HERE,
+        "admin",
+    )
 
 
 def test_an_exported_operators_key_comes_first_and_a_typed_key_before_it(folder: Path) -> None:
-    exported = Said(admin_key="exported")
+    exported = TargetOptions(admin_key="exported")
 
     assert whom(called(folder, None, exported, as_operator=True)) == (HERE, "exported")
-    assert whom(called(folder, Said(api_key="typed"), exported, as_operator=True)) == (
+    assert whom(called(folder, TargetOptions(api_key="typed"), exported, as_operator=True)) == (
         HERE,
         "typed",
     )
 
 
 def test_an_operators_key_is_not_sent_to_another_address_either(folder: Path) -> None:
-    elsewhere = Said(url="http://elsewhere", api_key="theirs")
+    elsewhere = TargetOptions(url="http://elsewhere", api_key="theirs")
 
     assert whom(called(folder, environment=elsewhere, as_operator=True))[1] == "theirs"
 
 
 def test_an_operators_key_is_enough_to_call_with(folder: Path) -> None:
-    exported = Said(url="http://e", admin_key="admin")
+    exported = TargetOptions(url="http://e", admin_key="admin")
 
     assert whom(called(folder, environment=exported, as_operator=True)) == ("http://e", "admin")
 
@@ -226,7 +244,7 @@ def test_a_context_that_does_not_exist_is_told_with_those_that_do(folder: Path) 
     remember("there", Context(url=THERE))
 
     with pytest.raises(Failure, match="no context nowhere; there are: there") as refused:
-        called(folder, Said(context="nowhere"))
+        called(folder, TargetOptions(context="nowhere"))
 
     assert refused.value.exit_code == NOT_FOUND
 
@@ -241,4 +259,7 @@ def test_what_is_spoiled_stands_in_the_way_only_of_those_who_need_it(
 
     with pytest.raises(Failure, match="mend or remove it"):
         called(folder)
-    assert whom(called(folder, environment=Said(url="http://e", api_key="e")))[0] == "http://e"
+    assert (
+        whom(called(folder, environment=TargetOptions(url="http://e", api_key="e")))[0]
+        == "http://e"
+    )

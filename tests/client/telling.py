@@ -11,12 +11,12 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from quorate.client.asking import Asker
-from quorate.client.feed import NoticeFeed
-from quorate.client.over_http import OverHttp
-from quorate.client.over_nats import NatsLink, Session
+from quorate.client.notifications import NoticeFeed
 from quorate.client.results import Notice
-from quorate.domain.agents import AgentRef
+from quorate.client.transports.failover import FailoverTransport
+from quorate.client.transports.http import OverHttp
+from quorate.client.transports.nats import NatsLink, Session
+from quorate.domain.identity.agents import AgentRef
 
 HEARD_SECONDS_MAX = 20.0
 LOOK_SECONDS = 0.001
@@ -171,7 +171,7 @@ async def fed(
 ) -> AsyncIterator[tuple[NoticeFeed, Reader]]:
     """A feed that runs, and somebody who reads it."""
     http = OverHttp("http://quorate.test", "qk_x", transport=httpx2.MockTransport(teller))
-    asker = Asker(http, time.monotonic, within_seconds=5.0)
+    asker = FailoverTransport(http, time.monotonic, within_seconds=5.0)
     feed = NoticeFeed(asker, AgentRef(), after, cast("NatsLink | None", link))
     running = asyncio.create_task(feed.run())
     reader = Reader(feed.notices())

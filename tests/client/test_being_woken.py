@@ -1,8 +1,8 @@
 """A notice wakes those who wait for what it tells, and nobody else."""
 
-from quorate.client.deadlines import Reason
+from quorate.client.lease_validity import Reason
 from quorate.client.results import Json, Notice
-from quorate.client.signals import ENDED_KEPT_MAX, Holding, Signals, contact_key
+from quorate.client.waiters import ENDED_KEPT_MAX, Holding, Waiters, contact_key
 
 
 def notice(name: str, **data: object) -> Notice:
@@ -19,7 +19,7 @@ class Holder:
 
 def hearing(*notices: Notice) -> Holder:
     """What the holder of lease-1 hears of some notices."""
-    signals, holder = Signals(), Holder()
+    signals, holder = Waiters(), Holder()
     signals.hold("lease-1", holder.holding)
     for each in notices:
         signals.hear(each)
@@ -41,7 +41,7 @@ def test_a_conflict_over_a_lease_does_not_end_it() -> None:
 
 
 def test_after_a_gap_everybody_looks() -> None:
-    signals, holder = Signals(), Holder()
+    signals, holder = Waiters(), Holder()
     signals.hold("lease-1", holder.holding)
     with signals.availability("user@example.com") as free, signals.closing("request-1") as closed:
         signals.hear(Notice.gap(3, 9))
@@ -59,7 +59,7 @@ def test_a_notice_whose_facts_were_left_out_may_have_been_about_anything() -> No
 
 
 def test_an_end_that_is_told_before_the_beginning_is_answered_is_not_forgotten() -> None:
-    signals, holder = Signals(), Holder()
+    signals, holder = Waiters(), Holder()
     signals.hear(notice("lease_revoked", leaseId="lease-1"))
     signals.hold("lease-1", holder.holding)
 
@@ -67,7 +67,7 @@ def test_an_end_that_is_told_before_the_beginning_is_answered_is_not_forgotten()
 
 
 def test_only_so_many_ends_are_remembered() -> None:
-    signals, holder = Signals(), Holder()
+    signals, holder = Waiters(), Holder()
     for number in range(ENDED_KEPT_MAX + 1):
         signals.hear(notice("lease_expired", leaseId=f"lease-{number}"))
     signals.hold("lease-0", holder.holding)
@@ -77,7 +77,7 @@ def test_only_so_many_ends_are_remembered() -> None:
 
 
 def test_who_lets_go_last_is_told_so() -> None:
-    signals, one, other = Signals(), Holder(), Holder()
+    signals, one, other = Waiters(), Holder(), Holder()
     signals.hold("lease-1", one.holding)
     signals.hold("lease-1", other.holding)
 
@@ -88,7 +88,7 @@ def test_who_lets_go_last_is_told_so() -> None:
 
 
 def test_a_contact_that_is_free_wakes_those_who_wait_for_it() -> None:
-    signals = Signals()
+    signals = Waiters()
     with (
         signals.availability(contact_key("User@Example.com")) as waiting,
         signals.availability(contact_key("other@example.com")) as other,
@@ -98,7 +98,7 @@ def test_a_contact_that_is_free_wakes_those_who_wait_for_it() -> None:
 
 
 def test_a_decision_wakes_those_who_wait_for_it() -> None:
-    signals = Signals()
+    signals = Waiters()
     with signals.closing("request-1") as waiting, signals.closing("request-2") as other:
         signals.hear(notice("consensus_requested", requestId="request-1"))
         assert not waiting.is_set()
@@ -107,7 +107,7 @@ def test_a_decision_wakes_those_who_wait_for_it() -> None:
 
 
 def test_whoever_no_longer_waits_is_forgotten() -> None:
-    signals = Signals()
+    signals = Waiters()
     with signals.availability("user@example.com"), signals.closing("request-1"):
         pass
 

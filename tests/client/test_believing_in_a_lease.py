@@ -4,8 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.client.deadlines import DRIFT_SECONDS, DRIFT_SHARE, Standing, Tenure, believed_until
-from quorate.domain.agents import HEARTBEATS_PER_WINDOW_MAX
+from quorate.client.lease_validity import (
+    DRIFT_SECONDS,
+    DRIFT_SHARE,
+    AgentLiveness,
+    LeaseValidity,
+    believed_until,
+)
+from quorate.domain.identity.agents import HEARTBEATS_PER_WINDOW_MAX
 from tests.client.clocks import SetClock
 
 WINDOW = 300.0
@@ -18,22 +24,22 @@ def clock() -> SetClock:
 
 
 @pytest.fixture
-def standing(clock: SetClock) -> Standing:
-    standing = Standing(clock)
+def standing(clock: SetClock) -> AgentLiveness:
+    standing = AgentLiveness(clock)
     standing.confirmed(clock(), WINDOW)
     return standing
 
 
-def granted(standing: Standing, clock: SetClock, seconds: float = 30.0) -> Tenure:
-    tenure = Tenure(standing, clock, standing.epoch)
+def granted(standing: AgentLiveness, clock: SetClock, seconds: float = 30.0) -> LeaseValidity:
+    tenure = LeaseValidity(standing, clock, standing.epoch)
     tenure.granted(clock(), seconds)
     return tenure
 
 
 def test_time_runs_from_when_it_was_asked_for_not_from_when_it_was_answered(
-    standing: Standing, clock: SetClock
+    standing: AgentLiveness, clock: SetClock
 ) -> None:
-    tenure = Tenure(standing, clock, standing.epoch)
+    tenure = LeaseValidity(standing, clock, standing.epoch)
     asked_at = clock()
     clock.pass_(20.0)  # The answer took its time.
     tenure.granted(asked_at, 30.0)
@@ -42,7 +48,9 @@ def test_time_runs_from_when_it_was_asked_for_not_from_when_it_was_answered(
     assert tenure.remaining_seconds == pytest.approx(9.65)
 
 
-def test_it_is_held_until_its_deadline_and_not_at_it(standing: Standing, clock: SetClock) -> None:
+def test_it_is_held_until_its_deadline_and_not_at_it(
+    standing: AgentLiveness, clock: SetClock
+) -> None:
     tenure = granted(standing, clock)
 
     clock.now = tenure.until - 0.001
@@ -53,7 +61,7 @@ def test_it_is_held_until_its_deadline_and_not_at_it(standing: Standing, clock: 
     assert tenure.remaining_seconds == 0
 
 
-def test_a_renewal_extends_it_and_never_shortens(standing: Standing, clock: SetClock) -> None:
+def test_a_renewal_extends_it_and_never_shortens(standing: AgentLiveness, clock: SetClock) -> None:
     tenure = granted(standing, clock)
     clock.pass_(10.0)
     tenure.granted(clock(), 30.0)
@@ -65,7 +73,7 @@ def test_a_renewal_extends_it_and_never_shortens(standing: Standing, clock: SetC
 
 
 def test_a_renewal_that_is_answered_too_late_does_not_bring_it_back(
-    standing: Standing, clock: SetClock
+    standing: AgentLiveness, clock: SetClock
 ) -> None:
     tenure = granted(standing, clock)
     clock.pass_(29.0)
@@ -78,9 +86,9 @@ def test_a_renewal_that_is_answered_too_late_does_not_bring_it_back(
 
 
 def test_an_answer_that_comes_after_all_was_over_grants_nothing(
-    standing: Standing, clock: SetClock
+    standing: AgentLiveness, clock: SetClock
 ) -> None:
-    tenure = Tenure(standing, clock, standing.epoch)
+    tenure = LeaseValidity(standing, clock, standing.epoch)
     asked_at = clock()
     clock.pass_(31.0)
     tenure.granted(asked_at, 30.0)
@@ -89,7 +97,7 @@ def test_an_answer_that_comes_after_all_was_over_grants_nothing(
 
 
 def test_it_ends_with_the_heartbeats_however_long_it_was_granted_for(
-    standing: Standing, clock: SetClock
+    standing: AgentLiveness, clock: SetClock
 ) -> None:
     tenure = granted(standing, clock, HOUR)
     clock.now = standing.until
@@ -100,7 +108,7 @@ def test_it_ends_with_the_heartbeats_however_long_it_was_granted_for(
 
 
 def test_a_process_that_was_stopped_finds_it_lost_even_when_a_heartbeat_is_answered_first(
-    standing: Standing, clock: SetClock
+    standing: AgentLiveness, clock: SetClock
 ) -> None:
     tenure = granted(standing, clock, HOUR)
     clock.pass_(WINDOW + 1)
@@ -111,7 +119,7 @@ def test_a_process_that_was_stopped_finds_it_lost_even_when_a_heartbeat_is_answe
     assert tenure.lost == "agent_inactive"
 
 
-def test_a_lease_of_the_new_epoch_is_held(standing: Standing, clock: SetClock) -> None:
+def test_a_lease_of_the_new_epoch_is_held(standing: AgentLiveness, clock: SetClock) -> None:
     clock.pass_(WINDOW + 1)
     standing.confirmed(clock(), WINDOW)
 
@@ -119,19 +127,19 @@ def test_a_lease_of_the_new_epoch_is_held(standing: Standing, clock: SetClock) -
 
 
 def test_a_lease_that_was_asked_for_in_an_earlier_epoch_is_lost_before_it_begins(
-    standing: Standing, clock: SetClock
+    standing: AgentLiveness, clock: SetClock
 ) -> None:
     asked_at, epoch = clock(), standing.epoch
     clock.pass_(WINDOW + 1)  # Stopped while the answer was on its way.
     standing.confirmed(clock(), WINDOW)
-    tenure = Tenure(standing, clock, epoch)
+    tenure = LeaseValidity(standing, clock, epoch)
     tenure.granted(asked_at, HOUR)
 
     assert not tenure.held
 
 
 def test_an_agent_that_is_said_to_be_inactive_has_no_leases(
-    standing: Standing, clock: SetClock
+    standing: AgentLiveness, clock: SetClock
 ) -> None:
     tenure = granted(standing, clock)
     standing.denied()
@@ -141,7 +149,7 @@ def test_an_agent_that_is_said_to_be_inactive_has_no_leases(
     assert not tenure.held
 
 
-def test_the_first_reason_stands(standing: Standing, clock: SetClock) -> None:
+def test_the_first_reason_stands(standing: AgentLiveness, clock: SetClock) -> None:
     tenure = granted(standing, clock)
     tenure.lose("revoked")
     tenure.lose("released")
@@ -155,7 +163,7 @@ def test_heartbeats_that_the_service_takes_for_one_extend_nothing_they_should_no
     clock: SetClock,
 ) -> None:
     """The service heard the first of two heartbeats and answered both with it."""
-    standing = Standing(clock)
+    standing = AgentLiveness(clock)
     first_heard_at = clock()
     standing.confirmed(clock(), WINDOW)
     clock.pass_(WINDOW / HEARTBEATS_PER_WINDOW_MAX - 0.001)
@@ -165,7 +173,7 @@ def test_heartbeats_that_the_service_takes_for_one_extend_nothing_they_should_no
 
 
 def test_an_older_answer_that_comes_late_changes_nothing(clock: SetClock) -> None:
-    standing = Standing(clock)
+    standing = AgentLiveness(clock)
     asked_first = clock()
     clock.pass_(10.0)
     standing.confirmed(clock(), WINDOW)
@@ -176,7 +184,7 @@ def test_an_older_answer_that_comes_late_changes_nothing(clock: SetClock) -> Non
 
 
 def test_a_shorter_window_is_believed_at_once(clock: SetClock) -> None:
-    standing = Standing(clock)
+    standing = AgentLiveness(clock)
     standing.confirmed(clock(), WINDOW)
     standing.confirmed(clock(), 10.0)
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from quorate.client import feed as feeds
-from quorate.client.backlog import Backlog
-from quorate.client.failures import CallFailed, Unauthorized
-from quorate.client.over_nats import PENDING_NOTICES_MAX
+from quorate.client import notifications as feeds
+from quorate.client.errors import CallFailed, Unauthorized
+from quorate.client.notification_buffer import Backlog
 from quorate.client.results import Notice
+from quorate.client.transports.nats import PENDING_NOTICES_MAX
 from tests.client.telling import Link, Reader, Teller, fed, push, told
 
 

@@ -32,7 +32,7 @@ def test_an_agent_without_nats_does_not_load_it() -> None:
 
 
 def test_asks_need_no_http() -> None:
-    assert loaded_by("import quorate.client.asks").isdisjoint({"asyncio", "httpx2", "nats"})
+    assert loaded_by("import quorate.client.requests").isdisjoint({"asyncio", "httpx2", "nats"})
 
 
 @pytest.mark.parametrize("name", sorted(sdk._HOME_OF))

@@ -9,7 +9,7 @@ from typing import Self
 
 import pytest
 
-from quorate.client.interruption import Interruption
+from quorate.client.cancellation import Interruption
 
 
 class Gone(Exception):

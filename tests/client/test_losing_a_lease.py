@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from quorate.client import Caller, Lease, LeaseLost, Settings, asks
+from quorate.client import Caller, Lease, LeaseLost, Settings, requests
 from tests.client.taking_part import Fleet, within
 from tests.service.running import Running
 
@@ -123,7 +123,7 @@ async def test_a_process_that_was_stopped_sees_at_once_that_its_lease_is_lost(
             async with agent.lease(CONTACT, duration_minutes=SHORT) as lease:
                 before = lease.held
                 with Caller(fleet.service.url, fleet.tenant.text) as caller:
-                    while caller.call(asks.get_lease(lease.id)).status == "active":
+                    while caller.call(requests.get_lease(lease.id)).status == "active":
                         pass  # The event loop stands still.
                 after = lease.held
                 assert (before, after) == (True, False)

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from quorate.client import Agent, InvalidRequest, NoticeFeed, Settings, Unauthorized, Unavailable
-from quorate.client.over_http import OverHttp
-from quorate.client.over_nats import NatsLink
+from quorate.client.transports.http import OverHttp
+from quorate.client.transports.nats import NatsLink
 from tests.client.taking_part import Fleet, eventually, free_ports, hearing
 from tests.service.callers import Tenant
 from tests.service.running import Running

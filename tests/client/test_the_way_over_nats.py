@@ -8,12 +8,12 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
-from quorate.client import asks
-from quorate.client.failures import Unavailable
-from quorate.client.over_nats import PENDING_NOTICES_MAX, Address, NatsLink, Session
-from quorate.domain.agents import AgentRef
+from quorate.client import requests
+from quorate.client.errors import Unavailable
+from quorate.client.transports.nats import PENDING_NOTICES_MAX, Address, NatsLink, Session
+from quorate.domain.identity.agents import AgentRef
 
-HEARTBEAT = asks.heartbeat(AgentRef(id="agent_1"))
+HEARTBEAT = requests.heartbeat(AgentRef(id="agent_1"))
 
 
 def address(reader: str = "agent_1") -> Address:

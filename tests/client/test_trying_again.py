@@ -6,29 +6,29 @@ from collections.abc import Callable
 import httpx2
 import pytest
 
-from quorate.client import asks
-from quorate.client.asking import Asker
-from quorate.client.attempts import (
-    ATTEMPT_SECONDS_MAX,
-    PAUSE_SECONDS_MAX,
-    PAUSE_SECONDS_MIN,
-    Attempts,
-)
-from quorate.client.calling import Caller
-from quorate.client.failures import CallFailed, Unauthorized, Unavailable
-from quorate.client.over_http import OverHttp
-from quorate.client.refusals import (
+from quorate.client import requests
+from quorate.client.errors import CallFailed, Unauthorized, Unavailable
+from quorate.client.rejections import (
     AgentNotFound,
     LeaseConflict,
     QuotaExceeded,
     RateLimited,
     ServiceUnavailable,
 )
-from quorate.domain.agents import AgentRef
+from quorate.client.retries import (
+    ATTEMPT_SECONDS_MAX,
+    PAUSE_SECONDS_MAX,
+    PAUSE_SECONDS_MIN,
+    RetryPolicy,
+)
+from quorate.client.transports.failover import FailoverTransport
+from quorate.client.transports.http import OverHttp
+from quorate.client.transports.sync_http import Caller
+from quorate.domain.identity.agents import AgentRef
 from tests.client.clocks import SetClock
 
 ME = AgentRef(name="me")
-HEARTBEAT = asks.heartbeat(ME)
+HEARTBEAT = requests.heartbeat(ME)
 ANSWER = {
     "ok": True,
     "agentId": "agent_1",
@@ -38,8 +38,8 @@ ANSWER = {
 }
 
 
-def attempts(clock: SetClock, within: float = 30.0, lot: float = 1.0) -> Attempts:
-    return Attempts(within, clock=clock, lot=lambda: lot)
+def attempts(clock: SetClock, within: float = 30.0, lot: float = 1.0) -> RetryPolicy:
+    return RetryPolicy(within, clock=clock, lot=lambda: lot)
 
 
 def test_pauses_double_up_to_a_limit() -> None:
@@ -171,7 +171,7 @@ async def test_an_agent_that_asks_does_the_same() -> None:
     service = Service(nobody_there, problem("unavailable", 503), answered)
     transport = httpx2.MockTransport(service)
     http = OverHttp("http://quorate.test", "qk_made_up", transport=transport)
-    asker = Asker(http, time.monotonic, within_seconds=30.0)
+    asker = FailoverTransport(http, time.monotonic, within_seconds=30.0)
     answer = await asker.answer(HEARTBEAT)
     await asker.close()
 
@@ -195,7 +195,7 @@ def test_reading_needs_no_key() -> None:
     service = Service(lambda: httpx2.Response(200, json=[]))
 
     with service.caller() as caller:
-        assert caller.call(asks.list_leases()) == []
+        assert caller.call(requests.list_leases()) == []
 
     assert service.idempotency_keys == {None}
 
@@ -229,7 +229,7 @@ def test_a_conflict_names_the_holder() -> None:
     service = Service(problem("lease_conflict", 409, conflict=True, leaseHolder=holder))
 
     with service.caller() as caller, pytest.raises(LeaseConflict) as refused:
-        caller.call(asks.acquire_lease(ME, "user@example.com"))
+        caller.call(requests.acquire_lease(ME, "user@example.com"))
 
     found = refused.value.holder
     assert found is not None
@@ -293,7 +293,7 @@ def test_a_tenant_that_has_all_it_may_is_not_asked_again() -> None:
     service = Service(problem("quota_exceeded", 429, quota="live_leases", limit=3))
 
     with service.caller() as caller, pytest.raises(QuotaExceeded) as refused:
-        caller.call(asks.acquire_lease(ME, "user@example.com"))
+        caller.call(requests.acquire_lease(ME, "user@example.com"))
 
     assert (refused.value.quota, refused.value.limit) == ("live_leases", 3)
     assert len(service.requests) == 1

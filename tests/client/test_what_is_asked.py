@@ -7,30 +7,30 @@ from typing import Any
 import pytest
 from starlette.routing import compile_path
 
-from quorate.api.over_nats import SERVED
-from quorate.api.problems import KINDS as PROBLEMS
-from quorate.api.table import ENDPOINTS
-from quorate.client import asks
-from quorate.client.asks import Ask
-from quorate.client.failures import CallFailed, Conflicted, NotFound, Unauthorized, Unavailable
-from quorate.client.refusals import KINDS, Refused, refusal
-from quorate.domain.agents import AgentRef
+from quorate.api.nats_commands import SERVED
+from quorate.api.routes import ENDPOINTS
+from quorate.client import requests
+from quorate.client.errors import CallFailed, Conflicted, NotFound, Unauthorized, Unavailable
+from quorate.client.rejections import KINDS, Refused, refusal
+from quorate.client.requests import Ask
+from quorate.contracts.problems import KINDS as PROBLEMS
+from quorate.domain.identity.agents import AgentRef
 
 ME = AgentRef(id="agent_1")
 ALL: tuple[Ask[Any], ...] = (
-    asks.register("me", "outreach"),
-    asks.heartbeat(ME),
-    asks.list_agents(after="x", limit=3),
-    asks.get_agent("agent_1"),
-    asks.get_config("agent_1"),
-    asks.put_config("agent_1", {"humanizer_enabled": True}),
-    asks.acquire_lease(ME, "user@example.com", intent="outreach", duration_minutes=0.5),
-    asks.renew_lease("lease-1", duration_minutes=2),
-    asks.release_lease("lease-1"),
-    asks.get_lease("lease-1"),
-    asks.list_leases(agent_id="agent_1", contact_email="user@example.com", after="x", limit=3),
-    asks.request_send(ME, "user@example.com", fence=3),
-    asks.request_consensus(
+    requests.register("me", "outreach"),
+    requests.heartbeat(ME),
+    requests.list_agents(after="x", limit=3),
+    requests.get_agent("agent_1"),
+    requests.get_config("agent_1"),
+    requests.put_config("agent_1", {"humanizer_enabled": True}),
+    requests.acquire_lease(ME, "user@example.com", intent="outreach", duration_minutes=0.5),
+    requests.renew_lease("lease-1", duration_minutes=2),
+    requests.release_lease("lease-1"),
+    requests.get_lease("lease-1"),
+    requests.list_leases(agent_id="agent_1", contact_email="user@example.com", after="x", limit=3),
+    requests.request_send(ME, "user@example.com", fence=3),
+    requests.request_consensus(
         ME,
         action="pause",
         contact_email="user@example.com",
@@ -40,17 +40,17 @@ ALL: tuple[Ask[Any], ...] = (
         proposer_votes=False,
         floor=0.5,
     ),
-    asks.get_consensus("request-1"),
-    asks.list_consensus(status="pending", after="x", limit=3),
-    asks.list_votes("request-1", after="x", limit=3),
-    asks.cast_vote(ME, "request-1", "approve", "because"),
-    asks.list_notices(ME, after=3, limit=3),
-    asks.list_notices(ME, after=3, limit=3, wait_seconds=2.5),
-    asks.issue_key("agent", "me", "tenant-1"),
-    asks.list_keys(tenant_id="tenant-1", after="x", limit=3),
-    asks.revoke_key("key-1"),
-    asks.own_key(),
-    asks.create_tenant("tenant-1"),
+    requests.get_consensus("request-1"),
+    requests.list_consensus(status="pending", after="x", limit=3),
+    requests.list_votes("request-1", after="x", limit=3),
+    requests.cast_vote(ME, "request-1", "approve", "because"),
+    requests.list_notices(ME, after=3, limit=3),
+    requests.list_notices(ME, after=3, limit=3, wait_seconds=2.5),
+    requests.issue_key("agent", "me", "tenant-1"),
+    requests.list_keys(tenant_id="tenant-1", after="x", limit=3),
+    requests.revoke_key("key-1"),
+    requests.own_key(),
+    requests.create_tenant("tenant-1"),
 )
 OVER_NATS = {endpoint.name for endpoint in SERVED}
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
@@ -100,7 +100,7 @@ def test_one_message_holds_all_that_http_spreads(ask: Ask[Any]) -> None:
 
 
 def test_an_id_from_a_stranger_stays_in_its_place() -> None:
-    assert asks.get_lease("../../keys?x#y").path.endswith("/lease/..%2F..%2Fkeys%3Fx%23y")
+    assert requests.get_lease("../../keys?x#y").path.endswith("/lease/..%2F..%2Fkeys%3Fx%23y")
 
 
 # -- Refusals ----------------------------------------------------------------

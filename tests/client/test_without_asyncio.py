@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from quorate.client import Agent as AsyncAgent
-from quorate.client import AgentRef, AlreadyVoted, Caller, LeaseConflict, LeaseLost, asks
+from quorate.client import AgentRef, AlreadyVoted, Caller, LeaseConflict, LeaseLost, requests
 from quorate.client import Lease as AsyncLease
 from quorate.client import Proposal as AsyncProposal
 from quorate.client.blocking import Agent, Face, Lease, Proposal
@@ -31,8 +31,8 @@ def caller(service: Running) -> Iterator[Caller]:
     """An administrator's tenant, in which nobody was before."""
     with Caller(service.url, service.admin_key) as admin:
         name = f"blocking-{next(_NUMBERS)}"
-        admin.call(asks.create_tenant(name))
-        key = admin.call(asks.issue_key("tenant", tenant_id=name)).key
+        admin.call(requests.create_tenant(name))
+        key = admin.call(requests.issue_key("tenant", tenant_id=name)).key
         assert key is not None
     with Caller(service.url, key) as caller:
         yield caller
@@ -40,7 +40,7 @@ def caller(service: Running) -> Iterator[Caller]:
 
 @pytest.fixture
 def key(caller: Caller) -> str:
-    key = caller.call(asks.issue_key("agent", "outreach")).key
+    key = caller.call(requests.issue_key("agent", "outreach")).key
     assert key is not None
     return key
 
@@ -77,12 +77,12 @@ def test_an_agent_acts(agent: Agent) -> None:
 def test_the_lease_is_given_back_when_the_block_raises(agent: Agent, caller: Caller) -> None:
     with pytest.raises(LookupError, match="mine"), agent.lease(CONTACT):
         raise LookupError("mine")
-    assert caller.call(asks.list_leases()) == []
+    assert caller.call(requests.list_leases()) == []
 
 
 def test_a_conflict_is_raised_on_entering(agent: Agent, caller: Caller) -> None:
-    rival = caller.call(asks.register("rival"))
-    caller.call(asks.acquire_lease(AgentRef(id=rival.id), CONTACT))
+    rival = caller.call(requests.register("rival"))
+    caller.call(requests.acquire_lease(AgentRef(id=rival.id), CONTACT))
     with pytest.raises(LeaseConflict), agent.lease(CONTACT):
         pass
 
@@ -90,7 +90,7 @@ def test_a_conflict_is_raised_on_entering(agent: Agent, caller: Caller) -> None:
 def test_a_lost_lease_is_told_by_check_and_at_the_end(agent: Agent, caller: Caller) -> None:
     lease = agent.lease(CONTACT)
     with pytest.raises(LeaseLost, match="released"), lease:
-        caller.call(asks.release_lease(lease.id))
+        caller.call(requests.release_lease(lease.id))
         while lease.held:  # Nothing interrupts a thread: it has to look.
             pass
         with pytest.raises(LeaseLost):
@@ -118,7 +118,7 @@ def test_proposals_are_decided(agent: Agent) -> None:
 
 
 def test_a_decision_is_awaited_no_longer_than_one_wants(agent: Agent, caller: Caller) -> None:
-    caller.call(asks.register("somebody"))
+    caller.call(requests.register("somebody"))
     with pytest.raises(TimeoutError):
         agent.propose("pause", CONTACT, "why").decided(within_seconds=0.05)
 

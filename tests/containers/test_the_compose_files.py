@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from quorate.bus.server import VERSION_MIN
-from quorate.cli.db import upgrade
-from quorate.cli.nats_config import nats_config
-from quorate.cli.secrets import SECRETS
-from quorate.cli.serve import serve
+from quorate.bus.embedded.server import VERSION_MIN
+from quorate.cli.commands.db import upgrade
+from quorate.cli.commands.nats_config import nats_config
+from quorate.cli.commands.secrets import SECRETS
+from quorate.cli.commands.serve import serve
 from tests.containers.composed import ROOT, Composed
 
 MANY, ONE = Composed("docker-compose.yml"), Composed("docker-compose.single.yml")

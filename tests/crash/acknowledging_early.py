@@ -10,25 +10,25 @@ from typing import Any
 
 from quorate.cli.main import main
 from quorate.domain.commands import Names
-from quorate.eventlog.batch import Batch
-from quorate.eventlog.door import Door
-from quorate.eventlog.order import Answer, Order
-from quorate.eventlog.sqlite_connection import SqliteSession
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.envelopes import Answer, CommandEnvelope
+from quorate.eventlog.sqlite.connection import SqliteSession
+from quorate.eventlog.unit_of_work import UnitOfWork
 
 SECONDS_BEFORE_THE_COMMIT = 0.05
 
-_settle, _take, _commit = Door._settle, Batch.take, SqliteSession.commit
+_settle, _take, _commit = CommandBus._settle, UnitOfWork.take, SqliteSession.commit
 _waiting: dict[int, "asyncio.Future[Answer]"] = {}
 _decided: list[tuple[int, Answer]] = []
 
 
-async def settle(door: Door, waiting: Sequence[Any]) -> None:
+async def settle(door: CommandBus, waiting: Sequence[Any]) -> None:
     _waiting.clear()
     _waiting.update({id(order): future for order, future in waiting})
     await _settle(door, waiting)
 
 
-def take(batch: Batch, order: Order, about: Names) -> Answer:
+def take(batch: UnitOfWork, order: CommandEnvelope, about: Names) -> Answer:
     answer = _take(batch, order, about)
     _decided.append((id(order), answer))
     return answer
@@ -44,7 +44,7 @@ async def commit(session: SqliteSession) -> None:
 
 
 if __name__ == "__main__":
-    Door._settle = settle  # type: ignore[method-assign, assignment]
-    Batch.take = take  # type: ignore[method-assign, assignment]
+    CommandBus._settle = settle  # type: ignore[method-assign, assignment]
+    UnitOfWork.take = take  # type: ignore[method-assign, assignment]
     SqliteSession.commit = commit  # type: ignore[method-assign, assignment]
     main()

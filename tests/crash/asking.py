@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 ANSWER_SECONDS_MAX = 30.0
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 from tests.crash.asking import ANSWER_SECONDS_MAX, Answer, Asking, Unknown
 
 Json: TypeAlias = dict[str, Any]

@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from quorate.domain.record import record
-from quorate.eventlog.recorded import Recorded
+from quorate.domain.shared.records import record
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.crash.clients import Acknowledged
 
 Data: TypeAlias = Mapping[str, Any]
@@ -34,7 +34,7 @@ class Event:
     data: Data
 
 
-def inquest(answers: Sequence[Acknowledged], log: Sequence[Recorded]) -> list[str]:
+def inquest(answers: Sequence[Acknowledged], log: Sequence[RecordedEvent]) -> list[str]:
     """All that is wrong with one tenant's log."""
     told = History(log)
     return [
@@ -48,7 +48,7 @@ def inquest(answers: Sequence[Acknowledged], log: Sequence[Recorded]) -> list[st
 class History:
     """One tenant's log, and where to find things in it."""
 
-    def __init__(self, log: Sequence[Recorded]) -> None:
+    def __init__(self, log: Sequence[RecordedEvent]) -> None:
         self.events = [
             Event(sequence=one.sequence, type=one.type, at=one.at, data=orjson.loads(one.data))
             for one in log
@@ -73,7 +73,7 @@ class History:
         return (event for event in self.events if event.type == type_)
 
 
-def _gaps(log: Sequence[Recorded]) -> Iterator[str]:
+def _gaps(log: Sequence[RecordedEvent]) -> Iterator[str]:
     for place, event in enumerate(log, start=1):
         if event.sequence != place:
             yield f"sequence {event.sequence} stands at place {place}"

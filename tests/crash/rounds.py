@@ -14,11 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from statistics import quantiles
 
-from quorate.domain.record import record
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.sqlite import SqliteBackend
-from quorate.eventlog.sqlite_snapshot import SqliteSnapshot
+from quorate.domain.shared.records import record
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
 from quorate.projections.rebuild import check
 from tests.crash.clients import Acknowledged, Crowd
 from tests.service.running import DidNotStart, Running
@@ -37,7 +37,7 @@ class Aftermath:
     """What is left when all is over."""
 
     answers: Sequence[Acknowledged]
-    events: Sequence[Recorded]  # Of the clients' tenant.
+    events: Sequence[RecordedEvent]  # Of the clients' tenant.
     restart_seconds: Sequence[float]
     differences: int  # Between the projections and a rebuild of them.
     lapses: int
@@ -132,7 +132,7 @@ class Rounds:
     async def _aftermath(self, crowd: Crowd) -> Aftermath:
         live = SqliteSnapshot(self._running.database)
         scratch = SqliteBackend(self._folder / "scratch.db")
-        log = EventLog(live)
+        log = EventStore(live)
         await live.open()
         try:
             await scratch.open()

@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 import orjson
 import pytest
 
-from quorate.domain.instants import Instant
-from quorate.eventlog.recorded import Recorded
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.crash.clients import Acknowledged
 from tests.crash.inquest import inquest
 
-Log: TypeAlias = list[Recorded]
+Log: TypeAlias = list[RecordedEvent]
 KIM = {"contactKey": "kim@x.y", "contactEmail": "Kim@x.y"}
 
 
@@ -20,8 +20,8 @@ def at(second: int) -> str:
     return f"1970-01-01T00:00:{second:02}.000Z"
 
 
-def event(sequence: int, second: int, type_: str, **data: Any) -> Recorded:  # noqa: ANN401 - JSON.
-    return Recorded(
+def event(sequence: int, second: int, type_: str, **data: Any) -> RecordedEvent:  # noqa: ANN401 - JSON.
+    return RecordedEvent(
         position=sequence,
         tenant="default",
         sequence=sequence,
@@ -29,7 +29,7 @@ def event(sequence: int, second: int, type_: str, **data: Any) -> Recorded:  # n
         stream="s",
         type=type_,
         version=1,
-        at=Instant(second * 1_000),
+        at=Timestamp(second * 1_000),
         actor="a",
         command_id="c",
         data=orjson.dumps(data),
@@ -120,11 +120,11 @@ def _overlapping(log: Log) -> Log:
 
 
 def _too_early(log: Log) -> Log:
-    return [*log[:5], replace(log[5], at=Instant(9_999)), *log[6:]]
+    return [*log[:5], replace(log[5], at=Timestamp(9_999)), *log[6:]]
 
 
 def _back_in_time(log: Log) -> Log:
-    return [*log[:6], replace(log[6], at=Instant(1)), *log[7:]]
+    return [*log[:6], replace(log[6], at=Timestamp(1)), *log[7:]]
 
 
 def _with_a_gap(log: Log) -> Log:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 ROOT = Path(__file__).parent.parent.parent
 RUN = ("sh", "console", "python")

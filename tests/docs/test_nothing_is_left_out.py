@@ -6,19 +6,29 @@ import click
 import pytest
 
 from quorate import client
-from quorate.api import bodies, http_protocol, keyring, readiness, schemas, service, serving, tails
-from quorate.api.endpoint import Endpoint
-from quorate.api.over_nats import SERVED
-from quorate.api.problems import KINDS
-from quorate.api.table import ENDPOINTS
-from quorate.bus import announcer, commands, server, server_configuration, stream
+from quorate.api import strict_json
+from quorate.api.nats_commands import SERVED
+from quorate.api.routes import ENDPOINTS
+from quorate.application import execution, key_cache, subscriptions
+from quorate.application.operations import Endpoint
+from quorate.bus import command_dispatch
+from quorate.bus.embedded import configuration, server
+from quorate.bus.outbox import jetstream_stream, notification_publisher
 from quorate.bus.subjects import FAMILIES
-from quorate.cli import failures, limits, serve
+from quorate.cli import server_options
+from quorate.cli.commands import serve
 from quorate.cli.main import quorate
-from quorate.domain import agents, consensus, leases
-from quorate.domain.keys import ROLES
-from quorate.domain.notices import NOTICE_NAMES
-from quorate.eventlog import answers, archive, line, postgres
+from quorate.cli.output import errors
+from quorate.contracts import requests
+from quorate.contracts.problems import KINDS
+from quorate.domain.coordination import consensus, leases
+from quorate.domain.identity import agents
+from quorate.domain.identity.api_keys import ROLES
+from quorate.domain.notifications import NOTICE_NAMES
+from quorate.eventlog import command_queue, idempotency
+from quorate.eventlog.archive import archiver
+from quorate.eventlog.postgres import database
+from quorate.server import http_protocol, readiness, run
 from tests.docs.reading import Document, document
 
 HTTP, NATS, CLI = document("docs/http.md"), document("docs/nats.md"), document("docs/cli.md")
@@ -40,66 +50,81 @@ NUMBERS = [
     (CONCEPTS, f"Timeouts are from {TIMEOUT_SECONDS:g} second to {TIMEOUT_HOURS:g} hours, "),
     (CONCEPTS, f"hours, {consensus.TIMEOUT_MINUTES_DEFAULT:g} minutes if nothing is said"),
     (CONCEPTS, f"during {serve.RETENTION_HOURS_DEFAULT:g} hours"),
-    (CONCEPTS, f"(1 to {service.IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters)"),
-    (CONCEPTS, f"Answers are kept for {answers.ANSWERS_KEPT_HOURS} hours"),
-    (HTTP, f"`limit` (1 to {schemas.PAGE_LENGTH_MAX}, {schemas.PAGE_LENGTH_DEFAULT} if"),
-    (HTTP, f"| a body | {bodies.BODY_BYTES_MAX} bytes |"),
+    (CONCEPTS, f"(1 to {execution.IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters)"),
+    (CONCEPTS, f"Answers are kept for {idempotency.ANSWERS_KEPT_HOURS} hours"),
+    (HTTP, f"`limit` (1 to {requests.PAGE_LENGTH_MAX}, {requests.PAGE_LENGTH_DEFAULT} if"),
+    (HTTP, f"| a body | {strict_json.BODY_BYTES_MAX} bytes |"),
     (HTTP, f"| {http_protocol.HEADER_BYTES_MAX} bytes, which arrive within "),
     (HTTP, f"which arrive within {http_protocol.HEADER_SECONDS_MAX:g} seconds |"),
     (HTTP, f"| arrives within {http_protocol.BODY_SECONDS_MAX:g} seconds |"),
     (HTTP, f"| is taken off our hands within {http_protocol.ANSWER_SECONDS_MAX:g} seconds |"),
     (HTTP, f"| connections at once | {http_protocol.CONNECTIONS_MAX}, or less"),
-    (HTTP, f"| streams and waiting requests at once | {tails.WAITING_MAX} |"),
-    (HTTP, f"| of these, what wait for one agent's notices | {tails.OF_ONE_AGENT_MAX} |"),
-    (HTTP, f"| roles of agents | {schemas.ROLE_LENGTH_MAX} characters |"),
-    (HTTP, f"| intents of leases | {schemas.INTENT_LENGTH_MAX} characters |"),
-    (HTTP, f"| actions to vote on | {schemas.ACTION_LENGTH_MAX} characters |"),
-    (HTTP, f"| reasons | {schemas.REASON_LENGTH_MAX} characters |"),
-    (HTTP, f"| settings | {schemas.SETTING_LENGTH_MAX} characters each |"),
-    (HTTP, f"`wait` (up to {schemas.WAIT_SECONDS_MAX:g} seconds)"),
-    (NATS, f"(at most {bodies.BODY_BYTES_MAX} bytes)"),
-    (NATS, f"may have {commands.OF_ONE_AGENT_MAX} commands under way"),
+    (HTTP, f"| streams and waiting requests at once | {subscriptions.WAITING_MAX} |"),
+    (HTTP, f"| of these, what wait for one agent's notices | {subscriptions.OF_ONE_AGENT_MAX} |"),
+    (HTTP, f"| roles of agents | {requests.ROLE_LENGTH_MAX} characters |"),
+    (HTTP, f"| intents of leases | {requests.INTENT_LENGTH_MAX} characters |"),
+    (HTTP, f"| actions to vote on | {requests.ACTION_LENGTH_MAX} characters |"),
+    (HTTP, f"| reasons | {requests.REASON_LENGTH_MAX} characters |"),
+    (HTTP, f"| settings | {requests.SETTING_LENGTH_MAX} characters each |"),
+    (HTTP, f"`wait` (up to {requests.WAIT_SECONDS_MAX:g} seconds)"),
+    (NATS, f"(at most {strict_json.BODY_BYTES_MAX} bytes)"),
+    (NATS, f"may have {command_dispatch.OF_ONE_AGENT_MAX} commands under way"),
     (NATS, f"refused (up to {leases.CONTENDERS_MAX})"),
-    (NATS, f"in the last {announcer.REPLAY_SECONDS:g} seconds"),
+    (NATS, f"in the last {notification_publisher.REPLAY_SECONDS:g} seconds"),
     (OPERATING, f"| `--port` | {serve.PORT_DEFAULT} |"),
     (OPERATING, f"| `--nats-port` | {serve.NATS_PORT_DEFAULT} |"),
-    (OPERATING, f"| {limits.RATE_PER_KEY_DEFAULT}, {limits.BURST_PER_KEY_DEFAULT} |"),
-    (OPERATING, f"| {limits.RATE_PER_TENANT_DEFAULT}, {limits.BURST_PER_TENANT_DEFAULT} |"),
-    (OPERATING, f"`--failed-keys-per-minute` | {limits.FAILED_KEYS_PER_MINUTE_DEFAULT} |"),
-    (OPERATING, f"| `--quota-agents` | {limits.QUOTA_AGENTS_DEFAULT} |"),
-    (OPERATING, f"| `--quota-live-leases` | {limits.QUOTA_LIVE_LEASES_DEFAULT} |"),
-    (OPERATING, f"| `--quota-open-requests` | {limits.QUOTA_OPEN_REQUESTS_DEFAULT} |"),
-    (OPERATING, f"| `--quota-keys` | {limits.QUOTA_KEYS_DEFAULT} |"),
-    (OPERATING, f"| `--quota-settings-bytes` | {limits.QUOTA_SETTINGS_BYTES_DEFAULT} |"),
     (
         OPERATING,
-        f"| `--quota-live-leases-per-agent` | {limits.QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT} |",
+        f"| {server_options.RATE_PER_KEY_DEFAULT}, {server_options.BURST_PER_KEY_DEFAULT} |",
     ),
-    (OPERATING, f"when {line.ORDERS_MAX} wait"),
-    (OPERATING, f"The last {line.URGENT_PLACES} places"),
+    (
+        OPERATING,
+        f"| {server_options.RATE_PER_TENANT_DEFAULT}, {server_options.BURST_PER_TENANT_DEFAULT} |",
+    ),
+    (OPERATING, f"`--failed-keys-per-minute` | {server_options.FAILED_KEYS_PER_MINUTE_DEFAULT} |"),
+    (OPERATING, f"| `--quota-agents` | {server_options.QUOTA_AGENTS_DEFAULT} |"),
+    (OPERATING, f"| `--quota-live-leases` | {server_options.QUOTA_LIVE_LEASES_DEFAULT} |"),
+    (OPERATING, f"| `--quota-open-requests` | {server_options.QUOTA_OPEN_REQUESTS_DEFAULT} |"),
+    (OPERATING, f"| `--quota-keys` | {server_options.QUOTA_KEYS_DEFAULT} |"),
+    (OPERATING, f"| `--quota-settings-bytes` | {server_options.QUOTA_SETTINGS_BYTES_DEFAULT} |"),
+    (
+        OPERATING,
+        (
+            "| `--quota-live-leases-per-agent` | "
+            f"{server_options.QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT} |"
+        ),
+    ),
+    (OPERATING, f"when {command_queue.ORDERS_MAX} wait"),
+    (OPERATING, f"The last {command_queue.URGENT_PLACES} places"),
     (OPERATING, f"| `--heartbeat-window-seconds` | {serve.WINDOW_SECONDS_DEFAULT:g} |"),
     (OPERATING, f"| `--notice-retention-hours` | {serve.RETENTION_HOURS_DEFAULT:g} |"),
     (OPERATING, f"It answers within {readiness.LOOK_SECONDS_MAX:g} seconds"),
     (OPERATING, f"rotated at {server.LOG_MEGABYTES_MAX} MB"),
     (OPERATING, f"({'.'.join(map(str, server.VERSION_MIN))} or later)"),
-    (OPERATING, f"of less than {server_configuration.MESSAGE_MEGABYTES_MAX} MB"),
-    (OPERATING, f"| messages over NATS | {server_configuration.MESSAGE_MEGABYTES_MAX} MB |"),
-    (OPERATING, f"| commands waiting for the log | {line.ORDERS_MAX};"),
-    (OPERATING, f"| commands in one transaction | {line.BATCH_ORDERS_MAX} |"),
-    (OPERATING, f"over NATS | {commands.UNDER_WAY_MAX}, and {commands.OF_ONE_AGENT_MAX} of one"),
+    (OPERATING, f"of less than {configuration.MESSAGE_MEGABYTES_MAX} MB"),
+    (OPERATING, f"| messages over NATS | {configuration.MESSAGE_MEGABYTES_MAX} MB |"),
+    (OPERATING, f"| commands waiting for the log | {command_queue.ORDERS_MAX};"),
+    (OPERATING, f"| commands in one transaction | {command_queue.BATCH_ORDERS_MAX} |"),
     (
         OPERATING,
-        f"| subscriptions of one NATS connection | {server_configuration.SUBSCRIPTIONS_MAX} |",
+        (
+            f"over NATS | {command_dispatch.UNDER_WAY_MAX}, "
+            f"and {command_dispatch.OF_ONE_AGENT_MAX} of one"
+        ),
     ),
-    (OPERATING, f"| the newest {stream.MIRROR_EVENTS_MAX} |"),
-    (OPERATING, f"| events in one archive file | {archive.EVENTS_PER_FILE_MAX} |"),
-    (OPERATING, f"compressed files, {archive.EVENTS_PER_FILE_MAX} events each"),
-    (OPERATING, f"| answers kept for idempotency keys | {answers.ANSWERS_KEPT_HOURS} hours |"),
-    (OPERATING, f"open files to {serving.FILES_WANTED} where"),
+    (
+        OPERATING,
+        f"| subscriptions of one NATS connection | {configuration.SUBSCRIPTIONS_MAX} |",
+    ),
+    (OPERATING, f"| the newest {jetstream_stream.MIRROR_EVENTS_MAX} |"),
+    (OPERATING, f"| events in one archive file | {archiver.EVENTS_PER_FILE_MAX} |"),
+    (OPERATING, f"compressed files, {archiver.EVENTS_PER_FILE_MAX} events each"),
+    (OPERATING, f"| answers kept for idempotency keys | {idempotency.ANSWERS_KEPT_HOURS} hours |"),
+    (OPERATING, f"open files to {run.FILES_WANTED} where"),
     (OPERATING, f"takes at most {http_protocol.CONNECTIONS_MAX} connections"),
-    (OPERATING, f"takes at most {postgres.READERS_MAX + 3} connections to PostgreSQL"),
-    (OPERATING, f"wait for {postgres.IDLE_IN_TRANSACTION_SECONDS_MAX} seconds; then PostgreSQL"),
-    (OPERATING, f"refused by all of them within {keyring.KEY_SECONDS:g} seconds"),
+    (OPERATING, f"takes at most {database.READERS_MAX + 3} connections to PostgreSQL"),
+    (OPERATING, f"wait for {database.IDLE_IN_TRANSACTION_SECONDS_MAX} seconds; then PostgreSQL"),
+    (OPERATING, f"refused by all of them within {key_cache.KEY_SECONDS:g} seconds"),
 ]
 
 
@@ -184,8 +209,8 @@ def test_every_option_of_serve_is_in_the_operators_table() -> None:
 def test_every_exit_code_is_in_the_table() -> None:
     told = {row[0] for row in CLI.rows()}
     codes = {
-        *(failures.ERROR, failures.USAGE, failures.CONFLICT),
-        *(failures.UNAUTHORIZED, failures.NOT_FOUND, failures.UNAVAILABLE),
+        *(errors.ERROR, errors.USAGE, errors.CONFLICT),
+        *(errors.UNAUTHORIZED, errors.NOT_FOUND, errors.UNAVAILABLE),
     }
 
     assert {str(code) for code in {0, *codes}} <= told

@@ -6,14 +6,13 @@ The facts are one tenant's whole log, so that the first has the sequence 1.
 from collections import Counter
 from collections.abc import Sequence
 
-from quorate.domain.agents import AgentLapsed, AgentRegistered, AgentReregistered, HeartbeatReceived
-from quorate.domain.consensus import (
+from quorate.domain.coordination.consensus import (
     ConsensusDecided,
     ConsensusExpired,
     ConsensusRequested,
     VoteCast,
 )
-from quorate.domain.leases import (
+from quorate.domain.coordination.leases import (
     CONTENDERS_MAX,
     LeaseAcquired,
     LeaseConflicted,
@@ -21,6 +20,12 @@ from quorate.domain.leases import (
     LeaseReleased,
     LeaseRenewed,
     LeaseRevoked,
+)
+from quorate.domain.identity.agents import (
+    AgentLapsed,
+    AgentRegistered,
+    AgentReregistered,
+    HeartbeatReceived,
 )
 from tests.spec import Fact
 

@@ -4,16 +4,16 @@ An agent called ``ann`` has the id ``agent_ann``. Agents ask with their own keys
 says otherwise.
 """
 
-from quorate.domain.agents import AgentRef, Heartbeat, RegisterAgent
-from quorate.domain.config import ConfigureAgent, Settings
-from quorate.domain.consensus import CastVote, Choice, Electorate, RequestConsensus
-from quorate.domain.contacts import Contact
-from quorate.domain.keys import Principal
-from quorate.domain.leases import AcquireLease, ReleaseLease, RenewLease
-from quorate.domain.sends import RequestSend
+from quorate.domain.coordination.consensus import CastVote, Choice, Electorate, RequestConsensus
+from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, RenewLease
+from quorate.domain.coordination.send_gate import RequestSend
+from quorate.domain.identity.agent_settings import ConfigureAgent, Settings
+from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
+from quorate.domain.identity.api_keys import Principal
+from quorate.domain.shared.email_addresses import EmailAddress
 
-KIM = Contact(email="Kim@example.com", key="kim@example.com")
-LEE = Contact(email="lee@example.com", key="lee@example.com")
+KIM = EmailAddress(email="Kim@example.com", key="kim@example.com")
+LEE = EmailAddress(email="lee@example.com", key="lee@example.com")
 
 ITSELF = AgentRef()
 
@@ -46,7 +46,7 @@ def heartbeat(name: str) -> Heartbeat:
 
 def acquire(
     name: str,
-    contact: Contact = KIM,
+    contact: EmailAddress = KIM,
     *,
     lease: str = "new-lease",
     minutes: float = 30,
@@ -70,7 +70,7 @@ def release(lease: str, *, by: Principal) -> ReleaseLease:
     return ReleaseLease(caller=by, lease_id=lease)
 
 
-def send(name: str, contact: Contact = KIM, *, fence: int | None = None) -> RequestSend:
+def send(name: str, contact: EmailAddress = KIM, *, fence: int | None = None) -> RequestSend:
     return RequestSend(
         caller=key_of(name), agent=ITSELF, contact=contact, fence=fence, new_send_id="send"
     )

@@ -1,17 +1,14 @@
 """What happened, as the log writes it down: at noon, and for as long as is usual."""
 
-from quorate.domain import consensus
-from quorate.domain.agents import AgentLapsed, AgentRegistered, AgentReregistered, HeartbeatReceived
-from quorate.domain.consensus import (
+from quorate.domain.coordination import consensus
+from quorate.domain.coordination.consensus import (
     Choice,
     ConsensusDecided,
     ConsensusExpired,
     ConsensusRequested,
     VoteCast,
 )
-from quorate.domain.contacts import Contact
-from quorate.domain.instants import Instant
-from quorate.domain.leases import (
+from quorate.domain.coordination.leases import (
     LeaseAcquired,
     LeaseConflicted,
     LeaseExpired,
@@ -20,7 +17,15 @@ from quorate.domain.leases import (
     LeaseRenewed,
     LeaseRevoked,
 )
-from quorate.domain.sends import Reason, SendAuthorized, SendBlocked
+from quorate.domain.coordination.send_gate import Reason, SendAuthorized, SendBlocked
+from quorate.domain.identity.agents import (
+    AgentLapsed,
+    AgentRegistered,
+    AgentReregistered,
+    HeartbeatReceived,
+)
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import KIM, id_of
 from tests.spec import NOON, WINDOW, Fact, after
 
@@ -28,54 +33,54 @@ IN_HALF_AN_HOUR = after(minutes=30)
 IN_FIVE_MINUTES = after(minutes=5)
 
 
-def registered(name: str, *, role: str = "general", at: Instant = NOON) -> Fact:
+def registered(name: str, *, role: str = "general", at: Timestamp = NOON) -> Fact:
     event = AgentRegistered(
         agent_id=id_of(name),
         agent_name=name,
         agent_role=role,
         incarnation=1,
-        active_until=Instant(at + WINDOW),
+        active_until=Timestamp(at + WINDOW),
     )
     return Fact(at=at, event=event)
 
 
 def reregistered(
-    name: str, *, role: str = "general", incarnation: int = 2, at: Instant = NOON
+    name: str, *, role: str = "general", incarnation: int = 2, at: Timestamp = NOON
 ) -> Fact:
     event = AgentReregistered(
         agent_id=id_of(name),
         agent_name=name,
         agent_role=role,
         incarnation=incarnation,
-        active_until=Instant(at + WINDOW),
+        active_until=Timestamp(at + WINDOW),
     )
     return Fact(at=at, event=event)
 
 
-def beat(name: str, *, at: Instant = NOON) -> Fact:
-    event = HeartbeatReceived(agent_id=id_of(name), active_until=Instant(at + WINDOW))
+def beat(name: str, *, at: Timestamp = NOON) -> Fact:
+    event = HeartbeatReceived(agent_id=id_of(name), active_until=Timestamp(at + WINDOW))
     return Fact(at=at, event=event)
 
 
-def lapsed(name: str, *, last: Instant = NOON, at: Instant) -> Fact:
+def lapsed(name: str, *, last: Timestamp = NOON, at: Timestamp) -> Fact:
     event = AgentLapsed(
         agent_id=id_of(name),
         agent_name=name,
         last_heartbeat=last,
-        active_until=Instant(last + WINDOW),
+        active_until=Timestamp(last + WINDOW),
     )
     return Fact(at=at, event=event)
 
 
 def acquired(
     name: str,
-    contact: Contact = KIM,
+    contact: EmailAddress = KIM,
     *,
     lease: str = "lease",
     fence: int,
-    until: Instant = IN_HALF_AN_HOUR,
+    until: Timestamp = IN_HALF_AN_HOUR,
     intent: str = "general",
-    at: Instant = NOON,
+    at: Timestamp = NOON,
 ) -> Fact:
     event = LeaseAcquired(
         lease_id=lease,
@@ -91,12 +96,12 @@ def acquired(
 
 def renewed(
     name: str,
-    contact: Contact = KIM,
+    contact: EmailAddress = KIM,
     *,
     lease: str = "lease",
-    until: Instant,
+    until: Timestamp,
     intent: str = "general",
-    at: Instant,
+    at: Timestamp,
 ) -> Fact:
     event = LeaseRenewed(
         lease_id=lease,
@@ -110,11 +115,11 @@ def renewed(
 
 def released(
     name: str,
-    contact: Contact = KIM,
+    contact: EmailAddress = KIM,
     *,
     lease: str = "lease",
     contenders: tuple[str, ...] = (),
-    at: Instant = NOON,
+    at: Timestamp = NOON,
 ) -> Fact:
     event = LeaseReleased(
         lease_id=lease,
@@ -132,12 +137,12 @@ def _ids(names: tuple[str, ...]) -> tuple[str, ...] | None:
 
 def expired(
     name: str,
-    contact: Contact = KIM,
+    contact: EmailAddress = KIM,
     *,
     lease: str = "lease",
-    until: Instant = IN_HALF_AN_HOUR,
+    until: Timestamp = IN_HALF_AN_HOUR,
     contenders: tuple[str, ...] = (),
-    at: Instant,
+    at: Timestamp,
 ) -> Fact:
     event = LeaseExpired(
         lease_id=lease,
@@ -152,11 +157,11 @@ def expired(
 
 def revoked(
     name: str,
-    contact: Contact = KIM,
+    contact: EmailAddress = KIM,
     *,
     lease: str = "lease",
     contenders: tuple[str, ...] = (),
-    at: Instant,
+    at: Timestamp,
 ) -> Fact:
     event = LeaseRevoked(
         lease_id=lease,
@@ -172,10 +177,10 @@ def revoked(
 def conflict(
     name: str,
     holder: str,
-    contact: Contact = KIM,
+    contact: EmailAddress = KIM,
     *,
     lease: str = "lease",
-    until: Instant = IN_HALF_AN_HOUR,
+    until: Timestamp = IN_HALF_AN_HOUR,
 ) -> LeaseConflicted:
     return LeaseConflicted(
         lease_id=lease,
@@ -193,16 +198,16 @@ def conflict(
 def held(
     name: str,
     by: str,
-    contact: Contact = KIM,
+    contact: EmailAddress = KIM,
     *,
     lease: str = "lease",
-    until: Instant = IN_HALF_AN_HOUR,
+    until: Timestamp = IN_HALF_AN_HOUR,
 ) -> LeaseHeld:
     return LeaseHeld(conflict(name, by, contact, lease=lease, until=until))
 
 
 def authorized(
-    name: str, contact: Contact = KIM, *, fence: int | None = None, at: Instant = NOON
+    name: str, contact: EmailAddress = KIM, *, fence: int | None = None, at: Timestamp = NOON
 ) -> Fact:
     event = SendAuthorized(
         send_id="send",
@@ -220,8 +225,8 @@ def blocked(
     *,
     holder: str | None = None,
     fence: int | None = None,
-    until: Instant | None = None,
-    at: Instant = NOON,
+    until: Timestamp | None = None,
+    at: Timestamp = NOON,
 ) -> Fact:
     event = SendBlocked(
         send_id="send",
@@ -243,12 +248,12 @@ def proposed(
     *,
     among: int,
     request: str = "request",
-    until: Instant = IN_FIVE_MINUTES,
+    until: Timestamp = IN_FIVE_MINUTES,
     proposer_votes: bool = True,
     floor: str | None = None,
     minimum: int = 0,
     members: tuple[str, ...] | None = None,
-    at: Instant = NOON,
+    at: Timestamp = NOON,
 ) -> Fact:
     event = ConsensusRequested(
         request_id=request,
@@ -274,7 +279,7 @@ def voted(
     *,
     request: str = "request",
     reason: str | None = None,
-    at: Instant = NOON,
+    at: Timestamp = NOON,
 ) -> Fact:
     event = VoteCast(
         vote_id=f"vote-{name}",
@@ -294,7 +299,7 @@ def decided(
     rejections: int = 0,
     size: int | None = None,
     proposer: str = "ann",
-    at: Instant = NOON,
+    at: Timestamp = NOON,
 ) -> Fact:
     event = ConsensusDecided(
         request_id="request",
@@ -311,7 +316,7 @@ def decided(
 
 
 def timed_out(
-    name: str, *, request: str = "request", until: Instant = IN_FIVE_MINUTES, at: Instant
+    name: str, *, request: str = "request", until: Timestamp = IN_FIVE_MINUTES, at: Timestamp
 ) -> Fact:
     event = ConsensusExpired(
         request_id=request,

@@ -10,9 +10,9 @@ from random import Random
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from quorate.domain.agents import SettleAgent
 from quorate.domain.commands import Command
-from quorate.domain.instants import Instant
+from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import heartbeat, id_of, register
 from tests.domain.naive import Naive, Told
 from tests.spec import NOON, Answer, Story
@@ -86,7 +86,7 @@ class Playing(RuleBasedStateMachine):
 
     @rule(step=steps)
     def time_passes(self, step: int) -> None:
-        self.now = Instant(self.now + step)
+        self.now = Timestamp(self.now + step)
 
     @rule(which=choices, nudge=nudges)
     def time_comes(self, which: int, nudge: int) -> None:
@@ -94,12 +94,12 @@ class Playing(RuleBasedStateMachine):
         moments = self.naive.moments(self.now)[:MOMENTS_MAX]
         if moments:
             moment = moments[which % len(moments)]
-            self.now = Instant(max(self.now, moment + nudge))
+            self.now = Timestamp(max(self.now, moment + nudge))
 
     @rule(who=choices)
     def registers(self, who: int) -> None:
         name = self.name(who)
-        known = id_of(name) in self.story.situation.agents
+        known = id_of(name) in self.story.tenant_state.agents
         answer = self.ask(register(name))
         assert answer.declined is None
         told = "reregistered" if known else "registered"
@@ -142,13 +142,13 @@ class Playing(RuleBasedStateMachine):
 
     def the_timer_comes_for(self, name: str) -> None:
         self.ask(SettleAgent(agent_id=id_of(name)))
-        agent = self.story.situation.agents.get(id_of(name))
+        agent = self.story.tenant_state.agents.get(id_of(name))
         active = agent is not None and agent.status == "active"
         assert active == self.naive.active(name, self.now)
 
     def who_is_active(self) -> None:
         active = {id_of(name) for name in self.naive.all_active(self.now)}
-        assert self.story.situation.active_agents(self.now) == active
+        assert self.story.tenant_state.active_agents(self.now) == active
 
 
 def refused(answer: Answer) -> Told | None:

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from quorate.domain.agents import ActingAsAnother, AgentInactive, AgentNotFound, AgentRef
-from quorate.domain.contacts import Contact
+from quorate.domain.coordination.leases import LeaseAcquired, SettleLease
 from quorate.domain.events import stream_of
-from quorate.domain.instants import Instant
-from quorate.domain.leases import LeaseAcquired, SettleLease
+from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound, AgentRef
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import KIM, LEE, TENANT_KEY, acquire, key_of, register, release
 from tests.domain.facts import (
     IN_HALF_AN_HOUR,
@@ -25,8 +25,8 @@ from tests.domain.facts import (
 from tests.spec import NOON, WINDOW, Fact, Story, after, given
 
 SOON = after(minutes=2)
-JUST_BEFORE = Instant(SOON - 1)
-JUST_AFTER = Instant(SOON + 1)
+JUST_BEFORE = Timestamp(SOON - 1)
+JUST_AFTER = Timestamp(SOON + 1)
 
 ann_holds_kim = (registered("ann"), registered("bob"), acquired("ann", fence=3))
 ann_holds_kim_until_soon = (*ann_holds_kim[:2], acquired("ann", fence=3, until=SOON))
@@ -86,13 +86,13 @@ def test_the_refusal_is_recorded_each_time_and_grants_nothing() -> None:
         story.when(acquire("bob")).then_refused(held("bob", by="ann"))
 
     assert len(story.facts) == 6
-    lease = story.situation.lease_on(KIM.key)
+    lease = story.tenant_state.lease_on(KIM.key)
     assert lease is not None
     assert lease.agent_id == "agent_ann"
 
 
 def test_another_spelling_of_the_address_is_the_same_contact() -> None:
-    shouted = Contact(email="KIM@EXAMPLE.COM", key=KIM.key)
+    shouted = EmailAddress(email="KIM@EXAMPLE.COM", key=KIM.key)
 
     given(*ann_holds_kim).when(acquire("bob", shouted)).then_refused(
         held("bob", by="ann", contact=shouted)
@@ -112,7 +112,7 @@ def test_an_agent_may_hold_many_contacts() -> None:
         .then(acquired("ann", LEE, lease="l2", fence=4))
     )
 
-    assert [lease.id for lease in story.situation.leases_of("agent_ann")] == ["lease", "l2"]
+    assert [lease.id for lease in story.tenant_state.leases_of("agent_ann")] == ["lease", "l2"]
 
 
 def test_the_holder_who_acquires_again_renews_under_the_same_id_and_fence() -> None:
@@ -144,8 +144,8 @@ def test_until_the_last_millisecond_the_lease_is_valid() -> None:
 
 
 @pytest.mark.parametrize("at", [SOON, JUST_AFTER])
-def test_at_its_end_the_lease_is_free_for_a_rival(at: Instant) -> None:
-    until = Instant(at + 30 * 60_000)
+def test_at_its_end_the_lease_is_free_for_a_rival(at: Timestamp) -> None:
+    until = Timestamp(at + 30 * 60_000)
 
     given(*ann_holds_kim_until_soon).when(acquire("bob"), at=at).then(
         expired("ann", until=SOON, at=at),
@@ -154,8 +154,8 @@ def test_at_its_end_the_lease_is_free_for_a_rival(at: Instant) -> None:
 
 
 @pytest.mark.parametrize("at", [SOON, JUST_AFTER])
-def test_at_its_end_the_holder_gets_a_new_lease_too(at: Instant) -> None:
-    until = Instant(at + 30 * 60_000)
+def test_at_its_end_the_holder_gets_a_new_lease_too(at: Timestamp) -> None:
+    until = Timestamp(at + 30 * 60_000)
 
     given(*ann_holds_kim_until_soon).when(acquire("ann"), at=at).then(
         expired("ann", until=SOON, at=at),
@@ -211,7 +211,7 @@ def test_a_rival_waits_as_long_as_the_holder_is_active() -> None:
 
 def test_a_rival_gets_what_an_agent_that_went_silent_held() -> None:
     late = after(milliseconds=WINDOW + 1)
-    until = Instant(late + 30 * 60_000)
+    until = Timestamp(late + 30 * 60_000)
 
     given(*ann_holds_kim, beat("bob", at=SOON)).when(acquire("bob"), at=late).then(
         lapsed("ann", at=late),

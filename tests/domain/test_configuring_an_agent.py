@@ -2,10 +2,10 @@
 
 import pytest
 
-from quorate.domain.agents import ActingAsAnother, AgentNotFound
-from quorate.domain.config import SETTING_TYPES, AgentConfigured, Settings
 from quorate.domain.events import stream_of
-from quorate.domain.instants import Instant
+from quorate.domain.identity.agent_settings import SETTING_TYPES, AgentConfigured, Settings
+from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import configure, key_of
 from tests.domain.facts import lapsed, registered
 from tests.spec import NOON, Fact, after, given
@@ -14,7 +14,7 @@ PROFESSIONAL: Settings = {"humanizer_enabled": True, "humanizer_style": "profess
 CASUAL: Settings = {"humanizer_style": "casual"}
 
 
-def configured(name: str, settings: Settings, *, at: Instant = NOON) -> Fact:
+def configured(name: str, settings: Settings, *, at: Timestamp = NOON) -> Fact:
     return Fact(at=at, event=AgentConfigured(agent_id=f"agent_{name}", settings=settings))
 
 
@@ -29,7 +29,7 @@ def test_what_is_not_named_again_is_gone() -> None:
     story = given(registered("ann"), configured("ann", PROFESSIONAL))
     story.when(configure("ann", CASUAL)).then(configured("ann", CASUAL))
 
-    assert story.situation.settings["agent_ann"] == CASUAL
+    assert story.tenant_state.settings["agent_ann"] == CASUAL
 
 
 def test_the_same_settings_again_are_no_fact() -> None:

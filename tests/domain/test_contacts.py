@@ -12,7 +12,7 @@ from hypothesis import assume, example
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from quorate.domain.contacts import (
+from quorate.domain.shared.email_addresses import (
     ADDRESS_LENGTH_MAX,
     DOMAIN_LENGTH_MAX,
     LOCAL_LENGTH_MAX,

@@ -11,11 +11,12 @@ from typing import Literal
 
 import pytest
 
-from quorate.domain import commands, consensus
-from quorate.domain.agents import AgentLapsed
-from quorate.domain.consensus import Choice, ConsensusDecided, VoteCast
-from quorate.domain.refusal import Refused
-from quorate.domain.situation import Moment, Situation
+from quorate.domain import commands
+from quorate.domain.coordination import consensus
+from quorate.domain.coordination.consensus import Choice, ConsensusDecided, VoteCast
+from quorate.domain.identity.agents import AgentLapsed
+from quorate.domain.shared.errors import DomainError
+from quorate.domain.tenant_state import DecisionContext, TenantState
 from tests.domain.cast import heartbeat, id_of, propose, vote
 from tests.domain.facts import registered
 from tests.spec import NOON, WINDOW, Story, given
@@ -24,14 +25,14 @@ NAMES = ("ann", "bob", "cat", "dan", "eve")
 LENGTH_AT_LEAST = 5
 Move = tuple[Literal["approve", "reject", "lapse", "return"], str]
 Stand = tuple[frozenset[str], frozenset[tuple[str, str]], str]
-THIS_MOMENT = Moment(now=NOON, sequence=1, window=WINDOW)
+THIS_MOMENT = DecisionContext(now=NOON, sequence=1, window=WINDOW)
 
 
-def stand(situation: Situation) -> Stand:
+def stand(tenant_state: TenantState) -> Stand:
     """Who is active, who voted what, and how the request stands: all that matters."""
-    request = situation.requests["request"]
+    request = tenant_state.requests["request"]
     votes = frozenset((voter, one.vote) for voter, one in request.votes.items())
-    return situation.active_agents(NOON), votes, request.status
+    return tenant_state.active_agents(NOON), votes, request.status
 
 
 def moves(names: tuple[str, ...]) -> Iterator[Move]:
@@ -39,16 +40,16 @@ def moves(names: tuple[str, ...]) -> Iterator[Move]:
         yield from (("approve", name), ("reject", name), ("lapse", name), ("return", name))
 
 
-def moved(situation: Situation, move: Move) -> tuple[Situation, ConsensusDecided | None]:
+def moved(tenant_state: TenantState, move: Move) -> tuple[TenantState, ConsensusDecided | None]:
     """The situation after a move, the one before left as it was, and the decision if there was."""
-    after = Situation()
-    for agent in situation.agents.values():
+    after = TenantState()
+    for agent in tenant_state.agents.values():
         after.put_agent(agent)
-    after.requests = dict(situation.requests)
+    after.requests = dict(tenant_state.requests)
     match move:
         case ("approve" | "reject" as choice, name):
             return after, cast(after, name, choice)
-        case ("lapse", name) if situation.agents[id_of(name)].status == "active":
+        case ("lapse", name) if tenant_state.agents[id_of(name)].status == "active":
             lapse = AgentLapsed(
                 agent_id=id_of(name), agent_name=name, last_heartbeat=NOON, active_until=NOON
             )
@@ -59,13 +60,13 @@ def moved(situation: Situation, move: Move) -> tuple[Situation, ConsensusDecided
     return after, None
 
 
-def cast(situation: Situation, name: str, choice: Choice) -> ConsensusDecided | None:
+def cast(tenant_state: TenantState, name: str, choice: Choice) -> ConsensusDecided | None:
     try:
-        events = commands.decide(vote(name, choice), situation, THIS_MOMENT)
-    except Refused:
+        events = commands.decide(vote(name, choice), tenant_state, THIS_MOMENT)
+    except DomainError:
         return None
     for event in events:
-        situation.apply(event, NOON)
+        tenant_state.apply(event, NOON)
     decisions = [event for event in events if isinstance(event, ConsensusDecided)]
     assert events == [] or isinstance(events[0], VoteCast)
     assert len(decisions) == max(0, len(events) - 1)
@@ -75,10 +76,10 @@ def cast(situation: Situation, name: str, choice: Choice) -> ConsensusDecided | 
 class Rule:
     """The rule of the majority, said by counting."""
 
-    def __init__(self, situation: Situation) -> None:
-        request = situation.requests["request"]
+    def __init__(self, tenant_state: TenantState) -> None:
+        request = tenant_state.requests["request"]
         self.proposer = None if request.proposer_votes else request.agent_id
-        self.members = frozenset(situation.agents) if request.electorate == "snapshot" else None
+        self.members = frozenset(tenant_state.agents) if request.electorate == "snapshot" else None
         self.least = request.minimum
 
     def count(self, after: Stand) -> tuple[int, int, int]:
@@ -116,14 +117,14 @@ class Rule:
 
 def explore(story: Story, names: tuple[str, ...]) -> int:
     """Follow every move from every state; the length of the longest shortest way to one."""
-    rule = Rule(story.situation)
-    lengths = {stand(story.situation): 0}
-    to_leave = deque([story.situation])
+    rule = Rule(story.tenant_state)
+    lengths = {stand(story.tenant_state): 0}
+    to_leave = deque([story.tenant_state])
     while to_leave:
-        situation = to_leave.popleft()
-        before = stand(situation)
+        tenant_state = to_leave.popleft()
+        before = stand(tenant_state)
         for move in moves(names):
-            after, decision = moved(situation, move)
+            after, decision = moved(tenant_state, move)
             rule.check(before, stand(after), decision)
             rule.check_allowed(before, stand(after), move)
             if stand(after) not in lengths:
@@ -173,8 +174,8 @@ def test_a_rule_that_counts_the_lapsed_is_found(monkeypatch: pytest.MonkeyPatch)
 def test_states_are_told_apart_by_what_matters() -> None:
     story = asked(2)
     story.ask(propose("ann", minutes=60), NOON)
-    before = stand(story.situation)
-    after, _ = moved(story.situation, ("lapse", "bob"))
+    before = stand(story.tenant_state)
+    after, _ = moved(story.tenant_state, ("lapse", "bob"))
 
-    assert stand(after) != before == stand(story.situation)
-    assert replace(story.situation.agents["agent_bob"], status="lapsed") in after.agents.values()
+    assert stand(after) != before == stand(story.tenant_state)
+    assert replace(story.tenant_state.agents["agent_bob"], status="lapsed") in after.agents.values()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from quorate.domain.contacts import Contact
-from quorate.domain.instants import Instant
-from quorate.domain.leases import CONTENDERS_MAX, LeaseReleased
+from quorate.domain.coordination.leases import CONTENDERS_MAX, LeaseReleased
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import (
     KIM,
     LEE,
@@ -39,7 +39,7 @@ def ann_holds_kim() -> Story:
 
 
 def contenders(story: Story, lease: str = "lease") -> tuple[str, ...]:
-    return story.situation.leases[lease].contenders
+    return story.tenant_state.leases[lease].contenders
 
 
 def test_who_was_refused_is_named_when_the_lease_is_released() -> None:
@@ -64,13 +64,13 @@ def test_who_was_refused_is_named_when_the_lease_expires() -> None:
 
 def test_who_was_refused_is_named_when_the_holder_lapses() -> None:
     story = ann_holds_kim().when(acquire("bob")).then_refused(held("bob", by="ann"))
-    late = Instant(NOON + WINDOW + 1)
+    late = Timestamp(NOON + WINDOW + 1)
     story = story.and_given(beat("bob", at=after(minutes=2)))
 
     story.when(acquire("bob"), at=late).then(
         lapsed("ann", at=late),
         revoked("ann", contenders=("bob",), at=late),
-        acquired("bob", lease="new-lease", fence=9, until=Instant(late + 30 * 60_000), at=late),
+        acquired("bob", lease="new-lease", fence=9, until=Timestamp(late + 30 * 60_000), at=late),
     )
 
 
@@ -112,7 +112,7 @@ def test_who_was_told_and_refused_again_contends_for_the_next_lease() -> None:
 
 
 @pytest.mark.parametrize("contact", [KIM, LEE])
-def test_who_contends_for_one_contact_does_not_for_another(contact: Contact) -> None:
+def test_who_contends_for_one_contact_does_not_for_another(contact: EmailAddress) -> None:
     story = ann_holds_kim().and_given(acquired("ann", LEE, lease="other", fence=5))
     lease, other = ("lease", "other") if contact is KIM else ("other", "lease")
     story.when(acquire("bob", contact)).then_refused(
@@ -123,7 +123,7 @@ def test_who_contends_for_one_contact_does_not_for_another(contact: Contact) -> 
 
 
 def test_to_be_refused_because_one_is_inactive_is_not_to_contend() -> None:
-    late = Instant(NOON + WINDOW + 1)
+    late = Timestamp(NOON + WINDOW + 1)
     story = ann_holds_kim().and_given(beat("ann", at=late))
     assert story.when(acquire("bob")).answer.declined is not None
 
@@ -144,7 +144,7 @@ def test_only_so_many_are_remembered_and_the_first_are() -> None:
 
 
 def test_an_agent_that_has_contended_may_lapse_and_come_back_and_is_still_told() -> None:
-    late = Instant(NOON + WINDOW + 1)
+    late = Timestamp(NOON + WINDOW + 1)
     story = ann_holds_kim().when(acquire("bob")).then_refused(held("bob", by="ann"))
     story = story.and_given(beat("ann", at=after(minutes=4)), lapsed("bob", at=late))
     story.when(heartbeat("bob"), at=late)

@@ -2,10 +2,15 @@
 
 import pytest
 
-from quorate.domain.agents import AgentInactive, AgentNotFound, HeartbeatReceived, SettleAgent
 from quorate.domain.commands import Command
-from quorate.domain.instants import Instant
-from quorate.domain.leases import LeaseExpired, SettleLease
+from quorate.domain.coordination.leases import LeaseExpired, SettleLease
+from quorate.domain.identity.agents import (
+    AgentInactive,
+    AgentNotFound,
+    HeartbeatReceived,
+    SettleAgent,
+)
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import (
     KIM,
     LEE,
@@ -33,35 +38,35 @@ from tests.domain.facts import (
 )
 from tests.spec import NOON, WINDOW, Fact, after, given
 
-AT_THE_WINDOW = Instant(NOON + WINDOW)
-JUST_BEFORE = Instant(AT_THE_WINDOW - 1)
-JUST_AFTER = Instant(AT_THE_WINDOW + 1)
+AT_THE_WINDOW = Timestamp(NOON + WINDOW)
+JUST_BEFORE = Timestamp(AT_THE_WINDOW - 1)
+JUST_AFTER = Timestamp(AT_THE_WINDOW + 1)
 settle_ann = SettleAgent(agent_id="agent_ann")
 
 
 def test_a_heartbeat_renews_for_one_window() -> None:
     minute = after(minutes=1)
     story = given(registered("ann")).when(heartbeat("ann"), at=minute).then(beat("ann", at=minute))
-    ann = story.situation.agents["agent_ann"]
+    ann = story.tenant_state.agents["agent_ann"]
 
-    assert ann.active(Instant(minute + WINDOW))
-    assert not ann.active(Instant(minute + WINDOW + 1))
+    assert ann.active(Timestamp(minute + WINDOW))
+    assert not ann.active(Timestamp(minute + WINDOW + 1))
 
 
 def test_a_heartbeat_changes_nothing_else() -> None:
     story = given(registered("ann", role="outbound"))
     story.ask(heartbeat("ann"), after(minutes=1))
-    ann = story.situation.agents["agent_ann"]
+    ann = story.tenant_state.agents["agent_ann"]
 
     assert (ann.name, ann.role, ann.incarnation) == ("ann", "outbound", 1)
     assert ann.registered_at == NOON
 
 
 @pytest.mark.parametrize("at", [JUST_BEFORE, AT_THE_WINDOW])
-def test_until_the_window_has_passed_nothing_lapses(at: Instant) -> None:
+def test_until_the_window_has_passed_nothing_lapses(at: Timestamp) -> None:
     given(registered("ann")).when(settle_ann, at=at).then_nothing().when(
         acquire("ann"), at=at
-    ).then(acquired("ann", lease="new-lease", fence=2, until=Instant(at + 30 * 60_000), at=at))
+    ).then(acquired("ann", lease="new-lease", fence=2, until=Timestamp(at + 30 * 60_000), at=at))
 
 
 def test_when_the_window_has_passed_the_lapse_is_recorded() -> None:
@@ -82,7 +87,7 @@ def test_a_lapse_is_recorded_once() -> None:
         (JUST_AFTER, [lapsed("ann", at=JUST_AFTER), beat("ann", at=JUST_AFTER)]),
     ],
 )
-def test_a_heartbeat_comes_in_time_or_after_a_lapse(at: Instant, expected: list[Fact]) -> None:
+def test_a_heartbeat_comes_in_time_or_after_a_lapse(at: Timestamp, expected: list[Fact]) -> None:
     given(registered("ann")).when(heartbeat("ann"), at=at).then(*expected)
 
 
@@ -100,8 +105,8 @@ def test_a_lapse_ends_every_lease_of_that_agent_and_no_other() -> None:
         revoked("ann", LEE, lease="l2", at=JUST_AFTER),
     )
 
-    assert story.situation.leases_of("agent_ann") == []
-    assert story.situation.agents["agent_bob"].active(JUST_AFTER)
+    assert story.tenant_state.leases_of("agent_ann") == []
+    assert story.tenant_state.agents["agent_bob"].active(JUST_AFTER)
 
 
 def test_a_lease_that_ran_out_before_the_lapse_has_expired_and_was_not_revoked() -> None:
@@ -121,13 +126,13 @@ def test_a_lease_that_ran_out_before_the_lapse_has_expired_and_was_not_revoked()
 @pytest.mark.parametrize(
     ("until", "expires"), [(JUST_BEFORE, True), (AT_THE_WINDOW, True), (JUST_AFTER, False)]
 )
-def test_whichever_end_comes_first_is_the_end(until: Instant, expires: bool) -> None:
+def test_whichever_end_comes_first_is_the_end(until: Timestamp, expires: bool) -> None:
     late = after(minutes=10)
     story = given(registered("ann"), acquired("ann", fence=2, until=until))
     answer = story.ask(settle_ann, late)
 
     assert any(isinstance(event, LeaseExpired) for event in answer.events) == expires
-    assert story.situation.leases["lease"].status == ("expired" if expires else "revoked")
+    assert story.tenant_state.leases["lease"].status == ("expired" if expires else "revoked")
 
 
 @pytest.mark.parametrize(
@@ -177,8 +182,8 @@ def test_a_later_heartbeat_does_not_bring_the_leases_back() -> None:
     )
     story.when(send("ann", fence=2)).then(blocked("ann", "stale_fence", fence=2, at=late))
 
-    assert story.situation.leases["lease"].status == "revoked"
-    assert story.situation.lease_on(KIM.key) is None
+    assert story.tenant_state.leases["lease"].status == "revoked"
+    assert story.tenant_state.lease_on(KIM.key) is None
 
 
 def test_after_a_lapse_a_rival_gets_the_contact_and_keeps_it() -> None:
@@ -241,7 +246,7 @@ def test_what_a_coalesced_heartbeat_answers_stays_true() -> None:
 
     assert told == AT_THE_WINDOW
     story.when(settle_ann, at=told).then_nothing()
-    story.when(settle_ann, at=Instant(told + 1)).then(lapsed("ann", at=JUST_AFTER))
+    story.when(settle_ann, at=Timestamp(told + 1)).then(lapsed("ann", at=JUST_AFTER))
 
 
 def test_a_heartbeat_after_a_lapse_is_never_coalesced() -> None:
@@ -280,7 +285,7 @@ def test_with_a_short_window_heartbeats_are_not_coalesced_away() -> None:
 def test_heartbeats_of_the_unknown_register_nobody() -> None:
     story = given().when(heartbeat("ann")).then_refused(AgentNotFound())
 
-    assert story.situation.agents == {}
+    assert story.tenant_state.agents == {}
 
 
 def test_a_lapse_without_leases_ends_none() -> None:

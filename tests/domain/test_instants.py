@@ -6,26 +6,26 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from quorate.domain.instants import Instant, instant, iso, later, of
+from quorate.domain.shared.timestamps import Timestamp, instant, iso, later, of
 from tests.spec import NOON
 
 FIRST = of(datetime(1970, 1, 1, tzinfo=UTC))
 LAST = of(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
-instants = st.integers(FIRST, LAST).map(Instant)
+instants = st.integers(FIRST, LAST).map(Timestamp)
 
 
 def test_an_instant_is_written_with_milliseconds_and_a_z() -> None:
-    assert iso(Instant(0)) == "1970-01-01T00:00:00.000Z"
-    assert iso(Instant(NOON + 7)) == "2026-03-01T12:00:00.007Z"
+    assert iso(Timestamp(0)) == "1970-01-01T00:00:00.000Z"
+    assert iso(Timestamp(NOON + 7)) == "2026-03-01T12:00:00.007Z"
 
 
 @for_all(instants)
-def test_what_was_written_is_read(at: Instant) -> None:
+def test_what_was_written_is_read(at: Timestamp) -> None:
     assert instant(iso(at)) == at
 
 
 @for_all(instants, instants)
-def test_texts_sort_as_instants_do(one: Instant, other: Instant) -> None:
+def test_texts_sort_as_instants_do(one: Timestamp, other: Timestamp) -> None:
     assert (iso(one) < iso(other)) == (one < other)
 
 

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from quorate.domain.agents import AgentRegistered
 from quorate.domain.events import stream_of
-from quorate.domain.instants import Instant
-from quorate.domain.keys import (
+from quorate.domain.identity.agents import AgentRegistered
+from quorate.domain.identity.api_keys import (
     KEY_ID_LENGTH,
     KEY_TEXT_LENGTH_MAX,
     ROLES,
@@ -30,7 +29,8 @@ from quorate.domain.keys import (
     read_key,
     secret_hash,
 )
-from quorate.domain.tenants import TenantCreated, TenantNotFound
+from quorate.domain.identity.tenants import TenantCreated, TenantNotFound
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import ADMIN_KEY, AUDITOR_KEY, TENANT_KEY, key_of, register
 from tests.domain.facts import registered
 from tests.spec import NOON, Fact, after, given
@@ -161,7 +161,7 @@ def issue(role: Role, *, by: Principal = ADMIN_KEY, agent: str | None = None) ->
 
 
 def issued(
-    role: Role, *, agent_id: str | None = None, agent: str | None = None, at: Instant = NOON
+    role: Role, *, agent_id: str | None = None, agent: str | None = None, at: Timestamp = NOON
 ) -> Fact:
     event = KeyIssued(
         key_id=KEY_ID, role=role, secret_hash="5eed", agent_id=agent_id, agent_name=agent
@@ -208,7 +208,7 @@ def test_a_key_for_an_agent_that_is_to_come_settles_its_id() -> None:
         .then(issued("agent", agent_id="agent_new", agent="ann"))
     )
 
-    assert story.situation.agents["agent_new"].status == "reserved"
+    assert story.tenant_state.agents["agent_new"].status == "reserved"
     answer = story.ask(register("ann"), NOON)
     assert isinstance(answer.decided[0], AgentRegistered)
     assert answer.decided[0].agent_id == "agent_new"
@@ -225,15 +225,15 @@ def test_a_second_key_for_an_agent_that_is_to_come_has_the_same_id() -> None:
 
 def test_a_key_changes_nothing_about_an_agent_that_is_known() -> None:
     story = given(created, registered("ann"))
-    before = story.situation.agents["agent_ann"]
+    before = story.tenant_state.agents["agent_ann"]
     story.ask(issue("agent", agent="ann"), after(minutes=2))
 
-    assert story.situation.agents["agent_ann"] == before
+    assert story.tenant_state.agents["agent_ann"] == before
 
 
 def test_a_reserved_agent_never_lapses() -> None:
     story = given(created, issued("agent", agent_id="agent_new", agent="ann"))
-    agent = story.situation.agents["agent_new"]
+    agent = story.tenant_state.agents["agent_new"]
 
     assert not agent.active(NOON)
     assert not agent.overdue(after(hours=1))
@@ -252,7 +252,7 @@ def test_a_revoked_key_says_since_when() -> None:
     story.when(revoke(by=TENANT_KEY), at=minute).then(
         Fact(at=minute, event=KeyRevoked(key_id=KEY_ID))
     )
-    key = story.situation.keys[KEY_ID]
+    key = story.tenant_state.keys[KEY_ID]
 
     assert key.revoked_at == minute
     assert (key.role, key.agent_id, key.created_at) == ("agent", "agent_ann", NOON)
@@ -263,7 +263,7 @@ def test_revoking_twice_is_the_same_as_once() -> None:
     story.ask(revoke(), NOON)
     story.when(revoke(), at=after(minutes=1)).then_nothing()
 
-    assert story.situation.keys[KEY_ID].revoked_at == NOON
+    assert story.tenant_state.keys[KEY_ID].revoked_at == NOON
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -8,14 +8,21 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from quorate.domain import commands, due, leases, sends
-from quorate.domain.agents import SettleAgent
-from quorate.domain.contacts import Contact
-from quorate.domain.instants import Instant
-from quorate.domain.keys import Principal
-from quorate.domain.leases import Lease, LeaseConflicted, LeaseHeld, LeaseRenewed, SettleLease
-from quorate.domain.sends import SendAuthorized, SendBlocked
-from quorate.domain.situation import Situation
+from quorate.domain import commands, deadlines
+from quorate.domain.coordination import leases, send_gate
+from quorate.domain.coordination.leases import (
+    Lease,
+    LeaseConflicted,
+    LeaseHeld,
+    LeaseRenewed,
+    SettleLease,
+)
+from quorate.domain.coordination.send_gate import SendAuthorized, SendBlocked
+from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.identity.api_keys import Principal
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.tenant_state import TenantState
 from tests.domain import audit
 from tests.domain.cast import KIM, LEE, TENANT_KEY, acquire, id_of, key_of, release, renew, send
 from tests.domain.naive import Told
@@ -49,7 +56,7 @@ class LeasePlay(Playing):
 
     def asking(self, who: str, lease: str) -> str | None:
         """An agent's name, or None for the tenant."""
-        grant = self.story.situation.leases.get(lease)
+        grant = self.story.tenant_state.leases.get(lease)
         if who == "the tenant":
             return None
         holder = grant.agent_id.removeprefix("agent_") if grant else self.names[0]
@@ -62,7 +69,7 @@ class LeasePlay(Playing):
     # -- Rules ---------------------------------------------------------------
 
     @rule(who=choices, contact=contacts, length=lengths)
-    def acquires(self, who: int, contact: Contact, length: int) -> None:
+    def acquires(self, who: int, contact: EmailAddress, length: int) -> None:
         name, lease = self.actor(who), f"lease{len(self.fences)}"
         answer = self.ask(acquire(name, contact, lease=lease, minutes=length / MINUTE))
         told = self.told_of(answer, lease)
@@ -71,7 +78,7 @@ class LeasePlay(Playing):
             self.fences[lease] = answer.outcome.fence
 
     @rule(first=choices, contact=contacts, length=lengths)
-    def everybody_wants(self, first: int, contact: Contact, length: int) -> None:
+    def everybody_wants(self, first: int, contact: EmailAddress, length: int) -> None:
         for place in range(len(self.names)):
             self.acquires(first + place, contact, length)
 
@@ -94,7 +101,7 @@ class LeasePlay(Playing):
         assert told == self.naive.release(lease, by, self.now)
 
     @rule(who=choices, contact=contacts, shows=st.booleans(), which=choices)
-    def sends(self, who: int, contact: Contact, shows: bool, which: int) -> None:
+    def sends(self, who: int, contact: EmailAddress, shows: bool, which: int) -> None:
         name = self.actor(who)
         shown = self.some(self.fences, which) if shows else None
         fence = self.fences.get(shown, 0) if shown else None
@@ -156,16 +163,18 @@ class LeasePlay(Playing):
 
     @invariant()
     def readers_see_what_is_true_before_it_is_recorded(self) -> None:
-        situation = self.story.situation
+        tenant_state = self.story.tenant_state
         for grant in self.naive.grants:
-            lease = situation.leases[grant.lease]
-            holder = situation.agents[lease.agent_id]
-            assert due.lease_status(lease, holder, self.now) == self.naive.fate(grant, self.now)
+            lease = tenant_state.leases[grant.lease]
+            holder = tenant_state.agents[lease.agent_id]
+            assert deadlines.lease_status(lease, holder, self.now) == self.naive.fate(
+                grant, self.now
+            )
 
     @invariant()
     def a_lease_remembers_whom_it_kept_out(self) -> None:
         for grant in self.naive.grants:
-            known = self.story.situation.leases[grant.lease].contenders
+            known = self.story.tenant_state.leases[grant.lease].contenders
             assert known == tuple(map(id_of, self.naive.contenders(grant.lease)))
 
     @invariant()
@@ -178,7 +187,7 @@ class LeasePlay(Playing):
             self.ask(SettleAgent(agent_id=id_of(name)))
         for grant in self.naive.grants:
             self.ask(SettleLease(lease_id=grant.lease))
-            recorded = self.story.situation.leases[grant.lease].status
+            recorded = self.story.tenant_state.leases[grant.lease].status
             assert recorded == self.naive.fate(grant, self.now)
         self.the_log_is_sound()
 
@@ -191,37 +200,37 @@ def test_leases_agree_with_a_naive_model_of_them() -> None:
 
 
 def ends_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
-    settle = due.settle
-    patch.setattr(due, "settle", lambda names, state, now: settle(names, state, now - 1))
+    settle = deadlines.settle
+    patch.setattr(deadlines, "settle", lambda names, state, now: settle(names, state, now - 1))
 
 
 def forgets_the_fence(patch: pytest.MonkeyPatch) -> None:
-    decide = sends.decide
+    decide = send_gate.decide
     patch.setattr(
-        sends,
+        send_gate,
         "decide",
         lambda command, state, moment: decide(replace(command, fence=None), state, moment),
     )
 
 
-def without_leases(state: Situation) -> Situation:
-    free = Situation()
+def without_leases(state: TenantState) -> TenantState:
+    free = TenantState()
     for agent in state.agents.values():
         free.put_agent(agent)
     return free
 
 
 def ignores_the_lease_at_the_gate(patch: pytest.MonkeyPatch) -> None:
-    decide = sends.decide
+    decide = send_gate.decide
     patch.setattr(
-        sends,
+        send_gate,
         "decide",
         lambda command, state, moment: decide(command, without_leases(state), moment),
     )
 
 
 def keeps_the_leases_of_the_silent(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Situation, "leases_of", lambda _self, _agent_id: [])
+    patch.setattr(TenantState, "leases_of", lambda _self, _agent_id: [])
 
 
 def revokes_what_had_expired(patch: pytest.MonkeyPatch) -> None:
@@ -231,8 +240,8 @@ def revokes_what_had_expired(patch: pytest.MonkeyPatch) -> None:
 def shortens_when_asked_for_less(patch: pytest.MonkeyPatch) -> None:
     renewed = leases._renewed
 
-    def shortened(lease: Lease, intent: str, until: Instant) -> Sequence[LeaseRenewed]:
-        longer = renewed(lease, intent, Instant(lease.expires_at + 1))
+    def shortened(lease: Lease, intent: str, until: Timestamp) -> Sequence[LeaseRenewed]:
+        longer = renewed(lease, intent, Timestamp(lease.expires_at + 1))
         return [replace(event, expires_at=until) for event in longer]
 
     patch.setattr(leases, "_renewed", shortened)
@@ -241,9 +250,9 @@ def shortens_when_asked_for_less(patch: pytest.MonkeyPatch) -> None:
 def releases_the_successor(patch: pytest.MonkeyPatch) -> None:
     own = leases._own
 
-    def own_or_next(caller: Principal, lease_id: str, situation: Situation) -> Lease:
-        lease = own(caller, lease_id, situation)
-        return situation.lease_on(lease.contact_key) or lease
+    def own_or_next(caller: Principal, lease_id: str, tenant_state: TenantState) -> Lease:
+        lease = own(caller, lease_id, tenant_state)
+        return tenant_state.lease_on(lease.contact_key) or lease
 
     patch.setattr(leases, "_own", own_or_next)
 

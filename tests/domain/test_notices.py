@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from quorate.domain.config import AgentConfigured
 from quorate.domain.events import EVENT_TYPES, Event
-from quorate.domain.keys import KeyIssued, KeyRevoked
-from quorate.domain.notices import (
+from quorate.domain.identity.agent_settings import AgentConfigured
+from quorate.domain.identity.api_keys import KeyIssued, KeyRevoked
+from quorate.domain.identity.tenants import TenantCreated
+from quorate.domain.notifications import (
     EVERYONE,
     NOTICE_NAMES,
     NOTICED_TYPES,
@@ -19,8 +20,7 @@ from quorate.domain.notices import (
     concerns,
     notices,
 )
-from quorate.domain.tenants import TenantCreated
-from quorate.eventlog.codec import encode
+from quorate.eventlog.serialization import encode
 from tests.domain.facts import (
     IN_HALF_AN_HOUR,
     acquired,

@@ -2,13 +2,13 @@
 
 import pytest
 
-from quorate.domain import config
-from quorate.domain.agents import AgentReregistered
 from quorate.domain.commands import names
-from quorate.domain.keys import IssueKey, Principal, RevokeKey
-from quorate.domain.leases import LeaseExpired, LeaseRenewed
-from quorate.domain.quotas import QuotaExceeded, Quotas
-from quorate.domain.tenants import TenantCreated
+from quorate.domain.coordination.leases import LeaseExpired, LeaseRenewed
+from quorate.domain.identity import agent_settings
+from quorate.domain.identity.agents import AgentReregistered
+from quorate.domain.identity.api_keys import IssueKey, Principal, RevokeKey
+from quorate.domain.identity.tenants import TenantCreated
+from quorate.domain.shared.quotas import QuotaExceeded, Quotas
 from tests.domain.cast import (
     ADMIN_KEY,
     KIM,
@@ -180,8 +180,8 @@ def test_settings_that_take_no_more_than_those_they_replace_are_never_refused() 
         ({"humanizer_style": "", "humanizer_provider": "x"}, 15 + 18 + 1),
     ],
 )
-def test_what_settings_take(settings: config.Settings, size_bytes: int) -> None:
-    assert config.size_bytes(settings) == size_bytes
+def test_what_settings_take(settings: agent_settings.Settings, size_bytes: int) -> None:
+    assert agent_settings.size_bytes(settings) == size_bytes
 
 
 # -- Votes -------------------------------------------------------------------

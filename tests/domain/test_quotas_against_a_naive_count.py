@@ -13,17 +13,17 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from quorate.domain import quotas
-from quorate.domain.agents import SettleAgent
 from quorate.domain.commands import Command
-from quorate.domain.config import AgentConfigured, ConfigureAgent
-from quorate.domain.contacts import Contact
-from quorate.domain.instants import Instant
-from quorate.domain.keys import IssueKey, RevokeKey
-from quorate.domain.leases import AcquireLease
-from quorate.domain.quotas import COUNTED, QuotaExceeded, Quotas
-from quorate.domain.situation import Moment, Situation
-from quorate.domain.tenants import CreateTenant
+from quorate.domain.coordination.leases import AcquireLease
+from quorate.domain.identity.agent_settings import AgentConfigured, ConfigureAgent
+from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.identity.api_keys import IssueKey, RevokeKey
+from quorate.domain.identity.tenants import CreateTenant
+from quorate.domain.shared import quotas
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.quotas import COUNTED, QuotaExceeded, Quotas
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.domain.tenant_state import DecisionContext, TenantState
 from tests.domain.cast import (
     TENANT_KEY,
     acquire,
@@ -48,7 +48,9 @@ LIMITS = Quotas(
     live_leases_per_agent=2,
 )
 NAMES = ("ann", "bob", "cat", "dan", "eve")
-CONTACTS = [Contact(email=f"{name}@example.com", key=f"{name}@example.com") for name in "klmno"]
+CONTACTS = [
+    EmailAddress(email=f"{name}@example.com", key=f"{name}@example.com") for name in "klmno"
+]
 WINDOW = 60_000
 STEPS = (0, 0, 0, 100, 5_000, 20_000, 61_000)
 DEEDS_PER_RULE = 8
@@ -134,7 +136,7 @@ class QuotaPlay(RuleBasedStateMachine):
 
     def asked_for(self, of: str, command: Command) -> tuple[int, int]:
         """How much there is, and how much more there would be."""
-        facts, now = self.story.facts, self.story.situation
+        facts, now = self.story.facts, self.story.tenant_state
         match command:
             case ConfigureAgent():
                 before = now.settings.get(command.agent_id, {})
@@ -147,7 +149,7 @@ class QuotaPlay(RuleBasedStateMachine):
     def much_happens(self, seed: int) -> None:
         dice = random.Random(seed)
         for _ in range(DEEDS_PER_RULE):
-            self.now = Instant(self.now + dice.choice(STEPS))
+            self.now = Timestamp(self.now + dice.choice(STEPS))
             self.ask(self.something(dice))
             self.nobody_has_too_much()
 
@@ -191,7 +193,7 @@ class QuotaPlay(RuleBasedStateMachine):
     @invariant()
     def nobody_has_too_much(self) -> None:
         counts, holdings = counted(self.story.facts), held(self.story.facts)
-        told = self.story.situation
+        told = self.story.tenant_state
         assert {each: told.count(each) for each in COUNTED} == counts
         assert all(counts[each] <= getattr(LIMITS, each) for each in COUNTED)
         assert {agent: told.holding(agent) for agent in told.agents} == {
@@ -207,7 +209,7 @@ def test_the_limits_hold_to_the_last_one() -> None:
 def lets_one_more_in(patch: pytest.MonkeyPatch) -> None:
     check = quotas.check
 
-    def lenient(quota: quotas.Quota, has: int, moment: Moment, *, more: int = 1) -> None:
+    def lenient(quota: quotas.Quota, has: int, moment: DecisionContext, *, more: int = 1) -> None:
         check(quota, has, moment, more=more - 1)
 
     patch.setattr(quotas, "check", lenient)
@@ -216,30 +218,30 @@ def lets_one_more_in(patch: pytest.MonkeyPatch) -> None:
 def refuses_one_too_early(patch: pytest.MonkeyPatch) -> None:
     check = quotas.check
 
-    def strict(quota: quotas.Quota, has: int, moment: Moment, *, more: int = 1) -> None:
+    def strict(quota: quotas.Quota, has: int, moment: DecisionContext, *, more: int = 1) -> None:
         check(quota, has, moment, more=more + 1)
 
     patch.setattr(quotas, "check", strict)
 
 
 def forgets_that_a_lapse_ends_leases(patch: pytest.MonkeyPatch) -> None:
-    count = Situation._count_lease
+    count = TenantState._count_lease
 
-    def forgetful(self: Situation, agent_id: str, more: int) -> None:
+    def forgetful(self: TenantState, agent_id: str, more: int) -> None:
         if not (more < 0 and self.touched.agents):
             count(self, agent_id, more)
 
-    patch.setattr(Situation, "_count_lease", forgetful)
+    patch.setattr(TenantState, "_count_lease", forgetful)
 
 
 def forgets_which_settings_were_replaced(patch: pytest.MonkeyPatch) -> None:
-    apply = Situation._apply_to_settings
+    apply = TenantState._apply_to_settings
 
-    def forgetful(self: Situation, event: AgentConfigured) -> None:
+    def forgetful(self: TenantState, event: AgentConfigured) -> None:
         self.settings.pop(event.agent_id, None)
         apply(self, event)
 
-    patch.setattr(Situation, "_apply_to_settings", forgetful)
+    patch.setattr(TenantState, "_apply_to_settings", forgetful)
 
 
 @pytest.mark.parametrize(

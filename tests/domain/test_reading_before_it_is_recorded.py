@@ -2,10 +2,11 @@
 
 import pytest
 
-from quorate.domain import consensus, due, leases
-from quorate.domain.agents import SettleAgent
-from quorate.domain.consensus import SettleRequest
-from quorate.domain.instants import Instant
+from quorate.domain import deadlines
+from quorate.domain.coordination import consensus, leases
+from quorate.domain.coordination.consensus import SettleRequest
+from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.facts import (
     IN_FIVE_MINUTES,
     acquired,
@@ -26,15 +27,15 @@ AT_THE_WINDOW = after(milliseconds=WINDOW)
 PAST_THE_WINDOW = after(milliseconds=WINDOW + 1)
 
 
-def seen(story: Story, at: Instant) -> leases.Status:
-    lease = story.situation.leases["lease"]
-    return due.lease_status(lease, story.situation.agents[lease.agent_id], at)
+def seen(story: Story, at: Timestamp) -> leases.Status:
+    lease = story.tenant_state.leases["lease"]
+    return deadlines.lease_status(lease, story.tenant_state.agents[lease.agent_id], at)
 
 
 @pytest.mark.parametrize(
     ("until", "at", "status"),
     [
-        (SOON, Instant(SOON - 1), "active"),
+        (SOON, Timestamp(SOON - 1), "active"),
         (SOON, SOON, "expired"),
         (SOON, after(hours=1), "expired"),
         (AT_THE_WINDOW, AT_THE_WINDOW, "expired"),
@@ -47,7 +48,7 @@ def seen(story: Story, at: Instant) -> leases.Status:
     ],
 )
 def test_a_lease_is_seen_as_it_will_be_recorded(
-    until: Instant, at: Instant, status: leases.Status
+    until: Timestamp, at: Timestamp, status: leases.Status
 ) -> None:
     story = given(registered("ann"), acquired("ann", fence=2, until=until))
     before = len(story.facts)
@@ -57,7 +58,7 @@ def test_a_lease_is_seen_as_it_will_be_recorded(
 
     story.ask(SettleAgent(agent_id="agent_ann"), at)
     story.ask(leases.SettleLease(lease_id="lease"), at)
-    assert story.situation.leases["lease"].status == status
+    assert story.tenant_state.leases["lease"].status == status
 
 
 def test_what_was_recorded_is_seen_for_ever() -> None:
@@ -75,17 +76,17 @@ def test_what_was_recorded_is_seen_for_ever() -> None:
 @pytest.mark.parametrize(
     ("at", "status"),
     [
-        (Instant(IN_FIVE_MINUTES - 1), "pending"),
+        (Timestamp(IN_FIVE_MINUTES - 1), "pending"),
         (IN_FIVE_MINUTES, "expired"),
         (after(hours=1), "expired"),
     ],
 )
-def test_a_request_is_seen_as_it_will_be_recorded(at: Instant, status: consensus.Status) -> None:
+def test_a_request_is_seen_as_it_will_be_recorded(at: Timestamp, status: consensus.Status) -> None:
     story = given(registered("ann"), proposed("ann", among=1))
 
-    assert due.request_status(story.situation.requests["request"], at) == status
+    assert deadlines.request_status(story.tenant_state.requests["request"], at) == status
     story.ask(SettleRequest(request_id="request"), at)
-    assert story.situation.requests["request"].status == status
+    assert story.tenant_state.requests["request"].status == status
 
 
 def test_a_request_that_has_ended_is_seen_as_it_ended() -> None:
@@ -98,5 +99,5 @@ def test_a_request_that_has_ended_is_seen_as_it_ended() -> None:
     expired = given(*story.facts, timed_out("ann", at=IN_FIVE_MINUTES))
 
     for ended, status in ((approved, "approved"), (expired, "expired")):
-        request = ended.situation.requests["request"]
-        assert due.request_status(request, after(hours=1)) == status
+        request = ended.tenant_state.requests["request"]
+        assert deadlines.request_status(request, after(hours=1)) == status

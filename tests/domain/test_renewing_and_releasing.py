@@ -2,11 +2,11 @@
 
 import pytest
 
-from quorate.domain.agents import ActingAsAnother
 from quorate.domain.commands import Command
-from quorate.domain.instants import Instant
-from quorate.domain.keys import Principal
-from quorate.domain.leases import LeaseEnded, LeaseNotFound
+from quorate.domain.coordination.leases import LeaseEnded, LeaseNotFound
+from quorate.domain.identity.agents import ActingAsAnother
+from quorate.domain.identity.api_keys import Principal
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import KIM, TENANT_KEY, acquire, key_of, release, renew
 from tests.domain.facts import (
     IN_HALF_AN_HOUR,
@@ -27,7 +27,7 @@ SOON = after(minutes=2)
 ANN, BOB = key_of("ann"), key_of("bob")
 
 
-def ann_holds_kim(*, until: Instant = IN_HALF_AN_HOUR) -> Story:
+def ann_holds_kim(*, until: Timestamp = IN_HALF_AN_HOUR) -> Story:
     return given(registered("ann"), registered("bob"), acquired("ann", fence=3, until=until))
 
 
@@ -57,7 +57,7 @@ def test_a_renewal_keeps_the_intent_the_fence_and_the_id() -> None:
 def test_a_renewal_never_shortens() -> None:
     story = ann_holds_kim().when(renew("lease", by=ANN, minutes=1), at=MINUTE).then_nothing()
 
-    assert story.situation.leases["lease"].expires_at == IN_HALF_AN_HOUR
+    assert story.tenant_state.leases["lease"].expires_at == IN_HALF_AN_HOUR
 
 
 def test_a_renewal_to_the_same_end_is_no_fact() -> None:
@@ -75,10 +75,10 @@ def test_another_agents_key_does_not_renew() -> None:
 
 
 def test_until_the_last_millisecond_a_lease_can_be_renewed() -> None:
-    at = Instant(SOON - 1)
+    at = Timestamp(SOON - 1)
 
     ann_holds_kim(until=SOON).when(renew("lease", by=ANN, minutes=1), at=at).then(
-        renewed("ann", until=Instant(at + 60_000), at=at)
+        renewed("ann", until=Timestamp(at + 60_000), at=at)
     )
 
 
@@ -106,7 +106,7 @@ def test_a_renewed_lease_expires_at_its_new_end() -> None:
     late = after(minutes=4)
     asked = ann_holds_kim(until=SOON).when(renew("lease", by=ANN, minutes=3), at=MINUTE)
     asked.then(renewed("ann", until=late, at=MINUTE)).when(
-        acquire("bob"), at=Instant(late - 1)
+        acquire("bob"), at=Timestamp(late - 1)
     ).then_refused(held("bob", by="ann", until=late)).when(acquire("bob"), at=late).then(
         expired("ann", until=late, contenders=("bob",), at=late),
         acquired("bob", lease="new-lease", fence=7, until=after(minutes=34), at=late),
@@ -128,7 +128,7 @@ def test_a_renewal_is_no_heartbeat() -> None:
 
 def test_the_holder_releases() -> None:
     asked = ann_holds_kim().when(release("lease", by=ANN), at=MINUTE)
-    lease = asked.then(released("ann", at=MINUTE)).situation.leases["lease"]
+    lease = asked.then(released("ann", at=MINUTE)).tenant_state.leases["lease"]
 
     assert (lease.status, lease.ended_at) == ("released", MINUTE)
 
@@ -143,14 +143,14 @@ def test_another_agents_key_does_not_release() -> None:
 
 def test_releasing_twice_is_the_same_as_once() -> None:
     story = ann_holds_kim()
-    first = story.when(release("lease", by=ANN)).then(released("ann")).situation.leases["lease"]
+    first = story.when(release("lease", by=ANN)).then(released("ann")).tenant_state.leases["lease"]
     story.when(release("lease", by=ANN), at=MINUTE).then_nothing()
 
-    assert story.situation.leases["lease"] == first
+    assert story.tenant_state.leases["lease"] == first
 
 
-@pytest.mark.parametrize("ends", [SOON, Instant(SOON + 1)])
-def test_releasing_what_has_expired_changes_nothing_more(ends: Instant) -> None:
+@pytest.mark.parametrize("ends", [SOON, Timestamp(SOON + 1)])
+def test_releasing_what_has_expired_changes_nothing_more(ends: Timestamp) -> None:
     ann_holds_kim(until=SOON).when(release("lease", by=ANN), at=ends).then(
         expired("ann", until=SOON, at=ends)
     )
@@ -167,7 +167,7 @@ def test_releasing_what_a_lapse_took_changes_nothing_more() -> None:
 @pytest.mark.parametrize("by", [ANN, TENANT_KEY], ids=["ann", "tenant"])
 def test_releasing_an_old_lease_never_touches_its_successor(by: Principal) -> None:
     story = bob_followed_ann().when(release("lease", by=by)).then_nothing()
-    lease = story.situation.lease_on(KIM.key)
+    lease = story.tenant_state.lease_on(KIM.key)
 
     assert lease is not None
     assert (lease.id, lease.agent_id) == ("next", "agent_bob")
@@ -177,7 +177,7 @@ def test_renewing_an_old_lease_never_touches_its_successor() -> None:
     story = bob_followed_ann()
     story.when(renew("lease", by=ANN)).then_refused(LeaseEnded("lease", "released"))
 
-    assert story.situation.leases["next"].expires_at == IN_HALF_AN_HOUR
+    assert story.tenant_state.leases["next"].expires_at == IN_HALF_AN_HOUR
 
 
 def test_an_expiry_of_an_old_lease_never_touches_its_successor() -> None:
@@ -186,8 +186,8 @@ def test_an_expiry_of_an_old_lease_never_touches_its_successor() -> None:
     )
     story.when(release("lease", by=ANN), at=SOON).then_nothing()
 
-    assert story.situation.leases["lease"].status == "released"
-    assert story.situation.leases["next"].status == "active"
+    assert story.tenant_state.leases["lease"].status == "released"
+    assert story.tenant_state.leases["next"].status == "active"
 
 
 @pytest.mark.parametrize(

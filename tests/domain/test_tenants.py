@@ -3,7 +3,13 @@
 import pytest
 
 from quorate.domain.events import stream_of
-from quorate.domain.tenants import OPERATORS, TENANT_ID, CreateTenant, TenantCreated, TenantExists
+from quorate.domain.identity.tenants import (
+    OPERATORS,
+    TENANT_ID,
+    CreateTenant,
+    TenantCreated,
+    TenantExists,
+)
 from tests.spec import NOON, Fact, after, given
 
 created = Fact(at=NOON, event=TenantCreated(tenant_id="acme"))

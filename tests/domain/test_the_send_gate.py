@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from quorate.domain.agents import ActingAsAnother, AgentNotFound, AgentRef
+from quorate.domain.coordination.send_gate import SendAuthorized, SendBlocked
 from quorate.domain.events import stream_of
-from quorate.domain.instants import Instant
-from quorate.domain.sends import SendAuthorized, SendBlocked
+from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound, AgentRef
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import LEE, send
 from tests.domain.facts import (
     IN_HALF_AN_HOUR,
@@ -26,7 +26,7 @@ from tests.spec import WINDOW, Story, after, given
 SOON = after(minutes=2)
 
 
-def ann_holds_kim(*, until: Instant = IN_HALF_AN_HOUR) -> Story:
+def ann_holds_kim(*, until: Timestamp = IN_HALF_AN_HOUR) -> Story:
     return given(registered("ann"), registered("bob"), acquired("ann", fence=3, until=until))
 
 
@@ -86,7 +86,7 @@ def test_a_holder_that_was_paused_past_its_lease_is_blocked_even_where_nobody_ho
 
 
 def test_until_the_last_millisecond_the_fence_is_good() -> None:
-    at = Instant(SOON - 1)
+    at = Timestamp(SOON - 1)
 
     ann_holds_kim(until=SOON).when(send("ann", fence=3), at=at).then(
         authorized("ann", fence=3, at=at)

@@ -8,21 +8,22 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from quorate.domain import commands, consensus, due
-from quorate.domain.agents import Heartbeat
+from quorate.domain import commands, deadlines
 from quorate.domain.commands import Command
-from quorate.domain.consensus import (
+from quorate.domain.coordination import consensus
+from quorate.domain.coordination.consensus import (
     AlreadyVoted,
     CastVote,
     Choice,
     ConsensusDecided,
-    Request,
+    ConsensusRequest,
     RequestClosed,
     SettleRequest,
     VoteCast,
 )
 from quorate.domain.events import Event
-from quorate.domain.situation import Moment, Situation
+from quorate.domain.identity.agents import Heartbeat
+from quorate.domain.tenant_state import DecisionContext, TenantState
 from tests.domain import audit
 from tests.domain.cast import propose, vote
 from tests.domain.naive import HUNDREDTHS, Count, Question, Told
@@ -162,8 +163,8 @@ class VotePlay(Playing):
     @invariant()
     def readers_see_what_is_true_before_it_is_recorded(self) -> None:
         for question in self.naive.questions:
-            request = self.story.situation.requests[question.request]
-            status = due.request_status(request, self.now)
+            request = self.story.tenant_state.requests[question.request]
+            status = deadlines.request_status(request, self.now)
             assert status == self.naive.status(question, self.now)
             assert self.seen[question.request] in ("pending", status), "it was final"
             self.seen[question.request] = status
@@ -186,12 +187,12 @@ class VotePlay(Playing):
         """When the timer has come for everything, the log itself says what the model says."""
         for question in self.naive.questions:
             self.ask(SettleRequest(request_id=question.request))
-            recorded = self.story.situation.requests[question.request].status
+            recorded = self.story.tenant_state.requests[question.request].status
             assert recorded == self.naive.status(question, self.now)
         self.the_log_is_sound()
 
 
-def told_of_a_question(request: Request) -> Told:
+def told_of_a_question(request: ConsensusRequest) -> Told:
     return ("asked", request.id, request.timeout_at, request.eligible, request.minimum)
 
 
@@ -214,13 +215,13 @@ def test_votes_agree_with_a_naive_model_of_them() -> None:
 
 def counts_who_has_lapsed(patch: pytest.MonkeyPatch) -> None:
     """Though not those who may not vote themselves: everybody who ever registered."""
-    patch.setattr(Situation, "active_agents", lambda self, _at: frozenset(self.agents))
+    patch.setattr(TenantState, "active_agents", lambda self, _at: frozenset(self.agents))
     patch.setattr(Playing, "who_is_active", lambda _self: None)
 
 
 def forgets_who_has_lapsed_a_millisecond_early(patch: pytest.MonkeyPatch) -> None:
-    active = Situation.active_agents
-    patch.setattr(Situation, "active_agents", lambda self, at: active(self, at + 1))
+    active = TenantState.active_agents
+    patch.setattr(TenantState, "active_agents", lambda self, at: active(self, at + 1))
     patch.setattr(Playing, "who_is_active", lambda _self: None)
 
 
@@ -228,7 +229,7 @@ def counts_the_votes_of_the_absent(patch: pytest.MonkeyPatch) -> None:
     decision = consensus._decision
 
     def counting_all(
-        state: Request, electorate: frozenset[str], votes: Mapping[str, Choice]
+        state: ConsensusRequest, electorate: frozenset[str], votes: Mapping[str, Choice]
     ) -> Sequence[ConsensusDecided]:
         present = dict(zip(sorted(electorate), votes.values(), strict=False))
         return decision(state, electorate, present)
@@ -240,7 +241,7 @@ def half_is_enough(patch: pytest.MonkeyPatch) -> None:
     decision = consensus._decision
 
     def generous(
-        state: Request, electorate: frozenset[str], votes: Mapping[str, Choice]
+        state: ConsensusRequest, electorate: frozenset[str], votes: Mapping[str, Choice]
     ) -> Sequence[ConsensusDecided]:
         approvals = sum(votes.get(one) == "approve" for one in electorate)
         if approvals and 2 * approvals == len(electorate):
@@ -258,7 +259,9 @@ def closes_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
 def lets_a_vote_be_changed(patch: pytest.MonkeyPatch) -> None:
     cast = consensus.vote
 
-    def forgetful(command: CastVote, state: Situation, moment: Moment) -> Sequence[Event]:
+    def forgetful(
+        command: CastVote, state: TenantState, moment: DecisionContext
+    ) -> Sequence[Event]:
         try:
             return cast(command, state, moment)
         except AlreadyVoted:
@@ -278,8 +281,10 @@ def lets_a_vote_be_changed(patch: pytest.MonkeyPatch) -> None:
 def reopens_what_was_decided(patch: pytest.MonkeyPatch) -> None:
     cast = consensus.vote
 
-    def reopening(command: CastVote, state: Situation, moment: Moment) -> Sequence[Event]:
-        again = Situation()
+    def reopening(
+        command: CastVote, state: TenantState, moment: DecisionContext
+    ) -> Sequence[Event]:
+        again = TenantState()
         again.agents = state.agents
         again.requests = {one.id: replace(one, status="pending") for one in state.requests.values()}
         return cast(command, again, moment)
@@ -290,7 +295,7 @@ def reopens_what_was_decided(patch: pytest.MonkeyPatch) -> None:
 def decides_on_a_heartbeat(patch: pytest.MonkeyPatch) -> None:
     decide = commands.decide
 
-    def eager(command: Command, state: Situation, moment: Moment) -> Sequence[Event]:
+    def eager(command: Command, state: TenantState, moment: DecisionContext) -> Sequence[Event]:
         events = decide(command, state, moment)
         if not isinstance(command, Heartbeat):
             return events
@@ -301,7 +306,7 @@ def decides_on_a_heartbeat(patch: pytest.MonkeyPatch) -> None:
 
 
 def eager_decision(
-    request: Request, state: Situation, moment: Moment
+    request: ConsensusRequest, state: TenantState, moment: DecisionContext
 ) -> Sequence[ConsensusDecided]:
     electorate = consensus.electorate_of(request, state.active_agents(moment.now))
     votes = {voter: one.vote for voter, one in request.votes.items()}
@@ -311,7 +316,7 @@ def eager_decision(
 def asks_the_proposer_too(patch: pytest.MonkeyPatch) -> None:
     electorate_of = consensus.electorate_of
 
-    def with_the_proposer(state: Request, active: frozenset[str]) -> frozenset[str]:
+    def with_the_proposer(state: ConsensusRequest, active: frozenset[str]) -> frozenset[str]:
         return electorate_of(replace(state, proposer_votes=True), active)
 
     patch.setattr(consensus, "electorate_of", with_the_proposer)

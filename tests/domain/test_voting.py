@@ -2,19 +2,19 @@
 
 import pytest
 
-from quorate.domain.agents import AgentInactive, AgentNotFound, SettleAgent
 from quorate.domain.commands import Command
-from quorate.domain.consensus import (
+from quorate.domain.coordination.consensus import (
     AlreadyVoted,
     Choice,
     RequestClosed,
     RequestNotFound,
     SettleRequest,
     Status,
-    Tally,
+    VoteCount,
 )
 from quorate.domain.events import stream_of
-from quorate.domain.instants import Instant
+from quorate.domain.identity.agents import AgentInactive, AgentNotFound, SettleAgent
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import acquire, heartbeat, propose, register, vote
 from tests.domain.facts import (
     IN_FIVE_MINUTES,
@@ -29,13 +29,13 @@ from tests.domain.facts import (
 from tests.spec import NOON, Fact, Story, after, given
 
 NAMES = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal", "ida")
-JUST_BEFORE = Instant(IN_FIVE_MINUTES - 1)
-JUST_AFTER = Instant(IN_FIVE_MINUTES + 1)
+JUST_BEFORE = Timestamp(IN_FIVE_MINUTES - 1)
+JUST_AFTER = Timestamp(IN_FIVE_MINUTES + 1)
 LATE = after(minutes=6)
 settle = SettleRequest(request_id="request")
 
 
-def asked_among(n: int, *, until: Instant = IN_FIVE_MINUTES) -> Story:
+def asked_among(n: int, *, until: Timestamp = IN_FIVE_MINUTES) -> Story:
     """Ann asked ``n`` agents, herself included, that registered just then."""
     return given(*(registered(name) for name in NAMES[:n]), proposed("ann", among=n, until=until))
 
@@ -111,9 +111,9 @@ def test_a_decision_keeps_its_counts() -> None:
     story = asked_among(3)
     for name, choice in (("ann", "reject"), ("bob", "approve"), ("cat", "approve")):
         story.ask(vote(name, choice), after(minutes=1))  # type: ignore[arg-type]
-    request = story.situation.requests["request"]
+    request = story.tenant_state.requests["request"]
 
-    assert request.tally == Tally(approvals=2, rejections=1, electorate_size=3)
+    assert request.tally == VoteCount(approvals=2, rejections=1, electorate_size=3)
     assert request.closed_at == after(minutes=1)
 
 
@@ -197,7 +197,7 @@ def test_after_the_decision_nobody_else_votes() -> None:
     story.ask(vote("bob", "approve"), NOON)
 
     story.when(vote("cat", "reject")).then_refused(RequestClosed("approved"))
-    assert story.situation.requests["request"].status == "approved"
+    assert story.tenant_state.requests["request"].status == "approved"
 
 
 def test_a_decided_request_does_not_time_out() -> None:
@@ -228,7 +228,7 @@ def test_until_the_last_millisecond_votes_are_counted() -> None:
 
 
 @pytest.mark.parametrize("at", [IN_FIVE_MINUTES, JUST_AFTER])
-def test_at_the_timeout_it_is_too_late_to_vote(at: Instant) -> None:
+def test_at_the_timeout_it_is_too_late_to_vote(at: Timestamp) -> None:
     story = asked_among(1).and_given(beat("ann", at=after(minutes=1)))
 
     story.when(vote("ann", "approve"), at=at).then_refused(
@@ -368,7 +368,7 @@ def test_nothing_but_a_new_vote_decides(command: Command) -> None:
     story.ask(vote("bob", "approve"), after(minutes=4))
     story.ask(command, LATE)
 
-    assert story.situation.requests["request"].status == "pending"
+    assert story.tenant_state.requests["request"].status == "pending"
 
 
 def test_a_majority_that_a_lapse_made_is_decided_by_the_next_vote_even_against_it() -> None:
@@ -390,4 +390,4 @@ def test_a_decision_stays_when_those_who_made_it_lapse() -> None:
     for command in (settle, SettleAgent(agent_id="agent_ann"), heartbeat("bob")):
         story.ask(command, LATE)
 
-    assert story.situation.requests["request"].status == "approved"
+    assert story.tenant_state.requests["request"].status == "approved"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from quorate.domain.consensus import NotEligible
-from quorate.domain.instants import Instant
-from quorate.domain.keys import KeyIssued
+from quorate.domain.coordination.consensus import NotEligible
+from quorate.domain.identity.api_keys import KeyIssued
+from quorate.domain.shared.timestamps import Timestamp
 from tests.domain.cast import id_of, propose, register, vote
 from tests.domain.facts import beat, decided, lapsed, proposed, registered, voted
 from tests.spec import NOON, Fact, Story, after, given
@@ -25,7 +25,7 @@ def all_silent_but(*names: str, story: Story) -> Story:
 # -- electorate: "snapshot" --------------------------------------------------
 
 
-def snapshot(n: int, *, until: Instant = IN_HALF_AN_HOUR) -> Story:
+def snapshot(n: int, *, until: Timestamp = IN_HALF_AN_HOUR) -> Story:
     return team(n).and_given(proposed("ann", among=n, members=NAMES[:n], until=until))
 
 
@@ -141,7 +141,7 @@ def test_the_floor_knows_no_binary_fractions() -> None:
     story = given(*(registered(name) for name in names))
     story.ask(propose("agent0", floor="0.07"), NOON)
 
-    assert story.situation.requests["request"].minimum == 7
+    assert story.tenant_state.requests["request"].minimum == 7
 
 
 def floored(n: int, minimum: int) -> Story:

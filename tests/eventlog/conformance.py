@@ -28,23 +28,23 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, FromClause
 
 from quorate.domain.commands import Command
-from quorate.domain.instants import Instant
-from quorate.domain.record import record
-from quorate.domain.tenants import CreateTenant
-from quorate.eventlog.backend import Backend, Schema
-from quorate.eventlog.chain import public_event
-from quorate.eventlog.clock import Nanoseconds
-from quorate.eventlog.codec import canonical
-from quorate.eventlog.databases import backend_of
-from quorate.eventlog.door import Clock, Door
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.order import Answer, Done, Idempotency, Order
-from quorate.eventlog.postgres import PostgresBackend
-from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.session import Broken, Query, Session
-from quorate.eventlog.sqlite import SqliteBackend
-from quorate.projections.board import Board
+from quorate.domain.identity.tenants import CreateTenant
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.command_bus import Clock, CommandBus
+from quorate.eventlog.database import Database, Schema
+from quorate.eventlog.database_url import backend_of
+from quorate.eventlog.envelopes import Accepted, Answer, CommandEnvelope, Idempotency
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.hash_chain import public_event
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.serialization import canonical
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, Query
 from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.state_store import SqlStateStore
+from quorate.runtime.clock import Nanoseconds
 from tests.domain.cast import TENANT_KEY, register
 from tests.postgres import shared
 from tests.spec import NOON
@@ -66,7 +66,7 @@ class NotTaken(Exception):
 class Platform(Protocol):
     """A database of one kind, empty, for one test."""
 
-    def backend(self) -> Backend:
+    def backend(self) -> Database:
         """What a process opens; the next process opens another one on the same database."""
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
@@ -96,7 +96,7 @@ class Postgres:
     def __init__(self, _folder: Path) -> None:
         self.url = shared().database_url()
 
-    def backend(self) -> Backend:
+    def backend(self) -> Database:
         return backend_of(self.url)
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
@@ -129,7 +129,7 @@ PLATFORMS: Mapping[str, Callable[[Path], Platform]] = {
 class Watched:
     """The real back end, and what a test wants to know or to happen between it and the log."""
 
-    def __init__(self, real: Backend) -> None:
+    def __init__(self, real: Database) -> None:
         self.real = real
         self.dialect = real.dialect
         self.shared_time = real.shared_time
@@ -163,7 +163,7 @@ class Watched:
         self.reopening.set()
         if self.fail_reopen:
             self.fail_reopen -= 1
-            raise Broken("still no connection")
+            raise DatabaseUnavailable("still no connection")
         await self.real.reopen()
         self.reopened += 1
 
@@ -171,7 +171,7 @@ class Watched:
         await self.real.close()
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Session]:
+    async def write(self) -> AsyncIterator[DatabaseTransaction]:
         async with self.real.write() as session:
             yield session
             self.held.set()
@@ -179,14 +179,14 @@ class Watched:
             self.held.clear()
             if self.fail_before_commit:
                 self.fail_before_commit -= 1
-                raise Broken("planted: nothing was written")
+                raise DatabaseUnavailable("planted: nothing was written")
         self.commits += 1
         if self.fail_after_commit:
             self.fail_after_commit -= 1
-            raise Broken("planted: it was written, and nobody knows")
+            raise DatabaseUnavailable("planted: it was written, and nobody knows")
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[Session]:
+    async def read(self) -> AsyncIterator[DatabaseTransaction]:
         async with self.real.read() as session:
             yield session
 
@@ -232,11 +232,11 @@ class SetClock:
     def __init__(self) -> None:
         self.now = NOON
 
-    def __call__(self) -> Instant:
+    def __call__(self) -> Timestamp:
         return self.now
 
     def move(self, *, hours: float = 0, minutes: float = 0, milliseconds: int = 0) -> None:
-        self.now = Instant(self.now + round((hours * 60 + minutes) * 60_000) + milliseconds)
+        self.now = Timestamp(self.now + round((hours * 60 + minutes) * 60_000) + milliseconds)
 
 
 class CountedIds:
@@ -246,7 +246,7 @@ class CountedIds:
         self._kind = kind
         self._next = 0
 
-    def __call__(self, now: Instant) -> str:
+    def __call__(self, now: Timestamp) -> str:
         self._next += 1
         time = f"{now:012x}"
         return f"{time[:8]}-{time[8:]}-7{self._kind}-8000-{self._next:012x}"
@@ -274,15 +274,15 @@ class Stage:
         self.platform = platform
         self.clock = SetClock()
         self.event_ids, self.command_ids = CountedIds("e00"), CountedIds("c00")
-        self.committed: list[Sequence[Recorded]] = []
+        self.committed: list[Sequence[RecordedEvent]] = []
         self._time = clock or self.clock
         self._build()
 
     def _build(self) -> None:
         self.backend = Watched(self.platform.backend())
-        self.log = EventLog(self.backend)
-        self.board = Board(self.backend)
-        self.door = Door(
+        self.log = EventStore(self.backend)
+        self.board = SqlStateStore(self.backend)
+        self.door = CommandBus(
             self.log,
             self.board,
             clock=self._time,
@@ -315,8 +315,8 @@ class Stage:
         actor: str = ACTOR,
         key: Key | None = None,
         render: Callable[[Any], bytes] = orjson.dumps,
-    ) -> Order:
-        return Order(
+    ) -> CommandEnvelope:
+        return CommandEnvelope(
             tenant=tenant,
             actor=actor,
             command_id=self.command_ids(self.clock.now),
@@ -337,7 +337,7 @@ class Stage:
         """Given all this, each carried out."""
         for command in commands:
             answer = await self.ask(command, tenant=tenant)
-            assert isinstance(answer, Done), answer
+            assert isinstance(answer, Accepted), answer
 
     async def told_of(self, *agents: str, tenant: str = TENANT) -> None:
         """Given a tenant and its agents."""
@@ -346,7 +346,7 @@ class Stage:
 
     # -- Looking -----------------------------------------------------------------
 
-    async def events(self, tenant: str | None = None) -> list[Recorded]:
+    async def events(self, tenant: str | None = None) -> list[RecordedEvent]:
         found = await self.log.after(0, limit=1_000_000)
         return [event for event in found if tenant in {None, event.tenant}]
 
@@ -359,7 +359,7 @@ class Stage:
 
 
 def body(answer: Answer) -> Any:  # noqa: ANN401 - JSON.
-    assert isinstance(answer, Done), answer
+    assert isinstance(answer, Accepted), answer
     return orjson.loads(answer.body)
 
 

@@ -7,21 +7,21 @@ another test may want to change.
 
 import asyncio
 
-from quorate.domain.agents import AgentRef, Heartbeat, RegisterAgent, SettleAgent
 from quorate.domain.commands import Command
-from quorate.domain.config import ConfigureAgent
-from quorate.domain.consensus import CastVote, Choice, RequestConsensus, SettleRequest
-from quorate.domain.contacts import Contact
-from quorate.domain.keys import IssueKey, Principal, RevokeKey
-from quorate.domain.leases import AcquireLease, ReleaseLease, RenewLease, SettleLease
-from quorate.domain.sends import RequestSend
-from quorate.domain.tenants import CreateTenant
+from quorate.domain.coordination.consensus import CastVote, Choice, RequestConsensus, SettleRequest
+from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, RenewLease, SettleLease
+from quorate.domain.coordination.send_gate import RequestSend
+from quorate.domain.identity.agent_settings import ConfigureAgent
+from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent, SettleAgent
+from quorate.domain.identity.api_keys import IssueKey, Principal, RevokeKey
+from quorate.domain.identity.tenants import CreateTenant
+from quorate.domain.shared.email_addresses import EmailAddress
 from tests.eventlog.conformance import Stage
 
 # What JSON may write in more than one way: quotes, controls, beyond ASCII, beyond the BMP.
 TEXT = 'Zoë \N{ROCKET} said "no\\maybe"\n\t\x01\x7f\N{LINE SEPARATOR}<script>'
-KIM = Contact(email="Kim@Example.com", key="kim@example.com")
-LEE = Contact(email="lee@bücher.example", key="lee@xn--bcher-kva.example")
+KIM = EmailAddress(email="Kim@Example.com", key="kim@example.com")
+LEE = EmailAddress(email="lee@bücher.example", key="lee@xn--bcher-kva.example")
 OPERATOR = Principal(key_id="0123456789abcdef", role="admin", tenant="_operators")
 CALLER = Principal(key_id="fedcba9876543210", role="tenant", tenant="acme")
 
@@ -34,7 +34,7 @@ def _register(name: str, role: str) -> Command:
     return RegisterAgent(caller=CALLER, agent_name=name, agent_role=role, new_agent_id=id_of(name))
 
 
-def _acquire(name: str, contact: Contact, lease: str, minutes: float) -> Command:
+def _acquire(name: str, contact: EmailAddress, lease: str, minutes: float) -> Command:
     return AcquireLease(
         caller=CALLER,
         agent=AgentRef(name=name),

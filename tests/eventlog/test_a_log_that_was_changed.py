@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from quorate.eventlog import log as log_module
-from quorate.eventlog.log import LogDamaged
-from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.session import Broken
+from quorate.eventlog import event_store as log_module
+from quorate.eventlog.event_store import LogDamaged
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.transactions import DatabaseUnavailable
 from tests.domain.cast import register
 from tests.eventlog import play
 from tests.eventlog.conformance import OTHER_TENANT, NotTaken, Stage
 
-COLUMNS: Mapping[str, Callable[[Recorded], Any]] = {
+COLUMNS: Mapping[str, Callable[[RecordedEvent], Any]] = {
     "position": lambda event: event.position + 1_000,
     "tenant": lambda _: "mallory",
     "sequence": lambda event: event.sequence + 1_000,
@@ -46,7 +46,7 @@ IMPOSSIBLE: Sequence[tuple[str, Any]] = [
 ]
 
 
-async def told(stage: Stage) -> list[Recorded]:
+async def told(stage: Stage) -> list[RecordedEvent]:
     await play.tell(stage)
     await stage.told_of("ann", "bob", tenant=OTHER_TENANT)
     return await stage.events()
@@ -93,7 +93,7 @@ async def test_a_value_that_no_event_can_have_is_found(
     await told(stage)
     with suppress(NotTaken):
         stage.platform.overwrite(_setting(column, "position"), value, 20)
-        with pytest.raises((LogDamaged, Broken)):
+        with pytest.raises((LogDamaged, DatabaseUnavailable)):
             await find(stage)
 
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from quorate.domain.commands import Command
-from quorate.eventlog.order import CommandFailed, Declined, Done
-from quorate.eventlog.session import Query
+from quorate.eventlog.envelopes import Accepted, CommandFailed, Rejected
+from quorate.eventlog.transactions import Query
 from quorate.projections.tables import leases
 from tests.domain.cast import LEE, acquire, key_of, propose, register, release, vote
 from tests.eventlog.conformance import Key, Stage
@@ -44,7 +44,13 @@ async def test_a_command_that_breaks_down_fails_alone(stage: Stage, what: str) -
     ]
     answers = await asyncio.gather(*asking, return_exceptions=True)
 
-    assert [type(one) for one in answers] == [Done, CommandFailed, Done, CommandFailed, Declined]
+    assert [type(one) for one in answers] == [
+        Accepted,
+        CommandFailed,
+        Accepted,
+        CommandFailed,
+        Rejected,
+    ]
     assert (await stage.types())[3:] == ["AgentRegistered", "LeaseAcquired", "LeaseConflicted"]
     await stage.log.check_range(0, await stage.log.committed_head())
 
@@ -81,7 +87,7 @@ async def test_a_failure_is_not_remembered_so_the_key_can_be_used_again(stage: S
         await stage.ask(acquire("ann"), key=key, render=_fails_to_render)
     answer = await stage.ask(acquire("ann"), key=key)
 
-    assert isinstance(answer, Done)
+    assert isinstance(answer, Accepted)
     assert not answer.replayed
 
 
@@ -97,7 +103,7 @@ async def test_a_refused_command_rejects_that_command_alone(stage: Stage) -> Non
     ]
     answers = await asyncio.gather(*asking)
 
-    codes = [one.code if isinstance(one, Declined) else None for one in answers]
+    codes = [one.code if isinstance(one, Rejected) else None for one in answers]
     assert codes == [None, "lease_conflict", "agent_not_found", "lease_not_found", None]
     assert (await stage.types())[4:] == ["LeaseAcquired", "LeaseConflicted", "VoteCast"]
 
@@ -115,7 +121,7 @@ async def test_a_refusal_states_its_facts_in_public_words(stage: Stage) -> None:
     await stage.told(acquire("ann"))
     answer = await stage.ask(acquire("bob"))
 
-    assert isinstance(answer, Declined)
+    assert isinstance(answer, Rejected)
     assert answer.facts == {
         "conflict": True,
         "leaseHolder": {

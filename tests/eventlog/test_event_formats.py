@@ -17,13 +17,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorate.domain.agents import AgentRegistered
-from quorate.domain.consensus import ConsensusRequested, VoteCast
+from quorate.domain.coordination.consensus import ConsensusRequested, VoteCast
+from quorate.domain.coordination.leases import LeaseReleased
 from quorate.domain.events import EVENT_TYPES, Event
-from quorate.domain.instants import Instant, instant
-from quorate.domain.leases import LeaseReleased
-from quorate.eventlog import codec
-from quorate.eventlog.codec import UnknownEvent, camel, canonical, decode, encode, read, upcast
+from quorate.domain.identity.agents import AgentRegistered
+from quorate.domain.shared.timestamps import Timestamp, instant
+from quorate.eventlog import serialization
+from quorate.eventlog.serialization import (
+    UnknownEvent,
+    camel,
+    canonical,
+    decode,
+    encode,
+    read,
+    upcast,
+)
 from tests.domain.cast import register
 from tests.eventlog.conformance import Stage
 from tests.spec import NOON
@@ -32,10 +40,10 @@ FOLDER = Path(__file__).parent / "golden"
 GOLDEN = {path.stem: path for path in FOLDER.glob("*.v*.json")}
 EXPECTED = {
     f"{type_}.v{version}"
-    for type_, present in codec.VERSIONS.items()
+    for type_, present in serialization.VERSIONS.items()
     for version in range(1, present + 1)
 }
-PRESENT = sorted(f"{type_}.v{version}" for type_, version in codec.VERSIONS.items())
+PRESENT = sorted(f"{type_}.v{version}" for type_, version in serialization.VERSIONS.items())
 REGISTERED = (
     b'{"activeUntil":"2026-03-01T12:00:00.000Z","agentId":"a","agentName":"ann",'
     b'"agentRole":"r","incarnation":1}'
@@ -85,11 +93,11 @@ def test_every_field_is_in_one_of_its_files(name: str) -> None:
 
 # -- There and back ------------------------------------------------------------
 
-INSTANTS = st.integers(0, instant("9999-12-31T23:59:59.999Z")).map(Instant)
+INSTANTS = st.integers(0, instant("9999-12-31T23:59:59.999Z")).map(Timestamp)
 COUNTS = st.integers(0, 2**53 - 1)
 NAMES = st.from_regex(r"[a-z]([a-z_]{0,10}[a-z])?", fullmatch=True)
 FROM_HINT: Mapping[Any, st.SearchStrategy[Any]] = {
-    Instant: INSTANTS,
+    Timestamp: INSTANTS,
     int: COUNTS,
     Mapping[str, bool | str]: st.dictionaries(NAMES, st.booleans() | st.text()),
 }
@@ -119,7 +127,7 @@ def test_what_is_stored_is_what_happened(type_: type[Event]) -> None:
     @given(any_event(type_))
     def search(event: Event) -> None:
         data = encode(event)
-        assert decode(type_.__name__, codec.VERSIONS[type_.__name__], data) == event
+        assert decode(type_.__name__, serialization.VERSIONS[type_.__name__], data) == event
         assert canonical(orjson.loads(data)) == data
 
     search()
@@ -166,10 +174,10 @@ def lift_role(data: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def version_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert isinstance(codec.VERSIONS, dict)
-    assert isinstance(codec.UPCASTERS, dict)
-    monkeypatch.setitem(codec.VERSIONS, "AgentRegistered", 2)
-    monkeypatch.setitem(codec.UPCASTERS, ("AgentRegistered", 1), lift_role)
+    assert isinstance(serialization.VERSIONS, dict)
+    assert isinstance(serialization.UPCASTERS, dict)
+    monkeypatch.setitem(serialization.VERSIONS, "AgentRegistered", 2)
+    monkeypatch.setitem(serialization.UPCASTERS, ("AgentRegistered", 1), lift_role)
 
 
 @pytest.mark.usefixtures("version_2")
@@ -196,7 +204,7 @@ def test_a_very_old_version_is_lifted_step_by_step() -> None:
     assert (lifted["steps"], later["steps"]) == ([1, 2, 3], [3])
 
 
-def _noting(version: int) -> codec.Upcaster:
+def _noting(version: int) -> serialization.Upcaster:
     return lambda data: {**data, "steps": [*data.get("steps", []), version]}
 
 

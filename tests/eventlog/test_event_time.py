@@ -2,10 +2,10 @@
 
 import pytest
 
-from quorate.domain.instants import Instant
-from quorate.domain.leases import SettleLease
-from quorate.eventlog.clock import FlowingClock
-from quorate.eventlog.order import Done
+from quorate.domain.coordination.leases import SettleLease
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.envelopes import Accepted
+from quorate.runtime.clock import MonotonicClock
 from tests.domain.cast import acquire, heartbeat, register
 from tests.eventlog.conformance import Platform, Stage, body
 from tests.spec import NOON, after
@@ -28,8 +28,8 @@ class Machine:
     def set(self, *, hours: float) -> None:
         self.wall += round(hours * 3_600_000) * NANOSECONDS
 
-    def clock(self) -> FlowingClock:
-        return FlowingClock(lambda: self.wall, lambda: self.steady)
+    def clock(self) -> MonotonicClock:
+        return MonotonicClock(lambda: self.wall, lambda: self.steady)
 
 
 # -- In the log ----------------------------------------------------------------
@@ -88,7 +88,7 @@ async def test_a_clock_set_back_neither_lengthens_nor_revives_a_lease(platform: 
     finally:
         await stage.close()
 
-    assert not isinstance(refused, Done)
+    assert not isinstance(refused, Accepted)
     assert body(granted)["created_at"] == after(minutes=4)
 
 
@@ -192,13 +192,13 @@ def test_time_goes_on_from_where_the_log_is() -> None:
 
 def test_a_log_that_is_behind_changes_nothing() -> None:
     clock = Machine().clock()
-    clock.not_before(Instant(NOON - 1))
+    clock.not_before(Timestamp(NOON - 1))
 
     assert clock() == NOON
 
 
 def test_the_machines_own_clocks_are_used_unless_others_are_given() -> None:
-    clock = FlowingClock()
+    clock = MonotonicClock()
     first = clock()
 
     assert first > NOON

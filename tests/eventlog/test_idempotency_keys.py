@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
-from quorate.domain.leases import SettleLease
-from quorate.eventlog import answers as answers_module
-from quorate.eventlog.answers import ANSWERS_KEPT_HOURS
-from quorate.eventlog.order import KEY_REUSED, Answer, Declined, Done, Unavailable
-from quorate.eventlog.schema import answers
-from quorate.eventlog.session import Query
+from quorate.domain.coordination.leases import SettleLease
+from quorate.eventlog import idempotency as answers_module
+from quorate.eventlog.envelopes import KEY_REUSED, Accepted, Answer, Rejected, Unavailable
+from quorate.eventlog.idempotency import ANSWERS_KEPT_HOURS
+from quorate.eventlog.tables import answers
+from quorate.eventlog.transactions import Query
 from tests.domain.cast import LEE, acquire, heartbeat, propose, register, vote
 from tests.eventlog.conformance import OTHER_TENANT, TENANT, Key, Stage, body, until
 
@@ -63,7 +63,7 @@ async def test_also_when_many_arrive_at_once(stage: Stage) -> None:
     asking = [stage.asking(acquire("ann", lease=f"l{number}"), key=K1) for number in range(32)]
     first, *others = await asyncio.gather(*asking)
 
-    assert isinstance(first, Done)
+    assert isinstance(first, Accepted)
     assert not first.replayed
     assert others == [again(first)] * 31
     assert len(stage.committed[-1]) == 1  # They were one batch.
@@ -86,7 +86,7 @@ async def test_another_request_under_the_same_key_is_refused(stage: Stage) -> No
     first = await stage.ask(acquire("ann"), key=K1)
     other = await stage.ask(acquire("ann", LEE), key=Key(key="k1", request="another"))
 
-    assert other == Declined(code=KEY_REUSED, facts={}, sequence=first.sequence)
+    assert other == Rejected(code=KEY_REUSED, facts={}, sequence=first.sequence)
     assert KEY_REUSED == "idempotency_key_reused"
     assert (await stage.types()).count("LeaseAcquired") == 1
     assert await stage.ask(acquire("ann"), key=K1) == again(first)
@@ -100,8 +100,8 @@ async def test_another_request_in_the_same_batch_is_refused(stage: Stage) -> Non
     ]
     first, other = await asyncio.gather(*asking)
 
-    assert isinstance(first, Done)
-    assert isinstance(other, Declined)
+    assert isinstance(first, Accepted)
+    assert isinstance(other, Rejected)
     assert other.code == KEY_REUSED
 
 
@@ -130,7 +130,7 @@ async def test_keys_of_other_callers_are_other_keys(stage: Stage) -> None:
     await stage.ask(acquire("ann"), key=Key(key="k1", caller="keyann"))
     answer = await stage.ask(acquire("bob", LEE), key=Key(key="k1", caller="keybob"))
 
-    assert isinstance(answer, Done)
+    assert isinstance(answer, Accepted)
     assert not answer.replayed
 
 
@@ -139,7 +139,7 @@ async def test_keys_of_other_commands_are_other_keys(stage: Stage) -> None:
     await stage.ask(acquire("ann"), key=K1)
     answer = await stage.ask(register("ann"), key=K1)
 
-    assert isinstance(answer, Done)
+    assert isinstance(answer, Accepted)
     assert not answer.replayed
 
 
@@ -150,7 +150,7 @@ async def test_refusals_are_answers_too(stage: Stage) -> None:
     stage.clock.move(minutes=2)  # By now it would be granted.
     await stage.restart()
 
-    assert isinstance(refused, Declined)
+    assert isinstance(refused, Rejected)
     assert await stage.ask(acquire("bob"), key=K1) == again(refused)
     assert (await stage.types()).count("LeaseConflicted") == 1
 

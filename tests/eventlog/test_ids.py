@@ -4,7 +4,7 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
-from quorate.domain.instants import Instant
+from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.ids import Uuid7, key_id
 from tests.spec import NOON, after
 
@@ -19,8 +19,8 @@ def test_an_id_is_a_uuid_of_version_7() -> None:
     assert str(found) == str(found).lower()
 
 
-@pytest.mark.parametrize("at", [Instant(0), NOON, Instant(2**48 - 1)])
-def test_it_begins_with_the_time(at: Instant) -> None:
+@pytest.mark.parametrize("at", [Timestamp(0), NOON, Timestamp(2**48 - 1)])
+def test_it_begins_with_the_time(at: Timestamp) -> None:
     assert UUID(Uuid7()(at)).int >> MILLISECOND_BITS == at
 
 

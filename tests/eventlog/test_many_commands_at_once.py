@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from quorate.domain.contacts import Contact
-from quorate.eventlog import door as door_module
-from quorate.eventlog.line import Line
-from quorate.eventlog.log import Filter
-from quorate.eventlog.order import Declined, Done, Unavailable
-from quorate.eventlog.recorded import Recorded
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.eventlog import command_bus as door_module
+from quorate.eventlog.command_queue import CommandQueue
+from quorate.eventlog.envelopes import Accepted, Rejected, Unavailable
+from quorate.eventlog.event_store import Filter
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.domain.cast import KIM, acquire, heartbeat, key_of, register, release
 from tests.eventlog.conformance import OTHER_TENANT, PATIENCE_SECONDS, TENANT, Stage
 
@@ -22,8 +22,8 @@ ROUNDS = 40
 EVERYTHING = Filter()
 
 
-def contact(number: int) -> Contact:
-    return Contact(email=f"c{number}@example.com", key=f"c{number}@example.com")
+def contact(number: int) -> EmailAddress:
+    return EmailAddress(email=f"c{number}@example.com", key=f"c{number}@example.com")
 
 
 async def test_what_gathers_during_a_commit_is_committed_together(stage: Stage) -> None:
@@ -46,7 +46,7 @@ async def test_what_gathers_during_a_commit_is_committed_together(stage: Stage) 
 async def test_a_batch_has_a_limit_and_what_is_beyond_it_comes_next(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door_module, "Line", partial(Line, batch_orders_max=7))
+    monkeypatch.setattr(door_module, "CommandQueue", partial(CommandQueue, batch_orders_max=7))
     await stage.restart()
     await stage.told_of("ann")
     asking = [stage.asking(register(f"agent{number}")) for number in range(20)]
@@ -76,7 +76,13 @@ async def test_each_command_sees_what_those_before_it_in_its_batch_did(stage: St
     ]
     answers = await asyncio.gather(*asking)
 
-    assert [type(answer) for answer in answers] == [Done, Declined, Done, Done, Declined]
+    assert [type(answer) for answer in answers] == [
+        Accepted,
+        Rejected,
+        Accepted,
+        Accepted,
+        Rejected,
+    ]
     assert len(stage.committed[-1]) == 5
     assert (await stage.types())[3:] == [
         "LeaseAcquired",
@@ -97,7 +103,7 @@ async def test_of_500_who_ask_at_once_one_gets_the_contact(stage: Stage) -> None
 
     types = await stage.types()
     assert types.count("LeaseAcquired") == 1
-    assert sum(isinstance(answer, Done) for answer in answers) == 10  # It asked ten times.
+    assert sum(isinstance(answer, Accepted) for answer in answers) == 10  # It asked ten times.
     assert types.count("LeaseConflicted") == 490
 
 
@@ -110,7 +116,7 @@ async def test_a_batch_may_hold_several_tenants_and_they_stay_apart(stage: Stage
     ]
     answers = await asyncio.gather(*asking)
 
-    assert all(isinstance(answer, Done) for answer in answers)
+    assert all(isinstance(answer, Accepted) for answer in answers)
     assert [answer.sequence for answer in answers[::2]] == list(range(3, 23))
     assert [answer.sequence for answer in answers[1::2]] == list(range(3, 23))
 
@@ -170,7 +176,9 @@ def _positions(stage: Stage, number: int) -> Look:
     chance = random.Random(number)
 
     async def look(after: int) -> tuple[Sequence[int], int]:
-        events: Sequence[Recorded] = await stage.log.after(after, limit=chance.randrange(1, 50))
+        events: Sequence[RecordedEvent] = await stage.log.after(
+            after, limit=chance.randrange(1, 50)
+        )
         return [event.position for event in events], await stage.log.committed_head()
 
     return look
@@ -201,7 +209,9 @@ async def _follow(look: Look, done: asyncio.Event) -> list[int]:
 
 
 async def test_a_full_queue_takes_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door_module, "Line", partial(Line, orders_max=3, urgent_places=0))
+    monkeypatch.setattr(
+        door_module, "CommandQueue", partial(CommandQueue, orders_max=3, urgent_places=0)
+    )
     await stage.restart()
     await stage.told_of("ann")
     with stage.backend.hold():
@@ -231,7 +241,7 @@ async def test_closing_finishes_what_was_taken(stage: Stage) -> None:
     answers = await asyncio.gather(*taken)
     await closing
 
-    assert all(isinstance(answer, Done) for answer in answers)
+    assert all(isinstance(answer, Accepted) for answer in answers)
     assert (await stage.types()).count("AgentRegistered") == 602
 
 

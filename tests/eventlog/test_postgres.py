@@ -10,16 +10,16 @@ import asyncpg
 import pytest
 from sqlalchemy import func, select
 
-from quorate.domain.agents import AgentRef, Heartbeat
-from quorate.eventlog import postgres as back_end
-from quorate.eventlog import postgres_connection, postgres_place
-from quorate.eventlog.backend import Unsafe
-from quorate.eventlog.databases import UnknownDatabase, backend_of
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.order import Done
-from quorate.eventlog.postgres import STATEMENT_SECONDS_MAX, PostgresBackend
-from quorate.eventlog.postgres_statistics import analyse_grown
-from quorate.eventlog.session import Broken, Look, Query, Rejected
+from quorate.domain.identity.agents import AgentRef, Heartbeat
+from quorate.eventlog.database import NotDurable
+from quorate.eventlog.database_url import UnknownDatabase, backend_of
+from quorate.eventlog.envelopes import Accepted
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.postgres import connection, location
+from quorate.eventlog.postgres import database as back_end
+from quorate.eventlog.postgres.database import STATEMENT_SECONDS_MAX, PostgresBackend
+from quorate.eventlog.postgres.statistics import analyse_grown
+from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, StatementRejected
 from quorate.projections import tables
 from quorate.projections.migrations.schema import SCHEMA, TODAYS
 from tests.domain.cast import TENANT_KEY, register
@@ -67,7 +67,7 @@ async def test_a_server_that_may_lose_commits_is_refused(
     own_server._configuration[setting] = "off"
     own_server.start()
 
-    with pytest.raises(Unsafe, match=f"{setting} is off"):
+    with pytest.raises(NotDurable, match=f"{setting} is off"):
         async with opened(own_server.database_url()):
             pass
 
@@ -77,7 +77,7 @@ async def test_tables_are_not_made_where_nobody_could_serve(own_server: Postgres
     own_server.start()
     backend = PostgresBackend(own_server.empty_url())
 
-    with pytest.raises(Unsafe, match="fsync is off"):
+    with pytest.raises(NotDurable, match="fsync is off"):
         await backend.define(TODAYS.prepare)
 
 
@@ -105,7 +105,7 @@ async def test_a_server_that_is_not_there_is_named_without_its_password(
 ) -> None:
     url = own_server.url()
 
-    with pytest.raises(Broken, match=r"quorate:\*\*\*@127\.0\.0\.1") as broken:
+    with pytest.raises(DatabaseUnavailable, match=r"quorate:\*\*\*@127\.0\.0\.1") as broken:
         async with opened(url):
             pass
 
@@ -133,7 +133,7 @@ async def test_the_password_may_stand_in_a_file(
 
 
 async def test_a_password_file_that_is_missing_is_said(url: str, tmp_path: Path) -> None:
-    with pytest.raises(Unsafe, match="password cannot be read"):
+    with pytest.raises(NotDurable, match="password cannot be read"):
         PostgresBackend(url, password_file=tmp_path / "nowhere")
 
 
@@ -175,7 +175,7 @@ async def test_several_doors_leave_no_gap_and_change_no_order() -> None:
             )
         )
 
-        assert all(isinstance(answer, Done) for answer in answers)
+        assert all(isinstance(answer, Accepted) for answer in answers)
         assert await tail == list(range(1, 2 + REPLICAS * COMMANDS))
         assert sorted(answer.sequence for answer in answers) == list(range(2, 122))
         await replicas[0].log.check_range(0, 1 + REPLICAS * COMMANDS)
@@ -184,7 +184,7 @@ async def test_several_doors_leave_no_gap_and_change_no_order() -> None:
             await replica.close()
 
 
-async def followed(log: EventLog, until_position: int) -> list[int]:
+async def followed(log: EventStore, until_position: int) -> list[int]:
     """The positions in the order in which a reader first saw them."""
     seen: list[int] = []
     while not seen or seen[-1] < until_position:
@@ -205,9 +205,14 @@ async def test_a_frozen_process_lets_go_of_the_lock(
         async with asyncio.timeout(10), other.write() as next_session:
             await next_session.fetch(Statement("SELECT 1"), {})
 
-        with pytest.raises(Broken):
+        with pytest.raises(DatabaseUnavailable):
             await session.fetch(Statement("SELECT 1"), {})
-        assert await holding.__aexit__(Broken, Broken("as it was told"), None) is False
+        assert (
+            await holding.__aexit__(
+                DatabaseUnavailable, DatabaseUnavailable("as it was told"), None
+            )
+            is False
+        )
         await frozen.reopen()
         async with frozen.write() as session:
             assert await session.fetch(Statement("SELECT 1"), {}) == [(1,)]
@@ -220,13 +225,13 @@ async def test_whoever_found_much_may_think_about_it_longer(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or what many things fell due for could never be recorded."""
-    monkeypatch.setattr(postgres_connection, "ROWS_WITHIN_THE_TIMEOUT", 3)
-    monkeypatch.setattr(postgres_connection, "MILLISECONDS_PER_ROW", 5_000)
+    monkeypatch.setattr(connection, "ROWS_WITHIN_THE_TIMEOUT", 3)
+    monkeypatch.setattr(connection, "MILLISECONDS_PER_ROW", 5_000)
     shown = Statement("SHOW idle_in_transaction_session_timeout")
 
     async with opened(url) as backend:
         four = select(func.generate_series(1, 4).label("number"))
-        many = Look(query=Query(four, backend.dialect), values={}, take=lambda _: None)
+        many = Lookup(query=Query(four, backend.dialect), values={}, take=lambda _: None)
         async with backend.write() as session:
             before = await session.fetch(shown, {})
             await session.look([many])
@@ -249,7 +254,7 @@ async def test_a_server_that_crashes_loses_nothing_and_is_used_again(
         await asyncio.to_thread(own_server.restart)
 
         await until(lambda: stage.backend.lost)
-        assert isinstance(await stage.ask(beat("ann")), Done)  # Nobody is refused for it.
+        assert isinstance(await stage.ask(beat("ann")), Accepted)  # Nobody is refused for it.
 
         assert [entry["event"] for entry in logged if entry["event"].startswith("log.")] == [
             "log.reopened"
@@ -268,13 +273,13 @@ async def test_a_silent_server_is_not_waited_for_without_end(
 ) -> None:
     own_server.start()
     monkeypatch.setattr(back_end, "STATEMENT_SECONDS_MAX", 0.5)
-    monkeypatch.setattr(postgres_place, "CONNECT_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(location, "CONNECT_SECONDS_MAX", 0.5)
     async with opened(own_server.database_url()) as backend:
-        log = EventLog(backend)
+        log = EventStore(backend)
         assert await log.committed_head() == 0
         own_server.pause()
         try:
-            with pytest.raises(Broken):
+            with pytest.raises(DatabaseUnavailable):
                 await log.committed_head()
         finally:
             own_server.resume()
@@ -286,7 +291,7 @@ async def test_whoever_gives_up_on_a_silent_server_goes_at_once(
 ) -> None:
     """A login over NATS has to be answered, and the service has to end, while it hangs."""
     async with opened(url) as backend:
-        log = EventLog(backend)
+        log = EventStore(backend)
         assert await log.committed_head() == 0
         readers = backend._readers
         assert readers is not None
@@ -302,10 +307,10 @@ async def test_whoever_gives_up_on_a_silent_server_goes_at_once(
             postgres.resume()
 
 
-async def answers(log: EventLog) -> bool:
+async def answers(log: EventStore) -> bool:
     try:
         return await log.committed_head() == 0
-    except Broken:
+    except DatabaseUnavailable:
         return False
 
 
@@ -320,7 +325,7 @@ async def test_events_cannot_be_changed(change: str) -> None:
     await stage.open()
     try:
         await stage.told_of("ann")
-        with pytest.raises(Rejected, match="append-only"):
+        with pytest.raises(StatementRejected, match="append-only"):
             async with stage.backend.write() as session:
                 await session.fetch(Statement(change), {})
         assert len(await stage.events()) == 2
@@ -333,7 +338,7 @@ async def test_a_value_that_does_not_fit_is_its_sender_s_fault(url: str) -> None
         query = Query(select(tables.keys).where(tables.keys.c.created_at == 1), backend.dialect)
         (name,) = query.parameters
         for unfit in (2**63, "text"):
-            with pytest.raises(Rejected):
+            with pytest.raises(StatementRejected):
                 async with backend.read() as session:
                     await session.fetch(query, {name: unfit})
 

@@ -5,7 +5,13 @@ import asyncio
 import pytest
 from sqlalchemy import insert, select
 
-from quorate.eventlog.session import Broken, Look, Query, Rejected, Session
+from quorate.eventlog.transactions import (
+    DatabaseTransaction,
+    DatabaseUnavailable,
+    Lookup,
+    Query,
+    StatementRejected,
+)
 from quorate.projections.tables import agents, configs, keys, votes
 from tests.eventlog.conformance import Stage
 
@@ -25,7 +31,9 @@ def query(stage: Stage, table: object) -> Query:
     return Query(select(table), stage.backend.dialect)  # type: ignore[call-overload]
 
 
-async def write(session: Session, stage: Stage, table: object, *rows: tuple[object, ...]) -> None:
+async def write(
+    session: DatabaseTransaction, stage: Stage, table: object, *rows: tuple[object, ...]
+) -> None:
     statement = insert(table)  # type: ignore[arg-type]
     await session.write(Query(statement, stage.backend.dialect), rows)
 
@@ -99,7 +107,7 @@ async def test_what_is_asked_for_at_once_is_answered_in_order(stage: Stage) -> N
         found: list[int] = []
         await session.look(
             [
-                Look(
+                Lookup(
                     query=query(stage, table), values={}, take=lambda rows: found.append(len(rows))
                 )
                 for table in (configs, votes, configs)
@@ -121,7 +129,7 @@ async def test_an_exception_undoes_everything(stage: Stage) -> None:
 
 
 async def test_a_refused_row_undoes_everything(stage: Stage) -> None:
-    with pytest.raises(Rejected):  # noqa: PT012 - which of them it is may show only at the end.
+    with pytest.raises(StatementRejected):  # noqa: PT012 - which of them it is may show only at the end.
         async with stage.backend.write() as session:
             await write(session, stage, votes, ("acme", "r", "a", "v", "approve", None, 1))
             await write(session, stage, configs, config(1), config(2), config(1))
@@ -134,7 +142,7 @@ async def test_a_refused_row_undoes_everything(stage: Stage) -> None:
 
 @pytest.mark.parametrize("value", [2**63, "\ud800"])
 async def test_a_value_that_no_column_takes_is_refused(stage: Stage, value: object) -> None:
-    with pytest.raises(Rejected):
+    with pytest.raises(StatementRejected):
         async with stage.backend.write() as session:
             await write(session, stage, votes, ("acme", "r", "a", "v", "approve", value, value))
     async with stage.backend.write() as session:
@@ -170,6 +178,6 @@ async def _write_slowly(stage: Stage) -> None:
 
 async def test_a_closed_database_says_that_it_is_closed(stage: Stage) -> None:
     await stage.close()
-    with pytest.raises(Broken):
+    with pytest.raises(DatabaseUnavailable):
         async with stage.backend.write() as session:
             await session.fetch(query(stage, configs), {})

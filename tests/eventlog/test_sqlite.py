@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
-from quorate.eventlog import sqlite
-from quorate.eventlog.backend import Unsafe
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.order import Unavailable
-from quorate.eventlog.session import Broken, Query, Rejected
-from quorate.eventlog.sqlite import SqliteBackend
-from quorate.eventlog.sqlite_snapshot import SqliteSnapshot
+from quorate.eventlog.database import NotDurable
+from quorate.eventlog.envelopes import Unavailable
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.sqlite import database
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
+from quorate.eventlog.transactions import DatabaseUnavailable, Query, StatementRejected
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.tables import agents
 from tests.domain.cast import register
@@ -72,11 +72,11 @@ async def test_a_log_that_could_lose_commits_is_not_opened(
     path: Path, monkeypatch: pytest.MonkeyPatch, spelt: str
 ) -> None:
     name = spelt[:4]
-    pragmas = [one for one in sqlite._WRITER_PRAGMAS if not one.startswith(name)]
+    pragmas = [one for one in database._WRITER_PRAGMAS if not one.startswith(name)]
     weak = [*pragmas, spelt] if "=full" not in spelt else [*pragmas, "synchronous=normal", spelt]
-    monkeypatch.setattr(sqlite, "_WRITER_PRAGMAS", tuple(weak))
+    monkeypatch.setattr(database, "_WRITER_PRAGMAS", tuple(weak))
 
-    with pytest.raises(Unsafe, match="synchronous"):
+    with pytest.raises(NotDurable, match="synchronous"):
         await opened(path)
 
 
@@ -94,7 +94,7 @@ async def test_a_reader_that_is_done_holds_up_no_checkpoint(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     await stage.told_of("ann")
-    await asyncio.gather(*(stage.log.committed_head() for _ in range(2 * sqlite.READERS_MAX)))
+    await asyncio.gather(*(stage.log.committed_head() for _ in range(2 * database.READERS_MAX)))
     await stage.told(register("bob"))
     with closing(sqlite3.connect(path)) as other:
         busy, left, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -107,7 +107,7 @@ async def test_a_long_write_ahead_log_begins_anew_as_soon_as_nobody_needs_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Left to itself it does so in a moment without readers, which may never come."""
-    monkeypatch.setattr(sqlite, "WAL_BYTES_MAX", 1)
+    monkeypatch.setattr(database, "WAL_BYTES_MAX", 1)
     wal = path.with_name("quorate.db-wal")
     stage = Stage(Sqlite(path.parent))
     await stage.open()
@@ -131,11 +131,11 @@ async def test_what_fails_while_it_begins_anew_is_in_doubt_and_fails_nobodys_com
     def fails(_writer: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(sqlite, "WAL_BYTES_MAX", 1)
+    monkeypatch.setattr(database, "WAL_BYTES_MAX", 1)
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "_truncate_wal", fails)
+        patch.setattr(database, "_truncate_wal", fails)
         await stage.told_of("ann", "bob")
         assert stage.backend.lost
         before = stage.backend.reopened
@@ -148,7 +148,7 @@ async def test_what_fails_while_it_begins_anew_is_in_doubt_and_fails_nobodys_com
 
 async def test_readers_cannot_write(path: Path) -> None:
     backend = await opened(path)
-    with pytest.raises((Broken, Rejected), match=r"readonly|read-only"):
+    with pytest.raises((DatabaseUnavailable, StatementRejected), match=r"readonly|read-only"):
         async with backend.read() as session:
             await session.fetch(Statement("DELETE FROM agents"), {})
     await backend.close()
@@ -173,12 +173,12 @@ async def test_any_name_is_the_name_of_the_file(tmp_path: Path, name: str) -> No
 
 async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be taken for one " * 50)
-    with pytest.raises(Broken):
+    with pytest.raises(DatabaseUnavailable):
         await opened(path)
 
 
 async def test_a_folder_that_is_not_there_is_refused(path: Path) -> None:
-    with pytest.raises(Broken):
+    with pytest.raises(DatabaseUnavailable):
         await opened(path.parent / "missing" / "quorate.db")
 
 
@@ -190,7 +190,7 @@ async def test_the_tables_are_created_all_or_none(path: Path) -> None:
         SCHEMA.prepare(connection, lock_log)
         connection.exec_driver_sql("SELECT * FROM no_such_table")
 
-    with pytest.raises(Broken, match="no_such_table"):
+    with pytest.raises(DatabaseUnavailable, match="no_such_table"):
         await backend.define(make_then_fail)
 
     with closing(sqlite3.connect(path)) as connection:
@@ -211,9 +211,9 @@ async def test_a_log_that_somebody_else_holds_is_unavailable_not_broken_for_good
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = tuple(
-        "busy_timeout=20" if one.startswith("busy") else one for one in sqlite._WRITER_PRAGMAS
+        "busy_timeout=20" if one.startswith("busy") else one for one in database._WRITER_PRAGMAS
     )
-    monkeypatch.setattr(sqlite, "_WRITER_PRAGMAS", impatient)
+    monkeypatch.setattr(database, "_WRITER_PRAGMAS", impatient)
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -232,7 +232,7 @@ async def test_a_snapshot_reads_while_the_log_is_written(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     await stage.told_of("ann")
-    log = EventLog(SqliteSnapshot(path))
+    log = EventStore(SqliteSnapshot(path))
     await log.open()
     assert await log.committed_head() == 2
     await stage.told(register("bob"))
@@ -247,12 +247,12 @@ async def test_a_snapshot_changes_nothing(path: Path) -> None:
     await stage.told_of("ann")
     snapshot = SqliteSnapshot(path)
     await snapshot.open()
-    with pytest.raises(Broken):
+    with pytest.raises(DatabaseUnavailable):
         await snapshot.reopen()
-    with pytest.raises(Broken):
+    with pytest.raises(DatabaseUnavailable):
         async with snapshot.write():
             pass
-    with pytest.raises((Broken, Rejected)):
+    with pytest.raises((DatabaseUnavailable, StatementRejected)):
         async with snapshot.read() as session:
             await session.fetch(Statement("DELETE FROM agents"), {})
     async with snapshot.read() as session:

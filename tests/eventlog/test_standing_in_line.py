@@ -5,16 +5,18 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.eventlog.line import Line
-from quorate.eventlog.order import Order
+from quorate.eventlog.command_queue import CommandQueue
+from quorate.eventlog.envelopes import CommandEnvelope
 from tests.domain.cast import heartbeat
 
 BATCH = 4
 PLACES = 20
 
 
-def order(name: str, *, urgent: bool = False, in_turn: bool = False, of: str = "") -> Order:
-    return Order(
+def order(
+    name: str, *, urgent: bool = False, in_turn: bool = False, of: str = ""
+) -> CommandEnvelope:
+    return CommandEnvelope(
         tenant="acme",
         actor=of or name,
         command_id=name,
@@ -29,8 +31,10 @@ class Standing:
     """A line, and the names of those who leave it."""
 
     def __init__(self, urgent_places: int = 0) -> None:
-        self.line = Line(batch_orders_max=BATCH, orders_max=PLACES, urgent_places=urgent_places)
-        self.came: list[Order] = []
+        self.line = CommandQueue(
+            batch_orders_max=BATCH, orders_max=PLACES, urgent_places=urgent_places
+        )
+        self.came: list[CommandEnvelope] = []
 
     def join(self, *names: str, **more: Any) -> None:  # noqa: ANN401 - as an order has it.
         for name in names:

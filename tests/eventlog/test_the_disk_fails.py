@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from quorate.eventlog import sqlite
-from quorate.eventlog.backend import Outdated
-from quorate.eventlog.log import EventLog, Filter, LogDamaged
-from quorate.eventlog.order import Done, Unavailable
-from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.session import Broken
+from quorate.eventlog.database import Outdated
+from quorate.eventlog.envelopes import Accepted, Unavailable
+from quorate.eventlog.event_store import EventStore, Filter, LogDamaged
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.sqlite import database
+from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.migrations.schema import SCHEMA
 from tests.domain.cast import acquire, register
 from tests.eventlog import play, writing
@@ -160,7 +160,7 @@ async def _write_until_refused(stage: Stage) -> list[int]:
             if refused == REFUSED_IN_A_ROW:
                 return acknowledged
         else:
-            assert isinstance(answer, Done)
+            assert isinstance(answer, Accepted)
             acknowledged.append(answer.sequence)
             refused = 0
     raise AssertionError("it never got full")
@@ -207,11 +207,11 @@ async def test_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
 async def test_the_database_is_left_alone_while_the_disk_takes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "TRIAL_BYTES", DEVICE_BYTES)
+    monkeypatch.setattr(database, "TRIAL_BYTES", DEVICE_BYTES)
     async with opened(tmp_path) as stage:
         await stage.told(register("first"))
         before = (tmp_path / "quorate.db").read_bytes()
-        with limited(tmp_path), pytest.raises(Broken, match="takes nothing"):
+        with limited(tmp_path), pytest.raises(DatabaseUnavailable, match="takes nothing"):
             await stage.log.reopen()
         assert (tmp_path / "quorate.db").read_bytes() == before
 
@@ -243,13 +243,13 @@ async def test_a_flipped_bit_is_found_unless_it_changes_no_event(tmp_path: Path)
     assert found > FLIPS // 20
 
 
-async def _is_found_or_harmless(folder: Path, events: list[Recorded]) -> bool:
-    log = EventLog(Sqlite(folder).backend())
+async def _is_found_or_harmless(folder: Path, events: list[RecordedEvent]) -> bool:
+    log = EventStore(Sqlite(folder).backend())
     try:
         await log.open(SCHEMA)
         await log.check_range(0, await log.committed_head())
         read = await log.after(0, limit=100)
-    except (Broken, LogDamaged, Outdated):
+    except (DatabaseUnavailable, LogDamaged, Outdated):
         return True
     finally:
         await log.close()

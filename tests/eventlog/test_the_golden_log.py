@@ -13,10 +13,10 @@ import orjson
 import pytest
 
 from quorate.domain.events import EVENT_TYPES
-from quorate.domain.instants import instant
-from quorate.domain.situation import Situation
-from quorate.eventlog.chain import GENESIS, check_public
-from quorate.eventlog.codec import read
+from quorate.domain.shared.timestamps import instant
+from quorate.domain.tenant_state import TenantState
+from quorate.eventlog.hash_chain import GENESIS, check_public
+from quorate.eventlog.serialization import read
 from tests.eventlog import play
 from tests.eventlog.conformance import Platform, Stage
 
@@ -69,12 +69,14 @@ def test_its_chain_verifies(log: list[bytes]) -> None:
 
 @EVERY
 def test_all_of_it_can_be_read_and_told_again(log: list[bytes]) -> None:
-    situation = Situation()
+    tenant_state = TenantState()
     for line in log:
         event = orjson.loads(line)
-        situation.apply(read(event["type"], event["version"], event["data"]), instant(event["at"]))
+        tenant_state.apply(
+            read(event["type"], event["version"], event["data"]), instant(event["at"])
+        )
 
-    standing = {name: lease.status for name, lease in situation.leases.items()}
+    standing = {name: lease.status for name, lease in tenant_state.leases.items()}
     ended = {"lease-1": "revoked", "lease-3": "expired", "lease-4": "released"}
     assert standing == {**ended, "lease-5": "active"}
-    assert situation.leases["lease-1"].contenders == (play.id_of("bob"),)
+    assert tenant_state.leases["lease-1"].contenders == (play.id_of("bob"),)

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from quorate.eventlog import door as door_module
-from quorate.eventlog.log import Filter
-from quorate.eventlog.order import Done, Unavailable
+from quorate.eventlog import command_bus as door_module
+from quorate.eventlog.envelopes import Accepted, Unavailable
+from quorate.eventlog.event_store import Filter
 from tests.domain.cast import heartbeat, register
 from tests.eventlog.conformance import TENANT, Key, Stage, until
 
@@ -128,7 +128,7 @@ async def test_whoever_waits_when_the_log_is_found_damaged_is_refused(stage: Sta
         stage.door.stop_writing("planted")
     answers = await asyncio.gather(first, waiting, return_exceptions=True)
 
-    assert [type(answer) for answer in answers] == [Done, Unavailable]
+    assert [type(answer) for answer in answers] == [Accepted, Unavailable]
 
 
 async def test_a_failed_clean_up_counts_as_a_failed_write(

@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from quorate.eventlog import log as log_module
-from quorate.eventlog import page_in_parts
-from quorate.eventlog.chain import public_event
-from quorate.eventlog.log import Filter
-from quorate.eventlog.order import Declined, Done
-from quorate.eventlog.session import Broken, Rejected
+from quorate.eventlog import event_store as log_module
+from quorate.eventlog import pages as event_pages
+from quorate.eventlog.envelopes import Accepted, Rejected
+from quorate.eventlog.event_store import Filter
+from quorate.eventlog.hash_chain import public_event
+from quorate.eventlog.transactions import DatabaseUnavailable, StatementRejected
 from tests.domain.cast import KIM, LEE, acquire, key_of, propose, register, release, vote
 from tests.eventlog.conformance import ACTOR, OTHER_TENANT, TENANT, Stage, Statement, body
 
@@ -119,8 +119,8 @@ async def test_the_answer_names_the_head_of_the_log(stage: Stage) -> None:
     granted = await stage.ask(acquire("ann"))
     refused = await stage.ask(acquire("bob"))
 
-    assert isinstance(granted, Done)
-    assert isinstance(refused, Declined)
+    assert isinstance(granted, Accepted)
+    assert isinstance(refused, Rejected)
     assert (granted.sequence, refused.sequence) == (4, 5)
 
 
@@ -153,7 +153,7 @@ async def test_the_database_itself_refuses_to_change_what_happened(
     await stage.told_of("ann", "bob")
     before = await stage.events()
 
-    with pytest.raises((Rejected, Broken)):
+    with pytest.raises((StatementRejected, DatabaseUnavailable)):
         async with stage.backend.write() as session:
             await session.fetch(Statement(statement), {})
 
@@ -165,7 +165,7 @@ async def test_a_position_is_given_once(stage: Stage) -> None:
     await stage.told_of("ann")
     (first, *_) = await stage.events()
 
-    with pytest.raises(Rejected):
+    with pytest.raises(StatementRejected):
         async with stage.log.write() as session:
             await stage.log.append(session, [first])
 
@@ -213,7 +213,7 @@ async def test_a_page_is_read_in_parts_and_no_longer_than_fits(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.told_of(*(f"agent{number}" for number in range(8)))
-    monkeypatch.setattr(page_in_parts, "EVENTS_AT_ONCE_MAX", 2)
+    monkeypatch.setattr(event_pages, "EVENTS_AT_ONCE_MAX", 2)
 
     async def pages(limit: int) -> list[list[int]]:
         read, after = list[list[int]](), 0
@@ -225,7 +225,7 @@ async def test_a_page_is_read_in_parts_and_no_longer_than_fits(
 
     assert await pages(5) == [[1, 2, 3, 4, 5], [6, 7, 8, 9]]
     largest = max(len(event.data) for event in await stage.events())
-    monkeypatch.setattr(page_in_parts, "PAGE_BYTES_MAX", 2 * largest + 1)
+    monkeypatch.setattr(pages, "PAGE_BYTES_MAX", 2 * largest + 1)
     assert await pages(9) == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 

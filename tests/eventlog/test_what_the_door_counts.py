@@ -2,8 +2,8 @@
 
 import pytest
 
-from quorate.domain.agents import SettleAgent
-from quorate.eventlog.order import CommandFailed, Unavailable
+from quorate.domain.identity.agents import SettleAgent
+from quorate.eventlog.envelopes import CommandFailed, Unavailable
 from tests.domain.cast import KIM, acquire, heartbeat, id_of, register
 from tests.eventlog.conformance import WINDOW_SECONDS, Key, Stage
 

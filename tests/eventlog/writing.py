@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from quorate.eventlog import door as door_module
-from quorate.eventlog.order import Done, Unavailable
+from quorate.eventlog import command_bus as door_module
+from quorate.eventlog.envelopes import Accepted, Unavailable
 from tests.domain.cast import register
 from tests.eventlog.conformance import Key, Sqlite, Stage
 
@@ -44,7 +44,7 @@ async def write(folder: Path, commands: int) -> None:
         except Unavailable:
             say(UNKNOWN, name)
         else:
-            assert isinstance(answer, Done)
+            assert isinstance(answer, Accepted)
             say(ACKNOWLEDGED, name, answer.sequence)
     await stage.close()
     say("closed")

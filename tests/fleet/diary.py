@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 SUFFIX = ".diary"
 NANOSECONDS_PER_SECOND = 1_000_000_000

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx2
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 from tests.fleet.diary import Ended, Entry, Failed, Heard, Held, Recovered, diaries, now, read
 from tests.fleet.inquest import ENDS, Due, Papers, Stopped, of
 from tests.fleet.member import CLUNG_TO, Manner, Plan

@@ -19,9 +19,9 @@ from itertools import zip_longest
 from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar
 
-from quorate.domain.notices import ToAgent, notices
-from quorate.domain.record import record
-from quorate.eventlog.exported import Damaged, line, verify
+from quorate.domain.notifications import ToAgent, notices
+from quorate.domain.shared.records import record
+from quorate.eventlog.archive.export_format import Damaged, line, verify
 from tests.fleet.diary import (
     NANOSECONDS_PER_SECOND,
     Began,

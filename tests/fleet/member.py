@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from quorate.client import Agent, Lease, LeaseLost
-from quorate.client.failures import Conflicted, NotFound, Unavailable
-from quorate.domain.record import record
+from quorate.client.errors import Conflicted, NotFound, Unavailable
+from quorate.domain.shared.records import record
 from tests.fleet.diary import (
     NANOSECONDS_PER_SECOND,
     Began,

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import pytest
 
 from quorate.client import Agent, Lease, Settings
-from quorate.client.asks import Ask
-from quorate.client.over_http import OverHttp
-from quorate.client.wire import Answered
+from quorate.client.requests import Ask
+from quorate.client.serialization import Answered
+from quorate.client.transports.http import OverHttp
 from tests.service.callers import Tenant
 from tests.service.listening import until
 from tests.service.running import Running

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from quorate.eventlog.chain import GENESIS, link
+from quorate.eventlog.hash_chain import GENESIS, link
 from tests.fleet.diary import (
     Began,
     Ended,

@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Table, select
 
-from quorate.eventlog.backend import Backend
-from quorate.eventlog.backup import LogTables, back_up
-from quorate.eventlog.codec import canonical
-from quorate.eventlog.schema import answers, events
-from quorate.projections.restoring import Restored, restore
+from quorate.eventlog.archive.backup import LogTables, back_up
+from quorate.eventlog.database import Database
+from quorate.eventlog.serialization import canonical
+from quorate.eventlog.tables import answers, events
+from quorate.projections.restore import Restored, restore
 from quorate.projections.tables import metadata
 from tests.projections.histories import NOON
 
@@ -23,7 +23,7 @@ TABLES = (events, answers, *metadata.sorted_tables)
 Line = dict[str, Any]
 
 
-async def backup_of(backend: Backend, archive: Path | None = None) -> bytes:
+async def backup_of(backend: Database, archive: Path | None = None) -> bytes:
     """Taken as the verb takes it, of a log that nobody here has open."""
     await backend.open(LogTables())
     try:
@@ -32,7 +32,7 @@ async def backup_of(backend: Backend, archive: Path | None = None) -> bytes:
         await backend.close()
 
 
-async def taken(backend: Backend, archive: Path | None = None) -> bytes:
+async def taken(backend: Database, archive: Path | None = None) -> bytes:
     """By whoever has it open already."""
     file = io.BytesIO()
     await back_up(backend, file, MADE_AT, archive=archive)
@@ -40,12 +40,12 @@ async def taken(backend: Backend, archive: Path | None = None) -> bytes:
 
 
 async def restored(
-    backend: Backend, backup: bytes, progress: Callable[[int, int], None] = lambda *_: None
+    backend: Database, backup: bytes, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Restored:
     return await restore(backend, io.BytesIO(backup), progress)
 
 
-async def content(backend: Backend) -> Mapping[str, Sequence[Any]]:
+async def content(backend: Database) -> Mapping[str, Sequence[Any]]:
     """Every row of every table, in the order of its key."""
 
     def read(connection: Connection) -> Mapping[str, Sequence[Any]]:

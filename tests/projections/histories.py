@@ -12,23 +12,24 @@ from typing import Any, Self
 
 import orjson
 
-from quorate.domain import agents, config, consensus, keys, leases, sends, tenants
-from quorate.domain.agents import AgentRef
 from quorate.domain.commands import Command
-from quorate.domain.contacts import Contact
-from quorate.domain.instants import Instant, instant
-from quorate.domain.keys import Principal
-from quorate.eventlog.backend import Backend
-from quorate.eventlog.chain import public_event
-from quorate.eventlog.door import Door
-from quorate.eventlog.exported import line
+from quorate.domain.coordination import consensus, leases, send_gate
+from quorate.domain.identity import agent_settings, agents, api_keys, tenants
+from quorate.domain.identity.agents import AgentRef
+from quorate.domain.identity.api_keys import Principal
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.timestamps import Timestamp, instant
+from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.database import Database
+from quorate.eventlog.envelopes import Answer, CommandEnvelope, Idempotency, Rejected
+from quorate.eventlog.event_store import EventStore, Filter
+from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.ids import Uuid7
-from quorate.eventlog.log import EventLog, Filter
-from quorate.eventlog.order import Answer, Declined, Idempotency, Order
-from quorate.eventlog.sqlite import SqliteBackend
-from quorate.projections.board import Board
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.projections.deadlines import DueAggregates
 from quorate.projections.migrations.schema import SCHEMA
-from quorate.projections.overdue import OverdueWork
+from quorate.projections.state_store import SqlStateStore
 
 TENANTS = ("acme", "umbrella")
 NAMES = ("ann", "bob", "cid", "dee")
@@ -36,28 +37,28 @@ CONTACTS = ("kim@example.com", "lee@example.com", "max@example.com")
 WINDOW_SECONDS = 300.0
 NOON = instant("2026-03-01T12:00:00.000Z")
 EVENTS_MAX = 100_000
-_PENDING = Declined(code="pending", facts={}, sequence=0)
+_PENDING = Rejected(code="pending", facts={}, sequence=0)
 _JUMPS_SECONDS = (*(0, 1, 5, 15, 40) * 5, 400)
 
 
 class Town:
     """Two tenants whose agents do whatever comes to their minds."""
 
-    def __init__(self, place: Path | Backend, seed: int) -> None:
+    def __init__(self, place: Path | Database, seed: int) -> None:
         self.now = NOON
         self.heard: list[Answer] = []  # Every answer, in the order in which they were asked for.
-        self.log = EventLog(SqliteBackend(place) if isinstance(place, Path) else place)
+        self.log = EventStore(SqliteBackend(place) if isinstance(place, Path) else place)
         self._random = random.Random(seed)
         self._new_id = Uuid7(random.Random(seed).randbytes)
-        self._overdue = OverdueWork(self.log)
+        self._overdue = DueAggregates(self.log)
         self._agent_ids: dict[str, dict[str, str]] = {tenant: {} for tenant in TENANTS}
         self._leases: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._made = 0
-        self._door = Door(
+        self._door = CommandBus(
             self.log,
-            Board(self.log.backend),
+            SqlStateStore(self.log.backend),
             clock=lambda: self.now,
             new_id=self._new_id,
             window_seconds=WINDOW_SECONDS,
@@ -88,7 +89,7 @@ class Town:
             await asyncio.gather(
                 *(self._ask(*self._something()) for _ in range(self._random.randint(1, 8)))
             )
-            self.now = Instant(self.now + self._random.choice(_JUMPS_SECONDS) * 1_000)
+            self.now = Timestamp(self.now + self._random.choice(_JUMPS_SECONDS) * 1_000)
             if self._random.random() < 0.3:
                 await self.settle()
 
@@ -106,7 +107,7 @@ class Town:
         path.write_bytes(b"".join(line(dict(event)) for event in await self.events(tenant)))
 
     async def _ask(self, tenant: str, command: Command) -> None:
-        order = Order(
+        order = CommandEnvelope(
             tenant=tenant,
             actor="keytenant",
             command_id=self._new_id(self.now),
@@ -117,7 +118,7 @@ class Town:
         place = len(self.heard)
         self.heard.append(_PENDING)
         answer = self.heard[place] = await self._door.submit(order)
-        if isinstance(answer, Declined):
+        if isinstance(answer, Rejected):
             return
         match command:
             case leases.AcquireLease():
@@ -126,7 +127,7 @@ class Town:
                 self._requests[tenant].append(command.new_request_id)
             case agents.RegisterAgent():
                 self._meets(tenant, command.agent_name, command.new_agent_id)
-            case keys.IssueKey():
+            case api_keys.IssueKey():
                 self._keys[tenant].append(command.key_id)
                 self._meets(tenant, command.agent_name or "", command.new_agent_id)
             case _:
@@ -163,9 +164,9 @@ class Town:
         self._made += 1
         return f"{kind}-{self._made:06d}"
 
-    def _contact(self) -> Contact:
+    def _contact(self) -> EmailAddress:
         key = self._random.choice(CONTACTS)
-        return Contact(email=self._random.choice((key, key.capitalize())), key=key)
+        return EmailAddress(email=self._random.choice((key, key.capitalize())), key=key)
 
     def _known(self, made: Sequence[str]) -> str:
         return self._random.choice(made[-3:]) if made else "unknown"
@@ -223,7 +224,7 @@ class Town:
         )
 
     def _send(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
-        return sends.RequestSend(
+        return send_gate.RequestSend(
             caller=caller,
             agent=ref,
             contact=self._contact(),
@@ -234,12 +235,12 @@ class Town:
     def _configure(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         agent_id = self._agent_ids[tenant].get(ref.name or "", "agent_nobody")
         settings = {"humanizer_style": self._random.choice(("dry", "warm"))}
-        return config.ConfigureAgent(caller=caller, agent_id=agent_id, settings=settings)
+        return agent_settings.ConfigureAgent(caller=caller, agent_id=agent_id, settings=settings)
 
     def _key(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         if self._keys[tenant] and self._random.random() < 0.4:
-            return keys.RevokeKey(caller=caller, key_id=self._known(self._keys[tenant]))
-        return keys.IssueKey(
+            return api_keys.RevokeKey(caller=caller, key_id=self._known(self._keys[tenant]))
+        return api_keys.IssueKey(
             caller=caller,
             key_id=self._new("key"),
             role="agent",

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from quorate.eventlog.order import Done
-from quorate.projections.noticed import NoticesReader
-from quorate.projections.overdue import Overdue, OverdueWork
-from quorate.projections.reader import Reader
+from quorate.eventlog.envelopes import Accepted
+from quorate.projections.deadlines import DueAggregates, Overdue
+from quorate.projections.notifications import NotificationQueries
+from quorate.projections.queries import Reader
 from tests.eventlog.conformance import PLATFORMS, Stage
 
 DATABASES = sorted(PLATFORMS)
@@ -20,8 +20,8 @@ class Scene(Stage):
     def _build(self) -> None:
         super()._build()
         self.reader = Reader(self.log, self.clock)
-        self.noticed = NoticesReader(self.log, self.clock, retention_hours=RETENTION_HOURS)
-        self.work = OverdueWork(self.log)
+        self.noticed = NotificationQueries(self.log, self.clock, retention_hours=RETENTION_HOURS)
+        self.work = DueAggregates(self.log)
 
     async def due(self) -> Sequence[Overdue]:
         return await self.work.find(self.clock.now)
@@ -30,7 +30,7 @@ class Scene(Stage):
         """What the timer does when it looks once."""
         for overdue in await self.due():
             answer = await self.ask(overdue.command, tenant=overdue.tenant)
-            assert isinstance(answer, Done)
+            assert isinstance(answer, Accepted)
 
 
 @asynccontextmanager

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from quorate.eventlog.backend import Backend
-from quorate.eventlog.backup import NothingThere, examine
-from quorate.eventlog.exported import Damaged
-from quorate.eventlog.log import EventLog, LogDamaged
-from quorate.eventlog.postgres import PostgresBackend
-from quorate.eventlog.sqlite import SqliteBackend
+from quorate.eventlog.archive.backup import NothingThere, examine
+from quorate.eventlog.archive.export_format import Damaged
+from quorate.eventlog.database import Database
+from quorate.eventlog.event_store import EventStore, LogDamaged
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.sqlite.database import SqliteBackend
 from quorate.projections.migrations.schema import SCHEMA
-from quorate.projections.restoring import NotEmpty
+from quorate.projections.restore import NotEmpty
 from tests.eventlog.conformance import PLATFORMS
 from tests.postgres import PostgresServer
 from tests.projections import backed_up
@@ -53,7 +53,7 @@ def backup(original: Path) -> bytes:
 
 
 @pytest.fixture(params=KINDS)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     return PLATFORMS[request.param](tmp_path).backend()
 
 
@@ -61,7 +61,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
 
 
 async def test_what_is_restored_is_what_was_backed_up(
-    original: Path, backup: bytes, empty: Backend
+    original: Path, backup: bytes, empty: Database
 ) -> None:
     done = await restored(empty, backup)
 
@@ -72,7 +72,7 @@ async def test_what_is_restored_is_what_was_backed_up(
 
 
 async def test_the_backup_of_a_restored_database_is_the_same_file(
-    backup: bytes, empty: Backend
+    backup: bytes, empty: Database
 ) -> None:
     """From SQLite to the other kind and back again."""
     await restored(empty, backup)
@@ -91,7 +91,7 @@ async def test_tables_are_made_where_there_are_none(
 
 
 async def test_a_log_of_the_first_release_can_be_backed_up_before_it_is_upgraded(
-    tmp_path: Path, empty: Backend
+    tmp_path: Path, empty: Database
 ) -> None:
     path = tmp_path / "first.db"
     with closing(sqlite3.connect(path)) as connection:
@@ -102,9 +102,9 @@ async def test_a_log_of_the_first_release_can_be_backed_up_before_it_is_upgraded
     assert done.rows > 0
 
 
-async def test_a_log_goes_on_where_it_was_restored_to(backup: bytes, empty: Backend) -> None:
+async def test_a_log_goes_on_where_it_was_restored_to(backup: bytes, empty: Database) -> None:
     await restored(empty, backup)
-    log = EventLog(empty)
+    log = EventStore(empty)
     await log.open(SCHEMA)
     try:
         head = await log.committed_head()
@@ -117,7 +117,9 @@ async def test_a_log_goes_on_where_it_was_restored_to(backup: bytes, empty: Back
         await town.log.check_range(0, await town.log.committed_head())
 
 
-async def test_a_backup_is_of_one_moment_while_others_write(empty: Backend, tmp_path: Path) -> None:
+async def test_a_backup_is_of_one_moment_while_others_write(
+    empty: Database, tmp_path: Path
+) -> None:
     async with lived(empty, SEED, 20) as town:
         first = await town.log.committed_head()
         living = asyncio.create_task(town.live(40))
@@ -135,7 +137,7 @@ async def test_a_backup_is_of_one_moment_while_others_write(empty: Backend, tmp_
     assert len(taken) > 1
 
 
-async def test_an_empty_log_is_not_backed_up(empty: Backend) -> None:
+async def test_an_empty_log_is_not_backed_up(empty: Database) -> None:
     await empty.define(SCHEMA.prepare)
 
     with pytest.raises(NothingThere):
@@ -193,7 +195,7 @@ def test_any_changed_byte_is_found(backup: bytes) -> None:
 # -- Nothing or all --------------------------------------------------------------------
 
 
-async def test_a_database_with_a_log_is_left_as_it_is(backup: bytes, empty: Backend) -> None:
+async def test_a_database_with_a_log_is_left_as_it_is(backup: bytes, empty: Database) -> None:
     await restored(empty, backup)
     before = await content(empty)
 
@@ -222,8 +224,8 @@ async def test_nothing_of_a_file_that_breaks_off_stays(
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from quorate.eventlog.databases import backend_of
-from quorate.projections.restoring import restore
+from quorate.eventlog.database_url import backend_of
+from quorate.projections.restore import restore
 
 calls = 0
 
@@ -262,6 +264,6 @@ def _has_content(path: Path) -> bool:
     return path.stat().st_size > 0
 
 
-async def _events(backend: Backend) -> int:
+async def _events(backend: Database) -> int:
     await backend.define(SCHEMA.prepare)
     return len((await content(backend))["events"])

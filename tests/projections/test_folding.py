@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from quorate.projections.folding import Fold, Folded
+from quorate.projections.replay import Folded, Replay
 from tests.projections.test_rebuilding import by_hand, rows_of
 
 
@@ -41,7 +41,7 @@ def test_no_clock_no_chance_and_no_environment_is_asked(
         ):
             forbidding.setattr(module, name, refuse)
         forbidding.setattr(type(os.environ), "__getitem__", refuse)
-        fold = Fold()
+        fold = Replay()
         fold.apply(events)
         rows = sum(map(len, fold.rest().values()))
 
@@ -49,7 +49,7 @@ def test_no_clock_no_chance_and_no_environment_is_asked(
 
 
 def test_what_is_settled_is_forgotten_and_never_told_twice(history: Path) -> None:
-    fold, settled = Fold(), 0
+    fold, settled = Replay(), 0
     for event in events_of(history):
         fold.apply([event])
         settled += sum(map(len, fold.settled().values()))

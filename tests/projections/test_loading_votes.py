@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from quorate.domain.agents import AgentRef
 from quorate.domain.commands import names
-from quorate.domain.consensus import CastVote
-from quorate.domain.situation import Situation
-from quorate.eventlog.projection import Wanted
+from quorate.domain.coordination.consensus import CastVote
+from quorate.domain.identity.agents import AgentRef
+from quorate.domain.tenant_state import TenantState
+from quorate.eventlog.state_store import Wanted
 from tests.domain.cast import TENANT_KEY, id_of, propose, vote
 from tests.eventlog.conformance import TENANT
 from tests.projections.scene import DATABASES, Scene, opened
@@ -19,11 +19,11 @@ BY_NAME = replace(BY_ITSELF, caller=TENANT_KEY, agent=AgentRef(name="Ann"))
 
 
 async def reasons_loaded(scene: Scene, command: CastVote) -> dict[str, str | None]:
-    wanted, situation = Wanted(), Situation()
+    wanted, tenant_state = Wanted(), TenantState()
     wanted.add(names(command))
     async with scene.backend.read() as session:
-        await session.look(scene.board.looks({TENANT: situation}, {TENANT: wanted}))
-    return {voter: cast.reason for voter, cast in situation.requests["request"].votes.items()}
+        await session.look(scene.board.looks({TENANT: tenant_state}, {TENANT: wanted}))
+    return {voter: cast.reason for voter, cast in tenant_state.requests["request"].votes.items()}
 
 
 @pytest.mark.parametrize("command", [BY_ITSELF, BY_NAME], ids=["by itself", "by name"])

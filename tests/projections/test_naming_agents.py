@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.domain.keys import IssueKey
-from quorate.domain.tenants import CreateTenant
+from quorate.domain.identity.api_keys import IssueKey
+from quorate.domain.identity.tenants import CreateTenant
 from quorate.projections import agent_names
 from quorate.projections.agent_names import AgentNames
 from tests.domain.cast import ADMIN_KEY, id_of, register

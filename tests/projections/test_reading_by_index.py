@@ -16,11 +16,11 @@ import orjson
 import pytest
 from sqlalchemy import Table, insert
 
-from quorate.domain.consensus import STATUSES
-from quorate.domain.notices import EVERYONE
-from quorate.domain.quotas import COUNTED
-from quorate.eventlog import schema
-from quorate.eventlog.session import Query
+from quorate.domain.coordination.consensus import STATUSES
+from quorate.domain.notifications import EVERYONE
+from quorate.domain.shared.quotas import COUNTED
+from quorate.eventlog import tables as log_tables
+from quorate.eventlog.transactions import Query
 from quorate.projections import tables
 from tests.projections.scene import Scene, opened
 
@@ -101,7 +101,7 @@ def plans(scene: Scene, tmp_path: Path) -> Plans:
 
 def tables_in(plan: Sequence[str]) -> Iterator[str]:
     """The tables that a plan reads from one end to the other."""
-    ours = {*tables.metadata.tables, *schema.metadata.tables}
+    ours = {*tables.metadata.tables, *tables.metadata.tables}
     for line in plan:
         found = re.match(r"SCAN (\w+)", line)
         if found and found[1].removesuffix("_1") in ours:
@@ -269,11 +269,11 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
     options = ("live", True, None, 3, 0, None)
     counts = (2, 0, 3)
     return {
-        schema.events: [
+        log_tables.events: [
             (*(i, TENANT, i, f"id-{i}", "stream", "Type", 1, 1), "actor", "cause", "{}", b"h" * 32)
             for i in range(1, size + 1)
         ],
-        schema.answers: [
+        log_tables.answers: [
             (TENANT, "k", "c", f"key-{i}", b"f" * 32, None, "{}", 1, 10) for i in range(size)
         ],
         tables.tenants: [(f"tenant-{i}", 1) for i in n],

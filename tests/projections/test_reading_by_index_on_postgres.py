@@ -13,9 +13,9 @@ import asyncpg
 import orjson
 import pytest
 
-from quorate.eventlog import postgres
-from quorate.eventlog.postgres import PostgresBackend
-from quorate.eventlog.session import Query
+from quorate.eventlog.postgres import database
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.transactions import Query
 from tests.eventlog.conformance import TENANT
 from tests.projections.scene import Scene, opened
 from tests.projections.test_reading_by_index import ASKED, FEW, MANY, fill, queries, rows_of
@@ -64,7 +64,7 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - a parameter.
     return str(value)
 
 
-@pytest.mark.parametrize("settings", [postgres._WRITER, postgres._READER], ids=["writer", "reader"])
+@pytest.mark.parametrize("settings", [database._WRITER, database._READER], ids=["writer", "reader"])
 async def test_a_look_up_reads_as_many_pages_among_many_as_among_few(
     tmp_path: Path, settings: Mapping[str, str]
 ) -> None:
@@ -100,7 +100,7 @@ async def test_who_is_named_is_looked_up_one_by_one_before_anything_was_analysed
     asked = {"asked": orjson.dumps(names).decode()}
     backend = scene.backend.real
     assert isinstance(backend, PostgresBackend)
-    connection = await backend.connect("test", settings=postgres._WRITER)
+    connection = await backend.connect("test", settings=database._WRITER)
     try:
         pages = Pages(connection)
         ready = queries(scene)

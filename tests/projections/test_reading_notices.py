@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from quorate.domain.agents import AgentRef, Heartbeat
-from quorate.domain.keys import IssueKey
-from quorate.domain.notices import EVERYONE, concerned
-from quorate.eventlog.log import Filter, Gap
-from quorate.eventlog.order import Done
-from quorate.eventlog.recorded import Recorded
-from quorate.projections.noticed import NoticesReader
-from quorate.projections.reader import Reader
+from quorate.domain.identity.agents import AgentRef, Heartbeat
+from quorate.domain.identity.api_keys import IssueKey
+from quorate.domain.notifications import EVERYONE, concerned
+from quorate.eventlog.envelopes import Accepted
+from quorate.eventlog.event_store import Filter, Gap
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.projections.notifications import NotificationQueries
+from quorate.projections.queries import Reader
 from tests.domain.cast import (
     ADMIN_KEY,
     KIM,
@@ -55,7 +55,7 @@ async def last_notice(scene: Scene, name: str, by_name: bool = False) -> int:
         command = Heartbeat(caller=TENANT_KEY, agent=AgentRef(name=name.upper()))
     answers: list[int] = []
     answer = await scene.ask(command, render=lambda heard: _noted(answers, heard.last_notice))
-    assert isinstance(answer, Done)
+    assert isinstance(answer, Accepted)
     return answers[-1]
 
 
@@ -67,7 +67,7 @@ def _noted(answers: list[int], last: int) -> bytes:
 # -- Which ones ----------------------------------------------------------------
 
 
-def expected(events: Sequence[Recorded], agent_id: str) -> list[int]:
+def expected(events: Sequence[RecordedEvent], agent_id: str) -> list[int]:
     return [
         event.sequence
         for event in events
@@ -81,7 +81,7 @@ async def test_whatever_happens_each_agent_reads_what_it_was_told(
 ) -> None:
     async with Town(tmp_path / "quorate.db", seed) as town:
         await town.live(rounds=40)
-        noticed = NoticesReader(town.log, lambda: town.now, retention_hours=10_000)
+        noticed = NotificationQueries(town.log, lambda: town.now, retention_hours=10_000)
         reader = Reader(town.log, lambda: town.now)
         for tenant in TENANTS:
             events = (await town.log.page(tenant, 0, EVENTS_MAX, Filter())).events
@@ -93,7 +93,9 @@ async def test_whatever_happens_each_agent_reads_what_it_was_told(
     assert town.now > NOON
 
 
-async def in_pages(noticed: NoticesReader, tenant: str, agent_id: str, limit: int) -> list[int]:
+async def in_pages(
+    noticed: NotificationQueries, tenant: str, agent_id: str, limit: int
+) -> list[int]:
     found: list[int] = []
     after = 0
     while True:

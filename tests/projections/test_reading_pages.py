@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from quorate.domain.config import ConfigureAgent, Settings
-from quorate.domain.consensus import STATUSES
-from quorate.domain.contacts import Contact
-from quorate.domain.keys import IssueKey
-from quorate.projections.reader import Seen
+from quorate.domain.coordination.consensus import STATUSES
+from quorate.domain.identity.agent_settings import ConfigureAgent, Settings
+from quorate.domain.identity.api_keys import IssueKey
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.projections.queries import Seen
 from tests.domain.cast import (
     ADMIN_KEY,
     KIM,
@@ -38,8 +38,8 @@ async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield scene
 
 
-def contact(number: int) -> Contact:
-    return Contact(email=f"C{number:02}@example.com", key=f"c{number:02}@example.com")
+def contact(number: int) -> EmailAddress:
+    return EmailAddress(email=f"C{number:02}@example.com", key=f"c{number:02}@example.com")
 
 
 def issue(number: int) -> IssueKey:

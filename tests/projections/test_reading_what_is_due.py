@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from quorate.domain.agents import SettleAgent
-from quorate.domain.consensus import SettleRequest
-from quorate.domain.leases import SettleLease
-from quorate.projections import overdue as overdue_module
-from quorate.projections.overdue import Overdue
+from quorate.domain.coordination.consensus import SettleRequest
+from quorate.domain.coordination.leases import SettleLease
+from quorate.domain.identity.agents import SettleAgent
+from quorate.projections import deadlines as overdue_module
+from quorate.projections.deadlines import Overdue
 from tests.domain.cast import LEE, acquire, heartbeat, id_of, propose, register
 from tests.eventlog.conformance import OTHER_TENANT, TENANT
 from tests.projections.scene import DATABASES, Scene, opened

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Table
 
 from quorate.domain.events import EVENT_TYPES
-from quorate.eventlog.log import LogDamaged
-from quorate.eventlog.session import Broken
-from quorate.eventlog.sqlite import SqliteBackend
-from quorate.eventlog.sqlite_snapshot import SqliteSnapshot
+from quorate.eventlog.event_store import LogDamaged
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
+from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections import rebuild as rebuilding
-from quorate.projections.folding import Unfoldable
 from quorate.projections.rebuild import check, rebuild
+from quorate.projections.replay import Unfoldable
 from quorate.projections.tables import metadata
 from tests.projections.histories import Town
 
@@ -208,7 +208,7 @@ async def test_a_missing_event_stops_the_rebuild(history: Path) -> None:
 
 async def test_a_snapshot_cannot_be_written_to(history: Path) -> None:
     async with snapshot(history) as live:
-        with pytest.raises(Broken):
+        with pytest.raises(DatabaseUnavailable):
             await rebuild(live)
-        with pytest.raises(Broken):
+        with pytest.raises(DatabaseUnavailable):
             await live.reopen()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from quorate.projections import differences as comparing
+from quorate.projections import comparison as comparing
 from quorate.projections import rebuild as rebuilding
-from quorate.projections.differences import Difference
+from quorate.projections.comparison import Difference
 from quorate.projections.rebuild import Checked, check
 from quorate.projections.tables import metadata
 from tests.projections.histories import Town

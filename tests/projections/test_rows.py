@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select
 
-from quorate.domain.agents import Agent
-from quorate.domain.consensus import Request, Tally, Vote
-from quorate.domain.instants import Instant
-from quorate.domain.keys import Key
-from quorate.domain.leases import Lease
-from quorate.domain.quotas import Counts
-from quorate.domain.record import record
-from quorate.domain.tenants import Tenant
-from quorate.eventlog.session import Query
+from quorate.domain.coordination.consensus import ConsensusRequest, Vote, VoteCount
+from quorate.domain.coordination.leases import Lease
+from quorate.domain.identity.agents import Agent
+from quorate.domain.identity.api_keys import Key
+from quorate.domain.identity.tenants import Tenant
+from quorate.domain.shared.quotas import Counts
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.transactions import Query
 from quorate.projections import rows, tables
-from quorate.projections.board import upsert
+from quorate.projections.state_store import upsert
 from tests.projections.scene import DATABASES, opened
 
 TENANT = "acme"
@@ -30,9 +30,9 @@ AGENT = Agent(
     name="Ann",
     role="sales",
     incarnation=3,
-    registered_at=Instant(4),
-    last_heartbeat=Instant(5),
-    active_until=Instant(6),
+    registered_at=Timestamp(4),
+    last_heartbeat=Timestamp(5),
+    active_until=Timestamp(6),
     status="lapsed",
 )
 LEASE = Lease(
@@ -41,12 +41,12 @@ LEASE = Lease(
     contact_email="Kim@Example.com",
     agent_id="agent_2",
     intent="intent",
-    created_at=Instant(7),
-    expires_at=Instant(8),
+    created_at=Timestamp(7),
+    expires_at=Timestamp(8),
     fence=9,
     status="released",
     contenders=("agent_9", "agent_10"),
-    ended_at=Instant(10),
+    ended_at=Timestamp(10),
 )
 VOTE = Vote(
     id="vote-1",
@@ -54,9 +54,9 @@ VOTE = Vote(
     agent_id="agent_3",
     vote="reject",
     reason="because",
-    created_at=Instant(11),
+    created_at=Timestamp(11),
 )
-REQUEST = Request(
+REQUEST = ConsensusRequest(
     id="request-1",
     agent_id="agent_4",
     action="action",
@@ -64,8 +64,8 @@ REQUEST = Request(
     contact_email="Lee@Example.com",
     reason="reason",
     status="rejected",
-    timeout_at=Instant(12),
-    created_at=Instant(13),
+    timeout_at=Timestamp(12),
+    created_at=Timestamp(13),
     electorate="snapshot",
     proposer_votes=False,
     floor="0.75",
@@ -73,8 +73,8 @@ REQUEST = Request(
     minimum=15,
     members=("agent_5", "agent_6"),
     votes={"agent_3": VOTE},
-    closed_at=Instant(16),
-    tally=Tally(approvals=17, rejections=18, electorate_size=19),
+    closed_at=Timestamp(16),
+    tally=VoteCount(approvals=17, rejections=18, electorate_size=19),
 )
 KEY = Key(
     id="key-1",
@@ -82,10 +82,10 @@ KEY = Key(
     secret_hash="5e",
     agent_id="agent_7",
     agent_name="Bob",
-    created_at=Instant(20),
-    revoked_at=Instant(21),
+    created_at=Timestamp(20),
+    revoked_at=Timestamp(21),
 )
-OWNER = Tenant(id=TENANT, created_at=Instant(22))
+OWNER = Tenant(id=TENANT, created_at=Timestamp(22))
 TOLD = ("agent_11", 23)
 COUNTS: Counts = {
     "agents": 24,

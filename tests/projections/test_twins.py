@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from quorate.domain.commands import Command
-from quorate.eventlog.backend import Backend
-from quorate.eventlog.exported import line
-from quorate.eventlog.order import Declined, Done, Idempotency
-from quorate.eventlog.postgres import PostgresBackend
-from quorate.eventlog.sqlite import SqliteBackend
+from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.database import Database
+from quorate.eventlog.envelopes import Accepted, Idempotency, Rejected
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.sqlite.database import SqliteBackend
 from tests.postgres import PostgresServer
 from tests.projections.histories import TENANTS, Town
 
@@ -30,7 +30,7 @@ REFUSALS_MIN = 8  # Kinds of them; a life in which nothing is refused shows noth
 class Twin(Town):
     """Some of its commands have idempotency keys, and some of those were used before."""
 
-    def __init__(self, backend: Backend, seed: int) -> None:
+    def __init__(self, backend: Database, seed: int) -> None:
         super().__init__(backend, seed)
         self._keyed = random.Random(seed)
 
@@ -54,7 +54,7 @@ class Twin(Town):
 
 
 @asynccontextmanager
-async def lived(backend: Backend, seed: int, commands: int) -> AsyncIterator[Twin]:
+async def lived(backend: Database, seed: int, commands: int) -> AsyncIterator[Twin]:
     async with Twin(backend, seed) as twin:
         await twin.live(round(commands / COMMANDS_PER_ROUND))
         yield twin
@@ -70,9 +70,9 @@ async def test_two_databases_tell_the_same_story(postgres: PostgresServer, tmp_p
         assert one.heard == other.heard
         assert await one.exported() == await other.exported()
 
-        refusals = {answer.code for answer in one.heard if isinstance(answer, Declined)}
+        refusals = {answer.code for answer in one.heard if isinstance(answer, Rejected)}
         assert len(refusals) >= REFUSALS_MIN
-        assert any(isinstance(answer, Done) and answer.replayed for answer in one.heard)
+        assert any(isinstance(answer, Accepted) and answer.replayed for answer in one.heard)
         assert len(one.heard) > 0.8 * COMMANDS
 
 

@@ -18,10 +18,10 @@ from sqlalchemy import Boolean, Connection, MetaData, func, insert, inspect, sel
 from sqlalchemy.util import await_only
 
 import quorate.projections.migrations
-from quorate.eventlog import schema as log_schema
-from quorate.eventlog.backend import Backend, Outdated
-from quorate.eventlog.postgres import PostgresBackend
-from quorate.eventlog.sqlite import SqliteBackend
+from quorate.eventlog import tables as log_schema
+from quorate.eventlog.database import Database, Outdated
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.sqlite.database import SqliteBackend
 from quorate.projections.migrations import grants, revisions
 from quorate.projections.migrations.schema import ONLY_TODAYS, SCHEMA, TODAYS, Prepared
 from quorate.projections.rebuild import check
@@ -101,7 +101,7 @@ def filled_with(rows: Rows) -> Callable[[Connection, Callable[[], None]], None]:
 class Place:
     """A database of the first release; each ``backend()`` is another process to it."""
 
-    def __init__(self, backend: Callable[[], Backend], empty: Callable[[], Backend]) -> None:
+    def __init__(self, backend: Callable[[], Database], empty: Callable[[], Database]) -> None:
         self.backend = backend
         self.empty = empty
 
@@ -122,7 +122,7 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path, then: Rows) -> P
 
 
 @asynccontextmanager
-async def opened(backend: Backend, *schema: Any) -> AsyncIterator[Backend]:  # noqa: ANN401
+async def opened(backend: Database, *schema: Any) -> AsyncIterator[Database]:  # noqa: ANN401
     await backend.open(*schema)
     try:
         yield backend
@@ -130,7 +130,7 @@ async def opened(backend: Backend, *schema: Any) -> AsyncIterator[Backend]:  # n
         await backend.close()
 
 
-async def upgraded(backend: Backend) -> Prepared:
+async def upgraded(backend: Database) -> Prepared:
     return await backend.define(TODAYS.prepare)
 
 

@@ -15,10 +15,10 @@ from operator import attrgetter
 
 import orjson
 
-from quorate.client.deadlines import believed_until
-from quorate.domain.agents import HEARTBEATS_PER_WINDOW_MAX
-from quorate.domain.record import record
-from quorate.eventlog.recorded import Recorded
+from quorate.client.lease_validity import believed_until
+from quorate.domain.identity.agents import HEARTBEATS_PER_WINDOW_MAX
+from quorate.domain.shared.records import record
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.crash.clients import Acknowledged
 from tests.fleet.inquest import Due
 from tests.replicas.listeners import Heard
@@ -113,11 +113,11 @@ class Listened:
     agent_id: str | None = None  # None: it followed the log.
 
 
-def due_to(listened: Listened, log: Sequence[Recorded]) -> list[Heard]:
+def due_to(listened: Listened, log: Sequence[RecordedEvent]) -> list[Heard]:
     return _notices_due(listened.agent_id, log) if listened.agent_id else _events_due(log)
 
 
-def unheard(listened: Listened, log: Sequence[Recorded]) -> Iterator[str]:
+def unheard(listened: Listened, log: Sequence[RecordedEvent]) -> Iterator[str]:
     """The first thing that it heard too early, too late, twice or never."""
     later = {one.sequence: place for place, one in enumerate(listened.heard, start=1)}
     due = due_to(listened, log)
@@ -134,18 +134,18 @@ def unheard(listened: Listened, log: Sequence[Recorded]) -> Iterator[str]:
         return
 
 
-def _events_due(log: Sequence[Recorded]) -> list[Heard]:
+def _events_due(log: Sequence[RecordedEvent]) -> list[Heard]:
     return [Heard(sequence=event.sequence, id=event.id, name=event.type) for event in log]
 
 
-def _notices_due(agent_id: str, log: Sequence[Recorded]) -> list[Heard]:
+def _notices_due(agent_id: str, log: Sequence[RecordedEvent]) -> list[Heard]:
     """Whom an event concerns is a rule of the domain, and taken from there."""
     ids = {event.sequence: event.id for event in log}
     told = Due([_facts(event) for event in log]).to(agent_id)
     return [Heard(sequence=sequence, id=ids[sequence], name=name) for sequence, name, _ in told]
 
 
-def _facts(event: Recorded) -> Mapping[str, object]:
+def _facts(event: RecordedEvent) -> Mapping[str, object]:
     return {"sequence": event.sequence, "type": event.type, "data": orjson.loads(event.data)}
 
 

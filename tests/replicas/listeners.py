@@ -17,7 +17,7 @@ from typing import Protocol
 
 from httpx2 import AsyncClient, HTTPError, Limits, Timeout
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 from tests.service.callers import EVENTS, IssuedKey
 from tests.service.catching import NOTICES
 from tests.service.listening import Listener

@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import text
 
 from quorate.cli.main import main
-from quorate.eventlog.log import EventLog
-from quorate.eventlog.postgres import PostgresBackend
-from quorate.eventlog.postgres_connection import PostgresSession
-from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.session import Query
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.postgres.connection import PostgresSession
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.transactions import Query
 
 SECONDS_BEFORE_THE_COMMIT_MAX = 0.05
 
@@ -30,7 +30,7 @@ class _Numbers(Query):
         self.row = tuple
 
 
-_append, _open = EventLog.append, PostgresBackend.open
+_append, _open = EventStore.append, PostgresBackend.open
 
 
 async def open_with_sequence(backend: PostgresBackend, schema: Any = None) -> None:  # noqa: ANN401
@@ -44,7 +44,7 @@ def begin_without_lock(_: PostgresBackend) -> str:
     return "BEGIN"
 
 
-async def append(log: EventLog, session: PostgresSession, rows: list[Recorded]) -> None:
+async def append(log: EventStore, session: PostgresSession, rows: list[RecordedEvent]) -> None:
     numbers = [number for (number,) in await session.fetch(_Numbers(), {"count": len(rows)})]
     rows[:] = [
         replace(row, position=number, sequence=number)
@@ -54,13 +54,13 @@ async def append(log: EventLog, session: PostgresSession, rows: list[Recorded]) 
     await _append(log, session, rows)
 
 
-async def find_nothing_wrong(_log: EventLog, *_: Any, **__: Any) -> None:  # noqa: ANN401
+async def find_nothing_wrong(_log: EventStore, *_: Any, **__: Any) -> None:  # noqa: ANN401
     pass
 
 
 if __name__ == "__main__":
     PostgresBackend.open = open_with_sequence  # type: ignore[method-assign, assignment]
     PostgresBackend._begin = begin_without_lock  # type: ignore[method-assign, assignment]
-    EventLog.append = append  # type: ignore[method-assign, assignment]
-    EventLog.check_range = find_nothing_wrong  # type: ignore[method-assign, assignment]
+    EventStore.append = append  # type: ignore[method-assign, assignment]
+    EventStore.check_range = find_nothing_wrong  # type: ignore[method-assign, assignment]
     main()

@@ -14,11 +14,11 @@ from itertools import pairwise
 from operator import attrgetter
 from pathlib import Path
 
-from quorate.domain.record import record
-from quorate.eventlog.log import EventLog, LogDamaged
-from quorate.eventlog.postgres import PostgresBackend
-from quorate.eventlog.recorded import Recorded
-from quorate.eventlog.sqlite import SqliteBackend
+from quorate.domain.shared.records import record
+from quorate.eventlog.event_store import EventStore, LogDamaged
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.sqlite.database import SqliteBackend
 from quorate.projections.rebuild import check
 from tests.crash.clients import Acknowledged
 from tests.crash.inquest import inquest
@@ -49,7 +49,7 @@ class Aftermath:
     """What is left when all is over."""
 
     answers: Sequence[Acknowledged]
-    log: Sequence[Recorded]  # Of the clients' tenant.
+    log: Sequence[RecordedEvent]  # Of the clients' tenant.
     listened: Sequence[Listened]
     recovery_seconds: Sequence[float]  # From the end of each round's faults to an answer.
     damage: str | None  # Why the log as a whole does not hold together.
@@ -182,7 +182,7 @@ class Rounds:
         backend = PostgresBackend(self._url)
         await backend.open()
         try:
-            log = EventLog(backend)
+            log = EventStore(backend)
             head = await log.committed_head()
             rows = [row for row in await log.after(0, EVENTS_MAX) if row.position <= head]
             ours = sorted((row for row in rows if row.tenant == TENANT), key=SEQUENCE)
@@ -200,7 +200,7 @@ class Rounds:
             differences=differences,
         )
 
-    async def _listened(self, log: Sequence[Recorded]) -> Sequence[Listened]:
+    async def _listened(self, log: Sequence[RecordedEvent]) -> Sequence[Listened]:
         """All of them, when they have heard of the whole log or had the time for it."""
         head = log[-1].sequence
 
@@ -230,7 +230,7 @@ class Rounds:
             await scratch.close()
 
 
-async def _damage(log: EventLog, head: int) -> str | None:
+async def _damage(log: EventStore, head: int) -> str | None:
     try:
         await log.check_range(0, head)
     except LogDamaged as damaged:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from quorate.bus.server_configuration import PING_SECONDS, PINGS_UNANSWERED_MAX
+from quorate.bus.embedded.configuration import PING_SECONDS, PINGS_UNANSWERED_MAX
 from quorate.client import Agent
-from quorate.client.over_nats import ANSWER_SECONDS_MAX
+from quorate.client.transports.nats import ANSWER_SECONDS_MAX
 from tests.postgres import PostgresServer
 from tests.replicas.test_replicas_in_trouble import QUICK_ROUNDS, ROUNDS
 from tests.service.callers import speaking_to

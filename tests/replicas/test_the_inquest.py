@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from quorate.eventlog.recorded import Recorded
+from quorate.eventlog.recorded_event import RecordedEvent
 from tests.crash.clients import Acknowledged
 from tests.crash.test_the_inquest import event as recorded
 from tests.replicas.inquest import Listened, due_to, held_by_two, unheard
@@ -74,7 +74,7 @@ def test_a_short_lease_ends_by_itself() -> None:
 # -- What was heard ----------------------------------------------------------------
 
 
-def event(sequence: int, type_: str, **data: str) -> Recorded:
+def event(sequence: int, type_: str, **data: str) -> RecordedEvent:
     return recorded(sequence, 0, type_, **data)
 
 

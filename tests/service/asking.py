@@ -8,7 +8,7 @@ from typing import Any
 from nats.aio.msg import Msg
 
 from quorate.bus.subjects import command, inbox_prefix
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 from tests.service.callers import Agent
 from tests.service.listening import HEARD_SECONDS_MAX, Listener, until
 from tests.service.running import Json

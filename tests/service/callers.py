@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 from httpx2 import AsyncClient, Limits, Response
 
-from quorate.domain.keys import Principal, Role
-from quorate.domain.record import record
+from quorate.domain.identity.api_keys import Principal, Role
+from quorate.domain.shared.records import record
 from tests.service.listening import Listener
 from tests.service.running import Json, Running
 

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from quorate.bus.subjects import inbox_prefix
-from quorate.domain.keys import Principal
+from quorate.domain.identity.api_keys import Principal
 from tests.nats_client import Client
 from tests.service.running import LOOK_SECONDS, Json
 

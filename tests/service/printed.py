@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from quorate.domain.record import record
+from quorate.domain.shared.records import record
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -23,7 +23,7 @@ from pathlib import Path
 import orjson
 from click.testing import CliRunner
 
-from quorate.bus.server_configuration import read_keys, server_configuration
+from quorate.bus.embedded.configuration import read_keys, server_configuration
 from quorate.cli.main import quorate
 from tests.service.running import LOOK_SECONDS, SOURCES, START_SECONDS_MAX, Running, environment
 

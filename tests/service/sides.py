@@ -11,10 +11,10 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
-from quorate.api.endpoint import Endpoint
-from quorate.api.table import ENDPOINTS
-from quorate.domain.keys import Role
-from quorate.domain.record import record
+from quorate.api.routes import ENDPOINTS
+from quorate.application.operations import Endpoint
+from quorate.domain.identity.api_keys import Role
+from quorate.domain.shared.records import record
 from tests.service.callers import Agent, Caller, IssuedKey, KeyHolder, Operator, Tenant
 from tests.service.running import Json
 

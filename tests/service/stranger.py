@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import jsonschema_rs
 from nats.aio.msg import Msg
 
-from quorate.domain.keys import Role
+from quorate.domain.identity.api_keys import Role
 from tests.nats_client import Client
 from tests.service.callers import IssuedKey, Tenant
 from tests.service.listening import until

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from quorate.api.endpoint import Endpoint
-from quorate.api.over_nats import SERVED
-from quorate.api.table import ENDPOINTS
+from quorate.api.nats_commands import SERVED
+from quorate.api.routes import ENDPOINTS
+from quorate.application.operations import Endpoint
 from tests.service.asking import Asking
 from tests.service.callers import LEASE, Agent, Operator, Tenant
 from tests.service.listening import until

@@ -2,8 +2,8 @@
 
 import pytest
 
-from quorate.api.endpoint import Endpoint
-from quorate.api.over_nats import SERVED
+from quorate.api.nats_commands import SERVED
+from quorate.application.operations import Endpoint
 from tests.service.asking import Asking
 from tests.service.callers import LEASE, Agent, Operator, Tenant
 from tests.service.sides import Ask, side_of

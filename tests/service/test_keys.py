@@ -9,7 +9,7 @@ import pytest
 from httpx2 import Response
 from nats.errors import Error as NatsError
 
-from quorate.domain.keys import key_text
+from quorate.domain.identity.api_keys import key_text
 from tests.service.callers import (
     AGENT,
     CONSENSUS,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.api import readiness
-from quorate.bus import mirror
+from quorate.bus.outbox import jetstream_mirror
+from quorate.server import readiness
 from tests.postgres import PostgresServer
 from tests.service.callers import Operator, speaking_to
 from tests.service.listening import until
@@ -104,7 +104,7 @@ class _Commits:
 
 
 class _Push:
-    state: str | None = mirror.FOLLOWING
+    state: str | None = jetstream_mirror.FOLLOWING
 
     def is_connected(self) -> bool:
         return True
@@ -129,7 +129,7 @@ def parts() -> Parts:
     return Parts()
 
 
-@pytest.mark.parametrize("state", [mirror.STOPPED, mirror.UNAVAILABLE])
+@pytest.mark.parametrize("state", [jetstream_mirror.STOPPED, jetstream_mirror.UNAVAILABLE])
 async def test_a_copy_that_has_ended_degrades(parts: Parts, state: str) -> None:
     parts.push.state = state
     found = await parts.readiness.look()
@@ -137,7 +137,7 @@ async def test_a_copy_that_has_ended_degrades(parts: Parts, state: str) -> None:
     assert (found.status, found.mirror) == ("degraded", state)
 
 
-@pytest.mark.parametrize("state", [None, mirror.WAITING, mirror.FOLLOWING])
+@pytest.mark.parametrize("state", [None, jetstream_mirror.WAITING, jetstream_mirror.FOLLOWING])
 async def test_a_copy_that_is_somebody_elses_or_begins_does_not(
     parts: Parts, state: str | None
 ) -> None:

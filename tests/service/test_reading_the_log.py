@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from quorate.eventlog.chain import EVENT_FIELDS, GENESIS, ChainBroken, check_public
-from quorate.eventlog.recorded import Head
+from quorate.eventlog.hash_chain import EVENT_FIELDS, GENESIS, ChainBroken, check_public
+from quorate.eventlog.recorded_event import StreamHead
 from tests.service.callers import EVENTS, KeyHolder, Operator, Tenant, refusal, success, types
 from tests.service.following import following
 from tests.service.running import Json
@@ -16,7 +16,7 @@ PAGE_LENGTH_DEFAULT = 100
 SEQUENCE_MAX = 2**53 - 1
 
 
-def verified(events: Sequence[Json]) -> Head:
+def verified(events: Sequence[Json]) -> StreamHead:
     """Follow the chain from the beginning of the log; raises ChainBroken."""
     head = GENESIS
     for event in events:

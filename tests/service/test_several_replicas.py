@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from quorate.domain.tenants import OPERATORS
+from quorate.domain.identity.tenants import OPERATORS
 from tests.postgres import PostgresServer
 from tests.service import wrong_clock
 from tests.service.asking import Asking

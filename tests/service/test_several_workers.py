@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from quorate.api import workers as supervising
-from quorate.api.workers import READY, Worker
+from quorate.server import workers as supervising
+from quorate.server.workers import READY, Worker
 from tests.postgres import PostgresServer
 from tests.service.callers import Operator
 from tests.service.following import following

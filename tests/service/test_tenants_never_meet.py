@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from quorate.api.endpoint import Endpoint
-from quorate.api.table import ENDPOINTS
-from quorate.domain.keys import ROLES, Role
+from quorate.api.routes import ENDPOINTS
+from quorate.application.operations import Endpoint
+from quorate.domain.identity.api_keys import ROLES, Role
 from tests.service.callers import Caller, Operator, Tenant, success
 from tests.service.running import Json
 from tests.service.sides import (

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from nats.errors import Error as NatsError
 
-from quorate.bus.stream import STREAM
+from quorate.bus.outbox.jetstream_stream import STREAM
 from quorate.bus.subjects import COMMANDS, FAMILIES, inbox_prefix
-from quorate.domain.keys import Role
+from quorate.domain.identity.api_keys import Role
 from tests.service.callers import Operator, Tenant
 from tests.service.listening import Listener, until
 from tests.service.sides import Side, side_of

@@ -4,9 +4,9 @@ import re
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from quorate.api.problems import KINDS
-from quorate.api.table import ENDPOINTS
-from quorate.eventlog.codec import VERSIONS
+from quorate.api.routes import ENDPOINTS
+from quorate.contracts.problems import KINDS
+from quorate.eventlog.serialization import VERSIONS
 from tests.service.asking import Asking
 from tests.service.callers import LEASE, Caller, Operator, Tenant
 from tests.service.following import following

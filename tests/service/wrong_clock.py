@@ -7,7 +7,7 @@ do beside a machine that was suspended: whatever was measured by it is soon wron
 import time
 
 from quorate.cli.main import main
-from quorate.eventlog import clock
+from quorate.runtime import clock
 
 AHEAD_SECONDS = 3_600
 TOO_FAST = 1_000
@@ -28,5 +28,5 @@ def wrong_steady_ns() -> int:
 
 if __name__ == "__main__":
     time.time, time.time_ns, time.monotonic_ns = wrong_time, wrong_time_ns, wrong_steady_ns
-    clock.FlowingClock.__init__.__defaults__ = (wrong_time_ns, wrong_steady_ns)
+    clock.MonotonicClock.__init__.__defaults__ = (wrong_time_ns, wrong_steady_ns)
     main()

@@ -1,0 +1,106 @@
+"""What arrives, read within bounds: headers, ids, the query and the body, each as it was sent."""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from quorate.api.strict_json import BODY_BYTES_MAX
+from quorate.contracts.problems import Problem
+from quorate.runtime.asgi import Headers, Receive, Scope
+
+QUERY_PARAMETERS_MAX = 20
+TOKEN_LENGTH_MAX = 256
+ID_LENGTH_MAX = 64
+
+CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key"})
+
+
+def collect(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
+    """Headers by name; returns the names of those that came more than once."""
+    repeated = set()
+    for name, value in pairs:
+        if name in into:
+            repeated.add(name)
+        into[name] = value
+    return frozenset(repeated)
+
+
+def path_of(scope: Scope) -> dict[str, str]:
+    """Ids from the address; what no id of ours can be is as unknown as any other."""
+    ids: Mapping[str, str] = scope.get("path_params", {})
+    return {name: text if is_id(text) else "" for name, text in ids.items()}
+
+
+def is_id(text: str) -> bool:
+    """Whether an id of ours could look like this."""
+    return len(text) <= ID_LENGTH_MAX and text.isascii() and text.isprintable()
+
+
+def token_of(headers: Mapping[bytes, bytes]) -> str | None:
+    value = headers.get(b"authorization")
+    if value is not None:
+        scheme, _, token = value.partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+    else:
+        token = headers.get(b"x-api-key", b"")
+    token = token.strip()
+    if not token or len(token) > TOKEN_LENGTH_MAX or not token.isascii():
+        return None
+    return token.decode("ascii")
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    if media != b"application/json" or b"content-encoding" in headers:
+        raise Problem("unsupported_media_type", "Send application/json, not compressed.")
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX:
+        raise too_large()
+    message = await receive()
+    if message.get("more_body"):
+        return await _read_rest(message, receive)
+    if message["type"] == "http.disconnect":
+        raise Problem("malformed_request", "The connection ended before the body did.")
+    body: bytes = message.get("body", b"")
+    return body
+
+
+async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes:
+    """The rest of a body that came in pieces; ``http_protocol`` bounds the time it may take."""
+    body = bytearray(first.get("body", b""))
+    more = True
+    while more and len(body) <= BODY_BYTES_MAX:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem("malformed_request", "The connection ended before the body did.")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    if len(body) > BODY_BYTES_MAX:
+        raise too_large()
+    return bytes(body)
+
+
+def too_large() -> Problem:
+    return Problem("body_too_large", f"A body may have {BODY_BYTES_MAX} bytes.")
+
+
+def query_of(raw: bytes) -> dict[str, str]:
+    if not raw:
+        return {}
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=QUERY_PARAMETERS_MAX,
+        )
+    except ValueError as error:
+        raise Problem("malformed_request", "The query cannot be read.") from error
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise Problem("malformed_request", "A query parameter stands twice.")
+    if any("\x00" in value for value in values.values()):
+        raise Problem("invalid_request", "Text must not hold NUL.")
+    return values

@@ -1,0 +1,1 @@
+"""Use cases: admission, execution and one handler per operation. No transport is imported here."""

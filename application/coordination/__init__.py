@@ -1,0 +1,1 @@
+"""Handlers of leases, the send gate and consensus."""

@@ -1,0 +1,1 @@
+"""Handlers of tenants, API keys, agents and their settings."""

@@ -1,0 +1,1 @@
+"""NATS authentication: callout, permissions, connections."""

@@ -1,0 +1,1 @@
+"""nats-server as a supervised child process."""

@@ -1,0 +1,1 @@
+"""Outbox relay: publish notifications, mirror the log to JetStream."""

@@ -1,0 +1,1 @@
+"""Read exported and archived logs."""

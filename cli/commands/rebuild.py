@@ -1,0 +1,149 @@
+"""`quorate rebuild`: the projections built again from the log, or checked against it."""
+
+import sys
+import time
+from collections.abc import Awaitable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import click
+
+from quorate.cli.audit.archived_events import archive_option
+from quorate.cli.database_options import DatabaseTarget, database_failures, database_options
+from quorate.cli.options import DATABASE, json_option
+from quorate.cli.output.console import Progress, print_json, print_table, progress
+from quorate.cli.output.errors import ERROR
+
+if TYPE_CHECKING:
+    from quorate.projections.comparison import Difference
+    from quorate.projections.rebuild import Checked, Rebuilt
+
+Result = TypeVar("Result")
+Work: TypeAlias = "Coroutine[Any, Any, tuple[Rebuilt | Checked, float]]"
+EPILOG = """
+\b
+Examples:
+  quorate rebuild --check
+  quorate rebuild
+  quorate rebuild --database-url postgresql+asyncpg://owner@host/quorate
+"""
+
+
+@click.command(epilog=EPILOG)
+@database_options
+@click.option("--check", is_flag=True, help="Change nothing: rebuild beside, and compare all rows.")
+@archive_option
+@json_option
+def rebuild(database: DatabaseTarget, check: bool, archive: Path | None, as_json: bool) -> None:
+    """Build what readers see anew from the log.
+
+    In a data folder the service must be stopped. On PostgreSQL services may be running: commands
+    wait while the rows that differ are replaced.
+
+    With --check nothing is changed, wherever it is: the projections are built beside the live ones
+    from one snapshot of the log, and every row is compared. Ends with 1 when any differs.
+    """
+    import asyncio
+
+    with database_failures():
+        database.must_exist()
+        with progress("Checking" if check else "Rebuilding") as advance:
+            build = _check if check else _rebuild
+            work: Work = build(database, archive, advance)
+            done, seconds = asyncio.run(work)
+    _tell(done, seconds, as_json)
+
+
+async def _rebuild(
+    database: DatabaseTarget, archive: Path | None, advance: Progress
+) -> "tuple[Rebuilt, float]":
+    from quorate.projections.migrations.schema import ONLY_TODAYS
+    from quorate.projections.online_rebuild import refill
+    from quorate.projections.rebuild import rebuild
+
+    with database.alone():
+        backend = database.backend()
+        try:
+            await backend.open(ONLY_TODAYS)
+            anew = refill if database.path is None else rebuild
+            return await _timed(anew(backend, advance, archive))
+        finally:
+            await backend.close()
+
+
+async def _check(
+    database: DatabaseTarget, archive: Path | None, advance: Progress
+) -> "tuple[Checked, float]":
+    import tempfile
+
+    from quorate.eventlog.sqlite.database import SqliteBackend
+    from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
+    from quorate.projections.migrations.schema import ONLY_TODAYS
+    from quorate.projections.rebuild import check
+
+    with tempfile.TemporaryDirectory(prefix="quorate-check-") as beside:
+        live = SqliteSnapshot(database.path) if database.path else database.backend()
+        scratch = SqliteBackend(Path(beside) / DATABASE)
+        try:
+            await live.open(ONLY_TODAYS)
+            await scratch.open()
+            return await _timed(check(live, scratch, advance, archive))
+        finally:
+            await live.close()
+            await scratch.close()
+
+
+async def _timed(work: Awaitable[Result]) -> tuple[Result, float]:
+    """Without the opening and closing of the log: what grows with it."""
+    started = time.monotonic()
+    return await work, time.monotonic() - started
+
+
+def _tell(done: "Rebuilt | Checked", seconds: float, as_json: bool) -> None:
+    from quorate.projections.rebuild import Checked
+
+    rate = round(done.events / seconds)
+    found: dict[str, Any] = {
+        "events": done.events,
+        "rows": done.rows,
+        "seconds": round(seconds, 3),
+        "eventsPerSecond": rate,
+    }
+    differences = done.differences if isinstance(done, Checked) else None
+    if differences is not None:
+        found["differences"] = differences.count
+        found["named"] = [_as_json(one) for one in differences.named]
+    if as_json:
+        print_json(found)
+    elif differences is None:
+        click.echo(f"Rebuilt {done.rows} rows from {done.events} events ({rate} events/s).")
+    elif not differences.count:
+        click.echo(f"All {done.rows} rows are what the {done.events} events say.")
+    else:
+        rows = [_as_row(one) for one in differences.named]
+        print_table("Differences", ("table", "key", "column", "live", "rebuilt"), rows)
+        click.echo(f"Error: {differences.count} differences between table and log.", err=True)
+    if differences is not None and differences.count:
+        sys.exit(ERROR)
+
+
+def _as_json(one: "Difference") -> dict[str, Any]:
+    return {
+        "table": one.table,
+        "key": dict(one.key),
+        "column": one.column,
+        "live": one.live,
+        "rebuilt": one.rebuilt,
+    }
+
+
+def _as_row(one: "Difference") -> tuple[str, ...]:
+    key = " ".join(map(str, one.key.values()))
+    if one.column is None:
+        return (
+            one.table,
+            key,
+            "(row)",
+            *("none" if row is None else "there" for row in (one.live, one.rebuilt)),
+        )
+    return (one.table, key, one.column, str(one.live), str(one.rebuilt))

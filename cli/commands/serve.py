@@ -1,0 +1,280 @@
+"""`quorate serve`: the whole service in one command."""
+
+import math
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from quorate.cli import server_options
+from quorate.cli.options import default_data_dir
+
+if TYPE_CHECKING:
+    from quorate.server.container import Options
+    from quorate.server.run import Addresses
+
+PORT_DEFAULT = 8420
+NATS_PORT_DEFAULT = 4222
+WINDOW_SECONDS_DEFAULT = 300.0
+WINDOW_SECONDS_MIN = 0.1
+WINDOW_SECONDS_MAX = 86_400.0
+RETENTION_HOURS_DEFAULT = 168.0
+RETENTION_HOURS_MIN = 1 / 3_600
+RETENTION_HOURS_MAX = 24 * 365 * 100.0
+STREAM_REPLICAS_MAX = 5  # As many as JetStream takes.
+SQLITE_MENDED = (3, 51, 3)
+PORT = click.IntRange(0, 65_535)
+FILE = click.Path(dir_okay=False, path_type=Path)
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+EPILOG = """
+\b
+Examples:
+  quorate serve
+  quorate serve --port 0 --nats-port 0 --heartbeat-window-seconds 2
+  QUORATE_DATA_DIR=/srv/quorate quorate serve --host 0.0.0.0
+
+The first start creates the data folder, the tenant "default" and credentials.json with its keys.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=PORT, default=PORT_DEFAULT, show_default=True, help="HTTP port; 0 picks one."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=default_data_dir,
+    show_default="the user's data folder",
+    help="Where the log, nats-server's files and credentials.json live.",
+)
+@click.option(
+    "--database-url",
+    default=None,
+    help="Where the log lives, if not in the data folder: postgresql+asyncpg://user@host/database,"
+    " or sqlite+aiosqlite:////path/to/file.",
+)
+@click.option(
+    "--database-password-file", type=FILE, default=None, help="Holds PostgreSQL's password."
+)
+@click.option(
+    "--nats-url",
+    default=None,
+    help="A nats-server of your own (see `quorate nats-config`) instead of the embedded one;"
+    " several servers of a cluster are separated by commas.",
+)
+@click.option(
+    "--nats-keys-file",
+    type=FILE,
+    default=None,
+    help="The service's keys for NATS, where several processes share them (see `quorate secrets`).",
+)
+@click.option(
+    "--nats-stream-replicas",
+    type=click.IntRange(1, STREAM_REPLICAS_MAX),
+    default=1,
+    show_default=True,
+    help="How many servers of a NATS cluster hold the copy of the log.",
+)
+@click.option(
+    "--nats-port",
+    type=PORT,
+    default=NATS_PORT_DEFAULT,
+    show_default=True,
+    help="Port of the embedded nats-server; 0 picks one.",
+)
+@click.option(
+    "--nats-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address for the embedded nats-server to listen on.",
+)
+@click.option(
+    "--heartbeat-window-seconds",
+    type=click.FloatRange(WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX),
+    default=WINDOW_SECONDS_DEFAULT,
+    show_default=True,
+    help="How long an agent stays active after a heartbeat.",
+)
+@click.option(
+    "--notice-retention-hours",
+    type=click.FloatRange(RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
+    default=RETENTION_HOURS_DEFAULT,
+    show_default=True,
+    help="How long an agent that was away can catch up on its notices.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Processes. On SQLite, one: it has one writer at a time.",
+)
+@click.option(
+    "--admin-key-file",
+    type=FILE,
+    default=None,
+    help="Holds the operator's key, made with `quorate secrets`; recorded at the first start.",
+)
+@click.option(
+    "--api-key-file",
+    type=FILE,
+    default=None,
+    help="The same for the key of the tenant default. With either, no credentials.json is written.",
+)
+@server_options.limits
+@click.option(
+    "--otel-endpoint",
+    default=None,
+    help="An OpenTelemetry collector (OTLP over HTTP) to send traces to: http://host:4318.",
+)
+@click.option(
+    "--worker-socket",
+    type=int,
+    default=None,
+    hidden=True,
+    help="How `--workers` hands its own processes the socket to listen on.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS),
+    default="info",
+    show_default=True,
+    help="debug also logs requests that succeed.",
+)
+def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each by its declaration.
+    """Run the service: HTTP, the log, and the nats-server that pushes."""
+    from quorate.server import logging
+    from quorate.server.run import CannotStart, run, serve
+    from quorate.server.workers import supervise
+
+    for option in ("heartbeat_window_seconds", "notice_retention_hours"):
+        if math.isnan(chosen[option]):  # Nothing compares to it, no range keeps it out.
+            raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
+    _check_database(chosen["database_url"])
+    _check_collector(chosen["otel_endpoint"])
+    options = _options(chosen)
+    logging.configure(chosen["log_level"])
+    where = {"host": chosen["host"], "port": chosen["port"]}
+    told = partial(announce, options)
+    if (socket := chosen["worker_socket"]) is not None:
+        main = partial(serve, options, **where, announce=_ready, worker_socket=socket)
+    elif chosen["workers"] > 1:
+        _allow_workers(options)
+        arguments = sys.argv[1:]
+        main = partial(
+            supervise,
+            options,
+            **where,
+            workers=chosen["workers"],
+            arguments=arguments,
+            announce=told,
+        )
+    else:
+        main = partial(serve, options, **where, announce=told)
+    try:
+        run(main)
+    except CannotStart as obstacle:
+        click.echo(f"Error: {obstacle}", err=True)
+        sys.exit(1)
+
+
+def _options(chosen: dict[str, Any]) -> "Options":
+    from quorate.server.container import Options
+
+    data_dir = chosen["data_dir"].expanduser().resolve()
+    return Options(
+        data_dir=data_dir,
+        database_url=chosen["database_url"],
+        database_password_file=chosen["database_password_file"],
+        nats_port=chosen["nats_port"],
+        nats_host=chosen["nats_host"],
+        nats_url=chosen["nats_url"],
+        nats_keys_file=chosen["nats_keys_file"],
+        nats_stream_replicas=chosen["nats_stream_replicas"],
+        window_seconds=chosen["heartbeat_window_seconds"],
+        notice_retention_hours=chosen["notice_retention_hours"],
+        admin_key_file=chosen["admin_key_file"],
+        api_key_file=chosen["api_key_file"],
+        rates=server_options.rates(chosen),
+        quotas=server_options.quotas(chosen),
+        trusted_proxies=chosen["trusted_proxy"],
+        otel_endpoint=chosen["otel_endpoint"],
+        workers_folder=data_dir / "workers" if chosen["worker_socket"] is not None else None,
+    )
+
+
+def _check_database(url: str | None) -> None:
+    from quorate.eventlog.database_url import UnknownDatabase, backend_of
+
+    try:
+        if url is not None:
+            backend_of(url)
+    except UnknownDatabase as error:
+        raise click.UsageError(f"--database-url: {error}") from error
+
+
+def _check_collector(url: str | None) -> None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.UsageError("--otel-endpoint: an address like http://localhost:4318 is needed.")
+
+
+def _allow_workers(options: "Options") -> None:
+    """Raises UsageError where several processes must not write."""
+    import sqlite3
+
+    from quorate.eventlog.database_url import is_postgres
+
+    if options.database_url is not None and is_postgres(options.database_url):
+        return
+    version = sqlite3.sqlite_version
+    danger = (
+        f"with SQLite {version}, which is linked here, two processes that write can corrupt the"
+        " file (mended in 3.51.3)"
+        if sqlite3.sqlite_version_info < SQLITE_MENDED
+        else f"SQLite {version} lets one process write at a time, so more of them gain nothing"
+    )
+    raise click.UsageError(
+        f"--workers beyond 1 is not for SQLite: {danger}. Use --workers 1, or PostgreSQL"
+        " (--database-url postgresql+asyncpg://user@host/database)."
+    )
+
+
+def _ready(_addresses: "Addresses") -> None:
+    from quorate.server.workers import READY
+
+    click.echo(READY)
+    sys.stdout.flush()
+
+
+def announce(options: "Options", addresses: "Addresses") -> None:
+    """Say where everything is, and what to type first."""
+    given = options.api_key_file or options.admin_key_file
+    path = given or options.data_dir / "credentials.json"
+    key = (
+        f"$(cat {given})"
+        if given
+        else f"""$(python3 -c 'import json; print(json.load(open("{path}"))["apiKey"])')"""
+    )
+    click.echo(
+        f"""
+Quorate is running.
+
+  HTTP         {addresses.url}   (API documentation: {addresses.url}/docs)
+  NATS         {addresses.nats_url}
+  Credentials  {path}
+
+Your first request registers an agent:
+
+  export QUORATE_API_KEY={key}
+  curl -X POST {addresses.url}/v1/agent/register \\
+    -H "Authorization: Bearer $QUORATE_API_KEY" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"agentName": "outreach-agent", "agentRole": "outbound"}}'
+
+Stop with Ctrl-C."""
+    )

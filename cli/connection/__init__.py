@@ -1,0 +1,1 @@
+"""Which service is called, and as whom."""

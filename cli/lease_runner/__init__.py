@@ -1,0 +1,1 @@
+"""Run a program while a lease is held."""

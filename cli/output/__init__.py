@@ -1,0 +1,1 @@
+"""Tables, messages, JSON and exit codes."""

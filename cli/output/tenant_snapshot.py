@@ -1,0 +1,169 @@
+"""How a tenant stands at one moment: who is active, who holds what, how each vote stands.
+
+Facts that are due but not yet in the log (a lapse, an expiry) count as the domain counts them:
+``due`` says how a thing stands, here as over HTTP.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from quorate.cli.output.console import print_table
+from quorate.domain.coordination.consensus import ConsensusRequest, Vote
+from quorate.domain.coordination.leases import Lease
+from quorate.domain.deadlines import lease_status, request_status
+from quorate.domain.identity.agents import Agent
+from quorate.domain.shared.timestamps import Timestamp, iso
+from quorate.domain.tenant_state import TenantState
+
+if TYPE_CHECKING:
+    from quorate.cli.audit.history import History
+
+Json: TypeAlias = dict[str, Any]
+_CLOCK_WIDTH = len("2026-03-01T12:00:00")
+
+
+def standing(history: "History") -> Json:
+    """The moment as JSON, under the names that the HTTP API gives to things."""
+    tenant_state, at = history.tenant_state, history.at
+    held = [lease for lease in tenant_state.leases.values() if _valid(lease, tenant_state, at)]
+    held.sort(key=lambda lease: lease.contact_key)
+    count = Counter(lease.agent_id for lease in held)
+    registered = [one for one in tenant_state.agents.values() if one.status != "reserved"]
+    registered.sort(key=lambda agent: agent.name.lower())
+    requests = sorted(tenant_state.requests.values(), key=lambda one: (one.created_at, one.id))
+    return {
+        "tenantId": tenant_state.tenant.id if tenant_state.tenant else None,
+        "sequence": history.sequence,
+        "at": iso(at),
+        "agents": [_agent(agent, count[agent.id], at) for agent in registered],
+        "leases": [_lease(lease, tenant_state) for lease in held],
+        "consensus": [_request(request, tenant_state, at) for request in requests],
+    }
+
+
+def _valid(lease: Lease, tenant_state: TenantState, at: Timestamp) -> bool:
+    return lease_status(lease, tenant_state.agents[lease.agent_id], at) == "active"
+
+
+def _agent(agent: Agent, leases_held: int, at: Timestamp) -> Json:
+    return {
+        "id": agent.id,
+        "agentName": agent.name,
+        "agentRole": agent.role,
+        "status": "active" if agent.active(at) else "inactive",
+        "lastHeartbeat": iso(agent.last_heartbeat),
+        "activeUntil": iso(agent.active_until),
+        "registeredAt": iso(agent.registered_at),
+        "incarnation": agent.incarnation,
+        "leasesHeld": leases_held,
+    }
+
+
+def _lease(lease: Lease, tenant_state: TenantState) -> Json:
+    return {
+        "id": lease.id,
+        "contactEmail": lease.contact_email,
+        "agentId": lease.agent_id,
+        "agentName": tenant_state.agents[lease.agent_id].name,
+        "intent": lease.intent,
+        "createdAt": iso(lease.created_at),
+        "expiresAt": iso(lease.expires_at),
+        "fence": lease.fence,
+    }
+
+
+def _request(request: ConsensusRequest, tenant_state: TenantState, at: Timestamp) -> Json:
+    choices = [vote.vote for vote in request.votes.values()]
+    found: Json = {
+        "id": request.id,
+        "requestingAgentId": request.agent_id,
+        "action": request.action,
+        "contactEmail": request.contact_email,
+        "reason": request.reason,
+        "status": request_status(request, at),
+        "createdAt": iso(request.created_at),
+        "timeoutAt": iso(request.timeout_at),
+        "approvals": choices.count("approve"),
+        "rejections": choices.count("reject"),
+        "votes": [_vote(vote, tenant_state) for vote in request.votes.values()],
+    }
+    if request.closed_at is not None:
+        found["closedAt"] = iso(request.closed_at)
+    if (tally := request.tally) is not None:
+        found["decision"] = {
+            "approvals": tally.approvals,
+            "rejections": tally.rejections,
+            "electorateSize": tally.electorate_size,
+        }
+    return found
+
+
+def _vote(vote: Vote, tenant_state: TenantState) -> Json:
+    return {
+        "id": vote.id,
+        "agentId": vote.agent_id,
+        "agentName": tenant_state.agents[vote.agent_id].name,
+        "vote": vote.vote,
+        "reason": vote.reason,
+        "createdAt": iso(vote.created_at),
+    }
+
+
+# -- For people ----------------------------------------------------------------
+
+
+def print_tables(found: Json) -> None:
+    moment = f"after event {found['sequence']}, at {found['at']}"
+    print(f"Tenant {found['tenantId'] or 'unknown'} {moment}\n")
+    print_table(
+        "Agents",
+        ("name", "role", "status", "last heartbeat", "leases"),
+        [
+            (
+                agent["agentName"],
+                agent["agentRole"],
+                agent["status"],
+                _clock(agent["lastHeartbeat"]),
+                str(agent["leasesHeld"]),
+            )
+            for agent in found["agents"]
+        ],
+    )
+    print_table(
+        "Leases held",
+        ("contact", "holder", "intent", "expires", "fence"),
+        [
+            (
+                lease["contactEmail"],
+                lease["agentName"],
+                lease["intent"],
+                _clock(lease["expiresAt"]),
+                str(lease["fence"]),
+            )
+            for lease in found["leases"]
+        ],
+    )
+    print_table(
+        "Votes",
+        ("action", "contact", "status", "approve", "reject", "of", "voters"),
+        [_request_row(request) for request in found["consensus"]],
+    )
+
+
+def _request_row(request: Json) -> tuple[str, ...]:
+    counts = request.get("decision", request)
+    voters = ", ".join(f"{vote['agentName']}: {vote['vote']}" for vote in request["votes"])
+    return (
+        request["action"],
+        request["contactEmail"],
+        request["status"],
+        str(counts["approvals"]),
+        str(counts["rejections"]),
+        str(counts.get("electorateSize", "")),
+        voters,
+    )
+
+
+def _clock(time: str) -> str:
+    """To the second: nobody reads a table for milliseconds."""
+    return time[:_CLOCK_WIDTH].replace("T", " ")

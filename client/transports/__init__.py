@@ -1,0 +1,1 @@
+"""Transports of the SDK: HTTP, NATS and failover between them."""

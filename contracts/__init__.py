@@ -1,0 +1,1 @@
+"""Wire models: requests, responses, problems and roles. Shared by every transport."""

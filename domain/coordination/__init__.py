@@ -1,0 +1,1 @@
+"""Leases, the send gate and consensus."""

@@ -1,0 +1,1 @@
+"""Tenants, API keys, agents and their settings."""

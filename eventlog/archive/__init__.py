@@ -1,0 +1,1 @@
+"""Archives, backups and exports of the log."""

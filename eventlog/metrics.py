@@ -1,0 +1,68 @@
+"""What the log counts of its own work: plain numbers, for whoever wants to read them.
+
+Counting costs an addition or two, locks nothing, and knows nothing of its readers. Labels are few
+and known beforehand: kinds of commands and events and stable codes, never an id or a name.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from quorate.domain.commands import Command
+from quorate.eventlog.envelopes import Answer, Rejected
+from quorate.eventlog.recorded_event import RecordedEvent
+
+DONE, REPLAYED = "done", "replayed"
+UNAVAILABLE, FAILED = "unavailable", "internal_error"
+BATCH_COMMANDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 15.0)
+
+
+class Histogram:
+    """How many values were at most as large as each of some bounds, and all of them together."""
+
+    __slots__ = ("_bounds", "_counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    @property
+    def count(self) -> int:
+        return sum(self._counts)
+
+    def buckets(self) -> Iterator[tuple[float, int]]:
+        """Each bound with how many were not above it; the last one is infinity."""
+        return zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True)
+
+
+class DoorTally:
+    """Of one door, since it was made."""
+
+    def __init__(self) -> None:
+        self.commands: Counter[tuple[str, str]] = Counter()  # By kind and outcome.
+        self.events: Counter[str] = Counter()  # By type.
+        self.batch_commands = Histogram(BATCH_COMMANDS)
+        self.commit_seconds = Histogram(COMMIT_SECONDS)
+
+    def answered(self, command: Command, answer: Answer) -> None:
+        if answer.replayed:
+            outcome = REPLAYED
+        else:
+            outcome = answer.code if isinstance(answer, Rejected) else DONE
+        self.commands[type(command).__name__, outcome] += 1
+
+    def failed(self, command: Command, outcome: str) -> None:
+        self.commands[type(command).__name__, outcome] += 1
+
+    def committed(self, commands: int, rows: Sequence[RecordedEvent], seconds: float) -> None:
+        self.batch_commands.observe(commands)
+        self.commit_seconds.observe(seconds)
+        for row in rows:
+            self.events[row.type] += 1

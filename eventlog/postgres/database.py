@@ -1,0 +1,380 @@
+"""PostgreSQL: any number of processes on one log, and a commit that is on the server's disk.
+
+* The log's lock is an advisory lock that is taken before anything else in a transaction, so what
+  is read next is all that was committed, and a number is given in the order of commits. Never a
+  sequence: a reader that has seen 8 would skip a 7 that is committed later, for good.
+* A transaction that lies idle is ended by the server: a frozen process lets go of the lock.
+* The primary only, durable only: checked whenever a writing connection is taken.
+* All look-ups go by index, and the planner is told so. The writer's plans are kept for a while and
+  then made anew: a plan for an empty table is none for a full one.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import asyncpg
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Text,
+    bindparam,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy import cast as sql_cast
+from sqlalchemy import column as sql_column
+from sqlalchemy.dialects.postgresql import asyncpg as postgresql_asyncpg
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateSchema
+
+from quorate.eventlog.database import NotDurable, Outdated, Schema
+from quorate.eventlog.postgres.connection import (
+    CONNECTION_ERRORS,
+    PostgresSession,
+    give_up,
+    translated,
+)
+from quorate.eventlog.postgres.leader_lock import SETTINGS as LEADER_SETTINGS
+from quorate.eventlog.postgres.leader_lock import elected
+from quorate.eventlog.postgres.location import DatabaseLocation
+from quorate.eventlog.postgres.notifications import CommitNotifier
+from quorate.eventlog.postgres.statistics import keep_analysed
+from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, Query, committed
+from quorate.runtime.clock import Nanoseconds
+
+T = TypeVar("T")
+VERSION_MIN = 140_000  # As server_version_num; earlier ones cannot end an idle session.
+READERS_MAX = 8
+STATEMENT_SECONDS_MAX = 15.0
+READER_WAIT_SECONDS_MAX = 10.0
+CLOSE_SECONDS_MAX = 1.0
+IDLE_IN_TRANSACTION_SECONDS_MAX = 2
+PATIENT_IDLE_SECONDS_MAX = 600
+PLANS_KEPT_SECONDS = 0.5
+MEASUREMENTS_MAX = 5
+QUICK_NANOSECONDS = 10_000_000
+_LOCK = "SELECT pg_advisory_xact_lock({key})"
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BY_INDEX = {
+    f"enable_{other}": "off"
+    for other in ("bitmapscan", "hashjoin", "material", "memoize", "mergejoin", "seqscan")
+}
+_WRITER = {**_BY_INDEX, "plan_cache_mode": "force_generic_plan"}
+_READER = {**_BY_INDEX, "plan_cache_mode": "force_custom_plan"}
+_STATE = """
+SELECT current_setting('server_version_num')::int AS version,
+       current_setting('server_encoding') AS encoding,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('fsync') AS fsync,
+       current_setting('full_page_writes') AS full_page_writes,
+       pg_is_in_recovery() AS standby
+"""
+
+
+_MILLISECONDS = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
+
+
+class _Now(Query):
+    """The server's time in nanoseconds, not that of the transaction's beginning."""
+
+    def __init__(self) -> None:
+        self.sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000"
+        self.parameters = ()
+        self._defaults = {}
+        self.row = tuple
+
+
+_NOW = _Now()
+
+
+class PostgresBackend:
+    """The log in a database that other processes write as well."""
+
+    # Not that of the transaction's beginning, which may have waited for the log's lock since then.
+    shared_time: Select[tuple[int]] | None = select(_MILLISECONDS.label("now"))
+
+    def __init__(
+        self, url: str, *, password_file: Path | None = None, patient: bool = False
+    ) -> None:
+        self._place = DatabaseLocation.named_by(url, password_file)
+        self._patient = patient
+        self._statement_seconds = None if patient else STATEMENT_SECONDS_MAX
+        self.dialect: Dialect = postgresql_asyncpg.dialect()  # type: ignore[no-untyped-call]
+        self._writer: asyncpg.Connection | None = None
+        self._readers: asyncpg.Pool | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._statistics: asyncio.Task[None] | None = None
+        self._lock = f"BEGIN; {_LOCK.format(key=self.lock_key('log'))}"
+        self._plan_at = 0.0
+        self._bell = CommitNotifier(lambda: self.connect("bell"), self._place.channel)
+
+    def __str__(self) -> str:
+        return str(self._place)
+
+    @property
+    def schema(self) -> str:
+        return self._place.schema
+
+    def lock_key(self, purpose: str) -> str:
+        """SQL for the number of an advisory lock; other schemas' locks are other numbers."""
+        name = f"quorate.{purpose}.{self.schema}".replace("'", "''")
+        return f"hashtextextended('{name}', 0)"
+
+    @property
+    def lost(self) -> bool:
+        return self._writer is not None and self._writer.is_closed()
+
+    async def open(self, schema: Schema | None = None) -> None:
+        try:
+            if schema is not None:
+                await self._check(schema)
+            await self._open_writer()
+            await self._open_readers()
+            if not self._patient:
+                self._statistics = asyncio.create_task(keep_analysed(self._readers))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _check(self, schema: Schema) -> None:
+        try:
+            await self.inspect(schema.check)
+        except Outdated as error:
+            raise Outdated(
+                f"{self}: {error}: as the owner of the tables, run `quorate db upgrade"
+                " --database-url ... --grant-to ROLE`, with the service's role"
+            ) from error
+
+    async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
+        async with self._engine_connection() as connection:
+            await connection.exec_driver_sql(_LOCK.format(key=self.lock_key("define")))
+            await self._make_schema(connection)
+
+            def alone(synchronous: Connection) -> T:
+                def lock_log() -> None:
+                    synchronous.exec_driver_sql(_LOCK.format(key=self.lock_key("log")))
+
+                return work(synchronous, lock_log)
+
+            return await connection.run_sync(alone)
+
+    async def _make_schema(self, connection: AsyncConnection) -> None:
+        """Looked for first: that it may be there already does not help whoever may make none."""
+        found = await connection.execute(select(func.current_schema()))
+        if found.scalar() is None:
+            await connection.execute(CreateSchema(self.schema, if_not_exists=True))
+
+    async def inspect(self, look: Callable[[Connection], T]) -> T:
+        async with self._engine_connection() as connection:
+            return await connection.run_sync(look)
+
+    @asynccontextmanager
+    async def _engine_connection(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction of SQLAlchemy's own, for what defines tables."""
+        engine = create_async_engine(
+            "postgresql+asyncpg://", poolclass=NullPool, async_creator=self._connect_to_define
+        )
+        try:
+            with translated():
+                async with engine.begin() as connection:
+                    yield connection
+        except DBAPIError as error:
+            why = error.orig.__cause__ if error.orig is not None else error
+            raise DatabaseUnavailable(f"{self}: {why}") from error
+        finally:
+            await engine.dispose()
+
+    async def _connect_to_define(self) -> asyncpg.Connection:
+        connection = await self.connect("define", statement_seconds=None)
+        try:
+            _check(await connection.fetchrow(_STATE), str(self))
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _open_writer(self) -> None:
+        self._writer = await self.connect(
+            "writer", statement_seconds=self._statement_seconds, settings=_WRITER
+        )
+        with translated():
+            _check(await self._writer.fetchrow(_STATE), str(self))
+
+    async def _open_readers(self) -> None:
+        with translated():
+            self._readers = await asyncpg.create_pool(
+                min_size=1,
+                max_size=READERS_MAX,
+                reset=_nothing,  # A reader's transaction is ended by whoever began it.
+                **self._options("reader", self._statement_seconds, _READER),
+            )
+
+    async def connect(
+        self,
+        name: str,
+        *,
+        statement_seconds: float | None = STATEMENT_SECONDS_MAX,
+        settings: Mapping[str, str] | None = None,
+    ) -> asyncpg.Connection:
+        """A connection of its own; raises Broken."""
+        options = self._options(name, statement_seconds, settings or {})
+        try:
+            with translated():
+                return await asyncpg.connect(**options)
+        except DatabaseUnavailable as error:
+            raise DatabaseUnavailable(f"{self}: {error}") from error
+
+    def _options(
+        self, name: str, statement_seconds: float | None, settings: Mapping[str, str]
+    ) -> dict[str, Any]:
+        idle = PATIENT_IDLE_SECONDS_MAX if self._patient else IDLE_IN_TRANSACTION_SECONDS_MAX
+        ended = {"idle_in_transaction_session_timeout": f"{idle}s"}
+        return self._place.options(name, statement_seconds, {**settings, **ended})
+
+    async def reopen(self) -> None:
+        await self._close_writer()
+        await self._open_writer()
+
+    async def close(self) -> None:
+        if self._statistics is not None:
+            self._statistics.cancel()
+            await asyncio.wait({self._statistics}, timeout=CLOSE_SECONDS_MAX)
+            self._statistics = None
+        await self._close_writer()
+        if self._readers is not None:
+            readers, self._readers = self._readers, None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                    await readers.close()
+                    return
+            readers.terminate()
+
+    async def _close_writer(self) -> None:
+        """At once: a server that does not answer any more must not be waited for."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.terminate()
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[DatabaseTransaction]:
+        if self._writer is None:
+            message = "the log is not open for writing"
+            raise DatabaseUnavailable(message)
+        session = PostgresSession(self._writer, self._begin())
+        async with committed(session):
+            yield session
+
+    def _begin(self) -> str:
+        now = time.monotonic()
+        if now < self._plan_at:
+            return self._lock
+        self._plan_at = now + PLANS_KEPT_SECONDS
+        return f"DISCARD PLANS; {self._lock}"
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[DatabaseTransaction]:
+        if self._readers is None:
+            message = "the log is not open"
+            raise DatabaseUnavailable(message)
+        with translated():
+            # The pool's own timeout can lose a cancellation (asyncio.wait_for, Python 3.11).
+            async with asyncio.timeout(READER_WAIT_SECONDS_MAX):
+                reader = await self._readers.acquire()
+        session = PostgresSession(reader, _READ)
+        in_haste = False
+        try:
+            yield session
+        except DatabaseUnavailable:
+            give_up(reader)  # Nothing that is asked of it now would be answered.
+            raise
+        except asyncio.CancelledError:
+            in_haste = True  # Perhaps because it is not answered.
+            raise
+        finally:
+            leaving = asyncio.create_task(self._leave(reader, session))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            if not in_haste:
+                await asyncio.shield(leaving)
+
+    async def _leave(self, reader: Any, session: PostgresSession) -> None:  # noqa: ANN401
+        try:
+            await session.roll_back()
+        except DatabaseUnavailable:
+            pass  # It was given up.
+        finally:
+            if self._readers is not None:
+                with suppress(*CONNECTION_ERRORS):
+                    await self._readers.release(reader)
+
+    # -- Other processes on the same database ---------------------------------------
+
+    def ring(self) -> None:
+        self._bell.ring()
+
+    async def listen(self, heard: Callable[[], None]) -> NoReturn:
+        await self._bell.listen(heard)
+
+    def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
+        return elected(
+            lambda: self.connect("leader", settings=LEADER_SETTINGS), self.lock_key("leader")
+        )
+
+    async def wall_clock(self) -> Nanoseconds:
+        """The server's: the clocks of those that share it may differ by minutes."""
+        measured: list[tuple[int, int]] = []  # How long an answer took, and how far it is ahead.
+        async with self.read() as session:
+            await session.fetch(_NOW, {})  # So that what follows is one round trip.
+            while len(measured) < MEASUREMENTS_MAX:
+                before = time.monotonic_ns()
+                ((now,),) = await session.fetch(_NOW, {})
+                took = time.monotonic_ns() - before
+                measured.append((took, int(now) - before - took // 2))
+                if took <= QUICK_NANOSECONDS:
+                    break
+        _, ahead = min(measured)  # A process may be held up just then, for seconds.
+        return lambda: time.monotonic_ns() + ahead
+
+    def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
+        """That each is an array is always so: it is said for the planner, which then expects few
+        of them, and looks each one up instead of joining them with all there is.
+        """
+        asked = sql_cast(bindparam(parameter, type_=Text()), JSON)
+        element = func.json_array_elements(asked).table_valued(sql_column("value", JSON))
+        of_arrays = func.json_typeof(element.c.value) == literal_column("'array'")
+        each = select(element.c.value).where(of_arrays).subquery(f"{parameter}_rows")
+        cells: list[ColumnElement[str]] = [
+            each.c.value.op("->>")(literal_column(str(index))) for index in range(columns)
+        ]
+        return each, cells
+
+
+def _check(state: Any, place: str) -> None:  # noqa: ANN401 - a row.
+    """Raises Unsafe unless what is acknowledged here is kept."""
+    if state["version"] < VERSION_MIN:
+        raise NotDurable(f"{place}: PostgreSQL {VERSION_MIN // 10_000} or newer is needed")
+    if state["encoding"] != "UTF8":
+        raise NotDurable(f"{place}: its encoding is {state['encoding']}; UTF8 is needed")
+    if state["standby"]:
+        raise NotDurable(f"{place} is a standby: name the primary")
+    for setting in ("synchronous_commit", "fsync", "full_page_writes"):
+        if state[setting] == "off":
+            raise NotDurable(
+                f"{place}: {setting} is off, so a commit could be lost after its answer"
+            )
+
+
+async def _nothing(_connection: Any) -> None:  # noqa: ANN401
+    pass

@@ -1,0 +1,161 @@
+"""Events to JSON and back, and old versions of them to the present one.
+
+The JSON is canonical: keys sorted, no white space, UTF-8, no floating numbers, absent rather than
+null. The same event is the same bytes in every process and on every back end. Field names become
+camelCase, instants become ISO 8601.
+
+A stored event is never rewritten. Each type has a version; a reader lifts an old version to the
+present one, step by step, with ``UPCASTERS``. A type or version from the future stops the reader:
+guessing would be worse.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from functools import lru_cache
+from types import UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import orjson
+
+from quorate.domain.events import EVENT_TYPES, Event
+from quorate.domain.shared.timestamps import Timestamp, instant, iso
+
+Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
+
+FIRST_VERSION = 1
+INSTANTS_REMEMBERED_MAX = 4096
+VERSIONS: Mapping[str, int] = dict.fromkeys(EVENT_TYPES, FIRST_VERSION)
+# (type, version) -> how its data reads in the next version.
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+
+
+class UnknownEvent(Exception):
+    """The log was written by a newer Quorate than this one."""
+
+
+def canonical(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can say.
+    """The one way to write a JSON value (RFC 8785 for the values that events hold)."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+@lru_cache(maxsize=1024)
+def camel(name: str) -> str:
+    """``contact_email`` -> ``contactEmail``."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def public(value: Any) -> Any:  # noqa: ANN401 - whatever facts hold.
+    """Facts with the names that callers see."""
+    if isinstance(value, dict):
+        return {camel(key): public(inner) for key, inner in value.items()}
+    return value
+
+
+def encode(event: Event) -> bytes:
+    """The event's data as canonical JSON."""
+    return orjson.dumps(_PLANS[type(event)].write(event), option=orjson.OPT_SORT_KEYS)
+
+
+def decode(type_: str, version: int, data: bytes | str) -> Event:
+    """The event that was stored, lifted to its present version."""
+    return event_of(type_, lifted(type_, version, data))
+
+
+def lifted(type_: str, version: int, data: bytes | str) -> dict[str, Any]:
+    """The data that was stored, in the words of its present version."""
+    said: dict[str, Any] = orjson.loads(data)
+    return said if version == VERSIONS.get(type_) else upcast(type_, version, said)
+
+
+def read(type_: str, version: int, data: dict[str, Any]) -> Event:
+    """Like ``decode``, from parsed JSON. Fields this version does not know are passed over."""
+    if version != VERSIONS.get(type_):
+        data = upcast(type_, version, data)
+    return event_of(type_, data)
+
+
+def event_of(type_: str, data: dict[str, Any]) -> Event:
+    """The event that data in the words of its present version speaks of."""
+    return _READERS[type_](data)
+
+
+def upcast(
+    type_: str,
+    version: int,
+    data: dict[str, Any],
+    *,
+    upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
+    versions: Mapping[str, int] = VERSIONS,
+) -> dict[str, Any]:
+    """Lift data step by step; raises UnknownEvent when there is no way up."""
+    present = versions.get(type_)
+    if present is None or version > present:
+        message = f"{type_} version {version} is unknown here: it needs a newer Quorate"
+        raise UnknownEvent(message)
+    for step in range(version, present):
+        if (lift := upcasters.get((type_, step))) is None:
+            raise UnknownEvent(f"{type_} version {step} cannot be read: it has no upcaster")
+        data = lift(data)
+    return data
+
+
+class _Plan:
+    """How one class is written, worked out once from its annotations."""
+
+    def __init__(self, event: type[Event]) -> None:
+        hints = get_type_hints(event)
+        self._fields = [
+            (field.name, camel(field.name), _writer(hints[field.name])) for field in fields(event)
+        ]
+
+    def write(self, event: Event) -> dict[str, Any]:
+        data = {}
+        for name, public_name, write in self._fields:
+            value = getattr(event, name)
+            if value is not None:
+                data[public_name] = write(value) if write else value
+        return data
+
+
+def _reader(event: type[Event]) -> Callable[[Mapping[str, Any]], Event]:
+    """A function that names each field of one class, as one would write it by hand.
+
+    Whoever replays a log spends most of the time here; a loop over the fields costs twice as much.
+    """
+    hints = get_type_hints(event)
+    arguments = []
+    for field in fields(event):
+        key = camel(field.name)
+        value = f"data[{key!r}]"
+        convert = _CONVERSIONS.get(_kind(hints[field.name]))
+        read = f"{convert}({value})" if convert else value
+        if field.default is not MISSING:
+            assert field.default is None, "what an event leaves out reads as None"
+            read = f"{read} if {key!r} in data else None"
+        arguments.append(f"{field.name}={read}")
+    names = {"event": event, "read_instant": _read_instant, "tuple": tuple}
+    source = f"lambda data: event({', '.join(arguments)})"
+    reader: Callable[[Mapping[str, Any]], Event] = eval(source, names)  # noqa: S307 - our own names.
+    return reader
+
+
+def _writer(hint: Any) -> Callable[[Any], Any] | None:  # noqa: ANN401 - a type expression.
+    return iso if _kind(hint) is Timestamp else None
+
+
+def _kind(hint: Any) -> Any:  # noqa: ANN401 - a type expression.
+    """What decides how a field is converted: Instant, tuple, or nothing."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if Timestamp in options:
+        return Timestamp
+    return tuple if any(get_origin(option) is tuple for option in options) else None
+
+
+# Events that were committed together carry the same few instants.
+_read_instant = lru_cache(maxsize=INSTANTS_REMEMBERED_MAX)(instant)
+_CONVERSIONS: Mapping[Any, str] = {Timestamp: "read_instant", tuple: "tuple"}
+_PLANS: Mapping[type[Event], _Plan] = {event: _Plan(event) for event in EVENT_TYPES.values()}
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
+    type_: _reader(event) for type_, event in EVENT_TYPES.items()
+}

@@ -1,0 +1,326 @@
+"""What readers ask for: pages and single rows, each from one consistent snapshot.
+
+Every answer comes with the tenant's head sequence in that snapshot. A fact that is due and not yet
+recorded is shown as if it were: what a reader sees does not depend on how punctual the timer is.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+import orjson
+from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, select
+
+from quorate.domain.coordination.consensus import Choice, ConsensusRequest, Status, Vote
+from quorate.domain.coordination.leases import Lease
+from quorate.domain.deadlines import lease_status, request_status
+from quorate.domain.identity.agent_settings import Settings
+from quorate.domain.identity.agents import Agent
+from quorate.domain.identity.api_keys import Key
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.event_store import EventStore, Heads
+from quorate.eventlog.transactions import DatabaseTransaction, Query
+from quorate.projections import rows
+from quorate.projections.tables import (
+    agents,
+    configs,
+    keys,
+    lease_tenant_compared,
+    leases,
+    requests,
+    tenants,
+    votes,
+    without,
+)
+
+T = TypeVar("T")
+START = ""
+
+
+@record
+class Seen(Generic[T]):
+    """What was found, the tenant's head in that snapshot, and its time."""
+
+    found: T
+    sequence: int
+    now: Timestamp
+
+
+@record
+class AgentRow:
+    agent: Agent
+    leases_held: int
+
+
+@record
+class RequestRow:
+    """A request without what may be long: its votes are counted, its members left out."""
+
+    request: ConsensusRequest
+    approvals: int
+    rejections: int
+
+
+@record
+class KeyRow:
+    tenant: str
+    key: Key
+
+
+class Reader:
+    def __init__(self, log: EventStore, clock: Callable[[], Timestamp]) -> None:
+        self._log = log
+        self._clock = clock
+        self._queries = _Queries(log)
+
+    # -- Agents --------------------------------------------------------------
+
+    async def agent(self, tenant: str, agent_id: str) -> Seen[AgentRow | None]:
+        async with self._look(tenant) as look:
+            values = {"tenant": tenant, "id": agent_id, "now": look.now}
+            found = await look.rows(self._queries.agent, values)
+            row = _agent_row(found[0]) if found else None
+        return look.seen(row)
+
+    async def agents(self, tenant: str, after: str, limit: int) -> Seen[Sequence[AgentRow]]:
+        async with self._look(tenant) as look:
+            values = {"tenant": tenant, "after": after, "limit": limit, "now": look.now}
+            found = [_agent_row(row) for row in await look.rows(self._queries.agents, values)]
+        return look.seen(found)
+
+    async def settings(self, tenant: str, agent_id: str) -> Seen[Settings | None]:
+        """None when there is no such agent; an agent without settings has none of them."""
+        async with self._look(tenant) as look:
+            values = {"tenant": tenant, "id": agent_id, "now": look.now}
+            known = await look.rows(self._queries.agent, values)
+            found = await look.rows(self._queries.settings, values)
+        if not known:
+            return look.seen(None)
+        return look.seen(rows.settings_of(found[0]) if found else {})
+
+    # -- Leases --------------------------------------------------------------
+
+    async def lease(self, tenant: str, lease_id: str) -> Seen[Lease | None]:
+        async with self._look(tenant) as look:
+            found = await look.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
+            holder = None
+            if found:
+                named = {"tenant": tenant, "id": found[0].agent_id, "now": look.now}
+                holder = await look.rows(self._queries.agent, named)
+        if not found or not holder:
+            return look.seen(None)
+        lease = rows.lease_of(found[0])
+        return look.seen(
+            replace(lease, status=lease_status(lease, rows.agent_of(holder[0]), look.now))
+        )
+
+    async def live_leases(
+        self, tenant: str, after: str, limit: int, agent_id: str | None, contact_key: str | None
+    ) -> Seen[Sequence[Lease]]:
+        """In the order of their contact keys, after the one that the lease ``after`` is on."""
+        async with self._look(tenant) as look:
+            values = {
+                "tenant": tenant,
+                "after": await self._contact_of(look, tenant, after),
+                "now": look.now,
+                "limit": limit,
+                "agent_id": agent_id,
+                "contact_key": contact_key,
+            }
+            query = self._queries.live_leases(agent_id, contact_key)
+            found = [rows.lease_of(row) for row in await look.rows(query, values)]
+        return look.seen(found)
+
+    async def _contact_of(self, look: "_Look", tenant: str, lease_id: str) -> str:
+        if lease_id == START:
+            return START
+        found = await look.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
+        return str(found[0].contact_key) if found else START
+
+    # -- Consensus -----------------------------------------------------------
+
+    async def request(self, tenant: str, request_id: str) -> Seen[RequestRow | None]:
+        values = {"tenant": tenant, "id": request_id}
+        async with self._look(tenant) as look:
+            found = await look.rows(self._queries.request, values)
+        return look.seen(_request_row(found[0], look.now) if found else None)
+
+    async def requests(
+        self, tenant: str, after: str, limit: int, status: Status | None
+    ) -> Seen[Sequence[RequestRow]]:
+        values = {"tenant": tenant, "after": after, "limit": limit, "status": status}
+        async with self._look(tenant) as look:
+            values["now"] = look.now
+            query = self._queries.requests(status)
+            found = [_request_row(row, look.now) for row in await look.rows(query, values)]
+        return look.seen(found)
+
+    async def votes(
+        self, tenant: str, request_id: str, after: str, limit: int
+    ) -> Seen[Sequence[Vote] | None]:
+        """In the order of the voters' ids; None when there is no such request."""
+        values = {"tenant": tenant, "id": request_id, "after": after, "limit": limit}
+        async with self._look(tenant) as look:
+            known = await look.rows(self._queries.request, values)
+            found = await look.rows(self._queries.votes_page, values)
+        return look.seen([rows.vote_of(row) for row in found] if known else None)
+
+    # -- Keys and tenants ----------------------------------------------------
+
+    async def key(self, key_id: str) -> KeyRow | None:
+        """Across tenants: what a caller shows before it is known which tenant it is of."""
+        async with self._log.read() as session:
+            found = await session.fetch(self._queries.key, {"id": key_id})
+        return KeyRow(tenant=found[0].tenant, key=rows.key_of(found[0])) if found else None
+
+    async def standing(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Across tenants: those of these keys that were not revoked."""
+        asked = orjson.dumps([[key_id] for key_id in key_ids]).decode()
+        async with self._log.read() as session:
+            found = await session.fetch(self._queries.standing, {"asked": asked})
+        return frozenset(row.id for row in found)
+
+    async def keys(self, tenant: str, after: str, limit: int) -> Seen[Sequence[Key]]:
+        values = {"tenant": tenant, "after": after, "limit": limit}
+        async with self._look(tenant) as look:
+            found = [rows.key_of(row) for row in await look.rows(self._queries.keys, values)]
+        return look.seen(found)
+
+    async def has_tenant(self, tenant: str) -> bool:
+        async with self._log.read() as session:
+            return bool(await session.fetch(self._queries.tenant, {"id": tenant}))
+
+    @asynccontextmanager
+    async def _look(self, tenant: str) -> "AsyncIterator[_Look]":
+        async with self._log.read() as session:
+            heads = Heads((tenant,))
+            await session.look(self._log.looks(heads))
+            head, sequence = heads.last, heads.tenants[tenant].sequence
+            yield _Look(session, sequence, max(self._clock(), head.at))
+
+
+class _Look:
+    """One snapshot, and the time at which it is judged."""
+
+    def __init__(self, session: DatabaseTransaction, sequence: int, now: Timestamp) -> None:
+        self._session = session
+        self._sequence = sequence
+        self.now = now
+
+    async def rows(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
+        return await self._session.fetch(query, values)
+
+    def seen(self, found: T) -> Seen[T]:
+        return Seen(found=found, sequence=self._sequence, now=self.now)
+
+
+def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with a count.
+    return AgentRow(agent=rows.agent_of(row), leases_held=row.leases_held)
+
+
+def _request_row(row: Any, now: Timestamp) -> RequestRow:  # noqa: ANN401 - of ``requests``, counted.
+    request = rows.request_of(row, {})
+    return RequestRow(
+        request=replace(request, status=request_status(request, now)),
+        approvals=row.cast_approve,
+        rejections=row.cast_reject,
+    )
+
+
+def _counted_requests() -> Select[Any]:
+    """Votes are counted where they are: one list may be about more of them than fit in memory."""
+
+    def cast(choice: Choice) -> Label[int]:
+        its_votes = and_(votes.c.tenant == requests.c.tenant, votes.c.request_id == requests.c.id)
+        count = select(func.count()).where(its_votes, votes.c.vote == choice)
+        return count.scalar_subquery().label(f"cast_{choice}")
+
+    return select(*without(requests.c.members), cast("approve"), cast("reject"))
+
+
+class _Queries:
+    """Built once, except those that depend on which filters are given."""
+
+    def __init__(self, log: EventStore) -> None:
+        self._dialect = log.backend.dialect
+        in_tenant = {
+            table: table.c.tenant == bindparam("tenant")
+            for table in (agents, configs, keys, leases, requests, votes)
+        }
+        named: BindParameter[str] = bindparam("id")
+        after: BindParameter[str] = bindparam("after")
+        limit: BindParameter[int] = bindparam("limit")
+        held = (
+            select(func.count())
+            .where(
+                lease_tenant_compared == agents.c.tenant,
+                leases.c.agent_id == agents.c.id,
+                leases.c.ended_at.is_(None),
+                leases.c.expires_at > bindparam("now"),
+                agents.c.active_until >= bindparam("now"),
+            )
+            .scalar_subquery()
+        )
+        counted = select(agents, held.label("leases_held")).where(
+            in_tenant[agents], agents.c.status != "reserved"
+        )
+        self.agent = self._query(counted.where(agents.c.id == named))
+        self.agents = self._page(counted, agents.c.id > after, agents.c.id, limit)
+        self.settings = self._query(
+            select(configs).where(in_tenant[configs], configs.c.agent_id == named)
+        )
+        self.lease = self._query(select(leases).where(in_tenant[leases], leases.c.id == named))
+        self.request = self._query(
+            _counted_requests().where(in_tenant[requests], requests.c.id == named)
+        )
+        cast = select(votes).where(in_tenant[votes], votes.c.request_id == named)
+        self.votes_page = self._page(cast, votes.c.agent_id > after, votes.c.agent_id, limit)
+        self.key = self._query(select(keys).where(keys.c.id == named))
+        asked, (key_id,) = log.backend.rows("asked", 1)
+        stands = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+        self.standing = self._query(select(keys.c.id).select_from(asked.join(keys, stands)))
+        self.keys = self._page(
+            select(keys).where(in_tenant[keys]), keys.c.id > after, keys.c.id, limit
+        )
+        self.tenant = self._query(select(tenants).where(tenants.c.id == named))
+
+    def live_leases(self, agent_id: str | None, contact_key: str | None) -> Query:
+        holder = and_(agents.c.tenant == leases.c.tenant, agents.c.id == leases.c.agent_id)
+        statement = (
+            select(leases)
+            .select_from(leases.join(agents, holder))
+            .where(
+                leases.c.ended_at.is_(None),
+                leases.c.expires_at > bindparam("now"),
+                agents.c.active_until >= bindparam("now"),
+            )
+        )
+        if agent_id is None:
+            statement = statement.where(leases.c.tenant == bindparam("tenant"))
+        else:
+            statement = statement.where(
+                lease_tenant_compared == bindparam("tenant"),
+                leases.c.agent_id == bindparam("agent_id"),
+            )
+        if contact_key is not None:
+            statement = statement.where(leases.c.contact_key == bindparam("contact_key"))
+        later = leases.c.contact_key > bindparam("after")
+        return self._page(statement, later, leases.c.contact_key, bindparam("limit"))
+
+    def requests(self, status: Status | None) -> Query:
+        statement = _counted_requests().where(requests.c.tenant == bindparam("tenant"))
+        overdue = and_(requests.c.status == "pending", requests.c.timeout_at <= bindparam("now"))
+        if status == "expired":
+            statement = statement.where((requests.c.status == "expired") | overdue)
+        elif status is not None:
+            statement = statement.where(requests.c.status == bindparam("status"), ~overdue)
+        later = requests.c.id > bindparam("after")
+        return self._page(statement, later, requests.c.id, bindparam("limit"))
+
+    def _query(self, statement: Select[Any]) -> Query:
+        return Query(statement, self._dialect)
+
+    def _page(self, statement: Select[Any], later: Any, order: Any, limit: Any) -> Query:  # noqa: ANN401
+        return Query(statement.where(later).order_by(order).limit(limit), self._dialect)

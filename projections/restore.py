@@ -1,0 +1,87 @@
+"""A database made from a backup: all of it, in one transaction, or nothing.
+
+Only an empty one is filled. Each event is followed from the one before it while it is written, the
+projections are built from what was written, and nothing is committed before the file's seal was
+found to be right: whatever happens on the way, nobody ever finds a part of a log.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import BinaryIO
+
+from sqlalchemy import Connection, insert, select
+
+from quorate.domain.shared.records import record
+from quorate.eventlog.archive.backup import FORMAT
+from quorate.eventlog.archive.sealed_file import AnswerRow, Item, Seal, SealedReader
+from quorate.eventlog.database import Database
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.tables import answers, archives, events
+from quorate.projections.migrations.schema import ONLY_TODAYS
+from quorate.projections.online_rebuild import Filling
+from quorate.projections.rebuild import Progress
+from quorate.projections.tables import metadata
+
+ROWS_TOGETHER = 1_000
+
+
+class NotEmpty(Exception):
+    """The database has a log already."""
+
+
+@record
+class Restored:
+    """What is in the database now."""
+
+    seal: Seal
+    rows: int  # Of the projections.
+
+
+async def restore(backend: Database, file: BinaryIO, progress: Progress) -> Restored:
+    """Fill an empty database; raises NotEmpty, Damaged, Outdated, Unfoldable."""
+
+    def work(connection: Connection, lock_log: Callable[[], None]) -> Restored:
+        ONLY_TODAYS.prepare(connection, lock_log)
+        lock_log()
+        _must_be_empty(connection)
+        seal = _copy(connection, file, progress)
+        filling = Filling(connection, metadata.sorted_tables, progress)
+        filling.prepare()
+        return Restored(seal=seal, rows=filling.finish().rows)
+
+    return await backend.define(work)
+
+
+def _must_be_empty(connection: Connection) -> None:
+    for table in (events, archives, answers, *metadata.sorted_tables):
+        if connection.execute(select(*table.primary_key).limit(1)).first() is not None:
+            raise NotEmpty
+
+
+def _copy(connection: Connection, file: BinaryIO, progress: Progress) -> Seal:
+    reader = SealedReader(file, FORMAT)
+    items = reader.items()
+    while some := list(islice(items, ROWS_TOGETHER)):
+        _insert(connection, some)
+        progress(reader.chains.position, reader.header.until)
+    assert reader.seal is not None
+    return reader.seal
+
+
+def _insert(connection: Connection, items: Sequence[Item]) -> None:
+    rows = [_event_row(item) for item in items if isinstance(item, RecordedEvent)]
+    if rows:
+        connection.execute(insert(events), rows)
+    rows = [_answer_row(item) for item in items if isinstance(item, AnswerRow)]
+    if rows:
+        connection.execute(insert(answers), rows)
+
+
+def _event_row(event: RecordedEvent) -> dict[str, object]:
+    return {column.name: getattr(event, column.name) for column in events.columns} | {
+        "data": event.data.decode()
+    }
+
+
+def _answer_row(row: AnswerRow) -> dict[str, object]:
+    return {column.name: getattr(row, column.name) for column in answers.columns}

@@ -1,0 +1,1 @@
+"""Process-level helpers without business terms: clock, locks, files, tasks."""
