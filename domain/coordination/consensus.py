@@ -36,8 +36,6 @@ STATUSES: tuple[Status, ...] = ("pending", "approved", "rejected", "expired")
 Choice: TypeAlias = Literal["approve", "reject"]
 Electorate: TypeAlias = Literal["live", "snapshot"]
 
-# -- Commands ----------------------------------------------------------------
-
 
 @record
 class RequestConsensus:

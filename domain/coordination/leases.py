@@ -33,8 +33,6 @@ CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
 AGENT_INACTIVE = "agent_inactive"
 
-# -- Commands ----------------------------------------------------------------
-
 
 @record
 class AcquireLease:
