@@ -225,7 +225,7 @@ async def test_a_page_is_read_in_parts_and_no_longer_than_fits(
 
     assert await pages(5) == [[1, 2, 3, 4, 5], [6, 7, 8, 9]]
     largest = max(len(event.data) for event in await stage.events())
-    monkeypatch.setattr(pages, "PAGE_BYTES_MAX", 2 * largest + 1)
+    monkeypatch.setattr(event_pages, "PAGE_BYTES_MAX", 2 * largest + 1)
     assert await pages(9) == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 

@@ -101,7 +101,7 @@ def plans(scene: Scene, tmp_path: Path) -> Plans:
 
 def tables_in(plan: Sequence[str]) -> Iterator[str]:
     """The tables that a plan reads from one end to the other."""
-    ours = {*tables.metadata.tables, *tables.metadata.tables}
+    ours = {*log_tables.metadata.tables, *tables.metadata.tables}
     for line in plan:
         found = re.match(r"SCAN (\w+)", line)
         if found and found[1].removesuffix("_1") in ours:
