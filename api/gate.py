@@ -6,7 +6,6 @@ only then call the handler. The OpenAPI document and the tests of tenant isolati
 the same table, so a new endpoint is covered by itself.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
@@ -42,7 +41,6 @@ from quorate.runtime.asgi import Headers, Receive, Scope, Send
 
 Authenticate: TypeAlias = Callable[[str, Scope], Awaitable[Principal | None]]
 
-_PATH_PARAMETER = re.compile(r"{(\w+)}")
 _JSON: Headers = [
     (b"content-type", b"application/json"),
     (b"x-content-type-options", b"nosniff"),

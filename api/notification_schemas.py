@@ -1,8 +1,8 @@
 """What each notice says: its facts, to whom it goes and when, with one type for each.
 
-They stand in the ``data`` of a CloudEvent (``answers.NoticeAnswer``). The rules themselves are in
-``domain/notices.py``; a test holds this to what they really say. Where a notice is too large for
-NATS, ``{"omitted": true}`` stands in the place of its facts.
+They are the ``data`` of a CloudEvent (``NoticeAnswer``). The rules are in
+``domain/notifications.py``; a test compares these schemas with what the rules produce. A
+notification that is too large for NATS has ``{"omitted": true}`` instead of its data.
 """
 
 from typing import Any, Literal, NotRequired

@@ -11,7 +11,7 @@ from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.operations import Call, Reply
 from quorate.application.rate_limiter import Limits
-from quorate.application.readiness_state import Readiness
+from quorate.application.readiness_state import ReadinessProbe
 from quorate.application.request_metrics import Tallies
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing
@@ -48,7 +48,7 @@ class Service:
     tails: Subscriptions
     clock: Callable[[], Timestamp]
     new_id: NewId
-    readiness: Readiness
+    readiness: ReadinessProbe
     metrics: Pages
     tallies: Tallies
     tracing: Tracing | None

@@ -21,5 +21,5 @@ class State:
         return "ready" if well else "degraded"
 
 
-class Readiness(Protocol):
+class ReadinessProbe(Protocol):
     async def look(self) -> State: ...

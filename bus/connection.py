@@ -60,7 +60,10 @@ class _Client(Client):
     """Its reading survives bytes that cannot be decoded; with ``tls://`` it never goes without."""
 
     def _connect_command(self) -> bytes:
-        """As in client/nats_client.py: nats-py leaves it to the server whether to speak TLS."""
+        """Refuse a server without TLS when the URL asks for TLS; nats-py leaves this to the server.
+
+        The SDK does the same in client/transports/nats_connection.py.
+        """
         server: Any = self._current_server
         if server.uri.scheme == "tls" and not self._server_info.get("tls_required"):
             raise NatsError(f"{server.uri.netloc} does not speak TLS")

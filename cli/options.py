@@ -1,7 +1,7 @@
 """Options that several verbs share: whom to call, who acts, and how to print.
 
 Each can also be set in the environment. What was said where is kept apart, because the command
-line beats the environment (cli/called.py).
+line beats the environment (cli/connection/resolve.py).
 """
 
 import os
@@ -116,7 +116,7 @@ _SERVICE = (
 
 
 def service_options(command: Command) -> Command:
-    """``--url --api-key --context --data-dir``, handed over as ``where``; see cli/called.py."""
+    """``--url --api-key --context --data-dir``, passed as ``where`` (cli/connection/resolve.py)."""
 
     @wraps(command)
     def with_where(**given: Any) -> Any:  # noqa: ANN401 - what click hands over.

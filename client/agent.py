@@ -4,7 +4,7 @@
   however it ends, leases are given back and nothing is left running.
 * Every command is asked with one idempotency key until its deadline, so that it is carried out
   once however often it had to be sent. What the service declines is raised at once, one exception
-  for each code (client/refusals.py).
+  for each code (client/rejections.py).
 * Works over HTTP alone. With the URL of NATS, notices are pushed and an agent's commands go that
   way first; when NATS is away, HTTP does both.
 """

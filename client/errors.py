@@ -6,7 +6,7 @@
   - Conflicted       the key may do this, but not now: the present state says no
   - Unavailable      nobody answered in time, or the service cannot serve now: try again later
 
-What the service itself declined, with a code, is a ``Refused`` as well (client/refusals.py).
+What the service itself declined, with a code, is a ``Refused`` as well (client/rejections.py).
 
 ``LeaseLost`` is none of these: no call failed, but what was held is held no more.
 """

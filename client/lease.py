@@ -2,7 +2,7 @@
 
 * It is renewed when a third of its time is gone, and again until its deadline.
 * ``LeaseLost`` is raised from the ``async with`` when the service says that the lease has ended,
-  or when the agent's own clock says that it can no longer be relied on (client/deadlines.py):
+  or when the agent's own clock says that it can no longer be relied on (client/lease_validity.py):
   before anyone else can hold the contact. The block is cancelled at its next ``await``; what does
   not await asks ``held``.
 * A block that ends by itself after its lease was lost raises ``LeaseLost`` too: some of what it

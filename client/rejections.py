@@ -1,6 +1,6 @@
 """What the service declines, one class for each code: catch the one you can do something about.
 
-Every refusal is a ``Refused``, and also of the kind (client/failures.py) that tells what may help:
+Every refusal is a ``Refused``, and also of the kind (client/errors.py) that tells what may help:
 ``LeaseConflict`` is ``Conflicted``, ``AgentNotFound`` is ``NotFound``, and so on. A refusal is an
 answer: asking the same again, while the state is the same, is answered the same.
 """

@@ -94,7 +94,7 @@ def problem_body(code: str, detail: str, facts: Mapping[str, Any], request_id: s
     return orjson.dumps({**members, **facts, **members})  # No fact replaces a member.
 
 
-# Problems that the HTTP protocol answers before a request reaches an operation.
+# Codes that the HTTP protocol may answer before a request reaches an operation.
 CONNECTION_CODES = frozenset(
     {
         "malformed_request",

@@ -1,7 +1,7 @@
 """Tables whose rows are only ever added: the database itself refuses to change or delete them.
 
 The refusal is a part of the table: whatever creates the table creates it too. A superuser can
-still take it away, and then the chain of hashes tells (eventlog/chain.py).
+still take it away, and then the chain of hashes tells (eventlog/hash_chain.py).
 """
 
 from collections.abc import Mapping, Sequence

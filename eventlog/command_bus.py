@@ -3,7 +3,7 @@
 * One writer task owns the write connection. Callers hand it orders and wait; one that goes away
   leaves nothing half done.
 * While one batch commits, the next gathers: a commit costs the same for one order as for hundreds.
-  Who is in it, when more wait than it takes, is for the line to say (eventlog/line.py).
+  Who is in it, when more wait than it takes, is for the line to say (eventlog/command_queue.py).
 * A batch holds no state between transactions. It takes the lock, then the time, loads what its
   orders name, decides them in turn, appends, projects, commits, and only then answers.
 * An order on which our own code raises fails alone, and nothing of it is recorded.

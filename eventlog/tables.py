@@ -1,8 +1,8 @@
 """The tables of the log: events, what became of old ones, and the answers to commands with a key.
 
-Events are only ever added; the database itself refuses anything else. What was archived may go
-(eventlog/archive.py), but for the last of it of each tenant: the chain goes on from there. Answers
-are committed in the same transaction as the events that they report.
+Events are only ever added; the database itself refuses anything else. Archived events may be
+deleted (eventlog/archive/archiver.py), except each tenant's last one: the hash chain continues from
+it. Answers are committed in the same transaction as the events that they report.
 """
 
 from typing import Any

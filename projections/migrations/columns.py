@@ -1,6 +1,6 @@
 """Types of columns, and what else revisions say again and again.
 
-A copy of what ``eventlog/schema.py`` says, on purpose: a revision must make tomorrow what it makes
+A copy of what ``eventlog/tables.py`` says, on purpose: a revision must make tomorrow what it makes
 today.
 """
 
