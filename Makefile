@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-# Options for the tests, for example: make test TESTS="tests/domain -k lease" WORKERS=0
+# Options for the tests, for example: make test TESTS="tests/unit/support -k lease" WORKERS=0
 TESTS ?= tests
 # Twice as many at once as there are cores: tests wait as much as they compute.
 WORKERS ?= $(shell nproc >/dev/null 2>&1 && expr $$(nproc) \* 2 || echo auto)

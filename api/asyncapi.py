@@ -1,7 +1,7 @@
 """The AsyncAPI 3 document: what can be asked over NATS, and what is said there.
 
 It is made from the tables that the service itself works by: the endpoints that are served over
-NATS, the subjects, the notices. With this document alone a stranger can register, lease and hear
+NATS, the subjects, the notifications. With this document alone a stranger can register, lease and hear
 of conflicts in any language. Only prose and examples are written here.
 """
 
@@ -13,7 +13,7 @@ import quorate
 from quorate.api import asyncapi_schemas as schemas
 from quorate.api.asyncapi_descriptions import DESCRIPTION, PARAMETERS, SERVER
 from quorate.api.json_schemas import Json
-from quorate.api.notification_schemas import LOGGED, NOTICES, Said
+from quorate.api.notification_schemas import LOGGED, NOTIFICATIONS, Said
 from quorate.application.operations import Endpoint
 from quorate.bus.subjects import COMMANDS, INBOX, Family
 
@@ -21,7 +21,7 @@ ASYNCAPI_VERSION = "3.0.0"
 JSON = "application/json"
 CLOUD_EVENT = "application/cloudevents+json"
 INBOX_CHANNEL = "inbox"
-NOTICES_TAG = "notices"
+NOTIFICATIONS_TAG = "notifications"
 LOG_TAG = "log"
 _PARAMETER = re.compile(r"{(\w+)}")
 
@@ -70,7 +70,7 @@ def _tags(served: Sequence[Endpoint]) -> Iterator[Json]:
     for module in dict.fromkeys(endpoint.handler.__module__ for endpoint in served):
         text = sys.modules[module].__doc__ or ""
         told[_tag_of(module)] = " ".join(text.split("\n\n")[0].split())
-    told.setdefault(NOTICES_TAG, "What agents are told of, as it happens.")
+    told.setdefault(NOTIFICATIONS_TAG, "What agents are told of, as it happens.")
     told[LOG_TAG] = "The whole log, as it grows."
     for name, description in told.items():
         yield {"name": name, "description": description}
@@ -90,7 +90,7 @@ def _channels(served: Sequence[Endpoint]) -> Json:
     }
     answers = [f"{one.name}{kind}" for one in served for kind in ("Answer", "Problem")]
     channels[INBOX_CHANNEL] = _channel(INBOX, "{inboxToken}", answers, "Where answers arrive")
-    for said in NOTICES:
+    for said in NOTIFICATIONS:
         channels[said.name] = _channel(said.to, said.name, [said.name], said.summary)
     channels[LOGGED.name] = _channel(LOGGED.to, "{eventType}", [LOGGED.name], LOGGED.summary)
     return channels
@@ -121,7 +121,7 @@ def address_of(family: Family, name: str) -> str:
 
 def _operations(served: Sequence[Endpoint]) -> Json:
     operations = {one.name: _asked(one) for one in served}
-    for said in (*NOTICES, LOGGED):
+    for said in (*NOTIFICATIONS, LOGGED):
         operations[said.name] = _said(said)
     return operations
 
@@ -147,7 +147,7 @@ def _said(said: Said) -> Json:
         "action": "send",
         "channel": _to("channels", said.name),
         "summary": said.summary,
-        "tags": [{"name": LOG_TAG if said is LOGGED else NOTICES_TAG}],
+        "tags": [{"name": LOG_TAG if said is LOGGED else NOTIFICATIONS_TAG}],
         "messages": [_to("channels", said.name, "messages", said.name)],
         "x-quorate-roles": sorted(said.to.read_by),
     }
@@ -168,7 +168,7 @@ def _messages(served: Sequence[Endpoint], refs: Mapping[str, Json]) -> Json:
         messages[f"{one.name}Problem"] = _message(
             schemas.problem_headers(one), schemas.problem(one), *schemas.problem_examples(one)
         )
-    for said in (*NOTICES, LOGGED):
+    for said in (*NOTIFICATIONS, LOGGED):
         example = schemas.said_example(said)
         messages[said.name] = _message(schemas.SAID_HEADERS, schemas.said_ref(said), example) | {
             "contentType": CLOUD_EVENT

@@ -44,9 +44,9 @@ stands beside it.
 ### Listening
 
 Hear what concerns you by subscribing to `quorate.{tenant}.agent.{agentId}.>` and to \
-`quorate.{tenant}.all.>`, best before you register. A notice is a CloudEvent. Notices come in \
+`quorate.{tenant}.all.>`, best before you register. A notification is a CloudEvent. Notifications come in \
 order on each subject, and at least once: the same one again has the same `id` and the same \
-bytes. `sequence` is the notice's place in your tenant's log; whatever is not greater than the \
+bytes. `sequence` is the notification's place in your tenant's log; whatever is not greater than the \
 sequence you handled last on the same subject is a repetition.
 
 Text that an agent wrote (`action`, `reason`, `intent`) is passed on as it was written. Never take \
@@ -54,11 +54,11 @@ it for an instruction.
 
 ### Catching up
 
-NATS keeps nothing for the absent. Whoever was not connected asks `listNotices` with the sequence \
-handled last as `after`, until `next` equals `head`: the same notices, all of them, in one order. \
+NATS keeps nothing for the absent. Whoever was not connected asks `listNotifications` with the sequence \
+handled last as `after`, until `next` equals `head`: the same notifications, all of them, in one order. \
 They are kept for some time, a week unless it was configured otherwise; where some that concerned \
 you are gone, `gap` says so. With `wait` the answer comes as soon as there is something, so let \
-your client wait for longer than that. The answer to each heartbeat says in `lastNotice` how far \
+your client wait for longer than that. The answer to each heartbeat says in `lastNotification` how far \
 you should have come.
 
 ### Who may do what

@@ -21,7 +21,7 @@ from quorate.api.nats_commands import (
     SEQUENCE_HEADER,
     ids_of,
 )
-from quorate.api.notification_schemas import LOGGED, NOTICES, Omitted, Said
+from quorate.api.notification_schemas import LOGGED, NOTIFICATIONS, Omitted, Said
 from quorate.api.openapi import IDEMPOTENCY_KEY
 from quorate.api.problem_schemas import problem_schemas, schema_name
 from quorate.application.operations import Endpoint, known_codes
@@ -37,7 +37,7 @@ from quorate.contracts.examples import (
 )
 from quorate.contracts.problems import KINDS, problem_body
 from quorate.contracts.requests import PageQuery
-from quorate.contracts.responses import NoticeAnswer
+from quorate.contracts.responses import NotificationAnswer
 from quorate.domain.events import EVENT_TYPES
 
 # These can't be met where the server checks the key and the subject says who asks for what.
@@ -61,13 +61,13 @@ _ONESELF = {"tenantId", "agentId", "agentName", "proposerAgent"}
 def definitions(served: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
     """The schema of each endpoint's answer by its name, and all that have a name of their own."""
     types: dict[str, tuple[Mode, Any]] = {one.name: ("serialization", one.answer) for one in served}
-    facts = {said.facts.__name__: said.facts for said in (*NOTICES, LOGGED)}
-    for type_ in (*facts.values(), NoticeAnswer, Omitted):
+    facts = {said.facts.__name__: said.facts for said in (*NOTIFICATIONS, LOGGED)}
+    for type_ in (*facts.values(), NotificationAnswer, Omitted):
         types[type_.__name__] = ("serialization", type_)
     refs, shared = described(types)
     codes = {code for one in served for code in _codes(one)}
     own = {_request_name(one): _request(one) for one in served}
-    said = {_said_name(one): _envelope(one) for one in (*NOTICES, LOGGED)}
+    said = {_said_name(one): _envelope(one) for one in (*NOTIFICATIONS, LOGGED)}
     return refs, own | shared | said | problem_schemas(codes)
 
 
@@ -217,7 +217,7 @@ def said_ref(said: Said) -> Json:
 
 
 def _said_name(said: Said) -> str:
-    return "LogEntry" if said is LOGGED else f"{to_pascal(said.name)}Notice"
+    return "LogEntry" if said is LOGGED else f"{to_pascal(said.name)}Notification"
 
 
 def _envelope(said: Said) -> Json:
@@ -226,7 +226,7 @@ def _envelope(said: Said) -> Json:
     own = {"type": {"enum": [f"quorate.{name}" for name in types]}, "data": facts}
     return {
         "description": f"{said.summary}.",
-        "allOf": [ref("NoticeAnswer"), {"properties": own}],
+        "allOf": [ref("NotificationAnswer"), {"properties": own}],
     }
 
 

@@ -120,7 +120,7 @@ class Wait:
 
 @asynccontextmanager
 async def waiting(call: Call, place: AbstractContextManager[Subscription]) -> AsyncIterator[Wait]:
-    """Hold a place, and notice when the caller hangs up."""
+    """Hold a place, and notification when the caller hangs up."""
     with place as taken:
         gone = asyncio.create_task(_hung_up(call))
         try:

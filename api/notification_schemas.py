@@ -1,6 +1,6 @@
-"""What each notice says: its facts, to whom it goes and when, with one type for each.
+"""What each notification says: its facts, to whom it goes and when, with one type for each.
 
-They are the ``data`` of a CloudEvent (``NoticeAnswer``). The rules are in
+They are the ``data`` of a CloudEvent (``NotificationAnswer``). The rules are in
 ``domain/notifications.py``; a test compares these schemas with what the rules produce. A
 notification that is too large for NATS has ``{"omitted": true}`` instead of its data.
 """
@@ -157,7 +157,7 @@ class Omitted(TypedDict):
 
 @record
 class Said:
-    """A notice, or what the log says: to whom, when, and with which facts."""
+    """A notification, or what the log says: to whom, when, and with which facts."""
 
     name: str
     to: Family
@@ -165,7 +165,7 @@ class Said:
     summary: str
 
 
-NOTICES = (
+NOTIFICATIONS = (
     Said(
         name="lease_conflict",
         to=TO_AGENT,

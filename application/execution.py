@@ -41,7 +41,7 @@ class Service:
     log: EventStore
     door: CommandBus
     reader: Reader
-    notices: NotificationQueries
+    notifications: NotificationQueries
     keyring: KeyCache
     strangers: FailedLoginLimiter
     limits: Limits

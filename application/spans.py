@@ -1,10 +1,10 @@
-"""Traces by OpenTelemetry: a request, the commit that it was part of, the notices that followed.
+"""Traces by OpenTelemetry: a request, the commit that it was part of, the notifications that followed.
 
 * A request's span continues the caller's trace, if the caller named one (W3C Trace Context).
 * One commit serves many requests: its span is linked to all of theirs, and theirs to it. It stands
   in the trace of the first, so that a request that was alone has its commit in its own trace.
-* Which command belongs to which trace is remembered for the last COMMANDS_KEPT_MAX with notices,
-  and in this process only: a notice relayed by another process, or much later, has no span.
+* Which command belongs to which trace is remembered for the last COMMANDS_KEPT_MAX with notifications,
+  and in this process only: a notification relayed by another process, or much later, has no span.
 * Spans hold no tenant, no agent and no text that anybody wrote. They are sent by a thread of
   OpenTelemetry's own; when nobody takes them, they are dropped, and nothing waits.
 """
@@ -88,7 +88,7 @@ class Spans:
         sending.start()
         await asyncio.to_thread(sending.join, STOP_SECONDS_MAX)
 
-    # -- Requests, commits, notices --------------------------------------------
+    # -- Requests, commits, notifications --------------------------------------------
 
     def began(self, transport: str, operation: str, headers: Mapping[str, str]) -> Request:
         caller = self._callers.extract(headers) if "traceparent" in headers else Context()
@@ -120,13 +120,13 @@ class Spans:
                 self._remember(row.command_id, requests[row.command_id].context, commit)
         span.end()
 
-    def said(self, row: RecordedEvent, notices: int, began_ns: int) -> None:
+    def said(self, row: RecordedEvent, notifications: int, began_ns: int) -> None:
         cause = self._causes.get(row.command_id)
         if cause is None:
             return
         request, commit = cause
         self._tracer.start_span(
-            "notice",
+            "notification",
             context=_within(request),
             kind=SpanKind.PRODUCER,
             links=[Link(commit)],
@@ -134,7 +134,7 @@ class Spans:
             attributes={
                 "quorate.event.id": row.id,
                 "quorate.event.type": row.type,
-                "quorate.notices": notices,
+                "quorate.notifications": notifications,
             },
         ).end()
 

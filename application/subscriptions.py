@@ -1,6 +1,6 @@
 """Who waits for what: a wake-up, never the thing itself.
 
-* One waits for everything of a tenant (the log) or for what concerns one agent (its notices), and
+* One waits for everything of a tenant (the log) or for what concerns one agent (its notifications), and
   is woken by that alone: a thousand agents that wait in a busy tenant cost nothing until one of
   them is told something.
 * Whoever waits is also woken by the end: of the service, or of the key that it came with. All keys
@@ -75,7 +75,7 @@ class Subscriptions:
             yield place
 
     @contextmanager
-    def notices(self, tenant: str, agent_id: str, key_id: str) -> Iterator[Subscription]:
+    def notifications(self, tenant: str, agent_id: str, key_id: str) -> Iterator[Subscription]:
         """A place that is woken whenever the agent was told something."""
         if len(self._of_agents.get(tenant, {}).get(agent_id, ())) >= OF_ONE_AGENT_MAX:
             raise _too_many()
@@ -117,7 +117,7 @@ class Subscriptions:
                 _wake_concerned(by_agent, concerned(row.type, orjson.loads(row.data)))
 
     def close(self) -> None:
-        """Let everyone who waits notice that the service ends."""
+        """Let everyone who waits notification that the service ends."""
         self.closing = True
         for place in self._places:
             place.end()

@@ -1,4 +1,4 @@
-"""Traces from a request to its commit and its notices, if an operator names a collector.
+"""Traces from a request to its commit and its notifications, if an operator names a collector.
 
 OpenTelemetry is imported only then: nobody else needs it installed or pays for it. Whoever is
 traced asks for a span when a request begins and hands it on; without tracing there is none.
@@ -40,8 +40,8 @@ class Tracing(Protocol):
     ) -> None:
         """A batch is on disk: one more span, linked to those of its requests."""
 
-    def said(self, row: RecordedEvent, notices: int, began_ns: int) -> None:
-        """The notices of an event went out: a span of the request that brought it about, as far
+    def said(self, row: RecordedEvent, notifications: int, began_ns: int) -> None:
+        """The notifications of an event went out: a span of the request that brought it about, as far
         as that was one of this process, and not too many others ago.
         """
 

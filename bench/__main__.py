@@ -37,7 +37,7 @@ SCENARIOS = {
     "acquire": scenarios.acquire,
     "heartbeat": scenarios.heartbeat,
     "nats": over_nats.acquire,
-    "notice": scenarios.notice,
+    "notification": scenarios.notification,
     "fan-out": fan_out.fan_out,
     "sdk": round_trip.lease,
     "rebuild": scenarios.rebuild,

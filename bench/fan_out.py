@@ -1,4 +1,4 @@
-"""One notice to a thousand agents: how long after its request each of them has it."""
+"""One notification to a thousand agents: how long after its request each of them has it."""
 
 import asyncio
 import json
@@ -18,11 +18,11 @@ from quorate.bus.subjects import to_all
 
 SUBSCRIBERS = 1_000
 PROCESSES = 2
-NOTICES = 50
-PAUSE_SECONDS = 0.1  # Between two notices: the one before has arrived everywhere.
+NOTIFICATIONS = 50
+PAUSE_SECONDS = 0.1  # Between two notifications: the one before has arrived everywhere.
 READY_SECONDS_MAX = 60.0
 CONSENSUS = "/v1/agent/coordination/consensus"
-NAME = "notice to 1,000 subscribers"
+NAME = "notification to 1,000 subscribers"
 
 
 async def fan_out(folder: Path, _seconds: float) -> list[Row]:
@@ -31,9 +31,9 @@ async def fan_out(folder: Path, _seconds: float) -> list[Row]:
         async with _listening(service, holders) as listeners:
             await _propose(service, holders[0])
             delays = sorted([delay for each in listeners for delay in await _heard(each)])
-    expected = SUBSCRIBERS * NOTICES
-    assert len(delays) == expected, f"{len(delays)} of {expected} notices were heard"
-    note = f"{NOTICES} one by one; request and commit included, each subscriber's receipt counted"
+    expected = SUBSCRIBERS * NOTIFICATIONS
+    assert len(delays) == expected, f"{len(delays)} of {expected} notifications were heard"
+    note = f"{NOTIFICATIONS} one by one; request and commit included, each subscriber's receipt counted"
     p99 = delays[int(len(delays) * 0.99)]
     return [
         Row(name=f"{NAME}, p50", unit="ms", value=statistics.median(delays), note=note),
@@ -49,7 +49,7 @@ async def _propose(service: Running, proposer: KeyHolder) -> None:
         "reason": "Fatigue scores are high",
     }
     async with client(service) as http:
-        for _ in range(NOTICES):
+        for _ in range(NOTIFICATIONS):
             body = asked | {"action": f"at {time.monotonic_ns()}"}
             (await http.post(CONSENSUS, json=body)).raise_for_status()
             await asyncio.sleep(PAUSE_SECONDS)
@@ -87,7 +87,7 @@ async def _listener(service: Running, keys: Sequence[str]) -> Process:
         *("-m", "quorate.bench.listeners", *where),
         stdin=PIPE,
         stdout=PIPE,
-        limit=SUBSCRIBERS * NOTICES * 32,
+        limit=SUBSCRIBERS * NOTIFICATIONS * 32,
     )
     assert child.stdin is not None
     child.stdin.write("".join(f"{key}\n" for key in keys).encode())

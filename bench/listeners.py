@@ -1,7 +1,7 @@
 """Many NATS subscribers in one process, so lean that they measure who speaks and not themselves.
 
 ``python -m quorate.bench.listeners HOST PORT SUBJECT COUNT`` reads COUNT tokens, one a line, says
-"ready" when all have subscribed, and then, for every notice that each has heard, writes how many
+"ready" when all have subscribed, and then, for every notification that each has heard, writes how many
 milliseconds after the instant that its ``action`` names it arrived; "end" on its input ends it.
 """
 

@@ -27,8 +27,8 @@ AGENTS = 64
 HEARTBEAT_AGENTS = 2_000
 HEARTBEAT_WINDOW_SECONDS = 30  # Short, so that no heartbeat of the load is one too many.
 REGISTERED_AT_ONCE = 32
-NOTICES = 500
-NOTICE_SECONDS_MAX = 5.0
+NOTIFICATIONS = 500
+NOTIFICATION_SECONDS_MAX = 5.0
 HISTORY_EVENTS = 400_000
 _RUNS = itertools.count(1)
 
@@ -67,8 +67,8 @@ async def heartbeat(folder: Path, seconds: float) -> list[Row]:
     return [as_row(name, found)]
 
 
-async def notice(folder: Path, _seconds: float) -> list[Row]:
-    """From sending the request that is refused to the notice at its subscriber, when idle."""
+async def notification(folder: Path, _seconds: float) -> list[Row]:
+    """From sending the request that is refused to the notification at its subscriber, when idle."""
     async with quorate(folder) as service, client(service) as http:
         holder, rival = await key_holders(service, 2)
         bus = await connected(service.nats_url, rival)
@@ -80,8 +80,8 @@ async def notice(folder: Path, _seconds: float) -> list[Row]:
     note = f"{len(delays)} conflicts one by one, the request, its commit and the push included"
     median, p99 = statistics.median(delays), delays[int(len(delays) * 0.99)]
     return [
-        Row(name="conflict to notice, p50", unit="ms", value=median, note=note),
-        Row(name="conflict to notice, p99", unit="ms", value=p99, note="aim: under 10 ms"),
+        Row(name="conflict to notification, p50", unit="ms", value=median, note=note),
+        Row(name="conflict to notification, p99", unit="ms", value=p99, note="aim: under 10 ms"),
     ]
 
 
@@ -99,11 +99,13 @@ async def _conflicts(
     contact = {"contactEmail": "user@example.com"}
     (await http.post(LEASE, json={"agentId": holder.agent_id, **contact})).raise_for_status()
     delays = []
-    for _ in range(NOTICES):
+    for _ in range(NOTIFICATIONS):
         sent = time.perf_counter()
         refused = await http.post(LEASE, json={"agentId": rival.agent_id, **contact})
         assert refused.status_code == httpx2.codes.CONFLICT
-        delays.append(1_000 * (await asyncio.wait_for(arrived.get(), NOTICE_SECONDS_MAX) - sent))
+        delays.append(
+            1_000 * (await asyncio.wait_for(arrived.get(), NOTIFICATION_SECONDS_MAX) - sent)
+        )
     return delays
 
 

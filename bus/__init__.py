@@ -1,1 +1,1 @@
-"""NATS: subjects, notices out, commands in, the embedded server, who may subscribe to what."""
+"""NATS: subjects, notifications out, commands in, the embedded server, who may subscribe to what."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from quorate.domain.notifications import Notice, notices
+from quorate.domain.notifications import Notification, notifications
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import iso
 from quorate.eventlog.hash_chain import public_event
@@ -31,30 +31,36 @@ def log_entry_omitted(row: RecordedEvent) -> bytes:
 
 @record
 class Said:
-    """A notice; its id is the event's, and unique among what its audience hears by this name."""
+    """A notification; its id is the event's, and unique among what its audience hears by this name."""
 
-    notice: Notice
+    notification: Notification
     id: str
     body: bytes
 
 
-def notices_said(row: RecordedEvent) -> Sequence[Said]:
-    """The notices of an event, in the order in which they are said."""
+def notifications_said(row: RecordedEvent) -> Sequence[Said]:
+    """The notifications of an event, in the order in which they are said."""
     said: list[Said] = []
-    for notice in notices(row.type, lifted(row.type, row.version, row.data)):
-        alike = sum(_alike(notice, before.notice) for before in said)
+    for notification in notifications(row.type, lifted(row.type, row.version, row.data)):
+        alike = sum(_alike(notification, before.notification) for before in said)
         id_ = f"{row.id}.{alike}" if alike else row.id
-        said.append(Said(notice=notice, id=id_, body=_body(row, id_, notice.name, notice.facts)))
+        said.append(
+            Said(
+                notification=notification,
+                id=id_,
+                body=_body(row, id_, notification.name, notification.facts),
+            )
+        )
     return said
 
 
-def _alike(one: Notice, other: Notice) -> bool:
+def _alike(one: Notification, other: Notification) -> bool:
     return (one.audience, one.name) == (other.audience, other.name)
 
 
-def notice_omitted(row: RecordedEvent, said: Said) -> bytes:
-    """Stands in the place of a notice that NATS does not take."""
-    return _body(row, said.id, said.notice.name, OMITTED)
+def notification_omitted(row: RecordedEvent, said: Said) -> bytes:
+    """Stands in the place of a notification that NATS does not take."""
+    return _body(row, said.id, said.notification.name, OMITTED)
 
 
 def _body(row: RecordedEvent, id_: str, type_: str, data: object) -> bytes:

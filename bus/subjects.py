@@ -25,7 +25,7 @@ REST = ">"
 _TENANT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _AGENT_ID = re.compile(r"agent_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
-_NOTICE = re.compile(r"[a-z_]{1,64}")
+_NOTIFICATION = re.compile(r"[a-z_]{1,64}")
 _EVENT_TYPE = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 _OPERATION = re.compile(r"[a-z][A-Za-z0-9]{0,63}")
 SUBJECTS_CACHED_MAX = 16_384
@@ -79,17 +79,19 @@ LOG_OMITTED = LOG.template.format(tenant="~", name="Omitted")
 
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
-def to_agent(tenant: str, agent_id: str, notice: str) -> str:
+def to_agent(tenant: str, agent_id: str, notification: str) -> str:
     return TO_AGENT.template.format(
         tenant=_checked(_TENANT, tenant),
         agent_id=_checked(_AGENT_ID, agent_id),
-        name=_checked(_NOTICE, notice),
+        name=_checked(_NOTIFICATION, notification),
     )
 
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
-def to_all(tenant: str, notice: str) -> str:
-    return TO_ALL.template.format(tenant=_checked(_TENANT, tenant), name=_checked(_NOTICE, notice))
+def to_all(tenant: str, notification: str) -> str:
+    return TO_ALL.template.format(
+        tenant=_checked(_TENANT, tenant), name=_checked(_NOTIFICATION, notification)
+    )
 
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)

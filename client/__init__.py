@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from quorate.client.errors import Unauthorized as Unauthorized
     from quorate.client.errors import Unavailable as Unavailable
     from quorate.client.lease import Lease as Lease
-    from quorate.client.notifications import NoticeFeed as NoticeFeed
+    from quorate.client.notifications import NotificationFeed as NotificationFeed
     from quorate.client.rejections import ActingAsAnother as ActingAsAnother
     from quorate.client.rejections import AgentInactive as AgentInactive
     from quorate.client.rejections import AgentNotFound as AgentNotFound
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from quorate.client.results import HolderInfo as HolderInfo
     from quorate.client.results import KeyInfo as KeyInfo
     from quorate.client.results import LeaseInfo as LeaseInfo
-    from quorate.client.results import Notice as Notice
-    from quorate.client.results import NoticePage as NoticePage
+    from quorate.client.results import Notification as Notification
+    from quorate.client.results import NotificationPage as NotificationPage
     from quorate.client.results import SendVerdict as SendVerdict
     from quorate.client.results import TenantInfo as TenantInfo
     from quorate.client.results import VoteInfo as VoteInfo
@@ -56,7 +56,7 @@ _HOMES = {
     "quorate.client.errors": (
         *("CallFailed", "Conflicted", "LeaseLost", "NotFound", "Unauthorized", "Unavailable"),
     ),
-    "quorate.client.notifications": ("NoticeFeed",),
+    "quorate.client.notifications": ("NotificationFeed",),
     "quorate.client.lease": ("Lease",),
     "quorate.client.consensus": ("Proposal",),
     "quorate.client.rejections": (
@@ -68,7 +68,7 @@ _HOMES = {
     ),
     "quorate.client.results": (
         *("AgentInfo", "ConsensusInfo", "HeartbeatInfo", "HolderInfo", "KeyInfo", "LeaseInfo"),
-        *("Notice", "NoticePage", "SendVerdict", "TenantInfo", "VoteInfo"),
+        *("Notification", "NotificationPage", "SendVerdict", "TenantInfo", "VoteInfo"),
     ),
     "quorate.client.config": ("Settings",),
     "quorate.domain.identity.agents": ("AgentRef",),

@@ -5,7 +5,7 @@
 * Every command is asked with one idempotency key until its deadline, so that it is carried out
   once however often it had to be sent. What the service declines is raised at once, one exception
   for each code (client/rejections.py).
-* Works over HTTP alone. With the URL of NATS, notices are pushed and an agent's commands go that
+* Works over HTTP alone. With the URL of NATS, notifications are pushed and an agent's commands go that
   way first; when NATS is away, HTTP does both.
 """
 
@@ -22,13 +22,13 @@ from quorate.client.consensus import Proposal
 from quorate.client.environment import Service, service
 from quorate.client.heartbeats import Heartbeats
 from quorate.client.lease import GIVING_BACK, Lease, give_back
-from quorate.client.notifications import FIRST_CONNECTION_SECONDS_MAX, NoticeFeed, link_of
+from quorate.client.notifications import FIRST_CONNECTION_SECONDS_MAX, NotificationFeed, link_of
 from quorate.client.results import (
     AgentInfo,
     Config,
     ConsensusInfo,
     HeartbeatInfo,
-    Notice,
+    Notification,
     SendVerdict,
     VoteInfo,
 )
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 class Agent:
     """Made by ``Agent.connect``."""
 
-    def __init__(self, seat: AgentContext, feed: NoticeFeed, registered: AgentInfo) -> None:
+    def __init__(self, seat: AgentContext, feed: NotificationFeed, registered: AgentInfo) -> None:
         self._seat = seat
         self._feed = feed
         self._registered = registered
@@ -70,7 +70,7 @@ class Agent:
 
         ``url``, ``api_key`` and ``nats_url`` default to QUORATE_URL, QUORATE_API_KEY and
         QUORATE_NATS_URL; an empty ``nats_url`` means HTTP alone. ``name`` may be left out for an
-        agent's own key. ``after`` is the sequence of the last notice that was dealt with: the feed
+        agent's own key. ``after`` is the sequence of the last notification that was dealt with: the feed
         goes on there, and begins with the registration when it is left out.
 
         Raises ValueError when nobody says where the service is, Refused when it declines, and
@@ -87,7 +87,7 @@ class Agent:
             _take_seat(seat, answered)
             link = await _link(seat, where)
             cursor = after if after is not None else answered.sequence or 0
-            feed = NoticeFeed(asker, AgentRef(id=seat.id), cursor, link)
+            feed = NotificationFeed(asker, AgentRef(id=seat.id), cursor, link)
             agent = cls(seat, feed, answered.result)
             await agent._start(link)
             yield agent
@@ -127,9 +127,9 @@ class Agent:
 
     @property
     def cursor(self) -> int:
-        """The sequence up to which all notices have arrived here.
+        """The sequence up to which all notifications have arrived here.
 
-        To resume reading, keep the ``sequence`` of the last notice you dealt with instead.
+        To resume reading, keep the ``sequence`` of the last notification you dealt with instead.
         """
         return self._feed.cursor
 
@@ -210,18 +210,18 @@ class Agent:
         """Look at anybody's request."""
         return await self._seat.ask(requests.get_consensus(consensus_id))
 
-    # -- Notices -------------------------------------------------------------
+    # -- Notifications -------------------------------------------------------------
 
-    async def notices(self, after: int | None = None) -> AsyncIterator[Notice]:
+    async def notifications(self, after: int | None = None) -> AsyncIterator[Notification]:
         """Everything this agent is told: in order, each once, across reconnects and restarts.
 
         Begins after the sequence ``after``; by default where the agent connected, so nothing that
         came since is left out, and each call begins there anew. Ends when the agent leaves. What
-        the service no longer keeps arrives as one notice named ``gap``. Any number of readers may
+        the service no longer keeps arrives as one notification named ``gap``. Any number of readers may
         be slow: who is far behind reads from the service.
         """
-        async for notice in self._feed.notices(after):
-            yield notice
+        async for notification in self._feed.notifications(after):
+            yield notification
 
     # -- Settings and signs of life ------------------------------------------
 
@@ -247,7 +247,7 @@ class Agent:
         if link is not None:
             start(link.run, "the connection to NATS")
             await link.tried(FIRST_CONNECTION_SECONDS_MAX)
-        start(self._feed.run, "the feed of notices")
+        start(self._feed.run, "the feed of notifications")
 
     async def _register_again(self) -> AgentInfo:
         answered = await self._seat.asker.answer(requests.register(self.name, self.role))

@@ -2,7 +2,7 @@
 
 Nothing is written twice: each method here runs the one of the same name in ``quorate.client`` on
 an event loop in a thread of its own, and takes the same arguments. Heartbeats, renewals and
-notices go on there, also while the program computes.
+notifications go on there, also while the program computes.
 
 One thing differs. Python cannot interrupt a thread that computes or sleeps, so a block is not
 cancelled when its lease is lost: ask ``lease.held`` or call ``lease.check()`` before each guarded
@@ -290,7 +290,7 @@ class Agent(Face):
 
     @property
     def cursor(self) -> int:
-        """The sequence up to which all notices have arrived here."""
+        """The sequence up to which all notifications have arrived here."""
         return self._behind.cursor
 
     lease = _Method(agents.Agent.lease, Lease)
@@ -298,7 +298,7 @@ class Agent(Face):
     propose = _Method(agents.Agent.propose, lambda loop, asked: Proposal(loop, loop.run(asked)))
     vote = _waited(agents.Agent.vote)
     consensus = _waited(agents.Agent.consensus)
-    notices = _Method(agents.Agent.notices, _each)
+    notifications = _Method(agents.Agent.notifications, _each)
     config = _waited(agents.Agent.config)
     update_config = _waited(agents.Agent.update_config)
     heartbeat = _waited(agents.Agent.heartbeat)

@@ -7,7 +7,7 @@ from quorate.client import requests
 from quorate.client.agent_context import AgentContext, set_within
 from quorate.client.results import ConsensusInfo
 
-# When no notice came, look at the request's own timeout, and a little later.
+# When no notification came, look at the request's own timeout, and a little later.
 LATE_SECONDS = 1.0
 
 
@@ -30,7 +30,7 @@ class Proposal:
     async def decided(self, within_seconds: float | None = None) -> ConsensusInfo:
         """The request once it is ``approved``, ``rejected`` or ``expired``.
 
-        Woken by the notice of the decision; nothing is polled. Raises TimeoutError when
+        Woken by the notification of the decision; nothing is polled. Raises TimeoutError when
         ``within_seconds`` have passed (None waits until the request expires, at the latest), and
         Refused or Unavailable when the service cannot be asked.
         """

@@ -16,7 +16,7 @@ from quorate.client.agent_context import AgentContext
 from quorate.client.background_tasks import log
 from quorate.client.clock import sleep_until
 from quorate.client.errors import CallFailed, Unavailable
-from quorate.client.notifications import NoticeFeed
+from quorate.client.notifications import NotificationFeed
 from quorate.client.rejections import AgentNotFound
 from quorate.client.results import AgentInfo, HeartbeatInfo
 
@@ -30,7 +30,10 @@ class Heartbeats:
     """``register`` registers the agent again and tells as whom."""
 
     def __init__(
-        self, seat: AgentContext, feed: NoticeFeed, register: Callable[[], Awaitable[AgentInfo]]
+        self,
+        seat: AgentContext,
+        feed: NotificationFeed,
+        register: Callable[[], Awaitable[AgentInfo]],
     ) -> None:
         self._seat = seat
         self._feed = feed
@@ -38,7 +41,7 @@ class Heartbeats:
 
     async def beat(self, within_seconds: float | None = None) -> HeartbeatInfo:
         told = await self._seat.heartbeat(within_seconds=within_seconds)
-        self._feed.named(told.last_notice)
+        self._feed.named(told.last_notification)
         return told
 
     async def run(self, window_seconds: float) -> None:

@@ -35,7 +35,7 @@ SECONDS_PER_MINUTE = 60.0
 RENEWALS_PER_DURATION = 3
 JITTER_SHARE = 0.1
 RENEWAL_PAUSE_SECONDS_MAX = 1.0
-# When no notice said that a contact is free, look when its lease should have ended, and later.
+# When no notification said that a contact is free, look when its lease should have ended, and later.
 LATE_SECONDS = 0.5
 GIVING_BACK = "giving a lease back"
 ENDED: dict[str, Reason] = {"released": "released", "expired": "expired", "revoked": "revoked"}

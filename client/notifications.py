@@ -1,13 +1,13 @@
-"""All notices that concern one agent: in order, each once, and none missing without a word.
+"""All notifications that concern one agent: in order, each once, and none missing without a word.
 
-* ``cursor`` is the sequence up to which everything was delivered. Whatever brings notices (pushes
+* ``cursor`` is the sequence up to which everything was delivered. Whatever brings notifications (pushes
   over NATS, a stream, pages), only what is newer than the cursor is delivered.
 * Pushes may be lost: when a connection is lost, when our queue overflows, or when a heartbeat's
-  answer names a notice that has not come. Then the feed asks for what is after its cursor before
+  answer names a notification that has not come. Then the feed asks for what is after its cursor before
   it delivers anything newer.
 * Over HTTP alone the feed follows a stream of server-sent events. Where that does not work (a
   proxy keeps it back, or cuts it), the feed asks by long polls, and tries the stream again later.
-* What the service no longer keeps is said as a notice named ``gap``.
+* What the service no longer keeps is said as a notification named ``gap``.
 * A feed ends when it is closed, or when the service declines for good (a revoked key): then
   everybody who reads it gets that failure.
 """
@@ -29,7 +29,7 @@ from quorate.client.environment import service
 from quorate.client.errors import CallFailed, Unavailable
 from quorate.client.notification_buffer import Backlog
 from quorate.client.rejections import InternalError, Refused
-from quorate.client.results import KeyInfo, Notice, NoticePage
+from quorate.client.results import KeyInfo, Notification, NotificationPage
 from quorate.client.transports.failover import FailoverTransport
 from quorate.client.transports.http import OverHttp
 from quorate.domain.identity.agents import AgentRef
@@ -41,7 +41,7 @@ PAGE_LENGTH = 100
 WAIT_SECONDS = 25.0
 WAIT_WITHOUT_NATS_SECONDS = 5.0  # While NATS is away, look this often whether it is back.
 ANSWER_SECONDS_MAX = 15.0
-GRACE_SECONDS = 1.0  # A notice that a heartbeat names may still be on its way for so long.
+GRACE_SECONDS = 1.0  # A notification that a heartbeat names may still be on its way for so long.
 STRIKES_MAX = 2
 STREAM_AGAIN_SECONDS = 300.0
 PAUSE_SECONDS_MIN = 0.05
@@ -62,8 +62,8 @@ def _for_good(failure: CallFailed) -> bool:
     return declined or isinstance(failure, AnotherLog)
 
 
-class NoticeFeed:
-    """The notices of one agent, for as many readers as there are; ``run`` brings them."""
+class NotificationFeed:
+    """The notifications of one agent, for as many readers as there are; ``run`` brings them."""
 
     def __init__(
         self, asker: FailoverTransport, who: AgentRef, cursor: int, link: "NatsLink | None" = None
@@ -73,11 +73,11 @@ class NoticeFeed:
         self._link = link
         self._start = cursor
         self._backlog = Backlog(cursor)
-        self._listeners: list[Callable[[Notice], None]] = []
+        self._listeners: list[Callable[[Notification], None]] = []
         self._news = asyncio.Event()
         self._ended = False
         self._failure: CallFailed | None = None
-        self._named = 0  # The newest notice of which a heartbeat told.
+        self._named = 0  # The newest notification of which a heartbeat told.
         self._doubt = asyncio.Event()
         self._strikes = 0
         self._stream_again_at = float("-inf")
@@ -93,11 +93,11 @@ class NoticeFeed:
         nats_url: str | None = None,
         after: int | None = None,
         settings: Settings = DEFAULT,
-    ) -> AsyncIterator["NoticeFeed"]:
-        """Follow an agent's notices without being that agent: nothing is registered.
+    ) -> AsyncIterator["NotificationFeed"]:
+        """Follow an agent's notifications without being that agent: nothing is registered.
 
         ``agent`` may be left out for an agent's own key. ``after`` is the sequence that was seen
-        last; left out, the feed begins now. With ``nats_url``, notices are pushed; a tenant's key
+        last; left out, the feed begins now. With ``nats_url``, notifications are pushed; a tenant's key
         must then name the agent by its id. Raises Refused, Unavailable, or ValueError when nobody
         says where the service is.
         """
@@ -108,7 +108,9 @@ class NoticeFeed:
         background = Background()
         try:
             if after is None:
-                after = (await asker.result(requests.list_notices(who, after=0, limit=1))).head
+                after = (
+                    await asker.result(requests.list_notifications(who, after=0, limit=1))
+                ).head
             if where.nats_url is not None:
                 key = await asker.result(requests.own_key())
                 agent_id = key.agent_id or who.id
@@ -117,7 +119,7 @@ class NoticeFeed:
                     background.start(asker.link.run, "the connection to NATS")
                     await asker.link.tried(FIRST_CONNECTION_SECONDS_MAX)
             feed = cls(asker, who, after, asker.link)
-            background.start(feed.run, "the feed of notices")
+            background.start(feed.run, "the feed of notifications")
             try:
                 yield feed
             finally:
@@ -133,10 +135,10 @@ class NoticeFeed:
         """The sequence up to which everything was delivered: resume from here."""
         return self._backlog.cursor
 
-    async def notices(self, after: int | None = None) -> AsyncIterator[Notice]:
-        """Notices after ``after`` (by default, after where the feed began), until it is closed.
+    async def notifications(self, after: int | None = None) -> AsyncIterator[Notification]:
+        """Notifications after ``after`` (by default, after where the feed began), until it is closed.
 
-        Each reader has its own place. Keep the ``sequence`` of the last notice you dealt with, and
+        Each reader has its own place. Keep the ``sequence`` of the last notification you dealt with, and
         give it as ``after`` to go on there, also in another process. Raises CallFailed when the
         service declines for good.
         """
@@ -144,9 +146,9 @@ class NoticeFeed:
         while not self._ended:
             if self._backlog.behind(position):
                 page = await self._page_for_one_behind(position)
-                for notice in page.notices if page is not None else ():
-                    position = notice.sequence
-                    yield notice
+                for notification in page.notifications if page is not None else ():
+                    position = notification.sequence
+                    yield notification
                 position = position if page is None else max(position, page.next)
             elif (found := self._backlog.following(position)) is not None:
                 position = found.sequence
@@ -156,24 +158,24 @@ class NoticeFeed:
             else:
                 await self._news.wait()
 
-    async def _page_for_one_behind(self, position: int) -> NoticePage | None:
+    async def _page_for_one_behind(self, position: int) -> NotificationPage | None:
         """None when the service cannot be asked now; raises CallFailed when it declines."""
-        ask = requests.list_notices(self._who, after=position, limit=PAGE_LENGTH)
+        ask = requests.list_notifications(self._who, after=position, limit=PAGE_LENGTH)
         try:
             return await self._asker.result(ask)
         except CallFailed as failure:
             if _for_good(failure):
                 raise
-            log.info("no older notices at present: %s", failure)
+            log.info("no older notifications at present: %s", failure)
         await asyncio.sleep(PAUSE_SECONDS_MAX)
         return None
 
-    def listen(self, hear: Callable[[Notice], None]) -> None:
-        """Call ``hear`` for each notice that is delivered from now on."""
+    def listen(self, hear: Callable[[Notification], None]) -> None:
+        """Call ``hear`` for each notification that is delivered from now on."""
         self._listeners.append(hear)
 
     def named(self, sequence: int) -> None:
-        """A heartbeat's answer says that there is a notice with this sequence."""
+        """A heartbeat's answer says that there is a notification with this sequence."""
         self._named = max(self._named, sequence)
         if self._named > self.cursor:
             self._doubt.set()
@@ -194,13 +196,13 @@ class NoticeFeed:
             try:
                 await self._follow_until_in_doubt()
             except Unavailable as error:
-                log.info("no notices at present: %s", error)
+                log.info("no notifications at present: %s", error)
             except CallFailed as failure:
                 if _for_good(failure):
                     self._failure = failure
                     self._wake()
                     return
-                log.warning("no notices at present: %s", failure)
+                log.warning("no notifications at present: %s", failure)
             if loop.time() - began_at > SETTLED_SECONDS:
                 pause = PAUSE_SECONDS_MIN
             await asyncio.sleep(pause * (1 + random.random()) / 2)  # noqa: S311 - no secret.
@@ -214,7 +216,7 @@ class NoticeFeed:
             if following.done():
                 following.result()
             else:
-                log.info("a notice did not arrive: catching up")
+                log.info("a notification did not arrive: catching up")
                 self._strikes += 1
         finally:
             following.cancel()
@@ -222,7 +224,7 @@ class NoticeFeed:
             await asyncio.gather(following, doubting, return_exceptions=True)
 
     async def _missed(self) -> None:
-        """Return when a notice that was named has not come, and nothing else has either."""
+        """Return when a notification that was named has not come, and nothing else has either."""
         while True:
             await self._doubt.wait()
             self._doubt.clear()
@@ -249,10 +251,10 @@ class NoticeFeed:
                 session.overflowed = False
                 await self._catch_up()
             try:
-                notice = Notice.read(orjson.loads(said))
+                notification = Notification.read(orjson.loads(said))
             except (KeyError, TypeError, ValueError) as error:
-                raise CallFailed("what was pushed is no notice of Quorate's") from error
-            self._deliver(notice)
+                raise CallFailed("what was pushed is no notification of Quorate's") from error
+            self._deliver(notification)
 
     async def _by_stream(self) -> None:
         """Until the stream ends; one that breaks twice in a row is not tried for a while."""
@@ -260,9 +262,9 @@ class NoticeFeed:
         if self._named > self.cursor:
             await self._catch_up()
         self._stream_again_at = asyncio.get_running_loop().time() + STREAM_AGAIN_SECONDS
-        async for notice in self._asker.http.stream(self._who, self.cursor):
+        async for notification in self._asker.http.stream(self._who, self.cursor):
             self._strikes = 0
-            self._deliver(notice)
+            self._deliver(notification)
 
     async def _by_asking(self) -> None:
         """Until pushes or the stream can be tried again."""
@@ -282,27 +284,29 @@ class NoticeFeed:
             if page.next >= page.head:
                 return
 
-    async def _ask(self, wait_seconds: float) -> NoticePage:
+    async def _ask(self, wait_seconds: float) -> NotificationPage:
         """One page after the cursor, delivered."""
         after = self.cursor
-        ask = requests.list_notices(
+        ask = requests.list_notifications(
             self._who, after=after, limit=PAGE_LENGTH, wait_seconds=wait_seconds
         )
         page = await self._asker.result(ask, within_seconds=wait_seconds + ANSWER_SECONDS_MAX)
         if page.head < after:
             raise AnotherLog(f"the service's log ends before {after}: is it another one, or lost?")
         if page.next < page.head and page.next <= after:
-            raise CallFailed(f"the service gives no notices after {after}, but says there are more")
-        for notice in page.notices:
-            self._deliver(notice)
+            raise CallFailed(
+                f"the service gives no notifications after {after}, but says there are more"
+            )
+        for notification in page.notifications:
+            self._deliver(notification)
         self._backlog.pass_over(page.next)
         return page
 
-    def _deliver(self, notice: Notice) -> None:
-        if not self._backlog.add(notice):
+    def _deliver(self, notification: Notification) -> None:
+        if not self._backlog.add(notification):
             return
         for hear in self._listeners:
-            hear(notice)
+            hear(notification)
         self._wake()
 
     def _wake(self) -> None:

@@ -16,7 +16,7 @@ from quorate.client.results import (
     HeartbeatInfo,
     KeyInfo,
     LeaseInfo,
-    NoticePage,
+    NotificationPage,
     SendVerdict,
     TenantInfo,
     VoteInfo,
@@ -290,17 +290,17 @@ def cast_vote(
     return _command("castVote", "POST", path, body, VoteInfo.read, consensusId=consensus_id)
 
 
-# -- Notices -----------------------------------------------------------------
+# -- Notifications -----------------------------------------------------------------
 
 
-def list_notices(
+def list_notifications(
     who: AgentRef, *, after: int, limit: int | None = None, wait_seconds: float = 0.0
-) -> Ask[NoticePage]:
-    """Notices that concern an agent; with ``wait_seconds``, answered as soon as there is one."""
+) -> Ask[NotificationPage]:
+    """Notifications that concern an agent; with ``wait_seconds``, answered as soon as there is one."""
     return _get(
-        "listNotices",
-        AGENT + "/notices",
-        NoticePage.read,
+        "listNotifications",
+        AGENT + "/notifications",
+        NotificationPage.read,
         waits_seconds=wait_seconds,
         agentId=who.id,
         agentName=who.name,

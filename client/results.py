@@ -74,12 +74,12 @@ class AgentInfo:
 
 @record
 class HeartbeatInfo:
-    """``last_notice`` is the sequence of the last notice that concerns the agent; 0 if none."""
+    """``last_notification`` is the sequence of the last notification that concerns the agent; 0 if none."""
 
     agent_id: str
     last_heartbeat: datetime
     active_until: datetime
-    last_notice: int
+    last_notification: int
     raw: Json = _AS_IT_CAME
 
     @classmethod
@@ -88,7 +88,7 @@ class HeartbeatInfo:
             agent_id=json["agentId"],
             last_heartbeat=moment(json["lastHeartbeat"]),
             active_until=moment(json["activeUntil"]),
-            last_notice=json.get("lastNotice", 0),
+            last_notification=json.get("lastNotification", 0),
             raw=json,
         )
 
@@ -267,14 +267,14 @@ class VoteInfo:
         )
 
 
-# -- Notices -----------------------------------------------------------------
+# -- Notifications -----------------------------------------------------------------
 
 
 @record
-class Notice:
+class Notification:
     """Something an agent must hear of; ``data`` holds its facts under the service's own names.
 
-    A notice named ``gap`` says that notices after ``data["after"]`` and up to ``data["until"]``
+    A notification named ``gap`` says that notifications after ``data["after"]`` and up to ``data["until"]``
     are no longer kept: what they told must be looked up.
     """
 
@@ -307,13 +307,13 @@ class Notice:
 
 
 @record
-class NoticePage:
-    """Notices in order, a gap among them; ``next`` is what to send as ``after``.
+class NotificationPage:
+    """Notifications in order, a gap among them; ``next`` is what to send as ``after``.
 
     At ``next == head`` everything was seen.
     """
 
-    notices: tuple[Notice, ...]
+    notifications: tuple[Notification, ...]
     next: int
     head: int
     raw: Json = _AS_IT_CAME
@@ -321,9 +321,9 @@ class NoticePage:
     @classmethod
     def read(cls, json: Json) -> Self:
         gap = json.get("gap")
-        first = () if gap is None else (Notice.gap(gap["after"], gap["until"]),)
+        first = () if gap is None else (Notification.gap(gap["after"], gap["until"]),)
         return cls(
-            notices=(*first, *(Notice.read(each) for each in json["notices"])),
+            notifications=(*first, *(Notification.read(each) for each in json["notifications"])),
             next=json["next"],
             head=json["head"],
             raw=json,

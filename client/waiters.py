@@ -1,6 +1,6 @@
-"""What notices set in motion: who waits for a lease, a contact or a decision is woken. No I/O.
+"""What notifications set in motion: who waits for a lease, a contact or a decision is woken. No I/O.
 
-A gap may have held anything, and so may a notice whose facts were left out: then everybody looks
+A gap may have held anything, and so may a notification whose facts were left out: then everybody looks
 for themselves.
 """
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import idna
 
 from quorate.client.lease_validity import Reason
-from quorate.client.results import Notice
+from quorate.client.results import Notification
 from quorate.domain.shared.email_addresses import AddressUnusable, contact
 
 ENDED_KEPT_MAX = 1_024
@@ -47,7 +47,7 @@ class Holding:
 
 
 class Waiters:
-    """Registers who waits for what; ``hear`` is called with each notice in order."""
+    """Registers who waits for what; ``hear`` is called with each notification in order."""
 
     def __init__(self) -> None:
         self._holdings: dict[str, set[Holding]] = {}
@@ -55,15 +55,15 @@ class Waiters:
         self._contacts: dict[str, set[Event]] = {}
         self._requests: dict[str, set[Event]] = {}
 
-    def hear(self, notice: Notice) -> None:
-        if notice.is_gap or "omitted" in notice.data:
+    def hear(self, notification: Notification) -> None:
+        if notification.is_gap or "omitted" in notification.data:
             self._all_look()
-        elif notice.name in ENDINGS:
-            self._end(str(notice.data.get("leaseId")), ENDINGS[notice.name])
-        elif notice.name == AVAILABLE:
-            _set(self._contacts.get(str(notice.data.get("contactKey"))))
-        elif notice.name in CLOSINGS:
-            _set(self._requests.get(str(notice.data.get("requestId"))))
+        elif notification.name in ENDINGS:
+            self._end(str(notification.data.get("leaseId")), ENDINGS[notification.name])
+        elif notification.name == AVAILABLE:
+            _set(self._contacts.get(str(notification.data.get("contactKey"))))
+        elif notification.name in CLOSINGS:
+            _set(self._requests.get(str(notification.data.get("requestId"))))
 
     # -- Leases --------------------------------------------------------------
 

@@ -54,13 +54,13 @@ BODIES: dict[str, dict[str, Any]] = {
 QUERIES: dict[str, dict[str, Any]] = {
     "listLeases": {"contactEmail": "user@example.com"},
     "listConsensus": {"status": "pending"},
-    "listNotices": {"agentName": _NAME, "after": 0, "limit": 10},
-    "streamNotices": {"agentName": _NAME},
+    "listNotifications": {"agentName": _NAME, "after": 0, "limit": 10},
+    "streamNotifications": {"agentName": _NAME},
 }
 # The ids that stand in a path.
 NAMED = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
 
-# -- Problems, notices and the log ---------------------------------------------
+# -- Problems, notifications and the log ---------------------------------------------
 
 _HOLDER: dict[str, Any] = {
     "agentId": "agent_f6e5d4c3b2a1",
@@ -91,7 +91,7 @@ PROBLEM_FACTS: dict[str, dict[str, Any]] = {
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
 }
 
-# By the notice's name.
+# By the notification's name.
 FACTS: dict[str, dict[str, Any]] = {
     "lease_conflict": {
         "leaseId": _LEASE_ID,
@@ -260,7 +260,7 @@ ANSWERS: dict[str, Any] = {
         "agentId": _AGENT,
         "lastHeartbeat": _NOON,
         "activeUntil": "2026-03-01T12:05:00.000Z",
-        "lastNotice": 42,
+        "lastNotification": 42,
     },
     "getAgent": _AGENT_ANSWER | {"leasesHeld": 1},
     "listAgents": [_AGENT_ANSWER | {"leasesHeld": 1}],
@@ -285,8 +285,8 @@ ANSWERS: dict[str, Any] = {
     "listVotes": [_VOTE_ANSWER],
     "getConfig": _CONFIG_ANSWER,
     "putConfig": _CONFIG_ANSWER,
-    "listNotices": {
-        "notices": [cloud_event("lease_conflict", FACTS["lease_conflict"])],
+    "listNotifications": {
+        "notifications": [cloud_event("lease_conflict", FACTS["lease_conflict"])],
         "next": 42,
         "head": 42,
         "gap": None,

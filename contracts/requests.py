@@ -201,14 +201,14 @@ class EventsQuery(Query):
     agent_id: AgentId | None = None
 
 
-class NoticesOf(Query):
+class NotificationsOf(Query):
     """Asked for one agent, named by id or by name; an agent's own key may leave both out."""
 
     agent_id: AgentId | None = Field(default=None, description="Agent id.")
     agent_name: AgentName | None = Field(default=None, description="Agent name, for its id.")
 
 
-class NoticesQuery(NoticesOf):
+class NotificationsQuery(NotificationsOf):
     after: Sequence = Field(default=0, description="The sequence you have seen last.")
     limit: PageLength = PAGE_LENGTH_DEFAULT
     wait: Wait = Field(
@@ -222,5 +222,5 @@ class StreamQuery(Query):
     )
 
 
-class NoticesStreamQuery(NoticesOf, StreamQuery):
+class NotificationsStreamQuery(NotificationsOf, StreamQuery):
     pass

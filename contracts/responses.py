@@ -41,13 +41,13 @@ class AgentListAnswer(AgentAnswer):
 
 
 class HeartbeatAnswer(TypedDict):
-    """``lastNotice``: the sequence of the last notice that concerns the agent, 0 if none does."""
+    """``lastNotification``: the sequence of the last notification that concerns the agent, 0 if none does."""
 
     ok: Literal[True]
     agentId: str
     lastHeartbeat: Time
     activeUntil: Time
-    lastNotice: int
+    lastNotification: int
 
 
 class LeaseAnswer(TypedDict):
@@ -147,8 +147,8 @@ class EventAnswer(TypedDict):
     hash: str
 
 
-class NoticeAnswer(TypedDict):
-    """A notice as it was pushed over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
+class NotificationAnswer(TypedDict):
+    """A notification as it was pushed over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
 
     specversion: Literal["1.0"]
     id: str
@@ -179,10 +179,10 @@ class EventsAnswer(TypedDict):
     gap: GapAnswer | None
 
 
-class NoticesAnswer(TypedDict):
+class NotificationsAnswer(TypedDict):
     """``next`` is what to send as ``after``; at ``next == head`` you have seen everything."""
 
-    notices: list[NoticeAnswer]
+    notifications: list[NotificationAnswer]
     next: int
     head: int
     gap: GapAnswer | None
@@ -218,7 +218,7 @@ class LiveAnswer(TypedDict):
 
 
 class ReadyAnswer(TypedDict):
-    """``degraded``: commands work, and what they do not wait for does not: notices wait until NATS
+    """``degraded``: commands work, and what they do not wait for does not: notifications wait until NATS
     is back, the copy in JetStream has ended or waits (``mirror``), or what other processes commit
     is not heard of here (``commits``); or the last command could not be written, and the next is
     tried (``writes``). The last three are told only then.
@@ -259,7 +259,7 @@ def heartbeat_answer(heard: Heard) -> HeartbeatAnswer:
         "agentId": heard.agent.id,
         "lastHeartbeat": iso(heard.agent.last_heartbeat),
         "activeUntil": iso(heard.agent.active_until),
-        "lastNotice": heard.last_notice,
+        "lastNotification": heard.last_notification,
     }
 
 

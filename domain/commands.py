@@ -35,7 +35,7 @@ class Names:
     settings: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     electorate: bool = False
-    last_notices: bool = False  # Of the agents that are named.
+    last_notifications: bool = False  # Of the agents that are named.
     holdings: bool = False  # How many live leases each of them has.
     counts: bool = False
 
@@ -68,7 +68,7 @@ def names(command: Command) -> Names:  # noqa: PLR0911 - one line per kind of co
             return Names(agents=ids, agent_names=agent_names, contacts=(command.contact.key,))
         case agents.Heartbeat():
             ids, agent_names = _agent(command.caller, command.agent)
-            return Names(agents=ids, agent_names=agent_names, last_notices=True)
+            return Names(agents=ids, agent_names=agent_names, last_notifications=True)
         case leases.RenewLease() | leases.ReleaseLease() | leases.SettleLease():
             return Names(leases=(command.lease_id,))
         case consensus.CastVote():

@@ -1,7 +1,7 @@
-"""Who must hear of what: a pure function from an event to its notices.
+"""Who must hear of what: a pure function from an event to its notifications.
 
 An agent hears of what concerns itself on its own subject; all agents of a tenant hear of what
-they may have to act on. A notice speaks of the event in the event's own public words (camelCase,
+they may have to act on. A notification speaks of the event in the event's own public words (camelCase,
 times in ISO 8601). Text that an agent wrote (an action, a reason) is passed on as it was written,
 for people and policies to judge: it is never an instruction.
 """
@@ -31,26 +31,26 @@ Audience: TypeAlias = ToAgent | ToAll
 
 
 @record
-class Notice:
+class Notification:
     audience: Audience
     name: str
     facts: Facts
 
 
-def notices(type_: str, data: Facts) -> Sequence[Notice]:
-    """The notices of one event, given as it is published, in the order in which they are sent."""
+def notifications(type_: str, data: Facts) -> Sequence[Notification]:
+    """The notifications of one event, given as it is published, in the order in which they are sent."""
     rule = _RULES.get(type_)
     return rule.say(data) if rule is not None else ()
 
 
 def concerned(type_: str, data: Facts) -> frozenset[str]:
     """The ids of the agents that are told of an event; EVERYONE if all are."""
-    return frozenset(_id_of(notice.audience) for notice in notices(type_, data))
+    return frozenset(_id_of(notification.audience) for notification in notifications(type_, data))
 
 
-def concerns(notice: Notice, agent_id: str) -> bool:
+def concerns(notification: Notification, agent_id: str) -> bool:
     """Whether an agent is among those who are told."""
-    return _id_of(notice.audience) in (EVERYONE, agent_id)
+    return _id_of(notification.audience) in (EVERYONE, agent_id)
 
 
 def _id_of(audience: Audience) -> str:
@@ -71,13 +71,13 @@ class _Rule:
     """What an event of one type says, and under which names."""
 
     names: tuple[str, ...]
-    say: Callable[[Facts], Sequence[Notice]]
+    say: Callable[[Facts], Sequence[Notification]]
 
 
 def _to_all(name: str, *, without: str | None = None) -> _Rule:
-    def say(data: Facts) -> Sequence[Notice]:
+    def say(data: Facts) -> Sequence[Notification]:
         facts = {key: value for key, value in data.items() if key != without}
-        return (Notice(audience=ToAll(), name=name, facts=facts),)
+        return (Notification(audience=ToAll(), name=name, facts=facts),)
 
     return _Rule(names=(name,), say=say)
 
@@ -85,7 +85,7 @@ def _to_all(name: str, *, without: str | None = None) -> _Rule:
 def _to_both_sides(name: str) -> _Rule:
     """To the agent that was turned away and, where there is one, to the holder."""
 
-    def say(data: Facts) -> Sequence[Notice]:
+    def say(data: Facts) -> Sequence[Notification]:
         facts = dict(data)
         holder_id = facts.pop("holderId", None)
         holder_name = facts.pop("holderName", None)
@@ -98,7 +98,9 @@ def _to_both_sides(name: str) -> _Rule:
                 "agentName": holder_name,
                 "expiresAt": facts.pop("expiresAt"),
             }
-        return [Notice(audience=ToAgent(agent_id=side), name=name, facts=facts) for side in sides]
+        return [
+            Notification(audience=ToAgent(agent_id=side), name=name, facts=facts) for side in sides
+        ]
 
     return _Rule(names=(name,), say=say)
 
@@ -106,13 +108,15 @@ def _to_both_sides(name: str) -> _Rule:
 def _to_holder_and_contenders(name: str) -> _Rule:
     """To the agent whose lease ended, and to each that it kept out: the contact may be free now."""
 
-    def say(data: Facts) -> Sequence[Notice]:
+    def say(data: Facts) -> Sequence[Notification]:
         facts = dict(data)
         contenders = facts.pop("contenders", ())
-        told = [Notice(audience=ToAgent(agent_id=data["agentId"]), name=name, facts=facts)]
+        told = [Notification(audience=ToAgent(agent_id=data["agentId"]), name=name, facts=facts)]
         available = {fact: data[fact] for fact in _AVAILABLE} if contenders else {}
         told += [
-            Notice(audience=ToAgent(agent_id=contender), name=_LEASE_AVAILABLE, facts=available)
+            Notification(
+                audience=ToAgent(agent_id=contender), name=_LEASE_AVAILABLE, facts=available
+            )
             for contender in contenders
         ]
         return told
@@ -136,4 +140,4 @@ _RULES: Mapping[str, _Rule] = {
     "ConsensusExpired": _to_all("consensus_expired"),
 }
 NOTICED_TYPES = frozenset(_RULES)
-NOTICE_NAMES = frozenset(name for rule in _RULES.values() for name in rule.names)
+NOTIFICATION_NAMES = frozenset(name for rule in _RULES.values() for name in rule.names)

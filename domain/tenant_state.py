@@ -46,7 +46,7 @@ class Touched:
         "holdings",
         "keys",
         "leases",
-        "notices",
+        "notifications",
         "requests",
         "settings",
         "tenant",
@@ -59,7 +59,7 @@ class Touched:
         self.holdings: dict[str, int] = {}  # By how many an agent's live leases changed.
         self.keys: set[str] = set()
         self.leases: set[str] = set()
-        self.notices: set[tuple[str, int]] = set()  # Who was told, and of which sequence.
+        self.notifications: set[tuple[str, int]] = set()  # Who was told, and of which sequence.
         self.requests: set[str] = set()
         self.settings: set[str] = set()
         self.votes: set[tuple[str, str]] = set()  # Request and voter.
@@ -71,7 +71,7 @@ class TenantState:
 
     __slots__ = (
         "_agent_ids_by_name",
-        "_last_notices",
+        "_last_notifications",
         "_live_by_agent",
         "_live_by_contact",
         "agents",
@@ -96,7 +96,7 @@ class TenantState:
         self.holdings: dict[str, int] = {}  # How many live leases an agent has.
         self.touched = Touched()
         self._agent_ids_by_name: dict[str, str] = {}
-        self._last_notices: dict[str, int] = {}
+        self._last_notifications: dict[str, int] = {}
         self._live_by_contact: dict[str, str] = {}
         self._live_by_agent: dict[str, dict[str, None]] = {}
 
@@ -116,8 +116,8 @@ class TenantState:
             del self._live_by_contact[lease.contact_key]
             self._live_by_agent.get(lease.agent_id, {}).pop(lease.id, None)
 
-    def put_last_notice(self, agent_id: str, sequence: int) -> None:
-        self._last_notices[agent_id] = sequence
+    def put_last_notification(self, agent_id: str, sequence: int) -> None:
+        self._last_notifications[agent_id] = sequence
 
     def put_counts(self, counts: Counts) -> None:
         self.counts = dict(counts)
@@ -150,9 +150,9 @@ class TenantState:
     def leases_of(self, agent_id: str) -> list[Lease]:
         return [self.leases[lease_id] for lease_id in self._live_by_agent.get(agent_id, ())]
 
-    def last_notice(self, agent_id: str) -> int:
+    def last_notification(self, agent_id: str) -> int:
         """The last sequence of which an agent was told, alone or with all others."""
-        last = self._last_notices
+        last = self._last_notifications
         return max(last.get(agent_id, 0), last.get(EVERYONE, 0))
 
     def count(self, what: Counted) -> int:
@@ -167,8 +167,8 @@ class TenantState:
     def tell(self, concerned: Iterable[str], sequence: int) -> None:
         """Note who was told of the event with this sequence."""
         for agent_id in concerned:
-            self._last_notices[agent_id] = sequence
-            self.touched.notices.add((agent_id, sequence))
+            self._last_notifications[agent_id] = sequence
+            self.touched.notifications.add((agent_id, sequence))
 
     def apply(self, event: Event, at: Timestamp) -> None:
         match event:

@@ -1,7 +1,7 @@
 """What differs between databases: the port that SQLite and PostgreSQL fill.
 
 Everything else in this package is the same SQL for all of them, and one conformance suite
-(``tests/eventlog/conformance.py``) runs on each.
+(``tests/conformance/eventlog/conformance.py``) runs on each.
 """
 
 import asyncio

@@ -26,8 +26,8 @@ class Wanted:
         "holdings",
         "holdings_by_name",
         "keys",
-        "last_notices",
-        "last_notices_by_name",
+        "last_notifications",
+        "last_notifications_by_name",
         "leases",
         "requests",
         "settings",
@@ -42,8 +42,8 @@ class Wanted:
         self.contacts: set[str] = set()
         self.holdings: set[str] = set()
         self.holdings_by_name: set[str] = set()
-        self.last_notices: set[str] = set()
-        self.last_notices_by_name: set[str] = set()
+        self.last_notifications: set[str] = set()
+        self.last_notifications_by_name: set[str] = set()
         self.leases: set[str] = set()
         self.requests: set[str] = set()
         self.settings: set[str] = set()
@@ -70,9 +70,9 @@ class Wanted:
         if names.holdings:
             self.holdings.update(names.agents)
             self.holdings_by_name.update(names.agent_names)
-        if names.last_notices:
-            self.last_notices.update(names.agents)
-            self.last_notices_by_name.update(names.agent_names)
+        if names.last_notifications:
+            self.last_notifications.update(names.agents)
+            self.last_notifications_by_name.update(names.agent_names)
 
 
 class Projections(Protocol):
@@ -81,7 +81,7 @@ class Projections(Protocol):
     ) -> Sequence[Lookup]:
         """What to ask in order to fill the situation of each tenant with: what is wanted, the
         holders of those leases, every agent that counts as active where an electorate is, the
-        last notice to everyone where the last one to anybody is, and what quotas count. The votes
+        last notification to everyone where the last one to anybody is, and what quotas count. The votes
         of a request come without their reasons, but for those of agents that are named with it.
         """
 

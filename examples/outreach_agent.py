@@ -41,12 +41,16 @@ async def work(contacts: list[str], name: str | None, seconds: float) -> None:
         waiting = [one for one in contacts if not await write_to(agent, one, seconds)]
         if not waiting:
             return
-        # Notices come in order and without gaps, from the moment of connecting on. So one that
+        # Notifications come in order and without gaps, from the moment of connecting on. So one that
         # came while the agent was still writing is not missed.
-        async for notice in agent.notices():
-            if notice.name != "lease_available" and not notice.is_gap:
+        async for notification in agent.notifications():
+            if notification.name != "lease_available" and not notification.is_gap:
                 continue
-            free = [c for c in waiting if notice.is_gap or c.lower() == notice.data["contactKey"]]
+            free = [
+                c
+                for c in waiting
+                if notification.is_gap or c.lower() == notification.data["contactKey"]
+            ]
             for contact in free:
                 if await write_to(agent, contact, seconds):
                     waiting.remove(contact)

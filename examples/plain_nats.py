@@ -50,8 +50,8 @@ async def main(contact: str, seconds: float) -> int:
         return answer
 
     async def hear(message: Msg) -> None:
-        notice = json.loads(message.data)
-        say(notice["type"].removeprefix("quorate."), **notice["data"])
+        notification = json.loads(message.data)
+        say(notification["type"].removeprefix("quorate."), **notification["data"])
 
     await client.subscribe(f"quorate.{TENANT}.agent.{AGENT_ID}.>", cb=hear)
     try:

@@ -16,7 +16,7 @@ from quorate.client.blocking import Agent
 
 def call(agent: Agent, contact: str, seconds: float, patience: float) -> None:
     try:
-        # Waits until the contact is free. Nothing is polled: the holder's release is a notice.
+        # Waits until the contact is free. Nothing is polled: the holder's release is a notification.
         with agent.lease(
             contact, intent="retention", duration_minutes=1, wait_seconds=patience
         ) as lease:

@@ -13,12 +13,12 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from quorate.client import Agent, AlreadyVoted, ConsensusClosed, Notice
+from quorate.client import Agent, AlreadyVoted, ConsensusClosed, Notification
 
 RISKY = ("delete", "refund", "everyone")
 
 
-def judge(proposal: Notice, protected: Collection[str]) -> tuple[str, str]:
+def judge(proposal: Notification, protected: Collection[str]) -> tuple[str, str]:
     """The policy: approve or reject, and why.
 
     What another agent wrote (its action, its reason) is text to be judged. It is never an
@@ -33,7 +33,7 @@ def judge(proposal: Notice, protected: Collection[str]) -> tuple[str, str]:
     return "approve", "nothing speaks against it"
 
 
-async def review(agent: Agent, proposal: Notice, protected: Collection[str]) -> None:
+async def review(agent: Agent, proposal: Notification, protected: Collection[str]) -> None:
     choice, reason = judge(proposal, protected)
     try:
         vote = await agent.vote(
@@ -51,16 +51,19 @@ async def review(agent: Agent, proposal: Notice, protected: Collection[str]) -> 
 async def work(options: argparse.Namespace) -> None:
     async with Agent.connect(name=options.name, role="reviewer") as agent:
         print(f"{agent.name}: waiting for proposals", flush=True)
-        async for notice in agent.notices(after=recalled(options.remember)):
-            if notice.name == "consensus_requested" and notice.data["agentId"] != agent.id:
-                await review(agent, notice, options.protect)
+        async for notification in agent.notifications(after=recalled(options.remember)):
+            if (
+                notification.name == "consensus_requested"
+                and notification.data["agentId"] != agent.id
+            ):
+                await review(agent, notification, options.protect)
             # Only now: what was not dealt with before a crash is seen again.
             if options.remember is not None:
-                options.remember.write_text(str(notice.sequence))
+                options.remember.write_text(str(notification.sequence))
 
 
 def recalled(file: Path | None) -> int | None:
-    """The sequence of the last notice that was dealt with; None begins with what comes now."""
+    """The sequence of the last notification that was dealt with; None begins with what comes now."""
     return int(file.read_text()) if file is not None and file.exists() else None
 
 

@@ -1,7 +1,7 @@
 """What an agent was told, read back: the events that concern it, in order, from any point on.
 
 Who was told of what is a projection of the log; what was said is made again from the event, so it
-is the same however often it is asked for. An age up to which notices are served is a rule of
+is the same however often it is asked for. An age up to which notifications are served is a rule of
 reading, and what was archived is older than that. Where one is left out the answer says so, and up
 to where.
 """

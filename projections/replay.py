@@ -80,7 +80,7 @@ class Replay:
                 if tenant_state.requests[request_id].status != "pending":
                     _add_request(settled, tenant, tenant_state, request_id)
                     del tenant_state.requests[request_id]
-            _add_notices(settled, tenant, tenant_state)
+            _add_notifications(settled, tenant, tenant_state)
             tenant_state.touched = Touched()
         return settled
 
@@ -108,7 +108,7 @@ class Replay:
                 rest[tables.counts].append(rows.counts_row(tenant, tenant_state.counts))
             for request_id in tenant_state.requests:
                 _add_request(rest, tenant, tenant_state, request_id)
-            _add_notices(rest, tenant, tenant_state)
+            _add_notifications(rest, tenant, tenant_state)
         return rest
 
 
@@ -116,9 +116,11 @@ def _no_rows() -> RowsOf:
     return {table: [] for table in tables.metadata.sorted_tables}
 
 
-def _add_notices(found: RowsOf, tenant: str, tenant_state: TenantState) -> None:
+def _add_notifications(found: RowsOf, tenant: str, tenant_state: TenantState) -> None:
     """Those since the last time: nobody can be untold of anything."""
-    found[tables.notices] += [rows.notice_row(tenant, one) for one in tenant_state.touched.notices]
+    found[tables.notices] += [
+        rows.notification_row(tenant, one) for one in tenant_state.touched.notifications
+    ]
 
 
 def _add_request(found: RowsOf, tenant: str, tenant_state: TenantState, request_id: str) -> None:

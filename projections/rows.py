@@ -199,11 +199,11 @@ def settings_of(row: Row) -> Settings:
     return settings
 
 
-def notice_row(tenant: str, told: tuple[str, int]) -> Values:
+def notification_row(tenant: str, told: tuple[str, int]) -> Values:
     return (tenant, *told)
 
 
-def notice_of(row: Row) -> tuple[str, int]:
+def notification_of(row: Row) -> tuple[str, int]:
     return (row.agent_id, row.sequence)
 
 

@@ -51,7 +51,7 @@ class SqlStateStore:
     ) -> Sequence[Lookup]:
         queries = self._queries
         contacts, named = _pairs(wanted, "contacts"), _pairs(wanted, "leases")
-        told_by_id, told_by_name = _told(wanted), _pairs(wanted, "last_notices_by_name")
+        told_by_id, told_by_name = _told(wanted), _pairs(wanted, "last_notifications_by_name")
         requests = _pairs(wanted, "requests")
         electorates = [(tenant,) for tenant, one in wanted.items() if one.electorate]
         tenants = [(tenant,) for tenant, one in wanted.items() if one.tenant]
@@ -59,8 +59,8 @@ class SqlStateStore:
         plans: Sequence[tuple[Query, Asked, Put]] = [
             (queries.agents_by_id, _pairs(wanted, "agents"), _put_agents),
             (queries.agents_by_name, _pairs(wanted, "agent_names"), _put_agents),
-            (queries.last_notices_by_id, told_by_id, _put_last_notices),
-            (queries.last_notices_by_name, told_by_name, _put_last_notices),
+            (queries.last_notifications_by_id, told_by_id, _put_last_notifications),
+            (queries.last_notifications_by_name, told_by_name, _put_last_notifications),
             (queries.holders_by_contact, contacts, _put_agents),
             (queries.holders_by_lease, named, _put_agents),
             (queries.electorate, electorates, _put_agents),
@@ -115,10 +115,10 @@ def _put_agents(tenant_states: Mapping[str, TenantState], found: Sequence[Any]) 
         tenant_states[row.tenant].put_agent(rows.agent_of(row))
 
 
-def _put_last_notices(tenant_states: Mapping[str, TenantState], found: Sequence[Any]) -> None:
+def _put_last_notifications(tenant_states: Mapping[str, TenantState], found: Sequence[Any]) -> None:
     for row in found:
         if row.sequence is not None:
-            tenant_states[row.tenant].put_last_notice(row.agent_id, row.sequence)
+            tenant_states[row.tenant].put_last_notification(row.agent_id, row.sequence)
 
 
 def _put_leases(tenant_states: Mapping[str, TenantState], found: Sequence[Any]) -> None:
@@ -169,9 +169,15 @@ def _put_holdings(tenant_states: Mapping[str, TenantState], found: Sequence[Any]
 
 def _told(wanted: Mapping[str, Wanted]) -> Sequence[Pair]:
     """Who is asked about by id; and everyone, wherever anybody is asked about."""
-    asked = [(t, one) for t, one in wanted.items() if one.last_notices or one.last_notices_by_name]
+    asked = [
+        (t, one)
+        for t, one in wanted.items()
+        if one.last_notifications or one.last_notifications_by_name
+    ]
     return [
-        (tenant, agent_id) for tenant, one in asked for agent_id in (*one.last_notices, EVERYONE)
+        (tenant, agent_id)
+        for tenant, one in asked
+        for agent_id in (*one.last_notifications, EVERYONE)
     ]
 
 
@@ -206,7 +212,9 @@ def _changes(tenant_states: Mapping[str, TenantState]) -> dict[Table, list[rows.
             rows.config_row(name, one, tenant_state.settings[one]) for one in touched.settings
         ]
         changes[tables.keys] += [rows.key_row(name, tenant_state.keys[one]) for one in touched.keys]
-        changes[tables.notices] += [rows.notice_row(name, one) for one in touched.notices]
+        changes[tables.notices] += [
+            rows.notification_row(name, one) for one in touched.notifications
+        ]
         changes[tables.holdings] += [
             rows.holding_row(name, one) for one in touched.holdings.items()
         ]
@@ -229,8 +237,8 @@ class _Queries:
         # Spelled out: a bound status would hide the partial index from the planner.
         active: ColumnElement[bool] = literal_column("agents.status = 'active'")
         in_tenant = (tables.active_agent_tenant,)
-        self.last_notices_by_id = self._last_notices()
-        self.last_notices_by_name = self._last_notices_by_name()
+        self.last_notifications_by_id = self._last_notifications()
+        self.last_notifications_by_name = self._last_notifications_by_name()
         self.electorate = self._query(agents, select(agents), in_tenant, active)
         self.agents_by_id = self._named(agents.c.tenant, agents.c.id)
         self.agents_by_name = self._named(agents.c.tenant, agents.c.name_key)
@@ -266,16 +274,16 @@ class _Queries:
         live = and_(leases.c.ended_at.is_(None), holds)
         return self._query(leases, select(agents).distinct(), columns, live)
 
-    def _last_notices(self) -> Query:
+    def _last_notifications(self) -> Query:
         """The last sequence of which each of those asked for was told; null if there is none."""
         asked, (tenant, agent_id) = self._backend.rows("asked", 2)
-        last = _last_notice(tenant, agent_id).correlate(asked).scalar_subquery()
+        last = _last_notification(tenant, agent_id).correlate(asked).scalar_subquery()
         found = select(tenant.label("tenant"), agent_id.label("agent_id"), last.label("sequence"))
         return Query(found.select_from(asked), self._backend.dialect)
 
-    def _last_notices_by_name(self) -> Query:
+    def _last_notifications_by_name(self) -> Query:
         agents = tables.agents
-        last = _last_notice(agents.c.tenant, agents.c.id).correlate(agents).scalar_subquery()
+        last = _last_notification(agents.c.tenant, agents.c.id).correlate(agents).scalar_subquery()
         return self._of_named_agents(last.label("sequence"))
 
     def _without_reasons(self) -> Query:
@@ -317,7 +325,7 @@ class _Queries:
         return Query(statement, self._backend.dialect)
 
 
-def _last_notice(tenant: ColumnElement[str], agent_id: ColumnElement[str]) -> Select[Any]:
+def _last_notification(tenant: ColumnElement[str], agent_id: ColumnElement[str]) -> Select[Any]:
     told = tables.notices
     last = select(func.max(told.c.sequence))
     return last.where(told.c.tenant == tenant, told.c.agent_id == agent_id)

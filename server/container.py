@@ -66,7 +66,7 @@ class Options:
     admin_key_file: Path | None = None  # Keys that were made elsewhere; with either of them no
     api_key_file: Path | None = None  # credentials are made here.
     window_seconds: float = 300.0
-    notice_retention_hours: float = 168.0
+    notification_retention_hours: float = 168.0
     rates: Rates = UNBOUNDED
     quotas: Quotas = UNLIMITED
     trusted_proxies: Sequence[Network] = ()
@@ -166,7 +166,9 @@ def _build(
         log=log,
         door=door,
         reader=reader,
-        notices=NotificationQueries(log, clock, retention_hours=options.notice_retention_hours),
+        notifications=NotificationQueries(
+            log, clock, retention_hours=options.notification_retention_hours
+        ),
         keyring=keyring,
         strangers=strangers,
         limits=limits,

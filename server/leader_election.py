@@ -2,8 +2,8 @@
 
 Whoever leads relays what was committed and records what fell due. When leading ends (the process
 dies, hangs, or loses the database) both are stopped here, and another process begins them anew.
-Nothing depends on there being one leader: the mirror takes each position once, a notice said twice
-is the same notice, and what is due is decided under the log's lock.
+Nothing depends on there being one leader: the mirror takes each position once, a notification said twice
+is the same notification, and what is due is decided under the log's lock.
 """
 
 import asyncio

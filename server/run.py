@@ -1,7 +1,7 @@
 """`quorate serve`: from a data folder to a running service, and back, without leaving traces.
 
 Ends within SHUTDOWN_SECONDS_MAX of SIGTERM: no new connections, streams are ended, commands that
-were taken are finished, notices that can be pushed are pushed, and nats-server is stopped.
+were taken are finished, notifications that can be pushed are pushed, and nats-server is stopped.
 """
 
 import asyncio

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import compiled
-from tests.postgres import PostgresServer, remove_shared, shared
-from tests.service.shared import SharedService
+from tests.e2e.service.shared_service import SharedService
+from tests.support import query_cache
+from tests.support.postgres import PostgresServer, remove_shared, shared
 
 # They wait more than they compute: the others are done meanwhile.
 PATIENT = ("containers", "crash", "fleet", "replicas")
@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _queries_compiled_once() -> Iterator[None]:
-    with compiled.once():
+    with query_cache.once():
         yield
 
 

@@ -47,7 +47,7 @@ class Refusal(Exception):
 
 
 class AuthCallout:
-    """Answers on a connection of its own, so that logins never wait behind notices."""
+    """Answers on a connection of its own, so that logins never wait behind notifications."""
 
     def __init__(self, connect: Connect, authenticate: Authenticate, issuer: NatsKey) -> None:
         self._connect = connect

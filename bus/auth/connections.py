@@ -1,7 +1,7 @@
 """Who is connected to NATS now, as the server itself tells it, and showing somebody the door.
 
 * A key that was kicked is kicked again whenever it shows up: a login that was being answered while
-  the key was revoked ends with its own connect notice, and nobody has to guess how long to wait.
+  the key was revoked ends with its own connect notification, and nobody has to guess how long to wait.
 * Whoever is found connected is asked for its key's standing: a revocation that was committed while
   we could not see the server, or just before we ended, counts all the same.
 * When the server goes away, those who were connected are expected back; ``all_back`` tells the

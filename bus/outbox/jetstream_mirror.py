@@ -4,7 +4,7 @@
   other state, so a second mirror, a restart and a lost answer are one and the same case.
 * A stream that is missing, or from which something was taken, is made anew and filled from the
   log. One that holds what this log does not hold is left alone, and says so: somebody must look.
-* An event enters the stream only when its notices went out: what the stream has was said.
+* An event enters the stream only when its notifications went out: what the stream has was said.
 * One that ends where events were archived since cannot be gone on with, and is left alone as well.
 * An event that the server will not take, whatever we do, leaves a placeholder at its position.
 """
@@ -136,7 +136,7 @@ class Mirror:
             raise StreamForeign(f"the stream is of another log: if it should not be, {remedy}")
 
     async def _check(self, stream: LogStream) -> None:
-        """Notice what nobody tells us: that the stream is gone, or that messages were removed."""
+        """Notification what nobody tells us: that the stream is gone, or that messages were removed."""
         if time.monotonic() - self._checked_at < CHECK_SECONDS:
             return
         state = await stream.state()

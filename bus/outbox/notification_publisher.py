@@ -1,6 +1,6 @@
 """Says what was committed to those whom it concerns, in order and at least once.
 
-The cursor lives here and only moves over rows whose notices went out. What the server had not
+The cursor lives here and only moves over rows whose notifications went out. What the server had not
 passed on when it died is lost with it, so after an outage everything from REPLAY_SECONDS before it
 is said again: with the same id and the same bytes, so that whoever heard it can tell. Those who
 were connected get some time to come back first, because NATS keeps nothing for the absent.
@@ -17,7 +17,7 @@ import structlog
 from quorate.bus import cloudevents, subjects
 from quorate.bus.connection import Connection
 from quorate.bus.outbox.log_tail import Follower, Tail
-from quorate.domain.notifications import NOTICED_TYPES, Notice, ToAgent, ToAll
+from quorate.domain.notifications import NOTICED_TYPES, Notification, ToAgent, ToAll
 from quorate.eventlog.recorded_event import RecordedEvent
 
 RECONNECT_GRACE_SECONDS = 5.0
@@ -105,7 +105,7 @@ class Announcer:
             self._marks.popleft()
 
     async def _announce(self, connection: Connection, row: RecordedEvent) -> int:
-        """Send the notices of one row; a row that cannot be said must not silence the next."""
+        """Send the notifications of one row; a row that cannot be said must not silence the next."""
         self._witness(row)
         if row.type not in NOTICED_TYPES:
             return 0
@@ -113,7 +113,7 @@ class Announcer:
         try:
             messages = _messages(row, connection.message_bytes_max)
         except Exception:
-            log.exception("notice_impossible", position=row.position, type=row.type)
+            log.exception("notification_impossible", position=row.position, type=row.type)
             return 0
         for subject, id_, body in messages:
             await connection.publish(subject, body, {"Nats-Msg-Id": id_})
@@ -123,22 +123,22 @@ class Announcer:
 
 
 def _messages(row: RecordedEvent, bytes_max: int) -> Sequence[tuple[str, str, bytes]]:
-    """Subject, id and body of each notice; the id is the event's, unique on its subject."""
+    """Subject, id and body of each notification; the id is the event's, unique on its subject."""
     messages: list[tuple[str, str, bytes]] = []
-    for said in cloudevents.notices_said(row):
+    for said in cloudevents.notifications_said(row):
         body = said.body
         if len(body) + HEADER_BYTES_MAX > bytes_max:
-            log.error("notice_omitted", position=row.position, type=row.type, bytes=len(body))
-            body = cloudevents.notice_omitted(row, said)
-        messages.append((_subject(row.tenant, said.notice), said.id, body))
+            log.error("notification_omitted", position=row.position, type=row.type, bytes=len(body))
+            body = cloudevents.notification_omitted(row, said)
+        messages.append((_subject(row.tenant, said.notification), said.id, body))
     return messages
 
 
-def _subject(tenant: str, notice: Notice) -> str:
-    match notice.audience:
+def _subject(tenant: str, notification: Notification) -> str:
+    match notification.audience:
         case ToAgent(agent_id=agent_id):
-            return subjects.to_agent(tenant, agent_id, notice.name)
+            return subjects.to_agent(tenant, agent_id, notification.name)
         case ToAll():
-            return subjects.to_all(tenant, notice.name)
+            return subjects.to_all(tenant, notification.name)
         case _:
-            assert_never(notice.audience)
+            assert_never(notification.audience)

@@ -1,6 +1,6 @@
-"""From the log to NATS: notices to those whom they concern, and a copy of every event.
+"""From the log to NATS: notifications to those whom they concern, and a copy of every event.
 
-Only committed rows are read, in order, so there is no notice of what did not happen. Nothing here
+Only committed rows are read, in order, so there is no notification of what did not happen. Nothing here
 is ever waited for by a command: with NATS down, this is one task that sleeps, and the backlog is
 the log itself.
 """
@@ -23,7 +23,7 @@ from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 
-NOTICE_AGE_SECONDS_MAX = 3_600
+NOTIFICATION_AGE_SECONDS_MAX = 3_600
 LOOK_SECONDS = 0.01
 
 log = structlog.get_logger(__name__)
@@ -117,19 +117,19 @@ class Relay:
             self._announcer.rewind(connection.heard_at)
 
     async def _begin(self, found: "_Found") -> None:
-        """Notices of a new process begin where the stream ends: what it holds was said before.
+        """Notifications of a new process begin where the stream ends: what it holds was said before.
 
         A stream that can't tell (lost, foreign, or itself being filled again) would have us repeat
-        history; then only what is younger than NOTICE_AGE_SECONDS_MAX is said.
+        history; then only what is younger than NOTIFICATION_AGE_SECONDS_MAX is said.
         """
         state = await found.wait()
         if self._announcer.begun:
             return
         last = state.last if state is not None else 0
         if state is None or last < state.filled_to:
-            oldest = self._started_at - NOTICE_AGE_SECONDS_MAX * MILLISECONDS_PER_SECOND
+            oldest = self._started_at - NOTIFICATION_AGE_SECONDS_MAX * MILLISECONDS_PER_SECOND
             last = max(last, await self._tail.last_before(Timestamp(oldest)))
-        log.info("notices_begin", position=last)
+        log.info("notifications_begin", position=last)
         self._announcer.begin(last)
 
 

@@ -36,7 +36,7 @@ Examples:
 @click.option(
     "--api-key", allow_from_autoenv=False, help='Its key; "-" reads it from stdin, or asks for it.'
 )
-@click.option("--nats-url", allow_from_autoenv=False, help="Its NATS, for notices over NATS.")
+@click.option("--nats-url", allow_from_autoenv=False, help="Its NATS, for notifications over NATS.")
 @click.option(
     "--data-dir",
     allow_from_autoenv=False,

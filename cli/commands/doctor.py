@@ -40,7 +40,7 @@ _NAME_WIDTH = len("configuration") + 2
 @click.option("--nats-url", help="Where NATS is. [default: as the context or credentials say]")
 @json_option
 def doctor(where: TargetSources, nats_url: str | None, as_json: bool) -> None:
-    """Check configuration, service, key, clock, log, notices, NATS, versions and files.
+    """Check configuration, service, key, clock, log, notifications, NATS, versions and files.
 
     Each line says ok, warning, failed or skipped and, where something is not as it should be, what
     to do about it.
@@ -85,7 +85,7 @@ def _checks() -> Sequence[tuple[str, Check]]:
         ("clock", http_checks.clock),
         ("key", http_checks.key),
         ("log", http_checks.log),
-        ("notices", http_checks.notices),
+        ("notifications", http_checks.notifications),
         ("nats", nats),
         ("versions", http_checks.versions),
         ("files", http_checks.files),

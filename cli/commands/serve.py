@@ -101,11 +101,11 @@ The first start creates the data folder, the tenant "default" and credentials.js
     help="How long an agent stays active after a heartbeat.",
 )
 @click.option(
-    "--notice-retention-hours",
+    "--notification-retention-hours",
     type=click.FloatRange(RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
     default=RETENTION_HOURS_DEFAULT,
     show_default=True,
-    help="How long an agent that was away can catch up on its notices.",
+    help="How long an agent that was away can catch up on its notifications.",
 )
 @click.option(
     "--workers",
@@ -152,7 +152,7 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each by its dec
     from quorate.server.run import CannotStart, run, serve
     from quorate.server.workers import supervise
 
-    for option in ("heartbeat_window_seconds", "notice_retention_hours"):
+    for option in ("heartbeat_window_seconds", "notification_retention_hours"):
         if math.isnan(chosen[option]):  # Nothing compares to it, no range keeps it out.
             raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
     _check_database(chosen["database_url"])
@@ -197,7 +197,7 @@ def _options(chosen: dict[str, Any]) -> "Options":
         nats_keys_file=chosen["nats_keys_file"],
         nats_stream_replicas=chosen["nats_stream_replicas"],
         window_seconds=chosen["heartbeat_window_seconds"],
-        notice_retention_hours=chosen["notice_retention_hours"],
+        notification_retention_hours=chosen["notification_retention_hours"],
         admin_key_file=chosen["admin_key_file"],
         api_key_file=chosen["api_key_file"],
         rates=server_options.rates(chosen),

@@ -59,9 +59,11 @@ Exit codes:
     "--name",
     "names",
     multiple=True,
-    help="Only notices (lease_conflict), or events (LeaseConflicted), of this name; repeatable.",
+    help="Only notifications (lease_conflict), or events (LeaseConflicted), of this name; repeatable.",
 )
-@click.option("--nats-url", help="Hear an agent's notices over NATS, there, in place of HTTP.")
+@click.option(
+    "--nats-url", help="Hear an agent's notifications over NATS, there, in place of HTTP."
+)
 @agent_options
 @service_options
 @json_option
@@ -79,7 +81,7 @@ def watch(  # noqa: PLR0917 - click hands options over like this.
 ) -> None:
     """Show live what concerns one agent, or all that happens in the tenant.
 
-    With an agent's key, or where an agent is named: the notices that this agent gets. Else, with a
+    With an agent's key, or where an agent is named: the notifications that this agent gets. Else, with a
     tenant's or an auditor's key: the whole log, event by event. Times are in UTC.
     """
     import asyncio
@@ -109,7 +111,7 @@ def watch(  # noqa: PLR0917 - click hands options over like this.
 
 
 def _agent(line: ApiClient, meant: AgentRef) -> str | None:
-    """The id of the agent whose notices are meant, or None for the log of all."""
+    """The id of the agent whose notifications are meant, or None for the log of all."""
     from quorate.client import requests
 
     if meant.id is not None:
@@ -129,7 +131,7 @@ def _check(names: Sequence[str], *, of_agent: bool) -> None:
     there = [name for name in SENTENCES if name.islower() == of_agent]
     for name in names:
         if name not in there:
-            what = "notice" if of_agent else "event"
+            what = "notification" if of_agent else "event"
             raise click.UsageError(f"There is no {what} {name!r}; there are: {', '.join(there)}.")
 
 
@@ -137,8 +139,8 @@ def _source(
     service: Service, agent_id: str | None, after: int | None, nats_url: str | None
 ) -> "Source":
     from quorate.cli.audit.log_feed import LogFeed
-    from quorate.cli.output.event_printer import LogSource, NoticeSource
-    from quorate.client.notifications import NoticeFeed
+    from quorate.cli.output.event_printer import LogSource, NotificationSource
+    from quorate.client.notifications import NotificationFeed
 
     def lost(why: str) -> None:
         remark(f"Nothing comes at present, trying again: {why}.")
@@ -149,11 +151,11 @@ def _source(
     if agent_id is None:
         return LogSource(LogFeed(service.url, service.api_key, after, lost, archived))
     # An empty address means HTTP alone: what the environment says is in nats_url already.
-    opening = NoticeFeed.open(
+    opening = NotificationFeed.open(
         service.url,
         service.api_key,
         agent=AgentRef(id=agent_id),
         nats_url=nats_url or "",
         after=after,
     )
-    return NoticeSource(opening)
+    return NotificationSource(opening)

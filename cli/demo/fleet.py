@@ -182,11 +182,11 @@ class Fleet:
 
     async def _vote(self, agent: Agent) -> None:
         """Whoever hears of a proposal thinks a little and votes; nobody asks around."""
-        async for notice in agent.notices():
-            if notice.name == "consensus_requested" and notice.data["action"] == ACTION:
+        async for notification in agent.notifications():
+            if notification.name == "consensus_requested" and notification.data["action"] == ACTION:
                 await self._pause(*THOUGHT_SHARES)
                 with suppress(AlreadyVoted, ConsensusClosed):
-                    await agent.vote(notice.data["requestId"], OPINIONS[agent.name])
+                    await agent.vote(notification.data["requestId"], OPINIONS[agent.name])
 
     # -- The one that crashes ------------------------------------------------
 

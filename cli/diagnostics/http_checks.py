@@ -155,7 +155,7 @@ def readiness(patient: Target) -> CheckResult:
         )
     if ready.get("status") == "degraded":
         return _degraded(ready)
-    return well("commands are taken and notices pushed")
+    return well("commands are taken and notifications pushed")
 
 
 def _degraded(ready: Mapping[str, Any]) -> CheckResult:
@@ -167,7 +167,7 @@ def _degraded(ready: Mapping[str, Any]) -> CheckResult:
         )
     if ready.get("nats") != "connected":
         return warning(
-            "commands are taken, but the service has lost NATS: notices wait on disk",
+            "commands are taken, but the service has lost NATS: notifications wait on disk",
             "Look after nats-server; agents over HTTP alone are not touched",
         )
     if "mirror" in ready:
@@ -230,7 +230,7 @@ def log(patient: Target) -> CheckResult:
         case "admin":
             return skipped("an operator's key reads no tenant's log")
         case "agent":
-            response = patient.get("/v1/agent/notices", after=0, limit=1)
+            response = patient.get("/v1/agent/notifications", after=0, limit=1)
         case "tenant" | "auditor":
             response = patient.get("/v1/events", after=0, limit=1)
     page = _json(response)
@@ -239,18 +239,18 @@ def log(patient: Target) -> CheckResult:
         return failed(
             f"the log cannot be read: {_said(response)}", "See the service's log", UNAVAILABLE
         )
-    if page.get("events") or page.get("notices") or page.get("gap"):
+    if page.get("events") or page.get("notifications") or page.get("gap"):
         patient.stream_after = 0 if patient.key.role == "agent" else max(0, head - 1)
     return well(f"the tenant's log ends with event {head}")
 
 
-def notices(patient: Target) -> CheckResult:
+def notifications(patient: Target) -> CheckResult:
     """Do a stream's first bytes get through? What lies in between may hold them back."""
     if patient.key is None or patient.key.role == "admin":
         return skipped("nothing can be read with this key")
     if patient.stream_after is None:
         return skipped("nothing was said yet that could come through")
-    path = "/v1/agent/notices/stream" if patient.key.role == "agent" else "/v1/events/stream"
+    path = "/v1/agent/notifications/stream" if patient.key.role == "agent" else "/v1/events/stream"
     try:
         status, began = patient.first_bytes(path, after=patient.stream_after)
     except httpx2.ReadTimeout:

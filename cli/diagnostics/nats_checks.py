@@ -98,10 +98,10 @@ async def _answered(url: str, client: Client, key: KeyInfo) -> CheckResult:
         answered = False
     if not answered:
         return warning(
-            f"{url} lets us hear notices, but commands are not answered there",
+            f"{url} lets us hear notifications, but commands are not answered there",
             "Does this service take commands over NATS? Over HTTP they work",
         )
-    return well(f"{url} lets us in; notices can be heard and commands are answered")
+    return well(f"{url} lets us in; notifications can be heard and commands are answered")
 
 
 def _subjects(key: KeyInfo) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """Showing what happens until enough was seen: one line each, in words or as it came.
 
-What is watched is a ``Source``: a tenant's log, or the notices of one agent. Both tell the same
+What is watched is a ``Source``: a tenant's log, or the notifications of one agent. Both tell the same
 way, so that everything else is the same for both.
 """
 
@@ -15,8 +15,8 @@ import orjson
 
 from quorate.cli.audit.log_feed import LogFeed
 from quorate.cli.output.event_text import Names, moment, told
-from quorate.client.notifications import NoticeFeed
-from quorate.client.results import Notice
+from quorate.client.notifications import NotificationFeed
+from quorate.client.results import Notification
 from quorate.domain.shared.records import record
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -27,7 +27,7 @@ By: TypeAlias = Literal["count", "time", "signal"]
 
 @record
 class Seen:
-    """One event or notice; ``raw`` is it as the service said it."""
+    """One event or notification; ``raw`` is it as the service said it."""
 
     sequence: int
     time: str
@@ -86,30 +86,30 @@ class LogSource:
                 )
 
 
-class NoticeSource:
+class NotificationSource:
     """What one agent hears, without being that agent."""
 
-    def __init__(self, opening: AbstractAsyncContextManager[NoticeFeed]) -> None:
+    def __init__(self, opening: AbstractAsyncContextManager[NotificationFeed]) -> None:
         self._opening = opening
         self.cursor = 0
 
     async def seen(self) -> AsyncGenerator[Seen, None]:
         async with self._opening as feed:
             self.cursor = feed.cursor
-            async for notice in feed.notices():
-                self.cursor = notice.sequence
-                yield _of_notice(notice)
+            async for notification in feed.notifications():
+                self.cursor = notification.sequence
+                yield _of_notification(notification)
 
 
-def _of_notice(notice: Notice) -> Seen:
-    raw = notice.raw
-    if notice.is_gap:  # Not an event, so it has no CloudEvent of its own.
-        raw = {"type": "quorate.gap", "sequence": notice.sequence, "data": notice.data}
+def _of_notification(notification: Notification) -> Seen:
+    raw = notification.raw
+    if notification.is_gap:  # Not an event, so it has no CloudEvent of its own.
+        raw = {"type": "quorate.gap", "sequence": notification.sequence, "data": notification.data}
     return Seen(
-        sequence=notice.sequence,
+        sequence=notification.sequence,
         time=str(raw.get("time", "")),
-        name=notice.name,
-        facts=notice.data,
+        name=notification.name,
+        facts=notification.data,
         raw=raw,
     )
 

@@ -1,6 +1,6 @@
-"""What happened, in words: one sentence for each event of the log, and for each notice.
+"""What happened, in words: one sentence for each event of the log, and for each notification.
 
-A notice speaks of its event in the event's own fields, so both are told by the same sentences.
+A notification speaks of its event in the event's own fields, so both are told by the same sentences.
 Ids are told as names where a name was heard of. Whatever an agent wrote (an action, a reason) is
 quoted: it is what somebody said, never something to do. A type from a newer service is told as it
 came, not passed over.
@@ -44,7 +44,7 @@ class Names:
 
 
 def told(type_: str, facts: Facts, names: Names) -> str:
-    """One sentence about an event (``LeaseAcquired``) or a notice (``lease_conflict``)."""
+    """One sentence about an event (``LeaseAcquired``) or a notification (``lease_conflict``)."""
     names.learn(facts)
     tell = SENTENCES.get(type_)
     try:
@@ -80,7 +80,7 @@ def _quoted(facts: Facts) -> str:
 
 
 def _holder(facts: Facts) -> tuple[str, str]:
-    """Who stands in the way, and until when: an event and a notice say it in two shapes."""
+    """Who stands in the way, and until when: an event and a notification say it in two shapes."""
     holder = facts.get("leaseHolder")
     if holder is not None:
         return str(holder["agentName"]), clock(holder["expiresAt"])
@@ -181,7 +181,7 @@ def _undecided(facts: Facts, _names: Names) -> str:
 
 
 def _gap(facts: Facts, _names: Names) -> str:
-    return f"notices between {facts['after']} and {facts['until']} are no longer kept"
+    return f"notifications between {facts['after']} and {facts['until']} are no longer kept"
 
 
 SENTENCES: Mapping[str, Callable[[Facts, Names], str]] = {

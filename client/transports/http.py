@@ -1,4 +1,4 @@
-"""One attempt over HTTP, and the stream of notices as server-sent events.
+"""One attempt over HTTP, and the stream of notifications as server-sent events.
 
 No retries here, and no ordering: what comes is handed on as it comes.
 """
@@ -12,7 +12,7 @@ import orjson
 
 from quorate.client.errors import CallFailed, Unavailable
 from quorate.client.requests import AGENT, Ask
-from quorate.client.results import GAP, Notice
+from quorate.client.results import GAP, Notification
 from quorate.client.serialization import Answered, headers, http_content, read_http
 from quorate.client.transports.sync_http import (
     content_headers,
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS_MAX = 5.0
 CONNECTIONS_MAX = 20
-NOTICES_STREAM = AGENT + "/notices/stream"
+NOTIFICATIONS_STREAM = AGENT + "/notifications/stream"
 # The service says every 15 s that it is still there.
 SILENT_SECONDS_MAX = 40.0
 
@@ -68,13 +68,13 @@ class OverHttp:
             raise unanswered(self._url, error) from error
         return read_http(ask, response.status_code, response.headers, response.content, asked_at)
 
-    async def stream(self, who: AgentRef, after: int) -> AsyncIterator[Notice]:
-        """Notices as they happen, until the stream ends; raises CallFailed."""
+    async def stream(self, who: AgentRef, after: int) -> AsyncIterator[Notification]:
+        """Notifications as they happen, until the stream ends; raises CallFailed."""
         named = {"agentId": who.id, "agentName": who.name}
         try:
             async with self._client.stream(
                 "GET",
-                self._url + NOTICES_STREAM,
+                self._url + NOTIFICATIONS_STREAM,
                 params={name: value for name, value in named.items() if value is not None},
                 headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
                 timeout=httpx2.Timeout(SILENT_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
@@ -83,7 +83,7 @@ class OverHttp:
                     content = await response.aread()
                     read_http(_STREAM, response.status_code, response.headers, content, 0.0)
                 async for event in httpx2.EventSource(response):
-                    yield _notice(event)
+                    yield _notification(event)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise unanswered(self._url, error) from error
 
@@ -93,9 +93,9 @@ def _nothing(_: object) -> None:
 
 
 _STREAM: Ask[None] = Ask(
-    name="streamNotices",
+    name="streamNotifications",
     method="GET",
-    path=NOTICES_STREAM,
+    path=NOTIFICATIONS_STREAM,
     parameters={},
     body=None,
     message={},
@@ -104,11 +104,11 @@ _STREAM: Ask[None] = Ask(
 )
 
 
-def _notice(event: httpx2.ServerSentEvent) -> Notice:
+def _notification(event: httpx2.ServerSentEvent) -> Notification:
     try:
         said = orjson.loads(event.data)
         if event.event == GAP:
-            return Notice.gap(said["after"], said["until"])
-        return Notice.read(said)
+            return Notification.gap(said["after"], said["until"])
+        return Notification.read(said)
     except (KeyError, TypeError, ValueError) as error:
         raise CallFailed("something answers, but it is not Quorate") from error

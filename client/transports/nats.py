@@ -2,7 +2,7 @@
 
 * nats-py's own reconnecting is not used: a connection that is lost ends its ``Session`` for good,
   and whoever followed it knows that something may have been missed.
-* Notices arrive in the order in which the service said them, although they come by two
+* Notifications arrive in the order in which the service said them, although they come by two
   subscriptions: both fill one queue. The queue is bounded; when it overflows, ``overflowed``
   says so, and what was dropped must be caught up on.
 * A request that nobody answered may have been carried out all the same.
@@ -39,7 +39,7 @@ RETRY_SECONDS_MAX = 2.0
 SETTLED_SECONDS = 5.0  # A connection that lasted this long was a good one.
 ANSWER_SECONDS_MAX = 3.0
 DOUBT_SECONDS = 5.0  # After a command without an answer, the next ones go another way for so long.
-PENDING_NOTICES_MAX = 2_048
+PENDING_NOTIFICATIONS_MAX = 2_048
 
 log = logging.getLogger("quorate.client")
 
@@ -81,7 +81,7 @@ class Session:
         self.lost = asyncio.Event()
         self.overflowed = False
         self._limits: set[asyncio.Timeout] = set()
-        self._heard: asyncio.Queue[Msg | None] = asyncio.Queue(PENDING_NOTICES_MAX)
+        self._heard: asyncio.Queue[Msg | None] = asyncio.Queue(PENDING_NOTIFICATIONS_MAX)
 
     async def listen(self, subjects: tuple[str, ...]) -> None:
         """Nothing that this server says from now on is missed; raises NatsError.
@@ -95,7 +95,7 @@ class Session:
         await self.client.rtt(timeout=CONNECT_SECONDS_MAX)
 
     async def heard(self) -> bytes | None:
-        """The next notice as it was said; None when no more will come."""
+        """The next notification as it was said; None when no more will come."""
         if self.lost.is_set() and self._heard.empty():
             return None
         message = await self._heard.get()
@@ -112,7 +112,7 @@ class Session:
                 self._limits.discard(limit)
 
     def end(self) -> None:
-        """It is lost: whoever waits hears of it, after the notices that have come."""
+        """It is lost: whoever waits hears of it, after the notifications that have come."""
         if not self.lost.is_set():
             now = asyncio.get_running_loop().time()
             for limit in self._limits:

@@ -137,10 +137,10 @@ class Agent:
 
 @record
 class Heard:
-    """What a heartbeat is answered: by ``last_notice`` an agent sees that it missed one."""
+    """What a heartbeat is answered: by ``last_notification`` an agent sees that it missed one."""
 
     agent: Agent
-    last_notice: int  # The last sequence of which it was told; 0 if there is none.
+    last_notification: int  # The last sequence of which it was told; 0 if there is none.
 
 
 # -- Refusals ----------------------------------------------------------------
@@ -269,7 +269,7 @@ def outcome(command: Command, tenant_state: "TenantState") -> Agent | Heard | No
     match command:
         case Heartbeat():
             agent = acting(command.caller, command.agent, tenant_state)
-            return Heard(agent=agent, last_notice=tenant_state.last_notice(agent.id))
+            return Heard(agent=agent, last_notification=tenant_state.last_notification(agent.id))
         case RegisterAgent():
             return tenant_state.agent_named(command.agent_name)
         case SettleAgent():

@@ -11,7 +11,7 @@ Adding a projection, or a column of one:
    the log by the code of today, in the same transaction. ``FILLED = ()`` fills nothing.
 4. Append its number to ``REVISIONS`` in ``revisions.py``.
 
-``tests/projections/test_upgrading*.py`` then compare, on both databases, what the revisions made
+``tests/conformance/projections/test_upgrading*.py`` then compare, on both databases, what the revisions made
 with what ``tables.py`` says, and what was filled with what the log says.
 
 What must stay true:

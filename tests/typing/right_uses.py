@@ -17,7 +17,7 @@ from quorate.client import (
     LeaseConflict,
     LeaseLost,
     NotFound,
-    Notice,
+    Notification,
     Refused,
     SendVerdict,
     Settings,
@@ -115,12 +115,12 @@ async def deciding(agent: Agent) -> None:
 
 
 async def hearing(agent: Agent) -> None:
-    async for notice in agent.notices(after=agent.cursor):
-        assert_type(notice, Notice)
-        assert_type(notice.name, str)
-        assert_type(notice.sequence, int)
-        assert_type(notice.time, datetime | None)
-        print(notice.data["contactEmail"])  # noqa: T201 - as an example would.
+    async for notification in agent.notifications(after=agent.cursor):
+        assert_type(notification, Notification)
+        assert_type(notification.name, str)
+        assert_type(notification.sequence, int)
+        assert_type(notification.time, datetime | None)
+        print(notification.data["contactEmail"])  # noqa: T201 - as an example would.
 
 
 async def the_rest(agent: Agent) -> None:

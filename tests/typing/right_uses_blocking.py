@@ -8,7 +8,7 @@ from quorate.client import (
     HeartbeatInfo,
     HolderInfo,
     LeaseConflict,
-    Notice,
+    Notification,
     SendVerdict,
     VoteInfo,
 )
@@ -49,8 +49,8 @@ def deciding(agent: Agent) -> None:
 
 
 def the_rest(agent: Agent) -> None:
-    for notice in agent.notices(after=agent.cursor):
-        assert_type(notice, Notice)
+    for notification in agent.notifications(after=agent.cursor):
+        assert_type(notification, Notification)
     assert_type(agent.request_send("user@example.com", fence=7), SendVerdict)
     assert_type(agent.heartbeat(), HeartbeatInfo)
     assert_type(agent.update_config({"weekends": False}), dict[str, bool | str])

@@ -8,7 +8,7 @@ Never run.
 # What is refused has no type, and that is said once.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from quorate.client import Agent, Lease, LeaseConflict, Notice, SendVerdict, Settings
+from quorate.client import Agent, Lease, LeaseConflict, Notification, SendVerdict, Settings
 
 
 async def connecting() -> None:
@@ -57,11 +57,11 @@ async def deciding(agent: Agent) -> None:
     bool(outcome.status == "aproved")  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
 
 
-async def hearing(agent: Agent, notice: Notice, conflict: LeaseConflict) -> None:
-    for _ in agent.notices():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+async def hearing(agent: Agent, notification: Notification, conflict: LeaseConflict) -> None:
+    for _ in agent.notifications():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
-    agent.notices(after=notice)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    assert notice.sequence + "1"  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]
+    agent.notifications(after=notification)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert notification.sequence + "1"  # type: ignore[operator]  # pyright: ignore[reportOperatorIssue]
     assert conflict.holder.agent_name  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
     agent.cursor = 17  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     await agent.update_config({"voice": 3.5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]

@@ -13,7 +13,7 @@ async def as_if_it_were_async() -> None:
 
 async def awaiting(agent: Agent) -> None:
     await agent.heartbeat()  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
-    async for _ in agent.notices():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+    async for _ in agent.notifications():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
 
 

@@ -1,0 +1,50 @@
+"""`quorate serve` with one thing wrong: it answers just before it commits.
+
+The wait between the two is what a slow disk would make of it. Started in the place of the real
+service, to prove that the tests of this folder would notification.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from quorate.cli.main import main
+from quorate.domain.commands import Names
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.envelopes import Answer, CommandEnvelope
+from quorate.eventlog.sqlite.connection import SqliteSession
+from quorate.eventlog.unit_of_work import UnitOfWork
+
+SECONDS_BEFORE_THE_COMMIT = 0.05
+
+_settle, _take, _commit = CommandBus._settle, UnitOfWork.take, SqliteSession.commit
+_waiting: dict[int, "asyncio.Future[Answer]"] = {}
+_decided: list[tuple[int, Answer]] = []
+
+
+async def settle(door: CommandBus, waiting: Sequence[Any]) -> None:
+    _waiting.clear()
+    _waiting.update({id(order): future for order, future in waiting})
+    await _settle(door, waiting)
+
+
+def take(batch: UnitOfWork, order: CommandEnvelope, about: Names) -> Answer:
+    answer = _take(batch, order, about)
+    _decided.append((id(order), answer))
+    return answer
+
+
+async def commit(session: SqliteSession) -> None:
+    for order, answer in _decided:
+        if order in _waiting and not _waiting[order].done():
+            _waiting[order].set_result(answer)
+    _decided.clear()
+    await asyncio.sleep(SECONDS_BEFORE_THE_COMMIT)
+    await _commit(session)
+
+
+if __name__ == "__main__":
+    CommandBus._settle = settle  # type: ignore[method-assign, assignment]
+    UnitOfWork.take = take  # type: ignore[method-assign, assignment]
+    SqliteSession.commit = commit  # type: ignore[method-assign, assignment]
+    main()

@@ -1,0 +1,53 @@
+"""A log that was lived once, filled into each database there is, and a folder for old events."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.projections.migrations.schema import SCHEMA
+from tests.conformance.eventlog.conformance import PLATFORMS, Platform, Watched
+from tests.conformance.projections.backup_files import backup_of, restored
+from tests.conformance.projections.test_twins import lived
+
+COMMANDS = 180
+SEED = 4
+
+
+@pytest.fixture(scope="session")
+def backup(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("original") / "quorate.db"
+
+    async def live() -> bytes:
+        async with lived(SqliteBackend(path), SEED, COMMANDS):
+            pass
+        return await backup_of(SqliteBackend(path))
+
+    return asyncio.run(live())
+
+
+@pytest.fixture(params=sorted(PLATFORMS))
+async def platform(request: pytest.FixtureRequest, tmp_path: Path, backup: bytes) -> Platform:
+    platform = PLATFORMS[request.param](tmp_path)
+    await restored(platform.backend(), backup)
+    return platform
+
+
+@pytest.fixture
+async def log(platform: Platform) -> AsyncIterator[EventStore]:
+    log = EventStore(Watched(platform.backend()))
+    await log.open(SCHEMA)
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "archive"
+    path.mkdir()
+    return path

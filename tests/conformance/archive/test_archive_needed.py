@@ -1,0 +1,86 @@
+"""Whoever asks for what was archived is told so, and is never given a shorter answer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from quorate.domain.identity.agents import AgentRef
+from quorate.eventlog.event_store import EventStore, Filter
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.projections.notifications import NoticedPage, NotificationQueries
+from tests.conformance.archive.archive_files import ALL, LATER, move
+from tests.conformance.projections.random_history import TENANTS
+
+RETENTION_HOURS = 10**6  # So that nothing is left out but what was archived.
+
+
+async def test_a_page_of_the_log_says_what_was_archived(log: EventStore, folder: Path) -> None:
+    before = {tenant: await log.page(tenant, 0, ALL, Filter()) for tenant in TENANTS}
+    await move(log, folder)
+
+    for tenant, whole in before.items():
+        for after in range(whole.head + 1):
+            page = await log.page(tenant, after, ALL, Filter())
+            missed = after if page.gap is None else page.gap.until
+            assert page.gap is None or (page.gap.after, missed > after) == (after, True)
+            assert list(page.events) == list(whole.events[missed:])
+            assert (page.head, page.scanned_to) == (whole.head, max(whole.head, after))
+        assert (await log.page(tenant, 0, ALL, Filter())).gap is not None
+
+
+async def test_a_filter_hides_no_gap(log: EventStore, folder: Path) -> None:
+    await move(log, folder)
+
+    page = await log.page(TENANTS[0], 0, ALL, Filter(type="NothingOfTheKind"))
+
+    assert page.gap is not None
+    assert page.scanned_to == page.head
+
+
+async def _noticed(log: EventStore) -> Mapping[tuple[str, str], Sequence[NoticedPage]]:
+    """What each agent reads from each sequence on."""
+    reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
+    found = {}
+    for tenant in TENANTS:
+        head = (await log.page(tenant, 0, 1, Filter())).head
+        for name in ("ann", "bob"):
+            agent = await reader.agent_id(tenant, AgentRef(name=name))
+            assert agent is not None
+            found[tenant, name] = [
+                await reader.page(tenant, agent, after, ALL) for after in range(0, head, 5)
+            ]
+    return found
+
+
+async def test_an_agent_that_missed_something_hears_of_it(log: EventStore, folder: Path) -> None:
+    """Each notification comes, or a gap covers it; and none is said where nothing is left out."""
+    before = await _noticed(log)
+    await move(log, folder)
+    after = await _noticed(log)
+
+    gaps = 0
+    for who, pages in after.items():
+        for page, whole in zip(pages, before[who], strict=True):
+            until = page.gap.until if page.gap else 0
+            lost = [one for one in whole.events if one.sequence <= until]
+            assert list(page.events) == [one for one in whole.events if one.sequence > until]
+            assert bool(lost) == (page.gap is not None)
+            gaps += bool(lost)
+    assert gaps
+
+
+async def test_page_by_page_it_hears_of_all_that_is_there(log: EventStore, folder: Path) -> None:
+    before = await _noticed(log)
+    await move(log, folder)
+    reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
+
+    for (tenant, name), (whole, *_) in before.items():
+        agent = await reader.agent_id(tenant, AgentRef(name=name))
+        assert agent is not None
+        heard: list[RecordedEvent] = []
+        after = missed = 0
+        while after < whole.head:
+            page = await reader.page(tenant, agent, after, 3)
+            heard += page.events
+            missed = page.gap.until if page.gap else missed
+            after = page.next
+        assert heard == [one for one in whole.events if one.sequence > missed > 0]

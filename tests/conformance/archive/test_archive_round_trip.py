@@ -1,0 +1,135 @@
+"""Old events move to files and nothing is lost: together with its files a log is what it was."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from quorate.eventlog import event_store as log_module
+from quorate.eventlog.archive.archiver import Archiver, check_archive
+from quorate.eventlog.archive.files import ArchiveFolder, ArchiveNeeded
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.online_rebuild import refill
+from quorate.projections.rebuild import check
+from tests.conformance.archive.archive_files import END, EVENTS_PER_FILE, LATER, events, move
+from tests.conformance.archive.conftest import SEED
+from tests.conformance.eventlog.conformance import Platform
+from tests.conformance.projections.backup_files import backup_of, content
+from tests.conformance.projections.random_history import TENANTS
+from tests.conformance.projections.test_twins import lived
+
+
+async def test_the_files_and_the_table_together_are_the_log(log: EventStore, folder: Path) -> None:
+    before = await events(log)
+
+    moved = await move(log, folder)
+
+    archived, live = list(ArchiveFolder(folder).events()), await events(log)
+    assert [(one.first, one.last) for one in moved] == [(1, 30), (31, 60), (61, 90)]
+    assert [*archived, *(one for one in live if one.position > END)] == before
+    assert await log.archived() == END
+
+
+async def test_a_check_that_is_under_way_finds_nothing_wrong(
+    log: EventStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL the service goes on meanwhile, and would write nothing to a damaged log."""
+    monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", EVENTS_PER_FILE // 2)
+    read = log.after
+
+    async def after(position: int, limit: int) -> Sequence[RecordedEvent]:
+        if position == EVENTS_PER_FILE:
+            await move(log, folder)
+        return await read(position, limit)
+
+    monkeypatch.setattr(log, "after", after)
+
+    await log.check_range(0, await log.committed_head())
+
+    assert await log.archived() == END
+
+
+async def test_of_each_tenant_the_last_archived_event_stays(log: EventStore, folder: Path) -> None:
+    await move(log, folder)
+
+    last = {one.tenant: one for one in ArchiveFolder(folder).events()}
+    left = [one for one in await events(log) if one.position <= END]
+    assert {one.tenant: one for one in left} == last
+    assert len(left) == len(TENANTS)
+
+
+async def test_a_log_of_which_all_is_old_goes_on_as_before(
+    platform: Platform, folder: Path
+) -> None:
+    """Sequences and positions go on where they were, and the chain holds across the cut."""
+    log = EventStore(platform.backend())
+    await log.open(SCHEMA)
+    head = await log.committed_head()
+    archiver = Archiver(log.backend, folder)
+    while await archiver.move(LATER, LATER):
+        pass
+    await log.close()
+
+    async with lived(platform.backend(), SEED + 1, 40) as town:
+        assert await town.log.committed_head() > head
+        await town.log.check_range(0, await town.log.committed_head())
+        await town.log.check_tail()
+        await check_archive(town.log.backend, folder)
+
+
+async def test_events_that_are_not_old_enough_stay(log: EventStore, folder: Path) -> None:
+    middle = (await events(log))[60]
+
+    archiver = Archiver(log.backend, folder)
+    moved = await archiver.move(middle.at, LATER)
+    again = await archiver.move(middle.at, LATER)
+
+    assert moved is not None
+    assert again is None
+    young = [one for one in await events(log) if one.at >= middle.at]
+    assert young[0].position == moved.last + 1
+
+
+async def test_the_projections_are_rebuilt_from_both(
+    log: EventStore, platform: Platform, folder: Path, tmp_path: Path
+) -> None:
+    before = await content(platform.backend())
+    await move(log, folder)
+    scratch = SqliteBackend(tmp_path / "scratch.db")
+    await scratch.open()
+
+    found = await check(log.backend, scratch, archive=folder)
+    await scratch.close()
+    await refill(platform.backend(), lambda *_: None, folder)
+
+    assert found.differences.count == 0
+    assert found.events == len(before["events"])
+    after = await content(platform.backend())
+    assert {name: after[name] for name in after if name not in {"events", "archives"}} == {
+        name: before[name] for name in before if name not in {"events", "archives"}
+    }
+
+
+async def test_without_the_files_nothing_is_rebuilt_or_backed_up(
+    log: EventStore, platform: Platform, folder: Path
+) -> None:
+    before = await content(platform.backend())
+    await move(log, folder)
+
+    with pytest.raises(ArchiveNeeded, match="--archive"):
+        await refill(platform.backend(), lambda *_: None)
+    with pytest.raises(ArchiveNeeded):
+        await backup_of(platform.backend())
+
+    assert (await content(platform.backend()))["leases"] == before["leases"]
+
+
+async def test_a_backup_is_the_same_file_whether_events_were_archived_or_not(
+    log: EventStore, platform: Platform, folder: Path, backup: bytes
+) -> None:
+    await move(log, folder)
+
+    assert await backup_of(platform.backend(), folder) == backup

@@ -1,0 +1,167 @@
+"""A story in which every kind of event happens, told to a log with counted ids and a set clock.
+
+Its log is known byte for byte (``golden/log.<n>.jsonl``): on every database, in every process, and
+however its commands fall into batches, the same lines come out. Nothing here has a default that
+another test may want to change.
+"""
+
+import asyncio
+
+from quorate.domain.commands import Command
+from quorate.domain.coordination.consensus import CastVote, Choice, RequestConsensus, SettleRequest
+from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, RenewLease, SettleLease
+from quorate.domain.coordination.send_gate import RequestSend
+from quorate.domain.identity.agent_settings import ConfigureAgent
+from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent, SettleAgent
+from quorate.domain.identity.api_keys import IssueKey, Principal, RevokeKey
+from quorate.domain.identity.tenants import CreateTenant
+from quorate.domain.shared.email_addresses import EmailAddress
+from tests.conformance.eventlog.conformance import Stage
+
+# What JSON may write in more than one way: quotes, controls, beyond ASCII, beyond the BMP.
+TEXT = 'Zoë \N{ROCKET} said "no\\maybe"\n\t\x01\x7f\N{LINE SEPARATOR}<script>'
+KIM = EmailAddress(email="Kim@Example.com", key="kim@example.com")
+LEE = EmailAddress(email="lee@bücher.example", key="lee@xn--bcher-kva.example")
+OPERATOR = Principal(key_id="0123456789abcdef", role="admin", tenant="_operators")
+CALLER = Principal(key_id="fedcba9876543210", role="tenant", tenant="acme")
+
+
+def id_of(name: str) -> str:
+    return f"agent_00000000-0000-7000-8000-{name:0>12}"
+
+
+def _register(name: str, role: str) -> Command:
+    return RegisterAgent(caller=CALLER, agent_name=name, agent_role=role, new_agent_id=id_of(name))
+
+
+def _acquire(name: str, contact: EmailAddress, lease: str, minutes: float) -> Command:
+    return AcquireLease(
+        caller=CALLER,
+        agent=AgentRef(name=name),
+        contact=contact,
+        intent=TEXT,
+        duration_minutes=minutes,
+        new_lease_id=lease,
+    )
+
+
+def _send(name: str, send: str, fence: int | None) -> Command:
+    agent = AgentRef(id=id_of(name))
+    return RequestSend(caller=CALLER, agent=agent, contact=KIM, fence=fence, new_send_id=send)
+
+
+def _vote(name: str, request: str, choice: Choice, reason: str | None) -> Command:
+    return CastVote(
+        caller=CALLER,
+        agent=AgentRef(name=name),
+        request_id=request,
+        vote=choice,
+        reason=reason,
+        new_vote_id=f"vote-{request}-{name}",
+    )
+
+
+# Minutes since the last one, and what is asked for then.
+STORY: tuple[tuple[float, Command], ...] = (
+    (0, CreateTenant(tenant_id="acme")),
+    (
+        0,
+        IssueKey(
+            caller=OPERATOR,
+            key_id="aaaaaaaaaaaaaaaa",
+            role="agent",
+            secret_hash="5e" * 32,
+            agent_name="Cid",
+            new_agent_id=id_of("cid"),
+        ),
+    ),
+    (
+        0,
+        IssueKey(
+            caller=OPERATOR,
+            key_id="bbbbbbbbbbbbbbbb",
+            role="auditor",
+            secret_hash="a5" * 32,
+            new_agent_id="",
+        ),
+    ),
+    (0.5, _register("ann", "outbound sales")),
+    (0, _register("bob", TEXT)),
+    (0, _register("cid", "support")),
+    (0.5, _register("ANN", "support")),
+    (0, _acquire("ann", KIM, "lease-1", 30)),
+    (0, _acquire("bob", KIM, "lease-2", 30)),  # Refused, and recorded.
+    (0, _acquire("bob", LEE, "lease-3", 1 / 60)),
+    (0, _send("ann", "send-1", fence=8)),
+    (0, _send("ann", "send-2", fence=None)),
+    (0, _send("bob", "send-3", fence=None)),  # Blocked by the lease.
+    (0, _send("ann", "send-4", fence=7)),  # Blocked by the fence.
+    (0.25, RenewLease(caller=CALLER, lease_id="lease-1", duration_minutes=0.1)),  # Not shorter.
+    (0, RenewLease(caller=CALLER, lease_id="lease-1", duration_minutes=60.00001)),
+    (0, SettleLease(lease_id="lease-3")),
+    (
+        0,
+        ConfigureAgent(
+            caller=CALLER,
+            agent_id=id_of("bob"),
+            settings={"humanizer_style": TEXT, "humanizer_enabled": False},
+        ),
+    ),
+    (
+        0.25,
+        RequestConsensus(
+            caller=CALLER,
+            agent=AgentRef(name="ann"),
+            action=TEXT,
+            contact=LEE,
+            reason=TEXT,
+            timeout_minutes=5,
+            new_request_id="request-1",
+        ),
+    ),
+    (0, _vote("ann", "request-1", "approve", None)),
+    (0, _vote("ann", "request-1", "reject", None)),  # Refused: she has voted.
+    (0, _vote("cid", "request-1", "approve", TEXT)),
+    (
+        0,
+        RequestConsensus(
+            caller=CALLER,
+            agent=AgentRef(name="bob"),
+            action="merge accounts",
+            contact=KIM,
+            reason="duplicate",
+            timeout_minutes=0.5,
+            electorate="snapshot",
+            proposer_votes=False,
+            floor="0.75",
+            new_request_id="request-2",
+        ),
+    ),
+    (0, _vote("cid", "request-2", "reject", None)),
+    (2, Heartbeat(caller=CALLER, agent=AgentRef(name="bob"))),
+    (0, SettleRequest(request_id="request-2")),
+    (0, _acquire("bob", LEE, "lease-4", 1440)),
+    (0, ReleaseLease(caller=CALLER, lease_id="lease-4")),
+    (4, SettleAgent(agent_id=id_of("ann"))),  # And her lease on Kim with her.
+    (0, RevokeKey(caller=OPERATOR, key_id="bbbbbbbbbbbbbbbb")),
+    (0, _acquire("bob", KIM, "lease-5", 0.5)),
+)
+
+
+async def tell(stage: Stage) -> None:
+    """One command after the other."""
+    for minutes, command in STORY:
+        stage.clock.move(minutes=minutes)
+        await stage.ask(command)
+
+
+async def tell_at_once(stage: Stage) -> None:
+    """All commands of one moment together, in one batch."""
+    asking: list[asyncio.Task[object]] = []
+    for minutes, command in STORY:
+        if minutes and asking:
+            await asyncio.gather(*asking)
+            asking.clear()
+        stage.clock.move(minutes=minutes)
+        asking.append(stage.asking(command))
+    await asyncio.gather(*asking)

@@ -1,0 +1,64 @@
+"""Every command is counted once, by what came of it; so is what was recorded, and each commit."""
+
+import pytest
+
+from quorate.domain.identity.agents import SettleAgent
+from quorate.eventlog.envelopes import CommandFailed, Unavailable
+from tests.conformance.eventlog.conformance import WINDOW_SECONDS, Key, Stage
+from tests.unit.support.scenario import KIM, acquire, heartbeat, id_of, register
+
+
+def _fails_to_render(_outcome: object) -> bytes:
+    raise RuntimeError
+
+
+async def test_by_outcome(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    tally = stage.door.tally
+    tally.commands.clear()
+    once = Key(key="k1")
+    await stage.ask(acquire("ann", KIM, lease="l1"), key=once)
+    await stage.ask(acquire("ann", KIM, lease="l2"), key=once)
+    await stage.ask(acquire("bob", KIM, lease="l3"))
+    with pytest.raises(CommandFailed):
+        await stage.ask(heartbeat("ann"), render=_fails_to_render)
+
+    assert dict(tally.commands) == {
+        ("AcquireLease", "done"): 1,
+        ("AcquireLease", "replayed"): 1,
+        ("AcquireLease", "lease_conflict"): 1,
+        ("Heartbeat", "internal_error"): 1,
+    }
+
+
+async def test_a_command_that_is_not_taken_is_counted_too(stage: Stage) -> None:
+    stage.door.stop_writing("of a test")
+    with pytest.raises(Unavailable):
+        await stage.ask(register("ann"))
+
+    assert stage.door.tally.commands["RegisterAgent", "unavailable"] == 1
+
+
+async def test_what_was_recorded_is_counted_by_type(stage: Stage) -> None:
+    await stage.told_of("ann")
+    await stage.ask(acquire("ann", KIM, lease="l1"))
+    stage.clock.move(milliseconds=round(WINDOW_SECONDS * 1_000) + 1)
+    await stage.ask(SettleAgent(agent_id=id_of("ann")))
+
+    assert stage.door.tally.events["AgentLapsed"] == 1
+    assert stage.door.tally.events["LeaseRevoked"] == 1
+
+
+async def test_each_transaction_is_timed_and_measured(stage: Stage) -> None:
+    await stage.told_of("ann")
+    tally = stage.door.tally
+    before = tally.batch_commands.count, tally.batch_commands.sum
+    asking = [stage.asking(heartbeat("ann")) for _ in range(5)]
+    for each in asking:
+        await each
+
+    commits = tally.batch_commands.count - before[0]
+    assert 1 <= commits <= 5
+    assert tally.batch_commands.sum - before[1] == 5
+    assert tally.commit_seconds.count == tally.batch_commands.count
+    assert tally.commit_seconds.sum > 0

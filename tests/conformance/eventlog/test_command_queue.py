@@ -1,0 +1,152 @@
+"""Who comes first goes first; urgent orders overtake a crowd, and nobody waits without end."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quorate.eventlog.command_queue import CommandQueue
+from quorate.eventlog.envelopes import CommandEnvelope
+from tests.unit.support.scenario import heartbeat
+
+BATCH = 4
+PLACES = 20
+
+
+def order(
+    name: str, *, urgent: bool = False, in_turn: bool = False, of: str = ""
+) -> CommandEnvelope:
+    return CommandEnvelope(
+        tenant="acme",
+        actor=of or name,
+        command_id=name,
+        command=heartbeat("ann"),
+        render=lambda _: b"",
+        urgent=urgent,
+        in_turn=in_turn,
+    )
+
+
+class Standing:
+    """A line, and the names of those who leave it."""
+
+    def __init__(self, urgent_places: int = 0) -> None:
+        self.line = CommandQueue(
+            batch_orders_max=BATCH, orders_max=PLACES, urgent_places=urgent_places
+        )
+        self.came: list[CommandEnvelope] = []
+
+    def join(self, *names: str, **more: Any) -> None:  # noqa: ANN401 - as an order has it.
+        for name in names:
+            one = order(name, **more)
+            assert self.line.has_place_for(one)
+            self.came.append(one)
+            self.line.join((one, None))  # type: ignore[arg-type]  # Nobody is answered here.
+
+    def batch(self) -> list[str]:
+        return [one.command_id for one, _ in self.line.next_batch()]
+
+    def all(self) -> list[str]:
+        left = []
+        while self.line:
+            left += self.batch()
+        return left
+
+
+def test_without_a_crowd_they_go_as_they_came() -> None:
+    standing = Standing()
+    standing.join("a", "b")
+    standing.join("u", urgent=True)
+    standing.join("c")
+
+    assert standing.batch() == ["a", "b", "u", "c"]
+
+
+def test_when_more_wait_than_one_batch_takes_urgent_ones_go_first() -> None:
+    standing = Standing()
+    standing.join(*"abcdef")
+    standing.join("u", "v", urgent=True)
+
+    assert standing.batch() == ["u", "v", "a", "b"]
+    assert standing.batch() == ["c", "d", "e", "f"]
+
+
+def test_nobody_is_overtaken_without_end() -> None:
+    standing = Standing(urgent_places=10)
+    standing.join(*"abcdef")
+    gone: list[str] = []
+    for number in range(100):
+        standing.join(f"u{number}", f"v{number}", f"w{number}", f"x{number}", urgent=True)
+        gone += standing.batch()
+
+    assert gone.index("a") <= PLACES
+    assert gone.index("f") <= PLACES + 6
+
+
+def test_an_agents_own_orders_do_not_overtake_one_another() -> None:
+    standing = Standing()
+    standing.join(*"abcd")
+    standing.join("acquire", in_turn=True, of="ann")
+    standing.join("release", urgent=True, in_turn=True, of="ann")
+    standing.join("heartbeat", urgent=True, in_turn=True, of="bob")
+
+    assert standing.all() == ["heartbeat", *"abcd", "acquire", "release"]
+
+
+def test_once_its_own_are_done_an_agents_urgent_order_goes_ahead_again() -> None:
+    standing = Standing()
+    standing.join("acquire", in_turn=True, of="ann")
+    standing.join(*"abcdefgh")
+    standing.batch()
+    standing.join("release", urgent=True, in_turn=True, of="ann")
+
+    assert standing.batch()[0] == "release"
+
+
+def test_the_last_places_are_kept_for_urgent_orders() -> None:
+    standing = Standing(urgent_places=2)
+    standing.join(*(f"o{number}" for number in range(PLACES - 2)))
+
+    assert not standing.line.has_place_for(order("one too many"))
+    standing.join("u", "v", urgent=True)
+    assert not standing.line.has_place_for(order("even so", urgent=True))
+
+
+def test_when_all_are_sent_away_nobody_is_left() -> None:
+    standing = Standing()
+    standing.join(*"abcdef", in_turn=True, of="ann")
+    standing.join("u", urgent=True)
+
+    assert sorted(one.command_id for one, _ in standing.line.leave()) == sorted("abcdefu")
+    assert not standing.line
+    standing.join(*"abcde")
+    standing.join("u", urgent=True, in_turn=True, of="ann")
+    assert standing.batch()[0] == "u"
+
+
+deeds = st.lists(
+    st.one_of(st.just(None), st.tuples(st.sampled_from("ABC"), st.booleans(), st.booleans())),
+    max_size=200,
+)
+
+
+@given(deeds)
+def test_everybody_is_served_once_and_agents_in_their_own_order(
+    deeds: list[tuple[str, bool, bool] | None],
+) -> None:
+    standing, served = Standing(), list[str]()
+    for number, deed in enumerate(deeds):
+        if deed is None:
+            served += standing.batch()
+            continue
+        actor, urgent, in_turn = deed
+        if standing.line.has_place_for(order("", urgent=urgent)):
+            standing.join(str(number), urgent=urgent, in_turn=in_turn, of=actor)
+    served += standing.all()
+
+    came = {one.command_id: place for place, one in enumerate(standing.came)}
+    assert sorted(served) == sorted(came)
+    for actor in "ABC":
+        own = [one for one in standing.came if one.actor == actor and one.in_turn]
+        expected = [one.command_id for one in own]
+        assert [name for name in served if name in expected] == expected

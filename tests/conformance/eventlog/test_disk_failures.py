@@ -1,0 +1,258 @@
+"""What a real disk does: a sync that fails, a device that is full, a byte that is another one.
+
+These know that the log is a file; what holds for every database is in the other files.
+"""
+
+import asyncio
+import random
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from quorate.eventlog.database import Outdated
+from quorate.eventlog.envelopes import Accepted, Unavailable
+from quorate.eventlog.event_store import EventStore, Filter, LogDamaged
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.sqlite import database
+from quorate.eventlog.transactions import DatabaseUnavailable
+from quorate.projections.migrations.schema import SCHEMA
+from tests.conformance.eventlog import golden_commands, log_writer
+from tests.conformance.eventlog.conformance import PATIENCE_SECONDS, TENANT, Sqlite, Stage
+from tests.e2e.service.service_process import environment
+from tests.support.paths import ROOT
+from tests.support.small_disk import LEFT_BYTES, filled, small_disk
+from tests.unit.support.scenario import acquire, register
+
+COMMANDS = 8
+DEVICE_BYTES = 16 * 1024 * 1024
+ATTEMPTS_MAX = 2_000
+REFUSED_IN_A_ROW = 5
+FLIPS = 200
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Stage]:
+    stage = Stage(Sqlite(folder))
+    await stage.open()
+    try:
+        yield stage
+    finally:
+        await stage.close()
+
+
+# -- A sync that fails ---------------------------------------------------------
+
+
+def traced(folder: Path, when: str) -> list[list[str]]:
+    """What a writing process says while its calls of fdatasync fail: ``when`` is strace's."""
+    tracer = [
+        *("strace", "-f", "-qq", "-o", str(folder / "strace"), "-e", "trace=fdatasync"),
+        *("-e", f"inject=fdatasync:error=EIO:when={when}"),
+    ]
+    writer = [sys.executable, "-m", log_writer.__name__, str(folder), str(COMMANDS)]
+    done = subprocess.run(
+        [*tracer, *writer],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment(),
+        timeout=PATIENCE_SECONDS,
+    )
+    if "ptrace" in done.stderr:
+        pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("when", ["1", "3", "5+2", "3+"])
+async def test_what_was_acknowledged_is_there_whichever_sync_fails(
+    tmp_path: Path, when: str
+) -> None:
+    async with opened(tmp_path) as stage:
+        await stage.told(register("first"))
+    said = await asyncio.to_thread(traced, tmp_path, when)
+
+    assert said[0] == ["opened"]
+    assert said[-1] == ["closed"]
+    assert ["logged", "log.write_failed"] in said
+    async with opened(tmp_path) as stage:
+        events = await stage.events()
+        await stage.log.check_range(0, len(events))
+        for name, sequence in _acknowledged(said):
+            assert events[int(sequence) - 1].data.decode().count(f'"{name}"') == 1
+        unknown = [line[1] for line in said if line[0] == log_writer.UNKNOWN]
+        for name in unknown:  # Asked again, each happens once.
+            await stage.told(register(name))
+        assert sorted({*unknown}) == sorted(unknown)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+async def test_nothing_is_acknowledged_between_the_failure_and_the_check(tmp_path: Path) -> None:
+    async with opened(tmp_path) as stage:
+        await stage.told(register("first"))
+    said = await asyncio.to_thread(traced, tmp_path, "3+")
+
+    suspect = False
+    for line in said:
+        if line[0] == "logged":
+            suspect = line[1] != "log.reopened"
+        assert not (suspect and line[0] == log_writer.ACKNOWLEDGED)
+    assert sum(line == ["logged", "log.reopened"] for line in said) >= 1
+
+
+def _acknowledged(said: list[list[str]]) -> list[tuple[str, str]]:
+    return [(line[1], line[2]) for line in said if line[0] == log_writer.ACKNOWLEDGED]
+
+
+# -- A device that is full -----------------------------------------------------
+
+
+@contextmanager
+def limited(folder: Path) -> Iterator[None]:
+    """No file of this process may grow beyond what the log's has by now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = max(path.stat().st_size for path in folder.iterdir())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + LEFT_BYTES, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_full_device_refuses_commands_and_serves_readers(tmp_path: Path) -> None:
+    with small_disk(tmp_path, DEVICE_BYTES) as folder:
+        async with opened(folder) as stage:
+            await stage.told_of("ann")
+            with filled(folder):
+                acknowledged = await _write_until_refused(stage)
+                await _assert_it_reads(stage, acknowledged)
+            await _assert_it_writes_again(stage, acknowledged)
+
+
+async def test_a_file_that_may_not_grow_refuses_commands_and_serves_readers(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path) as stage:
+        await stage.told_of("ann")
+        with limited(tmp_path):
+            acknowledged = await _write_until_refused(stage)
+            await _assert_it_reads(stage, acknowledged)
+        await _assert_it_writes_again(stage, acknowledged)
+
+
+async def _write_until_refused(stage: Stage) -> list[int]:
+    """Until it is refused again and again: a new connection may find a little more room."""
+    acknowledged: list[int] = []
+    refused = 0
+    for number in range(ATTEMPTS_MAX):
+        try:
+            answer = await stage.ask(register(f"agent{number}", role="x" * 4_000))
+        except Unavailable:
+            refused += 1
+            if refused == REFUSED_IN_A_ROW:
+                return acknowledged
+        else:
+            assert isinstance(answer, Accepted)
+            acknowledged.append(answer.sequence)
+            refused = 0
+    raise AssertionError("it never got full")
+
+
+async def _assert_it_reads(stage: Stage, acknowledged: list[int]) -> None:
+    page = await stage.log.page(TENANT, 0, limit=1_000, wanted=Filter())
+    assert page.head >= max(acknowledged, default=2)
+
+
+async def _assert_it_writes_again(stage: Stage, acknowledged: list[int]) -> None:
+    """Without a restart, and with all that it acknowledged."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await stage.told(acquire("ann"))
+                break
+            except Unavailable:
+                await asyncio.sleep(0.01)
+    events = await stage.events(TENANT)
+    assert set(acknowledged) <= {event.sequence for event in events}
+    await stage.log.check_range(0, await stage.log.committed_head())
+
+
+# -- Going on after a failure ----------------------------------------------------
+
+
+async def test_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    """What the old one was given while the disk failed may be on it in the kernel's memory alone,
+    even when it is written again: so nothing may depend on it any more.
+    """
+    (tmp_path / "log").mkdir()
+    async with opened(tmp_path / "log") as stage:
+        await stage.told(register("first"))
+        told = await stage.events()  # Who has read before keeps the old file open.
+        await stage.log.reopen()
+        assert (tmp_path / "log" / "quorate.db-wal").stat().st_size == 0
+        (tmp_path / "kept").mkdir()
+        shutil.copy(tmp_path / "log" / "quorate.db", tmp_path / "kept")
+    async with opened(tmp_path / "kept") as stage:
+        assert await stage.events() == told
+
+
+async def test_the_database_is_left_alone_while_the_disk_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "TRIAL_BYTES", DEVICE_BYTES)
+    async with opened(tmp_path) as stage:
+        await stage.told(register("first"))
+        before = (tmp_path / "quorate.db").read_bytes()
+        with limited(tmp_path), pytest.raises(DatabaseUnavailable, match="takes nothing"):
+            await stage.log.reopen()
+        assert (tmp_path / "quorate.db").read_bytes() == before
+
+        await stage.log.reopen()
+        await stage.told(register("second"))
+
+
+# -- A byte that is another one ------------------------------------------------
+
+
+async def test_a_flipped_bit_is_found_unless_it_changes_no_event(tmp_path: Path) -> None:
+    """E8: whatever the check passes reads exactly as it was written."""
+    original = tmp_path / "original"
+    original.mkdir()
+    async with opened(original) as stage:
+        await golden_commands.tell(stage)
+        events = await stage.events()
+    whole = (original / "quorate.db").read_bytes()
+    chance = random.Random(8)
+    found = 0
+    for number in range(FLIPS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        flipped = bytearray(whole)
+        flipped[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        (folder / "quorate.db").write_bytes(flipped)
+        found += await _is_found_or_harmless(folder, events)
+
+    assert found > FLIPS // 20
+
+
+async def _is_found_or_harmless(folder: Path, events: list[RecordedEvent]) -> bool:
+    log = EventStore(Sqlite(folder).backend())
+    try:
+        await log.open(SCHEMA)
+        await log.check_range(0, await log.committed_head())
+        read = await log.after(0, limit=100)
+    except (DatabaseUnavailable, LogDamaged, Outdated):
+        return True
+    finally:
+        await log.close()
+    # A log that lost its end is whole as far as it goes: only a kept hash can tell.
+    assert read == events[: len(read)]
+    return False

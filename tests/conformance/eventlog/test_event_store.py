@@ -1,0 +1,312 @@
+"""One order for all, a gapless one and a chain of hashes for each tenant, and no way back."""
+
+import hashlib
+import json
+
+import pytest
+
+from quorate.eventlog import event_store as log_module
+from quorate.eventlog import pages as event_pages
+from quorate.eventlog.envelopes import Accepted, Rejected
+from quorate.eventlog.event_store import Filter
+from quorate.eventlog.hash_chain import public_event
+from quorate.eventlog.transactions import DatabaseUnavailable, StatementRejected
+from tests.conformance.eventlog.conformance import (
+    ACTOR,
+    OTHER_TENANT,
+    TENANT,
+    Stage,
+    Statement,
+    body,
+)
+from tests.unit.support.scenario import KIM, LEE, acquire, key_of, propose, register, release, vote
+
+EVERYTHING = Filter()
+
+
+async def test_an_empty_log_begins_nowhere(stage: Stage) -> None:
+    page = await stage.log.page(TENANT, after=0, limit=10, wanted=EVERYTHING)
+
+    assert await stage.log.committed_head() == 0
+    assert (page.events, page.head, page.scanned_to) == ([], 0, 0)
+
+
+async def test_positions_are_contiguous_whoever_writes(stage: Stage) -> None:
+    for number in range(5):
+        await stage.told(register(f"a{number}"), register(f"b{number}"))
+        await stage.told(register(f"c{number}"), tenant=OTHER_TENANT)
+
+    positions = [event.position for event in await stage.events()]
+    assert positions == list(range(1, 16))
+
+
+async def test_each_tenant_counts_for_itself(stage: Stage) -> None:
+    for number in range(5):
+        await stage.told(register(f"a{number}"), register(f"b{number}"))
+        await stage.told(register(f"c{number}"), tenant=OTHER_TENANT)
+
+    for tenant, count in ((TENANT, 10), (OTHER_TENANT, 5)):
+        sequences = [event.sequence for event in await stage.events(tenant)]
+        assert sequences == list(range(1, count + 1))
+
+
+async def test_a_tenant_cannot_tell_whether_another_one_is_busy(stage: Stage) -> None:
+    await stage.told_of("ann")
+    quiet = await stage.ask(acquire("ann", LEE, lease="l1"))
+    await stage.told_of("bob", "cid", "dan", tenant=OTHER_TENANT)
+    busy = await stage.ask(acquire("ann", KIM, lease="l2"))
+
+    assert (quiet.sequence, busy.sequence) == (3, 4)
+    assert body(busy)["fence"] == 4
+
+
+async def test_the_log_goes_on_after_a_restart(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.restart()
+    await stage.told(acquire("ann"))
+
+    events = await stage.events()
+    assert [event.position for event in events] == [1, 2, 3, 4]
+    await stage.log.check_range(0, 4)
+
+
+async def test_the_hash_covers_the_event_and_all_before_it(stage: Stage) -> None:
+    """Computed here as an auditor would who knows nothing but the README."""
+    await stage.told_of("ann", "bob")
+    await stage.told_of("cid", tenant=OTHER_TENANT)
+    await stage.ask(acquire("ann"))
+    await stage.ask(acquire("bob"))
+
+    for tenant in (TENANT, OTHER_TENANT):
+        previous = bytes(32)
+        for event in await stage.events(tenant):
+            shown = public_event(event) | {"data": json.loads(event.data)}
+            said = shown.pop("hash")
+            text = json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            previous = hashlib.sha256(previous + text.encode()).digest()
+            assert said == previous.hex()
+
+
+async def test_an_event_says_when_by_whom_and_why(stage: Stage) -> None:
+    await stage.told_of("ann")
+    order = stage.order(acquire("ann"), actor="agent_ann")
+    await stage.door.submit(order)
+
+    event = (await stage.events())[-1]
+    assert (event.stream, event.type, event.version) == (
+        "lease-kim@example.com",
+        "LeaseAcquired",
+        1,
+    )
+    assert (event.actor, event.command_id) == ("agent_ann", order.command_id)
+    assert (event.at, event.tenant) == (stage.clock.now, TENANT)
+
+
+async def test_what_one_command_brought_about_has_one_cause(stage: Stage) -> None:
+    await stage.told_of("ann")
+    await stage.told(propose("ann"), vote("ann", "approve"))
+
+    cast, decided = (await stage.events())[-2:]
+    assert (cast.type, decided.type) == ("VoteCast", "ConsensusDecided")
+    assert cast.command_id == decided.command_id
+    assert cast.id != decided.id
+
+
+async def test_the_fence_is_the_sequence_of_the_grant(stage: Stage) -> None:
+    await stage.told_of("ann")
+    for lease in ("l1", "l2", "l3"):
+        answer = await stage.ask(acquire("ann", lease=lease))
+        granted = (await stage.events())[-1]
+        assert body(answer)["fence"] == answer.sequence == granted.sequence
+        await stage.told(release(lease, by=key_of("ann")))
+
+
+async def test_the_answer_names_the_head_of_the_log(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    granted = await stage.ask(acquire("ann"))
+    refused = await stage.ask(acquire("bob"))
+
+    assert isinstance(granted, Accepted)
+    assert isinstance(refused, Rejected)
+    assert (granted.sequence, refused.sequence) == (4, 5)
+
+
+async def test_who_listens_hears_of_each_event_once_and_in_order(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.ask(acquire("ann"))
+    await stage.ask(release("unknown", by=key_of("ann")))
+
+    heard = [event for batch in stage.committed for event in batch]
+    assert heard == await stage.events()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET actor = 'mallory'",
+        "UPDATE events SET hash = hash WHERE position = 2",
+        "DELETE FROM events WHERE position = 3",
+        "DELETE FROM events",
+        "INSERT OR REPLACE INTO events SELECT * FROM events WHERE position = 2",
+        (
+            "REPLACE INTO events SELECT 9, tenant, sequence, id, stream, type, version, at, actor,"
+            " command_id, data, hash FROM events WHERE position = 2"
+        ),
+    ],
+)
+async def test_the_database_itself_refuses_to_change_what_happened(
+    stage: Stage, statement: str
+) -> None:
+    await stage.told_of("ann", "bob")
+    before = await stage.events()
+
+    with pytest.raises((StatementRejected, DatabaseUnavailable)):
+        async with stage.backend.write() as session:
+            await session.fetch(Statement(statement), {})
+
+    assert await stage.events() == before
+    await stage.told(acquire("ann"))  # And the door is none the worse for it.
+
+
+async def test_a_position_is_given_once(stage: Stage) -> None:
+    await stage.told_of("ann")
+    (first, *_) = await stage.events()
+
+    with pytest.raises(StatementRejected):
+        async with stage.log.write() as session:
+            await stage.log.append(session, [first])
+
+
+async def test_a_reader_sees_one_moment(stage: Stage) -> None:
+    """Whatever is committed while it reads."""
+    await stage.told_of("ann")
+    async with stage.log.read() as session:
+        before = await stage.log.head(session)
+        await stage.told(register("bob"))
+        assert await stage.log.head(session) == before
+        assert await stage.log.last_sequence(session, TENANT) == before.position
+    async with stage.log.read() as session:
+        assert (await stage.log.head(session)).position == before.position + 1
+
+
+async def test_what_is_not_committed_is_seen_by_nobody(stage: Stage) -> None:
+    await stage.told_of("ann")
+    with stage.backend.hold():
+        asking = stage.asking(register("bob"))
+        await stage.backend.held.wait()
+        assert await stage.log.committed_head() == 2
+        assert stage.committed[-1][-1].position == 2
+    await asking
+    assert await stage.log.committed_head() == 3
+
+
+# -- Pages ---------------------------------------------------------------------
+
+
+async def test_pages_follow_each_other_without_a_gap(stage: Stage) -> None:
+    await stage.told_of(*(f"agent{number}" for number in range(9)))
+    await stage.told_of("stranger", tenant=OTHER_TENANT)
+
+    seen, after, head = [], 0, 10
+    while after < head:
+        page = await stage.log.page(TENANT, after, limit=4, wanted=EVERYTHING)
+        seen += [event.sequence for event in page.events]
+        after, head = page.scanned_to, page.head
+
+    assert seen == list(range(1, 11))
+
+
+async def test_a_page_is_read_in_parts_and_no_longer_than_fits(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.told_of(*(f"agent{number}" for number in range(8)))
+    monkeypatch.setattr(event_pages, "EVENTS_AT_ONCE_MAX", 2)
+
+    async def pages(limit: int) -> list[list[int]]:
+        read, after = list[list[int]](), 0
+        while after < 9:
+            page = await stage.log.page(TENANT, after, limit, EVERYTHING)
+            read.append([event.sequence for event in page.events])
+            after = page.scanned_to
+        return read
+
+    assert await pages(5) == [[1, 2, 3, 4, 5], [6, 7, 8, 9]]
+    largest = max(len(event.data) for event in await stage.events())
+    monkeypatch.setattr(event_pages, "PAGE_BYTES_MAX", 2 * largest + 1)
+    assert await pages(9) == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
+
+
+async def test_a_page_beyond_the_end_is_empty_and_stays_there(stage: Stage) -> None:
+    await stage.told_of("ann")
+    page = await stage.log.page(TENANT, after=7, limit=4, wanted=EVERYTHING)
+
+    assert (page.events, page.head, page.scanned_to) == ([], 2, 7)
+
+
+async def test_a_page_may_want_one_type(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.told(acquire("ann"))
+    page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(type="AgentRegistered"))
+
+    assert [event.sequence for event in page.events] == [2, 3]
+    assert page.scanned_to == page.head == 4
+
+
+async def test_a_page_may_want_what_one_agent_did_or_met(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.told(acquire("ann"))
+    await stage.ask(acquire("bob"))
+    await stage.ask(register("cid"), actor="agent_bob")
+    page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(agent_id="agent_bob"))
+
+    assert [event.sequence for event in page.events] == [3, 5, 6]
+
+
+@pytest.mark.parametrize("agent_id", ["agent_%", "%", "agent__nn", "Kim@example.com\\"])
+async def test_an_agent_is_named_by_its_whole_id(stage: Stage, agent_id: str) -> None:
+    await stage.told_of("ann")
+    page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(agent_id=agent_id))
+
+    assert page.events == []
+
+
+async def test_an_id_inside_of_what_an_agent_wrote_is_not_that_agent(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.told(acquire("ann", intent='call "agent_bob", quoted'))
+    page = await stage.log.page(TENANT, 3, limit=9, wanted=Filter(agent_id="agent_bob"))
+
+    assert page.events == []
+
+
+async def test_a_page_that_finds_nothing_says_how_far_it_looked(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "SCAN_EVENTS_MAX", 4)
+    await stage.told_of(*(f"agent{number}" for number in range(9)))
+    await stage.told(acquire("agent0"))
+    wanted = Filter(type="LeaseAcquired")
+
+    looked_to = []
+    page = await stage.log.page(TENANT, 0, limit=9, wanted=wanted)
+    while page.scanned_to < page.head:
+        assert page.events == []
+        looked_to.append(page.scanned_to)
+        page = await stage.log.page(TENANT, page.scanned_to, limit=9, wanted=wanted)
+
+    assert looked_to == [4, 8]
+    assert [event.sequence for event in page.events] == [11]
+
+
+async def test_the_whole_log_can_be_followed_by_position(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.told_of("cid", tenant=OTHER_TENANT)
+
+    assert [event.position for event in await stage.log.after(0, limit=3)] == [1, 2, 3]
+    assert [event.tenant for event in await stage.log.after(3, limit=9)] == [OTHER_TENANT] * 2
+    assert await stage.log.after(5, limit=9) == []
+
+
+async def test_the_actor_is_a_key_when_no_agent_asks(stage: Stage) -> None:
+    await stage.told(register("ann"))
+
+    assert (await stage.events())[0].actor == ACTOR

@@ -1,0 +1,205 @@
+"""Event time never decreases, and never stands still because somebody set the clock back."""
+
+import pytest
+
+from quorate.domain.coordination.leases import SettleLease
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.envelopes import Accepted
+from quorate.runtime.clock import MonotonicClock
+from tests.conformance.eventlog.conformance import Platform, Stage, body
+from tests.unit.support.scenario import acquire, heartbeat, register
+from tests.unit.support.specification import NOON, after
+
+NANOSECONDS = 1_000_000  # Of a millisecond.
+
+
+class Machine:
+    """Two clocks: the one on the wall can be set, the steady one only runs."""
+
+    def __init__(self) -> None:
+        self.wall = NOON * NANOSECONDS
+        self.steady = 7_000 * NANOSECONDS
+
+    def run(self, *, minutes: float = 0, milliseconds: float = 0) -> None:
+        passed = round((minutes * 60_000 + milliseconds) * NANOSECONDS)
+        self.wall += passed
+        self.steady += passed
+
+    def set(self, *, hours: float) -> None:
+        self.wall += round(hours * 3_600_000) * NANOSECONDS
+
+    def clock(self) -> MonotonicClock:
+        return MonotonicClock(lambda: self.wall, lambda: self.steady)
+
+
+# -- In the log ----------------------------------------------------------------
+
+
+async def test_events_of_one_batch_have_one_time(stage: Stage) -> None:
+    await stage.told_of("ann")
+    stage.clock.move(minutes=1)
+    await stage.told(register("bob"))
+
+    assert [event.at for event in await stage.events()] == [NOON, NOON, after(minutes=1)]
+
+
+@pytest.mark.parametrize("hours", [-2, -1 / 3_600, -24 * 365])
+async def test_time_does_not_go_back_with_the_clock(stage: Stage, hours: float) -> None:
+    await stage.told_of("ann")
+    stage.clock.move(hours=hours)
+    await stage.told(register("bob"))
+    stage.clock.move(hours=-hours, minutes=1)
+    await stage.told(register("cid"))
+
+    assert [event.at for event in await stage.events()] == [NOON, NOON, NOON, after(minutes=1)]
+
+
+async def test_time_does_not_go_back_over_a_restart(stage: Stage) -> None:
+    await stage.told_of("ann")
+    stage.clock.move(hours=-2)
+    await stage.restart()
+    await stage.told(register("bob"))
+
+    assert [event.at for event in await stage.events()] == [NOON] * 3
+
+
+async def test_what_is_decided_is_decided_at_the_time_of_the_log(stage: Stage) -> None:
+    await stage.told_of("ann")
+    stage.clock.move(hours=-2)
+    answer = await stage.ask(acquire("ann", minutes=30))
+
+    assert body(answer)["created_at"] == NOON
+    assert body(answer)["expires_at"] == after(minutes=30)
+
+
+async def test_a_clock_set_back_neither_lengthens_nor_revives_a_lease(platform: Platform) -> None:
+    machine = Machine()
+    stage = Stage(platform, clock=machine.clock())
+    await stage.open()
+    try:
+        await stage.told_of("ann", "bob")
+        await stage.told(acquire("ann", minutes=4))
+        machine.set(hours=-2)
+        machine.run(minutes=3.9)
+        await stage.told(heartbeat("bob"))
+        refused = await stage.ask(acquire("bob"))
+        machine.run(minutes=0.1)
+        granted = await stage.ask(acquire("bob", lease="l2"))
+    finally:
+        await stage.close()
+
+    assert not isinstance(refused, Accepted)
+    assert body(granted)["created_at"] == after(minutes=4)
+
+
+async def test_time_flows_on_in_the_log_after_a_step_back(platform: Platform) -> None:
+    machine = Machine()
+    stage = Stage(platform, clock=machine.clock())
+    await stage.open()
+    try:
+        await stage.told_of("ann")
+        await stage.told(acquire("ann", minutes=1))
+        machine.set(hours=-2)
+        for _ in range(3):
+            machine.run(minutes=0.5)
+            await stage.told(SettleLease(lease_id="new-lease"))
+            await stage.told(register("ann"))
+        times = [event.at for event in await stage.events()][3:]
+    finally:
+        await stage.close()
+
+    assert times == [
+        after(seconds=30),
+        after(minutes=1),  # The lease ran out when it said it would.
+        after(minutes=1),
+        after(minutes=1.5),
+    ]
+
+
+# -- On the clock --------------------------------------------------------------
+
+
+def test_time_is_the_wall_clocks() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.run(milliseconds=1_234.5)
+
+    assert clock() == after(milliseconds=1_234)
+
+
+@pytest.mark.parametrize("hours", [-2, -1 / 3_600, -24 * 365])
+def test_time_flows_on_when_the_clock_is_set_back(hours: float) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    assert clock() == NOON
+    machine.set(hours=hours)
+
+    for minutes in range(1, 100):
+        machine.run(minutes=1)
+        assert clock() == after(minutes=minutes)
+
+
+def test_time_leaps_when_the_clock_is_set_forward_and_flows_on_from_there() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.set(hours=2)
+    assert clock() == after(hours=2)
+    machine.set(hours=-2)
+    machine.run(minutes=1)
+    assert clock() == after(hours=2, minutes=1)
+
+
+@pytest.mark.parametrize("percent", [1, 0.01])
+def test_a_steady_clock_that_runs_too_fast_does_not_run_away(percent: float) -> None:
+    """Nor does it ever go back: it waits."""
+    machine = Machine()
+    clock = machine.clock()
+    told = [clock()]
+    for _ in range(1_000):
+        machine.run(milliseconds=1_000)
+        machine.set(hours=-percent / 100 / 3_600)  # The steady clock gains by as much.
+        clock.follow(lambda: machine.wall)
+        told.append(clock())
+
+        assert clock() - machine.wall // NANOSECONDS <= 1
+    assert told == sorted(told)
+
+
+def test_where_others_decide_by_a_clock_that_was_set_back_time_stands_still_until_then() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    told = [clock()]
+    machine.set(hours=-1)
+    clock.follow(lambda: machine.wall, back=True)
+    for _ in range(3):
+        machine.run(minutes=30)
+        told.append(clock())
+
+    assert told == [NOON, NOON, NOON, after(minutes=30)]
+
+
+def test_time_goes_on_from_where_the_log_is() -> None:
+    """The machine came up with an old date."""
+    machine = Machine()
+    machine.set(hours=-5)
+    clock = machine.clock()
+    clock.not_before(NOON)
+    machine.run(minutes=1)
+    assert clock() == after(minutes=1)
+    machine.set(hours=6)
+    assert clock() == after(hours=1, minutes=1)
+
+
+def test_a_log_that_is_behind_changes_nothing() -> None:
+    clock = Machine().clock()
+    clock.not_before(Timestamp(NOON - 1))
+
+    assert clock() == NOON
+
+
+def test_the_machines_own_clocks_are_used_unless_others_are_given() -> None:
+    clock = MonotonicClock()
+    first = clock()
+
+    assert first > NOON
+    assert clock() >= first

@@ -1,0 +1,137 @@
+"""A command that is refused, or on which our code breaks down, is its caller's business alone."""
+
+import asyncio
+from collections.abc import MutableMapping
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import select
+
+from quorate.domain.commands import Command
+from quorate.eventlog.envelopes import Accepted, CommandFailed, Rejected
+from quorate.eventlog.transactions import Query
+from quorate.projections.tables import leases
+from tests.conformance.eventlog.conformance import Key, Stage
+from tests.unit.support.scenario import LEE, acquire, key_of, propose, register, release, vote
+
+NOT_A_ROLE = cast("str", None)
+NOT_A_NAME = "\ud800"
+CANNOT_BE_RENDERED = "cannot be rendered"
+
+
+def _fails_to_render(_outcome: object) -> bytes:
+    raise RuntimeError(CANNOT_BE_RENDERED)
+
+
+BROKEN: dict[str, Command] = {
+    "the rules raise": acquire("ann", minutes=float("nan")),
+    "its numbers are too large for a column": acquire("ann", minutes=2.0**70),
+    "the database refuses it": register("eve", role=NOT_A_ROLE),
+    "it cannot be looked up": register(NOT_A_NAME),
+    "it is no command": cast("Command", object()),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+async def test_a_command_that_breaks_down_fails_alone(stage: Stage, what: str) -> None:
+    await stage.told_of("ann", "bob")
+    asking = [
+        stage.asking(register("cid")),
+        stage.asking(BROKEN[what]),
+        stage.asking(acquire("bob", LEE, lease="l1")),
+        stage.asking(BROKEN[what]),
+        stage.asking(acquire("ann", LEE, lease="l2")),
+    ]
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [type(one) for one in answers] == [
+        Accepted,
+        CommandFailed,
+        Accepted,
+        CommandFailed,
+        Rejected,
+    ]
+    assert (await stage.types())[3:] == ["AgentRegistered", "LeaseAcquired", "LeaseConflicted"]
+    await stage.log.check_range(0, await stage.log.committed_head())
+
+
+@pytest.mark.parametrize("what", BROKEN)
+async def test_it_is_logged_and_the_door_goes_on(
+    stage: Stage, what: str, logged: list[MutableMapping[str, Any]]
+) -> None:
+    await stage.told_of("ann")
+    with pytest.raises(CommandFailed):
+        await stage.ask(BROKEN[what])
+    await stage.told(register("bob"))
+
+    (entry,) = [entry for entry in logged if entry["event"] == "log.command_failed"]
+    assert entry["command"] == type(BROKEN[what]).__name__
+    assert entry["log_level"] == "error"
+    assert stage.backend.reopened == 0  # Nothing is wrong with the database.
+
+
+async def test_an_answer_that_cannot_be_rendered_undoes_its_command(stage: Stage) -> None:
+    await stage.told_of("ann")
+    with pytest.raises(CommandFailed):
+        await stage.ask(acquire("ann", lease="l1"), render=_fails_to_render)
+    await stage.told(acquire("ann", lease="l2"))
+
+    assert (await stage.types()).count("LeaseAcquired") == 1
+    assert [row.id for row in await _leases(stage)] == ["l2"]
+
+
+async def test_a_failure_is_not_remembered_so_the_key_can_be_used_again(stage: Stage) -> None:
+    await stage.told_of("ann")
+    key = Key(key="k1")
+    with pytest.raises(CommandFailed):
+        await stage.ask(acquire("ann"), key=key, render=_fails_to_render)
+    answer = await stage.ask(acquire("ann"), key=key)
+
+    assert isinstance(answer, Accepted)
+    assert not answer.replayed
+
+
+async def test_a_refused_command_rejects_that_command_alone(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.told(propose("ann", request="r1"))
+    asking = [
+        stage.asking(acquire("ann", lease="l1")),
+        stage.asking(acquire("bob", lease="l2")),
+        stage.asking(vote("stranger", "approve", request="r1")),
+        stage.asking(release("nothing", by=key_of("ann"))),
+        stage.asking(vote("ann", "approve", request="r1")),
+    ]
+    answers = await asyncio.gather(*asking)
+
+    codes = [one.code if isinstance(one, Rejected) else None for one in answers]
+    assert codes == [None, "lease_conflict", "agent_not_found", "lease_not_found", None]
+    assert (await stage.types())[4:] == ["LeaseAcquired", "LeaseConflicted", "VoteCast"]
+
+
+async def test_a_refusal_that_records_nothing_appends_nothing(stage: Stage) -> None:
+    await stage.told_of("ann")
+    before = await stage.events()
+    await stage.ask(release("nothing", by=key_of("ann")))
+
+    assert await stage.events() == before
+
+
+async def test_a_refusal_states_its_facts_in_public_words(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.told(acquire("ann"))
+    answer = await stage.ask(acquire("bob"))
+
+    assert isinstance(answer, Rejected)
+    assert answer.facts == {
+        "conflict": True,
+        "leaseHolder": {
+            "agentId": "agent_ann",
+            "agentName": "ann",
+            "expiresAt": "2026-03-01T12:30:00.000Z",
+        },
+    }
+
+
+async def _leases(stage: Stage) -> list[Any]:
+    async with stage.log.read() as session:
+        return list(await session.fetch(Query(select(leases), stage.backend.dialect), {}))

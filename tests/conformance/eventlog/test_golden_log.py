@@ -1,0 +1,81 @@
+"""The same commands at the same times with the same ids give the same bytes, for ever.
+
+A change that breaks this file breaks every log that exists: its events could not be read again,
+or its chain would not verify. What was stored is never rewritten; see ``UPCASTERS``.
+
+``golden/log.<n>.jsonl`` is the story as the nth rules wrote it down. The last is what is written
+today; those before it stay as they are, and stay readable.
+"""
+
+import orjson
+import pytest
+
+from quorate.domain.events import EVENT_TYPES
+from quorate.domain.shared.timestamps import instant
+from quorate.domain.tenant_state import TenantState
+from quorate.eventlog.hash_chain import GENESIS, check_public
+from quorate.eventlog.serialization import read
+from tests.conformance.eventlog import golden_commands
+from tests.conformance.eventlog.conformance import Platform, Stage
+from tests.support.paths import GOLDEN_EVENTS
+
+FOLDER = GOLDEN_EVENTS
+LOGS = [path.read_bytes().splitlines() for path in sorted(FOLDER.glob("log.*.jsonl"))]
+GOLDEN = LOGS[-1]
+EVERY = pytest.mark.parametrize("log", LOGS, ids=range(1, len(LOGS) + 1))
+
+
+async def test_the_story_gives_the_log_that_it_always_gave(stage: Stage) -> None:
+    await golden_commands.tell(stage)
+
+    assert await stage.lines() == GOLDEN
+
+
+async def test_it_does_not_matter_how_commands_fall_into_batches(stage: Stage) -> None:
+    await golden_commands.tell_at_once(stage)
+
+    assert await stage.lines() == GOLDEN
+    assert len(stage.committed) < len(golden_commands.STORY) / 2
+
+
+async def test_it_does_not_matter_how_often_the_service_is_restarted(platform: Platform) -> None:
+    stage = Stage(platform)
+    await stage.open()
+    try:
+        for minutes, command in golden_commands.STORY:
+            stage.clock.move(minutes=minutes)
+            await stage.ask(command)
+            await stage.restart()
+        lines = await stage.lines()
+    finally:
+        await stage.close()
+
+    assert lines == GOLDEN
+
+
+def test_every_kind_of_event_happens_in_it() -> None:
+    assert {orjson.loads(line)["type"] for line in GOLDEN} == set(EVENT_TYPES)
+
+
+@EVERY
+def test_its_chain_verifies(log: list[bytes]) -> None:
+    head = GENESIS
+    for line in log:
+        head = check_public(orjson.loads(line), head)
+
+    assert head.sequence == len(log)
+
+
+@EVERY
+def test_all_of_it_can_be_read_and_told_again(log: list[bytes]) -> None:
+    tenant_state = TenantState()
+    for line in log:
+        event = orjson.loads(line)
+        tenant_state.apply(
+            read(event["type"], event["version"], event["data"]), instant(event["at"])
+        )
+
+    standing = {name: lease.status for name, lease in tenant_state.leases.items()}
+    ended = {"lease-1": "revoked", "lease-3": "expired", "lease-4": "released"}
+    assert standing == {**ended, "lease-5": "active"}
+    assert tenant_state.leases["lease-1"].contenders == (golden_commands.id_of("bob"),)

@@ -1,0 +1,317 @@
+"""While one batch commits, the next gathers; whoever follows the log misses nothing."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import pytest
+
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.eventlog import command_bus as door_module
+from quorate.eventlog.command_queue import CommandQueue
+from quorate.eventlog.envelopes import Accepted, Rejected, Unavailable
+from quorate.eventlog.event_store import Filter
+from quorate.eventlog.recorded_event import RecordedEvent
+from tests.conformance.eventlog.conformance import OTHER_TENANT, PATIENCE_SECONDS, TENANT, Stage
+from tests.unit.support.scenario import KIM, acquire, heartbeat, key_of, register, release
+
+WRITERS = 16
+READERS = 8
+ROUNDS = 40
+EVERYTHING = Filter()
+
+
+def contact(number: int) -> EmailAddress:
+    return EmailAddress(email=f"c{number}@example.com", key=f"c{number}@example.com")
+
+
+async def test_what_gathers_during_a_commit_is_committed_together(stage: Stage) -> None:
+    await stage.told_of("ann")
+    before = stage.backend.commits
+    with stage.backend.hold():
+        first = stage.asking(acquire("ann", contact(0), lease="l0"))
+        await stage.backend.held.wait()
+        others = [
+            stage.asking(acquire("ann", contact(number), lease=f"l{number}"))
+            for number in range(1, 301)
+        ]
+        await asyncio.sleep(0)
+    await asyncio.gather(first, *others)
+
+    assert stage.backend.commits == before + 2
+    assert [len(batch) for batch in stage.committed[-2:]] == [1, 300]
+
+
+async def test_a_batch_has_a_limit_and_what_is_beyond_it_comes_next(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door_module, "CommandQueue", partial(CommandQueue, batch_orders_max=7))
+    await stage.restart()
+    await stage.told_of("ann")
+    asking = [stage.asking(register(f"agent{number}")) for number in range(20)]
+    await asyncio.gather(*asking)
+
+    assert [len(batch) for batch in stage.committed[-3:]] == [7, 7, 6]
+
+
+async def test_orders_are_decided_in_the_order_in_which_they_came(stage: Stage) -> None:
+    await stage.told_of("ann")
+    asking = [
+        stage.asking(acquire("ann", contact(number), lease=f"l{number}")) for number in range(50)
+    ]
+    answers = await asyncio.gather(*asking)
+
+    assert [answer.sequence for answer in answers] == list(range(3, 53))
+
+
+async def test_each_command_sees_what_those_before_it_in_its_batch_did(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    asking = [
+        stage.asking(acquire("ann", lease="l1")),
+        stage.asking(acquire("bob", lease="l2")),
+        stage.asking(release("l1", by=key_of("ann"))),
+        stage.asking(acquire("bob", lease="l3")),
+        stage.asking(acquire("ann", lease="l4")),
+    ]
+    answers = await asyncio.gather(*asking)
+
+    assert [type(answer) for answer in answers] == [
+        Accepted,
+        Rejected,
+        Accepted,
+        Accepted,
+        Rejected,
+    ]
+    assert len(stage.committed[-1]) == 5
+    assert (await stage.types())[3:] == [
+        "LeaseAcquired",
+        "LeaseConflicted",
+        "LeaseReleased",
+        "LeaseAcquired",
+        "LeaseConflicted",
+    ]
+
+
+async def test_of_500_who_ask_at_once_one_gets_the_contact(stage: Stage) -> None:
+    agents = [f"agent{number}" for number in range(50)]
+    await stage.told_of(*agents)
+    asking = [
+        stage.asking(acquire(agents[number % 50], KIM, lease=f"l{number}")) for number in range(500)
+    ]
+    answers = await asyncio.gather(*asking)
+
+    types = await stage.types()
+    assert types.count("LeaseAcquired") == 1
+    assert sum(isinstance(answer, Accepted) for answer in answers) == 10  # It asked ten times.
+    assert types.count("LeaseConflicted") == 490
+
+
+async def test_a_batch_may_hold_several_tenants_and_they_stay_apart(stage: Stage) -> None:
+    for tenant in (TENANT, OTHER_TENANT):
+        await stage.told_of("ann", tenant=tenant)
+    asking = [
+        stage.asking(acquire("ann", contact(number // 2), lease=f"l{number}"), tenant=tenant)
+        for number, tenant in enumerate([TENANT, OTHER_TENANT] * 20)
+    ]
+    answers = await asyncio.gather(*asking)
+
+    assert all(isinstance(answer, Accepted) for answer in answers)
+    assert [answer.sequence for answer in answers[::2]] == list(range(3, 23))
+    assert [answer.sequence for answer in answers[1::2]] == list(range(3, 23))
+
+
+async def test_whoever_follows_sees_every_event_in_order_while_many_write(stage: Stage) -> None:
+    """E5: who has seen position n will never see a smaller one for the first time."""
+    await stage.told_of("ann")
+    writing = [asyncio.create_task(_write(stage, number)) for number in range(WRITERS)]
+    done = asyncio.Event()
+    following = [
+        asyncio.create_task(_follow(_positions(stage, number), done)) for number in range(READERS)
+    ]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await asyncio.gather(*writing)
+        done.set()
+        seen = await asyncio.gather(*following)
+
+    head = await stage.log.committed_head()
+    assert head == 2 + WRITERS * ROUNDS
+    assert all(positions == list(range(1, head + 1)) for positions in seen)
+
+
+async def test_whoever_follows_one_tenant_sees_its_events_in_order(stage: Stage) -> None:
+    for tenant in (TENANT, OTHER_TENANT):
+        await stage.told_of("ann", tenant=tenant)
+    writing = [
+        asyncio.create_task(_write(stage, number, tenant=(TENANT, OTHER_TENANT)[number % 2]))
+        for number in range(WRITERS)
+    ]
+    done = asyncio.Event()
+    following = [
+        asyncio.create_task(_follow(_sequences(stage, tenant), done))
+        for tenant in (TENANT, OTHER_TENANT)
+    ]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await asyncio.gather(*writing)
+        done.set()
+        seen = await asyncio.gather(*following)
+
+    assert seen == [list(range(1, 3 + WRITERS * ROUNDS // 2))] * 2
+
+
+Look = Callable[[int], Awaitable[tuple[Sequence[int], int]]]
+
+
+async def _write(stage: Stage, number: int, tenant: str = TENANT) -> None:
+    chance = random.Random(number)
+    for turn in range(ROUNDS):
+        lease = f"l{number}-{turn}"
+        where = contact(number * ROUNDS + turn)
+        await stage.told(acquire("ann", where, lease=lease), tenant=tenant)
+        for _ in range(chance.randrange(4)):
+            await asyncio.sleep(0)
+
+
+def _positions(stage: Stage, number: int) -> Look:
+    chance = random.Random(number)
+
+    async def look(after: int) -> tuple[Sequence[int], int]:
+        events: Sequence[RecordedEvent] = await stage.log.after(
+            after, limit=chance.randrange(1, 50)
+        )
+        return [event.position for event in events], await stage.log.committed_head()
+
+    return look
+
+
+def _sequences(stage: Stage, tenant: str) -> Look:
+    async def look(after: int) -> tuple[Sequence[int], int]:
+        page = await stage.log.page(tenant, after, limit=17, wanted=EVERYTHING)
+        assert page.scanned_to <= page.head
+        return [event.sequence for event in page.events], page.head
+
+    return look
+
+
+async def _follow(look: Look, done: asyncio.Event) -> list[int]:
+    """Go on from what was seen last, until the writers are done and nothing is left."""
+    seen: list[int] = []
+    while True:
+        last_look = done.is_set()
+        found, head = await look(seen[-1] if seen else 0)
+        seen += found
+        if last_look and seen[-1] == head:
+            return seen
+        await asyncio.sleep(0)
+
+
+# -- Limits, and the end -------------------------------------------------------
+
+
+async def test_a_full_queue_takes_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        door_module, "CommandQueue", partial(CommandQueue, orders_max=3, urgent_places=0)
+    )
+    await stage.restart()
+    await stage.told_of("ann")
+    with stage.backend.hold():
+        first = stage.asking(heartbeat("ann"))
+        await stage.backend.held.wait()
+        queued = [stage.asking(register(f"agent{number}")) for number in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await stage.ask(register("one too many"))
+    await asyncio.gather(first, *queued)
+
+    await stage.told(register("later"))
+    assert (await stage.types()).count("AgentRegistered") == 5
+
+
+async def test_closing_finishes_what_was_taken(stage: Stage) -> None:
+    await stage.told_of("ann")
+    with stage.backend.hold():
+        taken = [stage.asking(register("first"))]
+        await stage.backend.held.wait()
+        taken += [stage.asking(register(f"agent{number}")) for number in range(600)]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(stage.door.close())
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await stage.ask(register("late"))
+    answers = await asyncio.gather(*taken)
+    await closing
+
+    assert all(isinstance(answer, Accepted) for answer in answers)
+    assert (await stage.types()).count("AgentRegistered") == 602
+
+
+async def test_closing_does_not_wait_for_ever_and_leaves_nobody_waiting(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits is told that the outcome is unknown."""
+    monkeypatch.setattr(door_module, "DRAIN_SECONDS_MAX", 0.05)
+    await stage.told_of("ann")
+    with stage.backend.hold():
+        asking = [stage.asking(register("bob"))]
+        await stage.backend.held.wait()
+        asking += [stage.asking(register("cid"))]
+        await asyncio.sleep(0)
+        await stage.door.close()
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    assert await stage.types() == ["TenantCreated", "AgentRegistered"]
+
+
+@pytest.mark.parametrize("listener", ["_on_commit", "_on_batch"])
+async def test_what_was_committed_stays_when_its_listener_fails(
+    stage: Stage, listener: str
+) -> None:
+    """And is not done again."""
+    await stage.told_of("ann")
+
+    def stumble(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    setattr(stage.door, listener, stumble)
+    await asyncio.gather(*(stage.ask(register(name)) for name in ("bob", "cid")))
+
+    assert await stage.types() == ["TenantCreated", *["AgentRegistered"] * 3]
+
+
+# -- Callers that leave --------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["in the queue", "in the transaction"])
+async def test_a_caller_that_leaves_leaves_nothing_half_done(stage: Stage, where: str) -> None:
+    await stage.told_of("ann", "bob")
+    with stage.backend.hold():
+        first = stage.asking(heartbeat("bob") if where == "in the queue" else acquire("ann"))
+        await stage.backend.held.wait()
+        leaving = stage.asking(acquire("ann")) if where == "in the queue" else first
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+    await asyncio.wait([first])
+
+    await stage.told(register("cid"))  # Whatever was asked for has been settled before this.
+    assert leaving.cancelled()
+    assert (await stage.types()).count("LeaseAcquired") == 1
+    await stage.told(release("new-lease", by=key_of("ann")))
+    await stage.log.check_range(0, await stage.log.committed_head())
+
+
+async def test_readers_that_leave_at_any_moment_leave_the_connection_fit(stage: Stage) -> None:
+    """Of SQLite's four readers none may be left inside of an open transaction."""
+    await stage.told_of("ann", "bob")
+    for patience in range(40):
+        reading = asyncio.create_task(stage.log.page(TENANT, 0, limit=9, wanted=EVERYTHING))
+        for _ in range(patience):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.wait([reading])
+
+    for number in range(8):
+        await stage.told(register(f"agent{number}"))
+        pages = [stage.log.page(TENANT, 0, limit=99, wanted=EVERYTHING) for _ in range(4)]
+        assert [page.head for page in await asyncio.gather(*pages)] == [4 + number] * 4

@@ -1,0 +1,264 @@
+"""The same key and the same request get the same answer, and happen once."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from quorate.domain.coordination.leases import SettleLease
+from quorate.eventlog import idempotency as answers_module
+from quorate.eventlog.envelopes import KEY_REUSED, Accepted, Answer, Rejected, Unavailable
+from quorate.eventlog.idempotency import ANSWERS_KEPT_HOURS
+from quorate.eventlog.tables import answers
+from quorate.eventlog.transactions import Query
+from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT, Key, Stage, body, until
+from tests.unit.support.scenario import LEE, acquire, heartbeat, propose, register, vote
+
+K1, K2 = Key(key="k1"), Key(key="k2")
+
+
+def again(answer: Answer) -> Answer:
+    """The same answer, given once more."""
+    return replace(answer, replayed=True)
+
+
+async def remembered(stage: Stage) -> int:
+    count = select(func.count().label("count")).select_from(answers)
+    async with stage.log.read() as session:
+        ((found,),) = await session.fetch(Query(count, stage.backend.dialect), {})
+    return int(found)
+
+
+async def test_the_same_request_gets_the_same_answer_and_no_new_event(stage: Stage) -> None:
+    await stage.told_of("ann")
+    first = await stage.ask(acquire("ann", lease="l1"), key=K1)
+    stage.clock.move(minutes=1)
+    events = await stage.events()
+
+    assert await stage.ask(acquire("ann", lease="l2"), key=K1) == again(first)
+    assert await stage.events() == events
+    assert body(first)["id"] == "l1"
+
+
+async def test_also_after_a_restart(stage: Stage) -> None:
+    await stage.told_of("ann")
+    first = await stage.ask(acquire("ann", lease="l1"), key=K1)
+    await stage.restart()
+
+    assert await stage.ask(acquire("ann", lease="l2"), key=K1) == again(first)
+
+
+async def test_also_when_the_state_has_moved_on(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    first = await stage.ask(acquire("ann", minutes=1), key=K1)
+    stage.clock.move(minutes=2)
+    await stage.told(SettleLease(lease_id="new-lease"), acquire("bob", lease="l2"))
+
+    assert await stage.ask(acquire("ann"), key=K1) == again(first)
+
+
+async def test_also_when_many_arrive_at_once(stage: Stage) -> None:
+    await stage.told_of("ann")
+    asking = [stage.asking(acquire("ann", lease=f"l{number}"), key=K1) for number in range(32)]
+    first, *others = await asyncio.gather(*asking)
+
+    assert isinstance(first, Accepted)
+    assert not first.replayed
+    assert others == [again(first)] * 31
+    assert len(stage.committed[-1]) == 1  # They were one batch.
+
+
+async def test_also_when_they_arrive_in_two_batches(stage: Stage) -> None:
+    await stage.told_of("ann")
+    with stage.backend.hold():
+        first = stage.asking(acquire("ann", lease="l1"), key=K1)
+        await stage.backend.held.wait()
+        second = stage.asking(acquire("ann", lease="l2"), key=K1)
+        await asyncio.sleep(0)
+
+    assert await second == again(await first)
+    assert (await stage.types()).count("LeaseAcquired") == 1
+
+
+async def test_another_request_under_the_same_key_is_refused(stage: Stage) -> None:
+    await stage.told_of("ann")
+    first = await stage.ask(acquire("ann"), key=K1)
+    other = await stage.ask(acquire("ann", LEE), key=Key(key="k1", request="another"))
+
+    assert other == Rejected(code=KEY_REUSED, facts={}, sequence=first.sequence)
+    assert KEY_REUSED == "idempotency_key_reused"
+    assert (await stage.types()).count("LeaseAcquired") == 1
+    assert await stage.ask(acquire("ann"), key=K1) == again(first)
+
+
+async def test_another_request_in_the_same_batch_is_refused(stage: Stage) -> None:
+    await stage.told_of("ann")
+    asking = [
+        stage.asking(acquire("ann"), key=K1),
+        stage.asking(acquire("ann", LEE), key=Key(key="k1", request="another")),
+    ]
+    first, other = await asyncio.gather(*asking)
+
+    assert isinstance(first, Accepted)
+    assert isinstance(other, Rejected)
+    assert other.code == KEY_REUSED
+
+
+async def test_another_key_is_another_request(stage: Stage) -> None:
+    await stage.told_of("ann")
+    await stage.ask(heartbeat("ann"), key=K1)
+    stage.clock.move(minutes=1)
+    answer = await stage.ask(heartbeat("ann"), key=K2)
+
+    assert not answer.replayed
+    assert (await stage.types()).count("HeartbeatReceived") == 1
+
+
+async def test_keys_of_other_tenants_are_other_keys(stage: Stage) -> None:
+    for tenant in (TENANT, OTHER_TENANT):
+        await stage.told_of("ann", tenant=tenant)
+    ours = await stage.ask(acquire("ann", lease="l1"), key=K1)
+    theirs = await stage.ask(acquire("ann", lease="l2"), tenant=OTHER_TENANT, key=K1)
+
+    assert not theirs.replayed
+    assert (body(ours)["id"], body(theirs)["id"]) == ("l1", "l2")
+
+
+async def test_keys_of_other_callers_are_other_keys(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.ask(acquire("ann"), key=Key(key="k1", caller="keyann"))
+    answer = await stage.ask(acquire("bob", LEE), key=Key(key="k1", caller="keybob"))
+
+    assert isinstance(answer, Accepted)
+    assert not answer.replayed
+
+
+async def test_keys_of_other_commands_are_other_keys(stage: Stage) -> None:
+    await stage.told_of("ann")
+    await stage.ask(acquire("ann"), key=K1)
+    answer = await stage.ask(register("ann"), key=K1)
+
+    assert isinstance(answer, Accepted)
+    assert not answer.replayed
+
+
+async def test_refusals_are_answers_too(stage: Stage) -> None:
+    await stage.told_of("ann", "bob")
+    await stage.told(acquire("ann", minutes=1))
+    refused = await stage.ask(acquire("bob"), key=K1)
+    stage.clock.move(minutes=2)  # By now it would be granted.
+    await stage.restart()
+
+    assert isinstance(refused, Rejected)
+    assert await stage.ask(acquire("bob"), key=K1) == again(refused)
+    assert (await stage.types()).count("LeaseConflicted") == 1
+
+
+async def test_a_command_that_changed_nothing_is_remembered_as_well(stage: Stage) -> None:
+    await stage.told_of("ann")
+    first = await stage.ask(heartbeat("ann"), key=K1)  # Too soon after it registered.
+    stage.clock.move(minutes=1)
+
+    assert await stage.ask(heartbeat("ann"), key=K1) == again(first)
+    assert "HeartbeatReceived" not in await stage.types()
+
+
+async def test_the_deciding_vote_is_answered_again_as_it_was(stage: Stage) -> None:
+    await stage.told_of("ann")
+    await stage.told(propose("ann"))
+    first = await stage.ask(vote("ann", "approve"), key=K1)
+
+    assert body(first)["status"] == "approved"
+    assert await stage.ask(vote("ann", "approve"), key=K1) == again(first)
+
+
+async def test_an_answer_that_never_arrived_is_given_when_asked_again(stage: Stage) -> None:
+    """The commit happened, and said that it did not."""
+    await stage.told_of("ann")
+    stage.backend.fail_after_commit = 1
+    with pytest.raises(Unavailable):
+        await stage.ask(acquire("ann", lease="l1"), key=K1)
+    answer = await stage.ask(acquire("ann", lease="l2"), key=K1)
+
+    assert answer.replayed
+    assert body(answer)["id"] == "l1"
+    assert (await stage.types()).count("LeaseAcquired") == 1
+
+
+async def test_a_command_that_never_happened_happens_when_asked_again(stage: Stage) -> None:
+    await stage.told_of("ann")
+    stage.backend.fail_before_commit = 1
+    with pytest.raises(Unavailable):
+        await stage.ask(acquire("ann", lease="l1"), key=K1)
+    answer = await stage.ask(acquire("ann", lease="l2"), key=K1)
+
+    assert not answer.replayed
+    assert body(answer)["id"] == "l2"
+    assert (await stage.types()).count("LeaseAcquired") == 1
+
+
+# -- Forgetting ----------------------------------------------------------------
+
+
+async def test_answers_are_forgotten_after_their_time(stage: Stage) -> None:
+    await stage.told_of("ann")
+    await stage.ask(heartbeat("ann"), key=K1)
+    stage.clock.move(hours=ANSWERS_KEPT_HOURS)
+    await stage.ask(heartbeat("ann"), key=K2)
+    stage.clock.move(milliseconds=1)
+    stage.door.prune_answers()
+    await until(lambda: _are_remembered(stage, 1))
+
+    assert (await stage.ask(heartbeat("ann"), key=K2)).replayed
+    assert not (await stage.ask(heartbeat("ann"), key=K1)).replayed
+
+
+async def test_nothing_is_forgotten_before_its_time(stage: Stage) -> None:
+    await stage.told_of("ann")
+    await stage.ask(heartbeat("ann"), key=K1)
+    stage.clock.move(hours=ANSWERS_KEPT_HOURS)
+    commits = stage.backend.commits
+    stage.door.prune_answers()
+    await until(lambda: stage.backend.commits == commits + 1)
+
+    assert (await stage.ask(heartbeat("ann"), key=K1)).replayed
+
+
+async def test_many_are_forgotten_little_by_little(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers_module, "PRUNED_PER_BATCH_MAX", 10)
+    await stage.restart()  # The limit is part of a statement.
+    await stage.told_of("ann")
+    keys = [Key(key=f"k{number}") for number in range(35)]
+    await asyncio.gather(*(stage.ask(heartbeat("ann"), key=key) for key in keys))
+    stage.clock.move(hours=ANSWERS_KEPT_HOURS, minutes=1)
+    commits = stage.backend.commits
+    stage.door.prune_answers()
+    await until(lambda: _are_remembered(stage, 0))
+    await until(lambda: stage.backend.commits - commits >= 4)  # It is seen, and then counted.
+
+    assert stage.backend.commits - commits == 4
+
+
+async def test_forgetting_goes_on_while_commands_keep_coming(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers_module, "PRUNED_PER_BATCH_MAX", 10)
+    await stage.restart()
+    await stage.told_of("ann")
+    keys = [Key(key=f"k{number}") for number in range(35)]
+    await asyncio.gather(*(stage.ask(heartbeat("ann"), key=key) for key in keys))
+    stage.clock.move(hours=ANSWERS_KEPT_HOURS, minutes=1)
+    with stage.backend.hold():
+        first = stage.asking(heartbeat("ann"))
+        await stage.backend.held.wait()
+        stage.door.prune_answers()
+        busy = [stage.asking(heartbeat("ann"), key=Key(key=f"new{n}")) for n in range(5)]
+    await asyncio.gather(first, *busy)
+    await until(lambda: _are_remembered(stage, 5))
+
+
+async def _are_remembered(stage: Stage, count: int) -> bool:
+    return await remembered(stage) == count

@@ -1,0 +1,376 @@
+"""PostgreSQL opened so that what is acknowledged is kept, and shared without a gap or a wait."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import func, select
+
+from quorate.domain.identity.agents import AgentRef, Heartbeat
+from quorate.eventlog.database import NotDurable
+from quorate.eventlog.database_url import UnknownDatabase, backend_of
+from quorate.eventlog.envelopes import Accepted
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.postgres import connection, location
+from quorate.eventlog.postgres import database as back_end
+from quorate.eventlog.postgres.database import STATEMENT_SECONDS_MAX, PostgresBackend
+from quorate.eventlog.postgres.statistics import analyse_grown
+from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, StatementRejected
+from quorate.projections import tables
+from quorate.projections.migrations.schema import SCHEMA, TODAYS
+from tests.conformance.eventlog.conformance import Postgres, Stage, Statement, until
+from tests.support.postgres import PASSWORD, PostgresServer
+from tests.unit.support.scenario import TENANT_KEY, register
+
+REPLICAS = 3
+COMMANDS = 40
+PATIENCE_SECONDS = 30.0
+KNOWN_ROWS = "SELECT reltuples FROM pg_class WHERE oid = 'tenants'::regclass"
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    return postgres.database_url()
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[PostgresBackend]:  # noqa: ANN401
+    backend = PostgresBackend(url, **options)
+    await backend.open(SCHEMA)
+    try:
+        yield backend
+    finally:
+        await backend.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """For what would disturb the tests of others."""
+    server = PostgresServer()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+# -- What may be lost is not used ------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+async def test_a_server_that_may_lose_commits_is_refused(
+    own_server: PostgresServer, setting: str
+) -> None:
+    own_server._configuration[setting] = "off"
+    own_server.start()
+
+    with pytest.raises(NotDurable, match=f"{setting} is off"):
+        async with opened(own_server.database_url()):
+            pass
+
+
+async def test_tables_are_not_made_where_nobody_could_serve(own_server: PostgresServer) -> None:
+    own_server._configuration["fsync"] = "off"
+    own_server.start()
+    backend = PostgresBackend(own_server.empty_url())
+
+    with pytest.raises(NotDurable, match="fsync is off"):
+        await backend.define(TODAYS.prepare)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told", "is_so"),
+    [
+        ("synchronous_commit", "off", "on"),  # Commits wait for the disk,
+        ("default_transaction_isolation", "serializable", "read committed"),  # and see the last.
+    ],
+)
+async def test_what_is_relied_on_is_so_whatever_the_role_was_told(
+    postgres: PostgresServer, setting: str, told: str, is_so: str
+) -> None:
+    url = postgres.database_url()
+    postgres.run_sql(f"ALTER DATABASE quorate SET {setting} = {told}")
+    try:
+        async with opened(url) as backend, backend.write() as session:
+            assert await session.fetch(Statement(f"SHOW {setting}"), {}) == [(is_so,)]
+    finally:
+        postgres.run_sql(f"ALTER DATABASE quorate RESET {setting}")
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_password(
+    own_server: PostgresServer,
+) -> None:
+    url = own_server.url()
+
+    with pytest.raises(DatabaseUnavailable, match=r"quorate:\*\*\*@127\.0\.0\.1") as broken:
+        async with opened(url):
+            pass
+
+    assert PASSWORD not in str(broken.value)
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "postgresql://host/db", "quorate.db"])
+def test_another_kind_of_database_is_refused(url: str) -> None:
+    with pytest.raises(UnknownDatabase, match=r"begins with sqlite\+aiosqlite"):
+        backend_of(url)
+
+
+# -- How to get in ----------------------------------------------------------------
+
+
+async def test_the_password_may_stand_in_a_file(
+    postgres: PostgresServer, url: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(f"{PASSWORD}\n", "utf-8")
+    without = url.replace(f":{PASSWORD}", "")
+
+    async with opened(without, password_file=secret) as backend:
+        assert postgres.run_sql("SELECT count(*) FROM events", schema=backend.schema) == "0\n"
+
+
+async def test_a_password_file_that_is_missing_is_said(url: str, tmp_path: Path) -> None:
+    with pytest.raises(NotDurable, match="password cannot be read"):
+        PostgresBackend(url, password_file=tmp_path / "nowhere")
+
+
+async def test_schemas_of_one_database_know_nothing_of_each_other() -> None:
+    one, other = (Stage(Postgres(Path())) for _ in range(2))
+    for stage in (one, other):
+        await stage.open()
+    try:
+        await one.told_of("ann")
+        with one.backend.hold():
+            waiting = one.asking(register("bob", by=TENANT_KEY))
+            await one.backend.held.wait()
+            await other.told_of("cleo")  # The other log's lock is another one.
+        await waiting
+        assert len(await one.events()) == 3
+        assert len(await other.events()) == 2
+    finally:
+        await one.close()
+        await other.close()
+
+
+# -- Several processes, one log -----------------------------------------------------
+
+
+async def test_several_doors_leave_no_gap_and_change_no_order() -> None:
+    platform = Postgres(Path())
+    replicas = [Stage(platform) for _ in range(REPLICAS)]
+    for number, replica in enumerate(replicas):
+        replica.event_ids._kind = replica.command_ids._kind = f"e{number:02}"
+        await replica.open()
+    try:
+        await replicas[0].told_of()
+        tail = asyncio.create_task(followed(replicas[-1].log, 1 + REPLICAS * COMMANDS))
+        answers = await asyncio.gather(
+            *(
+                replica.ask(register(f"agent-{place}-{number}", by=TENANT_KEY))
+                for place, replica in enumerate(replicas)
+                for number in range(COMMANDS)
+            )
+        )
+
+        assert all(isinstance(answer, Accepted) for answer in answers)
+        assert await tail == list(range(1, 2 + REPLICAS * COMMANDS))
+        assert sorted(answer.sequence for answer in answers) == list(range(2, 122))
+        await replicas[0].log.check_range(0, 1 + REPLICAS * COMMANDS)
+    finally:
+        for replica in replicas:
+            await replica.close()
+
+
+async def followed(log: EventStore, until_position: int) -> list[int]:
+    """The positions in the order in which a reader first saw them."""
+    seen: list[int] = []
+    while not seen or seen[-1] < until_position:
+        seen += [event.position for event in await log.after(seen[-1] if seen else 0, 100)]
+        await asyncio.sleep(0)
+    return seen
+
+
+async def test_a_frozen_process_lets_go_of_the_lock(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(back_end, "IDLE_IN_TRANSACTION_SECONDS_MAX", 1)
+    async with opened(url) as frozen, opened(url) as other:
+        holding = frozen.write()
+        session = await holding.__aenter__()
+        await session.fetch(Statement("SELECT 1"), {})
+
+        async with asyncio.timeout(10), other.write() as next_session:
+            await next_session.fetch(Statement("SELECT 1"), {})
+
+        with pytest.raises(DatabaseUnavailable):
+            await session.fetch(Statement("SELECT 1"), {})
+        assert (
+            await holding.__aexit__(
+                DatabaseUnavailable, DatabaseUnavailable("as it was told"), None
+            )
+            is False
+        )
+        await frozen.reopen()
+        async with frozen.write() as session:
+            assert await session.fetch(Statement("SELECT 1"), {}) == [(1,)]
+
+
+# -- The server goes away -------------------------------------------------------------
+
+
+async def test_whoever_found_much_may_think_about_it_longer(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or what many things fell due for could never be recorded."""
+    monkeypatch.setattr(connection, "ROWS_WITHIN_THE_TIMEOUT", 3)
+    monkeypatch.setattr(connection, "MILLISECONDS_PER_ROW", 5_000)
+    shown = Statement("SHOW idle_in_transaction_session_timeout")
+
+    async with opened(url) as backend:
+        four = select(func.generate_series(1, 4).label("number"))
+        many = Lookup(query=Query(four, backend.dialect), values={}, take=lambda _: None)
+        async with backend.write() as session:
+            before = await session.fetch(shown, {})
+            await session.look([many])
+            assert await session.fetch(shown, {}) == [("20s",)]
+        async with backend.write() as session:
+            assert await session.fetch(shown, {}) == before
+
+
+async def test_a_server_that_crashes_loses_nothing_and_is_used_again(
+    own_server: PostgresServer, logged: list[MutableMapping[str, Any]]
+) -> None:
+    own_server.start()
+    platform = Postgres(Path())
+    platform.url = own_server.database_url()
+    stage = Stage(platform)
+    await stage.open()
+    try:
+        await stage.told_of("ann")
+        before = await stage.lines()
+        await asyncio.to_thread(own_server.restart)
+
+        await until(lambda: stage.backend.lost)
+        assert isinstance(await stage.ask(beat("ann")), Accepted)  # Nobody is refused for it.
+
+        assert [entry["event"] for entry in logged if entry["event"].startswith("log.")] == [
+            "log.reopened"
+        ]
+        assert (await stage.lines())[: len(before)] == before
+    finally:
+        await stage.close()
+
+
+def beat(name: str) -> Heartbeat:
+    return Heartbeat(caller=TENANT_KEY, agent=AgentRef(name=name))
+
+
+async def test_a_silent_server_is_not_waited_for_without_end(
+    own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_server.start()
+    monkeypatch.setattr(back_end, "STATEMENT_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(location, "CONNECT_SECONDS_MAX", 0.5)
+    async with opened(own_server.database_url()) as backend:
+        log = EventStore(backend)
+        assert await log.committed_head() == 0
+        own_server.pause()
+        try:
+            with pytest.raises(DatabaseUnavailable):
+                await log.committed_head()
+        finally:
+            own_server.resume()
+        await until(lambda: answers(log))
+
+
+async def test_whoever_gives_up_on_a_silent_server_goes_at_once(
+    postgres: PostgresServer, url: str
+) -> None:
+    """A login over NATS has to be answered, and the service has to end, while it hangs."""
+    async with opened(url) as backend:
+        log = EventStore(backend)
+        assert await log.committed_head() == 0
+        readers = backend._readers
+        assert readers is not None
+        postgres.pause()
+        try:
+            async with asyncio.timeout(STATEMENT_SECONDS_MAX / 3):
+                asking = asyncio.create_task(log.committed_head())
+                await until(lambda: readers.get_idle_size() == 0)
+                asking.cancel()
+                await asyncio.wait([asking])
+                await backend.close()
+        finally:
+            postgres.resume()
+
+
+async def answers(log: EventStore) -> bool:
+    try:
+        return await log.committed_head() == 0
+    except DatabaseUnavailable:
+        return False
+
+
+# -- What the database itself refuses ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE events SET actor = 'x'", "DELETE FROM events", "TRUNCATE events"]
+)
+async def test_events_cannot_be_changed(change: str) -> None:
+    stage = Stage(Postgres(Path()))
+    await stage.open()
+    try:
+        await stage.told_of("ann")
+        with pytest.raises(StatementRejected, match="append-only"):
+            async with stage.backend.write() as session:
+                await session.fetch(Statement(change), {})
+        assert len(await stage.events()) == 2
+    finally:
+        await stage.close()
+
+
+async def test_a_value_that_does_not_fit_is_its_sender_s_fault(url: str) -> None:
+    async with opened(url) as backend:
+        query = Query(select(tables.keys).where(tables.keys.c.created_at == 1), backend.dialect)
+        (name,) = query.parameters
+        for unfit in (2**63, "text"):
+            with pytest.raises(StatementRejected):
+                async with backend.read() as session:
+                    await session.fetch(query, {name: unfit})
+
+
+# -- Plans --------------------------------------------------------------------------
+
+
+async def test_a_table_that_has_grown_is_analysed_once(url: str) -> None:
+    async with opened(url) as backend:
+        connection: asyncpg.Connection = await backend.connect("test")
+        try:
+            assert await analyse_grown(connection) == []
+            await connection.execute(
+                "INSERT INTO tenants SELECT 'tenant-' || n, n FROM generate_series(1, 9000) AS n"
+            )
+            assert await analyse_grown(connection) == ["tenants"]
+            assert await analyse_grown(connection) == []
+        finally:
+            await connection.close()
+
+
+async def test_a_table_of_a_few_dozen_rows_is_analysed_too(url: str) -> None:
+    """It may be walked through for each command of a batch."""
+    dozens = "INSERT INTO tenants SELECT 'tenant-' || n, n FROM generate_series(1, 60) AS n"
+    async with opened(url) as backend:
+        connection: asyncpg.Connection = await backend.connect("test")
+        try:
+            await connection.execute(dozens)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                # Counted when its writer has a moment, or by whoever serves before us.
+                while (await connection.fetchval(KNOWN_ROWS)) != 60:
+                    await analyse_grown(connection)
+                    await connection.execute("SELECT pg_sleep(0.05)")
+        finally:
+            await connection.close()

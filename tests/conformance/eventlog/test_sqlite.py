@@ -1,0 +1,274 @@
+"""SQLite opened so that what is acknowledged is on the disk, or not opened at all."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select
+
+from quorate.eventlog.database import NotDurable
+from quorate.eventlog.envelopes import Unavailable
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.sqlite import database
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
+from quorate.eventlog.transactions import DatabaseUnavailable, Query, StatementRejected
+from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.tables import agents
+from tests.conformance.eventlog.conformance import Sqlite, Stage, Statement
+from tests.unit.support.scenario import register
+
+NORMAL, FULL = 1, 2
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "quorate.db"
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> object:
+    """One that is left would keep the process from ending."""
+    before = set(threading.enumerate())
+    yield
+    left = [each for each in threading.enumerate() if each not in before and each.is_alive()]
+    for each in left:
+        each.join(timeout=2)
+    assert [each.name for each in left if each.is_alive() and "asyncio" not in each.name] == []
+
+
+async def opened(path: Path) -> SqliteBackend:
+    backend = SqliteBackend(path)
+    await backend.open(SCHEMA)
+    return backend
+
+
+async def test_a_commit_is_on_the_disk_when_it_returns(path: Path) -> None:
+    backend = await opened(path)
+    async with backend.write() as session:
+        ((mode,),) = await session.fetch(Statement("PRAGMA journal_mode"), {})
+        ((level,),) = await session.fetch(Statement("PRAGMA synchronous"), {})
+    await backend.close()
+
+    assert (mode, level) == ("wal", FULL)
+
+
+async def test_also_after_it_was_reopened(path: Path) -> None:
+    backend = await opened(path)
+    await backend.reopen()
+    async with backend.write() as session:
+        ((level,),) = await session.fetch(Statement("PRAGMA synchronous"), {})
+    await backend.close()
+
+    assert level == FULL
+
+
+@pytest.mark.parametrize("spelt", ["synchronous=normal", "synchronus=full", "journal_mode=delete"])
+async def test_a_log_that_could_lose_commits_is_not_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch, spelt: str
+) -> None:
+    name = spelt[:4]
+    pragmas = [one for one in database._WRITER_PRAGMAS if not one.startswith(name)]
+    weak = [*pragmas, spelt] if "=full" not in spelt else [*pragmas, "synchronous=normal", spelt]
+    monkeypatch.setattr(database, "_WRITER_PRAGMAS", tuple(weak))
+
+    with pytest.raises(NotDurable, match="synchronous"):
+        await opened(path)
+
+
+async def test_only_the_writer_checkpoints(path: Path) -> None:
+    backend = await opened(path)
+    async with backend.read() as session:
+        ((pages,),) = await session.fetch(Statement("PRAGMA wal_autocheckpoint"), {})
+    await backend.close()
+
+    assert pages == 0
+
+
+async def test_a_reader_that_is_done_holds_up_no_checkpoint(path: Path) -> None:
+    """Else the write-ahead log would grow for as long as nobody reads again."""
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    await asyncio.gather(*(stage.log.committed_head() for _ in range(2 * database.READERS_MAX)))
+    await stage.told(register("bob"))
+    with closing(sqlite3.connect(path)) as other:
+        busy, left, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    await stage.close()
+
+    assert (busy, left) == (0, 0)
+
+
+async def test_a_long_write_ahead_log_begins_anew_as_soon_as_nobody_needs_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to itself it does so in a moment without readers, which may never come."""
+    monkeypatch.setattr(database, "WAL_BYTES_MAX", 1)
+    wal = path.with_name("quorate.db-wal")
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    async with stage.log.read() as session:
+        await stage.log.head(session)
+        await stage.told(register("bob"))
+        while_somebody_reads = wal.stat().st_size
+    await stage.log.committed_head()  # By the same reader: it is done.
+    await stage.told(register("cid"))
+    afterwards = wal.stat().st_size
+    await stage.close()
+
+    assert while_somebody_reads > 0
+    assert afterwards == 0
+
+
+async def test_what_fails_while_it_begins_anew_is_in_doubt_and_fails_nobodys_command(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_writer: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(database, "WAL_BYTES_MAX", 1)
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "_truncate_wal", fails)
+        await stage.told_of("ann", "bob")
+        assert stage.backend.lost
+        before = stage.backend.reopened
+    await stage.told(register("cid"))
+    reopened = stage.backend.reopened - before
+    await stage.close()
+
+    assert reopened == 1
+
+
+async def test_readers_cannot_write(path: Path) -> None:
+    backend = await opened(path)
+    with pytest.raises((DatabaseUnavailable, StatementRejected), match=r"readonly|read-only"):
+        async with backend.read() as session:
+            await session.fetch(Statement("DELETE FROM agents"), {})
+    await backend.close()
+
+
+async def test_closing_leaves_one_file(path: Path) -> None:
+    backend = await opened(path)
+    async with backend.read() as session:
+        await session.fetch(Statement("SELECT 1"), {})
+    await backend.close()
+
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("name", ["with space", "what?mode=ro", "50%25.db", "a#b", "ü.db"])
+async def test_any_name_is_the_name_of_the_file(tmp_path: Path, name: str) -> None:
+    backend = await opened(tmp_path / name)
+    await backend.close()
+
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_bytes(b"not a database, but long enough to be taken for one " * 50)
+    with pytest.raises(DatabaseUnavailable):
+        await opened(path)
+
+
+async def test_a_folder_that_is_not_there_is_refused(path: Path) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await opened(path.parent / "missing" / "quorate.db")
+
+
+async def test_the_tables_are_created_all_or_none(path: Path) -> None:
+    """Killed half-way, a table would be there for ever without its unique index."""
+    backend = SqliteBackend(path)
+
+    def make_then_fail(connection: Connection, lock_log: Callable[[], None]) -> None:
+        SCHEMA.prepare(connection, lock_log)
+        connection.exec_driver_sql("SELECT * FROM no_such_table")
+
+    with pytest.raises(DatabaseUnavailable, match="no_such_table"):
+        await backend.define(make_then_fail)
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == []
+    await (await opened(path)).close()
+
+
+async def test_what_is_there_is_kept(path: Path) -> None:
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    await stage.restart()
+    assert len(await stage.events()) == 2
+    await stage.close()
+
+
+async def test_a_log_that_somebody_else_holds_is_unavailable_not_broken_for_good(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = tuple(
+        "busy_timeout=20" if one.startswith("busy") else one for one in database._WRITER_PRAGMAS
+    )
+    monkeypatch.setattr(database, "_WRITER_PRAGMAS", impatient)
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            await stage.ask(register("ann"))
+        other.execute("ROLLBACK")
+    await stage.told(register("bob"))
+    await stage.close()
+
+
+# -- A log that another process may be writing ---------------------------------
+
+
+async def test_a_snapshot_reads_while_the_log_is_written(path: Path) -> None:
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    log = EventStore(SqliteSnapshot(path))
+    await log.open()
+    assert await log.committed_head() == 2
+    await stage.told(register("bob"))
+    assert await log.committed_head() == 3
+    await log.close()
+    await stage.close()
+
+
+async def test_a_snapshot_changes_nothing(path: Path) -> None:
+    stage = Stage(Sqlite(path.parent))
+    await stage.open()
+    await stage.told_of("ann")
+    snapshot = SqliteSnapshot(path)
+    await snapshot.open()
+    with pytest.raises(DatabaseUnavailable):
+        await snapshot.reopen()
+    with pytest.raises(DatabaseUnavailable):
+        async with snapshot.write():
+            pass
+    with pytest.raises((DatabaseUnavailable, StatementRejected)):
+        async with snapshot.read() as session:
+            await session.fetch(Statement("DELETE FROM agents"), {})
+    async with snapshot.read() as session:
+        assert len(await session.fetch(Query(select(agents), snapshot.dialect), {})) == 1
+    await snapshot.close()
+    await stage.close()
+
+
+async def test_the_files_are_their_owners_alone_wherever_they_lie(tmp_path: Path) -> None:
+    stage = Stage(Sqlite(tmp_path))
+    await stage.open()
+    try:
+        await stage.ask(register("ann"))
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
+    finally:
+        await stage.close()
+
+    assert len(modes) == len(("the database", "its write-ahead log", "its index of that"))
+    assert set(modes.values()) == {"0o600"}

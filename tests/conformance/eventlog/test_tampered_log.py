@@ -1,0 +1,208 @@
+"""Whoever changes what happened is found out, whatever they change."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from quorate.eventlog import event_store as log_module
+from quorate.eventlog.event_store import LogDamaged
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.transactions import DatabaseUnavailable
+from tests.conformance.eventlog import golden_commands
+from tests.conformance.eventlog.conformance import OTHER_TENANT, NotTaken, Stage
+from tests.unit.support.scenario import register
+
+COLUMNS: Mapping[str, Callable[[RecordedEvent], Any]] = {
+    "position": lambda event: event.position + 1_000,
+    "tenant": lambda _: "mallory",
+    "sequence": lambda event: event.sequence + 1_000,
+    "id": lambda event: event.id.replace("8000", "8001"),
+    "stream": lambda event: event.stream + "x",
+    "type": lambda event: "HeartbeatReceived" if event.type != "HeartbeatReceived" else "VoteCast",
+    "version": lambda event: event.version + 1,
+    "at": lambda event: event.at + 1,
+    "actor": lambda _: "mallory",
+    "command_id": lambda event: event.command_id.replace("8000", "8001"),
+    "data": lambda event: event.data.decode()[:-1] + ',"more":1}',
+    "hash": lambda event: bytes([event.hash[0] ^ 1]) + event.hash[1:],
+}
+IMPOSSIBLE: Sequence[tuple[str, Any]] = [
+    ("at", 2**62),
+    ("at", -(2**62)),
+    ("at", "yesterday"),
+    ("data", b"\xff\x00"),
+    ("data", "not JSON"),
+    ("data", ""),
+    ("hash", "text"),
+    ("hash", b""),
+    ("sequence", "one"),
+    ("version", 1.5),
+    ("version", 2**62),
+    ("type", ""),
+    ("actor", b"blob"),
+]
+
+
+async def told(stage: Stage) -> list[RecordedEvent]:
+    await golden_commands.tell(stage)
+    await stage.told_of("ann", "bob", tenant=OTHER_TENANT)
+    return await stage.events()
+
+
+def _setting(column: str, key: str) -> str:
+    return f"UPDATE events SET {column} = ? WHERE {key} = ?"  # noqa: S608 - names of columns.
+
+
+async def find(stage: Stage) -> None:
+    await stage.log.check_range(0, await stage.log.committed_head())
+
+
+async def test_an_untouched_log_is_whole(stage: Stage) -> None:
+    events = await told(stage)
+    await find(stage)
+    await stage.log.check_tail()
+    for after in range(len(events)):
+        await stage.log.check_range(after, len(events))
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+async def test_a_changed_cell_is_found_wherever_it_is(stage: Stage, column: str) -> None:
+    for event in await told(stage):
+        was = event.data.decode() if column == "data" else getattr(event, column)
+        now = COLUMNS[column](event)
+        assert was != now
+        stage.platform.overwrite(_setting(column, "id"), now, event.id)
+        with pytest.raises(LogDamaged):
+            await find(stage)
+        stage.platform.overwrite(_setting(column, "id"), was, event.id)
+        if column == "id":
+            stage.platform.overwrite("UPDATE events SET id = ? WHERE id = ?", was, now)
+    await find(stage)
+
+
+@pytest.mark.parametrize(("column", "value"), IMPOSSIBLE)
+async def test_a_value_that_no_event_can_have_is_found(
+    stage: Stage,
+    column: str,
+    value: Any,  # noqa: ANN401 - whatever the database takes.
+) -> None:
+    """Some cannot even be read; a database whose columns have types takes few of them."""
+    await told(stage)
+    with suppress(NotTaken):
+        stage.platform.overwrite(_setting(column, "position"), value, 20)
+        with pytest.raises((LogDamaged, DatabaseUnavailable)):
+            await find(stage)
+
+
+@pytest.mark.parametrize("position", [1, 15, 31, 32])
+async def test_a_missing_event_is_found(stage: Stage, position: int) -> None:
+    await told(stage)
+    stage.platform.overwrite("DELETE FROM events WHERE position = ?", position)
+    with pytest.raises(LogDamaged, match=f"position {position} is missing"):
+        await find(stage)
+
+
+async def test_a_missing_event_is_found_also_when_the_others_close_up(stage: Stage) -> None:
+    await told(stage)
+    stage.platform.overwrite("DELETE FROM events WHERE position = 15")
+    for position in range(16, 35):
+        stage.platform.overwrite(
+            "UPDATE events SET position = position - 1,"
+            " sequence = sequence - CASE tenant WHEN 'acme' THEN 1 ELSE 0 END WHERE position = ?",
+            position,
+        )
+    with pytest.raises(LogDamaged, match="event 15"):
+        await find(stage)
+
+
+async def test_two_events_that_changed_places_are_found(stage: Stage) -> None:
+    await told(stage)
+    for now, then in ((19, -1), (20, 19), (-1, 20)):
+        stage.platform.overwrite(
+            "UPDATE events SET position = ?, sequence = ? WHERE position = ?", then, then, now
+        )
+    with pytest.raises(LogDamaged, match="event 19"):
+        await find(stage)
+
+
+async def test_an_event_that_nobody_caused_is_found(stage: Stage) -> None:
+    await told(stage)
+    stage.platform.overwrite(
+        "INSERT INTO events SELECT 35, tenant, 32, 'forged', stream, type, version, at, actor,"
+        " command_id, data, hash FROM events WHERE position = 31"
+    )
+    with pytest.raises(LogDamaged, match="event 32"):
+        await find(stage)
+
+
+async def test_a_log_that_lost_its_beginning_is_found(stage: Stage) -> None:
+    await told(stage)
+    stage.platform.overwrite("DELETE FROM events WHERE tenant = ?", "acme")
+    for position in (32, 33, 34):
+        stage.platform.overwrite(
+            "UPDATE events SET position = ? WHERE position = ?", position - 31, position
+        )
+    await find(stage)  # One tenant's whole log is gone: only who kept its head can tell.
+    stage.platform.overwrite("UPDATE events SET sequence = sequence + 1 WHERE position = 3")
+    stage.platform.overwrite("DELETE FROM events WHERE position = 1")
+    stage.platform.overwrite("UPDATE events SET position = position - 1 WHERE position = 2")
+    stage.platform.overwrite("UPDATE events SET position = position - 1 WHERE position = 3")
+    with pytest.raises(LogDamaged):
+        await find(stage)
+
+
+async def test_a_log_that_was_given_to_another_tenant_is_found(stage: Stage) -> None:
+    await told(stage)
+    stage.platform.overwrite("UPDATE events SET tenant = 'mallory' WHERE tenant = 'acme'")
+    with pytest.raises(LogDamaged, match="tenant-acme"):
+        await find(stage)
+
+
+# -- The end of the log, which is checked at each start ------------------------
+
+
+async def test_the_tail_is_checked_and_what_is_before_it_is_not(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "TAIL_EVENTS_CHECKED", 10)
+    events = await told(stage)
+    stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 20")
+    await stage.log.check_tail()
+    stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 30")
+    with pytest.raises(LogDamaged, match="event 30"):
+        await stage.log.check_tail()
+
+    assert len(events) == 34
+
+
+async def test_an_empty_log_has_nothing_to_check(stage: Stage) -> None:
+    await stage.log.check_tail()
+    await find(stage)
+
+
+async def test_a_check_goes_page_by_page_and_says_how_far_it_is(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", 10)
+    await told(stage)
+    checked: list[int] = []
+    await stage.log.check_range(0, 34, progress=checked.append, pause_seconds=0.0001)
+
+    assert checked == [10, 10, 10, 4]
+
+
+async def test_a_check_does_not_hold_up_commands(stage: Stage) -> None:
+    await told(stage)
+    checking = asyncio.create_task(stage.log.check_range(0, 34, pause_seconds=0.001))
+    await stage.told(register("dan"))
+    await checking
+
+
+async def test_a_range_beyond_the_end_is_damage(stage: Stage) -> None:
+    """Whoever knows that there were more events learns that they are gone."""
+    await told(stage)
+    with pytest.raises(LogDamaged, match="ends at position 34"):
+        await stage.log.check_range(0, 40)

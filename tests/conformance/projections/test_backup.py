@@ -1,0 +1,276 @@
+"""A backup is the whole log or it is none, and a database made from it cannot be told from the
+one that it was taken of, whatever kind either is.
+"""
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from quorate.eventlog.archive.backup import NothingThere, examine
+from quorate.eventlog.archive.export_format import Damaged
+from quorate.eventlog.database import Database
+from quorate.eventlog.event_store import EventStore, LogDamaged
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.restore import NotEmpty
+from tests.conformance.eventlog.conformance import PLATFORMS
+from tests.conformance.projections import backup_files
+from tests.conformance.projections.backup_files import (
+    Line,
+    backup_of,
+    content,
+    lines,
+    packed,
+    restored,
+)
+from tests.conformance.projections.test_twins import lived
+from tests.e2e.service.service_process import environment
+from tests.support.paths import FIRST_RELEASE
+from tests.support.postgres import PostgresServer
+
+COMMANDS = 250
+SEED = 3
+TAKEN_MAX = 3
+KINDS = sorted(PLATFORMS)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("original") / "quorate.db"
+
+    async def live() -> None:
+        async with lived(SqliteBackend(path), SEED, COMMANDS):
+            pass
+
+    asyncio.run(live())
+    return path
+
+
+@pytest.fixture(scope="module")
+def backup(original: Path) -> bytes:
+    return asyncio.run(backup_of(SqliteBackend(original)))
+
+
+@pytest.fixture(params=KINDS)
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    return PLATFORMS[request.param](tmp_path).backend()
+
+
+# -- There and back ----------------------------------------------------------------
+
+
+async def test_what_is_restored_is_what_was_backed_up(
+    original: Path, backup: bytes, empty: Database
+) -> None:
+    done = await restored(empty, backup)
+
+    there = await content(empty)
+    assert there == await content(SqliteBackend(original))
+    assert done.seal.events == len(there["events"])
+    assert done.seal.answers == len(there["answers"]) > 0
+
+
+async def test_the_backup_of_a_restored_database_is_the_same_file(
+    backup: bytes, empty: Database
+) -> None:
+    """From SQLite to the other kind and back again."""
+    await restored(empty, backup)
+
+    assert await backup_of(empty) == backup
+
+
+async def test_tables_are_made_where_there_are_none(
+    postgres: PostgresServer, backup: bytes
+) -> None:
+    backend = PostgresBackend(postgres.empty_url())
+
+    await restored(backend, backup)
+
+    assert await backup_of(backend) == backup
+
+
+async def test_a_log_of_the_first_release_can_be_backed_up_before_it_is_upgraded(
+    tmp_path: Path, empty: Database
+) -> None:
+    path = tmp_path / "first.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FIRST_RELEASE.read_text())
+
+    done = await restored(empty, await backup_of(SqliteBackend(path)))
+
+    assert done.rows > 0
+
+
+async def test_a_log_goes_on_where_it_was_restored_to(backup: bytes, empty: Database) -> None:
+    await restored(empty, backup)
+    log = EventStore(empty)
+    await log.open(SCHEMA)
+    try:
+        head = await log.committed_head()
+        await log.check_range(0, head)
+    finally:
+        await log.close()
+
+    async with lived(empty, SEED + 1, 20) as town:
+        assert await town.log.committed_head() > head
+        await town.log.check_range(0, await town.log.committed_head())
+
+
+async def test_a_backup_is_of_one_moment_while_others_write(
+    empty: Database, tmp_path: Path
+) -> None:
+    async with lived(empty, SEED, 20) as town:
+        first = await town.log.committed_head()
+        living = asyncio.create_task(town.live(40))
+        taken: list[bytes] = []
+        while not living.done() and len(taken) < TAKEN_MAX:
+            taken.append(await backup_files.taken(town.log.backend))
+        await living
+        last = await town.log.committed_head()
+
+    for number, one in enumerate(taken):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        done = await restored(SqliteBackend(folder / "quorate.db"), one)
+        assert first <= done.seal.events <= last
+    assert len(taken) > 1
+
+
+async def test_an_empty_log_is_not_backed_up(empty: Database) -> None:
+    await empty.define(SCHEMA.prepare)
+
+    with pytest.raises(NothingThere):
+        await backup_of(empty)
+
+
+async def test_a_damaged_log_is_not_backed_up(tmp_path: Path, backup: bytes) -> None:
+    platform = PLATFORMS["sqlite"](tmp_path)
+    await restored(platform.backend(), backup)
+    platform.overwrite("UPDATE events SET actor = 'keyother' WHERE position = 9")
+
+    with pytest.raises(LogDamaged, match="position 9"):
+        await backup_of(platform.backend())
+
+
+# -- Files that are not whole --------------------------------------------------------
+
+
+@pytest.mark.parametrize("forge", backup_files.FORGERIES, ids=lambda forge: forge.__name__)
+async def test_a_forged_backup_is_found_and_not_restored(
+    backup: bytes, forge: Callable[[list[Line]], None], tmp_path: Path
+) -> None:
+    rows = lines(backup)
+    forge(rows)
+    path = tmp_path / "quorate.db"
+
+    with pytest.raises(Damaged):
+        examine(BytesIO(packed(rows)))
+    with pytest.raises(Damaged):
+        await restored(SqliteBackend(path), packed(rows))
+
+    assert not _has_content(path)
+
+
+def test_packing_alone_is_no_forgery(backup: bytes) -> None:
+    """The control: what the forgeries do besides forging."""
+    assert examine(BytesIO(packed(lines(backup)))).seal == examine(BytesIO(backup)).seal
+
+
+def test_a_file_that_is_cut_off_anywhere_is_none(backup: bytes) -> None:
+    for length in (0, 1, 10, *range(100, len(backup), len(backup) // 20), len(backup) - 1):
+        with pytest.raises(Damaged):
+            examine(BytesIO(backup[:length]))
+
+
+def test_any_changed_byte_is_found(backup: bytes) -> None:
+    """But for the few of the compressed file's own header that say nothing."""
+    for place in range(10, len(backup), len(backup) // 40):
+        changed = bytearray(backup)
+        changed[place] ^= 0x10
+        with pytest.raises(Damaged):
+            examine(BytesIO(bytes(changed)))
+
+
+# -- Nothing or all --------------------------------------------------------------------
+
+
+async def test_a_database_with_a_log_is_left_as_it_is(backup: bytes, empty: Database) -> None:
+    await restored(empty, backup)
+    before = await content(empty)
+
+    with pytest.raises(NotEmpty):
+        await restored(empty, backup)
+
+    assert await content(empty) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_nothing_of_a_file_that_breaks_off_stays(
+    backup: bytes, kind: str, tmp_path: Path
+) -> None:
+    platform = PLATFORMS[kind](tmp_path)
+    rows = lines(backup)
+    backup_files.without_the_end(rows)
+
+    with pytest.raises(Damaged):
+        await restored(platform.backend(), packed(rows))
+
+    assert await _events(platform.backend()) == 0
+    await restored(platform.backend(), backup)
+    assert await backup_of(platform.backend()) == backup
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from quorate.eventlog.database_url import backend_of
+from quorate.projections.restore import restore
+
+calls = 0
+
+def progress(done, of):
+    global calls
+    calls += 1
+    if calls == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+with open(sys.argv[2], "rb") as file:
+    asyncio.run(restore(backend_of(sys.argv[1]), file, progress))
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("moment", [1, 2])
+async def test_a_restore_that_is_killed_leaves_nothing_and_can_be_done_again(
+    backup: bytes, kind: str, moment: int, tmp_path: Path
+) -> None:
+    """Once when the events were written, once while the projections are built."""
+    platform = PLATFORMS[kind](tmp_path)
+    url = getattr(platform, "url", f"sqlite:///{tmp_path / 'quorate.db'}")
+    file = backup_files.backup_file(tmp_path, backup)
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", KILLED, url, str(file), str(moment)), env=environment()
+    )
+
+    assert await process.wait() == -signal.SIGKILL
+    assert await _events(platform.backend()) == 0
+    await restored(platform.backend(), backup)
+    assert await backup_of(platform.backend()) == backup
+
+
+def _has_content(path: Path) -> bool:
+    return path.stat().st_size > 0
+
+
+async def _events(backend: Database) -> int:
+    await backend.define(SCHEMA.prepare)
+    return len((await content(backend))["events"])

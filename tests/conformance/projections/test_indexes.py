@@ -1,0 +1,312 @@
+"""Every look-up goes by an index, and costs the same however much there is to look through.
+
+SQLite says which index it takes, and counts the steps that it takes. What a database other than
+SQLite does is for its own file of tests: plans are its own affair.
+"""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import Table, insert
+
+from quorate.domain.coordination.consensus import STATUSES
+from quorate.domain.notifications import EVERYONE
+from quorate.domain.shared.quotas import COUNTED
+from quorate.eventlog import tables as log_tables
+from quorate.eventlog.transactions import Query
+from quorate.projections import tables
+from tests.conformance.projections.scene import Scene, opened
+
+FEW, MANY = 100, 3_000
+MORE_STEPS_MAX = 1.2
+TENANT = "acme"
+NOW, LATER = 1_000_000, 2_000_000
+# The last event is read from the end of the table: one step, whatever its size.
+READS_THE_END = {"log.head"}
+# The leases of one agent are found by their holder, and then put in the order of their contacts. A
+# page of notifications is cut first, and then put in order with the events that it is about.
+SORTS_FEW = {"reader.live_leases(agent, None)", "noticed.page"}
+
+
+def queries(scene: Scene) -> dict[str, Query]:
+    """Every statement that the log and the projections have ready, by its name in the code."""
+    reader = scene.reader._queries
+    owners = {
+        "log": vars(scene.log._queries),
+        "answers": vars(scene.door._answers),
+        "board": vars(scene.board._queries),
+        "reader": vars(reader),
+        "noticed": vars(scene.noticed._queries),
+        "overdue": vars(scene.work),
+    }
+    found = {
+        f"{owner}.{name.strip('_')}": each
+        for owner, names in owners.items()
+        for name, each in names.items()
+        if isinstance(each, Query)
+    }
+    for agent, contact in product((None, "agent"), (None, "contact")):
+        found[f"reader.live_leases({agent}, {contact})"] = reader.live_leases(agent, contact)
+    for status in (None, *STATUSES):
+        found[f"reader.requests({status})"] = reader.requests(status)
+    return found
+
+
+class Plans:
+    """How SQLite would carry each of them out, and how many steps it takes."""
+
+    def __init__(self, path: Path, asked: Mapping[str, Query]) -> None:
+        self._path = path
+        self.asked = asked
+
+    def of(self, name: str) -> list[str]:
+        query = self.asked[name]
+        with closing(sqlite3.connect(self._path)) as connection:
+            nothing = [None] * len(query.parameters)
+            found = connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", nothing)
+            return [row[3] for row in found]
+
+    def steps(self, name: str, values: Mapping[str, Any]) -> int:
+        query = self.asked[name]
+        taken = 0
+
+        def step() -> int:
+            nonlocal taken
+            taken += 1
+            return 0
+
+        with closing(sqlite3.connect(self._path)) as connection:
+            connection.set_progress_handler(step, 1)
+            connection.execute(query.sql, query.bind(values)).fetchall()
+        return taken
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with opened("sqlite", tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture
+def plans(scene: Scene, tmp_path: Path) -> Plans:
+    return Plans(tmp_path / "quorate.db", queries(scene))
+
+
+def tables_in(plan: Sequence[str]) -> Iterator[str]:
+    """The tables that a plan reads from one end to the other."""
+    ours = {*log_tables.metadata.tables, *tables.metadata.tables}
+    for line in plan:
+        found = re.match(r"SCAN (\w+)", line)
+        if found and found[1].removesuffix("_1") in ours:
+            yield found[1]
+
+
+# -- Plans ---------------------------------------------------------------------
+
+
+def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
+    scans = {name: [*tables_in(plans.of(name))] for name in plans.asked}
+
+    assert {name for name, scanned in scans.items() if scanned} == READS_THE_END
+    assert len(scans) > 35
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("log.tenant_heads", "events_1 USING COVERING INDEX events_by_tenant (tenant=?)"),
+        ("log.after", "events USING INTEGER PRIMARY KEY (rowid>?)"),
+        ("log.page", "events USING INDEX events_by_tenant (tenant=? AND sequence>?"),
+        ("answers.select", "answers USING PRIMARY KEY (tenant=? AND caller=? AND command=?"),
+        ("answers.due", "answers USING COVERING INDEX answers_by_age (at<?)"),
+        ("answers.prune", "answers USING COVERING INDEX answers_by_age (at<?)"),
+        ("board.agents_by_id", "agents USING PRIMARY KEY (tenant=? AND id=?)"),
+        ("board.electorate", "agents USING INDEX agents_active (<expr>=?)"),
+        ("board.agents_by_name", "agents USING INDEX agents_by_name (tenant=? AND name_key=?)"),
+        ("board.leases_by_contact", "leases USING INDEX leases_live (tenant=? AND contact_key=?)"),
+        ("board.holders_by_contact", "leases USING INDEX leases_live (tenant=? AND contact_key=?)"),
+        ("board.leases_by_holder", "leases USING INDEX leases_held (agent_id=?"),
+        ("board.requests_by_id", "requests USING PRIMARY KEY (tenant=? AND id=?)"),
+        ("board.votes_by_request", "votes USING PRIMARY KEY (tenant=? AND request_id=?)"),
+        (
+            "board.votes_by_voter",
+            "votes USING PRIMARY KEY (tenant=? AND request_id=? AND agent_id=?)",
+        ),
+        (
+            "board.votes_by_name",
+            "votes USING PRIMARY KEY (tenant=? AND request_id=? AND agent_id=?)",
+        ),
+        ("overdue.lapsed", "agents USING INDEX agents_due (active_until<?)"),
+        ("overdue.expired", "leases USING INDEX leases_due (expires_at<?)"),
+        ("overdue.timed_out", "requests USING INDEX requests_due (timeout_at<?)"),
+        ("reader.agent", "leases USING INDEX leases_held (agent_id=?"),
+        ("reader.agents", "leases USING INDEX leases_held (agent_id=?"),
+        ("reader.live_leases(None, None)", "leases USING INDEX leases_live (tenant=?"),
+        (
+            "reader.live_leases(agent, None)",
+            "leases USING INDEX leases_held (agent_id",
+        ),
+        ("reader.key", "keys USING PRIMARY KEY (id=?)"),
+        ("reader.standing", "keys USING PRIMARY KEY (id=?)"),
+        ("board.last_notifications_by_id", "notices USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("board.last_notifications_by_name", "notices USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("board.counts_by_tenant", "counts USING PRIMARY KEY (tenant=?)"),
+        ("board.holdings_by_id", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("board.holdings_by_name", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("noticed.page", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?)"),
+        ("noticed.page", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
+        ("noticed.last", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence<?)"),
+        ("noticed.at", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
+    ],
+)
+def test_a_look_up_goes_by_its_index(plans: Plans, name: str, way: str) -> None:
+    assert any(line.startswith(f"SEARCH {way}") for line in plans.of(name)), plans.of(name)
+
+
+def test_no_page_is_sorted_before_it_is_cut(plans: Plans) -> None:
+    """A page of ten must not cost a sort of everything that follows it."""
+    sorted_ = [name for name in plans.asked if any("ORDER BY" in line for line in plans.of(name))]
+
+    assert set(sorted_) <= SORTS_FEW
+
+
+# -- Steps ---------------------------------------------------------------------
+
+
+def one(*names: str) -> dict[str, str]:
+    """Asked for: one thing, by its full name."""
+    return {"asked": orjson.dumps([names]).decode()}
+
+
+TOLD = {"tenant": TENANT, "agent_id": "agent_000007", "everyone": EVERYONE}
+PAGE = {"tenant": TENANT, "after": "", "limit": 10, "now": NOW}
+# What is asked for; the same few rows, whatever else there is.
+ASKED: Mapping[str, Mapping[str, Any]] = {
+    "log.head": {},
+    "log.tenant_heads": {"tenants": orjson.dumps([[TENANT]]).decode()},
+    "log.after": {"position": 50, "limit": 10},
+    "log.page": {"tenant": TENANT, "after": 50, "until": 10_050, "limit": 10},
+    "answers.select": {"scopes": orjson.dumps([[TENANT, "k", "c", "key-7"]]).decode()},
+    "answers.due": {"kept_since": 5},
+    "board.agents_by_id": one(TENANT, "agent_000007"),
+    "board.agents_by_name": one(TENANT, "name000007"),
+    "board.last_notifications_by_id": one(TENANT, "agent_000007"),
+    "board.last_notifications_by_name": one(TENANT, "name000007"),
+    "board.leases_by_contact": one(TENANT, "contact-000007"),
+    "board.holders_by_contact": one(TENANT, "contact-000007"),
+    "board.leases_by_id": one(TENANT, "live-000007"),
+    "board.holders_by_lease": one(TENANT, "live-000007"),
+    "board.leases_by_holder": one(TENANT, "agent_000007"),
+    "board.requests_by_id": one(TENANT, "request-000007"),
+    "board.votes_by_request": one(TENANT, "request-000007"),
+    "board.votes_by_voter": one(TENANT, "request-000007", "agent_000001"),
+    "board.votes_by_name": one(TENANT, "request-000007", "name000001"),
+    "board.configs_by_agent": one(TENANT, "agent_000007"),
+    "board.keys_by_id": one("other", "key-000007"),
+    "board.tenants_by_id": one("tenant-000007"),
+    "board.counts_by_tenant": one("tenant-000007"),
+    "board.holdings_by_id": one(TENANT, "agent_000007"),
+    "board.holdings_by_name": one(TENANT, "name000007"),
+    "overdue.lapsed": {"now": NOW},
+    "overdue.expired": {"now": NOW},
+    "overdue.timed_out": {"now": NOW},
+    "reader.agent": {**PAGE, "id": "agent_000007"},
+    "reader.agents": PAGE,
+    "reader.lease": {**PAGE, "id": "live-000007"},
+    "reader.request": {**PAGE, "id": "request-000007"},
+    "reader.standing": one("key-000007"),
+    "noticed.agent_by_id": {**PAGE, "id": "agent_000007"},
+    "noticed.agent_by_name": {**PAGE, "name": "name000007"},
+    "noticed.page": {**TOLD, "after": 50, "limit": 10},
+    "noticed.last": {**TOLD, "until": 50},
+    "noticed.at": {**TOLD, "sequence": 50},
+    "reader.key": {"id": "key-000007"},
+    "reader.keys": PAGE,
+    "reader.settings": {**PAGE, "id": "agent_000007"},
+    "reader.live_leases(None, None)": PAGE,
+    "reader.live_leases(agent, None)": {**PAGE, "agent_id": "agent_000007"},
+    "reader.live_leases(None, contact)": {**PAGE, "contact_key": "contact-000007"},
+    "reader.requests(None)": PAGE,
+    "reader.requests(pending)": {**PAGE, "status": "pending"},
+}
+
+
+async def test_a_look_up_takes_as_many_steps_among_many_as_among_few(tmp_path: Path) -> None:
+    steps: dict[str, list[int]] = {name: [] for name in ASKED}
+    for size in (FEW, MANY):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        async with opened("sqlite", folder) as scene:
+            await fill(scene, size)
+            plans = Plans(folder / "quorate.db", queries(scene))
+            for name, values in ASKED.items():
+                steps[name].append(plans.steps(name, values))
+
+    slower = {name: taken for name, taken in steps.items() if taken[1] > MORE_STEPS_MAX * taken[0]}
+    assert slower == {}
+
+
+async def fill(scene: Scene, size: int) -> None:
+    """``size`` of everything, present and past; nothing of it is overdue."""
+    dialect = scene.backend.dialect
+    async with scene.backend.write() as session:
+        for table, rows in rows_of(size).items():
+            await session.write(Query(insert(table), dialect), rows)
+
+
+def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
+    n = [f"{number:06}" for number in range(size)]
+    past = ("agent_000007", "intent", 1, 2, 3, "released", None, 4)
+    live = ("intent", 1, LATER, 3, "active", '["agent_000001"]', None)
+    asked = ("action", "k", "e", "why")
+    options = ("live", True, None, 3, 0, None)
+    counts = (2, 0, 3)
+    return {
+        log_tables.events: [
+            (*(i, TENANT, i, f"id-{i}", "stream", "Type", 1, 1), "actor", "cause", "{}", b"h" * 32)
+            for i in range(1, size + 1)
+        ],
+        log_tables.answers: [
+            (TENANT, "k", "c", f"key-{i}", b"f" * 32, None, "{}", 1, 10) for i in range(size)
+        ],
+        tables.tenants: [(f"tenant-{i}", 1) for i in n],
+        tables.keys: [(f"key-{i}", TENANT, "agent", "hash", None, None, 1, None) for i in n],
+        tables.agents: [
+            (TENANT, f"agent_{i}", f"name{i}", f"name{i}", "role", 1, 1, 1, LATER, "active")
+            for i in n
+        ],
+        tables.configs: [(TENANT, f"agent_{i}", "{}") for i in n],
+        tables.leases: [
+            *((TENANT, f"live-{i}", f"contact-{i}", "e", f"agent_{i}", *live) for i in n),
+            *((TENANT, f"past-{i}", "contact-000007", "e", *past) for i in n),
+        ],
+        tables.requests: [
+            *(
+                (TENANT, f"closed-{i}", "a", *asked, "approved", 2, 1, *options, 2, *counts)
+                for i in n
+            ),
+            *(
+                (TENANT, f"request-{i}", "a", *asked, "pending", LATER, 1, *options, *[None] * 4)
+                for i in n
+            ),
+        ],
+        tables.votes: [
+            (TENANT, f"{kind}-{i}", f"agent_{voter}", "v", "approve", None, 1)
+            for kind in ("closed", "request")
+            for i in n
+            for voter in range(3)
+        ],
+        tables.notices: [
+            *((TENANT, f"agent_{i}", sequence) for i in n[:10] for sequence in range(1, size, 3)),
+            *((TENANT, EVERYONE, sequence) for sequence in range(2, size, 3)),
+        ],
+        tables.counts: [(f"tenant-{i}", *(1 for _ in COUNTED)) for i in n],
+        tables.holdings: [(TENANT, f"agent_{i}", 1) for i in n],
+    }

@@ -1,0 +1,264 @@
+"""Lists come in pages that follow each other; what is not there, or not yours, is not found."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quorate.domain.coordination.consensus import STATUSES
+from quorate.domain.identity.agent_settings import ConfigureAgent, Settings
+from quorate.domain.identity.api_keys import IssueKey
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.projections.queries import Seen
+from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT
+from tests.conformance.projections.scene import DATABASES, Scene, opened
+from tests.unit.support.scenario import (
+    ADMIN_KEY,
+    KIM,
+    LEE,
+    acquire,
+    id_of,
+    key_of,
+    propose,
+    register,
+    release,
+    vote,
+)
+
+MANY = 11
+AGENTS = [f"agent{number:02}" for number in range(MANY)]
+LIMITS = [1, 2, 5, MANY, MANY + 1]
+Page = Callable[[str, int], Awaitable[Seen[Any]]]
+
+
+@pytest.fixture(params=DATABASES)
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with opened(request.param, tmp_path) as scene:
+        yield scene
+
+
+def contact(number: int) -> EmailAddress:
+    return EmailAddress(email=f"C{number:02}@example.com", key=f"c{number:02}@example.com")
+
+
+def issue(number: int) -> IssueKey:
+    return IssueKey(
+        caller=ADMIN_KEY,
+        key_id=f"{number:016x}",
+        role="agent",
+        secret_hash="5e" * 32,
+        agent_name=f"reserved{number}",
+        new_agent_id=f"agent_reserved{number}",
+    )
+
+
+async def all_of(page: Page, limit: int, key: Callable[[Any], str]) -> list[str]:
+    """Follow the pages to the end; none may be longer than was asked for."""
+    seen: list[str] = []
+    while True:
+        found: Sequence[Any] = (await page(seen[-1] if seen else "", limit)).found
+        assert len(found) <= limit
+        if not found:
+            return seen
+        seen += [key(one) for one in found]
+
+
+async def full(scene: Scene) -> None:
+    """Two tenants, each with plenty of everything."""
+    for tenant in (TENANT, OTHER_TENANT):
+        await scene.told_of(*AGENTS, tenant=tenant)
+        for number, name in enumerate(AGENTS):
+            taken = acquire(name, contact(number), lease=f"{tenant}-l{MANY - number:02}")
+            await scene.told(taken, tenant=tenant)
+            asked = propose(name, request=f"{tenant}-r{number:02}")
+            await scene.told(asked, tenant=tenant)
+            voted = vote(name, "approve", request=f"{tenant}-r00")
+            await scene.ask(voted, tenant=tenant)
+            await scene.told(issue(number + (100 if tenant == TENANT else 0)), tenant=tenant)
+
+
+# -- Pages ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+async def test_every_list_is_seen_whole_and_in_order(scene: Scene, limit: int) -> None:
+    await full(scene)
+    reader = scene.reader
+
+    agents = await all_of(
+        lambda after, limit: reader.agents(TENANT, after, limit), limit, lambda row: row.agent.id
+    )
+    assert agents == [id_of(name) for name in AGENTS]
+    requests = await all_of(
+        lambda after, limit: reader.requests(TENANT, after, limit, None),
+        limit,
+        lambda r: r.request.id,
+    )
+    assert requests == [f"{TENANT}-r{number:02}" for number in range(MANY)]
+    keys = await all_of(
+        lambda after, limit: reader.keys(TENANT, after, limit), limit, lambda key: key.id
+    )
+    assert keys == [f"{number + 100:016x}" for number in range(MANY)]
+    voters = await all_of(
+        lambda after, limit: reader.votes(TENANT, f"{TENANT}-r00", after, limit),
+        limit,
+        lambda one: one.agent_id,
+    )
+    assert voters == [id_of(name) for name in AGENTS[:6]]  # Six of eleven decide.
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+async def test_leases_come_in_the_order_of_their_contacts(scene: Scene, limit: int) -> None:
+    await full(scene)
+    leases = await all_of(
+        lambda after, limit: scene.reader.live_leases(TENANT, after, limit, None, None),
+        limit,
+        lambda lease: lease.id,
+    )
+
+    assert leases == [f"{TENANT}-l{MANY - number:02}" for number in range(MANY)]
+
+
+async def test_a_page_goes_on_after_a_lease_that_has_ended_meanwhile(scene: Scene) -> None:
+    await full(scene)
+    first = await scene.reader.live_leases(TENANT, "", 3, None, None)
+    last = first.found[-1]
+    await scene.told(release(last.id, by=key_of("agent02")))
+    second = await scene.reader.live_leases(TENANT, last.id, 1, None, None)
+
+    assert [lease.contact_key for lease in second.found] == [contact(3).key]
+
+
+async def test_leases_may_be_asked_for_by_holder_and_by_contact(scene: Scene) -> None:
+    await scene.told_of("ann", "bob")
+    await scene.told(
+        acquire("ann", KIM, lease="l1"),
+        acquire("ann", LEE, lease="l2"),
+        acquire("bob", contact(1), lease="l3"),
+    )
+
+    async def leases(agent: str | None, key: str | None) -> list[str]:
+        seen = await scene.reader.live_leases(TENANT, "", 9, agent, key)
+        return [lease.id for lease in seen.found]
+
+    assert await leases(None, None) == ["l3", "l1", "l2"]
+    assert await leases(id_of("ann"), None) == ["l1", "l2"]
+    assert await leases(None, LEE.key) == ["l2"]
+    assert await leases(id_of("ann"), LEE.key) == ["l2"]
+    assert await leases(id_of("bob"), LEE.key) == []
+    assert await leases(id_of("nobody"), None) == []
+
+
+async def test_requests_may_be_asked_for_by_status(scene: Scene) -> None:
+    await scene.told_of("ann", "bob", "cid")
+    for name in ("pending", "approved", "rejected"):
+        await scene.told(propose("ann", request=name, minutes=9))
+    await scene.told(propose("ann", request="expired", minutes=1))
+    for voter in ("ann", "bob"):
+        await scene.told(vote(voter, "approve", request="approved"))
+        await scene.told(vote(voter, "reject", request="rejected"))
+    scene.clock.move(minutes=1)
+    await scene.settle()
+
+    for status in STATUSES:
+        seen = await scene.reader.requests(TENANT, "", 9, status)
+        assert [row.request.id for row in seen.found] == [status]
+        assert [row.request.status for row in seen.found] == [status]
+
+
+async def test_a_request_comes_with_its_votes_counted_and_nothing_that_may_be_long(
+    scene: Scene,
+) -> None:
+    await scene.told_of("ann", "bob", "cid", "dan", "eve", "fay")
+    await scene.told(propose("ann", electorate="snapshot"), propose("ann", request="another"))
+    await scene.told(*(vote(voter, "reject") for voter in ("bob", "cid")), vote("ann", "approve"))
+    await scene.told(vote("bob", "approve", request="another"))
+    one = (await scene.reader.request(TENANT, "request")).found
+    _, listed = (await scene.reader.requests(TENANT, "", 9, None)).found
+
+    assert one is not None
+    assert one == listed
+    assert (one.approvals, one.rejections) == (1, 2)
+    assert not one.request.votes
+    assert not one.request.members
+
+
+# -- What is not there ---------------------------------------------------------
+
+
+async def test_the_unknown_is_not_found(scene: Scene) -> None:
+    await scene.told_of("ann")
+    reader = scene.reader
+
+    assert (await reader.agent(TENANT, "agent_nobody")).found is None
+    assert (await reader.settings(TENANT, "agent_nobody")).found is None
+    assert (await reader.lease(TENANT, "nothing")).found is None
+    assert (await reader.request(TENANT, "nothing")).found is None
+    assert (await reader.votes(TENANT, "nothing", "", 9)).found is None
+    assert await reader.key("nothing") is None
+    assert not await reader.has_tenant("nobody")
+
+
+async def test_what_is_of_another_tenant_is_not_found(scene: Scene) -> None:
+    await full(scene)
+    reader = scene.reader
+    ours, theirs = f"{TENANT}-l01", f"{OTHER_TENANT}-l01"
+
+    assert (await reader.lease(TENANT, ours)).found is not None
+    assert (await reader.lease(TENANT, theirs)).found is None
+    assert (await reader.request(TENANT, f"{OTHER_TENANT}-r00")).found is None
+    assert (await reader.votes(TENANT, f"{OTHER_TENANT}-r00", "", 9)).found is None
+    leases = (await reader.live_leases(TENANT, "", 99, None, None)).found
+    requests = (await reader.requests(TENANT, "", 99, None)).found
+    ids = [*(lease.id for lease in leases), *(row.request.id for row in requests)]
+    assert all(one.startswith(TENANT) for one in ids)
+
+
+async def test_a_cursor_of_another_tenant_is_no_window_into_it(scene: Scene) -> None:
+    await full(scene)
+    seen = await scene.reader.live_leases(TENANT, f"{OTHER_TENANT}-l05", 99, None, None)
+
+    assert all(lease.id.startswith(TENANT) for lease in seen.found)
+
+
+async def test_an_agent_that_has_not_registered_is_not_shown(scene: Scene) -> None:
+    await scene.told_of("ann")
+    await scene.told(issue(1))
+    reserved = (await scene.reader.agent(TENANT, "agent_reserved1")).found
+    listed = (await scene.reader.agents(TENANT, "", 9)).found
+    await scene.told(register("reserved1"))
+    shown = (await scene.reader.agents(TENANT, "", 9)).found
+
+    assert reserved is None
+    assert [row.agent.name for row in listed] == ["ann"]
+    assert [row.agent.name for row in shown] == ["ann", "reserved1"]
+
+
+async def test_an_agent_without_settings_has_none(scene: Scene) -> None:
+    await scene.told_of("ann")
+    before = (await scene.reader.settings(TENANT, id_of("ann"))).found
+    settings: Settings = {"humanizer_enabled": True, "humanizer_style": "dry"}
+    await scene.told(ConfigureAgent(caller=key_of("ann"), agent_id=id_of("ann"), settings=settings))
+    after = (await scene.reader.settings(TENANT, id_of("ann"))).found
+
+    assert (before, after) == ({}, settings)
+
+
+async def test_an_agent_comes_with_how_many_leases_it_holds(scene: Scene) -> None:
+    await scene.told_of("ann", "bob")
+    await scene.told(acquire("ann", KIM, lease="l1"), acquire("ann", LEE, lease="l2"))
+    await scene.told(release("l1", by=key_of("ann")))
+
+    listed = (await scene.reader.agents(TENANT, "", 9)).found
+    assert {row.agent.name: row.leases_held for row in listed} == {"ann": 1, "bob": 0}
+
+
+async def test_a_key_is_found_across_tenants_and_says_whose_it_is(scene: Scene) -> None:
+    await scene.told_of("ann", tenant=OTHER_TENANT)
+    await scene.told(issue(7), tenant=OTHER_TENANT)
+    found = await scene.reader.key(f"{7:016x}")
+
+    assert found is not None
+    assert (found.tenant, found.key.agent_name) == (OTHER_TENANT, "reserved7")
+    assert await scene.reader.has_tenant(OTHER_TENANT)

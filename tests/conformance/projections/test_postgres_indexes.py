@@ -1,0 +1,128 @@
+"""Every look-up touches as many pages of PostgreSQL among many rows as among few.
+
+Plans are the planner's affair, and change with its version. How many pages a query reads is what
+it costs, and PostgreSQL counts them. The tables are analysed, as they are in a service.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from quorate.eventlog.postgres import database
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.transactions import Query
+from tests.conformance.eventlog.conformance import TENANT
+from tests.conformance.projections.scene import Scene, opened
+from tests.conformance.projections.test_indexes import ASKED, FEW, MANY, fill, queries, rows_of
+
+# An index grows by a level, and a page of answers may lie in other places; a table is far more.
+MORE_PAGES_MAX = 2.0
+PAGES_SPARED = 20
+NAMED = 64
+PAGES_FOR_A_NAME_MAX = 12
+# Of the agent that SQLite is asked about, half of all leases were once; PostgreSQL concludes that
+# it may hold half of the live ones too, and rightly walks through them.
+HELD = {"reader.live_leases(agent, None)": {"agent_id": "agent_000009"}}
+FILLED = [table.name for table in rows_of(1)]
+ASKED_HERE = {name: {**values, **HELD.get(name, {})} for name, values in ASKED.items()}
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with opened("postgresql", tmp_path) as scene:
+        yield scene
+
+
+class Pages:
+    """How many pages a query reads, from the cache or not."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self._prepared = 0
+
+    async def of(self, query: Query, values: Mapping[str, Any]) -> int:
+        self._prepared += 1
+        name = f"q{self._prepared}"
+        await self._connection.execute(f"PREPARE {name} AS {query.sql}")
+        given = ", ".join(_literal(value) for value in query.bind(values))
+        call = f"{name}({given})" if given else name
+        plan = await self._connection.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {call}"
+        )
+        root = json.loads(plan)[0]["Plan"]
+        return int(root["Shared Hit Blocks"] + root["Shared Read Blocks"])
+
+
+def _literal(value: Any) -> str:  # noqa: ANN401 - a parameter.
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
+
+
+@pytest.mark.parametrize("settings", [database._WRITER, database._READER], ids=["writer", "reader"])
+async def test_a_look_up_reads_as_many_pages_among_many_as_among_few(
+    tmp_path: Path, settings: Mapping[str, str]
+) -> None:
+    pages: dict[str, list[int]] = {name: [] for name in ASKED_HERE}
+    for size in (FEW, MANY):
+        async with opened("postgresql", tmp_path) as scene:
+            await fill(scene, size)
+            backend = scene.backend.real
+            assert isinstance(backend, PostgresBackend)
+            connection = await backend.connect("test", settings=settings)
+            try:
+                await connection.execute(f"ANALYZE {', '.join(FILLED)}")
+                asked = queries(scene)
+                counted = Pages(connection)
+                for name, values in ASKED_HERE.items():
+                    pages[name].append(await counted.of(asked[name], values))
+            finally:
+                await connection.close()
+
+    slower = {
+        name: found
+        for name, found in pages.items()
+        if found[1] > MORE_PAGES_MAX * found[0] + PAGES_SPARED
+    }
+    assert slower == {}
+
+
+async def test_who_is_named_is_looked_up_one_by_one_before_anything_was_analysed(
+    scene: Scene,
+) -> None:
+    await fill(scene, NAMED)
+    names = [(TENANT, f"name{number:06}") for number in range(NAMED)]
+    asked = {"asked": orjson.dumps(names).decode()}
+    backend = scene.backend.real
+    assert isinstance(backend, PostgresBackend)
+    connection = await backend.connect("test", settings=database._WRITER)
+    try:
+        pages = Pages(connection)
+        ready = queries(scene)
+        by_name = [name for name in ready if name.endswith("s_by_name") and name in ASKED]
+        found = {name: await pages.of(ready[name], asked) for name in by_name}
+    finally:
+        await connection.close()
+
+    assert len(found) > 2
+    assert {name: n for name, n in found.items() if n > NAMED * PAGES_FOR_A_NAME_MAX} == {}
+
+
+async def test_what_walks_through_a_table_would_be_found(scene: Scene) -> None:
+    """The control: a table of this size is many more pages than a look-up may read."""
+    await fill(scene, MANY)
+    backend = scene.backend.real
+    assert isinstance(backend, PostgresBackend)
+    connection = await backend.connect("test")
+    try:
+        walk = Query.__new__(Query)
+        walk.sql, walk.parameters = "SELECT sum(length(data)) FROM events", ()
+        walk._defaults = {}
+        assert await Pages(connection).of(walk, {}) > MORE_PAGES_MAX * 10 + PAGES_SPARED
+    finally:
+        await connection.close()

@@ -1,0 +1,276 @@
+"""A row is a tuple in the order of its table's columns, and comes back as the state that it was.
+
+Every value below is another one, so that no two columns can be mistaken for each other.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, select
+
+from quorate.domain.coordination.consensus import ConsensusRequest, Vote, VoteCount
+from quorate.domain.coordination.leases import Lease
+from quorate.domain.identity.agents import Agent
+from quorate.domain.identity.api_keys import Key
+from quorate.domain.identity.tenants import Tenant
+from quorate.domain.shared.quotas import Counts
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.transactions import Query
+from quorate.projections import rows, tables
+from quorate.projections.state_store import upsert
+from tests.conformance.projections.scene import DATABASES, opened
+
+TENANT = "acme"
+AGENT = Agent(
+    id="agent_1",
+    name="Ann",
+    role="sales",
+    incarnation=3,
+    registered_at=Timestamp(4),
+    last_heartbeat=Timestamp(5),
+    active_until=Timestamp(6),
+    status="lapsed",
+)
+LEASE = Lease(
+    id="lease-1",
+    contact_key="kim@example.com",
+    contact_email="Kim@Example.com",
+    agent_id="agent_2",
+    intent="intent",
+    created_at=Timestamp(7),
+    expires_at=Timestamp(8),
+    fence=9,
+    status="released",
+    contenders=("agent_9", "agent_10"),
+    ended_at=Timestamp(10),
+)
+VOTE = Vote(
+    id="vote-1",
+    request_id="request-1",
+    agent_id="agent_3",
+    vote="reject",
+    reason="because",
+    created_at=Timestamp(11),
+)
+REQUEST = ConsensusRequest(
+    id="request-1",
+    agent_id="agent_4",
+    action="action",
+    contact_key="lee@example.com",
+    contact_email="Lee@Example.com",
+    reason="reason",
+    status="rejected",
+    timeout_at=Timestamp(12),
+    created_at=Timestamp(13),
+    electorate="snapshot",
+    proposer_votes=False,
+    floor="0.75",
+    eligible=14,
+    minimum=15,
+    members=("agent_5", "agent_6"),
+    votes={"agent_3": VOTE},
+    closed_at=Timestamp(16),
+    tally=VoteCount(approvals=17, rejections=18, electorate_size=19),
+)
+KEY = Key(
+    id="key-1",
+    role="auditor",
+    secret_hash="5e",
+    agent_id="agent_7",
+    agent_name="Bob",
+    created_at=Timestamp(20),
+    revoked_at=Timestamp(21),
+)
+OWNER = Tenant(id=TENANT, created_at=Timestamp(22))
+TOLD = ("agent_11", 23)
+COUNTS: Counts = {
+    "agents": 24,
+    "live_leases": 25,
+    "open_requests": 26,
+    "keys": 27,
+    "settings_bytes": 28,
+}
+HOLDING = ("agent_11", 29)
+SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_style": "dry"}
+
+
+@record
+class Row:
+    """A state, how it is written and read, and what its columns hold that it does not name so."""
+
+    state: Any
+    write: Callable[[Any], tuple[Any, ...]]
+    read: Callable[[Any], Any]
+    otherwise: Mapping[str, Any]
+
+
+OF: Mapping[Table, Row] = {
+    tables.tenants: Row(state=OWNER, write=rows.tenant_row, read=rows.tenant_of, otherwise={}),
+    tables.keys: Row(
+        state=KEY,
+        write=lambda key: rows.key_row(TENANT, key),
+        read=rows.key_of,
+        otherwise={"tenant": TENANT},
+    ),
+    tables.agents: Row(
+        state=AGENT,
+        write=lambda agent: rows.agent_row(TENANT, agent),
+        read=rows.agent_of,
+        otherwise={"tenant": TENANT, "name_key": "ann"},
+    ),
+    tables.leases: Row(
+        state=LEASE,
+        write=lambda lease: rows.lease_row(TENANT, lease),
+        read=rows.lease_of,
+        otherwise={"tenant": TENANT, "contenders": '["agent_9","agent_10"]'},
+    ),
+    tables.requests: Row(
+        state=REQUEST,
+        write=lambda request: rows.request_row(TENANT, request),
+        read=lambda row: rows.request_of(row, REQUEST.votes),
+        otherwise={
+            "tenant": TENANT,
+            "members": '["agent_5","agent_6"]',
+            "approvals": 17,
+            "rejections": 18,
+            "electorate_size": 19,
+        },
+    ),
+    tables.votes: Row(
+        state=VOTE,
+        write=lambda vote: rows.vote_row(TENANT, vote),
+        read=rows.vote_of,
+        otherwise={"tenant": TENANT},
+    ),
+    tables.configs: Row(
+        state=SETTINGS,
+        write=lambda settings: rows.config_row(TENANT, "agent_8", settings),
+        read=rows.settings_of,
+        otherwise={
+            "tenant": TENANT,
+            "agent_id": "agent_8",
+            "settings": '{"humanizer_enabled":true,"humanizer_style":"dry"}',
+        },
+    ),
+    tables.notices: Row(
+        state=TOLD,
+        write=lambda told: rows.notification_row(TENANT, told),
+        read=rows.notification_of,
+        otherwise={"tenant": TENANT, "agent_id": "agent_11", "sequence": 23},
+    ),
+    tables.counts: Row(
+        state=COUNTS,
+        write=lambda counts: rows.counts_row(TENANT, counts),
+        read=rows.counts_of,
+        otherwise={"tenant": TENANT} | dict(COUNTS),
+    ),
+    tables.holdings: Row(
+        state=HOLDING,
+        write=lambda holding: rows.holding_row(TENANT, holding),
+        read=rows.holding_of,
+        otherwise={"tenant": TENANT, "agent_id": "agent_11", "live_leases": 29},
+    ),
+}
+# The same with everything left out that may be.
+BARE: Mapping[Table, Any] = {
+    tables.keys: replace(KEY, agent_id=None, agent_name=None, revoked_at=None),
+    tables.leases: replace(LEASE, contenders=(), ended_at=None),
+    tables.requests: replace(
+        REQUEST, proposer_votes=True, floor=None, members=None, closed_at=None, tally=None
+    ),
+    tables.votes: replace(VOTE, reason=None),
+    tables.configs: {},
+}
+EVERY = tables.metadata.sorted_tables
+ADDED_TO = [tables.counts, tables.holdings]
+REPLACED = [table for table in EVERY if table not in ADDED_TO]
+
+
+def named(table: Table) -> str:
+    return table.name
+
+
+@pytest.mark.parametrize("table", EVERY, ids=named)
+def test_a_row_has_its_values_in_the_order_of_the_columns(table: Table) -> None:
+    row = OF[table]
+    names = [column.name for column in table.columns]
+    expected = [
+        row.otherwise[name] if name in row.otherwise else getattr(row.state, name) for name in names
+    ]
+
+    assert dict(zip(names, row.write(row.state), strict=True)) == dict(
+        zip(names, expected, strict=True)
+    )
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("table", EVERY, ids=named)
+async def test_a_state_comes_back_as_it_was(table: Table, database: str, tmp_path: Path) -> None:
+    for place, state in (("full", OF[table].state), ("bare", BARE.get(table, OF[table].state))):
+        folder = tmp_path / place
+        folder.mkdir()
+        found = await _written_and_read(database, folder, table, state)
+        assert found == state
+        assert _kinds(found) == _kinds(state)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("table", REPLACED, ids=named)
+async def test_a_row_is_replaced_as_a_whole(table: Table, database: str, tmp_path: Path) -> None:
+    full, bare = OF[table].state, BARE.get(table, OF[table].state)
+
+    assert await _written_and_read(database, tmp_path, table, full, bare) == bare
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_what_is_counted_is_added_to_what_is_there(database: str, tmp_path: Path) -> None:
+    fewer: Counts = {"agents": 1, "live_leases": -2, "keys": 0}
+
+    found = await _written_and_read(database, tmp_path, tables.counts, COUNTS, fewer)
+    assert found == {**COUNTS, "agents": 25, "live_leases": 23}
+
+
+@pytest.mark.parametrize("database", DATABASES)
+async def test_what_an_agent_holds_is_added_to_what_it_held(database: str, tmp_path: Path) -> None:
+    fewer = (HOLDING[0], -9)
+
+    found = await _written_and_read(database, tmp_path, tables.holdings, HOLDING, fewer)
+    assert found == (HOLDING[0], 20)
+
+
+@pytest.mark.parametrize("table", [t for t in EVERY if is_dataclass(OF[t].state)], ids=named)
+def test_these_examples_leave_nothing_out(table: Table) -> None:
+    state = OF[table].state
+    values = [getattr(state, field.name) for field in fields(state)]
+
+    assert None not in values
+    assert {*map(repr, OF[table].write(state))} >= {*map(repr, _cells(state))}
+
+
+def _cells(state: Any) -> list[Any]:  # noqa: ANN401 - any state.
+    """What a state holds that goes into a cell as it is."""
+    values = [getattr(state, field.name) for field in fields(state)]
+    return [value for value in values if isinstance(value, str | int)]
+
+
+def _kinds(state: Any) -> list[type]:  # noqa: ANN401 - any state.
+    """A one is no truth: JSON would show the difference."""
+    if not is_dataclass(state):
+        return [type(value) for value in (state.values() if isinstance(state, dict) else state)]
+    return [type(getattr(state, field.name)) for field in fields(state)]
+
+
+async def _written_and_read(database: str, folder: Path, table: Table, *states: Any) -> Any:  # noqa: ANN401
+    async with opened(database, folder) as scene:
+        dialect = scene.backend.dialect
+        written = Query(upsert(table, dialect.name), dialect)
+        for state in states:
+            async with scene.backend.write() as session:
+                await session.write(written, [OF[table].write(state)])
+        async with scene.backend.read() as session:
+            (row,) = await session.fetch(Query(select(table), dialect), {})
+    return OF[table].read(row)

@@ -1,0 +1,91 @@
+"""The same commands, ids and clock on two databases: the same log, the same answers, to the byte.
+
+QUORATE_TWINS_COMMANDS and QUORATE_TWINS_SEED make it longer, or other.
+"""
+
+import hashlib
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from quorate.domain.commands import Command
+from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.database import Database
+from quorate.eventlog.envelopes import Accepted, Idempotency, Rejected
+from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.sqlite.database import SqliteBackend
+from tests.conformance.projections.random_history import TENANTS, Town
+from tests.support.postgres import PostgresServer
+
+COMMANDS = int(os.environ.get("QUORATE_TWINS_COMMANDS", "1200"))
+SEED = int(os.environ.get("QUORATE_TWINS_SEED", "1"))
+COMMANDS_PER_ROUND = 4.5
+KEYS = 40
+KEYED_SHARE = 0.15
+REFUSALS_MIN = 8  # Kinds of them; a life in which nothing is refused shows nothing.
+
+
+class Twin(Town):
+    """Some of its commands have idempotency keys, and some of those were used before."""
+
+    def __init__(self, backend: Database, seed: int) -> None:
+        super().__init__(backend, seed)
+        self._keyed = random.Random(seed)
+
+    def _idempotency(self, command: Command) -> Idempotency | None:
+        if self._keyed.random() > KEYED_SHARE:
+            return None
+        number = self._keyed.randrange(KEYS)
+        request = f"{number % 7}-{self._keyed.random() < 0.2}"
+        return Idempotency(
+            caller="keytenant",
+            command=type(command).__name__,
+            key=f"key-{number}",
+            fingerprint=hashlib.sha256(request.encode()).digest(),
+        )
+
+    async def exported(self) -> dict[str, bytes]:
+        return {
+            tenant: b"".join(line(dict(event)) for event in await self.events(tenant))
+            for tenant in TENANTS
+        }
+
+
+@asynccontextmanager
+async def lived(backend: Database, seed: int, commands: int) -> AsyncIterator[Twin]:
+    async with Twin(backend, seed) as twin:
+        await twin.live(round(commands / COMMANDS_PER_ROUND))
+        yield twin
+
+
+async def test_two_databases_tell_the_same_story(postgres: PostgresServer, tmp_path: Path) -> None:
+    on_sqlite = SqliteBackend(tmp_path / "quorate.db")
+    on_postgres = PostgresBackend(postgres.database_url())
+    async with (
+        lived(on_sqlite, SEED, COMMANDS) as one,
+        lived(on_postgres, SEED, COMMANDS) as other,
+    ):
+        assert one.heard == other.heard
+        assert await one.exported() == await other.exported()
+
+        refusals = {answer.code for answer in one.heard if isinstance(answer, Rejected)}
+        assert len(refusals) >= REFUSALS_MIN
+        assert any(isinstance(answer, Accepted) and answer.replayed for answer in one.heard)
+        assert len(one.heard) > 0.8 * COMMANDS
+
+
+async def test_another_clock_would_be_noticed(tmp_path: Path) -> None:
+    """The control: a millisecond somewhere in the middle, and neither logs nor answers agree."""
+    paths = (tmp_path / "one.db", tmp_path / "other.db")
+    async with (
+        lived(SqliteBackend(paths[0]), SEED, 200) as one,
+        Twin(SqliteBackend(paths[1]), SEED) as other,
+    ):
+        await other.live(20)
+        other.now = type(other.now)(other.now + 1)
+        await other.live(round(200 / COMMANDS_PER_ROUND) - 20)
+
+        assert one.heard != other.heard
+        assert await one.exported() != await other.exported()

@@ -1,0 +1,142 @@
+"""Help that teaches, verbs that start at once, and errors that fit in a sentence."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quorate.cli.main import LazyGroup, main
+from tests.e2e.cli.conftest import Lived, Run
+
+# Loads the whole help and then tells which modules came along.
+LOADED_BY_HELP = """
+import sys
+from quorate.cli.main import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print(*sys.modules, file=sys.stderr)
+"""
+# Starts a service, and tells which modules came along until it was ready.
+LOADED_BY_SERVE = """
+import os, signal, sys
+from quorate.cli import main
+from quorate.cli.commands import serve
+def ready(*_):
+    print(*sys.modules)
+    os.kill(os.getpid(), signal.SIGTERM)
+serve.announce = ready
+main.main(["serve", "--port", "0", "--nats-port", "0", "--data-dir", sys.argv[1]])
+"""
+# Each takes as long to load as a start takes for all else that it does.
+NEEDED_BY_FEW_SERVICES = {
+    *(
+        "alembic",
+        "asyncpg",
+        "opentelemetry",
+        "prometheus_client",
+        "starlette",
+        "quorate.application.spans",
+    ),
+    *(
+        "sqlalchemy.orm",
+        "sqlalchemy.ext.asyncio",
+        "http.server",
+        "quorate.eventlog.postgres.database",
+    ),
+    *("quorate.api.openapi", "quorate.api.asyncapi", "quorate.api.docs_page"),
+    *("quorate.projections.rebuild", "quorate.eventlog.archive.archiver"),
+}
+NEEDED_BY_VERBS = {
+    *("asyncio", "httpx2", "nats", "orjson", "platformdirs", "pydantic", "rich", "sqlalchemy"),
+    *(
+        "structlog",
+        "quorate.client.requests",
+        "quorate.client.audit",
+        "quorate.eventlog.archive.export_format",
+    ),
+}
+# As on the machine of an auditor who has installed nothing but the base, where nobody looks on.
+WITHOUT_A_SERVER = """
+import sys
+for name in ("sqlalchemy", "structlog", "pydantic", "uvicorn", "nats", "rich"):
+    sys.modules[name] = None
+from quorate.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def python(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_loads_nothing_that_a_verb_would_need() -> None:
+    done = python(LOADED_BY_HELP)
+
+    assert done.returncode == 0
+    assert "Leases, votes and an audit log" in done.stdout
+    loaded = set(done.stderr.split())
+    assert not loaded & NEEDED_BY_VERBS
+
+
+def test_a_service_on_sqlite_is_ready_without_what_it_may_never_need(tmp_path: Path) -> None:
+    done = python(LOADED_BY_SERVE, tmp_path / "data")
+
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "quorate.server.container" in loaded
+    assert not loaded & NEEDED_BY_FEW_SERVICES
+
+
+def test_an_auditor_needs_no_server(lived: Lived) -> None:
+    file = lived.data_dir / "log.jsonl"
+
+    verified = python(WITHOUT_A_SERVER, "verify", file)
+    replayed = python(WITHOUT_A_SERVER, "replay", file)
+    rebuilt = python(WITHOUT_A_SERVER, "rebuild", "--check", "--data-dir", lived.data_dir)
+
+    assert verified.returncode == replayed.returncode == 0, verified.stderr + replayed.stderr
+    assert rebuilt.returncode == 1
+    assert "pip install 'quorate[server]'" in rebuilt.stderr
+    assert rebuilt.stderr.count("\n") == 1
+
+
+def test_our_own_failure_is_a_sentence_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the bug")
+
+    monkeypatch.setattr(LazyGroup, "get_command", fail)
+
+    with pytest.raises(SystemExit) as end:
+        main(["verify"])
+
+    assert end.value.code == 1
+    assert re.fullmatch(r"Error: RuntimeError: the bug \(.*\)\.\n", capsys.readouterr().err)
+    monkeypatch.setenv("QUORATE_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        main(["verify"])
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("verify",), ("rebuild", "--nonsense")])
+def test_wrong_use_is_told_apart_from_failure(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments).exit_code == 2
+
+
+def test_a_verb_of_the_server_says_what_to_install_where_there_is_no_server() -> None:
+    done = python(WITHOUT_A_SERVER, "serve")
+
+    assert done.returncode == 1
+    assert done.stderr.endswith("pip install 'quorate[server]'.\n")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,218 @@
+"""Contexts: said once, kept where only their owner can read, and never shown with their keys."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quorate.cli.connection.profiles import Context, change, contexts, contexts_path
+from quorate.domain.identity.api_keys import key_text
+from tests.e2e.cli.conftest import Run
+from tests.e2e.service.service_process import Running, environment
+
+URL = "http://127.0.0.1:8420"
+KEY = key_text("0123456789abcdef", bytes(range(32)))
+SECRET = KEY.rpartition("_")[2]
+WRITERS = 4
+CONTEXTS_EACH = 10
+ADDING = f"""
+import sys
+from quorate.cli.connection.profiles import Context, change
+for number in range({CONTEXTS_EACH}):
+    name = f"{{sys.argv[1]}}-{{number}}"
+    change(lambda known: known.with_one(name, Context(url="http://x")))
+"""
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_context_is_added_used_shown_and_removed(run: Run) -> None:
+    added = run("context", "add", "prod", "--url", URL + "/", "--api-key", KEY, "--agent", "mailer")
+    used = run("context", "use", "prod")
+    listed = run("context", "list")
+    removed = run("context", "remove", "prod")
+
+    assert [one.exit_code for one in (added, used, listed, removed)] == [0, 0, 0, 0]
+    for words in ("yes", "prod", URL, "0123456789abcdef", "mailer"):
+        assert words in listed.stdout
+    assert removed.stdout == "Context prod is forgotten, and none is in use.\n"
+    assert contexts().known == {}
+
+
+def test_show_tells_whom_a_command_would_call_and_what_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QUORATE_DATA_DIR")
+    run("context", "add", "prod", "--url", URL, "--api-key", KEY, "--use")
+    monkeypatch.setenv("QUORATE_AGENT", "mailer")
+
+    shown = json.loads(run("context", "show", "--json").stdout)
+
+    assert shown == {
+        "url": URL,
+        "urlFrom": "context prod",
+        "natsUrl": None,
+        "keyId": "0123456789abcdef",
+        "keyFrom": "context prod",
+        "agent": "mailer",
+        "agentFrom": "environment",
+    }
+    assert "Commands go to" in run("context", "show").stdout
+
+
+def test_a_key_goes_in_and_never_comes_out(run: Run) -> None:
+    said = [
+        run("context", "add", "prod", "--url", URL, "--api-key", KEY, "--use"),
+        run("context", "list"),
+        run("context", "list", "--json"),
+        run("context", "show"),
+        run("context", "show", "--json"),
+        run("context", "add", "prod", "--url", URL, "--api-key", KEY),
+        run("context", "add", "other", "--url", URL, "--api-key", KEY[:-1]),
+        run("context", "remove", "prod"),
+    ]
+
+    assert SECRET not in "".join(one.output + one.stderr for one in said)
+    assert SECRET[:-1] not in "".join(one.output + one.stderr for one in said)
+
+
+def test_a_key_can_come_through_a_pipe(run: Run) -> None:
+    result = run(
+        "context", "add", "prod", "--url", URL, "--api-key", "-", input=f"{KEY}\n".encode()
+    )
+
+    assert result.exit_code == 0
+    assert contexts().known["prod"].api_key == KEY
+
+
+def test_a_mistyped_key_is_told_at_once(run: Run) -> None:
+    result = run("context", "add", "prod", "--url", URL, "--api-key", KEY.replace("_", "-"))
+
+    assert result.exit_code == 2
+    assert contexts().known == {}
+
+
+def test_only_its_owner_can_read_the_file_whatever_stood_there(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = contexts_path()
+    path.parent.mkdir(parents=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text("left by a crash")
+    partial.chmod(0o666)
+    before = os.umask(0)
+    try:
+        run("context", "add", "prod", "--url", URL, "--api-key", KEY)
+    finally:
+        os.umask(before)
+
+    assert mode(path) == 0o600
+    assert not partial.exists()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(path.parent / "new"))
+    run("context", "add", "prod", "--url", URL)
+    assert mode(contexts_path().parent) == 0o700
+
+
+def test_what_was_remembered_survives_a_change_that_fails(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("context", "add", "prod", "--url", URL)
+    before = contexts_path().read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run("context", "add", "other", "--url", URL)
+
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr
+    assert contexts_path().read_bytes() == before
+
+
+def test_commands_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
+    variables = environment(XDG_CONFIG_HOME=str(tmp_path))
+    started = [
+        subprocess.Popen([sys.executable, "-c", ADDING, str(writer)], env=variables)
+        for writer in range(WRITERS)
+    ]
+    assert [one.wait() for one in started] == [0] * WRITERS
+
+    found = json.loads((tmp_path / "quorate" / "contexts.json").read_text())
+
+    assert len(found["contexts"]) == WRITERS * CONTEXTS_EACH
+
+
+def test_a_name_that_is_taken_is_not_taken_again_unasked(run: Run) -> None:
+    run("context", "add", "prod", "--url", URL)
+
+    refused = run("context", "add", "prod", "--url", "http://other")
+    replaced = run("context", "add", "prod", "--url", "http://other", "--replace")
+
+    assert (refused.exit_code, replaced.exit_code) == (3, 0)
+    assert contexts().known["prod"] == Context(url="http://other")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("add", "prod"),
+        ("add", "prod", "--url", "ftp://x"),
+        ("add", "../up", "--url", URL),
+        ("add", "prod", "--url", URL, "--data-dir", "."),
+        ("use",),
+        ("use", "prod", "--none"),
+    ],
+)
+def test_wrong_use_is_told(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run("context", *arguments).exit_code == 2
+    assert contexts().known == {}
+
+
+@pytest.mark.parametrize("verb", ["use", "remove"])
+def test_a_context_that_is_not_there_is_not_found(run: Run, verb: str) -> None:
+    assert run("context", verb, "nowhere").exit_code == 5
+
+
+def test_to_use_one_while_the_shell_says_otherwise_is_remarked(run: Run) -> None:
+    run("context", "add", "prod", "--url", URL)
+
+    assert "QUORATE_DATA_DIR is set" in run("context", "use", "prod").stderr
+
+
+def test_a_newer_file_keeps_working_without_what_is_new() -> None:
+    path = contexts_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"contexts": {"a": {"url": URL, "new": {}}}, "current": "gone"}))
+
+    assert contexts().known == {"a": Context(url=URL)}
+    assert contexts().current is None
+
+
+@pytest.fixture(autouse=True)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+def test_a_folder_of_a_local_service_is_a_context_too(
+    run: Run, real: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QUORATE_DATA_DIR")
+    run("context", "add", "local", "--data-dir", real.data_dir, "--use")
+
+    assert run("agents", "list").exit_code == 0
+    assert real.api_key not in contexts_path().read_text()
+
+
+def test_what_is_remembered_has_an_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quorate.cli.connection.profiles.CONTEXTS_MAX", 1)
+    change(lambda known: known.with_one("a", Context(url=URL)))
+
+    assert run("context", "add", "b", "--url", URL).exit_code == 1
+    assert list(contexts().known) == ["a"]

@@ -1,0 +1,186 @@
+"""Each verb's help ends with examples, and each example works as it is printed.
+
+The examples of one verb are one script for bash, run against a real service: its credentials are
+where a person would have them, and the two agents of all examples are registered. Nothing is put
+in their place but the default ports, which on this machine may be others.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import httpx2
+import pytest
+from click.testing import CliRunner
+
+from quorate.cli.main import quorate
+from tests.e2e.cli.conftest import Lived
+from tests.e2e.service.service_process import READY, Running, environment
+from tests.support.postgres import with_role
+
+AGENTS = ("outreach-agent", "retention-agent")
+SCRIPT_SECONDS_MAX = 60.0
+WIDTH = 80
+DEMO_SECONDS = "5"  # Where an example does not say.
+# Its examples start what tests/e2e/service/test_external_nats.py starts.
+TRIED_ELSEWHERE = {("nats-config",)}
+ANYWHERE = "0.0.0.0"  # noqa: S104 - an address that no test may listen on.
+NOT_RUN = ("Exit codes",)
+POSTGRES = "postgresql+asyncpg://owner@host/quorate"
+
+
+def verbs(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from verbs(command, *path, name)
+        else:
+            yield (*path, name), command
+
+
+VERBS = dict(verbs(quorate))
+
+
+def examples(command: click.Command) -> list[str]:
+    """The lines that a person would type."""
+    paragraphs = re.split(r"\n\s*\n", (command.epilog or "").strip("\n"))
+    lines: list[str] = []
+    for paragraph in paragraphs:
+        heading, *rest = [line for line in paragraph.splitlines() if line != "\b"]
+        if not heading.startswith(NOT_RUN):
+            lines += [line.removeprefix("  ") for line in rest if line.startswith("  ")]
+    return lines
+
+
+@pytest.mark.parametrize("path", VERBS, ids=" ".join)
+def test_help_explains_each_option_and_shows_examples(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(quorate, [*path, "--help"])
+
+    assert result.exit_code == 0
+    assert re.search(r"^ *Examples?:$", result.stdout, re.MULTILINE)
+    assert any(f"quorate {' '.join(path)}" in line for line in examples(VERBS[path]))
+    for option in VERBS[path].params:
+        assert not isinstance(option, click.Option) or option.help, option.name
+
+
+class Desk:
+    """Where somebody sits: a home of their own, `quorate` on the PATH, a service nearby."""
+
+    def __init__(self, service: Running, folder: Path) -> None:
+        self.service = service
+        self.folder = folder
+        command = folder / "quorate"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m quorate.cli.main "$@"\n')
+        command.chmod(0o755)
+        self.variables = environment(
+            HOME=str(folder),
+            XDG_CONFIG_HOME=str(folder / "config"),
+            QUORATE_DATA_DIR=str(service.data_dir),
+            KEY=service.api_key,
+            QUORATE_DEMO_SECONDS=DEMO_SECONDS,
+            PATH=f"{folder}:{os.environ['PATH']}",
+        )
+
+    def types(self, lines: list[str]) -> "subprocess.CompletedProcess[str]":
+        text = "\n".join(lines)
+        if POSTGRES in text:
+            text = text.replace(POSTGRES, with_role().database_url())
+        for port, url in ((8420, self.service.url), (4222, self.service.nats_url)):
+            text = text.replace(f"127.0.0.1:{port}", url.partition("://")[2])
+        return subprocess.run(
+            ["bash", "-eu", "-o", "pipefail", "-c", text],
+            env=self.variables,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=SCRIPT_SECONDS_MAX,
+            check=False,
+        )
+
+
+@pytest.fixture
+def desk(real: Running, tmp_path: Path) -> Desk:
+    headers = {"Authorization": f"Bearer {real.api_key}"}
+    for name in AGENTS:
+        body = {"agentName": name}
+        httpx2.post(f"{real.url}/v1/agent/register", json=body, headers=headers).raise_for_status()
+    return Desk(real, tmp_path)
+
+
+# They need a log that no service is using.
+RUN_ALONE = [("rebuild",), ("log", "archive"), ("log", "verify")]
+RUN_AS_PRINTED = [path for path in VERBS if path not in {*TRIED_ELSEWHERE, *RUN_ALONE, ("serve",)}]
+
+
+@pytest.mark.parametrize("path", RUN_AS_PRINTED, ids=" ".join)
+def test_examples_work_as_they_are_printed(path: tuple[str, ...], desk: Desk) -> None:
+    done = desk.types(examples(VERBS[path]))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Error" not in done.stderr
+
+
+@pytest.mark.parametrize("path", RUN_ALONE, ids=" ".join)
+def test_examples_work_as_printed_where_no_service_runs(
+    path: tuple[str, ...], desk: Desk, lived: Lived
+) -> None:
+    data_dir = desk.folder / "data"
+    data_dir.mkdir()
+    shutil.copy(lived.data_dir / "quorate.db", data_dir)
+    desk.variables["QUORATE_DATA_DIR"] = str(data_dir)
+
+    done = desk.types(examples(VERBS[path]))
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in examples(VERBS["serve",]) if ANYWHERE not in line]
+)
+def test_serve_starts_as_printed(line: str, desk: Desk) -> None:
+    variables = desk.variables | {
+        "QUORATE_DATA_DIR": str(desk.folder / "data"),
+        "QUORATE_PORT": "0",
+        "QUORATE_NATS_PORT": "0",
+    }
+    with subprocess.Popen(
+        ["bash", "-c", f"exec {line}"],
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as started:
+        assert started.stdout is not None
+        said = iter(started.stdout.readline, b"")
+        assert any(READY in one for one in said)
+        started.send_signal(signal.SIGTERM)
+        started.stdout.read()
+
+    assert started.returncode == 0
+
+
+def test_the_first_help_shows_commands_that_work(desk: Desk) -> None:
+    shown = CliRunner().invoke(quorate, ["--help"]).stdout
+    typed = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
+    typed = typed[typed.index("quorate serve") :]
+    typed = typed[: typed.index("quorate replay log.jsonl") + 1]
+
+    done = desk.types(typed[1:])
+
+    assert len(typed) >= 6
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", [(), *VERBS], ids=" ".join)
+def test_help_fits_in_a_terminal(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(quorate, [*path, "--help"], terminal_width=WIDTH).stdout
+
+    assert [line for line in shown.splitlines() if len(line) > WIDTH] == []

@@ -1,0 +1,143 @@
+"""`quorate rebuild`: never beside a running service, and --check never in its way."""
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+import pytest
+
+from quorate.runtime.process_lock import DataDirLock, Locked
+from tests.e2e.cli.conftest import Lived, Run
+
+
+@pytest.fixture
+def data_dir(lived: Lived, tmp_path: Path) -> Path:
+    path = tmp_path / "data"
+    path.mkdir()
+    shutil.copy(lived.data_dir / "quorate.db", path)
+    return path
+
+
+def by_hand(data_dir: Path, statement: str) -> None:
+    with closing(sqlite3.connect(data_dir / "quorate.db")) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+def test_a_check_of_a_sound_database_finds_nothing(run: Run, data_dir: Path) -> None:
+    result = run("rebuild", "--check", "--data-dir", data_dir)
+
+    assert result.exit_code == 0
+    assert "are what the" in result.stdout
+
+
+def test_a_check_names_what_was_edited_by_hand_and_a_rebuild_mends_it(
+    run: Run, data_dir: Path
+) -> None:
+    by_hand(data_dir, "UPDATE agents SET role = 'king' WHERE name_key = 'ann' AND tenant = 'acme'")
+
+    found = run("rebuild", "--check", "--data-dir", data_dir)
+    mended = run("rebuild", "--data-dir", data_dir)
+    after = run("rebuild", "--check", "--data-dir", data_dir)
+
+    assert (found.exit_code, mended.exit_code, after.exit_code) == (1, 0, 0)
+    for words in ("agents", "role", "king"):
+        assert words in found.stdout
+    assert "1 difference" in found.stderr
+    assert "Rebuilt" in mended.stdout
+
+
+def test_programs_get_the_differences_as_json(run: Run, data_dir: Path) -> None:
+    by_hand(data_dir, "UPDATE tenants SET created_at = 7 WHERE id = 'acme'")
+
+    result = run("rebuild", "--check", "--json", "--data-dir", data_dir)
+
+    found = orjson.loads(result.stdout)
+    assert result.exit_code == 1
+    assert found["differences"] == 1
+    assert found["named"][0] | {"rebuilt": None} == {
+        "table": "tenants",
+        "key": {"id": "acme"},
+        "column": "created_at",
+        "live": 7,
+        "rebuilt": None,
+    }
+
+
+def test_programs_get_the_speed_of_a_rebuild(run: Run, data_dir: Path) -> None:
+    found = orjson.loads(run("rebuild", "--json", "--data-dir", data_dir).stdout)
+
+    assert set(found) == {"events", "rows", "seconds", "eventsPerSecond"}
+    assert found["events"] > found["rows"] > 0
+
+
+def test_a_data_folder_in_use_is_not_rebuilt_but_may_be_checked(run: Run, data_dir: Path) -> None:
+    with DataDirLock(data_dir):
+        refused = run("rebuild", "--data-dir", data_dir)
+        checked = run("rebuild", "--check", "--data-dir", data_dir)
+
+    assert refused.exit_code == 1
+    assert f"in use by process {os.getpid()}" in refused.stderr
+    assert checked.exit_code == 0
+
+
+def test_the_folder_may_come_from_the_environment(
+    run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QUORATE_DATA_DIR", str(data_dir))
+
+    assert run("rebuild", "--check").exit_code == 0
+
+
+def test_a_folder_without_a_log_is_told(run: Run, tmp_path: Path) -> None:
+    result = run("rebuild", "--data-dir", tmp_path)
+
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: There is no log at {tmp_path / 'quorate.db'}.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_file_that_is_no_database_is_told(run: Run, tmp_path: Path, check: bool) -> None:
+    (tmp_path / "quorate.db").write_bytes(b"not a database" * 1_000)
+
+    result = run("rebuild", *(["--check"] if check else []), "--data-dir", tmp_path)
+
+    assert result.exit_code == 1
+    assert "cannot be used" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_damaged_log_is_not_rebuilt_from(run: Run, data_dir: Path) -> None:
+    by_hand(data_dir, "DROP TRIGGER events_no_delete")
+    by_hand(data_dir, "DELETE FROM events WHERE position = 9")
+
+    result = run("rebuild", "--data-dir", data_dir)
+
+    assert result.exit_code == 1
+    assert "The log is damaged" in result.stderr
+
+
+# -- The lock ---------------------------------------------------------------------
+
+
+def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
+    first, second = DataDirLock(tmp_path), DataDirLock(tmp_path)
+    first.acquire()
+
+    with pytest.raises(Locked, match=f"process {os.getpid()}"):
+        second.acquire()
+    first.release()
+    with second:
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_is_not_a_file_but_a_process(tmp_path: Path) -> None:
+    """What a process that was killed leaves behind keeps nobody out."""
+    (tmp_path / "lock").write_text("999999\n")
+
+    with DataDirLock(tmp_path):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"

@@ -1,0 +1,306 @@
+"""What an exported log says, without the service that wrote it."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from quorate.cli.audit.history import Until, fold
+from quorate.cli.output.tenant_snapshot import standing
+from quorate.domain.shared.timestamps import Timestamp, instant, iso
+from quorate.domain.tenant_state import TenantState
+from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.hash_chain import GENESIS, link
+from quorate.projections import rows
+from tests.e2e.cli.conftest import TENANT, Lived, Run
+
+
+def replayed(run: Run, log: Path, *arguments: str) -> dict[str, Any]:
+    result = run("replay", log, "--json", *arguments)
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = orjson.loads(result.stdout)
+    return found
+
+
+def stored(lived: Lived, table: str) -> set[tuple[Any, ...]]:
+    with closing(sqlite3.connect(lived.data_dir / "quorate.db")) as connection:
+        return set(connection.execute(f"SELECT * FROM {table} WHERE tenant = ?", (TENANT,)))  # noqa: S608
+
+
+# -- The same as live -------------------------------------------------------------
+
+
+def test_a_replay_ends_where_the_service_stands(lived: Lived) -> None:
+    tenant_state = fold(lived.events, Until()).tenant_state
+
+    agents = {tuple(rows.agent_row(TENANT, one)) for one in tenant_state.agents.values()}
+    requests = {tuple(rows.request_row(TENANT, one)) for one in tenant_state.requests.values()}
+    leases = {tuple(rows.lease_row(TENANT, one)) for one in tenant_state.leases.values()}
+    votes = {
+        tuple(rows.vote_row(TENANT, vote))
+        for request in tenant_state.requests.values()
+        for vote in request.votes.values()
+    }
+    assert agents == stored(lived, "agents")
+    assert requests == stored(lived, "requests")
+    assert leases == stored(lived, "leases")
+    assert votes == stored(lived, "votes")
+    assert min(map(len, (agents, requests, leases, votes))) > 0
+
+
+def test_ended_leases_need_not_be_remembered(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+    def alive(tenant_state: TenantState) -> dict[str, Any]:
+        return {one.id: one for one in tenant_state.leases.values() if one.status == "active"}
+
+    whole = fold(lived.events, Until()).tenant_state
+    monkeypatch.setattr("quorate.cli.audit.history.EVENTS_BETWEEN_CLEARINGS", 3)
+    cleared = fold(lived.events, Until()).tenant_state
+
+    assert len(cleared.leases) < len(whole.leases)
+    assert alive(cleared) == alive(whole)
+    assert cleared.agents == whole.agents
+    assert cleared.requests == whole.requests
+
+
+# -- Judged at a moment -----------------------------------------------------------
+
+
+def holders(events: list[dict[str, Any]], at: Timestamp) -> dict[str, str]:
+    """Who holds what, told naively: by looking for what ended each grant before ``at``."""
+    until: dict[str, Timestamp] = {}
+    held: dict[str, dict[str, Any]] = {}
+    for event in events:
+        data = event["data"]
+        if instant(event["at"]) > at:
+            break
+        match event["type"]:
+            case "AgentRegistered" | "AgentReregistered" | "HeartbeatReceived":
+                until[data["agentId"]] = instant(data["activeUntil"])
+            case "LeaseAcquired":
+                held[data["leaseId"]] = dict(data)
+            case "LeaseRenewed":
+                held[data["leaseId"]]["expiresAt"] = data["expiresAt"]
+            case "LeaseReleased" | "LeaseExpired" | "LeaseRevoked":
+                del held[data["leaseId"]]
+            case _:
+                pass
+    return {
+        one["contactEmail"]: one["agentId"]
+        for one in held.values()
+        if at < instant(one["expiresAt"]) and at <= until[one["agentId"]]
+    }
+
+
+def test_at_every_moment_the_holders_are_those_whom_the_events_name(lived: Lived) -> None:
+    events = lived.events
+    moments = {
+        Timestamp(instant(event["at"]) + offset)
+        for event in events
+        for offset in (-1, 0, 1, 90_000)
+    }
+    held = 0
+    for at in sorted(moments):
+        found = standing(fold(events, Until(at=at)))
+        names = {lease["contactEmail"]: lease["agentId"] for lease in found["leases"]}
+        assert names == holders(events, at)
+        held += len(names)
+    assert held
+
+
+def test_a_time_between_two_events_is_judged_at_that_time(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "small.jsonl"
+    log.write_bytes(b"".join(line(event) for event in a_small_log()))
+
+    before = replayed(run, log, "--until", "2026-03-01T12:01:59Z")
+    expired = replayed(run, log, "--until", "2026-03-01T14:02:00+02:00")
+    lapsed = replayed(run, log, "--until", "2026-03-01T12:05:00.001Z")
+
+    assert [lease["contactEmail"] for lease in before["leases"]] == ["kim@example.com"]
+    assert before["agents"][0]["leasesHeld"] == 1
+    assert expired["leases"] == []
+    assert expired["at"] == "2026-03-01T12:02:00.000Z"
+    assert [agent["status"] for agent in expired["agents"]] == ["active"]
+    assert [agent["status"] for agent in lapsed["agents"]] == ["inactive"]
+    assert before["sequence"] == expired["sequence"] == lapsed["sequence"] == 4
+    assert [one["status"] for one in before["consensus"]] == ["pending"]
+    assert [one["status"] for one in expired["consensus"]] == ["expired"]
+
+
+def a_small_log() -> list[dict[str, Any]]:
+    """Ann holds kim for two minutes from noon, and asks for a vote of one minute, then two."""
+    noon = instant("2026-03-01T12:00:00.000Z")
+    ann = {"agentId": "agent_ann"}
+    kim = {"contactEmail": "kim@example.com", "contactKey": "kim@example.com"}
+    facts: list[tuple[str, dict[str, Any]]] = [
+        ("TenantCreated", {"tenantId": "acme"}),
+        (
+            "AgentRegistered",
+            ann
+            | {
+                "activeUntil": iso(Timestamp(noon + 300_000)),
+                "agentName": "ann",
+                "agentRole": "outbound",
+                "incarnation": 1,
+            },
+        ),
+        (
+            "LeaseAcquired",
+            ann
+            | kim
+            | {
+                "expiresAt": iso(Timestamp(noon + 120_000)),
+                "fence": 3,
+                "intent": "[bold]general\x1b[2J",
+                "leaseId": "l",
+            },
+        ),
+        (
+            "ConsensusRequested",
+            ann
+            | kim
+            | {
+                "action": "pause",
+                "electorate": "live",
+                "eligible": 1,
+                "minimum": 0,
+                "proposerVotes": True,
+                "reason": "why not",
+                "requestId": "r",
+                "timeoutAt": iso(Timestamp(noon + 120_000)),
+            },
+        ),
+    ]
+    events, previous = [], GENESIS.hash
+    for sequence, (type_, data) in enumerate(facts, start=1):
+        event: dict[str, Any] = {
+            "sequence": sequence,
+            "id": str(sequence),
+            "stream": "s",
+            "type": type_,
+            "version": 1,
+            "at": iso(noon),
+            "actor": "key",
+            "commandId": "c",
+            "data": data,
+        }
+        previous = link(previous, event)
+        events.append(event | {"hash": previous.hex()})
+    return events
+
+
+# -- Until a sequence -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sequence", [1, 2, 30])
+def test_a_sequence_is_the_last_event_that_counts(
+    run: Run, log: Path, lived: Lived, sequence: int
+) -> None:
+    found = replayed(run, log, "--until", str(sequence))
+
+    assert found["tenantId"] == TENANT
+    assert found["sequence"] == sequence
+    assert found["at"] == lived.events[sequence - 1]["at"]
+
+
+def test_without_an_end_all_events_count(run: Run, log: Path, lived: Lived) -> None:
+    assert replayed(run, log)["sequence"] == len(lived.lines)
+
+
+def test_a_sequence_beyond_the_file_is_told(run: Run, log: Path, lived: Lived) -> None:
+    result = run("replay", log, "--until", str(len(lived.lines) + 1))
+
+    assert result.exit_code == 1
+    assert f"the file ends with event {len(lived.lines)}" in result.stderr
+
+
+def test_before_the_first_event_there_is_nothing(run: Run, log: Path) -> None:
+    found = replayed(run, log, "--until", "2000-01-01T00:00:00Z")
+
+    assert (found["tenantId"], found["sequence"]) == (None, 0)
+    assert found["agents"] == found["leases"] == found["consensus"] == []
+
+
+@pytest.mark.parametrize("until", ["yesterday", "-1", "2026-03-01T12:00:00", "1.5", ""])
+def test_an_end_that_is_neither_is_wrong_use(run: Run, log: Path, until: str) -> None:
+    assert run("replay", log, "--until", until).exit_code == 2
+
+
+# -- For people -------------------------------------------------------------------
+
+
+def test_people_get_tables(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "small.jsonl"
+    log.write_bytes(b"".join(line(event) for event in a_small_log()))
+
+    result = run("replay", log)
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Tenant acme after event 4, at 2026-03-01T12:00:00.000Z")
+    for words in ("ann", "outbound", "kim@example.com", "2026-03-01 12:02:00", "pause", "pending"):
+        assert words in result.stdout
+
+
+def test_text_from_the_log_does_not_reach_the_terminal_as_commands(
+    run: Run, tmp_path: Path
+) -> None:
+    log = tmp_path / "small.jsonl"
+    log.write_bytes(b"".join(line(event) for event in a_small_log()))
+
+    result = run("replay", log)
+
+    assert "\x1b" not in result.stdout
+    assert "[bold]general" in result.stdout
+
+
+# -- Files that cannot be told ----------------------------------------------------
+
+
+def test_a_file_that_was_tampered_with_is_not_replayed_unless_asked(
+    run: Run, log: Path, lived: Lived
+) -> None:
+    event = lived.events[1]
+    event["data"]["agentName"] = "mallory"
+    log.write_bytes(b"".join([lived.lines[0], line(event), *lived.lines[2:]]))
+
+    refused = run("replay", log)
+    told = replayed(run, log, "--no-verify", "--until", "2")
+
+    assert refused.exit_code == 1
+    assert "damaged at event 2 (line 2)" in refused.stderr
+    assert "mallory" in [agent["agentName"] for agent in told["agents"]]
+
+
+def test_tampering_behind_the_end_is_found_too(run: Run, log: Path, lived: Lived) -> None:
+    log.write_bytes(b"".join(lived.lines) + b"garbage\n")
+
+    assert run("replay", log, "--until", "2").exit_code == 1
+
+
+def test_a_file_that_begins_late_cannot_be_told(run: Run, log: Path, lived: Lived) -> None:
+    log.write_bytes(b"".join(lived.lines[5:]))
+
+    late = run("replay", log)
+    blind = run("replay", log, "--no-verify")
+
+    assert late.exit_code == blind.exit_code == 1
+    assert "begins with event 6" in late.stderr
+    assert blind.stderr.count("\n") == 1
+
+
+def test_an_event_from_the_future_is_not_guessed_at(run: Run, log: Path, lived: Lived) -> None:
+    event = lived.events[-1] | {"version": 99}
+    log.write_bytes(b"".join([*lived.lines[:-1], line(event)]))
+
+    result = run("replay", log, "--no-verify")
+
+    assert result.exit_code == 1
+    assert "needs a newer Quorate" in result.stderr
+
+
+def test_an_empty_file_tells_nothing(run: Run, log: Path) -> None:
+    log.write_bytes(b"")
+
+    assert "holds no events" in run("replay", log).stderr

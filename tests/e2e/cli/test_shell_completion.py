@@ -1,0 +1,64 @@
+"""`quorate completion`: what a shell is told when somebody presses Tab."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quorate.cli.connection.profiles import Context, change
+from tests.e2e.cli.conftest import Run
+from tests.e2e.service.service_process import environment
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def completed(*words: str) -> list[str]:
+    """What bash is offered for the last of these words."""
+    done = subprocess.run(
+        [sys.executable, "-m", "quorate.cli.main"],
+        env=os.environ
+        | environment(
+            _QUORATE_COMPLETE="bash_complete",
+            COMP_WORDS=" ".join(("quorate", *words)),
+            COMP_CWORD=str(len(words)),
+        ),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_script_is_printed_that_the_shell_can_read(run: Run, shell: str, tmp_path: Path) -> None:
+    result = run("completion", shell)
+
+    assert result.exit_code == 0
+    assert "_QUORATE_COMPLETE" in result.stdout
+    script = tmp_path / "script"
+    script.write_text(result.stdout)
+    if shutil.which(shell):
+        subprocess.run([shell, "-n", script], check=True)
+
+
+def test_verbs_options_and_choices_are_completed() -> None:
+    assert completed("agents", "cons") == ["consensus"]
+    assert completed("agents", "consensus", "v") == ["vote", "votes"]
+    assert completed("agents", "lease", "--contact") == ["--contact-email"]
+    assert completed("agents", "consensus", "vote", "x", "--vote", "") == ["approve", "reject"]
+
+
+@pytest.mark.parametrize("words", [("context", "use"), ("agents", "list", "--context")])
+def test_contexts_are_completed_by_their_names(run: Run, words: tuple[str, ...]) -> None:
+    del run  # It moved the user's folders to where nothing is.
+    change(lambda known: known.with_one("prod", Context(url="http://x")))
+    change(lambda known: known.with_one("local", Context(url="http://x")))
+
+    assert completed(*words, "pr") == ["prod"]
+
+
+def test_a_shell_we_do_not_know_is_wrong_use(run: Run) -> None:
+    assert run("completion", "csh").exit_code == 2

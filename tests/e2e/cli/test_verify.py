@@ -1,0 +1,303 @@
+"""An exported file proves itself: whatever is done to it is found, and the place is named."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.hash_chain import check_public, link
+from quorate.eventlog.recorded_event import StreamHead
+from tests.e2e.cli.conftest import Lived, Run
+
+Lines = list[bytes]
+
+
+def edited(raw: bytes, **changes: object) -> bytes:
+    return line(orjson.loads(raw) | changes)
+
+
+def rewritten(lines: Lines, edit: Callable[[dict[str, Any]], None]) -> Lines:
+    """What somebody who knows the rules makes of a log: every hash is right again."""
+    head = StreamHead(sequence=0, hash=bytes(32))
+    found = []
+    for raw in lines:
+        event = orjson.loads(raw)
+        edit(event)
+        event["hash"] = "?"
+        event["hash"] = hash_of(event, head)
+        head = check_public(event, head)
+        found.append(line(event))
+    return found
+
+
+def hash_of(event: dict[str, Any], head: StreamHead) -> str:
+    body = {name: value for name, value in event.items() if name != "hash"}
+    return link(head.hash, body).hex()
+
+
+# -- A file that is whole -------------------------------------------------------
+
+
+def test_a_whole_file_is_told_with_its_tenant_and_the_head_to_keep(
+    run: Run, log: Path, lived: Lived
+) -> None:
+    result = run("verify", log)
+
+    count = len(lived.lines)
+    assert result.exit_code == 0
+    assert f"{count} events of tenant acme, 1 to {count}" in result.stdout
+    assert f"Head to keep: {lived.kept(count)}" in result.stdout
+
+
+def test_programs_get_the_same_as_json(run: Run, log: Path, lived: Lived) -> None:
+    result = run("verify", log, "--json")
+
+    last = lived.events[-1]
+    assert orjson.loads(result.stdout) == {
+        "ok": True,
+        "tenantId": "acme",
+        "events": len(lived.lines),
+        "first": 1,
+        "head": {"sequence": last["sequence"], "hash": last["hash"]},
+        "at": last["at"],
+    }
+
+
+def test_a_file_can_come_through_a_pipe(run: Run, lived: Lived) -> None:
+    assert run("verify", "-", input=b"".join(lived.lines)).exit_code == 0
+
+
+@pytest.mark.parametrize("with_sequence", [True, False])
+@pytest.mark.parametrize("sequence", [1, 20, -1])
+def test_a_head_that_was_kept_is_met_also_when_the_log_has_grown(
+    run: Run, log: Path, lived: Lived, sequence: int, with_sequence: bool
+) -> None:
+    kept = lived.kept(sequence % (len(lived.lines) + 1))
+    kept = kept if with_sequence else kept.partition(":")[2].upper()
+
+    assert run("verify", log, "--head", kept).exit_code == 0
+
+
+def test_a_file_that_begins_late_needs_the_hash_it_follows(
+    run: Run, log: Path, lived: Lived
+) -> None:
+    log.write_bytes(b"".join(lived.lines[10:]))
+    previous = lived.events[9]["hash"]
+
+    without = run("verify", log)
+    result = run("verify", log, "--previous", previous, "--json")
+    wrong = run("verify", log, "--previous", "0" * 64)
+
+    assert without.exit_code == 1
+    assert "begins with event 11" in without.stderr
+    assert "--previous" in without.stderr
+    assert orjson.loads(result.stdout)["first"] == 11
+    assert orjson.loads(result.stdout)["tenantId"] is None
+    assert wrong.exit_code == 1
+
+
+# -- A file that was tampered with ----------------------------------------------
+
+TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
+    "an actor is exchanged": (
+        lambda lines: [*lines[:4], edited(lines[4], actor="somebody"), *lines[5:]],
+        "event 5 (line 5): its content or its predecessor was changed",
+    ),
+    "a version is another kind of number": (
+        lambda lines: [
+            *lines[:4],
+            lines[4].replace(b'"version":1}', b'"version":1.0}'),
+            *lines[5:],
+        ],
+        "event 5 (line 5): is not an event: 'version' is missing or not as it was",
+    ),
+    "an integer in the data becomes 1.0": (
+        lambda lines: (
+            [lines[0], lines[1].replace(b'"incarnation":1', b'"incarnation":1.0'), *lines[2:]]
+        ),
+        "event 2 (line 2): its content or its predecessor was changed",
+    ),
+    "an integer is spelled otherwise": (
+        lambda lines: (
+            [lines[0], lines[1].replace(b'"incarnation":1', b'"incarnation":1e0'), *lines[2:]]
+        ),
+        "event 2 (line 2): is not spelled as it was exported",
+    ),
+    "a key occurs twice": (
+        lambda lines: [*lines[:4], b'{"actor":"me",' + lines[4][1:], *lines[5:]],
+        "event 5 (line 5): holds the key 'actor' twice",
+    ),
+    "a field is added": (
+        lambda lines: [*lines[:4], edited(lines[4], note="x"), *lines[5:]],
+        "event 5 (line 5): has other fields than an event",
+    ),
+    "a space is added": (
+        lambda lines: [*lines[:4], lines[4].replace(b'":', b'": ', 1), *lines[5:]],
+        "event 5 (line 5): is not spelled as it was exported",
+    ),
+    "an event is deleted": (
+        lambda lines: [*lines[:4], *lines[5:]],
+        "event 5 (line 5): is missing: found 6 in its place",
+    ),
+    "the first event is deleted": (
+        lambda lines: lines[1:],
+        "begins with event 2, not with event 1",
+    ),
+    "an event is inserted": (
+        lambda lines: [*lines[:4], lines[2], *lines[4:]],
+        "event 5 (line 5): is missing: found 3 in its place",
+    ),
+    "two events are swapped": (
+        lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]],
+        "event 5 (line 5): is missing: found 6 in its place",
+    ),
+    "two bodies are swapped": (
+        lambda lines: [
+            *lines[:4],
+            edited(lines[5], sequence=5),
+            edited(lines[4], sequence=6),
+            *lines[6:],
+        ],
+        "event 5 (line 5): its content or its predecessor was changed",
+    ),
+    "a line is garbage": (
+        lambda lines: [*lines[:4], b"garbage\n", *lines[5:]],
+        "event 5 (line 5): is not JSON",
+    ),
+    "a line is another JSON value": (
+        lambda lines: [*lines[:4], b"[1]\n", *lines[5:]],
+        "event 5 (line 5): is not an event",
+    ),
+    "a line is nested absurdly deep": (
+        lambda lines: [*lines[:4], b"[" * 500 + b"]" * 500 + b"\n"],
+        "event 5 (line 5): is not an event",
+    ),
+    "data is nested absurdly deep": (
+        lambda lines: [
+            *lines[:4],
+            re.sub(rb'"data":\{', b'"data":{"a":' + b"[" * 500 + b"]" * 500 + b",", lines[4]),
+        ],
+        "event 5 (line 5): is not spelled as it was exported",
+    ),
+    "a line is empty": (
+        lambda lines: [*lines[:4], b"\n", *lines[4:]],
+        "event 5 (line 5): is not JSON",
+    ),
+    "the last line is cut": (
+        lambda lines: [*lines[:-1], lines[-1][:-1]],
+        "is cut off",
+    ),
+    "the lines end like those of Windows": (
+        lambda lines: [one.replace(b"\n", b"\r\n") for one in lines],
+        "line 1: is not spelled as it was exported",
+    ),
+    "it begins with a byte order mark": (
+        lambda lines: [b"\xef\xbb\xbf" + lines[0], *lines[1:]],
+        "line 1: is not JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_the_event_is_named_where_the_chain_breaks(
+    run: Run, log: Path, lived: Lived, case: str
+) -> None:
+    tamper, message = TAMPERED[case]
+    log.write_bytes(b"".join(tamper(list(lived.lines))))
+
+    result = run("verify", log)
+
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not result.stdout
+
+
+def test_programs_are_told_the_line_the_event_and_why(run: Run, log: Path, lived: Lived) -> None:
+    log.write_bytes(b"".join([*lived.lines[:4], *lived.lines[5:]]))
+
+    result = run("verify", log, "--json")
+
+    assert result.exit_code == 1
+    assert orjson.loads(result.stdout) == {
+        "ok": False,
+        "line": 5,
+        "sequence": 5,
+        "why": "is missing: found 6 in its place",
+    }
+
+
+def test_an_empty_file_proves_nothing(run: Run, log: Path) -> None:
+    log.write_bytes(b"")
+
+    result = run("verify", log)
+
+    assert result.exit_code == 1
+    assert "holds no events" in result.stderr
+
+
+# -- What only a head that was kept can tell ------------------------------------
+
+
+def test_a_file_cut_off_between_events_is_told_by_a_head_that_was_kept(
+    run: Run, log: Path, lived: Lived
+) -> None:
+    kept = lived.kept(len(lived.lines))
+    log.write_bytes(b"".join(lived.lines[:-3]))
+
+    assert run("verify", log).exit_code == 0
+    result = run("verify", log, "--head", kept)
+    by_hash = run("verify", log, "--head", kept.partition(":")[2])
+
+    assert result.exit_code == by_hash.exit_code == 1
+    assert f"before event {len(lived.lines)}, whose hash was kept: it was cut off" in result.stderr
+    assert "no event has the hash that was kept" in by_hash.stderr
+
+
+def test_a_log_rewritten_as_a_whole_is_told_by_a_head_that_was_kept(
+    run: Run, log: Path, lived: Lived
+) -> None:
+    def edit(event: dict[str, Any]) -> None:
+        if event["sequence"] == 3:
+            event["actor"] = "somebody"
+
+    log.write_bytes(b"".join(rewritten(lived.lines, edit)))
+
+    assert run("verify", log).exit_code == 0
+    result = run("verify", log, "--head", lived.kept(3))
+    assert result.exit_code == 1
+    assert "event 3 (line 3): has another hash than the one that was kept" in result.stderr
+    assert run("verify", log, "--head", lived.kept(2)).exit_code == 0
+
+
+def test_an_empty_file_does_not_meet_a_head_that_was_kept(
+    run: Run, log: Path, lived: Lived
+) -> None:
+    log.write_bytes(b"")
+
+    assert "the file is empty" in run("verify", log, "--head", lived.kept(1)).stderr
+
+
+# -- Wrong use ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--head", "abc"),
+        ("--head", f"x:{'0' * 64}"),
+        ("--head", f":{'0' * 64}"),
+        ("--previous", "0" * 63),
+        ("--previous", f"1:{'0' * 64}"),
+    ],
+)
+def test_a_hash_that_is_none_is_wrong_use(run: Run, log: Path, arguments: tuple[str, ...]) -> None:
+    assert run("verify", log, *arguments).exit_code == 2
+
+
+def test_a_file_that_does_not_exist_is_wrong_use(run: Run) -> None:
+    assert run("verify", "nowhere.jsonl").exit_code == 2

@@ -1,0 +1,39 @@
+"""Every example says what it is for, and stays small enough to be read in one go."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.examples.programs import EXAMPLES
+from tests.e2e.service.service_process import environment
+
+LINES_MAX = 120
+PROGRAMS = sorted([*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.mjs")])
+AGENTS = [path for path in PROGRAMS if not path.name.startswith("plain_")]
+
+
+@pytest.mark.parametrize("program", AGENTS, ids=lambda path: path.name)
+def test_it_helps(program: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(program), "--help"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert "usage: " in done.stdout
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
+def test_it_is_short(program: Path) -> None:
+    assert len(program.read_text().splitlines()) <= LINES_MAX
+
+
+def test_all_of_them_are_in_the_list() -> None:
+    listed = (EXAMPLES / "README.md").read_text()
+
+    assert [path.name for path in PROGRAMS if f"({path.name})" not in listed] == []

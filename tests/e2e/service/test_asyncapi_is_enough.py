@@ -1,0 +1,160 @@
+"""Whoever has the AsyncAPI document and a key needs nothing else: no SDK, and no word from us."""
+
+import asyncio
+import html
+import json
+import os
+import re
+import shlex
+import sys
+from collections.abc import AsyncIterator
+from string import Template
+
+import pytest
+
+from tests.e2e.service.asyncapi_client import ANSWER_SECONDS_MAX, Refused, Stranger, strangers_of
+from tests.e2e.service.http_clients import IssuedKey, Operator, Tenant
+from tests.e2e.service.service_process import Json, Running
+from tests.support.paths import ROOT
+
+CONTACT = "user@example.com"
+PLAIN = ROOT / "examples" / "plain_nats.py"
+CONFLICT = 3  # The code with which the example ends when another agent holds the contact.
+
+
+@pytest.fixture
+async def strangers(tenant: Tenant) -> AsyncIterator[list[Stranger]]:
+    async with strangers_of(tenant, "ann", "bob") as strangers:
+        yield strangers
+
+
+# -- Asking and hearing ------------------------------------------------------
+
+
+async def test_a_stranger_registers_and_leases_and_hears_of_a_conflict(
+    strangers: list[Stranger],
+) -> None:
+    ann, bob = strangers
+    for stranger in strangers:
+        await stranger.hear_everything()
+        agent = await stranger.ask("register")
+        assert agent["id"] == stranger.issued.agent_id
+    lease = await ann.ask("acquireLease", contactEmail=CONTACT, intent="outbound_sales")
+
+    with pytest.raises(Refused) as refused:
+        await bob.ask("acquireLease", contactEmail=CONTACT)
+
+    assert refused.value.problem["code"] == "lease_conflict"
+    assert refused.value.problem["leaseHolder"]["agentId"] == ann.issued.agent_id
+    for stranger in strangers:
+        notification = await stranger.notification("lease_conflict")
+        assert notification["data"]["leaseId"] == lease["id"]
+        assert notification["data"]["agentName"] == "bob"
+    await ann.ask("releaseLease", leaseId=lease["id"])
+    free = await bob.notification("lease_available")
+    assert free["data"]["contactEmail"] == CONTACT
+    assert (await bob.ask("acquireLease", contactEmail=CONTACT))["fence"] > lease["fence"]
+
+
+async def test_a_stranger_that_was_away_catches_up(strangers: list[Stranger]) -> None:
+    ann, bob = strangers
+    for stranger in strangers:
+        await stranger.ask("register")
+    await ann.ask("acquireLease", contactEmail=CONTACT)
+    with pytest.raises(Refused):
+        await bob.ask("acquireLease", contactEmail=CONTACT)
+
+    page = await ann.ask("listNotifications", after=0)
+
+    assert [one["type"] for one in page["notifications"]].count("quorate.lease_conflict") == 1
+    assert page["next"] == page["head"]
+    assert (await ann.ask("heartbeat"))["lastNotification"] == page["notifications"][-1]["sequence"]
+
+
+async def test_the_same_idempotency_key_gives_the_same_answer(strangers: list[Stranger]) -> None:
+    ann, _ = strangers
+    await ann.ask("register")
+    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
+
+    lease = await ann.ask("acquireLease", **asked)
+
+    assert await ann.ask("acquireLease", **asked) == lease
+
+
+# -- Examples ----------------------------------------------------------------
+
+
+# The first give the ids that the others need; what ends something comes last.
+FIRST = ("register", "acquireLease", "requestConsensus")
+LAST = ("releaseLease",)
+IDS = {"acquireLease": "LEASE_ID", "requestConsensus": "CONSENSUS_ID"}
+
+
+async def test_the_commands_of_the_page_work_as_they_stand_there(
+    operator: Operator, strangers: list[Stranger]
+) -> None:
+    page = (await operator.http.get("/asyncapi")).text
+    ann, _ = strangers
+    agent_id = str(ann.issued.agent_id)
+    variables = {"QUORATE_TENANT": ann.issued.tenant, "QUORATE_AGENT_ID": agent_id}
+    operations = ann.document.all["operations"]
+    asked = [name for name, one in operations.items() if "reply" in one]
+    for name in [*FIRST, *(one for one in asked if one not in FIRST + LAST), *LAST]:
+        subject, payload = read_command(try_it(page, name), variables)
+        reply = await ann.client.request(subject, payload, timeout=ANSWER_SECONDS_MAX)
+        assert "Nats-Service-Error" not in (reply.headers or {}), (name, reply.data)
+        if name in IDS:
+            variables[IDS[name]] = json.loads(reply.data)["id"]
+
+
+def try_it(page: str, name: str) -> str:
+    found = re.search(rf'<article id="{name}">.*?<pre>(.*?)</pre>', page, re.DOTALL)
+    assert found
+    return html.unescape(found[1])
+
+
+def read_command(text: str, variables: dict[str, str]) -> tuple[str, bytes]:
+    """What the nats command line would send, and where, as far as our examples go."""
+    words = shlex.split(Template(text).substitute(variables).replace("\\\n", ""))
+    program, verb, option, inbox, subject, payload = words
+    assert (program, verb, option) == ("nats", "request", "--inbox-prefix")
+    assert inbox == "_INBOX_{QUORATE_TENANT}_{QUORATE_AGENT_ID}".format(**variables)
+    return subject, payload.encode()
+
+
+async def test_the_example_in_plain_python_works(service: Running, tenant: Tenant) -> None:
+    holder = await plain(service, await tenant.issue("agent", "holder"), CONTACT, "60")
+    try:
+        said = [await line(holder), await line(holder)]
+        assert [one["what"] for one in said] == ["registered", "holding"]
+        rival = await plain(service, await tenant.issue("agent", "rival"), CONTACT, "0")
+        assert await asyncio.wait_for(rival.wait(), ANSWER_SECONDS_MAX) == CONFLICT
+        conflict = await line(holder)
+        assert (conflict["what"], conflict["agentName"]) == ("lease_conflict", "rival")
+        other = await plain(service, await tenant.issue("agent", "third"), "b@example.com", "0")
+        assert await asyncio.wait_for(other.wait(), ANSWER_SECONDS_MAX) == 0
+    finally:
+        holder.kill()
+        await holder.wait()
+
+
+async def plain(service: Running, issued: IssuedKey, *arguments: str) -> asyncio.subprocess.Process:
+    variables = {
+        "QUORATE_NATS_URL": service.nats_url,
+        "QUORATE_API_KEY": issued.text,
+        "QUORATE_TENANT": issued.tenant,
+        "QUORATE_AGENT_ID": str(issued.agent_id),
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        PLAIN,
+        *arguments,
+        env=os.environ | variables,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+async def line(process: asyncio.subprocess.Process) -> Json:
+    assert process.stdout is not None
+    found: Json = json.loads(await asyncio.wait_for(process.stdout.readline(), ANSWER_SECONDS_MAX))
+    return found

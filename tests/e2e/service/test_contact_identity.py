@@ -1,0 +1,132 @@
+"""One person's address is one contact, however it is spelled; a look-alike is no contact at all."""
+
+import json
+
+import pytest
+
+from tests.e2e.service.http_clients import (
+    AGENT,
+    CONSENSUS,
+    COORDINATION,
+    LEASE,
+    Tenant,
+    refusal,
+)
+
+KELVIN, LONG_S, DOTLESS_I, SHARP_S = "\u212a", "\u017f", "\u0131", "\u00df"
+
+SAME = [
+    ("Alice@Example.COM", "alice@example.com"),
+    ("alice@EXAMPLE.com", "alice@example.com"),
+    (f"x@stra{SHARP_S}e.de", "x@xn--strae-oqa.de"),
+    ("x@STRA\u1e9eE.de", "x@xn--strae-oqa.de"),
+    ("x@b\u00fccher.example", "x@xn--bcher-kva.example"),
+    ("x@bu\u0308cher.example", "x@b\u00fccher.example"),  # Decomposed and composed.
+    ("x@B\u00dcCHER.example", "x@xn--bcher-kva.example"),
+    ("x@example\u3002com", "x@example.com"),  # The ideographic full stop.
+    ("x@example\uff0ecom", "x@example.com"),
+    ("x@\uff45xample.com", "x@example.com"),  # A full-width letter.
+    ("x@exam\u00adple.com", "x@example.com"),  # A soft hyphen is ignored by the standard.
+    (f"x@{KELVIN}ate.example", "x@kate.example"),
+]
+DIFFERENT = [
+    (f"x@stra{SHARP_S}e.de", "x@strasse.de"),
+    ("a+b@example.com", "a@example.com"),
+    ("a.b@gmail.com", "ab@gmail.com"),
+    ("user@example.com", "user@mail.example.com"),
+    ("user@example.com", "user@example.org"),
+]
+UNUSABLE = [
+    *("plain", "@example.com", "user@", "user@example", "a@b@example.com", "user example.com"),
+    *(f"{KELVIN}ate@example.com", f"{LONG_S}am@example.com", f"{DOTLESS_I}an@example.com"),
+    *("jos\u00e9@example.com", "jose\u0301@example.com", "\ufb01ne@example.com"),
+    *("\uff41lice@example.com", "\u0430lice@example.com", "al\u200bice@example.com"),
+    *("user@ex\u200bample.com\u202e", "user@\u202eexample.com", "\u202euser@example.com"),
+    *("user@example.com.", "user@.example.com", "user@example..com", "user@-example.com"),
+    *("user@example.com\t", "\tuser@example.com", "us\ter@example.com", "user@exa\tmple.com"),
+    *("user@example.com\r\nBcc: x@example.com", "user\r\n@example.com", "user@example.com\n"),
+    *("user@example.com\u0000", "us\u0000er@example.com", " user@example.com", "us er@example.com"),
+    *(
+        "user@p\u0430ypal.com",
+        "user@\u0440aypal.com",
+        "user@xn--pypal-4ve.com",
+    ),  # Cyrillic in Latin.
+    *('"alice"@example.com', "alice(comment)@example.com", "Alice <alice@example.com>"),
+    *("user@[127.0.0.1]", "user@127.0.0.1", "user@[IPv6:::1]", "<user@example.com>"),
+    *("percent%hack@example.com", "bang!path@example.com", "a..b@example.com", ".a@example.com"),
+    *("a.@example.com", "mailto:user@example.com", "user@exa_mple.com", "user@example,com"),
+    *("x" * 65 + "@example.com", "x@" + "a" * 64 + ".com", "x@" + "a." * 125 + "com"),
+    *("a@" + "a." * 20_000 + "com", "a" * 100_000, "a@a" * 10_000, "user@xn--.com"),
+    *("user@xn--a-ecp.ru", "user@example.123", "user@123", "'; DROP TABLE leases; --@x"),
+]
+
+
+def shown(address: str) -> str:
+    return ascii(address[:40])
+
+
+@pytest.mark.parametrize(("given", "twin"), SAME, ids=shown)
+async def test_two_spellings_of_one_address_are_one_contact(
+    tenant: Tenant, given: str, twin: str
+) -> None:
+    ann, bob = await tenant.register("ann"), await tenant.register("bob")
+    lease = await tenant.lease(ann["id"], given)
+
+    problem = refusal(await tenant.acquire(bob["id"], twin))
+
+    assert problem["code"] == "lease_conflict"
+    assert lease["contactEmail"] == given, "the address is kept as it was given"
+    assert await tenant.leases(contactEmail=twin) == [lease]
+    assert (await tenant.request_send(bob["id"], twin))["reason"] == "lease_conflict"
+    (event,) = await tenant.events("LeaseAcquired")
+    assert event["data"]["contactKey"].isascii()
+    assert event["data"]["contactKey"] == event["data"]["contactKey"].lower()
+
+
+@pytest.mark.parametrize(("one", "another"), DIFFERENT, ids=shown)
+async def test_different_addresses_are_different_contacts(
+    tenant: Tenant, one: str, another: str
+) -> None:
+    ann, bob = await tenant.register("ann"), await tenant.register("bob")
+
+    leases = [await tenant.lease(ann["id"], one), await tenant.lease(bob["id"], another)]
+
+    assert len({lease["id"] for lease in leases}) == 2
+
+
+async def test_what_cannot_be_told_apart_is_refused_everywhere(tenant: Tenant) -> None:
+    ann = await tenant.register("ann")
+    head = await tenant.head()
+    for address in UNUSABLE:
+        bodies = [
+            (LEASE, {"agentId": ann["id"]}),
+            (f"{AGENT}/request-send", {"agentId": ann["id"]}),
+            (CONSENSUS, {"requestingAgentId": ann["id"], "action": "a", "reason": "r"}),
+        ]
+        for path, body in bodies:
+            content = json.dumps({**body, "contactEmail": address})
+            response = await tenant.ask("POST", path, content=content)
+
+            problem = refusal(response)
+            if problem["status"] != 413:  # Longer than any request may be.
+                assert problem["status"] == 422, shown(address)
+                assert problem["code"] in {"contact_email_invalid", "invalid_request"}
+            assert len(response.content) < 1_000
+    assert await tenant.head() == head
+    assert await tenant.leases() == []
+
+
+@pytest.mark.parametrize("address", ["plain", f"{KELVIN}ate@example.com", "a@b@c.de"], ids=shown)
+async def test_a_filter_by_an_impossible_contact_is_refused(tenant: Tenant, address: str) -> None:
+    response = await tenant.ask("GET", f"{COORDINATION}/leases", query={"contactEmail": address})
+
+    assert refusal(response)["code"] == "contact_email_invalid"
+
+
+@pytest.mark.parametrize("value", [None, 7, True, [], {}, ["user@example.com"], ""], ids=repr)
+async def test_a_contact_is_text(tenant: Tenant, value: object) -> None:
+    ann = await tenant.register("ann")
+
+    response = await tenant.ask("POST", LEASE, {"agentId": ann["id"], "contactEmail": value})
+
+    assert refusal(response)["status"] == 422

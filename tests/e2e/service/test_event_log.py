@@ -1,0 +1,268 @@
+"""Auditors read everything that happened, in order, in pages or as it happens, and can prove it."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from quorate.eventlog.hash_chain import EVENT_FIELDS, GENESIS, ChainBroken, check_public
+from quorate.eventlog.recorded_event import StreamHead
+from tests.e2e.service.event_stream import following
+from tests.e2e.service.http_clients import (
+    EVENTS,
+    KeyHolder,
+    Operator,
+    Tenant,
+    refusal,
+    success,
+    types,
+)
+from tests.e2e.service.service_process import Json
+
+CONTACT = "user@example.com"
+PAGE_LENGTH_DEFAULT = 100
+SEQUENCE_MAX = 2**53 - 1
+
+
+def verified(events: Sequence[Json]) -> StreamHead:
+    """Follow the chain from the beginning of the log; raises ChainBroken."""
+    head = GENESIS
+    for event in events:
+        head = check_public(event, head)
+    return head
+
+
+async def page(reader: KeyHolder, **query: str) -> Json:
+    found: Json = success(await reader.ask("GET", EVENTS, query=query))
+    return found
+
+
+async def busy(tenant: Tenant) -> None:
+    """Something of most kinds happens."""
+    ann, bob = await tenant.agents_of("ann", "bob")
+    lease = await ann.lease(ann.id, CONTACT, intent="naïve ☃ \u2028")
+    await bob.acquire(bob.id, CONTACT)
+    await bob.request_send(bob.id, CONTACT)
+    await ann.lease(ann.id, CONTACT, durationMinutes=60)
+    await ann.release(lease["id"])
+    request = await ann.propose(ann.id, floor=0.5, electorate="snapshot")
+    await ann.vote(request["id"], ann.id, "approve")
+    await bob.vote(request["id"], bob.id, "approve")
+    config = {"humanizer_enabled": True, "humanizer_style": "casual"}
+    await ann.ask("PUT", f"/v1/agent/agents/{ann.id}/config", config)
+    await ann.register("ann")
+    await tenant.operator.revoke(bob.issued)
+
+
+# -- Pages -------------------------------------------------------------------
+
+
+async def test_the_log_holds_everything_in_order(tenant: Tenant) -> None:
+    await busy(tenant)
+    auditor = await tenant.auditor()
+
+    log = await auditor.events()
+
+    assert types(log) == [
+        *("TenantCreated", "KeyIssued"),
+        *("KeyIssued", "AgentRegistered", "KeyIssued", "AgentRegistered"),
+        *("LeaseAcquired", "LeaseConflicted", "SendBlocked", "LeaseRenewed", "LeaseReleased"),
+        *("ConsensusRequested", "VoteCast", "VoteCast", "ConsensusDecided"),
+        *("AgentConfigured", "AgentReregistered", "KeyRevoked", "KeyIssued"),
+    ]
+    assert [event["sequence"] for event in log] == list(range(1, len(log) + 1))
+    assert {frozenset(event) for event in log} == {EVENT_FIELDS}
+    assert [event["at"] for event in log] == sorted(event["at"] for event in log)
+    assert len({event["id"] for event in log}) == len(log)
+    acquired = next(event for event in log if event["type"] == "LeaseAcquired")
+    assert acquired["stream"] == f"lease-{CONTACT}"
+    assert acquired["actor"] == acquired["data"]["agentId"]
+    assert acquired["data"]["fence"] == acquired["sequence"]
+    assert acquired["data"]["leaseId"]
+    decided = [event for event in log if event["type"] in {"VoteCast", "ConsensusDecided"}][-2:]
+    assert len({event["commandId"] for event in decided}) == 1, "a decision is caused by a vote"
+
+
+async def test_what_was_read_proves_itself(tenant: Tenant) -> None:
+    await busy(tenant)
+    log = await tenant.events()
+
+    assert verified(log).hash.hex() == log[-1]["hash"]
+    for number, event in enumerate(log):
+        for name, value in {**event, "data": {**event["data"], "more": 1}}.items():
+            other = value + 1 if isinstance(value, int) else f"{value}x"
+            forged = [*log[:number], {**event, name: other}, *log[number + 1 :]]
+            with pytest.raises(ChainBroken):
+                verified(forged)
+    for shorter in (log[1:], log[:3] + log[4:]):
+        with pytest.raises(ChainBroken):
+            verified(shorter)
+    with pytest.raises(ChainBroken):
+        verified([log[1], log[0], *log[2:]])
+
+
+async def test_pages_of_any_length_make_up_the_log(tenant: Tenant) -> None:
+    await busy(tenant)
+    log = await tenant.events()
+    for limit in (1, 3, len(log), 1_000):
+        read: list[Json] = []
+        after = 0
+        while after < len(log):
+            found = await page(tenant, after=str(after), limit=str(limit))
+            assert found["head"] == len(log)
+            assert len(found["events"]) == min(limit, len(log) - after)
+            read += found["events"]
+            after = found["next"]
+
+        assert read == log
+        assert (await page(tenant, after=str(after)))["events"] == []
+
+
+async def test_a_page_holds_a_hundred_events_unless_another_length_is_asked_for(
+    tenant: Tenant,
+) -> None:
+    ann = await tenant.agent_of("ann")
+    contacts = [f"{number}@example.com" for number in range(PAGE_LENGTH_DEFAULT + 5)]
+    await asyncio.gather(*(ann.lease(ann.id, contact) for contact in contacts))
+
+    found = await page(tenant)
+
+    assert len(found["events"]) == found["next"] == PAGE_LENGTH_DEFAULT
+    assert found["head"] == await tenant.head()
+    assert found["head"] > PAGE_LENGTH_DEFAULT
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            {"limit": limit}
+            for limit in ("0", "-1", "1001", "ten", "1.5", "", "1e2", "99999999999")
+        ),
+        *({"after": after} for after in ("-1", "x", "1.5", str(SEQUENCE_MAX + 1), "9" * 5_000)),
+        *({name: "1"} for name in ("offset", "order_by", "sort", "position", "tenant", "until")),
+    ],
+    ids=lambda query: str(query)[:30],
+)
+async def test_what_is_no_page_is_refused(tenant: Tenant, query: dict[str, str]) -> None:
+    assert refusal(await tenant.ask("GET", EVENTS, query=query))["status"] == 422
+
+
+async def test_after_the_end_there_is_nothing_yet(tenant: Tenant) -> None:
+    head = await tenant.head()
+    for after in (head, head + 1, SEQUENCE_MAX):
+        found = await page(tenant, after=str(after))
+        assert found == {"events": [], "head": head, "next": after, "gap": None}
+
+
+async def test_a_filter_keeps_what_it_names_and_nothing_else(tenant: Tenant) -> None:
+    await busy(tenant)
+    log = await tenant.events()
+    agents = {agent["agentName"]: agent["id"] for agent in await tenant.listed("/v1/agent/agents")}
+    for type_ in set(types(log)):
+        found = await page(tenant, type=type_)
+        assert found["events"] == [event for event in log if event["type"] == type_]
+        assert found["next"] == found["head"] == len(log)
+    for agent_id in agents.values():
+        found = await page(tenant, agentId=agent_id)
+        assert found["events"] == [event for event in log if agent_id in str(event)]
+    both = await page(tenant, agentId=agents["bob"], type="VoteCast")
+    assert [event["data"]["agentId"] for event in both["events"]] == [agents["bob"]]
+    assert (await page(tenant, type="NothingOfTheKind"))["events"] == []
+
+
+async def test_nobody_is_told_a_position_in_the_log_of_all(tenant: Tenant) -> None:
+    await busy(tenant)
+
+    response = await tenant.ask("GET", EVENTS)
+
+    assert b"position" not in response.content
+    assert int(response.headers["quorate-sequence"]) == response.json()["head"]
+
+
+# -- The stream --------------------------------------------------------------
+
+
+async def test_the_stream_says_what_the_pages_say(tenant: Tenant) -> None:
+    await busy(tenant)
+    log = await tenant.events()
+    async with following(await tenant.auditor()) as stream:
+        for expected in log:
+            frame = await stream.frame()
+            assert (frame.id, frame.event) == (str(expected["sequence"]), expected["type"])
+            assert frame.json() == expected
+
+
+async def test_the_stream_goes_on_as_things_happen(tenant: Tenant) -> None:
+    ann = await tenant.agent_of("ann")
+    head = await tenant.head()
+    async with following(tenant, last=head) as stream:
+        lease = await ann.lease(ann.id, CONTACT)
+        acquired = await stream.event()
+        await ann.release(lease["id"])
+        released = await stream.event()
+
+    assert acquired["sequence"] == head + 1
+    assert acquired["data"]["leaseId"] == lease["id"]
+    assert released["type"] == "LeaseReleased"
+
+
+async def test_who_comes_back_misses_nothing_and_hears_nothing_twice(tenant: Tenant) -> None:
+    ann = await tenant.agent_of("ann")
+    contacts = [f"{number}@example.com" for number in range(30)]
+    acquiring = asyncio.gather(*(ann.lease(ann.id, contact) for contact in contacts))
+    heard: list[Json] = []
+    total = await tenant.head() + len(contacts)
+    while len(heard) < total:
+        last = heard[-1]["sequence"] if heard else None
+        async with following(tenant, last=last) as stream:
+            heard += await stream.events(min(7, total - len(heard)))
+    await acquiring
+
+    assert heard == await tenant.events()
+    verified(heard)
+
+
+async def test_where_the_stream_begins_can_be_said_in_the_query_too(tenant: Tenant) -> None:
+    await busy(tenant)
+    async with following(tenant, query="?after=5") as stream:
+        assert (await stream.event())["sequence"] == 6
+    async with following(tenant, query="?after=5", last=7) as stream:
+        assert (await stream.event())["sequence"] == 8, "what was seen last is the newer word"
+
+
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 30, "1 OR 1=1"])
+async def test_a_last_event_id_that_is_no_sequence_is_refused(tenant: Tenant, last: str) -> None:
+    response = await tenant.ask("GET", f"{EVENTS}/stream", headers={"Last-Event-ID": last})
+
+    problem = refusal(response)
+    assert (problem["status"], problem["code"]) == (400, "malformed_request")
+
+
+async def test_everyone_who_follows_hears_the_same(tenant: Tenant, other: Tenant) -> None:
+    ann, bob = await tenant.agent_of("ann"), await other.agent_of("bob")
+    heads = await tenant.head(), await other.head()
+    async with (
+        following(tenant, last=heads[0]) as first,
+        following(await other.auditor(), last=heads[1] + 1) as foreign,
+        following(tenant, last=heads[0]) as second,
+    ):
+        await asyncio.gather(*(ann.lease(ann.id, f"{n}@example.com") for n in range(10)))
+        await bob.lease(bob.id, CONTACT)
+
+        assert await first.events(10) == await second.events(10)
+        assert (await foreign.event())["actor"] == bob.id
+
+
+async def test_a_stream_ends_when_the_service_ends(operator: Operator) -> None:
+    tenant = await operator.tenant()
+    async with following(tenant) as stream:
+        await stream.events(await tenant.head())
+
+        await asyncio.to_thread(operator.service.stop)
+
+        await stream.end()
+    operator.service.start()
+    await operator.line.find_again()
+    async with following(tenant, last=1) as stream:
+        assert (await stream.event())["sequence"] == 2, "and goes on with the next one"

@@ -1,0 +1,95 @@
+"""The leader among replicas is killed, or hangs: another one relays and settles from then on."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.service.http_clients import Agent, Operator, Tenant, speaking_to
+from tests.e2e.service.nats_agent import Asking
+from tests.e2e.service.nats_listener import Listener, until
+from tests.e2e.service.replicas import Replica, Replicas
+from tests.e2e.service.service_process import Json
+from tests.support.postgres import PostgresServer
+
+WINDOW_SECONDS = "1"
+TAKE_OVER_SECONDS_MAX = 5.0
+COMMANDS = 10
+CONTACT = "user@example.com"
+
+
+@pytest.fixture(scope="module")
+def replicas(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Replicas]:
+    folder = tmp_path_factory.mktemp("replicas")
+    window = ("--heartbeat-window-seconds", WINDOW_SECONDS)
+    both = Replicas(folder, postgres.database_url(), 2, *window)
+    try:
+        both.start()
+        yield both
+    finally:
+        both.end()
+
+
+async def leader_and_other(replicas: Replicas) -> tuple[Replica, Replica]:
+    await until(lambda: replicas.leader() is not None)
+    (leader,) = [replica for replica in replicas.all if replica.leads()]
+    (other,) = [replica for replica in replicas.all if replica is not leader]
+    return leader, other
+
+
+async def two_of(operator: Operator) -> tuple[Tenant, Agent, Listener]:
+    """An agent that is about to lapse, and one that hears of it."""
+    tenant = await operator.tenant()
+    ann, bob = await tenant.agents_of("ann", "bob")
+    return tenant, ann, await bob.hear_all()
+
+
+def lapses_of(agent: Agent, heard: Listener) -> list[Json]:
+    lapses = heard.notifications("agent_lapsed")
+    return [lapse for lapse in lapses if lapse["data"]["agentId"] == agent.id]
+
+
+async def test_another_takes_over_when_the_leader_is_killed(replicas: Replicas) -> None:
+    leader, other = await leader_and_other(replicas)
+    async with speaking_to(other) as operator:
+        _, ann, hears = await two_of(operator)
+        asking = await Asking.of(ann)
+        began = time.monotonic()
+        await asyncio.to_thread(leader.kill)
+        await until(other.leads)
+        took = time.monotonic() - began
+
+        await until(lambda: len(lapses_of(ann, hears)) == 1)  # Recorded, and pushed.
+        for _ in range(COMMANDS):
+            await asking.must("heartbeat")
+    assert took <= TAKE_OVER_SECONDS_MAX
+    await asyncio.to_thread(leader.start)
+
+
+async def test_another_takes_over_when_the_leader_hangs(replicas: Replicas) -> None:
+    leader, other = await leader_and_other(replicas)
+    async with speaking_to(other) as operator:
+        tenant, ann, hears = await two_of(operator)
+        began = time.monotonic()
+        leader.pause()
+        try:
+            await until(other.leads)
+            took = time.monotonic() - began
+            await until(lambda: len(lapses_of(ann, hears)) >= 1)
+            await tenant.register("while-it-hung")
+        finally:
+            leader.resume()
+        assert took <= TAKE_OVER_SECONDS_MAX
+
+        async with speaking_to(leader) as late:
+            again = Agent(late, ann.issued)
+            await again.heartbeat(ann.id)
+            await again.lease(ann.id, CONTACT)
+            await until(lambda: not leader.leads())
+        assert other.leads()
+        assert [event["sequence"] for event in await tenant.events()] == list(
+            range(1, await tenant.head() + 1)
+        )

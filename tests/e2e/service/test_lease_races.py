@@ -1,0 +1,246 @@
+"""Many want the same thing at the same moment: one gets it, and every other is told the truth."""
+
+import asyncio
+import json
+from collections import Counter
+
+from httpx2 import Response
+
+from tests.e2e.service.http_clients import (
+    CONSENSUS,
+    LEASE,
+    Caller,
+    Operator,
+    Tenant,
+    refusal,
+    success,
+)
+from tests.e2e.service.service_process import Json
+
+AGENTS = 50
+ACQUISITIONS = 500
+VOTES = 64
+DUPLICATES = 32
+CONTACT = "everybody.wants@example.com"
+REPLAYED = "idempotent-replayed"
+
+
+async def crowd(tenant: Tenant, size: int) -> list[str]:
+    """The ids of so many agents, all active."""
+    registered = [tenant.register(f"agent-{number}") for number in range(size)]
+    return [agent["id"] for agent in await asyncio.gather(*registered)]
+
+
+async def with_key(caller: Caller, key: str, path: str, body: object) -> Response:
+    return await caller.ask("POST", path, body, headers={"Idempotency-Key": key})
+
+
+def lease_body(agent_id: str, **more: object) -> Json:
+    return {"agentId": agent_id, "contactEmail": CONTACT, **more}
+
+
+# -- Leases ------------------------------------------------------------------
+
+
+async def test_of_500_acquisitions_by_50_agents_one_is_granted(tenant: Tenant) -> None:
+    agents = await crowd(tenant, AGENTS)
+
+    responses = await asyncio.gather(
+        *(tenant.acquire(agents[number % AGENTS], CONTACT) for number in range(ACQUISITIONS))
+    )
+
+    (grant,) = await tenant.events("LeaseAcquired")
+    holder = grant["data"]["agentId"]
+    granted = [response.json() for response in responses if response.status_code == 200]
+    refused = [refusal(response) for response in responses if response.status_code != 200]
+    assert len(granted) == ACQUISITIONS // AGENTS, "the winner's other requests renew"
+    assert {(lease["agentId"], lease["fence"]) for lease in granted} == {
+        (holder, grant["sequence"])
+    }
+    assert {lease["id"] for lease in granted} == {grant["data"]["leaseId"]}
+    assert len(refused) == ACQUISITIONS - ACQUISITIONS // AGENTS
+    assert {problem["status"] for problem in refused} == {409}
+    assert {problem["leaseHolder"]["agentId"] for problem in refused} == {holder}
+    assert len(await tenant.events("LeaseConflicted")) == len(refused)
+    assert [lease["agentId"] for lease in await tenant.leases()] == [holder]
+
+
+async def test_what_is_released_goes_to_one_of_those_who_wait(tenant: Tenant) -> None:
+    agents = await crowd(tenant, 8)
+    lease = await tenant.lease(agents[0], CONTACT)
+
+    first, *others = await asyncio.gather(
+        tenant.ask("DELETE", f"{LEASE}/{lease['id']}"),
+        *(tenant.acquire(agent, CONTACT) for agent in agents[1:] * 4),
+    )
+
+    assert success(first) == {"released": True}
+    winners = {response.json()["agentId"] for response in others if response.status_code == 200}
+    assert len(winners) <= 1
+    grants = [event["data"]["agentId"] for event in await tenant.events("LeaseAcquired")]
+    assert set(grants[1:]) == winners
+
+
+async def test_leases_on_different_contacts_do_not_hinder_each_other(tenant: Tenant) -> None:
+    agents = await crowd(tenant, AGENTS)
+
+    leases = await asyncio.gather(
+        *(tenant.lease(agent, f"{number}@example.com") for number, agent in enumerate(agents))
+    )
+
+    fences = [lease["fence"] for lease in leases]
+    assert len(set(fences)) == AGENTS
+    assert sorted(fences) == [event["sequence"] for event in await tenant.events("LeaseAcquired")]
+
+
+# -- Votes -------------------------------------------------------------------
+
+
+async def test_64_identical_votes_of_one_agent_are_one_vote(tenant: Tenant) -> None:
+    agents = await crowd(tenant, 3)
+    request = await tenant.propose(agents[0])
+
+    responses = await asyncio.gather(
+        *(tenant.vote(request["id"], agents[0], "approve") for _ in range(VOTES))
+    )
+
+    (cast,) = await tenant.events("VoteCast")
+    votes = [success(response) for response in responses]
+    assert {vote["id"] for vote in votes} == {cast["data"]["voteId"]}
+    assert {vote["consensusStatus"] for vote in votes} == {"pending"}
+
+
+async def test_of_64_opposite_votes_of_one_agent_the_first_counts(tenant: Tenant) -> None:
+    agents = await crowd(tenant, 3)
+    request = await tenant.propose(agents[0])
+    choices = ["approve", "reject"] * (VOTES // 2)
+
+    responses = await asyncio.gather(
+        *(tenant.vote(request["id"], agents[0], choice) for choice in choices)
+    )
+
+    (cast,) = await tenant.events("VoteCast")
+    first = cast["data"]["vote"]
+    for choice, response in zip(choices, responses, strict=True):
+        if choice == first:
+            assert success(response)["id"] == cast["data"]["voteId"]
+        else:
+            problem = refusal(response)
+            assert (problem["status"], problem["code"]) == (409, "already_voted")
+            assert problem["vote"] == first
+    assert len(await tenant.listed(f"{CONSENSUS}/{request['id']}/votes")) == 1
+
+
+async def test_a_vote_of_64_agents_is_decided_once_and_by_the_majoritys_last_vote(
+    tenant: Tenant,
+) -> None:
+    agents = await crowd(tenant, VOTES)
+    request = await tenant.propose(agents[0])
+
+    responses = await asyncio.gather(
+        *(tenant.vote(request["id"], agent, "approve") for agent in agents)
+    )
+
+    told = Counter((one.status_code, one.json()["consensusStatus"]) for one in responses)
+    majority = VOTES // 2 + 1
+    assert told == {
+        (200, "pending"): majority - 1,
+        (200, "approved"): 1,
+        (409, "approved"): VOTES - majority,
+    }
+    (decided,) = await tenant.events("ConsensusDecided")
+    assert decided["data"]["approvals"] == majority
+    assert len(await tenant.events("VoteCast")) == majority
+
+
+# -- Idempotency keys --------------------------------------------------------
+
+
+async def test_32_duplicates_under_one_key_are_one_event_and_one_answer(tenant: Tenant) -> None:
+    (agent,) = await crowd(tenant, 1)
+
+    responses = await asyncio.gather(
+        *(with_key(tenant, "retry-1", LEASE, lease_body(agent)) for _ in range(DUPLICATES))
+    )
+
+    assert len({response.content for response in responses}) == 1
+    assert {response.status_code for response in responses} == {200}
+    replayed = [response for response in responses if response.headers.get(REPLAYED) == "true"]
+    assert len(replayed) == DUPLICATES - 1
+    assert len(await tenant.events("LeaseAcquired")) == 1
+    assert await tenant.events("LeaseRenewed") == []
+
+
+async def test_a_refusal_is_repeated_too_even_when_it_would_now_be_granted(tenant: Tenant) -> None:
+    holder, rival = await crowd(tenant, 2)
+    lease = await tenant.lease(holder, CONTACT)
+    refused = await with_key(tenant, "retry-2", LEASE, lease_body(rival))
+    await tenant.release(lease["id"])
+    head = await tenant.head()
+
+    again = await with_key(tenant, "retry-2", LEASE, lease_body(rival))
+
+    told, told_again = refusal(refused), refusal(again)
+    del told["requestId"], told_again["requestId"]
+    assert told_again == told
+    assert again.headers[REPLAYED] == "true"
+    assert await tenant.head() == head
+    assert (await tenant.lease(rival, CONTACT))["agentId"] == rival
+
+
+async def test_the_same_key_with_another_body_is_refused(tenant: Tenant) -> None:
+    (agent,) = await crowd(tenant, 1)
+    first = await with_key(tenant, "retry-3", LEASE, lease_body(agent))
+
+    other = await with_key(tenant, "retry-3", LEASE, lease_body(agent, intent="another"))
+
+    problem = refusal(other)
+    assert (problem["status"], problem["code"]) == (422, "idempotency_key_reused")
+    assert await tenant.leases() == [success(first)]
+    spelled = json.dumps(dict(reversed(lease_body(agent).items())), indent=4)
+    same = await tenant.ask("POST", LEASE, content=spelled, headers={"Idempotency-Key": "retry-3"})
+    assert same.content == first.content, "what counts is what is asked, not how it is spelled"
+
+
+async def test_keys_of_other_tenants_callers_and_commands_are_other_keys(
+    tenant: Tenant, other: Tenant
+) -> None:
+    ann = await tenant.agent_of("ann")
+    foreign = await other.agent_of("ann")
+    asked = [
+        (ann, LEASE, lease_body(ann.id)),
+        (tenant, LEASE, lease_body(ann.id, intent="by the tenant's key")),
+        (tenant, "/v1/agent/register", {"agentName": "bob"}),
+        (foreign, LEASE, lease_body(foreign.id)),
+    ]
+
+    responses = [await with_key(caller, "shared", path, body) for caller, path, body in asked]
+
+    assert [response.status_code for response in responses] == [200] * len(asked)
+    assert not any(REPLAYED in response.headers for response in responses)
+    assert len(await other.events("LeaseAcquired")) == 1
+
+
+async def test_a_key_issued_twice_under_one_idempotency_key_is_shown_once(tenant: Tenant) -> None:
+    body = {"role": "auditor"}
+    shown = success(await with_key(tenant, "new-key", "/v1/keys", body))
+
+    again = success(await with_key(tenant, "new-key", "/v1/keys", body))
+
+    assert shown["key"].startswith("qk_")
+    assert again == shown | {"key": None}
+    assert len([key for key in await tenant.listed("/v1/keys") if key["role"] == "auditor"]) == 1
+
+
+async def test_a_retry_after_a_restart_gets_the_answer_that_was_lost(operator: Operator) -> None:
+    tenant = await operator.tenant()
+    (agent,) = await crowd(tenant, 1)
+    first = await with_key(tenant, "retry-4", LEASE, lease_body(agent))
+    log = await tenant.events()
+
+    await operator.restart()
+
+    again = await with_key(tenant, "retry-4", LEASE, lease_body(agent))
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again.headers[REPLAYED] == "true"
+    assert await tenant.events() == log

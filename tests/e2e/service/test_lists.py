@@ -1,0 +1,136 @@
+"""Lists are bare arrays, as the documents show them, and come in pages that link to the next."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+import pytest
+
+from tests.e2e.service.http_clients import (
+    AGENT,
+    CONSENSUS,
+    COORDINATION,
+    KEYS,
+    Tenant,
+    refusal,
+    success,
+)
+from tests.e2e.service.service_process import Json
+
+ITEMS = 7
+LEASES = f"{COORDINATION}/leases"
+AGENTS = f"{AGENT}/agents"
+
+Filled: TypeAlias = Callable[[Tenant], Awaitable[str]]
+
+
+async def agents(tenant: Tenant) -> str:
+    await asyncio.gather(*(tenant.register(f"agent-{number}") for number in range(ITEMS)))
+    return AGENTS
+
+
+async def leases(tenant: Tenant) -> str:
+    ann = await tenant.register("ann")
+    contacts = [f"{number}@example.com" for number in range(ITEMS)]
+    await asyncio.gather(*(tenant.lease(ann["id"], contact) for contact in contacts))
+    return LEASES
+
+
+async def requests(tenant: Tenant) -> str:
+    ann = await tenant.register("ann")
+    await asyncio.gather(*(tenant.propose(ann["id"]) for _ in range(ITEMS)))
+    return CONSENSUS
+
+
+async def votes(tenant: Tenant) -> str:
+    voters = [(await tenant.register(f"agent-{number}"))["id"] for number in range(2 * ITEMS)]
+    request = await tenant.propose(voters[0])
+    for voter in voters[:ITEMS]:
+        await tenant.vote(request["id"], voter, "approve")
+    return f"{CONSENSUS}/{request['id']}/votes"
+
+
+async def keys(tenant: Tenant) -> str:
+    for _ in range(ITEMS - 1):  # The tenant's own is there already.
+        await tenant.issue("auditor")
+    return KEYS
+
+
+LISTS: Mapping[str, Filled] = {
+    "agents": agents,
+    "consensus requests": requests,
+    "keys": keys,
+    "leases": leases,
+    "votes": votes,
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("limit", [1, 3, ITEMS, ITEMS + 1])
+async def test_following_the_links_shows_everything_once(
+    tenant: Tenant, name: str, limit: int
+) -> None:
+    path = await LISTS[name](tenant)
+    whole = await tenant.listed(path)
+    found: list[Json] = []
+    link: str | None = f"{path}?limit={limit}&tenantId={tenant.id}"
+    for _ in range(ITEMS + 1):
+        if link is None:
+            break
+        response = await tenant.ask("GET", link)
+        found += success(response)
+        link = response.links.get("next", {}).get("url")
+
+    assert link is None, "the last page links nowhere"
+    assert found == whole
+    assert len(whole) == ITEMS
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("limit", ["0", "-1", "1001", "many", "1.5", ""])
+async def test_a_page_has_one_to_a_thousand_items(tenant: Tenant, name: str, limit: str) -> None:
+    path = await LISTS[name](tenant)
+
+    assert refusal(await tenant.ask("GET", path, query={"limit": limit}))["status"] == 422
+
+
+async def test_leases_are_found_by_agent_and_by_contact(tenant: Tenant) -> None:
+    ann, bob = await tenant.register("ann"), await tenant.register("bob")
+    first = await tenant.lease(ann["id"], "A@example.com")
+    second = await tenant.lease(ann["id"], "b@example.com")
+    third = await tenant.lease(bob["id"], "c@example.com")
+
+    assert await tenant.leases(agentId=ann["id"]) == [first, second]
+    assert await tenant.leases(contactEmail="a@EXAMPLE.com") == [first]
+    assert await tenant.leases(agentId=bob["id"], contactEmail="a@example.com") == []
+    await tenant.release(second["id"])
+    assert await tenant.leases() == [first, third], "what has ended is not listed"
+
+
+async def test_requests_are_found_by_how_they_stand(tenant: Tenant) -> None:
+    ann = await tenant.register("ann")
+    pending = await tenant.propose(ann["id"])
+    await tenant.register("bob")
+    decided = await tenant.propose(ann["id"])
+    for agent in await tenant.listed(AGENTS):
+        await tenant.vote(decided["id"], agent["id"], "reject")
+
+    found = {
+        status: [one["id"] for one in await tenant.listed(CONSENSUS, status=status)]
+        for status in ("pending", "approved", "rejected", "expired")
+    }
+
+    assert found == {
+        "pending": [pending["id"]],
+        "approved": [],
+        "rejected": [decided["id"]],
+        "expired": [],
+    }
+
+
+async def test_a_read_after_a_command_shows_what_it_did(tenant: Tenant) -> None:
+    ann = await tenant.register("ann")
+    for number in range(20):
+        lease = await tenant.lease(ann["id"], f"{number}@example.com")
+        assert await tenant.must("GET", f"{COORDINATION}/lease/{lease['id']}") == lease
+        assert (await tenant.agent(ann["id"]))["leasesHeld"] == number + 1

@@ -1,0 +1,213 @@
+"""Commands over NATS while somebody floods, nobody reads, servers die, and keys are revoked."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+import pytest
+from nats.errors import Error as NatsError
+
+from quorate.bus.subjects import inbox_prefix
+from tests.e2e.service.http_clients import KEYS, Agent, Operator, Tenant
+from tests.e2e.service.nats_agent import Asking
+from tests.e2e.service.nats_listener import Listener, until
+from tests.e2e.service.service_process import STOP_SECONDS_MAX
+
+# nats-py forgets to close the socket that it has lost.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+SERVE = ()
+CONTACT = "user@example.com"
+FLOOD = 3_000
+REVOKED_SECONDS_MAX = 1.0
+LEASES, LISTS = 200, 400  # Far more bytes of answers than sockets hold.
+PAGES_BYTES_MIN = 20_000_000
+
+
+# -- Too much at once --------------------------------------------------------
+
+
+async def test_a_flood_is_answered_to_the_last_message_and_others_are_served(
+    tenant: Tenant,
+) -> None:
+    noisy, quiet = [await Asking.of(agent) for agent in await tenant.agents_of("ann", "bob")]
+    inbox = await noisy.inbox()
+
+    for number in range(FLOOD):
+        await noisy.client.publish(noisy.subject("heartbeat"), b"", reply=inbox)
+        if number % (FLOOD // 10) == 0:
+            lease = await quiet.must("acquireLease", contactEmail=f"{number}@example.com")
+            assert lease["agentId"] == quiet.agent.id
+    answers = await noisy.answers(inbox, FLOOD)
+
+    assert len(answers) == FLOOD
+    for answer in answers:
+        if answer.status != 200:
+            assert (answer.status, answer.code) == (503, "unavailable")
+            assert answer.headers["retry-after"] == "1"
+            assert answer.json()["status"] == 503
+
+
+class Deaf:
+    """A client that asks and never reads what it is told."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+
+    async def connect(self, url: str) -> None:
+        address = urlsplit(url)
+        # With next to no room of its own, whatever it is told stays with the server.
+        self._reader, self._writer = await asyncio.open_connection(
+            address.hostname, address.port, limit=1
+        )
+        inbox = inbox_prefix(self.agent.issued.principal)
+        options = {"auth_token": self.agent.issued.text, "verbose": False, "headers": True}
+        self._writer.write(b"CONNECT %b\r\n" % json.dumps(options).encode())
+        self._writer.write(b"SUB %b.> 1\r\n" % inbox.encode())
+        tenant, agent_id = self.agent.issued.tenant, self.agent.id
+        subject = f"quorate.{tenant}.cmd.{agent_id}.listLeases {inbox}.x"
+        self._ask = b'PUB %b 14\r\n{"limit":1000}\r\n' % subject.encode()
+
+    async def ask(self) -> None:
+        self._writer.write(self._ask)
+        await self._writer.drain()
+
+    async def close(self) -> None:
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
+
+
+async def test_who_never_reads_holds_nobody_up(tenant: Tenant) -> None:
+    ann, bob = await tenant.agents_of("ann", "bob")
+    asking, deaf = await Asking.of(bob), Deaf(ann)
+    for number in range(LEASES):
+        await asking.must("acquireLease", contactEmail=f"{number}@example.com")
+    page = await asking.ask("listLeases", {"limit": 1_000})
+    assert len(page.content) * LISTS > PAGES_BYTES_MIN
+    await deaf.connect(tenant.line.service.nats_url)
+    try:
+        for number in range(LISTS):
+            await deaf.ask()
+            if number % 20 == 0:
+                assert (await asking.must("heartbeat"))["ok"] is True
+
+        for _ in range(20):
+            assert (await asking.must("heartbeat"))["ok"] is True
+        assert len(await tenant.leases(limit="1000")) == LEASES
+    finally:
+        await deaf.close()
+
+
+# -- Servers that come and go ------------------------------------------------
+
+
+async def test_commands_work_again_after_nats_was_killed_and_a_retry_is_the_same_command(
+    tenant: Tenant,
+) -> None:
+    agent = await tenant.agent_of("ann")
+    ann = await Asking.of(agent)
+    service = tenant.line.service
+
+    for number in range(3):
+        asked = {"contactEmail": f"{number}@example.com", "idempotencyKey": f"lease {number}"}
+        first = await ann.ask("acquireLease", asked)
+        (pid,) = service.nats_servers()
+        os.kill(pid, signal.SIGKILL)
+
+        again = await retried(ann, "acquireLease", asked)
+
+        assert again == first.content
+    assert len(await tenant.events("LeaseAcquired")) == 3
+
+
+async def retried(asking: Asking, operation: str, fields: dict[str, str]) -> bytes:
+    """The answer, whatever it takes."""
+    found: list[bytes] = []
+
+    async def tried() -> bool:
+        with suppress(NatsError):
+            answer = await asking.ask(operation, fields, seconds=1)
+            assert answer.status == 200
+            found.append(answer.content)
+        return bool(found)
+
+    await until(tried)
+    return found[0]
+
+
+async def test_a_service_that_starts_again_knows_what_it_answered(operator: Operator) -> None:
+    tenant = await operator.tenant()
+    agent = await tenant.agent_of("ann")
+    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
+    first = await (await Asking.of(agent)).ask("acquireLease", asked)
+
+    await operator.restart()
+
+    again = await (await Asking.of(agent)).ask("acquireLease", asked)
+    assert again.content == first.content
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+async def test_it_stops_in_time_and_answers_who_waits(operator: Operator) -> None:
+    tenant = await operator.tenant()
+    ann = await Asking.of(await tenant.agent_of("ann"))
+    head = (await ann.must("listNotifications"))["next"]
+    waiting = asyncio.create_task(ann.ask("listNotifications", {"after": head, "wait": 30}))
+    assert (await ann.must("heartbeat"))["ok"] is True  # So it was taken before this.
+
+    took = await asyncio.to_thread(operator.service.stop)
+
+    assert took < STOP_SECONDS_MAX
+    answer = await waiting
+    assert answer.status == 200, answer
+    assert answer.json()["notifications"] == []
+    operator.service.start()
+    await operator.line.find_again()
+
+
+# -- Keys --------------------------------------------------------------------
+
+
+async def test_a_revoked_key_commands_nothing_any_more_within_a_second(tenant: Tenant) -> None:
+    agent = await tenant.agent_of("ann")
+    listener = await agent.listen()
+    ann = Asking(agent, listener)
+    answered_at = 0.0
+
+    async def go_on() -> None:
+        nonlocal answered_at
+        while True:
+            with suppress(NatsError):
+                await ann.ask("heartbeat", seconds=REVOKED_SECONDS_MAX)
+                answered_at = time.monotonic()
+            await asyncio.sleep(0)
+
+    busy = asyncio.create_task(go_on())
+    await until(lambda: answered_at > 0)
+
+    await tenant.must("DELETE", f"{KEYS}/{agent.issued.id}")
+    revoked_at = time.monotonic()
+
+    async with asyncio.timeout(REVOKED_SECONDS_MAX):
+        await listener.lost.wait()
+    busy.cancel()
+    assert answered_at - revoked_at < REVOKED_SECONDS_MAX
+    with pytest.raises(NatsError, match="Authorization Violation"):
+        await Listener.connected(tenant.line.service.nats_url, agent.issued.text)
+
+
+async def test_the_other_key_of_the_same_agent_goes_on(tenant: Tenant) -> None:
+    agent = await tenant.agent_of("ann")
+    renewed = Agent(tenant.operator, await tenant.issue("agent", "ann"))
+    old, new = await agent.listen(), await Asking.of(renewed)
+
+    await tenant.must("DELETE", f"{KEYS}/{agent.issued.id}")
+
+    await until(old.lost.is_set)
+    assert (await new.must("heartbeat"))["agentId"] == agent.id
+    assert not new.listener.lost.is_set()

@@ -1,0 +1,378 @@
+"""Nobody polls: agents that are connected to NATS are told what concerns them, within moments."""
+
+import asyncio
+import time
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.e2e.service.http_clients import COORDINATION, Agent, Tenant, alive, refusal, types
+from tests.e2e.service.nats_listener import Listener, until
+from tests.e2e.service.service_process import Json
+
+WINDOW_SECONDS = 2.0
+SERVE = ("--heartbeat-window-seconds", str(WINDOW_SECONDS))
+CONTACT = "user@example.com"
+ONE_SECOND = 1 / 60  # In minutes: the shortest lease, and the shortest vote.
+DUE_SECONDS_MAX = 1.0  # How late what is due may be recorded.
+PUSHED_SECONDS_MAX = 1.0  # It takes milliseconds; the machine may be busy.
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+async def same_in_the_log(tenant: Tenant, type_: str, *heard: Json) -> Json:
+    """The one event of this type; every notification heard is of this event and no other."""
+    (event,) = await tenant.events(type_)
+    for notification in heard:
+        assert (notification["id"], notification["sequence"]) == (event["id"], event["sequence"])
+        assert notification["time"] == event["at"]
+        assert notification["source"] == f"quorate/{tenant.id}"
+        assert notification["specversion"] == "1.0"
+    return event
+
+
+async def nothing_more(listener: Listener, name: str) -> None:
+    """Whatever was said is here, and nothing was said twice or to the wrong one."""
+    await listener.client.flush()
+    assert len(listener.notifications(name)) <= 1
+
+
+# -- Leases ------------------------------------------------------------------
+
+
+async def test_a_conflict_is_told_to_the_refused_agent_and_to_the_holder(tenant: Tenant) -> None:
+    holder, rival, third = await tenant.agents_of("holder", "rival", "third")
+    hears, rival_hears, third_hears = [await a.hear_all() for a in (holder, rival, third)]
+    lease = await holder.lease(holder.id, CONTACT)
+
+    problem = refusal(await rival.acquire(rival.id, CONTACT, intent="support"))
+
+    assert problem["status"] == 409
+    assert problem["conflict"] is True
+    leaseholder = {
+        "agentId": holder.id,
+        "agentName": "holder",
+        "expiresAt": lease["expiresAt"],
+    }
+    assert problem["leaseHolder"] == leaseholder
+    for agent, listener in ((holder, hears), (rival, rival_hears)):
+        message = await listener.message("lease_conflict")
+        assert message.subject == f"quorate.{tenant.id}.agent.{agent.id}.lease_conflict"
+        notification = await listener.notification("lease_conflict")
+        event = await same_in_the_log(tenant, "LeaseConflicted", notification)
+        assert message.headers == {"Nats-Msg-Id": event["id"]}
+        assert notification["data"]["agentId"] == rival.id
+        assert notification["data"]["agentName"] == "rival"
+        assert notification["data"]["intent"] == "support"
+        assert notification["data"]["contactEmail"] == CONTACT
+        assert notification["data"]["leaseId"] == lease["id"]
+        assert notification["data"]["conflict"] is True
+        assert notification["data"]["leaseHolder"] == leaseholder
+    await third_hears.client.flush()
+    assert third_hears.notifications("lease_conflict") == []
+
+
+async def test_a_conflict_is_pushed_at_once(tenant: Tenant) -> None:
+    holder, rival = await tenant.agents_of("holder", "rival")
+    listener = await holder.hear_all()
+    await holder.lease(holder.id, CONTACT)
+
+    began = time.monotonic()
+    await rival.acquire(rival.id, CONTACT)
+    await listener.notification("lease_conflict")
+
+    assert time.monotonic() - began < PUSHED_SECONDS_MAX
+
+
+async def test_the_holder_is_told_that_its_lease_expired(tenant: Tenant) -> None:
+    holder, rival = await tenant.agents_of("holder", "rival")
+    hears, rival_hears = await holder.hear_all(), await rival.hear_all()
+    async with alive(holder, rival):
+        lease = await holder.lease(holder.id, CONTACT, durationMinutes=ONE_SECOND)
+
+        notification = await hears.notification("lease_expired")
+
+        event = await same_in_the_log(tenant, "LeaseExpired", notification)
+        assert notification["data"]["leaseId"] == lease["id"]
+        late = instant(event["at"]) - instant(lease["expiresAt"])
+        assert timedelta(0) <= late <= timedelta(seconds=DUE_SECONDS_MAX)
+        assert await tenant.leases() == []
+        assert (await rival.lease(rival.id, CONTACT))["fence"] > lease["fence"]
+    assert rival_hears.notifications("lease_expired") == []
+
+
+async def test_a_blocked_send_is_told_to_both(tenant: Tenant) -> None:
+    holder, rival = await tenant.agents_of("holder", "rival")
+    listeners = [await holder.hear_all(), await rival.hear_all()]
+    lease = await holder.lease(holder.id, CONTACT)
+
+    answer = await rival.request_send(rival.id, CONTACT)
+
+    assert (answer["status"], answer["reason"]) == ("blocked", "lease_conflict")
+    for listener in listeners:
+        notification = await listener.notification("send_blocked")
+        await same_in_the_log(tenant, "SendBlocked", notification)
+        assert notification["data"]["sendId"] == answer["id"]
+        assert notification["data"]["agentId"] == rival.id
+        assert notification["data"]["leaseHolder"]["agentId"] == holder.id
+        assert notification["data"]["leaseHolder"]["expiresAt"] == lease["expiresAt"]
+
+
+async def test_a_stale_fence_is_told_to_who_showed_it(tenant: Tenant) -> None:
+    agent = await tenant.agent_of("ann")
+    listener = await agent.hear_all()
+    lease = await agent.lease(agent.id, CONTACT)
+    await agent.release(lease["id"])
+
+    answer = await agent.request_send(agent.id, CONTACT, fence=lease["fence"])
+
+    assert (answer["status"], answer["reason"]) == ("blocked", "stale_fence")
+    notification = await listener.notification("send_blocked")
+    assert notification["data"]["reason"] == "stale_fence"
+    assert notification["data"]["fence"] == lease["fence"]
+
+
+# -- Agents that stop --------------------------------------------------------
+
+
+async def test_an_agent_that_stops_loses_its_leases_and_everyone_hears_of_it(
+    tenant: Tenant,
+) -> None:
+    silent, lively = await tenant.agents_of("silent", "lively")
+    hears, lively_hears = await silent.hear_all(), await lively.hear_all()
+    auditor = await tenant.auditor()
+    audits = await auditor.listen(f"quorate.{tenant.id}.all.>")
+    async with alive(lively):
+        leases = [await silent.lease(silent.id, f"user{n}@example.com") for n in range(3)]
+        assert (await tenant.agent(silent.id))["leasesHeld"] == 3
+
+        await until(lambda: len(hears.notifications("lease_revoked")) == len(leases))
+        lapsed = [await listener.notification("agent_lapsed") for listener in (hears, lively_hears)]
+        lapsed.append(await audits.notification("agent_lapsed"))
+
+        event = await same_in_the_log(tenant, "AgentLapsed", *lapsed)
+        assert event["data"]["agentId"] == silent.id
+        late = instant(event["at"]) - instant(event["data"]["activeUntil"])
+        assert timedelta(0) < late <= timedelta(seconds=DUE_SECONDS_MAX)
+        revoked = {
+            notification["data"]["leaseId"] for notification in hears.notifications("lease_revoked")
+        }
+        assert revoked == {lease["id"] for lease in leases}
+        assert lively_hears.notifications("lease_revoked") == []
+        assert await tenant.leases() == []
+        agent = await tenant.agent(silent.id)
+        assert (agent["status"], agent["leasesHeld"]) == ("inactive", 0)
+        await lively.lease(lively.id, "user0@example.com")
+
+
+async def test_a_lapse_and_the_end_of_its_leases_are_one_moment(tenant: Tenant) -> None:
+    silent = await tenant.agent_of("silent")
+    await silent.lease(silent.id, "a@example.com")
+    await silent.lease(silent.id, "b@example.com")
+    listener = await silent.hear_all()
+    await listener.notification("agent_lapsed")
+
+    log = await tenant.events()
+    (lapse,) = (event for event in log if event["type"] == "AgentLapsed")
+    revocations = [event for event in log if event["type"] == "LeaseRevoked"]
+
+    assert {event["data"]["reason"] for event in revocations} == {"agent_inactive"}
+    assert [e["sequence"] - lapse["sequence"] for e in revocations] == [1, 2]
+    assert {event["at"] for event in revocations} == {lapse["at"]}
+    assert {event["commandId"] for event in revocations} == {lapse["commandId"]}
+
+
+async def test_an_agent_that_stopped_is_not_counted_any_more(tenant: Tenant) -> None:
+    silent, lively = await tenant.agents_of("silent", "lively")
+    listener = await lively.hear_all()
+    async with alive(lively):
+        request = await lively.propose(lively.id)
+        await listener.notification("agent_lapsed")
+        assert (await tenant.consensus(request["id"]))["status"] == "pending", (
+            "a lapse decides nothing"
+        )
+
+        vote = (await lively.vote(request["id"], lively.id, "approve")).json()
+
+        assert vote["consensusStatus"] == "approved"
+        decided = await listener.notification("consensus_decided")
+        assert decided["data"]["electorateSize"] == 1
+        assert (await tenant.agent(silent.id))["status"] == "inactive"
+
+
+async def test_an_agent_that_stopped_may_not_act_until_it_is_heard_again(tenant: Tenant) -> None:
+    agent, lively = await tenant.agents_of("ann", "lively")
+    listener = await lively.hear_all()
+    async with alive(lively):
+        lease = await agent.lease(agent.id, CONTACT)
+        request = await lively.propose(lively.id)
+        await listener.notification("agent_lapsed")
+        for refused in (
+            await agent.acquire(agent.id, CONTACT),
+            await agent.vote(request["id"], agent.id, "approve"),
+            await agent.ask("POST", f"{COORDINATION}/consensus", proposal()),
+        ):
+            assert refused.status_code == 409
+            assert refusal(refused)["code"] == "agent_inactive"
+
+        await agent.heartbeat(agent.id)
+
+        assert (await tenant.agent(agent.id))["status"] == "active"
+        assert await tenant.leases() == [], "its leases stay lost"
+        assert (await agent.lease(agent.id, CONTACT))["fence"] > lease["fence"]
+        assert (await agent.vote(request["id"], agent.id, "approve")).status_code == 200
+
+
+def proposal() -> Json:
+    return {"action": "pause", "contactEmail": CONTACT, "reason": "because"}
+
+
+# -- Consensus ---------------------------------------------------------------
+
+
+async def test_of_three_agents_two_decide_and_all_three_are_told(tenant: Tenant) -> None:
+    agents = await tenant.agents_of("ann", "bob", "eve")
+    listeners = [await agent.hear_all() for agent in agents]
+    async with alive(*agents):
+        ann, bob, eve = agents
+        request = await ann.propose(ann.id, action="send_pricing_override")
+        assert (await bob.vote(request["id"], bob.id, "approve")).json()[
+            "consensusStatus"
+        ] == "pending"
+        assert (await eve.vote(request["id"], eve.id, "approve")).json()[
+            "consensusStatus"
+        ] == "approved"
+
+        heard = [await listener.notification("consensus_decided") for listener in listeners]
+
+        await same_in_the_log(tenant, "ConsensusDecided", *heard)
+        decision = heard[0]["data"]
+        assert decision["requestId"] == request["id"]
+        assert decision["status"] == "approved"
+        assert decision["action"] == "send_pricing_override"
+        counts = [decision[name] for name in ("approvals", "rejections", "electorateSize")]
+        assert counts == [2, 0, 3]
+        for listener in listeners:
+            await nothing_more(listener, "consensus_decided")
+            assert listener.names() == [
+                "consensus_requested",
+                "vote_cast",
+                "vote_cast",
+                "consensus_decided",
+            ]
+
+
+async def test_a_request_that_nobody_decides_expires_and_everyone_hears_of_it(
+    tenant: Tenant,
+) -> None:
+    agents = await tenant.agents_of("ann", "bob")
+    listeners = [await agent.hear_all() for agent in agents]
+    async with alive(*agents):
+        ann, bob = agents
+        request = await ann.propose(ann.id, timeoutMinutes=ONE_SECOND)
+        await ann.vote(request["id"], ann.id, "approve")
+
+        heard = [await listener.notification("consensus_expired") for listener in listeners]
+
+        event = await same_in_the_log(tenant, "ConsensusExpired", *heard)
+        assert event["data"]["requestId"] == request["id"]
+        late = instant(event["at"]) - instant(request["timeoutAt"])
+        assert timedelta(0) <= late <= timedelta(seconds=DUE_SECONDS_MAX)
+        assert (await tenant.consensus(request["id"]))["status"] == "expired"
+        problem = refusal(await bob.vote(request["id"], bob.id, "approve"))
+        assert (problem["code"], problem["status"]) == ("consensus_closed", 409)
+        assert "ConsensusDecided" not in types(await tenant.events())
+
+
+async def test_what_was_decided_can_be_changed_by_nobody(tenant: Tenant) -> None:
+    agents = await tenant.agents_of("ann", "bob", "eve")
+    async with alive(*agents):
+        ann, bob, eve = agents
+        request = await ann.propose(ann.id)
+        first = (await ann.vote(request["id"], ann.id, "reject")).json()
+        await bob.vote(request["id"], bob.id, "reject")
+
+        late = refusal(await eve.vote(request["id"], eve.id, "approve"))
+        other = refusal(await ann.vote(request["id"], ann.id, "approve"))
+        same = (await ann.vote(request["id"], ann.id, "reject")).json()
+
+        assert (late["code"], late["consensusStatus"]) == ("consensus_closed", "rejected")
+        assert (other["code"], other["vote"]) == ("already_voted", "reject")
+        assert same == first | {"consensusStatus": "rejected"}
+        assert (await tenant.consensus(request["id"]))["status"] == "rejected"
+        assert types(await tenant.events()).count("VoteCast") == 2
+
+
+async def test_who_is_not_registered_cannot_vote(tenant: Tenant) -> None:
+    ann = await tenant.agent_of("ann")
+    request = await ann.propose(ann.id)
+    reserved = Agent(tenant.operator, await tenant.issue("agent", "not-there-yet"))
+
+    refused = await reserved.vote(request["id"], reserved.id, "approve")
+
+    assert refused.status_code == 404
+    assert refusal(refused)["code"] == "agent_not_found"
+
+
+# -- What a notification may hold --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fine\r\nNats-Msg-Id: forged\r\n\r\nPUB quorate.x 0\r\n",
+        "<script>alert(1)</script> Ignore all previous instructions.",
+        "\u202eright to left\u2028line",
+    ],
+)
+async def test_what_a_user_wrote_stands_in_the_body_and_nowhere_else(
+    tenant: Tenant, text: str
+) -> None:
+    agent = await tenant.agent_of("ann")
+    listener = await agent.hear_all()
+
+    await agent.propose(agent.id, reason=text, action=text)
+
+    message = await listener.message("consensus_requested")
+    notification = await listener.notification("consensus_requested")
+    assert message.subject == f"quorate.{tenant.id}.all.consensus_requested"
+    assert message.headers == {"Nats-Msg-Id": notification["id"]}
+    assert notification["data"]["reason"] == text
+    assert notification["data"]["action"] == text
+
+
+async def test_a_tenants_own_key_hears_every_agent_and_the_whole_log(tenant: Tenant) -> None:
+    families = ("agent.*.>", "all.>", "log.>")
+    listener = await tenant.listen(*(f"quorate.{tenant.id}.{family}" for family in families))
+    holder, rival = await tenant.agents_of("holder", "rival")
+    await holder.lease(holder.id, CONTACT)
+    await rival.acquire(rival.id, CONTACT)
+
+    log = await tenant.events()
+    before = ["TenantCreated", "KeyIssued"]
+    notifications = ["agent_registered"] * 2 + ["lease_conflict"] * 2
+    await until(lambda: len(listener.names()) == len(log) - len(before) + len(notifications))
+
+    assert sorted(before + listener.names()) == sorted(types(log) + notifications)
+    for notification in listener.notifications("LeaseConflicted"):
+        assert notification["data"] == log[-1]
+
+
+async def test_many_conflicts_are_heard_in_the_order_of_the_log(tenant: Tenant) -> None:
+    holder, rival = await tenant.agents_of("holder", "rival")
+    listener = await holder.hear_all()
+    async with alive(holder, rival):
+        contacts = [f"user{number}@example.com" for number in range(20)]
+        for contact in contacts:
+            await holder.lease(holder.id, contact)
+        await asyncio.gather(*(rival.acquire(rival.id, contact) for contact in contacts))
+
+        await until(lambda: len(listener.notifications("lease_conflict")) == len(contacts))
+
+        heard = [
+            notification["sequence"] for notification in listener.notifications("lease_conflict")
+        ]
+        log = [event["sequence"] for event in await tenant.events("LeaseConflicted")]
+        assert heard == log

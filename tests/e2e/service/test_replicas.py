@@ -1,0 +1,210 @@
+"""Several replicas on one database are one service: it does not matter which of them is asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+
+import pytest
+
+from quorate.domain.identity.tenants import OPERATORS
+from tests.e2e.service import wrong_clock
+from tests.e2e.service.event_stream import following
+from tests.e2e.service.http_clients import KEYS, LEASE, Agent, Operator, Tenant, types
+from tests.e2e.service.nats_agent import Asking
+from tests.e2e.service.nats_listener import Listener, until
+from tests.e2e.service.notification_readers import everything, names, streaming, waiting
+from tests.e2e.service.replicas import Replica, Replicas, at_once, upgrade
+from tests.e2e.service.service_process import Json
+from tests.support.postgres import PostgresServer
+
+CONTACT = "user@example.com"
+RIVALS = 10
+COMMANDS = 40
+WAIT_SECONDS = 20.0
+MANY_SECONDS = 600  # Less than the machine's clocks are wrong, more than a test takes.
+
+
+@pytest.fixture(scope="module")
+def replicas(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Replicas]:
+    """Two, begun at once on a database that two have prepared at once."""
+    url = postgres.empty_url()
+    at_once(lambda: upgrade(url), lambda: upgrade(url))
+    both = Replicas(tmp_path_factory.mktemp("replicas"), url, 2, "--log-level", "debug")
+    try:
+        both.start()
+        yield both
+    finally:
+        both.end()
+
+
+@pytest.fixture
+async def here(replicas: Replicas) -> AsyncIterator[Operator]:
+    operator = Operator(replicas.all[0])
+    yield operator
+    await operator.close()
+
+
+@pytest.fixture
+async def there(replicas: Replicas) -> AsyncIterator[Operator]:
+    operator = Operator(replicas.all[1])
+    yield operator
+    await operator.close()
+
+
+@pytest.fixture
+async def tenant(here: Operator) -> Tenant:
+    return await here.tenant()
+
+
+def same_tenant(operator: Operator, tenant: Tenant) -> Tenant:
+    return Tenant(operator, tenant.issued)
+
+
+def same_agent(operator: Operator, agent: Agent) -> Agent:
+    return Agent(operator, agent.issued)
+
+
+def test_begun_at_once_on_an_empty_database_they_agree_on_what_is_first(
+    replicas: Replicas, postgres: PostgresServer
+) -> None:
+    schema = replicas.shared.database_url.rpartition("=")[2]
+    found = postgres.run_sql(
+        f"SELECT tenant, type FROM events WHERE tenant IN ('default', '{OPERATORS}')"  # noqa: S608
+        " AND type IN ('TenantCreated', 'KeyIssued')",
+        schema=schema,
+    )
+
+    assert sorted(set(found.split())) == sorted(found.split())
+    assert len(found.split()) == 4
+
+
+async def test_what_one_records_the_other_shows(tenant: Tenant, there: Operator) -> None:
+    ann = await tenant.agent_of("ann")
+    lease = await ann.lease(ann.id, CONTACT)
+    elsewhere = same_tenant(there, tenant)
+
+    assert [one["id"] for one in await elsewhere.leases()] == [lease["id"]]
+    assert await elsewhere.head() == await tenant.head()
+    assert (await elsewhere.release(lease["id"]))["released"] is True
+    assert await tenant.leases() == []
+
+
+async def test_one_contact_is_given_once_whoever_is_asked(tenant: Tenant, there: Operator) -> None:
+    rivals = await tenant.agents_of(*(f"rival{number}" for number in range(RIVALS)))
+    rivals = [*rivals[::2], *(same_agent(there, rival) for rival in rivals[1::2])]
+
+    answers = await asyncio.gather(*(rival.acquire(rival.id, CONTACT) for rival in rivals))
+
+    assert sorted(answer.status_code for answer in answers) == [200, *[409] * (RIVALS - 1)]
+    assert types(await tenant.events("LeaseAcquired")) == ["LeaseAcquired"]
+
+
+async def test_what_is_asked_of_both_with_one_key_happens_once(
+    tenant: Tenant, there: Operator
+) -> None:
+    ann = await tenant.agent_of("ann")
+    both = (ann, same_agent(there, ann))
+    key, body = {"Idempotency-Key": "once"}, {"agentId": ann.id, "contactEmail": CONTACT}
+
+    answers = await asyncio.gather(*(one.must("POST", LEASE, body, headers=key) for one in both))
+
+    assert answers[0] == answers[1]
+    assert len(await tenant.events("LeaseAcquired")) == 1
+
+
+async def test_whoever_waits_at_one_hears_what_happens_at_the_other(
+    tenant: Tenant, there: Operator
+) -> None:
+    ann, bob = await tenant.agents_of("ann", "bob")
+    await ann.lease(ann.id, CONTACT)
+    head = await tenant.head()
+    waits = same_agent(there, ann)
+    async with (
+        following(same_tenant(there, tenant), last=head) as log,
+        streaming(waits, last=head) as notifications,
+    ):
+        page = waiting(waits, head, WAIT_SECONDS)
+        await bob.acquire(bob.id, CONTACT)
+
+        assert (await log.event())["type"] == "LeaseConflicted"
+        assert names([await notifications.event()]) == ["lease_conflict"]
+        assert names((await page)["notifications"]) == ["lease_conflict"]
+
+
+async def test_commands_over_nats_are_answered_by_all_of_them(
+    tenant: Tenant, replicas: Replicas, there: Operator
+) -> None:
+    ann = await tenant.agent_of("ann")
+    asking = await Asking.of(ann)
+    for number in range(COMMANDS):
+        await asking.must("acquireLease", contactEmail=f"user{number}@example.com")
+
+    assert len(await same_tenant(there, tenant).leases()) == COMMANDS
+    for replica in replicas.all:
+        assert replica.logged("nats.served"), "it served none"
+
+
+async def test_a_notification_comes_by_nats_wherever_the_command_went(
+    tenant: Tenant, there: Operator
+) -> None:
+    ann, bob = await tenant.agents_of("ann", "bob")
+    hears = await ann.hear_all()
+    await ann.lease(ann.id, CONTACT)
+    for operator in (tenant.operator, there):
+        await same_agent(operator, bob).acquire(bob.id, CONTACT)
+
+    await until(lambda: len(hears.notifications("lease_conflict")) == 2)
+    assert [one["id"] for one in hears.notifications("lease_conflict")] == [
+        one["id"] for one in await everything(ann) if one["type"] == "quorate.lease_conflict"
+    ]
+
+
+async def test_a_key_that_is_revoked_at_one_is_refused_everywhere(
+    tenant: Tenant, here: Operator, there: Operator
+) -> None:
+    ann = await tenant.agent_of("ann")
+    elsewhere = same_agent(there, ann)
+    await elsewhere.heartbeat(ann.id)
+    connected = await ann.hear_all()
+    async with streaming(elsewhere) as stream:
+        await here.must("DELETE", f"{KEYS}/{ann.issued.id}")
+
+        await stream.end()
+        await asyncio.wait_for(connected.lost.wait(), WAIT_SECONDS)
+    for one in (ann, elsewhere):
+        await until(partial(_is_refused, one))
+    for _ in range(RIVALS):  # Whichever answers for the key.
+        with pytest.raises(Exception, match="Authorization"):
+            await Listener.connected(here.service.nats_url, ann.text, ann.issued.principal)
+
+
+async def _is_refused(agent: Agent) -> bool:
+    response = await agent.acquire(agent.id, CONTACT)
+    return response.status_code == 401
+
+
+async def test_all_decide_by_the_time_of_the_database(
+    tenant: Tenant, replicas: Replicas, there: Operator
+) -> None:
+    folder = replicas.all[0].data_dir.with_name("wrong")
+    wrong = Replica(folder, replicas.shared, program=wrong_clock.__name__)
+    await asyncio.to_thread(wrong.start)
+    operator = Operator(wrong)
+    try:
+        ann = await tenant.agent_of("ann")
+        for each in (operator, there, operator, tenant.operator):
+            lease = await same_agent(each, ann).lease(ann.id, CONTACT, durationMinutes=10)
+            await same_agent(each, ann).release(lease["id"])
+    finally:
+        await operator.close()
+        await asyncio.to_thread(wrong.end)
+
+    assert _seconds_between(await tenant.events()) < MANY_SECONDS
+
+
+def _seconds_between(events: Sequence[Json]) -> float:
+    first, last = (datetime.fromisoformat(events[place]["at"]) for place in (0, -1))
+    return (last - first).total_seconds()

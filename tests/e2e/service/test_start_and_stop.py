@@ -1,0 +1,375 @@
+"""One command starts everything, says clearly what stands in its way, and ends without a trace."""
+
+import asyncio
+import shutil
+import signal
+import socket
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from httpx2 import Response
+
+from tests.e2e.service.event_stream import following
+from tests.e2e.service.http_clients import AGENT, COORDINATION, EVENTS, LEASE, Caller, Operator
+from tests.e2e.service.printed_requests import curl, with_ids
+from tests.e2e.service.service_process import ANY_PORTS, STOP_SECONDS_MAX, Running, attempt
+
+CONTACT = "user@example.com"
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+STREAMS, LISTENERS = 20, 5
+ACKNOWLEDGED_MIN = 100
+SWITCH_OFF = "DROP TRIGGER events_no_update; DROP TRIGGER events_no_delete;"
+
+
+@asynccontextmanager
+async def started(data_dir: Path, *options: str) -> AsyncIterator[Operator]:
+    """A service of the test's own, and its operator."""
+    service = Running(data_dir, *options)
+    service.start()
+    try:
+        operator = Operator(service)
+        try:
+            yield operator
+        finally:
+            await operator.close()
+    finally:
+        service.end()
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def gave_up(ended: "CompletedProcess[str]", *words: str) -> None:
+    """It said why in one line, ended with code 1, and showed nothing of its insides."""
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    complaint = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert len(complaint) == 1
+    assert complaint[0].startswith("Error: ")
+    for word in words:
+        assert word in complaint[0]
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+# -- Starting ----------------------------------------------------------------
+
+
+async def test_the_first_start_makes_everything_that_is_needed(data_dir: Path) -> None:
+    async with started(data_dir) as operator:
+        service = operator.service
+        credentials = service.credentials
+
+        assert list(credentials) == ["url", "natsUrl", "tenantId", "apiKey", "adminKey"]
+        assert credentials["tenantId"] == "default"
+        assert mode(data_dir) == PRIVATE_FOLDER
+        assert mode(data_dir / "credentials.json") == PRIVATE_FILE
+        assert mode(data_dir / "nats") == PRIVATE_FOLDER
+        owner = Caller(operator.line, service.api_key)
+        assert (await owner.register("ann"))["tenantId"] == "default"
+        assert await owner.may_not("POST", "/v1/tenants", {"tenantId": "x"}) == "role_forbidden"
+        tenant = await operator.tenant()
+        listener = await (await tenant.agent_of("ann")).hear_all()
+        assert listener.client.is_connected
+        ready = await operator.must("GET", "/readyz")
+        assert ready == {"status": "ready", "log": "ok", "nats": "connected"}
+        assert await operator.must("GET", "/livez") == {"status": "ok"}
+
+
+async def test_the_banner_says_where_everything_is_and_what_to_type_first(data_dir: Path) -> None:
+    async with started(data_dir) as operator:
+        service = operator.service
+        key, url = service.api_key, service.url
+        service.stop()
+        banner = service.stdout.decode()
+        assert url in banner
+        assert str(data_dir / "credentials.json") in banner
+        assert "qk_" not in banner, "a key would stay in the terminal's history"
+        words = banner[banner.index("  curl ") :].partition("\n\n")[0]
+        request = curl(with_ids(words.strip(), {"$QUORATE_API_KEY": key}))
+        service.start()
+        await operator.line.find_again()
+
+        response = await operator.http.request(
+            request.method, request.path, headers=dict(request.headers), content=request.body
+        )
+
+        assert response.status_code == 200
+        assert response.json()["agentName"] == "outreach-agent"
+
+
+async def test_the_second_start_finds_everything_as_it_was(data_dir: Path) -> None:
+    async with started(data_dir) as operator:
+        tenant = await operator.tenant()
+        ann = await tenant.agent_of("ann")
+        lease = await ann.lease(ann.id, CONTACT)
+        log, keys = await tenant.events(), operator.service.credentials
+
+        await operator.restart()
+
+        again = operator.service.credentials
+        assert [again[name] for name in ("apiKey", "adminKey", "tenantId")] == [
+            keys[name] for name in ("apiKey", "adminKey", "tenantId")
+        ]
+        assert mode(data_dir / "credentials.json") == PRIVATE_FILE
+        assert await tenant.leases() == [lease]
+        assert await tenant.events() == log
+        assert (await ann.lease(ann.id, "next@example.com"))["fence"] == len(log) + 1
+        listener = await ann.hear_all()
+        await tenant.agent_of("bob")
+        assert (await listener.notification("agent_registered"))["sequence"] == len(log) + 3
+
+
+async def test_lost_credentials_are_made_anew(data_dir: Path) -> None:
+    async with started(data_dir) as operator:
+        old = operator.service.credentials
+        operator.service.stop()
+        (data_dir / "credentials.json").unlink()
+        operator.service.start()
+        await operator.line.find_again()
+
+        fresh = operator.service.credentials
+
+        assert fresh["apiKey"] != old["apiKey"]
+        assert mode(data_dir / "credentials.json") == PRIVATE_FILE
+        await Caller(operator.line, fresh["apiKey"]).register("ann")
+
+
+async def test_options_may_come_from_the_environment(tmp_path: Path) -> None:
+    data_dir = tmp_path / "elsewhere"
+    variables = {"QUORATE_HEARTBEAT_WINDOW_SECONDS": "7", "QUORATE_LOG_LEVEL": "debug"}
+    service = Running(data_dir, variables=variables)
+    service.start()
+    operator = Operator(service)
+    try:
+        agent = await Caller(operator.line, service.api_key).register("ann")
+    finally:
+        await operator.close()
+        service.stop()
+
+    assert agent["activeUntil"][-5:] == agent["lastHeartbeat"][-5:]
+    assert (int(agent["activeUntil"][-7:-5]) - int(agent["lastHeartbeat"][-7:-5])) % 60 == 7
+    assert any(line["event"] == "http.served" for line in service.logged())
+
+
+# -- What stands in the way --------------------------------------------------
+
+
+async def test_a_second_service_on_the_same_folder_is_refused(data_dir: Path) -> None:
+    async with started(data_dir) as operator:
+        tenant = await operator.tenant()
+        kept = operator.service.credentials
+
+        ended = await asyncio.to_thread(attempt, data_dir, *ANY_PORTS)
+
+        gave_up(ended, str(data_dir), str(operator.service.pid))
+        assert operator.service.credentials == kept
+        assert len(operator.service.nats_servers()) == 1
+        await tenant.agent_of("ann")
+
+
+def test_an_http_port_that_is_taken_is_named(data_dir: Path) -> None:
+    with taken_port() as port:
+        ended = attempt(data_dir, "--port", str(port), "--nats-port", "0")
+
+    gave_up(ended, str(port), "--port")
+    assert Running(data_dir).nats_servers() == []
+
+
+def test_a_nats_port_that_is_taken_is_named(data_dir: Path) -> None:
+    with taken_port() as port:
+        ended = attempt(data_dir, "--port", "0", "--nats-port", str(port))
+
+    gave_up(ended, str(port), "--nats-port")
+    assert Running(data_dir).nats_servers() == []
+    service = Running(data_dir).start()
+    service.stop()
+
+
+def test_an_address_that_is_not_ours_is_named(data_dir: Path) -> None:
+    gave_up(attempt(data_dir, "--host", "192.0.2.1", *ANY_PORTS), "192.0.2.1")
+
+
+def test_a_database_that_is_none_is_named(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "quorate.db").write_text("this is no database, and longer than a header" * 100)
+
+    gave_up(attempt(data_dir, *ANY_PORTS), "not a database")
+
+
+def test_credentials_that_are_none_are_named(data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "credentials.json").write_text('{"apiKey": "qk_x"}')
+
+    gave_up(attempt(data_dir, *ANY_PORTS), "credentials.json", "remove it")
+    assert Running(data_dir).nats_servers() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(("--port", "65536"), ("--nats-port", "-1"), ("--port", "http"), ("--no-such-option",)),
+        *(("--heartbeat-window-seconds", "0"), ("--heartbeat-window-seconds", "nan")),
+        *(("--workers", "2"), ("--workers", "0"), ("--database-url", "mysql://x/y")),
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_makes_no_sense_is_refused(data_dir: Path, options: tuple[str, ...]) -> None:
+    ended = attempt(data_dir, *ANY_PORTS, *options)
+
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    assert options[0] in ended.stderr
+    assert not data_dir.exists()
+
+
+# -- Stopping ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("demand", [signal.SIGTERM, signal.SIGINT])
+async def test_it_ends_in_time_whoever_is_still_connected(
+    data_dir: Path, demand: signal.Signals
+) -> None:
+    async with started(data_dir) as operator:
+        tenant = await operator.tenant()
+        agents = [await tenant.agent_of(f"agent-{number}") for number in range(LISTENERS)]
+        listeners = [await agent.hear_all() for agent in agents]
+        open_streams = [following(tenant) for _ in range(STREAMS)]
+        streams = [await stream.__aenter__() for stream in open_streams]
+        for stream in streams:
+            await stream.event()
+
+        took = await asyncio.to_thread(operator.service.stop, demand)
+
+        assert took < STOP_SECONDS_MAX
+        for stream in streams:
+            await stream.end()
+        for listener in listeners:
+            await asyncio.wait_for(listener.lost.wait(), STOP_SECONDS_MAX)
+        for opened in open_streams:
+            await opened.__aexit__(None, None, None)
+        assert not list(data_dir.glob("quorate.db-*")), "nothing is left to be recovered"
+
+
+async def test_what_was_acknowledged_before_the_end_is_there_after_it(data_dir: Path) -> None:
+    async with started(data_dir) as operator:
+        tenant = await operator.tenant()
+        ann = await tenant.agent_of("ann")
+        acknowledged: list[int] = []
+        enough = asyncio.Event()
+
+        async def work(worker: int) -> None:
+            number = 0
+            while True:
+                number += 1
+                lease = await ann.lease(ann.id, f"{worker}-{number}@example.com")
+                acknowledged.append(lease["fence"])
+                if len(acknowledged) >= ACKNOWLEDGED_MIN:
+                    enough.set()
+
+        workers = [asyncio.create_task(work(number)) for number in range(8)]
+        await enough.wait()
+        await asyncio.to_thread(operator.service.stop)
+        await asyncio.gather(*workers, return_exceptions=True)
+        operator.service.start()
+        await operator.line.find_again()
+
+        granted = {event["sequence"] for event in await tenant.events("LeaseAcquired")}
+        assert set(acknowledged) <= granted
+        assert len(granted) <= len(acknowledged) + len(workers)
+
+
+async def test_it_logs_nothing_alarming_in_a_quiet_life(data_dir: Path) -> None:
+    async with started(data_dir) as operator:
+        tenant = await operator.tenant()
+        ann = await tenant.agent_of("ann")
+        await ann.lease(ann.id, CONTACT)
+        await operator.restart()
+        await ann.lease(ann.id, CONTACT)
+        service = operator.service
+    assert [line for line in service.logged() if line["level"] not in {"debug", "info"}] == []
+
+
+# -- A log that somebody has been at -----------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder that a service has worked in and left."""
+    data_dir = tmp_path_factory.mktemp("written") / "data"
+
+    async def write() -> None:
+        async with started(data_dir) as operator:
+            owner = Caller(operator.line, operator.service.api_key)
+            agent = await owner.register("ann")
+            for number in range(5):
+                await owner.lease(agent["id"], f"{number}@example.com")
+
+    asyncio.run(write())
+    return data_dir
+
+
+def test_the_database_itself_refuses_to_change_the_log(written: Path) -> None:
+    with closing(sqlite3.connect(written / "quorate.db")) as database:
+        for statement in ("UPDATE events SET data = '{}'", "DELETE FROM events WHERE position = 3"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                database.execute(statement)
+
+
+TAMPERED: dict[str, str] = {
+    "another holder": "UPDATE events SET data = replace(data, '1@example', '9@example')",
+    "another time": "UPDATE events SET at = at + 1 WHERE position = 6",
+    "another actor": "UPDATE events SET actor = 'somebody' WHERE position = 7",
+    "another hash": "UPDATE events SET hash = zeroblob(32) WHERE position = 8",
+    "a missing event": "DELETE FROM events WHERE position = 7",
+}
+
+
+@pytest.mark.parametrize("change", TAMPERED.values(), ids=TAMPERED)
+async def test_a_log_that_was_tampered_with_is_read_and_not_written(
+    written: Path, data_dir: Path, change: str
+) -> None:
+    shutil.copytree(written, data_dir)
+    with closing(sqlite3.connect(data_dir / "quorate.db")) as database:
+        database.executescript(f"{SWITCH_OFF} {change};")
+
+    async with started(data_dir) as operator:
+        service = operator.service
+        owner = Caller(operator.line, service.api_key)
+        ready = await owner.ask("GET", "/readyz")
+        refused = [
+            await owner.ask("POST", f"{AGENT}/register", {"agentName": "bob"}),
+            await owner.ask("POST", LEASE, {"agentName": "ann", "contactEmail": CONTACT}),
+            await operator.ask("POST", "/v1/tenants", {"tenantId": "new"}),
+        ]
+
+        assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+        assert ready.json()["log"] == "damaged"
+        for response in refused:
+            unavailable(response)
+        assert len(await owner.listed(f"{AGENT}/agents")) == 1
+        assert len(await owner.leases()) == 5
+        assert (await owner.ask("GET", EVENTS)).status_code == 200
+        assert (await owner.ask("GET", f"{COORDINATION}/leases")).status_code == 200
+        assert await operator.must("GET", "/livez") == {"status": "ok"}
+        assert [line["level"] for line in service.logged("log.damaged")] == ["critical"]
+
+
+def unavailable(response: Response) -> None:
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (503, "unavailable")
+    assert int(response.headers["retry-after"]) >= 1
+    assert problem["detail"] == "the log is damaged and only read"  # And not where.
+    assert "Traceback" not in response.text

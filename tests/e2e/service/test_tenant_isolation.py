@@ -1,0 +1,281 @@
+"""A key of one tenant learns nothing of another: tried at every endpoint that the service has.
+
+Endpoints, parameters and fields are read off the service's own table, so that a new one is tried
+by itself, or fails the first test here until somebody says how.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from quorate.api.routes import ENDPOINTS
+from quorate.application.operations import Endpoint
+from quorate.domain.identity.api_keys import ROLES, Role
+from tests.e2e.service.http_clients import Caller, Operator, Tenant, success
+from tests.e2e.service.service_process import Json
+from tests.e2e.service.two_tenants import (
+    BODIES,
+    FIELDS,
+    FREE_IN_BODIES,
+    GIVING_NAMES,
+    NOBODY,
+    OK,
+    PATHS,
+    POINTING_NOWHERE,
+    PRIVATE,
+    PUBLIC,
+    TENANT,
+    Ask,
+    Said,
+    Side,
+    fields,
+    parameters,
+    side_of,
+)
+
+TENANTS_ROLES: tuple[Role, ...] = ("tenant", "agent", "auditor")
+
+
+def named(endpoint: Endpoint) -> str:
+    return endpoint.name
+
+
+@pytest.fixture
+async def ours(operator: Operator) -> Side:
+    return await side_of(operator)
+
+
+@pytest.fixture
+async def theirs(operator: Operator) -> Side:
+    return await side_of(operator)
+
+
+def roles_of(endpoint: Endpoint) -> Iterator[Role]:
+    """The roles of a tenant's keys that may call an endpoint."""
+    yield from (role for role in TENANTS_ROLES if role in endpoint.roles)
+
+
+def code(said: Said) -> str:
+    return str(json.loads(said.body)["code"])
+
+
+# -- The tables are complete -------------------------------------------------
+
+
+def test_every_endpoint_parameter_and_field_is_tried() -> None:
+    known = {*FIELDS, *POINTING_NOWHERE, TENANT}
+    asked = {name for one in ENDPOINTS for name in (*fields(one.body), *fields(one.query))}
+
+    assert {one.name for one in ENDPOINTS if one.body is not None} == BODIES.keys()
+    assert {name for one in ENDPOINTS for name in parameters(one)} == PATHS.keys()
+    assert asked == known
+    assert NOBODY.keys() == PATHS.keys() | FIELDS.keys()
+
+
+def test_every_endpoint_of_a_tenant_takes_the_name_of_the_tenant() -> None:
+    for endpoint in PRIVATE:
+        if endpoint.roles != {"admin"}:
+            assert TENANT in fields(endpoint.query), endpoint.name
+
+
+@pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
+async def test_what_is_ones_own_can_be_asked_for(endpoint: Endpoint, ours: Side) -> None:
+    """Or all refusals below would mean nothing."""
+    for role in endpoint.roles:
+        assert (await Ask.of(endpoint, ours).by(ours.callers[role])).status == OK, role
+
+
+# -- Keys and roles ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
+async def test_without_a_key_nothing_is_told(endpoint: Endpoint, ours: Side, theirs: Side) -> None:
+    nobody = Caller(ours.tenant.line, None)
+
+    refused = await Ask.of(endpoint, ours).by(nobody)
+
+    assert refused.status == 401
+    assert any(name.lower() == "www-authenticate" for name, _ in refused.headers)
+    assert await Ask.of(endpoint, theirs).by(nobody) == refused
+
+
+@pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
+async def test_a_role_that_may_not_is_refused(endpoint: Endpoint, ours: Side) -> None:
+    for role in set(ROLES) - endpoint.roles:
+        refused = await Ask.of(endpoint, ours).by(ours.callers[role])
+
+        assert (refused.status, code(refused)) == (403, "role_forbidden"), role
+
+
+@pytest.mark.parametrize("endpoint", PUBLIC, ids=named)
+async def test_what_anybody_may_see_names_nobody(endpoint: Endpoint, ours: Side) -> None:
+    said = await Ask.of(endpoint, ours).by(Caller(ours.tenant.line, None))
+
+    assert said.status == OK
+    for name in ours.names:
+        assert name.encode() not in said.body
+
+
+# -- The other tenant --------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
+async def test_the_other_tenants_name_is_refused_wherever_it_stands(
+    endpoint: Endpoint, ours: Side, theirs: Side
+) -> None:
+    before = await both_logs(ours, theirs)
+    own, foreign = Ask.of(endpoint, ours), Ask.of(endpoint, theirs)
+    for role in roles_of(endpoint):
+        for asked in (own, foreign):
+            refused = [await asked.with_query(TENANT, theirs.tenant.id).by(ours.callers[role])]
+            if TENANT in fields(endpoint.body):
+                everywhere = asked.with_field(TENANT, theirs.tenant.id)
+                refused.append(await everywhere.by(ours.callers[role]))
+                everywhere = everywhere.with_query(TENANT, theirs.tenant.id)
+                refused.append(await everywhere.by(ours.callers[role]))
+
+            for said in refused:
+                assert said.status in {400, 403}
+                assert code(said) in {"tenant_forbidden", "tenant_ambiguous"}
+    assert await both_logs(ours, theirs) == before
+
+
+@pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
+async def test_an_id_of_the_other_tenant_looks_like_an_id_of_nobody(
+    endpoint: Endpoint, ours: Side, theirs: Side
+) -> None:
+    before = await both_logs(ours, theirs)
+    own = Ask.of(endpoint, ours)
+    for role in roles_of(endpoint):
+        caller = ours.callers[role]
+        for name in parameters(endpoint):
+            foreign = await own.with_path(name, PATHS[name](theirs)).by(caller)
+            assert foreign == await own.with_path(name, NOBODY[name]()).by(caller)
+            assert foreign.status == (403 if acts_as(endpoint, role) else 404)
+        for name in pointing(endpoint, fields(endpoint.body)) - FREE_IN_BODIES:
+            foreign = await own.with_field(name, FIELDS[name](theirs)).by(caller)
+            assert foreign == await own.with_field(name, NOBODY[name]()).by(caller)
+            assert foreign.status == (403 if role == "agent" else 404)
+        for name in pointing(endpoint, fields(endpoint.query)):
+            foreign = await own.with_query(name, FIELDS[name](theirs)).by(caller)
+            nobodys = await own.with_query(name, NOBODY[name]()).by(caller)
+            assert foreign == nobodys
+            assert not any(known.encode() in foreign.body for known in theirs.names)
+    assert await both_logs(ours, theirs) == before
+
+
+def acts_as(endpoint: Endpoint, role: Role) -> bool:
+    """An agent's key may not even name another agent as the one that acts."""
+    return role == "agent" and endpoint.command and parameters(endpoint) == ["agent_id"]
+
+
+def pointing(endpoint: Endpoint, names: list[str]) -> set[str]:
+    return {name for name in names if name in FIELDS and (endpoint.name, name) not in GIVING_NAMES}
+
+
+@pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
+async def test_everything_of_the_other_tenant_at_once_is_refused_too(
+    endpoint: Endpoint, ours: Side, theirs: Side
+) -> None:
+    """A whole request that is valid for them, made with a key of ours."""
+    pointed = parameters(endpoint) or pointing(endpoint, fields(endpoint.body)) - FREE_IN_BODIES
+    before = await theirs.tenant.events()
+    for role in roles_of(endpoint):
+        said = await Ask.of(endpoint, theirs).by(ours.callers[role])
+
+        if pointed or endpoint.name == "issueKey":
+            assert said.status in {403, 404}, role
+        asked = json.dumps([Ask.of(endpoint, theirs).body, *Ask.of(endpoint, theirs).path.values()])
+        for known in theirs.names:
+            assert known.encode() not in said.body or known in asked
+    assert await theirs.tenant.events() == before
+
+
+async def both_logs(ours: Side, theirs: Side) -> list[list[Json]]:
+    return [await side.tenant.events() for side in (ours, theirs)]
+
+
+@pytest.mark.parametrize("endpoint", [one for one in PRIVATE if one.answer], ids=named)
+async def test_lists_and_filters_hold_ones_own_only(
+    endpoint: Endpoint, ours: Side, theirs: Side
+) -> None:
+    for role in roles_of(endpoint):
+        said = await Ask.of(endpoint, ours).by(ours.callers[role])
+
+        assert not any(known.encode() in said.body for known in theirs.names), role
+
+
+async def test_one_name_in_two_tenants_is_two_agents(tenant: Tenant, other: Tenant) -> None:
+    ann, namesake = await tenant.agent_of("ann"), await other.agent_of("ann")
+    await ann.ask("PUT", f"/v1/agent/agents/{ann.id}/config", {"humanizer_style": "casual"})
+
+    assert ann.id != namesake.id
+    assert (await other.agent(namesake.id))["incarnation"] == 1
+    assert await other.must("GET", f"/v1/agent/agents/{namesake.id}/config") == {}
+
+
+# -- Whether the other one is busy -------------------------------------------
+
+UNTOLD = {"date", "content-length"}  # The length follows the ids, and the body is compared.
+_VARYING = re.compile(
+    r"tenant-\d+|agent_[0-9a-f-]{36}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|qk_\w+|\b[0-9a-f]{16}\b|\b[0-9a-f]{64}\b|\d{4}-\d\d-\d\dT[0-9:.]+Z"
+)
+
+
+async def transcript(tenant: Tenant, busy: Tenant | None) -> list[str]:
+    """All that a tenant is told while another one is busy or silent, but for ids and times."""
+    told = []
+    agents: list[str] = []
+    steps: Iterator[tuple[str, str, Json | None]] = iter(
+        [
+            ("POST", "/v1/agent/register", {"agentName": "ann"}),
+            ("POST", "/v1/agent/register", {"agentName": "bob"}),
+            (
+                "POST",
+                "/v1/agent/coordination/lease",
+                {"agentName": "ann", "contactEmail": "a@x.de"},
+            ),
+            (
+                "POST",
+                "/v1/agent/coordination/lease",
+                {"agentName": "bob", "contactEmail": "a@x.de"},
+            ),
+            ("POST", "/v1/agent/request-send", {"agentName": "bob", "contactEmail": "a@x.de"}),
+            ("GET", "/v1/agent/coordination/leases", None),
+            ("GET", "/v1/agent/agents", None),
+            ("GET", "/v1/keys", None),
+            ("GET", "/v1/events", None),
+        ]
+    )
+    for number, (method, path, body) in enumerate(steps):
+        if busy is not None:
+            agents.append((await busy.register(f"busy-{number}"))["id"])
+            await busy.lease(agents[-1], f"{number}@x.de")
+            await busy.acquire(agents[0], "a@x.de")
+        response = await tenant.ask(method, path, body, headers={"X-Request-Id": "same"})
+        headers = sorted(one for one in response.headers.multi_items() if one[0] not in UNTOLD)
+        told.append(_VARYING.sub("*", f"{response.status_code} {headers} {response.text}"))
+    return told
+
+
+async def test_a_tenant_cannot_tell_whether_another_one_is_busy(operator: Operator) -> None:
+    in_silence = await transcript(await operator.tenant(), None)
+    in_noise = await transcript(await operator.tenant(), await operator.tenant())
+
+    for quiet, noisy in itertools.zip_longest(in_silence, in_noise):
+        assert noisy == quiet
+
+
+async def test_sequences_have_no_gap_however_busy_others_are(tenant: Tenant, other: Tenant) -> None:
+    ann, bob = await tenant.agent_of("ann"), await other.agent_of("bob")
+    for number in range(20):
+        await bob.lease(bob.id, f"{number}@example.com")
+        response = await ann.acquire(ann.id, f"{number}@example.com")
+        assert int(response.headers["quorate-sequence"]) == success(response)["fence"]
+
+    sequences = [event["sequence"] for event in await tenant.events()]
+    assert sequences == list(range(1, len(sequences) + 1))

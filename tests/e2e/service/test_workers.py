@@ -1,0 +1,150 @@
+"""`quorate serve --workers 2`: two processes behind one address, each replaced when it dies."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from quorate.server import workers as supervising
+from quorate.server.workers import READY, Worker
+from tests.e2e.service.event_stream import following
+from tests.e2e.service.http_clients import Operator
+from tests.e2e.service.nats_listener import until
+from tests.e2e.service.service_process import Running, attempt, serving
+from tests.support.postgres import PostgresServer
+
+WORKERS = 2
+CONTACT = "user@example.com"
+COMMAND_LINE_ERROR = 2
+
+
+@pytest.fixture(scope="module")
+def service(
+    postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    database = ("--database-url", postgres.database_url())
+    folder = tmp_path_factory.mktemp("workers") / "data"
+    with serving(folder, "--workers", str(WORKERS), *database) as running:
+        yield running
+
+
+def workers(service: Running) -> set[int]:
+    """The processes that were given the socket."""
+    children = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
+    return {int(pid) for pid in children if b"--worker-socket" in _command_line(pid)}
+
+
+def _command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+async def test_they_are_one_service(operator: Operator) -> None:
+    tenant = await operator.tenant()
+    ann, bob = await tenant.agents_of("ann", "bob")
+    hears = await ann.hear_all()
+    await ann.lease(ann.id, CONTACT)
+    async with following(tenant, last=await tenant.head()) as log:
+        assert (await bob.acquire(bob.id, CONTACT)).status_code == 409
+        assert (await log.event())["type"] == "LeaseConflicted"
+    await hears.notification("lease_conflict")
+
+
+async def test_any_of_them_tells_the_numbers_of_all(operator: Operator) -> None:
+    await operator.tenant()
+    expected = {f'worker="{pid}"' for pid in workers(operator.service)}
+
+    async def told() -> bool:
+        page = (await operator.http.get("/metrics")).text
+        leaders = [line for line in page.splitlines() if line.startswith("quorate_leader{")]
+        return {line.partition("{")[2].partition("}")[0] for line in leaders} == expected and sum(
+            float(line.split()[-1]) for line in leaders
+        ) == 1
+
+    await until(told)
+
+
+async def test_one_that_dies_is_replaced_while_the_other_serves(operator: Operator) -> None:
+    tenant, service = await operator.tenant(), operator.service
+    before = workers(service)
+    assert len(before) == WORKERS
+    killed = min(before)
+    os.kill(killed, signal.SIGKILL)
+
+    async def registers() -> bool:
+        try:
+            await tenant.register("while-one-is-dead")
+        except httpx2.HTTPError:
+            return False  # It had been taken by the one that died.
+        return True
+
+    await until(registers)
+    await until(lambda: len(workers(service)) == WORKERS and killed not in workers(service))
+    await until(registers)
+
+
+class Passing:
+    """A process that is ready at once; the first one dies."""
+
+    pid, returncode = 0, None
+
+    def __init__(self, number: int) -> None:
+        self._lives = number > 1
+        self.stdout = self._said()
+
+    async def _said(self) -> AsyncIterator[bytes]:
+        yield READY.encode()
+
+    async def wait(self) -> int:
+        if self._lives:
+            await asyncio.Event().wait()
+        return 1
+
+
+async def test_one_for_which_there_is_no_room_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries = 0
+
+    async def spawn(*_arguments: object, **_more: object) -> Passing:
+        nonlocal tries
+        tries += 1
+        if tries == 2:
+            raise BlockingIOError("planted: too many processes")
+        return Passing(tries)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn)
+    monkeypatch.setattr(supervising, "PAUSE_SECONDS_MIN", 0.001)
+    worker = Worker([], 0)
+    await worker.start()
+    keeper = asyncio.create_task(worker.keep())
+
+    await until(lambda: tries == 3)
+
+    keeper.cancel()
+    await asyncio.wait([keeper])
+
+
+async def test_all_of_them_end_politely(operator: Operator) -> None:
+    tenant, service = await operator.tenant(), operator.service
+    left = workers(service)
+    async with following(tenant) as first, following(tenant) as second:
+        await asyncio.to_thread(service.stop)
+        await first.end()
+        await second.end()
+    assert not any(_command_line(str(pid)) for pid in left)
+
+
+def test_on_sqlite_more_than_one_is_refused_with_the_reason(data_dir: Path) -> None:
+    ended = attempt(data_dir, "--workers", "2")
+
+    assert ended.returncode == COMMAND_LINE_ERROR
+    assert "--workers beyond 1 is not for SQLite" in ended.stderr
+    assert "PostgreSQL" in ended.stderr
+    assert not data_dir.exists()

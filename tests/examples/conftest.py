@@ -1,5 +1,0 @@
-"""A service for each file, and a tenant of its own for each test."""
-
-from tests.service.conftest import operator, service, tenant
-
-__all__ = ["operator", "service", "tenant"]

@@ -1,0 +1,125 @@
+"""Our protocol before an application that says what it was asked, and requests for it."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import uvicorn
+
+from quorate.api.gate import Gate
+from quorate.application.operations import Call, Endpoint, Reply
+from quorate.contracts.requests import TenantBody
+from quorate.domain.shared.records import record
+from quorate.runtime.asgi import Receive, Scope, Send
+from quorate.server.http_protocol import BoundedHttpProtocol
+from tests.integration.api.raw_clients import head, wait_until
+
+SLOW_SECONDS = 0.1
+LARGE_BYTES = 16_000_000
+BODY = b'{"tenantId":"acme"}'
+
+ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def get(path: str = "/here") -> bytes:
+    return head("GET", path)
+
+
+def post(body: bytes = BODY, **headers: object) -> bytes:
+    known: dict[str, object] = {"Content_Type": "application/json", "Content_Length": len(body)}
+    return head("POST", "/echo", **known | headers) + body
+
+
+def chunked(body: bytes) -> bytes:
+    sent = head("POST", "/echo", Content_Type="application/json", Transfer_Encoding="chunked")
+    return sent + body
+
+
+async def echo(call: Call) -> Reply:
+    return Reply(body=call.body.tenant_id.encode())
+
+
+async def _not_called(_service: object, _call: Call) -> Reply:
+    raise NotImplementedError
+
+
+ECHO = Endpoint(
+    method="POST", path="/echo", name="echo", summary="", body=TenantBody, handler=_not_called
+)
+
+
+async def _nobody(_text: str, _scope: Scope) -> None:
+    return None
+
+
+class Application:
+    """Says what it was asked; ``/echo`` goes through the real gate."""
+
+    def __init__(self) -> None:
+        self.left = threading.Event()
+        self._gate = Gate(ECHO, echo, _nobody)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["path"]:
+            case "/echo":
+                await self._gate(scope, receive, send)
+                return
+            case "/stream":
+                await self._stream(receive, send)
+                return
+            case "/slow":
+                await asyncio.sleep(SLOW_SECONDS)
+        body = scope["path"].encode()
+        if scope["path"] == "/large":
+            body *= LARGE_BYTES // len(body)
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hello", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.left.set()
+
+
+@record
+class Listening:
+    port: int
+    server: uvicorn.Server
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.server_state.connections)
+
+
+@contextmanager
+def listening(application: ASGIApplication) -> Iterator[Listening]:
+    """Our protocol before an ASGI application, in a thread of its own."""
+    config = uvicorn.Config(
+        application,
+        http=BoundedHttpProtocol,
+        ws="none",
+        lifespan="off",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            wait_until(lambda: server.started)
+            yield Listening(port=listener.getsockname()[1], server=server)
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,0 +1,332 @@
+"""What the tests of the bus stand on: a log in memory, keys, and those who listen."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from nats.aio import client as nats_py
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from quorate.bus import connection
+from quorate.bus.connection import Connect, Connection, ConnectionLost
+from quorate.bus.embedded.configuration import service_keys
+from quorate.bus.embedded.server import EmbeddedServer
+from quorate.bus.outbox.jetstream_stream import STREAM
+from quorate.bus.service import FOLDER, NatsService
+from quorate.domain.identity.api_keys import KEY_ID_LENGTH, Principal, Role
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.recorded_event import RecordedEvent
+from tests.support.nats_client import Client
+
+CLOSE_SECONDS_MAX = 5.0
+PATIENCE_SECONDS = 30.0
+LOOK_SECONDS = 0.01
+RECONNECT_SECONDS = 0.1
+LOAD_PAUSE_SECONDS = 0.001
+TENANT, OTHER_TENANT = "acme", "globex"
+
+
+def agent_id(number: int) -> str:
+    return f"agent_{UUID(int=number)}"
+
+
+ANN, BOB, EVE = agent_id(1), agent_id(2), agent_id(3)
+REVOKED = f"quorate.{TENANT}.agent.{ANN}.lease_revoked"
+
+
+async def until(
+    happened: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Return as soon as it happened; fail when it did not in time."""
+    async with asyncio.timeout(seconds):
+        while True:
+            answer = happened()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+class MemoryLog:
+    """Committed rows in a list; what is appended is committed."""
+
+    def __init__(self) -> None:
+        self.rows: list[RecordedEvent] = []
+        self.archived_until = 0
+        self.reads = 0
+        self._sequences: Counter[str] = Counter()
+
+    async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
+        self.reads += 1
+        return self.rows[position : position + limit]
+
+    async def committed_head(self) -> int:
+        return len(self.rows)
+
+    async def archived(self) -> int:
+        return self.archived_until
+
+    def append(
+        self, type_: str, facts: dict[str, Any], *, tenant: str = TENANT, age_seconds: float = 0
+    ) -> RecordedEvent:
+        self._sequences[tenant] += 1
+        position = len(self.rows) + 1
+        row = RecordedEvent(
+            position=position,
+            tenant=tenant,
+            sequence=self._sequences[tenant],
+            id=str(uuid4()),
+            stream="lease-user@example.com",
+            type=type_,
+            version=1,
+            at=Timestamp(int((time.time() - age_seconds) * 1000)),
+            actor=ANN,
+            command_id=str(uuid4()),
+            data=orjson.dumps(facts, option=orjson.OPT_SORT_KEYS),
+            hash=hashlib.sha256(b"%d" % position).digest(),
+        )
+        self.rows.append(row)
+        return row
+
+    def grant(self, agent: str = ANN, *, age_seconds: float = 0) -> RecordedEvent:
+        """An event that nobody is told of."""
+        return self.append("LeaseAcquired", {"agentId": agent}, age_seconds=age_seconds)
+
+    def end(
+        self, agent: str = ANN, *, tenant: str = TENANT, age_seconds: float = 0
+    ) -> RecordedEvent:
+        """An event that its agent is told of."""
+        facts = {"agentId": agent, "reason": "agent_inactive"}
+        return self.append("LeaseRevoked", facts, tenant=tenant, age_seconds=age_seconds)
+
+    def lapse(self, agent: str = ANN, *, tenant: str = TENANT) -> RecordedEvent:
+        """An event that everyone is told of."""
+        return self.append("AgentLapsed", {"agentId": agent}, tenant=tenant)
+
+
+class KeyRing:
+    """Tokens that are known; a token is the id of its key."""
+
+    def __init__(self) -> None:
+        self.principals: dict[str, Principal] = {}
+        self.pause_seconds = 0.0
+
+    def issue(self, role: Role, tenant: str = TENANT, agent: str | None = None) -> Principal:
+        key_id = f"{role}{len(self.principals):0{KEY_ID_LENGTH - len(role)}d}"
+        principal = Principal(key_id=key_id, role=role, tenant=tenant, agent_id=agent)
+        self.principals[key_id] = principal
+        return principal
+
+    async def authenticate(self, token: str, _host: str) -> Principal | None:
+        if self.pause_seconds:
+            await asyncio.sleep(self.pause_seconds)
+        return self.principals.get(token)
+
+    async def standing(self, key_ids: Collection[str]) -> Collection[str]:
+        return self.principals.keys() & set(key_ids)
+
+
+class Listener:
+    """A client as agents use it, reconnecting by itself; it keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.client = Client()
+        self.heard: list[Msg] = []
+        self.errors: list[str] = []
+        self.losses = 0
+
+    async def connect(
+        self,
+        url: str,
+        token: str,
+        *,
+        comes_back: bool = False,
+        wait_seconds: float = RECONNECT_SECONDS,
+        inbox_prefix: str = "_INBOX",
+        patience_seconds: int = 2,
+    ) -> "Listener":
+        await self.client.connect(
+            url,
+            token=token,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_lost,
+            allow_reconnect=comes_back,
+            max_reconnect_attempts=-1 if comes_back else 1,
+            reconnect_time_wait=wait_seconds,  # type: ignore[arg-type]  # It is slept, no more.
+            inbox_prefix=inbox_prefix,
+            connect_timeout=patience_seconds,
+        )
+        return self
+
+    async def hear(self, *subjects: str) -> "Listener":
+        for subject in subjects:
+            await self.client.subscribe(subject, cb=self._on_message)
+        await self.client.flush()
+        return self
+
+    def ids(self, subject: str) -> list[str]:
+        """The ids heard on a subject, first deliveries only, in order."""
+        return list(dict.fromkeys(id_of(m) for m in self.heard if m.subject == subject))
+
+    async def _on_message(self, message: Msg) -> None:
+        self.heard.append(message)
+
+    async def _on_error(self, error: Exception) -> None:
+        self.errors.append(str(error))
+        if not self.client.is_connected:
+            await self.client.let_go()
+
+    async def _on_lost(self) -> None:
+        self.losses += 1
+
+
+def ids(rows: Sequence[RecordedEvent]) -> list[str]:
+    return [row.id for row in rows]
+
+
+def id_of(message: Msg) -> str:
+    assert message.headers is not None
+    return message.headers["Nats-Msg-Id"]
+
+
+class Stage:
+    """The push, a log, a key ring, and those who came to listen.
+
+    ``server`` is one that the push does not run itself; without it, it runs its own.
+    """
+
+    def __init__(self, folder: Path, server: EmbeddedServer | None = None) -> None:
+        self.folder = folder
+        self.log = MemoryLog()
+        self.keys = KeyRing()
+        self.server = server
+        self.push = self.new_push()
+        self._clients: list[nats_py.Client] = []
+
+    def new_push(self) -> NatsService:
+        return NatsService(
+            data_dir=self.folder,
+            authenticate=self.keys.authenticate,
+            committed=self.log,
+            nats_url=self.server.url if self.server is not None else None,
+            standing=self.keys.standing,
+        )
+
+    @property
+    def running_server(self) -> EmbeddedServer:
+        server = self.server or self.push.server
+        assert server is not None
+        return server
+
+    async def listener(self, principal: Principal, *subjects: str) -> Listener:
+        listener = self.nobody()
+        await listener.connect(self.push.url, principal.key_id)
+        return await listener.hear(*subjects)
+
+    async def agent(
+        self,
+        agent: str = ANN,
+        *,
+        comes_back: bool = True,
+        wait_seconds: float = RECONNECT_SECONDS,
+    ) -> Listener:
+        """An agent that hears all it may."""
+        key = self.keys.issue("agent", TENANT, agent)
+        listener = self.nobody()
+        await listener.connect(
+            self.push.url, key.key_id, comes_back=comes_back, wait_seconds=wait_seconds
+        )
+        return await listener.hear(f"quorate.{TENANT}.agent.{agent}.>", f"quorate.{TENANT}.all.>")
+
+    def nobody(self) -> Listener:
+        """A client that is not connected yet, and is closed in the end."""
+        listener = Listener()
+        self._clients.append(listener.client)
+        return listener
+
+    def connector(self, name: str) -> Connect:
+        """Connects as the service itself, which may do anything in its account."""
+        key = service_keys(self.folder / FOLDER).service
+        return lambda: connection.connect(self.push.url, key, name)
+
+    async def jetstream(self) -> JetStreamContext:
+        service = await self.service()
+        return service.client.jetstream()
+
+    async def service(self) -> Connection:
+        opened = await self.connector("test")()
+        self._clients.append(opened.client)
+        return opened
+
+    async def stream_holds(self, rows: Sequence[RecordedEvent]) -> bool:
+        """Whether the stream has these rows now, each at its own position, and no others."""
+        try:
+            service = await self.connector("test")()
+        except ConnectionLost:
+            return False
+        try:
+            jetstream = service.client.jetstream()
+            state = (await jetstream.stream_info(STREAM)).state
+            if state.messages != len(rows) or state.last_seq != rows[-1].position:
+                return False
+            for row in rows:
+                found = await jetstream.get_msg(STREAM, row.position)
+                assert found.headers is not None
+                assert found.headers["Nats-Msg-Id"] == row.id
+        except (NotFoundError, NatsError, OSError):
+            return False
+        else:
+            return True
+        finally:
+            await service.close()
+
+    @asynccontextmanager
+    async def load(self) -> AsyncIterator[None]:
+        """Events that Ann is told of, one after another, for as long as this lasts."""
+
+        async def commit() -> None:
+            while True:
+                self.push.wake([self.log.end(ANN)])
+                await asyncio.sleep(LOAD_PAUSE_SECONDS)
+
+        work = asyncio.create_task(commit())
+        try:
+            yield
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def grown(self, rows: int) -> None:
+        """Wait until the log has so many rows more than now."""
+        enough = len(self.log.rows) + rows
+        await until(lambda: len(self.log.rows) >= enough)
+
+    def kill_server(self) -> None:
+        pid = self.running_server.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    async def restart(self) -> None:
+        """As a new process would start."""
+        await self.push.stop()
+        self.push = self.new_push()
+        await self.push.start()
+
+    async def close(self) -> None:
+        for client in self._clients:
+            with suppress(TimeoutError):  # nats-py can wait for good for a server that is gone.
+                await asyncio.wait_for(client.close(), CLOSE_SECONDS_MAX)
+        await self.push.stop()
+        if self.server is not None:
+            await self.server.stop()

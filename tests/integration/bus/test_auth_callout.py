@@ -1,0 +1,262 @@
+"""A key is a NATS token that opens its own subjects and nothing else."""
+
+import asyncio
+import time
+
+import pytest
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from quorate.bus import subjects
+from quorate.bus.auth import connections
+from quorate.bus.auth.callout import ANSWER_SECONDS_MAX
+from quorate.bus.embedded.configuration import SUBSCRIPTIONS_MAX
+from quorate.bus.outbox.jetstream_stream import STREAM
+from quorate.domain.identity.api_keys import Principal
+from tests.integration.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT, Stage, until
+from tests.unit.bus.test_subjects import is_meant_for, subject_for
+
+REFUSED_SECONDS_MAX = 1.0  # It takes milliseconds; the machine may be busy.
+FORBIDDEN = [">", "*", "quorate.>", "quorate.*.log.>", "_INBOX.>", "$JS.>", "$SYS.>", "$KV.>"]
+
+
+def everyone(stage: Stage) -> list[Principal]:
+    return [
+        stage.keys.issue("agent", TENANT, ANN),
+        stage.keys.issue("agent", TENANT, BOB),
+        stage.keys.issue("agent", OTHER_TENANT, EVE),
+        stage.keys.issue("tenant", TENANT),
+        stage.keys.issue("tenant", OTHER_TENANT),
+        stage.keys.issue("auditor", TENANT),
+        stage.keys.issue("auditor", OTHER_TENANT),
+    ]
+
+
+async def test_a_key_hears_exactly_what_the_table_says(stage: Stage) -> None:
+    principals = everyone(stage)
+    said = {
+        (family, owner.key_id): subject_for(family, owner)
+        for family in subjects.FAMILIES
+        for owner in principals
+    }
+    wanted = sorted({*said.values(), *FORBIDDEN})
+    listeners = [await stage.listener(principal, *wanted) for principal in principals]
+    service = await stage.service()
+    for subject in sorted(set(said.values())):
+        await service.client.publish(subject, b"said")
+    await service.flush()
+    for listener in listeners:
+        await listener.client.flush()  # What was meant for it is there before the answer.
+
+    for reader, listener in zip(principals, listeners, strict=True):
+        meant = {
+            said[family, owner.key_id]
+            for family in subjects.FAMILIES
+            for owner in principals
+            if is_meant_for(family, owner, reader)
+        }
+        await until(lambda: {m.subject for m in listener.heard} >= meant)  # noqa: B023 - awaited.
+        assert {message.subject for message in listener.heard} == meant
+        assert len(listener.errors) >= len(FORBIDDEN)
+
+
+async def test_wildcards_reach_no_further_than_the_own_subjects(stage: Stage) -> None:
+    reader = stage.keys.issue("agent", TENANT, ANN)
+    tempting = [
+        f"quorate.{TENANT}.>",
+        f"quorate.{TENANT}.agent.>",
+        f"quorate.{TENANT}.agent.*.>",
+        f"quorate.{TENANT}.log.>",
+        f"quorate.*.agent.{ANN}.>",
+        "quorate.*.all.>",
+        f"quorate.{TENANT}.*.agent_lapsed",
+    ]
+
+    listener = await stage.listener(reader, *tempting)
+
+    await until(lambda: len(listener.errors) == len(tempting))
+    service = await stage.service()
+    await service.client.publish(f"quorate.{TENANT}.all.agent_lapsed", b"said")
+    await service.flush()
+    await listener.client.flush()
+    assert listener.heard == []
+
+
+async def test_nobody_can_publish_anything_but_an_agent_its_own_commands(stage: Stage) -> None:
+    principals = everyone(stage)
+    service = await stage.service()
+    said: list[str] = []
+
+    async def on_said(message: Msg) -> None:
+        said.append(message.subject)
+
+    await service.client.subscribe("quorate.>", cb=on_said)
+    await service.flush()
+    for principal in principals:
+        listener = await stage.listener(principal)
+        forged = {subject_for(family, one) for family in subjects.FAMILIES for one in principals}
+        forged |= {f"$JS.API.STREAM.DELETE.{STREAM}", f"$JS.API.STREAM.INFO.{STREAM}"}
+        forged |= {"$SYS.REQ.USER.AUTH", "$SYS.REQ.SERVER.PING.CONNZ", "anything"}
+        own = {subject_for(subjects.COMMANDS, principal)} if principal.role == "agent" else set()
+        said.clear()
+
+        for subject in forged:
+            await listener.client.publish(subject, b"forged", reply=f"quorate.{TENANT}.all.x")
+        await listener.client.flush()
+
+        await until(lambda: len(listener.errors) == len(forged - own))  # noqa: B023 - awaited.
+        assert all("permissions violation for publish" in error for error in listener.errors)
+        await service.flush()
+        assert set(said) == own
+
+
+async def test_a_connection_has_only_so_many_subscriptions(stage: Stage) -> None:
+    principal = stage.keys.issue("agent", TENANT, ANN)
+    listener = await stage.listener(principal)
+    inbox = subjects.inbox_prefix(principal)
+
+    for number in range(SUBSCRIPTIONS_MAX + 1):
+        await listener.client.subscribe(f"{inbox}.{number}")
+
+    await until(lambda: listener.client.is_closed)
+    assert "maximum subscriptions exceeded" in str(listener.client.last_error)
+
+
+async def test_nobody_reads_the_stream_past_the_subjects(stage: Stage) -> None:
+    auditor = stage.keys.issue("auditor", TENANT)
+    prefix = subjects.inbox_prefix(auditor)
+    listener = await stage.nobody().connect(stage.push.url, auditor.key_id, inbox_prefix=prefix)
+
+    for verb in ("INFO", "MSG.GET", "PURGE", "DELETE"):
+        with pytest.raises(NatsError):
+            await listener.client.request(f"$JS.API.STREAM.{verb}.{STREAM}", b"{}", timeout=0.2)
+
+    assert all("permissions violation for publish" in error for error in listener.errors)
+
+
+@pytest.mark.parametrize("token", ["unknown", "x" * 3_000, "qk_'; --", "\u2028"])
+async def test_an_unknown_key_is_refused_at_once(stage: Stage, token: str) -> None:
+    began = time.monotonic()
+
+    with pytest.raises(NatsError, match="Authorization Violation"):
+        await stage.nobody().connect(stage.push.url, token)
+
+    assert time.monotonic() - began < REFUSED_SECONDS_MAX
+
+
+async def test_an_operators_key_is_refused(stage: Stage) -> None:
+    admin = stage.keys.issue("admin", "_operators")
+
+    with pytest.raises(NatsError, match="Authorization Violation"):
+        await stage.nobody().connect(stage.push.url, admin.key_id)
+
+
+async def test_a_look_up_that_takes_too_long_is_a_refusal_not_a_silence(stage: Stage) -> None:
+    slow = stage.keys.issue("auditor")
+    stage.keys.pause_seconds = 2 * ANSWER_SECONDS_MAX
+
+    with pytest.raises(NatsError, match="Authorization Violation"):
+        await stage.nobody().connect(stage.push.url, slow.key_id, patience_seconds=10)
+
+
+async def test_logins_do_not_wait_for_each_other(stage: Stage) -> None:
+    principals = [stage.keys.issue("auditor") for _ in range(40)]
+    stage.keys.pause_seconds = 0.1
+    began = time.monotonic()
+
+    await asyncio.gather(*(stage.listener(principal) for principal in principals))
+
+    assert time.monotonic() - began < len(principals) * stage.keys.pause_seconds
+
+
+async def test_a_revoked_key_is_shown_the_door_and_stays_outside(stage: Stage) -> None:
+    leaver, stayer = stage.keys.issue("agent", TENANT, ANN), stage.keys.issue("agent", TENANT, BOB)
+    leaving = [await stage.listener(leaver) for _ in range(3)]
+    staying = await stage.listener(stayer)
+
+    del stage.keys.principals[leaver.key_id]
+    await stage.push.kick(leaver.key_id)
+
+    await until(lambda: all(listener.losses for listener in leaving), seconds=1)
+    assert staying.client.is_connected
+    with pytest.raises(NatsError, match="Authorization Violation"):
+        await stage.listener(leaver)
+
+
+async def test_a_login_that_was_under_way_while_its_key_was_revoked_ends_too(stage: Stage) -> None:
+    leaver = stage.keys.issue("agent", TENANT, ANN)
+
+    await stage.push.kick(leaver.key_id)  # The key ring still says yes, as a late answer would.
+
+    late = stage.nobody()
+    await late.connect(stage.push.url, leaver.key_id)
+    await until(lambda: late.losses > 0, seconds=1)
+
+
+async def test_a_revocation_in_the_log_is_enough(stage: Stage) -> None:
+    leaver = await stage.listener(stage.keys.issue("agent", TENANT, ANN))
+    (key_id,) = stage.keys.principals
+
+    stage.log.append("KeyRevoked", {"keyId": key_id})
+    stage.push.wake()
+
+    await until(lambda: leaver.losses > 0, seconds=1)
+
+
+async def test_a_key_revoked_while_nobody_looked_is_found_out(apart: Stage) -> None:
+    """On somebody else's server connections outlive us, and a crash may come before the kick."""
+    await apart.push.start()
+    leaver = await apart.listener(apart.keys.issue("agent", TENANT, ANN))
+    stayer = await apart.listener(apart.keys.issue("agent", TENANT, BOB))
+    await apart.push.stop()
+    assert leaver.losses == 0
+    del apart.keys.principals[min(apart.keys.principals)]  # And no row of the log says so.
+
+    apart.push = apart.new_push()
+    await apart.push.start()
+
+    await until(lambda: leaver.losses > 0)
+    assert stayer.client.is_connected
+
+
+async def test_who_is_connected_is_known(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    bob = await stage.agent(BOB)
+    await until(lambda: len(stage.push.presence.keys) == 2)
+
+    await bob.client.close()
+
+    await until(lambda: len(stage.push.presence.keys) == 1)
+    assert ann.client.is_connected
+
+
+async def test_agents_are_back_after_the_server_was_killed(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+
+    stage.kill_server()
+
+    await until(lambda: ann.losses > 0 and ann.client.is_connected)
+    assert await stage.push.presence.all_back(connections.FIRST_ANSWER_SECONDS_MAX * 5)
+    stage.log.end(ANN)
+    stage.push.wake()
+    await until(lambda: len(ann.heard) == 1)
+
+
+async def test_no_token_is_ever_written_down(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = stage.keys.issue("auditor")
+    stage.keys.principals["canary-good-token"] = good
+    listener = stage.nobody()
+    await listener.connect(stage.push.url, "canary-good-token")
+    with pytest.raises(NatsError):
+        await stage.nobody().connect(stage.push.url, "canary-bad-token")
+    await listener.client.close()
+    await stage.push.stop()
+
+    written = capsys.readouterr().out.encode()
+    for path in stage.folder.rglob("*"):
+        if path.is_file():
+            written += path.read_bytes()
+    assert b"refused" in written
+    assert b"canary" not in written

@@ -1,0 +1,354 @@
+"""An agent's command is answered in its own inbox, or not at all; and none is lost in silence."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeout
+
+from quorate.bus import command_dispatch, subjects
+from quorate.bus.command_dispatch import OF_ONE_AGENT_MAX, UNDER_WAY_MAX, Answered, Asked
+from quorate.bus.connection import Connection
+from quorate.bus.embedded.configuration import service_keys
+from quorate.bus.embedded.server import EmbeddedServer
+from quorate.bus.service import FOLDER
+from quorate.bus.subjects import Commanded
+from quorate.domain.identity.api_keys import Principal
+from tests.integration.bus.stage import (
+    ANN,
+    BOB,
+    EVE,
+    OTHER_TENANT,
+    PATIENCE_SECONDS,
+    TENANT,
+    Listener,
+    Stage,
+    until,
+)
+
+MANY = 2_000
+SOON_SECONDS = 0.1
+BUSY = b"busy"
+URGENT = "hold"
+
+
+class Desk:
+    """Operations that repeat what was asked, at once or when they are let go."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.free = asyncio.Event()
+        self.free.set()
+
+    def answer(self, asked: Asked) -> Awaitable[Answered]:
+        self.asked.append(asked)
+        return self._answer(asked)
+
+    async def _answer(self, asked: Asked) -> Answered:
+        await self.free.wait()
+        headers = {"Operation": asked.who.operation, "Agent": asked.who.agent_id}
+        return Answered(body=asked.body, headers=headers)
+
+    def is_urgent(self, who: Commanded) -> bool:
+        return who.operation == URGENT
+
+    def refuse(self, asked: Asked) -> Answered:
+        return Answered(body=BUSY, headers={"Agent": asked.who.agent_id})
+
+
+class ServedStage(Stage):
+    """The push with somebody who answers commands."""
+
+    def __init__(self, folder: Path, **more: Any) -> None:  # noqa: ANN401 - as Stage has them.
+        self.desk = Desk()
+        super().__init__(folder, **more)
+
+    def new_push(self) -> Any:  # noqa: ANN401 - as Stage has it.
+        push = super().new_push()
+        push.serve(self.desk)
+        return push
+
+    def connection(self) -> Connection | None:
+        """The one on which commands come."""
+        assert self.push._commands is not None
+        return self.push._commands._connection
+
+    async def asker(self, agent: str = ANN, tenant: str = TENANT) -> "Asker":
+        return Asker(await self._connected(self.keys.issue("agent", tenant, agent)), tenant, agent)
+
+    async def _connected(self, key: Principal) -> Listener:
+        listener = self.nobody()
+        prefix = subjects.inbox_prefix(key)
+        await listener.connect(self.push.url, key.key_id, inbox_prefix=prefix, comes_back=True)
+        return listener
+
+
+class Asker:
+    """An agent that asks."""
+
+    def __init__(self, listener: Listener, tenant: str, agent: str) -> None:
+        self.listener = listener
+        self.client = listener.client
+        self._subject = f"quorate.{tenant}.cmd.{agent}."
+
+    async def ask(
+        self,
+        body: bytes,
+        operation: str = "repeat",
+        *,
+        seconds: float = PATIENCE_SECONDS,
+        **headers: str,
+    ) -> Msg:
+        subject = self._subject + operation
+        return await self.client.request(subject, body, timeout=seconds, headers=headers or None)
+
+    async def say(self, body: bytes, reply: str = "") -> None:
+        await self.client.publish(self._subject + "repeat", body, reply=reply)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[ServedStage]:
+    stage = ServedStage(tmp_path)
+    await stage.push.start()
+    try:
+        yield stage
+    finally:
+        stage.desk.free.set()
+        await stage.close()
+
+
+# -- Asking and being answered -----------------------------------------------
+
+
+async def test_who_asks_is_what_the_subject_says(stage: ServedStage) -> None:
+    for tenant, agent in ((TENANT, ANN), (TENANT, BOB), (OTHER_TENANT, EVE)):
+        asker = await stage.asker(agent, tenant)
+
+        answer = await asker.ask(b"{}", "heartbeat", Agent="agent_of_somebody_else")
+
+        assert (answer.data, answer.headers) == (b"{}", {"Operation": "heartbeat", "Agent": agent})
+        assert (stage.desk.asked[-1].who.tenant, stage.desk.asked[-1].who.agent_id) == (
+            tenant,
+            agent,
+        )
+
+
+async def test_what_follows_the_agent_is_the_operation_whatever_it_is(stage: ServedStage) -> None:
+    ann = await stage.asker()
+
+    for operation in ("a", "a.b", "a.b.c", "*", ">", "ü"):
+        assert (await ann.ask(b"", operation)).data == b""
+        assert stage.desk.asked[-1].who.operation == operation
+
+
+async def test_commands_do_not_wait_for_each_other(stage: ServedStage) -> None:
+    ann, bob = await stage.asker(ANN), await stage.asker(BOB)
+    stage.desk.free.clear()
+    waiting = [asyncio.create_task(one.ask(b"1")) for one in (ann, bob, ann)]
+    await until(lambda: len(stage.desk.asked) == len(waiting))
+
+    stage.desk.free.set()
+
+    assert [answer.data for answer in await asyncio.gather(*waiting)] == [b"1"] * 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "",
+        f"quorate.{TENANT}.agent.{BOB}.lease_conflict",
+        f"quorate.{TENANT}.all.agent_lapsed",
+        f"_INBOX_{TENANT}_{BOB}.x",
+        f"_INBOX_{OTHER_TENANT}_{EVE}.x",
+        "$JS.API.STREAM.DELETE.QUORATE_LOG",
+        "$SYS.REQ.SERVER.PING",
+        "quorate.*.cmd.*.repeat",
+    ],
+)
+async def test_an_answer_goes_nowhere_but_to_ones_own_inbox(stage: ServedStage, reply: str) -> None:
+    service = await stage.service()
+    heard: list[Msg] = []
+
+    async def on_message(message: Msg) -> None:
+        heard.append(message)
+
+    await service.client.subscribe(">", cb=on_message)
+    await service.flush()
+    ann = await stage.asker()
+
+    await ann.say(b"spoofed", reply)
+
+    assert (await ann.ask(b"honest")).data == b"honest"
+    assert [asked.body for asked in stage.desk.asked] == [b"honest"]
+    await service.flush()
+    assert [m for m in heard if m.data == b"spoofed" and ".cmd." not in m.subject] == []
+
+
+# -- Too much, and nonsense --------------------------------------------------
+
+
+async def test_one_too_many_is_told_so_and_others_are_served(
+    stage: ServedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_dispatch, "OF_ONE_AGENT_MAX", 3)
+    ann, bob = await stage.asker(ANN), await stage.asker(BOB)
+    stage.desk.free.clear()
+    taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(3)]
+    await until(lambda: len(stage.desk.asked) == 3)
+
+    assert (await ann.ask(b"one too many")).data == BUSY
+    of_bob = asyncio.create_task(bob.ask(b"taken"))
+    await until(lambda: len(stage.desk.asked) == 4)
+
+    stage.desk.free.set()
+    assert {answer.data for answer in await asyncio.gather(*taken, of_bob)} == {b"taken"}
+    assert (await ann.ask(b"again")).data == b"again"
+
+
+async def test_an_urgent_one_finds_a_place_that_was_kept_for_it(
+    stage: ServedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_dispatch, "OF_ONE_AGENT_MAX", 4)
+    monkeypatch.setattr(command_dispatch, "URGENT_SHARE", 2)
+    ann = await stage.asker(ANN)
+    stage.desk.free.clear()
+    taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(2)]
+    await until(lambda: len(stage.desk.asked) == 2)
+
+    assert (await ann.ask(b"one too many")).data == BUSY
+    urgent = [asyncio.create_task(ann.ask(b"taken", operation=URGENT)) for _ in range(2)]
+    await until(lambda: len(stage.desk.asked) == 4)
+    assert (await ann.ask(b"even so", operation=URGENT)).data == BUSY
+
+    stage.desk.free.set()
+    assert {answer.data for answer in await asyncio.gather(*taken, *urgent)} == {b"taken"}
+
+
+async def test_all_together_have_a_limit_too(
+    stage: ServedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_dispatch, "UNDER_WAY_MAX", 2)
+    ann, bob = await stage.asker(ANN), await stage.asker(BOB)
+    stage.desk.free.clear()
+    taken = [asyncio.create_task(one.ask(b"taken")) for one in (ann, bob)]
+    await until(lambda: len(stage.desk.asked) == 2)
+
+    assert (await ann.ask(b"one too many")).data == BUSY
+
+    stage.desk.free.set()
+    assert {answer.data for answer in await asyncio.gather(*taken)} == {b"taken"}
+    assert UNDER_WAY_MAX > OF_ONE_AGENT_MAX
+
+
+async def test_everything_of_a_flood_is_answered(stage: ServedStage) -> None:
+    ann, bob = await stage.asker(ANN), await stage.asker(BOB)
+    inbox = ann.client.new_inbox()
+    await ann.listener.hear(inbox)
+
+    for number in range(MANY):
+        await ann.say(b"%d" % number, inbox)
+        if number % 100 == 0:
+            assert (await bob.ask(b"between")).data == b"between"
+
+    await until(lambda: len(ann.listener.heard) == MANY)
+    numbers = {m.data for m in ann.listener.heard} - {BUSY}
+    assert numbers <= {b"%d" % number for number in range(MANY)}
+    assert len(numbers) + sum(m.data == BUSY for m in ann.listener.heard) == MANY
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"PUB %b\xff\xfe %b 2\r\n{}\r\n",
+        b"PUB %brepeat %b\xff 2\r\n{}\r\n",
+        b"PUB %ba\x0bb\x0cc\rd %b 2\r\n{}\r\n",
+        b"PUB %brepeat %b\x0bb\x0cc\rd 2\r\n{}\r\n",
+        b"HPUB %brepeat %b\x0b1 10 12\r\nNATS/1.0\r\n{}\r\n",
+        b"HPUB %brepeat %b 13 15\r\nNATS/1.0 \xff\xfe\r\n{}\r\n",
+        b"HPUB %brepeat %b 10 12\r\nNATS/1.0\r\n{}\r\n",
+        b"HPUB %brepeat %b 8 10\r\nNATS/1.0{}\r\n",
+        b"HPUB %brepeat %b 18 20\r\nNATS/1.0\r\n\xff: \xff\r\n\r\n{}\r\n",
+        b"HPUB %brepeat %b 14 16\r\nNATS/1.0\r\n::\r\n{}\r\n",
+    ],
+)
+async def test_what_is_no_text_disturbs_nobody(stage: ServedStage, sent: bytes) -> None:
+    """Neither subjects nor headers are looked at by the server: it hands on any bytes."""
+    ann, bob = await stage.asker(ANN), await stage.asker(BOB)
+    before = stage.connection()
+    own = f"quorate.{TENANT}.cmd.{ANN}.".encode()
+
+    await ann.client._send_command(sent % (own, ann.client.new_inbox().encode()))
+    await ann.client.flush()
+
+    assert (await bob.ask(b"as ever")).data == b"as ever"
+    assert stage.connection() is before
+
+
+# -- Coming and going --------------------------------------------------------
+
+
+async def test_commands_are_served_again_after_the_server_was_killed(stage: ServedStage) -> None:
+    ann = await stage.asker()
+    assert (await ann.ask(b"before")).data == b"before"
+    before = stage.connection()
+
+    stage.kill_server()
+
+    await until(lambda: stage.connection() not in (None, before) and ann.client.is_connected)
+    assert (await ann.ask(b"after")).data == b"after"
+
+
+async def test_what_was_taken_is_answered_before_it_ends(tmp_path: Path) -> None:
+    """On somebody else's server, which goes on: afterwards it says that nobody is there."""
+    keys = service_keys(tmp_path / "service" / FOLDER)
+    server = EmbeddedServer(tmp_path / "server", keys)
+    await server.start()
+    stage = ServedStage(tmp_path / "service", server=server)
+    await stage.push.start()
+    try:
+        ann = await stage.asker()
+        stage.desk.free.clear()
+        taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(10)]
+        await until(lambda: len(stage.desk.asked) == 10)
+
+        stopping = asyncio.create_task(stage.push.stop())
+        await until(lambda: no_responders(ann))
+        stage.desk.free.set()
+
+        assert [answer.data for answer in await asyncio.gather(*taken)] == [b"taken"] * 10
+        await stopping
+        assert await no_responders(ann)
+    finally:
+        await stage.close()
+
+
+async def no_responders(asker: Asker) -> bool:
+    try:
+        await asker.ask(b"late", seconds=SOON_SECONDS)
+    except NoRespondersError:
+        return True
+    except NatsTimeout:  # It was still taken, and waits like the others.
+        return False
+    return False
+
+
+async def test_a_revocation_is_not_held_up_by_what_there_is_to_say(tmp_path: Path) -> None:
+    """The relay may have an hour of notifications before it; commands must end at once."""
+    stage = ServedStage(tmp_path)
+    stage.push.relay.ready.set()
+    stage.push.relay.run = asyncio.Event().wait  # type: ignore[assignment, method-assign]
+    await stage.push.start()
+    try:
+        ann = await stage.asker()
+        (key_id,) = stage.keys.principals
+        del stage.keys.principals[key_id]
+
+        stage.push.wake([stage.log.append("KeyRevoked", {"keyId": key_id})])
+
+        await until(lambda: ann.listener.losses > 0, seconds=1)
+    finally:
+        await stage.close()

@@ -1,0 +1,301 @@
+"""Message N of the stream is the event at position N, whatever happens to the stream."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+
+from quorate.bus.connection import Connection, Unanswered
+from quorate.bus.outbox import jetstream_mirror, jetstream_stream
+from quorate.bus.outbox.jetstream_mirror import FOLLOWING, STOPPED, UNAVAILABLE
+from quorate.bus.outbox.jetstream_stream import STREAM, Entry
+from quorate.bus.outbox.log_tail import ROWS_MAX
+from quorate.bus.outbox.relay import Relay
+from quorate.eventlog.recorded_event import RecordedEvent
+from tests.integration.bus.stage import ANN, OTHER_TENANT, TENANT, Stage, id_of, ids, until
+
+CHECK_SECONDS = 0.2
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert jetstream_mirror.CHECK_SECONDS < 5
+    monkeypatch.setattr(jetstream_mirror, "CHECK_SECONDS", CHECK_SECONDS)
+
+
+@pytest.fixture
+async def filled(stage: Stage) -> Stage:
+    """A stage whose stream holds a log of some length."""
+    for number in range(ROWS_MAX + 50):
+        stage.log.end(ANN, tenant=(TENANT, OTHER_TENANT)[number % 2])
+    stage.push.wake()
+    assert await stage.push.relay.drain(10)
+    return stage
+
+
+async def test_positions_are_stream_sequences(filled: Stage) -> None:
+    assert await filled.stream_holds(filled.log.rows)
+    assert await filled.push.relay.lag() == 0
+    assert filled.push.status()["mirror"] == FOLLOWING
+
+
+async def test_one_answer_vouches_for_a_batch(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = []
+    append = jetstream_stream.LogStream.append
+
+    async def counting(self: jetstream_stream.LogStream, entries: Sequence[Entry]) -> None:
+        replies.append(len(entries))
+        await append(self, entries)
+
+    monkeypatch.setattr(jetstream_stream.LogStream, "append", counting)
+    for _ in range(4 * ROWS_MAX):
+        stage.log.grant()
+    stage.push.wake()
+    assert await stage.push.relay.drain(10)
+
+    assert replies == [ROWS_MAX] * 4
+    assert await stage.stream_holds(stage.log.rows)
+
+
+# -- What is missing is filled again -----------------------------------------
+
+
+async def test_a_deleted_stream_is_filled_again_under_load(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    jetstream = await stage.jetstream()
+    async with stage.load():
+        await stage.grown(100)
+        await jetstream.delete_stream(STREAM)
+        await stage.grown(200)
+
+    await until(lambda: stage.stream_holds(stage.log.rows))
+    assert [id_of(m) for m in ann.heard] == ids(stage.log.rows), "no notification is said twice"
+
+
+async def test_a_purged_stream_is_filled_again_under_load(stage: Stage) -> None:
+    jetstream = await stage.jetstream()
+    async with stage.load():
+        await stage.grown(100)
+        await jetstream.purge_stream(STREAM)
+        await stage.grown(200)
+
+    await until(lambda: stage.stream_holds(stage.log.rows))
+
+
+async def test_a_deleted_stream_is_noticed_although_nothing_happens(filled: Stage) -> None:
+    jetstream = await filled.jetstream()
+
+    await jetstream.delete_stream(STREAM)
+
+    await until(lambda: filled.stream_holds(filled.log.rows))
+
+
+async def test_a_hole_in_the_stream_is_filled(filled: Stage) -> None:
+    jetstream = await filled.jetstream()
+
+    await jetstream.delete_msg(STREAM, 7)
+
+    await until(lambda: filled.stream_holds(filled.log.rows))
+
+
+async def test_an_empty_stream_of_the_same_name_is_taken_over(filled: Stage) -> None:
+    jetstream = await filled.jetstream()
+
+    await jetstream.delete_stream(STREAM)
+    await jetstream.add_stream(name=STREAM, subjects=["something.else"])
+
+    await until(lambda: filled.stream_holds(filled.log.rows))
+
+
+@pytest.fixture
+async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    """A stage whose stream keeps 100 events, with a log of 250; not yet started."""
+    for module in (jetstream_stream, jetstream_mirror):
+        monkeypatch.setattr(module, "MIRROR_EVENTS_MAX", 100)
+    stage = Stage(tmp_path)
+    for _ in range(250):
+        stage.log.grant()
+    try:
+        yield stage
+    finally:
+        await stage.close()
+
+
+async def test_the_stream_keeps_the_newest_events_only(small: Stage) -> None:
+    await small.push.start()
+    await until(lambda: small.stream_holds(small.log.rows[150:]))
+
+    async with small.load():
+        await small.grown(300)
+
+    await until(lambda: small.stream_holds(small.log.rows[-100:]))
+    await small.restart()
+    await until(lambda: small.push.status()["mirror"] == FOLLOWING)
+    assert await small.stream_holds(small.log.rows[-100:])
+
+
+# -- What is not ours is left alone ------------------------------------------
+
+
+async def test_a_stream_ahead_of_the_log_is_left_alone(filled: Stage) -> None:
+    before = list(filled.log.rows)
+    await filled.push.stop()
+    del filled.log.rows[10:]  # An older log was restored.
+    await filled.restart()
+    ann = await filled.agent(ANN)
+
+    row = filled.log.end(ANN)
+    filled.push.wake()
+
+    await until(lambda: row.id in [id_of(message) for message in ann.heard])
+    assert filled.push.status()["mirror"] == STOPPED
+    assert await filled.stream_holds(before)
+
+
+async def test_a_stream_that_ends_before_what_was_archived_is_left_alone(filled: Stage) -> None:
+    """NATS was away for so long that the log does not have what comes next any more."""
+    before = list(filled.log.rows)
+    await filled.push.stop()
+    for _ in range(20):
+        filled.log.grant()
+    filled.log.archived_until = len(before) + 1
+
+    await filled.restart()
+
+    await until(lambda: filled.push.status()["mirror"] == STOPPED)
+    assert await filled.stream_holds(before)
+    jetstream = await filled.jetstream()
+    await jetstream.delete_stream(STREAM)
+    await until(lambda: filled.stream_holds(filled.log.rows[filled.log.archived_until :]))
+
+
+async def test_a_stream_that_has_all_that_was_archived_is_gone_on_with(filled: Stage) -> None:
+    await filled.push.stop()
+    filled.log.archived_until = len(filled.log.rows)
+    for _ in range(20):
+        filled.log.grant()
+
+    await filled.restart()
+
+    await until(lambda: filled.stream_holds(filled.log.rows))
+
+
+async def test_a_stream_of_another_log_is_left_alone_until_it_is_deleted(filled: Stage) -> None:
+    before = list(filled.log.rows)
+    await filled.push.stop()
+    filled.log.rows.clear()
+    for _ in range(len(before) + 10):
+        filled.log.grant()
+
+    await filled.restart()
+
+    await until(lambda: filled.push.status()["mirror"] == STOPPED)
+    assert await filled.stream_holds(before)
+    jetstream = await filled.jetstream()
+    await jetstream.delete_stream(STREAM)
+    await until(lambda: filled.stream_holds(filled.log.rows))
+
+
+async def test_two_relays_do_not_interleave(filled: Stage) -> None:
+    second = Relay(filled.connector("second"), filled.log, filled.push.presence)
+    work = asyncio.create_task(second.run())
+    try:
+        async with filled.load():
+            for _ in range(20):
+                await filled.grown(20)
+                second.wake()
+        assert await second.drain(10)
+        assert await filled.push.relay.drain(10)
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    assert await filled.stream_holds(filled.log.rows)
+
+
+# -- What the server will not take -------------------------------------------
+
+
+async def test_a_row_that_is_too_large_leaves_a_placeholder(filled: Stage) -> None:
+    row = filled.log.append("LeaseRevoked", {"agentId": ANN, "reason": "x" * 9_000_000})
+    filled.log.grant()
+    filled.push.wake()
+    assert await filled.push.relay.drain(10)
+
+    assert await filled.stream_holds(filled.log.rows)
+    assert await data_of(filled, row) == {"omitted": True}
+
+
+async def test_a_row_that_the_server_refuses_leaves_a_placeholder(filled: Stage) -> None:
+    await limit_messages(filled, bytes_max=2_000)
+    row = filled.log.append("LeaseAcquired", {"agentId": ANN, "intent": "x" * 5_000})
+    for _ in range(100):
+        filled.log.grant()
+    filled.push.wake()
+    assert await filled.push.relay.drain(5), "it must not hold up the others for longer"
+
+    assert await filled.stream_holds(filled.log.rows)
+    assert await data_of(filled, row) == {"omitted": True}
+
+
+async def test_a_server_that_takes_nothing_costs_no_row_its_data(filled: Stage) -> None:
+    await limit_messages(filled, bytes_max=10)
+    row = filled.log.grant()
+    filled.push.wake()
+    await until(lambda: filled.push.status()["mirror"] == UNAVAILABLE)
+
+    await limit_messages(filled, bytes_max=-1)
+
+    await until(lambda: filled.stream_holds(filled.log.rows))
+    said = await data_of(filled, row)
+    assert said["id"] == row.id
+
+
+def test_an_event_is_blamed_for_cut_connections_only_if_the_server_lives_on() -> None:
+    entry = Entry(position=7, subject="s", id="i", body=b"")
+    for survives in (True, False):
+        poison = jetstream_mirror._Poison()
+        poison.resume("server 0")
+        for number in range(jetstream_mirror.TRIES_MAX):
+            poison.risk([entry])  # And the connection is gone.
+            poison.resume("server 0" if survives else f"server {number + 1}")
+        assert poison.omitted == (7 if survives else None)
+
+
+def test_after_a_failure_one_event_is_tried_alone() -> None:
+    entries = [Entry(position=n, subject="s", id="i", body=b"") for n in (7, 8)]
+    poison = jetstream_mirror._Poison()
+    assert poison.batch_rows(9) == 9
+
+    poison.risk(entries)
+    assert poison.batch_rows(9) == 1
+
+    poison.taken()
+    assert poison.batch_rows(9) == 9
+
+
+async def limit_messages(stage: Stage, *, bytes_max: int) -> None:
+    jetstream = await stage.jetstream()
+    config = (await jetstream.stream_info(STREAM)).config
+    await jetstream.update_stream(replace(config, max_msg_size=bytes_max))
+
+
+async def data_of(stage: Stage, row: RecordedEvent) -> dict[str, object]:
+    jetstream = await stage.jetstream()
+    found = await jetstream.get_msg(STREAM, row.position)
+    assert found.data is not None
+    data: dict[str, object] = orjson.loads(found.data)["data"]
+    return data
+
+
+async def test_what_is_asked_of_a_dead_connection_is_an_error_not_a_silence(stage: Stage) -> None:
+    service: Connection = await stage.service()
+    await service.client.close()
+
+    with pytest.raises(Unanswered):
+        await jetstream_stream.LogStream(service).state()

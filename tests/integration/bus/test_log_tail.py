@@ -1,0 +1,31 @@
+"""The end of the log is read once for all who follow it, and nobody is given less than there is."""
+
+from collections.abc import Sequence
+
+from quorate.bus.outbox.log_tail import Tail
+from quorate.eventlog.recorded_event import RecordedEvent
+from tests.integration.bus.stage import MemoryLog
+
+ARCHIVED = 8
+
+
+class Archived(MemoryLog):
+    """Of what was archived, the first and the last event stay: their tenants' last."""
+
+    async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
+        rows = [row for row in self.rows if row.position == 1 or row.position >= ARCHIVED]
+        return [row for row in rows if row.position > position][:limit]
+
+
+async def test_whoever_was_away_while_events_were_archived_misses_none_that_follow() -> None:
+    log = Archived()
+    for _ in range(ARCHIVED + 2):
+        log.grant()
+    tail = Tail(log)
+    found = await tail.after(0)
+    assert [row.position for row in found] == [1, 8, 9, 10]
+
+    tail.wake([log.grant() for _ in range(2 * ARCHIVED)])
+    found = await tail.after(10)
+
+    assert [row.position for row in found] == list(range(11, 11 + 2 * ARCHIVED))

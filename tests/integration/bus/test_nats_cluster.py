@@ -1,0 +1,183 @@
+"""Three nats-servers instead of one: whichever of them one is connected to, and while one is away.
+
+Agents that were connected to a server that dies find another one, and catch up as after any
+outage. Those connected elsewhere must not notification.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from nats.errors import Error as NatsError
+
+from quorate.bus.embedded.cluster_configuration import Tls
+from quorate.bus.embedded.configuration import service_keys
+from quorate.bus.outbox.jetstream_stream import STREAM
+from quorate.bus.service import FOLDER, NatsService
+from quorate.client.transports.nats import Address, NatsLink
+from quorate.domain.identity.api_keys import Principal
+from tests.integration.bus.cluster import SERVERS, NatsCluster
+from tests.integration.bus.stage import (
+    ANN,
+    PATIENCE_SECONDS,
+    REVOKED,
+    TENANT,
+    Listener,
+    Stage,
+    ids,
+    until,
+)
+
+LOAD_PAUSE_SECONDS = 0.005
+# A server takes seconds to find its place again; QUORATE_CLUSTER=full has each of them killed.
+KILLED = range(SERVERS if os.environ.get("QUORATE_CLUSTER") == "full" else 1)
+
+
+class ClusterStage(Stage):
+    """As the stage, with the push on a cluster that somebody else runs."""
+
+    def __init__(self, folder: Path, *, tls: Tls | None = None) -> None:
+        self.cluster = NatsCluster(folder / "cluster", service_keys(folder / FOLDER), tls=tls)
+        super().__init__(folder)
+
+    def new_push(self) -> NatsService:
+        return NatsService(
+            data_dir=self.folder,
+            authenticate=self.keys.authenticate,
+            committed=self.log,
+            nats_url=self.cluster.url,
+            standing=self.keys.standing,
+            stream_replicas=SERVERS,
+        )
+
+    async def listeners(
+        self, principal: Principal, *, but: int | None = None
+    ) -> Sequence[Listener]:
+        """One at each server, who stays away when it dies; all have heard something.
+
+        Servers tell each other who listens, and who answers for logins, in their own time.
+        """
+        there = [await self._at(each, principal) for each in range(SERVERS) if each != but]
+        while not all(listener.heard for listener in there):
+            self.push.wake([self.log.end(ANN)])
+            await asyncio.sleep(LOAD_PAUSE_SECONDS)
+        return there
+
+    async def _at(self, number: int, principal: Principal) -> Listener:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                listener = self.nobody()
+                with suppress(NatsError, TimeoutError):
+                    await listener.connect(self.cluster.urls[number], principal.key_id)
+                    return await listener.hear(f"quorate.{TENANT}.agent.{ANN}.>")
+
+    async def commit_every_few_milliseconds(self) -> None:
+        while True:
+            self.push.wake([self.log.end(ANN)])
+            await asyncio.sleep(LOAD_PAUSE_SECONDS)
+
+
+@asynccontextmanager
+async def agents_link(url: str, key: str) -> AsyncIterator[NatsLink]:
+    """What the SDK keeps for an agent, after its first attempts to connect."""
+    link = NatsLink(Address(url=url, api_key=key, tenant_id=TENANT, agent_id=ANN, reader=ANN))
+    work = asyncio.create_task(link.run())
+    try:
+        await link.tried(PATIENCE_SECONDS)
+        yield link
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+@asynccontextmanager
+async def started(stage: ClusterStage) -> AsyncIterator[ClusterStage]:
+    try:
+        await stage.cluster.start()
+        await stage.push.start()
+        yield stage
+    finally:
+        try:
+            await stage.close()
+        finally:
+            stage.cluster.stop()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[ClusterStage]:
+    async with started(ClusterStage(tmp_path)) as stage:
+        yield stage
+
+
+async def test_an_agent_is_let_in_hears_and_is_shown_the_door_at_every_server(
+    stage: ClusterStage,
+) -> None:
+    key = stage.keys.issue("agent", TENANT, ANN)
+    listeners = await stage.listeners(key)
+
+    row = stage.log.end(ANN)
+    stage.push.wake([row])
+    for listener in listeners:
+        await until(lambda heard=listener: row.id in heard.ids(REVOKED))  # type: ignore[misc]
+
+    del stage.keys.principals[key.key_id]
+    await stage.push.kick(key.key_id)
+    for listener in listeners:
+        await until(lambda gone=listener: gone.client.is_closed)  # type: ignore[misc]
+
+
+async def test_the_copy_of_the_log_is_at_every_server_with_each_event_at_its_position(
+    stage: ClusterStage,
+) -> None:
+    rows = [stage.log.end(ANN) for _ in range(50)]
+    stage.push.wake(rows)
+
+    await until(lambda: stage.stream_holds(rows))
+    jetstream = await stage.jetstream()
+    held = (await jetstream.stream_info(STREAM)).cluster
+    assert held is not None
+    assert held.replicas is not None
+    assert {held.leader, *(each.name for each in held.replicas)} == {"nats-1", "nats-2", "nats-3"}
+
+
+async def test_an_agent_that_lost_its_server_goes_to_another(stage: ClusterStage) -> None:
+    key = stage.keys.issue("agent", TENANT, ANN)
+    await stage.listeners(key)
+    async with agents_link(stage.cluster.url, key.key_id) as link:
+        first = link.session
+        assert first is not None
+        left = stage.cluster.number_of(first.client)
+
+        stage.cluster.kill(left)
+        await first.lost.wait()
+        await until(lambda: link.session is not None)
+
+        assert link.session is not None
+        assert stage.cluster.number_of(link.session.client) != left
+
+
+async def test_a_server_is_killed_and_comes_back_while_notifications_go_on(
+    stage: ClusterStage,
+) -> None:
+    key = stage.keys.issue("agent", TENANT, ANN)
+    load = asyncio.create_task(stage.commit_every_few_milliseconds())
+    try:
+        for number in KILLED:
+            others = await stage.listeners(key, but=number)
+            since = len(stage.log.rows)
+            stage.cluster.kill(number)
+            await stage.grown(20)
+            rows = ids(stage.log.rows[since:])
+            for listener in others:
+                await until(lambda at=listener, last=rows[-1]: last in at.ids(REVOKED))  # type: ignore[misc]
+                heard = listener.ids(REVOKED)
+                assert heard[heard.index(rows[0]) :][: len(rows)] == rows
+            await stage.cluster.start(number)
+    finally:
+        load.cancel()
+        await asyncio.gather(load, return_exceptions=True)
+
+    await until(lambda: stage.stream_holds(stage.log.rows))

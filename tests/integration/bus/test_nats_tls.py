@@ -1,0 +1,113 @@
+"""NATS over TLS: among the servers, for the service and for agents, and never half of it.
+
+nats-py decides by what the server says whether to speak TLS. Somebody in between would say that it
+need not be, and be sent the key; so that is tried here too.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from quorate.bus import connection
+from quorate.bus.auth.jwt import NatsKey
+from quorate.bus.connection import ConnectionLost
+from tests.integration.bus.cluster import SERVERS
+from tests.integration.bus.stage import ANN, TENANT, ids, until
+from tests.integration.bus.test_nats_cluster import ClusterStage, agents_link, started
+from tests.support.certificates import Certificates
+
+INTRODUCTION = {"server_id": "between", "version": "2.14.0", "max_payload": 1024, "headers": True}
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def trusted(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Certificates:
+    """Whoever connects from this process trusts the authority."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca))
+    return certificates
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, trusted: Certificates) -> AsyncIterator[ClusterStage]:
+    async with started(ClusterStage(tmp_path, tls=trusted.nats)) as stage:
+        yield stage
+
+
+async def test_service_servers_and_agents_speak_tls_to_each_other(
+    stage: ClusterStage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    key = stage.keys.issue("agent", TENANT, ANN)
+    async with agents_link(stage.cluster.url, key.key_id) as link:
+        await stage.listeners(key)
+        assert link.session is not None
+        heard = await link.session.heard()
+        assert heard is not None
+        assert orjson.loads(heard)["id"] in ids(stage.log.rows)
+    await until(lambda: stage.stream_holds(stage.log.rows))
+    for number in range(SERVERS):
+        told = await stage.cluster.told(number, "varz")
+        assert told["cluster"]["tls_required"] is True
+        assert told["cluster"]["tls_verify"] is True
+
+    # Who does not know the authority does not get in, and neither does who speaks no TLS.
+    nobodys = tmp_path / "nobody.pem"
+    nobodys.touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(nobodys))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nothing"))
+    async with agents_link(stage.cluster.url, key.key_id) as link:
+        assert link.session is None
+
+
+class Between:
+    """Somebody in between, who introduces himself without a word of TLS, and listens."""
+
+    def __init__(self) -> None:
+        self.heard = b""
+        self.left = asyncio.Event()
+        self.url = ""
+
+    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INFO " + orjson.dumps({**INTRODUCTION, "auth_required": True}) + b"\r\n")
+        self.heard += await reader.read()
+        self.left.set()
+        writer.close()
+
+
+@pytest.fixture
+async def between() -> AsyncIterator[Between]:
+    between = Between()
+    server = await asyncio.start_server(between.meet, "127.0.0.1", 0)
+    async with server:
+        between.url = f"tls://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        yield between
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "CONNECT_SECONDS_MAX", 2)
+
+
+async def test_an_agents_key_is_not_sent_where_tls_was_left_out(between: Between) -> None:
+    async with agents_link(between.url, "qk_secret") as link:
+        await between.left.wait()
+        assert link.session is None
+
+    assert between.heard == b""
+
+
+async def test_the_service_does_not_log_in_where_tls_was_left_out(
+    between: Between, impatient: None
+) -> None:
+    del impatient
+    with pytest.raises(ConnectionLost, match="does not speak TLS"):
+        await connection.connect(between.url, NatsKey.create("user"), "test")
+    await between.left.wait()
+
+    assert between.heard == b""

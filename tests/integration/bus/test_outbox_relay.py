@@ -1,0 +1,352 @@
+"""What is committed is heard: by whom it concerns, in order, and also after an outage."""
+
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from quorate.bus.outbox import jetstream_stream, log_tail, notification_publisher, relay
+from quorate.bus.outbox.jetstream_mirror import FOLLOWING
+from quorate.domain.shared.timestamps import iso
+from quorate.eventlog.hash_chain import public_event
+from quorate.eventlog.transactions import DatabaseUnavailable
+from tests.integration.bus.stage import (
+    ANN,
+    BOB,
+    OTHER_TENANT,
+    PATIENCE_SECONDS,
+    REVOKED,
+    TENANT,
+    Stage,
+    id_of,
+    ids,
+    until,
+)
+
+# -- What is heard -----------------------------------------------------------
+
+
+async def test_an_agent_hears_what_concerns_it_and_in_order(stage: Stage) -> None:
+    ann, bob = await stage.agent(ANN), await stage.agent(BOB)
+    for number in range(300):
+        stage.log.end((ANN, BOB)[number % 2])
+        stage.push.wake()
+
+    await until(lambda: len(ann.heard) + len(bob.heard) == 300)
+
+    assert [id_of(message) for message in ann.heard] == ids(stage.log.rows[0::2])
+    assert [id_of(message) for message in bob.heard] == ids(stage.log.rows[1::2])
+
+
+async def test_a_notification_is_a_cloudevent_that_says_what_happened(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    row = stage.log.end(ANN)
+    stage.push.wake()
+    await until(lambda: len(ann.heard) == 1)
+
+    assert ann.heard[0].subject == REVOKED
+    assert ann.heard[0].headers == {"Nats-Msg-Id": row.id}
+    assert orjson.loads(ann.heard[0].data) == {
+        "specversion": "1.0",
+        "id": row.id,
+        "source": f"quorate/{TENANT}",
+        "type": "quorate.lease_revoked",
+        "time": iso(row.at),
+        "datacontenttype": "application/json",
+        "sequence": row.sequence,
+        "data": {"agentId": ANN, "reason": "agent_inactive"},
+    }
+
+
+async def test_an_auditor_hears_the_log_of_its_tenant_as_it_grows(stage: Stage) -> None:
+    auditor = await stage.listener(stage.keys.issue("auditor"), f"quorate.{TENANT}.log.>")
+    stage.log.end(ANN, tenant=OTHER_TENANT)
+    row = stage.log.grant()
+    stage.push.wake()
+    await until(lambda: len(auditor.heard) == 1)
+
+    said = orjson.loads(auditor.heard[0].data)
+    assert auditor.heard[0].subject == f"quorate.{TENANT}.log.LeaseAcquired"
+    assert said["data"] == orjson.loads(orjson.dumps(public_event(row)))
+    assert said["sequence"] == row.sequence == 1
+
+
+async def test_both_sides_of_a_conflict_hear_of_it(stage: Stage) -> None:
+    listeners = {ANN: await stage.agent(ANN), BOB: await stage.agent(BOB)}
+    row = stage.log.append("LeaseConflicted", conflict(agentId=ANN, holderId=BOB))
+    stage.push.wake()
+
+    await until(lambda: all(listener.heard for listener in listeners.values()))
+
+    for agent, listener in listeners.items():
+        assert listener.heard[0].subject == f"quorate.{TENANT}.agent.{agent}.lease_conflict"
+        assert id_of(listener.heard[0]) == row.id
+
+
+async def test_two_notifications_on_one_subject_can_be_told_apart(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    row = stage.log.append("LeaseConflicted", conflict(agentId=ANN, holderId=ANN))
+    stage.push.wake()
+
+    await until(lambda: len(ann.heard) == 2)
+
+    assert [id_of(message) for message in ann.heard] == [row.id, f"{row.id}.1"]
+
+
+async def test_what_a_user_wrote_stands_in_the_body_only(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    text = "x\r\nNats-Msg-Id: forged\r\n\r\nPUB quorate.acme.all.forged 0\r\n\r\n"
+    row = stage.log.append("LeaseRevoked", {"agentId": ANN, "reason": text})
+    stage.push.wake()
+    await until(lambda: len(ann.heard) == 1)
+
+    assert ann.heard[0].headers == {"Nats-Msg-Id": row.id}
+    assert orjson.loads(ann.heard[0].data)["data"]["reason"] == text
+
+
+@pytest.mark.parametrize("facts", [{}, {"agentId": "*"}, {"agentId": ">"}, {"agentId": 1}])
+async def test_a_row_that_cannot_be_said_does_not_silence_the_next(
+    stage: Stage, facts: dict[str, Any]
+) -> None:
+    ann = await stage.agent(ANN)
+    stage.log.append("LeaseRevoked", facts)
+    row = stage.log.end(ANN)
+    stage.push.wake()
+
+    await until(lambda: [id_of(message) for message in ann.heard] == [row.id])
+
+
+async def test_a_notification_that_is_too_large_is_said_without_its_data(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    row = stage.log.append("LeaseRevoked", {"agentId": ANN, "reason": "x" * 9_000_000})
+    stage.push.wake()
+    await until(lambda: len(ann.heard) == 1)
+
+    assert id_of(ann.heard[0]) == row.id
+    assert orjson.loads(ann.heard[0].data)["data"] == {"omitted": True}
+
+
+async def test_a_notification_arrives_within_milliseconds(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    waits = []
+    for number in range(1, 51):
+        began = time.perf_counter()
+        stage.push.wake([stage.log.end(ANN)])
+        await until(lambda: len(ann.heard) == number, seconds=5)  # noqa: B023 - awaited.
+        waits.append(time.perf_counter() - began)
+
+    assert statistics.median(waits) < 0.05, "it takes about 1 ms; the machine may be busy"
+
+
+async def test_rows_that_are_handed_over_are_not_read_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_tail, "LOOK_SECONDS", PATIENCE_SECONDS)  # Nobody becomes impatient.
+    stage.push.wake([stage.log.grant()])
+    assert await stage.push.relay.drain(5)
+    before = stage.log.reads
+
+    stage.push.wake([stage.log.grant() for _ in range(100)])
+    assert await stage.push.relay.drain(5)
+
+    assert stage.log.reads == before
+
+
+async def test_rows_of_another_process_are_found_without_being_woken(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    stage.push.wake([stage.log.end(ANN)])
+    await until(lambda: len(ann.heard) == 1)
+
+    stage.log.end(ANN)
+
+    await until(lambda: len(ann.heard) == 2, seconds=log_tail.LOOK_SECONDS * 5)
+
+
+# -- When the server dies ----------------------------------------------------
+
+
+async def test_every_notification_arrives_although_the_server_is_killed_under_load(
+    stage: Stage,
+) -> None:
+    ann = await stage.agent(ANN)
+    async with stage.load():
+        for _ in range(3):
+            await stage.grown(200)
+            stage.kill_server()
+        await stage.grown(200)
+
+    await until(lambda: ann.ids(REVOKED) == ids(stage.log.rows))
+    assert await stage.push.relay.drain(10)
+    assert await stage.stream_holds(stage.log.rows)
+
+
+async def test_an_agent_that_comes_back_slowly_misses_nothing(stage: Stage) -> None:
+    slow = await stage.agent(ANN, wait_seconds=2)  # As nats-py does by default.
+    quick = await stage.agent(BOB)
+    async with stage.load():
+        await stage.grown(100)
+        stage.kill_server()
+        await until(lambda: quick.losses > 0 and quick.client.is_connected)
+        await stage.grown(100)
+
+    await until(lambda: slow.ids(REVOKED) == ids(stage.log.rows))
+
+
+async def test_a_duplicate_has_the_same_bytes(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    for _ in range(50):
+        stage.log.end(ANN)
+    stage.push.wake()
+    await until(lambda: len(ann.heard) == 50)
+
+    stage.kill_server()
+
+    await until(lambda: len(ann.heard) == 100)
+    assert [m.data for m in ann.heard[:50]] == [m.data for m in ann.heard[50:]]
+    assert [m.headers for m in ann.heard[:50]] == [m.headers for m in ann.heard[50:]]
+
+
+async def test_nobody_is_waited_for_longer_than_the_grace(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        notification_publisher, "RECONNECT_GRACE_SECONDS", 4.0
+    )  # For the one that does.
+    ann = await stage.agent(ANN)
+    await stage.agent(BOB, comes_back=False)
+    await until(lambda: len(stage.push.presence.keys) == 2)
+
+    stage.kill_server()
+    stage.push.wake([stage.log.end(ANN)])
+
+    await until(lambda: len(ann.heard) == 1)
+
+
+async def test_a_wiped_store_is_filled_again_and_every_notification_arrives(stage: Stage) -> None:
+    ann = await stage.agent(ANN)
+    async with stage.load():
+        await stage.grown(100)
+        store = stage.running_server.folder / "jetstream"
+        stage.kill_server()
+        shutil.rmtree(store, ignore_errors=True)
+        await stage.grown(200)
+
+    await until(lambda: ann.ids(REVOKED) == ids(stage.log.rows))
+    await until(lambda: stage.stream_holds(stage.log.rows))
+
+
+async def test_an_outage_costs_nothing_and_loses_nothing(apart: Stage) -> None:
+    await apart.push.start()
+    ann = await apart.agent(ANN)
+    assert apart.server is not None
+    await apart.server.stop()
+    await until(lambda: not apart.push.status()["connected"])
+    before = apart.log.reads
+    async with apart.load():
+        await apart.grown(500)
+    assert apart.log.reads == before
+
+    await apart.server.start()
+
+    await until(lambda: ann.ids(REVOKED) == ids(apart.log.rows))
+    await until(lambda: apart.stream_holds(apart.log.rows))
+
+
+# -- Where a new process begins ----------------------------------------------
+
+
+async def test_a_new_process_says_what_was_committed_while_none_ran(apart: Stage) -> None:
+    await apart.push.start()
+    ann = await apart.agent(ANN)
+    for _ in range(10):
+        apart.log.end(ANN)
+    apart.push.wake()
+    await until(lambda: len(ann.heard) == 10)
+    await apart.push.stop()
+    for _ in range(10):
+        apart.log.end(ANN)
+
+    apart.push = apart.new_push()
+    await apart.push.start()
+
+    await until(lambda: ann.ids(REVOKED) == ids(apart.log.rows))
+    assert len(ann.heard) == 20, "what the stream holds was said before"
+
+
+async def test_a_new_process_without_a_stream_does_not_repeat_history(apart: Stage) -> None:
+    await apart.push.start()
+    ann = await apart.agent(ANN)
+    await apart.push.stop()
+    for _ in range(20):
+        apart.log.end(ANN, age_seconds=relay.NOTIFICATION_AGE_SECONDS_MAX + 60)
+    recent = [apart.log.end(ANN, age_seconds=60) for _ in range(5)]
+    jetstream = await apart.jetstream()
+    await jetstream.delete_stream(jetstream_stream.STREAM)
+
+    apart.push = apart.new_push()
+    await apart.push.start()
+
+    await until(lambda: len(ann.heard) == len(recent))
+    await until(lambda: apart.stream_holds(apart.log.rows))
+    assert [id_of(message) for message in ann.heard] == ids(recent)
+
+
+async def test_a_new_process_that_finds_a_half_filled_stream_does_not_either(apart: Stage) -> None:
+    for _ in range(20):
+        apart.log.end(ANN, age_seconds=relay.NOTIFICATION_AGE_SECONDS_MAX + 60)
+    recent = apart.log.end(ANN)
+    service = await apart.service()
+    half = jetstream_stream.LogStream(service)
+    await half.create(first=1, filled_to=len(apart.log.rows))  # And then its process died.
+    await apart.push.start()
+    ann = await apart.agent(ANN)
+    latest = apart.log.end(ANN)
+    apart.push.wake()
+
+    await until(lambda: latest.id in ann.ids(REVOKED))
+    await until(lambda: apart.stream_holds(apart.log.rows))
+    assert set(ann.ids(REVOKED)) <= {recent.id, latest.id}
+
+
+async def test_the_service_starts_although_its_nats_is_down(apart: Stage) -> None:
+    assert apart.server is not None
+    await apart.server.stop()
+    began = time.monotonic()
+
+    await apart.push.start()
+
+    assert time.monotonic() - began < 5
+    assert not apart.push.status()["connected"]
+    apart.log.grant()
+    assert await apart.push.relay.lag() == 1
+    await apart.server.start()
+    await until(lambda: apart.stream_holds(apart.log.rows))
+    assert apart.push.status()["mirror"] == FOLLOWING
+
+
+def conflict(**who: str) -> dict[str, str]:
+    return {
+        "agentName": "ann",
+        "contactEmail": "kim@example.com",
+        "expiresAt": "2026-03-01T12:00:00.000Z",
+        "holderName": "bob",
+        **who,
+    }
+
+
+async def test_the_end_is_not_held_up_by_a_log_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the database is gone: nobody knows what there would be to wait for."""
+    stage = Stage(tmp_path)
+
+    async def fail() -> int:
+        raise DatabaseUnavailable("planted")
+
+    monkeypatch.setattr(stage.log, "committed_head", fail)
+
+    assert not await stage.push.relay.drain(1.0)

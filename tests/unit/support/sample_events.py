@@ -1,0 +1,328 @@
+"""What happened, as the log writes it down: at noon, and for as long as is usual."""
+
+from quorate.domain.coordination import consensus
+from quorate.domain.coordination.consensus import (
+    Choice,
+    ConsensusDecided,
+    ConsensusExpired,
+    ConsensusRequested,
+    VoteCast,
+)
+from quorate.domain.coordination.leases import (
+    LeaseAcquired,
+    LeaseConflicted,
+    LeaseExpired,
+    LeaseHeld,
+    LeaseReleased,
+    LeaseRenewed,
+    LeaseRevoked,
+)
+from quorate.domain.coordination.send_gate import Reason, SendAuthorized, SendBlocked
+from quorate.domain.identity.agents import (
+    AgentLapsed,
+    AgentRegistered,
+    AgentReregistered,
+    HeartbeatReceived,
+)
+from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.timestamps import Timestamp
+from tests.unit.support.scenario import KIM, id_of
+from tests.unit.support.specification import NOON, WINDOW, Fact, after
+
+IN_HALF_AN_HOUR = after(minutes=30)
+IN_FIVE_MINUTES = after(minutes=5)
+
+
+def registered(name: str, *, role: str = "general", at: Timestamp = NOON) -> Fact:
+    event = AgentRegistered(
+        agent_id=id_of(name),
+        agent_name=name,
+        agent_role=role,
+        incarnation=1,
+        active_until=Timestamp(at + WINDOW),
+    )
+    return Fact(at=at, event=event)
+
+
+def reregistered(
+    name: str, *, role: str = "general", incarnation: int = 2, at: Timestamp = NOON
+) -> Fact:
+    event = AgentReregistered(
+        agent_id=id_of(name),
+        agent_name=name,
+        agent_role=role,
+        incarnation=incarnation,
+        active_until=Timestamp(at + WINDOW),
+    )
+    return Fact(at=at, event=event)
+
+
+def beat(name: str, *, at: Timestamp = NOON) -> Fact:
+    event = HeartbeatReceived(agent_id=id_of(name), active_until=Timestamp(at + WINDOW))
+    return Fact(at=at, event=event)
+
+
+def lapsed(name: str, *, last: Timestamp = NOON, at: Timestamp) -> Fact:
+    event = AgentLapsed(
+        agent_id=id_of(name),
+        agent_name=name,
+        last_heartbeat=last,
+        active_until=Timestamp(last + WINDOW),
+    )
+    return Fact(at=at, event=event)
+
+
+def acquired(
+    name: str,
+    contact: EmailAddress = KIM,
+    *,
+    lease: str = "lease",
+    fence: int,
+    until: Timestamp = IN_HALF_AN_HOUR,
+    intent: str = "general",
+    at: Timestamp = NOON,
+) -> Fact:
+    event = LeaseAcquired(
+        lease_id=lease,
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        intent=intent,
+        expires_at=until,
+        fence=fence,
+    )
+    return Fact(at=at, event=event)
+
+
+def renewed(
+    name: str,
+    contact: EmailAddress = KIM,
+    *,
+    lease: str = "lease",
+    until: Timestamp,
+    intent: str = "general",
+    at: Timestamp,
+) -> Fact:
+    event = LeaseRenewed(
+        lease_id=lease,
+        contact_key=contact.key,
+        agent_id=id_of(name),
+        intent=intent,
+        expires_at=until,
+    )
+    return Fact(at=at, event=event)
+
+
+def released(
+    name: str,
+    contact: EmailAddress = KIM,
+    *,
+    lease: str = "lease",
+    contenders: tuple[str, ...] = (),
+    at: Timestamp = NOON,
+) -> Fact:
+    event = LeaseReleased(
+        lease_id=lease,
+        contact_key=contact.key,
+        agent_id=id_of(name),
+        contact_email=contact.email,
+        contenders=_ids(contenders),
+    )
+    return Fact(at=at, event=event)
+
+
+def _ids(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    return tuple(map(id_of, names)) or None
+
+
+def expired(
+    name: str,
+    contact: EmailAddress = KIM,
+    *,
+    lease: str = "lease",
+    until: Timestamp = IN_HALF_AN_HOUR,
+    contenders: tuple[str, ...] = (),
+    at: Timestamp,
+) -> Fact:
+    event = LeaseExpired(
+        lease_id=lease,
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        expires_at=until,
+        contenders=_ids(contenders),
+    )
+    return Fact(at=at, event=event)
+
+
+def revoked(
+    name: str,
+    contact: EmailAddress = KIM,
+    *,
+    lease: str = "lease",
+    contenders: tuple[str, ...] = (),
+    at: Timestamp,
+) -> Fact:
+    event = LeaseRevoked(
+        lease_id=lease,
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        reason="agent_inactive",
+        contenders=_ids(contenders),
+    )
+    return Fact(at=at, event=event)
+
+
+def conflict(
+    name: str,
+    holder: str,
+    contact: EmailAddress = KIM,
+    *,
+    lease: str = "lease",
+    until: Timestamp = IN_HALF_AN_HOUR,
+) -> LeaseConflicted:
+    return LeaseConflicted(
+        lease_id=lease,
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        agent_name=name,
+        intent="general",
+        holder_id=id_of(holder),
+        holder_name=holder,
+        expires_at=until,
+    )
+
+
+def held(
+    name: str,
+    by: str,
+    contact: EmailAddress = KIM,
+    *,
+    lease: str = "lease",
+    until: Timestamp = IN_HALF_AN_HOUR,
+) -> LeaseHeld:
+    return LeaseHeld(conflict(name, by, contact, lease=lease, until=until))
+
+
+def authorized(
+    name: str, contact: EmailAddress = KIM, *, fence: int | None = None, at: Timestamp = NOON
+) -> Fact:
+    event = SendAuthorized(
+        send_id="send",
+        contact_key=contact.key,
+        contact_email=contact.email,
+        agent_id=id_of(name),
+        fence=fence,
+    )
+    return Fact(at=at, event=event)
+
+
+def blocked(
+    name: str,
+    reason: Reason,
+    *,
+    holder: str | None = None,
+    fence: int | None = None,
+    until: Timestamp | None = None,
+    at: Timestamp = NOON,
+) -> Fact:
+    event = SendBlocked(
+        send_id="send",
+        contact_key=KIM.key,
+        contact_email=KIM.email,
+        agent_id=id_of(name),
+        agent_name=name,
+        reason=reason,
+        fence=fence,
+        holder_id=None if holder is None else id_of(holder),
+        holder_name=holder,
+        expires_at=until,
+    )
+    return Fact(at=at, event=event)
+
+
+def proposed(
+    name: str,
+    *,
+    among: int,
+    request: str = "request",
+    until: Timestamp = IN_FIVE_MINUTES,
+    proposer_votes: bool = True,
+    floor: str | None = None,
+    minimum: int = 0,
+    members: tuple[str, ...] | None = None,
+    at: Timestamp = NOON,
+) -> Fact:
+    event = ConsensusRequested(
+        request_id=request,
+        agent_id=id_of(name),
+        action="pause outreach",
+        contact_key=KIM.key,
+        contact_email=KIM.email,
+        reason="Fatigue scores are high",
+        timeout_at=until,
+        electorate="live" if members is None else "snapshot",
+        proposer_votes=proposer_votes,
+        floor=floor,
+        eligible=among,
+        minimum=minimum,
+        members=None if members is None else tuple(id_of(one) for one in members),
+    )
+    return Fact(at=at, event=event)
+
+
+def voted(
+    name: str,
+    choice: Choice,
+    *,
+    request: str = "request",
+    reason: str | None = None,
+    at: Timestamp = NOON,
+) -> Fact:
+    event = VoteCast(
+        vote_id=f"vote-{name}",
+        request_id=request,
+        agent_id=id_of(name),
+        vote=choice,
+        reason=reason,
+    )
+    return Fact(at=at, event=event)
+
+
+def decided(
+    status: consensus.Status,
+    *,
+    among: tuple[str, ...],
+    approvals: int = 0,
+    rejections: int = 0,
+    size: int | None = None,
+    proposer: str = "ann",
+    at: Timestamp = NOON,
+) -> Fact:
+    event = ConsensusDecided(
+        request_id="request",
+        status=status,
+        agent_id=id_of(proposer),
+        action="pause outreach",
+        contact_email=KIM.email,
+        approvals=approvals,
+        rejections=rejections,
+        electorate_size=len(among) if size is None else size,
+        electorate=tuple(sorted(id_of(one) for one in among)),
+    )
+    return Fact(at=at, event=event)
+
+
+def timed_out(
+    name: str, *, request: str = "request", until: Timestamp = IN_FIVE_MINUTES, at: Timestamp
+) -> Fact:
+    event = ConsensusExpired(
+        request_id=request,
+        agent_id=id_of(name),
+        action="pause outreach",
+        contact_email=KIM.email,
+        timeout_at=until,
+    )
+    return Fact(at=at, event=event)
