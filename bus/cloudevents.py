@@ -14,7 +14,7 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import iso
 from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.serialization import lifted
+from quorate.eventlog.serialization import upcast_data
 
 OMITTED = {"omitted": True}
 
@@ -30,7 +30,7 @@ def log_entry_omitted(row: RecordedEvent) -> bytes:
 
 
 @record
-class Said:
+class NotificationMessage:
     """A notification; its id is the event's, and unique among what its audience hears by this name."""
 
     notification: Notification
@@ -38,14 +38,14 @@ class Said:
     body: bytes
 
 
-def notifications_said(row: RecordedEvent) -> Sequence[Said]:
+def notification_messages(row: RecordedEvent) -> Sequence[NotificationMessage]:
     """The notifications of an event, in the order in which they are said."""
-    said: list[Said] = []
-    for notification in notifications(row.type, lifted(row.type, row.version, row.data)):
+    said: list[NotificationMessage] = []
+    for notification in notifications(row.type, upcast_data(row.type, row.version, row.data)):
         alike = sum(_alike(notification, before.notification) for before in said)
         id_ = f"{row.id}.{alike}" if alike else row.id
         said.append(
-            Said(
+            NotificationMessage(
                 notification=notification,
                 id=id_,
                 body=_body(row, id_, notification.name, notification.facts),
@@ -58,7 +58,7 @@ def _alike(one: Notification, other: Notification) -> bool:
     return (one.audience, one.name) == (other.audience, other.name)
 
 
-def notification_omitted(row: RecordedEvent, said: Said) -> bytes:
+def notification_omitted(row: RecordedEvent, said: NotificationMessage) -> bytes:
     """Stands in the place of a notification that NATS does not take."""
     return _body(row, said.id, said.notification.name, OMITTED)
 

@@ -22,13 +22,13 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from quorate.bus.connection import Connect, Connection, ConnectionLost, keep_connected
-from quorate.bus.subjects import COMMANDS_OF_ALL_TENANTS, Commanded, commanded
+from quorate.bus.subjects import COMMANDS_OF_ALL_TENANTS, CommandSubject, parse_command_subject
 from quorate.domain.shared.records import record
 from quorate.runtime.log_throttle import ThrottledWarning
 
 QUEUE = "quorate-commands"
-UNDER_WAY_MAX = 16_384
-OF_ONE_AGENT_MAX = 256
+IN_FLIGHT_MAX = 16_384
+IN_FLIGHT_PER_AGENT_MAX = 256
 URGENT_SHARE = 16  # One place of so many is kept for urgent commands.
 # What the server has not taken from us yet; nats-py makes whoever sends wait at twice as much.
 UNSENT_BYTES_MAX = 1024 * 1024
@@ -43,17 +43,17 @@ _unsent = ThrottledWarning("nats_command_refusal_unsent")
 
 
 @record
-class Asked:
+class CommandRequest:
     """A command as it came; the agent is who the subject says."""
 
-    who: Commanded
+    who: CommandSubject
     headers: Mapping[str, str]
     body: bytes
-    answer_bytes_max: int
+    response_bytes_max: int
 
 
 @record
-class Answered:
+class CommandResponse:
     body: bytes
     headers: dict[str, str]
 
@@ -61,20 +61,20 @@ class Answered:
 class Operations(Protocol):
     """What is done with commands. An answer is always given: none of these raises."""
 
-    def answer(self, asked: Asked) -> Awaitable[Answered]:
+    def handle(self, asked: CommandRequest) -> Awaitable[CommandResponse]:
         """Read a command now, keep nothing of its message, and carry it out when awaited."""
         ...
 
-    def is_urgent(self, who: Commanded) -> bool:
+    def is_urgent(self, who: CommandSubject) -> bool:
         """Whether there must be a place for it when others have taken all that they may."""
         ...
 
-    def refuse(self, asked: Asked) -> Answered:
+    def reject(self, asked: CommandRequest) -> CommandResponse:
         """Answer at once that there is too much to do."""
         ...
 
 
-class Commands:
+class CommandDispatcher:
     """Serves ``operations`` on a connection of its own."""
 
     def __init__(self, connect: Connect, operations: Operations) -> None:
@@ -120,44 +120,46 @@ class Commands:
             self._connection, self._leave = None, None
 
     async def _on_message(self, message: Msg) -> None:
-        who = commanded(message.subject)
-        if not who.may_hear(message.reply):
-            _unanswerable.say(subject=message.subject[:SHOWN_MAX], reply=message.reply[:SHOWN_MAX])
+        who = parse_command_subject(message.subject)
+        if not who.owns_inbox(message.reply):
+            _unanswerable.warn(subject=message.subject[:SHOWN_MAX], reply=message.reply[:SHOWN_MAX])
             return
         connection = self._connection
         if connection is None:
             return  # It is being replaced: nobody can be answered any more.
-        asked = Asked(
+        asked = CommandRequest(
             who=who,
             headers=message.headers or {},
             body=message.data,
-            answer_bytes_max=connection.message_bytes_max - HEADERS_BYTES_MAX,
+            response_bytes_max=connection.message_bytes_max - HEADERS_BYTES_MAX,
         )
         agent = (who.tenant, who.agent_id)
         if self._is_one_too_many(agent, who):
             await self._refuse(connection, message.reply, asked)
             return
         self._of_agent[agent] += 1
-        answer = self._operations.answer(asked)
+        answer = self._operations.handle(asked)
         task = asyncio.create_task(self._carry_out(connection, message.reply, agent, answer))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
-    def _is_one_too_many(self, agent: Agent, who: Commanded) -> bool:
-        taken = max(len(self._under_way) / UNDER_WAY_MAX, self._of_agent[agent] / OF_ONE_AGENT_MAX)
+    def _is_one_too_many(self, agent: Agent, who: CommandSubject) -> bool:
+        taken = max(
+            len(self._under_way) / IN_FLIGHT_MAX, self._of_agent[agent] / IN_FLIGHT_PER_AGENT_MAX
+        )
         if taken < 1 - 1 / URGENT_SHARE:
             return False
         return taken >= 1 or not self._operations.is_urgent(who)
 
-    async def _refuse(self, connection: Connection, reply: str, asked: Asked) -> None:
+    async def _refuse(self, connection: Connection, reply: str, asked: CommandRequest) -> None:
         """Without ever waiting: everybody else's commands come after this one."""
         if connection.client.pending_data_size > UNSENT_BYTES_MAX:
-            _unsent.say(agent_id=asked.who.agent_id)
+            _unsent.warn(agent_id=asked.who.agent_id)
             return
-        await _send(connection, reply, self._operations.refuse(asked))
+        await _send(connection, reply, self._operations.reject(asked))
 
     async def _carry_out(
-        self, connection: Connection, reply: str, agent: Agent, answer: Awaitable[Answered]
+        self, connection: Connection, reply: str, agent: Agent, answer: Awaitable[CommandResponse]
     ) -> None:
         try:
             await _send(connection, reply, await answer)
@@ -167,7 +169,7 @@ class Commands:
                 del self._of_agent[agent]
 
 
-async def _send(connection: Connection, reply: str, answered: Answered) -> None:
+async def _send(connection: Connection, reply: str, answered: CommandResponse) -> None:
     # When there is no server any more, there is nobody who could be told.
     with suppress(ConnectionLost):
         await connection.publish(reply, answered.body, answered.headers)

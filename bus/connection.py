@@ -52,7 +52,7 @@ class ConnectionLost(Exception):
     """The connection ended or the server fell silent; what was being asked may have happened."""
 
 
-class Unanswered(Exception):
+class RequestTimeout(Exception):
     """Nobody answered a request, although the server may be there; it may have been done."""
 
 
@@ -82,7 +82,7 @@ class _Client(Client):
         try:
             message: Msg = super()._build_message(sid, subject, reply, data, headers)
         except UnicodeDecodeError:
-            _unreadable.say(subject=ascii(subject[:SUBJECT_SHOWN_MAX]))
+            _unreadable.warn(subject=ascii(subject[:SUBJECT_SHOWN_MAX]))
             return None
         return message
 
@@ -146,7 +146,7 @@ class Connection:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 answer = await self.client.request(subject, body, timeout=None)  # type: ignore[arg-type]  # It may be None.
         except (NatsError, OSError) as error:
-            raise Unanswered(f"{subject}: {error}") from error
+            raise RequestTimeout(f"{subject}: {error}") from error
         self.heard()
         return bytes(answer.data)
 

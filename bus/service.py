@@ -17,17 +17,17 @@ from quorate.bus import connection
 from quorate.bus.auth.callout import AuthCallout, Authenticate
 from quorate.bus.auth.connections import ActiveKeys, ConnectedKeys
 from quorate.bus.auth.jwt import NatsKey
-from quorate.bus.command_dispatch import Commands, Operations
+from quorate.bus.command_dispatch import CommandDispatcher, Operations
 from quorate.bus.connection import Connect
 from quorate.bus.embedded.configuration import ServiceKeys, service_keys
 from quorate.bus.embedded.server import LOOPBACK, EmbeddedServer
 from quorate.bus.outbox.log_tail import CommittedLog
-from quorate.bus.outbox.notification_publisher import Said
+from quorate.bus.outbox.notification_publisher import PublishListener
 from quorate.bus.outbox.relay import Relay
 from quorate.domain.identity.api_keys import KeyRevoked
 from quorate.eventlog.metrics import Histogram
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.runtime.tasks import end
+from quorate.runtime.tasks import cancel_and_wait
 
 FOLDER = "nats"
 READY_SECONDS_MAX = 2.0
@@ -48,11 +48,11 @@ class NatsService:
         nats_port: int = 0,
         nats_url: str | None = None,
         nats_host: str = LOOPBACK,
-        standing: ActiveKeys | None = None,
+        find_active_keys: ActiveKeys | None = None,
         relays: bool = True,
         keys: ServiceKeys | None = None,
         stream_replicas: int = 1,
-        said: Said | None = None,
+        on_published: PublishListener | None = None,
     ) -> None:
         """Unless it ``relays`` from start to end, it does so while somebody awaits ``lead``."""
         keys = keys or service_keys(data_dir / FOLDER)
@@ -63,10 +63,10 @@ class NatsService:
             if nats_url is None
             else None
         )
-        self.presence = ConnectedKeys(
+        self.connections = ConnectedKeys(
             self._as(keys.system, "quorate-presence"),
             ourselves=keys.service.public,
-            standing=standing,
+            find_active_keys=find_active_keys,
         )
         self.callout = AuthCallout(
             self._as(keys.service, "quorate-callout"), authenticate, keys.issuer
@@ -74,10 +74,10 @@ class NatsService:
         self._committed = committed
         self._relays = relays
         self._stream_replicas = stream_replicas
-        self._said = said
+        self._on_published = on_published
         self._leads = relays
         self.relay = self._new_relay()
-        self._commands: Commands | None = None
+        self._commands: CommandDispatcher | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _new_relay(self) -> Relay:
@@ -85,10 +85,10 @@ class NatsService:
         return Relay(
             connect,
             self._committed,
-            self.presence,
-            witness=self._witness,
+            self.connections,
+            commit_listener=self._commit_listener,
             stream_replicas=self._stream_replicas,
-            said=self._said,
+            on_published=self._on_published,
         )
 
     async def lead(self) -> None:
@@ -104,7 +104,9 @@ class NatsService:
 
     def serve(self, operations: Operations) -> None:
         """Answer agents' commands from the start on."""
-        self._commands = Commands(self._as(self._service_key, "quorate-commands"), operations)
+        self._commands = CommandDispatcher(
+            self._as(self._service_key, "quorate-commands"), operations
+        )
 
     @property
     def url(self) -> str:
@@ -119,7 +121,7 @@ class NatsService:
             await self.server.start()
         served = () if self._commands is None else (self._commands,)
         relays = (self.relay,) if self._relays else ()
-        parts = (self.presence, self.callout, *relays, *served)
+        parts = (self.connections, self.callout, *relays, *served)
         for part in parts:
             self._spawn(part.run(), type(part).__name__)
         with suppress(TimeoutError):
@@ -137,7 +139,7 @@ class NatsService:
             await self._commands.drain(DRAIN_SECONDS_MAX)
         if self.relay.status()["connected"]:
             await self.relay.drain(DRAIN_SECONDS_MAX)
-        await end(self._tasks)
+        await cancel_and_wait(self._tasks)
         if self.server is not None:
             await self.server.stop()
 
@@ -149,11 +151,11 @@ class NatsService:
         """
         self.relay.wake(rows)
         for row in rows:
-            self._witness(row)
+            self._commit_listener(row)
 
-    async def kick(self, key_id: str) -> None:
+    async def disconnect(self, key_id: str) -> None:
         """End the connections of a revoked key now."""
-        await self.presence.kick(key_id)
+        await self.connections.disconnect(key_id)
 
     def is_connected(self) -> bool:
         """Whether agents can connect and are answered."""
@@ -161,7 +163,7 @@ class NatsService:
 
     @property
     def connected_keys(self) -> int:
-        return len(self.presence.keys)
+        return len(self.connections.keys)
 
     @property
     def login_seconds(self) -> Mapping[str, Histogram]:
@@ -172,22 +174,22 @@ class NatsService:
         """How the copy in JetStream stands, if this process is the one that makes it."""
         return str(self.relay.status()["mirror"]) if self._leads else None
 
-    def behind(self, head: int) -> int | None:
+    def relay_lag(self, head: int) -> int | None:
         """How many events of a log that ends there are not relayed, if that is for us to do."""
-        return self.relay.behind(head) if self._leads else None
+        return self.relay.lag_at(head) if self._leads else None
 
     def status(self) -> Mapping[str, Any]:
         """``connected`` tells whether agents can connect and are answered."""
         relay = self.relay.status()
         connected = relay["connected"] if self._relays else self.callout.ready.is_set()
-        return {**relay, "connected": connected, "keysConnected": len(self.presence.keys)}
+        return {**relay, "connected": connected, "keysConnected": len(self.connections.keys)}
 
     def _as(self, key: NatsKey, name: str) -> Connect:
         return lambda: connection.connect(self.url, key, name)
 
-    def _witness(self, row: RecordedEvent) -> None:
+    def _commit_listener(self, row: RecordedEvent) -> None:
         if row.type == KeyRevoked.__name__:
-            self._spawn(self.presence.kick(orjson.loads(row.data)["keyId"]), "kick")
+            self._spawn(self.connections.disconnect(orjson.loads(row.data)["keyId"]), "kick")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

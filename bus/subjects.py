@@ -43,29 +43,29 @@ class Family:
     """Subjects of one shape; a key's own agent id stands for ``{agent_id}``, any for other keys."""
 
     template: str
-    read_by: frozenset[Role] = frozenset()
-    said_by: frozenset[Role] = frozenset()
+    subscribed_by: frozenset[Role] = frozenset()
+    published_by: frozenset[Role] = frozenset()
 
 
 TO_AGENT = Family(
     template=ROOT + ".{tenant}.agent.{agent_id}.{name}",
-    read_by=frozenset({"agent", "tenant"}),
+    subscribed_by=frozenset({"agent", "tenant"}),
 )
 TO_ALL = Family(
     template=ROOT + ".{tenant}.all.{name}",
-    read_by=frozenset({"agent", "tenant", "auditor"}),
+    subscribed_by=frozenset({"agent", "tenant", "auditor"}),
 )
 LOG = Family(
     template=ROOT + ".{tenant}.log.{name}",
-    read_by=frozenset({"tenant", "auditor"}),
+    subscribed_by=frozenset({"tenant", "auditor"}),
 )
 INBOX = Family(
     template="_INBOX_{tenant}_{reader}.{name}",
-    read_by=frozenset({"agent", "tenant", "auditor"}),
+    subscribed_by=frozenset({"agent", "tenant", "auditor"}),
 )
 COMMANDS = Family(
     template=ROOT + ".{tenant}.cmd.{agent_id}.{name}",
-    said_by=frozenset({"agent"}),
+    published_by=frozenset({"agent"}),
 )
 FAMILIES = (TO_AGENT, TO_ALL, LOG, INBOX, COMMANDS)
 
@@ -119,14 +119,14 @@ def inbox_prefix(principal: Principal) -> str:
 
 
 @record
-class Commanded:
+class CommandSubject:
     """Who asks for what. ``operation`` is as it was sent: it may be none of ours."""
 
     tenant: str
     agent_id: str
     operation: str
 
-    def may_hear(self, reply: str) -> bool:
+    def owns_inbox(self, reply: str) -> bool:
         """Whether an answer sent there reaches this agent and nobody else.
 
         The server does not check it: an agent may name any subject as the one to answer on.
@@ -135,10 +135,10 @@ class Commanded:
         return reply.startswith(own) and len(reply) > len(own)
 
 
-def commanded(subject: str) -> Commanded:
+def parse_command_subject(subject: str) -> CommandSubject:
     """The tokens of a subject of ``COMMANDS``, on which the server delivered a message."""
     _, tenant, _, agent_id, operation = subject.split(".", 4)
-    return Commanded(tenant=tenant, agent_id=agent_id, operation=operation)
+    return CommandSubject(tenant=tenant, agent_id=agent_id, operation=operation)
 
 
 # -- Who may say and hear it -------------------------------------------------
@@ -155,12 +155,12 @@ class Permissions:
 def permissions(principal: Principal) -> Permissions | None:
     """What a key may do on NATS; None for a key that has no business there."""
     readable = tuple(
-        _filter(family, principal) for family in FAMILIES if principal.role in family.read_by
+        _filter(family, principal) for family in FAMILIES if principal.role in family.subscribed_by
     )
     if not readable:
         return None
     sayable = tuple(
-        _filter(family, principal) for family in FAMILIES if principal.role in family.said_by
+        _filter(family, principal) for family in FAMILIES if principal.role in family.published_by
     )
     return Permissions(
         publish_allow=sayable,

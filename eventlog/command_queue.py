@@ -14,27 +14,27 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from quorate.eventlog.envelopes import Answer, CommandEnvelope
+from quorate.eventlog.envelopes import CommandEnvelope, CommandResult
 
-BATCH_ORDERS_MAX = 512
-ORDERS_MAX = 20_000
-URGENT_PLACES = 2_000
-Waiting: TypeAlias = "tuple[CommandEnvelope, Future[Answer]]"
+BATCH_COMMANDS_MAX = 512
+QUEUE_COMMANDS_MAX = 20_000
+URGENT_CAPACITY = 2_000
+QueuedCommand: TypeAlias = "tuple[CommandEnvelope, Future[CommandResult]]"
 # A number, by which the lower goes first, and who waits.
-_Numbered: TypeAlias = tuple[int, Waiting]
+_Numbered: TypeAlias = tuple[int, QueuedCommand]
 
 
 class CommandQueue:
     def __init__(
         self,
         *,
-        batch_orders_max: int = BATCH_ORDERS_MAX,
-        orders_max: int = ORDERS_MAX,
-        urgent_places: int = URGENT_PLACES,
+        batch_commands_max: int = BATCH_COMMANDS_MAX,
+        queue_commands_max: int = QUEUE_COMMANDS_MAX,
+        urgent_capacity: int = URGENT_CAPACITY,
     ) -> None:
-        self._batch = batch_orders_max
-        self._places = orders_max
-        self._places_of_all = orders_max - urgent_places
+        self._batch = batch_commands_max
+        self._places = queue_commands_max
+        self._places_of_all = queue_commands_max - urgent_capacity
         self._came = 0
         self._in_line: deque[_Numbered] = deque()
         self._ahead: deque[_Numbered] = deque()
@@ -43,10 +43,10 @@ class CommandQueue:
     def __len__(self) -> int:
         return len(self._in_line) + len(self._ahead)
 
-    def has_place_for(self, order: CommandEnvelope) -> bool:
+    def has_capacity_for(self, order: CommandEnvelope) -> bool:
         return len(self) < (self._places if order.urgent else self._places_of_all)
 
-    def join(self, waiting: Waiting) -> None:
+    def enqueue(self, waiting: QueuedCommand) -> None:
         self._came += 1
         order = waiting[0]
         if order.urgent and len(self._in_line) >= self._batch and not self._own.get(_agent(order)):
@@ -56,14 +56,14 @@ class CommandQueue:
         if order.in_turn:
             self._own[order.actor] += 1
 
-    def next_batch(self) -> Sequence[Waiting]:
+    def take_batch(self) -> Sequence[QueuedCommand]:
         return [self._next() for _ in range(min(len(self), self._batch))]
 
-    def is_batch(self) -> bool:
+    def has_full_batch(self) -> bool:
         """Whether as many wait as one batch takes."""
         return len(self) >= self._batch
 
-    def leave(self) -> Iterable[Waiting]:
+    def drain(self) -> Iterable[QueuedCommand]:
         """Everybody goes, unheard."""
         waiting = [one for _, one in (*self._ahead, *self._in_line)]
         self._ahead.clear()
@@ -71,7 +71,7 @@ class CommandQueue:
         self._own.clear()
         return waiting
 
-    def _next(self) -> Waiting:
+    def _next(self) -> QueuedCommand:
         if self._ahead and (not self._in_line or self._ahead[0][0] < self._in_line[0][0]):
             return self._ahead.popleft()[1]
         _, waiting = self._in_line.popleft()

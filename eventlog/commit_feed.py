@@ -25,7 +25,7 @@ _logger = structlog.get_logger(__name__)
 class CommitFeed:
     def __init__(self, log: EventStore, heard: Callable[[Sequence[RecordedEvent]], None]) -> None:
         self._log = log
-        self._backend: Database = log.backend
+        self._database: Database = log.database
         self._heard = heard
         self._position: int | None = None  # Everything up to here was handed on.
         self._more = asyncio.Event()
@@ -37,13 +37,13 @@ class CommitFeed:
         return self._position or 0
 
     @property
-    def seconds_unheard(self) -> float:
+    def notification_age_seconds(self) -> float:
         """Since the log was last looked at for what others committed."""
         return time.monotonic() - self._looked_at
 
-    def committed(self, rows: Sequence[RecordedEvent]) -> None:
+    def record_commit(self, rows: Sequence[RecordedEvent]) -> None:
         """By this process, just now."""
-        self._backend.ring()
+        self._database.notify_commit()
         if self._position is None or rows[0].position > self._position + 1:
             self._more.set()  # Somebody else's come first.
         else:
@@ -51,7 +51,7 @@ class CommitFeed:
 
     async def run(self) -> NoReturn:
         """Ends by being cancelled."""
-        listening = asyncio.create_task(self._backend.listen(self._more.set), name="commits")
+        listening = asyncio.create_task(self._database.listen(self._more.set), name="commits")
         try:
             while True:
                 try:

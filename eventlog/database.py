@@ -76,7 +76,7 @@ class Database(Protocol):
 
     # -- Other processes on the same database ------------------------------------
 
-    def ring(self) -> None:
+    def notify_commit(self) -> None:
         """Let the others know that something was committed."""
 
     async def listen(self, heard: Callable[[], None]) -> NoReturn:
@@ -98,9 +98,9 @@ class Database(Protocol):
         """
 
 
-class Outdated(Exception):
+class SchemaOutdated(Exception):
     """Tables and this Quorate are of different versions; says which is older, or what to do."""
 
 
-class NotDurable(Exception):
+class DatabaseUnusable(Exception):
     """The database would acknowledge what it may lose."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from quorate.eventlog.database import Database
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 
 SQLITE_SCHEMES = ("sqlite+aiosqlite:///", "sqlite:///")
 POSTGRES_SCHEME = "postgresql+asyncpg://"
@@ -25,23 +25,27 @@ def sqlite_path(url: str) -> Path | None:
     return None
 
 
-def backend_of(url: str, *, password_file: Path | None = None, patient: bool = False) -> Database:
+def create_database(
+    url: str, *, password_file: Path | None = None, no_statement_timeout: bool = False
+) -> Database:
     """The back end for ``url``, not opened yet; raises UnknownDatabase.
 
     ``patient`` is for long work that nobody waits for an answer of, such as a rebuild: its
     statements are not cut off.
     """
     if (path := sqlite_path(url)) is not None:
-        return SqliteBackend(path)
+        return SqliteDatabase(path)
     if not is_postgres(url):
         scheme = url.partition(":")[0]
         raise UnknownDatabase(
             f"a database URL begins with {SQLITE_SCHEMES[0]} or {POSTGRES_SCHEME}, not {scheme!r}"
         )
     try:
-        from quorate.eventlog.postgres.database import PostgresBackend  # noqa: PLC0415 - an extra.
+        from quorate.eventlog.postgres.database import PostgresDatabase  # noqa: PLC0415 - an extra.
     except ModuleNotFoundError as error:
         if error.name != "asyncpg":
             raise
         raise UnknownDatabase("PostgreSQL needs: pip install 'quorate[postgres]'") from error
-    return PostgresBackend(url, password_file=password_file, patient=patient)
+    return PostgresDatabase(
+        url, password_file=password_file, no_statement_timeout=no_statement_timeout
+    )

@@ -61,7 +61,7 @@ class Rejected:
     replayed: bool = False
 
 
-Answer: TypeAlias = Accepted | Rejected
+CommandResult: TypeAlias = Accepted | Rejected
 KEY_REUSED = "idempotency_key_reused"
 
 

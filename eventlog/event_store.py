@@ -18,7 +18,7 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database, Schema
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, check
-from quorate.eventlog.pages import PageInParts
+from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
 from quorate.eventlog.tables import archives, events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
@@ -58,7 +58,7 @@ class Heads:
             self.tenants[row.tenant] = StreamHead(sequence=row.sequence, hash=row.hash)
 
 
-class Oldest:
+class OldestEvent:
     """The first event of a tenant that is still in the log's table."""
 
     def __init__(self, tenant: str) -> None:
@@ -110,39 +110,39 @@ class Page:
 class EventStore:
     """The log in a database. Opened once per process; ``write`` is for the one writer task."""
 
-    def __init__(self, backend: Database) -> None:
-        self.backend = backend
-        self._queries = _Queries(backend)
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._queries = _Queries(database)
 
     async def open(self, schema: Schema | None = None) -> None:
         """See to it that the tables are there, and that what is acknowledged is kept."""
-        await self.backend.open(schema)
+        await self.database.open(schema)
 
     async def close(self) -> None:
-        await self.backend.close()
+        await self.database.close()
 
     async def reopen(self) -> None:
         """After an I/O error: a new connection, and another look at the end of the chain."""
-        await self.backend.reopen()
+        await self.database.reopen()
         await self.check_tail()
 
     # -- Writing -------------------------------------------------------------
 
     def write(self) -> AbstractAsyncContextManager[DatabaseTransaction]:
         """One transaction that holds the log's lock from its first statement."""
-        return self.backend.write()
+        return self.database.write()
 
-    async def head(self, session: DatabaseTransaction) -> LogHead:
+    async def head(self, transaction: DatabaseTransaction) -> LogHead:
         heads = Heads(())
-        await session.look(self.looks(heads))
+        await transaction.look_up(self.head_lookups(heads))
         return heads.last
 
-    async def last_sequence(self, session: DatabaseTransaction, tenant: str) -> int:
+    async def last_sequence(self, transaction: DatabaseTransaction, tenant: str) -> int:
         heads = Heads((tenant,))
-        await session.look(self.looks(heads))
+        await transaction.look_up(self.head_lookups(heads))
         return heads.tenants[tenant].sequence
 
-    def looks(self, heads: "Heads") -> Sequence[Lookup]:
+    def head_lookups(self, heads: "Heads") -> Sequence[Lookup]:
         """What to ask in order to know ``heads``."""
         names = {"tenants": orjson.dumps([[tenant] for tenant in heads.tenants]).decode()}
         return [
@@ -150,30 +150,32 @@ class EventStore:
             Lookup(query=self._queries.tenant_heads, values=names, take=heads.take_tenants),
         ]
 
-    def looks_for_time(self, heads: "Heads") -> Sequence[Lookup]:
+    def time_lookups(self, heads: "Heads") -> Sequence[Lookup]:
         """What to ask in order to know ``heads.now``: nothing where one's own clock will do."""
         query = self._queries.time
         return [] if query is None else [Lookup(query=query, values={}, take=heads.take_time)]
 
-    async def append(self, session: DatabaseTransaction, rows: Sequence[RecordedEvent]) -> None:
-        await session.write(self._queries.append, [_as_row(row) for row in rows])
+    async def append(self, transaction: DatabaseTransaction, rows: Sequence[RecordedEvent]) -> None:
+        await transaction.write(self._queries.append, [_as_row(row) for row in rows])
 
     # -- Reading -------------------------------------------------------------
 
     def read(self) -> AbstractAsyncContextManager[DatabaseTransaction]:
         """One consistent snapshot of everything that is committed."""
-        return self.backend.read()
+        return self.database.read()
 
     async def committed_head(self) -> int:
         """The last committed position."""
-        async with self.read() as session:
-            return (await self.head(session)).position
+        async with self.read() as transaction:
+            return (await self.head(transaction)).position
 
     async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
         """Committed events of all tenants that follow ``position``, in order."""
         values = {"position": position, "limit": limit}
-        async with self.read() as session:
-            return [recorded(row) for row in await session.fetch(self._queries.after, values)]
+        async with self.read() as transaction:
+            return [
+                event_from_row(row) for row in await transaction.fetch(self._queries.after, values)
+            ]
 
     async def page(self, tenant: str, after: int, limit: int, wanted: Filter) -> Page:
         """Up to ``limit`` events of a tenant that follow ``after``.
@@ -183,30 +185,32 @@ class EventStore:
         """
         query = self._queries.page
         if wanted != Filter():
-            query = Query(_filtered(self._queries.page_statement, wanted), self.backend.dialect)
-        part = PageInParts(limit)
+            query = Query(_filtered(self._queries.page_statement, wanted), self.database.dialect)
+        part = PageBuilder(limit)
 
         def following(after: int, until: int) -> Lookup:
             values = {"tenant": tenant, "after": after, "until": until, "limit": part.asked}
             return Lookup(query=query, values=values, take=part.take)
 
-        heads, oldest = Heads((tenant,)), Oldest(tenant)
+        heads, oldest = Heads((tenant,)), OldestEvent(tenant)
         until = after + SCAN_EVENTS_MAX
-        async with self.read() as session:
+        async with self.read() as transaction:
             first = following(after, until)
-            await session.look([*self.looks(heads), self.look_oldest(oldest), first])
+            await transaction.look_up(
+                [*self.head_lookups(heads), self.oldest_lookup(oldest), first]
+            )
             if gap := oldest.gap(after):
-                after, part = gap.until, PageInParts(limit)
+                after, part = gap.until, PageBuilder(limit)
                 until = after + SCAN_EVENTS_MAX
-                await session.look([following(after, until)])
+                await transaction.look_up([following(after, until)])
             while part.goes_on:
-                await session.look([following(part.rows[-1].sequence, until)])
+                await transaction.look_up([following(part.rows[-1].sequence, until)])
         head = heads.tenants[tenant].sequence
-        found = [recorded(row) for row in part.rows]
+        found = [event_from_row(row) for row in part.rows]
         scanned_to = found[-1].sequence if part.full else min(head, until)
         return Page(events=found, head=head, scanned_to=max(scanned_to, after), gap=gap)
 
-    def look_oldest(self, oldest: "Oldest") -> Lookup:
+    def oldest_lookup(self, oldest: "OldestEvent") -> Lookup:
         """What to ask in order to know ``oldest``."""
         return Lookup(
             query=self._queries.oldest, values={"tenant": oldest.tenant}, take=oldest.take
@@ -214,14 +218,14 @@ class EventStore:
 
     async def archived(self) -> int:
         """The last position of those that were archived; 0 when none were."""
-        async with self.read() as session:
-            ((last,),) = await session.fetch(self._queries.archived, {})
+        async with self.read() as transaction:
+            ((last,),) = await transaction.fetch(self._queries.archived, {})
         return last or 0
 
     async def _archived_heads(self, until: int) -> dict[str, StreamHead]:
         """Of each tenant, where the archived part of its chain ends."""
-        async with self.read() as session:
-            rows = await session.fetch(self._queries.archived_heads, {"until": until})
+        async with self.read() as transaction:
+            rows = await transaction.fetch(self._queries.archived_heads, {"until": until})
         return {row.tenant: StreamHead(sequence=row.sequence, hash=row.hash) for row in rows}
 
     async def check_tail(self) -> None:
@@ -250,7 +254,7 @@ class EventStore:
         while after < until:
             try:
                 read = await self._checked_page(after, until, heads, before)
-            except LogDamaged:
+            except LogCorrupted:
                 if (archived := await self.archived()) <= after:
                     raise
                 # What is missing was archived meanwhile: look at what follows.
@@ -269,11 +273,11 @@ class EventStore:
             _check_page(events_read, after, heads, before)
         except (AttributeError, OverflowError, TypeError, ValueError) as error:
             message = f"a value after position {after} cannot be one of ours: {error}"
-            raise LogDamaged(message) from error
+            raise LogCorrupted(message) from error
         return len(events_read)
 
 
-class LogDamaged(Exception):
+class LogCorrupted(Exception):
     """The log is not what was written."""
 
 
@@ -289,9 +293,9 @@ def _check_page(
     for offset, event in enumerate(page, start=1):
         if event.position != after + offset:
             message = f"position {after + offset} is missing from the log"
-            raise LogDamaged(message)
+            raise LogCorrupted(message)
         if event.type == _CREATED and event.stream != f"tenant-{event.tenant}":
-            raise LogDamaged(f"{event.stream} was created in the log of tenant {event.tenant}")
+            raise LogCorrupted(f"{event.stream} was created in the log of tenant {event.tenant}")
         known = heads.get(event.tenant, GENESIS if event.sequence == 1 else before)
         try:
             heads[event.tenant] = (
@@ -300,16 +304,16 @@ def _check_page(
                 else StreamHead(sequence=event.sequence, hash=event.hash)
             )
         except ChainBroken as broken:
-            raise LogDamaged(f"tenant {event.tenant}: {broken}") from broken
+            raise LogCorrupted(f"tenant {event.tenant}: {broken}") from broken
     if not page:
         message = f"the log ends at position {after}, before its own head"
-        raise LogDamaged(message)
+        raise LogCorrupted(message)
 
 
 class _Queries:
     """Built once, so that nothing is compiled while commands wait."""
 
-    def __init__(self, backend: Database) -> None:
+    def __init__(self, database: Database) -> None:
         last = select(events.c.position, events.c.at).order_by(events.c.position.desc()).limit(1)
         by_position = select(events).where(events.c.position > bindparam("position"))
         by_sequence = select(events).where(
@@ -319,24 +323,24 @@ class _Queries:
         )
         limit: BindParameter[int] = bindparam("limit")
         self.page_statement = by_sequence.order_by(events.c.sequence).limit(limit)
-        self.append = Query(insert(events), backend.dialect)
-        self.head = Query(last, backend.dialect)
-        time = backend.shared_time
-        self.time = None if time is None else Query(time, backend.dialect)
-        self.tenant_heads = Query(_tenant_heads(backend), backend.dialect)
-        self.after = Query(by_position.order_by(events.c.position).limit(limit), backend.dialect)
-        self.page = Query(self.page_statement, backend.dialect)
+        self.append = Query(insert(events), database.dialect)
+        self.head = Query(last, database.dialect)
+        time = database.shared_time
+        self.time = None if time is None else Query(time, database.dialect)
+        self.tenant_heads = Query(_tenant_heads(database), database.dialect)
+        self.after = Query(by_position.order_by(events.c.position).limit(limit), database.dialect)
+        self.page = Query(self.page_statement, database.dialect)
         of_tenant = select(events.c.sequence).where(events.c.tenant == bindparam("tenant"))
-        self.oldest = Query(of_tenant.order_by(events.c.sequence).limit(1), backend.dialect)
+        self.oldest = Query(of_tenant.order_by(events.c.sequence).limit(1), database.dialect)
         last_archived = func.max(archives.c.last_position).label("last")
-        self.archived = Query(select(last_archived), backend.dialect)
+        self.archived = Query(select(last_archived), database.dialect)
         archived = events.c.position <= bindparam("until")
         heads = select(events.c.tenant, events.c.sequence, events.c.hash).where(archived)
-        self.archived_heads = Query(heads.order_by(events.c.position), backend.dialect)
+        self.archived_heads = Query(heads.order_by(events.c.position), database.dialect)
 
 
-def _tenant_heads(backend: Database) -> Select[Any]:
-    names, (tenant,) = backend.rows("tenants", 1)
+def _tenant_heads(database: Database) -> Select[Any]:
+    names, (tenant,) = database.rows("tenants", 1)
     earlier = events.alias()
     last = (
         select(func.max(earlier.c.sequence))
@@ -378,7 +382,7 @@ def _as_row(event: RecordedEvent) -> tuple[Any, ...]:
     return (*_BEFORE_DATA(event), event.data.decode(), event.hash)
 
 
-def recorded(row: Any) -> RecordedEvent:  # noqa: ANN401 - a row of ``events``.
+def event_from_row(row: Any) -> RecordedEvent:  # noqa: ANN401 - a row of ``events``.
     return RecordedEvent(
         position=row.position,
         tenant=row.tenant,

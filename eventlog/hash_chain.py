@@ -40,7 +40,7 @@ def link(previous: bytes, body: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(previous + canonical(body)).digest()
 
 
-def hashed(  # noqa: PLR0917 - the envelope, in its order.
+def event_body(  # noqa: PLR0917 - the envelope, in its order.
     sequence: int,
     event_id: str,
     stream: str,
@@ -72,7 +72,7 @@ _HASHED = attrgetter(
 
 def public_event(event: RecordedEvent) -> dict[str, Any]:
     """An event as tenants see it, over HTTP and in exports."""
-    return hashed(*_HASHED(event)) | {"hash": event.hash.hex()}
+    return event_body(*_HASHED(event)) | {"hash": event.hash.hex()}
 
 
 def check(events: Iterable[RecordedEvent], after: StreamHead = GENESIS) -> StreamHead:
@@ -81,13 +81,13 @@ def check(events: Iterable[RecordedEvent], after: StreamHead = GENESIS) -> Strea
     for event in events:
         if event.sequence != head.sequence + 1:
             raise ChainBroken(event.sequence, f"follows event {head.sequence}: events are missing")
-        if not hmac.compare_digest(link(head.hash, hashed(*_HASHED(event))), event.hash):
+        if not hmac.compare_digest(link(head.hash, event_body(*_HASHED(event))), event.hash):
             raise ChainBroken(event.sequence, "its content or its predecessor was changed")
         head = StreamHead(sequence=event.sequence, hash=event.hash)
     return head
 
 
-def check_public(event: dict[str, Any], after: StreamHead) -> StreamHead:
+def verify_exported_event(event: dict[str, Any], after: StreamHead) -> StreamHead:
     """Check one exported event against its predecessor; raises ChainBroken."""
     sequence = event.get("sequence")
     if type(sequence) is not int or sequence != after.sequence + 1:

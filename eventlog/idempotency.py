@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_
 
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_MINUTE, Timestamp
 from quorate.eventlog.database import Database
-from quorate.eventlog.envelopes import Accepted, Answer, Rejected
+from quorate.eventlog.envelopes import Accepted, CommandResult, Rejected
 from quorate.eventlog.tables import answers
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 from quorate.eventlog.unit_of_work import Remembered, Scope
@@ -23,21 +23,21 @@ _KEPT_MILLISECONDS = ANSWERS_KEPT_HOURS * 60 * MILLISECONDS_PER_MINUTE
 
 
 class IdempotencyStore:
-    def __init__(self, backend: Database) -> None:
-        asked, cells = backend.rows("scopes", 4)
+    def __init__(self, database: Database) -> None:
+        asked, cells = database.rows("scopes", 4)
         key = list(answers.primary_key)
         same = and_(*(column == cell for column, cell in zip(key, cells, strict=True)))
         old = select(*key).where(answers.c.at < bindparam("kept_since"))
         oldest = old.order_by(answers.c.at).limit(PRUNED_PER_BATCH_MAX)
         self._select = Query(
-            select(answers).select_from(asked.join(answers, same)), backend.dialect
+            select(answers).select_from(asked.join(answers, same)), database.dialect
         )
-        self._insert = Query(insert(answers), backend.dialect)
+        self._insert = Query(insert(answers), database.dialect)
         due = select(func.count().label("due")).select_from(oldest.subquery())
-        self._due = Query(due, backend.dialect)
-        self._prune = Query(delete(answers).where(tuple_(*key).in_(oldest)), backend.dialect)
+        self._due = Query(due, database.dialect)
+        self._prune = Query(delete(answers).where(tuple_(*key).in_(oldest)), database.dialect)
 
-    def looks(
+    def lookups(
         self, scopes: Sequence[Scope], remembered: dict[Scope, Remembered]
     ) -> Sequence[Lookup]:
         """What to ask in order to fill ``remembered`` with what was answered to ``scopes``."""
@@ -52,7 +52,7 @@ class IdempotencyStore:
         return [Lookup(query=self._select, values=values, take=take)] if scopes else []
 
     async def save(
-        self, session: DatabaseTransaction, given: dict[Scope, Remembered], now: Timestamp
+        self, transaction: DatabaseTransaction, given: dict[Scope, Remembered], now: Timestamp
     ) -> None:
         if not given:
             return
@@ -67,27 +67,27 @@ class IdempotencyStore:
             )
             for scope, one in given.items()
         ]
-        await session.write(self._insert, rows)
+        await transaction.write(self._insert, rows)
 
-    async def prune(self, session: DatabaseTransaction, now: Timestamp) -> bool:
+    async def prune(self, transaction: DatabaseTransaction, now: Timestamp) -> bool:
         """Forget the oldest, a few at a time, so that no command ever waits for a clean-up.
 
         True when there may be more to forget.
         """
         values = {"kept_since": now - _KEPT_MILLISECONDS}
-        ((due,),) = await session.fetch(self._due, values)
+        ((due,),) = await transaction.fetch(self._due, values)
         if due:
-            await session.write(self._prune, [self._prune.bind(values)])
+            await transaction.write(self._prune, [self._prune.bind(values)])
         return bool(due == PRUNED_PER_BATCH_MAX)
 
 
-def _body(answer: Answer) -> str:
+def _body(answer: CommandResult) -> str:
     if isinstance(answer, Accepted):
         return answer.body.decode()
     return orjson.dumps(answer.facts).decode()
 
 
-def _answer(code: str | None, body: str, sequence: int) -> Answer:
+def _answer(code: str | None, body: str, sequence: int) -> CommandResult:
     if code is None:
         return Accepted(body=body.encode(), sequence=sequence)
     return Rejected(code=code, facts=orjson.loads(body), sequence=sequence)

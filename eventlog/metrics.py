@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from quorate.domain.commands import Command
-from quorate.eventlog.envelopes import Answer, Rejected
+from quorate.eventlog.envelopes import CommandResult, Rejected
 from quorate.eventlog.recorded_event import RecordedEvent
 
-DONE, REPLAYED = "done", "replayed"
+ACCEPTED, REPLAYED = "done", "replayed"
 UNAVAILABLE, FAILED = "unavailable", "internal_error"
 BATCH_COMMANDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 15.0)
@@ -42,7 +42,7 @@ class Histogram:
         return zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True)
 
 
-class DoorTally:
+class CommandMetrics:
     """Of one door, since it was made."""
 
     def __init__(self) -> None:
@@ -51,11 +51,11 @@ class DoorTally:
         self.batch_commands = Histogram(BATCH_COMMANDS)
         self.commit_seconds = Histogram(COMMIT_SECONDS)
 
-    def answered(self, command: Command, answer: Answer) -> None:
+    def answered(self, command: Command, answer: CommandResult) -> None:
         if answer.replayed:
             outcome = REPLAYED
         else:
-            outcome = answer.code if isinstance(answer, Rejected) else DONE
+            outcome = answer.code if isinstance(answer, Rejected) else ACCEPTED
         self.commands[type(command).__name__, outcome] += 1
 
     def failed(self, command: Command, outcome: str) -> None:

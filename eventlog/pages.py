@@ -11,7 +11,7 @@ PAGE_BYTES_MAX = 1024 * 1024
 EVENTS_AT_ONCE_MAX = 100
 
 
-class PageInParts:
+class PageBuilder:
     def __init__(self, limit: int) -> None:
         self.rows: list[Any] = []
         self.full = True  # The last part was: more may follow.

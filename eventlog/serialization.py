@@ -59,10 +59,10 @@ def encode(event: Event) -> bytes:
 
 def decode(type_: str, version: int, data: bytes | str) -> Event:
     """The event that was stored, lifted to its present version."""
-    return event_of(type_, lifted(type_, version, data))
+    return event_of(type_, upcast_data(type_, version, data))
 
 
-def lifted(type_: str, version: int, data: bytes | str) -> dict[str, Any]:
+def upcast_data(type_: str, version: int, data: bytes | str) -> dict[str, Any]:
     """The data that was stored, in the words of its present version."""
     said: dict[str, Any] = orjson.loads(data)
     return said if version == VERSIONS.get(type_) else upcast(type_, version, said)

@@ -57,7 +57,7 @@ class Query:
         ]
 
 
-class Plain(Query):
+class UnpackedQuery(Query):
     """Its rows come as the driver gives them: many, or with whatever a hand has put there."""
 
     packed = False
@@ -109,7 +109,7 @@ class DatabaseTransaction(Protocol):
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         """All rows of a query, their columns by name."""
 
-    async def look(self, looks: Sequence[Lookup]) -> None:
+    async def look_up(self, lookups: Sequence[Lookup]) -> None:
         """Several queries for the price of one wait; then their rows are taken, in order."""
 
     async def write(self, query: Query, rows: Sequence[Sequence[Any]]) -> None:

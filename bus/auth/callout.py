@@ -37,7 +37,7 @@ LOGINS_WAITING_MAX = 4_096
 UNLIMITED = -1
 TRANSPORTS = ("STANDARD", "WEBSOCKET")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, ANSWER_SECONDS_MAX, 2.5)
-ACCEPTED, REFUSED = "accepted", "refused"
+ACCEPTED, REJECTED = "accepted", "refused"
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class AuthCallout:
         self._at_once = asyncio.Semaphore(LOGINS_AT_ONCE_MAX)
         self.ready = asyncio.Event()
         # How long each login took until its answer, by outcome.
-        self.seconds = {outcome: Histogram(SECONDS) for outcome in (ACCEPTED, REFUSED)}
+        self.seconds = {outcome: Histogram(SECONDS) for outcome in (ACCEPTED, REJECTED)}
 
     async def run(self) -> NoReturn:
         await keep_connected(self._connect, self._session, name="quorate-callout")
@@ -98,7 +98,7 @@ class AuthCallout:
         answer = {"sub": asked["user_nkey"], "aud": asked["server_id"]["id"], "nats": verdict}
         with suppress(NatsError):  # The server is gone, and the client with it.
             await message.respond(jwt.encode(self._issuer, answer).encode())
-        outcome = REFUSED if "error" in verdict else ACCEPTED
+        outcome = REJECTED if "error" in verdict else ACCEPTED
         self.seconds[outcome].observe(time.perf_counter() - came_at)
 
     async def _principal(self, token: str, host: str) -> Principal:

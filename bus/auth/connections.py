@@ -21,7 +21,7 @@ import orjson
 import structlog
 from nats.aio.msg import Msg
 
-from quorate.bus.connection import Connect, Connection, Unanswered, keep_connected
+from quorate.bus.connection import Connect, Connection, RequestTimeout, keep_connected
 from quorate.bus.embedded.configuration import ACCOUNT
 from quorate.domain.identity.api_keys import KEY_ID_LENGTH
 from quorate.domain.shared.records import record
@@ -57,11 +57,11 @@ class ConnectedKeys:
     """A view of the server through its system account; ``ourselves`` is the service's own user."""
 
     def __init__(
-        self, connect: Connect, *, ourselves: str, standing: ActiveKeys | None = None
+        self, connect: Connect, *, ourselves: str, find_active_keys: ActiveKeys | None = None
     ) -> None:
         self._connect = connect
         self._ourselves = ourselves
-        self._standing = standing
+        self._find_active_keys = find_active_keys
         self._connection: Connection | None = None
         self._links: dict[Link, str] = {}
         self._seen_at: dict[Link, float] = {}
@@ -80,7 +80,7 @@ class ConnectedKeys:
 
     # -- Waiting for those who were here -------------------------------------
 
-    async def all_back(self, seconds_max: float) -> bool:
+    async def wait_until_reconnected(self, seconds_max: float) -> bool:
         """Wait until all who were connected are again, and subscribe; at most ``seconds_max``."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds_max):
@@ -97,7 +97,7 @@ class ConnectedKeys:
             return False
         try:
             here = await self._look(connection)
-        except Unanswered:
+        except RequestTimeout:
             return False  # Our own connection is about to be replaced as well.
         now = time.monotonic()
         settled = {link for link, at in self._seen_at.items() if at < now - SUBSCRIBE_SECONDS_MAX}
@@ -111,14 +111,14 @@ class ConnectedKeys:
 
     # -- Kicking -------------------------------------------------------------
 
-    async def kick(self, key_id: str) -> None:
+    async def disconnect(self, key_id: str) -> None:
         """End every connection of this key, and each that it may still make."""
         self._remember(key_id)
         if (connection := self._connection) is None:
             return  # The next session looks for it first.
         for link in [link for link, holder in self._links.items() if holder == key_id]:
             await self._end(connection, link)
-        with suppress(Unanswered):
+        with suppress(RequestTimeout):
             await self._sweep(connection, await self._look(connection))
 
     def _remember(self, key_id: str) -> None:
@@ -130,10 +130,10 @@ class ConnectedKeys:
     async def _check(self) -> None:
         """Remember those of the connected keys that were revoked unseen."""
         asked = {name for name in self.keys if _KEY_ID.fullmatch(name)}
-        if self._standing is None or not asked:
+        if self._find_active_keys is None or not asked:
             return
         try:
-            for key_id in asked - set(await self._standing(asked)):
+            for key_id in asked - set(await self._find_active_keys(asked)):
                 self._remember(key_id)
         except Exception:
             log.exception("nats_keys_not_checked")
@@ -145,7 +145,7 @@ class ConnectedKeys:
 
     async def _end(self, connection: Connection, link: Link) -> None:
         server_id, number = link
-        with suppress(Unanswered):  # If the server is gone, so is the connection.
+        with suppress(RequestTimeout):  # If the server is gone, so is the connection.
             body = orjson.dumps({"cid": number})
             await connection.request(f"$SYS.REQ.SERVER.{server_id}.KICK", body)
 
@@ -187,9 +187,9 @@ class ConnectedKeys:
                 patience = SERVERS_QUIET_SECONDS
         except TimeoutError:
             if patience == FIRST_ANSWER_SECONDS_MAX:
-                raise Unanswered(_CONNECTIONS) from None
+                raise RequestTimeout(_CONNECTIONS) from None
         except Exception as error:
-            raise Unanswered(_CONNECTIONS) from error
+            raise RequestTimeout(_CONNECTIONS) from error
         finally:
             with suppress(Exception):
                 await answers.unsubscribe()
@@ -199,9 +199,9 @@ class ConnectedKeys:
         link, key_id = _advised(message)
         self._add(link, key_id)
         if key_id in self._kicked and self._connection is not None:
-            kick = asyncio.create_task(self._end(self._connection, link))
-            self._kicks.add(kick)
-            kick.add_done_callback(self._kicks.discard)
+            disconnect = asyncio.create_task(self._end(self._connection, link))
+            self._kicks.add(disconnect)
+            disconnect.add_done_callback(self._kicks.discard)
 
     async def _on_disconnected(self, message: Msg) -> None:
         link, _ = _advised(message)

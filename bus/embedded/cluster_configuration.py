@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from quorate.bus.embedded.configuration import quoted
+from quorate.bus.embedded.configuration import quote_string
 from quorate.domain.shared.records import record
 
 ROUTE_USER = "quorate"
@@ -27,11 +27,11 @@ class Tls:
 
     def lines(self, *, mutual: bool) -> Sequence[str]:
         files = [
-            f"cert_file: {quoted(str(self.certificate))}",
-            f"key_file: {quoted(str(self.key))}",
+            f"cert_file: {quote_string(str(self.certificate))}",
+            f"key_file: {quote_string(str(self.key))}",
         ]
         if mutual and self.ca is not None:
-            files += [f"ca_file: {quoted(str(self.ca))}", "verify: true"]
+            files += [f"ca_file: {quote_string(str(self.ca))}", "verify: true"]
         return ("tls {", *(f"  {line}" for line in (*files, f"timeout: {ROUTE_SECONDS_MAX}")), "}")
 
 
@@ -46,13 +46,13 @@ class Cluster:
 
     def lines(self, tls: Tls | None) -> Sequence[str]:
         inside = [
-            f"name: {quoted(self.name)}",
-            f"listen: {quoted(self.listen)}",
+            f"name: {quote_string(self.name)}",
+            f"listen: {quote_string(self.listen)}",
             "no_advertise: true",
             *self._authorization(),
             *(tls.lines(mutual=True) if tls else ()),
             "routes: [",
-            *(f"  {quoted(self._url(route))}" for route in self.routes),
+            *(f"  {quote_string(self._url(route))}" for route in self.routes),
             "]",
         ]
         return ("cluster {", *(f"  {line}" for line in inside), "}")
@@ -63,7 +63,7 @@ class Cluster:
         return (
             "authorization {",
             f"  user: {ROUTE_USER}",
-            f"  password: {quoted(self.password)}",
+            f"  password: {quote_string(self.password)}",
             f"  timeout: {ROUTE_SECONDS_MAX}",
             "}",
         )
@@ -73,13 +73,13 @@ class Cluster:
         return f"nats-route://{shown}{route}"
 
 
-def more_lines(
+def extra_lines(
     *, name: str | None, monitor: str | None, tls: Tls | None, cluster: Cluster | None
 ) -> Sequence[str]:
     """The lines that follow those that every nats-server for Quorate has."""
     return (
-        *([f"server_name: {quoted(name)}"] if name else ()),
-        *([f"http: {quoted(monitor)}"] if monitor else ()),
+        *([f"server_name: {quote_string(name)}"] if name else ()),
+        *([f"http: {quote_string(monitor)}"] if monitor else ()),
         *(tls.lines(mutual=False) if tls else ()),
         *(cluster.lines(tls) if cluster else ()),
     )

@@ -45,10 +45,10 @@ _KINDS: dict[str, Kind] = {"service": "user", "system": "user", "issuer": "accou
 
 def service_keys(folder: Path) -> ServiceKeys:
     """The keys kept in ``folder``; made there, readable by its owner only, at the first start."""
-    private_folder(folder)
+    create_private_directory(folder)
     path = folder / KEYS_FILE
     if not path.exists():
-        write_private(path, new_keys().encode())
+        write_private_file(path, new_keys().encode())
     return read_keys(path)
 
 
@@ -68,11 +68,11 @@ def read_keys(path: Path) -> ServiceKeys:
         raise KeysUnreadable(f"the keys for NATS in {path} cannot be read: {error}") from error
 
 
-def private_folder(folder: Path) -> None:
+def create_private_directory(folder: Path) -> None:
     folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
 
 
-def write_private(path: Path, content: bytes) -> None:
+def write_private_file(path: Path, content: bytes) -> None:
     """Write a file that is there with all its content or not at all."""
     partial = path.with_name(path.name + ".new")
     partial.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def server_configuration(
     return f"""\
 # nats-server for Quorate. Agents log in with their API key as token; the service, which holds the
 # keys named here, answers for each of them what it may subscribe to.
-listen: {quoted(listen)}
+listen: {quote_string(listen)}
 max_payload: {MESSAGE_MEGABYTES_MAX}MB
 max_subscriptions: {SUBSCRIPTIONS_MAX}
 # Nobody waits for a client that reads nothing. It is cut off long before so much is unread that
@@ -106,7 +106,7 @@ write_deadline: "{WRITE_SECONDS_MAX}s"
 ping_interval: "{PING_SECONDS}s"
 ping_max: {PINGS_UNANSWERED_MAX}
 jetstream {{
-  store_dir: {quoted(store_dir)}
+  store_dir: {quote_string(store_dir)}
   max_memory_store: {STREAM_MEMORY_MEGABYTES_MAX}MB
 }}
 accounts {{
@@ -126,6 +126,6 @@ authorization {{
 {"".join(line + chr(10) for line in more)}"""
 
 
-def quoted(text: str) -> str:
+def quote_string(text: str) -> str:
     """A string of nats-server's configuration language."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

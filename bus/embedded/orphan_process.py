@@ -18,7 +18,7 @@ KILL_SECONDS_MAX = 5.0
 log = structlog.get_logger(__name__)
 
 
-async def end_orphan(pid_file: Path, configuration: Path) -> None:
+async def terminate_orphan(pid_file: Path, configuration: Path) -> None:
     """End the process named in ``pid_file`` if it runs with ``configuration`` (Linux only)."""
     pid = _pid(pid_file)
     if pid is None or not hasattr(os, "pidfd_open"):

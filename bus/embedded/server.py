@@ -22,12 +22,12 @@ import structlog
 
 from quorate.bus.embedded.configuration import (
     ServiceKeys,
-    private_folder,
-    quoted,
+    create_private_directory,
+    quote_string,
     server_configuration,
-    write_private,
+    write_private_file,
 )
-from quorate.bus.embedded.orphan_process import end_orphan
+from quorate.bus.embedded.orphan_process import terminate_orphan
 from quorate.runtime import parent_death
 
 PROGRAM = "nats-server"
@@ -51,7 +51,7 @@ class ServerFailed(Exception):
     """nats-server does not run; the message says why, and what to do."""
 
 
-class PortTaken(ServerFailed):
+class PortInUse(ServerFailed):
     """Somebody else listens on its port."""
 
 
@@ -72,7 +72,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        return f"nats://{reachable(self._host)}:{self.port}"
+        return f"nats://{reachable_host(self._host)}:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -83,8 +83,8 @@ class EmbeddedServer:
     async def start(self) -> None:
         """Return when clients can connect; raises ServerFailed."""
         self._program = await find_program()
-        private_folder(self.folder)
-        await end_orphan(self._file("pid"), self._file("conf"))
+        create_private_directory(self.folder)
+        await terminate_orphan(self._file("pid"), self._file("conf"))
         await self._spawn()
         self._supervisor = asyncio.create_task(self._supervise(), name="nats-server")
 
@@ -114,7 +114,7 @@ class EmbeddedServer:
                 start_new_session=True,  # Ctrl-C is for us: we end it when we have drained.
                 env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             )
-        write_private(self._file("pid"), str(self._process.pid).encode())
+        write_private_file(self._file("pid"), str(self._process.pid).encode())
         try:
             await self._listens(log_began)
         except BaseException:
@@ -125,14 +125,14 @@ class EmbeddedServer:
     def _prepare(self) -> None:
         """Write the configuration for the port we have by now, and clear what a last run left."""
         more = (
-            f"ports_file_dir: {quoted(str(self.folder))}",
-            f"log_file: {quoted(str(self._file('log')))}",
+            f"ports_file_dir: {quote_string(str(self.folder))}",
+            f"log_file: {quote_string(str(self._file('log')))}",
             f"logfile_size_limit: {LOG_MEGABYTES_MAX}MB",
             f"logfile_max_num: {LOGS_KEPT_MAX}",
         )
         listen = f"{self._host}:{self.port or -1}"
         text = server_configuration(self._keys, listen, str(self.folder / "jetstream"), more)
-        write_private(self._file("conf"), text.encode())
+        write_private_file(self._file("conf"), text.encode())
         for left in self.folder.glob("*.ports"):
             left.unlink(missing_ok=True)
 
@@ -158,7 +158,7 @@ class EmbeddedServer:
         complained = self._file("stderr").read_bytes()
         said = (logged[-LOG_TAIL_BYTES:] + complained[-LOG_TAIL_BYTES:]).decode(errors="replace")
         if _PORT_TAKEN in said:
-            return PortTaken(
+            return PortInUse(
                 f"Port {self.port} on {self._host} is taken by another program: end that one, or"
                 " choose another port for NATS with --nats-port (0 takes a free one)."
             )
@@ -215,7 +215,7 @@ class EmbeddedServer:
         return path.stat().st_size if path.exists() else 0
 
 
-def reachable(host: str) -> str:
+def reachable_host(host: str) -> str:
     """An address that clients on this machine can use, of one to listen on."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound.
         return LOOPBACK

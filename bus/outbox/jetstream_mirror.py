@@ -17,16 +17,16 @@ from typing import NoReturn
 import structlog
 
 from quorate.bus import cloudevents, subjects
-from quorate.bus.connection import Connection, Unanswered
+from quorate.bus.connection import Connection, RequestTimeout
 from quorate.bus.outbox.jetstream_stream import (
     MIRROR_EVENTS_MAX,
     STREAM,
     Entry,
     LogStream,
-    StreamRefused,
+    StreamRejected,
     StreamState,
 )
-from quorate.bus.outbox.log_tail import Follower, Tail
+from quorate.bus.outbox.log_tail import Follower, LogTail
 from quorate.bus.outbox.notification_publisher import HEADER_BYTES_MAX
 from quorate.bus.subjects import SubjectInvalid
 from quorate.eventlog.recorded_event import RecordedEvent
@@ -44,7 +44,7 @@ UNAVAILABLE = "unavailable"
 log = structlog.get_logger(__name__)
 
 
-class StreamForeign(Exception):
+class StreamMismatch(Exception):
     """The stream holds what this log does not: an older log was restored, or it is another's."""
 
 
@@ -55,7 +55,7 @@ class _Reopen(Exception):
 class Mirror:
     """``replicas`` is how many servers of a cluster are to hold the stream, when it is made."""
 
-    def __init__(self, tail: Tail, announced: Callable[[], int], *, replicas: int = 1) -> None:
+    def __init__(self, tail: LogTail, announced: Callable[[], int], *, replicas: int = 1) -> None:
         self._tail = tail
         self._replicas = replicas
         self._announced = announced
@@ -80,13 +80,13 @@ class Mirror:
                 await self._follow(stream, follower)
             except _Reopen:
                 await asyncio.sleep(REOPEN_SECONDS)
-            except (StreamForeign, StreamRefused, Unanswered) as error:
+            except (StreamMismatch, StreamRejected, RequestTimeout) as error:
                 self._stop(error)
                 opened(None)
                 await asyncio.sleep(CHECK_SECONDS)
 
     def _stop(self, error: Exception) -> None:
-        state = STOPPED if isinstance(error, StreamForeign) else UNAVAILABLE
+        state = STOPPED if isinstance(error, StreamMismatch) else UNAVAILABLE
         if self.state != state:
             say = log.error if state == STOPPED else log.warning  # The other passes by itself.
             say("mirror_halted", state=state, stream=STREAM, error=str(error))
@@ -121,19 +121,19 @@ class Mirror:
         """Raise StreamForeign unless the stream's last event is in the log, where it should be."""
         remedy = f"`quorate mirror reset` has the stream {STREAM} filled from this log"
         if state.last > head:
-            raise StreamForeign(
+            raise StreamMismatch(
                 f"the stream is at {state.last}, ahead of the log at {head}: was an older log"
                 f" restored? If so, {remedy}"
             )
         if state.last < (archived := await self._tail.log.archived()):
-            raise StreamForeign(
+            raise StreamMismatch(
                 f"the stream ends at {state.last}, and events up to {archived} were archived since:"
                 f" {remedy}"
             )
         found = await stream.event_id(state.last)
         (row,) = await self._tail.log.after(state.last - 1, 1)
         if found != row.id:
-            raise StreamForeign(f"the stream is of another log: if it should not be, {remedy}")
+            raise StreamMismatch(f"the stream is of another log: if it should not be, {remedy}")
 
     async def _check(self, stream: LogStream) -> None:
         """Notification what nobody tells us: that the stream is gone, or that messages were removed."""
@@ -166,14 +166,14 @@ class Mirror:
         self._poison.risk(entries)
         try:
             await stream.append(entries)
-        except StreamRefused as refused:
+        except StreamRejected as refused:
             if refused.wrong_sequence or len(entries) > 1:
                 raise _Reopen from refused
             if not self._poison.may_try_again():
                 raise  # Not even a placeholder is taken: it is not this event's fault.
             log.warning("mirror_refused", position=entries[0].position, error=str(refused))
             raise _Reopen from refused
-        except Unanswered as unanswered:
+        except RequestTimeout as unanswered:
             raise _Reopen from unanswered
         self._poison.taken()
         self.position = entries[-1].position

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 
-from quorate.bus.connection import ANSWER_SECONDS_MAX, Connection, Unanswered
+from quorate.bus.connection import ANSWER_SECONDS_MAX, Connection, RequestTimeout
 from quorate.bus.subjects import LOG_OF_ALL_TENANTS
 from quorate.domain.shared.records import record
 
@@ -29,7 +29,7 @@ _WRONG_LAST_SEQUENCE = 10_071
 
 
 @dataclass(eq=False)
-class StreamRefused(Exception):
+class StreamRejected(Exception):
     """JetStream answered, with a no."""
 
     code: int
@@ -99,7 +99,7 @@ class LogStream:
         """None when there is no such stream."""
         try:
             answer = await self._ask("INFO", {})
-        except StreamRefused as refused:
+        except StreamRejected as refused:
             if refused.code == _NOT_FOUND:
                 return None
             raise
@@ -134,7 +134,7 @@ class LogStream:
         )
 
     async def delete(self) -> None:
-        with suppress(StreamRefused):  # Somebody else deleted it.
+        with suppress(StreamRejected):  # Somebody else deleted it.
             await self._ask("DELETE", {})
 
     async def event_id(self, position: int) -> str:
@@ -171,11 +171,11 @@ class LogStream:
                 stored = _checked((await answer).data)
             self.connection.heard()
         except TimeoutError:
-            raise Unanswered(f"position {last.position}") from None
+            raise RequestTimeout(f"position {last.position}") from None
         finally:
             del self._answers[reply]
         if stored["stream"] != STREAM or stored["seq"] != last.position:
-            raise StreamRefused(_WRONG_LAST_SEQUENCE, f"stored as {stored['seq']}")
+            raise StreamRejected(_WRONG_LAST_SEQUENCE, f"stored as {stored['seq']}")
 
     async def _on_answer(self, message: Msg) -> None:
         answer = self._answers.get(message.subject)
@@ -185,9 +185,9 @@ class LogStream:
 
 def _checked(body: bytes) -> dict[str, Any]:
     if not body:
-        raise Unanswered("JetStream has no such stream, or is not there")
+        raise RequestTimeout("JetStream has no such stream, or is not there")
     answer = orjson.loads(body)
     assert isinstance(answer, dict)
     if error := answer.get("error"):
-        raise StreamRefused(error.get("err_code", 0), error.get("description", ""))
+        raise StreamRejected(error.get("err_code", 0), error.get("description", ""))
     return answer

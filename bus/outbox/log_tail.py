@@ -34,7 +34,7 @@ class CommittedLog(Protocol):
         ...
 
 
-class Tail:
+class LogTail:
     """What the followers of a log share."""
 
     def __init__(self, log: CommittedLog) -> None:

@@ -16,7 +16,7 @@ import structlog
 
 from quorate.bus import cloudevents, subjects
 from quorate.bus.connection import Connection
-from quorate.bus.outbox.log_tail import Follower, Tail
+from quorate.bus.outbox.log_tail import Follower, LogTail
 from quorate.domain.notifications import NOTICED_TYPES, Notification, ToAgent, ToAll
 from quorate.eventlog.recorded_event import RecordedEvent
 
@@ -27,8 +27,8 @@ MARK_SECONDS = 0.5
 MARKS_KEPT_SECONDS = 2 * REPLAY_SECONDS
 HEADER_BYTES_MAX = 512  # Ours, with their names; the server counts them to the message.
 
-Witness: TypeAlias = Callable[[RecordedEvent], None]
-Said: TypeAlias = Callable[[RecordedEvent, int, int], None]
+CommitListener: TypeAlias = Callable[[RecordedEvent], None]
+PublishListener: TypeAlias = Callable[[RecordedEvent, int, int], None]
 
 log = structlog.get_logger(__name__)
 
@@ -36,17 +36,21 @@ log = structlog.get_logger(__name__)
 class Audience(Protocol):
     """Who listens: ``Presence``, or anything that can tell when they are all back."""
 
-    async def all_back(self, seconds_max: float) -> bool: ...
+    async def wait_until_reconnected(self, seconds_max: float) -> bool: ...
 
 
-class Announcer:
+class NotificationPublisher:
     def __init__(
-        self, tail: Tail, audience: Audience, witness: Witness, said: Said | None = None
+        self,
+        tail: LogTail,
+        audience: Audience,
+        commit_listener: CommitListener,
+        on_published: PublishListener | None = None,
     ) -> None:
         self._tail = tail
         self._audience = audience
-        self._witness = witness
-        self._said = said
+        self._commit_listener = commit_listener
+        self._on_published = on_published
         self._marks: deque[tuple[float, int]] = deque()
         self._begun = asyncio.Event()
         self._resumes = False
@@ -68,7 +72,9 @@ class Announcer:
         self, connection: Connection, follower: Follower, progress: Callable[[], None]
     ) -> NoReturn:
         await self._begun.wait()
-        if self._resumes and not await self._audience.all_back(RECONNECT_GRACE_SECONDS):
+        if self._resumes and not await self._audience.wait_until_reconnected(
+            RECONNECT_GRACE_SECONDS
+        ):
             log.info("nats_not_all_back", waited_seconds=RECONNECT_GRACE_SECONDS)
         self._resumes = True
         while True:
@@ -76,13 +82,13 @@ class Announcer:
             if not rows:
                 await follower.more()
                 continue
-            said = 0
+            on_published = 0
             for row in rows:
-                said += await self._announce(connection, row)
+                on_published += await self._announce(connection, row)
             self.position = rows[-1].position
             self._mark()
             progress()
-            if said:
+            if on_published:
                 await connection.flush()  # Bounds what waits in our buffers to one batch.
 
     def rewind(self, alive_at: float) -> None:
@@ -106,7 +112,7 @@ class Announcer:
 
     async def _announce(self, connection: Connection, row: RecordedEvent) -> int:
         """Send the notifications of one row; a row that cannot be said must not silence the next."""
-        self._witness(row)
+        self._commit_listener(row)
         if row.type not in NOTICED_TYPES:
             return 0
         began_ns = time.time_ns()
@@ -117,20 +123,20 @@ class Announcer:
             return 0
         for subject, id_, body in messages:
             await connection.publish(subject, body, {"Nats-Msg-Id": id_})
-        if self._said is not None:
-            self._said(row, len(messages), began_ns)
+        if self._on_published is not None:
+            self._on_published(row, len(messages), began_ns)
         return len(messages)
 
 
 def _messages(row: RecordedEvent, bytes_max: int) -> Sequence[tuple[str, str, bytes]]:
     """Subject, id and body of each notification; the id is the event's, unique on its subject."""
     messages: list[tuple[str, str, bytes]] = []
-    for said in cloudevents.notifications_said(row):
-        body = said.body
+    for message in cloudevents.notification_messages(row):
+        body = message.body
         if len(body) + HEADER_BYTES_MAX > bytes_max:
             log.error("notification_omitted", position=row.position, type=row.type, bytes=len(body))
-            body = cloudevents.notification_omitted(row, said)
-        messages.append((_subject(row.tenant, said.notification), said.id, body))
+            body = cloudevents.notification_omitted(row, message)
+        messages.append((_subject(row.tenant, message.notification), message.id, body))
     return messages
 
 

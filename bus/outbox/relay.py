@@ -17,8 +17,13 @@ import structlog
 from quorate.bus.connection import Connect, Connection, keep_connected
 from quorate.bus.outbox.jetstream_mirror import FOLLOWING, Mirror
 from quorate.bus.outbox.jetstream_stream import StreamState
-from quorate.bus.outbox.log_tail import CommittedLog, Tail
-from quorate.bus.outbox.notification_publisher import Announcer, Audience, Said, Witness
+from quorate.bus.outbox.log_tail import CommittedLog, LogTail
+from quorate.bus.outbox.notification_publisher import (
+    Audience,
+    CommitListener,
+    NotificationPublisher,
+    PublishListener,
+)
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -43,14 +48,14 @@ class Relay:
         committed: CommittedLog,
         audience: Audience,
         *,
-        witness: Witness = _nothing,
+        commit_listener: CommitListener = _nothing,
         clock: Callable[[], float] = time.time,
         stream_replicas: int = 1,
-        said: Said | None = None,
+        on_published: PublishListener | None = None,
     ) -> None:
         self._connect = connect
-        self._tail = Tail(committed)
-        self._announcer = Announcer(self._tail, audience, witness, said)
+        self._tail = LogTail(committed)
+        self._announcer = NotificationPublisher(self._tail, audience, commit_listener, on_published)
         self._mirror = Mirror(
             self._tail, lambda: self._announcer.position, replicas=stream_replicas
         )
@@ -70,7 +75,7 @@ class Relay:
         head = await self._tail.log.committed_head()
         return max(0, head - self._done())
 
-    def behind(self, head: int) -> int | None:
+    def lag_at(self, head: int) -> int | None:
         """The lag, for a head that is known; None while nobody knows where to begin."""
         return max(0, head - self._done()) if self._announcer.begun else None
 
@@ -102,17 +107,17 @@ class Relay:
 
     async def _session(self, connection: Connection) -> None:
         found = _Found()
-        said, copied = self._tail.follow(), self._tail.follow()
+        published, copied = self._tail.follow(), self._tail.follow()
         self._connected = True
         self.ready.set()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._begin(found))
-                tasks.create_task(self._announcer.run(connection, said, copied.nudge))
+                tasks.create_task(self._announcer.run(connection, published, copied.nudge))
                 tasks.create_task(self._mirror.run(connection, copied, found.tell))
         finally:
             self._connected = False
-            said.leave()
+            published.leave()
             copied.leave()
             self._announcer.rewind(connection.heard_at)
 

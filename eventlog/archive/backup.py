@@ -15,20 +15,20 @@ from sqlalchemy.engine import Dialect
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.archive.archiver import archive_end_in, can_be_archived
-from quorate.eventlog.archive.files import NOTHING_ARCHIVED, Past
+from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.archive.sealed_file import (
     AnswerRow,
+    EventOutOfOrder,
     Header,
-    OutOfOrder,
     Seal,
     SealedReader,
     SealedWriter,
 )
-from quorate.eventlog.database import Database, Outdated
-from quorate.eventlog.event_store import LogDamaged, recorded
+from quorate.eventlog.database import Database, SchemaOutdated
+from quorate.eventlog.event_store import LogCorrupted, event_from_row
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import answers, events
-from quorate.eventlog.transactions import DatabaseTransaction, Plain, Query
+from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 
 FORMAT = "quorate-backup"
 ROWS_PER_PAGE = 1_000
@@ -36,7 +36,7 @@ _KEY = tuple(answers.primary_key)
 
 
 @record
-class BackedUp:
+class BackupSummary:
     """What is in the file."""
 
     header: Header
@@ -44,7 +44,7 @@ class BackedUp:
     at: Timestamp  # Of the last event.
 
 
-class NothingThere(Exception):
+class LogEmpty(Exception):
     """There are no events to back up."""
 
 
@@ -56,47 +56,47 @@ class LogTables:
 
     def check(self, connection: Connection) -> None:
         if not inspect(connection).has_table(events.name):
-            raise Outdated("there are no tables yet")
+            raise SchemaOutdated("there are no tables yet")
 
 
 async def back_up(
-    backend: Database,
+    database: Database,
     sink: BinaryIO,
     made_at: Timestamp,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
     archive: Path | None = None,
-) -> BackedUp:
+) -> BackupSummary:
     """Write a backup of what is committed now, whole: old events come from their files.
 
     Raises ArchiveDamaged, ArchiveNeeded, LogDamaged and NothingThere.
     """
-    archives = await backend.inspect(can_be_archived)
-    async with backend.read() as session:
-        end = await archive_end_in(session, backend.dialect) if archives else NOTHING_ARCHIVED
-        rows = _Rows(backend.dialect, Past(archive, end))
-        header = await rows.header(session, made_at)
+    archives = await database.inspect(can_be_archived)
+    async with database.read() as transaction:
+        end = await archive_end_in(transaction, database.dialect) if archives else NOTHING_ARCHIVED
+        rows = _Rows(database.dialect, ArchivedEvents(archive, end))
+        header = await rows.header(transaction, made_at)
         writer = SealedWriter(sink, header)
         try:
-            async for page in rows.pages(session, header.until):
+            async for page in rows.pages(transaction, header.until):
                 for row in page:
                     writer.add(row)
                 progress(writer.chains.position, header.until)
             seal = writer.close()
-        except OutOfOrder as wrong:
-            raise LogDamaged(str(wrong)) from wrong
-    return BackedUp(header=header, seal=seal, at=writer.chains.at)
+        except EventOutOfOrder as wrong:
+            raise LogCorrupted(str(wrong)) from wrong
+    return BackupSummary(header=header, seal=seal, at=writer.chains.at)
 
 
-def examine(
+def verify_backup(
     file: BinaryIO, progress: Callable[[int, int], None] = lambda _done, _of: None
-) -> BackedUp:
+) -> BackupSummary:
     """Read a backup to its end; raises Damaged."""
     reader = SealedReader(file, FORMAT)
     for number, _ in enumerate(reader.items()):
         if number % ROWS_PER_PAGE == 0:
             progress(reader.chains.position, reader.header.until)
     assert reader.seal is not None
-    return BackedUp(header=reader.header, seal=reader.seal, at=reader.chains.at)
+    return BackupSummary(header=reader.header, seal=reader.seal, at=reader.chains.at)
 
 
 # -- Reading a database -----------------------------------------------------------
@@ -105,46 +105,48 @@ def examine(
 class _Rows:
     """All rows of both tables, in pages."""
 
-    def __init__(self, dialect: Dialect, past: Past) -> None:
+    def __init__(self, dialect: Dialect, past: ArchivedEvents) -> None:
         self._past = past
         last = select(events.c.position, events.c.hash).order_by(events.c.position.desc()).limit(1)
         following = select(events).where(events.c.position > bindparam("after"))
         page = following.order_by(events.c.position).limit(bindparam("limit"))
         first = select(answers).order_by(*_KEY).limit(bindparam("limit"))
-        self._last = Plain(last, dialect)
-        self._events = Plain(page, dialect)
-        self._first_answers = Plain(first, dialect)
-        self._answers = Plain(first.where(_beyond()), dialect)
+        self._last = UnpackedQuery(last, dialect)
+        self._events = UnpackedQuery(page, dialect)
+        self._first_answers = UnpackedQuery(first, dialect)
+        self._answers = UnpackedQuery(first.where(_beyond()), dialect)
 
-    async def header(self, session: DatabaseTransaction, made_at: Timestamp) -> Header:
-        found = await session.fetch(self._last, {})
+    async def header(self, transaction: DatabaseTransaction, made_at: Timestamp) -> Header:
+        found = await transaction.fetch(self._last, {})
         if not found:
-            raise NothingThere
+            raise LogEmpty
         ((until, hash_),) = found
         return Header(
             format=FORMAT, made_at=made_at, after=0, heads={}, until=until, hash=bytes(hash_)
         )
 
-    async def pages(self, session: DatabaseTransaction, until: int) -> AsyncIterator[Sequence[Any]]:
+    async def pages(
+        self, transaction: DatabaseTransaction, until: int
+    ) -> AsyncIterator[Sequence[Any]]:
         done = 0
         while done < until:
-            page = await self._page(session, done)
+            page = await self._page(transaction, done)
             if not page:
-                raise LogDamaged(f"the log ends at position {done}, before its own head")
+                raise LogCorrupted(f"the log ends at position {done}, before its own head")
             yield page
             done = page[-1].position
         query: Query = self._first_answers
         after: dict[str, Any] = {}
-        while found := await session.fetch(query, {**after, "limit": ROWS_PER_PAGE}):
+        while found := await transaction.fetch(query, {**after, "limit": ROWS_PER_PAGE}):
             yield [_answer_row(row) for row in found]
             query = self._answers
             after = {column.name: getattr(found[-1], column.name) for column in _KEY}
 
-    async def _page(self, session: DatabaseTransaction, after: int) -> Sequence[RecordedEvent]:
+    async def _page(self, transaction: DatabaseTransaction, after: int) -> Sequence[RecordedEvent]:
         if after < self._past.until:
             return self._past.page(ROWS_PER_PAGE)
         values = {"after": after, "limit": ROWS_PER_PAGE}
-        return [recorded(row) for row in await session.fetch(self._events, values)]
+        return [event_from_row(row) for row in await transaction.fetch(self._events, values)]
 
 
 def _beyond() -> ColumnElement[bool]:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from quorate.domain.shared.records import record
-from quorate.eventlog.hash_chain import GENESIS, ChainBroken, check_public
+from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_exported_event
 from quorate.eventlog.recorded_event import StreamHead
 from quorate.eventlog.serialization import canonical
 
@@ -39,7 +39,7 @@ _NEWLINE = b"\n"
 
 
 @dataclass(eq=False)
-class Damaged(Exception):
+class FileCorrupted(Exception):
     """The first line at which the file is not what was exported."""
 
     line: int
@@ -52,7 +52,7 @@ class Damaged(Exception):
         return f"event {self.sequence} (line {self.line}): {self.why}"
 
 
-class BeginsLate(Exception):
+class MissingPrefix(Exception):
     """The file begins after the first event, and nobody said which hash it follows."""
 
     def __init__(self, sequence: int) -> None:
@@ -61,7 +61,7 @@ class BeginsLate(Exception):
 
 
 @record
-class Kept:
+class Checkpoint:
     """What an auditor kept of an earlier look: a hash, and where it belongs if that was kept."""
 
     hash: str
@@ -69,7 +69,7 @@ class Kept:
 
 
 @record
-class Verified:
+class VerificationResult:
     """A file whose chain holds. The tenant is known when the file has its first event."""
 
     events: int
@@ -80,7 +80,7 @@ class Verified:
 
 
 @record
-class Link:
+class ChainedEvent:
     """One event of a file, and the head of the log once it is appended."""
 
     event: dict[str, Any]
@@ -92,7 +92,7 @@ def line(event: dict[str, Any]) -> bytes:
     return canonical(event) + _NEWLINE
 
 
-def links(file: BinaryIO, previous: bytes | None = None) -> Iterator[Link]:
+def read_verified(file: BinaryIO, previous: bytes | None = None) -> Iterator[ChainedEvent]:
     """The events of a file, each checked against its predecessor; raises Damaged.
 
     ``previous`` is the hash that the first of them follows; a file that begins with event 1 needs
@@ -104,13 +104,13 @@ def links(file: BinaryIO, previous: bytes | None = None) -> Iterator[Link]:
         if head is None:
             head = _before(event, previous)
         try:
-            head = check_public(event, head)
+            head = verify_exported_event(event, head)
         except ChainBroken as broken:
-            raise Damaged(number, broken.sequence, broken.why) from broken
-        yield Link(event=event, head=head)
+            raise FileCorrupted(number, broken.sequence, broken.why) from broken
+        yield ChainedEvent(event=event, head=head)
 
 
-def unchecked(file: BinaryIO) -> Iterator[dict[str, Any]]:
+def read_unverified(file: BinaryIO) -> Iterator[dict[str, Any]]:
     """The events of a file as they stand there, whoever wrote them; raises Damaged."""
     for number, raw in _lines(file):
         yield _parsed(number, None, raw)
@@ -120,24 +120,24 @@ def verify(
     file: BinaryIO,
     *,
     previous: bytes | None = None,
-    kept: Kept | None = None,
+    kept: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda _: None,
-) -> Verified | None:
+) -> VerificationResult | None:
     """Follow the chain to its end, past the hash that was kept; None for a file without events."""
     first: dict[str, Any] | None = None
-    last: Link | None = None
+    last: ChainedEvent | None = None
     met = False
     count = 0
-    for count, last in enumerate(links(file, previous), start=1):
+    for count, last in enumerate(read_verified(file, previous), start=1):
         first = first or last.event
         met = met or _meets(kept, last.head, count)
         if count % EVENTS_BETWEEN_PROGRESS == 0:
             progress(count)
     if kept is not None and not met:
-        raise Damaged(count + 1, None, _missed(kept, last))
+        raise FileCorrupted(count + 1, None, _missed(kept, last))
     if first is None or last is None:
         return None
-    return Verified(
+    return VerificationResult(
         events=count,
         tenant=tenant_of(first),
         first=first["sequence"],
@@ -160,7 +160,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         number += 1
         if not raw.endswith(_NEWLINE):
             why = "is longer than any event" if len(raw) == LINE_BYTES_MAX else "is cut off"
-            raise Damaged(number, None, why)
+            raise FileCorrupted(number, None, why)
         yield number, raw[:-1]
 
 
@@ -169,7 +169,7 @@ def _event(number: int, head: StreamHead | None, raw: bytes) -> dict[str, Any]:
     expected = head.sequence + 1 if head else None
     event = _parsed(number, expected, raw)
     if _spelled(event) != raw:
-        raise Damaged(number, expected, _misspelled(raw))
+        raise FileCorrupted(number, expected, _misspelled(raw))
     return event
 
 
@@ -177,12 +177,12 @@ def _parsed(number: int, expected: int | None, raw: bytes) -> dict[str, Any]:
     try:
         event = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise Damaged(number, expected, f"is not JSON: {error.msg}") from error
+        raise FileCorrupted(number, expected, f"is not JSON: {error.msg}") from error
     if not isinstance(event, dict):
-        raise Damaged(number, expected, "is not an event")
+        raise FileCorrupted(number, expected, "is not an event")
     for name, kind in FIELD_TYPES.items():
         if type(event.get(name)) is not kind:
-            raise Damaged(
+            raise FileCorrupted(
                 number, expected, f"is not an event: {name!r} is missing or not as it was"
             )
     return event
@@ -220,11 +220,11 @@ def _before(event: dict[str, Any], previous: bytes | None) -> StreamHead:
     if sequence <= GENESIS.sequence + 1:
         return GENESIS  # If it is not the first event, the chain says so.
     if previous is None:
-        raise BeginsLate(sequence)
+        raise MissingPrefix(sequence)
     return StreamHead(sequence=sequence - 1, hash=previous)
 
 
-def _meets(kept: Kept | None, head: StreamHead, line_number: int) -> bool:
+def _meets(kept: Checkpoint | None, head: StreamHead, line_number: int) -> bool:
     """Whether this is the event that was kept; raises Damaged when it stands in its place."""
     if kept is None:
         return False
@@ -233,11 +233,11 @@ def _meets(kept: Kept | None, head: StreamHead, line_number: int) -> bool:
         return same
     if kept.sequence == head.sequence and not same:
         why = "has another hash than the one that was kept: the log was rewritten"
-        raise Damaged(line_number, head.sequence, why)
+        raise FileCorrupted(line_number, head.sequence, why)
     return kept.sequence == head.sequence
 
 
-def _missed(kept: Kept, last: Link | None) -> str:
+def _missed(kept: Checkpoint, last: ChainedEvent | None) -> str:
     ends = f"the file ends with event {last.head.sequence}" if last else "the file is empty"
     if kept.sequence is None:
         return f"{ends} and no event has the hash that was kept: it was cut off or rewritten"

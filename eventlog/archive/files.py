@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 import orjson
 
 from quorate.domain.shared.records import record
-from quorate.eventlog.archive.export_format import Damaged, line
+from quorate.eventlog.archive.export_format import FileCorrupted, line
 from quorate.eventlog.archive.sealed_file import Header, Seal, SealedReader
-from quorate.eventlog.hash_chain import ChainBroken, check_public, public_event
+from quorate.eventlog.hash_chain import ChainBroken, public_event, verify_exported_event
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
 
 FORMAT = "quorate-archive"
@@ -23,7 +23,7 @@ POSITION_WIDTH = 12
 FILE_PATTERN = "events-*.jsonl.gz"
 
 
-class ArchiveDamaged(Exception):
+class ArchiveCorrupted(Exception):
     """A file of the folder is missing or not what was written; says which."""
 
 
@@ -48,7 +48,7 @@ NOTHING_ARCHIVED = ArchiveEnd(position=0, sha256=None)
 
 
 @record
-class Whole:
+class CompleteFile:
     """A file that was read to its end, and where every tenant's chain is by then."""
 
     header: Header
@@ -66,10 +66,10 @@ class ArchiveFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.whole: Whole | None = None
+        self.whole: CompleteFile | None = None
 
     def events(
-        self, before: Whole | None = None, *, alone: bool = False
+        self, before: CompleteFile | None = None, *, alone: bool = False
     ) -> Iterator[RecordedEvent]:
         """In order; raises ArchiveDamaged, also when they don't follow the file ``before``."""
         try:
@@ -78,27 +78,27 @@ class ArchiveFile:
                 if not alone:
                     self._must_follow(reader.header, before)
                 yield from self._items(reader)
-        except Damaged as damage:
-            raise ArchiveDamaged(f"{self.path} is damaged at {damage}") from damage
+        except FileCorrupted as damage:
+            raise ArchiveCorrupted(f"{self.path} is damaged at {damage}") from damage
         except OSError as error:
-            raise ArchiveDamaged(f"{self.path} cannot be read: {error.strerror}") from error
+            raise ArchiveCorrupted(f"{self.path} cannot be read: {error.strerror}") from error
 
     def _items(self, reader: SealedReader) -> Iterator[RecordedEvent]:
         for item in reader.items():
             if not isinstance(item, RecordedEvent):
-                raise ArchiveDamaged(f"{self.path} holds what is no event")
+                raise ArchiveCorrupted(f"{self.path} holds what is no event")
             yield item
         assert reader.seal is not None
-        self.whole = Whole(header=reader.header, seal=reader.seal, heads=reader.chains.heads)
+        self.whole = CompleteFile(header=reader.header, seal=reader.seal, heads=reader.chains.heads)
 
-    def _must_follow(self, header: Header, before: Whole | None) -> None:
+    def _must_follow(self, header: Header, before: CompleteFile | None) -> None:
         position = before.header.until if before else 0
         if header.after != position:
             missing = self.path.with_name(file_name(position + 1))
-            raise ArchiveDamaged(f"{missing} is missing: {self.path.name} comes after it")
+            raise ArchiveCorrupted(f"{missing} is missing: {self.path.name} comes after it")
         seal, heads = (before.seal.sha256, before.heads) if before else (None, {})
         if header.previous != seal or header.heads != heads:
-            raise ArchiveDamaged(f"{self.path} does not follow the file before it")
+            raise ArchiveCorrupted(f"{self.path} does not follow the file before it")
 
 
 class ArchiveFolder:
@@ -108,7 +108,7 @@ class ArchiveFolder:
         """``oldest_removed``: it may begin with any file, and is whole from there on."""
         self.path = path
         self.begins: int | None = None  # The first position that was read.
-        self.read: Whole | None = None  # The last file that was read.
+        self.read: CompleteFile | None = None  # The last file that was read.
         self._oldest_removed = oldest_removed
 
     @property
@@ -130,7 +130,7 @@ class ArchiveFolder:
             self.read = file.whole
             self.begins = self.begins or self._after() + 1
         if self.read is None and until is None:
-            raise ArchiveDamaged(f"{self.path} holds no archive files")
+            raise ArchiveCorrupted(f"{self.path} holds no archive files")
         if until is not None:
             self._must_end(until)
 
@@ -140,14 +140,14 @@ class ArchiveFolder:
     def _must_end(self, until: ArchiveEnd) -> None:
         if self.position < until.position:
             missing = self.path / file_name(self.position + 1)
-            raise ArchiveDamaged(
+            raise ArchiveCorrupted(
                 f"{missing} is missing: events up to position {until.position} were archived"
             )
         if self.read is not None and self.read.seal.sha256 != until.sha256:
-            raise ArchiveDamaged(f"{self.path} is the archive of another log")
+            raise ArchiveCorrupted(f"{self.path} is the archive of another log")
 
 
-class Past:
+class ArchivedEvents:
     """The archived part of a log, read once, from its beginning on."""
 
     def __init__(self, folder: Path | None, until: ArchiveEnd) -> None:
@@ -164,7 +164,7 @@ class Past:
 # -- For one tenant ---------------------------------------------------------------
 
 
-class Continued:
+class ExtendedExport:
     """An exported file together with the events of its tenant that come before it.
 
     Read line by line, as if all of it had been exported. Whose they are shows by the chain: the
@@ -200,7 +200,7 @@ class Continued:
             if one.sequence == event["sequence"] - 1 and _follows(event, one):
                 found = one.tenant
         if found is None:
-            raise ArchiveDamaged(
+            raise ArchiveCorrupted(
                 f"no event in {self._folder} is the one before event {event['sequence']},"
                 " with which the file begins"
             )
@@ -218,7 +218,7 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
 
 def _follows(event: dict[str, Any], before: RecordedEvent) -> bool:
     try:
-        check_public(event, StreamHead(sequence=before.sequence, hash=before.hash))
+        verify_exported_event(event, StreamHead(sequence=before.sequence, hash=before.hash))
     except (ChainBroken, LookupError, TypeError):
         return False
     return True

@@ -20,7 +20,7 @@ import orjson
 
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
-from quorate.eventlog.archive.export_format import FIELD_TYPES, LINE_BYTES_MAX, Damaged
+from quorate.eventlog.archive.export_format import FIELD_TYPES, LINE_BYTES_MAX, FileCorrupted
 from quorate.eventlog.hash_chain import EVENT_FIELDS, GENESIS, ChainBroken, check, public_event
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
 from quorate.eventlog.serialization import canonical
@@ -77,11 +77,11 @@ _ANSWER = ("tenant", "caller", "command", "key", "fingerprint", "code", "body", 
 _CELLS = attrgetter(*_ANSWER)
 
 
-class OutOfOrder(Exception):
+class EventOutOfOrder(Exception):
     """An event that does not follow from those before it."""
 
 
-class Chains:
+class ChainVerifier:
     """Positions without a gap, and the chain of each tenant."""
 
     def __init__(self, position: int = 0, heads: Mapping[str, StreamHead] | None = None) -> None:
@@ -93,11 +93,15 @@ class Chains:
     def follow(self, event: RecordedEvent) -> None:
         """Raises OutOfOrder."""
         if event.position != self.position + 1:
-            raise OutOfOrder(f"position {self.position + 1} is missing: {event.position} follows")
+            raise EventOutOfOrder(
+                f"position {self.position + 1} is missing: {event.position} follows"
+            )
         try:
             head = check([event], self.heads.get(event.tenant, GENESIS))
         except ChainBroken as broken:
-            raise OutOfOrder(f"position {event.position}: {event.tenant}, {broken}") from broken
+            raise EventOutOfOrder(
+                f"position {event.position}: {event.tenant}, {broken}"
+            ) from broken
         self.heads[event.tenant] = head
         self.position, self.hash, self.at = event.position, event.hash, event.at
 
@@ -109,7 +113,7 @@ class SealedWriter:
     """Writes to ``sink`` as it is told; ``close`` seals the file, and nothing else does."""
 
     def __init__(self, sink: BinaryIO, header: Header) -> None:
-        self.chains = Chains(header.after, header.heads)
+        self.chains = ChainVerifier(header.after, header.heads)
         self._header = header
         self._gzip = gzip.GzipFile("", "wb", COMPRESSION_LEVEL, sink, mtime=0)
         self._hash = hashlib.sha256()
@@ -141,9 +145,11 @@ class SealedWriter:
         self._gzip.write(line)
 
 
-def _check_end(header: Header, chains: Chains) -> None:
+def _check_end(header: Header, chains: ChainVerifier) -> None:
     if (chains.position, chains.hash) != (header.until, header.hash):
-        raise OutOfOrder(f"the events end at position {chains.position}, not at {header.until}")
+        raise EventOutOfOrder(
+            f"the events end at position {chains.position}, not at {header.until}"
+        )
 
 
 def _header_line(header: Header) -> dict[str, Any]:
@@ -179,7 +185,7 @@ class SealedReader:
     def __init__(self, file: BinaryIO, format_: str) -> None:
         self._lines = _Lines(file)
         self.header = _header(self._lines, format_)
-        self.chains = Chains(self.header.after, self.header.heads)
+        self.chains = ChainVerifier(self.header.after, self.header.heads)
         self.seal: Seal | None = None
 
     def items(self) -> Iterator[Item]:
@@ -205,14 +211,14 @@ class SealedReader:
             raise self._lines.damaged("comes after the last event that the header names")
         try:
             self.chains.follow(event)
-        except OutOfOrder as wrong:
+        except EventOutOfOrder as wrong:
             raise self._lines.damaged(str(wrong)) from wrong
         return event
 
     def _seal(self, line: Any, told: Seal) -> None:  # noqa: ANN401 - JSON.
         try:
             _check_end(self.header, self.chains)
-        except OutOfOrder as wrong:
+        except EventOutOfOrder as wrong:
             raise self._lines.damaged(str(wrong)) from wrong
         if not hmac.compare_digest(canonical(line), canonical(_seal_line(told))):
             raise self._lines.damaged("the lines before it are not those that were sealed")
@@ -248,8 +254,8 @@ class _Lines:
         if self._read():
             raise self.damaged("follows the end")
 
-    def damaged(self, why: str) -> Damaged:
-        return Damaged(self.number, None, why)
+    def damaged(self, why: str) -> FileCorrupted:
+        return FileCorrupted(self.number, None, why)
 
     def _read(self) -> bytes:
         try:

@@ -48,7 +48,7 @@ CONNECTION_ERRORS = (
 )
 
 
-class PostgresSession:
+class PostgresTransaction:
     """One transaction; ``begin`` is the SQL that opens it."""
 
     def __init__(self, connection: Any, begin: str) -> None:  # noqa: ANN401 - a pool's proxy, or not.
@@ -57,17 +57,17 @@ class PostgresSession:
         self._held: list[tuple[Query, Rows]] = []
         self._rows_held = 0
 
-    async def look(self, looks: Sequence[Lookup]) -> None:
-        if not looks:
+    async def look_up(self, lookups: Sequence[Lookup]) -> None:
+        if not lookups:
             return
-        sql = _together(tuple(one.query for one in looks))
-        values = [value for one in looks for value in one.query.bind(one.values)]
+        sql = _together(tuple(one.query for one in lookups))
+        values = [value for one in lookups for value in one.query.bind(one.values)]
         with translated():
             await self._carry_out_held()
             cells = await self._connection.fetchrow(sql, *values)
-        found = [_unpacked(one.query, cell) for one, cell in zip(looks, cells, strict=True)]
+        found = [_unpacked(one.query, cell) for one, cell in zip(lookups, cells, strict=True)]
         await self._be_given_time_for(sum(map(len, found)))
-        for one, rows in zip(looks, found, strict=True):
+        for one, rows in zip(lookups, found, strict=True):
             one.take(rows)
 
     async def _be_given_time_for(self, rows: int) -> None:
@@ -109,7 +109,7 @@ class PostgresSession:
                     await self._connection.execute("ROLLBACK")
         except BaseException:
             # What it began must not be gone on with; and the server undoes it when it is told.
-            give_up(self._connection)
+            abort_connection(self._connection)
             raise
 
     async def _carry_out_held(self) -> None:
@@ -196,7 +196,7 @@ def translated() -> Iterator[None]:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
 
-def give_up(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy, or not.
+def abort_connection(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy, or not.
     """Close it without asking the server."""
     with suppress(asyncpg.InterfaceError):  # The pool may have given it up already.
         connection.terminate()

@@ -39,11 +39,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
-from quorate.eventlog.database import NotDurable, Outdated, Schema
+from quorate.eventlog.database import DatabaseUnusable, Schema, SchemaOutdated
 from quorate.eventlog.postgres.connection import (
     CONNECTION_ERRORS,
-    PostgresSession,
-    give_up,
+    PostgresTransaction,
+    abort_connection,
     translated,
 )
 from quorate.eventlog.postgres.leader_lock import SETTINGS as LEADER_SETTINGS
@@ -61,7 +61,7 @@ STATEMENT_SECONDS_MAX = 15.0
 READER_WAIT_SECONDS_MAX = 10.0
 CLOSE_SECONDS_MAX = 1.0
 IDLE_IN_TRANSACTION_SECONDS_MAX = 2
-PATIENT_IDLE_SECONDS_MAX = 600
+MAINTENANCE_IDLE_SECONDS_MAX = 600
 PLANS_KEPT_SECONDS = 0.5
 MEASUREMENTS_MAX = 5
 QUICK_NANOSECONDS = 10_000_000
@@ -99,18 +99,18 @@ class _Now(Query):
 _NOW = _Now()
 
 
-class PostgresBackend:
+class PostgresDatabase:
     """The log in a database that other processes write as well."""
 
     # Not that of the transaction's beginning, which may have waited for the log's lock since then.
     shared_time: Select[tuple[int]] | None = select(_MILLISECONDS.label("now"))
 
     def __init__(
-        self, url: str, *, password_file: Path | None = None, patient: bool = False
+        self, url: str, *, password_file: Path | None = None, no_statement_timeout: bool = False
     ) -> None:
-        self._place = DatabaseLocation.named_by(url, password_file)
-        self._patient = patient
-        self._statement_seconds = None if patient else STATEMENT_SECONDS_MAX
+        self._location = DatabaseLocation.from_url(url, password_file)
+        self._no_statement_timeout = no_statement_timeout
+        self._statement_seconds = None if no_statement_timeout else STATEMENT_SECONDS_MAX
         self.dialect: Dialect = postgresql_asyncpg.dialect()  # type: ignore[no-untyped-call]
         self._writer: asyncpg.Connection | None = None
         self._readers: asyncpg.Pool | None = None
@@ -118,14 +118,14 @@ class PostgresBackend:
         self._statistics: asyncio.Task[None] | None = None
         self._lock = f"BEGIN; {_LOCK.format(key=self.lock_key('log'))}"
         self._plan_at = 0.0
-        self._bell = CommitNotifier(lambda: self.connect("bell"), self._place.channel)
+        self._notifier = CommitNotifier(lambda: self.connect("bell"), self._location.channel)
 
     def __str__(self) -> str:
-        return str(self._place)
+        return str(self._location)
 
     @property
     def schema(self) -> str:
-        return self._place.schema
+        return self._location.schema
 
     def lock_key(self, purpose: str) -> str:
         """SQL for the number of an advisory lock; other schemas' locks are other numbers."""
@@ -142,7 +142,7 @@ class PostgresBackend:
                 await self._check(schema)
             await self._open_writer()
             await self._open_readers()
-            if not self._patient:
+            if not self._no_statement_timeout:
                 self._statistics = asyncio.create_task(keep_analysed(self._readers))
         except BaseException:
             await self.close()
@@ -151,8 +151,8 @@ class PostgresBackend:
     async def _check(self, schema: Schema) -> None:
         try:
             await self.inspect(schema.check)
-        except Outdated as error:
-            raise Outdated(
+        except SchemaOutdated as error:
+            raise SchemaOutdated(
                 f"{self}: {error}: as the owner of the tables, run `quorate db upgrade"
                 " --database-url ... --grant-to ROLE`, with the service's role"
             ) from error
@@ -239,9 +239,13 @@ class PostgresBackend:
     def _options(
         self, name: str, statement_seconds: float | None, settings: Mapping[str, str]
     ) -> dict[str, Any]:
-        idle = PATIENT_IDLE_SECONDS_MAX if self._patient else IDLE_IN_TRANSACTION_SECONDS_MAX
+        idle = (
+            MAINTENANCE_IDLE_SECONDS_MAX
+            if self._no_statement_timeout
+            else IDLE_IN_TRANSACTION_SECONDS_MAX
+        )
         ended = {"idle_in_transaction_session_timeout": f"{idle}s"}
-        return self._place.options(name, statement_seconds, {**settings, **ended})
+        return self._location.options(name, statement_seconds, {**settings, **ended})
 
     async def reopen(self) -> None:
         await self._close_writer()
@@ -272,9 +276,9 @@ class PostgresBackend:
         if self._writer is None:
             message = "the log is not open for writing"
             raise DatabaseUnavailable(message)
-        session = PostgresSession(self._writer, self._begin())
-        async with committed(session):
-            yield session
+        transaction = PostgresTransaction(self._writer, self._begin())
+        async with committed(transaction):
+            yield transaction
 
     def _begin(self) -> str:
         now = time.monotonic()
@@ -292,26 +296,26 @@ class PostgresBackend:
             # The pool's own timeout can lose a cancellation (asyncio.wait_for, Python 3.11).
             async with asyncio.timeout(READER_WAIT_SECONDS_MAX):
                 reader = await self._readers.acquire()
-        session = PostgresSession(reader, _READ)
+        transaction = PostgresTransaction(reader, _READ)
         in_haste = False
         try:
-            yield session
+            yield transaction
         except DatabaseUnavailable:
-            give_up(reader)  # Nothing that is asked of it now would be answered.
+            abort_connection(reader)  # Nothing that is asked of it now would be answered.
             raise
         except asyncio.CancelledError:
             in_haste = True  # Perhaps because it is not answered.
             raise
         finally:
-            leaving = asyncio.create_task(self._leave(reader, session))
+            leaving = asyncio.create_task(self._leave(reader, transaction))
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
             if not in_haste:
                 await asyncio.shield(leaving)
 
-    async def _leave(self, reader: Any, session: PostgresSession) -> None:  # noqa: ANN401
+    async def _leave(self, reader: Any, transaction: PostgresTransaction) -> None:  # noqa: ANN401
         try:
-            await session.roll_back()
+            await transaction.roll_back()
         except DatabaseUnavailable:
             pass  # It was given up.
         finally:
@@ -321,11 +325,11 @@ class PostgresBackend:
 
     # -- Other processes on the same database ---------------------------------------
 
-    def ring(self) -> None:
-        self._bell.ring()
+    def notify_commit(self) -> None:
+        self._notifier.notify_commit()
 
     async def listen(self, heard: Callable[[], None]) -> NoReturn:
-        await self._bell.listen(heard)
+        await self._notifier.listen(heard)
 
     def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
         return elected(
@@ -335,11 +339,11 @@ class PostgresBackend:
     async def wall_clock(self) -> Nanoseconds:
         """The server's: the clocks of those that share it may differ by minutes."""
         measured: list[tuple[int, int]] = []  # How long an answer took, and how far it is ahead.
-        async with self.read() as session:
-            await session.fetch(_NOW, {})  # So that what follows is one round trip.
+        async with self.read() as transaction:
+            await transaction.fetch(_NOW, {})  # So that what follows is one round trip.
             while len(measured) < MEASUREMENTS_MAX:
                 before = time.monotonic_ns()
-                ((now,),) = await session.fetch(_NOW, {})
+                ((now,),) = await transaction.fetch(_NOW, {})
                 took = time.monotonic_ns() - before
                 measured.append((took, int(now) - before - took // 2))
                 if took <= QUICK_NANOSECONDS:
@@ -364,14 +368,14 @@ class PostgresBackend:
 def _check(state: Any, place: str) -> None:  # noqa: ANN401 - a row.
     """Raises Unsafe unless what is acknowledged here is kept."""
     if state["version"] < VERSION_MIN:
-        raise NotDurable(f"{place}: PostgreSQL {VERSION_MIN // 10_000} or newer is needed")
+        raise DatabaseUnusable(f"{place}: PostgreSQL {VERSION_MIN // 10_000} or newer is needed")
     if state["encoding"] != "UTF8":
-        raise NotDurable(f"{place}: its encoding is {state['encoding']}; UTF8 is needed")
+        raise DatabaseUnusable(f"{place}: its encoding is {state['encoding']}; UTF8 is needed")
     if state["standby"]:
-        raise NotDurable(f"{place} is a standby: name the primary")
+        raise DatabaseUnusable(f"{place} is a standby: name the primary")
     for setting in ("synchronous_commit", "fsync", "full_page_writes"):
         if state[setting] == "off":
-            raise NotDurable(
+            raise DatabaseUnusable(
                 f"{place}: {setting} is off, so a commit could be lost after its answer"
             )
 

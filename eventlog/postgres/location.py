@@ -8,7 +8,7 @@ from typing import Any, Self
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from quorate.eventlog.database import NotDurable
+from quorate.eventlog.database import DatabaseUnusable
 from quorate.eventlog.postgres.connection import STATEMENTS_CACHED
 
 SCHEMA_DEFAULT = "public"
@@ -43,12 +43,12 @@ class DatabaseLocation:
         self._password = password
 
     @classmethod
-    def named_by(cls, text: str, password_file: Path | None) -> Self:
+    def from_url(cls, text: str, password_file: Path | None) -> Self:
         """Raises Unsafe when ``text`` cannot be understood, or the password not be read."""
         try:
             url = make_url(text)
         except ArgumentError as error:
-            raise NotDurable("the database URL cannot be read") from error
+            raise DatabaseUnusable("the database URL cannot be read") from error
         query = dict(url.query)
         schema = query.pop(_SCHEMA, SCHEMA_DEFAULT)
         if "ssl" in query:  # As SQLAlchemy calls it.
@@ -92,4 +92,4 @@ def _password(path: Path) -> str:
         with path.open(encoding="utf-8") as file:
             return file.read(_PASSWORD_FILE_BYTES_MAX).strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise NotDurable(f"the database's password cannot be read: {error}") from error
+        raise DatabaseUnusable(f"the database's password cannot be read: {error}") from error

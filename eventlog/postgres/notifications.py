@@ -29,7 +29,7 @@ class CommitNotifier:
         self._channel = channel
         self._rung = asyncio.Event()
 
-    def ring(self) -> None:
+    def notify_commit(self) -> None:
         self._rung.set()
 
     async def listen(self, heard: Callable[[], None]) -> NoReturn:

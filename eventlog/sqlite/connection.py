@@ -92,7 +92,7 @@ class Connection:
             self._sqlite = None
 
 
-class SqliteSession:
+class SqliteTransaction:
     """One transaction on a connection."""
 
     def __init__(self, connection: Connection, begin: str) -> None:
@@ -101,13 +101,13 @@ class SqliteSession:
         self._held: list[tuple[str, Rows]] = []
         self._rows_held = 0
 
-    async def look(self, looks: Sequence[Lookup]) -> None:
-        if not looks:
+    async def look_up(self, lookups: Sequence[Lookup]) -> None:
+        if not lookups:
             return
-        sql = _together_packed(tuple(one.query for one in looks))
-        values = [value for one in looks for value in one.query.bind(one.values)]
+        sql = _together_packed(tuple(one.query for one in lookups))
+        values = [value for one in lookups for value in one.query.bind(one.values)]
         ((cells,),) = await self._connection.run(self._job([(sql, values)]))
-        for one, cell in zip(looks, cells, strict=True):
+        for one, cell in zip(lookups, cells, strict=True):
             one.take(_unpacked(one.query, cell))
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:

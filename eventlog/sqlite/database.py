@@ -28,8 +28,8 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import NullPool
 
-from quorate.eventlog.database import NotDurable, Outdated, Schema
-from quorate.eventlog.sqlite.connection import Connection, SqliteSession, translated
+from quorate.eventlog.database import DatabaseUnusable, Schema, SchemaOutdated
+from quorate.eventlog.sqlite.connection import Connection, SqliteTransaction, translated
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, committed
 from quorate.runtime.clock import Nanoseconds
 
@@ -76,7 +76,7 @@ def _uri(path: Path) -> str:
     return f"file:{quote(str(path))}"
 
 
-class SqliteBackend:
+class SqliteDatabase:
     """The log in a file of this machine."""
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +129,7 @@ class SqliteBackend:
         try:
             with translated(), engine.begin() as connection:
                 return work(connection)
-        except (DatabaseUnavailable, Outdated) as error:
+        except (DatabaseUnavailable, SchemaOutdated) as error:
             raise type(error)(f"{self.path}: {error}") from error
         finally:
             engine.dispose()
@@ -140,7 +140,7 @@ class SqliteBackend:
         level = await writer.scalar("PRAGMA synchronous")
         if mode != "wal" or level != _SYNCHRONOUS_FULL:
             message = f"{self.path}: journal_mode={mode}, synchronous={level}; wal and 2 are needed"
-            raise NotDurable(message)
+            raise DatabaseUnusable(message)
         return writer
 
     async def _open_reader(self) -> None:
@@ -184,9 +184,9 @@ class SqliteBackend:
         if self._writer is None:
             message = "the log is not open for writing"
             raise DatabaseUnavailable(message)
-        session = SqliteSession(self._writer, "BEGIN IMMEDIATE")
-        async with committed(session):
-            yield session
+        transaction = SqliteTransaction(self._writer, "BEGIN IMMEDIATE")
+        async with committed(transaction):
+            yield transaction
         if self._wal_bytes() > self._wal_bytes_max:
             await self._begin_wal_anew(self._writer)
 
@@ -209,17 +209,17 @@ class SqliteBackend:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[DatabaseTransaction]:
         reader = await self._idle_readers.get()
-        session = SqliteSession(reader, "BEGIN")
+        transaction = SqliteTransaction(reader, "BEGIN")
         try:
-            yield session
+            yield transaction
         finally:
             with suppress(DatabaseUnavailable):
-                session.leave()
+                transaction.leave()
             self._idle_readers.put_nowait(reader)
 
     # -- There is no other process -------------------------------------------------
 
-    def ring(self) -> None:
+    def notify_commit(self) -> None:
         pass
 
     async def listen(self, heard: Callable[[], None]) -> NoReturn:

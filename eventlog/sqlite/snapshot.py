@@ -4,11 +4,11 @@ No writing connection is ever opened here: closing one could checkpoint, and onl
 """
 
 from quorate.eventlog.database import Schema
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 
 
-class SqliteSnapshot(SqliteBackend):
+class SqliteSnapshot(SqliteDatabase):
     """The same file, for one reader."""
 
     async def open(self, schema: Schema | None = None) -> None:

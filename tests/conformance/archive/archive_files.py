@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.eventlog.archive.archiver import Archived, Archiver
+from quorate.eventlog.archive.archiver import ArchivedFile, Archiver
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
 from tests.conformance.projections.random_history import NOON
@@ -16,8 +16,8 @@ LATER = Timestamp(NOON + 10**12)
 ALL = 10_000
 
 
-async def move(log: EventStore, folder: Path, files: int = FILES) -> list[Archived]:
-    archiver = Archiver(log.backend, folder)
+async def move(log: EventStore, folder: Path, files: int = FILES) -> list[ArchivedFile]:
+    archiver = Archiver(log.database, folder)
     moved = []
     for _ in range(files):
         await archiver.check_folder()

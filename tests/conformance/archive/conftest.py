@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quorate.eventlog.event_store import EventStore
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
 from tests.conformance.eventlog.conformance import PLATFORMS, Platform, Watched
 from tests.conformance.projections.backup_files import backup_of, restored
@@ -22,9 +22,9 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("original") / "quorate.db"
 
     async def live() -> bytes:
-        async with lived(SqliteBackend(path), SEED, COMMANDS):
+        async with lived(SqliteDatabase(path), SEED, COMMANDS):
             pass
-        return await backup_of(SqliteBackend(path))
+        return await backup_of(SqliteDatabase(path))
 
     return asyncio.run(live())
 
@@ -32,13 +32,13 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture(params=sorted(PLATFORMS))
 async def platform(request: pytest.FixtureRequest, tmp_path: Path, backup: bytes) -> Platform:
     platform = PLATFORMS[request.param](tmp_path)
-    await restored(platform.backend(), backup)
+    await restored(platform.database(), backup)
     return platform
 
 
 @pytest.fixture
 async def log(platform: Platform) -> AsyncIterator[EventStore]:
-    log = EventStore(Watched(platform.backend()))
+    log = EventStore(Watched(platform.database()))
     await log.open(SCHEMA)
     try:
         yield log

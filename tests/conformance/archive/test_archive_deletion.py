@@ -6,21 +6,21 @@ import pytest
 from sqlalchemy import Connection, text
 
 from quorate.eventlog.archive import archiver as archive_module
-from quorate.eventlog.archive.archiver import ArchivedMeanwhile, Archiver, check_archive
-from quorate.eventlog.archive.files import ArchiveDamaged, Whole, file_name
+from quorate.eventlog.archive.archiver import ArchiveConflict, Archiver, check_archive
+from quorate.eventlog.archive.files import ArchiveCorrupted, CompleteFile, file_name
 from quorate.eventlog.archive.sealed_file import Header, Seal
 from quorate.eventlog.database import Database
-from quorate.eventlog.event_store import EventStore, LogDamaged
+from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
 from tests.conformance.archive.archive_files import END, EVENTS_PER_FILE, LATER, events, move
 from tests.conformance.eventlog.conformance import Platform, Watched
 
 
-async def _deletes(backend: Database, condition: str) -> None:
+async def _deletes(database: Database, condition: str) -> None:
     def work(connection: Connection, _lock_log: object) -> None:
         connection.execute(text(f"DELETE FROM events WHERE {condition}"))  # noqa: S608 - ours.
 
-    await backend.define(work)
+    await database.define(work)
 
 
 @pytest.mark.parametrize("condition", ["position = 1", f"position > {END}", f"position <= {END}"])
@@ -29,14 +29,14 @@ async def test_nothing_but_what_was_archived_can_be_deleted(
 ) -> None:
     """Before, nothing; afterwards, what is left of it cannot be either: chains go on from there."""
     with pytest.raises(DatabaseUnavailable, match="append-only"):
-        await _deletes(platform.backend(), condition)
+        await _deletes(platform.database(), condition)
     await move(log, folder)
 
     if condition == "position = 1":
-        await _deletes(platform.backend(), condition)  # It is gone already.
+        await _deletes(platform.database(), condition)  # It is gone already.
     else:
         with pytest.raises(DatabaseUnavailable, match="append-only"):
-            await _deletes(platform.backend(), condition)
+            await _deletes(platform.database(), condition)
 
 
 async def test_no_row_goes_when_the_file_is_not_what_was_written(
@@ -45,13 +45,13 @@ async def test_no_row_goes_when_the_file_is_not_what_was_written(
     before = await events(log)
     read = archive_module._read
 
-    def forgetful(path: Path) -> Whole:
+    def forgetful(path: Path) -> CompleteFile:
         path.write_bytes(path.read_bytes()[:-20])
         return read(path)
 
     monkeypatch.setattr(archive_module, "_read", forgetful)
-    with pytest.raises(ArchiveDamaged):
-        await Archiver(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE)
+    with pytest.raises(ArchiveCorrupted):
+        await Archiver(log.database, folder).move(LATER, LATER, EVENTS_PER_FILE)
 
     assert await events(log) == before
     assert await log.archived() == 0
@@ -61,7 +61,7 @@ async def test_no_row_goes_when_the_file_cannot_be_written(log: EventStore, fold
     before = await events(log)
 
     with pytest.raises(OSError, match="No such file"):
-        await Archiver(log.backend, folder / "missing").move(LATER, LATER, EVENTS_PER_FILE)
+        await Archiver(log.database, folder / "missing").move(LATER, LATER, EVENTS_PER_FILE)
 
     assert await events(log) == before
 
@@ -69,29 +69,31 @@ async def test_no_row_goes_when_the_file_cannot_be_written(log: EventStore, fold
 async def test_a_file_that_was_not_recorded_is_written_again(log: EventStore, folder: Path) -> None:
     """As after a crash between the file and the transaction."""
     before = await events(log)
-    assert isinstance(log.backend, Watched)
-    log.backend.fail_before_commit = 1
+    assert isinstance(log.database, Watched)
+    log.database.fail_before_commit = 1
     with pytest.raises(DatabaseUnavailable):
-        await Archiver(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE)
+        await Archiver(log.database, folder).move(LATER, LATER, EVENTS_PER_FILE)
     assert await events(log) == before
 
     await move(log, folder)
 
-    await check_archive(log.backend, folder)
+    await check_archive(log.database, folder)
 
 
 async def test_of_two_at_the_same_time_one_gives_up(log: EventStore, folder: Path) -> None:
     """And its file, which has fewer events, never stands in the place of the one that counts."""
 
     class Slow(Archiver):
-        async def _write(self, session: DatabaseTransaction, path: Path, header: Header) -> Seal:
-            await Archiver(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE)
-            return await super()._write(session, path, header)
+        async def _write(
+            self, transaction: DatabaseTransaction, path: Path, header: Header
+        ) -> Seal:
+            await Archiver(log.database, folder).move(LATER, LATER, EVENTS_PER_FILE)
+            return await super()._write(transaction, path, header)
 
-    with pytest.raises(ArchivedMeanwhile):
-        await Slow(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE // 2)
+    with pytest.raises(ArchiveConflict):
+        await Slow(log.database, folder).move(LATER, LATER, EVENTS_PER_FILE // 2)
 
-    await check_archive(log.backend, folder)
+    await check_archive(log.database, folder)
     assert await log.archived() == EVENTS_PER_FILE
     assert [path.name for path in folder.iterdir()] == [file_name(1)]
 
@@ -101,7 +103,7 @@ async def test_a_damaged_log_is_not_archived(
 ) -> None:
     platform.overwrite("UPDATE events SET actor = 'keyother' WHERE position = 9")
 
-    with pytest.raises(LogDamaged, match="position 9"):
-        await Archiver(log.backend, folder).move(LATER, LATER, EVENTS_PER_FILE)
+    with pytest.raises(LogCorrupted, match="position 9"):
+        await Archiver(log.database, folder).move(LATER, LATER, EVENTS_PER_FILE)
 
     assert list(folder.iterdir()) == []

@@ -10,7 +10,7 @@ from quorate.eventlog.archive.archiver import Archiver, check_archive
 from quorate.eventlog.archive.files import ArchiveFolder, ArchiveNeeded
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.online_rebuild import refill
 from quorate.projections.rebuild import check
@@ -65,25 +65,25 @@ async def test_a_log_of_which_all_is_old_goes_on_as_before(
     platform: Platform, folder: Path
 ) -> None:
     """Sequences and positions go on where they were, and the chain holds across the cut."""
-    log = EventStore(platform.backend())
+    log = EventStore(platform.database())
     await log.open(SCHEMA)
     head = await log.committed_head()
-    archiver = Archiver(log.backend, folder)
+    archiver = Archiver(log.database, folder)
     while await archiver.move(LATER, LATER):
         pass
     await log.close()
 
-    async with lived(platform.backend(), SEED + 1, 40) as town:
+    async with lived(platform.database(), SEED + 1, 40) as town:
         assert await town.log.committed_head() > head
         await town.log.check_range(0, await town.log.committed_head())
         await town.log.check_tail()
-        await check_archive(town.log.backend, folder)
+        await check_archive(town.log.database, folder)
 
 
 async def test_events_that_are_not_old_enough_stay(log: EventStore, folder: Path) -> None:
     middle = (await events(log))[60]
 
-    archiver = Archiver(log.backend, folder)
+    archiver = Archiver(log.database, folder)
     moved = await archiver.move(middle.at, LATER)
     again = await archiver.move(middle.at, LATER)
 
@@ -96,18 +96,18 @@ async def test_events_that_are_not_old_enough_stay(log: EventStore, folder: Path
 async def test_the_projections_are_rebuilt_from_both(
     log: EventStore, platform: Platform, folder: Path, tmp_path: Path
 ) -> None:
-    before = await content(platform.backend())
+    before = await content(platform.database())
     await move(log, folder)
-    scratch = SqliteBackend(tmp_path / "scratch.db")
+    scratch = SqliteDatabase(tmp_path / "scratch.db")
     await scratch.open()
 
-    found = await check(log.backend, scratch, archive=folder)
+    found = await check(log.database, scratch, archive=folder)
     await scratch.close()
-    await refill(platform.backend(), lambda *_: None, folder)
+    await refill(platform.database(), lambda *_: None, folder)
 
     assert found.differences.count == 0
     assert found.events == len(before["events"])
-    after = await content(platform.backend())
+    after = await content(platform.database())
     assert {name: after[name] for name in after if name not in {"events", "archives"}} == {
         name: before[name] for name in before if name not in {"events", "archives"}
     }
@@ -116,15 +116,15 @@ async def test_the_projections_are_rebuilt_from_both(
 async def test_without_the_files_nothing_is_rebuilt_or_backed_up(
     log: EventStore, platform: Platform, folder: Path
 ) -> None:
-    before = await content(platform.backend())
+    before = await content(platform.database())
     await move(log, folder)
 
     with pytest.raises(ArchiveNeeded, match="--archive"):
-        await refill(platform.backend(), lambda *_: None)
+        await refill(platform.database(), lambda *_: None)
     with pytest.raises(ArchiveNeeded):
-        await backup_of(platform.backend())
+        await backup_of(platform.database())
 
-    assert (await content(platform.backend()))["leases"] == before["leases"]
+    assert (await content(platform.database()))["leases"] == before["leases"]
 
 
 async def test_a_backup_is_the_same_file_whether_events_were_archived_or_not(
@@ -132,4 +132,4 @@ async def test_a_backup_is_the_same_file_whether_events_were_archived_or_not(
 ) -> None:
     await move(log, folder)
 
-    assert await backup_of(platform.backend(), folder) == backup
+    assert await backup_of(platform.database(), folder) == backup

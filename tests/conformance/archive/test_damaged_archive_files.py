@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from quorate.eventlog.archive.archiver import Archiver, check_archive
-from quorate.eventlog.archive.files import ArchiveDamaged
-from quorate.eventlog.event_store import EventStore, LogDamaged
+from quorate.eventlog.archive.files import ArchiveCorrupted
+from quorate.eventlog.event_store import EventStore, LogCorrupted
 from tests.conformance.archive.archive_files import END, FILES, move
 from tests.conformance.eventlog.conformance import Platform
 from tests.conformance.projections import backup_files
@@ -18,8 +18,8 @@ async def test_a_missing_file_is_named(log: EventStore, folder: Path, number: in
     moved = await move(log, folder)
     moved[number].path.unlink()
 
-    with pytest.raises(ArchiveDamaged, match=f"{moved[number].path.name} is missing"):
-        await check_archive(log.backend, folder)
+    with pytest.raises(ArchiveCorrupted, match=f"{moved[number].path.name} is missing"):
+        await check_archive(log.database, folder)
 
 
 async def test_what_is_left_when_the_oldest_were_removed_still_proves_itself(
@@ -28,15 +28,15 @@ async def test_what_is_left_when_the_oldest_were_removed_still_proves_itself(
     moved = await move(log, folder)
     moved[0].path.unlink()
 
-    whole_from = await check_archive(log.backend, folder, oldest_removed=True)
+    whole_from = await check_archive(log.database, folder, oldest_removed=True)
     moved[1].path.rename(moved[0].path)
 
     assert whole_from == moved[1].first
-    with pytest.raises(ArchiveDamaged):
-        await check_archive(log.backend, folder)
+    with pytest.raises(ArchiveCorrupted):
+        await check_archive(log.database, folder)
     moved[2].path.unlink()
-    with pytest.raises(ArchiveDamaged, match=f"{moved[2].path.name} is missing"):
-        await check_archive(log.backend, folder, oldest_removed=True)
+    with pytest.raises(ArchiveCorrupted, match=f"{moved[2].path.name} is missing"):
+        await check_archive(log.database, folder, oldest_removed=True)
 
 
 @pytest.mark.parametrize("number", range(FILES))
@@ -47,8 +47,8 @@ async def test_a_changed_file_is_named(log: EventStore, folder: Path, number: in
     rows[9]["actor"] = "keyother"
     path.write_bytes(backup_files.packed(rows))
 
-    with pytest.raises(ArchiveDamaged, match=path.name):
-        await check_archive(log.backend, folder)
+    with pytest.raises(ArchiveCorrupted, match=path.name):
+        await check_archive(log.database, folder)
 
 
 async def test_a_file_that_was_sealed_again_is_found(log: EventStore, folder: Path) -> None:
@@ -58,8 +58,8 @@ async def test_a_file_that_was_sealed_again_is_found(log: EventStore, folder: Pa
     rows[0]["madeAt"] = "2031-01-01T00:00:00.000Z"
     moved[0].path.write_bytes(backup_files.sealed_again(rows))
 
-    with pytest.raises(ArchiveDamaged, match="another log"):
-        await check_archive(log.backend, folder)
+    with pytest.raises(ArchiveCorrupted, match="another log"):
+        await check_archive(log.database, folder)
 
 
 async def test_the_next_file_goes_only_where_the_last_one_is(
@@ -69,8 +69,8 @@ async def test_the_next_file_goes_only_where_the_last_one_is(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
-    with pytest.raises(ArchiveDamaged, match="cannot be read"):
-        await Archiver(log.backend, elsewhere).check_folder()
+    with pytest.raises(ArchiveCorrupted, match="cannot be read"):
+        await Archiver(log.database, elsewhere).check_folder()
 
 
 async def test_an_archive_may_be_moved_as_a_whole(
@@ -80,7 +80,7 @@ async def test_an_archive_may_be_moved_as_a_whole(
     await move(log, folder)
     shutil.move(folder, tmp_path / "elsewhere")
 
-    await check_archive(log.backend, tmp_path / "elsewhere")
+    await check_archive(log.database, tmp_path / "elsewhere")
 
 
 async def test_a_log_that_does_not_go_on_from_its_archive_is_damaged(
@@ -89,5 +89,5 @@ async def test_a_log_that_does_not_go_on_from_its_archive_is_damaged(
     await move(log, folder)
     platform.overwrite("DELETE FROM events WHERE position = ?", END + 1)
 
-    with pytest.raises(LogDamaged, match=f"position {END + 1}"):
+    with pytest.raises(LogCorrupted, match=f"position {END + 1}"):
         await log.check_range(0, await log.committed_head())

@@ -33,14 +33,14 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import Clock, CommandBus
 from quorate.eventlog.database import Database, Schema
-from quorate.eventlog.database_url import backend_of
-from quorate.eventlog.envelopes import Accepted, Answer, CommandEnvelope, Idempotency
+from quorate.eventlog.database_url import create_database
+from quorate.eventlog.envelopes import Accepted, CommandEnvelope, CommandResult, Idempotency
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.hash_chain import public_event
-from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.serialization import canonical
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, Query
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
@@ -66,7 +66,7 @@ class NotTaken(Exception):
 class Platform(Protocol):
     """A database of one kind, empty, for one test."""
 
-    def backend(self) -> Database:
+    def database(self) -> Database:
         """What a process opens; the next process opens another one on the same database."""
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
@@ -80,8 +80,8 @@ class Sqlite:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "quorate.db"
 
-    def backend(self) -> SqliteBackend:
-        return SqliteBackend(self.path)
+    def database(self) -> SqliteDatabase:
+        return SqliteDatabase(self.path)
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
@@ -96,8 +96,8 @@ class Postgres:
     def __init__(self, _folder: Path) -> None:
         self.url = shared().database_url()
 
-    def backend(self) -> Database:
-        return backend_of(self.url)
+    def database(self) -> Database:
+        return create_database(self.url)
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
         if any(isinstance(value, float) for value in values):
@@ -108,7 +108,7 @@ class Postgres:
             thread.submit(asyncio.run, self._overwrite(sql, values)).result()
 
     async def _overwrite(self, sql: str, values: Sequence[Any]) -> None:
-        connection = await PostgresBackend(self.url).connect("test")
+        connection = await PostgresDatabase(self.url).connect("test")
         try:
             await connection.execute("ALTER TABLE events DISABLE TRIGGER ALL")
             await connection.execute(sql, *values)
@@ -172,8 +172,8 @@ class Watched:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[DatabaseTransaction]:
-        async with self.real.write() as session:
-            yield session
+        async with self.real.write() as transaction:
+            yield transaction
             self.held.set()
             await self._gate.wait()
             self.held.clear()
@@ -187,8 +187,8 @@ class Watched:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[DatabaseTransaction]:
-        async with self.real.read() as session:
-            yield session
+        async with self.real.read() as transaction:
+            yield transaction
 
     async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
         return await self.real.define(work)
@@ -196,8 +196,8 @@ class Watched:
     async def inspect(self, look: Callable[[Connection], T]) -> T:
         return await self.real.inspect(look)
 
-    def ring(self) -> None:
-        self.real.ring()
+    def notify_commit(self) -> None:
+        self.real.notify_commit()
 
     async def listen(self, heard: Callable[[], None]) -> NoReturn:
         await self.real.listen(heard)
@@ -279,9 +279,9 @@ class Stage:
         self._build()
 
     def _build(self) -> None:
-        self.backend = Watched(self.platform.backend())
-        self.log = EventStore(self.backend)
-        self.board = SqlStateStore(self.backend)
+        self.database = Watched(self.platform.database())
+        self.log = EventStore(self.database)
+        self.board = SqlStateStore(self.database)
         self.door = CommandBus(
             self.log,
             self.board,
@@ -325,11 +325,11 @@ class Stage:
             idempotency=key.idempotency(command) if key else None,
         )
 
-    async def ask(self, command: Command, **more: Any) -> Answer:  # noqa: ANN401 - of an order.
+    async def ask(self, command: Command, **more: Any) -> CommandResult:  # noqa: ANN401 - of an order.
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.door.submit(self.order(command, **more))
 
-    def asking(self, command: Command, **more: Any) -> asyncio.Task[Answer]:  # noqa: ANN401
+    def asking(self, command: Command, **more: Any) -> asyncio.Task[CommandResult]:  # noqa: ANN401
         """Asked for, and not waited for."""
         return asyncio.create_task(self.ask(command, **more))
 
@@ -358,7 +358,7 @@ class Stage:
         return [canonical(public_event(event)) for event in await self.events(tenant)]
 
 
-def body(answer: Answer) -> Any:  # noqa: ANN401 - JSON.
+def body(answer: CommandResult) -> Any:  # noqa: ANN401 - JSON.
     assert isinstance(answer, Accepted), answer
     return orjson.loads(answer.body)
 

@@ -14,7 +14,7 @@ def _fails_to_render(_outcome: object) -> bytes:
 
 async def test_by_outcome(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
-    tally = stage.door.tally
+    tally = stage.door.metrics
     tally.commands.clear()
     once = Key(key="k1")
     await stage.ask(acquire("ann", KIM, lease="l1"), key=once)
@@ -36,7 +36,7 @@ async def test_a_command_that_is_not_taken_is_counted_too(stage: Stage) -> None:
     with pytest.raises(Unavailable):
         await stage.ask(register("ann"))
 
-    assert stage.door.tally.commands["RegisterAgent", "unavailable"] == 1
+    assert stage.door.metrics.commands["RegisterAgent", "unavailable"] == 1
 
 
 async def test_what_was_recorded_is_counted_by_type(stage: Stage) -> None:
@@ -45,13 +45,13 @@ async def test_what_was_recorded_is_counted_by_type(stage: Stage) -> None:
     stage.clock.move(milliseconds=round(WINDOW_SECONDS * 1_000) + 1)
     await stage.ask(SettleAgent(agent_id=id_of("ann")))
 
-    assert stage.door.tally.events["AgentLapsed"] == 1
-    assert stage.door.tally.events["LeaseRevoked"] == 1
+    assert stage.door.metrics.events["AgentLapsed"] == 1
+    assert stage.door.metrics.events["LeaseRevoked"] == 1
 
 
 async def test_each_transaction_is_timed_and_measured(stage: Stage) -> None:
     await stage.told_of("ann")
-    tally = stage.door.tally
+    tally = stage.door.metrics
     before = tally.batch_commands.count, tally.batch_commands.sum
     asking = [stage.asking(heartbeat("ann")) for _ in range(5)]
     for each in asking:

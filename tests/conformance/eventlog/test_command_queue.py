@@ -30,21 +30,21 @@ def order(
 class Standing:
     """A line, and the names of those who leave it."""
 
-    def __init__(self, urgent_places: int = 0) -> None:
+    def __init__(self, urgent_capacity: int = 0) -> None:
         self.line = CommandQueue(
-            batch_orders_max=BATCH, orders_max=PLACES, urgent_places=urgent_places
+            batch_commands_max=BATCH, queue_commands_max=PLACES, urgent_capacity=urgent_capacity
         )
         self.came: list[CommandEnvelope] = []
 
     def join(self, *names: str, **more: Any) -> None:  # noqa: ANN401 - as an order has it.
         for name in names:
             one = order(name, **more)
-            assert self.line.has_place_for(one)
+            assert self.line.has_capacity_for(one)
             self.came.append(one)
-            self.line.join((one, None))  # type: ignore[arg-type]  # Nobody is answered here.
+            self.line.enqueue((one, None))  # type: ignore[arg-type]  # Nobody is answered here.
 
     def batch(self) -> list[str]:
-        return [one.command_id for one, _ in self.line.next_batch()]
+        return [one.command_id for one, _ in self.line.take_batch()]
 
     def all(self) -> list[str]:
         left = []
@@ -72,7 +72,7 @@ def test_when_more_wait_than_one_batch_takes_urgent_ones_go_first() -> None:
 
 
 def test_nobody_is_overtaken_without_end() -> None:
-    standing = Standing(urgent_places=10)
+    standing = Standing(urgent_capacity=10)
     standing.join(*"abcdef")
     gone: list[str] = []
     for number in range(100):
@@ -104,12 +104,12 @@ def test_once_its_own_are_done_an_agents_urgent_order_goes_ahead_again() -> None
 
 
 def test_the_last_places_are_kept_for_urgent_orders() -> None:
-    standing = Standing(urgent_places=2)
+    standing = Standing(urgent_capacity=2)
     standing.join(*(f"o{number}" for number in range(PLACES - 2)))
 
-    assert not standing.line.has_place_for(order("one too many"))
+    assert not standing.line.has_capacity_for(order("one too many"))
     standing.join("u", "v", urgent=True)
-    assert not standing.line.has_place_for(order("even so", urgent=True))
+    assert not standing.line.has_capacity_for(order("even so", urgent=True))
 
 
 def test_when_all_are_sent_away_nobody_is_left() -> None:
@@ -117,7 +117,7 @@ def test_when_all_are_sent_away_nobody_is_left() -> None:
     standing.join(*"abcdef", in_turn=True, of="ann")
     standing.join("u", urgent=True)
 
-    assert sorted(one.command_id for one, _ in standing.line.leave()) == sorted("abcdefu")
+    assert sorted(one.command_id for one, _ in standing.line.drain()) == sorted("abcdefu")
     assert not standing.line
     standing.join(*"abcde")
     standing.join("u", urgent=True, in_turn=True, of="ann")
@@ -140,7 +140,7 @@ def test_everybody_is_served_once_and_agents_in_their_own_order(
             served += standing.batch()
             continue
         actor, urgent, in_turn = deed
-        if standing.line.has_place_for(order("", urgent=urgent)):
+        if standing.line.has_capacity_for(order("", urgent=urgent)):
             standing.join(str(number), urgent=urgent, in_turn=in_turn, of=actor)
     served += standing.all()
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from quorate.eventlog.database import Outdated
+from quorate.eventlog.database import SchemaOutdated
 from quorate.eventlog.envelopes import Accepted, Unavailable
-from quorate.eventlog.event_store import EventStore, Filter, LogDamaged
+from quorate.eventlog.event_store import EventStore, Filter, LogCorrupted
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.sqlite import database
+from quorate.eventlog.sqlite import database as sqlite_database
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.migrations.schema import SCHEMA
 from tests.conformance.eventlog import golden_commands, log_writer
@@ -207,7 +207,7 @@ async def test_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
 async def test_the_database_is_left_alone_while_the_disk_takes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "TRIAL_BYTES", DEVICE_BYTES)
+    monkeypatch.setattr(sqlite_database, "TRIAL_BYTES", DEVICE_BYTES)
     async with opened(tmp_path) as stage:
         await stage.told(register("first"))
         before = (tmp_path / "quorate.db").read_bytes()
@@ -244,12 +244,12 @@ async def test_a_flipped_bit_is_found_unless_it_changes_no_event(tmp_path: Path)
 
 
 async def _is_found_or_harmless(folder: Path, events: list[RecordedEvent]) -> bool:
-    log = EventStore(Sqlite(folder).backend())
+    log = EventStore(Sqlite(folder).database())
     try:
         await log.open(SCHEMA)
         await log.check_range(0, await log.committed_head())
         read = await log.after(0, limit=100)
-    except (DatabaseUnavailable, LogDamaged, Outdated):
+    except (DatabaseUnavailable, LogCorrupted, SchemaOutdated):
         return True
     finally:
         await log.close()

@@ -198,10 +198,10 @@ def test_the_present_version_is_taken_as_it_is() -> None:
 
 def test_a_very_old_version_is_lifted_step_by_step() -> None:
     steps = {("X", version): _noting(version) for version in (1, 2, 3)}
-    lifted = upcast("X", 1, {}, upcasters=steps, versions={"X": 4})
+    upcast_data = upcast("X", 1, {}, upcasters=steps, versions={"X": 4})
     later = upcast("X", 3, {}, upcasters=steps, versions={"X": 4})
 
-    assert (lifted["steps"], later["steps"]) == ([1, 2, 3], [3])
+    assert (upcast_data["steps"], later["steps"]) == ([1, 2, 3], [3])
 
 
 def _noting(version: int) -> serialization.Upcaster:

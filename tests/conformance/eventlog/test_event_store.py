@@ -161,8 +161,8 @@ async def test_the_database_itself_refuses_to_change_what_happened(
     before = await stage.events()
 
     with pytest.raises((StatementRejected, DatabaseUnavailable)):
-        async with stage.backend.write() as session:
-            await session.fetch(Statement(statement), {})
+        async with stage.database.write() as transaction:
+            await transaction.fetch(Statement(statement), {})
 
     assert await stage.events() == before
     await stage.told(acquire("ann"))  # And the door is none the worse for it.
@@ -173,27 +173,27 @@ async def test_a_position_is_given_once(stage: Stage) -> None:
     (first, *_) = await stage.events()
 
     with pytest.raises(StatementRejected):
-        async with stage.log.write() as session:
-            await stage.log.append(session, [first])
+        async with stage.log.write() as transaction:
+            await stage.log.append(transaction, [first])
 
 
 async def test_a_reader_sees_one_moment(stage: Stage) -> None:
     """Whatever is committed while it reads."""
     await stage.told_of("ann")
-    async with stage.log.read() as session:
-        before = await stage.log.head(session)
+    async with stage.log.read() as transaction:
+        before = await stage.log.head(transaction)
         await stage.told(register("bob"))
-        assert await stage.log.head(session) == before
-        assert await stage.log.last_sequence(session, TENANT) == before.position
-    async with stage.log.read() as session:
-        assert (await stage.log.head(session)).position == before.position + 1
+        assert await stage.log.head(transaction) == before
+        assert await stage.log.last_sequence(transaction, TENANT) == before.position
+    async with stage.log.read() as transaction:
+        assert (await stage.log.head(transaction)).position == before.position + 1
 
 
 async def test_what_is_not_committed_is_seen_by_nobody(stage: Stage) -> None:
     await stage.told_of("ann")
-    with stage.backend.hold():
+    with stage.database.hold():
         asking = stage.asking(register("bob"))
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         assert await stage.log.committed_head() == 2
         assert stage.committed[-1][-1].position == 2
     await asking

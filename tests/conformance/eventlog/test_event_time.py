@@ -183,7 +183,7 @@ def test_time_goes_on_from_where_the_log_is() -> None:
     machine = Machine()
     machine.set(hours=-5)
     clock = machine.clock()
-    clock.not_before(NOON)
+    clock.advance_to(NOON)
     machine.run(minutes=1)
     assert clock() == after(minutes=1)
     machine.set(hours=6)
@@ -192,7 +192,7 @@ def test_time_goes_on_from_where_the_log_is() -> None:
 
 def test_a_log_that_is_behind_changes_nothing() -> None:
     clock = Machine().clock()
-    clock.not_before(Timestamp(NOON - 1))
+    clock.advance_to(Timestamp(NOON - 1))
 
     assert clock() == NOON
 

@@ -67,7 +67,7 @@ async def test_it_is_logged_and_the_door_goes_on(
     (entry,) = [entry for entry in logged if entry["event"] == "log.command_failed"]
     assert entry["command"] == type(BROKEN[what]).__name__
     assert entry["log_level"] == "error"
-    assert stage.backend.reopened == 0  # Nothing is wrong with the database.
+    assert stage.database.reopened == 0  # Nothing is wrong with the database.
 
 
 async def test_an_answer_that_cannot_be_rendered_undoes_its_command(stage: Stage) -> None:
@@ -133,5 +133,5 @@ async def test_a_refusal_states_its_facts_in_public_words(stage: Stage) -> None:
 
 
 async def _leases(stage: Stage) -> list[Any]:
-    async with stage.log.read() as session:
-        return list(await session.fetch(Query(select(leases), stage.backend.dialect), {}))
+    async with stage.log.read() as transaction:
+        return list(await transaction.fetch(Query(select(leases), stage.database.dialect), {}))

@@ -13,7 +13,7 @@ import pytest
 from quorate.domain.events import EVENT_TYPES
 from quorate.domain.shared.timestamps import instant
 from quorate.domain.tenant_state import TenantState
-from quorate.eventlog.hash_chain import GENESIS, check_public
+from quorate.eventlog.hash_chain import GENESIS, verify_exported_event
 from quorate.eventlog.serialization import read
 from tests.conformance.eventlog import golden_commands
 from tests.conformance.eventlog.conformance import Platform, Stage
@@ -61,7 +61,7 @@ def test_every_kind_of_event_happens_in_it() -> None:
 def test_its_chain_verifies(log: list[bytes]) -> None:
     head = GENESIS
     for line in log:
-        head = check_public(orjson.loads(line), head)
+        head = verify_exported_event(orjson.loads(line), head)
 
     assert head.sequence == len(log)
 

@@ -28,10 +28,10 @@ def contact(number: int) -> EmailAddress:
 
 async def test_what_gathers_during_a_commit_is_committed_together(stage: Stage) -> None:
     await stage.told_of("ann")
-    before = stage.backend.commits
-    with stage.backend.hold():
+    before = stage.database.commits
+    with stage.database.hold():
         first = stage.asking(acquire("ann", contact(0), lease="l0"))
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         others = [
             stage.asking(acquire("ann", contact(number), lease=f"l{number}"))
             for number in range(1, 301)
@@ -39,14 +39,14 @@ async def test_what_gathers_during_a_commit_is_committed_together(stage: Stage) 
         await asyncio.sleep(0)
     await asyncio.gather(first, *others)
 
-    assert stage.backend.commits == before + 2
+    assert stage.database.commits == before + 2
     assert [len(batch) for batch in stage.committed[-2:]] == [1, 300]
 
 
 async def test_a_batch_has_a_limit_and_what_is_beyond_it_comes_next(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door_module, "CommandQueue", partial(CommandQueue, batch_orders_max=7))
+    monkeypatch.setattr(door_module, "CommandQueue", partial(CommandQueue, batch_commands_max=7))
     await stage.restart()
     await stage.told_of("ann")
     asking = [stage.asking(register(f"agent{number}")) for number in range(20)]
@@ -210,13 +210,13 @@ async def _follow(look: Look, done: asyncio.Event) -> list[int]:
 
 async def test_a_full_queue_takes_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        door_module, "CommandQueue", partial(CommandQueue, orders_max=3, urgent_places=0)
+        door_module, "CommandQueue", partial(CommandQueue, queue_commands_max=3, urgent_capacity=0)
     )
     await stage.restart()
     await stage.told_of("ann")
-    with stage.backend.hold():
+    with stage.database.hold():
         first = stage.asking(heartbeat("ann"))
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         queued = [stage.asking(register(f"agent{number}")) for number in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable):
@@ -229,9 +229,9 @@ async def test_a_full_queue_takes_no_more(stage: Stage, monkeypatch: pytest.Monk
 
 async def test_closing_finishes_what_was_taken(stage: Stage) -> None:
     await stage.told_of("ann")
-    with stage.backend.hold():
+    with stage.database.hold():
         taken = [stage.asking(register("first"))]
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         taken += [stage.asking(register(f"agent{number}")) for number in range(600)]
         await asyncio.sleep(0)
         closing = asyncio.create_task(stage.door.close())
@@ -251,9 +251,9 @@ async def test_closing_does_not_wait_for_ever_and_leaves_nobody_waiting(
     """Whoever waits is told that the outcome is unknown."""
     monkeypatch.setattr(door_module, "DRAIN_SECONDS_MAX", 0.05)
     await stage.told_of("ann")
-    with stage.backend.hold():
+    with stage.database.hold():
         asking = [stage.asking(register("bob"))]
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         asking += [stage.asking(register("cid"))]
         await asyncio.sleep(0)
         await stage.door.close()
@@ -285,9 +285,9 @@ async def test_what_was_committed_stays_when_its_listener_fails(
 @pytest.mark.parametrize("where", ["in the queue", "in the transaction"])
 async def test_a_caller_that_leaves_leaves_nothing_half_done(stage: Stage, where: str) -> None:
     await stage.told_of("ann", "bob")
-    with stage.backend.hold():
+    with stage.database.hold():
         first = stage.asking(heartbeat("bob") if where == "in the queue" else acquire("ann"))
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         leaving = stage.asking(acquire("ann")) if where == "in the queue" else first
         await asyncio.sleep(0)
         leaving.cancel()

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from quorate.domain.coordination.leases import SettleLease
 from quorate.eventlog import idempotency as answers_module
-from quorate.eventlog.envelopes import KEY_REUSED, Accepted, Answer, Rejected, Unavailable
+from quorate.eventlog.envelopes import KEY_REUSED, Accepted, CommandResult, Rejected, Unavailable
 from quorate.eventlog.idempotency import ANSWERS_KEPT_HOURS
 from quorate.eventlog.tables import answers
 from quorate.eventlog.transactions import Query
@@ -18,15 +18,15 @@ from tests.unit.support.scenario import LEE, acquire, heartbeat, propose, regist
 K1, K2 = Key(key="k1"), Key(key="k2")
 
 
-def again(answer: Answer) -> Answer:
+def again(answer: CommandResult) -> CommandResult:
     """The same answer, given once more."""
     return replace(answer, replayed=True)
 
 
 async def remembered(stage: Stage) -> int:
     count = select(func.count().label("count")).select_from(answers)
-    async with stage.log.read() as session:
-        ((found,),) = await session.fetch(Query(count, stage.backend.dialect), {})
+    async with stage.log.read() as transaction:
+        ((found,),) = await transaction.fetch(Query(count, stage.database.dialect), {})
     return int(found)
 
 
@@ -71,9 +71,9 @@ async def test_also_when_many_arrive_at_once(stage: Stage) -> None:
 
 async def test_also_when_they_arrive_in_two_batches(stage: Stage) -> None:
     await stage.told_of("ann")
-    with stage.backend.hold():
+    with stage.database.hold():
         first = stage.asking(acquire("ann", lease="l1"), key=K1)
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         second = stage.asking(acquire("ann", lease="l2"), key=K1)
         await asyncio.sleep(0)
 
@@ -176,7 +176,7 @@ async def test_the_deciding_vote_is_answered_again_as_it_was(stage: Stage) -> No
 async def test_an_answer_that_never_arrived_is_given_when_asked_again(stage: Stage) -> None:
     """The commit happened, and said that it did not."""
     await stage.told_of("ann")
-    stage.backend.fail_after_commit = 1
+    stage.database.fail_after_commit = 1
     with pytest.raises(Unavailable):
         await stage.ask(acquire("ann", lease="l1"), key=K1)
     answer = await stage.ask(acquire("ann", lease="l2"), key=K1)
@@ -188,7 +188,7 @@ async def test_an_answer_that_never_arrived_is_given_when_asked_again(stage: Sta
 
 async def test_a_command_that_never_happened_happens_when_asked_again(stage: Stage) -> None:
     await stage.told_of("ann")
-    stage.backend.fail_before_commit = 1
+    stage.database.fail_before_commit = 1
     with pytest.raises(Unavailable):
         await stage.ask(acquire("ann", lease="l1"), key=K1)
     answer = await stage.ask(acquire("ann", lease="l2"), key=K1)
@@ -218,9 +218,9 @@ async def test_nothing_is_forgotten_before_its_time(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(heartbeat("ann"), key=K1)
     stage.clock.move(hours=ANSWERS_KEPT_HOURS)
-    commits = stage.backend.commits
+    commits = stage.database.commits
     stage.door.prune_answers()
-    await until(lambda: stage.backend.commits == commits + 1)
+    await until(lambda: stage.database.commits == commits + 1)
 
     assert (await stage.ask(heartbeat("ann"), key=K1)).replayed
 
@@ -234,12 +234,12 @@ async def test_many_are_forgotten_little_by_little(
     keys = [Key(key=f"k{number}") for number in range(35)]
     await asyncio.gather(*(stage.ask(heartbeat("ann"), key=key) for key in keys))
     stage.clock.move(hours=ANSWERS_KEPT_HOURS, minutes=1)
-    commits = stage.backend.commits
+    commits = stage.database.commits
     stage.door.prune_answers()
     await until(lambda: _are_remembered(stage, 0))
-    await until(lambda: stage.backend.commits - commits >= 4)  # It is seen, and then counted.
+    await until(lambda: stage.database.commits - commits >= 4)  # It is seen, and then counted.
 
-    assert stage.backend.commits - commits == 4
+    assert stage.database.commits - commits == 4
 
 
 async def test_forgetting_goes_on_while_commands_keep_coming(
@@ -251,9 +251,9 @@ async def test_forgetting_goes_on_while_commands_keep_coming(
     keys = [Key(key=f"k{number}") for number in range(35)]
     await asyncio.gather(*(stage.ask(heartbeat("ann"), key=key) for key in keys))
     stage.clock.move(hours=ANSWERS_KEPT_HOURS, minutes=1)
-    with stage.backend.hold():
+    with stage.database.hold():
         first = stage.asking(heartbeat("ann"))
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         stage.door.prune_answers()
         busy = [stage.asking(heartbeat("ann"), key=Key(key=f"new{n}")) for n in range(5)]
     await asyncio.gather(first, *busy)

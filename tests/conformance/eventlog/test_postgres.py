@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import func, select
 
 from quorate.domain.identity.agents import AgentRef, Heartbeat
-from quorate.eventlog.database import NotDurable
-from quorate.eventlog.database_url import UnknownDatabase, backend_of
+from quorate.eventlog.database import DatabaseUnusable
+from quorate.eventlog.database_url import UnknownDatabase, create_database
 from quorate.eventlog.envelopes import Accepted
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.postgres import connection, location
 from quorate.eventlog.postgres import database as back_end
-from quorate.eventlog.postgres.database import STATEMENT_SECONDS_MAX, PostgresBackend
+from quorate.eventlog.postgres.database import STATEMENT_SECONDS_MAX, PostgresDatabase
 from quorate.eventlog.postgres.statistics import analyse_grown
 from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, StatementRejected
 from quorate.projections import tables
@@ -38,13 +38,13 @@ def url(postgres: PostgresServer) -> str:
 
 
 @asynccontextmanager
-async def opened(url: str, **options: Any) -> AsyncIterator[PostgresBackend]:  # noqa: ANN401
-    backend = PostgresBackend(url, **options)
-    await backend.open(SCHEMA)
+async def opened(url: str, **options: Any) -> AsyncIterator[PostgresDatabase]:  # noqa: ANN401
+    database = PostgresDatabase(url, **options)
+    await database.open(SCHEMA)
     try:
-        yield backend
+        yield database
     finally:
-        await backend.close()
+        await database.close()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def test_a_server_that_may_lose_commits_is_refused(
     own_server._configuration[setting] = "off"
     own_server.start()
 
-    with pytest.raises(NotDurable, match=f"{setting} is off"):
+    with pytest.raises(DatabaseUnusable, match=f"{setting} is off"):
         async with opened(own_server.database_url()):
             pass
 
@@ -75,10 +75,10 @@ async def test_a_server_that_may_lose_commits_is_refused(
 async def test_tables_are_not_made_where_nobody_could_serve(own_server: PostgresServer) -> None:
     own_server._configuration["fsync"] = "off"
     own_server.start()
-    backend = PostgresBackend(own_server.empty_url())
+    database = PostgresDatabase(own_server.empty_url())
 
-    with pytest.raises(NotDurable, match="fsync is off"):
-        await backend.define(TODAYS.prepare)
+    with pytest.raises(DatabaseUnusable, match="fsync is off"):
+        await database.define(TODAYS.prepare)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,8 @@ async def test_what_is_relied_on_is_so_whatever_the_role_was_told(
     url = postgres.database_url()
     postgres.run_sql(f"ALTER DATABASE quorate SET {setting} = {told}")
     try:
-        async with opened(url) as backend, backend.write() as session:
-            assert await session.fetch(Statement(f"SHOW {setting}"), {}) == [(is_so,)]
+        async with opened(url) as database, database.write() as transaction:
+            assert await transaction.fetch(Statement(f"SHOW {setting}"), {}) == [(is_so,)]
     finally:
         postgres.run_sql(f"ALTER DATABASE quorate RESET {setting}")
 
@@ -115,7 +115,7 @@ async def test_a_server_that_is_not_there_is_named_without_its_password(
 @pytest.mark.parametrize("url", ["mysql://host/db", "postgresql://host/db", "quorate.db"])
 def test_another_kind_of_database_is_refused(url: str) -> None:
     with pytest.raises(UnknownDatabase, match=r"begins with sqlite\+aiosqlite"):
-        backend_of(url)
+        create_database(url)
 
 
 # -- How to get in ----------------------------------------------------------------
@@ -128,13 +128,13 @@ async def test_the_password_may_stand_in_a_file(
     secret.write_text(f"{PASSWORD}\n", "utf-8")
     without = url.replace(f":{PASSWORD}", "")
 
-    async with opened(without, password_file=secret) as backend:
-        assert postgres.run_sql("SELECT count(*) FROM events", schema=backend.schema) == "0\n"
+    async with opened(without, password_file=secret) as database:
+        assert postgres.run_sql("SELECT count(*) FROM events", schema=database.schema) == "0\n"
 
 
 async def test_a_password_file_that_is_missing_is_said(url: str, tmp_path: Path) -> None:
-    with pytest.raises(NotDurable, match="password cannot be read"):
-        PostgresBackend(url, password_file=tmp_path / "nowhere")
+    with pytest.raises(DatabaseUnusable, match="password cannot be read"):
+        PostgresDatabase(url, password_file=tmp_path / "nowhere")
 
 
 async def test_schemas_of_one_database_know_nothing_of_each_other() -> None:
@@ -143,9 +143,9 @@ async def test_schemas_of_one_database_know_nothing_of_each_other() -> None:
         await stage.open()
     try:
         await one.told_of("ann")
-        with one.backend.hold():
+        with one.database.hold():
             waiting = one.asking(register("bob", by=TENANT_KEY))
-            await one.backend.held.wait()
+            await one.database.held.wait()
             await other.told_of("cleo")  # The other log's lock is another one.
         await waiting
         assert len(await one.events()) == 3
@@ -199,14 +199,14 @@ async def test_a_frozen_process_lets_go_of_the_lock(
     monkeypatch.setattr(back_end, "IDLE_IN_TRANSACTION_SECONDS_MAX", 1)
     async with opened(url) as frozen, opened(url) as other:
         holding = frozen.write()
-        session = await holding.__aenter__()
-        await session.fetch(Statement("SELECT 1"), {})
+        transaction = await holding.__aenter__()
+        await transaction.fetch(Statement("SELECT 1"), {})
 
         async with asyncio.timeout(10), other.write() as next_session:
             await next_session.fetch(Statement("SELECT 1"), {})
 
         with pytest.raises(DatabaseUnavailable):
-            await session.fetch(Statement("SELECT 1"), {})
+            await transaction.fetch(Statement("SELECT 1"), {})
         assert (
             await holding.__aexit__(
                 DatabaseUnavailable, DatabaseUnavailable("as it was told"), None
@@ -214,8 +214,8 @@ async def test_a_frozen_process_lets_go_of_the_lock(
             is False
         )
         await frozen.reopen()
-        async with frozen.write() as session:
-            assert await session.fetch(Statement("SELECT 1"), {}) == [(1,)]
+        async with frozen.write() as transaction:
+            assert await transaction.fetch(Statement("SELECT 1"), {}) == [(1,)]
 
 
 # -- The server goes away -------------------------------------------------------------
@@ -229,15 +229,15 @@ async def test_whoever_found_much_may_think_about_it_longer(
     monkeypatch.setattr(connection, "MILLISECONDS_PER_ROW", 5_000)
     shown = Statement("SHOW idle_in_transaction_session_timeout")
 
-    async with opened(url) as backend:
+    async with opened(url) as database:
         four = select(func.generate_series(1, 4).label("number"))
-        many = Lookup(query=Query(four, backend.dialect), values={}, take=lambda _: None)
-        async with backend.write() as session:
-            before = await session.fetch(shown, {})
-            await session.look([many])
-            assert await session.fetch(shown, {}) == [("20s",)]
-        async with backend.write() as session:
-            assert await session.fetch(shown, {}) == before
+        many = Lookup(query=Query(four, database.dialect), values={}, take=lambda _: None)
+        async with database.write() as transaction:
+            before = await transaction.fetch(shown, {})
+            await transaction.look_up([many])
+            assert await transaction.fetch(shown, {}) == [("20s",)]
+        async with database.write() as transaction:
+            assert await transaction.fetch(shown, {}) == before
 
 
 async def test_a_server_that_crashes_loses_nothing_and_is_used_again(
@@ -253,7 +253,7 @@ async def test_a_server_that_crashes_loses_nothing_and_is_used_again(
         before = await stage.lines()
         await asyncio.to_thread(own_server.restart)
 
-        await until(lambda: stage.backend.lost)
+        await until(lambda: stage.database.lost)
         assert isinstance(await stage.ask(beat("ann")), Accepted)  # Nobody is refused for it.
 
         assert [entry["event"] for entry in logged if entry["event"].startswith("log.")] == [
@@ -274,8 +274,8 @@ async def test_a_silent_server_is_not_waited_for_without_end(
     own_server.start()
     monkeypatch.setattr(back_end, "STATEMENT_SECONDS_MAX", 0.5)
     monkeypatch.setattr(location, "CONNECT_SECONDS_MAX", 0.5)
-    async with opened(own_server.database_url()) as backend:
-        log = EventStore(backend)
+    async with opened(own_server.database_url()) as database:
+        log = EventStore(database)
         assert await log.committed_head() == 0
         own_server.pause()
         try:
@@ -290,10 +290,10 @@ async def test_whoever_gives_up_on_a_silent_server_goes_at_once(
     postgres: PostgresServer, url: str
 ) -> None:
     """A login over NATS has to be answered, and the service has to end, while it hangs."""
-    async with opened(url) as backend:
-        log = EventStore(backend)
+    async with opened(url) as database:
+        log = EventStore(database)
         assert await log.committed_head() == 0
-        readers = backend._readers
+        readers = database._readers
         assert readers is not None
         postgres.pause()
         try:
@@ -302,7 +302,7 @@ async def test_whoever_gives_up_on_a_silent_server_goes_at_once(
                 await until(lambda: readers.get_idle_size() == 0)
                 asking.cancel()
                 await asyncio.wait([asking])
-                await backend.close()
+                await database.close()
         finally:
             postgres.resume()
 
@@ -326,29 +326,29 @@ async def test_events_cannot_be_changed(change: str) -> None:
     try:
         await stage.told_of("ann")
         with pytest.raises(StatementRejected, match="append-only"):
-            async with stage.backend.write() as session:
-                await session.fetch(Statement(change), {})
+            async with stage.database.write() as transaction:
+                await transaction.fetch(Statement(change), {})
         assert len(await stage.events()) == 2
     finally:
         await stage.close()
 
 
 async def test_a_value_that_does_not_fit_is_its_sender_s_fault(url: str) -> None:
-    async with opened(url) as backend:
-        query = Query(select(tables.keys).where(tables.keys.c.created_at == 1), backend.dialect)
+    async with opened(url) as database:
+        query = Query(select(tables.keys).where(tables.keys.c.created_at == 1), database.dialect)
         (name,) = query.parameters
         for unfit in (2**63, "text"):
             with pytest.raises(StatementRejected):
-                async with backend.read() as session:
-                    await session.fetch(query, {name: unfit})
+                async with database.read() as transaction:
+                    await transaction.fetch(query, {name: unfit})
 
 
 # -- Plans --------------------------------------------------------------------------
 
 
 async def test_a_table_that_has_grown_is_analysed_once(url: str) -> None:
-    async with opened(url) as backend:
-        connection: asyncpg.Connection = await backend.connect("test")
+    async with opened(url) as database:
+        connection: asyncpg.Connection = await database.connect("test")
         try:
             assert await analyse_grown(connection) == []
             await connection.execute(
@@ -363,8 +363,8 @@ async def test_a_table_that_has_grown_is_analysed_once(url: str) -> None:
 async def test_a_table_of_a_few_dozen_rows_is_analysed_too(url: str) -> None:
     """It may be walked through for each command of a batch."""
     dozens = "INSERT INTO tenants SELECT 'tenant-' || n, n FROM generate_series(1, 60) AS n"
-    async with opened(url) as backend:
-        connection: asyncpg.Connection = await backend.connect("test")
+    async with opened(url) as database:
+        connection: asyncpg.Connection = await database.connect("test")
         try:
             await connection.execute(dozens)
             async with asyncio.timeout(PATIENCE_SECONDS):

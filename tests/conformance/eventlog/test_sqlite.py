@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
-from quorate.eventlog.database import NotDurable
+from quorate.eventlog.database import DatabaseUnusable
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.event_store import EventStore
-from quorate.eventlog.sqlite import database
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite import database as sqlite_database
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
 from quorate.eventlog.transactions import DatabaseUnavailable, Query, StatementRejected
 from quorate.projections.migrations.schema import SCHEMA
@@ -41,28 +41,28 @@ def _no_thread_is_left() -> object:
     assert [each.name for each in left if each.is_alive() and "asyncio" not in each.name] == []
 
 
-async def opened(path: Path) -> SqliteBackend:
-    backend = SqliteBackend(path)
-    await backend.open(SCHEMA)
-    return backend
+async def opened(path: Path) -> SqliteDatabase:
+    database = SqliteDatabase(path)
+    await database.open(SCHEMA)
+    return database
 
 
 async def test_a_commit_is_on_the_disk_when_it_returns(path: Path) -> None:
-    backend = await opened(path)
-    async with backend.write() as session:
-        ((mode,),) = await session.fetch(Statement("PRAGMA journal_mode"), {})
-        ((level,),) = await session.fetch(Statement("PRAGMA synchronous"), {})
-    await backend.close()
+    database = await opened(path)
+    async with database.write() as transaction:
+        ((mode,),) = await transaction.fetch(Statement("PRAGMA journal_mode"), {})
+        ((level,),) = await transaction.fetch(Statement("PRAGMA synchronous"), {})
+    await database.close()
 
     assert (mode, level) == ("wal", FULL)
 
 
 async def test_also_after_it_was_reopened(path: Path) -> None:
-    backend = await opened(path)
-    await backend.reopen()
-    async with backend.write() as session:
-        ((level,),) = await session.fetch(Statement("PRAGMA synchronous"), {})
-    await backend.close()
+    database = await opened(path)
+    await database.reopen()
+    async with database.write() as transaction:
+        ((level,),) = await transaction.fetch(Statement("PRAGMA synchronous"), {})
+    await database.close()
 
     assert level == FULL
 
@@ -72,19 +72,19 @@ async def test_a_log_that_could_lose_commits_is_not_opened(
     path: Path, monkeypatch: pytest.MonkeyPatch, spelt: str
 ) -> None:
     name = spelt[:4]
-    pragmas = [one for one in database._WRITER_PRAGMAS if not one.startswith(name)]
+    pragmas = [one for one in sqlite_database._WRITER_PRAGMAS if not one.startswith(name)]
     weak = [*pragmas, spelt] if "=full" not in spelt else [*pragmas, "synchronous=normal", spelt]
-    monkeypatch.setattr(database, "_WRITER_PRAGMAS", tuple(weak))
+    monkeypatch.setattr(sqlite_database, "_WRITER_PRAGMAS", tuple(weak))
 
-    with pytest.raises(NotDurable, match="synchronous"):
+    with pytest.raises(DatabaseUnusable, match="synchronous"):
         await opened(path)
 
 
 async def test_only_the_writer_checkpoints(path: Path) -> None:
-    backend = await opened(path)
-    async with backend.read() as session:
-        ((pages,),) = await session.fetch(Statement("PRAGMA wal_autocheckpoint"), {})
-    await backend.close()
+    database = await opened(path)
+    async with database.read() as transaction:
+        ((pages,),) = await transaction.fetch(Statement("PRAGMA wal_autocheckpoint"), {})
+    await database.close()
 
     assert pages == 0
 
@@ -94,7 +94,9 @@ async def test_a_reader_that_is_done_holds_up_no_checkpoint(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     await stage.told_of("ann")
-    await asyncio.gather(*(stage.log.committed_head() for _ in range(2 * database.READERS_MAX)))
+    await asyncio.gather(
+        *(stage.log.committed_head() for _ in range(2 * sqlite_database.READERS_MAX))
+    )
     await stage.told(register("bob"))
     with closing(sqlite3.connect(path)) as other:
         busy, left, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -107,13 +109,13 @@ async def test_a_long_write_ahead_log_begins_anew_as_soon_as_nobody_needs_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Left to itself it does so in a moment without readers, which may never come."""
-    monkeypatch.setattr(database, "WAL_BYTES_MAX", 1)
+    monkeypatch.setattr(sqlite_database, "WAL_BYTES_MAX", 1)
     wal = path.with_name("quorate.db-wal")
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     await stage.told_of("ann")
-    async with stage.log.read() as session:
-        await stage.log.head(session)
+    async with stage.log.read() as transaction:
+        await stage.log.head(transaction)
         await stage.told(register("bob"))
         while_somebody_reads = wal.stat().st_size
     await stage.log.committed_head()  # By the same reader: it is done.
@@ -131,42 +133,42 @@ async def test_what_fails_while_it_begins_anew_is_in_doubt_and_fails_nobodys_com
     def fails(_writer: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(database, "WAL_BYTES_MAX", 1)
+    monkeypatch.setattr(sqlite_database, "WAL_BYTES_MAX", 1)
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     with monkeypatch.context() as patch:
-        patch.setattr(database, "_truncate_wal", fails)
+        patch.setattr(sqlite_database, "_truncate_wal", fails)
         await stage.told_of("ann", "bob")
-        assert stage.backend.lost
-        before = stage.backend.reopened
+        assert stage.database.lost
+        before = stage.database.reopened
     await stage.told(register("cid"))
-    reopened = stage.backend.reopened - before
+    reopened = stage.database.reopened - before
     await stage.close()
 
     assert reopened == 1
 
 
 async def test_readers_cannot_write(path: Path) -> None:
-    backend = await opened(path)
+    database = await opened(path)
     with pytest.raises((DatabaseUnavailable, StatementRejected), match=r"readonly|read-only"):
-        async with backend.read() as session:
-            await session.fetch(Statement("DELETE FROM agents"), {})
-    await backend.close()
+        async with database.read() as transaction:
+            await transaction.fetch(Statement("DELETE FROM agents"), {})
+    await database.close()
 
 
 async def test_closing_leaves_one_file(path: Path) -> None:
-    backend = await opened(path)
-    async with backend.read() as session:
-        await session.fetch(Statement("SELECT 1"), {})
-    await backend.close()
+    database = await opened(path)
+    async with database.read() as transaction:
+        await transaction.fetch(Statement("SELECT 1"), {})
+    await database.close()
 
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.parametrize("name", ["with space", "what?mode=ro", "50%25.db", "a#b", "ü.db"])
 async def test_any_name_is_the_name_of_the_file(tmp_path: Path, name: str) -> None:
-    backend = await opened(tmp_path / name)
-    await backend.close()
+    database = await opened(tmp_path / name)
+    await database.close()
 
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
@@ -184,14 +186,14 @@ async def test_a_folder_that_is_not_there_is_refused(path: Path) -> None:
 
 async def test_the_tables_are_created_all_or_none(path: Path) -> None:
     """Killed half-way, a table would be there for ever without its unique index."""
-    backend = SqliteBackend(path)
+    database = SqliteDatabase(path)
 
     def make_then_fail(connection: Connection, lock_log: Callable[[], None]) -> None:
         SCHEMA.prepare(connection, lock_log)
         connection.exec_driver_sql("SELECT * FROM no_such_table")
 
     with pytest.raises(DatabaseUnavailable, match="no_such_table"):
-        await backend.define(make_then_fail)
+        await database.define(make_then_fail)
 
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == []
@@ -211,9 +213,10 @@ async def test_a_log_that_somebody_else_holds_is_unavailable_not_broken_for_good
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = tuple(
-        "busy_timeout=20" if one.startswith("busy") else one for one in database._WRITER_PRAGMAS
+        "busy_timeout=20" if one.startswith("busy") else one
+        for one in sqlite_database._WRITER_PRAGMAS
     )
-    monkeypatch.setattr(database, "_WRITER_PRAGMAS", impatient)
+    monkeypatch.setattr(sqlite_database, "_WRITER_PRAGMAS", impatient)
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -253,10 +256,10 @@ async def test_a_snapshot_changes_nothing(path: Path) -> None:
         async with snapshot.write():
             pass
     with pytest.raises((DatabaseUnavailable, StatementRejected)):
-        async with snapshot.read() as session:
-            await session.fetch(Statement("DELETE FROM agents"), {})
-    async with snapshot.read() as session:
-        assert len(await session.fetch(Query(select(agents), snapshot.dialect), {})) == 1
+        async with snapshot.read() as transaction:
+            await transaction.fetch(Statement("DELETE FROM agents"), {})
+    async with snapshot.read() as transaction:
+        assert len(await transaction.fetch(Query(select(agents), snapshot.dialect), {})) == 1
     await snapshot.close()
     await stage.close()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from quorate.eventlog import event_store as log_module
-from quorate.eventlog.event_store import LogDamaged
+from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from tests.conformance.eventlog import golden_commands
@@ -75,7 +75,7 @@ async def test_a_changed_cell_is_found_wherever_it_is(stage: Stage, column: str)
         now = COLUMNS[column](event)
         assert was != now
         stage.platform.overwrite(_setting(column, "id"), now, event.id)
-        with pytest.raises(LogDamaged):
+        with pytest.raises(LogCorrupted):
             await find(stage)
         stage.platform.overwrite(_setting(column, "id"), was, event.id)
         if column == "id":
@@ -93,7 +93,7 @@ async def test_a_value_that_no_event_can_have_is_found(
     await told(stage)
     with suppress(NotTaken):
         stage.platform.overwrite(_setting(column, "position"), value, 20)
-        with pytest.raises((LogDamaged, DatabaseUnavailable)):
+        with pytest.raises((LogCorrupted, DatabaseUnavailable)):
             await find(stage)
 
 
@@ -101,7 +101,7 @@ async def test_a_value_that_no_event_can_have_is_found(
 async def test_a_missing_event_is_found(stage: Stage, position: int) -> None:
     await told(stage)
     stage.platform.overwrite("DELETE FROM events WHERE position = ?", position)
-    with pytest.raises(LogDamaged, match=f"position {position} is missing"):
+    with pytest.raises(LogCorrupted, match=f"position {position} is missing"):
         await find(stage)
 
 
@@ -114,7 +114,7 @@ async def test_a_missing_event_is_found_also_when_the_others_close_up(stage: Sta
             " sequence = sequence - CASE tenant WHEN 'acme' THEN 1 ELSE 0 END WHERE position = ?",
             position,
         )
-    with pytest.raises(LogDamaged, match="event 15"):
+    with pytest.raises(LogCorrupted, match="event 15"):
         await find(stage)
 
 
@@ -124,7 +124,7 @@ async def test_two_events_that_changed_places_are_found(stage: Stage) -> None:
         stage.platform.overwrite(
             "UPDATE events SET position = ?, sequence = ? WHERE position = ?", then, then, now
         )
-    with pytest.raises(LogDamaged, match="event 19"):
+    with pytest.raises(LogCorrupted, match="event 19"):
         await find(stage)
 
 
@@ -134,7 +134,7 @@ async def test_an_event_that_nobody_caused_is_found(stage: Stage) -> None:
         "INSERT INTO events SELECT 35, tenant, 32, 'forged', stream, type, version, at, actor,"
         " command_id, data, hash FROM events WHERE position = 31"
     )
-    with pytest.raises(LogDamaged, match="event 32"):
+    with pytest.raises(LogCorrupted, match="event 32"):
         await find(stage)
 
 
@@ -150,14 +150,14 @@ async def test_a_log_that_lost_its_beginning_is_found(stage: Stage) -> None:
     stage.platform.overwrite("DELETE FROM events WHERE position = 1")
     stage.platform.overwrite("UPDATE events SET position = position - 1 WHERE position = 2")
     stage.platform.overwrite("UPDATE events SET position = position - 1 WHERE position = 3")
-    with pytest.raises(LogDamaged):
+    with pytest.raises(LogCorrupted):
         await find(stage)
 
 
 async def test_a_log_that_was_given_to_another_tenant_is_found(stage: Stage) -> None:
     await told(stage)
     stage.platform.overwrite("UPDATE events SET tenant = 'mallory' WHERE tenant = 'acme'")
-    with pytest.raises(LogDamaged, match="tenant-acme"):
+    with pytest.raises(LogCorrupted, match="tenant-acme"):
         await find(stage)
 
 
@@ -172,7 +172,7 @@ async def test_the_tail_is_checked_and_what_is_before_it_is_not(
     stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 20")
     await stage.log.check_tail()
     stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 30")
-    with pytest.raises(LogDamaged, match="event 30"):
+    with pytest.raises(LogCorrupted, match="event 30"):
         await stage.log.check_tail()
 
     assert len(events) == 34
@@ -204,5 +204,5 @@ async def test_a_check_does_not_hold_up_commands(stage: Stage) -> None:
 async def test_a_range_beyond_the_end_is_damage(stage: Stage) -> None:
     """Whoever knows that there were more events learns that they are gone."""
     await told(stage)
-    with pytest.raises(LogDamaged, match="ends at position 34"):
+    with pytest.raises(LogCorrupted, match="ends at position 34"):
         await stage.log.check_range(0, 40)

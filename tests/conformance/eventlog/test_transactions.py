@@ -28,14 +28,14 @@ INTEGERS = [0, -1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63)]
 
 
 def query(stage: Stage, table: object) -> Query:
-    return Query(select(table), stage.backend.dialect)  # type: ignore[call-overload]
+    return Query(select(table), stage.database.dialect)  # type: ignore[call-overload]
 
 
 async def write(
-    session: DatabaseTransaction, stage: Stage, table: object, *rows: tuple[object, ...]
+    transaction: DatabaseTransaction, stage: Stage, table: object, *rows: tuple[object, ...]
 ) -> None:
     statement = insert(table)  # type: ignore[arg-type]
-    await session.write(Query(statement, stage.backend.dialect), rows)
+    await transaction.write(Query(statement, stage.database.dialect), rows)
 
 
 def config(number: int, settings: str = "{}") -> tuple[str, str, str]:
@@ -45,67 +45,67 @@ def config(number: int, settings: str = "{}") -> tuple[str, str, str]:
 @pytest.mark.parametrize("count", [0, 1, 2, 63, 64, 65, 128, 511, 512, 513, 20_001])
 async def test_any_number_of_rows_is_written(stage: Stage, count: int) -> None:
     rows = [config(number) for number in range(count)]
-    async with stage.backend.write() as session:
-        await write(session, stage, configs, *rows)
-    async with stage.backend.read() as session:
-        found = await session.fetch(query(stage, configs), {})
+    async with stage.database.write() as transaction:
+        await write(transaction, stage, configs, *rows)
+    async with stage.database.read() as transaction:
+        found = await transaction.fetch(query(stage, configs), {})
 
     assert sorted(found) == rows
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
 async def test_text_comes_back_as_it_was(stage: Stage, text: str) -> None:
-    async with stage.backend.write() as session:
-        await write(session, stage, configs, config(1, text))
-    async with stage.backend.read() as session:
-        (row,) = await session.fetch(query(stage, configs), {})
+    async with stage.database.write() as transaction:
+        await write(transaction, stage, configs, config(1, text))
+    async with stage.database.read() as transaction:
+        (row,) = await transaction.fetch(query(stage, configs), {})
 
     assert row.settings == text
 
 
 @pytest.mark.parametrize("number", INTEGERS)
 async def test_integers_come_back_as_they_were(stage: Stage, number: int) -> None:
-    async with stage.backend.write() as session:
-        await write(session, stage, votes, ("acme", "r", "a", "v", "approve", "why", number))
-    async with stage.backend.read() as session:
-        (row,) = await session.fetch(query(stage, votes), {})
+    async with stage.database.write() as transaction:
+        await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", "why", number))
+    async with stage.database.read() as transaction:
+        (row,) = await transaction.fetch(query(stage, votes), {})
 
     assert (row.created_at, type(row.created_at)) == (number, int)
 
 
 async def test_nothing_comes_back_as_nothing(stage: Stage) -> None:
-    async with stage.backend.write() as session:
-        await write(session, stage, keys, ("k", "acme", "admin", "hash", None, None, 1, None))
-        await write(session, stage, votes, ("acme", "r", "a", "v", "approve", None, 1))
-    async with stage.backend.read() as session:
-        (key,) = await session.fetch(query(stage, keys), {})
-        (vote,) = await session.fetch(query(stage, votes), {})
+    async with stage.database.write() as transaction:
+        await write(transaction, stage, keys, ("k", "acme", "admin", "hash", None, None, 1, None))
+        await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", None, 1))
+    async with stage.database.read() as transaction:
+        (key,) = await transaction.fetch(query(stage, keys), {})
+        (vote,) = await transaction.fetch(query(stage, votes), {})
 
     assert (key.agent_id, key.agent_name, key.revoked_at, vote.reason) == (None,) * 4
 
 
 async def test_columns_go_by_their_names(stage: Stage) -> None:
-    async with stage.backend.write() as session:
-        await write(session, stage, votes, ("acme", "r", "a", "v", "approve", "why", 7))
-        (row,) = await session.fetch(query(stage, votes), {})
+    async with stage.database.write() as transaction:
+        await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", "why", 7))
+        (row,) = await transaction.fetch(query(stage, votes), {})
 
     assert row._fields == tuple(column.name for column in votes.columns)
     assert (row.vote, row.created_at) == ("approve", 7)
 
 
 async def test_a_transaction_sees_what_it_wrote(stage: Stage) -> None:
-    async with stage.backend.write() as session:
-        await write(session, stage, configs, config(1))
-        assert len(await session.fetch(query(stage, configs), {})) == 1
-        await write(session, stage, configs, config(2))
-        assert len(await session.fetch(query(stage, configs), {})) == 2
+    async with stage.database.write() as transaction:
+        await write(transaction, stage, configs, config(1))
+        assert len(await transaction.fetch(query(stage, configs), {})) == 1
+        await write(transaction, stage, configs, config(2))
+        assert len(await transaction.fetch(query(stage, configs), {})) == 2
 
 
 async def test_what_is_asked_for_at_once_is_answered_in_order(stage: Stage) -> None:
-    async with stage.backend.write() as session:
-        await write(session, stage, configs, config(1))
+    async with stage.database.write() as transaction:
+        await write(transaction, stage, configs, config(1))
         found: list[int] = []
-        await session.look(
+        await transaction.look_up(
             [
                 Lookup(
                     query=query(stage, table), values={}, take=lambda rows: found.append(len(rows))
@@ -119,42 +119,42 @@ async def test_what_is_asked_for_at_once_is_answered_in_order(stage: Stage) -> N
 
 async def test_an_exception_undoes_everything(stage: Stage) -> None:
     with pytest.raises(RuntimeError, match="planted"):  # noqa: PT012
-        async with stage.backend.write() as session:
-            await write(session, stage, configs, *(config(number) for number in range(600)))
-            await session.fetch(query(stage, configs), {})
+        async with stage.database.write() as transaction:
+            await write(transaction, stage, configs, *(config(number) for number in range(600)))
+            await transaction.fetch(query(stage, configs), {})
             raise RuntimeError("planted")
 
-    async with stage.backend.read() as session:
-        assert await session.fetch(query(stage, configs), {}) == []
+    async with stage.database.read() as transaction:
+        assert await transaction.fetch(query(stage, configs), {}) == []
 
 
 async def test_a_refused_row_undoes_everything(stage: Stage) -> None:
     with pytest.raises(StatementRejected):  # noqa: PT012 - which of them it is may show only at the end.
-        async with stage.backend.write() as session:
-            await write(session, stage, votes, ("acme", "r", "a", "v", "approve", None, 1))
-            await write(session, stage, configs, config(1), config(2), config(1))
-            await write(session, stage, configs, config(3))
+        async with stage.database.write() as transaction:
+            await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", None, 1))
+            await write(transaction, stage, configs, config(1), config(2), config(1))
+            await write(transaction, stage, configs, config(3))
 
-    async with stage.backend.read() as session:
-        assert await session.fetch(query(stage, configs), {}) == []
-        assert await session.fetch(query(stage, votes), {}) == []
+    async with stage.database.read() as transaction:
+        assert await transaction.fetch(query(stage, configs), {}) == []
+        assert await transaction.fetch(query(stage, votes), {}) == []
 
 
 @pytest.mark.parametrize("value", [2**63, "\ud800"])
 async def test_a_value_that_no_column_takes_is_refused(stage: Stage, value: object) -> None:
     with pytest.raises(StatementRejected):
-        async with stage.backend.write() as session:
-            await write(session, stage, votes, ("acme", "r", "a", "v", "approve", value, value))
-    async with stage.backend.write() as session:
-        assert await session.fetch(query(stage, votes), {}) == []
+        async with stage.database.write() as transaction:
+            await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", value, value))
+    async with stage.database.write() as transaction:
+        assert await transaction.fetch(query(stage, votes), {}) == []
 
 
 async def test_two_transactions_follow_each_other(stage: Stage) -> None:
     for number in range(3):
-        async with stage.backend.write() as session:
-            await write(session, stage, configs, config(number))
-    async with stage.backend.read() as session:
-        assert len(await session.fetch(query(stage, configs), {})) == 3
+        async with stage.database.write() as transaction:
+            await write(transaction, stage, configs, config(number))
+    async with stage.database.read() as transaction:
+        assert len(await transaction.fetch(query(stage, configs), {})) == 3
 
 
 async def test_a_cancelled_transaction_is_undone(stage: Stage) -> None:
@@ -164,20 +164,20 @@ async def test_a_cancelled_transaction_is_undone(stage: Stage) -> None:
             await asyncio.sleep(0)
         writing.cancel()
         await asyncio.wait([writing])
-        async with stage.backend.write() as session:
-            assert await session.fetch(query(stage, agents), {}) == []
+        async with stage.database.write() as transaction:
+            assert await transaction.fetch(query(stage, agents), {}) == []
 
 
 async def _write_slowly(stage: Stage) -> None:
-    async with stage.backend.write() as session:
-        await session.fetch(query(stage, configs), {})
-        await write(session, stage, configs, config(1))
-        await session.fetch(query(stage, configs), {})
+    async with stage.database.write() as transaction:
+        await transaction.fetch(query(stage, configs), {})
+        await write(transaction, stage, configs, config(1))
+        await transaction.fetch(query(stage, configs), {})
         await asyncio.Event().wait()
 
 
 async def test_a_closed_database_says_that_it_is_closed(stage: Stage) -> None:
     await stage.close()
     with pytest.raises(DatabaseUnavailable):
-        async with stage.backend.write() as session:
-            await session.fetch(query(stage, configs), {})
+        async with stage.database.write() as transaction:
+            await transaction.fetch(query(stage, configs), {})

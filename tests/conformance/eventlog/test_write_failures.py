@@ -24,7 +24,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_write_that_fails_is_not_acknowledged_and_leaves_no_trace(stage: Stage) -> None:
     await stage.told_of("ann")
-    stage.backend.fail_before_commit = 1
+    stage.database.fail_before_commit = 1
     with pytest.raises(Unavailable):
         await stage.ask(register("bob"))
 
@@ -33,7 +33,7 @@ async def test_a_write_that_fails_is_not_acknowledged_and_leaves_no_trace(stage:
 
 async def test_a_write_that_may_have_happened_is_not_acknowledged_either(stage: Stage) -> None:
     await stage.told_of("ann")
-    stage.backend.fail_after_commit = 1
+    stage.database.fail_after_commit = 1
     with pytest.raises(Unavailable):
         await stage.ask(register("bob"))
 
@@ -42,7 +42,7 @@ async def test_a_write_that_may_have_happened_is_not_acknowledged_either(stage: 
 
 async def test_all_of_a_batch_hear_that_it_failed(stage: Stage) -> None:
     await stage.told_of("ann")
-    stage.backend.fail_before_commit = 1
+    stage.database.fail_before_commit = 1
     asking = [stage.asking(register(f"agent{number}")) for number in range(5)]
     answers = await asyncio.gather(*asking, return_exceptions=True)
 
@@ -53,12 +53,12 @@ async def test_the_door_goes_on_behind_a_new_connection(
     stage: Stage, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann")
-    stage.backend.fail_before_commit = 1
+    stage.database.fail_before_commit = 1
     with pytest.raises(Unavailable):
         await stage.ask(register("bob"))
     await stage.told(register("cid"))
 
-    assert stage.backend.reopened == 1
+    assert stage.database.reopened == 1
     assert [entry["event"] for entry in logged] == ["log.write_failed", "log.reopened"]
     await stage.log.check_range(0, 3)
 
@@ -68,10 +68,10 @@ async def test_nothing_is_acknowledged_until_there_is_a_connection(
 ) -> None:
     await stage.told_of("ann")
     assert not stage.door.failing
-    stage.backend.fail_before_commit = 1
-    stage.backend.fail_reopen = 3
+    stage.database.fail_before_commit = 1
+    stage.database.fail_reopen = 3
     answers: list[object] = []
-    while stage.backend.reopened == 0:
+    while stage.database.reopened == 0:
         try:
             answers.append(await stage.ask(heartbeat("ann")))
         except Unavailable as refusal:
@@ -87,12 +87,12 @@ async def test_nothing_is_acknowledged_until_there_is_a_connection(
 
 async def test_readers_read_on_meanwhile(stage: Stage) -> None:
     await stage.told_of("ann")
-    stage.backend.fail_before_commit = 1
-    stage.backend.fail_reopen = 1_000_000
+    stage.database.fail_before_commit = 1
+    stage.database.fail_reopen = 1_000_000
     with pytest.raises(Unavailable):
         await stage.ask(register("bob"))
     page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter())
-    stage.backend.fail_reopen = 0
+    stage.database.fail_reopen = 0
 
     assert [event.type for event in page.events] == ["TenantCreated", "AgentRegistered"]
 
@@ -101,7 +101,7 @@ async def test_the_end_of_the_log_is_checked_before_anything_is_added_to_it(
     stage: Stage, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann", "bob")
-    stage.backend.fail_before_commit = 1
+    stage.database.fail_before_commit = 1
     stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 3")
     with pytest.raises(Unavailable):
         await stage.ask(register("cid"))
@@ -120,9 +120,9 @@ async def test_the_end_of_the_log_is_checked_before_anything_is_added_to_it(
 
 async def test_whoever_waits_when_the_log_is_found_damaged_is_refused(stage: Stage) -> None:
     await stage.told_of("ann")
-    with stage.backend.hold():
+    with stage.database.hold():
         first = stage.asking(heartbeat("ann"))
-        await stage.backend.held.wait()
+        await stage.database.held.wait()
         waiting = stage.asking(register("bob"))
         await asyncio.sleep(0)
         stage.door.stop_writing("planted")
@@ -135,9 +135,9 @@ async def test_a_failed_clean_up_counts_as_a_failed_write(
     stage: Stage, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann")
-    stage.backend.fail_before_commit = 1
+    stage.database.fail_before_commit = 1
     stage.door.prune_answers()
-    await until(lambda: stage.backend.reopened == 1)
+    await until(lambda: stage.database.reopened == 1)
     await stage.told(register("bob"))
 
     assert [entry["event"] for entry in logged] == ["log.prune_failed", "log.reopened"]
@@ -146,7 +146,7 @@ async def test_a_failed_clean_up_counts_as_a_failed_write(
 async def test_a_batch_that_is_divided_may_fail_as_well(stage: Stage) -> None:
     """One order is refused by the database, then the disk fails: the writer survives both."""
     await stage.told_of("ann")
-    stage.backend.fail_before_commit = 1
+    stage.database.fail_before_commit = 1
     asking = [
         stage.asking(register("bob")),
         stage.asking(register("eve", role=cast("str", None))),
@@ -161,8 +161,8 @@ async def test_a_batch_that_is_divided_may_fail_as_well(stage: Stage) -> None:
 
 async def test_closing_ends_the_attempts_to_reconnect(stage: Stage) -> None:
     await stage.told_of("ann")
-    stage.backend.fail_before_commit = 1
-    stage.backend.fail_reopen = 1_000_000
+    stage.database.fail_before_commit = 1
+    stage.database.fail_reopen = 1_000_000
     with pytest.raises(Unavailable):
         await stage.ask(register("bob"))
     async with asyncio.timeout(2):

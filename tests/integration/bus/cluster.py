@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 from nats.aio.client import Client
 
-from quorate.bus.embedded.cluster_configuration import Cluster, Tls, more_lines
+from quorate.bus.embedded.cluster_configuration import Cluster, Tls, extra_lines
 from quorate.bus.embedded.configuration import ServiceKeys, server_configuration
 
 SERVERS = 3
@@ -114,7 +114,7 @@ class NatsCluster:
         routes = [f"{HOST}:{port}" for port in self.route_ports]
         cluster = Cluster(name=NAME, listen=routes[number], routes=routes, password=PASSWORD)
         monitor = f"{HOST}:{self._monitor_ports[number]}"
-        more = more_lines(name=name, monitor=monitor, tls=self._tls, cluster=cluster)
+        more = extra_lines(name=name, monitor=monitor, tls=self._tls, cluster=cluster)
         listen = f"{HOST}:{self._ports[number]}"
         file = self._folder / f"{name}.conf"
         file.write_text(server_configuration(self._keys, listen, str(self._folder / name), more))

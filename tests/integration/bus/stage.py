@@ -133,7 +133,7 @@ class KeyRing:
             await asyncio.sleep(self.pause_seconds)
         return self.principals.get(token)
 
-    async def standing(self, key_ids: Collection[str]) -> Collection[str]:
+    async def find_active_keys(self, key_ids: Collection[str]) -> Collection[str]:
         return self.principals.keys() & set(key_ids)
 
 
@@ -220,7 +220,7 @@ class Stage:
             authenticate=self.keys.authenticate,
             committed=self.log,
             nats_url=self.server.url if self.server is not None else None,
-            standing=self.keys.standing,
+            find_active_keys=self.keys.find_active_keys,
         )
 
     @property

@@ -175,7 +175,7 @@ async def test_a_revoked_key_is_shown_the_door_and_stays_outside(stage: Stage) -
     staying = await stage.listener(stayer)
 
     del stage.keys.principals[leaver.key_id]
-    await stage.push.kick(leaver.key_id)
+    await stage.push.disconnect(leaver.key_id)
 
     await until(lambda: all(listener.losses for listener in leaving), seconds=1)
     assert staying.client.is_connected
@@ -186,7 +186,9 @@ async def test_a_revoked_key_is_shown_the_door_and_stays_outside(stage: Stage) -
 async def test_a_login_that_was_under_way_while_its_key_was_revoked_ends_too(stage: Stage) -> None:
     leaver = stage.keys.issue("agent", TENANT, ANN)
 
-    await stage.push.kick(leaver.key_id)  # The key ring still says yes, as a late answer would.
+    await stage.push.disconnect(
+        leaver.key_id
+    )  # The key ring still says yes, as a late answer would.
 
     late = stage.nobody()
     await late.connect(stage.push.url, leaver.key_id)
@@ -222,11 +224,11 @@ async def test_a_key_revoked_while_nobody_looked_is_found_out(apart: Stage) -> N
 async def test_who_is_connected_is_known(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     bob = await stage.agent(BOB)
-    await until(lambda: len(stage.push.presence.keys) == 2)
+    await until(lambda: len(stage.push.connections.keys) == 2)
 
     await bob.client.close()
 
-    await until(lambda: len(stage.push.presence.keys) == 1)
+    await until(lambda: len(stage.push.connections.keys) == 1)
     assert ann.client.is_connected
 
 
@@ -236,7 +238,9 @@ async def test_agents_are_back_after_the_server_was_killed(stage: Stage) -> None
     stage.kill_server()
 
     await until(lambda: ann.losses > 0 and ann.client.is_connected)
-    assert await stage.push.presence.all_back(connections.FIRST_ANSWER_SECONDS_MAX * 5)
+    assert await stage.push.connections.wait_until_reconnected(
+        connections.FIRST_ANSWER_SECONDS_MAX * 5
+    )
     stage.log.end(ANN)
     stage.push.wake()
     await until(lambda: len(ann.heard) == 1)

@@ -11,12 +11,17 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 
 from quorate.bus import command_dispatch, subjects
-from quorate.bus.command_dispatch import OF_ONE_AGENT_MAX, UNDER_WAY_MAX, Answered, Asked
+from quorate.bus.command_dispatch import (
+    IN_FLIGHT_MAX,
+    IN_FLIGHT_PER_AGENT_MAX,
+    CommandRequest,
+    CommandResponse,
+)
 from quorate.bus.connection import Connection
 from quorate.bus.embedded.configuration import service_keys
 from quorate.bus.embedded.server import EmbeddedServer
 from quorate.bus.service import FOLDER
-from quorate.bus.subjects import Commanded
+from quorate.bus.subjects import CommandSubject
 from quorate.domain.identity.api_keys import Principal
 from tests.integration.bus.stage import (
     ANN,
@@ -40,24 +45,24 @@ class Desk:
     """Operations that repeat what was asked, at once or when they are let go."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.asked: list[CommandRequest] = []
         self.free = asyncio.Event()
         self.free.set()
 
-    def answer(self, asked: Asked) -> Awaitable[Answered]:
+    def handle(self, asked: CommandRequest) -> Awaitable[CommandResponse]:
         self.asked.append(asked)
         return self._answer(asked)
 
-    async def _answer(self, asked: Asked) -> Answered:
+    async def _answer(self, asked: CommandRequest) -> CommandResponse:
         await self.free.wait()
         headers = {"Operation": asked.who.operation, "Agent": asked.who.agent_id}
-        return Answered(body=asked.body, headers=headers)
+        return CommandResponse(body=asked.body, headers=headers)
 
-    def is_urgent(self, who: Commanded) -> bool:
+    def is_urgent(self, who: CommandSubject) -> bool:
         return who.operation == URGENT
 
-    def refuse(self, asked: Asked) -> Answered:
-        return Answered(body=BUSY, headers={"Agent": asked.who.agent_id})
+    def reject(self, asked: CommandRequest) -> CommandResponse:
+        return CommandResponse(body=BUSY, headers={"Agent": asked.who.agent_id})
 
 
 class ServedStage(Stage):
@@ -194,7 +199,7 @@ async def test_an_answer_goes_nowhere_but_to_ones_own_inbox(stage: ServedStage, 
 async def test_one_too_many_is_told_so_and_others_are_served(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "OF_ONE_AGENT_MAX", 3)
+    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_PER_AGENT_MAX", 3)
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(3)]
@@ -212,7 +217,7 @@ async def test_one_too_many_is_told_so_and_others_are_served(
 async def test_an_urgent_one_finds_a_place_that_was_kept_for_it(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "OF_ONE_AGENT_MAX", 4)
+    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_PER_AGENT_MAX", 4)
     monkeypatch.setattr(command_dispatch, "URGENT_SHARE", 2)
     ann = await stage.asker(ANN)
     stage.desk.free.clear()
@@ -231,7 +236,7 @@ async def test_an_urgent_one_finds_a_place_that_was_kept_for_it(
 async def test_all_together_have_a_limit_too(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "UNDER_WAY_MAX", 2)
+    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_MAX", 2)
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(one.ask(b"taken")) for one in (ann, bob)]
@@ -241,7 +246,7 @@ async def test_all_together_have_a_limit_too(
 
     stage.desk.free.set()
     assert {answer.data for answer in await asyncio.gather(*taken)} == {b"taken"}
-    assert UNDER_WAY_MAX > OF_ONE_AGENT_MAX
+    assert IN_FLIGHT_MAX > IN_FLIGHT_PER_AGENT_MAX
 
 
 async def test_everything_of_a_flood_is_answered(stage: ServedStage) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from quorate.bus.connection import connect
 from quorate.bus.embedded.configuration import ServiceKeys, server_configuration, service_keys
-from quorate.bus.embedded.server import EmbeddedServer, PortTaken, ServerFailed, find_program
+from quorate.bus.embedded.server import EmbeddedServer, PortInUse, ServerFailed, find_program
 from tests.integration.bus.stage import PATIENCE_SECONDS, until
 
 STARTS_ONE_AND_WAITS = """
@@ -98,7 +98,7 @@ async def test_a_taken_port_is_said_in_one_sentence(
 ) -> None:
     late = EmbeddedServer(tmp_path / "other", keys, port=running.port)
 
-    with pytest.raises(PortTaken) as refused:
+    with pytest.raises(PortInUse) as refused:
         await late.start()
 
     assert str(running.port) in str(refused.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from quorate.bus.connection import Connection, Unanswered
+from quorate.bus.connection import Connection, RequestTimeout
 from quorate.bus.outbox import jetstream_mirror, jetstream_stream
 from quorate.bus.outbox.jetstream_mirror import FOLLOWING, STOPPED, UNAVAILABLE
 from quorate.bus.outbox.jetstream_stream import STREAM, Entry
@@ -202,7 +202,7 @@ async def test_a_stream_of_another_log_is_left_alone_until_it_is_deleted(filled:
 
 
 async def test_two_relays_do_not_interleave(filled: Stage) -> None:
-    second = Relay(filled.connector("second"), filled.log, filled.push.presence)
+    second = Relay(filled.connector("second"), filled.log, filled.push.connections)
     work = asyncio.create_task(second.run())
     try:
         async with filled.load():
@@ -297,5 +297,5 @@ async def test_what_is_asked_of_a_dead_connection_is_an_error_not_a_silence(stag
     service: Connection = await stage.service()
     await service.client.close()
 
-    with pytest.raises(Unanswered):
+    with pytest.raises(RequestTimeout):
         await jetstream_stream.LogStream(service).state()

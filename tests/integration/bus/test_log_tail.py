@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from quorate.bus.outbox.log_tail import Tail
+from quorate.bus.outbox.log_tail import LogTail
 from quorate.eventlog.recorded_event import RecordedEvent
 from tests.integration.bus.stage import MemoryLog
 
@@ -21,7 +21,7 @@ async def test_whoever_was_away_while_events_were_archived_misses_none_that_foll
     log = Archived()
     for _ in range(ARCHIVED + 2):
         log.grant()
-    tail = Tail(log)
+    tail = LogTail(log)
     found = await tail.after(0)
     assert [row.position for row in found] == [1, 8, 9, 10]
 

@@ -17,7 +17,7 @@ from quorate.bus.embedded.cluster_configuration import Tls
 from quorate.bus.embedded.configuration import service_keys
 from quorate.bus.outbox.jetstream_stream import STREAM
 from quorate.bus.service import FOLDER, NatsService
-from quorate.client.transports.nats import Address, NatsLink
+from quorate.client.transports.nats import NatsAddress, NatsTransport
 from quorate.domain.identity.api_keys import Principal
 from tests.integration.bus.cluster import SERVERS, NatsCluster
 from tests.integration.bus.stage import (
@@ -49,7 +49,7 @@ class ClusterStage(Stage):
             authenticate=self.keys.authenticate,
             committed=self.log,
             nats_url=self.cluster.url,
-            standing=self.keys.standing,
+            find_active_keys=self.keys.find_active_keys,
             stream_replicas=SERVERS,
         )
 
@@ -81,9 +81,11 @@ class ClusterStage(Stage):
 
 
 @asynccontextmanager
-async def agents_link(url: str, key: str) -> AsyncIterator[NatsLink]:
+async def agents_link(url: str, key: str) -> AsyncIterator[NatsTransport]:
     """What the SDK keeps for an agent, after its first attempts to connect."""
-    link = NatsLink(Address(url=url, api_key=key, tenant_id=TENANT, agent_id=ANN, reader=ANN))
+    link = NatsTransport(
+        NatsAddress(url=url, api_key=key, tenant_id=TENANT, agent_id=ANN, reader=ANN)
+    )
     work = asyncio.create_task(link.run())
     try:
         await link.tried(PATIENCE_SECONDS)
@@ -124,7 +126,7 @@ async def test_an_agent_is_let_in_hears_and_is_shown_the_door_at_every_server(
         await until(lambda heard=listener: row.id in heard.ids(REVOKED))  # type: ignore[misc]
 
     del stage.keys.principals[key.key_id]
-    await stage.push.kick(key.key_id)
+    await stage.push.disconnect(key.key_id)
     for listener in listeners:
         await until(lambda gone=listener: gone.client.is_closed)  # type: ignore[misc]
 

@@ -218,7 +218,7 @@ async def test_nobody_is_waited_for_longer_than_the_grace(
     )  # For the one that does.
     ann = await stage.agent(ANN)
     await stage.agent(BOB, comes_back=False)
-    await until(lambda: len(stage.push.presence.keys) == 2)
+    await until(lambda: len(stage.push.connections.keys) == 2)
 
     stage.kill_server()
     stage.push.wake([stage.log.end(ANN)])

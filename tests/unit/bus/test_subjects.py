@@ -13,7 +13,7 @@ from quorate.bus.subjects import (
     INBOX,
     Family,
     SubjectInvalid,
-    commanded,
+    parse_command_subject,
     permissions,
 )
 from quorate.domain.events import EVENT_TYPES
@@ -56,7 +56,7 @@ def subject_for(family: Family, owner: Principal) -> str:
 
 def is_meant_for(family: Family, owner: Principal, reader: Principal) -> bool:
     """The rule in words: the own tenant, the roles of the table, agents only what is theirs."""
-    if reader.tenant != owner.tenant or reader.role not in family.read_by:
+    if reader.tenant != owner.tenant or reader.role not in family.subscribed_by:
         return False
     if family is INBOX:
         return reader == owner
@@ -110,7 +110,7 @@ def test_no_key_reaches_jetstream_or_the_server(key: Principal) -> None:
 
 
 def test_nobody_hears_commands() -> None:
-    assert COMMANDS.read_by == frozenset()
+    assert COMMANDS.subscribed_by == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -129,18 +129,18 @@ def test_nobody_hears_commands() -> None:
     ],
 )
 def test_a_commands_answer_reaches_its_own_agent_only(reply: str) -> None:
-    ann = commanded(subjects.command(TENANT, ANN, "heartbeat"))
+    ann = parse_command_subject(subjects.command(TENANT, ANN, "heartbeat"))
 
     assert (ann.tenant, ann.agent_id, ann.operation) == (TENANT, ANN, "heartbeat")
-    assert ann.may_hear(f"_INBOX_{TENANT}_{ANN}.x.y")
-    assert not ann.may_hear(reply)
+    assert ann.owns_inbox(f"_INBOX_{TENANT}_{ANN}.x.y")
+    assert not ann.owns_inbox(reply)
 
 
 def test_an_operator_has_no_business_on_nats() -> None:
     admin = Principal(key_id="adminadminadmina", role="admin", tenant="_operators")
 
     assert permissions(admin) is None
-    assert {role for family in FAMILIES for role in family.read_by} | {"admin"} == set(ROLES)
+    assert {role for family in FAMILIES for role in family.subscribed_by} | {"admin"} == set(ROLES)
 
 
 @pytest.mark.parametrize(
