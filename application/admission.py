@@ -1,12 +1,16 @@
-"""A request is tried once, and whatever happens it ends in an answer and at most one log line.
+"""Run one request for any transport, and record its outcome once.
 
-What HTTP and NATS have in common: how strictly input is read, that a named tenant must be the
-key's own, which failure is which problem, and what is said of it in the log.
+Guarantees, for HTTP and NATS alike:
+
+* Input is validated with the same strictness.
+* A request that names a tenant is accepted only if the key belongs to that tenant.
+* Every failure becomes exactly one problem, and at most one log line.
 """
 
 import itertools
 import logging
 import os
+import re
 import time
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -14,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from quorate.application.request_metrics import OK, Tally
+from quorate.application.request_metrics import OK, OperationMetrics
 from quorate.application.tracing import Span
 from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem
 from quorate.domain.identity.api_keys import Principal
@@ -26,13 +30,14 @@ T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
 REQUEST_ID_LENGTH_MAX = 64
-FAULTS_SHOWN_MAX = 10
+ERRORS_SHOWN_MAX = 10
 FIELD_LENGTH_SHOWN_MAX = 100
 UNAVAILABLE = "unavailable"
 UNAVAILABLE_STATUS = 503
 
 _logger = structlog.get_logger("quorate.requests")
 _rate_limited = ThrottledWarning("rate_limited")
+_CAPITAL = re.compile("[A-Z]")
 _PROCESS = os.urandom(4).hex()
 _COUNT = itertools.count(1)
 
@@ -40,24 +45,30 @@ _COUNT = itertools.count(1)
 # -- Checking ----------------------------------------------------------------
 
 
-def validated(model: type[M], values: Mapping[str, Any], *, strict: bool | None = None) -> M:
-    """An instance of the model, or a Problem that names the fields; None: as the model says."""
+def validate(model: type[M], values: Mapping[str, Any], *, strict: bool | None = None) -> M:
+    """Return an instance of the model; raise Problem with the invalid fields.
+
+    ``strict=None`` keeps the strictness that the model declares.
+    """
     try:
         return model.model_validate(values, strict=strict)
     except ValidationError as error:
-        faults = [
+        errors = [
             {
-                "field": ".".join(str(part) for part in fault["loc"])[:FIELD_LENGTH_SHOWN_MAX],
-                "why": fault["msg"],
+                "field": ".".join(str(part) for part in item["loc"])[:FIELD_LENGTH_SHOWN_MAX],
+                "why": item["msg"],
             }
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        ][:FAULTS_SHOWN_MAX]
-        named = f"{faults[0]['field']}: {faults[0]['why']}" if faults else "The request is invalid."
-        raise Problem("invalid_request", named, errors=faults) from None
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ][:ERRORS_SHOWN_MAX]
+        first = f"{errors[0]['field']}: {errors[0]['why']}" if errors else "The request is invalid."
+        raise Problem("invalid_request", first, errors=errors) from None
 
 
 def check_tenant(principal: Principal, body: BaseModel | None, query: BaseModel | None) -> None:
-    """A tenant that is named must be the key's own; an operator's key is of no tenant."""
+    """Raise Problem unless the named tenant is the tenant of the key.
+
+    An admin key belongs to no tenant and may name any.
+    """
     in_query = getattr(query, "tenant_id", None)
     in_body = getattr(body, "tenant_id", None)
     if in_query is not None and in_body is not None and in_query != in_body:
@@ -67,80 +78,81 @@ def check_tenant(principal: Principal, body: BaseModel | None, query: BaseModel 
         raise Problem("tenant_forbidden", "The key belongs to another tenant.")
 
 
-# -- Telling -----------------------------------------------------------------
+# -- Logging and counting ----------------------------------------------------
 
 
 class RequestLogEntry:
-    """What is said of one request, and counted. What succeeds is in the event log; here it is said
-    for debugging only.
+    """Log, count and trace one request.
+
+    Successful requests are logged at debug level only: the event log records accepted commands.
     """
 
-    __slots__ = ("_started", "_tally", "_transport", "_where", "request_id", "span")
+    __slots__ = ("_location", "_metrics", "_started", "_transport", "request_id", "span")
 
     def __init__(
         self,
         transport: str,
-        where: Mapping[str, str],
+        location: Mapping[str, str],
         request_id: str,
-        tally: Tally,
+        metrics: OperationMetrics,
         span: Span | None = None,
     ) -> None:
         self.request_id = request_id
         self.span = span
-        self._tally = tally
+        self._metrics = metrics
         self._transport = transport
-        self._where = where
+        self._location = location
         self._started = time.perf_counter()
 
-    def served(self, status: int) -> None:
-        self._ended(OK if status < UNAVAILABLE_STATUS else UNAVAILABLE)
+    def record_success(self, status: int) -> None:
+        self._finish(OK if status < UNAVAILABLE_STATUS else UNAVAILABLE)
         if _logger.is_enabled_for(logging.DEBUG):
-            _logger.debug(self._event("served"), status=status, **self._facts())
+            _logger.debug(self._event("served"), status=status, **self._fields())
 
-    def refused(self, problem: Problem, principal: Principal | None) -> None:
-        self._ended(problem.code)
-        if problem.code == "rate_limited":  # A flood must not become one of log lines.
-            _rate_limited.say(**self._who(problem, principal), **problem.facts)
+    def record_rejection(self, problem: Problem, principal: Principal | None) -> None:
+        self._finish(problem.code)
+        if problem.code == "rate_limited":  # A flood of requests must not flood the log.
+            _rate_limited.warn(**self._caller(problem, principal), **_snake_case(problem.details))
             return
         _logger.info(
-            self._event("refused"),
+            self._event("request_rejected"),
             status=problem.status,
-            **self._who(problem, principal),
-            **self._facts(),
+            **self._caller(problem, principal),
+            **self._fields(),
         )
 
     @staticmethod
-    def _who(problem: Problem, principal: Principal | None) -> dict[str, Any]:
+    def _caller(problem: Problem, principal: Principal | None) -> dict[str, Any]:
         key_id = principal.key_id or None if principal is not None else None
         return {"code": problem.code, "key_id": key_id}
 
-    def failed(self, event: str, error: BaseException) -> None:
-        self._ended(event)
-        _logger.error(self._event(event), exc_info=error, **self._facts())
+    def record_failure(self, event: str, error: BaseException) -> None:
+        self._finish(event)
+        _logger.error(self._event(event), exc_info=error, **self._fields())
 
-    def unavailable(self, error: Unavailable | DatabaseUnavailable) -> None:
-        """Without a traceback: while a database is away there is a line for each request."""
-        self._ended(UNAVAILABLE)
-        _logger.error(self._event(UNAVAILABLE), error=str(error), **self._facts())
+    def record_unavailable(self, error: Unavailable | DatabaseUnavailable) -> None:
+        """Log without a traceback: an unavailable database causes one line per request."""
+        self._finish(UNAVAILABLE)
+        _logger.error(self._event(UNAVAILABLE), error=str(error), **self._fields())
 
-    def _ended(self, outcome: str) -> None:
-        self._tally.count(outcome, time.perf_counter() - self._started)
+    def _finish(self, outcome: str) -> None:
+        self._metrics.count(outcome, time.perf_counter() - self._started)
         if self.span is not None:
             self.span.end(outcome, self.request_id)
 
     def _event(self, name: str) -> str:
         return f"{self._transport}.{name}"
 
-    def _facts(self) -> dict[str, Any]:
+    def _fields(self) -> dict[str, Any]:
         return {
-            **self._where,
+            **self._location,
             "request_id": self.request_id,
             "milliseconds": round((time.perf_counter() - self._started) * 1_000, 3),
         }
 
 
 def request_id(sent: bytes | None) -> str:
-    """The caller's own id where it can be trusted in a log line, else a new one."""
+    """Return the request id of the caller if it is safe to log, else a new one."""
     if sent is not None and _is_plain(sent):
         return sent.decode("ascii")
     return f"{_PROCESS}-{next(_COUNT):x}"
@@ -151,31 +163,40 @@ def _is_plain(value: bytes) -> bool:
     return 0 < len(value) <= REQUEST_ID_LENGTH_MAX and plain.isalnum()
 
 
-# -- Trying ------------------------------------------------------------------
+# -- Running -----------------------------------------------------------------
 
 
 class HasPrincipal(Protocol):
     principal: Any
 
 
-async def attempt(work: Awaitable[T], call: HasPrincipal, told: RequestLogEntry) -> T | Problem:
-    """What came of it. A refusal is logged before it is answered: who has it can look it up."""
+async def attempt(
+    work: Awaitable[T], call: HasPrincipal, log_entry: RequestLogEntry
+) -> T | Problem:
+    """Return the result of ``work``, or the problem that it raised.
+
+    A rejection is logged before the response is sent, so its request id can be found in the log.
+    """
     try:
         return await work
     except Problem as problem:
-        told.refused(problem, call.principal)
+        log_entry.record_rejection(problem, call.principal)
         return problem
     except Unavailable as error:
-        told.unavailable(error)
+        log_entry.record_unavailable(error)
         return unavailable(str(error))
-    except (
-        DatabaseUnavailable
-    ) as error:  # What the database says is for the operator: it may name its address.
-        told.unavailable(error)
-        return unavailable("The log cannot be read now.")
-    except Exception as error:  # noqa: BLE001 - the last line of defence.
-        told.failed("internal_error", error)
-        return Problem("internal_error", "Our own code failed; it has been logged.")
+    except DatabaseUnavailable as error:
+        # The message of the database may contain its address: it is only logged.
+        log_entry.record_unavailable(error)
+        return unavailable("The event log is unavailable.")
+    except Exception as error:  # noqa: BLE001 - every failure becomes a response.
+        log_entry.record_failure("internal_error", error)
+        return Problem("internal_error", "Internal error. Use the request id to report it.")
+
+
+def _snake_case(details: Mapping[str, object]) -> dict[str, object]:
+    """Return the details with the names that log fields have: ``limitedBy`` -> ``limited_by``."""
+    return {_CAPITAL.sub(r"_\g<0>", name).lower(): value for name, value in details.items()}
 
 
 def unavailable(detail: str) -> Problem:

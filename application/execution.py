@@ -1,4 +1,4 @@
-"""What every handler works with, and how a call becomes an order and an answer a reply."""
+"""Dependencies of every handler, and the way from a call to a command envelope and a reply."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.operations import Call, Reply
-from quorate.application.rate_limiter import Limits
+from quorate.application.rate_limiter import RateLimiter
 from quorate.application.readiness_state import ReadinessProbe
-from quorate.application.request_metrics import Tallies
+from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing
 from quorate.contracts.problems import KINDS, Problem
@@ -31,41 +31,41 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 255
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 
 
-class Pages(Protocol):
+class MetricsPage(Protocol):
     def page(self) -> bytes:
-        """Numbers for Prometheus."""
+        """Return the metrics in the text format of Prometheus."""
 
 
 @record
 class Service:
     log: EventStore
-    door: CommandBus
+    command_bus: CommandBus
     reader: Reader
     notifications: NotificationQueries
-    keyring: KeyCache
-    strangers: FailedLoginLimiter
-    limits: Limits
-    tails: Subscriptions
+    key_cache: KeyCache
+    failed_login_limiter: FailedLoginLimiter
+    rate_limiter: RateLimiter
+    subscriptions: Subscriptions
     clock: Callable[[], Timestamp]
     new_id: NewId
     readiness: ReadinessProbe
-    metrics: Pages
-    tallies: Tallies
+    metrics: MetricsPage
+    request_metrics: RequestMetrics
     tracing: Tracing | None
 
     def id(self) -> str:
         return self.new_id(self.clock())
 
-    async def carry_out(
+    async def execute(
         self,
         call: Call,
         command: Command,
         render: Callable[[Any], bytes],
         tenant: str | None = None,
     ) -> Reply:
-        """Hand a command in and wait for its reply; a refusal is raised as a Problem."""
-        answer = await self.submit(call, command, render, tenant)
-        return Reply(body=answer.body, sequence=answer.sequence, headers=replay_headers(answer))
+        """Submit a command and wait for its reply; raise Problem if the command is rejected."""
+        result = await self.submit(call, command, render, tenant)
+        return Reply(body=result.body, sequence=result.sequence, headers=replay_headers(result))
 
     async def submit(
         self,
@@ -75,7 +75,7 @@ class Service:
         tenant: str | None = None,
     ) -> Accepted:
         principal: Principal = call.principal
-        order = CommandEnvelope(
+        envelope = CommandEnvelope(
             tenant=tenant or principal.tenant,
             actor=principal.actor,
             command_id=self.id(),
@@ -86,23 +86,23 @@ class Service:
             in_turn=principal.role == "agent",
             trace=call.span,
         )
-        answer = await self.door.submit(order)
-        if isinstance(answer, Rejected):
-            raise _refusal(answer)
-        return answer
+        result = await self.command_bus.submit(envelope)
+        if isinstance(result, Rejected):
+            raise _rejection(result)
+        return result
 
 
-def replay_headers(answer: Accepted) -> tuple[tuple[bytes, bytes], ...]:
-    """Says that this answer was given before, under the same idempotency key."""
-    return _REPLAYED if answer.replayed else ()
+def replay_headers(result: Accepted) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the header that marks a response replayed for the same idempotency key."""
+    return _REPLAYED if result.replayed else ()
 
 
-def _refusal(answer: Rejected) -> Problem:
-    headers = {"Quorate-Sequence": str(answer.sequence)}
-    if answer.replayed:
+def _rejection(result: Rejected) -> Problem:
+    headers = {"Quorate-Sequence": str(result.sequence)}
+    if result.replayed:
         headers["Idempotent-Replayed"] = "true"
-    title = KINDS[answer.code].title
-    return Problem(answer.code, f"{title}.", headers=headers, **answer.facts)
+    title = KINDS[result.code].title
+    return Problem(result.code, f"{title}.", headers=headers, **result.facts)
 
 
 def _idempotency(call: Call, command: Command, principal: Principal) -> Idempotency | None:
@@ -127,12 +127,14 @@ def _printable(key: bytes) -> bool:
 
 
 def _fingerprint(call: Call) -> bytes:
-    """What was asked, by value: white space, the order of keys and a default that is spelled out
-    don't make another request. Nor does an option that a newer version of this service has.
+    """Hash the request by value.
+
+    White space, the order of keys and explicit default values do not change the fingerprint.
+    An option that a newer version adds does not change it either.
     """
     body = call.body
-    said = (
+    fields = (
         body.model_dump(mode="json", exclude_defaults=True) if isinstance(body, BaseModel) else None
     )
-    asked = {"path": dict(call.path), "body": said}
-    return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
+    request = {"path": dict(call.path), "body": fields}
+    return hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).digest()

@@ -1,12 +1,11 @@
-"""Who shows which key: the one place where a key becomes a principal, for HTTP and NATS alike.
+"""Authenticate API keys, for HTTP and NATS alike, with a short-lived cache.
 
-A key that was found good is remembered for KEY_SECONDS, by the hash of its whole text and never by
-the text. So a revocation counts within that time in every process, without anybody telling it.
-Keys in use are looked up together before that time is over: one by one, each would take a turn of
-the interpreter from the commands.
-
-What is done with a key that is none does not depend on how near it comes to one: each costs one
-look-up and one comparison, of hashes, of which none tells anything about another.
+* A valid key is cached for KEY_SECONDS, by the hash of the full key and never by the key itself.
+  A revocation therefore takes effect within that time in every process, without a message.
+* Keys in use are renewed together before the time is over. Single lookups would each take
+  a turn of the interpreter from the commands.
+* The work for an invalid key does not depend on how similar it is to a valid one: one lookup and
+  one comparison of hashes, which reveal nothing about each other.
 """
 
 import asyncio
@@ -18,16 +17,16 @@ from contextlib import suppress
 from itertools import islice
 from typing import NoReturn
 
-from quorate.application.subscriptions import Standing
+from quorate.application.subscriptions import FindValidKeys
 from quorate.domain.identity.api_keys import Principal, read_key, secret_hash
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.queries import KeyRow
 
 KEY_SECONDS = 0.5
 RENEW_SECONDS = KEY_SECONDS / 2
-RENEWED_TOGETHER_MAX = 1_000
-KEYS_REMEMBERED_MAX = 10_000
-_HASH_OF_NOBODY = secret_hash("")
+KEYS_PER_RENEWAL_MAX = 1_000
+KEYS_CACHED_MAX = 10_000
+_DUMMY_HASH = secret_hash("")
 
 
 class KeyCache:
@@ -38,56 +37,56 @@ class KeyCache:
     ) -> None:
         self._look_up = look_up
         self._monotonic = monotonic
-        self._good: dict[bytes, tuple[float, Principal]] = {}  # Found good when, and whose.
-        self._shown: dict[bytes, Principal] = {}  # Those of them, since they were last renewed.
-        self._forgotten_at = -KEY_SECONDS
+        self._valid: dict[bytes, tuple[float, Principal]] = {}  # By digest: time and owner.
+        self._used: dict[bytes, Principal] = {}  # Keys used since the last renewal.
+        self._stale_before = -KEY_SECONDS
 
-    def remembered(self, text: str) -> Principal | None:
-        """The principal of a key that was found good so lately that it need not be looked up."""
+    def cached(self, text: str) -> Principal | None:
+        """Return the principal of a key that is cached and still fresh, else None."""
         digest = _digest(text)
-        found = self._good.get(digest)
-        oldest = max(self._monotonic() - KEY_SECONDS, self._forgotten_at)
+        found = self._valid.get(digest)
+        oldest = max(self._monotonic() - KEY_SECONDS, self._stale_before)
         if found is None or found[0] <= oldest:
             return None
-        self._shown[digest] = found[1]
+        self._used[digest] = found[1]
         return found[1]
 
     async def look_up(self, text: str) -> Principal | None:
-        """The principal of a valid key, else None: unknown, revoked and mistyped look the same."""
+        """Return the principal of a valid key, else None, whether unknown, revoked or mistyped."""
         digest, now = _digest(text), self._monotonic()
         principal = await self._check(text)
-        self._good.pop(digest, None)
+        self._valid.pop(digest, None)
         if principal is None:
             return None
-        if len(self._good) >= KEYS_REMEMBERED_MAX:
-            del self._good[next(iter(self._good))]
-        self._good[digest] = (now, principal)
+        if len(self._valid) >= KEYS_CACHED_MAX:
+            del self._valid[next(iter(self._valid))]
+        self._valid[digest] = (now, principal)
         return principal
 
-    def knows(self, text: str) -> bool:
-        """Whether this key was good when it was last shown, and that is not too long ago."""
-        return _digest(text) in self._good
+    def is_known(self, text: str) -> bool:
+        """Return whether the key was valid when it was last looked up, and is still cached."""
+        return _digest(text) in self._valid
 
-    def forget(self) -> None:
-        """A key was revoked in this process: every key is looked up again."""
-        self._forgotten_at = self._monotonic()
+    def invalidate(self) -> None:
+        """Make every cached key stale, because this process revoked a key."""
+        self._stale_before = self._monotonic()
 
-    async def keep_fresh(self, standing: Standing) -> NoReturn:
-        """Ends by being cancelled. Nothing depends on it: what is not renewed is looked up."""
+    async def keep_fresh(self, find_valid_keys: FindValidKeys) -> NoReturn:
+        """Renew keys in use until cancelled; a key that was not renewed is looked up when used."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            if self._shown:
+            if self._used:
                 with suppress(DatabaseUnavailable):
-                    await self.renew(standing)
+                    await self.renew(find_valid_keys)
 
-    async def renew(self, standing: Standing) -> None:
-        """Those that were shown since the last time, as far as they are good still."""
-        shown, self._shown = self._shown, {}
-        some, now = dict(islice(shown.items(), RENEWED_TOGETHER_MAX)), self._monotonic()
-        good = await standing({principal.key_id for principal in some.values()})
-        for digest, principal in some.items():
-            if principal.key_id in good and digest in self._good:
-                self._good[digest] = (now, principal)
+    async def renew(self, find_valid_keys: FindValidKeys) -> None:
+        """Renew the keys used since the last renewal that are still valid."""
+        used, self._used = self._used, {}
+        batch, now = dict(islice(used.items(), KEYS_PER_RENEWAL_MAX)), self._monotonic()
+        valid = await find_valid_keys({principal.key_id for principal in batch.values()})
+        for digest, principal in batch.items():
+            if principal.key_id in valid and digest in self._valid:
+                self._valid[digest] = (now, principal)
 
     async def _check(self, text: str) -> Principal | None:
         parts = read_key(text)
@@ -95,7 +94,7 @@ class KeyCache:
             return None
         key_id, secret = parts
         row = await self._look_up(key_id)
-        expected = row.key.secret_hash if row is not None else _HASH_OF_NOBODY
+        expected = row.key.secret_hash if row is not None else _DUMMY_HASH
         is_its_secret = hmac.compare_digest(expected, secret_hash(secret))
         if row is None or not is_its_secret or row.key.revoked_at is not None:
             return None

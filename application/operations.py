@@ -1,7 +1,7 @@
-"""Operations: who may call each one, what it takes, what it answers, and how it can fail.
+"""Operations: roles, request and response models, and possible problems of each.
 
-Every transport is built from these declarations, and so are the OpenAPI document and the tests of
-tenant isolation: a new operation is covered without further code.
+Every transport, the OpenAPI document and the tests of tenant isolation are built from these
+declarations. A new operation therefore needs no further code there.
 """
 
 import re
@@ -20,7 +20,7 @@ _PATH_PARAMETER = re.compile(r"{(\w+)}")
 
 
 class Call:
-    """One request, once it has passed the gate."""
+    """One request that is authenticated and validated."""
 
     __slots__ = (
         *("body", "headers", "path", "principal", "query"),
@@ -30,7 +30,7 @@ class Call:
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
         self.path = path
         self.headers = headers
-        self.principal: Any = None  # A Principal, except on public endpoints.
+        self.principal: Any = None  # A Principal, except for public endpoints.
         self.body: Any = None  # An instance of the endpoint's body model.
         self.query: Any = None  # An instance of the endpoint's query model.
         self.request_id = ""
@@ -43,14 +43,14 @@ class Call:
 @record
 class Reply:
     body: bytes
-    sequence: int | None = None  # The tenant's head that the answer reflects.
+    sequence: int | None = None  # The head of the tenant's log that the response reflects.
     status: int = 200
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    media: bytes | None = None  # Other than JSON.
+    media: bytes | None = None  # The media type, unless it is JSON.
 
 
 class Streamed:
-    """The handler has answered by itself, over ``call.send``."""
+    """Marks that the handler has sent the response itself, through ``call.send``."""
 
     status = 200
 
@@ -60,27 +60,30 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Reply | Streamed]]
 
 @record
 class Endpoint:
-    """A row of the table. No roles means public: no key is asked for."""
+    """The declaration of one operation. An endpoint without roles is public and needs no key."""
 
     method: str
     path: str
     name: str
-    summary: str
+    summary: str  # Imperative, without a period.
+    description: str = ""  # Side conditions, as full sentences.
     roles: frozenset[Role] = frozenset()
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
-    answer: Any = None  # A TypedDict, or a list of one.
-    media: str = "text/html"  # Of an answer that is not JSON.
+    response: Any = None  # A TypedDict, or a list of one.
+    media: str = "text/html"  # The media type of a response that is not JSON.
     problems: Sequence[str] = ()
-    command: bool = False  # Takes an Idempotency-Key.
+    command: bool = False  # Accepts an Idempotency-Key.
     streams: bool = False
-    urgent: bool = False  # Without it a lease is lost, or stays taken: it goes before others.
-    of_key: bool = False  # Is about the key that was shown. NATS shows us none: HTTP only.
-    handler: Callable[[Any, Call], Awaitable[Reply | Streamed]]  # Takes the service first.
+    urgent: bool = False  # Runs before others: a delay would lose or block a lease.
+    of_key: bool = False  # Concerns the key itself. HTTP only: NATS requests carry no key.
+    handler: Callable[
+        [Any, Call], Awaitable[Reply | Streamed]
+    ]  # Its first argument is the Service.
 
 
 def known_codes(endpoint: Endpoint) -> frozenset[str]:
-    """Every code with which this endpoint may answer."""
+    """Return every problem code that this endpoint can respond with."""
     codes = {"internal_error", "unavailable", "not_found", "method_not_allowed"}
     if endpoint.roles:
         codes |= {"unauthorized", "role_forbidden", "tenant_forbidden", "rate_limited"}
@@ -104,5 +107,5 @@ def known_codes(endpoint: Endpoint) -> frozenset[str]:
 
 
 def path_parameters(endpoint: Endpoint) -> Sequence[str]:
-    """The names of the ids in its path, as its handler knows them."""
+    """Return the parameter names in the path, as the handler receives them."""
     return _PATH_PARAMETER.findall(endpoint.path)

@@ -1,4 +1,4 @@
-"""What a process reports about its own readiness; the checks are in server/readiness.py."""
+"""Readiness of one process; the checks are in server/readiness.py."""
 
 from typing import Literal, Protocol
 
@@ -8,18 +8,20 @@ from quorate.domain.shared.records import record
 @record
 class State:
     log: Literal["ok", "damaged", "unavailable"]
-    connected: bool
+    nats_connected: bool
     mirror: Literal["stopped", "unavailable"] | None
-    hears: bool
+    receives_commits: bool
     writes: bool = True
 
     @property
     def status(self) -> Literal["ready", "degraded", "unavailable"]:
         if self.log != "ok":
             return "unavailable"
-        well = self.connected and self.mirror is None and self.hears and self.writes
-        return "ready" if well else "degraded"
+        is_complete = (
+            self.nats_connected and self.mirror is None and self.receives_commits and self.writes
+        )
+        return "ready" if is_complete else "degraded"
 
 
 class ReadinessProbe(Protocol):
-    async def look(self) -> State: ...
+    async def check(self) -> State: ...

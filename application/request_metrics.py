@@ -1,7 +1,7 @@
-"""How many requests there were, how they ended and how long they took, by operation.
+"""Count requests by operation and outcome, and measure their duration.
 
-An operation is a row of the table of endpoints, and an outcome is a problem's code: what a stranger
-writes into an address or a body is never a label, so there are only so many numbers.
+An operation is the name of an endpoint, and an outcome is a problem code. Text that a client writes
+into a path or body never becomes a label, so the number of label values is bounded.
 """
 
 from collections import Counter
@@ -12,17 +12,17 @@ from quorate.eventlog.metrics import FAILED, Histogram
 Transport: TypeAlias = Literal["http", "nats"]
 
 OK = "ok"
-NOWHERE = "none"  # The operation of a request that asks for nothing that there is.
+UNKNOWN_OPERATION = "none"  # The operation of a request for an unknown path.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
-class Tally:
-    """Of one operation, over one transport."""
+class OperationMetrics:
+    """Metrics of one operation over one transport."""
 
     __slots__ = ("outcomes", "seconds")
 
     def __init__(self, *, timed: bool = True) -> None:
-        # Of a number that appears as 1, Prometheus cannot tell that it was 0 before.
+        # Prometheus does not count the first value of a new series, so each starts at 0.
         self.outcomes: Counter[str] = Counter({OK: 0, FAILED: 0})
         self.seconds = Histogram(SECONDS) if timed else None
 
@@ -32,12 +32,14 @@ class Tally:
             self.seconds.observe(seconds)
 
 
-class Tallies:
-    """Of all operations, as they come to be served."""
+class RequestMetrics:
+    """Metrics of all operations, created at first use."""
 
     def __init__(self) -> None:
-        self.by_operation: dict[tuple[Transport, str], Tally] = {}
+        self.by_operation: dict[tuple[Transport, str], OperationMetrics] = {}
 
-    def of(self, transport: Transport, operation: str = NOWHERE, *, timed: bool = True) -> Tally:
-        """``timed`` is false where a request lasts as long as its caller likes."""
-        return self.by_operation.setdefault((transport, operation), Tally(timed=timed))
+    def of(
+        self, transport: Transport, operation: str = UNKNOWN_OPERATION, *, timed: bool = True
+    ) -> OperationMetrics:
+        """Pass ``timed=False`` for streams: the client decides how long they last."""
+        return self.by_operation.setdefault((transport, operation), OperationMetrics(timed=timed))

@@ -1,12 +1,12 @@
-"""Traces by OpenTelemetry: a request, the commit that it was part of, the notifications that followed.
+"""OpenTelemetry spans for a request, its commit and its notifications.
 
-* A request's span continues the caller's trace, if the caller named one (W3C Trace Context).
-* One commit serves many requests: its span is linked to all of theirs, and theirs to it. It stands
-  in the trace of the first, so that a request that was alone has its commit in its own trace.
-* Which command belongs to which trace is remembered for the last COMMANDS_KEPT_MAX with notifications,
-  and in this process only: a notification relayed by another process, or much later, has no span.
-* Spans hold no tenant, no agent and no text that anybody wrote. They are sent by a thread of
-  OpenTelemetry's own; when nobody takes them, they are dropped, and nothing waits.
+* A request span continues the trace of the caller, if the request names one (W3C Trace Context).
+* One commit serves many requests: its span and their spans link to each other. It belongs to the
+  trace of the first request, so a single request has its commit in its own trace.
+* The process remembers the trace of the last COMMANDS_KEPT_MAX commands with notifications. A
+  notification that another process relays, or that comes much later, has no span.
+* Spans contain no tenant, no agent and no text from clients. A thread of OpenTelemetry sends them.
+  When the collector does not accept them they are dropped, and no request waits.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ import quorate
 from quorate.application.request_metrics import OK
 from quorate.contracts.problems import KINDS
 from quorate.domain.notifications import NOTICED_TYPES
-from quorate.eventlog.command_queue import BATCH_ORDERS_MAX
+from quorate.eventlog.command_queue import BATCH_COMMANDS_MAX
 from quorate.eventlog.envelopes import CommandEnvelope
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.runtime.log_throttle import ThrottledWarning
 
 COMMANDS_KEPT_MAX = 10_000
 STOP_SECONDS_MAX = 1.0
-OUR_FAULT_STATUS = 500  # And above.
-WHY_LENGTH_MAX = 200
-_failure = ThrottledWarning("traces.not_sent")
-_PATH = "/v1/traces"  # As the OTLP specification has it, behind a collector's address.
+SERVER_ERROR_STATUS = 500  # And above.
+REASON_LENGTH_MAX = 200
+_export_failed = ThrottledWarning("traces.export_failed")
+_PATH = "/v1/traces"  # The path that the OTLP specification defines.
 
 
 class Request:
@@ -53,44 +53,44 @@ class Request:
 
     def end(self, outcome: str, request_id: str) -> None:
         self._span.set_attributes({"quorate.outcome": outcome, "quorate.request_id": request_id})
-        if outcome != OK and KINDS[outcome].status >= OUR_FAULT_STATUS:
+        if outcome != OK and KINDS[outcome].status >= SERVER_ERROR_STATUS:
             self._span.set_status(Status(StatusCode.ERROR, outcome))
         self._span.end()
 
 
 class Spans:
-    """Makes them, and sees to it that they are sent."""
+    """Creates spans and exports them."""
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("quorate", quorate.__version__)
         self._callers = TraceContextTextMapPropagator()
-        # By command: the span of its request, and that of its commit.
+        # By command id: the span of the request, and the span of the commit.
         self._causes: OrderedDict[str, tuple[SpanContext, SpanContext]] = OrderedDict()
 
     @classmethod
     def to(cls, endpoint: str | None) -> "Spans":
-        """To the collector at this address, or where the standard variables say."""
+        """Export to this collector, or to the one that the standard variables name."""
         exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH if endpoint else None)
-        ours = Resource({SERVICE_NAME: "quorate", SERVICE_VERSION: quorate.__version__})
+        defaults = Resource({SERVICE_NAME: "quorate", SERVICE_VERSION: quorate.__version__})
         provider = TracerProvider(
-            resource=ours.merge(_named_by_operator()),
-            span_limits=SpanLimits(max_links=BATCH_ORDERS_MAX),
+            resource=defaults.merge(_from_environment()),
+            span_limits=SpanLimits(max_links=BATCH_COMMANDS_MAX),
             shutdown_on_exit=False,
         )
         provider.add_span_processor(BatchSpanProcessor(exporter))
-        _tell_failures()
+        _log_failures()
         return cls(provider)
 
     async def stop(self) -> None:
-        """Not waited for when the collector is away: then the process simply ends."""
+        """Send the remaining spans; give up after STOP_SECONDS_MAX if the collector is down."""
         sending = threading.Thread(target=self._provider.shutdown, daemon=True)
         sending.start()
         await asyncio.to_thread(sending.join, STOP_SECONDS_MAX)
 
     # -- Requests, commits, notifications --------------------------------------------
 
-    def began(self, transport: str, operation: str, headers: Mapping[str, str]) -> Request:
+    def start_request(self, transport: str, operation: str, headers: Mapping[str, str]) -> Request:
         caller = self._callers.extract(headers) if "traceparent" in headers else Context()
         attributes = {"quorate.operation": operation, "network.protocol.name": transport}
         span = self._tracer.start_span(
@@ -98,10 +98,10 @@ class Spans:
         )
         return Request(span)
 
-    def committed(
-        self, orders: Sequence[CommandEnvelope], rows: Sequence[RecordedEvent], began_ns: int
+    def record_commit(
+        self, envelopes: Sequence[CommandEnvelope], rows: Sequence[RecordedEvent], began_ns: int
     ) -> None:
-        requests = {order.command_id: request for order, request in _traced(orders)}
+        requests = {envelope.command_id: request for envelope, request in _with_trace(envelopes)}
         if not requests:
             return
         contexts = [request.context for request in requests.values()]
@@ -110,7 +110,7 @@ class Spans:
             context=_within(contexts[0]),
             links=[Link(context) for context in contexts],
             start_time=began_ns,
-            attributes={"quorate.commands": len(orders), "quorate.events": len(rows)},
+            attributes={"quorate.commands": len(envelopes), "quorate.events": len(rows)},
         )
         commit = span.get_span_context()
         for request in requests.values():
@@ -120,7 +120,7 @@ class Spans:
                 self._remember(row.command_id, requests[row.command_id].context, commit)
         span.end()
 
-    def said(self, row: RecordedEvent, notifications: int, began_ns: int) -> None:
+    def record_notifications(self, row: RecordedEvent, notifications: int, began_ns: int) -> None:
         cause = self._causes.get(row.command_id)
         if cause is None:
             return
@@ -144,20 +144,20 @@ class Spans:
             self._causes.popitem(last=False)
 
 
-class _Telling(logging.Handler):
-    """What OpenTelemetry has to complain of is a line like any other, and not one for each try."""
+class _FailureHandler(logging.Handler):
+    """Logs export errors of OpenTelemetry like other events, and at a limited rate."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _failure.say(why=record.getMessage()[:WHY_LENGTH_MAX])
+        _export_failed.warn(reason=record.getMessage()[:REASON_LENGTH_MAX])
 
 
-def _tell_failures() -> None:
-    theirs = logging.getLogger("opentelemetry")
-    theirs.handlers, theirs.propagate = [_Telling(logging.WARNING)], False
+def _log_failures() -> None:
+    library_logger = logging.getLogger("opentelemetry")
+    library_logger.handlers, library_logger.propagate = [_FailureHandler(logging.WARNING)], False
 
 
-def _named_by_operator() -> Resource:
-    """What the standard variables say of this process; it comes before what we say."""
+def _from_environment() -> Resource:
+    """Return the resource attributes from the standard variables; they override the defaults."""
     found = Resource.create().attributes
     unknown = str(found[SERVICE_NAME]).startswith("unknown_service")
     return Resource(
@@ -165,10 +165,10 @@ def _named_by_operator() -> Resource:
     )
 
 
-def _traced(orders: Sequence[CommandEnvelope]) -> Iterator[tuple[CommandEnvelope, Request]]:
-    for order in orders:
-        if isinstance(order.trace, Request) and order.trace.context.trace_flags.sampled:
-            yield order, order.trace
+def _with_trace(envelopes: Sequence[CommandEnvelope]) -> Iterator[tuple[CommandEnvelope, Request]]:
+    for envelope in envelopes:
+        if isinstance(envelope.trace, Request) and envelope.trace.context.trace_flags.sampled:
+            yield envelope, envelope.trace
 
 
 def _within(parent: SpanContext) -> Context:

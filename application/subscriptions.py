@@ -1,13 +1,12 @@
-"""Who waits for what: a wake-up, never the thing itself.
+"""Wake long polls and event streams when relevant events are committed.
 
-* One waits for everything of a tenant (the log) or for what concerns one agent (its notifications), and
-  is woken by that alone: a thousand agents that wait in a busy tenant cost nothing until one of
-  them is told something.
-* Whoever waits is also woken by the end: of the service, or of the key that it came with. All keys
-  are looked up together every RECHECK_SECONDS, however many wait.
-* There are WAITING_MAX places, and each is free again as soon as its holder has left. A tenant
-  gets another one only while more are free than it holds, so that however many wait for one
-  tenant, others find some; and OF_ONE_AGENT_MAX wait for what one agent is told.
+* A subscription covers all events of a tenant (the log) or the notifications of one agent, and only
+  matching events wake it. A thousand idle agents in a busy tenant therefore cost nothing.
+* The end of the service and the revocation of its key wake a subscription too. One query every
+  RECHECK_SECONDS checks the keys of all subscriptions.
+* At most SUBSCRIPTIONS_MAX exist at a time. A tenant gets another one only while more are free than
+  it holds, so one tenant never takes them all.
+* At most SUBSCRIPTIONS_PER_AGENT_MAX exist for the notifications of one agent.
 """
 
 import asyncio
@@ -24,120 +23,122 @@ from quorate.domain.notifications import EVERYONE, NOTICED_TYPES, concerned
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 
-WAITING_MAX = 2_000
-OF_ONE_AGENT_MAX = 64
-RECHECK_SECONDS = 0.5  # How long one may wait on with a key that was revoked.
+SUBSCRIPTIONS_MAX = 2_000
+SUBSCRIPTIONS_PER_AGENT_MAX = 64
+RECHECK_SECONDS = 0.5  # The delay until a revoked key ends its subscriptions.
 RETRY_AFTER_SECONDS = 5
 _logger = structlog.get_logger(__name__)
 
-# Those of some keys that are good still.
-Standing: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
+# Returns those of the given key ids that are still valid.
+FindValidKeys: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 
 class Subscription:
-    """One that waits. ``woken`` is set when there may be news, or when it is over.
+    """One waiting poll or stream. ``woken`` is set on new events and when the subscription ends.
 
-    ``key_id`` is empty where no key was shown: on NATS the connection ends with its key.
+    ``key_id`` is empty for requests over NATS: there a revocation closes the connection.
     """
 
-    __slots__ = ("key_id", "over", "revoked", "woken")
+    __slots__ = ("has_ended", "is_revoked", "key_id", "woken")
 
     def __init__(self, key_id: str) -> None:
         self.key_id = key_id
         self.woken = asyncio.Event()
-        self.over = False
-        self.revoked = False
+        self.has_ended = False
+        self.is_revoked = False
 
     def end(self) -> None:
-        self.over = True
+        self.has_ended = True
         self.woken.set()
 
 
 class Subscriptions:
     def __init__(self) -> None:
-        self._places: set[Subscription] = set()
-        self._of_tenant: Counter[str] = Counter()
-        self._of_log: dict[str, set[Subscription]] = {}
+        self._open: set[Subscription] = set()
+        self._count_of_tenant: Counter[str] = Counter()
+        self._of_tenant_log: dict[str, set[Subscription]] = {}
         self._of_agents: dict[str, dict[str, set[Subscription]]] = {}  # By tenant, then by agent.
         self.closing = False
 
     @property
-    def taken(self) -> int:
-        """How many wait."""
-        return len(self._places)
+    def open_count(self) -> int:
+        return len(self._open)
 
     # -- Waiting -------------------------------------------------------------
 
     @contextmanager
     def log(self, tenant: str, key_id: str) -> Iterator[Subscription]:
-        """A place that is woken whenever something of the tenant was committed."""
-        with self._place(tenant, key_id) as place, _among(self._of_log, tenant, place):
-            yield place
+        """Subscribe to all events of the tenant; raise Problem above the limit."""
+        with (
+            self._subscribe(tenant, key_id) as subscription,
+            _registered(self._of_tenant_log, tenant, subscription),
+        ):
+            yield subscription
 
     @contextmanager
     def notifications(self, tenant: str, agent_id: str, key_id: str) -> Iterator[Subscription]:
-        """A place that is woken whenever the agent was told something."""
-        if len(self._of_agents.get(tenant, {}).get(agent_id, ())) >= OF_ONE_AGENT_MAX:
+        """Subscribe to the notifications of the agent; raise Problem above a limit."""
+        if len(self._of_agents.get(tenant, {}).get(agent_id, ())) >= SUBSCRIPTIONS_PER_AGENT_MAX:
             raise _too_many()
-        with self._place(tenant, key_id) as place:
+        with self._subscribe(tenant, key_id) as subscription:
             by_agent = self._of_agents.setdefault(tenant, {})
             try:
-                with _among(by_agent, agent_id, place):
-                    yield place
+                with _registered(by_agent, agent_id, subscription):
+                    yield subscription
             finally:
                 if not by_agent:
                     self._of_agents.pop(tenant, None)
 
     @contextmanager
-    def _place(self, tenant: str, key_id: str) -> Iterator[Subscription]:
-        free = WAITING_MAX - len(self._places)
-        if free <= self._of_tenant.get(tenant, 0) or self.closing:
+    def _subscribe(self, tenant: str, key_id: str) -> Iterator[Subscription]:
+        free = SUBSCRIPTIONS_MAX - len(self._open)
+        if free <= self._count_of_tenant.get(tenant, 0) or self.closing:
             raise _too_many()
-        place = Subscription(key_id)
-        self._places.add(place)
-        self._of_tenant[tenant] += 1
+        subscription = Subscription(key_id)
+        self._open.add(subscription)
+        self._count_of_tenant[tenant] += 1
         try:
-            yield place
+            yield subscription
         finally:
-            self._places.discard(place)
-            self._of_tenant[tenant] -= 1
-            if not self._of_tenant[tenant]:
-                del self._of_tenant[tenant]
+            self._open.discard(subscription)
+            self._count_of_tenant[tenant] -= 1
+            if not self._count_of_tenant[tenant]:
+                del self._count_of_tenant[tenant]
 
     # -- Waking --------------------------------------------------------------
 
     def wake(self, rows: Sequence[RecordedEvent]) -> None:
-        """These were committed."""
-        if not self._places:
+        """Wake the subscriptions that match the committed events."""
+        if not self._open:
             return
         for row in rows:
-            for place in self._of_log.get(row.tenant, ()):
-                place.woken.set()
+            for subscription in self._of_tenant_log.get(row.tenant, ()):
+                subscription.woken.set()
             if row.type in NOTICED_TYPES and (by_agent := self._of_agents.get(row.tenant)):
                 _wake_concerned(by_agent, concerned(row.type, orjson.loads(row.data)))
 
     def close(self) -> None:
-        """Let everyone who waits notification that the service ends."""
+        """End all subscriptions, and accept no new ones."""
         self.closing = True
-        for place in self._places:
-            place.end()
+        for subscription in self._open:
+            subscription.end()
 
-    async def end_revoked(self, standing: Standing) -> NoReturn:
-        """End the waiting of those whose key was revoked; ends by being cancelled."""
+    async def end_revoked(self, find_valid_keys: FindValidKeys) -> NoReturn:
+        """End the subscriptions of revoked keys, until cancelled."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            if not self._places:
+            if not self._open:
                 continue
-            asked = {place.key_id for place in self._places if place.key_id}
+            key_ids = {subscription.key_id for subscription in self._open if subscription.key_id}
             try:
-                good = await standing(asked)
+                valid = await find_valid_keys(key_ids)
             except DatabaseUnavailable as error:
-                _logger.warning("tails.keys_not_checked", error=str(error))
+                _logger.warning("subscriptions.key_check_failed", error=str(error))
                 continue
-            for place in self._places:
-                if place.key_id in asked and place.key_id not in good:
-                    place.revoked = True
-                    place.end()
+            for subscription in self._open:
+                if subscription.key_id in key_ids and subscription.key_id not in valid:
+                    subscription.is_revoked = True
+                    subscription.end()
 
 
 def _too_many() -> Problem:
@@ -146,17 +147,19 @@ def _too_many() -> Problem:
 
 
 @contextmanager
-def _among(waiting: dict[str, set[Subscription]], name: str, place: Subscription) -> Iterator[None]:
-    waiting.setdefault(name, set()).add(place)
+def _registered(
+    by_name: dict[str, set[Subscription]], name: str, subscription: Subscription
+) -> Iterator[None]:
+    by_name.setdefault(name, set()).add(subscription)
     try:
         yield
     finally:
-        waiting[name].discard(place)
-        if not waiting[name]:
-            del waiting[name]
+        by_name[name].discard(subscription)
+        if not by_name[name]:
+            del by_name[name]
 
 
-def _wake_concerned(by_agent: dict[str, set[Subscription]], told: Collection[str]) -> None:
-    for agent_id in by_agent if EVERYONE in told else told:
-        for place in by_agent.get(agent_id, ()):
-            place.woken.set()
+def _wake_concerned(by_agent: dict[str, set[Subscription]], agent_ids: Collection[str]) -> None:
+    for agent_id in by_agent if EVERYONE in agent_ids else agent_ids:
+        for subscription in by_agent.get(agent_id, ()):
+            subscription.woken.set()

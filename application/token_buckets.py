@@ -1,25 +1,25 @@
-"""Token buckets, one for each name: how much may come at once, and how much in the long run.
+"""Token buckets, one per name: a burst limit and a long-term rate.
 
-* A bucket holds up to ``burst`` tokens and gains ``rate`` of them a second; whatever passes takes
-  one. So in any t seconds no more than ``burst + rate * t`` pass.
-* Who must keep some of a bucket for others passes only while more than that is in it. The others
-  find what was kept, however many of the first come.
-* What was refused takes nothing: asking too often does not make the wait longer.
-* A full bucket is as good as none, so only full ones are forgotten, and being forgotten gains
-  nobody anything. There are ``names_max`` places. When all of them hold buckets in use, a name
-  without one is not bounded: honest callers must not pay for a crowd.
+* A bucket holds up to ``burst`` tokens and gains ``rate`` tokens per second. Each accepted request
+  takes one. In any t seconds, at most ``burst + rate * t`` requests are accepted.
+* A request with a reserve is accepted only while the bucket holds more than the reserve. Requests
+  without one can always use the reserved tokens.
+* A rejected request takes no token: frequent retries do not extend the wait.
+* Only full buckets are discarded. A full bucket equals a new one, so discarding changes no limit.
+* The table has room for ``names_max`` buckets. While all are in use, a new name is not limited, so
+  that a flood of names never rejects other callers.
 """
 
 import time
 from collections.abc import Callable
 
 NAMES_MAX = 100_000
-FORGOTTEN_AT_ONCE_MAX = 2  # For each new one: the table shrinks when fewer come.
+DISCARDED_AT_ONCE_MAX = 2  # Per new bucket: the table shrinks when fewer names are in use.
 TOKENS_MIN = 1.0
-TOLERANCE_TOKENS = 1e-4  # Times are fractions: a token may be there but for a last digit.
+TOLERANCE_TOKENS = 1e-4  # Absorbs rounding errors of floating-point times.
 
 
-class Buckets:
+class TokenBuckets:
     def __init__(
         self,
         rate: float,
@@ -32,38 +32,38 @@ class Buckets:
         self._burst = max(burst, TOKENS_MIN)
         self._names_max = names_max
         self._monotonic = monotonic
-        # When each will be full again; the one that was taken from longest ago comes first.
+        # The time at which each bucket is full again; least recently used first.
         self._full_at: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def wait(self, name: str, kept_share: float = 0.0) -> float:
-        """For how many seconds nothing more of this name passes; 0 if it does now.
+    def wait(self, name: str, reserve: float = 0.0) -> float:
+        """Return the seconds until a request of this name is accepted; 0 means now.
 
-        ``kept_share`` is what must stay in the bucket, as a share of a full one.
+        ``reserve`` is the share of a full bucket that must stay in it.
         """
         full_at = self._full_at.get(name)
         if full_at is None:
             return 0.0
         missing = (full_at - self._monotonic()) * self._rate
-        kept = min(self._burst * kept_share, self._burst - TOKENS_MIN)
+        kept = min(self._burst * reserve, self._burst - TOKENS_MIN)
         lack = kept + TOKENS_MIN - (self._burst - max(0.0, missing))
         return lack / self._rate if lack > TOLERANCE_TOKENS else 0.0
 
     def take(self, name: str) -> None:
-        """One passes."""
+        """Take one token for an accepted request."""
         now = self._monotonic()
         full_at = self._full_at.pop(name, None)
         if full_at is None:
-            self._forget(now)
+            self._discard_full(now)
             if len(self._full_at) >= self._names_max:
                 return
             full_at = now
         self._full_at[name] = max(full_at, now) + 1 / self._rate
 
-    def _forget(self, now: float) -> None:
-        for _ in range(FORGOTTEN_AT_ONCE_MAX):
+    def _discard_full(self, now: float) -> None:
+        for _ in range(DISCARDED_AT_ONCE_MAX):
             oldest = next(iter(self._full_at), None)
             if oldest is None or self._full_at[oldest] > now:
                 return

@@ -1,7 +1,7 @@
-"""Traces from a request to its commit and its notifications, if an operator names a collector.
+"""Optional tracing of a request, its commit and its notifications.
 
-OpenTelemetry is imported only then: nobody else needs it installed or pays for it. Whoever is
-traced asks for a span when a request begins and hands it on; without tracing there is none.
+OpenTelemetry is imported only if the operator names a collector, so it is not a required dependency
+and costs nothing otherwise. A traced component creates a span for a request and passes it on.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Protocol
 from quorate.eventlog.envelopes import CommandEnvelope
 from quorate.eventlog.recorded_event import RecordedEvent
 
-# As the OpenTelemetry specification names them.
+# Names from the OpenTelemetry specification.
 ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 EXPORTER_VARIABLE = "OTEL_TRACES_EXPORTER"
 DISABLED_VARIABLE = "OTEL_SDK_DISABLED"
@@ -19,38 +19,39 @@ HEADERS = ("traceparent", "tracestate")
 
 
 class TracingNotInstalled(Exception):
-    """A collector was named, and OpenTelemetry is not there."""
+    """A collector is named, but OpenTelemetry is not installed."""
 
     def __str__(self) -> str:
         return "traces need OpenTelemetry: pip install 'quorate[otel]'"
 
 
 class Span(Protocol):
-    """One request, from when it came."""
+    """The span of one request."""
 
     def end(self, outcome: str, request_id: str) -> None: ...
 
 
 class Tracing(Protocol):
-    def began(self, transport: str, operation: str, headers: Mapping[str, str]) -> Span:
-        """A request came; ``headers`` may say of which trace it is part (W3C Trace Context)."""
+    def start_request(self, transport: str, operation: str, headers: Mapping[str, str]) -> Span:
+        """Start a span; ``headers`` may contain the caller's trace (W3C Trace Context)."""
 
-    def committed(
-        self, orders: Sequence[CommandEnvelope], rows: Sequence[RecordedEvent], began_ns: int
+    def record_commit(
+        self, envelopes: Sequence[CommandEnvelope], rows: Sequence[RecordedEvent], began_ns: int
     ) -> None:
-        """A batch is on disk: one more span, linked to those of its requests."""
+        """Record a span for a committed batch, linked to the spans of its requests."""
 
-    def said(self, row: RecordedEvent, notifications: int, began_ns: int) -> None:
-        """The notifications of an event went out: a span of the request that brought it about, as far
-        as that was one of this process, and not too many others ago.
+    def record_notifications(self, row: RecordedEvent, notifications: int, began_ns: int) -> None:
+        """Record a span for the published notifications of an event.
+
+        The span belongs to the request that caused the event, if this process still remembers it.
         """
 
     async def stop(self) -> None:
-        """Send what was not sent yet, if that is quick."""
+        """Send the remaining spans within a short time limit."""
 
 
-def tracing_to(endpoint: str | None) -> Tracing | None:
-    """None unless a collector is named here or by a standard variable."""
+def create_tracing(endpoint: str | None) -> Tracing | None:
+    """Return None unless a collector is named here or in a standard environment variable."""
     if not endpoint and not _is_configured(os.environ):
         return None
     try:

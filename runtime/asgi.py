@@ -1,4 +1,4 @@
-"""The shapes of ASGI, as far as we use them."""
+"""Types of the ASGI interface, as far as the service uses it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias

@@ -1,4 +1,4 @@
-"""A file that gets its name when all of it is on the disk, or never."""
+"""Write files atomically: a file appears under its name only when it is complete on disk."""
 
 import os
 import tempfile
@@ -9,8 +9,11 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Readable by its owner only. What had the name before is replaced at the end, at once."""
+def write_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file, readable by its owner only, that replaces ``path`` at the end.
+
+    If the block raises, the temporary file is removed and ``path`` stays unchanged.
+    """
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
     partial = Path(name)
@@ -19,20 +22,20 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        give_name(partial, path)
+        replace_file(partial, path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
 
 
-def give_name(file: Path, path: Path) -> None:
-    """In place of what had the name before; it is on the disk when its folder is."""
+def replace_file(file: Path, path: Path) -> None:
+    """Rename ``file`` to ``path``, replacing it, and sync the directory to make this durable."""
     file.replace(path)
-    _sync_folder(path.parent)
+    _sync_directory(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,4 +1,4 @@
-"""A line in the log about what anybody can cause as often as they like: one each PAUSE_SECONDS."""
+"""Log a repeated warning at most once per PAUSE_SECONDS, with the number of occurrences."""
 
 import time
 from collections.abc import Callable
@@ -11,18 +11,18 @@ _logger = structlog.get_logger(__name__)
 
 
 class ThrottledWarning:
-    """``times`` says how often it has happened since the line before."""
+    """A warning with the field ``times``: the occurrences since the last log line."""
 
     def __init__(self, event: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._event = event
         self._monotonic = monotonic
         self._times = 0
-        self._said_at = -PAUSE_SECONDS
+        self._logged_at = -PAUSE_SECONDS
 
-    def say(self, **facts: object) -> None:
+    def warn(self, **fields: object) -> None:
         self._times += 1
         now = self._monotonic()
-        if now - self._said_at < PAUSE_SECONDS:
+        if now - self._logged_at < PAUSE_SECONDS:
             return
-        _logger.warning(self._event, times=self._times, **facts)
-        self._times, self._said_at = 0, now
+        _logger.warning(self._event, times=self._times, **fields)
+        self._times, self._logged_at = 0, now

@@ -1,9 +1,11 @@
-"""Run a program that ends when its parent ends, even when that one is killed without warning.
+"""Run a program that ends when its parent process ends, even if the parent is killed.
 
-``python tethered.py PARENT PROGRAM ARGUMENT...``: Linux is asked to kill this process when its
-parent dies, then the program takes this process over. It is a process of its own, not a function
-between fork and exec: the service has threads, and Python must not run between the two with them.
-Elsewhere than on Linux the program just starts; what is left over is ended at the next start.
+``python parent_death.py PARENT PROGRAM ARGUMENT...`` asks Linux to kill this process when its
+parent dies, and then executes the program in the same process.
+
+* This is a separate program, not a function between fork and exec: the service has threads, and
+  Python code must not run between fork and exec in a process with threads.
+* On other systems the program simply starts; the next start of the service ends an orphan.
 """
 
 import ctypes
@@ -11,15 +13,15 @@ import os
 import sys
 
 PR_SET_PDEATHSIG = 1
-SIGKILL = 9  # To load `signal`, which would tell, takes a quarter of this program's time.
+SIGKILL = 9  # Importing `signal` would take a quarter of this program's run time.
 
 
 def main(parent: int, program: list[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # It died before we asked.
+        if os.getppid() != parent:  # The parent died before the call to prctl.
             sys.exit(1)
-    os.execv(program[0], program)  # noqa: S606 - the program is the service's own choice.
+    os.execv(program[0], program)  # noqa: S606 - the service chooses the program.
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A data folder belongs to one process at a time.
+"""Lock a data directory for one process.
 
-The operating system holds the lock and lets go of it however the process ends, so a stale file
-never keeps anyone out. The file stays: removing it would let two processes lock two files.
+The operating system releases the lock when the process ends, so a stale lock file never blocks a
+start. The file is kept: if it were removed, two processes could lock two different files.
 """
 
 import fcntl
@@ -18,10 +18,10 @@ _PID_LENGTH_MAX = 20
 
 @dataclass(eq=False)
 class Locked(Exception):
-    """Another process is using the data folder."""
+    """Another process uses the data directory."""
 
     data_dir: Path
-    pid: int | None  # Unknown in the instant before the other has written it.
+    pid: int | None  # Unknown until the other process has written it.
 
     def __str__(self) -> str:
         owner = f"process {self.pid}" if self.pid else "another process"
@@ -29,7 +29,7 @@ class Locked(Exception):
 
 
 class DataDirLock:
-    """Held from ``acquire`` to ``release``, or inside ``with``; raises Locked."""
+    """Hold the lock from ``acquire`` to ``release``, or in a ``with`` block; raise Locked."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir

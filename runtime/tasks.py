@@ -1,22 +1,22 @@
-"""Ending tasks for good.
+"""Cancel tasks and wait for their end.
 
-A task group that is failing just then, and ``asyncio.wait_for`` on Python 3.11, can swallow a
-cancellation. So whoever does not end is asked again.
+A failing task group, and ``asyncio.wait_for`` on Python 3.11, can swallow a cancellation. A task
+that does not end is therefore cancelled again.
 """
 
 import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-AGAIN_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 
 
-async def end(tasks: Iterable["asyncio.Future[Any]"]) -> None:
-    """Cancel them until all have ended; how they ended is nobody's business any more."""
-    ending = set(tasks)
-    left = ending
-    while left:
-        for task in left:
+async def cancel_and_wait(tasks: Iterable["asyncio.Future[Any]"]) -> None:
+    """Cancel the tasks until all have ended; ignore their results and exceptions."""
+    cancelled = set(tasks)
+    pending = cancelled
+    while pending:
+        for task in pending:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
-    await asyncio.gather(*ending, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=RETRY_SECONDS)
+    await asyncio.gather(*cancelled, return_exceptions=True)

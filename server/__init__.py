@@ -1,1 +1,1 @@
-"""The process: settings, composition root, uvicorn, leader tasks, metrics."""
+"""The server process: options, composition root, HTTP server, leader tasks, metrics."""

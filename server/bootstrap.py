@@ -1,10 +1,10 @@
-"""The first start: a tenant, its key and the operator's, written where only the owner can read.
+"""First start: create a tenant, its key and the admin key, and store them for the owner only.
 
-* Everything goes through the door like any other command. Whoever may write to the data folder may
-  do anything to the service anyway; so when ``credentials.json`` is gone, new keys are issued.
-* Keys that were made elsewhere (``quorate secrets``) are recorded instead, and nothing is written.
-* Several may start at the same moment, on one folder or on one database: a folder's credentials
-  are made by one of them, a tenant is created once, and a given key is recorded once.
+* Every change is a command on the command bus. A user who may write to the data directory controls
+  the service anyway, so new keys are issued when ``credentials.json`` is missing.
+* Keys that were created elsewhere (``quorate secrets``) are recorded instead; no file is written.
+* Several processes may start at the same time with one directory or one database. One of them
+  creates the credentials of a directory, and a tenant or a given key is recorded once.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ DEFAULT_TENANT = "default"
 CREDENTIALS = "credentials.json"
 CREDENTIALS_LOCK = "credentials.lock"
 KEY_FILE_LENGTH_MAX = 4_096
-FOLDER_MODE = 0o700
+DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 
 
@@ -47,18 +47,20 @@ class Credentials(TypedDict):
     adminKey: str
 
 
-def make_folder(data_dir: Path) -> None:
-    """Create the data folder, for its owner alone."""
-    data_dir.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+def create_data_dir(data_dir: Path) -> None:
+    """Create the data directory, accessible to its owner only."""
+    data_dir.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
 
 
-async def credentials(service: Service, data_dir: Path, *, url: str, nats_url: str) -> Credentials:
-    """The credentials of the default tenant, issued on the first start, with today's addresses."""
+async def ensure_credentials(
+    service: Service, data_dir: Path, *, url: str, nats_url: str
+) -> Credentials:
+    """Return the credentials with current addresses; issue the keys on the first start."""
     path = data_dir / CREDENTIALS
-    async with _alone(data_dir):
-        known = _read(path)
-        api_key = known["apiKey"] if known else await _issued(service, DEFAULT_TENANT, "tenant")
-        admin_key = known["adminKey"] if known else await _issued(service, OPERATORS, "admin")
+    async with _credentials_lock(data_dir):
+        known = _read_credentials(path)
+        api_key = known["apiKey"] if known else await _issue_key(service, DEFAULT_TENANT, "tenant")
+        admin_key = known["adminKey"] if known else await _issue_key(service, OPERATORS, "admin")
         found: Credentials = {
             "url": url,
             "natsUrl": nats_url,
@@ -67,13 +69,13 @@ async def credentials(service: Service, data_dir: Path, *, url: str, nats_url: s
             "adminKey": admin_key,
         }
         if found != known:
-            _write(path, found)
+            _write_credentials(path, found)
     return found
 
 
 @asynccontextmanager
-async def _alone(data_dir: Path) -> AsyncIterator[None]:
-    """Workers share a folder; the others wait for the one that makes its credentials."""
+async def _credentials_lock(data_dir: Path) -> AsyncIterator[None]:
+    """Lock the credentials of the directory; other workers wait until they are written."""
     descriptor = os.open(data_dir / CREDENTIALS_LOCK, os.O_RDWR | os.O_CREAT, FILE_MODE)
     try:
         await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
@@ -82,63 +84,65 @@ async def _alone(data_dir: Path) -> AsyncIterator[None]:
         os.close(descriptor)
 
 
-# -- Keys that were made elsewhere -----------------------------------------------
+# -- Keys created elsewhere ------------------------------------------------------
 
 
 @dataclass(eq=False)
-class KeyUnusable(Exception):
-    """A key file that was named holds no key, or one that stands for something else."""
+class InvalidKeyFile(Exception):
+    """A key file contains no key, or a key whose id is used for another key."""
 
     path: Path
-    why: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.why}"
+        return f"{self.path}: {self.reason}"
 
 
 async def record_key(service: Service, path: Path, role: Role) -> None:
-    """Record the key that stands in a file, unless it was before; a revoked one stays revoked."""
-    key_id, secret = _given(path)
+    """Record the key in a file, unless it is recorded already; a revoked key stays revoked."""
+    key_id, secret = _read_key_file(path)
     tenant = OPERATORS if role == "admin" else DEFAULT_TENANT
     fingerprint = secret_hash(secret)
     known = await service.reader.key(key_id)
     if known is None:
-        await _create(service, tenant)
+        await _ensure_tenant(service, tenant)
         once = Idempotency(
             caller=SYSTEM_ACTOR,
             command=IssueKey.__name__,
             key=f"given-{key_id}",
             fingerprint=bytes.fromhex(fingerprint),
         )
-        await _order(service, tenant, _issue(key_id, role, fingerprint), once)
+        await _submit(service, tenant, _issue_command(key_id, role, fingerprint), once)
     elif (known.tenant, known.key.role, known.key.secret_hash) != (tenant, role, fingerprint):
-        raise KeyUnusable(
-            path, f"the id of this key is already that of another {known.key.role} key"
+        raise InvalidKeyFile(
+            path, f"the id of this key already belongs to another {known.key.role} key"
         )
 
 
-def _given(path: Path) -> tuple[str, str]:
+def _read_key_file(path: Path) -> tuple[str, str]:
     try:
         text = path.read_text("utf-8")[:KEY_FILE_LENGTH_MAX].strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise KeyUnusable(path, f"it cannot be read: {error}") from error
+        raise InvalidKeyFile(path, f"the file cannot be read: {error}") from error
     parts = read_key(text)
     if parts is None:
-        raise KeyUnusable(path, "it holds no key of Quorate; `quorate secrets` makes one")
+        raise InvalidKeyFile(
+            path, "the file contains no Quorate key; create one with `quorate secrets`"
+        )
     return parts
 
 
 # -- Issuing -----------------------------------------------------------------------
 
 
-async def _issued(service: Service, tenant: str, role: Role) -> str:
-    await _create(service, tenant)
-    fresh = new_key()
-    await _order(service, tenant, _issue(fresh.id, role, fresh.secret_hash))
-    return fresh.text
+async def _issue_key(service: Service, tenant: str, role: Role) -> str:
+    await _ensure_tenant(service, tenant)
+    issued = new_key()
+    await _submit(service, tenant, _issue_command(issued.id, role, issued.secret_hash))
+    return issued.text
 
 
-def _issue(key_id: str, role: Role, fingerprint: str) -> IssueKey:
+def _issue_command(key_id: str, role: Role, fingerprint: str) -> IssueKey:
     return IssueKey(
         caller=Principal(key_id=SYSTEM_ACTOR, role="admin", tenant=OPERATORS),
         key_id=key_id,
@@ -148,21 +152,23 @@ def _issue(key_id: str, role: Role, fingerprint: str) -> IssueKey:
     )
 
 
-async def _create(service: Service, tenant: str) -> None:
+async def _ensure_tenant(service: Service, tenant: str) -> None:
     if not await service.reader.has_tenant(tenant):
-        await _order(service, tenant, CreateTenant(tenant_id=tenant), but=TenantExists.code)
+        await _submit(
+            service, tenant, CreateTenant(tenant_id=tenant), accepted_code=TenantExists.code
+        )
 
 
-async def _order(
+async def _submit(
     service: Service,
     tenant: str,
     command: Command,
     idempotency: Idempotency | None = None,
     *,
-    but: str | None = None,
+    accepted_code: str | None = None,
 ) -> None:
-    """Have it carried out; ``but`` is a refusal that is fine, because another was first."""
-    order = CommandEnvelope(
+    """Submit a command; the rejection ``accepted_code`` is fine: another process was first."""
+    envelope = CommandEnvelope(
         tenant=tenant,
         actor=SYSTEM_ACTOR,
         command_id=service.id(),
@@ -170,26 +176,26 @@ async def _order(
         render=lambda _: b"",
         idempotency=idempotency,
     )
-    answer = await service.door.submit(order)
-    refused = isinstance(answer, Rejected) and answer.code != but
-    assert not refused, f"the first start was refused: {answer}"
+    result = await service.command_bus.submit(envelope)
+    was_rejected = isinstance(result, Rejected) and result.code != accepted_code
+    assert not was_rejected, f"the first start was rejected: {result}"
 
 
-def _read(path: Path) -> Credentials | None:
+def _read_credentials(path: Path) -> Credentials | None:
     try:
         found: Credentials = json.loads(path.read_text("utf-8"))
         _ = found["apiKey"], found["adminKey"]
     except FileNotFoundError:
         return None
     except (ValueError, LookupError, TypeError) as error:
-        raise KeyUnusable(
-            path, "it is not what `quorate serve` wrote; remove it, and new keys are made"
+        raise InvalidKeyFile(
+            path, "the file is malformed; remove it, and `quorate serve` issues new keys"
         ) from error
     return found
 
 
-def _write(path: Path, found: Credentials) -> None:
-    """Whole or not at all, and never readable by others, not even for a moment."""
+def _write_credentials(path: Path, found: Credentials) -> None:
+    """Write the file atomically, and never readable by other users."""
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""The composition root: everything is built here, once, and handed to what needs it."""
+"""Composition root: build each component once and pass it to the components that use it."""
 
 import asyncio
 import contextlib
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
-from quorate.api.nats_commands import OverNats
+from quorate.api.nats_commands import NatsCommandHandler
 from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter, Network
 from quorate.application.key_cache import KeyCache
-from quorate.application.rate_limiter import UNBOUNDED, Limits, Rates
-from quorate.application.request_metrics import Tallies
+from quorate.application.rate_limiter import UNBOUNDED, RateLimiter, Rates
+from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
-from quorate.application.tracing import Tracing, tracing_to
+from quorate.application.tracing import Tracing, create_tracing
 from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.service import NatsService
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
@@ -25,8 +25,8 @@ from quorate.domain.shared.records import record
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.database import Database
-from quorate.eventlog.database_url import backend_of
-from quorate.eventlog.event_store import EventStore, LogDamaged
+from quorate.eventlog.database_url import create_database
+from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -46,46 +46,46 @@ if TYPE_CHECKING:
     from quorate.server.metrics import Metrics
 
 DATABASE = "quorate.db"
-CHECK_PAUSE_SECONDS = 0.05  # After each page of the check in the background.
-CLOCK_SECONDS = 10.0  # Machines' clocks drift apart by less than a millisecond in this time.
+CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
+CLOCK_SECONDS = 10.0  # Clocks of two machines drift apart by less than 1 ms in this time.
 _logger = structlog.get_logger(__name__)
 
 
 @record
 class Options:
-    """What an operator may choose. Port 0 means any free one."""
+    """Options of the operator. Port 0 means any free port."""
 
     data_dir: Path
-    database_url: str | None = None  # When it is not in the data folder.
+    database_url: str | None = None  # None: a SQLite file in the data directory.
     database_password_file: Path | None = None
     nats_port: int = 4222
     nats_host: str = "127.0.0.1"
-    nats_url: str | None = None  # Or several, separated by commas.
-    nats_keys_file: Path | None = None  # When they are not in the data folder.
+    nats_url: str | None = None  # One URL, or several separated by commas.
+    nats_keys_file: Path | None = None  # None: keys in the data directory.
     nats_stream_replicas: int = 1
-    admin_key_file: Path | None = None  # Keys that were made elsewhere; with either of them no
-    api_key_file: Path | None = None  # credentials are made here.
+    admin_key_file: Path | None = None  # Keys created elsewhere. If either is given, the service
+    api_key_file: Path | None = None  # issues no keys.
     window_seconds: float = 300.0
     notification_retention_hours: float = 168.0
     rates: Rates = UNBOUNDED
     quotas: Quotas = UNLIMITED
     trusted_proxies: Sequence[Network] = ()
-    workers_folder: Path | None = None  # Where workers on one port leave their numbers.
-    otel_endpoint: str | None = None  # Where traces go; a standard variable may say so as well.
+    workers_folder: Path | None = None  # Workers on one port share their metrics here.
+    otel_endpoint: str | None = None  # The OTLP collector; standard variables also work.
 
 
 @record
-class Running:
-    """The service, and what pushes."""
+class RunningService:
+    """The service and its NATS service."""
 
     service: Service
-    push: NatsService
+    nats_service: NatsService
 
 
 @asynccontextmanager
-async def running(options: Options) -> AsyncIterator[Running]:
-    """The service from its first breath to its last: log, door, NATS, timer, in this order."""
-    log, tracing = EventStore(_backend(options)), tracing_to(options.otel_endpoint)
+async def run_service(options: Options) -> AsyncIterator[RunningService]:
+    """Run the service: start event store, command bus, NATS and background tasks, in this order."""
+    log, tracing = EventStore(_database(options)), create_tracing(options.otel_endpoint)
     await log.open(SCHEMA)
     async with AsyncExitStack() as stack:
         if tracing is not None:
@@ -93,30 +93,30 @@ async def running(options: Options) -> AsyncIterator[Running]:
         stack.push_async_callback(log.close)
         clock = await _clock(log)
         built = _build(log, options, clock, tracing)
-        service, push = built.service, built.push
-        await _check_tail(log, service.door)
-        service.door.open()
-        stack.push_async_callback(service.door.close)
-        stack.push_async_callback(built.leader.stop)  # When what can be said has been said.
-        stack.push_async_callback(push.stop)
-        await push.start()
+        service, nats_service = built.service, built.nats_service
+        await _verify_tail(log, service.command_bus)
+        service.command_bus.open()
+        stack.push_async_callback(service.command_bus.close)
+        stack.push_async_callback(built.leader.stop)  # After the final notifications are published.
+        stack.push_async_callback(nats_service.stop)
+        await nats_service.start()
         built.leader.start()
-        for name, work in _always(built, log, clock).items():
-            await stack.enter_async_context(_in_background(work, name))
-        stack.callback(service.tails.close)
+        for name, task in _background_tasks(built, log, clock).items():
+            await stack.enter_async_context(_in_background(task, name))
+        stack.callback(service.subscriptions.close)
         yield built
 
 
-def _backend(options: Options) -> Database:
+def _database(options: Options) -> Database:
     url = options.database_url or f"sqlite:///{options.data_dir / DATABASE}"
-    return backend_of(url, password_file=options.database_password_file)
+    return create_database(url, password_file=options.database_password_file)
 
 
 async def _clock(log: EventStore) -> MonotonicClock:
-    """For readers, and for what need not be decided: close to the time by which it is."""
-    clock = MonotonicClock(wall=await log.backend.wall_clock())
-    async with log.read() as session:
-        clock.not_before((await log.head(session)).at)
+    """Return the clock of readers, close to the time by which commands are decided."""
+    clock = MonotonicClock(wall=await log.database.wall_clock())
+    async with log.read() as transaction:
+        clock.advance_to((await log.head(transaction)).at)
     return clock
 
 
@@ -124,99 +124,116 @@ def _build(
     log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
 ) -> "_Built":
     reader, new_id = Reader(log, clock), Uuid7()
-    keyring, limits = KeyCache(reader.key), Limits(options.rates)
-    strangers = FailedLoginLimiter(
-        keyring,
+    key_cache, rate_limiter = KeyCache(reader.key), RateLimiter(options.rates)
+    failed_login_limiter = FailedLoginLimiter(
+        key_cache,
         failed_per_minute=options.rates.failed_keys_per_minute,
         trusted_proxies=options.trusted_proxies,
     )
-    tails, tallies = Subscriptions(), Tallies()
-    push = _push(log, options, reader, strangers, tracing)
+    subscriptions, request_metrics = Subscriptions(), RequestMetrics()
+    nats_service = _nats_service(log, options, reader, failed_login_limiter, tracing)
 
-    def heard(rows: Sequence[RecordedEvent]) -> None:
-        push.wake(rows)
-        tails.wake(rows)
+    def on_commit(rows: Sequence[RecordedEvent]) -> None:
+        nats_service.wake(rows)
+        subscriptions.wake(rows)
 
-    commits = CommitFeed(log, heard)
-    door = CommandBus(
+    commits = CommitFeed(log, on_commit)
+    command_bus = CommandBus(
         log,
-        SqlStateStore(log.backend),
+        SqlStateStore(log.database),
         clock=clock,
         new_id=new_id,
         window_seconds=options.window_seconds,
-        on_commit=commits.committed,
-        on_batch=tracing.committed if tracing is not None else None,
+        on_commit=commits.record_commit,
+        on_batch=tracing.record_commit if tracing is not None else None,
         quotas=options.quotas,
         shares_time=True,
     )
-    timer = DeadlineScheduler(door, DueAggregates(log), clock, new_id)
-    leader = LeaderTasks(log.backend, {"relay": push.lead, "timer": timer.run})
+    scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
+    leader = LeaderTasks(log.database, {"relay": nats_service.lead, "timer": scheduler.run})
 
     def metrics() -> "Metrics":
-        from quorate.server.metrics import Metrics  # noqa: PLC0415 - see _WhenAsked.
+        from quorate.server.metrics import Metrics  # noqa: PLC0415 - see _LazyMetricsPage.
 
         return Metrics(
-            tallies=tallies, door=door, commits=commits, push=push, tails=tails, leader=leader
+            request_metrics=request_metrics,
+            command_bus=command_bus,
+            commits=commits,
+            nats_service=nats_service,
+            subscriptions=subscriptions,
+            leader=leader,
         )
 
-    own = _WhenAsked(metrics)
+    own = _LazyMetricsPage(metrics)
     folder = options.workers_folder
     shared = _shared(folder, own) if folder is not None else None
     service = Service(
         log=log,
-        door=door,
+        command_bus=command_bus,
         reader=reader,
         notifications=NotificationQueries(
             log, clock, retention_hours=options.notification_retention_hours
         ),
-        keyring=keyring,
-        strangers=strangers,
-        limits=limits,
-        tails=tails,
+        key_cache=key_cache,
+        failed_login_limiter=failed_login_limiter,
+        rate_limiter=rate_limiter,
+        subscriptions=subscriptions,
         clock=clock,
         new_id=new_id,
-        readiness=Readiness(log, door, push, commits),
+        readiness=Readiness(log, command_bus, nats_service, commits),
         metrics=shared or own,
-        tallies=tallies,
+        request_metrics=request_metrics,
         tracing=tracing,
     )
     names = AgentNames(log)
-    push.serve(OverNats(service, names, limit=limits.check, tallies=tallies, tracing=tracing))
-    return _Built(service=service, push=push, commits=commits, leader=leader, shared=shared)
+    nats_service.serve(
+        NatsCommandHandler(
+            service,
+            names,
+            limit=rate_limiter.check,
+            request_metrics=request_metrics,
+            tracing=tracing,
+        )
+    )
+    return _Built(
+        service=service, nats_service=nats_service, commits=commits, leader=leader, shared=shared
+    )
 
 
-def _push(
+def _nats_service(
     log: EventStore,
     options: Options,
     reader: Reader,
-    strangers: FailedLoginLimiter,
+    failed_login_limiter: FailedLoginLimiter,
     tracing: Tracing | None,
 ) -> NatsService:
     return NatsService(
         data_dir=options.data_dir,
-        authenticate=strangers.over_nats,
+        authenticate=failed_login_limiter.authenticate_nats,
         committed=log,
         nats_port=options.nats_port,
         nats_host=options.nats_host,
         nats_url=options.nats_url,
-        standing=reader.standing,
+        find_active_keys=reader.standing,
         relays=False,
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,
-        said=tracing.said if tracing is not None else None,
+        on_published=tracing.record_notifications if tracing is not None else None,
     )
 
 
 @record
-class _Built(Running):
+class _Built(RunningService):
     commits: CommitFeed
     leader: LeaderTasks
     shared: "SharedPages | None"
 
 
-class _WhenAsked:
-    """Numbers for Prometheus. Its library brings an HTTP server along, and so takes 15 ms to load:
-    no start waits for it.
+class _LazyMetricsPage:
+    """Creates the metrics page at first use.
+
+    The Prometheus library includes an HTTP server and takes 15 ms to import, so no start waits for
+    it.
     """
 
     def __init__(self, make: "Callable[[], Metrics]") -> None:
@@ -227,60 +244,60 @@ class _WhenAsked:
         return self._make().page
 
 
-def _shared(folder: Path, own: _WhenAsked) -> "SharedPages":
-    from quorate.server.metric_pages import SharedPages  # noqa: PLC0415 - as above.
+def _shared(folder: Path, own: _LazyMetricsPage) -> "SharedPages":
+    from quorate.server.metric_pages import SharedPages  # noqa: PLC0415 - see _LazyMetricsPage.
 
     return SharedPages(folder, own.page)
 
 
-def _always(
+def _background_tasks(
     built: _Built, log: EventStore, clock: MonotonicClock
 ) -> dict[str, Coroutine[None, None, None]]:
-    """What goes on beside the requests, by the names of the tasks."""
+    """Return the background tasks by name."""
     service = built.service
-    always: dict[str, Coroutine[None, None, None]] = {
+    tasks: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
-        "clock": _follow_time(log.backend, clock),
-        "log check": _check_all(log, service.door),
-        "keys in use": service.keyring.keep_fresh(service.reader.standing),
-        "revoked keys": service.tails.end_revoked(service.reader.standing),
+        "clock": _follow_time(log.database, clock),
+        "log check": _verify_log(log, service.command_bus),
+        "keys in use": service.key_cache.keep_fresh(service.reader.standing),
+        "revoked keys": service.subscriptions.end_revoked(service.reader.standing),
     }
     if built.shared is not None:
-        always["metrics"] = built.shared.run()
-    return always
+        tasks["metrics"] = built.shared.run()
+    return tasks
 
 
-async def _follow_time(backend: Database, clock: MonotonicClock) -> NoReturn:
-    decided_there = backend.shared_time is not None
+async def _follow_time(database: Database, clock: MonotonicClock) -> NoReturn:
+    decided_there = database.shared_time is not None
     while True:
         await asyncio.sleep(CLOCK_SECONDS)
         with contextlib.suppress(DatabaseUnavailable):
-            clock.follow(await backend.wall_clock(), back=decided_there)
+            clock.follow(await database.wall_clock(), back=decided_there)
 
 
-async def _check_tail(log: EventStore, door: CommandBus) -> None:
-    """A log whose end was tampered with is served to readers, and nothing is added to it."""
+async def _verify_tail(log: EventStore, command_bus: CommandBus) -> None:
+    """Verify the end of the log; if it is corrupted, serve it read-only."""
     try:
         await log.check_tail()
-    except LogDamaged as damage:
-        door.stop_writing(str(damage))
+    except LogCorrupted as error:
+        command_bus.stop_writing(str(error))
 
 
-async def _check_all(log: EventStore, door: CommandBus) -> None:
-    """The same for all that came before, without hurry."""
-    if door.damage:
-        return  # What can be wrong was found already.
+async def _verify_log(log: EventStore, command_bus: CommandBus) -> None:
+    """Verify the rest of the log slowly; if it is corrupted, serve it read-only."""
+    if command_bus.damage:
+        return  # The log is known to be corrupted.
     try:
         await log.check_range(0, await log.committed_head(), pause_seconds=CHECK_PAUSE_SECONDS)
-    except LogDamaged as damage:
-        door.stop_writing(str(damage))
+    except LogCorrupted as error:
+        command_bus.stop_writing(str(error))
     except DatabaseUnavailable:
-        _logger.warning("log.not_checked", exc_info=True)
+        _logger.warning("log.not_verified", exc_info=True)
 
 
 @asynccontextmanager
-async def _in_background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
-    task = asyncio.create_task(work, name=name)
+async def _in_background(coroutine: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(coroutine, name=name)
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
-"""Records what fell due while nobody asked: lapses, expiries and timeouts.
+"""Record expirations and timeouts that became due without a request.
 
-The timer decides nothing. It finds by index what is overdue and hands the door a command about
-each; the door records whatever is due about the things a command names, as it does for everybody.
-
-After a long outage much is due. It is handed over in parts, so that others' commands come between.
+* The scheduler decides nothing. It finds overdue aggregates by index and submits a command for
+  each. For every command, the command bus records what is due for the aggregates of the command.
+* After a long outage many events are due. They are submitted in parts, so that commands of clients
+  run in between.
 """
 
 import asyncio
@@ -27,43 +27,51 @@ _logger = structlog.get_logger(__name__)
 
 class DeadlineScheduler:
     def __init__(
-        self, door: CommandBus, work: DueAggregates, clock: Callable[[], Timestamp], new_id: NewId
+        self,
+        command_bus: CommandBus,
+        due: DueAggregates,
+        clock: Callable[[], Timestamp],
+        new_id: NewId,
     ) -> None:
-        self._door = door
-        self._work = work
+        self._command_bus = command_bus
+        self._due = due
         self._clock = clock
         self._new_id = new_id
-        self._waits = False
+        self._is_paused = False
         self._first: Sequence[Overdue] = ()
 
     async def run(self) -> None:
-        """Look, and look again; ends by being cancelled."""
+        """Search for due aggregates until cancelled."""
         ticks = 0
         while True:
-            if not await self._settled_some():
+            if not await self._submit_due():
                 await asyncio.sleep(TICK_SECONDS)
                 ticks += 1
                 if ticks % PRUNE_EVERY_TICKS == 0:
-                    self._door.prune_answers()
+                    self._command_bus.prune_answers()
 
-    async def _settled_some(self) -> bool:
-        """Settle what is overdue now; False when there was nothing, or it has to wait: what comes
-        first again after it was handed over is not due yet by the log's own time.
+    async def _submit_due(self) -> bool:
+        """Submit commands for overdue aggregates; return whether to search again at once.
+
+        Return False if none is overdue, or if they must wait. An aggregate that is found first in
+        two searches is not due yet by the time of the log.
         """
         try:
-            overdue = await self._work.find(self._clock())
+            overdue = await self._due.find(self._clock())
             first, self._first = self._first, overdue[:1]
-            for part in parts(overdue):
-                await asyncio.gather(*(self._door.submit(self._order(one)) for one in part))
+            for part in split_into_parts(overdue):
+                await asyncio.gather(
+                    *(self._command_bus.submit(self._envelope(one)) for one in part)
+                )
         except (Unavailable, CommandFailed, DatabaseUnavailable) as error:
-            if not self._waits:  # Said once, however long it lasts.
-                _logger.warning("timer.waits", why=str(error))
-            self._waits = True
+            if not self._is_paused:  # Logged once per outage.
+                _logger.warning("deadline_scheduler.paused", reason=str(error))
+            self._is_paused = True
             return False
-        self._waits = False
+        self._is_paused = False
         return bool(overdue) and overdue[:1] != first
 
-    def _order(self, overdue: Overdue) -> CommandEnvelope:
+    def _envelope(self, overdue: Overdue) -> CommandEnvelope:
         return CommandEnvelope(
             tenant=overdue.tenant,
             actor=SYSTEM_ACTOR,
@@ -74,8 +82,8 @@ class DeadlineScheduler:
         )
 
 
-def parts(overdue: Sequence[Overdue]) -> Iterator[Sequence[Overdue]]:
-    """In their order, of no more than EVENTS_AT_ONCE_MAX events each, or of a single command."""
+def split_into_parts(overdue: Sequence[Overdue]) -> Iterator[Sequence[Overdue]]:
+    """Split in order into parts of at most EVENTS_AT_ONCE_MAX events, or of a single command."""
     part: list[Overdue] = []
     events = 0
     for one in overdue:

@@ -1,15 +1,15 @@
-"""HTTP/1.1 from strangers: every connection has bounds in bytes and in time, and says so.
+"""HTTP/1.1 for unauthenticated clients: every connection is bounded in bytes and time.
 
-* A header section arrives within HEADER_SECONDS_MAX and HEADER_BYTES_MAX, the rest of a body
-  within BODY_SECONDS_MAX (and CHUNKED_BYTES_MAX, where its length is not known before), and an
-  answer is taken off our hands within ANSWER_SECONDS_MAX.
-* What cannot be read is refused as a problem like any other, after the requests before it were
-  answered; nothing that follows it on the connection is read as a request.
-* When a connection ends, every request on it hears of it, the pipelined ones too.
-* When there are as many connections as may be, one on which nobody is served gives way to the next.
+* A header section must arrive within HEADER_SECONDS_MAX and HEADER_BYTES_MAX, and the rest of a
+  body within BODY_SECONDS_MAX. A body of unknown length may have CHUNKED_BYTES_MAX. The client
+  must read the full response within RESPONSE_SECONDS_MAX.
+* An unreadable request is rejected with a problem, after the responses to earlier requests. Nothing
+  after it on the connection is read as a request.
+* When a connection ends, every request on it is notified, including pipelined ones.
+* When the connection limit is reached, a new connection replaces an idle one.
 
-All this costs a request a few assignments. A connection has one timer, which looks at the
-deadlines when it fires and is never moved while requests pass.
+This costs a request a few assignments. A connection has one timer, which checks the deadlines when
+it fires and is never moved by requests.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from quorate.api import whole_response
+from quorate.api import response_writer
 from quorate.contracts.problems import (
     CONNECTION_CODES,
     CONTENT_TYPE,
@@ -41,40 +41,40 @@ from quorate.runtime.asgi import Headers
 HEADER_SECONDS_MAX = 10.0
 HEADER_BYTES_MAX = 32 * 1024
 BODY_SECONDS_MAX = 15.0
-ANSWER_SECONDS_MAX = 60.0
+RESPONSE_SECONDS_MAX = 60.0
 CLOSING_SECONDS_MAX = 2.0
-CHUNKED_BYTES_MAX = 1024 * 1024  # With what is no body: chunks' sizes, and trailers.
+CHUNKED_BYTES_MAX = 1024 * 1024  # Includes chunk sizes and trailers.
 CONNECTIONS_MAX = 4_000
 PIPELINED_MAX = 100
-FILES_KEPT = 256  # What the rest of the process may have open besides connections.
+FILES_RESERVED = 256  # Reserved for files that are not connections.
 
-# Where the connection stands in reading a request.
+# The part of a request that the connection reads.
 _BETWEEN: Final = 0
 _HEADERS: Final = 1
 _BODY: Final = 2
-_WHOLE: Final = 3  # Until the end of the chunk that brought the request's last byte.
+_COMPLETE: Final = 3  # Until the end of the chunk with the last byte of the request.
 _UPGRADING: Final = 4
 
 _DETAILS = {
-    "malformed_request": "This is not HTTP/1.1.",
-    "method_not_allowed": "This is no proxy.",
+    "malformed_request": "The request is not valid HTTP/1.1.",
+    "method_not_allowed": "The server is not a proxy.",
     "request_timeout": "The request did not arrive in time.",
-    "headers_too_large": f"The headers may have {HEADER_BYTES_MAX} bytes.",
-    "unavailable": "Too many connections, or requests on one of them.",
+    "headers_too_large": f"The headers exceed {HEADER_BYTES_MAX} bytes.",
+    "unavailable": "Too many connections, or too many requests on this connection.",
 }
 assert frozenset(_DETAILS) == CONNECTION_CODES
-# How often it did, in this process: uvicorn makes each connection by itself.
-REFUSED: Counter[str] = Counter()
+# Rejections by code. Global, because uvicorn creates the protocol objects.
+REJECTED: Counter[str] = Counter()
 
 _logger = structlog.get_logger("quorate.http")
-# What uvicorn itself has to say: not that a request was refused, which is told here.
+# Messages of uvicorn itself. Rejected requests are logged here instead.
 _failures = logging.getLogger("quorate.http.protocol")
 _failures.setLevel(logging.ERROR)
 
 
 @dataclass(eq=False)
 class _Unreadable(Exception):
-    """Ends the parser's work on a connection."""
+    """Stops the parser of a connection."""
 
     code: str
 
@@ -83,44 +83,45 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _part = _BETWEEN
     _chunk = b""
-    _again: bytes | None = None
-    _header_bytes = 0  # Of a header section that goes on, since its first chunk.
-    _rest_bytes = 0  # Of a body that came in more than one piece.
-    _read_by: float | None = None  # Until then what is being read must have arrived.
-    _written_by: float | None = None
+    _reparse: bytes | None = None
+    _header_bytes = 0  # Of an incomplete header section, since its first chunk.
+    _rest_bytes = 0  # Of a body that arrived in several chunks.
+    _read_deadline: float | None = None  # The deadline of the part that is read.
+    _write_deadline: float | None = None
     _closing = False
-    _deaf = False  # Nothing more is read.
-    _refusal: str | None = None  # To be answered after the requests before it.
-    _last: RequestResponseCycle | None = None  # The request that is read, or was read last.
-    _earlier: tuple[RequestResponseCycle, ...] = ()
+    _discards_input = False  # Input is discarded.
+    _pending_rejection: str | None = None  # Sent after the responses to earlier requests.
+    _current: RequestResponseCycle | None = None  # The current or most recent request.
+    _earlier_requests: tuple[RequestResponseCycle, ...] = ()
 
     # -- The life of a connection --------------------------------------------
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        if len(self.connections) >= connections_max() and not self._displaces_another():
+        if len(self.connections) >= connections_max() and not self._close_idle_connection():
             self.transport = transport
-            self._deaf = True
-            transport.write(self._refused("unavailable"))
+            self._discards_input = True
+            transport.write(self._rejection("unavailable"))
             transport.close()
             return
         self.logger = _failures
         super().connection_made(transport)
-        self._read_by = self.loop.time() + HEADER_SECONDS_MAX
-        self._timer = self.loop.call_later(HEADER_SECONDS_MAX, self._look)
+        self._read_deadline = self.loop.time() + HEADER_SECONDS_MAX
+        self._timer = self.loop.call_later(HEADER_SECONDS_MAX, self._check_deadlines)
 
-    def _displaces_another(self) -> bool:
-        """Who was answered, or has not asked yet, gives way to who may be about to: else strangers
-        who say nothing would keep everybody out.
+    def _close_idle_connection(self) -> bool:
+        """Close an idle connection and return whether one was found.
+
+        Otherwise silent unauthenticated clients could occupy all connections.
         """
         for other in self.connections:
-            if isinstance(other, BoundedHttpProtocol) and other.gives_way():
+            if isinstance(other, BoundedHttpProtocol) and other.close_if_idle():
                 self.connections.discard(other)
                 return True
         return False
 
-    def gives_way(self) -> bool:
-        """Close, if nobody is served here and nothing is left to be said."""
+    def close_if_idle(self) -> bool:
+        """Close the connection and return True, unless a request or response is in progress."""
         if self._is_busy() or self.transport.get_write_buffer_size() > 0:
             return False
         self.transport.close()
@@ -131,70 +132,74 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
         self.pipeline.clear()
-        for cycle in self._earlier:
+        for cycle in self._earlier_requests:
             _disconnect(cycle)
         super().connection_lost(exc)
 
-    def _look(self) -> None:
-        """What is overdue? Deadlines set from now on are at least HEADER_SECONDS_MAX away."""
+    def _check_deadlines(self) -> None:
+        """Check the deadlines. Each new deadline is at least HEADER_SECONDS_MAX in the future."""
         self._timer = None
         now = self.loop.time()
         if self.transport.is_closing():
-            if self._closing:  # It was so the last time: the other side reads nothing.
+            if self._closing:  # Closing since the last check: the client reads nothing.
                 self.transport.abort()
             self._closing = True
-        elif self._written_by is not None and now >= self._written_by:
+        elif self._write_deadline is not None and now >= self._write_deadline:
             self.transport.abort()
-        elif self._read_by is not None and now >= self._read_by:
-            self._read_by = None
+        elif self._read_deadline is not None and now >= self._read_deadline:
+            self._read_deadline = None
             self._end_reading()
         if self._timer is None:
-            due = min(self._read_by or now + HEADER_SECONDS_MAX, now + HEADER_SECONDS_MAX)
-            self._timer = self.loop.call_at(min(due, self._written_by or due), self._look)
+            next_check = min(
+                self._read_deadline or now + HEADER_SECONDS_MAX, now + HEADER_SECONDS_MAX
+            )
+            self._timer = self.loop.call_at(
+                min(next_check, self._write_deadline or next_check), self._check_deadlines
+            )
 
     def _end_reading(self) -> None:
         if self._part == _BODY:
-            self._refuse("request_timeout")
+            self._reject("request_timeout")
         elif self._is_busy():
-            self._read_by = self.loop.time() + HEADER_SECONDS_MAX
+            self._read_deadline = self.loop.time() + HEADER_SECONDS_MAX
         elif self._part == _HEADERS:
-            self._refuse("request_timeout")
+            self._reject("request_timeout")
         else:
             self.transport.close()
 
     def _is_busy(self) -> bool:
-        """A request before the one that is being read has not been answered yet."""
-        return self._last is not None and not self._last.response_complete
+        """Return whether an earlier request still waits for its response."""
+        return self._current is not None and not self._current.response_complete
 
     # -- Reading -------------------------------------------------------------
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._deaf:
+        if self._discards_input:
             return
         self._chunk = data
         super().data_received(data)
-        if self._again is not None:
-            data, self._again = self._again, None
+        if self._reparse is not None:
+            data, self._reparse = self._reparse, None
             self.data_received(data)
-        elif self._part == _WHOLE:
+        elif self._part == _COMPLETE:
             self._part = _BETWEEN
-        elif not self._deaf:
-            self._expect_the_rest()
+        elif not self._discards_input:
+            self._await_more()
         self._chunk = b""
 
-    def _expect_the_rest(self) -> None:
-        if self._read_by is None:
+    def _await_more(self) -> None:
+        if self._read_deadline is None:
             seconds = BODY_SECONDS_MAX if self._part == _BODY else HEADER_SECONDS_MAX
-            self._read_by = self.loop.time() + seconds
+            self._read_deadline = self.loop.time() + seconds
         if self._part == _HEADERS:
             self._header_bytes += len(self._chunk)
             if self._header_bytes > HEADER_BYTES_MAX:
-                self._refuse("headers_too_large")
+                self._reject("headers_too_large")
         elif self._part == _BODY and _is_chunked(self.headers):
             self._rest_bytes += len(self._chunk)
             if self._rest_bytes > CHUNKED_BYTES_MAX:
-                self._refuse("headers_too_large")
+                self._reject("headers_too_large")
 
     @override
     def on_message_begin(self) -> None:
@@ -204,7 +209,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
-        """What follows a body is no header, and not kept: a proxy in front did not look at it."""
+        """Discard trailers: a proxy in front of the service has not inspected them."""
         if self._part == _HEADERS:
             super().on_header(name, value)
 
@@ -217,89 +222,89 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._decline_upgrade()
             return
         super().on_headers_complete()
-        whole_response.offer(self.cycle)
+        response_writer.offer_single_write(self.cycle)
         self._part = _BODY
         self._rest_bytes = 0
-        self._read_by = None
-        before, self._last = self._last, self.cycle
+        self._read_deadline = None
+        before, self._current = self._current, self.cycle
         if before is not None and not before.response_complete:
-            self._line_up(before)
+            self._queue_pipelined(before)
 
     @override
     def on_message_complete(self) -> None:
         if self._part != _UPGRADING:
-            self._part = _WHOLE
-            self._read_by = None
+            self._part = _COMPLETE
+            self._read_deadline = None
             super().on_message_complete()
 
     def _check_header_bytes(self) -> None:
-        """Exactly, but only where a section came in pieces or in a large chunk."""
+        """Check the exact size; needed only for a section in several chunks or in a large one."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > HEADER_BYTES_MAX:
             raise _Unreadable("headers_too_large")
 
-    def _line_up(self, before: RequestResponseCycle) -> None:
-        """Pipelining is served in order; more than PIPELINED_MAX at once is cut off there."""
-        waiting = tuple(cycle for cycle in self._earlier if not cycle.response_complete)
-        self._earlier = (*waiting, before)
-        if len(self._earlier) > PIPELINED_MAX:
+    def _queue_pipelined(self, before: RequestResponseCycle) -> None:
+        """Queue a pipelined request; reject the connection above PIPELINED_MAX requests."""
+        waiting = tuple(cycle for cycle in self._earlier_requests if not cycle.response_complete)
+        self._earlier_requests = (*waiting, before)
+        if len(self._earlier_requests) > PIPELINED_MAX:
             raise _Unreadable("unavailable")
 
     def _decline_upgrade(self) -> None:
-        """An offer to speak HTTP/2 or websocket may be ignored (RFC 9110, section 7.8)."""
+        """Ignore an offer of HTTP/2 or WebSocket (RFC 9110, section 7.8)."""
         if self.parser.get_method() == b"CONNECT":
             raise _Unreadable("method_not_allowed")
         self._part = _UPGRADING
 
     @override
     def _unsupported_upgrade_warning(self) -> None:
-        """The parser stopped at the offer, before the body: it starts over without the offer."""
-        offered = sys.exception()
-        assert offered is not None
+        """Parse the request again without the upgrade offer, at which the parser stopped."""
+        upgrade = sys.exception()
+        assert upgrade is not None
         lines = [b"%s: %s\r\n" % pair for pair in self.headers if pair[0] != b"upgrade"]
         version = self.parser.get_http_version().encode()
         head = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)
-        self._again = b"".join((head, *lines, b"\r\n", self._chunk[offered.args[0] :]))
+        self._reparse = b"".join((head, *lines, b"\r\n", self._chunk[upgrade.args[0] :]))
 
-    # -- Refusing ------------------------------------------------------------
+    # -- Rejecting -----------------------------------------------------------
 
     @override
     def send_400_response(self, msg: str) -> None:
-        """Called for whatever the parser, or a callback of it, cannot accept."""
+        """Reject a request that the parser or one of its callbacks cannot accept."""
         error = sys.exception()
         cause = error.__context__ if error is not None else None
-        self._refuse(cause.code if isinstance(cause, _Unreadable) else "malformed_request")
+        self._reject(cause.code if isinstance(cause, _Unreadable) else "malformed_request")
 
-    def _refuse(self, code: str) -> None:
-        """Refuse the request that is being read, once those before it are answered."""
-        self._deaf = True
-        self._read_by = None
-        if self._part == _BODY and self._last is not None:
-            if self._last.response_started:  # Too late to say anything.
+    def _reject(self, code: str) -> None:
+        """Reject the current request, after the responses to earlier ones."""
+        self._discards_input = True
+        self._read_deadline = None
+        if self._part == _BODY and self._current is not None:
+            if self._current.response_started:  # Too late for a problem response.
                 self.transport.close()
                 return
-            _disconnect(self._last)
+            _disconnect(self._current)
             if not self.pipeline:
-                self._say(code)
+                self._send_final(code)
                 return
             self.pipeline.popleft()
         elif not self._is_busy():
-            self._say(code)
+            self._send_final(code)
             return
-        self._refusal = code
+        self._pending_rejection = code
 
     @override
     def on_response_complete(self) -> None:
         is_last = not self.pipeline
         super().on_response_complete()
-        if is_last and self._refusal is not None and not self.transport.is_closing():
-            self._say(self._refusal)
+        if is_last and self._pending_rejection is not None and not self.transport.is_closing():
+            self._send_final(self._pending_rejection)
 
-    def _say(self, code: str) -> None:
-        """The last words; what still comes in is dropped, so that they are not lost to a reset."""
-        self._refusal = None
+    def _send_final(self, code: str) -> None:
+        """Send the final response; discard later input, so that a reset does not lose it."""
+        self._pending_rejection = None
         self._unset_keepalive_if_required()
-        self.transport.write(self._refused(code))
+        self.transport.write(self._rejection(code))
         if not self.transport.can_write_eof():
             self.transport.close()
             return
@@ -308,11 +313,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._timer.cancel()
         self._timer = self.loop.call_later(CLOSING_SECONDS_MAX, self.transport.abort)
 
-    def _refused(self, code: str) -> bytes:
+    def _rejection(self, code: str) -> bytes:
         request_id = os.urandom(8).hex()
         status = KINDS[code].status
-        REFUSED[code] += 1
-        _logger.info("http.refused", status=status, code=code, request_id=request_id)
+        REJECTED[code] += 1
+        _logger.info("http.request_rejected", status=status, code=code, request_id=request_id)
         body = problem_body(code, _DETAILS[code], {}, request_id)
         headers = [
             *self.server_state.default_headers,
@@ -329,16 +334,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
         return b"%s%s\r\n%s" % (STATUS_LINE[status], lines, body)
 
-    # -- Answering -----------------------------------------------------------
+    # -- Responding ----------------------------------------------------------
 
     @override
     def pause_writing(self) -> None:
-        self._written_by = self.loop.time() + ANSWER_SECONDS_MAX
+        self._write_deadline = self.loop.time() + RESPONSE_SECONDS_MAX
         super().pause_writing()
 
     @override
     def resume_writing(self) -> None:
-        self._written_by = None
+        self._write_deadline = None
         super().resume_writing()
 
 
@@ -352,7 +357,7 @@ def _disconnect(cycle: RequestResponseCycle) -> None:
 
 
 def connections_max() -> int:
-    """No more than the system lets this process open."""
+    """Return the connection limit, within the open-file limit of the process."""
     try:
         import resource  # noqa: PLC0415 - Unix only.
     except ImportError:
@@ -360,4 +365,4 @@ def connections_max() -> int:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if allowed == resource.RLIM_INFINITY:
         return CONNECTIONS_MAX
-    return max(1, min(CONNECTIONS_MAX, allowed - FILES_KEPT))
+    return max(1, min(CONNECTIONS_MAX, allowed - FILES_RESERVED))

@@ -1,9 +1,9 @@
-"""What one process does for all that share a database, and what becomes of it when it can't.
+"""Run the tasks of the leader: exactly one of the processes that share a database.
 
-Whoever leads relays what was committed and records what fell due. When leading ends (the process
-dies, hangs, or loses the database) both are stopped here, and another process begins them anew.
-Nothing depends on there being one leader: the mirror takes each position once, a notification said twice
-is the same notification, and what is due is decided under the log's lock.
+* The leader relays committed events and records due expirations. When leadership ends (the process
+  dies, hangs or loses the database), its tasks are cancelled here and another process starts them.
+* Correctness does not depend on a single leader. The mirror accepts each position once, consumers
+  deduplicate notifications by id, and due events are decided under the lock of the log.
 """
 
 import asyncio
@@ -13,53 +13,53 @@ from typing import NoReturn
 import structlog
 
 from quorate.eventlog.database import Database
-from quorate.runtime.tasks import end
+from quorate.runtime.tasks import cancel_and_wait
 
-AGAIN_SECONDS = 0.5
-Work = Callable[[], Awaitable[None]]
+RETRY_SECONDS = 0.5
+Task = Callable[[], Awaitable[None]]
 _logger = structlog.get_logger(__name__)
 
 
 class LeaderTasks:
-    """``work`` by name: each is begun when this process leads, and cancelled when that ends."""
+    """Starts the tasks when this process becomes the leader, and cancels them when it resigns."""
 
-    def __init__(self, backend: Database, work: Mapping[str, Work]) -> None:
-        self._backend = backend
-        self._work = work
+    def __init__(self, database: Database, tasks: Mapping[str, Task]) -> None:
+        self._database = database
+        self._tasks = tasks
         self._running: asyncio.Task[None] | None = None
-        self.leads = False
+        self.is_leader = False
 
     def start(self) -> None:
-        """Be a candidate from now on."""
+        """Become a candidate."""
         self._running = asyncio.create_task(self.run(), name="leader")
 
     async def stop(self) -> None:
         if self._running is not None:
-            await end([self._running])
+            await cancel_and_wait([self._running])
 
     async def run(self) -> NoReturn:
-        """Ends by being cancelled."""
+        """Run for leadership until cancelled."""
         while True:
-            async with self._backend.lead() as over:
-                await self._lead(over)
-            await asyncio.sleep(AGAIN_SECONDS)
+            async with self._database.lead() as ended:
+                await self._lead(ended)
+            await asyncio.sleep(RETRY_SECONDS)
 
-    async def _lead(self, over: asyncio.Event) -> None:
-        tasks = [
-            asyncio.ensure_future(self._forever(name, work)) for name, work in self._work.items()
+    async def _lead(self, ended: asyncio.Event) -> None:
+        running = [
+            asyncio.ensure_future(self._forever(name, task)) for name, task in self._tasks.items()
         ]
-        self.leads = True
+        self.is_leader = True
         try:
-            await over.wait()
+            await ended.wait()
         finally:
-            self.leads = False
-            await end(tasks)
+            self.is_leader = False
+            await cancel_and_wait(running)
 
-    async def _forever(self, name: str, work: Work) -> None:
-        """A bug in one piece of work must not end it for good, nor the other one."""
+    async def _forever(self, name: str, task: Task) -> None:
+        """Restart a task that fails, so that a bug does not stop it or the other tasks."""
         while True:
             try:
-                await work()
+                await task()
             except Exception:
-                _logger.exception("leader.work_failed", work=name)
-            await asyncio.sleep(AGAIN_SECONDS)
+                _logger.exception("leader.task_failed", task=name)
+            await asyncio.sleep(RETRY_SECONDS)

@@ -1,9 +1,9 @@
-"""What the service says while it runs: one event a line, JSON unless a person is looking.
+"""Application logs: one event per line, as JSON unless standard error is a terminal.
 
-Values are always escaped, so one event is one line whatever callers send. Keys never get here:
-requests are logged by their path, never with headers or query, and tracebacks without locals.
-
-What cannot be written is not said: a full disk under the log must not fail what is logged.
+* Values are always escaped, so one event is one line, whatever clients send.
+* Keys are never logged: a request is logged by its path, without headers and query, and a traceback
+  without local variables.
+* A line that cannot be written is dropped. A full disk under the log file must not fail a request.
 """
 
 import logging
@@ -14,8 +14,8 @@ from typing import Any, TextIO
 import structlog
 
 
-class Lossy:
-    """A stream that takes everything, and loses what it cannot write."""
+class NonFailingStream:
+    """A stream that drops what it cannot write."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -39,20 +39,20 @@ def configure(level: str) -> None:
     ]
     if sys.stderr.isatty():
         plain = structlog.dev.RichTracebackFormatter(show_locals=False)
-        look: list[structlog.typing.Processor] = [
+        renderers: list[structlog.typing.Processor] = [
             structlog.dev.ConsoleRenderer(exception_formatter=plain)
         ]
     else:
-        look = [
+        renderers = [
             structlog.processors.ExceptionRenderer(),
             structlog.processors.JSONRenderer(),
         ]
-    said: Any = Lossy(sys.stderr)
+    stream: Any = NonFailingStream(sys.stderr)
     structlog.configure(
-        processors=[*shared, *look],
+        processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(said),
+        logger_factory=structlog.PrintLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    # Libraries that use the standard logging are heard only when something is wrong.
-    logging.basicConfig(level=max(threshold, logging.WARNING), stream=said, force=True)
+    # Libraries that use the standard logging module log warnings and errors only.
+    logging.basicConfig(level=max(threshold, logging.WARNING), stream=stream, force=True)

@@ -1,10 +1,10 @@
-"""The numbers of several workers on one page: they share a port, and nobody can ask one of them.
+"""Metrics of several workers on one page, because they share a port.
 
-* Each writes its own page into a folder, every WRITE_SECONDS. Whoever is asked shows its own as it
-  is now and the others' as they were written, each with its process as the label ``worker``.
-* Nothing is summed up here. A worker that replaces another begins at 0 under a label of its own,
-  so Prometheus takes neither for the other.
-* A page that was not written for STALE_SECONDS is that of a worker which is gone.
+* Each worker writes its page to a directory every WRITE_SECONDS. The worker that is scraped shows
+  its current page and the written pages of the others. The label ``worker`` is the process id.
+* Nothing is added up. A replacement worker starts at 0 under its own label, so Prometheus never
+  mixes the two.
+* A page that is older than STALE_SECONDS belongs to a worker that has ended.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ _SUFFIX = ".prom"
 
 
 class SharedPages(Collector):
-    """``page`` is this worker's own; ``name`` tells it from the others."""
+    """``page`` is the page of this worker, and ``name`` its label."""
 
-    def __init__(self, folder: Path, page: Callable[[], bytes], name: str | None = None) -> None:
-        self._folder = folder
+    def __init__(self, directory: Path, page: Callable[[], bytes], name: str | None = None) -> None:
+        self._directory = directory
         self._own_page = page
         self._name = name or str(os.getpid())
         registry = CollectorRegistry()
         registry.register(self)
-        self.page = Page(registry)  # Of all workers.
+        self.page = Page(registry)  # The page of all workers.
 
     async def run(self) -> NoReturn:
-        """Ends by being cancelled, and then leaves nothing behind."""
-        self._folder.mkdir(exist_ok=True)
+        """Write the page until cancelled, then remove it."""
+        self._directory.mkdir(exist_ok=True)
         try:
             while True:
                 self.write()
@@ -52,7 +52,7 @@ class SharedPages(Collector):
 
     def write(self) -> None:
         partial = self._path.with_suffix(".partial")
-        with suppress(OSError):  # A disk that is full is told of by others.
+        with suppress(OSError):  # Other components report a full disk.
             partial.write_bytes(self._own_page())
             partial.replace(self._path)
 
@@ -60,16 +60,16 @@ class SharedPages(Collector):
         families: dict[str, Metric] = {}
         for worker, page in self._pages().items():
             for family in text_string_to_metric_families(page):
-                together = families.setdefault(
+                merged = families.setdefault(
                     family.name, Metric(family.name, family.documentation, family.type)
                 )
-                together.samples += [_of(worker, sample) for sample in family.samples]
+                merged.samples += [_labelled(worker, sample) for sample in family.samples]
         yield from families.values()
 
     def _pages(self) -> Mapping[str, str]:
         found = {self._name: self._own_page().decode()}
-        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            with suppress(OSError):  # It ended while we looked.
+        for path in sorted(self._directory.glob(f"*{_SUFFIX}")):
+            with suppress(OSError):  # The worker ended and removed its page.
                 if path.stem == self._name:
                     continue
                 if time.time() - path.stat().st_mtime > STALE_SECONDS:
@@ -80,8 +80,8 @@ class SharedPages(Collector):
 
     @property
     def _path(self) -> Path:
-        return self._folder / f"{self._name}{_SUFFIX}"
+        return self._directory / f"{self._name}{_SUFFIX}"
 
 
-def _of(worker: str, sample: Sample) -> Sample:
+def _labelled(worker: str, sample: Sample) -> Sample:
     return sample._replace(labels={**sample.labels, WORKER: worker})

@@ -1,9 +1,9 @@
-"""What Prometheus reads: numbers about this process, and nothing about anybody who uses it.
+"""Prometheus metrics of this process; none of them reveals anything about a client.
 
-* No tenant, agent or key is a label, and every label has few values, known beforehand: anybody who
-  reaches the port may read this.
-* Nothing is computed until somebody asks: the service counts in plain numbers, and these are put
-  together here. Whoever asks more often than every PAGE_SECONDS gets the same page again.
+* No tenant, agent or key is a label, and every label has a fixed, small set of values: every client
+  that can reach the port may read the page.
+* The service counts in plain numbers, and the page is built on request. The same page is served
+  again for PAGE_SECONDS.
 """
 
 import time
@@ -18,23 +18,23 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 import quorate
-from quorate.application.request_metrics import OK, Tallies
-from quorate.application.subscriptions import WAITING_MAX, Subscriptions
+from quorate.application.request_metrics import OK, RequestMetrics
+from quorate.application.subscriptions import SUBSCRIPTIONS_MAX, Subscriptions
 from quorate.bus.outbox import jetstream_mirror
 from quorate.contracts.problems import KINDS
 from quorate.domain.commands import Command
 from quorate.domain.identity.agents import AgentLapsed
 from quorate.eventlog.command_bus import CommandBus
-from quorate.eventlog.command_queue import ORDERS_MAX
+from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
 from quorate.eventlog.commit_feed import CommitFeed
-from quorate.eventlog.metrics import DONE, Histogram
+from quorate.eventlog.metrics import ACCEPTED, Histogram
 from quorate.eventlog.serialization import VERSIONS
-from quorate.server.http_protocol import REFUSED
+from quorate.server.http_protocol import REJECTED
 from quorate.server.leader_election import LeaderTasks
 
 PAGE_SECONDS = 0.5
 PREFIX = "quorate_"
-UNREAD = "unread"  # The operation of what was refused before it could be read.
+UNREAD = "unread"  # The operation of a request that was rejected before it was parsed.
 COMMANDS = tuple(kind.__name__ for kind in get_args(Command))
 MIRROR_STATES = (
     jetstream_mirror.WAITING,
@@ -44,58 +44,58 @@ MIRROR_STATES = (
 )
 
 
-class Pushing(Protocol):
-    """What is known of NATS."""
+class NatsStatus(Protocol):
+    """The state of the NATS service."""
 
     @property
     def connected_keys(self) -> int: ...
 
     @property
     def login_seconds(self) -> Mapping[str, Histogram]:
-        """How long logins took, by outcome."""
+        """Return the duration of logins, by outcome."""
 
     def is_connected(self) -> bool: ...
 
     def mirror(self) -> str | None: ...
 
-    def behind(self, head: int) -> int | None: ...
+    def relay_lag(self, head: int) -> int | None: ...
 
 
 class Page:
-    """All that a registry has, in Prometheus' text format; made anew every PAGE_SECONDS at most."""
+    """The metrics of a registry in the text format of Prometheus, cached for PAGE_SECONDS."""
 
     def __init__(
         self, registry: CollectorRegistry, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._registry = registry
         self._monotonic = monotonic
-        self._made = b""
-        self._until = 0.0
+        self._page = b""
+        self._valid_until = 0.0
 
     def __call__(self) -> bytes:
         now = self._monotonic()
-        if now >= self._until:
-            self._made, self._until = generate_latest(self._registry), now + PAGE_SECONDS
-        return self._made
+        if now >= self._valid_until:
+            self._page, self._valid_until = generate_latest(self._registry), now + PAGE_SECONDS
+        return self._page
 
 
 class Metrics(Collector):
     def __init__(
         self,
         *,
-        tallies: Tallies,
-        door: CommandBus,
+        request_metrics: RequestMetrics,
+        command_bus: CommandBus,
         commits: CommitFeed,
-        push: Pushing,
-        tails: Subscriptions,
+        nats_service: NatsStatus,
+        subscriptions: Subscriptions,
         leader: LeaderTasks,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tallies = tallies
-        self._door = door
+        self._request_metrics = request_metrics
+        self._command_bus = command_bus
         self._commits = commits
-        self._push = push
-        self._tails = tails
+        self._nats_service = nats_service
+        self._subscriptions = subscriptions
         self._leader = leader
         registry = CollectorRegistry()
         registry.register(self)
@@ -104,82 +104,125 @@ class Metrics(Collector):
         self.page = Page(registry, monotonic)
 
     def collect(self) -> Iterator[Metric]:
-        info = _Gauge("info", "Which Quorate this is.", ("version",))
+        info = _Gauge("info", "The version of Quorate.", ("version",))
         info.put([quorate.__version__], 1)
         yield info
-        yield from self._of_requests()
-        yield from self._of_commands()
-        yield from self._of_the_log()
-        yield from self._of_nats()
+        yield from self._request_metric_families()
+        yield from self._command_metric_families()
+        yield from self._log_metric_families()
+        yield from self._nats_metric_families()
 
-    def _of_requests(self) -> Iterator[Metric]:
+    def _request_metric_families(self) -> Iterator[Metric]:
         labels = ("transport", "operation", "outcome", "status")
-        counts = _Counter("requests", "Requests, by how they were answered.", labels)
-        lasted = _Histogram("request_seconds", "Until the answer.", ("transport", "operation"))
-        for (transport, operation), tally in self._tallies.by_operation.items():
+        counts = _Counter("requests", "Requests, by operation and outcome.", labels)
+        durations = _Histogram(
+            "request_seconds",
+            "Time to respond to a request, in seconds.",
+            ("transport", "operation"),
+        )
+        for (transport, operation), tally in self._request_metrics.by_operation.items():
             for outcome, count in tally.outcomes.items():
                 counts.put([transport, operation, outcome, _status(outcome)], count)
             if tally.seconds is not None and tally.seconds.count:
-                lasted.put([transport, operation], tally.seconds)
-        for outcome, count in REFUSED.items():
+                durations.put([transport, operation], tally.seconds)
+        for outcome, count in REJECTED.items():
             counts.put(["http", UNREAD, outcome, _status(outcome)], count)
         yield counts
-        yield lasted
-        taken = self._tails.taken
-        yield _one("waiting_callers", "Event streams and long polls that are open.", taken)
-        yield _one("waiting_callers_max", "How many of them there may be.", WAITING_MAX)
+        yield durations
+        open_count = self._subscriptions.open_count
+        yield _gauge("open_streams", "Open event streams and long polls.", open_count)
+        yield _gauge(
+            "open_streams_max",
+            "Maximum number of open event streams and long polls.",
+            SUBSCRIPTIONS_MAX,
+        )
 
-    def _of_commands(self) -> Iterator[Metric]:
-        tally = self._door.tally
-        commands = _Counter("commands", "Commands, by their outcome.", ("command", "outcome"))
-        for key, count in (dict.fromkeys(_DONE, 0) | tally.commands).items():
+    def _command_metric_families(self) -> Iterator[Metric]:
+        tally = self._command_bus.metrics
+        commands = _Counter("commands", "Commands, by type and outcome.", ("command", "outcome"))
+        for key, count in (dict.fromkeys(_ACCEPTED, 0) | tally.commands).items():
             commands.put(key, count)
         yield commands
         for name, documentation, histogram in (
-            ("batch_commands", "Commands in one transaction.", tally.batch_commands),
-            ("commit_seconds", "From a transaction's begin to its end.", tally.commit_seconds),
+            ("batch_commands", "Commands per transaction (group commit).", tally.batch_commands),
+            ("commit_seconds", "Time to commit a transaction, in seconds.", tally.commit_seconds),
         ):
             family = _Histogram(name, documentation)
             family.put([], histogram)
             yield family
-        yield _one("commands_waiting", "Commands in line for the log.", self._door.waiting)
-        yield _one("commands_waiting_max", "How many there may be.", ORDERS_MAX)
+        yield _gauge(
+            "command_queue_length",
+            "Commands in the queue of the command bus.",
+            self._command_bus.waiting,
+        )
+        yield _gauge(
+            "command_queue_length_max", "Maximum length of the command queue.", QUEUE_COMMANDS_MAX
+        )
 
-    def _of_the_log(self) -> Iterator[Metric]:
-        recorded: Counter[str] = self._door.tally.events
-        events = _Counter("events", "Events that this process recorded.", ("type",))
+    def _log_metric_families(self) -> Iterator[Metric]:
+        recorded: Counter[str] = self._command_bus.metrics.events
+        events = _Counter(
+            "events", "Events that this process appended to the log, by type.", ("type",)
+        )
         for type_ in VERSIONS:
             events.put([type_], recorded[type_])
         yield events
-        lapses = _Counter("lapses", "Lapses of agents that this process recorded.")
-        lapses.put([], recorded[AgentLapsed.__name__])
-        yield lapses
-        yield _one("log_head", "The last position that this process heard of.", self._commits.head)
-        yield _one("log_damaged", "1 when it is read only.", bool(self._door.damage))
-        unheard = self._commits.seconds_unheard
-        yield _one("log_unheard_seconds", "Since others' commits were last looked for.", unheard)
-        yield _one("leader", "1 where the relay and the timer run.", self._leader.leads)
+        timeouts = _Counter(
+            "agent_timeouts", "Agent heartbeat timeouts that this process recorded."
+        )
+        timeouts.put([], recorded[AgentLapsed.__name__])
+        yield timeouts
+        yield _gauge("log_head", "The last log position known to this process.", self._commits.head)
+        yield _gauge(
+            "log_corrupted",
+            "1 if the log is corrupted and the service is read-only.",
+            bool(self._command_bus.damage),
+        )
+        age = self._commits.notification_age_seconds
+        yield _gauge(
+            "commit_notification_age_seconds",
+            "Time since this process last checked for commits of other processes, in seconds.",
+            age,
+        )
+        yield _gauge(
+            "leader",
+            "1 if this process is the leader (outbox relay and deadline scheduler).",
+            self._leader.is_leader,
+        )
 
-    def _of_nats(self) -> Iterator[Metric]:
-        push = self._push
-        yield _one("nats_connected", "1 while agents can connect.", push.is_connected())
-        yield _one("connected_agents", "Keys connected to NATS.", push.connected_keys)
-        logins = _Histogram("auth_callout_seconds", "Until a login was answered.", ("outcome",))
-        for outcome, seconds in push.login_seconds.items():
+    def _nats_metric_families(self) -> Iterator[Metric]:
+        nats_service = self._nats_service
+        yield _gauge(
+            "nats_connected", "1 if the service is connected to NATS.", nats_service.is_connected()
+        )
+        yield _gauge("connected_agents", "API keys connected to NATS.", nats_service.connected_keys)
+        logins = _Histogram(
+            "auth_callout_seconds",
+            "Time to answer a NATS login (auth callout), in seconds, by outcome.",
+            ("outcome",),
+        )
+        for outcome, seconds in nats_service.login_seconds.items():
             logins.put([outcome], seconds)
         yield logins
-        lag = _Gauge("relay_lag_events", "Events not yet said and copied; of the leader only.")
-        if (behind := push.behind(self._commits.head)) is not None:
-            lag.put([], behind)
+        lag = _Gauge(
+            "relay_lag_events",
+            "Events not yet published to NATS and mirrored to JetStream (leader only).",
+        )
+        if (lag_events := nats_service.relay_lag(self._commits.head)) is not None:
+            lag.put([], lag_events)
         yield lag
-        states = _Gauge("mirror_state", "1 at the copy's state; of the leader only.", ("state",))
-        if (now := push.mirror()) is not None:
+        states = _Gauge(
+            "mirror_state",
+            "1 for the current state of the JetStream mirror (leader only).",
+            ("state",),
+        )
+        if (now := nats_service.mirror()) is not None:
             for state in MIRROR_STATES:
                 states.put([state], state == now)
         yield states
 
 
-_DONE = [(command, DONE) for command in COMMANDS]  # There from the start, as 0.
+_ACCEPTED = [(command, ACCEPTED) for command in COMMANDS]  # Present from the start, with value 0.
 
 
 def _status(outcome: str) -> str:
@@ -205,7 +248,7 @@ class _Gauge(GaugeMetricFamily):
         self.add_metric(labels, value)
 
 
-def _one(name: str, documentation: str, value: float) -> _Gauge:
+def _gauge(name: str, documentation: str, value: float) -> _Gauge:
     gauge = _Gauge(name, documentation)
     gauge.put([], value)
     return gauge

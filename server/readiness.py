@@ -1,11 +1,12 @@
-"""Does this process do its work, part by part, and can somebody tell within LOOK_SECONDS_MAX?
+"""Readiness of this process, part by part, within CHECK_SECONDS_MAX.
 
-* Dead is: the log cannot be read, or must not be written. Then no command is taken here.
-* Degraded is everything that commands do not wait for: NATS, the copy in JetStream, and hearing of
-  what other processes commit. Whoever waits on this process then waits longer.
-* So is a disk that takes no writes: were it dead, nobody would ask it for the next, which may work.
-* The database is looked at by one task at a time, however many ask and however long it takes: with
-  a database that hangs, nothing piles up here.
+* ``unavailable``: the log cannot be read, or must not be written. The process accepts no commands.
+* ``degraded``: NATS, the JetStream mirror or the commit notifications of other processes fail.
+  Commands do not depend on these, but long polls and streams of this process are slower.
+* A disk that rejects writes also counts as degraded: as unavailable, the process would get no more
+  requests, although the next write may succeed.
+* One task at a time checks the database, however many requests wait for it. With a database that
+  hangs, no tasks accumulate.
 """
 
 import asyncio
@@ -19,49 +20,54 @@ from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import DatabaseUnavailable
 
-LOOK_SECONDS_MAX = 1.5
-UNHEARD_SECONDS_MAX = 5.0
-_HALTED: Mapping[str, Literal["stopped", "unavailable"]] = {
+CHECK_SECONDS_MAX = 1.5
+COMMIT_NOTIFICATION_AGE_SECONDS_MAX = 5.0
+_MIRROR_FAILURES: Mapping[str, Literal["stopped", "unavailable"]] = {
     jetstream_mirror.STOPPED: "stopped",
     jetstream_mirror.UNAVAILABLE: "unavailable",
 }
 
 
-class Pushing(Protocol):
+class NatsStatus(Protocol):
     def is_connected(self) -> bool: ...
 
     def mirror(self) -> str | None:
-        """How the copy in JetStream stands, if this process is the one that makes it."""
+        """Return the state of the JetStream mirror if this process writes it, else None."""
 
 
 class Readiness:
     def __init__(
-        self, log: EventStore, door: CommandBus, push: Pushing, commits: CommitFeed
+        self,
+        log: EventStore,
+        command_bus: CommandBus,
+        nats_service: NatsStatus,
+        commits: CommitFeed,
     ) -> None:
         self._log = log
-        self._door = door
-        self._push = push
+        self._command_bus = command_bus
+        self._nats_service = nats_service
         self._commits = commits
-        self._looking: asyncio.Task[bool] | None = None
+        self._check: asyncio.Task[bool] | None = None
 
-    async def look(self) -> State:
+    async def check(self) -> State:
         return State(
             log=await self._log_state(),
-            connected=self._push.is_connected(),
-            mirror=_HALTED.get(self._push.mirror() or ""),
-            hears=self._commits.seconds_unheard < UNHEARD_SECONDS_MAX,
-            writes=not self._door.failing,
+            nats_connected=self._nats_service.is_connected(),
+            mirror=_MIRROR_FAILURES.get(self._nats_service.mirror() or ""),
+            receives_commits=self._commits.notification_age_seconds
+            < COMMIT_NOTIFICATION_AGE_SECONDS_MAX,
+            writes=not self._command_bus.failing,
         )
 
     async def _log_state(self) -> Literal["ok", "damaged", "unavailable"]:
-        if self._door.damage:
+        if self._command_bus.damage:
             return "damaged"
-        looking = self._looking
-        if looking is None or looking.done():
-            looking = self._looking = asyncio.create_task(self._read(), name="readiness")
-        # Not asyncio.timeout: a read that hangs also hangs while it is being cancelled.
-        done, _ = await asyncio.wait({looking}, timeout=LOOK_SECONDS_MAX)
-        return "ok" if done and looking.result() else "unavailable"
+        check = self._check
+        if check is None or check.done():
+            check = self._check = asyncio.create_task(self._read(), name="readiness")
+        # Not asyncio.timeout: a read that hangs also hangs while it is cancelled.
+        done, _ = await asyncio.wait({check}, timeout=CHECK_SECONDS_MAX)
+        return "ok" if done and check.result() else "unavailable"
 
     async def _read(self) -> bool:
         try:

@@ -1,12 +1,14 @@
-"""`quorate serve`: from a data folder to a running service, and back, without leaving traces.
+"""`quorate serve`: start the service, serve until a signal, and stop cleanly.
 
-Ends within SHUTDOWN_SECONDS_MAX of SIGTERM: no new connections, streams are ended, commands that
-were taken are finished, notifications that can be pushed are pushed, and nats-server is stopped.
+The process ends within SHUTDOWN_SECONDS_MAX of SIGTERM. It accepts no new connections, ends event
+streams, completes accepted commands, publishes pending notifications and stops nats-server.
 """
 
 import asyncio
 import errno
 import gc
+import os
+import re
 import resource
 import signal
 import socket
@@ -21,42 +23,44 @@ import structlog
 import uvicorn
 import uvloop
 
+import quorate
 from quorate.api.routes import Application
 from quorate.application.execution import Service
 from quorate.application.tracing import TracingNotInstalled
 from quorate.bus.embedded.configuration import KeysUnreadable
-from quorate.bus.embedded.server import ServerFailed, reachable
+from quorate.bus.embedded.server import ServerFailed, reachable_host
 from quorate.domain.identity.api_keys import Role
 from quorate.domain.shared.records import record
-from quorate.eventlog.database import NotDurable, Outdated
+from quorate.eventlog.database import DatabaseUnusable, SchemaOutdated
 from quorate.eventlog.database_url import UnknownDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.process_lock import DataDirLock, Locked
-from quorate.server.bootstrap import KeyUnusable, credentials, make_folder, record_key
-from quorate.server.container import Options, running
+from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, ensure_credentials, record_key
+from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
 
 DRAIN_SECONDS_MAX = 2
-DRAIN_LOOK_SECONDS = 0.005
+DRAIN_POLL_SECONDS = 0.005
 DATE_SECONDS = 1.0
-FILES_WANTED = 16_384  # Connections are files; the usual soft limit is 1,024.
+OPEN_FILES_MAX = 16_384  # Each connection is a file; the usual soft limit is 1,024.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG_CONNECTIONS = 1_024
 COLLECT_EVERY_OBJECTS = 50_000
-# How long the event loop may keep the interpreter from the database's threads. The usual 5 ms is
-# longer than a whole commit.
+# How long the event loop may hold the interpreter while database threads wait. The default of 5 ms
+# is longer than a commit.
 SWITCH_SECONDS = 0.0003
-# What an operator can mend; the message says how.
-_IN_THE_WAY = (
-    *(Locked, ServerFailed, Outdated, NotDurable, DatabaseUnavailable),
-    *(KeysUnreadable, KeyUnusable, TracingNotInstalled, UnknownDatabase),
+# Errors that an operator can fix; the message says how.
+_START_ERRORS = (
+    *(Locked, ServerFailed, SchemaOutdated, DatabaseUnusable, DatabaseUnavailable),
+    *(KeysUnreadable, InvalidKeyFile, TracingNotInstalled, UnknownDatabase),
 )
+_USER_INFO = re.compile(r"//[^/@,]*@")  # A URL may contain a password.
 _logger = structlog.get_logger(__name__)
 
 
 @record
 class Addresses:
-    """Where clients find the service."""
+    """The URLs of the service for clients."""
 
     url: str
     nats_url: str
@@ -64,12 +68,12 @@ class Addresses:
 
 @dataclass(eq=False)
 class CannotStart(Exception):
-    """Something of this machine stands in the way, and this says what."""
+    """The service cannot start; the message says why and what to do."""
 
-    why: str
+    reason: str
 
     def __str__(self) -> str:
-        return self.why
+        return self.reason
 
 
 async def serve(
@@ -80,68 +84,94 @@ async def serve(
     announce: Callable[[Addresses], None],
     worker_socket: int | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; ``announce`` is told when the first request can come.
+    """Serve until SIGTERM or SIGINT; call ``announce`` when the service accepts requests.
 
-    One of several workers is given the socket that they share, and leaves the folder's lock alone.
+    A worker gets the shared socket; its parent holds the lock of the data directory.
     """
-    make_folder(options.data_dir)
-    _allow_many_files()
-    with _listening_alone(options, host, port, worker_socket) as listener:
-        url = f"http://{reachable(host)}:{listener.getsockname()[1]}"
-        async with running(options) as run:
-            addresses = Addresses(url=url, nats_url=run.push.url)
-            await _keys(run.service, options, addresses)
+    process = "service" if worker_socket is None else "worker"
+    create_data_dir(options.data_dir)
+    _raise_open_file_limit()
+    with _locked_listener(options, host, port, worker_socket) as listener:
+        url = f"http://{reachable_host(host)}:{listener.getsockname()[1]}"
+        async with run_service(options) as running:
+            addresses = Addresses(url=url, nats_url=running.nats_service.url)
+            await _provide_keys(running.service, options, addresses)
+
+            def on_start() -> None:
+                log_started(f"{process}.started", options, addresses)
+                announce(addresses)
+
             server = _Server(
-                Application(run.service),
-                started=lambda: announce(addresses),
-                end_streams=run.service.tails.close,
+                Application(running.service),
+                on_start=on_start,
+                end_streams=running.service.subscriptions.close,
             )
             await server.serve(sockets=[listener])
+    log_stopped(f"{process}.stopped")
+
+
+def log_started(event: str, options: Options, addresses: Addresses) -> None:
+    """Log ``service.started`` or ``worker.started``, before the banner."""
+    _logger.info(
+        event,
+        version=quorate.__version__,
+        data_dir=str(options.data_dir),
+        http=addresses.url,
+        nats=_USER_INFO.sub("//", addresses.nats_url),
+        pid=os.getpid(),
+    )
+
+
+def log_stopped(event: str) -> None:
+    """Log ``service.stopped`` or ``worker.stopped``, after everything else has ended."""
+    _logger.info(event, pid=os.getpid())
 
 
 @contextmanager
-def _listening_alone(
+def _locked_listener(
     options: Options, host: str, port: int, worker_socket: int | None
 ) -> Iterator[socket.socket]:
     if worker_socket is not None:
         with socket.socket(fileno=worker_socket) as listener:
             yield listener
     else:
-        with DataDirLock(options.data_dir), listening(host, port) as listener:
+        with DataDirLock(options.data_dir), open_listener(host, port) as listener:
             yield listener
 
 
-async def _keys(service: Service, options: Options, addresses: Addresses) -> None:
-    """Record the keys that we were given, or else issue some and write them down."""
-    given: Sequence[tuple[Path | None, Role]] = (
+async def _provide_keys(service: Service, options: Options, addresses: Addresses) -> None:
+    """Record the keys from the key files; without any, issue keys and write the credentials."""
+    key_files: Sequence[tuple[Path | None, Role]] = (
         (options.admin_key_file, "admin"),
         (options.api_key_file, "tenant"),
     )
-    for path, role in given:
+    for path, role in key_files:
         if path is not None:
             await record_key(service, path, role)
-    if all(path is None for path, _ in given):
-        await credentials(service, options.data_dir, url=addresses.url, nats_url=addresses.nats_url)
+    if all(path is None for path, _ in key_files):
+        await ensure_credentials(
+            service, options.data_dir, url=addresses.url, nats_url=addresses.nats_url
+        )
 
 
 def run(main: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run until it ends; raises CannotStart for everything that an operator can mend."""
+    """Run until the end; raise CannotStart for every error that an operator can fix."""
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(main())
-    except _IN_THE_WAY as error:
+    except _START_ERRORS as error:
         raise CannotStart(str(error)) from error
 
 
 class _Server(uvicorn.Server):
-    """Tells when it has started, is told when to end, and then ends the streams first.
+    """Calls ``on_start`` after the start, reacts to signals at once, and ends streams first.
 
-    Uvicorn would look for all of that ten times a second, and wait for the streams.
+    Uvicorn itself polls ten times per second, and waits for the streams at shutdown.
     """
 
     def __init__(
-        self, application: object, *, started: Callable[[], None], end_streams: Callable[[], None]
+        self, application: object, *, on_start: Callable[[], None], end_streams: Callable[[], None]
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -156,13 +186,13 @@ class _Server(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
-        self._tell_started = started
+        self._on_start = on_start
         self._end_streams = end_streams
-        self._ends = asyncio.Event()
+        self._stop_requested = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Those of uvicorn would raise the signal again and end the process before our clean-up."""
+        """Handle signals here: uvicorn would raise them again and skip the clean-up."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)
@@ -174,18 +204,18 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _spare_what_stays()
-        self._tell_started()
+        _freeze_start_objects()
+        self._on_start()
 
     async def main_loop(self) -> None:
-        while not await self.on_tick(0):  # Which renews the date that answers bear.
+        while not await self.on_tick(0):  # A tick renews the Date header.
             with suppress(TimeoutError):
                 async with asyncio.timeout(DATE_SECONDS):
-                    await self._ends.wait()
+                    await self._stop_requested.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
-        self._ends.set()
+        self._stop_requested.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._end_streams()
@@ -201,30 +231,31 @@ class _Server(uvicorn.Server):
                 task.cancel()
 
     async def _drained(self) -> None:
-        """Whoever was being answered has the answer; or somebody is in a hurry."""
+        """Return when all responses are sent, or after a second signal."""
         state = self.server_state
         while (state.connections or state.tasks) and not self.force_exit:  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_LOOK_SECONDS)
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
 
 
-def _spare_what_stays() -> None:
-    """What the start has made is there for good: the collector need not walk through it again,
-    which takes some 30 ms each time, with every request waiting. Nor now: of 160,000 objects a
-    fiftieth would turn out to be garbage.
+def _freeze_start_objects() -> None:
+    """Exclude the objects of the start from garbage collection.
+
+    They stay until the end, and a collection of them takes about 30 ms while every request waits.
+    A collection at this point is not worthwhile: of 160,000 objects about 2 % are garbage.
     """
     gc.freeze()
     gc.set_threshold(COLLECT_EVERY_OBJECTS)
 
 
-def _allow_many_files() -> None:
+def _raise_open_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """Bound before anything else starts, so that a port that is taken costs nothing."""
+def open_listener(host: str, port: int) -> socket.socket:
+    """Bind the port, before anything else starts; raise CannotStart if it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -234,7 +265,7 @@ def listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            why = f"port {port} on {host} is taken: choose another with --port, or 0 for any"
-            raise CannotStart(why) from error
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from error
+            reason = f"Port {port} on {host} is taken: choose another with --port, or 0 for any"
+            raise CannotStart(reason) from error
+        raise CannotStart(f"Cannot listen on {host}:{port}: {error.strerror}") from error
     return listener

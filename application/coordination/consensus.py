@@ -1,4 +1,4 @@
-"""Consensus requests and votes."""
+"""Consensus proposals and votes."""
 
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
@@ -11,17 +11,17 @@ from quorate.contracts.requests import (
     PageQuery,
     Query,
     VoteBody,
-    read_contact_or_refuse,
+    parse_contact_email,
 )
 from quorate.contracts.responses import (
-    ConsensusAnswer,
-    VoteAnswerBody,
-    consensus_answer,
+    ConsensusResponse,
+    VoteResponse,
+    cast_vote_response,
+    consensus_response,
     dump,
-    vote_answer,
-    vote_body,
+    vote_response,
 )
-from quorate.contracts.roles import ACTING, READING
+from quorate.contracts.roles import CAN_ACT, CAN_READ
 from quorate.domain.coordination.consensus import (
     CastVote,
     ConsensusRequest,
@@ -41,7 +41,7 @@ async def create(service: Service, call: Call) -> Reply:
         caller=call.principal,
         agent=AgentRef(id=body.requesting_agent_id, name=body.proposer_agent),
         action=body.action,
-        contact=read_contact_or_refuse(body.contact_email),
+        contact=parse_contact_email(body.contact_email),
         reason=body.reason,
         timeout_minutes=body.timeout_minutes,
         electorate=body.electorate,
@@ -51,9 +51,9 @@ async def create(service: Service, call: Call) -> Reply:
     )
 
     def render(request: ConsensusRequest) -> bytes:
-        return dump(consensus_answer(tenant, request))
+        return dump(consensus_response(tenant, request))
 
-    return await service.carry_out(call, command, render)
+    return await service.execute(call, command, render)
 
 
 async def vote(service: Service, call: Call) -> Reply:
@@ -66,32 +66,32 @@ async def vote(service: Service, call: Call) -> Reply:
         reason=body.reason,
         new_vote_id=service.id(),
     )
-    return await service.carry_out(call, command, _render_vote)
+    return await service.execute(call, command, _render_vote)
 
 
-def _render_vote(answer: VoteAnswer) -> bytes:
-    return dump(vote_answer(answer))
+def _render_vote(response: VoteAnswer) -> bytes:
+    return dump(cast_vote_response(response))
 
 
 async def get_consensus(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
-    seen = await service.reader.request(tenant, call.path["consensus_id"])
-    if seen.found is None:
-        raise Problem("consensus_not_found", "No such consensus request.")
-    return Reply(body=dump(_answer(tenant, seen.found)), sequence=seen.sequence)
+    result = await service.reader.request(tenant, call.path["consensus_id"])
+    if result.found is None:
+        raise Problem("consensus_not_found", "Consensus proposal not found.")
+    return Reply(body=dump(_response(tenant, result.found)), sequence=result.sequence)
 
 
 async def list_consensus(service: Service, call: Call) -> Reply:
     query: ConsensusQuery = call.query
     tenant = call.principal.tenant
-    seen = await service.reader.requests(tenant, query.after or "", query.limit, query.status)
-    answer = [_answer(tenant, row) for row in seen.found]
-    links = next_link(CONSENSUS, query, [row.request.id for row in seen.found])
-    return Reply(body=dump(answer), sequence=seen.sequence, headers=links)
+    result = await service.reader.requests(tenant, query.after or "", query.limit, query.status)
+    response = [_response(tenant, row) for row in result.found]
+    links = next_link(CONSENSUS, query, [row.request.id for row in result.found])
+    return Reply(body=dump(response), sequence=result.sequence, headers=links)
 
 
-def _answer(tenant: str, row: RequestRow) -> ConsensusAnswer:
-    return consensus_answer(tenant, row.request, row.approvals, row.rejections)
+def _response(tenant: str, row: RequestRow) -> ConsensusResponse:
+    return consensus_response(tenant, row.request, row.approvals, row.rejections)
 
 
 async def list_votes(service: Service, call: Call) -> Reply:
@@ -99,13 +99,13 @@ async def list_votes(service: Service, call: Call) -> Reply:
     request_id = call.path["consensus_id"]
     tenant = call.principal.tenant
     request = await service.reader.request(tenant, request_id)
-    seen = await service.reader.votes(tenant, request_id, query.after or "", query.limit)
-    if request.found is None or seen.found is None:
-        raise Problem("consensus_not_found", "No such consensus request.")
-    answer = [vote_body(one, request.found.request.status) for one in seen.found]
+    result = await service.reader.votes(tenant, request_id, query.after or "", query.limit)
+    if request.found is None or result.found is None:
+        raise Problem("consensus_not_found", "Consensus proposal not found.")
+    response = [vote_response(one, request.found.request.status) for one in result.found]
     path = f"{CONSENSUS}/{request_id}/votes"
-    links = next_link(path, query, [one.agent_id for one in seen.found])
-    return Reply(body=dump(answer), sequence=seen.sequence, headers=links)
+    links = next_link(path, query, [one.agent_id for one in result.found])
+    return Reply(body=dump(response), sequence=result.sequence, headers=links)
 
 
 ENDPOINTS = (
@@ -113,11 +113,12 @@ ENDPOINTS = (
         method="POST",
         path=CONSENSUS,
         name="requestConsensus",
-        summary="Ask the active agents to approve an action",
-        roles=ACTING,
+        summary="Create a consensus proposal",
+        description="The tenant's active agents vote on the action.",
+        roles=CAN_ACT,
         body=ConsensusBody,
         query=Query,
-        answer=ConsensusAnswer,
+        response=ConsensusResponse,
         problems=(
             "quota_exceeded",
             "agent_not_found",
@@ -132,10 +133,10 @@ ENDPOINTS = (
         method="GET",
         path=CONSENSUS + "/{consensus_id}",
         name="getConsensus",
-        summary="Look at a consensus request",
-        roles=READING,
+        summary="Get a consensus proposal",
+        roles=CAN_READ,
         query=Query,
-        answer=ConsensusAnswer,
+        response=ConsensusResponse,
         problems=("consensus_not_found",),
         handler=get_consensus,
     ),
@@ -143,11 +144,12 @@ ENDPOINTS = (
         method="POST",
         path=CONSENSUS + "/{consensus_id}/vote",
         name="castVote",
-        summary="Vote; the vote that makes a majority decides",
-        roles=ACTING,
+        summary="Cast a vote on a proposal",
+        description="The vote that completes a majority decides the proposal.",
+        roles=CAN_ACT,
         body=VoteBody,
         query=Query,
-        answer=VoteAnswerBody,
+        response=VoteResponse,
         problems=(
             "agent_not_found",
             "agent_inactive",
@@ -164,20 +166,21 @@ ENDPOINTS = (
         method="GET",
         path=CONSENSUS,
         name="listConsensus",
-        summary="List consensus requests, by status if you like",
-        roles=READING,
+        summary="List consensus proposals",
+        description="The `status` parameter selects proposals by status.",
+        roles=CAN_READ,
         query=ConsensusQuery,
-        answer=list[ConsensusAnswer],
+        response=list[ConsensusResponse],
         handler=list_consensus,
     ),
     Endpoint(
         method="GET",
         path=CONSENSUS + "/{consensus_id}/votes",
         name="listVotes",
-        summary="List the votes of a consensus request",
-        roles=READING,
+        summary="List the votes on a proposal",
+        roles=CAN_READ,
         query=PageQuery,
-        answer=list[VoteAnswerBody],
+        response=list[VoteResponse],
         problems=("consensus_not_found",),
         handler=list_votes,
     ),

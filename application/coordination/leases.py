@@ -12,15 +12,15 @@ from quorate.contracts.requests import (
     LeasesQuery,
     Query,
     RenewBody,
-    read_contact_or_refuse,
+    parse_contact_email,
 )
-from quorate.contracts.responses import LeaseAnswer, ReleaseAnswer, dump, lease_answer
-from quorate.contracts.roles import ACTING, READING
+from quorate.contracts.responses import LeaseResponse, ReleaseResponse, dump, lease_response
+from quorate.contracts.roles import CAN_ACT, CAN_READ
 from quorate.domain.coordination.leases import AcquireLease, Lease, ReleaseLease, RenewLease
 
 LEASE = "/v1/agent/coordination/lease"
 LEASES = "/v1/agent/coordination/leases"
-_RELEASED = dump(ReleaseAnswer(released=True))
+_RELEASED = dump(ReleaseResponse(released=True))
 
 
 async def acquire(service: Service, call: Call) -> Reply:
@@ -29,16 +29,16 @@ async def acquire(service: Service, call: Call) -> Reply:
     command = AcquireLease(
         caller=call.principal,
         agent=ref(body),
-        contact=read_contact_or_refuse(body.contact_email),
+        contact=parse_contact_email(body.contact_email),
         intent=body.intent,
         duration_minutes=body.duration_minutes,
         new_lease_id=service.id(),
     )
 
     def render(lease: Lease) -> bytes:
-        return dump(lease_answer(tenant, lease))
+        return dump(lease_response(tenant, lease))
 
-    return await service.carry_out(call, command, render)
+    return await service.execute(call, command, render)
 
 
 async def renew(service: Service, call: Call) -> Reply:
@@ -50,38 +50,38 @@ async def renew(service: Service, call: Call) -> Reply:
     )
 
     def render(lease: Lease) -> bytes:
-        return dump(lease_answer(tenant, lease))
+        return dump(lease_response(tenant, lease))
 
-    return await service.carry_out(call, command, render)
+    return await service.execute(call, command, render)
 
 
 async def release(service: Service, call: Call) -> Reply:
     command = ReleaseLease(caller=call.principal, lease_id=call.path["lease_id"])
-    return await service.carry_out(call, command, _render_release)
+    return await service.execute(call, command, _render_release)
 
 
-def _render_release(_: Any) -> bytes:  # noqa: ANN401 - whatever became of the lease.
+def _render_release(_: Any) -> bytes:  # noqa: ANN401 - the outcomes of a release differ in type.
     return _RELEASED
 
 
 async def get_lease(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
-    seen = await service.reader.lease(tenant, call.path["lease_id"])
-    if seen.found is None:
-        raise Problem("lease_not_found", "No such lease.")
-    return Reply(body=dump(lease_answer(tenant, seen.found)), sequence=seen.sequence)
+    result = await service.reader.lease(tenant, call.path["lease_id"])
+    if result.found is None:
+        raise Problem("lease_not_found", "Lease not found.")
+    return Reply(body=dump(lease_response(tenant, result.found)), sequence=result.sequence)
 
 
 async def list_leases(service: Service, call: Call) -> Reply:
     query: LeasesQuery = call.query
     tenant = call.principal.tenant
-    key = read_contact_or_refuse(query.contact_email).key if query.contact_email else None
-    seen = await service.reader.live_leases(
+    key = parse_contact_email(query.contact_email).key if query.contact_email else None
+    result = await service.reader.live_leases(
         tenant, query.after or "", query.limit, query.agent_id, key
     )
-    answer = [lease_answer(tenant, lease) for lease in seen.found]
-    links = next_link(LEASES, query, [lease.id for lease in seen.found])
-    return Reply(body=dump(answer), sequence=seen.sequence, headers=links)
+    response = [lease_response(tenant, lease) for lease in result.found]
+    links = next_link(LEASES, query, [lease.id for lease in result.found])
+    return Reply(body=dump(response), sequence=result.sequence, headers=links)
 
 
 ENDPOINTS = (
@@ -89,11 +89,12 @@ ENDPOINTS = (
         method="POST",
         path=LEASE,
         name="acquireLease",
-        summary="Acquire a contact exclusively, or renew what the agent holds",
-        roles=ACTING,
+        summary="Acquire a lease on a contact",
+        description="If the agent already holds the contact, the request renews its lease.",
+        roles=CAN_ACT,
         body=LeaseBody,
         query=Query,
-        answer=LeaseAnswer,
+        response=LeaseResponse,
         problems=(
             "quota_exceeded",
             "agent_not_found",
@@ -109,10 +110,11 @@ ENDPOINTS = (
         method="DELETE",
         path=LEASE + "/{lease_id}",
         name="releaseLease",
-        summary="Release a lease; releasing twice is the same as once",
-        roles=ACTING,
+        summary="Release a lease",
+        description="A second release of the same lease succeeds and has no effect.",
+        roles=CAN_ACT,
         query=Query,
-        answer=ReleaseAnswer,
+        response=ReleaseResponse,
         problems=("lease_not_found", "acting_as_another"),
         command=True,
         urgent=True,
@@ -122,11 +124,12 @@ ENDPOINTS = (
         method="POST",
         path=LEASE + "/{lease_id}/renew",
         name="renewLease",
-        summary="Hold a lease for longer; it never becomes shorter",
-        roles=ACTING,
+        summary="Renew a lease",
+        description="A renewal extends a lease and never shortens it.",
+        roles=CAN_ACT,
         body=RenewBody,
         query=Query,
-        answer=LeaseAnswer,
+        response=LeaseResponse,
         problems=("lease_not_found", "lease_ended", "acting_as_another"),
         command=True,
         urgent=True,
@@ -136,10 +139,11 @@ ENDPOINTS = (
         method="GET",
         path=LEASE + "/{lease_id}",
         name="getLease",
-        summary="Look at a lease, present or past",
-        roles=READING,
+        summary="Get a lease",
+        description="Ended leases remain readable.",
+        roles=CAN_READ,
         query=Query,
-        answer=LeaseAnswer,
+        response=LeaseResponse,
         problems=("lease_not_found",),
         handler=get_lease,
     ),
@@ -147,10 +151,10 @@ ENDPOINTS = (
         method="GET",
         path=LEASES,
         name="listLeases",
-        summary="List the leases that are valid now",
-        roles=READING,
+        summary="List active leases",
+        roles=CAN_READ,
         query=LeasesQuery,
-        answer=list[LeaseAnswer],
+        response=list[LeaseResponse],
         problems=("contact_email_invalid",),
         handler=list_leases,
     ),

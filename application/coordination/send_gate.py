@@ -3,9 +3,9 @@
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
 from quorate.application.operations import Call, Endpoint, Reply
-from quorate.contracts.requests import Query, SendBody, read_contact_or_refuse
-from quorate.contracts.responses import SendAnswer, dump, send_answer
-from quorate.contracts.roles import ACTING
+from quorate.contracts.requests import Query, SendBody, parse_contact_email
+from quorate.contracts.responses import SendResponse, dump, send_response
+from quorate.contracts.roles import CAN_ACT
 from quorate.domain.coordination.send_gate import RequestSend, SendAuthorized, SendBlocked
 
 
@@ -15,15 +15,15 @@ async def request_send(service: Service, call: Call) -> Reply:
     command = RequestSend(
         caller=call.principal,
         agent=ref(body),
-        contact=read_contact_or_refuse(body.contact_email),
+        contact=parse_contact_email(body.contact_email),
         fence=body.fence,
         new_send_id=service.id(),
     )
 
     def render(event: SendAuthorized | SendBlocked) -> bytes:
-        return dump(send_answer(tenant, event))
+        return dump(send_response(tenant, event))
 
-    return await service.carry_out(call, command, render)
+    return await service.execute(call, command, render)
 
 
 ENDPOINTS = (
@@ -31,11 +31,12 @@ ENDPOINTS = (
         method="POST",
         path="/v1/agent/request-send",
         name="requestSend",
-        summary="Ask before acting on a contact: authorized, or blocked and why",
-        roles=ACTING,
+        summary="Request permission to send to a contact",
+        description="The send gate authorizes the request, or blocks it and gives the reason.",
+        roles=CAN_ACT,
         body=SendBody,
         query=Query,
-        answer=SendAnswer,
+        response=SendResponse,
         problems=("agent_not_found", "acting_as_another", "contact_email_invalid"),
         command=True,
         handler=request_send,

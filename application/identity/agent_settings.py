@@ -1,21 +1,21 @@
-"""Agents' settings: one flat object, replaced as a whole."""
+"""Read and replace the settings of an agent: one flat object, always written in full."""
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Endpoint, Reply
 from quorate.contracts.problems import Problem
 from quorate.contracts.requests import ConfigBody, Query
-from quorate.contracts.responses import ConfigAnswer, config_answer, dump
-from quorate.contracts.roles import ACTING, READING
+from quorate.contracts.responses import ConfigResponse, config_response, dump
+from quorate.contracts.roles import CAN_ACT, CAN_READ
 from quorate.domain.identity.agent_settings import SETTING_TYPES, ConfigureAgent, Settings
 
 CONFIG = "/v1/agent/agents/{agent_id}/config"
 
 
 async def get_config(service: Service, call: Call) -> Reply:
-    seen = await service.reader.settings(call.principal.tenant, call.path["agent_id"])
-    if seen.found is None:
-        raise Problem("agent_not_found", "No such agent.")
-    return Reply(body=dump(config_answer(seen.found)), sequence=seen.sequence)
+    result = await service.reader.settings(call.principal.tenant, call.path["agent_id"])
+    if result.found is None:
+        raise Problem("agent_not_found", "Agent not found.")
+    return Reply(body=dump(config_response(result.found)), sequence=result.sequence)
 
 
 async def put_config(service: Service, call: Call) -> Reply:
@@ -25,11 +25,11 @@ async def put_config(service: Service, call: Call) -> Reply:
         agent_id=call.path["agent_id"],
         settings=body.model_dump(include=set(SETTING_TYPES), exclude_unset=True),
     )
-    return await service.carry_out(call, command, _render)
+    return await service.execute(call, command, _render)
 
 
 def _render(settings: Settings) -> bytes:
-    return dump(config_answer(settings))
+    return dump(config_response(settings))
 
 
 ENDPOINTS = (
@@ -37,10 +37,10 @@ ENDPOINTS = (
         method="GET",
         path=CONFIG,
         name="getConfig",
-        summary="Read an agent's settings",
-        roles=READING,
+        summary="Get an agent's settings",
+        roles=CAN_READ,
         query=Query,
-        answer=ConfigAnswer,
+        response=ConfigResponse,
         problems=("agent_not_found",),
         handler=get_config,
     ),
@@ -48,11 +48,12 @@ ENDPOINTS = (
         method="PUT",
         path=CONFIG,
         name="putConfig",
-        summary="Replace an agent's settings; unknown keys are left out",
-        roles=ACTING,
+        summary="Replace an agent's settings",
+        description="Unknown settings are ignored.",
+        roles=CAN_ACT,
         body=ConfigBody,
         query=Query,
-        answer=ConfigAnswer,
+        response=ConfigResponse,
         problems=("agent_not_found", "acting_as_another", "quota_exceeded"),
         command=True,
         handler=put_config,

@@ -1,25 +1,25 @@
-"""Registering, heartbeats, and who is there."""
+"""Register agents, record heartbeats, and list agents."""
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Endpoint, Reply
 from quorate.application.pagination import next_link
 from quorate.contracts.problems import Problem
-from quorate.contracts.requests import ByAgent, HeartbeatBody, PageQuery, Query, RegisterBody
+from quorate.contracts.requests import AgentRequest, HeartbeatBody, PageQuery, Query, RegisterBody
 from quorate.contracts.responses import (
-    AgentAnswer,
-    AgentListAnswer,
-    HeartbeatAnswer,
-    agent_answer,
+    AgentListResponse,
+    AgentResponse,
+    HeartbeatResponse,
+    agent_response,
     dump,
-    heartbeat_answer,
+    heartbeat_response,
 )
-from quorate.contracts.roles import ACTING, READING
+from quorate.contracts.roles import CAN_ACT, CAN_READ
 from quorate.domain.identity.agents import Agent, AgentRef, Heard, Heartbeat, RegisterAgent
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.projections.queries import AgentRow
 
 
-def ref(body: ByAgent) -> AgentRef:
+def ref(body: AgentRequest) -> AgentRef:
     return AgentRef(id=body.agent_id, name=body.agent_name)
 
 
@@ -37,40 +37,40 @@ async def register(service: Service, call: Call) -> Reply:
     )
 
     def render(agent: Agent) -> bytes:
-        return dump(agent_answer(principal.tenant, agent, agent.last_heartbeat))
+        return dump(agent_response(principal.tenant, agent, agent.last_heartbeat))
 
-    return await service.carry_out(call, command, render)
+    return await service.execute(call, command, render)
 
 
 async def heartbeat(service: Service, call: Call) -> Reply:
     command = Heartbeat(caller=call.principal, agent=ref(call.body))
-    return await service.carry_out(call, command, _render_heartbeat)
+    return await service.execute(call, command, _render_heartbeat)
 
 
 def _render_heartbeat(heard: Heard) -> bytes:
-    return dump(heartbeat_answer(heard))
+    return dump(heartbeat_response(heard))
 
 
 async def get_agent(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
-    seen = await service.reader.agent(tenant, call.path["agent_id"])
-    if seen.found is None:
-        raise Problem("agent_not_found", "No such agent.")
-    answer = _listed(tenant, seen.found, seen.now)
-    return Reply(body=dump(answer), sequence=seen.sequence)
+    result = await service.reader.agent(tenant, call.path["agent_id"])
+    if result.found is None:
+        raise Problem("agent_not_found", "Agent not found.")
+    response = _list_item(tenant, result.found, result.now)
+    return Reply(body=dump(response), sequence=result.sequence)
 
 
 async def list_agents(service: Service, call: Call) -> Reply:
     query: PageQuery = call.query
     tenant = call.principal.tenant
-    seen = await service.reader.agents(tenant, query.after or "", query.limit)
-    answer = [_listed(tenant, row, seen.now) for row in seen.found]
-    links = next_link("/v1/agent/agents", query, [one["id"] for one in answer])
-    return Reply(body=dump(answer), sequence=seen.sequence, headers=links)
+    result = await service.reader.agents(tenant, query.after or "", query.limit)
+    response = [_list_item(tenant, row, result.now) for row in result.found]
+    links = next_link("/v1/agent/agents", query, [one["id"] for one in response])
+    return Reply(body=dump(response), sequence=result.sequence, headers=links)
 
 
-def _listed(tenant: str, row: AgentRow, now: Timestamp) -> AgentListAnswer:
-    return {**agent_answer(tenant, row.agent, now), "leasesHeld": row.leases_held}
+def _list_item(tenant: str, row: AgentRow, now: Timestamp) -> AgentListResponse:
+    return {**agent_response(tenant, row.agent, now), "leasesHeld": row.leases_held}
 
 
 ENDPOINTS = (
@@ -78,11 +78,12 @@ ENDPOINTS = (
         method="POST",
         path="/v1/agent/register",
         name="register",
-        summary="Register an agent, or update it: the same name keeps its id",
-        roles=ACTING,
+        summary="Register an agent",
+        description="Registering an existing name updates the agent; it keeps its id.",
+        roles=CAN_ACT,
         body=RegisterBody,
         query=Query,
-        answer=AgentAnswer,
+        response=AgentResponse,
         problems=("quota_exceeded", "acting_as_another"),
         command=True,
         handler=register,
@@ -91,11 +92,12 @@ ENDPOINTS = (
         method="POST",
         path="/v1/agent/coordination/heartbeat",
         name="heartbeat",
-        summary="Say that an agent is alive",
-        roles=ACTING,
+        summary="Send a heartbeat",
+        description="A heartbeat extends the time until which the agent is active.",
+        roles=CAN_ACT,
         body=HeartbeatBody,
         query=Query,
-        answer=HeartbeatAnswer,
+        response=HeartbeatResponse,
         problems=("agent_not_found", "acting_as_another"),
         command=True,
         urgent=True,
@@ -105,20 +107,21 @@ ENDPOINTS = (
         method="GET",
         path="/v1/agent/agents",
         name="listAgents",
-        summary="List the tenant's agents, active or not, with how many leases each holds",
-        roles=READING,
+        summary="List agents",
+        description="Active and inactive agents, each with its number of leases.",
+        roles=CAN_READ,
         query=PageQuery,
-        answer=list[AgentListAnswer],
+        response=list[AgentListResponse],
         handler=list_agents,
     ),
     Endpoint(
         method="GET",
         path="/v1/agent/agents/{agent_id}",
         name="getAgent",
-        summary="Look at one agent",
-        roles=READING,
+        summary="Get an agent",
+        roles=CAN_READ,
         query=Query,
-        answer=AgentListAnswer,
+        response=AgentListResponse,
         problems=("agent_not_found",),
         handler=get_agent,
     ),

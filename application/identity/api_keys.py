@@ -1,4 +1,4 @@
-"""API keys: issued once, shown once, revoked for good."""
+"""Issue, list and revoke API keys. The key secret is shown once; a revocation is final."""
 
 import secrets
 
@@ -9,8 +9,14 @@ from quorate.application.operations import Call, Endpoint, Reply
 from quorate.application.pagination import next_link
 from quorate.contracts.problems import Problem
 from quorate.contracts.requests import KeyBody, PageQuery, Query
-from quorate.contracts.responses import IssuedKeyAnswer, KeyAnswer, RevokedAnswer, dump, key_answer
-from quorate.contracts.roles import ANYBODY, ISSUING
+from quorate.contracts.responses import (
+    IssuedKeyResponse,
+    KeyResponse,
+    RevokedResponse,
+    dump,
+    key_response,
+)
+from quorate.contracts.roles import ALL_ROLES, CAN_ISSUE_KEYS
 from quorate.domain.identity.api_keys import (
     SECRET_BITS,
     IssueKey,
@@ -30,7 +36,7 @@ KEYS = "/v1/keys"
 
 @record
 class NewKey:
-    """A key before it is issued: its id, its text and what is stored of it."""
+    """A key before it is issued: its id, the full key, and the hash that is stored."""
 
     id: str
     text: str
@@ -38,11 +44,11 @@ class NewKey:
 
 
 def new_key() -> NewKey:
-    fresh_id = key_id()
-    text = key_text(fresh_id, secrets.token_bytes(SECRET_BITS // 8))
+    new_id = key_id()
+    text = key_text(new_id, secrets.token_bytes(SECRET_BITS // 8))
     parts = read_key(text)
     assert parts is not None
-    return NewKey(id=fresh_id, text=text, secret_hash=secret_hash(parts[1]))
+    return NewKey(id=new_id, text=text, secret_hash=secret_hash(parts[1]))
 
 
 async def issue(service: Service, call: Call) -> Reply:
@@ -51,23 +57,23 @@ async def issue(service: Service, call: Call) -> Reply:
     if (body.role == "agent") != (body.agent_name is not None):
         raise Problem("invalid_request", "agentName: goes with role agent, and only with it")
     tenant = _tenant_of(principal, body)
-    fresh = new_key()
+    issued = new_key()
     command = IssueKey(
         caller=principal,
-        key_id=fresh.id,
+        key_id=issued.id,
         role=body.role,
-        secret_hash=fresh.secret_hash,
+        secret_hash=issued.secret_hash,
         agent_name=body.agent_name,
         new_agent_id=f"agent_{service.id()}",
     )
 
     def render(key: Key) -> bytes:
-        return dump(key_answer(tenant, key))
+        return dump(key_response(tenant, key))
 
-    done = await service.submit(call, command, render, tenant)
-    answer = orjson.loads(done.body) | {"key": None if done.replayed else fresh.text}
-    sequence = _sequence_for(principal, done.sequence)
-    return Reply(body=dump(answer), sequence=sequence, headers=replay_headers(done))
+    accepted = await service.submit(call, command, render, tenant)
+    response = orjson.loads(accepted.body) | {"key": None if accepted.replayed else issued.text}
+    sequence = _sequence_for(principal, accepted.sequence)
+    return Reply(body=dump(response), sequence=sequence, headers=replay_headers(accepted))
 
 
 def _tenant_of(principal: Principal, body: KeyBody) -> str:
@@ -81,7 +87,7 @@ def _tenant_of(principal: Principal, body: KeyBody) -> str:
 
 
 def _sequence_for(principal: Principal, sequence: int) -> int | None:
-    """An operator's call has no log of its own to wait for."""
+    """Return None for an admin key: it belongs to no tenant, so its caller awaits no log head."""
     return None if principal.role == "admin" else sequence
 
 
@@ -89,15 +95,15 @@ async def revoke(service: Service, call: Call) -> Reply:
     principal: Principal = call.principal
     row = await service.reader.key(call.path["key_id"])
     if row is None or (principal.role != "admin" and row.tenant != principal.tenant):
-        raise Problem("key_not_found", "No such key.")
+        raise Problem("key_not_found", "API key not found.")
     command = RevokeKey(caller=principal, key_id=row.key.id)
-    reply = await service.carry_out(call, command, _render_revoked, tenant=row.tenant)
-    service.keyring.forget()
+    reply = await service.execute(call, command, _render_revoked, tenant=row.tenant)
+    service.key_cache.invalidate()
     return reply
 
 
 def _render_revoked(_: Key) -> bytes:
-    return dump(RevokedAnswer(revoked=True))
+    return dump(RevokedResponse(revoked=True))
 
 
 async def list_keys(service: Service, call: Call) -> Reply:
@@ -105,17 +111,17 @@ async def list_keys(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
     if call.principal.role == "admin" and query.tenant_id is not None:
         tenant = query.tenant_id
-    seen = await service.reader.keys(tenant, query.after or "", query.limit)
-    answer = [key_answer(tenant, key) for key in seen.found]
-    links = next_link(KEYS, query, [key.id for key in seen.found])
-    return Reply(body=dump(answer), sequence=seen.sequence, headers=links)
+    result = await service.reader.keys(tenant, query.after or "", query.limit)
+    response = [key_response(tenant, key) for key in result.found]
+    links = next_link(KEYS, query, [key.id for key in result.found])
+    return Reply(body=dump(response), sequence=result.sequence, headers=links)
 
 
 async def get_own(service: Service, call: Call) -> Reply:
-    """Without its place in a log: an operator's key is of none, and a key hardly ever changes."""
+    """Return the key without a sequence: an admin key has no tenant log, and keys rarely change."""
     row = await service.reader.key(call.principal.key_id)
     assert row is not None, "keys are revoked and never deleted"
-    return Reply(body=dump(key_answer(row.tenant, row.key)))
+    return Reply(body=dump(key_response(row.tenant, row.key)))
 
 
 ENDPOINTS = (
@@ -123,11 +129,12 @@ ENDPOINTS = (
         method="POST",
         path=KEYS,
         name="issueKey",
-        summary="Issue a key; its text is shown this once",
-        roles=ISSUING,
+        summary="Issue an API key",
+        description="Only this response contains the full key.",
+        roles=CAN_ISSUE_KEYS,
         body=KeyBody,
         query=Query,
-        answer=IssuedKeyAnswer,
+        response=IssuedKeyResponse,
         problems=("quota_exceeded", "tenant_not_found"),
         command=True,
         handler=issue,
@@ -136,20 +143,22 @@ ENDPOINTS = (
         method="GET",
         path=KEYS,
         name="listKeys",
-        summary="List keys, without their secrets",
-        roles=ISSUING,
+        summary="List API keys",
+        description="The list does not contain key secrets.",
+        roles=CAN_ISSUE_KEYS,
         query=PageQuery,
-        answer=list[KeyAnswer],
+        response=list[KeyResponse],
         handler=list_keys,
     ),
     Endpoint(
         method="GET",
         path=KEYS + "/self",
         name="getOwnKey",
-        summary="Look at the key that you show: whose it is, and what it may do",
-        roles=ANYBODY,
+        summary="Get the API key of this request",
+        description="The response names the key's tenant, role and agent.",
+        roles=ALL_ROLES,
         query=Query,
-        answer=KeyAnswer,
+        response=KeyResponse,
         of_key=True,
         handler=get_own,
     ),
@@ -157,10 +166,11 @@ ENDPOINTS = (
         method="DELETE",
         path=KEYS + "/{key_id}",
         name="revokeKey",
-        summary="Revoke a key; it stops working within a second",
-        roles=ISSUING,
+        summary="Revoke an API key",
+        description="The service rejects the key within one second.",
+        roles=CAN_ISSUE_KEYS,
         query=Query,
-        answer=RevokedAnswer,
+        response=RevokedResponse,
         problems=("key_not_found",),
         command=True,
         handler=revoke,
