@@ -1,4 +1,10 @@
-"""What operators are given asks for metrics that there are, and every alert is explained."""
+"""Dashboard and alerts use existing metrics only, and every alert and metric is documented.
+
+* A query uses metrics, labels and label values that the service exports.
+* Every metric has a row in docs/operations/monitor.md.
+* Every alert has a severity, a summary, a row in docs/operations/monitor.md and a runbook, and
+  every runbook has its alert.
+"""
 
 import json
 import re
@@ -23,8 +29,9 @@ ALERTS = [
     ]
     for rule in group["rules"]
 ]
-OF_PROMETHEUS = {"up"}
-WORDS = {
+MONITOR = document("docs/operations/monitor.md")
+PROMETHEUS_METRICS = {"up"}
+PROMQL_KEYWORDS = {
     *("by", "and", "or", "unless", "on", "ignoring", "sum", "max", "min", "rate", "increase"),
     *("histogram_quantile", "label_values"),
 }
@@ -51,14 +58,14 @@ def metrics_of(expression: str) -> set[str]:
     bare = expression
     for part in (_STRING, _SELECTOR, _GROUPING, _RANGE):
         bare = part.sub(" ", bare)
-    return set(_NAME.findall(bare)) - WORDS
+    return set(_NAME.findall(bare)) - PROMQL_KEYWORDS
 
 
 @pytest.fixture(scope="module")
-def told() -> dict[str, set[str]]:
-    """Each metric's name, and its labels, on a page on which everything was counted once."""
+def exported_labels() -> dict[str, set[str]]:
+    """Return the label names of each metric, from a page on which every counter has a value."""
     watched = Watched()
-    watched.tallies.of("http", "acquireLease").count("ok", 0.01)
+    watched.request_metrics.of("http", "acquireLease").count("ok", 0.01)
     labels: dict[str, set[str]] = {}
     for name, pairs in watched.samples():
         labels.setdefault(name, set()).update(label for label, _ in pairs)
@@ -66,19 +73,19 @@ def told() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize(("where", "expression"), QUERIES, ids=[where for where, _ in QUERIES])
-def test_a_query_asks_for_what_there_is(
-    told: dict[str, set[str]], where: str, expression: str
+def test_query_uses_exported_metrics_and_labels(
+    exported_labels: dict[str, set[str]], where: str, expression: str
 ) -> None:
-    asked = metrics_of(expression) - OF_PROMETHEUS
-    assert asked or "up" in expression
-    assert asked <= set(told), where
-    known = {label for name in asked for label in told[name]} | {"job", "instance"}
+    used = metrics_of(expression) - PROMETHEUS_METRICS
+    assert used or "up" in expression
+    assert used <= set(exported_labels), where
+    known = {label for name in used for label in exported_labels[name]} | {"job", "instance"}
     for selector in _SELECTOR.findall(expression):
         assert set(_LABEL.findall(_STRING.sub('""', selector))) <= known, where
     assert expression.count("(") == expression.count(")")
 
 
-def test_what_stands_in_quotes_is_a_value_that_there_is() -> None:
+def test_query_uses_existing_label_values() -> None:
     known: dict[str, set[str]] = {
         "outcome": {*KINDS, "ok", "done", "replayed", "accepted", "refused"},
         "status": {"200", *(str(kind.status) for kind in KINDS.values())},
@@ -92,7 +99,7 @@ def test_what_stands_in_quotes_is_a_value_that_there_is() -> None:
     assert set(VERSIONS) >= NOTICED_TYPES
 
 
-def test_panels_stand_side_by_side() -> None:
+def test_panels_do_not_overlap() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         at = panel["gridPos"]
@@ -106,33 +113,44 @@ def test_panels_stand_side_by_side() -> None:
         taken |= cells
 
 
-def test_every_metric_of_ours_is_explained() -> None:
-    explained = {
-        name
-        for row in document("docs/operating.md").rows()
-        for name in re.findall(r"`(quorate_\w+)`", row[0])
-    }
+def test_every_metric_is_documented() -> None:
+    documented = {name for row in MONITOR.rows() for name in re.findall(r"`(quorate_\w+)`", row[0])}
     counters = {"counter": "_total"}
-    ours = {
+    exported = {
         family.name + counters.get(family.type, "")
         for family in families(Watched().metrics.page().decode())
         if family.name.startswith("quorate_")
     }
 
-    assert explained == ours
+    assert documented == exported
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=[alert["alert"] for alert in ALERTS])
-def test_an_alert_says_how_urgent_it_is_and_what_helps(alert: dict[str, Any]) -> None:
-    rows = [row for row in document("docs/operating.md").rows() if row[0] == f"`{alert['alert']}`"]
+def test_alert_has_a_severity_a_summary_and_a_runbook(alert: dict[str, Any]) -> None:
+    name = alert["alert"]
+    runbook = alert["annotations"]["runbook_url"]
 
     assert alert["labels"]["severity"] in {"page", "ticket"}
     assert alert["annotations"]["summary"]
-    assert len(rows) == 1, "it has its line in docs/operating.md"
+    assert runbook == f"docs/runbooks/{name}.md"
+    assert document(runbook).text.startswith(
+        f"# {name}\n\nSeverity: {alert['labels']['severity']}."
+    )
 
 
-def test_no_alert_is_explained_that_there_is_none_of() -> None:
-    told = {row[0] for row in document("docs/operating.md").rows()}
-    explained = {name for name in told if re.fullmatch(r"`Quorate\w+`", name)}
+@pytest.mark.parametrize("alert", ALERTS, ids=[alert["alert"] for alert in ALERTS])
+def test_runbook_names_the_meaning_the_impact_and_the_fix(alert: dict[str, Any]) -> None:
+    runbook = document(alert["annotations"]["runbook_url"])
 
-    assert explained == {f"`{alert['alert']}`" for alert in ALERTS}
+    assert {"meaning", "impact", "diagnose", "fix", "related"} <= runbook.anchors
+
+
+def test_runbooks_and_documented_alerts_are_those_of_the_rules() -> None:
+    rules = {alert["alert"] for alert in ALERTS}
+    runbooks = {path.stem for path in (ROOT / "docs" / "runbooks").glob("Quorate*.md")}
+    documented = {
+        name for row in MONITOR.rows() for name in re.findall(r"\[`(Quorate\w+)`\]", row[0])
+    }
+
+    assert runbooks == rules
+    assert documented == rules
