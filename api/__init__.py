@@ -1,1 +1,1 @@
-"""HTTP: the composition root, routes, authentication, and problems as RFC 9457 states them."""
+"""The HTTP and NATS API: routes, authentication, strict parsing, and the API documents."""

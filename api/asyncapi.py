@@ -1,8 +1,10 @@
-"""The AsyncAPI 3 document: what can be asked over NATS, and what is said there.
+"""Generate the AsyncAPI 3 document: the operations and notifications over NATS.
 
-It is made from the tables that the service itself works by: the endpoints that are served over
-NATS, the subjects, the notifications. With this document alone a stranger can register, lease and hear
-of conflicts in any language. Only prose and examples are written here.
+* The document is generated from the registries that the service uses: the endpoints that are
+  available over NATS, the subjects and the notifications.
+* With this document alone, a client in any language can register, acquire leases and receive
+  conflicts. A test verifies this.
+* Only descriptions and examples are written by hand.
 """
 
 import re
@@ -13,7 +15,7 @@ import quorate
 from quorate.api import asyncapi_schemas as schemas
 from quorate.api.asyncapi_descriptions import DESCRIPTION, PARAMETERS, SERVER
 from quorate.api.json_schemas import Json
-from quorate.api.notification_schemas import LOGGED, NOTIFICATIONS, Said
+from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, PublishedMessage
 from quorate.application.operations import Endpoint
 from quorate.bus.subjects import COMMANDS, INBOX, Family
 
@@ -26,8 +28,8 @@ LOG_TAG = "log"
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
-def document(served: Sequence[Endpoint]) -> Json:
-    refs, definitions = schemas.definitions(served)
+def document(endpoints: Sequence[Endpoint]) -> Json:
+    refs, definitions = schemas.definitions(endpoints)
     return {
         "asyncapi": ASYNCAPI_VERSION,
         "info": {
@@ -35,14 +37,14 @@ def document(served: Sequence[Endpoint]) -> Json:
             "version": quorate.__version__,
             "description": DESCRIPTION,
             "license": {"name": "Apache-2.0"},
-            "tags": list(_tags(served)),
+            "tags": list(_tags(endpoints)),
         },
         "defaultContentType": JSON,
         "servers": {"nats": SERVER},
-        "channels": _channels(served),
-        "operations": _operations(served),
+        "channels": _channels(endpoints),
+        "operations": _operations(endpoints),
         "components": {
-            "messages": _messages(served, refs),
+            "messages": _messages(endpoints, refs),
             "schemas": definitions,
             "parameters": PARAMETERS,
             "securitySchemes": {"apiKey": _API_KEY},
@@ -53,26 +55,26 @@ def document(served: Sequence[Endpoint]) -> Json:
 _API_KEY: Json = {
     "type": "apiKey",
     "in": "user",
-    "description": "Your API key as the connection's token: `auth_token`, or the user in the URL.",
+    "description": "API key as the connection's token: `auth_token`, or the user in the URL.",
 }
 
 
-def _to(*path: str) -> Json:
+def _pointer(*path: str) -> Json:
     return {"$ref": "/".join(("#", *path))}
 
 
 # -- Tags --------------------------------------------------------------------
 
 
-def _tags(served: Sequence[Endpoint]) -> Iterator[Json]:
-    """As in the OpenAPI document, one for each module; what is said unasked comes last."""
-    told: dict[str, str] = {}
-    for module in dict.fromkeys(endpoint.handler.__module__ for endpoint in served):
+def _tags(endpoints: Sequence[Endpoint]) -> Iterator[Json]:
+    """Yield one tag per module, as in the OpenAPI document, then the tags of publications."""
+    descriptions: dict[str, str] = {}
+    for module in dict.fromkeys(endpoint.handler.__module__ for endpoint in endpoints):
         text = sys.modules[module].__doc__ or ""
-        told[_tag_of(module)] = " ".join(text.split("\n\n")[0].split())
-    told.setdefault(NOTIFICATIONS_TAG, "What agents are told of, as it happens.")
-    told[LOG_TAG] = "The whole log, as it grows."
-    for name, description in told.items():
+        descriptions[_tag_of(module)] = " ".join(text.split("\n\n")[0].split())
+    descriptions.setdefault(NOTIFICATIONS_TAG, "Notifications that the service publishes.")
+    descriptions[LOG_TAG] = "Events of the tenant's log, published as they are committed."
+    for name, description in descriptions.items():
         yield {"name": name, "description": description}
 
 
@@ -83,16 +85,20 @@ def _tag_of(module: str) -> str:
 # -- Channels ----------------------------------------------------------------
 
 
-def _channels(served: Sequence[Endpoint]) -> Json:
+def _channels(endpoints: Sequence[Endpoint]) -> Json:
     channels = {
         one.name: _channel(COMMANDS, one.name, [f"{one.name}Request"], one.summary)
-        for one in served
+        for one in endpoints
     }
-    answers = [f"{one.name}{kind}" for one in served for kind in ("Answer", "Problem")]
-    channels[INBOX_CHANNEL] = _channel(INBOX, "{inboxToken}", answers, "Where answers arrive")
-    for said in NOTIFICATIONS:
-        channels[said.name] = _channel(said.to, said.name, [said.name], said.summary)
-    channels[LOGGED.name] = _channel(LOGGED.to, "{eventType}", [LOGGED.name], LOGGED.summary)
+    responses = [f"{one.name}{kind}" for one in endpoints for kind in ("Response", "Problem")]
+    channels[INBOX_CHANNEL] = _channel(INBOX, "{inboxToken}", responses, "Where responses arrive")
+    for message in NOTIFICATIONS:
+        channels[message.name] = _channel(
+            message.family, message.name, [message.name], message.summary
+        )
+    channels[LOG_EVENTS.name] = _channel(
+        LOG_EVENTS.family, "{eventType}", [LOG_EVENTS.name], LOG_EVENTS.summary
+    )
     return channels
 
 
@@ -101,16 +107,16 @@ def _channel(family: Family, name: str, messages: Iterable[str], summary: str) -
     return {
         "address": address,
         "summary": summary,
-        "servers": [_to("servers", "nats")],
+        "servers": [_pointer("servers", "nats")],
         "parameters": {
-            one: _to("components", "parameters", one) for one in _PARAMETER.findall(address)
+            one: _pointer("components", "parameters", one) for one in _PARAMETER.findall(address)
         },
-        "messages": {one: _to("components", "messages", one) for one in messages},
+        "messages": {one: _pointer("components", "messages", one) for one in messages},
     }
 
 
 def address_of(family: Family, name: str) -> str:
-    """A subject with its parameters as callers know them."""
+    """Return a subject template with the parameter names of the document."""
     return family.template.format(
         tenant="{tenant}", agent_id="{agentId}", reader="{agentId}", name=name
     )
@@ -119,60 +125,64 @@ def address_of(family: Family, name: str) -> str:
 # -- Operations --------------------------------------------------------------
 
 
-def _operations(served: Sequence[Endpoint]) -> Json:
-    operations = {one.name: _asked(one) for one in served}
-    for said in (*NOTIFICATIONS, LOGGED):
-        operations[said.name] = _said(said)
+def _operations(endpoints: Sequence[Endpoint]) -> Json:
+    operations = {one.name: _request_operation(one) for one in endpoints}
+    for message in (*NOTIFICATIONS, LOG_EVENTS):
+        operations[message.name] = _publish_operation(message)
     return operations
 
 
-def _asked(endpoint: Endpoint) -> Json:
-    inbox = [f"{endpoint.name}{kind}" for kind in ("Answer", "Problem")]
+def _request_operation(endpoint: Endpoint) -> Json:
+    inbox = [f"{endpoint.name}{kind}" for kind in ("Response", "Problem")]
+    description = {"description": endpoint.description} if endpoint.description else {}
     return {
         "action": "receive",
-        "channel": _to("channels", endpoint.name),
+        "channel": _pointer("channels", endpoint.name),
         "summary": endpoint.summary,
+        **description,
         "tags": [{"name": _tag_of(endpoint.handler.__module__)}],
-        "messages": [_to("channels", endpoint.name, "messages", f"{endpoint.name}Request")],
+        "messages": [_pointer("channels", endpoint.name, "messages", f"{endpoint.name}Request")],
         "reply": {
-            "channel": _to("channels", INBOX_CHANNEL),
-            "messages": [_to("channels", INBOX_CHANNEL, "messages", one) for one in inbox],
+            "channel": _pointer("channels", INBOX_CHANNEL),
+            "messages": [_pointer("channels", INBOX_CHANNEL, "messages", one) for one in inbox],
         },
-        "x-quorate-roles": sorted(COMMANDS.said_by),
+        "x-quorate-roles": sorted(COMMANDS.published_by),
     }
 
 
-def _said(said: Said) -> Json:
+def _publish_operation(message: PublishedMessage) -> Json:
+    description = {"description": message.description} if message.description else {}
     return {
         "action": "send",
-        "channel": _to("channels", said.name),
-        "summary": said.summary,
-        "tags": [{"name": LOG_TAG if said is LOGGED else NOTIFICATIONS_TAG}],
-        "messages": [_to("channels", said.name, "messages", said.name)],
-        "x-quorate-roles": sorted(said.to.read_by),
+        "channel": _pointer("channels", message.name),
+        "summary": message.summary,
+        **description,
+        "tags": [{"name": LOG_TAG if message is LOG_EVENTS else NOTIFICATIONS_TAG}],
+        "messages": [_pointer("channels", message.name, "messages", message.name)],
+        "x-quorate-roles": sorted(message.family.subscribed_by),
     }
 
 
 # -- Messages ----------------------------------------------------------------
 
 
-def _messages(served: Sequence[Endpoint], refs: Mapping[str, Json]) -> Json:
+def _messages(endpoints: Sequence[Endpoint], refs: Mapping[str, Json]) -> Json:
     messages: Json = {}
-    for one in served:
+    for one in endpoints:
         messages[f"{one.name}Request"] = _message(
-            schemas.request_headers(one), schemas.request(one), schemas.asked_example(one)
+            schemas.request_headers(one), schemas.request(one), schemas.request_example(one)
         )
-        messages[f"{one.name}Answer"] = _message(
-            schemas.answer_headers(one), refs[one.name], *schemas.answer_examples(one)
+        messages[f"{one.name}Response"] = _message(
+            schemas.response_headers(one), refs[one.name], *schemas.response_examples(one)
         )
         messages[f"{one.name}Problem"] = _message(
             schemas.problem_headers(one), schemas.problem(one), *schemas.problem_examples(one)
         )
-    for said in (*NOTIFICATIONS, LOGGED):
-        example = schemas.said_example(said)
-        messages[said.name] = _message(schemas.SAID_HEADERS, schemas.said_ref(said), example) | {
-            "contentType": CLOUD_EVENT
-        }
+    for message in (*NOTIFICATIONS, LOG_EVENTS):
+        example = schemas.published_example(message)
+        messages[message.name] = _message(
+            schemas.PUBLISHED_HEADERS, schemas.published_ref(message), example
+        ) | {"contentType": CLOUD_EVENT}
     return {name: {"name": name, **message} for name, message in messages.items()}
 
 

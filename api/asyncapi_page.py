@@ -1,4 +1,4 @@
-"""The AsyncAPI document as a page for people, made from the document alone."""
+"""Render the AsyncAPI document as an HTML reference page."""
 
 import json
 import re
@@ -7,39 +7,39 @@ from collections.abc import Iterator, Sequence
 
 from quorate.api.html import (
     badge,
+    code_list,
+    collapsible,
+    escape,
     example,
     field_rows,
-    folded,
-    listed,
+    paragraphs,
     problem_links,
     problems,
-    prose,
+    render_page,
     table,
-    text,
-    whole,
 )
 from quorate.api.json_schemas import Json
 
-# By what the service does: callers do the opposite.
-_BADGES = {"receive": "ask", "send": "hear"}
+# AsyncAPI names the action of the service; callers perform the opposite action.
+_BADGES = {"receive": "request", "send": "subscribe"}
 _INBOX = "_INBOX_${QUORATE_TENANT}_$QUORATE_AGENT_ID"
 
 _SET_UP = """\
 export NATS_URL=nats://127.0.0.1:4222  # "natsUrl" in credentials.json
-export NATS_USER=qk_...                # "key" in the answer of POST /v1/keys
-export QUORATE_TENANT=tenant_...       # "tenantId" there
-export QUORATE_AGENT_ID=agent_...      # "agentId" there"""
+export NATS_USER=qk_...                # "key" in the response of POST /v1/keys
+export QUORATE_TENANT=tenant_...       # "tenantId" in the same response
+export QUORATE_AGENT_ID=agent_...      # "agentId" in the same response"""
 
 
-def page(document: Json) -> bytes:
+def render(document: Json) -> bytes:
     opening = f"""\
-<p>The same for programs: <a href="/asyncapi.json">/asyncapi.json</a>. The same over HTTP:
-<a href="/docs">/docs</a>. To try the examples with the <code>nats</code> command line, put in
-where the server is and who you are:</p>
-<pre>{text(_SET_UP)}</pre>"""
+<p>Machine-readable document: <a href="/asyncapi.json">/asyncapi.json</a>. HTTP API:
+<a href="/docs">/docs</a>. To run the examples with the <code>nats</code> command-line client, set
+the address of the NATS server, your API key, and the ids of your tenant and agent:</p>
+<pre>{escape(_SET_UP)}</pre>"""
     tags = document["info"]["tags"]
     sections = [_section(document, tag) for tag in tags]
-    return whole(
+    return render_page(
         document["info"],
         "over NATS",
         _navigation(document),
@@ -52,11 +52,11 @@ def _navigation(document: Json) -> str:
     lines = []
     for tag in document["info"]["tags"]:
         links = "".join(
-            f'<li><a href="#{text(name)}">{badge(_BADGES[operation["action"]])}'
-            f"<span>{text(operation['summary'])}</span></a>"
+            f'<li><a href="#{escape(name)}">{badge(_BADGES[operation["action"]])}'
+            f"<span>{escape(operation['summary'])}</span></a>"
             for name, operation in _operations(document, tag["name"])
         )
-        lines.append(f"<h2>{text(tag['name'])}</h2><ul>{links}</ul>")
+        lines.append(f"<h2>{escape(tag['name'])}</h2><ul>{links}</ul>")
     lines.append('<h2><a href="#problems">problems</a></h2>')
     return "".join(lines)
 
@@ -67,7 +67,7 @@ def _section(document: Json, tag: Json) -> str:
         for name, operation in _operations(document, tag["name"])
     ]
     return (
-        f"<section><h2>{text(tag['name'])}</h2>{prose(tag['description'])}"
+        f"<section><h2>{escape(tag['name'])}</h2>{paragraphs(tag['description'])}"
         f"{''.join(articles)}</section>\n"
     )
 
@@ -82,56 +82,58 @@ def _operations(document: Json, tag: str) -> Iterator[tuple[str, Json]]:
 
 
 def _article(document: Json, name: str, operation: Json) -> str:
-    address = document["channels"][_last(operation["channel"])]["address"]
+    address = document["channels"][_ref_name(operation["channel"])]["address"]
+    render_parts = _request_parts if "reply" in operation else _subscription_parts
     parts = [
-        f'<article id="{text(name)}">',
-        f"<h3>{badge(_BADGES[operation['action']])}<code>{text(address)}</code></h3>",
-        f"<p>{text(operation['summary'])}.</p>",
-        f'<p class="who">Roles: {listed(operation["x-quorate-roles"])}.</p>',
-        *(_asked if "reply" in operation else _heard)(document, address, operation),
+        f'<article id="{escape(name)}">',
+        f"<h3>{badge(_BADGES[operation['action']])}<code>{escape(address)}</code></h3>",
+        f"<p>{escape(operation['summary'])}.</p>",
+        paragraphs(operation["description"]) if "description" in operation else "",
+        f'<p class="access">Roles: {code_list(operation["x-quorate-roles"])}.</p>',
+        *render_parts(document, address, operation),
         "</article>\n",
     ]
     return "".join(parts)
 
 
-def _asked(document: Json, address: str, operation: Json) -> Iterator[str]:
+def _request_parts(document: Json, address: str, operation: Json) -> Iterator[str]:
     request = _message(document, operation["messages"][0])
-    answer, problem = (_message(document, one) for one in operation["reply"]["messages"])
+    response, problem = (_message(document, one) for one in operation["reply"]["messages"])
     yield table("Payload", field_rows(document, request["payload"], ("required", "")))
-    yield f"<p>Headers: {listed(request['headers']['properties'])}.</p>"
-    yield f"<h4>Try it</h4><pre>{text(command(address, request))}</pre>"
-    yield "<h4>Answer</h4>" + "".join(example(one["payload"]) for one in _examples(answer))
-    rows = table("", field_rows(document, answer["payload"], ("", "optional")))
-    yield folded("Fields and headers", f"{rows}{_header_list(answer)}")
-    yield folded("Problems", _problems(document, problem))
+    yield f"<p>Headers: {code_list(request['headers']['properties'])}.</p>"
+    yield f"<h4>Try it</h4><pre>{escape(request_command(address, request))}</pre>"
+    yield "<h4>Response</h4>" + "".join(example(one["payload"]) for one in _examples(response))
+    rows = table("", field_rows(document, response["payload"], ("", "optional")))
+    yield collapsible("Fields and headers", f"{rows}{_header_list(response)}")
+    yield collapsible("Problems", _problems(document, problem))
 
 
-def _heard(document: Json, address: str, operation: Json) -> Iterator[str]:
-    said = _message(document, operation["messages"][0])
-    envelope = _schema(document, said["payload"])
-    facts = envelope["allOf"][1]["properties"]["data"]["oneOf"][0]
-    yield f"<h4>Try it</h4><pre>{text(subscription(address))}</pre>"
-    yield "<h4>What is heard</h4>" + "".join(example(one["payload"]) for one in _examples(said))
-    yield prose(_schema(document, facts).get("description", ""))
-    rows = table("", field_rows(document, facts, ("", "optional"), "data"))
-    yield folded("Fields and headers", f"{rows}{_header_list(said)}")
+def _subscription_parts(document: Json, address: str, operation: Json) -> Iterator[str]:
+    message = _message(document, operation["messages"][0])
+    envelope = _schema(document, message["payload"])
+    data = envelope["allOf"][1]["properties"]["data"]["oneOf"][0]
+    yield f"<h4>Try it</h4><pre>{escape(subscribe_command(address))}</pre>"
+    yield "<h4>Message</h4>" + "".join(example(one["payload"]) for one in _examples(message))
+    yield paragraphs(_schema(document, data).get("description", ""))
+    rows = table("", field_rows(document, data, ("", "optional"), "data"))
+    yield collapsible("Fields and headers", f"{rows}{_header_list(message)}")
 
 
-def command(address: str, request: Json) -> str:
-    """A command to copy; ids are shell variables such as $LEASE_ID."""
+def request_command(address: str, request: Json) -> str:
+    """Build a nats command for copying; ids are shell variables such as $LEASE_ID."""
     payload = dict(request["examples"][0]["payload"])
-    payload.pop("fence", None)  # Nobody else's lease has it.
+    payload.pop("fence", None)  # The example's token belongs to no lease of the reader.
     ids = {name: f"${_variable(name)}" for name in payload if name in {"leaseId", "consensusId"}}
     words = _quoted(json.dumps(payload | ids), list(ids.values()))
     return f'nats request --inbox-prefix "{_INBOX}" \\\n  "{_subject(address)}" \\\n  {words}'
 
 
-def subscription(address: str) -> str:
+def subscribe_command(address: str) -> str:
     return f'nats subscribe "{_subject(address)}"'
 
 
 def _quoted(words: str, variables: Sequence[str]) -> str:
-    """As one word of a shell command in which variables are still replaced."""
+    """Quote as one shell word in which the shell still expands variables."""
     if not variables:
         return shlex.quote(words)
     return '"' + re.sub(r'(["\\`])', r"\\\1", words) + '"'
@@ -156,15 +158,15 @@ def _problems(document: Json, problem: Json) -> str:
 
 
 def _header_list(message: Json) -> str:
-    return f"<p>Headers: {listed(message['headers']['properties'])}.</p>"
+    return f"<p>Headers: {code_list(message['headers']['properties'])}.</p>"
 
 
-# -- Looking up --------------------------------------------------------------
+# -- References --------------------------------------------------------------
 
 
 def _message(document: Json, found: Json) -> Json:
-    """The message that a channel's message stands for."""
-    message: Json = document["components"]["messages"][_last(found)]
+    """Return the message that a reference to a channel's message names."""
+    message: Json = document["components"]["messages"][_ref_name(found)]
     return message
 
 
@@ -174,9 +176,9 @@ def _examples(message: Json) -> Sequence[Json]:
 
 
 def _schema(document: Json, found: Json) -> Json:
-    schema: Json = document["components"]["schemas"][_last(found)]
+    schema: Json = document["components"]["schemas"][_ref_name(found)]
     return schema
 
 
-def _last(found: Json) -> str:
+def _ref_name(found: Json) -> str:
     return str(found["$ref"]).rpartition("/")[2]

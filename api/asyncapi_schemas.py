@@ -1,7 +1,7 @@
 """The schemas, headers and examples of the messages in the AsyncAPI document.
 
-A request is one JSON object: the fields that HTTP takes as body, as query and in the path, because
-over NATS they all come by one way. Answers and problems are those of HTTP.
+* A request is one JSON object with the fields of the HTTP body, query and path.
+* Responses and problems are the same as over HTTP.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,37 +10,38 @@ from typing import Any
 import orjson
 from pydantic.alias_generators import to_pascal
 
-from quorate.api.json_schemas import Json, Mode, described, plain, ref
+from quorate.api.json_schemas import Json, Mode, generate_schemas, ref, simplify
 from quorate.api.nats_commands import (
     ERROR_CODE_HEADER,
     ERROR_STATUS_HEADER,
     IDEMPOTENCY_FIELD,
     IDEMPOTENCY_HEADER,
-    ITSELF,
+    OWN_ID_PARAMETER,
     REQUEST_ID_HEADER,
     SEQUENCE_HEADER,
     ids_of,
 )
-from quorate.api.notification_schemas import LOGGED, NOTIFICATIONS, Omitted, Said
+from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, Omitted, PublishedMessage
 from quorate.api.openapi import IDEMPOTENCY_KEY
 from quorate.api.problem_schemas import problem_schemas, schema_name
 from quorate.application.operations import Endpoint, known_codes
 from quorate.contracts.examples import (
-    ANSWERS,
     BODIES,
-    FACTS,
     LOG_ENTRY,
-    NAMED,
-    PROBLEM_FACTS,
+    NOTIFICATION_DATA,
+    PATH_IDS,
+    PROBLEM_DETAILS,
     QUERIES,
+    RESPONSES,
     cloud_event,
 )
 from quorate.contracts.problems import KINDS, problem_body
 from quorate.contracts.requests import PageQuery
-from quorate.contracts.responses import NotificationAnswer
+from quorate.contracts.responses import NotificationResponse
 from quorate.domain.events import EVENT_TYPES
 
-# These can't be met where the server checks the key and the subject says who asks for what.
+# Problems that cannot occur over NATS, where nats-server checks the key, and the subject names the
+# caller and the operation.
 _HTTP_ONLY = {
     "method_not_allowed",
     "not_found",
@@ -50,25 +51,27 @@ _HTTP_ONLY = {
     "unauthorized",
     "unsupported_media_type",
 }
-# These can be met whatever is asked: there always is an agent that asks, by a message.
-_EVER = {"agent_not_found", "body_too_large", "invalid_request", "malformed_request"}
-# What may be left out, the examples leave out.
-_ONESELF = {"tenantId", "agentId", "agentName", "proposerAgent"}
+# Problems that every operation may return over NATS: each request is a message from an agent.
+_ALWAYS_POSSIBLE = {"agent_not_found", "body_too_large", "invalid_request", "malformed_request"}
+# Optional fields that the examples omit.
+_OPTIONAL_FIELDS = {"tenantId", "agentId", "agentName", "proposerAgent"}
 
 # -- Definitions -------------------------------------------------------------
 
 
-def definitions(served: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
-    """The schema of each endpoint's answer by its name, and all that have a name of their own."""
-    types: dict[str, tuple[Mode, Any]] = {one.name: ("serialization", one.answer) for one in served}
-    facts = {said.facts.__name__: said.facts for said in (*NOTIFICATIONS, LOGGED)}
-    for type_ in (*facts.values(), NotificationAnswer, Omitted):
+def definitions(endpoints: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
+    """Return the response schema of each endpoint by operation name, and all named schemas."""
+    types: dict[str, tuple[Mode, Any]] = {
+        one.name: ("serialization", one.response) for one in endpoints
+    }
+    data = {message.data.__name__: message.data for message in (*NOTIFICATIONS, LOG_EVENTS)}
+    for type_ in (*data.values(), NotificationResponse, Omitted):
         types[type_.__name__] = ("serialization", type_)
-    refs, shared = described(types)
-    codes = {code for one in served for code in _codes(one)}
-    own = {_request_name(one): _request(one) for one in served}
-    said = {_said_name(one): _envelope(one) for one in (*NOTIFICATIONS, LOGGED)}
-    return refs, own | shared | said | problem_schemas(codes)
+    refs, shared = generate_schemas(types)
+    codes = {code for one in endpoints for code in _codes(one)}
+    own = {_request_name(one): _request(one) for one in endpoints}
+    message = {_published_name(one): _envelope(one) for one in (*NOTIFICATIONS, LOG_EVENTS)}
+    return refs, own | shared | message | problem_schemas(codes)
 
 
 # -- Requests ----------------------------------------------------------------
@@ -87,26 +90,30 @@ def _request(endpoint: Endpoint) -> Json:
     required: list[str] = []
     open_ended = False
     for name, field in ids_of(endpoint).items():
-        properties[field] = {"type": "string", "description": _id_told(name)}
-        if name != ITSELF:
+        properties[field] = {"type": "string", "description": _id_description(name)}
+        if name != OWN_ID_PARAMETER:
             required.append(field)
     model = endpoint.body or endpoint.query
     if model is not None:
-        taken = plain(model.model_json_schema(by_alias=True))
-        properties |= taken["properties"]
-        required += taken.get("required", ())
-        open_ended = taken.get("additionalProperties", True)
+        fields = simplify(model.model_json_schema(by_alias=True))
+        properties |= fields["properties"]
+        required += fields.get("required", ())
+        open_ended = fields.get("additionalProperties", True)
     if endpoint.command:
-        properties[IDEMPOTENCY_FIELD] = _idempotency_key("As the header of that name.")
-    schema = {"type": "object", "description": f"{endpoint.summary}.", "properties": properties}
+        properties[IDEMPOTENCY_FIELD] = _idempotency_key("Same as the header `Idempotency-Key`.")
+    request_schema = {
+        "type": "object",
+        "description": f"{endpoint.summary}.",
+        "properties": properties,
+    }
     if required:
-        schema["required"] = required
-    return schema if open_ended else schema | {"additionalProperties": False}
+        request_schema["required"] = required
+    return request_schema if open_ended else request_schema | {"additionalProperties": False}
 
 
-def _id_told(name: str) -> str:
-    told = f"The {name.removesuffix('_id')}'s id."
-    return f"{told} Your own if it is left out." if name == ITSELF else told
+def _id_description(name: str) -> str:
+    description = f"Id of the {name.removesuffix('_id')}."
+    return f"{description} Default: the calling agent." if name == OWN_ID_PARAMETER else description
 
 
 def _idempotency_key(description: str) -> Json:
@@ -116,37 +123,41 @@ def _idempotency_key(description: str) -> Json:
 def request_headers(endpoint: Endpoint) -> Json:
     properties: Json = {REQUEST_ID_HEADER: _REQUEST_ID}
     if endpoint.command:
-        told = _idempotency_key(IDEMPOTENCY_KEY["description"])
-        properties = {IDEMPOTENCY_HEADER: told, **properties}
+        key = _idempotency_key(IDEMPOTENCY_KEY["description"])
+        properties = {IDEMPOTENCY_HEADER: key, **properties}
     return _headers(properties)
 
 
 _REQUEST_ID: Json = {
     "type": "string",
     "pattern": "^[A-Za-z0-9_-]{1,64}$",
-    "description": "Names the request in our log, and in a problem.",
+    "description": "Identifies the request in the service's logs and in problems.",
 }
 
 
-def asked_example(endpoint: Endpoint) -> Json:
-    """What an agent sends that asks for itself."""
+def request_example(endpoint: Endpoint) -> Json:
+    """Return the request of an agent for itself, without the optional fields."""
     taken = BODIES.get(endpoint.name) or QUERIES.get(endpoint.name, {})
-    ids = {field: NAMED[field] for name, field in ids_of(endpoint).items() if name != ITSELF}
-    fields = {name: value for name, value in taken.items() if name not in _ONESELF}
+    ids = {
+        field: PATH_IDS[field]
+        for name, field in ids_of(endpoint).items()
+        if name != OWN_ID_PARAMETER
+    }
+    fields = {name: value for name, value in taken.items() if name not in _OPTIONAL_FIELDS}
     return {"payload": ids | fields}
 
 
-# -- Answers -----------------------------------------------------------------
+# -- Responses ---------------------------------------------------------------
 
 _DIGITS: Json = {"type": "string", "pattern": "^[0-9]+$"}
-_SEQUENCE = _DIGITS | {"description": "The tenant's log up to here is what the answer reflects."}
+_SEQUENCE = _DIGITS | {"description": "The response reflects the tenant's log up to this sequence."}
 _REPLAYED: Json = {
     "const": "true",
-    "description": "This is the answer that was given before, under the same key.",
+    "description": "The response to an earlier request with the same idempotency key.",
 }
 _LINK: Json = {
     "type": "string",
-    "description": "There is more: ask again with its `after`. The last page has none.",
+    "description": "The next page: send its `after`. Absent on the last page.",
 }
 
 
@@ -155,7 +166,7 @@ def _headers(properties: Json, *required: str) -> Json:
     return headers | {"required": list(required)} if required else headers
 
 
-def answer_headers(endpoint: Endpoint) -> Json:
+def response_headers(endpoint: Endpoint) -> Json:
     properties: Json = {SEQUENCE_HEADER: _SEQUENCE}
     if endpoint.command:
         properties["Idempotent-Replayed"] = _REPLAYED
@@ -164,9 +175,9 @@ def answer_headers(endpoint: Endpoint) -> Json:
     return _headers(properties)
 
 
-def answer_examples(endpoint: Endpoint) -> Iterator[Json]:
-    if endpoint.name in ANSWERS:
-        yield {"headers": {SEQUENCE_HEADER: "42"}, "payload": ANSWERS[endpoint.name]}
+def response_examples(endpoint: Endpoint) -> Iterator[Json]:
+    if endpoint.name in RESPONSES:
+        yield {"headers": {SEQUENCE_HEADER: "42"}, "payload": RESPONSES[endpoint.name]}
 
 
 # -- Problems ----------------------------------------------------------------
@@ -174,7 +185,8 @@ def answer_examples(endpoint: Endpoint) -> Iterator[Json]:
 
 def _codes(endpoint: Endpoint) -> list[str]:
     return sorted(
-        (known_codes(endpoint) - _HTTP_ONLY) | _EVER, key=lambda code: (KINDS[code].status, code)
+        (known_codes(endpoint) - _HTTP_ONLY) | _ALWAYS_POSSIBLE,
+        key=lambda code: (KINDS[code].status, code),
     )
 
 
@@ -185,11 +197,14 @@ def problem(endpoint: Endpoint) -> Json:
 def problem_headers(endpoint: Endpoint) -> Json:
     codes = _codes(endpoint)
     statuses = sorted({str(KINDS[code].status) for code in codes})
-    told = {"enum": statuses, "description": "The problem's `status`. Answers do not have it."}
+    description = {
+        "enum": statuses,
+        "description": "The problem's `status`. Successful responses do not have it.",
+    }
     properties: Json = {
-        ERROR_STATUS_HEADER: told,
+        ERROR_STATUS_HEADER: description,
         ERROR_CODE_HEADER: {"enum": codes, "description": "The problem's `code`."},
-        "Retry-After": _DIGITS | {"description": "Seconds to wait before asking again."},
+        "Retry-After": _DIGITS | {"description": "Seconds to wait before the next attempt."},
     }
     if endpoint.command:
         properties |= {SEQUENCE_HEADER: _SEQUENCE, "Idempotent-Replayed": _REPLAYED}
@@ -197,43 +212,43 @@ def problem_headers(endpoint: Endpoint) -> Json:
 
 
 def problem_examples(endpoint: Endpoint) -> Iterator[Json]:
-    """Of what this operation in particular can be refused for."""
+    """Yield an example of each problem that is specific to this operation."""
     for code in endpoint.problems or ("invalid_request",):
         kind = KINDS[code]
-        body = problem_body(code, f"{kind.title}.", PROBLEM_FACTS.get(code, {}), "5f1d7a84-2c")
+        body = problem_body(code, f"{kind.title}.", PROBLEM_DETAILS.get(code, {}), "5f1d7a84-2c")
         headers = {ERROR_STATUS_HEADER: str(kind.status), ERROR_CODE_HEADER: code}
         yield {"name": code, "headers": headers, "payload": orjson.loads(body)}
 
 
-# -- What is said unasked ----------------------------------------------------
+# -- Publications ------------------------------------------------------------
 
-SAID_HEADERS = _headers(
+PUBLISHED_HEADERS = _headers(
     {"Nats-Msg-Id": {"type": "string", "description": "The event's `id`."}}, "Nats-Msg-Id"
 )
 
 
-def said_ref(said: Said) -> Json:
-    return ref(_said_name(said))
+def published_ref(message: PublishedMessage) -> Json:
+    return ref(_published_name(message))
 
 
-def _said_name(said: Said) -> str:
-    return "LogEntry" if said is LOGGED else f"{to_pascal(said.name)}Notification"
+def _published_name(message: PublishedMessage) -> str:
+    return "LogEntry" if message is LOG_EVENTS else f"{to_pascal(message.name)}Notification"
 
 
-def _envelope(said: Said) -> Json:
-    types = list(EVENT_TYPES) if said is LOGGED else [said.name]
-    facts = {"oneOf": [ref(said.facts.__name__), ref("Omitted")]}
-    own = {"type": {"enum": [f"quorate.{name}" for name in types]}, "data": facts}
+def _envelope(message: PublishedMessage) -> Json:
+    types = list(EVENT_TYPES) if message is LOG_EVENTS else [message.name]
+    data = {"oneOf": [ref(message.data.__name__), ref("Omitted")]}
+    own = {"type": {"enum": [f"quorate.{name}" for name in types]}, "data": data}
     return {
-        "description": f"{said.summary}.",
-        "allOf": [ref("NotificationAnswer"), {"properties": own}],
+        "description": message.description,
+        "allOf": [ref("NotificationResponse"), {"properties": own}],
     }
 
 
-def said_example(said: Said) -> Json:
+def published_example(message: PublishedMessage) -> Json:
     event = (
         cloud_event(LOG_ENTRY["type"], LOG_ENTRY)
-        if said is LOGGED
-        else cloud_event(said.name, FACTS[said.name])
+        if message is LOG_EVENTS
+        else cloud_event(message.name, NOTIFICATION_DATA[message.name])
     )
     return {"headers": {"Nats-Msg-Id": event["id"]}, "payload": event}

@@ -1,4 +1,4 @@
-"""How the pages of the API's documents look: readable on a phone, in the dark and on paper."""
+"""Style sheet of the reference pages, with rules for small screens, dark mode and print."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5c6778; --line: #dfe4ec;
@@ -30,7 +30,7 @@ h3 { margin: 0; font-size: 1.02rem; display: flex; flex-wrap: wrap; gap: .6rem; 
 h3 code { overflow-wrap: anywhere; }
 h4 { margin: 1.2rem 0 .4rem; font-size: .9rem; }
 p { margin: .6rem 0; }
-small, .who { color: var(--soft); font-size: .82rem; font-weight: 400; }
+small, .access { color: var(--soft); font-size: .82rem; font-weight: 400; }
 .required { color: #c2410c; }
 code, pre { font: .86em/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 p code, td code, li code { padding: .05em .3em; background: var(--shade); border-radius: 4px;
@@ -44,11 +44,11 @@ td:first-child { min-width: 8.5rem; }
 tr:target { background: #ffe9a833; }
 details { margin: .7rem 0; }
 summary { cursor: pointer; color: var(--link); font-size: .9rem; }
-b.get, b.post, b.put, b.delete, b.ask, b.hear { padding: .1rem .45rem; border-radius: 5px;
+b.get, b.post, b.put, b.delete, b.request, b.subscribe { padding: .1rem .45rem; border-radius: 5px;
   color: #fff; font: 700 .75rem/1.6 system-ui, sans-serif; }
 b.get { background: #1f6feb; } b.post { background: #1a7f4b; }
 b.put { background: #9a6700; } b.delete { background: #c0352b; }
-b.ask { background: #1a7f4b; } b.hear { background: #6e40c9; }
+b.request { background: #1a7f4b; } b.subscribe { background: #6e40c9; }
 @media (max-width: 56rem) { body { display: block; }
   nav { position: static; height: auto; border: 0; border-bottom: 1px solid var(--line); } }
 @media print { nav { display: none; } body { display: block; } details > * { display: block; } }

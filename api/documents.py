@@ -1,4 +1,4 @@
-"""What this API is, said by itself: over HTTP and over NATS, for programs and for people."""
+"""The API documents: OpenAPI and AsyncAPI, as JSON and as reference pages."""
 
 from functools import cache
 from typing import Any
@@ -8,63 +8,63 @@ import orjson
 from quorate.application.operations import Call, Endpoint, Reply
 
 
-# Each is made once, when first asked for, and so is loaded what makes it: the table of endpoints
-# imports this module, and a service starts without either.
+# Each document is generated on the first request. The generators are imported then, because the
+# registry of endpoints imports this module and the service starts faster without them.
 @cache
-def api_document() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
     from quorate.api import openapi, routes  # noqa: PLC0415 - see above.
 
     return openapi.document(routes.ENDPOINTS)
 
 
 @cache
-def nats_document() -> dict[str, Any]:
+def asyncapi_document() -> dict[str, Any]:
     from quorate.api import asyncapi, nats_commands  # noqa: PLC0415 - see above.
 
-    return asyncapi.document(nats_commands.SERVED)
+    return asyncapi.document(nats_commands.NATS_ENDPOINTS)
 
 
 @cache
-def _api_json() -> bytes:
-    return orjson.dumps(api_document())
+def _openapi_json() -> bytes:
+    return orjson.dumps(openapi_document())
 
 
 @cache
-def _api_page() -> bytes:
+def _http_page() -> bytes:
     from quorate.api import docs_page  # noqa: PLC0415 - see above.
 
-    return docs_page.page(api_document())
+    return docs_page.render(openapi_document())
 
 
 @cache
-def _nats_json() -> bytes:
-    return orjson.dumps(nats_document())
+def _asyncapi_json() -> bytes:
+    return orjson.dumps(asyncapi_document())
 
 
 @cache
 def _nats_page() -> bytes:
     from quorate.api import asyncapi_page  # noqa: PLC0415 - see above.
 
-    return asyncapi_page.page(nats_document())
+    return asyncapi_page.render(asyncapi_document())
 
 
-async def show_api(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
-    return Reply(body=_api_json())
+async def get_openapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
+    return Reply(body=_openapi_json())
 
 
-async def show_api_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _shown(_api_page())
+async def get_http_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
+    return _html_reply(_http_page())
 
 
-async def show_nats(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return Reply(body=_nats_json())
+async def get_asyncapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
+    return Reply(body=_asyncapi_json())
 
 
-async def show_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _shown(_nats_page())
+async def get_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
+    return _html_reply(_nats_page())
 
 
-def _shown(page: bytes) -> Reply:
+def _html_reply(page: bytes) -> Reply:
     from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
 
     headers = (
@@ -79,30 +79,31 @@ ENDPOINTS = (
         method="GET",
         path="/openapi.json",
         name="openapi",
-        summary="This API as an OpenAPI 3.1 document",
-        answer=dict[str, Any],
-        handler=show_api,
+        summary="Get the OpenAPI 3.1 document",
+        response=dict[str, Any],
+        handler=get_openapi,
     ),
     Endpoint(
         method="GET",
         path="/docs",
         name="docs",
-        summary="This API as a page",
-        handler=show_api_page,
+        summary="Show the HTTP API reference",
+        handler=get_http_page,
     ),
     Endpoint(
         method="GET",
         path="/asyncapi.json",
         name="asyncapi",
-        summary="What can be asked and heard over NATS, as an AsyncAPI 3 document",
-        answer=dict[str, Any],
-        handler=show_nats,
+        summary="Get the AsyncAPI 3 document",
+        description="The document describes the operations and notifications over NATS.",
+        response=dict[str, Any],
+        handler=get_asyncapi,
     ),
     Endpoint(
         method="GET",
         path="/asyncapi",
         name="asyncapiPage",
-        summary="What can be asked and heard over NATS, as a page",
-        handler=show_nats_page,
+        summary="Show the NATS API reference",
+        handler=get_nats_page,
     ),
 )

@@ -1,13 +1,13 @@
-"""The log for auditors: pages, and a stream that goes on."""
+"""The tenant's event log: pages, and a stream of server-sent events."""
 
 import orjson
 
-from quorate.api.event_streams import Frames, frame, gap_facts, gap_frame, start, stream
+from quorate.api.event_streams import Frames, frame, gap_frame, gap_range, start_after, stream
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Endpoint, Reply, Streamed
 from quorate.contracts.requests import PAGE_LENGTH_MAX, EventsQuery, StreamQuery
-from quorate.contracts.responses import EventsAnswer, dump
-from quorate.contracts.roles import AUDITING
+from quorate.contracts.responses import EventsResponse, dump
+from quorate.contracts.roles import CAN_AUDIT
 from quorate.eventlog.event_store import Filter
 from quorate.eventlog.hash_chain import public_event
 
@@ -16,34 +16,34 @@ EVENTS = "/v1/events"
 
 async def list_events(service: Service, call: Call) -> Reply:
     query: EventsQuery = call.query
-    wanted = Filter(type=query.type, agent_id=query.agent_id)
-    page = await service.log.page(call.principal.tenant, query.after, query.limit, wanted)
+    selected = Filter(type=query.type, agent_id=query.agent_id)
+    page = await service.log.page(call.principal.tenant, query.after, query.limit, selected)
     body = dump(
         {
             "events": [public_event(event) for event in page.events],
             "head": page.head,
             "next": page.scanned_to,
-            "gap": gap_facts(page.gap) if page.gap else None,
+            "gap": gap_range(page.gap) if page.gap else None,
         }
     )
     return Reply(body=body, sequence=page.head)
 
 
 async def stream_events(service: Service, call: Call) -> Streamed:
-    """Server-sent events from ``Last-Event-ID`` on, until either side ends."""
+    """Stream events after ``Last-Event-ID`` until the caller or the service ends the stream."""
     principal = call.principal
 
-    async def look(after: int) -> Frames:
+    async def read_frames(after: int) -> Frames:
         page = await service.log.page(principal.tenant, after, PAGE_LENGTH_MAX, Filter())
         frames = [
             frame(one.sequence, one.type, orjson.dumps(public_event(one))) for one in page.events
         ]
-        missed = [gap_frame(page.gap)] if page.gap else []
-        body = b"".join([*missed, *frames])
+        gap = [gap_frame(page.gap)] if page.gap else []
+        body = b"".join([*gap, *frames])
         return Frames(body=body, after=page.scanned_to, more=page.scanned_to < page.head)
 
-    place = service.tails.log(principal.tenant, principal.key_id)
-    return await stream(call, place, start(call), look)
+    subscription = service.subscriptions.log(principal.tenant, principal.key_id)
+    return await stream(call, subscription, start_after(call), read_frames)
 
 
 ENDPOINTS = (
@@ -51,18 +51,20 @@ ENDPOINTS = (
         method="GET",
         path=EVENTS,
         name="listEvents",
-        summary="Read the tenant's log, oldest first",
-        roles=AUDITING,
+        summary="List the tenant's events",
+        description="Events are in log order, oldest first.",
+        roles=CAN_AUDIT,
         query=EventsQuery,
-        answer=EventsAnswer,
+        response=EventsResponse,
         handler=list_events,
     ),
     Endpoint(
         method="GET",
         path=EVENTS + "/stream",
         name="streamEvents",
-        summary="Follow the tenant's log as server-sent events",
-        roles=AUDITING,
+        summary="Stream the tenant's events",
+        description="The response is a stream of server-sent events.",
+        roles=CAN_AUDIT,
         query=StreamQuery,
         problems=("too_many_streams",),
         streams=True,

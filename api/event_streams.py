@@ -1,7 +1,8 @@
-"""Server-sent events, and every other answer that waits: until there is news, or it is over.
+"""Server-sent events and long polls: wait for a change, then read.
 
-It is over when the caller hangs up, when its key is revoked, when the service ends, or when its
-time is up. Whoever waits holds a place (``Tails``) and looks only when it was woken.
+* A wait ends when the caller disconnects, its key is revoked, the service stops, or the timeout
+  expires.
+* Each wait holds a ``Subscription`` and reads only after the subscription was woken.
 """
 
 import asyncio
@@ -29,31 +30,31 @@ _HEADERS = [
 
 @record
 class Frames:
-    """What is to be said now; ``after`` is where to go on, at once if there is more."""
+    """Frames to send now; ``after`` is the next position, ``more`` whether to read at once."""
 
     body: bytes
     after: int
     more: bool
 
 
-Look: TypeAlias = Callable[[int], Awaitable[Frames]]
+ReadFrames: TypeAlias = Callable[[int], Awaitable[Frames]]
 
 
 def frame(sequence: int, event: str, data: bytes) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (sequence, event.encode(), data)
 
 
-def gap_facts(gap: Gap) -> dict[str, int]:
-    """What is not kept any more, as every answer says it."""
+def gap_range(gap: Gap) -> dict[str, int]:
+    """The truncated range, in the form that all responses share."""
     return {"after": gap.after, "until": gap.until}
 
 
 def gap_frame(gap: Gap) -> bytes:
-    return frame(gap.until, "gap", dump(gap_facts(gap)))
+    return frame(gap.until, "gap", dump(gap_range(gap)))
 
 
-def start(call: Call) -> int:
-    """Where a stream begins: behind what was seen last."""
+def start_after(call: Call) -> int:
+    """Return the sequence after which a stream starts: ``Last-Event-ID``, else ``after``."""
     last = call.headers.get(b"last-event-id")
     if last is None:
         return call.query.after or 0
@@ -63,74 +64,81 @@ def start(call: Call) -> int:
 
 
 async def stream(
-    call: Call, place: AbstractContextManager[Subscription], after: int, look: Look
+    call: Call,
+    subscription: AbstractContextManager[Subscription],
+    after: int,
+    read_frames: ReadFrames,
 ) -> Streamed:
-    """Say what there is and then what comes, until it is over."""
-    async with waiting(call, place) as wait:
+    """Send the existing entries and then each new one, until the wait ends."""
+    async with wait_while_connected(call, subscription) as wait:
         headers = [*_HEADERS, (b"x-request-id", call.request_id.encode())]
         await call.send({"type": "http.response.start", "status": 200, "headers": headers})
-        while not wait.over:
+        while not wait.has_ended:
             wait.begin()
-            said = await look(after)
-            after = said.after
-            if said.body:
-                await _say(call, said.body)
-            if not said.more and not await wait.for_news(KEEPALIVE_SECONDS):
-                await _say(call, _KEEPALIVE)
+            frames = await read_frames(after)
+            after = frames.after
+            if frames.body:
+                await _send_chunk(call, frames.body)
+            if not frames.more and not await wait.for_change(KEEPALIVE_SECONDS):
+                await _send_chunk(call, _KEEPALIVE)
     await call.send({"type": "http.response.body", "body": b""})
     return Streamed()
 
 
-async def _say(call: Call, body: bytes) -> None:
+async def _send_chunk(call: Call, body: bytes) -> None:
     await call.send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-class Wait:
-    """Waiting in a place for as long as the caller is there."""
+class SubscriptionWait:
+    """A wait on a subscription that ends when the caller disconnects."""
 
-    def __init__(self, place: Subscription, gone: "asyncio.Task[None]") -> None:
-        self._place = place
-        self._gone = gone
-
-    @property
-    def over(self) -> bool:
-        return self._place.over or self._gone.done()
+    def __init__(self, subscription: Subscription, disconnected: "asyncio.Task[None]") -> None:
+        self._subscription = subscription
+        self._disconnected = disconnected
 
     @property
-    def revoked(self) -> bool:
-        return self._place.revoked
+    def has_ended(self) -> bool:
+        return self._subscription.has_ended or self._disconnected.done()
+
+    @property
+    def is_revoked(self) -> bool:
+        return self._subscription.is_revoked
 
     def begin(self) -> None:
-        """From now on nothing is missed: look only after this."""
-        self._place.woken.clear()
+        """Clear the wake-up flag; call this before each read so that no change is missed."""
+        self._subscription.woken.clear()
 
-    async def for_news(self, seconds_max: float) -> bool:
-        """Whether there may be news, or it is over; False when the time has passed."""
-        if self.over:
+    async def for_change(self, seconds_max: float) -> bool:
+        """Return True after a possible change or the end of the wait, False after the timeout."""
+        if self.has_ended:
             return True
-        news = asyncio.ensure_future(self._place.woken.wait())
+        change = asyncio.ensure_future(self._subscription.woken.wait())
         try:
             done, _ = await asyncio.wait(
-                {news, self._gone}, timeout=seconds_max, return_when=asyncio.FIRST_COMPLETED
+                {change, self._disconnected},
+                timeout=seconds_max,
+                return_when=asyncio.FIRST_COMPLETED,
             )
         finally:
-            news.cancel()
+            change.cancel()
         return bool(done)
 
 
 @asynccontextmanager
-async def waiting(call: Call, place: AbstractContextManager[Subscription]) -> AsyncIterator[Wait]:
-    """Hold a place, and notification when the caller hangs up."""
-    with place as taken:
-        gone = asyncio.create_task(_hung_up(call))
+async def wait_while_connected(
+    call: Call, subscription: AbstractContextManager[Subscription]
+) -> AsyncIterator[SubscriptionWait]:
+    """Hold a subscription, and end the wait when the caller disconnects."""
+    with subscription as held:
+        disconnected = asyncio.create_task(_client_disconnected(call))
         try:
-            yield Wait(taken, gone)
+            yield SubscriptionWait(held, disconnected)
         finally:
-            gone.cancel()
+            disconnected.cancel()
 
 
-async def _hung_up(call: Call) -> None:
-    """Return when the caller has; a call that came over NATS has nothing that could hang up."""
+async def _client_disconnected(call: Call) -> None:
+    """Return when the caller disconnects. A call over NATS has no connection to watch."""
     receive = getattr(call, "receive", None)
     if receive is None:
         await asyncio.Event().wait()

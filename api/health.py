@@ -1,35 +1,36 @@
-"""Is it alive, is it ready, and how is it doing: for whatever watches over the process. No tenant
-is named here.
+"""Health checks and metrics of this process.
+
+These endpoints are public and name no tenant.
 """
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Endpoint, Reply
-from quorate.contracts.responses import LiveAnswer, ReadyAnswer, dump
+from quorate.contracts.responses import LiveResponse, ReadyResponse, dump
 
 METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format.
 UNAVAILABLE_STATUS = 503
 
 
 async def live(_service: Service, _call: Call) -> Reply:
-    return Reply(body=dump(LiveAnswer(status="ok")))
+    return Reply(body=dump(LiveResponse(status="ok")))
 
 
 async def ready(service: Service, _call: Call) -> Reply:
-    """Ready when commands can be taken; what they do not wait for is merely degraded."""
-    state = await service.readiness.look()
-    answer = ReadyAnswer(
+    """Report readiness; return 503 only if the service cannot accept commands."""
+    state = await service.readiness.check()
+    response = ReadyResponse(
         status=state.status,
         log=state.log,
-        nats="connected" if state.connected else "disconnected",
+        nats="connected" if state.nats_connected else "disconnected",
     )
     if state.mirror is not None:
-        answer["mirror"] = state.mirror
-    if not state.hears:
-        answer["commits"] = "unheard"
+        response["mirror"] = state.mirror
+    if not state.receives_commits:
+        response["commits"] = "stale"
     if not state.writes:
-        answer["writes"] = "failing"
+        response["writes"] = "failing"
     status = UNAVAILABLE_STATUS if state.status == "unavailable" else 200
-    return Reply(body=dump(answer), status=status)
+    return Reply(body=dump(response), status=status)
 
 
 async def metrics(service: Service, _call: Call) -> Reply:
@@ -41,16 +42,17 @@ ENDPOINTS = (
         method="GET",
         path="/livez",
         name="live",
-        summary="The process answers",
-        answer=LiveAnswer,
+        summary="Check that the process is alive",
+        response=LiveResponse,
         handler=live,
     ),
     Endpoint(
         method="GET",
         path="/readyz",
         name="ready",
-        summary="Commands are taken (ready), and all else works as well (or else degraded)",
-        answer=ReadyAnswer,
+        summary="Check that the service is ready",
+        description="`degraded`: the service accepts commands, but another part fails.",
+        response=ReadyResponse,
         problems=("unavailable",),
         handler=ready,
     ),
@@ -58,7 +60,7 @@ ENDPOINTS = (
         method="GET",
         path="/metrics",
         name="metrics",
-        summary="Numbers about this process, for Prometheus",
+        summary="Get metrics in the Prometheus text format",
         media="text/plain",
         handler=metrics,
     ),

@@ -1,7 +1,8 @@
-"""What our pages are made of: one file each, no script, nothing fetched from anywhere.
+"""HTML building blocks for the reference pages.
 
-Whatever a document holds is escaped here, and nowhere is there another way into a page. The only
-style a page may use is ours, named by hash in CONTENT_SECURITY_POLICY.
+* Each page is a single file without scripts and without external resources.
+* Every text of a document is escaped here; there is no other way into a page.
+* CONTENT_SECURITY_POLICY permits only the built-in style sheet, by its hash.
 """
 
 import base64
@@ -24,19 +25,20 @@ NESTED_MAX = 3
 HEADING = "### "
 
 
-def whole(info: Json, title: str, navigation: str, opening: str, rest: str) -> bytes:
-    """A page; ``title`` stands after the product's name, ``rest`` after the opening words."""
-    name = text(f"{info['title']} {title}")
+def render_page(info: Json, title: str, navigation: str, opening: str, rest: str) -> bytes:
+    """Render a page; the heading is the product name followed by ``title``."""
+    name = escape(f"{info['title']} {title}")
+    product = f"{escape(info['title'])} <small>{escape(info['version'])}</small>"
     return f"""<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{name}</title>
 <style>{STYLE}</style>
-<nav><a class="home" href="#top">{text(info["title"])} <small>{text(info["version"])}</small></a>
+<nav><a class="home" href="#top">{product}</a>
 {navigation}</nav>
 <main id="top"><header><h1>{name}</h1>
-{prose(info["description"])}
+{paragraphs(info["description"])}
 {opening}</header>
 {rest}</main>
 </html>
@@ -49,13 +51,16 @@ def whole(info: Json, title: str, navigation: str, opening: str, rest: str) -> b
 def field_rows(
     document: Json, schema: Json, marks: tuple[str, str], prefix: str = "", nested: int = 0
 ) -> Iterator[Sequence[str]]:
-    """A row for each field, marked as always there or not; what is inside of it follows."""
+    """Yield a row for each field, with its mark, followed by the rows of its nested fields.
+
+    ``marks`` are the labels of required and of optional fields.
+    """
     schema, is_list = _resolved(document, schema)
     prefix = f"{prefix}[]." if is_list else prefix and f"{prefix}."
     required = schema.get("required", ())
     for name, found in schema.get("properties", {}).items():
         mark = marks[0] if name in required else marks[1]
-        yield (field(prefix + name, mark), *told(found, found.get("description", "")))
+        yield (field(prefix + name, mark), *schema_cells(found, found.get("description", "")))
         if nested < NESTED_MAX:
             yield from field_rows(document, found, marks, prefix + name, nested + 1)
 
@@ -69,12 +74,16 @@ def _resolved(document: Json, schema: Json) -> tuple[Json, bool]:
     return schema, is_list
 
 
-def told(schema: Json, description: str) -> Sequence[str]:
-    """Three cells: the type, the bounds, and what it means."""
+def schema_cells(schema: Json, description: str) -> Sequence[str]:
+    """Return three cells: the type, the constraints, and the description."""
     notes = [_bounds(schema)]
     if "default" in schema:
-        notes.append(f"default <code>{text(json.dumps(schema['default']))}</code>")
-    return text(_type(schema)), "; ".join(note for note in notes if note), inline(description)
+        notes.append(f"default <code>{escape(json.dumps(schema['default']))}</code>")
+    return (
+        escape(_type(schema)),
+        "; ".join(note for note in notes if note),
+        render_inline(description),
+    )
 
 
 def _type(schema: Json) -> str:
@@ -93,16 +102,16 @@ def _bounds(schema: Json) -> str:
     notes = [_bounds(one) for one in schema.get("anyOf", ())]
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None or high is not None:
-        notes.append(text(f"{_number(low)} to {_number(high)}"))
+        notes.append(escape(f"{_number(low)} to {_number(high)}"))
     short, long = schema.get("minLength"), schema.get("maxLength")
     if long is not None:
         notes.append(f"{short} to {long} characters" if short else f"at most {long} characters")
     if "pattern" in schema:
-        notes.append(f"<code>{text(schema['pattern'])}</code>")
+        notes.append(f"<code>{escape(schema['pattern'])}</code>")
     return ", ".join(one for one in notes if one)
 
 
-def _number(value: Any) -> str:  # noqa: ANN401 - a number of either kind, or none.
+def _number(value: Any) -> str:  # noqa: ANN401 - int, float or None.
     return "any" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -110,17 +119,17 @@ def _number(value: Any) -> str:  # noqa: ANN401 - a number of either kind, or no
 
 
 def problems(document: Json) -> str:
-    """The section that explains every code of a document."""
+    """Render the section that explains every problem code of a document."""
     rows = []
     for code, status, description, own in _problem_schemas(document):
-        facts = [name for name in own if name not in {"type", "status", "code"}]
+        details = [name for name in own if name not in {"type", "status", "code"}]
         rows.append(
-            f'<tr id="problem-{text(code)}"><td>{status}<td><code>{text(code)}</code>'
-            f"<td>{text(description)}<td>{listed(facts)}"
+            f'<tr id="problem-{escape(code)}"><td>{status}<td><code>{escape(code)}</code>'
+            f"<td>{escape(description)}<td>{code_list(details)}"
         )
     return (
         '<section id="problems"><h2>problems</h2><table><thead><tr><th>Status<th>Code<th>Meaning'
-        f"<th>Tells besides</thead>{''.join(rows)}</table></section>"
+        f"<th>Additional fields</thead>{''.join(rows)}</table></section>"
     )
 
 
@@ -132,8 +141,8 @@ def _problem_schemas(document: Json) -> Iterator[tuple[str, int, str, Json]]:
 
 
 def problem_links(status: object, codes: Iterable[str]) -> str:
-    links = " ".join(f'<a href="#problem-{text(c)}"><code>{text(c)}</code></a>' for c in codes)
-    return f"<tr><td>{text(status)}<td>{links}"
+    links = " ".join(f'<a href="#problem-{escape(c)}"><code>{escape(c)}</code></a>' for c in codes)
+    return f"<tr><td>{escape(status)}<td>{links}"
 
 
 # -- Pieces ------------------------------------------------------------------
@@ -143,44 +152,48 @@ def table(title: str, rows: Iterable[Sequence[str]]) -> str:
     lines = ["<tr>" + "".join(f"<td>{cell}" for cell in row) for row in rows]
     if not lines:
         return ""
-    heading = f"<h4>{text(title)}</h4>" if title else ""
+    heading = f"<h4>{escape(title)}</h4>" if title else ""
     return f"{heading}<table>{''.join(lines)}</table>"
 
 
-def folded(title: str, inside: str) -> str:
-    return f"<details><summary>{text(title)}</summary>{inside}</details>" if inside else ""
+def collapsible(title: str, inside: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{inside}</details>" if inside else ""
 
 
 def example(value: object) -> str:
-    return f"<pre>{text(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"
+    return f"<pre>{escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"
 
 
 def field(name: str, mark: str) -> str:
     noted = f' <small class="{mark}">{mark}</small>' if mark else ""
-    return f"<code>{text(name)}</code>{noted}"
+    return f"<code>{escape(name)}</code>{noted}"
 
 
 def badge(word: str) -> str:
-    return f'<b class="{text(word)}">{text(word.upper())}</b>'
+    return f'<b class="{escape(word)}">{escape(word.upper())}</b>'
 
 
-def listed(names: Iterable[str]) -> str:
-    return ", ".join(f"<code>{text(name)}</code>" for name in names)
+def code_list(names: Iterable[str]) -> str:
+    return ", ".join(f"<code>{escape(name)}</code>" for name in names)
 
 
-def prose(words: str) -> str:
-    """Paragraphs; one that begins with ``### `` is a heading."""
+def paragraphs(words: str) -> str:
+    """Render paragraphs; a paragraph that begins with ``### `` is a heading."""
     return "".join(_paragraph(one) for one in words.split("\n\n"))
 
 
 def _paragraph(words: str) -> str:
     heading = words.removeprefix(HEADING)
-    return f"<p>{inline(words)}</p>" if heading == words else f"<h4>{inline(heading)}</h4>"
+    return (
+        f"<p>{render_inline(words)}</p>"
+        if heading == words
+        else f"<h4>{render_inline(heading)}</h4>"
+    )
 
 
-def inline(words: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text(words))
+def render_inline(words: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(words))
 
 
-def text(words: object) -> str:
+def escape(words: object) -> str:
     return html.escape(str(words))

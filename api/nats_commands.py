@@ -1,13 +1,13 @@
-"""What agents ask for over NATS: rows of the table of endpoints, served by the same handlers.
+"""Serve the agents' operations over NATS with the same handlers as over HTTP.
 
-* Every row that an agent's key may call is served here under its name, unless it streams or is
-  about the key itself. So a new endpoint is a new operation, and nothing else is one.
-* One JSON object stands for body or query and for the ids of the path. It is read as strictly as
-  over HTTP, by the same models; the caller is the agent of the subject.
-* What is answered, refused, replayed and recorded is the same, whichever way it was asked: an
-  idempotency key that was used over HTTP counts here as well.
-* A command is read when it comes; while it is carried out, nothing is kept of the message. One
-  that comes too often is not even read.
+* Every operation of the registry that an agent key may call is available under its name. The
+  exceptions are streams and operations on the API key itself. A new endpoint needs no code here.
+* One JSON object contains the fields of the body or query and the ids of the path. The same
+  models validate it as over HTTP. The subject determines the calling agent.
+* Responses, rejections, replays and recorded events are the same over both transports. An
+  idempotency key that was used over HTTP also counts over NATS.
+* The message is parsed when it arrives and is not kept while the command executes. A message
+  over the rate limit is not parsed.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -25,15 +25,15 @@ from quorate.application.admission import (
     check_tenant,
     request_id,
     unavailable,
-    validated,
+    validate,
 )
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Endpoint, Handler, Reply, Streamed, path_parameters
-from quorate.application.rate_limiter import KEPT_BY_READS, Limit, kept_by, unlimited
-from quorate.application.request_metrics import Tallies, Tally
+from quorate.application.rate_limiter import READ_RESERVE, Limit, reserve_for, unlimited
+from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.tracing import HEADERS, Tracing
-from quorate.bus.command_dispatch import Answered, Asked
-from quorate.bus.subjects import Commanded
+from quorate.bus.command_dispatch import CommandRequest, CommandResponse
+from quorate.bus.subjects import CommandSubject
 from quorate.contracts.problems import Problem, problem_body
 from quorate.domain.identity.api_keys import Principal
 from quorate.domain.shared.records import record
@@ -45,14 +45,15 @@ REQUEST_ID_HEADER = "X-Request-Id"
 ERROR_STATUS_HEADER = "Nats-Service-Error-Code"
 ERROR_CODE_HEADER = "Nats-Service-Error"
 SEQUENCE_HEADER = "Quorate-Sequence"
-ITSELF = "agent_id"  # The id that an agent may leave out.
-OPERATION_SHOWN_MAX = 64  # In the log: it is whatever somebody sent.
-NO_KEY = ""  # An agent may have several; which of them it connected with, we are not told.
+OWN_ID_PARAMETER = "agent_id"  # An agent may omit its own id.
+OPERATION_LENGTH_SHOWN_MAX = 64  # In the log: the operation name is unchecked input.
+# An agent may have several keys, and NATS does not pass on which one it connected with.
+NO_KEY = ""
 _HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER, *HEADERS)}
 
 
-# The rows that are served. Each is asked for by its name.
-SERVED: tuple[Endpoint, ...] = tuple(
+# The endpoints that are served, each under its operation name.
+NATS_ENDPOINTS: tuple[Endpoint, ...] = tuple(
     endpoint
     for endpoint in ENDPOINTS
     if "agent" in endpoint.roles and not endpoint.streams and not endpoint.of_key
@@ -60,7 +61,7 @@ SERVED: tuple[Endpoint, ...] = tuple(
 
 
 def ids_of(endpoint: Endpoint) -> Mapping[str, str]:
-    """The parameters of its path, each with its name in a message."""
+    """Map the parameters of the endpoint's path to their field names in a message."""
     return {name: to_camel(name) for name in path_parameters(endpoint)}
 
 
@@ -69,25 +70,25 @@ class _Operation:
     endpoint: Endpoint
     handler: Handler
     ids: Mapping[str, str]
-    kept_share: float
-    tally: Tally
+    reserve: float
+    metrics: OperationMetrics
 
 
-class OverNats:
-    """Answers every command that it is handed, and raises nothing."""
+class NatsCommandHandler:
+    """Handles every command it receives; a failure becomes a problem response, not an exception."""
 
     def __init__(
         self,
         service: Service,
         names: AgentNames,
-        endpoints: Sequence[Endpoint] = SERVED,
+        endpoints: Sequence[Endpoint] = NATS_ENDPOINTS,
         *,
         limit: Limit = unlimited,
-        tallies: Tallies | None = None,
+        request_metrics: RequestMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
-        tallies = tallies or Tallies()
-        self._unknown = tallies.of("nats")
+        request_metrics = request_metrics or RequestMetrics()
+        self._unknown = request_metrics.of("nats")
         self._tracing = tracing
         self._names = names
         self._limit = limit
@@ -96,80 +97,82 @@ class OverNats:
                 endpoint=endpoint,
                 handler=partial(endpoint.handler, service),
                 ids=ids_of(endpoint),
-                kept_share=kept_by(endpoint),
-                tally=tallies.of("nats", endpoint.name),
+                reserve=reserve_for(endpoint),
+                metrics=request_metrics.of("nats", endpoint.name),
             )
             for endpoint in endpoints
         }
 
-    def answer(self, asked: Asked) -> Awaitable[Answered]:
-        headers = _read_headers(asked.headers)
-        told = self._told(asked.who, headers)
+    def handle(self, request: CommandRequest) -> Awaitable[CommandResponse]:
+        headers = _read_headers(request.headers)
+        log_entry = self._log_entry(request.sender, headers)
         call = Call({}, {})
-        call.request_id, call.span = told.request_id, told.span
+        call.request_id, call.span = log_entry.request_id, log_entry.span
         work: Awaitable[Reply | Streamed]
         try:
-            operation = self._operation(asked.who)
+            operation = self._operation(request.sender)
             call.urgent = operation.endpoint.urgent
-            _read(call, operation, asked.who, headers, asked.body)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered.
-            work = _raised(error)
+            _read(call, operation, request.sender, headers, request.body)
+        except Exception as error:  # noqa: BLE001 - every failure becomes a response.
+            work = _fail(error)
         else:
-            work = self._carry_out(call, operation, asked.who)
-        return _answered(work, call, told, asked.answer_bytes_max)
+            work = self._execute(call, operation, request.sender)
+        return _respond(work, call, log_entry, request.response_bytes_max)
 
-    def is_urgent(self, who: Commanded) -> bool:
-        operation = self._operations.get(who.operation)
+    def is_urgent(self, subject: CommandSubject) -> bool:
+        operation = self._operations.get(subject.operation)
         return operation is not None and operation.endpoint.urgent
 
-    def _operation(self, who: Commanded) -> _Operation:
-        """What is asked for, unless too often: that is found out before anything is read."""
-        operation = self._operations.get(who.operation)
-        kept_share = operation.kept_share if operation is not None else KEPT_BY_READS
-        self._limit(who.tenant, who.agent_id, kept_share)
+    def _operation(self, subject: CommandSubject) -> _Operation:
+        """Find the operation of a subject. The rate limit is checked before anything is parsed."""
+        operation = self._operations.get(subject.operation)
+        reserve = operation.reserve if operation is not None else READ_RESERVE
+        self._limit(subject.tenant, subject.agent_id, reserve)
         if operation is None:
-            raise Problem("not_found", "There is no such operation.")
+            raise Problem("not_found", "This operation does not exist.")
         return operation
 
-    def _told(self, who: Commanded, headers: Mapping[str, str]) -> RequestLogEntry:
-        operation = self._operations.get(who.operation)
-        told = _told(who, headers, operation.tally if operation is not None else self._unknown)
+    def _log_entry(self, subject: CommandSubject, headers: Mapping[str, str]) -> RequestLogEntry:
+        operation = self._operations.get(subject.operation)
+        log_entry = _log_entry(
+            subject, headers, operation.metrics if operation is not None else self._unknown
+        )
         if self._tracing is not None and operation is not None:
-            told.span = self._tracing.began("nats", operation.endpoint.name, headers)
-        return told
+            log_entry.span = self._tracing.start_request("nats", operation.endpoint.name, headers)
+        return log_entry
 
-    def refuse(self, asked: Asked) -> Answered:
-        operation = self._operations.get(asked.who.operation)
-        tally = operation.tally if operation is not None else self._unknown
-        tally.outcomes["unavailable"] += 1
-        sent = _read_headers(asked.headers).get(REQUEST_ID_HEADER)
-        problem = unavailable("Too many commands are under way.")
-        return _refusal(problem, request_id(sent.encode() if sent is not None else None))
+    def reject(self, request: CommandRequest) -> CommandResponse:
+        operation = self._operations.get(request.sender.operation)
+        metrics = operation.metrics if operation is not None else self._unknown
+        metrics.outcomes["unavailable"] += 1
+        sent = _read_headers(request.headers).get(REQUEST_ID_HEADER)
+        problem = unavailable("Too many commands are in progress.")
+        return _problem_response(problem, request_id(sent.encode() if sent is not None else None))
 
-    async def _carry_out(
-        self, call: Call, operation: _Operation, who: Commanded
+    async def _execute(
+        self, call: Call, operation: _Operation, subject: CommandSubject
     ) -> Reply | Streamed:
-        name = self._names.remembered(who.tenant, who.agent_id)
+        name = self._names.remembered(subject.tenant, subject.agent_id)
         if name is None:
-            name = await self._names.look_up(who.tenant, who.agent_id)
+            name = await self._names.look_up(subject.tenant, subject.agent_id)
         if name is None:
-            raise Problem("agent_not_found", "No such agent.")
+            raise Problem("agent_not_found", "Agent not found.")
         call.principal = Principal(
             key_id=NO_KEY,
             role="agent",
-            tenant=who.tenant,
-            agent_id=who.agent_id,
+            tenant=subject.tenant,
+            agent_id=subject.agent_id,
             agent_name=name,
         )
         check_tenant(call.principal, call.body, call.query)
         return await operation.handler(call)
 
 
-# -- Reading -----------------------------------------------------------------
+# -- Parsing -----------------------------------------------------------------
 
 
 def _read_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Those that mean something, whatever their case: an idempotency key must not be overlooked."""
+    """Return the known headers. Names are case-insensitive, so no idempotency key is missed."""
     return {
         _HEADERS_READ[lower]: value
         for name, value in headers.items()
@@ -177,54 +180,59 @@ def _read_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     }
 
 
-def _told(who: Commanded, headers: Mapping[str, str], tally: Tally) -> RequestLogEntry:
+def _log_entry(
+    subject: CommandSubject, headers: Mapping[str, str], metrics: OperationMetrics
+) -> RequestLogEntry:
     sent = headers.get(REQUEST_ID_HEADER)
-    where = {"operation": who.operation[:OPERATION_SHOWN_MAX], "agent_id": who.agent_id}
+    fields = {
+        "operation": subject.operation[:OPERATION_LENGTH_SHOWN_MAX],
+        "agent_id": subject.agent_id,
+    }
     return RequestLogEntry(
-        "nats", where, request_id(sent.encode() if sent is not None else None), tally
+        "nats", fields, request_id(sent.encode() if sent is not None else None), metrics
     )
 
 
 def _read(
     call: Call,
     operation: _Operation,
-    who: Commanded,
+    subject: CommandSubject,
     headers: Mapping[str, str],
     body: bytes,
 ) -> None:
-    """Fill the call from what was sent; raises Problem."""
+    """Fill the call from the headers and the body; raises Problem."""
     if len(body) > BODY_BYTES_MAX:
         raise too_large()
     values = parse(body) if body else {}
     endpoint = operation.endpoint
     key = headers.get(IDEMPOTENCY_HEADER)
     if endpoint.command:
-        key = _one_key(key, values.pop(IDEMPOTENCY_FIELD, None))
+        key = _single_key(key, values.pop(IDEMPOTENCY_FIELD, None))
         if key is not None:
             call.headers = {b"idempotency-key": key.encode()}
     if operation.ids:
-        own = {ITSELF: who.agent_id}
+        own = {OWN_ID_PARAMETER: subject.agent_id}
         call.path = {
             name: _id(values.pop(field, own.get(name)), field)
             for name, field in operation.ids.items()
         }
     if endpoint.body is not None:
-        call.body = validated(endpoint.body, values)
+        call.body = validate(endpoint.body, values)
     elif endpoint.query is not None:
-        # Its numbers need not be read from text here.
-        call.query = validated(endpoint.query, values, strict=True)
+        # Strict: JSON contains numbers as numbers, unlike a query string.
+        call.query = validate(endpoint.query, values, strict=True)
 
 
-def _one_key(in_header: str | None, in_field: Any) -> str | None:  # noqa: ANN401 - JSON.
+def _single_key(in_header: str | None, in_field: Any) -> str | None:  # noqa: ANN401 - JSON.
     if in_field is None:
         return in_header
     if not isinstance(in_field, str) or in_header not in {None, in_field}:
-        raise Problem("idempotency_key_invalid", "Send one idempotency key, as text.")
+        raise Problem("idempotency_key_invalid", "Send one idempotency key, as a string.")
     return in_field
 
 
-def _id(value: Any, field: str) -> str:  # noqa: ANN401 - whatever JSON can say.
-    """As in a path: what no id of ours can be is as unknown as any other."""
+def _id(value: Any, field: str) -> str:  # noqa: ANN401 - any JSON value.
+    """Return the id, or "" if it has no valid form: no resource has that id."""
     if value is None:
         raise Problem("invalid_request", f"{field}: Field required")
     if not isinstance(value, str):
@@ -232,36 +240,38 @@ def _id(value: Any, field: str) -> str:  # noqa: ANN401 - whatever JSON can say.
     return value if is_id(value) else ""
 
 
-# -- Answering ---------------------------------------------------------------
+# -- Responses ---------------------------------------------------------------
 
 
-async def _raised(error: Exception) -> Reply:
+async def _fail(error: Exception) -> Reply:
     raise error
 
 
-async def _answered(
-    work: Awaitable[Reply | Streamed], call: Call, told: RequestLogEntry, bytes_max: int
-) -> Answered:
-    reply = await attempt(work, call, told)
+async def _respond(
+    work: Awaitable[Reply | Streamed], call: Call, log_entry: RequestLogEntry, bytes_max: int
+) -> CommandResponse:
+    reply = await attempt(work, call, log_entry)
     if isinstance(reply, Problem):
-        return _refusal(reply, told.request_id)
+        return _problem_response(reply, log_entry.request_id)
     assert isinstance(reply, Reply)
     if len(reply.body) > bytes_max:
-        problem = Problem("invalid_request", "limit: The answer is too large for one message.")
-        told.refused(problem, call.principal)
-        return _refusal(problem, told.request_id)
-    told.served(reply.status)
+        problem = Problem(
+            "invalid_request", "limit: The response is too large for one NATS message."
+        )
+        log_entry.record_rejection(problem, call.principal)
+        return _problem_response(problem, log_entry.request_id)
+    log_entry.record_success(reply.status)
     headers = {name.decode().title(): value.decode() for name, value in reply.headers}
     if reply.sequence is not None:
         headers[SEQUENCE_HEADER] = str(reply.sequence)
-    return Answered(body=reply.body, headers=headers)
+    return CommandResponse(body=reply.body, headers=headers)
 
 
-def _refusal(problem: Problem, told_id: str) -> Answered:
+def _problem_response(problem: Problem, request_id: str) -> CommandResponse:
     headers = {
         **problem.headers,
         ERROR_STATUS_HEADER: str(problem.status),
         ERROR_CODE_HEADER: problem.code,
     }
-    body = problem_body(problem.code, problem.detail, problem.facts, told_id)
-    return Answered(body=body, headers=headers)
+    body = problem_body(problem.code, problem.detail, problem.details, request_id)
+    return CommandResponse(body=body, headers=headers)

@@ -1,8 +1,8 @@
-"""What each notification says: its facts, to whom it goes and when, with one type for each.
+"""The notifications that the service publishes: data type, recipients and description of each.
 
-They are the ``data`` of a CloudEvent (``NotificationAnswer``). The rules are in
-``domain/notifications.py``; a test compares these schemas with what the rules produce. A
-notification that is too large for NATS has ``{"omitted": true}`` instead of its data.
+* The data types describe the ``data`` of a CloudEvent (``NotificationResponse``).
+* The rules are in ``domain/notifications.py``. A test compares their output with these schemas.
+* A notification that is too large for NATS has ``{"omitted": true}`` in place of its data.
 """
 
 from typing import Any, Literal, NotRequired
@@ -10,14 +10,14 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from quorate.bus.subjects import LOG, TO_AGENT, TO_ALL, Family
-from quorate.contracts.responses import EventAnswer, HolderAnswer, Time
+from quorate.contracts.responses import EventResponse, HolderResponse, Time
 from quorate.domain.shared.records import record
 
-# -- Facts -------------------------------------------------------------------
+# -- Data --------------------------------------------------------------------
 
 
-class LeaseConflictFacts(TypedDict):
-    """`agentId` was refused; `leaseId` and `leaseHolder` are of the lease that stands."""
+class LeaseConflictData(TypedDict):
+    """`agentId` was rejected. `leaseId` and `leaseHolder` describe the existing lease."""
 
     leaseId: str
     contactKey: str
@@ -26,11 +26,11 @@ class LeaseConflictFacts(TypedDict):
     agentName: str
     intent: str
     conflict: Literal[True]
-    leaseHolder: HolderAnswer
+    leaseHolder: HolderResponse
 
 
-class LeaseReleasedFacts(TypedDict):
-    """`agentId` held it. Logs of early versions have no `contactEmail` here."""
+class LeaseReleasedData(TypedDict):
+    """`agentId` held the lease. Logs of early versions have no `contactEmail` here."""
 
     leaseId: str
     contactKey: str
@@ -38,8 +38,8 @@ class LeaseReleasedFacts(TypedDict):
     agentId: str
 
 
-class LeaseExpiredFacts(TypedDict):
-    """`agentId` held it until `expiresAt`."""
+class LeaseExpiredData(TypedDict):
+    """`agentId` held the lease until `expiresAt`."""
 
     leaseId: str
     contactKey: str
@@ -48,8 +48,8 @@ class LeaseExpiredFacts(TypedDict):
     expiresAt: Time
 
 
-class LeaseRevokedFacts(TypedDict):
-    """`agentId` held it."""
+class LeaseRevokedData(TypedDict):
+    """`agentId` held the lease."""
 
     leaseId: str
     contactKey: str
@@ -58,8 +58,8 @@ class LeaseRevokedFacts(TypedDict):
     reason: str
 
 
-class LeaseAvailableFacts(TypedDict):
-    """`agentId` held the contact before; `leaseId` is the lease that ended."""
+class LeaseAvailableData(TypedDict):
+    """`agentId` held the contact before. `leaseId` is the ended lease."""
 
     leaseId: str
     contactKey: str
@@ -67,8 +67,8 @@ class LeaseAvailableFacts(TypedDict):
     agentId: str
 
 
-class SendBlockedFacts(TypedDict):
-    """`agentId` was blocked. A stale fence may meet a contact that nobody holds."""
+class SendBlockedData(TypedDict):
+    """`agentId` was blocked. With a stale fencing token, the contact may have no holder."""
 
     sendId: str
     contactKey: str
@@ -78,10 +78,10 @@ class SendBlockedFacts(TypedDict):
     reason: Literal["lease_conflict", "stale_fence"]
     fence: NotRequired[int]
     conflict: NotRequired[Literal[True]]
-    leaseHolder: NotRequired[HolderAnswer]
+    leaseHolder: NotRequired[HolderResponse]
 
 
-class AgentRegisteredFacts(TypedDict):
+class AgentRegisteredData(TypedDict):
     agentId: str
     agentName: str
     agentRole: str
@@ -89,15 +89,18 @@ class AgentRegisteredFacts(TypedDict):
     activeUntil: Time
 
 
-class AgentLapsedFacts(TypedDict):
+class AgentLapsedData(TypedDict):
     agentId: str
     agentName: str
     lastHeartbeat: Time
     activeUntil: Time
 
 
-class ConsensusRequestedFacts(TypedDict):
-    """`agentId` proposes. `eligible` agents were active; at least `minimum` count as n."""
+class ConsensusRequestedData(TypedDict):
+    """`agentId` is the proposer.
+
+    `eligible` agents were active. The electorate counts as at least `minimum` agents.
+    """
 
     requestId: str
     agentId: str
@@ -113,8 +116,8 @@ class ConsensusRequestedFacts(TypedDict):
     minimum: int
 
 
-class VoteCastFacts(TypedDict):
-    """`agentId` voted."""
+class VoteCastData(TypedDict):
+    """`agentId` is the voter."""
 
     voteId: str
     requestId: str
@@ -123,8 +126,8 @@ class VoteCastFacts(TypedDict):
     reason: NotRequired[str]
 
 
-class ConsensusDecidedFacts(TypedDict):
-    """`agentId` had proposed it. The counts are those of the deciding vote."""
+class ConsensusDecidedData(TypedDict):
+    """`agentId` is the proposer. The counts are those at the deciding vote."""
 
     requestId: str
     status: Literal["approved", "rejected"]
@@ -136,8 +139,8 @@ class ConsensusDecidedFacts(TypedDict):
     electorateSize: int
 
 
-class ConsensusExpiredFacts(TypedDict):
-    """`agentId` had proposed it."""
+class ConsensusExpiredData(TypedDict):
+    """`agentId` is the proposer."""
 
     requestId: str
     agentId: str
@@ -147,103 +150,117 @@ class ConsensusExpiredFacts(TypedDict):
 
 
 class Omitted(TypedDict):
-    """Stands in the place of what is too large for NATS. HTTP has it: by its sequence."""
+    """Replaces data that is too large for NATS. Read the notification over HTTP by `sequence`."""
 
     omitted: Literal[True]
 
 
-# -- The table ---------------------------------------------------------------
+# -- The registry ------------------------------------------------------------
 
 
 @record
-class Said:
-    """A notification, or what the log says: to whom, when, and with which facts."""
+class PublishedMessage:
+    """A kind of message that the service publishes: its subjects, its data and its summary."""
 
     name: str
-    to: Family
-    facts: Any
+    family: Family
+    data: Any
     summary: str
+    description: str = ""
 
 
 NOTIFICATIONS = (
-    Said(
+    PublishedMessage(
         name="lease_conflict",
-        to=TO_AGENT,
-        facts=LeaseConflictFacts,
-        summary="An agent was refused a contact that another holds: both of them hear of it",
+        family=TO_AGENT,
+        data=LeaseConflictData,
+        summary="Receive lease conflicts",
+        description="The service rejected a lease request. The holder and the requester get it.",
     ),
-    Said(
+    PublishedMessage(
         name="lease_available",
-        to=TO_AGENT,
-        facts=LeaseAvailableFacts,
-        summary="A contact that the agent was refused is free: it may ask again",
+        family=TO_AGENT,
+        data=LeaseAvailableData,
+        summary="Receive available contacts",
+        description="A contact that the agent requested in vain is free again.",
     ),
-    Said(
+    PublishedMessage(
         name="lease_released",
-        to=TO_AGENT,
-        facts=LeaseReleasedFacts,
-        summary="The agent's lease was released, by whichever of its processes",
+        family=TO_AGENT,
+        data=LeaseReleasedData,
+        summary="Receive lease releases",
+        description="The agent's lease was released, by any process of the agent.",
     ),
-    Said(
+    PublishedMessage(
         name="lease_expired",
-        to=TO_AGENT,
-        facts=LeaseExpiredFacts,
-        summary="The agent's lease ran out",
+        family=TO_AGENT,
+        data=LeaseExpiredData,
+        summary="Receive lease expirations",
+        description="The agent's lease has expired.",
     ),
-    Said(
+    PublishedMessage(
         name="lease_revoked",
-        to=TO_AGENT,
-        facts=LeaseRevokedFacts,
-        summary="The agent's lease was taken away, because the agent lapsed",
+        family=TO_AGENT,
+        data=LeaseRevokedData,
+        summary="Receive lease revocations",
+        description="The agent's lease was revoked, because the agent timed out.",
     ),
-    Said(
+    PublishedMessage(
         name="send_blocked",
-        to=TO_AGENT,
-        facts=SendBlockedFacts,
-        summary="The send gate said no: the agent hears of it, and the holder if there is one",
+        family=TO_AGENT,
+        data=SendBlockedData,
+        summary="Receive blocked sends",
+        description="The send gate blocked a request. The agent and any lease holder receive it.",
     ),
-    Said(
+    PublishedMessage(
         name="agent_registered",
-        to=TO_ALL,
-        facts=AgentRegisteredFacts,
-        summary="A new agent is there",
+        family=TO_ALL,
+        data=AgentRegisteredData,
+        summary="Receive agent registrations",
+        description="A new agent was registered.",
     ),
-    Said(
+    PublishedMessage(
         name="agent_lapsed",
-        to=TO_ALL,
-        facts=AgentLapsedFacts,
-        summary="An agent's heartbeats stopped; its leases are revoked",
+        family=TO_ALL,
+        data=AgentLapsedData,
+        summary="Receive agent timeouts",
+        description="An agent missed its heartbeat timeout. Its leases are revoked.",
     ),
-    Said(
+    PublishedMessage(
         name="consensus_requested",
-        to=TO_ALL,
-        facts=ConsensusRequestedFacts,
-        summary="Votes are asked for",
+        family=TO_ALL,
+        data=ConsensusRequestedData,
+        summary="Receive consensus proposals",
+        description="An agent created a proposal.",
     ),
-    Said(
+    PublishedMessage(
         name="vote_cast",
-        to=TO_ALL,
-        facts=VoteCastFacts,
-        summary="An agent voted",
+        family=TO_ALL,
+        data=VoteCastData,
+        summary="Receive votes",
+        description="An agent cast a vote.",
     ),
-    Said(
+    PublishedMessage(
         name="consensus_decided",
-        to=TO_ALL,
-        facts=ConsensusDecidedFacts,
-        summary="A vote came to its end: approved or rejected",
+        family=TO_ALL,
+        data=ConsensusDecidedData,
+        summary="Receive consensus decisions",
+        description="A proposal was approved or rejected.",
     ),
-    Said(
+    PublishedMessage(
         name="consensus_expired",
-        to=TO_ALL,
-        facts=ConsensusExpiredFacts,
-        summary="A vote ran out of time",
+        family=TO_ALL,
+        data=ConsensusExpiredData,
+        summary="Receive expired proposals",
+        description="A proposal reached its timeout without a decision.",
     ),
 )
 
-# An event of the log, on a subject of its type.
-LOGGED = Said(
+# Events of the log, each on the subject of its type.
+LOG_EVENTS = PublishedMessage(
     name="log",
-    to=LOG,
-    facts=EventAnswer,
-    summary="Every event of the tenant's log, as it is committed",
+    family=LOG,
+    data=EventResponse,
+    summary="Receive the events of the tenant's log",
+    description="The service publishes each event after it is committed.",
 )

@@ -1,27 +1,35 @@
-"""Catching up: what an agent was told, in pages, by waiting, or as a stream.
+"""An agent's notifications over HTTP: pages, long polls, and a stream of server-sent events.
 
-Each notification is the JSON that was pushed over NATS, byte for byte, whichever way it is read. So an
-agent that was away, slow or restarted asks from the last sequence that it has dealt with, and what
-it hears twice it can tell by its id.
+* Each notification has exactly the bytes that were published over NATS.
+* An agent that was disconnected, slow or restarted catches up from the last sequence it handled.
+  It recognizes repetitions by their id.
 """
 
 import asyncio
 
 from orjson import Fragment
 
-from quorate.api.event_streams import Frames, frame, gap_facts, gap_frame, start, stream, waiting
+from quorate.api.event_streams import (
+    Frames,
+    frame,
+    gap_frame,
+    gap_range,
+    start_after,
+    stream,
+    wait_while_connected,
+)
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Endpoint, Reply, Streamed
-from quorate.bus.cloudevents import Said, notifications_said
+from quorate.bus.cloudevents import NotificationMessage, notification_messages
 from quorate.contracts.problems import KINDS, Problem
 from quorate.contracts.requests import (
     PAGE_LENGTH_DEFAULT,
-    NotificationsOf,
+    AgentNotificationsQuery,
     NotificationsQuery,
     NotificationsStreamQuery,
 )
-from quorate.contracts.responses import NotificationsAnswer, dump
-from quorate.contracts.roles import ACTING
+from quorate.contracts.responses import NotificationsResponse, dump
+from quorate.contracts.roles import CAN_ACT
 from quorate.domain.identity.agents import AgentRef, means
 from quorate.domain.notifications import concerns
 from quorate.domain.shared.errors import DomainError
@@ -30,7 +38,7 @@ from quorate.eventlog.serialization import public
 from quorate.projections.notifications import NoticedPage
 
 NOTIFICATIONS = "/v1/agent/notifications"
-PAGE_BYTES_MAX = 512 * 1024  # A page is cut there: NATS takes no message of any length.
+PAGE_BYTES_MAX = 512 * 1024  # Pages are limited, because a NATS message has a maximum size.
 
 
 async def list_notifications(service: Service, call: Call) -> Reply:
@@ -39,60 +47,60 @@ async def list_notifications(service: Service, call: Call) -> Reply:
     page = await service.notifications.page(
         call.principal.tenant, agent_id, query.after, query.limit
     )
-    if query.wait and not _has_news(page):
-        page = await _waited_for(service, call, agent_id)
+    if query.wait and not _has_content(page):
+        page = await _wait_for_page(service, call, agent_id)
     return Reply(body=_page_body(page, agent_id), sequence=page.head)
 
 
-async def _waited_for(service: Service, call: Call, agent_id: str) -> NoticedPage:
-    """The first page that has news, or what there is when the time is up, or it is over."""
+async def _wait_for_page(service: Service, call: Call, agent_id: str) -> NoticedPage:
+    """Return the first page with content, or the current page when the wait ends."""
     query: NotificationsQuery = call.query
     principal, clock = call.principal, asyncio.get_running_loop().time
     until = clock() + query.wait
-    place = service.tails.notifications(principal.tenant, agent_id, principal.key_id)
-    async with waiting(call, place) as wait:
+    subscription = service.subscriptions.notifications(principal.tenant, agent_id, principal.key_id)
+    async with wait_while_connected(call, subscription) as wait:
         while True:
             wait.begin()
             page = await service.notifications.page(
                 principal.tenant, agent_id, query.after, query.limit
             )
             left = until - clock()
-            if _has_news(page) or wait.over or left <= 0:
+            if _has_content(page) or wait.has_ended or left <= 0:
                 break
-            await wait.for_news(left)
-        if wait.revoked:
+            await wait.for_change(left)
+        if wait.is_revoked:
             raise Problem("unauthorized", "The key was revoked.")
     return page
 
 
-def _has_news(page: NoticedPage) -> bool:
+def _has_content(page: NoticedPage) -> bool:
     return bool(page.events) or page.gap is not None
 
 
 async def stream_notifications(service: Service, call: Call) -> Streamed:
-    """Server-sent events from ``Last-Event-ID`` on, until either side ends."""
+    """Stream notifications after ``Last-Event-ID`` until either side ends the stream."""
     principal, agent_id = call.principal, await _agent_id(service, call)
 
-    async def look(after: int) -> Frames:
+    async def read_frames(after: int) -> Frames:
         page = await service.notifications.page(
             principal.tenant, agent_id, after, PAGE_LENGTH_DEFAULT
         )
-        told = [
-            frame(event.sequence, said.notification.name, said.body)
+        frames = [
+            frame(event.sequence, message.notification.name, message.body)
             for event in page.events
-            for said in _said_to(agent_id, event)
+            for message in _messages_to(agent_id, event)
         ]
-        missed = [gap_frame(page.gap)] if page.gap else []
-        body = b"".join([*missed, *told])
+        gap = [gap_frame(page.gap)] if page.gap else []
+        body = b"".join([*gap, *frames])
         return Frames(body=body, after=page.next, more=page.next < page.head)
 
-    place = service.tails.notifications(principal.tenant, agent_id, principal.key_id)
-    return await stream(call, place, start(call), look)
+    subscription = service.subscriptions.notifications(principal.tenant, agent_id, principal.key_id)
+    return await stream(call, subscription, start_after(call), read_frames)
 
 
 async def _agent_id(service: Service, call: Call) -> str:
-    """Whose notifications are asked for: an agent's key reads its own and nobody else's."""
-    query: NotificationsOf = call.query
+    """Find the agent whose notifications are requested. An agent key reads only its own."""
+    query: AgentNotificationsQuery = call.query
     ref = AgentRef(id=query.agent_id, name=query.agent_name)
     try:
         ref = means(call.principal, ref)
@@ -103,34 +111,38 @@ async def _agent_id(service: Service, call: Call) -> str:
         return str(ref.id)
     found = await service.notifications.agent_id(call.principal.tenant, ref)
     if found is None:
-        raise Problem("agent_not_found", "No such agent.")
+        raise Problem("agent_not_found", "Agent not found.")
     return found
 
 
-# -- Saying it -----------------------------------------------------------------
+# -- Serialization -------------------------------------------------------------
 
 
-def _said_to(agent_id: str, event: RecordedEvent) -> list[Said]:
-    return [said for said in notifications_said(event) if concerns(said.notification, agent_id)]
+def _messages_to(agent_id: str, event: RecordedEvent) -> list[NotificationMessage]:
+    return [
+        message
+        for message in notification_messages(event)
+        if concerns(message.notification, agent_id)
+    ]
 
 
 def _page_body(page: NoticedPage, agent_id: str) -> bytes:
     bodies: list[bytes] = []
     size, next_ = 0, page.next
     for number, event in enumerate(page.events, start=1):
-        said = [one.body for one in _said_to(agent_id, event)]
-        bodies += said
-        size += sum(map(len, said))
+        of_event = [message.body for message in _messages_to(agent_id, event)]
+        bodies += of_event
+        size += sum(map(len, of_event))
         if size >= PAGE_BYTES_MAX and number < len(page.events):
             next_ = event.sequence
             break
-    answer = {
+    page_response = {
         "notifications": [Fragment(body) for body in bodies],
         "next": next_,
         "head": page.head,
-        "gap": gap_facts(page.gap) if page.gap else None,
+        "gap": gap_range(page.gap) if page.gap else None,
     }
-    return dump(answer)
+    return dump(page_response)
 
 
 ENDPOINTS = (
@@ -138,10 +150,11 @@ ENDPOINTS = (
         method="GET",
         path=NOTIFICATIONS,
         name="listNotifications",
-        summary="Catch up on what an agent was told, or wait for it",
-        roles=ACTING,
+        summary="List an agent's notifications",
+        description="With `wait`, the request waits until a notification is available.",
+        roles=CAN_ACT,
         query=NotificationsQuery,
-        answer=NotificationsAnswer,
+        response=NotificationsResponse,
         problems=("agent_not_found", "acting_as_another", "too_many_streams"),
         handler=list_notifications,
     ),
@@ -149,8 +162,9 @@ ENDPOINTS = (
         method="GET",
         path=NOTIFICATIONS + "/stream",
         name="streamNotifications",
-        summary="Follow what an agent is told as server-sent events",
-        roles=ACTING,
+        summary="Stream an agent's notifications",
+        description="The response is a stream of server-sent events.",
+        roles=CAN_ACT,
         query=NotificationsStreamQuery,
         problems=("agent_not_found", "acting_as_another", "too_many_streams"),
         streams=True,

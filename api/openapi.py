@@ -1,8 +1,9 @@
-"""The OpenAPI 3.1 document, made from the table of endpoints and from nothing else.
+"""Generate the OpenAPI 3.1 document from the endpoint registry.
 
-What a schema promises is what is enforced: bodies and queries come from the models that check
-them, answers from the types that their makers are held to, and the problems of an endpoint are
-the codes it may answer with. Only prose and examples are written here.
+* Each schema matches what the service enforces: bodies and queries come from the models that
+  validate them, and responses from the types that the type checker enforces.
+* The problems of an endpoint are exactly the codes that it may return.
+* Only descriptions and examples are written by hand.
 """
 
 import re
@@ -14,11 +15,11 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 import quorate
-from quorate.api.json_schemas import Json, Mode, described, not_null, plain, ref
+from quorate.api.json_schemas import Json, Mode, generate_schemas, not_null, ref, simplify
 from quorate.api.problem_schemas import problem_schemas, schema_name
 from quorate.application.execution import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.application.operations import Endpoint, known_codes
-from quorate.contracts.examples import ANSWERS, BODIES, QUERIES
+from quorate.contracts.examples import BODIES, QUERIES, RESPONSES
 from quorate.contracts.problems import CONNECTION_CODES, CONTENT_TYPE, KINDS
 from quorate.contracts.requests import SEQUENCE_MAX, PageQuery
 
@@ -30,50 +31,55 @@ PATH_PARAMETER = re.compile(r"{(\w+)}")
 _UNAVAILABLE = "unavailable"
 
 DESCRIPTION = """\
-Quorate lets many agents work for one tenant without stepping on each other: they take exclusive, \
-time-boxed leases on contacts, and settle high-stakes actions by majority vote. Every command is \
-an event of an append-only log.
+Quorate coordinates the agents of a tenant: agents take exclusive, time-limited leases on \
+contacts, and approve high-stakes actions by majority vote. The service records every command as \
+an event in an append-only log.
 
-Send your key as `Authorization: Bearer <key>` or as `X-API-Key: <key>`. The key names the \
-tenant: `tenantId` may be left out, and must be the key's own where it is sent. An agent's key \
-acts as that agent, which need not be named then.
+Send your API key as `Authorization: Bearer <key>` or as `X-API-Key: <key>`. The key determines \
+the tenant: `tenantId` is optional and must match the key. With an agent key, the agent is also \
+optional.
 
-Times are UTC. Bodies are strict: a field that is not listed is refused, and so are NUL, lone \
-surrogates, numbers that are not finite and keys that stand twice.
+Times are UTC. Bodies are validated strictly: the service rejects unknown fields, NUL bytes, \
+unpaired surrogates, numbers that are not finite, and duplicate keys.
 
-Every command takes an `Idempotency-Key`. Asked again with the same key and the same body, it \
-gives the same answer and does nothing more, so a request may be repeated whenever its answer was \
-lost.
+Every command accepts an `Idempotency-Key`. A repeated request with the same key and the same \
+body returns the original response and has no further effect. You can therefore repeat a request \
+after its response was lost.
 
-Errors are `application/problem+json` (RFC 9457). Decide by `code`, which is stable. What the code \
-tells besides, such as who holds the lease, stands beside it."""
+Errors are `application/problem+json` (RFC 9457). Base decisions on `code`, which is stable. \
+Additional fields give details, such as the holder of a lease."""
+
+ROLES_LABEL = "Permitted roles: "
 
 _HEADERS: dict[str, Json] = {
     "X-Request-Id": {
         "required": True,
-        "description": "Names the request in our log: yours if you sent a plain one, else ours.",
+        "description": (
+            "Identifies the request in the service's logs. "
+            "The id you sent if it has this form, otherwise a generated one."
+        ),
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
     },
     "Quorate-Sequence": {
-        "description": "The tenant's log up to here is what the answer reflects.",
+        "description": "The response reflects the tenant's log up to this sequence.",
         "schema": {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX},
     },
     "Idempotent-Replayed": {
-        "description": "This is the answer that was given before, under the same key.",
+        "description": "The response to an earlier request with the same idempotency key.",
         "schema": {"const": "true"},
     },
     "Link": {
-        "description": 'Where the next page is: rel="next". The last page has none.',
+        "description": 'The next page, with rel="next". Absent on the last page.',
         "schema": {"type": "string"},
     },
     "Retry-After": {
-        "description": "Seconds to wait before asking again.",
+        "description": "Seconds to wait before the next attempt.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "WWW-Authenticate": {"required": True, "schema": {"type": "string", "pattern": "^Bearer "}},
     "Allow": {
         "required": True,
-        "description": "The methods that this address takes.",
+        "description": "The methods that this path allows.",
         "schema": {"type": "string"},
     },
 }
@@ -82,7 +88,7 @@ IDEMPOTENCY_KEY: Json = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key with the same body gives the same answer, and nothing twice.",
+    "description": "A repeated request with the same key and body has no further effect.",
     "schema": {
         "type": "string",
         "minLength": 1,
@@ -95,7 +101,7 @@ _LAST_EVENT_ID: Json = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "description": "The sequence you have seen last; the stream goes on after it.",
+    "description": "Sequence of the last event you received; the stream continues after it.",
     "schema": {"type": "integer", "minimum": 0, "maximum": SEQUENCE_MAX},
 }
 
@@ -135,26 +141,29 @@ def public_path(endpoint: Endpoint) -> str:
 
 
 def _schemas(endpoints: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
-    """The schema of each endpoint's body and answer, by name, and the definitions they share."""
+    """Return the schemas of bodies and responses by name, and their shared definitions."""
     types: dict[str, tuple[Mode, Any]] = {}
     for endpoint in endpoints:
         if endpoint.body is not None:
-            types[_body(endpoint)] = ("validation", endpoint.body)
-        if endpoint.answer is not None:
-            types[_answer(endpoint)] = ("serialization", endpoint.answer)
-    return described(types)
+            types[_body_name(endpoint)] = ("validation", endpoint.body)
+        if endpoint.response is not None:
+            types[_response_name(endpoint)] = ("serialization", endpoint.response)
+    return generate_schemas(types)
 
 
-def _body(endpoint: Endpoint) -> str:
+def _body_name(endpoint: Endpoint) -> str:
     return f"{endpoint.name} body"
 
 
-def _answer(endpoint: Endpoint) -> str:
-    return f"{endpoint.name} answer"
+def _response_name(endpoint: Endpoint) -> str:
+    return f"{endpoint.name} response"
 
 
 def _codes(endpoint: Endpoint) -> frozenset[str]:
-    """A header section that comes too slowly is cut off before it asks for any address."""
+    """Return all codes of an endpoint, including those of the connection.
+
+    Slow headers time out before the request has a path, so ``request_timeout`` is not added.
+    """
     return known_codes(endpoint) | (CONNECTION_CODES - {"request_timeout"})
 
 
@@ -166,7 +175,7 @@ def _codes_of_any(endpoints: Sequence[Endpoint]) -> frozenset[str]:
 
 
 def _tags(endpoints: Sequence[Endpoint]) -> list[Json]:
-    """A tag per module: its docstring's first paragraph says what it is about."""
+    """Return one tag per module, described by the first paragraph of its docstring."""
     modules = dict.fromkeys(endpoint.handler.__module__ for endpoint in endpoints)
     return [
         {"name": name.rpartition(".")[2], "description": _first_paragraph(name)} for name in modules
@@ -185,14 +194,17 @@ def _operation(endpoint: Endpoint, refs: dict[str, Json]) -> Json:
         "tags": [endpoint.handler.__module__.rpartition(".")[2]],
         "security": [{"bearer": []}, {"apiKey": []}] if endpoint.roles else [],
         "parameters": list(_parameters(endpoint)),
-        "responses": _responses(endpoint, refs.get(_answer(endpoint))),
+        "responses": _responses(endpoint, refs.get(_response_name(endpoint))),
     }
     if endpoint.roles:
         roles = sorted(endpoint.roles)
-        operation["description"] = f"For keys of role {', '.join(roles)}."
+        permitted = f"{ROLES_LABEL}{', '.join(roles)}."
+        operation["description"] = f"{endpoint.description}\n\n{permitted}".strip()
         operation["x-quorate-roles"] = roles
+    elif endpoint.description:
+        operation["description"] = endpoint.description
     if endpoint.body is not None:
-        content = {"schema": refs[_body(endpoint)], "example": BODIES[endpoint.name]}
+        content = {"schema": refs[_body_name(endpoint)], "example": BODIES[endpoint.name]}
         operation["requestBody"] = {"required": True, "content": {JSON: content}}
     return operation
 
@@ -203,7 +215,7 @@ def _parameters(endpoint: Endpoint) -> Iterator[Json]:
             "name": to_camel(name),
             "in": "path",
             "required": True,
-            "description": f"The {name.removesuffix('_id').replace('_', ' ')}'s id.",
+            "description": f"Id of the {name.removesuffix('_id').replace('_', ' ')}.",
             "schema": {"type": "string", "minLength": 1},
         }
     if endpoint.query is not None:
@@ -215,7 +227,7 @@ def _parameters(endpoint: Endpoint) -> Iterator[Json]:
 
 
 def _query_parameters(query: type[BaseModel], examples: Json) -> Iterator[Json]:
-    schema = plain(query.model_json_schema(by_alias=True))
+    schema = simplify(query.model_json_schema(by_alias=True))
     for name, found in schema["properties"].items():
         parameter = {"name": name, "in": "query", "required": name in schema.get("required", ())}
         description = found.pop("description", None)
@@ -229,20 +241,20 @@ def _query_parameters(query: type[BaseModel], examples: Json) -> Iterator[Json]:
 # -- Responses ---------------------------------------------------------------
 
 
-def _responses(endpoint: Endpoint, answer: Json | None) -> Json:
-    responses = {"200": _success(endpoint, answer)}
+def _responses(endpoint: Endpoint, schema: Json | None) -> Json:
+    responses = {"200": _success(endpoint, schema)}
     by_status: dict[int, list[str]] = {}
     for code in sorted(_codes(endpoint)):
         by_status.setdefault(KINDS[code].status, []).append(code)
     for status, codes in sorted(by_status.items()):
-        responses[str(status)] = _refusal(endpoint, status, codes)
-    if answer is not None and _UNAVAILABLE in endpoint.problems:
-        # One that names this code itself also says it in its own words.
-        responses[str(KINDS[_UNAVAILABLE].status)]["content"][JSON] = {"schema": answer}
+        responses[str(status)] = _problem_response(endpoint, status, codes)
+    if schema is not None and _UNAVAILABLE in endpoint.problems:
+        # An endpoint that declares this code also returns it with its own response model.
+        responses[str(KINDS[_UNAVAILABLE].status)]["content"][JSON] = {"schema": schema}
     return responses
 
 
-def _success(endpoint: Endpoint, answer: Json | None) -> Json:
+def _success(endpoint: Endpoint, schema: Json | None) -> Json:
     names = ["X-Request-Id"]
     if endpoint.roles and not endpoint.streams:
         names.append("Quorate-Sequence")
@@ -253,29 +265,29 @@ def _success(endpoint: Endpoint, answer: Json | None) -> Json:
     return {
         "description": _description(endpoint),
         "headers": _header_refs(names),
-        "content": _content(endpoint, answer),
+        "content": _content(endpoint, schema),
     }
 
 
 def _description(endpoint: Endpoint) -> str:
     if endpoint.streams:
-        return "Events, each with its sequence as id, until either side ends."
-    is_page = endpoint.answer is None and endpoint.media == HTML
-    return "A page for people." if is_page else "Done."
+        return "Server-sent events, each with its sequence as id."
+    is_page = endpoint.response is None and endpoint.media == HTML
+    return "An HTML page." if is_page else "Success."
 
 
-def _content(endpoint: Endpoint, answer: Json | None) -> Json:
+def _content(endpoint: Endpoint, schema: Json | None) -> Json:
     if endpoint.streams:
         return {"text/event-stream": {"schema": {"type": "string"}}}
-    if answer is None:
+    if schema is None:
         return {endpoint.media: {"schema": {"type": "string"}}}
-    content: Json = {"schema": answer}
-    if endpoint.name in ANSWERS:
-        content["example"] = ANSWERS[endpoint.name]
+    content: Json = {"schema": schema}
+    if endpoint.name in RESPONSES:
+        content["example"] = RESPONSES[endpoint.name]
     return {JSON: content}
 
 
-def _refusal(endpoint: Endpoint, status: int, codes: Sequence[str]) -> Json:
+def _problem_response(endpoint: Endpoint, status: int, codes: Sequence[str]) -> Json:
     names = ["X-Request-Id", *_HEADERS_OF_STATUS.get(status, ())]
     if endpoint.command and status in _DECIDED:
         names += ["Quorate-Sequence", "Idempotent-Replayed"]
@@ -287,7 +299,7 @@ def _refusal(endpoint: Endpoint, status: int, codes: Sequence[str]) -> Json:
     }
 
 
-_DECIDED = {403, 404, 409, 422}  # A refusal with one of these may be the log's own.
+_DECIDED = {403, 404, 409, 422}  # A rejection with one of these may come from the domain.
 _HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
 
 

@@ -1,4 +1,4 @@
-"""What each problem looks like: one schema for each code, so that no fact goes undocumented."""
+"""Schemas of the problems: one for each code, so that every detail field is documented."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,9 @@ from quorate.contracts.problems import KINDS, PROBLEM_TYPE
 from quorate.domain.identity.api_keys import ROLES
 from quorate.domain.shared.quotas import QUOTAS
 
-# What problems of one code tell besides the members that all have.
+# Required fields of each code, in addition to the fields of all problems.
 _TEXT: Json = {"type": "string"}
-_FACTS: dict[str, Json] = {
+_DETAILS: dict[str, Json] = {
     "acting_as_another": {"agentId": _TEXT},
     "agent_inactive": {
         "agentId": _TEXT,
@@ -20,7 +20,7 @@ _FACTS: dict[str, Json] = {
     "already_voted": {"vote": {"enum": ["approve", "reject"]}},
     "lease_conflict": {
         "conflict": {"const": True},
-        "leaseHolder": ref("HolderAnswer"),
+        "leaseHolder": ref("HolderResponse"),
     },
     "lease_ended": {
         "leaseId": _TEXT,
@@ -35,8 +35,8 @@ _FACTS: dict[str, Json] = {
     },
     "quota_exceeded": {"quota": {"enum": list(QUOTAS)}, "limit": {"type": "integer"}},
 }
-# What they may tell.
-_OPTIONAL_FACTS: dict[str, Json] = {
+# Optional fields of each code.
+_OPTIONAL_DETAILS: dict[str, Json] = {
     "role_forbidden": {"role": {"enum": list(ROLES)}},
     "invalid_request": {
         "errors": {
@@ -52,8 +52,8 @@ _OPTIONAL_FACTS: dict[str, Json] = {
 
 
 def problem_schemas(codes: Iterable[str]) -> Json:
-    """What all problems have in common, then one schema for each code."""
-    said = {
+    """Return the schema of the shared fields, and one schema for each code."""
+    fields = {
         "type": {"type": "string", "format": "uri"},
         "title": _TEXT,
         "status": {"type": "integer"},
@@ -63,9 +63,9 @@ def problem_schemas(codes: Iterable[str]) -> Json:
     }
     shared = {
         "type": "object",
-        "description": "What went wrong (RFC 9457). Decide by `code`.",
-        "required": list(said),
-        "properties": said,
+        "description": "A problem document (RFC 9457). Base decisions on `code`.",
+        "required": list(fields),
+        "properties": fields,
     }
     return {"Problem": shared} | {schema_name(code): _schema(code) for code in sorted(codes)}
 
@@ -75,13 +75,13 @@ def schema_name(code: str) -> str:
 
 
 def _schema(code: str) -> Json:
-    facts = _FACTS.get(code, {})
-    said = {
+    details = _DETAILS.get(code, {})
+    fields = {
         "type": {"const": PROBLEM_TYPE + code},
         "status": {"const": KINDS[code].status},
         "code": {"const": code},
     }
-    own: Json = {"properties": said | facts | _OPTIONAL_FACTS.get(code, {})}
-    if facts:
-        own["required"] = list(facts)
+    own: Json = {"properties": fields | details | _OPTIONAL_DETAILS.get(code, {})}
+    if details:
+        own["required"] = list(details)
     return {"description": KINDS[code].title, "allOf": [ref("Problem"), own]}

@@ -1,4 +1,4 @@
-"""What arrives, read within bounds: headers, ids, the query and the body, each as it was sent."""
+"""Read headers, ids, the query and the body of an HTTP request within limits."""
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -16,7 +16,7 @@ CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key"})
 
 
 def collect(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
-    """Headers by name; returns the names of those that came more than once."""
+    """Add headers to a dict by name; return the names that occur more than once."""
     repeated = set()
     for name, value in pairs:
         if name in into:
@@ -26,13 +26,13 @@ def collect(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
 
 
 def path_of(scope: Scope) -> dict[str, str]:
-    """Ids from the address; what no id of ours can be is as unknown as any other."""
+    """Return the ids in the path. An id without a valid form becomes "": no resource has it."""
     ids: Mapping[str, str] = scope.get("path_params", {})
     return {name: text if is_id(text) else "" for name, text in ids.items()}
 
 
 def is_id(text: str) -> bool:
-    """Whether an id of ours could look like this."""
+    """Whether the text has a form that an id of the service may have."""
     return len(text) <= ID_LENGTH_MAX and text.isascii() and text.isprintable()
 
 
@@ -53,7 +53,7 @@ def token_of(headers: Mapping[bytes, bytes]) -> str | None:
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if media != b"application/json" or b"content-encoding" in headers:
-        raise Problem("unsupported_media_type", "Send application/json, not compressed.")
+        raise Problem("unsupported_media_type", "Send uncompressed application/json.")
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX:
         raise too_large()
@@ -67,7 +67,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
 
 
 async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes:
-    """The rest of a body that came in pieces; ``http_protocol`` bounds the time it may take."""
+    """Read the rest of a body that arrives in parts; ``http_protocol`` limits the time."""
     body = bytearray(first.get("body", b""))
     more = True
     while more and len(body) <= BODY_BYTES_MAX:
@@ -82,7 +82,7 @@ async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes
 
 
 def too_large() -> Problem:
-    return Problem("body_too_large", f"A body may have {BODY_BYTES_MAX} bytes.")
+    return Problem("body_too_large", f"A body may have at most {BODY_BYTES_MAX} bytes.")
 
 
 def query_of(raw: bytes) -> dict[str, str]:
@@ -97,10 +97,10 @@ def query_of(raw: bytes) -> dict[str, str]:
             max_num_fields=QUERY_PARAMETERS_MAX,
         )
     except ValueError as error:
-        raise Problem("malformed_request", "The query cannot be read.") from error
+        raise Problem("malformed_request", "The query string is malformed.") from error
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise Problem("malformed_request", "A query parameter stands twice.")
+        raise Problem("malformed_request", "The query contains a parameter twice.")
     if any("\x00" in value for value in values.values()):
-        raise Problem("invalid_request", "Text must not hold NUL.")
+        raise Problem("invalid_request", "Text must not contain NUL.")
     return values

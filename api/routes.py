@@ -1,4 +1,7 @@
-"""All endpoints there are. What is not in this table cannot be reached."""
+"""The registry of all endpoints, and the ASGI application that routes requests to them.
+
+A path that is not in the registry cannot be reached.
+"""
 
 import re
 from collections import defaultdict
@@ -7,20 +10,20 @@ from functools import partial
 from typing import TypeAlias
 
 from quorate.api import documents, event_log, health, notifications
-from quorate.api.gate import Gate, refuse
+from quorate.api.endpoint_app import EndpointApp, reject_unrouted
 from quorate.application.coordination import consensus, leases, send_gate
 from quorate.application.execution import Service
 from quorate.application.identity import agent_settings, agents, api_keys, tenants
 from quorate.application.operations import Endpoint
-from quorate.application.rate_limiter import caller_of, kept_by
+from quorate.application.rate_limiter import caller_of, reserve_for
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.api_keys import Principal
 from quorate.runtime.asgi import Receive, Scope, Send
 
 _PARAMETER = re.compile(r"{(\w+)}")
-Methods: TypeAlias = Mapping[str, Gate]  # What an address takes, and who serves it.
+Methods: TypeAlias = Mapping[str, EndpointApp]  # By HTTP method.
 
-# In the order in which somebody new would meet them.
+# In the order in which a new user needs them.
 ENDPOINTS: tuple[Endpoint, ...] = (
     *agents.ENDPOINTS,
     *leases.ENDPOINTS,
@@ -37,17 +40,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 
 class Application:
-    """The ASGI application that serves the table.
+    """The ASGI application that serves the registry.
 
-    An address without parameters needs no search: that is where most requests go. It is also
-    itself before it is anything with a parameter: nothing but its own methods is tried there.
+    A path without parameters is found without a search; most requests use such a path. It takes
+    precedence over paths with parameters: only its own methods are tried.
     """
 
     def __init__(self, service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
-        self._elsewhere = service.tallies.of("http")
+        self._unrouted_metrics = service.request_metrics.of("http")
         self._fixed: dict[str, Methods] = {}
         self._patterns: dict[re.Pattern[str], Methods] = {}
-        for path, methods in _gates(service, endpoints).items():
+        for path, methods in _endpoint_apps(service, endpoints).items():
             if _PARAMETER.search(path):
                 self._patterns[_pattern(path)] = methods
             else:
@@ -56,15 +59,15 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         methods = self._fixed.get(scope["path"]) or self._search(scope)
         if methods is None:
-            problem = Problem("not_found", "There is nothing at this address.")
-            await refuse(scope, send, problem, self._elsewhere)
-        elif (gate := methods.get(scope["method"])) is None:
-            await refuse(scope, send, _not_allowed(methods), self._elsewhere)
+            problem = Problem("not_found", "This path does not exist.")
+            await reject_unrouted(scope, send, problem, self._unrouted_metrics)
+        elif (app := methods.get(scope["method"])) is None:
+            await reject_unrouted(scope, send, _not_allowed(methods), self._unrouted_metrics)
         else:
-            await gate(scope, receive, send)
+            await app(scope, receive, send)
 
     def _search(self, scope: Scope) -> Methods | None:
-        """What an address with parameters takes; their values are left in the scope."""
+        """Find the methods of a path with parameters; their values are stored in the scope."""
         for pattern, methods in self._patterns.items():
             if (match := pattern.fullmatch(scope["path"])) is not None:
                 scope["path_params"] = match.groupdict()
@@ -72,40 +75,40 @@ class Application:
         return None
 
 
-def _gates(service: Service, endpoints: Sequence[Endpoint]) -> Mapping[str, Methods]:
-    """All there is at each address. Whoever may GET may also ask for the HEAD alone."""
-    gates: defaultdict[str, dict[str, Gate]] = defaultdict(dict)
+def _endpoint_apps(service: Service, endpoints: Sequence[Endpoint]) -> Mapping[str, Methods]:
+    """Build the methods of each path. A path with GET also accepts HEAD."""
+    apps: defaultdict[str, dict[str, EndpointApp]] = defaultdict(dict)
     for endpoint in endpoints:
-        gate = _gate(service, endpoint)
-        gates[endpoint.path][endpoint.method] = gate
+        app = _endpoint_app(service, endpoint)
+        apps[endpoint.path][endpoint.method] = app
         if endpoint.method == "GET":
-            gates[endpoint.path]["HEAD"] = gate
-    return gates
+            apps[endpoint.path]["HEAD"] = app
+    return apps
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """A parameter is whatever stands between two slashes."""
+    """Compile a path; a parameter matches one path segment."""
     return re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", path))
 
 
-def _gate(service: Service, endpoint: Endpoint) -> Gate:
-    check, kept_share = service.limits.check, kept_by(endpoint)
+def _endpoint_app(service: Service, endpoint: Endpoint) -> EndpointApp:
+    check, reserve = service.rate_limiter.check, reserve_for(endpoint)
 
     def limit(principal: Principal) -> None:
-        check(principal.tenant, caller_of(principal), kept_share)
+        check(principal.tenant, caller_of(principal), reserve)
 
     handler = partial(endpoint.handler, service)
-    return Gate(
+    return EndpointApp(
         endpoint,
         handler,
-        service.strangers.over_http,
+        service.failed_login_limiter.authenticate_http,
         limit,
-        tally=service.tallies.of("http", endpoint.name, timed=not endpoint.streams),
-        # What watches over the process asks every few seconds, and a stream lasts for hours.
+        metrics=service.request_metrics.of("http", endpoint.name, timed=not endpoint.streams),
+        # Monitoring calls public endpoints every few seconds, and a stream lasts for hours.
         tracing=service.tracing if endpoint.roles and not endpoint.streams else None,
     )
 
 
 def _not_allowed(methods: Methods) -> Problem:
     allowed = ", ".join(sorted(methods))
-    return Problem("method_not_allowed", f"Use {allowed}.", headers={"Allow": allowed})
+    return Problem("method_not_allowed", f"Allowed methods: {allowed}.", headers={"Allow": allowed})

@@ -1,7 +1,7 @@
-"""JSON from strangers: what is read is exactly what was sent, or it is refused.
+"""Parse JSON strictly: a body is parsed exactly as sent, or rejected with a reason.
 
-The usual parsers let the last of two equal keys win, accept NaN, and hand on NUL and halves of
-surrogate pairs that some database will choke on later. Here each of these is an error that says so.
+Most parsers keep the last of two equal keys, accept NaN, and pass on NUL and unpaired surrogates,
+which some databases reject later. This parser rejects all of these.
 """
 
 import json
@@ -17,7 +17,7 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The one object that a body holds; raises Problem."""
+    """Parse the JSON object of a body; raises Problem."""
     try:
         text = body.decode("utf-8")
         value = _DECODER.decode(text)
@@ -28,7 +28,7 @@ def parse(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Problem("malformed_request", "The body must be a JSON object.")
     if _ESCAPE in text:
-        _refuse_unstorable(value)
+        _reject_unstorable(value)
     return value
 
 
@@ -39,32 +39,32 @@ def _reason(error: Exception) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("an object contains a key twice")
     return members
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Problem("invalid_request", f"{name} is no number that JSON has.")
+    raise Problem("invalid_request", f"{name} is not a JSON number.")
 
 
 def _short_integer(digits: str) -> int:
     if len(digits) > INTEGER_DIGITS_MAX:
-        raise Problem("invalid_request", f"A number may have {INTEGER_DIGITS_MAX} digits.")
+        raise Problem("invalid_request", f"A number may have at most {INTEGER_DIGITS_MAX} digits.")
     return int(digits)
 
 
-def _refuse_unstorable(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say.
-    """Only an escape can bring NUL or a lone surrogate into text that was valid UTF-8."""
+def _reject_unstorable(value: Any) -> None:  # noqa: ANN401 - any JSON value.
+    """Reject NUL and lone surrogates. In valid UTF-8 they only occur as escape sequences."""
     match value:
         case str() if _UNSTORABLE.search(value):
-            raise Problem("invalid_request", "Text must not hold NUL or lone surrogates.")
+            raise Problem("invalid_request", "Text must not contain NUL or unpaired surrogates.")
         case dict():
             for key, inner in value.items():
-                _refuse_unstorable(key)
-                _refuse_unstorable(inner)
+                _reject_unstorable(key)
+                _reject_unstorable(inner)
         case list():
             for inner in value:
-                _refuse_unstorable(inner)
+                _reject_unstorable(inner)
 
 
 _DECODER = json.JSONDecoder(

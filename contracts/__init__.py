@@ -1,1 +1,1 @@
-"""Wire models: requests, responses, problems and roles. Shared by every transport."""
+"""Wire models that all transports share: requests, responses, problems and roles."""

@@ -1,6 +1,6 @@
-"""Examples for the API's documents: the requests of the seeds, and answers as we give them.
+"""Examples for the API documents: the requests of the seeds, and the responses to them.
 
-They are checked against the models and types that they illustrate, so none can be out of date.
+A test validates each example against its model or type, so no example is out of date.
 """
 
 from typing import Any, Final
@@ -14,7 +14,7 @@ _NOON: Final = "2026-03-01T12:00:00.000Z"
 
 # -- Requests ----------------------------------------------------------------
 
-# By the endpoint's name.
+# By operation name.
 BODIES: dict[str, dict[str, Any]] = {
     "register": {"tenantId": _TENANT, "agentName": _NAME, "agentRole": "outbound"},
     "heartbeat": {"tenantId": _TENANT, "agentName": _NAME},
@@ -50,15 +50,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "createTenant": {"tenantId": _TENANT},
 }
 
-# For what has no body, where an example says more than none.
+# By operation name, for operations without a body.
 QUERIES: dict[str, dict[str, Any]] = {
     "listLeases": {"contactEmail": "user@example.com"},
     "listConsensus": {"status": "pending"},
     "listNotifications": {"agentName": _NAME, "after": 0, "limit": 10},
     "streamNotifications": {"agentName": _NAME},
 }
-# The ids that stand in a path.
-NAMED = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
+# Ids in a path.
+PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -78,8 +78,8 @@ _PROPOSAL: dict[str, Any] = {
     "contactEmail": "ceo@bigcorp.com",
 }
 
-# By the problem's code, where it tells more than all problems do.
-PROBLEM_FACTS: dict[str, dict[str, Any]] = {
+# By problem code: the members in addition to those of all problems.
+PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "acting_as_another": {"agentId": _HOLDER["agentId"]},
     "agent_inactive": {"agentId": _AGENT, "lastHeartbeat": _NOON},
     "already_voted": {"vote": "approve"},
@@ -91,8 +91,8 @@ PROBLEM_FACTS: dict[str, dict[str, Any]] = {
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
 }
 
-# By the notification's name.
-FACTS: dict[str, dict[str, Any]] = {
+# By notification name.
+NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     "lease_conflict": {
         "leaseId": _LEASE_ID,
         **_CONTACT,
@@ -165,7 +165,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
 }
 
-# An event as the log shows it.
+# An event as the API returns it.
 LOG_ENTRY: dict[str, Any] = {
     "sequence": 42,
     "id": "019ca9b2-5d00-7a14-9b0e-6c2f8e4d7a31",
@@ -175,13 +175,13 @@ LOG_ENTRY: dict[str, Any] = {
     "at": _NOON,
     "actor": _AGENT,
     "commandId": "019ca9b2-5d00-7f92-8d35-1a7b3c9e5f60",
-    "data": FACTS["lease_released"],
+    "data": NOTIFICATION_DATA["lease_released"],
     "hash": "9f2c4e1b7a6d8035c1e4f7a2b5d8091c3e6f9a2d5b8c1e4f70a3d6b9c2e5f814",
 }
 
 
-def cloud_event(type_: str, said: dict[str, Any]) -> dict[str, Any]:
-    """As it is pushed over NATS, and read by those who catch up."""
+def cloud_event(type_: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Wrap data in a CloudEvent, as published over NATS and returned by ``listNotifications``."""
     return {
         "specversion": "1.0",
         "id": LOG_ENTRY["id"],
@@ -190,13 +190,13 @@ def cloud_event(type_: str, said: dict[str, Any]) -> dict[str, Any]:
         "time": LOG_ENTRY["at"],
         "datacontenttype": "application/json",
         "sequence": LOG_ENTRY["sequence"],
-        "data": said,
+        "data": data,
     }
 
 
-# -- Answers -----------------------------------------------------------------
+# -- Responses ---------------------------------------------------------------
 
-_AGENT_ANSWER: dict[str, Any] = {
+_AGENT_RESPONSE: dict[str, Any] = {
     "id": _AGENT,
     "tenantId": _TENANT,
     "agentName": _NAME,
@@ -207,7 +207,7 @@ _AGENT_ANSWER: dict[str, Any] = {
     "incarnation": 1,
     "status": "active",
 }
-_LEASE_ANSWER: dict[str, Any] = {
+_LEASE_RESPONSE: dict[str, Any] = {
     "id": _LEASE_ID,
     "tenantId": _TENANT,
     "agentId": _AGENT,
@@ -218,7 +218,7 @@ _LEASE_ANSWER: dict[str, Any] = {
     "fence": 42,
     "status": "active",
 }
-_CONSENSUS_ANSWER: dict[str, Any] = {
+_CONSENSUS_RESPONSE: dict[str, Any] = {
     "id": _CONSENSUS_ID,
     "tenantId": _TENANT,
     "requestingAgentId": _AGENT,
@@ -233,7 +233,7 @@ _CONSENSUS_ANSWER: dict[str, Any] = {
     "approvals": 0,
     "rejections": 0,
 }
-_VOTE_ANSWER: dict[str, Any] = {
+_VOTE_RESPONSE: dict[str, Any] = {
     "id": "e7f3a1b2-8c4d-4e6f-b123-7d8e9f0a1b2c",
     "consensusRequestId": _CONSENSUS_ID,
     "agentId": "agent_f6e5d4c3b2a1",
@@ -242,7 +242,7 @@ _VOTE_ANSWER: dict[str, Any] = {
     "consensusStatus": "approved",
     "createdAt": "2026-03-01T12:01:00.000Z",
 }
-_KEY_ANSWER: dict[str, Any] = {
+_KEY_RESPONSE: dict[str, Any] = {
     "id": "019ca9b25d00",
     "tenantId": _TENANT,
     "role": "agent",
@@ -251,10 +251,10 @@ _KEY_ANSWER: dict[str, Any] = {
     "createdAt": _NOON,
     "revokedAt": None,
 }
-_CONFIG_ANSWER: dict[str, Any] = {"humanizer_enabled": True, "humanizer_style": "professional"}
+_CONFIG_RESPONSE: dict[str, Any] = {"humanizer_enabled": True, "humanizer_style": "professional"}
 
-ANSWERS: dict[str, Any] = {
-    "register": _AGENT_ANSWER,
+RESPONSES: dict[str, Any] = {
+    "register": _AGENT_RESPONSE,
     "heartbeat": {
         "ok": True,
         "agentId": _AGENT,
@@ -262,12 +262,12 @@ ANSWERS: dict[str, Any] = {
         "activeUntil": "2026-03-01T12:05:00.000Z",
         "lastNotification": 42,
     },
-    "getAgent": _AGENT_ANSWER | {"leasesHeld": 1},
-    "listAgents": [_AGENT_ANSWER | {"leasesHeld": 1}],
-    "acquireLease": _LEASE_ANSWER,
-    "renewLease": _LEASE_ANSWER | {"expiresAt": "2026-03-01T13:00:00.000Z"},
-    "getLease": _LEASE_ANSWER,
-    "listLeases": [_LEASE_ANSWER],
+    "getAgent": _AGENT_RESPONSE | {"leasesHeld": 1},
+    "listAgents": [_AGENT_RESPONSE | {"leasesHeld": 1}],
+    "acquireLease": _LEASE_RESPONSE,
+    "renewLease": _LEASE_RESPONSE | {"expiresAt": "2026-03-01T13:00:00.000Z"},
+    "getLease": _LEASE_RESPONSE,
+    "listLeases": [_LEASE_RESPONSE],
     "releaseLease": {"released": True},
     "requestSend": {
         "id": "0b8f5f0e-3f5b-4c0e-9d7a-5b7e4d1c2a90",
@@ -278,22 +278,22 @@ ANSWERS: dict[str, Any] = {
         "reason": "lease_conflict",
         "leaseHolder": _HOLDER,
     },
-    "requestConsensus": _CONSENSUS_ANSWER,
-    "getConsensus": _CONSENSUS_ANSWER,
-    "listConsensus": [_CONSENSUS_ANSWER],
-    "castVote": _VOTE_ANSWER,
-    "listVotes": [_VOTE_ANSWER],
-    "getConfig": _CONFIG_ANSWER,
-    "putConfig": _CONFIG_ANSWER,
+    "requestConsensus": _CONSENSUS_RESPONSE,
+    "getConsensus": _CONSENSUS_RESPONSE,
+    "listConsensus": [_CONSENSUS_RESPONSE],
+    "castVote": _VOTE_RESPONSE,
+    "listVotes": [_VOTE_RESPONSE],
+    "getConfig": _CONFIG_RESPONSE,
+    "putConfig": _CONFIG_RESPONSE,
     "listNotifications": {
-        "notifications": [cloud_event("lease_conflict", FACTS["lease_conflict"])],
+        "notifications": [cloud_event("lease_conflict", NOTIFICATION_DATA["lease_conflict"])],
         "next": 42,
         "head": 42,
         "gap": None,
     },
-    "issueKey": _KEY_ANSWER | {"key": "qk_..."},
-    "listKeys": [_KEY_ANSWER],
-    "getOwnKey": _KEY_ANSWER,
+    "issueKey": _KEY_RESPONSE | {"key": "qk_..."},
+    "listKeys": [_KEY_RESPONSE],
+    "getOwnKey": _KEY_RESPONSE,
     "revokeKey": {"revoked": True},
     "createTenant": {"tenantId": _TENANT, "createdAt": _NOON},
     "live": {"status": "ok"},

@@ -1,7 +1,9 @@
-"""Errors as RFC 9457 problems: a stable code, a sentence, the facts, and never a traceback.
+"""Problem documents (RFC 9457): the codes, their HTTP statuses and their titles.
 
-A problem's ``type`` is ``urn:quorate:problem:<code>``. Codes of refusals come from ``domain/``;
-this table gives each its status, so that no rule knows about HTTP.
+* A problem has a stable ``code``, a ``detail`` sentence, machine-readable details, and never a
+  traceback. Its ``type`` is ``urn:quorate:problem:<code>``.
+* The codes of domain errors come from ``domain/``. This table adds the HTTP status, so the domain
+  does not depend on HTTP.
 """
 
 from collections.abc import Mapping
@@ -18,61 +20,61 @@ RETRY_AFTER_SECONDS = 1
 
 @record
 class Kind:
-    """What all problems with one code have in common."""
+    """The status and the title that all problems with one code share."""
 
     status: int
     title: str
 
 
 KINDS: Mapping[str, Kind] = {
-    "malformed_request": Kind(status=400, title="The request cannot be read"),
-    "tenant_ambiguous": Kind(status=400, title="The request names two tenants"),
-    "idempotency_key_invalid": Kind(status=400, title="The idempotency key cannot be used"),
-    "unauthorized": Kind(status=401, title="A valid API key is needed"),
+    "malformed_request": Kind(status=400, title="Malformed request"),
+    "tenant_ambiguous": Kind(status=400, title="Body and query name different tenants"),
+    "idempotency_key_invalid": Kind(status=400, title="Invalid idempotency key"),
+    "unauthorized": Kind(status=401, title="A valid API key is required"),
     "tenant_forbidden": Kind(status=403, title="The key belongs to another tenant"),
-    "role_forbidden": Kind(status=403, title="The key's role does not allow this"),
-    "acting_as_another": Kind(status=403, title="The key is bound to one agent"),
-    "not_found": Kind(status=404, title="There is nothing at this address"),
-    "agent_not_found": Kind(status=404, title="No such agent"),
-    "lease_not_found": Kind(status=404, title="No such lease"),
-    "consensus_not_found": Kind(status=404, title="No such consensus request"),
-    "key_not_found": Kind(status=404, title="No such key"),
-    "tenant_not_found": Kind(status=404, title="No such tenant"),
-    "method_not_allowed": Kind(status=405, title="The method does not fit this address"),
-    "request_timeout": Kind(status=408, title="The request did not arrive in time"),
+    "role_forbidden": Kind(status=403, title="The key's role does not permit this operation"),
+    "acting_as_another": Kind(status=403, title="The key belongs to another agent"),
+    "not_found": Kind(status=404, title="Not found"),
+    "agent_not_found": Kind(status=404, title="Agent not found"),
+    "lease_not_found": Kind(status=404, title="Lease not found"),
+    "consensus_not_found": Kind(status=404, title="Consensus proposal not found"),
+    "key_not_found": Kind(status=404, title="API key not found"),
+    "tenant_not_found": Kind(status=404, title="Tenant not found"),
+    "method_not_allowed": Kind(status=405, title="Method not allowed"),
+    "request_timeout": Kind(status=408, title="Request timeout"),
     "lease_conflict": Kind(status=409, title="Another agent holds the contact"),
     "lease_ended": Kind(status=409, title="The lease has ended"),
-    "agent_inactive": Kind(status=409, title="The agent's heartbeats stopped"),
-    "already_voted": Kind(status=409, title="The agent has voted otherwise"),
-    "consensus_closed": Kind(status=409, title="The vote is over"),
-    "not_eligible": Kind(status=409, title="The agent is not among the voters"),
-    "tenant_exists": Kind(status=409, title="The tenant exists"),
-    "body_too_large": Kind(status=413, title="The body is too large"),
-    "unsupported_media_type": Kind(status=415, title="The body must be plain JSON"),
-    "invalid_request": Kind(status=422, title="A field does not fit"),
-    "contact_email_invalid": Kind(status=422, title="The address has no unmistakable form"),
+    "agent_inactive": Kind(status=409, title="The agent is inactive"),
+    "already_voted": Kind(status=409, title="The agent has already cast a different vote"),
+    "consensus_closed": Kind(status=409, title="The consensus proposal is closed"),
+    "not_eligible": Kind(status=409, title="The agent is not in the electorate"),
+    "tenant_exists": Kind(status=409, title="The tenant already exists"),
+    "body_too_large": Kind(status=413, title="Request body too large"),
+    "unsupported_media_type": Kind(status=415, title="Unsupported media type"),
+    "invalid_request": Kind(status=422, title="Invalid request"),
+    "contact_email_invalid": Kind(status=422, title="Invalid or ambiguous e-mail address"),
     "idempotency_key_reused": Kind(
-        status=422, title="The idempotency key stands for another request"
+        status=422, title="Idempotency key was used with a different request"
     ),
-    "headers_too_large": Kind(status=431, title="The headers are too large"),
+    "headers_too_large": Kind(status=431, title="Request headers too large"),
     "rate_limited": Kind(status=429, title="Too many requests"),
-    "quota_exceeded": Kind(status=429, title="No more of these are allowed"),
-    "internal_error": Kind(status=500, title="Our own code failed"),
-    "unavailable": Kind(status=503, title="Commands cannot be taken now"),
-    "too_many_streams": Kind(status=503, title="No more streams can be opened now"),
+    "quota_exceeded": Kind(status=429, title="Quota exceeded"),
+    "internal_error": Kind(status=500, title="Internal server error"),
+    "unavailable": Kind(status=503, title="Service unavailable"),
+    "too_many_streams": Kind(status=503, title="Too many open streams"),
 }
 
 
 class Problem(Exception):
-    """A request that ends here, with what to tell the caller."""
+    """A request failed: the code, detail, headers and machine-readable details of the response."""
 
     def __init__(
-        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **facts: object
+        self, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **details: object
     ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
-        self.facts = facts
+        self.details = details
         self.headers = headers or {}
 
     @property
@@ -80,8 +82,8 @@ class Problem(Exception):
         return KINDS[self.code].status
 
 
-def problem_body(code: str, detail: str, facts: Mapping[str, Any], request_id: str) -> bytes:
-    """The JSON of a problem; ``facts`` are members of their own (RFC 9457, section 3.2)."""
+def problem_body(code: str, detail: str, details: Mapping[str, Any], request_id: str) -> bytes:
+    """Serialize a problem; ``details`` become extension members (RFC 9457, section 3.2)."""
     kind = KINDS[code]
     members = {
         "type": PROBLEM_TYPE + code,
@@ -91,10 +93,10 @@ def problem_body(code: str, detail: str, facts: Mapping[str, Any], request_id: s
         "code": code,
         "requestId": request_id,
     }
-    return orjson.dumps({**members, **facts, **members})  # No fact replaces a member.
+    return orjson.dumps({**members, **details, **members})  # Details never replace a member.
 
 
-# Codes that the HTTP protocol may answer before a request reaches an operation.
+# Codes that the HTTP protocol may return before a request reaches an operation.
 CONNECTION_CODES = frozenset(
     {
         "malformed_request",

@@ -1,7 +1,8 @@
-"""What callers may send: one strict model for each body and each query.
+"""Request models: one strict model for each body and each query.
 
-Field names and defaults are those of the seeds, to the letter. Unknown fields are refused;
-``tenantId`` is accepted everywhere and checked against the key's.
+* Field names and defaults are exactly those of the seeds.
+* Unknown fields are rejected.
+* ``tenantId`` is accepted everywhere and must match the tenant of the key.
 """
 
 from decimal import Decimal
@@ -27,14 +28,14 @@ INTENT_LENGTH_MAX = 128
 ACTION_LENGTH_MAX = 1_000
 REASON_LENGTH_MAX = 4_000
 SETTING_LENGTH_MAX = 256
-SEQUENCE_MAX = 2**53 - 1  # What every JSON reader can hold exactly.
+SEQUENCE_MAX = 2**53 - 1  # The largest integer that every JSON reader represents exactly.
 PAGE_LENGTH_MAX = 1_000
 PAGE_LENGTH_DEFAULT = 100
 WAIT_SECONDS_MAX = 30.0
 
 
-def read_contact_or_refuse(email: str) -> EmailAddress:
-    """The contact an address stands for; raises Problem when it stands for none."""
+def parse_contact_email(email: str) -> EmailAddress:
+    """Return the contact that an e-mail address identifies; raises Problem if it is invalid."""
     try:
         return contact(email, _to_a_labels)
     except AddressUnusable as refusal:
@@ -42,7 +43,10 @@ def read_contact_or_refuse(email: str) -> EmailAddress:
 
 
 def _to_a_labels(domain: str) -> str:
-    """UTS 46, non-transitional, as browsers and mail servers do; IDNAError is a ValueError."""
+    """Encode a domain by UTS 46, non-transitional, like browsers and mail servers.
+
+    Raises IDNAError, a subclass of ValueError.
+    """
     return idna.encode(domain, uts46=True, transitional=False, std3_rules=True).decode("ascii")
 
 
@@ -68,86 +72,96 @@ PageLength = Annotated[int, Field(ge=1, le=PAGE_LENGTH_MAX)]
 Floor = Annotated[Number, Field(ge=0, le=1)]
 
 
-class Sent(BaseModel):
-    """Whatever a caller sends may name the tenant; the key decides whether that is right."""
+class TenantRequest(BaseModel):
+    """Base of all requests: ``tenantId`` is optional and is checked against the key."""
 
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=False
     )
     tenant_id: TenantId | None = Field(
-        default=None, description="Your tenant. May be left out: the key names it."
+        default=None, description="Tenant id. Optional: the API key determines the tenant."
     )
 
 
-class ByAgent(Sent):
-    """Sent for one agent, named by id or by name; an agent's own key may leave both out."""
+class AgentRequest(TenantRequest):
+    """A request for one agent, given by id or by name. An agent key may omit both."""
 
     agent_id: AgentId | None = Field(default=None, description="Agent id.")
-    agent_name: AgentName | None = Field(default=None, description="Agent name, for its id.")
+    agent_name: AgentName | None = Field(
+        default=None, description="Agent name, as an alternative to the id."
+    )
 
 
 # -- Bodies ------------------------------------------------------------------
 
 
-class RegisterBody(Sent):
+class RegisterBody(TenantRequest):
     agent_name: AgentName | None = Field(
-        default=None, description="Unique per tenant, whatever its case. Required but for agents."
+        default=None,
+        description="Unique per tenant, case-insensitive. Required unless the key is an agent key.",
     )
     agent_role: Annotated[str, _text(ROLE_LENGTH_MAX)] = "general"
 
 
-class HeartbeatBody(ByAgent):
+class HeartbeatBody(AgentRequest):
     pass
 
 
-class LeaseBody(ByAgent):
+class LeaseBody(AgentRequest):
     contact_email: ContactEmail
     intent: Annotated[str, _text(INTENT_LENGTH_MAX)] = "general"
     duration_minutes: Duration = leases.DURATION_MINUTES_DEFAULT
 
 
-class RenewBody(Sent):
+class RenewBody(TenantRequest):
     duration_minutes: Duration = leases.DURATION_MINUTES_DEFAULT
 
 
-class SendBody(ByAgent):
+class SendBody(AgentRequest):
     contact_email: ContactEmail
     fence: Annotated[int, Field(ge=1, le=SEQUENCE_MAX)] | None = Field(
-        default=None, description="The fence of your lease. A stale one is blocked."
+        default=None,
+        description="Fencing token of the agent's lease. The send gate blocks a stale token.",
     )
 
 
-class ConsensusBody(Sent):
+class ConsensusBody(TenantRequest):
     requesting_agent_id: AgentId | None = None
-    proposer_agent: AgentName | None = Field(default=None, description="The proposer's name.")
+    proposer_agent: AgentName | None = Field(
+        default=None, description="Name of the proposing agent."
+    )
     action: Annotated[str, _text(ACTION_LENGTH_MAX)]
     contact_email: ContactEmail
     reason: Annotated[str, _text(REASON_LENGTH_MAX)]
     timeout_minutes: Timeout = consensus.TIMEOUT_MINUTES_DEFAULT
     electorate: Literal["live", "snapshot"] = Field(
         default="live",
-        description="live: whoever is active at each vote. snapshot: those active now, for good.",
+        description=(
+            "`live`: the agents that are active at each vote. "
+            "`snapshot`: the agents that are active now."
+        ),
     )
     proposer_votes: bool = True
     floor: Floor | None = Field(
-        default=None, description="n never falls below this share of the present electorate."
+        default=None,
+        description="Smallest electorate size that counts, as a share of the present electorate.",
     )
 
     def floor_text(self) -> str | None:
-        """As a decimal fraction: events hold no floating numbers."""
+        """Return ``floor`` as a decimal fraction, because events contain no floats."""
         return None if self.floor is None else format(Decimal(repr(self.floor)), "f")
 
 
-class VoteBody(ByAgent):
+class VoteBody(AgentRequest):
     vote: Literal["approve", "reject"]
     reason: Annotated[str, Field(max_length=REASON_LENGTH_MAX)] | None = None
 
 
 class ConfigBody(BaseModel):
-    """Three settings; keys that are not ours are left out without a word, as the seed says."""
+    """An agent's settings. Unknown settings are ignored, as the seed specifies."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-    tenantId: TenantId | None = None  # noqa: N815 - as it is sent.
+    tenantId: TenantId | None = None  # noqa: N815 - the name on the wire.
     humanizer_enabled: bool = False
     humanizer_style: Annotated[str, Field(max_length=SETTING_LENGTH_MAX)] = ""
     humanizer_provider: Annotated[str, Field(max_length=SETTING_LENGTH_MAX)] = ""
@@ -164,16 +178,18 @@ class TenantBody(BaseModel):
     tenant_id: TenantId
 
 
-class KeyBody(Sent):
+class KeyBody(TenantRequest):
     role: Literal["admin", "tenant", "agent", "auditor"]
-    agent_name: AgentName | None = Field(default=None, description="Whose key: for role agent.")
+    agent_name: AgentName | None = Field(
+        default=None, description="Agent that the key belongs to. Only for role `agent`."
+    )
 
 
 # -- Queries -----------------------------------------------------------------
 
 
-class Query(Sent):
-    """Query parameters arrive as text, so numbers are read from it; all else stays strict."""
+class Query(TenantRequest):
+    """Base of queries: numbers are parsed from text; all other checks stay strict."""
 
     model_config = ConfigDict(strict=False)
 
@@ -181,7 +197,7 @@ class Query(Sent):
 class PageQuery(Query):
     limit: PageLength = PAGE_LENGTH_DEFAULT
     after: Annotated[str, Field(max_length=64)] | None = Field(
-        default=None, description="The id of the last item of the page before."
+        default=None, description="Id of the last item of the previous page."
     )
 
 
@@ -195,32 +211,38 @@ class ConsensusQuery(PageQuery):
 
 
 class EventsQuery(Query):
-    after: Sequence = Field(default=0, description="The sequence you have seen last.")
+    after: Sequence = Field(default=0, description="Sequence of the last event you received.")
     limit: PageLength = PAGE_LENGTH_DEFAULT
     type: Annotated[str, Field(max_length=64)] | None = None
     agent_id: AgentId | None = None
 
 
-class NotificationsOf(Query):
-    """Asked for one agent, named by id or by name; an agent's own key may leave both out."""
+class AgentNotificationsQuery(Query):
+    """A query for one agent, given by id or by name. An agent key may omit both."""
 
     agent_id: AgentId | None = Field(default=None, description="Agent id.")
-    agent_name: AgentName | None = Field(default=None, description="Agent name, for its id.")
+    agent_name: AgentName | None = Field(
+        default=None, description="Agent name, as an alternative to the id."
+    )
 
 
-class NotificationsQuery(NotificationsOf):
-    after: Sequence = Field(default=0, description="The sequence you have seen last.")
+class NotificationsQuery(AgentNotificationsQuery):
+    after: Sequence = Field(
+        default=0, description="Sequence of the last notification you received."
+    )
     limit: PageLength = PAGE_LENGTH_DEFAULT
     wait: Wait = Field(
-        default=0.0, description="When there is nothing yet, wait for it so many seconds."
+        default=0.0,
+        description="Seconds to wait for a notification if none is available (long poll).",
     )
 
 
 class StreamQuery(Query):
     after: Sequence | None = Field(
-        default=None, description="As Last-Event-ID, for clients that cannot set it."
+        default=None,
+        description="Same as `Last-Event-ID`, for clients that cannot set this header.",
     )
 
 
-class NotificationsStreamQuery(NotificationsOf, StreamQuery):
+class NotificationsStreamQuery(AgentNotificationsQuery, StreamQuery):
     pass

@@ -1,7 +1,8 @@
-"""What callers get: the shape of each answer, and how it is made from a state.
+"""Response models, and the functions that build them from domain objects.
 
-The types document the API (OpenAPI is made from them) and the type checker holds the makers to
-them. All fields of the seeds are there under the seeds' names; what is ours comes after.
+* The types document the API: the OpenAPI document is generated from them.
+* The type checker verifies that the functions below return these types.
+* All fields of the seeds keep the seeds' names; additional fields follow them.
 """
 
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias
@@ -22,8 +23,8 @@ from quorate.domain.shared.timestamps import Timestamp, iso
 Time: TypeAlias = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
-class AgentAnswer(TypedDict):
-    """An agent. ``activeUntil`` is when it lapses unless it heartbeats."""
+class AgentResponse(TypedDict):
+    """An agent. Without a further heartbeat it times out at ``activeUntil``."""
 
     id: str
     tenantId: str
@@ -36,12 +37,12 @@ class AgentAnswer(TypedDict):
     status: Literal["active", "inactive"]
 
 
-class AgentListAnswer(AgentAnswer):
+class AgentListResponse(AgentResponse):
     leasesHeld: int
 
 
-class HeartbeatAnswer(TypedDict):
-    """``lastNotification``: the sequence of the last notification that concerns the agent, 0 if none does."""
+class HeartbeatResponse(TypedDict):
+    """``lastNotification``: sequence of the agent's latest notification, 0 if it has none."""
 
     ok: Literal[True]
     agentId: str
@@ -50,8 +51,11 @@ class HeartbeatAnswer(TypedDict):
     lastNotification: int
 
 
-class LeaseAnswer(TypedDict):
-    """A lease. ``fence`` only grows; show it to the send gate."""
+class LeaseResponse(TypedDict):
+    """A lease. ``fence`` is its fencing token, which strictly increases per tenant.
+
+    Send it with each request to the send gate.
+    """
 
     id: str
     tenantId: str
@@ -64,18 +68,18 @@ class LeaseAnswer(TypedDict):
     status: Literal["active", "released", "expired", "revoked"]
 
 
-class ReleaseAnswer(TypedDict):
+class ReleaseResponse(TypedDict):
     released: Literal[True]
 
 
-class HolderAnswer(TypedDict):
+class HolderResponse(TypedDict):
     agentId: str
     agentName: str
     expiresAt: Time
 
 
-class SendAnswer(TypedDict):
-    """What the send gate says. A block is information, not an error."""
+class SendResponse(TypedDict):
+    """The decision of the send gate. ``blocked`` is a result, not an error."""
 
     id: str
     tenantId: str
@@ -84,19 +88,19 @@ class SendAnswer(TypedDict):
     status: Literal["authorized", "blocked"]
     reason: NotRequired[Literal["lease_conflict", "stale_fence"]]
     fence: NotRequired[int]
-    leaseHolder: NotRequired[HolderAnswer]
+    leaseHolder: NotRequired[HolderResponse]
 
 
-class DecisionAnswer(TypedDict):
-    """The counts as they were when the deciding vote was cast."""
+class DecisionResponse(TypedDict):
+    """The counts at the time of the deciding vote."""
 
     approvals: int
     rejections: int
     electorateSize: int
 
 
-class ConsensusAnswer(TypedDict):
-    """A consensus request. ``approvals`` and ``rejections`` are the votes cast so far."""
+class ConsensusResponse(TypedDict):
+    """A consensus proposal. ``approvals`` and ``rejections`` count the votes cast so far."""
 
     id: str
     tenantId: str
@@ -113,10 +117,10 @@ class ConsensusAnswer(TypedDict):
     rejections: int
     floor: NotRequired[float]
     closedAt: NotRequired[Time]
-    decision: NotRequired[DecisionAnswer]
+    decision: NotRequired[DecisionResponse]
 
 
-class VoteAnswerBody(TypedDict):
+class VoteResponse(TypedDict):
     id: str
     consensusRequestId: str
     agentId: str
@@ -126,14 +130,14 @@ class VoteAnswerBody(TypedDict):
     createdAt: Time
 
 
-class ConfigAnswer(TypedDict, total=False):
+class ConfigResponse(TypedDict, total=False):
     humanizer_enabled: bool
     humanizer_style: str
     humanizer_provider: str
 
 
-class EventAnswer(TypedDict):
-    """An event. ``hash`` chains it to its predecessor; ``data`` depends on ``type``."""
+class EventResponse(TypedDict):
+    """An event. ``hash`` links it to the preceding event; ``data`` depends on ``type``."""
 
     sequence: int
     id: str
@@ -147,8 +151,8 @@ class EventAnswer(TypedDict):
     hash: str
 
 
-class NotificationAnswer(TypedDict):
-    """A notification as it was pushed over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
+class NotificationResponse(TypedDict):
+    """A notification as published over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
 
     specversion: Literal["1.0"]
     id: str
@@ -160,40 +164,40 @@ class NotificationAnswer(TypedDict):
     data: dict[str, Any]
 
 
-class GapAnswer(TypedDict):
-    """What came after ``after`` is no longer kept here; the last of it was ``until``."""
+class GapResponse(TypedDict):
+    """A truncated range: the entries after ``after``, up to ``until``, were removed."""
 
     after: int
     until: int
 
 
-class EventsAnswer(TypedDict):
-    """``next`` is what to send as ``after``; at ``next == head`` you have seen everything.
+class EventsResponse(TypedDict):
+    """A page of events. Send ``next`` as ``after`` to read the next page, until ``next == head``.
 
-    ``gap`` says which events before these were archived: the operator has them in files.
+    ``gap`` names the range of preceding events that the operator moved to archive files.
     """
 
-    events: list[EventAnswer]
+    events: list[EventResponse]
     head: int
     next: int
-    gap: GapAnswer | None
+    gap: GapResponse | None
 
 
-class NotificationsAnswer(TypedDict):
-    """``next`` is what to send as ``after``; at ``next == head`` you have seen everything."""
+class NotificationsResponse(TypedDict):
+    """A page of notifications. Send ``next`` as ``after`` until ``next == head``."""
 
-    notifications: list[NotificationAnswer]
+    notifications: list[NotificationResponse]
     next: int
     head: int
-    gap: GapAnswer | None
+    gap: GapResponse | None
 
 
-class TenantAnswer(TypedDict):
+class TenantResponse(TypedDict):
     tenantId: str
     createdAt: Time
 
 
-class KeyAnswer(TypedDict):
+class KeyResponse(TypedDict):
     id: str
     tenantId: str
     role: Literal["admin", "tenant", "agent", "auditor"]
@@ -203,43 +207,45 @@ class KeyAnswer(TypedDict):
     revokedAt: Time | None
 
 
-class IssuedKeyAnswer(KeyAnswer):
-    """``key`` is shown this once; a repeated request gets null in its place."""
+class IssuedKeyResponse(KeyResponse):
+    """``key`` is the full key. A repeated request returns null, because only a hash is stored."""
 
     key: str | None
 
 
-class RevokedAnswer(TypedDict):
+class RevokedResponse(TypedDict):
     revoked: Literal[True]
 
 
-class LiveAnswer(TypedDict):
+class LiveResponse(TypedDict):
     status: Literal["ok"]
 
 
-class ReadyAnswer(TypedDict):
-    """``degraded``: commands work, and what they do not wait for does not: notifications wait until NATS
-    is back, the copy in JetStream has ended or waits (``mirror``), or what other processes commit
-    is not heard of here (``commits``); or the last command could not be written, and the next is
-    tried (``writes``). The last three are told only then.
+class ReadyResponse(TypedDict):
+    """``degraded``: the service accepts commands, but another part does not work.
+
+    Either NATS is disconnected and notifications wait (``nats``), the JetStream mirror is stopped
+    or unavailable (``mirror``), this replica does not receive commit notifications from other
+    replicas (``commits``), or the last write failed and the next one is tried (``writes``).
+    ``mirror``, ``commits`` and ``writes`` are present only in these cases.
     """
 
     status: Literal["ready", "degraded", "unavailable"]
     log: Literal["ok", "damaged", "unavailable"]
     nats: Literal["connected", "disconnected"]
     mirror: NotRequired[Literal["stopped", "unavailable"]]
-    commits: NotRequired[Literal["unheard"]]
+    commits: NotRequired[Literal["stale"]]
     writes: NotRequired[Literal["failing"]]
 
 
-def dump(answer: Any) -> bytes:  # noqa: ANN401 - any of the types above.
-    return orjson.dumps(answer)
+def dump(response: Any) -> bytes:  # noqa: ANN401 - any of the types above.
+    return orjson.dumps(response)
 
 
-# -- Makers ------------------------------------------------------------------
+# -- Conversion from domain objects ------------------------------------------
 
 
-def agent_answer(tenant: str, agent: Agent, now: Timestamp) -> AgentAnswer:
+def agent_response(tenant: str, agent: Agent, now: Timestamp) -> AgentResponse:
     return {
         "id": agent.id,
         "tenantId": tenant,
@@ -253,7 +259,7 @@ def agent_answer(tenant: str, agent: Agent, now: Timestamp) -> AgentAnswer:
     }
 
 
-def heartbeat_answer(heard: Heard) -> HeartbeatAnswer:
+def heartbeat_response(heard: Heard) -> HeartbeatResponse:
     return {
         "ok": True,
         "agentId": heard.agent.id,
@@ -263,7 +269,7 @@ def heartbeat_answer(heard: Heard) -> HeartbeatAnswer:
     }
 
 
-def lease_answer(tenant: str, lease: Lease) -> LeaseAnswer:
+def lease_response(tenant: str, lease: Lease) -> LeaseResponse:
     return {
         "id": lease.id,
         "tenantId": tenant,
@@ -277,8 +283,8 @@ def lease_answer(tenant: str, lease: Lease) -> LeaseAnswer:
     }
 
 
-def send_answer(tenant: str, event: SendAuthorized | SendBlocked) -> SendAnswer:
-    answer: SendAnswer = {
+def send_response(tenant: str, event: SendAuthorized | SendBlocked) -> SendResponse:
+    response: SendResponse = {
         "id": event.send_id,
         "tenantId": tenant,
         "agentId": event.agent_id,
@@ -286,25 +292,25 @@ def send_answer(tenant: str, event: SendAuthorized | SendBlocked) -> SendAnswer:
         "status": "authorized" if isinstance(event, SendAuthorized) else "blocked",
     }
     if event.fence is not None:
-        answer["fence"] = event.fence
+        response["fence"] = event.fence
     if isinstance(event, SendBlocked):
-        answer["reason"] = event.reason
+        response["reason"] = event.reason
         if event.holder_id is not None:
             assert event.holder_name is not None
             assert event.expires_at is not None
-            answer["leaseHolder"] = {
+            response["leaseHolder"] = {
                 "agentId": event.holder_id,
                 "agentName": event.holder_name,
                 "expiresAt": iso(event.expires_at),
             }
-    return answer
+    return response
 
 
-def consensus_answer(
+def consensus_response(
     tenant: str, request: ConsensusRequest, approvals: int = 0, rejections: int = 0
-) -> ConsensusAnswer:
-    """A request, and how many votes have been cast on it: on a new one, none."""
-    answer: ConsensusAnswer = {
+) -> ConsensusResponse:
+    """Build the response for a proposal and the votes cast on it; the default is no votes."""
+    response: ConsensusResponse = {
         "id": request.id,
         "tenantId": tenant,
         "requestingAgentId": request.agent_id,
@@ -320,15 +326,15 @@ def consensus_answer(
         "rejections": rejections,
     }
     if request.floor is not None:
-        answer["floor"] = float(request.floor)
+        response["floor"] = float(request.floor)
     if request.closed_at is not None:
-        answer["closedAt"] = iso(request.closed_at)
+        response["closedAt"] = iso(request.closed_at)
     if request.tally is not None:
-        answer["decision"] = decision_answer(request.tally)
-    return answer
+        response["decision"] = decision_response(request.tally)
+    return response
 
 
-def decision_answer(tally: VoteCount) -> DecisionAnswer:
+def decision_response(tally: VoteCount) -> DecisionResponse:
     return {
         "approvals": tally.approvals,
         "rejections": tally.rejections,
@@ -336,13 +342,13 @@ def decision_answer(tally: VoteCount) -> DecisionAnswer:
     }
 
 
-def vote_answer(answer: VoteAnswer) -> VoteAnswerBody:
-    return vote_body(answer.vote, answer.status)
+def cast_vote_response(outcome: VoteAnswer) -> VoteResponse:
+    return vote_response(outcome.vote, outcome.status)
 
 
-def vote_body(
+def vote_response(
     vote: VoteState, status: Literal["pending", "approved", "rejected", "expired"]
-) -> VoteAnswerBody:
+) -> VoteResponse:
     return {
         "id": vote.id,
         "consensusRequestId": vote.request_id,
@@ -354,12 +360,13 @@ def vote_body(
     }
 
 
-def config_answer(settings: Settings) -> ConfigAnswer:
-    answer: ConfigAnswer = dict(settings)  # type: ignore[assignment] # The schema checked the keys.
-    return answer
+def config_response(settings: Settings) -> ConfigResponse:
+    # The request model checked the keys.
+    response: ConfigResponse = dict(settings)  # type: ignore[assignment]
+    return response
 
 
-def key_answer(tenant: str, key: Key) -> KeyAnswer:
+def key_response(tenant: str, key: Key) -> KeyResponse:
     return {
         "id": key.id,
         "tenantId": tenant,

@@ -1,10 +1,10 @@
-"""Which roles may do what: named once, used by the table of endpoints."""
+"""Sets of roles that the operation registry uses to declare who may call an operation."""
 
 from quorate.domain.identity.api_keys import ROLES, Role
 
-ACTING: frozenset[Role] = frozenset({"tenant", "agent"})
-READING: frozenset[Role] = frozenset({"tenant", "agent", "auditor"})
-AUDITING: frozenset[Role] = frozenset({"tenant", "auditor"})
-ISSUING: frozenset[Role] = frozenset({"admin", "tenant"})
-ANYBODY: frozenset[Role] = frozenset(ROLES)
-OPERATING: frozenset[Role] = frozenset({"admin"})
+CAN_ACT: frozenset[Role] = frozenset({"tenant", "agent"})
+CAN_READ: frozenset[Role] = frozenset({"tenant", "agent", "auditor"})
+CAN_AUDIT: frozenset[Role] = frozenset({"tenant", "auditor"})
+CAN_ISSUE_KEYS: frozenset[Role] = frozenset({"admin", "tenant"})
+ALL_ROLES: frozenset[Role] = frozenset(ROLES)
+ADMIN_ONLY: frozenset[Role] = frozenset({"admin"})

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import uvicorn
 
-from quorate.api.gate import Gate
+from quorate.api.endpoint_app import EndpointApp
 from quorate.application.operations import Call, Endpoint, Reply
 from quorate.contracts.requests import TenantBody
 from quorate.domain.shared.records import record
@@ -60,7 +60,7 @@ class Application:
 
     def __init__(self) -> None:
         self.left = threading.Event()
-        self._gate = Gate(ECHO, echo, _nobody)
+        self._gate = EndpointApp(ECHO, echo, _nobody)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["path"]:

@@ -10,13 +10,13 @@ import jsonschema_rs
 import orjson
 import pytest
 
-from quorate.api.documents import nats_document
+from quorate.api.documents import asyncapi_document
 from quorate.api.json_schemas import Json
-from quorate.api.nats_commands import SERVED, ids_of
-from quorate.api.notification_schemas import LOGGED, NOTIFICATIONS
+from quorate.api.nats_commands import NATS_ENDPOINTS, ids_of
+from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS
 from quorate.application.operations import Endpoint, known_codes
 from quorate.bus import subjects
-from quorate.bus.command_dispatch import OF_ONE_AGENT_MAX
+from quorate.bus.command_dispatch import IN_FLIGHT_PER_AGENT_MAX
 from quorate.bus.subjects import COMMANDS, TO_AGENT, TO_ALL
 from quorate.domain.events import EVENT_TYPES
 from quorate.domain.identity.api_keys import ROLES, Principal, Role
@@ -40,7 +40,7 @@ from tests.integration.api.schema_reader import (
 from tests.integration.api.schema_reader import validator as validator_of
 from tests.support.paths import GOLDEN_EVENTS
 
-DOCUMENT = nats_document()
+DOCUMENT = asyncapi_document()
 CHANNELS = DOCUMENT["channels"]
 OPERATIONS = DOCUMENT["operations"]
 MESSAGES = DOCUMENT["components"]["messages"]
@@ -50,7 +50,7 @@ GOLDEN = GOLDEN_EVENTS
 TENANT = "acme"
 AGENT_ID = "agent_019ca9b2-5d00-7c3e-8a41-2f6b9d0e1c57"
 KNOWN = {"tenant": TENANT, "agentId": AGENT_ID, "inboxToken": "t0k3n", "eventType": "VoteCast"}
-SAID = {said.name: said for said in (*NOTIFICATIONS, LOGGED)}
+SAID = {said.name: said for said in (*NOTIFICATIONS, LOG_EVENTS)}
 # Of these an agent's key is asked before there is an operation, or the server refuses in our place.
 OF_HTTP = {
     *("method_not_allowed", "not_found", "request_timeout", "role_forbidden", "tenant_ambiguous"),
@@ -79,7 +79,7 @@ def named(endpoint: Endpoint) -> str:
 
 def test_it_describes_what_is_served_and_what_is_said_and_nothing_else() -> None:
     asked = {name for name, one in OPERATIONS.items() if one["action"] == "receive"}
-    assert asked == {endpoint.name for endpoint in SERVED}
+    assert asked == {endpoint.name for endpoint in NATS_ENDPOINTS}
     assert set(OPERATIONS) - asked == set(SAID)
     assert set(CHANNELS) == set(OPERATIONS) | {"inbox"}
 
@@ -142,7 +142,7 @@ def test_an_address_has_the_parameters_that_are_explained(name: str) -> None:
 
 
 def test_the_addresses_are_those_that_are_served_and_spoken_on() -> None:
-    for endpoint in SERVED:
+    for endpoint in NATS_ENDPOINTS:
         served = subjects.command(TENANT, AGENT_ID, endpoint.name)
         assert filled_in(address(endpoint.name)) == served
     for said in NOTIFICATIONS:
@@ -150,7 +150,7 @@ def test_the_addresses_are_those_that_are_served_and_spoken_on() -> None:
             TO_AGENT: subjects.to_agent(TENANT, AGENT_ID, said.name),
             TO_ALL: subjects.to_all(TENANT, said.name),
         }
-        assert filled_in(address(said.name)) == spoken[said.to]
+        assert filled_in(address(said.name)) == spoken[said.family]
     assert filled_in(address("log")) == subjects.log(TENANT, "VoteCast")
     assert filled_in(address("inbox")) == f"{subjects.inbox_prefix(agent())}.t0k3n"
 
@@ -190,7 +190,7 @@ def test_its_words_name_subjects_that_are_there() -> None:
 
 
 def test_its_words_name_the_limit_that_is_kept() -> None:
-    assert f"have {OF_ONE_AGENT_MAX} requests under way" in DOCUMENT["info"]["description"]
+    assert f"have {IN_FLIGHT_PER_AGENT_MAX} requests under way" in DOCUMENT["info"]["description"]
 
 
 def template(family: subjects.Family) -> str:
@@ -206,7 +206,7 @@ def request_of(endpoint: Endpoint) -> tuple[Json, Json]:
     return resolved(DOCUMENT, message["payload"]["$ref"]), message["examples"][0]["payload"]
 
 
-@pytest.mark.parametrize("endpoint", SERVED, ids=named)
+@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
 def test_a_request_has_every_field_that_is_taken_and_no_other(endpoint: Endpoint) -> None:
     schema, _ = request_of(endpoint)
     model = endpoint.body or endpoint.query
@@ -220,7 +220,7 @@ def test_a_request_has_every_field_that_is_taken_and_no_other(endpoint: Endpoint
     assert set(schema.get("required", ())) == required | own - {"agentId", "idempotencyKey"}
 
 
-@pytest.mark.parametrize("endpoint", SERVED, ids=named)
+@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
 def test_the_bounds_of_a_request_are_those_enforced(endpoint: Endpoint) -> None:
     schema, example = request_of(endpoint)
     check = valid(schema)
@@ -236,7 +236,7 @@ def test_the_bounds_of_a_request_are_those_enforced(endpoint: Endpoint) -> None:
     assert accepts(model, body | {"unknown": 1}, strict=True) != is_strict
 
 
-@pytest.mark.parametrize("endpoint", SERVED, ids=named)
+@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
 def test_commands_and_only_commands_take_an_idempotency_key(endpoint: Endpoint) -> None:
     headers = MESSAGES[f"{endpoint.name}Request"]["headers"]["properties"]
     assert ("Idempotency-Key" in headers) == endpoint.command
@@ -245,15 +245,15 @@ def test_commands_and_only_commands_take_an_idempotency_key(endpoint: Endpoint) 
 # -- Answers and problems ----------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", SERVED, ids=named)
+@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
 def test_an_answer_or_a_problem_arrives_in_the_inbox(endpoint: Endpoint) -> None:
     reply = OPERATIONS[endpoint.name]["reply"]
     assert reply["channel"] == {"$ref": "#/channels/inbox"}
     names = [ref["$ref"].rpartition("/")[2] for ref in reply["messages"]]
-    assert names == [f"{endpoint.name}Answer", f"{endpoint.name}Problem"]
+    assert names == [f"{endpoint.name}Response", f"{endpoint.name}Problem"]
 
 
-@pytest.mark.parametrize("endpoint", SERVED, ids=named)
+@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
 def test_every_problem_that_can_be_met_is_described(endpoint: Endpoint) -> None:
     problem = MESSAGES[f"{endpoint.name}Problem"]
     own = [resolved(DOCUMENT, one["$ref"])["allOf"][1] for one in problem["payload"]["oneOf"]]
@@ -296,8 +296,8 @@ def test_a_notification_goes_where_it_is_said_to_go_and_has_those_facts(
     notification: Notification,
 ) -> None:
     said = SAID[notification.name]
-    assert said.to == (TO_AGENT if isinstance(notification.audience, ToAgent) else TO_ALL)
-    schema = closed(copy.deepcopy(SCHEMAS[said.facts.__name__]))
+    assert said.family == (TO_AGENT if isinstance(notification.audience, ToAgent) else TO_ALL)
+    schema = closed(copy.deepcopy(SCHEMAS[said.data.__name__]))
     valid(schema).validate(dict(notification.facts))
 
 
@@ -324,7 +324,7 @@ def test_the_examples_of_a_message_are_such_messages(name: str) -> None:
 
 
 def test_no_answer_can_be_taken_for_a_problem() -> None:
-    for endpoint in SERVED:
-        answer, problem = (MESSAGES[f"{endpoint.name}{kind}"] for kind in ("Answer", "Problem"))
+    for endpoint in NATS_ENDPOINTS:
+        answer, problem = (MESSAGES[f"{endpoint.name}{kind}"] for kind in (("Response", "Problem")))
         assert "Nats-Service-Error-Code" in problem["headers"]["required"]
         assert "Nats-Service-Error-Code" not in answer["headers"]["properties"]

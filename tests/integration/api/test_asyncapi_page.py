@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from quorate.api.asyncapi_page import command, page, subscription
-from quorate.api.documents import nats_document
+from quorate.api.asyncapi_page import render, request_command, subscribe_command
+from quorate.api.documents import asyncapi_document
 from quorate.api.html import CONTENT_SECURITY_POLICY
-from quorate.api.nats_commands import SERVED
-from quorate.api.notification_schemas import LOGGED, NOTIFICATIONS, Said
+from quorate.api.nats_commands import NATS_ENDPOINTS
+from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, PublishedMessage
 from quorate.application.operations import Endpoint
 from tests.integration.api.html_reader import (
     HOSTILE,
@@ -21,8 +21,8 @@ from tests.integration.api.html_reader import (
 )
 from tests.integration.api.raw_clients import Served, serving
 
-DOCUMENT = nats_document()
-PAGE = page(DOCUMENT).decode()
+DOCUMENT = asyncapi_document()
+PAGE = render(DOCUMENT).decode()
 TEXT = Reader(PAGE).text
 
 
@@ -35,30 +35,30 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 # -- What it shows -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", SERVED, ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=lambda endpoint: endpoint.name)
 def test_everything_that_can_be_asked_is_shown(endpoint: Endpoint) -> None:
     found = article(PAGE, endpoint.name)
     address = DOCUMENT["channels"][endpoint.name]["address"]
     request = DOCUMENT["components"]["messages"][f"{endpoint.name}Request"]
     shown = Reader(found)
-    assert f"ASK{address}{endpoint.summary}." in shown.text
-    assert command(address, request) in shown.text
+    assert f"REQUEST{address}{endpoint.summary}." in shown.text
+    assert request_command(address, request) in shown.text
     for name in request["headers"]["properties"]:
         assert f"<code>{name}</code>" in found
     for code in endpoint.problems:
         assert f"#problem-{code}" in shown.of("href")
 
 
-@pytest.mark.parametrize("said", [*NOTIFICATIONS, LOGGED], ids=lambda said: said.name)
-def test_everything_that_can_be_heard_is_shown(said: Said) -> None:
+@pytest.mark.parametrize("said", [*NOTIFICATIONS, LOG_EVENTS], ids=lambda said: said.name)
+def test_everything_that_can_be_heard_is_shown(said: PublishedMessage) -> None:
     found = article(PAGE, said.name)
     address = DOCUMENT["channels"][said.name]["address"]
     shown = Reader(found)
-    assert f"HEAR{address}{said.summary}." in shown.text
-    assert subscription(address) in shown.text
-    for name in said.facts.__annotations__:
+    assert f"SUBSCRIBE{address}{said.summary}." in shown.text
+    assert subscribe_command(address) in shown.text
+    for name in said.data.__annotations__:
         assert f"<code>data.{name}</code>" in found
-    for role in said.to.read_by:
+    for role in said.family.subscribed_by:
         assert f"<code>{role}</code>" in found
 
 
@@ -91,7 +91,7 @@ def test_it_runs_no_code_and_fetches_nothing() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_whatever_the_document_holds_is_shown_as_text(hostile: str) -> None:
-    shows_as_text(hostile, DOCUMENT, page)
+    shows_as_text(hostile, DOCUMENT, render)
 
 
 def test_it_is_served_as_it_is(service: Served) -> None:

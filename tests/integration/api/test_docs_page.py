@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import pytest
 
-from quorate.api.docs_page import curl, page
-from quorate.api.documents import api_document
+from quorate.api.docs_page import curl_command, render
+from quorate.api.documents import openapi_document
 from quorate.api.html import CONTENT_SECURITY_POLICY
 from quorate.api.openapi import public_path
 from quorate.api.routes import ENDPOINTS
@@ -24,8 +24,8 @@ from tests.integration.api.html_reader import (
 )
 from tests.integration.api.raw_clients import Heard, Served, Wire, head, serving
 
-DOCUMENT = api_document()
-PAGE = page(DOCUMENT).decode()
+DOCUMENT = openapi_document()
+PAGE = render(DOCUMENT).decode()
 
 
 # -- What it shows -----------------------------------------------------------
@@ -69,7 +69,7 @@ def test_it_runs_no_code_and_fetches_nothing() -> None:
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_whatever_the_document_holds_is_shown_as_text(hostile: str) -> None:
-    shows_as_text(hostile, DOCUMENT, page)
+    shows_as_text(hostile, DOCUMENT, render)
 
 
 # -- The examples ------------------------------------------------------------
@@ -123,7 +123,7 @@ def test_the_examples_work_when_address_and_key_are_put_in(service: Served) -> N
         [endpoint] = [one for one in ENDPOINTS if one.name == name]
         path = public_path(endpoint)
         operation = DOCUMENT["paths"][path][endpoint.method.lower()]
-        text = curl(path, endpoint.method.lower(), operation)
+        text = curl_command(path, endpoint.method.lower(), operation)
         assert text in Reader(PAGE).text
         if "admin" in endpoint.roles and "tenant" not in endpoint.roles:
             variables["QUORATE_API_KEY"] = service.admin_key

@@ -7,17 +7,17 @@ import orjson
 import pytest
 
 from quorate.api import nats_commands
-from quorate.api.nats_commands import OverNats
+from quorate.api.nats_commands import NatsCommandHandler
 from quorate.application.operations import Call, Endpoint, Reply
-from quorate.bus.command_dispatch import Answered, Asked
-from quorate.bus.subjects import Commanded
+from quorate.bus.command_dispatch import CommandResponse, CommandRequest
+from quorate.bus.subjects import CommandSubject
 from quorate.contracts.requests import HeartbeatBody, PageQuery
-from quorate.contracts.roles import ACTING
+from quorate.contracts.roles import CAN_ACT
 from quorate.domain.identity.api_keys import Principal
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 
-ANN = Commanded(tenant="acme", agent_id="agent_of_ann", operation="act")
+ANN = CommandSubject(tenant="acme", agent_id="agent_of_ann", operation="act")
 ANSWER_BYTES_MAX = 100
 
 
@@ -46,8 +46,8 @@ class Desk:
         self.calls: list[Call] = []
         self.names = Names()
         self.reply: Reply | Exception = Reply(body=b"{}", sequence=7)
-        row: dict[str, Any] = {"roles": ACTING, "summary": "", "handler": self._handle}
-        self.over_nats = OverNats(
+        row: dict[str, Any] = {"roles": CAN_ACT, "summary": "", "handler": self._handle}
+        self.over_nats = NatsCommandHandler(
             None,  # type: ignore[arg-type]  # The handler needs no service.
             self.names,  # type: ignore[arg-type]
             [
@@ -62,13 +62,13 @@ class Desk:
             raise self.reply
         return self.reply
 
-    async def ask(self, who: Commanded = ANN, body: bytes = b"") -> Answered:
-        return await self.over_nats.answer(asked(who, body))
+    async def ask(self, who: CommandSubject = ANN, body: bytes = b"") -> CommandResponse:
+        return await self.over_nats.handle(asked(who, body))
 
 
-def asked(who: Commanded = ANN, body: bytes = b"", request_id: str = "mine") -> Asked:
+def asked(who: CommandSubject = ANN, body: bytes = b"", request_id: str = "mine") -> CommandRequest:
     headers = {"x-request-id": request_id}
-    return Asked(who=who, headers=headers, body=body, answer_bytes_max=ANSWER_BYTES_MAX)
+    return CommandRequest(sender=who, headers=headers, body=body, response_bytes_max=ANSWER_BYTES_MAX)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_a_name_is_looked_up_once(desk: Desk) -> None:
 
 
 async def test_an_agent_that_nobody_knows_is_told_so_and_looked_for_again(desk: Desk) -> None:
-    nobody = Commanded(tenant="acme", agent_id="agent_of_nobody", operation="act")
+    nobody = CommandSubject(tenant="acme", agent_id="agent_of_nobody", operation="act")
 
     for count in (1, 2):
         answer = await desk.ask(nobody)
@@ -123,7 +123,7 @@ async def test_what_a_database_says_is_not_for_callers(desk: Desk) -> None:
     answer = await desk.ask()
 
     assert answer.headers["Nats-Service-Error"] == "unavailable"
-    assert orjson.loads(answer.body)["detail"] == "The log cannot be read now."
+    assert orjson.loads(answer.body)["detail"] == "The event log is unavailable."
 
 
 async def test_a_bug_of_ours_is_answered_without_a_word_about_it(desk: Desk) -> None:
@@ -152,7 +152,7 @@ async def test_a_bug_in_reading_is_answered_too(
 async def test_an_answer_that_no_message_can_hold_asks_for_a_shorter_page(desk: Desk) -> None:
     desk.reply = Reply(body=b"x" * (ANSWER_BYTES_MAX + 1))
 
-    answer = await desk.ask(Commanded(tenant="acme", agent_id="agent_of_ann", operation="look"))
+    answer = await desk.ask(CommandSubject(tenant="acme", agent_id="agent_of_ann", operation="look"))
 
     problem = orjson.loads(answer.body)
     assert (problem["code"], problem["status"]) == ("invalid_request", 422)
@@ -160,7 +160,7 @@ async def test_an_answer_that_no_message_can_hold_asks_for_a_shorter_page(desk: 
 
 
 async def test_one_too_many_is_refused_at_once_under_its_own_id(desk: Desk) -> None:
-    answer = desk.over_nats.refuse(asked(request_id="mine"))
+    answer = desk.over_nats.reject(asked(request_id="mine"))
 
     assert answer.headers["Retry-After"] == "1"
     problem = orjson.loads(answer.body)
@@ -173,7 +173,7 @@ async def test_nothing_is_kept_of_a_message_that_was_read(desk: Desk) -> None:
     message = asked(ANN, body)
     before = sys.getrefcount(body)
 
-    waiting = desk.over_nats.answer(message)
+    waiting = desk.over_nats.handle(message)
     del message
 
     assert sys.getrefcount(body) < before

@@ -10,14 +10,14 @@ import jsonschema_rs
 import pytest
 from pydantic import TypeAdapter
 
-from quorate.api.documents import api_document
+from quorate.api.documents import openapi_document
 from quorate.api.json_schemas import Json
 from quorate.api.openapi import public_path
 from quorate.api.problem_schemas import schema_name
 from quorate.api.routes import ENDPOINTS
 from quorate.application.operations import Endpoint, known_codes
 from quorate.application.rate_limiter import rate_limited
-from quorate.contracts.examples import ANSWERS, BODIES, QUERIES
+from quorate.contracts.examples import RESPONSES, BODIES, QUERIES
 from quorate.contracts.problems import CONTENT_TYPE, KINDS, problem_body
 from quorate.domain.coordination.leases import LeaseHeld
 from quorate.domain.identity.agents import AgentInactive
@@ -37,7 +37,7 @@ from tests.integration.api.schema_reader import (
     validator,
 )
 
-DOCUMENT = api_document()
+DOCUMENT = openapi_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "requestId"}
 
@@ -103,7 +103,7 @@ def test_every_answer_of_an_endpoint_is_documented(endpoint: Endpoint) -> None:
 
 def minimal_facts(code: str) -> dict[str, Any]:
     if code == "rate_limited":  # Decided before there is a command.
-        return dict(rate_limited("tenant", 0.5).facts)
+        return dict(rate_limited("tenant", 0.5).details)
     return {name: fact for kind in refusals() if kind.code == code for name, fact in told(kind)}
 
 
@@ -189,17 +189,17 @@ def test_the_example_of_a_query_is_accepted(endpoint: Endpoint) -> None:
         valid(one["schema"]).validate(one["example"])
 
 
-@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("name", RESPONSES)
 def test_the_example_of_an_answer_is_one(name: str) -> None:
     [endpoint] = [one for one in ENDPOINTS if one.name == name]
-    schema = closed(TypeAdapter(endpoint.answer).json_schema())
-    jsonschema_rs.Draft202012Validator(schema).validate(ANSWERS[name])
+    schema = closed(TypeAdapter(endpoint.response).json_schema())
+    jsonschema_rs.Draft202012Validator(schema).validate(RESPONSES[name])
 
 
 def test_no_example_belongs_to_nobody() -> None:
     assert set(BODIES) == {endpoint.name for endpoint in WITH_BODY}
     assert set(QUERIES) <= {endpoint.name for endpoint in WITH_QUERY}
-    assert set(ANSWERS) <= {endpoint.name for endpoint in ENDPOINTS}
+    assert set(RESPONSES) <= {endpoint.name for endpoint in ENDPOINTS}
 
 
 # -- Bounds ------------------------------------------------------------------

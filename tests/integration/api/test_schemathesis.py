@@ -30,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from quorate.api.documents import api_document
+from quorate.api.documents import openapi_document
 from quorate.api.routes import ENDPOINTS
 from tests.integration.api.raw_clients import Served, serving
 from tests.integration.api.schema_reader import parts
@@ -103,7 +103,7 @@ def loaded(document: dict[str, Any]) -> Any:  # noqa: ANN401 - schemathesis' own
     """For schemathesis, and without room for fields of answers that it does not name."""
     document = copy.deepcopy(document)
     for name, schema in document["components"]["schemas"].items():
-        if name.endswith(("Answer", "AnswerBody")):
+        if name.endswith("Response"):
             schema["additionalProperties"] = False
     for path in UNENDING:
         del document["paths"][path]
@@ -113,8 +113,8 @@ def loaded(document: dict[str, Any]) -> Any:  # noqa: ANN401 - schemathesis' own
     return schemathesis.openapi.from_dict(document)
 
 
-THE_NARROW = loaded(narrowed(api_document()))
-THE_WHOLE = loaded(api_document())
+THE_NARROW = loaded(narrowed(openapi_document()))
+THE_WHOLE = loaded(openapi_document())
 
 
 # -- The world ---------------------------------------------------------------

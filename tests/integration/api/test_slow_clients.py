@@ -47,7 +47,7 @@ def server(listener: Listening, application: Application) -> Listening:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits in time, made short."""
-    for name in ("HEADER_SECONDS_MAX", "BODY_SECONDS_MAX", "ANSWER_SECONDS_MAX"):
+    for name in ("HEADER_SECONDS_MAX", "BODY_SECONDS_MAX", "RESPONSE_SECONDS_MAX"):
         monkeypatch.setattr(http_protocol, name, SECONDS)
 
 
@@ -360,7 +360,7 @@ def test_who_is_not_served_gives_way_to_the_next(
 
 def test_connections_leave_files_for_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 1_024))
-    assert http_protocol.connections_max() == 1_024 - http_protocol.FILES_KEPT
+    assert http_protocol.connections_max() == 1_024 - http_protocol.FILES_RESERVED
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
     assert http_protocol.connections_max() == http_protocol.CONNECTIONS_MAX
 
@@ -368,7 +368,7 @@ def test_connections_leave_files_for_the_log(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("hasty")
 def test_thousands_who_say_nothing_disturb_nobody(server: Listening) -> None:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = min(2_500, (allowed - http_protocol.FILES_KEPT) // 2)  # Both ends are ours.
+    count = min(2_500, (allowed - http_protocol.FILES_RESERVED) // 2)  # Both ends are ours.
     with Wire(server.port) as busy:
         assert busy.say(get()).hear().status == 200
         idle = [Wire(server.port) for _ in range(count)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from quorate.api.whole_response import offered
+from quorate.api.response_writer import find_single_write
 from quorate.runtime.asgi import Receive, Scope, Send
 from tests.integration.api.http_server import Listening, listening
 from tests.integration.api.raw_clients import Wire, head
@@ -29,7 +29,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del receive
-        whole = offered(scope)
+        whole = find_single_write(scope)
         assert whole is not None
         if scope["path"] == "/whole":
             self.taken.append(whole(200, HEADERS, BODY))

@@ -1,4 +1,4 @@
-"""Who waits is woken by what concerns it and by the end, by nothing else, and frees its place."""
+"""Subscriptions are woken by matching events and by their end, and free their capacity."""
 
 import asyncio
 import itertools
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from quorate.api import event_streams
-from quorate.api.event_streams import Frames, stream, waiting
-from quorate.api.gate import Gate
-from quorate.application import subscriptions as waiting_places
+from quorate.api.endpoint_app import EndpointApp
+from quorate.api.event_streams import Frames, stream, wait_while_connected
+from quorate.application import subscriptions as subscriptions_module
 from quorate.application.operations import Call, Endpoint, Reply, Streamed
 from quorate.application.subscriptions import Subscriptions
 from quorate.contracts.problems import Problem
@@ -53,8 +53,8 @@ CONFLICT = committed(
     holderName="Ann",
     expiresAt="2026-03-01T12:30:00.000Z",
 )
-TO_ALL = committed("AgentRegistered", agentId="dee")
-SILENT = committed("HeartbeatReceived", agentId="ann")
+REGISTRATION = committed("AgentRegistered", agentId="dee")
+HEARTBEAT = committed("HeartbeatReceived", agentId="ann")
 ENDED = committed(
     "LeaseExpired",
     agentId="ann",
@@ -66,7 +66,7 @@ ENDED = committed(
 
 
 @pytest.fixture
-def tails() -> Subscriptions:
+def subscriptions() -> Subscriptions:
     return Subscriptions()
 
 
@@ -78,105 +78,122 @@ def tails() -> Subscriptions:
     [
         (CONFLICT, {"ann", "bob"}),
         (ENDED, {"ann", "bob", "cid"}),
-        (TO_ALL, {"ann", "bob", "cid", "dee"}),
-        (SILENT, set()),
+        (REGISTRATION, {"ann", "bob", "cid", "dee"}),
+        (HEARTBEAT, set()),
         (committed("AgentRegistered", "globex", agentId="ann"), set()),
     ],
-    ids=["conflict", "end", "to all", "silent", "of others"],
+    ids=["conflict", "end", "for all", "for no agent", "other tenant"],
 )
-def test_an_agent_is_woken_by_what_it_is_told(
-    tails: Subscriptions, row: RecordedEvent, woken: set[str]
+def test_subscription_of_an_agent_is_woken_by_its_notifications(
+    subscriptions: Subscriptions, row: RecordedEvent, woken: set[str]
 ) -> None:
     with ExitStack() as stack:
-        places = {
-            name: stack.enter_context(tails.notifications("acme", name, f"key-{name}"))
+        open_subscriptions = {
+            name: stack.enter_context(subscriptions.notifications("acme", name, f"key-{name}"))
             for name in ("ann", "bob", "cid", "dee")
         }
-        tails.wake([SILENT, row])
+        subscriptions.wake([HEARTBEAT, row])
 
-        assert {name for name, place in places.items() if place.woken.is_set()} == woken
+        assert {
+            name for name, subscription in open_subscriptions.items() if subscription.woken.is_set()
+        } == woken
 
 
-def test_all_places_of_one_agent_are_woken(tails: Subscriptions) -> None:
+def test_all_subscriptions_of_an_agent_are_woken(subscriptions: Subscriptions) -> None:
     with (
-        tails.notifications("acme", "ann", "k1") as first,
-        tails.notifications("acme", "ann", "k2") as second,
+        subscriptions.notifications("acme", "ann", "k1") as first,
+        subscriptions.notifications("acme", "ann", "k2") as second,
     ):
-        tails.wake([CONFLICT])
+        subscriptions.wake([CONFLICT])
 
         assert first.woken.is_set()
         assert second.woken.is_set()
 
 
-def test_who_follows_the_log_is_woken_by_everything_of_its_tenant(tails: Subscriptions) -> None:
-    with tails.log("acme", "k1") as ours, tails.log("globex", "k2") as theirs:
-        tails.wake([SILENT])
+def test_log_subscription_is_woken_by_every_event_of_its_tenant(
+    subscriptions: Subscriptions,
+) -> None:
+    with subscriptions.log("acme", "k1") as ours, subscriptions.log("globex", "k2") as theirs:
+        subscriptions.wake([HEARTBEAT])
 
         assert (ours.woken.is_set(), theirs.woken.is_set()) == (True, False)
 
 
-def test_who_has_left_is_forgotten(tails: Subscriptions) -> None:
-    with tails.notifications("acme", "ann", "k1") as left, tails.log("acme", "k2") as gone:
+def test_closed_subscription_leaves_no_state(subscriptions: Subscriptions) -> None:
+    with (
+        subscriptions.notifications("acme", "ann", "k1") as left,
+        subscriptions.log("acme", "k2") as gone,
+    ):
         pass
-    with tails.notifications("acme", "ann", "k1") as stays:
-        with tails.notifications("acme", "ann", "k1"):
+    with subscriptions.notifications("acme", "ann", "k1") as kept:
+        with subscriptions.notifications("acme", "ann", "k1"):
             pass
-        tails.wake([CONFLICT])
+        subscriptions.wake([CONFLICT])
 
-        assert stays.woken.is_set()
+        assert kept.woken.is_set()
     assert not left.woken.is_set()
     assert not gone.woken.is_set()
-    assert vars(tails) == vars(Subscriptions()), "nothing is kept of anybody"
+    assert vars(subscriptions) == vars(Subscriptions()), "no state may remain"
 
 
-# -- How many ---------------------------------------------------------------------
+# -- Limits -----------------------------------------------------------------------
 
 
-def test_when_every_place_is_taken_the_next_is_told_to_come_again(
-    tails: Subscriptions, monkeypatch: pytest.MonkeyPatch
+def test_subscription_is_rejected_when_none_is_free(
+    subscriptions: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_places, "WAITING_MAX", 2)
-    with tails.log("acme", "k1"):
-        with tails.notifications("globex", "eve", "k2"):
-            for place in (tails.log("acme", "k3"), tails.notifications("initech", "dan", "k4")):
-                with pytest.raises(Problem) as refused, place:
+    monkeypatch.setattr(subscriptions_module, "SUBSCRIPTIONS_MAX", 2)
+    with subscriptions.log("acme", "k1"):
+        with subscriptions.notifications("globex", "eve", "k2"):
+            for subscription in (
+                subscriptions.log("acme", "k3"),
+                subscriptions.notifications("initech", "dan", "k4"),
+            ):
+                with pytest.raises(Problem) as rejected, subscription:
                     pass
-                assert (refused.value.code, refused.value.status) == ("too_many_streams", 503)
-                assert int(refused.value.headers["Retry-After"]) > 0
-        with tails.notifications("globex", "eve", "k2"):
+                assert (rejected.value.code, rejected.value.status) == ("too_many_streams", 503)
+                assert int(rejected.value.headers["Retry-After"]) > 0
+        with subscriptions.notifications("globex", "eve", "k2"):
             pass
-    assert vars(tails) == vars(Subscriptions())
+    assert vars(subscriptions) == vars(Subscriptions())
 
 
-def test_however_many_wait_for_one_tenant_others_find_a_place(
-    tails: Subscriptions, monkeypatch: pytest.MonkeyPatch
+def test_tenant_cannot_take_all_subscriptions(
+    subscriptions: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_places, "WAITING_MAX", 8)
-    with ExitStack() as taken:
+    monkeypatch.setattr(subscriptions_module, "SUBSCRIPTIONS_MAX", 8)
+    with ExitStack() as stack:
         held = {
-            tenant: _takes_all_it_can(taken, tails, tenant) for tenant in ("acme", "globex", "ini")
+            tenant: _open_all_possible(stack, subscriptions, tenant)
+            for tenant in ("acme", "globex", "ini")
         }
 
     assert held == {"acme": 4, "globex": 2, "ini": 1}
-    assert vars(tails) == vars(Subscriptions())
+    assert vars(subscriptions) == vars(Subscriptions())
 
 
-def test_one_agent_does_not_take_the_places_of_its_tenant(
-    tails: Subscriptions, monkeypatch: pytest.MonkeyPatch
+def test_agent_cannot_take_all_subscriptions_of_its_tenant(
+    subscriptions: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_places, "OF_ONE_AGENT_MAX", 2)
-    with tails.notifications("acme", "ann", "k1"), tails.notifications("acme", "ann", "k2"):
-        with pytest.raises(Problem), tails.notifications("acme", "ann", "k1"):
+    monkeypatch.setattr(subscriptions_module, "SUBSCRIPTIONS_PER_AGENT_MAX", 2)
+    with (
+        subscriptions.notifications("acme", "ann", "k1"),
+        subscriptions.notifications("acme", "ann", "k2"),
+    ):
+        with pytest.raises(Problem), subscriptions.notifications("acme", "ann", "k1"):
             pass
-        with tails.notifications("acme", "bob", "k3"), tails.notifications("globex", "ann", "k4"):
+        with (
+            subscriptions.notifications("acme", "bob", "k3"),
+            subscriptions.notifications("globex", "ann", "k4"),
+        ):
             pass
-    assert vars(tails) == vars(Subscriptions())
+    assert vars(subscriptions) == vars(Subscriptions())
 
 
-def _takes_all_it_can(taken: ExitStack, tails: Subscriptions, tenant: str) -> int:
+def _open_all_possible(stack: ExitStack, subscriptions: Subscriptions, tenant: str) -> int:
     for number in itertools.count():
         try:
-            taken.enter_context(tails.log(tenant, "key"))
+            stack.enter_context(subscriptions.log(tenant, "key"))
         except Problem:
             return number
     raise AssertionError
@@ -185,178 +202,192 @@ def _takes_all_it_can(taken: ExitStack, tails: Subscriptions, tenant: str) -> in
 # -- The end ----------------------------------------------------------------------
 
 
-def test_when_the_service_ends_everybody_is_woken_and_nobody_comes_in(tails: Subscriptions) -> None:
-    with tails.log("acme", "k1") as one, tails.notifications("acme", "ann", "k2") as other:
-        tails.close()
+def test_close_wakes_all_subscriptions_and_rejects_new_ones(subscriptions: Subscriptions) -> None:
+    with (
+        subscriptions.log("acme", "k1") as one,
+        subscriptions.notifications("acme", "ann", "k2") as other,
+    ):
+        subscriptions.close()
 
-        assert all(place.over and place.woken.is_set() for place in (one, other))
-        assert not any(place.revoked for place in (one, other))
-    with pytest.raises(Problem), tails.log("acme", "k3"):
+        assert all(
+            subscription.has_ended and subscription.woken.is_set() for subscription in (one, other)
+        )
+        assert not any(subscription.is_revoked for subscription in (one, other))
+    with pytest.raises(Problem), subscriptions.log("acme", "k3"):
         pass
 
 
 class Keys:
-    """Which stand, and how often that was asked."""
+    """Valid keys, and the queries for them."""
 
-    def __init__(self, *good: str) -> None:
-        self.good = set(good)
-        self.asked: list[set[str]] = []
+    def __init__(self, *valid: str) -> None:
+        self.valid = set(valid)
+        self.queries: list[set[str]] = []
         self.broken = False
 
-    async def standing(self, keys: Collection[str]) -> Collection[str]:
-        self.asked.append(set(keys))
+    async def find_valid_keys(self, keys: Collection[str]) -> Collection[str]:
+        self.queries.append(set(keys))
         if self.broken:
             self.broken = False
             raise DatabaseUnavailable("planted")
-        return self.good & set(keys)
+        return self.valid & set(keys)
 
 
-async def until_asked(keys: Keys, times: int) -> None:
-    await until(lambda: len(keys.asked) >= times)
+async def until_queried(keys: Keys, times: int) -> None:
+    await until(lambda: len(keys.queries) >= times)
 
 
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting_places, "RECHECK_SECONDS", 0)
+    monkeypatch.setattr(subscriptions_module, "RECHECK_SECONDS", 0)
 
 
 @pytest.mark.usefixtures("_at_once")
-async def test_a_revoked_key_ends_its_own_places_and_no_others(tails: Subscriptions) -> None:
-    keys = Keys("stands", "falls")
-    checking = asyncio.create_task(tails.end_revoked(keys.standing))
+async def test_revocation_ends_only_the_subscriptions_of_the_key(
+    subscriptions: Subscriptions,
+) -> None:
+    keys = Keys("valid", "revoked")
+    checking = asyncio.create_task(subscriptions.end_revoked(keys.find_valid_keys))
     with (
-        tails.notifications("acme", "ann", "stands") as stays,
-        tails.notifications("acme", "ann", "falls") as first,
-        tails.log("acme", "falls") as second,
-        tails.notifications("acme", "ann", "") as shown_none,
+        subscriptions.notifications("acme", "ann", "valid") as kept,
+        subscriptions.notifications("acme", "ann", "revoked") as first,
+        subscriptions.log("acme", "revoked") as second,
+        subscriptions.notifications("acme", "ann", "") as without_key,
     ):
-        await until_asked(keys, 2)
-        assert not any(place.over for place in (stays, first, second, shown_none))
-        keys.good.remove("falls")
-        keys.broken = True  # Once: what cannot be checked now is checked soon.
-        await until_asked(keys, len(keys.asked) + 4)
+        await until_queried(keys, 2)
+        assert not any(
+            subscription.has_ended for subscription in (kept, first, second, without_key)
+        )
+        keys.valid.remove("revoked")
+        keys.broken = True  # Once: a failed check is repeated.
+        await until_queried(keys, len(keys.queries) + 4)
 
-        assert [place.revoked for place in (first, second)] == [True, True]
-        assert all(place.over and place.woken.is_set() for place in (first, second))
-        assert not any(place.over for place in (stays, shown_none))
+        assert [subscription.is_revoked for subscription in (first, second)] == [True, True]
+        assert all(
+            subscription.has_ended and subscription.woken.is_set()
+            for subscription in (first, second)
+        )
+        assert not any(subscription.has_ended for subscription in (kept, without_key))
     checking.cancel()
-    assert all(asked == {"stands", "falls"} for asked in keys.asked), "all with one question"
+    assert all(query == {"valid", "revoked"} for query in keys.queries), "one query for all keys"
 
 
 @pytest.mark.usefixtures("_at_once")
-async def test_where_nobody_waits_no_key_is_looked_up(tails: Subscriptions) -> None:
+async def test_recheck_queries_no_key_without_subscriptions(subscriptions: Subscriptions) -> None:
     keys = Keys()
-    checking = asyncio.create_task(tails.end_revoked(keys.standing))
+    checking = asyncio.create_task(subscriptions.end_revoked(keys.find_valid_keys))
     for _ in range(10):
         await asyncio.sleep(0)
     checking.cancel()
 
-    assert keys.asked == []
+    assert keys.queries == []
 
 
 # -- Streams -----------------------------------------------------------------------
 
 
 class Caller:
-    """Somebody who follows the log in this process, and how often it was looked into for it."""
+    """A client that follows the log in this process, and the number of reads for it."""
 
-    def __init__(self, tails: Subscriptions) -> None:
-        self.looked = 0
-        self.heard: list[bytes] = []
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        self.reads = 0
+        self.received: list[bytes] = []
         self.frames: list[Frames] = []
-        self.hangs_up = asyncio.Event()
+        self.disconnects = asyncio.Event()
         call = Call({}, {})
         call.receive, call.send = self._receive, self._send
-        self.following = asyncio.create_task(stream(call, tails.log("acme", "k1"), 0, self._look))
+        self.following = asyncio.create_task(
+            stream(call, subscriptions.log("acme", "k1"), 0, self._read_frames)
+        )
 
     async def _receive(self) -> MutableMapping[str, Any]:
-        await self.hangs_up.wait()
+        await self.disconnects.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
-        self.heard.append(message.get("body", b""))
+        self.received.append(message.get("body", b""))
 
-    async def _look(self, after: int) -> Frames:
-        self.looked += 1
+    async def _read_frames(self, after: int) -> Frames:
+        self.reads += 1
         nothing = Frames(body=b"", after=after, more=False)
         return self.frames.pop(0) if self.frames else nothing
 
-    async def until_looked(self, times: int) -> None:
-        await until(lambda: self.looked >= times)
-        for _ in range(IDLE_TURNS):  # Whoever looked too often would have had the time for it.
+    async def until_read(self, times: int) -> None:
+        await until(lambda: self.reads >= times)
+        for _ in range(IDLE_TURNS):  # Time in which unwanted reads would happen.
             await asyncio.sleep(0)
-        assert self.looked == times
+        assert self.reads == times
 
 
-async def test_a_stream_looks_at_first_and_then_only_when_it_is_woken(tails: Subscriptions) -> None:
-    caller = Caller(tails)
-    await caller.until_looked(1)
+async def test_stream_reads_at_first_and_then_only_when_woken(subscriptions: Subscriptions) -> None:
+    caller = Caller(subscriptions)
+    await caller.until_read(1)
     for times in (2, 3):
-        tails.wake([SILENT])
-        await caller.until_looked(times)
-    tails.close()
+        subscriptions.wake([HEARTBEAT])
+        await caller.until_read(times)
+    subscriptions.close()
     await caller.following
 
-    assert caller.heard[-1] == b"", "it has ended, and was not broken off"
+    assert caller.received[-1] == b"", "the stream must end cleanly"
 
 
-async def test_what_is_there_is_said_at_once_page_by_page(tails: Subscriptions) -> None:
-    caller = Caller(tails)
+async def test_stream_sends_existing_pages_at_once(subscriptions: Subscriptions) -> None:
+    caller = Caller(subscriptions)
     caller.frames = [
         Frames(body=b"one", after=1, more=True),
         Frames(body=b"", after=2, more=True),
         Frames(body=b"two", after=3, more=False),
     ]
-    await caller.until_looked(3)
-    caller.hangs_up.set()
+    await caller.until_read(3)
+    caller.disconnects.set()
     await caller.following
 
-    assert [one for one in caller.heard if one] == [b"one", b"two"]
+    assert [one for one in caller.received if one] == [b"one", b"two"]
 
 
-async def test_a_silent_stream_says_that_it_is_there(
-    tails: Subscriptions, monkeypatch: pytest.MonkeyPatch
+async def test_idle_stream_sends_keepalives(
+    subscriptions: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_streams, "KEEPALIVE_SECONDS", 0.01)
-    caller = Caller(tails)
-    await until(lambda: len(caller.heard) >= 4)
-    tails.close()
+    caller = Caller(subscriptions)
+    await until(lambda: len(caller.received) >= 4)
+    subscriptions.close()
     await caller.following
 
-    assert {one for one in caller.heard if one} == {b": still here\n\n"}
+    assert {one for one in caller.received if one} == {b": still here\n\n"}
 
 
-# -- Hanging up --------------------------------------------------------------------
+# -- Disconnecting -----------------------------------------------------------------
 
 
 class Service:
-    """Two addresses that wait for what never comes, through the real gate and over real HTTP."""
+    """Two paths that wait for events that never come, through the endpoint app and real HTTP."""
 
     def __init__(self) -> None:
-        self.tails = Subscriptions()
-        self._gates = {
-            f"/{name}": Gate(_endpoint(name), handler, _nobody)
+        self.subscriptions = Subscriptions()
+        self._apps = {
+            f"/{name}": EndpointApp(_endpoint(name), handler, _no_principal)
             for name, handler in (("poll", self._poll), ("stream", self._stream))
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._gates[scope["path"]](scope, receive, send)
+        await self._apps[scope["path"]](scope, receive, send)
 
     @property
-    def taken(self) -> int:
-        return len(self.tails._places)
+    def open_count(self) -> int:
+        return len(self.subscriptions._open)
 
     async def _poll(self, call: Call) -> Reply:
-        async with waiting(call, self.tails.notifications("acme", "ann", "k1")) as wait:
+        async with wait_while_connected(call, self.subscriptions.notifications("acme", "ann", "k1")) as wait:
             wait.begin()
-            await wait.for_news(LONG_SECONDS)
+            await wait.for_change(LONG_SECONDS)
         return Reply(body=b"{}")
 
     async def _stream(self, call: Call) -> Streamed:
-        async def look(after: int) -> Frames:
+        async def read_frames(after: int) -> Frames:
             return Frames(body=b"", after=after, more=False)
 
-        return await stream(call, self.tails.log("acme", "k1"), 0, look)
+        return await stream(call, self.subscriptions.log("acme", "k1"), 0, read_frames)
 
 
 def _endpoint(name: str) -> Endpoint:
@@ -366,15 +397,15 @@ def _endpoint(name: str) -> Endpoint:
     return Endpoint(method="GET", path=f"/{name}", name=name, summary="", handler=not_called)
 
 
-async def _nobody(_text: str, _scope: Scope) -> None:
+async def _no_principal(_text: str, _scope: Scope) -> None:
     return None
 
 
 @pytest.mark.parametrize("path", ["/poll", "/stream"])
-def test_who_hangs_up_frees_its_place(path: str) -> None:
+def test_disconnect_frees_the_subscription(path: str) -> None:
     service = Service()
-    with listening(service) as there:
-        with socket.create_connection(("127.0.0.1", there.port)) as caller:
+    with listening(service) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as caller:
             caller.sendall(get(path))
-            wait_until(lambda: service.taken == 1)
-        wait_until(lambda: service.taken == 0)
+            wait_until(lambda: service.open_count == 1)
+        wait_until(lambda: service.open_count == 0)

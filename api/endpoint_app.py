@@ -1,9 +1,10 @@
-"""One way through which every request goes, from a table that no route can escape.
+"""Serve one endpoint of the operation registry over HTTP.
 
-An ``Endpoint`` says who may call it, what it takes, what it answers and how it can fail. ``Gate``
-serves it: authenticate, check the role and the rate, read the body strictly, check the tenant, and
-only then call the handler. The OpenAPI document and the tests of tenant isolation are made from
-the same table, so a new endpoint is covered by itself.
+* An ``Endpoint`` declares the roles that may call it, its request, its response and its problems.
+* ``EndpointApp`` authenticates, checks the role and the rate limit, parses the body strictly and
+  checks the tenant. Only then does it call the handler.
+* Every HTTP request to an operation takes this path. The OpenAPI document and the tests of tenant
+  isolation are generated from the same registry, so they cover a new endpoint automatically.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,14 +18,14 @@ from quorate.api.request_reader import (
     read_body,
     token_of,
 )
+from quorate.api.response_writer import find_single_write
 from quorate.api.strict_json import parse
-from quorate.api.whole_response import offered
 from quorate.application.admission import (
     RequestLogEntry,
     attempt,
     check_tenant,
     request_id,
-    validated,
+    validate,
 )
 from quorate.application.operations import (
     Call,
@@ -33,7 +34,7 @@ from quorate.application.operations import (
     Reply,
     Streamed,
 )
-from quorate.application.request_metrics import Tally
+from quorate.application.request_metrics import OperationMetrics
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.contracts.problems import CONTENT_TYPE, Problem, problem_body
 from quorate.domain.identity.api_keys import Principal
@@ -49,8 +50,8 @@ _JSON: Headers = [
 _PROBLEM: Headers = [(b"content-type", CONTENT_TYPE), *_JSON[1:]]
 
 
-class Gate:
-    """Serves one endpoint as an ASGI application."""
+class EndpointApp:
+    """An ASGI application that serves one endpoint."""
 
     def __init__(
         self,
@@ -59,12 +60,12 @@ class Gate:
         authenticate: Authenticate,
         limit: Callable[[Principal], None] = lambda _: None,
         *,
-        tally: Tally | None = None,
+        metrics: OperationMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
-        """``limit`` raises Problem when somebody asks too often for this."""
+        """``limit`` raises Problem when the caller exceeds its rate limit."""
         self.endpoint = endpoint
-        self._tally = tally or Tally()
+        self._metrics = metrics or OperationMetrics()
         self._tracing = tracing
         self._handler = handler
         self._authenticate = authenticate
@@ -74,20 +75,22 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = {}
         repeated = collect(scope["headers"], headers)
-        told = _told(scope, self._tally)
+        log_entry = _log_entry(scope, self._metrics)
         if self._tracing is not None:
-            told.span = self._tracing.began("http", self.endpoint.name, _of_trace(headers))
+            log_entry.span = self._tracing.start_request(
+                "http", self.endpoint.name, _trace_headers(headers)
+            )
         call = Call(path_of(scope), headers)
-        call.request_id, call.receive, call.send = told.request_id, receive, send
-        call.span = told.span
+        call.request_id, call.receive, call.send = log_entry.request_id, receive, send
+        call.span = log_entry.span
         call.urgent = self.endpoint.urgent
-        reply = await attempt(self._serve(call, scope, repeated), call, told)
+        reply = await attempt(self._serve(call, scope, repeated), call, log_entry)
         if isinstance(reply, Problem):
-            await _refuse(send, reply, told.request_id)
+            await _send_problem(send, reply, log_entry.request_id)
             return
         if isinstance(reply, Reply):
-            await _answer(scope, send, reply, told.request_id)
-        told.served(reply.status)
+            await _send_reply(scope, send, reply, log_entry.request_id)
+        log_entry.record_success(reply.status)
 
     async def _serve(
         self, call: Call, scope: Scope, repeated: frozenset[bytes]
@@ -101,18 +104,19 @@ class Gate:
             call.principal = await self._principal(call.headers, repeated, scope)
             if call.principal.role not in endpoint.roles:
                 raise Problem(
-                    "role_forbidden", f"A key of role {call.principal.role} cannot do this."
+                    "role_forbidden",
+                    f"Keys of role {call.principal.role} may not call this operation.",
                 )
             self._limit(call.principal)
         if b"idempotency-key" in repeated:
-            raise Problem("idempotency_key_invalid", "Send one Idempotency-Key.")
+            raise Problem("idempotency_key_invalid", "Send Idempotency-Key only once.")
         if endpoint.body is not None:
             raw = await read_body(call.headers, call.receive)
-            call.body = validated(endpoint.body, parse(raw))
+            call.body = validate(endpoint.body, parse(raw))
         if endpoint.query is not None:
             raw_query = scope["query_string"]
             call.query = (
-                validated(endpoint.query, query_of(raw_query)) if raw_query else self._no_query
+                validate(endpoint.query, query_of(raw_query)) if raw_query else self._no_query
             )
         if endpoint.roles:
             check_tenant(call.principal, call.body, call.query)
@@ -131,12 +135,12 @@ class Gate:
         return principal
 
 
-def _told(scope: Scope, tally: Tally) -> RequestLogEntry:
-    where = {"method": scope["method"], "path": scope["path"]}
-    return RequestLogEntry("http", where, request_id(_sent_id(scope["headers"])), tally)
+def _log_entry(scope: Scope, metrics: OperationMetrics) -> RequestLogEntry:
+    fields = {"method": scope["method"], "path": scope["path"]}
+    return RequestLogEntry("http", fields, request_id(_sent_id(scope["headers"])), metrics)
 
 
-def _of_trace(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+def _trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return {
         name: value.decode("latin-1")
         for name in HEADERS
@@ -151,39 +155,41 @@ def _sent_id(headers: Headers) -> bytes | None:
     return None
 
 
-# -- Answering ---------------------------------------------------------------
+# -- Responses ---------------------------------------------------------------
 
 
-async def _answer(scope: Scope, send: Send, reply: Reply, told_id: str) -> None:
+async def _send_reply(scope: Scope, send: Send, reply: Reply, request_id: str) -> None:
     headers = [
         *(_JSON if reply.media is None else [(b"content-type", reply.media), *_JSON[1:]]),
         (b"content-length", b"%d" % len(reply.body)),
-        (b"x-request-id", told_id.encode()),
+        (b"x-request-id", request_id.encode()),
         *reply.headers,
     ]
     if reply.sequence is not None:
         headers.append((b"quorate-sequence", b"%d" % reply.sequence))
-    whole = offered(scope)
-    if whole is not None and whole(reply.status, headers, reply.body):
+    write_response = find_single_write(scope)
+    if write_response is not None and write_response(reply.status, headers, reply.body):
         return
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 
 
-async def _refuse(send: Send, problem: Problem, told_id: str) -> None:
-    body = problem_body(problem.code, problem.detail, problem.facts, told_id)
+async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:
+    body = problem_body(problem.code, problem.detail, problem.details, request_id)
     headers = [
         *_PROBLEM,
         (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", told_id.encode()),
+        (b"x-request-id", request_id.encode()),
         *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
     ]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def refuse(scope: Scope, send: Send, problem: Problem, tally: Tally) -> None:
-    """Answer a request that belongs to no endpoint."""
-    told = _told(scope, tally)
-    told.refused(problem, None)
-    await _refuse(send, problem, told.request_id)
+async def reject_unrouted(
+    scope: Scope, send: Send, problem: Problem, metrics: OperationMetrics
+) -> None:
+    """Send a problem for a request that matches no endpoint."""
+    log_entry = _log_entry(scope, metrics)
+    log_entry.record_rejection(problem, None)
+    await _send_problem(send, problem, log_entry.request_id)
