@@ -1,11 +1,11 @@
-"""An auditor: it follows the log as it grows, and checks that nothing in it was changed.
+"""Auditor: follow the event log and verify its hash chain.
 
-    export QUORATE_URL=http://127.0.0.1:8420 QUORATE_API_KEY=...   # an auditor's key
+    export QUORATE_URL=http://127.0.0.1:8420 QUORATE_API_KEY=...   # an auditor key
     python examples/auditor.py --for 30
 
-Each event's hash covers it and, through its predecessor's, all before it. The auditor computes
-every hash anew. At the end it says up to where the log holds: keep that head in another place, and
-give it to the next run with --head. Then a log that was rewritten in between is found out as well.
+The hash of each event covers the event and the hash of its predecessor. The auditor recomputes
+every hash. At the end it prints the head hash (sequence:hash). Store the head hash outside of the
+service, and pass it to the next run with --head. The auditor then also detects a rewritten log.
 """
 
 import argparse
@@ -17,30 +17,30 @@ from contextlib import suppress
 
 import httpx2
 
-from quorate.eventlog.hash_chain import GENESIS, ChainBroken, check_public
+from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_exported_event
 from quorate.eventlog.recorded_event import StreamHead
 
 RETRY_SECONDS = 0.5
-SILENCE_SECONDS_MAX = 60.0  # The service says that it is still there four times in this time.
+SILENCE_SECONDS_MAX = 60.0  # The service sends four keep-alive comments in this time.
 
 
 class Audit:
-    """``head`` is the last event that was found to be right."""
+    """``head`` is the last verified event."""
 
     def __init__(self, head: StreamHead) -> None:
         self.head = head
 
     async def follow(self, http: httpx2.AsyncClient) -> None:
-        """Until the stream breaks; raises ChainBroken at the first event that does not hold."""
+        """Verify events until the stream ends; raise ChainBroken at the first corrupted event."""
         after = {"after": self.head.sequence}
-        async with http.stream("GET", "/v1/events/stream", params=after) as answer:
-            answer.raise_for_status()
-            async for line in answer.aiter_lines():
+        async with http.stream("GET", "/v1/events/stream", params=after) as response:
+            response.raise_for_status()
+            async for line in response.aiter_lines():
                 if line.startswith("data: "):
                     self.check(json.loads(line.removeprefix("data: ")))
 
     def check(self, event: dict[str, object]) -> None:
-        self.head = check_public(event, self.head)
+        self.head = verify_exported_event(event, self.head)
         print(f"{event['sequence']:>6}  {event['at']}  {event['type']}", flush=True)
 
 
@@ -52,15 +52,15 @@ async def work(audit: Audit) -> None:
         timeout=SILENCE_SECONDS_MAX,
     ) as http:
         while True:
-            # A connection may break at any time. The next one goes on after the last event that
-            # was checked, so nothing is left out.
+            # A connection can be lost at any time. The next one continues after the last verified
+            # event, so no event is skipped.
             try:
                 await audit.follow(http)
-            except httpx2.HTTPStatusError as refused:
-                if refused.response.is_client_error:
-                    sys.exit(f"The service declines: {refused}")
-            except httpx2.TransportError as broken:
-                print(f"not connected: {broken}", file=sys.stderr)
+            except httpx2.HTTPStatusError as error:
+                if error.response.is_client_error:
+                    sys.exit(f"The service rejected the request: {error}")
+            except httpx2.TransportError as error:
+                print(f"not connected: {error}", file=sys.stderr)
             await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -76,7 +76,7 @@ def head(text: str) -> StreamHead:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Follow the log and check its chain of hashes.")
+    parser = argparse.ArgumentParser(description="Follow the event log and verify its hash chain.")
     parser.add_argument("--head", type=head, default=GENESIS, metavar="SEQUENCE:HASH")
     parser.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="then stop")
     options = parser.parse_args()
@@ -84,6 +84,6 @@ if __name__ == "__main__":
     try:
         with suppress(KeyboardInterrupt):
             asyncio.run(main(audit, options.seconds))
-    except ChainBroken as broken:
-        sys.exit(f"The log does not hold: {broken}")
-    print(f"The log holds up to {audit.head.sequence}:{audit.head.hash.hex()}")
+    except ChainBroken as error:
+        sys.exit(f"The log is corrupted: {error}")
+    print(f"Verified up to {audit.head.sequence}:{audit.head.hash.hex()}")

@@ -1,10 +1,10 @@
-"""One agent with nothing but nats-py. All that it knows is in the service's AsyncAPI document.
+"""Agent with a plain NATS client (nats-py), written from the AsyncAPI document of the service.
 
     pip install nats-py
     python plain_nats.py user@example.com 10
 
-It registers, leases a contact, holds it for some seconds and says what it hears meanwhile. Where
-another agent holds the contact, it says who, and ends with code 3.
+The agent registers, acquires a lease, holds it for the given seconds, and prints notifications. If
+another agent holds the contact, it prints the holder and exits with code 3.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from nats.aio.msg import Msg
 
 TENANT = os.environ["QUORATE_TENANT"]
 AGENT_ID = os.environ["QUORATE_AGENT_ID"]
-ANSWER_SECONDS_MAX = 5
+RESPONSE_SECONDS_MAX = 5
 
 
-class Refused(Exception):
-    """The service answered with a problem; decide by its ``code``."""
+class RequestRejected(Exception):
+    """The response is a problem document; its ``code`` identifies the problem."""
 
     def __init__(self, problem: dict[str, Any]) -> None:
         super().__init__(problem["detail"])
@@ -34,44 +34,44 @@ async def main(contact: str, seconds: float) -> int:
     client = await nats.connect(
         os.environ["QUORATE_NATS_URL"],
         token=os.environ["QUORATE_API_KEY"],
-        inbox_prefix=f"_INBOX_{TENANT}_{AGENT_ID}",  # Answers come here and nowhere else.
-        allow_reconnect=False,  # So that a wrong key is an error at once.
+        inbox_prefix=f"_INBOX_{TENANT}_{AGENT_ID}",  # The service responds to this inbox only.
+        allow_reconnect=False,  # A wrong key is an error immediately.
     )
 
-    async def ask(operation: str, **fields: object) -> dict[str, Any]:
+    async def request(operation: str, **fields: object) -> dict[str, Any]:
         command = {**fields, "idempotencyKey": str(uuid4())}
         subject = f"quorate.{TENANT}.cmd.{AGENT_ID}.{operation}"
         reply = await client.request(
-            subject, json.dumps(command).encode(), timeout=ANSWER_SECONDS_MAX
+            subject, json.dumps(command).encode(), timeout=RESPONSE_SECONDS_MAX
         )
-        answer: dict[str, Any] = json.loads(reply.data)
+        response: dict[str, Any] = json.loads(reply.data)
         if reply.headers and "Nats-Service-Error-Code" in reply.headers:
-            raise Refused(answer)
-        return answer
+            raise RequestRejected(response)
+        return response
 
-    async def hear(message: Msg) -> None:
+    async def print_notification(message: Msg) -> None:
         notification = json.loads(message.data)
-        say(notification["type"].removeprefix("quorate."), **notification["data"])
+        print_line(notification["type"].removeprefix("quorate."), **notification["data"])
 
-    await client.subscribe(f"quorate.{TENANT}.agent.{AGENT_ID}.>", cb=hear)
+    await client.subscribe(f"quorate.{TENANT}.agent.{AGENT_ID}.>", cb=print_notification)
     try:
-        agent = await ask("register")
-        say("registered", agentName=agent["agentName"], activeUntil=agent["activeUntil"])
-        lease = await ask("acquireLease", contactEmail=contact, intent="an example")
-        say("holding", contactEmail=lease["contactEmail"], fence=lease["fence"])
+        agent = await request("register")
+        print_line("registered", agentName=agent["agentName"], activeUntil=agent["activeUntil"])
+        lease = await request("acquireLease", contactEmail=contact, intent="an example")
+        print_line("holding", contactEmail=lease["contactEmail"], fence=lease["fence"])
         await asyncio.sleep(seconds)
-        await ask("releaseLease", leaseId=lease["id"])
-        say("released", contactEmail=lease["contactEmail"])
-    except Refused as refused:
-        say("refused", **refused.problem)
-        return 3 if refused.problem["code"] == "lease_conflict" else 1
+        await request("releaseLease", leaseId=lease["id"])
+        print_line("released", contactEmail=lease["contactEmail"])
+    except RequestRejected as error:
+        print_line("rejected", **error.problem)
+        return 3 if error.problem["code"] == "lease_conflict" else 1
     finally:
         await client.drain()
     return 0
 
 
-def say(what: str, **facts: object) -> None:
-    print(json.dumps({"what": what, **facts}), flush=True)
+def print_line(status: str, **details: object) -> None:
+    print(json.dumps({"status": status, **details}), flush=True)
 
 
 if __name__ == "__main__":

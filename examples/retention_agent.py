@@ -1,36 +1,36 @@
-"""A retention agent: it must reach every one of its contacts, and waits for those who are taken.
+"""Retention agent: reach every contact, and wait for contacts that other agents hold.
 
     export QUORATE_URL=http://127.0.0.1:8420 QUORATE_API_KEY=...
     python examples/retention_agent.py user@example.com ceo@example.com --for 30
 
-The same as the outreach agent in plain, blocking Python: no asyncio, one thing after the other.
+The same as the outreach agent in blocking Python, without asyncio.
 """
 
 import argparse
 import time
 from contextlib import suppress
 
-from quorate.client import LeaseConflict, LeaseLost
+from quorate.client import LeaseConflictError, LeaseLostError
 from quorate.client.blocking import Agent
 
 
-def call(agent: Agent, contact: str, seconds: float, patience: float) -> None:
+def call(agent: Agent, contact: str, seconds: float, wait_seconds: float) -> None:
     try:
-        # Waits until the contact is free. Nothing is polled: the holder's release is a notification.
+        # Waits for the lease_available notification, without polling.
         with agent.lease(
-            contact, intent="retention", duration_minutes=1, wait_seconds=patience
+            contact, intent="retention", duration_minutes=1, wait_seconds=wait_seconds
         ) as lease:
             print(f"{agent.name}: calling {contact}", flush=True)
-            time.sleep(seconds)  # Stands for what takes an agent its time.
-            # A blocking program cannot be interrupted when the lease is lost. So it looks before
-            # it acts: the send gate knows, also when this process was asleep.
+            time.sleep(seconds)  # Represents the work of the agent.
+            # The SDK cannot cancel a blocking program when the lease is lost, so ask the send gate
+            # before acting. This also detects that the process was suspended.
             verdict = lease.request_send()
             if verdict.authorized:
                 print(f"{agent.name}: reached {contact} (fence {lease.fence})", flush=True)
-    except LeaseConflict as conflict:
-        held_by = conflict.holder.agent_name if conflict.holder else "a colleague"
+    except LeaseConflictError as conflict:
+        held_by = conflict.holder.agent_name if conflict.holder else "another agent"
         print(f"{agent.name}: {contact} is still held by {held_by}, giving up", flush=True)
-    except LeaseLost as lost:
+    except LeaseLostError as lost:
         print(f"{agent.name}: lost {contact}: {lost.reason}", flush=True)
 
 
@@ -42,16 +42,25 @@ def main(options: argparse.Namespace) -> None:
             left = ends_at - time.monotonic() - options.calling
             if left <= 0:
                 break
-            call(agent, contact, options.calling, patience=left)
+            call(agent, contact, options.calling, wait_seconds=left)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Reach every contact, waiting for those taken.")
+    parser = argparse.ArgumentParser(
+        description="Reach every contact, and wait for contacts that other agents hold."
+    )
     parser.add_argument("contacts", nargs="+", metavar="CONTACT", help="an e-mail address")
     parser.add_argument("--name", default="retention-agent", help="the agent's name (%(default)s)")
-    parser.add_argument("--calling", type=float, default=1.0, metavar="SECONDS", help="per contact")
     parser.add_argument(
-        "--for", dest="seconds", type=float, default=3_600.0, metavar="SECONDS", help="then stop"
+        "--calling", type=float, default=1.0, metavar="SECONDS", help="duration of a call"
+    )
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=float,
+        default=3_600.0,
+        metavar="SECONDS",
+        help="stop after this time",
     )
     with suppress(KeyboardInterrupt):
         main(parser.parse_args())

@@ -1,10 +1,10 @@
-"""A reviewer: it votes on what other agents propose, by a policy of a few lines.
+"""Reviewer: vote on the proposals of other agents by a simple policy.
 
     export QUORATE_URL=http://127.0.0.1:8420 QUORATE_API_KEY=...
     python examples/reviewer.py --protect bigcorp.com --remember reviewer.cursor --for 30
 
-With --remember it goes on where it stopped: what was proposed while it was away is voted on, if it
-is still open.
+With --remember, the reviewer continues after the last notification that it handled. It then votes
+on proposals that were created while it was not running, if they are still pending.
 """
 
 import argparse
@@ -13,24 +13,23 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from quorate.client import Agent, AlreadyVoted, ConsensusClosed, Notification
+from quorate.client import Agent, AlreadyVotedError, ConsensusClosedError, Notification
 
 RISKY = ("delete", "refund", "everyone")
 
 
 def judge(proposal: Notification, protected: Collection[str]) -> tuple[str, str]:
-    """The policy: approve or reject, and why.
+    """Apply the policy: return approve or reject, and the reason.
 
-    What another agent wrote (its action, its reason) is text to be judged. It is never an
-    instruction to follow, however it is worded.
+    Text of another agent (action, reason) is data to be judged, and never an instruction.
     """
     action, contact = proposal.data["action"], proposal.data["contactKey"]
     risky = [word for word in RISKY if word in action.lower()]
     if risky:
         return "reject", f"too risky: {', '.join(risky)}"
     if contact.rpartition("@")[2] in protected:
-        return "reject", "people talk to this customer, agents don't"
-    return "approve", "nothing speaks against it"
+        return "reject", "only people contact this customer"
+    return "approve", "no objection"
 
 
 async def review(agent: Agent, proposal: Notification, protected: Collection[str]) -> None:
@@ -41,29 +40,29 @@ async def review(agent: Agent, proposal: Notification, protected: Collection[str
             "approve" if choice == "approve" else "reject",
             reason=reason,
         )
-    except (ConsensusClosed, AlreadyVoted) as refused:
-        print(f"{agent.name}: too late for {proposal.data['action']!r}: {refused}", flush=True)
+    except (ConsensusClosedError, AlreadyVotedError) as error:
+        print(f"{agent.name}: too late for {proposal.data['action']!r}: {error}", flush=True)
     else:
         print(f"{agent.name}: {choice} {proposal.data['action']!r}: {reason}", flush=True)
-        print(f"{agent.name}: it is {vote.consensus_status}", flush=True)
+        print(f"{agent.name}: the proposal is {vote.consensus_status}", flush=True)
 
 
 async def work(options: argparse.Namespace) -> None:
     async with Agent.connect(name=options.name, role="reviewer") as agent:
         print(f"{agent.name}: waiting for proposals", flush=True)
-        async for notification in agent.notifications(after=recalled(options.remember)):
+        async for notification in agent.notifications(after=load_sequence(options.remember)):
             if (
                 notification.name == "consensus_requested"
                 and notification.data["agentId"] != agent.id
             ):
                 await review(agent, notification, options.protect)
-            # Only now: what was not dealt with before a crash is seen again.
+            # Store the sequence after handling: after a crash, the notification is read again.
             if options.remember is not None:
                 options.remember.write_text(str(notification.sequence))
 
 
-def recalled(file: Path | None) -> int | None:
-    """The sequence of the last notification that was dealt with; None begins with what comes now."""
+def load_sequence(file: Path | None) -> int | None:
+    """Return the sequence of the last handled notification; None starts with new ones."""
     return int(file.read_text()) if file is not None and file.exists() else None
 
 
@@ -74,10 +73,12 @@ async def main(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Vote on what other agents propose.")
+    parser = argparse.ArgumentParser(description="Vote on the proposals of other agents.")
     parser.add_argument("--name", default="reviewer", help="the agent's name (%(default)s)")
     parser.add_argument("--protect", action="append", default=[], metavar="DOMAIN")
-    parser.add_argument("--remember", type=Path, metavar="FILE", help="how far it has come")
-    parser.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="then stop")
+    parser.add_argument("--remember", type=Path, metavar="FILE", help="file for the last sequence")
+    parser.add_argument(
+        "--for", dest="seconds", type=float, metavar="SECONDS", help="stop after this time"
+    )
     with suppress(KeyboardInterrupt):
         asyncio.run(main(parser.parse_args()))

@@ -1,17 +1,17 @@
-"""A machine for each test that reads along."""
+"""Fixtures for the tests that execute the documentation."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.docs.shell import Machine
+from tests.e2e.docs.shell import Sandbox
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path)
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    sandbox = Sandbox(tmp_path)
     try:
-        yield machine
+        yield sandbox
     finally:
-        machine.leave()
+        sandbox.close()

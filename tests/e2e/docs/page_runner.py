@@ -1,171 +1,185 @@
-"""A reader who does what a document says, block by block and to the letter, and looks at it.
+"""Execute a document as a reader does: block by block, in order, and compare the output.
 
-* ``sh`` is typed. ``python`` is run, or saved where its first line is ``# name.py``: then a later
-  block runs it by that name.
-* ``console`` shows a session: what follows ``$`` is typed, and what stands below it appears, with
-  ``...`` for whatever is different every time.
-* ``json`` right after a block that was run is its answer: the last JSON that was shown has the same
-  fields, with values of the same kinds.
+* ``sh`` is executed in a shell. ``python`` is executed, or saved if its first line is
+  ``# name.py``; a later block then runs the file.
+* ``console`` is a session: a line that begins with ``$`` is executed, and the lines below it are
+  the expected output. ``...`` matches any text, because some output differs between runs.
+* ``json`` directly after an executed block is the expected response. The last JSON value in the
+  output has the same fields, with values of the same types.
 """
 
 import json
 import re
 from typing import Any
 
-from tests.e2e.docs.markdown import RUN, Document, Fence
-from tests.e2e.docs.shell import STARTS, Failed, Machine
+from tests.e2e.docs.markdown import EXECUTED, Document, Fence
+from tests.e2e.docs.shell import START_COMMAND, Sandbox, SnippetFailed
 from tests.e2e.service.service_process import Json
 
-ANSWER_LINES_MAX = 4  # Between a block and the answer that it got.
+RESPONSE_DISTANCE_LINES_MAX = 4  # Lines between an executed block and its expected response.
 _SAVED_AS = re.compile(r"# ([\w-]+\.py)\n")
 _PROMPT = "$ "
-_ANYTHING = "..."
+_ANY_TEXT = "..."
 
 
-class Reader:
-    """``shown`` is what each block made appear, by the line at which it stands."""
+class PageRunner:
+    """Execute documents in a sandbox.
 
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.shown: dict[int, str] = {}
+    ``outputs`` contains the output of each executed block, by the line number of the block.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.outputs: dict[int, str] = {}
         self._last: Fence | None = None
 
-    def follow(self, document: Document) -> None:
+    def run(self, document: Document) -> None:
+        """Execute all blocks; raise SnippetFailed with the position of the first failure."""
         for fence in document.fences:
             try:
-                self._do(fence)
-            except Failed as failure:
-                raise Failed(f"{document.name}:{fence.line}: {failure}") from None
+                self._execute(fence)
+            except SnippetFailed as failure:
+                raise SnippetFailed(f"{document.name}:{fence.line}: {failure}") from None
 
-    def _do(self, fence: Fence) -> None:
+    def _execute(self, fence: Fence) -> None:
         match fence.language:
-            case "sh" if starts := started(fence.text):
-                self.machine.serve(starts)
+            case "sh" if command := start_command(fence.text):
+                self.sandbox.start_service(command)
             case "sh":
-                self.shown[fence.line] = self._serving().type(fence.text)
+                self.outputs[fence.line] = self._with_service().run_shell(fence.text)
             case "python":
-                self._run(fence)
+                self._run_python(fence)
             case "console":
-                self._talk(fence)
+                self._run_session(fence)
             case "json":
                 self._compare(fence)
-        if fence.language in RUN:
+        if fence.language in EXECUTED:
             self._last = fence
 
-    def _serving(self) -> Machine:
-        if not self.machine.serves():
-            self.machine.serve()
-        return self.machine
+    def _with_service(self) -> Sandbox:
+        if not self.sandbox.has_service():
+            self.sandbox.start_service()
+        return self.sandbox
 
-    def _run(self, fence: Fence) -> None:
+    def _run_python(self, fence: Fence) -> None:
         if saved := _SAVED_AS.match(fence.text):
-            self.machine.save(saved[1], fence.text)
+            self.sandbox.save(saved[1], fence.text)
             return
         name = f"line_{fence.line}.py"
-        self.shown[fence.line] = self._serving().run(name, fence.text)
+        self.outputs[fence.line] = self._with_service().run_python(name, fence.text)
 
-    def _talk(self, fence: Fence) -> None:
-        for command, expected in exchanges(fence.text):
-            shown = self._serving().type(command)
-            if not looks_like(shown, expected):
-                raise Failed(f"{command}should show:\n{expected}--- but showed:\n{shown}")
+    def _run_session(self, fence: Fence) -> None:
+        for command, expected in session_steps(fence.text):
+            output = self._with_service().run_shell(command)
+            if not matches(output, expected):
+                raise SnippetFailed(
+                    f"{command}expected:\n{expected}--- but the output is:\n{output}"
+                )
 
     def _compare(self, fence: Fence) -> None:
-        claimed = json.loads(fence.text)
+        expected = json.loads(fence.text)
         last = self._last
-        if last is None or last.line not in self.shown:
+        if last is None or last.line not in self.outputs:
             return
-        if fence.line - (last.line + last.text.count("\n")) > ANSWER_LINES_MAX:
+        if fence.line - (last.line + last.text.count("\n")) > RESPONSE_DISTANCE_LINES_MAX:
             return
-        found = every_json(self.shown[last.line])
-        if not found:
-            raise Failed(f"no JSON was shown before:\n{fence.text}\n{self.shown[last.line]}")
-        if difference := unlike(claimed, found[-1]):
-            raise Failed(f"{difference}\n--- in what was shown:\n{json.dumps(found[-1], indent=2)}")
+        values = json_values(self.outputs[last.line])
+        if not values:
+            raise SnippetFailed(
+                f"the output contains no JSON:\n{fence.text}\n{self.outputs[last.line]}"
+            )
+        if difference := difference_between(expected, values[-1]):
+            actual = json.dumps(values[-1], indent=2)
+            raise SnippetFailed(f"{difference}\n--- in the output:\n{actual}")
 
 
-def started(script: str) -> str | None:
-    """The one command of a block that starts the service in a terminal of its own."""
+def start_command(script: str) -> str | None:
+    """Return the only command of a block if it starts the service in another terminal."""
     commands = [line for line in script.splitlines() if line and not line.startswith("#")]
-    if len(commands) == 1 and STARTS.fullmatch(commands[0]):
+    if len(commands) == 1 and START_COMMAND.fullmatch(commands[0]):
         return commands[0]
     return None
 
 
-def saved_names(document: Document) -> list[tuple[Fence, str]]:
-    """The programs that a document has its reader save."""
+def saved_programs(document: Document) -> list[tuple[Fence, str]]:
+    """Return the programs that the reader saves, with their file names."""
     programs = [fence for fence in document.fences if fence.language == "python"]
     return [(each, saved[1]) for each in programs if (saved := _SAVED_AS.match(each.text))]
 
 
-# -- What was shown ----------------------------------------------------------
+# -- Comparison of outputs ---------------------------------------------------
 
 
-def exchanges(session: str) -> list[tuple[str, str]]:
-    """Each command of a session (with the lines it goes on over), and what stands below it."""
-    found: list[tuple[str, str]] = []
+def session_steps(session: str) -> list[tuple[str, str]]:
+    """Split a session into its commands (with continuation lines) and their expected outputs."""
+    steps: list[tuple[str, str]] = []
     for line in session.splitlines():
         if line.startswith(_PROMPT):
-            found.append((line.removeprefix(_PROMPT) + "\n", ""))
+            steps.append((line.removeprefix(_PROMPT) + "\n", ""))
             continue
-        assert found, "a session begins with a prompt"
-        command, below = found[-1]
+        assert steps, "a session begins with a prompt"
+        command, expected = steps[-1]
         if command.endswith("\\\n"):
-            found[-1] = (command + line.removeprefix("> ") + "\n", below)
+            steps[-1] = (command + line.removeprefix("> ") + "\n", expected)
         else:
-            found[-1] = (command, below + line + "\n")
-    return found
+            steps[-1] = (command, expected + line + "\n")
+    return steps
 
 
-def looks_like(shown: str, expected: str) -> bool:
-    """Line by line but for trailing blanks; ``...`` stands for anything, also for many lines."""
-    pattern = ".*".join(re.escape(part) for part in _trimmed(expected).split(_ANYTHING))
-    return re.fullmatch(pattern, _trimmed(shown), flags=re.DOTALL) is not None
+def matches(output: str, expected: str) -> bool:
+    """Compare without trailing spaces; ``...`` matches any text, also several lines."""
+    pattern = ".*".join(re.escape(part) for part in _stripped(expected).split(_ANY_TEXT))
+    return re.fullmatch(pattern, _stripped(output), flags=re.DOTALL) is not None
 
 
-def _trimmed(text: str) -> str:
+def _stripped(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
 
 
-def every_json(shown: str) -> list[Any]:
-    """The objects and lists in what was shown, one after the other."""
-    decoder, found, at = json.JSONDecoder(), [], 0
-    while (begins := re.compile(r"[{\[]").search(shown, at)) is not None:
+def json_values(output: str) -> list[Any]:
+    """Return the JSON objects and arrays in an output, in order."""
+    decoder, values, position = json.JSONDecoder(), [], 0
+    while (start := re.compile(r"[{\[]").search(output, position)) is not None:
         try:
-            value, at = decoder.raw_decode(shown, begins.start())
+            value, position = decoder.raw_decode(output, start.start())
         except ValueError:
-            at = begins.end()
+            position = start.end()
         else:
-            found.append(value)
-    return found
+            values.append(value)
+    return values
 
 
-def unlike(claimed: Any, found: Any, where: str = "$") -> str | None:  # noqa: ANN401 - any JSON.
-    """In what the two differ, other than in values of one kind."""
-    match claimed, found:
+def difference_between(
+    expected: Any,  # noqa: ANN401 - any JSON.
+    actual: Any,  # noqa: ANN401 - any JSON.
+    path: str = "$",
+) -> str | None:
+    """Describe the first difference in fields or types; None if there is no difference."""
+    match expected, actual:
         case dict(), dict():
-            return _unlike_objects(claimed, found, where)
+            return _difference_between_objects(expected, actual, path)
         case list(), list():
-            if bool(claimed) != bool(found):
-                return f"{where}: one list is empty, the other is not"
-            pairs = zip(claimed, found, strict=False)
-            each = (unlike(one, other, f"{where}[]") for one, other in pairs)
+            if bool(expected) != bool(actual):
+                return f"{path}: one array is empty, the other is not"
+            pairs = zip(expected, actual, strict=False)
+            each = (difference_between(one, other, f"{path}[]") for one, other in pairs)
             return next((difference for difference in each if difference), None)
-        case _ if _kind(claimed) != _kind(found):
-            return f"{where}: {claimed!r} is claimed, {found!r} was shown"
+        case _ if _type_of(expected) != _type_of(actual):
+            return f"{path}: expected {expected!r}, got {actual!r}"
         case _:
             return None
 
 
-def _unlike_objects(claimed: Json, found: Json, where: str) -> str | None:
-    if claimed.keys() != found.keys():
-        more, less = sorted(claimed.keys() - found.keys()), sorted(found.keys() - claimed.keys())
-        return f"{where}: claims {more or 'nothing'} too much, and leaves out {less or 'nothing'}"
-    each = (unlike(claimed[name], found[name], f"{where}.{name}") for name in claimed)
+def _difference_between_objects(expected: Json, actual: Json, path: str) -> str | None:
+    if expected.keys() != actual.keys():
+        missing = sorted(expected.keys() - actual.keys())
+        extra = sorted(actual.keys() - expected.keys())
+        return f"{path}: the output lacks {missing or 'nothing'} and adds {extra or 'nothing'}"
+    each = (difference_between(expected[name], actual[name], f"{path}.{name}") for name in expected)
     return next((difference for difference in each if difference), None)
 
 
-def _kind(value: Any) -> str:  # noqa: ANN401 - any JSON.
+def _type_of(value: Any) -> str:  # noqa: ANN401 - any JSON.
     return (
         "number"
         if isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,13 +1,14 @@
-"""A reader's machine: a folder that looks like a clone, a home of its own, and a shell in it.
+"""Sandbox of a reader: a directory that looks like a clone, a home directory, and a shell.
 
-* What is typed stays in effect: variables, the folder, jobs. A command that fails ends the shell,
-  and with it the test: a document says so itself where it expects a failure.
-* What appears is what a person sees: programs find a terminal there, without colours.
-* `make run` and `quorate serve` on a line of their own are typed in a terminal of their own. They
-  do what they always do, on ports that nobody else has; a later one begins when the one before was
-  stopped with Ctrl-C. Where none was typed by then, ``serve`` starts one.
-* Other targets of `make` are only looked up: the tests do not start themselves.
-* Everything that was started is ended by ``leave``.
+* The shell keeps its state between blocks: variables, working directory, jobs. A failing command
+  ends the shell and fails the test; a document states explicitly where it expects a failure.
+* Programs run at a terminal without colours, so their output is the output that a person sees.
+* A block that contains only `make run` or `quorate serve` runs in a second terminal, with free
+  ports. A later start waits until the earlier service has stopped (Ctrl-C). Without such a block,
+  ``start_service`` starts the service.
+* For other targets of `make`, the sandbox only checks that they exist (a dry run): the tests do
+  not start themselves.
+* ``close`` ends every process that the sandbox started.
 """
 
 import errno
@@ -31,18 +32,18 @@ from tests.support.postgres import ROLE, with_role
 BLOCK_SECONDS_MAX = 60.0
 COLUMNS, LINES = 120, 50
 STOP_SECONDS_MAX = 10.0
-URL_PRINTED = "http://127.0.0.1:8420"
-NATS_URL_PRINTED = "nats://127.0.0.1:4222"
-DATABASE_PRINTED = "postgresql+asyncpg://{role}@host/quorate"
-STARTS = re.compile(r"(make run|quorate serve)\b[^&]*")
+DOCUMENTED_URL = "http://127.0.0.1:8420"
+DOCUMENTED_NATS_URL = "nats://127.0.0.1:4222"
+DOCUMENTED_DATABASE_URL = "postgresql+asyncpg://{role}@host/quorate"
+START_COMMAND = re.compile(r"(make run|quorate serve)\b[^&]*")
 DATA_DIR = Path(".local") / "share" / "quorate"
 _HTTP = re.compile(rb"HTTP +(http://\S+)")
 _NATS = re.compile(rb"NATS +(nats://\S+)")
-_DONE = b"\x1d"  # Nothing that is typed here prints it.
+_END_OF_BLOCK = b"\x1d"  # No snippet prints this byte.
 
 _MAKE = """\
 #!/bin/sh
-# The Makefile itself, in a clone that is set up. Only `run` is really run.
+# The Makefile of the repository. Only `run` is executed; other targets are a dry run.
 case "$1" in run) ;; *) set -- --dry-run "$@" ;; esac
 exec "{make}" --no-print-directory -C "{root}" VENV="{venv}" -o "{venv}/.ready" "$@"
 """
@@ -56,24 +57,26 @@ exec "{python}" "$@"
 """
 
 
-class Failed(AssertionError):
-    """A block did not do what a reader would expect; the message is what the terminal showed."""
+class SnippetFailed(AssertionError):
+    """The output of a block differs from the document; the message contains the output."""
 
 
-class Machine:
+class Sandbox:
+    """One reader. ``clone`` is the working directory of the shell."""
+
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
         self.clone = folder / "quorate"
         self.home.mkdir(parents=True)
-        self._furnish()
+        self._create_files()
         self._shell: subprocess.Popen[bytes] | None = None
-        self._screen = -1  # Where what the shell shows can be read.
+        self._terminal = -1  # Descriptor from which the output of the shell is read.
         self._server: subprocess.Popen[bytes] | None = None
         self._addresses: dict[str, str] = {}
         self._databases: dict[str, str] = {}
         self._blocks = 0
 
-    def _furnish(self) -> None:
+    def _create_files(self) -> None:
         binaries = self.clone / ".venv" / "bin"
         binaries.mkdir(parents=True)
         (self.clone / ".venv" / ".ready").touch()
@@ -85,21 +88,21 @@ class Machine:
         if nats_server.exists():
             (binaries / "nats-server").symlink_to(nats_server)
         (self.home / "bin").mkdir()
-        # A Python without Quorate: what stands on PATH may start dozens of processes first.
+        # A Python without Quorate: the python3 on PATH may be a wrapper that starts many processes.
         plain = Path(sys.base_prefix) / "bin" / "python3"
         _program(self.home / "bin" / "python3", _PYTHON.format(python=plain))
         venv = self.clone / ".venv"
-        make = _found("make")
+        make = _executable("make")
         _program(self.home / "bin" / "make", _MAKE.format(make=make, root=ROOT, venv=venv))
 
-    def _variables(self, *, venv: bool = False) -> dict[str, str]:
-        ours = str(Path(sys.executable).parent)
-        folders = [str(self.clone / ".venv" / "bin")] if venv else []
-        folders.append(str(self.home / "bin"))
-        folders += [each for each in os.environ["PATH"].split(":") if each != ours]
-        clean = environment(
+    def _environment(self, *, venv: bool = False) -> dict[str, str]:
+        venv_bin = str(Path(sys.executable).parent)
+        directories = [str(self.clone / ".venv" / "bin")] if venv else []
+        directories.append(str(self.home / "bin"))
+        directories += [each for each in os.environ["PATH"].split(":") if each != venv_bin]
+        variables = environment(
             HOME=str(self.home),
-            PATH=":".join(folders),
+            PATH=":".join(directories),
             QUORATE_PORT="0",
             QUORATE_NATS_PORT="0",
             QUORATE_DEMO_SECONDS="5",
@@ -108,18 +111,18 @@ class Machine:
             LINES=str(LINES),
             LC_ALL="C.UTF-8",
         )
-        return {name: value for name, value in clean.items() if not name.startswith("XDG_")}
+        return {name: value for name, value in variables.items() if not name.startswith("XDG_")}
 
     # -- The service -----------------------------------------------------------
 
-    def serve(self, command: str = "quorate serve") -> None:
-        """Start the service as a reader would, in another terminal, and wait until it is ready."""
-        self._end_service()
+    def start_service(self, command: str = "quorate serve") -> None:
+        """Start the service in a second terminal, and wait until it is ready."""
+        self._stop_service()
         with (self.home / "serve.log").open("ab") as log:
             self._server = subprocess.Popen(
-                ["bash", "-c", self._as_here(command)],
+                ["bash", "-c", self._replace_addresses(command)],
                 cwd=self.clone,
-                env=self._variables(venv=True),
+                env=self._environment(venv=True),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -128,19 +131,24 @@ class Machine:
         assert self._server.stdout is not None
         out = self._server.stdout.fileno()
         try:
-            said = _read_until(out, READY, START_SECONDS_MAX)
-        except Failed as failure:
-            raise Failed(f"{command}\n--- said:\n{failure}\n{self._service_said()}") from None
-        while (found := _NATS.search(said)) is None:
-            said += _read_until(out, b"\n", START_SECONDS_MAX)
-        url = _HTTP.search(said)
+            output = _read_until(out, READY, START_SECONDS_MAX)
+        except SnippetFailed as failure:
+            raise SnippetFailed(
+                f"{command}\n--- output:\n{failure}\n{self._service_log()}"
+            ) from None
+        while (nats_url := _NATS.search(output)) is None:
+            output += _read_until(out, b"\n", START_SECONDS_MAX)
+        url = _HTTP.search(output)
         assert url is not None
-        self._addresses = {URL_PRINTED: url[1].decode(), NATS_URL_PRINTED: found[1].decode()}
+        self._addresses = {
+            DOCUMENTED_URL: url[1].decode(),
+            DOCUMENTED_NATS_URL: nats_url[1].decode(),
+        }
 
-    def serves(self) -> bool:
+    def has_service(self) -> bool:
         return self._server is not None
 
-    def _end_service(self) -> None:
+    def _stop_service(self) -> None:
         server, self._server = self._server, None
         if server is None:
             return
@@ -149,53 +157,55 @@ class Machine:
         try:
             server.wait(STOP_SECONDS_MAX)
         finally:
-            _end(server)
+            _kill(server)
 
     # -- The shell -------------------------------------------------------------
 
-    def type(self, script: str) -> str:
-        """What the terminal shows of a block; raises Failed when a command of it fails."""
-        script = self._as_here(script)
+    def run_shell(self, script: str) -> str:
+        """Execute a block and return its output; raise SnippetFailed if a command fails."""
+        script = self._replace_addresses(script)
         self._blocks += 1
         block = self.home / f"block-{self._blocks}.sh"
         block.write_text(script)
-        shell = self._shell = self._shell or self._opened()
+        shell = self._shell = self._shell or self._start_shell()
         assert shell.stdin is not None
         shell.stdin.write(f". {block} </dev/null; printf '\\035'\n".encode())
         shell.stdin.flush()
         try:
-            shown = _read_until(self._screen, _DONE, BLOCK_SECONDS_MAX)
-        except Failed as failure:
-            raise Failed(f"{script}\n--- showed:\n{failure}\n{self._service_said()}") from None
-        return shown.replace(_DONE, b"").decode()
+            output = _read_until(self._terminal, _END_OF_BLOCK, BLOCK_SECONDS_MAX)
+        except SnippetFailed as failure:
+            raise SnippetFailed(
+                f"{script}\n--- output:\n{failure}\n{self._service_log()}"
+            ) from None
+        return output.replace(_END_OF_BLOCK, b"").decode()
 
-    def run(self, name: str, program: str) -> str:
-        """What a Python program prints."""
+    def run_python(self, name: str, program: str) -> str:
+        """Save a Python program, execute it and return its output."""
         self.save(name, program)
-        return self.type(f"python3 {name}\n")
+        return self.run_shell(f"python3 {name}\n")
 
     def save(self, name: str, program: str) -> None:
-        (self.clone / name).write_text(self._as_here(program))
+        (self.clone / name).write_text(self._replace_addresses(program))
 
-    def _as_here(self, text: str) -> str:
-        """With this machine's addresses in place of those that are printed."""
+    def _replace_addresses(self, text: str) -> str:
+        """Replace the documented addresses with the addresses of this sandbox."""
         if "@host/quorate" in text and not self._databases:
             self._databases = _databases()
-        for printed, address in {**self._addresses, **self._databases}.items():
-            text = text.replace(printed, address)
+        for documented, address in {**self._addresses, **self._databases}.items():
+            text = text.replace(documented, address)
         return text
 
-    def _opened(self) -> "subprocess.Popen[bytes]":
-        self._screen, inside = os.openpty()
+    def _start_shell(self) -> "subprocess.Popen[bytes]":
+        self._terminal, inside = os.openpty()
         termios.tcsetwinsize(inside, (LINES, COLUMNS))
         settings = termios.tcgetattr(inside)
-        settings[1] &= ~termios.OPOST  # A line ends with a line feed and nothing else.
+        settings[1] &= ~termios.OPOST  # Lines end with a line feed only.
         termios.tcsetattr(inside, termios.TCSANOW, settings)
         try:
             shell = subprocess.Popen(
                 ["bash", "--norc", "--noprofile"],
                 cwd=self.clone,
-                env=self._variables(),
+                env=self._environment(),
                 stdin=subprocess.PIPE,
                 stdout=inside,
                 stderr=inside,
@@ -207,23 +217,25 @@ class Machine:
         shell.stdin.write(b"set -e\n")
         return shell
 
-    def _service_said(self) -> str:
+    def _service_log(self) -> str:
         log = self.home / "serve.log"
         return log.read_text(errors="replace")[-2_000:] if log.exists() else ""
 
-    def leave(self) -> None:
+    def close(self) -> None:
         if self._shell is not None:
-            _end(self._shell)
-            os.close(self._screen)
-        self._end_service()
+            _kill(self._shell)
+            os.close(self._terminal)
+        self._stop_service()
 
 
 def _databases() -> dict[str, str]:
-    """A place of its own on a PostgreSQL, for its owner and for a role that may log in there."""
-    owners = with_role().empty_url()
+    """Create an empty PostgreSQL database; return its URLs for the owner and for a second role."""
+    owner_url = with_role().empty_url()
     return {
-        DATABASE_PRINTED.format(role="owner"): owners,
-        DATABASE_PRINTED.format(role=ROLE): owners.replace(f"{USER}:{PASSWORD}@", f"{ROLE}@"),
+        DOCUMENTED_DATABASE_URL.format(role="owner"): owner_url,
+        DOCUMENTED_DATABASE_URL.format(role=ROLE): owner_url.replace(
+            f"{USER}:{PASSWORD}@", f"{ROLE}@"
+        ),
     }
 
 
@@ -232,37 +244,39 @@ def _program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def _found(name: str) -> str:
+def _executable(name: str) -> str:
     path = shutil.which(name)
-    assert path is not None, f"{name} is needed to read along"
+    assert path is not None, f"{name} is not installed"
     return path
 
 
 def _read_until(descriptor: int, mark: bytes, seconds: float) -> bytes:
-    said = b""
+    output = b""
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
-        while mark not in said:
+        while mark not in output:
             if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise Failed(f"{said.decode(errors='replace')}\n--- and went on for {seconds} s")
+                raise SnippetFailed(
+                    f"{output.decode(errors='replace')}\n--- no end within {seconds} s"
+                )
             if not (chunk := _chunk(descriptor)):
-                raise Failed(said.decode(errors="replace"))
-            said += chunk
-    return said
+                raise SnippetFailed(output.decode(errors="replace"))
+            output += chunk
+    return output
 
 
 def _chunk(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, READ_BYTES)
     except OSError as error:
-        if error.errno == errno.EIO:  # Nobody writes to this terminal any more.
+        if error.errno == errno.EIO:  # The last process at this terminal has ended.
             return b""
         raise
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """It, and whatever it left in its session."""
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process and all other processes of its session."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,44 +1,44 @@
-"""What the documents show does what they say: each is followed from its first line to its last."""
+"""Execute every document from its first to its last block."""
 
 import json
 
 import pytest
 
-from tests.e2e.docs.markdown import RUN, Document, document, documents
-from tests.e2e.docs.page_runner import Reader, saved_names
-from tests.e2e.docs.shell import Machine
+from tests.e2e.docs.markdown import EXECUTED, Document, document, documents
+from tests.e2e.docs.page_runner import PageRunner, saved_programs
+from tests.e2e.docs.shell import Sandbox
 
-FOLLOWED = [
-    document for document in documents() if any(fence.language in RUN for fence in document.fences)
+README = document("README.md")
+EXECUTED_DOCUMENTS = [
+    document
+    for document in documents()
+    if any(fence.language in EXECUTED for fence in document.fences)
 ]
 
 
-FIRST_PAGE = document("README.md")
-
-
 @pytest.mark.parametrize(
-    "written",
-    [one for one in FOLLOWED if one.path != FIRST_PAGE.path],
-    ids=lambda written: written.name,
+    "page",
+    [one for one in EXECUTED_DOCUMENTS if one.path != README.path],
+    ids=lambda page: page.name,
 )
-def test_a_document_can_be_followed_to_the_letter(written: Document, machine: Machine) -> None:
-    Reader(machine).follow(written)
+def test_document_runs_without_changes(page: Document, sandbox: Sandbox) -> None:
+    PageRunner(sandbox).run(page)
 
 
-def test_whoever_follows_the_first_page_has_seen_a_conflict(machine: Machine) -> None:
-    Reader(machine).follow(FIRST_PAGE)
+def test_readme_shows_a_lease_conflict(sandbox: Sandbox) -> None:
+    PageRunner(sandbox).run(README)
 
-    machine.type("unset QUORATE_API_KEY; quorate events export seen.jsonl")
+    sandbox.run_shell("unset QUORATE_API_KEY; quorate events export log.jsonl")
 
-    lines = (machine.clone / "seen.jsonl").read_text().splitlines()
-    log = [json.loads(line)["type"] for line in lines]
-    after_the_conflict = log[log.index("LeaseConflicted") :]
-    assert [each for each in after_the_conflict if each in {"LeaseRenewed", "SendAuthorized"}]
-    assert log[-1] == "LeaseReleased"
+    lines = (sandbox.clone / "log.jsonl").read_text().splitlines()
+    types = [json.loads(line)["type"] for line in lines]
+    after_conflict = types[types.index("LeaseConflicted") :]
+    assert [each for each in after_conflict if each in {"LeaseRenewed", "SendAuthorized"}]
+    assert types[-1] == "LeaseReleased"
 
 
-@pytest.mark.parametrize("written", FOLLOWED, ids=lambda written: written.name)
-def test_every_program_that_is_saved_is_also_run(written: Document) -> None:
-    for program, name in saved_names(written):
-        later = [fence.text for fence in written.fences if fence.line > program.line]
-        assert any(name in text for text in later), f"{written.name}: {name} is never run"
+@pytest.mark.parametrize("page", EXECUTED_DOCUMENTS, ids=lambda page: page.name)
+def test_saved_programs_are_executed(page: Document) -> None:
+    for program, name in saved_programs(page):
+        later = [fence.text for fence in page.fences if fence.line > program.line]
+        assert any(name in text for text in later), f"{page.name}: {name} is never executed"

@@ -1,4 +1,4 @@
-"""A service for each file, and a tenant of its own for each test."""
+"""Fixtures: a service for each test file, and a new tenant for each test."""
 
 from tests.e2e.service.conftest import operator, service, tenant
 

@@ -1,4 +1,4 @@
-"""An example as its reader runs it: a process with nothing but the environment it asks for."""
+"""Run an example as a process, with only the environment that it documents."""
 
 import asyncio
 import signal
@@ -11,49 +11,48 @@ from tests.e2e.service.service_process import Running, environment
 from tests.support.paths import ROOT
 
 EXAMPLES = ROOT / "examples"
-SAID_SECONDS_MAX = 30.0
-ENDS_SECONDS_MAX = 15.0
+OUTPUT_SECONDS_MAX = 30.0
 
 
 class Program:
-    """``said`` is what it printed so far, line by line."""
+    """A running example. ``lines`` contains its output so far."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
-    async def says(self, words: str) -> str:
-        """The next line with these words in it; fails when the program ends without."""
+    async def wait_for_line(self, text: str) -> str:
+        """Return the next line that contains the text; fail when the program ends before."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(SAID_SECONDS_MAX):
+        async with asyncio.timeout(OUTPUT_SECONDS_MAX):
             while line := (await self._process.stdout.readline()).decode():
-                self.said.append(line.rstrip("\n"))
-                if words in line:
-                    return self.said[-1]
-        raise AssertionError(f"ended without {words!r}: {self.said}")
+                self.lines.append(line.rstrip("\n"))
+                if text in line:
+                    return self.lines[-1]
+        raise AssertionError(f"ended without {text!r}: {self.lines}")
 
-    async def ends(self) -> int:
-        """Its exit code, when all that it said was read."""
+    async def wait(self) -> int:
+        """Read the rest of the output, and return the exit code."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(SAID_SECONDS_MAX):
+        async with asyncio.timeout(OUTPUT_SECONDS_MAX):
             rest = (await self._process.stdout.read()).decode()
-            self.said += rest.splitlines()
+            self.lines += rest.splitlines()
             return await self._process.wait()
 
-    async def interrupted(self) -> int:
-        """Its exit code after Ctrl-C."""
+    async def interrupt(self) -> int:
+        """Send SIGINT (Ctrl-C), and return the exit code."""
         self._process.send_signal(signal.SIGINT)
-        return await self.ends()
+        return await self.wait()
 
     def pause(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
 
 @asynccontextmanager
-async def started(
+async def run_example(
     name: str, service: Running, key: IssuedKey, *arguments: str, over_nats: bool = False
 ) -> AsyncIterator[Program]:
     variables = {"QUORATE_URL": service.url, "QUORATE_API_KEY": key.text}

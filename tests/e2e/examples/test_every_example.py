@@ -1,4 +1,4 @@
-"""Every example says what it is for, and stays small enough to be read in one go."""
+"""Every example has a usage text, is short, and is listed in examples/README.md."""
 
 import subprocess
 import sys
@@ -15,8 +15,8 @@ AGENTS = [path for path in PROGRAMS if not path.name.startswith("plain_")]
 
 
 @pytest.mark.parametrize("program", AGENTS, ids=lambda path: path.name)
-def test_it_helps(program: Path) -> None:
-    done = subprocess.run(
+def test_example_has_usage_text(program: Path) -> None:
+    completed = subprocess.run(
         [sys.executable, str(program), "--help"],
         env=environment(),
         capture_output=True,
@@ -25,15 +25,15 @@ def test_it_helps(program: Path) -> None:
         check=True,
     )
 
-    assert "usage: " in done.stdout
+    assert "usage: " in completed.stdout
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
-def test_it_is_short(program: Path) -> None:
+def test_example_is_short(program: Path) -> None:
     assert len(program.read_text().splitlines()) <= LINES_MAX
 
 
-def test_all_of_them_are_in_the_list() -> None:
+def test_examples_are_listed_in_readme() -> None:
     listed = (EXAMPLES / "README.md").read_text()
 
     assert [path.name for path in PROGRAMS if f"({path.name})" not in listed] == []
