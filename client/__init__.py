@@ -1,6 +1,8 @@
-"""What an agent imports to take part: it needs the base install and nothing of the server.
+"""SDK for agents and scripts. It needs the base installation and no module of the server.
 
-Everything public is here; importing this loads none of it until it is used.
+This package exports all public names of the SDK, except those of ``quorate.client.blocking``,
+``quorate.client.requests`` and the rarer exceptions in ``quorate.client.rejections``. An import of
+the package loads none of its modules; the first use of a name does.
 """
 
 from importlib import import_module
@@ -8,34 +10,36 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from quorate.client.agent import Agent as Agent
-    from quorate.client.config import Settings as Settings
+    from quorate.client.config import ClientConfig as ClientConfig
     from quorate.client.consensus import Proposal as Proposal
-    from quorate.client.errors import CallFailed as CallFailed
-    from quorate.client.errors import Conflicted as Conflicted
-    from quorate.client.errors import LeaseLost as LeaseLost
-    from quorate.client.errors import NotFound as NotFound
-    from quorate.client.errors import Unauthorized as Unauthorized
-    from quorate.client.errors import Unavailable as Unavailable
+    from quorate.client.errors import ClientClosedError as ClientClosedError
+    from quorate.client.errors import ConflictError as ConflictError
+    from quorate.client.errors import LeaseLostError as LeaseLostError
+    from quorate.client.errors import NotFoundError as NotFoundError
+    from quorate.client.errors import QuorateError as QuorateError
+    from quorate.client.errors import RequestFailedError as RequestFailedError
+    from quorate.client.errors import UnauthorizedError as UnauthorizedError
+    from quorate.client.errors import UnavailableError as UnavailableError
     from quorate.client.lease import Lease as Lease
     from quorate.client.notifications import NotificationFeed as NotificationFeed
-    from quorate.client.rejections import ActingAsAnother as ActingAsAnother
-    from quorate.client.rejections import AgentInactive as AgentInactive
-    from quorate.client.rejections import AgentNotFound as AgentNotFound
-    from quorate.client.rejections import AlreadyVoted as AlreadyVoted
-    from quorate.client.rejections import ConsensusClosed as ConsensusClosed
-    from quorate.client.rejections import ConsensusNotFound as ConsensusNotFound
-    from quorate.client.rejections import ContactEmailInvalid as ContactEmailInvalid
-    from quorate.client.rejections import InvalidRequest as InvalidRequest
-    from quorate.client.rejections import KeyRefused as KeyRefused
-    from quorate.client.rejections import LeaseConflict as LeaseConflict
-    from quorate.client.rejections import LeaseEnded as LeaseEnded
-    from quorate.client.rejections import LeaseNotFound as LeaseNotFound
-    from quorate.client.rejections import NotEligible as NotEligible
-    from quorate.client.rejections import QuotaExceeded as QuotaExceeded
-    from quorate.client.rejections import RateLimited as RateLimited
-    from quorate.client.rejections import Refused as Refused
-    from quorate.client.rejections import RoleForbidden as RoleForbidden
-    from quorate.client.rejections import TenantForbidden as TenantForbidden
+    from quorate.client.rejections import ActingAsAnotherError as ActingAsAnotherError
+    from quorate.client.rejections import AgentInactiveError as AgentInactiveError
+    from quorate.client.rejections import AgentNotFoundError as AgentNotFoundError
+    from quorate.client.rejections import AlreadyVotedError as AlreadyVotedError
+    from quorate.client.rejections import ConsensusClosedError as ConsensusClosedError
+    from quorate.client.rejections import ConsensusNotFoundError as ConsensusNotFoundError
+    from quorate.client.rejections import ContactEmailInvalidError as ContactEmailInvalidError
+    from quorate.client.rejections import InvalidKeyError as InvalidKeyError
+    from quorate.client.rejections import InvalidRequestError as InvalidRequestError
+    from quorate.client.rejections import LeaseConflictError as LeaseConflictError
+    from quorate.client.rejections import LeaseEndedError as LeaseEndedError
+    from quorate.client.rejections import LeaseNotFoundError as LeaseNotFoundError
+    from quorate.client.rejections import NotEligibleError as NotEligibleError
+    from quorate.client.rejections import QuotaExceededError as QuotaExceededError
+    from quorate.client.rejections import RateLimitedError as RateLimitedError
+    from quorate.client.rejections import RejectedError as RejectedError
+    from quorate.client.rejections import RoleForbiddenError as RoleForbiddenError
+    from quorate.client.rejections import TenantForbiddenError as TenantForbiddenError
     from quorate.client.results import AgentInfo as AgentInfo
     from quorate.client.results import ConsensusInfo as ConsensusInfo
     from quorate.client.results import HeartbeatInfo as HeartbeatInfo
@@ -47,43 +51,45 @@ if TYPE_CHECKING:
     from quorate.client.results import SendVerdict as SendVerdict
     from quorate.client.results import TenantInfo as TenantInfo
     from quorate.client.results import VoteInfo as VoteInfo
-    from quorate.client.transports.sync_http import Caller as Caller
+    from quorate.client.transports.sync_http import Client as Client
     from quorate.domain.identity.agents import AgentRef as AgentRef
 
-_HOMES = {
+_NAMES_BY_MODULE = {
     "quorate.client.agent": ("Agent",),
-    "quorate.client.transports.sync_http": ("Caller",),
+    "quorate.client.transports.sync_http": ("Client",),
     "quorate.client.errors": (
-        *("CallFailed", "Conflicted", "LeaseLost", "NotFound", "Unauthorized", "Unavailable"),
+        *("ClientClosedError", "ConflictError", "LeaseLostError", "NotFoundError"),
+        *("QuorateError", "RequestFailedError", "UnauthorizedError", "UnavailableError"),
     ),
     "quorate.client.notifications": ("NotificationFeed",),
     "quorate.client.lease": ("Lease",),
     "quorate.client.consensus": ("Proposal",),
     "quorate.client.rejections": (
-        *("ActingAsAnother", "AgentInactive", "AgentNotFound", "AlreadyVoted", "ConsensusClosed"),
-        *("ConsensusNotFound", "ContactEmailInvalid", "InvalidRequest", "KeyRefused"),
-        *("LeaseConflict", "LeaseEnded", "LeaseNotFound", "NotEligible", "QuotaExceeded"),
-        *("RateLimited", "Refused"),
-        *("RoleForbidden", "TenantForbidden"),
+        *("ActingAsAnotherError", "AgentInactiveError", "AgentNotFoundError"),
+        *("AlreadyVotedError", "ConsensusClosedError", "ConsensusNotFoundError"),
+        *("ContactEmailInvalidError", "InvalidKeyError", "InvalidRequestError"),
+        *("LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError", "NotEligibleError"),
+        *("QuotaExceededError", "RateLimitedError", "RejectedError"),
+        *("RoleForbiddenError", "TenantForbiddenError"),
     ),
     "quorate.client.results": (
         *("AgentInfo", "ConsensusInfo", "HeartbeatInfo", "HolderInfo", "KeyInfo", "LeaseInfo"),
         *("Notification", "NotificationPage", "SendVerdict", "TenantInfo", "VoteInfo"),
     ),
-    "quorate.client.config": ("Settings",),
+    "quorate.client.config": ("ClientConfig",),
     "quorate.domain.identity.agents": ("AgentRef",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 
 
-if not TYPE_CHECKING:  # A type checker would take any name for one of ours.
+if not TYPE_CHECKING:  # A type checker would accept any name otherwise.
 
     def __getattr__(name: str) -> object:
-        home = _HOME_OF.get(name)
-        if home is None:
+        module = _MODULE_BY_NAME.get(name)
+        if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(home), name)
+        return getattr(import_module(module), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+    return sorted({*globals(), *_MODULE_BY_NAME})

@@ -1,12 +1,12 @@
-"""One agent among others: registered, alive, told of everything that concerns it.
+"""An agent of a tenant: it is registered, sends heartbeats and receives its notifications.
 
-* While the ``async with`` lasts, heartbeats go on in the background, outages included; at its end,
-  however it ends, leases are given back and nothing is left running.
-* Every command is asked with one idempotency key until its deadline, so that it is carried out
-  once however often it had to be sent. What the service declines is raised at once, one exception
-  for each code (client/rejections.py).
-* Works over HTTP alone. With the URL of NATS, notifications are pushed and an agent's commands go that
-  way first; when NATS is away, HTTP does both.
+* Heartbeats continue in the background while the ``async with`` block runs, through outages too. At
+  the end of the block, normal or not, the agent releases its leases and stops all its tasks.
+* A command keeps one idempotency key until its deadline. The service carries it out once, however
+  often it is sent. Rejections are raised at once, with one exception class for each problem code
+  (client/rejections.py).
+* HTTP is sufficient. With a NATS URL, NATS delivers the notifications, and the commands use NATS
+  first. While NATS is not connected, HTTP does both.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -16,13 +16,17 @@ from typing import TYPE_CHECKING
 
 from quorate.client import requests
 from quorate.client.agent_context import AgentContext
-from quorate.client.clock import awake_or_not
-from quorate.client.config import DEFAULT, Settings
+from quorate.client.clock import boot_time
+from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.consensus import Proposal
-from quorate.client.environment import Service, service
+from quorate.client.environment import ServiceAddress, resolve_service
 from quorate.client.heartbeats import Heartbeats
-from quorate.client.lease import GIVING_BACK, Lease, give_back
-from quorate.client.notifications import FIRST_CONNECTION_SECONDS_MAX, NotificationFeed, link_of
+from quorate.client.lease import RELEASE_TASK, Lease, release_lease
+from quorate.client.notifications import (
+    FIRST_CONNECTION_SECONDS_MAX,
+    NotificationFeed,
+    create_nats_transport,
+)
 from quorate.client.results import (
     AgentInfo,
     Config,
@@ -32,26 +36,33 @@ from quorate.client.results import (
     SendVerdict,
     VoteInfo,
 )
-from quorate.client.serialization import Answered
+from quorate.client.serialization import Response
 from quorate.client.transports.failover import FailoverTransport
-from quorate.client.transports.http import OverHttp
+from quorate.client.transports.http import HttpTransport
 from quorate.domain.coordination.consensus import TIMEOUT_MINUTES_DEFAULT, Choice, Electorate
 from quorate.domain.coordination.leases import DURATION_MINUTES_DEFAULT
 from quorate.domain.identity.agents import AgentRef
 
 if TYPE_CHECKING:
-    from quorate.client.transports.nats import NatsLink
+    from quorate.client.transports.nats import NatsTransport
 
 
 class Agent:
-    """Made by ``Agent.connect``."""
+    """A connected agent; made by ``Agent.connect``.
 
-    def __init__(self, seat: AgentContext, feed: NotificationFeed, registered: AgentInfo) -> None:
-        self._seat = seat
+    Unless a method says otherwise, its requests raise RejectedError when the service rejects them,
+    UnavailableError when there is no response within ``config.timeout_seconds``, and
+    RequestFailedError for a response that is not from Quorate.
+    """
+
+    def __init__(
+        self, context: AgentContext, feed: NotificationFeed, registered: AgentInfo
+    ) -> None:
+        self._context = context
         self._feed = feed
         self._registered = registered
-        self._heartbeats = Heartbeats(seat, feed, self._register_again)
-        feed.listen(seat.signals.hear)
+        self._heartbeats = Heartbeats(context, feed, self._register_again)
+        feed.add_listener(context.waiters.dispatch)
 
     @classmethod
     @asynccontextmanager
@@ -64,40 +75,42 @@ class Agent:
         role: str = "general",
         nats_url: str | None = None,
         after: int | None = None,
-        settings: Settings = DEFAULT,
+        config: ClientConfig = DEFAULT,
     ) -> AsyncIterator["Agent"]:
-        """Register, and stay alive until the block ends.
+        """Register an agent, and keep it active until the end of the ``async with`` block.
 
-        ``url``, ``api_key`` and ``nats_url`` default to QUORATE_URL, QUORATE_API_KEY and
-        QUORATE_NATS_URL; an empty ``nats_url`` means HTTP alone. ``name`` may be left out for an
-        agent's own key. ``after`` is the sequence of the last notification that was dealt with: the feed
-        goes on there, and begins with the registration when it is left out.
+        * ``url``, ``api_key``, ``nats_url``: the defaults are QUORATE_URL, QUORATE_API_KEY and
+          QUORATE_NATS_URL. An empty ``nats_url`` means HTTP only.
+        * ``name``: the name of the agent; None for an agent key, which names its agent.
+        * ``role``: a label of the agent, such as ``outbound``.
+        * ``after``: the sequence of the last notification that you processed. The feed continues
+          there; None starts at the registration.
+        * ``config``: timeouts and intervals.
 
-        Raises ValueError when nobody says where the service is, Refused when it declines, and
-        Unavailable when it does not answer within ``settings.within_seconds``.
+        Raises ValueError when the URL or the key is missing, RejectedError when the service rejects
+        the registration, and UnavailableError when it does not respond in time.
         """
-        where = service(url, api_key, nats_url)
-        asker = FailoverTransport(
-            OverHttp(where.url, where.api_key), awake_or_not, settings.within_seconds
-        )
-        seat = AgentContext(asker, awake_or_not, settings)
+        address = resolve_service(url, api_key, nats_url)
+        http = HttpTransport(address.url, address.api_key)
+        transport = FailoverTransport(http, boot_time, config.timeout_seconds)
+        context = AgentContext(transport, boot_time, config)
         agent: Agent | None = None
         try:
-            answered = await asker.answer(requests.register(name, role))
-            _take_seat(seat, answered)
-            link = await _link(seat, where)
-            cursor = after if after is not None else answered.sequence or 0
-            feed = NotificationFeed(asker, AgentRef(id=seat.id), cursor, link)
-            agent = cls(seat, feed, answered.result)
-            await agent._start(link)
+            response = await transport.send(requests.register(name, role))
+            _apply_registration(context, response)
+            nats = await _create_nats_transport(context, address)
+            cursor = after if after is not None else response.sequence or 0
+            feed = NotificationFeed(transport, AgentRef(id=context.agent_id), cursor, nats)
+            agent = cls(context, feed, response.result)
+            await agent._start(nats)
             yield agent
         finally:
             if agent is not None:
-                await agent._leave()
-            await seat.background.end()
-            await asker.close()
+                await agent._disconnect()
+            await context.background.cancel_all()
+            await transport.close()
 
-    # -- Who it is -----------------------------------------------------------
+    # -- Identity and state --------------------------------------------------
 
     @property
     def id(self) -> str:
@@ -117,19 +130,19 @@ class Agent:
 
     @property
     def incarnation(self) -> int:
-        """How often an agent of this name has registered, this time included."""
+        """The number of registrations under this name, this one included."""
         return self._registered.incarnation
 
     @property
-    def active(self) -> bool:
-        """Whether the service surely takes the agent for alive, by the agent's own clock."""
-        return self._seat.standing.active
+    def is_active(self) -> bool:
+        """True while the agent is guaranteed to be considered active (local clock)."""
+        return self._context.liveness.is_active
 
     @property
     def cursor(self) -> int:
-        """The sequence up to which all notifications have arrived here.
+        """The sequence up to which all notifications have arrived at this process.
 
-        To resume reading, keep the ``sequence`` of the last notification you dealt with instead.
+        To resume later, store the ``sequence`` of the last notification that you processed instead.
         """
         return self._feed.cursor
 
@@ -143,15 +156,20 @@ class Agent:
         duration_minutes: float = DURATION_MINUTES_DEFAULT,
         wait_seconds: float = 0.0,
     ) -> Lease:
-        """A lease to enter with ``async with``: inside, nobody else holds the contact.
+        """Return an exclusive lease on a contact, to enter with ``async with``.
 
-        It is renewed in the background for as long as the block runs; ``duration_minutes`` (from
-        1/60 to 1440) is how long others wait if this process dies. Entering raises LeaseConflict
-        when another agent holds the contact; with ``wait_seconds``, only after waiting so long for
-        it to become free. When the lease is lost, the block is cancelled and LeaseLost raised.
+        The background renews the lease while the block runs.
+
+        * ``intent``: a label for other agents and for audits.
+        * ``duration_minutes``: 1/60 to 1440. Other agents wait this long if this process crashes.
+        * ``wait_seconds``: how long entering waits for a contact that another agent holds. A
+          notification ends the wait; it does not poll.
+
+        Entering raises LeaseConflictError when another agent still holds the contact. The loss of
+        the lease cancels the block and raises LeaseLostError.
         """
         return Lease(
-            self._seat,
+            self._context,
             contact_email,
             intent=intent,
             duration_minutes=duration_minutes,
@@ -159,12 +177,13 @@ class Agent:
         )
 
     async def request_send(self, contact_email: str, *, fence: int | None = None) -> SendVerdict:
-        """Ask the send gate before acting on a contact; ``lease.request_send`` shows the fence.
+        """Request permission from the send gate to contact a person now.
 
-        A block is not raised: look at ``authorized`` and ``reason``.
+        ``fence`` is the fencing token of the lease; ``lease.request_send`` passes it. A block is a
+        result, not an exception: see ``authorized`` and ``reason``.
         """
-        return await self._seat.ask(
-            requests.request_send(self._seat.who, contact_email, fence=fence)
+        return await self._context.execute(
+            requests.request_send(self._context.agent_ref, contact_email, fence=fence)
         )
 
     # -- Consensus -----------------------------------------------------------
@@ -180,15 +199,18 @@ class Agent:
         proposer_votes: bool = True,
         floor: float | None = None,
     ) -> Proposal:
-        """Ask the active agents to approve an action; a majority of them decides.
+        """Propose an action to the active agents; a majority of the electorate decides.
 
-        ``electorate="snapshot"`` fixes now who may vote; ``proposer_votes=False`` leaves the
-        proposer out; ``floor`` (0 to 1) is the share of the present electorate below which the
-        number that a majority is taken of never falls.
+        * ``timeout_minutes``: the proposal expires after this time.
+        * ``electorate``: ``live`` counts the agents that are active when a vote is cast;
+          ``snapshot`` fixes the electorate at the proposal.
+        * ``proposer_votes``: False excludes the proposer from the electorate.
+        * ``floor``: 0 to 1, a share of the present electorate. The majority is never a majority of
+          fewer agents, although agents may time out.
         """
-        answered, _ = await self._seat.ask_actively(
+        response, _ = await self._context.send_as_active(
             requests.request_consensus(
-                self._seat.who,
+                self._context.agent_ref,
                 action=action,
                 contact_email=contact_email,
                 reason=reason,
@@ -198,82 +220,93 @@ class Agent:
                 floor=floor,
             )
         )
-        return Proposal(self._seat, answered.result)
+        return Proposal(self._context, response.result)
 
     async def vote(self, consensus_id: str, vote: Choice, *, reason: str | None = None) -> VoteInfo:
-        """Vote; the first vote is final. Raises AlreadyVoted, ConsensusClosed or NotEligible."""
-        ask = requests.cast_vote(self._seat.who, consensus_id, vote, reason)
-        answered, _ = await self._seat.ask_actively(ask)
-        return answered.result
+        """Vote on a proposal; the first vote is final.
 
-    async def consensus(self, consensus_id: str) -> ConsensusInfo:
-        """Look at anybody's request."""
-        return await self._seat.ask(requests.get_consensus(consensus_id))
+        Raises AlreadyVotedError, ConsensusClosedError or NotEligibleError.
+        """
+        request = requests.cast_vote(self._context.agent_ref, consensus_id, vote, reason)
+        response, _ = await self._context.send_as_active(request)
+        return response.result
 
-    # -- Notifications -------------------------------------------------------------
+    async def get_consensus(self, consensus_id: str) -> ConsensusInfo:
+        """Query the proposal of any agent of the tenant. Raises ConsensusNotFoundError."""
+        return await self._context.execute(requests.get_consensus(consensus_id))
+
+    # -- Notifications -------------------------------------------------------
 
     async def notifications(self, after: int | None = None) -> AsyncIterator[Notification]:
-        """Everything this agent is told: in order, each once, across reconnects and restarts.
+        """Yield all notifications for this agent: in order, each once, also across reconnects.
 
-        Begins after the sequence ``after``; by default where the agent connected, so nothing that
-        came since is left out, and each call begins there anew. Ends when the agent leaves. What
-        the service no longer keeps arrives as one notification named ``gap``. Any number of readers may
-        be slow: who is far behind reads from the service.
+        ``after`` is the sequence of the last notification that you processed, also by an earlier
+        process. By default each call starts where the agent connected. The iteration ends when the
+        agent disconnects.
+
+        A notification named ``gap`` reports notifications that the service no longer keeps. Readers
+        may be slow: a reader that falls behind reads from the service.
         """
         async for notification in self._feed.notifications(after):
             yield notification
 
-    # -- Settings and signs of life ------------------------------------------
+    # -- Config and heartbeats -----------------------------------------------
 
-    async def config(self) -> Config:
-        """The agent's settings as the service keeps them."""
-        return await self._seat.ask(requests.get_config(self._seat.id))
+    async def get_config(self) -> Config:
+        """Return the config that the service stores for this agent."""
+        return await self._context.execute(requests.get_config(self._context.agent_id))
 
-    async def update_config(self, settings: Mapping[str, bool | str]) -> Config:
-        """Replace them as a whole; keys that the service does not know are left out."""
-        return await self._seat.ask(requests.put_config(self._seat.id, settings))
+    async def update_config(self, config: Mapping[str, bool | str]) -> Config:
+        """Replace the whole config of this agent; the service ignores unknown keys."""
+        return await self._context.execute(requests.put_config(self._context.agent_id, config))
 
     async def heartbeat(self) -> HeartbeatInfo:
-        """Say now that the agent is alive; the background does so anyway."""
-        return await self._heartbeats.beat()
+        """Send a heartbeat now, in addition to those of the background."""
+        return await self._heartbeats.send()
 
-    # -- Coming and going ----------------------------------------------------
+    # -- Connecting and disconnecting ----------------------------------------
 
-    async def _start(self, link: "NatsLink | None") -> None:
-        told = self._registered
-        window = (told.active_until - told.last_heartbeat).total_seconds()
-        start = self._seat.background.start
-        start(partial(self._heartbeats.run, window), "heartbeats")
-        if link is not None:
-            start(link.run, "the connection to NATS")
-            await link.tried(FIRST_CONNECTION_SECONDS_MAX)
-        start(self._feed.run, "the feed of notifications")
+    async def _start(self, nats: "NatsTransport | None") -> None:
+        registered = self._registered
+        window_seconds = (registered.active_until - registered.last_heartbeat).total_seconds()
+        start = self._context.background.start
+        start(partial(self._heartbeats.run, window_seconds), "heartbeats")
+        if nats is not None:
+            start(nats.run, "connection to NATS")
+            await nats.wait_for_first_round(FIRST_CONNECTION_SECONDS_MAX)
+        start(self._feed.run, "notification feed")
 
     async def _register_again(self) -> AgentInfo:
-        answered = await self._seat.asker.answer(requests.register(self.name, self.role))
-        if answered.result.id == self.id:
-            _take_seat(self._seat, answered)
-            self._registered = answered.result
-        return answered.result
+        response = await self._context.transport.send(requests.register(self.name, self.role))
+        if response.result.id == self.id:
+            _apply_registration(self._context, response)
+            self._registered = response.result
+        return response.result
 
-    async def _leave(self) -> None:
-        """Give all leases back, for as long as ``settings.leave_seconds`` allow."""
-        ids = self._seat.signals.all_ended("left")
-        background = self._seat.background
-        giving = {background.start(partial(give_back, self._seat, one), GIVING_BACK) for one in ids}
-        await background.finish(giving, self._seat.settings.leave_seconds)
+    async def _disconnect(self) -> None:
+        """Release all leases, for at most ``config.shutdown_timeout_seconds``."""
+        context = self._context
+        releases = {
+            context.background.start(partial(release_lease, context, lease_id), RELEASE_TASK)
+            for lease_id in context.waiters.end_all_leases("left")
+        }
+        await context.background.wait(releases, context.config.shutdown_timeout_seconds)
         self._feed.close()
 
 
-def _take_seat(seat: AgentContext, answered: Answered[AgentInfo]) -> None:
-    told = answered.result
-    seat.id = told.id
-    seat.confirmed(answered.asked_at, told.last_heartbeat, told.active_until)
+def _apply_registration(context: AgentContext, response: Response[AgentInfo]) -> None:
+    registered = response.result
+    context.agent_id = registered.id
+    context.confirm_liveness(response.sent_at, registered.last_heartbeat, registered.active_until)
 
 
-async def _link(seat: AgentContext, where: Service) -> "NatsLink | None":
-    """The way over NATS, not connected yet."""
-    if where.nats_url is not None:
-        key = await seat.ask(requests.own_key())
-        seat.asker.link = link_of(where.nats_url, where.api_key, key, seat.id)
-    return seat.asker.link
+async def _create_nats_transport(
+    context: AgentContext, address: ServiceAddress
+) -> "NatsTransport | None":
+    """Create the unconnected NATS transport of the agent; None for HTTP only."""
+    if address.nats_url is not None:
+        key = await context.execute(requests.get_own_key())
+        context.transport.nats = create_nats_transport(
+            address.nats_url, address.api_key, key, context.agent_id
+        )
+    return context.transport.nats

@@ -1,4 +1,4 @@
-"""What the parts of one agent share: who it is, how it asks, and until when it is active."""
+"""State that the parts of one agent share: identity, transport, liveness, waiters and tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import TypeVar
 
 from quorate.client import requests
-from quorate.client.background_tasks import Background
+from quorate.client.background_tasks import BackgroundTasks
 from quorate.client.clock import Clock
-from quorate.client.config import Settings
-from quorate.client.errors import Unavailable
+from quorate.client.config import ClientConfig
+from quorate.client.errors import UnavailableError
 from quorate.client.lease_validity import AgentLiveness
-from quorate.client.rejections import AgentInactive
-from quorate.client.requests import Ask
+from quorate.client.rejections import AgentInactiveError
+from quorate.client.requests import Request
 from quorate.client.results import HeartbeatInfo
-from quorate.client.serialization import Answered
+from quorate.client.serialization import Response
 from quorate.client.transports.failover import FailoverTransport
 from quorate.client.waiters import Waiters
 from quorate.domain.identity.agents import AgentRef
@@ -24,99 +24,108 @@ T = TypeVar("T")
 
 
 class ContactLock:
-    """Of one contact, for as long as anybody wants it."""
+    """The lock of one contact. It is removed when ``users`` drops to 0."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.wanted = 0
+        self.users = 0
 
 
 class AgentContext:
-    """One agent's place at the table."""
+    """The shared state of one agent. ``agent_id`` is empty until the agent is registered."""
 
-    def __init__(self, asker: FailoverTransport, clock: Clock, settings: Settings) -> None:
-        self.asker = asker
+    def __init__(self, transport: FailoverTransport, clock: Clock, config: ClientConfig) -> None:
+        self.transport = transport
         self.clock = clock
-        self.settings = settings
-        self.standing = AgentLiveness(clock)
-        self.signals = Waiters()
-        self.background = Background()
-        self._turns: dict[str, ContactLock] = {}
-        self.id = ""
-        self._heard_at = 0.0
+        self.config = config
+        self.liveness = AgentLiveness(clock)
+        self.waiters = Waiters()
+        self.background = BackgroundTasks()
+        self._contact_locks: dict[str, ContactLock] = {}
+        self.agent_id = ""
+        self._confirmed_at = 0.0
         self._service_time: datetime | None = None
 
     @property
-    def who(self) -> AgentRef:
-        return AgentRef(id=self.id)
+    def agent_ref(self) -> AgentRef:
+        return AgentRef(id=self.agent_id)
 
     @asynccontextmanager
-    async def turn(self, contact: str, *, within_seconds: float) -> AsyncIterator[None]:
-        """Whoever acquires or gives back a lease of this contact does so alone.
+    async def lock_contact(self, contact: str, *, timeout_seconds: float) -> AsyncIterator[None]:
+        """Serialize the acquisitions and releases of one contact in this process.
 
-        The service answers a holder who asks again with the lease it has. A release that is still
-        on its way would then end what was just granted, so it has to be answered first. Raises
-        Unavailable when the turn does not come in time.
+        The service returns the present lease to a holder that acquires again. A release that is
+        still in flight would then end that lease, so it must be answered first.
+
+        Raises UnavailableError when the lock is not free in time.
         """
-        turn = self._turns.setdefault(contact, ContactLock())
-        turn.wanted += 1
+        contact_lock = self._contact_locks.setdefault(contact, ContactLock())
+        contact_lock.users += 1
         try:
             try:
-                async with asyncio.timeout(within_seconds):
-                    await turn.lock.acquire()
+                async with asyncio.timeout(timeout_seconds):
+                    await contact_lock.lock.acquire()
             except TimeoutError as error:
-                raise Unavailable("the lease held before is not given back yet") from error
+                message = "The release of the previous lease on the contact is not answered yet"
+                raise UnavailableError(message) from error
             try:
                 yield
             finally:
-                turn.lock.release()
+                contact_lock.lock.release()
         finally:
-            turn.wanted -= 1
-            if not turn.wanted:
-                del self._turns[contact]
+            contact_lock.users -= 1
+            if not contact_lock.users:
+                del self._contact_locks[contact]
 
-    async def ask(self, ask: Ask[T], *, within_seconds: float | None = None) -> T:
-        return await self.asker.result(ask, within_seconds=within_seconds)
+    async def execute(self, request: Request[T], *, timeout_seconds: float | None = None) -> T:
+        return await self.transport.execute(request, timeout_seconds=timeout_seconds)
 
-    async def ask_actively(self, ask: Ask[T]) -> tuple[Answered[T], int]:
-        """Ask what only an active agent may; tells the epoch in which it was asked as well.
+    async def send_as_active(self, request: Request[T]) -> tuple[Response[T], int]:
+        """Send a request that only an active agent may send.
 
-        Who asks is alive: where that is in doubt, it is said first.
+        Sends a heartbeat first when the agent may be inactive. Returns the response, and the epoch
+        of the liveness in which the request was sent.
         """
-        if not self.standing.active:
+        if not self.liveness.is_active:
             await self.heartbeat()
-        epoch = self.standing.epoch
+        epoch = self.liveness.epoch
         try:
-            return await self.asker.answer(ask), epoch
-        except AgentInactive:
-            self.standing.denied()
+            return await self.transport.send(request), epoch
+        except AgentInactiveError:
+            self.liveness.mark_inactive()
             await self.heartbeat()
-        epoch = self.standing.epoch
-        return await self.asker.answer(ask), epoch
+        epoch = self.liveness.epoch
+        return await self.transport.send(request), epoch
 
-    async def heartbeat(self, *, within_seconds: float | None = None) -> HeartbeatInfo:
-        """Say that the agent is alive, and believe it as long as the answer allows."""
-        ask = requests.heartbeat(self.who)
-        answered = await self.asker.answer(ask, within_seconds=within_seconds)
-        told = answered.result
-        self.confirmed(answered.asked_at, told.last_heartbeat, told.active_until)
-        return told
+    async def heartbeat(self, *, timeout_seconds: float | None = None) -> HeartbeatInfo:
+        """Send a heartbeat, and extend the liveness by its response."""
+        request = requests.heartbeat(self.agent_ref)
+        response = await self.transport.send(request, timeout_seconds=timeout_seconds)
+        info = response.result
+        self.confirm_liveness(response.sent_at, info.last_heartbeat, info.active_until)
+        return info
 
-    def confirmed(self, asked_at: float, last_heartbeat: datetime, active_until: datetime) -> None:
-        window = (active_until - last_heartbeat).total_seconds()
-        self.standing.confirmed(asked_at, window)
-        self._heard_at, self._service_time = self.clock(), last_heartbeat
+    def confirm_liveness(
+        self, sent_at: float, last_heartbeat: datetime, active_until: datetime
+    ) -> None:
+        """Record the response to a registration or heartbeat that was sent at ``sent_at``."""
+        window_seconds = (active_until - last_heartbeat).total_seconds()
+        self.liveness.confirm(sent_at, window_seconds)
+        self._confirmed_at, self._service_time = self.clock(), last_heartbeat
 
-    def seconds_until(self, moment: datetime) -> float:
-        """How long until the service's clock shows ``moment``: an estimate, never a deadline."""
+    def seconds_until(self, service_time: datetime) -> float:
+        """Estimate the seconds until the clock of the service shows ``service_time``.
+
+        The estimate is for wake-ups only, never for the validity of a lease.
+        """
         if self._service_time is None:
             return 0.0
-        since = self.clock() - self._heard_at
-        return max(0.0, (moment - self._service_time).total_seconds() - since)
+        elapsed = self.clock() - self._confirmed_at
+        return max(0.0, (service_time - self._service_time).total_seconds() - elapsed)
 
 
-async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Whether the event was set in time; then it is cleared."""
+async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event and clear it; return False when it is not set within ``seconds``."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,6 +1,6 @@
-"""HTTP as auditors use it: one key, one service, plain reading, no second attempt.
+"""HTTP client for auditors: one key, one service, GET requests without retries.
 
-Nothing of a key or of a server's inner workings ends up in a message.
+No error message contains a key or an internal detail of the server.
 """
 
 from collections.abc import Mapping
@@ -9,21 +9,21 @@ from typing import Any, Self
 
 import httpx2
 
-from quorate.client.errors import CallFailed
-from quorate.client.rejections import failure
-from quorate.client.serialization import json_object
+from quorate.client.errors import RequestFailedError
+from quorate.client.rejections import error_from_response
+from quorate.client.serialization import parse_json_object
 from quorate.client.transports.sync_http import (
     CONNECT_SECONDS_MAX,
-    needs_tls,
+    error_from_httpx,
     request_headers,
-    unanswered,
+    uses_tls,
 )
 
-ANSWER_SECONDS_MAX = 30.0
+RESPONSE_SECONDS_MAX = 30.0
 
 
-class Http:
-    """A connection to one service, kept open between calls."""
+class AuditClient:
+    """Connection to one service. It stays open between requests, until the ``with`` block ends."""
 
     def __init__(
         self, url: str, api_key: str, *, transport: httpx2.BaseTransport | None = None
@@ -31,8 +31,8 @@ class Http:
         self._url = url.rstrip("/")
         self._client = httpx2.Client(
             headers=request_headers(api_key),
-            verify=needs_tls(url),
-            timeout=httpx2.Timeout(ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
+            verify=uses_tls(url),
+            timeout=httpx2.Timeout(RESPONSE_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
             transport=transport,
         )
 
@@ -48,14 +48,17 @@ class Http:
         self._client.close()
 
     def get(self, path: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON object at a path; raises CallFailed."""
+        """Return the JSON object at ``path``.
+
+        Raises RequestFailedError or one of its subclasses.
+        """
         try:
             response = self._client.get(self._url + path, params=dict(parameters))
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise unanswered(self._url, error) from error
-        body = json_object(response.content)
+            raise error_from_httpx(self._url, error) from error
+        body = parse_json_object(response.content)
         if response.status_code != httpx2.codes.OK:
-            raise failure(response.status_code, body)
+            raise error_from_response(response.status_code, body)
         if body is None:
-            raise CallFailed(f"{self._url} answers, but it is not Quorate")
+            raise RequestFailedError(f"{self._url} answers, but it is not Quorate")
         return body

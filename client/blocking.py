@@ -1,12 +1,12 @@
-"""The same agent for programs without asyncio: ``with`` and ``for`` instead of ``async``.
+"""Synchronous variant of the SDK: ``with`` and ``for`` instead of ``async with`` and ``async for``.
 
-Nothing is written twice: each method here runs the one of the same name in ``quorate.client`` on
-an event loop in a thread of its own, and takes the same arguments. Heartbeats, renewals and
-notifications go on there, also while the program computes.
+Each method runs the method of the same name in ``quorate.client``, with the same arguments and
+exceptions, on an event loop in a separate thread. Heartbeats, renewals and notifications continue
+there while the program computes.
 
-One thing differs. Python cannot interrupt a thread that computes or sleeps, so a block is not
-cancelled when its lease is lost: ask ``lease.held`` or call ``lease.check()`` before each guarded
-action. ``LeaseLost`` is raised at the end of the block in any case.
+One thing is different: Python cannot interrupt a thread that computes or sleeps, so a block is not
+cancelled when its lease is lost. Check ``lease.is_held`` or call ``lease.check()`` before each
+guarded action. The end of the block raises ``LeaseLostError`` in any case.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 from quorate.client import agent as agents
 from quorate.client import consensus as proposals
 from quorate.client import lease as leases
-from quorate.client.errors import LeaseLost
+from quorate.client.errors import LeaseLostError
 from quorate.client.results import ConsensusInfo, LeaseInfo
 
 P = ParamSpec("P")
@@ -30,8 +30,8 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class Loop:
-    """An event loop in a thread of its own, and a way to wait for what runs on it."""
+class LoopThread:
+    """An event loop that runs in a daemon thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -41,10 +41,14 @@ class Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for the outcome; what interrupts the waiting cancels the work."""
-        if self.gone:
+        """Run a coroutine on the loop and return its result.
+
+        An interruption of the caller (such as KeyboardInterrupt) cancels the coroutine. Raises
+        RuntimeError when the agent has disconnected.
+        """
+        if self.is_stopped:
             work.close()
-            raise RuntimeError("the agent has left")
+            raise RuntimeError("The agent has disconnected")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -53,12 +57,12 @@ class Loop:
             raise
 
     @property
-    def gone(self) -> bool:
-        """At the interpreter's end its thread is dead, and nobody would answer."""
+    def is_stopped(self) -> bool:
+        """Whether the loop has stopped. At interpreter exit the daemon thread stops too."""
         return self._loop.is_closed() or sys.is_finalizing()
 
     def close(self) -> None:
-        if self.gone:
+        if self.is_stopped:
             return
         self.run(self._loop.shutdown_asyncgens())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -66,124 +70,129 @@ class Loop:
         self._loop.close()
 
 
-class Face:
-    """Stands for one object that lives on the loop."""
+class SyncProxy:
+    """Synchronous proxy for one object that lives on the loop."""
 
-    def __init__(self, loop: Loop, behind: Any) -> None:  # noqa: ANN401 - an Agent, Lease, ...
+    def __init__(self, loop: LoopThread, target: Any) -> None:  # noqa: ANN401 - an Agent, Lease, ...
         self._loop = loop
-        self._behind = behind
+        self._target = target
 
 
 class _Method(Generic[P, R, T]):
-    """A method of the face: that of the object behind it, and what becomes of its outcome."""
+    """Descriptor: calls the method of the target, and converts its return value."""
 
     def __init__(
-        self, method: Callable[Concatenate[Any, P], R], give: Callable[[Loop, R], T]
+        self, method: Callable[Concatenate[Any, P], R], convert: Callable[[LoopThread, R], T]
     ) -> None:
         self._method = method
-        self._give = give
+        self._convert = convert
 
     @overload
-    def __get__(self, face: None, owner: type[Face]) -> Self: ...
+    def __get__(self, proxy: None, owner: type[SyncProxy]) -> Self: ...
     @overload
-    def __get__(self, face: Face, owner: type[Face]) -> Callable[P, T]: ...
-    def __get__(self, face: Face | None, owner: type[Face]) -> Self | Callable[P, T]:
-        if face is None:
+    def __get__(self, proxy: SyncProxy, owner: type[SyncProxy]) -> Callable[P, T]: ...
+    def __get__(self, proxy: SyncProxy | None, owner: type[SyncProxy]) -> Self | Callable[P, T]:
+        if proxy is None:
             return self
-        loop, behind = face._loop, face._behind  # noqa: SLF001 - it is a part of the face.
+        loop, target = proxy._loop, proxy._target  # noqa: SLF001 - a part of the proxy.
 
         @wraps(self._method)
-        def called(*args: P.args, **kwargs: P.kwargs) -> T:
-            return self._give(loop, self._method(behind, *args, **kwargs))
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            return self._convert(loop, self._method(target, *args, **kwargs))
 
-        return called
+        return call
 
 
-def _waited(
+def _run(
     method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
 ) -> _Method[P, Coroutine[Any, Any, T], T]:
-    return _Method(method, Loop.run)
+    return _Method(method, LoopThread.run)
 
 
-def _each(loop: Loop, found: AsyncIterator[T]) -> Iterator[T]:
-    """One after the other, until there are no more or nobody wants more."""
+def _iterate(loop: LoopThread, items: AsyncIterator[T]) -> Iterator[T]:
+    """Yield the items of an asynchronous iterator, and close it at the end."""
 
-    async def following() -> tuple[T] | None:
+    async def fetch_next() -> tuple[T] | None:
         try:
-            return (await anext(found),)
+            return (await anext(items),)
         except StopAsyncIteration:
             return None
 
-    async def end() -> None:
-        if isinstance(found, AsyncGenerator):
-            await found.aclose()
+    async def close() -> None:
+        if isinstance(items, AsyncGenerator):
+            await items.aclose()
 
     try:
-        while (following_one := loop.run(following())) is not None:
-            yield following_one[0]
+        while (item := loop.run(fetch_next())) is not None:
+            yield item[0]
     finally:
-        if not loop.gone:
-            loop.run(end())
+        if not loop.is_stopped:
+            loop.run(close())
 
 
-# -- A lease -----------------------------------------------------------------
+# -- Lease -------------------------------------------------------------------
 
 
-class Lease(Face):
-    """Made by ``Agent.lease``; entering it acquires, leaving it releases. Used once.
+class Lease(SyncProxy):
+    """The lease on a contact; made by ``Agent.lease``, for one use.
 
-    ``fence`` only ever grows: hand it to whatever the lease protects.
+    Entering the block acquires the lease, leaving it releases the lease. ``info``, ``id``,
+    ``fence`` and ``expires_at`` raise RuntimeError before.
+
+    ``fence`` is the fencing token, strictly increasing within the tenant. Pass it to the systems
+    that the lease protects, so that they can reject a stale holder.
     """
 
-    _behind: leases.Lease
+    _target: leases.Lease
 
     @property
     def info(self) -> LeaseInfo:
         """The lease as the service described it last."""
-        return self._behind.info
+        return self._target.info
 
     @property
     def id(self) -> str:
-        return self._behind.id
+        return self._target.id
 
     @property
     def fence(self) -> int:
-        return self._behind.fence
+        """The fencing token."""
+        return self._target.fence
 
     @property
     def contact_email(self) -> str:
-        return self._behind.contact_email
+        return self._target.contact_email
 
     @property
     def expires_at(self) -> datetime:
-        """By the service's clock, for people to read."""
-        return self._behind.expires_at
+        """The end of the lease by the clock of the service, for display only."""
+        return self._target.expires_at
 
     @property
-    def held(self) -> bool:
-        """Whether the lease can be relied on at this moment; asks the agent's own clock."""
-        return self._behind.held
+    def is_held(self) -> bool:
+        """Whether the lease is guaranteed to be held now, by the agent's own clock."""
+        return self._target.is_held
 
     @property
     def remaining_seconds(self) -> float:
-        """For how long it can be relied on without another renewal; 0 when it is lost."""
-        return self._behind.remaining_seconds
+        """The seconds for which the lease is held without another renewal; 0 if it is lost."""
+        return self._target.remaining_seconds
 
     @property
-    def lost(self) -> LeaseLost | None:
-        """Why it is lost, if it is."""
-        return self._behind.lost
+    def loss(self) -> LeaseLostError | None:
+        """The reason of the loss, as an exception; None while the lease is held or released."""
+        return self._target.loss
 
     def check(self) -> None:
-        """Raise LeaseLost unless the lease is held: call it before each guarded action."""
-        self._behind.check()
+        """Raise LeaseLostError unless the lease is held. Call it before each guarded action."""
+        self._target.check()
 
-    request_send = _waited(leases.Lease.request_send)
-    renew = _waited(leases.Lease.renew)
-    release = _waited(leases.Lease.release)
+    request_send = _run(leases.Lease.request_send)
+    renew = _run(leases.Lease.renew)
+    release = _run(leases.Lease.release)
 
     def __enter__(self) -> Self:
-        self._loop.run(self._behind.begin())
+        self._loop.run(self._target.acquire())
         return self
 
     def __exit__(
@@ -192,54 +201,57 @@ class Lease(Face):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        lost = self._behind.lost
-        self._loop.run(self._behind.finish())
-        if lost is not None and error is None:
-            raise lost
+        loss = self._target.loss
+        self._loop.run(self._target.close())
+        if loss is not None and error is None:
+            raise loss
 
 
-# -- A proposal --------------------------------------------------------------
+# -- Proposal ----------------------------------------------------------------
 
 
-class Proposal(Face):
-    """A request for consensus; ``info`` is the request as it was seen last."""
+class Proposal(SyncProxy):
+    """A consensus proposal; made by ``Agent.propose``.
 
-    _behind: proposals.Proposal
+    ``info`` is the proposal as the service described it last.
+    """
+
+    _target: proposals.Proposal
 
     @property
     def info(self) -> ConsensusInfo:
-        return self._behind.info
+        return self._target.info
 
     @property
     def id(self) -> str:
-        return self._behind.id
+        return self._target.id
 
-    look = _waited(proposals.Proposal.look)
-    decided = _waited(proposals.Proposal.decided)
-
-
-# -- An agent ----------------------------------------------------------------
+    refresh = _run(proposals.Proposal.refresh)
+    wait_for_decision = _run(proposals.Proposal.wait_for_decision)
 
 
-def _connected(
+# -- Agent -------------------------------------------------------------------
+
+
+def _make_connect(
     connect: Callable[P, AbstractAsyncContextManager[agents.Agent]],
 ) -> Callable[P, AbstractContextManager["Agent"]]:
     @wraps(connect)
     @contextmanager
-    def connected(*args: P.args, **kwargs: P.kwargs) -> Iterator["Agent"]:
-        loop = Loop()
+    def connect_sync(*args: P.args, **kwargs: P.kwargs) -> Iterator["Agent"]:
+        loop = LoopThread()
         try:
-            with _entered(loop, connect(*args, **kwargs)) as behind:
-                yield Agent(loop, behind)
+            with _enter(loop, connect(*args, **kwargs)) as target:
+                yield Agent(loop, target)
         finally:
             loop.close()
 
-    return connected
+    return connect_sync
 
 
 @contextmanager
-def _entered(loop: Loop, context: AbstractAsyncContextManager[T]) -> Iterator[T]:
-    """Inside a context that lives on the loop; it ends well, whatever the block raises."""
+def _enter(loop: LoopThread, context: AbstractAsyncContextManager[T]) -> Iterator[T]:
+    """Enter an asynchronous context manager. It exits normally, whatever the block raises."""
 
     async def enter() -> T:
         return await context.__aenter__()
@@ -251,54 +263,57 @@ def _entered(loop: Loop, context: AbstractAsyncContextManager[T]) -> Iterator[T]
     try:
         yield entered
     finally:
-        if not loop.gone:
+        if not loop.is_stopped:
             loop.run(leave())
 
 
-class Agent(Face):
-    """Made by ``Agent.connect``."""
+class Agent(SyncProxy):
+    """A connected agent; made by ``Agent.connect``.
 
-    _behind: agents.Agent
+    Its methods raise the exceptions of ``quorate.client.Agent``.
+    """
 
-    connect = staticmethod(_connected(agents.Agent.connect))
+    _target: agents.Agent
+
+    connect = staticmethod(_make_connect(agents.Agent.connect))
 
     @property
     def id(self) -> str:
-        return self._behind.id
+        return self._target.id
 
     @property
     def name(self) -> str:
-        return self._behind.name
+        return self._target.name
 
     @property
     def role(self) -> str:
-        return self._behind.role
+        return self._target.role
 
     @property
     def tenant_id(self) -> str:
-        return self._behind.tenant_id
+        return self._target.tenant_id
 
     @property
     def incarnation(self) -> int:
-        """How often an agent of this name has registered, this time included."""
-        return self._behind.incarnation
+        """The number of registrations under this name, this one included."""
+        return self._target.incarnation
 
     @property
-    def active(self) -> bool:
-        """Whether the service surely takes the agent for alive, by the agent's own clock."""
-        return self._behind.active
+    def is_active(self) -> bool:
+        """True while the agent is guaranteed to be considered active (local clock)."""
+        return self._target.is_active
 
     @property
     def cursor(self) -> int:
-        """The sequence up to which all notifications have arrived here."""
-        return self._behind.cursor
+        """The sequence up to which all notifications have arrived at this process."""
+        return self._target.cursor
 
     lease = _Method(agents.Agent.lease, Lease)
-    request_send = _waited(agents.Agent.request_send)
-    propose = _Method(agents.Agent.propose, lambda loop, asked: Proposal(loop, loop.run(asked)))
-    vote = _waited(agents.Agent.vote)
-    consensus = _waited(agents.Agent.consensus)
-    notifications = _Method(agents.Agent.notifications, _each)
-    config = _waited(agents.Agent.config)
-    update_config = _waited(agents.Agent.update_config)
-    heartbeat = _waited(agents.Agent.heartbeat)
+    request_send = _run(agents.Agent.request_send)
+    propose = _Method(agents.Agent.propose, lambda loop, work: Proposal(loop, loop.run(work)))
+    vote = _run(agents.Agent.vote)
+    get_consensus = _run(agents.Agent.get_consensus)
+    notifications = _Method(agents.Agent.notifications, _iterate)
+    get_config = _run(agents.Agent.get_config)
+    update_config = _run(agents.Agent.update_config)
+    heartbeat = _run(agents.Agent.heartbeat)

@@ -1,44 +1,54 @@
-"""Cancels the block that a task is in, in the manner of ``asyncio.timeout``.
+"""Cancel the block that a task is in, in the manner of ``asyncio.timeout``.
 
-* Only somebody else interrupts: a task that finds out by itself raises instead.
-* A cancellation from outside stays a cancellation, also when both come at once; of several nested
-  blocks that are interrupted at once, the outermost answers for it.
+Guarantees:
+
+* Only another task, callback or thread cancels the block. If the task itself calls ``cancel``, it
+  is not cancelled; the caller raises instead.
+* A cancellation from outside stays a ``CancelledError``, also when both happen at once.
+* When several nested blocks are cancelled at once, the outermost block reports it.
 """
 
 import asyncio
 
 
-class Interruption:
-    """Of the block that the present task enters now."""
+class CancelScope:
+    """The block that the current task enters now."""
 
     def __init__(self) -> None:
         task = asyncio.current_task()
-        assert task is not None, "a block belongs to a task"
+        assert task is not None, "A cancel scope needs a task"
         self._task = task
-        self._cancelling = task.cancelling()
-        self._asked = False
-        self._known = False
+        self._cancelling_before = task.cancelling()
+        self._has_cancelled = False
+        self._is_closed = False
 
-    def interrupt(self) -> None:
-        """Cancel the block, once; not when it is over, or when it knows because it calls this."""
-        if self._known:
+    def cancel(self) -> None:
+        """Cancel the block, at most once.
+
+        No effect after the end of the block, or when the task of the block calls this itself.
+        """
+        if self._is_closed:
             return
-        self._known = True
+        self._is_closed = True
         if _current_task() is not self._task:
-            self._asked = True
+            self._has_cancelled = True
             self._task.cancel()
 
-    def over(self, kind: type[BaseException] | None) -> bool:
-        """The block has ended with ``kind``: whether that is our cancellation, and no other."""
-        self._known = True
-        if not self._asked:
+    def close(self, exception_type: type[BaseException] | None) -> bool:
+        """End the block; return whether its exception is the cancellation by this scope alone."""
+        self._is_closed = True
+        if not self._has_cancelled:
             return False
-        others = self._task.uncancel() > self._cancelling
-        return not others and kind is not None and issubclass(kind, asyncio.CancelledError)
+        other_cancellations = self._task.uncancel() > self._cancelling_before
+        return (
+            not other_cancellations
+            and exception_type is not None
+            and issubclass(exception_type, asyncio.CancelledError)
+        )
 
 
 def _current_task() -> "asyncio.Task[object] | None":
     try:
         return asyncio.current_task()
     except RuntimeError:
-        return None  # Called from a callback, or from another thread.
+        return None  # The caller is a callback or another thread.

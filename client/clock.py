@@ -1,8 +1,8 @@
-"""The agent's own clock: seconds that only go forward, also while the machine sleeps.
+"""The agent's monotonic clock, which includes the time during which the machine is suspended.
 
-Deadlines of leases are measured by it alone. A wall clock can be set, and the service's clock is
-another machine's. CLOCK_MONOTONIC stops while a laptop is suspended, as if no time had passed;
-CLOCK_BOOTTIME, where there is one, goes on.
+All deadlines of leases use this clock only. A wall clock can be set, and the clock of the service
+belongs to another machine. CLOCK_MONOTONIC stops while a machine is suspended; CLOCK_BOOTTIME
+continues, on systems that have it (Linux).
 """
 
 import asyncio
@@ -12,17 +12,18 @@ from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
 
-LOOK_SECONDS = 1.0  # The event loop's timers stop while the machine sleeps; so look now and then.
+# The timers of the event loop stop while the machine is suspended, so sleeps are this short.
+SLEEP_SECONDS_MAX = 1.0
 
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
-def awake_or_not() -> float:
-    """Seconds since some moment in the past, those included in which the machine was asleep."""
+def boot_time() -> float:
+    """Return monotonic seconds since an unspecified moment, suspended time included."""
     return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
 
 
-async def sleep_until(at: float, clock: Clock) -> None:
-    """Return when ``clock`` shows ``at``, or up to LOOK_SECONDS after the machine woke up."""
-    while (left := at - clock()) > 0:  # noqa: ASYNC110 - it is another clock than the loop's.
-        await asyncio.sleep(min(left, LOOK_SECONDS))
+async def sleep_until(deadline: float, clock: Clock) -> None:
+    """Return when ``clock`` reaches ``deadline``, at most SLEEP_SECONDS_MAX after a resume."""
+    while (remaining := deadline - clock()) > 0:  # noqa: ASYNC110 - not the clock of the loop.
+        await asyncio.sleep(min(remaining, SLEEP_SECONDS_MAX))

@@ -1,20 +1,23 @@
-"""How patient an agent is. The defaults suit most; every number is in seconds."""
+"""Timeouts and intervals of an agent, all in seconds."""
 
-from quorate.client.retries import WITHIN_SECONDS_DEFAULT
+from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT
 from quorate.domain.shared.records import record
 
 
 @record
-class Settings:
-    """* ``within_seconds``: how long a command may take, with all its retries.
-    * ``heartbeat_seconds``: how often the agent says that it is alive; by default three times in
-      the window after which the service takes it for gone (300 s unless configured otherwise).
-    * ``leave_seconds``: how long leaving may take: leases are given back, connections closed.
+class ClientConfig:
+    """Timeouts and intervals, in seconds.
+
+    * ``timeout_seconds``: the deadline of a request, all retries included.
+    * ``heartbeat_seconds``: the interval between heartbeats. The default None means a third of the
+      heartbeat timeout of the service (300 s unless configured otherwise).
+    * ``shutdown_timeout_seconds``: how long ``Agent.connect`` may take at its end to release leases
+      and to close connections.
     """
 
-    within_seconds: float = WITHIN_SECONDS_DEFAULT
+    timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT
     heartbeat_seconds: float | None = None
-    leave_seconds: float = 3.0
+    shutdown_timeout_seconds: float = 3.0
 
 
-DEFAULT = Settings()
+DEFAULT = ClientConfig()

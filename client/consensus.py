@@ -1,43 +1,51 @@
-"""A request for consensus, and waiting for what becomes of it without asking again and again."""
+"""A consensus proposal, and waiting for its decision without polling."""
 
 import asyncio
 import random
 
 from quorate.client import requests
-from quorate.client.agent_context import AgentContext, set_within
+from quorate.client.agent_context import AgentContext, wait_for_event
 from quorate.client.results import ConsensusInfo
 
-# When no notification came, look at the request's own timeout, and a little later.
-LATE_SECONDS = 1.0
+# Without a notification, the proposal is queried this long after its own timeout, plus jitter.
+FALLBACK_DELAY_SECONDS = 1.0
 
 
 class Proposal:
-    """``info`` is the request as it was seen last."""
+    """A consensus proposal; made by ``Agent.propose``.
 
-    def __init__(self, seat: AgentContext, info: ConsensusInfo) -> None:
-        self._seat = seat
+    ``info`` is the proposal as the service described it last.
+    """
+
+    def __init__(self, context: AgentContext, info: ConsensusInfo) -> None:
+        self._context = context
         self.info = info
 
     @property
     def id(self) -> str:
         return self.info.id
 
-    async def look(self) -> ConsensusInfo:
-        """The request as it is now."""
-        self.info = await self._seat.ask(requests.get_consensus(self.id))
+    async def refresh(self) -> ConsensusInfo:
+        """Query the proposal and update ``info``.
+
+        Raises RejectedError or UnavailableError.
+        """
+        self.info = await self._context.execute(requests.get_consensus(self.id))
         return self.info
 
-    async def decided(self, within_seconds: float | None = None) -> ConsensusInfo:
-        """The request once it is ``approved``, ``rejected`` or ``expired``.
+    async def wait_for_decision(self, timeout_seconds: float | None = None) -> ConsensusInfo:
+        """Return the proposal when it is ``approved``, ``rejected`` or ``expired``.
 
-        Woken by the notification of the decision; nothing is polled. Raises TimeoutError when
-        ``within_seconds`` have passed (None waits until the request expires, at the latest), and
-        Refused or Unavailable when the service cannot be asked.
+        The notification of the decision wakes this method; it does not poll. With the default None
+        it returns at the latest when the proposal expires.
+
+        Raises TimeoutError after ``timeout_seconds``, and RejectedError or UnavailableError when
+        the proposal cannot be queried.
         """
-        async with asyncio.timeout(within_seconds):
-            with self._seat.signals.closing(self.id) as closed:
-                while (await self.look()).status == "pending":
-                    late = LATE_SECONDS * (1 + random.random())  # noqa: S311 - no secret.
-                    left = self._seat.seconds_until(self.info.timeout_at)
-                    await set_within(closed, left + late)
+        async with asyncio.timeout(timeout_seconds):
+            with self._context.waiters.proposal_closed(self.id) as closed:
+                while (await self.refresh()).status == "pending":
+                    delay = FALLBACK_DELAY_SECONDS * (1 + random.random())  # noqa: S311 - no secret.
+                    remaining = self._context.seconds_until(self.info.timeout_at)
+                    await wait_for_event(closed, remaining + delay)
         return self.info

@@ -1,4 +1,4 @@
-"""Where the service is and who calls it: what was given, else the environment."""
+"""Find the address of the service and the key: explicit arguments, else environment variables."""
 
 import os
 
@@ -10,21 +10,24 @@ NATS_URL = "QUORATE_NATS_URL"
 
 
 @record
-class Service:
-    """``nats_url`` is None where HTTP alone is used."""
+class ServiceAddress:
+    """Address of a service and the key to use. ``nats_url`` is None for HTTP only."""
 
     url: str
     api_key: str
     nats_url: str | None
 
 
-def service(url: str | None, api_key: str | None, nats_url: str | None) -> Service:
-    """Raises ValueError when it is said nowhere. An empty ``nats_url`` means HTTP alone."""
+def resolve_service(url: str | None, api_key: str | None, nats_url: str | None) -> ServiceAddress:
+    """Return the address of the service. An empty ``nats_url`` means HTTP only.
+
+    Raises ValueError when neither the argument nor the environment gives the URL or the key.
+    """
     found_url = url or os.environ.get(URL)
     found_key = api_key or os.environ.get(API_KEY)
     if not found_url:
-        raise ValueError(f"give url, or set {URL}")
+        raise ValueError(f"The service URL is missing: pass url or set {URL}")
     if not found_key:
-        raise ValueError(f"give api_key, or set {API_KEY}")
-    found_nats = os.environ.get(NATS_URL) if nats_url is None else nats_url
-    return Service(url=found_url, api_key=found_key, nats_url=found_nats or None)
+        raise ValueError(f"The API key is missing: pass api_key or set {API_KEY}")
+    found_nats_url = os.environ.get(NATS_URL) if nats_url is None else nats_url
+    return ServiceAddress(url=found_url, api_key=found_key, nats_url=found_nats_url or None)

@@ -1,56 +1,78 @@
-"""Why a call brought no answer that can be used.
+"""Exceptions of the SDK. All of them are a ``QuorateError``.
 
-* CallFailed       the service declined, or what answered is not Quorate
-  - Unauthorized     the key is missing, wrong, revoked, or not allowed to do this
-  - NotFound         there is nothing at this address for this key
-  - Conflicted       the key may do this, but not now: the present state says no
-  - Unavailable      nobody answered in time, or the service cannot serve now: try again later
+* ``RequestFailedError``   a request has no usable response
+  - ``UnauthorizedError``    401, 403: the key is missing, wrong, revoked, or lacks the permission
+  - ``NotFoundError``        404: the id does not exist for this key
+  - ``ConflictError``        409: the present state does not allow the operation
+  - ``UnavailableError``     408, 429, 502-504, or no response in time: retry later
+  - ``ClientClosedError``    the agent or feed was closed before the request finished
+* ``LeaseLostError``       a held lease is lost; no request needs to have failed
 
-What the service itself declined, with a code, is a ``Refused`` as well (client/rejections.py).
-
-``LeaseLost`` is none of these: no call failed, but what was held is held no more.
+A rejection by the service has a problem ``code`` (RFC 9457). It is a ``RejectedError`` as well,
+with one class for each code (client/rejections.py).
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from quorate.client.lease_validity import Reason
+    from quorate.client.lease_validity import LossReason
 
 
-class CallFailed(Exception):
-    """Says in one sentence what went wrong."""
+class QuorateError(Exception):
+    """Base class of all exceptions of the SDK."""
 
 
-class Unauthorized(CallFailed):
-    """Another key may help; trying again with this one does not."""
+class RequestFailedError(QuorateError):
+    """A request failed. ``str(error)`` is one sentence that names the cause.
+
+    Instances of exactly this class mean that the response is not from Quorate.
+    """
 
 
-class NotFound(CallFailed):
-    """Unknown and foreign are told apart nowhere."""
+class UnauthorizedError(RequestFailedError):
+    """The key does not permit the operation (401, 403). A retry with the same key fails again."""
 
 
-class Conflicted(CallFailed):
-    """Ask again when the state has changed."""
+class NotFoundError(RequestFailedError):
+    """The id does not exist for this key (404).
+
+    The service gives the same response for an id of another tenant.
+    """
 
 
-class Unavailable(CallFailed):
-    """Whether a command was taken is unknown; reading again is always safe.
+class ConflictError(RequestFailedError):
+    """The present state does not allow the operation (409). Retry when the state has changed."""
 
-    ``retry_after_seconds`` is how long the service asked to be left alone, if it did.
+
+class UnavailableError(RequestFailedError):
+    """There is no response in time, or the service cannot serve the request now.
+
+    A command may have been carried out or not. Retry it with the same idempotency key to find out;
+    a query is always safe to retry. ``retry_after_seconds`` is the delay that the service asked for
+    (``Retry-After``), or None.
     """
 
     retry_after_seconds: float | None = None
 
 
-class LeaseLost(Exception):
-    """The lease that guarded a block is gone, or cannot be relied on any longer; stop acting.
+class ClientClosedError(RequestFailedError):
+    """The agent or feed is closed, so it sends no more requests."""
 
-    ``reason`` is ``expired``, ``revoked`` or ``released`` when the service said so;
-    ``unreachable`` when no renewal was confirmed in time, ``agent_inactive`` when no heartbeat
-    was, both by the agent's own clock; ``left`` when the agent itself has left.
+
+class LeaseLostError(QuorateError):
+    """Raised when a held lease is lost: stop acting on the contact.
+
+    ``reason`` is one of:
+
+    * ``expired``, ``revoked``, ``released``: the service reported the end of the lease;
+    * ``unreachable``: no renewal was confirmed in time, by the agent's clock;
+    * ``agent_inactive``: no heartbeat was confirmed in time, by the agent's clock;
+    * ``left``: the agent itself has disconnected.
+
+    ``lease_id``, ``contact_email`` and ``fence`` (the fencing token) identify the lost lease.
     """
 
-    def __init__(self, reason: "Reason", lease_id: str, contact_email: str, fence: int) -> None:
+    def __init__(self, reason: "LossReason", lease_id: str, contact_email: str, fence: int) -> None:
         super().__init__(reason, lease_id, contact_email, fence)
         self.reason = reason
         self.lease_id = lease_id
@@ -58,4 +80,4 @@ class LeaseLost(Exception):
         self.fence = fence
 
     def __str__(self) -> str:
-        return f"the lease on {self.contact_email} is lost ({self.reason})"
+        return f"The lease on {self.contact_email} is lost ({self.reason})"

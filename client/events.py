@@ -1,10 +1,10 @@
-"""The tenant's log over HTTP, page by page, from any sequence to its head."""
+"""Read a tenant's event log over HTTP, page by page."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from quorate.client.audit import Http
-from quorate.client.errors import CallFailed
+from quorate.client.audit import AuditClient
+from quorate.client.errors import RequestFailedError
 from quorate.domain.shared.records import record
 
 EVENTS = "/v1/events"
@@ -13,9 +13,13 @@ PAGE_LENGTH_MAX = 1_000
 
 @record
 class EventPage:
-    """Events in order; ``head`` is the log's last sequence, ``next`` where the next page begins.
+    """One page of the event log.
 
-    Those before them up to ``archived_until`` were asked for too, and were archived.
+    * ``events``: the events in ascending order.
+    * ``head``: the last sequence of the log.
+    * ``next``: the value of ``after`` for the next page.
+    * ``archived_until``: the requested events up to this sequence are archived and not part of the
+      page; None if there are none.
     """
 
     events: list[dict[str, Any]]
@@ -24,9 +28,12 @@ class EventPage:
     archived_until: int | None
 
 
-def page(http: Http, after: int, limit: int = PAGE_LENGTH_MAX) -> EventPage:
-    """Up to ``limit`` events that follow ``after``; raises CallFailed."""
-    found = http.get(EVENTS, {"after": after, "limit": limit})
+def fetch_page(client: AuditClient, after: int, limit: int = PAGE_LENGTH_MAX) -> EventPage:
+    """Return up to ``limit`` events after the sequence ``after``.
+
+    Raises RequestFailedError or one of its subclasses.
+    """
+    found = client.get(EVENTS, {"after": after, "limit": limit})
     try:
         gap = found.get("gap")
         return EventPage(
@@ -36,16 +43,22 @@ def page(http: Http, after: int, limit: int = PAGE_LENGTH_MAX) -> EventPage:
             archived_until=gap["until"] if gap else None,
         )
     except KeyError as error:
-        raise CallFailed(f"the answer has no {error}: the service is not Quorate") from error
+        message = f"The response has no member {error}, so it is not from Quorate"
+        raise RequestFailedError(message) from error
 
 
-def pages(http: Http, after: int) -> Iterator[EventPage]:
-    """Pages until the head is reached, as it is by then."""
+def iterate_pages(client: AuditClient, after: int) -> Iterator[EventPage]:
+    """Yield the pages after ``after`` until the head of the log, which may move meanwhile.
+
+    Raises RequestFailedError or one of its subclasses.
+    """
     while True:
-        found = page(http, after)
-        yield found
-        if found.next >= found.head:
+        page = fetch_page(client, after)
+        yield page
+        if page.next >= page.head:
             return
-        if found.next <= after:
-            raise CallFailed(f"the service gives no events after {after}, but says there are more")
-        after = found.next
+        if page.next <= after:
+            raise RequestFailedError(
+                f"The service returns no events after {after}, although its log continues"
+            )
+        after = page.next

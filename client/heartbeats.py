@@ -1,79 +1,86 @@
-"""Staying alive: heartbeats in the background, for as long as the agent is there.
+"""Send heartbeats in the background until the agent disconnects.
 
-* A third of the window passes between two of them, a little less by lot, so that one may be lost
-  and agents that started together drift apart. The window is what the answers say.
-* An outage does not end them: they are tried until the agent leaves. If the window passed, the
-  next one makes the agent active again, without the leases it had.
-* When the service does not know the agent any more (it was given an older log), the agent
-  registers again under its name. Should it get another id, it is another agent: this one stays
-  inactive, and its program should be started anew.
+* The interval is a third of the heartbeat timeout of the service, up to JITTER_SHARE shorter by
+  chance. So one heartbeat may be lost, and agents that started together drift apart. The responses
+  contain the timeout.
+* An outage does not stop the heartbeats. After a timeout, the next heartbeat makes the agent active
+  again, without its earlier leases.
+* When the service no longer knows the agent (it was restored from an older backup), the agent
+  registers again under its name. If it gets another id, the service considers it another agent:
+  this one stays inactive, and its program must be restarted.
 """
 
 import random
 from collections.abc import Awaitable, Callable
 
 from quorate.client.agent_context import AgentContext
-from quorate.client.background_tasks import log
+from quorate.client.background_tasks import logger
 from quorate.client.clock import sleep_until
-from quorate.client.errors import CallFailed, Unavailable
+from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.notifications import NotificationFeed
-from quorate.client.rejections import AgentNotFound
+from quorate.client.rejections import AgentNotFoundError
 from quorate.client.results import AgentInfo, HeartbeatInfo
 
-PER_WINDOW = 3
+HEARTBEATS_PER_WINDOW = 3
 JITTER_SHARE = 0.1
-ATTEMPTS_SECONDS_MAX = 30.0
-PAUSE_IN_OUTAGE_SECONDS = 0.2
+TIMEOUT_SECONDS_MAX = 30.0
+OUTAGE_PAUSE_SECONDS = 0.2
 
 
 class Heartbeats:
-    """``register`` registers the agent again and tells as whom."""
+    """``register`` registers the agent again and returns the registered agent."""
 
     def __init__(
         self,
-        seat: AgentContext,
+        context: AgentContext,
         feed: NotificationFeed,
         register: Callable[[], Awaitable[AgentInfo]],
     ) -> None:
-        self._seat = seat
+        self._context = context
         self._feed = feed
         self._register = register
 
-    async def beat(self, within_seconds: float | None = None) -> HeartbeatInfo:
-        told = await self._seat.heartbeat(within_seconds=within_seconds)
-        self._feed.named(told.last_notification)
-        return told
+    async def send(self, timeout_seconds: float | None = None) -> HeartbeatInfo:
+        """Send one heartbeat; its response may reveal a missed notification."""
+        info = await self._context.heartbeat(timeout_seconds=timeout_seconds)
+        self._feed.expect(info.last_notification)
+        return info
 
     async def run(self, window_seconds: float) -> None:
-        """Until cancelled, or until the service takes us for another."""
+        """Send heartbeats until cancelled, or until the service registers another agent."""
         pause = self._pause(window_seconds)
         while True:
-            await sleep_until(self._seat.clock() + pause, self._seat.clock)
+            await sleep_until(self._context.clock() + pause, self._context.clock)
             pause = self._pause(window_seconds)
             try:
-                told = await self.beat(min(window_seconds, ATTEMPTS_SECONDS_MAX))
-            except AgentNotFound:
-                if not await self._known_again():
+                info = await self.send(min(window_seconds, TIMEOUT_SECONDS_MAX))
+            except AgentNotFoundError:
+                if not await self._register_again():
                     return
-            except Unavailable as failure:
-                log.info("no heartbeat at present: %s", failure)
-                pause = min(pause, PAUSE_IN_OUTAGE_SECONDS)  # The window is passing.
-            except CallFailed as failure:
-                log.warning("no heartbeat at present: %s", failure)
+            except UnavailableError as failure:
+                logger.info("The heartbeat failed and will be retried: %s", failure)
+                pause = min(pause, OUTAGE_PAUSE_SECONDS)  # The timeout of the agent approaches.
+            except RequestFailedError as failure:
+                logger.warning("The heartbeat failed and will be retried: %s", failure)
             else:
-                window_seconds = (told.active_until - told.last_heartbeat).total_seconds()
+                window_seconds = (info.active_until - info.last_heartbeat).total_seconds()
 
     def _pause(self, window_seconds: float) -> float:
-        often = self._seat.settings.heartbeat_seconds or window_seconds / PER_WINDOW
-        return often * (1 - JITTER_SHARE * random.random())  # noqa: S311 - no secret.
+        configured = self._context.config.heartbeat_seconds
+        interval = configured or window_seconds / HEARTBEATS_PER_WINDOW
+        return interval * (1 - JITTER_SHARE * random.random())  # noqa: S311 - no secret.
 
-    async def _known_again(self) -> bool:
-        """Whether the service takes us for whom we were, or cannot tell yet."""
+    async def _register_again(self) -> bool:
+        """Register again; return False if the service gives the agent another id."""
         try:
-            known = await self._register()
-        except CallFailed as failure:
-            log.warning("the service has forgotten this agent: %s", failure)
+            agent = await self._register()
+        except RequestFailedError as failure:
+            logger.warning("The service does not know this agent; registration failed: %s", failure)
             return True
-        if known.id != self._seat.id:
-            log.error("the service has forgotten this agent and takes it for another: start anew")
-        return known.id == self._seat.id
+        if agent.id != self._context.agent_id:
+            logger.error(
+                "The service does not know this agent and registered it under the new id %s. "
+                "Restart the program.",
+                agent.id,
+            )
+        return agent.id == self._context.agent_id

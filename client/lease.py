@@ -1,14 +1,15 @@
-"""A contact held exclusively while a block runs; when it is lost, the block is cancelled.
+"""The exclusive lease on a contact while a block runs; the block is cancelled if the lease is lost.
 
-* It is renewed when a third of its time is gone, and again until its deadline.
-* ``LeaseLost`` is raised from the ``async with`` when the service says that the lease has ended,
-  or when the agent's own clock says that it can no longer be relied on (client/lease_validity.py):
-  before anyone else can hold the contact. The block is cancelled at its next ``await``; what does
-  not await asks ``held``.
-* A block that ends by itself after its lease was lost raises ``LeaseLost`` too: some of what it
-  did was not protected. An exception of the block's own goes first.
-* On the way out the lease is given back, as well as can be; if the service cannot be told, the
-  lease ends by itself in time.
+* The background renews the lease when a third of its duration has passed, and retries until the
+  lease is no longer valid.
+* The ``async with`` raises ``LeaseLostError`` when the service reports the end of the lease, or
+  when the agent's own clock shows that it may no longer be valid (client/lease_validity.py). This
+  is before another agent can hold the contact.
+* The block is cancelled at its next ``await``. Code that does not await checks ``is_held``.
+* A block that ends normally after the loss raises ``LeaseLostError`` too, because a part of its
+  work was not protected. An exception of the block itself takes precedence.
+* The end of the block releases the lease, as a best effort. If the release does not reach the
+  service, the lease expires.
 """
 
 import asyncio
@@ -21,37 +22,40 @@ from types import TracebackType
 from typing import Self
 
 from quorate.client import requests
-from quorate.client.agent_context import AgentContext, set_within
-from quorate.client.background_tasks import log
-from quorate.client.cancellation import Interruption
+from quorate.client.agent_context import AgentContext, wait_for_event
+from quorate.client.background_tasks import logger
+from quorate.client.cancellation import CancelScope
 from quorate.client.clock import sleep_until
-from quorate.client.errors import CallFailed, LeaseLost, Unavailable
-from quorate.client.lease_validity import LeaseValidity, Reason
-from quorate.client.rejections import LeaseConflict, LeaseEnded, LeaseNotFound
+from quorate.client.errors import LeaseLostError, RequestFailedError, UnavailableError
+from quorate.client.lease_validity import LOSS_REASONS_BY_STATUS, LeaseValidity, LossReason
+from quorate.client.rejections import LeaseConflictError, LeaseEndedError, LeaseNotFoundError
 from quorate.client.results import LeaseInfo, SendVerdict
-from quorate.client.waiters import Holding, contact_key
+from quorate.client.waiters import LeaseWatcher, contact_key
 
 SECONDS_PER_MINUTE = 60.0
 RENEWALS_PER_DURATION = 3
 JITTER_SHARE = 0.1
 RENEWAL_PAUSE_SECONDS_MAX = 1.0
-# When no notification said that a contact is free, look when its lease should have ended, and later.
-LATE_SECONDS = 0.5
-GIVING_BACK = "giving a lease back"
-ENDED: dict[str, Reason] = {"released": "released", "expired": "expired", "revoked": "revoked"}
+# Without a notification, a waiting agent tries again this long after the lease of the holder should
+# have ended, plus jitter.
+FALLBACK_DELAY_SECONDS = 0.5
+RELEASE_TASK = "release of a lease"
 
 
 class Lease:
-    """Made by ``Agent.lease``; entering it acquires, leaving it releases. Used once.
+    """The lease on a contact; made by ``Agent.lease``, for one use.
 
-    ``id``, ``fence``, ``contact_email`` and ``expires_at`` are there once it is acquired.
-    ``fence`` only ever grows: hand it to whatever the lease protects, so that a stale holder is
-    told from the present one. ``expires_at`` is by the service's clock, for people to read.
+    Entering the block acquires the lease, leaving it releases the lease. ``info``, ``id``,
+    ``fence`` and ``expires_at`` raise RuntimeError before.
+
+    ``fence`` is the fencing token, strictly increasing within the tenant. Pass it to the systems
+    that the lease protects, so that they can reject a stale holder. ``expires_at`` is a time by the
+    clock of the service, for display only.
     """
 
     def __init__(
         self,
-        seat: AgentContext,
+        context: AgentContext,
         contact_email: str,
         *,
         intent: str,
@@ -60,24 +64,24 @@ class Lease:
     ) -> None:
         self.contact_email = contact_email
         self._contact = contact_key(contact_email) or contact_email
-        self._seat = seat
+        self._context = context
         self._intent = intent
         self._duration_minutes = duration_minutes
         self._wait_seconds = wait_seconds
         self._info: LeaseInfo | None = None
-        self._tenure: LeaseValidity | None = None
-        self._given_back = False
-        self._interruption: Interruption | None = None
-        self._keepers: list[asyncio.Task[None]] = []
-        self._holding = Holding(self._ended, self._look)
+        self._validity: LeaseValidity | None = None
+        self._is_released = False
+        self._cancel_scope: CancelScope | None = None
+        self._maintenance: list[asyncio.Task[None]] = []
+        self._watcher = LeaseWatcher(self._on_ended, self._verify)
 
-    # -- What is known of it -------------------------------------------------
+    # -- State ---------------------------------------------------------------
 
     @property
     def info(self) -> LeaseInfo:
         """The lease as the service described it last."""
         if self._info is None:
-            raise RuntimeError("the lease is not acquired: enter it with 'async with'")
+            raise RuntimeError("The lease is not acquired: enter it with 'async with'")
         return self._info
 
     @property
@@ -86,50 +90,62 @@ class Lease:
 
     @property
     def fence(self) -> int:
+        """The fencing token."""
         return self.info.fence
 
     @property
     def expires_at(self) -> datetime:
+        """The end of the lease by the clock of the service, for display only."""
         return self.info.expires_at
 
     @property
-    def held(self) -> bool:
-        """Whether the lease can be relied on at this moment; asks the agent's own clock.
+    def is_held(self) -> bool:
+        """Whether the lease is guaranteed to be held now, by the agent's own clock.
 
-        True says that nobody else holds the contact now. A process that was stopped and goes on
-        sees False, before anything else of it has run.
+        True means that no other agent holds the contact. A process that was suspended past the end
+        of its lease sees False as soon as it resumes.
         """
-        return self._tenure is not None and not self._given_back and self._tenure.held
+        return self._validity is not None and not self._is_released and self._validity.is_held
 
     @property
     def remaining_seconds(self) -> float:
-        """For how long it can be relied on without another renewal; 0 when it is lost."""
-        if self._tenure is None or self._given_back:
+        """The seconds for which the lease is held without another renewal; 0 if it is lost."""
+        if self._validity is None or self._is_released:
             return 0.0
-        return self._tenure.remaining_seconds
+        return self._validity.remaining_seconds
+
+    @property
+    def loss(self) -> LeaseLostError | None:
+        """The reason of the loss, as an exception; None while the lease is held or released."""
+        return None if self._is_released or self.is_held else self._loss_error()
 
     def check(self) -> None:
-        """Raise LeaseLost unless the lease is held: for code that does not await."""
-        if not self.held:
-            raise self._lost_as()
+        """Raise LeaseLostError unless the lease is held. For code that does not await."""
+        if not self.is_held:
+            raise self._loss_error()
 
-    # -- What can be done with it --------------------------------------------
+    # -- Operations ----------------------------------------------------------
 
     async def request_send(self) -> SendVerdict:
-        """Ask the send gate, showing the fence: ``authorized``, or blocked with a ``reason``.
+        """Request permission from the send gate to contact the person now, with the fencing token.
 
-        Raises LeaseLost without asking when the lease is not held.
+        A block is not an exception: see ``authorized`` and ``reason``.
+
+        Raises LeaseLostError, without a request, when the lease is not held; RejectedError or
+        UnavailableError when the request fails.
         """
         self.check()
-        return await self._seat.ask(
-            requests.request_send(self._seat.who, self.contact_email, fence=self.fence)
+        return await self._context.execute(
+            requests.request_send(self._context.agent_ref, self.contact_email, fence=self.fence)
         )
 
     async def renew(self, duration_minutes: float | None = None) -> LeaseInfo:
-        """Hold it for ``duration_minutes`` from now (by default, as long as at first).
+        """Extend the lease to ``duration_minutes`` from now; by default its first duration.
 
-        Renewals go on in the background anyway. A renewal never shortens. Raises LeaseLost when
-        the lease has ended.
+        The background renews the lease anyway. A renewal never shortens it.
+
+        Raises LeaseLostError when the lease has ended; RejectedError or UnavailableError when the
+        request fails.
         """
         self.check()
         await self._renew_once(duration_minutes)
@@ -137,33 +153,34 @@ class Lease:
         return self.info
 
     async def release(self) -> None:
-        """Give it back before the block ends; releasing twice is the same as once.
+        """Release the lease before the end of the block. A second call has no effect.
 
-        Raises Unavailable when it was not answered in time. It goes on in the background then, as
-        when whoever waits is cancelled, and until it is answered nobody here takes the contact: it
-        would be given the same lease again, and lose it when the release arrives.
+        Raises UnavailableError when the service does not respond in time. The release continues in
+        the background then, and also when the caller is cancelled. Until its response, no lease on
+        the same contact is acquired in this process: the service would return the same lease, and
+        the late release would end it.
         """
-        if self._given_back:
+        if self._is_released:
             return
-        self._given_back = True
-        self._end_keepers()
-        if not self._seat.signals.let_go(self.id, self._holding):
+        self._is_released = True
+        self._stop_maintenance()
+        if not self._context.waiters.remove_watcher(self.id, self._watcher):
             return
-        releasing = asyncio.ensure_future(self._released())
+        releasing = asyncio.ensure_future(self._release_if_unused())
         try:
-            async with asyncio.timeout(self._seat.settings.within_seconds):
+            async with asyncio.timeout(self._context.config.timeout_seconds):
                 await asyncio.shield(releasing)
         except TimeoutError as error:
-            raise Unavailable("the release is not answered yet") from error
+            raise UnavailableError("The service has not answered the release in time") from error
         finally:
             if not releasing.done():
-                self._seat.background.start(partial(_settled, releasing), GIVING_BACK)
+                self._context.background.start(partial(_log_failure, releasing), RELEASE_TASK)
 
-    # -- Entering and leaving ------------------------------------------------
+    # -- Entering and leaving the block --------------------------------------
 
     async def __aenter__(self) -> Self:
-        await self.begin()
-        self._interruption = Interruption()  # From here on: until then there is no block to end.
+        await self.acquire()
+        self._cancel_scope = CancelScope()  # Only now: before, there is no block to cancel.
         return self
 
     async def __aexit__(
@@ -172,202 +189,210 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._interruption is not None
-        ours = self._interruption.over(kind)
-        lost = self.lost
-        await self.finish()
-        if lost is not None and (ours or error is None):
-            raise lost from error
+        assert self._cancel_scope is not None
+        was_cancelled_by_loss = self._cancel_scope.close(kind)
+        loss = self.loss
+        await self.close()
+        if loss is not None and (was_cancelled_by_loss or error is None):
+            raise loss from error
 
-    @property
-    def lost(self) -> LeaseLost | None:
-        """Why it is lost, if it is."""
-        return None if self._given_back or self.held else self._lost_as()
+    async def acquire(self) -> None:
+        """Acquire the lease, waiting for the contact up to ``wait_seconds``.
 
-    async def begin(self) -> None:
-        """Acquire it, waiting for so long as was asked; raises LeaseConflict or LeaseLost."""
+        Raises LeaseConflictError when another agent still holds the contact, LeaseLostError when
+        the lease ended before its response arrived, and other RejectedError or UnavailableError.
+        """
         if self._info is not None:
-            raise RuntimeError("a lease is used once: ask the agent for another")
-        with self._seat.signals.availability(self._contact) as available:
-            until = self._seat.clock() + self._wait_seconds
+            raise RuntimeError("A lease is for one use: call agent.lease() again")
+        with self._context.waiters.contact_available(self._contact) as available:
+            deadline = self._context.clock() + self._wait_seconds
             while True:
                 try:
-                    await self._acquire()
+                    await self._acquire_once()
                     break
-                except LeaseConflict as refused:
-                    left = until - self._seat.clock()
-                    if left <= 0:
+                except LeaseConflictError as conflict:
+                    remaining = deadline - self._context.clock()
+                    if remaining <= 0:
                         raise
-                    await set_within(available, min(left, self._fallback_seconds(refused)))
-        self._keep()
-        if (lost := self.lost) is not None:
-            await self.finish()
-            raise lost
+                    fallback = self._fallback_seconds(conflict)
+                    await wait_for_event(available, min(remaining, fallback))
+        self._start_maintenance()
+        if (loss := self.loss) is not None:
+            await self.close()
+            raise loss
 
-    async def finish(self) -> None:
-        """Give it back if it is still ours to give, within ``settings.leave_seconds``."""
+    async def close(self) -> None:
+        """Release the lease unless it has ended, within ``config.shutdown_timeout_seconds``.
+
+        Raises nothing: a release that takes longer continues in the background.
+        """
         if self._info is None:
             return
-        held = self.held
-        self._end_keepers()
-        if self._given_back:
+        was_held = self.is_held
+        self._stop_maintenance()
+        if self._is_released:
             return
-        self._given_back = True
-        if self._seat.signals.let_go(self.id, self._holding) and not self._over_for_good():
-            task = self._seat.background.start(self._give_back, GIVING_BACK)
-            if held:
-                await self._seat.background.finish({task}, self._seat.settings.leave_seconds)
+        self._is_released = True
+        is_last_user = self._context.waiters.remove_watcher(self.id, self._watcher)
+        if is_last_user and not self._needs_no_release():
+            task = self._context.background.start(self._try_release, RELEASE_TASK)
+            if was_held:
+                seconds = self._context.config.shutdown_timeout_seconds
+                await self._context.background.wait({task}, seconds)
 
-    def _over_for_good(self) -> bool:
-        """The service ended it, or the agent gives back all it has."""
-        assert self._tenure is not None
-        return self._tenure.lost in {*ENDED, "left"}
+    def _needs_no_release(self) -> bool:
+        """Whether the service ended the lease, or the agent releases all its leases."""
+        assert self._validity is not None
+        return self._validity.loss_reason in {*LOSS_REASONS_BY_STATUS, "left"}
 
     # -- Acquiring -----------------------------------------------------------
 
-    async def _acquire(self) -> None:
-        """One attempt. If we are cancelled meanwhile, what it brings is given back."""
-        acquiring = asyncio.ensure_future(self._acquired())
+    async def _acquire_once(self) -> None:
+        """Try once. A lease that is granted after a cancellation is released."""
+        acquiring = asyncio.ensure_future(self._send_acquire())
         try:
             await asyncio.shield(acquiring)
         except asyncio.CancelledError:
-            self._seat.background.start(partial(self._undo, acquiring), GIVING_BACK)
+            self._context.background.start(partial(self._undo, acquiring), RELEASE_TASK)
             raise
 
-    async def _acquired(self) -> None:
-        """It is known that we rely on it before anybody else's turn comes to give it back."""
-        ask = requests.acquire_lease(
-            self._seat.who,
+    async def _send_acquire(self) -> None:
+        """Acquire and register as a user of the lease, both under the lock of the contact."""
+        request = requests.acquire_lease(
+            self._context.agent_ref,
             self.contact_email,
             intent=self._intent,
             duration_minutes=self._duration_minutes,
         )
-        async with self._seat.turn(
-            self._contact, within_seconds=self._seat.settings.within_seconds
+        async with self._context.lock_contact(
+            self._contact, timeout_seconds=self._context.config.timeout_seconds
         ):
-            answered, epoch = await self._seat.ask_actively(ask)
-            tenure = LeaseValidity(self._seat.standing, self._seat.clock, epoch)
-            tenure.granted(answered.asked_at, self._duration_minutes * SECONDS_PER_MINUTE)
-            self._info, self._tenure = answered.result, tenure
-            self._seat.signals.hold(self.id, self._holding)
+            response, epoch = await self._context.send_as_active(request)
+            validity = LeaseValidity(self._context.liveness, self._context.clock, epoch)
+            validity.extend(response.sent_at, self._duration_minutes * SECONDS_PER_MINUTE)
+            self._info, self._validity = response.result, validity
+            self._context.waiters.add_watcher(self.id, self._watcher)
 
     async def _undo(self, acquiring: "asyncio.Future[None]") -> None:
         try:
             await acquiring
-        except CallFailed:
+        except RequestFailedError:
             return
-        self._given_back = True
-        if self._seat.signals.let_go(self.id, self._holding):
-            await self._give_back()
+        self._is_released = True
+        if self._context.waiters.remove_watcher(self.id, self._watcher):
+            await self._try_release()
 
-    async def _give_back(self) -> None:
-        await _settled(self._released())
+    async def _try_release(self) -> None:
+        await _log_failure(self._release_if_unused())
 
-    async def _released(self) -> None:
-        """Unless another task has meanwhile been granted the same lease and relies on it."""
-        async with self._seat.turn(self._contact, within_seconds=inf):
-            if self._seat.signals.unheld(self.id):
-                await _release(self._seat, self.id)
+    async def _release_if_unused(self) -> None:
+        """Release, unless another task has acquired the same lease meanwhile."""
+        async with self._context.lock_contact(self._contact, timeout_seconds=inf):
+            if self._context.waiters.is_unused(self.id):
+                await _release(self._context, self.id)
 
-    def _fallback_seconds(self, refused: LeaseConflict) -> float:
-        late = LATE_SECONDS * (1 + random.random())  # noqa: S311 - no secret.
-        ends = refused.holder.expires_at if refused.holder is not None else None
-        return late if ends is None else self._seat.seconds_until(ends) + late
+    def _fallback_seconds(self, conflict: LeaseConflictError) -> float:
+        delay = FALLBACK_DELAY_SECONDS * (1 + random.random())  # noqa: S311 - no secret.
+        ends_at = conflict.holder.expires_at if conflict.holder is not None else None
+        return delay if ends_at is None else self._context.seconds_until(ends_at) + delay
 
-    # -- Keeping it ----------------------------------------------------------
+    # -- Renewing ------------------------------------------------------------
 
-    def _keep(self) -> None:
-        start = self._seat.background.start
-        self._keepers = [
-            start(self._renewals, "renewing a lease"),
-            start(self._deadline, "watching a lease's deadline"),
+    def _start_maintenance(self) -> None:
+        start = self._context.background.start
+        self._maintenance = [
+            start(self._renew_repeatedly, "renewal of a lease"),
+            start(self._watch_deadline, "deadline of a lease"),
         ]
 
-    def _end_keepers(self) -> None:
-        for task in self._keepers:
+    def _stop_maintenance(self) -> None:
+        for task in self._maintenance:
             task.cancel()
 
-    async def _deadline(self) -> None:
-        """Interrupt the block as soon as the lease cannot be relied on any longer."""
-        assert self._tenure is not None
-        while self._tenure.held:
-            await sleep_until(self._tenure.until, self._seat.clock)
-        self._interrupt()
+    async def _watch_deadline(self) -> None:
+        """Cancel the block as soon as the lease is no longer guaranteed to be held."""
+        assert self._validity is not None
+        while self._validity.is_held:
+            await sleep_until(self._validity.until, self._context.clock)
+        self._cancel_block()
 
-    async def _renewals(self) -> None:
-        while self.held:
-            third = self._duration_minutes * SECONDS_PER_MINUTE / RENEWALS_PER_DURATION
-            pause = third * (1 - JITTER_SHARE * random.random())  # noqa: S311 - no secret.
-            await sleep_until(self._seat.clock() + pause, self._seat.clock)
-            while self.held:
+    async def _renew_repeatedly(self) -> None:
+        while self.is_held:
+            interval = self._duration_minutes * SECONDS_PER_MINUTE / RENEWALS_PER_DURATION
+            pause = interval * (1 - JITTER_SHARE * random.random())  # noqa: S311 - no secret.
+            await sleep_until(self._context.clock() + pause, self._context.clock)
+            while self.is_held:
                 try:
                     await self._renew_once()
                     break
-                except Unavailable as failure:
-                    log.info("no renewal at present: %s", failure)
-                except CallFailed as failure:
-                    log.warning("no renewal at present: %s", failure)
-                await asyncio.sleep(min(RENEWAL_PAUSE_SECONDS_MAX, third / RENEWALS_PER_DURATION))
+                except UnavailableError as failure:
+                    logger.info("The renewal of a lease failed and will be retried: %s", failure)
+                except RequestFailedError as failure:
+                    logger.warning("The renewal of a lease failed and will be retried: %s", failure)
+                await asyncio.sleep(
+                    min(RENEWAL_PAUSE_SECONDS_MAX, interval / RENEWALS_PER_DURATION)
+                )
 
     async def _renew_once(self, duration_minutes: float | None = None) -> None:
-        """Raises CallFailed when it could not be renewed; when it has ended, it is lost."""
-        assert self._tenure is not None
+        """Renew, or record the loss if the lease has ended. Other failures are raised."""
+        assert self._validity is not None
         minutes = duration_minutes or self._duration_minutes
-        ask = requests.renew_lease(self.id, duration_minutes=minutes)
-        within = min(self._tenure.remaining_seconds, self._seat.settings.within_seconds)
+        request = requests.renew_lease(self.id, duration_minutes=minutes)
+        timeout = min(self._validity.remaining_seconds, self._context.config.timeout_seconds)
         try:
-            answered = await self._seat.asker.answer(ask, within_seconds=within)
-        except LeaseEnded as refused:
-            self._ended(ENDED.get(str(refused.facts.get("leaseStatus")), "expired"))
-        except LeaseNotFound:
-            self._ended("expired")
+            response = await self._context.transport.send(request, timeout_seconds=timeout)
+        except LeaseEndedError as rejection:
+            status = str(rejection.details.get("leaseStatus"))
+            self._on_ended(LOSS_REASONS_BY_STATUS.get(status, "expired"))
+        except LeaseNotFoundError:
+            self._on_ended("expired")
         else:
-            self._info = answered.result
-            self._tenure.granted(answered.asked_at, minutes * SECONDS_PER_MINUTE)
+            self._info = response.result
+            self._validity.extend(response.sent_at, minutes * SECONDS_PER_MINUTE)
 
-    def _look(self) -> None:
-        """Something was missed: ask whether it still stands, which a renewal does."""
-        self._seat.background.start(self._look_now, "looking after a lease")
+    def _verify(self) -> None:
+        """Check whether the lease is still active, by a renewal in the background."""
+        self._context.background.start(self._verify_now, "verification of a lease")
 
-    async def _look_now(self) -> None:
+    async def _verify_now(self) -> None:
         try:
-            if self.held:
+            if self.is_held:
                 await self._renew_once()
-        except CallFailed as failure:
-            log.info("no renewal at present: %s", failure)
+        except RequestFailedError as failure:
+            logger.info("The verification of a lease failed: %s", failure)
 
-    # -- Losing it -----------------------------------------------------------
+    # -- Losing --------------------------------------------------------------
 
-    def _ended(self, reason: Reason) -> None:
-        if self._tenure is not None and not self._given_back:
-            self._tenure.lose(reason)
-            self._interrupt()
+    def _on_ended(self, reason: LossReason) -> None:
+        if self._validity is not None and not self._is_released:
+            self._validity.mark_lost(reason)
+            self._cancel_block()
 
-    def _interrupt(self) -> None:
-        if self._interruption is not None:
-            self._interruption.interrupt()
+    def _cancel_block(self) -> None:
+        if self._cancel_scope is not None:
+            self._cancel_scope.cancel()
 
-    def _lost_as(self) -> LeaseLost:
+    def _loss_error(self) -> LeaseLostError:
         info = self.info
-        reason = "released" if self._tenure is None else self._tenure.lost or "released"
-        return LeaseLost(reason, info.id, self.contact_email, info.fence)
+        reason = "released" if self._validity is None else self._validity.loss_reason or "released"
+        return LeaseLostError(reason, info.id, self.contact_email, info.fence)
 
 
-async def give_back(seat: AgentContext, lease_id: str) -> None:
-    """As well as can be."""
-    await _settled(_release(seat, lease_id))
+async def release_lease(context: AgentContext, lease_id: str) -> None:
+    """Release a lease as a best effort: a failure is logged."""
+    await _log_failure(_release(context, lease_id))
 
 
-async def _release(seat: AgentContext, lease_id: str) -> None:
-    """Under one idempotency key until it is answered.
+async def _release(context: AgentContext, lease_id: str) -> None:
+    """Send the release under one idempotency key until the service responds.
 
-    An attempt that was given up could still arrive, and end what was granted since.
+    An abandoned attempt could still arrive, and end a lease that was granted since.
     """
-    await seat.ask(requests.release_lease(lease_id), within_seconds=inf)
+    await context.execute(requests.release_lease(lease_id), timeout_seconds=inf)
 
 
-async def _settled(releasing: Awaitable[None]) -> None:
+async def _log_failure(releasing: Awaitable[None]) -> None:
     try:
         await releasing
-    except CallFailed as failure:
-        log.info("a lease was not given back and will end by itself: %s", failure)
+    except RequestFailedError as failure:
+        logger.info("The release of a lease failed, so the lease will expire: %s", failure)

@@ -1,19 +1,18 @@
-"""All notifications that concern one agent: in order, each once, and none missing without a word.
+"""All notifications for one agent: in order, each once, and without undetected gaps.
 
-* ``cursor`` is the sequence up to which everything was delivered. Whatever brings notifications (pushes
-  over NATS, a stream, pages), only what is newer than the cursor is delivered.
-* Pushes may be lost: when a connection is lost, when our queue overflows, or when a heartbeat's
-  answer names a notification that has not come. Then the feed asks for what is after its cursor before
-  it delivers anything newer.
-* Over HTTP alone the feed follows a stream of server-sent events. Where that does not work (a
-  proxy keeps it back, or cuts it), the feed asks by long polls, and tries the stream again later.
-* What the service no longer keeps is said as a notification named ``gap``.
-* A feed ends when it is closed, or when the service declines for good (a revoked key): then
-  everybody who reads it gets that failure.
+* ``cursor`` is the sequence up to which all notifications were delivered. Every source (NATS, event
+  stream, pages) delivers only notifications that are newer than the cursor.
+* NATS may lose notifications: when a connection is lost, or when the local queue overflows. A
+  heartbeat response that names an undelivered notification reveals a loss. The feed then lists the
+  notifications after its cursor before it delivers a newer one.
+* Without NATS the feed reads the event stream (server-sent events). If the stream does not work
+  (a proxy buffers or cuts it), the feed uses long polls and retries the stream later.
+* Notifications that the service no longer keeps are reported as one notification named ``gap``.
+* A feed ends when it is closed, or when the service rejects it permanently (a revoked key). Each
+  reader then gets that exception.
 """
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,65 +21,68 @@ from typing import TYPE_CHECKING
 import orjson
 
 from quorate.client import requests
-from quorate.client.background_tasks import Background
-from quorate.client.clock import awake_or_not
-from quorate.client.config import DEFAULT, Settings
-from quorate.client.environment import service
-from quorate.client.errors import CallFailed, Unavailable
-from quorate.client.notification_buffer import Backlog
-from quorate.client.rejections import InternalError, Refused
+from quorate.client.background_tasks import BackgroundTasks, logger
+from quorate.client.clock import boot_time
+from quorate.client.config import DEFAULT, ClientConfig
+from quorate.client.environment import resolve_service
+from quorate.client.errors import RequestFailedError, UnavailableError
+from quorate.client.notification_buffer import NotificationBuffer
+from quorate.client.rejections import InternalServerError, RejectedError
 from quorate.client.results import KeyInfo, Notification, NotificationPage
 from quorate.client.transports.failover import FailoverTransport
-from quorate.client.transports.http import OverHttp
+from quorate.client.transports.http import HttpTransport
 from quorate.domain.identity.agents import AgentRef
 
 if TYPE_CHECKING:
-    from quorate.client.transports.nats import NatsLink, Session
+    from quorate.client.transports.nats import NatsSession, NatsTransport
 
 PAGE_LENGTH = 100
-WAIT_SECONDS = 25.0
-WAIT_WITHOUT_NATS_SECONDS = 5.0  # While NATS is away, look this often whether it is back.
-ANSWER_SECONDS_MAX = 15.0
-GRACE_SECONDS = 1.0  # A notification that a heartbeat names may still be on its way for so long.
-STRIKES_MAX = 2
-STREAM_AGAIN_SECONDS = 300.0
+LONG_POLL_SECONDS = 25.0
+LONG_POLL_WITHOUT_NATS_SECONDS = 5.0  # While NATS is lost, the feed checks it at this interval.
+RESPONSE_SECONDS_MAX = 15.0
+GRACE_SECONDS = 1.0  # The time for a notification to arrive after a heartbeat has named it.
+STREAM_FAILURES_MAX = 2
+STREAM_RETRY_SECONDS = 300.0
 PAUSE_SECONDS_MIN = 0.05
 PAUSE_SECONDS_MAX = 2.0
-SETTLED_SECONDS = 5.0
+STABLE_SECONDS = 5.0  # A source that worked this long resets the backoff.
 FIRST_CONNECTION_SECONDS_MAX = 2.0
 
-log = logging.getLogger("quorate.client")
+
+class LogMismatchError(RequestFailedError):
+    """The event log of the service ends before the cursor, so it is another log or incomplete."""
 
 
-class AnotherLog(CallFailed):
-    """What was seen before is not in the service's log: a cursor means nothing there."""
-
-
-def _for_good(failure: CallFailed) -> bool:
-    """Whether asking again is in vain. What is between us and the service may say anything."""
-    declined = isinstance(failure, Refused) and not isinstance(failure, InternalError)
-    return declined or isinstance(failure, AnotherLog)
+def _is_permanent(failure: RequestFailedError) -> bool:
+    """Whether a retry is pointless. A response of a proxy is never permanent."""
+    is_rejection = isinstance(failure, RejectedError)
+    is_final = is_rejection and not isinstance(failure, InternalServerError)
+    return is_final or isinstance(failure, LogMismatchError)
 
 
 class NotificationFeed:
-    """The notifications of one agent, for as many readers as there are; ``run`` brings them."""
+    """The notifications of one agent, for any number of readers; ``run`` fetches them."""
 
     def __init__(
-        self, asker: FailoverTransport, who: AgentRef, cursor: int, link: "NatsLink | None" = None
+        self,
+        transport: FailoverTransport,
+        agent: AgentRef,
+        cursor: int,
+        nats: "NatsTransport | None" = None,
     ) -> None:
-        self._asker = asker
-        self._who = who
-        self._link = link
+        self._transport = transport
+        self._agent = agent
+        self._nats = nats
         self._start = cursor
-        self._backlog = Backlog(cursor)
+        self._buffer = NotificationBuffer(cursor)
         self._listeners: list[Callable[[Notification], None]] = []
-        self._news = asyncio.Event()
-        self._ended = False
-        self._failure: CallFailed | None = None
-        self._named = 0  # The newest notification of which a heartbeat told.
-        self._doubt = asyncio.Event()
-        self._strikes = 0
-        self._stream_again_at = float("-inf")
+        self._changed = asyncio.Event()
+        self._is_closed = False
+        self._failure: RequestFailedError | None = None
+        self._expected = 0  # The newest notification that a heartbeat response named.
+        self._has_expectation = asyncio.Event()
+        self._stream_failures = 0
+        self._retry_stream_at = float("-inf")
 
     @classmethod
     @asynccontextmanager
@@ -92,235 +94,250 @@ class NotificationFeed:
         agent: AgentRef | None = None,
         nats_url: str | None = None,
         after: int | None = None,
-        settings: Settings = DEFAULT,
+        config: ClientConfig = DEFAULT,
     ) -> AsyncIterator["NotificationFeed"]:
-        """Follow an agent's notifications without being that agent: nothing is registered.
+        """Follow the notifications of an agent without being that agent.
 
-        ``agent`` may be left out for an agent's own key. ``after`` is the sequence that was seen
-        last; left out, the feed begins now. With ``nats_url``, notifications are pushed; a tenant's key
-        must then name the agent by its id. Raises Refused, Unavailable, or ValueError when nobody
-        says where the service is.
+        Registers nothing and sends no heartbeats.
+
+        * ``url``, ``api_key``, ``nats_url``: as in ``Agent.connect``. With NATS, a tenant key must
+          name the agent by its id.
+        * ``agent``: the agent to follow; None for the agent of an agent key.
+        * ``after``: the sequence of the last notification that you processed; None starts now.
+
+        Raises ValueError when the URL or the key is missing, RejectedError when the service rejects
+        the key or the agent, and UnavailableError when it does not respond.
         """
-        where = service(url, api_key, nats_url)
-        who = agent or AgentRef()
-        http = OverHttp(where.url, where.api_key)
-        asker = FailoverTransport(http, awake_or_not, settings.within_seconds)
-        background = Background()
+        address = resolve_service(url, api_key, nats_url)
+        agent_ref = agent or AgentRef()
+        http = HttpTransport(address.url, address.api_key)
+        transport = FailoverTransport(http, boot_time, config.timeout_seconds)
+        background = BackgroundTasks()
         try:
             if after is None:
-                after = (
-                    await asker.result(requests.list_notifications(who, after=0, limit=1))
-                ).head
-            if where.nats_url is not None:
-                key = await asker.result(requests.own_key())
-                agent_id = key.agent_id or who.id
+                request = requests.list_notifications(agent_ref, after=0, limit=1)
+                after = (await transport.execute(request)).head
+            if address.nats_url is not None:
+                key = await transport.execute(requests.get_own_key())
+                agent_id = key.agent_id or agent_ref.id
                 if agent_id is not None:
-                    asker.link = link_of(where.nats_url, where.api_key, key, agent_id)
-                    background.start(asker.link.run, "the connection to NATS")
-                    await asker.link.tried(FIRST_CONNECTION_SECONDS_MAX)
-            feed = cls(asker, who, after, asker.link)
-            background.start(feed.run, "the feed of notifications")
+                    nats = create_nats_transport(address.nats_url, address.api_key, key, agent_id)
+                    transport.nats = nats
+                    background.start(nats.run, "connection to NATS")
+                    await nats.wait_for_first_round(FIRST_CONNECTION_SECONDS_MAX)
+            feed = cls(transport, agent_ref, after, transport.nats)
+            background.start(feed.run, "notification feed")
             try:
                 yield feed
             finally:
                 feed.close()
         finally:
-            await background.end()
-            await asker.close()
+            await background.cancel_all()
+            await transport.close()
 
     # -- For readers ---------------------------------------------------------
 
     @property
     def cursor(self) -> int:
-        """The sequence up to which everything was delivered: resume from here."""
-        return self._backlog.cursor
+        """The sequence up to which the feed has delivered all notifications."""
+        return self._buffer.cursor
 
     async def notifications(self, after: int | None = None) -> AsyncIterator[Notification]:
-        """Notifications after ``after`` (by default, after where the feed began), until it is closed.
+        """Yield the notifications after the sequence ``after``, until the feed is closed.
 
-        Each reader has its own place. Keep the ``sequence`` of the last notification you dealt with, and
-        give it as ``after`` to go on there, also in another process. Raises CallFailed when the
-        service declines for good.
+        The default is the start of the feed. Each reader has its own position. To resume, also in
+        another process, store the ``sequence`` of the last notification that you processed, and
+        pass it as ``after``.
+
+        Raises RequestFailedError when the service rejects the feed permanently.
         """
         position = self._start if after is None else after
-        while not self._ended:
-            if self._backlog.behind(position):
-                page = await self._page_for_one_behind(position)
+        while not self._is_closed:
+            if self._buffer.is_behind(position):
+                page = await self._fetch_page_for_reader(position)
                 for notification in page.notifications if page is not None else ():
                     position = notification.sequence
                     yield notification
                 position = position if page is None else max(position, page.next)
-            elif (found := self._backlog.following(position)) is not None:
+            elif (found := self._buffer.next_after(position)) is not None:
                 position = found.sequence
                 yield found
             elif self._failure is not None:
                 raise self._failure
             else:
-                await self._news.wait()
+                await self._changed.wait()
 
-    async def _page_for_one_behind(self, position: int) -> NotificationPage | None:
-        """None when the service cannot be asked now; raises CallFailed when it declines."""
-        ask = requests.list_notifications(self._who, after=position, limit=PAGE_LENGTH)
+    async def _fetch_page_for_reader(self, position: int) -> NotificationPage | None:
+        """Return a page, or None after a pause when the service cannot serve it now.
+
+        Raises RequestFailedError when the service rejects the feed permanently.
+        """
+        request = requests.list_notifications(self._agent, after=position, limit=PAGE_LENGTH)
         try:
-            return await self._asker.result(ask)
-        except CallFailed as failure:
-            if _for_good(failure):
+            return await self._transport.execute(request)
+        except RequestFailedError as failure:
+            if _is_permanent(failure):
                 raise
-            log.info("no older notifications at present: %s", failure)
+            logger.info("Older notifications cannot be read and will be retried: %s", failure)
         await asyncio.sleep(PAUSE_SECONDS_MAX)
         return None
 
-    def listen(self, hear: Callable[[Notification], None]) -> None:
-        """Call ``hear`` for each notification that is delivered from now on."""
-        self._listeners.append(hear)
+    def add_listener(self, listener: Callable[[Notification], None]) -> None:
+        """Call ``listener`` for each notification that is delivered from now on."""
+        self._listeners.append(listener)
 
-    def named(self, sequence: int) -> None:
-        """A heartbeat's answer says that there is a notification with this sequence."""
-        self._named = max(self._named, sequence)
-        if self._named > self.cursor:
-            self._doubt.set()
+    def expect(self, sequence: int) -> None:
+        """Record that a notification with this sequence exists, as a heartbeat response said."""
+        self._expected = max(self._expected, sequence)
+        if self._expected > self.cursor:
+            self._has_expectation.set()
 
     def close(self) -> None:
-        """Everybody who reads comes to an end."""
-        self._ended = True
-        self._wake()
+        """End the iteration of all readers."""
+        self._is_closed = True
+        self._wake_readers()
 
-    # -- Bringing them -------------------------------------------------------
+    # -- Fetching ------------------------------------------------------------
 
     async def run(self) -> None:
-        """Follow the service until cancelled, or declined for good."""
+        """Follow the service until cancelled, or until it rejects the feed permanently."""
         pause = PAUSE_SECONDS_MIN
         loop = asyncio.get_running_loop()
-        while not self._ended:
-            began_at = loop.time()
+        while not self._is_closed:
+            started_at = loop.time()
             try:
-                await self._follow_until_in_doubt()
-            except Unavailable as error:
-                log.info("no notifications at present: %s", error)
-            except CallFailed as failure:
-                if _for_good(failure):
+                await self._follow_until_missed()
+            except UnavailableError as failure:
+                logger.info("Notifications cannot be read and will be retried: %s", failure)
+            except RequestFailedError as failure:
+                if _is_permanent(failure):
                     self._failure = failure
-                    self._wake()
+                    self._wake_readers()
                     return
-                log.warning("no notifications at present: %s", failure)
-            if loop.time() - began_at > SETTLED_SECONDS:
+                logger.warning("Notifications cannot be read and will be retried: %s", failure)
+            if loop.time() - started_at > STABLE_SECONDS:
                 pause = PAUSE_SECONDS_MIN
             await asyncio.sleep(pause * (1 + random.random()) / 2)  # noqa: S311 - no secret.
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
-    async def _follow_until_in_doubt(self) -> None:
+    async def _follow_until_missed(self) -> None:
         following = asyncio.ensure_future(self._follow())
-        doubting = asyncio.ensure_future(self._missed())
+        detecting = asyncio.ensure_future(self._detect_missed())
         try:
-            await asyncio.wait({following, doubting}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({following, detecting}, return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 following.result()
             else:
-                log.info("a notification did not arrive: catching up")
-                self._strikes += 1
+                logger.info("A notification is missing; the feed lists the notifications again")
+                self._stream_failures += 1
         finally:
             following.cancel()
-            doubting.cancel()
-            await asyncio.gather(following, doubting, return_exceptions=True)
+            detecting.cancel()
+            await asyncio.gather(following, detecting, return_exceptions=True)
 
-    async def _missed(self) -> None:
-        """Return when a notification that was named has not come, and nothing else has either."""
+    async def _detect_missed(self) -> None:
+        """Return when an expected notification is overdue and no other one has arrived either."""
         while True:
-            await self._doubt.wait()
-            self._doubt.clear()
-            while self.cursor < self._named:
-                was = self.cursor
+            await self._has_expectation.wait()
+            self._has_expectation.clear()
+            while self.cursor < self._expected:
+                cursor_before = self.cursor
                 await asyncio.sleep(GRACE_SECONDS)
-                if self.cursor == was:
+                if self.cursor == cursor_before:
                     return
 
     async def _follow(self) -> None:
-        session = self._link.session if self._link is not None else None
+        session = self._nats.session if self._nats is not None else None
         if session is not None:
-            await self._by_push(session)
-        elif self._link is not None or self._strikes >= STRIKES_MAX:
-            await self._by_asking()
+            await self._follow_nats(session)
+        elif self._nats is not None or self._stream_failures >= STREAM_FAILURES_MAX:
+            await self._follow_long_polls()
         else:
-            await self._by_stream()
+            await self._follow_stream()
 
-    async def _by_push(self, session: "Session") -> None:
-        """Until the connection is lost."""
+    async def _follow_nats(self, session: "NatsSession") -> None:
+        """Return when the connection is lost."""
         await self._catch_up()
-        while (said := await session.heard()) is not None:
+        while (content := await session.receive()) is not None:
             if session.overflowed:
                 session.overflowed = False
                 await self._catch_up()
             try:
-                notification = Notification.read(orjson.loads(said))
+                notification = Notification.from_json(orjson.loads(content))
             except (KeyError, TypeError, ValueError) as error:
-                raise CallFailed("what was pushed is no notification of Quorate's") from error
+                raise RequestFailedError("A NATS message is not a notification") from error
             self._deliver(notification)
 
-    async def _by_stream(self) -> None:
-        """Until the stream ends; one that breaks twice in a row is not tried for a while."""
-        self._strikes += 1
-        if self._named > self.cursor:
+    async def _follow_stream(self) -> None:
+        """Return when the stream ends. After two failures in a row the feed uses long polls."""
+        self._stream_failures += 1
+        if self._expected > self.cursor:
             await self._catch_up()
-        self._stream_again_at = asyncio.get_running_loop().time() + STREAM_AGAIN_SECONDS
-        async for notification in self._asker.http.stream(self._who, self.cursor):
-            self._strikes = 0
+        self._retry_stream_at = asyncio.get_running_loop().time() + STREAM_RETRY_SECONDS
+        async for notification in self._transport.http.stream(self._agent, self.cursor):
+            self._stream_failures = 0
             self._deliver(notification)
 
-    async def _by_asking(self) -> None:
-        """Until pushes or the stream can be tried again."""
+    async def _follow_long_polls(self) -> None:
+        """Return when NATS is connected or the stream can be retried."""
         loop = asyncio.get_running_loop()
-        wait = WAIT_SECONDS if self._link is None else WAIT_WITHOUT_NATS_SECONDS
+        wait = LONG_POLL_SECONDS if self._nats is None else LONG_POLL_WITHOUT_NATS_SECONDS
         while True:
-            await self._ask(wait)
-            if self._link is not None and self._link.session is not None:
+            await self._fetch_page(wait)
+            if self._nats is not None and self._nats.session is not None:
                 return
-            if self._link is None and loop.time() >= self._stream_again_at:
-                self._strikes = 0
+            if self._nats is None and loop.time() >= self._retry_stream_at:
+                self._stream_failures = 0
                 return
 
     async def _catch_up(self) -> None:
         while True:
-            page = await self._ask(0.0)
+            page = await self._fetch_page(0.0)
             if page.next >= page.head:
                 return
 
-    async def _ask(self, wait_seconds: float) -> NotificationPage:
-        """One page after the cursor, delivered."""
+    async def _fetch_page(self, wait_seconds: float) -> NotificationPage:
+        """Fetch and deliver one page after the cursor."""
         after = self.cursor
-        ask = requests.list_notifications(
-            self._who, after=after, limit=PAGE_LENGTH, wait_seconds=wait_seconds
+        request = requests.list_notifications(
+            self._agent, after=after, limit=PAGE_LENGTH, wait_seconds=wait_seconds
         )
-        page = await self._asker.result(ask, within_seconds=wait_seconds + ANSWER_SECONDS_MAX)
+        timeout = wait_seconds + RESPONSE_SECONDS_MAX
+        page = await self._transport.execute(request, timeout_seconds=timeout)
         if page.head < after:
-            raise AnotherLog(f"the service's log ends before {after}: is it another one, or lost?")
+            raise LogMismatchError(
+                f"The event log of the service ends at {page.head}, before the cursor {after}"
+            )
         if page.next < page.head and page.next <= after:
-            raise CallFailed(
-                f"the service gives no notifications after {after}, but says there are more"
+            raise RequestFailedError(
+                f"The service returns no notifications after {after}, although its log continues"
             )
         for notification in page.notifications:
             self._deliver(notification)
-        self._backlog.pass_over(page.next)
+        self._buffer.advance(page.next)
         return page
 
     def _deliver(self, notification: Notification) -> None:
-        if not self._backlog.add(notification):
+        if not self._buffer.add(notification):
             return
-        for hear in self._listeners:
-            hear(notification)
-        self._wake()
+        for listener in self._listeners:
+            listener(notification)
+        self._wake_readers()
 
-    def _wake(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+    def _wake_readers(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
-def link_of(nats_url: str, api_key: str, key: KeyInfo, agent_id: str) -> "NatsLink":
-    """The way over NATS to what concerns an agent. nats-py is loaded here, when it is needed."""
-    from quorate.client.transports.nats import Address, NatsLink  # noqa: PLC0415
+def create_nats_transport(
+    nats_url: str, api_key: str, key: KeyInfo, agent_id: str
+) -> "NatsTransport":
+    """Return the unconnected NATS transport for an agent. Imports nats-py only here."""
+    from quorate.client.transports.nats import NatsAddress, NatsTransport  # noqa: PLC0415
 
     reader = key.agent_id if key.role == "agent" and key.agent_id is not None else key.id
-    return NatsLink(
-        Address(
+    return NatsTransport(
+        NatsAddress(
             url=nats_url,
             api_key=api_key,
             tenant_id=key.tenant_id,

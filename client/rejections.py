@@ -1,24 +1,37 @@
-"""What the service declines, one class for each code: catch the one you can do something about.
+"""Rejections by the service: one exception class for each problem code.
 
-Every refusal is a ``Refused``, and also of the kind (client/errors.py) that tells what may help:
-``LeaseConflict`` is ``Conflicted``, ``AgentNotFound`` is ``NotFound``, and so on. A refusal is an
-answer: asking the same again, while the state is the same, is answered the same.
+* Every class is a ``RejectedError``.
+* Most classes also have the base class of their HTTP status (client/errors.py):
+  ``LeaseConflictError`` is a ``ConflictError``, ``AgentNotFoundError`` is a ``NotFoundError``.
+* A rejection is a final response. The same request is rejected again while the state is the same.
+* A code that this version of the SDK does not know gives the class of its HTTP status.
+
+Source of the codes: the problem documents (RFC 9457) of ``quorate.contracts.problems``.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from quorate.client.errors import CallFailed, Conflicted, NotFound, Unauthorized, Unavailable
+from quorate.client.errors import (
+    ConflictError,
+    NotFoundError,
+    RequestFailedError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from quorate.client.results import HolderInfo
 
 DETAIL_LENGTH_MAX = 300
 
 
-class Refused(CallFailed):
-    """The service understood and declined.
+class RejectedError(RequestFailedError):
+    """The service understood the request and rejected it.
 
-    ``code`` is stable and made for programs, ``detail`` is a sentence for people, ``facts`` are the
-    other members of the problem, and ``request_id`` finds the request in the service's own log.
+    * ``code``: the stable problem code, for programs.
+    * ``status``: the HTTP status, also for a request over NATS.
+    * ``detail``: one sentence about this case, for people.
+    * ``details``: the other members of the problem document, such as ``leaseHolder``.
+    * ``request_id``: the id under which the service logged the request.
     """
 
     code: str = ""
@@ -29,265 +42,290 @@ class Refused(CallFailed):
         self.code = str(problem.get("code", self.code))
         self.detail = str(problem.get("detail", ""))
         self.request_id = str(problem.get("requestId", ""))
-        self.facts = {name: value for name, value in problem.items() if name not in _MEMBERS}
-        self._said = said(status, problem)
+        self.details = {
+            name: value for name, value in problem.items() if name not in _STANDARD_MEMBERS
+        }
+        self._message = describe_problem(status, problem)
 
     def __str__(self) -> str:
-        return self._said
+        return self._message
 
 
-_MEMBERS = {"type", "title", "status", "detail", "code", "requestId"}
+_STANDARD_MEMBERS = {"type", "title", "status", "detail", "code", "requestId"}
 
 
-def said(status: int, problem: Mapping[str, Any] | None) -> str:
-    """A problem's own words, or its status where something else answered."""
-    words = [str(problem[name]) for name in ("title", "detail") if problem and problem.get(name)]
-    told = words[1:] if len(words) > 1 and words[1].rstrip(".") == words[0] else words
-    return ": ".join(told)[:DETAIL_LENGTH_MAX] or f"the service answered {status}"
+def describe_problem(status: int, problem: Mapping[str, Any] | None) -> str:
+    """Return title and detail of a problem document, or a sentence that names the status.
+
+    The title is left out when the detail only repeats it. At most DETAIL_LENGTH_MAX characters.
+    """
+    parts = [str(problem[name]) for name in ("title", "detail") if problem and problem.get(name)]
+    if len(parts) > 1 and parts[1].rstrip(".") == parts[0]:
+        parts = parts[1:]
+    return ": ".join(parts)[:DETAIL_LENGTH_MAX] or f"The service responded with status {status}"
 
 
-# -- Who may not -------------------------------------------------------------
+# -- 401 and 403 -------------------------------------------------------------
 
 
-class KeyRefused(Refused, Unauthorized):
+class InvalidKeyError(RejectedError, UnauthorizedError):
     """The key is missing, wrong or revoked."""
 
     code = "unauthorized"
 
 
-class TenantForbidden(Refused, Unauthorized):
+class TenantForbiddenError(RejectedError, UnauthorizedError):
+    """The key belongs to another tenant."""
+
     code = "tenant_forbidden"
 
 
-class RoleForbidden(Refused, Unauthorized):
+class RoleForbiddenError(RejectedError, UnauthorizedError):
+    """The role of the key does not permit the operation."""
+
     code = "role_forbidden"
 
 
-class ActingAsAnother(Refused, Unauthorized):
-    """A key bound to one agent acts only as that agent."""
+class ActingAsAnotherError(RejectedError, UnauthorizedError):
+    """An agent key names another agent. It can act only as its own agent."""
 
     code = "acting_as_another"
 
 
-# -- What is not there -------------------------------------------------------
+# -- 404 ---------------------------------------------------------------------
 
 
-class NothingHere(Refused, NotFound):
+class EndpointNotFoundError(RejectedError, NotFoundError):
+    """The service has no endpoint at this path."""
+
     code = "not_found"
 
 
-class AgentNotFound(Refused, NotFound):
+class AgentNotFoundError(RejectedError, NotFoundError):
     code = "agent_not_found"
 
 
-class LeaseNotFound(Refused, NotFound):
+class LeaseNotFoundError(RejectedError, NotFoundError):
     code = "lease_not_found"
 
 
-class ConsensusNotFound(Refused, NotFound):
+class ConsensusNotFoundError(RejectedError, NotFoundError):
     code = "consensus_not_found"
 
 
-class KeyNotFound(Refused, NotFound):
+class KeyNotFoundError(RejectedError, NotFoundError):
     code = "key_not_found"
 
 
-class TenantNotFound(Refused, NotFound):
+class TenantNotFoundError(RejectedError, NotFoundError):
     code = "tenant_not_found"
 
 
-# -- What cannot be now ------------------------------------------------------
+# -- 409, and 429 for a quota -------------------------------------------------
 
 
-class LeaseConflict(Refused, Conflicted):
-    """Another agent holds the contact; ``holder`` tells who, and until when unless it renews."""
+class LeaseConflictError(RejectedError, ConflictError):
+    """Another agent holds the contact."""
 
     code = "lease_conflict"
 
     @property
     def holder(self) -> HolderInfo | None:
-        holder = self.facts.get("leaseHolder")
-        return HolderInfo.read(holder) if isinstance(holder, Mapping) else None
+        """The holder, and when its lease expires unless it renews."""
+        holder = self.details.get("leaseHolder")
+        return HolderInfo.from_json(holder) if isinstance(holder, Mapping) else None
 
 
-class LeaseEnded(Refused, Conflicted):
-    """What has ended cannot be renewed: acquire anew, and get a new fence."""
+class LeaseEndedError(RejectedError, ConflictError):
+    """The lease has ended and cannot be renewed. Acquire the contact again, with a new fence."""
 
     code = "lease_ended"
 
 
-class AgentInactive(Refused, Conflicted):
-    """The agent's heartbeats stopped; after the next one it may act again."""
+class AgentInactiveError(RejectedError, ConflictError):
+    """The agent timed out. Its next heartbeat makes it active again."""
 
     code = "agent_inactive"
 
 
-class AlreadyVoted(Refused, Conflicted):
-    """The agent has voted otherwise, and the first vote is final."""
+class AlreadyVotedError(RejectedError, ConflictError):
+    """The agent has cast a different vote. The first vote is final."""
 
     code = "already_voted"
 
 
-class ConsensusClosed(Refused, Conflicted):
+class ConsensusClosedError(RejectedError, ConflictError):
+    """The proposal is approved, rejected or expired."""
+
     code = "consensus_closed"
 
 
-class NotEligible(Refused, Conflicted):
-    """The agent is not among those whose votes count here."""
+class NotEligibleError(RejectedError, ConflictError):
+    """The agent is not in the electorate of the proposal."""
 
     code = "not_eligible"
 
 
-class TenantExists(Refused, Conflicted):
+class TenantExistsError(RejectedError, ConflictError):
     code = "tenant_exists"
 
 
-class QuotaExceeded(Refused, Conflicted):
-    """The tenant has as many of these as it may; ``quota`` tells which, ``limit`` how many."""
+class QuotaExceededError(RejectedError, ConflictError):
+    """The tenant has reached a quota.
+
+    The status is 429, but a retry does not help: the tenant must end leases, proposals or the like.
+    """
 
     code = "quota_exceeded"
 
     @property
     def quota(self) -> str:
-        return str(self.facts.get("quota", ""))
+        """The name of the quota."""
+        return str(self.details.get("quota", ""))
 
     @property
     def limit(self) -> int | None:
-        limit = self.facts.get("limit")
+        """The limit of the quota."""
+        limit = self.details.get("limit")
         return limit if isinstance(limit, int) else None
 
 
-# -- What was asked wrongly --------------------------------------------------
+# -- 400, 405, 413, 415, 422, 431: invalid requests --------------------------
 
 
-class MalformedRequest(Refused):
+class MalformedRequestError(RejectedError):
     code = "malformed_request"
 
 
-class TenantAmbiguous(Refused):
+class TenantAmbiguousError(RejectedError):
     code = "tenant_ambiguous"
 
 
-class IdempotencyKeyInvalid(Refused):
+class IdempotencyKeyInvalidError(RejectedError):
     code = "idempotency_key_invalid"
 
 
-class IdempotencyKeyReused(Refused):
-    """The idempotency key stands for another request."""
+class IdempotencyKeyReusedError(RejectedError):
+    """The idempotency key was used with a different request."""
 
     code = "idempotency_key_reused"
 
 
-class MethodNotAllowed(Refused):
+class MethodNotAllowedError(RejectedError):
     code = "method_not_allowed"
 
 
-class BodyTooLarge(Refused):
+class BodyTooLargeError(RejectedError):
     code = "body_too_large"
 
 
-class HeadersTooLarge(Refused):
+class HeadersTooLargeError(RejectedError):
     code = "headers_too_large"
 
 
-class UnsupportedMediaType(Refused):
+class UnsupportedMediaTypeError(RejectedError):
     code = "unsupported_media_type"
 
 
-class InvalidRequest(Refused):
-    """A field does not fit; ``facts["errors"]`` names each."""
+class InvalidRequestError(RejectedError):
+    """A field is invalid. ``details["errors"]`` names each invalid field."""
 
     code = "invalid_request"
 
 
-class ContactEmailInvalid(Refused):
-    """The address has no unmistakable form."""
+class ContactEmailInvalidError(RejectedError):
+    """The e-mail address of the contact is invalid or ambiguous."""
 
     code = "contact_email_invalid"
 
 
-# -- What the service cannot do now ------------------------------------------
+# -- 408, 429, 500, 503: the service cannot serve the request now ------------
 
 
-class RequestTimeout(Refused, Unavailable):
+class RequestTimeoutError(RejectedError, UnavailableError):
     code = "request_timeout"
 
 
-class ServiceUnavailable(Refused, Unavailable):
+class ServiceUnavailableError(RejectedError, UnavailableError):
     code = "unavailable"
 
 
-class TooManyStreams(Refused, Unavailable):
+class TooManyStreamsError(RejectedError, UnavailableError):
     code = "too_many_streams"
 
 
-class RateLimited(Refused, Unavailable):
-    """The agent, its tenant or its address asks too often; nothing was carried out."""
+class RateLimitedError(RejectedError, UnavailableError):
+    """The rate limit of the agent, its tenant or its address is exceeded.
+
+    The service did not carry out the request.
+    """
 
     code = "rate_limited"
 
 
-class InternalError(Refused):
-    """The service's own code failed; nothing was recorded."""
+class InternalServerError(RejectedError):
+    """The service failed because of a defect. It recorded no event."""
 
     code = "internal_error"
 
 
-# -- Reading one -------------------------------------------------------------
+# -- From a problem document to an exception ---------------------------------
 
-KINDS: Mapping[str, type[Refused]] = {
+ERRORS_BY_CODE: Mapping[str, type[RejectedError]] = {
     kind.code: kind
     for kind in (
-        *(KeyRefused, TenantForbidden, RoleForbidden, ActingAsAnother),
-        *(NothingHere, AgentNotFound, LeaseNotFound, ConsensusNotFound, KeyNotFound),
-        *(TenantNotFound, LeaseConflict, LeaseEnded, AgentInactive, AlreadyVoted),
-        *(ConsensusClosed, NotEligible, TenantExists, QuotaExceeded),
-        *(MalformedRequest, TenantAmbiguous),
-        *(IdempotencyKeyInvalid, IdempotencyKeyReused, MethodNotAllowed, BodyTooLarge),
-        *(HeadersTooLarge, UnsupportedMediaType, InvalidRequest, ContactEmailInvalid),
-        *(RequestTimeout, ServiceUnavailable, TooManyStreams, RateLimited, InternalError),
+        *(InvalidKeyError, TenantForbiddenError, RoleForbiddenError, ActingAsAnotherError),
+        *(EndpointNotFoundError, AgentNotFoundError, LeaseNotFoundError, ConsensusNotFoundError),
+        *(KeyNotFoundError, TenantNotFoundError, LeaseConflictError, LeaseEndedError),
+        *(AgentInactiveError, AlreadyVotedError, ConsensusClosedError, NotEligibleError),
+        *(TenantExistsError, QuotaExceededError, MalformedRequestError, TenantAmbiguousError),
+        *(IdempotencyKeyInvalidError, IdempotencyKeyReusedError, MethodNotAllowedError),
+        *(BodyTooLargeError, HeadersTooLargeError, UnsupportedMediaTypeError),
+        *(InvalidRequestError, ContactEmailInvalidError, RequestTimeoutError),
+        *(ServiceUnavailableError, TooManyStreamsError, RateLimitedError, InternalServerError),
     )
 }
 
 
-class _UnknownUnauthorized(Refused, Unauthorized):
-    """Of a service that knows more codes than we do."""
+class _UnknownUnauthorizedError(RejectedError, UnauthorizedError):
+    """A code of a newer service."""
 
 
-class _UnknownNotFound(Refused, NotFound):
-    """Of a service that knows more codes than we do."""
+class _UnknownNotFoundError(RejectedError, NotFoundError):
+    """A code of a newer service."""
 
 
-class _UnknownConflict(Refused, Conflicted):
-    """Of a service that knows more codes than we do."""
+class _UnknownConflictError(RejectedError, ConflictError):
+    """A code of a newer service."""
 
 
-class _UnknownUnavailable(Refused, Unavailable):
-    """Of a service that knows more codes than we do."""
+class _UnknownUnavailableError(RejectedError, UnavailableError):
+    """A code of a newer service."""
 
 
-_BY_STATUS: Mapping[int, tuple[type[Refused], type[CallFailed]]] = {
-    401: (_UnknownUnauthorized, Unauthorized),
-    403: (_UnknownUnauthorized, Unauthorized),
-    404: (_UnknownNotFound, NotFound),
-    408: (_UnknownUnavailable, Unavailable),
-    409: (_UnknownConflict, Conflicted),
-    429: (_UnknownUnavailable, Unavailable),
-    502: (_UnknownUnavailable, Unavailable),
-    503: (_UnknownUnavailable, Unavailable),
-    504: (_UnknownUnavailable, Unavailable),
+# HTTP status -> (class for an unknown code, class for a response without a problem document).
+_ERRORS_BY_STATUS: Mapping[int, tuple[type[RejectedError], type[RequestFailedError]]] = {
+    401: (_UnknownUnauthorizedError, UnauthorizedError),
+    403: (_UnknownUnauthorizedError, UnauthorizedError),
+    404: (_UnknownNotFoundError, NotFoundError),
+    408: (_UnknownUnavailableError, UnavailableError),
+    409: (_UnknownConflictError, ConflictError),
+    429: (_UnknownUnavailableError, UnavailableError),
+    502: (_UnknownUnavailableError, UnavailableError),
+    503: (_UnknownUnavailableError, UnavailableError),
+    504: (_UnknownUnavailableError, UnavailableError),
 }
 
 
-def refusal(problem: Mapping[str, Any], status: int) -> Refused:
-    """The refusal that a problem document stands for."""
-    unknown, _ = _BY_STATUS.get(status, (Refused, CallFailed))
-    return KINDS.get(str(problem.get("code")), unknown)(problem, status)
+def error_from_problem(problem: Mapping[str, Any], status: int) -> RejectedError:
+    """Return the exception for a problem document with a ``code``."""
+    unknown, _ = _ERRORS_BY_STATUS.get(status, (RejectedError, RequestFailedError))
+    return ERRORS_BY_CODE.get(str(problem.get("code")), unknown)(problem, status)
 
 
-def failure(status: int, problem: Mapping[str, Any] | None) -> CallFailed:
-    """What an answer that is no success stands for, whoever gave it."""
+def error_from_response(status: int, problem: Mapping[str, Any] | None) -> RequestFailedError:
+    """Return the exception for an unsuccessful response of the service, or of a proxy before it."""
     if problem is not None and "code" in problem:
-        return refusal(problem, status)
-    _, kind = _BY_STATUS.get(status, (Refused, CallFailed))
-    return kind(said(status, problem))
+        return error_from_problem(problem, status)
+    _, kind = _ERRORS_BY_STATUS.get(status, (RejectedError, RequestFailedError))
+    return kind(describe_problem(status, problem))

@@ -1,8 +1,12 @@
-"""What the service answers, typed: names as Python writes them, times as aware datetimes.
+"""Typed results of the service's responses.
 
-Each type reads itself from the JSON of an answer and keeps that JSON in ``raw``, as it came: a
-newer service may say more than these types know. ``read`` raises KeyError, TypeError or ValueError
-when what answered is not Quorate.
+* Names are in Python style. Times are timezone-aware ``datetime`` objects by the clock of the
+  service.
+* ``raw`` keeps the JSON object of the response unchanged, so members of a newer service stay
+  readable.
+* ``from_json`` raises KeyError, TypeError or ValueError when the JSON is not a Quorate response.
+
+Source of the shapes: the OpenAPI document of the service (``/openapi.json``).
 """
 
 from collections.abc import Mapping
@@ -21,19 +25,19 @@ Json: TypeAlias = Mapping[str, Any]
 Config: TypeAlias = dict[str, bool | str]
 GAP = "gap"
 _TYPE_PREFIX = "quorate."
-_AS_IT_CAME: Any = field(repr=False, compare=False)
+_RAW: Any = field(repr=False, compare=False)
 
 
-def moment(text: str) -> datetime:
-    """The aware datetime of a time as the service writes it."""
+def parse_time(text: str) -> datetime:
+    """Return the timezone-aware datetime for a time in a response (RFC 3339)."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
-        raise ValueError(f"a time without its offset: {text}")
+        raise ValueError(f"The time has no UTC offset: {text}")
     return at
 
 
-def _moment_or_none(text: str | None) -> datetime | None:
-    return None if text is None else moment(text)
+def _parse_optional_time(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
 
 
 # -- Agents ------------------------------------------------------------------
@@ -41,7 +45,12 @@ def _moment_or_none(text: str | None) -> datetime | None:
 
 @record
 class AgentInfo:
-    """An agent. ``active_until`` is when it lapses unless it heartbeats."""
+    """A registered agent.
+
+    * ``active_until``: the agent times out at this time unless it sends a heartbeat before.
+    * ``incarnation``: the number of registrations under this name, from 1.
+    * ``leases_held``: the number of its active leases; None in the response to a registration.
+    """
 
     id: str
     tenant_id: str
@@ -52,19 +61,19 @@ class AgentInfo:
     active_until: datetime
     incarnation: int
     status: Literal["active", "inactive"]
-    leases_held: int | None = None  # Told by look-ups, not by registering.
-    raw: Json = _AS_IT_CAME
+    leases_held: int | None = None
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         return cls(
             id=json["id"],
             tenant_id=json["tenantId"],
             name=json["agentName"],
             role=json["agentRole"],
-            registered_at=moment(json["registeredAt"]),
-            last_heartbeat=moment(json["lastHeartbeat"]),
-            active_until=moment(json["activeUntil"]),
+            registered_at=parse_time(json["registeredAt"]),
+            last_heartbeat=parse_time(json["lastHeartbeat"]),
+            active_until=parse_time(json["activeUntil"]),
             incarnation=json["incarnation"],
             status=json["status"],
             leases_held=json.get("leasesHeld"),
@@ -74,20 +83,24 @@ class AgentInfo:
 
 @record
 class HeartbeatInfo:
-    """``last_notification`` is the sequence of the last notification that concerns the agent; 0 if none."""
+    """The response to a heartbeat.
+
+    * ``active_until``: the agent times out at this time unless it sends another heartbeat before.
+    * ``last_notification``: the sequence of the newest notification for the agent; 0 for none.
+    """
 
     agent_id: str
     last_heartbeat: datetime
     active_until: datetime
     last_notification: int
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         return cls(
             agent_id=json["agentId"],
-            last_heartbeat=moment(json["lastHeartbeat"]),
-            active_until=moment(json["activeUntil"]),
+            last_heartbeat=parse_time(json["lastHeartbeat"]),
+            active_until=parse_time(json["activeUntil"]),
             last_notification=json.get("lastNotification", 0),
             raw=json,
         )
@@ -98,26 +111,30 @@ class HeartbeatInfo:
 
 @record
 class HolderInfo:
-    """Who holds a contact, and until when unless it renews."""
+    """The agent that holds a contact. ``expires_at`` is the end of its lease unless it renews."""
 
     agent_id: str
     agent_name: str
     expires_at: datetime
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         return cls(
             agent_id=json["agentId"],
             agent_name=json["agentName"],
-            expires_at=moment(json["expiresAt"]),
+            expires_at=parse_time(json["expiresAt"]),
             raw=json,
         )
 
 
 @record
 class LeaseInfo:
-    """A lease as it was when the service answered. ``fence`` only ever grows."""
+    """A lease as it was when the service responded.
+
+    * ``fence``: the fencing token; strictly increasing within the tenant.
+    * ``status``: ``active``, ``released``, ``expired`` or ``revoked``.
+    """
 
     id: str
     tenant_id: str
@@ -128,18 +145,18 @@ class LeaseInfo:
     expires_at: datetime
     fence: int
     status: LeaseStatus
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         return cls(
             id=json["id"],
             tenant_id=json["tenantId"],
             agent_id=json["agentId"],
             contact_email=json["contactEmail"],
             intent=json["intent"],
-            created_at=moment(json["createdAt"]),
-            expires_at=moment(json["expiresAt"]),
+            created_at=parse_time(json["createdAt"]),
+            expires_at=parse_time(json["expiresAt"]),
             fence=json["fence"],
             status=json["status"],
             raw=json,
@@ -148,7 +165,13 @@ class LeaseInfo:
 
 @record
 class SendVerdict:
-    """What the send gate says. A block is information, not an error: ``reason`` tells why."""
+    """The decision of the send gate. A block is a result, not an exception.
+
+    * ``authorized``: whether the agent may contact the person now.
+    * ``reason``: why the request is blocked; None when it is authorized.
+    * ``fence``: the fencing token of the agent's lease, if it holds one.
+    * ``holder``: the agent that holds the contact, if another one does.
+    """
 
     id: str
     agent_id: str
@@ -157,10 +180,10 @@ class SendVerdict:
     reason: Reason | None
     fence: int | None
     holder: HolderInfo | None
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         holder = json.get("leaseHolder")
         return cls(
             id=json["id"],
@@ -169,7 +192,7 @@ class SendVerdict:
             authorized=json["status"] == "authorized",
             reason=json.get("reason"),
             fence=json.get("fence"),
-            holder=None if holder is None else HolderInfo.read(holder),
+            holder=None if holder is None else HolderInfo.from_json(holder),
             raw=json,
         )
 
@@ -179,14 +202,14 @@ class SendVerdict:
 
 @record
 class DecisionInfo:
-    """The counts as they were when the deciding vote was cast."""
+    """The counts at the moment of the deciding vote."""
 
     approvals: int
     rejections: int
     electorate_size: int
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         return cls(
             approvals=json["approvals"],
             rejections=json["rejections"],
@@ -196,7 +219,15 @@ class DecisionInfo:
 
 @record
 class ConsensusInfo:
-    """A request for consensus. ``approvals`` and ``rejections`` are the votes cast so far."""
+    """A consensus proposal.
+
+    * ``status``: ``pending``, ``approved``, ``rejected`` or ``expired``.
+    * ``approvals``, ``rejections``: the numbers of votes cast until now.
+    * ``electorate``: ``live`` (the agents active at each vote) or ``snapshot`` (at the proposal).
+    * ``floor``: a share (0 to 1) of the agents that were active at the proposal. The majority is
+      never a majority of fewer agents.
+    * ``decision``: the counts of the deciding vote; None while no vote has decided.
+    """
 
     id: str
     tenant_id: str
@@ -214,10 +245,10 @@ class ConsensusInfo:
     floor: float | None
     closed_at: datetime | None
     decision: DecisionInfo | None
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         decision = json.get("decision")
         return cls(
             id=json["id"],
@@ -227,22 +258,22 @@ class ConsensusInfo:
             contact_email=json["contactEmail"],
             reason=json["reason"],
             status=json["status"],
-            timeout_at=moment(json["timeoutAt"]),
-            created_at=moment(json["createdAt"]),
+            timeout_at=parse_time(json["timeoutAt"]),
+            created_at=parse_time(json["createdAt"]),
             electorate=json["electorate"],
             proposer_votes=json["proposerVotes"],
             approvals=json["approvals"],
             rejections=json["rejections"],
             floor=json.get("floor"),
-            closed_at=_moment_or_none(json.get("closedAt")),
-            decision=None if decision is None else DecisionInfo.read(decision),
+            closed_at=_parse_optional_time(json.get("closedAt")),
+            decision=None if decision is None else DecisionInfo.from_json(decision),
             raw=json,
         )
 
 
 @record
 class VoteInfo:
-    """A vote, and what the request's status is now that it was cast."""
+    """A vote. ``consensus_status`` is the status of the proposal after this vote."""
 
     id: str
     consensus_id: str
@@ -251,10 +282,10 @@ class VoteInfo:
     reason: str | None
     consensus_status: ConsensusStatus
     created_at: datetime
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         return cls(
             id=json["id"],
             consensus_id=json["consensusRequestId"],
@@ -262,68 +293,78 @@ class VoteInfo:
             vote=json["vote"],
             reason=json["reason"],
             consensus_status=json["consensusStatus"],
-            created_at=moment(json["createdAt"]),
+            created_at=parse_time(json["createdAt"]),
             raw=json,
         )
 
 
-# -- Notifications -----------------------------------------------------------------
+# -- Notifications -----------------------------------------------------------
 
 
 @record
 class Notification:
-    """Something an agent must hear of; ``data`` holds its facts under the service's own names.
+    """A notification for one agent.
 
-    A notification named ``gap`` says that notifications after ``data["after"]`` and up to ``data["until"]``
-    are no longer kept: what they told must be looked up.
+    * ``name``: the type without its prefix, such as ``lease_released``; docs/nats.md lists them.
+    * ``sequence``: the position in the event log of the tenant; strictly increasing.
+    * ``data``: the fields of the notification under their JSON names.
+
+    A notification named ``gap`` reports a truncated range: the service no longer keeps the
+    notifications after ``data["after"]`` up to and including ``data["until"]``. Query the present
+    state then.
     """
 
     name: str
     sequence: int
-    id: str | None  # None for a gap, which is not an event.
-    time: datetime | None
+    id: str | None  # None for a gap.
+    time: datetime | None  # None for a gap.
     data: Json
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @property
     def is_gap(self) -> bool:
+        """Whether this is a truncated range instead of an event."""
         return self.name == GAP
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         return cls(
             name=str(json["type"]).removeprefix(_TYPE_PREFIX),
             sequence=int(json["sequence"]),
             id=json["id"],
-            time=moment(json["time"]),
+            time=parse_time(json["time"]),
             data=json["data"],
             raw=json,
         )
 
     @classmethod
     def gap(cls, after: int, until: int) -> Self:
-        facts = {"after": after, "until": until}
-        return cls(name=GAP, sequence=until, id=None, time=None, data=facts, raw=facts)
+        data = {"after": after, "until": until}
+        return cls(name=GAP, sequence=until, id=None, time=None, data=data, raw=data)
 
 
 @record
 class NotificationPage:
-    """Notifications in order, a gap among them; ``next`` is what to send as ``after``.
+    """Notifications in ascending order; a gap is the first of them.
 
-    At ``next == head`` everything was seen.
+    * ``next``: the value of ``after`` for the next page.
+    * ``head``: the last sequence of the log. ``next == head`` means that this page is the last.
     """
 
     notifications: tuple[Notification, ...]
     next: int
     head: int
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         gap = json.get("gap")
         first = () if gap is None else (Notification.gap(gap["after"], gap["until"]),)
         return cls(
-            notifications=(*first, *(Notification.read(each) for each in json["notifications"])),
+            notifications=(
+                *first,
+                *(Notification.from_json(each) for each in json["notifications"]),
+            ),
             next=json["next"],
             head=json["head"],
             raw=json,
@@ -335,7 +376,7 @@ class NotificationPage:
 
 @record
 class KeyInfo:
-    """A key. ``key`` is its text, which is told once: when it is issued."""
+    """An API key. ``key`` is the full key, present only in the response that issues it."""
 
     id: str
     tenant_id: str
@@ -345,18 +386,18 @@ class KeyInfo:
     created_at: datetime
     revoked_at: datetime | None
     key: str | None = field(default=None, repr=False)
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
+    def from_json(cls, json: Json) -> Self:
         return cls(
             id=json["id"],
             tenant_id=json["tenantId"],
             role=json["role"],
             agent_id=json["agentId"],
             agent_name=json["agentName"],
-            created_at=moment(json["createdAt"]),
-            revoked_at=_moment_or_none(json["revokedAt"]),
+            created_at=parse_time(json["createdAt"]),
+            revoked_at=_parse_optional_time(json["revokedAt"]),
             key=json.get("key"),
             raw=json,
         )
@@ -366,8 +407,8 @@ class KeyInfo:
 class TenantInfo:
     id: str
     created_at: datetime
-    raw: Json = _AS_IT_CAME
+    raw: Json = _RAW
 
     @classmethod
-    def read(cls, json: Json) -> Self:
-        return cls(id=json["tenantId"], created_at=moment(json["createdAt"]), raw=json)
+    def from_json(cls, json: Json) -> Self:
+        return cls(id=json["tenantId"], created_at=parse_time(json["createdAt"]), raw=json)

@@ -1,7 +1,7 @@
-"""How an ask is written for HTTP or NATS, and how what came back is read. No I/O.
+"""Encode requests for HTTP and NATS, and parse their responses. No I/O.
 
-Whatever answers, the outcome is the same three: the typed result, the refusal that the service
-gave, or a failure that says why there is neither. Nothing of a key ends up in a message.
+A response over either transport has one of three outcomes: the typed result, the rejection of the
+service, or a ``RequestFailedError`` that says why there is neither. No message contains a key.
 """
 
 from collections.abc import Mapping
@@ -10,104 +10,115 @@ from uuid import uuid4
 
 import orjson
 
-from quorate.client.errors import CallFailed, Unauthorized, Unavailable
-from quorate.client.rejections import Refused, failure
-from quorate.client.requests import Ask
+from quorate.client.errors import RequestFailedError, UnauthorizedError, UnavailableError
+from quorate.client.rejections import RejectedError, error_from_response
+from quorate.client.requests import Request
 from quorate.domain.shared.records import record
 
 T = TypeVar("T")
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
-# Names of what comes back are compared in lower case.
+# Names of response headers, in lower case.
 SEQUENCE = "quorate-sequence"
 REPLAYED = "idempotent-replayed"
 RETRY_AFTER = "retry-after"
-RETRY_AFTER_FACT = "retryAfterSeconds"
 NATS_STATUS = "nats-service-error-code"
+RETRY_AFTER_MEMBER = "retryAfterSeconds"  # Of a problem document.
 RETRY_AFTER_SECONDS_MAX = 3_600.0
 SUCCESS = 200
+NOT_QUORATE = "The response is not from Quorate"
 
 
 @record
-class Answered(Generic[T]):
-    """``sequence`` is the tenant's head that the answer reflects.
+class Response(Generic[T]):
+    """A successful response.
 
-    ``asked_at`` is when the first attempt began, by the caller's own clock: what the service did,
-    it did not before.
+    * ``result``: the typed result.
+    * ``sequence``: the last sequence of the tenant's event log that the response reflects.
+    * ``replayed``: whether the service had carried out the request before, for the same
+      idempotency key.
+    * ``sent_at``: when the first attempt began, in seconds of the caller's monotonic clock. The
+      service did nothing for this request before that time.
     """
 
     result: T
     sequence: int | None
     replayed: bool
-    asked_at: float
+    sent_at: float
 
 
 def new_idempotency_key() -> str:
     return str(uuid4())
 
 
-def checked_key(api_key: str) -> str:
-    """The key, if it can stand in a header; raises Unauthorized."""
+def validate_api_key(api_key: str) -> str:
+    """Return the key; raise UnauthorizedError if it cannot be the value of a header."""
     if not api_key or not api_key.isascii() or not api_key.isprintable():
-        raise Unauthorized("the API key holds characters that no key has")
+        raise UnauthorizedError("The API key is empty or contains invalid characters")
     return api_key
 
 
-def headers(ask: Ask[Any], idempotency_key: str) -> dict[str, str]:
-    """What goes with a request besides the key, over HTTP and over NATS alike."""
-    return {IDEMPOTENCY_KEY: idempotency_key} if ask.changes else {}
+def idempotency_headers(request: Request[Any], idempotency_key: str) -> dict[str, str]:
+    """Return the headers of a request over either transport, without the credentials."""
+    return {IDEMPOTENCY_KEY: idempotency_key} if request.is_command else {}
 
 
-def http_content(ask: Ask[Any]) -> bytes | None:
-    return None if ask.body is None else orjson.dumps(ask.body)
+def encode_http_body(request: Request[Any]) -> bytes | None:
+    return None if request.body is None else orjson.dumps(request.body)
 
 
-def nats_content(ask: Ask[Any]) -> bytes:
-    return orjson.dumps(ask.message)
+def encode_nats_message(request: Request[Any]) -> bytes:
+    return orjson.dumps(request.message)
 
 
-def read_http(
-    ask: Ask[T], status: int, given: Mapping[str, str], content: bytes, asked_at: float
-) -> Answered[T]:
-    """The answer that an HTTP response holds; raises CallFailed. ``given`` ignores case."""
+def parse_http_response(
+    request: Request[T], status: int, headers: Mapping[str, str], content: bytes, sent_at: float
+) -> Response[T]:
+    """Parse an HTTP response; ``headers`` must ignore case.
+
+    Raises RequestFailedError for an unsuccessful response.
+    """
     if status == SUCCESS:
-        return _read(ask, given, content, asked_at)
-    raise _failed(status, given, content)
+        return _parse_success(request, headers, content, sent_at)
+    raise _parse_failure(status, headers, content)
 
 
-def read_nats(
-    ask: Ask[T], given: Mapping[str, str] | None, content: bytes, asked_at: float
-) -> Answered[T]:
-    """The answer that a NATS reply holds; raises CallFailed."""
-    given = {name.lower(): value for name, value in (given or {}).items()}
-    status = given.get(NATS_STATUS)
+def parse_nats_reply(
+    request: Request[T], headers: Mapping[str, str] | None, content: bytes, sent_at: float
+) -> Response[T]:
+    """Parse a NATS reply. Raises RequestFailedError for an unsuccessful one."""
+    headers = {name.lower(): value for name, value in (headers or {}).items()}
+    status = headers.get(NATS_STATUS)
     if status is None:
-        return _read(ask, given, content, asked_at)
-    raise _failed(int(status) if status.isdecimal() else 0, given, content)
+        return _parse_success(request, headers, content, sent_at)
+    raise _parse_failure(int(status) if status.isdecimal() else 0, headers, content)
 
 
-def _read(ask: Ask[T], given: Mapping[str, str], content: bytes, asked_at: float) -> Answered[T]:
-    sequence = given.get(SEQUENCE)
+def _parse_success(
+    request: Request[T], headers: Mapping[str, str], content: bytes, sent_at: float
+) -> Response[T]:
+    sequence = headers.get(SEQUENCE)
     try:
-        return Answered(
-            result=ask.read(orjson.loads(content)),
+        return Response(
+            result=request.parse(orjson.loads(content)),
             sequence=None if sequence is None else int(sequence),
-            replayed=given.get(REPLAYED) == "true",
-            asked_at=asked_at,
+            replayed=headers.get(REPLAYED) == "true",
+            sent_at=sent_at,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CallFailed("something answers, but it is not Quorate") from error
+        raise RequestFailedError(NOT_QUORATE) from error
 
 
-def _failed(status: int, given: Mapping[str, str], content: bytes) -> CallFailed:
-    failed = failure(status, json_object(content))
-    if isinstance(failed, Unavailable):
-        failed.retry_after_seconds = _exact_seconds(failed) or _seconds(given.get(RETRY_AFTER))
-    return failed
+def _parse_failure(status: int, headers: Mapping[str, str], content: bytes) -> RequestFailedError:
+    failure = error_from_response(status, parse_json_object(content))
+    if isinstance(failure, UnavailableError):
+        exact_seconds = _exact_retry_after(failure)
+        failure.retry_after_seconds = exact_seconds or _parse_retry_after(headers.get(RETRY_AFTER))
+    return failure
 
 
-def json_object(content: bytes) -> dict[str, Any] | None:
-    """The JSON object that an answer holds, if it holds one."""
+def parse_json_object(content: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in the body of a response; None if it contains none."""
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -115,16 +126,19 @@ def json_object(content: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _exact_seconds(failed: Unavailable) -> float | None:
-    """What the service said to the fraction; a header has whole seconds only."""
-    said = failed.facts.get(RETRY_AFTER_FACT) if isinstance(failed, Refused) else None
-    if not isinstance(said, int | float) or not said > 0:
+def _exact_retry_after(failure: UnavailableError) -> float | None:
+    """Return the fractional seconds of the problem document; the header has whole seconds only."""
+    given = failure.details.get(RETRY_AFTER_MEMBER) if isinstance(failure, RejectedError) else None
+    if not isinstance(given, int | float) or not given > 0:
         return None
-    return min(float(said), RETRY_AFTER_SECONDS_MAX)
+    return min(float(given), RETRY_AFTER_SECONDS_MAX)
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Only seconds: a date would need the service's clock and ours to agree."""
-    if retry_after is None or not retry_after.isdecimal():
+def _parse_retry_after(header: str | None) -> float | None:
+    """Return the seconds of a Retry-After header.
+
+    A date is ignored: it would need the clocks of both sides to agree.
+    """
+    if header is None or not header.isdecimal():
         return None
-    return min(float(retry_after), RETRY_AFTER_SECONDS_MAX)
+    return min(float(header), RETRY_AFTER_SECONDS_MAX)

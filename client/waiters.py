@@ -1,7 +1,7 @@
-"""What notifications set in motion: who waits for a lease, a contact or a decision is woken. No I/O.
+"""Wake the tasks that wait for a lease, a contact or a proposal, by notifications. No I/O.
 
-A gap may have held anything, and so may a notification whose facts were left out: then everybody looks
-for themselves.
+A gap stands for unknown notifications, and so does a notification whose data was omitted. After one
+of these, every waiter checks the state itself.
 """
 
 from asyncio import Event
@@ -11,22 +11,22 @@ from contextlib import contextmanager
 
 import idna
 
-from quorate.client.lease_validity import Reason
+from quorate.client.lease_validity import LossReason
 from quorate.client.results import Notification
 from quorate.domain.shared.email_addresses import AddressUnusable, contact
 
-ENDED_KEPT_MAX = 1_024
-ENDINGS: dict[str, Reason] = {
+ENDED_LEASES_MAX = 1_024
+LOSS_REASONS: dict[str, LossReason] = {
     "lease_expired": "expired",
     "lease_revoked": "revoked",
     "lease_released": "released",
 }
-CLOSINGS = frozenset({"consensus_decided", "consensus_expired"})
-AVAILABLE = "lease_available"
+CLOSING_NOTIFICATIONS = frozenset({"consensus_decided", "consensus_expired"})
+LEASE_AVAILABLE = "lease_available"
 
 
 def contact_key(email: str) -> str | None:
-    """What the service compares the address by; None where it will refuse the address."""
+    """Return the canonical address by which the service compares contacts; None if invalid."""
     try:
         return contact(email, _to_a_labels).key
     except AddressUnusable:
@@ -34,90 +34,103 @@ def contact_key(email: str) -> str | None:
 
 
 def _to_a_labels(domain: str) -> str:
-    """As the service does it."""
+    """Encode a domain name as the service does."""
     return idna.encode(domain, uts46=True, transitional=False, std3_rules=True).decode("ascii")
 
 
-class Holding:
-    """Somebody who relies on a lease: ``ended`` says that it has, ``look`` that it may have."""
+class LeaseWatcher:
+    """Callbacks of one user of a lease.
 
-    def __init__(self, ended: Callable[[Reason], None], look: Callable[[], None]) -> None:
-        self.ended = ended
-        self.look = look
+    * ``on_ended``: the lease has ended, for this reason.
+    * ``verify``: the lease may have ended; check it.
+    """
+
+    def __init__(self, on_ended: Callable[[LossReason], None], verify: Callable[[], None]) -> None:
+        self.on_ended = on_ended
+        self.verify = verify
 
 
 class Waiters:
-    """Registers who waits for what; ``hear`` is called with each notification in order."""
+    """Registry of waiting tasks. ``dispatch`` receives each notification in order."""
 
     def __init__(self) -> None:
-        self._holdings: dict[str, set[Holding]] = {}
-        self._ended: OrderedDict[str, Reason] = OrderedDict()
+        self._watchers: dict[str, set[LeaseWatcher]] = {}  # By the id of the lease.
+        self._ended_leases: OrderedDict[str, LossReason] = OrderedDict()
         self._contacts: dict[str, set[Event]] = {}
-        self._requests: dict[str, set[Event]] = {}
+        self._proposals: dict[str, set[Event]] = {}
 
-    def hear(self, notification: Notification) -> None:
+    def dispatch(self, notification: Notification) -> None:
+        """Wake the tasks that wait for this notification."""
         if notification.is_gap or "omitted" in notification.data:
-            self._all_look()
-        elif notification.name in ENDINGS:
-            self._end(str(notification.data.get("leaseId")), ENDINGS[notification.name])
-        elif notification.name == AVAILABLE:
-            _set(self._contacts.get(str(notification.data.get("contactKey"))))
-        elif notification.name in CLOSINGS:
-            _set(self._requests.get(str(notification.data.get("requestId"))))
+            self._wake_all()
+        elif notification.name in LOSS_REASONS:
+            reason = LOSS_REASONS[notification.name]
+            self._end_lease(str(notification.data.get("leaseId")), reason)
+        elif notification.name == LEASE_AVAILABLE:
+            _set_all(self._contacts.get(str(notification.data.get("contactKey"))))
+        elif notification.name in CLOSING_NOTIFICATIONS:
+            _set_all(self._proposals.get(str(notification.data.get("requestId"))))
 
     # -- Leases --------------------------------------------------------------
 
-    def hold(self, lease_id: str, holding: Holding) -> None:
-        """Hear of its end; at once, when its end was told before its beginning was answered."""
-        self._holdings.setdefault(lease_id, set()).add(holding)
-        if lease_id in self._ended:
-            holding.ended(self._ended[lease_id])
+    def add_watcher(self, lease_id: str, watcher: LeaseWatcher) -> None:
+        """Register a user of a lease.
 
-    def let_go(self, lease_id: str, holding: Holding) -> bool:
-        """Whether nobody else here relies on the same lease."""
-        others = self._holdings.get(lease_id, set())
-        others.discard(holding)
+        Calls ``on_ended`` at once if the notification of the end arrived before the response that
+        granted the lease.
+        """
+        self._watchers.setdefault(lease_id, set()).add(watcher)
+        if lease_id in self._ended_leases:
+            watcher.on_ended(self._ended_leases[lease_id])
+
+    def remove_watcher(self, lease_id: str, watcher: LeaseWatcher) -> bool:
+        """Unregister a user; return whether the lease has no other user in this process."""
+        others = self._watchers.get(lease_id, set())
+        others.discard(watcher)
         if not others:
-            self._holdings.pop(lease_id, None)
+            self._watchers.pop(lease_id, None)
         return not others
 
-    def unheld(self, lease_id: str) -> bool:
-        """Whether nobody here relies on it."""
-        return lease_id not in self._holdings
+    def is_unused(self, lease_id: str) -> bool:
+        """Whether the lease has no user in this process."""
+        return lease_id not in self._watchers
 
-    def all_ended(self, reason: Reason) -> list[str]:
-        """Tell everybody who relies on a lease that it has ended, and return which those were."""
-        held = list(self._holdings)
-        for holding in [each for some in self._holdings.values() for each in some]:
-            holding.ended(reason)
-        return held
+    def end_all_leases(self, reason: LossReason) -> list[str]:
+        """Call ``on_ended`` of every watcher; return the ids of their leases."""
+        lease_ids = list(self._watchers)
+        for watcher in self._all_watchers():
+            watcher.on_ended(reason)
+        return lease_ids
 
-    def _end(self, lease_id: str, reason: Reason) -> None:
-        self._ended[lease_id] = reason
-        if len(self._ended) > ENDED_KEPT_MAX:
-            self._ended.popitem(last=False)
-        for holding in tuple(self._holdings.get(lease_id, ())):
-            holding.ended(reason)
+    def _all_watchers(self) -> list[LeaseWatcher]:
+        return [watcher for watchers in self._watchers.values() for watcher in watchers]
 
-    # -- Contacts and decisions ----------------------------------------------
+    def _end_lease(self, lease_id: str, reason: LossReason) -> None:
+        self._ended_leases[lease_id] = reason
+        if len(self._ended_leases) > ENDED_LEASES_MAX:
+            self._ended_leases.popitem(last=False)
+        for watcher in tuple(self._watchers.get(lease_id, ())):
+            watcher.on_ended(reason)
+
+    # -- Contacts and proposals ----------------------------------------------
 
     @contextmanager
-    def availability(self, key: str | None) -> Iterator[Event]:
-        """An event that is set when the contact may be free."""
+    def contact_available(self, key: str | None) -> Iterator[Event]:
+        """Yield an event that is set when the contact may be available."""
         with _registered(self._contacts, key or "") as event:
             yield event
 
     @contextmanager
-    def closing(self, request_id: str) -> Iterator[Event]:
-        """An event that is set when the request may be decided or expired."""
-        with _registered(self._requests, request_id) as event:
+    def proposal_closed(self, request_id: str) -> Iterator[Event]:
+        """Yield an event that is set when the proposal may be decided or expired."""
+        with _registered(self._proposals, request_id) as event:
             yield event
 
-    def _all_look(self) -> None:
-        for holding in [each for some in self._holdings.values() for each in some]:
-            holding.look()
-        for waiting in (*self._contacts.values(), *self._requests.values()):
-            _set(waiting)
+    def _wake_all(self) -> None:
+        for watcher in self._all_watchers():
+            watcher.verify()
+        for events in (*self._contacts.values(), *self._proposals.values()):
+            _set_all(events)
 
 
 @contextmanager
@@ -132,6 +145,6 @@ def _registered(waiting: dict[str, set[Event]], key: str) -> Iterator[Event]:
             del waiting[key]
 
 
-def _set(events: set[Event] | None) -> None:
+def _set_all(events: set[Event] | None) -> None:
     for event in events or ():
         event.set()

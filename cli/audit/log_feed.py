@@ -1,7 +1,7 @@
-"""A tenant's log, event by event as it grows, for as long as anybody wants.
+"""Read the log of a tenant as an endless stream of events.
 
-Each event comes once and in order, whatever happens to the connection: it is taken up again where
-it ended. What the service refuses ends the feed; that it cannot be reached does so only at first.
+* Each event is yielded once and in order; a lost connection is resumed after the last event.
+* An error response ends the feed. A connection failure ends it only before the first connection.
 """
 
 import asyncio
@@ -14,22 +14,22 @@ from typing import Any, Self, TypeAlias
 import httpx2
 import orjson
 
-from quorate.client.errors import CallFailed, Unavailable
-from quorate.client.rejections import failure
-from quorate.client.transports.sync_http import needs_tls, request_headers, unanswered
+from quorate.client.errors import RequestFailedError, UnavailableError
+from quorate.client.rejections import error_from_response
+from quorate.client.transports.sync_http import error_from_httpx, request_headers, uses_tls
 
 LOG = "/v1/events"
 GAP = "gap"
-CONNECT_SECONDS_MAX = 5.0
-# The service says every 15 s that it is still there.
-SILENT_SECONDS_MAX = 40.0
+CONNECT_TIMEOUT_SECONDS = 5.0
+# The service sends a keep-alive comment every 15 s.
+READ_TIMEOUT_SECONDS = 40.0
 PAUSE_SECONDS_MIN = 0.1
 PAUSE_SECONDS_MAX = 5.0
 Event: TypeAlias = dict[str, Any]
 
 
 class LogFeed:
-    """``cursor`` is the sequence of the last event that was handed on."""
+    """Event stream with reconnection; ``cursor`` is the sequence of the last yielded event."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class LogFeed:
         on_gap: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._url = url.rstrip("/")
-        self._client = httpx2.AsyncClient(headers=request_headers(api_key), verify=needs_tls(url))
+        self._client = httpx2.AsyncClient(headers=request_headers(api_key), verify=uses_tls(url))
         self._after = after
         self._on_lost = on_lost
         self._on_gap = on_gap
@@ -59,12 +59,12 @@ class LogFeed:
         await self._client.aclose()
 
     async def begin(self) -> None:
-        """Settle where to begin: nothing that happens after this is left out."""
+        """Fix the start position: the feed yields every event after this call."""
         if self._after is None:
             self._after = self.cursor = await self.head()
 
     async def events(self) -> AsyncGenerator[Event, None]:
-        """From the one after ``after`` on, or from now on; raises CallFailed."""
+        """Yield events after ``after``, or new events only; raises RequestFailedError."""
         await self.begin()
         pause = PAUSE_SECONDS_MIN
         while True:
@@ -73,69 +73,71 @@ class LogFeed:
                     async for event in stream:
                         pause = PAUSE_SECONDS_MIN
                         yield event
-            except Unavailable as gone:
+            except UnavailableError as error:
                 if not self._connected:
                     raise
-                if pause == PAUSE_SECONDS_MIN:  # Said once, not at each attempt.
-                    self._on_lost(str(gone))
+                if pause == PAUSE_SECONDS_MIN:  # Reported once per loss, not at each attempt.
+                    self._on_lost(str(error))
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - not a secret.
             pause = min(2 * pause, PAUSE_SECONDS_MAX)
 
     async def head(self) -> int:
-        """The sequence of the last event by now; raises CallFailed."""
+        """Return the sequence of the last event; raises RequestFailedError."""
         try:
             response = await self._client.get(f"{self._url}{LOG}", params={"limit": 1})
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise unanswered(self._url, error) from error
-        found = _object(response.content)
+            raise error_from_httpx(self._url, error) from error
+        parsed = _parse_object(response.content)
         if response.status_code != httpx2.codes.OK:
-            raise failure(response.status_code, found)
-        if found is None or not isinstance(found.get("head"), int):
-            raise CallFailed(f"{self._url} answers, but it is not Quorate")
-        return int(found["head"])
+            raise error_from_response(response.status_code, parsed)
+        if parsed is None or not isinstance(parsed.get("head"), int):
+            raise RequestFailedError(f"{self._url} is not a Quorate service")
+        return int(parsed["head"])
 
     async def _stream(self) -> AsyncGenerator[Event, None]:
-        """What one connection brings, until it ends."""
+        """Yield the events of one connection until it ends."""
         try:
             async with self._client.stream(
                 "GET",
                 f"{self._url}{LOG}/stream",
                 headers={"Accept": "text/event-stream", "Last-Event-ID": str(self.cursor)},
-                timeout=httpx2.Timeout(SILENT_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
+                timeout=httpx2.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
             ) as response:
                 if response.status_code != httpx2.codes.OK:
-                    raise failure(response.status_code, _object(await response.aread()))
+                    raise error_from_response(
+                        response.status_code, _parse_object(await response.aread())
+                    )
                 self._connected = True
-                async for said in httpx2.EventSource(response):
-                    if said.event == GAP:
-                        self._skip(said.data)
+                async for message in httpx2.EventSource(response):
+                    if message.event == GAP:
+                        self._skip_archived(message.data)
                         continue
-                    event = _event(said.data)
+                    event = _parse_event(message.data)
                     if event["sequence"] > self.cursor:
                         self.cursor = event["sequence"]
                         yield event
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise unanswered(self._url, error) from error
+            raise error_from_httpx(self._url, error) from error
 
-    def _skip(self, text: str) -> None:
-        """Events up to there were archived: they do not come."""
-        gap = _object(text)
+    def _skip_archived(self, text: str) -> None:
+        """Skip events that were archived: the service does not send them."""
+        gap = _parse_object(text)
         if gap is None or not isinstance(gap.get("until"), int):
-            raise CallFailed("something answers, but it is not Quorate")
+            raise RequestFailedError("The stream does not come from a Quorate service")
         self.cursor = max(self.cursor, gap["until"])
         self._on_gap(self.cursor)
 
 
-def _event(text: str) -> Event:
-    event = _object(text)
+def _parse_event(text: str) -> Event:
+    event = _parse_object(text)
     if event is None or not {"sequence", "at", "type", "data"} <= event.keys():
-        raise CallFailed("something answers, but it is not Quorate")
+        raise RequestFailedError("The stream does not come from a Quorate service")
     return event
 
 
-def _object(content: bytes | str) -> Event | None:
+def _parse_object(content: bytes | str) -> Event | None:
     try:
-        found = orjson.loads(content)
+        parsed = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None

@@ -1,7 +1,9 @@
-"""`quorate events export`: a tenant's log as a file that proves itself.
+"""`quorate events export`: write the log of a tenant to a file that can be verified offline.
 
-The chain is checked while the file is written, and the file appears under its name only when it
-is whole: what stands there was verified.
+Guarantees:
+
+* The hash chain is verified while the events are written.
+* The file gets its name only when it is complete and verified.
 """
 
 import sys
@@ -13,13 +15,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from quorate.cli.audit.archived_events import archive_option
-from quorate.cli.connection.resolve import TargetSources, called_service
+from quorate.cli.connection.resolve import TargetSources, resolve_target
 from quorate.cli.options import json_option, service_options
 from quorate.cli.output.console import Progress, print_json, progress
-from quorate.cli.output.errors import Failure, calls
+from quorate.cli.output.errors import Failure, report_errors
 
 if TYPE_CHECKING:
-    from quorate.client.audit import Http
+    from quorate.client.audit import AuditClient
     from quorate.eventlog.recorded_event import StreamHead
 
 STDOUT = "-"
@@ -34,13 +36,20 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("file")
-@click.option("--after", type=click.IntRange(min=0), default=0, help="Begin after this sequence.")
-@click.option("--continue", "append", is_flag=True, help="Add to FILE what has happened since.")
+@click.option(
+    "--after",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Begin after this sequence number. [default: from the first event]",
+)
+@click.option(
+    "--continue", "append", is_flag=True, help="Append the events after the last event in FILE."
+)
 @archive_option
 @service_options
 @json_option
 def export(
-    where: TargetSources,
+    sources: TargetSources,
     file: str,
     after: int,
     *,
@@ -48,103 +57,106 @@ def export(
     archive: Path | None,
     as_json: bool,
 ) -> None:
-    """Write the tenant's log to FILE as JSON lines ("-" is stdout), checking its chain.
+    """Write the event log of the tenant to FILE as JSON lines ("-" is stdout), and verify it.
 
-    Keep the head that is printed: with it, `quorate verify` tells a log that was cut off or
-    rewritten from the true one.
+    Store the printed head hash: with it, `quorate verify` detects a truncated or rewritten log.
     """
     if append and (after or file == STDOUT):
-        raise click.UsageError("--continue needs a FILE and goes on where it ends.")
-    from quorate.client.audit import Http
-    from quorate.eventlog.archive.files import ArchiveDamaged
+        raise click.UsageError("--continue needs a FILE, and cannot be combined with --after.")
+    from quorate.client.audit import AuditClient
+    from quorate.eventlog.archive.files import ArchiveCorrupted
     from quorate.eventlog.hash_chain import ChainBroken
 
-    service = called_service(where)
+    service = resolve_target(sources)
     try:
         with (
-            calls(as_json=as_json),
-            Http(service.url, service.api_key) as http,
+            report_errors(as_json=as_json),
+            AuditClient(service.url, service.api_key) as http,
             progress("Exporting") as advance,
         ):
-            start = _end_of(Path(file)) if append else _head_at(http, after)
-            with _stdout() if file == STDOUT else _whole(Path(file), keep=append) as sink:
+            start = _head_of_file(Path(file)) if append else _head_before(http, after)
+            with _stdout() if file == STDOUT else _atomic_file(Path(file), keep=append) as sink:
                 head = _copy(http, start, sink, archive, advance)
     except ChainBroken as broken:
-        raise Failure(f"The service's log does not hold together: {broken}") from broken
-    except ArchiveDamaged as damage:
+        raise Failure(f"The hash chain of the service is corrupted: {broken}") from broken
+    except ArchiveCorrupted as damage:
         raise Failure(str(damage)) from damage
     except OSError as error:
-        raise Failure(f"{file} cannot be written: {error.strerror}") from error
+        raise Failure(f"Cannot write {file}: {error.strerror}") from error
     if as_json and file != STDOUT:
         print_json(_as_json(file, start, head))
     else:
         click.echo(_report(file, start, head, appended=append), err=file == STDOUT)
 
 
-def _head_at(http: "Http", sequence: int) -> "StreamHead":
-    """The head that the first exported event follows, as the service tells it."""
-    from quorate.client.events import page
+def _head_before(http: "AuditClient", sequence: int) -> "StreamHead":
+    """Ask the service for the head hash before the first exported event."""
+    from quorate.client.events import fetch_page
     from quorate.eventlog.hash_chain import GENESIS
     from quorate.eventlog.recorded_event import StreamHead
 
     if sequence == GENESIS.sequence:
         return GENESIS
-    found = page(http, sequence - 1, 1)
+    found = fetch_page(http, sequence - 1, 1)
     if found.archived_until is not None:
         raise Failure(
-            f"Event {sequence} was archived: leave --after out and give --archive, "
+            f"Event {sequence} was archived: omit --after and give --archive, "
             f"or begin after event {found.archived_until + 1}"
         )
     if not found.events:
-        raise Failure(f"There is no event {sequence}: the log ends with event {found.head}")
+        raise Failure(f"Event {sequence} not found: the log ends with event {found.head}")
     return StreamHead(sequence=sequence, hash=bytes.fromhex(found.events[0]["hash"]))
 
 
-def _end_of(path: Path) -> "StreamHead":
-    """The head of an earlier export, which must be whole to be added to."""
-    from quorate.eventlog.archive.export_format import BeginsLate, Damaged, verify
+def _head_of_file(path: Path) -> "StreamHead":
+    """Verify an earlier export and return its head; raises Failure if it is invalid."""
+    from quorate.eventlog.archive.export_format import FileCorrupted, MissingPrefix, verify
 
     try:
         with path.open("rb") as file:
             verified = verify(file)
     except FileNotFoundError:
-        raise Failure(f"{path} does not exist: export it without --continue first") from None
-    except (BeginsLate, Damaged) as damage:
-        raise Failure(f"{path} cannot be continued: {damage}") from damage
+        raise Failure(f"{path} does not exist: first export without --continue") from None
+    except (MissingPrefix, FileCorrupted) as damage:
+        raise Failure(f"Cannot continue {path}: {damage}") from damage
     if verified is None:
-        raise Failure(f"{path} is empty: export it without --continue")
+        raise Failure(f"{path} is empty: export without --continue")
     return verified.head
 
 
 def _copy(
-    http: "Http", start: "StreamHead", sink: BinaryIO, archive: Path | None, advance: Progress
+    http: "AuditClient",
+    start: "StreamHead",
+    sink: BinaryIO,
+    archive: Path | None,
+    advance: Progress,
 ) -> "StreamHead":
-    from quorate.client.events import pages
+    from quorate.client.events import iterate_pages
     from quorate.eventlog.archive.export_format import line
-    from quorate.eventlog.hash_chain import check_public
+    from quorate.eventlog.hash_chain import verify_exported_event
 
     head = start
-    for page in pages(http, start.sequence):
+    for page in iterate_pages(http, start.sequence):
         if page.archived_until is not None:
             head = _copy_archived(http, archive, head, page.archived_until, sink)
         for event in page.events:
-            head = check_public(event, head)
+            head = verify_exported_event(event, head)
             sink.write(line(event))
         advance(head.sequence - start.sequence, page.head - start.sequence)
     return head
 
 
 def _copy_archived(
-    http: "Http", archive: Path | None, head: "StreamHead", until: int, sink: BinaryIO
+    http: "AuditClient", archive: Path | None, head: "StreamHead", until: int, sink: BinaryIO
 ) -> "StreamHead":
-    """What the service does not have any more, from the operator's files."""
+    """Copy events that the service has archived, from the archive files."""
     from quorate.eventlog.archive.export_format import line
     from quorate.eventlog.archive.files import ArchiveFolder
     from quorate.eventlog.hash_chain import check, public_event
 
     if archive is None:
         raise Failure(
-            f"Events up to {until} were archived: name the folder of their files with --archive, "
+            f"Events up to {until} were archived: give the directory of the files with --archive, "
             f"or begin after event {until + 1} with --after"
         )
     tenant = http.get("/v1/keys/self", {})["tenantId"]
@@ -164,13 +176,13 @@ def _stdout() -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _whole(path: Path, *, keep: bool) -> Iterator[BinaryIO]:
-    """A file that gets its name when all is written, or never; ``keep`` begins with the old one."""
+def _atomic_file(path: Path, *, keep: bool) -> Iterator[BinaryIO]:
+    """Open a file that gets its name only when complete; ``keep`` copies the old content first."""
     import shutil
 
-    from quorate.runtime.atomic_file import whole_file
+    from quorate.runtime.atomic_file import write_atomically
 
-    with whole_file(path) as file:
+    with write_atomically(path) as file:
         if keep:
             with path.open("rb") as old:
                 shutil.copyfileobj(old, file)
@@ -187,12 +199,12 @@ def _as_json(file: str, start: "StreamHead", head: "StreamHead") -> dict[str, An
 
 
 def _report(file: str, start: "StreamHead", head: "StreamHead", *, appended: bool) -> str:
-    kept = f"{head.sequence}:{head.hash.hex()}"
-    where = "stdout" if file == STDOUT else file
-    begins_late = start.sequence and not appended
-    previous = f" --previous {start.hash.hex()}" if begins_late else ""
+    head_hash = f"{head.sequence}:{head.hash.hex()}"
+    target = "stdout" if file == STDOUT else file
+    needs_previous = start.sequence and not appended
+    previous = f" --previous {start.hash.hex()}" if needs_previous else ""
     return (
-        f"{head.sequence - start.sequence} events written to {where}, their chain is whole.\n"
-        f"Check the file at any time, anywhere:\n"
-        f"  quorate verify {where} --head {kept}{previous}"
+        f"{head.sequence - start.sequence} events written to {target}, hash chain verified.\n"
+        "Verify the file offline:\n"
+        f"  quorate verify {target} --head {head_hash}{previous}"
     )

@@ -1,8 +1,8 @@
-"""Asking as an agent does: NATS first where there is one, HTTP otherwise, one answer either way.
+"""Send requests over NATS when it is connected, else over HTTP, with retries.
 
-All attempts of a call carry one idempotency key, whichever way they go, so a command that was
-taken over NATS and not answered is not taken again over HTTP. A refusal is an answer and is not
-tried again.
+* All attempts of a request carry one idempotency key, over both transports. So a command that was
+  carried out over NATS without a response is not carried out again over HTTP.
+* A rejection is a final response. It is not retried over the other transport.
 """
 
 import asyncio
@@ -10,57 +10,64 @@ import random
 from typing import TYPE_CHECKING, TypeVar
 
 from quorate.client.clock import Clock
-from quorate.client.errors import CallFailed, Unavailable
-from quorate.client.rejections import Refused
-from quorate.client.requests import Ask
+from quorate.client.errors import ClientClosedError, UnavailableError
+from quorate.client.rejections import RejectedError
+from quorate.client.requests import Request
 from quorate.client.retries import RetryPolicy
-from quorate.client.serialization import Answered, new_idempotency_key
-from quorate.client.transports.http import OverHttp
+from quorate.client.serialization import Response, new_idempotency_key
+from quorate.client.transports.http import HttpTransport
 
 if TYPE_CHECKING:
-    from quorate.client.transports.nats import NatsLink
+    from quorate.client.transports.nats import NatsTransport
 
 T = TypeVar("T")
 
 
 class FailoverTransport:
-    """``link`` may come later, when it is known who asks."""
+    """``nats`` may be set later, because its address contains the id of the agent."""
 
-    def __init__(self, http: OverHttp, clock: Clock, within_seconds: float) -> None:
+    def __init__(self, http: HttpTransport, clock: Clock, timeout_seconds: float) -> None:
         self.http = http
-        self.link: NatsLink | None = None
+        self.nats: NatsTransport | None = None
         self._clock = clock
-        self._within_seconds = within_seconds
+        self._timeout_seconds = timeout_seconds
         self._closed = False
 
     async def close(self) -> None:
-        """Nothing more can be asked."""
+        """Close the connections. Later requests raise ClientClosedError."""
         self._closed = True
         await self.http.close()
 
-    async def result(self, ask: Ask[T], *, within_seconds: float | None = None) -> T:
-        return (await self.answer(ask, within_seconds=within_seconds)).result
+    async def execute(self, request: Request[T], *, timeout_seconds: float | None = None) -> T:
+        """Send a request and return its result; the exceptions are those of ``send``."""
+        return (await self.send(request, timeout_seconds=timeout_seconds)).result
 
-    async def answer(self, ask: Ask[T], *, within_seconds: float | None = None) -> Answered[T]:
-        """The typed answer; raises Refused, Unavailable or CallFailed."""
-        within = self._within_seconds if within_seconds is None else within_seconds
-        attempts = RetryPolicy(within, clock=self._clock, lot=random.random)
+    async def send(
+        self, request: Request[T], *, timeout_seconds: float | None = None
+    ) -> Response[T]:
+        """Send a request, with retries until the deadline, and return its response.
+
+        Raises RejectedError, UnavailableError at the deadline, ClientClosedError after ``close``,
+        and RequestFailedError for a response that is not from Quorate.
+        """
+        timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
+        policy = RetryPolicy(timeout, clock=self._clock, random=random.random)
         key = new_idempotency_key()
         while not self._closed:
             try:
-                return await self._attempt(ask, key, attempts)
-            except Unavailable as failure:
-                pause = attempts.pause_after(failure)
+                return await self._attempt(request, key, policy)
+            except UnavailableError as failure:
+                pause = policy.pause_after(failure)
             await asyncio.sleep(pause)
-        raise CallFailed("it is over: nothing more can be asked")
+        raise ClientClosedError("The client is closed")
 
-    async def _attempt(self, ask: Ask[T], key: str, attempts: RetryPolicy) -> Answered[T]:
-        link = self.link
-        if link is not None and link.takes_commands and ask.over_nats:
+    async def _attempt(self, request: Request[T], key: str, policy: RetryPolicy) -> Response[T]:
+        nats = self.nats
+        if nats is not None and nats.accepts_commands and request.can_use_nats:
             try:
-                return await link.attempt(ask, key, attempts.seconds(), attempts.began_at)
-            except Unavailable as failure:
-                if isinstance(failure, Refused):
-                    raise  # The service did answer: it wants to be left alone for a while.
-        seconds = attempts.seconds(ask.waits_seconds)
-        return await self.http.attempt(ask, key, seconds, attempts.began_at)
+                return await nats.attempt(request, key, policy.attempt_seconds(), policy.started_at)
+            except UnavailableError as failure:
+                if isinstance(failure, RejectedError):
+                    raise  # The service did respond: the request must wait, not change transport.
+        seconds = policy.attempt_seconds(request.long_poll_seconds)
+        return await self.http.attempt(request, key, seconds, policy.started_at)

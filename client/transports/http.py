@@ -1,6 +1,6 @@
-"""One attempt over HTTP, and the stream of notifications as server-sent events.
+"""HTTP transport: one attempt of a request, and the event stream of notifications.
 
-No retries here, and no ordering: what comes is handed on as it comes.
+This module neither retries nor orders: its callers do.
 """
 
 import asyncio
@@ -10,15 +10,21 @@ from typing import TypeVar
 import httpx2
 import orjson
 
-from quorate.client.errors import CallFailed, Unavailable
-from quorate.client.requests import AGENT, Ask
+from quorate.client.errors import RequestFailedError, UnavailableError
+from quorate.client.requests import AGENT, Request
 from quorate.client.results import GAP, Notification
-from quorate.client.serialization import Answered, headers, http_content, read_http
+from quorate.client.serialization import (
+    NOT_QUORATE,
+    Response,
+    encode_http_body,
+    idempotency_headers,
+    parse_http_response,
+)
 from quorate.client.transports.sync_http import (
     content_headers,
-    needs_tls,
+    error_from_httpx,
     request_headers,
-    unanswered,
+    uses_tls,
 )
 from quorate.domain.identity.agents import AgentRef
 
@@ -27,12 +33,11 @@ T = TypeVar("T")
 CONNECT_SECONDS_MAX = 5.0
 CONNECTIONS_MAX = 20
 NOTIFICATIONS_STREAM = AGENT + "/notifications/stream"
-# The service says every 15 s that it is still there.
-SILENT_SECONDS_MAX = 40.0
+STREAM_SILENCE_SECONDS_MAX = 40.0  # The service sends a keep-alive comment every 15 s.
 
 
-class OverHttp:
-    """A service's address and a key; connections are kept open between calls."""
+class HttpTransport:
+    """Connection pool to one service, with one key. Connections stay open between requests."""
 
     def __init__(
         self, url: str, api_key: str, *, transport: httpx2.AsyncBaseTransport | None = None
@@ -40,7 +45,7 @@ class OverHttp:
         self._url = url.rstrip("/")
         self._client = httpx2.AsyncClient(
             headers=request_headers(api_key),
-            verify=needs_tls(url),
+            verify=uses_tls(url),
             transport=transport,
             limits=httpx2.Limits(
                 max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX
@@ -50,65 +55,78 @@ class OverHttp:
     async def close(self) -> None:
         await self._client.aclose()
 
-    async def attempt(self, ask: Ask[T], key: str, seconds: float, asked_at: float) -> Answered[T]:
-        """The answer, within ``seconds``; raises CallFailed."""
+    async def attempt(
+        self, request: Request[T], key: str, seconds: float, sent_at: float
+    ) -> Response[T]:
+        """Send a request once, under the idempotency key ``key``.
+
+        Raises UnavailableError without a response in ``seconds``, else RequestFailedError or one of
+        its subclasses.
+        """
         try:
             async with asyncio.timeout(seconds):
                 response = await self._client.request(
-                    ask.method,
-                    self._url + ask.path,
-                    params=dict(ask.parameters),
-                    content=http_content(ask),
-                    headers=headers(ask, key) | content_headers(ask),
+                    request.method,
+                    self._url + request.path,
+                    params=dict(request.parameters),
+                    content=encode_http_body(request),
+                    headers=idempotency_headers(request, key) | content_headers(request),
                     timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS_MAX)),
                 )
         except TimeoutError as error:
-            raise Unavailable(f"{self._url} did not answer within {seconds:.1f} s") from error
+            raise UnavailableError(f"{self._url} did not answer within {seconds:.1f} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise unanswered(self._url, error) from error
-        return read_http(ask, response.status_code, response.headers, response.content, asked_at)
+            raise error_from_httpx(self._url, error) from error
+        return parse_http_response(
+            request, response.status_code, response.headers, response.content, sent_at
+        )
 
-    async def stream(self, who: AgentRef, after: int) -> AsyncIterator[Notification]:
-        """Notifications as they happen, until the stream ends; raises CallFailed."""
-        named = {"agentId": who.id, "agentName": who.name}
+    async def stream(self, agent: AgentRef, after: int) -> AsyncIterator[Notification]:
+        """Yield the notifications after ``after`` as they happen, until the stream ends.
+
+        Raises RequestFailedError or one of its subclasses.
+        """
+        parameters = {"agentId": agent.id, "agentName": agent.name}
         try:
             async with self._client.stream(
                 "GET",
                 self._url + NOTIFICATIONS_STREAM,
-                params={name: value for name, value in named.items() if value is not None},
+                params={name: value for name, value in parameters.items() if value is not None},
                 headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
-                timeout=httpx2.Timeout(SILENT_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
+                timeout=httpx2.Timeout(STREAM_SILENCE_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
             ) as response:
                 if response.status_code != httpx2.codes.OK:
                     content = await response.aread()
-                    read_http(_STREAM, response.status_code, response.headers, content, 0.0)
+                    parse_http_response(
+                        _STREAM, response.status_code, response.headers, content, 0.0
+                    )
                 async for event in httpx2.EventSource(response):
-                    yield _notification(event)
+                    yield _parse_notification(event)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise unanswered(self._url, error) from error
+            raise error_from_httpx(self._url, error) from error
 
 
-def _nothing(_: object) -> None:
-    """A stream has no answer; only its refusals are read."""
+def _parse_nothing(_: object) -> None:
+    """Ignore the body. A stream has no result; only its failures are parsed."""
 
 
-_STREAM: Ask[None] = Ask(
+_STREAM: Request[None] = Request(
     name="streamNotifications",
     method="GET",
     path=NOTIFICATIONS_STREAM,
     parameters={},
     body=None,
     message={},
-    changes=False,
-    read=_nothing,
+    is_command=False,
+    parse=_parse_nothing,
 )
 
 
-def _notification(event: httpx2.ServerSentEvent) -> Notification:
+def _parse_notification(event: httpx2.ServerSentEvent) -> Notification:
     try:
-        said = orjson.loads(event.data)
+        json = orjson.loads(event.data)
         if event.event == GAP:
-            return Notification.gap(said["after"], said["until"])
-        return Notification.read(said)
+            return Notification.gap(json["after"], json["until"])
+        return Notification.from_json(json)
     except (KeyError, TypeError, ValueError) as error:
-        raise CallFailed("something answers, but it is not Quorate") from error
+        raise RequestFailedError(NOT_QUORATE) from error

@@ -1,7 +1,7 @@
-"""Calls that wait for their answer: one key, one service, and the retries done for you.
+"""Synchronous client for single requests, with retries.
 
-All attempts of a call carry one idempotency key, so a command that was taken once is not taken
-again: the retry is answered what the first attempt would have been answered.
+All attempts of a request carry one idempotency key. So a command is carried out once, and a retry
+gets the response of the first attempt.
 """
 
 import random
@@ -12,16 +12,16 @@ from typing import Any, Self, TypeVar
 
 import httpx2
 
-from quorate.client.errors import CallFailed, Unavailable
-from quorate.client.requests import Ask
-from quorate.client.retries import WITHIN_SECONDS_DEFAULT, RetryPolicy
+from quorate.client.errors import RequestFailedError, UnavailableError
+from quorate.client.requests import Request
+from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT, RetryPolicy
 from quorate.client.serialization import (
-    Answered,
-    checked_key,
-    headers,
-    http_content,
+    Response,
+    encode_http_body,
+    idempotency_headers,
     new_idempotency_key,
-    read_http,
+    parse_http_response,
+    validate_api_key,
 )
 
 T = TypeVar("T")
@@ -29,10 +29,11 @@ T = TypeVar("T")
 CONNECT_SECONDS_MAX = 5.0
 
 
-class Caller:
-    """Calls one service with one key; connections are kept open between calls.
+class Client:
+    """Synchronous client of one service, with one key, over HTTP.
 
-    Not for use by two threads at once.
+    Connections stay open between requests; ``close`` or the end of a ``with`` block closes them.
+    Not thread-safe. Raises UnauthorizedError for a key that cannot be sent in a header.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Caller:
         self._clock = clock
         self._sleep = sleep
         self._client = httpx2.Client(
-            headers=request_headers(api_key), verify=needs_tls(url), transport=transport
+            headers=request_headers(api_key), verify=uses_tls(url), transport=transport
         )
 
     def __enter__(self) -> Self:
@@ -65,72 +66,82 @@ class Caller:
     def close(self) -> None:
         self._client.close()
 
-    def call(
+    def execute(
         self,
-        ask: Ask[T],
+        request: Request[T],
         *,
-        within_seconds: float = WITHIN_SECONDS_DEFAULT,
+        timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT,
         idempotency_key: str | None = None,
     ) -> T:
-        """The typed answer.
+        """Send a request and return its typed result.
 
-        Raises Refused when the service declines, at once; Unavailable when ``within_seconds`` have
-        passed without an answer (then a command may have been taken: ask again under the same
-        ``idempotency_key`` to find out); CallFailed when what answers is not Quorate.
+        ``timeout_seconds`` limits all attempts together.
+
+        Raises:
+        * RejectedError, at once: the service rejects the request.
+        * UnavailableError: there is no response in ``timeout_seconds``. A command may have been
+          carried out; send it again with the same ``idempotency_key`` to find out.
+        * RequestFailedError: the response is not from Quorate, or the URL is invalid.
+
         """
-        return self.answer(
-            ask, within_seconds=within_seconds, idempotency_key=idempotency_key
+        return self.send(
+            request, timeout_seconds=timeout_seconds, idempotency_key=idempotency_key
         ).result
 
-    def answer(
+    def send(
         self,
-        ask: Ask[T],
+        request: Request[T],
         *,
-        within_seconds: float = WITHIN_SECONDS_DEFAULT,
+        timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT,
         idempotency_key: str | None = None,
-    ) -> Answered[T]:
-        """As ``call``, with what came beside the answer."""
-        attempts = RetryPolicy(within_seconds, clock=self._clock, lot=random.random)
+    ) -> Response[T]:
+        """Send a request and return its result with the metadata of the response.
+
+        The exceptions are those of ``execute``.
+        """
+        policy = RetryPolicy(timeout_seconds, clock=self._clock, random=random.random)
         key = idempotency_key or new_idempotency_key()
         while True:
             try:
-                return self._attempt(ask, key, attempts)
-            except Unavailable as failure:
-                pause = attempts.pause_after(failure)
+                return self._attempt(request, key, policy)
+            except UnavailableError as failure:
+                pause = policy.pause_after(failure)
             self._sleep(pause)
 
-    def _attempt(self, ask: Ask[T], key: str, attempts: RetryPolicy) -> Answered[T]:
-        seconds = attempts.seconds(ask.waits_seconds)
+    def _attempt(self, request: Request[T], key: str, policy: RetryPolicy) -> Response[T]:
+        seconds = policy.attempt_seconds(request.long_poll_seconds)
         try:
             response = self._client.request(
-                ask.method,
-                self._url + ask.path,
-                params=dict(ask.parameters),
-                content=http_content(ask),
-                headers=headers(ask, key) | content_headers(ask),
+                request.method,
+                self._url + request.path,
+                params=dict(request.parameters),
+                content=encode_http_body(request),
+                headers=idempotency_headers(request, key) | content_headers(request),
                 timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS_MAX)),
             )
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise unanswered(self._url, error) from error
-        return read_http(
-            ask, response.status_code, response.headers, response.content, attempts.began_at
+            raise error_from_httpx(self._url, error) from error
+        return parse_http_response(
+            request, response.status_code, response.headers, response.content, policy.started_at
         )
 
 
 def request_headers(api_key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {checked_key(api_key)}", "Accept": "application/json"}
+    """Return the headers of every request. Raises UnauthorizedError for an invalid key."""
+    return {"Authorization": f"Bearer {validate_api_key(api_key)}", "Accept": "application/json"}
 
 
-def content_headers(ask: Ask[Any]) -> dict[str, str]:
-    return {} if ask.body is None else {"Content-Type": "application/json"}
+def content_headers(request: Request[Any]) -> dict[str, str]:
+    return {} if request.body is None else {"Content-Type": "application/json"}
 
 
-def needs_tls(url: str) -> bool:
-    """Loading certificates takes longer than all the rest; plain HTTP needs none."""
+def uses_tls(url: str) -> bool:
+    """Whether to load certificates. Plain HTTP needs none, and loading them takes the most time."""
     return not url.lower().startswith("http://")
 
 
-def unanswered(url: str, error: httpx2.HTTPError | httpx2.InvalidURL) -> CallFailed:
+def error_from_httpx(url: str, error: httpx2.HTTPError | httpx2.InvalidURL) -> RequestFailedError:
+    """Return the exception for a request without a response."""
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-        return CallFailed(f"{url} is not an address of a service")
-    return Unavailable(f"{url} does not answer: {str(error) or type(error).__name__}")
+        return RequestFailedError(f"{url} is not a valid service URL")
+    return UnavailableError(f"{url} does not answer: {str(error) or type(error).__name__}")

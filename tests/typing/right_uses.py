@@ -9,20 +9,20 @@ from typing import Any, Literal, assert_type
 
 from quorate.client import (
     Agent,
-    Conflicted,
+    ClientConfig,
+    ConflictError,
     ConsensusInfo,
     HeartbeatInfo,
     HolderInfo,
     Lease,
-    LeaseConflict,
-    LeaseLost,
-    NotFound,
+    LeaseConflictError,
+    LeaseLostError,
+    NotFoundError,
     Notification,
-    Refused,
+    RejectedError,
     SendVerdict,
-    Settings,
-    Unauthorized,
-    Unavailable,
+    UnauthorizedError,
+    UnavailableError,
     VoteInfo,
 )
 
@@ -38,13 +38,13 @@ async def connecting() -> None:
         name=None,
         nats_url="nats://127.0.0.1:4222",
         after=17,
-        settings=Settings(within_seconds=5),
+        config=ClientConfig(timeout_seconds=5),
     ) as agent:
         assert_type(agent.id, str)
         assert_type(agent.name, str)
         assert_type(agent.tenant_id, str)
         assert_type(agent.incarnation, int)
-        assert_type(agent.active, bool)
+        assert_type(agent.is_active, bool)
         assert_type(agent.cursor, int)
 
 
@@ -55,7 +55,7 @@ async def holding(agent: Agent) -> int:
         assert_type(lease.fence, int)
         assert_type(lease.contact_email, str)
         assert_type(lease.expires_at, datetime)
-        assert_type(lease.held, bool)
+        assert_type(lease.is_held, bool)
         assert_type(lease.remaining_seconds, float)
         assert_type(await lease.request_send(), SendVerdict)
         await lease.renew()
@@ -71,17 +71,17 @@ async def refused(agent: Agent) -> str | None:
     try:
         async with agent.lease("user@example.com"):
             pass
-    except LeaseConflict as conflict:
+    except LeaseConflictError as conflict:
         assert_type(conflict.holder, HolderInfo | None)
         return conflict.holder.agent_name if conflict.holder else None
-    except LeaseLost as lost:
+    except LeaseLostError as lost:
         return str(lost)
-    except (Unauthorized, NotFound, Conflicted, Unavailable) as failure:
+    except (UnauthorizedError, NotFoundError, ConflictError, UnavailableError) as failure:
         return str(failure)
-    except Refused as refusal:
+    except RejectedError as refusal:
         assert_type(refusal.code, str)
         assert_type(refusal.status, int)
-        assert_type(refusal.facts, dict[str, Any])
+        assert_type(refusal.details, dict[str, Any])
         return refusal.detail
     return None
 
@@ -109,7 +109,7 @@ async def deciding(agent: Agent) -> None:
     vote = await agent.vote(proposal.id, "approve", reason="agreed")
     assert_type(vote, VoteInfo)
     assert_type(vote.vote, Literal["approve", "reject"])
-    outcome = await proposal.decided(within_seconds=30)
+    outcome = await proposal.wait_for_decision(timeout_seconds=30)
     assert_type(outcome, ConsensusInfo)
     assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired"])
 
@@ -127,4 +127,4 @@ async def the_rest(agent: Agent) -> None:
     assert_type(await agent.heartbeat(), HeartbeatInfo)
     config = await agent.update_config({"voice": "calm", "weekends": False})
     assert_type(config, dict[str, bool | str])
-    assert_type(await agent.config(), dict[str, bool | str])
+    assert_type(await agent.get_config(), dict[str, bool | str])

@@ -7,7 +7,7 @@ from quorate.client import (
     ConsensusInfo,
     HeartbeatInfo,
     HolderInfo,
-    LeaseConflict,
+    LeaseConflictError,
     Notification,
     SendVerdict,
     VoteInfo,
@@ -20,7 +20,7 @@ def connecting() -> None:
         assert_type(agent, Agent)
         assert_type(agent.id, str)
         assert_type(agent.incarnation, int)
-        assert_type(agent.active, bool)
+        assert_type(agent.is_active, bool)
         assert_type(agent.cursor, int)
 
 
@@ -29,13 +29,13 @@ def holding(agent: Agent) -> int:
         with agent.lease("user@example.com", duration_minutes=5, wait_seconds=60) as lease:
             assert_type(lease.id, str)
             assert_type(lease.expires_at, datetime)
-            assert_type(lease.held, bool)
+            assert_type(lease.is_held, bool)
             assert_type(lease.remaining_seconds, float)
             assert_type(lease.request_send(), SendVerdict)
             lease.renew()
             lease.release()
             return lease.fence
-    except LeaseConflict as conflict:
+    except LeaseConflictError as conflict:
         assert_type(conflict.holder, HolderInfo | None)
         return 0
 
@@ -43,7 +43,7 @@ def holding(agent: Agent) -> int:
 def deciding(agent: Agent) -> None:
     proposal = agent.propose("pause outreach", "ceo@bigcorp.com", "fatigue is high", floor=0.5)
     assert_type(agent.vote(proposal.id, "reject"), VoteInfo)
-    outcome = proposal.decided(within_seconds=30)
+    outcome = proposal.wait_for_decision(timeout_seconds=30)
     assert_type(outcome, ConsensusInfo)
     assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired"])
 
@@ -54,4 +54,4 @@ def the_rest(agent: Agent) -> None:
     assert_type(agent.request_send("user@example.com", fence=7), SendVerdict)
     assert_type(agent.heartbeat(), HeartbeatInfo)
     assert_type(agent.update_config({"weekends": False}), dict[str, bool | str])
-    assert_type(agent.config(), dict[str, bool | str])
+    assert_type(agent.get_config(), dict[str, bool | str])

@@ -28,9 +28,9 @@ SECONDS_MAX = 100
 # What each checker must refuse, or its settings would let everything pass.
 CONTROL = "control.py"
 CONTROL_TEXT = """\
-from quorate.client import LeaseLost
+from quorate.client import LeaseLostError
 
-named: int = LeaseLost.__name__
+named: int = LeaseLostError.__name__
 idle = 1  # type: ignore[assignment]
 idle = 1  # pyright: ignore[reportArgumentType]
 """

@@ -8,7 +8,7 @@ Never run.
 # What is refused has no type, and that is said once.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from quorate.client import Agent, Lease, LeaseConflict, Notification, SendVerdict, Settings
+from quorate.client import Agent, ClientConfig, Lease, LeaseConflictError, Notification, SendVerdict
 
 
 async def connecting() -> None:
@@ -16,7 +16,7 @@ async def connecting() -> None:
     Agent.connect("url", "key", "ann")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Agent.connect(agent="ann")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Agent.connect(after="17")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Settings(patience=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ClientConfig(patience=5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     with Agent.connect():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
 
@@ -53,11 +53,11 @@ async def deciding(agent: Agent) -> None:
     proposal = await agent.propose("pause", "a@b.c", "why")
     await agent.vote(proposal, "approve")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await agent.vote(proposal.id, "maybe")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    outcome = await proposal.decided()
+    outcome = await proposal.wait_for_decision()
     bool(outcome.status == "aproved")  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
 
 
-async def hearing(agent: Agent, notification: Notification, conflict: LeaseConflict) -> None:
+async def hearing(agent: Agent, notification: Notification, conflict: LeaseConflictError) -> None:
     for _ in agent.notifications():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
     agent.notifications(after=notification)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -14,8 +14,8 @@ from nats.aio.msg import Msg
 from quorate.client.notifications import NotificationFeed
 from quorate.client.results import Notification
 from quorate.client.transports.failover import FailoverTransport
-from quorate.client.transports.http import OverHttp
-from quorate.client.transports.nats import NatsLink, Session
+from quorate.client.transports.http import HttpTransport
+from quorate.client.transports.nats import NatsSession, NatsTransport
 from quorate.domain.identity.agents import AgentRef
 
 HEARD_SECONDS_MAX = 20.0
@@ -112,26 +112,26 @@ class Teller:
         raise httpx2.ReadError("cut")
 
 
-class Link(NatsLink):
+class Link(NatsTransport):
     """Connected when the test says so."""
 
     def __init__(self) -> None:
         self._session = None
 
-    def connect(self) -> Session:
-        self._session = Session(Client())
+    def connect(self) -> NatsSession:
+        self._session = NatsSession(Client())
         return self._session
 
     def lose(self) -> None:
         assert self._session is not None
         session, self._session = self._session, None
-        session.end()
+        session.close()
 
 
-def push(session: Session, *sequences: int) -> None:
+def push(session: NatsSession, *sequences: int) -> None:
     for sequence in sequences:
         message = Msg(_client=session.client, data=orjson.dumps(told(sequence)))
-        session._heard.put_nowait(message)
+        session._received.put_nowait(message)
 
 
 class Reader:
@@ -170,9 +170,9 @@ async def fed(
     teller: Teller, after: int = 0, link: Link | None = None
 ) -> AsyncIterator[tuple[NotificationFeed, Reader]]:
     """A feed that runs, and somebody who reads it."""
-    http = OverHttp("http://quorate.test", "qk_x", transport=httpx2.MockTransport(teller))
-    asker = FailoverTransport(http, time.monotonic, within_seconds=5.0)
-    feed = NotificationFeed(asker, AgentRef(), after, cast("NatsLink | None", link))
+    http = HttpTransport("http://quorate.test", "qk_x", transport=httpx2.MockTransport(teller))
+    asker = FailoverTransport(http, time.monotonic, timeout_seconds=5.0)
+    feed = NotificationFeed(asker, AgentRef(), after, cast("NatsTransport | None", link))
     running = asyncio.create_task(feed.run())
     reader = Reader(feed.notifications())
     try:

@@ -9,14 +9,14 @@ import pytest
 
 from quorate.client import (
     Agent,
-    InvalidRequest,
+    ClientConfig,
+    InvalidRequestError,
     NotificationFeed,
-    Settings,
-    Unauthorized,
-    Unavailable,
+    UnauthorizedError,
+    UnavailableError,
 )
-from quorate.client.transports.http import OverHttp
-from quorate.client.transports.nats import NatsLink
+from quorate.client.transports.http import HttpTransport
+from quorate.client.transports.nats import NatsTransport
 from tests.e2e.client.agent_fleet import Fleet, eventually, free_ports, hearing
 from tests.e2e.service.http_clients import Tenant
 from tests.e2e.service.service_process import Running
@@ -39,7 +39,7 @@ async def test_an_agent_knows_who_it_is(fleet: Fleet) -> None:
         assert (agent.name, agent.role) == ("outreach", "sales")
         assert agent.tenant_id == fleet.tenant.id
         assert agent.incarnation == 1
-        assert agent.active
+        assert agent.is_active
         assert registered["status"] == "active"
     async with fleet.agent("outreach", role="sales") as again:
         assert (again.id, again.incarnation) == (agent.id, 2)
@@ -61,22 +61,22 @@ async def test_a_tenants_key_names_the_agent(service: Running, fleet: Fleet) -> 
 
 
 async def test_a_tenants_key_without_a_name_is_nobody(service: Running, tenant: Tenant) -> None:
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequestError):
         async with Agent.connect(service.url, tenant.text):
             pass
 
 
 async def test_a_wrong_key_is_told_at_once(service: Running) -> None:
-    with pytest.raises(Unauthorized):
+    with pytest.raises(UnauthorizedError):
         async with Agent.connect(service.url, "qk_wrong", name="me"):
             pass
 
 
 async def test_nobody_there_is_told_at_the_deadline() -> None:
     port, _ = free_ports()
-    settings = Settings(within_seconds=0.3)
-    with pytest.raises(Unavailable):
-        async with Agent.connect(f"http://127.0.0.1:{port}", "qk_x", name="me", settings=settings):
+    config = ClientConfig(timeout_seconds=0.3)
+    with pytest.raises(UnavailableError):
+        async with Agent.connect(f"http://127.0.0.1:{port}", "qk_x", name="me", config=config):
             pass
 
 
@@ -93,7 +93,7 @@ async def test_where_the_service_is_may_stand_in_the_environment(
     monkeypatch.setenv("QUORATE_API_KEY", tenant.text)
     monkeypatch.setenv("QUORATE_NATS_URL", service.nats_url)
     async with Agent.connect(name="me") as agent:
-        assert agent.active
+        assert agent.is_active
 
 
 # -- Staying alive -----------------------------------------------------------
@@ -103,39 +103,39 @@ async def test_heartbeats_go_on_by_themselves(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         await fleet.log_has("HeartbeatReceived", count=4)  # More than a window has passed.
 
-        assert agent.active
+        assert agent.is_active
         assert await fleet.tenant.events("AgentLapsed") == []
 
 
 async def test_an_agent_that_fell_silent_speaks_again_when_it_has_something_to_ask(
     fleet: Fleet,
 ) -> None:
-    settings = Settings(heartbeat_seconds=1_000)
-    async with fleet.agent("outreach", settings=settings) as agent:
+    config = ClientConfig(heartbeat_seconds=1_000)
+    async with fleet.agent("outreach", config=config) as agent:
         await fleet.log_has("AgentLapsed")
-        assert not agent.active
+        assert not agent.is_active
         async with agent.lease("user@example.com") as lease:
-            assert lease.held
-            assert agent.active
+            assert lease.is_held
+            assert agent.is_active
 
 
 async def test_an_agent_that_is_said_to_be_inactive_says_that_it_is_not(fleet: Fleet) -> None:
-    settings = Settings(heartbeat_seconds=1_000)
-    async with fleet.agent("outreach", settings=settings) as agent:
-        standing = agent._seat.standing
-        standing.until = float("inf")  # A clock that stands still.
-        epoch = standing.epoch
+    config = ClientConfig(heartbeat_seconds=1_000)
+    async with fleet.agent("outreach", config=config) as agent:
+        liveness = agent._context.liveness
+        liveness.until = float("inf")  # A clock that stands still.
+        epoch = liveness.epoch
         await fleet.log_has("AgentLapsed")
         async with agent.lease("user@example.com") as lease:
-            assert lease.held
-        assert standing.epoch == epoch + 1
+            assert lease.is_held
+        assert liveness.epoch == epoch + 1
 
 
 async def test_an_agent_in_doubt_about_itself_asks_before_it_acquires(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        agent._seat.standing.denied()
+        agent._context.liveness.mark_inactive()
         async with agent.lease("user@example.com") as lease:
-            assert lease.held
+            assert lease.is_held
 
 
 # -- Acting ------------------------------------------------------------------
@@ -145,14 +145,14 @@ async def test_settings_are_replaced_as_a_whole(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         await agent.update_config({"humanizer_enabled": True, "humanizer_style": "calm"})
         assert await agent.update_config({"humanizer_style": "dry"}) == {"humanizer_style": "dry"}
-        assert await agent.config() == {"humanizer_style": "dry"}
+        assert await agent.get_config() == {"humanizer_style": "dry"}
 
 
 async def test_an_agents_commands_go_over_nats_and_over_http_when_nats_is_gone(
     service: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over_http: list[str] = []
-    attempt = OverHttp.attempt
+    attempt = HttpTransport.attempt
 
     async def counted(self, ask, *rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
         over_http.append(ask.name)
@@ -160,7 +160,7 @@ async def test_an_agents_commands_go_over_nats_and_over_http_when_nats_is_gone(
 
     fleet = Fleet(tenant, "nats")
     async with fleet.agent("outreach") as agent:
-        monkeypatch.setattr(OverHttp, "attempt", counted)
+        monkeypatch.setattr(HttpTransport, "attempt", counted)
         async with agent.lease("user@example.com") as lease:
             await lease.request_send()
         assert over_http == []
@@ -175,15 +175,15 @@ async def test_an_agents_commands_go_over_nats_and_over_http_when_nats_is_gone(
 async def test_a_command_whose_answer_was_lost_over_nats_is_not_carried_out_again_over_http(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempt = NatsLink.attempt
+    attempt = NatsTransport.attempt
 
     async def unheard(self, ask, *rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
         await attempt(self, ask, *rest)
-        raise Unavailable("the answer was lost")
+        raise UnavailableError("the answer was lost")
 
     fleet = Fleet(tenant, "nats")
     async with fleet.agent("outreach") as agent:
-        monkeypatch.setattr(NatsLink, "attempt", unheard)
+        monkeypatch.setattr(NatsTransport, "attempt", unheard)
         verdict = await agent.request_send("user@example.com")
 
     (event,) = await tenant.events("SendAuthorized")
@@ -242,10 +242,10 @@ async def test_whoever_is_cancelled_gives_back_what_it_has(fleet: Fleet) -> None
 async def test_leaving_a_service_that_is_frozen_takes_no_longer_than_was_allowed(
     fleet: Fleet,
 ) -> None:
-    settings = Settings(leave_seconds=0.2, within_seconds=2)
+    config = ClientConfig(shutdown_timeout_seconds=0.2, timeout_seconds=2)
     service = fleet.service
     try:
-        async with fleet.agent("outreach", settings=settings) as agent:
+        async with fleet.agent("outreach", config=config) as agent:
             await agent.lease("user@example.com", duration_minutes=1 / 60).__aenter__()
             os.kill(service.pid, signal.SIGSTOP)
     finally:

@@ -9,10 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from quorate.client import Agent as AsyncAgent
-from quorate.client import AgentRef, AlreadyVoted, Caller, LeaseConflict, LeaseLost, requests
+from quorate.client import (
+    AgentRef,
+    AlreadyVotedError,
+    Client,
+    LeaseConflictError,
+    LeaseLostError,
+    requests,
+)
 from quorate.client import Lease as AsyncLease
 from quorate.client import Proposal as AsyncProposal
-from quorate.client.blocking import Agent, Face, Lease, Proposal
+from quorate.client.blocking import Agent, Lease, Proposal, SyncProxy
 from tests.e2e.client.agent_fleet import WAYS
 from tests.e2e.service.service_process import Running
 
@@ -27,20 +34,20 @@ def nats_url(request: pytest.FixtureRequest, service: Running) -> str:
 
 
 @pytest.fixture
-def caller(service: Running) -> Iterator[Caller]:
+def caller(service: Running) -> Iterator[Client]:
     """An administrator's tenant, in which nobody was before."""
-    with Caller(service.url, service.admin_key) as admin:
+    with Client(service.url, service.admin_key) as admin:
         name = f"blocking-{next(_NUMBERS)}"
-        admin.call(requests.create_tenant(name))
-        key = admin.call(requests.issue_key("tenant", tenant_id=name)).key
+        admin.execute(requests.create_tenant(name))
+        key = admin.execute(requests.issue_key("tenant", tenant_id=name)).key
         assert key is not None
-    with Caller(service.url, key) as caller:
+    with Client(service.url, key) as caller:
         yield caller
 
 
 @pytest.fixture
-def key(caller: Caller) -> str:
-    key = caller.call(requests.issue_key("agent", "outreach")).key
+def key(caller: Client) -> str:
+    key = caller.execute(requests.issue_key("agent", "outreach")).key
     assert key is not None
     return key
 
@@ -55,7 +62,9 @@ def agent(service: Running, key: str, nats_url: str) -> Iterator[Agent]:
 @pytest.mark.parametrize(
     ("face", "behind"), [(Agent, AsyncAgent), (Lease, AsyncLease), (Proposal, AsyncProposal)]
 )
-def test_everything_public_is_there_under_the_same_name(face: type[Face], behind: type) -> None:
+def test_everything_public_is_there_under_the_same_name(
+    face: type[SyncProxy], behind: type
+) -> None:
     public = {name for name in vars(behind) if not name.startswith("_")}
 
     assert public - {"begin", "finish"} <= set(vars(face))
@@ -63,64 +72,64 @@ def test_everything_public_is_there_under_the_same_name(face: type[Face], behind
 
 def test_an_agent_acts(agent: Agent) -> None:
     assert (agent.name, agent.role, agent.incarnation) == ("outreach", "general", 1)
-    assert agent.active
+    assert agent.is_active
     with agent.lease(CONTACT) as lease:
-        held = lease.held
+        held = lease.is_held
         assert lease.remaining_seconds > 0
         assert lease.request_send().authorized
         assert lease.renew().fence == lease.fence
-    assert (held, lease.held) == (True, False)
-    assert agent.update_config({"humanizer_style": "dry"}) == agent.config()
+    assert (held, lease.is_held) == (True, False)
+    assert agent.update_config({"humanizer_style": "dry"}) == agent.get_config()
     assert agent.heartbeat().agent_id == agent.id
 
 
-def test_the_lease_is_given_back_when_the_block_raises(agent: Agent, caller: Caller) -> None:
+def test_the_lease_is_given_back_when_the_block_raises(agent: Agent, caller: Client) -> None:
     with pytest.raises(LookupError, match="mine"), agent.lease(CONTACT):
         raise LookupError("mine")
-    assert caller.call(requests.list_leases()) == []
+    assert caller.execute(requests.list_leases()) == []
 
 
-def test_a_conflict_is_raised_on_entering(agent: Agent, caller: Caller) -> None:
-    rival = caller.call(requests.register("rival"))
-    caller.call(requests.acquire_lease(AgentRef(id=rival.id), CONTACT))
-    with pytest.raises(LeaseConflict), agent.lease(CONTACT):
+def test_a_conflict_is_raised_on_entering(agent: Agent, caller: Client) -> None:
+    rival = caller.execute(requests.register("rival"))
+    caller.execute(requests.acquire_lease(AgentRef(id=rival.id), CONTACT))
+    with pytest.raises(LeaseConflictError), agent.lease(CONTACT):
         pass
 
 
-def test_a_lost_lease_is_told_by_check_and_at_the_end(agent: Agent, caller: Caller) -> None:
+def test_a_lost_lease_is_told_by_check_and_at_the_end(agent: Agent, caller: Client) -> None:
     lease = agent.lease(CONTACT)
-    with pytest.raises(LeaseLost, match="released"), lease:
-        caller.call(requests.release_lease(lease.id))
-        while lease.held:  # Nothing interrupts a thread: it has to look.
+    with pytest.raises(LeaseLostError, match="released"), lease:
+        caller.execute(requests.release_lease(lease.id))
+        while lease.is_held:  # Nothing interrupts a thread: it has to look.
             pass
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeaseLostError):
             lease.check()
-    assert lease.lost is None  # It was given back by now.
+    assert lease.loss is None  # It was given back by now.
 
 
 def test_the_lease_is_renewed_while_the_program_computes(agent: Agent) -> None:
     with agent.lease(CONTACT, duration_minutes=SHORT) as lease:
         first = lease.expires_at
         while lease.expires_at == first:
-            assert lease.held
+            assert lease.is_held
 
 
 def test_proposals_are_decided(agent: Agent) -> None:
     proposal = agent.propose("pause", CONTACT, "why")
     vote = agent.vote(proposal.id, "approve")
-    decided = proposal.decided(within_seconds=20)
+    decided = proposal.wait_for_decision(timeout_seconds=20)
 
     assert vote.consensus_status == "approved"
     assert decided.status == "approved"
-    assert decided == proposal.info == proposal.look() == agent.consensus(proposal.id)
-    with pytest.raises(AlreadyVoted):
+    assert decided == proposal.info == proposal.refresh() == agent.get_consensus(proposal.id)
+    with pytest.raises(AlreadyVotedError):
         agent.vote(proposal.id, "reject")
 
 
-def test_a_decision_is_awaited_no_longer_than_one_wants(agent: Agent, caller: Caller) -> None:
-    caller.call(requests.register("somebody"))
+def test_a_decision_is_awaited_no_longer_than_one_wants(agent: Agent, caller: Client) -> None:
+    caller.execute(requests.register("somebody"))
     with pytest.raises(TimeoutError):
-        agent.propose("pause", CONTACT, "why").decided(within_seconds=0.05)
+        agent.propose("pause", CONTACT, "why").wait_for_decision(timeout_seconds=0.05)
 
 
 def test_notifications_are_read_with_for(agent: Agent) -> None:

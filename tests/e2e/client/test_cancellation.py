@@ -9,7 +9,7 @@ from typing import Self
 
 import pytest
 
-from quorate.client.cancellation import Interruption
+from quorate.client.cancellation import CancelScope
 
 
 class Gone(Exception):
@@ -20,12 +20,12 @@ class Guarded:
     """The smallest block that can be interrupted."""
 
     def __init__(self) -> None:
-        self.interrupt: Callable[[], None] = lambda: None
+        self.cancel: Callable[[], None] = lambda: None
         self.gone = False
 
     async def __aenter__(self) -> Self:
-        self._interruption = Interruption()
-        self.interrupt = self._interruption.interrupt
+        self._scope = CancelScope()
+        self.cancel = self._scope.cancel
         return self
 
     async def __aexit__(
@@ -34,7 +34,7 @@ class Guarded:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._interruption.over(kind):
+        if self._scope.close(kind):
             raise Gone from error
 
 
@@ -57,7 +57,7 @@ async def nothing_is_left() -> None:
 async def test_what_is_interrupted_raises_why() -> None:
     with pytest.raises(Gone):
         async with Guarded() as block:
-            soon(block.interrupt)
+            soon(block.cancel)
             await for_ever()
     await nothing_is_left()
 
@@ -71,15 +71,15 @@ async def test_a_block_that_is_not_interrupted_just_ends() -> None:
 async def test_an_interruption_after_the_end_does_nothing() -> None:
     async with Guarded() as block:
         pass
-    block.interrupt()
+    block.cancel()
     await nothing_is_left()
 
 
 async def test_it_interrupts_once() -> None:
     with pytest.raises(Gone):
         async with Guarded() as block:
-            soon(block.interrupt)
-            soon(block.interrupt)
+            soon(block.cancel)
+            soon(block.cancel)
             await for_ever()
     await nothing_is_left()
 
@@ -89,23 +89,23 @@ async def test_a_block_whose_awaited_thing_happens_at_the_same_moment_is_interru
     with pytest.raises(Gone):
         async with Guarded() as block:
             soon(lambda: done.set_result(None))
-            soon(block.interrupt)
+            soon(block.cancel)
             await done
     await nothing_is_left()
 
 
 async def test_a_block_that_finds_out_by_itself_is_not_cancelled() -> None:
     async with Guarded() as block:
-        block.interrupt()
+        block.cancel()
         await asyncio.sleep(0)
-        soon(block.interrupt)
+        soon(block.cancel)
         await asyncio.sleep(0)
     await nothing_is_left()
 
 
 async def test_a_block_that_swallows_its_cancellation_goes_on_uncancelled() -> None:
     async with Guarded() as block:
-        soon(block.interrupt)
+        soon(block.cancel)
         try:
             await for_ever()
         except asyncio.CancelledError:
@@ -117,7 +117,7 @@ async def test_a_block_that_swallows_its_cancellation_goes_on_uncancelled() -> N
 async def test_the_blocks_own_exception_is_not_replaced() -> None:
     with pytest.raises(ValueError, match="own"):
         async with Guarded() as block:
-            soon(block.interrupt)
+            soon(block.cancel)
             try:
                 await for_ever()
             finally:
@@ -164,7 +164,7 @@ async def test_a_timeout_around_it_at_the_same_moment_is_a_timeout() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(None) as limit, Guarded() as block:
             limit.reschedule(asyncio.get_running_loop().time())
-            soon(block.interrupt)
+            soon(block.cancel)
             await for_ever()
     await nothing_is_left()
 
@@ -222,7 +222,7 @@ async def test_a_task_group_inside_is_cancelled_as_a_whole() -> None:
         async with Guarded() as block, asyncio.TaskGroup() as tasks:
             tasks.create_task(child())
             await asyncio.sleep(0)
-            soon(block.interrupt)
+            soon(block.cancel)
             await for_ever()
     assert ended == ["child"]
     await nothing_is_left()

@@ -35,7 +35,7 @@ def test_asks_need_no_http() -> None:
     assert loaded_by("import quorate.client.requests").isdisjoint({"asyncio", "httpx2", "nats"})
 
 
-@pytest.mark.parametrize("name", sorted(sdk._HOME_OF))
+@pytest.mark.parametrize("name", sorted(sdk._MODULE_BY_NAME))
 def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(sdk)
     assert getattr(sdk, name).__name__ == name

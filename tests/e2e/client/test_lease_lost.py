@@ -10,14 +10,14 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from quorate.client import Caller, Lease, LeaseLost, Settings, requests
+from quorate.client import Client, ClientConfig, Lease, LeaseLostError, requests
 from tests.e2e.client.agent_fleet import Fleet, within
 from tests.e2e.service.service_process import Running
 
 WINDOW_SECONDS = 3
 SERVE = ("--heartbeat-window-seconds", str(WINDOW_SECONDS))
 SHORT = 1 / 60  # A second, in minutes.
-SILENT = Settings(heartbeat_seconds=1_000)
+SILENT = ClientConfig(heartbeat_seconds=1_000)
 CONTACT = "user@example.com"
 
 
@@ -50,7 +50,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_block_runs(fleet: Fleet) ->
         first = it.expires_at
         await fleet.log_has("LeaseRenewed", count=4)  # Longer than its time.
 
-        assert it.held
+        assert it.is_held
         assert it.expires_at > first
         assert [one["id"] for one in await fleet.tenant.leases()] == [it.id]
     assert await fleet.tenant.events("LeaseExpired") == []
@@ -58,12 +58,12 @@ async def test_a_lease_is_renewed_for_as_long_as_the_block_runs(fleet: Fleet) ->
 
 async def test_a_lease_that_another_process_gave_back_is_lost(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        with pytest.raises(LeaseLost, match="released") as lost:
+        with pytest.raises(LeaseLostError, match="released") as lost:
             async with agent.lease(CONTACT) as lease, given_back_elsewhere(fleet, lease):
                 await for_ever()
         assert lost.value.reason == "released"
         assert (lost.value.lease_id, lost.value.fence) == (lease.id, lease.fence)
-        assert not lease.held
+        assert not lease.is_held
 
         async with agent.lease(CONTACT) as anew:
             assert anew.fence > lease.fence
@@ -72,28 +72,28 @@ async def test_a_lease_that_another_process_gave_back_is_lost(fleet: Fleet) -> N
 async def test_an_agent_whose_heartbeats_stop_believes_in_its_lease_no_longer(
     fleet: Fleet,
 ) -> None:
-    async with fleet.agent("outreach", settings=SILENT) as agent:
-        with pytest.raises(LeaseLost) as lost:
+    async with fleet.agent("outreach", config=SILENT) as agent:
+        with pytest.raises(LeaseLostError) as lost:
             async with agent.lease(CONTACT):
                 await for_ever()
         assert lost.value.reason == "agent_inactive"
-        assert not agent.active
+        assert not agent.is_active
 
 
 async def test_what_the_service_revokes_is_lost_although_the_own_clock_has_not_noticed(
     fleet: Fleet,
 ) -> None:
-    async with fleet.agent("outreach", settings=SILENT) as agent:
-        with pytest.raises(LeaseLost) as lost:
+    async with fleet.agent("outreach", config=SILENT) as agent:
+        with pytest.raises(LeaseLostError) as lost:
             async with agent.lease(CONTACT):
-                agent._seat.standing.until = float("inf")  # A clock that stands still.
+                agent._context.liveness.until = float("inf")  # A clock that stands still.
                 await for_ever()
         assert lost.value.reason == "revoked"
 
 
 async def test_a_lease_that_cannot_be_renewed_is_lost_at_its_deadline(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        with pytest.raises(LeaseLost) as lost:
+        with pytest.raises(LeaseLostError) as lost:
             async with agent.lease(CONTACT, duration_minutes=SHORT) as lease:
                 with frozen(fleet.service):
                     await for_ever()
@@ -103,15 +103,15 @@ async def test_a_lease_that_cannot_be_renewed_is_lost_at_its_deadline(fleet: Fle
 
 async def test_a_long_lease_is_lost_when_no_heartbeat_gets_through(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        with pytest.raises(LeaseLost) as lost:
+        with pytest.raises(LeaseLostError) as lost:
             async with agent.lease(CONTACT):
                 with frozen(fleet.service):
                     await for_ever()
         assert lost.value.reason == "agent_inactive"
 
         async with agent.lease(CONTACT) as anew:  # The service is back, and so is the agent.
-            assert anew.held
-            assert agent.active
+            assert anew.is_held
+            assert agent.is_active
 
 
 async def test_a_process_that_was_stopped_sees_at_once_that_its_lease_is_lost(
@@ -119,13 +119,13 @@ async def test_a_process_that_was_stopped_sees_at_once_that_its_lease_is_lost(
 ) -> None:
     """Nothing of ours runs while the lease expires: as after SIGSTOP, or a suspended laptop."""
     async with fleet.agent("outreach") as agent:
-        with pytest.raises(LeaseLost) as lost:
+        with pytest.raises(LeaseLostError) as lost:
             async with agent.lease(CONTACT, duration_minutes=SHORT) as lease:
-                before = lease.held
-                with Caller(fleet.service.url, fleet.tenant.text) as caller:
-                    while caller.call(requests.get_lease(lease.id)).status == "active":
+                before = lease.is_held
+                with Client(fleet.service.url, fleet.tenant.text) as caller:
+                    while caller.execute(requests.get_lease(lease.id)).status == "active":
                         pass  # The event loop stands still.
-                after = lease.held
+                after = lease.is_held
                 assert (before, after) == (True, False)
                 await for_ever()
         assert lost.value.reason in {"unreachable", "agent_inactive", "expired"}
@@ -133,18 +133,18 @@ async def test_a_process_that_was_stopped_sees_at_once_that_its_lease_is_lost(
 
 async def test_a_block_that_ends_without_awaiting_is_told_too(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeaseLostError):
             async with agent.lease(CONTACT, duration_minutes=SHORT) as lease:
-                while lease.held:
+                while lease.is_held:
                     pass
         await fleet.log_has("LeaseReleased")  # Whoever comes next need not wait.
 
 
 async def test_nothing_is_sent_under_a_lease_that_is_lost(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        with pytest.raises(LeaseLost):
+        with pytest.raises(LeaseLostError):
             async with agent.lease(CONTACT, duration_minutes=SHORT) as lease:
-                while lease.held:
+                while lease.is_held:
                     pass
                 await lease.request_send()
     assert await fleet.tenant.events("SendAuthorized") == []
@@ -153,7 +153,7 @@ async def test_nothing_is_sent_under_a_lease_that_is_lost(fleet: Fleet) -> None:
 
 async def test_renewing_what_has_ended_tells_why(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        with pytest.raises(LeaseLost) as lost:
+        with pytest.raises(LeaseLostError) as lost:
             async with agent.lease(CONTACT) as lease, given_back_elsewhere(fleet, lease):
                 while True:
                     await lease.renew()
@@ -173,7 +173,7 @@ async def test_giving_back_early_is_not_losing(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent, agent.lease(CONTACT) as lease:
         await lease.release()
         await lease.release()
-        assert not lease.held
+        assert not lease.is_held
         assert await fleet.tenant.leases() == []
         await fleet.log_has("LeaseReleased")
     assert len(await fleet.tenant.events("LeaseReleased")) == 1
@@ -191,20 +191,20 @@ async def test_the_blocks_own_exception_goes_first(fleet: Fleet) -> None:
 
 async def test_of_two_leases_the_one_that_is_lost_ends_its_own_block_only(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent, agent.lease("outer@example.com") as outer:
-        with pytest.raises(LeaseLost, match="inner"):
+        with pytest.raises(LeaseLostError, match="inner"):
             async with (
                 agent.lease("inner@example.com") as inner,
                 given_back_elsewhere(fleet, inner),
             ):
                 await for_ever()
-        assert outer.held
+        assert outer.is_held
 
 
 async def test_an_outer_lease_that_is_lost_ends_the_inner_block_which_gives_its_own_back(
     fleet: Fleet,
 ) -> None:
     async with fleet.agent("outreach") as agent:
-        with pytest.raises(LeaseLost, match="outer"):
+        with pytest.raises(LeaseLostError, match="outer"):
             async with (
                 agent.lease("outer@example.com") as outer,
                 agent.lease("inner@example.com"),
@@ -218,7 +218,7 @@ async def test_whoever_holds_twice_gives_back_once(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent, agent.lease(CONTACT) as one:
         async with agent.lease(CONTACT) as other:
             assert (other.id, other.fence) == (one.id, one.fence)
-        assert one.held
+        assert one.is_held
         assert len(await fleet.tenant.leases()) == 1
 
 
@@ -226,14 +226,14 @@ async def test_who_takes_what_is_being_given_back_keeps_it(fleet: Fleet) -> None
     """The service knows one lease of the agent: the task whose turn is first decides about it."""
     async with fleet.agent("outreach") as agent, agent.lease(CONTACT) as one:
         other = agent.lease(CONTACT)
-        taking = asyncio.create_task(other.begin())
-        while not agent._seat._turns:  # noqa: ASYNC110 - it is over within one look at a clock.
+        taking = asyncio.create_task(other.acquire())
+        while not agent._context._contact_locks:  # noqa: ASYNC110 - it is over within one look at a clock.
             await asyncio.sleep(0)
         await one.release()
         await taking
 
         assert (await other.request_send()).authorized
-        await other.finish()
+        await other.close()
         assert await fleet.tenant.leases() == []
 
 
@@ -249,7 +249,7 @@ async def test_when_the_agent_leaves_a_block_in_another_task_is_told(fleet: Flee
 
         task = asyncio.create_task(work())
         await inside.wait()
-    with pytest.raises(LeaseLost) as lost:
+    with pytest.raises(LeaseLostError) as lost:
         await task
     assert lost.value.reason == "left"
     assert await fleet.tenant.leases() == []

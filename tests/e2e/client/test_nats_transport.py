@@ -9,15 +9,20 @@ from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
 from quorate.client import requests
-from quorate.client.errors import Unavailable
-from quorate.client.transports.nats import PENDING_NOTIFICATIONS_MAX, Address, NatsLink, Session
+from quorate.client.errors import UnavailableError
+from quorate.client.transports.nats import (
+    PENDING_NOTIFICATIONS_MAX,
+    NatsAddress,
+    NatsSession,
+    NatsTransport,
+)
 from quorate.domain.identity.agents import AgentRef
 
 HEARTBEAT = requests.heartbeat(AgentRef(id="agent_1"))
 
 
-def address(reader: str = "agent_1") -> Address:
-    return Address(
+def address(reader: str = "agent_1") -> NatsAddress:
+    return NatsAddress(
         url="nats://quorate.test",
         api_key="qk_x",
         tenant_id="tenant-1",
@@ -37,9 +42,9 @@ class Answering(Client):
         return await self._answer()
 
 
-def linked(answer: Callable[[], Awaitable[Any]], reader: str = "agent_1") -> NatsLink:
-    link = NatsLink(address(reader))
-    link._session = Session(Answering(answer))
+def linked(answer: Callable[[], Awaitable[Any]], reader: str = "agent_1") -> NatsTransport:
+    link = NatsTransport(address(reader))
+    link._session = NatsSession(Answering(answer))
     return link
 
 
@@ -52,21 +57,21 @@ async def silence() -> None:
 
 
 async def test_an_agent_sends_its_commands_this_way_and_a_tenant_does_not() -> None:
-    assert linked(nobody).takes_commands
-    assert not linked(nobody, reader="key-1").takes_commands
-    assert not NatsLink(address()).takes_commands
+    assert linked(nobody).accepts_commands
+    assert not linked(nobody, reader="key-1").accepts_commands
+    assert not NatsTransport(address()).accepts_commands
 
 
 async def test_after_a_command_without_an_answer_the_next_ones_go_another_way() -> None:
     link = linked(nobody)
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await link.attempt(HEARTBEAT, "key", 10.0, 0.0)
 
-    assert not link.takes_commands
+    assert not link.accepts_commands
 
 
 async def test_a_command_gets_no_more_time_than_there_is() -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await linked(silence).attempt(HEARTBEAT, "key", 0.01, 0.0)
 
 
@@ -76,27 +81,27 @@ async def test_a_command_under_way_ends_with_its_connection() -> None:
     assert session is not None
     asking = asyncio.create_task(link.attempt(HEARTBEAT, "key", 600.0, 0.0))
     await asyncio.sleep(0)
-    session.end()
+    session.close()
     async with asyncio.timeout(1.0):  # Sooner than a silent server is given up.
-        with pytest.raises(Unavailable):
+        with pytest.raises(UnavailableError):
             await asking
 
 
 async def test_what_came_before_the_end_is_heard_and_then_the_end() -> None:
-    session = Session(Client())
-    session._heard.put_nowait(type("Message", (), {"data": b"one"})())
-    session.end()
-    session.end()
+    session = NatsSession(Client())
+    session._received.put_nowait(type("Message", (), {"data": b"one"})())
+    session.close()
+    session.close()
 
-    assert [await session.heard() for _ in range(3)] == [b"one", None, None]
+    assert [await session.receive() for _ in range(3)] == [b"one", None, None]
 
 
 async def test_an_end_that_finds_no_room_is_heard_all_the_same() -> None:
-    session = Session(Client())
+    session = NatsSession(Client())
     for _ in range(PENDING_NOTIFICATIONS_MAX):
-        session._heard.put_nowait(type("Message", (), {"data": b"x"})())
-    session.end()
-    heard = [await session.heard() for _ in range(PENDING_NOTIFICATIONS_MAX)]
+        session._received.put_nowait(type("Message", (), {"data": b"x"})())
+    session.close()
+    heard = [await session.receive() for _ in range(PENDING_NOTIFICATIONS_MAX)]
 
     assert heard[-1] is None
     assert session.overflowed

@@ -7,8 +7,8 @@ import httpx2
 import pytest
 
 from quorate.client import notifications as feeds
-from quorate.client.errors import CallFailed, Unauthorized
-from quorate.client.notification_buffer import Backlog
+from quorate.client.errors import RequestFailedError, UnauthorizedError
+from quorate.client.notification_buffer import NotificationBuffer
 from quorate.client.results import Notification
 from quorate.client.transports.nats import PENDING_NOTIFICATIONS_MAX
 from tests.e2e.client.fake_service import Link, Reader, Teller, fed, push, told
@@ -27,7 +27,7 @@ async def teller() -> Teller:
 
 
 def notification(sequence: int) -> Notification:
-    return Notification.read(told(sequence))
+    return Notification.from_json(told(sequence))
 
 
 # -- Pushed ------------------------------------------------------------------
@@ -102,7 +102,7 @@ async def test_a_notification_that_a_heartbeat_names_is_asked_for_when_it_does_n
         push(session, 1)
         await reader.until(1)
         await teller.tell(1, 2)
-        feed.named(2)
+        feed.expect(2)
 
         assert await reader.until(2) == [1, 2]
 
@@ -114,7 +114,7 @@ async def test_a_heartbeat_that_names_nothing_new_asks_for_nothing(teller: Telle
         push(session, 1)
         await reader.until(1)
         asked = list(teller.asked)
-        feed.named(1)
+        feed.expect(1)
         push(session, 2)
         await reader.until(2)
 
@@ -128,7 +128,7 @@ async def test_what_is_pushed_and_is_no_notification_breaks_nothing(teller: Tell
         await teller.tell(1)
         push(session, 1)
         await reader.until(1)
-        session._heard.put_nowait(type("Message", (), {"data": b"hello"})())
+        session._received.put_nowait(type("Message", (), {"data": b"hello"})())
         push(session, 2)
 
         assert await reader.until(2) == [1, 2]
@@ -174,10 +174,10 @@ async def test_a_stream_that_somebody_keeps_back_is_given_up_when_a_heartbeat_kn
     teller.says_in_stream = False
     async with fed(teller) as (feed, reader):
         await teller.tell(1)
-        feed.named(1)
+        feed.expect(1)
         assert await reader.until(1) == [1]
         await teller.tell(2)
-        feed.named(2)
+        feed.expect(2)
         assert await reader.until(2) == [1, 2]
         await teller.tell(3)  # No heartbeat is needed any more.
         assert await reader.until(3) == [1, 2, 3]
@@ -207,7 +207,7 @@ async def test_a_log_that_ends_before_the_cursor_is_another_log(teller: Teller) 
     link.connect()
     await teller.tell(5)
     async with fed(teller, 9, link) as (_, reader):
-        with pytest.raises(CallFailed, match="another"):
+        with pytest.raises(RequestFailedError, match="another"):
             await reader.end()
 
 
@@ -219,7 +219,7 @@ async def test_a_key_that_was_revoked_ends_the_feed_for_all_who_read_it(teller: 
         teller.refuses = httpx2.Response(401, json=problem)
         await teller.cut()
 
-        with pytest.raises(Unauthorized):
+        with pytest.raises(UnauthorizedError):
             await reader.end()
 
 
@@ -258,7 +258,9 @@ async def test_readers_have_places_of_their_own(teller: Teller) -> None:
 async def test_a_reader_that_is_far_behind_reads_from_the_service(
     teller: Teller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "Backlog", lambda cursor: Backlog(cursor, kept_max=2))
+    monkeypatch.setattr(
+        feeds, "NotificationBuffer", lambda cursor: NotificationBuffer(cursor, kept_max=2)
+    )
     link = Link()
     session = link.connect()
     teller.page_length = 2
@@ -297,20 +299,20 @@ async def _first(
 
 
 def test_a_backlog_keeps_no_more_than_its_limit() -> None:
-    backlog = Backlog(0, kept_max=3)
-    added = [backlog.add(notification(sequence)) for sequence in (1, 4, 4, 2, 5, 9)]
+    buffer = NotificationBuffer(0, kept_max=3)
+    added = [buffer.add(notification(sequence)) for sequence in (1, 4, 4, 2, 5, 9)]
 
     assert added == [True, True, False, False, True, True]
-    assert backlog.cursor == 9
-    assert [backlog.behind(position) for position in (0, 1, 4)] == [True, False, False]
-    found = [backlog.following(position) for position in (1, 4, 5, 8, 9)]
+    assert buffer.cursor == 9
+    assert [buffer.is_behind(position) for position in (0, 1, 4)] == [True, False, False]
+    found = [buffer.next_after(position) for position in (1, 4, 5, 8, 9)]
     assert [one and one.sequence for one in found] == [4, 5, 9, 9, None]
 
 
 def test_a_backlog_passes_over_what_concerns_others() -> None:
-    backlog = Backlog(3)
-    backlog.pass_over(7)
-    backlog.pass_over(5)
+    buffer = NotificationBuffer(3)
+    buffer.advance(7)
+    buffer.advance(5)
 
-    assert backlog.cursor == 7
-    assert not backlog.add(notification(6))
+    assert buffer.cursor == 7
+    assert not buffer.add(notification(6))

@@ -7,13 +7,13 @@ import httpx2
 import pytest
 
 from quorate.client import requests
-from quorate.client.errors import CallFailed, Unauthorized, Unavailable
+from quorate.client.errors import RequestFailedError, UnauthorizedError, UnavailableError
 from quorate.client.rejections import (
-    AgentNotFound,
-    LeaseConflict,
-    QuotaExceeded,
-    RateLimited,
-    ServiceUnavailable,
+    AgentNotFoundError,
+    LeaseConflictError,
+    QuotaExceededError,
+    RateLimitedError,
+    ServiceUnavailableError,
 )
 from quorate.client.retries import (
     ATTEMPT_SECONDS_MAX,
@@ -22,8 +22,8 @@ from quorate.client.retries import (
     RetryPolicy,
 )
 from quorate.client.transports.failover import FailoverTransport
-from quorate.client.transports.http import OverHttp
-from quorate.client.transports.sync_http import Caller
+from quorate.client.transports.http import HttpTransport
+from quorate.client.transports.sync_http import Client
 from quorate.domain.identity.agents import AgentRef
 from tests.e2e.client.clocks import SetClock
 
@@ -38,14 +38,14 @@ ANSWER = {
 }
 
 
-def attempts(clock: SetClock, within: float = 30.0, lot: float = 1.0) -> RetryPolicy:
-    return RetryPolicy(within, clock=clock, lot=lambda: lot)
+def attempts(clock: SetClock, within: float = 30.0, random: float = 1.0) -> RetryPolicy:
+    return RetryPolicy(within, clock=clock, random=lambda: random)
 
 
 def test_pauses_double_up_to_a_limit() -> None:
     clock = SetClock()
     call = attempts(clock, within=1_000)
-    pauses = [call.pause_after(Unavailable()) for _ in range(9)]
+    pauses = [call.pause_after(UnavailableError()) for _ in range(9)]
 
     assert pauses[:3] == [PAUSE_SECONDS_MIN, PAUSE_SECONDS_MIN * 2, PAUSE_SECONDS_MIN * 4]
     assert pauses[-1] == PAUSE_SECONDS_MAX
@@ -54,23 +54,23 @@ def test_pauses_double_up_to_a_limit() -> None:
 def test_pauses_are_drawn_by_lot_so_that_agents_do_not_return_together() -> None:
     clock = SetClock()
 
-    assert attempts(clock, lot=0.0).pause_after(Unavailable()) == PAUSE_SECONDS_MIN / 2
-    assert attempts(clock, lot=1.0).pause_after(Unavailable()) == PAUSE_SECONDS_MIN
+    assert attempts(clock, random=0.0).pause_after(UnavailableError()) == PAUSE_SECONDS_MIN / 2
+    assert attempts(clock, random=1.0).pause_after(UnavailableError()) == PAUSE_SECONDS_MIN
 
 
 def test_the_pause_is_as_long_as_the_service_asks_for_and_a_little_longer_by_lot() -> None:
-    busy = Unavailable()
+    busy = UnavailableError()
     busy.retry_after_seconds = 7.0
 
-    assert attempts(SetClock(), lot=0.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN / 2
-    assert attempts(SetClock(), lot=1.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN
+    assert attempts(SetClock(), random=0.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN / 2
+    assert attempts(SetClock(), random=1.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN
 
 
 def test_a_pause_past_the_deadline_is_not_made() -> None:
-    busy = Unavailable("busy")
+    busy = UnavailableError("busy")
     busy.retry_after_seconds = 31.0
 
-    with pytest.raises(Unavailable, match="busy"):
+    with pytest.raises(UnavailableError, match="busy"):
         attempts(SetClock()).pause_after(busy)
 
 
@@ -78,17 +78,17 @@ def test_an_attempt_gets_a_share_of_the_time_and_never_more_than_is_left() -> No
     clock = SetClock()
     call = attempts(clock, within=30.0)
 
-    assert call.seconds() == ATTEMPT_SECONDS_MAX
+    assert call.attempt_seconds() == ATTEMPT_SECONDS_MAX
     clock.pass_(25.0)
-    assert call.seconds() == 5.0
+    assert call.attempt_seconds() == 5.0
     clock.pass_(10.0)
-    assert call.seconds() == 0.0
-    assert attempts(clock, within=6.0).seconds() == 2.0
-    assert attempts(clock, within=0.5).seconds() == 0.5
+    assert call.attempt_seconds() == 0.0
+    assert attempts(clock, within=6.0).attempt_seconds() == 2.0
+    assert attempts(clock, within=0.5).attempt_seconds() == 0.5
 
 
 def test_an_ask_that_waits_gets_its_waiting_time_on_top() -> None:
-    assert attempts(SetClock(), within=60.0).seconds(25.0) == ATTEMPT_SECONDS_MAX + 25.0
+    assert attempts(SetClock(), within=60.0).attempt_seconds(25.0) == ATTEMPT_SECONDS_MAX + 25.0
 
 
 # -- The caller --------------------------------------------------------------
@@ -107,8 +107,8 @@ class Service:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return answer()
 
-    def caller(self) -> Caller:
-        return Caller(
+    def caller(self) -> Client:
+        return Client(
             "http://quorate.test",
             "qk_made_up",
             transport=httpx2.MockTransport(self),
@@ -140,7 +140,7 @@ def test_a_call_outlives_a_service_that_is_away_for_a_moment() -> None:
     service = Service(nobody_there, problem("unavailable", 503), answered)
 
     with service.caller() as caller:
-        answer = caller.answer(HEARTBEAT)
+        answer = caller.send(HEARTBEAT)
 
     assert answer.result.last_notification == 7
     assert answer.sequence == 12
@@ -151,7 +151,7 @@ def test_all_attempts_carry_one_idempotency_key() -> None:
     service = Service(nobody_there, nobody_there, answered)
 
     with service.caller() as caller:
-        caller.call(HEARTBEAT)
+        caller.execute(HEARTBEAT)
 
     assert len(service.idempotency_keys) == 1
     assert None not in service.idempotency_keys
@@ -161,8 +161,8 @@ def test_another_call_has_another_key() -> None:
     service = Service(answered)
 
     with service.caller() as caller:
-        caller.call(HEARTBEAT)
-        caller.call(HEARTBEAT)
+        caller.execute(HEARTBEAT)
+        caller.execute(HEARTBEAT)
 
     assert len(service.idempotency_keys) == 2
 
@@ -170,23 +170,23 @@ def test_another_call_has_another_key() -> None:
 async def test_an_agent_that_asks_does_the_same() -> None:
     service = Service(nobody_there, problem("unavailable", 503), answered)
     transport = httpx2.MockTransport(service)
-    http = OverHttp("http://quorate.test", "qk_made_up", transport=transport)
-    asker = FailoverTransport(http, time.monotonic, within_seconds=30.0)
-    answer = await asker.answer(HEARTBEAT)
+    http = HttpTransport("http://quorate.test", "qk_made_up", transport=transport)
+    asker = FailoverTransport(http, time.monotonic, timeout_seconds=30.0)
+    answer = await asker.send(HEARTBEAT)
     await asker.close()
 
     assert answer.sequence == 12
     assert len(service.requests) == 3
     assert len(service.idempotency_keys) == 1
-    with pytest.raises(CallFailed, match="over"):
-        await asker.answer(HEARTBEAT)
+    with pytest.raises(RequestFailedError, match="over"):
+        await asker.send(HEARTBEAT)
 
 
 def test_the_callers_own_key_is_kept() -> None:
     service = Service(answered)
 
     with service.caller() as caller:
-        caller.call(HEARTBEAT, idempotency_key="mine")
+        caller.execute(HEARTBEAT, idempotency_key="mine")
 
     assert service.idempotency_keys == {"mine"}
 
@@ -195,7 +195,7 @@ def test_reading_needs_no_key() -> None:
     service = Service(lambda: httpx2.Response(200, json=[]))
 
     with service.caller() as caller:
-        assert caller.call(requests.list_leases()) == []
+        assert caller.execute(requests.list_leases()) == []
 
     assert service.idempotency_keys == {None}
 
@@ -206,7 +206,7 @@ def test_what_was_asked_counts_from_the_first_attempt() -> None:
     began_at = service.clock()
 
     with service.caller() as caller:
-        assert caller.answer(HEARTBEAT).asked_at == began_at
+        assert caller.send(HEARTBEAT).sent_at == began_at
 
     assert service.clock() > began_at
 
@@ -214,8 +214,8 @@ def test_what_was_asked_counts_from_the_first_attempt() -> None:
 def test_a_refusal_is_an_answer_and_is_not_tried_again() -> None:
     service = Service(problem("agent_not_found", 404))
 
-    with service.caller() as caller, pytest.raises(AgentNotFound):
-        caller.call(HEARTBEAT)
+    with service.caller() as caller, pytest.raises(AgentNotFoundError):
+        caller.execute(HEARTBEAT)
 
     assert len(service.requests) == 1
 
@@ -228,13 +228,13 @@ def test_a_conflict_names_the_holder() -> None:
     }
     service = Service(problem("lease_conflict", 409, conflict=True, leaseHolder=holder))
 
-    with service.caller() as caller, pytest.raises(LeaseConflict) as refused:
-        caller.call(requests.acquire_lease(ME, "user@example.com"))
+    with service.caller() as caller, pytest.raises(LeaseConflictError) as refused:
+        caller.execute(requests.acquire_lease(ME, "user@example.com"))
 
     found = refused.value.holder
     assert found is not None
     assert found.agent_name == "her"
-    assert refused.value.facts == {"conflict": True, "leaseHolder": holder}
+    assert refused.value.details == {"conflict": True, "leaseHolder": holder}
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -242,7 +242,7 @@ def test_what_a_proxy_says_of_a_service_that_is_away_is_tried_again(status: int)
     service = Service(lambda: httpx2.Response(status, html="<h1>Bad gateway</h1>"), answered)
 
     with service.caller() as caller:
-        caller.call(HEARTBEAT)
+        caller.execute(HEARTBEAT)
 
     assert len(service.requests) == 2
 
@@ -251,8 +251,8 @@ def test_a_service_that_stays_away_is_given_up_at_the_deadline() -> None:
     service = Service(nobody_there)
     began_at = service.clock()
 
-    with service.caller() as caller, pytest.raises(Unavailable, match="does not answer"):
-        caller.call(HEARTBEAT, within_seconds=20.0)
+    with service.caller() as caller, pytest.raises(UnavailableError, match="does not answer"):
+        caller.execute(HEARTBEAT, timeout_seconds=20.0)
 
     assert 10.0 < service.clock() - began_at <= 20.0
 
@@ -262,7 +262,7 @@ def test_the_service_is_left_alone_for_as_long_as_it_asks() -> None:
     began_at = service.clock()
 
     with service.caller() as caller:
-        caller.call(HEARTBEAT)
+        caller.execute(HEARTBEAT)
 
     assert 4.0 < service.clock() - began_at <= 4.0 + PAUSE_SECONDS_MIN
 
@@ -273,7 +273,7 @@ def test_a_caller_that_asks_too_often_waits_to_the_fraction_that_it_is_told() ->
     began_at = service.clock()
 
     with service.caller() as caller:
-        caller.call(HEARTBEAT)
+        caller.execute(HEARTBEAT)
 
     assert 0.25 < service.clock() - began_at <= 0.25 + PAUSE_SECONDS_MIN
     assert len(service.idempotency_keys) == 1
@@ -282,18 +282,18 @@ def test_a_caller_that_asks_too_often_waits_to_the_fraction_that_it_is_told() ->
 def test_asking_too_often_for_too_long_is_told_as_such() -> None:
     service = Service(problem("rate_limited", 429, retryAfterSeconds=0.25, limitedBy="key"))
 
-    with service.caller() as caller, pytest.raises(RateLimited) as refused:
-        caller.call(HEARTBEAT, within_seconds=5.0)
+    with service.caller() as caller, pytest.raises(RateLimitedError) as refused:
+        caller.execute(HEARTBEAT, timeout_seconds=5.0)
 
     assert len(service.requests) > 2
-    assert refused.value.facts["limitedBy"] == "key"
+    assert refused.value.details["limitedBy"] == "key"
 
 
 def test_a_tenant_that_has_all_it_may_is_not_asked_again() -> None:
     service = Service(problem("quota_exceeded", 429, quota="live_leases", limit=3))
 
-    with service.caller() as caller, pytest.raises(QuotaExceeded) as refused:
-        caller.call(requests.acquire_lease(ME, "user@example.com"))
+    with service.caller() as caller, pytest.raises(QuotaExceededError) as refused:
+        caller.execute(requests.acquire_lease(ME, "user@example.com"))
 
     assert (refused.value.quota, refused.value.limit) == ("live_leases", 3)
     assert len(service.requests) == 1
@@ -303,8 +303,8 @@ def test_a_wait_past_the_deadline_is_told_at_once_with_the_services_own_words() 
     service = Service(problem("unavailable", 503, {"Retry-After": "60"}))
     began_at = service.clock()
 
-    with service.caller() as caller, pytest.raises(ServiceUnavailable, match="No"):
-        caller.call(HEARTBEAT)
+    with service.caller() as caller, pytest.raises(ServiceUnavailableError, match="No"):
+        caller.execute(HEARTBEAT)
 
     assert service.clock() == began_at
 
@@ -321,11 +321,11 @@ def test_a_wait_past_the_deadline_is_told_at_once_with_the_services_own_words() 
 def test_what_answers_but_is_not_quorate_is_said_so(answer: Callable[[], httpx2.Response]) -> None:
     service = Service(answer)
 
-    with service.caller() as caller, pytest.raises(CallFailed, match="not Quorate"):
-        caller.call(HEARTBEAT)
+    with service.caller() as caller, pytest.raises(RequestFailedError, match="not Quorate"):
+        caller.execute(HEARTBEAT)
 
 
 @pytest.mark.parametrize("key", ["", "qk\nX-Evil: 1", "schlüssel"])
 def test_a_key_that_would_change_the_request_is_refused(key: str) -> None:
-    with pytest.raises(Unauthorized):
-        Caller("http://quorate.test", key)
+    with pytest.raises(UnauthorizedError):
+        Client("http://quorate.test", key)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from quorate.client import Agent, LeaseConflict
+from quorate.client import Agent, LeaseConflictError
 from tests.e2e.client.agent_fleet import Fleet, eventually, within
 
 CONTACT = "user@example.com"
@@ -23,7 +23,7 @@ async def test_without_waiting_the_refusal_names_the_holder(fleet: Fleet) -> Non
         fleet.agent("two") as two,
         one.lease(CONTACT) as lease,
     ):
-        with pytest.raises(LeaseConflict) as refused:
+        with pytest.raises(LeaseConflictError) as refused:
             async with two.lease(CONTACT):
                 pass
 
@@ -84,7 +84,7 @@ async def test_many_that_wait_have_it_one_after_the_other(fleet: Fleet) -> None:
 
 async def test_waiting_ends_with_the_refusal_when_the_time_is_over(fleet: Fleet) -> None:
     async with fleet.agent("one") as one, fleet.agent("two") as two, one.lease(CONTACT):
-        with pytest.raises(LeaseConflict):
+        with pytest.raises(LeaseConflictError):
             async with two.lease(CONTACT, wait_seconds=0.2):
                 pass
 

@@ -1,8 +1,8 @@
 """A notification wakes those who wait for what it tells, and nobody else."""
 
-from quorate.client.lease_validity import Reason
+from quorate.client.lease_validity import LossReason
 from quorate.client.results import Json, Notification
-from quorate.client.waiters import ENDED_KEPT_MAX, Holding, Waiters, contact_key
+from quorate.client.waiters import ENDED_LEASES_MAX, LeaseWatcher, Waiters, contact_key
 
 
 def notification(name: str, **data: object) -> Notification:
@@ -13,16 +13,16 @@ class Holder:
     """Somebody who relies on a lease, and what was said to it."""
 
     def __init__(self) -> None:
-        self.heard: list[Reason | str] = []
-        self.holding = Holding(self.heard.append, lambda: self.heard.append("look"))
+        self.heard: list[LossReason | str] = []
+        self.watcher = LeaseWatcher(self.heard.append, lambda: self.heard.append("look"))
 
 
 def hearing(*notifications: Notification) -> Holder:
     """What the holder of lease-1 hears of some notifications."""
-    signals, holder = Waiters(), Holder()
-    signals.hold("lease-1", holder.holding)
+    waiters, holder = Waiters(), Holder()
+    waiters.add_watcher("lease-1", holder.watcher)
     for each in notifications:
-        signals.hear(each)
+        waiters.dispatch(each)
     return holder
 
 
@@ -41,10 +41,13 @@ def test_a_conflict_over_a_lease_does_not_end_it() -> None:
 
 
 def test_after_a_gap_everybody_looks() -> None:
-    signals, holder = Waiters(), Holder()
-    signals.hold("lease-1", holder.holding)
-    with signals.availability("user@example.com") as free, signals.closing("request-1") as closed:
-        signals.hear(Notification.gap(3, 9))
+    waiters, holder = Waiters(), Holder()
+    waiters.add_watcher("lease-1", holder.watcher)
+    with (
+        waiters.contact_available("user@example.com") as free,
+        waiters.proposal_closed("request-1") as closed,
+    ):
+        waiters.dispatch(Notification.gap(3, 9))
         assert (free.is_set(), closed.is_set()) == (True, True)
     assert holder.heard == ["look"]
 
@@ -59,60 +62,63 @@ def test_a_notification_whose_facts_were_left_out_may_have_been_about_anything()
 
 
 def test_an_end_that_is_told_before_the_beginning_is_answered_is_not_forgotten() -> None:
-    signals, holder = Waiters(), Holder()
-    signals.hear(notification("lease_revoked", leaseId="lease-1"))
-    signals.hold("lease-1", holder.holding)
+    waiters, holder = Waiters(), Holder()
+    waiters.dispatch(notification("lease_revoked", leaseId="lease-1"))
+    waiters.add_watcher("lease-1", holder.watcher)
 
     assert holder.heard == ["revoked"]
 
 
 def test_only_so_many_ends_are_remembered() -> None:
-    signals, holder = Waiters(), Holder()
-    for number in range(ENDED_KEPT_MAX + 1):
-        signals.hear(notification("lease_expired", leaseId=f"lease-{number}"))
-    signals.hold("lease-0", holder.holding)
-    signals.hold("lease-1", holder.holding)
+    waiters, holder = Waiters(), Holder()
+    for number in range(ENDED_LEASES_MAX + 1):
+        waiters.dispatch(notification("lease_expired", leaseId=f"lease-{number}"))
+    waiters.add_watcher("lease-0", holder.watcher)
+    waiters.add_watcher("lease-1", holder.watcher)
 
     assert holder.heard == ["expired"]
 
 
 def test_who_lets_go_last_is_told_so() -> None:
-    signals, one, other = Waiters(), Holder(), Holder()
-    signals.hold("lease-1", one.holding)
-    signals.hold("lease-1", other.holding)
+    waiters, one, other = Waiters(), Holder(), Holder()
+    waiters.add_watcher("lease-1", one.watcher)
+    waiters.add_watcher("lease-1", other.watcher)
 
-    assert not signals.unheld("lease-1")
-    assert not signals.let_go("lease-1", one.holding)
-    assert signals.let_go("lease-1", other.holding)
-    assert signals.unheld("lease-1")
+    assert not waiters.is_unused("lease-1")
+    assert not waiters.remove_watcher("lease-1", one.watcher)
+    assert waiters.remove_watcher("lease-1", other.watcher)
+    assert waiters.is_unused("lease-1")
 
 
 def test_a_contact_that_is_free_wakes_those_who_wait_for_it() -> None:
-    signals = Waiters()
+    waiters = Waiters()
     with (
-        signals.availability(contact_key("User@Example.com")) as waiting,
-        signals.availability(contact_key("other@example.com")) as other,
+        waiters.contact_available(contact_key("User@Example.com")) as waiting,
+        waiters.contact_available(contact_key("other@example.com")) as other,
     ):
-        signals.hear(notification("lease_available", contactKey="user@example.com"))
+        waiters.dispatch(notification("lease_available", contactKey="user@example.com"))
         assert (waiting.is_set(), other.is_set()) == (True, False)
 
 
 def test_a_decision_wakes_those_who_wait_for_it() -> None:
-    signals = Waiters()
-    with signals.closing("request-1") as waiting, signals.closing("request-2") as other:
-        signals.hear(notification("consensus_requested", requestId="request-1"))
+    waiters = Waiters()
+    with (
+        waiters.proposal_closed("request-1") as waiting,
+        waiters.proposal_closed("request-2") as other,
+    ):
+        waiters.dispatch(notification("consensus_requested", requestId="request-1"))
         assert not waiting.is_set()
-        signals.hear(notification("consensus_expired", requestId="request-1"))
+        waiters.dispatch(notification("consensus_expired", requestId="request-1"))
         assert (waiting.is_set(), other.is_set()) == (True, False)
 
 
 def test_whoever_no_longer_waits_is_forgotten() -> None:
-    signals = Waiters()
-    with signals.availability("user@example.com"), signals.closing("request-1"):
+    waiters = Waiters()
+    with waiters.contact_available("user@example.com"), waiters.proposal_closed("request-1"):
         pass
 
-    assert signals._contacts == {}
-    assert signals._requests == {}
+    assert waiters._contacts == {}
+    assert waiters._proposals == {}
 
 
 def test_an_address_that_the_service_will_refuse_has_no_key() -> None:
