@@ -1,13 +1,13 @@
-# One image for every process of ours: replicas, migrations, a single node.
-# Only what requirements.lock names is installed, and every file of it is checked by its hash.
+# One image for all Quorate processes: replicas, migrations, a single node.
+# It installs only packages from requirements.lock, and verifies the hash of every file.
 ARG PYTHON_IMAGE=python:3.13-slim
 
-# -- Wheels: ours, and those that it needs --------------------------------------
+# -- Build stage: wheels of Quorate and its dependencies ------------------------
 FROM ${PYTHON_IMAGE} AS wheels
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 RUN python3 -m venv /tools
-# nkeys comes as source only: the locked setuptools, which goes first, builds it.
+# nkeys is available as source only. The locked setuptools, installed first, builds it.
 COPY requirements.lock ./
 RUN awk '/^setuptools==/,!/\\$/' requirements.lock > setuptools.lock \
  && /tools/bin/pip install --quiet --require-hashes -r setuptools.lock \
@@ -20,10 +20,10 @@ RUN python3 -m venv --without-pip /opt/quorate \
  && /tools/bin/pip --python /opt/quorate/bin/python3 install --quiet --no-index \
       --find-links /wheels 'quorate[server,postgres,otel]'
 
-# -- What runs ------------------------------------------------------------------
+# -- Runtime image --------------------------------------------------------------
 FROM ${PYTHON_IMAGE}
 COPY --from=wheels /opt/quorate /opt/quorate
-# A volume that is mounted here for the first time takes over whose folder this is.
+# A new volume that is mounted here inherits the owner and mode of this directory.
 RUN install -d -m 0700 -o 10001 -g 10001 /var/lib/quorate
 ENV PATH=/opt/quorate/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -33,8 +33,8 @@ ENV PATH=/opt/quorate/bin:$PATH \
 USER 10001:10001
 WORKDIR /var/lib/quorate
 EXPOSE 8420
-# Healthy while it should not be restarted; whether it takes commands is what /readyz says.
+# Liveness: unhealthy means that a restart helps. /readyz reports whether commands are accepted.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["python3", "-c", "from urllib.request import urlopen as ask; ask('http://127.0.0.1:8420/livez', timeout=2)"]
+  CMD ["python3", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8420/livez', timeout=2)"]
 ENTRYPOINT ["quorate"]
 CMD ["serve"]

@@ -1,33 +1,33 @@
-# Everything sets itself up: Python 3.11 or later and make are enough.
-# The first run builds .venv from requirements.lock; later runs find the stamps and start at once.
+# Requirements: Python 3.11 or later, and make.
+# The first run creates .venv from requirements.lock; later runs find its stamp files and skip this.
 
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-# Options for the tests, for example: make test TESTS="tests/unit/support -k lease" WORKERS=0
+# Options for the tests, for example: make test TESTS="tests/unit -k lease" WORKERS=0
 TESTS ?= tests
-# Twice as many at once as there are cores: tests wait as much as they compute.
+# Test processes: two per core, because tests wait as much as they compute.
 WORKERS ?= $(shell nproc >/dev/null 2>&1 && expr $$(nproc) \* 2 || echo auto)
-# Where they write, if there is room. No test cuts the power: what is synced survives here whatever
-# a test kills, and a disk would only be waited for.
+# Tests write to this memory file system if it has enough space. No test cuts the power, so synced
+# data survives here whatever process a test kills, and no test waits for a disk.
 MEMORY := /dev/shm
 ROOM_KIB_MIN := 4194304
 # Options for `quorate serve`, for example: make run SERVE="--port 9000"
 SERVE ?=
-# make lock UPGRADE=--upgrade moves every version; without it only what pyproject.toml demands
+# make lock UPGRADE=--upgrade updates every version; without it, only what pyproject.toml requires
 UPGRADE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint types format bench wheel lock clean
 
-help: ## list these targets
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: $(VENV)/.ready ## set up if needed, then serve (SERVE="--port 9000" for options)
+run: $(VENV)/.ready ## set up if needed, then start the service (SERVE="--port 9000" for options)
 	@exec $(BIN)/quorate serve $(SERVE)
 
 test: $(VENV)/.ready ## set up if needed, then run every test
-	@# Tests start hundreds of processes: let none compile what another one has compiled.
+	@# Tests start hundreds of processes: share the compiled bytecode between them.
 	@set --; room=$$(df -Pk $(MEMORY) 2>/dev/null | awk 'END { print $$4 + 0 }'); \
 	if [ "$$room" -ge $(ROOM_KIB_MIN) ]; then \
 	  folder=$$(mktemp -d $(MEMORY)/quorate-tests.XXXXXX); \
@@ -37,16 +37,16 @@ test: $(VENV)/.ready ## set up if needed, then run every test
 	PYTHONDONTWRITEBYTECODE= \
 	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -q "$$@" $(TESTS)
 
-check: lint types test ## formatting, lint, types and tests
+check: lint types test ## check format, lint, types and tests
 
-lint: $(VENV)/.ready ## formatting and lint, changing nothing
+lint: $(VENV)/.ready ## check format and lint without changes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: $(VENV)/.ready ## mypy --strict
+types: $(VENV)/.ready ## run mypy --strict
 	$(BIN)/mypy
 
-format: $(VENV)/.ready ## format, and mend what lint can mend
+format: $(VENV)/.ready ## format, and apply automatic lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -56,26 +56,26 @@ bench: $(VENV)/.ready ## measure; needs wrk for HTTP, and etcd for the compariso
 wheel: $(VENV)/.ready ## build dist/quorate-*.whl
 	$(BIN)/python -m hatchling build -t wheel
 
-clean: ## remove what the other targets made, data excepted
+clean: ## remove everything the other targets created, except data
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# The first interpreter on PATH that is new enough, or a clear end.
+# Find the first interpreter on PATH that is new enough, or end with a message.
 FIND_PYTHON = python=; for name in $(PYTHON) python3 python3.11 python3.12 python3.13 python3.14; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
 	  then python=$$name; break; fi; done; \
 	if [ -z "$$python" ]; then echo "No Python 3.11 or later on PATH. \
-	Install one, or name it: make PYTHON=/path/to/python3 ..." >&2; exit 1; fi; \
-	if ! "$$python" -c 'import ensurepip' 2>/dev/null; then echo "$$python cannot make a venv: \
+	Install one, or select one: make PYTHON=/path/to/python3 ..." >&2; exit 1; fi; \
+	if ! "$$python" -c 'import ensurepip' 2>/dev/null; then echo "$$python cannot create a venv: \
 	it lacks ensurepip (on Debian: apt-get install python3-venv)." >&2; exit 1; fi
 
-# One package (nkeys) comes as source only. It is built by the locked setuptools, which therefore
-# goes first: an isolated build would fetch whatever is newest, unchecked.
-# Quiet twice: older pips warn about their own options; errors are still printed.
+# The package nkeys is available as source only. The locked setuptools, installed first, builds it:
+# an isolated build would fetch the newest setuptools without a hash check.
+# --quiet twice: older pip versions warn about their own options; errors are still printed.
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --no-build-isolation --only-binary :all: --no-binary nkeys
 
-# --clear, so that nothing of an older lock stays behind. The stamp comes last: a set-up that was
-# broken off starts over.
+# --clear removes packages of an older lock. The stamp is written last, so an interrupted set-up
+# starts over.
 $(VENV)/.locked: requirements.lock
 	@$(FIND_PYTHON); echo "Setting up $(VENV) with $$("$$python" --version), about a minute"; \
 	"$$python" -m venv --clear $(VENV)
@@ -84,12 +84,12 @@ $(VENV)/.locked: requirements.lock
 	@$(LOCKED) -r requirements.lock
 	@touch $@
 
-# Built with the locked hatchling, so this step never needs the network.
+# The locked hatchling builds the package, so this step needs no network.
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml src/quorate/__init__.py
 	@$(INSTALL) --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# What pyproject.toml declares and requirements.lock pins: the base install, every extra, dev.
+# Dependencies declared in pyproject.toml: the base install, every extra, and dev.
 DECLARED = import tomllib; \
 	declared = tomllib.load(open("pyproject.toml", "rb")); \
 	extras = declared["project"]["optional-dependencies"].values(); \
@@ -97,13 +97,13 @@ DECLARED = import tomllib; \
 	      *(each for extra in extras for each in extra if not each.startswith("quorate[")), \
 	      *declared["dependency-groups"]["dev"], sep="\n")
 
-# Resolved on Python 3.11, the oldest we support, without this machine's pip configuration:
-# a local index may hold other builds, whose hashes nobody else could match.
+# Resolve on Python 3.11, the oldest supported version, without the local pip configuration: a local
+# index may contain other builds, whose hashes do not match elsewhere.
 LOCK_PYTHON ?= python3.11
 LOCK_VENV := build/lock-venv
 PIP_CLEAN := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
 
-lock: ## write requirements.lock anew (UPGRADE=--upgrade for newer versions)
+lock: ## write requirements.lock again (UPGRADE=--upgrade for newer versions)
 	@$(LOCK_PYTHON) -m venv --clear $(LOCK_VENV)
 	@$(PIP_CLEAN) $(LOCK_VENV)/bin/python -m pip install --quiet 'pip-tools~=7.6'
 	@$(LOCK_VENV)/bin/python -c '$(DECLARED)' > build/declared.in
