@@ -1,11 +1,10 @@
-"""What was acknowledged against what the log says, by rules that share no code with the service.
+"""Check a tenant's log against the acknowledged commands, with rules independent of the service.
 
-* Every acknowledged command is in the log, with the effect that its answer told of, at the
-  position that its answer named.
-* The log holds nothing else: each of these events was asked for once, and acknowledged.
-* At no instant do two agents hold one contact.
+* Every acknowledged command is in the log, with the effect and at the position in its response.
+* The log holds nothing else: each event belongs to exactly one acknowledged command.
+* At no time do two agents hold one contact.
 
-Each finding is a sentence; a log that is as it should be gives none.
+Each finding is a sentence; a correct log has no findings.
 """
 
 from collections import Counter, defaultdict
@@ -18,7 +17,7 @@ import orjson
 
 from quorate.domain.shared.records import record
 from quorate.eventlog.recorded_event import RecordedEvent
-from tests.chaos.crash.clients import Acknowledged
+from tests.chaos.crash.clients import AcknowledgedCommand
 
 Data: TypeAlias = Mapping[str, Any]
 OK, CONFLICT = 200, 409
@@ -34,19 +33,19 @@ class Event:
     data: Data
 
 
-def inquest(answers: Sequence[Acknowledged], log: Sequence[RecordedEvent]) -> list[str]:
-    """All that is wrong with one tenant's log."""
-    told = History(log)
+def check_log(commands: Sequence[AcknowledgedCommand], log: Sequence[RecordedEvent]) -> list[str]:
+    """Return the findings for the log of one tenant."""
+    history = History(log)
     return [
         *_gaps(log),
-        *(finding for answer in answers for finding in _finding(answer, told)),
-        *_nothing_else(answers, told),
-        *_one_holder(told),
+        *(finding for command in commands for finding in _missing_effect(command, history)),
+        *_unacknowledged(commands, history),
+        *_one_holder(history),
     ]
 
 
 class History:
-    """One tenant's log, and where to find things in it."""
+    """The log of one tenant, with indexes."""
 
     def __init__(self, log: Sequence[RecordedEvent]) -> None:
         self.events = [
@@ -61,7 +60,7 @@ class History:
                     self._by_id[name, event.data[name]].append(event)
 
     def at(self, sequence: int) -> Event:
-        """What stands at a sequence; an event of no type where there is nothing."""
+        """Return the event at a sequence, or an event without a type if none exists."""
         return self._by_sequence.get(sequence) or Event(sequence=sequence, type="", at=0, data={})
 
     def about(self, name: str, value: Any, until: int, *types: str) -> Iterator[Event]:  # noqa: ANN401
@@ -76,118 +75,120 @@ class History:
 def _gaps(log: Sequence[RecordedEvent]) -> Iterator[str]:
     for place, event in enumerate(log, start=1):
         if event.sequence != place:
-            yield f"sequence {event.sequence} stands at place {place}"
+            yield f"sequence {event.sequence} is at place {place}"
             return
     for earlier, later in pairwise(log):
         if later.at < earlier.at:
             yield f"time went back at sequence {later.sequence}"
 
 
-# -- Each answer, and what the log must say for it -----------------------------
+# -- The effect of each response in the log ------------------------------------
 
 
-def _finding(answer: Acknowledged, told: History) -> Iterator[str]:
-    if not PROOFS[answer.what](answer, told):
-        what = f"{answer.what} by {answer.agent} answered {answer.status} at {answer.sequence}"
-        yield f"{what}: {answer.answer} is not in the log"
+def _missing_effect(command: AcknowledgedCommand, history: History) -> Iterator[str]:
+    if not CHECKS[command.operation](command, history):
+        subject = f"{command.operation} by {command.agent} at {command.sequence}"
+        yield f"{subject}: {command.status} {command.response} is not in the log"
 
 
-def _acquired(answer: Acknowledged, told: History) -> bool:
-    if answer.status != OK:
-        return answer.status == CONFLICT and _refused(answer, told)
-    lease, fence = answer.answer["id"], answer.answer["fence"]
-    granted = told.at(fence)
-    terms = told.about("leaseId", lease, answer.sequence, "LeaseAcquired", "LeaseRenewed")
+def _acquired(command: AcknowledgedCommand, history: History) -> bool:
+    if command.status != OK:
+        return command.status == CONFLICT and _rejected(command, history)
+    lease, fence = command.response["id"], command.response["fence"]
+    granted = history.at(fence)
+    terms = history.about("leaseId", lease, command.sequence, "LeaseAcquired", "LeaseRenewed")
     return (
-        fence <= answer.sequence
+        fence <= command.sequence
         and granted.type == "LeaseAcquired"
         and granted.data["leaseId"] == lease
-        and granted.data["agentId"] == answer.answer["agentId"]
-        and granted.data["contactEmail"] == answer.answer["contactEmail"]
-        and answer.answer["expiresAt"] in [event.data["expiresAt"] for event in terms]
+        and granted.data["agentId"] == command.response["agentId"]
+        and granted.data["contactEmail"] == command.response["contactEmail"]
+        and command.response["expiresAt"] in [event.data["expiresAt"] for event in terms]
     )
 
 
-def _refused(answer: Acknowledged, told: History) -> bool:
-    """Told who holds it, and recorded at that very sequence."""
-    if answer.answer["code"] == "agent_inactive":
-        return _lapsed(answer, told)
-    event = told.at(answer.sequence)
+def _rejected(command: AcknowledgedCommand, history: History) -> bool:
+    """The response names the holder, and the conflict is recorded at its sequence."""
+    if command.response["code"] == "agent_inactive":
+        return _timed_out(command, history)
+    event = history.at(command.sequence)
     return (
-        answer.answer["code"] == "lease_conflict"
+        command.response["code"] == "lease_conflict"
         and event.type == "LeaseConflicted"
-        and event.data["agentName"] == answer.agent
-        and event.data["contactEmail"] == answer.asked["contactEmail"]
-        and event.data["holderId"] == answer.answer["leaseHolder"]["agentId"]
+        and event.data["agentName"] == command.agent
+        and event.data["contactEmail"] == command.body["contactEmail"]
+        and event.data["holderId"] == command.response["leaseHolder"]["agentId"]
     )
 
 
-def _lapsed(answer: Acknowledged, told: History) -> bool:
-    agent_id = answer.answer["agentId"]
-    return any(told.about("agentId", agent_id, answer.sequence, "AgentLapsed"))
+def _timed_out(command: AcknowledgedCommand, history: History) -> bool:
+    agent_id = command.response["agentId"]
+    return any(history.about("agentId", agent_id, command.sequence, "AgentLapsed"))
 
 
-def _released(answer: Acknowledged, told: History) -> bool:
-    lease = answer.path.rsplit("/", 1)[1]
-    return answer.status == OK and any(told.about("leaseId", lease, answer.sequence, *ENDS))
+def _released(command: AcknowledgedCommand, history: History) -> bool:
+    lease = command.path.rsplit("/", 1)[1]
+    return command.status == OK and any(history.about("leaseId", lease, command.sequence, *ENDS))
 
 
-def _beat(answer: Acknowledged, told: History) -> bool:
+def _beat(command: AcknowledgedCommand, history: History) -> bool:
     types = ("HeartbeatReceived", "AgentRegistered", "AgentReregistered")
-    if answer.status != OK:
+    if command.status != OK:
         return False
-    beats = told.about("agentId", answer.answer["agentId"], answer.sequence, *types)
-    return answer.answer["activeUntil"] in [event.data["activeUntil"] for event in beats]
+    beats = history.about("agentId", command.response["agentId"], command.sequence, *types)
+    return command.response["activeUntil"] in [event.data["activeUntil"] for event in beats]
 
 
-def _registered(answer: Acknowledged, told: History) -> bool:
-    event = told.at(answer.sequence)
+def _registered(command: AcknowledgedCommand, history: History) -> bool:
+    event = history.at(command.sequence)
     return (
-        answer.status == OK
+        command.status == OK
         and event.type in {"AgentRegistered", "AgentReregistered"}
-        and event.data["agentId"] == answer.answer["id"]
-        and event.data["incarnation"] == answer.answer["incarnation"]
-        and event.data["agentRole"] == answer.asked["agentRole"]
+        and event.data["agentId"] == command.response["id"]
+        and event.data["incarnation"] == command.response["incarnation"]
+        and event.data["agentRole"] == command.body["agentRole"]
     )
 
 
-def _proposed(answer: Acknowledged, told: History) -> bool:
-    if answer.status != OK:
-        return answer.answer["code"] == "agent_inactive" and _lapsed(answer, told)
-    event = told.at(answer.sequence)
-    return event.type == "ConsensusRequested" and event.data["requestId"] == answer.answer["id"]
+def _proposed(command: AcknowledgedCommand, history: History) -> bool:
+    if command.status != OK:
+        return command.response["code"] == "agent_inactive" and _timed_out(command, history)
+    event = history.at(command.sequence)
+    return event.type == "ConsensusRequested" and event.data["requestId"] == command.response["id"]
 
 
-def _voted(answer: Acknowledged, told: History) -> bool:
-    if answer.status != OK:
-        return answer.status == CONFLICT and _vote_refused(answer, told)
-    vote = answer.answer
-    cast = told.about("voteId", vote["id"], answer.sequence, "VoteCast")
-    return [event.data["vote"] for event in cast] == [vote["vote"]] and _stands(
-        vote["consensusRequestId"], vote["consensusStatus"], answer.sequence, told
+def _voted(command: AcknowledgedCommand, history: History) -> bool:
+    if command.status != OK:
+        return command.status == CONFLICT and _vote_rejected(command, history)
+    vote = command.response
+    cast = history.about("voteId", vote["id"], command.sequence, "VoteCast")
+    return [event.data["vote"] for event in cast] == [vote["vote"]] and _has_status(
+        vote["consensusRequestId"], vote["consensusStatus"], command.sequence, history
     )
 
 
-def _vote_refused(answer: Acknowledged, told: History) -> bool:
-    match answer.answer["code"]:
+def _vote_rejected(command: AcknowledgedCommand, history: History) -> bool:
+    match command.response["code"]:
         case "agent_inactive":
-            return _lapsed(answer, told)
+            return _timed_out(command, history)
         case "consensus_closed":
-            request = answer.path.split("/")[-2]
-            return _stands(request, answer.answer["consensusStatus"], answer.sequence, told)
+            request = command.path.split("/")[-2]
+            return _has_status(
+                request, command.response["consensusStatus"], command.sequence, history
+            )
         case "already_voted":
             return True
         case _:
             return False
 
 
-def _stands(request: str, status: str, until: int, told: History) -> bool:
-    ends = told.about("requestId", request, until, "ConsensusDecided", "ConsensusExpired")
+def _has_status(request: str, status: str, until: int, history: History) -> bool:
+    ends = history.about("requestId", request, until, "ConsensusDecided", "ConsensusExpired")
     outcomes = [event.data.get("status", "expired") for event in ends]
     return outcomes == ([] if status == "pending" else [status])
 
 
-PROOFS: Mapping[str, Callable[[Acknowledged, History], bool]] = {
+CHECKS: Mapping[str, Callable[[AcknowledgedCommand, History], bool]] = {
     "acquire": _acquired,
     "release": _released,
     "heartbeat": _beat,
@@ -196,55 +197,63 @@ PROOFS: Mapping[str, Callable[[Acknowledged, History], bool]] = {
     "vote": _voted,
 }
 
-# -- Nothing that was not asked for, and nothing twice -------------------------
+# -- No phantom and no duplicate -----------------------------------------------
 
 
-def _nothing_else(answers: Sequence[Acknowledged], told: History) -> Iterator[str]:
-    """Every command was asked until it was answered, so answers and events are one to one."""
+def _unacknowledged(commands: Sequence[AcknowledgedCommand], history: History) -> Iterator[str]:
+    """Every command was repeated until it had a response, so both correspond one to one."""
     acknowledged = {
-        "LeaseAcquired": {a.answer["id"] for a in _of(answers, "acquire", OK)},
-        "ConsensusRequested": {a.answer["id"] for a in _of(answers, "propose", OK)},
-        "VoteCast": {a.answer["id"] for a in _of(answers, "vote", OK)},
+        "LeaseAcquired": {a.response["id"] for a in _of(commands, "acquire", OK)},
+        "ConsensusRequested": {a.response["id"] for a in _of(commands, "propose", OK)},
+        "VoteCast": {a.response["id"] for a in _of(commands, "vote", OK)},
     }
     ids = {"LeaseAcquired": "leaseId", "ConsensusRequested": "requestId", "VoteCast": "voteId"}
     for type_, expected in acknowledged.items():
-        recorded = Counter(event.data[ids[type_]] for event in told.of(type_))
+        recorded = Counter(event.data[ids[type_]] for event in history.of(type_))
         yield from (f"{type_} {id_} was never acknowledged" for id_ in recorded - Counter(expected))
         yield from (f"{type_} {id_} is not in the log" for id_ in expected - set(recorded))
-    refused = [a for a in _of(answers, "acquire", CONFLICT) if a.answer["code"] == "lease_conflict"]
-    conflicts = {event.sequence for event in told.of("LeaseConflicted")}
-    if conflicts != {a.sequence for a in refused} or len(conflicts) != len(refused):
-        yield f"{len(conflicts)} conflicts are in the log, {len(refused)} were acknowledged"
-    registered = Counter((a.answer["id"], a.answer["incarnation"]) for a in _registrations(answers))
+    rejected = [
+        a for a in _of(commands, "acquire", CONFLICT) if a.response["code"] == "lease_conflict"
+    ]
+    conflicts = {event.sequence for event in history.of("LeaseConflicted")}
+    if conflicts != {a.sequence for a in rejected} or len(conflicts) != len(rejected):
+        yield f"{len(conflicts)} conflicts are in the log, {len(rejected)} were acknowledged"
+    registered = Counter(
+        (a.response["id"], a.response["incarnation"]) for a in _registrations(commands)
+    )
     recorded = Counter(
         (event.data["agentId"], event.data["incarnation"])
         for type_ in ("AgentRegistered", "AgentReregistered")
-        for event in told.of(type_)
+        for event in history.of(type_)
     )
     if registered != recorded:
-        yield "registrations in the log are not those that were acknowledged"
+        yield "the registrations in the log differ from the acknowledged ones"
 
 
-def _of(answers: Sequence[Acknowledged], what: str, status: int) -> list[Acknowledged]:
-    return [answer for answer in answers if (answer.what, answer.status) == (what, status)]
+def _of(
+    commands: Sequence[AcknowledgedCommand], what: str, status: int
+) -> list[AcknowledgedCommand]:
+    return [
+        command for command in commands if (command.operation, command.status) == (what, status)
+    ]
 
 
-def _registrations(answers: Sequence[Acknowledged]) -> list[Acknowledged]:
-    return _of(answers, "register", OK)
+def _registrations(commands: Sequence[AcknowledgedCommand]) -> list[AcknowledgedCommand]:
+    return _of(commands, "register", OK)
 
 
 # -- One holder at a time ------------------------------------------------------
 
 
-def _one_holder(told: History) -> Iterator[str]:
-    """S1: a sweep over each contact's leases, and over each agent's times of activity."""
-    until: dict[str, int] = {}  # The earliest moment at which a contact is free again.
+def _one_holder(history: History) -> Iterator[str]:
+    """S1: sweep over the leases of each contact."""
+    until: dict[str, int] = {}  # The earliest time at which a contact is free again.
     holding: dict[str, str] = {}
-    for event in told.events:
+    for event in history.events:
         key = event.data.get("contactKey", "")
         if event.type == "LeaseAcquired":
             if event.at < until.get(key, 0) or key in holding:
-                yield f"{key} was given away at {event.sequence} while it was held"
+                yield f"{key} was granted at {event.sequence} while it was held"
             holding[key] = event.data["leaseId"]
             until[key] = milliseconds(event.data["expiresAt"])
         elif event.type == "LeaseRenewed" and holding.get(key) == event.data["leaseId"]:

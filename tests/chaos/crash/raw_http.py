@@ -1,7 +1,8 @@
-"""HTTP as plainly as it goes, so that the clients are not what holds up the service.
+"""A minimal HTTP client, so that the clients do not limit the load on the service.
 
-A request is answered when its whole answer was read. Everything else, from a refused connection
-to half an answer, is ``Unknown``: the command may have been carried out, or not.
+A request is complete when its whole response was read. Every other outcome, from a rejected
+connection to a partial response, raises ``NoResponse``: the command may or may not have been
+executed.
 """
 
 import asyncio
@@ -13,33 +14,33 @@ import orjson
 
 from quorate.domain.shared.records import record
 
-ANSWER_SECONDS_MAX = 30.0
+RESPONSE_SECONDS_MAX = 30.0
 
 
-class Unknown(Exception):
-    """No complete answer came."""
+class NoResponse(Exception):
+    """No complete response arrived."""
 
 
 @record
-class Answer:
+class Response:
     status: int
-    sequence: int  # The head of the log, as the answer named it.
+    sequence: int  # The head of the log in the response.
     body: Any
 
 
-class Asking:
-    """One connection at a time to wherever the service is now."""
+class Connection:
+    """A connection to the current address of the service, opened on demand."""
 
-    def __init__(self, api_key: str, seconds_max: float = ANSWER_SECONDS_MAX) -> None:
+    def __init__(self, api_key: str, seconds_max: float = RESPONSE_SECONDS_MAX) -> None:
         self._api_key = api_key
         self._seconds_max = seconds_max
         self._url = ""
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(
+    async def request(
         self, url: str, method: str, path: str, body: Mapping[str, Any] | None, key: str
-    ) -> Answer:
-        """Raises Unknown."""
+    ) -> Response:
+        """Send a request and return its response; raise NoResponse."""
         content = b"" if body is None else orjson.dumps(body)
         lines = (
             f"{method} {path} HTTP/1.1",
@@ -52,15 +53,15 @@ class Asking:
         head = "\r\n".join(lines) + "\r\n\r\n"
         try:
             async with asyncio.timeout(self._seconds_max):
-                reader, writer = await self._connected(url)
+                reader, writer = await self._connect(url)
                 writer.write(head.encode() + content)
                 await writer.drain()
-                return await _answer(reader)
+                return await _read_response(reader)
         except (OSError, EOFError, ValueError) as error:
             self.close()
-            raise Unknown(repr(error)) from error
+            raise NoResponse(repr(error)) from error
 
-    async def _connected(self, url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if url != self._url:
             self.close()
         if self._streams is None:
@@ -74,14 +75,14 @@ class Asking:
             self._streams = None
 
 
-async def _answer(reader: asyncio.StreamReader) -> Answer:
+async def _read_response(reader: asyncio.StreamReader) -> Response:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status, *lines = head.split("\r\n")
     headers = {
         name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
     }
     body = await reader.readexactly(int(headers["content-length"]))
-    return Answer(
+    return Response(
         status=int(status.split()[1]),
         sequence=int(headers.get("quorate-sequence", 0)),
         body=orjson.loads(body),

@@ -1,7 +1,7 @@
-"""Load, and a service that is killed under it again and again, on one data folder.
+"""Run load, and kill the service again and again, on one data directory.
 
-Killed is the whole process tree, without warning. Most rounds are struck while the service works,
-some while it is still starting. The clients never stop asking.
+The whole process tree is killed without warning, mostly under load and sometimes during a start.
+The clients never stop sending commands.
 """
 
 import asyncio
@@ -17,46 +17,45 @@ from statistics import quantiles
 from quorate.domain.shared.records import record
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
 from quorate.projections.rebuild import check
-from tests.chaos.crash.clients import Acknowledged, Crowd
+from tests.chaos.crash.clients import AcknowledgedCommand, ClientPool
 from tests.e2e.service.service_process import DidNotStart, Running
 
 WINDOW_SECONDS = "3"
 UNDER_LOAD_SECONDS = (0.02, 0.6)
 STARTING_SECONDS = (0.05, 0.8)
-STARTING_EVERY = 4  # One round in so many is struck while the service starts.
-FIRST_ANSWER_SECONDS_MAX = 30.0
-LOOK_SECONDS = 0.005
+STARTING_EVERY = 4  # Every STARTING_EVERY-th round also kills the service during a start.
+FIRST_RESPONSE_SECONDS_MAX = 30.0
 EVENTS_MAX = 10_000_000
 
 
 @record
-class Aftermath:
-    """What is left when all is over."""
+class Result:
+    """The result of all rounds."""
 
-    answers: Sequence[Acknowledged]
+    commands: Sequence[AcknowledgedCommand]
     events: Sequence[RecordedEvent]  # Of the clients' tenant.
     restart_seconds: Sequence[float]
     differences: int  # Between the projections and a rebuild of them.
-    lapses: int
+    timeouts: int
 
     def figures(self) -> str:
         times = sorted(self.restart_seconds)
         median = quantiles(times, n=2)[0] if len(times) > 1 else times[0]
         return (
-            f"{len(times)} restarts, {len(self.answers)} acknowledged commands checked against "
-            f"{len(self.events)} events; first answer after {median:.2f} s (median), "
-            f"{times[-1]:.2f} s (longest); {self.lapses} lapses"
+            f"{len(times)} restarts, {len(self.commands)} acknowledged commands checked against "
+            f"{len(self.events)} events; first command after {median:.2f} s (median), "
+            f"{times[-1]:.2f} s (longest); {self.timeouts} agent timeouts"
         )
 
 
 class Rounds:
-    """One service, one crowd of clients, as many crashes as are wanted."""
+    """One service, one pool of clients, and a number of crashes."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self._chance = random.Random(seed)
+        self._random = random.Random(seed)
         self._running = Running(
             folder / "data", "--heartbeat-window-seconds", WINDOW_SECONDS, "--log-level", "error"
         )
@@ -64,22 +63,22 @@ class Rounds:
         self._seed = seed
         self.restart_seconds: list[float] = []
 
-    async def go(self, count: int) -> Aftermath:
+    async def run(self, count: int) -> Result:
         await self._start()
         try:
-            crowd = Crowd(self._folder, self._running.api_key, self._seed)
-            crowd.url = self._running.url
-            working = asyncio.create_task(crowd.work())
-            await self._first_answer(crowd, working)
+            pool = ClientPool(self._folder, self._running.api_key, self._seed)
+            pool.url = self._running.url
+            working = asyncio.create_task(pool.work())
+            await self._first_response(pool, working)
             for number in range(1, count + 1):
                 await self._crash(number)
-                await self._recover(crowd, working)
-            crowd.going_home = True
+                await self._recover(pool, working)
+            pool.stopping = True
             await working
             await asyncio.to_thread(self._running.stop)
         finally:
             self._running.kill()
-        return await self._aftermath(crowd)
+        return await self._result(pool)
 
     async def _start(self) -> None:
         await asyncio.to_thread(self._running.start)
@@ -87,51 +86,51 @@ class Rounds:
     # -- One round -------------------------------------------------------------
 
     async def _crash(self, number: int) -> None:
-        await asyncio.sleep(self._chance.uniform(*UNDER_LOAD_SECONDS))
+        await asyncio.sleep(self._random.uniform(*UNDER_LOAD_SECONDS))
         await asyncio.to_thread(self._running.kill)
         if number % STARTING_EVERY == 0:
-            await self._crash_while_it_starts()
+            await self._crash_during_start()
 
-    async def _crash_while_it_starts(self) -> None:
+    async def _crash_during_start(self) -> None:
         starting = asyncio.create_task(self._start())
-        await asyncio.sleep(self._chance.uniform(*STARTING_SECONDS))
-        with suppress(AssertionError):  # It has not even been spawned, or is ready and ours.
-            self._strike()
+        await asyncio.sleep(self._random.uniform(*STARTING_SECONDS))
+        with suppress(AssertionError):  # The process is not spawned yet, or is ready already.
+            self._kill_processes()
         with suppress(DidNotStart):
             await starting
         await asyncio.to_thread(self._running.kill)
 
-    def _strike(self) -> None:
-        """The same as ``kill``, at a process that somebody waits for."""
+    def _kill_processes(self) -> None:
+        """Kill the process tree while another task waits for the process."""
         for pid in (self._running.pid, *self._running.nats_servers()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    async def _recover(self, crowd: Crowd, working: "asyncio.Task[None]") -> None:
-        """Start on the same folder; the clock stops when a client's command is acknowledged."""
-        crowd.answered.clear()
+    async def _recover(self, pool: ClientPool, working: "asyncio.Task[None]") -> None:
+        """Start again, and measure the time until a command is acknowledged."""
+        pool.responded.clear()
         began = time.monotonic()
         await self._start()
-        crowd.url = self._running.url
-        await self._first_answer(crowd, working)
+        pool.url = self._running.url
+        await self._first_response(pool, working)
         self.restart_seconds.append(time.monotonic() - began)
 
-    async def _first_answer(self, crowd: Crowd, working: "asyncio.Task[None]") -> None:
-        answered = asyncio.create_task(crowd.answered.wait())
+    async def _first_response(self, pool: ClientPool, working: "asyncio.Task[None]") -> None:
+        answered = asyncio.create_task(pool.responded.wait())
         await asyncio.wait(
             [answered, working],
-            timeout=FIRST_ANSWER_SECONDS_MAX,
+            timeout=FIRST_RESPONSE_SECONDS_MAX,
             return_when=asyncio.FIRST_COMPLETED,
         )
         if working.done():
             working.result()
-        assert answered.done(), f"nobody was answered: {self._running.said()[-2_000:]}"
+        assert answered.done(), f"no client got a response: {self._running.said()[-2_000:]}"
 
     # -- Afterwards ------------------------------------------------------------
 
-    async def _aftermath(self, crowd: Crowd) -> Aftermath:
+    async def _result(self, pool: ClientPool) -> Result:
         live = SqliteSnapshot(self._running.database)
-        scratch = SqliteBackend(self._folder / "scratch.db")
+        scratch = SqliteDatabase(self._folder / "scratch.db")
         log = EventStore(live)
         await live.open()
         try:
@@ -142,11 +141,11 @@ class Rounds:
         finally:
             await live.close()
             await scratch.close()
-        ours = [event for event in events if event.tenant == "default"]
-        return Aftermath(
-            answers=crowd.acknowledged(),
-            events=ours,
+        tenant_events = [event for event in events if event.tenant == "default"]
+        return Result(
+            commands=pool.acknowledged(),
+            events=tenant_events,
             restart_seconds=self.restart_seconds,
             differences=checked.differences.count,
-            lapses=sum(event.type == "AgentLapsed" for event in ours),
+            timeouts=sum(event.type == "AgentLapsed" for event in tenant_events),
         )

@@ -1,7 +1,7 @@
-"""kill -9 of everything at any moment: what was acknowledged is there, and service resumes.
+"""After kill -9 at any moment, acknowledged commands are in the log and the service restarts.
 
-E1, E3, E4 and E5 of the properties: durable, no phantoms, all or nothing, in order. The quick run
-has QUICK_ROUNDS crashes; QUORATE_CRASH_ROUNDS=100 asks for more, and QUORATE_CRASH_SEED for others.
+Covers E1, E3, E4 and E5 of the properties: durable, no phantoms, atomic, ordered. The quick run has
+QUICK_ROUNDS crashes. QUORATE_CRASH_ROUNDS=100 runs more, and QUORATE_CRASH_SEED selects others.
 """
 
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.crash import acknowledging_early
-from tests.chaos.crash.log_checker import inquest
+from tests.chaos.crash import early_acknowledgement
+from tests.chaos.crash.log_checker import check_log
 from tests.chaos.crash.rounds import Rounds
 from tests.e2e.service import service_process
 from tests.support.paths import ROOT
@@ -25,32 +25,32 @@ BRIEF_ROUNDS = 3
 
 
 @pytest.mark.timeout(60 + ROUNDS * SECONDS_PER_ROUND_MAX)
-async def test_what_was_acknowledged_survives_every_crash(
+async def test_acknowledged_commands_survive_every_crash(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    left = await Rounds(tmp_path, SEED).go(ROUNDS)
+    result = await Rounds(tmp_path, SEED).run(ROUNDS)
     with capsys.disabled():
-        print(f"\n{left.figures()}")  # noqa: T201 - the figures are worth knowing.
+        print(f"\n{result.figures()}")  # noqa: T201 - report the figures.
 
-    assert inquest(left.answers, left.events)[:10] == []
-    assert left.differences == 0, "rebuild --check does not agree"
-    assert max(left.restart_seconds) <= RESTART_SECONDS_MAX
-    assert len(left.restart_seconds) == ROUNDS
+    assert check_log(result.commands, result.events)[:10] == []
+    assert result.differences == 0, "rebuild --check finds differences"
+    assert max(result.restart_seconds) <= RESTART_SECONDS_MAX
+    assert len(result.restart_seconds) == ROUNDS
 
 
-async def test_a_service_that_answers_before_it_commits_is_found_out(
+async def test_checker_detects_a_response_before_the_commit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or else the test above would prove nothing."""
+    """Prove that the test above can fail."""
     real = service_process.command
 
     def early(data_dir: Path, *options: str) -> list[str]:
         _, _, _, *serve = real(data_dir, *options)
-        return [sys.executable, "-m", acknowledging_early.__name__, *serve]
+        return [sys.executable, "-m", early_acknowledgement.__name__, *serve]
 
     monkeypatch.setattr(service_process, "command", early)
     monkeypatch.chdir(ROOT)
-    left = await Rounds(tmp_path, SEED).go(BRIEF_ROUNDS)
+    result = await Rounds(tmp_path, SEED).run(BRIEF_ROUNDS)
 
-    findings = inquest(left.answers, left.events)
+    findings = check_log(result.commands, result.events)
     assert any("is not in the log" in finding for finding in findings)

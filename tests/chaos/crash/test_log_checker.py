@@ -1,4 +1,4 @@
-"""The inquest itself: it finds nothing wrong with a right log, and each wrong that is planted."""
+"""The log checker accepts a correct log and detects every planted error."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -9,8 +9,8 @@ import pytest
 
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
-from tests.chaos.crash.clients import Acknowledged
-from tests.chaos.crash.log_checker import inquest
+from tests.chaos.crash.clients import AcknowledgedCommand
+from tests.chaos.crash.log_checker import check_log
 
 Log: TypeAlias = list[RecordedEvent]
 KIM = {"contactKey": "kim@x.y", "contactEmail": "Kim@x.y"}
@@ -37,16 +37,22 @@ def event(sequence: int, second: int, type_: str, **data: Any) -> RecordedEvent:
     )
 
 
-def answer(what: str, sequence: int, body: Any, status: int = 200, **asked: Any) -> Acknowledged:  # noqa: ANN401
-    path = asked.pop("path", "/v1/agent")
-    return Acknowledged(
+def acknowledged(
+    operation: str,
+    sequence: int,
+    response: Any,  # noqa: ANN401 - JSON.
+    status: int = 200,
+    **body: Any,  # noqa: ANN401 - JSON.
+) -> AcknowledgedCommand:
+    path = body.pop("path", "/v1/agent")
+    return AcknowledgedCommand(
         agent="ann",
-        what=what,
+        operation=operation,
         path=path,
-        asked=asked,
+        body=body,
         status=status,
         sequence=sequence,
-        answer=body,
+        response=response,
     )
 
 
@@ -63,26 +69,30 @@ LOG: Log = [
     event(10, 13, "ConsensusDecided", requestId="R", agentId="A", status="approved"),
 ]
 GRANTED = {"agentId": "A", "contactEmail": "Kim@x.y"}
-ANSWERS = [
-    answer("register", 1, {"id": "A", "incarnation": 1, "activeUntil": at(40)}, agentRole="r"),
-    answer("acquire", 2, {**GRANTED, "id": "L1", "fence": 2, "expiresAt": at(9)}),
-    answer(
+COMMANDS = [
+    acknowledged(
+        "register", 1, {"id": "A", "incarnation": 1, "activeUntil": at(40)}, agentRole="r"
+    ),
+    acknowledged("acquire", 2, {**GRANTED, "id": "L1", "fence": 2, "expiresAt": at(9)}),
+    acknowledged(
         "acquire",
         3,
         {"code": "lease_conflict", "leaseHolder": {"agentId": "A"}},
         409,
         contactEmail="Kim@x.y",
     ),
-    answer("release", 4, {"released": True}, path="/v1/agent/coordination/lease/L1"),
-    answer("acquire", 5, {**GRANTED, "agentId": "B", "id": "L2", "fence": 5, "expiresAt": at(10)}),
-    answer("heartbeat", 7, {"agentId": "A", "activeUntil": at(51)}),
-    answer("propose", 8, {"id": "R"}),
-    answer(
+    acknowledged("release", 4, {"released": True}, path="/v1/agent/coordination/lease/L1"),
+    acknowledged(
+        "acquire", 5, {**GRANTED, "agentId": "B", "id": "L2", "fence": 5, "expiresAt": at(10)}
+    ),
+    acknowledged("heartbeat", 7, {"agentId": "A", "activeUntil": at(51)}),
+    acknowledged("propose", 8, {"id": "R"}),
+    acknowledged(
         "vote",
         10,
         {"id": "V", "vote": "approve", "consensusRequestId": "R", "consensusStatus": "approved"},
     ),
-    answer(
+    acknowledged(
         "vote",
         10,
         {"code": "consensus_closed", "consensusStatus": "approved"},
@@ -92,27 +102,27 @@ ANSWERS = [
 ]
 
 
-def test_a_right_log_gives_no_finding() -> None:
-    assert inquest(ANSWERS, LOG) == []
+def test_checker_accepts_a_correct_log() -> None:
+    assert check_log(COMMANDS, LOG) == []
 
 
 @pytest.mark.parametrize("lost", range(len(LOG)), ids=[one.type for one in LOG])
-def test_every_lost_event_is_found_though_the_others_close_up(lost: int) -> None:
+def test_checker_detects_a_missing_event_when_the_rest_is_renumbered(lost: int) -> None:
     rest = [*LOG[:lost], *LOG[lost + 1 :]]
     closed_up = [replace(one, sequence=place) for place, one in enumerate(rest, start=1)]
 
-    assert inquest(ANSWERS, closed_up) != []
+    assert check_log(COMMANDS, closed_up) != []
 
 
 @pytest.mark.parametrize("lost", range(len(LOG)), ids=[one.type for one in LOG])
-def test_every_lost_end_is_found(lost: int) -> None:
-    assert inquest(ANSWERS, LOG[:lost]) != []
+def test_checker_detects_a_truncated_log(lost: int) -> None:
+    assert check_log(COMMANDS, LOG[:lost]) != []
 
 
-@pytest.mark.parametrize("forgotten", [1, 2, 4, 6, 7, 0])
-def test_an_event_that_nobody_was_told_of_is_found(forgotten: int) -> None:
-    """A phantom: its caller asked once more, and it happened twice."""
-    assert inquest([*ANSWERS[:forgotten], *ANSWERS[forgotten + 1 :]], LOG) != []
+@pytest.mark.parametrize("omitted", [1, 2, 4, 6, 7, 0])
+def test_checker_detects_an_event_without_acknowledgement(omitted: int) -> None:
+    """A phantom: the caller repeated the command, and it was executed twice."""
+    assert check_log([*COMMANDS[:omitted], *COMMANDS[omitted + 1 :]], LOG) != []
 
 
 def _overlapping(log: Log) -> Log:
@@ -131,7 +141,7 @@ def _with_a_gap(log: Log) -> Log:
     return [*log[:9], replace(log[9], sequence=11)]
 
 
-def _given_to_another(log: Log) -> Log:
+def _granted_to_another(log: Log) -> Log:
     data = orjson.loads(log[1].data) | {"agentId": "C"}
     return [log[0], replace(log[1], data=orjson.dumps(data)), *log[2:]]
 
@@ -145,19 +155,19 @@ PLANTED: Sequence[tuple[Callable[[Log], Log], str]] = [
     (_overlapping, "while it was held"),
     (_too_early, "before its time"),
     (_back_in_time, "time went back"),
-    (_with_a_gap, "stands at place"),
-    (_given_to_another, "is not in the log"),
+    (_with_a_gap, "is at place"),
+    (_granted_to_another, "is not in the log"),
     (_decided_otherwise, "is not in the log"),
 ]
 
 
 @pytest.mark.parametrize(("plant", "finding"), PLANTED)
-def test_each_wrong_is_found_for_what_it_is(plant: Callable[[Log], Log], finding: str) -> None:
-    assert any(finding in one for one in inquest(ANSWERS, plant(LOG)))
+def test_checker_names_each_planted_error(plant: Callable[[Log], Log], finding: str) -> None:
+    assert any(finding in one for one in check_log(COMMANDS, plant(LOG)))
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_an_answer_that_nobody_should_get_is_found(status: int) -> None:
-    for one in ANSWERS:
-        wrong = replace(one, status=status, answer={"code": "whatever"})
-        assert inquest([wrong], LOG) != []
+def test_checker_detects_an_unexpected_response(status: int) -> None:
+    for one in COMMANDS:
+        wrong = replace(one, status=status, response={"code": "whatever"})
+        assert check_log([wrong], LOG) != []

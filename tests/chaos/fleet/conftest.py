@@ -1,4 +1,4 @@
-"""The services of `tests/e2e/service`, for what needs one and no fleet."""
+"""Service fixtures of `tests/e2e/service`, for tests without a fleet."""
 
 from tests.e2e.service.conftest import operator, service, tenant
 

@@ -1,9 +1,9 @@
-"""A fleet of agents on one service, and everything that happens to both.
+"""Run a fleet of agents against one service, with faults of both.
 
-While the agents contend, nats-server is killed, the whole service is killed and started again on
-its folder and its ports, and one agent is stopped until others had its contact. Then the faults
-end; each agent proves that it works, hears the rest, and goes home. What is left is for the
-inquest.
+While the agents contend for contacts, nats-server is killed, and the service is killed and
+restarted with its data directory and ports. One agent is stopped until another agent has acquired
+its contact. After the faults each agent recovers, receives the remaining notifications and ends.
+The fleet checker verifies the result.
 """
 
 import asyncio
@@ -18,33 +18,43 @@ from pathlib import Path
 import httpx2
 
 from quorate.domain.shared.records import record
-from tests.chaos.fleet.diary import Ended, Entry, Failed, Heard, Held, Recovered, diaries, now, read
-from tests.chaos.fleet.fleet_checker import ENDS, Due, Papers, Stopped, of
-from tests.chaos.fleet.member import CLUNG_TO, Manner, Plan
+from tests.chaos.fleet.fleet_checker import ENDS, Evidence, ExpectedNotifications, StoppedAgent, of
+from tests.chaos.fleet.journal import (
+    Acquired,
+    Ended,
+    Entry,
+    Failed,
+    Received,
+    Recovered,
+    journals,
+    now,
+    read,
+)
+from tests.chaos.fleet.member import PERSISTENT_CONTACT, Behaviour, Plan
 from tests.chaos.fleet.process import Worker
 from tests.e2e.service.http_clients import EVENTS, Operator, Tenant
 from tests.e2e.service.nats_listener import until
 from tests.e2e.service.service_process import Json, Running
 
-CLINGER = "clinger"
+PERSISTENT_AGENT = "persistent"
 NATS_SERVER, SERVICE = "nats-server", "service"
 WINDOW_SECONDS = "3"
-# Below the range from which the kernel takes ports for clients: there, an agent that looks for a
-# service which is down can meet itself, and the service cannot come back.
+# Below the ephemeral port range of the kernel. In that range, a client that connects to the port of
+# a stopped service can connect to itself, and the service cannot bind the port again.
 PORTS = range(20_000, 32_000)
 PORT_ATTEMPTS_MAX = 100
 PROCESSES_MAX = 4
-STOPS_AFTER = 0.25  # Of the whole time.
+STOPS_AFTER = 0.25  # A fraction of the run time.
 STOP_ATTEMPTS_MAX = 50
 OUTAGE_SECONDS = (0.1, 2.0)
-PATIENCE_SECONDS = 90.0
-LOOK_SECONDS = 0.2
+WAIT_SECONDS_MAX = 90.0
+POLL_SECONDS = 0.2
 PAGE_LENGTH = "1000"
 
 
 @record
 class Size:
-    """How much of everything. One of the agents clings to a contact, and is stopped."""
+    """The size of a run. One agent is persistent, and is stopped."""
 
     agents: int
     contacts: int
@@ -52,59 +62,59 @@ class Size:
     nats_kills: int
     service_kills: int
     seed: int
-    clinger: Manner = "clings"
+    persistent_behaviour: Behaviour = "persistent"
 
 
 class Fleet:
     def __init__(self, folder: Path, size: Size) -> None:
         self._size = size
-        self._chance = random.Random(size.seed)
-        self._diaries = folder / "diaries"
-        self._diaries.mkdir()
+        self._random = random.Random(size.seed)
+        self._journals = folder / "journals"
+        self._journals.mkdir()
         ports = ("--port", str(_free_port()), "--nats-port", str(_free_port()))
         window = ("--heartbeat-window-seconds", WINDOW_SECONDS)
         self._running = Running(folder / "data", *ports, *window, "--log-level", "error")
-        self._names = [CLINGER, *(f"agent{number:02}" for number in range(1, size.agents))]
+        self._names = [PERSISTENT_AGENT, *(f"agent{number:02}" for number in range(1, size.agents))]
         self._workers: list[Worker] = []
-        self._stopped: list[Stopped] = []
+        self._stopped: list[StoppedAgent] = []
         self._killed: list[str] = []
 
-    async def go(self) -> Papers:
+    async def run(self) -> Evidence:
         await asyncio.to_thread(self._running.start)
         operator = Operator(self._running)
         try:
             tenant = await operator.tenant()
-            await self._send_out(tenant)
+            await self._start_agents(tenant)
             async with asyncio.TaskGroup() as group:
                 group.create_task(asyncio.sleep(self._size.seconds))
-                group.create_task(self._trouble(operator))
-                group.create_task(self._stop_one(tenant))
-            settled = await self._gather_in(tenant)
+                group.create_task(self._cause_faults(operator))
+                group.create_task(self._stop_persistent_agent(tenant))
+            settled_sequence = await self._end_agents(tenant)
             log = await tenant.events()
         finally:
             for worker in self._workers:
                 await worker.end()
             await operator.close()
             self._running.end()
-        return Papers(
-            diaries=diaries(self._diaries),
+        return Evidence(
+            journals=journals(self._journals),
             log=log,
-            settled=settled,
+            settled_sequence=settled_sequence,
             stopped=self._stopped,
             killed=self._killed,
         )
 
     # -- The agents --------------------------------------------------------------
 
-    async def _send_out(self, tenant: Tenant) -> None:
-        """The one that clings has a process to itself, so that it can be stopped alone."""
+    async def _start_agents(self, tenant: Tenant) -> None:
+        """Start the agents. The persistent agent has its own process, so that it can be stopped."""
         plans = [await self._plan(tenant, number) for number in range(self._size.agents)]
         rest = [plans[1:][place::PROCESSES_MAX] for place in range(PROCESSES_MAX)]
         for share in (plans[:1], *filter(None, rest)):
-            self._workers.append(await Worker.start(self._diaries, share))
+            self._workers.append(await Worker.start(self._journals, share))
 
     async def _plan(self, tenant: Tenant, number: int) -> Plan:
-        """Every other agent has HTTP and nothing else."""
+        """Return the plan of an agent. Every second agent uses HTTP only."""
         name = self._names[number]
         issued = await tenant.issue("agent", name)
         return Plan(
@@ -112,47 +122,49 @@ class Fleet:
             key=issued.text,
             url=self._running.url,
             nats_url=self._running.nats_url if number % 2 == 0 else None,
-            manner=self._size.clinger if name == CLINGER else "wanders",
+            behaviour=self._size.persistent_behaviour if name == PERSISTENT_AGENT else "roaming",
             contacts=self._size.contacts,
             seed=self._size.seed,
         )
 
-    async def _gather_in(self, tenant: Tenant) -> int:
-        """Return the last event that all agents heard of, or had PATIENCE_SECONDS to hear of."""
+    async def _end_agents(self, tenant: Tenant) -> int:
+        """End the agents; return the sequence up to which they had time to receive all events."""
         for worker in self._workers:
-            worker.tell("finish")
-        await self._all(lambda name: bool(of(Recovered, self._diary(name))))
-        settled = await tenant.head()
+            worker.send("finish")
+        await self._wait_for_all(lambda name: bool(of(Recovered, self._journal(name))))
+        settled_sequence = await tenant.head()
         log = await tenant.events()
-        due = Due(log)
+        expected = ExpectedNotifications(log)
         last = {
-            name: max((told[0] for told in due.to(id_)), default=0)
+            name: max((one[0] for one in expected.for_agent(id_)), default=0)
             for name, id_ in self._ids(log).items()
         }
-        await self._all(lambda name: _heard_to(self._diary(name)) >= last.get(name, 0))
+        await self._wait_for_all(
+            lambda name: _last_received(self._journal(name)) >= last.get(name, 0)
+        )
         for worker in self._workers:
-            worker.tell("quit")
+            worker.send("quit")
         for worker in self._workers:
-            await worker.gone()
-        return settled
+            await worker.wait()
+        return settled_sequence
 
-    async def _all(self, done: Callable[[str], bool]) -> None:
-        """Until all agents are done or failed; whoever is neither in time is the inquest's."""
+    async def _wait_for_all(self, done: Callable[[str], bool]) -> None:
+        """Wait until all agents are done or failed; the checker reports the others."""
         waiting = set(self._names)
 
-        def nobody() -> bool:
+        def all_done() -> bool:
             for name in sorted(waiting):
-                if done(name) or of(Failed, self._diary(name)):
+                if done(name) or of(Failed, self._journal(name)):
                     waiting.discard(name)
                 else:
                     break
             return not waiting
 
         with suppress(TimeoutError):
-            await until(nobody, PATIENCE_SECONDS)
+            await until(all_done, WAIT_SECONDS_MAX)
 
-    def _diary(self, name: str) -> Sequence[Entry]:
-        return read(self._diaries, name)
+    def _journal(self, name: str) -> Sequence[Entry]:
+        return read(self._journals, name)
 
     def _ids(self, log: Sequence[Json]) -> Mapping[str, str]:
         registered = (one["data"] for one in log if one["type"] == "AgentRegistered")
@@ -160,58 +172,66 @@ class Fleet:
 
     # -- The faults --------------------------------------------------------------
 
-    async def _trouble(self, operator: Operator) -> None:
+    async def _cause_faults(self, operator: Operator) -> None:
         size = self._size
         faults: list[Callable[[], Awaitable[None]]] = [self._kill_nats] * size.nats_kills
         faults += [lambda: self._kill_service(operator)] * size.service_kills
-        self._chance.shuffle(faults)
+        self._random.shuffle(faults)
         between = size.seconds / (len(faults) + 1)
         for fault in faults:
-            await asyncio.sleep(between * self._chance.uniform(0.5, 1.0))
+            await asyncio.sleep(between * self._random.uniform(0.5, 1.0))
             await fault()
 
     async def _kill_nats(self) -> None:
-        """The service starts another; return when it is there."""
-        await until(lambda: len(self._running.nats_servers()) == 1, PATIENCE_SECONDS)
+        """Kill nats-server, and wait until the service has started another."""
+        await until(lambda: len(self._running.nats_servers()) == 1, WAIT_SECONDS_MAX)
         (killed,) = self._running.nats_servers()
         os.kill(killed, signal.SIGKILL)
         self._killed.append(NATS_SERVER)
-        await until(lambda: self._running.nats_servers() not in ([], [killed]), PATIENCE_SECONDS)
+        await until(lambda: self._running.nats_servers() not in ([], [killed]), WAIT_SECONDS_MAX)
 
     async def _kill_service(self, operator: Operator) -> None:
         await asyncio.to_thread(self._running.kill)
         self._killed.append(SERVICE)
-        await asyncio.sleep(self._chance.uniform(*OUTAGE_SECONDS))
+        await asyncio.sleep(self._random.uniform(*OUTAGE_SECONDS))
         await asyncio.to_thread(self._running.start)
         await operator.line.find_again()
 
-    async def _stop_one(self, tenant: Tenant) -> None:
-        """Stopped while it clings, it goes on when its contact is another's, or nobody's."""
+    async def _stop_persistent_agent(self, tenant: Tenant) -> None:
+        """Stop the persistent agent; continue it when its lease is lost."""
         await asyncio.sleep(self._size.seconds * STOPS_AFTER)
-        clinger = self._workers[0]
-        held = await self._stopped_while_it_holds(clinger)
+        worker = self._workers[0]
+        held = await self._stop_while_holding(worker)
         try:
-            self._stopped.append(Stopped(agent=CLINGER, lease=held.lease, at=now()))
-            alone = self._size.agents == 1
-            await self._told(tenant, held.fence, lambda event: _passed_on(event, held, alone))
+            self._stopped.append(StoppedAgent(agent=PERSISTENT_AGENT, lease=held.lease, at=now()))
+            is_single = self._size.agents == 1
+            await self._wait_for_event(
+                tenant, held.fence, lambda event: _is_given_up(event, held, is_single)
+            )
         finally:
             continued = now()
-            clinger.signal(signal.SIGCONT)
-        await until(lambda: _acted_since(continued, self._diary(CLINGER)), PATIENCE_SECONDS)
+            worker.signal(signal.SIGCONT)
+        await until(
+            lambda: _acted_since(continued, self._journal(PERSISTENT_AGENT)), WAIT_SECONDS_MAX
+        )
 
-    async def _stopped_while_it_holds(self, clinger: "Worker") -> Held:
+    async def _stop_while_holding(self, worker: "Worker") -> Acquired:
         for _ in range(STOP_ATTEMPTS_MAX):
-            await until(lambda: _holding(self._diary(CLINGER)) is not None, PATIENCE_SECONDS)
-            clinger.signal(signal.SIGSTOP)
-            await until(clinger.is_stopped)
-            if (held := _holding(self._diary(CLINGER))) is not None:
+            await until(
+                lambda: _holding(self._journal(PERSISTENT_AGENT)) is not None, WAIT_SECONDS_MAX
+            )
+            worker.signal(signal.SIGSTOP)
+            await until(worker.is_stopped)
+            if (held := _holding(self._journal(PERSISTENT_AGENT))) is not None:
                 return held
-            clinger.signal(signal.SIGCONT)
-        raise AssertionError("whenever it was stopped, it held nothing")
+            worker.signal(signal.SIGCONT)
+        raise AssertionError("the agent never held a lease when it was stopped")
 
-    async def _told(self, tenant: Tenant, after: int, matches: Callable[[Json], bool]) -> None:
-        """Return when the log says so; the service may be away meanwhile."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+    async def _wait_for_event(
+        self, tenant: Tenant, after: int, matches: Callable[[Json], bool]
+    ) -> None:
+        """Wait until the log contains a matching event; the service may be down meanwhile."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             while True:
                 with suppress(httpx2.HTTPError):
                     query = {"after": str(after), "limit": PAGE_LENGTH}
@@ -221,7 +241,7 @@ class Fleet:
                         if any(matches(event) for event in page["events"]):
                             return
                         after = page["next"]
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
 
 def _free_port() -> int:
@@ -233,25 +253,25 @@ def _free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def _holding(entries: Sequence[Entry]) -> Held | None:
-    """The lease to which the agent clings, if it does so now."""
-    over = {ended.lease for ended in of(Ended, entries)}
-    held = [one for one in of(Held, entries) if one.contact == CLUNG_TO]
-    return held[-1] if held and held[-1].lease not in over else None
+def _holding(entries: Sequence[Entry]) -> Acquired | None:
+    """Return the lease that the persistent agent holds now, if any."""
+    ended_leases = {ended.lease for ended in of(Ended, entries)}
+    held = [one for one in of(Acquired, entries) if one.contact == PERSISTENT_CONTACT]
+    return held[-1] if held and held[-1].lease not in ended_leases else None
 
 
-def _heard_to(entries: Sequence[Entry]) -> int:
-    return max((heard.sequence for heard in of(Heard, entries)), default=0)
+def _last_received(entries: Sequence[Entry]) -> int:
+    return max((received.sequence for received in of(Received, entries)), default=0)
 
 
 def _acted_since(stamp: int, entries: Sequence[Entry]) -> bool:
-    return any(entry.at > stamp for entry in entries if not isinstance(entry, Heard))
+    return any(entry.at > stamp for entry in entries if not isinstance(entry, Received))
 
 
-def _passed_on(event: Json, held: Held, alone: bool) -> bool:
+def _is_given_up(event: Json, held: Acquired, is_single: bool) -> bool:
     data = event["data"]
-    if alone:
+    if is_single:
         ended: bool = event["type"] in ENDS and data["leaseId"] == held.lease
         return ended
-    given_away: bool = event["type"] == "LeaseAcquired" and data["contactEmail"] == held.contact
-    return given_away
+    is_taken: bool = event["type"] == "LeaseAcquired" and data["contactEmail"] == held.contact
+    return is_taken

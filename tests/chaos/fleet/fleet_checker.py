@@ -1,13 +1,13 @@
-"""What the agents wrote down against what the log says, by rules that share little with either.
+"""Check the journals of the agents against the log, with rules mostly independent of both.
 
-* By their own clocks, no two agents held one contact at one moment.
-* The log grants a contact to one agent at a time, and its chain holds.
-* The send gate let through who held the contact then, under the fence of that very lease.
-* Each agent heard of all that concerns it, in order, once. (Whom an event concerns is a rule of
-  the domain, and taken from there.)
-* Whoever was stopped past its lease found it lost, and in the end every agent worked again.
+* By the local clocks, no two agents held one contact at the same time.
+* The log grants a contact to one agent at a time, and its hash chain is valid.
+* The send gate authorized only the holder of the contact, with the fence of that lease.
+* Each agent received every notification for it once and in order. The recipients of an event come
+  from the domain rules.
+* An agent that was stopped past its lease detected the loss, and in the end every agent recovered.
 
-Each finding is a sentence; papers that are as they should be give none.
+Each finding is a sentence; a correct run has no findings.
 """
 
 import io
@@ -21,24 +21,23 @@ from typing import Any, TypeAlias, TypeVar
 
 from quorate.domain.notifications import ToAgent, notifications
 from quorate.domain.shared.records import record
-from quorate.eventlog.archive.export_format import Damaged, line, verify
-from tests.chaos.fleet.diary import (
+from quorate.eventlog.archive.export_format import FileCorrupted, line, verify
+from tests.chaos.fleet.journal import (
     NANOSECONDS_PER_SECOND,
-    Began,
+    Acquired,
+    Connected,
     Ended,
     Entry,
     Failed,
-    Heard,
-    Held,
+    Received,
     Recovered,
-    Relied,
+    ReliedOn,
     Sent,
 )
 
 Json: TypeAlias = Mapping[str, Any]
-Told: TypeAlias = tuple[
-    int, str, Json
-]  # A notification: its event's sequence, its name, its facts.
+# A notification: the sequence of its event, its name, its data.
+NotificationRecord: TypeAlias = tuple[int, str, Json]
 T = TypeVar("T", bound=Entry)
 
 ENDS = ("LeaseReleased", "LeaseExpired", "LeaseRevoked")
@@ -46,8 +45,8 @@ RECOVERY_SECONDS_MAX = 30.0
 
 
 @record
-class Stopped:
-    """Who was stopped while it held a lease, and when; it went on when that was over."""
+class StoppedAgent:
+    """An agent that was stopped while it held a lease, until the lease had ended."""
 
     agent: str
     lease: str
@@ -55,23 +54,23 @@ class Stopped:
 
 
 @record
-class Papers:
-    diaries: Mapping[str, Sequence[Entry]]
-    log: Sequence[dict[str, Any]]  # As the API tells it, to the last event.
-    settled: int  # The last event of which the agents had time enough to hear.
-    stopped: Sequence[Stopped]
-    killed: Sequence[str]  # "nats-server" and "service", as they were killed.
+class Evidence:
+    journals: Mapping[str, Sequence[Entry]]
+    log: Sequence[dict[str, Any]]  # All events, as the API returns them.
+    settled_sequence: int  # The agents had time to receive all events up to this one.
+    stopped: Sequence[StoppedAgent]
+    killed: Sequence[str]  # "nats-server" and "service", in the order of the kills.
 
 
-def inquest(papers: Papers) -> list[str]:
+def check_run(evidence: Evidence) -> list[str]:
     return [
-        *_two_holders(papers),
-        *_chain(papers),
-        *_grants(papers),
-        *_gate(papers),
-        *_unheard(papers),
-        *_never_found_out(papers),
-        *_out_of_work(papers),
+        *_concurrent_holders(evidence),
+        *_chain(evidence),
+        *_grants(evidence),
+        *_gate(evidence),
+        *_wrongly_received(evidence),
+        *_undetected_losses(evidence),
+        *_not_recovered(evidence),
     ]
 
 
@@ -79,7 +78,7 @@ def of(kind: type[T], entries: Sequence[Entry]) -> list[T]:
     return [entry for entry in entries if isinstance(entry, kind)]
 
 
-# -- By the agents' own clocks ---------------------------------------------------
+# -- Local lease validity --------------------------------------------------------
 
 
 @record
@@ -92,16 +91,16 @@ class Hold:
 
 
 def holds(entries: Sequence[Entry]) -> list[Hold]:
-    """From when each lease was granted to the last moment at which it was relied upon.
+    """Return the time span in which the agent relied on each lease.
 
-    Had the agent been asked between two entries, it would have said what its own deadline says:
-    so a hold lasts until that, unless the agent let go before.
+    Between two entries the agent would rely on its local deadline. A hold therefore lasts until
+    that deadline, unless the agent released the lease before.
     """
     found: dict[int, Hold] = {}
-    latest: dict[str, int] = {}  # Each lease's hold, if it was granted more than once.
+    latest: dict[str, int] = {}  # The latest hold of each lease, which may be granted again.
     for place, entry in enumerate(entries):
         match entry:
-            case Held():
+            case Acquired():
                 latest[entry.lease] = place
                 found[place] = Hold(
                     agent=entry.agent,
@@ -110,7 +109,7 @@ def holds(entries: Sequence[Entry]) -> list[Hold]:
                     begin=entry.at,
                     end=entry.at,
                 )
-            case Relied():
+            case ReliedOn():
                 hold = found[latest[entry.lease]]
                 end = max(hold.end, entry.at, entry.until)
                 found[latest[entry.lease]] = replace(hold, end=end)
@@ -122,14 +121,14 @@ def holds(entries: Sequence[Entry]) -> list[Hold]:
     return [*found.values()]
 
 
-def _two_holders(papers: Papers) -> Iterator[str]:
+def _concurrent_holders(evidence: Evidence) -> Iterator[str]:
     by_contact: dict[str, list[Hold]] = defaultdict(list)
-    for entries in papers.diaries.values():
+    for entries in evidence.journals.values():
         for hold in holds(entries):
             if hold.begin < hold.end:
                 by_contact[hold.contact].append(hold)
     for contact, all_holds in by_contact.items():
-        latest: dict[str, Hold] = {}  # Each agent's hold that ends last.
+        latest: dict[str, Hold] = {}  # The latest end of a hold per agent.
         for hold in sorted(all_holds, key=lambda hold: hold.begin):
             for other in latest.values():
                 if other.agent != hold.agent and hold.begin < other.end:
@@ -144,15 +143,15 @@ def _two_holders(papers: Papers) -> Iterator[str]:
 # -- The log ---------------------------------------------------------------------
 
 
-def _chain(papers: Papers) -> Iterator[str]:
-    """Complete from the first event, each sequence following the one before, each hash right."""
+def _chain(evidence: Evidence) -> Iterator[str]:
+    """The log must be complete from the first event, with valid sequences and hashes."""
     try:
-        verified = verify(io.BytesIO(b"".join(line(event) for event in papers.log)))
-    except Damaged as damage:
-        yield f"the log does not hold together: {damage}"
+        verified = verify(io.BytesIO(b"".join(line(event) for event in evidence.log)))
+    except FileCorrupted as error:
+        yield f"the log is corrupted: {error}"
         return
-    if verified is None or verified.first != 1 or verified.head.sequence != len(papers.log):
-        yield "the log is not whole"
+    if verified is None or verified.first != 1 or verified.head.sequence != len(evidence.log):
+        yield "the log is incomplete"
 
 
 @record
@@ -165,14 +164,14 @@ class Grant:
 
 @record
 class Authorized:
-    """A send that the log says was let through, and the lease that was valid then."""
+    """An authorized send in the log, and the lease that was valid then."""
 
     event: Json
     grant: Grant | None
 
 
 class Replay:
-    """The log once more, for leases alone: who held what at each send, and what is amiss."""
+    """Replays the leases of the log: the holder at each send, and rule violations."""
 
     def __init__(self, log: Sequence[Json]) -> None:
         self.findings: list[str] = []
@@ -192,14 +191,14 @@ class Replay:
                 self._ended(event, data)
             case "SendAuthorized":
                 grant = self._valid.get(data["contactKey"])
-                over = grant is None or _seconds(event["at"]) >= grant.until
-                self.authorized.append(Authorized(event=event, grant=None if over else grant))
+                has_ended = grant is None or _seconds(event["at"]) >= grant.until
+                self.authorized.append(Authorized(event=event, grant=None if has_ended else grant))
 
     def _acquired(self, event: Json, data: Json) -> None:
         if data["contactKey"] in self._valid:
-            self._find(event, "gives away what another holds")
+            self._find(event, "grants a contact that another agent holds")
         if data["fence"] <= self._fence:
-            self._find(event, "carries a fence that is not the highest")
+            self._find(event, "has a fence that is not the highest")
         self._fence = data["fence"]
         self._valid[data["contactKey"]] = Grant(
             lease=data["leaseId"],
@@ -211,122 +210,131 @@ class Replay:
     def _renewed(self, event: Json, data: Json) -> None:
         known = self._valid.get(data["contactKey"])
         if known is None or known.lease != data["leaseId"] or _seconds(event["at"]) >= known.until:
-            self._find(event, "renews what is over")
+            self._find(event, "renews an ended lease")
             return
         until = _seconds(data["expiresAt"])
         if until < known.until:
-            self._find(event, "makes a lease shorter")
+            self._find(event, "shortens a lease")
         self._valid[data["contactKey"]] = replace(known, until=until)
 
     def _ended(self, event: Json, data: Json) -> None:
         known = self._valid.get(data["contactKey"])
         if known is None or known.lease != data["leaseId"]:
-            self._find(event, "ends a lease that nobody has")
+            self._find(event, "ends a lease that no agent holds")
             return
         if event["type"] == "LeaseExpired" and _seconds(event["at"]) < known.until:
-            self._find(event, "comes before its time")
+            self._find(event, "is too early")
         del self._valid[data["contactKey"]]
 
     def _find(self, event: Json, what: str) -> None:
         self.findings.append(f"{event['type']} at {event['sequence']} {what}")
 
 
-def _grants(papers: Papers) -> Iterator[str]:
-    yield from Replay(papers.log).findings
+def _grants(evidence: Evidence) -> Iterator[str]:
+    yield from Replay(evidence.log).findings
 
 
 # -- The send gate ---------------------------------------------------------------
 
 
-def _gate(papers: Papers) -> Iterator[str]:
-    """In the order of the log; the fence is the one for which the agent says that it sent."""
-    sent = {sent.send: sent for entries in papers.diaries.values() for sent in of(Sent, entries)}
-    authorized = {send for send, said in sent.items() if said.authorized}
+def _gate(evidence: Evidence) -> Iterator[str]:
+    """Check the sends in the order of the log, with the fence in the journal of the agent."""
+    sent = {sent.send: sent for entries in evidence.journals.values() for sent in of(Sent, entries)}
+    authorized = {send for send, journaled in sent.items() if journaled.authorized}
     recorded = set()
     highest: dict[str, int] = defaultdict(int)
-    for send in Replay(papers.log).authorized:
+    for send in Replay(evidence.log).authorized:
         data = send.event["data"]
         recorded.add(data["sendId"])
         which = f"the send at {send.event['sequence']} to {data['contactEmail']}"
         if send.grant is None or send.grant.agent_id != data["agentId"]:
-            yield f"{which} was let through though the sender held nothing"
-        said = sent.get(data["sendId"])  # Unless the answer never came.
-        if said is None:
+            yield f"{which} was authorized although the sender held no lease"
+        journaled = sent.get(data["sendId"])  # None if the response was lost.
+        if journaled is None:
             continue
-        if send.grant is None or send.grant.fence != said.fence:
-            yield f"{which} was let through under the stale fence {said.fence}"
-        if said.fence < highest[said.contact]:
-            yield f"{which} was let through after a higher fence than {said.fence}"
-        highest[said.contact] = max(highest[said.contact], said.fence)
+        if send.grant is None or send.grant.fence != journaled.fence:
+            yield f"{which} was authorized with the stale fence {journaled.fence}"
+        if journaled.fence < highest[journaled.contact]:
+            yield f"{which} was authorized after a higher fence than {journaled.fence}"
+        highest[journaled.contact] = max(highest[journaled.contact], journaled.fence)
     if authorized != recorded & set(sent):
-        yield "the gate's answers are not those of the log"
+        yield "the decisions of the send gate differ from the log"
 
 
-# -- What each agent heard -------------------------------------------------------
+# -- Received notifications ------------------------------------------------------
 
 
-class Due:
-    """What each agent must be told of, in order."""
+class ExpectedNotifications:
+    """The notifications that each agent must receive, in order."""
 
     def __init__(self, log: Sequence[Json]) -> None:
-        self._to_all: list[Told] = []
-        self._to_agent: dict[str, list[Told]] = defaultdict(list)
+        self._to_all: list[NotificationRecord] = []
+        self._to_agent: dict[str, list[NotificationRecord]] = defaultdict(list)
         for event in log:
             for notification in notifications(event["type"], event["data"]):
-                told = (event["sequence"], notification.name, notification.facts)
+                expected = (event["sequence"], notification.name, notification.facts)
                 if isinstance(notification.audience, ToAgent):
-                    self._to_agent[notification.audience.agent_id].append(told)
+                    self._to_agent[notification.audience.agent_id].append(expected)
                 else:
-                    self._to_all.append(told)
+                    self._to_all.append(expected)
 
-    def to(self, agent_id: str) -> list[Told]:
+    def for_agent(self, agent_id: str) -> list[NotificationRecord]:
         return sorted([*self._to_all, *self._to_agent[agent_id]], key=itemgetter(0))
 
 
-def _unheard(papers: Papers) -> Iterator[str]:
-    """What came after all was settled may be cut off, and nothing else."""
-    all_due = Due(papers.log)
-    for name, entries in papers.diaries.items():
-        began = of(Began, entries)
-        if not began:
-            yield f"{name} never began"
+def _wrongly_received(evidence: Evidence) -> Iterator[str]:
+    """Only notifications after ``settled_sequence`` may be missing."""
+    all_expected = ExpectedNotifications(evidence.log)
+    for name, entries in evidence.journals.items():
+        connections = of(Connected, entries)
+        if not connections:
+            yield f"{name} never connected"
             continue
-        due = [told for told in all_due.to(began[0].agent_id) if told[0] > began[0].after]
-        heard = [(one.sequence, one.name, one.data) for one in of(Heard, entries)]
-        for place, (wanted, got) in enumerate(zip_longest(due, heard), start=1):
-            if got is None and wanted is not None and wanted[0] > papers.settled:
+        expected = [
+            one
+            for one in all_expected.for_agent(connections[0].agent_id)
+            if one[0] > connections[0].after
+        ]
+        received = [(one.sequence, one.name, one.data) for one in of(Received, entries)]
+        for place, (wanted, got) in enumerate(zip_longest(expected, received), start=1):
+            if got is None and wanted is not None and wanted[0] > evidence.settled_sequence:
                 break
             if wanted != got:
-                yield f"{name} heard {_said(got)} as its notification {place}, due was {_said(wanted)}"
+                subject = f"{name} received {_describe(got)} as notification {place}"
+                yield f"{subject}, expected {_describe(wanted)}"
                 break
 
 
-def _said(told: Told | None) -> str:
-    return "nothing" if told is None else f"{told[1]} of event {told[0]} {dict(told[2])}"
+def _describe(notification: NotificationRecord | None) -> str:
+    return (
+        "nothing"
+        if notification is None
+        else f"{notification[1]} of event {notification[0]} {dict(notification[2])}"
+    )
 
 
-# -- What became of them ---------------------------------------------------------
+# -- Recovery --------------------------------------------------------------------
 
 
-def _never_found_out(papers: Papers) -> Iterator[str]:
-    for stopped in papers.stopped:
+def _undetected_losses(evidence: Evidence) -> Iterator[str]:
+    for stopped in evidence.stopped:
         lost = [
             ended
-            for ended in of(Ended, papers.diaries[stopped.agent])
-            if (ended.lease, ended.how) == (stopped.lease, "lost") and ended.at > stopped.at
+            for ended in of(Ended, evidence.journals[stopped.agent])
+            if (ended.lease, ended.reason) == (stopped.lease, "lost") and ended.at > stopped.at
         ]
         if not lost:
-            yield f"{stopped.agent} never found out that it lost {stopped.lease}"
+            yield f"{stopped.agent} did not detect the loss of {stopped.lease}"
 
 
-def _out_of_work(papers: Papers) -> Iterator[str]:
-    for name, entries in papers.diaries.items():
-        yield from (f"{name}: {failed.what}" for failed in of(Failed, entries))
+def _not_recovered(evidence: Evidence) -> Iterator[str]:
+    for name, entries in evidence.journals.items():
+        yield from (f"{name}: {failed.error}" for failed in of(Failed, entries))
         recovered = of(Recovered, entries)
         if not recovered:
-            yield f"{name} did not work again"
+            yield f"{name} did not recover"
         elif recovered[-1].seconds > RECOVERY_SECONDS_MAX:
-            yield f"{name} took {recovered[-1].seconds:.1f} s to work again"
+            yield f"{name} took {recovered[-1].seconds:.1f} s to recover"
 
 
 def _seconds(text: str) -> float:

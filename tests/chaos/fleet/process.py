@@ -1,4 +1,4 @@
-"""The fleet's processes as seen from outside: told what to do, stopped, and seen off."""
+"""Start, control, stop and end the worker processes of the fleet."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from tests.chaos.fleet.member import Plan
 from tests.e2e.service.service_process import SOURCES, environment
 
 ROOT = SOURCES.parent
-GONE_SECONDS_MAX = 60.0
+END_SECONDS_MAX = 60.0
 
 
 class Worker:
@@ -36,12 +36,12 @@ class Worker:
                 cwd=ROOT,
                 env=environment(PYTHONPATH=f"{SOURCES}{os.pathsep}{ROOT}"),
             )
-        made = cls(process, stderr)
-        told = {"folder": str(folder), "plans": [asdict(plan) for plan in plans]}
-        made.tell(orjson.dumps(told).decode())
-        return made
+        started = cls(process, stderr)
+        start = {"folder": str(folder), "plans": [asdict(plan) for plan in plans]}
+        started.send(orjson.dumps(start).decode())
+        return started
 
-    def tell(self, line: str) -> None:
+    def send(self, line: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
 
@@ -49,18 +49,18 @@ class Worker:
         self._process.send_signal(which)
 
     def is_stopped(self) -> bool:
-        """As the kernel sees it: the signal was delivered, and nothing runs any more."""
+        """Return whether the kernel has stopped the process."""
         status = Path(f"/proc/{self._process.pid}/stat").read_text()
         return status.rpartition(")")[2].split()[0] == "T"
 
-    async def gone(self) -> None:
-        """Return when it has ended well, as it was told."""
-        async with asyncio.timeout(GONE_SECONDS_MAX):
+    async def wait(self) -> None:
+        """Wait until the process has ended with code 0."""
+        async with asyncio.timeout(END_SECONDS_MAX):
             code = await self._process.wait()
         assert code == 0, self._stderr.read_text()
 
     async def end(self) -> None:
-        """For whoever cleans up."""
+        """Kill the process if it still runs (clean-up)."""
         if self._process.returncode is None:
             self._process.kill()
             await self._process.wait()

@@ -1,7 +1,7 @@
-"""An agent gives a contact back, and takes it again before that is answered.
+"""A late release must not end a lease that its agent acquired again.
 
-The service answers a holder who asks again with the lease it has. A release that is still on its
-way would end that very lease, and let others in while the agent relies on it.
+The service answers a repeated acquisition by the holder with the existing lease. A release still in
+flight would end that lease, and let other agents acquire the contact while this agent relies on it.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import pytest
 
-from quorate.client import Agent, Lease, Settings
-from quorate.client.requests import Ask
-from quorate.client.serialization import Answered
-from quorate.client.transports.http import OverHttp
+from quorate.client import Agent, ClientConfig, Lease
+from quorate.client.requests import Request
+from quorate.client.serialization import Response
+from quorate.client.transports.http import HttpTransport
 from tests.e2e.service.http_clients import Tenant
 from tests.e2e.service.nats_listener import until
 from tests.e2e.service.service_process import Running
@@ -21,76 +21,76 @@ from tests.e2e.service.service_process import Running
 T = TypeVar("T")
 
 CONTACT = "user@example.com"
-LEAVE_SECONDS = 0.01  # Nobody waits for the release, as when the service is away.
-TIME_ENOUGH_SECONDS = 1.0  # To be granted, wrongly, what is still its own.
+LEAVE_SECONDS = 0.01  # The agent does not wait for the release.
+GRANT_SECONDS = 1.0  # Time for a wrong early grant.
 
 
-class Road:
-    """The way to the service. Releases wait on it until they are let pass."""
+class DelayedTransport:
+    """Delays releases on the way to the service until ``passing`` is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.waiting = 0
         self.passing = asyncio.Event()
         self.arrived = asyncio.Event()
-        attempt = OverHttp.attempt
+        attempt = HttpTransport.attempt
 
-        async def slow(
-            http: OverHttp, ask: Ask[T], key: str, seconds: float, asked_at: float
-        ) -> Answered[T]:
+        async def delayed(
+            http: HttpTransport, ask: Request[T], key: str, seconds: float, asked_at: float
+        ) -> Response[T]:
             if ask.name != "releaseLease":
                 return await attempt(http, ask, key, seconds, asked_at)
             self.waiting += 1
-            return await asyncio.shield(arrives(http, ask, key, seconds, asked_at))
+            return await asyncio.shield(send_later(http, ask, key, seconds, asked_at))
 
-        def arrives(*sent: Any) -> "asyncio.Future[Answered[Any]]":  # noqa: ANN401 - an attempt.
-            """Also when nobody waits for it any more."""
-            self.sent = asyncio.ensure_future(arriving(*sent))
+        def send_later(*sent: Any) -> "asyncio.Future[Response[Any]]":  # noqa: ANN401 - an attempt.
+            """Send the release even if the caller was cancelled."""
+            self.sent = asyncio.ensure_future(send(*sent))
             return self.sent
 
-        async def arriving(*sent: Any) -> Answered[Any]:  # noqa: ANN401 - an attempt.
+        async def send(*sent: Any) -> Response[Any]:  # noqa: ANN401 - an attempt.
             await self.passing.wait()
-            answered = await attempt(*sent)
+            response = await attempt(*sent)
             self.arrived.set()
-            return answered
+            return response
 
-        monkeypatch.setattr(OverHttp, "attempt", slow)
+        monkeypatch.setattr(HttpTransport, "attempt", delayed)
 
 
-async def by_leaving_the_block(_lease: Lease, _road: Road) -> None:
+async def by_leaving_the_block(_lease: Lease, _transport: DelayedTransport) -> None:
     pass
 
 
-async def by_hand(lease: Lease, road: Road) -> None:
-    """Whoever does so does not wait for the answer."""
+async def explicitly(lease: Lease, transport: DelayedTransport) -> None:
+    """Release the lease explicitly, and cancel the wait for the response."""
     releasing = asyncio.create_task(lease.release())
-    await until(lambda: road.waiting == 1)
+    await until(lambda: transport.waiting == 1)
     releasing.cancel()
     await asyncio.wait({releasing})
 
 
-@pytest.mark.parametrize("leave", [by_leaving_the_block, by_hand])
-async def test_a_release_that_comes_late_does_not_end_what_was_granted_since(
-    leave: Callable[[Lease, Road], Awaitable[None]],
+@pytest.mark.parametrize("leave", [by_leaving_the_block, explicitly])
+async def test_late_release_does_not_end_a_lease_acquired_again(
+    leave: Callable[[Lease, DelayedTransport], Awaitable[None]],
     service: Running,
     tenant: Tenant,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    road = Road(monkeypatch)
+    transport = DelayedTransport(monkeypatch)
     key = await tenant.issue("agent", "ann")
-    settings = Settings(leave_seconds=LEAVE_SECONDS)
-    async with Agent.connect(service.url, key.text, name="ann", settings=settings) as agent:
+    config = ClientConfig(shutdown_timeout_seconds=LEAVE_SECONDS)
+    async with Agent.connect(service.url, key.text, name="ann", config=config) as agent:
 
-        async def again() -> int:
+        async def acquire_again() -> int:
             async with agent.lease(CONTACT) as second:
-                await road.arrived.wait()
+                await transport.arrived.wait()
                 assert (await second.request_send()).authorized
                 return second.fence
 
         async with agent.lease(CONTACT) as first:
-            await leave(first, road)
-        await until(lambda: road.waiting == 1)
-        taking = asyncio.create_task(again())
-        await asyncio.wait({taking}, timeout=TIME_ENOUGH_SECONDS)
-        road.passing.set()
+            await leave(first, transport)
+        await until(lambda: transport.waiting == 1)
+        acquiring = asyncio.create_task(acquire_again())
+        await asyncio.wait({acquiring}, timeout=GRANT_SECONDS)
+        transport.passing.set()
 
-        assert await taking > first.fence
+        assert await acquiring > first.fence

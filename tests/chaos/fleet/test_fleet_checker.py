@@ -1,4 +1,4 @@
-"""The inquest gives no finding for papers that are as they should be, and one for each wrong."""
+"""The fleet checker accepts a correct run and detects every planted error."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -7,21 +7,21 @@ from typing import Any, TypeAlias
 import pytest
 
 from quorate.eventlog.hash_chain import GENESIS, link
-from tests.chaos.fleet.diary import (
-    Began,
+from tests.chaos.fleet.fleet_checker import Evidence, StoppedAgent, check_run
+from tests.chaos.fleet.journal import (
+    Acquired,
+    Connected,
     Ended,
     Entry,
     Failed,
-    Heard,
-    Held,
+    Received,
     Recovered,
-    Relied,
+    ReliedOn,
     Sent,
 )
-from tests.chaos.fleet.fleet_checker import Papers, Stopped, inquest
 
 Json: TypeAlias = dict[str, Any]
-Wrong: TypeAlias = Callable[[Papers], Papers]
+Change: TypeAlias = Callable[[Evidence], Evidence]
 
 ANN, BOB = "agent_a", "agent_b"
 KIM, MAX = "kim@example.com", "max@example.com"
@@ -32,11 +32,11 @@ def at(second: float) -> str:
     return f"2026-03-01T12:00:{second:06.3f}Z"
 
 
-def chained(*told: tuple[float, str, Json]) -> list[Json]:
-    """A log as the API would tell it: numbered, and each event linked to the one before."""
+def chained(*events: tuple[float, str, Json]) -> list[Json]:
+    """Return a log as the API does: numbered, with each event linked to the previous one."""
     log: list[Json] = []
     previous = GENESIS.hash
-    for sequence, (second, type_, data) in enumerate(told, start=1):
+    for sequence, (second, type_, data) in enumerate(events, start=1):
         body = {
             "sequence": sequence,
             "id": f"event-{sequence}",
@@ -54,18 +54,18 @@ def chained(*told: tuple[float, str, Json]) -> list[Json]:
 
 
 def rechained(log: Sequence[Json]) -> list[Json]:
-    """Forged from top to bottom, so that only what it says can give it away."""
+    """Return the log with a valid hash chain, so that only its content is wrong."""
     return chained(*((float(one["at"][17:23]), one["type"], one["data"]) for one in log))
 
 
-def contact(email: str, **more: Any) -> Json:  # noqa: ANN401 - whatever an event may hold.
+def contact(email: str, **more: Any) -> Json:  # noqa: ANN401 - any event field.
     return {"contactKey": email, "contactEmail": email, **more}
 
 
 CONFLICT: Json = contact(
     KIM, leaseId="L1", agentId=BOB, agentName="bob", intent="", holderId=ANN, holderName="ann"
 ) | {"expiresAt": at(4)}
-BOTH_HEAR: Json = contact(
+CONFLICT_NOTIFICATION: Json = contact(
     KIM,
     leaseId="L1",
     agentId=BOB,
@@ -92,77 +92,77 @@ LOG = chained(
 )
 
 
-def heard(agent: str, second: float, sequence: int, name: str, data: Json) -> Heard:
+def received(agent: str, second: float, sequence: int, name: str, data: Json) -> Received:
     stamp = round(second * SECOND)
-    return Heard(at=stamp, agent=agent, sequence=sequence, name=name, data=data)
+    return Received(at=stamp, agent=agent, sequence=sequence, name=name, data=data)
 
 
-def began(agent: str, agent_id: str, second: int, after: int) -> Began:
-    return Began(
+def connected(agent: str, agent_id: str, second: int, after: int) -> Connected:
+    return Connected(
         at=second * SECOND, agent=agent, agent_id=agent_id, incarnation=second + 1, after=after
     )
 
 
-def held(agent: str, second: float, lease: str, fence: int) -> Held:
+def acquired(agent: str, second: float, lease: str, fence: int) -> Acquired:
     stamp = round(second * SECOND)
-    return Held(at=stamp, agent=agent, lease=lease, contact=KIM, fence=fence)
+    return Acquired(at=stamp, agent=agent, lease=lease, contact=KIM, fence=fence)
 
 
-def relied(agent: str, second: float, lease: str, until: float) -> Relied:
+def relied_on(agent: str, second: float, lease: str, until: float) -> ReliedOn:
     stamp = round(second * SECOND)
-    return Relied(at=stamp, agent=agent, lease=lease, until=round(until * SECOND))
+    return ReliedOn(at=stamp, agent=agent, lease=lease, until=round(until * SECOND))
 
 
 ANNS: Sequence[Entry] = [
-    began("ann", ANN, 0, after=0),
-    held("ann", 1.1, "L1", fence=2),
-    relied("ann", 1.2, "L1", until=2.9),
-    relied("ann", 2.1, "L1", until=3.9),
+    connected("ann", ANN, 0, after=0),
+    acquired("ann", 1.1, "L1", fence=2),
+    relied_on("ann", 1.2, "L1", until=2.9),
+    relied_on("ann", 2.1, "L1", until=3.9),
     Sent(at=2 * SECOND, agent="ann", contact=KIM, fence=2, send="S1", authorized=True),
-    heard("ann", 3.1, 5, "lease_conflict", BOTH_HEAR),
-    Ended(at=6 * SECOND, agent="ann", lease="L1", how="let go"),
-    Ended(at=6 * SECOND, agent="ann", lease="L1", how="lost"),
-    heard("ann", 6.1, 6, "lease_expired", EXPIRED),
-    began("ann", ANN, 7, after=6),
-    heard("ann", 7.1, 9, "vote_cast", VOTED),
+    received("ann", 3.1, 5, "lease_conflict", CONFLICT_NOTIFICATION),
+    Ended(at=6 * SECOND, agent="ann", lease="L1", reason="released"),
+    Ended(at=6 * SECOND, agent="ann", lease="L1", reason="lost"),
+    received("ann", 6.1, 6, "lease_expired", EXPIRED),
+    connected("ann", ANN, 7, after=6),
+    received("ann", 7.1, 9, "vote_cast", VOTED),
     Sent(at=8 * SECOND, agent="ann", contact=KIM, fence=2, send="S0", authorized=False),
     Recovered(at=9 * SECOND, agent="ann", seconds=1.0),
 ]
 SENT_BY_BOB = Sent(at=6 * SECOND, agent="bob", contact=KIM, fence=7, send="S2", authorized=True)
-HEARD_BY_BOB = heard("bob", 6.2, 9, "vote_cast", VOTED)
+RECEIVED_BY_BOB = received("bob", 6.2, 9, "vote_cast", VOTED)
 BOBS: Sequence[Entry] = [
-    began("bob", BOB, 0, after=0),
-    heard("bob", 3.1, 5, "lease_conflict", BOTH_HEAR),
-    held("bob", 5.1, "L2", fence=7),
-    relied("bob", 5.2, "L2", until=8.9),
+    connected("bob", BOB, 0, after=0),
+    received("bob", 3.1, 5, "lease_conflict", CONFLICT_NOTIFICATION),
+    acquired("bob", 5.1, "L2", fence=7),
+    relied_on("bob", 5.2, "L2", until=8.9),
     SENT_BY_BOB,
-    HEARD_BY_BOB,
-    Ended(at=7 * SECOND, agent="bob", lease="L2", how="let go"),
-    heard("bob", 7.1, 10, "lease_released", RELEASED),
+    RECEIVED_BY_BOB,
+    Ended(at=7 * SECOND, agent="bob", lease="L2", reason="released"),
+    received("bob", 7.1, 10, "lease_released", RELEASED),
     Recovered(at=9 * SECOND, agent="bob", seconds=1.0),
 ]
-PAPERS = Papers(
-    diaries={"ann": ANNS, "bob": BOBS},
+EVIDENCE = Evidence(
+    journals={"ann": ANNS, "bob": BOBS},
     log=LOG,
-    settled=len(LOG),
-    stopped=[Stopped(agent="ann", lease="L1", at=3 * SECOND)],
+    settled_sequence=len(LOG),
+    stopped=[StoppedAgent(agent="ann", lease="L1", at=3 * SECOND)],
     killed=["service"],
 )
 
 
-def test_papers_that_are_right_give_no_finding() -> None:
-    assert inquest(PAPERS) == []
+def test_checker_accepts_a_correct_run() -> None:
+    assert check_run(EVIDENCE) == []
 
 
-# -- What may be wrong -----------------------------------------------------------
+# -- Planted errors --------------------------------------------------------------
 
 
-def diary(name: str, change: Callable[[list[Entry]], list[Entry]]) -> Wrong:
-    def wrong(papers: Papers) -> Papers:
-        changed = change(list(papers.diaries[name]))
-        return replace(papers, diaries={**papers.diaries, name: changed})
+def journal(name: str, change: Callable[[list[Entry]], list[Entry]]) -> Change:
+    def apply(evidence: Evidence) -> Evidence:
+        changed = change(list(evidence.journals[name]))
+        return replace(evidence, journals={**evidence.journals, name: changed})
 
-    return wrong
+    return apply
 
 
 def without(kind: type[Entry], place: int = 0) -> Callable[[list[Entry]], list[Entry]]:
@@ -177,39 +177,39 @@ def plus(*more: Entry) -> Callable[[list[Entry]], list[Entry]]:
     return lambda entries: [*entries, *more]
 
 
-def event(sequence: int, /, *, second: float | None = None, **data: Any) -> Wrong:  # noqa: ANN401
-    """One event says something else, and the chain is forged to match."""
+def event(sequence: int, /, *, second: float | None = None, **data: Any) -> Change:  # noqa: ANN401
+    """Change one event, and rebuild the hash chain."""
 
-    def wrong(papers: Papers) -> Papers:
-        log = [dict(one) for one in papers.log]
+    def apply(evidence: Evidence) -> Evidence:
+        log = [dict(one) for one in evidence.log]
         changed = log[sequence - 1]
         changed["data"] = changed["data"] | data
         if second is not None:
             changed["at"] = at(second)
-        return replace(papers, log=rechained(log))
+        return replace(evidence, log=rechained(log))
 
-    return wrong
+    return apply
 
 
-def told_as(sequence: int, type_: str) -> Wrong:
-    def wrong(papers: Papers) -> Papers:
-        log = [dict(one) for one in papers.log]
+def with_type(sequence: int, type_: str) -> Change:
+    def apply(evidence: Evidence) -> Evidence:
+        log = [dict(one) for one in evidence.log]
         log[sequence - 1]["type"] = type_
-        return replace(papers, log=rechained(log))
+        return replace(evidence, log=rechained(log))
 
-    return wrong
+    return apply
 
 
-def without_event(sequence: int) -> Wrong:
-    return lambda papers: replace(
-        papers, log=[one for one in papers.log if one["sequence"] != sequence]
+def without_event(sequence: int) -> Change:
+    return lambda evidence: replace(
+        evidence, log=[one for one in evidence.log if one["sequence"] != sequence]
     )
 
 
-def forged(papers: Papers) -> Papers:
-    log = [dict(one) for one in papers.log]
+def forged(evidence: Evidence) -> Evidence:
+    log = [dict(one) for one in evidence.log]
     log[8]["data"] = log[8]["data"] | {"vote": "reject"}
-    return replace(papers, log=log)
+    return replace(evidence, log=log)
 
 
 def swapped(kind: type[Entry]) -> Callable[[list[Entry]], list[Entry]]:
@@ -221,15 +221,15 @@ def swapped(kind: type[Entry]) -> Callable[[list[Entry]], list[Entry]]:
     return change
 
 
-def heedless(entries: list[Entry]) -> list[Entry]:
-    """It never asked whether the lease still stands, and went on."""
+def ignores_expiry(entries: list[Entry]) -> list[Entry]:
+    """The agent never checked whether its lease was held."""
     kept = [one for one in entries if not isinstance(one, Ended)]
-    return [*kept, Relied(at=6 * SECOND, agent="ann", lease="L1", until=6 * SECOND)]
+    return [*kept, ReliedOn(at=6 * SECOND, agent="ann", lease="L1", until=6 * SECOND)]
 
 
 def optimistic(entries: list[Entry]) -> list[Entry]:
-    """Its own deadline lies after the service's, though it never came to use the difference."""
-    return [replace(one, until=9 * SECOND) if isinstance(one, Relied) else one for one in entries]
+    """The local deadline is later than that of the service, although it was not used."""
+    return [replace(one, until=9 * SECOND) if isinstance(one, ReliedOn) else one for one in entries]
 
 
 def stale(send: str, fence: int) -> Callable[[list[Entry]], list[Entry]]:
@@ -242,80 +242,93 @@ def stale(send: str, fence: int) -> Callable[[list[Entry]], list[Entry]]:
     return change
 
 
-PLANTED: Mapping[str, tuple[Wrong, str]] = {
-    "a deadline ignored": (diary("ann", heedless), "was held by ann (L1) and bob (L2)"),
-    "a deadline too late": (
-        diary("ann", lambda entries: optimistic(without(Ended)(without(Ended)(entries)))),
+ERRORS: Mapping[str, tuple[Change, str]] = {
+    "an ignored deadline": (journal("ann", ignores_expiry), "was held by ann (L1) and bob (L2)"),
+    "a late deadline": (
+        journal("ann", lambda entries: optimistic(without(Ended)(without(Ended)(entries)))),
         "was held by ann (L1) and bob (L2)",
     ),
-    "an event missing": (without_event(6), "does not hold together"),
+    "an event missing": (without_event(6), "the log is corrupted"),
     "the last events missing": (
-        lambda papers: replace(papers, log=papers.log[:8]),
-        "ann heard vote_cast of event 9",
+        lambda evidence: replace(evidence, log=evidence.log[:8]),
+        "ann received vote_cast of event 9",
     ),
-    "a lease cut short": (event(3, expiresAt=at(2.5)), "makes a lease shorter"),
-    "an event forged": (forged, "does not hold together"),
-    "a contact given away": (told_as(6, "AgentLapsed"), "gives away what another holds"),
-    "an end too early": (event(6, second=3.5), "comes before its time"),
-    "an end of nothing": (event(6, leaseId="L9"), "ends a lease that nobody has"),
-    "a renewal too late": (event(3, second=3.5), "renews what is over"),
+    "a lease cut short": (event(3, expiresAt=at(2.5)), "shortens a lease"),
+    "an event forged": (forged, "the log is corrupted"),
+    "a contact granted twice": (
+        with_type(6, "AgentLapsed"),
+        "grants a contact that another agent holds",
+    ),
+    "an end too early": (event(6, second=3.5), "is too early"),
+    "an end of nothing": (event(6, leaseId="L9"), "ends a lease that no agent holds"),
+    "a renewal too late": (event(3, second=3.5), "renews an ended lease"),
     "a fence that fell": (event(7, fence=1), "is not the highest"),
-    "a send by nobody": (event(8, agentId=ANN), "the sender held nothing"),
-    "a send after the end": (event(4, contactKey=MAX), "the sender held nothing"),
-    "a stale fence": (diary("bob", stale("S2", 2)), "under the stale fence 2"),
-    "a lower fence": (diary("bob", stale("S2", 1)), "after a higher fence than 1"),
-    "a send that was not": (
-        diary("bob", plus(replace(SENT_BY_BOB, send="S9"))),
-        "the gate's answers are not those of the log",
+    "a send without a lease": (event(8, agentId=ANN), "the sender held no lease"),
+    "a send after the end": (event(4, contactKey=MAX), "the sender held no lease"),
+    "a stale fence": (journal("bob", stale("S2", 2)), "with the stale fence 2"),
+    "a lower fence": (journal("bob", stale("S2", 1)), "after a higher fence than 1"),
+    "a send that is not in the log": (
+        journal("bob", plus(replace(SENT_BY_BOB, send="S9"))),
+        "the decisions of the send gate differ from the log",
     ),
-    "a notification missed": (diary("ann", without(Heard)), "ann heard lease_expired of event 6"),
-    "the last notification missed": (diary("bob", without(Heard, -1)), "bob heard nothing"),
-    "notifications out of order": (diary("bob", swapped(Heard)), "bob heard vote_cast of event 9"),
-    "a notification twice": (diary("bob", plus(HEARD_BY_BOB)), "due was nothing"),
-    "a notification that says else": (
-        diary("bob", lambda entries: [*entries[:5], replace(HEARD_BY_BOB, data={}), *entries[6:]]),
-        "bob heard vote_cast of event 9 {}",
+    "a notification missed": (
+        journal("ann", without(Received)),
+        "ann received lease_expired of event 6",
+    ),
+    "the last notification missed": (journal("bob", without(Received, -1)), "bob received nothing"),
+    "notifications out of order": (
+        journal("bob", swapped(Received)),
+        "bob received vote_cast of event 9",
+    ),
+    "a notification twice": (journal("bob", plus(RECEIVED_BY_BOB)), "expected nothing"),
+    "a notification with other data": (
+        journal(
+            "bob", lambda entries: [*entries[:5], replace(RECEIVED_BY_BOB, data={}), *entries[6:]]
+        ),
+        "bob received vote_cast of event 9 {}",
     ),
     "a gap": (
-        diary("bob", plus(heard("bob", 9, 9, "gap", {"after": 0, "until": 9}))),
-        "bob heard gap",
+        journal("bob", plus(received("bob", 9, 9, "gap", {"after": 0, "until": 9}))),
+        "bob received gap",
     ),
-    "a loss not noticed": (diary("ann", without(Ended, -1)), "never found out"),
+    "an undetected loss": (journal("ann", without(Ended, -1)), "did not detect the loss"),
     "an agent that failed": (
-        diary("bob", plus(Failed(at=1, agent="bob", what="KeyError: 'x'"))),
+        journal("bob", plus(Failed(at=1, agent="bob", error="KeyError: 'x'"))),
         "bob: KeyError",
     ),
-    "an agent that stayed away": (diary("bob", without(Recovered)), "bob did not work again"),
-    "an agent that took long": (
-        diary("bob", plus(Recovered(at=1, agent="bob", seconds=31.0))),
+    "an agent that did not recover": (journal("bob", without(Recovered)), "bob did not recover"),
+    "an agent that recovered slowly": (
+        journal("bob", plus(Recovered(at=1, agent="bob", seconds=31.0))),
         "took 31.0 s",
     ),
-    "an agent that never began": (diary("bob", without(Began)), "bob never began"),
+    "an agent that never connected": (journal("bob", without(Connected)), "bob never connected"),
 }
 
 
-@pytest.mark.parametrize("which", PLANTED)
-def test_each_wrong_is_found_for_what_it_is(which: str) -> None:
-    wrong, finding = PLANTED[which]
-    findings = inquest(wrong(PAPERS))
+@pytest.mark.parametrize("which", ERRORS)
+def test_checker_names_each_planted_error(which: str) -> None:
+    change, finding = ERRORS[which]
+    findings = check_run(change(EVIDENCE))
 
     assert any(finding in one for one in findings), findings
 
 
-def test_the_same_agent_may_hold_again_at_once() -> None:
-    """Its next life is given the same lease, or a new one; who holds it is still one agent."""
-    again = diary("ann", plus(held("ann", 3, "L1", fence=2), relied("ann", 3.1, "L1", until=3.9)))
+def test_checker_accepts_a_second_hold_of_the_same_agent() -> None:
+    """After a reconnect the agent gets the same lease or a new one: it is the same holder."""
+    again = journal(
+        "ann", plus(acquired("ann", 3, "L1", fence=2), relied_on("ann", 3.1, "L1", until=3.9))
+    )
 
-    assert inquest(again(PAPERS)) == []
-
-
-def test_a_lease_that_nobody_came_to_rely_on_is_no_hold() -> None:
-    idle = diary("ann", plus(held("ann", 5.5, "L1", fence=2)))
-
-    assert inquest(idle(PAPERS)) == []
+    assert check_run(again(EVIDENCE)) == []
 
 
-def test_what_was_told_at_the_very_end_may_still_be_on_its_way() -> None:
-    late = replace(diary("bob", without(Heard, -1))(PAPERS), settled=9)
+def test_checker_ignores_a_lease_that_was_never_relied_on() -> None:
+    idle = journal("ann", plus(acquired("ann", 5.5, "L1", fence=2)))
 
-    assert inquest(late) == []
+    assert check_run(idle(EVIDENCE)) == []
+
+
+def test_checker_accepts_a_missing_notification_at_the_very_end() -> None:
+    late = replace(journal("bob", without(Received, -1))(EVIDENCE), settled_sequence=9)
+
+    assert check_run(late) == []

@@ -1,9 +1,9 @@
-"""Agents on the SDK while everything around them fails, and what must be true of it afterwards.
+"""Agents on the SDK neither collide nor miss notifications while services and agents fail.
 
-The quick run has QUICK agents, contacts, seconds and faults. QUORATE_FLEET=full asks for 50 agents
-that contend for 200 contacts for 60 s, while nats-server is killed three times, the service twice,
-and one agent is stopped past its lease; QUORATE_FLEET_SEED for other chances, and
-QUORATE_FLEET_AGENTS, _CONTACTS, _SECONDS, _NATS_KILLS and _SERVICE_KILLS for other sizes.
+The quick run has the sizes of QUICK. QUORATE_FLEET=full runs 50 agents that contend for 200
+contacts for 60 s, while nats-server is killed three times, the service twice, and one agent is
+stopped past its lease. QUORATE_FLEET_SEED selects other random choices. QUORATE_FLEET_AGENTS,
+_CONTACTS, _SECONDS, _NATS_KILLS and _SERVICE_KILLS set other sizes.
 """
 
 import os
@@ -14,94 +14,101 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.fleet.diary import Began, Ended, Heard, Held, Sent
 from tests.chaos.fleet.fleet import NATS_SERVER, SERVICE, Fleet, Size
-from tests.chaos.fleet.fleet_checker import Papers, inquest, of
+from tests.chaos.fleet.fleet_checker import Evidence, check_run, of
+from tests.chaos.fleet.journal import Acquired, Connected, Ended, Received, Sent
 
 SEED = int(os.environ.get("QUORATE_FLEET_SEED", "1"))
 QUICK = Size(agents=8, contacts=20, seconds=12, nats_kills=1, service_kills=1, seed=SEED)
 FULL = Size(agents=50, contacts=200, seconds=60, nats_kills=3, service_kills=2, seed=SEED)
-ALONE = replace(QUICK, agents=1, contacts=1, seconds=2, nats_kills=0, service_kills=0)
-WITH_RIVALS = replace(ALONE, agents=3)
+SINGLE = replace(QUICK, agents=1, contacts=1, seconds=2, nats_kills=0, service_kills=0)
+WITH_RIVALS = replace(SINGLE, agents=3)
 MARGIN_SECONDS = 300
 
 
 def size() -> Size:
-    asked = FULL if os.environ.get("QUORATE_FLEET") == "full" else QUICK
+    preset = FULL if os.environ.get("QUORATE_FLEET") == "full" else QUICK
 
-    def given(name: str, usual: int) -> int:
-        return int(os.environ.get(f"QUORATE_FLEET_{name}", usual))
+    def setting(name: str, default: int) -> int:
+        return int(os.environ.get(f"QUORATE_FLEET_{name}", default))
 
     return replace(
-        asked,
-        agents=given("AGENTS", asked.agents),
-        contacts=given("CONTACTS", asked.contacts),
-        seconds=given("SECONDS", round(asked.seconds)),
-        nats_kills=given("NATS_KILLS", asked.nats_kills),
-        service_kills=given("SERVICE_KILLS", asked.service_kills),
+        preset,
+        agents=setting("AGENTS", preset.agents),
+        contacts=setting("CONTACTS", preset.contacts),
+        seconds=setting("SECONDS", round(preset.seconds)),
+        nats_kills=setting("NATS_KILLS", preset.nats_kills),
+        service_kills=setting("SERVICE_KILLS", preset.service_kills),
     )
 
 
 SIZE = size()
 
 
-def figures(papers: Papers) -> str:
-    entries = [entry for each in papers.diaries.values() for entry in each]
-    conflicts = sum(event["type"] == "LeaseConflicted" for event in papers.log)
-    lost = sum(ended.how == "lost" for ended in of(Ended, entries))
-    let_through = sum(sent.authorized for sent in of(Sent, entries))
+def figures(evidence: Evidence) -> str:
+    entries = [entry for each in evidence.journals.values() for entry in each]
+    conflicts = sum(event["type"] == "LeaseConflicted" for event in evidence.log)
+    lost = sum(ended.reason == "lost" for ended in of(Ended, entries))
+    authorized = sum(sent.authorized for sent in of(Sent, entries))
     killed = ", ".join(
-        f"{what} killed {count} times" for what, count in Counter(papers.killed).items()
+        f"{what} killed {count} times" for what, count in Counter(evidence.killed).items()
     )
     return (
-        f"{killed}; {len(papers.diaries)} agents, {len(of(Began, entries))} lives: "
-        f"{len(of(Held, entries))} leases held, {lost} lost, "
-        f"{conflicts} conflicts, {let_through} of {len(of(Sent, entries))} sends let through, "
-        f"{len(of(Heard, entries))} notifications heard, {len(papers.log)} events"
+        f"{killed}; {len(evidence.journals)} agents, {len(of(Connected, entries))} connections: "
+        f"{len(of(Acquired, entries))} leases acquired, {lost} lost, "
+        f"{conflicts} conflicts, {authorized} of {len(of(Sent, entries))} sends authorized, "
+        f"{len(of(Received, entries))} notifications received, {len(evidence.log)} events"
     )
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(MARGIN_SECONDS + SIZE.seconds)
-async def test_agents_neither_collide_nor_miss_anything(
+async def test_agents_neither_collide_nor_miss_notifications(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    papers = await Fleet(tmp_path, SIZE).go()
+    evidence = await Fleet(tmp_path, SIZE).run()
     with capsys.disabled():
-        print(f"\n{figures(papers)}")  # noqa: T201 - the figures are worth knowing.
+        print(f"\n{figures(evidence)}")  # noqa: T201 - report the figures.
 
-    assert inquest(papers)[:10] == []
-    assert len(papers.diaries) == SIZE.agents
-    assert len(papers.stopped) == 1
+    assert check_run(evidence)[:10] == []
+    assert len(evidence.journals) == SIZE.agents
+    assert len(evidence.stopped) == 1
     killed = {NATS_SERVER: SIZE.nats_kills, SERVICE: SIZE.service_kills}
-    assert Counter(papers.killed) == Counter(killed)
-    assert any(event["type"] == "LeaseConflicted" for event in papers.log)
-    for name in [*papers.diaries][:2]:  # One with NATS, one without.
-        assert any(f"{name} heard" in finding for finding in inquest(robbed(papers, name)))
+    assert Counter(evidence.killed) == Counter(killed)
+    assert any(event["type"] == "LeaseConflicted" for event in evidence.log)
+    for name in [*evidence.journals][:2]:  # One with NATS, one without.
+        assert any(
+            f"{name} received" in finding
+            for finding in check_run(without_one_notification(evidence, name))
+        )
 
 
-def robbed(papers: Papers, name: str) -> Papers:
-    """As they were, but for one notification that an agent did not hear."""
-    entries = papers.diaries[name]
-    settled = [one for one in of(Heard, entries) if one.sequence <= papers.settled]
-    lost = random.Random(SEED).choice(settled)
+def without_one_notification(evidence: Evidence, name: str) -> Evidence:
+    """Return the evidence without one notification that an agent received."""
+    entries = evidence.journals[name]
+    settled_entries = [
+        one for one in of(Received, entries) if one.sequence <= evidence.settled_sequence
+    ]
+    lost = random.Random(SEED).choice(settled_entries)
     rest = [one for one in entries if one is not lost]
-    return replace(papers, diaries={**papers.diaries, name: rest})
+    return replace(evidence, journals={**evidence.journals, name: rest})
 
 
 @pytest.mark.slow
-async def test_an_agent_that_ignores_its_deadline_is_found_out(tmp_path: Path) -> None:
-    """Or else the test above would not show that leases are exclusive."""
-    papers = await Fleet(tmp_path, replace(WITH_RIVALS, clinger="heedless")).go()
+async def test_checker_detects_an_agent_that_ignores_its_deadline(tmp_path: Path) -> None:
+    """Prove that the test above checks the exclusivity of leases."""
+    evidence = await Fleet(
+        tmp_path, replace(WITH_RIVALS, persistent_behaviour="ignores_expiry")
+    ).run()
 
-    assert any("was held by" in finding for finding in inquest(papers)), figures(papers)
+    assert any("was held by" in finding for finding in check_run(evidence)), figures(evidence)
 
 
 @pytest.mark.slow
-async def test_a_send_that_shows_no_fence_is_found_out(tmp_path: Path) -> None:
-    """Or else the test above would not show what the fences are good for."""
-    papers = await Fleet(tmp_path, replace(ALONE, clinger="fenceless")).go()
+async def test_checker_detects_a_send_without_a_fence(tmp_path: Path) -> None:
+    """Prove that the test above checks the fences."""
+    evidence = await Fleet(tmp_path, replace(SINGLE, persistent_behaviour="no_fence")).run()
 
-    findings = inquest(papers)
-    assert any("the sender held nothing" in finding for finding in findings), figures(papers)
-    assert any("under the stale fence" in finding for finding in findings), figures(papers)
+    findings = check_run(evidence)
+    assert any("the sender held no lease" in finding for finding in findings), figures(evidence)
+    assert any("with the stale fence" in finding for finding in findings), figures(evidence)

@@ -1,7 +1,6 @@
-"""A lease was granted, and is over before its agent hears of the grant.
+"""A lease that ends before its agent receives the grant is a lost lease.
 
-That is a lost lease like any other: the program is told so by an exception that it can catch, and
-nothing of it is cancelled.
+The SDK raises an exception that the program can catch, and cancels nothing of the program.
 """
 
 import asyncio
@@ -9,47 +8,47 @@ from typing import TypeVar
 
 import pytest
 
-from quorate.client import Agent, LeaseLost
-from quorate.client.requests import Ask
-from quorate.client.serialization import Answered
-from quorate.client.transports.http import OverHttp
+from quorate.client import Agent, LeaseLostError
+from quorate.client.requests import Request
+from quorate.client.serialization import Response
+from quorate.client.transports.http import HttpTransport
 from tests.e2e.service.http_clients import Tenant
 from tests.e2e.service.service_process import Running
 
 T = TypeVar("T")
 
 CONTACT = "user@example.com"
-BRIEFLY_MINUTES = 1 / 60
+SHORT_MINUTES = 1 / 60
 
 
-async def test_it_is_lost_and_the_program_goes_on(
+async def test_late_grant_raises_lease_lost_and_the_program_continues(
     service: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempt = OverHttp.attempt
-    told = asyncio.Event()
+    attempt = HttpTransport.attempt
+    ended = asyncio.Event()
 
-    async def slow(
-        http: OverHttp, ask: Ask[T], key: str, seconds: float, asked_at: float
-    ) -> Answered[T]:
-        answered = await attempt(http, ask, key, seconds, asked_at)
+    async def delayed(
+        http: HttpTransport, ask: Request[T], key: str, seconds: float, asked_at: float
+    ) -> Response[T]:
+        response = await attempt(http, ask, key, seconds, asked_at)
         if ask.name == "acquireLease":
-            await told.wait()
-        return answered
+            await ended.wait()
+        return response
 
-    monkeypatch.setattr(OverHttp, "attempt", slow)
+    monkeypatch.setattr(HttpTransport, "attempt", delayed)
     key = await tenant.issue("agent", "ann")
     async with Agent.connect(service.url, key.text, name="ann") as agent:
 
-        async def hear_of_its_end() -> None:
+        async def wait_for_expiration() -> None:
             async for notification in agent.notifications():
                 if notification.name == "lease_expired":
-                    told.set()
+                    ended.set()
                     return
 
-        hearing = asyncio.create_task(hear_of_its_end())
-        with pytest.raises(LeaseLost):
-            async with agent.lease(CONTACT, duration_minutes=BRIEFLY_MINUTES):
-                pytest.fail("what is over was entered")
-        await hearing
+        listener = asyncio.create_task(wait_for_expiration())
+        with pytest.raises(LeaseLostError):
+            async with agent.lease(CONTACT, duration_minutes=SHORT_MINUTES):
+                pytest.fail("the block of an ended lease must not run")
+        await listener
 
         assert (await agent.heartbeat()).agent_id == agent.id

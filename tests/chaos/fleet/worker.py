@@ -1,7 +1,7 @@
-"""A process of the fleet: some of its agents, told what to do over standard input.
+"""A process of the fleet that runs some of its agents, controlled through standard input.
 
-The first line holds the plans, ``finish`` and ``quit`` follow. When standard input ends, whoever
-started the process is gone, and so it ends too: no agent outlives its test.
+The first line contains the plans; ``finish`` and ``quit`` follow. The process ends when standard
+input is closed, so no agent outlives its test.
 """
 
 import asyncio
@@ -10,38 +10,38 @@ from pathlib import Path
 
 import orjson
 
-from tests.chaos.fleet.member import Member, Orders, Plan
+from tests.chaos.fleet.member import Controls, Member, Plan
 
 FIRST_LINE_BYTES_MAX = 1_048_576
 
 
 async def work() -> None:
-    told = asyncio.StreamReader(limit=FIRST_LINE_BYTES_MAX)
+    commands = asyncio.StreamReader(limit=FIRST_LINE_BYTES_MAX)
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
-    first = orjson.loads(await told.readline())
-    orders = Orders()
-    members = [Member(Plan(**plan), Path(first["folder"]), orders) for plan in first["plans"]]
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    first = orjson.loads(await commands.readline())
+    controls = Controls()
+    members = [Member(Plan(**plan), Path(first["folder"]), controls) for plan in first["plans"]]
     async with asyncio.TaskGroup() as group:
-        living = [group.create_task(member.live()) for member in members]
-        listening = group.create_task(_listen(told, orders))
-        await asyncio.wait(living)
+        running = [group.create_task(member.run()) for member in members]
+        listening = group.create_task(_listen(commands, controls))
+        await asyncio.wait(running)
         listening.cancel()
 
 
-async def _listen(told: asyncio.StreamReader, orders: Orders) -> None:
-    """Raises, and so ends everything, when nobody is left to tell."""
-    while line := await told.readline():
+async def _listen(commands: asyncio.StreamReader, controls: Controls) -> None:
+    """Handle the commands; raise EOFError, and so end the process, when the parent is gone."""
+    while line := await commands.readline():
         match line.strip():
             case b"finish":
-                orders.finish.set()
+                controls.finish.set()
             case b"quit":
-                orders.finish.set()
-                orders.quit.set()
-            case order:
-                raise ValueError(f"not an order: {order!r}")
-    if not orders.quit.is_set():
-        raise EOFError("whoever started this process is gone")
+                controls.finish.set()
+                controls.quit.set()
+            case command:
+                raise ValueError(f"unknown command: {command!r}")
+    if not controls.quit.is_set():
+        raise EOFError("the parent process is gone")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,25 @@
-"""The clients of `tests/chaos/crash`, who ask any replica, and another one when one does not answer.
+"""The clients of `tests/chaos/crash`, spread over the replicas with failover.
 
-A command that was not answered is asked again with the same idempotency key, of the next replica:
-so the same command may well be under way at two of them.
+A command without a response is repeated with the same idempotency key at the next replica. Two
+replicas may therefore execute the same command at the same time.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.chaos.crash.clients import Crowd
+from tests.chaos.crash.clients import ClientPool
 from tests.e2e.service.replicas import Replica
 
 CLIENTS = 10
 
 
-class ScatteredCrowd(Crowd):
+class ScatteredClientPool(ClientPool):
     pause_seconds = 0.02
-    answer_seconds_max = 1.5  # Longer than any answer takes; shorter than a replica hangs.
+    response_seconds_max = 1.5  # Longer than any response takes, shorter than a replica is frozen.
 
     def __init__(self, folder: Path, seed: int, replicas: Sequence[Replica]) -> None:
         super().__init__(folder, replicas[0].api_key, seed, clients=CLIENTS)
         self._replicas = replicas
 
-    def where(self, client: int, attempt: int) -> str:
+    def address(self, client: int, attempt: int) -> str:
         return self._replicas[(client + attempt) % len(self._replicas)].url

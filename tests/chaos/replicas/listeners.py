@@ -1,10 +1,10 @@
-"""Those who follow what happens, at whichever replica answers, and write down what they hear.
+"""Listeners that follow the log or notifications at any replica, and record what they receive.
 
-* ``Following`` a stream of server-sent events: when it breaks off or falls silent, it goes on at
-  the next replica, behind what it heard last.
-* ``Polling`` the log: each page is another replica's.
-* ``OverNats``: one connection to the nats-server, which no fault befalls. What comes twice is known
-  by its id.
+* ``StreamListener`` reads server-sent events. When a stream breaks or is silent, it continues at
+  the next replica after the last received event.
+* ``PollListener`` polls the log, each page at another replica.
+* ``NatsListener`` has one connection to the nats-server, which no fault affects. It recognizes
+  duplicates by id.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ from tests.e2e.service.replicas import Replica
 from tests.e2e.service.service_process import Json
 
 SILENCE_SECONDS_MAX = 1.5
-AGAIN_SECONDS = 0.05
+RETRY_SECONDS = 0.05
 PAGE_LENGTH = 1_000
 OK = 200
 
 
 @record
-class Heard:
-    """An event or a notification: ``id`` is the event's, ``name`` its type or the notification's."""
+class Received:
+    """An event or a notification: the id of the event, and its type or notification name."""
 
     sequence: int
     id: str
     name: str
 
 
-class Hearer(Protocol):
-    """``agent_id`` is whose notifications it hears; None: it follows the log."""
+class EventListener(Protocol):
+    """``agent_id`` is the recipient of the notifications; None: the listener follows the log."""
 
     @property
     def name(self) -> str: ...
@@ -49,7 +49,7 @@ class Hearer(Protocol):
     def agent_id(self) -> str | None: ...
 
     @property
-    def heard(self) -> Sequence[Heard]: ...
+    def received(self) -> Sequence[Received]: ...
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -57,15 +57,15 @@ class Hearer(Protocol):
 
 def client() -> AsyncClient:
     return AsyncClient(
-        verify=False,  # There is no TLS here, and loading certificates takes long.
+        verify=False,  # No TLS is used, and loading certificates is slow.
         trust_env=False,
         timeout=Timeout(SILENCE_SECONDS_MAX),
         limits=Limits(max_connections=None, max_keepalive_connections=0),
     )
 
 
-class Following:
-    """A stream of the whole log, or of what one agent is told."""
+class StreamListener:
+    """A listener on the stream of the log, or of the notifications of an agent."""
 
     def __init__(
         self,
@@ -76,36 +76,36 @@ class Following:
     ) -> None:
         self.name = name
         self.agent_id = agent_id
-        self.heard: list[Heard] = []
+        self.received: list[Received] = []
         self._replicas = replicas
         self._http = http
         notifications = f"{NOTIFICATIONS}/stream?agentId={agent_id}"
         self._path = f"{EVENTS}/stream" if agent_id is None else notifications
 
     async def run(self) -> None:
-        turn = len(self.name)  # They do not all begin at the same one.
+        turn = len(self.name)  # Start at different replicas.
         while True:
             replica = self._replicas[turn % len(self._replicas)]
             turn += 1
             with suppress(HTTPError):
                 await self._follow(replica)
-            await asyncio.sleep(AGAIN_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self, replica: Replica) -> None:
         headers = {"Authorization": f"Bearer {replica.api_key}"}
-        if self.heard:
-            headers["Last-Event-ID"] = str(self.heard[-1].sequence)
+        if self.received:
+            headers["Last-Event-ID"] = str(self.received[-1].sequence)
         async with self._http.sse(f"{replica.url}{self._path}", headers=headers) as source:
             async for frame in source:
-                self.heard.append(_heard(json.loads(frame.data)))
+                self.received.append(_received(json.loads(frame.data)))
 
 
-class Polling:
+class PollListener:
     agent_id = None
 
     def __init__(self, name: str, replicas: Sequence[Replica], http: AsyncClient) -> None:
         self.name = name
-        self.heard: list[Heard] = []
+        self.received: list[Received] = []
         self._replicas = replicas
         self._http = http
 
@@ -115,22 +115,25 @@ class Polling:
             replica = self._replicas[turn % len(self._replicas)]
             turn += 1
             with suppress(HTTPError):
-                self.heard += await self._page(replica)
-            await asyncio.sleep(AGAIN_SECONDS)
+                self.received += await self._page(replica)
+            await asyncio.sleep(RETRY_SECONDS)
 
-    async def _page(self, replica: Replica) -> list[Heard]:
+    async def _page(self, replica: Replica) -> list[Received]:
         response = await self._http.get(
             f"{replica.url}{EVENTS}",
-            params={"after": self.heard[-1].sequence if self.heard else 0, "limit": PAGE_LENGTH},
+            params={
+                "after": self.received[-1].sequence if self.received else 0,
+                "limit": PAGE_LENGTH,
+            },
             headers={"Authorization": f"Bearer {replica.api_key}"},
         )
         if response.status_code != OK:
             return []
-        return [_heard(event) for event in response.json()["events"]]
+        return [_received(event) for event in response.json()["events"]]
 
 
-class OverNats:
-    """What an agent is told over NATS, from before the first command on."""
+class NatsListener:
+    """A listener on the notifications of an agent over NATS, from before the first command."""
 
     def __init__(self, issued: IssuedKey, listener: Listener) -> None:
         assert issued.agent_id is not None
@@ -139,7 +142,7 @@ class OverNats:
         self._listener = listener
 
     @classmethod
-    async def connected(cls, issued: IssuedKey, nats_url: str) -> "OverNats":
+    async def connected(cls, issued: IssuedKey, nats_url: str) -> "NatsListener":
         listener = await Listener.connected(nats_url, issued.text, issued.principal)
         await listener.hear(
             f"quorate.{issued.tenant}.agent.{issued.agent_id}.>", f"quorate.{issued.tenant}.all.>"
@@ -147,23 +150,23 @@ class OverNats:
         return cls(issued, listener)
 
     async def run(self) -> None:
-        """Its connection listens by itself."""
+        """Do nothing: the connection receives in the background."""
 
     async def close(self) -> None:
         await self._listener.close()
 
     @property
-    def heard(self) -> list[Heard]:
-        """In the order in which each of them came first.
+    def received(self) -> list[Received]:
+        """Return each notification once, in the order of its first arrival.
 
-        Its two subscriptions are read side by side, so there is an order in each of them only.
+        The two subscriptions are read concurrently, so only each of them is ordered.
         """
-        told: tuple[dict[Heard, None], dict[Heard, None]] = ({}, {})
+        received: tuple[dict[Received, None], dict[Received, None]] = ({}, {})
         for message in self._listener.messages:
-            told[".all." in message.subject][_heard(json.loads(message.data))] = None
-        return list(merge(*told, key=attrgetter("sequence")))
+            received[".all." in message.subject][_received(json.loads(message.data))] = None
+        return list(merge(*received, key=attrgetter("sequence")))
 
 
-def _heard(told: Json) -> Heard:
-    name = str(told["type"]).removeprefix("quorate.")
-    return Heard(sequence=int(told["sequence"]), id=str(told["id"]), name=name)
+def _received(message: Json) -> Received:
+    name = str(message["type"]).removeprefix("quorate.")
+    return Received(sequence=int(message["sequence"]), id=str(message["id"]), name=name)

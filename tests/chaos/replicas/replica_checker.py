@@ -1,11 +1,11 @@
-"""What was acknowledged, believed and heard, against what the log says in the end.
+"""Check acknowledged commands, local lease validity and received events against the final log.
 
-* Acknowledged commands are in the log and nothing else is, as `tests/chaos/crash` has it.
-* By the agents' own clocks, as the SDK would have counted, no two held one contact at one moment.
-* Whoever followed the log heard every event, in order, once: who has seen 8 never sees a 7 that is
-  new, and misses none. The same goes for the notifications of each agent.
+* Acknowledged commands are in the log and nothing else is, as in `tests/chaos/crash`.
+* By the local clocks of the agents, no two agents held one contact at the same time.
+* Each listener on the log received every event once and in order. A reader that has seen 8 never
+  sees a new 7. The same holds for the notifications of each agent.
 
-Each finding is a sentence; what is as it should be gives none.
+Each finding is a sentence; a correct run has no findings.
 """
 
 from collections import defaultdict
@@ -15,22 +15,22 @@ from operator import attrgetter
 
 import orjson
 
-from quorate.client.lease_validity import believed_until
+from quorate.client.lease_validity import valid_until
 from quorate.domain.identity.agents import HEARTBEATS_PER_WINDOW_MAX
 from quorate.domain.shared.records import record
 from quorate.eventlog.recorded_event import RecordedEvent
-from tests.chaos.crash.clients import Acknowledged
-from tests.chaos.fleet.fleet_checker import Due
-from tests.chaos.replicas.listeners import Heard
+from tests.chaos.crash.clients import AcknowledgedCommand
+from tests.chaos.fleet.fleet_checker import ExpectedNotifications
+from tests.chaos.replicas.listeners import Received
 
 OK = 200
 SECONDS_PER_MINUTE = 60
 
-# -- By the agents' own clocks -----------------------------------------------------
+# -- Local lease validity ----------------------------------------------------------
 
 
 @record
-class Belief:
+class LocalValidity:
     agent: str
     contact: str
     lease: str
@@ -38,116 +38,128 @@ class Belief:
     end: float
 
 
-def held_by_two(answers: Sequence[Acknowledged], window_seconds: float) -> Iterator[str]:
-    by_contact: dict[str, list[Belief]] = defaultdict(list)
-    for belief in beliefs(answers, window_seconds):
-        by_contact[belief.contact].append(belief)
-    for contact, believed in by_contact.items():
-        latest: dict[str, Belief] = {}  # Each agent's belief that ends last.
-        for belief in sorted(believed, key=attrgetter("begin")):
+def held_by_two(commands: Sequence[AcknowledgedCommand], window_seconds: float) -> Iterator[str]:
+    by_contact: dict[str, list[LocalValidity]] = defaultdict(list)
+    for validity in local_validities(commands, window_seconds):
+        by_contact[validity.contact].append(validity)
+    for contact, validities in by_contact.items():
+        latest: dict[str, LocalValidity] = {}  # The latest end of a validity per agent.
+        for validity in sorted(validities, key=attrgetter("begin")):
             for other in latest.values():
-                if other.agent != belief.agent and belief.begin < other.end:
-                    both = f"{other.agent} ({other.lease}) and {belief.agent} ({belief.lease})"
-                    yield f"{contact} was held by {both} for {other.end - belief.begin:.3f} s"
-            known = latest.get(belief.agent)
-            if known is None or known.end < belief.end:
-                latest[belief.agent] = belief
+                if other.agent != validity.agent and validity.begin < other.end:
+                    both = f"{other.agent} ({other.lease}) and {validity.agent} ({validity.lease})"
+                    yield f"{contact} was held by {both} for {other.end - validity.begin:.3f} s"
+            known = latest.get(validity.agent)
+            if known is None or known.end < validity.end:
+                latest[validity.agent] = validity
 
 
-def beliefs(answers: Sequence[Acknowledged], window_seconds: float) -> Iterator[Belief]:
-    """From when each lease was granted to the last moment at which its agent would rely on it."""
-    by_agent: dict[str, list[Acknowledged]] = defaultdict(list)
-    for answer in sorted(answers, key=attrgetter("answered_at")):
-        by_agent[answer.agent].append(answer)
-    for said in by_agent.values():
-        for answer in said:
-            if (answer.what, answer.status) == ("acquire", OK):
-                begin, end = answer.answered_at, _end(answer, said, window_seconds)
+def local_validities(
+    commands: Sequence[AcknowledgedCommand], window_seconds: float
+) -> Iterator[LocalValidity]:
+    """Return the time span in which each agent relied on each of its leases."""
+    by_agent: dict[str, list[AcknowledgedCommand]] = defaultdict(list)
+    for command in sorted(commands, key=attrgetter("responded_at")):
+        by_agent[command.agent].append(command)
+    for of_agent in by_agent.values():
+        for command in of_agent:
+            if (command.operation, command.status) == ("acquire", OK):
+                begin, end = command.responded_at, _end(command, of_agent, window_seconds)
                 if begin < end:
-                    yield Belief(
-                        agent=answer.agent,
-                        contact=answer.asked["contactEmail"].lower(),
-                        lease=answer.answer["id"],
+                    yield LocalValidity(
+                        agent=command.agent,
+                        contact=command.body["contactEmail"].lower(),
+                        lease=command.response["id"],
                         begin=begin,
                         end=end,
                     )
 
 
-def _end(granted: Acknowledged, said: Sequence[Acknowledged], window_seconds: float) -> float:
-    seconds = granted.asked["durationMinutes"] * SECONDS_PER_MINUTE
-    let_go = (
-        answer.asked_at
-        for answer in said
-        if answer.what == "release"
-        and answer.path.endswith(granted.answer["id"])
-        and answer.asked_at >= granted.answered_at
+def _end(
+    granted: AcknowledgedCommand, commands: Sequence[AcknowledgedCommand], window_seconds: float
+) -> float:
+    seconds = granted.body["durationMinutes"] * SECONDS_PER_MINUTE
+    releases = (
+        command.requested_at
+        for command in commands
+        if command.operation == "release"
+        and command.path.endswith(granted.response["id"])
+        and command.requested_at >= granted.responded_at
     )
     return min(
-        believed_until(granted.asked_at, seconds),
-        _active_until(granted.answered_at, said, window_seconds),
-        next(let_go, float("inf")),
+        valid_until(granted.requested_at, seconds),
+        _active_until(granted.responded_at, commands, window_seconds),
+        next(releases, float("inf")),
     )
 
 
-def _active_until(at: float, said: Sequence[Acknowledged], window_seconds: float) -> float:
-    """Up to when the agent takes itself for active, without a break since ``at``."""
+def _active_until(
+    at: float, commands: Sequence[AcknowledgedCommand], window_seconds: float
+) -> float:
+    """Return until when the agent considers itself active, continuously since ``at``."""
     until = float("-inf")
-    for answer in said:
-        if answer.what in {"register", "heartbeat"} and answer.status == OK:
-            if answer.answered_at > max(at, until):
+    for command in commands:
+        if command.operation in {"register", "heartbeat"} and command.status == OK:
+            if command.responded_at > max(at, until):
                 break
-            asked_at = answer.asked_at - window_seconds / HEARTBEATS_PER_WINDOW_MAX
-            until = max(until, believed_until(asked_at, window_seconds))
+            requested_at = command.requested_at - window_seconds / HEARTBEATS_PER_WINDOW_MAX
+            until = max(until, valid_until(requested_at, window_seconds))
     return until
 
 
-# -- What was heard ----------------------------------------------------------------
+# -- Received events ---------------------------------------------------------------
 
 
 @record
-class Listened:
-    """What one heard of a log, which it had the time to hear all of."""
+class ListenerResult:
+    """The events that a listener received, after enough time for the whole log."""
 
     name: str
-    heard: Sequence[Heard]
-    agent_id: str | None = None  # None: it followed the log.
+    received: Sequence[Received]
+    agent_id: str | None = None  # None: the listener followed the log.
 
 
-def due_to(listened: Listened, log: Sequence[RecordedEvent]) -> list[Heard]:
-    return _notifications_due(listened.agent_id, log) if listened.agent_id else _events_due(log)
+def expected_for(listener: ListenerResult, log: Sequence[RecordedEvent]) -> list[Received]:
+    return (
+        _expected_notifications(listener.agent_id, log)
+        if listener.agent_id
+        else _expected_events(log)
+    )
 
 
-def unheard(listened: Listened, log: Sequence[RecordedEvent]) -> Iterator[str]:
-    """The first thing that it heard too early, too late, twice or never."""
-    later = {one.sequence: place for place, one in enumerate(listened.heard, start=1)}
-    due = due_to(listened, log)
-    for place, (wanted, got) in enumerate(zip_longest(due, listened.heard), start=1):
+def wrongly_received(listener: ListenerResult, log: Sequence[RecordedEvent]) -> Iterator[str]:
+    """Return the first event that was received too early, too late, twice or never."""
+    later = {one.sequence: place for place, one in enumerate(listener.received, start=1)}
+    expected = expected_for(listener, log)
+    for place, (wanted, got) in enumerate(zip_longest(expected, listener.received), start=1):
         if got == wanted:
             continue
-        said = f"{listened.name} heard {_said(got)} as its number {place}"
+        subject = f"{listener.name} received {_describe(got)} as its number {place}"
         if wanted is not None and got is not None and wanted.sequence < got.sequence:
-            when = later.get(wanted.sequence)
-            when_heard = "never" if when is None else f"as number {when}"
-            yield f"{said}, and {_said(wanted)} {when_heard}"
+            place_later = later.get(wanted.sequence)
+            arrival = "never" if place_later is None else f"as number {place_later}"
+            yield f"{subject}, and {_describe(wanted)} {arrival}"
         else:
-            yield f"{said}, due was {_said(wanted)}"
+            yield f"{subject}, expected {_describe(wanted)}"
         return
 
 
-def _events_due(log: Sequence[RecordedEvent]) -> list[Heard]:
-    return [Heard(sequence=event.sequence, id=event.id, name=event.type) for event in log]
+def _expected_events(log: Sequence[RecordedEvent]) -> list[Received]:
+    return [Received(sequence=event.sequence, id=event.id, name=event.type) for event in log]
 
 
-def _notifications_due(agent_id: str, log: Sequence[RecordedEvent]) -> list[Heard]:
-    """Whom an event concerns is a rule of the domain, and taken from there."""
+def _expected_notifications(agent_id: str, log: Sequence[RecordedEvent]) -> list[Received]:
+    """The recipients of an event come from the domain rules."""
     ids = {event.sequence: event.id for event in log}
-    told = Due([_facts(event) for event in log]).to(agent_id)
-    return [Heard(sequence=sequence, id=ids[sequence], name=name) for sequence, name, _ in told]
+    expected = ExpectedNotifications([_fields(event) for event in log]).for_agent(agent_id)
+    return [
+        Received(sequence=sequence, id=ids[sequence], name=name) for sequence, name, _ in expected
+    ]
 
 
-def _facts(event: RecordedEvent) -> Mapping[str, object]:
+def _fields(event: RecordedEvent) -> Mapping[str, object]:
     return {"sequence": event.sequence, "type": event.type, "data": orjson.loads(event.data)}
 
 
-def _said(heard: Heard | None) -> str:
-    return "nothing" if heard is None else f"{heard.name} at {heard.sequence}"
+def _describe(received: Received | None) -> str:
+    return "nothing" if received is None else f"{received.name} at {received.sequence}"

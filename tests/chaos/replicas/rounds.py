@@ -1,8 +1,8 @@
-"""Three replicas under load, and a round of trouble: one is killed and started again, another one
-is frozen for a while, and PostgreSQL crashes, at moments that chance chooses.
+"""Run three replicas under load, with rounds of faults at random moments.
 
-The clients and those who listen never stop; nats-server and the clock are spared. At the end all
-who listen get the time to hear the rest, and what is left is for the inquest.
+In each round one replica is killed and restarted, another is frozen for a while, and PostgreSQL
+crashes. The clients and listeners never stop; nats-server and the clock are spared. At the end the
+listeners get the time to receive the rest, and the checkers verify the result.
 """
 
 import asyncio
@@ -15,16 +15,27 @@ from operator import attrgetter
 from pathlib import Path
 
 from quorate.domain.shared.records import record
-from quorate.eventlog.event_store import EventStore, LogDamaged
-from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.event_store import EventStore, LogCorrupted
+from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.rebuild import check
-from tests.chaos.crash.clients import Acknowledged
-from tests.chaos.crash.log_checker import inquest
-from tests.chaos.replicas.clients import ScatteredCrowd
-from tests.chaos.replicas.listeners import Following, Hearer, OverNats, Polling, client
-from tests.chaos.replicas.replica_checker import Listened, due_to, held_by_two, unheard
+from tests.chaos.crash.clients import AcknowledgedCommand
+from tests.chaos.crash.log_checker import check_log
+from tests.chaos.replicas.clients import ScatteredClientPool
+from tests.chaos.replicas.listeners import (
+    EventListener,
+    NatsListener,
+    PollListener,
+    StreamListener,
+    client,
+)
+from tests.chaos.replicas.replica_checker import (
+    ListenerResult,
+    expected_for,
+    held_by_two,
+    wrongly_received,
+)
 from tests.e2e.service.http_clients import Operator
 from tests.e2e.service.nats_listener import until
 from tests.e2e.service.replicas import SERVES, Replica, Replicas
@@ -35,49 +46,49 @@ REPLICAS = 3
 TENANT = "default"
 WINDOW_SECONDS = 3.0
 UNDER_LOAD_SECONDS = (0.2, 0.6)
-BEGINS_SECONDS = (0.0, 1.0)  # From the beginning of a round to each of its faults.
+FAULT_DELAY_SECONDS = (0.0, 1.0)  # From the start of a round to each fault.
 DEAD_SECONDS = (0.1, 1.0)
 START_ATTEMPTS_MAX = 20
-PATIENCE_SECONDS = 30.0
+WAIT_SECONDS_MAX = 30.0
 LISTENING_AGENTS = 3
 EVENTS_MAX = 10_000_000
 SEQUENCE = attrgetter("sequence")
 
 
 @record
-class Aftermath:
-    """What is left when all is over."""
+class Result:
+    """The result of all rounds."""
 
-    answers: Sequence[Acknowledged]
+    commands: Sequence[AcknowledgedCommand]
     log: Sequence[RecordedEvent]  # Of the clients' tenant.
-    listened: Sequence[Listened]
-    recovery_seconds: Sequence[float]  # From the end of each round's faults to an answer.
-    damage: str | None  # Why the log as a whole does not hold together.
+    listeners: Sequence[ListenerResult]
+    recovery_seconds: Sequence[float]  # From the end of the faults to a response.
+    damage: str | None  # Why the verification of the log failed.
     differences: int  # Between the projections and a rebuild of them.
 
     def findings(self) -> list[str]:
         return [
             *([self.damage] if self.damage else []),
             *([f"the projections differ in {self.differences} rows"] if self.differences else []),
-            *inquest(self.answers, self.log),
-            *held_by_two(self.answers, WINDOW_SECONDS),
-            *(finding for one in self.listened for finding in unheard(one, self.log)),
+            *check_log(self.commands, self.log),
+            *held_by_two(self.commands, WINDOW_SECONDS),
+            *(finding for one in self.listeners for finding in wrongly_received(one, self.log)),
         ]
 
     def figures(self) -> str:
-        stamps = sorted(answer.answered_at for answer in self.answers)
+        stamps = sorted(command.responded_at for command in self.commands)
         silence = max(later - earlier for earlier, later in pairwise(stamps))
-        heard = sum(len(one.heard) for one in self.listened)
+        received = sum(len(one.received) for one in self.listeners)
         return (
-            f"{len(self.recovery_seconds)} rounds, {len(self.answers)} acknowledged commands,"
-            f" {len(self.log)} events, {heard} heard by {len(self.listened)};"
-            f" nobody was answered for {silence:.1f} s at the longest; answered"
-            f" {max(self.recovery_seconds, default=0.0):.2f} s after the faults at the latest"
+            f"{len(self.recovery_seconds)} rounds, {len(self.commands)} acknowledged commands,"
+            f" {len(self.log)} events, {received} received by {len(self.listeners)};"
+            f" at most {silence:.1f} s without a response; first response"
+            f" {max(self.recovery_seconds, default=0.0):.2f} s after the faults at most"
         )
 
 
 class Rounds:
-    """``program`` is run in the place of the real service."""
+    """``program`` replaces the real service."""
 
     def __init__(
         self,
@@ -86,88 +97,88 @@ class Rounds:
         seed: int,
         *,
         frozen_seconds: float = 0.0,
-        patience_seconds: float = PATIENCE_SECONDS,
+        wait_seconds_max: float = WAIT_SECONDS_MAX,
         program: str = SERVES,
     ) -> None:
         self._folder = folder
         self._server = server
-        self._chance = random.Random(seed)
+        self._random = random.Random(seed)
         self._frozen_seconds = frozen_seconds
-        self._patience_seconds = patience_seconds
+        self._wait_seconds_max = wait_seconds_max
         self._url = server.database_url()
         options = ("--heartbeat-window-seconds", str(WINDOW_SECONDS), "--log-level", "warning")
         self._replicas = Replicas(folder, self._url, REPLICAS, *options, program=program)
         self._one_by_one = program != SERVES
         self._seed = seed
         self._recovery_seconds: list[float] = []
-        self._hearers: list[Hearer] = []
+        self._listeners: list[EventListener] = []
 
-    async def go(self, count: int, *, seconds: float = 0.0) -> Aftermath:
-        """``count`` rounds, and before the first one ``seconds`` without any trouble."""
+    async def run(self, count: int, *, seconds: float = 0.0) -> Result:
+        """Run ``count`` rounds, after ``seconds`` without faults."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(asyncio.to_thread, self._replicas.end)
             await asyncio.to_thread(self._replicas.start, one_by_one=self._one_by_one)
             await self._listen(stack)
-            crowd = ScatteredCrowd(self._folder, self._seed, self._replicas.all)
-            working = asyncio.create_task(crowd.work())
+            pool = ScatteredClientPool(self._folder, self._seed, self._replicas.all)
+            working = asyncio.create_task(pool.work())
             await asyncio.sleep(seconds)
             for _ in range(count):
-                await self._round(crowd)
-            crowd.going_home = True
+                await self._round(pool)
+            pool.stopping = True
             await working
-            return await self._aftermath(crowd)
+            return await self._result(pool)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        """All of them from before the first command on."""
+        """Start all listeners before the first command."""
         replicas = self._replicas.all
         http = await stack.enter_async_context(client())
-        self._hearers = [
-            Following("who follows", replicas, http),
-            Polling("who polls", replicas, http),
+        self._listeners = [
+            StreamListener("the stream listener", replicas, http),
+            PollListener("the poll listener", replicas, http),
         ]
         operator = Operator(replicas[0])
         for number in range(LISTENING_AGENTS):
             issued = await operator.issue(TENANT, "agent", f"agent{number:02}")
-            over_nats = await OverNats.connected(issued, replicas[0].nats_url)
+            over_nats = await NatsListener.connected(issued, replicas[0].nats_url)
             stack.push_async_callback(over_nats.close)
-            self._hearers += [
+            self._listeners += [
                 over_nats,
-                Following(f"agent{number:02}", replicas, http, issued.agent_id),
+                StreamListener(f"agent{number:02}", replicas, http, issued.agent_id),
             ]
         await operator.close()
-        for hearer in self._hearers:
-            running = asyncio.create_task(hearer.run(), name=hearer.name)
+        for listener in self._listeners:
+            running = asyncio.create_task(listener.run(), name=listener.name)
             stack.callback(running.cancel)
 
     # -- One round ---------------------------------------------------------------
 
-    async def _round(self, crowd: ScatteredCrowd) -> None:
-        await asyncio.sleep(self._chance.uniform(*UNDER_LOAD_SECONDS))
-        killed, frozen, *_ = self._chance.sample(self._replicas.all, REPLICAS)
+    async def _round(self, pool: ScatteredClientPool) -> None:
+        await asyncio.sleep(self._random.uniform(*UNDER_LOAD_SECONDS))
+        killed, frozen, *_ = self._random.sample(self._replicas.all, REPLICAS)
         await asyncio.gather(
-            self._soon(self._kill(killed)),
-            self._soon(self._freeze(frozen)),
-            self._soon(asyncio.to_thread(self._server.restart)),
+            self._at_random_moment(self._kill(killed)),
+            self._at_random_moment(self._freeze(frozen)),
+            self._at_random_moment(asyncio.to_thread(self._server.restart)),
         )
-        crowd.answered.clear()
+        pool.responded.clear()
         began = time.monotonic()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await crowd.answered.wait()
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await pool.responded.wait()
         self._recovery_seconds.append(time.monotonic() - began)
 
-    async def _soon(self, fault: Awaitable[None]) -> None:
-        await asyncio.sleep(self._chance.uniform(*BEGINS_SECONDS))
+    async def _at_random_moment(self, fault: Awaitable[None]) -> None:
+        await asyncio.sleep(self._random.uniform(*FAULT_DELAY_SECONDS))
         await fault
 
     async def _kill(self, replica: Replica) -> None:
-        """It comes back; while PostgreSQL is away it gives up, and is started again."""
+        """Kill and restart a replica; repeat the start while PostgreSQL is down."""
         await asyncio.to_thread(replica.kill)
-        await asyncio.sleep(self._chance.uniform(*DEAD_SECONDS))
+        await asyncio.sleep(self._random.uniform(*DEAD_SECONDS))
         for _ in range(START_ATTEMPTS_MAX):
             with suppress(DidNotStart):
                 await asyncio.to_thread(replica.start)
                 return
-        raise AssertionError(f"it did not start: {replica.said()[-2_000:]}")
+        raise AssertionError(f"the replica did not start: {replica.said()[-2_000:]}")
 
     async def _freeze(self, replica: Replica) -> None:
         replica.pause()
@@ -178,51 +189,51 @@ class Rounds:
 
     # -- Afterwards --------------------------------------------------------------
 
-    async def _aftermath(self, crowd: ScatteredCrowd) -> Aftermath:
-        backend = PostgresBackend(self._url)
-        await backend.open()
+    async def _result(self, pool: ScatteredClientPool) -> Result:
+        database = PostgresDatabase(self._url)
+        await database.open()
         try:
-            log = EventStore(backend)
+            log = EventStore(database)
             head = await log.committed_head()
             rows = [row for row in await log.after(0, EVENTS_MAX) if row.position <= head]
-            ours = sorted((row for row in rows if row.tenant == TENANT), key=SEQUENCE)
-            listened = await self._listened(ours)
+            tenant_rows = sorted((row for row in rows if row.tenant == TENANT), key=SEQUENCE)
+            listeners = await self._listener_results(tenant_rows)
             damage = await _damage(log, head)
-            differences = 0 if damage else await self._differences(backend)
+            differences = 0 if damage else await self._differences(database)
         finally:
-            await backend.close()
-        return Aftermath(
-            answers=crowd.acknowledged(),
-            log=ours,
-            listened=listened,
+            await database.close()
+        return Result(
+            commands=pool.acknowledged(),
+            log=tenant_rows,
+            listeners=listeners,
             recovery_seconds=self._recovery_seconds,
             damage=damage,
             differences=differences,
         )
 
-    async def _listened(self, log: Sequence[RecordedEvent]) -> Sequence[Listened]:
-        """All of them, when they have heard of the whole log or had the time for it."""
+    async def _listener_results(self, log: Sequence[RecordedEvent]) -> Sequence[ListenerResult]:
+        """Return the results of the listeners, after the whole log or a time limit."""
         head = log[-1].sequence
 
-        def heard() -> list[Listened]:
+        def received() -> list[ListenerResult]:
             return [
-                Listened(
+                ListenerResult(
                     name=one.name,
-                    heard=[told for told in one.heard if told.sequence <= head],
+                    received=[event for event in one.received if event.sequence <= head],
                     agent_id=one.agent_id,
                 )
-                for one in self._hearers
+                for one in self._listeners
             ]
 
-        lengths = [len(due_to(one, log)) for one in heard()]
+        lengths = [len(expected_for(one, log)) for one in received()]
         with suppress(TimeoutError):
             await until(
-                lambda: [len(one.heard) for one in heard()] >= lengths, self._patience_seconds
+                lambda: [len(one.received) for one in received()] >= lengths, self._wait_seconds_max
             )
-        return heard()
+        return received()
 
-    async def _differences(self, live: PostgresBackend) -> int:
-        scratch = SqliteBackend(self._folder / "scratch.db")
+    async def _differences(self, live: PostgresDatabase) -> int:
+        scratch = SqliteDatabase(self._folder / "scratch.db")
         await scratch.open()
         try:
             return (await check(live, scratch)).differences.count
@@ -233,6 +244,6 @@ class Rounds:
 async def _damage(log: EventStore, head: int) -> str | None:
     try:
         await log.check_range(0, head)
-    except LogDamaged as damaged:
-        return str(damaged)
+    except LogCorrupted as error:
+        return str(error)
     return None

@@ -1,4 +1,4 @@
-"""The inquest gives no finding where all is as it should be, and one for each wrong."""
+"""The replica checker accepts a correct run and detects every planted error."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,72 +6,85 @@ from dataclasses import replace
 import pytest
 
 from quorate.eventlog.recorded_event import RecordedEvent
-from tests.chaos.crash.clients import Acknowledged
+from tests.chaos.crash.clients import AcknowledgedCommand
 from tests.chaos.crash.test_log_checker import event as recorded
-from tests.chaos.replicas.listeners import Heard
-from tests.chaos.replicas.replica_checker import Listened, due_to, held_by_two, unheard
+from tests.chaos.replicas.listeners import Received
+from tests.chaos.replicas.replica_checker import (
+    ListenerResult,
+    expected_for,
+    held_by_two,
+    wrongly_received,
+)
 
 WINDOW_SECONDS = 3.0
 LONG_MINUTES, SHORT_MINUTES = 30.0, 1 / 60
 LEASE = "/v1/agent/coordination/lease"
 
 
-# -- By the agents' own clocks -----------------------------------------------------
+# -- Local lease validity ----------------------------------------------------------
 
 
-def said(agent: str, what: str, at: float, lease: str = "", minutes: float = 0.0) -> Acknowledged:
-    """Asked a moment before it was answered."""
-    return Acknowledged(
+def acknowledged(
+    agent: str, operation: str, at: float, lease: str = "", minutes: float = 0.0
+) -> AcknowledgedCommand:
+    """Return a command whose response arrived at ``at``, 10 ms after the request."""
+    return AcknowledgedCommand(
         agent=agent,
-        what=what,
+        operation=operation,
         path=f"{LEASE}/{lease}",
-        asked={"contactEmail": "Kim@x.y", "durationMinutes": minutes},
+        body={"contactEmail": "Kim@x.y", "durationMinutes": minutes},
         status=200,
         sequence=0,
-        answer={"id": lease},
-        asked_at=at - 0.01,
-        answered_at=at,
+        response={"id": lease},
+        requested_at=at - 0.01,
+        responded_at=at,
     )
 
 
 ANNS = [
-    said("ann", "register", 0.0),
-    said("ann", "acquire", 1.0, "L1", LONG_MINUTES),
-    said("ann", "heartbeat", 2.0),
-    said("ann", "release", 3.0, "L1"),
+    acknowledged("ann", "register", 0.0),
+    acknowledged("ann", "acquire", 1.0, "L1", LONG_MINUTES),
+    acknowledged("ann", "heartbeat", 2.0),
+    acknowledged("ann", "release", 3.0, "L1"),
 ]
-BOBS = [said("bob", "register", 2.5), said("bob", "acquire", 3.1, "L2", LONG_MINUTES)]
+BOBS = [
+    acknowledged("bob", "register", 2.5),
+    acknowledged("bob", "acquire", 3.1, "L2", LONG_MINUTES),
+]
 
 
-def held(answers: Sequence[Acknowledged]) -> list[str]:
-    return list(held_by_two(answers, WINDOW_SECONDS))
+def held(commands: Sequence[AcknowledgedCommand]) -> list[str]:
+    return list(held_by_two(commands, WINDOW_SECONDS))
 
 
-def test_one_after_the_other_is_no_finding() -> None:
+def test_checker_accepts_consecutive_leases() -> None:
     assert held([*ANNS, *BOBS]) == []
 
 
-def test_a_lease_that_was_not_let_go_is_held_still() -> None:
+def test_checker_detects_two_holders_without_a_release() -> None:
     (finding,) = held([*ANNS[:3], *BOBS])
     assert finding.startswith("kim@x.y was held by ann (L1) and bob (L2)")
 
 
 @pytest.mark.parametrize("missing", [1, 2])
-def test_whoever_had_no_reason_to_believe_held_nothing(missing: int) -> None:
-    """It was granted nothing, or its heartbeats ended long before."""
+def test_checker_ignores_an_agent_without_a_valid_lease(missing: int) -> None:
+    """The agent had no lease, or its heartbeats had ended long before."""
     anns = [*ANNS[:missing], *ANNS[missing + 1 : 3]]
-    late = [said("bob", "register", 2.5), said("bob", "acquire", 2.99, "L2", LONG_MINUTES)]
+    late = [
+        acknowledged("bob", "register", 2.5),
+        acknowledged("bob", "acquire", 2.99, "L2", LONG_MINUTES),
+    ]
 
     assert held([*anns, *late]) == []
 
 
-def test_a_short_lease_ends_by_itself() -> None:
-    short = replace(ANNS[1], asked={**ANNS[1].asked, "durationMinutes": SHORT_MINUTES})
+def test_checker_accepts_a_grant_after_expiration() -> None:
+    short = replace(ANNS[1], body={**ANNS[1].body, "durationMinutes": SHORT_MINUTES})
 
     assert held([ANNS[0], short, ANNS[2], *BOBS]) == []
 
 
-# -- What was heard ----------------------------------------------------------------
+# -- Received events ---------------------------------------------------------------
 
 
 def event(sequence: int, type_: str, **data: str) -> RecordedEvent:
@@ -84,41 +97,48 @@ LOG = [
     event(3, "LeaseExpired", leaseId="L2", agentId="B", contactKey="k", contactEmail="k"),
     event(4, "LeaseExpired", leaseId="L3", agentId="A", contactKey="k", contactEmail="k"),
 ]
-FOLLOWED = Listened(name="who follows", heard=due_to(Listened(name="", heard=()), LOG))
-ANN = due_to(Listened(name="", heard=(), agent_id="A"), LOG)
+FOLLOWED = ListenerResult(
+    name="the stream listener", received=expected_for(ListenerResult(name="", received=()), LOG)
+)
+ANN = expected_for(ListenerResult(name="", received=(), agent_id="A"), LOG)
 
 
-def test_whoever_heard_all_in_order_gives_no_finding() -> None:
-    assert list(unheard(FOLLOWED, LOG)) == []
-    assert [told.sequence for told in ANN] == [1, 4]
-    assert list(unheard(Listened(name="ann", heard=ANN, agent_id="A"), LOG)) == []
+def test_checker_accepts_complete_and_ordered_events() -> None:
+    assert list(wrongly_received(FOLLOWED, LOG)) == []
+    assert [one.sequence for one in ANN] == [1, 4]
+    assert list(wrongly_received(ListenerResult(name="ann", received=ANN, agent_id="A"), LOG)) == []
 
 
 @pytest.mark.parametrize(
     ("order", "finding"),
     [
-        ([1, 3, 4], "who follows heard LeaseExpired at 3 as its number 2, and HeartbeatReceived"),
+        (
+            [1, 3, 4],
+            "the stream listener received LeaseExpired at 3 as its number 2, and HeartbeatReceived",
+        ),
         ([1, 3, 2, 4], "HeartbeatReceived at 2 as number 3"),
-        ([1, 2, 2, 3, 4], "HeartbeatReceived at 2 as its number 3, due was LeaseExpired at 3"),
-        ([1, 2, 3], "heard nothing as its number 4, due was LeaseExpired at 4"),
-        ([1, 2, 3, 4, 4], "as its number 5, due was nothing"),
+        ([1, 2, 2, 3, 4], "HeartbeatReceived at 2 as its number 3, expected LeaseExpired at 3"),
+        ([1, 2, 3], "received nothing as its number 4, expected LeaseExpired at 4"),
+        ([1, 2, 3, 4, 4], "as its number 5, expected nothing"),
     ],
 )
-def test_what_was_missed_swapped_or_told_twice_is_found(order: list[int], finding: str) -> None:
-    heard = [FOLLOWED.heard[sequence - 1] for sequence in order]
-    (found,) = unheard(replace(FOLLOWED, heard=heard), LOG)
+def test_checker_detects_missing_swapped_and_duplicate_events(
+    order: list[int], finding: str
+) -> None:
+    received = [FOLLOWED.received[sequence - 1] for sequence in order]
+    (found,) = wrongly_received(replace(FOLLOWED, received=received), LOG)
 
     assert finding in found
 
 
-def test_another_event_in_the_place_of_one_is_found() -> None:
-    forged = Heard(sequence=2, id="9", name="HeartbeatReceived")
-    (found,) = unheard(replace(FOLLOWED, heard=[FOLLOWED.heard[0], forged]), LOG)
+def test_checker_detects_a_forged_event() -> None:
+    forged = Received(sequence=2, id="9", name="HeartbeatReceived")
+    (found,) = wrongly_received(replace(FOLLOWED, received=[FOLLOWED.received[0], forged]), LOG)
 
-    assert "heard HeartbeatReceived at 2 as its number 2" in found
+    assert "received HeartbeatReceived at 2 as its number 2" in found
 
 
-def test_a_notification_that_was_missed_is_found() -> None:
-    (found,) = unheard(Listened(name="ann", heard=ANN[1:], agent_id="A"), LOG)
+def test_checker_detects_a_missing_notification() -> None:
+    (found,) = wrongly_received(ListenerResult(name="ann", received=ANN[1:], agent_id="A"), LOG)
 
     assert "lease_expired at 1 never" in found

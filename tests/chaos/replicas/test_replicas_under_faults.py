@@ -1,8 +1,8 @@
-"""Three replicas, of which one dies and one hangs while the database crashes: nothing is lost, told
-twice, or told in another order to anybody.
+"""Three replicas lose, duplicate and reorder nothing under faults of replicas and database.
 
-The quick run is one round with a short freeze; QUORATE_REPLICA_ROUNDS=20 asks for more, with
-freezes that outlast every patience of the service, and QUORATE_REPLICA_SEED for other moments.
+One replica dies and one hangs while the database crashes. The quick run is one round with a short
+freeze. QUORATE_REPLICA_ROUNDS=20 runs more, with freezes that exceed every timeout of the service.
+QUORATE_REPLICA_SEED selects other moments.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.replicas import numbering_by_sequence
+from tests.chaos.replicas import sequence_numbering
 from tests.chaos.replicas.rounds import Rounds
 from tests.support.postgres import PostgresServer
 
@@ -25,7 +25,7 @@ BRIEF_SECONDS = 1.5
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    """One of its own: it is about to crash."""
+    """A dedicated server, because the test crashes it."""
     server = PostgresServer()
     try:
         server.start()
@@ -35,29 +35,33 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.timeout(60 + ROUNDS * SECONDS_PER_ROUND_MAX)
-async def test_what_was_acknowledged_is_there_and_all_hear_of_it_in_order(
+async def test_acknowledged_commands_are_kept_and_received_in_order(
     tmp_path: Path, server: PostgresServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frozen_seconds = QUICK_FREEZE_SECONDS if ROUNDS == QUICK_ROUNDS else LONG_FREEZE_SECONDS
-    left = await Rounds(tmp_path, server, SEED, frozen_seconds=frozen_seconds).go(ROUNDS)
+    result = await Rounds(tmp_path, server, SEED, frozen_seconds=frozen_seconds).run(ROUNDS)
     with capsys.disabled():
-        print(f"\n{left.figures()}")  # noqa: T201 - the figures are worth knowing.
+        print(f"\n{result.figures()}")  # noqa: T201 - report the figures.
 
-    assert left.findings()[:10] == []
-    assert len(left.recovery_seconds) == ROUNDS
-    assert len(left.log) > len(left.recovery_seconds)
+    assert result.findings()[:10] == []
+    assert len(result.recovery_seconds) == ROUNDS
+    assert len(result.log) > len(result.recovery_seconds)
 
 
-async def test_numbers_from_a_sequence_are_found_out(
+async def test_checker_detects_numbers_from_a_sequence(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    """Or else the test above would prove nothing."""
+    """Prove that the test above can fail."""
     rounds = Rounds(
-        tmp_path, postgres, SEED, patience_seconds=1.0, program=numbering_by_sequence.__name__
+        tmp_path, postgres, SEED, wait_seconds_max=1.0, program=sequence_numbering.__name__
     )
-    left = await rounds.go(0, seconds=BRIEF_SECONDS)
+    result = await rounds.run(0, seconds=BRIEF_SECONDS)
 
-    findings = left.findings()
-    assert left.damage is not None
-    assert any(finding.startswith("who follows heard") for finding in findings), findings[:10]
-    assert any(finding.startswith("who polls heard") for finding in findings), findings[:10]
+    findings = result.findings()
+    assert result.damage is not None
+    assert any(finding.startswith("the stream listener received") for finding in findings), (
+        findings[:10]
+    )
+    assert any(finding.startswith("the poll listener received") for finding in findings), findings[
+        :10
+    ]

@@ -1,7 +1,7 @@
-"""A replica that falls silent without closing anything, as a machine that vanished, is asked for
-nothing more after a few seconds; until then whoever asked it asks again, and nobody is refused.
+"""A replica that stops responding without closing connections gets no requests after a few seconds.
 
-It waits for as long as NATS does, so only the long run does it: QUORATE_REPLICA_ROUNDS=20.
+Until then, agents repeat their requests and none is rejected. The test waits as long as NATS does,
+so it is part of the long run only: QUORATE_REPLICA_ROUNDS=20.
 """
 
 import time
@@ -11,18 +11,22 @@ import pytest
 
 from quorate.bus.embedded.configuration import PING_SECONDS, PINGS_UNANSWERED_MAX
 from quorate.client import Agent
-from quorate.client.transports.nats import ANSWER_SECONDS_MAX
+from quorate.client.transports.nats import REPLY_SECONDS_MAX
 from tests.chaos.replicas.test_replicas_under_faults import QUICK_ROUNDS, ROUNDS
 from tests.e2e.service.http_clients import speaking_to
 from tests.e2e.service.replicas import Replicas
 from tests.support.postgres import PostgresServer
 
-DROPPED_SECONDS = PING_SECONDS * (PINGS_UNANSWERED_MAX + 2)  # With the pause before the first.
+DROPPED_SECONDS = PING_SECONDS * (
+    PINGS_UNANSWERED_MAX + 2
+)  # Includes the pause before the first ping.
 SETTLED_SECONDS = 5.0
 
 
-@pytest.mark.skipif(ROUNDS == QUICK_ROUNDS, reason="only in the long run: it waits for 25 s")
-async def test_commands_over_nats_find_the_others(tmp_path: Path, postgres: PostgresServer) -> None:
+@pytest.mark.skipif(ROUNDS == QUICK_ROUNDS, reason="long run only: the test waits for 25 s")
+async def test_commands_over_nats_fail_over_to_another_replica(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
     replicas = Replicas(tmp_path, postgres.database_url(), 2)
     try:
         replicas.start()
@@ -32,22 +36,22 @@ async def test_commands_over_nats_find_the_others(tmp_path: Path, postgres: Post
             key = (await tenant.issue("agent", "ann")).text
             async with Agent.connect(other.url, key, name="ann", nats_url=other.nats_url) as agent:
                 silent.pause()
-                took = await _taking_contacts(agent, DROPPED_SECONDS + SETTLED_SECONDS)
+                durations = await _acquire_leases(agent, DROPPED_SECONDS + SETTLED_SECONDS)
                 silent.resume()
             assert await tenant.events("LeaseExpired") == []
     finally:
         replicas.end()
-    waited = [began for began, seconds in took if seconds > ANSWER_SECONDS_MAX]
-    assert waited != [], "it was never asked"
+    waited = [started for started, seconds in durations if seconds > REPLY_SECONDS_MAX]
+    assert waited != [], "the silent replica must get a request"
     assert max(waited) < DROPPED_SECONDS
 
 
-async def _taking_contacts(agent: Agent, seconds: float) -> list[tuple[float, float]]:
-    """When each was begun, and how long it took; raises what the agent is refused."""
-    began_at = time.monotonic()
-    took: list[tuple[float, float]] = []
-    while (began := time.monotonic() - began_at) < seconds:
-        async with agent.lease(f"user{len(took)}@example.com"):
+async def _acquire_leases(agent: Agent, seconds: float) -> list[tuple[float, float]]:
+    """Return the start and duration of each lease; raise the errors of the agent."""
+    first_at = time.monotonic()
+    durations: list[tuple[float, float]] = []
+    while (started := time.monotonic() - first_at) < seconds:
+        async with agent.lease(f"user{len(durations)}@example.com"):
             pass
-        took.append((began, time.monotonic() - began_at - began))
-    return took
+        durations.append((started, time.monotonic() - first_at - started))
+    return durations

@@ -1,4 +1,4 @@
-"""Whoever tries keys is slowed down, and keeps nobody out who was there before."""
+"""Failed logins are limited per address; known keys, other addresses and other clients are not."""
 
 import gc
 import hashlib
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from quorate.application import key_cache
 from quorate.application.failed_login_limiter import (
-    PROXIES_IN_A_ROW_MAX,
+    PROXY_CHAIN_LENGTH_MAX,
     FailedLoginLimiter,
+    client_address,
     network_of,
-    origin,
 )
 from quorate.application.key_cache import KEY_SECONDS, KeyCache
 from quorate.contracts.problems import Problem
@@ -38,16 +38,16 @@ GOOD = key_text("a" * KEY_ID_LENGTH, b"\x01" * 32)
 
 
 def wrong(number: int) -> str:
-    """Looks like a key, and is nobody's."""
+    """Return a well-formed key that was never issued."""
     return key_text("b" * KEY_ID_LENGTH, number.to_bytes(32))
 
 
-class Book:
-    """The keys that there are, and how often one was looked up."""
+class KeyStore:
+    """Issued keys, and the number of lookups."""
 
     def __init__(self) -> None:
         self.rows: dict[str, KeyRow] = {}
-        self.looked_up = 0
+        self.lookups = 0
 
     def issue(self, text: str) -> None:
         parts = read_key(text)
@@ -64,177 +64,177 @@ class Book:
         self.rows[key_id] = KeyRow(tenant="acme", key=key)
 
     async def look_up(self, key_id: str) -> KeyRow | None:
-        self.looked_up += 1
+        self.lookups += 1
         return self.rows.get(key_id)
 
-    async def standing(self, key_ids: Collection[str]) -> Collection[str]:
+    async def find_valid_keys(self, key_ids: Collection[str]) -> Collection[str]:
         return self.rows.keys() & set(key_ids)
 
 
-class Door:
+class Login:
     def __init__(self) -> None:
         self.clock = SetClock()
-        self.book = Book()
-        self.book.issue(GOOD)
-        self.keyring = KeyCache(self.book.look_up, self.clock)
-        self.strangers = FailedLoginLimiter(
-            self.keyring,
+        self.keys = KeyStore()
+        self.keys.issue(GOOD)
+        self.key_cache = KeyCache(self.keys.look_up, self.clock)
+        self.failed_login_limiter = FailedLoginLimiter(
+            self.key_cache,
             failed_per_minute=FAILED_PER_MINUTE,
             trusted_proxies=TRUSTED,
             monotonic=self.clock,
         )
 
-    async def shows(self, text: str, *, at: str = HERE, forwarded: str | None = None) -> str:
+    async def log_in(self, text: str, *, at: str = HERE, forwarded: str | None = None) -> str:
         headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
         scope: Scope = {"type": "http", "client": (at, 50_000), "headers": headers}
         try:
-            principal = await self.strangers.over_http(text, scope)
+            principal = await self.failed_login_limiter.authenticate_http(text, scope)
         except Problem as problem:
             return problem.code
-        return "in" if principal is not None else "none"
+        return "accepted" if principal is not None else "rejected"
 
-    async def tries_many(self, **where: str) -> None:
+    async def fail_often(self, **origin: str) -> None:
         for number in range(int(FAILED_PER_MINUTE)):
-            assert await self.shows(wrong(number), **where) == "none"
+            assert await self.log_in(wrong(number), **origin) == "rejected"
 
 
-async def test_after_too_many_wrong_keys_nothing_is_looked_up_for_that_address() -> None:
-    door = Door()
-    await door.tries_many()
-    looked_up = door.book.looked_up
+async def test_limiter_looks_up_no_key_of_an_address_above_the_limit() -> None:
+    login = Login()
+    await login.fail_often()
+    lookups = login.keys.lookups
 
-    assert await door.shows(wrong(99)) == "rate_limited"
-    assert await door.shows(GOOD) == "rate_limited"
-    assert door.book.looked_up == looked_up
-    assert await door.shows(GOOD, at=THERE) == "in"
-
-
-async def test_who_was_in_before_stays_in() -> None:
-    door = Door()
-    assert await door.shows(GOOD) == "in"
-    await door.tries_many()
-
-    door.clock.pass_(2 * KEY_SECONDS)
-
-    assert await door.shows(wrong(99)) == "rate_limited"
-    assert await door.shows(GOOD) == "in"
+    assert await login.log_in(wrong(99)) == "rate_limited"
+    assert await login.log_in(GOOD) == "rate_limited"
+    assert login.keys.lookups == lookups
+    assert await login.log_in(GOOD, at=THERE) == "accepted"
 
 
-async def test_a_revoked_key_is_out_however_well_it_was_known() -> None:
-    door = Door()
-    assert await door.shows(GOOD) == "in"
-    door.book.rows.clear()
+async def test_limiter_accepts_a_known_key_above_the_limit() -> None:
+    login = Login()
+    assert await login.log_in(GOOD) == "accepted"
+    await login.fail_often()
 
-    door.clock.pass_(2 * KEY_SECONDS)
+    login.clock.pass_(2 * KEY_SECONDS)
 
-    assert await door.shows(GOOD) == "none"
-    assert not door.keyring.knows(GOOD)
+    assert await login.log_in(wrong(99)) == "rate_limited"
+    assert await login.log_in(GOOD) == "accepted"
 
 
-async def test_keys_in_use_are_looked_up_together_before_they_have_to_be() -> None:
-    door = Door()
+async def test_cache_rejects_a_known_key_after_its_revocation() -> None:
+    login = Login()
+    assert await login.log_in(GOOD) == "accepted"
+    login.keys.rows.clear()
+
+    login.clock.pass_(2 * KEY_SECONDS)
+
+    assert await login.log_in(GOOD) == "rejected"
+    assert not login.key_cache.is_known(GOOD)
+
+
+async def test_cache_renews_keys_in_use_without_single_lookups() -> None:
+    login = Login()
     for _ in range(5):
-        assert await door.shows(GOOD) == "in"
-        await door.keyring.renew(door.book.standing)
-        door.clock.pass_(0.75 * KEY_SECONDS)
+        assert await login.log_in(GOOD) == "accepted"
+        await login.key_cache.renew(login.keys.find_valid_keys)
+        login.clock.pass_(0.75 * KEY_SECONDS)
 
-    assert door.book.looked_up == 1
-
-
-async def test_a_revoked_key_is_not_renewed() -> None:
-    door = Door()
-    assert await door.shows(GOOD) == "in"
-    door.clock.pass_(0.75 * KEY_SECONDS)
-    assert await door.shows(GOOD) == "in"
-    door.book.rows.clear()
-
-    await door.keyring.renew(door.book.standing)
-    door.clock.pass_(0.75 * KEY_SECONDS)
-
-    assert await door.shows(GOOD) == "none"
+    assert login.keys.lookups == 1
 
 
-async def test_a_key_that_is_revoked_while_it_is_renewed_is_looked_up() -> None:
-    door = Door()
-    assert await door.shows(GOOD) == await door.shows(GOOD) == "in"
+async def test_cache_does_not_renew_a_revoked_key() -> None:
+    login = Login()
+    assert await login.log_in(GOOD) == "accepted"
+    login.clock.pass_(0.75 * KEY_SECONDS)
+    assert await login.log_in(GOOD) == "accepted"
+    login.keys.rows.clear()
 
-    async def just_before(key_ids: Collection[str]) -> Collection[str]:
-        door.book.rows.clear()
-        door.keyring.forget()
+    await login.key_cache.renew(login.keys.find_valid_keys)
+    login.clock.pass_(0.75 * KEY_SECONDS)
+
+    assert await login.log_in(GOOD) == "rejected"
+
+
+async def test_cache_looks_up_a_key_that_is_revoked_during_its_renewal() -> None:
+    login = Login()
+    assert await login.log_in(GOOD) == await login.log_in(GOOD) == "accepted"
+
+    async def revoke_meanwhile(key_ids: Collection[str]) -> Collection[str]:
+        login.keys.rows.clear()
+        login.key_cache.invalidate()
         return key_ids
 
-    await door.keyring.renew(just_before)
+    await login.key_cache.renew(revoke_meanwhile)
 
-    assert await door.shows(GOOD) == "none"
-
-
-async def test_the_wait_passes() -> None:
-    door = Door()
-    await door.tries_many()
-
-    door.clock.pass_(60 / FAILED_PER_MINUTE)
-
-    assert await door.shows(GOOD) == "in"
+    assert await login.log_in(GOOD) == "rejected"
 
 
-async def test_any_number_of_good_keys_may_come_from_one_address() -> None:
-    door = Door()
+async def test_limiter_accepts_keys_again_after_the_wait() -> None:
+    login = Login()
+    await login.fail_often()
+
+    login.clock.pass_(60 / FAILED_PER_MINUTE)
+
+    assert await login.log_in(GOOD) == "accepted"
+
+
+async def test_limiter_does_not_count_valid_keys() -> None:
+    login = Login()
 
     for _ in range(100):
-        door.clock.pass_(2 * KEY_SECONDS)
-        assert await door.shows(GOOD) == "in"
+        login.clock.pass_(2 * KEY_SECONDS)
+        assert await login.log_in(GOOD) == "accepted"
 
 
-async def test_behind_a_proxy_that_is_trusted_each_counts_for_itself() -> None:
-    door = Door()
-    await door.tries_many(at=PROXY, forwarded=HERE)
+async def test_limiter_counts_clients_behind_a_trusted_proxy_separately() -> None:
+    login = Login()
+    await login.fail_often(at=PROXY, forwarded=HERE)
 
-    assert await door.shows(GOOD, at=PROXY, forwarded=HERE) == "rate_limited"
-    assert await door.shows(GOOD, at=PROXY, forwarded=THERE) == "in"
+    assert await login.log_in(GOOD, at=PROXY, forwarded=HERE) == "rate_limited"
+    assert await login.log_in(GOOD, at=PROXY, forwarded=THERE) == "accepted"
 
 
-async def test_nobody_else_is_believed_about_where_it_comes_from() -> None:
-    door = Door()
+async def test_limiter_ignores_forwarded_addresses_of_untrusted_peers() -> None:
+    login = Login()
     for number in range(int(FAILED_PER_MINUTE)):
-        assert await door.shows(wrong(number), forwarded=f"192.0.2.{number}") == "none"
+        assert await login.log_in(wrong(number), forwarded=f"192.0.2.{number}") == "rejected"
 
-    assert await door.shows(wrong(99), forwarded=THERE) == "rate_limited"
+    assert await login.log_in(wrong(99), forwarded=THERE) == "rate_limited"
 
 
-async def test_over_nats_it_is_a_plain_no() -> None:
-    door = Door()
+async def test_limiter_returns_none_over_nats_above_the_limit() -> None:
+    login = Login()
     for number in range(int(FAILED_PER_MINUTE)):
-        assert await door.strangers.over_nats(wrong(number), HERE) is None
-    looked_up = door.book.looked_up
+        assert await login.failed_login_limiter.authenticate_nats(wrong(number), HERE) is None
+    lookups = login.keys.lookups
 
-    assert await door.strangers.over_nats(GOOD, HERE) is None
-    assert door.book.looked_up == looked_up
-    assert await door.strangers.over_nats(GOOD, THERE) is not None
+    assert await login.failed_login_limiter.authenticate_nats(GOOD, HERE) is None
+    assert login.keys.lookups == lookups
+    assert await login.failed_login_limiter.authenticate_nats(GOOD, THERE) is not None
 
 
-# -- How near a wrong key comes (A6) -----------------------------------------
+# -- Timing of invalid keys (A6) ---------------------------------------------
 
 NUMBER = int.from_bytes(b"\x01" * 32)
 NEAR = [key_text("a" * KEY_ID_LENGTH, (NUMBER + 62**place).to_bytes(32)) for place in range(43)]
 FAR = key_text("a" * KEY_ID_LENGTH, b"\x02" * 32)
 
 
-def steps(ring: KeyCache, text: str) -> list[tuple[str, int]]:
-    """Each line of ours that is run until a key is found to be none."""
+def steps(cache: KeyCache, text: str) -> list[tuple[str, int]]:
+    """Return each line of the product that runs until the key is rejected."""
     run: list[tuple[str, int]] = []
 
     def on_line(frame: FrameType, event: str, _: object) -> "TraceFunction | None":
         if not frame.f_globals["__name__"].startswith("quorate."):
-            return None  # What the interpreter does in between, like finalising, is not asked for.
+            return None  # Not the product: for example finalizers of the interpreter.
         run.append((f"{frame.f_code.co_qualname} {event}", frame.f_lineno))
         return on_line
 
-    looking, before = ring.look_up(text), sys.gettrace()
+    lookup, before = cache.look_up(text), sys.gettrace()
     gc.disable()
     sys.settrace(on_line)
     try:
         with pytest.raises(StopIteration) as ended:
-            looking.send(None)
+            lookup.send(None)
     finally:
         sys.settrace(before)
         gc.enable()
@@ -242,16 +242,16 @@ def steps(ring: KeyCache, text: str) -> list[tuple[str, int]]:
     return run
 
 
-def test_a_key_that_is_nearly_one_takes_the_same_steps_as_any_other() -> None:
-    door = Door()
-    far = steps(door.keyring, FAR)
+def test_cache_runs_the_same_steps_for_similar_and_different_keys() -> None:
+    login = Login()
+    far = steps(login.key_cache, FAR)
 
     assert len(far) > 10
-    assert [steps(door.keyring, near) for near in NEAR] == [far] * len(NEAR)
-    assert door.book.looked_up == 1 + len(NEAR)
+    assert [steps(login.key_cache, near) for near in NEAR] == [far] * len(NEAR)
+    assert login.keys.lookups == 1 + len(NEAR)
 
 
-async def test_what_is_compared_are_hashes_and_in_constant_time(
+async def test_cache_compares_hashes_in_constant_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     compared: list[tuple[str, str]] = []
@@ -260,19 +260,19 @@ async def test_what_is_compared_are_hashes_and_in_constant_time(
         compared.append((one, other))
         return hmac.compare_digest(one, other)
 
-    door = Door()
+    login = Login()
     monkeypatch.setattr(key_cache, "hmac", SimpleNamespace(compare_digest=compare_digest))
     for near in NEAR:
-        assert await door.keyring.look_up(near) is None
+        assert await login.key_cache.look_up(near) is None
 
     assert compared == [(hash_of(GOOD), hash_of(near)) for near in NEAR]
 
 
-async def test_a_key_is_remembered_by_its_hash_alone() -> None:
-    door = Door()
-    assert await door.shows(GOOD) == "in"
+async def test_cache_stores_only_the_hash_of_a_key() -> None:
+    login = Login()
+    assert await login.log_in(GOOD) == "accepted"
 
-    assert list(door.keyring._good) == [hashlib.sha256(GOOD.encode()).digest()]
+    assert list(login.key_cache._valid) == [hashlib.sha256(GOOD.encode()).digest()]
 
 
 def hash_of(text: str) -> str:
@@ -281,7 +281,7 @@ def hash_of(text: str) -> str:
     return secret_hash(parts[1])
 
 
-# -- Where a request comes from ----------------------------------------------
+# -- Client address ----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -300,25 +300,25 @@ def hash_of(text: str) -> str:
         ("", [b"198.51.100.9"], ""),
     ],
 )
-def test_it_is_the_nearest_address_that_is_no_proxy_of_ours(
+def test_client_address_is_the_nearest_untrusted_address(
     peer: str, forwarded: list[bytes], found: str
 ) -> None:
-    assert origin(peer, forwarded, TRUSTED) == found
+    assert client_address(peer, forwarded, TRUSTED) == found
 
 
-def test_a_chain_of_proxies_has_an_end() -> None:
+def test_client_address_follows_a_bounded_chain() -> None:
     forwarded = [b",".join([b"10.0.0.1"] * 1_000)]
 
-    assert origin(PROXY, forwarded, TRUSTED) == PROXY
-    assert PROXIES_IN_A_ROW_MAX < 1_000
+    assert client_address(PROXY, forwarded, TRUSTED) == PROXY
+    assert PROXY_CHAIN_LENGTH_MAX < 1_000
 
 
 @given(st.binary(max_size=40))
-def test_whatever_a_header_says_something_is_made_of_it(header: bytes) -> None:
-    assert isinstance(origin(PROXY, [header], TRUSTED), str)
+def test_client_address_accepts_any_header(header: bytes) -> None:
+    assert isinstance(client_address(PROXY, [header], TRUSTED), str)
 
 
-def test_a_network_of_ipv6_is_one_address() -> None:
+def test_network_of_maps_an_ipv6_network_to_one_address() -> None:
     assert network_of("2001:db8:1:2::5") == network_of("2001:db8:1:2:ffff::9")
     assert network_of("2001:db8:1:2::5") != network_of("2001:db8:1:3::5")
     assert network_of("::ffff:203.0.113.7") == HERE

@@ -1,4 +1,4 @@
-"""Without a collector nothing of OpenTelemetry is loaded; with one, it must be there."""
+"""OpenTelemetry is imported only if a collector is named, and is then required."""
 
 import subprocess
 import sys
@@ -12,8 +12,8 @@ from tests.e2e.service.service_process import environment
 LOADED = """
 import sys
 from quorate.server import run
-from quorate.application.tracing import tracing_to
-assert tracing_to(None) is None
+from quorate.application.tracing import create_tracing
+assert create_tracing(None) is None
 print([name for name in sys.modules if name.startswith("opentelemetry")])
 """
 
@@ -24,23 +24,23 @@ def unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_nothing_is_loaded_that_nobody_asked_for() -> None:
+def test_tracing_imports_no_opentelemetry_without_a_collector() -> None:
     variables = {
         name: value for name, value in environment().items() if not name.startswith("OTEL_")
     }
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", LOADED], env=variables, capture_output=True, text=True, check=True
     )
 
-    assert done.stdout == "[]\n"
+    assert result.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("variable", ENDPOINT_VARIABLES)
-def test_a_collector_without_opentelemetry_is_an_obstacle_that_says_what_helps(
+def test_tracing_names_the_missing_package_when_a_collector_is_set(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "quorate.application.spans", None)
     monkeypatch.setenv(variable, "http://127.0.0.1:4318")
 
     with pytest.raises(tracing.TracingNotInstalled, match=r"pip install 'quorate\[otel\]'"):
-        tracing.tracing_to(None)
+        tracing.create_tracing(None)

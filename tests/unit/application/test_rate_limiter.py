@@ -1,4 +1,4 @@
-"""One that asks too often waits, and neither its own heartbeats nor anybody else's requests do."""
+"""A caller above its limit waits; its own heartbeats and other callers do not."""
 
 import math
 
@@ -7,12 +7,12 @@ import pytest
 from quorate.api.routes import ENDPOINTS
 from quorate.application.operations import Endpoint
 from quorate.application.rate_limiter import (
-    KEPT_BY_COMMANDS,
-    KEPT_BY_READS,
-    Limits,
+    COMMAND_RESERVE,
+    READ_RESERVE,
+    RateLimiter,
     Rates,
     caller_of,
-    kept_by,
+    reserve_for,
 )
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.api_keys import ROLES, Principal, Role
@@ -23,80 +23,84 @@ TENANT, OTHER = "acme", "globex"
 RATE, BURST = 10.0, 20.0
 
 
-def passed_of(
-    many: int, limits: Limits, caller: str | None, kept: float = 0.0, of: str = TENANT
+def count_accepted(
+    attempts: int,
+    limiter: RateLimiter,
+    caller: str | None,
+    reserve: float = 0.0,
+    tenant: str = TENANT,
 ) -> int:
-    passed = 0
-    for _ in range(many):
+    accepted = 0
+    for _ in range(attempts):
         try:
-            limits.check(of, caller, kept)
+            limiter.check(tenant, caller, reserve)
         except Problem:
             continue
-        passed += 1
-    return passed
+        accepted += 1
+    return accepted
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_only_what_keeps_or_frees_leases_may_use_all_of_a_bucket(endpoint: Endpoint) -> None:
-    assert (kept_by(endpoint) == 0.0) == (endpoint.name in URGENT)
+def test_reserve_is_zero_only_for_urgent_operations(endpoint: Endpoint) -> None:
+    assert (reserve_for(endpoint) == 0.0) == (endpoint.name in URGENT)
 
 
-def test_a_caller_that_acquires_all_it_can_still_has_its_heartbeats() -> None:
-    limits = Limits(Rates(per_key=RATE, burst_per_key=BURST), SetClock())
+def test_limiter_reserves_tokens_for_heartbeats() -> None:
+    limiter = RateLimiter(Rates(per_key=RATE, burst_per_key=BURST), SetClock())
 
-    assert passed_of(100, limits, "ann", KEPT_BY_READS) == BURST * (1 - KEPT_BY_READS)
-    assert passed_of(100, limits, "ann", KEPT_BY_COMMANDS) == BURST * (
-        KEPT_BY_READS - KEPT_BY_COMMANDS
+    assert count_accepted(100, limiter, "ann", READ_RESERVE) == BURST * (1 - READ_RESERVE)
+    assert count_accepted(100, limiter, "ann", COMMAND_RESERVE) == BURST * (
+        READ_RESERVE - COMMAND_RESERVE
     )
-    assert passed_of(100, limits, "ann") == BURST * KEPT_BY_COMMANDS
-    assert passed_of(100, limits, "bob") == BURST
+    assert count_accepted(100, limiter, "ann") == BURST * COMMAND_RESERVE
+    assert count_accepted(100, limiter, "bob") == BURST
 
 
-def test_the_callers_of_one_tenant_share_its_bucket_and_no_other() -> None:
-    limits = Limits(Rates(per_tenant=RATE, burst_per_tenant=BURST), SetClock())
+def test_limiter_shares_one_bucket_among_the_callers_of_a_tenant() -> None:
+    limiter = RateLimiter(Rates(per_tenant=RATE, burst_per_tenant=BURST), SetClock())
 
-    assert passed_of(15, limits, "ann") + passed_of(15, limits, "bob") == BURST
-    assert passed_of(100, limits, "cat", of=OTHER) == BURST
+    assert count_accepted(15, limiter, "ann") + count_accepted(15, limiter, "bob") == BURST
+    assert count_accepted(100, limiter, "cat", tenant=OTHER) == BURST
 
 
-def test_what_the_tenant_is_refused_costs_the_caller_nothing() -> None:
+def test_limiter_takes_no_token_of_the_caller_when_the_tenant_limit_rejects() -> None:
     clock = SetClock()
     rates = Rates(per_key=RATE, burst_per_key=BURST, per_tenant=RATE, burst_per_tenant=BURST)
-    limits = Limits(rates, clock)
-    passed_of(100, limits, "ann")
-    assert passed_of(100, limits, "bob") == 0
+    limiter = RateLimiter(rates, clock)
+    count_accepted(100, limiter, "ann")
+    assert count_accepted(100, limiter, "bob") == 0
 
     clock.pass_(BURST / RATE)
 
-    assert passed_of(100, limits, "bob") == BURST
+    assert count_accepted(100, limiter, "bob") == BURST
 
 
-def test_the_answer_says_whose_limit_it_is_and_how_long_to_wait() -> None:
+def test_problem_names_the_limit_and_the_wait() -> None:
     clock = SetClock()
-    limits = Limits(Rates(per_key=0.5, burst_per_key=1), clock)
-    limits.check(TENANT, "ann", 0.0)
+    limiter = RateLimiter(Rates(per_key=0.5, burst_per_key=1), clock)
+    limiter.check(TENANT, "ann", 0.0)
 
-    with pytest.raises(Problem) as refused:
-        limits.check(TENANT, "ann", 0.0)
+    with pytest.raises(Problem) as rejected:
+        limiter.check(TENANT, "ann", 0.0)
 
-    problem = refused.value
+    problem = rejected.value
     assert (problem.status, problem.code) == (429, "rate_limited")
-    assert problem.facts == {"limitedBy": "key", "retryAfterSeconds": pytest.approx(2.0)}
+    assert problem.details == {"limitedBy": "key", "retryAfterSeconds": pytest.approx(2.0)}
     assert problem.headers == {"Retry-After": str(math.ceil(2.0))}
 
     clock.pass_(2.0)
-    limits.check(TENANT, "ann", 0.0)
+    limiter.check(TENANT, "ann", 0.0)
 
 
-def test_without_rates_nobody_is_bounded() -> None:
-    assert passed_of(10_000, Limits(Rates(), SetClock()), "ann", KEPT_BY_READS) == 10_000
+def test_limiter_accepts_everything_without_rates() -> None:
+    assert count_accepted(10_000, RateLimiter(Rates(), SetClock()), "ann", READ_RESERVE) == 10_000
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_who_speaks_for_all_agents_is_bounded_as_the_tenant_is(role: Role) -> None:
+def test_caller_of_separates_only_agents_and_auditors(role: Role) -> None:
     principal = Principal(key_id="key", role=role, tenant=TENANT, agent_id=None, agent_name=None)
     rates = Rates(per_key=1.0, burst_per_key=1.0, per_tenant=RATE, burst_per_tenant=BURST)
 
-    passed = passed_of(100, Limits(rates, SetClock()), caller_of(principal))
+    accepted = count_accepted(100, RateLimiter(rates, SetClock()), caller_of(principal))
 
-    assert passed == (1 if role in {"agent", "auditor"} else BURST)
+    assert accepted == (1 if role in {"agent", "auditor"} else BURST)

@@ -22,7 +22,7 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.asgi import Receive, Scope, Send
 from tests.conformance.eventlog.conformance import until
-from tests.integration.api.http_server import get, listening
+from tests.integration.api.http_server import get, run_server
 from tests.integration.api.raw_clients import wait_until
 
 LONG_SECONDS = 60.0
@@ -378,7 +378,8 @@ class Service:
         return len(self.subscriptions._open)
 
     async def _poll(self, call: Call) -> Reply:
-        async with wait_while_connected(call, self.subscriptions.notifications("acme", "ann", "k1")) as wait:
+        subscription = self.subscriptions.notifications("acme", "ann", "k1")
+        async with wait_while_connected(call, subscription) as wait:
             wait.begin()
             await wait.for_change(LONG_SECONDS)
         return Reply(body=b"{}")
@@ -404,7 +405,7 @@ async def _no_principal(_text: str, _scope: Scope) -> None:
 @pytest.mark.parametrize("path", ["/poll", "/stream"])
 def test_disconnect_frees_the_subscription(path: str) -> None:
     service = Service()
-    with listening(service) as server:
+    with run_server(service) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as caller:
             caller.sendall(get(path))
             wait_until(lambda: service.open_count == 1)

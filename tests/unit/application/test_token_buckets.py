@@ -1,132 +1,132 @@
-"""However requests come, no more pass than a bucket allows, and what is kept is there when needed.
+"""Token buckets never accept more than burst and rate allow, and keep the reserve.
 
-Time is a number that these tests set.
+The tests set the time.
 """
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.application.token_buckets import TOLERANCE_TOKENS, Buckets
+from quorate.application.token_buckets import TOLERANCE_TOKENS, TokenBuckets
 from tests.e2e.client.clocks import SetClock
 
-A_TOUCH = 2 * TOLERANCE_TOKENS
+TOLERANCE = 2 * TOLERANCE_TOKENS
 
 rates = st.floats(0.1, 10_000.0)
 bursts = st.integers(1, 200)
 pauses = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=100)
 
 
-def passes(buckets: Buckets, name: str = "ann", kept_share: float = 0.0) -> bool:
-    if buckets.wait(name, kept_share):
+def accepts(buckets: TokenBuckets, name: str = "ann", reserve: float = 0.0) -> bool:
+    if buckets.wait(name, reserve):
         return False
     buckets.take(name)
     return True
 
 
-def passed_of(many: int, buckets: Buckets, name: str = "ann", kept_share: float = 0.0) -> int:
-    return sum(passes(buckets, name, kept_share) for _ in range(many))
+def count_accepted(
+    attempts: int, buckets: TokenBuckets, name: str = "ann", reserve: float = 0.0
+) -> int:
+    return sum(accepts(buckets, name, reserve) for _ in range(attempts))
 
 
 @given(rates, bursts, pauses, st.integers(1, 50))
-def test_in_any_time_no_more_pass_than_the_burst_and_what_came_in_since(
+def test_bucket_accepts_at_most_burst_plus_rate_times_duration(
     rate: float, burst: int, waits: list[float], at_once: int
 ) -> None:
     clock = SetClock()
-    buckets = Buckets(rate, burst, monotonic=clock)
-    passed: list[tuple[float, int]] = []
+    buckets = TokenBuckets(rate, burst, monotonic=clock)
+    accepted: list[tuple[float, int]] = []
     for wait in waits:
         clock.pass_(wait)
-        passed.append((clock(), passed_of(at_once, buckets)))
+        accepted.append((clock(), count_accepted(at_once, buckets)))
 
-    for first in range(len(passed)):
+    for first in range(len(accepted)):
         total = 0
-        for at, count in passed[first:]:
+        for at, count in accepted[first:]:
             total += count
-            assert total <= burst + rate * (at - passed[first][0]) + A_TOUCH
+            assert total <= burst + rate * (at - accepted[first][0]) + TOLERANCE
 
 
 @given(rates, bursts, pauses)
-def test_who_waits_as_long_as_told_passes_and_not_much_sooner(
+def test_bucket_accepts_after_the_wait_and_not_after_half_of_it(
     rate: float, burst: int, waits: list[float]
 ) -> None:
     clock = SetClock()
-    buckets = Buckets(rate, burst, monotonic=clock)
+    buckets = TokenBuckets(rate, burst, monotonic=clock)
     for pause in waits:
         clock.pass_(pause)
-        while passes(buckets):
+        while accepts(buckets):
             pass
         wait = buckets.wait("ann")
-        assert wait <= (1 + A_TOUCH) / rate
+        assert wait <= (1 + TOLERANCE) / rate
         clock.pass_(wait / 2)
-        assert not passes(buckets)
+        assert not accepts(buckets)
         clock.pass_(wait / 2)
-        assert passes(buckets)
+        assert accepts(buckets)
 
 
 @given(bursts, st.floats(0.0, 1.0), st.integers(0, 500))
-def test_what_is_kept_is_there_however_many_of_the_others_came(
-    burst: int, kept_share: float, many: int
-) -> None:
-    buckets = Buckets(10.0, burst, monotonic=SetClock())
-    passed = passed_of(many, buckets, kept_share=kept_share)
+def test_bucket_keeps_the_reserve(burst: int, reserve: float, attempts: int) -> None:
+    buckets = TokenBuckets(10.0, burst, monotonic=SetClock())
+    accepted = count_accepted(attempts, buckets, reserve=reserve)
 
-    left = passed_of(burst + 1, buckets)
-    assert passed + left == burst
-    assert left >= min(int(burst * kept_share), burst - 1)
+    left = count_accepted(burst + 1, buckets)
+    assert accepted + left == burst
+    assert left >= min(int(burst * reserve), burst - 1)
 
 
 @given(bursts, st.floats(0.0, 1.0))
-def test_nobody_is_kept_out_for_good(burst: int, kept_share: float) -> None:
-    """Even where all of the bucket should be kept: a full one lets one pass."""
-    assert passes(Buckets(1.0, burst, monotonic=SetClock()), kept_share=kept_share)
+def test_full_bucket_accepts_a_request_with_any_reserve(burst: int, reserve: float) -> None:
+    """Even with a reserve of the full bucket, a full bucket accepts one request."""
+    assert accepts(TokenBuckets(1.0, burst, monotonic=SetClock()), reserve=reserve)
 
 
-def test_being_refused_costs_nothing() -> None:
+def test_rejected_request_takes_no_token() -> None:
     clock = SetClock()
-    buckets = Buckets(1.0, 2, monotonic=clock)
-    assert passed_of(1_000, buckets) == 2
+    buckets = TokenBuckets(1.0, 2, monotonic=clock)
+    assert count_accepted(1_000, buckets) == 2
 
     clock.pass_(1.0)
-    assert passed_of(1_000, buckets) == 1
+    assert count_accepted(1_000, buckets) == 1
 
 
-def test_one_name_knows_nothing_of_another() -> None:
-    buckets = Buckets(1.0, 2, monotonic=SetClock())
-    passed_of(10, buckets, "ann")
+def test_buckets_of_different_names_are_independent() -> None:
+    buckets = TokenBuckets(1.0, 2, monotonic=SetClock())
+    count_accepted(10, buckets, "ann")
 
-    assert passed_of(10, buckets, "bob") == 2
+    assert count_accepted(10, buckets, "bob") == 2
 
 
-def test_a_crowd_of_names_makes_nobody_forgotten_who_has_not_waited() -> None:
+def test_table_keeps_buckets_in_use_when_it_is_full() -> None:
     clock = SetClock()
-    buckets = Buckets(1.0, 2, names_max=100, monotonic=clock)
-    passed_of(10, buckets, "ann")
+    buckets = TokenBuckets(1.0, 2, names_max=100, monotonic=clock)
+    count_accepted(10, buckets, "ann")
     for number in range(10_000):
-        passes(buckets, f"stranger{number}")
+        accepts(buckets, f"other{number}")
 
     assert len(buckets) == 100
-    assert not passes(buckets, "ann")
-    assert passes(buckets, "one without a place")
+    assert not accepts(buckets, "ann")
+    assert accepts(buckets, "name without a bucket")
 
 
-def test_full_buckets_are_forgotten_as_others_come() -> None:
+def test_table_discards_full_buckets_when_new_names_arrive() -> None:
     clock = SetClock()
-    buckets = Buckets(1.0, 2, names_max=100, monotonic=clock)
+    buckets = TokenBuckets(1.0, 2, names_max=100, monotonic=clock)
     for number in range(100):
-        passes(buckets, f"early{number}")
+        accepts(buckets, f"early{number}")
     clock.pass_(3.0)
     for number in range(60):
-        passes(buckets, f"late{number}")
+        accepts(buckets, f"late{number}")
 
     assert len(buckets) == 60
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0.0, 2.0)), max_size=200))
-def test_forgetting_changes_nothing(deeds: list[tuple[str, float]]) -> None:
-    """A table with room for all, and one that must forget: both let the same pass."""
+def test_discarding_changes_no_decision(requests: list[tuple[str, float]]) -> None:
+    """A table that discards buckets accepts the same requests as one with room for all."""
     clock = SetClock()
-    roomy = Buckets(1.0, 2, monotonic=clock)
-    narrow = Buckets(1.0, 2, names_max=8, monotonic=clock)
-    for name, pause in deeds:
+    roomy = TokenBuckets(1.0, 2, monotonic=clock)
+    narrow = TokenBuckets(1.0, 2, names_max=8, monotonic=clock)
+    for name, pause in requests:
         clock.pass_(pause)
-        assert passes(roomy, name) == passes(narrow, name)
+        assert accepts(roomy, name) == accepts(narrow, name)

@@ -1,18 +1,18 @@
-"""What anybody can cause a thousand times a second is one line, with how often it was."""
+"""A warning that repeats a thousand times per second is one log line with its count."""
 
 import structlog
 
 from quorate.runtime.log_throttle import PAUSE_SECONDS, ThrottledWarning
 
 
-def test_the_log_is_told_once_and_then_how_often() -> None:
+def test_throttled_warning_logs_one_line_per_pause_with_the_count() -> None:
     now = 100.0
-    seldom = ThrottledWarning("it_happened", monotonic=lambda: now)
+    warning = ThrottledWarning("it_happened", monotonic=lambda: now)
 
     with structlog.testing.capture_logs() as lines:
         for number in range(1_000):
-            seldom.say(number=number)
+            warning.warn(number=number)
         now += PAUSE_SECONDS
-        seldom.say(number=1_000)
+        warning.warn(number=1_000)
 
     assert [(line["times"], line["number"]) for line in lines] == [(1, 0), (1_000, 1_000)]

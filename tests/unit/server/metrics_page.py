@@ -1,4 +1,4 @@
-"""The page of a process that does nothing, with parts that a test may set, and how to read it."""
+"""A metrics page with parts that a test can set, and functions to read it."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -6,40 +6,40 @@ from typing import cast
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from quorate.application.request_metrics import Tallies
+from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
-from quorate.bus.auth.callout import ACCEPTED, REFUSED, SECONDS
+from quorate.bus.auth.callout import ACCEPTED, REJECTED, SECONDS
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
-from quorate.eventlog.metrics import DoorTally, Histogram
+from quorate.eventlog.metrics import CommandMetrics, Histogram
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 
 
 class _Commits:
     head = 7
-    seconds_unheard = 0.25
+    notification_age_seconds = 0.25
 
 
-class _Door:
+class _CommandBus:
     waiting = 0
     damage: str | None = None
 
     def __init__(self) -> None:
-        self.tally = DoorTally()
+        self.metrics = CommandMetrics()
 
 
 class _Leader:
-    leads = True
+    is_leader = True
 
 
-class _Push:
+class _NatsService:
     connected_keys = 3
     mirror_state: str | None = "following"
     lag: int | None = 2
 
     def __init__(self) -> None:
-        self.login_seconds = {outcome: Histogram(SECONDS) for outcome in (ACCEPTED, REFUSED)}
+        self.login_seconds = {outcome: Histogram(SECONDS) for outcome in (ACCEPTED, REJECTED)}
 
     def is_connected(self) -> bool:
         return True
@@ -47,28 +47,28 @@ class _Push:
     def mirror(self) -> str | None:
         return self.mirror_state
 
-    def behind(self, head: int) -> int | None:
+    def relay_lag(self, head: int) -> int | None:
         assert head == _Commits.head
         return self.lag
 
 
 class Watched:
-    """``now`` is a clock that stands still until the test moves it."""
+    """Metrics with test doubles; ``now`` is the clock, which only the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.tallies, self.door, self.push, self.tails = (
-            Tallies(),
-            _Door(),
-            _Push(),
+        self.request_metrics, self.command_bus, self.nats_service, self.subscriptions = (
+            RequestMetrics(),
+            _CommandBus(),
+            _NatsService(),
             Subscriptions(),
         )
         self.metrics = Metrics(
-            tallies=self.tallies,
-            door=cast("CommandBus", self.door),
+            request_metrics=self.request_metrics,
+            command_bus=cast("CommandBus", self.command_bus),
             commits=cast("CommitFeed", _Commits()),
-            push=self.push,
-            tails=self.tails,
+            nats_service=self.nats_service,
+            subscriptions=self.subscriptions,
             leader=cast("LeaderTasks", _Leader()),
             monotonic=lambda: self.now,
         )
@@ -82,7 +82,7 @@ def families(page: str) -> Iterator[Metric]:
 
 
 def samples(page: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Every number by its name and labels; none may stand there twice."""
+    """Return every value by name and labels; no sample may occur twice."""
     found: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
     for family in families(page):
         for sample in family.samples:

@@ -1,4 +1,4 @@
-"""Whatever is due, it is handed over in order and in parts that nobody has to wait long for."""
+"""Due aggregates are submitted in order, and in parts that delay other commands only briefly."""
 
 from itertools import pairwise
 
@@ -9,26 +9,30 @@ from hypothesis import strategies as st
 from quorate.domain.identity.agents import SettleAgent
 from quorate.eventlog.envelopes import CommandEnvelope
 from quorate.projections.deadlines import Overdue
-from quorate.server.deadline_scheduler import EVENTS_AT_ONCE_MAX, DeadlineScheduler, parts
+from quorate.server.deadline_scheduler import (
+    EVENTS_AT_ONCE_MAX,
+    DeadlineScheduler,
+    split_into_parts,
+)
 from tests.conformance.eventlog.conformance import CountedIds, SetClock
 
 sizes = st.lists(st.integers(1, 2 * EVENTS_AT_ONCE_MAX), max_size=50)
 
 
 @given(sizes)
-def test_nothing_is_left_out_and_no_part_is_large_but_of_one(events: list[int]) -> None:
+def test_parts_contain_every_aggregate_and_are_bounded(events: list[int]) -> None:
     overdue = [
         Overdue(tenant="acme", command=SettleAgent(agent_id=str(number)), events=size)
         for number, size in enumerate(events)
     ]
 
-    made = list(parts(overdue))
+    parts = list(split_into_parts(overdue))
 
-    assert [one for part in made for one in part] == overdue
+    assert [one for part in parts for one in part] == overdue
     assert all(
-        len(part) == 1 or sum(one.events for one in part) <= EVENTS_AT_ONCE_MAX for part in made
+        len(part) == 1 or sum(one.events for one in part) <= EVENTS_AT_ONCE_MAX for part in parts
     )
-    joined = pairwise(made)
+    joined = pairwise(parts)
     assert all(
         sum(one.events for one in part) + following[0].events > EVENTS_AT_ONCE_MAX
         for part, following in joined
@@ -36,22 +40,22 @@ def test_nothing_is_left_out_and_no_part_is_large_but_of_one(events: list[int]) 
 
 
 @pytest.mark.parametrize(
-    ("by_the_logs_time", "at_once"), [(True, [True, True, True]), (False, [True, False, False])]
+    ("is_due_in_log", "repeats"), [(True, [True, True, True]), (False, [True, False, False])]
 )
-async def test_what_is_not_due_by_the_logs_own_time_is_not_asked_for_again_at_once(
-    by_the_logs_time: bool, at_once: list[bool]
+async def test_scheduler_pauses_when_an_aggregate_is_not_due_by_the_time_of_the_log(
+    is_due_in_log: bool, repeats: list[bool]
 ) -> None:
     due = [Overdue(tenant="acme", command=SettleAgent(agent_id=str(n))) for n in range(3)]
 
-    class Door:
-        async def submit(self, _order: CommandEnvelope) -> None:
-            if by_the_logs_time:
+    class CommandBus:
+        async def submit(self, _envelope: CommandEnvelope) -> None:
+            if is_due_in_log:
                 del due[0]
 
-    class Work:
+    class DueAggregates:
         async def find(self, _now: object) -> list[Overdue]:
             return due[:1]
 
-    timer = DeadlineScheduler(Door(), Work(), SetClock(), CountedIds("c00"))  # type: ignore[arg-type]
+    scheduler = DeadlineScheduler(CommandBus(), DueAggregates(), SetClock(), CountedIds("c00"))  # type: ignore[arg-type]
 
-    assert [await timer._settled_some() for _ in range(3)] == at_once
+    assert [await scheduler._submit_due() for _ in range(3)] == repeats

@@ -1,4 +1,4 @@
-"""The page for Prometheus says what was counted, in its format, and names nobody."""
+"""The metrics page contains the counted values in the Prometheus format, without client names."""
 
 import os
 from pathlib import Path
@@ -18,81 +18,84 @@ def watched() -> Watched:
     return Watched()
 
 
-def test_a_request_is_counted_by_its_outcome_and_its_time(watched: Watched) -> None:
-    tally = watched.tallies.of("http", "acquireLease")
-    tally.count("ok", 0.004)
-    tally.count("lease_conflict", 0.2)
-    tally.count("unavailable", 70.0)
+def test_request_is_counted_by_outcome_and_duration(watched: Watched) -> None:
+    operation = watched.request_metrics.of("http", "acquireLease")
+    operation.count("ok", 0.004)
+    operation.count("lease_conflict", 0.2)
+    operation.count("unavailable", 70.0)
     found = watched.samples()
 
-    where = {"transport": "http", "operation": "acquireLease"}
+    labels = {"transport": "http", "operation": "acquireLease"}
     for outcome, status in (("ok", "200"), ("lease_conflict", "409"), ("unavailable", "503")):
-        key = labelled("quorate_requests_total", **where, outcome=outcome, status=status)
+        key = labelled("quorate_requests_total", **labels, outcome=outcome, status=status)
         assert found[key] == 1
     at_most = {
-        bound: found[labelled("quorate_request_seconds_bucket", **where, le=bound)]
+        bound: found[labelled("quorate_request_seconds_bucket", **labels, le=bound)]
         for bound in ("0.0025", "0.005", "0.25", "60.0", "+Inf")
     }
     assert list(at_most.values()) == [0, 1, 2, 2, 3]
-    assert found[labelled("quorate_request_seconds_sum", **where)] == pytest.approx(70.204)
+    assert found[labelled("quorate_request_seconds_sum", **labels)] == pytest.approx(70.204)
 
 
-def test_a_stream_is_counted_and_not_timed(watched: Watched) -> None:
-    watched.tallies.of("http", "streamEvents", timed=False).count("ok", 3_600.0)
+def test_stream_is_counted_without_a_duration(watched: Watched) -> None:
+    watched.request_metrics.of("http", "streamEvents", timed=False).count("ok", 3_600.0)
 
     assert not any(name.startswith("quorate_request_seconds") for name, _ in watched.samples())
 
 
-def test_what_could_not_be_read_is_an_operation_of_its_own(
+def test_unreadable_request_has_its_own_operation_label(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(http_protocol.REFUSED, "method_not_allowed", 2)
-    watched.tallies.of("http").count("method_not_allowed", 0.001)
+    monkeypatch.setitem(http_protocol.REJECTED, "method_not_allowed", 2)
+    watched.request_metrics.of("http").count("method_not_allowed", 0.001)
     found = watched.samples()
 
-    how = {"transport": "http", "outcome": "method_not_allowed", "status": "405"}
-    assert found[labelled("quorate_requests_total", operation="unread", **how)] == 2
-    assert found[labelled("quorate_requests_total", operation="none", **how)] == 1
+    labels = {"transport": "http", "outcome": "method_not_allowed", "status": "405"}
+    assert found[labelled("quorate_requests_total", operation="unread", **labels)] == 2
+    assert found[labelled("quorate_requests_total", operation="none", **labels)] == 1
 
 
-def test_commands_are_there_before_the_first_one(watched: Watched) -> None:
+def test_command_counters_start_at_zero(watched: Watched) -> None:
     key = labelled("quorate_commands_total", command=AcquireLease.__name__, outcome="done")
     assert watched.samples()[key] == 0
 
     watched.now += metrics.PAGE_SECONDS
-    watched.door.tally.answered(acquire("ann"), Accepted(body=b"", sequence=1))
+    watched.command_bus.metrics.answered(acquire("ann"), Accepted(body=b"", sequence=1))
 
     assert watched.samples()[key] == 1
 
 
-def test_only_the_leader_says_how_far_the_relay_is(watched: Watched) -> None:
-    led = watched.samples()
+def test_relay_metrics_are_shown_by_the_leader_only(watched: Watched) -> None:
+    on_leader = watched.samples()
     watched.now += metrics.PAGE_SECONDS
-    watched.push.lag = watched.push.mirror_state = None
-    followed = watched.samples()
+    watched.nats_service.lag = watched.nats_service.mirror_state = None
+    on_follower = watched.samples()
 
-    assert led[labelled("quorate_relay_lag_events")] == 2
-    assert led[labelled("quorate_mirror_state", state="following")] == 1
-    assert led[labelled("quorate_mirror_state", state="stopped")] == 0
-    told = {name for name, _ in followed}
-    assert not told & {"quorate_relay_lag_events", "quorate_mirror_state"}
+    assert on_leader[labelled("quorate_relay_lag_events")] == 2
+    assert on_leader[labelled("quorate_mirror_state", state="following")] == 1
+    assert on_leader[labelled("quorate_mirror_state", state="stopped")] == 0
+    names = {name for name, _ in on_follower}
+    assert not names & {"quorate_relay_lag_events", "quorate_mirror_state"}
 
 
-def test_whoever_asks_at_once_again_gets_the_same_page(watched: Watched) -> None:
+def test_page_is_cached_for_a_short_time(watched: Watched) -> None:
     first = watched.metrics.page()
-    watched.door.damage = "a hash does not fit"
+    watched.command_bus.damage = "a hash does not fit"
 
     assert watched.metrics.page() is first
     watched.now += metrics.PAGE_SECONDS
-    assert watched.samples()[labelled("quorate_log_damaged")] == 1
+    assert watched.samples()[labelled("quorate_log_corrupted")] == 1
 
 
-def test_places_that_are_taken_are_counted(watched: Watched) -> None:
-    with watched.tails.log("acme", "k1"), watched.tails.notifications("acme", "ann", "k2"):
-        assert watched.samples()[labelled("quorate_waiting_callers")] == 2
+def test_open_streams_are_counted(watched: Watched) -> None:
+    with (
+        watched.subscriptions.log("acme", "k1"),
+        watched.subscriptions.notifications("acme", "ann", "k2"),
+    ):
+        assert watched.samples()[labelled("quorate_open_streams")] == 2
 
 
-def test_every_family_says_what_it_is(watched: Watched) -> None:
+def test_every_family_has_help_text_and_type(watched: Watched) -> None:
     for family in families(watched.metrics.page().decode()):
         assert family.documentation
         assert family.type in {"counter", "gauge", "histogram"}
@@ -101,10 +104,10 @@ def test_every_family_says_what_it_is(watched: Watched) -> None:
 # -- Several workers -------------------------------------------------------------
 
 
-def test_any_worker_shows_the_numbers_of_all(watched: Watched, tmp_path: Path) -> None:
+def test_shared_page_contains_the_metrics_of_all_workers(watched: Watched, tmp_path: Path) -> None:
     other = Watched()
-    other.tallies.of("http", "heartbeat").count("ok", 0.001)
-    watched.tallies.of("http", "heartbeat").count("ok", 0.001)
+    other.request_metrics.of("http", "heartbeat").count("ok", 0.001)
+    watched.request_metrics.of("http", "heartbeat").count("ok", 0.001)
     pages = [
         SharedPages(tmp_path, one.metrics.page, name)
         for name, one in (("11", watched), ("12", other))
@@ -112,22 +115,24 @@ def test_any_worker_shows_the_numbers_of_all(watched: Watched, tmp_path: Path) -
     for each in pages:
         each.write()
     other.now += metrics.PAGE_SECONDS
-    other.tallies.of("http", "heartbeat").count("ok", 0.001)
+    other.request_metrics.of("http", "heartbeat").count("ok", 0.001)
     found = samples(pages[1].page().decode())
 
-    how = {"transport": "http", "operation": "heartbeat", "outcome": "ok", "status": "200"}
-    assert found[labelled("quorate_requests_total", **how, worker="11")] == 1
-    assert found[labelled("quorate_requests_total", **how, worker="12")] == 2, "its own is of now"
+    labels = {"transport": "http", "operation": "heartbeat", "outcome": "ok", "status": "200"}
+    assert found[labelled("quorate_requests_total", **labels, worker="11")] == 1
+    assert found[labelled("quorate_requests_total", **labels, worker="12")] == 2, (
+        "its own page is current"
+    )
 
 
-def test_a_worker_that_is_gone_is_forgotten(watched: Watched, tmp_path: Path) -> None:
+def test_shared_page_drops_an_ended_worker(watched: Watched, tmp_path: Path) -> None:
     SharedPages(tmp_path, Watched().metrics.page, "11").write()
-    (left,) = tmp_path.iterdir()
-    before = left.stat().st_mtime - STALE_SECONDS - 1
-    os.utime(left, (before, before))
+    (written,) = tmp_path.iterdir()
+    before = written.stat().st_mtime - STALE_SECONDS - 1
+    os.utime(written, (before, before))
 
     page = SharedPages(tmp_path, watched.metrics.page, "12").page().decode()
 
     assert 'worker="12"' in page
     assert 'worker="11"' not in page
-    assert not left.exists()
+    assert not written.exists()

@@ -1,10 +1,11 @@
-"""What an agent of the fleet writes down, when it happens, by the one clock of the machine.
+"""The journal of an agent in the fleet: timestamped entries by the clock of the machine.
 
-* The stamp is CLOCK_BOOTTIME in nanoseconds: the same for every process, and it goes on while a
-  process is stopped. What an agent believes is stamped before it is asked, what it was granted
-  after it was answered: so a diary never says more than the agent could have known.
-* An entry is one line, written in one piece before the agent goes on. The last line of an agent
-  that was killed may be cut off; it is no entry.
+* The timestamp is CLOCK_BOOTTIME in nanoseconds. It is the same for every process and advances
+  while a process is stopped.
+* An agent takes the timestamp before it checks its local validity, and after it receives a grant.
+  An entry therefore never claims more than the agent could have known.
+* An entry is one line, written at once before the agent continues. The last line of a killed agent
+  may be incomplete; it is ignored.
 """
 
 import time
@@ -17,9 +18,9 @@ import orjson
 
 from quorate.domain.shared.records import record
 
-SUFFIX = ".diary"
+SUFFIX = ".journal"
 NANOSECONDS_PER_SECOND = 1_000_000_000
-How: TypeAlias = Literal["let go", "lost"]
+EndReason: TypeAlias = Literal["released", "lost"]
 
 
 def now() -> int:
@@ -27,8 +28,8 @@ def now() -> int:
 
 
 @record
-class Began:
-    """It is connected, for the first time or again, and will hear what follows ``after``."""
+class Connected:
+    """The agent is connected and will receive the notifications after ``after``."""
 
     at: int
     agent: str
@@ -38,7 +39,7 @@ class Began:
 
 
 @record
-class Held:
+class Acquired:
     at: int
     agent: str
     lease: str
@@ -47,8 +48,8 @@ class Held:
 
 
 @record
-class Relied:
-    """It took the lease for its own at ``at``, and would have done so again before ``until``."""
+class ReliedOn:
+    """The agent relied on its lease at ``at``, and would have done so until ``until``."""
 
     at: int
     agent: str
@@ -58,17 +59,17 @@ class Relied:
 
 @record
 class Ended:
-    """From ``at`` on it did not rely on the lease; ``lost`` when it was told that it must not."""
+    """The agent stopped relying on the lease; ``lost`` if the SDK reported the loss."""
 
     at: int
     agent: str
     lease: str
-    how: How
+    reason: EndReason
 
 
 @record
 class Sent:
-    """What the send gate said, and the fence of the lease for which the agent sent."""
+    """The decision of the send gate, and the fence of the lease for which the agent sent."""
 
     at: int
     agent: str
@@ -79,7 +80,7 @@ class Sent:
 
 
 @record
-class Heard:
+class Received:
     at: int
     agent: str
     sequence: int
@@ -89,7 +90,7 @@ class Heard:
 
 @record
 class Recovered:
-    """After the faults it held a contact of its own, sent, and let go, in so many seconds."""
+    """After the faults, the agent acquired, used and released a contact in this time."""
 
     at: int
     agent: str
@@ -98,20 +99,21 @@ class Recovered:
 
 @record
 class Failed:
-    """What should not happen to an agent, whatever happens to the service."""
+    """An error of the agent that no fault of the service may cause."""
 
     at: int
     agent: str
-    what: str
+    error: str
 
 
-Entry: TypeAlias = Began | Held | Relied | Ended | Sent | Heard | Recovered | Failed
+Entry: TypeAlias = Connected | Acquired | ReliedOn | Ended | Sent | Received | Recovered | Failed
 KINDS: Mapping[str, type[Entry]] = {
-    kind.__name__: kind for kind in (Began, Held, Relied, Ended, Sent, Heard, Recovered, Failed)
+    kind.__name__: kind
+    for kind in (Connected, Acquired, ReliedOn, Ended, Sent, Received, Recovered, Failed)
 }
 
 
-class Diary:
+class Journal:
     """One agent's file; it survives the agent, and the next life of the agent writes on."""
 
     def __init__(self, folder: Path, agent: str) -> None:
@@ -127,15 +129,15 @@ class Diary:
 
 
 def read(folder: Path, agent: str) -> list[Entry]:
-    """All that an agent has written by now; nothing if it never came to write."""
+    """Return the entries of an agent so far; none if it has no journal."""
     path = folder / f"{agent}{SUFFIX}"
     if not path.exists():
         return []
     return [_entry(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
-def diaries(folder: Path) -> dict[str, list[Entry]]:
-    """By the agents' names."""
+def journals(folder: Path) -> dict[str, list[Entry]]:
+    """Return the journals by agent name."""
     return {path.stem: read(folder, path.stem) for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 

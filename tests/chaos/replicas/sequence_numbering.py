@@ -1,8 +1,8 @@
-"""`quorate serve` with one thing wrong: numbers come from a sequence, and nobody holds the log.
+"""A faulty `quorate serve` that numbers events from a sequence and does not lock the log.
 
-That is how tables are numbered as a rule. Two that write at once may commit in another order than
-they took their numbers in, and whoever has read up to the later one never looks back. Started in
-the place of the real service, to prove that the tests of this folder would notification.
+Tables are usually numbered this way. Concurrent transactions may commit in another order than their
+numbers, and a reader that has seen the later number misses the earlier one. This program replaces
+the real service, to prove that the replica tests detect the fault.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from sqlalchemy import text
 
 from quorate.cli.main import main
 from quorate.eventlog.event_store import EventStore
-from quorate.eventlog.postgres.connection import PostgresSession
-from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.postgres.connection import PostgresTransaction
+from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import Query
 
@@ -30,28 +30,30 @@ class _Numbers(Query):
         self.row = tuple
 
 
-_append, _open = EventStore.append, PostgresBackend.open
+_append, _open = EventStore.append, PostgresDatabase.open
 
 
-async def open_with_sequence(backend: PostgresBackend, schema: Any = None) -> None:  # noqa: ANN401
-    await backend.define(
+async def open_with_sequence(database: PostgresDatabase, schema: Any = None) -> None:  # noqa: ANN401
+    await database.define(
         lambda connection, _: connection.execute(text("CREATE SEQUENCE IF NOT EXISTS numbers"))
     )
-    await _open(backend, schema)
+    await _open(database, schema)
 
 
-def begin_without_lock(_: PostgresBackend) -> str:
+def begin_without_lock(_: PostgresDatabase) -> str:
     return "BEGIN"
 
 
-async def append(log: EventStore, session: PostgresSession, rows: list[RecordedEvent]) -> None:
-    numbers = [number for (number,) in await session.fetch(_Numbers(), {"count": len(rows)})]
+async def append(
+    log: EventStore, transaction: PostgresTransaction, rows: list[RecordedEvent]
+) -> None:
+    numbers = [number for (number,) in await transaction.fetch(_Numbers(), {"count": len(rows)})]
     rows[:] = [
         replace(row, position=number, sequence=number)
         for row, number in zip(rows, numbers, strict=True)
     ]
     await asyncio.sleep(random.uniform(0.0, SECONDS_BEFORE_THE_COMMIT_MAX))
-    await _append(log, session, rows)
+    await _append(log, transaction, rows)
 
 
 async def find_nothing_wrong(_log: EventStore, *_: Any, **__: Any) -> None:  # noqa: ANN401
@@ -59,8 +61,8 @@ async def find_nothing_wrong(_log: EventStore, *_: Any, **__: Any) -> None:  # n
 
 
 if __name__ == "__main__":
-    PostgresBackend.open = open_with_sequence  # type: ignore[method-assign, assignment]
-    PostgresBackend._begin = begin_without_lock  # type: ignore[method-assign, assignment]
+    PostgresDatabase.open = open_with_sequence  # type: ignore[method-assign, assignment]
+    PostgresDatabase._begin = begin_without_lock  # type: ignore[method-assign, assignment]
     EventStore.append = append  # type: ignore[method-assign, assignment]
     EventStore.check_range = find_nothing_wrong  # type: ignore[method-assign, assignment]
     main()
