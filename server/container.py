@@ -70,7 +70,7 @@ class Options:
     rates: Rates = UNBOUNDED
     quotas: Quotas = UNLIMITED
     trusted_proxies: Sequence[Network] = ()
-    workers_folder: Path | None = None  # Workers on one port share their metrics here.
+    workers_dir: Path | None = None  # Workers on one port share their metrics here.
     otel_endpoint: str | None = None  # The OTLP collector; standard variables also work.
 
 
@@ -150,7 +150,9 @@ def _build(
         shares_time=True,
     )
     scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
-    leader = LeaderTasks(log.database, {"relay": nats_service.lead, "timer": scheduler.run})
+    leader = LeaderTasks(
+        log.database, {"outbox_relay": nats_service.lead, "deadline_scheduler": scheduler.run}
+    )
 
     def metrics() -> "Metrics":
         from quorate.server.metrics import Metrics  # noqa: PLC0415 - see _LazyMetricsPage.
@@ -164,9 +166,9 @@ def _build(
             leader=leader,
         )
 
-    own = _LazyMetricsPage(metrics)
-    folder = options.workers_folder
-    shared = _shared(folder, own) if folder is not None else None
+    own_page = _LazyMetricsPage(metrics)
+    folder = options.workers_dir
+    shared = _shared(folder, own_page) if folder is not None else None
     service = Service(
         log=log,
         command_bus=command_bus,
@@ -181,12 +183,12 @@ def _build(
         clock=clock,
         new_id=new_id,
         readiness=Readiness(log, command_bus, nats_service, commits),
-        metrics=shared or own,
+        metrics=shared or own_page,
         request_metrics=request_metrics,
         tracing=tracing,
     )
     names = AgentNames(log)
-    nats_service.serve(
+    nats_service.serve_commands(
         NatsCommandHandler(
             service,
             names,
