@@ -1,4 +1,4 @@
-"""Certificates for tests, from deploy/certificates: an authority of its own, and what it signed."""
+"""Certificate authority and server certificates for tests, created by deploy/certificates."""
 
 import shutil
 import subprocess
@@ -13,11 +13,11 @@ PROGRAM = ROOT / "deploy" / "certificates"
 
 
 class Certificates:
-    """Valid for localhost, 127.0.0.1 and whatever is named."""
+    """Certificates valid for localhost, 127.0.0.1 and the given names."""
 
     def __init__(self, folder: Path, *names: str) -> None:
         if shutil.which("openssl") is None:
-            pytest.skip("openssl is not installed: there are no certificates to try TLS with")
+            pytest.skip("openssl is not installed")
         subprocess.run([PROGRAM, folder, *names], check=True, capture_output=True)
         self.folder = folder
 
@@ -33,5 +33,5 @@ class Certificates:
 
     @property
     def nats(self) -> Tls:
-        """For a nats-server, or all of a cluster."""
+        """TLS options of a nats-server, or of all servers of a cluster."""
         return Tls(certificate=self.certificate("nats"), key=self.key("nats"), ca=self.ca)

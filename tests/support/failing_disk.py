@@ -1,9 +1,8 @@
-"""A disk that takes no writes any more, and what is truly on it.
+"""A disk that rejects writes, to test what is durable.
 
-* Failing: the device beneath the file system answers each write with an error, and whoever syncs
-  hears of it.
-* Read-only: what a file system turns that found itself in disorder, until it is mounted anew.
-* Mounted anew: what the kernel kept in memory, and could not write, is forgotten.
+* Failing: the device below the file system fails each write, and a sync reports the error.
+* Read-only: the state of a file system after it detected an error, until it is mounted again.
+* Remounted: data that the kernel held in memory and could not write is lost.
 """
 
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.small_disk import NotPossible, make_image, mount, run, unmount
+from tests.support.small_disk import MountUnavailable, make_image, mount, run, unmount
 
 
 class FailingDisk:
@@ -27,7 +26,7 @@ class FailingDisk:
 
     @contextmanager
     def failing(self) -> Iterator[None]:
-        """Whoever may not change the image cannot write to the device either."""
+        """Fail all writes to the device: its image file is immutable."""
         run("chattr", "+i", self._image)
         try:
             yield
@@ -39,24 +38,24 @@ class FailingDisk:
         device = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}").resolve().name
         Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
 
-    def mount_anew(self) -> None:
-        """Nobody may have a file of it open."""
+    def remount(self) -> None:
+        """Unmount and mount again; no process may have an open file on it."""
         subprocess.run(["umount", str(self.folder)], check=True)
         mount(self._image, self.folder)
 
 
 @contextmanager
 def failing_disk(folder: Path, size_bytes: int) -> Iterator[FailingDisk]:
-    """At ``folder``, which must be there. Skips the test where this is not possible."""
-    with tempfile.TemporaryDirectory(prefix="quorate-disk-") as place:
-        disk = FailingDisk(folder, Path(place) / "image")
+    """Mount a FailingDisk at the existing ``folder``, or skip the test."""
+    with tempfile.TemporaryDirectory(prefix="quorate-disk-") as image_folder:
+        disk = FailingDisk(folder, Path(image_folder) / "image")
         try:
-            make_image(Path(place) / "image", size_bytes)
+            make_image(Path(image_folder) / "image", size_bytes)
             with disk.failing():
                 pass
-            mount(Path(place) / "image", folder)
-        except NotPossible as why:
-            pytest.skip(f"no file system can be put on a device that fails: {why}")
+            mount(Path(image_folder) / "image", folder)
+        except MountUnavailable as why:
+            pytest.skip(f"cannot mount a failing device: {why}")
         try:
             yield disk
         finally:

@@ -1,4 +1,4 @@
-"""nats-py's client, whose ``flush`` and ``close`` keep what they promise."""
+"""nats-py's client (2.16) with a complete ``flush`` and ``close``."""
 
 import asyncio
 from contextlib import suppress
@@ -8,26 +8,29 @@ from nats.aio import client as nats_py
 
 
 class Client(nats_py.Client):
-    async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 - nats-py's own signature.
-        """Return when the server has dealt with all that was sent.
+    async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 - the signature of nats-py.
+        """Return when the server has processed everything that was sent.
 
-        nats-py's question overtakes what still waits to be sent; a second one, asked when the
-        first was answered, comes after it.
+        The PING of nats-py overtakes messages that still wait to be sent. A second PING, sent after
+        the first PONG, follows them.
         """
         for _ in range(2):
             await super().flush(timeout)
 
     async def close(self) -> None:
-        """For good: a reconnection under way outlives nats-py's own close, and opens a socket."""
+        """Close the connection, including a reconnect in progress.
+
+        Such a reconnect survives the close of nats-py and opens a socket.
+        """
         reconnecting = self._reconnection_task
         await super().close()
         if reconnecting is not None:
             reconnecting.cancel()
             await asyncio.wait([reconnecting])
-        await self.let_go()
+        await self.close_socket()
 
-    async def let_go(self) -> None:
-        """Close the socket, also of a refused login: nats-py forgets it."""
+    async def close_socket(self) -> None:
+        """Close the socket; nats-py leaves the socket of a rejected login open."""
         transport: Any = self._transport
         if transport is not None and transport._io_writer is not None:
             transport._io_writer.close()

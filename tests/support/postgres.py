@@ -1,7 +1,7 @@
-"""A real PostgreSQL for tests; where there is none, whoever asks for it is skipped and told why.
+"""PostgreSQL for tests; a test is skipped with the reason where it is not installed.
 
-The one that tests share keeps its data in memory where there is room: no test cuts the power, and
-what PostgreSQL syncs is there for whoever comes after a crash either way.
+The shared server keeps its data in memory where there is room. No test cuts the power, so synced
+data survives the crash of a process in memory as on disk.
 """
 
 import shutil
@@ -15,40 +15,40 @@ from quorate.bench import postgres
 from quorate.bench.postgres import NotInstalled
 
 PASSWORD = postgres.PASSWORD
-# The role that examples and documents let serve, and its password.
+# The role of the service in examples and documents, and its password.
 ROLE, ROLE_PASSWORD = "quorate_service", "a long secret"
 MEMORY = Path("/dev/shm")
 ROOM_BYTES_MIN = 2 * 1024**3  # Containers often have 64 MiB there.
-STOCK_LENGTH_MAX = 8
+FREE_SCHEMAS_MAX = 8
 
 
 class PostgresServer(postgres.PostgresServer):
-    """As it is, and skips instead of raising NotInstalled."""
+    """A server that skips the test instead of raising NotInstalled."""
 
     def __init__(self, folder: Path | None = None, **configuration: str) -> None:
         try:
             super().__init__(folder, **configuration)
         except NotInstalled as missing:
             pytest.skip(str(missing))
-        self._stock: list[str] = []  # Schemas with their tables, which nobody has yet.
-        self._stocked = 0
+        self._free_schemas: list[str] = []  # Created with their tables, and unused.
+        self._last_created = 0
 
     def database_url(self, schema: str | None = None) -> str:
-        """As it is; but places without a name are made several at once, more each time."""
+        """Return the URL of a schema; unnamed schemas are created in growing groups."""
         if schema is not None:
             return super().database_url(schema)
-        if not self._stock:
-            self._stocked = min(2 * self._stocked + 1, STOCK_LENGTH_MAX)
-            self._stock = [f"t_{uuid4().hex[:16]}" for _ in range(self._stocked)]
-            self.run_sql("".join(postgres.place(name) for name in self._stock))
-        return self.url(schema=self._stock.pop())
+        if not self._free_schemas:
+            self._last_created = min(2 * self._last_created + 1, FREE_SCHEMAS_MAX)
+            self._free_schemas = [f"t_{uuid4().hex[:16]}" for _ in range(self._last_created)]
+            self.run_sql("".join(postgres.place(name) for name in self._free_schemas))
+        return self.url(schema=self._free_schemas.pop())
 
 
 _shared: list[PostgresServer] = []
 
 
 def shared() -> PostgresServer:
-    """The one that this process's tests share, started when it is first asked for."""
+    """Return the server that the tests of this process share; start it at the first call."""
     if not _shared:
         server = PostgresServer(_in_memory())
         _shared.append(server)
@@ -62,8 +62,8 @@ def _in_memory() -> Path | None:
     return Path(tempfile.mkdtemp(prefix="quorate-postgres-", dir=MEMORY))
 
 
-def with_role() -> PostgresServer:
-    """The shared one, where that role may log in."""
+def shared_with_role() -> PostgresServer:
+    """Return the shared server after creating the role ROLE."""
     server = shared()
     if ROLE not in server.run_sql("SELECT rolname FROM pg_roles").splitlines():
         server.run_sql(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE_PASSWORD}'")

@@ -1,7 +1,7 @@
-"""Queries are compiled once for each kind of database, and not for each log that a test opens.
+"""Compile queries once per kind of database, not once per log that a test opens.
 
-A service opens one log in its life, and compiles before it answers anybody. Tests open hundreds:
-compiling was most of what that cost.
+A service opens one log and compiles its queries at the start. Tests open hundreds of logs, and
+compiling took most of the time of opening them.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,23 +17,23 @@ from quorate.projections import state_store
 T = TypeVar("T")
 
 
-def _once(make: Callable[[Database], T]) -> Callable[[Database], T]:
-    made: dict[str, T] = {}
+def _cached_by_dialect(make: Callable[[Database], T]) -> Callable[[Database], T]:
+    cached: dict[str, T] = {}
 
-    def of(backend: Database) -> T:
-        kind = backend.dialect.name
-        if kind not in made:
-            made[kind] = make(backend)
-        return made[kind]
+    def cached_factory(database: Database) -> T:
+        kind = database.dialect.name
+        if kind not in cached:
+            cached[kind] = make(database)
+        return cached[kind]
 
-    return of
+    return cached_factory
 
 
 @contextmanager
-def once() -> Iterator[None]:
-    """No limit stands in these that a test would lower, and nothing of one log goes to the next."""
-    places: list[tuple[Any, str]] = [(event_store, "_Queries"), (state_store, "_Queries")]
+def cache_queries() -> Iterator[None]:
+    """Share compiled queries; they contain no limit that a test changes and no data of a log."""
+    factories: list[tuple[Any, str]] = [(event_store, "_Queries"), (state_store, "_Queries")]
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in places:
-            patch.setattr(module, name, _once(getattr(module, name)))
+        for module, name in factories:
+            patch.setattr(module, name, _cached_by_dialect(getattr(module, name)))
         yield

@@ -1,9 +1,9 @@
-"""A small file system of its own, and what is left of it when it is full.
+"""A small file system that tests can fill.
 
-* It is ext4 on a loop device, as on a real disk: what was written may find no place only when it
-  is synced. Where no loop device is to be had, it is held in memory; each says which it is.
-* Nothing of it outlives the block: the image lies in a folder of its own, and its loop device goes
-  when it is unmounted, or when the last that had a file of it open has ended.
+* It is ext4 on a loop device. As on a real disk, a write may fail for lack of space only at the
+  sync. Without loop devices it is a tmpfs; the output of the test states which one is used.
+* It is removed at the end of the block. The loop device disappears with the unmount, or when the
+  last process with an open file on it has ended.
 """
 
 import os
@@ -17,34 +17,34 @@ from pathlib import Path
 import pytest
 
 LEFT_BYTES = 65_536
-# Nothing is kept back for root, as which all of this runs. Blocks are as large as on a large disk:
-# with smaller ones a full disk kills whoever has SQLite's index of the write-ahead log mapped.
-MAKING = ("mkfs.ext4", "-q", "-F", "-m", "0", "-b", "4096")
+# No blocks are reserved for root, because the tests run as root. The block size is that of a large
+# disk: with smaller blocks a full disk kills a process that maps SQLite's write-ahead log index.
+MKFS_COMMAND = ("mkfs.ext4", "-q", "-F", "-m", "0", "-b", "4096")
 
 
-class NotPossible(Exception):
-    """What is missing on this machine, or who may not do it."""
+class MountUnavailable(Exception):
+    """A program or a permission is missing on this machine."""
 
 
 @contextmanager
 def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
-    """At ``folder``, which must be there; other users may enter it."""
+    """Mount the disk at the existing ``folder``; other users may enter it."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(_on_a_loop_device(folder, size_bytes))
-            _say(f"{folder} is ext4 on a loop device")
-        except NotPossible as why:
-            stack.enter_context(_in_memory(folder, size_bytes))
-            _say(f"{folder} is held in memory, for want of a loop device: {why}")
+            stack.enter_context(_loop_device(folder, size_bytes))
+            _print_line(f"{folder} is ext4 on a loop device")
+        except MountUnavailable as why:
+            stack.enter_context(_tmpfs(folder, size_bytes))
+            _print_line(f"{folder} is a tmpfs, because no loop device is available: {why}")
         yield folder
 
 
 @contextmanager
-def _in_memory(folder: Path, size_bytes: int) -> Iterator[None]:
-    """Skips the test where this is not possible either."""
+def _tmpfs(folder: Path, size_bytes: int) -> Iterator[None]:
+    """Mount a tmpfs, or skip the test."""
     try:
         run("mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=755", "quorate-test", folder)
-    except NotPossible as why:
+    except MountUnavailable as why:
         pytest.skip(f"only root may mount a small file system: {why}")
     try:
         yield
@@ -53,9 +53,9 @@ def _in_memory(folder: Path, size_bytes: int) -> Iterator[None]:
 
 
 @contextmanager
-def _on_a_loop_device(folder: Path, size_bytes: int) -> Iterator[None]:
-    with tempfile.TemporaryDirectory(prefix="quorate-disk-") as place:
-        image = Path(place) / "image"
+def _loop_device(folder: Path, size_bytes: int) -> Iterator[None]:
+    with tempfile.TemporaryDirectory(prefix="quorate-disk-") as image_folder:
+        image = Path(image_folder) / "image"
         make_image(image, size_bytes)
         mount(image, folder)
         try:
@@ -65,45 +65,45 @@ def _on_a_loop_device(folder: Path, size_bytes: int) -> Iterator[None]:
 
 
 def make_image(image: Path, size_bytes: int) -> None:
-    """A file system in a file; raises NotPossible."""
+    """Create a file system in a file; raises MountUnavailable."""
     with image.open("wb") as file:
         file.truncate(size_bytes)
-    run(*MAKING, image)
+    run(*MKFS_COMMAND, image)
 
 
 def mount(image: Path, folder: Path) -> None:
-    """Raises NotPossible."""
+    """Mount an image file; raises MountUnavailable."""
     run("mount", "-t", "ext4", "-o", "loop,errors=remount-ro", image, folder)
 
 
 def unmount(folder: Path) -> None:
-    """At once, for whoever comes later; what is open there stays open until it is closed."""
+    """Unmount lazily: open files stay usable until they are closed."""
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def _say(what: str) -> None:
-    """Among what a test printed: of one that fails, or with ``-rP``."""
-    sys.stdout.write(f"{what}\n")
+def _print_line(text: str) -> None:
+    """Print into the captured output: pytest shows it for a failed test, or with ``-rP``."""
+    sys.stdout.write(f"{text}\n")
 
 
 def run(*command: str | Path) -> None:
-    """Raises NotPossible."""
+    """Run a command; raises MountUnavailable."""
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError as missing:
-        raise NotPossible(f"there is no {missing.filename}") from missing
+        raise MountUnavailable(f"{missing.filename} is not installed") from missing
     except subprocess.CalledProcessError as failed:
-        raise NotPossible(str(failed.stderr).strip()) from failed
+        raise MountUnavailable(str(failed.stderr).strip()) from failed
 
 
 @contextmanager
-def filled(folder: Path) -> Iterator[None]:
-    """All but LEFT_BYTES of it are taken."""
-    ballast = folder / "ballast"
-    disk = os.statvfs(folder)
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, disk.f_bavail * disk.f_frsize - LEFT_BYTES)
+def fill_disk(folder: Path) -> Iterator[None]:
+    """Fill the disk except for LEFT_BYTES until the end of the block."""
+    filler = folder / "filler"
+    usage = os.statvfs(folder)
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, usage.f_bavail * usage.f_frsize - LEFT_BYTES)
     try:
         yield
     finally:
-        ballast.unlink()
+        filler.unlink()

@@ -1,4 +1,4 @@
-"""A compose file as Docker reads it, as far as ours need it: merged, and with its defaults."""
+"""Read a Compose file: anchors merged, and variables replaced by their defaults."""
 
 import re
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 _VARIABLE = re.compile(r"\$\{\w+:-([^}]*)\}")
 
 
-class Composed:
+class ComposeFile:
     def __init__(self, name: str) -> None:
         text = _VARIABLE.sub(r"\1", (ROOT / name).read_text())
         read: dict[str, Any] = yaml.safe_load(text)

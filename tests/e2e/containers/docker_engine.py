@@ -1,7 +1,7 @@
-"""A Docker engine and images, for tests that need them: where they are missing, it is said why.
+"""Docker engine and images for tests; a test is skipped with the reason when they are missing.
 
-Images are those that docker-compose.yml names. Where none can be fetched, stand-ins of the same
-names under STAND_INS do, if somebody has built them: see the program stand-ins beside this file.
+The images are those of docker-compose.yml. Where none can be pulled, substitutes with the same
+names under SUBSTITUTE_PREFIX are used, if the program build-substitute-images has built them.
 """
 
 import os
@@ -13,42 +13,42 @@ import pytest
 from docker.errors import DockerException, ImageNotFound  # type: ignore[import-untyped]
 from testcontainers.core.config import testcontainers_config
 
-from tests.e2e.containers.compose_file import Composed
+from tests.e2e.containers.compose_file import ComposeFile
 
-STAND_INS = "quorate-stand-in"
+SUBSTITUTE_PREFIX = "quorate-substitute"
 UNIX = "unix://"
 DOCKER_HOST_DEFAULT = "unix:///var/run/docker.sock"
-ASK_SECONDS_MAX = 5
+ENGINE_TIMEOUT_SECONDS = 5
 PULL_SECONDS_MAX = 90
 
-# Whoever starts a container here also ends it: no other container need be there to clean up.
+# Each test ends the containers that it starts, so no clean-up container is needed.
 testcontainers_config.ryuk_disabled = True
 
 
 @cache
-def _missing_engine() -> str | None:
+def _engine_problem() -> str | None:
     where = os.environ.get("DOCKER_HOST", DOCKER_HOST_DEFAULT)
     try:
-        if where.startswith(UNIX):  # Else the library leaves a socket open that was refused.
-            with socket.socket(socket.AF_UNIX) as looking:
-                looking.connect(where.removeprefix(UNIX))
-        docker.from_env(timeout=ASK_SECONDS_MAX).ping()
+        if where.startswith(UNIX):  # The docker library leaves a refused socket open.
+            with socket.socket(socket.AF_UNIX) as probe:
+                probe.connect(where.removeprefix(UNIX))
+        docker.from_env(timeout=ENGINE_TIMEOUT_SECONDS).ping()
     except (DockerException, OSError) as error:
-        return f"no Docker engine can be reached at {where}: {error}"
+        return f"Docker engine at {where} is unreachable: {error}"
     return None
 
 
-def needs_engine() -> None:
-    if (why := _missing_engine()) is not None:
+def require_docker_engine() -> None:
+    if (why := _engine_problem()) is not None:
         pytest.skip(why)
 
 
 def image(service: str) -> str:
-    """The image of a service of docker-compose.yml, which is then on this machine."""
-    needs_engine()
-    named = Composed("docker-compose.yml").services[service]["image"]
+    """Return the local name of a service's image; pull it if necessary, or skip the test."""
+    require_docker_engine()
+    named = ComposeFile("docker-compose.yml").services[service]["image"]
     engine = docker.from_env(timeout=PULL_SECONDS_MAX)
-    for name in (named, f"{STAND_INS}/{named}"):
+    for name in (named, f"{SUBSTITUTE_PREFIX}/{named}"):
         try:
             engine.images.get(name)
         except ImageNotFound:
@@ -57,14 +57,14 @@ def image(service: str) -> str:
     try:
         engine.images.pull(*named.split(":"))
     except (DockerException, OSError) as error:
-        pytest.skip(f"the image {named} is not here and cannot be fetched: {error}")
+        pytest.skip(f"image {named} is missing and cannot be pulled: {error}")
     return str(named)
 
 
-def stand_in(name: str) -> str:
-    """The stand-in for an image, if it was built, else the name of the image itself."""
+def substitute_or_original(name: str) -> str:
+    """Return the name of the substitute if it was built, else the name of the image."""
     try:
-        docker.from_env(timeout=ASK_SECONDS_MAX).images.get(f"{STAND_INS}/{name}")
+        docker.from_env(timeout=ENGINE_TIMEOUT_SECONDS).images.get(f"{SUBSTITUTE_PREFIX}/{name}")
     except ImageNotFound:
         return name
-    return f"{STAND_INS}/{name}"
+    return f"{SUBSTITUTE_PREFIX}/{name}"

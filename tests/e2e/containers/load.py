@@ -1,7 +1,7 @@
-"""Agents at work through the SDK, while somebody takes away what they talk to.
+"""SDK agents that work while a test stops and restarts the servers.
 
-Each takes a contact of its own, asks the send gate and gives it back, over and over. Whatever an
-agent is raised counts: a command may be tried again, as often as the SDK likes, but not fail.
+Each agent repeats one round: lease a contact, pass the send gate, release the lease. The SDK may
+retry a command, but every exception that an agent raises is a failure.
 """
 
 import asyncio
@@ -13,55 +13,55 @@ from time import monotonic
 from quorate.client import Agent
 
 PAUSE_SECONDS = 0.02
-GRACE_SECONDS = 40.0  # A call gives up after 30 s.
-LOOK_SECONDS = 0.02
+GRACE_SECONDS = 40.0  # A call times out after 30 s.
+POLL_SECONDS = 0.02
 
 
 class Load:
-    """``rounds`` and ``failures`` go on while it lasts."""
+    """Agents in background tasks; ``rounds`` and ``failures`` are updated while they run."""
 
     def __init__(self) -> None:
         self.rounds = 0
         self.slowest_seconds = 0.0
         self.failures: list[BaseException] = []
-        self._over = asyncio.Event()
+        self._stopped = asyncio.Event()
 
     @asynccontextmanager
     async def by(
         self, agents: int, url: str, api_key: str, nats_url: str | None
     ) -> AsyncIterator["Load"]:
-        """So many agents, every other one over NATS, if there is any."""
-        ways = itertools.cycle([nats_url or "", ""])
+        """Run this number of agents, every second one over NATS if ``nats_url`` is given."""
+        nats_urls = itertools.cycle([nats_url or "", ""])
         work = [
-            asyncio.create_task(self._agent(f"worker-{number}", url, api_key, next(ways)))
+            asyncio.create_task(self._agent(f"worker-{number}", url, api_key, next(nats_urls)))
             for number in range(agents)
         ]
         try:
-            await self.more(agents)
+            await self.wait_for_rounds(agents)
             yield self
         finally:
-            self._over.set()
+            self._stopped.set()
             await asyncio.wait_for(asyncio.gather(*work), GRACE_SECONDS)
 
     async def more(self, rounds: int) -> None:
-        """Return when so many more rounds were made; fail as soon as one has failed."""
-        enough = self.rounds + rounds
+        """Return after this number of further rounds; fail at the first failure."""
+        target = self.rounds + rounds
         async with asyncio.timeout(GRACE_SECONDS):
-            while self.rounds < enough:
+            while self.rounds < target:
                 assert self.failures == []
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _agent(self, name: str, url: str, api_key: str, nats_url: str) -> None:
         try:
             async with Agent.connect(url, api_key, name=name, nats_url=nats_url) as agent:
                 for number in itertools.count():
-                    if self._over.is_set():
+                    if self._stopped.is_set():
                         return
-                    began = monotonic()
+                    started_at = monotonic()
                     async with agent.lease(f"{name}-{number}@example.com") as lease:
                         assert (await lease.request_send()).authorized
-                    self.slowest_seconds = max(self.slowest_seconds, monotonic() - began)
+                    self.slowest_seconds = max(self.slowest_seconds, monotonic() - started_at)
                     self.rounds += 1
                     await asyncio.sleep(PAUSE_SECONDS)
-        except Exception as error:  # noqa: BLE001 - the test tells what it was.
+        except Exception as error:  # noqa: BLE001 - the test reports it.
             self.failures.append(error)

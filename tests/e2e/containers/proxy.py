@@ -1,4 +1,4 @@
-"""Caddy with deploy/Caddyfile in front of replicas on this machine, if Caddy is installed."""
+"""Caddy with deploy/Caddyfile as the proxy of local replicas, if Caddy is installed."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from typing import Self
 
 import pytest
 
-from tests.e2e.containers.servers import HOST, free_port, until_answered
+from tests.e2e.containers.servers import HOST, free_port, wait_until_reachable
 from tests.support.certificates import Certificates
 from tests.support.paths import ROOT
 
@@ -20,7 +20,7 @@ class Proxy:
     ) -> None:
         program = shutil.which("caddy")
         if program is None:
-            pytest.skip("Caddy is not installed: there is no proxy to stand before the replicas")
+            pytest.skip("Caddy is not installed")
         scheme = "http" if certificates is None else "https"
         self.port, health_port = free_port(), free_port()
         self.url = f"{scheme}://{HOST}:{self.port}"
@@ -42,7 +42,7 @@ class Proxy:
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=self._environment, stderr=log)
-        until_answered(self._health_url)
+        wait_until_reachable(self._health_url)
         return self
 
     def __exit__(

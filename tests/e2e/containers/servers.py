@@ -1,7 +1,7 @@
-"""PostgreSQL and NATS that somebody else runs: as programs of this machine, or in containers.
+"""External PostgreSQL and NATS servers: as local processes, or in containers.
 
-Both kinds are told the same, keep their addresses and their data when they are restarted, and are
-gone when they are closed. No test knows which kind it runs on.
+Both kinds have the same configuration, keep addresses and data across a restart, and are removed by
+``close``. A test does not depend on the kind.
 """
 
 import shutil
@@ -24,14 +24,14 @@ from tests.e2e.service.service_process import environment
 from tests.support.postgres import PostgresServer
 
 READY_SECONDS_MAX = 30.0
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 HOST = "127.0.0.1"
 NATS_PORT, MONITOR_PORT, POSTGRES_PORT = 4222, 8222, 5432
 STOP_SECONDS_MAX = 10
 
 
 class Servers(Protocol):
-    """``secrets`` is a folder that `quorate secrets` has filled."""
+    """Created with a directory of secrets from `quorate secrets`."""
 
     database_url: str
     nats_url: str
@@ -43,7 +43,7 @@ class Servers(Protocol):
     def close(self) -> None: ...
 
 
-class Local:
+class LocalServers:
     def __init__(self, folder: Path, secrets: Path) -> None:
         port, monitor = free_port(), free_port()
         self._postgres = PostgresServer()
@@ -72,11 +72,11 @@ class Local:
         self._postgres.restart()
 
     def restart_nats(self) -> None:
-        self._end_nats()
+        self._stop_nats()
         self._start_nats()
 
     def close(self) -> None:
-        self._end_nats()
+        self._stop_nats()
         self._postgres.remove()
 
     def _start_nats(self) -> None:
@@ -84,16 +84,16 @@ class Local:
         assert program is not None
         with self._log.open("ab") as log:
             self._nats = subprocess.Popen([program, "-c", self._configuration], stderr=log)
-        until_well(self._monitor)
+        wait_until_healthy(self._monitor)
 
-    def _end_nats(self) -> None:
+    def _stop_nats(self) -> None:
         if self._nats is not None:
             self._nats.send_signal(signal.SIGKILL)
             self._nats.wait()
             self._nats = None
 
 
-class Containers:
+class ContainerServers:
     def __init__(self, folder: Path, secrets: Path) -> None:
         port, monitor, database = free_port(), free_port(), free_port()
         configuration = folder / "nats.conf"
@@ -106,7 +106,7 @@ class Containers:
             )
         )
         self._monitor = monitor
-        # A port that Docker chooses would be another one after a restart.
+        # Docker would choose another port after a restart.
         self._nats = (
             DockerContainer(image("nats-1"))
             .with_command(["-c", "/quorate-nats.conf"])
@@ -122,7 +122,7 @@ class Containers:
         try:
             self._postgres.start()
             self._nats.start()
-            until_well(monitor)
+            wait_until_healthy(monitor)
         except BaseException:
             self.close()
             raise
@@ -135,7 +135,7 @@ class Containers:
         container = self._nats.get_wrapped_container()
         container.kill()
         container.start()
-        until_well(self._monitor)
+        wait_until_healthy(self._monitor)
 
     def close(self) -> None:
         for container in (self._postgres, self._nats):
@@ -143,8 +143,8 @@ class Containers:
 
 
 def nats_configuration(secrets: Path, *more: str, listen: str, monitor: str, store: Path) -> str:
-    """What `quorate nats-config` prints for the keys in a folder of secrets."""
-    verb = [sys.executable, "-m", "quorate.cli.main", "nats-config"]
+    """Return the output of `quorate nats-config` for the keys in a directory of secrets."""
+    command = [sys.executable, "-m", "quorate.cli.main", "nats-config"]
     options = {
         "--nats-keys-file": str(secrets / "nats_keys.json"),
         "--listen": listen,
@@ -152,7 +152,7 @@ def nats_configuration(secrets: Path, *more: str, listen: str, monitor: str, sto
         "--store-dir": str(store),
     }
     printed = subprocess.run(
-        [*verb, *(word for option in options.items() for word in option), *more],
+        [*command, *(word for option in options.items() for word in option), *more],
         env=environment(),
         capture_output=True,
         text=True,
@@ -161,13 +161,13 @@ def nats_configuration(secrets: Path, *more: str, listen: str, monitor: str, sto
     return printed.stdout
 
 
-def until_well(monitor_port: int) -> None:
-    """Return when a nats-server says that it is well."""
-    until_answered(f"http://{HOST}:{monitor_port}/healthz")
+def wait_until_healthy(monitor_port: int) -> None:
+    """Return when the nats-server reports that it is healthy."""
+    wait_until_reachable(f"http://{HOST}:{monitor_port}/healthz")
 
 
-def until_answered(url: str) -> None:
-    """Return when something answers there, and well."""
+def wait_until_reachable(url: str) -> None:
+    """Return when the URL is answered with a success status."""
     deadline = time.monotonic() + READY_SECONDS_MAX
     while True:
         try:
@@ -176,11 +176,11 @@ def until_answered(url: str) -> None:
         except httpx2.HTTPError:
             pass
         assert time.monotonic() < deadline, f"{url} does not answer"
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind((HOST, 0))
-        port: int = found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
     return port

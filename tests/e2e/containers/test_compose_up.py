@@ -1,7 +1,7 @@
-"""`docker compose up`, the first requests, and then some of it is taken away.
+"""`docker compose up`, requests, and failures of single containers.
 
-It takes minutes and builds an image, so it is only done where QUORATE_COMPOSE=1 asks for it, on a
-machine that has Docker with Compose and all images, or stand-ins for them.
+The test builds an image and takes minutes, so it runs only with QUORATE_COMPOSE=1, on a machine
+with Docker, Compose, and all images or their substitutes.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.containers.docker_engine import image, needs_engine, stand_in
+from tests.e2e.containers.docker_engine import image, require_docker_engine, substitute_or_original
 from tests.e2e.containers.load import Load
 from tests.e2e.containers.servers import free_port
 from tests.e2e.service.service_process import environment
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 class Stack:
-    """The compose files brought up under a name and on ports of their own."""
+    """The Compose files as a separate project on free ports."""
 
     def __init__(self, files: list[str], variables: dict[str, str]) -> None:
         self._files = [word for file in files for word in ("--file", str(ROOT / file))]
@@ -43,7 +43,7 @@ class Stack:
             "POSTGRES_IMAGE": image("postgres"),
             "NATS_IMAGE": image("nats-1"),
             "CADDY_IMAGE": image("proxy"),
-            "PYTHON_IMAGE": stand_in("python:3.13-slim"),
+            "PYTHON_IMAGE": substitute_or_original("python:3.13-slim"),
             **variables,
         }
 
@@ -88,11 +88,11 @@ def stack(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stack]:
     if os.environ.get("QUORATE_COMPOSE") != "1":
-        pytest.skip("QUORATE_COMPOSE=1 is not set: nobody asked for minutes of Docker")
-    needs_engine()
+        pytest.skip("QUORATE_COMPOSE=1 is not set; the test takes minutes")
+    require_docker_engine()
     there = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
     if there.returncode != 0:
-        pytest.skip("docker has no compose: its plug-in is not installed")
+        pytest.skip("the Compose plug-in of docker is not installed")
     files, variables = ["docker-compose.yml"], dict[str, str]()
     if request.param == "tls":
         certificates = Certificates(tmp_path / "tls")
@@ -108,14 +108,14 @@ def stack(
         stack.compose("down", "--volumes", "--timeout", "5")
 
 
-async def test_no_command_fails_while_a_nats_server_and_a_replica_are_taken_away(
+async def test_no_command_fails_while_containers_are_stopped_killed_and_restarted(
     stack: Stack, request: pytest.FixtureRequest
 ) -> None:
     tls = "tls" in request.node.name
     url = f"{'https' if tls else 'http'}://localhost:{stack.port}"
     nats = ",".join(f"{'tls' if tls else 'nats'}://localhost:{port}" for port in stack.nats_ports)
     load = Load()
-    async with load.by(AGENTS, url, stack.api_key, nats):
+    async with load.run(AGENTS, url, stack.api_key, nats):
         for words in (
             ("stop", "nats-1"),
             ("kill", "api-1"),
@@ -126,11 +126,11 @@ async def test_no_command_fails_while_a_nats_server_and_a_replica_are_taken_away
             ("restart", "postgres"),
         ):
             await asyncio.to_thread(stack.compose, *words)
-            await load.more(ROUNDS)
+            await load.wait_for_rounds(ROUNDS)
     assert load.failures == []
 
 
-def test_what_was_made_once_is_there_after_everything_was_removed_but_the_volumes(
+def test_api_key_persists_when_all_containers_are_recreated(
     stack: Stack,
 ) -> None:
     key = stack.api_key

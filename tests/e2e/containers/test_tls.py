@@ -1,6 +1,6 @@
-"""A service that is reached by TLS alone: HTTPS at the proxy, and NATS with a certificate.
+"""A deployment with TLS only: HTTPS at the proxy, and NATS with a certificate.
 
-Whoever connects is told of the authority by SSL_CERT_FILE and by nothing else.
+Clients learn the certificate authority from SSL_CERT_FILE only.
 """
 
 import os
@@ -13,19 +13,19 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from quorate.client import Agent, LeaseConflict
+from quorate.client import Agent, LeaseConflictError
+from tests.e2e.containers.deployment import run_cli
 from tests.e2e.containers.proxy import Proxy
-from tests.e2e.containers.servers import HOST, free_port, nats_configuration, until_well
-from tests.e2e.containers.team import quorate
-from tests.e2e.service.service_process import Running, environment
+from tests.e2e.containers.servers import HOST, free_port, nats_configuration, wait_until_healthy
+from tests.e2e.service.service_process import ServiceProcess, environment
 from tests.e2e.service.test_external_nats import nats_server
 from tests.support.certificates import Certificates
 
 CONTACT = "user@example.com"
 
 
-class Guarded:
-    """Its addresses, its key, and the authority that signed for them."""
+class TlsDeployment:
+    """Addresses, API key and certificate authority of a deployment."""
 
     def __init__(self, url: str, nats_url: str, api_key: str, certificates: Certificates) -> None:
         self.url = url
@@ -48,12 +48,12 @@ class Guarded:
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def tls_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsDeployment]:
     folder = tmp_path_factory.mktemp("tls")
     certificates = Certificates(folder / "certificates")
     port, nats_port, monitor = free_port(), free_port(), free_port()
     secrets = folder / "secrets"
-    quorate("secrets", str(secrets))
+    run_cli("secrets", str(secrets))
     configuration = folder / "nats.conf"
     configuration.write_text(
         nats_configuration(
@@ -65,7 +65,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
             store=folder / "jetstream",
         )
     )
-    service = Running(
+    service = ServiceProcess(
         folder / "data",
         *("--port", str(port)),
         *("--nats-url", f"tls://{HOST}:{nats_port}"),
@@ -73,57 +73,63 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         variables={"SSL_CERT_FILE": str(certificates.ca)},
     )
     with nats_server(configuration), Proxy(folder, [port], certificates) as proxy:
-        until_well(monitor)
+        wait_until_healthy(monitor)
         service.start()
         try:
-            yield Guarded(proxy.url, f"tls://{HOST}:{nats_port}", service.api_key, certificates)
+            yield TlsDeployment(
+                proxy.url, f"tls://{HOST}:{nats_port}", service.api_key, certificates
+            )
         finally:
             service.end()
 
 
-async def test_agents_work_over_https_and_hear_over_tls(
-    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+async def test_agents_work_over_https_and_receive_notifications_over_tls(
+    tls_deployment: TlsDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", guarded.variables["SSL_CERT_FILE"])
-    where = (guarded.url, guarded.api_key)
+    monkeypatch.setenv("SSL_CERT_FILE", tls_deployment.variables["SSL_CERT_FILE"])
+    where = (tls_deployment.url, tls_deployment.api_key)
     async with (
         Agent.connect(*where, name="outreach-agent", nats_url="") as holder,
-        Agent.connect(*where, name="retention-agent", nats_url=guarded.nats_url) as rival,
+        Agent.connect(*where, name="retention-agent", nats_url=tls_deployment.nats_url) as rival,
     ):
         async with holder.lease(CONTACT):
-            with pytest.raises(LeaseConflict):
+            with pytest.raises(LeaseConflictError):
                 async with rival.lease(CONTACT):
                     pass
-        heard = set()
+        received = set()
         async for notification in rival.notifications():
-            heard.add(notification.name)
+            received.add(notification.name)
             if notification.name == "lease_available":
                 break
-    assert "lease_conflict" in heard
+    assert "lease_conflict" in received
 
 
-def test_the_doctor_finds_everything_well(guarded: Guarded) -> None:
-    examined = guarded.cli("doctor", "--nats-url", guarded.nats_url, "--no-json")
+def test_doctor_succeeds(tls_deployment: TlsDeployment) -> None:
+    examined = tls_deployment.cli("doctor", "--nats-url", tls_deployment.nats_url, "--no-json")
 
     assert examined.returncode == 0, examined.stdout
-    assert f"{guarded.nats_url} lets us in" in examined.stdout
+    assert f"{tls_deployment.nats_url} lets us in" in examined.stdout
     assert "the stream's first bytes come through" in examined.stdout
 
 
-def test_what_is_told_of_all_tenants_together_is_not_handed_out(guarded: Guarded) -> None:
-    trusting = ssl.create_default_context(cafile=guarded.variables["SSL_CERT_FILE"])
+def test_proxy_hides_metrics(tls_deployment: TlsDeployment) -> None:
+    context = ssl.create_default_context(cafile=tls_deployment.variables["SSL_CERT_FILE"])
 
-    assert httpx2.get(f"{guarded.url}/livez", verify=trusting).status_code == 200
-    assert httpx2.get(f"{guarded.url}/metrics", verify=trusting).status_code == 404
+    assert httpx2.get(f"{tls_deployment.url}/livez", verify=context).status_code == 200
+    assert httpx2.get(f"{tls_deployment.url}/metrics", verify=context).status_code == 404
 
 
-def test_whoever_does_not_know_the_authority_sends_no_key(guarded: Guarded, tmp_path: Path) -> None:
+def test_client_without_the_authority_sends_no_key(
+    tls_deployment: TlsDeployment, tmp_path: Path
+) -> None:
     another = Certificates(tmp_path / "another")
-    unaware = {"SSL_CERT_FILE": str(another.ca), "SSL_CERT_DIR": os.devnull}
+    other_authority = {"SSL_CERT_FILE": str(another.ca), "SSL_CERT_DIR": os.devnull}
 
-    asked = guarded.cli("agents", "list", "--no-json", **unaware)
-    examined = guarded.cli("doctor", "--nats-url", guarded.nats_url, "--no-json", **unaware)
+    listed = tls_deployment.cli("agents", "list", "--no-json", **other_authority)
+    examined = tls_deployment.cli(
+        "doctor", "--nats-url", tls_deployment.nats_url, "--no-json", **other_authority
+    )
 
-    assert asked.returncode == 6
-    assert "CERTIFICATE_VERIFY_FAILED" in asked.stderr
+    assert listed.returncode == 6
+    assert "CERTIFICATE_VERIFY_FAILED" in listed.stderr
     assert examined.returncode != 0

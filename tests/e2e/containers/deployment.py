@@ -1,15 +1,15 @@
-"""Two replicas that share a PostgreSQL, a NATS and a folder of secrets."""
+"""Two replicas that share PostgreSQL, NATS and a directory of secrets."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.containers.servers import HOST, Containers, Local, Servers, free_port
-from tests.e2e.service.service_process import Running, environment
+from tests.e2e.containers.servers import HOST, ContainerServers, LocalServers, Servers, free_port
+from tests.e2e.service.service_process import ServiceProcess, environment
 
 
-def quorate(*words: str) -> str:
-    """What a verb prints; it must succeed."""
+def run_cli(*words: str) -> str:
+    """Run a `quorate` command, require success, and return its output."""
     done = subprocess.run(
         [sys.executable, "-m", "quorate.cli.main", *words],
         env=environment(),
@@ -21,20 +21,20 @@ def quorate(*words: str) -> str:
     return done.stdout
 
 
-class Team:
-    def __init__(self, folder: Path, kind: type[Local | Containers]) -> None:
+class Deployment:
+    def __init__(self, folder: Path, kind: type[LocalServers | ContainerServers]) -> None:
         self.secrets = folder / "secrets"
-        quorate("secrets", str(self.secrets))
+        run_cli("secrets", str(self.secrets))
         self.servers: Servers = kind(folder, self.secrets)
         try:
-            quorate("db", "upgrade", "--database-url", self.servers.database_url)
+            run_cli("db", "upgrade", "--database-url", self.servers.database_url)
         except BaseException:
             self.servers.close()
             raise
         self.ports = [free_port(), free_port()]
         self.replicas = [self._replica(folder / str(port), port) for port in self.ports]
 
-    def start(self) -> "Team":
+    def start(self) -> "Deployment":
         for replica in self.replicas:
             replica.start()
         return self
@@ -54,8 +54,8 @@ class Team:
     def urls(self) -> list[str]:
         return [f"http://{HOST}:{port}" for port in self.ports]
 
-    def _replica(self, folder: Path, port: int) -> Running:
-        return Running(
+    def _replica(self, folder: Path, port: int) -> ServiceProcess:
+        return ServiceProcess(
             folder,
             *("--port", str(port)),
             *("--database-url", self.servers.database_url),
