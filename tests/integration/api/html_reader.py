@@ -1,4 +1,4 @@
-"""Reading a page as a browser would: its tags, their attributes and the text between them."""
+"""Parse an HTML page: its tags, their attributes and the text between them."""
 
 import base64
 import copy
@@ -11,13 +11,13 @@ from typing import Any
 from quorate.api.html import CONTENT_SECURITY_POLICY
 from quorate.api.json_schemas import Json
 
-CODE_AND_FETCHING = {"script", "link", "img", "iframe", "object", "form", "base"}
+FORBIDDEN_TAGS = {"script", "link", "img", "iframe", "object", "form", "base"}
 ATTRIBUTES = {"charset", "class", "content", "href", "id", "lang", "name"}
 HOSTILE = ("<script>alert(1)</script>", "\"><b onclick='x'>", "'&lt;")
 
 
-class Reader(HTMLParser):
-    """All tags with their attributes, and the text between them."""
+class PageReader(HTMLParser):
+    """Collects all tags with their attributes, and the text between them."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -35,23 +35,23 @@ class Reader(HTMLParser):
         return (value for _, found in self.tags if (value := found.get(name)) is not None)
 
 
-def article(page: str, name: str) -> str:
+def find_article(page: str, name: str) -> str:
     [found] = re.findall(rf'<article id="{name}">.*?</article>', page, re.DOTALL)
     return str(found)
 
 
-def links_lead_somewhere(page: str, *elsewhere: str) -> None:
-    reader = Reader(page)
+def assert_links_resolve(page: str, *external: str) -> None:
+    reader = PageReader(page)
     ids = list(reader.of("id"))
     assert len(set(ids)) == len(ids)
     for target in reader.of("href"):
-        assert target in elsewhere or target.removeprefix("#") in ids
-    assert set(elsewhere) <= set(reader.of("href"))
+        assert target in external or target.removeprefix("#") in ids
+    assert set(external) <= set(reader.of("href"))
 
 
-def runs_no_code_and_fetches_nothing(page: str) -> None:
-    reader = Reader(page)
-    assert not CODE_AND_FETCHING & {tag for tag, _ in reader.tags}
+def assert_no_code_and_no_external_resources(page: str) -> None:
+    reader = PageReader(page)
+    assert not FORBIDDEN_TAGS & {tag for tag, _ in reader.tags}
     assert {name for _, found in reader.tags for name in found} <= ATTRIBUTES
     [style] = re.findall("<style>(.*?)</style>", page, re.DOTALL)
     assert "url(" not in style
@@ -61,29 +61,29 @@ def runs_no_code_and_fetches_nothing(page: str) -> None:
     assert CONTENT_SECURITY_POLICY.startswith("default-src 'none'; ")
 
 
-def shows_as_text(hostile: str, document: Json, page: Callable[[Json], bytes]) -> None:
-    """Whatever a document holds, a page of it has the same tags as a page of a decent one."""
-    decent = Reader(page(document).decode())
-    shown = Reader(page(_with_everywhere(copy.deepcopy(document), hostile)).decode())
+def assert_shown_as_text(hostile: str, document: Json, page: Callable[[Json], bytes]) -> None:
+    """Assert that hostile text in a document does not change the tags of its page."""
+    harmless = PageReader(page(document).decode())
+    shown = PageReader(page(_append_everywhere(copy.deepcopy(document), hostile)).decode())
     assert hostile in shown.text
-    assert {tag for tag, _ in shown.tags} == {tag for tag, _ in decent.tags}
+    assert {tag for tag, _ in shown.tags} == {tag for tag, _ in harmless.tags}
     assert {name for _, found in shown.tags for name in found} == {
-        name for _, found in decent.tags for name in found
+        name for _, found in harmless.tags for name in found
     }
 
 
-def _with_everywhere(value: Any, hostile: str) -> Any:  # noqa: ANN401 - any part of it.
-    """Prose, patterns, defaults and examples followed by something that is none of them."""
+def _append_everywhere(value: Any, hostile: str) -> Any:  # noqa: ANN401 - any part of it.
+    """Append hostile text to every description, summary, title, pattern, default and version."""
     match value:
         case dict():
             words = {"description", "summary", "title", "pattern", "default", "version"}
             return {
                 key: f"{inner}{hostile}"
                 if key in words and not isinstance(inner, dict)
-                else _with_everywhere(inner, hostile)
+                else _append_everywhere(inner, hostile)
                 for key, inner in value.items()
             }
         case list():
-            return [_with_everywhere(inner, hostile) for inner in value]
+            return [_append_everywhere(inner, hostile) for inner in value]
         case _:
             return value

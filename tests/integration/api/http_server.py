@@ -1,4 +1,4 @@
-"""Our protocol before an application that says what it was asked, and requests for it."""
+"""An HTTP server with the bounded protocol and an echo application, and requests for it."""
 
 import asyncio
 import socket
@@ -51,21 +51,21 @@ ECHO = Endpoint(
 )
 
 
-async def _nobody(_text: str, _scope: Scope) -> None:
+async def _reject_all(_text: str, _scope: Scope) -> None:
     return None
 
 
-class Application:
-    """Says what it was asked; ``/echo`` goes through the real gate."""
+class EchoApplication:
+    """Returns the path of the request; ``/echo`` uses an ``EndpointApp``."""
 
     def __init__(self) -> None:
-        self.left = threading.Event()
-        self._gate = EndpointApp(ECHO, echo, _nobody)
+        self.client_disconnected = threading.Event()
+        self._echo_app = EndpointApp(ECHO, echo, _reject_all)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["path"]:
             case "/echo":
-                await self._gate(scope, receive, send)
+                await self._echo_app(scope, receive, send)
                 return
             case "/stream":
                 await self._stream(receive, send)
@@ -84,11 +84,11 @@ class Application:
         await send({"type": "http.response.body", "body": b"hello", "more_body": True})
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.left.set()
+        self.client_disconnected.set()
 
 
 @record
-class Listening:
+class RunningServer:
     port: int
     server: uvicorn.Server
 
@@ -98,8 +98,8 @@ class Listening:
 
 
 @contextmanager
-def listening(application: ASGIApplication) -> Iterator[Listening]:
-    """Our protocol before an ASGI application, in a thread of its own."""
+def run_server(application: ASGIApplication) -> Iterator[RunningServer]:
+    """Run an ASGI application with the bounded HTTP protocol in a thread."""
     config = uvicorn.Config(
         application,
         http=BoundedHttpProtocol,
@@ -119,7 +119,7 @@ def listening(application: ASGIApplication) -> Iterator[Listening]:
         thread.start()
         try:
             wait_until(lambda: server.started)
-            yield Listening(port=listener.getsockname()[1], server=server)
+            yield RunningServer(port=listener.getsockname()[1], server=server)
         finally:
             server.should_exit = True
             thread.join()

@@ -1,7 +1,7 @@
-"""Strangers: bytes on a socket, what comes back, and the servers that they meet.
+"""Raw HTTP clients on sockets, and the servers for them.
 
-Nothing here knows HTTP better than it must. A client library would refuse to send most of what
-these tests send.
+The tests send malformed requests, which an HTTP client library rejects. This module therefore
+implements only the necessary parts of HTTP.
 """
 
 import json
@@ -20,14 +20,14 @@ from typing import Any, Self
 from quorate.domain.shared.records import record
 from tests.support.paths import ROOT
 
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 START_SECONDS_MAX = 30.0
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 READ_BYTES = 65_536
 
 
 @record
-class Heard:
+class RawResponse:
     """One response."""
 
     status: int
@@ -35,12 +35,12 @@ class Heard:
     body: bytes
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - whatever JSON can say.
+    def json(self) -> Any:  # noqa: ANN401 - any JSON value.
         return json.loads(self.body)
 
     @property
     def code(self) -> str:
-        """Of a problem, which must be a whole one."""
+        """The code of the problem; asserts that the problem is complete."""
         assert self.headers["content-type"] == "application/problem+json", self
         problem = self.json
         assert problem["status"] == self.status
@@ -49,14 +49,14 @@ class Heard:
         return str(problem["code"])
 
 
-class Wire:
-    """A connection, and what was read from it but not looked at yet."""
+class RawConnection:
+    """A TCP connection, with the bytes that were received but not yet parsed."""
 
     def __init__(self, port: int, *, receive_bytes: int | None = None) -> None:
         self._socket = socket.socket()
         if receive_bytes is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self._socket.settimeout(PATIENCE_SECONDS)
+        self._socket.settimeout(TIMEOUT_SECONDS)
         self._socket.connect(("127.0.0.1", port))
         self._unread = b""
 
@@ -66,12 +66,12 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def say(self, data: bytes) -> "Wire":
+    def send(self, data: bytes) -> "RawConnection":
         self._socket.sendall(data)
         return self
 
-    def say_while_heard(self, data: bytes) -> "Wire":
-        """For more than the other side may care to read."""
+    def send_ignoring_errors(self, data: bytes) -> "RawConnection":
+        """Send data although the server may close the connection before it reads all of it."""
         with suppress(ConnectionError):
             self._socket.sendall(data)
         return self
@@ -79,21 +79,21 @@ class Wire:
     def half_close(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
 
-    def hear(self) -> Heard:
-        """The next response; those of status 1xx are skipped."""
-        heard = self.hear_head()
-        return replace(heard, body=self._body(heard.headers))
+    def read_response(self) -> RawResponse:
+        """Return the next response; responses with status 1xx are skipped."""
+        response = self.read_response_head()
+        return replace(response, body=self._body(response.headers))
 
-    def hear_head(self) -> Heard:
-        """The beginning of a response whose body may have no end."""
+    def read_response_head(self) -> RawResponse:
+        """Return the status and headers of a response; its body may be endless."""
         head = self._until(b"\r\n\r\n").decode("latin-1")
         first, *lines = head.split("\r\n")
         status = int(first.split(" ", 2)[1])
         if status < 200:
-            return self.hear_head()
+            return self.read_response_head()
         pairs = (line.split(": ", 1) for line in lines if line)
         headers = {name.lower(): value for name, value in pairs}
-        return Heard(status=status, headers=headers, body=b"")
+        return RawResponse(status=status, headers=headers, body=b"")
 
     def _body(self, headers: dict[str, str]) -> bytes:
         if headers.get("transfer-encoding") != "chunked":
@@ -106,11 +106,11 @@ class Wire:
         return body
 
     def read_some(self) -> bytes:
-        """Whatever comes next; nothing when the other side has closed."""
+        """Return the next received bytes; empty after the server closed the connection."""
         return self._socket.recv(READ_BYTES)
 
-    def closes(self) -> bool:
-        """Nothing more comes, and the connection ends."""
+    def is_closed(self) -> bool:
+        """Whether the server closes the connection without sending more data."""
         try:
             return not self._unread and not self.read_some()
         except ConnectionError:
@@ -118,25 +118,25 @@ class Wire:
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._unread:
-            self._more()
+            self._receive_more()
         found, _, self._unread = self._unread.partition(mark)
         return found
 
     def _exactly(self, size: int) -> bytes:
         while len(self._unread) < size:
-            self._more()
+            self._receive_more()
         found, self._unread = self._unread[:size], self._unread[size:]
         return found
 
-    def _more(self) -> None:
+    def _receive_more(self) -> None:
         data = self.read_some()
         if not data:
-            raise ConnectionError("closed before the response was whole")
+            raise ConnectionError("the connection closed before the response was complete")
         self._unread += data
 
 
 def head(method: str, path: str, **headers: object) -> bytes:
-    """A header section; underscores in names stand for hyphens."""
+    """Build a request head; underscores in header names become hyphens."""
     lines = [f"{method} {path} HTTP/1.1", "Host: quorate.test"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
@@ -146,8 +146,8 @@ def head(method: str, path: str, **headers: object) -> bytes:
 
 
 @record
-class Served:
-    """A whole service in a process of its own."""
+class RunningService:
+    """A running ``quorate serve`` process."""
 
     port: int
     tenant: str
@@ -155,16 +155,16 @@ class Served:
     admin_key: str
     log: Path
 
-    def ask(
+    def request(
         self, method: str, path: str, body: object = None, *, key: str | None = None, **headers: str
-    ) -> Heard:
-        """One request as a well-behaved client sends it."""
+    ) -> RawResponse:
+        """Send one valid request and return the response."""
         sent = b"" if body is None else body if isinstance(body, bytes) else encoded(body)
         known: dict[str, object] = {"Authorization": f"Bearer {key or self.key}"}
         if body is not None:
             known |= {"Content_Type": "application/json", "Content_Length": len(sent)}
-        with Wire(self.port) as wire:
-            return wire.say(head(method, path, **known | headers) + sent).hear()
+        with RawConnection(self.port) as connection:
+            return connection.send(head(method, path, **known | headers) + sent).read_response()
 
 
 def encoded(body: object) -> bytes:
@@ -172,7 +172,7 @@ def encoded(body: object) -> bytes:
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[Served]:
+def run_service(folder: Path, *options: str) -> Iterator[RunningService]:
     log = folder / "log"
     command = [
         sys.executable,
@@ -195,19 +195,19 @@ def serving(folder: Path, *options: str) -> Iterator[Served]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(PATIENCE_SECONDS)
+            process.wait(TIMEOUT_SECONDS)
         finally:
             process.kill()
 
 
-def _started(process: "subprocess.Popen[bytes]", credentials: Path, log: Path) -> Served:
+def _started(process: "subprocess.Popen[bytes]", credentials: Path, log: Path) -> RunningService:
     def is_up() -> bool:
         assert process.poll() is None, log.read_text()
         return b"Quorate is running" in log.read_bytes()
 
     wait_until(is_up, START_SECONDS_MAX)
     found = json.loads(credentials.read_text())
-    return Served(
+    return RunningService(
         port=int(found["url"].rpartition(":")[2]),
         tenant=found["tenantId"],
         key=found["apiKey"],
@@ -216,8 +216,8 @@ def _started(process: "subprocess.Popen[bytes]", credentials: Path, log: Path) -
     )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = TIMEOUT_SECONDS) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(LOOK_SECONDS)
+        assert time.monotonic() < end, "the condition was not met in time"
+        time.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Reading a document as its readers do: every object in it, every reference, every bound."""
+"""Read the API documents: their objects, references, schemas and limits."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from quorate.api.json_schemas import Json
 
-# Of JSON Schema; whatever else stands in a schema would be a bound that no reader sees.
+# Keywords of JSON Schema. A reader ignores other keywords, so a limit in them has no effect.
 KEYWORDS = {
     *("$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum"),
     *("examples", "format", "items", "maxLength", "maximum", "minLength", "minimum", "oneOf"),
@@ -18,7 +18,7 @@ KEYWORDS = {
 
 
 def parts(value: object) -> Iterator[Json]:
-    """Every object in a document."""
+    """Yield every object in a document."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -35,12 +35,12 @@ def resolved(document: Json, ref: str) -> Any:  # noqa: ANN401 - any part of the
 
 
 def validator(document: Json, schema: Json) -> Any:  # noqa: ANN401 - has no public type.
-    whole = {"components": document["components"], "allOf": [schema]}
-    return jsonschema_rs.Draft202012Validator(whole)
+    complete = {"components": document["components"], "allOf": [schema]}
+    return jsonschema_rs.Draft202012Validator(complete)
 
 
 def schemas(schema: Json) -> Iterator[Json]:
-    """A schema and all that stand in it."""
+    """Yield a schema and all schemas nested in it."""
     yield schema
     inner = [*schema.get("properties", {}).values()]
     inner += [one for word in ("allOf", "anyOf", "oneOf") for one in schema.get(word, ())]
@@ -52,7 +52,7 @@ def schemas(schema: Json) -> Iterator[Json]:
 
 
 def closed(schema: Json) -> Json:
-    """Without room for fields that it does not name."""
+    """Forbid fields that a schema does not name."""
     for part in parts(schema):
         if "properties" in part:
             part["additionalProperties"] = False
@@ -60,14 +60,14 @@ def closed(schema: Json) -> Json:
 
 
 def bounds(schema: Json) -> Iterator[tuple[object, bool]]:
-    """Values at and just beyond each bound that a field's schema names, and whether they fit."""
+    """Yield values at and beyond each limit of a field's schema, and whether each is valid."""
     for one in schema.get("anyOf", [schema]):
         for word, beyond in (("minimum", -math.inf), ("maximum", math.inf)):
             if word in one:
                 yield one[word], True
-                is_whole = one["type"] == "integer"
+                is_integer = one["type"] == "integer"
                 step = int(math.copysign(1, beyond))
-                yield one[word] + step if is_whole else math.nextafter(one[word], beyond), False
+                yield one[word] + step if is_integer else math.nextafter(one[word], beyond), False
         if "maxLength" in one:
             yield "a" * (one["maxLength"] + 1), False
         if one.get("maxLength") and "enum" not in one:

@@ -1,4 +1,4 @@
-"""The document describes what the service really says and takes over NATS: all of it, and truly."""
+"""The AsyncAPI document matches the operations and notifications of the service over NATS."""
 
 import copy
 import json
@@ -37,7 +37,7 @@ from tests.integration.api.schema_reader import (
     resolved,
     schemas,
 )
-from tests.integration.api.schema_reader import validator as validator_of
+from tests.integration.api.schema_reader import validator as document_validator
 from tests.support.paths import GOLDEN_EVENTS
 
 DOCUMENT = asyncapi_document()
@@ -50,19 +50,19 @@ GOLDEN = GOLDEN_EVENTS
 TENANT = "acme"
 AGENT_ID = "agent_019ca9b2-5d00-7c3e-8a41-2f6b9d0e1c57"
 KNOWN = {"tenant": TENANT, "agentId": AGENT_ID, "inboxToken": "t0k3n", "eventType": "VoteCast"}
-SAID = {said.name: said for said in (*NOTIFICATIONS, LOG_EVENTS)}
-# Of these an agent's key is asked before there is an operation, or the server refuses in our place.
-OF_HTTP = {
+MESSAGE_TYPES = {message.name: message for message in (*NOTIFICATIONS, LOG_EVENTS)}
+# Over NATS these cannot occur: nats-server checks the key, or the problem is specific to HTTP.
+HTTP_ONLY_CODES = {
     *("method_not_allowed", "not_found", "request_timeout", "role_forbidden", "tenant_ambiguous"),
     *("unauthorized", "unsupported_media_type"),
 }
 
 
-def valid(schema: Json) -> Any:  # noqa: ANN401 - has no public type.
-    return validator_of(DOCUMENT, schema)
+def validator(schema: Json) -> Any:  # noqa: ANN401 - has no public type.
+    return document_validator(DOCUMENT, schema)
 
 
-def filled_in(address: str) -> str:
+def fill_in(address: str) -> str:
     return re.sub(r"{(\w+)}", lambda found: KNOWN[found[1]], address)
 
 
@@ -74,29 +74,29 @@ def named(endpoint: Endpoint) -> str:
     return endpoint.name
 
 
-# -- The whole ---------------------------------------------------------------
+# -- Document ----------------------------------------------------------------
 
 
-def test_it_describes_what_is_served_and_what_is_said_and_nothing_else() -> None:
-    asked = {name for name, one in OPERATIONS.items() if one["action"] == "receive"}
-    assert asked == {endpoint.name for endpoint in NATS_ENDPOINTS}
-    assert set(OPERATIONS) - asked == set(SAID)
+def test_document_describes_exactly_the_served_operations_and_messages() -> None:
+    requests = {name for name, one in OPERATIONS.items() if one["action"] == "receive"}
+    assert requests == {endpoint.name for endpoint in NATS_ENDPOINTS}
+    assert set(OPERATIONS) - requests == set(MESSAGE_TYPES)
     assert set(CHANNELS) == set(OPERATIONS) | {"inbox"}
 
 
-def test_it_is_plain_json() -> None:
+def test_document_is_plain_json() -> None:
     assert json.loads(json.dumps(DOCUMENT)) == DOCUMENT
     assert DOCUMENT["asyncapi"] == "3.0.0"
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     refs = [part["$ref"] for part in parts(DOCUMENT) if "$ref" in part]
     assert refs
     for ref in refs:
         assert resolved(DOCUMENT, ref)
 
 
-def test_nothing_is_described_that_nobody_refers_to() -> None:
+def test_every_component_is_referenced() -> None:
     refs = {part["$ref"] for part in parts(DOCUMENT) if "$ref" in part}
     for kind in ("messages", "schemas", "parameters", "securitySchemes"):
         for name in DOCUMENT["components"][kind]:
@@ -106,7 +106,7 @@ def test_nothing_is_described_that_nobody_refers_to() -> None:
             assert f"#/channels/{name}/messages/{message}" in refs
 
 
-def test_names_are_such_as_the_specification_allows() -> None:
+def test_names_match_the_specification() -> None:
     names = [
         *CHANNELS,
         *OPERATIONS,
@@ -115,14 +115,14 @@ def test_names_are_such_as_the_specification_allows() -> None:
     assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
 
 
-def test_every_tag_is_explained_and_used() -> None:
+def test_every_tag_is_described_and_used() -> None:
     explained = [tag["name"] for tag in DOCUMENT["info"]["tags"]]
     assert len(set(explained)) == len(explained)
     assert set(explained) == {tag["name"] for one in OPERATIONS.values() for tag in one["tags"]}
     assert all(tag["description"] for tag in DOCUMENT["info"]["tags"])
 
 
-def test_schemas_speak_json_schema_only() -> None:
+def test_schemas_contain_only_json_schema_keywords() -> None:
     headers = {name: message["headers"] for name, message in MESSAGES.items()}
     for name, schema in (SCHEMAS | headers).items():
         jsonschema_rs.meta.validate(schema)
@@ -134,25 +134,25 @@ def test_schemas_speak_json_schema_only() -> None:
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_an_address_has_the_parameters_that_are_explained(name: str) -> None:
+def test_address_contains_exactly_the_described_parameters(name: str) -> None:
     channel = CHANNELS[name]
     assert set(re.findall(r"{(\w+)}", channel["address"])) == set(channel["parameters"])
     for ref in channel["parameters"].values():
         assert resolved(DOCUMENT, ref["$ref"])["description"]
 
 
-def test_the_addresses_are_those_that_are_served_and_spoken_on() -> None:
+def test_addresses_match_the_subjects_in_use() -> None:
     for endpoint in NATS_ENDPOINTS:
         served = subjects.command(TENANT, AGENT_ID, endpoint.name)
-        assert filled_in(address(endpoint.name)) == served
-    for said in NOTIFICATIONS:
-        spoken = {
-            TO_AGENT: subjects.to_agent(TENANT, AGENT_ID, said.name),
-            TO_ALL: subjects.to_all(TENANT, said.name),
+        assert fill_in(address(endpoint.name)) == served
+    for message in NOTIFICATIONS:
+        published = {
+            TO_AGENT: subjects.to_agent(TENANT, AGENT_ID, message.name),
+            TO_ALL: subjects.to_all(TENANT, message.name),
         }
-        assert filled_in(address(said.name)) == spoken[said.family]
-    assert filled_in(address("log")) == subjects.log(TENANT, "VoteCast")
-    assert filled_in(address("inbox")) == f"{subjects.inbox_prefix(agent())}.t0k3n"
+        assert fill_in(address(message.name)) == published[message.family]
+    assert fill_in(address("log")) == subjects.log(TENANT, "VoteCast")
+    assert fill_in(address("inbox")) == f"{subjects.inbox_prefix(agent())}.t0k3n"
 
 
 def agent(role: Role = "agent") -> Principal:
@@ -161,9 +161,9 @@ def agent(role: Role = "agent") -> Principal:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_it_says_whose_keys_the_server_lets_in(name: str) -> None:
+def test_roles_match_the_permissions_on_nats(name: str) -> None:
     operation = OPERATIONS[name]
-    subject = filled_in(address(name))
+    subject = fill_in(address(name))
     for role in ROLES:
         allowed = subjects.permissions(agent(role))
         if allowed is None:
@@ -172,8 +172,8 @@ def test_it_says_whose_keys_the_server_lets_in(name: str) -> None:
             patterns = allowed.publish_allow
         else:
             patterns = allowed.subscribe_allow
-        lets_in = any(matches(pattern, subject) for pattern in patterns)
-        assert lets_in == (role in operation["x-quorate-roles"]), role
+        is_permitted = any(matches(pattern, subject) for pattern in patterns)
+        assert is_permitted == (role in operation["x-quorate-roles"]), role
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -181,16 +181,17 @@ def matches(pattern: str, subject: str) -> bool:
     return re.fullmatch(form, subject) is not None
 
 
-def test_its_words_name_subjects_that_are_there() -> None:
-    told = re.findall(r"`((?:quorate\.|_INBOX_)[^`]+)`", DOCUMENT["info"]["description"])
+def test_description_names_existing_subjects() -> None:
+    named_subjects = re.findall(r"`((?:quorate\.|_INBOX_)[^`]+)`", DOCUMENT["info"]["description"])
     known = {template(one) for one in (TO_AGENT, TO_ALL, COMMANDS)}
-    assert {one.replace("{operation}", "{name}").replace(">", "{name}") for one in told} == (
-        known | {"_INBOX_{tenant}_{agentId}"}
-    )
+    described = {
+        one.replace("{operation}", "{name}").replace(">", "{name}") for one in named_subjects
+    }
+    assert described == known | {"_INBOX_{tenant}_{agentId}"}
 
 
-def test_its_words_name_the_limit_that_is_kept() -> None:
-    assert f"have {IN_FLIGHT_PER_AGENT_MAX} requests under way" in DOCUMENT["info"]["description"]
+def test_description_names_the_enforced_limit() -> None:
+    assert f"have {IN_FLIGHT_PER_AGENT_MAX} requests in progress" in DOCUMENT["info"]["description"]
 
 
 def template(family: subjects.Family) -> str:
@@ -201,13 +202,13 @@ def template(family: subjects.Family) -> str:
 
 
 def request_of(endpoint: Endpoint) -> tuple[Json, Json]:
-    """The schema of a request, and an example of one."""
+    """Return the schema of a request and an example."""
     message = MESSAGES[f"{endpoint.name}Request"]
     return resolved(DOCUMENT, message["payload"]["$ref"]), message["examples"][0]["payload"]
 
 
 @pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_a_request_has_every_field_that_is_taken_and_no_other(endpoint: Endpoint) -> None:
+def test_request_schema_contains_exactly_the_accepted_fields(endpoint: Endpoint) -> None:
     schema, _ = request_of(endpoint)
     model = endpoint.body or endpoint.query
     assert model is not None
@@ -221,9 +222,9 @@ def test_a_request_has_every_field_that_is_taken_and_no_other(endpoint: Endpoint
 
 
 @pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_the_bounds_of_a_request_are_those_enforced(endpoint: Endpoint) -> None:
+def test_request_schema_matches_the_enforced_limits(endpoint: Endpoint) -> None:
     schema, example = request_of(endpoint)
-    check = valid(schema)
+    check = validator(schema)
     model = endpoint.body or endpoint.query
     assert model is not None
     elsewhere = {*ids_of(endpoint).values(), "idempotencyKey"}
@@ -237,16 +238,16 @@ def test_the_bounds_of_a_request_are_those_enforced(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_commands_and_only_commands_take_an_idempotency_key(endpoint: Endpoint) -> None:
+def test_only_commands_accept_an_idempotency_key(endpoint: Endpoint) -> None:
     headers = MESSAGES[f"{endpoint.name}Request"]["headers"]["properties"]
     assert ("Idempotency-Key" in headers) == endpoint.command
 
 
-# -- Answers and problems ----------------------------------------------------
+# -- Responses and problems --------------------------------------------------
 
 
 @pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_an_answer_or_a_problem_arrives_in_the_inbox(endpoint: Endpoint) -> None:
+def test_reply_is_a_response_or_a_problem_in_the_inbox(endpoint: Endpoint) -> None:
     reply = OPERATIONS[endpoint.name]["reply"]
     assert reply["channel"] == {"$ref": "#/channels/inbox"}
     names = [ref["$ref"].rpartition("/")[2] for ref in reply["messages"]]
@@ -254,12 +255,12 @@ def test_an_answer_or_a_problem_arrives_in_the_inbox(endpoint: Endpoint) -> None
 
 
 @pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_every_problem_that_can_be_met_is_described(endpoint: Endpoint) -> None:
+def test_every_possible_problem_is_described(endpoint: Endpoint) -> None:
     problem = MESSAGES[f"{endpoint.name}Problem"]
     own = [resolved(DOCUMENT, one["$ref"])["allOf"][1] for one in problem["payload"]["oneOf"]]
     codes = {one["properties"]["code"]["const"] for one in own}
-    assert codes >= known_codes(endpoint) - OF_HTTP
-    assert not codes & OF_HTTP
+    assert codes >= known_codes(endpoint) - HTTP_ONLY_CODES
+    assert not codes & HTTP_ONLY_CODES
     headers = problem["headers"]["properties"]
     assert set(headers["Nats-Service-Error"]["enum"]) == codes
     statuses = {str(one["properties"]["status"]["const"]) for one in own}
@@ -270,39 +271,39 @@ def test_every_problem_that_can_be_met_is_described(endpoint: Endpoint) -> None:
 # -- Notifications -----------------------------------------------------------------
 
 
-def stored(type_: str) -> Json:
-    """An event as it is stored, with every field that matters to what is said of it."""
+def stored_event(type_: str) -> Json:
+    """Return a stored event with every field that its notifications contain."""
     data: Json = orjson.loads((GOLDEN / f"{type_}.v{VERSIONS[type_]}.json").read_bytes())
     if "contenders" in {field.name for field in fields(EVENT_TYPES[type_])}:
         return data | {"contenders": [AGENT_ID], "contactEmail": "user@example.com"}
     return data
 
 
-def said_of_all() -> list[Notification]:
+def all_notifications() -> list[Notification]:
     return [
         notification
         for type_ in sorted(NOTICED_TYPES)
-        for notification in notifications(type_, stored(type_))
+        for notification in notifications(type_, stored_event(type_))
     ]
 
 
-def test_every_notification_that_is_said_is_described() -> None:
-    assert {said.name for said in NOTIFICATIONS} == NOTIFICATION_NAMES
-    assert {notification.name for notification in said_of_all()} == NOTIFICATION_NAMES
+def test_every_published_notification_is_described() -> None:
+    assert {message.name for message in NOTIFICATIONS} == NOTIFICATION_NAMES
+    assert {notification.name for notification in all_notifications()} == NOTIFICATION_NAMES
 
 
-@pytest.mark.parametrize("notification", said_of_all(), ids=lambda notification: notification.name)
-def test_a_notification_goes_where_it_is_said_to_go_and_has_those_facts(
+@pytest.mark.parametrize("notification", all_notifications(), ids=lambda one: one.name)
+def test_notification_matches_its_description(
     notification: Notification,
 ) -> None:
-    said = SAID[notification.name]
-    assert said.family == (TO_AGENT if isinstance(notification.audience, ToAgent) else TO_ALL)
-    schema = closed(copy.deepcopy(SCHEMAS[said.data.__name__]))
-    valid(schema).validate(dict(notification.facts))
+    message = MESSAGE_TYPES[notification.name]
+    assert message.family == (TO_AGENT if isinstance(notification.audience, ToAgent) else TO_ALL)
+    schema = closed(copy.deepcopy(SCHEMAS[message.data.__name__]))
+    validator(schema).validate(dict(notification.facts))
 
 
-def test_a_notification_may_be_left_out_but_not_be_another() -> None:
-    check = valid(MESSAGES["lease_expired"]["payload"])
+def test_notification_schema_accepts_omitted_data_only_for_its_type() -> None:
+    check = validator(MESSAGES["lease_expired"]["payload"])
     event = MESSAGES["lease_expired"]["examples"][0]["payload"]
     assert check.is_valid(event)
     assert check.is_valid(event | {"data": {"omitted": True}})
@@ -314,17 +315,17 @@ def test_a_notification_may_be_left_out_but_not_be_another() -> None:
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-def test_the_examples_of_a_message_are_such_messages(name: str) -> None:
+def test_message_examples_match_their_schemas(name: str) -> None:
     message = MESSAGES[name]
     assert message["examples"]
     for example in message["examples"]:
-        valid(message["payload"]).validate(example["payload"])
+        validator(message["payload"]).validate(example["payload"])
         if "headers" in example:
-            valid(message["headers"]).validate(example["headers"])
+            validator(message["headers"]).validate(example["headers"])
 
 
-def test_no_answer_can_be_taken_for_a_problem() -> None:
+def test_response_headers_differ_from_problem_headers() -> None:
     for endpoint in NATS_ENDPOINTS:
-        answer, problem = (MESSAGES[f"{endpoint.name}{kind}"] for kind in (("Response", "Problem")))
+        response, problem = (MESSAGES[f"{endpoint.name}{kind}"] for kind in ("Response", "Problem"))
         assert "Nats-Service-Error-Code" in problem["headers"]["required"]
-        assert "Nats-Service-Error-Code" not in answer["headers"]["properties"]
+        assert "Nats-Service-Error-Code" not in response["headers"]["properties"]

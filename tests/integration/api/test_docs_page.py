@@ -1,4 +1,4 @@
-"""The page shows the whole document, runs no code, fetches nothing, and its examples work."""
+"""The OpenAPI page shows the complete document, is safe, and contains working examples."""
 
 import shlex
 from collections.abc import Iterator
@@ -16,25 +16,31 @@ from quorate.application.operations import Endpoint
 from quorate.contracts.problems import KINDS
 from tests.integration.api.html_reader import (
     HOSTILE,
-    Reader,
-    article,
-    links_lead_somewhere,
-    runs_no_code_and_fetches_nothing,
-    shows_as_text,
+    PageReader,
+    assert_links_resolve,
+    assert_no_code_and_no_external_resources,
+    assert_shown_as_text,
+    find_article,
 )
-from tests.integration.api.raw_clients import Heard, Served, Wire, head, serving
+from tests.integration.api.raw_clients import (
+    RawConnection,
+    RawResponse,
+    RunningService,
+    head,
+    run_service,
+)
 
 DOCUMENT = openapi_document()
 PAGE = render(DOCUMENT).decode()
 
 
-# -- What it shows -----------------------------------------------------------
+# -- Content -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_every_endpoint_is_shown(endpoint: Endpoint) -> None:
-    found = article(PAGE, endpoint.name)
-    shown = Reader(found)
+def test_page_shows_every_endpoint(endpoint: Endpoint) -> None:
+    found = find_article(PAGE, endpoint.name)
+    shown = PageReader(found)
     assert f"{endpoint.method}{public_path(endpoint)}{endpoint.summary}." in shown.text
     operation = DOCUMENT["paths"][public_path(endpoint)][endpoint.method.lower()]
     for name in [*endpoint.roles, *(one["name"] for one in operation["parameters"])]:
@@ -43,7 +49,7 @@ def test_every_endpoint_is_shown(endpoint: Endpoint) -> None:
         assert f"#problem-{code}" in shown.of("href")
 
 
-def test_bounds_and_defaults_are_shown() -> None:
+def test_page_shows_limits_and_defaults() -> None:
     assert "1 to 1000; default <code>100</code>" in PAGE
     assert "0.01667 to 1440; default <code>30.0</code>" in PAGE
     assert "&quot;live&quot; | &quot;snapshot&quot;" in PAGE
@@ -51,28 +57,28 @@ def test_bounds_and_defaults_are_shown() -> None:
     assert "<code>events[].hash</code>" in PAGE
 
 
-def test_every_problem_is_explained() -> None:
+def test_page_explains_every_problem() -> None:
     for code, kind in KINDS.items():
         assert f'<tr id="problem-{code}"><td>{kind.status}<td>' in PAGE
 
 
-def test_every_link_leads_somewhere() -> None:
-    links_lead_somewhere(PAGE, "/openapi.json", "/asyncapi")
+def test_every_link_resolves() -> None:
+    assert_links_resolve(PAGE, "/openapi.json", "/asyncapi")
 
 
-# -- What it does not --------------------------------------------------------
+# -- Safety ------------------------------------------------------------------
 
 
-def test_it_runs_no_code_and_fetches_nothing() -> None:
-    runs_no_code_and_fetches_nothing(PAGE)
+def test_page_has_no_code_and_no_external_resources() -> None:
+    assert_no_code_and_no_external_resources(PAGE)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_whatever_the_document_holds_is_shown_as_text(hostile: str) -> None:
-    shows_as_text(hostile, DOCUMENT, render)
+def test_page_escapes_the_texts_of_the_document(hostile: str) -> None:
+    assert_shown_as_text(hostile, DOCUMENT, render)
 
 
-# -- The examples ------------------------------------------------------------
+# -- Examples ----------------------------------------------------------------
 
 
 class Command(NamedTuple):
@@ -83,7 +89,7 @@ class Command(NamedTuple):
 
 
 def read_command(text: str) -> Command:
-    """What curl would do, as far as our examples go."""
+    """Parse a curl command, with the options that the examples use."""
     method, url, headers, body = "GET", "", {}, None
     words = iter(shlex.split(text.replace("\\\n", "")))
     assert next(words) == "curl"
@@ -103,7 +109,7 @@ def read_command(text: str) -> Command:
     return Command(method, url, headers, body)
 
 
-# The first give the ids that the others need; what ends something comes last.
+# The first operations return the ids that the others need; the last end leases and keys.
 FIRST = ("register", "acquireLease", "requestConsensus", "issueKey")
 LAST = ("releaseLease", "revokeKey")
 NAMES = [endpoint.name for endpoint in ENDPOINTS]
@@ -112,42 +118,46 @@ IDS = dict(zip(FIRST, ("AGENT_ID", "LEASE_ID", "CONSENSUS_ID", "KEY_ID"), strict
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("service")) as service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with run_service(tmp_path_factory.mktemp("service")) as service:
         yield service
 
 
-def test_the_examples_work_when_address_and_key_are_put_in(service: Served) -> None:
+def test_examples_work_with_address_and_key(service: RunningService) -> None:
     variables = {"QUORATE_URL": "", "QUORATE_API_KEY": service.key}
     for name in ORDER:
         [endpoint] = [one for one in ENDPOINTS if one.name == name]
         path = public_path(endpoint)
         operation = DOCUMENT["paths"][path][endpoint.method.lower()]
         text = curl_command(path, endpoint.method.lower(), operation)
-        assert text in Reader(PAGE).text
+        assert text in PageReader(PAGE).text
         if "admin" in endpoint.roles and "tenant" not in endpoint.roles:
             variables["QUORATE_API_KEY"] = service.admin_key
-        heard = carried_out(service, read_command(Template(text).substitute(variables)))
-        assert heard.status == 200, (name, heard)
+        response = run_command(service, read_command(Template(text).substitute(variables)))
+        assert response.status == 200, (name, response)
         variables["QUORATE_API_KEY"] = service.key
         if name in IDS:
-            variables[IDS[name]] = heard.json["id"]
+            variables[IDS[name]] = response.json["id"]
 
 
-def carried_out(service: Served, command: Command) -> Heard:
+def run_command(service: RunningService, command: Command) -> RawResponse:
     headers: dict[str, object] = dict(command.headers)
     body = (command.body or "").encode()
     if body:
         headers["Content-Length"] = len(body)
-    with Wire(service.port) as wire:
-        wire.say(head(command.method, command.url, **headers) + body)
-        return wire.hear_head() if "/stream" in command.url else wire.hear()
+    with RawConnection(service.port) as connection:
+        connection.send(head(command.method, command.url, **headers) + body)
+        return (
+            connection.read_response_head()
+            if "/stream" in command.url
+            else connection.read_response()
+        )
 
 
-def test_it_is_served_as_it_is(service: Served) -> None:
-    shown = service.ask("GET", "/docs")
+def test_service_serves_the_page_and_the_document(service: RunningService) -> None:
+    shown = service.request("GET", "/docs")
     assert shown.body.decode() == PAGE
     assert shown.headers["content-type"] == "text/html; charset=utf-8"
     assert shown.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
     assert shown.headers["x-content-type-options"] == "nosniff"
-    assert service.ask("GET", "/openapi.json").json == DOCUMENT
+    assert service.request("GET", "/openapi.json").json == DOCUMENT

@@ -1,4 +1,4 @@
-"""Whatever a body or a query holds, the answer is 4xx, comes at once, and nothing is recorded."""
+"""Hostile bodies and queries get a 4xx response quickly, and no event is recorded."""
 
 import gzip
 import json
@@ -14,37 +14,46 @@ from quorate.api.strict_json import BODY_BYTES_MAX
 from quorate.application.operations import Endpoint
 from quorate.contracts.examples import BODIES
 from quorate.contracts.requests import ConfigBody
-from tests.integration.api.raw_clients import Heard, Served, Wire, encoded, head, serving
+from tests.integration.api.raw_clients import (
+    RawConnection,
+    RawResponse,
+    RunningService,
+    encoded,
+    head,
+    run_service,
+)
 
 LEASE = "/v1/agent/coordination/lease"
 LEASES = "/v1/agent/coordination/leases"
 CONSENSUS = "/v1/agent/coordination/consensus"
 AGENT = "outreach-agent"
-AT_ONCE_SECONDS = 2.0  # Far less than anything quadratic takes, far more than a busy machine.
+RESPONSE_SECONDS_MAX = 2.0  # Less than quadratic parsing takes, and enough on a busy machine.
 
 WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
 STRICT = [endpoint for endpoint in WITH_BODY if endpoint.body is not ConfigBody]
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("service")) as service:
-        assert service.ask("POST", "/v1/agent/register", {"agentName": AGENT}).status == 200
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with run_service(tmp_path_factory.mktemp("service")) as service:
+        assert service.request("POST", "/v1/agent/register", {"agentName": AGENT}).status == 200
         yield service
 
 
-def asked(service: Served, body: bytes, path: str = LEASE, **headers: str) -> Heard:
-    """The answer, which came at once and left no trace if it was a refusal."""
+def send_body(
+    service: RunningService, body: bytes, path: str = LEASE, **headers: str
+) -> RawResponse:
+    """Send a body; assert a fast response, and no new event if it was rejected."""
     before = head_of_log(service)
     start = time.monotonic()
-    heard = service.ask("POST", path, body, **headers)
-    assert time.monotonic() - start < AT_ONCE_SECONDS
-    assert heard.status == 200 or head_of_log(service) == before
-    return heard
+    response = service.request("POST", path, body, **headers)
+    assert time.monotonic() - start < RESPONSE_SECONDS_MAX
+    assert response.status == 200 or head_of_log(service) == before
+    return response
 
 
-def head_of_log(service: Served) -> int:
-    return int(service.ask("GET", "/v1/events?limit=1").json["head"])
+def head_of_log(service: RunningService) -> int:
+    return int(service.request("GET", "/v1/events?limit=1").json["head"])
 
 
 def lease(**fields: object) -> bytes:
@@ -63,23 +72,23 @@ def lease(**fields: object) -> bytes:
     ],
     ids=lambda number: number[:20],
 )
-def test_these_are_no_durations(service: Served, number: str) -> None:
+def test_invalid_duration_is_rejected(service: RunningService, number: str) -> None:
     one = '{"agentName": "%s", "contactEmail": "user@example.com", "%s": %s %s}'
     of_lease = one % (AGENT, "durationMinutes", number, "")
     rest = ', "action": "a", "reason": "b", "proposerAgent": "outreach-agent"'
     of_consensus = one.replace('"agentName": "%s", ', "") % ("timeoutMinutes", number, rest)
 
     for path, body in ((LEASE, of_lease), (CONSENSUS, of_consensus)):
-        heard = asked(service, body.encode(), path)
-        # What is not even JSON may be told apart from what is only no duration.
-        assert heard.code in {"invalid_request", "malformed_request"}
-        assert heard.code == "invalid_request" or number[-1] in "Ny9"
+        response = send_body(service, body.encode(), path)
+        # Malformed JSON may have its own code.
+        assert response.code in {"invalid_request", "malformed_request"}
+        assert response.code == "invalid_request" or number[-1] in "Ny9"
 
 
 @pytest.mark.parametrize("number", ["0.5", "1e3", "1440", "0.0167", "30", "3E1", "30.000000001"])
-def test_these_are_durations(service: Served, number: str) -> None:
+def test_valid_duration_is_accepted(service: RunningService, number: str) -> None:
     body = lease(durationMinutes=0).replace(b": 0}", f": {number}}}".encode())
-    assert asked(service, body).status == 200
+    assert send_body(service, body).status == 200
 
 
 # -- JSON --------------------------------------------------------------------
@@ -112,14 +121,14 @@ NOT_JSON = {
 
 
 @pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON.keys())
-def test_this_is_no_json_object(service: Served, body: bytes) -> None:
-    assert asked(service, body).code == "malformed_request"
+def test_malformed_json_is_rejected(service: RunningService, body: bytes) -> None:
+    assert send_body(service, body).code == "malformed_request"
 
 
 @pytest.mark.parametrize("size", [BODY_BYTES_MAX + 1, 100_000, 10_000_000])
-def test_a_large_body_is_refused_before_it_is_parsed(service: Served, size: int) -> None:
+def test_large_body_is_rejected_before_parsing(service: RunningService, size: int) -> None:
     for body in (b"[" * size, b'{"agentName": "' + b"a" * size + b'"}'):
-        with Wire(service.port) as wire:
+        with RawConnection(service.port) as connection:
             start = time.monotonic()
             request = head(
                 "POST",
@@ -128,8 +137,11 @@ def test_a_large_body_is_refused_before_it_is_parsed(service: Served, size: int)
                 Content_Type="application/json",
                 Content_Length=len(body),
             )
-            assert wire.say_while_heard(request + body).hear().code == "body_too_large"
-            assert time.monotonic() - start < AT_ONCE_SECONDS
+            assert (
+                connection.send_ignoring_errors(request + body).read_response().code
+                == "body_too_large"
+            )
+            assert time.monotonic() - start < RESPONSE_SECONDS_MAX
 
 
 @pytest.mark.parametrize(
@@ -145,16 +157,16 @@ def test_a_large_body_is_refused_before_it_is_parsed(service: Served, size: int)
     ],
     ids=str,
 )
-def test_only_plain_json_is_read(service: Served, headers: dict[str, str]) -> None:
+def test_other_media_types_are_rejected(service: RunningService, headers: dict[str, str]) -> None:
     bomb = gzip.compress(b"[" * 10_000_000)
-    assert asked(service, bomb, **headers).code == "unsupported_media_type"
+    assert send_body(service, bomb, **headers).code == "unsupported_media_type"
 
 
 # -- Fields ------------------------------------------------------------------
 
 
-def example(service: Served, endpoint: Endpoint) -> tuple[str, str, str, dict[str, Any]]:
-    """Who may ask, where, and with what: an example with the tenant's own name."""
+def example(service: RunningService, endpoint: Endpoint) -> tuple[str, str, str, dict[str, Any]]:
+    """Return method, path, key and body of an example request in the tenant of the service."""
     key = service.admin_key if "admin" in endpoint.roles else service.key
     path = re.sub("{.*}", "none", endpoint.path)
     body = BODIES[endpoint.name]
@@ -162,44 +174,44 @@ def example(service: Served, endpoint: Endpoint) -> tuple[str, str, str, dict[st
 
 
 @pytest.mark.parametrize("endpoint", STRICT, ids=lambda endpoint: endpoint.name)
-def test_unknown_fields_are_refused(service: Served, endpoint: Endpoint) -> None:
+def test_unknown_fields_are_rejected(service: RunningService, endpoint: Endpoint) -> None:
     method, path, key, body = example(service, endpoint)
     for name in ("x", "fence_", "agentID", "tenant_id", "__proto__", "expiresAt", "createdAt", ""):
-        heard = service.ask(method, path, body | {name: 1}, key=key)
-        assert heard.code == "invalid_request"
-        assert [fault["field"] for fault in heard.json["errors"]] == [name]
+        response = service.request(method, path, body | {name: 1}, key=key)
+        assert response.code == "invalid_request"
+        assert [fault["field"] for fault in response.json["errors"]] == [name]
 
 
-def test_unknown_settings_are_left_out(service: Served) -> None:
-    agent_id = service.ask("GET", "/v1/agent/agents").json[0]["id"]
+def test_unknown_settings_are_ignored(service: RunningService) -> None:
+    agent_id = service.request("GET", "/v1/agent/agents").json[0]["id"]
     settings = {"humanizer_enabled": True, "x": {"y": [None]}, "__proto__": 1}
-    heard = service.ask("PUT", f"/v1/agent/agents/{agent_id}/config", settings)
-    assert heard.json == {"humanizer_enabled": True}
+    response = service.request("PUT", f"/v1/agent/agents/{agent_id}/config", settings)
+    assert response.json == {"humanizer_enabled": True}
 
 
 @pytest.mark.parametrize("escape", [r"\u0000", r"\ud800", r"\udfff", r"\udfff\ud800"])
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=lambda endpoint: endpoint.name)
-def test_no_text_holds_nul_or_half_a_character(
-    service: Served, endpoint: Endpoint, escape: str
+def test_text_with_nul_or_unpaired_surrogate_is_rejected(
+    service: RunningService, endpoint: Endpoint, escape: str
 ) -> None:
     method, path, key, body = example(service, endpoint)
     texts = [name for name, value in body.items() if isinstance(value, str)]
     for name in [*texts, "humanizer_provider"]:
         sent = json.dumps(body | {name: "@"}).replace('"@"', f'"{escape}"')
-        assert service.ask(method, path, sent.encode(), key=key).code == "invalid_request"
+        assert service.request(method, path, sent.encode(), key=key).code == "invalid_request"
 
 
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=lambda endpoint: endpoint.name)
-def test_long_text_costs_no_time(service: Served, endpoint: Endpoint) -> None:
+def test_long_text_is_rejected_quickly(service: RunningService, endpoint: Endpoint) -> None:
     method, path, key, body = example(service, endpoint)
     for long in ("a@" + "a." * 25_000, "a" * 50_000, "@" * 50_000, "a.-" * 17_000, "é" * 10_000):
         for name in [name for name, value in body.items() if isinstance(value, str)]:
             start = time.monotonic()
-            assert service.ask(method, path, body | {name: long}, key=key).status == 422
-            assert time.monotonic() - start < AT_ONCE_SECONDS
+            assert service.request(method, path, body | {name: long}, key=key).status == 422
+            assert time.monotonic() - start < RESPONSE_SECONDS_MAX
 
 
-# -- Everything else ---------------------------------------------------------
+# -- Queries, paths, methods and headers -------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -227,24 +239,24 @@ def test_long_text_costs_no_time(service: Served, endpoint: Endpoint) -> None:
     ],
     ids=lambda text: text[:30],
 )
-def test_these_are_no_queries(service: Served, query: str, code: str) -> None:
-    assert service.ask("GET", f"{LEASES}?{query}").code == code
+def test_invalid_query_is_rejected(service: RunningService, query: str, code: str) -> None:
+    assert service.request("GET", f"{LEASES}?{query}").code == code
 
 
 @pytest.mark.parametrize(
     "name", ["%00", "%0a", "%ff", "*", ">", "..", "%2e%2e", "'--", "a" * 9_999]
 )
-def test_no_name_in_a_path_does_harm(service: Served, name: str) -> None:
+def test_hostile_path_is_not_found(service: RunningService, name: str) -> None:
     for path in (f"{LEASE}/{name}", f"{CONSENSUS}/{name}", f"/v1/agent/agents/{name}"):
-        assert service.ask("GET", path).status == 404
+        assert service.request("GET", path).status == 404
 
 
-def test_methods_that_no_address_takes(service: Served) -> None:
+def test_other_methods_are_not_allowed(service: RunningService) -> None:
     for method in ("TRACE", "OPTIONS", "PATCH", "PUT", "GET", "DELETE", "PROPFIND"):
-        heard = service.ask(method, LEASE)
-        assert heard.code == "method_not_allowed"
-        assert heard.headers["allow"] == "POST"
-    overridden = service.ask("GET", LEASES, X_HTTP_Method_Override="DELETE")
+        response = service.request(method, LEASE)
+        assert response.code == "method_not_allowed"
+        assert response.headers["allow"] == "POST"
+    overridden = service.request("GET", LEASES, X_HTTP_Method_Override="DELETE")
     assert overridden.status == 200
 
 
@@ -259,13 +271,13 @@ def test_methods_that_no_address_takes(service: Served) -> None:
     ],
     ids=["long", "empty", "tab", "latin-1", "huge"],
 )
-def test_these_are_no_idempotency_keys(service: Served, key: str, code: str) -> None:
-    assert asked(service, lease(), Idempotency_Key=key).code == code
+def test_invalid_idempotency_key_is_rejected(service: RunningService, key: str, code: str) -> None:
+    assert send_body(service, lease(), Idempotency_Key=key).code == code
 
 
-def test_after_all_this_it_serves_and_has_told_no_secret(service: Served) -> None:
-    """Last on purpose: the log has by now seen every attack of this file."""
-    assert service.ask("GET", "/readyz").json["log"] == "ok"
+def test_service_is_ready_and_logs_no_secret_after_all_attacks(service: RunningService) -> None:
+    """Runs last, so the log contains every attack of this file."""
+    assert service.request("GET", "/readyz").json["log"] == "ok"
     log = service.log.read_text()
     assert "internal_error" not in log
     assert "Traceback" not in log

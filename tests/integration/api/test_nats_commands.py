@@ -1,4 +1,4 @@
-"""A command from NATS that meets our own failures, limits and bugs is answered all the same."""
+"""Commands over NATS get a response despite failures, limits and bugs in the service."""
 
 import sys
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from quorate.api import nats_commands
 from quorate.api.nats_commands import NatsCommandHandler
 from quorate.application.operations import Call, Endpoint, Reply
-from quorate.bus.command_dispatch import CommandResponse, CommandRequest
+from quorate.bus.command_dispatch import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
 from quorate.contracts.requests import HeartbeatBody, PageQuery
 from quorate.contracts.roles import CAN_ACT
@@ -18,41 +18,41 @@ from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 
 ANN = CommandSubject(tenant="acme", agent_id="agent_of_ann", operation="act")
-ANSWER_BYTES_MAX = 100
+RESPONSE_BYTES_MAX = 100
 
 
-class Names:
-    """Ann is known, nobody else; every look-up is counted."""
+class FakeAgentNames:
+    """Knows only the agent ann, and counts lookups."""
 
     def __init__(self) -> None:
         self.found: dict[tuple[str, str], str] = {}
-        self.look_ups = 0
+        self.lookup_count = 0
 
     def remembered(self, tenant: str, agent_id: str) -> str | None:
         return self.found.get((tenant, agent_id))
 
     async def look_up(self, tenant: str, agent_id: str) -> str | None:
-        self.look_ups += 1
+        self.lookup_count += 1
         if (tenant, agent_id) != (ANN.tenant, ANN.agent_id):
             return None
         self.found[tenant, agent_id] = "ann"
         return "ann"
 
 
-class Desk:
-    """One command and one question whose handler does what the test says."""
+class Scenario:
+    """One command and one query with a handler that the test controls."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self.names = Names()
+        self.names = FakeAgentNames()
         self.reply: Reply | Exception = Reply(body=b"{}", sequence=7)
         row: dict[str, Any] = {"roles": CAN_ACT, "summary": "", "handler": self._handle}
-        self.over_nats = NatsCommandHandler(
+        self.commands = NatsCommandHandler(
             None,  # type: ignore[arg-type]  # The handler needs no service.
             self.names,  # type: ignore[arg-type]
             [
                 Endpoint(method="POST", path="/act", name="act", body=HeartbeatBody, **row),
-                Endpoint(method="GET", path="/look", name="look", query=PageQuery, **row),
+                Endpoint(method="GET", path="/list", name="list", query=PageQuery, **row),
             ],
         )
 
@@ -62,118 +62,124 @@ class Desk:
             raise self.reply
         return self.reply
 
-    async def ask(self, who: CommandSubject = ANN, body: bytes = b"") -> CommandResponse:
-        return await self.over_nats.handle(asked(who, body))
+    async def send(self, subject: CommandSubject = ANN, body: bytes = b"") -> CommandResponse:
+        return await self.commands.handle(make_request(subject, body))
 
 
-def asked(who: CommandSubject = ANN, body: bytes = b"", request_id: str = "mine") -> CommandRequest:
+def make_request(
+    subject: CommandSubject = ANN, body: bytes = b"", request_id: str = "mine"
+) -> CommandRequest:
     headers = {"x-request-id": request_id}
-    return CommandRequest(sender=who, headers=headers, body=body, response_bytes_max=ANSWER_BYTES_MAX)
+    return CommandRequest(
+        sender=subject, headers=headers, body=body, response_bytes_max=RESPONSE_BYTES_MAX
+    )
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def scenario() -> Scenario:
+    return Scenario()
 
 
-async def test_the_caller_is_the_agent_of_the_subject(desk: Desk) -> None:
-    answer = await desk.ask()
+async def test_subject_determines_the_caller(scenario: Scenario) -> None:
+    response = await scenario.send()
 
-    assert (answer.body, answer.headers) == (b"{}", {"Quorate-Sequence": "7"})
-    (call,) = desk.calls
+    assert (response.body, response.headers) == (b"{}", {"Quorate-Sequence": "7"})
+    (call,) = scenario.calls
     assert call.principal == Principal(
         key_id="", role="agent", tenant="acme", agent_id="agent_of_ann", agent_name="ann"
     )
 
 
-async def test_a_name_is_looked_up_once(desk: Desk) -> None:
+async def test_agent_name_is_looked_up_once(scenario: Scenario) -> None:
     for _ in range(3):
-        await desk.ask()
+        await scenario.send()
 
-    assert desk.names.look_ups == 1
+    assert scenario.names.lookup_count == 1
 
 
-async def test_an_agent_that_nobody_knows_is_told_so_and_looked_for_again(desk: Desk) -> None:
-    nobody = CommandSubject(tenant="acme", agent_id="agent_of_nobody", operation="act")
+async def test_unknown_agent_is_rejected_and_looked_up_again(scenario: Scenario) -> None:
+    unknown = CommandSubject(tenant="acme", agent_id="agent_unknown", operation="act")
 
     for count in (1, 2):
-        answer = await desk.ask(nobody)
-        assert answer.headers["Nats-Service-Error"] == "agent_not_found"
-        assert answer.headers["Nats-Service-Error-Code"] == "404"
-        assert desk.names.look_ups == count
-    assert desk.calls == []
+        response = await scenario.send(unknown)
+        assert response.headers["Nats-Service-Error"] == "agent_not_found"
+        assert response.headers["Nats-Service-Error-Code"] == "404"
+        assert scenario.names.lookup_count == count
+    assert scenario.calls == []
 
 
-async def test_a_log_that_cannot_be_written_is_said_with_when_to_come_again(desk: Desk) -> None:
-    desk.reply = Unavailable("the log cannot be written now")
+async def test_unwritable_log_returns_unavailable_with_retry_after(scenario: Scenario) -> None:
+    scenario.reply = Unavailable("the log cannot be written now")
 
-    answer = await desk.ask()
+    response = await scenario.send()
 
-    assert answer.headers == {
+    assert response.headers == {
         "Nats-Service-Error": "unavailable",
         "Nats-Service-Error-Code": "503",
         "Retry-After": "1",
     }
-    assert orjson.loads(answer.body)["detail"] == "the log cannot be written now"
+    assert orjson.loads(response.body)["detail"] == "the log cannot be written now"
 
 
-async def test_what_a_database_says_is_not_for_callers(desk: Desk) -> None:
-    desk.reply = DatabaseUnavailable("no route to db.internal:5432")
+async def test_database_error_is_not_revealed(scenario: Scenario) -> None:
+    scenario.reply = DatabaseUnavailable("no route to db.internal:5432")
 
-    answer = await desk.ask()
+    response = await scenario.send()
 
-    assert answer.headers["Nats-Service-Error"] == "unavailable"
-    assert orjson.loads(answer.body)["detail"] == "The event log is unavailable."
-
-
-async def test_a_bug_of_ours_is_answered_without_a_word_about_it(desk: Desk) -> None:
-    desk.reply = ZeroDivisionError("secret")
-
-    answer = await desk.ask()
-
-    assert answer.headers["Nats-Service-Error"] == "internal_error"
-    assert b"secret" not in answer.body
+    assert response.headers["Nats-Service-Error"] == "unavailable"
+    assert orjson.loads(response.body)["detail"] == "The event log is unavailable."
 
 
-async def test_a_bug_in_reading_is_answered_too(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+async def test_handler_failure_returns_internal_error_without_details(scenario: Scenario) -> None:
+    scenario.reply = ZeroDivisionError("secret")
+
+    response = await scenario.send()
+
+    assert response.headers["Nats-Service-Error"] == "internal_error"
+    assert b"secret" not in response.body
+
+
+async def test_parser_failure_returns_internal_error(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def parse(_body: bytes) -> dict[str, Any]:
         raise ZeroDivisionError("secret")
 
     monkeypatch.setattr(nats_commands, "parse", parse)
 
-    answer = await desk.ask(body=b"{}")
+    response = await scenario.send(body=b"{}")
 
-    assert answer.headers["Nats-Service-Error"] == "internal_error"
-    assert b"secret" not in answer.body
+    assert response.headers["Nats-Service-Error"] == "internal_error"
+    assert b"secret" not in response.body
 
 
-async def test_an_answer_that_no_message_can_hold_asks_for_a_shorter_page(desk: Desk) -> None:
-    desk.reply = Reply(body=b"x" * (ANSWER_BYTES_MAX + 1))
+async def test_oversized_response_names_the_limit_parameter(scenario: Scenario) -> None:
+    scenario.reply = Reply(body=b"x" * (RESPONSE_BYTES_MAX + 1))
 
-    answer = await desk.ask(CommandSubject(tenant="acme", agent_id="agent_of_ann", operation="look"))
+    response = await scenario.send(
+        CommandSubject(tenant="acme", agent_id="agent_of_ann", operation="list")
+    )
 
-    problem = orjson.loads(answer.body)
+    problem = orjson.loads(response.body)
     assert (problem["code"], problem["status"]) == ("invalid_request", 422)
     assert problem["detail"].startswith("limit:")
 
 
-async def test_one_too_many_is_refused_at_once_under_its_own_id(desk: Desk) -> None:
-    answer = desk.over_nats.reject(asked(request_id="mine"))
+async def test_excess_command_is_rejected_with_its_request_id(scenario: Scenario) -> None:
+    response = scenario.commands.reject(make_request(request_id="mine"))
 
-    assert answer.headers["Retry-After"] == "1"
-    problem = orjson.loads(answer.body)
+    assert response.headers["Retry-After"] == "1"
+    problem = orjson.loads(response.body)
     assert (problem["code"], problem["requestId"]) == ("unavailable", "mine")
 
 
-async def test_nothing_is_kept_of_a_message_that_was_read(desk: Desk) -> None:
-    """While a command waits for its turn, its 64 KB need not."""
+async def test_message_is_released_after_parsing(scenario: Scenario) -> None:
+    """A waiting command must not keep the 64 KB of its message in memory."""
     body = b'{"agentId": "agent_of_ann"}' + b" " * 60_000
-    message = asked(ANN, body)
+    message = make_request(ANN, body)
     before = sys.getrefcount(body)
 
-    waiting = desk.over_nats.handle(message)
+    waiting = scenario.commands.handle(message)
     del message
 
     assert sys.getrefcount(body) < before

@@ -1,4 +1,4 @@
-"""The document promises what is enforced: no more, no less, and for every endpoint."""
+"""The OpenAPI document matches what the service enforces, for every endpoint."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from quorate.api.problem_schemas import schema_name
 from quorate.api.routes import ENDPOINTS
 from quorate.application.operations import Endpoint, known_codes
 from quorate.application.rate_limiter import rate_limited
-from quorate.contracts.examples import RESPONSES, BODIES, QUERIES
+from quorate.contracts.examples import BODIES, QUERIES, RESPONSES
 from quorate.contracts.problems import CONTENT_TYPE, KINDS, problem_body
 from quorate.domain.coordination.leases import LeaseHeld
 from quorate.domain.identity.agents import AgentInactive
@@ -54,14 +54,14 @@ def operation(endpoint: Endpoint) -> dict[str, Any]:
     return found
 
 
-def valid(schema: Json) -> Any:  # noqa: ANN401 - has no public type.
+def document_validator(schema: Json) -> Any:  # noqa: ANN401 - has no public type.
     return validator(DOCUMENT, schema)
 
 
-# -- The whole ---------------------------------------------------------------
+# -- Document ----------------------------------------------------------------
 
 
-def test_it_documents_the_table_and_nothing_else() -> None:
+def test_document_describes_exactly_the_registry() -> None:
     documented = {
         (method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods
     }
@@ -70,18 +70,18 @@ def test_it_documents_the_table_and_nothing_else() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_resolves() -> None:
     refs = [part["$ref"] for part in parts(DOCUMENT) if "$ref" in part]
     assert refs
     for ref in refs:
         assert resolved(DOCUMENT, ref)
 
 
-def test_it_is_plain_json() -> None:
+def test_document_is_plain_json() -> None:
     assert json.loads(json.dumps(DOCUMENT)) == DOCUMENT
 
 
-def test_schemas_speak_json_schema_only() -> None:
+def test_schemas_contain_only_json_schema_keywords() -> None:
     for name, schema in SCHEMAS.items():
         jsonschema_rs.meta.validate(schema)
         for found in schemas(schema):
@@ -89,33 +89,38 @@ def test_schemas_speak_json_schema_only() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
-def test_every_answer_of_an_endpoint_is_documented(endpoint: Endpoint) -> None:
+def test_every_response_of_an_endpoint_is_documented(endpoint: Endpoint) -> None:
     responses = operation(endpoint)["responses"]
     for code in known_codes(endpoint):
         content = responses[str(KINDS[code].status)]["content"][CONTENT_TYPE.decode()]
-        body = json.loads(problem_body(code, "Why.", minimal_facts(code), "request-1"))
-        valid(content["schema"]).validate(body)
+        body = json.loads(problem_body(code, "Reason.", required_details(code), "request-1"))
+        document_validator(content["schema"]).validate(body)
     for status, response in responses.items():
         media = set(response["content"])
         assert status == "200" or CONTENT_TYPE.decode() in media
         assert "X-Request-Id" in response["headers"]
 
 
-def minimal_facts(code: str) -> dict[str, Any]:
-    if code == "rate_limited":  # Decided before there is a command.
+def required_details(code: str) -> dict[str, Any]:
+    if code == "rate_limited":  # The rate limiter rejects before a command exists.
         return dict(rate_limited("tenant", 0.5).details)
-    return {name: fact for kind in refusals() if kind.code == code for name, fact in told(kind)}
+    return {
+        name: value
+        for kind in domain_errors()
+        if kind.code == code
+        for name, value in details_of(kind)
+    }
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
-def test_it_says_whose_key_is_needed(endpoint: Endpoint) -> None:
+def test_document_names_the_permitted_roles(endpoint: Endpoint) -> None:
     found = operation(endpoint)
     assert found.get("x-quorate-roles", []) == sorted(endpoint.roles)
     assert found["security"] == ([{"bearer": []}, {"apiKey": []}] if endpoint.roles else [])
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
-def test_commands_and_only_commands_take_an_idempotency_key(endpoint: Endpoint) -> None:
+def test_only_commands_accept_an_idempotency_key(endpoint: Endpoint) -> None:
     names = {parameter["name"] for parameter in operation(endpoint)["parameters"]}
     assert ("Idempotency-Key" in names) == endpoint.command
 
@@ -123,15 +128,15 @@ def test_commands_and_only_commands_take_an_idempotency_key(endpoint: Endpoint) 
 # -- Problems ----------------------------------------------------------------
 
 
-def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+def domain_errors(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
     for one in kind.__subclasses__():
         if "code" in vars(one):
             yield one
-        yield from refusals(one)
+        yield from domain_errors(one)
 
 
-def told(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
-    """The facts of a refusal, as they go out; no fact replaces a member of every problem."""
+def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
+    """Yield the details of a domain error as sent; details never replace members of a problem."""
     conflict: Any = SimpleNamespace(holder_id="a", holder_name="b", expires_at=Timestamp(0))
     samples: dict[type[DomainError], dict[str, Any]] = {
         LeaseHeld: {"event": conflict},
@@ -145,58 +150,60 @@ def told(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
         "consensus_status": "approved",
     }
     sample = {field.name: texts.get(field.name, "text") for field in fields(kind)}
-    facts = public(kind(**samples.get(kind, sample)).facts)
-    yield from ((camel(name), fact) for name, fact in facts.items() if name not in PROBLEM_MEMBERS)
+    details = public(kind(**samples.get(kind, sample)).facts)
+    yield from (
+        (camel(name), value) for name, value in details.items() if name not in PROBLEM_MEMBERS
+    )
 
 
-# An address is refused before there is a command; its one fact is the problem's detail.
-DECIDED = [kind for kind in refusals() if kind is not AddressUnusable]
+# An invalid address is rejected before a command exists; its reason is the problem's detail.
+DOMAIN_ERRORS = [kind for kind in domain_errors() if kind is not AddressUnusable]
 
 
-@pytest.mark.parametrize("kind", DECIDED, ids=lambda kind: kind.code)
-def test_every_fact_of_a_refusal_is_documented(kind: type[DomainError]) -> None:
+@pytest.mark.parametrize("kind", DOMAIN_ERRORS, ids=lambda kind: kind.code)
+def test_every_detail_of_a_domain_error_is_documented(kind: type[DomainError]) -> None:
     documented = SCHEMAS[schema_name(kind.code)]["allOf"][1]["properties"]
-    assert {name for name, _ in told(kind)} == set(documented) - PROBLEM_MEMBERS
+    assert {name for name, _ in details_of(kind)} == set(documented) - PROBLEM_MEMBERS
 
 
-def test_a_problem_without_its_facts_is_no_such_problem() -> None:
-    schema = valid(SCHEMAS[schema_name("lease_conflict")])
-    facts = dict(told(LeaseHeld))
-    assert schema.is_valid(json.loads(problem_body("lease_conflict", "", facts, "1")))
+def test_problem_schema_requires_its_details() -> None:
+    schema = document_validator(SCHEMAS[schema_name("lease_conflict")])
+    details = dict(details_of(LeaseHeld))
+    assert schema.is_valid(json.loads(problem_body("lease_conflict", "", details, "1")))
     assert not schema.is_valid(json.loads(problem_body("lease_conflict", "", {}, "1")))
-    assert not schema.is_valid(json.loads(problem_body("lease_ended", "", facts, "1")))
+    assert not schema.is_valid(json.loads(problem_body("lease_ended", "", details, "1")))
 
 
 # -- Examples ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=named)
-def test_the_example_of_a_body_is_accepted(endpoint: Endpoint) -> None:
+def test_body_example_is_accepted(endpoint: Endpoint) -> None:
     content = operation(endpoint)["requestBody"]["content"]["application/json"]
     assert endpoint.body is not None
     endpoint.body.model_validate(content["example"])
-    valid(content["schema"]).validate(content["example"])
+    document_validator(content["schema"]).validate(content["example"])
 
 
 @pytest.mark.parametrize("endpoint", WITH_QUERY, ids=named)
-def test_the_example_of_a_query_is_accepted(endpoint: Endpoint) -> None:
+def test_query_example_is_accepted(endpoint: Endpoint) -> None:
     parameters = [one for one in operation(endpoint)["parameters"] if "example" in one]
     assert endpoint.query is not None
-    asked = {one["name"]: one["example"] for one in parameters}
-    endpoint.query.model_validate({name: str(value) for name, value in asked.items()})
-    assert asked == QUERIES.get(endpoint.name, {})
+    query = {one["name"]: one["example"] for one in parameters}
+    endpoint.query.model_validate({name: str(value) for name, value in query.items()})
+    assert query == QUERIES.get(endpoint.name, {})
     for one in parameters:
-        valid(one["schema"]).validate(one["example"])
+        document_validator(one["schema"]).validate(one["example"])
 
 
 @pytest.mark.parametrize("name", RESPONSES)
-def test_the_example_of_an_answer_is_one(name: str) -> None:
+def test_response_example_matches_its_type(name: str) -> None:
     [endpoint] = [one for one in ENDPOINTS if one.name == name]
     schema = closed(TypeAdapter(endpoint.response).json_schema())
     jsonschema_rs.Draft202012Validator(schema).validate(RESPONSES[name])
 
 
-def test_no_example_belongs_to_nobody() -> None:
+def test_every_example_belongs_to_an_endpoint() -> None:
     assert set(BODIES) == {endpoint.name for endpoint in WITH_BODY}
     assert set(QUERIES) <= {endpoint.name for endpoint in WITH_QUERY}
     assert set(RESPONSES) <= {endpoint.name for endpoint in ENDPOINTS}
@@ -206,11 +213,11 @@ def test_no_example_belongs_to_nobody() -> None:
 
 
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=named)
-def test_the_bounds_of_a_body_are_those_enforced(endpoint: Endpoint) -> None:
+def test_body_schema_matches_the_enforced_limits(endpoint: Endpoint) -> None:
     assert endpoint.body is not None
     content = operation(endpoint)["requestBody"]["content"]["application/json"]
     schema = resolved(DOCUMENT, content["schema"]["$ref"])
-    check = valid(content["schema"])
+    check = document_validator(content["schema"])
     for name, found in schema["properties"].items():
         for value, fits in bounds(found):
             body = content["example"] | {name: value}
@@ -224,17 +231,17 @@ def test_the_bounds_of_a_body_are_those_enforced(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("endpoint", WITH_QUERY, ids=named)
-def test_the_bounds_of_a_query_are_those_enforced(endpoint: Endpoint) -> None:
+def test_query_schema_matches_the_enforced_limits(endpoint: Endpoint) -> None:
     assert endpoint.query is not None
     parameters = [one for one in operation(endpoint)["parameters"] if one["in"] == "query"]
     known = {field.alias or name for name, field in endpoint.query.model_fields.items()}
     assert {one["name"] for one in parameters} == known
     for parameter in parameters:
-        check = valid(parameter["schema"])
+        check = document_validator(parameter["schema"])
         for value, fits in bounds(parameter["schema"]):
             is_text = isinstance(value, str) and parameter["schema"]["type"] == "string"
             is_number = isinstance(value, int) and parameter["schema"]["type"] == "integer"
             if is_text or (is_number and not isinstance(value, bool)):
-                asked = {parameter["name"]: str(value)}
-                assert accepts(endpoint.query, asked) == fits, asked
-                assert check.is_valid(value) == fits, asked
+                query = {parameter["name"]: str(value)}
+                assert accepts(endpoint.query, query) == fits, query
+                assert check.is_valid(value) == fits, query

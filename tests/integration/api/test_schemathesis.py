@@ -1,11 +1,11 @@
-"""No request that the document allows, and none that it forbids, gets an answer it does not name.
+"""Generated valid and invalid requests only get responses that the document describes.
 
-The document is narrowed first: where it says "an agent's id", it names the agents there are. So
-what is generated gets past the door and meets leases, votes and keys in every state. Then the
-document is tried as it is, with keys of every role and with none, and as a path from answer to
-request.
+1. The document is narrowed: ids and names become enumerations of existing ones. Generated requests
+   therefore reach leases, votes and keys in every state.
+2. The full document is tested with keys of every role and without a key.
+3. The full document is tested as a state machine: requests use values of earlier responses.
 
-A long run: QUORATE_SCHEMATHESIS_EXAMPLES=2000 (for each endpoint; add --timeout=0).
+For a long run set QUORATE_SCHEMATHESIS_EXAMPLES=2000 (per endpoint) and add --timeout=0.
 """
 
 import copy
@@ -32,12 +32,12 @@ from schemathesis.specs.openapi.checks import (
 
 from quorate.api.documents import openapi_document
 from quorate.api.routes import ENDPOINTS
-from tests.integration.api.raw_clients import Served, serving
+from tests.integration.api.raw_clients import RunningService, run_service
 from tests.integration.api.schema_reader import parts
 
 EXAMPLES = int(os.environ.get("QUORATE_SCHEMATHESIS_EXAMPLES", "15"))
 STEPS_MAX = 15
-ANSWER_SECONDS_MAX = 10
+RESPONSE_SECONDS_MAX = 10
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -47,8 +47,8 @@ CHECKS = [
     unsupported_method,
     allow_header_conformance,
 ]
-UNENDING = {endpoint.path for endpoint in ENDPOINTS if endpoint.streams}
-WAIT_SECONDS_MAX = 0.05  # Whoever waits for news may wait for longer than a test should last.
+STREAM_PATHS = {endpoint.path for endpoint in ENDPOINTS if endpoint.streams}
+WAIT_SECONDS_MAX = 0.05  # Limits long polls, which otherwise exceed the time of a test.
 DETERMINISTIC = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS_MAX,
@@ -61,12 +61,12 @@ DETERMINISTIC = settings(
 NAMES = ["ann", "Bob", "c.d_e-f"]
 CONTACTS = ["a@example.com", "B@Example.com", "b@example.com", "c@m\u00fcnchen.example"]
 KEYS_MAX = 3
-# Ids are not known before there is a service: until then, these stand for them.
+# Placeholders: the ids exist only after the service has started.
 AGENTS = [f"agent-{number}" for number in range(len(NAMES))]
 LEASES = [f"lease-{number}" for number in range(len(CONTACTS))]
 REQUESTS = [f"request-{number}" for number in range(5)]
 KEYS = [f"key-{number}" for number in range(KEYS_MAX)]
-NARROW = {
+KNOWN_VALUES = {
     "tenantId": ["default"],
     "agentName": NAMES,
     "proposerAgent": NAMES,
@@ -82,30 +82,30 @@ NARROW = {
 # -- Documents ---------------------------------------------------------------
 
 
-def narrowed(document: dict[str, Any]) -> dict[str, Any]:
-    """The document as if the values of this world were all there are."""
+def narrow(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of the document that only allows the known values."""
     document = copy.deepcopy(document)
     for name, schema in document["components"]["schemas"].items():
-        if name.endswith("Body") and not name.endswith("AnswerBody"):
-            for field in schema["properties"].keys() & NARROW.keys():
-                schema["properties"][field] = {"enum": NARROW[field]}
+        if name.endswith("Body"):
+            for field in schema["properties"].keys() & KNOWN_VALUES.keys():
+                schema["properties"][field] = {"enum": KNOWN_VALUES[field]}
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation["parameters"]:
-                if parameter["name"] in NARROW:
-                    values = NARROW[parameter["name"]]
+                if parameter["name"] in KNOWN_VALUES:
+                    values = KNOWN_VALUES[parameter["name"]]
                     ends = operation["operationId"] in {"releaseLease", "revokeKey"}
                     parameter["schema"] = {"enum": values[:1] if ends else values}
     return document
 
 
-def loaded(document: dict[str, Any]) -> Any:  # noqa: ANN401 - schemathesis' own type.
-    """For schemathesis, and without room for fields of answers that it does not name."""
+def load(document: dict[str, Any]) -> Any:  # noqa: ANN401 - schemathesis' own type.
+    """Load the document into schemathesis, and forbid undocumented fields in responses."""
     document = copy.deepcopy(document)
     for name, schema in document["components"]["schemas"].items():
         if name.endswith("Response"):
             schema["additionalProperties"] = False
-    for path in UNENDING:
+    for path in STREAM_PATHS:
         del document["paths"][path]
     for part in parts(document):
         if part.get("name") == "wait":
@@ -113,16 +113,16 @@ def loaded(document: dict[str, Any]) -> Any:  # noqa: ANN401 - schemathesis' own
     return schemathesis.openapi.from_dict(document)
 
 
-THE_NARROW = loaded(narrowed(openapi_document()))
-THE_WHOLE = loaded(openapi_document())
+NARROWED_SCHEMA = load(narrow(openapi_document()))
+FULL_SCHEMA = load(openapi_document())
 
 
-# -- The world ---------------------------------------------------------------
+# -- Fixtures ----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("service")) as service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    with run_service(tmp_path_factory.mktemp("service")) as service:
         yield service
 
 
@@ -133,41 +133,41 @@ def session() -> Iterator[requests.Session]:
 
 
 @pytest.fixture(scope="module")
-def ids(service: Served) -> dict[str, str]:
-    """Some of everything, by what stands for it."""
+def ids(service: RunningService) -> dict[str, str]:
+    """Create agents, leases, proposals and keys; return their ids by placeholder."""
 
-    def made(path: str, **body: object) -> str:
-        return str(service.ask("POST", path, body).json["id"])
+    def create(path: str, **body: object) -> str:
+        return str(service.request("POST", path, body).json["id"])
 
     coordination = "/v1/agent/coordination"
-    asked = {"action": "a", "reason": "b", "contactEmail": "a@example.com", "timeoutMinutes": 60}
+    proposal = {"action": "a", "reason": "b", "contactEmail": "a@example.com", "timeoutMinutes": 60}
     return {
         **{
-            agent: made("/v1/agent/register", agentName=name)
+            agent: create("/v1/agent/register", agentName=name)
             for agent, name in zip(AGENTS, NAMES, strict=True)
         },
         **{
-            lease: made(f"{coordination}/lease", agentName="ann", contactEmail=contact)
+            lease: create(f"{coordination}/lease", agentName="ann", contactEmail=contact)
             for lease, contact in zip(LEASES, CONTACTS, strict=True)
         },
         **{
-            request: made(f"{coordination}/consensus", proposerAgent="ann", **asked)
+            request: create(f"{coordination}/consensus", proposerAgent="ann", **proposal)
             for request in REQUESTS
         },
-        **{key: made("/v1/keys", role="auditor") for key in KEYS},
+        **{key: create("/v1/keys", role="auditor") for key in KEYS},
     }
 
 
 @pytest.fixture(scope="module")
-def keys(service: Served) -> Iterator[str | None]:
-    """A key of each role and none, over and over."""
-    agent = service.ask("POST", "/v1/keys", {"role": "agent", "agentName": NAMES[0]})
-    auditor = service.ask("POST", "/v1/keys", {"role": "auditor"})
+def keys(service: RunningService) -> Iterator[str | None]:
+    """A cycle of one key of each role and None."""
+    agent = service.request("POST", "/v1/keys", {"role": "agent", "agentName": NAMES[0]})
+    auditor = service.request("POST", "/v1/keys", {"role": "auditor"})
     found = [service.key, service.admin_key, agent.json["key"], auditor.json["key"], None]
     return itertools.cycle(found)
 
 
-def with_ids(value: Any, ids: dict[str, str]) -> Any:  # noqa: ANN401 - whatever is sent.
+def with_ids(value: Any, ids: dict[str, str]) -> Any:  # noqa: ANN401 - any JSON value.
     match value:
         case dict():
             return {name: with_ids(inner, ids) for name, inner in value.items()}
@@ -179,77 +179,82 @@ def with_ids(value: Any, ids: dict[str, str]) -> Any:  # noqa: ANN401 - whatever
             return value
 
 
-HEARD: Counter[tuple[str, int]] = Counter()
+STATUS_COUNTS: Counter[tuple[str, int]] = Counter()
 
 
-def check(case: Case[Any], service: Served, key: str | None, session: requests.Session) -> None:
+def check(
+    case: Case[Any], service: RunningService, key: str | None, session: requests.Session
+) -> None:
     response = case.call(
         base_url=f"http://127.0.0.1:{service.port}",
         session=session,
         headers={} if key is None else {"Authorization": f"Bearer {key}"},
-        timeout=ANSWER_SECONDS_MAX,
+        timeout=RESPONSE_SECONDS_MAX,
     )
-    HEARD[case.operation.label, response.status_code] += 1
+    STATUS_COUNTS[case.operation.label, response.status_code] += 1
     case.validate_response(response, checks=CHECKS)
 
 
-# -- The tests ---------------------------------------------------------------
+# -- Tests -------------------------------------------------------------------
 
 
-def among_its_own(schema: Any) -> Callable[..., None]:  # noqa: ANN401 - see loaded().
-    """Requests of a tenant that knows its agents, leases, votes and keys."""
+def tenant_request(schema: Any) -> Callable[..., None]:  # noqa: ANN401 - see load().
+    """Build a test of requests with existing agents, leases, votes and keys."""
 
     @schema.parametrize()  # type: ignore[untyped-decorator]
     @DETERMINISTIC
     def test(
-        case: Case[Any], service: Served, session: requests.Session, ids: dict[str, str]
+        case: Case[Any], service: RunningService, session: requests.Session, ids: dict[str, str]
     ) -> None:
         case.path_parameters = with_ids(case.path_parameters, ids)
         case.query = with_ids(case.query, ids)
         case.body = with_ids(case.body, ids)
-        for said in (case.query, case.body):
-            if isinstance(said, dict) and {"agentId", "agentName"} <= said.keys():
-                del said["agentName"]  # Two names of different agents get no further than 404.
+        for sent in (case.query, case.body):
+            if isinstance(sent, dict) and {"agentId", "agentName"} <= sent.keys():
+                del sent["agentName"]  # An id and a name of different agents always give 404.
         check(case, service, service.key, session)
 
     return test  # type: ignore[no-any-return]
 
 
-def anybody(schema: Any) -> Callable[..., None]:  # noqa: ANN401 - see loaded().
-    """Requests of everybody, and of those who have no key."""
+def request_with_any_key(schema: Any) -> Callable[..., None]:  # noqa: ANN401 - see load().
+    """Build a test of requests with keys of every role and without a key."""
 
     @schema.parametrize()  # type: ignore[untyped-decorator]
     @DETERMINISTIC
     def test(
-        case: Case[Any], service: Served, session: requests.Session, keys: Iterator[str | None]
+        case: Case[Any],
+        service: RunningService,
+        session: requests.Session,
+        keys: Iterator[str | None],
     ) -> None:
         check(case, service, next(keys), session)
 
     return test  # type: ignore[no-any-return]
 
 
-# A test function for each endpoint: schemathesis alone would give all of them one id, and whatever
-# spreads tests over processes would then run one of them.
+# One test function per endpoint: schemathesis gives all of them the same id, and pytest-xdist would
+# then run only one of them.
 TESTS = {
     f"test_{make.__name__}_{endpoint.name}": make(schema.include(operation_id=endpoint.name))
-    for make, schema in ((among_its_own, THE_NARROW), (anybody, THE_WHOLE))
+    for make, schema in ((tenant_request, NARROWED_SCHEMA), (request_with_any_key, FULL_SCHEMA))
     for endpoint in ENDPOINTS
     if not endpoint.streams
 }
 globals().update(TESTS)
 
 
-def test_one_thing_after_another(service: Served, ids: dict[str, str]) -> None:
-    """Each request takes what it can from the answers before it."""
+def test_linked_requests_match_the_document(service: RunningService, ids: dict[str, str]) -> None:
+    """Requests use values from the responses before them."""
     assert ids
 
-    class Path(THE_WHOLE.as_state_machine()):  # type: ignore[misc] # Made at run time.
+    class Path(FULL_SCHEMA.as_state_machine()):  # type: ignore[misc] # Made at run time.
         def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
             del case
             return {
                 "base_url": f"http://127.0.0.1:{service.port}",
                 "headers": {"Authorization": f"Bearer {service.key}"},
-                "timeout": ANSWER_SECONDS_MAX,
+                "timeout": RESPONSE_SECONDS_MAX,
             }
 
         def validate_response(self, response: Response, case: Case[Any], **_: object) -> None:
@@ -258,11 +263,11 @@ def test_one_thing_after_another(service: Served, ids: dict[str, str]) -> None:
     Path.run(settings=DETERMINISTIC)
 
 
-def test_all_of_it_was_reached(request: pytest.FixtureRequest) -> None:
-    """The tests above are worth something: every endpoint carried something out for them."""
+def test_every_endpoint_was_exercised(request: pytest.FixtureRequest) -> None:
+    """Verify that the tests above had a successful request to every endpoint."""
     chosen = {str(getattr(item, "originalname", "")) for item in request.session.items}
     if not chosen >= TESTS.keys():
-        pytest.skip("only a part was chosen")
-    labels = {operation.ok().label for operation in THE_WHOLE.get_all_operations()}
-    assert labels == {label for label, status in HEARD if status == 200}
-    assert {200, 400, 401, 403, 404, 405, 409, 415, 422} <= {status for _, status in HEARD}
+        pytest.skip("only some of the tests were selected")
+    labels = {operation.ok().label for operation in FULL_SCHEMA.get_all_operations()}
+    assert labels == {label for label, status in STATUS_COUNTS if status == 200}
+    assert {200, 400, 401, 403, 404, 405, 409, 415, 422} <= {status for _, status in STATUS_COUNTS}

@@ -1,4 +1,4 @@
-"""A stranger's connection has an end, whatever comes in on it, and others don't notification."""
+"""Unauthenticated connections have time and size limits, and do not affect other clients."""
 
 import resource
 import time
@@ -13,133 +13,133 @@ from quorate.server.http_protocol import HEADER_BYTES_MAX, PIPELINED_MAX, Bounde
 from tests.integration.api.http_server import (
     BODY,
     LARGE_BYTES,
-    Application,
-    Listening,
+    EchoApplication,
+    RunningServer,
     chunked,
     get,
-    listening,
     post,
+    run_server,
 )
-from tests.integration.api.raw_clients import Wire, head, wait_until
+from tests.integration.api.raw_clients import RawConnection, head, wait_until
 
-SECONDS = 0.8  # Stands for each of the limits, so that nobody waits for long.
-
-
-@pytest.fixture(scope="module")
-def application() -> Application:
-    return Application()
+SECONDS = 0.8  # Replaces each time limit to keep the tests short.
 
 
 @pytest.fixture(scope="module")
-def listener(application: Application) -> Iterator[Listening]:
-    with listening(application) as listener:
+def application() -> EchoApplication:
+    return EchoApplication()
+
+
+@pytest.fixture(scope="module")
+def listener(application: EchoApplication) -> Iterator[RunningServer]:
+    with run_server(application) as listener:
         yield listener
 
 
 @pytest.fixture
-def server(listener: Listening, application: Application) -> Listening:
-    """As if it had just been started."""
+def server(listener: RunningServer, application: EchoApplication) -> RunningServer:
+    """The server without open connections, as after a start."""
     wait_until(lambda: listener.connections == 0)
-    application.left.clear()
+    application.client_disconnected.clear()
     return listener
 
 
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits in time, made short."""
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time limits of the protocol."""
     for name in ("HEADER_SECONDS_MAX", "BODY_SECONDS_MAX", "RESPONSE_SECONDS_MAX"):
         monkeypatch.setattr(http_protocol, name, SECONDS)
 
 
-# -- Time --------------------------------------------------------------------
+# -- Time limits -------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize("first", [b"", get()], ids=["first request", "second request"])
-def test_headers_that_trickle_in_are_cut_off(server: Listening, first: bytes) -> None:
-    with Wire(server.port) as wire:
+def test_slow_headers_time_out(server: RunningServer, first: bytes) -> None:
+    with RawConnection(server.port) as connection:
         if first:
-            assert wire.say(first).hear().status == 200
+            assert connection.send(first).read_response().status == 200
             time.sleep(SECONDS / 2)
         start = time.monotonic()
         for letter in get()[:-1]:
-            wire.say_while_heard(bytes([letter]))
+            connection.send_ignoring_errors(bytes([letter]))
             time.sleep(SECONDS / 30)
             if time.monotonic() > start + SECONDS:
                 break
 
-        assert wire.hear().code == "request_timeout"
-        assert wire.closes()
+        assert connection.read_response().code == "request_timeout"
+        assert connection.is_closed()
         assert SECONDS - 0.2 < time.monotonic() - start < 10 * SECONDS
 
 
-@pytest.mark.usefixtures("hasty")
-def test_who_says_nothing_is_not_waited_for(server: Listening) -> None:
-    with Wire(server.port) as wire:
-        assert wire.closes()
+@pytest.mark.usefixtures("short_timeouts")
+def test_silent_connection_is_closed(server: RunningServer) -> None:
+    with RawConnection(server.port) as connection:
+        assert connection.is_closed()
 
 
-@pytest.mark.usefixtures("hasty")
-def test_empty_lines_between_requests_keep_nothing_open(server: Listening) -> None:
-    with Wire(server.port) as wire:
-        assert wire.say(get()).hear().status == 200
+@pytest.mark.usefixtures("short_timeouts")
+def test_empty_lines_do_not_keep_a_connection_open(server: RunningServer) -> None:
+    with RawConnection(server.port) as connection:
+        assert connection.send(get()).read_response().status == 200
         end = time.monotonic() + 2 * SECONDS
         while time.monotonic() < end:
-            wire.say_while_heard(b"\r\n")
+            connection.send_ignoring_errors(b"\r\n")
             time.sleep(SECONDS / 10)
 
-        assert wire.closes()
+        assert connection.is_closed()
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_connection_may_rest_between_requests(server: Listening) -> None:
-    with Wire(server.port) as wire:
+@pytest.mark.usefixtures("short_timeouts")
+def test_connection_may_be_idle_between_requests(server: RunningServer) -> None:
+    with RawConnection(server.port) as connection:
         for _ in range(3):
-            assert wire.say(get()).hear().status == 200
+            assert connection.send(get()).read_response().status == 200
             time.sleep(1.2 * SECONDS)
-        assert wire.say(get()).hear().status == 200
+        assert connection.send(get()).read_response().status == 200
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize(
     "start",
     [post()[: -len(BODY)], post()[:-1], chunked(b""), chunked(b"5\r\n{"), chunked(b"1\r\n{\r\n")],
     ids=["nothing", "all but the end", "no chunk", "half a chunk", "a chunk"],
 )
-def test_a_body_that_does_not_come_is_answered_408(server: Listening, start: bytes) -> None:
-    with Wire(server.port) as wire:
-        assert wire.say(start).hear().code == "request_timeout"
-        assert wire.closes()
+def test_incomplete_body_times_out(server: RunningServer, start: bytes) -> None:
+    with RawConnection(server.port) as connection:
+        assert connection.send(start).read_response().code == "request_timeout"
+        assert connection.is_closed()
 
 
-@pytest.mark.usefixtures("hasty")
-def test_what_is_left_of_a_refused_body_does_not_hold_the_connection(server: Listening) -> None:
-    with Wire(server.port) as wire:
-        wire.say(post(b"", Content_Length=BODY_BYTES_MAX + 1))
-        assert wire.hear().code == "body_too_large"
+@pytest.mark.usefixtures("short_timeouts")
+def test_connection_is_closed_during_a_rejected_body(server: RunningServer) -> None:
+    with RawConnection(server.port) as connection:
+        connection.send(post(b"", Content_Length=BODY_BYTES_MAX + 1))
+        assert connection.read_response().code == "body_too_large"
         start = time.monotonic()
         while time.monotonic() < start + 2 * SECONDS:
-            wire.say_while_heard(b" ")
+            connection.send_ignoring_errors(b" ")
             time.sleep(SECONDS / 10)
 
-        assert wire.closes()
+        assert connection.is_closed()
 
 
-@pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("connection", ["keep-alive", "close"])
-def test_an_answer_that_nobody_takes_is_given_up(server: Listening, connection: str) -> None:
-    with Wire(server.port, receive_bytes=4_096) as wire:
-        wire.say(head("GET", "/large", Connection=connection))
+@pytest.mark.usefixtures("short_timeouts")
+@pytest.mark.parametrize("header", ["keep-alive", "close"])
+def test_unread_response_is_aborted(server: RunningServer, header: str) -> None:
+    with RawConnection(server.port, receive_bytes=4_096) as connection:
+        connection.send(head("GET", "/large", Connection=header))
         wait_until(lambda: server.connections == 1)
         wait_until(lambda: server.connections == 0)
 
 
-def test_an_answer_that_is_taken_slowly_arrives(server: Listening) -> None:
-    with Wire(server.port, receive_bytes=4_096) as wire:
-        assert len(wire.say(get("/large")).hear().body) == LARGE_BYTES // 6 * 6
+def test_slowly_read_response_arrives_completely(server: RunningServer) -> None:
+    with RawConnection(server.port, receive_bytes=4_096) as connection:
+        assert len(connection.send(get("/large")).read_response().body) == LARGE_BYTES // 6 * 6
 
 
-# -- Bytes -------------------------------------------------------------------
+# -- Size limits -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -154,31 +154,31 @@ def test_an_answer_that_is_taken_slowly_arrives(server: Listening) -> None:
     ],
     ids=["value", "many", "path", "query", "name", "megabytes"],
 )
-def test_headers_of_64_kilobytes_are_431(server: Listening, request_: bytes) -> None:
-    with Wire(server.port) as wire:
-        assert wire.say_while_heard(request_).hear().code == "headers_too_large"
-        assert wire.closes()
+def test_headers_over_the_limit_are_rejected(server: RunningServer, request_: bytes) -> None:
+    with RawConnection(server.port) as connection:
+        assert connection.send_ignoring_errors(request_).read_response().code == "headers_too_large"
+        assert connection.is_closed()
 
 
 @pytest.mark.parametrize("piece", [100, 1_000, 10_000])
-def test_headers_are_measured_in_pieces_too(server: Listening, piece: int) -> None:
+def test_header_limit_applies_to_fragmented_headers(server: RunningServer, piece: int) -> None:
     short = head("GET", "/here", X="a" * (HEADER_BYTES_MAX - 1_000))
     long = head("GET", "/here", X="a" * (HEADER_BYTES_MAX + 1))
-    with Wire(server.port) as wire:
+    with RawConnection(server.port) as connection:
         for start in range(0, len(short), piece):
-            wire.say(short[start : start + piece])
-        assert wire.hear().status == 200
+            connection.send(short[start : start + piece])
+        assert connection.read_response().status == 200
         for start in range(0, len(long), piece):
-            wire.say_while_heard(long[start : start + piece])
-        assert wire.hear().code == "headers_too_large"
+            connection.send_ignoring_errors(long[start : start + piece])
+        assert connection.read_response().code == "headers_too_large"
 
 
-def test_many_requests_at_once_are_not_mistaken_for_one_large_one(server: Listening) -> None:
+def test_header_limit_applies_to_each_pipelined_request(server: RunningServer) -> None:
     one = head("GET", "/here", X="a" * 1_000)
-    with Wire(server.port) as wire:
-        wire.say(one * 60 + one[:500])
-        assert [wire.hear().status for _ in range(60)] == [200] * 60
-        assert wire.say(one[500:]).hear().status == 200
+    with RawConnection(server.port) as connection:
+        connection.send(one * 60 + one[:500])
+        assert [connection.read_response().status for _ in range(60)] == [200] * 60
+        assert connection.send(one[500:]).read_response().status == 200
 
 
 NOT_HTTP = {
@@ -205,65 +205,75 @@ NOT_HTTP = {
 
 
 @pytest.mark.parametrize("request_", NOT_HTTP.values(), ids=NOT_HTTP.keys())
-def test_what_is_not_http_is_a_problem_of_its_own(server: Listening, request_: bytes) -> None:
-    with Wire(server.port) as wire:
-        assert wire.say(request_).hear().code == "malformed_request"
-        assert wire.closes()
-    with Wire(server.port) as wire:
-        assert wire.say(post()).hear().body == b"acme"
+def test_malformed_http_is_rejected_without_affecting_others(
+    server: RunningServer, request_: bytes
+) -> None:
+    with RawConnection(server.port) as connection:
+        assert connection.send(request_).read_response().code == "malformed_request"
+        assert connection.is_closed()
+    with RawConnection(server.port) as connection:
+        assert connection.send(post()).read_response().body == b"acme"
 
 
-def test_a_body_longer_than_it_says_is_no_second_answer_to_the_first(server: Listening) -> None:
-    with Wire(server.port) as wire:
-        wire.say(post(BODY + b"and more", Content_Length=len(BODY)))
-        assert wire.hear().body == b"acme"
-        assert wire.hear().code == "malformed_request"
-        assert wire.closes()
+def test_bytes_after_the_body_are_a_separate_request(server: RunningServer) -> None:
+    with RawConnection(server.port) as connection:
+        connection.send(post(BODY + b"and more", Content_Length=len(BODY)))
+        assert connection.read_response().body == b"acme"
+        assert connection.read_response().code == "malformed_request"
+        assert connection.is_closed()
 
 
-@pytest.mark.usefixtures("hasty")
-def test_a_body_shorter_than_it_says_is_waited_for_in_vain(server: Listening) -> None:
-    with Wire(server.port) as wire:
-        assert wire.say(post(BODY, Content_Length=len(BODY) + 1)).hear().code == "request_timeout"
+@pytest.mark.usefixtures("short_timeouts")
+def test_body_shorter_than_its_length_times_out(server: RunningServer) -> None:
+    with RawConnection(server.port) as connection:
+        assert (
+            connection.send(post(BODY, Content_Length=len(BODY) + 1)).read_response().code
+            == "request_timeout"
+        )
 
 
-def test_ten_megabytes_are_refused_unread(server: Listening) -> None:
+def test_oversized_body_is_rejected_unread(server: RunningServer) -> None:
     body = b'{"tenantId":"' + b"a" * 10_000_000 + b'"}'
-    with Wire(server.port) as wire:
-        assert wire.say_while_heard(post(body)).hear().code == "body_too_large"
-    with Wire(server.port) as wire:
+    with RawConnection(server.port) as connection:
+        assert connection.send_ignoring_errors(post(body)).read_response().code == "body_too_large"
+    with RawConnection(server.port) as connection:
         chunks = b"".join(b"%x\r\n%s\r\n" % (50_000, b"a" * 50_000) for _ in range(200))
-        assert wire.say_while_heard(chunked(chunks)).hear().code == "body_too_large"
+        assert (
+            connection.send_ignoring_errors(chunked(chunks)).read_response().code
+            == "body_too_large"
+        )
 
 
 @pytest.mark.parametrize("target", ["quorate.test:443", "/here"])
-def test_this_is_no_proxy(server: Listening, target: str) -> None:
-    with Wire(server.port) as wire:
-        refused = wire.say(head("CONNECT", target)).hear()
-        assert refused.code == "method_not_allowed"
-        assert refused.headers["allow"] == ""
-        assert wire.closes()
+def test_connect_method_is_not_allowed(server: RunningServer, target: str) -> None:
+    with RawConnection(server.port) as connection:
+        response = connection.send(head("CONNECT", target)).read_response()
+        assert response.code == "method_not_allowed"
+        assert response.headers["allow"] == ""
+        assert connection.is_closed()
 
 
 @pytest.mark.parametrize("offer", ["h2c", "websocket"])
-def test_an_offer_to_upgrade_is_ignored_and_the_body_is_not(server: Listening, offer: str) -> None:
+def test_upgrade_header_is_ignored_and_the_body_is_read(server: RunningServer, offer: str) -> None:
     offered = post(Connection="Upgrade", Upgrade=offer)
-    with Wire(server.port) as wire:
+    with RawConnection(server.port) as connection:
         for _ in range(3):
-            assert wire.say(offered).hear().body == b"acme"
-        assert wire.say(offered[:-5]).say(offered[-5:] + get()).hear().body == b"acme"
-        assert wire.hear().body == b"/here"
+            assert connection.send(offered).read_response().body == b"acme"
+        assert (
+            connection.send(offered[:-5]).send(offered[-5:] + get()).read_response().body == b"acme"
+        )
+        assert connection.read_response().body == b"/here"
 
 
-# -- One after another -------------------------------------------------------
+# -- Pipelining --------------------------------------------------------------
 
 
-def test_pipelined_requests_are_answered_in_order(server: Listening) -> None:
+def test_pipelined_requests_get_responses_in_order(server: RunningServer) -> None:
     paths = ["/slow", "/1", "/slow", "/2", "/3"]
-    with Wire(server.port) as wire:
-        wire.say(b"".join(map(get, paths)) + post() + get("/4"))
-        heard = [wire.hear().body.decode() for _ in range(len(paths) + 2)]
-        assert heard == [*paths, "acme", "/4"]
+    with RawConnection(server.port) as connection:
+        connection.send(b"".join(map(get, paths)) + post() + get("/4"))
+        responses = [connection.read_response().body.decode() for _ in range(len(paths) + 2)]
+        assert responses == [*paths, "acme", "/4"]
 
 
 @pytest.mark.parametrize(
@@ -271,124 +281,134 @@ def test_pipelined_requests_are_answered_in_order(server: Listening) -> None:
     [b"\x00\r\n\r\n", chunked(b"five"), head("GET", "/here", X="a" * 64 * 1024)],
     ids=["start", "body", "headers"],
 )
-def test_what_came_before_a_broken_request_is_answered(server: Listening, broken: bytes) -> None:
-    with Wire(server.port) as wire:
-        wire.say_while_heard(get("/slow") + get("/1") + broken + get("/2"))
-        assert [wire.hear().body for _ in range(2)] == [b"/slow", b"/1"]
-        assert wire.hear().code in {"malformed_request", "headers_too_large"}
-        assert wire.closes()
+def test_requests_before_a_malformed_request_get_responses(
+    server: RunningServer, broken: bytes
+) -> None:
+    with RawConnection(server.port) as connection:
+        connection.send_ignoring_errors(get("/slow") + get("/1") + broken + get("/2"))
+        assert [connection.read_response().body for _ in range(2)] == [b"/slow", b"/1"]
+        assert connection.read_response().code in {"malformed_request", "headers_too_large"}
+        assert connection.is_closed()
 
 
-def test_too_many_requests_at_once_are_cut_off(server: Listening) -> None:
-    with Wire(server.port) as wire:
-        wire.say(get() * 3 * PIPELINED_MAX)
-        heard = [wire.hear() for _ in range(PIPELINED_MAX + 2)]
-        assert {one.status for one in heard[:-1]} == {200}
-        assert heard[-1].code == "unavailable"
-        assert wire.closes()
+def test_excess_pipelined_requests_are_rejected(server: RunningServer) -> None:
+    with RawConnection(server.port) as connection:
+        connection.send(get() * 3 * PIPELINED_MAX)
+        responses = [connection.read_response() for _ in range(PIPELINED_MAX + 2)]
+        assert {one.status for one in responses[:-1]} == {200}
+        assert responses[-1].code == "unavailable"
+        assert connection.is_closed()
 
 
-def test_a_half_closed_connection_is_answered_in_order_or_closed(server: Listening) -> None:
-    with Wire(server.port) as wire:
-        wire.say(get("/slow") + get("/1")).half_close()
-        assert bodies_until_closed(wire) in ([], [b"/slow"], [b"/slow", b"/1"])
+def test_half_closed_connection_gets_responses_in_order_or_is_closed(server: RunningServer) -> None:
+    with RawConnection(server.port) as connection:
+        connection.send(get("/slow") + get("/1")).half_close()
+        assert bodies_until_closed(connection) in ([], [b"/slow"], [b"/slow", b"/1"])
     wait_until(lambda: server.connections == 0)
 
 
-def bodies_until_closed(wire: Wire) -> list[bytes]:
+def bodies_until_closed(connection: RawConnection) -> list[bytes]:
     bodies = []
     try:
         while True:
-            bodies.append(wire.hear().body)
+            bodies.append(connection.read_response().body)
     except ConnectionError:
         return bodies
 
 
-def test_a_stream_hears_that_its_reader_left(server: Listening, application: Application) -> None:
-    with Wire(server.port) as wire:
-        assert wire.say(get("/stream")).read_some()
-    assert application.left.wait(5)
-
-
-def test_so_it_does_with_other_requests_behind_it(
-    server: Listening, application: Application
+def test_stream_detects_a_disconnected_client(
+    server: RunningServer, application: EchoApplication
 ) -> None:
-    with Wire(server.port) as wire:
-        assert wire.say(get("/stream") + get() + get()).read_some()
-    assert application.left.wait(5)
+    with RawConnection(server.port) as connection:
+        assert connection.send(get("/stream")).read_some()
+    assert application.client_disconnected.wait(5)
 
 
-# -- All of them -------------------------------------------------------------
+def test_stream_detects_a_disconnected_client_with_pipelined_requests(
+    server: RunningServer, application: EchoApplication
+) -> None:
+    with RawConnection(server.port) as connection:
+        assert connection.send(get("/stream") + get() + get()).read_some()
+    assert application.client_disconnected.wait(5)
 
 
-def test_more_connections_than_there_may_be_are_told_so(
-    server: Listening, monkeypatch: pytest.MonkeyPatch
+# -- Connection limit --------------------------------------------------------
+
+
+def test_connection_over_the_limit_gets_unavailable(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 3)
     stream = head("GET", "/stream")
-    with Wire(server.port) as first, Wire(server.port) as second, Wire(server.port) as third:
-        for wire in (first, second, third):
-            assert wire.say(stream).hear_head().status == 200
+    with (
+        RawConnection(server.port) as first,
+        RawConnection(server.port) as second,
+        RawConnection(server.port) as third,
+    ):
+        for connection in (first, second, third):
+            assert connection.send(stream).read_response_head().status == 200
         for _ in range(20):
-            with Wire(server.port) as refused:
-                told = refused.say_while_heard(get()).hear()
-                assert told.code == "unavailable"
-                assert int(told.headers["retry-after"]) > 0
-                assert refused.closes()
+            with RawConnection(server.port) as connection:
+                response = connection.send_ignoring_errors(get()).read_response()
+                assert response.code == "unavailable"
+                assert int(response.headers["retry-after"]) > 0
+                assert connection.is_closed()
     wait_until(lambda: server.connections == 0)
-    with Wire(server.port) as wire:
-        assert wire.say(get()).hear().status == 200
+    with RawConnection(server.port) as connection:
+        assert connection.send(get()).read_response().status == 200
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /here HT", get()], ids=["nothing", "half", "one"])
-def test_who_is_not_served_gives_way_to_the_next(
-    server: Listening, monkeypatch: pytest.MonkeyPatch, said: bytes
+@pytest.mark.parametrize("data", [b"", b"GET /here HT", get()], ids=["nothing", "half", "one"])
+def test_idle_connection_is_closed_when_the_limit_is_reached(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, data: bytes
 ) -> None:
     monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 3)
-    with Wire(server.port) as served:
-        served.say(head("GET", "/stream")).hear_head()
-        idle = [Wire(server.port).say(said) for _ in range(2)]
+    with RawConnection(server.port) as served:
+        served.send(head("GET", "/stream")).read_response_head()
+        idle = [RawConnection(server.port).send(data) for _ in range(2)]
         wait_until(lambda: server.connections == 3)
         for _ in range(5):
-            with Wire(server.port) as next_:
-                assert next_.say(get()).hear().status == 200
+            with RawConnection(server.port) as next_:
+                assert next_.send(get()).read_response().status == 200
         assert server.connections <= 3
-        for wire in idle:
-            wire.__exit__()
+        for connection in idle:
+            connection.__exit__()
         served.half_close()
 
 
-def test_connections_leave_files_for_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_limit_reserves_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 1_024))
     assert http_protocol.connections_max() == 1_024 - http_protocol.FILES_RESERVED
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
     assert http_protocol.connections_max() == http_protocol.CONNECTIONS_MAX
 
 
-@pytest.mark.usefixtures("hasty")
-def test_thousands_who_say_nothing_disturb_nobody(server: Listening) -> None:
+@pytest.mark.usefixtures("short_timeouts")
+def test_thousands_of_idle_connections_do_not_slow_others(server: RunningServer) -> None:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = min(2_500, (allowed - http_protocol.FILES_RESERVED) // 2)  # Both ends are ours.
-    with Wire(server.port) as busy:
-        assert busy.say(get()).hear().status == 200
-        idle = [Wire(server.port) for _ in range(count)]
+    count = min(
+        2_500, (allowed - http_protocol.FILES_RESERVED) // 2
+    )  # Both ends are in this process.
+    with RawConnection(server.port) as busy:
+        assert busy.send(get()).read_response().status == 200
+        idle = [RawConnection(server.port) for _ in range(count)]
         start = time.monotonic()
-        assert busy.say(get()).hear().status == 200
+        assert busy.send(get()).read_response().status == 200
         assert time.monotonic() - start < 2
         wait_until(lambda: server.connections <= 1)
-        for wire in idle:
-            wire.__exit__()
+        for connection in idle:
+            connection.__exit__()
 
 
 # -- uvicorn -----------------------------------------------------------------
 
 
-def test_what_we_override_is_still_there() -> None:
-    """An upgrade that renames a hook would silently switch a limit off."""
-    ours = [name for name, hook in vars(BoundedHttpProtocol).items() if is_override(hook)]
+def test_overridden_uvicorn_hooks_exist() -> None:
+    """If uvicorn renamed a hook, a limit would silently stop working."""
+    overrides = [name for name, hook in vars(BoundedHttpProtocol).items() if is_override(hook)]
 
-    assert len(ours) == 12
-    assert set(ours) <= set(vars(HttpToolsProtocol))
+    assert len(overrides) == 12
+    assert set(overrides) <= set(vars(HttpToolsProtocol))
 
 
 def is_override(hook: object) -> bool:

@@ -113,10 +113,10 @@ def test_all_subscriptions_of_an_agent_are_woken(subscriptions: Subscriptions) -
 def test_log_subscription_is_woken_by_every_event_of_its_tenant(
     subscriptions: Subscriptions,
 ) -> None:
-    with subscriptions.log("acme", "k1") as ours, subscriptions.log("globex", "k2") as theirs:
+    with subscriptions.log("acme", "k1") as own, subscriptions.log("globex", "k2") as other:
         subscriptions.wake([HEARTBEAT])
 
-        assert (ours.woken.is_set(), theirs.woken.is_set()) == (True, False)
+        assert (own.woken.is_set(), other.woken.is_set()) == (True, False)
 
 
 def test_closed_subscription_leaves_no_state(subscriptions: Subscriptions) -> None:
