@@ -43,32 +43,32 @@ class FailedLoginLimiter:
         self._failures = make_buckets(rate, failed_per_minute, monotonic)
         self._trusted = trusted_proxies
 
-    async def authenticate_http(self, text: str, scope: Scope) -> Principal | None:
+    async def authenticate_http(self, full_key: str, scope: Scope) -> Principal | None:
         """Return the principal of a valid key, else None; raise Problem above the limit."""
-        if principal := self._key_cache.cached(text):
+        if principal := self._key_cache.cached(full_key):
             return principal
         address = self._address(scope)
-        if wait := self._wait_seconds(text, address):
+        if wait := self._wait_seconds(full_key, address):
             raise rate_limited("address", wait)
-        return await self._look_up(text, address)
+        return await self._look_up(full_key, address)
 
-    async def authenticate_nats(self, text: str, host: str) -> Principal | None:
+    async def authenticate_nats(self, full_key: str, host: str) -> Principal | None:
         """Return the principal of a valid key, else None, also above the limit."""
-        if principal := self._key_cache.cached(text):
+        if principal := self._key_cache.cached(full_key):
             return principal
         address = network_of(host)
-        if self._wait_seconds(text, address):
+        if self._wait_seconds(full_key, address):
             return None
-        return await self._look_up(text, address)
+        return await self._look_up(full_key, address)
 
-    def _wait_seconds(self, text: str, address: str) -> float:
+    def _wait_seconds(self, full_key: str, address: str) -> float:
         """Return the seconds for which keys from the address are rejected; 0 for a known key."""
-        if self._failures is None or self._key_cache.is_known(text):
+        if self._failures is None or self._key_cache.is_known(full_key):
             return 0.0
         return self._failures.wait(address)
 
-    async def _look_up(self, text: str, address: str) -> Principal | None:
-        principal = await self._key_cache.look_up(text)
+    async def _look_up(self, full_key: str, address: str) -> Principal | None:
+        principal = await self._key_cache.look_up(full_key)
         if principal is None and self._failures is not None:
             self._failures.take(address)
         return principal

@@ -41,9 +41,9 @@ class KeyCache:
         self._used: dict[bytes, Principal] = {}  # Keys used since the last renewal.
         self._stale_before = -KEY_SECONDS
 
-    def cached(self, text: str) -> Principal | None:
+    def cached(self, full_key: str) -> Principal | None:
         """Return the principal of a key that is cached and still fresh, else None."""
-        digest = _digest(text)
+        digest = _digest(full_key)
         found = self._valid.get(digest)
         oldest = max(self._monotonic() - KEY_SECONDS, self._stale_before)
         if found is None or found[0] <= oldest:
@@ -51,10 +51,10 @@ class KeyCache:
         self._used[digest] = found[1]
         return found[1]
 
-    async def look_up(self, text: str) -> Principal | None:
+    async def look_up(self, full_key: str) -> Principal | None:
         """Return the principal of a valid key, else None, whether unknown, revoked or mistyped."""
-        digest, now = _digest(text), self._monotonic()
-        principal = await self._check(text)
+        digest, now = _digest(full_key), self._monotonic()
+        principal = await self._check(full_key)
         self._valid.pop(digest, None)
         if principal is None:
             return None
@@ -63,9 +63,9 @@ class KeyCache:
         self._valid[digest] = (now, principal)
         return principal
 
-    def is_known(self, text: str) -> bool:
+    def is_known(self, full_key: str) -> bool:
         """Return whether the key was valid when it was last looked up, and is still cached."""
-        return _digest(text) in self._valid
+        return _digest(full_key) in self._valid
 
     def invalidate(self) -> None:
         """Make every cached key stale, because this process revoked a key."""
@@ -88,8 +88,8 @@ class KeyCache:
             if principal.key_id in valid and digest in self._valid:
                 self._valid[digest] = (now, principal)
 
-    async def _check(self, text: str) -> Principal | None:
-        parts = read_key(text)
+    async def _check(self, full_key: str) -> Principal | None:
+        parts = read_key(full_key)
         if parts is None:
             return None
         key_id, secret = parts
@@ -107,5 +107,5 @@ class KeyCache:
         )
 
 
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+def _digest(full_key: str) -> bytes:
+    return hashlib.sha256(full_key.encode()).digest()

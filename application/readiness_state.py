@@ -6,7 +6,7 @@ from quorate.domain.shared.records import record
 
 
 @record
-class State:
+class ReadinessState:
     log: Literal["ok", "damaged", "unavailable"]
     nats_connected: bool
     mirror: Literal["stopped", "unavailable"] | None
@@ -24,4 +24,4 @@ class State:
 
 
 class ReadinessProbe(Protocol):
-    async def check(self) -> State: ...
+    async def check(self) -> ReadinessState: ...

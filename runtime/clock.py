@@ -39,7 +39,7 @@ class MonotonicClock:
         """Follow another wall clock, or the same one measured again.
 
         ``back=True`` follows it even if it was set back by any amount, because other processes
-        decide by it. Time then stands still until that clock has caught up.
+        decide by it. Time then stops until that clock has caught up.
         """
         self._wall = wall
         ahead = wall() - self._steady()

@@ -139,7 +139,7 @@ async def _issue_key(service: Service, tenant: str, role: Role) -> str:
     await _ensure_tenant(service, tenant)
     issued = new_key()
     await _submit(service, tenant, _issue_command(issued.id, role, issued.secret_hash))
-    return issued.text
+    return issued.full_key
 
 
 def _issue_command(key_id: str, role: Role, fingerprint: str) -> IssueKey:

@@ -167,8 +167,8 @@ def _build(
         )
 
     own_page = _LazyMetricsPage(metrics)
-    folder = options.workers_dir
-    shared = _shared(folder, own_page) if folder is not None else None
+    directory = options.workers_dir
+    shared = _shared(directory, own_page) if directory is not None else None
     service = Service(
         log=log,
         command_bus=command_bus,
@@ -246,10 +246,10 @@ class _LazyMetricsPage:
         return self._make().page
 
 
-def _shared(folder: Path, own: _LazyMetricsPage) -> "SharedPages":
+def _shared(directory: Path, own: _LazyMetricsPage) -> "SharedPages":
     from quorate.server.metric_pages import SharedPages  # noqa: PLC0415 - see _LazyMetricsPage.
 
-    return SharedPages(folder, own.page)
+    return SharedPages(directory, own.page)
 
 
 def _background_tasks(

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
-from quorate.application.readiness_state import State
+from quorate.application.readiness_state import ReadinessState
 from quorate.bus.outbox import jetstream_mirror
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
@@ -49,8 +49,8 @@ class Readiness:
         self._commits = commits
         self._check: asyncio.Task[bool] | None = None
 
-    async def check(self) -> State:
-        return State(
+    async def check(self) -> ReadinessState:
+        return ReadinessState(
             log=await self._log_state(),
             nats_connected=self._nats_service.is_connected(),
             mirror=_MIRROR_FAILURES.get(self._nats_service.mirror() or ""),

@@ -39,16 +39,16 @@ class NewKey:
     """A key before it is issued: its id, the full key, and the hash that is stored."""
 
     id: str
-    text: str
+    full_key: str
     secret_hash: str
 
 
 def new_key() -> NewKey:
     new_id = key_id()
-    text = key_text(new_id, secrets.token_bytes(SECRET_BITS // 8))
-    parts = read_key(text)
+    full_key = key_text(new_id, secrets.token_bytes(SECRET_BITS // 8))
+    parts = read_key(full_key)
     assert parts is not None
-    return NewKey(id=new_id, text=text, secret_hash=secret_hash(parts[1]))
+    return NewKey(id=new_id, full_key=full_key, secret_hash=secret_hash(parts[1]))
 
 
 async def issue(service: Service, call: Call) -> Reply:
@@ -71,7 +71,7 @@ async def issue(service: Service, call: Call) -> Reply:
         return dump(key_response(tenant, key))
 
     accepted = await service.submit(call, command, render, tenant)
-    response = orjson.loads(accepted.body) | {"key": None if accepted.replayed else issued.text}
+    response = orjson.loads(accepted.body) | {"key": None if accepted.replayed else issued.full_key}
     sequence = _sequence_for(principal, accepted.sequence)
     return Reply(body=dump(response), sequence=sequence, headers=replay_headers(accepted))
 

@@ -61,8 +61,8 @@ class ClientPool:
     pause_seconds = 0.0  # The pause of a client after each command.
     response_seconds_max = RESPONSE_SECONDS_MAX
 
-    def __init__(self, folder: Path, api_key: str, seed: int, *, clients: int = CLIENTS) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, api_key: str, seed: int, *, clients: int = CLIENTS) -> None:
+        self.directory = directory
         self.api_key = api_key
         self.url = ""
         self.open_proposals: deque[str] = deque(maxlen=PROPOSALS_OPEN_MAX)
@@ -85,7 +85,7 @@ class ClientPool:
         """Return all acknowledged commands from the journals of the clients."""
         lines = [
             line
-            for path in sorted(self.folder.glob("client-*.jsonl"))
+            for path in sorted(self.directory.glob("client-*.jsonl"))
             for line in path.read_bytes().splitlines()
         ]
         return [AcknowledgedCommand(**orjson.loads(line)) for line in lines]
@@ -103,7 +103,7 @@ class Client:
         self._connection = Connection(pool.api_key, pool.response_seconds_max)
         self._count = 0
         self._next = "register"
-        self._file = pool.folder / f"client-{number:02}.jsonl"
+        self._file = pool.directory / f"client-{number:02}.jsonl"
         self._commands: dict[str, Callable[[], Request]] = {
             "acquire": self._acquire,
             "release": self._release,

@@ -22,22 +22,22 @@ _waiting: dict[int, "asyncio.Future[CommandResult]"] = {}
 _decided: list[tuple[int, CommandResult]] = []
 
 
-async def settle(door: CommandBus, waiting: Sequence[Any]) -> None:
+async def settle(bus: CommandBus, waiting: Sequence[Any]) -> None:
     _waiting.clear()
-    _waiting.update({id(order): future for order, future in waiting})
-    await _settle(door, waiting)
+    _waiting.update({id(envelope): future for envelope, future in waiting})
+    await _settle(bus, waiting)
 
 
-def take(batch: UnitOfWork, order: CommandEnvelope, about: Names) -> CommandResult:
-    answer = _take(batch, order, about)
-    _decided.append((id(order), answer))
-    return answer
+def take(unit_of_work: UnitOfWork, envelope: CommandEnvelope, about: Names) -> CommandResult:
+    result = _take(unit_of_work, envelope, about)
+    _decided.append((id(envelope), result))
+    return result
 
 
 async def commit(transaction: SqliteTransaction) -> None:
-    for order, answer in _decided:
-        if order in _waiting and not _waiting[order].done():
-            _waiting[order].set_result(answer)
+    for envelope, result in _decided:
+        if envelope in _waiting and not _waiting[envelope].done():
+            _waiting[envelope].set_result(result)
     _decided.clear()
     await asyncio.sleep(SECONDS_BEFORE_THE_COMMIT)
     await _commit(transaction)

@@ -21,7 +21,7 @@ from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
 from quorate.projections.rebuild import check
 from tests.chaos.crash.clients import AcknowledgedCommand, ClientPool
-from tests.e2e.service.service_process import DidNotStart, Running
+from tests.e2e.service.service_process import ServiceProcess, StartFailed
 
 WINDOW_SECONDS = "3"
 UNDER_LOAD_SECONDS = (0.02, 0.6)
@@ -45,7 +45,7 @@ class Result:
         times = sorted(self.restart_seconds)
         median = quantiles(times, n=2)[0] if len(times) > 1 else times[0]
         return (
-            f"{len(times)} restarts, {len(self.commands)} acknowledged commands checked against "
+            f"{len(times)} restarts, {len(self.commands)} acknowledged commands comparison against "
             f"{len(self.events)} events; first command after {median:.2f} s (median), "
             f"{times[-1]:.2f} s (longest); {self.timeouts} agent timeouts"
         )
@@ -54,27 +54,27 @@ class Result:
 class Rounds:
     """One service, one pool of clients, and a number of crashes."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, directory: Path, seed: int) -> None:
         self._random = random.Random(seed)
-        self._running = Running(
-            folder / "data", "--heartbeat-window-seconds", WINDOW_SECONDS, "--log-level", "error"
+        self._running = ServiceProcess(
+            directory / "data", "--heartbeat-window-seconds", WINDOW_SECONDS, "--log-level", "error"
         )
-        self._folder = folder
+        self._directory = directory
         self._seed = seed
         self.restart_seconds: list[float] = []
 
     async def run(self, count: int) -> Result:
         await self._start()
         try:
-            pool = ClientPool(self._folder, self._running.api_key, self._seed)
+            pool = ClientPool(self._directory, self._running.api_key, self._seed)
             pool.url = self._running.url
-            working = asyncio.create_task(pool.work())
-            await self._first_response(pool, working)
+            clients = asyncio.create_task(pool.work())
+            await self._first_response(pool, clients)
             for number in range(1, count + 1):
                 await self._crash(number)
-                await self._recover(pool, working)
+                await self._recover(pool, clients)
             pool.stopping = True
-            await working
+            await clients
             await asyncio.to_thread(self._running.stop)
         finally:
             self._running.kill()
@@ -96,7 +96,7 @@ class Rounds:
         await asyncio.sleep(self._random.uniform(*STARTING_SECONDS))
         with suppress(AssertionError):  # The process is not spawned yet, or is ready already.
             self._kill_processes()
-        with suppress(DidNotStart):
+        with suppress(StartFailed):
             await starting
         await asyncio.to_thread(self._running.kill)
 
@@ -106,46 +106,46 @@ class Rounds:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    async def _recover(self, pool: ClientPool, working: "asyncio.Task[None]") -> None:
+    async def _recover(self, pool: ClientPool, clients: "asyncio.Task[None]") -> None:
         """Start again, and measure the time until a command is acknowledged."""
         pool.responded.clear()
-        began = time.monotonic()
+        started = time.monotonic()
         await self._start()
         pool.url = self._running.url
-        await self._first_response(pool, working)
-        self.restart_seconds.append(time.monotonic() - began)
+        await self._first_response(pool, clients)
+        self.restart_seconds.append(time.monotonic() - started)
 
-    async def _first_response(self, pool: ClientPool, working: "asyncio.Task[None]") -> None:
-        answered = asyncio.create_task(pool.responded.wait())
+    async def _first_response(self, pool: ClientPool, clients: "asyncio.Task[None]") -> None:
+        responded = asyncio.create_task(pool.responded.wait())
         await asyncio.wait(
-            [answered, working],
+            [responded, clients],
             timeout=FIRST_RESPONSE_SECONDS_MAX,
             return_when=asyncio.FIRST_COMPLETED,
         )
-        if working.done():
-            working.result()
-        assert answered.done(), f"no client got a response: {self._running.said()[-2_000:]}"
+        if clients.done():
+            clients.result()
+        assert responded.done(), f"no client got a response: {self._running.read_stderr()[-2_000:]}"
 
     # -- Afterwards ------------------------------------------------------------
 
     async def _result(self, pool: ClientPool) -> Result:
-        live = SqliteSnapshot(self._running.database)
-        scratch = SqliteDatabase(self._folder / "scratch.db")
-        log = EventStore(live)
-        await live.open()
+        snapshot = SqliteSnapshot(self._running.database)
+        scratch = SqliteDatabase(self._directory / "scratch.db")
+        log = EventStore(snapshot)
+        await snapshot.open()
         try:
             await scratch.open()
             await log.check_range(0, await log.committed_head())
             events = await log.after(0, limit=EVENTS_MAX)
-            checked = await check(live, scratch)
+            comparison = await check(snapshot, scratch)
         finally:
-            await live.close()
+            await snapshot.close()
             await scratch.close()
         tenant_events = [event for event in events if event.tenant == "default"]
         return Result(
             commands=pool.acknowledged(),
             events=tenant_events,
             restart_seconds=self.restart_seconds,
-            differences=checked.differences.count,
+            differences=comparison.differences.count,
             timeouts=sum(event.type == "AgentLapsed" for event in tenant_events),
         )

@@ -33,8 +33,8 @@ from tests.chaos.fleet.journal import (
 from tests.chaos.fleet.member import PERSISTENT_CONTACT, Behaviour, Plan
 from tests.chaos.fleet.process import Worker
 from tests.e2e.service.http_clients import EVENTS, Operator, Tenant
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.service_process import Json, Running
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import Json, ServiceProcess
 
 PERSISTENT_AGENT = "persistent"
 NATS_SERVER, SERVICE = "nats-server", "service"
@@ -66,14 +66,14 @@ class Size:
 
 
 class Fleet:
-    def __init__(self, folder: Path, size: Size) -> None:
+    def __init__(self, directory: Path, size: Size) -> None:
         self._size = size
         self._random = random.Random(size.seed)
-        self._journals = folder / "journals"
+        self._journals = directory / "journals"
         self._journals.mkdir()
         ports = ("--port", str(_free_port()), "--nats-port", str(_free_port()))
         window = ("--heartbeat-window-seconds", WINDOW_SECONDS)
-        self._running = Running(folder / "data", *ports, *window, "--log-level", "error")
+        self._running = ServiceProcess(directory / "data", *ports, *window, "--log-level", "error")
         self._names = [PERSISTENT_AGENT, *(f"agent{number:02}" for number in range(1, size.agents))]
         self._workers: list[Worker] = []
         self._stopped: list[StoppedAgent] = []
@@ -83,7 +83,7 @@ class Fleet:
         await asyncio.to_thread(self._running.start)
         operator = Operator(self._running)
         try:
-            tenant = await operator.tenant()
+            tenant = await operator.create_tenant()
             await self._start_agents(tenant)
             async with asyncio.TaskGroup() as group:
                 group.create_task(asyncio.sleep(self._size.seconds))
@@ -161,7 +161,7 @@ class Fleet:
             return not waiting
 
         with suppress(TimeoutError):
-            await until(all_done, WAIT_SECONDS_MAX)
+            await wait_until(all_done, WAIT_SECONDS_MAX)
 
     def _journal(self, name: str) -> Sequence[Entry]:
         return read(self._journals, name)
@@ -184,18 +184,20 @@ class Fleet:
 
     async def _kill_nats(self) -> None:
         """Kill nats-server, and wait until the service has started another."""
-        await until(lambda: len(self._running.nats_servers()) == 1, WAIT_SECONDS_MAX)
+        await wait_until(lambda: len(self._running.nats_servers()) == 1, WAIT_SECONDS_MAX)
         (killed,) = self._running.nats_servers()
         os.kill(killed, signal.SIGKILL)
         self._killed.append(NATS_SERVER)
-        await until(lambda: self._running.nats_servers() not in ([], [killed]), WAIT_SECONDS_MAX)
+        await wait_until(
+            lambda: self._running.nats_servers() not in ([], [killed]), WAIT_SECONDS_MAX
+        )
 
     async def _kill_service(self, operator: Operator) -> None:
         await asyncio.to_thread(self._running.kill)
         self._killed.append(SERVICE)
         await asyncio.sleep(self._random.uniform(*OUTAGE_SECONDS))
         await asyncio.to_thread(self._running.start)
-        await operator.line.find_again()
+        await operator.connection.reconnect()
 
     async def _stop_persistent_agent(self, tenant: Tenant) -> None:
         """Stop the persistent agent; continue it when its lease is lost."""
@@ -211,17 +213,17 @@ class Fleet:
         finally:
             continued = now()
             worker.signal(signal.SIGCONT)
-        await until(
+        await wait_until(
             lambda: _acted_since(continued, self._journal(PERSISTENT_AGENT)), WAIT_SECONDS_MAX
         )
 
     async def _stop_while_holding(self, worker: "Worker") -> Acquired:
         for _ in range(STOP_ATTEMPTS_MAX):
-            await until(
+            await wait_until(
                 lambda: _holding(self._journal(PERSISTENT_AGENT)) is not None, WAIT_SECONDS_MAX
             )
             worker.signal(signal.SIGSTOP)
-            await until(worker.is_stopped)
+            await wait_until(worker.is_stopped)
             if (held := _holding(self._journal(PERSISTENT_AGENT))) is not None:
                 return held
             worker.signal(signal.SIGCONT)
@@ -235,7 +237,7 @@ class Fleet:
             while True:
                 with suppress(httpx2.HTTPError):
                     query = {"after": str(after), "limit": PAGE_LENGTH}
-                    response = await tenant.ask("GET", EVENTS, query=query)
+                    response = await tenant.request("GET", EVENTS, query=query)
                     if response.status_code == httpx2.codes.OK:
                         page = response.json()
                         if any(matches(event) for event in page["events"]):

@@ -116,9 +116,9 @@ KINDS: Mapping[str, type[Entry]] = {
 class Journal:
     """One agent's file; it survives the agent, and the next life of the agent writes on."""
 
-    def __init__(self, folder: Path, agent: str) -> None:
+    def __init__(self, directory: Path, agent: str) -> None:
         self.agent = agent
-        self._file = (folder / f"{agent}{SUFFIX}").open("ab", buffering=0)
+        self._file = (directory / f"{agent}{SUFFIX}").open("ab", buffering=0)
 
     def close(self) -> None:
         self._file.close()
@@ -128,17 +128,17 @@ class Journal:
         self._file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def read(folder: Path, agent: str) -> list[Entry]:
+def read(directory: Path, agent: str) -> list[Entry]:
     """Return the entries of an agent so far; none if it has no journal."""
-    path = folder / f"{agent}{SUFFIX}"
+    path = directory / f"{agent}{SUFFIX}"
     if not path.exists():
         return []
     return [_entry(line) for line in path.read_bytes().split(b"\n")[:-1]]
 
 
-def journals(folder: Path) -> dict[str, list[Entry]]:
+def journals(directory: Path) -> dict[str, list[Entry]]:
     """Return the journals by agent name."""
-    return {path.stem: read(folder, path.stem) for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    return {path.stem: read(directory, path.stem) for path in sorted(directory.glob(f"*{SUFFIX}"))}
 
 
 def _entry(line: bytes) -> Entry:

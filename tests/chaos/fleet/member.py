@@ -74,10 +74,10 @@ class Controls:
 
 
 class Member:
-    def __init__(self, plan: Plan, folder: Path, controls: Controls) -> None:
+    def __init__(self, plan: Plan, directory: Path, controls: Controls) -> None:
         self._plan = plan
         self._controls = controls
-        self._journal = Journal(folder, plan.name)
+        self._journal = Journal(directory, plan.name)
         self._random = random.Random(f"{plan.seed} {plan.name}")
         self._cursor = 0
         self._proposals: deque[str] = deque(maxlen=PROPOSALS_KNOWN_MAX)

@@ -26,8 +26,8 @@ class Worker:
         self._stderr = stderr
 
     @classmethod
-    async def start(cls, folder: Path, plans: Sequence[Plan]) -> "Worker":
-        stderr = folder / f"{plans[0].name}.stderr"
+    async def start(cls, directory: Path, plans: Sequence[Plan]) -> "Worker":
+        stderr = directory / f"{plans[0].name}.stderr"
         with stderr.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", worker.__name__),
@@ -37,7 +37,7 @@ class Worker:
                 env=environment(PYTHONPATH=f"{SOURCES}{os.pathsep}{ROOT}"),
             )
         started = cls(process, stderr)
-        start = {"folder": str(folder), "plans": [asdict(plan) for plan in plans]}
+        start = {"directory": str(directory), "plans": [asdict(plan) for plan in plans]}
         started.send(orjson.dumps(start).decode())
         return started
 

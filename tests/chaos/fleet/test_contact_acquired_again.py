@@ -15,8 +15,8 @@ from quorate.client.requests import Request
 from quorate.client.serialization import Response
 from quorate.client.transports.http import HttpTransport
 from tests.e2e.service.http_clients import Tenant
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import ServiceProcess
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ async def by_leaving_the_block(_lease: Lease, _transport: DelayedTransport) -> N
 async def explicitly(lease: Lease, transport: DelayedTransport) -> None:
     """Release the lease explicitly, and cancel the wait for the response."""
     releasing = asyncio.create_task(lease.release())
-    await until(lambda: transport.waiting == 1)
+    await wait_until(lambda: transport.waiting == 1)
     releasing.cancel()
     await asyncio.wait({releasing})
 
@@ -71,7 +71,7 @@ async def explicitly(lease: Lease, transport: DelayedTransport) -> None:
 @pytest.mark.parametrize("leave", [by_leaving_the_block, explicitly])
 async def test_late_release_does_not_end_a_lease_acquired_again(
     leave: Callable[[Lease, DelayedTransport], Awaitable[None]],
-    service: Running,
+    service: ServiceProcess,
     tenant: Tenant,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -88,7 +88,7 @@ async def test_late_release_does_not_end_a_lease_acquired_again(
 
         async with agent.lease(CONTACT) as first:
             await leave(first, transport)
-        await until(lambda: transport.waiting == 1)
+        await wait_until(lambda: transport.waiting == 1)
         acquiring = asyncio.create_task(acquire_again())
         await asyncio.wait({acquiring}, timeout=GRANT_SECONDS)
         transport.passing.set()

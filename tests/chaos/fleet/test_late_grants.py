@@ -13,7 +13,7 @@ from quorate.client.requests import Request
 from quorate.client.serialization import Response
 from quorate.client.transports.http import HttpTransport
 from tests.e2e.service.http_clients import Tenant
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ SHORT_MINUTES = 1 / 60
 
 
 async def test_late_grant_raises_lease_lost_and_the_program_continues(
-    service: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    service: ServiceProcess, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt = HttpTransport.attempt
     ended = asyncio.Event()

@@ -21,7 +21,7 @@ async def work() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     first = orjson.loads(await commands.readline())
     controls = Controls()
-    members = [Member(Plan(**plan), Path(first["folder"]), controls) for plan in first["plans"]]
+    members = [Member(Plan(**plan), Path(first["directory"]), controls) for plan in first["plans"]]
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(member.run()) for member in members]
         listening = group.create_task(_listen(commands, controls))

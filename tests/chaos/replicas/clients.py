@@ -17,8 +17,8 @@ class ScatteredClientPool(ClientPool):
     pause_seconds = 0.02
     response_seconds_max = 1.5  # Longer than any response takes, shorter than a replica is frozen.
 
-    def __init__(self, folder: Path, seed: int, replicas: Sequence[Replica]) -> None:
-        super().__init__(folder, replicas[0].api_key, seed, clients=CLIENTS)
+    def __init__(self, directory: Path, seed: int, replicas: Sequence[Replica]) -> None:
+        super().__init__(directory, replicas[0].api_key, seed, clients=CLIENTS)
         self._replicas = replicas
 
     def address(self, client: int, attempt: int) -> str:

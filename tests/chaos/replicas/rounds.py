@@ -37,9 +37,9 @@ from tests.chaos.replicas.replica_checker import (
     wrongly_received,
 )
 from tests.e2e.service.http_clients import Operator
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.replicas import SERVES, Replica, Replicas
-from tests.e2e.service.service_process import DidNotStart
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.replicas import SERVE_MODULE, Replica, Replicas
+from tests.e2e.service.service_process import StartFailed
 from tests.support.postgres import PostgresServer
 
 REPLICAS = 3
@@ -92,23 +92,23 @@ class Rounds:
 
     def __init__(
         self,
-        folder: Path,
+        directory: Path,
         server: PostgresServer,
         seed: int,
         *,
         frozen_seconds: float = 0.0,
         wait_seconds_max: float = WAIT_SECONDS_MAX,
-        program: str = SERVES,
+        program: str = SERVE_MODULE,
     ) -> None:
-        self._folder = folder
+        self._directory = directory
         self._server = server
         self._random = random.Random(seed)
         self._frozen_seconds = frozen_seconds
         self._wait_seconds_max = wait_seconds_max
         self._url = server.database_url()
         options = ("--heartbeat-window-seconds", str(WINDOW_SECONDS), "--log-level", "warning")
-        self._replicas = Replicas(folder, self._url, REPLICAS, *options, program=program)
-        self._one_by_one = program != SERVES
+        self._replicas = Replicas(directory, self._url, REPLICAS, *options, program=program)
+        self._one_by_one = program != SERVE_MODULE
         self._seed = seed
         self._recovery_seconds: list[float] = []
         self._listeners: list[EventListener] = []
@@ -119,13 +119,13 @@ class Rounds:
             stack.push_async_callback(asyncio.to_thread, self._replicas.end)
             await asyncio.to_thread(self._replicas.start, one_by_one=self._one_by_one)
             await self._listen(stack)
-            pool = ScatteredClientPool(self._folder, self._seed, self._replicas.all)
-            working = asyncio.create_task(pool.work())
+            pool = ScatteredClientPool(self._directory, self._seed, self._replicas.all)
+            clients = asyncio.create_task(pool.work())
             await asyncio.sleep(seconds)
             for _ in range(count):
                 await self._round(pool)
             pool.stopping = True
-            await working
+            await clients
             return await self._result(pool)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
@@ -161,10 +161,10 @@ class Rounds:
             self._at_random_moment(asyncio.to_thread(self._server.restart)),
         )
         pool.responded.clear()
-        began = time.monotonic()
+        started = time.monotonic()
         async with asyncio.timeout(WAIT_SECONDS_MAX):
             await pool.responded.wait()
-        self._recovery_seconds.append(time.monotonic() - began)
+        self._recovery_seconds.append(time.monotonic() - started)
 
     async def _at_random_moment(self, fault: Awaitable[None]) -> None:
         await asyncio.sleep(self._random.uniform(*FAULT_DELAY_SECONDS))
@@ -175,10 +175,10 @@ class Rounds:
         await asyncio.to_thread(replica.kill)
         await asyncio.sleep(self._random.uniform(*DEAD_SECONDS))
         for _ in range(START_ATTEMPTS_MAX):
-            with suppress(DidNotStart):
+            with suppress(StartFailed):
                 await asyncio.to_thread(replica.start)
                 return
-        raise AssertionError(f"the replica did not start: {replica.said()[-2_000:]}")
+        raise AssertionError(f"the replica did not start: {replica.read_stderr()[-2_000:]}")
 
     async def _freeze(self, replica: Replica) -> None:
         replica.pause()
@@ -227,13 +227,13 @@ class Rounds:
 
         lengths = [len(expected_for(one, log)) for one in received()]
         with suppress(TimeoutError):
-            await until(
+            await wait_until(
                 lambda: [len(one.received) for one in received()] >= lengths, self._wait_seconds_max
             )
         return received()
 
     async def _differences(self, live: PostgresDatabase) -> int:
-        scratch = SqliteDatabase(self._folder / "scratch.db")
+        scratch = SqliteDatabase(self._directory / "scratch.db")
         await scratch.open()
         try:
             return (await check(live, scratch)).differences.count

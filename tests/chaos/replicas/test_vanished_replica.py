@@ -13,7 +13,7 @@ from quorate.bus.embedded.configuration import PING_SECONDS, PINGS_UNANSWERED_MA
 from quorate.client import Agent
 from quorate.client.transports.nats import REPLY_SECONDS_MAX
 from tests.chaos.replicas.test_replicas_under_faults import QUICK_ROUNDS, ROUNDS
-from tests.e2e.service.http_clients import speaking_to
+from tests.e2e.service.http_clients import connect_operator
 from tests.e2e.service.replicas import Replicas
 from tests.support.postgres import PostgresServer
 
@@ -31,8 +31,8 @@ async def test_commands_over_nats_fail_over_to_another_replica(
     try:
         replicas.start()
         silent, other = replicas.all
-        async with speaking_to(other) as operator:
-            tenant = await operator.tenant()
+        async with connect_operator(other) as operator:
+            tenant = await operator.create_tenant()
             key = (await tenant.issue("agent", "ann")).text
             async with Agent.connect(other.url, key, name="ann", nats_url=other.nats_url) as agent:
                 silent.pause()

@@ -31,13 +31,13 @@ from tests.e2e.client.clocks import SetClock
 if TYPE_CHECKING:
     from _typeshed import TraceFunction
 
-HERE, THERE, PROXY = "203.0.113.7", "198.51.100.9", "10.0.0.1"
+ADDRESS, OTHER_ADDRESS, PROXY = "203.0.113.7", "198.51.100.9", "10.0.0.1"
 TRUSTED = (ip_network("10.0.0.0/24"), ip_network("fd00::/8"))
 FAILED_PER_MINUTE = 6.0
-GOOD = key_text("a" * KEY_ID_LENGTH, b"\x01" * 32)
+VALID_KEY = key_text("a" * KEY_ID_LENGTH, b"\x01" * 32)
 
 
-def wrong(number: int) -> str:
+def invalid_key(number: int) -> str:
     """Return a well-formed key that was never issued."""
     return key_text("b" * KEY_ID_LENGTH, number.to_bytes(32))
 
@@ -75,7 +75,7 @@ class Login:
     def __init__(self) -> None:
         self.clock = SetClock()
         self.keys = KeyStore()
-        self.keys.issue(GOOD)
+        self.keys.issue(VALID_KEY)
         self.key_cache = KeyCache(self.keys.look_up, self.clock)
         self.failed_login_limiter = FailedLoginLimiter(
             self.key_cache,
@@ -84,7 +84,7 @@ class Login:
             monotonic=self.clock,
         )
 
-    async def log_in(self, text: str, *, at: str = HERE, forwarded: str | None = None) -> str:
+    async def log_in(self, text: str, *, at: str = ADDRESS, forwarded: str | None = None) -> str:
         headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
         scope: Scope = {"type": "http", "client": (at, 50_000), "headers": headers}
         try:
@@ -95,7 +95,7 @@ class Login:
 
     async def fail_often(self, **origin: str) -> None:
         for number in range(int(FAILED_PER_MINUTE)):
-            assert await self.log_in(wrong(number), **origin) == "rejected"
+            assert await self.log_in(invalid_key(number), **origin) == "rejected"
 
 
 async def test_limiter_looks_up_no_key_of_an_address_above_the_limit() -> None:
@@ -103,60 +103,60 @@ async def test_limiter_looks_up_no_key_of_an_address_above_the_limit() -> None:
     await login.fail_often()
     lookups = login.keys.lookups
 
-    assert await login.log_in(wrong(99)) == "rate_limited"
-    assert await login.log_in(GOOD) == "rate_limited"
+    assert await login.log_in(invalid_key(99)) == "rate_limited"
+    assert await login.log_in(VALID_KEY) == "rate_limited"
     assert login.keys.lookups == lookups
-    assert await login.log_in(GOOD, at=THERE) == "accepted"
+    assert await login.log_in(VALID_KEY, at=OTHER_ADDRESS) == "accepted"
 
 
 async def test_limiter_accepts_a_known_key_above_the_limit() -> None:
     login = Login()
-    assert await login.log_in(GOOD) == "accepted"
+    assert await login.log_in(VALID_KEY) == "accepted"
     await login.fail_often()
 
-    login.clock.pass_(2 * KEY_SECONDS)
+    login.clock.advance(2 * KEY_SECONDS)
 
-    assert await login.log_in(wrong(99)) == "rate_limited"
-    assert await login.log_in(GOOD) == "accepted"
+    assert await login.log_in(invalid_key(99)) == "rate_limited"
+    assert await login.log_in(VALID_KEY) == "accepted"
 
 
 async def test_cache_rejects_a_known_key_after_its_revocation() -> None:
     login = Login()
-    assert await login.log_in(GOOD) == "accepted"
+    assert await login.log_in(VALID_KEY) == "accepted"
     login.keys.rows.clear()
 
-    login.clock.pass_(2 * KEY_SECONDS)
+    login.clock.advance(2 * KEY_SECONDS)
 
-    assert await login.log_in(GOOD) == "rejected"
-    assert not login.key_cache.is_known(GOOD)
+    assert await login.log_in(VALID_KEY) == "rejected"
+    assert not login.key_cache.is_known(VALID_KEY)
 
 
 async def test_cache_renews_keys_in_use_without_single_lookups() -> None:
     login = Login()
     for _ in range(5):
-        assert await login.log_in(GOOD) == "accepted"
+        assert await login.log_in(VALID_KEY) == "accepted"
         await login.key_cache.renew(login.keys.find_valid_keys)
-        login.clock.pass_(0.75 * KEY_SECONDS)
+        login.clock.advance(0.75 * KEY_SECONDS)
 
     assert login.keys.lookups == 1
 
 
 async def test_cache_does_not_renew_a_revoked_key() -> None:
     login = Login()
-    assert await login.log_in(GOOD) == "accepted"
-    login.clock.pass_(0.75 * KEY_SECONDS)
-    assert await login.log_in(GOOD) == "accepted"
+    assert await login.log_in(VALID_KEY) == "accepted"
+    login.clock.advance(0.75 * KEY_SECONDS)
+    assert await login.log_in(VALID_KEY) == "accepted"
     login.keys.rows.clear()
 
     await login.key_cache.renew(login.keys.find_valid_keys)
-    login.clock.pass_(0.75 * KEY_SECONDS)
+    login.clock.advance(0.75 * KEY_SECONDS)
 
-    assert await login.log_in(GOOD) == "rejected"
+    assert await login.log_in(VALID_KEY) == "rejected"
 
 
 async def test_cache_looks_up_a_key_that_is_revoked_during_its_renewal() -> None:
     login = Login()
-    assert await login.log_in(GOOD) == await login.log_in(GOOD) == "accepted"
+    assert await login.log_in(VALID_KEY) == await login.log_in(VALID_KEY) == "accepted"
 
     async def revoke_meanwhile(key_ids: Collection[str]) -> Collection[str]:
         login.keys.rows.clear()
@@ -165,51 +165,53 @@ async def test_cache_looks_up_a_key_that_is_revoked_during_its_renewal() -> None
 
     await login.key_cache.renew(revoke_meanwhile)
 
-    assert await login.log_in(GOOD) == "rejected"
+    assert await login.log_in(VALID_KEY) == "rejected"
 
 
 async def test_limiter_accepts_keys_again_after_the_wait() -> None:
     login = Login()
     await login.fail_often()
 
-    login.clock.pass_(60 / FAILED_PER_MINUTE)
+    login.clock.advance(60 / FAILED_PER_MINUTE)
 
-    assert await login.log_in(GOOD) == "accepted"
+    assert await login.log_in(VALID_KEY) == "accepted"
 
 
 async def test_limiter_does_not_count_valid_keys() -> None:
     login = Login()
 
     for _ in range(100):
-        login.clock.pass_(2 * KEY_SECONDS)
-        assert await login.log_in(GOOD) == "accepted"
+        login.clock.advance(2 * KEY_SECONDS)
+        assert await login.log_in(VALID_KEY) == "accepted"
 
 
 async def test_limiter_counts_clients_behind_a_trusted_proxy_separately() -> None:
     login = Login()
-    await login.fail_often(at=PROXY, forwarded=HERE)
+    await login.fail_often(at=PROXY, forwarded=ADDRESS)
 
-    assert await login.log_in(GOOD, at=PROXY, forwarded=HERE) == "rate_limited"
-    assert await login.log_in(GOOD, at=PROXY, forwarded=THERE) == "accepted"
+    assert await login.log_in(VALID_KEY, at=PROXY, forwarded=ADDRESS) == "rate_limited"
+    assert await login.log_in(VALID_KEY, at=PROXY, forwarded=OTHER_ADDRESS) == "accepted"
 
 
 async def test_limiter_ignores_forwarded_addresses_of_untrusted_peers() -> None:
     login = Login()
     for number in range(int(FAILED_PER_MINUTE)):
-        assert await login.log_in(wrong(number), forwarded=f"192.0.2.{number}") == "rejected"
+        assert await login.log_in(invalid_key(number), forwarded=f"192.0.2.{number}") == "rejected"
 
-    assert await login.log_in(wrong(99), forwarded=THERE) == "rate_limited"
+    assert await login.log_in(invalid_key(99), forwarded=OTHER_ADDRESS) == "rate_limited"
 
 
 async def test_limiter_returns_none_over_nats_above_the_limit() -> None:
     login = Login()
     for number in range(int(FAILED_PER_MINUTE)):
-        assert await login.failed_login_limiter.authenticate_nats(wrong(number), HERE) is None
+        assert (
+            await login.failed_login_limiter.authenticate_nats(invalid_key(number), ADDRESS) is None
+        )
     lookups = login.keys.lookups
 
-    assert await login.failed_login_limiter.authenticate_nats(GOOD, HERE) is None
+    assert await login.failed_login_limiter.authenticate_nats(VALID_KEY, ADDRESS) is None
     assert login.keys.lookups == lookups
-    assert await login.failed_login_limiter.authenticate_nats(GOOD, THERE) is not None
+    assert await login.failed_login_limiter.authenticate_nats(VALID_KEY, OTHER_ADDRESS) is not None
 
 
 # -- Timing of invalid keys (A6) ---------------------------------------------
@@ -265,14 +267,14 @@ async def test_cache_compares_hashes_in_constant_time(
     for near in NEAR:
         assert await login.key_cache.look_up(near) is None
 
-    assert compared == [(hash_of(GOOD), hash_of(near)) for near in NEAR]
+    assert compared == [(hash_of(VALID_KEY), hash_of(near)) for near in NEAR]
 
 
 async def test_cache_stores_only_the_hash_of_a_key() -> None:
     login = Login()
-    assert await login.log_in(GOOD) == "accepted"
+    assert await login.log_in(VALID_KEY) == "accepted"
 
-    assert list(login.key_cache._valid) == [hashlib.sha256(GOOD.encode()).digest()]
+    assert list(login.key_cache._valid) == [hashlib.sha256(VALID_KEY.encode()).digest()]
 
 
 def hash_of(text: str) -> str:
@@ -287,16 +289,16 @@ def hash_of(text: str) -> str:
 @pytest.mark.parametrize(
     ("peer", "forwarded", "found"),
     [
-        (HERE, [], HERE),
-        (HERE, [b"198.51.100.9"], HERE),
+        (ADDRESS, [], ADDRESS),
+        (ADDRESS, [b"198.51.100.9"], ADDRESS),
         (PROXY, [], PROXY),
-        (PROXY, [b"198.51.100.9"], THERE),
-        (PROXY, [b"192.0.2.1, 198.51.100.9"], THERE),
-        (PROXY, [b"192.0.2.1, 198.51.100.9, 10.0.0.9"], THERE),
-        (PROXY, [b"198.51.100.9", b"10.0.0.9"], THERE),
+        (PROXY, [b"198.51.100.9"], OTHER_ADDRESS),
+        (PROXY, [b"192.0.2.1, 198.51.100.9"], OTHER_ADDRESS),
+        (PROXY, [b"192.0.2.1, 198.51.100.9, 10.0.0.9"], OTHER_ADDRESS),
+        (PROXY, [b"198.51.100.9", b"10.0.0.9"], OTHER_ADDRESS),
         (PROXY, [b"nonsense"], "nonsense"),
-        ("::ffff:10.0.0.1", [b"198.51.100.9"], THERE),
-        ("fd00::1", [b"198.51.100.9"], THERE),
+        ("::ffff:10.0.0.1", [b"198.51.100.9"], OTHER_ADDRESS),
+        ("fd00::1", [b"198.51.100.9"], OTHER_ADDRESS),
         ("", [b"198.51.100.9"], ""),
     ],
 )
@@ -321,4 +323,4 @@ def test_client_address_accepts_any_header(header: bytes) -> None:
 def test_network_of_maps_an_ipv6_network_to_one_address() -> None:
     assert network_of("2001:db8:1:2::5") == network_of("2001:db8:1:2:ffff::9")
     assert network_of("2001:db8:1:2::5") != network_of("2001:db8:1:3::5")
-    assert network_of("::ffff:203.0.113.7") == HERE
+    assert network_of("::ffff:203.0.113.7") == ADDRESS

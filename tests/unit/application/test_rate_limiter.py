@@ -70,7 +70,7 @@ def test_limiter_takes_no_token_of_the_caller_when_the_tenant_limit_rejects() ->
     count_accepted(100, limiter, "ann")
     assert count_accepted(100, limiter, "bob") == 0
 
-    clock.pass_(BURST / RATE)
+    clock.advance(BURST / RATE)
 
     assert count_accepted(100, limiter, "bob") == BURST
 
@@ -88,7 +88,7 @@ def test_problem_names_the_limit_and_the_wait() -> None:
     assert problem.details == {"limitedBy": "key", "retryAfterSeconds": pytest.approx(2.0)}
     assert problem.headers == {"Retry-After": str(math.ceil(2.0))}
 
-    clock.pass_(2.0)
+    clock.advance(2.0)
     limiter.check(TENANT, "ann", 0.0)
 
 

@@ -37,7 +37,7 @@ def test_bucket_accepts_at_most_burst_plus_rate_times_duration(
     buckets = TokenBuckets(rate, burst, monotonic=clock)
     accepted: list[tuple[float, int]] = []
     for wait in waits:
-        clock.pass_(wait)
+        clock.advance(wait)
         accepted.append((clock(), count_accepted(at_once, buckets)))
 
     for first in range(len(accepted)):
@@ -54,14 +54,14 @@ def test_bucket_accepts_after_the_wait_and_not_after_half_of_it(
     clock = SetClock()
     buckets = TokenBuckets(rate, burst, monotonic=clock)
     for pause in waits:
-        clock.pass_(pause)
+        clock.advance(pause)
         while accepts(buckets):
             pass
         wait = buckets.wait("ann")
         assert wait <= (1 + TOLERANCE) / rate
-        clock.pass_(wait / 2)
+        clock.advance(wait / 2)
         assert not accepts(buckets)
-        clock.pass_(wait / 2)
+        clock.advance(wait / 2)
         assert accepts(buckets)
 
 
@@ -86,7 +86,7 @@ def test_rejected_request_takes_no_token() -> None:
     buckets = TokenBuckets(1.0, 2, monotonic=clock)
     assert count_accepted(1_000, buckets) == 2
 
-    clock.pass_(1.0)
+    clock.advance(1.0)
     assert count_accepted(1_000, buckets) == 1
 
 
@@ -114,7 +114,7 @@ def test_table_discards_full_buckets_when_new_names_arrive() -> None:
     buckets = TokenBuckets(1.0, 2, names_max=100, monotonic=clock)
     for number in range(100):
         accepts(buckets, f"early{number}")
-    clock.pass_(3.0)
+    clock.advance(3.0)
     for number in range(60):
         accepts(buckets, f"late{number}")
 
@@ -128,5 +128,5 @@ def test_discarding_changes_no_decision(requests: list[tuple[str, float]]) -> No
     roomy = TokenBuckets(1.0, 2, monotonic=clock)
     narrow = TokenBuckets(1.0, 2, names_max=8, monotonic=clock)
     for name, pause in requests:
-        clock.pass_(pause)
+        clock.advance(pause)
         assert accepts(roomy, name) == accepts(narrow, name)
