@@ -27,7 +27,7 @@ class Load:
         self._stopped = asyncio.Event()
 
     @asynccontextmanager
-    async def by(
+    async def run(
         self, agents: int, url: str, api_key: str, nats_url: str | None
     ) -> AsyncIterator["Load"]:
         """Run this number of agents, every second one over NATS if ``nats_url`` is given."""
@@ -43,7 +43,7 @@ class Load:
             self._stopped.set()
             await asyncio.wait_for(asyncio.gather(*work), GRACE_SECONDS)
 
-    async def more(self, rounds: int) -> None:
+    async def wait_for_rounds(self, rounds: int) -> None:
         """Return after this number of further rounds; fail at the first failure."""
         target = self.rounds + rounds
         async with asyncio.timeout(GRACE_SECONDS):

@@ -118,4 +118,4 @@ def test_secrets_and_upgrade_are_idempotent(deployment: Deployment) -> None:
 
     assert {path.name: path.read_bytes() for path in deployment.secrets.iterdir()} == before
     checked = run_cli("db", "check", "--database-url", deployment.servers.database_url, "--no-json")
-    assert "Nothing to do" in checked
+    assert "No upgrade needed" in checked
