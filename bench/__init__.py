@@ -1,1 +1,1 @@
-"""Measurements, ours and peers', side by side in one run."""
+"""Benchmarks of Quorate, and of comparable systems in the same run."""

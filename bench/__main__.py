@@ -1,7 +1,7 @@
-"""``python -m quorate.bench``: what a command costs here, beside what others need for the same.
+"""``python -m quorate.bench``: measure commands, and the same work in comparable systems.
 
-Prints a table and writes JSON. Figures are to be read as ratios within one run: machines differ,
-and the load generator shares the processor with what it loads.
+Prints a table and writes JSON. Compare the figures only as ratios within one run: machines differ,
+and the load generator shares the processor with the measured process.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 
 from quorate.bench import (
+    comparisons,
     fan_out,
     growth,
     on_postgres,
     over_nats,
-    peers,
     report,
     round_trip,
     scenarios,
@@ -29,8 +29,8 @@ Examples:
   python -m quorate.bench
   python -m quorate.bench --quick --only acquire --only echo
 """
-SECONDS_DEFAULT = 8.0
-SECONDS_QUICK = 2.0
+DEFAULT_SECONDS = 8.0
+QUICK_SECONDS = 2.0
 
 SCENARIOS = {
     "echo": scenarios.echo,
@@ -42,10 +42,10 @@ SCENARIOS = {
     "sdk": round_trip.lease,
     "rebuild": scenarios.rebuild,
     "postgres": on_postgres.acquire,
-    "etcd": peers.etcd,
-    "jetstream": peers.jetstream,
+    "etcd": comparisons.etcd,
+    "jetstream": comparisons.jetstream,
 }
-# These take minutes: they are measured when they are asked for.
+# These take minutes, so they run only when --only names them.
 LONG = {
     "live-leases": growth.live_leases,
     "events": growth.events,
@@ -53,13 +53,17 @@ LONG = {
 
 
 @click.command(epilog=EPILOG)
-@click.option("--quick", is_flag=True, help=f"{SECONDS_QUICK:g} s a row: to see that it runs.")
-@click.option("--seconds", type=click.FloatRange(1, 60), help="Load for each row.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help=f"{QUICK_SECONDS:g} s for each row, to check that the benchmarks run.",
+)
+@click.option("--seconds", type=click.FloatRange(1, 60), help="Duration of the load for each row.")
 @click.option(
     "--only",
     multiple=True,
     type=click.Choice([*SCENARIOS, *LONG]),
-    help=f"Rows to measure: all but {', '.join(LONG)}, which take minutes.",
+    help=f"Rows to measure. Default: all except {', '.join(LONG)}, which take minutes.",
 )
 @click.option(
     "--json",
@@ -67,20 +71,20 @@ LONG = {
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("bench-results/latest.json"),
     show_default=True,
-    help="Where the figures go.",
+    help="File for the figures.",
 )
 def main(quick: bool, seconds: float | None, only: tuple[str, ...], json_file: Path) -> None:  # noqa: FBT001
-    """Measure, print a table, write JSON."""
-    duration = seconds or (SECONDS_QUICK if quick else SECONDS_DEFAULT)
+    """Run the benchmarks, print a table and write JSON."""
+    duration = seconds or (QUICK_SECONDS if quick else DEFAULT_SECONDS)
     rows: list[Row] = []
     for name in only or SCENARIOS:
-        click.echo(f"measuring {name} ...", err=True)
+        click.echo(f"Measuring {name} ...", err=True)
         with tempfile.TemporaryDirectory(prefix="quorate-bench-", dir=Path.cwd()) as folder:
             rows += asyncio.run({**SCENARIOS, **LONG}[name](Path(folder), duration))
     report.show(rows)
     json_file.parent.mkdir(parents=True, exist_ok=True)
     json_file.write_text(json.dumps(report.as_json(rows), indent=2) + "\n", "utf-8")
-    click.echo(f"written to {json_file}", err=True)
+    click.echo(f"Wrote {json_file}", err=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The bare HTTP stack: the same server, a body read and answered, no key, no rules, no database."""
+"""The bare HTTP stack: the same server parses and returns a body, without keys and database."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ from starlette.routing import Route
 class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    tenantId: str | None = None  # noqa: N815 - as it is sent.
+    tenantId: str | None = None  # noqa: N815 - the JSON field.
     agentId: str | None = None  # noqa: N815
     agentName: str | None = None  # noqa: N815
     contactEmail: str  # noqa: N815

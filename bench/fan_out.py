@@ -1,4 +1,4 @@
-"""One notification to a thousand agents: how long after its request each of them has it."""
+"""Latency of one notification to a thousand agents, from its request to each receipt."""
 
 import asyncio
 import json
@@ -11,15 +11,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from quorate.bench.holders import KeyHolder, client, key_holders
-from quorate.bench.processes import END_SECONDS_MAX, Running, quorate
+from quorate.bench.clients import KeyHolder, client, key_holders
+from quorate.bench.processes import STOP_SECONDS_MAX, BenchService, quorate
 from quorate.bench.report import Row
 from quorate.bus.subjects import to_all
 
 SUBSCRIBERS = 1_000
 PROCESSES = 2
 NOTIFICATIONS = 50
-PAUSE_SECONDS = 0.1  # Between two notifications: the one before has arrived everywhere.
+PAUSE_SECONDS = 0.1  # Between two notifications, so that the first has arrived at every subscriber.
 READY_SECONDS_MAX = 60.0
 CONSENSUS = "/v1/agent/coordination/consensus"
 NAME = "notification to 1,000 subscribers"
@@ -27,13 +27,15 @@ NAME = "notification to 1,000 subscribers"
 
 async def fan_out(folder: Path, _seconds: float) -> list[Row]:
     async with quorate(folder) as service:
-        holders = await key_holders(service, SUBSCRIBERS)
-        async with _listening(service, holders) as listeners:
-            await _propose(service, holders[0])
-            delays = sorted([delay for each in listeners for delay in await _heard(each)])
+        agents = await key_holders(service, SUBSCRIBERS)
+        async with _subscriber_processes(service, agents) as processes:
+            await _propose(service, agents[0])
+            delays = sorted(
+                [delay for process in processes for delay in await _read_delays(process)]
+            )
     expected = SUBSCRIBERS * NOTIFICATIONS
-    assert len(delays) == expected, f"{len(delays)} of {expected} notifications were heard"
-    note = f"{NOTIFICATIONS} one by one; request and commit included, each subscriber's receipt counted"
+    assert len(delays) == expected, f"{len(delays)} of {expected} notifications were received"
+    note = f"{NOTIFICATIONS} one by one; from the request to the receipt of each subscriber"
     p99 = delays[int(len(delays) * 0.99)]
     return [
         Row(name=f"{NAME}, p50", unit="ms", value=statistics.median(delays), note=note),
@@ -41,50 +43,50 @@ async def fan_out(folder: Path, _seconds: float) -> list[Row]:
     ]
 
 
-async def _propose(service: Running, proposer: KeyHolder) -> None:
-    """Requests for consensus, of which all agents are told; each names when it was sent."""
-    asked = {
+async def _propose(service: BenchService, proposer: KeyHolder) -> None:
+    """Propose actions, which notify all agents. Each action contains the time of its request."""
+    fields = {
         "requestingAgentId": proposer.agent_id,
         "contactEmail": "ceo@bigcorp.com",
         "reason": "Fatigue scores are high",
     }
     async with client(service) as http:
         for _ in range(NOTIFICATIONS):
-            body = asked | {"action": f"at {time.monotonic_ns()}"}
+            body = fields | {"action": f"at {time.monotonic_ns()}"}
             (await http.post(CONSENSUS, json=body)).raise_for_status()
             await asyncio.sleep(PAUSE_SECONDS)
 
 
 @asynccontextmanager
-async def _listening(
-    service: Running, holders: Sequence[KeyHolder]
+async def _subscriber_processes(
+    service: BenchService, agents: Sequence[KeyHolder]
 ) -> AsyncIterator[Sequence[Process]]:
-    """Processes in which all of them listen."""
+    """Start processes in which all agents subscribe, and wait until they have."""
     processes: list[Process] = []
-    share = len(holders) // PROCESSES
+    share = len(agents) // PROCESSES
     try:
         for number in range(PROCESSES):
-            part = holders[number * share : (number + 1) * share]
-            processes.append(await _listener(service, [holder.key for holder in part]))
-        for each in processes:
-            assert each.stdout is not None
-            said = await asyncio.wait_for(each.stdout.readline(), READY_SECONDS_MAX)
-            assert said == b"ready\n", "the subscribers could not connect"
+            part = agents[number * share : (number + 1) * share]
+            processes.append(await _start_process(service, [holder.key for holder in part]))
+        for process in processes:
+            assert process.stdout is not None
+            line = await asyncio.wait_for(process.stdout.readline(), READY_SECONDS_MAX)
+            assert line == b"ready\n", "The subscribers could not connect"
         yield processes
     finally:
-        for each in processes:
-            if each.returncode is None:
-                each.kill()
-                await each.wait()
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
-async def _listener(service: Running, keys: Sequence[str]) -> Process:
+async def _start_process(service: BenchService, keys: Sequence[str]) -> Process:
     address = urlsplit(service.nats_url)
     subject = to_all("default", "consensus_requested")
-    where = [str(address.hostname), str(address.port), subject, str(len(keys))]
+    arguments = [str(address.hostname), str(address.port), subject, str(len(keys))]
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "quorate.bench.listeners", *where),
+        *("-m", "quorate.bench.subscribers", *arguments),
         stdin=PIPE,
         stdout=PIPE,
         limit=SUBSCRIBERS * NOTIFICATIONS * 32,
@@ -95,8 +97,8 @@ async def _listener(service: Running, keys: Sequence[str]) -> Process:
     return child
 
 
-async def _heard(listener: Process) -> list[float]:
-    async with asyncio.timeout(END_SECONDS_MAX):
-        said, _ = await listener.communicate(b"end\n")
-    delays: list[float] = json.loads(said)
+async def _read_delays(process: Process) -> list[float]:
+    async with asyncio.timeout(STOP_SECONDS_MAX):
+        line, _ = await process.communicate(b"end\n")
+    delays: list[float] = json.loads(line)
     return delays

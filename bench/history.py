@@ -1,4 +1,4 @@
-"""A log like one that a busy tenant writes, made through the door like any other."""
+"""Write the event log of a busy tenant through the command bus."""
 
 import asyncio
 import itertools
@@ -18,113 +18,113 @@ from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import CommandEnvelope
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.ids import Uuid7
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
 
 TENANT = "default"
 AGENTS = 400
-AT_ONCE = 500
+BATCH_SIZE = 500
 START = Timestamp(1_790_000_000_000)
 STEP_MILLISECONDS = 2_000
 HEARTBEATS_PER_ROUND = 6
 WINDOW_SECONDS = 300
 DAY_MINUTES = 24 * 60
-CALLER = Principal(key_id="bench", role="tenant", tenant=TENANT)
+PRINCIPAL = Principal(key_id="bench", role="tenant", tenant=TENANT)
 _NEW_ID = Uuid7()
 
 
-async def write_history(path: Path, events: int, *, kept_of: int = 3) -> int:
-    """Write about ``events`` events of long ago; returns how many there are.
+async def write_history(path: Path, events: int, *, unreleased_every: int = 3) -> int:
+    """Write about ``events`` events of the past; return their number.
 
-    Of ``kept_of`` leases one is never released, and left to run out; of 0, none is.
+    Every ``unreleased_every``-th lease is not released and expires. With 0, all are released.
     """
-    async with _writing(path, START, STEP_MILLISECONDS) as (log, door):
-        daily_round = _days(kept_of)
+    async with _open_bus(path, START, STEP_MILLISECONDS) as (log, bus):
+        commands = _daily_commands(unreleased_every)
         while await log.committed_head() < events:
-            await _submit(door, itertools.islice(daily_round, AT_ONCE))
+            await _submit(bus, itertools.islice(commands, BATCH_SIZE))
         return await log.committed_head()
 
 
 async def write_live_leases(path: Path, leases_held: int) -> None:
-    """Write leases that are live from now on for a day."""
+    """Write leases that expire in a day."""
     now = Timestamp(round(time.time() * MILLISECONDS_PER_SECOND))
-    async with _writing(path, now, 0) as (_, door):
-        for start in range(0, leases_held, AT_ONCE):
-            some = range(start, min(start + AT_ONCE, leases_held))
+    async with _open_bus(path, now, 0) as (_, bus):
+        for start in range(0, leases_held, BATCH_SIZE):
+            numbers = range(start, min(start + BATCH_SIZE, leases_held))
             await _submit(
-                door,
+                bus,
                 (
                     _acquire(AgentRef(name=f"agent-{n % AGENTS}"), n, _NEW_ID(now), DAY_MINUTES)
-                    for n in some
+                    for n in numbers
                 ),
             )
 
 
 @asynccontextmanager
-async def _writing(
+async def _open_bus(
     path: Path, start: Timestamp, step_milliseconds: int
 ) -> AsyncIterator[tuple[EventStore, CommandBus]]:
-    """A log with a tenant and its agents, whose clock goes on by a step with each transaction."""
+    """Open a log with a tenant and agents. Its clock advances by a step in each transaction."""
     now = itertools.count(start, step_milliseconds)
-    log = EventStore(SqliteBackend(path))
+    log = EventStore(SqliteDatabase(path))
     await log.open(SCHEMA)
-    door = CommandBus(
+    bus = CommandBus(
         log,
-        SqlStateStore(log.backend),
+        SqlStateStore(log.database),
         clock=lambda: Timestamp(next(now)),
         new_id=_NEW_ID,
         window_seconds=WINDOW_SECONDS,
     )
-    door.open()
+    bus.open()
     try:
-        for command in _beginning():
-            await door.submit(_order(command))
-        yield log, door
+        for command in _setup_commands():
+            await bus.submit(_envelope(command))
+        yield log, bus
     finally:
-        await door.close()
+        await bus.close()
         await log.close()
 
 
-async def _submit(door: CommandBus, commands: Iterable[Command]) -> None:
-    await asyncio.gather(*(door.submit(_order(one)) for one in commands))
+async def _submit(bus: CommandBus, commands: Iterable[Command]) -> None:
+    await asyncio.gather(*(bus.submit(_envelope(command)) for command in commands))
 
 
-def _order(command: Command) -> CommandEnvelope:
+def _envelope(command: Command) -> CommandEnvelope:
     return CommandEnvelope(
         tenant=TENANT,
-        actor=CALLER.actor,
+        actor=PRINCIPAL.actor,
         command_id=_NEW_ID(START),
         command=command,
         render=lambda _: b"",
     )
 
 
-def _beginning() -> Iterator[Command]:
+def _setup_commands() -> Iterator[Command]:
     yield tenants.CreateTenant(tenant_id=TENANT)
     for number in range(AGENTS):
         yield agents.RegisterAgent(
-            caller=CALLER,
+            caller=PRINCIPAL,
             agent_name=f"agent-{number}",
             agent_role="outbound",
             new_agent_id=f"agent_{_NEW_ID(START)}",
         )
 
 
-def _days(kept_of: int) -> Iterator[Command]:
-    """Heartbeats, a lease, now and then a rival for it, its release, and seldom a vote."""
+def _daily_commands(unreleased_every: int) -> Iterator[Command]:
+    """Yield heartbeats, acquisitions and releases, with some conflicts and few votes."""
     for count in itertools.count():
         agent = AgentRef(name=f"agent-{count % AGENTS}")
         rival = AgentRef(name=f"agent-{(count + 1) % AGENTS}")
         for beat in range(HEARTBEATS_PER_ROUND):
             name = f"agent-{(count * HEARTBEATS_PER_ROUND + beat) % AGENTS}"
-            yield agents.Heartbeat(caller=CALLER, agent=AgentRef(name=name))
+            yield agents.Heartbeat(caller=PRINCIPAL, agent=AgentRef(name=name))
         lease_id = _NEW_ID(START)
         yield _acquire(agent, count, lease_id)
         if count % 5 == 0:
             yield _acquire(rival, count, _NEW_ID(START))
-        if not kept_of or count % kept_of:
-            yield leases.ReleaseLease(caller=CALLER, lease_id=lease_id)
+        if not unreleased_every or count % unreleased_every:
+            yield leases.ReleaseLease(caller=PRINCIPAL, lease_id=lease_id)
         if count % 50 == 0:
             yield from _vote(count)
 
@@ -132,7 +132,7 @@ def _days(kept_of: int) -> Iterator[Command]:
 def _acquire(agent: AgentRef, count: int, lease_id: str, minutes: float = 30) -> Command:
     address = f"user{count}@example.com"
     return leases.AcquireLease(
-        caller=CALLER,
+        caller=PRINCIPAL,
         agent=agent,
         contact=EmailAddress(email=address, key=address),
         intent="outbound_sales",
@@ -144,7 +144,7 @@ def _acquire(agent: AgentRef, count: int, lease_id: str, minutes: float = 30) ->
 def _vote(count: int) -> Iterator[Command]:
     request_id = _NEW_ID(START)
     yield consensus.RequestConsensus(
-        caller=CALLER,
+        caller=PRINCIPAL,
         agent=AgentRef(name=f"agent-{count % AGENTS}"),
         action="pause outreach",
         contact=EmailAddress(email="ceo@bigcorp.com", key="ceo@bigcorp.com"),
@@ -154,7 +154,7 @@ def _vote(count: int) -> Iterator[Command]:
     )
     for voter in range(3):
         yield consensus.CastVote(
-            caller=CALLER,
+            caller=PRINCIPAL,
             agent=AgentRef(name=f"agent-{(count + voter) % AGENTS}"),
             request_id=request_id,
             vote="approve",

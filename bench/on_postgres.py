@@ -1,4 +1,4 @@
-"""Acquisitions over HTTP with PostgreSQL behind the service: one process, and two that share it.
+"""Acquisitions over HTTP on PostgreSQL, with one replica and with two.
 
 PostgreSQL runs on the same machine and shares its processors with the service and the load.
 """
@@ -12,12 +12,12 @@ from quorate.bench.report import Row
 from quorate.bench.scenarios import AGENTS, LEASE, as_row, load, register
 
 NAME = "durable acquisitions on PostgreSQL"
-WARM_UP_SECONDS = 3  # Until its tables have grown enough to be analysed.
+WARM_UP_SECONDS = 3  # Until its tables are large enough for their first ANALYZE.
 
 
 async def acquire(folder: Path, seconds: float) -> list[Row]:
-    if (why := wrk.available()) is not None:
-        return [Row(name=NAME, unit="commands/s", value=None, note=why)]
+    if (reason := wrk.available()) is not None:
+        return [Row(name=NAME, unit="commands/s", value=None, note=reason)]
     try:
         server = PostgresServer()
     except NotInstalled as missing:
@@ -36,6 +36,6 @@ async def _with_workers(server: PostgresServer, folder: Path, seconds: float, co
     async with quorate(own, *options) as service:
         await register(service, AGENTS)
         await load(service, "acquire.lua", LEASE, WARM_UP_SECONDS, AGENTS)
-        found = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
+        result = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
     replicas = "one replica" if count == 1 else f"{count} replicas"
-    return as_row(f"{NAME}, {replicas}", found)
+    return as_row(f"{NAME}, {replicas}", result)

@@ -1,9 +1,9 @@
-"""A real PostgreSQL for measuring and for tests: a cluster of its own on the loopback, gone after.
+"""A temporary PostgreSQL server for benchmarks and tests, on the loopback interface.
 
-* It is the machine's own PostgreSQL; Debian keeps its programs out of PATH.
-* It runs as durable as a real one: with fsync switched off the back end would refuse it.
-* PostgreSQL refuses to run as root, so its programs then run as ``postgres`` or ``nobody``.
-* Whoever asks gets a schema in one database: that costs nothing, and is an operator's option.
+* It uses the installed PostgreSQL. Debian does not put its server programs into PATH.
+* It is durable: the service rejects a server whose fsync is off.
+* PostgreSQL does not run as root, so as root its programs run as ``postgres`` or ``nobody``.
+* Each user gets a schema in one database, which is cheap, and an option that operators have too.
 """
 
 import os
@@ -40,16 +40,16 @@ CONFIGURATION = {
     "fsync": "on",
     "synchronous_commit": "on",
     "log_min_messages": "warning",
-    "timezone": "Europe/Paris",  # Not ours: nothing may depend on it.
+    "timezone": "Europe/Paris",  # Differs from UTC, so that no code can depend on it.
 }
 
 
 class NotInstalled(Exception):
-    """This machine has no PostgreSQL of its own."""
+    """PostgreSQL is not installed on this machine."""
 
 
-def programs() -> Path | None:
-    """Where initdb and postgres are: the newest that this machine has."""
+def find_programs() -> Path | None:
+    """Return the folder of initdb and postgres of the newest installed version."""
     if (named := shutil.which("initdb")) is not None:
         return Path(named).resolve().parent
     versions = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
@@ -57,51 +57,52 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """One cluster in a folder of its own (or in ``folder``, which its user must be able to reach).
+    """One cluster in a temporary folder, or in ``folder``, which its user must be able to enter.
 
-    ``start`` may be called again after it ended, however it did; ``remove`` leaves nothing behind.
+    ``start`` may be called again after any end of the server. ``remove`` deletes the folder.
     """
 
     def __init__(self, folder: Path | None = None, **configuration: str) -> None:
-        found = programs()
+        found = find_programs()
         if found is None:
             raise NotInstalled(
                 "PostgreSQL is not installed (on Debian: apt-get install postgresql)"
             )
         self._programs = found
         self._configuration = {**CONFIGURATION, **configuration}
-        self._as = _unprivileged()
+        self._user = _unprivileged()
         self._home = folder or Path(tempfile.mkdtemp(prefix="quorate-postgres-"))
-        self._home.chmod(0o755)  # pytest's own folders are closed to other users.
+        self._home.chmod(0o755)  # Temporary folders of pytest are closed to other users.
         self.folder = self._home / "data"
         self.log = self._home / "log"
         self.port = _free_port()
-        self._made = self._home / "made"  # And not yet given a database.
+        # This file exists until the database is created.
+        self._database_missing = self._home / "database_missing"
         self._process: subprocess.Popen[bytes] | None = None
 
-    # -- Its life ----------------------------------------------------------------
+    # -- Start and stop ----------------------------------------------------------
 
     def start(self) -> None:
-        """Return when it takes connections."""
+        """Start the server; return when it accepts connections."""
         if not (self.folder / "PG_VERSION").exists():
-            self._make()
+            self._initialize()
         options = {**self._configuration, "port": str(self.port), "listen_addresses": LOOPBACK}
         command = [str(self._programs / "postgres"), "-D", str(self.folder)]
         for name, value in {**options, "unix_socket_directories": ""}.items():
             command += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._as
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=self._user
             )
         self._wait_until_ready()
 
-    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """SIGINT ends it cleanly, SIGQUIT at once: what it had not written it must recover."""
+    def stop(self, signal_number: signal.Signals = signal.SIGINT) -> None:
+        """Stop the server: SIGINT is a clean stop, SIGQUIT a crash that needs recovery."""
         if self._process is None:
             return
         with suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(how)
+            self._process.send_signal(signal_number)
         try:
             self._process.wait(STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:
@@ -110,11 +111,11 @@ class PostgresServer:
         self._process = None
 
     def runs(self) -> bool:
-        """Whether it still does: without room for its log it ends itself."""
+        """Whether the server runs. It ends itself when its disk is full."""
         return self._process is not None and self._process.poll() is None
 
-    def restart(self, how: signal.Signals = signal.SIGQUIT) -> None:
-        self.stop(how)
+    def restart(self, signal_number: signal.Signals = signal.SIGQUIT) -> None:
+        self.stop(signal_number)
         self.start()
 
     def remove(self) -> None:
@@ -122,7 +123,7 @@ class PostgresServer:
         shutil.rmtree(self._home, ignore_errors=True)
 
     def pause(self) -> None:
-        """Freeze the whole server: connections stay open, and nothing answers."""
+        """Freeze all processes of the server: connections stay open without responses."""
         for pid in self._pids():
             os.kill(pid, signal.SIGSTOP)
 
@@ -135,24 +136,24 @@ class PostgresServer:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         return [self._process.pid, *map(int, children.read_text().split())]
 
-    # -- Its databases -----------------------------------------------------------
+    # -- Schemas -----------------------------------------------------------------
 
     def url(self, *, schema: str | None = None) -> str:
         base = f"postgresql+asyncpg://{USER}:{PASSWORD}@{LOOPBACK}:{self.port}/{DATABASE}"
         return base if schema is None else f"{base}?schema={schema}"
 
     def database_url(self, schema: str | None = None) -> str:
-        """A place of its own: a schema that nobody else uses, as `quorate db upgrade` leaves it."""
+        """Create an unused schema with all tables, as `quorate db upgrade` does; return its URL."""
         name = schema or f"t_{uuid4().hex[:16]}"
-        self.run_sql(place(name))
+        self.run_sql(schema_sql(name))
         return self.url(schema=name)
 
     def empty_url(self) -> str:
-        """The same without any tables."""
+        """Return the URL of an unused schema without tables."""
         return self.url(schema=f"t_{uuid4().hex[:16]}")
 
     def run_sql(self, statements: str, *, schema: str | None = None) -> str:
-        """Run SQL as the owner of everything; what it printed, a row a line."""
+        """Run SQL as the superuser; return its output, one row per line."""
         options = {"PGPASSWORD": PASSWORD, "PGCONNECT_TIMEOUT": "5"}
         if schema is not None:
             options["PGOPTIONS"] = f"-csearch_path={schema}"
@@ -170,17 +171,17 @@ class PostgresServer:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    # -- Its making ----------------------------------------------------------------
+    # -- Initialization ------------------------------------------------------------
 
-    def _make(self) -> None:
+    def _initialize(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self._as is not None:
-            shutil.chown(self.folder, self._as)
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
         with tempfile.NamedTemporaryFile("w", suffix=".password") as password:
             password.write(PASSWORD)
             password.flush()
-            if self._as is not None:
-                shutil.chown(password.name, self._as)
+            if self._user is not None:
+                shutil.chown(password.name, self._user)
             subprocess.run(
                 [
                     str(self._programs / "initdb"),
@@ -190,21 +191,21 @@ class PostgresServer:
                 check=True,
                 capture_output=True,
                 cwd="/",
-                user=self._as,
+                user=self._user,
             )
-        self._made.touch()
+        self._database_missing.touch()
 
     def _wait_until_ready(self) -> None:
         ready = [str(self._programs / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(self.port)]
         deadline = time.monotonic() + START_SECONDS_MAX
         assert self._process is not None
         while subprocess.run(ready, check=False).returncode:
-            assert self._process.poll() is None, self._said()
-            assert time.monotonic() < deadline, self._said()
+            assert self._process.poll() is None, self._read_log()
+            assert time.monotonic() < deadline, self._read_log()
             time.sleep(0.02)
-        if self._made.exists():
+        if self._database_missing.exists():
             self._create_database()
-            self._made.unlink()
+            self._database_missing.unlink()
 
     def _create_database(self) -> None:
         subprocess.run(
@@ -217,32 +218,32 @@ class PostgresServer:
             capture_output=True,
         )
 
-    def _said(self) -> str:
+    def _read_log(self) -> str:
         return self.log.read_text(errors="replace")
 
 
-def place(schema: str) -> str:
-    """SQL that makes a schema with the tables of today."""
+def schema_sql(schema: str) -> str:
+    """Return SQL that creates a schema with the current tables."""
     return f'CREATE SCHEMA "{schema}"; SET search_path = "{schema}"; {_tables()};'
 
 
 @cache
 def _tables() -> str:
-    """SQL that makes the tables of today; many times faster than to have them made."""
+    """Return SQL that creates the current tables; many times faster than the migrations."""
     statements: list[str] = []
 
-    def note(statement: ExecutableDDLElement, *_: object) -> None:
+    def collect(statement: ExecutableDDLElement, *_: object) -> None:
         statements.append(str(statement.compile(dialect=engine.dialect)))
 
-    engine = create_mock_engine("postgresql+asyncpg://", note)
+    engine = create_mock_engine("postgresql+asyncpg://", collect)
     for each in (log_metadata, metadata, version.metadata):
         each.create_all(engine, checkfirst=False)
-    statements.append(f"INSERT INTO {version.name} VALUES ('{NEWEST}')")  # noqa: S608 - our own.
+    statements.append(f"INSERT INTO {version.name} VALUES ('{NEWEST}')")  # noqa: S608 - constants.
     return ";".join(statements)
 
 
 def _unprivileged() -> str | None:
-    """Whom to run as; None: as we are."""
+    """Return the user to run the server as; None for the current user."""
     if os.geteuid() != 0:
         return None
     known = {user.pw_name for user in pwd.getpwall()}

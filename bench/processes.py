@@ -1,4 +1,4 @@
-"""Starting what is measured, each as a process of its own, and ending just that."""
+"""Start and stop the measured processes."""
 
 import asyncio
 import json
@@ -12,18 +12,18 @@ from pathlib import Path
 
 from quorate.domain.shared.records import record
 
-# Buckets are asked, and are never empty: what is measured is the service, not its limits.
-GENEROUS = [
-    *(f"--{what}-per-{whom}={10**6}" for what in ("rate", "burst") for whom in ("key", "tenant")),
-    *(f"--quota-live-leases{of}={10**9}" for of in ("", "-per-agent")),
+# The rate limiter runs, but its buckets never run out.
+HIGH_LIMITS = [
+    *(f"--{what}-per-{owner}={10**6}" for what in ("rate", "burst") for owner in ("key", "tenant")),
+    *(f"--quota-live-leases{scope}={10**9}" for scope in ("", "-per-agent")),
 ]
 READY_SECONDS_MAX = 20.0
-END_SECONDS_MAX = 8.0
+STOP_SECONDS_MAX = 8.0
 
 
 @record
-class Running:
-    """A quorate service of our own."""
+class BenchService:
+    """A running Quorate service."""
 
     url: str
     nats_url: str
@@ -36,7 +36,7 @@ class Running:
 async def process(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A child that is ended when the block is left, whatever happened."""
+    """Run a child process; it is stopped at the end of the block."""
     with log.open("wb") as output:
         child = await asyncio.create_subprocess_exec(
             *command,
@@ -50,47 +50,47 @@ async def process(
         if child.returncode is None:
             child.send_signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(child.wait(), END_SECONDS_MAX)
+                await asyncio.wait_for(child.wait(), STOP_SECONDS_MAX)
             except TimeoutError:
                 child.kill()
                 await child.wait()
 
 
 @asynccontextmanager
-async def quorate(folder: Path, *options: str) -> AsyncIterator[Running]:
-    """`quorate serve` on free ports."""
+async def quorate(folder: Path, *options: str) -> AsyncIterator[BenchService]:
+    """Run `quorate serve` on free ports."""
     data_dir = folder / "data"
     command = [sys.executable, "-m", "quorate.cli.main", "serve", "--data-dir", str(data_dir)]
-    free = ["--port", "0", "--nats-port", "0", "--log-level", "warning", *GENEROUS]
+    free = ["--port", "0", "--nats-port", "0", "--log-level", "warning", *HIGH_LIMITS]
     async with process([*command, *free, *options], folder / "quorate.log") as child:
-        await _answers(child, folder / "quorate.log", b"Quorate is running")
-        found = json.loads((data_dir / "credentials.json").read_text("utf-8"))
-        yield Running(
-            url=found["url"],
-            nats_url=found["natsUrl"],
-            key=found["apiKey"],
-            admin_key=found["adminKey"],
+        await _wait_for_output(child, folder / "quorate.log", b"Quorate is running")
+        credentials = json.loads((data_dir / "credentials.json").read_text("utf-8"))
+        yield BenchService(
+            url=credentials["url"],
+            nats_url=credentials["natsUrl"],
+            key=credentials["apiKey"],
+            admin_key=credentials["adminKey"],
             pid=child.pid,
         )
 
 
-async def _answers(child: asyncio.subprocess.Process, log: Path, sign: bytes) -> None:
-    until = time.monotonic() + READY_SECONDS_MAX
-    while sign.decode() not in _said(log):
-        if child.returncode is not None or time.monotonic() > until:
-            raise RuntimeError(f"it did not start:\n{_said(log)}")
+async def _wait_for_output(child: asyncio.subprocess.Process, log: Path, marker: bytes) -> None:
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while marker.decode() not in _output(log):
+        if child.returncode is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"The process did not start:\n{_output(log)}")
         await asyncio.sleep(0.05)
 
 
-async def listening(port: int, child: asyncio.subprocess.Process, log: Path) -> None:
-    """Wait until something accepts connections on a port of this machine."""
-    until = time.monotonic() + READY_SECONDS_MAX
+async def wait_until_listening(port: int, child: asyncio.subprocess.Process, log: Path) -> None:
+    """Wait until a local port accepts connections."""
+    deadline = time.monotonic() + READY_SECONDS_MAX
     while True:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
-            if child.returncode is not None or time.monotonic() > until:
-                raise RuntimeError(f"it did not start:\n{_said(log)}") from None
+            if child.returncode is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"The process did not start:\n{_output(log)}") from None
             await asyncio.sleep(0.05)
         else:
             writer.close()
@@ -98,5 +98,5 @@ async def listening(port: int, child: asyncio.subprocess.Process, log: Path) -> 
             return
 
 
-def _said(log: Path) -> str:
+def _output(log: Path) -> str:
     return log.read_text("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Figures as a table for people and as JSON for programs."""
+"""Print the figures as a table, and convert them to JSON."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from quorate.domain.shared.records import record
 
 @record
 class Row:
-    """One figure; ``value`` is None when it could not be measured, and ``note`` says why."""
+    """One figure. If it could not be measured, ``value`` is None and ``note`` is the reason."""
 
     name: str
     unit: str
@@ -31,19 +31,19 @@ ETCD = "etcd gateway: grant + create-if-absent"
 
 
 def ratios(rows: Sequence[Row]) -> list[Row]:
-    """What the aims speak of: our figure over the figure beside it."""
+    """Return the ratios that have an aim: a figure of Quorate over a figure to compare with."""
     values = {row.name: row.value for row in rows}
     pairs = (
         ("acquisitions / echo (aim 0.5)", ACQUIRE, ECHO),
         ("acquisitions / etcd (aim above 1)", ACQUIRE, ETCD),
         ("acquisitions over NATS / JetStream KV (aim above 1)", OVER_NATS, JETSTREAM),
     )
-    found = []
-    for name, one, other in pairs:
-        ours, theirs = values.get(one), values.get(other)
-        if ours and theirs:
-            found.append(Row(name=name, unit="ratio", value=ours / theirs))
-    return found
+    result = []
+    for name, one, compared_name in pairs:
+        measured, compared = values.get(one), values.get(compared_name)
+        if measured and compared:
+            result.append(Row(name=name, unit="ratio", value=measured / compared))
+    return result
 
 
 def show(rows: Sequence[Row]) -> None:

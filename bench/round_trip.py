@@ -1,11 +1,11 @@
-"""A lease as an agent's program takes it: ``async with agent.lease(...)``, through the SDK."""
+"""Latency of ``async with agent.lease(...)`` in the SDK, over HTTP and NATS."""
 
 import statistics
 import time
 from pathlib import Path
 
-from quorate.bench.holders import KeyHolder, key_holders
-from quorate.bench.processes import Running, quorate
+from quorate.bench.clients import KeyHolder, key_holders
+from quorate.bench.processes import BenchService, quorate
 from quorate.bench.report import Row
 from quorate.client.agent import Agent
 
@@ -22,11 +22,13 @@ async def lease(folder: Path, _seconds: float) -> list[Row]:
         ]
 
 
-async def _row(way: str, service: Running, holder: KeyHolder, *, nats_url: str) -> list[Row]:
+async def _row(
+    transport: str, service: BenchService, holder: KeyHolder, *, nats_url: str
+) -> list[Row]:
     async with Agent.connect(service.url, holder.key, nats_url=nats_url) as agent:
-        await _trips(agent, "warm-up", WARM_UP_TRIPS)
-        delays = sorted(await _trips(agent, "lease", TRIPS))
-    name = f"SDK lease over {way}, acquire + release"
+        await _measure_trips(agent, "warm-up", WARM_UP_TRIPS)
+        delays = sorted(await _measure_trips(agent, "lease", TRIPS))
+    name = f"SDK lease over {transport}, acquire + release"
     note = f"{TRIPS} one by one, idle; two durable commands each"
     return [
         Row(name=f"{name}, p50", unit="ms", value=statistics.median(delays), note=note),
@@ -34,11 +36,11 @@ async def _row(way: str, service: Running, holder: KeyHolder, *, nats_url: str) 
     ]
 
 
-async def _trips(agent: Agent, prefix: str, count: int) -> list[float]:
+async def _measure_trips(agent: Agent, prefix: str, count: int) -> list[float]:
     delays = []
     for number in range(count):
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         async with agent.lease(f"{prefix}-{number}@example.com"):
             pass
-        delays.append(1_000 * (time.perf_counter() - began))
+        delays.append(1_000 * (time.perf_counter() - started_at))
     return delays

@@ -1,4 +1,4 @@
-"""What is measured of our own."""
+"""The benchmarks of Quorate on SQLite."""
 
 import asyncio
 import itertools
@@ -13,20 +13,20 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from quorate.bench import wrk
+from quorate.bench.clients import KeyHolder, client, key_holders
 from quorate.bench.history import write_history
-from quorate.bench.holders import KeyHolder, client, key_holders
-from quorate.bench.over_nats import connected
-from quorate.bench.processes import Running, listening, process, quorate
+from quorate.bench.over_nats import connect
+from quorate.bench.processes import BenchService, process, quorate, wait_until_listening
 from quorate.bench.report import ACQUIRE, ECHO, Row
 from quorate.bus.subjects import to_agent
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.rebuild import rebuild as rebuild_projections
 
 LEASE = "/v1/agent/coordination/lease"
 AGENTS = 64
 HEARTBEAT_AGENTS = 2_000
-HEARTBEAT_WINDOW_SECONDS = 30  # Short, so that no heartbeat of the load is one too many.
-REGISTERED_AT_ONCE = 32
+HEARTBEAT_WINDOW_SECONDS = 30  # Short, so that the service combines few heartbeats.
+CONCURRENCY = 32
 NOTIFICATIONS = 500
 NOTIFICATION_SECONDS_MAX = 5.0
 HISTORY_EVENTS = 400_000
@@ -34,12 +34,12 @@ _RUNS = itertools.count(1)
 
 
 async def echo(folder: Path, seconds: float) -> list[Row]:
-    if (why := wrk.available()) is not None:
-        return [Row(name=ECHO, unit="requests/s", value=None, note=why)]
+    if (reason := wrk.available()) is not None:
+        return [Row(name=ECHO, unit="requests/s", value=None, note=reason)]
     port, log = free_port(), folder / "echo.log"
     command = [sys.executable, "-m", "quorate.bench.echo", str(port)]
     async with process(command, log) as child:
-        await listening(port, child, log)
+        await wait_until_listening(port, child, log)
         environment = {"KEY": "none", "AGENTS": str(AGENTS), "RUN": "0"}
         load = await wrk.run("acquire.lua", f"http://127.0.0.1:{port}{LEASE}", seconds, environment)
     note = f"Starlette and pydantic, 64 connections, p99 {load.p99_milliseconds:.1f} ms"
@@ -47,37 +47,37 @@ async def echo(folder: Path, seconds: float) -> list[Row]:
 
 
 async def acquire(folder: Path, seconds: float) -> list[Row]:
-    if (why := wrk.available()) is not None:
-        return [Row(name=ACQUIRE, unit="commands/s", value=None, note=why)]
+    if (reason := wrk.available()) is not None:
+        return [Row(name=ACQUIRE, unit="commands/s", value=None, note=reason)]
     async with quorate(folder) as service:
         await register(service, AGENTS)
-        found = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
-    return [as_row(ACQUIRE, found)]
+        result = await load(service, "acquire.lua", LEASE, seconds, AGENTS)
+    return [as_row(ACQUIRE, result)]
 
 
 async def heartbeat(folder: Path, seconds: float) -> list[Row]:
     name = "heartbeats over HTTP"
-    if (why := wrk.available()) is not None:
-        return [Row(name=name, unit="commands/s", value=None, note=why)]
+    if (reason := wrk.available()) is not None:
+        return [Row(name=name, unit="commands/s", value=None, note=reason)]
     window = ["--heartbeat-window-seconds", str(HEARTBEAT_WINDOW_SECONDS)]
     async with quorate(folder, *window) as service:
         await register(service, HEARTBEAT_AGENTS)
         path = "/v1/agent/coordination/heartbeat"
-        found = await load(service, "heartbeat.lua", path, seconds, HEARTBEAT_AGENTS)
-    return [as_row(name, found)]
+        result = await load(service, "heartbeat.lua", path, seconds, HEARTBEAT_AGENTS)
+    return [as_row(name, result)]
 
 
 async def notification(folder: Path, _seconds: float) -> list[Row]:
-    """From sending the request that is refused to the notification at its subscriber, when idle."""
+    """Measure the latency from a rejected request to its notification, on an idle service."""
     async with quorate(folder) as service, client(service) as http:
         holder, rival = await key_holders(service, 2)
-        bus = await connected(service.nats_url, rival)
+        bus = await connect(service.nats_url, rival)
         try:
             delays = await _conflicts(http, bus, holder, rival)
         finally:
             await bus.close()
     delays.sort()
-    note = f"{len(delays)} conflicts one by one, the request, its commit and the push included"
+    note = f"{len(delays)} conflicts one by one; from the request to the notification"
     median, p99 = statistics.median(delays), delays[int(len(delays) * 0.99)]
     return [
         Row(name="conflict to notification, p50", unit="ms", value=median, note=note),
@@ -88,67 +88,69 @@ async def notification(folder: Path, _seconds: float) -> list[Row]:
 async def _conflicts(
     http: httpx2.AsyncClient, bus: Client, holder: KeyHolder, rival: KeyHolder
 ) -> list[float]:
-    arrived: asyncio.Queue[float] = asyncio.Queue()
+    received: asyncio.Queue[float] = asyncio.Queue()
 
-    async def heard(_: Msg) -> None:
-        arrived.put_nowait(time.perf_counter())
+    async def on_message(_: Msg) -> None:
+        received.put_nowait(time.perf_counter())
 
     subject = to_agent(rival.principal.tenant, rival.agent_id, "lease_conflict")
-    await bus.subscribe(subject, cb=heard)
+    await bus.subscribe(subject, cb=on_message)
     await bus.flush()
     contact = {"contactEmail": "user@example.com"}
     (await http.post(LEASE, json={"agentId": holder.agent_id, **contact})).raise_for_status()
     delays = []
     for _ in range(NOTIFICATIONS):
-        sent = time.perf_counter()
-        refused = await http.post(LEASE, json={"agentId": rival.agent_id, **contact})
-        assert refused.status_code == httpx2.codes.CONFLICT
+        sent_at = time.perf_counter()
+        response = await http.post(LEASE, json={"agentId": rival.agent_id, **contact})
+        assert response.status_code == httpx2.codes.CONFLICT
         delays.append(
-            1_000 * (await asyncio.wait_for(arrived.get(), NOTIFICATION_SECONDS_MAX) - sent)
+            1_000 * (await asyncio.wait_for(received.get(), NOTIFICATION_SECONDS_MAX) - sent_at)
         )
     return delays
 
 
 async def rebuild(folder: Path, _seconds: float) -> list[Row]:
-    """Projections dropped and built again from a log of all kinds of events."""
+    """Rebuild the projections from a log with all types of events."""
     path = folder / "quorate.db"
     events = await write_history(path, HISTORY_EVENTS)
-    backend = SqliteBackend(path)
-    await backend.open()
+    database = SqliteDatabase(path)
+    await database.open()
     started = time.perf_counter()
-    await rebuild_projections(backend)
-    spent = time.perf_counter() - started
-    await backend.close()
-    note = f"{events:,} events in {spent:.1f} s; aim: 150,000"
-    return [Row(name="rebuild", unit="events/s", value=events / spent, note=note)]
+    await rebuild_projections(database)
+    elapsed = time.perf_counter() - started
+    await database.close()
+    note = f"{events:,} events in {elapsed:.1f} s; aim: 150,000"
+    return [Row(name="rebuild", unit="events/s", value=events / elapsed, note=note)]
 
 
-# -- Pieces ------------------------------------------------------------------
+# -- Helpers -----------------------------------------------------------------
 
 
-async def register(service: Running, count: int) -> list[dict[str, str]]:
-    """Agents ``agent-0`` and on."""
+async def register(service: BenchService, count: int) -> list[dict[str, str]]:
+    """Register the agents ``agent-0``, ``agent-1``, ..."""
     async with client(service) as http:
-        gate = asyncio.Semaphore(REGISTERED_AT_ONCE)
+        limit = asyncio.Semaphore(CONCURRENCY)
 
-        async def one(number: int) -> dict[str, str]:
-            async with gate:
-                answer = await http.post(
+        async def register_one(number: int) -> dict[str, str]:
+            async with limit:
+                response = await http.post(
                     "/v1/agent/register", json={"agentName": f"agent-{number}"}
                 )
-                answer.raise_for_status()
-                found: dict[str, str] = answer.json()
-                return found
+                response.raise_for_status()
+                result: dict[str, str] = response.json()
+                return result
 
-        return list(await asyncio.gather(*(one(number) for number in range(count))))
+        return list(await asyncio.gather(*(register_one(number) for number in range(count))))
 
 
-async def load(service: Running, script: str, path: str, seconds: float, agents: int) -> wrk.Load:
+async def load(
+    service: BenchService, script: str, path: str, seconds: float, agents: int
+) -> wrk.Load:
     environment = {"KEY": service.key, "AGENTS": str(agents)}
     url = service.url + path
     warm_up = await wrk.run(script, url, 1, {**environment, "RUN": str(next(_RUNS))})
     load = await wrk.run(script, url, seconds, {**environment, "RUN": str(next(_RUNS))})
-    assert warm_up.failed == load.failed == 0, "commands were refused under load"
+    assert warm_up.failed == load.failed == 0, "The service rejected commands under load"
     return load
 
 
@@ -158,7 +160,7 @@ def as_row(name: str, load: wrk.Load) -> Row:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
     return port

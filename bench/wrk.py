@@ -1,4 +1,4 @@
-"""Driving HTTP with wrk: a load generator that is neither Python nor ours."""
+"""Run wrk, an HTTP load generator that is written in C."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 @record
 class Load:
-    """What wrk saw. ``rate`` counts requests a second, those that failed included."""
+    """The result of a run. ``rate`` is requests per second, failed requests included."""
 
     rate: float
     failed: int
@@ -28,14 +28,14 @@ class Load:
 
 
 def available() -> str | None:
-    """None, or why not."""
+    """Return None, or the reason why wrk is not available."""
     return None if shutil.which("wrk") else "wrk is not installed (Debian: apt-get install wrk)"
 
 
 async def run(
     script: str, url: str, seconds: float, environment: Mapping[str, str] | None = None
 ) -> Load:
-    """Load ``url`` with one of our scripts for some seconds."""
+    """Load ``url`` with a Lua script of this folder."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{round(seconds)}s", "--latency"]
     child = await asyncio.create_subprocess_exec(
         *command,

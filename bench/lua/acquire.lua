@@ -1,4 +1,4 @@
--- Acquires a contact that nobody asked for before, as one of a few agents.
+-- Acquires a new contact with each request, as one of a few agents.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer " .. os.getenv("KEY")

@@ -1,5 +1,5 @@
--- etcd's way to the same: grant a lease, then create a key under it if there is none. The key
--- follows its grant by more requests than there are connections, so the grant is always done.
+-- The equivalent in etcd: grant a lease, then create a key with it if the key does not exist. More
+-- requests than connections separate the two, so the grant is always complete.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 local lag = 4 * tonumber(os.getenv("CONNECTIONS"))

@@ -1,4 +1,4 @@
--- One heartbeat of each agent in turn.
+-- Sends one heartbeat of each agent in turn.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer " .. os.getenv("KEY")

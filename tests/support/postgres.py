@@ -40,7 +40,7 @@ class PostgresServer(postgres.PostgresServer):
         if not self._free_schemas:
             self._last_created = min(2 * self._last_created + 1, FREE_SCHEMAS_MAX)
             self._free_schemas = [f"t_{uuid4().hex[:16]}" for _ in range(self._last_created)]
-            self.run_sql("".join(postgres.place(name) for name in self._free_schemas))
+            self.run_sql("".join(postgres.schema_sql(name) for name in self._free_schemas))
         return self.url(schema=self._free_schemas.pop())
 
 

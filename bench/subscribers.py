@@ -1,8 +1,8 @@
-"""Many NATS subscribers in one process, so lean that they measure who speaks and not themselves.
+"""Many NATS subscribers in one process, with little work per message.
 
-``python -m quorate.bench.listeners HOST PORT SUBJECT COUNT`` reads COUNT tokens, one a line, says
-"ready" when all have subscribed, and then, for every notification that each has heard, writes how many
-milliseconds after the instant that its ``action`` names it arrived; "end" on its input ends it.
+``python -m quorate.bench.subscribers HOST PORT SUBJECT COUNT`` reads COUNT tokens, one per line,
+and prints "ready" when all have subscribed. The line "end" on its input ends it. Then it prints the
+latency of every received notification in milliseconds, from the time in its ``action``.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from typing import cast
 
 import uvloop
 
-LOGINS_AT_ONCE = 50
+LOGIN_CONCURRENCY = 50
 LOGIN_SECONDS_MAX = 30.0
 _SENT_AT = re.compile(rb'"action":"at (\d+)"')
 
 
-class Listener(asyncio.Protocol):
-    """One subscriber. The instant is taken before anything else is done with what arrived."""
+class Subscriber(asyncio.Protocol):
+    """One subscriber. It takes the time of receipt before it parses the data."""
 
     def __init__(self, token: str, subject: str, delays: list[float]) -> None:
         self._token = token
@@ -33,12 +33,12 @@ class Listener(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        arrived = time.monotonic_ns()
+        received_at = time.monotonic_ns()
         lines = (self._unread + data).split(b"\r\n")
         self._unread = lines.pop()
         for line in lines:
             if (found := _SENT_AT.search(line)) is not None:
-                self._delays.append((arrived - int(found[1])) / 1_000_000)
+                self._delays.append((received_at - int(found[1])) / 1_000_000)
             elif line.startswith(b"INFO") and not self.ready.done():
                 self._log_in()
             elif line == b"PING":
@@ -48,7 +48,7 @@ class Listener(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         if not self.ready.done():
-            self.ready.set_exception(ConnectionError("the login was refused"))
+            self.ready.set_exception(ConnectionError("The login was rejected"))
 
     def _log_in(self) -> None:
         options = {"auth_token": self._token, "verbose": False, "headers": True}
@@ -57,26 +57,26 @@ class Listener(asyncio.Protocol):
 
 
 async def main(host: str, port: int, subject: str, tokens: list[str]) -> list[float]:
-    loop, gate, delays = (
+    loop, limit, delays = (
         asyncio.get_running_loop(),
-        asyncio.Semaphore(LOGINS_AT_ONCE),
+        asyncio.Semaphore(LOGIN_CONCURRENCY),
         list[float](),
     )
 
-    async def connected(token: str) -> None:
-        async with gate, asyncio.timeout(LOGIN_SECONDS_MAX):
-            _, listener = await loop.create_connection(
-                lambda: Listener(token, subject, delays), host, port
+    async def connect(token: str) -> None:
+        async with limit, asyncio.timeout(LOGIN_SECONDS_MAX):
+            _, subscriber = await loop.create_connection(
+                lambda: Subscriber(token, subject, delays), host, port
             )
-            await listener.ready
+            await subscriber.ready
 
-    await asyncio.gather(*(connected(token) for token in tokens))
+    await asyncio.gather(*(connect(token) for token in tokens))
     print("ready", flush=True)
     await loop.run_in_executor(None, sys.stdin.readline)
     return delays
 
 
 if __name__ == "__main__":
-    given = [sys.stdin.readline().strip() for _ in range(int(sys.argv[4]))]
+    tokens = [sys.stdin.readline().strip() for _ in range(int(sys.argv[4]))]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], given))))
+        print(json.dumps(runner.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], tokens))))

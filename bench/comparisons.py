@@ -1,4 +1,4 @@
-"""The same work done by others, where their programs are at hand."""
+"""The same work in comparable systems, if they are installed: etcd and JetStream."""
 
 import asyncio
 import shutil
@@ -10,7 +10,7 @@ import nats
 
 from quorate.bench import wrk
 from quorate.bench.over_nats import IN_FLIGHT, WARM_UP_SECONDS
-from quorate.bench.processes import listening, process
+from quorate.bench.processes import process, wait_until_listening
 from quorate.bench.report import ETCD, JETSTREAM, Row
 from quorate.bench.scenarios import free_port
 
@@ -38,7 +38,7 @@ async def etcd(folder: Path, seconds: float) -> list[Row]:
         f"--initial-cluster=default={peer_url}",
     ]
     async with process(command, log) as child:
-        await listening(port, child, log)
+        await wait_until_listening(port, child, log)
         load = await wrk.run("etcd.lua", url, seconds, {"CONNECTIONS": str(wrk.CONNECTIONS)})
     note = (
         f"two requests each; {load.failed} failed; p99 of a request {load.p99_milliseconds:.1f} ms"
@@ -56,31 +56,31 @@ async def jetstream(folder: Path, seconds: float) -> list[Row]:
     configuration = folder / "nats.conf"
     configuration.write_text(_CONFIGURATION.format(port=port, store=folder / "store"), "utf-8")
     async with process([binary, "-c", str(configuration)], log) as child:
-        await listening(port, child, log)
-        rate = await _creates(port, seconds)
+        await wait_until_listening(port, child, log)
+        rate = await _measure_creates(port, seconds)
     note = f"nats-py, {IN_FLIGHT} in flight"
     return [Row(name=JETSTREAM, unit="creates/s", value=rate, note=note)]
 
 
-async def _creates(port: int, seconds: float) -> float:
+async def _measure_creates(port: int, seconds: float) -> float:
     bus = await nats.connect(f"nats://127.0.0.1:{port}")
     bucket = await bus.jetstream().create_key_value(bucket="leases")
 
-    async def made(seconds: float, prefix: str) -> int:
-        until = time.perf_counter() + seconds
+    async def create_keys(seconds: float, prefix: str) -> int:
+        deadline = time.perf_counter() + seconds
 
         async def worker(number: int) -> int:
             count = 0
-            while time.perf_counter() < until:
+            while time.perf_counter() < deadline:
                 count += 1
                 await bucket.create(f"{prefix}{number}-{count}", b'{"agent":"agent-1"}')
             return count
 
         return sum(await asyncio.gather(*(worker(number) for number in range(IN_FLIGHT))))
 
-    await made(WARM_UP_SECONDS, "warm-up")
+    await create_keys(WARM_UP_SECONDS, "warm-up")
     started = time.perf_counter()
-    total = await made(seconds, "user")
-    spent = time.perf_counter() - started
+    total = await create_keys(seconds, "user")
+    elapsed = time.perf_counter() - started
     await bus.close()
-    return total / spent
+    return total / elapsed
