@@ -1,8 +1,8 @@
-"""Agents that take part in a real service, by one way or the other."""
+"""SDK agents of a real service, over HTTP only or with NATS."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -10,62 +10,62 @@ from typing import Any, Literal, TypeAlias
 from quorate.client import Agent
 from quorate.client.results import Notification
 from tests.e2e.service.http_clients import Operator, Tenant
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.service_process import Json, Running
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import Json, ServiceProcess
 
-Way: TypeAlias = Literal["http", "nats"]
-WAYS: tuple[Way, ...] = ("http", "nats")
-PATIENCE_SECONDS = 20.0
+TransportName: TypeAlias = Literal["http", "nats"]
+TRANSPORTS: tuple[TransportName, ...] = ("http", "nats")
+TIME_LIMIT_SECONDS = 20.0
 
 
 class Fleet:
-    """Connects agents of one tenant with keys of their own, all by the same way."""
+    """Connects agents of one tenant, each with its own key, all over the same transport."""
 
-    def __init__(self, tenant: Tenant, way: Way) -> None:
+    def __init__(self, tenant: Tenant, transport: TransportName) -> None:
         self.tenant = tenant
-        self.way = way
+        self.transport = transport
         self._keys: dict[str, str] = {}
 
-    async def key_of(self, name: str) -> str:
+    async def get_key(self, name: str) -> str:
         if name not in self._keys:
             self._keys[name] = (await self.tenant.issue("agent", name)).text
         return self._keys[name]
 
     @property
-    def service(self) -> Running:
+    def service(self) -> ServiceProcess:
         return self.tenant.operator.service
 
     @property
     def nats_url(self) -> str:
-        return self.service.nats_url if self.way == "nats" else ""
+        return self.service.nats_url if self.transport == "nats" else ""
 
     @asynccontextmanager
     async def agent(self, name: str, **options: Any) -> AsyncIterator[Agent]:  # noqa: ANN401
-        key = await self.key_of(name)
+        key = await self.get_key(name)
         async with Agent.connect(self.service.url, key, nats_url=self.nats_url, **options) as agent:
             yield agent
 
-    async def log_has(self, type_: str, count: int = 1) -> list[Json]:
-        """The events of one type, as soon as there are so many."""
+    async def wait_for_events(self, type_: str, count: int = 1) -> list[Json]:
+        """Wait for at least ``count`` events of one type and return them."""
         found: list[Json] = []
 
-        async def there() -> bool:
+        async def has_enough() -> bool:
             found[:] = await self.tenant.events(type_)
             return len(found) >= count
 
-        await until(there)
+        await wait_until(has_enough)
         return found
 
 
-class Heard:
-    """Whatever an agent is told, as it comes."""
+class ReceivedNotifications:
+    """The notifications of one agent, in order of arrival."""
 
     def __init__(self, notifications: AsyncIterator[Notification]) -> None:
         self.notifications: list[Notification] = []
-        self._from = notifications
+        self._source = notifications
 
     async def read(self) -> None:
-        async for notification in self._from:
+        async for notification in self._source:
             self.notifications.append(notification)
 
     @property
@@ -76,34 +76,32 @@ class Heard:
     def names(self) -> list[str]:
         return [notification.name for notification in self.notifications]
 
-    async def up_to(self, sequence: int) -> None:
-        await until(lambda: bool(self.notifications) and self.sequences[-1] >= sequence)
+    async def wait_for(self, sequence: int) -> None:
+        await wait_until(lambda: bool(self.notifications) and self.sequences[-1] >= sequence)
 
 
 @asynccontextmanager
-async def hearing(agent: Agent, after: int | None = None) -> AsyncIterator[Heard]:
-    heard = Heard(agent.notifications(after))
-    reading = asyncio.create_task(heard.read())
+async def collecting(
+    agent: Agent, after: int | None = None
+) -> AsyncIterator[ReceivedNotifications]:
+    received = ReceivedNotifications(agent.notifications(after))
+    reading = asyncio.create_task(received.read())
     try:
-        yield heard
+        yield received
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
 
 
-def within(
-    seconds: float = PATIENCE_SECONDS,
+def time_limit(
+    seconds: float = TIME_LIMIT_SECONDS,
 ) -> AbstractAsyncContextManager[asyncio.Timeout]:
-    """What takes longer never happens."""
+    """Fail instead of waiting for an event that never comes."""
     return asyncio.timeout(seconds)
 
 
-async def eventually(happened: Callable[[], bool | Awaitable[bool]]) -> None:
-    await until(happened)
-
-
 def free_ports() -> tuple[int, int]:
-    """Two ports that nobody uses now, so that a service can come back to where it was."""
+    """Return two unused ports, so that a restarted service can keep its addresses."""
     with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
@@ -111,10 +109,12 @@ def free_ports() -> tuple[int, int]:
 
 
 @asynccontextmanager
-async def staying(data_dir: Path, *options: str) -> AsyncIterator[tuple[Running, Operator]]:
-    """A service of the test's own that keeps its addresses when it is restarted."""
+async def restartable_service(
+    data_dir: Path, *options: str
+) -> AsyncIterator[tuple[ServiceProcess, Operator]]:
+    """Start a service for one test; it keeps its addresses across restarts."""
     port, nats_port = free_ports()
-    service = Running(
+    service = ServiceProcess(
         data_dir, *options, "--port", str(port), "--nats-port", str(nats_port)
     ).start()
     operator = Operator(service)

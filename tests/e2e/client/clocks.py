@@ -1,4 +1,4 @@
-"""A clock that shows what it is set to."""
+"""A clock that a test sets and advances."""
 
 
 class SetClock:
@@ -8,5 +8,5 @@ class SetClock:
     def __call__(self) -> float:
         return self.now
 
-    def pass_(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds

@@ -1,4 +1,4 @@
-"""A service that tells one agent what a test lets it tell: pages, a stream, and pushes."""
+"""A fake service that sends notifications to one agent: pages, an event stream and NATS."""
 
 import asyncio
 import time
@@ -18,12 +18,12 @@ from quorate.client.transports.http import HttpTransport
 from quorate.client.transports.nats import NatsSession, NatsTransport
 from quorate.domain.identity.agents import AgentRef
 
-HEARD_SECONDS_MAX = 20.0
-LOOK_SECONDS = 0.001
+WAIT_SECONDS_MAX = 20.0
+POLL_SECONDS = 0.001
 
 
-def told(sequence: int, name: str = "vote_cast") -> dict[str, Any]:
-    """A notification as the service writes it."""
+def notification_json(sequence: int, name: str = "vote_cast") -> dict[str, Any]:
+    """Return a notification in the JSON format of the service."""
     return {
         "specversion": "1.0",
         "id": f"event-{sequence}",
@@ -36,44 +36,44 @@ def told(sequence: int, name: str = "vote_cast") -> dict[str, Any]:
     }
 
 
-class Teller:
-    """Has a log of notifications; ``head`` may be ahead of them. What is asked of it is kept."""
+class FakeService:
+    """Serves a log of notifications and records its requests; ``head`` may be ahead of the log."""
 
     def __init__(self) -> None:
         self.log: list[dict[str, Any]] = []
         self.head = 0
         self.pruned_until = 0
-        self.asked: list[tuple[str, int]] = []
+        self.received_requests: list[tuple[str, int]] = []
         self.page_length = 100
         self._cuts = 0
-        self.streams = True
-        self.refuses: httpx2.Response | None = None
-        self.says_in_stream = True
-        self._news = asyncio.Condition()
+        self.supports_streams = True
+        self.rejection: httpx2.Response | None = None
+        self.sends_in_stream = True
+        self._changed = asyncio.Condition()
 
-    async def tell(self, *sequences: int, name: str = "vote_cast") -> None:
+    async def publish(self, *sequences: int, name: str = "vote_cast") -> None:
         for sequence in sequences:
-            self.log.append(told(sequence, name))
+            self.log.append(notification_json(sequence, name))
             self.head = max(self.head, sequence)
-        async with self._news:
-            self._news.notify_all()
+        async with self._changed:
+            self._changed.notify_all()
 
-    async def cut(self) -> None:
-        """Every stream breaks off."""
+    async def cut_streams(self) -> None:
+        """Break every open stream."""
         self._cuts += 1
-        async with self._news:
-            self._news.notify_all()
+        async with self._changed:
+            self._changed.notify_all()
 
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        if self.refuses is not None:
-            return self.refuses
+        if self.rejection is not None:
+            return self.rejection
         if request.url.path.endswith("/stream"):
             return self._stream(int(request.headers["Last-Event-ID"]))
         after = int(request.url.params["after"])
         wait = float(request.url.params.get("wait", 0))
-        self.asked.append(("wait" if wait else "page", after))
+        self.received_requests.append(("wait" if wait else "page", after))
         if wait:
-            await self._after(after)
+            await self._wait_for_newer(after)
         return httpx2.Response(200, json=self._page(after))
 
     def _page(self, after: int) -> dict[str, Any]:
@@ -85,35 +85,35 @@ class Teller:
         next_ = page[-1]["sequence"] if len(page) < len(found) else self.head
         return {"notifications": page, "next": next_, "head": self.head, "gap": gap}
 
-    async def _after(self, after: int, cuts: int | None = None) -> None:
-        def news() -> bool:
+    async def _wait_for_newer(self, after: int, cuts: int | None = None) -> None:
+        def has_newer() -> bool:
             cut = cuts is not None and cuts != self._cuts
             return cut or any(each["sequence"] > after for each in self.log)
 
-        async with self._news:
-            await self._news.wait_for(news)
+        async with self._changed:
+            await self._changed.wait_for(has_newer)
 
     def _stream(self, after: int) -> httpx2.Response:
-        self.asked.append(("stream", after))
-        if not self.streams:
+        self.received_requests.append(("stream", after))
+        if not self.supports_streams:
             return httpx2.Response(200, html="<h1>No streams through here</h1>")
         headers = {"Content-Type": "text/event-stream"}
         return httpx2.Response(200, headers=headers, content=self._frames(after))
 
     async def _frames(self, after: int) -> AsyncIterator[bytes]:
         cuts = self._cuts
-        yield b": still here\n\n"
+        yield b": keep-alive\n\n"
         while self._cuts == cuts:
             for each in [one for one in self.log if one["sequence"] > after]:
                 after = each["sequence"]
-                if self.says_in_stream:
+                if self.sends_in_stream:
                     yield b"id: %d\nevent: x\ndata: %s\n\n" % (after, orjson.dumps(each))
-            await self._after(after, cuts)
+            await self._wait_for_newer(after, cuts)
         raise httpx2.ReadError("cut")
 
 
-class Link(NatsTransport):
-    """Connected when the test says so."""
+class FakeNatsTransport(NatsTransport):
+    """Connects and disconnects when the test asks for it."""
 
     def __init__(self) -> None:
         self._session = None
@@ -122,7 +122,7 @@ class Link(NatsTransport):
         self._session = NatsSession(Client())
         return self._session
 
-    def lose(self) -> None:
+    def disconnect(self) -> None:
         assert self._session is not None
         session, self._session = self._session, None
         session.close()
@@ -130,35 +130,35 @@ class Link(NatsTransport):
 
 def push(session: NatsSession, *sequences: int) -> None:
     for sequence in sequences:
-        message = Msg(_client=session.client, data=orjson.dumps(told(sequence)))
+        message = Msg(_client=session.client, data=orjson.dumps(notification_json(sequence)))
         session._received.put_nowait(message)
 
 
 class Reader:
-    """Reads a feed in the background."""
+    """Reads a feed in a background task."""
 
     def __init__(self, notifications: AsyncIterator[Notification]) -> None:
-        self.heard: list[Notification] = []
+        self.received: list[Notification] = []
         self._notifications = notifications
         self._task = asyncio.ensure_future(self._read())
 
     async def _read(self) -> None:
         async for notification in self._notifications:
-            self.heard.append(notification)
+            self.received.append(notification)
 
     @property
     def sequences(self) -> list[int]:
-        return [notification.sequence for notification in self.heard]
+        return [notification.sequence for notification in self.received]
 
-    async def until(self, count: int) -> list[int]:
-        async with asyncio.timeout(HEARD_SECONDS_MAX):
-            while len(self.heard) < count and not self._task.done():  # noqa: ASYNC110 - it may end.
-                await asyncio.sleep(LOOK_SECONDS)
+    async def wait_for(self, count: int) -> list[int]:
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while len(self.received) < count and not self._task.done():  # noqa: ASYNC110 - it may end.
+                await asyncio.sleep(POLL_SECONDS)
         return self.sequences
 
-    async def end(self) -> None:
-        """Return when there is nothing more to read; raises what the reading raised."""
-        async with asyncio.timeout(HEARD_SECONDS_MAX):
+    async def wait_for_end(self) -> None:
+        """Wait for the end of the feed; raise the exception of the reader, if any."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             await self._task
 
     def stop(self) -> None:
@@ -166,13 +166,13 @@ class Reader:
 
 
 @asynccontextmanager
-async def fed(
-    teller: Teller, after: int = 0, link: Link | None = None
+async def running_feed(
+    service: FakeService, after: int = 0, nats: FakeNatsTransport | None = None
 ) -> AsyncIterator[tuple[NotificationFeed, Reader]]:
-    """A feed that runs, and somebody who reads it."""
-    http = HttpTransport("http://quorate.test", "qk_x", transport=httpx2.MockTransport(teller))
-    asker = FailoverTransport(http, time.monotonic, timeout_seconds=5.0)
-    feed = NotificationFeed(asker, AgentRef(), after, cast("NatsTransport | None", link))
+    """Run a feed with one reader."""
+    http = HttpTransport("http://quorate.test", "qk_x", transport=httpx2.MockTransport(service))
+    transport = FailoverTransport(http, time.monotonic, timeout_seconds=5.0)
+    feed = NotificationFeed(transport, AgentRef(), after, cast("NatsTransport | None", nats))
     running = asyncio.create_task(feed.run())
     reader = Reader(feed.notifications())
     try:
@@ -182,4 +182,4 @@ async def fed(
         reader.stop()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        await asker.close()
+        await transport.close()

@@ -1,4 +1,4 @@
-"""An agent registers, stays alive, acts and leaves, over HTTP alone and with NATS."""
+"""An agent registers, stays active, acts and disconnects, over HTTP only and with NATS."""
 
 import asyncio
 import os
@@ -17,22 +17,23 @@ from quorate.client import (
 )
 from quorate.client.transports.http import HttpTransport
 from quorate.client.transports.nats import NatsTransport
-from tests.e2e.client.agent_fleet import Fleet, eventually, free_ports, hearing
+from tests.e2e.client.agent_fleet import Fleet, collecting, free_ports
 from tests.e2e.service.http_clients import Tenant
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import ServiceProcess
 
 WINDOW_SECONDS = 2
 SERVE = ("--heartbeat-window-seconds", str(WINDOW_SECONDS))
 
 
 @pytest.fixture(autouse=True)
-async def _nothing_is_left_running() -> AsyncIterator[None]:
+async def _no_task_is_left() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
     assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
 
 
-async def test_an_agent_knows_who_it_is(fleet: Fleet) -> None:
+async def test_agent_has_the_identity_of_its_registration(fleet: Fleet) -> None:
     async with fleet.agent("outreach", role="sales") as agent:
         registered = await fleet.tenant.agent(agent.id)
 
@@ -45,7 +46,7 @@ async def test_an_agent_knows_who_it_is(fleet: Fleet) -> None:
         assert (again.id, again.incarnation) == (agent.id, 2)
 
 
-async def test_a_tenants_key_names_the_agent(service: Running, fleet: Fleet) -> None:
+async def test_tenant_key_connects_the_named_agents(service: ServiceProcess, fleet: Fleet) -> None:
     key, nats_url = fleet.tenant.text, fleet.nats_url
     async with (
         Agent.connect(service.url, key, name="one", nats_url=nats_url) as one,
@@ -60,19 +61,21 @@ async def test_a_tenants_key_names_the_agent(service: Running, fleet: Fleet) -> 
     assert verdict.holder.agent_name == "one"
 
 
-async def test_a_tenants_key_without_a_name_is_nobody(service: Running, tenant: Tenant) -> None:
+async def test_tenant_key_without_a_name_is_rejected(
+    service: ServiceProcess, tenant: Tenant
+) -> None:
     with pytest.raises(InvalidRequestError):
         async with Agent.connect(service.url, tenant.text):
             pass
 
 
-async def test_a_wrong_key_is_told_at_once(service: Running) -> None:
+async def test_wrong_key_is_rejected_at_once(service: ServiceProcess) -> None:
     with pytest.raises(UnauthorizedError):
         async with Agent.connect(service.url, "qk_wrong", name="me"):
             pass
 
 
-async def test_nobody_there_is_told_at_the_deadline() -> None:
+async def test_connect_fails_at_the_deadline_when_there_is_no_service() -> None:
     port, _ = free_ports()
     config = ClientConfig(timeout_seconds=0.3)
     with pytest.raises(UnavailableError):
@@ -80,8 +83,8 @@ async def test_nobody_there_is_told_at_the_deadline() -> None:
             pass
 
 
-async def test_where_the_service_is_may_stand_in_the_environment(
-    service: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+async def test_connect_reads_the_environment(
+    service: ServiceProcess, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match="QUORATE_URL"):
         async with Agent.connect(name="me"):
@@ -96,71 +99,75 @@ async def test_where_the_service_is_may_stand_in_the_environment(
         assert agent.is_active
 
 
-# -- Staying alive -----------------------------------------------------------
+# -- Heartbeats --------------------------------------------------------------
 
 
-async def test_heartbeats_go_on_by_themselves(fleet: Fleet) -> None:
+async def test_background_sends_heartbeats(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        await fleet.log_has("HeartbeatReceived", count=4)  # More than a window has passed.
+        await fleet.wait_for_events(
+            "HeartbeatReceived", count=4
+        )  # Longer than the heartbeat timeout.
 
         assert agent.is_active
         assert await fleet.tenant.events("AgentLapsed") == []
 
 
-async def test_an_agent_that_fell_silent_speaks_again_when_it_has_something_to_ask(
+async def test_timed_out_agent_sends_a_heartbeat_before_it_acquires(
     fleet: Fleet,
 ) -> None:
     config = ClientConfig(heartbeat_seconds=1_000)
     async with fleet.agent("outreach", config=config) as agent:
-        await fleet.log_has("AgentLapsed")
+        await fleet.wait_for_events("AgentLapsed")
         assert not agent.is_active
         async with agent.lease("user@example.com") as lease:
             assert lease.is_held
             assert agent.is_active
 
 
-async def test_an_agent_that_is_said_to_be_inactive_says_that_it_is_not(fleet: Fleet) -> None:
+async def test_agent_sends_a_heartbeat_and_retries_when_it_is_rejected_as_inactive(
+    fleet: Fleet,
+) -> None:
     config = ClientConfig(heartbeat_seconds=1_000)
     async with fleet.agent("outreach", config=config) as agent:
         liveness = agent._context.liveness
-        liveness.until = float("inf")  # A clock that stands still.
+        liveness.until = float("inf")  # Simulates a stopped clock.
         epoch = liveness.epoch
-        await fleet.log_has("AgentLapsed")
+        await fleet.wait_for_events("AgentLapsed")
         async with agent.lease("user@example.com") as lease:
             assert lease.is_held
         assert liveness.epoch == epoch + 1
 
 
-async def test_an_agent_in_doubt_about_itself_asks_before_it_acquires(fleet: Fleet) -> None:
+async def test_agent_that_may_be_inactive_acquires(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         agent._context.liveness.mark_inactive()
         async with agent.lease("user@example.com") as lease:
             assert lease.is_held
 
 
-# -- Acting ------------------------------------------------------------------
+# -- Requests ----------------------------------------------------------------
 
 
-async def test_settings_are_replaced_as_a_whole(fleet: Fleet) -> None:
+async def test_update_config_replaces_the_whole_config(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         await agent.update_config({"humanizer_enabled": True, "humanizer_style": "calm"})
         assert await agent.update_config({"humanizer_style": "dry"}) == {"humanizer_style": "dry"}
         assert await agent.get_config() == {"humanizer_style": "dry"}
 
 
-async def test_an_agents_commands_go_over_nats_and_over_http_when_nats_is_gone(
-    service: Running, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+async def test_commands_use_nats_and_fall_back_to_http_when_nats_is_lost(
+    service: ServiceProcess, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     over_http: list[str] = []
     attempt = HttpTransport.attempt
 
-    async def counted(self, ask, *rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
-        over_http.append(ask.name)
-        return await attempt(self, ask, *rest)
+    async def count(self, request, *rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
+        over_http.append(request.name)
+        return await attempt(self, request, *rest)
 
     fleet = Fleet(tenant, "nats")
     async with fleet.agent("outreach") as agent:
-        monkeypatch.setattr(HttpTransport, "attempt", counted)
+        monkeypatch.setattr(HttpTransport, "attempt", count)
         async with agent.lease("user@example.com") as lease:
             await lease.request_send()
         assert over_http == []
@@ -172,39 +179,41 @@ async def test_an_agents_commands_go_over_nats_and_over_http_when_nats_is_gone(
     assert "requestSend" in over_http
 
 
-async def test_a_command_whose_answer_was_lost_over_nats_is_not_carried_out_again_over_http(
+async def test_command_with_a_lost_nats_response_is_carried_out_once(
     tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt = NatsTransport.attempt
 
-    async def unheard(self, ask, *rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
-        await attempt(self, ask, *rest)
-        raise UnavailableError("the answer was lost")
+    async def lose_response(self, request, *rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
+        await attempt(self, request, *rest)
+        raise UnavailableError("The response was lost")
 
     fleet = Fleet(tenant, "nats")
     async with fleet.agent("outreach") as agent:
-        monkeypatch.setattr(NatsTransport, "attempt", unheard)
+        monkeypatch.setattr(NatsTransport, "attempt", lose_response)
         verdict = await agent.request_send("user@example.com")
 
     (event,) = await tenant.events("SendAuthorized")
     assert event["data"]["sendId"] == verdict.id
 
 
-async def test_nats_that_is_nowhere_hinders_nobody(service: Running, tenant: Tenant) -> None:
+async def test_agent_works_when_nats_is_unreachable(
+    service: ServiceProcess, tenant: Tenant
+) -> None:
     _, port = free_ports()
     nats_url = f"nats://127.0.0.1:{port}"
     connected = Agent.connect(service.url, tenant.text, name="me", nats_url=nats_url)
-    async with connected as agent, hearing(agent) as heard:
+    async with connected as agent, collecting(agent) as received:
         await tenant.propose(agent.id)
-        await eventually(lambda: bool(heard.notifications))
+        await wait_until(lambda: bool(received.notifications))
 
-    assert heard.notifications[0].name == "consensus_requested"
-
-
-# -- Leaving -----------------------------------------------------------------
+    assert received.notifications[0].name == "consensus_requested"
 
 
-async def test_whoever_leaves_gives_back_what_it_has(fleet: Fleet) -> None:
+# -- Disconnecting -----------------------------------------------------------
+
+
+async def test_disconnecting_agent_releases_its_leases(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         await agent.lease("one@example.com").__aenter__()
         await agent.lease("two@example.com").__aenter__()
@@ -213,7 +222,7 @@ async def test_whoever_leaves_gives_back_what_it_has(fleet: Fleet) -> None:
     assert await fleet.tenant.leases() == []
 
 
-async def test_an_exception_comes_through_and_the_lease_goes_back(fleet: Fleet) -> None:
+async def test_exception_of_the_block_propagates_and_the_lease_is_released(fleet: Fleet) -> None:
     async def work() -> None:
         async with fleet.agent("outreach") as agent, agent.lease("user@example.com"):
             raise LookupError("mine")
@@ -223,7 +232,7 @@ async def test_an_exception_comes_through_and_the_lease_goes_back(fleet: Fleet) 
     assert await fleet.tenant.leases() == []
 
 
-async def test_whoever_is_cancelled_gives_back_what_it_has(fleet: Fleet) -> None:
+async def test_cancelled_agent_releases_its_leases(fleet: Fleet) -> None:
     working = asyncio.Event()
 
     async def work() -> None:
@@ -239,7 +248,7 @@ async def test_whoever_is_cancelled_gives_back_what_it_has(fleet: Fleet) -> None
     assert await fleet.tenant.leases() == []
 
 
-async def test_leaving_a_service_that_is_frozen_takes_no_longer_than_was_allowed(
+async def test_disconnecting_from_a_frozen_service_respects_the_shutdown_timeout(
     fleet: Fleet,
 ) -> None:
     config = ClientConfig(shutdown_timeout_seconds=0.2, timeout_seconds=2)
@@ -252,11 +261,11 @@ async def test_leaving_a_service_that_is_frozen_takes_no_longer_than_was_allowed
         os.kill(service.pid, signal.SIGCONT)
 
 
-# -- Watching ----------------------------------------------------------------
+# -- Following another agent -------------------------------------------------
 
 
-async def test_one_can_follow_an_agent_without_being_it(fleet: Fleet) -> None:
-    watched = await fleet.tenant.agent_of("outreach")
+async def test_notification_feed_follows_an_agent_without_registering_it(fleet: Fleet) -> None:
+    watched = await fleet.tenant.create_agent("outreach")
     opened = NotificationFeed.open(fleet.service.url, watched.text, nats_url=fleet.nats_url)
     async with opened as feed:
         await fleet.tenant.propose(watched.id)

@@ -1,6 +1,6 @@
-"""A block is cancelled by its lease as by ``asyncio.timeout``: no more, no less."""
+"""A ``CancelScope`` cancels a block exactly as ``asyncio.timeout`` does."""
 
-# ruff: noqa: PT012 - what a whole block raises is the point.
+# ruff: noqa: PT012 - the tests are about the exception of a whole block.
 
 import asyncio
 from collections.abc import Callable
@@ -12,16 +12,16 @@ import pytest
 from quorate.client.cancellation import CancelScope
 
 
-class Gone(Exception):
+class BlockCancelled(Exception):
     pass
 
 
-class Guarded:
-    """The smallest block that can be interrupted."""
+class CancellableBlock:
+    """The smallest block with a cancel scope."""
 
     def __init__(self) -> None:
         self.cancel: Callable[[], None] = lambda: None
-        self.gone = False
+        self.swallowed = False
 
     async def __aenter__(self) -> Self:
         self._scope = CancelScope()
@@ -35,100 +35,100 @@ class Guarded:
         trace: TracebackType | None,
     ) -> None:
         if self._scope.close(kind):
-            raise Gone from error
+            raise BlockCancelled from error
 
 
-def soon(call: Callable[[], None]) -> None:
+def call_soon(call: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(call)
 
 
-async def for_ever() -> None:
+async def wait_forever() -> None:
     await asyncio.Event().wait()
 
 
-async def nothing_is_left() -> None:
-    """No cancellation waits for this task."""
+async def assert_no_pending_cancellation() -> None:
+    """Fail if a cancellation is pending for this task."""
     await asyncio.sleep(0)
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
 
 
-async def test_what_is_interrupted_raises_why() -> None:
-    with pytest.raises(Gone):
-        async with Guarded() as block:
-            soon(block.cancel)
-            await for_ever()
-    await nothing_is_left()
+async def test_cancelled_block_raises_the_reason() -> None:
+    with pytest.raises(BlockCancelled):
+        async with CancellableBlock() as block:
+            call_soon(block.cancel)
+            await wait_forever()
+    await assert_no_pending_cancellation()
 
 
-async def test_a_block_that_is_not_interrupted_just_ends() -> None:
-    async with Guarded():
+async def test_block_that_is_not_cancelled_ends_normally() -> None:
+    async with CancellableBlock():
         await asyncio.sleep(0)
-    await nothing_is_left()
+    await assert_no_pending_cancellation()
 
 
-async def test_an_interruption_after_the_end_does_nothing() -> None:
-    async with Guarded() as block:
+async def test_cancel_after_the_end_has_no_effect() -> None:
+    async with CancellableBlock() as block:
         pass
     block.cancel()
-    await nothing_is_left()
+    await assert_no_pending_cancellation()
 
 
-async def test_it_interrupts_once() -> None:
-    with pytest.raises(Gone):
-        async with Guarded() as block:
-            soon(block.cancel)
-            soon(block.cancel)
-            await for_ever()
-    await nothing_is_left()
+async def test_second_cancel_has_no_effect() -> None:
+    with pytest.raises(BlockCancelled):
+        async with CancellableBlock() as block:
+            call_soon(block.cancel)
+            call_soon(block.cancel)
+            await wait_forever()
+    await assert_no_pending_cancellation()
 
 
-async def test_a_block_whose_awaited_thing_happens_at_the_same_moment_is_interrupted() -> None:
+async def test_block_is_cancelled_when_its_future_completes_at_the_same_moment() -> None:
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    with pytest.raises(Gone):
-        async with Guarded() as block:
-            soon(lambda: done.set_result(None))
-            soon(block.cancel)
+    with pytest.raises(BlockCancelled):
+        async with CancellableBlock() as block:
+            call_soon(lambda: done.set_result(None))
+            call_soon(block.cancel)
             await done
-    await nothing_is_left()
+    await assert_no_pending_cancellation()
 
 
-async def test_a_block_that_finds_out_by_itself_is_not_cancelled() -> None:
-    async with Guarded() as block:
+async def test_block_that_calls_cancel_itself_is_not_cancelled() -> None:
+    async with CancellableBlock() as block:
         block.cancel()
         await asyncio.sleep(0)
-        soon(block.cancel)
+        call_soon(block.cancel)
         await asyncio.sleep(0)
-    await nothing_is_left()
+    await assert_no_pending_cancellation()
 
 
-async def test_a_block_that_swallows_its_cancellation_goes_on_uncancelled() -> None:
-    async with Guarded() as block:
-        soon(block.cancel)
+async def test_block_that_swallows_its_cancellation_continues() -> None:
+    async with CancellableBlock() as block:
+        call_soon(block.cancel)
         try:
-            await for_ever()
+            await wait_forever()
         except asyncio.CancelledError:
-            block.gone = True
-    assert block.gone
-    await nothing_is_left()
+            block.swallowed = True
+    assert block.swallowed
+    await assert_no_pending_cancellation()
 
 
-async def test_the_blocks_own_exception_is_not_replaced() -> None:
+async def test_exception_of_the_block_is_not_replaced() -> None:
     with pytest.raises(ValueError, match="own"):
-        async with Guarded() as block:
-            soon(block.cancel)
+        async with CancellableBlock() as block:
+            call_soon(block.cancel)
             try:
-                await for_ever()
+                await wait_forever()
             finally:
                 raise ValueError("own")
-    await nothing_is_left()
+    await assert_no_pending_cancellation()
 
 
-async def test_a_cancellation_from_outside_stays_one() -> None:
+async def test_cancellation_from_outside_stays_a_cancellation() -> None:
     async def work() -> None:
-        async with Guarded():
-            await for_ever()
+        async with CancellableBlock():
+            await wait_forever()
 
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
@@ -138,21 +138,21 @@ async def test_a_cancellation_from_outside_stays_one() -> None:
 
 
 @pytest.mark.parametrize("outside_first", [True, False])
-async def test_a_cancellation_from_outside_at_the_same_moment_stays_one(
+async def test_cancellation_from_outside_at_the_same_moment_stays_a_cancellation(
     outside_first: bool,
 ) -> None:
-    blocks: list[Guarded] = []
+    blocks: list[CancellableBlock] = []
 
     async def work() -> None:
-        async with Guarded() as block:
+        async with CancellableBlock() as block:
             blocks.append(block)
-            await for_ever()
+            await wait_forever()
 
     task = asyncio.create_task(work())
     await asyncio.sleep(0)
     if outside_first:
         task.cancel()
-    blocks[0].interrupt()
+    blocks[0].cancel()
     if not outside_first:
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -160,69 +160,69 @@ async def test_a_cancellation_from_outside_at_the_same_moment_stays_one(
     assert task.cancelled()
 
 
-async def test_a_timeout_around_it_at_the_same_moment_is_a_timeout() -> None:
+async def test_outer_timeout_at_the_same_moment_stays_a_timeout() -> None:
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(None) as limit, Guarded() as block:
+        async with asyncio.timeout(None) as limit, CancellableBlock() as block:
             limit.reschedule(asyncio.get_running_loop().time())
-            soon(block.cancel)
-            await for_ever()
-    await nothing_is_left()
+            call_soon(block.cancel)
+            await wait_forever()
+    await assert_no_pending_cancellation()
 
 
-async def test_of_nested_blocks_the_inner_one_answers_for_itself() -> None:
-    async with Guarded():
-        with pytest.raises(Gone):
-            async with Guarded() as inner:
-                soon(inner.interrupt)
-                await for_ever()
+async def test_cancelled_inner_block_raises_without_the_outer_block() -> None:
+    async with CancellableBlock():
+        with pytest.raises(BlockCancelled):
+            async with CancellableBlock() as inner:
+                call_soon(inner.cancel)
+                await wait_forever()
         await asyncio.sleep(0)
-    await nothing_is_left()
+    await assert_no_pending_cancellation()
 
 
-async def test_an_outer_block_is_interrupted_through_the_inner_one() -> None:
-    inner = Guarded()
-    with pytest.raises(Gone):
-        async with Guarded() as outer:
+async def test_cancelled_outer_block_cancels_the_inner_block() -> None:
+    inner = CancellableBlock()
+    with pytest.raises(BlockCancelled):
+        async with CancellableBlock() as outer:
             with pytest.raises(asyncio.CancelledError):
                 async with inner:
-                    soon(outer.interrupt)
-                    await for_ever()
+                    call_soon(outer.cancel)
+                    await wait_forever()
             raise asyncio.CancelledError
-    await nothing_is_left()
+    await assert_no_pending_cancellation()
 
 
-async def test_of_two_that_are_interrupted_at_once_the_outer_one_answers() -> None:
-    heard: list[str] = []
-    with pytest.raises(Gone):
-        async with Guarded() as outer:
+async def test_outer_block_raises_when_both_blocks_are_cancelled_at_once() -> None:
+    caught: list[str] = []
+    with pytest.raises(BlockCancelled):
+        async with CancellableBlock() as outer:
             try:
-                async with Guarded() as inner:
-                    soon(inner.interrupt)
-                    soon(outer.interrupt)
-                    await for_ever()
-            except Gone:
-                heard.append("inner")
+                async with CancellableBlock() as inner:
+                    call_soon(inner.cancel)
+                    call_soon(outer.cancel)
+                    await wait_forever()
+            except BlockCancelled:
+                caught.append("inner")
             except asyncio.CancelledError:
-                heard.append("outer")
+                caught.append("outer")
                 raise
-    assert heard == ["outer"]
-    await nothing_is_left()
+    assert caught == ["outer"]
+    await assert_no_pending_cancellation()
 
 
-async def test_a_task_group_inside_is_cancelled_as_a_whole() -> None:
-    ended: list[str] = []
+async def test_task_group_in_the_block_is_cancelled() -> None:
+    finished: list[str] = []
 
     async def child() -> None:
         try:
-            await for_ever()
+            await wait_forever()
         finally:
-            ended.append("child")
+            finished.append("child")
 
-    with pytest.raises(Gone):
-        async with Guarded() as block, asyncio.TaskGroup() as tasks:
+    with pytest.raises(BlockCancelled):
+        async with CancellableBlock() as block, asyncio.TaskGroup() as tasks:
             tasks.create_task(child())
             await asyncio.sleep(0)
-            soon(block.cancel)
-            await for_ever()
-    assert ended == ["child"]
-    await nothing_is_left()
+            call_soon(block.cancel)
+            await wait_forever()
+    assert finished == ["child"]
+    await assert_no_pending_cancellation()

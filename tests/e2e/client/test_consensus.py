@@ -1,4 +1,4 @@
-"""A proposal is decided by votes, and whoever waits for the decision is told, not kept asking."""
+"""Votes decide a proposal. A notification wakes the agents that wait for the decision."""
 
 import asyncio
 
@@ -10,15 +10,16 @@ from quorate.client import (
     ConsensusNotFoundError,
     NotEligibleError,
 )
-from tests.e2e.client.agent_fleet import Fleet, eventually, hearing, within
+from tests.e2e.client.agent_fleet import Fleet, collecting, time_limit
+from tests.e2e.service.nats_listener import wait_until
 
-TIME_TO_ASK_AGAIN = 0.3  # Whoever polls does so now.
+POLLING_WOULD_SHOW_SECONDS = 0.3  # A polling client would send a request in this time.
 WORDS = ("pause outreach", "ceo@bigcorp.com", "Fatigue scores are high")
 
 
 @pytest.mark.parametrize(("choice", "status"), [("approve", "approved"), ("reject", "rejected")])
-async def test_a_majority_decides(fleet: Fleet, choice: str, status: str) -> None:
-    async with fleet.agent("one") as one, fleet.agent("two") as two, within():
+async def test_majority_decides(fleet: Fleet, choice: str, status: str) -> None:
+    async with fleet.agent("one") as one, fleet.agent("two") as two, time_limit():
         proposal = await one.propose(*WORDS)
         deciding = asyncio.create_task(proposal.wait_for_decision())
         vote = await one.vote(proposal.id, choice, reason="because")  # type: ignore[arg-type]
@@ -32,38 +33,40 @@ async def test_a_majority_decides(fleet: Fleet, choice: str, status: str) -> Non
     assert proposal.info == decided
 
 
-async def test_waiting_reads_when_it_begins_and_when_it_is_told(fleet: Fleet) -> None:
-    asked: list[str] = []
-    async with fleet.agent("one") as one, fleet.agent("two") as two, within():
+async def test_wait_for_decision_queries_at_its_start_and_after_the_notification(
+    fleet: Fleet,
+) -> None:
+    operations: list[str] = []
+    async with fleet.agent("one") as one, fleet.agent("two") as two, time_limit():
         proposal = await one.propose(*WORDS)
-        answer = one._context.transport.send
+        send = one._context.transport.send
 
-        async def counted(request, **rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN202
-            asked.append(request.name)
-            return await answer(request, **rest)
+        async def count(request, **rest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN202
+            operations.append(request.name)
+            return await send(request, **rest)
 
-        one._context.transport.send = counted  # type: ignore[method-assign]
+        one._context.transport.send = count  # type: ignore[method-assign]
         deciding = asyncio.create_task(proposal.wait_for_decision())
-        async with hearing(two) as heard:
-            await eventually(lambda: "consensus_requested" in heard.names)
+        async with collecting(two) as received:
+            await wait_until(lambda: "consensus_requested" in received.names)
             await two.vote(proposal.id, "approve")
-            await eventually(lambda: "vote_cast" in heard.names)
-            await asyncio.sleep(TIME_TO_ASK_AGAIN)
+            await wait_until(lambda: "vote_cast" in received.names)
+            await asyncio.sleep(POLLING_WOULD_SHOW_SECONDS)
             await one.vote(proposal.id, "approve")
             await deciding
 
-    assert asked.count("getConsensus") == 2
+    assert operations.count("getConsensus") == 2
 
 
-async def test_nobody_votes_and_it_expires(fleet: Fleet) -> None:
-    async with fleet.agent("one") as one, within():
+async def test_proposal_without_votes_expires(fleet: Fleet) -> None:
+    async with fleet.agent("one") as one, time_limit():
         proposal = await one.propose(*WORDS, timeout_minutes=1 / 60)
 
         assert (await proposal.wait_for_decision()).status == "expired"
 
 
-async def test_what_is_decided_already_is_told_at_once(fleet: Fleet) -> None:
-    async with fleet.agent("one") as one, within():
+async def test_wait_for_decision_returns_at_once_when_it_is_decided(fleet: Fleet) -> None:
+    async with fleet.agent("one") as one, time_limit():
         proposal = await one.propose(*WORDS)
         await one.vote(proposal.id, "approve")
 
@@ -71,7 +74,7 @@ async def test_what_is_decided_already_is_told_at_once(fleet: Fleet) -> None:
         assert (await one.get_consensus(proposal.id)).status == "approved"
 
 
-async def test_one_waits_no_longer_than_one_wants_to(fleet: Fleet) -> None:
+async def test_wait_for_decision_ends_at_its_timeout(fleet: Fleet) -> None:
     async with fleet.agent("one") as one, fleet.agent("two"):
         proposal = await one.propose(*WORDS)
         with pytest.raises(TimeoutError):
@@ -79,7 +82,7 @@ async def test_one_waits_no_longer_than_one_wants_to(fleet: Fleet) -> None:
         assert proposal.info.status == "pending"
 
 
-async def test_options_are_those_of_the_service(fleet: Fleet) -> None:
+async def test_propose_passes_its_options(fleet: Fleet) -> None:
     async with fleet.agent("one") as one, fleet.agent("two") as two:
         proposal = await one.propose(
             *WORDS, timeout_minutes=2, electorate="snapshot", proposer_votes=False, floor=0.5
@@ -93,7 +96,7 @@ async def test_options_are_those_of_the_service(fleet: Fleet) -> None:
     assert (decided.timeout_at - decided.created_at).total_seconds() == 120
 
 
-async def test_a_vote_that_cannot_be_is_refused_by_its_own_name(fleet: Fleet) -> None:
+async def test_rejected_vote_raises_the_exception_of_its_code(fleet: Fleet) -> None:
     async with fleet.agent("one") as one, fleet.agent("two") as two, fleet.agent("three") as three:
         proposal = await one.propose(*WORDS)
         await one.vote(proposal.id, "approve")

@@ -1,4 +1,4 @@
-"""Importing the client costs little, and what it needs is loaded when it is used."""
+"""An import of the SDK is cheap: it loads its dependencies on first use."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from tests.e2e.service.service_process import SOURCES
 HEAVY = ("asyncio", "httpx2", "nats", "orjson")
 
 
-def loaded_by(statement: str) -> set[str]:
+def modules_loaded_by(statement: str) -> set[str]:
     program = f"import sys; {statement}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -23,24 +23,26 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
-    assert loaded_by("import quorate.client").isdisjoint(HEAVY)
+def test_package_import_loads_no_heavy_module() -> None:
+    assert modules_loaded_by("import quorate.client").isdisjoint(HEAVY)
 
 
-def test_an_agent_without_nats_does_not_load_it() -> None:
-    assert "nats" not in loaded_by("from quorate.client import Agent")
+def test_agent_import_does_not_load_nats() -> None:
+    assert "nats" not in modules_loaded_by("from quorate.client import Agent")
 
 
-def test_asks_need_no_http() -> None:
-    assert loaded_by("import quorate.client.requests").isdisjoint({"asyncio", "httpx2", "nats"})
+def test_requests_import_loads_no_transport() -> None:
+    assert modules_loaded_by("import quorate.client.requests").isdisjoint(
+        {"asyncio", "httpx2", "nats"}
+    )
 
 
 @pytest.mark.parametrize("name", sorted(sdk._MODULE_BY_NAME))
-def test_every_public_name_is_there(name: str) -> None:
+def test_package_exports_name(name: str) -> None:
     assert name in dir(sdk)
     assert getattr(sdk, name).__name__ == name
 
 
-def test_what_is_not_there_is_said_as_usual() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="Agnet"):
         _ = sdk.Agnet  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""An agent believes in its lease for less long than the service keeps it, by its own clock."""
+"""By the agent's clock a lease is valid for a shorter time than the service grants it."""
 
 import pytest
 from hypothesis import given
@@ -30,28 +30,28 @@ def liveness(clock: SetClock) -> AgentLiveness:
     return liveness
 
 
-def granted(liveness: AgentLiveness, clock: SetClock, seconds: float = 30.0) -> LeaseValidity:
+def granted_lease(liveness: AgentLiveness, clock: SetClock, seconds: float = 30.0) -> LeaseValidity:
     validity = LeaseValidity(liveness, clock, liveness.epoch)
     validity.extend(clock(), seconds)
     return validity
 
 
-def test_time_runs_from_when_it_was_asked_for_not_from_when_it_was_answered(
+def test_validity_counts_from_the_request_not_from_the_response(
     liveness: AgentLiveness, clock: SetClock
 ) -> None:
     validity = LeaseValidity(liveness, clock, liveness.epoch)
     sent_at = clock()
-    clock.pass_(20.0)  # The answer took its time.
+    clock.advance(20.0)  # The answer delay its time.
     validity.extend(sent_at, 30.0)
 
     assert validity.until == pytest.approx(sent_at + 30.0 - 0.3 - 0.05)
     assert validity.remaining_seconds == pytest.approx(9.65)
 
 
-def test_it_is_held_until_its_deadline_and_not_at_it(
+def test_lease_is_held_before_its_deadline_and_not_at_it(
     liveness: AgentLiveness, clock: SetClock
 ) -> None:
-    validity = granted(liveness, clock)
+    validity = granted_lease(liveness, clock)
 
     clock.now = validity.until - 0.001
     before = validity.is_held
@@ -61,9 +61,9 @@ def test_it_is_held_until_its_deadline_and_not_at_it(
     assert validity.remaining_seconds == 0
 
 
-def test_a_renewal_extends_it_and_never_shortens(liveness: AgentLiveness, clock: SetClock) -> None:
-    validity = granted(liveness, clock)
-    clock.pass_(10.0)
+def test_renewal_extends_and_never_shortens(liveness: AgentLiveness, clock: SetClock) -> None:
+    validity = granted_lease(liveness, clock)
+    clock.advance(10.0)
     validity.extend(clock(), 30.0)
     longer = validity.until
     validity.extend(clock(), 1.0)
@@ -72,34 +72,32 @@ def test_a_renewal_extends_it_and_never_shortens(liveness: AgentLiveness, clock:
     assert validity.until == longer
 
 
-def test_a_renewal_that_is_answered_too_late_does_not_bring_it_back(
+def test_late_renewal_does_not_revive_a_lost_lease(
     liveness: AgentLiveness, clock: SetClock
 ) -> None:
-    validity = granted(liveness, clock)
-    clock.pass_(29.0)
+    validity = granted_lease(liveness, clock)
+    clock.advance(29.0)
     sent_at = clock()
-    clock.pass_(1.0)
+    clock.advance(1.0)
     validity.extend(sent_at, 30.0)
 
     assert not validity.is_held
     assert validity.loss_reason == "unreachable"
 
 
-def test_an_answer_that_comes_after_all_was_over_grants_nothing(
-    liveness: AgentLiveness, clock: SetClock
-) -> None:
+def test_late_grant_is_not_trusted(liveness: AgentLiveness, clock: SetClock) -> None:
     validity = LeaseValidity(liveness, clock, liveness.epoch)
     sent_at = clock()
-    clock.pass_(31.0)
+    clock.advance(31.0)
     validity.extend(sent_at, 30.0)
 
     assert not validity.is_held
 
 
-def test_it_ends_with_the_heartbeats_however_long_it_was_granted_for(
+def test_lease_ends_no_later_than_the_liveness_of_its_agent(
     liveness: AgentLiveness, clock: SetClock
 ) -> None:
-    validity = granted(liveness, clock, HOUR)
+    validity = granted_lease(liveness, clock, HOUR)
     clock.now = liveness.until
 
     assert validity.until == liveness.until
@@ -107,11 +105,11 @@ def test_it_ends_with_the_heartbeats_however_long_it_was_granted_for(
     assert validity.loss_reason == "agent_inactive"
 
 
-def test_a_process_that_was_stopped_finds_it_lost_even_when_a_heartbeat_is_answered_first(
+def test_lease_stays_lost_when_a_heartbeat_is_confirmed_after_a_suspend(
     liveness: AgentLiveness, clock: SetClock
 ) -> None:
-    validity = granted(liveness, clock, HOUR)
-    clock.pass_(WINDOW + 1)
+    validity = granted_lease(liveness, clock, HOUR)
+    clock.advance(WINDOW + 1)
     liveness.confirm(clock(), WINDOW)
 
     assert liveness.is_active
@@ -119,18 +117,18 @@ def test_a_process_that_was_stopped_finds_it_lost_even_when_a_heartbeat_is_answe
     assert validity.loss_reason == "agent_inactive"
 
 
-def test_a_lease_of_the_new_epoch_is_held(liveness: AgentLiveness, clock: SetClock) -> None:
-    clock.pass_(WINDOW + 1)
+def test_lease_of_the_new_epoch_is_held(liveness: AgentLiveness, clock: SetClock) -> None:
+    clock.advance(WINDOW + 1)
     liveness.confirm(clock(), WINDOW)
 
-    assert granted(liveness, clock).is_held
+    assert granted_lease(liveness, clock).is_held
 
 
-def test_a_lease_that_was_asked_for_in_an_earlier_epoch_is_lost_before_it_begins(
+def test_lease_that_was_requested_in_an_earlier_epoch_is_lost(
     liveness: AgentLiveness, clock: SetClock
 ) -> None:
     sent_at, epoch = clock(), liveness.epoch
-    clock.pass_(WINDOW + 1)  # Stopped while the answer was on its way.
+    clock.advance(WINDOW + 1)  # Suspended while the response was in flight.
     liveness.confirm(clock(), WINDOW)
     validity = LeaseValidity(liveness, clock, epoch)
     validity.extend(sent_at, HOUR)
@@ -138,10 +136,10 @@ def test_a_lease_that_was_asked_for_in_an_earlier_epoch_is_lost_before_it_begins
     assert not validity.is_held
 
 
-def test_an_agent_that_is_said_to_be_inactive_has_no_leases(
+def test_lease_is_lost_when_the_agent_is_marked_inactive(
     liveness: AgentLiveness, clock: SetClock
 ) -> None:
-    validity = granted(liveness, clock)
+    validity = granted_lease(liveness, clock)
     liveness.mark_inactive()
     liveness.confirm(clock(), WINDOW)
 
@@ -149,41 +147,41 @@ def test_an_agent_that_is_said_to_be_inactive_has_no_leases(
     assert not validity.is_held
 
 
-def test_the_first_reason_stands(liveness: AgentLiveness, clock: SetClock) -> None:
-    validity = granted(liveness, clock)
+def test_first_loss_reason_is_kept(liveness: AgentLiveness, clock: SetClock) -> None:
+    validity = granted_lease(liveness, clock)
     validity.mark_lost("revoked")
     validity.mark_lost("released")
-    clock.pass_(HOUR)
+    clock.advance(HOUR)
 
     assert not validity.is_held
     assert validity.loss_reason == "revoked"
 
 
-def test_heartbeats_that_the_service_takes_for_one_extend_nothing_they_should_not(
+def test_combined_heartbeats_extend_the_liveness_only_from_the_first(
     clock: SetClock,
 ) -> None:
-    """The service heard the first of two heartbeats and answered both with it."""
+    """The service recorded the first of two heartbeats and responds to both with it."""
     liveness = AgentLiveness(clock)
-    first_heard_at = clock()
+    first_sent_at = clock()
     liveness.confirm(clock(), WINDOW)
-    clock.pass_(WINDOW / HEARTBEATS_PER_WINDOW_MAX - 0.001)
+    clock.advance(WINDOW / HEARTBEATS_PER_WINDOW_MAX - 0.001)
     liveness.confirm(clock(), WINDOW)
 
-    assert liveness.until <= valid_until(first_heard_at, WINDOW)
+    assert liveness.until <= valid_until(first_sent_at, WINDOW)
 
 
-def test_an_older_answer_that_comes_late_changes_nothing(clock: SetClock) -> None:
+def test_late_response_to_an_older_heartbeat_has_no_effect(clock: SetClock) -> None:
     liveness = AgentLiveness(clock)
-    asked_first = clock()
-    clock.pass_(10.0)
+    first_sent_at = clock()
+    clock.advance(10.0)
     liveness.confirm(clock(), WINDOW)
     until = liveness.until
-    liveness.confirm(asked_first, WINDOW)
+    liveness.confirm(first_sent_at, WINDOW)
 
     assert liveness.until == until
 
 
-def test_a_shorter_window_is_believed_at_once(clock: SetClock) -> None:
+def test_shorter_window_applies_at_once(clock: SetClock) -> None:
     liveness = AgentLiveness(clock)
     liveness.confirm(clock(), WINDOW)
     liveness.confirm(clock(), 10.0)
@@ -193,15 +191,15 @@ def test_a_shorter_window_is_believed_at_once(clock: SetClock) -> None:
 
 @given(
     sent_at=st.floats(0, 1e6),
-    took=st.floats(0, 100),
+    delay=st.floats(0, 100),
     seconds=st.floats(1, 86_400),
-    slower=st.floats(0, DRIFT_SHARE * 0.9),
+    clock_lag=st.floats(0, DRIFT_SHARE * 0.9),
 )
-def test_the_agent_stops_before_the_service_lets_anyone_in_however_slow_its_clock(
-    sent_at: float, took: float, seconds: float, slower: float
+def test_validity_ends_before_the_grant_with_any_clock_within_the_drift(
+    sent_at: float, delay: float, seconds: float, clock_lag: float
 ) -> None:
-    """The service decides ``took`` after the question; our clock runs up to ``slower`` too slow."""
-    service_ends_after = took + seconds
-    agent_stops_after = (valid_until(sent_at, seconds) - sent_at) / (1 - slower)
+    """The service decides ``delay`` after the request; the local clock is slow by ``clock_lag``."""
+    service_ends_after = delay + seconds
+    agent_stops_after = (valid_until(sent_at, seconds) - sent_at) / (1 - clock_lag)
 
     assert agent_stops_after <= service_ends_after - DRIFT_SECONDS / 2

@@ -1,4 +1,4 @@
-"""A connection that is lost or silent is found out, and commands go another way meanwhile."""
+"""The NATS transport detects a lost or silent connection and accepts no commands meanwhile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -31,63 +31,65 @@ def address(reader: str = "agent_1") -> NatsAddress:
     )
 
 
-class Answering(Client):
-    """Connected to somebody who answers like this."""
+class FakeNatsClient(Client):
+    """A client whose requests get the given reply."""
 
-    def __init__(self, answer: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, reply: Callable[[], Awaitable[Any]]) -> None:
         super().__init__()
-        self._answer = answer
+        self._reply = reply
 
     async def request(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - nats-py's own.
-        return await self._answer()
+        return await self._reply()
 
 
-def linked(answer: Callable[[], Awaitable[Any]], reader: str = "agent_1") -> NatsTransport:
-    link = NatsTransport(address(reader))
-    link._session = NatsSession(Answering(answer))
-    return link
+def connected_transport(
+    reply: Callable[[], Awaitable[Any]], reader: str = "agent_1"
+) -> NatsTransport:
+    transport = NatsTransport(address(reader))
+    transport._session = NatsSession(FakeNatsClient(reply))
+    return transport
 
 
-async def nobody() -> None:
+async def no_responders() -> None:
     raise NoRespondersError
 
 
-async def silence() -> None:
+async def no_reply() -> None:
     await asyncio.Event().wait()
 
 
-async def test_an_agent_sends_its_commands_this_way_and_a_tenant_does_not() -> None:
-    assert linked(nobody).accepts_commands
-    assert not linked(nobody, reader="key-1").accepts_commands
+async def test_transport_accepts_commands_only_for_an_agent_key() -> None:
+    assert connected_transport(no_responders).accepts_commands
+    assert not connected_transport(no_responders, reader="key-1").accepts_commands
     assert not NatsTransport(address()).accepts_commands
 
 
-async def test_after_a_command_without_an_answer_the_next_ones_go_another_way() -> None:
-    link = linked(nobody)
+async def test_transport_accepts_no_commands_after_a_command_without_a_response() -> None:
+    transport = connected_transport(no_responders)
     with pytest.raises(UnavailableError):
-        await link.attempt(HEARTBEAT, "key", 10.0, 0.0)
+        await transport.attempt(HEARTBEAT, "key", 10.0, 0.0)
 
-    assert not link.accepts_commands
+    assert not transport.accepts_commands
 
 
-async def test_a_command_gets_no_more_time_than_there_is() -> None:
+async def test_attempt_ends_at_its_timeout() -> None:
     with pytest.raises(UnavailableError):
-        await linked(silence).attempt(HEARTBEAT, "key", 0.01, 0.0)
+        await connected_transport(no_reply).attempt(HEARTBEAT, "key", 0.01, 0.0)
 
 
-async def test_a_command_under_way_ends_with_its_connection() -> None:
-    link = linked(silence)
-    session = link.session
+async def test_attempt_ends_when_the_connection_is_lost() -> None:
+    transport = connected_transport(no_reply)
+    session = transport.session
     assert session is not None
-    asking = asyncio.create_task(link.attempt(HEARTBEAT, "key", 600.0, 0.0))
+    attempt = asyncio.create_task(transport.attempt(HEARTBEAT, "key", 600.0, 0.0))
     await asyncio.sleep(0)
     session.close()
-    async with asyncio.timeout(1.0):  # Sooner than a silent server is given up.
+    async with asyncio.timeout(1.0):  # Shorter than the timeout for a silent server.
         with pytest.raises(UnavailableError):
-            await asking
+            await attempt
 
 
-async def test_what_came_before_the_end_is_heard_and_then_the_end() -> None:
+async def test_closed_session_returns_its_notifications_and_then_none() -> None:
     session = NatsSession(Client())
     session._received.put_nowait(type("Message", (), {"data": b"one"})())
     session.close()
@@ -96,12 +98,12 @@ async def test_what_came_before_the_end_is_heard_and_then_the_end() -> None:
     assert [await session.receive() for _ in range(3)] == [b"one", None, None]
 
 
-async def test_an_end_that_finds_no_room_is_heard_all_the_same() -> None:
+async def test_session_with_a_full_queue_can_be_closed() -> None:
     session = NatsSession(Client())
     for _ in range(PENDING_NOTIFICATIONS_MAX):
         session._received.put_nowait(type("Message", (), {"data": b"x"})())
     session.close()
-    heard = [await session.receive() for _ in range(PENDING_NOTIFICATIONS_MAX)]
+    received = [await session.receive() for _ in range(PENDING_NOTIFICATIONS_MAX)]
 
-    assert heard[-1] is None
+    assert received[-1] is None
     assert session.overflowed

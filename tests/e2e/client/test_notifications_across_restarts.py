@@ -1,4 +1,4 @@
-"""Notifications across restarts: of the service, of nats-server, and of the agent itself."""
+"""Notifications across restarts of the service, of nats-server and of the agent."""
 
 import asyncio
 import os
@@ -10,167 +10,176 @@ from pathlib import Path
 import pytest
 
 from quorate.client import Agent, Notification
-from tests.e2e.client.agent_fleet import WAYS, Fleet, Way, eventually, hearing, staying
+from tests.e2e.client.agent_fleet import (
+    TRANSPORTS,
+    Fleet,
+    TransportName,
+    collecting,
+    restartable_service,
+)
 from tests.e2e.service.http_clients import Agent as Rival
 from tests.e2e.service.http_clients import Tenant
-from tests.e2e.service.notification_readers import everything
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.notification_readers import read_all
+from tests.e2e.service.service_process import ServiceProcess
 
-# nats-py forgets to close the socket that it has lost.
+# nats-py 2.16 does not close the socket of a lost connection.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 CONTACT = "user@example.com"
-QUARRELS = 5
+CONFLICTS = 5
 
 
 @asynccontextmanager
-async def quarrels(fleet: Fleet, agent: Agent) -> AsyncIterator["Quarrels"]:
-    """The agent holds a contact that a rival asks for again and again: each time both hear."""
-    rival = await fleet.tenant.agent_of("rival")
+async def provoke_conflicts(fleet: Fleet, agent: Agent) -> AsyncIterator["Conflicts"]:
+    """Hold a contact that a rival requests repeatedly; each conflict notifies both agents."""
+    rival = await fleet.tenant.create_agent("rival")
     async with agent.lease(CONTACT):
-        yield Quarrels(rival)
+        yield Conflicts(rival)
 
 
-class Quarrels:
+class Conflicts:
     def __init__(self, rival: Rival) -> None:
         self._rival = rival
 
-    async def go_on(self) -> None:
-        for _ in range(QUARRELS):
+    async def provoke(self) -> None:
+        for _ in range(CONFLICTS):
             assert (await self._rival.acquire(self._rival.id, CONTACT)).status_code == 409
 
 
-async def should_have_heard(fleet: Fleet, agent: Agent, after: int) -> list[int]:
-    told = await everything(fleet.tenant, after, agentId=agent.id)
-    return [notification["sequence"] for notification in told]
+async def expected_sequences(fleet: Fleet, agent: Agent, after: int) -> list[int]:
+    listed = await read_all(fleet.tenant, after, agentId=agent.id)
+    return [notification["sequence"] for notification in listed]
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_restarts_of_the_service_and_of_nats_lose_and_repeat_nothing(
-    data_dir: Path, way: Way
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_restarts_of_the_service_and_of_nats_lose_and_duplicate_nothing(
+    data_dir: Path, transport: TransportName
 ) -> None:
-    async with staying(data_dir) as (service, operator):
-        fleet = Fleet(await operator.tenant(), way)
+    async with restartable_service(data_dir) as (service, operator):
+        fleet = Fleet(await operator.create_tenant(), transport)
         async with fleet.agent("outreach") as agent:
             began_after = agent.cursor
-            async with hearing(agent) as heard, quarrels(fleet, agent) as quarrel:
-                await quarrel.go_on()
+            async with collecting(agent) as received, provoke_conflicts(fleet, agent) as conflicts:
+                await conflicts.provoke()
                 service.restart()
-                await quarrel.go_on()
+                await conflicts.provoke()
                 kill_nats(service)
-                await quarrel.go_on()
+                await conflicts.provoke()
                 service.kill()
                 service.start()
-                await quarrel.go_on()
-                expected = await should_have_heard(fleet, agent, began_after)
-                await heard.up_to(expected[-1])
+                await conflicts.provoke()
+                expected = await expected_sequences(fleet, agent, began_after)
+                await received.wait_for(expected[-1])
 
-                assert heard.sequences == expected
-                assert heard.names.count("lease_conflict") == 4 * QUARRELS
+                assert received.sequences == expected
+                assert received.names.count("lease_conflict") == 4 * CONFLICTS
 
 
-async def test_what_is_meant_for_one_and_what_is_meant_for_all_keep_their_order(
+async def test_notifications_for_one_and_for_all_keep_their_order(
     fleet: Fleet,
 ) -> None:
-    async with fleet.agent("outreach") as agent, hearing(agent) as heard:
+    async with fleet.agent("outreach") as agent, collecting(agent) as received:
         began_after = agent.cursor
-        async with quarrels(fleet, agent) as quarrel:
+        async with provoke_conflicts(fleet, agent) as conflicts:
             await asyncio.gather(
-                *(quarrel.go_on() for _ in range(QUARRELS)),
-                *(fleet.tenant.propose(agent.id) for _ in range(QUARRELS * QUARRELS)),
+                *(conflicts.provoke() for _ in range(CONFLICTS)),
+                *(fleet.tenant.propose(agent.id) for _ in range(CONFLICTS * CONFLICTS)),
             )
-        expected = await should_have_heard(fleet, agent, began_after)
-        await heard.up_to(expected[-1])
+        expected = await expected_sequences(fleet, agent, began_after)
+        await received.wait_for(expected[-1])
 
-    assert heard.sequences == expected
-    assert {"lease_conflict", "consensus_requested"} <= set(heard.names)
+    assert received.sequences == expected
+    assert {"lease_conflict", "consensus_requested"} <= set(received.names)
 
 
-def kill_nats(service: Running) -> None:
+def kill_nats(service: ServiceProcess) -> None:
     for pid in service.nats_servers():
         os.kill(pid, signal.SIGKILL)
 
 
-async def test_an_agent_goes_on_where_it_left(fleet: Fleet) -> None:
+async def test_restarted_agent_resumes_at_its_cursor(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         began_after = agent.cursor
-        async with hearing(agent) as heard:
+        async with collecting(agent) as received:
             await fleet.tenant.propose(agent.id)
-            await eventually(lambda: bool(heard.notifications))
-        last = heard.sequences[-1]
-    away = await fleet.tenant.agent_of("somebody")
-    await fleet.tenant.propose(away.id)
+            await wait_until(lambda: bool(received.notifications))
+        last = received.sequences[-1]
+    other = await fleet.tenant.create_agent("other")
+    await fleet.tenant.propose(other.id)
 
-    async with fleet.agent("outreach", after=last) as again, hearing(again) as later:
-        await fleet.tenant.propose(away.id)
-        expected = await should_have_heard(fleet, again, last)
-        await later.up_to(expected[-1])
+    async with fleet.agent("outreach", after=last) as again, collecting(again) as later:
+        await fleet.tenant.propose(other.id)
+        expected = await expected_sequences(fleet, again, last)
+        await later.wait_for(expected[-1])
 
     assert later.sequences == expected
     assert later.names[:2] == ["agent_registered", "consensus_requested"]
     assert began_after < last < later.sequences[0]
 
 
-async def test_an_agent_that_begins_anew_hears_what_is_new(fleet: Fleet) -> None:
-    before = await fleet.tenant.agent_of("somebody")
+async def test_new_agent_gets_new_notifications_only(fleet: Fleet) -> None:
+    before = await fleet.tenant.create_agent("other")
     await fleet.tenant.propose(before.id)
-    async with fleet.agent("outreach") as agent, hearing(agent) as heard:
+    async with fleet.agent("outreach") as agent, collecting(agent) as received:
         await fleet.tenant.propose(before.id)
-        await eventually(lambda: bool(heard.notifications))
+        await wait_until(lambda: bool(received.notifications))
 
-    assert heard.names[0] in {"agent_registered", "consensus_requested"}
-    assert heard.names.count("consensus_requested") == 1
+    assert received.names[0] in {"agent_registered", "consensus_requested"}
+    assert received.names.count("consensus_requested") == 1
 
 
-async def test_what_came_before_one_began_to_read_is_read_too(fleet: Fleet) -> None:
+async def test_reader_gets_notifications_from_before_its_start(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
         proposed = await fleet.tenant.propose(agent.id)
-        await eventually(lambda: agent.cursor > 0)
-        async with hearing(agent) as heard:
-            await eventually(lambda: "consensus_requested" in heard.names)
+        await wait_until(lambda: agent.cursor > 0)
+        async with collecting(agent) as received:
+            await wait_until(lambda: "consensus_requested" in received.names)
 
-    (notification,) = (one for one in heard.notifications if one.name == "consensus_requested")
+    (notification,) = (one for one in received.notifications if one.name == "consensus_requested")
     assert notification.data["requestId"] == proposed["id"]
     assert notification.time is not None
 
 
-async def test_readers_share_one_feed_and_each_reads_it_all(fleet: Fleet) -> None:
+async def test_each_reader_of_a_feed_gets_all_notifications(fleet: Fleet) -> None:
     async with (
         fleet.agent("outreach") as agent,
-        hearing(agent) as one,
-        hearing(agent) as other,
+        collecting(agent) as one,
+        collecting(agent) as other,
     ):
         await fleet.tenant.propose(agent.id)
         await fleet.tenant.propose(agent.id)
-        expected = await should_have_heard(fleet, agent, 0)
-        await one.up_to(expected[-1])
-        await other.up_to(expected[-1])
+        expected = await expected_sequences(fleet, agent, 0)
+        await one.wait_for(expected[-1])
+        await other.wait_for(expected[-1])
 
     assert one.sequences == other.sequences
     assert len(one.sequences) >= 2
 
 
-async def test_reading_ends_when_the_agent_leaves(fleet: Fleet) -> None:
+async def test_readers_end_when_the_agent_disconnects(fleet: Fleet) -> None:
     async with fleet.agent("outreach") as agent:
-        reading = asyncio.create_task(all_of(agent))
+        reading = asyncio.create_task(read_to_end(agent))
         await fleet.tenant.propose(agent.id)
         await asyncio.sleep(0)
 
     assert isinstance(await reading, list)
 
 
-async def all_of(agent: Agent) -> list[Notification]:
+async def read_to_end(agent: Agent) -> list[Notification]:
     return [notification async for notification in agent.notifications()]
 
 
-async def test_tenants_hear_nothing_of_each_other(fleet: Fleet, tenant: Tenant) -> None:
-    other = await tenant.operator.tenant()
-    stranger = await other.agent_of("stranger")
-    async with fleet.agent("outreach") as agent, hearing(agent) as heard:
+async def test_tenants_do_not_receive_notifications_of_each_other(
+    fleet: Fleet, tenant: Tenant
+) -> None:
+    other = await tenant.operator.create_tenant()
+    stranger = await other.create_agent("stranger")
+    async with fleet.agent("outreach") as agent, collecting(agent) as received:
         await other.propose(stranger.id)
         await fleet.tenant.propose(agent.id)
-        await eventually(lambda: bool(heard.notifications))
+        await wait_until(lambda: bool(received.notifications))
 
-    assert [one.data.get("agentId") for one in heard.notifications] == [agent.id] * len(
-        heard.notifications
+    assert [one.data.get("agentId") for one in received.notifications] == [agent.id] * len(
+        received.notifications
     )

@@ -1,4 +1,4 @@
-"""Asks and refusals are those of the service: its own tables say what is missing here."""
+"""The requests and exceptions of the SDK match the operations and problem codes of the service."""
 
 import pickle
 from collections.abc import Iterator
@@ -60,64 +60,72 @@ ALL: tuple[Request[Any], ...] = (
 )
 OVER_NATS = {endpoint.name for endpoint in NATS_ENDPOINTS}
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
-NOT_ASKED = {"listEvents", "streamEvents", "streamNotifications"}  # They have readers of their own.
+NOT_IN_REQUESTS = {
+    "listEvents",
+    "streamEvents",
+    "streamNotifications",
+}  # They have separate readers.
 
 
-def named(ask: Request[Any]) -> str:
-    return ask.name
+def request_name(operation: Request[Any]) -> str:
+    return operation.name
 
 
-def test_everything_that_the_service_does_can_be_asked() -> None:
+def test_every_operation_of_the_service_has_a_request() -> None:
     keyed = {endpoint.name for endpoint in ENDPOINTS if endpoint.roles}
 
-    assert {ask.name for ask in ALL} == keyed - NOT_ASKED
+    assert {operation.name for operation in ALL} == keyed - NOT_IN_REQUESTS
 
 
-@pytest.mark.parametrize("ask", ALL, ids=named)
-def test_an_ask_finds_its_endpoint_and_fits_it(ask: Request[Any]) -> None:
-    endpoint = TABLE[ask.name]
+@pytest.mark.parametrize("operation", ALL, ids=request_name)
+def test_request_matches_its_endpoint(operation: Request[Any]) -> None:
+    endpoint = TABLE[operation.name]
     pattern, _, _ = compile_path(endpoint.path)
 
-    assert ask.method == endpoint.method
-    assert pattern.fullmatch(ask.path)
-    assert ask.is_command == endpoint.command
-    assert (ask.body is None) == (endpoint.body is None)
+    assert operation.method == endpoint.method
+    assert pattern.fullmatch(operation.path)
+    assert operation.is_command == endpoint.command
+    assert (operation.body is None) == (endpoint.body is None)
     if endpoint.body is not None:
-        endpoint.body.model_validate(ask.body)
+        endpoint.body.model_validate(operation.body)
     if endpoint.query is not None:
-        endpoint.query.model_validate(ask.parameters)
+        endpoint.query.model_validate(operation.parameters)
 
 
-@pytest.mark.parametrize("ask", ALL, ids=named)
-def test_an_ask_that_agents_have_goes_over_nats_unless_it_waits(ask: Request[Any]) -> None:
-    assert ask.can_use_nats == (ask.name in OVER_NATS and not ask.long_poll_seconds)
+@pytest.mark.parametrize("operation", ALL, ids=request_name)
+def test_request_can_use_nats_unless_it_is_a_long_poll(operation: Request[Any]) -> None:
+    assert operation.can_use_nats == (
+        operation.name in OVER_NATS and not operation.long_poll_seconds
+    )
 
 
-@pytest.mark.parametrize("ask", [ask for ask in ALL if ask.name in OVER_NATS], ids=named)
-def test_one_message_holds_all_that_http_spreads(ask: Request[Any]) -> None:
-    pattern, _, _ = compile_path(TABLE[ask.name].path)
-    match = pattern.fullmatch(ask.path)
+@pytest.mark.parametrize(
+    "operation", [operation for operation in ALL if operation.name in OVER_NATS], ids=request_name
+)
+def test_nats_message_has_all_parts_of_the_http_request(operation: Request[Any]) -> None:
+    pattern, _, _ = compile_path(TABLE[operation.name].path)
+    match = pattern.fullmatch(operation.path)
     assert match is not None
-    spread = {**ask.parameters, **(ask.body or {})}
-    ids = {ask.message[name] for name in ask.message.keys() - spread.keys()}
+    spread = {**operation.parameters, **(operation.body or {})}
+    ids = {operation.message[name] for name in operation.message.keys() - spread.keys()}
 
-    assert spread.items() <= ask.message.items()
+    assert spread.items() <= operation.message.items()
     assert ids == set(match.groupdict().values())
 
 
-def test_an_id_from_a_stranger_stays_in_its_place() -> None:
+def test_untrusted_id_is_quoted_in_the_path() -> None:
     assert requests.get_lease("../../keys?x#y").path.endswith("/lease/..%2F..%2Fkeys%3Fx%23y")
 
 
-# -- Refusals ----------------------------------------------------------------
+# -- Rejections --------------------------------------------------------------
 
 
-def test_there_is_one_class_for_each_code_and_no_other() -> None:
+def test_each_code_has_one_class() -> None:
     assert ERRORS_BY_CODE.keys() == PROBLEMS.keys()
     assert len(set(ERRORS_BY_CODE.values())) == len(ERRORS_BY_CODE)
 
 
-def kinds_by_status() -> Iterator[tuple[str, type[RequestFailedError]]]:
+def expected_kinds() -> Iterator[tuple[str, type[RequestFailedError]]]:
     expected = {
         401: UnauthorizedError,
         403: UnauthorizedError,
@@ -132,14 +140,14 @@ def kinds_by_status() -> Iterator[tuple[str, type[RequestFailedError]]]:
         )
 
 
-@pytest.mark.parametrize(("code", "kind"), list(kinds_by_status()))
-def test_a_refusal_is_also_of_the_kind_that_tells_what_may_help(
+@pytest.mark.parametrize(("code", "kind"), list(expected_kinds()))
+def test_rejection_has_the_base_class_of_its_status(
     code: str, kind: type[RequestFailedError]
 ) -> None:
-    refused = error_from_problem({"code": code, "detail": "No."}, PROBLEMS[code].status)
+    rejection = error_from_problem({"code": code, "detail": "No."}, PROBLEMS[code].status)
 
-    assert isinstance(refused, kind)
-    assert refused.code == code
+    assert isinstance(rejection, kind)
+    assert rejection.code == code
 
 
 @pytest.mark.parametrize(
@@ -152,20 +160,20 @@ def test_a_refusal_is_also_of_the_kind_that_tells_what_may_help(
         (422, RejectedError),
     ],
 )
-def test_a_code_of_a_newer_service_is_a_refusal_of_its_kind(
+def test_unknown_code_has_the_base_class_of_its_status(
     status: int, kind: type[RequestFailedError]
 ) -> None:
-    refused = error_from_problem({"code": "moon_is_full", "detail": "Wait."}, status)
+    rejection = error_from_problem({"code": "moon_is_full", "detail": "Wait."}, status)
 
-    assert isinstance(refused, RejectedError)
-    assert isinstance(refused, kind)
-    assert refused.code == "moon_is_full"
+    assert isinstance(rejection, RejectedError)
+    assert isinstance(rejection, kind)
+    assert rejection.code == "moon_is_full"
 
 
-def test_a_refusal_survives_pickling() -> None:
+def test_rejection_can_be_pickled() -> None:
     problem = {"code": "lease_ended", "detail": "Over.", "requestId": "r-1", "leaseStatus": "x"}
-    refused = pickle.loads(pickle.dumps(error_from_problem(problem, 409)))  # noqa: S301 - our own.
+    rejection = pickle.loads(pickle.dumps(error_from_problem(problem, 409)))  # noqa: S301 - trusted.
 
-    assert type(refused) is ERRORS_BY_CODE["lease_ended"]
-    assert (refused.details, refused.request_id) == ({"leaseStatus": "x"}, "r-1")
-    assert str(refused) == "Over."
+    assert type(rejection) is ERRORS_BY_CODE["lease_ended"]
+    assert (rejection.details, rejection.request_id) == ({"leaseStatus": "x"}, "r-1")
+    assert str(rejection) == "Over."

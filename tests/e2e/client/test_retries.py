@@ -1,4 +1,4 @@
-"""A call is tried again while that may help, under one idempotency key, until its deadline."""
+"""A policy is tried again while that may help, under one idempotency key, until its deadline."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from tests.e2e.client.clocks import SetClock
 
 ME = AgentRef(name="me")
 HEARTBEAT = requests.heartbeat(ME)
-ANSWER = {
+RESPONSE = {
     "ok": True,
     "agentId": "agent_1",
     "lastHeartbeat": "2026-03-01T12:00:00.000Z",
@@ -38,64 +38,64 @@ ANSWER = {
 }
 
 
-def attempts(clock: SetClock, within: float = 30.0, random: float = 1.0) -> RetryPolicy:
+def retry_policy(clock: SetClock, within: float = 30.0, random: float = 1.0) -> RetryPolicy:
     return RetryPolicy(within, clock=clock, random=lambda: random)
 
 
 def test_pauses_double_up_to_a_limit() -> None:
     clock = SetClock()
-    call = attempts(clock, within=1_000)
-    pauses = [call.pause_after(UnavailableError()) for _ in range(9)]
+    policy = retry_policy(clock, within=1_000)
+    pauses = [policy.pause_after(UnavailableError()) for _ in range(9)]
 
     assert pauses[:3] == [PAUSE_SECONDS_MIN, PAUSE_SECONDS_MIN * 2, PAUSE_SECONDS_MIN * 4]
     assert pauses[-1] == PAUSE_SECONDS_MAX
 
 
-def test_pauses_are_drawn_by_lot_so_that_agents_do_not_return_together() -> None:
+def test_pause_has_jitter() -> None:
     clock = SetClock()
 
-    assert attempts(clock, random=0.0).pause_after(UnavailableError()) == PAUSE_SECONDS_MIN / 2
-    assert attempts(clock, random=1.0).pause_after(UnavailableError()) == PAUSE_SECONDS_MIN
+    assert retry_policy(clock, random=0.0).pause_after(UnavailableError()) == PAUSE_SECONDS_MIN / 2
+    assert retry_policy(clock, random=1.0).pause_after(UnavailableError()) == PAUSE_SECONDS_MIN
 
 
-def test_the_pause_is_as_long_as_the_service_asks_for_and_a_little_longer_by_lot() -> None:
+def test_pause_is_the_requested_delay_plus_the_backoff() -> None:
     busy = UnavailableError()
     busy.retry_after_seconds = 7.0
 
-    assert attempts(SetClock(), random=0.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN / 2
-    assert attempts(SetClock(), random=1.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN
+    assert retry_policy(SetClock(), random=0.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN / 2
+    assert retry_policy(SetClock(), random=1.0).pause_after(busy) == 7.0 + PAUSE_SECONDS_MIN
 
 
-def test_a_pause_past_the_deadline_is_not_made() -> None:
+def test_pause_past_the_deadline_raises_the_failure() -> None:
     busy = UnavailableError("busy")
     busy.retry_after_seconds = 31.0
 
     with pytest.raises(UnavailableError, match="busy"):
-        attempts(SetClock()).pause_after(busy)
+        retry_policy(SetClock()).pause_after(busy)
 
 
-def test_an_attempt_gets_a_share_of_the_time_and_never_more_than_is_left() -> None:
+def test_attempt_gets_a_share_of_the_remaining_time() -> None:
     clock = SetClock()
-    call = attempts(clock, within=30.0)
+    policy = retry_policy(clock, within=30.0)
 
-    assert call.attempt_seconds() == ATTEMPT_SECONDS_MAX
-    clock.pass_(25.0)
-    assert call.attempt_seconds() == 5.0
-    clock.pass_(10.0)
-    assert call.attempt_seconds() == 0.0
-    assert attempts(clock, within=6.0).attempt_seconds() == 2.0
-    assert attempts(clock, within=0.5).attempt_seconds() == 0.5
-
-
-def test_an_ask_that_waits_gets_its_waiting_time_on_top() -> None:
-    assert attempts(SetClock(), within=60.0).attempt_seconds(25.0) == ATTEMPT_SECONDS_MAX + 25.0
+    assert policy.attempt_seconds() == ATTEMPT_SECONDS_MAX
+    clock.advance(25.0)
+    assert policy.attempt_seconds() == 5.0
+    clock.advance(10.0)
+    assert policy.attempt_seconds() == 0.0
+    assert retry_policy(clock, within=6.0).attempt_seconds() == 2.0
+    assert retry_policy(clock, within=0.5).attempt_seconds() == 0.5
 
 
-# -- The caller --------------------------------------------------------------
+def test_long_poll_extends_the_attempt() -> None:
+    assert retry_policy(SetClock(), within=60.0).attempt_seconds(25.0) == ATTEMPT_SECONDS_MAX + 25.0
+
+
+# -- The clients -------------------------------------------------------------
 
 
 class Service:
-    """Answers with what was prepared, one after the other; the last one again and again."""
+    """Returns the prepared responses in order; repeats the last one."""
 
     def __init__(self, *answers: Callable[[], httpx2.Response]) -> None:
         self.answers = list(answers)
@@ -107,13 +107,13 @@ class Service:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return answer()
 
-    def caller(self) -> Client:
+    def client(self) -> Client:
         return Client(
             "http://quorate.test",
             "qk_made_up",
             transport=httpx2.MockTransport(self),
             clock=self.clock,
-            sleep=self.clock.pass_,
+            sleep=self.clock.advance,
         )
 
     @property
@@ -121,54 +121,54 @@ class Service:
         return {request.headers.get("Idempotency-Key") for request in self.requests}
 
 
-def answered() -> httpx2.Response:
-    return httpx2.Response(200, json=ANSWER, headers={"Quorate-Sequence": "12"})
+def success() -> httpx2.Response:
+    return httpx2.Response(200, json=RESPONSE, headers={"Quorate-Sequence": "12"})
 
 
-def nobody_there() -> httpx2.Response:
-    raise httpx2.ConnectError("nobody there")
+def unreachable() -> httpx2.Response:
+    raise httpx2.ConnectError("unreachable")
 
 
 def problem(
-    code: str, status: int, headers: dict[str, str] | None = None, **facts: object
+    code: str, status: int, headers: dict[str, str] | None = None, **members: object
 ) -> Callable[[], httpx2.Response]:
-    body = {"code": code, "status": status, "title": "No", "detail": "No.", **facts}
+    body = {"code": code, "status": status, "title": "No", "detail": "No.", **members}
     return lambda: httpx2.Response(status, json=body, headers=headers)
 
 
-def test_a_call_outlives_a_service_that_is_away_for_a_moment() -> None:
-    service = Service(nobody_there, problem("unavailable", 503), answered)
+def test_request_survives_a_short_outage() -> None:
+    service = Service(unreachable, problem("unavailable", 503), success)
 
-    with service.caller() as caller:
-        answer = caller.send(HEARTBEAT)
+    with service.client() as client:
+        answer = client.send(HEARTBEAT)
 
     assert answer.result.last_notification == 7
     assert answer.sequence == 12
     assert len(service.requests) == 3
 
 
-def test_all_attempts_carry_one_idempotency_key() -> None:
-    service = Service(nobody_there, nobody_there, answered)
+def test_attempts_share_one_idempotency_key() -> None:
+    service = Service(unreachable, unreachable, success)
 
-    with service.caller() as caller:
-        caller.execute(HEARTBEAT)
+    with service.client() as client:
+        client.execute(HEARTBEAT)
 
     assert len(service.idempotency_keys) == 1
     assert None not in service.idempotency_keys
 
 
-def test_another_call_has_another_key() -> None:
-    service = Service(answered)
+def test_each_request_has_its_own_idempotency_key() -> None:
+    service = Service(success)
 
-    with service.caller() as caller:
-        caller.execute(HEARTBEAT)
-        caller.execute(HEARTBEAT)
+    with service.client() as client:
+        client.execute(HEARTBEAT)
+        client.execute(HEARTBEAT)
 
     assert len(service.idempotency_keys) == 2
 
 
-async def test_an_agent_that_asks_does_the_same() -> None:
-    service = Service(nobody_there, problem("unavailable", 503), answered)
+async def test_failover_transport_retries_and_can_be_closed() -> None:
+    service = Service(unreachable, problem("unavailable", 503), success)
     transport = httpx2.MockTransport(service)
     http = HttpTransport("http://quorate.test", "qk_made_up", transport=transport)
     asker = FailoverTransport(http, time.monotonic, timeout_seconds=30.0)
@@ -178,49 +178,49 @@ async def test_an_agent_that_asks_does_the_same() -> None:
     assert answer.sequence == 12
     assert len(service.requests) == 3
     assert len(service.idempotency_keys) == 1
-    with pytest.raises(RequestFailedError, match="over"):
+    with pytest.raises(RequestFailedError, match="closed"):
         await asker.send(HEARTBEAT)
 
 
-def test_the_callers_own_key_is_kept() -> None:
-    service = Service(answered)
+def test_given_idempotency_key_is_used() -> None:
+    service = Service(success)
 
-    with service.caller() as caller:
-        caller.execute(HEARTBEAT, idempotency_key="mine")
+    with service.client() as client:
+        client.execute(HEARTBEAT, idempotency_key="mine")
 
     assert service.idempotency_keys == {"mine"}
 
 
-def test_reading_needs_no_key() -> None:
+def test_query_has_no_idempotency_key() -> None:
     service = Service(lambda: httpx2.Response(200, json=[]))
 
-    with service.caller() as caller:
-        assert caller.execute(requests.list_leases()) == []
+    with service.client() as client:
+        assert client.execute(requests.list_leases()) == []
 
     assert service.idempotency_keys == {None}
 
 
-def test_what_was_asked_counts_from_the_first_attempt() -> None:
-    """The first attempt may have been taken, its answer lost."""
-    service = Service(nobody_there, answered)
-    began_at = service.clock()
+def test_sent_at_is_the_time_of_the_first_attempt() -> None:
+    """The first attempt may have been carried out although its response is lost."""
+    service = Service(unreachable, success)
+    started_at = service.clock()
 
-    with service.caller() as caller:
-        assert caller.send(HEARTBEAT).sent_at == began_at
+    with service.client() as client:
+        assert client.send(HEARTBEAT).sent_at == started_at
 
-    assert service.clock() > began_at
+    assert service.clock() > started_at
 
 
-def test_a_refusal_is_an_answer_and_is_not_tried_again() -> None:
+def test_rejection_is_not_retried() -> None:
     service = Service(problem("agent_not_found", 404))
 
-    with service.caller() as caller, pytest.raises(AgentNotFoundError):
-        caller.execute(HEARTBEAT)
+    with service.client() as client, pytest.raises(AgentNotFoundError):
+        client.execute(HEARTBEAT)
 
     assert len(service.requests) == 1
 
 
-def test_a_conflict_names_the_holder() -> None:
+def test_conflict_names_the_holder() -> None:
     holder = {
         "agentId": "agent_2",
         "agentName": "her",
@@ -228,85 +228,85 @@ def test_a_conflict_names_the_holder() -> None:
     }
     service = Service(problem("lease_conflict", 409, conflict=True, leaseHolder=holder))
 
-    with service.caller() as caller, pytest.raises(LeaseConflictError) as refused:
-        caller.execute(requests.acquire_lease(ME, "user@example.com"))
+    with service.client() as client, pytest.raises(LeaseConflictError) as rejection:
+        client.execute(requests.acquire_lease(ME, "user@example.com"))
 
-    found = refused.value.holder
+    found = rejection.value.holder
     assert found is not None
     assert found.agent_name == "her"
-    assert refused.value.details == {"conflict": True, "leaseHolder": holder}
+    assert rejection.value.details == {"conflict": True, "leaseHolder": holder}
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_what_a_proxy_says_of_a_service_that_is_away_is_tried_again(status: int) -> None:
-    service = Service(lambda: httpx2.Response(status, html="<h1>Bad gateway</h1>"), answered)
+def test_error_of_a_proxy_is_retried(status: int) -> None:
+    service = Service(lambda: httpx2.Response(status, html="<h1>Bad gateway</h1>"), success)
 
-    with service.caller() as caller:
-        caller.execute(HEARTBEAT)
+    with service.client() as client:
+        client.execute(HEARTBEAT)
 
     assert len(service.requests) == 2
 
 
-def test_a_service_that_stays_away_is_given_up_at_the_deadline() -> None:
-    service = Service(nobody_there)
-    began_at = service.clock()
+def test_request_fails_at_the_deadline_when_the_service_is_unreachable() -> None:
+    service = Service(unreachable)
+    started_at = service.clock()
 
-    with service.caller() as caller, pytest.raises(UnavailableError, match="does not answer"):
-        caller.execute(HEARTBEAT, timeout_seconds=20.0)
+    with service.client() as client, pytest.raises(UnavailableError, match="does not answer"):
+        client.execute(HEARTBEAT, timeout_seconds=20.0)
 
-    assert 10.0 < service.clock() - began_at <= 20.0
-
-
-def test_the_service_is_left_alone_for_as_long_as_it_asks() -> None:
-    service = Service(problem("unavailable", 503, {"Retry-After": "4"}), answered)
-    began_at = service.clock()
-
-    with service.caller() as caller:
-        caller.execute(HEARTBEAT)
-
-    assert 4.0 < service.clock() - began_at <= 4.0 + PAUSE_SECONDS_MIN
+    assert 10.0 < service.clock() - started_at <= 20.0
 
 
-def test_a_caller_that_asks_too_often_waits_to_the_fraction_that_it_is_told() -> None:
+def test_retry_waits_for_retry_after() -> None:
+    service = Service(problem("unavailable", 503, {"Retry-After": "4"}), success)
+    started_at = service.clock()
+
+    with service.client() as client:
+        client.execute(HEARTBEAT)
+
+    assert 4.0 < service.clock() - started_at <= 4.0 + PAUSE_SECONDS_MIN
+
+
+def test_retry_waits_for_the_exact_seconds_of_the_problem() -> None:
     busy = problem("rate_limited", 429, {"Retry-After": "1"}, retryAfterSeconds=0.25)
-    service = Service(busy, answered)
-    began_at = service.clock()
+    service = Service(busy, success)
+    started_at = service.clock()
 
-    with service.caller() as caller:
-        caller.execute(HEARTBEAT)
+    with service.client() as client:
+        client.execute(HEARTBEAT)
 
-    assert 0.25 < service.clock() - began_at <= 0.25 + PAUSE_SECONDS_MIN
+    assert 0.25 < service.clock() - started_at <= 0.25 + PAUSE_SECONDS_MIN
     assert len(service.idempotency_keys) == 1
 
 
-def test_asking_too_often_for_too_long_is_told_as_such() -> None:
+def test_rate_limit_is_raised_at_the_deadline() -> None:
     service = Service(problem("rate_limited", 429, retryAfterSeconds=0.25, limitedBy="key"))
 
-    with service.caller() as caller, pytest.raises(RateLimitedError) as refused:
-        caller.execute(HEARTBEAT, timeout_seconds=5.0)
+    with service.client() as client, pytest.raises(RateLimitedError) as rejection:
+        client.execute(HEARTBEAT, timeout_seconds=5.0)
 
     assert len(service.requests) > 2
-    assert refused.value.details["limitedBy"] == "key"
+    assert rejection.value.details["limitedBy"] == "key"
 
 
-def test_a_tenant_that_has_all_it_may_is_not_asked_again() -> None:
+def test_exceeded_quota_is_not_retried() -> None:
     service = Service(problem("quota_exceeded", 429, quota="live_leases", limit=3))
 
-    with service.caller() as caller, pytest.raises(QuotaExceededError) as refused:
-        caller.execute(requests.acquire_lease(ME, "user@example.com"))
+    with service.client() as client, pytest.raises(QuotaExceededError) as rejection:
+        client.execute(requests.acquire_lease(ME, "user@example.com"))
 
-    assert (refused.value.quota, refused.value.limit) == ("live_leases", 3)
+    assert (rejection.value.quota, rejection.value.limit) == ("live_leases", 3)
     assert len(service.requests) == 1
 
 
-def test_a_wait_past_the_deadline_is_told_at_once_with_the_services_own_words() -> None:
+def test_retry_after_past_the_deadline_raises_at_once() -> None:
     service = Service(problem("unavailable", 503, {"Retry-After": "60"}))
-    began_at = service.clock()
+    started_at = service.clock()
 
-    with service.caller() as caller, pytest.raises(ServiceUnavailableError, match="No"):
-        caller.execute(HEARTBEAT)
+    with service.client() as client, pytest.raises(ServiceUnavailableError, match="No"):
+        client.execute(HEARTBEAT)
 
-    assert service.clock() == began_at
+    assert service.clock() == started_at
 
 
 @pytest.mark.parametrize(
@@ -315,17 +315,17 @@ def test_a_wait_past_the_deadline_is_told_at_once_with_the_services_own_words() 
         lambda: httpx2.Response(200, html="<h1>Welcome</h1>"),
         lambda: httpx2.Response(200, json={"ok": True}),
         lambda: httpx2.Response(200, json=[]),
-        lambda: httpx2.Response(200, json=ANSWER | {"activeUntil": "2026-03-01T12:05:00"}),
+        lambda: httpx2.Response(200, json=RESPONSE | {"activeUntil": "2026-03-01T12:05:00"}),
     ],
 )
-def test_what_answers_but_is_not_quorate_is_said_so(answer: Callable[[], httpx2.Response]) -> None:
+def test_response_that_is_not_from_quorate_raises(answer: Callable[[], httpx2.Response]) -> None:
     service = Service(answer)
 
-    with service.caller() as caller, pytest.raises(RequestFailedError, match="not Quorate"):
-        caller.execute(HEARTBEAT)
+    with service.client() as client, pytest.raises(RequestFailedError, match="not from Quorate"):
+        client.execute(HEARTBEAT)
 
 
 @pytest.mark.parametrize("key", ["", "qk\nX-Evil: 1", "schlüssel"])
-def test_a_key_that_would_change_the_request_is_refused(key: str) -> None:
+def test_key_that_cannot_be_a_header_is_rejected(key: str) -> None:
     with pytest.raises(UnauthorizedError):
         Client("http://quorate.test", key)

@@ -1,4 +1,4 @@
-"""A notification wakes those who wait for what it tells, and nobody else."""
+"""A notification wakes exactly the tasks that wait for its lease, contact or proposal."""
 
 from quorate.client.lease_validity import LossReason
 from quorate.client.results import Json, Notification
@@ -9,78 +9,78 @@ def notification(name: str, **data: object) -> Notification:
     return Notification(name=name, sequence=1, id="event-1", time=None, data=data, raw=data)
 
 
-class Holder:
-    """Somebody who relies on a lease, and what was said to it."""
+class LeaseUser:
+    """A user of a lease, with the calls that it received."""
 
     def __init__(self) -> None:
-        self.heard: list[LossReason | str] = []
-        self.watcher = LeaseWatcher(self.heard.append, lambda: self.heard.append("look"))
+        self.calls: list[LossReason | str] = []
+        self.watcher = LeaseWatcher(self.calls.append, lambda: self.calls.append("verify"))
 
 
-def hearing(*notifications: Notification) -> Holder:
-    """What the holder of lease-1 hears of some notifications."""
-    waiters, holder = Waiters(), Holder()
-    waiters.add_watcher("lease-1", holder.watcher)
+def dispatch_to_user(*notifications: Notification) -> LeaseUser:
+    """Dispatch notifications to a user of lease-1."""
+    waiters, user = Waiters(), LeaseUser()
+    waiters.add_watcher("lease-1", user.watcher)
     for each in notifications:
         waiters.dispatch(each)
-    return holder
+    return user
 
 
-def test_the_end_of_a_lease_is_told_with_its_reason() -> None:
-    assert hearing(notification("lease_expired", leaseId="lease-1")).heard == ["expired"]
-    assert hearing(notification("lease_revoked", leaseId="lease-1")).heard == ["revoked"]
-    assert hearing(notification("lease_released", leaseId="lease-1")).heard == ["released"]
+def test_end_of_a_lease_is_reported_with_its_reason() -> None:
+    assert dispatch_to_user(notification("lease_expired", leaseId="lease-1")).calls == ["expired"]
+    assert dispatch_to_user(notification("lease_revoked", leaseId="lease-1")).calls == ["revoked"]
+    assert dispatch_to_user(notification("lease_released", leaseId="lease-1")).calls == ["released"]
 
 
-def test_the_end_of_another_lease_is_none_of_our_business() -> None:
-    assert hearing(notification("lease_expired", leaseId="lease-2")).heard == []
+def test_end_of_another_lease_is_ignored() -> None:
+    assert dispatch_to_user(notification("lease_expired", leaseId="lease-2")).calls == []
 
 
-def test_a_conflict_over_a_lease_does_not_end_it() -> None:
-    assert hearing(notification("lease_conflict", leaseId="lease-1")).heard == []
+def test_conflict_does_not_end_the_lease() -> None:
+    assert dispatch_to_user(notification("lease_conflict", leaseId="lease-1")).calls == []
 
 
-def test_after_a_gap_everybody_looks() -> None:
-    waiters, holder = Waiters(), Holder()
-    waiters.add_watcher("lease-1", holder.watcher)
+def test_gap_wakes_every_waiter() -> None:
+    waiters, user = Waiters(), LeaseUser()
+    waiters.add_watcher("lease-1", user.watcher)
     with (
-        waiters.contact_available("user@example.com") as free,
+        waiters.contact_available("user@example.com") as available,
         waiters.proposal_closed("request-1") as closed,
     ):
         waiters.dispatch(Notification.gap(3, 9))
-        assert (free.is_set(), closed.is_set()) == (True, True)
-    assert holder.heard == ["look"]
+        assert (available.is_set(), closed.is_set()) == (True, True)
+    assert user.calls == ["verify"]
 
 
-def test_a_notification_whose_facts_were_left_out_may_have_been_about_anything() -> None:
+def test_notification_with_omitted_data_verifies_every_lease() -> None:
     omitted: Json = {"omitted": True}
-    told = Notification(
+    omitted_notification = Notification(
         name="lease_expired", sequence=1, id="event-1", time=None, data=omitted, raw=omitted
     )
 
-    assert hearing(told).heard == ["look"]
+    assert dispatch_to_user(omitted_notification).calls == ["verify"]
 
 
-def test_an_end_that_is_told_before_the_beginning_is_answered_is_not_forgotten() -> None:
-    waiters, holder = Waiters(), Holder()
+def test_end_that_arrives_before_the_grant_is_reported() -> None:
+    waiters, user = Waiters(), LeaseUser()
     waiters.dispatch(notification("lease_revoked", leaseId="lease-1"))
-    waiters.add_watcher("lease-1", holder.watcher)
+    waiters.add_watcher("lease-1", user.watcher)
 
-    assert holder.heard == ["revoked"]
+    assert user.calls == ["revoked"]
 
 
-def test_only_so_many_ends_are_remembered() -> None:
-    waiters, holder = Waiters(), Holder()
+def test_number_of_remembered_ends_is_limited() -> None:
+    waiters, user = Waiters(), LeaseUser()
     for number in range(ENDED_LEASES_MAX + 1):
         waiters.dispatch(notification("lease_expired", leaseId=f"lease-{number}"))
-    waiters.add_watcher("lease-0", holder.watcher)
-    waiters.add_watcher("lease-1", holder.watcher)
+    waiters.add_watcher("lease-0", user.watcher)
+    waiters.add_watcher("lease-1", user.watcher)
 
-    assert holder.heard == ["expired"]
+    assert user.calls == ["expired"]
 
 
-def test_who_lets_go_last_is_told_so() -> None:
-    waiters, one, other = Waiters(), Holder(), Holder()
+def test_remove_watcher_reports_the_last_user() -> None:
+    waiters, one, other = Waiters(), LeaseUser(), LeaseUser()
     waiters.add_watcher("lease-1", one.watcher)
     waiters.add_watcher("lease-1", other.watcher)
 
@@ -90,7 +90,7 @@ def test_who_lets_go_last_is_told_so() -> None:
     assert waiters.is_unused("lease-1")
 
 
-def test_a_contact_that_is_free_wakes_those_who_wait_for_it() -> None:
+def test_available_contact_wakes_its_waiters() -> None:
     waiters = Waiters()
     with (
         waiters.contact_available(contact_key("User@Example.com")) as waiting,
@@ -100,7 +100,7 @@ def test_a_contact_that_is_free_wakes_those_who_wait_for_it() -> None:
         assert (waiting.is_set(), other.is_set()) == (True, False)
 
 
-def test_a_decision_wakes_those_who_wait_for_it() -> None:
+def test_closed_proposal_wakes_its_waiters() -> None:
     waiters = Waiters()
     with (
         waiters.proposal_closed("request-1") as waiting,
@@ -112,7 +112,7 @@ def test_a_decision_wakes_those_who_wait_for_it() -> None:
         assert (waiting.is_set(), other.is_set()) == (True, False)
 
 
-def test_whoever_no_longer_waits_is_forgotten() -> None:
+def test_waiter_is_removed_at_the_end_of_its_block() -> None:
     waiters = Waiters()
     with waiters.contact_available("user@example.com"), waiters.proposal_closed("request-1"):
         pass
@@ -121,6 +121,6 @@ def test_whoever_no_longer_waits_is_forgotten() -> None:
     assert waiters._proposals == {}
 
 
-def test_an_address_that_the_service_will_refuse_has_no_key() -> None:
-    assert contact_key("nobody") is None
+def test_contact_key_is_none_for_an_invalid_address() -> None:
+    assert contact_key("no-address") is None
     assert contact_key("User@B\u00fccher.example") == "user@xn--bcher-kva.example"
