@@ -1,1 +1,1 @@
-"""The quorate command: agents' verbs over the client, operators' verbs over the server."""
+"""The quorate command: agent commands use the client, operator commands use the server code."""

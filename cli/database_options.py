@@ -1,7 +1,7 @@
-"""Where the log lives, for the verbs that open it themselves.
+"""Options of the commands that open the database directly.
 
-A log of one process is opened only while nobody else has its data folder; one on PostgreSQL may
-be in use.
+* SQLite: the command locks the data directory, so it fails while a service runs there.
+* PostgreSQL: services may be running.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _OPTIONS = (
-    data_dir_option("The service's data folder."),
+    data_dir_option("The service's data directory."),
     click.option(
         "--database-url",
         envvar="QUORATE_DATABASE_URL",
-        help="Where the log lives, if not in the data folder: "
-        "postgresql+asyncpg://user@host/database, sqlite+aiosqlite:////path/to/file.",
+        help="Database of the event log, e.g. postgresql+asyncpg://user@host/database or "
+        "sqlite+aiosqlite:////path/to/file. [default: quorate.db in the data directory]",
     ),
     click.option(
         "--database-password-file",
         envvar="QUORATE_DATABASE_PASSWORD_FILE",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="Holds PostgreSQL's password.",
+        help="File with the PostgreSQL password.",
     ),
 )
 
 
 @dataclass(frozen=True)
 class DatabaseTarget:
-    """What was said of it on the command line and in the environment."""
+    """The database that the command line and the environment name."""
 
     data_dir: Path
     url: str | None
@@ -47,38 +47,38 @@ class DatabaseTarget:
 
     @property
     def path(self) -> Path | None:
-        """Of a log in a file; None on PostgreSQL."""
+        """The SQLite file; None on PostgreSQL."""
         from quorate.eventlog.database_url import sqlite_path
 
         return self.data_dir / DATABASE if self.url is None else sqlite_path(self.url)
 
-    def backend(self) -> "Database":
-        """Not opened yet. Nobody waits for an answer of it: no statement is cut off."""
-        from quorate.eventlog.database_url import backend_of
+    def adapter(self) -> "Database":
+        """Create the database adapter without opening it, and without a statement timeout."""
+        from quorate.eventlog.database_url import create_database
 
         url = f"sqlite:///{self.path}" if self.path is not None else self.url
         assert url is not None
-        return backend_of(url, password_file=self.password_file, patient=True)
+        return create_database(url, password_file=self.password_file, no_statement_timeout=True)
 
-    def alone(self) -> AbstractContextManager[object]:
-        """Keeps a service off a log of one process, or raises Locked when there is one."""
+    def lock(self) -> AbstractContextManager[object]:
+        """Lock the data directory of a SQLite log; raises Locked while a service uses it."""
         from quorate.runtime.process_lock import DataDirLock
 
         if self.path is None or not self.data_dir.is_dir():
             return nullcontext()
         return DataDirLock(self.data_dir)
 
-    def must_exist(self) -> None:
-        """Else looking for a log would leave an empty one behind."""
+    def require_existing(self) -> None:
+        """Raise Failure when the SQLite file is missing; opening it would create an empty one."""
         if self.path is not None and not self.path.is_file():
-            raise Failure(f"There is no log at {self.path}")
+            raise Failure(f"No event log found at {self.path}")
 
 
 def database_options(command: Command) -> Command:
-    """``--data-dir --database-url --database-password-file``, handed over as ``database``."""
+    """Add ``--data-dir --database-url --database-password-file``, passed as ``database``."""
 
     @wraps(command)
-    def with_database(**given: Any) -> Any:  # noqa: ANN401 - what click hands over.
+    def with_database(**given: Any) -> Any:  # noqa: ANN401 - the values from click.
         database = DatabaseTarget(
             data_dir=given.pop("data_dir").expanduser(),
             url=given.pop("database_url"),
@@ -93,13 +93,13 @@ def database_options(command: Command) -> Command:
 
 
 @contextmanager
-def database_failures() -> Iterator[None]:
-    """Inside, what stands in the way of a log ends the verb with a sentence about it."""
+def report_database_errors() -> Iterator[None]:
+    """Convert database and log errors inside the block to a Failure with a message."""
     try:
-        from quorate.eventlog.archive.files import ArchiveDamaged, ArchiveNeeded
-        from quorate.eventlog.database import NotDurable, Outdated
+        from quorate.eventlog.archive.files import ArchiveCorrupted, ArchiveNeeded
+        from quorate.eventlog.database import DatabaseUnusable, SchemaOutdated
         from quorate.eventlog.database_url import UnknownDatabase
-        from quorate.eventlog.event_store import LogDamaged
+        from quorate.eventlog.event_store import LogCorrupted
         from quorate.eventlog.hash_chain import ChainBroken
         from quorate.eventlog.transactions import DatabaseUnavailable
         from quorate.projections.replay import Unfoldable
@@ -108,13 +108,13 @@ def database_failures() -> Iterator[None]:
         raise Failure(f"{error.name} is missing: pip install 'quorate[server]'") from error
     try:
         yield
-    except (ChainBroken, LogDamaged, Unfoldable) as damage:
-        raise Failure(f"The log is damaged: {damage}") from damage
+    except (ChainBroken, LogCorrupted, Unfoldable) as damage:
+        raise Failure(f"The event log is corrupted: {damage}") from damage
     except DatabaseUnavailable as error:
         why, _, _ = str(error).partition("\n")
         raise Failure(f"The database cannot be used: {why}") from error
     except (
-        *(ArchiveDamaged, ArchiveNeeded),
-        *(Locked, Outdated, UnknownDatabase, NotDurable),
+        *(ArchiveCorrupted, ArchiveNeeded),
+        *(Locked, SchemaOutdated, UnknownDatabase, DatabaseUnusable),
     ) as obstacle:
         raise Failure(str(obstacle)) from obstacle

@@ -1,6 +1,6 @@
-"""The `quorate` command: verbs are imported when they are asked for, never before.
+"""The `quorate` command. It imports only the module of the command that runs.
 
-An agent that runs one verb pays for that verb alone, and needs nothing that only the server has.
+So a command starts fast, and client commands run without the server dependencies.
 """
 
 import atexit
@@ -17,23 +17,27 @@ from quorate.cli.output.errors import ERROR, EXIT_CODES
 
 TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
 ENVIRONMENT_PREFIX = "QUORATE"
-SENTENCE_LENGTH_MAX = 200
-COLLECT_EVERY_OBJECTS = 200_000  # Where Python would look for garbage every 700.
+MAX_SHORT_HELP_LENGTH = 200
+COLLECT_EVERY_OBJECTS = 200_000  # Python's default threshold is 700.
 
 
 class LazyGroup(click.Group):
-    """A group that knows its verbs by their import paths, under headings."""
+    """A command group that imports its commands on demand and lists them section headings."""
 
     def __init__(
         self,
         name: str,
-        verbs: Mapping[str, Mapping[str, str]],
-        help: str,  # noqa: A002 - click's own name for it.
+        commands: Mapping[str, Mapping[str, str]],
+        help: str,  # noqa: A002 - the name that click defines.
         epilog: str | None = None,
     ) -> None:
         super().__init__(name, help=help, epilog=epilog, no_args_is_help=True)
-        self._headings = verbs
-        self._paths = {verb: path for under in verbs.values() for verb, path in under.items()}
+        self._headings = commands
+        self._paths = {
+            command_name: path
+            for section in commands.values()
+            for command_name, path in section.items()
+        }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -49,26 +53,31 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for heading, verbs in self._headings.items():
+        for heading, commands in self._headings.items():
             with formatter.section(heading):
-                formatter.write_dl([(verb, self._first_sentence(ctx, verb)) for verb in verbs])
+                formatter.write_dl(
+                    [
+                        (command_name, self._first_sentence(ctx, command_name))
+                        for command_name in commands
+                    ]
+                )
 
-    def _first_sentence(self, ctx: click.Context, verb: str) -> str:
-        """Whole, however many lines it takes: half a sentence helps nobody."""
-        command = self.get_command(ctx, verb)
+    def _first_sentence(self, ctx: click.Context, command_name: str) -> str:
+        """Return the whole first sentence; click would truncate it to one line."""
+        command = self.get_command(ctx, command_name)
         assert command is not None
-        return command.get_short_help_str(SENTENCE_LENGTH_MAX)
+        return command.get_short_help_str(MAX_SHORT_HELP_LENGTH)
 
 
 quorate = LazyGroup(
     "quorate",
-    verbs={
-        "Take part": {
+    commands={
+        "Agents": {
             "agents": "quorate.cli.main:agents",
             "lease": "quorate.cli.main:lease",
             "watch": "quorate.cli.commands.watch:watch",
         },
-        "Run a service": {
+        "Operations": {
             "serve": "quorate.cli.commands.serve:serve",
             "demo": "quorate.cli.demo.command:demo",
             "doctor": "quorate.cli.commands.doctor:doctor",
@@ -88,25 +97,25 @@ quorate = LazyGroup(
             "verify": "quorate.cli.commands.verify:verify",
             "replay": "quorate.cli.commands.replay:replay",
         },
-        "This command itself": {
+        "Command line": {
             "context": "quorate.cli.main:context",
             "completion": "quorate.cli.commands.completion:completion",
         },
     },
     help="""Leases, votes and an audit log for many agents.
 
-    Each option can also be set in the environment, as in QUORATE_DATA_DIR. Answers are tables at
-    a terminal and JSON elsewhere; --json and --no-json choose.
+    Each option can also be set in the environment, e.g. QUORATE_DATA_DIR for --data-dir. Output is
+    text at a terminal and JSON elsewhere; --json and --no-json override this.
 
     \b
-    Start a service, and try it from a second terminal:
+    Start a service, then try it from a second terminal:
       quorate serve
       quorate agents register --agent-name outreach-agent
       quorate agents lease --agent-name outreach-agent \\
         --contact-email user@example.com
 
     \b
-    Take its log away and check it:
+    Export the event log, verify it and replay it offline:
       quorate events export log.jsonl
       quorate verify log.jsonl
       quorate replay log.jsonl
@@ -117,7 +126,7 @@ click.version_option(__version__)(quorate)
 
 agents = LazyGroup(
     "agents",
-    verbs={
+    commands={
         "Agents": {
             "register": "quorate.cli.commands.agents:register",
             "heartbeat": "quorate.cli.commands.agents:heartbeat",
@@ -133,17 +142,17 @@ agents = LazyGroup(
             "leases": "quorate.cli.commands.leases:leases",
             "request-send": "quorate.cli.commands.leases:request_send",
         },
-        "Votes": {"consensus": "quorate.cli.main:consensus"},
+        "Consensus": {"consensus": "quorate.cli.main:consensus"},
     },
     help="""Register agents, lease contacts, vote.
 
-    Who acts is said by an agent's own key. Other keys speak for several agents: name one with
+    An agent key acts for its agent. Other keys can act for every agent: name the acting agent with
     --agent-name, QUORATE_AGENT or a context.
     """,
 )
 consensus = LazyGroup(
     "consensus",
-    verbs={
+    commands={
         "Commands": {
             "create": "quorate.cli.commands.consensus:create",
             "get": "quorate.cli.commands.consensus:get",
@@ -152,42 +161,42 @@ consensus = LazyGroup(
             "list": "quorate.cli.commands.consensus:list_consensus",
         }
     },
-    help="Ask the active agents for a decision, and vote.",
+    help="Create proposals and vote on them.",
 )
 lease = LazyGroup(
     "lease",
-    verbs={"Commands": {"run": "quorate.cli.commands.lease_run:run"}},
-    help="Do something while holding a contact.",
+    commands={"Commands": {"run": "quorate.cli.commands.lease_run:run"}},
+    help="Run a command while holding a lease.",
 )
 db = LazyGroup(
     "db",
-    verbs={
+    commands={
         "Commands": {
             "upgrade": "quorate.cli.commands.db:upgrade",
             "current": "quorate.cli.commands.db:current",
             "check": "quorate.cli.commands.db:check",
         }
     },
-    help="Make and upgrade the tables of a database.",
+    help="Create and upgrade the database schema.",
 )
 log = LazyGroup(
     "log",
-    verbs={
+    commands={
         "Commands": {
             "archive": "quorate.cli.commands.log:archive",
             "verify": "quorate.cli.commands.log:verify",
         }
     },
-    help="Move old events to files, and check the whole log.",
+    help="Archive old events to files, and verify the whole event log.",
 )
 mirror = LazyGroup(
     "mirror",
-    verbs={"Commands": {"reset": "quorate.cli.commands.mirror:reset"}},
-    help="Look after the copy of the log in JetStream.",
+    commands={"Commands": {"reset": "quorate.cli.commands.mirror:reset"}},
+    help="Manage the JetStream mirror of the event log.",
 )
 keys = LazyGroup(
     "keys",
-    verbs={
+    commands={
         "Commands": {
             "issue": "quorate.cli.commands.keys:issue",
             "list": "quorate.cli.commands.keys:list_keys",
@@ -195,21 +204,21 @@ keys = LazyGroup(
             "self": "quorate.cli.commands.keys:own",
         }
     },
-    help="Say who may call.",
+    help="Manage API keys.",
 )
 tenants = LazyGroup(
     "tenants",
-    verbs={"Commands": {"create": "quorate.cli.commands.tenants:create"}},
-    help="Add tenants.",
+    commands={"Commands": {"create": "quorate.cli.commands.tenants:create"}},
+    help="Create tenants.",
 )
 events = LazyGroup(
     "events",
-    verbs={"Commands": {"export": "quorate.cli.commands.export:export"}},
-    help="Read the log of a tenant.",
+    commands={"Commands": {"export": "quorate.cli.commands.export:export"}},
+    help="Export the event log of a tenant.",
 )
 context = LazyGroup(
     "context",
-    verbs={
+    commands={
         "Commands": {
             "add": "quorate.cli.commands.contexts:add",
             "use": "quorate.cli.commands.contexts:use",
@@ -218,24 +227,23 @@ context = LazyGroup(
             "remove": "quorate.cli.commands.contexts:remove",
         }
     },
-    help="""Remember services, and as whom to call them.
+    help="""Manage connection profiles (contexts).
 
-    What is typed beats the environment, that beats the context in use, and that the local service.
+    Precedence: command line, environment, current context, local service.
     """,
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one verb and end the process with its exit code."""
-    _spare_what_stays()
+    """Run one command and end the process with its exit code."""
+    _limit_garbage_collection()
     try:
         quorate.main(args=arguments, prog_name="quorate")
     except ModuleNotFoundError as missing:
         if os.environ.get(TRACEBACK_VARIABLE) or (missing.name or "quorate").startswith("quorate"):
             raise
         click.echo(
-            f"Error: this verb needs {missing.name}, which comes with the server: "
-            "pip install 'quorate[server]'.",
+            f"Error: this command needs the package {missing.name}: pip install 'quorate[server]'.",
             err=True,
         )
         sys.exit(ERROR)
@@ -244,14 +252,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         kind = type(error).__name__
         click.echo(
-            f"Error: {kind}: {error} ({TRACEBACK_VARIABLE}=1 shows where it happened).", err=True
+            f"Error: {kind}: {error} ({TRACEBACK_VARIABLE}=1 shows the traceback).", err=True
         )
         sys.exit(ERROR)
 
 
-def _spare_what_stays() -> None:
-    """Modules stay until the end. To look for garbage among them while they are loaded, and once
-    more at the end, took a fifth of the time of a short verb, and of the start of a service.
+def _limit_garbage_collection() -> None:
+    """Skip most garbage collections: modules live until the process ends.
+
+    The collections during imports and at exit took a fifth of the time of a short command and of
+    the start of a service.
     """
     gc.set_threshold(COLLECT_EVERY_OBJECTS)
     atexit.register(gc.freeze)

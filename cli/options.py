@@ -1,7 +1,7 @@
-"""Options that several verbs share: whom to call, who acts, and how to print.
+"""Options that several commands share: the service to call, the acting agent, the output format.
 
-Each can also be set in the environment. What was said where is kept apart, because the command
-line beats the environment (cli/connection/resolve.py).
+Each option can also be set in the environment. The values of the command line and of the
+environment are kept apart, because the command line has precedence (cli/connection/resolve.py).
 """
 
 import os
@@ -16,19 +16,19 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from quorate.cli.connection.resolve import TargetOptions, TargetSources
-from quorate.cli.output.console import span
+from quorate.cli.output.console import format_minutes
 
 DATABASE = "quorate.db"
 JSON_VARIABLE = "QUORATE_JSON"
 AGENT_VARIABLE = "QUORATE_AGENT"
 ADMIN_KEY_VARIABLE = "QUORATE_ADMIN_KEY"
-LISTED_MAX = 10_000
-LISTED_DEFAULT = 1_000
+LIST_LIMIT_MAX = 10_000
+LIST_LIMIT_DEFAULT = 1_000
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def default_data_dir() -> Path:
-    """Where a local service keeps its data unless told otherwise."""
+    """Return the default data directory of a local service."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("quorate"))
@@ -40,7 +40,7 @@ def data_dir_option(help_text: str) -> Callable[[Command], Command]:
         envvar="QUORATE_DATA_DIR",
         type=click.Path(file_okay=False, path_type=Path),
         default=default_data_dir,
-        show_default="the user's data folder",
+        show_default="the user's data directory",
         help=help_text,
     )
 
@@ -52,13 +52,13 @@ def complete_context(_ctx: Any, _param: Any, incomplete: str) -> list[Completion
 
 
 class Minutes(click.ParamType[float]):
-    """A length of time, within bounds that are told when they are passed."""
+    """A duration in minutes; a value outside the bounds is rejected with the bounds."""
 
     name = "minutes"
 
-    def __init__(self, least: float, most: float) -> None:
-        self._least = least
-        self._most = most
+    def __init__(self, minimum: float, maximum: float) -> None:
+        self._minimum = minimum
+        self._maximum = maximum
 
     def convert(
         self,
@@ -67,16 +67,17 @@ class Minutes(click.ParamType[float]):
         ctx: click.Context | None,
     ) -> float:
         minutes = float(click.FLOAT.convert(value, param, ctx))
-        if not self._least <= minutes <= self._most:  # NaN is not, either.
-            self.fail(f"{value}: it is {span(self._least)} to {span(self._most)}.", param, ctx)
+        if not self._minimum <= minutes <= self._maximum:  # NaN is rejected too.
+            bounds = f"{format_minutes(self._minimum)} to {format_minutes(self._maximum)}"
+            self.fail(f"{value} is outside the range {bounds}.", param, ctx)
         return minutes
 
 
-# -- How to print ----------------------------------------------------------------
+# -- Output format ---------------------------------------------------------------
 
 
-def _for_programs(_ctx: click.Context, _param: click.Parameter, chosen: bool | None) -> bool:
-    """The one rule: as it was chosen, else JSON wherever nobody looks on."""
+def _choose_json(_ctx: click.Context, _param: click.Parameter, chosen: bool | None) -> bool:
+    """Return the chosen format, by default JSON unless stdout is a terminal."""
     return chosen if chosen is not None else not sys.stdout.isatty()
 
 
@@ -85,61 +86,68 @@ json_option = click.option(
     "as_json",
     default=None,
     envvar=JSON_VARIABLE,
-    callback=_for_programs,
-    help="Print JSON, or words and tables. [default: JSON unless at a terminal]",
+    callback=_choose_json,
+    help="Print JSON, or text and tables. [default: text at a terminal, else JSON]",
 )
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print the id and nothing else.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only the id.")
 limit_option = click.option(
     "--limit",
-    type=click.IntRange(1, LISTED_MAX),
-    default=LISTED_DEFAULT,
+    type=click.IntRange(1, LIST_LIMIT_MAX),
+    default=LIST_LIMIT_DEFAULT,
     show_default=True,
-    help="List at most so many.",
+    help="Maximum number of items to list.",
 )
 
-# -- Whom to call ----------------------------------------------------------------
+# -- Service to call -------------------------------------------------------------
 
 _SERVICE = (
-    click.option("--url", help="The service, as in http://127.0.0.1:8420."),
-    click.option("--api-key", help="Its key. Better in QUORATE_API_KEY or a context."),
+    click.option("--url", help="URL of the service, e.g. http://127.0.0.1:8420."),
+    click.option(
+        "--api-key",
+        help="API key. Prefer QUORATE_API_KEY or a context: other users can see arguments.",
+    ),
     click.option(
         "--context",
         shell_complete=complete_context,
-        help="A context that `quorate context add` named. [default: the one in use]",
+        help="Context created with `quorate context add`. [default: the current context]",
     ),
     click.option(
         "--data-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        help="A local service's data folder, for its credentials. [default: the user's]",
+        help="Data directory of a local service; its credentials.json is read. "
+        "[default: the user's data directory]",
     ),
 )
 
 
 def service_options(command: Command) -> Command:
-    """``--url --api-key --context --data-dir``, passed as ``where`` (cli/connection/resolve.py)."""
+    """Add ``--url --api-key --context --data-dir``, passed as ``sources``."""
 
     @wraps(command)
-    def with_where(**given: Any) -> Any:  # noqa: ANN401 - what click hands over.
+    def with_sources(**given: Any) -> Any:  # noqa: ANN401 - the values from click.
         names = ("url", "api_key", "context", "data_dir")
-        said = {name: given.pop(name) for name in names}
-        return command(where=_where(said, as_json=given.get("as_json", False)), **given)
+        values = {name: given.pop(name) for name in names}
+        sources = _collect_sources(values, as_json=given.get("as_json", False))
+        return command(sources=sources, **given)
 
-    wrapped: Any = with_where
+    wrapped: Any = with_sources
     for decorate in reversed(_SERVICE):
         wrapped = decorate(wrapped)
     return wrapped  # type: ignore[no-any-return]  # The same command, with options.
 
 
-def _where(said: dict[str, Any], *, as_json: bool) -> TargetSources:
+def _collect_sources(values: dict[str, Any], *, as_json: bool) -> TargetSources:
     ctx = click.get_current_context()
     typed = {
         name: value
-        for name, value in said.items()
+        for name, value in values.items()
         if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
-    set_before = {name: value for name, value in said.items() if name not in typed and value}
+    from_environment = {
+        name: value for name, value in values.items() if name not in typed and value
+    }
     environment = TargetOptions(
-        **set_before,
+        **from_environment,
         agent=os.environ.get(AGENT_VARIABLE) or None,
         admin_key=os.environ.get(ADMIN_KEY_VARIABLE) or None,
     )
@@ -151,20 +159,21 @@ def _where(said: dict[str, Any], *, as_json: bool) -> TargetSources:
     )
 
 
-# -- Who acts --------------------------------------------------------------------
+# -- Acting agent ----------------------------------------------------------------
 
 _AGENT = (
     click.option(
         "--agent-name",
-        allow_from_autoenv=False,  # QUORATE_AGENT says either.
-        help="Agent name. [default: QUORATE_AGENT, the context's agent, or the key's own]",
+        allow_from_autoenv=False,  # QUORATE_AGENT holds a name or an id.
+        help="Name of the acting agent. [default: QUORATE_AGENT, the context's agent, or the "
+        "agent of the key]",
     ),
-    click.option("--agent-id", allow_from_autoenv=False, help="Agent id, in place of its name."),
+    click.option("--agent-id", allow_from_autoenv=False, help="Agent id instead of the name."),
 )
 
 
 def agent_options(command: Command) -> Command:
-    """``--agent-name --agent-id``; ``called.who`` tells which agent that means."""
+    """Add ``--agent-name --agent-id``; ``resolve_agent`` finds the agent that they name."""
     for decorate in reversed(_AGENT):
         command = decorate(command)
     return command

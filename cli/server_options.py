@@ -1,8 +1,9 @@
-"""The options of `quorate serve` that say how much is too much. 0 is always: no limit.
+"""Options of `quorate serve` for rate limits and quotas; 0 means no limit.
 
-The defaults are for one replica on a small machine, which carries out some thousands of commands a
-second: one agent cannot take all of that. A tenant may, while nobody else wants any: what is urgent
-for others goes first all the same. Whoever has many tenants gives each of them less.
+* The defaults are for one replica on a small machine, which executes some thousands of commands
+  per second. One agent cannot use all of that capacity.
+* A tenant can use it while other tenants are idle: urgent commands of others go first. With many
+  tenants, lower the limits per tenant.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,49 +31,54 @@ QUOTA_OPEN_REQUESTS_DEFAULT = 10_000
 QUOTA_KEYS_DEFAULT = 100_000
 QUOTA_SETTINGS_BYTES_DEFAULT = 10_000_000
 QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT = 10_000
-_NUMBER_MAX = 1_000_000_000
+_LIMIT_MAX = 1_000_000_000
 
-_NUMBERS: Sequence[tuple[str, int, str]] = (
-    ("--rate-per-key", RATE_PER_KEY_DEFAULT, "Requests a second of one agent, or auditor."),
-    ("--burst-per-key", BURST_PER_KEY_DEFAULT, "... and how many of them at once."),
-    ("--rate-per-tenant", RATE_PER_TENANT_DEFAULT, "Requests a second of all of a tenant."),
-    ("--burst-per-tenant", BURST_PER_TENANT_DEFAULT, "... and how many of them at once."),
+_LIMITS: Sequence[tuple[str, int, str]] = (
+    ("--rate-per-key", RATE_PER_KEY_DEFAULT, "Requests per second of one agent or auditor key."),
+    ("--burst-per-key", BURST_PER_KEY_DEFAULT, "Burst size for --rate-per-key, in requests."),
+    ("--rate-per-tenant", RATE_PER_TENANT_DEFAULT, "Requests per second of one tenant."),
+    (
+        "--burst-per-tenant",
+        BURST_PER_TENANT_DEFAULT,
+        "Burst size for --rate-per-tenant, in requests.",
+    ),
     (
         "--failed-keys-per-minute",
         FAILED_KEYS_PER_MINUTE_DEFAULT,
-        "Keys that are none, from one address.",
+        "Failed authentication attempts per source address per minute.",
     ),
-    ("--quota-agents", QUOTA_AGENTS_DEFAULT, "Agents that a tenant may have."),
-    ("--quota-live-leases", QUOTA_LIVE_LEASES_DEFAULT, "Leases that it may hold at once."),
-    ("--quota-open-requests", QUOTA_OPEN_REQUESTS_DEFAULT, "Votes that may be open at once."),
-    ("--quota-keys", QUOTA_KEYS_DEFAULT, "Keys that it may have, not counting revoked ones."),
+    ("--quota-agents", QUOTA_AGENTS_DEFAULT, "Registered agents per tenant."),
+    ("--quota-live-leases", QUOTA_LIVE_LEASES_DEFAULT, "Active leases per tenant."),
+    ("--quota-open-requests", QUOTA_OPEN_REQUESTS_DEFAULT, "Pending proposals per tenant."),
+    ("--quota-keys", QUOTA_KEYS_DEFAULT, "Keys per tenant; revoked keys do not count."),
     (
         "--quota-settings-bytes",
         QUOTA_SETTINGS_BYTES_DEFAULT,
-        "Bytes of the settings of all of its agents.",
+        "Total config size of all agents of a tenant, in bytes.",
     ),
     (
         "--quota-live-leases-per-agent",
         QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT,
-        "Leases that one agent may hold at once.",
+        "Active leases per agent.",
     ),
 )
 
 
-def limits(verb: F) -> F:
-    """The verb with these options."""
+def limit_options(command: F) -> F:
+    """Add the options of this module to the command."""
     proxies = click.option(
         "--trusted-proxy",
         multiple=True,
         metavar="NETWORK",
-        callback=_networks,
-        help="A proxy in front, as 10.0.0.7 or 10.0.0.0/24: its X-Forwarded-For is believed.",
+        callback=_parse_networks,
+        help="Reverse proxy whose X-Forwarded-For header is trusted, e.g. 10.0.0.7 or "
+        "10.0.0.0/24; repeatable.",
     )
-    options = [*(_number(*each) for each in _NUMBERS), proxies]
-    return reduce(lambda made, option: option(made), reversed(options), verb)
+    options = [*(_limit_option(*each) for each in _LIMITS), proxies]
+    return reduce(lambda made, option: option(made), reversed(options), command)
 
 
-def rates(chosen: Mapping[str, Any]) -> "Rates":
+def build_rates(chosen: Mapping[str, Any]) -> "Rates":
     from quorate.application.rate_limiter import Rates
 
     return Rates(
@@ -84,18 +90,18 @@ def rates(chosen: Mapping[str, Any]) -> "Rates":
     )
 
 
-def quotas(chosen: Mapping[str, Any]) -> "Quotas":
+def build_quotas(chosen: Mapping[str, Any]) -> "Quotas":
     from quorate.domain.shared.quotas import QUOTAS, Quotas
 
     return Quotas(**{quota: chosen[f"quota_{quota}"] or None for quota in QUOTAS})
 
 
-def _number(option: str, default: int, told: str) -> Callable[[F], F]:
-    kind = click.IntRange(0, _NUMBER_MAX)
-    return click.option(option, type=kind, default=default, show_default=True, help=told)
+def _limit_option(option: str, default: int, help_text: str) -> Callable[[F], F]:
+    kind = click.IntRange(0, _LIMIT_MAX)
+    return click.option(option, type=kind, default=default, show_default=True, help=help_text)
 
 
-def _networks(
+def _parse_networks(
     _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
 ) -> "tuple[Network, ...]":
     try:

@@ -1,4 +1,4 @@
-"""Old events that `quorate log archive` moved to files, for verbs that read all of a log."""
+"""Archived events, for commands that read a whole log."""
 
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -9,12 +9,12 @@ archive_option = click.option(
     "--archive",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where `quorate log archive` put old events.",
+    help="Directory of the files that `quorate log archive` wrote.",
 )
 
 
-def continued(file: BinaryIO, archive: Path | None) -> Any:  # noqa: ANN401 - as much of a file as is read.
-    """An exported file, and before it the events of its tenant that were archived."""
-    from quorate.eventlog.archive.files import Continued
+def prepend_archive(file: BinaryIO, archive: Path | None) -> Any:  # noqa: ANN401 - a file-like object.
+    """Return the exported file, preceded by the archived events of its tenant."""
+    from quorate.eventlog.archive.files import ExtendedExport
 
-    return file if archive is None else Continued(file, archive)
+    return file if archive is None else ExtendedExport(file, archive)

@@ -1,4 +1,4 @@
-"""An exported log folded into one tenant's situation, with the domain's own rules and no others."""
+"""Replay an exported log into the state of its tenant, with the rules of the domain."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -8,11 +8,11 @@ from quorate.domain.shared.timestamps import Timestamp, instant
 from quorate.domain.tenant_state import TenantState, Touched
 
 EVENTS_BETWEEN_PROGRESS = 1_000
-EVENTS_BETWEEN_CLEARINGS = 50_000
+EVENTS_BETWEEN_CLEANUPS = 50_000
 
 
 class Until(NamedTuple):
-    """The last event to look at, or the time to stop at; neither is the end of the file."""
+    """The last event to apply, or the time to stop at; the default is the end of the file."""
 
     sequence: int | None = None
     at: Timestamp | None = None
@@ -24,50 +24,50 @@ class Until(NamedTuple):
 
 
 class History(NamedTuple):
-    """One tenant as its log tells it up to ``sequence``, to be judged at ``at``."""
+    """State of a tenant after event ``sequence``, evaluated at the time ``at``."""
 
     tenant_state: TenantState
     sequence: int
     at: Timestamp
 
 
-def until(text: str) -> Until:
-    """A sequence, or a time with its offset; raises ValueError for anything else."""
+def parse_until(text: str) -> Until:
+    """Parse a sequence number or a time with UTC offset; raises ValueError."""
     if text.isascii() and text.isdigit():
         return Until(sequence=int(text))
     return Until(at=instant(text))
 
 
-def fold(
+def replay_events(
     events: Iterable[dict[str, Any]],
     until: Until,
     progress: Callable[[int], None] = lambda _: None,
 ) -> History:
-    """The situation after the last event that ``until`` covers; reads, and so checks, all."""
+    """Return the state after the last event that ``until`` covers; reads all events."""
     tenant_state = TenantState()
     sequence, at = 0, until.at
     for count, event in enumerate(events, start=1):
         if count % EVENTS_BETWEEN_PROGRESS == 0:
             progress(count)
-        recorded_at = _time(event)
+        recorded_at = _parse_time(event)
         if until.covers(event["sequence"], recorded_at):
             _apply(event, recorded_at, tenant_state)
             sequence = event["sequence"]
             at = recorded_at if until.at is None else until.at
-        if count % EVENTS_BETWEEN_CLEARINGS == 0:
-            _forget_ended(tenant_state)
+        if count % EVENTS_BETWEEN_CLEANUPS == 0:
+            _remove_ended_leases(tenant_state)
     if until.sequence is not None and sequence != until.sequence:
-        raise Failure(f"There is no event {until.sequence}: the file ends with event {sequence}")
+        raise Failure(f"Event {until.sequence} not found: the file ends with event {sequence}")
     if at is None:
         raise Failure("The file holds no events")
     return History(tenant_state=tenant_state, sequence=sequence, at=at)
 
 
-def _time(event: dict[str, Any]) -> Timestamp:
+def _parse_time(event: dict[str, Any]) -> Timestamp:
     try:
         return instant(event["at"])
     except ValueError as error:
-        raise Failure(f"Event {event['sequence']} bears no time that can be read") from error
+        raise Failure(f"Event {event['sequence']} has no valid time") from error
 
 
 def _apply(event: dict[str, Any], at: Timestamp, tenant_state: TenantState) -> None:
@@ -79,11 +79,11 @@ def _apply(event: dict[str, Any], at: Timestamp, tenant_state: TenantState) -> N
         raise Failure(f"Event {event['sequence']}: {error}") from error
     except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         what = f"Event {event['sequence']}, {event['type']},"
-        raise Failure(f"{what} does not follow from the events before it") from error
+        raise Failure(f"{what} is inconsistent with the events before it") from error
 
 
-def _forget_ended(tenant_state: TenantState) -> None:
-    """No later event can change an ended lease, and nobody asks for it here."""
+def _remove_ended_leases(tenant_state: TenantState) -> None:
+    """Remove ended leases: no later event changes them, and no output shows them."""
     for lease_id in tenant_state.touched.leases:
         if tenant_state.leases[lease_id].status != "active":
             del tenant_state.leases[lease_id]

@@ -1,26 +1,26 @@
-"""`quorate agents config` and `update-config`: what an agent keeps with the service."""
+"""`quorate agents config` and `update-config`: the configuration of an agent."""
 
 from typing import Any
 
 import click
 
 from quorate.cli.commands.agents import agent_id_of
-from quorate.cli.connection.api import calling
+from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import TargetSources
 from quorate.cli.options import json_option, service_options
-from quorate.cli.output.console import print_facts, print_json, remark
+from quorate.cli.output.console import print_details, print_hint, print_json
 from quorate.cli.output.errors import EXIT_CODES
 
 
-def _object(_ctx: click.Context, _param: click.Parameter, text: str) -> dict[str, Any]:
+def _parse_object(_ctx: click.Context, _param: click.Parameter, text: str) -> dict[str, Any]:
     import orjson
 
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise click.BadParameter(f"it is not JSON: {error}.") from None
+        raise click.BadParameter(f"not valid JSON: {error}.") from None
     if not isinstance(found, dict):
-        raise click.BadParameter("it must be a JSON object, as in '{\"humanizer_enabled\": true}'.")
+        raise click.BadParameter("must be a JSON object, e.g. '{\"humanizer_enabled\": true}'.")
     return found
 
 
@@ -36,13 +36,13 @@ Examples:
 @click.argument("agent_id", required=False)
 @service_options
 @json_option
-def config(where: TargetSources, agent_id: str | None, as_json: bool) -> None:
-    """Show the settings of the agent AGENT_ID (an id or a name), or of the one you act as."""
+def config(sources: TargetSources, agent_id: str | None, as_json: bool) -> None:
+    """Show the config of the agent AGENT_ID (an id or a name). [default: the acting agent]"""
     from quorate.client import requests
 
-    with calling(where) as line:
-        found = line.ask(requests.get_config(agent_id_of(line, agent_id)))
-    _print("Settings:", found, as_json)
+    with open_api(sources) as api:
+        found = api.call(requests.get_config(agent_id_of(api, agent_id)))
+    _print("Config:", found, as_json)
 
 
 @click.command(
@@ -57,35 +57,39 @@ Example:
 )
 @click.argument("agent_id", required=False)
 @click.option(
-    "--config", "settings", required=True, callback=_object, help="All settings, as a JSON object."
+    "--config",
+    "settings",
+    required=True,
+    callback=_parse_object,
+    help="The whole config as a JSON object.",
 )
 @service_options
 @json_option
 def update_config(
-    where: TargetSources, agent_id: str | None, settings: dict[str, Any], as_json: bool
+    sources: TargetSources, agent_id: str | None, settings: dict[str, Any], as_json: bool
 ) -> None:
-    """Replace the settings of the agent AGENT_ID (an id or a name), or of the one you act as.
+    """Replace the config of the agent AGENT_ID (an id or a name). [default: the acting agent]
 
-    There are humanizer_enabled (true or false), humanizer_style and humanizer_provider (text).
-    What is left out is unset.
+    Settings: humanizer_enabled (true or false), humanizer_style and humanizer_provider (text).
+    A setting that is missing from --config is removed.
     """
     from quorate.client import requests
 
-    with calling(where) as line:
-        found = line.ask(requests.put_config(agent_id_of(line, agent_id), settings))
+    with open_api(sources) as api:
+        found = api.call(requests.put_config(agent_id_of(api, agent_id), settings))
     if unknown := settings.keys() - found.keys():
-        remark(f"Left out, for they are no settings: {', '.join(sorted(unknown))}.")
-    _print("Settings now:", found, as_json)
+        print_hint(f"Ignored unknown settings: {', '.join(sorted(unknown))}.")
+    _print("Updated config:", found, as_json)
 
 
 def _print(headline: str, found: dict[str, bool | str], as_json: bool) -> None:
     if as_json:
         print_json(found)
     elif found:
-        print_facts(headline, {name: _as_written(found[name]) for name in sorted(found)})
+        print_details(headline, {name: _format_value(found[name]) for name in sorted(found)})
     else:
-        print_facts("No settings.", {})
+        print_details("The config is empty.", {})
 
 
-def _as_written(value: bool | str) -> str:
+def _format_value(value: bool | str) -> str:
     return str(value).lower() if isinstance(value, bool) else value

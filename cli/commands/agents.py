@@ -1,13 +1,19 @@
-"""`quorate agents`: being registered, staying alive, and who else is there."""
+"""`quorate agents`: register agents, send heartbeats, list and show agents."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from quorate.cli.connection.api import ApiClient, calling
-from quorate.cli.connection.resolve import Service, TargetSources, called_service, ref, who
+from quorate.cli.connection.api import ApiClient, open_api
+from quorate.cli.connection.resolve import (
+    Service,
+    TargetSources,
+    agent_ref,
+    resolve_agent,
+    resolve_target,
+)
 from quorate.cli.options import (
-    LISTED_MAX,
+    LIST_LIMIT_MAX,
     agent_options,
     json_option,
     limit_option,
@@ -15,13 +21,13 @@ from quorate.cli.options import (
     service_options,
 )
 from quorate.cli.output.console import (
-    clock,
-    print_facts,
+    format_table_time,
+    format_time,
+    print_details,
+    print_hint,
     print_json,
+    print_line,
     print_table,
-    remark,
-    say,
-    table_clock,
 )
 from quorate.cli.output.errors import ADVICE, EXIT_CODES, NOT_FOUND, Failure
 
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
     from quorate.domain.identity.agents import AgentRef
 
 ROLE_DEFAULT = "general"
-NAME_THE_AGENT = (
-    "none was named; give --agent-name, QUORATE_AGENT or a context, or an agent's own key"
+NO_AGENT_NAMED = (
+    "no agent was named; set --agent-name, QUORATE_AGENT or a context, or use an agent key"
 )
 
 
@@ -44,42 +50,48 @@ Examples:
 """
     + EXIT_CODES
 )
-@click.option("--agent-name", allow_from_autoenv=False, help="Unique per tenant; required.")
-@click.option("--agent-role", default=ROLE_DEFAULT, show_default=True, help="As in outbound.")
+@click.option(
+    "--agent-name",
+    allow_from_autoenv=False,
+    help="Agent name, unique per tenant: letters, digits, '.', '_' and '-', at most 64.",
+)
+@click.option(
+    "--agent-role", default=ROLE_DEFAULT, show_default=True, help="Role label, e.g. outbound."
+)
 @service_options
 @json_option
 @quiet_option
 def register(
-    where: TargetSources, agent_name: str | None, agent_role: str, as_json: bool, quiet: bool
+    sources: TargetSources, agent_name: str | None, agent_role: str, as_json: bool, quiet: bool
 ) -> None:
-    """Register an agent, or update it: the same name keeps its id and its leases.
+    """Register an agent, or update it.
 
-    With an agent's own key, and where QUORATE_AGENT or a context names it, --agent-name may be
-    left out. No later command acts as this agent because of it: say so with QUORATE_AGENT or a
-    context.
+    Registering an existing name keeps its id and its leases. --agent-name is required unless an
+    agent key, QUORATE_AGENT or a context names the agent. Later commands do not act as this agent
+    automatically: set QUORATE_AGENT, or use a context.
     """
     from quorate.client import requests
 
-    service = called_service(where)
-    name = agent_name or who(service, None, None).name
+    service = resolve_target(sources)
+    name = agent_name or resolve_agent(service, None, None).name
     advice = {**ADVICE, "invalid_request": "see quorate agents register --help"}
     if name is None:
-        advice["invalid_request"] = NAME_THE_AGENT
-    with calling(where, service, advice=advice) as line:
-        agent = line.ask(requests.register(name, agent_role))
+        advice["invalid_request"] = NO_AGENT_NAMED
+    with open_api(sources, service, advice=advice) as api:
+        agent = api.call(requests.register(name, agent_role))
     if quiet:
-        say(agent.id)
+        print_line(agent.id)
     elif as_json:
         print_json(agent.raw)
     else:
-        again = f" again, for the {agent.incarnation}. time" if agent.incarnation > 1 else ""
-        _print(f"{agent.name} is registered{again}.", agent)
-        _tell_how_to_act_as(agent, service)
+        again = f" again (incarnation {agent.incarnation})" if agent.incarnation > 1 else ""
+        _print(f"Registered {agent.name}{again}.", agent)
+        _print_acting_hint(agent, service)
 
 
-def _tell_how_to_act_as(agent: "AgentInfo", service: Service) -> None:
-    if who(service, None, None).name != agent.name:
-        remark(f"To act as it without naming it: export QUORATE_AGENT={agent.name}")
+def _print_acting_hint(agent: "AgentInfo", service: Service) -> None:
+    if resolve_agent(service, None, None).name != agent.name:
+        print_hint(f"To act as this agent: export QUORATE_AGENT={agent.name}")
 
 
 @click.command(
@@ -95,23 +107,23 @@ Examples:
 @service_options
 @json_option
 def heartbeat(
-    where: TargetSources, agent_id: str | None, agent_name: str | None, as_json: bool
+    sources: TargetSources, agent_id: str | None, agent_name: str | None, as_json: bool
 ) -> None:
-    """Say that an agent is alive; one that falls silent loses its leases.
+    """Send a heartbeat; an agent without heartbeats times out and loses its leases.
 
-    An agent's own key says who it is: then no options are needed.
+    The default heartbeat timeout is 300 seconds. An agent key needs no options.
     """
     from quorate.client import requests
 
-    service = called_service(where)
-    meant = who(service, agent_id, agent_name)
-    with calling(where, service, advice=advice_for(meant)) as line:
-        beat = line.ask(requests.heartbeat(meant))
+    service = resolve_target(sources)
+    acting_agent = resolve_agent(service, agent_id, agent_name)
+    with open_api(sources, service, advice=advice_for(acting_agent)) as api:
+        beat = api.call(requests.heartbeat(acting_agent))
     if as_json:
         print_json(beat.raw)
     else:
-        name = meant.name or beat.agent_id
-        say(f"{name} is active until {clock(beat.active_until)}.")
+        name = acting_agent.name or beat.agent_id
+        print_line(f"{name} is active until {format_time(beat.active_until)}.")
 
 
 @click.command(
@@ -128,12 +140,12 @@ Examples:
 @limit_option
 @json_option
 @quiet_option
-def list_agents(where: TargetSources, limit: int, as_json: bool, quiet: bool) -> None:
-    """List the tenant's agents: who is active, and how many leases each holds."""
-    with calling(where) as line:
-        found = all_agents(line, limit)
+def list_agents(sources: TargetSources, limit: int, as_json: bool, quiet: bool) -> None:
+    """List the agents of the tenant with their status and the number of leases they hold."""
+    with open_api(sources) as api:
+        found = all_agents(api, limit)
     if quiet:
-        say_each([agent.id for agent in found])
+        print_lines([agent.id for agent in found])
     elif as_json:
         print_json([agent.raw for agent in found])
     else:
@@ -141,10 +153,10 @@ def list_agents(where: TargetSources, limit: int, as_json: bool, quiet: bool) ->
         print_table("Agents", columns, [_row(agent) for agent in found])
 
 
-def all_agents(line: ApiClient, limit: int) -> "list[AgentInfo]":
+def all_agents(api: ApiClient, limit: int) -> "list[AgentInfo]":
     from quorate.client import requests
 
-    return line.listed(
+    return api.list_all(
         lambda after, length: requests.list_agents(after=after, limit=length),
         lambda agent: agent.id,
         limit,
@@ -157,7 +169,7 @@ def _row(agent: "AgentInfo") -> tuple[str, ...]:
         agent.role,
         agent.status,
         str(agent.leases_held),
-        table_clock(agent.last_heartbeat),
+        format_table_time(agent.last_heartbeat),
         agent.id,
     )
 
@@ -175,14 +187,14 @@ Examples:
 @service_options
 @json_option
 @quiet_option
-def show(where: TargetSources, agent: str | None, as_json: bool, quiet: bool) -> None:
-    """Show one agent, named by AGENT: a name or an id. Without it, the agent you act as."""
+def show(sources: TargetSources, agent: str | None, as_json: bool, quiet: bool) -> None:
+    """Show the agent AGENT (a name or an id). [default: the acting agent]"""
     from quorate.client import requests
 
-    with calling(where) as line:
-        found = line.ask(requests.get_agent(agent_id_of(line, agent)))
+    with open_api(sources) as api:
+        found = api.call(requests.get_agent(agent_id_of(api, agent)))
     if quiet:
-        say(found.id)
+        print_line(found.id)
     elif as_json:
         print_json(found.raw)
     else:
@@ -190,56 +202,56 @@ def show(where: TargetSources, agent: str | None, as_json: bool, quiet: bool) ->
 
 
 def _print(headline: str, agent: "AgentInfo") -> None:
-    facts = {
+    details = {
         "id": agent.id,
         "role": agent.role,
-        "active until": clock(agent.active_until),
-        "last heartbeat": clock(agent.last_heartbeat),
-        "registered": clock(agent.registered_at),
+        "active until": format_time(agent.active_until),
+        "last heartbeat": format_time(agent.last_heartbeat),
+        "registered": format_time(agent.registered_at),
     }
     if agent.leases_held is not None:
-        facts["leases held"] = str(agent.leases_held)
-    print_facts(headline, facts)
+        details["leases held"] = str(agent.leases_held)
+    print_details(headline, details)
 
 
-# -- Which agent ------------------------------------------------------------------
+# -- Acting agent -----------------------------------------------------------------
 
 
-def advice_for(meant: "AgentRef") -> dict[str, str]:
-    """What to do when the service does not know who is meant: first of all, name somebody."""
+def advice_for(acting_agent: "AgentRef") -> dict[str, str]:
+    """Return the advice per problem code; without an acting agent, advise to name one."""
     advice = dict(ADVICE)
-    if meant.id is None and meant.name is None:
-        advice["agent_not_found"] = NAME_THE_AGENT
+    if acting_agent.id is None and acting_agent.name is None:
+        advice["agent_not_found"] = NO_AGENT_NAMED
     return advice
 
 
-def agent_id_of(line: ApiClient, text: str | None) -> str:
-    """The id of an agent given by id or by name, or else of the one that calls."""
+def agent_id_of(api: ApiClient, text: str | None) -> str:
+    """Return the id of the agent with this id or name, by default of the acting agent."""
     from quorate.client import requests
 
-    meant = ref(text if text is not None else line.service.agent)
-    if meant.id is not None:
-        return meant.id
-    if meant.name is not None:
-        return _id_by_name(line, meant.name)
-    own = line.ask(requests.own_key())
+    acting_agent = agent_ref(text if text is not None else api.service.agent)
+    if acting_agent.id is not None:
+        return acting_agent.id
+    if acting_agent.name is not None:
+        return _id_by_name(api, acting_agent.name)
+    own = api.call(requests.get_own_key())
     if own.agent_id is None:
-        raise Failure(f"Which agent: {NAME_THE_AGENT}")
+        raise Failure(f"Missing agent: {NO_AGENT_NAMED}")
     return own.agent_id
 
 
-def _id_by_name(line: ApiClient, name: str) -> str:
-    for agent_id, one in names_by_id(line).items():
+def _id_by_name(api: ApiClient, name: str) -> str:
+    for agent_id, one in names_by_id(api).items():
         if one.lower() == name.lower():
             return agent_id
-    raise Failure(f"No such agent: {name}: {ADVICE['agent_not_found']}", NOT_FOUND)
+    raise Failure(f"Agent {name} not found: {ADVICE['agent_not_found']}", NOT_FOUND)
 
 
-def names_by_id(line: ApiClient) -> dict[str, str]:
-    """For tables: a person knows agents by their names."""
-    return {agent.id: agent.name for agent in all_agents(line, LISTED_MAX)}
+def names_by_id(api: ApiClient) -> dict[str, str]:
+    """Return agent names by id, for tables."""
+    return {agent.id: agent.name for agent in all_agents(api, LIST_LIMIT_MAX)}
 
 
-def say_each(lines: list[str]) -> None:
+def print_lines(lines: list[str]) -> None:
     for one in lines:
-        say(one)
+        print_line(one)

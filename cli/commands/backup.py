@@ -1,4 +1,4 @@
-"""`quorate backup`: the whole log as one file, taken beside a running service."""
+"""`quorate backup`: write the whole event log to one file, beside a running service."""
 
 import sys
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from quorate.cli.audit.archived_events import archive_option
-from quorate.cli.database_options import DatabaseTarget, database_failures, database_options
+from quorate.cli.database_options import DatabaseTarget, database_options, report_database_errors
 from quorate.cli.options import json_option
 from quorate.cli.output.console import Progress, print_json, progress
 from quorate.cli.output.errors import Failure
 
 if TYPE_CHECKING:
-    from quorate.eventlog.archive.backup import BackedUp
+    from quorate.eventlog.archive.backup import BackupSummary
 
 STDOUT = "-"
 EPILOG = """
@@ -33,65 +33,64 @@ Examples:
 @archive_option
 @json_option
 def backup(database: DatabaseTarget, file: str, archive: Path | None, as_json: bool) -> None:
-    """Write all that the log holds to FILE ("-" is stdout), while the service runs.
+    """Write the whole event log to FILE ("-" is stdout); the service may be running.
 
-    The chain of each tenant is checked on the way, and the file appears under its name only when
-    it is whole, archived events included. `quorate restore` makes a database from it, of either
-    kind.
+    The backup verifies the hash chain of each tenant and includes archived events (--archive).
+    FILE appears only when it is complete. `quorate restore` restores it to SQLite or PostgreSQL.
     """
     import asyncio
 
-    from quorate.eventlog.archive.backup import NothingThere
+    from quorate.eventlog.archive.backup import LogEmpty
 
-    with database_failures():
-        database.must_exist()
+    with report_database_errors():
+        database.require_existing()
         try:
             with _sink(file) as sink, progress("Backing up") as advance:
                 made = asyncio.run(_backed_up(database, sink, archive, advance))
-        except NothingThere as nothing:
-            raise Failure("There is nothing to back up: the log has no events") from nothing
+        except LogEmpty as nothing:
+            raise Failure("The event log is empty: no events to back up") from nothing
         except OSError as error:
-            raise Failure(f"{file} cannot be written: {error.strerror}") from error
+            raise Failure(f"Cannot write {file}: {error.strerror}") from error
     if as_json and file != STDOUT:
-        print_json({"file": file, **facts(made)})
+        print_json({"file": file, **details(made)})
     else:
         click.echo(_report(file, made), err=file == STDOUT)
 
 
 async def _backed_up(
     database: DatabaseTarget, sink: BinaryIO, archive: Path | None, advance: Progress
-) -> "BackedUp":
+) -> "BackupSummary":
     import time
 
     from quorate.domain.shared.timestamps import Timestamp
     from quorate.eventlog.archive.backup import LogTables, back_up
     from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
 
-    backend = SqliteSnapshot(database.path) if database.path else database.backend()
+    adapter = SqliteSnapshot(database.path) if database.path else database.adapter()
     try:
-        await backend.open(LogTables())
+        await adapter.open(LogTables())
         made_at = Timestamp(time.time_ns() // 1_000_000)
-        return await back_up(backend, sink, made_at, advance, archive)
+        return await back_up(adapter, sink, made_at, advance, archive)
     finally:
-        await backend.close()
+        await adapter.close()
 
 
 @contextmanager
 def _sink(file: str) -> Iterator[BinaryIO]:
-    from quorate.runtime.atomic_file import whole_file
+    from quorate.runtime.atomic_file import write_atomically
 
     if file == STDOUT:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with whole_file(Path(file)) as sink:
+    with write_atomically(Path(file)) as sink:
         yield sink
 
 
-# -- Telling ---------------------------------------------------------------------
+# -- Output ----------------------------------------------------------------------
 
 
-def facts(made: "BackedUp") -> dict[str, Any]:
+def details(made: "BackupSummary") -> dict[str, Any]:
     from quorate.domain.shared.timestamps import iso
 
     return {
@@ -104,21 +103,22 @@ def facts(made: "BackedUp") -> dict[str, Any]:
     }
 
 
-def sentence(made: "BackedUp") -> str:
+def summarize(made: "BackupSummary") -> str:
     from quorate.domain.shared.timestamps import iso
 
     return (
         f"{made.seal.events} events, the last at {iso(made.at)}, "
-        f"and {made.seal.answers} answers under idempotency keys"
+        f"and {made.seal.answers} responses stored under idempotency keys"
     )
 
 
-def head_to_keep(made: "BackedUp") -> str:
+def head_hash(made: "BackupSummary") -> str:
     return f"{made.header.until}:{made.header.hash.hex()}"
 
 
-def _report(file: str, made: "BackedUp") -> str:
-    where = "stdout" if file == STDOUT else file
+def _report(file: str, made: "BackupSummary") -> str:
+    target = "stdout" if file == STDOUT else file
     return (
-        f"{where} holds {sentence(made)}; every chain is whole.\nHead to keep: {head_to_keep(made)}"
+        f"{target} contains {summarize(made)}; all hash chains verified.\n"
+        f"Head hash to store: {head_hash(made)}"
     )

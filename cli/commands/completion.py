@@ -1,9 +1,9 @@
-"""`quorate completion`: what teaches a shell to complete our verbs, options and contexts."""
+"""`quorate completion`: print the shell completion script."""
 
 import click
 
 SHELLS = ("bash", "zsh", "fish")
-VARIABLE = "_QUORATE_COMPLETE"  # By it, click tells a shell's question from a call.
+VARIABLE = "_QUORATE_COMPLETE"  # click detects a completion request by this variable.
 
 
 @click.command(
@@ -16,7 +16,7 @@ Examples:
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
-    """Print what lets SHELL complete `quorate`: bash, zsh or fish.
+    """Print the completion script for SHELL: bash, zsh or fish.
 
     \b
     bash  quorate completion bash > ~/.quorate-completion.bash
@@ -24,12 +24,12 @@ def completion(shell: str) -> None:
     zsh   quorate completion zsh > ~/.quorate-completion.zsh
           echo '. ~/.quorate-completion.zsh' >> ~/.zshrc    (after compinit)
     fish  quorate completion fish > ~/.config/fish/completions/quorate.fish
-    """  # noqa: D301 - click wants the character itself.
+    """  # noqa: D301 - click needs the control character.
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
     assert kind is not None
     ctx = click.get_current_context()
-    asked = kind(ctx.find_root().command, {}, "quorate", VARIABLE)
-    # Not source(): for bash, that runs whatever bash is first on the PATH.
-    click.echo(asked.source_template % asked.source_vars(), nl=False)
+    completer = kind(ctx.find_root().command, {}, "quorate", VARIABLE)
+    # source() would run the first bash on the PATH.
+    click.echo(completer.source_template % completer.source_vars(), nl=False)

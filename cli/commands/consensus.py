@@ -1,14 +1,14 @@
-"""`quorate agents consensus`: asking the active agents, voting, and how a vote stands."""
+"""`quorate agents consensus`: create proposals, vote, list and show proposals."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from quorate.cli.commands.agents import advice_for, names_by_id, say_each
-from quorate.cli.connection.api import ApiClient, calling
-from quorate.cli.connection.resolve import TargetSources, called_service, who
+from quorate.cli.commands.agents import advice_for, names_by_id, print_lines
+from quorate.cli.connection.api import ApiClient, open_api
+from quorate.cli.connection.resolve import TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import (
-    LISTED_MAX,
+    LIST_LIMIT_MAX,
     Minutes,
     agent_options,
     json_option,
@@ -16,7 +16,14 @@ from quorate.cli.options import (
     quiet_option,
     service_options,
 )
-from quorate.cli.output.console import clock, print_facts, print_json, print_table, say, table_clock
+from quorate.cli.output.console import (
+    format_table_time,
+    format_time,
+    print_details,
+    print_json,
+    print_line,
+    print_table,
+)
 from quorate.cli.output.errors import EXIT_CODES
 from quorate.domain.coordination.consensus import (
     TIMEOUT_MINUTES_DEFAULT,
@@ -51,32 +58,39 @@ Example:
     + EXIT_CODES
 )
 @agent_options
-@click.option("--action", required=True, help="What is proposed.")
-@click.option("--contact-email", required=True, help="The contact that it is about.")
-@click.option("--reason", required=True, help="Why.")
+@click.option("--action", required=True, help="The proposed action.")
+@click.option("--contact-email", required=True, help="The contact that the action concerns.")
+@click.option("--reason", required=True, help="Reason for the proposal.")
 @click.option(
     "--timeout",
     type=Minutes(TIMEOUT_MINUTES_MIN, TIMEOUT_MINUTES_MAX),
     default=TIMEOUT_MINUTES_DEFAULT,
     show_default=f"{TIMEOUT_MINUTES_DEFAULT:g}",
-    help="How long it stays open; may be a fraction.",
+    help="Minutes until the proposal expires; fractions are allowed.",
 )
 @click.option(
     "--electorate",
     type=click.Choice(ELECTORATES),
     default="live",
     show_default=True,
-    help="Who may vote: whoever is active at each vote, or those active now.",
+    help="Who may vote: live = agents active at each vote, snapshot = agents active now.",
 )
-@click.option("--proposer-votes/--no-proposer-votes", default=True, help="May the proposer vote?")
 @click.option(
-    "--floor", type=click.FloatRange(0, 1), help="The share of today's agents that must count."
+    "--proposer-votes/--no-proposer-votes",
+    default=True,
+    show_default=True,
+    help="Whether the proposing agent may vote.",
+)
+@click.option(
+    "--floor",
+    type=click.FloatRange(0, 1),
+    help="Minimum electorate, as a share of the agents that are active now. [default: none]",
 )
 @service_options
 @json_option
 @quiet_option
-def create(  # noqa: PLR0917 - click hands options over like this.
-    where: TargetSources,
+def create(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
     agent_id: str | None,
     agent_name: str | None,
     action: str,
@@ -89,13 +103,13 @@ def create(  # noqa: PLR0917 - click hands options over like this.
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Ask the active agents to approve an action; a majority decides."""
+    """Create a proposal for an action; a majority of the active agents decides."""
     from quorate.client import requests
 
-    service = called_service(where)
-    meant = who(service, agent_id, agent_name)
-    ask = requests.request_consensus(
-        meant,
+    service = resolve_target(sources)
+    acting_agent = resolve_agent(service, agent_id, agent_name)
+    request = requests.request_consensus(
+        acting_agent,
         action=action,
         contact_email=contact_email,
         reason=reason,
@@ -104,14 +118,14 @@ def create(  # noqa: PLR0917 - click hands options over like this.
         proposer_votes=proposer_votes,
         floor=floor,
     )
-    with calling(where, service, advice=advice_for(meant)) as line:
-        found = line.ask(ask)
+    with open_api(sources, service, advice=advice_for(acting_agent)) as api:
+        found = api.call(request)
     if quiet:
-        say(found.id)
+        print_line(found.id)
     elif as_json:
         print_json(found.raw)
     else:
-        _print(found, meant.name or found.requesting_agent_id)
+        _print(found, acting_agent.name or found.requesting_agent_id)
 
 
 @click.command(
@@ -123,20 +137,20 @@ def create(  # noqa: PLR0917 - click hands options over like this.
 @click.argument("consensus_id")
 @service_options
 @json_option
-def get(where: TargetSources, consensus_id: str, as_json: bool) -> None:
-    """Look at the request CONSENSUS_ID: how it stands, and who voted how."""
+def get(sources: TargetSources, consensus_id: str, as_json: bool) -> None:
+    """Show the proposal CONSENSUS_ID with its status and votes."""
     from quorate.client import requests
 
-    with calling(where) as line:
-        found = line.ask(requests.get_consensus(consensus_id))
-        votes = [] if as_json else _votes(line, consensus_id, LISTED_MAX)
-        names = {} if as_json else names_by_id(line)
+    with open_api(sources) as api:
+        found = api.call(requests.get_consensus(consensus_id))
+        votes = [] if as_json else _votes(api, consensus_id, LIST_LIMIT_MAX)
+        names = {} if as_json else names_by_id(api)
     if as_json:
         print_json(found.raw)
         return
     _print(found, names.get(found.requesting_agent_id, found.requesting_agent_id))
     if votes:
-        say("")
+        print_line("")
         _print_votes(votes, names)
 
 
@@ -151,12 +165,12 @@ def get(where: TargetSources, consensus_id: str, as_json: bool) -> None:
 )
 @click.argument("consensus_id")
 @agent_options
-@click.option("--vote", type=click.Choice(CHOICES), required=True, help="The first is final.")
-@click.option("--reason", help="Why.")
+@click.option("--vote", type=click.Choice(CHOICES), required=True, help="Your vote; it is final.")
+@click.option("--reason", help="Reason for the vote.")
 @service_options
 @json_option
-def vote(  # noqa: PLR0917 - click hands options over like this.
-    where: TargetSources,
+def vote(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
     consensus_id: str,
     agent_id: str | None,
     agent_name: str | None,
@@ -164,18 +178,18 @@ def vote(  # noqa: PLR0917 - click hands options over like this.
     reason: str | None,
     as_json: bool,
 ) -> None:
-    """Vote on the request CONSENSUS_ID."""
+    """Vote on the proposal CONSENSUS_ID."""
     from quorate.client import requests
 
-    service = called_service(where)
-    meant = who(service, agent_id, agent_name)
-    with calling(where, service, advice=advice_for(meant)) as line:
-        cast = line.ask(requests.cast_vote(meant, consensus_id, vote, reason))
+    service = resolve_target(sources)
+    acting_agent = resolve_agent(service, agent_id, agent_name)
+    with open_api(sources, service, advice=advice_for(acting_agent)) as api:
+        cast = api.call(requests.cast_vote(acting_agent, consensus_id, vote, reason))
     if as_json:
         print_json(cast.raw)
     else:
-        voter = meant.name or cast.agent_id
-        say(f"{voter} voted to {cast.vote}; the request is {cast.consensus_status}.")
+        voter = acting_agent.name or cast.agent_id
+        print_line(f"{voter} voted to {cast.vote}; the proposal is {cast.consensus_status}.")
 
 
 @click.command(
@@ -188,11 +202,11 @@ def vote(  # noqa: PLR0917 - click hands options over like this.
 @service_options
 @limit_option
 @json_option
-def votes(where: TargetSources, consensus_id: str, limit: int, as_json: bool) -> None:
-    """List the votes on the request CONSENSUS_ID."""
-    with calling(where) as line:
-        found = _votes(line, consensus_id, limit)
-        names = {} if as_json else names_by_id(line)
+def votes(sources: TargetSources, consensus_id: str, limit: int, as_json: bool) -> None:
+    """List the votes on the proposal CONSENSUS_ID."""
+    with open_api(sources) as api:
+        found = _votes(api, consensus_id, limit)
+        names = {} if as_json else names_by_id(api)
     if as_json:
         print_json([one.raw for one in found])
     else:
@@ -209,38 +223,38 @@ Examples:
 """
     + EXIT_CODES,
 )
-@click.option("--status", type=click.Choice(STATUSES), help="Only those that stand so.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only proposals with this status.")
 @service_options
 @limit_option
 @json_option
 @quiet_option
 def list_consensus(
-    where: TargetSources, status: Status | None, limit: int, as_json: bool, quiet: bool
+    sources: TargetSources, status: Status | None, limit: int, as_json: bool, quiet: bool
 ) -> None:
-    """List the requests for consensus, the oldest first."""
+    """List the proposals, oldest first."""
     from quorate.client import requests
 
-    with calling(where) as line:
-        found = line.listed(
+    with open_api(sources) as api:
+        found = api.list_all(
             lambda after, length: requests.list_consensus(status=status, after=after, limit=length),
             lambda one: one.id,
             limit,
         )
     if quiet:
-        say_each([one.id for one in found])
+        print_lines([one.id for one in found])
     elif as_json:
         print_json([one.raw for one in found])
     else:
         columns = ("action", "contact", "status", "for", "against", "until (UTC)", "id")
-        print_table("Requests", columns, [_row(one) for one in found])
+        print_table("Proposals", columns, [_row(one) for one in found])
 
 
-def _votes(line: ApiClient, consensus_id: str, limit: int) -> "list[VoteInfo]":
+def _votes(api: ApiClient, consensus_id: str, limit: int) -> "list[VoteInfo]":
     from quorate.client import requests
 
-    return line.listed(
+    return api.list_all(
         lambda after, length: requests.list_votes(consensus_id, after=after, limit=length),
-        lambda one: one.agent_id,  # There is one of each agent.
+        lambda one: one.agent_id,  # Each agent has at most one vote.
         limit,
     )
 
@@ -252,7 +266,7 @@ def _row(one: "ConsensusInfo") -> tuple[str, ...]:
         one.status,
         str(one.approvals),
         str(one.rejections),
-        table_clock(one.timeout_at),
+        format_table_time(one.timeout_at),
         one.id,
     )
 
@@ -261,18 +275,18 @@ def _print(found: "ConsensusInfo", proposer: str) -> None:
     counted = f"{found.approvals} for, {found.rejections} against"
     if found.decision is not None:
         counted += f", of {found.decision.electorate_size}"
-    facts = {
-        "request": found.id,
+    details = {
+        "proposal": found.id,
         "action": found.action,
         "contact": found.contact_email,
         "reason": found.reason,
         "proposed by": proposer,
         "votes": counted,
-        "open until": clock(found.timeout_at),
+        "open until": format_time(found.timeout_at),
     }
     if found.closed_at is not None:
-        facts["closed"] = clock(found.closed_at)
-    print_facts(f"The request is {found.status}.", facts)
+        details["closed"] = format_time(found.closed_at)
+    print_details(f"The proposal is {found.status}.", details)
 
 
 def _print_votes(found: "list[VoteInfo]", names: dict[str, str]) -> None:
@@ -281,7 +295,7 @@ def _print_votes(found: "list[VoteInfo]", names: dict[str, str]) -> None:
             names.get(one.agent_id, one.agent_id),
             one.vote,
             one.reason or "",
-            table_clock(one.created_at),
+            format_table_time(one.created_at),
         )
         for one in found
     ]

@@ -1,6 +1,6 @@
-"""`quorate context`: which service is called, and as whom, said once instead of each time.
+"""`quorate context`: manage connection profiles.
 
-A key's text goes in and never comes out: only its public id is shown.
+The commands never print a stored key, only its public id.
 """
 
 import os
@@ -10,14 +10,26 @@ from typing import Any
 
 import click
 
-from quorate.cli.connection.profiles import Context, Contexts, change, contexts, well_named
-from quorate.cli.connection.resolve import Service, TargetSources, called_service
+from quorate.cli.connection.profiles import (
+    Context,
+    Contexts,
+    contexts,
+    require_valid_name,
+    update_contexts,
+)
+from quorate.cli.connection.resolve import Service, TargetSources, resolve_target
 from quorate.cli.options import complete_context, json_option, service_options
-from quorate.cli.output.console import print_facts, print_json, print_table, remark, say
+from quorate.cli.output.console import (
+    print_details,
+    print_hint,
+    print_json,
+    print_line,
+    print_table,
+)
 from quorate.domain.identity.api_keys import read_key
 
 FROM_STDIN = "-"
-STRONGER = ("QUORATE_URL", "QUORATE_API_KEY", "QUORATE_CONTEXT", "QUORATE_DATA_DIR")
+OVERRIDING_VARIABLES = ("QUORATE_URL", "QUORATE_API_KEY", "QUORATE_CONTEXT", "QUORATE_DATA_DIR")
 SCHEMES = ("http://", "https://")
 context_argument = click.argument("name", shell_complete=complete_context)
 
@@ -32,21 +44,25 @@ Examples:
 """
 )
 @click.argument("name")
-@click.option("--url", allow_from_autoenv=False, help="The service, as in http://127.0.0.1:8420.")
 @click.option(
-    "--api-key", allow_from_autoenv=False, help='Its key; "-" reads it from stdin, or asks for it.'
+    "--url", allow_from_autoenv=False, help="URL of the service, e.g. http://127.0.0.1:8420."
 )
-@click.option("--nats-url", allow_from_autoenv=False, help="Its NATS, for notifications over NATS.")
+@click.option(
+    "--api-key",
+    allow_from_autoenv=False,
+    help='API key; "-" reads it from stdin or prompts for it.',
+)
+@click.option("--nats-url", allow_from_autoenv=False, help="NATS URL, for notifications over NATS.")
 @click.option(
     "--data-dir",
     allow_from_autoenv=False,
     type=click.Path(file_okay=False, path_type=Path),
-    help="A local service's data folder, in place of all these.",
+    help="Data directory of a local service, instead of --url, --api-key and --nats-url.",
 )
-@click.option("--agent", allow_from_autoenv=False, help="Whom to act as: a name or an id.")
-@click.option("--use", is_flag=True, help="Use it from now on.")
-@click.option("--replace", is_flag=True, help="Even if there is one of this name.")
-def add(  # noqa: PLR0917 - click hands options over like this.
+@click.option("--agent", allow_from_autoenv=False, help="Acting agent: a name or an id.")
+@click.option("--use", is_flag=True, help="Make it the current context.")
+@click.option("--replace", is_flag=True, help="Replace an existing context of this name.")
+def add(  # noqa: PLR0917 - click passes options as arguments.
     name: str,
     url: str | None,
     api_key: str | None,
@@ -56,33 +72,35 @@ def add(  # noqa: PLR0917 - click hands options over like this.
     use: bool,
     replace: bool,
 ) -> None:
-    """Remember a service, and as whom to call it, as the context NAME.
+    """Add the context NAME: a service, and the key and agent to use with it.
 
-    A local service is named by its data folder: it may be at another address next time. The key
-    may be left out, and given by QUORATE_API_KEY at each call.
+    For a local service give --data-dir: its ports can change at each start. The key is optional;
+    QUORATE_API_KEY can supply it at each call.
     """
-    well_named(name)
+    require_valid_name(name)
     if data_dir is not None:
         if url or api_key or nats_url:
-            raise click.UsageError("--data-dir says all that --url, --api-key and --nats-url say.")
+            raise click.UsageError("--data-dir replaces --url, --api-key and --nats-url.")
         context = Context(data_dir=str(data_dir.expanduser().resolve()), agent=agent)
     else:
         key = _key_from_stdin() if api_key == FROM_STDIN else api_key
-        context = Context(url=_address(url), api_key=_key(key), nats_url=nats_url, agent=agent)
+        context = Context(
+            url=_require_url(url), api_key=_require_key(key), nats_url=nats_url, agent=agent
+        )
 
-    def with_it(known: Contexts) -> Contexts:
-        more = known.with_one(name, context, replacing=replace)
+    def add_context(known: Contexts) -> Contexts:
+        more = known.with_context(name, context, replacing=replace)
         return more.using(name) if use else more
 
-    in_use = " and in use" if change(with_it).current == name else ""
-    say(f"Context {name} is known{in_use}.")
+    current = " It is the current context." if update_contexts(add_context).current == name else ""
+    print_line(f"Added context {name}.{current}")
 
 
-def _address(url: str | None) -> str:
+def _require_url(url: str | None) -> str:
     if url is None:
-        raise click.UsageError("Give --url, or --data-dir for a local service.")
+        raise click.UsageError("Missing --url, or --data-dir for a local service.")
     if not url.startswith(SCHEMES):
-        raise click.UsageError("--url begins with http:// or https://.")
+        raise click.UsageError("--url must begin with http:// or https://.")
     return url.rstrip("/")
 
 
@@ -92,9 +110,9 @@ def _key_from_stdin() -> str:
     return sys.stdin.readline().strip()
 
 
-def _key(text: str | None) -> str | None:
+def _require_key(text: str | None) -> str | None:
     if text is not None and read_key(text) is None:
-        raise click.UsageError("That is no key: a mistyped or shortened one, perhaps.")
+        raise click.UsageError("Invalid API key: check that it is complete.")
     return text
 
 
@@ -108,16 +126,16 @@ Examples:
 """
 )
 @click.argument("name", required=False, shell_complete=complete_context)
-@click.option("--none", "none", is_flag=True, help="Use none: the local service again.")
+@click.option("--none", "none", is_flag=True, help="Use no context: call the local service.")
 def use(name: str | None, none: bool) -> None:
-    """Call as the context NAME says, from now on."""
+    """Make NAME the current context."""
     if none == (name is not None):
         raise click.UsageError("Give the NAME of a context, or --none.")
-    change(lambda known: known.using(name))
-    say(f"Context {name} is in use." if name else "No context is in use.")
-    for variable in STRONGER:
+    update_contexts(lambda known: known.using(name))
+    print_line(f"Current context: {name}." if name else "No current context.")
+    for variable in OVERRIDING_VARIABLES:
         if name is not None and os.environ.get(variable):
-            remark(f"But {variable} is set in this shell, and beats it.")
+            print_hint(f"Note: {variable} is set in this shell and overrides the context.")
 
 
 @click.command(
@@ -131,15 +149,15 @@ Examples:
 )
 @json_option
 def list_contexts(as_json: bool) -> None:
-    """List all contexts, and which one is in use."""
+    """List all contexts and mark the current one."""
     found = contexts()
     if as_json:
         print_json([_as_json(found, name) for name in sorted(found.known)])
         return
     rows = [_row(found, name) for name in sorted(found.known)]
-    print_table("Contexts", ("in use", "name", "service", "key", "agent"), rows)
+    print_table("Contexts", ("current", "name", "service", "key", "agent"), rows)
     if found.current is None:
-        remark("No context is in use: without one, the local service is called.")
+        print_hint("No current context: commands call the local service.")
 
 
 def _as_json(found: Contexts, name: str) -> dict[str, Any]:
@@ -167,7 +185,7 @@ def _row(found: Contexts, name: str) -> tuple[str, ...]:
 
 
 def _key_id(key: str | None) -> str | None:
-    """What may be shown of a key."""
+    """Return the public id of a key."""
     known = read_key(key) if key is not None else None
     return known[0] if known else None
 
@@ -182,9 +200,9 @@ Examples:
 )
 @service_options
 @json_option
-def show(where: TargetSources, as_json: bool) -> None:
-    """Tell which service a command would call now, as whom, and what says so."""
-    service = called_service(where)
+def show(sources: TargetSources, as_json: bool) -> None:
+    """Show the service, key and agent that commands use now, and where each comes from."""
+    service = resolve_target(sources)
     key_id = _key_id(service.api_key)
     if as_json:
         print_json(
@@ -199,19 +217,19 @@ def show(where: TargetSources, as_json: bool) -> None:
             }
         )
         return
-    facts = {
-        "address from": service.url_from,
-        "key": f"{key_id or 'not one of ours'}, from {service.key_from}",
-        "acting as": _acting_as(service),
+    details = {
+        "URL from": service.url_from,
+        "key": f"{key_id or 'unknown format'}, from {service.key_from}",
+        "acting agent": _acting_as(service),
     }
     if service.nats_url:
-        facts["NATS"] = service.nats_url
-    print_facts(f"Commands go to {service.url}.", facts)
+        details["NATS"] = service.nats_url
+    print_details(f"Commands call {service.url}.", details)
 
 
 def _acting_as(service: Service) -> str:
     if service.agent is None:
-        return "whom the key or --agent-name says"
+        return "the agent of the key, or --agent-name"
     return f"{service.agent}, from {service.agent_from}"
 
 
@@ -225,10 +243,10 @@ Example:
 )
 @context_argument
 def remove(name: str) -> None:
-    """Forget the context NAME and its key.
+    """Remove the context NAME and its stored key.
 
-    The key itself stays valid: `quorate keys revoke` ends it.
+    The key stays valid: revoke it with `quorate keys revoke`.
     """
-    in_use = contexts().current == name
-    change(lambda known: known.without(name))
-    say(f"Context {name} is forgotten{', and none is in use' if in_use else ''}.")
+    was_current = contexts().current == name
+    update_contexts(lambda known: known.without(name))
+    print_line(f"Removed context {name}.{' No current context.' if was_current else ''}")

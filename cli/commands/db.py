@@ -1,4 +1,4 @@
-"""`quorate db`: the tables of a database made, upgraded, and looked at."""
+"""`quorate db`: create, upgrade and check the database schema."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from quorate.cli.audit.archived_events import archive_option
-from quorate.cli.database_options import DatabaseTarget, database_failures, database_options
+from quorate.cli.database_options import DatabaseTarget, database_options, report_database_errors
 from quorate.cli.options import json_option
-from quorate.cli.output.console import Progress, print_json, progress, say
+from quorate.cli.output.console import Progress, print_json, print_line, progress
 from quorate.cli.output.errors import Failure
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ CHECK_EPILOG = """
 \b
 Example:
   quorate db check --database-url postgresql+asyncpg://owner@host/quorate \\
-    || echo "an upgrade is due"
+    || echo "upgrade needed"
 """
 
 
@@ -39,63 +39,65 @@ Example:
 @click.option(
     "--grant-to",
     metavar="ROLE",
-    help="Also let this role of PostgreSQL serve, and change or delete no event. Whoever could "
-    "serve before still can.",
+    help="Also grant this PostgreSQL role the rights of a service: it can append events but not "
+    "change or delete them. Earlier grants stay.",
 )
 @archive_option
 @json_option
 def upgrade(
     database: DatabaseTarget, grant_to: str | None, archive: Path | None, as_json: bool
 ) -> None:
-    """Make the tables, or bring older ones to this version.
+    """Create the tables, or upgrade them to this version.
 
-    All or nothing, and safe to be called by many at once. On PostgreSQL services may be running;
-    commands wait for the end of it. In a data folder none may be; the next start would do the same.
+    The upgrade is atomic, and several processes may start it at once. On PostgreSQL services may be
+    running; their commands wait until it ends. With SQLite no service may be running; `quorate
+    serve` performs the same upgrade when it starts.
     """
     import asyncio
 
-    with database_failures():
+    with report_database_errors():
         if grant_to is not None and database.path is not None:
-            raise click.UsageError("--grant-to is for PostgreSQL: SQLite has no roles.")
-        with database.alone(), progress("Upgrading") as advance:
+            raise click.UsageError("--grant-to needs PostgreSQL: SQLite has no roles.")
+        with database.lock(), progress("Upgrading") as advance:
             prepared = asyncio.run(_upgrade(database, grant_to, archive, advance))
     if as_json:
-        print_json({**_facts(prepared.revision), **_done(prepared)})
+        print_json({**_details(prepared.revision), **_done(prepared)})
     else:
-        say(_told(prepared))
+        print_line(_describe(prepared))
 
 
 @click.command(epilog=CURRENT_EPILOG)
 @database_options
 @json_option
 def current(database: DatabaseTarget, as_json: bool) -> None:
-    """Tell of which revision the tables are."""
-    revision = _found(database)
-    facts = _facts(revision)
+    """Show the current schema revision."""
+    revision = _find_revision(database)
+    details = _details(revision)
     if as_json:
-        print_json(facts)
+        print_json(details)
     elif revision is None:
-        say(f"There are no tables; this version's are {facts['newest']}.")
+        print_line(f"The database has no tables; this version needs {details['newest']}.")
     else:
-        say(f"{revision}; this version's is {facts['newest']}.")
+        print_line(f"{revision}; this version needs {details['newest']}.")
 
 
 @click.command(epilog=CHECK_EPILOG)
 @database_options
 @json_option
 def check(database: DatabaseTarget, as_json: bool) -> None:
-    """End with 1 when an upgrade is needed."""
+    """Exit with 1 if the schema needs an upgrade, else with 0."""
     from quorate.projections.migrations.revisions import is_newer
 
-    revision = _found(database)
-    facts = _facts(revision)
+    revision = _find_revision(database)
+    details = _details(revision)
     if as_json:
-        print_json(facts)
-    if facts["upgradeNeeded"]:
-        raise Failure(f"An upgrade is needed, from {revision or 'nothing'} to {facts['newest']}")
+        print_json(details)
+    if details["upgradeNeeded"]:
+        raise Failure(f"Upgrade needed: from {revision or 'no tables'} to {details['newest']}")
     if not as_json:
         newer = revision is not None and is_newer(revision)
-        say(f"Nothing to do: {revision} is {'newer than' if newer else 'what'} this version knows.")
+        relation = "newer than" if newer else "the revision of"
+        print_line(f"No upgrade needed: {revision} is {relation} this version.")
 
 
 async def _upgrade(
@@ -117,20 +119,20 @@ async def _upgrade(
 
     if database.path is not None:
         database.path.parent.mkdir(parents=True, exist_ok=True)
-    return await database.backend().define(work)
+    return await database.adapter().define(work)
 
 
-def _found(database: DatabaseTarget) -> str | None:
+def _find_revision(database: DatabaseTarget) -> str | None:
     import asyncio
 
-    with database_failures():
+    with report_database_errors():
         from quorate.projections.migrations.revisions import found_in
 
-        database.must_exist()
-        return asyncio.run(database.backend().inspect(found_in))
+        database.require_existing()
+        return asyncio.run(database.adapter().inspect(found_in))
 
 
-def _facts(revision: str | None) -> dict[str, object]:
+def _details(revision: str | None) -> dict[str, object]:
     from quorate.projections.migrations.revisions import NEWEST, needs_upgrade
 
     return {
@@ -144,11 +146,11 @@ def _done(prepared: "Prepared") -> dict[str, object]:
     return {"found": prepared.found, "events": prepared.events, "rows": prepared.rows}
 
 
-def _told(prepared: "Prepared") -> str:
+def _describe(prepared: "Prepared") -> str:
     if prepared.found is None:
-        return f"The tables were made: {prepared.revision}."
+        return f"Created the tables: {prepared.revision}."
     if prepared.found == prepared.revision:
-        return f"Nothing to do: the tables are {prepared.revision}."
+        return f"No upgrade needed: the tables are {prepared.revision}."
     return (
         f"Upgraded from {prepared.found} to {prepared.revision}: "
         f"{prepared.rows} rows from {prepared.events} events."

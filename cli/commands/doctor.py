@@ -1,7 +1,7 @@
-"""`quorate doctor`: what stands between this machine and its service, and what to do about it.
+"""`quorate doctor`: check the connection to the service and the local configuration.
 
-It only reads, asks one thing after the other, and says of each what it found. It ends with 0 when
-nothing failed, else with the code that fits the first failure: a warning is no failure.
+The checks run one after the other and change nothing. The exit code is 0 if no check failed, else
+that of the first failed check; a warning is not a failure.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from quorate.cli.connection.resolve import TargetSources, called_service
+from quorate.cli.connection.resolve import TargetSources, resolve_target
 from quorate.cli.options import json_option, service_options
 from quorate.cli.output.errors import Failure
 
@@ -26,8 +26,8 @@ Examples:
   quorate doctor --json
   quorate doctor --nats-url nats://127.0.0.1:4222
 
-It ends with 0 when nothing failed, else with the code of the first failure: 4 the key is missing or
-refused, 6 the service, its log or NATS does not answer, 1 anything else.
+The exit code is 0 if no check failed, else that of the first failed check: 4 key missing or
+rejected, 6 service, event log or NATS not available, 1 any other failure.
 """
 Check: TypeAlias = "Callable[[Target], CheckResult]"
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
@@ -37,42 +37,45 @@ _NAME_WIDTH = len("configuration") + 2
 
 @click.command(epilog=EPILOG)
 @service_options
-@click.option("--nats-url", help="Where NATS is. [default: as the context or credentials say]")
+@click.option(
+    "--nats-url", help="NATS URL to check. [default: from the context or the credentials]"
+)
 @json_option
-def doctor(where: TargetSources, nats_url: str | None, as_json: bool) -> None:
-    """Check configuration, service, key, clock, log, notifications, NATS, versions and files.
+def doctor(sources: TargetSources, nats_url: str | None, as_json: bool) -> None:
+    """Check configuration, service, clock, key, log, notifications, NATS, versions and files.
 
-    Each line says ok, warning, failed or skipped and, where something is not as it should be, what
-    to do about it.
+    Each line shows ok, warning, failed or skipped; a warning or a failure includes advice.
     """
     found = []
-    for name, finding in _examined(where, nats_url):
-        found.append((name, finding))
+    for name, result in _run_checks(sources, nats_url):
+        found.append((name, result))
         if not as_json:
-            _tell(name, finding)
+            _print_result(name, result)
     if as_json:
         _print_as_json(found)
     sys.exit(next((one.exit_code for _, one in found if one.outcome == "failed"), 0))
 
 
-def _examined(where: TargetSources, nats_url: str | None) -> "Iterator[tuple[str, CheckResult]]":
+def _run_checks(
+    sources: TargetSources, nats_url: str | None
+) -> "Iterator[tuple[str, CheckResult]]":
     from quorate.cli.diagnostics.http_checks import Target
-    from quorate.cli.diagnostics.results import failed, well
+    from quorate.cli.diagnostics.results import failed, ok
 
     try:
-        service = called_service(where)
+        service = resolve_target(sources)
     except Failure as failure:
-        advice = "`quorate serve` starts a service; `quorate context add` remembers one"
+        advice = "Start a service with `quorate serve`, or add one with `quorate context add`"
         yield "configuration", failed(failure.message, advice, failure.exit_code)
         return
-    sources = f"address from {service.url_from}, key from {service.key_from}"
+    origin = f"URL from {service.url_from}, key from {service.key_from}"
     if service.url_from == service.key_from:
-        sources = f"address and key from {service.url_from}"
-    yield "configuration", well(sources)
+        origin = f"URL and key from {service.url_from}"
+    yield "configuration", ok(origin)
     nats_url = nats_url or service.nats_url
-    with Target(service.url, service.api_key, nats_url, _local_folder(where)) as patient:
+    with Target(service.url, service.api_key, nats_url, _local_data_dir(sources)) as target:
         for name, check in _checks():
-            yield name, _answer(check, patient)
+            yield name, _run_check(check, target)
 
 
 def _checks() -> Sequence[tuple[str, Check]]:
@@ -92,43 +95,43 @@ def _checks() -> Sequence[tuple[str, Check]]:
     )
 
 
-def _answer(check: Check, patient: "Target") -> "CheckResult":
-    """A service may go away between two checks: that is a finding too."""
+def _run_check(check: Check, target: "Target") -> "CheckResult":
+    """Run one check; a failed connection is a failed result, not an exception."""
     import httpx2
 
     from quorate.cli.diagnostics.results import failed
     from quorate.cli.output.errors import UNAVAILABLE
 
     try:
-        return check(patient)
+        return check(target)
     except httpx2.HTTPError as error:
-        why = str(error) or type(error).__name__
-        return failed(f"the service stopped answering: {why}", "Try again", UNAVAILABLE)
+        reason = str(error) or type(error).__name__
+        return failed(f"the service stopped responding: {reason}", "Retry", UNAVAILABLE)
 
 
-def _local_folder(where: TargetSources) -> Path:
-    """Where a local service would keep its data, as far as this call goes."""
-    said = where.command_line.data_dir or where.environment.data_dir
-    return (said or where.default_data_dir).expanduser()
+def _local_data_dir(sources: TargetSources) -> Path:
+    """Return the data directory of a local service for this call."""
+    given = sources.command_line.data_dir or sources.environment.data_dir
+    return (given or sources.default_data_dir).expanduser()
 
 
-def _tell(name: str, finding: "CheckResult") -> None:
+def _print_result(name: str, result: "CheckResult") -> None:
     from quorate.cli.output.console import printable
 
-    outcome = click.style(f"{finding.outcome:<{_OUTCOME_WIDTH}}", fg=_COLOURS[finding.outcome])
-    click.echo(f"{outcome}{name:<{_NAME_WIDTH}}{printable(finding.says)}")
-    if finding.advice:
+    outcome = click.style(f"{result.outcome:<{_OUTCOME_WIDTH}}", fg=_COLOURS[result.outcome])
+    click.echo(f"{outcome}{name:<{_NAME_WIDTH}}{printable(result.message)}")
+    if result.advice:
         indent = " " * (_OUTCOME_WIDTH + _NAME_WIDTH)
-        end = "" if finding.advice.endswith("?") else "."
-        click.echo(f"{indent}{printable(finding.advice)}{end}")
+        end = "" if result.advice.endswith("?") else "."
+        click.echo(f"{indent}{printable(result.advice)}{end}")
 
 
 def _print_as_json(found: "Sequence[tuple[str, CheckResult]]") -> None:
     from quorate.cli.output.console import print_json
 
-    def said(name: str, finding: "CheckResult") -> dict[str, Any]:
-        advice = {"advice": finding.advice} if finding.advice else {}
-        return {"check": name, "outcome": finding.outcome, "says": finding.says, **advice}
+    def to_json(name: str, result: "CheckResult") -> dict[str, Any]:
+        advice = {"advice": result.advice} if result.advice else {}
+        return {"check": name, "outcome": result.outcome, "says": result.message, **advice}
 
-    healthy = all(finding.outcome != "failed" for _, finding in found)
-    print_json({"ok": healthy, "checks": [said(name, finding) for name, finding in found]})
+    healthy = all(result.outcome != "failed" for _, result in found)
+    print_json({"ok": healthy, "checks": [to_json(name, result) for name, result in found]})

@@ -1,6 +1,6 @@
-"""`quorate keys`: who may call.
+"""`quorate keys`: issue, list and revoke API keys.
 
-A key's text is shown once, when it is issued, or goes straight into a context and is not shown.
+A new key is shown once, or stored in a context and not shown.
 """
 
 from dataclasses import replace
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quorate.cli.commands.agents import say_each
-from quorate.cli.connection.api import calling
-from quorate.cli.connection.resolve import Service, TargetSources, called_service
+from quorate.cli.commands.agents import print_lines
+from quorate.cli.connection.api import open_api
+from quorate.cli.connection.resolve import Service, TargetSources, resolve_target
 from quorate.cli.options import json_option, limit_option, quiet_option, service_options
 from quorate.cli.output.console import (
-    clock,
-    print_facts,
+    format_table_time,
+    format_time,
+    print_details,
+    print_hint,
     print_json,
+    print_line,
     print_table,
-    remark,
-    say,
-    table_clock,
 )
-from quorate.cli.output.errors import ADVICE, EXIT_CODES, OPERATORS_ADVICE, Failure
+from quorate.cli.output.errors import ADVICE, EXIT_CODES, OPERATOR_ADVICE, Failure
 from quorate.domain.identity.api_keys import ROLES, Role, read_key
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 operator_option = click.option(
     "--as-operator",
     is_flag=True,
-    help="With the operator's key: QUORATE_ADMIN_KEY, or the local service's.",
+    help="Use the admin key: QUORATE_ADMIN_KEY, or the one in the local credentials.json.",
 )
-tenant_option = click.option("--tenant", help="Which tenant, for operators.")
+tenant_option = click.option("--tenant", help="Tenant id; only with the admin key.")
 
 
 @click.command(
@@ -50,17 +50,23 @@ Examples:
     + EXIT_CODES
 )
 @click.option(
-    "--role", type=click.Choice(ROLES), required=True, help="agent is bound to one agent."
+    "--role",
+    type=click.Choice(ROLES),
+    required=True,
+    help="What the key may do: tenant = act for every agent, agent = act for one agent, "
+    "auditor = read.",
 )
-@click.option("--agent-name", allow_from_autoenv=False, help="Whose key: goes with role agent.")
+@click.option("--agent-name", allow_from_autoenv=False, help="The agent; only with --role agent.")
 @tenant_option
 @operator_option
-@click.option("-q", "--quiet", is_flag=True, help="Print the key and nothing else.")
-@click.option("--save-as", metavar="CONTEXT", help="Keep the key in a new context; don't print it.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the key.")
+@click.option(
+    "--save-as", metavar="CONTEXT", help="Store the key in a new context and do not print it."
+)
 @service_options
 @json_option
-def issue(  # noqa: PLR0917 - click hands options over like this.
-    where: TargetSources,
+def issue(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
     role: Role,
     agent_name: str | None,
     tenant: str | None,
@@ -69,57 +75,59 @@ def issue(  # noqa: PLR0917 - click hands options over like this.
     save_as: str | None,
     as_json: bool,
 ) -> None:
-    """Issue a key. Its text is shown this once."""
+    """Issue an API key; it is shown only once."""
     from quorate.client import requests
 
     if (role == "agent") != (agent_name is not None):
-        raise click.UsageError("--agent-name goes with --role agent, and only with it.")
+        raise click.UsageError("--role agent requires --agent-name, and no other role allows it.")
     if save_as is not None:
-        _must_be_new(save_as)
-    service = called_service(where, as_operator=as_operator)
-    with calling(where, service, advice=_advice(as_operator=as_operator)) as line:
-        issued = line.ask(requests.issue_key(role, agent_name, tenant))
-    if issued.key is None:  # The first answer got lost, and the text is told once.
+        _require_new_context(save_as)
+    service = resolve_target(sources, as_operator=as_operator)
+    with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
+        issued = api.call(requests.issue_key(role, agent_name, tenant))
+    if issued.key is None:  # The first response was lost; the key is sent only once.
         raise Failure(
-            f"The key {issued.id} was issued, but its text was lost on the way: "
-            f"`quorate keys revoke {issued.id}`, then issue another"
+            f"Key {issued.id} was issued, but the response with the key was lost: "
+            f"revoke it with `quorate keys revoke {issued.id}`, then issue another key"
         )
     if save_as is not None:
         _save(save_as, service, issued.key)
         issued = replace(issued, key=None, raw={**issued.raw, "key": None})
     if quiet:
-        say(issued.key or save_as or "")
+        print_line(issued.key or save_as or "")
     elif as_json:
         print_json(issued.raw)
     else:
         _print_issued(issued, save_as)
 
 
-def _must_be_new(name: str) -> None:
-    """Asked before a key is issued: one that cannot be kept would be lost."""
-    from quorate.cli.connection.profiles import contexts, well_named
+def _require_new_context(name: str) -> None:
+    """Check the context name before the key is issued; a key that cannot be stored is lost."""
+    from quorate.cli.connection.profiles import contexts, require_valid_name
 
-    if well_named(name) in contexts().known:
-        raise Failure(f"Context {name} exists: `quorate context remove {name}` first")
+    if require_valid_name(name) in contexts().known:
+        raise Failure(
+            f"Context {name} already exists: remove it with `quorate context remove {name}`"
+        )
 
 
 def _save(name: str, service: Service, key: str) -> None:
-    from quorate.cli.connection.profiles import Context, change
+    from quorate.cli.connection.profiles import Context, update_contexts
 
-    kept = Context(url=service.url, api_key=key, nats_url=service.nats_url)
-    change(lambda known: known.with_one(name, kept))
+    profile = Context(url=service.url, api_key=key, nats_url=service.nats_url)
+    update_contexts(lambda known: known.with_context(name, profile))
 
 
 def _print_issued(issued: "KeyInfo", save_as: str | None) -> None:
-    whose = f" of {issued.agent_name}" if issued.agent_name else ""
-    facts = {"id": issued.id, "tenant": issued.tenant_id}
+    whose = f" for {issued.agent_name}" if issued.agent_name else ""
+    details = {"id": issued.id, "tenant": issued.tenant_id}
     if save_as is None and issued.key is not None:
-        facts["key"] = issued.key
-    print_facts(f"A key was issued: {issued.role}{whose}.", facts)
+        details["key"] = issued.key
+    print_details(f"Issued {issued.role} key{whose}.", details)
     if save_as is None:
-        remark("Keep it now: its text is not shown again.")
+        print_hint("Store the key now: it is not shown again.")
     else:
-        remark(f"It is kept in context {save_as}: use it with --context {save_as}.")
+        print_hint(f"Stored the key in context {save_as}: use it with --context {save_as}.")
 
 
 @click.command(
@@ -138,26 +146,26 @@ Examples:
 @limit_option
 @json_option
 @quiet_option
-def list_keys(  # noqa: PLR0917 - click hands options over like this.
-    where: TargetSources,
+def list_keys(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
     tenant: str | None,
     as_operator: bool,
     limit: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """List keys, without their secrets."""
+    """List API keys without their secrets."""
     from quorate.client import requests
 
-    service = called_service(where, as_operator=as_operator)
-    with calling(where, service, advice=_advice(as_operator=as_operator)) as line:
-        found = line.listed(
+    service = resolve_target(sources, as_operator=as_operator)
+    with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
+        found = api.list_all(
             lambda after, length: requests.list_keys(tenant_id=tenant, after=after, limit=length),
             lambda key: key.id,
             limit,
         )
     if quiet:
-        say_each([key.id for key in found])
+        print_lines([key.id for key in found])
     elif as_json:
         print_json([key.raw for key in found])
     else:
@@ -167,7 +175,7 @@ def list_keys(  # noqa: PLR0917 - click hands options over like this.
 
 def _row(key: "KeyInfo") -> tuple[str, ...]:
     status = "active" if key.revoked_at is None else "revoked"
-    return (key.role, key.agent_name or "", status, table_clock(key.created_at), key.id)
+    return (key.role, key.agent_name or "", status, format_table_time(key.created_at), key.id)
 
 
 @click.command(
@@ -183,18 +191,18 @@ Example:
 @operator_option
 @service_options
 @json_option
-def revoke(where: TargetSources, key: str, as_operator: bool, as_json: bool) -> None:
-    """Revoke KEY, given by its id or its text: it stops working within a second, for good."""
+def revoke(sources: TargetSources, key: str, as_operator: bool, as_json: bool) -> None:
+    """Revoke KEY (its id or the full key); it is rejected within one second, permanently."""
     from quorate.client import requests
 
     key_id, _ = read_key(key) or (key, "")
-    service = called_service(where, as_operator=as_operator)
-    with calling(where, service, advice=_advice(as_operator=as_operator)) as line:
-        line.ask(requests.revoke_key(key_id))
+    service = resolve_target(sources, as_operator=as_operator)
+    with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
+        api.call(requests.revoke_key(key_id))
     if as_json:
         print_json({"revoked": True})
     else:
-        say(f"Revoked {key_id}.")
+        print_line(f"Revoked {key_id}.")
 
 
 @click.command(
@@ -211,15 +219,15 @@ Examples:
 @service_options
 @json_option
 @quiet_option
-def own(where: TargetSources, as_operator: bool, as_json: bool, quiet: bool) -> None:
-    """Tell whose key it is that you call with, and what it may do."""
+def own(sources: TargetSources, as_operator: bool, as_json: bool, quiet: bool) -> None:
+    """Show the current API key: its role, its agent and its source."""
     from quorate.client import requests
 
-    service = called_service(where, as_operator=as_operator)
-    with calling(where, service) as line:
-        key = line.ask(requests.own_key())
+    service = resolve_target(sources, as_operator=as_operator)
+    with open_api(sources, service) as api:
+        key = api.call(requests.get_own_key())
     if quiet:
-        say(key.id)
+        print_line(key.id)
     elif as_json:
         print_json(key.raw)
     else:
@@ -228,16 +236,20 @@ def own(where: TargetSources, as_operator: bool, as_json: bool, quiet: bool) -> 
 
 def _print_own(key: "KeyInfo", service: Service) -> None:
     may = {
-        "admin": "may do what operators do: tenants and all keys",
-        "tenant": f"may act for any agent of tenant {key.tenant_id}",
-        "agent": f"acts as {key.agent_name} of tenant {key.tenant_id}, and as nobody else",
-        "auditor": f"may read what tenant {key.tenant_id} did",
+        "admin": "is the admin key: it manages tenants and all keys",
+        "tenant": f"may act for every agent of tenant {key.tenant_id}",
+        "agent": f"may act only for agent {key.agent_name} of tenant {key.tenant_id}",
+        "auditor": f"may read the event log of tenant {key.tenant_id}",
     }
-    facts = {"service": service.url, "key from": service.key_from, "issued": clock(key.created_at)}
+    details = {
+        "service": service.url,
+        "key from": service.key_from,
+        "issued": format_time(key.created_at),
+    }
     if key.agent_id:
-        facts = {"agent id": key.agent_id, **facts}
-    print_facts(f"Key {key.id} {may[key.role]}.", facts)
+        details = {"agent id": key.agent_id, **details}
+    print_details(f"Key {key.id} {may[key.role]}.", details)
 
 
 def _advice(*, as_operator: bool) -> dict[str, str]:
-    return dict(OPERATORS_ADVICE if as_operator else ADVICE)
+    return dict(OPERATOR_ADVICE if as_operator else ADVICE)

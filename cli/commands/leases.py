@@ -1,12 +1,12 @@
-"""`quorate agents lease` and its kin: holding a contact, and the gate that asks who does."""
+"""`quorate agents lease` and related commands: leases on contacts, and the send gate."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from quorate.cli.commands.agents import advice_for, agent_id_of, names_by_id, say_each
-from quorate.cli.connection.api import ApiClient, calling
-from quorate.cli.connection.resolve import TargetSources, called_service, who
+from quorate.cli.commands.agents import advice_for, agent_id_of, names_by_id, print_lines
+from quorate.cli.connection.api import ApiClient, open_api
+from quorate.cli.connection.resolve import TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import (
     Minutes,
     agent_options,
@@ -15,7 +15,14 @@ from quorate.cli.options import (
     quiet_option,
     service_options,
 )
-from quorate.cli.output.console import clock, print_facts, print_json, print_table, say, table_clock
+from quorate.cli.output.console import (
+    format_table_time,
+    format_time,
+    print_details,
+    print_json,
+    print_line,
+    print_table,
+)
 from quorate.cli.output.errors import CONFLICT, EXIT_CODES
 from quorate.domain.coordination.leases import (
     DURATION_MINUTES_DEFAULT,
@@ -31,7 +38,7 @@ duration_option = click.option(
     type=Minutes(DURATION_MINUTES_MIN, DURATION_MINUTES_MAX),
     default=DURATION_MINUTES_DEFAULT,
     show_default=f"{DURATION_MINUTES_DEFAULT:g}",
-    help="For how long; may be a fraction.",
+    help="Duration of the lease in minutes; fractions are allowed.",
 )
 
 
@@ -44,19 +51,21 @@ Examples:
   lease=$(quorate agents lease --agent-name outreach-agent \\
     --contact-email user@example.com --quiet)
 
-While another agent holds the contact, this ends with 3 and says who does.
+While another agent holds the contact, the exit code is 3 and the error names the holder.
 """
     + EXIT_CODES
 )
 @agent_options
 @click.option("--contact-email", required=True, help="The contact to lease.")
-@click.option("--intent", default="general", show_default=True, help="What for.")
+@click.option(
+    "--intent", default="general", show_default=True, help="Purpose label, e.g. outbound_sales."
+)
 @duration_option
 @service_options
 @json_option
 @quiet_option
-def lease(  # noqa: PLR0917 - click hands options over like this.
-    where: TargetSources,
+def lease(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
     agent_id: str | None,
     agent_name: str | None,
     contact_email: str,
@@ -65,15 +74,17 @@ def lease(  # noqa: PLR0917 - click hands options over like this.
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Take exclusive hold of a contact for a time; the holder who asks again renews."""
+    """Acquire an exclusive lease on a contact; the current holder renews it."""
     from quorate.client import requests
 
-    service = called_service(where)
-    meant = who(service, agent_id, agent_name)
-    ask = requests.acquire_lease(meant, contact_email, intent=intent, duration_minutes=duration)
-    with calling(where, service, advice=advice_for(meant)) as line:
-        found = line.ask(ask)
-    name = meant.name or found.agent_id
+    service = resolve_target(sources)
+    acting_agent = resolve_agent(service, agent_id, agent_name)
+    request = requests.acquire_lease(
+        acting_agent, contact_email, intent=intent, duration_minutes=duration
+    )
+    with open_api(sources, service, advice=advice_for(acting_agent)) as api:
+        found = api.call(request)
+    name = acting_agent.name or found.agent_id
     _print(f"{name} holds {found.contact_email}.", found, as_json, quiet)
 
 
@@ -94,14 +105,14 @@ Example:
 @json_option
 @quiet_option
 def renew_lease(
-    where: TargetSources, lease_id: str, duration: float, as_json: bool, quiet: bool
+    sources: TargetSources, lease_id: str, duration: float, as_json: bool, quiet: bool
 ) -> None:
-    """Keep the lease LEASE_ID for another while, counted from now; its fence stays."""
+    """Renew the lease LEASE_ID for --duration from now; its fencing token stays the same."""
     from quorate.client import requests
 
-    with calling(where) as line:
-        found = line.ask(requests.renew_lease(lease_id, duration_minutes=duration))
-    _print(f"{found.contact_email} stays leased.", found, as_json, quiet)
+    with open_api(sources) as api:
+        found = api.call(requests.renew_lease(lease_id, duration_minutes=duration))
+    _print(f"Renewed the lease on {found.contact_email}.", found, as_json, quiet)
 
 
 @click.command(
@@ -118,16 +129,16 @@ Example:
 @click.argument("lease_id")
 @service_options
 @json_option
-def release_lease(where: TargetSources, lease_id: str, as_json: bool) -> None:
-    """Give the lease LEASE_ID back; once it has ended, this changes nothing."""
+def release_lease(sources: TargetSources, lease_id: str, as_json: bool) -> None:
+    """Release the lease LEASE_ID; releasing an ended lease has no effect."""
     from quorate.client import requests
 
-    with calling(where) as line:
-        line.ask(requests.release_lease(lease_id))
+    with open_api(sources) as api:
+        api.call(requests.release_lease(lease_id))
     if as_json:
         print_json({"released": True})
     else:
-        say(f"Released {lease_id}.")
+        print_line(f"Released {lease_id}.")
 
 
 @click.command(
@@ -140,27 +151,27 @@ Examples:
 """
     + EXIT_CODES
 )
-@click.option("--agent", allow_from_autoenv=False, help="Only this agent's: a name or an id.")
-@click.option("--contact-email", help="Only of this contact.")
+@click.option("--agent", allow_from_autoenv=False, help="Only leases of this agent (name or id).")
+@click.option("--contact-email", help="Only the lease on this contact.")
 @service_options
 @limit_option
 @json_option
 @quiet_option
-def leases(  # noqa: PLR0917 - click hands options over like this.
-    where: TargetSources,
+def leases(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
     agent: str | None,
     contact_email: str | None,
     limit: int,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """List the leases that are held now."""
-    with calling(where) as line:
-        agent_id = None if agent is None else agent_id_of(line, agent)
-        found = _all(line, agent_id, contact_email, limit)
-        names = {} if as_json or quiet or not found else names_by_id(line)
+    """List the active leases."""
+    with open_api(sources) as api:
+        agent_id = None if agent is None else agent_id_of(api, agent)
+        found = _all(api, agent_id, contact_email, limit)
+        names = {} if as_json or quiet or not found else names_by_id(api)
     if quiet:
-        say_each([one.id for one in found])
+        print_lines([one.id for one in found])
     elif as_json:
         print_json([one.raw for one in found])
     else:
@@ -169,11 +180,11 @@ def leases(  # noqa: PLR0917 - click hands options over like this.
 
 
 def _all(
-    line: ApiClient, agent_id: str | None, contact_email: str | None, limit: int
+    api: ApiClient, agent_id: str | None, contact_email: str | None, limit: int
 ) -> "list[LeaseInfo]":
     from quorate.client import requests
 
-    return line.listed(
+    return api.list_all(
         lambda after, length: requests.list_leases(
             agent_id=agent_id, contact_email=contact_email, after=after, limit=length
         ),
@@ -184,21 +195,21 @@ def _all(
 
 def _row(one: "LeaseInfo", names: dict[str, str]) -> tuple[str, ...]:
     holder = names.get(one.agent_id, one.agent_id)
-    expires = table_clock(one.expires_at)
+    expires = format_table_time(one.expires_at)
     return (one.contact_email, holder, one.intent, expires, str(one.fence), one.id)
 
 
 def _print(headline: str, found: "LeaseInfo", as_json: bool, quiet: bool) -> None:
     if quiet:
-        say(found.id)
+        print_line(found.id)
     elif as_json:
         print_json(found.raw)
     else:
-        print_facts(
+        print_details(
             headline,
             {
                 "lease": found.id,
-                "until": clock(found.expires_at),
+                "until": format_time(found.expires_at),
                 "fence": str(found.fence),
                 "intent": found.intent,
             },
@@ -216,42 +227,45 @@ Examples:
   quorate agents request-send --agent-name outreach-agent \\
     --contact-email user@example.com && echo sending
 
-Blocked is exit code 3, so that nothing behind && happens.
+Blocked is exit code 3, so a command after && does not run.
 """
     + EXIT_CODES,
 )
 @agent_options
 @click.option("--contact-email", required=True, help="The contact to send to.")
-@click.option("--fence", type=click.IntRange(1), help="Of your lease: an old one is blocked.")
+@click.option(
+    "--fence", type=click.IntRange(1), help="Fencing token of your lease; a stale one is blocked."
+)
 @service_options
 @json_option
-def request_send(  # noqa: PLR0917 - click hands options over like this.
-    where: TargetSources,
+def request_send(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
     agent_id: str | None,
     agent_name: str | None,
     contact_email: str,
     fence: int | None,
     as_json: bool,
 ) -> None:
-    """Ask, right before sending to a contact, whether this agent may."""
+    """Check the send gate: may this agent send to the contact now?"""
     from quorate.client import requests
 
-    service = called_service(where)
-    meant = who(service, agent_id, agent_name)
-    with calling(where, service, advice=advice_for(meant)) as line:
-        verdict = line.ask(requests.request_send(meant, contact_email, fence=fence))
+    service = resolve_target(sources)
+    acting_agent = resolve_agent(service, agent_id, agent_name)
+    with open_api(sources, service, advice=advice_for(acting_agent)) as api:
+        verdict = api.call(requests.request_send(acting_agent, contact_email, fence=fence))
     if as_json:
         print_json(verdict.raw)
     else:
-        say(_told(verdict))
+        print_line(_describe(verdict))
     if not verdict.authorized:
         click.get_current_context().exit(CONFLICT)
 
 
-def _told(verdict: "SendVerdict") -> str:
+def _describe(verdict: "SendVerdict") -> str:
     if verdict.authorized:
         return f"Authorized: send to {verdict.contact_email} now."
     if verdict.holder is not None:
         holder = verdict.holder
-        return f"Blocked: {holder.agent_name} holds the contact until {clock(holder.expires_at)}."
-    return f"Blocked: fence {verdict.fence} is old; another lease came after it."
+        until = format_time(holder.expires_at)
+        return f"Blocked: {holder.agent_name} holds the contact until {until}."
+    return f"Blocked: fence {verdict.fence} is stale; a newer lease exists."

@@ -1,4 +1,4 @@
-"""`quorate log`: the log itself, its old events moved to files, and the whole of it checked."""
+"""`quorate log`: archive old events to files, and verify the whole event log."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quorate.cli.audit.archived_events import archive_option
-from quorate.cli.database_options import DatabaseTarget, database_failures, database_options
+from quorate.cli.database_options import DatabaseTarget, database_options, report_database_errors
 from quorate.cli.options import json_option
-from quorate.cli.output.console import Progress, print_json, progress, say
+from quorate.cli.output.console import Progress, print_json, print_line, progress
 from quorate.cli.output.errors import Failure
 
 if TYPE_CHECKING:
-    from quorate.eventlog.archive.archiver import Archived
+    from quorate.eventlog.archive.archiver import ArchivedFile
 
 DAYS_DEFAULT = 30.0
 DAYS_MIN = 1.0
@@ -42,42 +42,42 @@ Examples:
     type=click.FloatRange(DAYS_MIN, DAYS_MAX),
     default=DAYS_DEFAULT,
     show_default=True,
-    help="How old events must be.",
+    help="Minimum age of the archived events, in days.",
 )
 @json_option
 def archive(database: DatabaseTarget, folder: Path, older_than_days: float, as_json: bool) -> None:
     """Move old events from the database to compressed files in FOLDER.
 
-    Each file is on the disk and was read again before anything is deleted, and both happen or
-    neither. FOLDER belongs to this log from then on: rebuilding, backups and audits of the whole
-    log need it. In a data folder the service must be stopped; on PostgreSQL it may be running.
+    Each file is flushed to disk and verified before its events are deleted. Keep FOLDER:
+    rebuilds, backups and audits of the whole log need it (--archive). With SQLite the service must
+    be stopped; on PostgreSQL it may be running.
     """
     import asyncio
 
-    from quorate.eventlog.archive.archiver import ArchivedMeanwhile
+    from quorate.eventlog.archive.archiver import ArchiveConflict
 
-    with database_failures():
-        database.must_exist()
+    with report_database_errors():
+        database.require_existing()
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with database.alone(), progress("Archiving") as advance:
-                moved = asyncio.run(_moved(database, folder, older_than_days, advance))
-        except ArchivedMeanwhile as other:
-            raise Failure("Somebody else is archiving this log: nothing was deleted") from other
+            with database.lock(), progress("Archiving") as advance:
+                moved = asyncio.run(_archive(database, folder, older_than_days, advance))
+        except ArchiveConflict as other:
+            raise Failure("Another process is archiving this log: no event was deleted") from other
         except OSError as error:
-            raise Failure(f"{folder} cannot be written: {error.strerror}") from error
+            raise Failure(f"Cannot write {folder}: {error.strerror}") from error
     if as_json:
-        print_json({"files": [_facts(one) for one in moved]})
+        print_json({"files": [_as_json(one) for one in moved]})
     elif not moved:
-        say(f"Nothing to do: no event is older than {older_than_days:g} days.")
+        print_line(f"Nothing archived: no event is older than {older_than_days:g} days.")
     else:
         for one in moved:
-            say(f"{one.path} holds the events at positions {one.first} to {one.last}.")
+            print_line(f"{one.path} contains the events at positions {one.first} to {one.last}.")
 
 
-async def _moved(
+async def _archive(
     database: DatabaseTarget, folder: Path, days: float, advance: Progress
-) -> "list[Archived]":
+) -> "list[ArchivedFile]":
     import time
 
     from quorate.domain.shared.timestamps import Timestamp
@@ -86,21 +86,21 @@ async def _moved(
 
     now = Timestamp(time.time_ns() // 1_000_000)
     older_than = Timestamp(now - round(days * MILLISECONDS_PER_DAY))
-    backend = database.backend()
+    adapter = database.adapter()
     moved = []
     try:
-        await backend.open(ONLY_TODAYS)
-        archiver = Archiver(backend, folder)
+        await adapter.open(ONLY_TODAYS)
+        archiver = Archiver(adapter, folder)
         await archiver.check_folder()
         while (one := await archiver.move(older_than, now)) is not None:
             moved.append(one)
             advance(one.last, None)
     finally:
-        await backend.close()
+        await adapter.close()
     return moved
 
 
-def _facts(one: "Archived") -> dict[str, Any]:
+def _as_json(one: "ArchivedFile") -> dict[str, Any]:
     return {"file": str(one.path), "first": one.first, "last": one.last, "sha256": one.sha256}
 
 
@@ -108,33 +108,33 @@ def _facts(one: "Archived") -> dict[str, Any]:
 @database_options
 @archive_option
 @click.option(
-    "--oldest-removed", is_flag=True, help="It is fine that the first files are not there any more."
+    "--oldest-removed", is_flag=True, help="Accept that the oldest archive files were removed."
 )
 @json_option
 def verify(
     database: DatabaseTarget, archive: Path | None, oldest_removed: bool, as_json: bool
 ) -> None:
-    """Check every event of every tenant in the database, and with --archive those in its files.
+    """Verify every event of every tenant in the database, and with --archive in the archive files.
 
-    Changes nothing; the service may be running.
+    Read-only; the service may be running.
     """
     import asyncio
 
-    with database_failures():
-        database.must_exist()
+    with report_database_errors():
+        database.require_existing()
         with progress("Verifying") as advance:
-            found = asyncio.run(_verified(database, archive, oldest_removed, advance))
+            found = asyncio.run(_verify(database, archive, oldest_removed, advance))
     if as_json:
         print_json(found)
         return
-    say(f"The log is whole: {found['events']} events, up to position {found['head']}.")
+    print_line(f"The event log is valid: {found['events']} events, up to position {found['head']}.")
     if found["archivedChecked"]:
-        say(f"Those before them are whole in {archive}, from position {found['first']} on.")
+        print_line(f"The archived events in {archive} are valid, from position {found['first']}.")
     elif found["archived"]:
-        say(f"The {found['archived']} before them were archived: look at them with --archive.")
+        print_line(f"{found['archived']} earlier events are archived: verify them with --archive.")
 
 
-async def _verified(
+async def _verify(
     database: DatabaseTarget, folder: Path | None, oldest_removed: bool, advance: Progress
 ) -> dict[str, Any]:
     from quorate.eventlog.archive.archiver import archive_end, check_archive
@@ -142,14 +142,14 @@ async def _verified(
     from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
     from quorate.projections.migrations.schema import ONLY_TODAYS
 
-    backend = SqliteSnapshot(database.path) if database.path else database.backend()
+    adapter = SqliteSnapshot(database.path) if database.path else database.adapter()
     try:
-        await backend.open(ONLY_TODAYS)
-        end = await backend.inspect(archive_end)
+        await adapter.open(ONLY_TODAYS)
+        end = await adapter.inspect(archive_end)
         first = end.position + 1
         if folder is not None:
-            first = await check_archive(backend, folder, advance, oldest_removed=oldest_removed)
-        log = EventStore(backend)
+            first = await check_archive(adapter, folder, advance, oldest_removed=oldest_removed)
+        log = EventStore(adapter)
         head = await log.committed_head()
         done = 0
 
@@ -160,7 +160,7 @@ async def _verified(
 
         await log.check_range(0, head, progress=count)
     finally:
-        await backend.close()
+        await adapter.close()
     return {
         "ok": True,
         "events": head - end.position,

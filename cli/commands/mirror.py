@@ -1,7 +1,7 @@
-"""`quorate mirror reset`: the copy of the log in JetStream thrown away, to be made anew.
+"""`quorate mirror reset`: delete the JetStream mirror of the event log, so that it is recreated.
 
-For when the copy has what the log has not: an older log was restored. The service does not do that
-by itself, because the copy may then be all that is left of what was lost.
+Needed when the mirror contains events that the log lacks, because an older log was restored. The
+service does not reset the mirror automatically: it may be the only copy of the lost events.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quorate.cli.options import data_dir_option
-from quorate.cli.output.console import say
+from quorate.cli.output.console import print_line
 from quorate.cli.output.errors import UNAVAILABLE, Failure
 
 if TYPE_CHECKING:
@@ -26,19 +26,22 @@ Example:
 
 
 @click.command(epilog=EPILOG)
-@data_dir_option("The service's data folder, for its NATS address and keys.")
-@click.option("--nats-url", help="The nats-server. [default: the one in the data folder]")
+@data_dir_option("Data directory of the service, for its NATS URL and keys.")
+@click.option(
+    "--nats-url",
+    help="URL of the nats-server. [default: from credentials.json in the data directory]",
+)
 @click.option(
     "--nats-keys-file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="The service's keys for NATS, where they are not in the data folder.",
+    help="File with the NATS keys of the service. [default: nats/keys.json in the data directory]",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def reset(data_dir: Path, nats_url: str | None, nats_keys_file: Path | None, yes: bool) -> None:
-    """Delete the copy of the log in JetStream; the running service fills it from the log again.
+    """Delete the JetStream mirror of the event log; the running service recreates it.
 
-    Only when an older log was restored, and the service's own log says `mirror_halted`. Consumers
-    of the stream are deleted with it, and what only the copy still had is gone.
+    Use it only after an older log was restored and the service has logged `mirror.stopped`.
+    Consumers of the stream are deleted too, and so are events that only the mirror contains.
     """
     import asyncio
 
@@ -49,18 +52,18 @@ def reset(data_dir: Path, nats_url: str | None, nats_keys_file: Path | None, yes
     url = nats_url or _url_in(data_dir / CREDENTIALS)
     keys_file = nats_keys_file or _keys_in(data_dir)
     if not yes:
-        click.confirm(f"Delete the copy of the log at {url}?", abort=True)
+        click.confirm(f"Delete the JetStream mirror at {url}?", abort=True)
     found = asyncio.run(_reset(url, keys_file))
     if found is None:
-        say("There was no copy; the service makes one.")
+        print_line("No mirror found; the service creates one.")
     else:
-        say(
+        print_line(
             f"Deleted {found.messages} events, up to position {found.last}; "
-            "the service fills the copy from the log."
+            "the service recreates the mirror from the log."
         )
 
 
-def _refused(lost: Exception) -> bool:
+def _is_login_failure(lost: Exception) -> bool:
     return "authorization" in str(lost).lower()
 
 
@@ -68,7 +71,7 @@ def _url_in(path: Path) -> str:
     try:
         return str(json.loads(path.read_text("utf-8"))["natsUrl"])
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise Failure(f"{path} does not tell where NATS is: give --nats-url") from error
+        raise Failure(f"{path} does not contain a NATS URL: set --nats-url") from error
 
 
 def _keys_in(data_dir: Path) -> Path:
@@ -79,26 +82,26 @@ def _keys_in(data_dir: Path) -> Path:
 
 
 async def _reset(url: str, keys_file: Path) -> "StreamState | None":
-    """What was deleted."""
-    from quorate.bus.connection import ConnectionLost, Unanswered, connect
+    """Delete the stream and return its last state; None if there was no stream."""
+    from quorate.bus.connection import ConnectionLost, RequestTimeout, connect
     from quorate.bus.embedded.configuration import KeysUnreadable, read_keys
-    from quorate.bus.outbox.jetstream_stream import LogStream, StreamRefused
+    from quorate.bus.outbox.jetstream_stream import LogStream, StreamRejected
 
     try:
         connection = await connect(url, read_keys(keys_file).service, "quorate-mirror")
     except KeysUnreadable as error:
         raise Failure(str(error)) from error
     except ConnectionLost as lost:
-        advice = "; are these its keys? --nats-keys-file names others" if _refused(lost) else ""
-        raise Failure(f"NATS cannot be reached: {lost}{advice}", UNAVAILABLE) from lost
+        advice = "; check the NATS keys (--nats-keys-file)" if _is_login_failure(lost) else ""
+        raise Failure(f"Cannot connect to NATS: {lost}{advice}", UNAVAILABLE) from lost
     try:
         stream = LogStream(connection)
         await stream.open()
         found = await stream.state()
         if found is not None:
             await stream.delete()
-    except (StreamRefused, Unanswered, ConnectionLost) as error:
-        raise Failure(f"NATS did not do it: {error}", UNAVAILABLE) from error
+    except (StreamRejected, RequestTimeout, ConnectionLost) as error:
+        raise Failure(f"NATS rejected the request: {error}", UNAVAILABLE) from error
     else:
         return found
     finally:

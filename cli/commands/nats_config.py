@@ -1,4 +1,4 @@
-"""`quorate nats-config`: what a nats-server of your own, or each of a cluster, needs to know."""
+"""`quorate nats-config`: print the configuration of an external nats-server or cluster."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ Examples:
   quorate serve --nats-url nats://127.0.0.1:4222
 
 \b
-One file for all servers of a cluster; each has its own --name:
+Use one file for all servers of a cluster; each server has its own --name:
   quorate nats-config --cluster quorate --cluster-listen 0.0.0.0:6222 \\
     --route nats-1:6222 --route nats-2:6222 --route nats-3:6222 > cluster.conf
   nats-server -c cluster.conf --name nats-1
@@ -37,42 +37,47 @@ One file for all servers of a cluster; each has its own --name:
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     default=default_data_dir,
-    show_default="the user's data folder",
-    help="The service's data folder: it holds the keys that the service shows to NATS.",
+    show_default="the user's data directory",
+    help="Data directory of the service with its NATS keys; created if missing.",
 )
 @click.option(
-    "--nats-keys-file", type=READ, help="The keys, if they are not in the data folder: see secrets."
+    "--nats-keys-file",
+    type=READ,
+    help="File with the NATS keys from `quorate secrets`, instead of --data-dir.",
 )
 @click.option("--listen", default=LISTEN_DEFAULT, show_default=True, help="host:port to listen on.")
 @click.option(
-    "--store-dir", default=STORE_DEFAULT, show_default=True, help="Where JetStream keeps its files."
+    "--store-dir",
+    default=STORE_DEFAULT,
+    show_default=True,
+    help="Directory of the JetStream files.",
 )
-@click.option("--monitor", help="host:port at which the server tells how it is, over HTTP.")
-@click.option("--name", help="The server's name; each of a cluster has its own.")
-@click.option("--cluster", "cluster_name", help="The cluster's name, the same for all of it.")
+@click.option("--monitor", help="host:port of the HTTP monitoring endpoint. [default: none]")
+@click.option("--name", help="Name of the server, unique in the cluster.")
+@click.option("--cluster", "cluster_name", help="Name of the cluster, the same for all servers.")
 @click.option(
     "--cluster-listen",
     default=CLUSTER_LISTEN_DEFAULT,
     show_default=True,
-    help="host:port for the other servers.",
+    help="host:port that the server listens on for cluster routes.",
 )
 @click.option(
     "--route",
     "routes",
     multiple=True,
-    help="host:port of a server of the cluster; name them all, this one too.",
+    help="host:port of a cluster server; repeat it for every server, including this one.",
 )
 @click.option(
     "--route-password-file",
     type=READ,
-    help="What the servers show each other. It enters what is printed: keep that to yourself.",
+    help="File with the password of the cluster routes. The output contains it: keep it secret.",
 )
-@click.option("--tls-certificate", type=FILE, help="For TLS: the server's certificate chain.")
-@click.option("--tls-key", type=FILE, help="For TLS: its private key.")
+@click.option("--tls-certificate", type=FILE, help="TLS certificate chain of the server.")
+@click.option("--tls-key", type=FILE, help="TLS private key of the server.")
 @click.option(
-    "--tls-ca", type=FILE, help="For TLS in a cluster: who signs the servers' certificates."
+    "--tls-ca", type=FILE, help="CA certificate that signs the certificates of the cluster servers."
 )
-def nats_config(  # noqa: PLR0917 - click hands options over like this.
+def nats_config(  # noqa: PLR0917 - click passes options as arguments.
     data_dir: Path,
     nats_keys_file: Path | None,
     listen: str,
@@ -87,16 +92,16 @@ def nats_config(  # noqa: PLR0917 - click hands options over like this.
     tls_key: Path | None,
     tls_ca: Path | None,
 ) -> None:
-    """Print the configuration of a nats-server that you run yourself.
+    """Print the configuration of an external nats-server.
 
-    It names public keys only; the private ones stay with the service.
+    It contains only public keys; the private keys stay with the service.
     """
-    from quorate.bus.embedded.cluster_configuration import more_lines
+    from quorate.bus.embedded.cluster_configuration import extra_lines
     from quorate.bus.embedded.configuration import server_configuration
 
     tls = _tls(tls_certificate, tls_key, tls_ca)
     cluster = _cluster(cluster_name, cluster_listen, routes, route_password_file)
-    more = more_lines(name=name, monitor=monitor, tls=tls, cluster=cluster)
+    more = extra_lines(name=name, monitor=monitor, tls=tls, cluster=cluster)
     keys = _keys(data_dir, nats_keys_file)
     click.echo(server_configuration(keys, listen, store_dir, more), nl=False)
 
@@ -104,7 +109,7 @@ def nats_config(  # noqa: PLR0917 - click hands options over like this.
 def _keys(data_dir: Path, keys_file: Path | None) -> "ServiceKeys":
     from quorate.bus.embedded.configuration import KeysUnreadable, read_keys, service_keys
     from quorate.bus.service import FOLDER
-    from quorate.server.bootstrap import make_folder
+    from quorate.server.bootstrap import create_data_dir
 
     if keys_file is not None:
         try:
@@ -112,7 +117,7 @@ def _keys(data_dir: Path, keys_file: Path | None) -> "ServiceKeys":
         except KeysUnreadable as error:
             raise Failure(str(error)) from error
     folder = data_dir.expanduser().resolve()
-    make_folder(folder)
+    create_data_dir(folder)
     return service_keys(folder / FOLDER)
 
 
@@ -136,8 +141,8 @@ def _cluster(
             raise click.UsageError("--route and --route-password-file need --cluster NAME.")
         return None
     if not routes:
-        raise click.UsageError("--cluster needs a --route to each of its servers.")
+        raise click.UsageError("--cluster needs --route for every server of the cluster.")
     password = password_file.read_text("utf-8").strip() if password_file else None
     if password == "":
-        raise click.UsageError("--route-password-file names an empty file.")
+        raise click.UsageError("The file of --route-password-file is empty.")
     return Cluster(name=name, listen=listen, routes=routes, password=password)

@@ -1,4 +1,4 @@
-"""`quorate rebuild`: the projections built again from the log, or checked against it."""
+"""`quorate rebuild`: rebuild the projections from the event log, or compare them with it."""
 
 import sys
 import time
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import click
 
 from quorate.cli.audit.archived_events import archive_option
-from quorate.cli.database_options import DatabaseTarget, database_failures, database_options
+from quorate.cli.database_options import DatabaseTarget, database_options, report_database_errors
 from quorate.cli.options import DATABASE, json_option
 from quorate.cli.output.console import Progress, print_json, print_table, progress
 from quorate.cli.output.errors import ERROR
@@ -31,27 +31,31 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @database_options
-@click.option("--check", is_flag=True, help="Change nothing: rebuild beside, and compare all rows.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Compare only: rebuild into a scratch database and compare all rows.",
+)
 @archive_option
 @json_option
 def rebuild(database: DatabaseTarget, check: bool, archive: Path | None, as_json: bool) -> None:
-    """Build what readers see anew from the log.
+    """Rebuild the projections from the event log.
 
-    In a data folder the service must be stopped. On PostgreSQL services may be running: commands
-    wait while the rows that differ are replaced.
+    With SQLite the service must be stopped. On PostgreSQL services may be running; commands wait
+    while rows that differ are replaced.
 
-    With --check nothing is changed, wherever it is: the projections are built beside the live ones
-    from one snapshot of the log, and every row is compared. Ends with 1 when any differs.
+    --check changes nothing: it builds the projections in a scratch database from one snapshot of
+    the log and compares every row. It exits with 1 if a row differs.
     """
     import asyncio
 
-    with database_failures():
-        database.must_exist()
+    with report_database_errors():
+        database.require_existing()
         with progress("Checking" if check else "Rebuilding") as advance:
             build = _check if check else _rebuild
             work: Work = build(database, archive, advance)
             done, seconds = asyncio.run(work)
-    _tell(done, seconds, as_json)
+    _print_result(done, seconds, as_json)
 
 
 async def _rebuild(
@@ -61,14 +65,14 @@ async def _rebuild(
     from quorate.projections.online_rebuild import refill
     from quorate.projections.rebuild import rebuild
 
-    with database.alone():
-        backend = database.backend()
+    with database.lock():
+        adapter = database.adapter()
         try:
-            await backend.open(ONLY_TODAYS)
+            await adapter.open(ONLY_TODAYS)
             anew = refill if database.path is None else rebuild
-            return await _timed(anew(backend, advance, archive))
+            return await _timed(anew(adapter, advance, archive))
         finally:
-            await backend.close()
+            await adapter.close()
 
 
 async def _check(
@@ -76,14 +80,14 @@ async def _check(
 ) -> "tuple[Checked, float]":
     import tempfile
 
-    from quorate.eventlog.sqlite.database import SqliteBackend
+    from quorate.eventlog.sqlite.database import SqliteDatabase
     from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
     from quorate.projections.migrations.schema import ONLY_TODAYS
     from quorate.projections.rebuild import check
 
     with tempfile.TemporaryDirectory(prefix="quorate-check-") as beside:
-        live = SqliteSnapshot(database.path) if database.path else database.backend()
-        scratch = SqliteBackend(Path(beside) / DATABASE)
+        live = SqliteSnapshot(database.path) if database.path else database.adapter()
+        scratch = SqliteDatabase(Path(beside) / DATABASE)
         try:
             await live.open(ONLY_TODAYS)
             await scratch.open()
@@ -94,12 +98,12 @@ async def _check(
 
 
 async def _timed(work: Awaitable[Result]) -> tuple[Result, float]:
-    """Without the opening and closing of the log: what grows with it."""
+    """Measure the work without opening and closing the database."""
     started = time.monotonic()
     return await work, time.monotonic() - started
 
 
-def _tell(done: "Rebuilt | Checked", seconds: float, as_json: bool) -> None:
+def _print_result(done: "Rebuilt | Checked", seconds: float, as_json: bool) -> None:
     from quorate.projections.rebuild import Checked
 
     rate = round(done.events / seconds)
@@ -118,11 +122,13 @@ def _tell(done: "Rebuilt | Checked", seconds: float, as_json: bool) -> None:
     elif differences is None:
         click.echo(f"Rebuilt {done.rows} rows from {done.events} events ({rate} events/s).")
     elif not differences.count:
-        click.echo(f"All {done.rows} rows are what the {done.events} events say.")
+        click.echo(f"All {done.rows} rows match the {done.events} events.")
     else:
         rows = [_as_row(one) for one in differences.named]
         print_table("Differences", ("table", "key", "column", "live", "rebuilt"), rows)
-        click.echo(f"Error: {differences.count} differences between table and log.", err=True)
+        click.echo(
+            f"Error: {differences.count} differences between projections and event log.", err=True
+        )
     if differences is not None and differences.count:
         sys.exit(ERROR)
 
@@ -144,6 +150,6 @@ def _as_row(one: "Difference") -> tuple[str, ...]:
             one.table,
             key,
             "(row)",
-            *("none" if row is None else "there" for row in (one.live, one.rebuilt)),
+            *("missing" if row is None else "present" for row in (one.live, one.rebuilt)),
         )
     return (one.table, key, one.column, str(one.live), str(one.rebuilt))

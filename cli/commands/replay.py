@@ -1,7 +1,4 @@
-"""`quorate replay`: what an exported log says, without the service that wrote it.
-
-Who held what, who was active and how each vote stood, at the last event or at any moment before.
-"""
+"""`quorate replay`: reconstruct the state of a tenant from an exported log, offline."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +6,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from quorate.cli.audit.archived_events import archive_option, continued
+from quorate.cli.audit.archived_events import archive_option, prepend_archive
 from quorate.cli.options import json_option
-from quorate.cli.output.console import name_of, print_json, progress
+from quorate.cli.output.console import display_name, print_json, progress
 from quorate.cli.output.errors import Failure
 
 if TYPE_CHECKING:
@@ -27,55 +24,60 @@ Examples:
 """
 
 
-def _until(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "Until":
-    from quorate.cli.audit.history import Until, until
+def _parse_until(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "Until":
+    from quorate.cli.audit.history import Until, parse_until
 
     try:
-        return until(value) if value is not None else Until()
+        return parse_until(value) if value is not None else Until()
     except ValueError:
-        why = "it is a sequence, as in 1234, or a time with its offset, as in 2026-03-01T12:00:00Z."
-        raise click.BadParameter(why) from None
+        message = "use a sequence number (1234) or a time with offset (2026-03-01T12:00:00Z)."
+        raise click.BadParameter(message) from None
 
 
 @click.command(epilog=EPILOG)
 @click.argument("file", type=click.File("rb"))
 @click.option(
-    "--until", metavar="SEQUENCE|TIME", callback=_until, help="Stop there, and judge by then."
+    "--until",
+    metavar="SEQUENCE|TIME",
+    callback=_parse_until,
+    help="Stop after this event or at this time. [default: the end of FILE]",
 )
 @click.option(
-    "--verify/--no-verify", default=True, help="Check the chain on the way (the default)."
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Whether to verify the hash chain while reading.",
 )
 @archive_option
 @json_option
 def replay(
     file: BinaryIO, until: "Until", verify: bool, archive: Path | None, as_json: bool
 ) -> None:
-    """Tell from an exported log who held what, who was active, and how each vote stood.
+    """Reconstruct state from an exported log: active agents, held leases, proposals and votes.
 
-    The file is all that is asked, and with --archive the events before it: no service, no
-    database. Leases and activity are judged at the
-    time of --until, or of the last event.
+    Reads only FILE, and with --archive the archived events before it; needs no service and no
+    database. Leases and agents are evaluated at the time of --until, or of the last event.
     """
-    from quorate.cli.audit.history import fold
-    from quorate.cli.output.tenant_snapshot import print_tables, standing
-    from quorate.eventlog.archive.export_format import BeginsLate, Damaged
-    from quorate.eventlog.archive.files import ArchiveDamaged
+    from quorate.cli.audit.history import replay_events
+    from quorate.cli.output.tenant_snapshot import print_tables, take_snapshot
+    from quorate.eventlog.archive.export_format import FileCorrupted, MissingPrefix
+    from quorate.eventlog.archive.files import ArchiveCorrupted
 
-    file = continued(file, archive)
+    file = prepend_archive(file, archive)
     try:
         with progress("Replaying") as advance:
-            history = fold(_events(file, verify), until, lambda done: advance(done, None))
-    except Damaged as damage:
-        raise Failure(f"{name_of(file)} is damaged at {damage}") from damage
-    except BeginsLate as late:
-        begins = f"{name_of(file)} begins with event {late.sequence}"
+            history = replay_events(_events(file, verify), until, lambda done: advance(done, None))
+    except FileCorrupted as damage:
+        raise Failure(f"{display_name(file)} is corrupted at {damage}") from damage
+    except MissingPrefix as missing:
+        begins = f"{display_name(file)} starts at event {missing.sequence}"
         raise Failure(
-            f"{begins}, and a replay needs all events from the first: "
-            "name the folder of those before it with --archive"
-        ) from late
-    except ArchiveDamaged as damage:
+            f"{begins}, but a replay needs all events from event 1: "
+            "give the directory of the archived events with --archive"
+        ) from missing
+    except ArchiveCorrupted as damage:
         raise Failure(str(damage)) from damage
-    found = standing(history)
+    found = take_snapshot(history)
     if as_json:
         print_json(found)
     else:
@@ -83,6 +85,6 @@ def replay(
 
 
 def _events(file: BinaryIO, verify: bool) -> Iterator[dict[str, Any]]:
-    from quorate.eventlog.archive.export_format import links, unchecked
+    from quorate.eventlog.archive.export_format import read_unverified, read_verified
 
-    return (link.event for link in links(file)) if verify else unchecked(file)
+    return (link.event for link in read_verified(file)) if verify else read_unverified(file)

@@ -1,6 +1,6 @@
-"""`quorate restore`: a database made from a backup, or a backup looked at.
+"""`quorate restore`: create a database from a backup, or only verify the backup.
 
-The file is read to its end before the database is touched, and followed again while it is written.
+The command verifies the whole file before it opens the database, and again while it writes.
 """
 
 import re
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from quorate.cli.commands.backup import facts, head_to_keep, sentence
-from quorate.cli.database_options import DatabaseTarget, database_failures, database_options
+from quorate.cli.commands.backup import details, head_hash, summarize
+from quorate.cli.database_options import DatabaseTarget, database_options, report_database_errors
 from quorate.cli.options import json_option
-from quorate.cli.output.console import print_json, progress, remark, say
+from quorate.cli.output.console import print_hint, print_json, print_line, progress
 from quorate.cli.output.errors import Failure
 
 if TYPE_CHECKING:
-    from quorate.eventlog.archive.backup import BackedUp
+    from quorate.eventlog.archive.backup import BackupSummary
     from quorate.projections.restore import Restored
 
 EPILOG = """
@@ -33,89 +33,89 @@ Examples:
 _HEAD = re.compile(r"[0-9]{1,18}:[0-9a-fA-F]{64}")
 
 
-def _head(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def _parse_head(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not _HEAD.fullmatch(value):
-        raise click.BadParameter("it is POSITION:HASH, as `quorate backup` prints it.")
+        raise click.BadParameter("must be POSITION:HASH, as `quorate backup` prints it.")
     return value and value.lower()
 
 
 @click.command(epilog=EPILOG)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @database_options
-@click.option("--check", is_flag=True, help="Only look whether FILE is whole: no database is used.")
+@click.option("--check", is_flag=True, help="Only verify FILE; no database is opened.")
 @click.option(
     "--head",
-    "kept",
+    "expected_head",
     metavar="POSITION:HASH",
-    callback=_head,
-    help="The head you kept: FILE must be the backup that ends with it.",
+    callback=_parse_head,
+    help="Head hash that you stored: FILE must be the backup that ends with it.",
 )
 @json_option
 def restore(
-    database: DatabaseTarget, file: Path, check: bool, kept: str | None, as_json: bool
+    database: DatabaseTarget, file: Path, check: bool, expected_head: str | None, as_json: bool
 ) -> None:
-    """Make a database from the backup FILE, all of it or nothing. It must be an empty one.
+    """Restore the backup FILE into an empty database, atomically.
 
-    No service may be using it. What happened after the backup is gone: read "Backup, restore and
-    archiving" in the operating guide before services are started again.
+    No service may use the database. Events after the backup are lost: read the page
+    docs/operations/backup-and-restore.md before you start services again.
     """
-    with database_failures(), file.open("rb") as source:
-        found = _examined(source, file, kept)
-        restored = None if check else _restored(database, source)
+    with report_database_errors(), file.open("rb") as source:
+        found = _verify_file(source, file, expected_head)
+        restored = None if check else _restore(database, source)
     if as_json:
         print_json(
-            {"file": str(file), **facts(found), **({"rows": restored.rows} if restored else {})}
+            {"file": str(file), **details(found), **({"rows": restored.rows} if restored else {})}
         )
     elif restored is None:
-        say(f"{file} is whole: {sentence(found)}.")
-        say(f"Head: {head_to_keep(found)}")
+        print_line(f"{file} is valid: {summarize(found)}.")
+        print_line(f"Head hash: {head_hash(found)}")
     else:
-        say(f"Restored {sentence(found)}; {restored.rows} rows were built from them.")
-        remark(
-            "If the service's NATS has a newer copy of the log, the copy is left alone until you "
-            "run `quorate mirror reset`."
+        print_line(f"Restored {summarize(found)}; built {restored.rows} rows from them.")
+        print_hint(
+            "If the JetStream mirror contains newer events, the service leaves it unchanged until "
+            "you run `quorate mirror reset`."
         )
 
 
-def _examined(source: BinaryIO, file: Path, kept: str | None) -> "BackedUp":
-    from quorate.eventlog.archive.backup import examine
-    from quorate.eventlog.archive.export_format import Damaged
+def _verify_file(source: BinaryIO, file: Path, expected_head: str | None) -> "BackupSummary":
+    from quorate.eventlog.archive.backup import verify_backup
+    from quorate.eventlog.archive.export_format import FileCorrupted
 
     try:
         with progress("Checking") as advance:
-            found = examine(source, advance)
-    except Damaged as damage:
-        raise Failure(f"{file} is damaged at {damage}") from damage
-    if kept is not None and kept != head_to_keep(found):
-        raise Failure(f"{file} is another backup: it ends with {head_to_keep(found)}")
+            found = verify_backup(source, advance)
+    except FileCorrupted as damage:
+        raise Failure(f"{file} is corrupted at {damage}") from damage
+    if expected_head is not None and expected_head != head_hash(found):
+        raise Failure(f"{file} is a different backup: it ends with {head_hash(found)}")
     return found
 
 
-def _restored(database: DatabaseTarget, source: BinaryIO) -> "Restored":
-    from quorate.eventlog.archive.export_format import Damaged
+def _restore(database: DatabaseTarget, source: BinaryIO) -> "Restored":
+    from quorate.eventlog.archive.export_format import FileCorrupted
     from quorate.projections.restore import NotEmpty
 
     try:
-        with _made_or_not(database), database.alone():
-            return _filled(database, source)
+        with _remove_on_failure(database), database.lock():
+            return _load(database, source)
     except NotEmpty as there:
         place = database.path or "The database"
         raise Failure(
-            f"{place} is not empty: put it aside, or name an empty one with --database-url"
+            f"{place} is not empty: move it away, or give an empty database with --database-url"
         ) from there
-    except Damaged as damage:
-        raise Failure(f"The file has changed since it was checked: {damage}") from damage
+    except FileCorrupted as damage:
+        raise Failure(f"The file changed after it was verified: {damage}") from damage
 
 
 @contextmanager
-def _made_or_not(database: DatabaseTarget) -> Iterator[None]:
-    """Of a file that was not there before, nothing stays behind when it could not be filled."""
-    from quorate.server.bootstrap import make_folder
+def _remove_on_failure(database: DatabaseTarget) -> Iterator[None]:
+    """Delete a newly created SQLite file if the restore fails."""
+    from quorate.server.bootstrap import create_data_dir
 
     if database.path is None or database.path.exists():
         yield
         return
-    make_folder(database.path.parent)
+    create_data_dir(database.path.parent)
     try:
         yield
     except BaseException:
@@ -123,11 +123,11 @@ def _made_or_not(database: DatabaseTarget) -> Iterator[None]:
         raise
 
 
-def _filled(database: DatabaseTarget, source: BinaryIO) -> "Restored":
+def _load(database: DatabaseTarget, source: BinaryIO) -> "Restored":
     import asyncio
 
     from quorate.projections.restore import restore
 
     source.seek(0)
     with progress("Restoring") as advance:
-        return asyncio.run(restore(database.backend(), source, advance))
+        return asyncio.run(restore(database.adapter(), source, advance))

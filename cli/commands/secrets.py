@@ -1,8 +1,10 @@
-"""`quorate secrets`: what the processes of one service share, made once, in one folder.
+"""`quorate secrets`: create the secrets that the replicas of a service share.
 
-* A file that is there stays as it is, so this can run before every start.
-* Each file appears whole or not at all, readable by its owner only, and nothing is printed but
-  names. Of two that run at the same moment one makes a file, and both leave the same one behind.
+Guarantees:
+
+* An existing file is never changed, so the command can run before every start.
+* Each file is created atomically with mode 0600. Only file names are printed.
+* When two processes run at once, one creates each file and both use that file.
 """
 
 import os
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from quorate.cli.output.console import remark
+from quorate.cli.output.console import print_hint
 
 PASSWORD_BYTES = 32
 EPILOG = """
@@ -22,32 +24,32 @@ Example:
   quorate secrets ./secrets
   quorate nats-config --nats-keys-file ./secrets/nats_keys.json > nats.conf
 
-Each replica is told where they are: `quorate serve` has --admin-key-file, --api-key-file,
---database-password-file and --nats-keys-file.
+Pass the files to each replica with these options of `quorate serve`: --admin-key-file,
+--api-key-file, --database-password-file and --nats-keys-file.
 """
 
 
 @click.command(epilog=EPILOG)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def secrets(folder: Path) -> None:
-    """Make the secrets that replicas share, each file once.
+    """Create the secrets that replicas share in FOLDER; existing files stay unchanged.
 
-    The operator's key, the key of the tenant default, the service's keys for NATS, a password for
-    PostgreSQL, and one that the servers of a NATS cluster show each other.
+    Files: admin_key, api_key (for the tenant default), nats_keys.json, nats_route_password and
+    postgres_password.
     """
-    from quorate.bus.embedded.configuration import private_folder
+    from quorate.bus.embedded.configuration import create_private_directory
 
-    private_folder(folder)
+    create_private_directory(folder)
     for name, make in SECRETS.items():
         if not (folder / name).exists():
             _write_once(folder / name, make())
-            remark(f"{folder / name} is new.")
+            print_hint(f"Created {folder / name}.")
 
 
 def _key() -> str:
     from quorate.application.identity.api_keys import new_key
 
-    return new_key().text
+    return new_key().full_key
 
 
 def _nats_keys() -> str:
@@ -70,10 +72,10 @@ SECRETS: Mapping[str, Callable[[], str]] = {
 
 
 def _write_once(path: Path, content: str) -> None:
-    from quorate.bus.embedded.configuration import write_private
+    from quorate.bus.embedded.configuration import write_private_file
 
-    mine = path.with_name(f"{path.name}.{os.getpid()}")
-    write_private(mine, f"{content}\n".encode())
-    with suppress(FileExistsError):  # Another was faster; its file counts.
-        path.hardlink_to(mine)
-    mine.unlink()
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    write_private_file(temporary, f"{content}\n".encode())
+    with suppress(FileExistsError):  # Another process created it first; use that file.
+        path.hardlink_to(temporary)
+    temporary.unlink()

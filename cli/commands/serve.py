@@ -1,4 +1,4 @@
-"""`quorate serve`: the whole service in one command."""
+"""`quorate serve`: run the service."""
 
 import math
 import sys
@@ -23,8 +23,8 @@ WINDOW_SECONDS_MAX = 86_400.0
 RETENTION_HOURS_DEFAULT = 168.0
 RETENTION_HOURS_MIN = 1 / 3_600
 RETENTION_HOURS_MAX = 24 * 365 * 100.0
-STREAM_REPLICAS_MAX = 5  # As many as JetStream takes.
-SQLITE_MENDED = (3, 51, 3)
+STREAM_REPLICAS_MAX = 5  # The maximum of JetStream.
+SQLITE_CORRUPTION_FIXED = (3, 51, 3)
 PORT = click.IntRange(0, 65_535)
 FILE = click.Path(dir_okay=False, path_type=Path)
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -36,7 +36,8 @@ Examples:
   quorate serve --port 0 --nats-port 0 --heartbeat-window-seconds 2
   QUORATE_DATA_DIR=/srv/quorate quorate serve --host 0.0.0.0
 
-The first start creates the data folder, the tenant "default" and credentials.json with its keys.
+The first start creates the data directory, the tenant "default", and credentials.json with the
+admin key and a tenant key.
 """
 
 
@@ -49,36 +50,37 @@ The first start creates the data folder, the tenant "default" and credentials.js
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
     default=default_data_dir,
-    show_default="the user's data folder",
-    help="Where the log, nats-server's files and credentials.json live.",
+    show_default="the user's data directory",
+    help="Directory of the database, the nats-server files and credentials.json.",
 )
 @click.option(
     "--database-url",
     default=None,
-    help="Where the log lives, if not in the data folder: postgresql+asyncpg://user@host/database,"
-    " or sqlite+aiosqlite:////path/to/file.",
+    help="Database of the event log, e.g. postgresql+asyncpg://user@host/database or"
+    " sqlite+aiosqlite:////path/to/file. [default: quorate.db in the data directory]",
 )
 @click.option(
-    "--database-password-file", type=FILE, default=None, help="Holds PostgreSQL's password."
+    "--database-password-file", type=FILE, default=None, help="File with the PostgreSQL password."
 )
 @click.option(
     "--nats-url",
     default=None,
-    help="A nats-server of your own (see `quorate nats-config`) instead of the embedded one;"
-    " several servers of a cluster are separated by commas.",
+    help="URL of an external nats-server (see `quorate nats-config`) instead of the embedded one;"
+    " separate the servers of a cluster with commas.",
 )
 @click.option(
     "--nats-keys-file",
     type=FILE,
     default=None,
-    help="The service's keys for NATS, where several processes share them (see `quorate secrets`).",
+    help="File with the NATS keys that all replicas share (see `quorate secrets`)."
+    " [default: nats/keys.json in the data directory]",
 )
 @click.option(
     "--nats-stream-replicas",
     type=click.IntRange(1, STREAM_REPLICAS_MAX),
     default=1,
     show_default=True,
-    help="How many servers of a NATS cluster hold the copy of the log.",
+    help="Number of NATS servers that store the JetStream mirror of the event log.",
 )
 @click.option(
     "--nats-port",
@@ -91,91 +93,92 @@ The first start creates the data folder, the tenant "default" and credentials.js
     "--nats-host",
     default="127.0.0.1",
     show_default=True,
-    help="Address for the embedded nats-server to listen on.",
+    help="Address that the embedded nats-server listens on.",
 )
 @click.option(
     "--heartbeat-window-seconds",
     type=click.FloatRange(WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX),
     default=WINDOW_SECONDS_DEFAULT,
     show_default=True,
-    help="How long an agent stays active after a heartbeat.",
+    help="Heartbeat timeout: an agent becomes inactive this long after its last heartbeat.",
 )
 @click.option(
     "--notification-retention-hours",
     type=click.FloatRange(RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
     default=RETENTION_HOURS_DEFAULT,
     show_default=True,
-    help="How long an agent that was away can catch up on its notifications.",
+    help="How long notifications stay readable for agents that reconnect.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    help="Processes. On SQLite, one: it has one writer at a time.",
+    help="Number of worker processes. More than 1 needs PostgreSQL.",
 )
 @click.option(
     "--admin-key-file",
     type=FILE,
     default=None,
-    help="Holds the operator's key, made with `quorate secrets`; recorded at the first start.",
+    help="File with the admin key from `quorate secrets`; read at the first start.",
 )
 @click.option(
     "--api-key-file",
     type=FILE,
     default=None,
-    help="The same for the key of the tenant default. With either, no credentials.json is written.",
+    help="File with the key of the tenant default, from `quorate secrets`. With this option or"
+    " --admin-key-file, no credentials.json is written.",
 )
-@server_options.limits
+@server_options.limit_options
 @click.option(
     "--otel-endpoint",
     default=None,
-    help="An OpenTelemetry collector (OTLP over HTTP) to send traces to: http://host:4318.",
+    help="URL of an OpenTelemetry collector for traces (OTLP over HTTP), e.g. http://host:4318.",
 )
 @click.option(
     "--worker-socket",
     type=int,
     default=None,
     hidden=True,
-    help="How `--workers` hands its own processes the socket to listen on.",
+    help="Listening socket that `--workers` passes to its processes.",
 )
 @click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
     default="info",
     show_default=True,
-    help="debug also logs requests that succeed.",
+    help="Lowest level to log; debug also logs successful requests.",
 )
-def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each by its declaration.
-    """Run the service: HTTP, the log, and the nats-server that pushes."""
+def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by its option.
+    """Run the service: HTTP API, event log and embedded nats-server."""
     from quorate.server import logging
     from quorate.server.run import CannotStart, run, serve
     from quorate.server.workers import supervise
 
     for option in ("heartbeat_window_seconds", "notification_retention_hours"):
-        if math.isnan(chosen[option]):  # Nothing compares to it, no range keeps it out.
+        if math.isnan(chosen[option]):  # FloatRange accepts NaN.
             raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
     _check_database(chosen["database_url"])
     _check_collector(chosen["otel_endpoint"])
     options = _options(chosen)
     logging.configure(chosen["log_level"])
-    where = {"host": chosen["host"], "port": chosen["port"]}
-    told = partial(announce, options)
+    listen = {"host": chosen["host"], "port": chosen["port"]}
+    announce_ready = partial(announce, options)
     if (socket := chosen["worker_socket"]) is not None:
-        main = partial(serve, options, **where, announce=_ready, worker_socket=socket)
+        main = partial(serve, options, **listen, announce=_ready, worker_socket=socket)
     elif chosen["workers"] > 1:
-        _allow_workers(options)
+        _require_database_for_workers(options)
         arguments = sys.argv[1:]
         main = partial(
             supervise,
             options,
-            **where,
+            **listen,
             workers=chosen["workers"],
             arguments=arguments,
-            announce=told,
+            announce=announce_ready,
         )
     else:
-        main = partial(serve, options, **where, announce=told)
+        main = partial(serve, options, **listen, announce=announce_ready)
     try:
         run(main)
     except CannotStart as obstacle:
@@ -200,31 +203,31 @@ def _options(chosen: dict[str, Any]) -> "Options":
         notification_retention_hours=chosen["notification_retention_hours"],
         admin_key_file=chosen["admin_key_file"],
         api_key_file=chosen["api_key_file"],
-        rates=server_options.rates(chosen),
-        quotas=server_options.quotas(chosen),
+        rates=server_options.build_rates(chosen),
+        quotas=server_options.build_quotas(chosen),
         trusted_proxies=chosen["trusted_proxy"],
         otel_endpoint=chosen["otel_endpoint"],
-        workers_folder=data_dir / "workers" if chosen["worker_socket"] is not None else None,
+        workers_dir=data_dir / "workers" if chosen["worker_socket"] is not None else None,
     )
 
 
 def _check_database(url: str | None) -> None:
-    from quorate.eventlog.database_url import UnknownDatabase, backend_of
+    from quorate.eventlog.database_url import UnknownDatabase, create_database
 
     try:
         if url is not None:
-            backend_of(url)
+            create_database(url)
     except UnknownDatabase as error:
         raise click.UsageError(f"--database-url: {error}") from error
 
 
 def _check_collector(url: str | None) -> None:
     if url is not None and not url.startswith(("http://", "https://")):
-        raise click.UsageError("--otel-endpoint: an address like http://localhost:4318 is needed.")
+        raise click.UsageError("--otel-endpoint must be a URL, e.g. http://localhost:4318.")
 
 
-def _allow_workers(options: "Options") -> None:
-    """Raises UsageError where several processes must not write."""
+def _require_database_for_workers(options: "Options") -> None:
+    """Raise UsageError for a database that several processes must not write."""
     import sqlite3
 
     from quorate.eventlog.database_url import is_postgres
@@ -232,15 +235,15 @@ def _allow_workers(options: "Options") -> None:
     if options.database_url is not None and is_postgres(options.database_url):
         return
     version = sqlite3.sqlite_version
-    danger = (
-        f"with SQLite {version}, which is linked here, two processes that write can corrupt the"
-        " file (mended in 3.51.3)"
-        if sqlite3.sqlite_version_info < SQLITE_MENDED
-        else f"SQLite {version} lets one process write at a time, so more of them gain nothing"
+    reason = (
+        f"with SQLite {version}, which this Python uses, two writing processes can corrupt the"
+        " file (fixed in 3.51.3)"
+        if sqlite3.sqlite_version_info < SQLITE_CORRUPTION_FIXED
+        else f"SQLite {version} allows one writer at a time, so more processes are not faster"
     )
     raise click.UsageError(
-        f"--workers beyond 1 is not for SQLite: {danger}. Use --workers 1, or PostgreSQL"
-        " (--database-url postgresql+asyncpg://user@host/database)."
+        f"--workers greater than 1 is not supported with SQLite: {reason}. Use --workers 1, or"
+        " PostgreSQL (--database-url postgresql+asyncpg://user@host/database)."
     )
 
 
@@ -252,12 +255,12 @@ def _ready(_addresses: "Addresses") -> None:
 
 
 def announce(options: "Options", addresses: "Addresses") -> None:
-    """Say where everything is, and what to type first."""
-    given = options.api_key_file or options.admin_key_file
-    path = given or options.data_dir / "credentials.json"
+    """Print the addresses, the credentials and a first request."""
+    key_file = options.api_key_file or options.admin_key_file
+    path = key_file or options.data_dir / "credentials.json"
     key = (
-        f"$(cat {given})"
-        if given
+        f"$(cat {key_file})"
+        if key_file
         else f"""$(python3 -c 'import json; print(json.load(open("{path}"))["apiKey"])')"""
     )
     click.echo(

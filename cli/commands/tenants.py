@@ -1,12 +1,18 @@
-"""`quorate tenants`: for whoever runs the service."""
+"""`quorate tenants`: create tenants; for operators."""
 
 import click
 
-from quorate.cli.connection.api import calling
-from quorate.cli.connection.resolve import TargetSources, called_service
+from quorate.cli.connection.api import open_api
+from quorate.cli.connection.resolve import TargetSources, resolve_target
 from quorate.cli.options import json_option, quiet_option, service_options
-from quorate.cli.output.console import clock, print_facts, print_json, remark, say
-from quorate.cli.output.errors import EXIT_CODES, OPERATORS_ADVICE
+from quorate.cli.output.console import (
+    format_time,
+    print_details,
+    print_hint,
+    print_json,
+    print_line,
+)
+from quorate.cli.output.errors import EXIT_CODES, OPERATOR_ADVICE
 
 
 @click.command(
@@ -22,23 +28,23 @@ Examples:
 @service_options
 @json_option
 @quiet_option
-def create(where: TargetSources, tenant_id: str, as_json: bool, quiet: bool) -> None:
+def create(sources: TargetSources, tenant_id: str, as_json: bool, quiet: bool) -> None:
     """Create the tenant TENANT_ID.
 
-    This takes the operator's key: from QUORATE_ADMIN_KEY, or as the local service wrote it down.
+    Needs the admin key: QUORATE_ADMIN_KEY, or the one in the local credentials.json.
     """
     from quorate.client import requests
 
-    service = called_service(where, as_operator=True)
-    with calling(where, service, advice=OPERATORS_ADVICE) as line:
-        found = line.ask(requests.create_tenant(tenant_id))
+    service = resolve_target(sources, as_operator=True)
+    with open_api(sources, service, advice=OPERATOR_ADVICE) as api:
+        found = api.call(requests.create_tenant(tenant_id))
     if quiet:
-        say(found.id)
+        print_line(found.id)
     elif as_json:
         print_json(found.raw)
     else:
-        print_facts(f"Tenant {found.id} exists.", {"since": clock(found.created_at)})
-        remark(
-            "It needs a key: quorate keys issue --as-operator "
+        print_details(f"Created tenant {found.id}.", {"created": format_time(found.created_at)})
+        print_hint(
+            "Next, issue a key: quorate keys issue --as-operator "
             f"--tenant {found.id} --role tenant --save-as {found.id}"
         )

@@ -1,4 +1,4 @@
-"""`quorate verify`: an exported log checked offline, with nothing but the file."""
+"""`quorate verify`: verify an exported log offline."""
 
 import re
 import sys
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from quorate.cli.audit.archived_events import archive_option, continued
+from quorate.cli.audit.archived_events import archive_option, prepend_archive
 from quorate.cli.options import json_option
-from quorate.cli.output.console import name_of, print_json, progress
+from quorate.cli.output.console import display_name, print_json, progress
 from quorate.cli.output.errors import ERROR, Failure
 
 if TYPE_CHECKING:
-    from quorate.eventlog.archive.export_format import Kept, Verified
+    from quorate.eventlog.archive.export_format import Checkpoint, VerificationResult
 
 EPILOG = """
 \b
@@ -26,21 +26,25 @@ _HASH = re.compile(r"[0-9a-fA-F]{64}")
 _KEPT = re.compile(r"(?:([0-9]{1,18}):)?([0-9a-fA-F]{64})")
 
 
-def _previous(_ctx: click.Context, _param: click.Parameter, value: str | None) -> bytes | None:
+def _parse_previous(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> bytes | None:
     if value is not None and not _HASH.fullmatch(value):
-        raise click.BadParameter("a hash has 64 hexadecimal digits.")
+        raise click.BadParameter("must be a hash of 64 hexadecimal digits.")
     return bytes.fromhex(value) if value is not None else None
 
 
-def _kept(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "Kept | None":
-    from quorate.eventlog.archive.export_format import Kept
+def _parse_head(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> "Checkpoint | None":
+    from quorate.eventlog.archive.export_format import Checkpoint
 
     if value is None:
         return None
     if not (found := _KEPT.fullmatch(value)):
-        raise click.BadParameter("it is a hash of 64 hexadecimal digits, or SEQUENCE:HASH.")
+        raise click.BadParameter("must be a hash of 64 hexadecimal digits, or SEQUENCE:HASH.")
     sequence, digits = found.groups()
-    return Kept(hash=digits.lower(), sequence=int(sequence) if sequence else None)
+    return Checkpoint(hash=digits.lower(), sequence=int(sequence) if sequence else None)
 
 
 @click.command(epilog=EPILOG)
@@ -49,64 +53,64 @@ def _kept(_ctx: click.Context, _param: click.Parameter, value: str | None) -> "K
     "--head",
     "kept",
     metavar="[SEQUENCE:]HASH",
-    callback=_kept,
-    help="A head you kept: the file must reach it, unchanged.",
+    callback=_parse_head,
+    help="Head hash that you stored earlier: FILE must contain it unchanged.",
 )
 @click.option(
     "--previous",
     metavar="HASH",
-    callback=_previous,
-    help="The hash before the first event of FILE, if that is not event 1.",
+    callback=_parse_previous,
+    help="Hash of the event before the first event of FILE, if FILE does not start at event 1.",
 )
 @archive_option
 @json_option
 def verify(
     file: BinaryIO,
-    kept: "Kept | None",
+    kept: "Checkpoint | None",
     previous: bytes | None,
     archive: Path | None,
     as_json: bool,
 ) -> None:
-    """Check that an exported log is whole: nothing changed, missing, added or moved.
+    """Verify the hash chain of an exported log: no event changed, missing, added or moved.
 
-    Nothing but FILE is needed, or with --archive the events before it. Its end proves itself only
-    against a head that you kept elsewhere: give it with --head.
+    Reads only FILE, and with --archive the archived events before it. The hash chain alone does
+    not detect a truncated or rewritten file: compare it with a stored head hash (--head).
     """
     from quorate.eventlog.archive import export_format
-    from quorate.eventlog.archive.files import ArchiveDamaged
+    from quorate.eventlog.archive.files import ArchiveCorrupted
 
     if archive is not None and previous is not None:
-        raise click.UsageError("--previous is for a FILE without its archive.")
-    file = continued(file, archive)
+        raise click.UsageError("--previous cannot be combined with --archive.")
+    file = prepend_archive(file, archive)
     try:
         with progress("Verifying") as advance:
             verified = export_format.verify(
                 file, previous=previous, kept=kept, progress=lambda done: advance(done, None)
             )
-    except export_format.Damaged as damage:
+    except export_format.FileCorrupted as damage:
         if not as_json:
-            raise Failure(f"{name_of(file)} is damaged at {damage}") from damage
+            raise Failure(f"{display_name(file)} is corrupted at {damage}") from damage
         print_json(
             {"ok": False, "line": damage.line, "sequence": damage.sequence, "why": damage.why}
         )
         sys.exit(ERROR)
-    except export_format.BeginsLate as late:
+    except export_format.MissingPrefix as missing:
         raise Failure(
-            f"{name_of(file)} begins with event {late.sequence}, not with event 1: "
-            f"give the hash of event {late.sequence - 1} with --previous, "
-            "or the events before it with --archive"
-        ) from late
-    except ArchiveDamaged as damage:
+            f"{display_name(file)} starts at event {missing.sequence}, not at event 1: "
+            f"give the hash of event {missing.sequence - 1} with --previous, "
+            "or the directory of the archived events with --archive"
+        ) from missing
+    except ArchiveCorrupted as damage:
         raise Failure(str(damage)) from damage
     if verified is None:
-        raise Failure(f"{name_of(file)} holds no events")
+        raise Failure(f"{display_name(file)} contains no events")
     if as_json:
         print_json(_as_json(verified))
     else:
-        click.echo(_as_text(name_of(file), verified))
+        click.echo(_format(display_name(file), verified))
 
 
-def _as_json(verified: "Verified") -> dict[str, Any]:
+def _as_json(verified: "VerificationResult") -> dict[str, Any]:
     return {
         "ok": True,
         "tenantId": verified.tenant,
@@ -117,10 +121,10 @@ def _as_json(verified: "Verified") -> dict[str, Any]:
     }
 
 
-def _as_text(name: str, verified: "Verified") -> str:
+def _format(name: str, verified: "VerificationResult") -> str:
     of_tenant = f" of tenant {verified.tenant}" if verified.tenant else ""
     return (
-        f"{name} is whole: {verified.events} events{of_tenant}, "
+        f"{name} is valid: {verified.events} events{of_tenant}, "
         f"{verified.first} to {verified.head.sequence}, the last at {verified.at}.\n"
-        f"Head to keep: {verified.head.sequence}:{verified.head.hash.hex()}"
+        f"Head hash to store: {verified.head.sequence}:{verified.head.hash.hex()}"
     )

@@ -1,8 +1,11 @@
-"""`quorate watch`: what happens, as it happens, for as long as one looks on.
+"""`quorate watch`: print events or notifications as they occur.
 
-* Nothing is left out and nothing said twice, also when the connection was lost meanwhile.
-* Watching changes nothing: no agent is registered, none is kept alive by it.
-* Each line leaves at once. Where it ended is said on stderr, so that the next call can go on there.
+Guarantees:
+
+* Every event is printed exactly once, also after a on_lost connection.
+* Watching is read-only: it registers no agent and sends no heartbeat.
+* Each line is flushed immediately. The position at the end is printed to stderr, so that the next
+  call can continue allowed.
 """
 
 import sys
@@ -12,18 +15,18 @@ from typing import TYPE_CHECKING
 import click
 
 from quorate.cli.commands.agents import agent_id_of, names_by_id
-from quorate.cli.connection.api import ApiClient, calling
-from quorate.cli.connection.resolve import Service, TargetSources, called_service, who
+from quorate.cli.connection.api import ApiClient, open_api
+from quorate.cli.connection.resolve import Service, TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import agent_options, json_option, service_options
-from quorate.cli.output.console import remark
-from quorate.cli.output.errors import UNAUTHORIZED, Failure, calls
+from quorate.cli.output.console import print_hint
+from quorate.cli.output.errors import UNAUTHORIZED, Failure, report_errors
 from quorate.domain.identity.agents import AgentRef
 
 if TYPE_CHECKING:
     from quorate.cli.output.event_printer import Source
 
 SIGNALLED = 128
-WATCHED_SECONDS_MAX = 31_536_000.0
+WATCH_SECONDS_MAX = 31_536_000.0
 EPILOG = """
 \b
 Examples:
@@ -34,10 +37,10 @@ Examples:
 
 \b
 Exit codes:
-  0 all that was asked for was seen
-  1 --for was over before --count or --once was
+  0 --count or --for was reached
+  1 --for ended before --count or --once was reached
   128 + n ended by signal n: 130 for Ctrl-C
-  2 wrong use, 4 key refused, 5 not found, 6 unavailable
+  2 usage error, 4 key rejected, 5 not found, 6 unavailable
 """
 
 
@@ -45,30 +48,31 @@ Exit codes:
 @click.option(
     "--after",
     type=click.IntRange(min=0),
-    help="Begin after this sequence; 0 begins with the first. [default: only what is new]",
+    help="Begin after this sequence number; 0 = from the first event. [default: new events only]",
 )
-@click.option("--once", is_flag=True, help="End after the first: the same as --count 1.")
-@click.option("--count", type=click.IntRange(min=1), help="End after so many.")
+@click.option("--once", is_flag=True, help="Exit after the first event; same as --count 1.")
+@click.option("--count", type=click.IntRange(min=1), help="Exit after this number of events.")
 @click.option(
     "--for",
     "seconds",
-    type=click.FloatRange(0, WATCHED_SECONDS_MAX),
-    help="End after so many seconds.",
+    type=click.FloatRange(0, WATCH_SECONDS_MAX),
+    help="Exit after this number of seconds.",
 )
 @click.option(
     "--name",
     "names",
     multiple=True,
-    help="Only notifications (lease_conflict), or events (LeaseConflicted), of this name; repeatable.",
+    help="Print only notifications (e.g. lease_conflict) or events (e.g. LeaseConflicted) of this "
+    "name; repeatable.",
 )
 @click.option(
-    "--nats-url", help="Hear an agent's notifications over NATS, there, in place of HTTP."
+    "--nats-url", help="NATS URL: receive the notifications of an agent over NATS instead of HTTP."
 )
 @agent_options
 @service_options
 @json_option
-def watch(  # noqa: PLR0917 - click hands options over like this.
-    where: TargetSources,
+def watch(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
     after: int | None,
     once: bool,
     count: int | None,
@@ -79,10 +83,10 @@ def watch(  # noqa: PLR0917 - click hands options over like this.
     agent_name: str | None,
     as_json: bool,
 ) -> None:
-    """Show live what concerns one agent, or all that happens in the tenant.
+    """Print the notifications of one agent, or all events of the tenant, as they occur.
 
-    With an agent's key, or where an agent is named: the notifications that this agent gets. Else, with a
-    tenant's or an auditor's key: the whole log, event by event. Times are in UTC.
+    With an agent key, or with a named agent: the notifications of that agent. Otherwise, with a
+    tenant or auditor key: every event of the tenant. Times are in UTC.
     """
     import asyncio
 
@@ -90,49 +94,51 @@ def watch(  # noqa: PLR0917 - click hands options over like this.
     from quorate.cli.output.event_text import Names
 
     if once and count not in {None, 1}:
-        raise click.UsageError("--once is --count 1: give one of them.")
-    wanted = 1 if once else count
-    service = called_service(where)
-    with calling(where, service) as line:
-        agent = _agent(line, who(service, agent_id, agent_name))
-        known = {} if as_json else names_by_id(line)
-    _check(names, of_agent=agent is not None)
+        raise click.UsageError("--once is the same as --count 1: use only one of them.")
+    expected = 1 if once else count
+    service = resolve_target(sources)
+    with open_api(sources, service) as api:
+        agent = _agent(api, resolve_agent(service, agent_id, agent_name))
+        known = {} if as_json else names_by_id(api)
+    _check_names(names, of_agent=agent is not None)
     source = _source(service, agent, after, nats_url)
     display = Display(Names(known), as_json=as_json)
-    limits = Limits(count=wanted, seconds=seconds, names=frozenset(names))
-    with calls():
-        ending = asyncio.run(watch_until(source, limits, display))
-    if ending.by != "count":
-        remark(f"Seen up to {ending.cursor}: --after {ending.cursor} goes on from there.")
-    if ending.by == "signal":
-        sys.exit(SIGNALLED + ending.number)
-    if wanted is not None and ending.shown < wanted:
-        raise Failure(f"Only {ending.shown} of {wanted} came within {seconds:g} s")
+    limits = Limits(count=expected, seconds=seconds, names=frozenset(names))
+    with report_errors():
+        result = asyncio.run(watch_until(source, limits, display))
+    if result.by != "count":
+        print_hint(f"Read up to event {result.cursor}: continue with --after {result.cursor}.")
+    if result.by == "signal":
+        sys.exit(SIGNALLED + result.number)
+    if expected is not None and result.shown < expected:
+        raise Failure(f"Received only {result.shown} of {expected} within {seconds:g} s")
 
 
-def _agent(line: ApiClient, meant: AgentRef) -> str | None:
-    """The id of the agent whose notifications are meant, or None for the log of all."""
+def _agent(api: ApiClient, acting_agent: AgentRef) -> str | None:
+    """Return the id of the agent to watch, or None for the log of the tenant."""
     from quorate.client import requests
 
-    if meant.id is not None:
-        return meant.id
-    if meant.name is not None:
-        return agent_id_of(line, meant.name)
-    key = line.ask(requests.own_key())
+    if acting_agent.id is not None:
+        return acting_agent.id
+    if acting_agent.name is not None:
+        return agent_id_of(api, acting_agent.name)
+    key = api.call(requests.get_own_key())
     if key.role == "admin":
-        raise Failure("An operator's key reads no tenant's log: give a tenant's", UNAUTHORIZED)
+        raise Failure(
+            "The admin key cannot read the log of a tenant: use a tenant key", UNAUTHORIZED
+        )
     return key.agent_id
 
 
-def _check(names: Sequence[str], *, of_agent: bool) -> None:
-    """A name that is mistyped would wait for ever."""
-    from quorate.cli.output.event_text import SENTENCES
+def _check_names(names: Sequence[str], *, of_agent: bool) -> None:
+    """Reject unknown names; a mistyped name would wait forever."""
+    from quorate.cli.output.event_text import TEMPLATES
 
-    there = [name for name in SENTENCES if name.islower() == of_agent]
+    allowed = [name for name in TEMPLATES if name.islower() == of_agent]
     for name in names:
-        if name not in there:
-            what = "notification" if of_agent else "event"
-            raise click.UsageError(f"There is no {what} {name!r}; there are: {', '.join(there)}.")
+        if name not in allowed:
+            kind = "notification" if of_agent else "event"
+            raise click.UsageError(f"Unknown {kind} {name!r}; choose from: {', '.join(allowed)}.")
 
 
 def _source(
@@ -142,15 +148,15 @@ def _source(
     from quorate.cli.output.event_printer import LogSource, NotificationSource
     from quorate.client.notifications import NotificationFeed
 
-    def lost(why: str) -> None:
-        remark(f"Nothing comes at present, trying again: {why}.")
+    def on_lost(reason: str) -> None:
+        print_hint(f"Connection lost, retrying: {reason}.")
 
-    def archived(until: int) -> None:
-        remark(f"Events up to {until} were archived: they are in the operator's files.")
+    def on_gap(until: int) -> None:
+        print_hint(f"Events up to {until} were archived: the operator has them in files.")
 
     if agent_id is None:
-        return LogSource(LogFeed(service.url, service.api_key, after, lost, archived))
-    # An empty address means HTTP alone: what the environment says is in nats_url already.
+        return LogSource(LogFeed(service.url, service.api_key, after, on_lost, on_gap))
+    # An empty NATS URL selects HTTP; nats_url already includes the environment variable.
     opening = NotificationFeed.open(
         service.url,
         service.api_key,

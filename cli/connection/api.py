@@ -1,45 +1,45 @@
-"""The line to a service that a verb holds while it works.
+"""Synchronous API client of the commands.
 
-A person waits at the other end, so what cannot be reached is given up after seconds; until then
-each call is tried again, under one idempotency key.
+A person waits for the response, so a call gives up after ``CALL_TIMEOUT_SECONDS``. Until then each
+call is retried under one idempotency key.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from quorate.cli.connection.resolve import Service, TargetSources, called_service
-from quorate.cli.output.errors import ADVICE, calls
+from quorate.cli.connection.resolve import Service, TargetSources, resolve_target
+from quorate.cli.output.errors import ADVICE, report_errors
 
 if TYPE_CHECKING:
-    from quorate.client.requests import Ask
-    from quorate.client.transports.sync_http import Caller
+    from quorate.client.requests import Request
+    from quorate.client.transports.sync_http import Client
 
 T = TypeVar("T")
 
-WITHIN_SECONDS_MAX = 5.0
+CALL_TIMEOUT_SECONDS = 5.0
 PAGE_LENGTH_MAX = 1_000
 
 
 class ApiClient:
-    def __init__(self, service: Service, caller: "Caller") -> None:
+    def __init__(self, service: Service, client: "Client") -> None:
         self.service = service
-        self.caller = caller
+        self.client = client
 
-    def ask(self, ask: "Ask[T]") -> T:
-        return self.caller.call(ask, within_seconds=WITHIN_SECONDS_MAX)
+    def call(self, request: "Request[T]") -> T:
+        return self.client.execute(request, timeout_seconds=CALL_TIMEOUT_SECONDS)
 
-    def listed(
+    def list_all(
         self,
-        page: "Callable[[str | None, int], Ask[list[T]]]",
+        page: "Callable[[str | None, int], Request[list[T]]]",
         id_of: Callable[[T], str],
         limit: int,
     ) -> list[T]:
-        """The first ``limit`` of a list, page by page."""
+        """Read the first ``limit`` items of a list, page by page."""
         found: list[T] = []
         while len(found) < limit:
             length = min(PAGE_LENGTH_MAX, limit - len(found))
-            more = self.ask(page(id_of(found[-1]) if found else None, length))
+            more = self.call(page(id_of(found[-1]) if found else None, length))
             found += more
             if len(more) < length:
                 break
@@ -47,15 +47,15 @@ class ApiClient:
 
 
 @contextmanager
-def calling(
-    where: TargetSources, service: Service | None = None, *, advice: Mapping[str, str] = ADVICE
+def open_api(
+    sources: TargetSources, service: Service | None = None, *, advice: Mapping[str, str] = ADVICE
 ) -> Iterator[ApiClient]:
-    """Inside, what the service declines ends the verb: in a sentence, with the code that fits."""
-    from quorate.client.transports.sync_http import Caller
+    """Open a client; a failed call inside the block ends the command with its exit code."""
+    from quorate.client.transports.sync_http import Client
 
-    service = service or called_service(where)
+    service = service or resolve_target(sources)
     with (
-        calls(as_json=where.as_json, advice=advice),
-        Caller(service.url, service.api_key) as caller,
+        report_errors(as_json=sources.as_json, advice=advice),
+        Client(service.url, service.api_key) as client,
     ):
-        yield ApiClient(service, caller)
+        yield ApiClient(service, client)

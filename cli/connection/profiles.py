@@ -1,8 +1,10 @@
-"""Named contexts: which service, and as whom, remembered between calls of the command.
+"""Contexts: named connection profiles in a file of the user.
 
-* One file of the user's own, never readable by others, not even for a moment: it holds keys.
-* It is replaced as a whole or not at all, and two commands that change it take turns.
-* Nothing else is remembered: what no context says is told anew at each call.
+Guarantees:
+
+* The file holds keys, so its mode is 0600 from its creation on.
+* Each change replaces the whole file atomically. A file lock serializes concurrent commands.
+* The command stores no other state between calls.
 """
 
 import json
@@ -18,7 +20,7 @@ from quorate.cli.output.errors import CONFLICT, NOT_FOUND, USAGE, Failure
 from quorate.domain.shared.records import record
 
 FILE = "contexts.json"
-FOLDER_MODE = 0o700
+DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 CONTEXTS_MAX = 1_000
 CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -27,64 +29,70 @@ _WIRE = {"api_key": "apiKey", "nats_url": "natsUrl", "data_dir": "dataDir"}
 
 @record
 class Context:
-    """A service by its address and key, or a local one by its data folder.
+    """A service by its URL and key, or a local service by its data directory.
 
-    A data folder is read anew at each call: a service that starts again may be elsewhere.
+    The credentials in the data directory are read at each call, because the ports can change when
+    the service restarts.
     """
 
     url: str | None = None
     api_key: str | None = None
     nats_url: str | None = None
     data_dir: str | None = None
-    agent: str | None = None  # A name or an id, for keys that may speak for several agents.
+    agent: str | None = None  # A name or an id, for keys that may act for several agents.
 
     @classmethod
     def read(cls, found: Mapping[str, Any]) -> Self:
-        """Fields of a newer version are left out; raises ValueError for what is no context."""
-        said = {one.name: found.get(_WIRE.get(one.name, one.name)) for one in fields(cls)}
-        if not all(value is None or isinstance(value, str) for value in said.values()):
-            raise ValueError("a context holds text")
-        return cls(**said)
+        """Parse a context and ignore unknown fields; raises ValueError."""
+        values = {one.name: found.get(_WIRE.get(one.name, one.name)) for one in fields(cls)}
+        if not all(value is None or isinstance(value, str) for value in values.values()):
+            raise ValueError("A context field must be a string")
+        return cls(**values)
 
     @property
     def wire(self) -> dict[str, str]:
-        said = {_WIRE.get(one.name, one.name): getattr(self, one.name) for one in fields(self)}
-        return {name: value for name, value in said.items() if value is not None}
+        values = {_WIRE.get(one.name, one.name): getattr(self, one.name) for one in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @record
 class Contexts:
-    """All that are known, by name, and the one that is in use."""
+    """All contexts by name, and the name of the current one."""
 
     known: Mapping[str, Context]
     current: str | None = None
 
-    def named(self, name: str) -> Context:
+    def get(self, name: str) -> Context:
         if name not in self.known:
-            there = ", ".join(sorted(self.known)) or "none yet"
-            raise Failure(f"There is no context {name}; there are: {there}", NOT_FOUND)
+            existing = ", ".join(sorted(self.known)) or "none"
+            raise Failure(f"Context {name} not found; existing contexts: {existing}", NOT_FOUND)
         return self.known[name]
 
-    def with_one(self, name: str, context: Context, *, replacing: bool = False) -> "Contexts":
-        if well_named(name) in self.known and not replacing:
-            raise Failure(f"Context {name} exists: remove it, or choose another name", CONFLICT)
+    def with_context(self, name: str, context: Context, *, replacing: bool = False) -> "Contexts":
+        if require_valid_name(name) in self.known and not replacing:
+            raise Failure(
+                f"Context {name} already exists: remove it, or choose another name", CONFLICT
+            )
         return Contexts(known={**self.known, name: context}, current=self.current)
 
     def without(self, name: str) -> "Contexts":
-        self.named(name)
+        self.get(name)
         left = {one: context for one, context in self.known.items() if one != name}
         return Contexts(known=left, current=None if self.current == name else self.current)
 
     def using(self, name: str | None) -> "Contexts":
         if name is not None:
-            self.named(name)
+            self.get(name)
         return Contexts(known=self.known, current=name)
 
 
-def well_named(name: str) -> str:
-    """The name itself; raises Failure for one that could not be told apart or typed."""
+def require_valid_name(name: str) -> str:
+    """Return the name; raises Failure if it is invalid."""
     if not CONTEXT_NAME.fullmatch(name):
-        raise Failure("A context's name has letters, digits, dots and dashes, up to 64", USAGE)
+        raise Failure(
+            f"Invalid context name {name!r}: use letters, digits, '.', '_' and '-' (at most 64)",
+            USAGE,
+        )
     return name
 
 
@@ -95,7 +103,7 @@ def contexts_path() -> Path:
 
 
 def contexts() -> Contexts:
-    """What is remembered; raises Failure when the file is not ours."""
+    """Read all contexts; raises Failure when the file is not readable."""
     path = contexts_path()
     try:
         found = json.loads(path.read_text("utf-8"))
@@ -104,24 +112,24 @@ def contexts() -> Contexts:
     except (FileNotFoundError, NotADirectoryError):
         return Contexts(known={})
     except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror}") from error
+        raise Failure(f"Cannot read {path}: {error.strerror}") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Failure(f"{path} is not what `quorate context` wrote: mend or remove it") from error
+        raise Failure(f"{path} is not a valid context file: repair or remove it") from error
     return Contexts(known=known, current=current if current in known else None)
 
 
-def change(by: Callable[[Contexts], Contexts]) -> Contexts:
-    """Replace what is remembered by what ``by`` makes of it."""
+def update_contexts(change: Callable[[Contexts], Contexts]) -> Contexts:
+    """Replace the stored contexts with the result of ``change``."""
     path = contexts_path()
     try:
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        with _alone(path.with_suffix(".lock")):
-            changed = by(contexts())
+        path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        with _exclusive_lock(path.with_suffix(".lock")):
+            changed = change(contexts())
             if len(changed.known) > CONTEXTS_MAX:
-                raise Failure(f"More than {CONTEXTS_MAX} contexts are not remembered")
+                raise Failure(f"Cannot store more than {CONTEXTS_MAX} contexts")
             _write(path, changed)
     except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror}") from error
+        raise Failure(f"Cannot write {path}: {error.strerror}") from error
     return changed
 
 
@@ -131,7 +139,7 @@ def _write(path: Path, changed: Contexts) -> None:
     partial = path.with_suffix(".partial")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        partial.chmod(FILE_MODE)  # Before anything is in it, should it have been there already.
+        partial.chmod(FILE_MODE)  # Before the first write: the file may exist with another mode.
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -139,8 +147,8 @@ def _write(path: Path, changed: Contexts) -> None:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """While it lasts, no other command changes the file (where the system has such locks)."""
+def _exclusive_lock(lock: Path) -> Iterator[None]:
+    """Exclude other commands from a change; without effect on systems that have no fcntl."""
     try:
         import fcntl
     except ImportError:
@@ -148,7 +156,7 @@ def _alone(lock: Path) -> Iterator[None]:
         return
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, FILE_MODE)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # Let go of when the descriptor is closed.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # Closing the descriptor releases the lock.
         yield
     finally:
         os.close(descriptor)

@@ -1,13 +1,12 @@
-"""Which service is called, and as whom.
+"""Find the service to call and the key to use.
 
-* What is said on the command line beats the environment, that beats the context in use, and that
-  the credentials which a local service left in its data folder. Where the same place says both,
-  --url and --api-key beat --context, and that beats --data-dir.
-* What one place leaves out, the next one adds. But a key that was stored is only ever sent to the
-  address that it was stored with: another address needs a key of its own.
-* An agent that a context remembers is meant only where that context also says who calls.
-* Operators' verbs take the operator's key: a typed --api-key, else QUORATE_ADMIN_KEY, else the one
-  that the local service wrote; where there is none of these, the key that all verbs take.
+* Precedence: command line, environment, current context, credentials.json in the data directory of
+  a local service. Within one source: --url and --api-key, then --context, then --data-dir.
+* A later source supplies the values that the earlier ones lack. A stored key is sent only to the
+  URL that it was stored with; another URL needs another key.
+* The agent of a context applies only if the context also supplies the key.
+* Operator commands use the admin key: --api-key on the command line, else QUORATE_ADMIN_KEY, else
+  the admin key in credentials.json, else the key that other commands use.
 """
 
 import json
@@ -27,7 +26,7 @@ AGENT_ID = re.compile(r"agent_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @record
 class TargetOptions:
-    """What one place (the command line, the environment) says about whom to call."""
+    """The values of one source: the command line or the environment."""
 
     url: str | None = None
     api_key: str | None = None
@@ -39,7 +38,7 @@ class TargetOptions:
 
 @record
 class TargetSources:
-    """All that was said; which service that means is found when it is called."""
+    """All values that were given; ``resolve_target`` reads contexts and credentials."""
 
     command_line: TargetOptions
     environment: TargetOptions
@@ -49,7 +48,7 @@ class TargetSources:
 
 @record
 class Service:
-    """Where to call, and as whom; ``found`` say in which places that was written."""
+    """The service, the key and the agent; the ``_from`` fields name their sources."""
 
     url: str
     api_key: str
@@ -61,8 +60,8 @@ class Service:
 
 
 @record
-class _Part:
-    """What one source knows; a ``stored`` key stays with its own address."""
+class _SourceValues:
+    """The values of one source; a ``stored`` key is sent only to its own URL."""
 
     source: str
     url: str | None = None
@@ -73,113 +72,124 @@ class _Part:
     stored: bool = True
 
 
-def called_service(where: TargetSources, *, as_operator: bool = False) -> Service:
-    """The service that is meant; raises Failure, saying what to give."""
-    parts = list(_parts(where))
-    addressed = next((part for part in parts if part.url), None)
-    if addressed is None or addressed.url is None:
+def resolve_target(sources: TargetSources, *, as_operator: bool = False) -> Service:
+    """Find the service, the key and the agent; raises Failure that says what to set."""
+    candidates = list(_read_sources(sources))
+    url_source = next((candidate for candidate in candidates if candidate.url), None)
+    if url_source is None or url_source.url is None:
         raise Failure(
-            "No service is known: start one with `quorate serve`, or give --url "
-            f"(or QUORATE_URL); there are no credentials at {_last(where) / CREDENTIALS}",
+            "No service configured: start one with `quorate serve`, or set --url or "
+            f"QUORATE_URL; no credentials found at {_fallback_data_dir(sources) / CREDENTIALS}",
             UNAUTHORIZED,
         )
-    url = addressed.url
-    keyed = _operated(url, parts) if as_operator else _keyed(url, parts)
-    there = [part for part in parts if _same(part.url, url)]
-    agent = _agent(parts, addressed, keyed)
+    url = url_source.url
+    key_source = (
+        _find_admin_key_source(url, candidates)
+        if as_operator
+        else _find_key_source(url, candidates)
+    )
+    there = [candidate for candidate in candidates if _same_url(candidate.url, url)]
+    agent = _agent(candidates, url_source, key_source)
     return Service(
         url=url,
-        api_key=_key_of(keyed, as_operator=as_operator),
-        nats_url=next((part.nats_url for part in there if part.nats_url), None),
+        api_key=_get_key(key_source, as_operator=as_operator),
+        nats_url=next((candidate.nats_url for candidate in there if candidate.nats_url), None),
         agent=agent.agent if agent else None,
-        url_from=addressed.source,
-        key_from=keyed.source,
+        url_from=url_source.source,
+        key_from=key_source.source,
         agent_from=agent.source if agent else "",
     )
 
 
-def who(service: Service, agent_id: str | None, agent_name: str | None) -> AgentRef:
-    """The agent that was named, else the one remembered; neither, and the key must say it."""
+def resolve_agent(service: Service, agent_id: str | None, agent_name: str | None) -> AgentRef:
+    """Return the named agent, else the configured one, else an empty reference.
+
+    With an empty reference the service uses the agent that the key belongs to.
+    """
     if agent_id is not None or agent_name is not None:
         return AgentRef(id=agent_id, name=agent_name)
-    return ref(service.agent)
+    return agent_ref(service.agent)
 
 
-def ref(text: str | None) -> AgentRef:
-    """A name or an id, whichever it looks like; nothing, and the key must say who is meant."""
+def agent_ref(text: str | None) -> AgentRef:
+    """Parse an agent name or id; None gives an empty reference."""
     if text is None:
         return AgentRef()
     return AgentRef(id=text) if AGENT_ID.fullmatch(text) else AgentRef(name=text)
 
 
-# -- Source by source ------------------------------------------------------------
+# -- Sources ---------------------------------------------------------------------
 
 
-def _parts(where: TargetSources) -> Iterator[_Part]:
-    """Whatever knows anything, the first to be heard first."""
+def _read_sources(sources: TargetSources) -> Iterator[_SourceValues]:
+    """Read the sources in the order of their precedence."""
     chosen = False
-    for said, source in ((where.command_line, "command line"), (where.environment, "environment")):
-        yield _Part(
+    given = ((sources.command_line, "command line"), (sources.environment, "environment"))
+    for options, source in given:
+        yield _SourceValues(
             source=source,
-            url=said.url,
-            api_key=said.api_key,
-            agent=said.agent,
-            admin_key=said.admin_key,
+            url=options.url,
+            api_key=options.api_key,
+            agent=options.agent,
+            admin_key=options.admin_key,
             stored=False,
         )
-        if said.context is not None:
-            yield _of_context(said.context, contexts().named(said.context))
-        elif said.data_dir is not None:
-            yield _of_folder(said.data_dir)
-        chosen = chosen or said.context is not None or said.data_dir is not None
+        if options.context is not None:
+            yield _from_context(options.context, contexts().get(options.context))
+        elif options.data_dir is not None:
+            yield _from_data_dir(options.data_dir)
+        chosen = chosen or options.context is not None or options.data_dir is not None
     if not chosen:
-        yield from _remembered(where)
+        yield from _read_defaults(sources)
 
 
-def _remembered(where: TargetSources) -> Iterator[_Part]:
-    """What nobody chose for this call; it may be unreadable when nothing of it is needed."""
-    said = (where.command_line, where.environment)
+def _read_defaults(sources: TargetSources) -> Iterator[_SourceValues]:
+    """Read the current context and the default data directory.
+
+    An unreadable file raises Failure only if a URL or a key is still missing.
+    """
+    given = (sources.command_line, sources.environment)
     try:
         known = contexts()
         if known.current is not None:
-            yield _of_context(known.current, known.named(known.current))
-        yield _of_folder(where.default_data_dir)
+            yield _from_context(known.current, known.get(known.current))
+        yield _from_data_dir(sources.default_data_dir)
     except Failure:
-        if not (any(one.url for one in said) and any(one.api_key for one in said)):
+        if not (any(one.url for one in given) and any(one.api_key for one in given)):
             raise
 
 
-def _last(where: TargetSources) -> Path:
-    """The data folder that is looked into when nothing else says more."""
-    said = (where.command_line.data_dir, where.environment.data_dir)
-    return next((one for one in said if one is not None), where.default_data_dir).expanduser()
+def _fallback_data_dir(sources: TargetSources) -> Path:
+    """Return the data directory that is read when no other source names a service."""
+    given = (sources.command_line.data_dir, sources.environment.data_dir)
+    return next((one for one in given if one is not None), sources.default_data_dir).expanduser()
 
 
-def _of_context(name: str, context: Context) -> _Part:
+def _from_context(name: str, context: Context) -> _SourceValues:
     source = f"context {name}"
     if context.data_dir is None:
-        return _Part(
+        return _SourceValues(
             source=source,
             url=context.url,
             api_key=context.api_key,
             nats_url=context.nats_url,
             agent=context.agent,
         )
-    there = _of_folder(Path(context.data_dir))
-    return _Part(
-        source=f"{source}, {there.source}",
-        url=there.url,
-        api_key=context.api_key or there.api_key,
-        nats_url=there.nats_url,
+    local = _from_data_dir(Path(context.data_dir))
+    return _SourceValues(
+        source=f"{source}, {local.source}",
+        url=local.url,
+        api_key=context.api_key or local.api_key,
+        nats_url=local.nats_url,
         agent=context.agent,
-        admin_key=there.admin_key,
+        admin_key=local.admin_key,
     )
 
 
-def _of_folder(data_dir: Path) -> _Part:
+def _from_data_dir(data_dir: Path) -> _SourceValues:
     path = data_dir.expanduser() / CREDENTIALS
-    known = _credentials(path)
-    return _Part(
+    known = _read_credentials(path)
+    return _SourceValues(
         source=str(path),
         url=known.get("url"),
         api_key=known.get("apiKey"),
@@ -188,60 +198,76 @@ def _of_folder(data_dir: Path) -> _Part:
     )
 
 
-def _credentials(path: Path) -> dict[str, Any]:
+def _read_credentials(path: Path) -> dict[str, Any]:
     try:
         known = json.loads(path.read_text("utf-8"))
     except OSError:
         return {}
     except ValueError as error:
-        raise Failure(f"{path} is not what `quorate serve` wrote: remove it") from error
+        raise Failure(f"{path} is not a valid credentials file: remove it") from error
     return known if isinstance(known, dict) else {}
 
 
-# -- What goes together ----------------------------------------------------------
+# -- Selection -------------------------------------------------------------------
 
 
-def _may_go_to(url: str, part: _Part) -> bool:
-    return not part.stored or _same(part.url, url)
+def _may_receive_key(url: str, candidate: _SourceValues) -> bool:
+    return not candidate.stored or _same_url(candidate.url, url)
 
 
-def _same(one: str | None, other: str) -> bool:
+def _same_url(one: str | None, other: str) -> bool:
     return one is not None and one.rstrip("/") == other.rstrip("/")
 
 
-def _agent(parts: Sequence[_Part], addressed: _Part, keyed: _Part) -> _Part | None:
-    for part in parts:
-        says_who_calls = not part.stored or part is keyed
-        needs_a_key = part is addressed and part.api_key is None
-        if part.agent and (says_who_calls or needs_a_key):
-            return part
+def _agent(
+    candidates: Sequence[_SourceValues], url_source: _SourceValues, key_source: _SourceValues
+) -> _SourceValues | None:
+    for candidate in candidates:
+        supplies_key = not candidate.stored or candidate is key_source
+        needs_key = candidate is url_source and candidate.api_key is None
+        if candidate.agent and (supplies_key or needs_key):
+            return candidate
     return None
 
 
-def _keyed(url: str, parts: Sequence[_Part]) -> _Part:
-    found = next((part for part in parts if part.api_key and _may_go_to(url, part)), None)
+def _find_key_source(url: str, candidates: Sequence[_SourceValues]) -> _SourceValues:
+    found = next(
+        (
+            candidate
+            for candidate in candidates
+            if candidate.api_key and _may_receive_key(url, candidate)
+        ),
+        None,
+    )
     if found is None:
-        raise Failure(_no_key(url, parts), UNAUTHORIZED)
+        raise Failure(_describe_missing_key(url, candidates), UNAUTHORIZED)
     return found
 
 
-def _operated(url: str, parts: Sequence[_Part]) -> _Part:
-    """An operator's key that was named as one, unless a key was typed; else any key will do."""
-    typed = parts[0].api_key is not None
-    known = (part for part in parts if part.admin_key and _may_go_to(url, part))
-    return (None if typed else next(known, None)) or _keyed(url, parts)
+def _find_admin_key_source(url: str, candidates: Sequence[_SourceValues]) -> _SourceValues:
+    """Find the source of the admin key.
+
+    A key on the command line has precedence; without an admin key, any key is used.
+    """
+    typed = candidates[0].api_key is not None
+    known = (
+        candidate
+        for candidate in candidates
+        if candidate.admin_key and _may_receive_key(url, candidate)
+    )
+    return (None if typed else next(known, None)) or _find_key_source(url, candidates)
 
 
-def _key_of(part: _Part, *, as_operator: bool) -> str:
-    key = (as_operator and part.admin_key) or part.api_key
+def _get_key(candidate: _SourceValues, *, as_operator: bool) -> str:
+    key = (as_operator and candidate.admin_key) or candidate.api_key
     assert key is not None
     return key
 
 
-def _no_key(url: str, parts: Sequence[_Part]) -> str:
-    """A key that is held back is told, or nobody would understand why it is not used."""
-    elsewhere = next((part for part in parts if part.api_key), None)
-    give = f"give --api-key (or QUORATE_API_KEY) for {url}"
+def _describe_missing_key(url: str, candidates: Sequence[_SourceValues]) -> str:
+    """Describe the missing key, and name a stored key that belongs to another URL."""
+    elsewhere = next((candidate for candidate in candidates if candidate.api_key), None)
+    advice = f"set --api-key or QUORATE_API_KEY for {url}"
     if elsewhere is None:
-        return f"No key is known: {give}"
-    return f"The key of {elsewhere.source} belongs to {elsewhere.url}: {give}"
+        return f"No API key configured: {advice}"
+    return f"The key of {elsewhere.source} belongs to {elsewhere.url}: {advice}"

@@ -1,20 +1,19 @@
-"""`quorate demo`: a small fleet at work, for people who want to see what Quorate does.
+"""`quorate demo`: five agents at work, to show what Quorate does.
 
-* It runs on a temporary service of its own unless told otherwise: a log is never cleaned up, and
-  nobody's log is filled with a demo by mistake.
-* What it shows comes from the service's log; what it claims at the end (no two holds of a contact
-  overlapped) was measured by the agents, by their own clock.
-* It ends by itself, and leaves nothing behind but, on a running service, the events and the agents
-  whose names begin with "demo-".
+* By default it runs on a temporary service, because the events of a demo cannot be removed from a
+  log.
+* The display comes from the event log of the service. The claim at the end (no overlapping leases
+  of a contact) comes from measurements of the agents with one local clock.
+* It stops automatically. On a running service its events and the agents "demo-*" remain.
 """
 
 import sys
 
 import click
 
-from quorate.cli.connection.resolve import TargetSources, called_service
+from quorate.cli.connection.resolve import TargetSources, resolve_target
 from quorate.cli.options import json_option, service_options
-from quorate.cli.output.errors import ERROR, calls
+from quorate.cli.output.errors import ERROR, report_errors
 
 SECONDS_DEFAULT = 20.0
 SECONDS_MIN = 5.0
@@ -27,9 +26,9 @@ Examples:
   quorate demo --seconds 5 --no-json
   quorate demo --running --seconds 5 --json
 
-At a terminal it is a live picture; elsewhere JSON lines (the log's events, then a summary), or
-lines of words with --no-json. On a running service a lapse is shown only if its heartbeat window
-(`quorate serve --heartbeat-window-seconds`) is a good deal shorter than the demo.
+At a terminal the display is live; elsewhere the output is JSON lines (the events, then a summary),
+or text with --no-json. On a running service a heartbeat timeout is shown only if the heartbeat
+window (`quorate serve --heartbeat-window-seconds`) is at most 40% of --seconds.
 """
 
 
@@ -40,34 +39,34 @@ lines of words with --no-json. On a running service a lapse is shown only if its
     type=click.FloatRange(SECONDS_MIN, SECONDS_MAX),
     default=SECONDS_DEFAULT,
     show_default=True,
-    help="How long it takes, more or less.",
+    help="Approximate duration of the demo in seconds.",
 )
 @click.option(
     "--running/--temporary",
     "running",
     default=None,
-    help="On the service that is known, or on one of its own. [default: of its own, unless --url,"
+    help="Use the configured service, or start a temporary one. [default: temporary, unless --url,"
     " --api-key, --context or --data-dir is given]",
 )
 @service_options
 @json_option
-def demo(where: TargetSources, seconds: float, running: bool | None, as_json: bool) -> None:
-    """Watch five agents contend for three contacts, vote, and survive a crash.
+def demo(sources: TargetSources, seconds: float, running: bool | None, as_json: bool) -> None:
+    """Show five agents that compete for three contacts, vote, and recover from a crash.
 
-    Needs `pip install 'quorate[server]'` for a service of its own, or a tenant's key for a running
-    one. Contacts end in @demo.example, agents begin with "demo-": nobody is written to.
+    A temporary service needs `pip install 'quorate[server]'`; a running service needs a tenant key.
+    Contacts end in @demo.example, agent names start with "demo-". The demo sends no messages.
     """
     from quorate.cli.demo.run import Interrupted, Show, on_running, on_temporary
 
     if running is None:
-        said = where.command_line
-        running = any((said.url, said.api_key, said.context, said.data_dir))
+        given = sources.command_line
+        running = any((given.url, given.api_key, given.context, given.data_dir))
     show = Show(seconds, live=sys.stdout.isatty() and not as_json, as_json=as_json)
-    with calls():
+    with report_errors():
         try:
-            summary = on_running(show, called_service(where)) if running else on_temporary(show)
+            summary = on_running(show, resolve_target(sources)) if running else on_temporary(show)
         except Interrupted as interrupted:
             sys.exit(SIGNALLED + interrupted.number)
-    show.conclude(summary)
-    if not summary.held_up:
+    show.print_summary(summary)
+    if not summary.passed:
         sys.exit(ERROR)

@@ -1,11 +1,10 @@
-"""The agents of the demo: real ones, on the SDK that anybody's agents use.
+"""The agents of the demo, built with the public SDK.
 
-Four of them contend for three contacts; one proposes, and all who hear of it vote. The fifth is a
-process of its own, `quorate lease run`, which is killed while it holds a contact: nobody tells the
-service, and nobody gives back what it held.
-
-What they write down is by their own clock: a hold begins when the lease is ours to rely on and
-ends before it is given back, so two holds of one contact must never overlap.
+* Four agents compete for three contacts. One of them creates a proposal, and all four vote on it.
+* The fifth agent is a separate process, `quorate lease run`, which is killed while it holds a
+  contact. It sends no message to the service and releases nothing.
+* All agents record their leases with one local clock: a hold begins when the lease is valid and
+  ends before it is released. Two holds of one contact must never overlap.
 """
 
 import asyncio
@@ -21,59 +20,59 @@ from typing import Any
 from quorate.cli.lease_runner.subprocess import Program
 from quorate.client import (
     Agent,
-    AlreadyVoted,
-    CallFailed,
-    ConsensusClosed,
-    LeaseConflict,
-    LeaseLost,
+    AlreadyVotedError,
+    ConsensusClosedError,
+    LeaseConflictError,
+    LeaseLostError,
+    RequestFailedError,
 )
 from quorate.domain.coordination.consensus import Choice
 from quorate.domain.shared.records import record
 
 CONTACTS = ("ann@demo.example", "bob@demo.example", "cat@demo.example")
-# What each of them thinks of the proposal.
-OPINIONS: Mapping[str, Choice] = {
+# The vote of each agent on the proposal.
+VOTES: Mapping[str, Choice] = {
     "demo-ada": "approve",
     "demo-ben": "reject",
     "demo-cleo": "approve",
     "demo-dan": "approve",
 }
 PROPOSER = "demo-ada"
-SILENT = "demo-eve"
-HEIR = "demo-dan"  # Waits for what the silent one holds.
-NAMES = (*OPINIONS, SILENT)
+CRASHING_AGENT = "demo-eve"
+SUCCESSOR = "demo-dan"  # Waits for the contact of the crashing agent.
+NAMES = (*VOTES, CRASHING_AGENT)
 ACTION = "pause outreach"
 DISPUTED = CONTACTS[0]
 ABANDONED = CONTACTS[1]
 LEASE_MINUTES = 1.0
 VOTE_MINUTES = 1.0
-# When things happen, as shares of the whole.
+# Times of the actions, as shares of the duration.
 PROPOSED_AT = 0.15
 CRASHING_STARTS_AT = 0.25
 CRASHES_AT = 0.45
-WINDING_UP_AT = 0.93
+LAST_LEASE_AT = 0.93
 HOLD_SHARES = (0.02, 0.06)
-PATIENCE_SHARES = (0.02, 0.1)
-THOUGHT_SHARES = (0.02, 0.06)
+WAIT_SHARES = (0.02, 0.1)
+VOTE_DELAY_SHARES = (0.02, 0.06)
 STOP_SECONDS_MAX = 1.0
-_OURS = "QUORATE_"
+_ENVIRONMENT_PREFIX = "QUORATE_"
 
 
 @record
-class Stage:
-    """Where the demo takes place, and for how long. ``lapses``: a lapse can be shown in time."""
+class DemoConfig:
+    """The service and the duration; ``shows_timeout``: the demo is long enough for a timeout."""
 
     url: str
     nats_url: str | None
     api_key: str
     seconds: float
     window_seconds: float
-    lapses: bool
+    shows_timeout: bool
 
 
 @record
 class Hold:
-    """One contact in one agent's hands, by the clock that all of them share here."""
+    """The time in which one agent held one contact, by the common local clock."""
 
     agent: str
     contact: str
@@ -82,8 +81,8 @@ class Hold:
     ended: float
 
 
-def overlapping(holds: Sequence[Hold]) -> list[tuple[Hold, Hold]]:
-    """Pairs of holds of one contact of which the second began before the first had ended."""
+def find_overlaps(holds: Sequence[Hold]) -> list[tuple[Hold, Hold]]:
+    """Return pairs of holds of one contact that overlap."""
     found = []
     last: dict[str, Hold] = {}
     for hold in sorted(holds, key=lambda one: one.began):
@@ -96,73 +95,80 @@ def overlapping(holds: Sequence[Hold]) -> list[tuple[Hold, Hold]]:
 
 
 class Fleet:
-    """``holds`` and ``troubles`` are what the agents themselves saw."""
+    """The agents; ``holds`` and ``troubles`` are recorded by the agents themselves."""
 
-    def __init__(self, stage: Stage, on_crash: Callable[[], None] = lambda: None) -> None:
-        self._stage = stage
+    def __init__(self, config: DemoConfig, on_crash: Callable[[], None] = lambda: None) -> None:
+        self._config = config
         self._on_crash = on_crash
-        self._chance = random.Random()  # noqa: S311 - not a secret.
+        self._random = random.Random()  # noqa: S311 - not a secret.
         self._began = time.monotonic()
-        self._abandoned = asyncio.Event()  # The one that crashes has the contact now.
-        self._inherited = False
+        self._crasher_has_lease = asyncio.Event()  # Set when the crashing agent has its lease.
+        self._successor_waits = False
         self.crashed_at: float | None = None
         self.holds: list[Hold] = []
         self.troubles: list[str] = []
 
     async def run(self) -> None:
-        """Return when the time is over and everything is given back; raises CallFailed."""
+        """Run until the time is over and all leases are released; raises RequestFailedError."""
         self._began = time.monotonic()
         async with asyncio.TaskGroup() as agents:
-            for name in OPINIONS:
-                agents.create_task(self._live(name))
-            if self._stage.lapses:
+            for name in VOTES:
+                agents.create_task(self._run_agent(name))
+            if self._config.shows_timeout:
                 agents.create_task(self._crash())
 
     @property
     def elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    # -- The four ------------------------------------------------------------
+    # -- Four agents ---------------------------------------------------------
 
-    async def _live(self, name: str) -> None:
-        stage = self._stage
+    async def _run_agent(self, name: str) -> None:
+        config = self._config
         async with Agent.connect(
-            stage.url, stage.api_key, name=name, role="demo", nats_url=stage.nats_url or ""
+            config.url, config.api_key, name=name, role="demo", nats_url=config.nats_url or ""
         ) as agent:
-            beside = [asyncio.create_task(self._vote(agent))]
+            background = [asyncio.create_task(self._vote(agent))]
             if name == PROPOSER:
-                beside.append(asyncio.create_task(self._propose(agent)))
+                background.append(asyncio.create_task(self._propose(agent)))
             try:
                 await self._work(agent)
             finally:
-                for task in beside:
+                for task in background:
                     task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
+                await asyncio.gather(*background, return_exceptions=True)
 
     async def _work(self, agent: Agent) -> None:
-        """One contact after the other; while another agent has it, wait to hear that it is free."""
-        while (left := WINDING_UP_AT * self._stage.seconds - self.elapsed) > 0:
-            contact, patience = self._next(agent, left)
+        """Lease one contact after the other; wait while another agent holds it."""
+        while (remaining := LAST_LEASE_AT * self._config.seconds - self.elapsed) > 0:
+            contact, wait_seconds = self._choose_contact(agent, remaining)
             try:
                 async with agent.lease(
-                    contact, intent="demo", duration_minutes=LEASE_MINUTES, wait_seconds=patience
+                    contact,
+                    intent="demo",
+                    duration_minutes=LEASE_MINUTES,
+                    wait_seconds=wait_seconds,
                 ) as lease:
                     await self._hold(agent.name, contact, lease.fence)
                     await lease.request_send()
-            except LeaseConflict:
-                with suppress(CallFailed):
-                    await agent.request_send(contact)  # What it does not hold, it may not write to.
-            except (CallFailed, LeaseLost) as trouble:
+            except LeaseConflictError:
+                with suppress(RequestFailedError):
+                    await agent.request_send(contact)  # Blocked: it does not hold the contact.
+            except (RequestFailedError, LeaseLostError) as trouble:
                 self.troubles.append(f"{agent.name}: {trouble}")
                 await self._pause(*HOLD_SHARES)
             await self._pause(0.0, HOLD_SHARES[0])
 
-    def _next(self, agent: Agent, left: float) -> tuple[str, float]:
-        """Which contact, and how many seconds it is worth waiting for."""
-        if agent.name == HEIR and self._abandoned.is_set() and not self._inherited:
-            self._inherited = True
-            return ABANDONED, self._stage.seconds
-        return self._chance.choice(CONTACTS), min(left, self._seconds(*PATIENCE_SHARES))
+    def _choose_contact(self, agent: Agent, remaining: float) -> tuple[str, float]:
+        """Return the next contact and how many seconds to wait for it."""
+        if (
+            agent.name == SUCCESSOR
+            and self._crasher_has_lease.is_set()
+            and not self._successor_waits
+        ):
+            self._successor_waits = True
+            return ABANDONED, self._config.seconds
+        return self._random.choice(CONTACTS), min(remaining, self._seconds(*WAIT_SHARES))
 
     async def _hold(self, name: str, contact: str, fence: int) -> None:
         began = time.monotonic()
@@ -181,29 +187,29 @@ class Fleet:
         await agent.propose(ACTION, DISPUTED, reason, timeout_minutes=VOTE_MINUTES)
 
     async def _vote(self, agent: Agent) -> None:
-        """Whoever hears of a proposal thinks a little and votes; nobody asks around."""
+        """Vote on the proposal a short time after its notification."""
         async for notification in agent.notifications():
             if notification.name == "consensus_requested" and notification.data["action"] == ACTION:
-                await self._pause(*THOUGHT_SHARES)
-                with suppress(AlreadyVoted, ConsensusClosed):
-                    await agent.vote(notification.data["requestId"], OPINIONS[agent.name])
+                await self._pause(*VOTE_DELAY_SHARES)
+                with suppress(AlreadyVotedError, ConsensusClosedError):
+                    await agent.vote(notification.data["requestId"], VOTES[agent.name])
 
-    # -- The one that crashes ------------------------------------------------
+    # -- The crashing agent --------------------------------------------------
 
-    def hear(self, event: Mapping[str, Any], agent_name: str) -> None:
-        """An event of the log, and whose it is."""
-        if event["type"] == "LeaseAcquired" and agent_name == SILENT:
-            self._abandoned.set()
+    def observe(self, event: Mapping[str, Any], agent_name: str) -> None:
+        """Process an event of the log and the name of its agent."""
+        if event["type"] == "LeaseAcquired" and agent_name == CRASHING_AGENT:
+            self._crasher_has_lease.set()
 
     async def _crash(self) -> None:
-        """Not in this process: what is on the SDK gives back what it holds, however it ends."""
+        """Kill an agent process. In this process the SDK would release the lease on exit."""
         await self._until(CRASHING_STARTS_AT)
-        patience = str(self._stage.seconds)
+        wait_seconds = str(self._config.seconds)
         program = await Program.start(
             (
                 *(sys.executable, "-P", "-m", "quorate.cli.main", "lease", "run", ABANDONED),
-                *("--agent-name", SILENT, "--intent", "demo", "--wait", patience),
-                *("--duration", str(LEASE_MINUTES), "--", "sleep", patience),
+                *("--agent-name", CRASHING_AGENT, "--intent", "demo", "--wait", wait_seconds),
+                *("--duration", str(LEASE_MINUTES), "--", "sleep", wait_seconds),
             ),
             self._environment(),
             stdin=asyncio.subprocess.DEVNULL,
@@ -211,28 +217,32 @@ class Fleet:
             stderr=asyncio.subprocess.DEVNULL,
         )
         try:
-            async with asyncio.timeout(self._stage.seconds):
-                await self._abandoned.wait()
+            async with asyncio.timeout(self._config.seconds):
+                await self._crasher_has_lease.wait()
             await self._until(CRASHES_AT)
             self.crashed_at = time.time()
             program.send(signal.SIGKILL)
             self._on_crash()
         except TimeoutError:
-            self.troubles.append(f"{SILENT} did not get {ABANDONED}")
+            self.troubles.append(f"{CRASHING_AGENT} did not get {ABANDONED}")
         finally:
             await program.stop(STOP_SECONDS_MAX)
 
     def _environment(self) -> dict[str, str]:
-        others = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-        return others | {"QUORATE_URL": self._stage.url, "QUORATE_API_KEY": self._stage.api_key}
+        others = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(_ENVIRONMENT_PREFIX)
+        }
+        return others | {"QUORATE_URL": self._config.url, "QUORATE_API_KEY": self._config.api_key}
 
     # -- Time ----------------------------------------------------------------
 
     async def _until(self, share: float) -> None:
-        await asyncio.sleep(max(0.0, share * self._stage.seconds - self.elapsed))
+        await asyncio.sleep(max(0.0, share * self._config.seconds - self.elapsed))
 
-    async def _pause(self, least: float, most: float) -> None:
-        await asyncio.sleep(self._seconds(least, most))
+    async def _pause(self, minimum: float, maximum: float) -> None:
+        await asyncio.sleep(self._seconds(minimum, maximum))
 
-    def _seconds(self, least: float, most: float) -> float:
-        return self._chance.uniform(least, most) * self._stage.seconds
+    def _seconds(self, minimum: float, maximum: float) -> float:
+        return self._random.uniform(minimum, maximum) * self._config.seconds

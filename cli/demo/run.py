@@ -1,8 +1,8 @@
-"""One demo from its beginning to its end: the fleet works, the log tells, the picture shows.
+"""Run one demo: start the agents, follow the event log, print or draw the events.
 
-* The agents and whoever looks on share nothing but the service.
-* It ends when the fleet is done and everything that it did was told. An interruption ends the
-  fleet first, so that nothing stays held.
+* The agents and the display share only the service.
+* The demo ends when the agents are done and all their events are shown. An interruption stops the
+  agents first, so they release their leases.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ import orjson
 
 from quorate.cli.audit.log_feed import LogFeed
 from quorate.cli.connection.resolve import Service
-from quorate.cli.demo.fleet import CONTACTS, NAMES, PROPOSER, SILENT, Fleet, Stage
-from quorate.cli.demo.scene import Happening, Scene
-from quorate.cli.demo.summary import Summary, summed_up
+from quorate.cli.demo.fleet import CONTACTS, CRASHING_AGENT, NAMES, PROPOSER, DemoConfig, Fleet
+from quorate.cli.demo.scene import Scene, SceneEvent
+from quorate.cli.demo.summary import Summary, summarize
 from quorate.cli.demo.temporary_service import temporary_service
-from quorate.cli.output.console import say
-from quorate.client import Caller, requests
+from quorate.cli.output.console import print_line
+from quorate.client import Client, requests
 
 if TYPE_CHECKING:
     from quorate.eventlog.recorded_event import StreamHead
 
 FRAMES_PER_SECOND = 8
-TOLD_SECONDS_MAX = 5.0
-# Of the whole, so long is a heartbeat good for on a service of its own, and at most elsewhere.
+LAST_EVENT_TIMEOUT_SECONDS = 5.0
+# Heartbeat window as a share of the demo: on a temporary service, and the maximum on others.
 WINDOW_SHARE = 0.2
 WINDOW_SECONDS_MIN = 2.0
 WINDOW_SECONDS_MAX = 4.0
-WINDOW_SHARE_MAX = 0.4
-ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+MAX_WINDOW_SHARE = 0.4
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(Exception):
-    """Somebody had seen enough."""
+    """A signal ended the demo."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -45,190 +45,190 @@ class Interrupted(Exception):
 
 
 def on_temporary(show: "Show") -> Summary:
-    """On a service that is there for the demo alone; raises Failure when it does not start."""
+    """Run on a temporary service; raises Failure if it does not start."""
     window = min(WINDOW_SECONDS_MAX, max(WINDOW_SECONDS_MIN, WINDOW_SHARE * show.seconds))
 
     async def run() -> Summary:
         async with temporary_service(window_seconds=window) as service:
-            stage = Stage(
+            config = DemoConfig(
                 url=service.url,
                 nats_url=service.nats_url,
                 api_key=service.api_key,
                 seconds=show.seconds,
                 window_seconds=window,
-                lapses=True,
+                shows_timeout=True,
             )
-            return await show.run(stage, f"on a service of its own, {service.url}", after=0)
+            return await show.run(config, f"on a temporary service, {service.url}", after=0)
 
     return asyncio.run(_interruptible(run()))
 
 
 def on_running(show: "Show", service: Service) -> Summary:
-    """On a service that others may be using; raises CallFailed."""
-    with Caller(service.url, service.api_key) as caller:
-        agent = caller.call(requests.register(PROPOSER, "demo"))
+    """Run on an existing service; raises RequestFailedError."""
+    with Client(service.url, service.api_key) as client:
+        agent = client.execute(requests.register(PROPOSER, "demo"))
     window = (agent.active_until - agent.last_heartbeat).total_seconds()
-    stage = Stage(
+    config = DemoConfig(
         url=service.url,
         nats_url=service.nats_url,
         api_key=service.api_key,
         seconds=show.seconds,
         window_seconds=window,
-        lapses=window <= WINDOW_SHARE_MAX * show.seconds,
+        shows_timeout=window <= MAX_WINDOW_SHARE * show.seconds,
     )
-    return asyncio.run(_interruptible(show.run(stage, f"on {service.url}", after=None)))
+    return asyncio.run(_interruptible(show.run(config, f"on {service.url}", after=None)))
 
 
 async def _interruptible(work: Any) -> Summary:  # noqa: ANN401 - a coroutine.
-    """The work's outcome; raises Interrupted when a signal ended it."""
+    """Return the result of the work; raises Interrupted when a signal ended it."""
     task = asyncio.ensure_future(work)
-    came: list[int] = []
+    received: list[int] = []
 
     def on_signal(number: int) -> None:
-        came.append(number)
+        received.append(number)
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    for number in ENDS:
+    for number in END_SIGNALS:
         loop.add_signal_handler(number, on_signal, int(number))
     try:
         summary: Summary = await task
     except asyncio.CancelledError:
-        if not came:
+        if not received:
             raise
-        raise Interrupted(came[0]) from None
+        raise Interrupted(received[0]) from None
     finally:
-        for number in ENDS:
+        for number in END_SIGNALS:
             loop.remove_signal_handler(number)
     return summary
 
 
 class Show:
-    """``live``: a picture at a terminal; else lines, of JSON or of words."""
+    """Output of the demo: a live display, JSON lines or text."""
 
     def __init__(self, seconds: float, *, live: bool, as_json: bool) -> None:
         self.seconds = seconds
         self._live = live
         self._as_json = as_json
         self._scene = Scene(NAMES, CONTACTS)
-        self._chain = Chain()
-        self._clocks_differ = 0.0
-        self._told_to = 0
-        self._news = asyncio.Event()
+        self._chain = ChainVerifier()
+        self._clock_offset = 0.0
+        self._shown_sequence = 0
+        self._event_shown = asyncio.Event()
 
-    async def run(self, stage: Stage, place: str, *, after: int | None) -> Summary:
-        """Raises CallFailed, and whatever ends the fleet."""
-        fleet = Fleet(stage, lambda: self._crashed(fleet))
-        async with LogFeed(stage.url, stage.api_key, after) as feed:
+    async def run(self, config: DemoConfig, place: str, *, after: int | None) -> Summary:
+        """Run the agents and show their events; raises RequestFailedError."""
+        fleet = Fleet(config, lambda: self._crashed(fleet))
+        async with LogFeed(config.url, config.api_key, after) as feed:
             await feed.begin()
-            beside = [asyncio.create_task(self._follow(feed, fleet))]
+            background = [asyncio.create_task(self._follow(feed, fleet))]
             if self._live:
-                beside.append(asyncio.create_task(self._draw(fleet, stage, place)))
+                background.append(asyncio.create_task(self._draw(fleet, config, place)))
             elif not self._as_json:
-                say(f"Five agents, three contacts, {place}.")
+                print_line(f"Five agents, three contacts, {place}.")
             try:
-                await self._until_done(fleet, beside)
-                await self._until_told(feed, beside[0])
+                await self._wait_for_agents(fleet, background)
+                await self._wait_for_last_event(feed, background[0])
             finally:
-                for task in beside:
+                for task in background:
                     task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
-        return summed_up(
-            self._scene, fleet, stage, events=self._chain.events, clocks_differ=self._clocks_differ
+                await asyncio.gather(*background, return_exceptions=True)
+        return summarize(
+            self._scene, fleet, config, events=self._chain.events, clock_offset=self._clock_offset
         )
 
-    async def _until_done(self, fleet: Fleet, beside: list["asyncio.Task[None]"]) -> None:
+    async def _wait_for_agents(self, fleet: Fleet, background: list["asyncio.Task[None]"]) -> None:
         working = asyncio.create_task(fleet.run())
         try:
-            await asyncio.wait({working, *beside}, return_when=asyncio.FIRST_COMPLETED)
-            for task in beside:
+            await asyncio.wait({working, *background}, return_when=asyncio.FIRST_COMPLETED)
+            for task in background:
                 if task.done():
-                    task.result()  # Nobody looks on any more: say why.
+                    task.result()  # The display failed: raise its error.
             await working
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
 
-    async def _until_told(self, feed: LogFeed, following: "asyncio.Task[None]") -> None:
-        """Wait for what the fleet did last."""
+    async def _wait_for_last_event(self, feed: LogFeed, following: "asyncio.Task[None]") -> None:
+        """Wait until the last event of the agents is shown."""
         head = await feed.head()
-        async with asyncio.timeout(TOLD_SECONDS_MAX):
-            while self._told_to < head and not following.done():
-                self._news.clear()
-                await self._news.wait()
+        async with asyncio.timeout(LAST_EVENT_TIMEOUT_SECONDS):
+            while self._shown_sequence < head and not following.done():
+                self._event_shown.clear()
+                await self._event_shown.wait()
 
-    # -- Telling ---------------------------------------------------------------
+    # -- Output ----------------------------------------------------------------
 
     async def _follow(self, feed: LogFeed, fleet: Fleet) -> None:
         async with aclosing(feed.events()) as events:
             async for event in events:
                 self._chain.check(event)
-                happening = self._scene.apply(event)
-                self._clocks_differ = time.time() - self._scene.now
-                fleet.hear(event, self._scene.actor(event))
-                self._tell(event, happening, fleet.elapsed)
-                self._told_to = event["sequence"]
-                self._news.set()
+                scene_event = self._scene.apply(event)
+                self._clock_offset = time.time() - self._scene.now
+                fleet.observe(event, self._scene.actor(event))
+                self._show(event, scene_event, fleet.elapsed)
+                self._shown_sequence = event["sequence"]
+                self._event_shown.set()
 
-    def _tell(self, event: dict[str, Any], happening: Happening | None, elapsed: float) -> None:
+    def _show(self, event: dict[str, Any], scene_event: SceneEvent | None, elapsed: float) -> None:
         if self._as_json:
             click.echo(orjson.dumps(event))
-        elif happening is not None:
-            self._say(happening, elapsed)
+        elif scene_event is not None:
+            self._print(scene_event, elapsed)
 
-    def _say(self, happening: Happening, elapsed: float) -> None:
+    def _print(self, scene_event: SceneEvent, elapsed: float) -> None:
         if not self._live and not self._as_json:
-            say(f"{elapsed:6.2f} s  {happening.sentence}")
+            print_line(f"{elapsed:6.2f} s  {scene_event.sentence}")
 
     def _crashed(self, fleet: Fleet) -> None:
-        sentence = f"{SILENT} is killed with its lease in hand; nobody tells the service"
-        self._say(self._scene.remark("Crash", sentence), fleet.elapsed)
+        sentence = f"{CRASHING_AGENT} is killed while it holds a lease; the service gets no message"
+        self._print(self._scene.add_note("Crash", sentence), fleet.elapsed)
 
-    async def _draw(self, fleet: Fleet, stage: Stage, place: str) -> None:
+    async def _draw(self, fleet: Fleet, config: DemoConfig, place: str) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        from quorate.cli.demo.display import Picture
+        from quorate.cli.demo.display import DemoDisplay
 
         console = Console()
-        picture = Picture(self._scene, place, stage.seconds, stage.window_seconds)
+        display = DemoDisplay(self._scene, place, config.seconds, config.window_seconds)
 
-        def drawn(*, last: bool = False) -> Any:  # noqa: ANN401 - whatever rich can show.
-            now = time.time() - self._clocks_differ
-            return picture.drawn(console, fleet.elapsed, now, last=last)
+        def render(*, last: bool = False) -> Any:  # noqa: ANN401 - any rich renderable.
+            now = time.time() - self._clock_offset
+            return display.render(console, fleet.elapsed, now, last=last)
 
-        with Live(drawn(), console=console, auto_refresh=False) as live:
+        with Live(render(), console=console, auto_refresh=False) as live:
             try:
                 while True:
                     await asyncio.sleep(1 / FRAMES_PER_SECOND)
-                    live.update(drawn(), refresh=True)
+                    live.update(render(), refresh=True)
             finally:
-                live.update(drawn(last=True), refresh=True)
+                live.update(render(last=True), refresh=True)
 
-    def conclude(self, summary: Summary) -> None:
+    def print_summary(self, summary: Summary) -> None:
         if self._as_json:
             click.echo(orjson.dumps({"type": "demo.summary", **summary.wire}))
             return
         click.echo()
         for line in summary.lines:
-            say(line)
+            print_line(line)
 
 
-class Chain:
-    """The log's hash chain, checked as its events arrive; raises ChainBroken."""
+class ChainVerifier:
+    """Verifies the hash chain while the events arrive; raises ChainBroken."""
 
     def __init__(self) -> None:
         self.events = 0
         self._head: StreamHead | None = None
 
     def check(self, event: dict[str, Any]) -> None:
-        from quorate.eventlog.hash_chain import GENESIS, check_public
+        from quorate.eventlog.hash_chain import GENESIS, verify_exported_event
         from quorate.eventlog.recorded_event import StreamHead
 
         self.events += 1
         if self._head is None and event["sequence"] == GENESIS.sequence + 1:
             self._head = GENESIS
         if self._head is not None:
-            self._head = check_public(event, self._head)
-        else:  # The chain began before we came: from here on it must hold together.
+            self._head = verify_exported_event(event, self._head)
+        else:  # The log has earlier events: verify from here on.
             self._head = StreamHead(sequence=event["sequence"], hash=bytes.fromhex(event["hash"]))

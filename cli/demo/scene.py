@@ -1,7 +1,7 @@
-"""What the demo has come to, told by the log alone: who is there, who holds what, how the vote is.
+"""State of the demo, computed from the event log: agents, contacts and the proposal.
 
-The agents are not asked: what is shown is what the service recorded, event by event. Events of
-agents that are not the demo's own are passed over, so that it can run beside them.
+Only recorded events are shown; the agents are not queried. Events of agents outside the demo are
+ignored, so the demo can run beside them.
 """
 
 from collections import Counter, deque
@@ -10,36 +10,36 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from quorate.cli.output.event_text import Names, told
+from quorate.cli.output.event_text import Names, describe
 from quorate.domain.shared.records import record
 
-HAPPENINGS_KEPT_MAX = 100
-# Signs of life and the gate's yes are shown as what they lead to, not as lines of their own.
-QUIET = frozenset({"HeartbeatReceived", "SendAuthorized", "LeaseRenewed"})
+MAX_EVENTS = 100
+# Shown only through their effects, not as lines.
+HIDDEN_EVENTS = frozenset({"HeartbeatReceived", "SendAuthorized", "LeaseRenewed"})
 Event: TypeAlias = Mapping[str, Any]
 
 
 @dataclass
-class AgentSeen:
+class AgentView:
     name: str
-    heard_at: float
+    last_heartbeat: float
     active_until: float
-    lapsed: bool = False
+    has_timed_out: bool = False
     holds: int = 0
 
 
 @dataclass
-class ContactSeen:
-    """``wanted_by`` were refused while the present holder has it."""
+class ContactView:
+    """``waiting``: agents whose requests were rejected while the holder has the contact."""
 
     holder: str | None = None
     fence: int | None = None
     since: float = 0.0
-    wanted_by: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
 
 
 @dataclass
-class VoteSeen:
+class ProposalView:
     action: str
     contact: str
     votes: dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class VoteSeen:
 
     @property
     def result(self) -> str:
-        """How it ended, in words; empty while it has not."""
+        """Describe the decision; empty while the proposal is pending."""
         if self.outcome is None or self.counts is None:
             return self.outcome or ""
         approvals, rejections, size = self.counts
@@ -56,123 +56,124 @@ class VoteSeen:
 
 
 @record
-class Happening:
+class SceneEvent:
     at: float
     type: str
     sentence: str
 
 
 class Scene:
-    """Times are seconds by the service's clock, as its events bear them."""
+    """The scene; times are event times in seconds, by the clock of the service."""
 
     def __init__(self, agents: Sequence[str], contacts: Sequence[str]) -> None:
         self._names = Names()
-        self._cast = frozenset(agents)
-        self._requests: dict[str, VoteSeen] = {}
-        self.agents: dict[str, AgentSeen] = {}
-        self.contacts = {contact: ContactSeen() for contact in contacts}
-        self.vote: VoteSeen | None = None
-        self.happenings: deque[Happening] = deque(maxlen=HAPPENINGS_KEPT_MAX)
+        self._demo_agents = frozenset(agents)
+        self._requests: dict[str, ProposalView] = {}
+        self.agents: dict[str, AgentView] = {}
+        self.contacts = {contact: ContactView() for contact in contacts}
+        self.vote: ProposalView | None = None
+        self.events: deque[SceneEvent] = deque(maxlen=MAX_EVENTS)
         self.counts: Counter[str] = Counter()
-        self.lapsed_at: dict[str, float] = {}
-        self.inherited: tuple[str, float] | None = None  # By whom, and how many seconds later.
+        self.timed_out_at: dict[str, float] = {}
+        # The new holder, and the delay in seconds.
+        self.reacquired: tuple[str, float] | None = None
         self.now = 0.0
         self._lost: dict[str, float] = {}
 
-    def apply(self, event: Event) -> Happening | None:
-        """What is to be told of it; None when it is not ours, or not worth a line."""
-        type_, facts = str(event["type"]), event["data"]
-        sentence = told(type_, facts, self._names)
+    def apply(self, event: Event) -> SceneEvent | None:
+        """Apply an event; return it as a line, or None if it is hidden or not of the demo."""
+        type_, details = str(event["type"]), event["data"]
+        sentence = describe(type_, details, self._names)
         self.now = datetime.fromisoformat(event["at"]).timestamp()
-        if self.actor(event) not in self._cast:
+        if self.actor(event) not in self._demo_agents:
             return None
         self.counts[type_] += 1
-        again = type_ == "LeaseConflicted" and self._waits(self.actor(event), facts)
-        self._change(type_, self.actor(event), facts)
-        if type_ in QUIET or again:
+        again = type_ == "LeaseConflicted" and self._is_waiting(self.actor(event), details)
+        self._change(type_, self.actor(event), details)
+        if type_ in HIDDEN_EVENTS or again:
             return None
-        happening = Happening(at=self.now, type=type_, sentence=sentence)
-        self.happenings.append(happening)
-        return happening
+        scene_event = SceneEvent(at=self.now, type=type_, sentence=sentence)
+        self.events.append(scene_event)
+        return scene_event
 
-    def remark(self, type_: str, sentence: str) -> Happening:
-        """Something that the log does not know, at the time that it has come to."""
-        happening = Happening(at=self.now, type=type_, sentence=sentence)
-        self.happenings.append(happening)
-        return happening
+    def add_note(self, type_: str, sentence: str) -> SceneEvent:
+        """Add a line that is not an event, at the time of the last event."""
+        scene_event = SceneEvent(at=self.now, type=type_, sentence=sentence)
+        self.events.append(scene_event)
+        return scene_event
 
     def actor(self, event: Event) -> str:
-        """The name of the agent that an event is about; empty when it is about none."""
+        """Return the name of the agent of an event; empty if it has no agent."""
         return self._names.of(event["data"].get("agentId", ""))
 
-    # -- What each event changes ---------------------------------------------
+    # -- Effects of events ---------------------------------------------------
 
-    def _change(self, type_: str, name: str, facts: Event) -> None:
+    def _change(self, type_: str, name: str, details: Event) -> None:
         match type_:
             case "AgentRegistered" | "AgentReregistered" | "HeartbeatReceived":
-                self._alive(name, facts)
+                self._active(name, details)
             case "AgentLapsed":
-                self._lapsed(name)
+                self._timed_out(name)
             case "LeaseAcquired":
-                self._acquired(name, facts)
+                self._acquired(name, details)
             case "LeaseReleased" | "LeaseExpired":
-                self._over(name, facts)
+                self._ended(name, details)
             case "LeaseRevoked":
-                self._over(name, facts)
-                self._lost[facts["contactKey"]] = self.now
+                self._ended(name, details)
+                self._lost[details["contactKey"]] = self.now
             case "LeaseConflicted":
-                self._refused(name, facts)
+                self._rejected(name, details)
             case "ConsensusRequested":
-                self.vote = VoteSeen(action=facts["action"], contact=facts["contactEmail"])
-                self._requests[facts["requestId"]] = self.vote
-            case "VoteCast" if facts["requestId"] in self._requests:
-                self._requests[facts["requestId"]].votes[name] = facts["vote"]
-            case "ConsensusDecided" | "ConsensusExpired" if facts["requestId"] in self._requests:
-                self._closed(self._requests[facts["requestId"]], facts)
+                self.vote = ProposalView(action=details["action"], contact=details["contactEmail"])
+                self._requests[details["requestId"]] = self.vote
+            case "VoteCast" if details["requestId"] in self._requests:
+                self._requests[details["requestId"]].votes[name] = details["vote"]
+            case "ConsensusDecided" | "ConsensusExpired" if details["requestId"] in self._requests:
+                self._closed(self._requests[details["requestId"]], details)
 
-    def _alive(self, name: str, facts: Event) -> None:
-        until = datetime.fromisoformat(facts["activeUntil"]).timestamp()
+    def _active(self, name: str, details: Event) -> None:
+        until = datetime.fromisoformat(details["activeUntil"]).timestamp()
         agent = self.agents.get(name)
         if agent is None:
-            self.agents[name] = AgentSeen(name=name, heard_at=self.now, active_until=until)
+            self.agents[name] = AgentView(name=name, last_heartbeat=self.now, active_until=until)
         else:
-            agent.heard_at, agent.active_until, agent.lapsed = self.now, until, False
+            agent.last_heartbeat, agent.active_until, agent.has_timed_out = self.now, until, False
 
-    def _lapsed(self, name: str) -> None:
-        self.lapsed_at[name] = self.now
+    def _timed_out(self, name: str) -> None:
+        self.timed_out_at[name] = self.now
         if name in self.agents:
-            self.agents[name].lapsed = True
+            self.agents[name].has_timed_out = True
 
-    def _acquired(self, name: str, facts: Event) -> None:
-        contact = self._contact(facts)
+    def _acquired(self, name: str, details: Event) -> None:
+        contact = self._contact(details)
         for other in self.contacts.values():
-            if name in other.wanted_by:
-                other.wanted_by.remove(name)
-        contact.holder, contact.fence, contact.since = name, facts["fence"], self.now
+            if name in other.waiting:
+                other.waiting.remove(name)
+        contact.holder, contact.fence, contact.since = name, details["fence"], self.now
         if name in self.agents:
             self.agents[name].holds += 1
-        if (lost_at := self._lost.pop(facts["contactKey"], None)) is not None:
-            self.inherited = self.inherited or (name, self.now - lost_at)
+        if (lost_at := self._lost.pop(details["contactKey"], None)) is not None:
+            self.reacquired = self.reacquired or (name, self.now - lost_at)
 
-    def _over(self, name: str, facts: Event) -> None:
-        contact = self._contact(facts)
+    def _ended(self, name: str, details: Event) -> None:
+        contact = self._contact(details)
         if contact.holder == name:
             contact.holder = contact.fence = None
 
-    def _refused(self, name: str, facts: Event) -> None:
+    def _rejected(self, name: str, details: Event) -> None:
         for other in self.contacts.values():
-            if name in other.wanted_by:
-                other.wanted_by.remove(name)
-        self._contact(facts).wanted_by.append(name)
+            if name in other.waiting:
+                other.waiting.remove(name)
+        self._contact(details).waiting.append(name)
 
-    def _closed(self, vote: VoteSeen, facts: Event) -> None:
-        vote.outcome = facts.get("status", "expired")
-        if "electorateSize" in facts:
-            vote.counts = (facts["approvals"], facts["rejections"], facts["electorateSize"])
+    def _closed(self, vote: ProposalView, details: Event) -> None:
+        vote.outcome = details.get("status", "expired")
+        if "electorateSize" in details:
+            vote.counts = (details["approvals"], details["rejections"], details["electorateSize"])
 
-    def _waits(self, name: str, facts: Event) -> bool:
-        """Whether it was refused before, and asks once more."""
-        return name in self._contact(facts).wanted_by
+    def _is_waiting(self, name: str, details: Event) -> bool:
+        """Whether the agent was rejected before and retries."""
+        return name in self._contact(details).waiting
 
-    def _contact(self, facts: Event) -> ContactSeen:
-        return self.contacts.setdefault(facts["contactKey"], ContactSeen())
+    def _contact(self, details: Event) -> ContactView:
+        return self.contacts.setdefault(details["contactKey"], ContactView())

@@ -1,15 +1,15 @@
-"""What a demo has shown, in numbers that can be checked and in words.
+"""Summary of a demo, as numbers and as text.
 
-What the service recorded comes from its log; whether holds overlapped comes from the agents' own
-clock. ``held_up`` is false when the one thing that must never happen has happened.
+The counts come from the event log of the service; the overlaps come from the local clock of the
+agents. ``passed`` is false if two agents held one contact at the same time.
 """
 
 from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import Any
 
-from quorate.cli.demo.fleet import SILENT, Fleet, Stage, overlapping
-from quorate.cli.demo.scene import Scene, VoteSeen
+from quorate.cli.demo.fleet import CRASHING_AGENT, DemoConfig, Fleet, find_overlaps
+from quorate.cli.demo.scene import ProposalView, Scene
 from quorate.domain.shared.records import record
 
 LABEL_WIDTH = 20
@@ -17,12 +17,12 @@ TROUBLES_SHOWN_MAX = 5
 
 
 @record
-class Lapse:
-    """How many seconds after the crash it was noticed, and who had the contact how soon then."""
+class AgentTimeout:
+    """Seconds from the crash to the timeout, the new holder, and seconds until it had the lease."""
 
     seconds: float
-    heir: str | None
-    passed_on_seconds: float | None
+    successor: str | None
+    reacquired_seconds: float | None
 
 
 @record
@@ -35,19 +35,19 @@ class Summary:
     sends_blocked: int
     holds: int
     overlaps: int
-    vote: VoteSeen | None
-    lapse: Lapse | None
-    lapses: bool  # Whether one could be shown at all.
+    vote: ProposalView | None
+    timeout: AgentTimeout | None
+    shows_timeout: bool  # Whether the demo was long enough to show one.
     troubles: Sequence[str]
 
     @property
-    def held_up(self) -> bool:
+    def passed(self) -> bool:
         return self.overlaps == 0
 
     @property
     def wire(self) -> dict[str, Any]:
-        """For programs."""
-        lapse, vote = self.lapse, self.vote
+        """The summary as JSON."""
+        timeout, vote = self.timeout, self.vote
         return {
             "seconds": self.seconds,
             "heartbeatWindowSeconds": self.window_seconds,
@@ -59,77 +59,88 @@ class Summary:
             "overlappingHolds": self.overlaps,
             "vote": vote
             and {"action": vote.action, "status": vote.outcome or "pending", "votes": vote.votes},
-            "lapse": lapse
+            "lapse": timeout
             and {
-                "agentName": SILENT,
-                "seconds": lapse.seconds,
-                "heir": lapse.heir,
-                "passedOnSeconds": lapse.passed_on_seconds,
+                "agentName": CRASHING_AGENT,
+                "seconds": timeout.seconds,
+                "heir": timeout.successor,
+                "passedOnSeconds": timeout.reacquired_seconds,
             },
             "troubles": list(self.troubles),
         }
 
     @property
     def lines(self) -> Iterator[str]:
-        """For people."""
+        """The summary as text."""
         rows = (
-            ("leases", f"{self.grants} granted, {self.conflicts} refused while another held it"),
+            (
+                "leases",
+                f"{self.grants} granted, {self.conflicts} rejected: another agent held the contact",
+            ),
             ("send gate", f"{self.sends_blocked} blocked: not the holder"),
-            ("overlapping holds", f"{self.overlaps} among {self.holds}, by the agents' own clock"),
-            ("vote", f"{self.vote.action}: {self.vote.result or 'pending'}" if self.vote else ""),
-            ("crash", self._crash()),
-            ("its contact", self._passed_on()),
-            ("log", f"{self.events} events, their hash chain is whole"),
+            (
+                "overlapping leases",
+                f"{self.overlaps} of {self.holds}, by the local clock of the agents",
+            ),
+            (
+                "proposal",
+                f"{self.vote.action}: {self.vote.result or 'pending'}" if self.vote else "",
+            ),
+            ("crash", self._describe_crash()),
+            ("its contact", self._describe_successor()),
+            ("log", f"{self.events} events, hash chain verified"),
             *(("trouble", trouble) for trouble in self.troubles[:TROUBLES_SHOWN_MAX]),
         )
         for label, words in rows:
             if words:
                 yield f"{label:<{LABEL_WIDTH}}{words}"
 
-    def _crash(self) -> str:
-        if not self.lapses:
+    def _describe_crash(self) -> str:
+        if not self.shows_timeout:
             return (
-                f"not shown: a heartbeat is good for {self.window_seconds:g} s here; "
-                "--temporary shows it"
+                f"not shown: the heartbeat window is {self.window_seconds:g} s; "
+                "use --temporary to see it"
             )
-        if self.lapse is None:
-            return f"{SILENT} did not lapse in time"
-        return f"{SILENT} was killed, and lapsed {self.lapse.seconds:.1f} s later"
+        if self.timeout is None:
+            return f"{CRASHING_AGENT} did not time out during the demo"
+        return f"{CRASHING_AGENT} was killed, and timed out {self.timeout.seconds:.1f} s later"
 
-    def _passed_on(self) -> str:
-        if self.lapse is None or self.lapse.passed_on_seconds is None:
+    def _describe_successor(self) -> str:
+        if self.timeout is None or self.timeout.reacquired_seconds is None:
             return ""
-        soon = ceil(1000 * self.lapse.passed_on_seconds) or 1
-        return f"{self.lapse.heir}, who waited for it, had it within {soon} ms"
+        milliseconds = ceil(1000 * self.timeout.reacquired_seconds) or 1
+        return (
+            f"{self.timeout.successor}, which waited for it, acquired it within {milliseconds} ms"
+        )
 
 
-def summed_up(
-    scene: Scene, fleet: Fleet, stage: Stage, *, events: int, clocks_differ: float
+def summarize(
+    scene: Scene, fleet: Fleet, config: DemoConfig, *, events: int, clock_offset: float
 ) -> Summary:
     return Summary(
         seconds=round(fleet.elapsed, 1),
-        window_seconds=stage.window_seconds,
+        window_seconds=config.window_seconds,
         events=events,
         grants=scene.counts["LeaseAcquired"],
         conflicts=scene.counts["LeaseConflicted"],
         sends_blocked=scene.counts["SendBlocked"],
         holds=len(fleet.holds),
-        overlaps=len(overlapping(fleet.holds)),
+        overlaps=len(find_overlaps(fleet.holds)),
         vote=scene.vote,
-        lapse=_lapse(scene, fleet, clocks_differ),
-        lapses=stage.lapses,
+        timeout=_measure_timeout(scene, fleet, clock_offset),
+        shows_timeout=config.shows_timeout,
         troubles=fleet.troubles,
     )
 
 
-def _lapse(scene: Scene, fleet: Fleet, clocks_differ: float) -> Lapse | None:
-    lapsed_at = scene.lapsed_at.get(SILENT)
-    if lapsed_at is None or fleet.crashed_at is None:
+def _measure_timeout(scene: Scene, fleet: Fleet, clock_offset: float) -> AgentTimeout | None:
+    timed_out_at = scene.timed_out_at.get(CRASHING_AGENT)
+    if timed_out_at is None or fleet.crashed_at is None:
         return None
-    heir, after = scene.inherited or (None, None)
-    seconds = max(0.0, lapsed_at + clocks_differ - fleet.crashed_at)
-    return Lapse(
+    successor, after = scene.reacquired or (None, None)
+    seconds = max(0.0, timed_out_at + clock_offset - fleet.crashed_at)
+    return AgentTimeout(
         seconds=round(seconds, 2),
-        heir=heir,
-        passed_on_seconds=None if after is None else round(after, 3),
+        successor=successor,
+        reacquired_seconds=None if after is None else round(after, 3),
     )

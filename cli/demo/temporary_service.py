@@ -1,10 +1,10 @@
-"""A service of one's own for a while: started in a folder of its own, ended and cleared away.
+"""Start a temporary service in a temporary directory, and delete it afterwards.
 
-* It is ready when it says so; a service that does not get there in time is ended, and what it
-  said last is told.
-* Nothing that is set in the environment for another service reaches it.
-* It never outlives whoever started it (on Linux), however that one ends; the folder it leaves
-  behind then lies among the system's other temporary files.
+* The service is used after it has printed that it is ready. If it is not ready in time, it is
+  stopped and its last error is reported.
+* It does not inherit QUORATE_ environment variables.
+* On Linux it dies with this process. The directory that then remains is in the temporary directory
+  of the system.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from quorate.domain.shared.records import record
 READY = "Quorate is running."
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 5.0
-_OURS = "QUORATE_"
+_ENVIRONMENT_PREFIX = "QUORATE_"
 
 
 @record
@@ -36,26 +36,26 @@ class TemporaryService:
 
 @asynccontextmanager
 async def temporary_service(*, window_seconds: float) -> AsyncIterator[TemporaryService]:
-    """A running service, with nothing in its log but its beginning; raises Failure."""
+    """Run a service with an empty log; raises Failure if it does not start."""
     with tempfile.TemporaryDirectory(prefix="quorate-") as folder:
         data_dir = Path(folder, "data")
-        said = Path(folder, "stderr")
-        program = await _started(data_dir, said, window_seconds)
+        stderr_path = Path(folder, "stderr")
+        program = await _start(data_dir, stderr_path, window_seconds)
         try:
-            await _ready(program, said)
-            yield _credentials(data_dir)
+            await _wait_until_ready(program, stderr_path)
+            yield _read_credentials(data_dir)
         finally:
             await program.stop(STOP_SECONDS_MAX)
 
 
-async def _started(data_dir: Path, said: Path, window_seconds: float) -> Program:
-    # -P: a folder that happens to be called like a module of ours is not looked into.
+async def _start(data_dir: Path, stderr_path: Path, window_seconds: float) -> Program:
+    # -P: a directory with the name of an imported module must not shadow it.
     command = (
         *(sys.executable, "-P", "-m", "quorate.cli.main", "serve"),
         *("--data-dir", str(data_dir), "--port", "0", "--nats-port", "0"),
         *("--heartbeat-window-seconds", str(window_seconds), "--log-level", "warning"),
     )
-    with said.open("wb") as stderr:
+    with stderr_path.open("wb") as stderr:
         return await Program.start(
             command,
             _environment(os.environ),
@@ -66,27 +66,27 @@ async def _started(data_dir: Path, said: Path, window_seconds: float) -> Program
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in ours.items() if not name.startswith(_OURS)}
+    return {name: value for name, value in ours.items() if not name.startswith(_ENVIRONMENT_PREFIX)}
 
 
-async def _ready(program: Program, said: Path) -> None:
+async def _wait_until_ready(program: Program, stderr_path: Path) -> None:
     try:
         async with asyncio.timeout(START_SECONDS_MAX):
-            while line := await program.line():
+            while line := await program.read_line():
                 if READY in line:
                     return
     except TimeoutError:
-        why, code = f"it was not ready within {START_SECONDS_MAX:.0f} s", UNAVAILABLE
+        reason, code = f"it was not ready within {START_SECONDS_MAX:.0f} s", UNAVAILABLE
     else:
-        why, code = _last_words(said), ERROR
-    raise Failure(f"A temporary service could not be started: {why}", code)
+        reason, code = _last_error(stderr_path), ERROR
+    raise Failure(f"Cannot start a temporary service: {reason}", code)
 
 
-def _last_words(said: Path) -> str:
-    lines = said.read_text("utf-8", errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("Error: ") if lines else "it ended"
+def _last_error(stderr_path: Path) -> str:
+    lines = stderr_path.read_text("utf-8", errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("Error: ") if lines else "it exited without a message"
 
 
-def _credentials(data_dir: Path) -> TemporaryService:
+def _read_credentials(data_dir: Path) -> TemporaryService:
     found = json.loads((data_dir / CREDENTIALS).read_text("utf-8"))
     return TemporaryService(url=found["url"], nats_url=found["natsUrl"], api_key=found["apiKey"])

@@ -1,8 +1,7 @@
-"""What `quorate doctor` looks at over HTTP and on this machine, one question at a time.
+"""Checks of `quorate doctor` over HTTP and on the local machine.
 
-Each check asks one question and answers with one finding, whatever it meets. It only reads. What
-an earlier check did not find out, a later one that needs it passes over: the first failure is the
-one to mend.
+* Each check returns one result and changes nothing.
+* A check is skipped if an earlier check did not find what it needs: fix the first failure first.
 """
 
 import platform
@@ -18,39 +17,39 @@ import orjson
 
 from quorate import __version__
 from quorate.cli.connection.profiles import contexts_path
-from quorate.cli.diagnostics.results import CheckResult, failed, skipped, warning, well
+from quorate.cli.diagnostics.results import CheckResult, failed, ok, skipped, warning
 from quorate.cli.output.errors import UNAUTHORIZED, UNAVAILABLE
 from quorate.client.results import KeyInfo
 from quorate.domain.shared.records import record
 
-CONNECT_SECONDS_MAX = 5.0
-ANSWER_SECONDS_MAX = 10.0
-FIRST_BYTES_SECONDS_MAX = 5.0
-SKEW_SECONDS_MAX = 1.0
-# A Date is cut to the second, and a server may write the same one for as long again.
-DATE_SECONDS_OLD_MAX = 2.0
+CONNECT_TIMEOUT_SECONDS = 5.0
+RESPONSE_TIMEOUT_SECONDS = 10.0
+FIRST_BYTES_TIMEOUT_SECONDS = 5.0
+MAX_SKEW_SECONDS = 1.0
+# A Date header has a resolution of 1 s, and a server may reuse its value for another second.
+MAX_DATE_AGE_SECONDS = 2.0
 OTHERS_MASK = 0o077
 SECRETS = ("credentials.json", "nats/keys.json", "nats/nats-server.conf")
 OK = 200
-NOBODY_BEHIND_STATUSES = {502, 503, 504}  # What proxies say then.
-REFUSED_STATUSES = {401, 403}
+NO_BACKEND_STATUSES = {502, 503, 504}  # A proxy without a reachable backend.
+KEY_REJECTED_STATUSES = {401, 403}
 
 
 class Target:
-    """A service as one key sees it, and what is known of it so far."""
+    """The service to check, its key, and what earlier checks found."""
 
     def __init__(self, url: str, api_key: str, nats_url: str | None, data_dir: Path) -> None:
         self.url = url.rstrip("/")
         self.api_key = api_key
         self.nats_url = nats_url
         self.data_dir = data_dir
-        self.answers = False
+        self.is_reachable = False
         self.key: KeyInfo | None = None
-        # Where a stream begins that has something to say at once; None: nothing was ever said.
+        # A stream that starts here has an event to send at once; None: there are no events.
         self.stream_after: int | None = None
         self.clock: Clock | None = None
         self._client = httpx2.Client(
-            timeout=httpx2.Timeout(ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+            timeout=httpx2.Timeout(RESPONSE_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
         )
 
     def __enter__(self) -> Self:
@@ -65,12 +64,12 @@ class Target:
         self._client.close()
 
     def get(self, path: str, **parameters: str | int) -> httpx2.Response:
-        """Raises HTTPError when nobody answers."""
+        """Send a GET request; raises HTTPError without a response."""
         return self._client.get(self.url + path, params=parameters, headers=self.authorization)
 
     def first_bytes(self, path: str, **parameters: str | int) -> tuple[int, bytes]:
-        """A stream's status and what it begins with; raises HTTPError."""
-        timeout = httpx2.Timeout(FIRST_BYTES_SECONDS_MAX)
+        """Return the status and the first bytes of a stream; raises HTTPError."""
+        timeout = httpx2.Timeout(FIRST_BYTES_TIMEOUT_SECONDS)
         with self._client.stream(
             "GET", self.url + path, params=parameters, headers=self.authorization, timeout=timeout
         ) as response:
@@ -83,225 +82,227 @@ class Target:
 
 @record
 class Clock:
-    """When the service was asked and when it answered, by our clock; the time that it told."""
+    """Local times of a request and its response, and the Date header of the response."""
 
-    asked_at: float
-    told_at: float | None
-    answered_at: float
+    sent_at: float
+    server_time: float | None
+    received_at: float
 
     @property
     def seconds_ahead(self) -> float:
-        """How much our clock is ahead, at least; negative when behind, 0 when nobody can say."""
-        if self.told_at is None:
+        """Minimum lead of the local clock; negative if it is behind, 0 if unknown."""
+        if self.server_time is None:
             return 0.0
-        behind = self.told_at - self.answered_at
-        ahead = self.asked_at - (self.told_at + DATE_SECONDS_OLD_MAX)
+        behind = self.server_time - self.received_at
+        ahead = self.sent_at - (self.server_time + MAX_DATE_AGE_SECONDS)
         return max(0.0, ahead) - max(0.0, behind)
 
 
-# -- Is it there -------------------------------------------------------------
+# -- Service -----------------------------------------------------------------
 
-_OF_ADDRESS = "Is the service running (`quorate serve`), and is this its address?"
-_OF_TLS = (
-    "Is it https:// there, is its certificate still good, and does SSL_CERT_FILE trust who signed?"
+_ADDRESS_ADVICE = "Is the service running (`quorate serve`), and is the URL correct?"
+_TLS_ADVICE = (
+    "Is https:// correct, is the certificate valid, and does SSL_CERT_FILE contain its issuer?"
 )
 
 
-def address(patient: Target) -> CheckResult:
-    """Does anybody answer at the URL, and is it Quorate?"""
-    asked_at = time.time()
+def address(target: Target) -> CheckResult:
+    """Check that a Quorate service responds at the URL."""
+    sent_at = time.time()
     try:
-        response = patient.get("/livez")
+        response = target.get("/livez")
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
         return failed(
-            f"{patient.url} is not an address",
-            "Give one like http://127.0.0.1:8420 with --url or in QUORATE_URL",
+            f"{target.url} is not a valid URL",
+            "Set a URL such as http://127.0.0.1:8420 with --url or QUORATE_URL",
         )
     except httpx2.HTTPError as error:
         return failed(
-            f"{patient.url} does not answer: {_why(error)}",
-            _OF_TLS if "SSL" in _why(error) else _OF_ADDRESS,
+            f"{target.url} does not respond: {_describe(error)}",
+            _TLS_ADVICE if "SSL" in _describe(error) else _ADDRESS_ADVICE,
             UNAVAILABLE,
         )
-    if response.status_code in NOBODY_BEHIND_STATUSES:
+    if response.status_code in NO_BACKEND_STATUSES:
         return failed(
-            f"{patient.url} answers, but no replica behind it (GET /livez: {response.status_code})",
-            "Ask each replica for /readyz, and look at their own logs",
+            f"{target.url} is a proxy without a replica (GET /livez: {response.status_code})",
+            "Check /readyz and the application log of each replica",
             UNAVAILABLE,
         )
-    if response.status_code != OK or _json(response).get("status") != "ok":
+    if response.status_code != OK or _parse_json(response).get("status") != "ok":
         return failed(
-            f"{patient.url} answers, but it is not Quorate (GET /livez: {response.status_code})",
-            "Check the address; is a proxy in between?",
+            f"{target.url} is not a Quorate service (GET /livez: {response.status_code})",
+            "Check the URL, and any proxy in front of the service",
         )
-    patient.answers = True
-    patient.clock = Clock(
-        asked_at=asked_at, told_at=_date(response.headers), answered_at=time.time()
+    target.is_reachable = True
+    target.clock = Clock(
+        sent_at=sent_at, server_time=_parse_date(response.headers), received_at=time.time()
     )
-    return well(f"{patient.url} answers")
+    return ok(f"{target.url} responds")
 
 
-def readiness(patient: Target) -> CheckResult:
-    """Does it take commands, and does it push?"""
-    if not patient.answers:
-        return skipped("nobody answers")
-    response = patient.get("/readyz")
-    ready = _json(response)
+def readiness(target: Target) -> CheckResult:
+    """Check that the service accepts commands and publishes notifications."""
+    if not target.is_reachable:
+        return skipped("the service does not respond")
+    response = target.get("/readyz")
+    ready = _parse_json(response)
     if response.status_code != OK:
         return failed(
-            f"it takes no commands: its log is {ready.get('log', 'unavailable')}",
-            "Look at the service's own log, and at its disk",
+            f"the service accepts no commands: its event log is {ready.get('log', 'unavailable')}",
+            "Check the application log and the disk of the service",
             UNAVAILABLE,
         )
     if ready.get("status") == "degraded":
         return _degraded(ready)
-    return well("commands are taken and notifications pushed")
+    return ok("accepts commands and publishes notifications")
 
 
 def _degraded(ready: Mapping[str, Any]) -> CheckResult:
     if "writes" in ready:
         return failed(
-            "the last command could not be written",
-            "Is the disk full, or the database's? The service's own log says it: log.write_failed",
+            "the last write to the event log failed",
+            "Is the disk full? See log.write_failed in the application log",
             UNAVAILABLE,
         )
     if ready.get("nats") != "connected":
         return warning(
-            "commands are taken, but the service has lost NATS: notifications wait on disk",
-            "Look after nats-server; agents over HTTP alone are not touched",
+            "commands are accepted, but NATS is disconnected: notifications stay in the outbox",
+            "Check nats-server; agents that use only HTTP are not affected",
         )
     if "mirror" in ready:
         return warning(
-            f"commands are taken, but the copy of the log in JetStream is {ready['mirror']}",
-            "Look at the service's own log for mirror_halted",
+            f"commands are accepted, but the JetStream mirror is {ready['mirror']}",
+            "See mirror.stopped in the application log",
         )
     return warning(
-        "commands are taken, but this process does not hear of others' commits",
-        "Look at the service's own log; can it reach its database?",
+        "commands are accepted, but this replica receives no commit notifications",
+        "Check the application log and the connection to the database",
     )
 
 
-def clock(patient: Target) -> CheckResult:
-    """Do the service's clock and ours agree, as far as its Date header can tell?"""
-    if patient.clock is None:
-        return skipped("nobody answers")
-    if patient.clock.told_at is None:
-        return warning("the service's answers bear no Date", "Is a proxy in between?")
-    ahead = patient.clock.seconds_ahead
-    if abs(ahead) <= SKEW_SECONDS_MAX:
-        return well("this machine's clock and the service's agree")
+def clock(target: Target) -> CheckResult:
+    """Compare the local clock with the Date header of the service."""
+    if target.clock is None:
+        return skipped("the service does not respond")
+    if target.clock.server_time is None:
+        return warning("no Date header in responses", "Does a proxy remove it?")
+    ahead = target.clock.seconds_ahead
+    if abs(ahead) <= MAX_SKEW_SECONDS:
+        return ok("the local clock and the clock of the service agree")
     which = "ahead of" if ahead > 0 else "behind"
     return warning(
-        f"this machine's clock is {abs(ahead):.0f} s {which} the service's",
-        "Set the clocks (NTP). Leases end by the service's clock, whatever is shown here",
+        f"the local clock is {abs(ahead):.0f} s {which} the clock of the service",
+        "Synchronize the clocks (NTP). The clock of the service decides when leases end",
     )
 
 
-# -- Who are we --------------------------------------------------------------
+# -- Key and log -------------------------------------------------------------
 
 
-def key(patient: Target) -> CheckResult:
-    """Whose key is it?"""
-    if not patient.answers:
-        return skipped("nobody answers")
-    response = patient.get("/v1/keys/self")
-    if response.status_code in REFUSED_STATUSES:
+def key(target: Target) -> CheckResult:
+    """Check that the service accepts the key, and find its role."""
+    if not target.is_reachable:
+        return skipped("the service does not respond")
+    response = target.get("/v1/keys/self")
+    if response.status_code in KEY_REJECTED_STATUSES:
         return failed(
-            "the key is not accepted",
-            "It may be mistyped, revoked or another service's: `quorate keys issue` makes one",
+            "the service rejects the key",
+            "Is it complete, revoked, or from another service? `quorate keys issue` issues a key",
             UNAUTHORIZED,
         )
     try:
-        found = patient.key = KeyInfo.read(_json(response))
+        found = target.key = KeyInfo.from_json(_parse_json(response))
     except (KeyError, TypeError, ValueError):
         return failed(
-            f"the service does not say whose key it is ({response.status_code})",
-            "An older service cannot: compare the versions below",
+            f"the service does not describe the key ({response.status_code})",
+            "The service may be older: compare the versions below",
         )
     whose = f" for {found.agent_name} ({found.agent_id})" if found.agent_id else ""
-    return well(f"{found.role} key of tenant {found.tenant_id}{whose}")
+    return ok(f"{found.role} key of tenant {found.tenant_id}{whose}")
 
 
-def log(patient: Target) -> CheckResult:
-    """Can the log, or what concerns the agent in it, be read, and how long is it?"""
-    if patient.key is None:
-        return skipped("the key is not known")
-    match patient.key.role:
+def log(target: Target) -> CheckResult:
+    """Read the last sequence number of the log or of the notifications."""
+    if target.key is None:
+        return skipped("the key was not verified")
+    match target.key.role:
         case "admin":
-            return skipped("an operator's key reads no tenant's log")
+            return skipped("the admin key cannot read the log of a tenant")
         case "agent":
-            response = patient.get("/v1/agent/notifications", after=0, limit=1)
+            response = target.get("/v1/agent/notifications", after=0, limit=1)
         case "tenant" | "auditor":
-            response = patient.get("/v1/events", after=0, limit=1)
-    page = _json(response)
+            response = target.get("/v1/events", after=0, limit=1)
+    page = _parse_json(response)
     head = page.get("head")
     if response.status_code != OK or not isinstance(head, int):
         return failed(
-            f"the log cannot be read: {_said(response)}", "See the service's log", UNAVAILABLE
+            f"cannot read the event log: {_problem_title(response)}",
+            "Check the application log",
+            UNAVAILABLE,
         )
     if page.get("events") or page.get("notifications") or page.get("gap"):
-        patient.stream_after = 0 if patient.key.role == "agent" else max(0, head - 1)
-    return well(f"the tenant's log ends with event {head}")
+        target.stream_after = 0 if target.key.role == "agent" else max(0, head - 1)
+    return ok(f"the event log ends with event {head}")
 
 
-def notifications(patient: Target) -> CheckResult:
-    """Do a stream's first bytes get through? What lies in between may hold them back."""
-    if patient.key is None or patient.key.role == "admin":
-        return skipped("nothing can be read with this key")
-    if patient.stream_after is None:
-        return skipped("nothing was said yet that could come through")
-    path = "/v1/agent/notifications/stream" if patient.key.role == "agent" else "/v1/events/stream"
+def notifications(target: Target) -> CheckResult:
+    """Check that the first bytes of an event stream arrive; a proxy may buffer them."""
+    if target.key is None or target.key.role == "admin":
+        return skipped("this key cannot read events")
+    if target.stream_after is None:
+        return skipped("no notifications yet")
+    path = "/v1/agent/notifications/stream" if target.key.role == "agent" else "/v1/events/stream"
     try:
-        status, began = patient.first_bytes(path, after=patient.stream_after)
+        status, first_bytes = target.first_bytes(path, after=target.stream_after)
     except httpx2.ReadTimeout:
         return warning(
-            f"the stream brought nothing within {FIRST_BYTES_SECONDS_MAX:.0f} s",
-            "Is a proxy in between that gathers answers? Let it pass text/event-stream at once",
+            f"no data on the event stream within {FIRST_BYTES_TIMEOUT_SECONDS:.0f} s",
+            "Does a proxy buffer responses? Disable buffering for text/event-stream",
         )
     except httpx2.HTTPError as error:
-        return failed(f"the stream broke: {_why(error)}", "Is a proxy in between?", UNAVAILABLE)
-    if status != OK or not began:
-        return failed(f"the stream is refused ({status})", "See the service's log", UNAVAILABLE)
-    return well("the stream's first bytes come through")
-
-
-# -- What do we have here ----------------------------------------------------
-
-
-def versions(patient: Target) -> CheckResult:
-    """Were client and service made for each other?"""
-    ours = f"client {__version__}, Python {platform.python_version()}"
-    if not patient.answers:
-        return well(ours)
-    version = _json(patient.get("/openapi.json")).get("info", {}).get("version")
-    if version != __version__:
-        return warning(
-            f"service {version}, {ours}", "Install the same version on both sides when you can"
-        )
-    return well(f"service {version}, {ours}")
-
-
-def files(patient: Target) -> CheckResult:
-    """Are secrets that are kept here for their owner alone?"""
-    folder, remembered = patient.data_dir, contexts_path()
-    kept = [path for path in (*(folder / name for name in SECRETS), remembered) if path.exists()]
-    if not kept:
-        return skipped(f"no secrets are kept here, neither in {folder} nor in {remembered.parent}")
-    folders = {folder, remembered.parent} & {ancestor for path in kept for ancestor in path.parents}
-    open_ones = sorted(path for path in (*folders, *kept) if path.stat().st_mode & OTHERS_MASK)
-    if open_ones:
-        named = " ".join(str(path) for path in open_ones)
         return failed(
-            f"others on this machine may get at {named}",
-            f"chmod go= {named}; and issue new keys if others have been here",
+            f"the event stream failed: {_describe(error)}", "Check any proxy", UNAVAILABLE
         )
-    return well("keys that are kept here are for their owner alone")
+    if status != OK or not first_bytes:
+        return failed(f"the event stream was rejected ({status})", "Check the log", UNAVAILABLE)
+    return ok("event stream OK")
 
 
-# -- Reading answers ---------------------------------------------------------
+# -- Local machine -----------------------------------------------------------
 
 
-def _json(response: httpx2.Response) -> dict[str, Any]:
+def versions(target: Target) -> CheckResult:
+    """Compare the versions of client and service."""
+    local = f"client {__version__}, Python {platform.python_version()}"
+    if not target.is_reachable:
+        return ok(local)
+    version = _parse_json(target.get("/openapi.json")).get("info", {}).get("version")
+    if version != __version__:
+        return warning(f"service {version}, {local}", "Install the same version on both sides")
+    return ok(f"service {version}, {local}")
+
+
+def files(target: Target) -> CheckResult:
+    """Check that only the owner can read stored secrets."""
+    data_dir, profiles = target.data_dir, contexts_path()
+    kept = [path for path in (*(data_dir / name for name in SECRETS), profiles) if path.exists()]
+    if not kept:
+        return skipped(f"no stored secrets in {data_dir} or {profiles.parent}")
+    folders = {data_dir, profiles.parent} & {ancestor for path in kept for ancestor in path.parents}
+    exposed = sorted(path for path in (*folders, *kept) if path.stat().st_mode & OTHERS_MASK)
+    if exposed:
+        named = " ".join(str(path) for path in exposed)
+        return failed(
+            f"other users can access {named}",
+            f"chmod go= {named}; issue new keys if other users had access",
+        )
+    return ok("credential file permissions OK")
+
+
+# -- Responses --------------------------------------------------------------------
+
+
+def _parse_json(response: httpx2.Response) -> dict[str, Any]:
     try:
         found = orjson.loads(response.content)
     except orjson.JSONDecodeError:
@@ -309,15 +310,15 @@ def _json(response: httpx2.Response) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _said(response: httpx2.Response) -> str:
-    return str(_json(response).get("title") or response.status_code)
+def _problem_title(response: httpx2.Response) -> str:
+    return str(_parse_json(response).get("title") or response.status_code)
 
 
-def _why(error: httpx2.HTTPError) -> str:
+def _describe(error: httpx2.HTTPError) -> str:
     return str(error) or type(error).__name__
 
 
-def _date(headers: Mapping[str, str]) -> float | None:
+def _parse_date(headers: Mapping[str, str]) -> float | None:
     try:
         return parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, ValueError):

@@ -1,7 +1,7 @@
-"""What `quorate doctor` looks at on NATS: whether this key gets in, and hears what it should.
+"""Checks of `quorate doctor` on NATS: login, subscriptions and requests.
 
-A key that may not hear a subject is not told so when it subscribes, but by an error that comes
-after; so nothing counts as heard before the server has answered what was sent later.
+The nats-server reports a forbidden subscription with a later error, not in the subscribe call. So
+the check flushes the connection before it counts a subscription as accepted.
 """
 
 import asyncio
@@ -13,33 +13,38 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from quorate.cli.diagnostics.http_checks import Target
-from quorate.cli.diagnostics.results import CheckResult, failed, skipped, warning, well
+from quorate.cli.diagnostics.results import CheckResult, failed, ok, skipped, warning
 from quorate.cli.output.errors import UNAUTHORIZED, UNAVAILABLE
 from quorate.client.results import KeyInfo
-from quorate.client.transports.nats_connection import StrictClient
+from quorate.client.transports.nats_internals import StrictClient
 
-CONNECT_SECONDS_MAX = 5
-ANSWER_SECONDS_MAX = 5.0
+CONNECT_TIMEOUT_SECONDS = 5
+RESPONSE_TIMEOUT_SECONDS = 5.0
 
 
-def nats(patient: Target) -> CheckResult:
-    """Does this key get in, hear its subjects and, if it is an agent's, get its answers?"""
-    if patient.key is None:
-        return skipped("the key is not known")
-    if patient.key.role == "admin":
-        return skipped("an operator's key has no business on NATS")
-    if patient.nats_url is None:
-        return skipped("no NATS address is known: give --nats-url or QUORATE_NATS_URL to look")
-    servers = [server.strip() for server in patient.nats_url.split(",")]
-    found = [asyncio.run(_examined(server, patient.api_key, patient.key)) for server in servers]
+def nats(target: Target) -> CheckResult:
+    """Check the login, the subscriptions and, with an agent key, a request."""
+    if target.key is None:
+        return skipped("the key was not verified")
+    if target.key.role == "admin":
+        return skipped("the admin key cannot use NATS")
+    if target.nats_url is None:
+        return skipped("no NATS URL configured: set --nats-url or QUORATE_NATS_URL to check")
+    servers = [server.strip() for server in target.nats_url.split(",")]
+    found = [asyncio.run(_check_server(server, target.api_key, target.key)) for server in servers]
     wrong = [each for each in found if each.outcome != "ok"]
-    away = [each for each in wrong if each.exit_code == UNAVAILABLE]
-    if away and len(away) == len(wrong) < len(found):  # A cluster goes on without one of three.
-        return warning(f"{away[0].says}; {len(found) - len(away)} others do", _LOOK_AFTER)
+    unavailable = [each for each in wrong if each.exit_code == UNAVAILABLE]
+    if unavailable and len(unavailable) == len(wrong) < len(
+        found
+    ):  # A cluster works without one of three servers.
+        return warning(
+            f"{unavailable[0].message}; {len(found) - len(unavailable)} other servers respond",
+            _SERVER_ADVICE,
+        )
     return next(iter(wrong), found[0])
 
 
-async def _examined(url: str, api_key: str, key: KeyInfo) -> CheckResult:
+async def _check_server(url: str, api_key: str, key: KeyInfo) -> CheckResult:
     client = StrictClient()
     errors: list[str] = []
 
@@ -47,61 +52,67 @@ async def _examined(url: str, api_key: str, key: KeyInfo) -> CheckResult:
         errors.append(str(error))
 
     try:
-        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             await client.connect(
                 url,
                 token=api_key,
                 inbox_prefix=f"_INBOX_{key.tenant_id}_{key.agent_id or key.id}",
-                allow_reconnect=False,  # So that a refused key fails at once.
+                allow_reconnect=False,  # A rejected key must fail at once.
                 max_reconnect_attempts=1,
-                connect_timeout=CONNECT_SECONDS_MAX,
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 error_cb=on_error,
             )
-            if not client.is_connected:  # The login took too long: nats-py does not say so.
+            if not client.is_connected:  # nats-py does not report a login timeout.
                 raise TimeoutError
     except (NatsError, OSError, ValueError) as error:
         await _close(client)
-        return _no_way_in(url, errors or [str(error) or type(error).__name__])
+        return _login_failure(url, errors or [str(error) or type(error).__name__])
     try:
-        return await _heard(url, client, key, errors)
+        return await _check_subscriptions(url, client, key, errors)
     finally:
         await _close(client)
 
 
-async def _heard(url: str, client: Client, key: KeyInfo, errors: Sequence[str]) -> CheckResult:
+async def _check_subscriptions(
+    url: str, client: Client, key: KeyInfo, errors: Sequence[str]
+) -> CheckResult:
     subjects = _subjects(key)
     for subject in subjects:
         await client.subscribe(subject)
     try:
-        await client.flush(timeout=int(ANSWER_SECONDS_MAX))
+        await client.flush(timeout=int(RESPONSE_TIMEOUT_SECONDS))
     except (NatsError, OSError) as error:
-        return failed(f"{url} lets us in and falls silent: {error}", _LOOK, UNAVAILABLE)
+        return failed(
+            f"{url} accepts the login, then does not respond: {error}",
+            _CONNECTION_ADVICE,
+            UNAVAILABLE,
+        )
     if errors:
         return failed(
-            f"{url} lets us in, but not hear all that this key may: {errors[0]}",
-            "Is the nats-server configured as `quorate nats-config` prints?",
+            f"{url} accepts the login, but rejects a subscription of this key: {errors[0]}",
+            "Is the nats-server configured with `quorate nats-config`?",
         )
     if key.role != "agent":
-        return well(f"{url} lets us in; {len(subjects)} families of subjects can be heard")
-    return await _answered(url, client, key)
+        return ok(f"{url}: connected; subscribed to {len(subjects)} subjects")
+    return await _check_requests(url, client, key)
 
 
-async def _answered(url: str, client: Client, key: KeyInfo) -> CheckResult:
-    """An agent's key can also ask over NATS: the answer must be about that agent."""
+async def _check_requests(url: str, client: Client, key: KeyInfo) -> CheckResult:
+    """Send a request over NATS; the response must be about the agent of the key."""
     subject = f"quorate.{key.tenant_id}.cmd.{key.agent_id}.getAgent"
     try:
-        message = await client.request(subject, b"{}", timeout=ANSWER_SECONDS_MAX)
-        answer = orjson.loads(message.data)
-        # An agent that has a key and never registered is not there yet: that is an answer too.
-        answered = answer.get("id") == key.agent_id or answer.get("code") == "agent_not_found"
+        message = await client.request(subject, b"{}", timeout=RESPONSE_TIMEOUT_SECONDS)
+        response = orjson.loads(message.data)
+        # The agent of a key may be unregistered; that error is a valid response.
+        is_valid = response.get("id") == key.agent_id or response.get("code") == "agent_not_found"
     except (NatsError, OSError, ValueError, AttributeError):
-        answered = False
-    if not answered:
+        is_valid = False
+    if not is_valid:
         return warning(
-            f"{url} lets us hear notifications, but commands are not answered there",
-            "Does this service take commands over NATS? Over HTTP they work",
+            f"{url}: connected, but the service does not respond to requests over NATS",
+            "Does this service use this NATS? Requests over HTTP work",
         )
-    return well(f"{url} lets us in; notifications can be heard and commands are answered")
+    return ok(f"{url}: connected; subscribed to {len(_subjects(key))} subjects, requests OK")
 
 
 def _subjects(key: KeyInfo) -> Sequence[str]:
@@ -116,23 +127,25 @@ def _subjects(key: KeyInfo) -> Sequence[str]:
             return own, everyone, log
 
 
-def _no_way_in(url: str, errors: Sequence[str]) -> CheckResult:
-    refused = next((one for one in errors if "authorization" in one.lower()), None)
-    if refused:
+def _login_failure(url: str, errors: Sequence[str]) -> CheckResult:
+    rejection = next((one for one in errors if "authorization" in one.lower()), None)
+    if rejection:
         return failed(
-            f"{url} does not let this key in: {refused}",
-            "Is it this service's nats-server, configured as `quorate nats-config` prints?",
+            f"{url} rejects this key: {rejection}",
+            "Is it the nats-server of this service, configured with `quorate nats-config`?",
             UNAUTHORIZED,
         )
-    return failed(f"{url} does not answer: {errors[0]}", _LOOK, UNAVAILABLE)
+    return failed(f"{url} does not respond: {errors[0]}", _CONNECTION_ADVICE, UNAVAILABLE)
 
 
-_LOOK_AFTER = "Agents go to the others. Is this one running, and is this its address?"
-_LOOK = "Is nats-server running, and is this its address? Agents over HTTP alone don't need it"
+_SERVER_ADVICE = "Agents use the other servers. Is this server running, and is its URL correct?"
+_CONNECTION_ADVICE = (
+    "Is nats-server running, and is the URL correct? Agents that use only HTTP do not need it"
+)
 
 
 async def _close(client: Client) -> None:
-    """Also the socket of a refused login, which nats-py forgets."""
+    """Close the client, and the socket of a rejected login, which nats-py leaves open."""
     with suppress(NatsError, OSError):
         await client.close()
     stream = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - has no getter.

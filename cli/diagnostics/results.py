@@ -1,4 +1,4 @@
-"""What a check found: that all is well, or what is not and what to do about it."""
+"""Results of the checks of `quorate doctor`."""
 
 from typing import Literal, TypeAlias
 
@@ -10,25 +10,25 @@ Outcome: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
 @record
 class CheckResult:
-    """``exit_code`` is how a script is told of it, should it be the first that failed."""
+    """Result of one check; the exit code of the command is that of the first failed check."""
 
     outcome: Outcome
-    says: str
+    message: str
     advice: str | None = None
     exit_code: int = 0
 
 
-def well(says: str) -> CheckResult:
-    return CheckResult(outcome="ok", says=says)
+def ok(message: str) -> CheckResult:
+    return CheckResult(outcome="ok", message=message)
 
 
-def warning(says: str, advice: str) -> CheckResult:
-    return CheckResult(outcome="warning", says=says, advice=advice)
+def warning(message: str, advice: str) -> CheckResult:
+    return CheckResult(outcome="warning", message=message, advice=advice)
 
 
-def failed(says: str, advice: str, exit_code: int = ERROR) -> CheckResult:
-    return CheckResult(outcome="failed", says=says, advice=advice, exit_code=exit_code)
+def failed(message: str, advice: str, exit_code: int = ERROR) -> CheckResult:
+    return CheckResult(outcome="failed", message=message, advice=advice, exit_code=exit_code)
 
 
-def skipped(says: str) -> CheckResult:
-    return CheckResult(outcome="skipped", says=says)
+def skipped(message: str) -> CheckResult:
+    return CheckResult(outcome="skipped", message=message)

@@ -1,1 +1,1 @@
-"""Run a program while a lease is held."""
+"""Run a program while holding a lease."""

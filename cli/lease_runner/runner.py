@@ -1,11 +1,13 @@
-"""Keeps a program running as long as a lease is held, and ends it in time.
+"""Run a program while a lease is held, and terminate it before the lease ends.
 
-* The program is never running while the lease may be another's: it is ended with the lease, and
-  when renewals fail, early enough to be gone before the lease is.
-* Ended means gone: whoever does not end when asked is killed, with all that it started.
-* Signals that would end us are the program's from its start on; before, they end us.
-* Who stops us with Ctrl-Z stops the program first: while we stand still, nobody could end it in
-  time. It goes on only under a lease that is still held.
+Guarantees:
+
+* The program never runs while another agent may hold the lease. It is terminated when the lease is
+  lost; when renewals fail, early enough to be gone before the lease ends.
+* A program that ignores SIGTERM is killed with all its children.
+* Termination signals are forwarded to the program once it runs; before, they end this process.
+* Ctrl-Z stops the program before this process, because a stopped process cannot terminate it in
+  time. The program continues only if the lease is still held.
 """
 
 import asyncio
@@ -14,19 +16,19 @@ import signal
 from collections.abc import Mapping, Sequence
 
 from quorate.cli.lease_runner.subprocess import SIGNALLED, Program
-from quorate.client import Agent, Lease, LeaseLost
+from quorate.client import Agent, Lease, LeaseLostError
 from quorate.domain.shared.records import record
 
-# Of what is left of a fresh lease, at most so much is kept for ending the program: renewals and
-# heartbeats come in the first two thirds, and have been tried more than once by then.
+# Largest share of a new lease that is reserved for terminating the program. Renewals and heartbeats
+# run in the first two thirds, with more than one attempt.
 KILL_AFTER_SHARE_MAX = 0.25
-PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-STARTING_SECONDS = 0.01  # After so long we look again whether the program has been started.
+FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+START_POLL_SECONDS = 0.01  # Interval of the check whether the program has started.
 
 
 @record
 class LeaseSpec:
-    """Which lease, as whom, and how patient."""
+    """The lease to acquire, the agent that holds it, and the timeouts."""
 
     url: str
     api_key: str
@@ -40,15 +42,15 @@ class LeaseSpec:
     kill_after_seconds: float
 
 
-class Lost(Exception):
-    """The lease ended, or could not be kept, before the program ended; the program is gone."""
+class RunAborted(Exception):
+    """The lease ended, or could not be renewed, before the program ended; the program is gone."""
 
 
 class LeaseRunner:
-    """One lease and one program; ``command`` begins with the program's path."""
+    """One lease and one program; ``command`` begins with the path of the program."""
 
-    def __init__(self, wanted: LeaseSpec, command: Sequence[str]) -> None:
-        self._wanted = wanted
+    def __init__(self, spec: LeaseSpec, command: Sequence[str]) -> None:
+        self._spec = spec
         self._command = command
         self._lease: Lease | None = None
         self._program: Program | None = None
@@ -56,7 +58,10 @@ class LeaseRunner:
         self._kill_at: float | None = None
 
     async def run(self) -> int:
-        """The program's exit code; raises Lost, and CallFailed when there was no lease at all."""
+        """Return the exit code of the program.
+
+        Raises RunAborted if the lease was lost, RequestFailedError if none was acquired.
+        """
         task = asyncio.current_task()
         assert task is not None
 
@@ -68,88 +73,88 @@ class LeaseRunner:
                 task.cancel()
 
         loop = asyncio.get_running_loop()
-        for number in PASSED_ON:
+        for number in FORWARDED_SIGNALS:
             loop.add_signal_handler(number, on_signal, number)
-        loop.add_signal_handler(signal.SIGTSTP, self._pause)
+        loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         try:
-            return await self._as_an_agent()
+            return await self._run_as_agent()
         except asyncio.CancelledError:
             if self._interrupted is None:
                 raise
             return SIGNALLED + self._interrupted
         finally:
-            for number in (*PASSED_ON, signal.SIGTSTP):
+            for number in (*FORWARDED_SIGNALS, signal.SIGTSTP):
                 loop.remove_signal_handler(number)
 
-    def _pause(self) -> None:
-        """Stop the program, then ourselves; the rest is for when we are continued."""
+    def _suspend(self) -> None:
+        """Suspend the program, then this process; the code after that runs on SIGCONT."""
         loop = asyncio.get_running_loop()
-        if self._lease is not None and self._program is None:  # It is just being started.
-            loop.call_later(STARTING_SECONDS, self._pause)
+        if self._lease is not None and self._program is None:  # The program is starting.
+            loop.call_later(START_POLL_SECONDS, self._suspend)
             return
         if self._program is not None:
             self._program.send(signal.SIGSTOP)
         loop.remove_signal_handler(signal.SIGTSTP)
         signal.raise_signal(signal.SIGTSTP)
-        loop.add_signal_handler(signal.SIGTSTP, self._pause)
-        if self._program is not None and self._lease is not None and self._lease.held:
+        loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+        if self._program is not None and self._lease is not None and self._lease.is_held:
             self._program.send(signal.SIGCONT)
 
-    async def _as_an_agent(self) -> int:
-        wanted = self._wanted
+    async def _run_as_agent(self) -> int:
+        spec = self._spec
         async with Agent.connect(
-            wanted.url,
-            wanted.api_key,
-            name=wanted.agent_name,
-            role=wanted.agent_role,
-            nats_url=wanted.nats_url or "",  # Empty: HTTP alone.
+            spec.url,
+            spec.api_key,
+            name=spec.agent_name,
+            role=spec.agent_role,
+            nats_url=spec.nats_url or "",  # Empty: HTTP alone.
         ) as agent:
             try:
-                code = await self._holding(agent)
-            except LeaseLost as lost:
-                await self._end(wanted.kill_after_seconds)
-                raise Lost(self._said(f"is lost ({lost.reason})")) from lost
-            except BaseException:  # Whatever ends us ends the program first.
-                await self._end(wanted.kill_after_seconds)
+                code = await self._run_under_lease(agent)
+            except LeaseLostError as lost:
+                await self._stop_program(spec.kill_after_seconds)
+                raise RunAborted(self._describe(f"was lost ({lost.reason})")) from lost
+            except BaseException:  # Stop the program on every exit path.
+                await self._stop_program(spec.kill_after_seconds)
                 raise
         if code is None:
-            raise Lost(self._said("could not be renewed in time"))
+            raise RunAborted(self._describe("could not be renewed in time"))
         return code
 
-    def _said(self, what: str) -> str:
-        program = "and the command has ended" if self._program else "before the command began"
-        return f"The lease on {self._wanted.contact} {what}, {program}"
+    def _describe(self, event: str) -> str:
+        program = "and the command was terminated" if self._program else "before the command began"
+        return f"The lease on {self._spec.contact} {event}, {program}"
 
-    async def _holding(self, agent: Agent) -> int | None:
-        """The program's exit code, or None when it was ended because the lease ran out."""
-        wanted = self._wanted
+    async def _run_under_lease(self, agent: Agent) -> int | None:
+        """Return the exit code, or None if the program was terminated before the lease ended."""
+        spec = self._spec
         async with agent.lease(
-            wanted.contact,
-            intent=wanted.intent,
-            duration_minutes=wanted.duration_minutes,
-            wait_seconds=wanted.wait_seconds,
+            spec.contact,
+            intent=spec.intent,
+            duration_minutes=spec.duration_minutes,
+            wait_seconds=spec.wait_seconds,
         ) as lease:
-            left = KILL_AFTER_SHARE_MAX * lease.remaining_seconds
-            patience = min(wanted.kill_after_seconds, left)
+            reserve = KILL_AFTER_SHARE_MAX * lease.remaining_seconds
+            stop_seconds = min(spec.kill_after_seconds, reserve)
             self._lease = lease
             self._program = await Program.start(self._command, self._environment(agent, lease))
-            code = await _code_in_time(self._program, lease, patience)
+            code = await _wait_while_leased(self._program, lease, stop_seconds)
             if code is None:
-                await self._end(patience)
+                await self._stop_program(stop_seconds)
             return code
 
-    async def _end(self, patience: float) -> None:
-        """End the program; a second call has no more patience than the first one left."""
+    async def _stop_program(self, stop_seconds: float) -> None:
+        """Terminate the program; a second call keeps the kill deadline of the first."""
         if self._program is not None:
             now = asyncio.get_running_loop().time()
-            self._kill_at = self._kill_at or now + patience
+            self._kill_at = self._kill_at or now + stop_seconds
             await self._program.stop(max(0.0, self._kill_at - now))
 
     def _environment(self, agent: Agent, lease: Lease) -> Mapping[str, str]:
-        """Ours, and what the program needs to show that it may act; never a key of our options."""
+        """Return the inherited environment and the lease variables, but no key from options."""
         return os.environ | {
-            "QUORATE_URL": self._wanted.url,
-            "QUORATE_AGENT": agent.id,  # As whom a `quorate` that it calls acts.
+            "QUORATE_URL": self._spec.url,
+            "QUORATE_AGENT": agent.id,  # The acting agent of `quorate` calls in the program.
             "QUORATE_AGENT_ID": agent.id,
             "QUORATE_CONTACT": lease.contact_email,
             "QUORATE_FENCE": str(lease.fence),
@@ -157,11 +162,11 @@ class LeaseRunner:
         }
 
 
-async def _code_in_time(program: Program, lease: Lease, patience: float) -> int | None:
-    """Its exit code, or None when no more is left of the lease than ending the program takes."""
-    ended = asyncio.ensure_future(program.ended())
+async def _wait_while_leased(program: Program, lease: Lease, stop_seconds: float) -> int | None:
+    """Return the exit code, or None when the lease is about to end."""
+    ended = asyncio.ensure_future(program.wait())
     try:
-        while (spare := lease.remaining_seconds - patience) > 0:  # More after each renewal.
+        while (spare := lease.remaining_seconds - stop_seconds) > 0:  # Grows after each renewal.
             done, _ = await asyncio.wait({ended}, timeout=spare)
             if done:
                 return ended.result()

@@ -1,10 +1,10 @@
-"""A program that runs only as long as we allow it to.
+"""A child process in its own session.
 
-* It lives in a session of its own, so that one signal reaches it and all that it started, and the
-  terminal's Ctrl-C reaches it once: from us.
-* ``stop`` asks it to end, and ends what is still there when the patience is over.
-* It ends when we are killed (on Linux): nobody else would stop it.
-* Its exit code is told as a shell tells it: 128 and the signal's number where one ended it.
+* A signal reaches the process and all its children. The Ctrl-C of the terminal does not reach it
+  directly; this program forwards it.
+* ``stop`` sends SIGTERM, and SIGKILL after a timeout.
+* On Linux the process is killed when this program dies.
+* Its exit code follows the shell convention: 128 + n if signal n ended it.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ SIGNALLED = 128
 NOT_FOUND = 127
 
 
-class NoSuchProgram(Exception):
-    """Nothing of this name can be run here."""
+class ProgramNotFoundError(Exception):
+    """There is no executable program of this name."""
 
 
-def found(name: str) -> str:
-    """The path of a program; raises NoSuchProgram."""
+def find_program(name: str) -> str:
+    """Return the path of a program; raises ProgramNotFoundError."""
     path = shutil.which(name)
     if path is None:
-        raise NoSuchProgram(f"There is no program {name!r} that can be run")
+        raise ProgramNotFoundError(f"Program {name!r} not found, or not executable")
     return path
 
 
 class Program:
-    """One run of it."""
+    """A running program."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -53,10 +53,10 @@ class Program:
         stdout: Stream = None,
         stderr: Stream = None,
     ) -> Self:
-        """``command`` begins with its path; input and output are ours unless others are given."""
-        leash = (sys.executable, "-I", "-S", str(Path(exec_program.__file__)), str(os.getpid()))
+        """Start ``command``, a path and arguments; streams are inherited by default."""
+        launcher = (sys.executable, "-I", "-S", str(Path(exec_program.__file__)), str(os.getpid()))
         process = await asyncio.create_subprocess_exec(
-            *leash,
+            *launcher,
             *command,
             env=environment,
             stdin=stdin,
@@ -68,30 +68,30 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Its own, and its group's."""
+        """The process id, which is also the id of its process group."""
         return self._process.pid
 
-    async def line(self) -> str:
-        """The next line of its output, if that is a pipe; empty when there will be none."""
+    async def read_line(self) -> str:
+        """Read a line of its output, which must be a pipe; empty at the end."""
         assert self._process.stdout is not None
         return (await self._process.stdout.readline()).decode("utf-8", errors="replace")
 
-    async def ended(self) -> int:
-        """Its exit code, when it has one."""
+    async def wait(self) -> int:
+        """Wait until it ends and return its exit code."""
         code = await self._process.wait()
         return code if code >= 0 else SIGNALLED - code
 
     def send(self, number: signal.Signals) -> None:
-        """To it and to all that it started."""
-        with suppress(ProcessLookupError):  # All of them have ended.
+        """Send a signal to the process and all its children."""
+        with suppress(ProcessLookupError):  # All processes have ended.
             os.killpg(self.pid, number)
 
-    async def stop(self, within_seconds: float) -> None:
-        """Ask it to end; whatever of it is left after ``within_seconds`` is killed."""
+    async def stop(self, timeout_seconds: float) -> None:
+        """Send SIGTERM; kill the remaining processes after ``timeout_seconds``."""
         self.send(signal.SIGTERM)
-        self.send(signal.SIGCONT)  # One that sleeps cannot hear.
+        self.send(signal.SIGCONT)  # A stopped process cannot handle SIGTERM.
         with suppress(TimeoutError):
-            async with asyncio.timeout(within_seconds):
+            async with asyncio.timeout(timeout_seconds):
                 await self._process.wait()
         self.send(signal.SIGKILL)
         await self._process.wait()

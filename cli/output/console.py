@@ -1,9 +1,8 @@
-"""What verbs print: sentences and tables for people, JSON for programs.
+"""Console output of the commands: text and tables for people, JSON for programs.
 
-* Which of the two is decided in one place: ``json_option`` (cli/options.py).
-* Progress and remarks go to stderr, progress only to a terminal, so that stdout can be piped.
-* Text that came from others may hold anything; none of it reaches the terminal as a command, as
-  markup, or as a line of its own.
+* ``json_option`` (cli/options.py) alone selects the format.
+* Progress and hints go to stderr, progress only to a terminal, so stdout can be piped.
+* Text from the log is untrusted: control characters and markup are neutralized before printing.
 """
 
 import sys
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 ROWS_SHOWN_MAX = 100
-COLUMN_WIDTH_MIN = 24  # Names, addresses and times stay in one piece; only prose is folded.
+COLUMN_WIDTH_MIN = 24  # Names, addresses and times stay on one line; only longer text is folded.
 GUTTER_WIDTH = 2
-IDS = "id"  # A column of this name is copied by people: it is never broken over lines.
+ID_COLUMN = "id"  # People copy ids, so this column is never folded.
 STYLES: Mapping[str, str] = {
     "active": "green",
     "approved": "green",
@@ -33,34 +32,34 @@ STYLES: Mapping[str, str] = {
     "rejected": "red",
     "revoked": "red",
 }
-# Told how much is done, and of how much when that is known.
+# Called with the amount that is done and, if known, the total.
 Progress: TypeAlias = Callable[[int, int | None], None]
 
 
-def name_of(file: BinaryIO) -> str:
-    """What to call a file that may be a pipe."""
+def display_name(file: BinaryIO) -> str:
+    """Return a name for messages; the file may be a pipe."""
     return str(getattr(file, "name", "<stdin>"))
 
 
 def printable(text: str) -> str:
-    """Text from a log may hold anything, also what would take over the terminal."""
+    """Replace control characters, so that untrusted text cannot control the terminal."""
     return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
     )
 
 
-def clock(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     """To the second: nobody reads a sentence for milliseconds."""
-    return f"{table_clock(at)} UTC"
+    return f"{format_table_time(at)} UTC"
 
 
-def table_clock(at: datetime) -> str:
-    """For a column that says once that its times are in UTC."""
+def format_table_time(at: datetime) -> str:
+    """Format a UTC time for a column whose heading names the zone."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def span(minutes: float) -> str:
-    """A length of time as one would say it: 30 min, 90 s, 2 h."""
+def format_minutes(minutes: float) -> str:
+    """Format a duration with its largest whole unit: 30 min, 90 s, 2 h."""
     seconds = round(minutes * 60, 3)
     for name, length in (("h", 3600), ("min", 60)):
         if seconds >= length and seconds % length == 0:
@@ -71,7 +70,7 @@ def span(minutes: float) -> str:
 # -- For programs ----------------------------------------------------------------
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say.
+def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value.
     import orjson
 
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
@@ -80,25 +79,25 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say.
 # -- For people ------------------------------------------------------------------
 
 
-def say(sentence: str) -> None:
+def print_line(sentence: str) -> None:
     click.echo(printable(sentence))
 
 
-def remark(sentence: str) -> None:
-    """What helps a person along but is not the answer."""
+def print_hint(sentence: str) -> None:
+    """Print advice to stderr; it is not part of the result."""
     click.echo(printable(sentence), err=True)
 
 
-def print_facts(headline: str, facts: Mapping[str, str]) -> None:
-    """One thing: a sentence, and what else is known of it, name by name."""
-    say(headline)
-    width = max(map(len, facts), default=0)
-    for name, fact in facts.items():
-        say(f"  {name:<{width}}  {fact}")
+def print_details(headline: str, details: Mapping[str, str]) -> None:
+    """Print a sentence about one item, then its details as name and value."""
+    print_line(headline)
+    width = max(map(len, details), default=0)
+    for name, value in details.items():
+        print_line(f"  {name:<{width}}  {value}")
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table, cut where a person would stop reading; told row by row where it is too narrow."""
+    """Print at most ``ROWS_SHOWN_MAX`` rows; on a narrow terminal as one record per row."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -111,11 +110,11 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     else:
         _print_rows(title, columns, shown)
     if len(rows) > len(shown):
-        remark(f"... and {len(rows) - len(shown)} more: --json lists them all.")
+        print_hint(f"... and {len(rows) - len(shown)} more; --json lists all of them.")
 
 
 def _width_min(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """How narrow it may become without breaking what people copy or know by its looks."""
+    """Return the smallest width at which ids, names and times stay on one line."""
     widths = [_column_width_min(column, at, rows) for at, column in enumerate(columns)]
     return sum(widths) + GUTTER_WIDTH * (len(columns) - 1)
 
@@ -124,7 +123,7 @@ def _column_width_min(column: str, at: int, rows: Sequence[Sequence[str]]) -> in
     from rich.cells import cell_len
 
     longest = max(cell_len(printable(row[at])) for row in rows)
-    return max(len(column), longest if column == IDS else min(longest, COLUMN_WIDTH_MIN))
+    return max(len(column), longest if column == ID_COLUMN else min(longest, COLUMN_WIDTH_MIN))
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
@@ -141,35 +140,35 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
     )
     for at, column in enumerate(columns):
         width = _column_width_min(column, at, rows)
-        table.add_column(column, overflow="fold", no_wrap=column == IDS, min_width=width)
+        table.add_column(column, overflow="fold", no_wrap=column == ID_COLUMN, min_width=width)
     for row in rows:
         table.add_row(*map(_cell, row))
     return table
 
 
 def _cell(text: str) -> "Text":
-    """Never markup, whatever stands in it."""
+    """Return the cell as plain text, never as markup."""
     from rich.text import Text
 
     return Text(printable(text), style=STYLES.get(text, ""))
 
 
 def _print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """What would not fit beside each other, below each other."""
-    say(f"{title}:")
+    """Print each row as a record of names and values."""
+    print_line(f"{title}:")
     width = max(map(len, columns))
     for row in rows:
-        say("")
+        print_line("")
         for column, cell in zip(columns, row, strict=True):
             if cell:
-                say(f"  {column:<{width}}  {cell}")
+                print_line(f"  {column:<{width}}  {cell}")
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Progress]:
-    """A bar that moves while work is done, where somebody looks on."""
+def progress(description: str) -> Iterator[Progress]:
+    """Show a progress bar if stderr is a terminal."""
     if not sys.stderr.isatty():
-        yield lambda _done, _of: None  # To load what draws it takes as long as many a verb's work.
+        yield lambda _done, _total: None  # Importing rich takes as long as many commands run.
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
@@ -182,9 +181,9 @@ def progress(what: str) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
+        task = bar.add_task(description, total=None)
 
-        def advance(done: int, of: int | None) -> None:
-            bar.update(task, completed=done, total=of)
+        def advance(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
 
         yield advance

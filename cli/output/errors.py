@@ -1,7 +1,6 @@
-"""How a verb ends when it cannot do its work: one sentence on stderr, and a code for scripts.
+"""Errors of commands: one sentence on stderr, and an exit code for scripts.
 
-What the service declined is also printed as the problem document that it sent, on stdout, where a
-program looks for its answer (``calls(as_json=True)``).
+With ``report_errors(as_json=True)`` the problem document of the service is also printed to stdout.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from quorate.client.errors import CallFailed
-    from quorate.client.rejections import Refused
+    from quorate.client.errors import RequestFailedError
+    from quorate.client.rejections import RejectedError
 
 ERROR = 1
 USAGE = 2
@@ -23,17 +22,17 @@ UNAVAILABLE = 6
 EXIT_CODES = """
 \b
 Exit codes:
-  0 done, 1 error, 2 wrong use, 3 conflict, 4 key refused, 5 not found,
-  6 unavailable
+  0 success, 1 error, 2 usage error, 3 conflict, 4 key rejected,
+  5 not found, 6 unavailable
 """
 
 
 class Failure(click.ClickException):
-    """Whatever stands in the way, in words that the person at the terminal can act on."""
+    """Ends the command with a message that says what failed and what to do."""
 
     def __init__(self, message: str, exit_code: int = ERROR) -> None:
         super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click means it to be overridden.
+        self.exit_code = exit_code  # type: ignore[misc]  # click allows to override it.
 
     def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's own signature.
         from quorate.cli.output.console import printable
@@ -41,88 +40,88 @@ class Failure(click.ClickException):
         click.echo(f"Error: {printable(self.message).rstrip('.')}.", err=True, file=file)
 
 
-# What to do about it, for people; the service's own words say what is the matter.
+# What to do about a problem; the service's own text says what the problem is.
 ADVICE: Mapping[str, str] = {
-    "unauthorized": "give another key with --api-key, QUORATE_API_KEY or a context",
-    "tenant_forbidden": "leave --tenant out, or give a key of that tenant",
-    "role_forbidden": "`quorate keys self` tells whose key this is",
-    "acting_as_another": "leave --agent-id and --agent-name out, or give that agent's key",
-    "agent_not_found": "`quorate agents list` tells which there are",
-    "lease_not_found": "`quorate agents leases` tells which there are",
-    "consensus_not_found": "`quorate agents consensus list` tells which there are",
-    "key_not_found": "`quorate keys list` tells which there are",
-    "tenant_not_found": "`quorate tenants create` makes one",
-    "lease_conflict": "wait for it, or take another contact",
-    "lease_ended": "`quorate agents lease` takes the contact anew",
-    "agent_inactive": "`quorate agents heartbeat` makes it active again",
+    "unauthorized": "use another key with --api-key, QUORATE_API_KEY or a context",
+    "tenant_forbidden": "omit --tenant, or use a key of that tenant",
+    "role_forbidden": "`quorate keys self` shows the role of your key",
+    "acting_as_another": "omit --agent-id and --agent-name, or use the key of that agent",
+    "agent_not_found": "list agents with `quorate agents list`",
+    "lease_not_found": "list leases with `quorate agents leases`",
+    "consensus_not_found": "list proposals with `quorate agents consensus list`",
+    "key_not_found": "list keys with `quorate keys list`",
+    "tenant_not_found": "create it with `quorate tenants create`",
+    "lease_conflict": "wait until the lease ends, or choose another contact",
+    "lease_ended": "acquire a new lease with `quorate agents lease`",
+    "agent_inactive": "send a heartbeat with `quorate agents heartbeat`",
     "already_voted": "the first vote is final",
-    "consensus_closed": "`quorate agents consensus get` tells how it ended",
-    "quota_exceeded": "end some of what there is, or ask the operator for more",
-    "rate_limited": "ask less often, or ask the operator for more",
-    "unavailable": "try again in a moment; `quorate doctor` tells what is amiss",
+    "consensus_closed": "`quorate agents consensus get` shows the decision",
+    "quota_exceeded": "remove unused items, or ask the operator for a higher quota",
+    "rate_limited": "send fewer requests, or ask the operator for a higher limit",
+    "unavailable": "retry shortly; `quorate doctor` checks the service",
 }
-OPERATORS_ADVICE: Mapping[str, str] = {
+OPERATOR_ADVICE: Mapping[str, str] = {
     **ADVICE,
-    "role_forbidden": "this takes the operator's key: give QUORATE_ADMIN_KEY",
-    "unauthorized": "this takes the operator's key: give QUORATE_ADMIN_KEY",
+    "role_forbidden": "this needs the admin key: set QUORATE_ADMIN_KEY",
+    "unauthorized": "this needs the admin key: set QUORATE_ADMIN_KEY",
 }
 
 
 @contextmanager
-def calls(*, as_json: bool = False, advice: Mapping[str, str] = ADVICE) -> Iterator[None]:
-    """Inside, a call that fails ends the verb with the code that fits."""
-    from quorate.client.errors import CallFailed
+def report_errors(*, as_json: bool = False, advice: Mapping[str, str] = ADVICE) -> Iterator[None]:
+    """End the command with a message and an exit code when a client call inside fails."""
+    from quorate.client.errors import RequestFailedError
 
     try:
         yield
-    except CallFailed as failed:
+    except RequestFailedError as failed:
         if as_json:
             _print_problem(failed)
-        raise Failure(_sentence(failed, advice), _exit_code(failed)) from failed
+        raise Failure(_describe(failed, advice), _exit_code(failed)) from failed
 
 
-def _exit_code(failed: "CallFailed") -> int:
+def _exit_code(failed: "RequestFailedError") -> int:
     from quorate.client import errors
 
     codes: Mapping[type[Exception], int] = {
-        errors.Conflicted: CONFLICT,
-        errors.Unauthorized: UNAUTHORIZED,
-        errors.NotFound: NOT_FOUND,
-        errors.Unavailable: UNAVAILABLE,
+        errors.ConflictError: CONFLICT,
+        errors.UnauthorizedError: UNAUTHORIZED,
+        errors.NotFoundError: NOT_FOUND,
+        errors.UnavailableError: UNAVAILABLE,
     }
     return next((code for kind, code in codes.items() if isinstance(failed, kind)), ERROR)
 
 
-def _sentence(failed: "CallFailed", advice: Mapping[str, str]) -> str:
-    """What is the matter and, where we know better than the service, what to do about it."""
-    from quorate.client.errors import Unavailable
-    from quorate.client.rejections import Refused
+def _describe(failed: "RequestFailedError", advice: Mapping[str, str]) -> str:
+    """Return the problem, and the advice for it if there is any."""
+    from quorate.client.errors import UnavailableError
+    from quorate.client.rejections import RejectedError
 
-    hint = advice.get(failed.code) if isinstance(failed, Refused) else None
-    if isinstance(failed, Unavailable) and not isinstance(failed, Refused):
-        return f"{failed}: `quorate doctor` looks into it"
-    if hint is None or not isinstance(failed, Refused):
+    hint = advice.get(failed.code) if isinstance(failed, RejectedError) else None
+    if isinstance(failed, UnavailableError) and not isinstance(failed, RejectedError):
+        return f"{failed}: `quorate doctor` checks the service"
+    if hint is None or not isinstance(failed, RejectedError):
         return str(failed)
     problem, _ = failed.args
-    said = _holder_named(failed) or str(problem.get("title") or failed).rstrip(".")
-    return f"{said}: {hint}"
+    description = _describe_holder(failed) or str(problem.get("title") or failed).rstrip(".")
+    return f"{description}: {hint}"
 
 
-def _holder_named(failed: "Refused") -> str | None:
-    """Who holds a contact is what a person wants to know of a conflict."""
-    from quorate.cli.output.console import clock
-    from quorate.client.rejections import LeaseConflict
+def _describe_holder(failed: "RejectedError") -> str | None:
+    """Return the holder and the end of its lease for a lease conflict."""
+    from quorate.cli.output.console import format_time
+    from quorate.client.rejections import LeaseConflictError
 
-    holder = failed.holder if isinstance(failed, LeaseConflict) else None
+    holder = failed.holder if isinstance(failed, LeaseConflictError) else None
     if holder is None:
         return None
-    return f"{holder.agent_name} holds the contact until {clock(holder.expires_at)}"
+    return f"{holder.agent_name} holds the contact until {format_time(holder.expires_at)}"
 
 
-def _print_problem(failed: "CallFailed") -> None:
+def _print_problem(failed: "RequestFailedError") -> None:
     from quorate.cli.output.console import print_json
-    from quorate.client.rejections import Refused
+    from quorate.client.rejections import RejectedError
 
-    if isinstance(failed, Refused):
+    if isinstance(failed, RejectedError):
         problem, _ = failed.args
         print_json(problem)

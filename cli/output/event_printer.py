@@ -1,7 +1,7 @@
-"""Showing what happens until enough was seen: one line each, in words or as it came.
+"""Print events until a limit is reached: one line each, as text or as JSON.
 
-What is watched is a ``Source``: a tenant's log, or the notifications of one agent. Both tell the same
-way, so that everything else is the same for both.
+A ``Source`` is the log of a tenant or the notifications of one agent. Both yield the same
+``WatchedEvent``, so the rest of this module is common to both.
 """
 
 import asyncio
@@ -14,40 +14,40 @@ import click
 import orjson
 
 from quorate.cli.audit.log_feed import LogFeed
-from quorate.cli.output.event_text import Names, moment, told
+from quorate.cli.output.event_text import Names, date_and_time, describe
 from quorate.client.notifications import NotificationFeed
 from quorate.client.results import Notification
 from quorate.domain.shared.records import record
 
-ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SEQUENCE_WIDTH = 6
 NAME_WIDTH = len("consensus_requested")
-By: TypeAlias = Literal["count", "time", "signal"]
+EndReason: TypeAlias = Literal["count", "time", "signal"]
 
 
 @record
-class Seen:
-    """One event or notification; ``raw`` is it as the service said it."""
+class WatchedEvent:
+    """One event or notification; ``raw`` is its JSON object from the service."""
 
     sequence: int
     time: str
     name: str
-    facts: Mapping[str, Any]
+    details: Mapping[str, Any]
     raw: Mapping[str, Any]
 
 
 class Source(Protocol):
     @property
     def cursor(self) -> int:
-        """The sequence up to which everything was seen, also what was not shown."""
+        """The sequence of the last event that was read, printed or not."""
 
-    def seen(self) -> AsyncGenerator[Seen, None]:
-        """One after the other, without an end; raises CallFailed. Closing it lets go of all."""
+    def events(self) -> AsyncGenerator[WatchedEvent, None]:
+        """Yield events without end; raises RequestFailedError. Closing releases all resources."""
 
 
 @record
 class Limits:
-    """How much is enough; ``names`` that are empty leave nothing out."""
+    """When to stop, and which events to print; empty ``names`` select all events."""
 
     count: int | None
     seconds: float | None
@@ -55,17 +55,17 @@ class Limits:
 
 
 @record
-class Ending:
-    """``number`` is the signal's, where one ended it."""
+class WatchResult:
+    """Why and where printing ended; ``number`` is the number of the signal, if any."""
 
-    by: By
+    by: EndReason
     shown: int
     cursor: int
     number: int = 0
 
 
 class LogSource:
-    """A tenant's whole log."""
+    """The whole log of a tenant."""
 
     def __init__(self, feed: LogFeed) -> None:
         self._feed = feed
@@ -74,102 +74,101 @@ class LogSource:
     def cursor(self) -> int:
         return self._feed.cursor
 
-    async def seen(self) -> AsyncGenerator[Seen, None]:
+    async def events(self) -> AsyncGenerator[WatchedEvent, None]:
         async with self._feed, aclosing(self._feed.events()) as events:
             async for event in events:
-                yield Seen(
+                yield WatchedEvent(
                     sequence=event["sequence"],
                     time=event["at"],
                     name=event["type"],
-                    facts=event["data"],
+                    details=event["data"],
                     raw=event,
                 )
 
 
 class NotificationSource:
-    """What one agent hears, without being that agent."""
+    """The notifications of one agent, read without acting as that agent."""
 
     def __init__(self, opening: AbstractAsyncContextManager[NotificationFeed]) -> None:
         self._opening = opening
         self.cursor = 0
 
-    async def seen(self) -> AsyncGenerator[Seen, None]:
+    async def events(self) -> AsyncGenerator[WatchedEvent, None]:
         async with self._opening as feed:
             self.cursor = feed.cursor
             async for notification in feed.notifications():
                 self.cursor = notification.sequence
-                yield _of_notification(notification)
+                yield _from_notification(notification)
 
 
-def _of_notification(notification: Notification) -> Seen:
+def _from_notification(notification: Notification) -> WatchedEvent:
     raw = notification.raw
-    if notification.is_gap:  # Not an event, so it has no CloudEvent of its own.
+    if notification.is_gap:  # A gap is not an event and has no CloudEvent.
         raw = {"type": "quorate.gap", "sequence": notification.sequence, "data": notification.data}
-    return Seen(
+    return WatchedEvent(
         sequence=notification.sequence,
         time=str(raw.get("time", "")),
         name=notification.name,
-        facts=notification.data,
+        details=notification.data,
         raw=raw,
     )
 
 
 class Display:
-    """Prints what was seen: JSON lines for programs, else lines of words."""
+    """Print events as JSON lines or as text."""
 
     def __init__(self, names: Names, *, as_json: bool) -> None:
         self._names = names
         self._as_json = as_json
         self.shown = 0
 
-    def show(self, seen: Seen) -> None:
+    def show(self, event: WatchedEvent) -> None:
         self.shown += 1
         if self._as_json:
-            click.echo(orjson.dumps(seen.raw))
+            click.echo(orjson.dumps(event.raw))
         else:
-            click.echo(self._line(seen))
+            click.echo(self._format(event))
 
-    def _line(self, seen: Seen) -> str:
-        sequence = f"#{seen.sequence}".ljust(SEQUENCE_WIDTH)
-        name = click.style(f"{seen.name:<{NAME_WIDTH}}", dim=True)
-        return (
-            f"{moment(seen.time)}  {sequence}  {name}  {told(seen.name, seen.facts, self._names)}"
-        )
+    def _format(self, event: WatchedEvent) -> str:
+        sequence = f"#{event.sequence}".ljust(SEQUENCE_WIDTH)
+        name = click.style(f"{event.name:<{NAME_WIDTH}}", dim=True)
+        description = describe(event.name, event.details, self._names)
+        return f"{date_and_time(event.time)}  {sequence}  {name}  {description}"
 
 
-async def watch_until(source: Source, limits: Limits, display: Display) -> Ending:
-    """Show until it was enough, time is over or a signal comes; raises CallFailed."""
+async def watch_until(source: Source, limits: Limits, display: Display) -> WatchResult:
+    """Print until the count, the time or a signal ends it; raises RequestFailedError."""
     loop = asyncio.get_running_loop()
-    came: list[signal.Signals] = []
-    showing = asyncio.create_task(_show(source, limits, display))
+    received: list[signal.Signals] = []
+    printing = asyncio.create_task(_print(source, limits, display))
 
     def on_signal(number: signal.Signals) -> None:
-        came.append(number)
-        showing.cancel()
+        received.append(number)
+        printing.cancel()
 
-    for number in ENDS:
+    for number in END_SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
-        done, _ = await asyncio.wait({showing}, timeout=limits.seconds)
+        done, _ = await asyncio.wait({printing}, timeout=limits.seconds)
         if not done:
-            showing.cancel()
-            await asyncio.wait({showing})
+            printing.cancel()
+            await asyncio.wait({printing})
     finally:
-        for number in ENDS:
+        for number in END_SIGNALS:
             loop.remove_signal_handler(number)
-    if showing.cancelled():
-        by: By = "signal" if came else "time"
-        ended_by = int(came[0]) if came else 0
-        return Ending(by=by, shown=display.shown, cursor=source.cursor, number=ended_by)
-    showing.result()
-    return Ending(by="count", shown=display.shown, cursor=source.cursor)
+    if printing.cancelled():
+        by: EndReason = "signal" if received else "time"
+        ended_by = int(received[0]) if received else 0
+        return WatchResult(by=by, shown=display.shown, cursor=source.cursor, number=ended_by)
+    printing.result()
+    return WatchResult(by="count", shown=display.shown, cursor=source.cursor)
 
 
-async def _show(source: Source, limits: Limits, display: Display) -> None:
-    async with aclosing(source.seen()) as seen_one_by_one:
-        async for seen in seen_one_by_one:
-            if limits.names and seen.name not in limits.names:
+async def _print(source: Source, limits: Limits, display: Display) -> None:
+    async with aclosing(source.events()) as events:
+        async for event in events:
+            if limits.names and event.name not in limits.names:
                 continue
-            display.show(seen)
+            display.show(event)
             if display.shown == limits.count:
                 return

@@ -1,9 +1,9 @@
-"""What happened, in words: one sentence for each event of the log, and for each notification.
+"""Describe events and notifications, each with one sentence.
 
-A notification speaks of its event in the event's own fields, so both are told by the same sentences.
-Ids are told as names where a name was heard of. Whatever an agent wrote (an action, a reason) is
-quoted: it is what somebody said, never something to do. A type from a newer service is told as it
-came, not passed over.
+* A notification has the fields of its event, so one template serves both.
+* Agent ids are replaced by names that earlier events contained.
+* Text that agents wrote (an action, a reason) is quoted: it is untrusted.
+* An unknown type, from a newer service, is printed as JSON.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,25 +13,25 @@ import orjson
 
 from quorate.cli.output.console import printable
 
-Facts: TypeAlias = Mapping[str, Any]
+Details: TypeAlias = Mapping[str, Any]
 
-SENTENCE_LENGTH_MAX = 300
-NAMES_KNOWN_MAX = 100_000
+MAX_SENTENCE_LENGTH = 300
+MAX_NAMES = 100_000
 _DAY_WIDTH = len("2026-03-01")
-_CLOCK_WIDTH = len("2026-03-01T12:00:00")
-_MOMENT_WIDTH = len("2026-03-01T12:00:00.000")
+_SECOND_WIDTH = len("2026-03-01T12:00:00")
+_MILLISECOND_WIDTH = len("2026-03-01T12:00:00.000")
 
 
 class Names:
-    """Agents' names by their ids, learnt from what is told."""
+    """Agent names by id, collected from the described events."""
 
     def __init__(self, known: Mapping[str, str] | None = None) -> None:
         self._known = dict(known or {})
 
-    def learn(self, facts: Facts) -> None:
+    def learn(self, details: Details) -> None:
         sides = (("agentId", "agentName"), ("holderId", "holderName"))
-        self._learn([(facts.get(key), facts.get(name)) for key, name in sides])
-        if isinstance(holder := facts.get("leaseHolder"), Mapping):
+        self._learn([(details.get(key), details.get(name)) for key, name in sides])
+        if isinstance(holder := details.get("leaseHolder"), Mapping):
             self._learn([(holder.get("agentId"), holder.get("agentName"))])
 
     def of(self, agent_id: object) -> str:
@@ -39,159 +39,165 @@ class Names:
 
     def _learn(self, pairs: list[tuple[object, object]]) -> None:
         for agent_id, name in pairs:
-            if agent_id and name and len(self._known) < NAMES_KNOWN_MAX:
+            if agent_id and name and len(self._known) < MAX_NAMES:
                 self._known[str(agent_id)] = str(name)
 
 
-def told(type_: str, facts: Facts, names: Names) -> str:
-    """One sentence about an event (``LeaseAcquired``) or a notification (``lease_conflict``)."""
-    names.learn(facts)
-    tell = SENTENCES.get(type_)
+def describe(type_: str, details: Details, names: Names) -> str:
+    """Describe an event (``LeaseAcquired``) or a notification (``lease_conflict``)."""
+    names.learn(details)
+    template = TEMPLATES.get(type_)
     try:
-        sentence = tell(facts, names) if tell else _as_it_came(type_, facts)
-    except (KeyError, TypeError):  # Not the fields that we know: a newer service.
-        sentence = _as_it_came(type_, facts)
-    return printable(sentence)[:SENTENCE_LENGTH_MAX]
+        sentence = template(details, names) if template else _unknown(type_, details)
+    except (KeyError, TypeError):  # Unknown fields, from a newer service.
+        sentence = _unknown(type_, details)
+    return printable(sentence)[:MAX_SENTENCE_LENGTH]
 
 
-def clock(time: object) -> str:
-    """The time of day, to the second, in UTC as the service says it."""
-    return str(time)[_DAY_WIDTH + 1 : _CLOCK_WIDTH]
+def time_of_day(time: object) -> str:
+    """Return the UTC time of day to the second."""
+    return str(time)[_DAY_WIDTH + 1 : _SECOND_WIDTH]
 
 
-def moment(time: object) -> str:
-    """Day and time, to the millisecond, in UTC as the service says it."""
-    return str(time)[:_MOMENT_WIDTH].replace("T", " ")
+def date_and_time(time: object) -> str:
+    """Return the UTC date and time to the millisecond."""
+    return str(time)[:_MILLISECOND_WIDTH].replace("T", " ")
 
 
-# -- The sentences -------------------------------------------------------------
+# -- Templates -----------------------------------------------------------------
 
 
-def _as_it_came(type_: str, facts: Facts) -> str:
-    return f"{type_} {orjson.dumps(dict(facts)).decode()}"
+def _unknown(type_: str, details: Details) -> str:
+    return f"{type_} {orjson.dumps(dict(details)).decode()}"
 
 
-def _contact(facts: Facts) -> str:
-    return str(facts.get("contactEmail") or facts["contactKey"])
+def _contact(details: Details) -> str:
+    return str(details.get("contactEmail") or details["contactKey"])
 
 
-def _quoted(facts: Facts) -> str:
-    return f"\N{LEFT DOUBLE QUOTATION MARK}{facts['action']}\N{RIGHT DOUBLE QUOTATION MARK}"
+def _quote_action(details: Details) -> str:
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{details['action']}\N{RIGHT DOUBLE QUOTATION MARK}"
 
 
-def _holder(facts: Facts) -> tuple[str, str]:
-    """Who stands in the way, and until when: an event and a notification say it in two shapes."""
-    holder = facts.get("leaseHolder")
+def _holder(details: Details) -> tuple[str, str]:
+    """Return the holder and the end of its lease; events and notifications differ in the fields."""
+    holder = details.get("leaseHolder")
     if holder is not None:
-        return str(holder["agentName"]), clock(holder["expiresAt"])
-    return str(facts["holderName"]), clock(facts["expiresAt"])
+        return str(holder["agentName"]), time_of_day(holder["expiresAt"])
+    return str(details["holderName"]), time_of_day(details["expiresAt"])
 
 
-def _tenant_created(facts: Facts, _names: Names) -> str:
-    return f"tenant {facts['tenantId']} was created"
+def _tenant_created(details: Details, _names: Names) -> str:
+    return f"tenant {details['tenantId']} created"
 
 
-def _key_issued(facts: Facts, _names: Names) -> str:
-    whose = f" of {facts['agentName']}" if facts.get("agentName") else ""
-    return f"a key was issued: {facts['role']}{whose} ({facts['keyId']})"
+def _key_issued(details: Details, _names: Names) -> str:
+    whose = f" of {details['agentName']}" if details.get("agentName") else ""
+    return f"key issued: {details['role']}{whose} ({details['keyId']})"
 
 
-def _key_revoked(facts: Facts, _names: Names) -> str:
-    return f"a key was revoked ({facts['keyId']})"
+def _key_revoked(details: Details, _names: Names) -> str:
+    return f"key revoked ({details['keyId']})"
 
 
-def _registered(facts: Facts, _names: Names) -> str:
-    times = facts["incarnation"]
+def _registered(details: Details, _names: Names) -> str:
+    times = details["incarnation"]
     again = f" again, incarnation {times}" if times > 1 else ""
-    return f"{facts['agentName']} registered{again} ({facts['agentRole']})"
+    return f"{details['agentName']} registered{again} ({details['agentRole']})"
 
 
-def _heartbeat(facts: Facts, names: Names) -> str:
-    return f"{names.of(facts['agentId'])} is alive, at least until {clock(facts['activeUntil'])}"
+def _heartbeat(details: Details, names: Names) -> str:
+    until = time_of_day(details["activeUntil"])
+    return f"{names.of(details['agentId'])} sent a heartbeat, active until {until}"
 
 
-def _lapsed(facts: Facts, _names: Names) -> str:
-    return f"{facts['agentName']} lapsed: not heard of since {clock(facts['lastHeartbeat'])}"
+def _timed_out(details: Details, _names: Names) -> str:
+    last = time_of_day(details["lastHeartbeat"])
+    return f"{details['agentName']} timed out: last heartbeat {last}"
 
 
-def _configured(facts: Facts, names: Names) -> str:
-    return f"{names.of(facts['agentId'])} was configured"
+def _configured(details: Details, names: Names) -> str:
+    return f"config of {names.of(details['agentId'])} updated"
 
 
-def _acquired(facts: Facts, names: Names) -> str:
-    who, until = names.of(facts["agentId"]), clock(facts["expiresAt"])
-    return f"{who} holds {_contact(facts)} until {until} (fence {facts['fence']})"
+def _acquired(details: Details, names: Names) -> str:
+    agent, until = names.of(details["agentId"]), time_of_day(details["expiresAt"])
+    return f"{agent} holds {_contact(details)} until {until} (fence {details['fence']})"
 
 
-def _renewed(facts: Facts, names: Names) -> str:
-    return f"{names.of(facts['agentId'])} keeps {_contact(facts)} until {clock(facts['expiresAt'])}"
+def _renewed(details: Details, names: Names) -> str:
+    until = time_of_day(details["expiresAt"])
+    return f"{names.of(details['agentId'])} renewed {_contact(details)} until {until}"
 
 
-def _released(facts: Facts, names: Names) -> str:
-    return f"{names.of(facts['agentId'])} released {_contact(facts)}"
+def _released(details: Details, names: Names) -> str:
+    return f"{names.of(details['agentId'])} released {_contact(details)}"
 
 
-def _expired(facts: Facts, names: Names) -> str:
-    return f"{names.of(facts['agentId'])}'s lease on {_contact(facts)} expired"
+def _expired(details: Details, names: Names) -> str:
+    return f"{names.of(details['agentId'])}'s lease on {_contact(details)} expired"
 
 
-def _revoked(facts: Facts, names: Names) -> str:
-    why = "it lapsed" if facts["reason"] == "agent_inactive" else facts["reason"]
-    return f"{names.of(facts['agentId'])} lost {_contact(facts)}: {why}"
+def _revoked(details: Details, names: Names) -> str:
+    reason = details["reason"]
+    if reason == "agent_inactive":
+        reason = "its heartbeat timed out"
+    return f"{names.of(details['agentId'])} lost {_contact(details)}: {reason}"
 
 
-def _available(facts: Facts, names: Names) -> str:
-    return f"{_contact(facts)} is free again: {names.of(facts['agentId'])} no longer holds it"
+def _available(details: Details, names: Names) -> str:
+    return f"{_contact(details)} is available: {names.of(details['agentId'])} no longer holds it"
 
 
-def _conflicted(facts: Facts, _names: Names) -> str:
-    holder, until = _holder(facts)
-    return f"{facts['agentName']} was refused {_contact(facts)}: {holder} holds it until {until}"
+def _conflicted(details: Details, _names: Names) -> str:
+    holder, until = _holder(details)
+    agent = details["agentName"]
+    return f"{agent} could not lease {_contact(details)}: {holder} holds it until {until}"
 
 
-def _authorized(facts: Facts, names: Names) -> str:
-    return f"{names.of(facts['agentId'])} may send to {_contact(facts)}"
+def _authorized(details: Details, names: Names) -> str:
+    return f"{names.of(details['agentId'])} may send to {_contact(details)}"
 
 
-def _blocked(facts: Facts, names: Names) -> str:
-    who = f"{names.of(facts['agentId'])} may not send to {_contact(facts)}"
-    if facts["reason"] == "stale_fence":
-        return f"{who}: its fence {facts.get('fence', '')} is old"
-    holder, until = _holder(facts)
-    return f"{who}: {holder} holds it until {until}"
+def _blocked(details: Details, names: Names) -> str:
+    agent = f"{names.of(details['agentId'])} may not send to {_contact(details)}"
+    if details["reason"] == "stale_fence":
+        return f"{agent}: fence {details.get('fence', '')} is stale"
+    holder, until = _holder(details)
+    return f"{agent}: {holder} holds it until {until}"
 
 
-def _requested(facts: Facts, names: Names) -> str:
-    who, until = names.of(facts["agentId"]), clock(facts["timeoutAt"])
-    return f"{who} asks for a vote on {_quoted(facts)} ({_contact(facts)}) until {until}"
+def _proposed(details: Details, names: Names) -> str:
+    agent, until = names.of(details["agentId"]), time_of_day(details["timeoutAt"])
+    return f"{agent} proposes {_quote_action(details)} ({_contact(details)}) until {until}"
 
 
-def _voted(facts: Facts, names: Names) -> str:
-    return f"{names.of(facts['agentId'])} votes to {facts['vote']}"
+def _vote_cast(details: Details, names: Names) -> str:
+    return f"{names.of(details['agentId'])} voted to {details['vote']}"
 
 
-def _decided(facts: Facts, _names: Names) -> str:
-    counts = f"{facts['approvals']} for, {facts['rejections']} against"
-    what = f"{_quoted(facts)} ({_contact(facts)})"
-    return f"{what} is {facts['status']}: {counts}, of {facts['electorateSize']}"
+def _decided(details: Details, _names: Names) -> str:
+    counts = f"{details['approvals']} for, {details['rejections']} against"
+    what = f"{_quote_action(details)} ({_contact(details)})"
+    return f"{what} is {details['status']}: {counts}, of {details['electorateSize']}"
 
 
-def _undecided(facts: Facts, _names: Names) -> str:
-    return f"{_quoted(facts)} ({_contact(facts)}) found no majority in time"
+def _consensus_expired(details: Details, _names: Names) -> str:
+    return f"{_quote_action(details)} ({_contact(details)}) expired without a majority"
 
 
-def _gap(facts: Facts, _names: Names) -> str:
-    return f"notifications between {facts['after']} and {facts['until']} are no longer kept"
+def _gap(details: Details, _names: Names) -> str:
+    return f"notifications between {details['after']} and {details['until']} are no longer stored"
 
 
-SENTENCES: Mapping[str, Callable[[Facts, Names], str]] = {
+TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "TenantCreated": _tenant_created,
     "KeyIssued": _key_issued,
     "KeyRevoked": _key_revoked,
     "AgentRegistered": _registered,
     "AgentReregistered": _registered,
     "HeartbeatReceived": _heartbeat,
-    "AgentLapsed": _lapsed,
+    "AgentLapsed": _timed_out,
     "AgentConfigured": _configured,
     "LeaseAcquired": _acquired,
     "LeaseRenewed": _renewed,
@@ -201,21 +207,21 @@ SENTENCES: Mapping[str, Callable[[Facts, Names], str]] = {
     "LeaseConflicted": _conflicted,
     "SendAuthorized": _authorized,
     "SendBlocked": _blocked,
-    "ConsensusRequested": _requested,
-    "VoteCast": _voted,
+    "ConsensusRequested": _proposed,
+    "VoteCast": _vote_cast,
     "ConsensusDecided": _decided,
-    "ConsensusExpired": _undecided,
+    "ConsensusExpired": _consensus_expired,
     "agent_registered": _registered,
-    "agent_lapsed": _lapsed,
+    "agent_lapsed": _timed_out,
     "lease_conflict": _conflicted,
     "lease_released": _released,
     "lease_expired": _expired,
     "lease_revoked": _revoked,
     "lease_available": _available,
     "send_blocked": _blocked,
-    "consensus_requested": _requested,
-    "vote_cast": _voted,
+    "consensus_requested": _proposed,
+    "vote_cast": _vote_cast,
     "consensus_decided": _decided,
-    "consensus_expired": _undecided,
+    "consensus_expired": _consensus_expired,
     "gap": _gap,
 }

@@ -1,7 +1,7 @@
-"""How a tenant stands at one moment: who is active, who holds what, how each vote stands.
+"""State of a tenant at one time: active agents, held leases, consensus proposals.
 
-Facts that are due but not yet in the log (a lapse, an expiry) count as the domain counts them:
-``due`` says how a thing stands, here as over HTTP.
+Timeouts and expirations take effect at their deadline, before the log records them. The domain
+rules decide this, so the result equals the HTTP API's.
 """
 
 from collections import Counter
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from quorate.cli.audit.history import History
 
 Json: TypeAlias = dict[str, Any]
-_CLOCK_WIDTH = len("2026-03-01T12:00:00")
+_SECOND_WIDTH = len("2026-03-01T12:00:00")
 
 
-def standing(history: "History") -> Json:
-    """The moment as JSON, under the names that the HTTP API gives to things."""
+def take_snapshot(history: "History") -> Json:
+    """Return the state as JSON with the field names of the HTTP API."""
     tenant_state, at = history.tenant_state, history.at
     held = [lease for lease in tenant_state.leases.values() if _valid(lease, tenant_state, at)]
     held.sort(key=lambda lease: lease.contact_key)
@@ -109,12 +109,12 @@ def _vote(vote: Vote, tenant_state: TenantState) -> Json:
     }
 
 
-# -- For people ----------------------------------------------------------------
+# -- Tables --------------------------------------------------------------------
 
 
 def print_tables(found: Json) -> None:
-    moment = f"after event {found['sequence']}, at {found['at']}"
-    print(f"Tenant {found['tenantId'] or 'unknown'} {moment}\n")
+    position = f"after event {found['sequence']}, at {found['at']}"
+    print(f"Tenant {found['tenantId'] or 'unknown'} {position}\n")
     print_table(
         "Agents",
         ("name", "role", "status", "last heartbeat", "leases"),
@@ -123,7 +123,7 @@ def print_tables(found: Json) -> None:
                 agent["agentName"],
                 agent["agentRole"],
                 agent["status"],
-                _clock(agent["lastHeartbeat"]),
+                _format_time(agent["lastHeartbeat"]),
                 str(agent["leasesHeld"]),
             )
             for agent in found["agents"]
@@ -137,7 +137,7 @@ def print_tables(found: Json) -> None:
                 lease["contactEmail"],
                 lease["agentName"],
                 lease["intent"],
-                _clock(lease["expiresAt"]),
+                _format_time(lease["expiresAt"]),
                 str(lease["fence"]),
             )
             for lease in found["leases"]
@@ -164,6 +164,6 @@ def _request_row(request: Json) -> tuple[str, ...]:
     )
 
 
-def _clock(time: str) -> str:
-    """To the second: nobody reads a table for milliseconds."""
-    return time[:_CLOCK_WIDTH].replace("T", " ")
+def _format_time(time: str) -> str:
+    """Format a time to the second, for a table."""
+    return time[:_SECOND_WIDTH].replace("T", " ")

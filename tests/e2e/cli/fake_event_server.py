@@ -1,4 +1,4 @@
-"""A service of which only ``GET /v1/events`` exists, and which can be made to fail."""
+"""A fake service with only ``GET /v1/events``, which can be made to fail."""
 
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -11,13 +11,13 @@ import orjson
 KEY = "qk_made_up"
 
 
-class StandIn:
+class FakeEventServer:
     def __init__(self, events: list[dict[str, Any]]) -> None:
         self.events = events
         self.page_length = 7
-        self.fails_with: tuple[int, bytes] | None = None
-        self.asked: list[int] = []
-        handler = type("Handler", (_Handler,), {"stand_in": self})
+        self.failure: tuple[int, bytes] | None = None
+        self.requested: list[int] = []
+        handler = type("Handler", (_Handler,), {"fake_server": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -35,30 +35,30 @@ class StandIn:
         self._server.server_close()
 
     def page(self, after: int, limit: int) -> dict[str, Any]:
-        self.asked.append(after)
+        self.requested.append(after)
         events = self.events[after:][: min(limit, self.page_length)]
         head = len(self.events)
         return {"events": events, "head": head, "next": min(after + len(events), head)}
 
 
 class _Handler(BaseHTTPRequestHandler):
-    stand_in: ClassVar[StandIn]
+    fake_server: ClassVar[FakeEventServer]
 
     def do_GET(self) -> None:
-        status, body = self.stand_in.fails_with or self._answer()
+        status, body = self.fake_server.failure or self._respond()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def _answer(self) -> tuple[int, bytes]:
+    def _respond(self) -> tuple[int, bytes]:
         if self.headers["Authorization"] != f"Bearer {KEY}":
             return 401, b'{"title": "A valid API key is needed", "status": 401}'
         address = urlsplit(self.path)
         if address.path != "/v1/events":
-            return 404, b'{"title": "There is nothing at this address", "status": 404}'
+            return 404, b'{"title": "Not found", "status": 404}'
         query = parse_qs(address.query)
-        page = self.stand_in.page(int(query["after"][0]), int(query["limit"][0]))
+        page = self.fake_server.page(int(query["after"][0]), int(query["limit"][0]))
         return 200, orjson.dumps(page)
 
     def log_message(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Somebody at a terminal, with one service and one key in their environment."""
+"""Run commands as a user at a terminal, with one service and one key in the environment."""
 
 import fcntl
 import itertools
@@ -20,7 +20,7 @@ _NUMBERS = itertools.count(1)
 
 
 def new_tenant_name() -> str:
-    """One that no test had before on the same service."""
+    """Return a tenant name that no other test uses."""
     return f"cli-{next(_NUMBERS)}"
 
 
@@ -29,53 +29,53 @@ class Terminal:
         self._run = run
         self._patch = monkeypatch
 
-    def holds(self, key: str) -> None:
+    def set_key(self, key: str) -> None:
         self._patch.setenv("QUORATE_API_KEY", key)
 
-    def acts_as(self, agent: str) -> None:
+    def set_agent(self, agent: str) -> None:
         self._patch.setenv("QUORATE_AGENT", agent)
 
-    def types(self, *words: str) -> Result:
+    def run(self, *words: str) -> Result:
         return self._run(*words)
 
-    def gets(self, *words: str) -> Any:  # noqa: ANN401 - whatever JSON can say.
-        """The JSON of a verb that has to work."""
+    def run_json(self, *words: str) -> Any:  # noqa: ANN401 - any JSON value.
+        """Run a command that must succeed and return its JSON."""
         result = self._run(*words, "--json")
         assert result.exit_code == 0, result.stderr
         return orjson.loads(result.stdout)
 
-    def id(self, *words: str) -> str:
+    def run_quiet(self, *words: str) -> str:
         result = self._run(*words, "--quiet")
         assert result.exit_code == 0, result.stderr
         return str(result.stdout).rstrip("\n")
 
 
-def _without_ways_to_print(variables: Mapping[str, str]) -> dict[str, str]:
-    """Whatever runs the tests may have told its children how wide the world is."""
+def _without_terminal_size(variables: Mapping[str, str]) -> dict[str, str]:
+    """Remove the terminal size of the test runner."""
     return {name: value for name, value in variables.items() if name not in {"COLUMNS", "LINES"}}
 
 
-def at_a_terminal(
+def run_in_terminal(
     words: Sequence[str],
     variables: Mapping[str, str],
     *,
     columns: int = 80,
     kind: str = "xterm-256color",
 ) -> tuple[int, str]:
-    """The exit code of `quorate`, and what a terminal of this width was sent."""
-    ours, theirs = os.openpty()
+    """Run `quorate` in a terminal of this width; return its exit code and output."""
+    controller, terminal = os.openpty()
     size = struct.pack("HHHH", 24, columns, 0, 0)
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, size)
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, size)
     with subprocess.Popen(
         [sys.executable, "-m", "quorate.cli.main", *words],
-        env={**_without_ways_to_print(variables), "TERM": kind},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+        env={**_without_terminal_size(variables), "TERM": kind},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
     ) as started:
-        os.close(theirs)
-        sent = b""
-        with suppress(OSError), os.fdopen(ours, "rb", buffering=0) as screen:
-            while more := screen.read(READ_BYTES):  # It fails when nobody is there any more.
-                sent += more
-    return started.returncode, sent.decode().replace("\r\n", "\n")
+        os.close(terminal)
+        output = b""
+        with suppress(OSError), os.fdopen(controller, "rb", buffering=0) as screen:
+            while more := screen.read(READ_BYTES):  # Fails when the process has closed it.
+                output += more
+    return started.returncode, output.decode().replace("\r\n", "\n")

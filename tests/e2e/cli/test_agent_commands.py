@@ -16,40 +16,40 @@ PROPOSE = (
 # -- Who acts ---------------------------------------------------------------------
 
 
-def test_an_agents_own_key_says_who_it_is_everywhere(tenant: Terminal) -> None:
-    tenant.holds(tenant.id("keys", "issue", "--role", "agent", "--agent-name", "ann"))
-    ann = tenant.gets("agents", "register")["id"]
+def test_agent_key_identifies_its_agent_in_every_command(tenant: Terminal) -> None:
+    tenant.set_key(tenant.run_quiet("keys", "issue", "--role", "agent", "--agent-name", "ann"))
+    ann = tenant.run_json("agents", "register")["id"]
 
-    assert tenant.gets("agents", "heartbeat")["agentId"] == ann
-    assert tenant.gets(*LEASE)["agentId"] == ann
-    assert tenant.gets("agents", "request-send", "--contact-email", "a@b.co")["agentId"] == ann
-    proposal = tenant.gets(*PROPOSE)
+    assert tenant.run_json("agents", "heartbeat")["agentId"] == ann
+    assert tenant.run_json(*LEASE)["agentId"] == ann
+    assert tenant.run_json("agents", "request-send", "--contact-email", "a@b.co")["agentId"] == ann
+    proposal = tenant.run_json(*PROPOSE)
     assert proposal["requestingAgentId"] == ann
-    vote = tenant.gets("agents", "consensus", "vote", proposal["id"], "--vote", "approve")
+    vote = tenant.run_json("agents", "consensus", "vote", proposal["id"], "--vote", "approve")
     assert vote["agentId"] == ann
-    assert tenant.gets("agents", "update-config", "--config", '{"humanizer_style": "calm"}') == {
-        "humanizer_style": "calm"
-    }
-    assert tenant.gets("agents", "config") == {"humanizer_style": "calm"}
-    assert tenant.gets("agents", "show")["id"] == ann
+    assert tenant.run_json(
+        "agents", "update-config", "--config", '{"humanizer_style": "calm"}'
+    ) == {"humanizer_style": "calm"}
+    assert tenant.run_json("agents", "config") == {"humanizer_style": "calm"}
+    assert tenant.run_json("agents", "show")["id"] == ann
 
 
-def test_a_tenants_key_acts_as_the_agent_that_is_exported(tenant: Terminal) -> None:
-    ann = tenant.id("agents", "show", "ann")
+def test_tenant_key_acts_for_the_agent_in_the_environment(tenant: Terminal) -> None:
+    ann = tenant.run_quiet("agents", "show", "ann")
     for agent in ("ann", ann):
-        tenant.acts_as(agent)
+        tenant.set_agent(agent)
 
-        assert tenant.gets("agents", "heartbeat")["agentId"] == ann
-        assert tenant.gets(*LEASE)["agentId"] == ann
-        assert tenant.gets("agents", "config") == {}
+        assert tenant.run_json("agents", "heartbeat")["agentId"] == ann
+        assert tenant.run_json(*LEASE)["agentId"] == ann
+        assert tenant.run_json("agents", "config") == {}
 
 
-def test_an_agent_that_is_named_beats_the_one_that_is_exported(tenant: Terminal) -> None:
-    bob = tenant.id("agents", "show", "bob")
-    tenant.acts_as("ann")
+def test_agent_option_overrides_the_environment(tenant: Terminal) -> None:
+    bob = tenant.run_quiet("agents", "show", "bob")
+    tenant.set_agent("ann")
 
-    assert tenant.gets("agents", "heartbeat", "--agent-name", "bob")["agentId"] == bob
-    assert tenant.gets("agents", "heartbeat", "--agent-id", bob)["agentId"] == bob
+    assert tenant.run_json("agents", "heartbeat", "--agent-name", "bob")["agentId"] == bob
+    assert tenant.run_json("agents", "heartbeat", "--agent-id", bob)["agentId"] == bob
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_an_agent_that_is_named_beats_the_one_that_is_exported(tenant: Terminal)
     ],
     ids=lambda words: " ".join(words[:3]),
 )
-def test_with_nobody_named_it_is_told_how_to_name_somebody(
+def test_missing_agent_name_error_names_the_options(
     tenant: Terminal, words: tuple[str, ...]
 ) -> None:
-    result = tenant.types(*words)
+    result = tenant.run(*words)
 
     assert result.exit_code in {1, 5}
     for way in ("--agent-name", "QUORATE_AGENT", "context", "key"):
@@ -75,23 +75,23 @@ def test_with_nobody_named_it_is_told_how_to_name_somebody(
     assert result.stderr.count("\n") == 1
 
 
-def test_registering_changes_nobody_elses_identity(tenant: Terminal) -> None:
-    tenant.gets("agents", "register", "--agent-name", "carl")
+def test_register_does_not_change_the_acting_agent(tenant: Terminal) -> None:
+    tenant.run_json("agents", "register", "--agent-name", "carl")
 
-    assert tenant.types("agents", "heartbeat").exit_code == 5
+    assert tenant.run("agents", "heartbeat").exit_code == 5
     assert "export QUORATE_AGENT=carl" in (
-        tenant.types("agents", "register", "--agent-name", "carl").stderr
+        tenant.run("agents", "register", "--agent-name", "carl").stderr
     )
 
 
 # -- Leases -----------------------------------------------------------------------
 
 
-def test_a_conflict_is_told_to_people_and_to_programs(tenant: Terminal) -> None:
-    tenant.gets(*LEASE, "--agent-name", "ann")
+def test_lease_conflict_is_reported_as_text_and_json(tenant: Terminal) -> None:
+    tenant.run_json(*LEASE, "--agent-name", "ann")
 
-    told = tenant.types(*LEASE, "--agent-name", "bob")
-    answered = tenant.types(*LEASE, "--agent-name", "bob", "--json")
+    told = tenant.run(*LEASE, "--agent-name", "bob")
+    answered = tenant.run(*LEASE, "--agent-name", "bob", "--json")
 
     assert (told.exit_code, answered.exit_code) == (3, 3)
     assert told.stdout == ""
@@ -102,12 +102,12 @@ def test_a_conflict_is_told_to_people_and_to_programs(tenant: Terminal) -> None:
     assert problem["leaseHolder"]["agentName"] == "ann"
 
 
-def test_a_lease_is_taken_kept_listed_and_given_back(tenant: Terminal) -> None:
-    taken = tenant.gets(*LEASE, "--agent-name", "ann", "--intent", "sales", "--duration", "0.5")
-    kept = tenant.gets("agents", "renew-lease", taken["id"], "--duration", "60")
-    listed = tenant.gets("agents", "leases", "--agent", "ann")
-    table = tenant.types("agents", "leases").stdout
-    released = tenant.gets("agents", "release-lease", taken["id"])
+def test_lease_is_acquired_renewed_listed_and_released(tenant: Terminal) -> None:
+    taken = tenant.run_json(*LEASE, "--agent-name", "ann", "--intent", "sales", "--duration", "0.5")
+    kept = tenant.run_json("agents", "renew-lease", taken["id"], "--duration", "60")
+    listed = tenant.run_json("agents", "leases", "--agent", "ann")
+    table = tenant.run("agents", "leases").stdout
+    released = tenant.run_json("agents", "release-lease", taken["id"])
 
     assert (taken["intent"], kept["fence"]) == ("sales", taken["fence"])
     assert kept["expiresAt"] > taken["expiresAt"]
@@ -115,26 +115,26 @@ def test_a_lease_is_taken_kept_listed_and_given_back(tenant: Terminal) -> None:
     for words in ("user@example.com", "ann", "sales", str(taken["fence"]), taken["id"]):
         assert words in table
     assert released == {"released": True}
-    assert tenant.gets("agents", "leases") == []
-    assert tenant.types("agents", "leases").stdout == "Leases held: none\n"
+    assert tenant.run_json("agents", "leases") == []
+    assert tenant.run("agents", "leases").stdout == "Leases held: none\n"
 
 
-def test_quiet_prints_the_id_and_nothing_else(tenant: Terminal) -> None:
-    lease = tenant.id(*LEASE, "--agent-name", "ann")
+def test_quiet_prints_only_the_id(tenant: Terminal) -> None:
+    lease = tenant.run_quiet(*LEASE, "--agent-name", "ann")
 
     assert len(lease) == ID_LENGTH
-    assert tenant.id("agents", "leases") == lease
-    assert tenant.id("agents", "leases", "--contact-email", "other@example.com") == ""
+    assert tenant.run_quiet("agents", "leases") == lease
+    assert tenant.run_quiet("agents", "leases", "--contact-email", "other@example.com") == ""
 
 
-def test_the_send_gate_stops_what_stands_behind_it(tenant: Terminal) -> None:
-    tenant.gets(*LEASE, "--agent-name", "ann")
+def test_blocked_send_request_exits_with_conflict(tenant: Terminal) -> None:
+    tenant.run_json(*LEASE, "--agent-name", "ann")
     gate = ("agents", "request-send", "--contact-email", "user@example.com")
 
-    mine = tenant.types(*gate, "--agent-name", "ann")
-    blocked = tenant.types(*gate, "--agent-name", "bob")
-    stale = tenant.types(*gate, "--agent-name", "ann", "--fence", "1")
-    answered = tenant.types(*gate, "--agent-name", "bob", "--json")
+    mine = tenant.run(*gate, "--agent-name", "ann")
+    blocked = tenant.run(*gate, "--agent-name", "bob")
+    stale = tenant.run(*gate, "--agent-name", "ann", "--fence", "1")
+    answered = tenant.run(*gate, "--agent-name", "bob", "--json")
 
     assert [one.exit_code for one in (mine, blocked, stale, answered)] == [0, 3, 3, 3]
     assert blocked.stdout.startswith("Blocked: ann holds the contact until 20")
@@ -143,15 +143,15 @@ def test_the_send_gate_stops_what_stands_behind_it(tenant: Terminal) -> None:
 
 
 @pytest.mark.parametrize("minutes", ["0", "1441", "nan", "soon"])
-def test_a_time_that_no_lease_may_last_is_wrong_use(tenant: Terminal, minutes: str) -> None:
-    result = tenant.types(*LEASE, "--agent-name", "ann", "--duration", minutes)
+def test_invalid_lease_duration_is_a_usage_error(tenant: Terminal, minutes: str) -> None:
+    result = tenant.run(*LEASE, "--agent-name", "ann", "--duration", minutes)
 
     assert result.exit_code == 2
     assert "--duration" in result.stderr
 
 
-def test_what_the_service_finds_wrong_is_told_in_its_words(tenant: Terminal) -> None:
-    result = tenant.types("agents", "lease", "--agent-name", "ann", "--contact-email", "nobody")
+def test_validation_error_of_the_service_is_printed(tenant: Terminal) -> None:
+    result = tenant.run("agents", "lease", "--agent-name", "ann", "--contact-email", "nobody")
 
     assert result.exit_code == 1
     assert "there is no @" in result.stderr
@@ -160,38 +160,38 @@ def test_what_the_service_finds_wrong_is_told_in_its_words(tenant: Terminal) -> 
 # -- Votes ------------------------------------------------------------------------
 
 
-def test_a_vote_is_proposed_cast_and_looked_at(tenant: Terminal) -> None:
-    proposal = tenant.id(*PROPOSE, "--agent-name", "ann", "--timeout", "1")
+def test_proposal_is_created_voted_on_and_shown(tenant: Terminal) -> None:
+    proposal = tenant.run_quiet(*PROPOSE, "--agent-name", "ann", "--timeout", "1")
     vote = ("agents", "consensus", "vote", proposal, "--vote", "approve", "--reason", "Agreed")
-    tenant.gets(*vote, "--agent-name", "ann")
-    cast = tenant.types(*vote, "--agent-name", "bob")
+    tenant.run_json(*vote, "--agent-name", "ann")
+    cast = tenant.run(*vote, "--agent-name", "bob")
 
-    found = tenant.gets("agents", "consensus", "get", proposal)
-    shown = tenant.types("agents", "consensus", "get", proposal).stdout
-    votes = tenant.gets("agents", "consensus", "votes", proposal)
+    found = tenant.run_json("agents", "consensus", "get", proposal)
+    shown = tenant.run("agents", "consensus", "get", proposal).stdout
+    votes = tenant.run_json("agents", "consensus", "votes", proposal)
 
     assert cast.stdout == "bob voted to approve; the request is approved.\n"
     assert (found["status"], found["decision"]["electorateSize"]) == ("approved", 2)
     for words in ("The request is approved.", "2 for, 0 against, of 2", "ann", "bob", "Agreed"):
         assert words in shown
     assert [one["reason"] for one in votes] == ["Agreed", "Agreed"]
-    assert tenant.id("agents", "consensus", "list", "--status", "approved") == proposal
-    assert tenant.gets("agents", "consensus", "list", "--status", "pending") == []
+    assert tenant.run_quiet("agents", "consensus", "list", "--status", "approved") == proposal
+    assert tenant.run_json("agents", "consensus", "list", "--status", "pending") == []
 
 
-def test_a_second_thought_is_a_conflict(tenant: Terminal) -> None:
-    proposal = tenant.id(*PROPOSE, "--agent-name", "ann")
+def test_second_vote_is_a_conflict(tenant: Terminal) -> None:
+    proposal = tenant.run_quiet(*PROPOSE, "--agent-name", "ann")
     vote = ("agents", "consensus", "vote", proposal, "--agent-name", "ann", "--vote")
-    tenant.types(*vote, "approve")
+    tenant.run(*vote, "approve")
 
-    assert tenant.types(*vote, "reject").exit_code == 3
-    assert tenant.types(*vote, "perhaps").exit_code == 2
+    assert tenant.run(*vote, "reject").exit_code == 3
+    assert tenant.run(*vote, "perhaps").exit_code == 2
 
 
-def test_the_options_of_a_request_arrive(tenant: Terminal) -> None:
+def test_proposal_options_are_sent(tenant: Terminal) -> None:
     options = ("--electorate", "snapshot", "--no-proposer-votes", "--floor", "0.5")
 
-    found = tenant.gets(*PROPOSE, "--agent-name", "ann", *options)
+    found = tenant.run_json(*PROPOSE, "--agent-name", "ann", *options)
 
     assert (found["electorate"], found["proposerVotes"], found["floor"]) == ("snapshot", False, 0.5)
 
@@ -199,43 +199,41 @@ def test_the_options_of_a_request_arrive(tenant: Terminal) -> None:
 # -- Agents and settings ----------------------------------------------------------
 
 
-def test_agents_are_listed_for_people_and_programs(tenant: Terminal) -> None:
-    table = tenant.types("agents", "list").stdout
-    listed = tenant.gets("agents", "list")
+def test_agent_list_is_printed_as_table_and_json(tenant: Terminal) -> None:
+    table = tenant.run("agents", "list").stdout
+    listed = tenant.run_json("agents", "list")
 
     assert [one["agentName"] for one in listed] == ["ann", "bob"]
     for words in ("ann", "bob", "outbound", "active", listed[0]["id"]):
         assert words in table
-    assert len(tenant.gets("agents", "list", "--limit", "1")) == 1
+    assert len(tenant.run_json("agents", "list", "--limit", "1")) == 1
 
 
-def test_a_long_list_is_read_page_by_page(
-    tenant: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_long_list_is_read_in_pages(tenant: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("quorate.cli.connection.api.PAGE_LENGTH_MAX", 1)
 
-    assert [one["agentName"] for one in tenant.gets("agents", "list")] == ["ann", "bob"]
+    assert [one["agentName"] for one in tenant.run_json("agents", "list")] == ["ann", "bob"]
 
 
 @pytest.mark.parametrize("of", ["show", "config"])
-def test_an_agent_is_found_by_its_name_whatever_its_case(tenant: Terminal, of: str) -> None:
-    assert tenant.types("agents", of, "ANN").exit_code == 0
-    assert tenant.types("agents", of, "nobody").exit_code == 5
+def test_agent_name_lookup_ignores_case(tenant: Terminal, of: str) -> None:
+    assert tenant.run("agents", of, "ANN").exit_code == 0
+    assert tenant.run("agents", of, "nobody").exit_code == 5
 
 
-def test_settings_that_are_none_are_remarked(tenant: Terminal) -> None:
+def test_unknown_settings_are_reported(tenant: Terminal) -> None:
     update = ("agents", "update-config", "ann", "--config")
 
-    result = tenant.types(*update, '{"humanizer_enabled": true, "humaniser": 1}')
+    result = tenant.run(*update, '{"humanizer_enabled": true, "humaniser": 1}')
 
     assert "humanizer_enabled  true" in result.stdout
     assert "humaniser" in result.stderr
-    assert tenant.types(*update, "{}").stdout == "No settings.\n"
+    assert tenant.run(*update, "{}").stdout == "No settings.\n"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"a": NaN}'])
-def test_settings_that_are_no_object_are_wrong_use(tenant: Terminal, text: str) -> None:
-    assert tenant.types("agents", "update-config", "ann", "--config", text).exit_code == 2
+def test_config_that_is_not_an_object_is_a_usage_error(tenant: Terminal, text: str) -> None:
+    assert tenant.run("agents", "update-config", "ann", "--config", text).exit_code == 2
 
 
 # -- Exit codes -------------------------------------------------------------------
@@ -250,16 +248,16 @@ def test_settings_that_are_no_object_are_wrong_use(tenant: Terminal, text: str) 
         ("keys", "revoke", "nokey"),
     ],
 )
-def test_what_is_not_there_is_not_found(tenant: Terminal, words: tuple[str, ...]) -> None:
-    assert tenant.types(*words).exit_code == 5
+def test_missing_items_exit_with_not_found(tenant: Terminal, words: tuple[str, ...]) -> None:
+    assert tenant.run(*words).exit_code == 5
 
 
-def test_a_service_that_is_away_is_unavailable(
+def test_unreachable_service_exits_with_unavailable(
     tenant: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("quorate.cli.connection.api.WITHIN_SECONDS_MAX", 0.2)
+    monkeypatch.setattr("quorate.cli.connection.api.CALL_TIMEOUT_SECONDS", 0.2)
 
-    result = tenant.types("agents", "list", "--url", "http://127.0.0.1:1")
+    result = tenant.run("agents", "list", "--url", "http://127.0.0.1:1")
 
     assert result.exit_code == 6
     assert "quorate doctor" in result.stderr

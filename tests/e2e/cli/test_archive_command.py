@@ -1,5 +1,5 @@
 """`quorate log archive`, and the verbs that read what it put away: together with its files a log
-tells the same as before, and without them each verb says what is missing.
+tells the same as before, and without them each command says what is missing.
 """
 
 import shutil
@@ -12,20 +12,22 @@ import pytest
 from quorate.eventlog.archive import archiver as archive_module
 from quorate.runtime.process_lock import DataDirLock
 from tests.e2e.cli.cli_process import Tenant
-from tests.e2e.cli.conftest import TENANT, Lived, Run
+from tests.e2e.cli.conftest import TENANT, RecordedLog, Run
 from tests.e2e.cli.terminal import Terminal
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 from tests.support.postgres import PostgresServer
 
 EVENTS_PER_FILE = 50
 
 
 @pytest.fixture
-def data_dir(lived: Lived, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose whole log was lived long ago, and archived."""
+def data_dir(
+    recorded_log: RecordedLog, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A folder whose whole log was recorded_log long ago, and archived."""
     path = tmp_path / "data"
     path.mkdir()
-    shutil.copy(lived.data_dir / "quorate.db", path)
+    shutil.copy(recorded_log.data_dir / "quorate.db", path)
     monkeypatch.setattr(archive_module.Archiver.move, "__defaults__", (EVENTS_PER_FILE,))
     result = run("log", "archive", "--data-dir", path, tmp_path / "archive")
     assert result.exit_code == 0, result.stderr
@@ -40,12 +42,14 @@ def archive(data_dir: Path) -> Path:
 @pytest.fixture
 def at(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     """With the tenant's key, at a service that runs on what is left in the database."""
-    running = Running(data_dir).start()
+    running = ServiceProcess(data_dir).start()
     monkeypatch.setenv("QUORATE_DATA_DIR", str(data_dir))
     terminal = Terminal(run, monkeypatch)
     try:
-        key = terminal.id("keys", "issue", "--as-operator", "--tenant", TENANT, "--role", "tenant")
-        terminal.holds(key)
+        key = terminal.run_quiet(
+            "keys", "issue", "--as-operator", "--tenant", TENANT, "--role", "tenant"
+        )
+        terminal.set_key(key)
         yield terminal
     finally:
         running.end()
@@ -54,9 +58,7 @@ def at(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Te
 # -- The operator -----------------------------------------------------------------
 
 
-def test_the_whole_log_is_found_whole_with_its_files(
-    run: Run, data_dir: Path, archive: Path
-) -> None:
+def test_log_with_archive_files_is_verified(run: Run, data_dir: Path, archive: Path) -> None:
     result = run("log", "verify", "--data-dir", data_dir, "--archive", archive, "--json")
 
     found = orjson.loads(result.stdout)
@@ -66,9 +68,7 @@ def test_the_whole_log_is_found_whole_with_its_files(
     assert run("rebuild", "--check", "--data-dir", data_dir, "--archive", archive).exit_code == 0
 
 
-def test_without_the_files_only_the_rest_is_checked_and_that_is_said(
-    run: Run, data_dir: Path
-) -> None:
+def test_verify_without_archive_checks_the_rest_and_says_so(run: Run, data_dir: Path) -> None:
     result = run("log", "verify", "--data-dir", data_dir)
 
     assert result.exit_code == 0
@@ -76,14 +76,14 @@ def test_without_the_files_only_the_rest_is_checked_and_that_is_said(
 
 
 @pytest.mark.parametrize("verb", ["log verify", "rebuild --check", "rebuild", "backup"])
-def test_a_missing_file_is_named_by_every_verb_that_needs_it(
-    run: Run, data_dir: Path, archive: Path, verb: str
+def test_missing_archive_file_is_named_by_every_command(
+    run: Run, data_dir: Path, archive: Path, command: str
 ) -> None:
     missing = sorted(archive.iterdir())[1]
     missing.unlink()
 
-    words = [*verb.split(), "--data-dir", str(data_dir), "--archive", str(archive)]
-    result = run(*words, *(["out.backup"] if verb == "backup" else []))
+    words = [*command.split(), "--data-dir", str(data_dir), "--archive", str(archive)]
+    result = run(*words, *(["out.backup"] if command == "backup" else []))
 
     assert result.exit_code == 1
     assert f"{missing.name} is missing" in result.stderr
@@ -91,19 +91,19 @@ def test_a_missing_file_is_named_by_every_verb_that_needs_it(
 
 
 @pytest.mark.parametrize("verb", ["rebuild --check", "rebuild", "backup"])
-def test_a_verb_that_needs_the_files_asks_for_them(run: Run, data_dir: Path, verb: str) -> None:
-    words = [*verb.split(), "--data-dir", str(data_dir)]
-    result = run(*words, *(["out.backup"] if verb == "backup" else []))
+def test_command_that_needs_the_archive_requests_it(run: Run, data_dir: Path, command: str) -> None:
+    words = [*command.split(), "--data-dir", str(data_dir)]
+    result = run(*words, *(["out.backup"] if command == "backup" else []))
 
     assert result.exit_code == 1
     assert "--archive" in result.stderr
 
 
-def test_an_archived_log_comes_back_whole_from_its_backup(
-    run: Run, lived: Lived, data_dir: Path, archive: Path, tmp_path: Path
+def test_backup_restores_an_archived_log(
+    run: Run, recorded_log: RecordedLog, data_dir: Path, archive: Path, tmp_path: Path
 ) -> None:
     one, other = tmp_path / "one.backup", tmp_path / "other.backup"
-    run("backup", "--data-dir", lived.data_dir, one)
+    run("backup", "--data-dir", recorded_log.data_dir, one)
     assert run("backup", "--data-dir", data_dir, "--archive", archive, other).exit_code == 0
 
     assert run("restore", "--data-dir", tmp_path / "again", other).exit_code == 0
@@ -116,7 +116,9 @@ def test_an_archived_log_comes_back_whole_from_its_backup(
     assert heads[0] == heads[1]
 
 
-def test_the_oldest_may_be_removed_if_that_is_said(run: Run, data_dir: Path, archive: Path) -> None:
+def test_oldest_removed_accepts_missing_first_files(
+    run: Run, data_dir: Path, archive: Path
+) -> None:
     min(archive.iterdir()).unlink()
     words = ("log", "verify", "--data-dir", data_dir, "--archive", archive)
 
@@ -126,7 +128,9 @@ def test_the_oldest_may_be_removed_if_that_is_said(run: Run, data_dir: Path, arc
     assert f"from position {EVENTS_PER_FILE + 1} on" in allowed.stdout
 
 
-def test_a_service_must_not_run_on_the_same_folder(run: Run, data_dir: Path, archive: Path) -> None:
+def test_archive_fails_while_a_service_uses_the_data_directory(
+    run: Run, data_dir: Path, archive: Path
+) -> None:
     with DataDirLock(data_dir):
         result = run("log", "archive", "--data-dir", data_dir, archive)
 
@@ -134,7 +138,7 @@ def test_a_service_must_not_run_on_the_same_folder(run: Run, data_dir: Path, arc
     assert "in use by process" in result.stderr
 
 
-def test_there_is_nothing_to_do_twice(run: Run, data_dir: Path, archive: Path) -> None:
+def test_second_archive_run_moves_nothing(run: Run, data_dir: Path, archive: Path) -> None:
     before = sorted(archive.iterdir())
 
     result = run("log", "archive", "--data-dir", data_dir, archive)
@@ -144,14 +148,14 @@ def test_there_is_nothing_to_do_twice(run: Run, data_dir: Path, archive: Path) -
     assert sorted(archive.iterdir()) == before
 
 
-def test_on_postgres_the_service_goes_on_meanwhile(
-    run: Run, lived: Lived, postgres: PostgresServer, tmp_path: Path
+def test_archive_on_postgres_runs_beside_a_service(
+    run: Run, recorded_log: RecordedLog, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url, file, folder = postgres.empty_url(), tmp_path / "q.backup", tmp_path / "archive"
     where = ("--database-url", url)
-    assert run("backup", "--data-dir", lived.data_dir, file).exit_code == 0
+    assert run("backup", "--data-dir", recorded_log.data_dir, file).exit_code == 0
     assert run("restore", *where, file).exit_code == 0
-    running = Running(tmp_path / "data", *where).start()
+    running = ServiceProcess(tmp_path / "data", *where).start()
     try:
         tenant = Tenant(running, "globex")
         tenant.register("ann")
@@ -169,24 +173,26 @@ def test_on_postgres_the_service_goes_on_meanwhile(
 
 
 @pytest.mark.usefixtures("at")
-def test_an_export_with_the_files_is_what_it_was_before(
-    run: Run, lived: Lived, archive: Path
+def test_export_with_archive_equals_the_earlier_export(
+    run: Run, recorded_log: RecordedLog, archive: Path
 ) -> None:
     """And goes on with what has happened since."""
     result = run("events", "export", "log.jsonl", "--archive", archive)
 
     assert result.exit_code == 0, result.stderr
     exported = Path("log.jsonl").read_bytes().splitlines(keepends=True)
-    assert exported[: len(lived.lines)] == lived.lines
-    assert len(exported) > len(lived.lines)
+    assert exported[: len(recorded_log.lines)] == recorded_log.lines
+    assert len(exported) > len(recorded_log.lines)
     assert run("verify", "log.jsonl").exit_code == 0
 
 
 @pytest.mark.usefixtures("at")
-def test_an_export_without_the_files_says_where_it_could_begin(run: Run, lived: Lived) -> None:
+def test_export_without_archive_names_the_first_available_event(
+    run: Run, recorded_log: RecordedLog
+) -> None:
     refused = run("events", "export", "log.jsonl")
 
-    last = len(lived.lines)
+    last = len(recorded_log.lines)
     assert refused.exit_code == 1
     assert f"Events up to {last - 1} were archived" in refused.stderr
     assert f"begin after event {last} with --after" in refused.stderr
@@ -196,11 +202,11 @@ def test_an_export_without_the_files_says_where_it_could_begin(run: Run, lived: 
 
 
 @pytest.mark.usefixtures("at")
-def test_the_rest_of_a_log_is_verified_and_replayed_together_with_the_files(
-    run: Run, lived: Lived, archive: Path
+def test_partial_export_is_verified_and_replayed_with_archive(
+    run: Run, recorded_log: RecordedLog, archive: Path
 ) -> None:
     assert run("events", "export", "all.jsonl", "--archive", archive).exit_code == 0
-    last = len(lived.lines)
+    last = len(recorded_log.lines)
     Path("rest.jsonl").write_bytes(
         b"".join(Path("all.jsonl").read_bytes().splitlines(keepends=True)[last:])
     )
@@ -214,16 +220,16 @@ def test_the_rest_of_a_log_is_verified_and_replayed_together_with_the_files(
         joined_told = run("replay", "--json", "rest.jsonl", "--archive", archive, *moment)
         assert told.exit_code == 0
         assert joined_told.stdout == told.stdout
-    kept = ("--head", lived.kept(3))
+    kept = ("--head", recorded_log.head_hash(3))
     assert run("verify", "rest.jsonl", "--archive", archive, *kept).exit_code == 0
 
 
 @pytest.mark.usefixtures("at")
-def test_a_watcher_is_told_what_does_not_come(run: Run, lived: Lived) -> None:
+def test_watch_reports_archived_events(run: Run, recorded_log: RecordedLog) -> None:
     result = run("watch", "--after", "0", "--count", "1")
 
     assert result.exit_code == 0, result.stderr
-    assert f"Events up to {len(lived.lines) - 1} were archived" in result.stderr
+    assert f"Events up to {len(recorded_log.lines) - 1} were archived" in result.stderr
 
 
 # -- Without any service -----------------------------------------------------------
@@ -235,9 +241,7 @@ def _cut(log: Path, after: int) -> Path:
     return path
 
 
-def test_a_file_goes_with_the_archive_wherever_it_begins(
-    run: Run, log: Path, archive: Path
-) -> None:
+def test_export_from_any_position_continues_the_archive(run: Run, log: Path, archive: Path) -> None:
     whole = run("verify", "--json", log).stdout
 
     for after in (0, 1, 7, 40):
@@ -245,7 +249,7 @@ def test_a_file_goes_with_the_archive_wherever_it_begins(
         assert run("verify", "--json", path, "--archive", archive).stdout == whole
 
 
-def test_a_file_that_was_changed_does_not_go_with_it(run: Run, log: Path, archive: Path) -> None:
+def test_modified_export_does_not_match_the_archive(run: Run, log: Path, archive: Path) -> None:
     path = _cut(log, 40)
     first, rest = path.read_bytes().split(b"\n", 1)
     path.write_bytes(first.replace(b'"actor":"keytenant"', b'"actor":"keyother"') + b"\n" + rest)
@@ -257,18 +261,18 @@ def test_a_file_that_was_changed_does_not_go_with_it(run: Run, log: Path, archiv
 
 
 @pytest.mark.parametrize("verb", ["verify", "replay"])
-def test_a_gap_between_file_and_archive_is_found(
-    run: Run, log: Path, archive: Path, verb: str
+def test_gap_between_archive_and_export_is_detected(
+    run: Run, log: Path, archive: Path, command: str
 ) -> None:
     min(archive.iterdir()).unlink()
 
-    result = run(verb, _cut(log, 40), "--archive", archive)
+    result = run(command, _cut(log, 40), "--archive", archive)
 
     assert result.exit_code == 1
     assert "is missing" in result.stderr
 
 
-def test_an_empty_folder_is_no_archive(run: Run, log: Path, tmp_path: Path) -> None:
+def test_empty_directory_is_not_an_archive(run: Run, log: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
 
     result = run("verify", _cut(log, 40), "--archive", tmp_path / "empty")

@@ -10,27 +10,27 @@ import orjson
 import pytest
 
 from quorate.runtime.process_lock import DataDirLock
-from tests.e2e.cli.conftest import Lived, Run
+from tests.e2e.cli.conftest import RecordedLog, Run
 from tests.e2e.cli.terminal import Terminal
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 from tests.support.postgres import PostgresServer
 
 CONTACT = "kim@example.com"
 
 
 @pytest.fixture
-def file(run: Run, lived: Lived, tmp_path: Path) -> Path:
+def file(run: Run, recorded_log: RecordedLog, tmp_path: Path) -> Path:
     path = tmp_path / "quorate.backup"
-    assert run("backup", "--data-dir", lived.data_dir, path).exit_code == 0
+    assert run("backup", "--data-dir", recorded_log.data_dir, path).exit_code == 0
     return path
 
 
-def test_what_a_running_service_holds_comes_back_elsewhere(
-    run: Run, real: Running, tenant: Terminal, tmp_path: Path
+def test_backup_of_a_running_service_is_restored_elsewhere(
+    run: Run, real: ServiceProcess, tenant: Terminal, tmp_path: Path
 ) -> None:
     """Keys, leases and the answers under idempotency keys too: agents notification nothing."""
-    tenant.acts_as("ann")
-    lease = tenant.gets("agents", "lease", "--contact-email", CONTACT)
+    tenant.set_agent("ann")
+    lease = tenant.run_json("agents", "lease", "--contact-email", CONTACT)
     file, data_dir = tmp_path / "quorate.backup", tmp_path / "elsewhere"
 
     saved = run("backup", "--data-dir", real.data_dir, file)
@@ -38,16 +38,16 @@ def test_what_a_running_service_holds_comes_back_elsewhere(
 
     assert (saved.exit_code, back.exit_code) == (0, 0), back.stderr
     shutil.copy(real.data_dir / "credentials.json", data_dir)
-    elsewhere = Running(data_dir).start()
+    elsewhere = ServiceProcess(data_dir).start()
     try:
-        leases = tenant.gets("agents", "leases", "--url", elsewhere.url)
+        leases = tenant.run_json("agents", "leases", "--url", elsewhere.url)
         assert [one["id"] for one in leases] == [lease["id"]]
     finally:
         elsewhere.end()
     assert run("rebuild", "--check", "--data-dir", data_dir).exit_code == 0
 
 
-def test_a_log_moves_to_postgres_and_back(
+def test_log_is_restored_to_postgres_and_back(
     run: Run, file: Path, postgres: PostgresServer, tmp_path: Path
 ) -> None:
     url, again = postgres.empty_url(), tmp_path / "again.backup"
@@ -63,8 +63,8 @@ def test_a_log_moves_to_postgres_and_back(
         assert one[name] == other[name]
 
 
-def test_a_backup_goes_to_a_pipe(run: Run, lived: Lived, tmp_path: Path) -> None:
-    result = run("backup", "--data-dir", lived.data_dir, "-")
+def test_backup_writes_to_stdout(run: Run, recorded_log: RecordedLog, tmp_path: Path) -> None:
+    result = run("backup", "--data-dir", recorded_log.data_dir, "-")
 
     path = tmp_path / "piped.backup"
     path.write_bytes(result.stdout_bytes)
@@ -72,19 +72,19 @@ def test_a_backup_goes_to_a_pipe(run: Run, lived: Lived, tmp_path: Path) -> None
     assert "stdout holds" in result.stderr
 
 
-def test_a_backup_is_for_its_owner_only_and_takes_the_place_of_the_last(
-    run: Run, lived: Lived, file: Path
+def test_backup_is_owner_only_and_replaces_the_last(
+    run: Run, recorded_log: RecordedLog, file: Path
 ) -> None:
     file.write_bytes(b"last month's")
 
-    assert run("backup", "--data-dir", lived.data_dir, file).exit_code == 0
+    assert run("backup", "--data-dir", recorded_log.data_dir, file).exit_code == 0
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert run("restore", "--check", file).exit_code == 0
     assert [path.name for path in file.parent.glob("*partial*")] == []
 
 
-def test_the_head_that_was_kept_is_the_backups(run: Run, file: Path) -> None:
+def test_restore_compares_the_head_hash(run: Run, file: Path) -> None:
     kept = run("restore", "--check", file).stdout.split("Head: ")[1].strip()
 
     right = run("restore", "--check", "--head", kept, file)
@@ -95,18 +95,20 @@ def test_the_head_that_was_kept_is_the_backups(run: Run, file: Path) -> None:
     assert "another backup" in wrong.stderr
 
 
-def test_a_database_in_the_way_is_left_alone(run: Run, lived: Lived, file: Path) -> None:
-    before = (lived.data_dir / "quorate.db").read_bytes()
+def test_restore_leaves_a_nonempty_database_unchanged(
+    run: Run, recorded_log: RecordedLog, file: Path
+) -> None:
+    before = (recorded_log.data_dir / "quorate.db").read_bytes()
 
-    result = run("restore", "--data-dir", lived.data_dir, file)
+    result = run("restore", "--data-dir", recorded_log.data_dir, file)
 
     assert result.exit_code == 1
     assert "is not empty" in result.stderr
-    assert (lived.data_dir / "quorate.db").read_bytes() == before
+    assert (recorded_log.data_dir / "quorate.db").read_bytes() == before
 
 
 @pytest.mark.parametrize("kept", [0, 200, -1])
-def test_a_backup_that_was_cut_off_makes_nothing(
+def test_restore_of_a_truncated_backup_creates_nothing(
     run: Run, file: Path, tmp_path: Path, kept: int
 ) -> None:
     file.write_bytes(file.read_bytes()[:kept])
@@ -118,7 +120,9 @@ def test_a_backup_that_was_cut_off_makes_nothing(
     assert not (tmp_path / "data").exists()
 
 
-def test_a_folder_in_use_is_not_restored_into(run: Run, file: Path, tmp_path: Path) -> None:
+def test_restore_fails_while_a_service_uses_the_data_directory(
+    run: Run, file: Path, tmp_path: Path
+) -> None:
     with DataDirLock(tmp_path):
         result = run("restore", "--data-dir", tmp_path, file)
 
@@ -127,10 +131,10 @@ def test_a_folder_in_use_is_not_restored_into(run: Run, file: Path, tmp_path: Pa
     assert not (tmp_path / "quorate.db").exists()
 
 
-def test_a_damaged_log_leaves_the_last_backup_where_it_is(
-    run: Run, lived: Lived, file: Path, tmp_path: Path
+def test_backup_of_a_corrupted_log_keeps_the_last_backup(
+    run: Run, recorded_log: RecordedLog, file: Path, tmp_path: Path
 ) -> None:
-    shutil.copy(lived.data_dir / "quorate.db", tmp_path)
+    shutil.copy(recorded_log.data_dir / "quorate.db", tmp_path)
     with closing(sqlite3.connect(tmp_path / "quorate.db")) as connection:
         connection.execute("DROP TRIGGER events_no_update")
         connection.execute("UPDATE events SET actor = 'keyother' WHERE position = 9")
@@ -144,7 +148,7 @@ def test_a_damaged_log_leaves_the_last_backup_where_it_is(
     assert file.read_bytes() == before
 
 
-def test_a_folder_without_a_log_is_told(run: Run, tmp_path: Path) -> None:
+def test_backup_reports_a_data_directory_without_a_log(run: Run, tmp_path: Path) -> None:
     result = run("backup", "--data-dir", tmp_path, tmp_path / "quorate.backup")
 
     assert result.exit_code == 1
@@ -152,8 +156,10 @@ def test_a_folder_without_a_log_is_told(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.glob("*backup*")) == []
 
 
-def test_a_place_that_cannot_be_written_is_told(run: Run, lived: Lived, tmp_path: Path) -> None:
-    result = run("backup", "--data-dir", lived.data_dir, tmp_path / "missing" / "quorate.backup")
+def test_unwritable_target_is_reported(run: Run, recorded_log: RecordedLog, tmp_path: Path) -> None:
+    result = run(
+        "backup", "--data-dir", recorded_log.data_dir, tmp_path / "missing" / "quorate.backup"
+    )
 
     assert result.exit_code == 1
     assert "cannot be written" in result.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quorate.cli.main import LazyGroup, main
-from tests.e2e.cli.conftest import Lived, Run
+from tests.e2e.cli.conftest import RecordedLog, Run
 
 # Loads the whole help and then tells which modules came along.
 LOADED_BY_HELP = """
@@ -80,7 +80,7 @@ def python(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[st
     )
 
 
-def test_help_loads_nothing_that_a_verb_would_need() -> None:
+def test_help_imports_no_command_dependencies() -> None:
     done = python(LOADED_BY_HELP)
 
     assert done.returncode == 0
@@ -89,7 +89,7 @@ def test_help_loads_nothing_that_a_verb_would_need() -> None:
     assert not loaded & NEEDED_BY_VERBS
 
 
-def test_a_service_on_sqlite_is_ready_without_what_it_may_never_need(tmp_path: Path) -> None:
+def test_service_on_sqlite_starts_without_optional_modules(tmp_path: Path) -> None:
     done = python(LOADED_BY_SERVE, tmp_path / "data")
 
     assert done.returncode == 0, done.stderr
@@ -98,12 +98,12 @@ def test_a_service_on_sqlite_is_ready_without_what_it_may_never_need(tmp_path: P
     assert not loaded & NEEDED_BY_FEW_SERVICES
 
 
-def test_an_auditor_needs_no_server(lived: Lived) -> None:
-    file = lived.data_dir / "log.jsonl"
+def test_verify_runs_without_server_packages(recorded_log: RecordedLog) -> None:
+    file = recorded_log.data_dir / "log.jsonl"
 
     verified = python(WITHOUT_A_SERVER, "verify", file)
     replayed = python(WITHOUT_A_SERVER, "replay", file)
-    rebuilt = python(WITHOUT_A_SERVER, "rebuild", "--check", "--data-dir", lived.data_dir)
+    rebuilt = python(WITHOUT_A_SERVER, "rebuild", "--check", "--data-dir", recorded_log.data_dir)
 
     assert verified.returncode == replayed.returncode == 0, verified.stderr + replayed.stderr
     assert rebuilt.returncode == 1
@@ -111,7 +111,7 @@ def test_an_auditor_needs_no_server(lived: Lived) -> None:
     assert rebuilt.stderr.count("\n") == 1
 
 
-def test_our_own_failure_is_a_sentence_too(
+def test_internal_error_is_printed_as_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -130,11 +130,11 @@ def test_our_own_failure_is_a_sentence_too(
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("verify",), ("rebuild", "--nonsense")])
-def test_wrong_use_is_told_apart_from_failure(run: Run, arguments: tuple[str, ...]) -> None:
+def test_usage_error_has_its_own_exit_code(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
 
 
-def test_a_verb_of_the_server_says_what_to_install_where_there_is_no_server() -> None:
+def test_server_command_names_the_missing_package() -> None:
     done = python(WITHOUT_A_SERVER, "serve")
 
     assert done.returncode == 1

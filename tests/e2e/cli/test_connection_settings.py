@@ -1,4 +1,4 @@
-"""Which service is called, and as whom, when several places say something about it."""
+"""Resolution of the service, key and agent from several sources."""
 
 import json
 import re
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from quorate.cli.connection.profiles import Context, change
+from quorate.cli.connection.profiles import Context, update_contexts
 from quorate.cli.connection.resolve import (
     Service,
     TargetOptions,
     TargetSources,
-    called_service,
-    who,
+    resolve_agent,
+    resolve_target,
 )
 from quorate.cli.output.errors import NOT_FOUND, UNAUTHORIZED, Failure
 from quorate.domain.identity.agents import AgentRef
@@ -29,237 +29,256 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The data folder of a local service."""
-    return left_by_a_service(tmp_path / "data", HERE)
+    """The data directory of a local service."""
+    return write_credentials(tmp_path / "data", HERE)
 
 
-def left_by_a_service(folder: Path, url: str) -> Path:
+def write_credentials(folder: Path, url: str) -> Path:
     folder.mkdir()
     known = {"url": url, "natsUrl": "nats://n", "apiKey": "stored", "adminKey": "admin"}
     (folder / "credentials.json").write_text(json.dumps(known))
     return folder
 
 
-def remember(name: str, context: Context, *, use: bool = False) -> None:
-    change(lambda known: known.with_one(name, context).using(name if use else known.current))
+def add_context(name: str, context: Context, *, use: bool = False) -> None:
+    update_contexts(
+        lambda known: known.with_context(name, context).using(name if use else known.current)
+    )
 
 
-def called(
+def resolve(
     folder: Path,
     command_line: TargetOptions | None = None,
     environment: TargetOptions | None = None,
     *,
     as_operator: bool = False,
 ) -> Service:
-    where = TargetSources(
+    sources = TargetSources(
         command_line=command_line or TargetOptions(),
         environment=environment or TargetOptions(),
         default_data_dir=folder,
     )
-    return called_service(where, as_operator=as_operator)
+    return resolve_target(sources, as_operator=as_operator)
 
 
-def whom(service: Service) -> tuple[str, str]:
+def url_and_key(service: Service) -> tuple[str, str]:
     return service.url, service.api_key
 
 
-# -- What beats what --------------------------------------------------------------
+# -- Precedence -------------------------------------------------------------------
 
 
-def test_a_local_service_needs_no_words(folder: Path) -> None:
-    service = called(folder)
+def test_local_service_is_found_without_options(folder: Path) -> None:
+    service = resolve(folder)
 
-    assert whom(service) == (HERE, "stored")
+    assert url_and_key(service) == (HERE, "stored")
     assert service.nats_url == "nats://n"
     assert str(folder) in service.url_from
 
 
-def test_the_context_in_use_beats_the_local_service(folder: Path) -> None:
-    remember("there", Context(url=THERE, api_key="theirs"), use=True)
+def test_current_context_overrides_the_local_service(folder: Path) -> None:
+    add_context("there", Context(url=THERE, api_key="theirs"), use=True)
 
-    assert whom(called(folder)) == (THERE, "theirs")
-
-
-def test_a_context_that_is_not_in_use_is_only_known(folder: Path) -> None:
-    remember("there", Context(url=THERE, api_key="theirs"))
-
-    assert whom(called(folder)) == (HERE, "stored")
+    assert url_and_key(resolve(folder)) == (THERE, "theirs")
 
 
-def test_the_environment_beats_the_context_in_use(folder: Path) -> None:
-    remember("there", Context(url=THERE, api_key="theirs"), use=True)
+def test_context_without_use_has_no_effect(folder: Path) -> None:
+    add_context("there", Context(url=THERE, api_key="theirs"))
 
-    assert whom(called(folder, environment=TargetOptions(url="http://e", api_key="e"))) == (
+    assert url_and_key(resolve(folder)) == (HERE, "stored")
+
+
+def test_environment_overrides_the_current_context(folder: Path) -> None:
+    add_context("there", Context(url=THERE, api_key="theirs"), use=True)
+
+    assert url_and_key(resolve(folder, environment=TargetOptions(url="http://e", api_key="e"))) == (
         "http://e",
         "e",
     )
-    assert whom(called(folder, environment=TargetOptions(data_dir=folder))) == (HERE, "stored")
+    assert url_and_key(resolve(folder, environment=TargetOptions(data_dir=folder))) == (
+        HERE,
+        "stored",
+    )
 
 
-def test_what_is_typed_beats_the_environment(folder: Path, tmp_path: Path) -> None:
-    remember("there", Context(url=THERE, api_key="theirs"))
-    other = left_by_a_service(tmp_path / "other", "http://other")
+def test_command_line_overrides_the_environment(folder: Path, tmp_path: Path) -> None:
+    add_context("there", Context(url=THERE, api_key="theirs"))
+    other = write_credentials(tmp_path / "other", "http://other")
     exported = TargetOptions(url="http://e", api_key="e")
 
-    assert whom(called(folder, TargetOptions(context="there"), exported)) == (THERE, "theirs")
-    assert whom(called(folder, TargetOptions(data_dir=other), exported)) == (
+    assert url_and_key(resolve(folder, TargetOptions(context="there"), exported)) == (
+        THERE,
+        "theirs",
+    )
+    assert url_and_key(resolve(folder, TargetOptions(data_dir=other), exported)) == (
         "http://other",
         "stored",
     )
-    assert whom(called(folder, TargetOptions(url="http://t", api_key="t"), exported)) == (
+    assert url_and_key(resolve(folder, TargetOptions(url="http://t", api_key="t"), exported)) == (
         "http://t",
         "t",
     )
 
 
-def test_a_key_may_come_from_elsewhere_than_the_address(folder: Path) -> None:
-    assert whom(called(folder, environment=TargetOptions(api_key="mine"))) == (HERE, "mine")
-    assert whom(called(folder, TargetOptions(api_key="typed"), TargetOptions(url="http://e"))) == (
+def test_key_and_url_may_come_from_different_sources(folder: Path) -> None:
+    assert url_and_key(resolve(folder, environment=TargetOptions(api_key="mine"))) == (HERE, "mine")
+    assert url_and_key(
+        resolve(folder, TargetOptions(api_key="typed"), TargetOptions(url="http://e"))
+    ) == (
         "http://e",
         "typed",
     )
 
 
-def test_a_context_may_be_a_data_folder_which_is_read_anew(folder: Path) -> None:
-    remember("local", Context(data_dir=str(folder)), use=True)
+def test_context_reads_its_data_directory_at_each_call(folder: Path) -> None:
+    add_context("local", Context(data_dir=str(folder)), use=True)
     nowhere = folder / "nothing"
 
-    assert whom(called(nowhere)) == (HERE, "stored")
+    assert url_and_key(resolve(nowhere)) == (HERE, "stored")
     known = json.loads((folder / "credentials.json").read_text())
     (folder / "credentials.json").write_text(json.dumps({**known, "url": "http://moved"}))
-    assert whom(called(nowhere)) == ("http://moved", "stored")
+    assert url_and_key(resolve(nowhere)) == ("http://moved", "stored")
 
 
-# -- Keys stay at home ------------------------------------------------------------
+# -- Stored keys ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("place", ["typed", "exported"])
-def test_a_stored_key_is_not_sent_to_another_address(folder: Path, place: str) -> None:
-    said = TargetOptions(url="http://elsewhere")
+def test_stored_key_is_not_sent_to_another_url(folder: Path, place: str) -> None:
+    options = TargetOptions(url="http://elsewhere")
 
-    with pytest.raises(Failure, match=f"belongs to {re.escape(HERE)}") as refused:
-        called(folder, said) if place == "typed" else called(folder, environment=said)
+    with pytest.raises(Failure, match=f"belongs to {re.escape(HERE)}") as caught:
+        resolve(folder, options) if place == "typed" else resolve(folder, environment=options)
 
-    assert refused.value.exit_code == UNAUTHORIZED
+    assert caught.value.exit_code == UNAUTHORIZED
 
 
-def test_the_key_of_a_context_is_not_sent_to_another_address(folder: Path) -> None:
-    remember("there", Context(url=THERE, api_key="theirs"), use=True)
+def test_context_key_is_not_sent_to_another_url(folder: Path) -> None:
+    add_context("there", Context(url=THERE, api_key="theirs"), use=True)
 
     with pytest.raises(Failure, match="The key of context there belongs to"):
-        called(folder / "nothing", TargetOptions(url="http://elsewhere"))
+        resolve(folder / "nothing", TargetOptions(url="http://elsewhere"))
 
 
-def test_a_stored_key_serves_its_own_address_however_that_was_said(folder: Path) -> None:
-    assert whom(called(folder, TargetOptions(url=HERE + "/"))) == (HERE + "/", "stored")
+def test_stored_key_is_used_for_its_own_url_from_any_source(folder: Path) -> None:
+    assert url_and_key(resolve(folder, TargetOptions(url=HERE + "/"))) == (HERE + "/", "stored")
 
 
-def test_a_context_without_a_key_takes_one_from_the_environment(folder: Path) -> None:
-    remember("there", Context(url=THERE, agent="mailer"), use=True)
+def test_context_without_key_uses_the_environment_key(folder: Path) -> None:
+    add_context("there", Context(url=THERE, agent="mailer"), use=True)
 
-    service = called(folder, environment=TargetOptions(api_key="exported"))
+    service = resolve(folder, environment=TargetOptions(api_key="exported"))
 
-    assert whom(service) == (THERE, "exported")
+    assert url_and_key(service) == (THERE, "exported")
     assert service.agent == "mailer"
     with pytest.raises(Failure, match=f"for {re.escape(THERE)}"):
-        called(folder)
+        resolve(folder)
 
 
-# -- Whom to act as ---------------------------------------------------------------
+# -- Acting agent -----------------------------------------------------------------
 
 
-def test_the_agent_is_typed_or_exported_or_remembered(folder: Path) -> None:
-    remember("local", Context(data_dir=str(folder), agent="remembered"), use=True)
+def test_agent_comes_from_option_environment_or_context(folder: Path) -> None:
+    add_context("local", Context(data_dir=str(folder), agent="remembered"), use=True)
 
-    remembered = called(folder)
-    exported = called(folder, environment=TargetOptions(agent="exported"))
+    remembered = resolve(folder)
+    exported = resolve(folder, environment=TargetOptions(agent="exported"))
 
-    assert who(remembered, None, None) == AgentRef(name="remembered")
-    assert who(exported, None, None) == AgentRef(name="exported")
-    assert who(exported, None, "typed") == AgentRef(name="typed")
-    assert who(exported, AGENT_ID, None) == AgentRef(id=AGENT_ID)
-
-
-def test_an_agent_may_be_exported_by_its_id(folder: Path) -> None:
-    service = called(folder, environment=TargetOptions(agent=AGENT_ID))
-
-    assert who(service, None, None) == AgentRef(id=AGENT_ID)
+    assert resolve_agent(remembered, None, None) == AgentRef(name="remembered")
+    assert resolve_agent(exported, None, None) == AgentRef(name="exported")
+    assert resolve_agent(exported, None, "typed") == AgentRef(name="typed")
+    assert resolve_agent(exported, AGENT_ID, None) == AgentRef(id=AGENT_ID)
 
 
-def test_with_nobody_named_the_key_must_say_who(folder: Path) -> None:
-    assert who(called(folder), None, None) == AgentRef()
+def test_environment_may_hold_an_agent_id(folder: Path) -> None:
+    service = resolve(folder, environment=TargetOptions(agent=AGENT_ID))
+
+    assert resolve_agent(service, None, None) == AgentRef(id=AGENT_ID)
 
 
-def test_an_agent_that_a_context_remembers_is_not_meant_with_another_key(folder: Path) -> None:
-    remember("local", Context(data_dir=str(folder), agent="remembered"), use=True)
+def test_unnamed_agent_gives_an_empty_reference(folder: Path) -> None:
+    assert resolve_agent(resolve(folder), None, None) == AgentRef()
 
-    assert called(folder, environment=TargetOptions(api_key="another")).agent is None
+
+def test_context_agent_is_ignored_with_another_key(folder: Path) -> None:
+    add_context("local", Context(data_dir=str(folder), agent="remembered"), use=True)
+
+    assert resolve(folder, environment=TargetOptions(api_key="another")).agent is None
 
 
 # -- Operators --------------------------------------------------------------------
 
 
-def test_operators_use_the_key_that_the_service_wrote_down(folder: Path) -> None:
-    assert whom(called(folder, as_operator=True)) == (HERE, "admin")
-    assert whom(called(folder, environment=TargetOptions(api_key="e"), as_operator=True)) == (
+def test_operator_uses_the_admin_key_of_the_local_service(folder: Path) -> None:
+    assert url_and_key(resolve(folder, as_operator=True)) == (HERE, "admin")
+    assert url_and_key(
+        resolve(folder, environment=TargetOptions(api_key="e"), as_operator=True)
+    ) == (
         HERE,
         "admin",
     )
 
 
-def test_an_exported_operators_key_comes_first_and_a_typed_key_before_it(folder: Path) -> None:
+def test_admin_key_precedence_is_option_environment_file(folder: Path) -> None:
     exported = TargetOptions(admin_key="exported")
 
-    assert whom(called(folder, None, exported, as_operator=True)) == (HERE, "exported")
-    assert whom(called(folder, TargetOptions(api_key="typed"), exported, as_operator=True)) == (
+    assert url_and_key(resolve(folder, None, exported, as_operator=True)) == (HERE, "exported")
+    assert url_and_key(
+        resolve(folder, TargetOptions(api_key="typed"), exported, as_operator=True)
+    ) == (
         HERE,
         "typed",
     )
 
 
-def test_an_operators_key_is_not_sent_to_another_address_either(folder: Path) -> None:
+def test_admin_key_is_not_sent_to_another_url(folder: Path) -> None:
     elsewhere = TargetOptions(url="http://elsewhere", api_key="theirs")
 
-    assert whom(called(folder, environment=elsewhere, as_operator=True))[1] == "theirs"
+    assert url_and_key(resolve(folder, environment=elsewhere, as_operator=True))[1] == "theirs"
 
 
-def test_an_operators_key_is_enough_to_call_with(folder: Path) -> None:
+def test_admin_key_alone_is_sufficient(folder: Path) -> None:
     exported = TargetOptions(url="http://e", admin_key="admin")
 
-    assert whom(called(folder, environment=exported, as_operator=True)) == ("http://e", "admin")
+    assert url_and_key(resolve(folder, environment=exported, as_operator=True)) == (
+        "http://e",
+        "admin",
+    )
 
 
-# -- When too little is known -----------------------------------------------------
+# -- Missing or invalid values ----------------------------------------------------
 
 
-def test_without_any_service_the_first_step_is_told(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="quorate serve") as refused:
-        called(tmp_path)
+def test_missing_service_error_names_the_first_step(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="quorate serve") as caught:
+        resolve(tmp_path)
 
-    assert "QUORATE_URL" in refused.value.message
-    assert str(tmp_path) in refused.value.message
+    assert "QUORATE_URL" in caught.value.message
+    assert str(tmp_path) in caught.value.message
 
 
-def test_a_context_that_does_not_exist_is_told_with_those_that_do(folder: Path) -> None:
-    remember("there", Context(url=THERE))
+def test_unknown_context_error_lists_existing_contexts(folder: Path) -> None:
+    add_context("there", Context(url=THERE))
 
-    with pytest.raises(Failure, match="no context nowhere; there are: there") as refused:
-        called(folder, TargetOptions(context="nowhere"))
+    with pytest.raises(
+        Failure, match="Context nowhere not found; existing contexts: there"
+    ) as caught:
+        resolve(folder, TargetOptions(context="nowhere"))
 
-    assert refused.value.exit_code == NOT_FOUND
+    assert caught.value.exit_code == NOT_FOUND
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"contexts": []}', '{"contexts": {"a": {"url": 1}}}'])
-def test_what_is_spoiled_stands_in_the_way_only_of_those_who_need_it(
+def test_invalid_context_file_fails_only_when_needed(
     folder: Path, tmp_path: Path, text: str
 ) -> None:
     path = tmp_path / "config" / "quorate" / "contexts.json"
     path.parent.mkdir(parents=True)
     path.write_text(text)
 
-    with pytest.raises(Failure, match="mend or remove it"):
-        called(folder)
+    with pytest.raises(Failure, match="repair or remove it"):
+        resolve(folder)
     assert (
-        whom(called(folder, environment=TargetOptions(url="http://e", api_key="e")))[0]
+        url_and_key(resolve(folder, environment=TargetOptions(url="http://e", api_key="e")))[0]
         == "http://e"
     )

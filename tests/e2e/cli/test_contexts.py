@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from quorate.cli.connection.profiles import Context, change, contexts, contexts_path
+from quorate.cli.connection.profiles import Context, contexts, contexts_path, update_contexts
 from quorate.domain.identity.api_keys import key_text
 from tests.e2e.cli.conftest import Run
-from tests.e2e.service.service_process import Running, environment
+from tests.e2e.service.service_process import ServiceProcess, environment
 
 URL = "http://127.0.0.1:8420"
 KEY = key_text("0123456789abcdef", bytes(range(32)))
@@ -21,10 +21,10 @@ WRITERS = 4
 CONTEXTS_EACH = 10
 ADDING = f"""
 import sys
-from quorate.cli.connection.profiles import Context, change
+from quorate.cli.connection.profiles import Context, update_contexts
 for number in range({CONTEXTS_EACH}):
     name = f"{{sys.argv[1]}}-{{number}}"
-    change(lambda known: known.with_one(name, Context(url="http://x")))
+    update_contexts(lambda known: known.with_context(name, Context(url="http://x")))
 """
 
 
@@ -32,7 +32,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_context_is_added_used_shown_and_removed(run: Run) -> None:
+def test_context_is_added_used_shown_and_removed(run: Run) -> None:
     added = run("context", "add", "prod", "--url", URL + "/", "--api-key", KEY, "--agent", "mailer")
     used = run("context", "use", "prod")
     listed = run("context", "list")
@@ -45,9 +45,7 @@ def test_a_context_is_added_used_shown_and_removed(run: Run) -> None:
     assert contexts().known == {}
 
 
-def test_show_tells_whom_a_command_would_call_and_what_says_so(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_show_prints_the_target_and_its_sources(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QUORATE_DATA_DIR")
     run("context", "add", "prod", "--url", URL, "--api-key", KEY, "--use")
     monkeypatch.setenv("QUORATE_AGENT", "mailer")
@@ -66,7 +64,7 @@ def test_show_tells_whom_a_command_would_call_and_what_says_so(
     assert "Commands go to" in run("context", "show").stdout
 
 
-def test_a_key_goes_in_and_never_comes_out(run: Run) -> None:
+def test_stored_key_is_never_printed(run: Run) -> None:
     said = [
         run("context", "add", "prod", "--url", URL, "--api-key", KEY, "--use"),
         run("context", "list"),
@@ -82,7 +80,7 @@ def test_a_key_goes_in_and_never_comes_out(run: Run) -> None:
     assert SECRET[:-1] not in "".join(one.output + one.stderr for one in said)
 
 
-def test_a_key_can_come_through_a_pipe(run: Run) -> None:
+def test_key_is_read_from_stdin(run: Run) -> None:
     result = run(
         "context", "add", "prod", "--url", URL, "--api-key", "-", input=f"{KEY}\n".encode()
     )
@@ -91,14 +89,14 @@ def test_a_key_can_come_through_a_pipe(run: Run) -> None:
     assert contexts().known["prod"].api_key == KEY
 
 
-def test_a_mistyped_key_is_told_at_once(run: Run) -> None:
+def test_invalid_key_is_rejected_by_add(run: Run) -> None:
     result = run("context", "add", "prod", "--url", URL, "--api-key", KEY.replace("_", "-"))
 
     assert result.exit_code == 2
     assert contexts().known == {}
 
 
-def test_only_its_owner_can_read_the_file_whatever_stood_there(
+def test_context_file_is_owner_only_even_if_it_existed(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = contexts_path()
@@ -119,9 +117,7 @@ def test_only_its_owner_can_read_the_file_whatever_stood_there(
     assert mode(contexts_path().parent) == 0o700
 
 
-def test_what_was_remembered_survives_a_change_that_fails(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_update_keeps_the_context_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run("context", "add", "prod", "--url", URL)
     before = contexts_path().read_bytes()
 
@@ -136,7 +132,7 @@ def test_what_was_remembered_survives_a_change_that_fails(
     assert contexts_path().read_bytes() == before
 
 
-def test_commands_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_adds_lose_no_context(tmp_path: Path) -> None:
     variables = environment(XDG_CONFIG_HOME=str(tmp_path))
     started = [
         subprocess.Popen([sys.executable, "-c", ADDING, str(writer)], env=variables)
@@ -149,7 +145,7 @@ def test_commands_that_add_at_once_lose_nothing(tmp_path: Path) -> None:
     assert len(found["contexts"]) == WRITERS * CONTEXTS_EACH
 
 
-def test_a_name_that_is_taken_is_not_taken_again_unasked(run: Run) -> None:
+def test_existing_context_is_replaced_only_with_replace(run: Run) -> None:
     run("context", "add", "prod", "--url", URL)
 
     refused = run("context", "add", "prod", "--url", "http://other")
@@ -170,23 +166,23 @@ def test_a_name_that_is_taken_is_not_taken_again_unasked(run: Run) -> None:
         ("use", "prod", "--none"),
     ],
 )
-def test_wrong_use_is_told(run: Run, arguments: tuple[str, ...]) -> None:
+def test_invalid_options_are_usage_errors(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("context", *arguments).exit_code == 2
     assert contexts().known == {}
 
 
 @pytest.mark.parametrize("verb", ["use", "remove"])
-def test_a_context_that_is_not_there_is_not_found(run: Run, verb: str) -> None:
-    assert run("context", verb, "nowhere").exit_code == 5
+def test_missing_context_exits_with_not_found(run: Run, command: str) -> None:
+    assert run("context", command, "nowhere").exit_code == 5
 
 
-def test_to_use_one_while_the_shell_says_otherwise_is_remarked(run: Run) -> None:
+def test_use_warns_about_overriding_variables(run: Run) -> None:
     run("context", "add", "prod", "--url", URL)
 
     assert "QUORATE_DATA_DIR is set" in run("context", "use", "prod").stderr
 
 
-def test_a_newer_file_keeps_working_without_what_is_new() -> None:
+def test_unknown_fields_in_the_context_file_are_ignored() -> None:
     path = contexts_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"contexts": {"a": {"url": URL, "new": {}}}, "current": "gone"}))
@@ -200,8 +196,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
 
 
-def test_a_folder_of_a_local_service_is_a_context_too(
-    run: Run, real: Running, monkeypatch: pytest.MonkeyPatch
+def test_data_directory_can_be_a_context(
+    run: Run, real: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("QUORATE_DATA_DIR")
     run("context", "add", "local", "--data-dir", real.data_dir, "--use")
@@ -210,9 +206,9 @@ def test_a_folder_of_a_local_service_is_a_context_too(
     assert real.api_key not in contexts_path().read_text()
 
 
-def test_what_is_remembered_has_an_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_contexts_is_limited(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("quorate.cli.connection.profiles.CONTEXTS_MAX", 1)
-    change(lambda known: known.with_one("a", Context(url=URL)))
+    update_contexts(lambda known: known.with_context("a", Context(url=URL)))
 
     assert run("context", "add", "b", "--url", URL).exit_code == 1
     assert list(contexts().known) == ["a"]

@@ -1,4 +1,4 @@
-"""The demo shows contention, a vote and a crash, ends by itself, and leaves nothing behind."""
+"""`quorate demo`: it shows contention, a vote and a crash, and cleans up."""
 
 import json
 import os
@@ -12,13 +12,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from quorate.cli.demo.fleet import CONTACTS, NAMES, SILENT, Hold, overlapping
+from quorate.cli.demo.fleet import CONTACTS, CRASHING_AGENT, NAMES, Hold, find_overlaps
 from quorate.cli.demo.scene import Scene
 from quorate.cli.demo.temporary_service import temporary_service
-from quorate.eventlog.hash_chain import GENESIS, check_public
-from tests.e2e.cli.cli_process import Tenant, done, runs_with, started, until
-from tests.e2e.cli.terminal import at_a_terminal, new_tenant_name
-from tests.e2e.service.service_process import Running, environment
+from quorate.eventlog.hash_chain import GENESIS, verify_exported_event
+from tests.e2e.cli.cli_process import Tenant, find_processes, run_cli, start_cli, wait_until
+from tests.e2e.cli.terminal import new_tenant_name, run_in_terminal
+from tests.e2e.service.service_process import ServiceProcess, environment
 
 ANN, BOB = "demo-ada", "demo-ben"
 CONTACT = CONTACTS[0]
@@ -27,24 +27,24 @@ SHORT = ("demo", "--seconds", "5")
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Where temporary folders are made."""
+    """Directory for temporary files."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     return folder
 
 
 @pytest.fixture
-def town(real: Running) -> Iterator[Tenant]:
+def tenant(real: ServiceProcess) -> Iterator[Tenant]:
     tenant = Tenant(real, new_tenant_name())
     yield tenant
     tenant.close()
 
 
-# -- On a service of its own -----------------------------------------------------
+# -- On a temporary service ------------------------------------------------------
 
 
-def test_a_demo_shows_all_that_it_promises(place: Path) -> None:
-    outcome = done(*SHORT, TMPDIR=str(place))
+def test_demo_shows_conflict_vote_and_timeout(place: Path) -> None:
+    outcome = run_cli(*SHORT, TMPDIR=str(place))
 
     *events, summary = [json.loads(line) for line in outcome.stdout.splitlines()]
     assert outcome.code == 0, outcome.stderr
@@ -54,48 +54,50 @@ def test_a_demo_shows_all_that_it_promises(place: Path) -> None:
     assert summary["holds"] > len(CONTACTS)
     assert summary["overlappingHolds"] == 0
     assert summary["vote"]["status"] == "approved"
-    assert summary["lapse"]["agentName"] == SILENT
-    assert summary["lapse"]["heir"] in set(NAMES) - {SILENT}
+    assert summary["lapse"]["agentName"] == CRASHING_AGENT
+    assert summary["lapse"]["heir"] in set(NAMES) - {CRASHING_AGENT}
     assert summary["events"] == len(events)
     types = {event["type"] for event in events}
     assert {"LeaseConflicted", "ConsensusDecided", "AgentLapsed", "LeaseRevoked"} <= types
     head = GENESIS
     for event in events:
-        head = check_public(event, head)
+        head = verify_exported_event(event, head)
 
 
-def test_a_demo_leaves_nothing_behind(place: Path) -> None:
-    done(*SHORT, TMPDIR=str(place))
+def test_demo_removes_its_files_and_processes(place: Path) -> None:
+    run_cli(*SHORT, TMPDIR=str(place))
 
     assert list(place.iterdir()) == []
-    assert runs_with(str(place)) == []
+    assert find_processes(str(place)) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing_behind(place: Path, number: signal.Signals) -> None:
-    with started("demo", "--seconds", "60", TMPDIR=str(place)) as verb:
-        while "LeaseConflicted" not in verb.line():
+def test_interrupted_demo_removes_its_files_and_processes(
+    place: Path, number: signal.Signals
+) -> None:
+    with start_cli("demo", "--seconds", "60", TMPDIR=str(place)) as command:
+        while "LeaseConflicted" not in command.read_line():
             pass
-        verb.sent(number)
-        outcome = verb.ended()
+        command.send_signal(number)
+        outcome = command.wait()
 
     assert outcome.code == 128 + number
     assert list(place.iterdir()) == []
-    assert runs_with(str(place)) == []
+    assert find_processes(str(place)) == []
 
 
-def test_a_demo_that_is_killed_takes_its_service_along(place: Path) -> None:
-    with started("demo", "--seconds", "60", TMPDIR=str(place)) as verb:
-        while "LeaseAcquired" not in verb.line():
+def test_killed_demo_terminates_its_service(place: Path) -> None:
+    with start_cli("demo", "--seconds", "60", TMPDIR=str(place)) as command:
+        while "LeaseAcquired" not in command.read_line():
             pass
-        assert runs_with(str(place))
+        assert find_processes(str(place))
 
-        verb.sent(signal.SIGKILL)
+        command.send_signal(signal.SIGKILL)
 
-        until(lambda: not runs_with(str(place)))
+        wait_until(lambda: not find_processes(str(place)))
 
 
-async def test_a_temporary_service_is_there_for_so_long_and_no_longer(
+async def test_temporary_service_ends_with_its_block(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(place))
@@ -103,107 +105,111 @@ async def test_a_temporary_service_is_there_for_so_long_and_no_longer(
     async with temporary_service(window_seconds=2.0) as service:
         assert httpx2.get(f"{service.url}/readyz").json()["status"] == "ready"
 
-    assert runs_with(str(place)) == []
+    assert find_processes(str(place)) == []
     assert list(place.iterdir()) == []
 
 
-def test_people_who_do_not_sit_at_a_terminal_get_lines_of_words(place: Path) -> None:
-    outcome = done(*SHORT, "--no-json", TMPDIR=str(place))
+def test_demo_prints_text_without_a_terminal(place: Path) -> None:
+    outcome = run_cli(*SHORT, "--no-json", TMPDIR=str(place))
 
-    told = outcome.stdout
+    output = outcome.stdout
     assert outcome.code == 0
-    assert re.search(r"^ +\d+\.\d\d s  demo-\w+ holds \w+@demo\.example until", told, re.MULTILINE)
-    assert f"{SILENT} is killed" in told
-    assert re.search(r"^overlapping holds +0 among \d+", told, re.MULTILINE)
-    assert "alive, at least until" not in told  # Signs of life are no news.
+    assert re.search(
+        r"^ +\d+\.\d\d s  demo-\w+ holds \w+@demo\.example until", output, re.MULTILINE
+    )
+    assert f"{CRASHING_AGENT} is killed" in output
+    assert re.search(r"^overlapping leases +0 of \d+", output, re.MULTILINE)
+    assert "sent a heartbeat" not in output
 
 
-def test_at_a_terminal_it_is_a_picture(place: Path) -> None:
+def test_demo_draws_a_live_display_at_a_terminal(place: Path) -> None:
     variables = environment(TMPDIR=str(place))
 
-    code, sent = at_a_terminal(SHORT, variables, columns=100)
+    code, sent = run_in_terminal(SHORT, variables, columns=100)
 
     assert code == 0
-    for words in ("quorate demo", "held by", "wanted by", "a vote", "approved, 3 to"):
+    for words in ("quorate demo", "held by", "waiting", "proposal", "approved, 3 to"):
         assert words in sent
-    assert "overlapping holds" in sent
+    assert "overlapping leases" in sent
 
 
-def test_without_a_server_installed_it_says_what_to_install(place: Path, tmp_path: Path) -> None:
+def test_demo_names_the_missing_server_package(place: Path, tmp_path: Path) -> None:
     missing = tmp_path / "uvicorn"
     missing.mkdir()
-    why = 'raise ModuleNotFoundError("No module named \'uvicorn\'", name="uvicorn")\n'
-    (missing / "__init__.py").write_text(why)
+    code = 'raise ModuleNotFoundError("No module named \'uvicorn\'", name="uvicorn")\n'
+    (missing / "__init__.py").write_text(code)
     path = os.pathsep.join((str(tmp_path), environment()["PYTHONPATH"]))
 
-    outcome = done(*SHORT, TMPDIR=str(place), PYTHONPATH=path)
+    outcome = run_cli(*SHORT, TMPDIR=str(place), PYTHONPATH=path)
 
     assert outcome.code == 1
     assert "pip install 'quorate[server]'" in outcome.stderr
     assert list(place.iterdir()) == []
 
 
-# -- On a service that runs ------------------------------------------------------
+# -- On a running service --------------------------------------------------------
 
 
-def test_it_does_not_fill_a_log_that_it_was_not_given(town: Tenant, place: Path) -> None:
-    head = town.head
+def test_demo_does_not_write_to_the_configured_service_by_default(
+    tenant: Tenant, place: Path
+) -> None:
+    head = tenant.head
 
-    done(*SHORT, **town.variables, TMPDIR=str(place))
+    run_cli(*SHORT, **tenant.variables, TMPDIR=str(place))
 
-    assert town.head == head
-
-
-def test_it_runs_on_a_service_that_is_named(town: Tenant) -> None:
-    outcome = done(*SHORT, "--no-json", "--running", **town.variables)
-
-    assert outcome.code == 0, outcome.stderr
-    assert re.search(r"^overlapping holds +0 among \d+", outcome.stdout, re.MULTILINE)
-    assert "not shown: a heartbeat is good for 300 s here" in outcome.stdout
-    assert len(town.events("LeaseAcquired")) > len(CONTACTS)
-    assert town.leases() == []
+    assert tenant.head == head
 
 
-def test_others_on_the_same_service_are_left_alone(town: Tenant) -> None:
-    town.register("somebody")
-    lease = town.lease("somebody", "user@example.com")
-
-    outcome = done(*SHORT, "--no-json", "--url", town.service.url, **town.variables)
+def test_demo_runs_on_the_running_service(tenant: Tenant) -> None:
+    outcome = run_cli(*SHORT, "--no-json", "--running", **tenant.variables)
 
     assert outcome.code == 0, outcome.stderr
-    assert "somebody" not in outcome.stdout
-    assert [one["id"] for one in town.leases()] == [lease["id"]]
+    assert re.search(r"^overlapping leases +0 of \d+", outcome.stdout, re.MULTILINE)
+    assert "not shown: the heartbeat window is 300 s" in outcome.stdout
+    assert len(tenant.events("LeaseAcquired")) > len(CONTACTS)
+    assert tenant.leases() == []
 
 
-# -- What it claims --------------------------------------------------------------
+def test_demo_does_not_affect_other_agents(tenant: Tenant) -> None:
+    tenant.register("other")
+    lease = tenant.lease("other", "user@example.com")
+
+    outcome = run_cli(*SHORT, "--no-json", "--url", tenant.service.url, **tenant.variables)
+
+    assert outcome.code == 0, outcome.stderr
+    assert "other" not in outcome.stdout
+    assert [one["id"] for one in tenant.leases()] == [lease["id"]]
+
+
+# -- Measurements and scene ------------------------------------------------------
 
 
 def hold(agent: str, contact: str, began: float, ended: float) -> Hold:
     return Hold(agent=agent, contact=contact, fence=1, began=began, ended=ended)
 
 
-def test_holds_of_one_contact_that_overlap_are_found() -> None:
+def test_overlapping_holds_are_detected() -> None:
     long, inside, after = (
         hold(ANN, CONTACT, 0.0, 5.0),
         hold(BOB, CONTACT, 1.0, 2.0),
         hold(BOB, CONTACT, 4.0, 6.0),
     )
 
-    assert overlapping([after, inside, long]) == [(long, inside), (long, after)]
+    assert find_overlaps([after, inside, long]) == [(long, inside), (long, after)]
 
 
-def test_holds_that_follow_each_other_do_not_overlap() -> None:
+def test_consecutive_holds_do_not_overlap() -> None:
     holds = [
         hold(ANN, CONTACT, 0.0, 1.0),
         hold(BOB, CONTACT, 1.0, 2.0),
         hold(ANN, CONTACTS[1], 1.0, 2.0),
     ]
 
-    assert overlapping(holds) == []
+    assert find_overlaps(holds) == []
 
 
-def event(type_: str, second: int, **facts: object) -> dict[str, Any]:
-    return {"type": type_, "at": f"2026-03-01T12:00:{second:02}.000Z", "data": facts}
+def event(type_: str, second: int, **details: object) -> dict[str, Any]:
+    return {"type": type_, "at": f"2026-03-01T12:00:{second:02}.000Z", "data": details}
 
 
 def registered(name: str) -> dict[str, Any]:
@@ -219,37 +225,37 @@ def registered(name: str) -> dict[str, Any]:
     )
 
 
-def about(type_: str, second: int, agent: str, **facts: object) -> dict[str, Any]:
+def about(type_: str, second: int, agent: str, **details: object) -> dict[str, Any]:
     named = {"agentId": agent.upper(), "contactKey": CONTACT, "contactEmail": CONTACT}
-    return event(type_, second, **named, **facts)
+    return event(type_, second, **named, **details)
 
 
-def test_the_scene_is_what_the_log_says() -> None:
+def test_scene_reflects_the_events() -> None:
     scene = Scene(NAMES, CONTACTS)
     until = "2026-03-01T12:01:00.000Z"
-    refusal = {"agentName": BOB, "holderName": SILENT, "expiresAt": until}
+    conflict = {"agentName": BOB, "holderName": CRASHING_AGENT, "expiresAt": until}
     for each in (
-        registered(SILENT),
+        registered(CRASHING_AGENT),
         registered(BOB),
-        about("LeaseAcquired", 1, SILENT, expiresAt=until, fence=3),
-        about("LeaseConflicted", 2, BOB, **refusal),
+        about("LeaseAcquired", 1, CRASHING_AGENT, expiresAt=until, fence=3),
+        about("LeaseConflicted", 2, BOB, **conflict),
     ):
         assert scene.apply(each) is not None
     contact = scene.contacts[CONTACT]
-    assert (contact.holder, contact.fence, contact.wanted_by) == (SILENT, 3, [BOB])
-    assert scene.apply(about("LeaseConflicted", 3, BOB, **refusal)) is None  # It only asks again.
+    assert (contact.holder, contact.fence, contact.waiting) == (CRASHING_AGENT, 3, [BOB])
+    assert scene.apply(about("LeaseConflicted", 3, BOB, **conflict)) is None  # A retry is hidden.
 
-    scene.apply(about("LeaseRevoked", 5, SILENT, reason="agent_inactive"))
+    scene.apply(about("LeaseRevoked", 5, CRASHING_AGENT, reason="agent_inactive"))
     scene.apply(about("LeaseAcquired", 6, BOB, expiresAt=until, fence=9))
 
-    assert (contact.holder, contact.wanted_by) == (BOB, [])
-    assert scene.inherited == (BOB, 1.0)
+    assert (contact.holder, contact.waiting) == (BOB, [])
+    assert scene.reacquired == (BOB, 1.0)
 
 
-def test_strangers_are_not_in_the_scene() -> None:
+def test_scene_ignores_agents_outside_the_demo() -> None:
     scene = Scene(NAMES, CONTACTS)
 
-    told = [scene.apply(one) for one in (registered("other"), about("LeaseExpired", 1, "other"))]
+    output = [scene.apply(one) for one in (registered("other"), about("LeaseExpired", 1, "other"))]
 
-    assert told == [None, None]
+    assert output == [None, None]
     assert scene.agents == {}

@@ -1,4 +1,4 @@
-"""What stands between this machine and its service is found, and what to do about it is said."""
+"""`quorate doctor`: its checks find problems and give advice."""
 
 import json
 import shutil
@@ -13,9 +13,9 @@ import pytest
 from quorate import __version__
 from quorate.cli.diagnostics import http_checks
 from quorate.cli.diagnostics.http_checks import Clock, Target
-from tests.e2e.cli.cli_process import Outcome, Tenant, done
+from tests.e2e.cli.cli_process import Outcome, Tenant, run_cli
 from tests.e2e.cli.terminal import new_tenant_name
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 
 Found = dict[str, dict[str, str]]
 CHECKS = [
@@ -25,7 +25,7 @@ CHECKS = [
 
 
 @pytest.fixture
-def town(real: Running) -> Iterator[Tenant]:
+def tenant(real: ServiceProcess) -> Iterator[Tenant]:
     tenant = Tenant(real, new_tenant_name())
     yield tenant
     tenant.close()
@@ -33,15 +33,15 @@ def town(real: Running) -> Iterator[Tenant]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
-    """Nothing of whoever runs the tests is looked into."""
+    """An environment without the files of the test runner."""
     return {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
 
 
-def examined(*words: str, **variables: str) -> tuple[Found, Outcome]:
-    outcome = done("doctor", "--json", *words, **variables)
-    answer = json.loads(outcome.stdout)
-    found = {one["check"]: one for one in answer["checks"]}
-    assert answer["ok"] is (outcome.code == 0)
+def run_doctor(*words: str, **variables: str) -> tuple[Found, Outcome]:
+    outcome = run_cli("doctor", "--json", *words, **variables)
+    report = json.loads(outcome.stdout)
+    found = {one["check"]: one for one in report["checks"]}
+    assert report["ok"] is (outcome.code == 0)
     return found, outcome
 
 
@@ -49,11 +49,11 @@ def outcomes(found: Found) -> dict[str, str]:
     return {name: one["outcome"] for name, one in found.items()}
 
 
-# -- All is well -----------------------------------------------------------------
+# -- Healthy service -------------------------------------------------------------
 
 
-def test_all_is_well_where_a_service_runs(real: Running, home: dict[str, str]) -> None:
-    found, outcome = examined("--data-dir", str(real.data_dir), **home)
+def test_doctor_passes_for_a_running_service(real: ServiceProcess, home: dict[str, str]) -> None:
+    found, outcome = run_doctor("--data-dir", str(real.data_dir), **home)
 
     assert outcome.code == 0
     assert list(found) == CHECKS
@@ -64,73 +64,73 @@ def test_all_is_well_where_a_service_runs(real: Running, home: dict[str, str]) -
     assert found["versions"]["says"].startswith(f"service {__version__}, client {__version__}")
 
 
-def test_people_get_a_line_for_each_check(real: Running, home: dict[str, str]) -> None:
-    outcome = done("doctor", "--no-json", "--data-dir", str(real.data_dir), **home)
+def test_doctor_prints_one_line_per_check(real: ServiceProcess, home: dict[str, str]) -> None:
+    outcome = run_cli("doctor", "--no-json", "--data-dir", str(real.data_dir), **home)
 
     lines = outcome.stdout.splitlines()
     assert [line.split()[:2] for line in lines] == [["ok", name] for name in CHECKS]
 
 
-def test_an_agents_key_hears_its_notifications_and_is_answered_over_nats(
-    town: Tenant, home: dict[str, str]
+def test_doctor_checks_nats_requests_with_an_agent_key(
+    tenant: Tenant, home: dict[str, str]
 ) -> None:
-    town.register("ann")
-    key = town.issue("agent", "ann")
-    variables = home | town.variables | {"QUORATE_API_KEY": key}
+    tenant.register("ann")
+    key = tenant.issue("agent", "ann")
+    variables = home | tenant.variables | {"QUORATE_API_KEY": key}
 
-    found, outcome = examined("--nats-url", town.service.nats_url, **variables)
+    found, outcome = run_doctor("--nats-url", tenant.service.nats_url, **variables)
 
     assert outcome.code == 0
     assert "ann" in found["key"]["says"]
-    assert f"event {town.head}" in found["log"]["says"]
+    assert f"event {tenant.head}" in found["log"]["says"]
     assert found["notifications"]["outcome"] == "ok"
     assert found["nats"]["outcome"] == "ok"
-    assert "commands are answered" in found["nats"]["says"]
+    assert "requests OK" in found["nats"]["says"]
 
 
 @pytest.mark.parametrize(("role", "nats"), [("auditor", "ok"), ("admin", "skipped")])
-def test_other_keys_are_asked_for_what_they_may(
-    town: Tenant, home: dict[str, str], role: str, nats: str
+def test_doctor_checks_match_the_role_of_the_key(
+    tenant: Tenant, home: dict[str, str], role: str, nats: str
 ) -> None:
-    key = town.service.admin_key if role == "admin" else town.issue(role)
-    variables = home | town.variables | {"QUORATE_API_KEY": key}
+    key = tenant.service.admin_key if role == "admin" else tenant.issue(role)
+    variables = home | tenant.variables | {"QUORATE_API_KEY": key}
 
-    found, outcome = examined("--nats-url", town.service.nats_url, **variables)
+    found, outcome = run_doctor("--nats-url", tenant.service.nats_url, **variables)
 
     assert outcome.code == 0
     assert found["nats"]["outcome"] == nats
     assert role in found["key"]["says"]
 
 
-def test_it_only_reads(town: Tenant, home: dict[str, str]) -> None:
-    head = town.head
+def test_doctor_writes_no_events(tenant: Tenant, home: dict[str, str]) -> None:
+    head = tenant.head
 
-    examined("--nats-url", town.service.nats_url, **home | town.variables)
+    run_doctor("--nats-url", tenant.service.nats_url, **home | tenant.variables)
 
-    assert town.head == head
-
-
-# -- What may be wrong -----------------------------------------------------------
+    assert tenant.head == head
 
 
-def test_nothing_is_configured(home: dict[str, str]) -> None:
-    found, outcome = examined(**home)
+# -- Problems --------------------------------------------------------------------
+
+
+def test_doctor_fails_without_configuration(home: dict[str, str]) -> None:
+    found, outcome = run_doctor(**home)
 
     assert outcome.code == 4
     assert list(found) == ["configuration"]
     assert "quorate serve" in found["configuration"]["advice"]
 
 
-def test_nobody_answers(home: dict[str, str]) -> None:
-    found, outcome = examined("--url", "http://127.0.0.1:1", "--api-key", "qk_x", **home)
+def test_doctor_fails_for_an_unreachable_service(home: dict[str, str]) -> None:
+    found, outcome = run_doctor("--url", "http://127.0.0.1:1", "--api-key", "qk_x", **home)
 
     assert outcome.code == 6
     assert found["address"]["outcome"] == "failed"
     assert {found[name]["outcome"] for name in ("service", "key", "log", "nats")} == {"skipped"}
 
 
-def test_the_key_is_not_accepted(town: Tenant, home: dict[str, str]) -> None:
-    found, outcome = examined(**home | town.variables | {"QUORATE_API_KEY": "qk_wrong"})
+def test_doctor_fails_for_a_rejected_key(tenant: Tenant, home: dict[str, str]) -> None:
+    found, outcome = run_doctor(**home | tenant.variables | {"QUORATE_API_KEY": "qk_wrong"})
 
     assert outcome.code == 4
     assert found["address"]["outcome"] == "ok"
@@ -139,40 +139,42 @@ def test_the_key_is_not_accepted(town: Tenant, home: dict[str, str]) -> None:
     assert "qk_wrong" not in outcome.stdout + outcome.stderr
 
 
-def test_one_server_of_a_cluster_does_not_answer(town: Tenant, home: dict[str, str]) -> None:
-    servers = f"nats://127.0.0.1:1,{town.service.nats_url}"
+def test_doctor_warns_about_one_unreachable_nats_server(
+    tenant: Tenant, home: dict[str, str]
+) -> None:
+    servers = f"nats://127.0.0.1:1,{tenant.service.nats_url}"
 
-    found, outcome = examined("--nats-url", servers, **home | town.variables)
+    found, outcome = run_doctor("--nats-url", servers, **home | tenant.variables)
 
     assert (outcome.code, found["nats"]["outcome"]) == (0, "warning")
-    assert "nats://127.0.0.1:1 does not answer" in found["nats"]["says"]
+    assert "nats://127.0.0.1:1 does not respond" in found["nats"]["says"]
 
 
-def test_nats_does_not_answer(town: Tenant, home: dict[str, str]) -> None:
-    found, outcome = examined("--nats-url", "nats://127.0.0.1:1", **home | town.variables)
+def test_doctor_fails_for_unreachable_nats(tenant: Tenant, home: dict[str, str]) -> None:
+    found, outcome = run_doctor("--nats-url", "nats://127.0.0.1:1", **home | tenant.variables)
 
     assert outcome.code == 6
     failed = [name for name, one in found.items() if one["outcome"] == "failed"]
     assert failed == ["nats"]
-    assert "does not answer" in found["nats"]["says"]
+    assert "does not respond" in found["nats"]["says"]
 
 
-def test_the_nats_of_another_service_does_not_let_the_key_in(
-    town: Tenant, home: dict[str, str], tmp_path: Path
+def test_doctor_fails_for_nats_of_another_service(
+    tenant: Tenant, home: dict[str, str], tmp_path: Path
 ) -> None:
-    other = Running(tmp_path / "other").start()
+    other = ServiceProcess(tmp_path / "other").start()
     try:
-        found, outcome = examined("--nats-url", other.nats_url, **home | town.variables)
+        found, outcome = run_doctor("--nats-url", other.nats_url, **home | tenant.variables)
     finally:
         other.end()
 
     assert outcome.code == 4
-    assert "does not let this key in" in found["nats"]["says"]
+    assert "rejects this key" in found["nats"]["says"]
 
 
 @pytest.mark.parametrize("open_one", ["", "credentials.json"])
-def test_secrets_that_others_may_read(
-    real: Running, home: dict[str, str], tmp_path: Path, open_one: str
+def test_doctor_fails_for_readable_secrets(
+    real: ServiceProcess, home: dict[str, str], tmp_path: Path, open_one: str
 ) -> None:
     data_dir = tmp_path / "copy"
     data_dir.mkdir(mode=0o700)
@@ -180,40 +182,40 @@ def test_secrets_that_others_may_read(
     opened = data_dir / open_one
     opened.chmod(opened.stat().st_mode | 0o055)
 
-    found, outcome = examined("--data-dir", str(data_dir), **home)
+    found, outcome = run_doctor("--data-dir", str(data_dir), **home)
 
     assert outcome.code == 1
-    assert found["files"]["says"].endswith(f"get at {opened}")
+    assert found["files"]["says"].endswith(f"can access {opened}")
     assert f"chmod go= {opened}" in found["files"]["advice"]
 
 
-# -- What lies in between --------------------------------------------------------
+# -- Fake service ----------------------------------------------------------------
 
 
-class _Stranger(BaseHTTPRequestHandler):
-    """Answers like a service, as far as ``answers`` go, with a date of its own."""
+class _FakeService(BaseHTTPRequestHandler):
+    """A server with configurable responses and Date header."""
 
-    answers: ClassVar[dict[str, Any]]
+    bodies: ClassVar[dict[str, Any]]
     date: ClassVar[str | None]
     status: ClassVar[int] = 200
-    over: ClassVar[Event]
+    finished: ClassVar[Event]
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path.endswith("/stream"):
-            self._hold_back()
+            self._block()
             return
-        body = json.dumps(self.answers.get(path)).encode()
-        self.send_response(self.status if path in self.answers else 404)
+        body = json.dumps(self.bodies.get(path)).encode()
+        self.send_response(self.status if path in self.bodies else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def _hold_back(self) -> None:
+    def _block(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        self.over.wait()
+        self.finished.wait()
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         return self.date or super().date_time_string(timestamp)
@@ -231,7 +233,7 @@ KEY = {
     "createdAt": "2026-03-01T12:00:00.000Z",
     "revokedAt": None,
 }
-ANSWERS = {
+BODIES = {
     "/livez": {"status": "ok"},
     "/readyz": {"status": "ready", "log": "ok", "nats": "connected"},
     "/v1/keys/self": KEY,
@@ -241,113 +243,126 @@ ANSWERS = {
 
 
 @pytest.fixture
-def stranger() -> Iterator[type[_Stranger]]:
-    """A server that can be told what to answer; ``url`` is where."""
-    over = Event()
-    made = type("Made", (_Stranger,), {"answers": dict(ANSWERS), "date": None, "over": over})
+def fake_service() -> Iterator[type[_FakeService]]:
+    """A server with configurable responses, at ``url``."""
+    finished = Event()
+    made = type(
+        "Made", (_FakeService,), {"bodies": dict(BODIES), "date": None, "finished": finished}
+    )
     server = ThreadingHTTPServer(("127.0.0.1", 0), made)
     made.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]  # For tests.
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield made
-    over.set()
+    finished.set()
     server.shutdown()
     server.server_close()
 
 
 @pytest.fixture
-def patient(stranger: Any, tmp_path: Path) -> Iterator[Target]:  # noqa: ANN401 - a class with a url.
-    with Target(stranger.url, "qk_x", None, tmp_path) as patient:
-        yield patient
+def target(fake_service: Any, tmp_path: Path) -> Iterator[Target]:  # noqa: ANN401 - a class with a url.
+    with Target(fake_service.url, "qk_x", None, tmp_path) as target:
+        yield target
 
 
-def test_something_else_answers(stranger: type[_Stranger], patient: Target) -> None:
-    del stranger.answers["/livez"]
+def test_address_check_fails_for_another_server(
+    fake_service: type[_FakeService], target: Target
+) -> None:
+    del fake_service.bodies["/livez"]
 
-    found = http_checks.address(patient)
+    found = http_checks.address(target)
 
     assert (found.outcome, found.exit_code) == ("failed", 1)
-    assert "not Quorate" in found.says
+    assert "is not a Quorate service" in found.message
 
 
-def test_the_disk_takes_no_writes(stranger: type[_Stranger], patient: Target) -> None:
-    stranger.answers["/readyz"] = {"status": "degraded", "log": "ok", "writes": "failing"}
-    http_checks.address(patient)
+def test_readiness_check_fails_when_writes_fail(
+    fake_service: type[_FakeService], target: Target
+) -> None:
+    fake_service.bodies["/readyz"] = {"status": "degraded", "log": "ok", "writes": "failing"}
+    http_checks.address(target)
 
-    found = http_checks.readiness(patient)
+    found = http_checks.readiness(target)
 
     assert (found.outcome, found.exit_code) == ("failed", 6)
     assert "log.write_failed" in (found.advice or "")
 
 
-def test_a_proxy_answers_and_nobody_behind_it(stranger: type[_Stranger], patient: Target) -> None:
-    stranger.status = 503
+def test_address_check_fails_for_a_proxy_without_replica(
+    fake_service: type[_FakeService], target: Target
+) -> None:
+    fake_service.status = 503
 
-    found = http_checks.address(patient)
+    found = http_checks.address(target)
 
     assert (found.outcome, found.exit_code) == ("failed", 6)
-    assert "no replica behind it" in found.says
+    assert "a proxy without a replica" in found.message
 
 
-def test_clocks_that_differ_are_told(stranger: type[_Stranger], patient: Target) -> None:
-    stranger.date = "Sun, 01 Mar 2026 12:00:00 GMT"
-    http_checks.address(patient)
+def test_clock_check_warns_about_skew(fake_service: type[_FakeService], target: Target) -> None:
+    fake_service.date = "Sun, 01 Mar 2026 12:00:00 GMT"
+    http_checks.address(target)
 
-    found = http_checks.clock(patient)
+    found = http_checks.clock(target)
 
     assert found.outcome == "warning"
-    assert "ahead of the service's" in found.says
+    assert "ahead of the clock of the service" in found.message
 
 
 @pytest.mark.parametrize(
-    ("told_at", "ahead"),
+    ("server_time", "ahead"),
     [(100.0, 0.0), (99.0, 0.0), (98.1, 0.0), (96.0, 2.0), (100.5, 0.0), (103.5, -3.0), (None, 0.0)],
 )
-def test_a_difference_is_what_a_date_cannot_explain(told_at: float | None, ahead: float) -> None:
-    clock = Clock(asked_at=100.0, told_at=told_at, answered_at=100.5)
+def test_clock_skew_allows_for_the_date_resolution(server_time: float | None, ahead: float) -> None:
+    clock = Clock(sent_at=100.0, server_time=server_time, received_at=100.5)
 
     assert clock.seconds_ahead == ahead
 
 
-def test_a_service_without_nats_is_a_warning(stranger: type[_Stranger], patient: Target) -> None:
-    stranger.answers["/readyz"] = {"status": "degraded", "log": "ok", "nats": "disconnected"}
-    http_checks.address(patient)
+def test_readiness_check_warns_without_nats(
+    fake_service: type[_FakeService], target: Target
+) -> None:
+    fake_service.bodies["/readyz"] = {"status": "degraded", "log": "ok", "nats": "disconnected"}
+    http_checks.address(target)
 
-    assert http_checks.readiness(patient).outcome == "warning"
+    assert http_checks.readiness(target).outcome == "warning"
 
 
 @pytest.mark.parametrize(
-    ("part", "said"), [({"mirror": "stopped"}, "JetStream"), ({"commits": "unheard"}, "commits")]
+    ("part", "message"),
+    [({"mirror": "stopped"}, "JetStream"), ({"commits": "stale"}, "commit notifications")],
 )
-def test_whatever_else_degrades_a_service_is_a_warning_too(
-    stranger: type[_Stranger], patient: Target, part: dict[str, str], said: str
+def test_readiness_check_warns_about_degraded_parts(
+    fake_service: type[_FakeService], target: Target, part: dict[str, str], message: str
 ) -> None:
     ready = {"status": "degraded", "log": "ok", "nats": "connected"}
-    stranger.answers["/readyz"] = {**ready, **part}
-    http_checks.address(patient)
-    found = http_checks.readiness(patient)
+    fake_service.bodies["/readyz"] = {**ready, **part}
+    http_checks.address(target)
+    found = http_checks.readiness(target)
 
     assert found.outcome == "warning"
-    assert said in found.says
+    assert message in found.message
 
 
-def test_a_stream_that_is_held_back_is_noticed(
-    patient: Target, monkeypatch: pytest.MonkeyPatch
+def test_stream_check_warns_about_buffering(
+    target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_checks, "FIRST_BYTES_SECONDS_MAX", 0.1)
+    monkeypatch.setattr(http_checks, "FIRST_BYTES_TIMEOUT_SECONDS", 0.1)
     for check in (http_checks.address, http_checks.key, http_checks.log):
-        assert check(patient).outcome == "ok"
+        assert check(target).outcome == "ok"
 
-    found = http_checks.notifications(patient)
+    found = http_checks.notifications(target)
 
     assert found.outcome == "warning"
     assert "proxy" in str(found.advice)
 
 
-def test_other_versions_are_a_warning(stranger: type[_Stranger], patient: Target) -> None:
-    stranger.answers["/openapi.json"] = {"info": {"version": "9.9.9"}}
-    http_checks.address(patient)
+def test_version_check_warns_about_another_version(
+    fake_service: type[_FakeService], target: Target
+) -> None:
+    fake_service.bodies["/openapi.json"] = {"info": {"version": "9.9.9"}}
+    http_checks.address(target)
 
-    found = http_checks.versions(patient)
+    found = http_checks.versions(target)
 
     assert found.outcome == "warning"
-    assert "service 9.9.9" in found.says
+    assert "service 9.9.9" in found.message

@@ -8,85 +8,87 @@ import orjson
 import pytest
 from click.testing import Result
 
-from tests.e2e.cli.conftest import Lived, Run
-from tests.e2e.cli.fake_event_server import KEY, StandIn
+from tests.e2e.cli.conftest import RecordedLog, Run
+from tests.e2e.cli.fake_event_server import KEY, FakeEventServer
 
 
 @pytest.fixture
-def export(run: Run, service: StandIn) -> Run:
+def export(run: Run, service: FakeEventServer) -> Run:
     def run_export(*arguments: str | Path) -> Result:
         return run("events", "export", *arguments, "--url", service.url, "--api-key", KEY)
 
     return run_export
 
 
-def test_the_file_holds_the_log_and_verifies_as_it_is_printed(
-    export: Run, run: Run, lived: Lived, tmp_path: Path
+def test_exported_file_verifies_with_the_printed_command(
+    export: Run, run: Run, recorded_log: RecordedLog, tmp_path: Path
 ) -> None:
     result = export("log.jsonl")
 
-    count = len(lived.lines)
+    count = len(recorded_log.lines)
     assert result.exit_code == 0, result.stderr
-    assert (tmp_path / "log.jsonl").read_bytes() == b"".join(lived.lines)
+    assert (tmp_path / "log.jsonl").read_bytes() == b"".join(recorded_log.lines)
     assert f"{count} events written to log.jsonl" in result.stdout
     printed = result.stdout.splitlines()[-1].split()
-    assert printed == ["quorate", "verify", "log.jsonl", "--head", lived.kept(count)]
+    assert printed == ["quorate", "verify", "log.jsonl", "--head", recorded_log.head_hash(count)]
     assert run(*printed[1:]).exit_code == 0
 
 
-def test_programs_get_the_head_to_keep_as_json(export: Run, lived: Lived) -> None:
-    count = len(lived.lines)
+def test_export_prints_the_head_hash_as_json(export: Run, recorded_log: RecordedLog) -> None:
+    count = len(recorded_log.lines)
 
     found = orjson.loads(export("log.jsonl", "--after", "10", "--json").stdout)
 
     assert found == {
         "file": "log.jsonl",
         "events": count - 10,
-        "previous": {"sequence": 10, "hash": lived.events[9]["hash"]},
-        "head": {"sequence": count, "hash": lived.events[-1]["hash"]},
+        "previous": {"sequence": 10, "hash": recorded_log.events[9]["hash"]},
+        "head": {"sequence": count, "hash": recorded_log.events[-1]["hash"]},
     }
 
 
-def test_the_log_is_read_page_by_page(export: Run, service: StandIn, lived: Lived) -> None:
+def test_export_reads_the_log_in_pages(
+    export: Run, service: FakeEventServer, recorded_log: RecordedLog
+) -> None:
     export("log.jsonl")
 
-    assert service.asked == list(range(0, len(lived.lines), service.page_length))
+    assert service.requested == list(range(0, len(recorded_log.lines), service.page_length))
 
 
-def test_a_file_may_begin_later_and_says_what_it_follows(
-    export: Run, run: Run, lived: Lived, tmp_path: Path
+def test_export_after_prints_the_previous_hash(
+    export: Run, run: Run, recorded_log: RecordedLog, tmp_path: Path
 ) -> None:
     result = export("log.jsonl", "--after", "10")
 
-    assert (tmp_path / "log.jsonl").read_bytes() == b"".join(lived.lines[10:])
+    assert (tmp_path / "log.jsonl").read_bytes() == b"".join(recorded_log.lines[10:])
     printed = result.stdout.splitlines()[-1].split()
-    assert printed[-2:] == ["--previous", lived.events[9]["hash"]]
+    assert printed[-2:] == ["--previous", recorded_log.events[9]["hash"]]
     assert run(*printed[1:]).exit_code == 0
 
 
-def test_stdout_gets_the_events_and_nothing_else(export: Run, lived: Lived) -> None:
+def test_export_to_stdout_writes_only_events(export: Run, recorded_log: RecordedLog) -> None:
     result = export("-")
 
-    assert result.stdout_bytes == b"".join(lived.lines)
+    assert result.stdout_bytes == b"".join(recorded_log.lines)
     assert "quorate verify" in result.stderr
 
 
-def test_an_earlier_file_is_continued_from_where_it_ends(
-    export: Run, service: StandIn, lived: Lived, tmp_path: Path
+def test_continue_appends_after_the_last_event(
+    export: Run, service: FakeEventServer, recorded_log: RecordedLog, tmp_path: Path
 ) -> None:
     path = tmp_path / "log.jsonl"
-    path.write_bytes(b"".join(lived.lines[:10]))
+    path.write_bytes(b"".join(recorded_log.lines[:10]))
 
     result = export("log.jsonl", "--continue")
 
-    assert service.asked[0] == 10
-    assert path.read_bytes() == b"".join(lived.lines)
-    assert f"{len(lived.lines) - 10} events written" in result.stdout
+    assert service.requested[0] == 10
+    assert path.read_bytes() == b"".join(recorded_log.lines)
+    assert f"{len(recorded_log.lines) - 10} events written" in result.stdout
     assert "--previous" not in result.stdout
 
 
 @pytest.mark.parametrize("spoiled", [b"", b"garbage\n"])
-def test_a_spoiled_file_is_not_continued(export: Run, tmp_path: Path, spoiled: bytes) -> None:
+def test_continue_rejects_a_corrupted_file(export: Run, tmp_path: Path, spoiled: bytes) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(spoiled)
 
@@ -94,11 +96,11 @@ def test_a_spoiled_file_is_not_continued(export: Run, tmp_path: Path, spoiled: b
     assert path.read_bytes() == spoiled
 
 
-def test_a_file_of_another_log_is_not_continued(
-    export: Run, service: StandIn, lived: Lived, tmp_path: Path
+def test_continue_rejects_a_file_of_another_log(
+    export: Run, service: FakeEventServer, recorded_log: RecordedLog, tmp_path: Path
 ) -> None:
     path = tmp_path / "log.jsonl"
-    path.write_bytes(b"".join(lived.lines[:10]))
+    path.write_bytes(b"".join(recorded_log.lines[:10]))
     service.events[9] = service.events[9] | {"hash": "0" * 64}
     service.events[10] = service.events[10] | {"actor": "somebody"}
 
@@ -106,11 +108,11 @@ def test_a_file_of_another_log_is_not_continued(
 
     assert result.exit_code == 1
     assert "event 11" in result.stderr
-    assert path.read_bytes() == b"".join(lived.lines[:10])
+    assert path.read_bytes() == b"".join(recorded_log.lines[:10])
 
 
-def test_a_chain_that_is_broken_at_the_service_leaves_no_file(
-    export: Run, service: StandIn, tmp_path: Path
+def test_export_of_a_broken_chain_leaves_no_file(
+    export: Run, service: FakeEventServer, tmp_path: Path
 ) -> None:
     service.events[12] = service.events[12] | {"actor": "somebody"}
 
@@ -121,21 +123,21 @@ def test_a_chain_that_is_broken_at_the_service_leaves_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_file_before_stays_when_an_export_fails(
-    export: Run, service: StandIn, tmp_path: Path
+def test_failed_export_keeps_the_previous_file(
+    export: Run, service: FakeEventServer, tmp_path: Path
 ) -> None:
     (tmp_path / "log.jsonl").write_text("before")
-    service.fails_with = (503, b"")
+    service.failure = (503, b"")
 
     assert export("log.jsonl").exit_code == 6
     assert (tmp_path / "log.jsonl").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
 
 
-def test_a_service_that_makes_no_headway_is_not_asked_forever(
-    export: Run, service: StandIn
+def test_export_stops_when_the_service_makes_no_progress(
+    export: Run, service: FakeEventServer
 ) -> None:
-    service.fails_with = (200, b'{"events": [], "head": 9, "next": 0}')
+    service.failure = (200, b'{"events": [], "head": 9, "next": 0}')
 
     assert export("log.jsonl").exit_code == 1
 
@@ -153,10 +155,10 @@ def test_a_service_that_makes_no_headway_is_not_asked_forever(
         ((200, b"{}"), 1, "not Quorate"),
     ],
 )
-def test_a_failure_is_one_sentence_with_its_own_exit_code(
-    export: Run, service: StandIn, answer: tuple[int, bytes], code: int, words: str
+def test_export_failure_is_one_sentence_with_its_exit_code(
+    export: Run, service: FakeEventServer, answer: tuple[int, bytes], code: int, words: str
 ) -> None:
-    service.fails_with = answer
+    service.failure = answer
 
     result = export("log.jsonl")
 
@@ -165,7 +167,7 @@ def test_a_failure_is_one_sentence_with_its_own_exit_code(
     assert result.stderr.count("\n") == 1
 
 
-def test_a_service_that_is_not_there_is_unavailable(run: Run) -> None:
+def test_export_from_an_unreachable_service_exits_with_unavailable(run: Run) -> None:
     with create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -176,14 +178,14 @@ def test_a_service_that_is_not_there_is_unavailable(run: Run) -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://", ""])
-def test_an_address_that_is_none_is_told(run: Run, url: str) -> None:
+def test_invalid_url_is_reported(run: Run, url: str) -> None:
     result = run("events", "export", "x", "--url", url, "--api-key", KEY)
 
     assert result.exit_code in {1, 4}
     assert result.stderr.startswith("Error: ")
 
 
-def test_a_key_that_cannot_be_one_is_refused_and_not_shown(run: Run, service: StandIn) -> None:
+def test_invalid_key_is_rejected_and_not_printed(run: Run, service: FakeEventServer) -> None:
     result = run("events", "export", "x", "--url", service.url, "--api-key", "sécret\n")
 
     assert result.exit_code == 4
@@ -193,8 +195,8 @@ def test_a_key_that_cannot_be_one_is_refused_and_not_shown(run: Run, service: St
 # -- Where to call, and as whom -------------------------------------------------
 
 
-def test_the_environment_says_where_and_who(
-    run: Run, service: StandIn, monkeypatch: pytest.MonkeyPatch
+def test_export_uses_url_and_key_of_the_environment(
+    run: Run, service: FakeEventServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUORATE_URL", service.url)
     monkeypatch.setenv("QUORATE_API_KEY", KEY)
@@ -202,20 +204,22 @@ def test_the_environment_says_where_and_who(
     assert run("events", "export", "log.jsonl").exit_code == 0
 
 
-def test_a_local_service_left_its_credentials(run: Run, service: StandIn, tmp_path: Path) -> None:
+def test_export_uses_the_credentials_of_a_local_service(
+    run: Run, service: FakeEventServer, tmp_path: Path
+) -> None:
     (tmp_path / "credentials.json").write_text(json.dumps({"url": service.url, "apiKey": KEY}))
 
     assert run("events", "export", "log.jsonl", "--data-dir", tmp_path).exit_code == 0
 
 
-def test_without_any_of_them_the_caller_is_told_what_to_give(run: Run) -> None:
+def test_missing_service_error_names_the_options(run: Run) -> None:
     result = run("events", "export", "log.jsonl")
 
     assert result.exit_code == 4
     assert "QUORATE_URL" in result.stderr
 
 
-def test_credentials_that_cannot_be_read_are_told(run: Run, tmp_path: Path) -> None:
+def test_invalid_credentials_file_is_reported(run: Run, tmp_path: Path) -> None:
     (tmp_path / "credentials.json").write_text("{")
 
     result = run("events", "export", "log.jsonl", "--data-dir", tmp_path)
@@ -227,27 +231,29 @@ def test_credentials_that_cannot_be_read_are_told(run: Run, tmp_path: Path) -> N
 # -- Wrong use ------------------------------------------------------------------
 
 
-def test_what_is_continued_cannot_begin_elsewhere(export: Run) -> None:
+def test_continue_with_after_is_a_usage_error(export: Run) -> None:
     assert export("log.jsonl", "--continue", "--after", "3").exit_code == 2
     assert export("-", "--continue").exit_code == 2
 
 
-def test_an_event_beyond_the_end_cannot_be_followed(export: Run, lived: Lived) -> None:
-    result = export("log.jsonl", "--after", str(len(lived.lines) + 1))
+def test_export_after_the_last_event_fails(export: Run, recorded_log: RecordedLog) -> None:
+    result = export("log.jsonl", "--after", str(len(recorded_log.lines) + 1))
 
     assert result.exit_code == 1
-    assert f"the log ends with event {len(lived.lines)}" in result.stderr
+    assert f"the log ends with event {len(recorded_log.lines)}" in result.stderr
 
 
-def test_a_folder_that_does_not_exist_is_told(export: Run) -> None:
+def test_missing_directory_is_reported(export: Run) -> None:
     result = export("nowhere/log.jsonl")
 
     assert result.exit_code == 1
     assert "cannot be written" in result.stderr
 
 
-def test_nothing_new_is_an_export_too(export: Run, lived: Lived, tmp_path: Path) -> None:
-    (tmp_path / "log.jsonl").write_bytes(b"".join(lived.lines))
+def test_export_without_new_events_succeeds(
+    export: Run, recorded_log: RecordedLog, tmp_path: Path
+) -> None:
+    (tmp_path / "log.jsonl").write_bytes(b"".join(recorded_log.lines))
 
     assert "0 events written" in export("log.jsonl", "--continue").stdout
     assert orjson.loads((tmp_path / "log.jsonl").read_bytes().splitlines()[-1])

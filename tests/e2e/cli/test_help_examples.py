@@ -1,6 +1,6 @@
 """Each verb's help ends with examples, and each example works as it is printed.
 
-The examples of one verb are one script for bash, run against a real service: its credentials are
+The examples of one command are one script for bash, run against a real service: its credentials are
 where a person would have them, and the two agents of all examples are registered. Nothing is put
 in their place but the default ports, which on this machine may be others.
 """
@@ -20,9 +20,9 @@ import pytest
 from click.testing import CliRunner
 
 from quorate.cli.main import quorate
-from tests.e2e.cli.conftest import Lived
-from tests.e2e.service.service_process import READY, Running, environment
-from tests.support.postgres import with_role
+from tests.e2e.cli.conftest import RecordedLog
+from tests.e2e.service.service_process import READY_LINE, ServiceProcess, environment
+from tests.support.postgres import shared_with_role
 
 AGENTS = ("outreach-agent", "retention-agent")
 SCRIPT_SECONDS_MAX = 60.0
@@ -61,7 +61,7 @@ def examples(command: click.Command) -> list[str]:
 
 
 @pytest.mark.parametrize("path", VERBS, ids=" ".join)
-def test_help_explains_each_option_and_shows_examples(path: tuple[str, ...]) -> None:
+def test_help_describes_each_option_and_has_examples(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(quorate, [*path, "--help"])
 
     assert result.exit_code == 0
@@ -74,7 +74,7 @@ def test_help_explains_each_option_and_shows_examples(path: tuple[str, ...]) -> 
 class Desk:
     """Where somebody sits: a home of their own, `quorate` on the PATH, a service nearby."""
 
-    def __init__(self, service: Running, folder: Path) -> None:
+    def __init__(self, service: ServiceProcess, folder: Path) -> None:
         self.service = service
         self.folder = folder
         command = folder / "quorate"
@@ -89,10 +89,10 @@ class Desk:
             PATH=f"{folder}:{os.environ['PATH']}",
         )
 
-    def types(self, lines: list[str]) -> "subprocess.CompletedProcess[str]":
+    def run(self, lines: list[str]) -> "subprocess.CompletedProcess[str]":
         text = "\n".join(lines)
         if POSTGRES in text:
-            text = text.replace(POSTGRES, with_role().database_url())
+            text = text.replace(POSTGRES, shared_with_role().database_url())
         for port, url in ((8420, self.service.url), (4222, self.service.nats_url)):
             text = text.replace(f"127.0.0.1:{port}", url.partition("://")[2])
         return subprocess.run(
@@ -107,7 +107,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(real: Running, tmp_path: Path) -> Desk:
+def desk(real: ServiceProcess, tmp_path: Path) -> Desk:
     headers = {"Authorization": f"Bearer {real.api_key}"}
     for name in AGENTS:
         body = {"agentName": name}
@@ -121,23 +121,23 @@ RUN_AS_PRINTED = [path for path in VERBS if path not in {*TRIED_ELSEWHERE, *RUN_
 
 
 @pytest.mark.parametrize("path", RUN_AS_PRINTED, ids=" ".join)
-def test_examples_work_as_they_are_printed(path: tuple[str, ...], desk: Desk) -> None:
-    done = desk.types(examples(VERBS[path]))
+def test_help_examples_run_against_a_service(path: tuple[str, ...], desk: Desk) -> None:
+    done = desk.run(examples(VERBS[path]))
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Error" not in done.stderr
 
 
 @pytest.mark.parametrize("path", RUN_ALONE, ids=" ".join)
-def test_examples_work_as_printed_where_no_service_runs(
-    path: tuple[str, ...], desk: Desk, lived: Lived
+def test_help_examples_run_without_a_service(
+    path: tuple[str, ...], desk: Desk, recorded_log: RecordedLog
 ) -> None:
     data_dir = desk.folder / "data"
     data_dir.mkdir()
-    shutil.copy(lived.data_dir / "quorate.db", data_dir)
+    shutil.copy(recorded_log.data_dir / "quorate.db", data_dir)
     desk.variables["QUORATE_DATA_DIR"] = str(data_dir)
 
-    done = desk.types(examples(VERBS[path]))
+    done = desk.run(examples(VERBS[path]))
 
     assert done.returncode == 0, done.stderr
 
@@ -145,7 +145,7 @@ def test_examples_work_as_printed_where_no_service_runs(
 @pytest.mark.parametrize(
     "line", [line for line in examples(VERBS["serve",]) if ANYWHERE not in line]
 )
-def test_serve_starts_as_printed(line: str, desk: Desk) -> None:
+def test_serve_examples_start_a_service(line: str, desk: Desk) -> None:
     variables = desk.variables | {
         "QUORATE_DATA_DIR": str(desk.folder / "data"),
         "QUORATE_PORT": "0",
@@ -160,27 +160,27 @@ def test_serve_starts_as_printed(line: str, desk: Desk) -> None:
     ) as started:
         assert started.stdout is not None
         said = iter(started.stdout.readline, b"")
-        assert any(READY in one for one in said)
+        assert any(READY_LINE in one for one in said)
         started.send_signal(signal.SIGTERM)
         started.stdout.read()
 
     assert started.returncode == 0
 
 
-def test_the_first_help_shows_commands_that_work(desk: Desk) -> None:
+def test_top_level_help_examples_run(desk: Desk) -> None:
     shown = CliRunner().invoke(quorate, ["--help"]).stdout
     typed = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
     typed = typed[typed.index("quorate serve") :]
     typed = typed[: typed.index("quorate replay log.jsonl") + 1]
 
-    done = desk.types(typed[1:])
+    done = desk.run(typed[1:])
 
     assert len(typed) >= 6
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("path", [(), *VERBS], ids=" ".join)
-def test_help_fits_in_a_terminal(path: tuple[str, ...]) -> None:
+def test_help_lines_fit_into_80_columns(path: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(quorate, [*path, "--help"], terminal_width=WIDTH).stdout
 
     assert [line for line in shown.splitlines() if len(line) > WIDTH] == []

@@ -5,23 +5,23 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cli.terminal import Terminal, new_tenant_name
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 
 
-def test_a_revoked_key_is_refused_and_the_way_on_is_told(tenant: Terminal) -> None:
-    key = tenant.id("keys", "issue", "--role", "auditor")
-    assert tenant.gets("keys", "revoke", key) == {"revoked": True}
-    tenant.holds(key)
+def test_revoked_key_is_rejected_with_advice(tenant: Terminal) -> None:
+    key = tenant.run_quiet("keys", "issue", "--role", "auditor")
+    assert tenant.run_json("keys", "revoke", key) == {"revoked": True}
+    tenant.set_key(key)
 
-    result = tenant.types("agents", "list")
+    result = tenant.run("agents", "list")
 
     assert result.exit_code == 4
     assert "QUORATE_API_KEY" in result.stderr
 
 
-def test_a_key_is_shown_once_and_listed_without_its_secret(tenant: Terminal) -> None:
-    issued = tenant.types("keys", "issue", "--role", "auditor")
-    listed = tenant.types("keys", "list").output + tenant.types("keys", "list", "--json").output
+def test_key_is_printed_once_and_listed_without_secret(tenant: Terminal) -> None:
+    issued = tenant.run("keys", "issue", "--role", "auditor")
+    listed = tenant.run("keys", "list").output + tenant.run("keys", "list", "--json").output
 
     assert "qk_" in issued.stdout
     assert "not shown again" in issued.stderr
@@ -29,53 +29,53 @@ def test_a_key_is_shown_once_and_listed_without_its_secret(tenant: Terminal) -> 
     assert "auditor" in listed
 
 
-def test_whose_key_it_is_is_told_for_each_role(tenant: Terminal) -> None:
-    assert "any agent of tenant" in tenant.types("keys", "self").stdout
-    tenant.holds(tenant.id("keys", "issue", "--role", "auditor"))
-    assert "may read" in tenant.types("keys", "self").stdout
-    assert "operators" in tenant.types("keys", "self", "--as-operator").stdout
+def test_keys_self_describes_each_role(tenant: Terminal) -> None:
+    assert "any agent of tenant" in tenant.run("keys", "self").stdout
+    tenant.set_key(tenant.run_quiet("keys", "issue", "--role", "auditor"))
+    assert "may read" in tenant.run("keys", "self").stdout
+    assert "operators" in tenant.run("keys", "self", "--as-operator").stdout
 
 
-def test_what_a_role_may_not_do_is_told(tenant: Terminal) -> None:
-    tenant.holds(tenant.id("keys", "issue", "--role", "agent", "--agent-name", "ann"))
+def test_forbidden_command_is_reported_per_role(tenant: Terminal) -> None:
+    tenant.set_key(tenant.run_quiet("keys", "issue", "--role", "agent", "--agent-name", "ann"))
 
-    assert tenant.types("keys", "list").exit_code == 4
-    another = tenant.types("agents", "heartbeat", "--agent-name", "bob")
+    assert tenant.run("keys", "list").exit_code == 4
+    another = tenant.run("agents", "heartbeat", "--agent-name", "bob")
     assert another.exit_code == 4
     assert "leave --agent-id and --agent-name out" in another.stderr
 
 
-def test_a_tenant_is_made_once(tenant: Terminal) -> None:
+def test_tenant_is_created_once(tenant: Terminal) -> None:
     name = new_tenant_name()
 
-    assert tenant.types("tenants", "create", name).exit_code == 0
-    assert tenant.types("tenants", "create", name).exit_code == 3
+    assert tenant.run("tenants", "create", name).exit_code == 0
+    assert tenant.run("tenants", "create", name).exit_code == 3
 
 
-def test_only_operators_make_tenants(
-    tenant: Terminal, real: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_only_the_admin_key_creates_tenants(
+    tenant: Terminal, real: ServiceProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("QUORATE_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("QUORATE_URL", real.url)
 
-    result = tenant.types("tenants", "create", "mine")
+    result = tenant.run("tenants", "create", "mine")
 
     assert result.exit_code == 4
     assert "QUORATE_ADMIN_KEY" in result.stderr
 
 
-def test_a_key_can_go_into_a_context_without_being_seen(
+def test_issued_key_is_saved_to_a_context_without_printing(
     tenant: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("keys", "issue", "--role", "agent", "--agent-name", "ann", "--save-as", "ann")
 
-    issued = tenant.types(*words)
-    again = tenant.types(*words)
+    issued = tenant.run(*words)
+    again = tenant.run(*words)
 
     assert issued.exit_code == 0
     assert "qk_" not in issued.output
     assert again.exit_code == 1
-    assert len(tenant.gets("keys", "list")) == 2, "no key is issued that could not be kept"
+    assert len(tenant.run_json("keys", "list")) == 2, "no key is issued that could not be kept"
     monkeypatch.delenv("QUORATE_API_KEY")
-    assert tenant.gets("keys", "self", "--context", "ann")["agentName"] == "ann"
-    assert tenant.types("agents", "heartbeat", "--context", "ann").exit_code == 0
+    assert tenant.run_json("keys", "self", "--context", "ann")["agentName"] == "ann"
+    assert tenant.run("agents", "heartbeat", "--context", "ann").exit_code == 0

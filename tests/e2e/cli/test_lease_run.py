@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cli.cli_process import (
-    Started,
+    CliProcess,
     Tenant,
-    done,
-    gone,
-    started,
-    stopped,
-    until,
+    has_exited,
+    is_stopped,
+    run_cli,
+    start_cli,
+    wait_until,
     without_key,
 )
 from tests.e2e.cli.terminal import new_tenant_name
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 
 CONTACT = "user@example.com"
 RUN = ("lease", "run", CONTACT, "--agent-name", "mailer")
@@ -39,21 +39,21 @@ STUBBORN = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 300' & echo
 
 
 @pytest.fixture
-def town(real: Running) -> Iterator[Tenant]:
+def town(real: ServiceProcess) -> Iterator[Tenant]:
     tenant = Tenant(real, new_tenant_name())
     yield tenant
     tenant.close()
 
 
-def test_the_program_finds_the_lease_in_its_environment(town: Tenant) -> None:
-    with started(*RUN, "--", "sh", "-c", "env; read line", **town.variables) as verb:
+def test_program_gets_the_lease_in_its_environment(town: Tenant) -> None:
+    with start_cli(*RUN, "--", "sh", "-c", "env; read line", **town.variables) as command:
         found: dict[str, str] = {}
         while "QUORATE_LEASE_ID" not in found or "QUORATE_FENCE" not in found:
-            name, _, value = verb.line().partition("=")
+            name, _, value = command.read_line().partition("=")
             found[name] = value
         (lease,) = town.leases()
-        verb.reads("end\n")
-        outcome = verb.ended()
+        command.write("end\n")
+        outcome = command.wait()
 
     for line in outcome.stdout.splitlines():
         name, _, value = line.partition("=")
@@ -65,12 +65,12 @@ def test_the_program_finds_the_lease_in_its_environment(town: Tenant) -> None:
     assert found["QUORATE_URL"] == town.service.url
 
 
-def test_the_lease_is_given_back_when_the_program_ends(town: Tenant) -> None:
-    with started(*RUN, *UNTIL_TOLD, **town.variables) as verb:
-        assert verb.line() == "ready"
+def test_lease_is_released_when_the_program_ends(town: Tenant) -> None:
+    with start_cli(*RUN, *UNTIL_TOLD, **town.variables) as command:
+        assert command.read_line() == "ready"
         held = town.leases()
-        verb.reads("end\n")
-        outcome = verb.ended()
+        command.write("end\n")
+        outcome = command.wait()
 
     assert [lease["contactEmail"] for lease in held] == [CONTACT]
     assert outcome == (0, "ended\n", "")
@@ -78,59 +78,57 @@ def test_the_lease_is_given_back_when_the_program_ends(town: Tenant) -> None:
     assert len(town.events("LeaseReleased")) == 1
 
 
-def test_a_key_that_was_an_option_does_not_reach_the_program(town: Tenant) -> None:
+def test_key_option_is_not_passed_to_the_program(town: Tenant) -> None:
     words = (*RUN, "--api-key", town.key, "--", "env")
 
-    assert town.key not in done(*words, **without_key(town.variables)).stdout
-    assert town.key in done(*RUN, "--", "env", **town.variables).stdout
+    assert town.key not in run_cli(*words, **without_key(town.variables)).stdout
+    assert town.key in run_cli(*RUN, "--", "env", **town.variables).stdout
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)])
-def test_the_exit_code_is_the_programs(town: Tenant, script: str, code: int) -> None:
-    assert done(*RUN, "--", "sh", "-c", script, **town.variables).code == code
+def test_exit_code_is_that_of_the_program(town: Tenant, script: str, code: int) -> None:
+    assert run_cli(*RUN, "--", "sh", "-c", script, **town.variables).code == code
 
 
-def test_a_program_that_does_not_exist_costs_no_lease(town: Tenant) -> None:
+def test_missing_program_acquires_no_lease(town: Tenant) -> None:
     before = town.head
 
-    outcome = done(*RUN, "--", "no-such-program", **town.variables)
+    outcome = run_cli(*RUN, "--", "no-such-program", **town.variables)
 
     assert outcome.code == 127
     assert outcome.stderr == "Error: There is no program 'no-such-program' that can be run.\n"
     assert town.head == before
 
 
-def test_a_program_that_cannot_be_started_gives_the_lease_back(
-    town: Tenant, tmp_path: Path
-) -> None:
+def test_lease_is_released_if_the_program_cannot_start(town: Tenant, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o755)
 
-    outcome = done(*RUN, "--", str(broken), **town.variables)
+    outcome = run_cli(*RUN, "--", str(broken), **town.variables)
 
     assert outcome.code == 126
     assert "cannot be started" in outcome.stderr
     assert town.leases() == []
 
 
-def test_the_agent_keeps_its_role(town: Tenant) -> None:
+def test_lease_run_keeps_the_role_of_the_agent(town: Tenant) -> None:
     body = {"agentName": "mailer", "agentRole": "outbound"}
-    agent_id = town.asks("POST", "/v1/agent/register", body)["id"]
+    agent_id = town.request("POST", "/v1/agent/register", body)["id"]
 
-    done(*RUN, "--", "true", **town.variables)
+    run_cli(*RUN, "--", "true", **town.variables)
 
-    assert town.asks("GET", f"/v1/agent/agents/{agent_id}")["agentRole"] == "outbound"
+    assert town.request("GET", f"/v1/agent/agents/{agent_id}")["agentRole"] == "outbound"
 
 
 # -- A contact that another agent holds --------------------------------------------
 
 
-def test_a_held_contact_is_refused_at_once(town: Tenant) -> None:
+def test_leased_contact_is_rejected_without_wait(town: Tenant) -> None:
     town.register("rival")
     lease = town.lease("rival", CONTACT)
 
-    outcome = done(*RUN, "--", "echo", "ran", **town.variables)
+    outcome = run_cli(*RUN, "--", "echo", "ran", **town.variables)
 
     until_second = lease["expiresAt"][:19].replace("T", " ")
     assert outcome.code == 3
@@ -139,80 +137,80 @@ def test_a_held_contact_is_refused_at_once(town: Tenant) -> None:
     assert "--wait" in outcome.stderr
 
 
-def test_a_held_contact_can_be_waited_for(town: Tenant) -> None:
+def test_lease_run_waits_for_a_leased_contact(town: Tenant) -> None:
     town.register("rival")
     lease = town.lease("rival", CONTACT)
-    with started(*RUN, "--wait", "60", "--", "echo", "ran", **town.variables) as verb:
-        until(lambda: town.events("LeaseConflicted"))
+    with start_cli(*RUN, "--wait", "60", "--", "echo", "ran", **town.variables) as command:
+        wait_until(lambda: town.events("LeaseConflicted"))
 
         town.release(lease["id"])
 
-        assert verb.ended() == (0, "ran\n", "")
+        assert command.wait() == (0, "ran\n", "")
 
 
-def test_waiting_has_an_end(town: Tenant) -> None:
+def test_wait_ends_after_its_timeout(town: Tenant) -> None:
     town.register("rival")
     town.lease("rival", CONTACT)
 
-    outcome = done(*RUN, "--wait", "0.2", "--", "echo", "ran", **town.variables)
+    outcome = run_cli(*RUN, "--wait", "0.2", "--", "echo", "ran", **town.variables)
 
     assert (outcome.code, outcome.stdout) == (3, "")
     assert "held by rival" in outcome.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_waiting(town: Tenant, number: signal.Signals) -> None:
+def test_signal_ends_the_wait(town: Tenant, number: signal.Signals) -> None:
     town.register("rival")
     town.lease("rival", CONTACT)
-    with started(*RUN, "--wait", "60", "--", "echo", "ran", **town.variables) as verb:
-        until(lambda: town.events("LeaseConflicted"))
+    with start_cli(*RUN, "--wait", "60", "--", "echo", "ran", **town.variables) as command:
+        wait_until(lambda: town.events("LeaseConflicted"))
 
-        verb.sent(number)
+        command.send_signal(number)
 
-        assert verb.ended()[:2] == (128 + number, "")
+        assert command.wait()[:2] == (128 + number, "")
 
 
 # -- A lease that is lost --------------------------------------------------------
 
 
-def test_a_lost_lease_ends_the_program(town: Tenant) -> None:
-    with started(*RUN, "--", "sh", "-c", OBEDIENT, **town.variables) as verb:
-        assert verb.line() == "ready"
+def test_lost_lease_terminates_the_program(town: Tenant) -> None:
+    with start_cli(*RUN, "--", "sh", "-c", OBEDIENT, **town.variables) as command:
+        assert command.read_line() == "ready"
         (lease,) = town.leases()
 
         town.release(lease["id"])
 
-        outcome = verb.ended()
+        outcome = command.wait()
     assert outcome.code == 3
     assert float(outcome.stdout) > 0  # It was asked, and had its time.
     told = f"Error: The lease on {CONTACT} is lost (released), and the command has ended.\n"
     assert outcome.stderr.endswith(told)
 
 
-def test_a_program_that_does_not_end_is_killed_with_all_that_it_started(town: Tenant) -> None:
+def test_program_that_ignores_sigterm_is_killed_with_its_children(town: Tenant) -> None:
     words = (*RUN, "--kill-after", "0.2", "--", "sh", "-c", STUBBORN)
-    with started(*words, **town.variables) as verb:
-        pids = [int(verb.line()), int(verb.line())]
+    with start_cli(*words, **town.variables) as command:
+        pids = [int(command.read_line()), int(command.read_line())]
         (lease,) = town.leases()
-        assert not any(map(gone, pids))
+        assert not any(map(has_exited, pids))
 
         town.release(lease["id"])
 
-        assert verb.ended().code == 3
-    until(lambda: all(map(gone, pids)))
+        assert command.wait().code == 3
+    wait_until(lambda: all(map(has_exited, pids)))
 
 
-def test_the_program_ends_before_the_lease_does_when_the_service_falls_silent(
+def test_program_ends_before_the_lease_when_renewals_fail(
     tmp_path: Path,
 ) -> None:
-    service = Running(tmp_path / "data").start()
+    service = ServiceProcess(tmp_path / "data").start()
     try:
         tenant = Tenant(service, "silent")
         words = (*RUN, "--duration", "0.15", "--", "sh", "-c", OBEDIENT)  # 9 s
-        with started(*words, **tenant.variables) as verb:
-            assert verb.line() == "ready"
-            ended_at = _ended_without(service, verb)
-            assert verb.ended().code == 3
+        with start_cli(*words, **tenant.variables) as command:
+            assert command.read_line() == "ready"
+            ended_at = _ended_without(service, command)
+            assert command.wait().code == 3
         granted = tenant.events("LeaseRenewed") or tenant.events("LeaseAcquired")
         lease_ends_at = datetime.fromisoformat(granted[-1]["data"]["expiresAt"]).timestamp()
         assert ended_at < lease_ends_at - TIME_TO_END_SECONDS_MIN
@@ -221,11 +219,11 @@ def test_the_program_ends_before_the_lease_does_when_the_service_falls_silent(
         service.end()
 
 
-def _ended_without(service: Running, verb: Started) -> float:
+def _ended_without(service: ServiceProcess, command: CliProcess) -> float:
     """When the program was asked to end, while the service did not answer."""
     os.kill(service.pid, signal.SIGSTOP)
     try:
-        return float(verb.line())
+        return float(command.read_line())
     finally:
         os.kill(service.pid, signal.SIGCONT)
 
@@ -234,86 +232,86 @@ def _ended_without(service: Running, verb: Started) -> float:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_are_passed_on_to_the_program(town: Tenant, number: signal.Signals) -> None:
+def test_signals_are_forwarded_to_the_program(town: Tenant, number: signal.Signals) -> None:
     name = number.name.removeprefix("SIG")
     script = f"trap 'echo {name}; exit 9' {name}; echo ready; while :; do sleep 0.02; done"
-    with started(*RUN, "--", "sh", "-c", script, **town.variables) as verb:
-        assert verb.line() == "ready"
+    with start_cli(*RUN, "--", "sh", "-c", script, **town.variables) as command:
+        assert command.read_line() == "ready"
 
-        verb.sent(number)
+        command.send_signal(number)
 
-        assert verb.ended()[:2] == (9, f"{name}\n")
+        assert command.wait()[:2] == (9, f"{name}\n")
     assert town.leases() == []
 
 
-def test_who_is_stopped_and_continued_in_time_goes_on(town: Tenant) -> None:
-    with started(*RUN, *PATIENT, **town.variables) as verb:
-        pid = int(verb.line())
-        verb.sent(signal.SIGTSTP)
-        until(lambda: stopped(verb.process.pid) and stopped(pid))
+def test_suspended_program_continues_while_the_lease_is_held(town: Tenant) -> None:
+    with start_cli(*RUN, *PATIENT, **town.variables) as command:
+        pid = int(command.read_line())
+        command.send_signal(signal.SIGTSTP)
+        wait_until(lambda: is_stopped(command.process.pid) and is_stopped(pid))
 
-        verb.sent(signal.SIGCONT)
-        verb.reads("end\n")
+        command.send_signal(signal.SIGCONT)
+        command.write("end\n")
 
-        assert verb.ended() == (0, "went on\n", "")
-
-
-def test_a_program_that_is_stopped_does_not_go_on_when_its_lease_is_over(town: Tenant) -> None:
-    with started(*RUN, "--duration", "0.05", *PATIENT, **town.variables) as verb:  # 3 s
-        pid = int(verb.line())
-        verb.sent(signal.SIGTSTP)
-        until(lambda: stopped(verb.process.pid))
-        verb.reads("end\n")
-        until(lambda: town.events("LeaseExpired"))
-        assert stopped(pid)
-
-        verb.sent(signal.SIGCONT)
-
-        assert verb.ended()[:2] == (3, "asked to end\n")
+        assert command.wait() == (0, "went on\n", "")
 
 
-def test_the_program_does_not_outlive_us(town: Tenant) -> None:
-    with started(*RUN, "--", "sh", "-c", "echo $$; exec sleep 300", **town.variables) as verb:
-        pid = int(verb.line())
-        assert not gone(pid)
+def test_suspended_program_does_not_continue_after_its_lease(town: Tenant) -> None:
+    with start_cli(*RUN, "--duration", "0.05", *PATIENT, **town.variables) as command:  # 3 s
+        pid = int(command.read_line())
+        command.send_signal(signal.SIGTSTP)
+        wait_until(lambda: is_stopped(command.process.pid))
+        command.write("end\n")
+        wait_until(lambda: town.events("LeaseExpired"))
+        assert is_stopped(pid)
 
-        verb.sent(signal.SIGKILL)
+        command.send_signal(signal.SIGCONT)
 
-        until(lambda: gone(pid))
+        assert command.wait()[:2] == (3, "asked to end\n")
+
+
+def test_program_dies_with_its_parent(town: Tenant) -> None:
+    with start_cli(*RUN, "--", "sh", "-c", "echo $$; exec sleep 300", **town.variables) as command:
+        pid = int(command.read_line())
+        assert not has_exited(pid)
+
+        command.send_signal(signal.SIGKILL)
+
+        wait_until(lambda: has_exited(pid))
 
 
 # -- Wrong use -------------------------------------------------------------------
 
 
-def test_who_acts_must_be_known(town: Tenant) -> None:
-    outcome = done("lease", "run", CONTACT, "--", "echo", "ran", **town.variables)
+def test_lease_run_requires_an_acting_agent(town: Tenant) -> None:
+    outcome = run_cli("lease", "run", CONTACT, "--", "echo", "ran", **town.variables)
 
     assert outcome.code in {1, 2, 5}
     assert outcome.stdout == ""
     assert "agent" in outcome.stderr
 
 
-def test_an_agents_own_key_says_who_acts(town: Tenant) -> None:
+def test_agent_key_identifies_the_acting_agent(town: Tenant) -> None:
     key = town.issue("agent", "own")
     variables = town.variables | {"QUORATE_API_KEY": key}
 
-    outcome = done("lease", "run", CONTACT, "--", "printenv", "QUORATE_AGENT_ID", **variables)
+    outcome = run_cli("lease", "run", CONTACT, "--", "printenv", "QUORATE_AGENT_ID", **variables)
 
     assert outcome.code == 0, outcome.stderr
     (event,) = town.events("LeaseAcquired")
     assert outcome.stdout.strip() == event["data"]["agentId"]
 
 
-def test_a_refused_key_is_told(town: Tenant) -> None:
+def test_rejected_key_is_reported(town: Tenant) -> None:
     variables = town.variables | {"QUORATE_API_KEY": town.issue("auditor")}
 
-    assert done(*RUN, "--", "true", **variables).code == 4
+    assert run_cli(*RUN, "--", "true", **variables).code == 4
 
 
-def test_nobody_there_is_told(town: Tenant) -> None:
+def test_unreachable_service_is_reported(town: Tenant) -> None:
     variables = town.variables | {"QUORATE_URL": "http://127.0.0.1:1"}
 
-    outcome = done(*RUN, "--", "true", **variables)
+    outcome = run_cli(*RUN, "--", "true", **variables)
 
     assert outcome.code == 6
     assert "does not answer" in outcome.stderr

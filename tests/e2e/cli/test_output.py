@@ -10,8 +10,8 @@ import pytest
 
 from quorate.cli.output.console import print_table
 from tests.e2e.cli.conftest import Run
-from tests.e2e.cli.terminal import Terminal, at_a_terminal
-from tests.e2e.service.service_process import Running, environment
+from tests.e2e.cli.terminal import Terminal, run_in_terminal
+from tests.e2e.service.service_process import ServiceProcess, environment
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J[bold]x[/bold] :smile: \u202eesrever\nRequests: none"
 ID = "01a1fbc1-3b54-788c-a0a5-f0082570796a"
@@ -20,7 +20,7 @@ STYLING = re.compile(r"\x1b\[[0-9;]*m")  # Colours, which are ours and do nothin
 
 
 @pytest.fixture
-def variables(tenant: Terminal, real: Running) -> dict[str, str]:
+def variables(tenant: Terminal, real: ServiceProcess) -> dict[str, str]:
     """Of a shell that holds the tenant's key, and has chosen no way of printing."""
     del tenant
     key = os.environ["QUORATE_API_KEY"]
@@ -44,8 +44,8 @@ def piped(words: tuple[str, ...], variables: dict[str, str]) -> str:
 # -- The one rule -----------------------------------------------------------------
 
 
-def test_a_terminal_gets_a_table_and_a_pipe_gets_json(variables: dict[str, str]) -> None:
-    code, seen = at_a_terminal(("agents", "list"), variables, columns=200)
+def test_output_is_a_table_at_a_terminal_and_json_in_a_pipe(variables: dict[str, str]) -> None:
+    code, seen = run_in_terminal(("agents", "list"), variables, columns=200)
     read = piped(("agents", "list"), variables)
 
     assert code == 0
@@ -54,8 +54,8 @@ def test_a_terminal_gets_a_table_and_a_pipe_gets_json(variables: dict[str, str])
     assert [one["agentName"] for one in orjson.loads(read)] == ["ann", "bob"]
 
 
-def test_either_can_be_asked_for_everywhere(variables: dict[str, str]) -> None:
-    _, seen = at_a_terminal(("agents", "list", "--json"), variables)
+def test_json_options_override_the_default_format(variables: dict[str, str]) -> None:
+    _, seen = run_in_terminal(("agents", "list", "--json"), variables)
     table = piped(("agents", "list", "--no-json"), variables)
     chosen = piped(("agents", "list"), {**variables, "QUORATE_JSON": "0"})
 
@@ -67,9 +67,9 @@ def test_either_can_be_asked_for_everywhere(variables: dict[str, str]) -> None:
 # -- At a terminal ----------------------------------------------------------------
 
 
-def test_colours_are_for_terminals_that_want_them(variables: dict[str, str]) -> None:
-    _, coloured = at_a_terminal(("agents", "list"), variables, columns=200)
-    _, plain = at_a_terminal(("agents", "list"), {**variables, "NO_COLOR": "1"}, columns=200)
+def test_colors_are_printed_only_to_capable_terminals(variables: dict[str, str]) -> None:
+    _, coloured = run_in_terminal(("agents", "list"), variables, columns=200)
+    _, plain = run_in_terminal(("agents", "list"), {**variables, "NO_COLOR": "1"}, columns=200)
 
     assert "\x1b[32mactive" in coloured
     assert "\x1b[32m" not in plain
@@ -77,7 +77,7 @@ def test_colours_are_for_terminals_that_want_them(variables: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("columns", [20, 40, 80, 300])
-def test_what_others_wrote_reaches_no_terminal_as_a_command(
+def test_untrusted_text_is_neutralized_in_tables(
     tenant: Terminal, variables: dict[str, str], columns: int
 ) -> None:
     proposing = (
@@ -89,10 +89,10 @@ def test_what_others_wrote_reaches_no_terminal_as_a_command(
         "--contact-email",
         "a@b.co",
     )
-    proposal = tenant.id(*proposing, "--action", HOSTILE, "--reason", HOSTILE)
+    proposal = tenant.run_quiet(*proposing, "--action", HOSTILE, "--reason", HOSTILE)
 
     for words in (("agents", "consensus", "list"), ("agents", "consensus", "get", proposal)):
-        code, seen = at_a_terminal(words, variables, columns=columns)
+        code, seen = run_in_terminal(words, variables, columns=columns)
 
         assert code == 0
         seen = STYLING.sub("", seen)
@@ -105,7 +105,7 @@ def test_what_others_wrote_reaches_no_terminal_as_a_command(
         assert proposal in seen, "an id is never broken: people copy it"
 
 
-def test_a_sentence_of_a_hostile_service_stays_a_sentence(run: Run) -> None:
+def test_untrusted_error_text_stays_on_one_line(run: Run) -> None:
     result = run("agents", "list", "--url", "http://x\x1b[2J\ny", "--api-key", "k")
 
     assert ESCAPE not in result.stderr
@@ -113,7 +113,7 @@ def test_a_sentence_of_a_hostile_service_stays_a_sentence(run: Run) -> None:
 
 
 @pytest.mark.parametrize("columns", ["10", "60", "100", "200"])
-def test_no_cell_is_lost_at_any_width(
+def test_table_keeps_every_cell_at_any_width(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
@@ -130,7 +130,7 @@ def test_no_cell_is_lost_at_any_width(
     assert seen.count("a" * 20) >= 1
 
 
-def test_a_long_table_ends_where_a_person_stops_reading(
+def test_long_table_is_truncated(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     print_table("Things", ("name",), [(f"n{number}",) for number in range(150)])

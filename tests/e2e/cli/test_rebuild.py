@@ -10,14 +10,14 @@ import orjson
 import pytest
 
 from quorate.runtime.process_lock import DataDirLock, Locked
-from tests.e2e.cli.conftest import Lived, Run
+from tests.e2e.cli.conftest import RecordedLog, Run
 
 
 @pytest.fixture
-def data_dir(lived: Lived, tmp_path: Path) -> Path:
+def data_dir(recorded_log: RecordedLog, tmp_path: Path) -> Path:
     path = tmp_path / "data"
     path.mkdir()
-    shutil.copy(lived.data_dir / "quorate.db", path)
+    shutil.copy(recorded_log.data_dir / "quorate.db", path)
     return path
 
 
@@ -27,16 +27,14 @@ def by_hand(data_dir: Path, statement: str) -> None:
         connection.commit()
 
 
-def test_a_check_of_a_sound_database_finds_nothing(run: Run, data_dir: Path) -> None:
+def test_check_of_a_valid_database_finds_no_difference(run: Run, data_dir: Path) -> None:
     result = run("rebuild", "--check", "--data-dir", data_dir)
 
     assert result.exit_code == 0
     assert "are what the" in result.stdout
 
 
-def test_a_check_names_what_was_edited_by_hand_and_a_rebuild_mends_it(
-    run: Run, data_dir: Path
-) -> None:
+def test_check_finds_edited_rows_and_rebuild_repairs_them(run: Run, data_dir: Path) -> None:
     by_hand(data_dir, "UPDATE agents SET role = 'king' WHERE name_key = 'ann' AND tenant = 'acme'")
 
     found = run("rebuild", "--check", "--data-dir", data_dir)
@@ -50,7 +48,7 @@ def test_a_check_names_what_was_edited_by_hand_and_a_rebuild_mends_it(
     assert "Rebuilt" in mended.stdout
 
 
-def test_programs_get_the_differences_as_json(run: Run, data_dir: Path) -> None:
+def test_check_prints_differences_as_json(run: Run, data_dir: Path) -> None:
     by_hand(data_dir, "UPDATE tenants SET created_at = 7 WHERE id = 'acme'")
 
     result = run("rebuild", "--check", "--json", "--data-dir", data_dir)
@@ -67,14 +65,14 @@ def test_programs_get_the_differences_as_json(run: Run, data_dir: Path) -> None:
     }
 
 
-def test_programs_get_the_speed_of_a_rebuild(run: Run, data_dir: Path) -> None:
+def test_rebuild_prints_its_speed_as_json(run: Run, data_dir: Path) -> None:
     found = orjson.loads(run("rebuild", "--json", "--data-dir", data_dir).stdout)
 
     assert set(found) == {"events", "rows", "seconds", "eventsPerSecond"}
     assert found["events"] > found["rows"] > 0
 
 
-def test_a_data_folder_in_use_is_not_rebuilt_but_may_be_checked(run: Run, data_dir: Path) -> None:
+def test_data_directory_in_use_can_be_checked_but_not_rebuilt(run: Run, data_dir: Path) -> None:
     with DataDirLock(data_dir):
         refused = run("rebuild", "--data-dir", data_dir)
         checked = run("rebuild", "--check", "--data-dir", data_dir)
@@ -84,7 +82,7 @@ def test_a_data_folder_in_use_is_not_rebuilt_but_may_be_checked(run: Run, data_d
     assert checked.exit_code == 0
 
 
-def test_the_folder_may_come_from_the_environment(
+def test_data_directory_comes_from_the_environment(
     run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QUORATE_DATA_DIR", str(data_dir))
@@ -92,7 +90,7 @@ def test_the_folder_may_come_from_the_environment(
     assert run("rebuild", "--check").exit_code == 0
 
 
-def test_a_folder_without_a_log_is_told(run: Run, tmp_path: Path) -> None:
+def test_rebuild_reports_a_data_directory_without_a_log(run: Run, tmp_path: Path) -> None:
     result = run("rebuild", "--data-dir", tmp_path)
 
     assert result.exit_code == 1
@@ -101,7 +99,7 @@ def test_a_folder_without_a_log_is_told(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_a_file_that_is_no_database_is_told(run: Run, tmp_path: Path, check: bool) -> None:
+def test_invalid_database_file_is_reported(run: Run, tmp_path: Path, check: bool) -> None:
     (tmp_path / "quorate.db").write_bytes(b"not a database" * 1_000)
 
     result = run("rebuild", *(["--check"] if check else []), "--data-dir", tmp_path)
@@ -111,7 +109,7 @@ def test_a_file_that_is_no_database_is_told(run: Run, tmp_path: Path, check: boo
     assert result.stderr.count("\n") == 1
 
 
-def test_a_damaged_log_is_not_rebuilt_from(run: Run, data_dir: Path) -> None:
+def test_rebuild_rejects_a_corrupted_log(run: Run, data_dir: Path) -> None:
     by_hand(data_dir, "DROP TRIGGER events_no_delete")
     by_hand(data_dir, "DELETE FROM events WHERE position = 9")
 
@@ -124,7 +122,7 @@ def test_a_damaged_log_is_not_rebuilt_from(run: Run, data_dir: Path) -> None:
 # -- The lock ---------------------------------------------------------------------
 
 
-def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
+def test_lock_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
     first, second = DataDirLock(tmp_path), DataDirLock(tmp_path)
     first.acquire()
 
@@ -135,7 +133,7 @@ def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_a_lock_is_not_a_file_but_a_process(tmp_path: Path) -> None:
+def test_stale_lock_file_does_not_block(tmp_path: Path) -> None:
     """What a process that was killed leaves behind keeps nobody out."""
     (tmp_path / "lock").write_text("999999\n")
 

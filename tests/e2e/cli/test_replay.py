@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.cli.audit.history import Until, fold
-from quorate.cli.output.tenant_snapshot import standing
+from quorate.cli.audit.history import Until, replay_events
+from quorate.cli.output.tenant_snapshot import take_snapshot
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
 from quorate.domain.tenant_state import TenantState
 from quorate.eventlog.archive.export_format import line
 from quorate.eventlog.hash_chain import GENESIS, link
 from quorate.projections import rows
-from tests.e2e.cli.conftest import TENANT, Lived, Run
+from tests.e2e.cli.conftest import TENANT, RecordedLog, Run
 
 
 def replayed(run: Run, log: Path, *arguments: str) -> dict[str, Any]:
@@ -25,16 +25,16 @@ def replayed(run: Run, log: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def stored(lived: Lived, table: str) -> set[tuple[Any, ...]]:
-    with closing(sqlite3.connect(lived.data_dir / "quorate.db")) as connection:
+def stored(recorded_log: RecordedLog, table: str) -> set[tuple[Any, ...]]:
+    with closing(sqlite3.connect(recorded_log.data_dir / "quorate.db")) as connection:
         return set(connection.execute(f"SELECT * FROM {table} WHERE tenant = ?", (TENANT,)))  # noqa: S608
 
 
 # -- The same as live -------------------------------------------------------------
 
 
-def test_a_replay_ends_where_the_service_stands(lived: Lived) -> None:
-    tenant_state = fold(lived.events, Until()).tenant_state
+def test_replay_equals_the_state_of_the_service(recorded_log: RecordedLog) -> None:
+    tenant_state = replay_events(recorded_log.events, Until()).tenant_state
 
     agents = {tuple(rows.agent_row(TENANT, one)) for one in tenant_state.agents.values()}
     requests = {tuple(rows.request_row(TENANT, one)) for one in tenant_state.requests.values()}
@@ -44,20 +44,22 @@ def test_a_replay_ends_where_the_service_stands(lived: Lived) -> None:
         for request in tenant_state.requests.values()
         for vote in request.votes.values()
     }
-    assert agents == stored(lived, "agents")
-    assert requests == stored(lived, "requests")
-    assert leases == stored(lived, "leases")
-    assert votes == stored(lived, "votes")
+    assert agents == stored(recorded_log, "agents")
+    assert requests == stored(recorded_log, "requests")
+    assert leases == stored(recorded_log, "leases")
+    assert votes == stored(recorded_log, "votes")
     assert min(map(len, (agents, requests, leases, votes))) > 0
 
 
-def test_ended_leases_need_not_be_remembered(lived: Lived, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_removes_ended_leases(
+    recorded_log: RecordedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def alive(tenant_state: TenantState) -> dict[str, Any]:
         return {one.id: one for one in tenant_state.leases.values() if one.status == "active"}
 
-    whole = fold(lived.events, Until()).tenant_state
-    monkeypatch.setattr("quorate.cli.audit.history.EVENTS_BETWEEN_CLEARINGS", 3)
-    cleared = fold(lived.events, Until()).tenant_state
+    whole = replay_events(recorded_log.events, Until()).tenant_state
+    monkeypatch.setattr("quorate.cli.audit.history.EVENTS_BETWEEN_CLEANUPS", 3)
+    cleared = replay_events(recorded_log.events, Until()).tenant_state
 
     assert len(cleared.leases) < len(whole.leases)
     assert alive(cleared) == alive(whole)
@@ -94,8 +96,8 @@ def holders(events: list[dict[str, Any]], at: Timestamp) -> dict[str, str]:
     }
 
 
-def test_at_every_moment_the_holders_are_those_whom_the_events_name(lived: Lived) -> None:
-    events = lived.events
+def test_replay_finds_the_holders_at_every_time(recorded_log: RecordedLog) -> None:
+    events = recorded_log.events
     moments = {
         Timestamp(instant(event["at"]) + offset)
         for event in events
@@ -103,14 +105,14 @@ def test_at_every_moment_the_holders_are_those_whom_the_events_name(lived: Lived
     }
     held = 0
     for at in sorted(moments):
-        found = standing(fold(events, Until(at=at)))
+        found = take_snapshot(replay_events(events, Until(at=at)))
         names = {lease["contactEmail"]: lease["agentId"] for lease in found["leases"]}
         assert names == holders(events, at)
         held += len(names)
     assert held
 
 
-def test_a_time_between_two_events_is_judged_at_that_time(run: Run, tmp_path: Path) -> None:
+def test_until_time_between_events_is_evaluated_at_that_time(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "small.jsonl"
     log.write_bytes(b"".join(line(event) for event in a_small_log()))
 
@@ -195,28 +197,32 @@ def a_small_log() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("sequence", [1, 2, 30])
-def test_a_sequence_is_the_last_event_that_counts(
-    run: Run, log: Path, lived: Lived, sequence: int
+def test_until_sequence_is_the_last_applied_event(
+    run: Run, log: Path, recorded_log: RecordedLog, sequence: int
 ) -> None:
     found = replayed(run, log, "--until", str(sequence))
 
     assert found["tenantId"] == TENANT
     assert found["sequence"] == sequence
-    assert found["at"] == lived.events[sequence - 1]["at"]
+    assert found["at"] == recorded_log.events[sequence - 1]["at"]
 
 
-def test_without_an_end_all_events_count(run: Run, log: Path, lived: Lived) -> None:
-    assert replayed(run, log)["sequence"] == len(lived.lines)
+def test_replay_without_until_applies_all_events(
+    run: Run, log: Path, recorded_log: RecordedLog
+) -> None:
+    assert replayed(run, log)["sequence"] == len(recorded_log.lines)
 
 
-def test_a_sequence_beyond_the_file_is_told(run: Run, log: Path, lived: Lived) -> None:
-    result = run("replay", log, "--until", str(len(lived.lines) + 1))
+def test_until_sequence_after_the_end_is_reported(
+    run: Run, log: Path, recorded_log: RecordedLog
+) -> None:
+    result = run("replay", log, "--until", str(len(recorded_log.lines) + 1))
 
     assert result.exit_code == 1
-    assert f"the file ends with event {len(lived.lines)}" in result.stderr
+    assert f"the file ends with event {len(recorded_log.lines)}" in result.stderr
 
 
-def test_before_the_first_event_there_is_nothing(run: Run, log: Path) -> None:
+def test_until_before_the_first_event_gives_empty_state(run: Run, log: Path) -> None:
     found = replayed(run, log, "--until", "2000-01-01T00:00:00Z")
 
     assert (found["tenantId"], found["sequence"]) == (None, 0)
@@ -224,14 +230,14 @@ def test_before_the_first_event_there_is_nothing(run: Run, log: Path) -> None:
 
 
 @pytest.mark.parametrize("until", ["yesterday", "-1", "2026-03-01T12:00:00", "1.5", ""])
-def test_an_end_that_is_neither_is_wrong_use(run: Run, log: Path, until: str) -> None:
+def test_invalid_until_is_a_usage_error(run: Run, log: Path, until: str) -> None:
     assert run("replay", log, "--until", until).exit_code == 2
 
 
 # -- For people -------------------------------------------------------------------
 
 
-def test_people_get_tables(run: Run, tmp_path: Path) -> None:
+def test_replay_prints_tables(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "small.jsonl"
     log.write_bytes(b"".join(line(event) for event in a_small_log()))
 
@@ -243,9 +249,7 @@ def test_people_get_tables(run: Run, tmp_path: Path) -> None:
         assert words in result.stdout
 
 
-def test_text_from_the_log_does_not_reach_the_terminal_as_commands(
-    run: Run, tmp_path: Path
-) -> None:
+def test_log_text_is_neutralized_in_tables(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "small.jsonl"
     log.write_bytes(b"".join(line(event) for event in a_small_log()))
 
@@ -258,12 +262,12 @@ def test_text_from_the_log_does_not_reach_the_terminal_as_commands(
 # -- Files that cannot be told ----------------------------------------------------
 
 
-def test_a_file_that_was_tampered_with_is_not_replayed_unless_asked(
-    run: Run, log: Path, lived: Lived
+def test_modified_file_is_replayed_only_with_no_verify(
+    run: Run, log: Path, recorded_log: RecordedLog
 ) -> None:
-    event = lived.events[1]
+    event = recorded_log.events[1]
     event["data"]["agentName"] = "mallory"
-    log.write_bytes(b"".join([lived.lines[0], line(event), *lived.lines[2:]]))
+    log.write_bytes(b"".join([recorded_log.lines[0], line(event), *recorded_log.lines[2:]]))
 
     refused = run("replay", log)
     told = replayed(run, log, "--no-verify", "--until", "2")
@@ -273,14 +277,18 @@ def test_a_file_that_was_tampered_with_is_not_replayed_unless_asked(
     assert "mallory" in [agent["agentName"] for agent in told["agents"]]
 
 
-def test_tampering_behind_the_end_is_found_too(run: Run, log: Path, lived: Lived) -> None:
-    log.write_bytes(b"".join(lived.lines) + b"garbage\n")
+def test_modification_after_until_is_detected(
+    run: Run, log: Path, recorded_log: RecordedLog
+) -> None:
+    log.write_bytes(b"".join(recorded_log.lines) + b"garbage\n")
 
     assert run("replay", log, "--until", "2").exit_code == 1
 
 
-def test_a_file_that_begins_late_cannot_be_told(run: Run, log: Path, lived: Lived) -> None:
-    log.write_bytes(b"".join(lived.lines[5:]))
+def test_replay_rejects_a_file_without_the_first_event(
+    run: Run, log: Path, recorded_log: RecordedLog
+) -> None:
+    log.write_bytes(b"".join(recorded_log.lines[5:]))
 
     late = run("replay", log)
     blind = run("replay", log, "--no-verify")
@@ -290,9 +298,11 @@ def test_a_file_that_begins_late_cannot_be_told(run: Run, log: Path, lived: Live
     assert blind.stderr.count("\n") == 1
 
 
-def test_an_event_from_the_future_is_not_guessed_at(run: Run, log: Path, lived: Lived) -> None:
-    event = lived.events[-1] | {"version": 99}
-    log.write_bytes(b"".join([*lived.lines[:-1], line(event)]))
+def test_replay_rejects_an_unknown_event_type(
+    run: Run, log: Path, recorded_log: RecordedLog
+) -> None:
+    event = recorded_log.events[-1] | {"version": 99}
+    log.write_bytes(b"".join([*recorded_log.lines[:-1], line(event)]))
 
     result = run("replay", log, "--no-verify")
 
@@ -300,7 +310,7 @@ def test_an_event_from_the_future_is_not_guessed_at(run: Run, log: Path, lived: 
     assert "needs a newer Quorate" in result.stderr
 
 
-def test_an_empty_file_tells_nothing(run: Run, log: Path) -> None:
+def test_replay_rejects_an_empty_file(run: Run, log: Path) -> None:
     log.write_bytes(b"")
 
     assert "holds no events" in run("replay", log).stderr

@@ -43,7 +43,7 @@ def contents(folder: Path) -> dict[str, str]:
 # -- Secrets -----------------------------------------------------------------------
 
 
-def test_each_secret_is_a_file_for_its_owner_alone(folder: Path) -> None:
+def test_each_secret_is_an_owner_only_file(folder: Path) -> None:
     assert contents(folder).keys() == SECRETS.keys()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
@@ -51,7 +51,7 @@ def test_each_secret_is_a_file_for_its_owner_alone(folder: Path) -> None:
     assert len(set(contents(folder).values())) == len(SECRETS)
 
 
-def test_what_is_there_stays_and_what_is_missing_is_made(folder: Path) -> None:
+def test_existing_secrets_stay_and_missing_ones_are_created(folder: Path) -> None:
     before = contents(folder)
     (folder / "api_key").unlink()
 
@@ -62,13 +62,13 @@ def test_what_is_there_stays_and_what_is_missing_is_made(folder: Path) -> None:
     assert [word for word in said.split() if word.endswith("_key")] == [str(folder / "api_key")]
 
 
-def test_names_are_told_and_never_contents(tmp_path: Path) -> None:
+def test_only_file_names_are_printed(tmp_path: Path) -> None:
     said = made(tmp_path / "secrets")
 
     assert [text for text in contents(tmp_path / "secrets").values() if text.strip() in said] == []
 
 
-def test_many_at_once_leave_one_of_each_behind(tmp_path: Path) -> None:
+def test_concurrent_runs_create_each_secret_once(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     program = shutil.which("quorate", path=sysconfig.get_path("scripts"))
     assert program is not None
@@ -94,7 +94,7 @@ def accepted(configuration: str, folder: Path) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
-def test_a_cluster_shows_its_password_to_its_own_servers_only(folder: Path) -> None:
+def test_route_password_is_in_the_cluster_configuration_only(folder: Path) -> None:
     password = (folder / "nats_route_password").read_text().strip()
     keys = ("--nats-keys-file", str(folder / "nats_keys.json"))
 
@@ -110,7 +110,7 @@ def test_a_cluster_shows_its_password_to_its_own_servers_only(folder: Path) -> N
         assert seed not in printed
 
 
-def test_a_strange_password_stays_one_word_of_an_address(folder: Path) -> None:
+def test_special_characters_in_the_route_password_are_quoted(folder: Path) -> None:
     (folder / "nats_route_password").write_text('a/b@c:"d" \\ }\n')
 
     printed = configured(
@@ -133,11 +133,11 @@ def test_a_strange_password_stays_one_word_of_an_address(folder: Path) -> None:
         (("--nats-keys-file", "nowhere"), "does not exist"),
     ],
 )
-def test_half_an_answer_is_asked_back(options: tuple[str, ...], why: str) -> None:
+def test_incomplete_options_are_usage_errors(options: tuple[str, ...], why: str) -> None:
     assert why in configured(*options, code=2)
 
 
-def test_an_empty_password_is_none(folder: Path) -> None:
+def test_empty_password_file_is_a_usage_error(folder: Path) -> None:
     empty = folder / "empty"
     empty.touch()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.cli.connection.profiles import Context, change
+from quorate.cli.connection.profiles import Context, update_contexts
 from tests.e2e.cli.conftest import Run
 from tests.e2e.service.service_process import environment
 
@@ -33,7 +33,7 @@ def completed(*words: str) -> list[str]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_script_is_printed_that_the_shell_can_read(run: Run, shell: str, tmp_path: Path) -> None:
+def test_completion_script_is_valid_for_the_shell(run: Run, shell: str, tmp_path: Path) -> None:
     result = run("completion", shell)
 
     assert result.exit_code == 0
@@ -44,7 +44,7 @@ def test_a_script_is_printed_that_the_shell_can_read(run: Run, shell: str, tmp_p
         subprocess.run([shell, "-n", script], check=True)
 
 
-def test_verbs_options_and_choices_are_completed() -> None:
+def test_commands_options_and_choices_are_completed() -> None:
     assert completed("agents", "cons") == ["consensus"]
     assert completed("agents", "consensus", "v") == ["vote", "votes"]
     assert completed("agents", "lease", "--contact") == ["--contact-email"]
@@ -52,13 +52,13 @@ def test_verbs_options_and_choices_are_completed() -> None:
 
 
 @pytest.mark.parametrize("words", [("context", "use"), ("agents", "list", "--context")])
-def test_contexts_are_completed_by_their_names(run: Run, words: tuple[str, ...]) -> None:
+def test_context_names_are_completed(run: Run, words: tuple[str, ...]) -> None:
     del run  # It moved the user's folders to where nothing is.
-    change(lambda known: known.with_one("prod", Context(url="http://x")))
-    change(lambda known: known.with_one("local", Context(url="http://x")))
+    update_contexts(lambda known: known.with_context("prod", Context(url="http://x")))
+    update_contexts(lambda known: known.with_context("local", Context(url="http://x")))
 
     assert completed(*words, "pr") == ["prod"]
 
 
-def test_a_shell_we_do_not_know_is_wrong_use(run: Run) -> None:
+def test_unknown_shell_is_a_usage_error(run: Run) -> None:
     assert run("completion", "csh").exit_code == 2

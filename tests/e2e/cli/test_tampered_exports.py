@@ -8,9 +8,15 @@ import orjson
 import pytest
 
 from quorate.eventlog.archive import export_format
-from quorate.eventlog.archive.export_format import BeginsLate, Damaged, Kept, line, verify
+from quorate.eventlog.archive.export_format import (
+    Checkpoint,
+    FileCorrupted,
+    MissingPrefix,
+    line,
+    verify,
+)
 from quorate.eventlog.recorded_event import StreamHead
-from tests.e2e.cli.conftest import Lived
+from tests.e2e.cli.conftest import RecordedLog
 
 MUTATIONS = 10_000
 LINES = 25  # Enough for every place to be a first, a middle and a last one.
@@ -98,18 +104,18 @@ MUTATIONS_OF: tuple[Mutation, ...] = (
 )
 
 
-def noticed(file: bytes, kept: Kept) -> bool:
+def noticed(file: bytes, kept: Checkpoint) -> bool:
     try:
         verify(io.BytesIO(file), kept=kept)
-    except (BeginsLate, Damaged):
+    except (MissingPrefix, FileCorrupted):
         return True
     return False
 
 
-def unnoticed(lived: Lived, mutations: int) -> list[str]:
+def unnoticed(recorded_log: RecordedLog, mutations: int) -> list[str]:
     """Which mutations a verifier lets pass that was given the head to keep."""
-    original = b"".join(lived.lines[:LINES])
-    kept = Kept(sequence=LINES, hash=lived.events[LINES - 1]["hash"])
+    original = b"".join(recorded_log.lines[:LINES])
+    kept = Checkpoint(sequence=LINES, hash=recorded_log.events[LINES - 1]["hash"])
     assert not noticed(original, kept)
     rnd = random.Random(1)
     passed, tried = [], 0
@@ -123,22 +129,22 @@ def unnoticed(lived: Lived, mutations: int) -> list[str]:
     return passed
 
 
-def test_none_of_ten_thousand_mutations_goes_unnoticed(lived: Lived) -> None:
-    assert unnoticed(lived, MUTATIONS) == []
+def test_verify_detects_ten_thousand_mutations(recorded_log: RecordedLog) -> None:
+    assert unnoticed(recorded_log, MUTATIONS) == []
 
 
-def test_a_verifier_that_does_not_compare_hashes_lets_some_pass(
-    lived: Lived, monkeypatch: pytest.MonkeyPatch
+def test_verifier_without_hash_comparison_misses_mutations(
+    recorded_log: RecordedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def credulous(event: dict[str, object], after: StreamHead) -> StreamHead:
         if event["sequence"] != after.sequence + 1:
-            raise Damaged(0, None, "is missing")
+            raise FileCorrupted(0, None, "is missing")
         try:
             claimed = bytes.fromhex(str(event["hash"]))
         except ValueError:
-            raise Damaged(0, None, "is no hash") from None
+            raise FileCorrupted(0, None, "is no hash") from None
         return StreamHead(sequence=after.sequence + 1, hash=claimed)
 
-    monkeypatch.setattr(export_format, "check_public", credulous)
+    monkeypatch.setattr(export_format, "verify_exported_event", credulous)
 
-    assert {"edit_a_field", "flip_a_bit"} <= set(unnoticed(lived, 500))
+    assert {"edit_a_field", "flip_a_bit"} <= set(unnoticed(recorded_log, 500))

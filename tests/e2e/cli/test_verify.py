@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from quorate.eventlog.archive.export_format import line
-from quorate.eventlog.hash_chain import check_public, link
+from quorate.eventlog.hash_chain import link, verify_exported_event
 from quorate.eventlog.recorded_event import StreamHead
-from tests.e2e.cli.conftest import Lived, Run
+from tests.e2e.cli.conftest import RecordedLog, Run
 
 Lines = list[bytes]
 
@@ -29,7 +29,7 @@ def rewritten(lines: Lines, edit: Callable[[dict[str, Any]], None]) -> Lines:
         edit(event)
         event["hash"] = "?"
         event["hash"] = hash_of(event, head)
-        head = check_public(event, head)
+        head = verify_exported_event(event, head)
         found.append(line(event))
     return found
 
@@ -42,51 +42,51 @@ def hash_of(event: dict[str, Any], head: StreamHead) -> str:
 # -- A file that is whole -------------------------------------------------------
 
 
-def test_a_whole_file_is_told_with_its_tenant_and_the_head_to_keep(
-    run: Run, log: Path, lived: Lived
+def test_valid_file_is_reported_with_tenant_and_head_hash(
+    run: Run, log: Path, recorded_log: RecordedLog
 ) -> None:
     result = run("verify", log)
 
-    count = len(lived.lines)
+    count = len(recorded_log.lines)
     assert result.exit_code == 0
     assert f"{count} events of tenant acme, 1 to {count}" in result.stdout
-    assert f"Head to keep: {lived.kept(count)}" in result.stdout
+    assert f"Head to keep: {recorded_log.head_hash(count)}" in result.stdout
 
 
-def test_programs_get_the_same_as_json(run: Run, log: Path, lived: Lived) -> None:
+def test_verify_prints_the_result_as_json(run: Run, log: Path, recorded_log: RecordedLog) -> None:
     result = run("verify", log, "--json")
 
-    last = lived.events[-1]
+    last = recorded_log.events[-1]
     assert orjson.loads(result.stdout) == {
         "ok": True,
         "tenantId": "acme",
-        "events": len(lived.lines),
+        "events": len(recorded_log.lines),
         "first": 1,
         "head": {"sequence": last["sequence"], "hash": last["hash"]},
         "at": last["at"],
     }
 
 
-def test_a_file_can_come_through_a_pipe(run: Run, lived: Lived) -> None:
-    assert run("verify", "-", input=b"".join(lived.lines)).exit_code == 0
+def test_file_is_read_from_stdin(run: Run, recorded_log: RecordedLog) -> None:
+    assert run("verify", "-", input=b"".join(recorded_log.lines)).exit_code == 0
 
 
 @pytest.mark.parametrize("with_sequence", [True, False])
 @pytest.mark.parametrize("sequence", [1, 20, -1])
-def test_a_head_that_was_kept_is_met_also_when_the_log_has_grown(
-    run: Run, log: Path, lived: Lived, sequence: int, with_sequence: bool
+def test_stored_head_hash_matches_a_longer_log(
+    run: Run, log: Path, recorded_log: RecordedLog, sequence: int, with_sequence: bool
 ) -> None:
-    kept = lived.kept(sequence % (len(lived.lines) + 1))
+    kept = recorded_log.head_hash(sequence % (len(recorded_log.lines) + 1))
     kept = kept if with_sequence else kept.partition(":")[2].upper()
 
     assert run("verify", log, "--head", kept).exit_code == 0
 
 
-def test_a_file_that_begins_late_needs_the_hash_it_follows(
-    run: Run, log: Path, lived: Lived
+def test_file_without_the_first_event_needs_the_previous_hash(
+    run: Run, log: Path, recorded_log: RecordedLog
 ) -> None:
-    log.write_bytes(b"".join(lived.lines[10:]))
-    previous = lived.events[9]["hash"]
+    log.write_bytes(b"".join(recorded_log.lines[10:]))
+    previous = recorded_log.events[9]["hash"]
 
     without = run("verify", log)
     result = run("verify", log, "--previous", previous, "--json")
@@ -203,11 +203,11 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
 
 
 @pytest.mark.parametrize("case", TAMPERED)
-def test_the_event_is_named_where_the_chain_breaks(
-    run: Run, log: Path, lived: Lived, case: str
+def test_corrupted_event_is_named(
+    run: Run, log: Path, recorded_log: RecordedLog, case: str
 ) -> None:
     tamper, message = TAMPERED[case]
-    log.write_bytes(b"".join(tamper(list(lived.lines))))
+    log.write_bytes(b"".join(tamper(list(recorded_log.lines))))
 
     result = run("verify", log)
 
@@ -217,8 +217,8 @@ def test_the_event_is_named_where_the_chain_breaks(
     assert not result.stdout
 
 
-def test_programs_are_told_the_line_the_event_and_why(run: Run, log: Path, lived: Lived) -> None:
-    log.write_bytes(b"".join([*lived.lines[:4], *lived.lines[5:]]))
+def test_corruption_is_reported_as_json(run: Run, log: Path, recorded_log: RecordedLog) -> None:
+    log.write_bytes(b"".join([*recorded_log.lines[:4], *recorded_log.lines[5:]]))
 
     result = run("verify", log, "--json")
 
@@ -231,7 +231,7 @@ def test_programs_are_told_the_line_the_event_and_why(run: Run, log: Path, lived
     }
 
 
-def test_an_empty_file_proves_nothing(run: Run, log: Path) -> None:
+def test_empty_file_is_rejected(run: Run, log: Path) -> None:
     log.write_bytes(b"")
 
     result = run("verify", log)
@@ -243,43 +243,40 @@ def test_an_empty_file_proves_nothing(run: Run, log: Path) -> None:
 # -- What only a head that was kept can tell ------------------------------------
 
 
-def test_a_file_cut_off_between_events_is_told_by_a_head_that_was_kept(
-    run: Run, log: Path, lived: Lived
-) -> None:
-    kept = lived.kept(len(lived.lines))
-    log.write_bytes(b"".join(lived.lines[:-3]))
+def test_head_hash_detects_a_truncated_file(run: Run, log: Path, recorded_log: RecordedLog) -> None:
+    kept = recorded_log.head_hash(len(recorded_log.lines))
+    log.write_bytes(b"".join(recorded_log.lines[:-3]))
 
     assert run("verify", log).exit_code == 0
     result = run("verify", log, "--head", kept)
     by_hash = run("verify", log, "--head", kept.partition(":")[2])
 
     assert result.exit_code == by_hash.exit_code == 1
-    assert f"before event {len(lived.lines)}, whose hash was kept: it was cut off" in result.stderr
+    assert (
+        f"before event {len(recorded_log.lines)}, whose hash was kept: it was cut off"
+        in result.stderr
+    )
     assert "no event has the hash that was kept" in by_hash.stderr
 
 
-def test_a_log_rewritten_as_a_whole_is_told_by_a_head_that_was_kept(
-    run: Run, log: Path, lived: Lived
-) -> None:
+def test_head_hash_detects_a_rewritten_log(run: Run, log: Path, recorded_log: RecordedLog) -> None:
     def edit(event: dict[str, Any]) -> None:
         if event["sequence"] == 3:
             event["actor"] = "somebody"
 
-    log.write_bytes(b"".join(rewritten(lived.lines, edit)))
+    log.write_bytes(b"".join(rewritten(recorded_log.lines, edit)))
 
     assert run("verify", log).exit_code == 0
-    result = run("verify", log, "--head", lived.kept(3))
+    result = run("verify", log, "--head", recorded_log.head_hash(3))
     assert result.exit_code == 1
     assert "event 3 (line 3): has another hash than the one that was kept" in result.stderr
-    assert run("verify", log, "--head", lived.kept(2)).exit_code == 0
+    assert run("verify", log, "--head", recorded_log.head_hash(2)).exit_code == 0
 
 
-def test_an_empty_file_does_not_meet_a_head_that_was_kept(
-    run: Run, log: Path, lived: Lived
-) -> None:
+def test_head_hash_rejects_an_empty_file(run: Run, log: Path, recorded_log: RecordedLog) -> None:
     log.write_bytes(b"")
 
-    assert "the file is empty" in run("verify", log, "--head", lived.kept(1)).stderr
+    assert "the file is empty" in run("verify", log, "--head", recorded_log.head_hash(1)).stderr
 
 
 # -- Wrong use ------------------------------------------------------------------
@@ -295,9 +292,9 @@ def test_an_empty_file_does_not_meet_a_head_that_was_kept(
         ("--previous", f"1:{'0' * 64}"),
     ],
 )
-def test_a_hash_that_is_none_is_wrong_use(run: Run, log: Path, arguments: tuple[str, ...]) -> None:
+def test_invalid_hash_is_a_usage_error(run: Run, log: Path, arguments: tuple[str, ...]) -> None:
     assert run("verify", log, *arguments).exit_code == 2
 
 
-def test_a_file_that_does_not_exist_is_wrong_use(run: Run) -> None:
+def test_missing_file_is_a_usage_error(run: Run) -> None:
     assert run("verify", "nowhere.jsonl").exit_code == 2

@@ -1,4 +1,4 @@
-"""What happens, as it happens: in words or as JSON, of one agent or of all, and nothing twice."""
+"""`quorate watch`: events and notifications as text and JSON, each printed once."""
 
 import json
 import signal
@@ -11,16 +11,16 @@ from typing import ClassVar
 
 import pytest
 
-from quorate.cli.output.event_text import SENTENCE_LENGTH_MAX, SENTENCES, Names, told
+from quorate.cli.output.event_text import MAX_SENTENCE_LENGTH, TEMPLATES, Names, describe
 from quorate.domain.events import EVENT_TYPES
 from quorate.domain.notifications import NOTIFICATION_NAMES
-from tests.e2e.cli.cli_process import Tenant, done, started
+from tests.e2e.cli.cli_process import Tenant, run_cli, start_cli
 from tests.e2e.cli.terminal import new_tenant_name
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 from tests.support.paths import GOLDEN_EVENTS
 
 CONTACT = "user@example.com"
-WORDS = {"QUORATE_JSON": "0"}
+AS_TEXT = {"QUORATE_JSON": "0"}
 KEY = {
     "id": "k",
     "tenantId": "acme",
@@ -34,8 +34,8 @@ GOLDEN = GOLDEN_EVENTS
 
 
 @pytest.fixture
-def town(real: Running) -> Iterator[Tenant]:
-    """Ann holds the contact, and Bob was refused it."""
+def tenant(real: ServiceProcess) -> Iterator[Tenant]:
+    """A tenant in which ann holds the contact and the request of bob was rejected."""
     tenant = Tenant(real, new_tenant_name())
     for agent in ("ann", "bob"):
         tenant.register(agent)
@@ -47,76 +47,78 @@ def town(real: Running) -> Iterator[Tenant]:
 # -- The log ---------------------------------------------------------------------
 
 
-def test_the_log_is_told_in_words(town: Tenant) -> None:
-    outcome = done("watch", "--after", "0", "--count", str(town.head), **town.variables | WORDS)
+def test_events_are_printed_as_sentences(tenant: Tenant) -> None:
+    outcome = run_cli(
+        "watch", "--after", "0", "--count", str(tenant.head), **tenant.variables | AS_TEXT
+    )
 
     lines = outcome.stdout.splitlines()
-    (lease,) = town.leases()
+    (lease,) = tenant.leases()
     until = lease["expiresAt"][11:19]
     assert outcome.code == 0
-    assert len(lines) == town.head
-    assert lines[0].endswith(f"tenant {town.name} was created")
+    assert len(lines) == tenant.head
+    assert lines[0].endswith(f"tenant {tenant.name} created")
     assert any(line.endswith("ann registered (general)") for line in lines)
     assert any(f"ann holds {CONTACT} until {until} (fence {lease['fence']})" in i for i in lines)
-    assert lines[-1].endswith(f"bob was refused {CONTACT}: ann holds it until {until}")
+    assert lines[-1].endswith(f"bob could not lease {CONTACT}: ann holds it until {until}")
 
 
-def test_programs_get_the_events_as_the_service_says_them(town: Tenant) -> None:
-    outcome = done("watch", "--after", "0", "--count", str(town.head), **town.variables)
+def test_events_are_printed_as_json_unchanged(tenant: Tenant) -> None:
+    outcome = run_cli("watch", "--after", "0", "--count", str(tenant.head), **tenant.variables)
 
-    assert [json.loads(line) for line in outcome.stdout.splitlines()] == town.events()
+    assert [json.loads(line) for line in outcome.stdout.splitlines()] == tenant.events()
 
 
-def test_what_happens_is_shown_as_it_happens(town: Tenant) -> None:
-    with started("watch", "--after", str(town.head), "--once", **town.variables) as verb:
-        agent_id = town.register("cleo")
+def test_new_event_is_printed_immediately(tenant: Tenant) -> None:
+    with start_cli("watch", "--after", str(tenant.head), "--once", **tenant.variables) as command:
+        agent_id = tenant.register("cleo")
 
-        event = json.loads(verb.line())
+        event = json.loads(command.read_line())
 
         assert (event["type"], event["data"]["agentId"]) == ("AgentRegistered", agent_id)
-        assert verb.ended().code == 0
+        assert command.wait().code == 0
 
 
-def test_without_a_beginning_only_what_is_new_is_shown(town: Tenant) -> None:
-    head = town.head
-    with started("watch", "--once", **town.variables) as verb:
-        while verb.process.poll() is None:
-            town.register("ann")
-        event = json.loads(verb.ended().stdout)
+def test_watch_without_after_prints_only_new_events(tenant: Tenant) -> None:
+    head = tenant.head
+    with start_cli("watch", "--once", **tenant.variables) as command:
+        while command.process.poll() is None:
+            tenant.register("ann")
+        event = json.loads(command.wait().stdout)
 
     assert event["sequence"] > head
     assert event["type"] == "AgentReregistered"
 
 
-def test_only_some_names_are_shown(town: Tenant) -> None:
+def test_name_option_filters_events(tenant: Tenant) -> None:
     words = ("--name", "LeaseConflicted", "--name", "LeaseAcquired")
-    outcome = done("watch", "--after", "0", "--count", "2", *words, **town.variables)
+    outcome = run_cli("watch", "--after", "0", "--count", "2", *words, **tenant.variables)
 
     seen = [json.loads(line)["type"] for line in outcome.stdout.splitlines()]
     assert seen == ["LeaseAcquired", "LeaseConflicted"]
 
 
-def test_an_auditor_may_look_on(town: Tenant) -> None:
-    variables = town.variables | {"QUORATE_API_KEY": town.issue("auditor")}
+def test_auditor_key_can_watch(tenant: Tenant) -> None:
+    variables = tenant.variables | {"QUORATE_API_KEY": tenant.issue("auditor")}
 
-    assert "TenantCreated" in done("watch", "--after", "0", "--once", **variables).stdout
+    assert "TenantCreated" in run_cli("watch", "--after", "0", "--once", **variables).stdout
 
 
-def test_a_restart_of_the_service_loses_and_repeats_nothing(tmp_path: Path) -> None:
+def test_service_restart_loses_and_repeats_no_event(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    service = Running(tmp_path / "data", "--port", port).start()
+    service = ServiceProcess(tmp_path / "data", "--port", port).start()
     try:
         tenant = Tenant(service, "restarted")
         words = ("watch", "--after", str(tenant.head), "--count", "2")
-        with started(*words, **tenant.variables) as verb:
+        with start_cli(*words, **tenant.variables) as command:
             tenant.register("ann")
-            first = json.loads(verb.line())
+            first = json.loads(command.read_line())
             service.restart()
             tenant.register("bob")
-            second = json.loads(verb.line())
-            outcome = verb.ended()
+            second = json.loads(command.read_line())
+            outcome = command.wait()
         tenant.close()
     finally:
         service.end()
@@ -126,8 +128,8 @@ def test_a_restart_of_the_service_loses_and_repeats_nothing(tmp_path: Path) -> N
     assert (outcome.code, outcome.stdout) == (0, "")
 
 
-class _Forgetful(BaseHTTPRequestHandler):
-    """Each stream begins with the first event again, has one more than the last, and ends."""
+class _RepeatingServer(BaseHTTPRequestHandler):
+    """Each stream starts at the first event, has one more event than the last one, and ends."""
 
     streams: ClassVar[list[int]]
 
@@ -139,11 +141,11 @@ class _Forgetful(BaseHTTPRequestHandler):
                 f'{{"sequence": {n}, "at": "2026-03-01T12:00:00Z", "type": "X", "data": {{}}}}\n\n'
                 for n in self.streams
             ]
-            self._say("".join(lines), "text/event-stream")
+            self._send("".join(lines), "text/event-stream")
         else:
-            self._say(json.dumps(KEY), "application/json")
+            self._send(json.dumps(KEY), "application/json")
 
-    def _say(self, text: str, type_: str) -> None:
+    def _send(self, text: str, type_: str) -> None:
         self.send_response(200)
         self.send_header("Content-Type", type_)
         self.send_header("Content-Length", str(len(text)))
@@ -154,13 +156,13 @@ class _Forgetful(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_stream_that_begins_anew_repeats_nothing() -> None:
-    made = type("Made", (_Forgetful,), {"streams": []})
+def test_reopened_stream_repeats_no_event() -> None:
+    made = type("Made", (_RepeatingServer,), {"streams": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), made) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         words = ("watch", "--after", "0", "--count", "3", "--url", url, "--api-key", "qk_x")
-        outcome = done(*words)
+        outcome = run_cli(*words)
         server.shutdown()
 
     assert [json.loads(line)["sequence"] for line in outcome.stdout.splitlines()] == [1, 2, 3]
@@ -169,124 +171,126 @@ def test_a_stream_that_begins_anew_repeats_nothing() -> None:
 # -- One agent's notifications ---------------------------------------------------------
 
 
-def test_an_agent_is_shown_what_concerns_it(town: Tenant) -> None:
+def test_named_agent_selects_its_notifications(tenant: Tenant) -> None:
     words = ("watch", "--agent-name", "bob", "--after", "0", "--name", "lease_conflict", "--once")
 
-    outcome = done(*words, **town.variables)
+    outcome = run_cli(*words, **tenant.variables)
 
     notification = json.loads(outcome.stdout)
-    (event,) = town.events("LeaseConflicted")
+    (event,) = tenant.events("LeaseConflicted")
     assert (notification["type"], notification["id"]) == ("quorate.lease_conflict", event["id"])
     assert notification["data"]["leaseHolder"]["agentName"] == "ann"
 
 
-def test_an_agents_own_key_shows_its_notifications_and_no_others(town: Tenant) -> None:
-    variables = town.variables | {"QUORATE_API_KEY": town.issue("agent", "cleo")}
-    town.register("cleo")
+def test_agent_key_shows_only_its_own_notifications(tenant: Tenant) -> None:
+    variables = tenant.variables | {"QUORATE_API_KEY": tenant.issue("agent", "cleo")}
+    tenant.register("cleo")
     words = ("watch", "--after", "0", "--name", "lease_conflict", "--name", "agent_registered")
 
-    outcome = done(*words, "--count", "3", **variables)
+    outcome = run_cli(*words, "--count", "3", **variables)
 
     names = [json.loads(line)["data"]["agentName"] for line in outcome.stdout.splitlines()]
-    assert names == ["ann", "bob", "cleo"]  # And not the conflict of the other two.
+    assert names == ["ann", "bob", "cleo"]  # Not the conflict of the other agents.
 
 
-def test_nats_says_the_same_as_http(town: Tenant) -> None:
-    nats = ("--nats-url", town.service.nats_url)
+def test_nats_and_http_print_the_same_notifications(tenant: Tenant) -> None:
+    nats = ("--nats-url", tenant.service.nats_url)
     words = ("watch", "--agent-name", "ann", "--after", "0", "--count", "3")
 
-    assert done(*words, *nats, **town.variables) == done(*words, **town.variables)
+    assert run_cli(*words, *nats, **tenant.variables) == run_cli(*words, **tenant.variables)
 
 
-def test_notifications_are_pushed_over_nats_as_they_happen(town: Tenant) -> None:
-    words = ("--agent-name", "ann", "--after", str(town.head), "--once")
-    with started("watch", *words, "--nats-url", town.service.nats_url, **town.variables) as verb:
-        town.lease("bob", CONTACT)
+def test_notification_over_nats_is_printed_immediately(tenant: Tenant) -> None:
+    words = ("--agent-name", "ann", "--after", str(tenant.head), "--once")
+    with start_cli(
+        "watch", *words, "--nats-url", tenant.service.nats_url, **tenant.variables
+    ) as command:
+        tenant.lease("bob", CONTACT)
 
-        assert json.loads(verb.line())["type"] == "quorate.lease_conflict"
-
-
-def test_watching_registers_nobody_and_keeps_nobody_alive(town: Tenant) -> None:
-    head = town.head
-
-    done("watch", "--agent-name", "ann", "--after", "0", "--once", **town.variables)
-
-    assert town.head == head
+        assert json.loads(command.read_line())["type"] == "quorate.lease_conflict"
 
 
-# -- Its end ---------------------------------------------------------------------
+def test_watch_writes_no_events(tenant: Tenant) -> None:
+    head = tenant.head
+
+    run_cli("watch", "--agent-name", "ann", "--after", "0", "--once", **tenant.variables)
+
+    assert tenant.head == head
+
+
+# -- End -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_and_tells_where_to_go_on(town: Tenant, number: signal.Signals) -> None:
-    head = town.head
-    with started("watch", "--after", str(head - 1), **town.variables) as verb:
-        verb.line()
-        verb.sent(number)
-        outcome = verb.ended()
+def test_signal_ends_watch_and_prints_the_position(tenant: Tenant, number: signal.Signals) -> None:
+    head = tenant.head
+    with start_cli("watch", "--after", str(head - 1), **tenant.variables) as command:
+        command.read_line()
+        command.send_signal(number)
+        outcome = command.wait()
 
     assert outcome.code == 128 + number
-    assert outcome.stderr == f"Seen up to {head}: --after {head} goes on from there.\n"
+    assert outcome.stderr == f"Read up to event {head}: continue with --after {head}.\n"
 
 
-def test_time_ends_it(town: Tenant) -> None:
-    assert done("watch", "--for", "0.1", **town.variables).code == 0
-    waited = done("watch", "--for", "0.1", "--once", **town.variables)
+def test_for_option_ends_watch(tenant: Tenant) -> None:
+    assert run_cli("watch", "--for", "0.1", **tenant.variables).code == 0
+    waited = run_cli("watch", "--for", "0.1", "--once", **tenant.variables)
 
     assert (waited.code, waited.stdout) == (1, "")
-    assert "Only 0 of 1 came within 0.1 s" in waited.stderr
+    assert "Received only 0 of 1 within 0.1 s" in waited.stderr
 
 
 @pytest.mark.parametrize(
-    ("words", "variables", "code", "said"),
+    ("words", "variables", "code", "message"),
     [
-        (("--name", "lease_conflict"), {}, 2, "no event 'lease_conflict'"),
-        (("--agent-name", "ann", "--name", "nonsense"), {}, 2, "no notification 'nonsense'"),
+        (("--name", "lease_conflict"), {}, 2, "Unknown event 'lease_conflict'"),
+        (("--agent-name", "ann", "--name", "nonsense"), {}, 2, "Unknown notification 'nonsense'"),
         (("--once", "--count", "2"), {}, 2, "--once"),
         ((), {"QUORATE_API_KEY": "qk_wrong"}, 4, "valid API key"),
-        (("--agent-name", "nobody"), {}, 5, "nobody"),
+        (("--agent-name", "unknown"), {}, 5, "unknown"),
         ((), {"QUORATE_URL": "http://127.0.0.1:1"}, 6, "does not answer"),
     ],
 )
-def test_what_stands_in_the_way_is_told(
-    town: Tenant, words: tuple[str, ...], variables: dict[str, str], code: int, said: str
+def test_watch_errors_are_reported(
+    tenant: Tenant, words: tuple[str, ...], variables: dict[str, str], code: int, message: str
 ) -> None:
-    outcome = done("watch", *words, **town.variables | WORDS | variables)
+    outcome = run_cli("watch", *words, **tenant.variables | AS_TEXT | variables)
 
     assert (outcome.code, outcome.stdout) == (code, "")
-    assert said in outcome.stderr
+    assert message in outcome.stderr
 
 
-def test_an_operator_has_no_log_to_watch(town: Tenant) -> None:
-    outcome = done("watch", **town.variables | {"QUORATE_API_KEY": town.service.admin_key})
+def test_admin_key_cannot_watch(tenant: Tenant) -> None:
+    outcome = run_cli("watch", **tenant.variables | {"QUORATE_API_KEY": tenant.service.admin_key})
 
     assert outcome.code == 4
-    assert "operator" in outcome.stderr
+    assert "admin key" in outcome.stderr
 
 
-# -- The sentences ---------------------------------------------------------------
+# -- Descriptions ----------------------------------------------------------------
 
 
-def test_each_event_and_each_notification_has_its_sentence() -> None:
-    assert set(EVENT_TYPES) | NOTIFICATION_NAMES <= set(SENTENCES)
+def test_every_event_and_notification_has_a_template() -> None:
+    assert set(EVENT_TYPES) | NOTIFICATION_NAMES <= set(TEMPLATES)
 
 
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.json")), ids=lambda file: file.stem)
-def test_each_event_that_was_ever_written_is_told_in_words(file: Path) -> None:
+def test_every_golden_event_is_described(file: Path) -> None:
     type_ = file.stem.partition(".")[0]
 
-    assert not told(type_, json.loads(file.read_text()), Names()).startswith(type_)
+    assert not describe(type_, json.loads(file.read_text()), Names()).startswith(type_)
 
 
-def test_what_a_newer_service_says_is_told_as_it_came() -> None:
-    assert told("ContactMoved", {"to": "x"}, Names()) == 'ContactMoved {"to":"x"}'
-    assert told("LeaseAcquired", {"lease": 1}, Names()) == 'LeaseAcquired {"lease":1}'
+def test_unknown_event_is_printed_as_json() -> None:
+    assert describe("ContactMoved", {"to": "x"}, Names()) == 'ContactMoved {"to":"x"}'
+    assert describe("LeaseAcquired", {"lease": 1}, Names()) == 'LeaseAcquired {"lease":1}'
 
 
-def test_nothing_that_somebody_wrote_takes_over_the_terminal() -> None:
-    facts = {"agentId": "a", "action": "\x1b[2J\nx" * 200, "contactEmail": CONTACT}
+def test_untrusted_text_is_printable_and_bounded() -> None:
+    details = {"agentId": "a", "action": "\x1b[2J\nx" * 200, "contactEmail": CONTACT}
 
-    sentence = told("ConsensusExpired", facts, Names())
+    sentence = describe("ConsensusExpired", details, Names())
 
     assert sentence.isprintable()
-    assert len(sentence) <= SENTENCE_LENGTH_MAX
+    assert len(sentence) <= MAX_SENTENCE_LENGTH

@@ -7,29 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cli.cli_process import Outcome, Tenant, done, until
-from tests.e2e.service.service_process import Running
+from tests.e2e.cli.cli_process import Outcome, Tenant, run_cli, wait_until
+from tests.e2e.service.service_process import ServiceProcess
 
 
 @pytest.fixture
-def service(data_dir: Path) -> Iterator[Running]:
-    running = Running(data_dir).start()
+def service(data_dir: Path) -> Iterator[ServiceProcess]:
+    running = ServiceProcess(data_dir).start()
     try:
         yield running
     finally:
         running.end()
 
 
-def verb(service: Running, *words: str) -> Outcome:
-    return done(*words, QUORATE_DATA_DIR=str(service.data_dir))
+def verb(service: ServiceProcess, *words: str) -> Outcome:
+    return run_cli(*words, QUORATE_DATA_DIR=str(service.data_dir))
 
 
-def works(service: Running, *words: str) -> None:
+def works(service: ServiceProcess, *words: str) -> None:
     outcome = verb(service, *words)
     assert outcome.code == 0, outcome.stderr
 
 
-def restored_to_before(service: Running, file: Path) -> None:
+def restored_to_before(service: ServiceProcess, file: Path) -> None:
     """The folder stays, with all that belongs to NATS and the keys; only the log is replaced."""
     service.stop()
     service.database.unlink()
@@ -37,13 +37,13 @@ def restored_to_before(service: Running, file: Path) -> None:
     service.start()
 
 
-def mirrored(service: Running) -> int:
+def mirrored(service: ServiceProcess) -> int:
     """How often a copy was begun."""
-    return len(service.logged("mirror_created"))
+    return len(service.log_entries("mirror.created"))
 
 
-def test_an_older_log_is_served_and_its_newer_copy_is_left_until_it_may_go(
-    service: Running, tmp_path: Path
+def test_restored_log_is_served_while_the_newer_mirror_is_kept(
+    service: ServiceProcess, tmp_path: Path
 ) -> None:
     tenant = Tenant(service, "acme")
     tenant.register("ann")
@@ -54,9 +54,9 @@ def test_an_older_log_is_served_and_its_newer_copy_is_left_until_it_may_go(
     tenant.close()
 
     restored_to_before(service, file)
-    until(lambda: service.logged("mirror_halted"))
+    wait_until(lambda: service.log_entries("mirror.stopped"))
 
-    (halted,) = service.logged("mirror_halted")
+    (halted,) = service.log_entries("mirror.stopped")
     assert "quorate mirror reset" in halted["error"]
     before = mirrored(service)
     with_key = Tenant(service, "globex")
@@ -66,11 +66,11 @@ def test_an_older_log_is_served_and_its_newer_copy_is_left_until_it_may_go(
     assert mirrored(service) == before, "it was touched before anybody said so"
 
     works(service, "mirror", "reset", "--yes")
-    until(lambda: mirrored(service) > before)
-    assert service.logged("mirror_created")[-1]["first"] == 1
+    wait_until(lambda: mirrored(service) > before)
+    assert service.log_entries("mirror.created")[-1]["first"] == 1
 
 
-def test_a_log_that_is_as_new_as_its_copy_goes_on_with_it(service: Running, tmp_path: Path) -> None:
+def test_current_log_continues_its_mirror(service: ServiceProcess, tmp_path: Path) -> None:
     """The control: a restore alone is nothing that would halt the copy."""
     tenant = Tenant(service, "acme")
     tenant.register("ann")
@@ -81,18 +81,18 @@ def test_a_log_that_is_as_new_as_its_copy_goes_on_with_it(service: Running, tmp_
     restored_to_before(service, file)
     service.stop()
 
-    assert service.logged("mirror_halted") == []
+    assert service.log_entries("mirror.stopped") == []
     assert mirrored(service) == 1
 
 
-def test_nobody_is_asked_and_nothing_is_done_where_nats_is_not_known(tmp_path: Path) -> None:
-    outcome = done("mirror", "reset", "--yes", QUORATE_DATA_DIR=str(tmp_path))
+def test_forget_mirror_does_nothing_without_nats(tmp_path: Path) -> None:
+    outcome = run_cli("mirror", "reset", "--yes", QUORATE_DATA_DIR=str(tmp_path))
 
     assert outcome.code == 1
     assert "give --nats-url" in outcome.stderr
 
 
-def test_without_yes_somebody_must_say_so(service: Running) -> None:
+def test_forget_mirror_requires_confirmation(service: ServiceProcess) -> None:
     outcome = verb(service, "mirror", "reset")
 
     assert outcome.code == 1
