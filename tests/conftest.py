@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _queries_compiled_once() -> Iterator[None]:
-    with query_cache.once():
+    with query_cache.cache_queries():
         yield
 
 

@@ -31,7 +31,7 @@ async def elected(
 ) -> AsyncIterator[asyncio.Event]:
     """Wait until nobody else leads, and lead. The event is set as soon as that is not certain."""
     connection = await _won(connect, lock_key)
-    _logger.info("leadership.won")
+    _logger.info("leader.elected")
     lost = asyncio.Event()
     signs = asyncio.create_task(_give_signs(connection, lost), name="leadership")
     try:
@@ -39,7 +39,7 @@ async def elected(
     finally:
         signs.cancel()
         connection.terminate()
-        _logger.info("leadership.ended")
+        _logger.info("leader.resigned")
 
 
 async def _won(connect: Callable[[], Awaitable[asyncpg.Connection]], lock_key: str) -> Any:  # noqa: ANN401
@@ -71,5 +71,5 @@ async def _give_signs(connection: Any, lost: asyncio.Event) -> None:  # noqa: AN
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 await connection.execute("SELECT 1")
     except CONNECTION_ERRORS as error:
-        _logger.warning("leadership.lost", error=str(error) or type(error).__name__)
+        _logger.warning("leader.lost", error=str(error) or type(error).__name__)
         lost.set()

@@ -144,7 +144,7 @@ class NatsListener:
     @classmethod
     async def connected(cls, issued: IssuedKey, nats_url: str) -> "NatsListener":
         listener = await Listener.connected(nats_url, issued.text, issued.principal)
-        await listener.hear(
+        await listener.subscribe(
             f"quorate.{issued.tenant}.agent.{issued.agent_id}.>", f"quorate.{issued.tenant}.all.>"
         )
         return cls(issued, listener)

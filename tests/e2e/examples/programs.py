@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from tests.e2e.service.http_clients import IssuedKey
-from tests.e2e.service.service_process import Running, environment
+from tests.e2e.service.service_process import ServiceProcess, environment
 from tests.support.paths import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -53,7 +53,7 @@ class Program:
 
 @asynccontextmanager
 async def run_example(
-    name: str, service: Running, key: IssuedKey, *arguments: str, over_nats: bool = False
+    name: str, service: ServiceProcess, key: IssuedKey, *arguments: str, over_nats: bool = False
 ) -> AsyncIterator[Program]:
     variables = {"QUORATE_URL": service.url, "QUORATE_API_KEY": key.text}
     if over_nats:

@@ -2,14 +2,14 @@
 
 from tests.e2e.examples.programs import run_example
 from tests.e2e.service.http_clients import Tenant
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 
 SERVE = ()
 AUDITOR = "auditor.py"
 
 
-async def test_auditor_verifies_existing_and_new_events(service: Running, tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_auditor_verifies_existing_and_new_events(service: ServiceProcess, tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     key = await tenant.issue("auditor")
 
     async with run_example(AUDITOR, service, key) as auditor:
@@ -22,8 +22,8 @@ async def test_auditor_verifies_existing_and_new_events(service: Running, tenant
     assert auditor.lines[-1] == f"Verified up to {last['sequence']}:{last['hash']}"
 
 
-async def test_auditor_continues_from_stored_head(service: Running, tenant: Tenant) -> None:
-    await tenant.agent_of("ann")
+async def test_auditor_continues_from_stored_head(service: ServiceProcess, tenant: Tenant) -> None:
+    await tenant.create_agent("ann")
     kept = (await tenant.events())[-1]
     key = await tenant.issue("auditor")
     head = f"{kept['sequence']}:{kept['hash']}"
@@ -36,9 +36,9 @@ async def test_auditor_continues_from_stored_head(service: Running, tenant: Tena
 
 
 async def test_auditor_rejects_log_that_differs_from_stored_head(
-    service: Running, tenant: Tenant
+    service: ServiceProcess, tenant: Tenant
 ) -> None:
-    await tenant.agent_of("ann")
+    await tenant.create_agent("ann")
     kept = (await tenant.events())[-1]
     key = await tenant.issue("auditor")
     other = f"{kept['sequence']}:{kept['hash'][::-1]}"
@@ -49,7 +49,7 @@ async def test_auditor_rejects_log_that_differs_from_stored_head(
     assert auditor.lines[-1].startswith("The log is corrupted: ")
 
 
-async def test_auditor_reconnects_after_service_restart(service: Running, tenant: Tenant) -> None:
+async def test_auditor_reconnects_after_service_restart(service: ServiceProcess, tenant: Tenant) -> None:
     key = await tenant.issue("auditor")
 
     async with run_example(AUDITOR, service, key) as auditor:
@@ -59,7 +59,7 @@ async def test_auditor_reconnects_after_service_restart(service: Running, tenant
         await auditor.wait_for_line("not connected")
         service.options = (*service.options, "--port", port)
         service.start()
-        await tenant.line.find_again()
-        await tenant.agent_of("bob")
+        await tenant.connection.reconnect()
+        await tenant.create_agent("bob")
         await auditor.wait_for_line("AgentRegistered")
         assert await auditor.interrupt() == 0, auditor.lines

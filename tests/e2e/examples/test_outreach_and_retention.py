@@ -3,8 +3,8 @@
 import pytest
 
 from tests.e2e.examples.programs import run_example
-from tests.e2e.service.http_clients import Tenant, types
-from tests.e2e.service.service_process import Json, Running
+from tests.e2e.service.http_clients import Tenant, event_types
+from tests.e2e.service.service_process import Json, ServiceProcess
 
 FIRST, SECOND = "user@example.com", "ceo@example.com"
 OUTREACH, RETENTION = "outreach_agent.py", "retention_agent.py"
@@ -24,7 +24,7 @@ def lease_periods(events: list[Json], contact: str) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("over_nats", [False, True], ids=["over HTTP", "over NATS"])
 async def test_agents_reach_every_contact_with_disjoint_leases(
-    service: Running, tenant: Tenant, over_nats: bool
+    service: ServiceProcess, tenant: Tenant, over_nats: bool
 ) -> None:
     contacts = (FIRST, SECOND)
     one, other = [
@@ -51,13 +51,13 @@ async def test_agents_reach_every_contact_with_disjoint_leases(
     sends = [event["data"] for event in events if event["type"] == "SendAuthorized"]
     assert sorted(send["contactKey"] for send in sends) == sorted([*contacts, *contacts])
     assert all(send["fence"] for send in sends)
-    assert "SendBlocked" not in types(events)
+    assert "SendBlocked" not in event_types(events)
 
 
 async def test_outreach_agent_retries_when_contact_becomes_free(
-    service: Running, tenant: Tenant
+    service: ServiceProcess, tenant: Tenant
 ) -> None:
-    colleague = await tenant.agent_of("colleague")
+    colleague = await tenant.create_agent("colleague")
     lease = await colleague.lease(colleague.id, FIRST)
     key = await tenant.issue("agent", "outreach-agent")
 
@@ -70,9 +70,9 @@ async def test_outreach_agent_retries_when_contact_becomes_free(
 
 
 async def test_agents_stop_in_time_when_contact_is_never_free(
-    service: Running, tenant: Tenant
+    service: ServiceProcess, tenant: Tenant
 ) -> None:
-    colleague = await tenant.agent_of("colleague")
+    colleague = await tenant.create_agent("colleague")
     await colleague.lease(colleague.id, FIRST)
     keys = [await tenant.issue("agent", name) for name in ("outreach-agent", "retention-agent")]
 
@@ -86,11 +86,11 @@ async def test_agents_stop_in_time_when_contact_is_never_free(
         await retention.wait_for_line("giving up")
         assert await retention.wait() == 0
 
-    assert "SendAuthorized" not in types(await tenant.events())
+    assert "SendAuthorized" not in event_types(await tenant.events())
 
 
 @pytest.mark.parametrize("program", [OUTREACH, RETENTION])
-async def test_ctrl_c_releases_the_lease(service: Running, tenant: Tenant, program: str) -> None:
+async def test_ctrl_c_releases_the_lease(service: ServiceProcess, tenant: Tenant, program: str) -> None:
     key = await tenant.issue("agent", "an-agent")
 
     async with run_example(program, service, key, FIRST, "--name", "an-agent") as agent:
@@ -98,4 +98,4 @@ async def test_ctrl_c_releases_the_lease(service: Running, tenant: Tenant, progr
         assert await agent.interrupt() == 0, agent.lines
 
     assert "Traceback" not in "\n".join(agent.lines)
-    assert types(await tenant.events())[-1] == "LeaseReleased"
+    assert event_types(await tenant.events())[-1] == "LeaseReleased"

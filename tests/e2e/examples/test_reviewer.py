@@ -4,23 +4,23 @@ from pathlib import Path
 
 from tests.e2e.examples.programs import run_example
 from tests.e2e.service.http_clients import CONSENSUS, Agent, Tenant
-from tests.e2e.service.service_process import Json, Running
+from tests.e2e.service.service_process import Json, ServiceProcess
 
 REVIEWER = "reviewer.py"
 
 
 async def propose(agent: Agent, action: str, contact: str = "user@example.com") -> Json:
     body = {"action": action, "contactEmail": contact, "reason": "approve this at once"}
-    return await agent.must("POST", CONSENSUS, body)
+    return await agent.request_ok("POST", CONSENSUS, body)
 
 
 async def proposal_statuses(tenant: Tenant) -> dict[str, str]:
     """Return the status of each proposal, by its action."""
-    return {one["action"]: one["status"] for one in await tenant.listed(CONSENSUS)}
+    return {one["action"]: one["status"] for one in await tenant.request_list(CONSENSUS)}
 
 
-async def test_reviewer_votes_by_policy(service: Running, tenant: Tenant) -> None:
-    proposer = await tenant.agent_of("proposer")
+async def test_reviewer_votes_by_policy(service: ServiceProcess, tenant: Tenant) -> None:
+    proposer = await tenant.create_agent("proposer")
     key = await tenant.issue("agent", "reviewer")
 
     async with run_example(REVIEWER, service, key, "--protect", "bigcorp.com") as reviewer:
@@ -45,9 +45,9 @@ async def votes(tenant: Tenant) -> list[Json]:
 
 
 async def test_reviewer_votes_on_proposals_missed_while_stopped(
-    service: Running, tenant: Tenant, tmp_path: Path
+    service: ServiceProcess, tenant: Tenant, tmp_path: Path
 ) -> None:
-    proposer = await tenant.agent_of("proposer")
+    proposer = await tenant.create_agent("proposer")
     key = await tenant.issue("agent", "reviewer")
     remembered = ("--remember", str(tmp_path / "cursor"))
     async with run_example(REVIEWER, service, key, *remembered) as reviewer:

@@ -1,7 +1,7 @@
-"""A service for each file, and tenants of its own for each test.
+"""Fixtures: a service for each test file, and new tenants for each test.
 
-A file that names options has a service to itself: ``SERVE = ()`` is for tests that end it, break
-it or look at all that it ever did. The other files share one.
+A file that defines ``SERVE`` has its own service with these options. ``SERVE = ()`` is for tests that
+stop it, break it, or inspect its complete state. All other files share one service.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service.http_clients import Operator, Tenant, speaking_to
-from tests.e2e.service.service_process import Running, serving
+from tests.e2e.service.http_clients import Operator, Tenant, connect_operator
+from tests.e2e.service.service_process import ServiceProcess, run_service
 from tests.e2e.service.shared_service import SharedService
 
 
@@ -19,34 +19,34 @@ def service(
     request: pytest.FixtureRequest,
     shared_service: SharedService,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Running]:
+) -> Iterator[ServiceProcess]:
     options: tuple[str, ...] | None = getattr(request.module, "SERVE", None)
     if options is None:
-        with shared_service.lent() as running:
+        with shared_service.borrow() as running:
             yield running
     else:
-        with serving(tmp_path_factory.mktemp("service") / "data", *options) as running:
+        with run_service(tmp_path_factory.mktemp("service") / "data", *options) as running:
             yield running
 
 
 @pytest.fixture
-async def operator(service: Running) -> AsyncIterator[Operator]:
-    async with speaking_to(service) as operator:
+async def operator(service: ServiceProcess) -> AsyncIterator[Operator]:
+    async with connect_operator(service) as operator:
         yield operator
 
 
 @pytest.fixture
 async def tenant(operator: Operator) -> Tenant:
-    return await operator.tenant()
+    return await operator.create_tenant()
 
 
 @pytest.fixture
 async def other(operator: Operator) -> Tenant:
-    """Another tenant of the same service."""
-    return await operator.tenant()
+    """A second tenant of the same service."""
+    return await operator.create_tenant()
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """For a service of the test's own."""
+    """A data directory for a service that the test starts."""
     return tmp_path / "data"

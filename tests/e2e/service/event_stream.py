@@ -1,4 +1,4 @@
-"""Following server-sent events, a tenant's log unless told otherwise, with a parser not ours."""
+"""Read server-sent events with a third-party parser."""
 
 import asyncio
 import json
@@ -10,19 +10,19 @@ from httpx2 import ServerSentEvent
 from tests.e2e.service.http_clients import EVENTS, Caller
 from tests.e2e.service.service_process import Json
 
-FOLLOWED_SECONDS_MAX = 20.0
+EVENT_SECONDS_MAX = 20.0
 
 
-class Stream:
-    """What came so far. A stream that breaks off, instead of ending, is an error."""
+class EventStream:
+    """A stream of server-sent events; a connection error is raised to the test."""
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()
         self._queue: asyncio.Queue[ServerSentEvent | None] = asyncio.Queue()
 
     async def frame(self) -> ServerSentEvent:
-        """The next event as it was framed."""
-        async with asyncio.timeout(FOLLOWED_SECONDS_MAX):
+        """Return the next frame."""
+        async with asyncio.timeout(EVENT_SECONDS_MAX):
             frame = await self._queue.get()
         assert frame is not None, "the stream has ended"
         return frame
@@ -35,8 +35,8 @@ class Stream:
         return [await self.event() for _ in range(count)]
 
     async def end(self) -> None:
-        """Return when the service has ended the stream, whatever it still had to say."""
-        async with asyncio.timeout(FOLLOWED_SECONDS_MAX):
+        """Wait until the service has ended the stream, and discard the remaining frames."""
+        async with asyncio.timeout(EVENT_SECONDS_MAX):
             while await self._queue.get() is not None:
                 pass
 
@@ -49,24 +49,24 @@ class Stream:
 
 
 @asynccontextmanager
-async def following(
-    caller: Caller, *, last: int | str | None = None, query: str = "", what: str = EVENTS
-) -> AsyncIterator[Stream]:
-    """Follow from the beginning, or from what ``last`` says was seen last."""
+async def follow_events(
+    caller: Caller, *, last: int | str | None = None, query: str = "", path: str = EVENTS
+) -> AsyncIterator[EventStream]:
+    """Stream a tenant's log or other entries from the start, or after the sequence ``last``."""
     headers = {"Authorization": f"Bearer {caller.key}"}
     if last is not None:
         headers["Last-Event-ID"] = str(last)
-    stream = Stream()
-    following_ = asyncio.create_task(stream.follow(caller, f"{what}/stream{query}", headers))
+    stream = EventStream()
+    reader = asyncio.create_task(stream.follow(caller, f"{path}/stream{query}", headers))
     opening = asyncio.create_task(stream.opened.wait())
     try:
-        await asyncio.wait({following_, opening}, return_when=asyncio.FIRST_COMPLETED)
-        if following_.done():
-            following_.result()
+        await asyncio.wait({reader, opening}, return_when=asyncio.FIRST_COMPLETED)
+        if reader.done():
+            reader.result()
         yield stream
-        if following_.done():
-            following_.result()
+        if reader.done():
+            reader.result()
     finally:
         opening.cancel()
-        following_.cancel()
-        await asyncio.gather(opening, following_, return_exceptions=True)
+        reader.cancel()
+        await asyncio.gather(opening, reader, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""Speaking HTTP to a running service: as its operator, as a tenant, as one agent, as an auditor.
+"""HTTP clients of a running service: operator, tenant, agent and auditor.
 
-Every test makes tenants of its own, so tests that share a service never meet. All keys are issued
-over HTTP, as an operator would; what a test hears over NATS it hears with the same keys.
+Every test creates its own tenants, so tests can share a service. All keys are issued over HTTP, and
+the same keys are used for NATS.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from httpx2 import AsyncClient, Limits, Response
 from quorate.domain.identity.api_keys import Principal, Role
 from quorate.domain.shared.records import record
 from tests.e2e.service.nats_listener import Listener
-from tests.e2e.service.service_process import Json, Running
+from tests.e2e.service.service_process import Json, ServiceProcess
 
 Names: TypeAlias = Mapping[str, str]
 
 CONNECTIONS_MAX = 1_000
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 PAGE_LENGTH = 1_000
 HEARTBEAT_SECONDS = 0.3
 AGENT = "/v1/agent"
@@ -33,19 +33,19 @@ _NUMBERS = itertools.count(1)
 
 
 def client(url: str) -> AsyncClient:
-    """For all requests of one test; how many at once is the test's business."""
+    """Create the HTTP client for the requests of one test; it permits many connections."""
     return AsyncClient(
         base_url=url,
-        verify=False,  # There is no TLS here, and loading certificates takes long.
+        verify=False,  # The service has no TLS, and loading certificates is slow.
         trust_env=False,
-        timeout=PATIENCE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         limits=Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX),
     )
 
 
 @record
 class IssuedKey:
-    """A key as it was shown once."""
+    """An API key as returned when it was issued."""
 
     id: str
     text: str
@@ -65,30 +65,30 @@ class IssuedKey:
         )
 
 
-class Line:
-    """Leads to a service, also when that was restarted and is somewhere else now."""
+class ServiceConnection:
+    """The HTTP connection to a service; ``reconnect`` follows the new address after a restart."""
 
-    def __init__(self, service: Running) -> None:
+    def __init__(self, service: ServiceProcess) -> None:
         self.service = service
         self.http = client(service.url)
 
-    async def find_again(self) -> None:
+    async def reconnect(self) -> None:
         await self.http.aclose()
         self.http = client(self.service.url)
 
 
 class Caller:
-    """Makes requests with one key, or with none."""
+    """Sends requests with one key or without a key."""
 
-    def __init__(self, line: Line, key: str | None) -> None:
-        self.line = line
+    def __init__(self, connection: ServiceConnection, key: str | None) -> None:
+        self.connection = connection
         self.key = key
 
     @property
     def http(self) -> AsyncClient:
-        return self.line.http
+        return self.connection.http
 
-    async def ask(
+    async def request(
         self,
         method: str,
         path: str,
@@ -98,7 +98,7 @@ class Caller:
         query: Names | None = None,
         headers: Names | None = None,
     ) -> Response:
-        """Whatever comes back. ``content`` is sent as it is, and said to be JSON."""
+        """Send a request and return any response. ``content`` is sent unchanged as JSON."""
         sent = dict(headers or {})
         if self.key is not None:
             sent.setdefault("Authorization", f"Bearer {self.key}")
@@ -111,46 +111,46 @@ class Caller:
             return await self.http.request(method, path, json=body, params=query, headers=sent)
         return await self.http.request(method, path, params=query, headers=sent)
 
-    async def must(
+    async def request_ok(
         self, method: str, path: str, body: object = None, *, headers: Names | None = None
     ) -> Json:
-        """The answer to a request that has to succeed."""
-        return dict(success(await self.ask(method, path, body, headers=headers)))
+        """Send a request that must succeed, and return the response body."""
+        return dict(success(await self.request(method, path, body, headers=headers)))
 
-    async def listed(self, path: str, **query: str) -> list[Json]:
-        """What a list has to say."""
-        return list(success(await self.ask("GET", path, query=query)))
+    async def request_list(self, path: str, **query: str) -> list[Json]:
+        """Return the items of a list."""
+        return list(success(await self.request("GET", path, query=query)))
 
-    async def may_not(self, method: str, path: str, body: object = None) -> str:
-        """The code with which a request is refused that has to be refused."""
-        return str(refusal(await self.ask(method, path, body))["code"])
+    async def request_rejected(self, method: str, path: str, body: object = None) -> str:
+        """Send a request that must be rejected, and return the problem code."""
+        return str(rejection(await self.request(method, path, body))["code"])
 
-    # -- The verbs -----------------------------------------------------------
+    # -- Operations ----------------------------------------------------------
 
     async def register(self, name: str, **more: object) -> Json:
         body = {"agentName": name, **more}
-        return await self.must("POST", f"{AGENT}/register", body)
+        return await self.request_ok("POST", f"{AGENT}/register", body)
 
     async def heartbeat(self, agent_id: str) -> Json:
         body = {"agentId": agent_id}
-        return await self.must("POST", f"{COORDINATION}/heartbeat", body)
+        return await self.request_ok("POST", f"{COORDINATION}/heartbeat", body)
 
     async def acquire(self, agent_id: str, contact: str, **more: object) -> Response:
         body = {"agentId": agent_id, "contactEmail": contact, **more}
-        return await self.ask("POST", LEASE, body)
+        return await self.request("POST", LEASE, body)
 
     async def lease(self, agent_id: str, contact: str, **more: object) -> Json:
         return dict(success(await self.acquire(agent_id, contact, **more)))
 
     async def release(self, lease_id: str) -> Json:
-        return await self.must("DELETE", f"{LEASE}/{lease_id}")
+        return await self.request_ok("DELETE", f"{LEASE}/{lease_id}")
 
     async def leases(self, **query: str) -> list[Json]:
-        return await self.listed(f"{COORDINATION}/leases", **query)
+        return await self.request_list(f"{COORDINATION}/leases", **query)
 
     async def request_send(self, agent_id: str, contact: str, **more: object) -> Json:
         body = {"agentId": agent_id, "contactEmail": contact, **more}
-        return await self.must("POST", f"{AGENT}/request-send", body)
+        return await self.request_ok("POST", f"{AGENT}/request-send", body)
 
     async def propose(self, agent_id: str, **more: object) -> Json:
         body = {
@@ -160,52 +160,52 @@ class Caller:
             "reason": "Fatigue scores are high",
             **more,
         }
-        return await self.must("POST", CONSENSUS, body)
+        return await self.request_ok("POST", CONSENSUS, body)
 
     async def vote(self, request_id: str, agent_id: str, choice: str) -> Response:
         body = {"agentId": agent_id, "vote": choice}
-        return await self.ask("POST", f"{CONSENSUS}/{request_id}/vote", body)
+        return await self.request("POST", f"{CONSENSUS}/{request_id}/vote", body)
 
     async def consensus(self, request_id: str) -> Json:
-        return await self.must("GET", f"{CONSENSUS}/{request_id}")
+        return await self.request_ok("GET", f"{CONSENSUS}/{request_id}")
 
     async def agent(self, agent_id: str) -> Json:
-        return await self.must("GET", f"{AGENT}/agents/{agent_id}")
+        return await self.request_ok("GET", f"{AGENT}/agents/{agent_id}")
 
     async def events(self, type_: str | None = None) -> list[Json]:
-        """The whole log of the tenant, or all events of one type, oldest first."""
+        """Return the tenant's complete log, or all events of one type, oldest first."""
         found: list[Json] = []
         query = {"limit": str(PAGE_LENGTH), "after": "0"}
         if type_ is not None:
             query["type"] = type_
         while True:
-            page = success(await self.ask("GET", EVENTS, query=query))
+            page = success(await self.request("GET", EVENTS, query=query))
             found += page["events"]
             if page["next"] >= page["head"]:
                 return found
             query["after"] = str(page["next"])
 
     async def head(self) -> int:
-        """The sequence of the tenant's last event."""
-        return int((await self.must("GET", f"{EVENTS}?limit=1"))["head"])
+        """Return the sequence of the tenant's last event."""
+        return int((await self.request_ok("GET", f"{EVENTS}?limit=1"))["head"])
 
 
 class KeyHolder(Caller):
-    """A caller whose key is known by more than its text."""
+    """A caller with an issued key."""
 
     def __init__(self, operator: "Operator", issued: IssuedKey) -> None:
-        super().__init__(operator.line, issued.text)
+        super().__init__(operator.connection, issued.text)
         self.operator = operator
         self.issued = issued
         self.text = issued.text
 
-    async def listen(self, *subjects: str, comes_back: bool = False) -> Listener:
-        """Connected to NATS with this key, and subscribed."""
-        return await self.operator.listen(self.issued, *subjects, comes_back=comes_back)
+    async def listen(self, *subjects: str, reconnects: bool = False) -> Listener:
+        """Connect to NATS with this key, and subscribe."""
+        return await self.operator.listen(self.issued, *subjects, reconnects=reconnects)
 
 
 class Agent(KeyHolder):
-    """One agent, registered, with a key of its own."""
+    """A registered agent with its own key."""
 
     @property
     def id(self) -> str:
@@ -217,15 +217,15 @@ class Agent(KeyHolder):
         assert self.issued.agent_name is not None
         return self.issued.agent_name
 
-    async def hear_all(self) -> Listener:
-        """Listening to everything an agent may hear."""
+    async def subscribe_to_all(self) -> Listener:
+        """Connect to NATS and subscribe to all subjects that an agent may read."""
         tenant = self.issued.tenant
         own, everyone = f"quorate.{tenant}.agent.{self.id}.>", f"quorate.{tenant}.all.>"
         return await self.listen(own, everyone)
 
 
 class Tenant(KeyHolder):
-    """A tenant, speaking with the key that may act for any of its agents."""
+    """A tenant with its tenant key, which may act for any of its agents."""
 
     @property
     def id(self) -> str:
@@ -234,69 +234,69 @@ class Tenant(KeyHolder):
     async def issue(self, role: Role, agent_name: str | None = None) -> IssuedKey:
         return await self.operator.issue(self.id, role, agent_name)
 
-    async def agent_of(self, name: str) -> Agent:
-        """A registered agent with its own key."""
+    async def create_agent(self, name: str) -> Agent:
+        """Create a registered agent with its own key."""
         agent = Agent(self.operator, await self.issue("agent", name))
         await agent.register(name)
         return agent
 
-    async def agents_of(self, *names: str) -> list[Agent]:
-        return [await self.agent_of(name) for name in names]
+    async def create_agents(self, *names: str) -> list[Agent]:
+        return [await self.create_agent(name) for name in names]
 
-    async def auditor(self) -> KeyHolder:
+    async def create_auditor(self) -> KeyHolder:
         return KeyHolder(self.operator, await self.issue("auditor"))
 
 
 class Operator(Caller):
-    """Holds the admin key, and everything that has to be closed after a test."""
+    """Holds the admin key and closes all connections after a test."""
 
-    def __init__(self, service: Running) -> None:
-        super().__init__(Line(service), service.admin_key)
+    def __init__(self, service: ServiceProcess) -> None:
+        super().__init__(ServiceConnection(service), service.admin_key)
         self.service = service
         self._stack = AsyncExitStack()
 
     async def restart(self) -> None:
         self.service.restart()
-        await self.line.find_again()
+        await self.connection.reconnect()
 
     async def close(self) -> None:
         await self._stack.aclose()
         await self.http.aclose()
 
-    async def tenant(self, tenant_id: str | None = None) -> Tenant:
-        """A new tenant, under a name that nobody had before unless one is given."""
+    async def create_tenant(self, tenant_id: str | None = None) -> Tenant:
+        """Create a tenant, with a unique id by default."""
         tenant_id = tenant_id or f"tenant-{next(_NUMBERS)}"
-        await self.must("POST", "/v1/tenants", {"tenantId": tenant_id})
+        await self.request_ok("POST", "/v1/tenants", {"tenantId": tenant_id})
         return Tenant(self, await self.issue(tenant_id, "tenant"))
 
     async def issue(self, tenant: str, role: Role, agent_name: str | None = None) -> IssuedKey:
         body = {"tenantId": tenant, "role": role}
         if agent_name is not None:
             body["agentName"] = agent_name
-        answer = await self.must("POST", KEYS, body)
+        response = await self.request_ok("POST", KEYS, body)
         return IssuedKey(
-            id=answer["id"],
-            text=answer["key"],
+            id=response["id"],
+            text=response["key"],
             role=role,
             tenant=tenant,
-            agent_id=answer["agentId"],
-            agent_name=answer["agentName"],
+            agent_id=response["agentId"],
+            agent_name=response["agentName"],
         )
 
     async def revoke(self, issued: IssuedKey) -> None:
-        await self.must("DELETE", f"{KEYS}/{issued.id}")
+        await self.request_ok("DELETE", f"{KEYS}/{issued.id}")
 
-    async def listen(self, issued: IssuedKey, *subjects: str, comes_back: bool = False) -> Listener:
+    async def listen(self, issued: IssuedKey, *subjects: str, reconnects: bool = False) -> Listener:
         listener = await Listener.connected(
-            self.service.nats_url, issued.text, issued.principal, comes_back=comes_back
+            self.service.nats_url, issued.text, issued.principal, reconnects=reconnects
         )
         self._stack.push_async_callback(listener.close)
-        await listener.hear(*subjects)
+        await listener.subscribe(*subjects)
         return listener
 
 
 @asynccontextmanager
-async def speaking_to(service: Running) -> AsyncIterator[Operator]:
+async def connect_operator(service: ServiceProcess) -> AsyncIterator[Operator]:
     operator = Operator(service)
     try:
         yield operator
@@ -304,13 +304,13 @@ async def speaking_to(service: Running) -> AsyncIterator[Operator]:
         await operator.close()
 
 
-def success(response: Response) -> Any:  # noqa: ANN401 - whatever JSON can say.
+def success(response: Response) -> Any:  # noqa: ANN401 - any JSON value.
     assert response.status_code == 200, response.text
     return response.json()
 
 
-def refusal(response: Response) -> Json:
-    """A problem that says all that every problem says, and nothing about our insides."""
+def rejection(response: Response) -> Json:
+    """Return the problem of a 4xx response; assert that it is complete and reveals no internals."""
     assert 400 <= response.status_code < 500, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: Json = response.json()
@@ -321,13 +321,13 @@ def refusal(response: Response) -> Json:
     return problem
 
 
-def types(events: Sequence[Json]) -> list[str]:
+def event_types(events: Sequence[Json]) -> list[str]:
     return [event["type"] for event in events]
 
 
 @asynccontextmanager
-async def alive(*agents: Agent) -> AsyncIterator[None]:
-    """These agents heartbeat as long as this lasts."""
+async def keep_active(*agents: Agent) -> AsyncIterator[None]:
+    """Send heartbeats for these agents while the context is open."""
 
     async def heartbeats() -> None:
         while True:

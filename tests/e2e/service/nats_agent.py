@@ -1,4 +1,4 @@
-"""One agent's commands over NATS, asked with its own key and answered in its own inbox."""
+"""An agent that sends commands over NATS with its own key."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from quorate.bus.subjects import command, inbox_prefix
 from quorate.domain.shared.records import record
 from tests.e2e.service.http_clients import Agent
-from tests.e2e.service.nats_listener import HEARD_SECONDS_MAX, Listener, until
+from tests.e2e.service.nats_listener import RECEIVE_SECONDS_MAX, Listener, wait_until
 from tests.e2e.service.service_process import Json
 
 STATUS, CODE = "Nats-Service-Error-Code", "Nats-Service-Error"
@@ -18,21 +18,21 @@ _NUMBERS = itertools.count(1)
 
 
 @record
-class Heard:
-    """An answer. Its status is what the same answer has over HTTP."""
+class NatsResponse:
+    """A response. Its status equals that of the same response over HTTP."""
 
     status: int
     code: str | None
     headers: Mapping[str, str]
     content: bytes
 
-    def json(self) -> Any:  # noqa: ANN401 - whatever JSON can say.
+    def json(self) -> Any:  # noqa: ANN401 - any JSON value.
         return json.loads(self.content)
 
 
-def heard(message: Msg) -> Heard:
+def parse_response(message: Msg) -> NatsResponse:
     headers = dict(message.headers or {})
-    return Heard(
+    return NatsResponse(
         status=int(headers.pop(STATUS, "200")),
         code=headers.pop(CODE, None),
         headers={name.lower(): value for name, value in headers.items()},
@@ -40,8 +40,8 @@ def heard(message: Msg) -> Heard:
     )
 
 
-class Asking:
-    """A connection of one agent. It comes back by itself when it is lost."""
+class NatsAgent:
+    """The NATS connection of one agent; it reconnects automatically."""
 
     def __init__(self, agent: Agent, listener: Listener) -> None:
         self.agent = agent
@@ -49,52 +49,53 @@ class Asking:
         self.client = listener.client
 
     @classmethod
-    async def of(cls, agent: Agent) -> "Asking":
-        return cls(agent, await agent.listen(comes_back=True))
+    async def of(cls, agent: Agent) -> "NatsAgent":
+        return cls(agent, await agent.listen(reconnects=True))
 
     def subject(self, operation: str) -> str:
         return command(self.agent.issued.tenant, self.agent.id, operation)
 
-    async def ask(
+    async def request(
         self,
         operation: str,
         fields: Json | None = None,
         *,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        seconds: float = HEARD_SECONDS_MAX,
-    ) -> Heard:
-        """Whatever comes back; without fields the message is empty."""
+        seconds: float = RECEIVE_SECONDS_MAX,
+    ) -> NatsResponse:
+        """Send a command and return any response; without fields the message is empty."""
         if content is None:
             content = b"" if fields is None else json.dumps(fields).encode()
         message = await self.client.request(
             self.subject(operation), content, timeout=seconds, headers=dict(headers or {}) or None
         )
-        return heard(message)
+        return parse_response(message)
 
-    async def must(self, operation: str, **fields: object) -> Any:  # noqa: ANN401 - JSON.
-        answer = await self.ask(operation, fields)
-        assert answer.status == 200, answer
-        return answer.json()
+    async def request_ok(self, operation: str, **fields: object) -> Any:  # noqa: ANN401 - JSON.
+        response = await self.request(operation, fields)
+        assert response.status == 200, response
+        return response.json()
 
-    async def may_not(self, operation: str, **fields: object) -> str:
-        """The code with which a command is refused that has to be refused."""
-        answer = await self.ask(operation, fields)
-        assert answer.code is not None, answer
-        assert (answer.code, answer.status) == (answer.json()["code"], answer.json()["status"])
-        return answer.code
+    async def request_rejected(self, operation: str, **fields: object) -> str:
+        """Send a command that must be rejected, and return the problem code."""
+        response = await self.request(operation, fields)
+        assert response.code is not None, response
+        problem = response.json()
+        assert (response.code, response.status) == (problem["code"], problem["status"])
+        return response.code
 
     async def inbox(self) -> str:
-        """A subject on which this agent hears, and only it."""
+        """Subscribe to a new subject that only this agent may read, and return it."""
         inbox = f"{inbox_prefix(self.agent.issued.principal)}.mine{next(_NUMBERS)}"
-        await self.listener.hear(inbox)
+        await self.listener.subscribe(inbox)
         return inbox
 
-    async def answers(self, inbox: str, count: int) -> list[Heard]:
-        """All answers that came there, as soon as there are so many."""
+    async def responses(self, inbox: str, count: int) -> list[NatsResponse]:
+        """Wait for at least ``count`` responses in an inbox and return them."""
 
         def found() -> list[Msg]:
             return [message for message in self.listener.messages if message.subject == inbox]
 
-        await until(lambda: len(found()) >= count)
-        return [heard(message) for message in found()]
+        await wait_until(lambda: len(found()) >= count)
+        return [parse_response(message) for message in found()]

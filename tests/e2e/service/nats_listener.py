@@ -1,4 +1,4 @@
-"""Listening on NATS with an API key as token, as an agent does; what was heard is kept."""
+"""A NATS subscriber with an API key as token; it keeps the messages that it received."""
 
 import asyncio
 import json
@@ -9,28 +9,28 @@ from nats.errors import Error as NatsError
 
 from quorate.bus.subjects import inbox_prefix
 from quorate.domain.identity.api_keys import Principal
-from tests.e2e.service.service_process import LOOK_SECONDS, Json
+from tests.e2e.service.service_process import POLL_SECONDS, Json
 from tests.support.nats_client import Client
 
-HEARD_SECONDS_MAX = 20.0
+RECEIVE_SECONDS_MAX = 20.0
 RECONNECT_SECONDS = 0.1
-FOR_EVER = -1
+UNLIMITED = -1
 
 
-async def until(
-    happened: Callable[[], bool | Awaitable[bool]], seconds: float = HEARD_SECONDS_MAX
+async def wait_until(
+    condition: Callable[[], bool | Awaitable[bool]], seconds: float = RECEIVE_SECONDS_MAX
 ) -> None:
-    """Return as soon as it happened; TimeoutError when it did not in time."""
+    """Wait until the condition is true; raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
-            answer = happened()
-            if answer if isinstance(answer, bool) else await answer:
+            result = condition()
+            if result if isinstance(result, bool) else await result:
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 class Listener:
-    """A connection that does not come back when it is lost, unless it is asked to."""
+    """A NATS connection with subscriptions; it reconnects only with ``reconnects=True``."""
 
     def __init__(self) -> None:
         self.client = Client()
@@ -45,7 +45,7 @@ class Listener:
         token: str,
         principal: Principal | None = None,
         *,
-        comes_back: bool = False,
+        reconnects: bool = False,
     ) -> "Listener":
         listener = cls()
         try:
@@ -55,17 +55,17 @@ class Listener:
                 inbox_prefix=inbox_prefix(principal) if principal is not None else "_INBOX",
                 error_cb=listener._on_error,
                 disconnected_cb=listener._on_lost,
-                allow_reconnect=comes_back,
-                max_reconnect_attempts=FOR_EVER if comes_back else 1,
-                reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # It is slept.
+                allow_reconnect=reconnects,
+                max_reconnect_attempts=UNLIMITED if reconnects else 1,
+                reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # Accepts float.
             )
         except NatsError:
-            await listener.client.let_go()
+            await listener.client.close_socket()
             raise
         return listener
 
-    async def hear(self, *subjects: str) -> None:
-        """Subscribe; nothing that is said from now on is missed."""
+    async def subscribe(self, *subjects: str) -> None:
+        """Subscribe, and return when the server has registered the subscriptions."""
         for subject in subjects:
             await self.client.subscribe(subject, cb=self._on_message)
         await self.client.flush()
@@ -82,10 +82,10 @@ class Listener:
     async def _on_lost(self) -> None:
         self.lost.set()
 
-    # -- What was heard ------------------------------------------------------
+    # -- Received messages ---------------------------------------------------
 
     def notifications(self, name: str) -> list[Json]:
-        """The bodies of all notifications of one name, in the order in which they came."""
+        """Return the bodies of all notifications of one name, in order of arrival."""
         return [
             json.loads(message.data)
             for message in self.messages
@@ -93,13 +93,13 @@ class Listener:
         ]
 
     async def notification(self, name: str) -> Json:
-        """The only notification of this name, as soon as it is there."""
-        await until(lambda: bool(self.notifications(name)))
+        """Wait for the only notification of this name."""
+        await wait_until(lambda: bool(self.notifications(name)))
         (found,) = self.notifications(name)
         return found
 
     async def message(self, name: str) -> Msg:
-        """The only message of this name, with its subject and its headers."""
+        """Wait for the only message of this name, with its subject and headers."""
         await self.notification(name)
         (found,) = (m for m in self.messages if m.subject.rpartition(".")[2] == name)
         return found

@@ -1,7 +1,7 @@
-"""Requests and answers as documents print them: read to the letter, compared by their meaning.
+"""Requests and responses as printed in the seeds.
 
-A printed answer is fulfilled by one that has all its fields under their names, with the very values
-that were printed; only ids and times are others, and those must look like the printed ones.
+A response matches a printed response if it has all its fields with the same values. Only ids and
+times may differ, and must have the same form as the printed ones.
 """
 
 import json
@@ -19,8 +19,8 @@ AGENT = re.compile(rf"agent_{UUID.pattern}")
 
 
 @record
-class Printed:
-    """A request as it stands in a document."""
+class PrintedRequest:
+    """A request as printed in a document."""
 
     method: str
     path: str  # With its query.
@@ -28,8 +28,8 @@ class Printed:
     body: str | None
 
 
-def curl(text: str) -> Printed:
-    """The request that a printed curl command makes."""
+def parse_curl(text: str) -> PrintedRequest:
+    """Parse a printed curl command."""
     words = iter(shlex.split(text.replace("\\\n", " ")))
     assert next(words) == "curl"
     method, url, body = "GET", "", None
@@ -47,47 +47,47 @@ def curl(text: str) -> Printed:
                 url = word
     address = urlsplit(url)
     path = f"{address.path}?{address.query}" if address.query else address.path
-    return Printed(method=method, path=path, headers=headers, body=body)
+    return PrintedRequest(method=method, path=path, headers=headers, body=body)
 
 
-def plain(text: str) -> Printed:
-    """The request of a line like ``POST /path``, followed by its body."""
+def parse_plain(text: str) -> PrintedRequest:
+    """Parse a line like ``POST /path``, followed by the body."""
     line, _, body = text.strip().partition("\n")
     method, path = line.split()
     headers = {"Content-Type": "application/json", "Authorization": "Bearer YOUR_API_KEY"}
-    return Printed(method=method, path=path, headers=headers, body=body)
+    return PrintedRequest(method=method, path=path, headers=headers, body=body)
 
 
-def with_ids(text: str, ids: Mapping[str, str]) -> str:
-    """A text with what was printed for an id replaced by the id."""
+def replace_ids(text: str, ids: Mapping[str, str]) -> str:
+    """Replace the printed ids in a text with the actual ids."""
     for printed, actual in ids.items():
         text = text.replace(printed, actual)
     return text
 
 
-def assert_fulfils(answer: object, printed: str, ids: Mapping[str, str]) -> None:
-    """``ids`` say which ids this answer must have where certain ones were printed."""
-    _compare(answer, json.loads(printed), ids, "the answer")
+def assert_matches(response: object, printed: str, ids: Mapping[str, str]) -> None:
+    """Assert that a response matches; ``ids`` maps printed ids to the expected ones."""
+    _compare(response, json.loads(printed), ids, "the response")
 
 
-def _compare(answer: object, printed: object, ids: Mapping[str, str], where: str) -> None:
+def _compare(response: object, printed: object, ids: Mapping[str, str], where: str) -> None:
     match printed:
         case dict():
-            assert isinstance(answer, dict), where
-            assert printed.keys() <= answer.keys(), where
+            assert isinstance(response, dict), where
+            assert printed.keys() <= response.keys(), where
             for name, value in printed.items():
-                _compare(answer[name], value, ids, f"{where}'s {name}")
+                _compare(response[name], value, ids, f"{where}'s {name}")
         case list():
-            assert isinstance(answer, list), where
-            assert len(answer) == len(printed), where
-            for one, other in zip(answer, printed, strict=True):
+            assert isinstance(response, list), where
+            assert len(response) == len(printed), where
+            for one, other in zip(response, printed, strict=True):
                 _compare(one, other, ids, f"an item of {where}")
         case str() if printed in ids:
-            assert answer == ids[printed], where
+            assert response == ids[printed], where
         case str() if form := _form(printed):
-            assert form.fullmatch(str(answer)), f"{where}: {answer!r} for {printed!r}"
+            assert form.fullmatch(str(response)), f"{where}: {response!r} for {printed!r}"
         case _:
-            assert answer == printed, where
+            assert response == printed, where
 
 
 def _form(printed: str) -> re.Pattern[str] | None:

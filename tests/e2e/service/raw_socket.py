@@ -1,24 +1,26 @@
-"""Bytes to a service as they are, past any library that would mend them or refuse to send them."""
+"""Send raw bytes to a service, without an HTTP library that corrects or rejects them."""
 
 import asyncio
 from urllib.parse import urlsplit
 
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 
-ANSWERED_SECONDS_MAX = 20.0
+RESPONSE_SECONDS_MAX = 20.0
 
 
-async def opened(service: Running) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def open_connection(
+    service: ServiceProcess,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     address = urlsplit(service.url)
     assert address.hostname is not None
     return await asyncio.open_connection(address.hostname, address.port)
 
 
-async def raw(service: Running, request: bytes) -> bytes:
-    """All that the service answers until it ends the connection."""
-    reader, writer = await opened(service)
+async def send_raw(service: ServiceProcess, request: bytes) -> bytes:
+    """Send bytes and return all received bytes until the service closes the connection."""
+    reader, writer = await open_connection(service)
     try:
-        async with asyncio.timeout(ANSWERED_SECONDS_MAX):
+        async with asyncio.timeout(RESPONSE_SECONDS_MAX):
             writer.write(request)
             await writer.drain()
             writer.write_eof()
@@ -28,9 +30,9 @@ async def raw(service: Running, request: bytes) -> bytes:
         await writer.wait_closed()
 
 
-async def hang_up_after(service: Running, request: bytes) -> None:
-    """Send a request and be gone before it can have been answered."""
-    _, writer = await opened(service)
+async def send_and_disconnect(service: ServiceProcess, request: bytes) -> None:
+    """Send a request and disconnect before the response."""
+    _, writer = await open_connection(service)
     writer.write(request)
     await writer.drain()
     writer.transport.abort()

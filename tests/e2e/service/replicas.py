@@ -1,9 +1,9 @@
-"""Several `quorate serve` that are one service: one PostgreSQL, one nats-server, the same secrets.
+"""Several `quorate serve` replicas with one PostgreSQL, one nats-server and the same secrets.
 
-* What they share is made as an operator makes it: `quorate secrets`, `quorate db upgrade`.
-* Each has a folder and ports of its own. Its keys are known from the secrets, its address from
-  what it said when it was ready.
-* One that is paused is frozen as a whole, as by a machine that hangs: its connections stay open.
+* The shared configuration is created with `quorate secrets` and `quorate db upgrade`.
+* Each replica has its own directory and ports. Its keys come from the secrets, its address from its
+  output.
+* A paused replica is frozen like a hanging machine: its connections stay open.
 """
 
 import os
@@ -26,21 +26,21 @@ from click.testing import CliRunner
 from quorate.bus.embedded.configuration import read_keys, server_configuration
 from quorate.cli.main import quorate
 from tests.e2e.service.service_process import (
-    LOOK_SECONDS,
+    POLL_SECONDS,
     SOURCES,
     START_SECONDS_MAX,
-    Running,
+    ServiceProcess,
     environment,
 )
 
 LOOPBACK = "127.0.0.1"
-SERVES = "quorate.cli.main"
-VERB_SECONDS_MAX = 60.0
+SERVE_MODULE = "quorate.cli.main"
+COMMAND_SECONDS_MAX = 60.0
 _HTTP = re.compile(rb"HTTP +(\S+)")
 
 
 class NatsServer:
-    """A nats-server that knows the keys of the service, and is no child of it."""
+    """An external nats-server with the keys of the service."""
 
     def __init__(self, folder: Path, keys_file: Path) -> None:
         folder.mkdir()
@@ -60,9 +60,9 @@ class NatsServer:
         log = self._file.with_suffix(".log")
         self._process = subprocess.Popen([program, "-c", str(self._file), "-l", str(log)])
         deadline = time.monotonic() + START_SECONDS_MAX
-        while not self._listens():
+        while not self._accepts_connections():
             assert time.monotonic() < deadline, log.read_text()
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def end(self) -> None:
         if self._process is not None:
@@ -70,19 +70,19 @@ class NatsServer:
             self._process.wait()
             self._process = None
 
-    def _listens(self) -> bool:
+    def _accepts_connections(self) -> bool:
         with suppress(OSError), socket.create_connection((LOOPBACK, self._port)):
             return True
         return False
 
 
-class Shared:
-    """What all replicas are told."""
+class SharedConfiguration:
+    """The configuration that all replicas share."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
         self.secrets = folder / "secrets"
-        made = CliRunner().invoke(quorate, ["secrets", str(self.secrets)])
-        assert made.exit_code == 0, made.output
+        result = CliRunner().invoke(quorate, ["secrets", str(self.secrets)])
+        assert result.exit_code == 0, result.output
         self.database_url = database_url
         self.nats = NatsServer(folder / "nats-server", self.secrets / "nats_keys.json")
 
@@ -100,28 +100,32 @@ class Shared:
         return (self.secrets / name).read_text().strip()
 
 
-class Replica(Running):
-    """One of them. ``program`` is a module that is run in the place of the real service."""
+class Replica(ServiceProcess):
+    """One replica. ``program`` is a module that runs instead of the real service."""
 
     def __init__(
-        self, data_dir: Path, shared: Shared, *options: str, program: str = SERVES
+        self,
+        data_dir: Path,
+        shared: SharedConfiguration,
+        *options: str,
+        program: str = SERVE_MODULE,
     ) -> None:
-        tests_too = os.pathsep.join((str(SOURCES), str(SOURCES.parent)))
-        super().__init__(data_dir, *shared.options, *options, variables={"PYTHONPATH": tests_too})
+        python_path = os.pathsep.join((str(SOURCES), str(SOURCES.parent)))
+        super().__init__(data_dir, *shared.options, *options, variables={"PYTHONPATH": python_path})
         self._shared = shared
         self._program = program
-        self._began = 0  # Where in its standard error this life of it begins.
+        self._stderr_offset = 0  # Offset of the current run in the standard error file.
 
     def _command(self) -> list[str]:
-        return [self._program if part == SERVES else part for part in super()._command()]
+        return [self._program if part == SERVE_MODULE else part for part in super()._command()]
 
     def start(self) -> "Replica":
-        self._began = self.stderr.stat().st_size if self.stderr.exists() else 0
+        self._stderr_offset = self.stderr.stat().st_size if self.stderr.exists() else 0
         super().start()
         return self
 
     def end(self) -> None:
-        if self.runs():
+        if self.is_running():
             self.resume()
         super().end()
 
@@ -147,15 +151,15 @@ class Replica(Running):
     def admin_key(self) -> str:
         return self._shared.read("admin_key")
 
-    def leads(self) -> bool:
-        """Whether it says that it relays and settles what fell due for all of them."""
-        said = self.stderr.read_bytes()[self._began :].splitlines()
-        events = [orjson.loads(line)["event"] for line in said if b'"leadership.' in line]
-        return events.count("leadership.won") > events.count("leadership.ended")
+    def is_leader(self) -> bool:
+        """Whether the log of this replica says that it is the leader."""
+        lines = self.stderr.read_bytes()[self._stderr_offset :].splitlines()
+        events = [orjson.loads(line)["event"] for line in lines if b'"leader.' in line]
+        return events.count("leader.elected") > events.count("leader.resigned")
 
 
 class Replicas:
-    """``count`` of them, called ``a``, ``b``, ``c`` and so on, and what they share."""
+    """``count`` replicas in directories ``a``, ``b``, ``c`` ..., and their shared configuration."""
 
     def __init__(
         self,
@@ -163,53 +167,63 @@ class Replicas:
         database_url: str,
         count: int,
         *options: str,
-        program: str = SERVES,
+        program: str = SERVE_MODULE,
     ) -> None:
-        self.shared = Shared(folder, database_url)
+        self.shared = SharedConfiguration(folder, database_url)
         self.all = [
             Replica(folder / chr(ord("a") + number), self.shared, *options, program=program)
             for number in range(count)
         ]
 
     def start(self, *, one_by_one: bool = False) -> None:
-        """All at the same moment, unless that is asking too much."""
+        """Start all replicas concurrently, or one after another."""
         self.shared.nats.start()
         if one_by_one:
             for replica in self.all:
                 replica.start()
         else:
-            at_once(*(replica.start for replica in self.all))
+            run_concurrently(*(replica.start for replica in self.all))
 
     def end(self) -> None:
         try:
-            at_once(*(replica.end for replica in self.all))
+            run_concurrently(*(replica.end for replica in self.all))
         finally:
             for replica in self.all:
                 replica.kill()
             self.shared.nats.end()
 
-    def leader(self) -> Replica | None:
-        return next((replica for replica in self.all if replica.runs() and replica.leads()), None)
+    def find_leader(self) -> Replica | None:
+        return next(
+            (replica for replica in self.all if replica.is_running() and replica.is_leader()), None
+        )
 
 
-def at_once(*calls: Callable[[], object]) -> None:
+def run_concurrently(*calls: Callable[[], object]) -> None:
     with ThreadPoolExecutor(len(calls)) as pool:
         for call in [pool.submit(call) for call in calls]:
             call.result()
 
 
-def upgrade(database_url: str) -> None:
-    """As an operator does before the first start, and before that of a newer version."""
-    verb = (sys.executable, "-m", SERVES, "db", "upgrade", "--database-url", database_url)
-    done = subprocess.run(
-        verb,
+def upgrade_schema(database_url: str) -> None:
+    """Run `quorate db upgrade`, as before the first start and before that of a newer version."""
+    command_line = (
+        sys.executable,
+        "-m",
+        SERVE_MODULE,
+        "db",
+        "upgrade",
+        "--database-url",
+        database_url,
+    )
+    result = subprocess.run(
+        command_line,
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=VERB_SECONDS_MAX,
+        timeout=COMMAND_SECONDS_MAX,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
 
 
 def _free_port() -> int:

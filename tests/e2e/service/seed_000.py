@@ -1,4 +1,4 @@
-"""The coordination API as its first document prints it: each request and each answer, in order."""
+"""The requests and responses of seed 000, as printed and in order."""
 
 REGISTER = """\
 curl -X POST https://api.molted.email/v1/agent/register \\
@@ -29,7 +29,7 @@ curl -X POST https://api.molted.email/v1/agent/coordination/heartbeat \\
 "agentName": "outreach-agent"
 }'"""
 
-HEARD = """\
+HEARTBEAT_RESPONSE = """\
 {
 "ok": true
 }"""
@@ -69,7 +69,7 @@ CONFLICT = """\
 
 RELEASE = """\
 curl -X DELETE "https://api.molted.email/v1/agent/coordination/lease/LEASE_ID?tenantId=tenant_abc123" \\
--H "Authorization: Bearer YOUR_API_KEY\""""  # noqa: E501 - to the letter.
+-H "Authorization: Bearer YOUR_API_KEY\""""  # noqa: E501 - exactly as printed.
 
 RELEASED = """\
 {
@@ -119,9 +119,9 @@ PROPOSED = """\
 "createdAt": "2026-03-01T12:00:00Z"
 }"""
 
-LOOK = """\
+GET_PROPOSAL = """\
 curl "https://api.molted.email/v1/agent/coordination/consensus/CONSENSUS_ID?tenantId=tenant_abc123" \\
--H "Authorization: Bearer YOUR_API_KEY\""""  # noqa: E501 - to the letter.
+-H "Authorization: Bearer YOUR_API_KEY\""""  # noqa: E501 - exactly as printed.
 
 VOTE = """\
 curl -X POST https://api.molted.email/v1/agent/coordination/consensus/CONSENSUS_ID/vote \\
@@ -155,7 +155,7 @@ curl -X PUT "https://api.molted.email/v1/agent/agents/agent_a1b2c3d4e5f6/config?
 -d '{
 "humanizer_enabled": true,
 "humanizer_style": "professional"
-}'"""  # noqa: E501 - to the letter.
+}'"""  # noqa: E501 - exactly as printed.
 
 CONFIGURED = """\
 {

@@ -1,4 +1,4 @@
-"""The coordination API as its second document prints it: each request and each answer, in order."""
+"""The requests and responses of seed 001, as printed and in order."""
 
 ACQUIRE = """
 POST /v1/agent/coordination/lease

@@ -1,9 +1,9 @@
-"""A real `quorate serve`, started as an operator would, on free ports of the loopback.
+"""A real `quorate serve` process on free ports of the loopback interface.
 
-* It is ready when it says so on its standard output; nobody sleeps and hopes.
-* It lives in a session of its own, and its standard error goes to a file beside its data.
-* It has ended well when SIGTERM ended it within STOP_SECONDS_MAX, with code 0, and no nats-server
-  of its folder was left behind. ``stop`` asserts all three.
+* It is ready when its standard output says so; the tests do not sleep.
+* It has its own session, and its standard error goes to a file beside the data directory.
+* ``stop`` asserts that SIGTERM ends it within STOP_SECONDS_MAX, that its exit code is 0, and that
+  no nats-server of its data directory is left.
 """
 
 import json
@@ -23,17 +23,17 @@ from tests.support.paths import ROOT
 Json: TypeAlias = dict[str, Any]
 
 SOURCES = ROOT / "src"
-READY = b"Quorate is running."
+READY_LINE = b"Quorate is running."
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 5.0
-LOOK_SECONDS = 0.01
+POLL_SECONDS = 0.01
 READ_BYTES = 65_536
-ANY_PORTS = ("--port", "0", "--nats-port", "0")
-OURS = "QUORATE_"  # What an operator's shell may have set is none of the tests' business.
+FREE_PORTS = ("--port", "0", "--nats-port", "0")
+ENVIRONMENT_PREFIX = "QUORATE_"  # Variables of the operator's shell are removed.
 
 
-class DidNotStart(Exception):
-    """The process ended, or was not ready in time; the message is what it said."""
+class StartFailed(Exception):
+    """The process ended or was not ready in time; the message is its standard error."""
 
 
 def command(data_dir: Path, *options: str) -> list[str]:
@@ -42,12 +42,14 @@ def command(data_dir: Path, *options: str) -> list[str]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)
+    }
     return {**kept, "PYTHONPATH": str(SOURCES), **more}
 
 
-class Running:
-    """One `quorate serve` on one data folder. ``start`` may be called again after it ended."""
+class ServiceProcess:
+    """One `quorate serve` on one data directory. It can be started again after it ended."""
 
     def __init__(
         self, data_dir: Path, *options: str, variables: Mapping[str, str] | None = None
@@ -59,10 +61,10 @@ class Running:
         self.stderr = data_dir.with_name(data_dir.name + ".stderr")
         self._process: subprocess.Popen[bytes] | None = None
 
-    # -- From its beginning to its end ---------------------------------------
+    # -- Lifecycle -----------------------------------------------------------
 
-    def start(self) -> "Running":
-        """Return when requests can be made; raises DidNotStart."""
+    def start(self) -> "ServiceProcess":
+        """Start, and return when the service accepts requests; raises StartFailed."""
         assert self._process is None
         with self.stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
@@ -80,11 +82,11 @@ class Running:
             raise
         return self
 
-    def stop(self, demand: signal.Signals = signal.SIGTERM) -> float:
-        """Ask it to end, and insist that it ends well; returns how many seconds it took."""
+    def stop(self, signal_: signal.Signals = signal.SIGTERM) -> float:
+        """Stop it gracefully, assert the result, and return the duration in seconds."""
         assert self._process is not None
         began = time.monotonic()
-        self._process.send_signal(demand)
+        self._process.send_signal(signal_)
         try:
             code = self._process.wait(STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:
@@ -93,12 +95,12 @@ class Running:
         took = time.monotonic() - began
         left = self.nats_servers()
         self._collect()
-        assert code == 0, self.said()
+        assert code == 0, self.read_stderr()
         assert left == [], "a nats-server was left behind"
         return took
 
     def kill(self) -> None:
-        """End it and its nats-server without a word, as a crash or the kernel would."""
+        """Kill it and its nats-server with SIGKILL, like a crash."""
         if self._process is None:
             return
         servers = self.nats_servers()
@@ -109,7 +111,7 @@ class Running:
         deadline = time.monotonic() + STOP_SECONDS_MAX
         while self.nats_servers():
             assert time.monotonic() < deadline, "a nats-server survived SIGKILL"
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         self._collect()
 
     def restart(self) -> None:
@@ -117,32 +119,34 @@ class Running:
         self.start()
 
     def end(self) -> None:
-        """For whoever cleans up: stop it if it still runs."""
-        if self.runs():
+        """Stop it if it is still running."""
+        if self.is_running():
             self.stop()
         elif self._process is not None:
             self.kill()
 
     def _command(self) -> list[str]:
-        return command(self.data_dir, *ANY_PORTS, *self.options)
+        return command(self.data_dir, *FREE_PORTS, *self.options)
 
     def _wait_until_ready(self) -> None:
         out = self._out()
-        said = b""
+        received = b""
         deadline = time.monotonic() + START_SECONDS_MAX
         with selectors.DefaultSelector() as selector:
             selector.register(out, selectors.EVENT_READ)
-            while READY not in said:
+            while READY_LINE not in received:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise DidNotStart(f"not ready within {START_SECONDS_MAX} s: {self.said()}")
+                    raise StartFailed(
+                        f"not ready within {START_SECONDS_MAX} s: {self.read_stderr()}"
+                    )
                 chunk = os.read(out.fileno(), READ_BYTES)
                 if not chunk:
-                    raise DidNotStart(self.said())
-                said += chunk
-        self.stdout += said
+                    raise StartFailed(self.read_stderr())
+                received += chunk
+        self.stdout += received
 
     def _collect(self) -> None:
-        """Keep what it said last, and let go of it."""
+        """Keep the remaining output and release the process."""
         out = self._out()
         self.stdout += out.read()
         out.close()
@@ -153,9 +157,9 @@ class Running:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    # -- What is known of it -------------------------------------------------
+    # -- State ---------------------------------------------------------------
 
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -189,44 +193,44 @@ class Running:
         return self.data_dir / "quorate.db"
 
     def nats_servers(self) -> list[int]:
-        """The nats-servers that run with this folder's configuration (Linux only)."""
+        """Return the pids of nats-servers with the configuration of this directory (Linux only)."""
         configuration = str(self.data_dir.resolve() / "nats" / "nats-server.conf").encode()
         found = []
         for each in Path("/proc").glob("[0-9]*"):
             try:
                 arguments = (each / "cmdline").read_bytes().split(b"\0")
             except OSError:
-                continue  # It ended while we looked.
+                continue  # The process ended in the meantime.
             if configuration in arguments:
                 found.append(int(each.name))
         return found
 
-    def said(self) -> str:
-        """All of its standard error."""
+    def read_stderr(self) -> str:
+        """Return its complete standard error."""
         return self.stderr.read_text(errors="replace") if self.stderr.exists() else ""
 
-    def logged(self, event: str | None = None) -> list[Json]:
-        """What it logged, each line parsed; only those about ``event``, if one is named."""
-        lines: list[Json] = [json.loads(line) for line in self.said().splitlines()]
+    def log_entries(self, event: str | None = None) -> list[Json]:
+        """Return the parsed log lines, optionally only those with one ``event``."""
+        lines: list[Json] = [json.loads(line) for line in self.read_stderr().splitlines()]
         return [line for line in lines if event is None or line["event"] == event]
 
 
 @contextmanager
-def serving(
+def run_service(
     data_dir: Path, *options: str, variables: Mapping[str, str] | None = None
-) -> Iterator[Running]:
-    """One that is stopped afterwards, if it still runs then."""
-    running = Running(data_dir, *options, variables=variables).start()
+) -> Iterator[ServiceProcess]:
+    """Run a service, and stop it afterwards if it is still running."""
+    running = ServiceProcess(data_dir, *options, variables=variables).start()
     try:
         yield running
     finally:
         running.end()
 
 
-def attempt(
+def run_until_exit(
     data_dir: Path, *options: str, seconds: float = START_SECONDS_MAX
 ) -> "subprocess.CompletedProcess[str]":
-    """Start a service that is expected to give up by itself, and wait until it has."""
+    """Start a service that is expected to exit with an error, and wait for its exit."""
     return subprocess.run(
         command(data_dir, *options),
         env=environment(),
@@ -239,6 +243,6 @@ def attempt(
     )
 
 
-def files(folder: Path, *, without: Sequence[str] = ()) -> list[Path]:
-    """Every file below a folder, except those with these names."""
+def list_files(folder: Path, *, without: Sequence[str] = ()) -> list[Path]:
+    """List every file below a directory, except those with these names."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in without)

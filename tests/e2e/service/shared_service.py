@@ -1,35 +1,35 @@
-"""The service that files share which want none of their own: one for all that a process runs.
+"""A service that test files share, one per test process.
 
-Tenants keep their tests apart. A test may restart it. Where it is found dead after a file, that
-file fails, and the next one gets a new service.
+Each test has its own tenants. A test may restart the service. If the service is not running after a
+file, that file fails and the next file gets a new service.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.service_process import ServiceProcess
 
-LAST_WORDS_LENGTH = 2_000
+STDERR_LENGTH_SHOWN_MAX = 2_000
 
 
 class SharedService:
-    """Started when it is first asked for, in a folder of its own."""
+    """Starts the service on first use, in a new directory."""
 
     def __init__(self, new_folder: Callable[[], Path]) -> None:
         self._new_folder = new_folder
-        self._running: Running | None = None
+        self._running: ServiceProcess | None = None
 
     @contextmanager
-    def lent(self) -> Iterator[Running]:
-        """To one file, or to whatever may not leave it dead."""
-        running = self._running or Running(self._new_folder() / "data").start()
+    def borrow(self) -> Iterator[ServiceProcess]:
+        """Lend the service; fails if it is not running afterwards."""
+        running = self._running or ServiceProcess(self._new_folder() / "data").start()
         self._running = running
         yield running
-        if not running.runs():
+        if not running.is_running():
             self.end()
-            last_words = running.said()[-LAST_WORDS_LENGTH:]
-            raise AssertionError(f"the service that files share has died:\n{last_words}")
+            stderr = running.read_stderr()[-STDERR_LENGTH_SHOWN_MAX:]
+            raise AssertionError(f"the shared service is not running:\n{stderr}")
 
     def end(self) -> None:
         running, self._running = self._running, None

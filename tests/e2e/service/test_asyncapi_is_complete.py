@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.e2e.service.asyncapi_client import Stranger, strangers_of
-from tests.e2e.service.http_clients import Agent, Operator, Tenant, alive
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.service_process import Running
+from tests.e2e.service.asyncapi_client import DocumentedClient, documented_clients
+from tests.e2e.service.http_clients import Agent, Operator, Tenant, keep_active
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import ServiceProcess
 
 SERVE = ("--heartbeat-window-seconds", "2")
 ONE_SECOND = 1 / 60  # In minutes.
@@ -15,22 +15,22 @@ CONTACT = "user@example.com"
 
 
 @pytest.fixture
-async def strangers(tenant: Tenant) -> AsyncIterator[list[Stranger]]:
-    async with strangers_of(tenant, "ann", "bob") as strangers:
+async def strangers(tenant: Tenant) -> AsyncIterator[list[DocumentedClient]]:
+    async with documented_clients(tenant, "ann", "bob") as strangers:
         yield strangers
 
 
-async def test_every_notification_is_heard_where_and_as_it_is_described(
-    operator: Operator, tenant: Tenant, strangers: list[Stranger]
+async def test_every_notification_matches_its_description(
+    operator: Operator, tenant: Tenant, strangers: list[DocumentedClient]
 ) -> None:
     ann, bob = (Agent(operator, one.issued) for one in strangers)
     hears, bob_hears = strangers
     for stranger in strangers:
-        await stranger.hear_everything()
+        await stranger.subscribe_to_all()
     for agent in (ann, bob):
         await agent.register(agent.name)
-    silent = await tenant.agent_of("silent")
-    async with alive(ann, bob):
+    silent = await tenant.create_agent("silent")
+    async with keep_active(ann, bob):
         lease = await ann.lease(ann.id, CONTACT)
         await bob.acquire(bob.id, CONTACT)
         await bob.request_send(bob.id, CONTACT)
@@ -49,20 +49,22 @@ async def test_every_notification_is_heard_where_and_as_it_is_described(
         for name, one in hears.document.all["operations"].items()
         if one["action"] == "send" and "agent" in one["x-quorate-roles"]
     }
-    assert silent.id in {one["data"]["agentId"] for one in hears.heard}
+    assert silent.id in {one["data"]["agentId"] for one in hears.received}
     assert hears.names() | bob_hears.names() == said
 
 
-async def test_the_whole_log_is_heard_as_it_is_described(
-    service: Running, tenant: Tenant, strangers: list[Stranger]
+async def test_log_events_match_their_description(
+    service: ServiceProcess, tenant: Tenant, strangers: list[DocumentedClient]
 ) -> None:
-    auditor = Stranger(strangers[0].document, await tenant.issue("auditor"))
+    auditor = DocumentedClient(strangers[0].document, await tenant.issue("auditor"))
     await auditor.connect(service.nats_url)
     try:
-        await auditor.hear_everything("auditor")
-        ann = await tenant.agent_of("ann")
+        await auditor.subscribe_to_all("auditor")
+        ann = await tenant.create_agent("ann")
         await ann.lease(ann.id, CONTACT)
-        await until(lambda: "quorate.LeaseAcquired" in {one["type"] for one in auditor.heard})
+        await wait_until(
+            lambda: "quorate.LeaseAcquired" in {one["type"] for one in auditor.received}
+        )
     finally:
         await auditor.client.close()
     assert {"log", "agent_registered"} <= auditor.names()

@@ -12,9 +12,14 @@ from string import Template
 
 import pytest
 
-from tests.e2e.service.asyncapi_client import ANSWER_SECONDS_MAX, Refused, Stranger, strangers_of
+from tests.e2e.service.asyncapi_client import (
+    RESPONSE_SECONDS_MAX,
+    DocumentedClient,
+    OperationRejected,
+    documented_clients,
+)
 from tests.e2e.service.http_clients import IssuedKey, Operator, Tenant
-from tests.e2e.service.service_process import Json, Running
+from tests.e2e.service.service_process import Json, ServiceProcess
 from tests.support.paths import ROOT
 
 CONTACT = "user@example.com"
@@ -23,26 +28,26 @@ CONFLICT = 3  # The code with which the example ends when another agent holds th
 
 
 @pytest.fixture
-async def strangers(tenant: Tenant) -> AsyncIterator[list[Stranger]]:
-    async with strangers_of(tenant, "ann", "bob") as strangers:
+async def strangers(tenant: Tenant) -> AsyncIterator[list[DocumentedClient]]:
+    async with documented_clients(tenant, "ann", "bob") as strangers:
         yield strangers
 
 
 # -- Asking and hearing ------------------------------------------------------
 
 
-async def test_a_stranger_registers_and_leases_and_hears_of_a_conflict(
-    strangers: list[Stranger],
+async def test_documented_client_registers_leases_and_receives_a_conflict(
+    strangers: list[DocumentedClient],
 ) -> None:
     ann, bob = strangers
     for stranger in strangers:
-        await stranger.hear_everything()
-        agent = await stranger.ask("register")
+        await stranger.subscribe_to_all()
+        agent = await stranger.request("register")
         assert agent["id"] == stranger.issued.agent_id
-    lease = await ann.ask("acquireLease", contactEmail=CONTACT, intent="outbound_sales")
+    lease = await ann.request("acquireLease", contactEmail=CONTACT, intent="outbound_sales")
 
-    with pytest.raises(Refused) as refused:
-        await bob.ask("acquireLease", contactEmail=CONTACT)
+    with pytest.raises(OperationRejected) as refused:
+        await bob.request("acquireLease", contactEmail=CONTACT)
 
     assert refused.value.problem["code"] == "lease_conflict"
     assert refused.value.problem["leaseHolder"]["agentId"] == ann.issued.agent_id
@@ -50,35 +55,41 @@ async def test_a_stranger_registers_and_leases_and_hears_of_a_conflict(
         notification = await stranger.notification("lease_conflict")
         assert notification["data"]["leaseId"] == lease["id"]
         assert notification["data"]["agentName"] == "bob"
-    await ann.ask("releaseLease", leaseId=lease["id"])
+    await ann.request("releaseLease", leaseId=lease["id"])
     free = await bob.notification("lease_available")
     assert free["data"]["contactEmail"] == CONTACT
-    assert (await bob.ask("acquireLease", contactEmail=CONTACT))["fence"] > lease["fence"]
+    assert (await bob.request("acquireLease", contactEmail=CONTACT))["fence"] > lease["fence"]
 
 
-async def test_a_stranger_that_was_away_catches_up(strangers: list[Stranger]) -> None:
+async def test_documented_client_catches_up_after_a_disconnection(
+    strangers: list[DocumentedClient],
+) -> None:
     ann, bob = strangers
     for stranger in strangers:
-        await stranger.ask("register")
-    await ann.ask("acquireLease", contactEmail=CONTACT)
-    with pytest.raises(Refused):
-        await bob.ask("acquireLease", contactEmail=CONTACT)
+        await stranger.request("register")
+    await ann.request("acquireLease", contactEmail=CONTACT)
+    with pytest.raises(OperationRejected):
+        await bob.request("acquireLease", contactEmail=CONTACT)
 
-    page = await ann.ask("listNotifications", after=0)
+    page = await ann.request("listNotifications", after=0)
 
     assert [one["type"] for one in page["notifications"]].count("quorate.lease_conflict") == 1
     assert page["next"] == page["head"]
-    assert (await ann.ask("heartbeat"))["lastNotification"] == page["notifications"][-1]["sequence"]
+    assert (await ann.request("heartbeat"))["lastNotification"] == page["notifications"][-1][
+        "sequence"
+    ]
 
 
-async def test_the_same_idempotency_key_gives_the_same_answer(strangers: list[Stranger]) -> None:
+async def test_same_idempotency_key_returns_the_same_response(
+    strangers: list[DocumentedClient],
+) -> None:
     ann, _ = strangers
-    await ann.ask("register")
+    await ann.request("register")
     asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
 
-    lease = await ann.ask("acquireLease", **asked)
+    lease = await ann.request("acquireLease", **asked)
 
-    assert await ann.ask("acquireLease", **asked) == lease
+    assert await ann.request("acquireLease", **asked) == lease
 
 
 # -- Examples ----------------------------------------------------------------
@@ -90,8 +101,8 @@ LAST = ("releaseLease",)
 IDS = {"acquireLease": "LEASE_ID", "requestConsensus": "CONSENSUS_ID"}
 
 
-async def test_the_commands_of_the_page_work_as_they_stand_there(
-    operator: Operator, strangers: list[Stranger]
+async def test_commands_on_the_page_work(
+    operator: Operator, strangers: list[DocumentedClient]
 ) -> None:
     page = (await operator.http.get("/asyncapi")).text
     ann, _ = strangers
@@ -101,7 +112,7 @@ async def test_the_commands_of_the_page_work_as_they_stand_there(
     asked = [name for name, one in operations.items() if "reply" in one]
     for name in [*FIRST, *(one for one in asked if one not in FIRST + LAST), *LAST]:
         subject, payload = read_command(try_it(page, name), variables)
-        reply = await ann.client.request(subject, payload, timeout=ANSWER_SECONDS_MAX)
+        reply = await ann.client.request(subject, payload, timeout=RESPONSE_SECONDS_MAX)
         assert "Nats-Service-Error" not in (reply.headers or {}), (name, reply.data)
         if name in IDS:
             variables[IDS[name]] = json.loads(reply.data)["id"]
@@ -122,23 +133,25 @@ def read_command(text: str, variables: dict[str, str]) -> tuple[str, bytes]:
     return subject, payload.encode()
 
 
-async def test_the_example_in_plain_python_works(service: Running, tenant: Tenant) -> None:
+async def test_plain_python_example_works(service: ServiceProcess, tenant: Tenant) -> None:
     holder = await plain(service, await tenant.issue("agent", "holder"), CONTACT, "60")
     try:
         said = [await line(holder), await line(holder)]
-        assert [one["what"] for one in said] == ["registered", "holding"]
+        assert [one["status"] for one in said] == ["registered", "holding"]
         rival = await plain(service, await tenant.issue("agent", "rival"), CONTACT, "0")
-        assert await asyncio.wait_for(rival.wait(), ANSWER_SECONDS_MAX) == CONFLICT
+        assert await asyncio.wait_for(rival.wait(), RESPONSE_SECONDS_MAX) == CONFLICT
         conflict = await line(holder)
-        assert (conflict["what"], conflict["agentName"]) == ("lease_conflict", "rival")
+        assert (conflict["status"], conflict["agentName"]) == ("lease_conflict", "rival")
         other = await plain(service, await tenant.issue("agent", "third"), "b@example.com", "0")
-        assert await asyncio.wait_for(other.wait(), ANSWER_SECONDS_MAX) == 0
+        assert await asyncio.wait_for(other.wait(), RESPONSE_SECONDS_MAX) == 0
     finally:
         holder.kill()
         await holder.wait()
 
 
-async def plain(service: Running, issued: IssuedKey, *arguments: str) -> asyncio.subprocess.Process:
+async def plain(
+    service: ServiceProcess, issued: IssuedKey, *arguments: str
+) -> asyncio.subprocess.Process:
     variables = {
         "QUORATE_NATS_URL": service.nats_url,
         "QUORATE_API_KEY": issued.text,
@@ -156,5 +169,7 @@ async def plain(service: Running, issued: IssuedKey, *arguments: str) -> asyncio
 
 async def line(process: asyncio.subprocess.Process) -> Json:
     assert process.stdout is not None
-    found: Json = json.loads(await asyncio.wait_for(process.stdout.readline(), ANSWER_SECONDS_MAX))
+    found: Json = json.loads(
+        await asyncio.wait_for(process.stdout.readline(), RESPONSE_SECONDS_MAX)
+    )
     return found

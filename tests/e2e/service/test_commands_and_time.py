@@ -15,13 +15,13 @@ from tests.e2e.service.http_clients import (
     KEYS,
     LEASE,
     Tenant,
-    refusal,
+    event_types,
+    rejection,
     success,
-    types,
 )
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.raw_socket import raw
-from tests.e2e.service.service_process import Json, Running
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.raw_socket import send_raw
+from tests.e2e.service.service_process import Json, ServiceProcess
 
 SERVE = ()
 CONTACT = "user@example.com"
@@ -43,8 +43,8 @@ NASTY = [
 # -- Leases ------------------------------------------------------------------
 
 
-async def test_the_holder_who_acquires_again_renews(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_acquiring_a_held_contact_renews_the_lease(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     first = await ann.lease(ann.id, CONTACT, durationMinutes=10)
 
     again = await ann.lease(ann.id, CONTACT, durationMinutes=20)
@@ -53,29 +53,29 @@ async def test_the_holder_who_acquires_again_renews(tenant: Tenant) -> None:
     assert (again["id"], again["fence"]) == (first["id"], first["fence"])
     assert again["expiresAt"] > first["expiresAt"]
     assert shorter["expiresAt"] == again["expiresAt"], "a renewal never shortens"
-    assert types(await tenant.events())[-2:] == ["LeaseAcquired", "LeaseRenewed"]
+    assert event_types(await tenant.events())[-2:] == ["LeaseAcquired", "LeaseRenewed"]
 
 
-async def test_fences_grow_across_release_and_expiry(tenant: Tenant) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
+async def test_fencing_tokens_increase_across_release_and_expiry(tenant: Tenant) -> None:
+    ann, bob = await tenant.create_agents("ann", "bob")
     fences = []
     for holder in (ann, bob, ann):
         lease = await holder.lease(holder.id, CONTACT)
         fences.append(lease["fence"])
         await holder.release(lease["id"])
     fences.append((await bob.lease(bob.id, CONTACT, durationMinutes=ONE_SECOND))["fence"])
-    await until(lambda: expired(tenant))
+    await wait_until(lambda: expired(tenant))
     fences.append((await ann.lease(ann.id, CONTACT))["fence"])
 
     assert fences == sorted(set(fences))
 
 
 async def expired(tenant: Tenant) -> bool:
-    return "LeaseExpired" in types(await tenant.events())
+    return "LeaseExpired" in event_types(await tenant.events())
 
 
-async def test_a_late_duplicate_of_a_release_does_not_touch_the_successor(tenant: Tenant) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
+async def test_late_duplicate_release_does_not_affect_the_next_lease(tenant: Tenant) -> None:
+    ann, bob = await tenant.create_agents("ann", "bob")
     old = await ann.lease(ann.id, CONTACT)
     assert await ann.release(old["id"]) == {"released": True}
     new = await bob.lease(bob.id, CONTACT)
@@ -83,16 +83,16 @@ async def test_a_late_duplicate_of_a_release_does_not_touch_the_successor(tenant
     assert await ann.release(old["id"]) == {"released": True}
 
     assert await tenant.leases() == [new]
-    assert types(await tenant.events()).count("LeaseReleased") == 1
-    assert (await tenant.must("GET", f"{LEASE}/{old['id']}"))["status"] == "released"
+    assert event_types(await tenant.events()).count("LeaseReleased") == 1
+    assert (await tenant.request_ok("GET", f"{LEASE}/{old['id']}"))["status"] == "released"
 
 
-async def test_a_holder_that_stalled_past_its_lease_is_stopped_at_the_gate(tenant: Tenant) -> None:
+async def test_send_gate_blocks_a_holder_with_an_expired_lease(tenant: Tenant) -> None:
     """Whoever was paused does not know how long: the gate does, and a fence proves it."""
-    ann, bob = await tenant.agents_of("ann", "bob")
+    ann, bob = await tenant.create_agents("ann", "bob")
     stale = await ann.lease(ann.id, CONTACT, durationMinutes=ONE_SECOND)
     assert (await ann.request_send(ann.id, CONTACT, fence=stale["fence"]))["status"] == "authorized"
-    await until(lambda: expired(tenant))
+    await wait_until(lambda: expired(tenant))
 
     free = await ann.request_send(ann.id, CONTACT, fence=stale["fence"])
     lease = await bob.lease(bob.id, CONTACT)
@@ -102,13 +102,13 @@ async def test_a_holder_that_stalled_past_its_lease_is_stopped_at_the_gate(tenan
     assert (taken["status"], taken["reason"]) == ("blocked", "lease_conflict")
     holders = await bob.request_send(bob.id, CONTACT, fence=lease["fence"])
     assert (holders["status"], holders["fence"]) == ("authorized", lease["fence"])
-    problem = refusal(await ann.ask("POST", f"{LEASE}/{stale['id']}/renew", {}))
+    problem = rejection(await ann.request("POST", f"{LEASE}/{stale['id']}/renew", {}))
     assert (problem["status"], problem["code"]) == (409, "lease_ended")
     assert problem["leaseStatus"] == "expired"
 
 
-async def test_leases_of_seconds_and_of_a_day_are_as_long_as_they_say(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_lease_lasts_for_its_duration(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     for minutes in (ONE_SECOND, 0.5, 30, 1e2, 24 * 60):
         lease = await ann.lease(ann.id, f"{minutes}@example.com", durationMinutes=minutes)
         began, ends = (datetime.fromisoformat(lease[name]) for name in ("createdAt", "expiresAt"))
@@ -123,15 +123,17 @@ async def test_leases_of_seconds_and_of_a_day_are_as_long_as_they_say(tenant: Te
     ],
     ids=lambda number: number[:12],
 )
-async def test_a_duration_is_a_number_from_a_second_to_a_day(tenant: Tenant, number: str) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_duration_outside_one_second_to_one_day_is_rejected(
+    tenant: Tenant, number: str
+) -> None:
+    ann = await tenant.create_agent("ann")
     head = await tenant.head()
     proposal = '"action": "a", "reason": "r"'
     for path, body in (
         (LEASE, f'{{"contactEmail": "{CONTACT}", "durationMinutes": {number}}}'),
         (CONSENSUS, f'{{"contactEmail": "{CONTACT}", {proposal}, "timeoutMinutes": {number}}}'),
     ):
-        problem = refusal(await ann.ask("POST", path, content=body))
+        problem = rejection(await ann.request("POST", path, content=body))
 
         assert problem["status"] in {400, 422}
     assert await tenant.head() == head
@@ -140,39 +142,39 @@ async def test_a_duration_is_a_number_from_a_second_to_a_day(tenant: Tenant, num
 # -- Heartbeats --------------------------------------------------------------
 
 
-async def test_a_heartbeat_of_an_agent_nobody_knows_registers_nobody(
+async def test_heartbeat_of_an_unknown_agent_registers_no_agent(
     tenant: Tenant, other: Tenant
 ) -> None:
-    foreign = await other.agent_of("bob")
+    foreign = await other.create_agent("bob")
     for body in ({"agentId": foreign.id}, {"agentName": "bob"}, {"agentName": "nobody"}, {}):
-        problem = refusal(await tenant.ask("POST", HEARTBEATS, body))
+        problem = rejection(await tenant.request("POST", HEARTBEATS, body))
         assert (problem["status"], problem["code"]) == (404, "agent_not_found")
     both = {"agentId": foreign.id, "agentName": "bob"}
-    assert refusal(await tenant.ask("POST", HEARTBEATS, both))["status"] == 404
+    assert rejection(await tenant.request("POST", HEARTBEATS, both))["status"] == 404
 
-    assert await tenant.listed(f"{AGENT}/agents") == []
-    assert types(await other.events()).count("HeartbeatReceived") == 0
-
-
-async def test_an_id_and_a_name_must_mean_the_same_agent(tenant: Tenant) -> None:
-    ann, _ = await tenant.agents_of("ann", "bob")
-
-    assert await tenant.may_not("POST", HEARTBEATS, {"agentId": ann.id, "agentName": "bob"}) == (
-        "agent_not_found"
-    )
-    await tenant.must("POST", HEARTBEATS, {"agentId": ann.id, "agentName": "ANN"})
+    assert await tenant.request_list(f"{AGENT}/agents") == []
+    assert event_types(await other.events()).count("HeartbeatReceived") == 0
 
 
-async def test_a_flood_of_heartbeats_cannot_fill_the_log(tenant: Tenant) -> None:
+async def test_mismatched_agent_id_and_name_are_rejected(tenant: Tenant) -> None:
+    ann, _ = await tenant.create_agents("ann", "bob")
+
+    assert await tenant.request_rejected(
+        "POST", HEARTBEATS, {"agentId": ann.id, "agentName": "bob"}
+    ) == ("agent_not_found")
+    await tenant.request_ok("POST", HEARTBEATS, {"agentId": ann.id, "agentName": "ANN"})
+
+
+async def test_frequent_heartbeats_record_few_events(tenant: Tenant) -> None:
     """The window is 300 s, so heartbeats within one second are one."""
-    ann = await tenant.agent_of("ann")
+    ann = await tenant.create_agent("ann")
     began = datetime.now(UTC)
 
     answers = await asyncio.gather(*(ann.heartbeat(ann.id) for _ in range(FLOOD)))
 
     seconds = (datetime.now(UTC) - began).total_seconds()
     assert {answer["ok"] for answer in answers} == {True}
-    recorded = types(await tenant.events()).count("HeartbeatReceived")
+    recorded = event_types(await tenant.events()).count("HeartbeatReceived")
     assert recorded <= seconds + 1
 
 
@@ -195,8 +197,8 @@ async def test_a_flood_of_heartbeats_cannot_fill_the_log(tenant: Tenant) -> None
         *("fence", "leaseId", "voteId", "status", "sequence", "incarnation", "actor", "unknown"),
     ],
 )
-async def test_times_and_ids_of_a_caller_are_refused(tenant: Tenant, field: str) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_times_and_ids_from_a_caller_are_rejected(tenant: Tenant, field: str) -> None:
+    ann = await tenant.create_agent("ann")
     request = await ann.propose(ann.id)
     head = await tenant.head()
     asked: list[tuple[str, Json]] = [
@@ -208,15 +210,15 @@ async def test_times_and_ids_of_a_caller_are_refused(tenant: Tenant, field: str)
     ]
     for path, body in asked:
         caller = tenant if "agentName" in body else ann
-        problem = refusal(await caller.ask("POST", path, {**body, field: LONG_AGO}))
+        problem = rejection(await caller.request("POST", path, {**body, field: LONG_AGO}))
 
         assert (problem["status"], problem["code"]) == (422, "invalid_request")
         assert field in problem["detail"]
     assert await tenant.head() == head
 
 
-async def test_event_time_is_now_and_never_decreases(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_event_time_is_current_and_never_decreases(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     await asyncio.gather(*(ann.lease(ann.id, f"{number}@example.com") for number in range(20)))
 
     times = [datetime.fromisoformat(event["at"]) for event in await tenant.events()]
@@ -229,7 +231,7 @@ async def test_event_time_is_now_and_never_decreases(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "x" * 20_000, "caf\u00e9", "tab\there"])
-async def test_an_idempotency_key_is_short_and_plain(tenant: Tenant, key: str) -> None:
+async def test_long_or_unprintable_idempotency_key_is_rejected(tenant: Tenant, key: str) -> None:
     headers = [
         (b"Authorization", f"Bearer {tenant.key}".encode()),
         (b"Idempotency-Key", key.encode()),
@@ -238,31 +240,33 @@ async def test_an_idempotency_key_is_short_and_plain(tenant: Tenant, key: str) -
 
     response = await tenant.http.post(path, json=body, headers=headers)
 
-    problem = refusal(response)
+    problem = rejection(response)
     assert (problem["status"], problem["code"]) == (400, "idempotency_key_invalid")
-    assert await tenant.listed(f"{AGENT}/agents") == []
+    assert await tenant.request_list(f"{AGENT}/agents") == []
 
 
-async def test_an_idempotency_key_of_a_megabyte_is_refused(tenant: Tenant) -> None:
+async def test_idempotency_key_of_a_megabyte_is_rejected(tenant: Tenant) -> None:
     headers = {"Idempotency-Key": "x" * 1_000_000}
 
-    response = await tenant.ask("POST", f"{AGENT}/register", {"agentName": "a"}, headers=headers)
+    response = await tenant.request(
+        "POST", f"{AGENT}/register", {"agentName": "a"}, headers=headers
+    )
 
     assert response.status_code == 431
 
 
-async def test_an_idempotency_key_stands_for_one_request(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_idempotency_key_is_bound_to_one_request(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     headers = {"Idempotency-Key": "a key with 'quotes' -- and spaces"}
     body = {"contactEmail": CONTACT}
-    first = await ann.ask("POST", LEASE, body, headers=headers)
+    first = await ann.request("POST", LEASE, body, headers=headers)
     head = await tenant.head()
 
-    again = await ann.ask("POST", LEASE, body, headers=headers)
-    other = await ann.ask("POST", LEASE, {**body, "intent": "other"}, headers=headers)
+    again = await ann.request("POST", LEASE, body, headers=headers)
+    other = await ann.request("POST", LEASE, {**body, "intent": "other"}, headers=headers)
 
     assert success(again) == success(first)
-    problem = refusal(other)
+    problem = rejection(other)
     assert (problem["status"], problem["code"]) == (422, "idempotency_key_reused")
     assert await tenant.head() == head
 
@@ -271,18 +275,18 @@ async def test_an_idempotency_key_stands_for_one_request(tenant: Tenant) -> None
 
 
 @pytest.mark.parametrize("text", NASTY, ids=ascii)
-async def test_text_is_kept_as_it_was_written_and_never_obeyed(tenant: Tenant, text: str) -> None:
+async def test_text_is_stored_unchanged_and_not_interpreted(tenant: Tenant, text: str) -> None:
     ann = await tenant.register("ann", agentRole=text)
     lease = await tenant.lease(ann["id"], CONTACT, intent=text)
     request = await tenant.propose(ann["id"], action=text, reason=text)
     body = {"agentId": ann["id"], "vote": "approve", "reason": text}
-    vote = await tenant.must("POST", f"{CONSENSUS}/{request['id']}/vote", body)
+    vote = await tenant.request_ok("POST", f"{CONSENSUS}/{request['id']}/vote", body)
     config = {"humanizer_style": text, "humanizer_provider": text}
-    kept = await tenant.must("PUT", f"{AGENT}/agents/{ann['id']}/config", config)
+    kept = await tenant.request_ok("PUT", f"{AGENT}/agents/{ann['id']}/config", config)
 
     assert {ann["agentRole"], lease["intent"], vote["reason"], *kept.values()} == {text}
     assert (await tenant.consensus(request["id"]))["reason"] == text
-    response = await tenant.ask("GET", EVENTS)
+    response = await tenant.request("GET", EVENTS)
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-content-type-options"] == "nosniff"
     (asked,) = await tenant.events("ConsensusRequested")
@@ -290,8 +294,8 @@ async def test_text_is_kept_as_it_was_written_and_never_obeyed(tenant: Tenant, t
 
 
 @pytest.mark.parametrize("text", NASTY, ids=ascii)
-async def test_text_where_a_name_or_an_id_belongs_finds_nothing(tenant: Tenant, text: str) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_hostile_text_as_name_or_id_finds_nothing(tenant: Tenant, text: str) -> None:
+    ann = await tenant.create_agent("ann")
     await ann.lease(ann.id, CONTACT)
     before = await tenant.events()
     queries = {
@@ -302,33 +306,36 @@ async def test_text_where_a_name_or_an_id_belongs_finds_nothing(tenant: Tenant, 
         "type": EVENTS,
     }
     for name, path in queries.items():
-        response = await tenant.ask("GET", path, query={name: text})
+        response = await tenant.request("GET", path, query={name: text})
         assert response.status_code in {200, 422}
     for body in ({"agentId": text}, {"agentName": text}):
-        assert refusal(await tenant.ask("POST", HEARTBEATS, body))["status"] in {404, 422}
+        assert rejection(await tenant.request("POST", HEARTBEATS, body))["status"] in {404, 422}
     assert (
-        refusal(await tenant.ask("POST", f"{AGENT}/register", {"agentName": text}))["status"] == 422
+        rejection(await tenant.request("POST", f"{AGENT}/register", {"agentName": text}))["status"]
+        == 422
     )
-    assert (await tenant.ask("POST", KEYS, {"role": "agent", "agentName": text})).status_code == 422
+    assert (
+        await tenant.request("POST", KEYS, {"role": "agent", "agentName": text})
+    ).status_code == 422
 
     assert await tenant.events() == before
 
 
-async def test_whatever_is_sent_each_line_of_the_servers_log_is_one_json_object(
-    service: Running, tenant: Tenant
-) -> None:
+async def test_every_log_line_is_one_json_object(service: ServiceProcess, tenant: Tenant) -> None:
     """Read back at the end of the file, so after everything above was sent as well."""
     forged = '\n{"level":"critical","event":"forged"}'
     for text in (*NASTY, forged):
         quoted = json.dumps({"agentName": text})
         headers = {"User-Agent": ascii(text), "X-Request-Id": ascii(text)}
-        await tenant.ask("POST", f"{AGENT}/register", content=quoted, headers=headers)
-        await tenant.ask("GET", f"{AGENT}/agents/{quote(text)}", headers={"X-API-Key": "nonsense"})
-        await tenant.ask("GET", f"/{quote(text)}")
-        await raw(service, b"GET /" + text.encode() + b" HTTP/1.1\r\nX: " + text.encode())
+        await tenant.request("POST", f"{AGENT}/register", content=quoted, headers=headers)
+        await tenant.request(
+            "GET", f"{AGENT}/agents/{quote(text)}", headers={"X-API-Key": "nonsense"}
+        )
+        await tenant.request("GET", f"/{quote(text)}")
+        await send_raw(service, b"GET /" + text.encode() + b" HTTP/1.1\r\nX: " + text.encode())
 
-    lines = service.logged()
+    lines = service.log_entries()
 
     assert not any(line["event"] == "forged" for line in lines)
     assert {line["level"] for line in lines} <= {"info", "warning"}
-    assert "\x1b" not in service.said()
+    assert "\x1b" not in service.read_stderr()

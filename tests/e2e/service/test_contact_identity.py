@@ -10,7 +10,7 @@ from tests.e2e.service.http_clients import (
     COORDINATION,
     LEASE,
     Tenant,
-    refusal,
+    rejection,
 )
 
 KELVIN, LONG_S, DOTLESS_I, SHARP_S = "\u212a", "\u017f", "\u0131", "\u00df"
@@ -66,13 +66,11 @@ def shown(address: str) -> str:
 
 
 @pytest.mark.parametrize(("given", "twin"), SAME, ids=shown)
-async def test_two_spellings_of_one_address_are_one_contact(
-    tenant: Tenant, given: str, twin: str
-) -> None:
+async def test_equivalent_addresses_are_one_contact(tenant: Tenant, given: str, twin: str) -> None:
     ann, bob = await tenant.register("ann"), await tenant.register("bob")
     lease = await tenant.lease(ann["id"], given)
 
-    problem = refusal(await tenant.acquire(bob["id"], twin))
+    problem = rejection(await tenant.acquire(bob["id"], twin))
 
     assert problem["code"] == "lease_conflict"
     assert lease["contactEmail"] == given, "the address is kept as it was given"
@@ -94,7 +92,7 @@ async def test_different_addresses_are_different_contacts(
     assert len({lease["id"] for lease in leases}) == 2
 
 
-async def test_what_cannot_be_told_apart_is_refused_everywhere(tenant: Tenant) -> None:
+async def test_ambiguous_address_is_rejected_by_every_operation(tenant: Tenant) -> None:
     ann = await tenant.register("ann")
     head = await tenant.head()
     for address in UNUSABLE:
@@ -105,9 +103,9 @@ async def test_what_cannot_be_told_apart_is_refused_everywhere(tenant: Tenant) -
         ]
         for path, body in bodies:
             content = json.dumps({**body, "contactEmail": address})
-            response = await tenant.ask("POST", path, content=content)
+            response = await tenant.request("POST", path, content=content)
 
-            problem = refusal(response)
+            problem = rejection(response)
             if problem["status"] != 413:  # Longer than any request may be.
                 assert problem["status"] == 422, shown(address)
                 assert problem["code"] in {"contact_email_invalid", "invalid_request"}
@@ -117,16 +115,18 @@ async def test_what_cannot_be_told_apart_is_refused_everywhere(tenant: Tenant) -
 
 
 @pytest.mark.parametrize("address", ["plain", f"{KELVIN}ate@example.com", "a@b@c.de"], ids=shown)
-async def test_a_filter_by_an_impossible_contact_is_refused(tenant: Tenant, address: str) -> None:
-    response = await tenant.ask("GET", f"{COORDINATION}/leases", query={"contactEmail": address})
+async def test_filter_by_an_invalid_contact_is_rejected(tenant: Tenant, address: str) -> None:
+    response = await tenant.request(
+        "GET", f"{COORDINATION}/leases", query={"contactEmail": address}
+    )
 
-    assert refusal(response)["code"] == "contact_email_invalid"
+    assert rejection(response)["code"] == "contact_email_invalid"
 
 
 @pytest.mark.parametrize("value", [None, 7, True, [], {}, ["user@example.com"], ""], ids=repr)
-async def test_a_contact_is_text(tenant: Tenant, value: object) -> None:
+async def test_contact_that_is_not_a_string_is_rejected(tenant: Tenant, value: object) -> None:
     ann = await tenant.register("ann")
 
-    response = await tenant.ask("POST", LEASE, {"agentId": ann["id"], "contactEmail": value})
+    response = await tenant.request("POST", LEASE, {"agentId": ann["id"], "contactEmail": value})
 
-    assert refusal(response)["status"] == 422
+    assert rejection(response)["status"] == 422

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.service.http_clients import AGENT, Tenant, speaking_to
-from tests.e2e.service.service_process import Json, Running, serving
+from tests.e2e.service.http_clients import AGENT, Tenant, connect_operator
+from tests.e2e.service.service_process import Json, ServiceProcess, run_service
 from tests.support.failing_disk import failing_disk
 from tests.support.postgres import PostgresServer
-from tests.support.small_disk import filled, small_disk
+from tests.support.small_disk import fill_disk, small_disk
 
 DEVICE_BYTES = 48 * 1024 * 1024
 CLUSTER_BYTES = 160 * 1024 * 1024  # PostgreSQL's own files and two segments of its log.
@@ -33,7 +33,7 @@ LOOK_SECONDS = 0.05
 
 
 @contextmanager
-def no_sync_succeeds(service: Running) -> Iterator[None]:
+def no_sync_succeeds(service: ServiceProcess) -> Iterator[None]:
     """Every sync of the service's process ends with an input/output error."""
     strace = shutil.which("strace")
     if strace is None:
@@ -74,7 +74,7 @@ async def register(tenant: Tenant, number: int) -> tuple[int, Json]:
     name = f"agent-{number}"
     body = {"agentName": name, "agentRole": f"{number:x}" * (ROLE_LENGTH // len(f"{number:x}"))}
     headers = {"Idempotency-Key": name}
-    answer = await tenant.ask("POST", f"{AGENT}/register", body, headers=headers)
+    answer = await tenant.request("POST", f"{AGENT}/register", body, headers=headers)
     if answer.status_code != 200:
         assert answer.status_code == 503, answer.text
         assert answer.json()["code"] == "unavailable"
@@ -116,20 +116,20 @@ async def reads_go_on(tenant: Tenant, acknowledged: list[str]) -> None:
     assert len(await tenant.events("AgentRegistered")) >= len(acknowledged)
 
 
-async def test_a_full_disk_refuses_commands_until_there_is_room(tmp_path: Path) -> None:
-    with small_disk(tmp_path, DEVICE_BYTES) as disk, serving(disk / "data") as service:
-        async with speaking_to(service) as operator:
-            tenant = await operator.tenant()
-            with filled(disk):
+async def test_full_disk_rejects_commands_until_space_is_free(tmp_path: Path) -> None:
+    with small_disk(tmp_path, DEVICE_BYTES) as disk, run_service(disk / "data") as service:
+        async with connect_operator(service) as operator:
+            tenant = await operator.create_tenant()
+            with fill_disk(disk):
                 acknowledged = await until_refused(tenant)
                 await reads_go_on(tenant, acknowledged)
             await goes_on(tenant, acknowledged)
 
 
-async def test_a_disk_that_takes_no_writes_is_read_until_it_is_mounted_anew(tmp_path: Path) -> None:
-    with failing_disk(tmp_path, DEVICE_BYTES) as disk, serving(disk.folder / "data") as service:
-        async with speaking_to(service) as operator:
-            tenant = await operator.tenant()
+async def test_read_only_disk_allows_reads_until_remounted(tmp_path: Path) -> None:
+    with failing_disk(tmp_path, DEVICE_BYTES) as disk, run_service(disk.folder / "data") as service:
+        async with connect_operator(service) as operator:
+            tenant = await operator.create_tenant()
             acknowledged = [await goes_on(tenant, [])]
             with disk.failing():
                 assert await until_refused(tenant) == []
@@ -137,23 +137,23 @@ async def test_a_disk_that_takes_no_writes_is_read_until_it_is_mounted_anew(tmp_
                 assert (await register(tenant, 0))[0] == 503
                 await reads_go_on(tenant, acknowledged)
                 service.stop()
-            disk.mount_anew()
+            disk.remount()
             service.start()
-            await tenant.line.find_again()
+            await tenant.connection.reconnect()
             await goes_on(tenant, acknowledged)
 
 
-async def test_a_disk_that_cannot_sync_acknowledges_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path / "data") as service:
-        async with speaking_to(service) as operator:
-            tenant = await operator.tenant()
+async def test_failed_sync_acknowledges_no_command(tmp_path: Path) -> None:
+    with run_service(tmp_path / "data") as service:
+        async with connect_operator(service) as operator:
+            tenant = await operator.create_tenant()
             with no_sync_succeeds(service):
                 acknowledged = await until_refused(tenant)
             assert acknowledged == []
             await goes_on(tenant, acknowledged)
 
 
-async def test_postgresql_runs_out_of_room(tmp_path: Path) -> None:
+async def test_full_postgresql_disk_rejects_commands_until_space_is_free(tmp_path: Path) -> None:
     """It may stop altogether then; whoever looks after it starts it again, and nothing else."""
     within_reach = Path(tempfile.mkdtemp(prefix="quorate-postgres-"))  # Of another user.
     with small_disk(within_reach, CLUSTER_BYTES) as disk:
@@ -169,10 +169,10 @@ async def test_postgresql_runs_out_of_room(tmp_path: Path) -> None:
 
 
 async def _fills_up(server: PostgresServer, disk: Path, data_dir: Path) -> None:
-    with serving(data_dir, "--database-url", server.database_url()) as service:
-        async with speaking_to(service) as operator:
-            tenant = await operator.tenant()
-            with filled(disk):
+    with run_service(data_dir, "--database-url", server.database_url()) as service:
+        async with connect_operator(service) as operator:
+            tenant = await operator.create_tenant()
+            with fill_disk(disk):
                 acknowledged = await until_refused(tenant)
             if not server.runs():
                 server.start()

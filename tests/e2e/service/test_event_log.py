@@ -5,17 +5,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from quorate.eventlog.hash_chain import EVENT_FIELDS, GENESIS, ChainBroken, check_public
+from quorate.eventlog.hash_chain import EVENT_FIELDS, GENESIS, ChainBroken, verify_exported_event
 from quorate.eventlog.recorded_event import StreamHead
-from tests.e2e.service.event_stream import following
+from tests.e2e.service.event_stream import follow_events
 from tests.e2e.service.http_clients import (
     EVENTS,
     KeyHolder,
     Operator,
     Tenant,
-    refusal,
+    event_types,
+    rejection,
     success,
-    types,
 )
 from tests.e2e.service.service_process import Json
 
@@ -28,18 +28,18 @@ def verified(events: Sequence[Json]) -> StreamHead:
     """Follow the chain from the beginning of the log; raises ChainBroken."""
     head = GENESIS
     for event in events:
-        head = check_public(event, head)
+        head = verify_exported_event(event, head)
     return head
 
 
 async def page(reader: KeyHolder, **query: str) -> Json:
-    found: Json = success(await reader.ask("GET", EVENTS, query=query))
+    found: Json = success(await reader.request("GET", EVENTS, query=query))
     return found
 
 
 async def busy(tenant: Tenant) -> None:
     """Something of most kinds happens."""
-    ann, bob = await tenant.agents_of("ann", "bob")
+    ann, bob = await tenant.create_agents("ann", "bob")
     lease = await ann.lease(ann.id, CONTACT, intent="naïve ☃ \u2028")
     await bob.acquire(bob.id, CONTACT)
     await bob.request_send(bob.id, CONTACT)
@@ -49,7 +49,7 @@ async def busy(tenant: Tenant) -> None:
     await ann.vote(request["id"], ann.id, "approve")
     await bob.vote(request["id"], bob.id, "approve")
     config = {"humanizer_enabled": True, "humanizer_style": "casual"}
-    await ann.ask("PUT", f"/v1/agent/agents/{ann.id}/config", config)
+    await ann.request("PUT", f"/v1/agent/agents/{ann.id}/config", config)
     await ann.register("ann")
     await tenant.operator.revoke(bob.issued)
 
@@ -57,13 +57,13 @@ async def busy(tenant: Tenant) -> None:
 # -- Pages -------------------------------------------------------------------
 
 
-async def test_the_log_holds_everything_in_order(tenant: Tenant) -> None:
+async def test_log_contains_every_event_in_order(tenant: Tenant) -> None:
     await busy(tenant)
-    auditor = await tenant.auditor()
+    auditor = await tenant.create_auditor()
 
     log = await auditor.events()
 
-    assert types(log) == [
+    assert event_types(log) == [
         *("TenantCreated", "KeyIssued"),
         *("KeyIssued", "AgentRegistered", "KeyIssued", "AgentRegistered"),
         *("LeaseAcquired", "LeaseConflicted", "SendBlocked", "LeaseRenewed", "LeaseReleased"),
@@ -83,7 +83,7 @@ async def test_the_log_holds_everything_in_order(tenant: Tenant) -> None:
     assert len({event["commandId"] for event in decided}) == 1, "a decision is caused by a vote"
 
 
-async def test_what_was_read_proves_itself(tenant: Tenant) -> None:
+async def test_events_verify_against_the_hash_chain(tenant: Tenant) -> None:
     await busy(tenant)
     log = await tenant.events()
 
@@ -101,7 +101,7 @@ async def test_what_was_read_proves_itself(tenant: Tenant) -> None:
         verified([log[1], log[0], *log[2:]])
 
 
-async def test_pages_of_any_length_make_up_the_log(tenant: Tenant) -> None:
+async def test_pages_of_any_length_contain_the_complete_log(tenant: Tenant) -> None:
     await busy(tenant)
     log = await tenant.events()
     for limit in (1, 3, len(log), 1_000):
@@ -118,10 +118,10 @@ async def test_pages_of_any_length_make_up_the_log(tenant: Tenant) -> None:
         assert (await page(tenant, after=str(after)))["events"] == []
 
 
-async def test_a_page_holds_a_hundred_events_unless_another_length_is_asked_for(
+async def test_page_contains_a_hundred_events_by_default(
     tenant: Tenant,
 ) -> None:
-    ann = await tenant.agent_of("ann")
+    ann = await tenant.create_agent("ann")
     contacts = [f"{number}@example.com" for number in range(PAGE_LENGTH_DEFAULT + 5)]
     await asyncio.gather(*(ann.lease(ann.id, contact) for contact in contacts))
 
@@ -144,22 +144,24 @@ async def test_a_page_holds_a_hundred_events_unless_another_length_is_asked_for(
     ],
     ids=lambda query: str(query)[:30],
 )
-async def test_what_is_no_page_is_refused(tenant: Tenant, query: dict[str, str]) -> None:
-    assert refusal(await tenant.ask("GET", EVENTS, query=query))["status"] == 422
+async def test_invalid_page_query_is_rejected(tenant: Tenant, query: dict[str, str]) -> None:
+    assert rejection(await tenant.request("GET", EVENTS, query=query))["status"] == 422
 
 
-async def test_after_the_end_there_is_nothing_yet(tenant: Tenant) -> None:
+async def test_page_after_the_head_is_empty(tenant: Tenant) -> None:
     head = await tenant.head()
     for after in (head, head + 1, SEQUENCE_MAX):
         found = await page(tenant, after=str(after))
         assert found == {"events": [], "head": head, "next": after, "gap": None}
 
 
-async def test_a_filter_keeps_what_it_names_and_nothing_else(tenant: Tenant) -> None:
+async def test_filter_returns_only_matching_events(tenant: Tenant) -> None:
     await busy(tenant)
     log = await tenant.events()
-    agents = {agent["agentName"]: agent["id"] for agent in await tenant.listed("/v1/agent/agents")}
-    for type_ in set(types(log)):
+    agents = {
+        agent["agentName"]: agent["id"] for agent in await tenant.request_list("/v1/agent/agents")
+    }
+    for type_ in set(event_types(log)):
         found = await page(tenant, type=type_)
         assert found["events"] == [event for event in log if event["type"] == type_]
         assert found["next"] == found["head"] == len(log)
@@ -171,10 +173,10 @@ async def test_a_filter_keeps_what_it_names_and_nothing_else(tenant: Tenant) -> 
     assert (await page(tenant, type="NothingOfTheKind"))["events"] == []
 
 
-async def test_nobody_is_told_a_position_in_the_log_of_all(tenant: Tenant) -> None:
+async def test_global_position_is_not_revealed(tenant: Tenant) -> None:
     await busy(tenant)
 
-    response = await tenant.ask("GET", EVENTS)
+    response = await tenant.request("GET", EVENTS)
 
     assert b"position" not in response.content
     assert int(response.headers["quorate-sequence"]) == response.json()["head"]
@@ -183,20 +185,20 @@ async def test_nobody_is_told_a_position_in_the_log_of_all(tenant: Tenant) -> No
 # -- The stream --------------------------------------------------------------
 
 
-async def test_the_stream_says_what_the_pages_say(tenant: Tenant) -> None:
+async def test_stream_equals_the_pages(tenant: Tenant) -> None:
     await busy(tenant)
     log = await tenant.events()
-    async with following(await tenant.auditor()) as stream:
+    async with follow_events(await tenant.create_auditor()) as stream:
         for expected in log:
             frame = await stream.frame()
             assert (frame.id, frame.event) == (str(expected["sequence"]), expected["type"])
             assert frame.json() == expected
 
 
-async def test_the_stream_goes_on_as_things_happen(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_stream_delivers_new_entries(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     head = await tenant.head()
-    async with following(tenant, last=head) as stream:
+    async with follow_events(tenant, last=head) as stream:
         lease = await ann.lease(ann.id, CONTACT)
         acquired = await stream.event()
         await ann.release(lease["id"])
@@ -207,15 +209,15 @@ async def test_the_stream_goes_on_as_things_happen(tenant: Tenant) -> None:
     assert released["type"] == "LeaseReleased"
 
 
-async def test_who_comes_back_misses_nothing_and_hears_nothing_twice(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_reconnected_stream_delivers_each_event_once(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     contacts = [f"{number}@example.com" for number in range(30)]
     acquiring = asyncio.gather(*(ann.lease(ann.id, contact) for contact in contacts))
     heard: list[Json] = []
     total = await tenant.head() + len(contacts)
     while len(heard) < total:
         last = heard[-1]["sequence"] if heard else None
-        async with following(tenant, last=last) as stream:
+        async with follow_events(tenant, last=last) as stream:
             heard += await stream.events(min(7, total - len(heard)))
     await acquiring
 
@@ -223,29 +225,29 @@ async def test_who_comes_back_misses_nothing_and_hears_nothing_twice(tenant: Ten
     verified(heard)
 
 
-async def test_where_the_stream_begins_can_be_said_in_the_query_too(tenant: Tenant) -> None:
+async def test_stream_start_can_be_given_in_the_query(tenant: Tenant) -> None:
     await busy(tenant)
-    async with following(tenant, query="?after=5") as stream:
+    async with follow_events(tenant, query="?after=5") as stream:
         assert (await stream.event())["sequence"] == 6
-    async with following(tenant, query="?after=5", last=7) as stream:
+    async with follow_events(tenant, query="?after=5", last=7) as stream:
         assert (await stream.event())["sequence"] == 8, "what was seen last is the newer word"
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 30, "1 OR 1=1"])
-async def test_a_last_event_id_that_is_no_sequence_is_refused(tenant: Tenant, last: str) -> None:
-    response = await tenant.ask("GET", f"{EVENTS}/stream", headers={"Last-Event-ID": last})
+async def test_invalid_last_event_id_is_rejected(tenant: Tenant, last: str) -> None:
+    response = await tenant.request("GET", f"{EVENTS}/stream", headers={"Last-Event-ID": last})
 
-    problem = refusal(response)
+    problem = rejection(response)
     assert (problem["status"], problem["code"]) == (400, "malformed_request")
 
 
-async def test_everyone_who_follows_hears_the_same(tenant: Tenant, other: Tenant) -> None:
-    ann, bob = await tenant.agent_of("ann"), await other.agent_of("bob")
+async def test_all_streams_deliver_the_same_events(tenant: Tenant, other: Tenant) -> None:
+    ann, bob = await tenant.create_agent("ann"), await other.create_agent("bob")
     heads = await tenant.head(), await other.head()
     async with (
-        following(tenant, last=heads[0]) as first,
-        following(await other.auditor(), last=heads[1] + 1) as foreign,
-        following(tenant, last=heads[0]) as second,
+        follow_events(tenant, last=heads[0]) as first,
+        follow_events(await other.create_auditor(), last=heads[1] + 1) as foreign,
+        follow_events(tenant, last=heads[0]) as second,
     ):
         await asyncio.gather(*(ann.lease(ann.id, f"{n}@example.com") for n in range(10)))
         await bob.lease(bob.id, CONTACT)
@@ -254,15 +256,15 @@ async def test_everyone_who_follows_hears_the_same(tenant: Tenant, other: Tenant
         assert (await foreign.event())["actor"] == bob.id
 
 
-async def test_a_stream_ends_when_the_service_ends(operator: Operator) -> None:
-    tenant = await operator.tenant()
-    async with following(tenant) as stream:
+async def test_stream_ends_when_the_service_stops(operator: Operator) -> None:
+    tenant = await operator.create_tenant()
+    async with follow_events(tenant) as stream:
         await stream.events(await tenant.head())
 
         await asyncio.to_thread(operator.service.stop)
 
         await stream.end()
     operator.service.start()
-    await operator.line.find_again()
-    async with following(tenant, last=1) as stream:
+    await operator.connection.reconnect()
+    async with follow_events(tenant, last=1) as stream:
         assert (await stream.event())["sequence"] == 2, "and goes on with the next one"

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.service.http_clients import Operator
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.service_process import Running, environment
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import ServiceProcess, environment
 
 
 def free_port() -> int:
@@ -52,19 +52,19 @@ async def ready(operator: Operator) -> str:
     return str(json.loads((await operator.http.get("/readyz")).content)["status"])
 
 
-async def test_conflicts_are_pushed_and_commands_outlive_the_server(tmp_path: Path) -> None:
+async def test_notifications_and_commands_survive_a_nats_restart(tmp_path: Path) -> None:
     data_dir, listen = tmp_path / "data", f"127.0.0.1:{free_port()}"
     file = tmp_path / "nats.conf"
     file.write_text(configuration(data_dir, listen, tmp_path / "store"))
-    service = Running(data_dir, "--nats-url", f"nats://{listen}")
+    service = ServiceProcess(data_dir, "--nats-url", f"nats://{listen}")
 
     with nats_server(file) as server:
         service.start()
         operator = Operator(service)
         try:
-            tenant = await operator.tenant()
-            holder, rival = await tenant.agents_of("holder", "rival")
-            hears = await rival.hear_all()
+            tenant = await operator.create_tenant()
+            holder, rival = await tenant.create_agents("holder", "rival")
+            hears = await rival.subscribe_to_all()
             await holder.lease(holder.id, "user@example.com")
             await rival.acquire(rival.id, "user@example.com")
             assert (await hears.notification("lease_conflict"))["data"]["conflict"] is True
@@ -76,7 +76,7 @@ async def test_conflicts_are_pushed_and_commands_outlive_the_server(tmp_path: Pa
             async def degraded() -> bool:
                 return await ready(operator) == "degraded"
 
-            await until(degraded)
+            await wait_until(degraded)
             assert (await rival.acquire(rival.id, "user@example.com")).status_code == 409
         finally:
             await operator.close()

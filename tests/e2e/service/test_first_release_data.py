@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.projections.test_migrations import first_release
-from tests.e2e.service.service_process import ANY_PORTS, Running, attempt, environment
+from tests.e2e.service.service_process import (
+    FREE_PORTS,
+    ServiceProcess,
+    environment,
+    run_until_exit,
+)
 
 REBUILD_SECONDS_MAX = 60.0
 
@@ -33,8 +38,8 @@ def quorate(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_a_start_upgrades_it_and_the_log_accounts_for_every_row(data_dir: Path) -> None:
-    Running(data_dir).start().stop()
+def test_start_upgrades_the_data_of_the_first_release(data_dir: Path) -> None:
+    ServiceProcess(data_dir).start().stop()
 
     checked = quorate("rebuild", "--check", "--no-json", "--data-dir", str(data_dir))
 
@@ -42,7 +47,7 @@ def test_a_start_upgrades_it_and_the_log_accounts_for_every_row(data_dir: Path) 
     assert "All" in checked.stdout
 
 
-def test_whoever_wants_to_look_first_can(data_dir: Path) -> None:
+def test_old_data_can_be_verified_before_the_upgrade(data_dir: Path) -> None:
     there = ("--no-json", "--data-dir", str(data_dir))
 
     due = quorate("db", "check", *there)
@@ -56,7 +61,7 @@ def test_whoever_wants_to_look_first_can(data_dir: Path) -> None:
     assert quorate("db", "check", *there).returncode == 0
 
 
-def test_a_damaged_log_is_told_and_left_alone(data_dir: Path) -> None:
+def test_corrupted_log_is_reported_and_not_changed(data_dir: Path) -> None:
     with closing(sqlite3.connect(data_dir / "quorate.db")) as database:
         (made,) = database.execute(
             "SELECT sql FROM sqlite_master WHERE name = 'events_no_delete'"
@@ -66,7 +71,7 @@ def test_a_damaged_log_is_told_and_left_alone(data_dir: Path) -> None:
         database.execute(made)
         database.commit()
 
-    refused = attempt(data_dir, *ANY_PORTS)
+    refused = run_until_exit(data_dir, *FREE_PORTS)
 
     assert refused.returncode == 1
     assert "older version of Quorate" in refused.stderr
@@ -74,8 +79,8 @@ def test_a_damaged_log_is_told_and_left_alone(data_dir: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_nobody_upgrades_under_a_service_that_runs(data_dir: Path) -> None:
-    running = Running(data_dir).start()
+def test_upgrade_is_rejected_while_a_service_runs(data_dir: Path) -> None:
+    running = ServiceProcess(data_dir).start()
     try:
         refused = quorate("db", "upgrade", "--data-dir", str(data_dir))
     finally:

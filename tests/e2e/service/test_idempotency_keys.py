@@ -2,14 +2,14 @@
 
 import pytest
 
-from quorate.api.nats_commands import SERVED
+from quorate.api.nats_commands import NATS_ENDPOINTS
 from quorate.application.operations import Endpoint
 from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant
-from tests.e2e.service.nats_agent import Asking
-from tests.e2e.service.two_tenants import Ask, side_of
+from tests.e2e.service.nats_agent import NatsAgent
+from tests.e2e.service.two_tenants import EndpointRequest, create_tenant_data
 
 CONTACT = "user@example.com"
-COMMANDS = [endpoint for endpoint in SERVED if endpoint.command]
+COMMANDS = [endpoint for endpoint in NATS_ENDPOINTS if endpoint.command]
 
 
 def named(endpoint: Endpoint) -> str:
@@ -18,20 +18,20 @@ def named(endpoint: Endpoint) -> str:
 
 @pytest.mark.parametrize("http_first", [True, False], ids=["http_first", "nats_first"])
 @pytest.mark.parametrize("endpoint", COMMANDS, ids=named)
-async def test_a_key_used_one_way_counts_the_other_way(
+async def test_idempotency_key_applies_across_transports(
     endpoint: Endpoint, http_first: bool, operator: Operator
 ) -> None:
-    side = await side_of(operator)
-    ask, asking = Ask.of(endpoint, side), await Asking.of(side.agent)
+    side = await create_tenant_data(operator)
+    ask, asking = EndpointRequest.of(endpoint, side), await NatsAgent.of(side.agent)
     headers = {"Idempotency-Key": "once"}
 
     async def over_http() -> tuple[bytes, bool]:
-        said = await ask.by(side.agent, headers)
+        said = await ask.send_as(side.agent, headers)
         assert said.status == 200
         return said.body, ("idempotent-replayed", "true") in said.headers
 
     async def over_nats() -> tuple[bytes, bool]:
-        heard = await asking.ask(endpoint.name, ask.message(), headers=headers)
+        heard = await asking.request(endpoint.name, ask.message(), headers=headers)
         assert heard.status == 200
         return heard.content, heard.headers.get("idempotent-replayed") == "true"
 
@@ -45,16 +45,16 @@ async def test_a_key_used_one_way_counts_the_other_way(
     assert await side.tenant.events() == events
 
 
-async def test_a_refusal_is_replayed_too(tenant: Tenant) -> None:
-    holder, rival = await tenant.agents_of("ann", "bob")
+async def test_rejection_is_replayed(tenant: Tenant) -> None:
+    holder, rival = await tenant.create_agents("ann", "bob")
     lease = await holder.lease(holder.id, CONTACT)
-    bob = await Asking.of(rival)
+    bob = await NatsAgent.of(rival)
     asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
-    first = await bob.ask("acquireLease", asked)
+    first = await bob.request("acquireLease", asked)
     await holder.release(lease["id"])
 
-    again = await bob.ask("acquireLease", asked)
-    over_http = await rival.ask(
+    again = await bob.request("acquireLease", asked)
+    over_http = await rival.request(
         "POST", LEASE, {"contactEmail": CONTACT}, headers={"Idempotency-Key": "once"}
     )
 
@@ -65,15 +65,15 @@ async def test_a_refusal_is_replayed_too(tenant: Tenant) -> None:
     assert over_http.status_code == 409
 
 
-async def test_a_key_in_the_message_is_the_key_in_the_header(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
+async def test_key_in_the_message_equals_key_in_the_header(tenant: Tenant) -> None:
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
     fields = {"contactEmail": CONTACT}
     named = {"idempotency-KEY": "k"}  # A header's name has no case; a key must not be overlooked.
 
-    first = await ann.ask("acquireLease", fields, headers=named)
-    second = await ann.ask("acquireLease", {**fields, "idempotencyKey": "k"})
-    both = await ann.ask("acquireLease", {**fields, "idempotencyKey": "k"}, headers=named)
-    other = await ann.ask("acquireLease", {**fields, "intent": "x", "idempotencyKey": "k"})
+    first = await ann.request("acquireLease", fields, headers=named)
+    second = await ann.request("acquireLease", {**fields, "idempotencyKey": "k"})
+    both = await ann.request("acquireLease", {**fields, "idempotencyKey": "k"}, headers=named)
+    other = await ann.request("acquireLease", {**fields, "intent": "x", "idempotencyKey": "k"})
 
     assert first.content == second.content == both.content
     assert "idempotent-replayed" not in first.headers
@@ -82,42 +82,44 @@ async def test_a_key_in_the_message_is_the_key_in_the_header(tenant: Tenant) -> 
 
 
 @pytest.mark.parametrize("key", ["", "é", "x" * 256, "a\tb", 1, True, ["k"], {"k": 1}], ids=repr)
-async def test_a_key_that_cannot_be_one_is_refused(tenant: Tenant, key: object) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
+async def test_invalid_idempotency_key_is_rejected(tenant: Tenant, key: object) -> None:
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
 
-    assert await ann.may_not("heartbeat", idempotencyKey=key) == "idempotency_key_invalid"
+    assert await ann.request_rejected("heartbeat", idempotencyKey=key) == "idempotency_key_invalid"
 
 
-async def test_two_different_keys_are_refused(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
+async def test_different_keys_in_header_and_message_are_rejected(tenant: Tenant) -> None:
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
 
-    answer = await ann.ask("heartbeat", {"idempotencyKey": "a"}, headers={"Idempotency-Key": "b"})
+    answer = await ann.request(
+        "heartbeat", {"idempotencyKey": "a"}, headers={"Idempotency-Key": "b"}
+    )
 
     assert answer.code == "idempotency_key_invalid"
 
 
-async def test_a_question_takes_no_key(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
+async def test_query_accepts_no_idempotency_key(tenant: Tenant) -> None:
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
 
-    assert await ann.may_not("listLeases", idempotencyKey="k") == "invalid_request"
+    assert await ann.request_rejected("listLeases", idempotencyKey="k") == "invalid_request"
 
 
-async def test_keys_of_other_agents_are_other_keys(tenant: Tenant) -> None:
-    for agent in await tenant.agents_of("ann", "bob"):
-        answer = await (await Asking.of(agent)).ask(
+async def test_idempotency_keys_are_separate_per_agent(tenant: Tenant) -> None:
+    for agent in await tenant.create_agents("ann", "bob"):
+        answer = await (await NatsAgent.of(agent)).request(
             "acquireLease", {"contactEmail": f"{agent.name}@x.de", "idempotencyKey": "k"}
         )
         assert answer.json()["agentId"] == agent.id
 
 
-async def test_another_key_of_the_same_agent_replays_as_well(tenant: Tenant) -> None:
+async def test_other_api_key_of_the_same_agent_gets_the_replay(tenant: Tenant) -> None:
     """What was asked with the old key is not asked again with the new one."""
-    agent = await tenant.agent_of("ann")
+    agent = await tenant.create_agent("ann")
     renewed = Agent(tenant.operator, await tenant.issue("agent", "ann"))
     asked = {"contactEmail": CONTACT, "idempotencyKey": "k"}
 
-    first = await (await Asking.of(agent)).ask("acquireLease", asked)
-    second = await (await Asking.of(renewed)).ask("acquireLease", asked)
+    first = await (await NatsAgent.of(agent)).request("acquireLease", asked)
+    second = await (await NatsAgent.of(renewed)).request("acquireLease", asked)
 
     assert second.content == first.content
     assert second.headers["idempotent-replayed"] == "true"

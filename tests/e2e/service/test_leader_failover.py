@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.service.http_clients import Agent, Operator, Tenant, speaking_to
-from tests.e2e.service.nats_agent import Asking
-from tests.e2e.service.nats_listener import Listener, until
+from tests.e2e.service.http_clients import Agent, Operator, Tenant, connect_operator
+from tests.e2e.service.nats_agent import NatsAgent
+from tests.e2e.service.nats_listener import Listener, wait_until
 from tests.e2e.service.replicas import Replica, Replicas
 from tests.e2e.service.service_process import Json
 from tests.support.postgres import PostgresServer
@@ -34,17 +34,17 @@ def replicas(
 
 
 async def leader_and_other(replicas: Replicas) -> tuple[Replica, Replica]:
-    await until(lambda: replicas.leader() is not None)
-    (leader,) = [replica for replica in replicas.all if replica.leads()]
+    await wait_until(lambda: replicas.find_leader() is not None)
+    (leader,) = [replica for replica in replicas.all if replica.is_leader()]
     (other,) = [replica for replica in replicas.all if replica is not leader]
     return leader, other
 
 
 async def two_of(operator: Operator) -> tuple[Tenant, Agent, Listener]:
     """An agent that is about to lapse, and one that hears of it."""
-    tenant = await operator.tenant()
-    ann, bob = await tenant.agents_of("ann", "bob")
-    return tenant, ann, await bob.hear_all()
+    tenant = await operator.create_tenant()
+    ann, bob = await tenant.create_agents("ann", "bob")
+    return tenant, ann, await bob.subscribe_to_all()
 
 
 def lapses_of(agent: Agent, heard: Listener) -> list[Json]:
@@ -52,44 +52,44 @@ def lapses_of(agent: Agent, heard: Listener) -> list[Json]:
     return [lapse for lapse in lapses if lapse["data"]["agentId"] == agent.id]
 
 
-async def test_another_takes_over_when_the_leader_is_killed(replicas: Replicas) -> None:
+async def test_new_leader_is_elected_when_the_leader_is_killed(replicas: Replicas) -> None:
     leader, other = await leader_and_other(replicas)
-    async with speaking_to(other) as operator:
+    async with connect_operator(other) as operator:
         _, ann, hears = await two_of(operator)
-        asking = await Asking.of(ann)
+        asking = await NatsAgent.of(ann)
         began = time.monotonic()
         await asyncio.to_thread(leader.kill)
-        await until(other.leads)
+        await wait_until(other.is_leader)
         took = time.monotonic() - began
 
-        await until(lambda: len(lapses_of(ann, hears)) == 1)  # Recorded, and pushed.
+        await wait_until(lambda: len(lapses_of(ann, hears)) == 1)  # Recorded, and pushed.
         for _ in range(COMMANDS):
-            await asking.must("heartbeat")
+            await asking.request_ok("heartbeat")
     assert took <= TAKE_OVER_SECONDS_MAX
     await asyncio.to_thread(leader.start)
 
 
-async def test_another_takes_over_when_the_leader_hangs(replicas: Replicas) -> None:
+async def test_new_leader_is_elected_when_the_leader_hangs(replicas: Replicas) -> None:
     leader, other = await leader_and_other(replicas)
-    async with speaking_to(other) as operator:
+    async with connect_operator(other) as operator:
         tenant, ann, hears = await two_of(operator)
         began = time.monotonic()
         leader.pause()
         try:
-            await until(other.leads)
+            await wait_until(other.is_leader)
             took = time.monotonic() - began
-            await until(lambda: len(lapses_of(ann, hears)) >= 1)
+            await wait_until(lambda: len(lapses_of(ann, hears)) >= 1)
             await tenant.register("while-it-hung")
         finally:
             leader.resume()
         assert took <= TAKE_OVER_SECONDS_MAX
 
-        async with speaking_to(leader) as late:
+        async with connect_operator(leader) as late:
             again = Agent(late, ann.issued)
             await again.heartbeat(ann.id)
             await again.lease(ann.id, CONTACT)
-            await until(lambda: not leader.leads())
-        assert other.leads()
+            await wait_until(lambda: not leader.is_leader())
+        assert other.is_leader()
         assert [event["sequence"] for event in await tenant.events()] == list(
             range(1, await tenant.head() + 1)
         )

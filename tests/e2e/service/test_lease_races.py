@@ -12,7 +12,7 @@ from tests.e2e.service.http_clients import (
     Caller,
     Operator,
     Tenant,
-    refusal,
+    rejection,
     success,
 )
 from tests.e2e.service.service_process import Json
@@ -32,7 +32,7 @@ async def crowd(tenant: Tenant, size: int) -> list[str]:
 
 
 async def with_key(caller: Caller, key: str, path: str, body: object) -> Response:
-    return await caller.ask("POST", path, body, headers={"Idempotency-Key": key})
+    return await caller.request("POST", path, body, headers={"Idempotency-Key": key})
 
 
 def lease_body(agent_id: str, **more: object) -> Json:
@@ -42,7 +42,7 @@ def lease_body(agent_id: str, **more: object) -> Json:
 # -- Leases ------------------------------------------------------------------
 
 
-async def test_of_500_acquisitions_by_50_agents_one_is_granted(tenant: Tenant) -> None:
+async def test_one_of_500_concurrent_acquisitions_is_granted(tenant: Tenant) -> None:
     agents = await crowd(tenant, AGENTS)
 
     responses = await asyncio.gather(
@@ -52,7 +52,7 @@ async def test_of_500_acquisitions_by_50_agents_one_is_granted(tenant: Tenant) -
     (grant,) = await tenant.events("LeaseAcquired")
     holder = grant["data"]["agentId"]
     granted = [response.json() for response in responses if response.status_code == 200]
-    refused = [refusal(response) for response in responses if response.status_code != 200]
+    refused = [rejection(response) for response in responses if response.status_code != 200]
     assert len(granted) == ACQUISITIONS // AGENTS, "the winner's other requests renew"
     assert {(lease["agentId"], lease["fence"]) for lease in granted} == {
         (holder, grant["sequence"])
@@ -65,12 +65,12 @@ async def test_of_500_acquisitions_by_50_agents_one_is_granted(tenant: Tenant) -
     assert [lease["agentId"] for lease in await tenant.leases()] == [holder]
 
 
-async def test_what_is_released_goes_to_one_of_those_who_wait(tenant: Tenant) -> None:
+async def test_released_contact_is_granted_to_one_contender(tenant: Tenant) -> None:
     agents = await crowd(tenant, 8)
     lease = await tenant.lease(agents[0], CONTACT)
 
     first, *others = await asyncio.gather(
-        tenant.ask("DELETE", f"{LEASE}/{lease['id']}"),
+        tenant.request("DELETE", f"{LEASE}/{lease['id']}"),
         *(tenant.acquire(agent, CONTACT) for agent in agents[1:] * 4),
     )
 
@@ -81,7 +81,7 @@ async def test_what_is_released_goes_to_one_of_those_who_wait(tenant: Tenant) ->
     assert set(grants[1:]) == winners
 
 
-async def test_leases_on_different_contacts_do_not_hinder_each_other(tenant: Tenant) -> None:
+async def test_concurrent_leases_on_different_contacts_all_succeed(tenant: Tenant) -> None:
     agents = await crowd(tenant, AGENTS)
 
     leases = await asyncio.gather(
@@ -96,7 +96,7 @@ async def test_leases_on_different_contacts_do_not_hinder_each_other(tenant: Ten
 # -- Votes -------------------------------------------------------------------
 
 
-async def test_64_identical_votes_of_one_agent_are_one_vote(tenant: Tenant) -> None:
+async def test_identical_concurrent_votes_count_once(tenant: Tenant) -> None:
     agents = await crowd(tenant, 3)
     request = await tenant.propose(agents[0])
 
@@ -110,7 +110,7 @@ async def test_64_identical_votes_of_one_agent_are_one_vote(tenant: Tenant) -> N
     assert {vote["consensusStatus"] for vote in votes} == {"pending"}
 
 
-async def test_of_64_opposite_votes_of_one_agent_the_first_counts(tenant: Tenant) -> None:
+async def test_first_of_opposite_concurrent_votes_counts(tenant: Tenant) -> None:
     agents = await crowd(tenant, 3)
     request = await tenant.propose(agents[0])
     choices = ["approve", "reject"] * (VOTES // 2)
@@ -125,13 +125,13 @@ async def test_of_64_opposite_votes_of_one_agent_the_first_counts(tenant: Tenant
         if choice == first:
             assert success(response)["id"] == cast["data"]["voteId"]
         else:
-            problem = refusal(response)
+            problem = rejection(response)
             assert (problem["status"], problem["code"]) == (409, "already_voted")
             assert problem["vote"] == first
-    assert len(await tenant.listed(f"{CONSENSUS}/{request['id']}/votes")) == 1
+    assert len(await tenant.request_list(f"{CONSENSUS}/{request['id']}/votes")) == 1
 
 
-async def test_a_vote_of_64_agents_is_decided_once_and_by_the_majoritys_last_vote(
+async def test_proposal_is_decided_once_by_the_vote_that_completes_the_majority(
     tenant: Tenant,
 ) -> None:
     agents = await crowd(tenant, VOTES)
@@ -156,7 +156,7 @@ async def test_a_vote_of_64_agents_is_decided_once_and_by_the_majoritys_last_vot
 # -- Idempotency keys --------------------------------------------------------
 
 
-async def test_32_duplicates_under_one_key_are_one_event_and_one_answer(tenant: Tenant) -> None:
+async def test_concurrent_duplicates_under_one_key_record_one_event(tenant: Tenant) -> None:
     (agent,) = await crowd(tenant, 1)
 
     responses = await asyncio.gather(
@@ -171,7 +171,7 @@ async def test_32_duplicates_under_one_key_are_one_event_and_one_answer(tenant: 
     assert await tenant.events("LeaseRenewed") == []
 
 
-async def test_a_refusal_is_repeated_too_even_when_it_would_now_be_granted(tenant: Tenant) -> None:
+async def test_rejection_is_replayed_even_if_a_new_request_would_succeed(tenant: Tenant) -> None:
     holder, rival = await crowd(tenant, 2)
     lease = await tenant.lease(holder, CONTACT)
     refused = await with_key(tenant, "retry-2", LEASE, lease_body(rival))
@@ -180,7 +180,7 @@ async def test_a_refusal_is_repeated_too_even_when_it_would_now_be_granted(tenan
 
     again = await with_key(tenant, "retry-2", LEASE, lease_body(rival))
 
-    told, told_again = refusal(refused), refusal(again)
+    told, told_again = rejection(refused), rejection(again)
     del told["requestId"], told_again["requestId"]
     assert told_again == told
     assert again.headers[REPLAYED] == "true"
@@ -188,25 +188,27 @@ async def test_a_refusal_is_repeated_too_even_when_it_would_now_be_granted(tenan
     assert (await tenant.lease(rival, CONTACT))["agentId"] == rival
 
 
-async def test_the_same_key_with_another_body_is_refused(tenant: Tenant) -> None:
+async def test_same_key_with_another_body_is_rejected(tenant: Tenant) -> None:
     (agent,) = await crowd(tenant, 1)
     first = await with_key(tenant, "retry-3", LEASE, lease_body(agent))
 
     other = await with_key(tenant, "retry-3", LEASE, lease_body(agent, intent="another"))
 
-    problem = refusal(other)
+    problem = rejection(other)
     assert (problem["status"], problem["code"]) == (422, "idempotency_key_reused")
     assert await tenant.leases() == [success(first)]
     spelled = json.dumps(dict(reversed(lease_body(agent).items())), indent=4)
-    same = await tenant.ask("POST", LEASE, content=spelled, headers={"Idempotency-Key": "retry-3"})
+    same = await tenant.request(
+        "POST", LEASE, content=spelled, headers={"Idempotency-Key": "retry-3"}
+    )
     assert same.content == first.content, "what counts is what is asked, not how it is spelled"
 
 
-async def test_keys_of_other_tenants_callers_and_commands_are_other_keys(
+async def test_idempotency_keys_are_separate_per_tenant_caller_and_command(
     tenant: Tenant, other: Tenant
 ) -> None:
-    ann = await tenant.agent_of("ann")
-    foreign = await other.agent_of("ann")
+    ann = await tenant.create_agent("ann")
+    foreign = await other.create_agent("ann")
     asked = [
         (ann, LEASE, lease_body(ann.id)),
         (tenant, LEASE, lease_body(ann.id, intent="by the tenant's key")),
@@ -221,7 +223,7 @@ async def test_keys_of_other_tenants_callers_and_commands_are_other_keys(
     assert len(await other.events("LeaseAcquired")) == 1
 
 
-async def test_a_key_issued_twice_under_one_idempotency_key_is_shown_once(tenant: Tenant) -> None:
+async def test_replayed_key_issue_does_not_repeat_the_full_key(tenant: Tenant) -> None:
     body = {"role": "auditor"}
     shown = success(await with_key(tenant, "new-key", "/v1/keys", body))
 
@@ -229,11 +231,13 @@ async def test_a_key_issued_twice_under_one_idempotency_key_is_shown_once(tenant
 
     assert shown["key"].startswith("qk_")
     assert again == shown | {"key": None}
-    assert len([key for key in await tenant.listed("/v1/keys") if key["role"] == "auditor"]) == 1
+    assert (
+        len([key for key in await tenant.request_list("/v1/keys") if key["role"] == "auditor"]) == 1
+    )
 
 
-async def test_a_retry_after_a_restart_gets_the_answer_that_was_lost(operator: Operator) -> None:
-    tenant = await operator.tenant()
+async def test_retry_after_a_restart_returns_the_lost_response(operator: Operator) -> None:
+    tenant = await operator.create_tenant()
     (agent,) = await crowd(tenant, 1)
     first = await with_key(tenant, "retry-4", LEASE, lease_body(agent))
     log = await tenant.events()

@@ -12,7 +12,7 @@ from tests.e2e.service.http_clients import (
     COORDINATION,
     KEYS,
     Tenant,
-    refusal,
+    rejection,
     success,
 )
 from tests.e2e.service.service_process import Json
@@ -67,17 +67,15 @@ LISTS: Mapping[str, Filled] = {
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("limit", [1, 3, ITEMS, ITEMS + 1])
-async def test_following_the_links_shows_everything_once(
-    tenant: Tenant, name: str, limit: int
-) -> None:
+async def test_linked_pages_contain_every_item_once(tenant: Tenant, name: str, limit: int) -> None:
     path = await LISTS[name](tenant)
-    whole = await tenant.listed(path)
+    whole = await tenant.request_list(path)
     found: list[Json] = []
     link: str | None = f"{path}?limit={limit}&tenantId={tenant.id}"
     for _ in range(ITEMS + 1):
         if link is None:
             break
-        response = await tenant.ask("GET", link)
+        response = await tenant.request("GET", link)
         found += success(response)
         link = response.links.get("next", {}).get("url")
 
@@ -88,13 +86,15 @@ async def test_following_the_links_shows_everything_once(
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("limit", ["0", "-1", "1001", "many", "1.5", ""])
-async def test_a_page_has_one_to_a_thousand_items(tenant: Tenant, name: str, limit: str) -> None:
+async def test_page_limit_outside_1_to_1000_is_rejected(
+    tenant: Tenant, name: str, limit: str
+) -> None:
     path = await LISTS[name](tenant)
 
-    assert refusal(await tenant.ask("GET", path, query={"limit": limit}))["status"] == 422
+    assert rejection(await tenant.request("GET", path, query={"limit": limit}))["status"] == 422
 
 
-async def test_leases_are_found_by_agent_and_by_contact(tenant: Tenant) -> None:
+async def test_leases_can_be_filtered_by_agent_and_contact(tenant: Tenant) -> None:
     ann, bob = await tenant.register("ann"), await tenant.register("bob")
     first = await tenant.lease(ann["id"], "A@example.com")
     second = await tenant.lease(ann["id"], "b@example.com")
@@ -107,16 +107,16 @@ async def test_leases_are_found_by_agent_and_by_contact(tenant: Tenant) -> None:
     assert await tenant.leases() == [first, third], "what has ended is not listed"
 
 
-async def test_requests_are_found_by_how_they_stand(tenant: Tenant) -> None:
+async def test_proposals_can_be_filtered_by_status(tenant: Tenant) -> None:
     ann = await tenant.register("ann")
     pending = await tenant.propose(ann["id"])
     await tenant.register("bob")
     decided = await tenant.propose(ann["id"])
-    for agent in await tenant.listed(AGENTS):
+    for agent in await tenant.request_list(AGENTS):
         await tenant.vote(decided["id"], agent["id"], "reject")
 
     found = {
-        status: [one["id"] for one in await tenant.listed(CONSENSUS, status=status)]
+        status: [one["id"] for one in await tenant.request_list(CONSENSUS, status=status)]
         for status in ("pending", "approved", "rejected", "expired")
     }
 
@@ -128,9 +128,9 @@ async def test_requests_are_found_by_how_they_stand(tenant: Tenant) -> None:
     }
 
 
-async def test_a_read_after_a_command_shows_what_it_did(tenant: Tenant) -> None:
+async def test_read_after_a_command_shows_its_effect(tenant: Tenant) -> None:
     ann = await tenant.register("ann")
     for number in range(20):
         lease = await tenant.lease(ann["id"], f"{number}@example.com")
-        assert await tenant.must("GET", f"{COORDINATION}/lease/{lease['id']}") == lease
+        assert await tenant.request_ok("GET", f"{COORDINATION}/lease/{lease['id']}") == lease
         assert (await tenant.agent(ann["id"]))["leasesHeld"] == number + 1

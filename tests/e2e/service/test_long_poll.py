@@ -3,8 +3,14 @@
 import asyncio
 import time
 
-from tests.e2e.service.http_clients import Agent, Operator, Tenant, refusal
-from tests.e2e.service.notification_readers import NOTIFICATIONS, everything, names, page, waiting
+from tests.e2e.service.http_clients import Agent, Operator, Tenant, rejection
+from tests.e2e.service.notification_readers import (
+    NOTIFICATIONS,
+    notification_names,
+    read_all,
+    read_page,
+    start_long_poll,
+)
 from tests.e2e.service.service_process import Json
 
 CONTACT = "user@example.com"
@@ -12,49 +18,51 @@ LONG_SECONDS, SHORT_SECONDS = 30.0, 1.0
 
 
 async def holding(tenant: Tenant) -> tuple[Agent, Agent]:
-    ann, bob = await tenant.agents_of("ann", "bob")
+    ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     return ann, bob
 
 
-async def test_a_conflict_wakes_the_holder_that_waits(tenant: Tenant) -> None:
+async def test_conflict_ends_the_long_poll_of_the_holder(tenant: Tenant) -> None:
     ann, bob = await holding(tenant)
     began = time.monotonic()
-    poll = waiting(ann, await tenant.head(), LONG_SECONDS)
+    poll = start_long_poll(ann, await tenant.head(), LONG_SECONDS)
     await asyncio.sleep(SHORT_SECONDS / 10)  # So that it most likely waits already.
 
     await bob.acquire(bob.id, CONTACT)
 
     found = await poll
-    assert names(found["notifications"]) == ["lease_conflict"]
+    assert notification_names(found["notifications"]) == ["lease_conflict"]
     assert found["next"] == found["head"] == found["notifications"][0]["sequence"]
     assert time.monotonic() - began < LONG_SECONDS / 2
 
 
-async def test_what_all_are_told_wakes_all_who_wait(tenant: Tenant) -> None:
-    agents = await tenant.agents_of("ann", "bob", "cid")
+async def test_notification_for_all_ends_every_long_poll(tenant: Tenant) -> None:
+    agents = await tenant.create_agents("ann", "bob", "cid")
     head = await tenant.head()
-    polls = [waiting(agent, head, LONG_SECONDS) for agent in agents]
-    polls.append(waiting(tenant, head, LONG_SECONDS, agentName="ann"))
+    polls = [start_long_poll(agent, head, LONG_SECONDS) for agent in agents]
+    polls.append(start_long_poll(tenant, head, LONG_SECONDS, agentName="ann"))
 
     await tenant.register("dee")
 
-    assert [names((await poll)["notifications"]) for poll in polls] == [["agent_registered"]] * 4
+    assert [notification_names((await poll)["notifications"]) for poll in polls] == [
+        ["agent_registered"]
+    ] * 4
 
 
-async def test_what_there_is_already_is_answered_at_once(tenant: Tenant) -> None:
+async def test_existing_notification_is_returned_immediately(tenant: Tenant) -> None:
     ann, _ = await holding(tenant)
     began = time.monotonic()
 
-    assert await page(ann, wait=LONG_SECONDS) == await page(ann)
+    assert await read_page(ann, wait=LONG_SECONDS) == await read_page(ann)
     assert time.monotonic() - began < LONG_SECONDS / 2
 
 
-async def test_what_concerns_others_does_not_end_the_wait(tenant: Tenant) -> None:
+async def test_notification_for_another_agent_does_not_end_the_long_poll(tenant: Tenant) -> None:
     ann, bob = await holding(tenant)
-    cid = await tenant.agent_of("cid")
+    cid = await tenant.create_agent("cid")
     began = time.monotonic()
-    poll = waiting(cid, await tenant.head(), SHORT_SECONDS)
+    poll = start_long_poll(cid, await tenant.head(), SHORT_SECONDS)
     for number in range(10):
         await bob.acquire(bob.id, CONTACT)
         lease = await ann.lease(ann.id, f"{number}@example.com")
@@ -67,18 +75,18 @@ async def test_what_concerns_others_does_not_end_the_wait(tenant: Tenant) -> Non
     assert found["next"] == found["head"], "and what was passed over need not be looked at again"
 
 
-async def test_when_nothing_comes_the_wait_ends_with_nothing(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_long_poll_returns_an_empty_page_after_the_timeout(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     head = await tenant.head()
     began = time.monotonic()
 
-    found = await page(ann, head, wait=SHORT_SECONDS / 2)
+    found = await read_page(ann, head, wait=SHORT_SECONDS / 2)
 
     assert time.monotonic() - began >= SHORT_SECONDS / 2
     assert found == {"notifications": [], "next": head, "head": head, "gap": None}
 
 
-async def test_who_waits_again_and_again_misses_nothing(tenant: Tenant) -> None:
+async def test_repeated_long_polls_miss_no_notification(tenant: Tenant) -> None:
     ann, bob = await holding(tenant)
     count = 20
     after = start = await tenant.head()
@@ -90,34 +98,34 @@ async def test_who_waits_again_and_again_misses_nothing(tenant: Tenant) -> None:
     conflicting = asyncio.create_task(conflicts())
     told: list[Json] = []
     while len(told) < count:
-        found = await page(ann, after, wait=LONG_SECONDS)
+        found = await read_page(ann, after, wait=LONG_SECONDS)
         assert found["notifications"]
         told += found["notifications"]
         after = found["next"]
     await conflicting
 
-    assert told == await everything(ann, start)
+    assert told == await read_all(ann, start)
     assert len(told) == count
 
 
-async def test_a_key_that_is_revoked_waits_no_longer(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_revocation_ends_the_long_poll(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     query = {"after": str(await tenant.head()), "wait": str(LONG_SECONDS)}
     began = time.monotonic()
-    poll = asyncio.create_task(ann.ask("GET", NOTIFICATIONS, query=query))
+    poll = asyncio.create_task(ann.request("GET", NOTIFICATIONS, query=query))
     await asyncio.sleep(SHORT_SECONDS / 10)  # So that it most likely waits already.
 
     await tenant.operator.revoke(ann.issued)
 
-    assert refusal(await poll)["code"] == "unauthorized"
+    assert rejection(await poll)["code"] == "unauthorized"
     assert time.monotonic() - began < LONG_SECONDS / 2
 
 
-async def test_when_the_service_ends_so_does_every_wait(operator: Operator) -> None:
-    tenant = await operator.tenant()
-    agents = await tenant.agents_of(*(f"agent{number}" for number in range(20)))
+async def test_service_stop_ends_every_long_poll(operator: Operator) -> None:
+    tenant = await operator.create_tenant()
+    agents = await tenant.create_agents(*(f"agent{number}" for number in range(20)))
     head = await tenant.head()
-    polls = [waiting(agent, head, LONG_SECONDS) for agent in agents]
+    polls = [start_long_poll(agent, head, LONG_SECONDS) for agent in agents]
     await asyncio.sleep(SHORT_SECONDS / 2)  # So that they most likely wait already.
 
     await asyncio.to_thread(operator.service.stop)  # Which insists that it ends in time.
@@ -125,5 +133,5 @@ async def test_when_the_service_ends_so_does_every_wait(operator: Operator) -> N
     for poll in polls:
         assert (await poll)["notifications"] == []
     operator.service.start()
-    await operator.line.find_again()
-    assert (await page(agents[0], head))["head"] == head
+    await operator.connection.reconnect()
+    assert (await read_page(agents[0], head))["head"] == head

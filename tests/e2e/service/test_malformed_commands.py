@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e.service.http_clients import COORDINATION, Tenant
-from tests.e2e.service.nats_agent import Asking
+from tests.e2e.service.nats_agent import NatsAgent
 from tests.e2e.service.service_process import Json
 
 BODY_BYTES_MAX = 64 * 1024
@@ -21,14 +21,14 @@ BODY_BYTES_MAX = 64 * 1024
     ],
     ids=lambda content: repr(content[:40]),
 )
-async def test_what_cannot_be_read_is_the_same_problem_as_over_http(
+async def test_malformed_command_gets_the_same_problem_as_over_http(
     tenant: Tenant, content: bytes
 ) -> None:
-    agent = await tenant.agent_of("ann")
-    ann = await Asking.of(agent)
+    agent = await tenant.create_agent("ann")
+    ann = await NatsAgent.of(agent)
 
-    heard = await ann.ask("heartbeat", content=content, headers={"X-Request-Id": "r"})
-    over_http = await agent.ask(
+    heard = await ann.request("heartbeat", content=content, headers={"X-Request-Id": "r"})
+    over_http = await agent.request(
         "POST", f"{COORDINATION}/heartbeat", content=content, headers={"X-Request-Id": "r"}
     )
 
@@ -52,17 +52,17 @@ async def test_what_cannot_be_read_is_the_same_problem_as_over_http(
         ("getAgent", {"agentId": None, "x": 1}),
     ],
 )
-async def test_fields_are_what_they_are_and_not_text(
+async def test_fields_are_not_converted_from_text(
     tenant: Tenant, operation: str, fields: Json
 ) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
 
-    assert await ann.may_not(operation, **fields) == "invalid_request"
+    assert await ann.request_rejected(operation, **fields) == "invalid_request"
 
 
-async def test_a_bare_request_needs_no_message_at_all(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
+async def test_empty_message_is_accepted(tenant: Tenant) -> None:
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
 
-    answers = [await ann.ask("listLeases"), await ann.ask("listLeases", {})]
+    answers = [await ann.request("listLeases"), await ann.request("listLeases", {})]
 
     assert [answer.json() for answer in answers] == [[], []]

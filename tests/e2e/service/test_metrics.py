@@ -7,10 +7,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from quorate.api.routes import ENDPOINTS
 from quorate.contracts.problems import KINDS
 from quorate.eventlog.serialization import VERSIONS
-from tests.e2e.service.event_stream import following
+from tests.e2e.service.event_stream import follow_events
 from tests.e2e.service.http_clients import LEASE, Caller, Operator, Tenant
-from tests.e2e.service.nats_agent import Asking
-from tests.e2e.service.nats_listener import until
+from tests.e2e.service.nats_agent import NatsAgent
+from tests.e2e.service.nats_listener import wait_until
 
 SERVE = ()
 CONTACT = "user@example.com"
@@ -35,7 +35,7 @@ class Page:
 
 
 async def page(operator: Operator) -> Page:
-    response = await Caller(operator.line, None).ask("GET", "/metrics")
+    response = await Caller(operator.connection, None).request("GET", "/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
     return Page(response.text)
@@ -47,17 +47,17 @@ async def until_told(operator: Operator, name: str, at_least: float, **labels: s
     async def told() -> bool:
         return (await page(operator)).total(name, **labels) >= at_least
 
-    await until(told)
+    await wait_until(told)
 
 
-async def test_commands_and_requests_are_counted_by_what_came_of_them(
+async def test_commands_and_requests_are_counted_by_outcome(
     operator: Operator, tenant: Tenant
 ) -> None:
     before = await page(operator)
-    ann, bob = await tenant.agents_of("ann", "bob")
+    ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     await bob.acquire(bob.id, CONTACT)
-    await Caller(tenant.line, "qk_nobodys").ask("POST", LEASE, {})
+    await Caller(tenant.connection, "qk_nobodys").request("POST", LEASE, {})
 
     def more(name: str, **labels: str) -> float:
         return after.total(name, **labels) - before.total(name, **labels)
@@ -78,48 +78,44 @@ async def test_commands_and_requests_are_counted_by_what_came_of_them(
     assert after.total("quorate_mirror_state", state="following") == 1
 
 
-async def test_logins_and_commands_over_nats_are_counted(
-    operator: Operator, tenant: Tenant
-) -> None:
-    ann = await tenant.agent_of("ann")
-    asking = await Asking.of(ann)
+async def test_nats_logins_and_commands_are_counted(operator: Operator, tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
+    asking = await NatsAgent.of(ann)
     await until_told(operator, "quorate_connected_agents", 1)
     await until_told(operator, "quorate_auth_callout_seconds_count", 1, outcome="accepted")
 
-    await asking.must("heartbeat")
+    await asking.request_ok("heartbeat")
 
     await until_told(
         operator, "quorate_requests_total", 1, transport="nats", operation="heartbeat", outcome="ok"
     )
 
 
-async def test_whoever_waits_is_counted_while_it_waits(operator: Operator, tenant: Tenant) -> None:
-    async with following(tenant):
-        await until_told(operator, "quorate_waiting_callers", 1)
+async def test_open_streams_are_counted(operator: Operator, tenant: Tenant) -> None:
+    async with follow_events(tenant):
+        await until_told(operator, "quorate_open_streams", 1)
 
     async def gone() -> bool:
-        return (await page(operator)).total("quorate_waiting_callers") == 0
+        return (await page(operator)).total("quorate_open_streams") == 0
 
-    await until(gone)
+    await wait_until(gone)
 
 
-async def test_the_relay_is_not_behind_for_long(operator: Operator, tenant: Tenant) -> None:
-    await tenant.agents_of("ann", "bob", "cid")
+async def test_relay_lag_returns_to_zero(operator: Operator, tenant: Tenant) -> None:
+    await tenant.create_agents("ann", "bob", "cid")
 
     async def caught_up() -> bool:
         now = await page(operator)
         return now.total("quorate_log_head") > 0 and now.total("quorate_relay_lag_events") == 0
 
-    await until(caught_up)
+    await wait_until(caught_up)
 
 
-async def test_nothing_that_a_stranger_writes_becomes_a_label(
-    operator: Operator, tenant: Tenant
-) -> None:
-    ann = await tenant.agent_of("ann-of-the-secret-name")
-    await ann.ask("GET", "/v1/made/up/by/somebody")
-    await ann.ask("MADEUP", "/v1/agent/agents")
-    await ann.ask("GET", f"/v1/agent/agents/{ann.id}")
+async def test_unchecked_input_never_becomes_a_label(operator: Operator, tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann-of-the-secret-name")
+    await ann.request("GET", "/v1/made/up/by/somebody")
+    await ann.request("MADEUP", "/v1/agent/agents")
+    await ann.request("GET", f"/v1/agent/agents/{ann.id}")
     await until_told(operator, "quorate_requests_total", 1, operation="getAgent", outcome="ok")
     known = {
         "transport": {"http", "nats"},

@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from quorate.api.nats_commands import SERVED
+from quorate.api.nats_commands import NATS_ENDPOINTS
 from quorate.api.routes import ENDPOINTS
 from quorate.application.operations import Endpoint
 from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant
-from tests.e2e.service.nats_agent import Asking
-from tests.e2e.service.nats_listener import until
+from tests.e2e.service.nats_agent import NatsAgent
+from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import Json
 from tests.e2e.service.test_tenant_isolation import pointing
 from tests.e2e.service.two_tenants import (
-    FREE_IN_BODIES,
-    NOBODY,
+    SHARED_IN_BODIES,
     TENANT,
-    Ask,
-    Side,
+    UNKNOWN_VALUES,
+    EndpointRequest,
+    TenantData,
+    create_tenant_data,
     fields,
     parameters,
-    side_of,
 )
 
 SERVE = ()
@@ -45,31 +45,31 @@ def named(endpoint: Endpoint) -> str:
 # -- The same as over HTTP ---------------------------------------------------
 
 
-def as_it_is(ask: Ask) -> Iterator[Ask]:
+def as_it_is(ask: EndpointRequest) -> Iterator[EndpointRequest]:
     yield ask
 
 
-def with_a_field_too_many(ask: Ask) -> Iterator[Ask]:
+def with_a_field_too_many(ask: EndpointRequest) -> Iterator[EndpointRequest]:
     yield ask.with_field("nonsense", "1") if ask.endpoint.body else ask.with_query("nonsense", "1")
 
 
-def for_another_tenant(ask: Ask) -> Iterator[Ask]:
+def for_another_tenant(ask: EndpointRequest) -> Iterator[EndpointRequest]:
     add = ask.with_field if ask.endpoint.body else ask.with_query
     yield add(TENANT, "somebody-else")
     yield add(TENANT, "*")
 
 
-def about_nobody(ask: Ask) -> Iterator[Ask]:
+def about_nobody(ask: EndpointRequest) -> Iterator[EndpointRequest]:
     for name in parameters(ask.endpoint):
-        yield ask.with_path(name, NOBODY[name]())
+        yield ask.with_path(name, UNKNOWN_VALUES[name]())
         yield ask.with_path(name, "x" * 100)
-    for name in pointing(ask.endpoint, fields(ask.endpoint.body)) - FREE_IN_BODIES:
-        yield ask.with_field(name, NOBODY[name]())
+    for name in pointing(ask.endpoint, fields(ask.endpoint.body)) - SHARED_IN_BODIES:
+        yield ask.with_field(name, UNKNOWN_VALUES[name]())
     for name in pointing(ask.endpoint, fields(ask.endpoint.query)):
-        yield ask.with_query(name, NOBODY[name]())
+        yield ask.with_query(name, UNKNOWN_VALUES[name]())
 
 
-def with_values_of_no_use(ask: Ask) -> Iterator[Ask]:
+def with_values_of_no_use(ask: EndpointRequest) -> Iterator[EndpointRequest]:
     add = ask.with_field if ask.endpoint.body else ask.with_query
     for name in fields(ask.endpoint.body or ask.endpoint.query):
         yield add(name, "")
@@ -86,18 +86,22 @@ VARIANTS = (
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.__name__)
-@pytest.mark.parametrize("endpoint", SERVED, ids=named)
-async def test_an_operation_is_answered_as_over_http(
-    endpoint: Endpoint, variant: Callable[[Ask], Iterator[Ask]], operator: Operator
+@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
+async def test_operation_gets_the_same_response_as_over_http(
+    endpoint: Endpoint,
+    variant: Callable[[EndpointRequest], Iterator[EndpointRequest]],
+    operator: Operator,
 ) -> None:
     """Two tenants with the same past, one asked each way: but for ids and times, all is equal."""
-    one, other = await side_of(operator), await side_of(operator)
-    asking = await Asking.of(other.agent)
+    one, other = await create_tenant_data(operator), await create_tenant_data(operator)
+    asking = await NatsAgent.of(other.agent)
     for over_http, over_nats in zip(
-        variant(Ask.of(endpoint, one)), variant(Ask.of(endpoint, other)), strict=True
+        variant(EndpointRequest.of(endpoint, one)),
+        variant(EndpointRequest.of(endpoint, other)),
+        strict=True,
     ):
-        told = await over_http.by(one.agent)
-        heard = await asking.ask(
+        told = await over_http.send_as(one.agent)
+        heard = await asking.request(
             endpoint.name, over_nats.message(), headers={"X-Request-Id": "the-same"}
         )
 
@@ -111,7 +115,7 @@ async def test_an_operation_is_answered_as_over_http(
     assert kinds(await one.tenant.events()) == kinds(await other.tenant.events())
 
 
-def masked(content: bytes, side: Side) -> str:
+def masked(content: bytes, side: TenantData) -> str:
     text = FROM_TEXT.sub("", content.decode().replace(side.tenant.id, "*"))
     return VARYING.sub("*", text)
 
@@ -120,18 +124,20 @@ def kinds(events: list[Json]) -> list[str]:
     return [event["type"] for event in events]
 
 
-def test_what_an_agents_key_may_ask_for_is_served() -> None:
+def test_every_operation_of_an_agent_key_is_available() -> None:
     """By name, so that nobody loses an operation without noticing."""
-    assert {endpoint.name for endpoint in SERVED} == {
+    assert {endpoint.name for endpoint in NATS_ENDPOINTS} == {
         *("register", "heartbeat", "acquireLease", "renewLease", "releaseLease", "requestSend"),
         *("requestConsensus", "castVote", "putConfig", "getLease", "listLeases", "getConsensus"),
         *("listConsensus", "listVotes", "getConfig", "listAgents", "getAgent", "listNotifications"),
     }
 
 
-async def test_nothing_else_is_served(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
-    others = {endpoint.name for endpoint in ENDPOINTS} - {endpoint.name for endpoint in SERVED}
+async def test_other_operations_do_not_exist_on_nats(tenant: Tenant) -> None:
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
+    others = {endpoint.name for endpoint in ENDPOINTS} - {
+        endpoint.name for endpoint in NATS_ENDPOINTS
+    }
     assert {"issueKey", "revokeKey", "createTenant", "listEvents"} <= others
 
     for name in (*sorted(others), "nothing", "a.b", "heartbeat.x", "HEARTBEAT", "*"):
@@ -142,42 +148,44 @@ async def test_nothing_else_is_served(tenant: Tenant) -> None:
     assert kinds(await tenant.events())[-1] == "AgentRegistered"
 
 
-async def test_an_agent_need_not_say_who_it_is(tenant: Tenant) -> None:
-    agent = await tenant.agent_of("ann")
-    ann = await Asking.of(agent)
+async def test_subject_determines_the_agent(tenant: Tenant) -> None:
+    agent = await tenant.create_agent("ann")
+    ann = await NatsAgent.of(agent)
 
-    assert (await ann.must("register"))["id"] == agent.id
-    assert (await ann.must("getAgent"))["id"] == agent.id
-    assert await ann.must("putConfig", humanizer_style="casual") == {"humanizer_style": "casual"}
-    assert await ann.must("getConfig") == {"humanizer_style": "casual"}
-    assert (await ann.must("acquireLease", contactEmail=CONTACT))["agentId"] == agent.id
-    assert (await ann.ask("heartbeat")).json()["agentId"] == agent.id
+    assert (await ann.request_ok("register"))["id"] == agent.id
+    assert (await ann.request_ok("getAgent"))["id"] == agent.id
+    assert await ann.request_ok("putConfig", humanizer_style="casual") == {
+        "humanizer_style": "casual"
+    }
+    assert await ann.request_ok("getConfig") == {"humanizer_style": "casual"}
+    assert (await ann.request_ok("acquireLease", contactEmail=CONTACT))["agentId"] == agent.id
+    assert (await ann.request("heartbeat")).json()["agentId"] == agent.id
 
 
-async def test_an_agent_that_only_its_key_knows_yet_registers_over_nats(tenant: Tenant) -> None:
-    ann = await Asking.of(Agent(tenant.operator, await tenant.issue("agent", "ann")))
+async def test_unregistered_agent_registers_over_nats(tenant: Tenant) -> None:
+    ann = await NatsAgent.of(Agent(tenant.operator, await tenant.issue("agent", "ann")))
 
-    assert await ann.may_not("heartbeat") == "agent_not_found"
-    registered = await ann.must("register", agentRole="outbound")
+    assert await ann.request_rejected("heartbeat") == "agent_not_found"
+    registered = await ann.request_ok("register", agentRole="outbound")
 
     assert (registered["id"], registered["agentName"]) == (ann.agent.id, "ann")
-    assert (await ann.must("heartbeat"))["ok"] is True
+    assert (await ann.request_ok("heartbeat"))["ok"] is True
 
 
-async def test_an_agent_acts_as_no_other(tenant: Tenant) -> None:
-    agent, bob = await tenant.agents_of("ann", "bob")
-    ann = await Asking.of(agent)
+async def test_agent_cannot_act_as_another_agent(tenant: Tenant) -> None:
+    agent, bob = await tenant.create_agents("ann", "bob")
+    ann = await NatsAgent.of(agent)
     lease = await bob.lease(bob.id, CONTACT)
     before = await tenant.events()
 
     refused = [
-        await ann.may_not("heartbeat", agentId=bob.id),
-        await ann.may_not("heartbeat", agentName="bob"),
-        await ann.may_not("acquireLease", agentId=bob.id, contactEmail=CONTACT),
-        await ann.may_not("renewLease", leaseId=lease["id"]),
-        await ann.may_not("releaseLease", leaseId=lease["id"]),
-        await ann.may_not("register", agentName="bob"),
-        await ann.may_not("putConfig", agentId=bob.id, humanizer_enabled=True),
+        await ann.request_rejected("heartbeat", agentId=bob.id),
+        await ann.request_rejected("heartbeat", agentName="bob"),
+        await ann.request_rejected("acquireLease", agentId=bob.id, contactEmail=CONTACT),
+        await ann.request_rejected("renewLease", leaseId=lease["id"]),
+        await ann.request_rejected("releaseLease", leaseId=lease["id"]),
+        await ann.request_rejected("register", agentName="bob"),
+        await ann.request_rejected("putConfig", agentId=bob.id, humanizer_enabled=True),
     ]
 
     assert refused == ["acting_as_another"] * len(refused)
@@ -187,12 +195,12 @@ async def test_an_agent_acts_as_no_other(tenant: Tenant) -> None:
 # -- Racing ------------------------------------------------------------------
 
 
-async def test_many_agents_want_one_contact_and_one_gets_it(tenant: Tenant) -> None:
-    agents = await tenant.agents_of(*(f"agent-{number}" for number in range(RIVALS)))
-    rivals = [await Asking.of(agent) for agent in agents]
+async def test_one_of_many_concurrent_acquisitions_is_granted(tenant: Tenant) -> None:
+    agents = await tenant.create_agents(*(f"agent-{number}" for number in range(RIVALS)))
+    rivals = [await NatsAgent.of(agent) for agent in agents]
 
     answers = await asyncio.gather(
-        *(rival.ask("acquireLease", {"contactEmail": CONTACT}) for rival in rivals)
+        *(rival.request("acquireLease", {"contactEmail": CONTACT}) for rival in rivals)
     )
 
     (won,) = (answer for answer in answers if answer.status == 200)
@@ -203,46 +211,46 @@ async def test_many_agents_want_one_contact_and_one_gets_it(tenant: Tenant) -> N
     assert granted["sequence"] == won.json()["fence"] == int(won.headers["quorate-sequence"])
 
 
-async def test_both_ways_race_for_the_same_contact(tenant: Tenant) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
-    asking = await Asking.of(ann)
+async def test_one_acquisition_is_granted_across_transports(tenant: Tenant) -> None:
+    ann, bob = await tenant.create_agents("ann", "bob")
+    asking = await NatsAgent.of(ann)
 
     for number in range(20):
         contact = f"{number}@example.com"
         heard, told = await asyncio.gather(
-            asking.ask("acquireLease", {"contactEmail": contact}), bob.acquire(bob.id, contact)
+            asking.request("acquireLease", {"contactEmail": contact}), bob.acquire(bob.id, contact)
         )
         assert sorted((heard.status, told.status_code)) == [200, 409]
 
 
-async def test_what_comes_late_by_both_ways_does_not_touch_what_another_holds(
+async def test_late_duplicates_do_not_affect_the_next_lease(
     tenant: Tenant,
 ) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
-    asking = await Asking.of(ann)
+    ann, bob = await tenant.create_agents("ann", "bob")
+    asking = await NatsAgent.of(ann)
     old = (await ann.lease(ann.id, CONTACT, durationMinutes=ONE_SECOND))["id"]
 
     async def expired() -> bool:
         return await tenant.events("LeaseExpired") != []
 
-    await until(expired)
+    await wait_until(expired)
     new = await bob.lease(bob.id, CONTACT)
 
     released, renewed, deleted = await asyncio.gather(
-        asking.ask("releaseLease", {"leaseId": old}),
-        asking.ask("renewLease", {"leaseId": old}),
-        ann.ask("DELETE", f"{LEASE}/{old}"),
+        asking.request("releaseLease", {"leaseId": old}),
+        asking.request("renewLease", {"leaseId": old}),
+        ann.request("DELETE", f"{LEASE}/{old}"),
     )
 
     assert (released.status, renewed.status, deleted.status_code) == (200, 409, 200)
     assert await tenant.leases() == [new]
 
 
-async def test_the_first_of_the_same_commands_counts_and_all_say_so(tenant: Tenant) -> None:
-    ann = await Asking.of(await tenant.agent_of("ann"))
+async def test_duplicate_commands_all_return_the_first_response(tenant: Tenant) -> None:
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
     asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
 
-    answers = await asyncio.gather(*(ann.ask("acquireLease", asked) for _ in range(32)))
+    answers = await asyncio.gather(*(ann.request("acquireLease", asked) for _ in range(32)))
 
     assert len({answer.content for answer in answers}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
@@ -252,15 +260,15 @@ async def test_the_first_of_the_same_commands_counts_and_all_say_so(tenant: Tena
 # -- Answers and whom they reach ---------------------------------------------
 
 
-async def test_a_foreign_reply_subject_gets_no_answer_and_does_nothing(
+async def test_command_with_a_foreign_reply_subject_is_ignored(
     tenant: Tenant, other: Tenant
 ) -> None:
-    agent, bob = await tenant.agents_of("ann", "bob")
-    ann = await Asking.of(agent)
-    stranger = await Asking.of(await other.agent_of("eve"))
-    overheard = [await Asking.of(bob), stranger]
+    agent, bob = await tenant.create_agents("ann", "bob")
+    ann = await NatsAgent.of(agent)
+    stranger = await NatsAgent.of(await other.create_agent("eve"))
+    overheard = [await NatsAgent.of(bob), stranger]
     wanted = [await each.inbox() for each in overheard]
-    notifications = await bob.hear_all()
+    notifications = await bob.subscribe_to_all()
     before = await tenant.events()
 
     for reply in (
@@ -276,25 +284,27 @@ async def test_a_foreign_reply_subject_gets_no_answer_and_does_nothing(
             ann.subject("acquireLease"), b'{"contactEmail": "x@example.com"}', reply=reply
         )
 
-    assert (await ann.ask("listLeases")).json() == []
+    assert (await ann.request("listLeases")).json() == []
     assert await tenant.events() == before
     for each in (*overheard, ann):
         await each.client.flush()
         assert [m for m in each.listener.messages if m.subject in wanted] == []
     assert notifications.messages == []
-    assert tenant.line.service.logged("nats_command_unanswerable")
+    assert tenant.connection.service.log_entries("nats.command_reply_invalid")
 
 
-async def test_only_an_agents_own_key_commands_for_it(tenant: Tenant, other: Tenant) -> None:
-    agent, bob = await tenant.agents_of("ann", "bob")
-    ann = await Asking.of(agent)
-    auditor = await tenant.auditor()
+async def test_only_the_agents_own_key_may_publish_its_commands(
+    tenant: Tenant, other: Tenant
+) -> None:
+    agent, bob = await tenant.create_agents("ann", "bob")
+    ann = await NatsAgent.of(agent)
+    auditor = await tenant.create_auditor()
     strangers = [
         await bob.listen(),
         await tenant.listen(),
         await auditor.listen(),
         await other.listen(),
-        await (await other.agent_of("ann")).listen(),
+        await (await other.create_agent("ann")).listen(),
     ]
     before = await tenant.events()
 
@@ -306,17 +316,17 @@ async def test_only_an_agents_own_key_commands_for_it(tenant: Tenant, other: Ten
         (error,) = stranger.errors
         assert "permissions violation for publish" in error
     assert await tenant.events() == before
-    assert (await ann.must("heartbeat"))["ok"] is True
+    assert (await ann.request_ok("heartbeat"))["ok"] is True
 
 
-async def test_a_page_of_notifications_is_waited_for_without_holding_others_up(
+async def test_long_poll_does_not_delay_other_commands(
     tenant: Tenant,
 ) -> None:
-    agent, bob = await tenant.agents_of("ann", "bob")
-    ann = await Asking.of(agent)
-    head = (await ann.must("listNotifications"))["next"]
-    waiting = asyncio.create_task(ann.ask("listNotifications", {"after": head, "wait": 20}))
-    await ann.must("acquireLease", contactEmail=CONTACT)
+    agent, bob = await tenant.create_agents("ann", "bob")
+    ann = await NatsAgent.of(agent)
+    head = (await ann.request_ok("listNotifications"))["next"]
+    waiting = asyncio.create_task(ann.request("listNotifications", {"after": head, "wait": 20}))
+    await ann.request_ok("acquireLease", contactEmail=CONTACT)
     assert not waiting.done()
 
     await bob.acquire(bob.id, CONTACT)

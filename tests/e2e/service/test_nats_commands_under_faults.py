@@ -13,8 +13,8 @@ from nats.errors import Error as NatsError
 
 from quorate.bus.subjects import inbox_prefix
 from tests.e2e.service.http_clients import KEYS, Agent, Operator, Tenant
-from tests.e2e.service.nats_agent import Asking
-from tests.e2e.service.nats_listener import Listener, until
+from tests.e2e.service.nats_agent import NatsAgent
+from tests.e2e.service.nats_listener import Listener, wait_until
 from tests.e2e.service.service_process import STOP_SECONDS_MAX
 
 # nats-py forgets to close the socket that it has lost.
@@ -31,18 +31,18 @@ PAGES_BYTES_MIN = 20_000_000
 # -- Too much at once --------------------------------------------------------
 
 
-async def test_a_flood_is_answered_to_the_last_message_and_others_are_served(
+async def test_flood_gets_every_response_and_does_not_block_others(
     tenant: Tenant,
 ) -> None:
-    noisy, quiet = [await Asking.of(agent) for agent in await tenant.agents_of("ann", "bob")]
+    noisy, quiet = [await NatsAgent.of(agent) for agent in await tenant.create_agents("ann", "bob")]
     inbox = await noisy.inbox()
 
     for number in range(FLOOD):
         await noisy.client.publish(noisy.subject("heartbeat"), b"", reply=inbox)
         if number % (FLOOD // 10) == 0:
-            lease = await quiet.must("acquireLease", contactEmail=f"{number}@example.com")
+            lease = await quiet.request_ok("acquireLease", contactEmail=f"{number}@example.com")
             assert lease["agentId"] == quiet.agent.id
-    answers = await noisy.answers(inbox, FLOOD)
+    answers = await noisy.responses(inbox, FLOOD)
 
     assert len(answers) == FLOOD
     for answer in answers:
@@ -72,7 +72,7 @@ class Deaf:
         subject = f"quorate.{tenant}.cmd.{agent_id}.listLeases {inbox}.x"
         self._ask = b'PUB %b 14\r\n{"limit":1000}\r\n' % subject.encode()
 
-    async def ask(self) -> None:
+    async def request(self) -> None:
         self._writer.write(self._ask)
         await self._writer.drain()
 
@@ -82,22 +82,22 @@ class Deaf:
             await self._writer.wait_closed()
 
 
-async def test_who_never_reads_holds_nobody_up(tenant: Tenant) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
-    asking, deaf = await Asking.of(bob), Deaf(ann)
+async def test_client_that_never_reads_does_not_block_others(tenant: Tenant) -> None:
+    ann, bob = await tenant.create_agents("ann", "bob")
+    asking, deaf = await NatsAgent.of(bob), Deaf(ann)
     for number in range(LEASES):
-        await asking.must("acquireLease", contactEmail=f"{number}@example.com")
-    page = await asking.ask("listLeases", {"limit": 1_000})
+        await asking.request_ok("acquireLease", contactEmail=f"{number}@example.com")
+    page = await asking.request("listLeases", {"limit": 1_000})
     assert len(page.content) * LISTS > PAGES_BYTES_MIN
-    await deaf.connect(tenant.line.service.nats_url)
+    await deaf.connect(tenant.connection.service.nats_url)
     try:
         for number in range(LISTS):
-            await deaf.ask()
+            await deaf.request()
             if number % 20 == 0:
-                assert (await asking.must("heartbeat"))["ok"] is True
+                assert (await asking.request_ok("heartbeat"))["ok"] is True
 
         for _ in range(20):
-            assert (await asking.must("heartbeat"))["ok"] is True
+            assert (await asking.request_ok("heartbeat"))["ok"] is True
         assert len(await tenant.leases(limit="1000")) == LEASES
     finally:
         await deaf.close()
@@ -106,16 +106,16 @@ async def test_who_never_reads_holds_nobody_up(tenant: Tenant) -> None:
 # -- Servers that come and go ------------------------------------------------
 
 
-async def test_commands_work_again_after_nats_was_killed_and_a_retry_is_the_same_command(
+async def test_commands_resume_after_nats_is_killed_and_a_retry_is_replayed(
     tenant: Tenant,
 ) -> None:
-    agent = await tenant.agent_of("ann")
-    ann = await Asking.of(agent)
-    service = tenant.line.service
+    agent = await tenant.create_agent("ann")
+    ann = await NatsAgent.of(agent)
+    service = tenant.connection.service
 
     for number in range(3):
         asked = {"contactEmail": f"{number}@example.com", "idempotencyKey": f"lease {number}"}
-        first = await ann.ask("acquireLease", asked)
+        first = await ann.request("acquireLease", asked)
         (pid,) = service.nats_servers()
         os.kill(pid, signal.SIGKILL)
 
@@ -125,40 +125,40 @@ async def test_commands_work_again_after_nats_was_killed_and_a_retry_is_the_same
     assert len(await tenant.events("LeaseAcquired")) == 3
 
 
-async def retried(asking: Asking, operation: str, fields: dict[str, str]) -> bytes:
+async def retried(asking: NatsAgent, operation: str, fields: dict[str, str]) -> bytes:
     """The answer, whatever it takes."""
     found: list[bytes] = []
 
     async def tried() -> bool:
         with suppress(NatsError):
-            answer = await asking.ask(operation, fields, seconds=1)
+            answer = await asking.request(operation, fields, seconds=1)
             assert answer.status == 200
             found.append(answer.content)
         return bool(found)
 
-    await until(tried)
+    await wait_until(tried)
     return found[0]
 
 
-async def test_a_service_that_starts_again_knows_what_it_answered(operator: Operator) -> None:
-    tenant = await operator.tenant()
-    agent = await tenant.agent_of("ann")
+async def test_restarted_service_replays_its_responses(operator: Operator) -> None:
+    tenant = await operator.create_tenant()
+    agent = await tenant.create_agent("ann")
     asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
-    first = await (await Asking.of(agent)).ask("acquireLease", asked)
+    first = await (await NatsAgent.of(agent)).request("acquireLease", asked)
 
     await operator.restart()
 
-    again = await (await Asking.of(agent)).ask("acquireLease", asked)
+    again = await (await NatsAgent.of(agent)).request("acquireLease", asked)
     assert again.content == first.content
     assert again.headers["idempotent-replayed"] == "true"
 
 
-async def test_it_stops_in_time_and_answers_who_waits(operator: Operator) -> None:
-    tenant = await operator.tenant()
-    ann = await Asking.of(await tenant.agent_of("ann"))
-    head = (await ann.must("listNotifications"))["next"]
-    waiting = asyncio.create_task(ann.ask("listNotifications", {"after": head, "wait": 30}))
-    assert (await ann.must("heartbeat"))["ok"] is True  # So it was taken before this.
+async def test_service_stops_in_time_and_responds_to_waiting_commands(operator: Operator) -> None:
+    tenant = await operator.create_tenant()
+    ann = await NatsAgent.of(await tenant.create_agent("ann"))
+    head = (await ann.request_ok("listNotifications"))["next"]
+    waiting = asyncio.create_task(ann.request("listNotifications", {"after": head, "wait": 30}))
+    assert (await ann.request_ok("heartbeat"))["ok"] is True  # So it was taken before this.
 
     took = await asyncio.to_thread(operator.service.stop)
 
@@ -167,30 +167,30 @@ async def test_it_stops_in_time_and_answers_who_waits(operator: Operator) -> Non
     assert answer.status == 200, answer
     assert answer.json()["notifications"] == []
     operator.service.start()
-    await operator.line.find_again()
+    await operator.connection.reconnect()
 
 
 # -- Keys --------------------------------------------------------------------
 
 
-async def test_a_revoked_key_commands_nothing_any_more_within_a_second(tenant: Tenant) -> None:
-    agent = await tenant.agent_of("ann")
+async def test_revoked_key_cannot_send_commands_after_a_second(tenant: Tenant) -> None:
+    agent = await tenant.create_agent("ann")
     listener = await agent.listen()
-    ann = Asking(agent, listener)
+    ann = NatsAgent(agent, listener)
     answered_at = 0.0
 
     async def go_on() -> None:
         nonlocal answered_at
         while True:
             with suppress(NatsError):
-                await ann.ask("heartbeat", seconds=REVOKED_SECONDS_MAX)
+                await ann.request("heartbeat", seconds=REVOKED_SECONDS_MAX)
                 answered_at = time.monotonic()
             await asyncio.sleep(0)
 
     busy = asyncio.create_task(go_on())
-    await until(lambda: answered_at > 0)
+    await wait_until(lambda: answered_at > 0)
 
-    await tenant.must("DELETE", f"{KEYS}/{agent.issued.id}")
+    await tenant.request_ok("DELETE", f"{KEYS}/{agent.issued.id}")
     revoked_at = time.monotonic()
 
     async with asyncio.timeout(REVOKED_SECONDS_MAX):
@@ -198,16 +198,16 @@ async def test_a_revoked_key_commands_nothing_any_more_within_a_second(tenant: T
     busy.cancel()
     assert answered_at - revoked_at < REVOKED_SECONDS_MAX
     with pytest.raises(NatsError, match="Authorization Violation"):
-        await Listener.connected(tenant.line.service.nats_url, agent.issued.text)
+        await Listener.connected(tenant.connection.service.nats_url, agent.issued.text)
 
 
-async def test_the_other_key_of_the_same_agent_goes_on(tenant: Tenant) -> None:
-    agent = await tenant.agent_of("ann")
+async def test_other_key_of_the_same_agent_continues_to_work(tenant: Tenant) -> None:
+    agent = await tenant.create_agent("ann")
     renewed = Agent(tenant.operator, await tenant.issue("agent", "ann"))
-    old, new = await agent.listen(), await Asking.of(renewed)
+    old, new = await agent.listen(), await NatsAgent.of(renewed)
 
-    await tenant.must("DELETE", f"{KEYS}/{agent.issued.id}")
+    await tenant.request_ok("DELETE", f"{KEYS}/{agent.issued.id}")
 
-    await until(old.lost.is_set)
-    assert (await new.must("heartbeat"))["agentId"] == agent.id
+    await wait_until(old.lost.is_set)
+    assert (await new.request_ok("heartbeat"))["agentId"] == agent.id
     assert not new.listener.lost.is_set()

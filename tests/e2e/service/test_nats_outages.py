@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.service.http_clients import Agent, Tenant
-from tests.e2e.service.nats_listener import Listener, until
-from tests.e2e.service.service_process import Json, Running
+from tests.e2e.service.nats_listener import Listener, wait_until
+from tests.e2e.service.service_process import Json, ServiceProcess
 
 # nats-py forgets to close the socket that it has lost.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -29,19 +29,19 @@ QUARRELS_BEFORE_TROUBLE = 100
 DRAINED_SECONDS_MAX = 60.0
 
 
-def kill_nats(service: Running) -> None:
+def kill_nats(service: ServiceProcess) -> None:
     (pid,) = service.nats_servers()
     os.kill(pid, signal.SIGKILL)
 
 
-def rob_nats(service: Running) -> None:
+def rob_nats(service: ServiceProcess) -> None:
     """Its store goes while it runs, and then so does it."""
     shutil.rmtree(store_of(service), ignore_errors=True)
     kill_nats(service)
     shutil.rmtree(store_of(service), ignore_errors=True)
 
 
-def store_of(service: Running) -> Path:
+def store_of(service: ServiceProcess) -> Path:
     return service.data_dir / "nats" / "jetstream"
 
 
@@ -74,7 +74,7 @@ class Quarrel:
     async def goes_on(self) -> None:
         """Commands are answered, now, whatever NATS does."""
         enough = self.refused + QUARRELS_BEFORE_TROUBLE
-        await until(lambda: self.refused >= enough)
+        await wait_until(lambda: self.refused >= enough)
 
 
 def first_heard(listener: Listener) -> list[int]:
@@ -89,7 +89,7 @@ async def hears_everything(listener: Listener, agent: Agent, tenant: Tenant) -> 
     ]
     wanted = [event["sequence"] for event in concerned]
 
-    await until(lambda: set(wanted) <= set(first_heard(listener)), DRAINED_SECONDS_MAX)
+    await wait_until(lambda: set(wanted) <= set(first_heard(listener)), DRAINED_SECONDS_MAX)
 
     assert first_heard(listener) == wanted
 
@@ -99,20 +99,22 @@ def holder(event: Json) -> str:
 
 
 @pytest.mark.parametrize("trouble", [kill_nats, rob_nats])
-async def test_no_notification_is_lost_when_nats_dies_under_load(
-    service: Running, tenant: Tenant, trouble: Callable[[Running], None]
+async def test_no_notification_is_lost_when_nats_is_killed_under_load(
+    service: ServiceProcess, tenant: Tenant, trouble: Callable[[ServiceProcess], None]
 ) -> None:
-    owner, *rivals = await tenant.agents_of("owner", "ann", "bob")
+    owner, *rivals = await tenant.create_agents("owner", "ann", "bob")
     agents = [owner, *rivals]
     subject = "quorate.{0}.agent.{1}.lease_conflict"
     listeners = [
-        await agent.listen(subject.format(tenant.id, agent.id), comes_back=True) for agent in agents
+        await agent.listen(subject.format(tenant.id, agent.id), reconnects=True) for agent in agents
     ]
     quarrel = Quarrel(owner, rivals)
     async with quarrel.going_on():
         for _ in range(2):
             await quarrel.goes_on()
-            await until(lambda: len(service.nats_servers()) == 1)  # It may still be coming back.
+            await wait_until(
+                lambda: len(service.nats_servers()) == 1
+            )  # It may still be coming back.
             trouble(service)
             await quarrel.goes_on()
 
@@ -121,12 +123,12 @@ async def test_no_notification_is_lost_when_nats_dies_under_load(
         await listener.close()
 
 
-async def test_commands_go_on_while_nats_answers_nothing(service: Running, tenant: Tenant) -> None:
-    owner, rival = await tenant.agents_of("owner", "ann")
+async def test_commands_succeed_while_nats_hangs(service: ServiceProcess, tenant: Tenant) -> None:
+    owner, rival = await tenant.create_agents("owner", "ann")
     listener = await rival.listen(
-        f"quorate.{tenant.id}.agent.{rival.id}.lease_conflict", comes_back=True
+        f"quorate.{tenant.id}.agent.{rival.id}.lease_conflict", reconnects=True
     )
-    await until(lambda: len(service.nats_servers()) == 1)
+    await wait_until(lambda: len(service.nats_servers()) == 1)
     (frozen,) = service.nats_servers()
     quarrel = Quarrel(owner, [rival])
     async with quarrel.going_on():
@@ -142,14 +144,14 @@ async def test_commands_go_on_while_nats_answers_nothing(service: Running, tenan
     await listener.close()
 
 
-async def test_a_notification_for_what_was_not_committed_does_not_exist(tenant: Tenant) -> None:
-    owner, rival = await tenant.agents_of("owner", "ann")
+async def test_uncommitted_event_is_never_published(tenant: Tenant) -> None:
+    owner, rival = await tenant.create_agents("owner", "ann")
     listener = await tenant.listen(f"quorate.{tenant.id}.agent.*.lease_conflict")
     await owner.lease(owner.id, "user@example.com")
     for _ in range(20):
         await rival.acquire(rival.id, "user@example.com")
 
-    await until(lambda: len(listener.messages) >= 40)
+    await wait_until(lambda: len(listener.messages) >= 40)
 
     known = {event["id"] for event in await tenant.events("LeaseConflicted")}
     assert {json.loads(one.data)["id"] for one in listener.messages} == known

@@ -6,8 +6,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.e2e.service.http_clients import COORDINATION, Agent, Tenant, alive, refusal, types
-from tests.e2e.service.nats_listener import Listener, until
+from tests.e2e.service.http_clients import (
+    COORDINATION,
+    Agent,
+    Tenant,
+    event_types,
+    keep_active,
+    rejection,
+)
+from tests.e2e.service.nats_listener import Listener, wait_until
 from tests.e2e.service.service_process import Json
 
 WINDOW_SECONDS = 2.0
@@ -42,12 +49,12 @@ async def nothing_more(listener: Listener, name: str) -> None:
 # -- Leases ------------------------------------------------------------------
 
 
-async def test_a_conflict_is_told_to_the_refused_agent_and_to_the_holder(tenant: Tenant) -> None:
-    holder, rival, third = await tenant.agents_of("holder", "rival", "third")
-    hears, rival_hears, third_hears = [await a.hear_all() for a in (holder, rival, third)]
+async def test_conflict_is_sent_to_the_rejected_agent_and_the_holder(tenant: Tenant) -> None:
+    holder, rival, third = await tenant.create_agents("holder", "rival", "third")
+    hears, rival_hears, third_hears = [await a.subscribe_to_all() for a in (holder, rival, third)]
     lease = await holder.lease(holder.id, CONTACT)
 
-    problem = refusal(await rival.acquire(rival.id, CONTACT, intent="support"))
+    problem = rejection(await rival.acquire(rival.id, CONTACT, intent="support"))
 
     assert problem["status"] == 409
     assert problem["conflict"] is True
@@ -74,9 +81,9 @@ async def test_a_conflict_is_told_to_the_refused_agent_and_to_the_holder(tenant:
     assert third_hears.notifications("lease_conflict") == []
 
 
-async def test_a_conflict_is_pushed_at_once(tenant: Tenant) -> None:
-    holder, rival = await tenant.agents_of("holder", "rival")
-    listener = await holder.hear_all()
+async def test_conflict_is_published_immediately(tenant: Tenant) -> None:
+    holder, rival = await tenant.create_agents("holder", "rival")
+    listener = await holder.subscribe_to_all()
     await holder.lease(holder.id, CONTACT)
 
     began = time.monotonic()
@@ -86,10 +93,10 @@ async def test_a_conflict_is_pushed_at_once(tenant: Tenant) -> None:
     assert time.monotonic() - began < PUSHED_SECONDS_MAX
 
 
-async def test_the_holder_is_told_that_its_lease_expired(tenant: Tenant) -> None:
-    holder, rival = await tenant.agents_of("holder", "rival")
-    hears, rival_hears = await holder.hear_all(), await rival.hear_all()
-    async with alive(holder, rival):
+async def test_holder_is_notified_of_the_expiry_of_its_lease(tenant: Tenant) -> None:
+    holder, rival = await tenant.create_agents("holder", "rival")
+    hears, rival_hears = await holder.subscribe_to_all(), await rival.subscribe_to_all()
+    async with keep_active(holder, rival):
         lease = await holder.lease(holder.id, CONTACT, durationMinutes=ONE_SECOND)
 
         notification = await hears.notification("lease_expired")
@@ -103,9 +110,9 @@ async def test_the_holder_is_told_that_its_lease_expired(tenant: Tenant) -> None
     assert rival_hears.notifications("lease_expired") == []
 
 
-async def test_a_blocked_send_is_told_to_both(tenant: Tenant) -> None:
-    holder, rival = await tenant.agents_of("holder", "rival")
-    listeners = [await holder.hear_all(), await rival.hear_all()]
+async def test_blocked_send_is_sent_to_the_agent_and_the_holder(tenant: Tenant) -> None:
+    holder, rival = await tenant.create_agents("holder", "rival")
+    listeners = [await holder.subscribe_to_all(), await rival.subscribe_to_all()]
     lease = await holder.lease(holder.id, CONTACT)
 
     answer = await rival.request_send(rival.id, CONTACT)
@@ -120,9 +127,9 @@ async def test_a_blocked_send_is_told_to_both(tenant: Tenant) -> None:
         assert notification["data"]["leaseHolder"]["expiresAt"] == lease["expiresAt"]
 
 
-async def test_a_stale_fence_is_told_to_who_showed_it(tenant: Tenant) -> None:
-    agent = await tenant.agent_of("ann")
-    listener = await agent.hear_all()
+async def test_stale_fencing_token_is_sent_to_the_blocked_agent(tenant: Tenant) -> None:
+    agent = await tenant.create_agent("ann")
+    listener = await agent.subscribe_to_all()
     lease = await agent.lease(agent.id, CONTACT)
     await agent.release(lease["id"])
 
@@ -137,18 +144,18 @@ async def test_a_stale_fence_is_told_to_who_showed_it(tenant: Tenant) -> None:
 # -- Agents that stop --------------------------------------------------------
 
 
-async def test_an_agent_that_stops_loses_its_leases_and_everyone_hears_of_it(
+async def test_timeout_revokes_leases_and_is_sent_to_all_agents(
     tenant: Tenant,
 ) -> None:
-    silent, lively = await tenant.agents_of("silent", "lively")
-    hears, lively_hears = await silent.hear_all(), await lively.hear_all()
-    auditor = await tenant.auditor()
+    silent, lively = await tenant.create_agents("silent", "lively")
+    hears, lively_hears = await silent.subscribe_to_all(), await lively.subscribe_to_all()
+    auditor = await tenant.create_auditor()
     audits = await auditor.listen(f"quorate.{tenant.id}.all.>")
-    async with alive(lively):
+    async with keep_active(lively):
         leases = [await silent.lease(silent.id, f"user{n}@example.com") for n in range(3)]
         assert (await tenant.agent(silent.id))["leasesHeld"] == 3
 
-        await until(lambda: len(hears.notifications("lease_revoked")) == len(leases))
+        await wait_until(lambda: len(hears.notifications("lease_revoked")) == len(leases))
         lapsed = [await listener.notification("agent_lapsed") for listener in (hears, lively_hears)]
         lapsed.append(await audits.notification("agent_lapsed"))
 
@@ -167,11 +174,11 @@ async def test_an_agent_that_stops_loses_its_leases_and_everyone_hears_of_it(
         await lively.lease(lively.id, "user0@example.com")
 
 
-async def test_a_lapse_and_the_end_of_its_leases_are_one_moment(tenant: Tenant) -> None:
-    silent = await tenant.agent_of("silent")
+async def test_timeout_and_lease_revocation_have_the_same_time(tenant: Tenant) -> None:
+    silent = await tenant.create_agent("silent")
     await silent.lease(silent.id, "a@example.com")
     await silent.lease(silent.id, "b@example.com")
-    listener = await silent.hear_all()
+    listener = await silent.subscribe_to_all()
     await listener.notification("agent_lapsed")
 
     log = await tenant.events()
@@ -184,10 +191,10 @@ async def test_a_lapse_and_the_end_of_its_leases_are_one_moment(tenant: Tenant) 
     assert {event["commandId"] for event in revocations} == {lapse["commandId"]}
 
 
-async def test_an_agent_that_stopped_is_not_counted_any_more(tenant: Tenant) -> None:
-    silent, lively = await tenant.agents_of("silent", "lively")
-    listener = await lively.hear_all()
-    async with alive(lively):
+async def test_inactive_agent_does_not_count_for_the_quorum(tenant: Tenant) -> None:
+    silent, lively = await tenant.create_agents("silent", "lively")
+    listener = await lively.subscribe_to_all()
+    async with keep_active(lively):
         request = await lively.propose(lively.id)
         await listener.notification("agent_lapsed")
         assert (await tenant.consensus(request["id"]))["status"] == "pending", (
@@ -202,20 +209,20 @@ async def test_an_agent_that_stopped_is_not_counted_any_more(tenant: Tenant) -> 
         assert (await tenant.agent(silent.id))["status"] == "inactive"
 
 
-async def test_an_agent_that_stopped_may_not_act_until_it_is_heard_again(tenant: Tenant) -> None:
-    agent, lively = await tenant.agents_of("ann", "lively")
-    listener = await lively.hear_all()
-    async with alive(lively):
+async def test_inactive_agent_cannot_act_until_its_next_heartbeat(tenant: Tenant) -> None:
+    agent, lively = await tenant.create_agents("ann", "lively")
+    listener = await lively.subscribe_to_all()
+    async with keep_active(lively):
         lease = await agent.lease(agent.id, CONTACT)
         request = await lively.propose(lively.id)
         await listener.notification("agent_lapsed")
         for refused in (
             await agent.acquire(agent.id, CONTACT),
             await agent.vote(request["id"], agent.id, "approve"),
-            await agent.ask("POST", f"{COORDINATION}/consensus", proposal()),
+            await agent.request("POST", f"{COORDINATION}/consensus", proposal()),
         ):
             assert refused.status_code == 409
-            assert refusal(refused)["code"] == "agent_inactive"
+            assert rejection(refused)["code"] == "agent_inactive"
 
         await agent.heartbeat(agent.id)
 
@@ -232,10 +239,10 @@ def proposal() -> Json:
 # -- Consensus ---------------------------------------------------------------
 
 
-async def test_of_three_agents_two_decide_and_all_three_are_told(tenant: Tenant) -> None:
-    agents = await tenant.agents_of("ann", "bob", "eve")
-    listeners = [await agent.hear_all() for agent in agents]
-    async with alive(*agents):
+async def test_majority_of_three_decides_and_all_are_notified(tenant: Tenant) -> None:
+    agents = await tenant.create_agents("ann", "bob", "eve")
+    listeners = [await agent.subscribe_to_all() for agent in agents]
+    async with keep_active(*agents):
         ann, bob, eve = agents
         request = await ann.propose(ann.id, action="send_pricing_override")
         assert (await bob.vote(request["id"], bob.id, "approve")).json()[
@@ -264,12 +271,12 @@ async def test_of_three_agents_two_decide_and_all_three_are_told(tenant: Tenant)
             ]
 
 
-async def test_a_request_that_nobody_decides_expires_and_everyone_hears_of_it(
+async def test_undecided_proposal_expires_and_all_are_notified(
     tenant: Tenant,
 ) -> None:
-    agents = await tenant.agents_of("ann", "bob")
-    listeners = [await agent.hear_all() for agent in agents]
-    async with alive(*agents):
+    agents = await tenant.create_agents("ann", "bob")
+    listeners = [await agent.subscribe_to_all() for agent in agents]
+    async with keep_active(*agents):
         ann, bob = agents
         request = await ann.propose(ann.id, timeoutMinutes=ONE_SECOND)
         await ann.vote(request["id"], ann.id, "approve")
@@ -281,39 +288,39 @@ async def test_a_request_that_nobody_decides_expires_and_everyone_hears_of_it(
         late = instant(event["at"]) - instant(request["timeoutAt"])
         assert timedelta(0) <= late <= timedelta(seconds=DUE_SECONDS_MAX)
         assert (await tenant.consensus(request["id"]))["status"] == "expired"
-        problem = refusal(await bob.vote(request["id"], bob.id, "approve"))
+        problem = rejection(await bob.vote(request["id"], bob.id, "approve"))
         assert (problem["code"], problem["status"]) == ("consensus_closed", 409)
-        assert "ConsensusDecided" not in types(await tenant.events())
+        assert "ConsensusDecided" not in event_types(await tenant.events())
 
 
-async def test_what_was_decided_can_be_changed_by_nobody(tenant: Tenant) -> None:
-    agents = await tenant.agents_of("ann", "bob", "eve")
-    async with alive(*agents):
+async def test_decided_proposal_is_final(tenant: Tenant) -> None:
+    agents = await tenant.create_agents("ann", "bob", "eve")
+    async with keep_active(*agents):
         ann, bob, eve = agents
         request = await ann.propose(ann.id)
         first = (await ann.vote(request["id"], ann.id, "reject")).json()
         await bob.vote(request["id"], bob.id, "reject")
 
-        late = refusal(await eve.vote(request["id"], eve.id, "approve"))
-        other = refusal(await ann.vote(request["id"], ann.id, "approve"))
+        late = rejection(await eve.vote(request["id"], eve.id, "approve"))
+        other = rejection(await ann.vote(request["id"], ann.id, "approve"))
         same = (await ann.vote(request["id"], ann.id, "reject")).json()
 
         assert (late["code"], late["consensusStatus"]) == ("consensus_closed", "rejected")
         assert (other["code"], other["vote"]) == ("already_voted", "reject")
         assert same == first | {"consensusStatus": "rejected"}
         assert (await tenant.consensus(request["id"]))["status"] == "rejected"
-        assert types(await tenant.events()).count("VoteCast") == 2
+        assert event_types(await tenant.events()).count("VoteCast") == 2
 
 
-async def test_who_is_not_registered_cannot_vote(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_unregistered_agent_cannot_vote(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     request = await ann.propose(ann.id)
     reserved = Agent(tenant.operator, await tenant.issue("agent", "not-there-yet"))
 
     refused = await reserved.vote(request["id"], reserved.id, "approve")
 
     assert refused.status_code == 404
-    assert refusal(refused)["code"] == "agent_not_found"
+    assert rejection(refused)["code"] == "agent_not_found"
 
 
 # -- What a notification may hold --------------------------------------------------
@@ -327,11 +334,9 @@ async def test_who_is_not_registered_cannot_vote(tenant: Tenant) -> None:
         "\u202eright to left\u2028line",
     ],
 )
-async def test_what_a_user_wrote_stands_in_the_body_and_nowhere_else(
-    tenant: Tenant, text: str
-) -> None:
-    agent = await tenant.agent_of("ann")
-    listener = await agent.hear_all()
+async def test_text_from_a_user_appears_only_in_the_payload(tenant: Tenant, text: str) -> None:
+    agent = await tenant.create_agent("ann")
+    listener = await agent.subscribe_to_all()
 
     await agent.propose(agent.id, reason=text, action=text)
 
@@ -343,33 +348,33 @@ async def test_what_a_user_wrote_stands_in_the_body_and_nowhere_else(
     assert notification["data"]["action"] == text
 
 
-async def test_a_tenants_own_key_hears_every_agent_and_the_whole_log(tenant: Tenant) -> None:
+async def test_tenant_key_receives_all_notifications_and_log_events(tenant: Tenant) -> None:
     families = ("agent.*.>", "all.>", "log.>")
     listener = await tenant.listen(*(f"quorate.{tenant.id}.{family}" for family in families))
-    holder, rival = await tenant.agents_of("holder", "rival")
+    holder, rival = await tenant.create_agents("holder", "rival")
     await holder.lease(holder.id, CONTACT)
     await rival.acquire(rival.id, CONTACT)
 
     log = await tenant.events()
     before = ["TenantCreated", "KeyIssued"]
     notifications = ["agent_registered"] * 2 + ["lease_conflict"] * 2
-    await until(lambda: len(listener.names()) == len(log) - len(before) + len(notifications))
+    await wait_until(lambda: len(listener.names()) == len(log) - len(before) + len(notifications))
 
-    assert sorted(before + listener.names()) == sorted(types(log) + notifications)
+    assert sorted(before + listener.names()) == sorted(event_types(log) + notifications)
     for notification in listener.notifications("LeaseConflicted"):
         assert notification["data"] == log[-1]
 
 
-async def test_many_conflicts_are_heard_in_the_order_of_the_log(tenant: Tenant) -> None:
-    holder, rival = await tenant.agents_of("holder", "rival")
-    listener = await holder.hear_all()
-    async with alive(holder, rival):
+async def test_notifications_arrive_in_log_order(tenant: Tenant) -> None:
+    holder, rival = await tenant.create_agents("holder", "rival")
+    listener = await holder.subscribe_to_all()
+    async with keep_active(holder, rival):
         contacts = [f"user{number}@example.com" for number in range(20)]
         for contact in contacts:
             await holder.lease(holder.id, contact)
         await asyncio.gather(*(rival.acquire(rival.id, contact) for contact in contacts))
 
-        await until(lambda: len(listener.notifications("lease_conflict")) == len(contacts))
+        await wait_until(lambda: len(listener.notifications("lease_conflict")) == len(contacts))
 
         heard = [
             notification["sequence"] for notification in listener.notifications("lease_conflict")

@@ -4,7 +4,7 @@ import httpx2
 
 from quorate.client import Agent as SdkAgent
 from tests.e2e.service.http_clients import AGENT, Agent, Tenant
-from tests.e2e.service.nats_agent import Asking
+from tests.e2e.service.nats_agent import NatsAgent
 
 RATE, BURST = 5, 20
 SETTINGS_BYTES = 100
@@ -17,12 +17,12 @@ TRIES_MAX = 3 * BURST
 CONTACT = "user{}@example.com"
 
 
-async def test_reads_stop_first_then_commands_and_heartbeats_go_on(tenant: Tenant) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
+async def test_rate_limit_rejects_reads_before_commands_and_heartbeats(tenant: Tenant) -> None:
+    ann, bob = await tenant.create_agents("ann", "bob")
 
     async def refused_at_last(method: str, path: str, body: object = None) -> httpx2.Response:
         for _ in range(TRIES_MAX):
-            answer = await ann.ask(method, path, body)
+            answer = await ann.request(method, path, body)
             if answer.status_code != 200:
                 return answer
         raise AssertionError("it was never refused")
@@ -39,37 +39,37 @@ async def test_reads_stop_first_then_commands_and_heartbeats_go_on(tenant: Tenan
     await bob.heartbeat(bob.id)
 
 
-async def test_it_counts_together_over_http_and_nats(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
-    asking = await Asking.of(ann)
+async def test_rate_limit_is_shared_by_http_and_nats(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
+    asking = await NatsAgent.of(ann)
     for _ in range(TRIES_MAX):
-        if (await asking.ask("getAgent", {"agentId": ann.id})).status == 429:
+        if (await asking.request("getAgent", {"agentId": ann.id})).status == 429:
             break
 
-    over_nats = await asking.ask("getAgent", {"agentId": ann.id})
-    over_http = await ann.ask("GET", f"{AGENT}/agents/{ann.id}")
+    over_nats = await asking.request("getAgent", {"agentId": ann.id})
+    over_http = await ann.request("GET", f"{AGENT}/agents/{ann.id}")
 
     assert (over_nats.status, over_nats.code) == (429, "rate_limited")
     assert int(over_nats.headers["retry-after"]) >= 1
     assert over_http.status_code == 429
-    assert (await asking.ask("heartbeat", {"agentId": ann.id})).status == 200
+    assert (await asking.request("heartbeat", {"agentId": ann.id})).status == 200
 
 
-async def test_whoever_waits_as_told_is_served(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_caller_that_waits_for_retry_after_is_accepted(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     service = ann.operator.service
     async with SdkAgent.connect(service.url, ann.text, name=ann.name) as agent:
         for _ in range(BURST):  # More than the half of a bucket that reads may use.
-            assert await agent.config() is not None
+            assert await agent.get_config() is not None
 
 
-async def test_a_tenant_may_have_so_much_and_no_more(tenant: Tenant, other: Tenant) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
+async def test_tenant_quota_is_enforced(tenant: Tenant, other: Tenant) -> None:
+    ann, bob = await tenant.create_agents("ann", "bob")
     held = [await ann.lease(ann.id, CONTACT.format(number)) for number in range(2)]
     held.append(await bob.lease(bob.id, CONTACT.format(2)))
 
     refused = await bob.acquire(bob.id, CONTACT.format(3))
-    over_nats = await (await Asking.of(bob)).ask(
+    over_nats = await (await NatsAgent.of(bob)).request(
         "acquireLease", {"contactEmail": CONTACT.format(3)}
     )
 
@@ -78,15 +78,15 @@ async def test_a_tenant_may_have_so_much_and_no_more(tenant: Tenant, other: Tena
     assert (problem["quota"], problem["limit"]) == ("live_leases", 3)
     assert (over_nats.status, over_nats.code) == (429, "quota_exceeded")
     assert (await ann.acquire(ann.id, CONTACT.format(0))).status_code == 200
-    stranger = await other.agent_of("ann")
+    stranger = await other.create_agent("ann")
     await stranger.lease(stranger.id, CONTACT.format(3))
 
     await ann.release(held[0]["id"])
     await bob.lease(bob.id, CONTACT.format(3))
 
 
-async def test_one_agent_may_hold_so_much_and_another_one_more(tenant: Tenant) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_agent_quota_is_enforced_per_agent(tenant: Tenant) -> None:
+    ann = await tenant.create_agent("ann")
     for number in range(2):
         await ann.lease(ann.id, CONTACT.format(number))
 
@@ -97,16 +97,16 @@ async def test_one_agent_may_hold_so_much_and_another_one_more(tenant: Tenant) -
         problem = refused.json()
         assert (refused.status_code, problem["code"]) == (429, "quota_exceeded")
         assert (problem["quota"], problem["limit"]) == ("live_leases_per_agent", 2)
-    bob = await tenant.agent_of("bob")
+    bob = await tenant.create_agent("bob")
     await bob.lease(bob.id, CONTACT.format(2))
 
 
-async def test_settings_of_all_agents_may_take_so_much_and_no_more(tenant: Tenant) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
+async def test_settings_quota_is_enforced(tenant: Tenant) -> None:
+    ann, bob = await tenant.create_agents("ann", "bob")
 
     async def configure(agent: Agent, style: str) -> httpx2.Response:
         body = {"humanizer_style": style}
-        return await agent.ask("PUT", f"{AGENT}/agents/{agent.id}/config", body)
+        return await agent.request("PUT", f"{AGENT}/agents/{agent.id}/config", body)
 
     assert (await configure(ann, "x" * (SETTINGS_BYTES // 2))).status_code == 200
     refused = await configure(bob, "x" * (SETTINGS_BYTES // 2))

@@ -11,9 +11,9 @@ import pytest
 
 from quorate.bus.outbox import jetstream_mirror
 from quorate.server import readiness
-from tests.e2e.service.http_clients import Operator, speaking_to
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.service_process import Json, serving
+from tests.e2e.service.http_clients import Operator, connect_operator
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import Json, run_service
 from tests.support.postgres import PostgresServer
 
 # Of those who ask whether it is ready: Kubernetes' own patience may be this short.
@@ -34,8 +34,8 @@ def fragile() -> Iterator[PostgresServer]:
 
 @asynccontextmanager
 async def served(data_dir: Path, *options: str) -> AsyncIterator[Operator]:
-    with serving(data_dir, *options) as service:
-        async with speaking_to(service) as operator:
+    with run_service(data_dir, *options) as service:
+        async with connect_operator(service) as operator:
             yield operator
 
 
@@ -44,7 +44,7 @@ async def look(operator: Operator) -> tuple[int, Json]:
     return response.status_code, response.json()
 
 
-async def test_a_database_that_hangs_is_told_in_time_and_by_everyone_who_asks(
+async def test_hanging_database_is_reported_in_time_to_every_caller(
     fragile: PostgresServer, data_dir: Path
 ) -> None:
     async with served(data_dir, "--database-url", fragile.database_url()) as operator:
@@ -59,11 +59,11 @@ async def test_a_database_that_hangs_is_told_in_time_and_by_everyone_who_asks(
 
         for status, answer in answers:
             assert (status, answer["status"], answer["log"]) == (503, "unavailable", "unavailable")
-        assert readiness.LOOK_SECONDS_MAX <= took < ANSWERED_SECONDS_MAX
-        await until(lambda: _is_ready(operator))
+        assert readiness.CHECK_SECONDS_MAX <= took < ANSWERED_SECONDS_MAX
+        await wait_until(lambda: _is_ready(operator))
 
 
-async def test_a_database_that_is_gone_is_told_and_that_it_is_back(
+async def test_lost_and_recovered_database_is_reported(
     fragile: PostgresServer, data_dir: Path
 ) -> None:
     async with served(data_dir, "--database-url", fragile.database_url()) as operator:
@@ -72,7 +72,7 @@ async def test_a_database_that_is_gone_is_told_and_that_it_is_back(
         assert (status, answer["log"]) == (503, "unavailable")
         assert (await operator.http.get("/livez")).status_code == 200
         fragile.start()
-        await until(lambda: _is_ready(operator))
+        await wait_until(lambda: _is_ready(operator))
 
 
 async def _is_ready(operator: Operator) -> bool:
@@ -100,7 +100,7 @@ class _Door:
 
 
 class _Commits:
-    seconds_unheard = 0.0
+    notification_age_seconds = 0.0
 
 
 class _Push:
@@ -115,11 +115,16 @@ class _Push:
 
 class Parts:
     def __init__(self) -> None:
-        self.log, self.door, self.push, self.commits = _Log(), _Door(), _Push(), _Commits()
+        self.log, self.command_bus, self.nats_service, self.commits = (
+            _Log(),
+            _Door(),
+            _Push(),
+            _Commits(),
+        )
         self.readiness = readiness.Readiness(
             self.log,  # type: ignore[arg-type]  # As much of each as is asked.
-            self.door,  # type: ignore[arg-type]
-            self.push,
+            self.command_bus,  # type: ignore[arg-type]
+            self.nats_service,
             self.commits,  # type: ignore[arg-type]
         )
 
@@ -130,53 +135,53 @@ def parts() -> Parts:
 
 
 @pytest.mark.parametrize("state", [jetstream_mirror.STOPPED, jetstream_mirror.UNAVAILABLE])
-async def test_a_copy_that_has_ended_degrades(parts: Parts, state: str) -> None:
-    parts.push.state = state
-    found = await parts.readiness.look()
+async def test_stopped_or_unavailable_mirror_degrades(parts: Parts, state: str) -> None:
+    parts.nats_service.state = state
+    found = await parts.readiness.check()
 
     assert (found.status, found.mirror) == ("degraded", state)
 
 
 @pytest.mark.parametrize("state", [None, jetstream_mirror.WAITING, jetstream_mirror.FOLLOWING])
-async def test_a_copy_that_is_somebody_elses_or_begins_does_not(
+async def test_external_or_starting_mirror_does_not_degrade(
     parts: Parts, state: str | None
 ) -> None:
-    parts.push.state = state
+    parts.nats_service.state = state
 
-    assert (await parts.readiness.look()).status == "ready"
-
-
-async def test_not_hearing_of_others_degrades(parts: Parts) -> None:
-    parts.commits.seconds_unheard = readiness.UNHEARD_SECONDS_MAX
-    found = await parts.readiness.look()
-
-    assert (found.status, found.hears) == ("degraded", False)
+    assert (await parts.readiness.check()).status == "ready"
 
 
-async def test_a_disk_that_takes_no_writes_degrades(parts: Parts) -> None:
-    parts.door.failing = True
-    found = await parts.readiness.look()
+async def test_stale_commit_notifications_degrade(parts: Parts) -> None:
+    parts.commits.notification_age_seconds = readiness.COMMIT_NOTIFICATION_AGE_SECONDS_MAX
+    found = await parts.readiness.check()
+
+    assert (found.status, found.receives_commits) == ("degraded", False)
+
+
+async def test_failing_writes_degrade(parts: Parts) -> None:
+    parts.command_bus.failing = True
+    found = await parts.readiness.check()
 
     assert (found.status, found.writes) == ("degraded", False)
 
 
-async def test_a_damaged_log_is_dead_whatever_else_is_well(parts: Parts) -> None:
-    parts.door.damage = "a hash does not fit"
-    found = await parts.readiness.look()
+async def test_corrupted_log_is_unavailable(parts: Parts) -> None:
+    parts.command_bus.damage = "a hash does not fit"
+    found = await parts.readiness.check()
 
     assert (found.status, found.log) == ("unavailable", "damaged")
 
 
-async def test_one_look_at_a_database_that_hangs_is_enough_for_all(
+async def test_concurrent_checks_share_one_database_query(
     parts: Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readiness, "LOOK_SECONDS_MAX", 0.05)
+    monkeypatch.setattr(readiness, "CHECK_SECONDS_MAX", 0.05)
     parts.log.answers.clear()
     for _ in range(3):
-        found = await asyncio.gather(*(parts.readiness.look() for _ in range(5)))
+        found = await asyncio.gather(*(parts.readiness.check() for _ in range(5)))
         assert {each.log for each in found} == {"unavailable"}
     assert parts.log.looks == 1
 
     parts.log.answers.set()
     monkeypatch.undo()
-    assert (await parts.readiness.look()).log == "ok"
+    assert (await parts.readiness.check()).log == "ok"

@@ -9,12 +9,17 @@ import pytest
 
 from quorate.domain.identity.tenants import OPERATORS
 from tests.e2e.service import wrong_clock
-from tests.e2e.service.event_stream import following
-from tests.e2e.service.http_clients import KEYS, LEASE, Agent, Operator, Tenant, types
-from tests.e2e.service.nats_agent import Asking
-from tests.e2e.service.nats_listener import Listener, until
-from tests.e2e.service.notification_readers import everything, names, streaming, waiting
-from tests.e2e.service.replicas import Replica, Replicas, at_once, upgrade
+from tests.e2e.service.event_stream import follow_events
+from tests.e2e.service.http_clients import KEYS, LEASE, Agent, Operator, Tenant, event_types
+from tests.e2e.service.nats_agent import NatsAgent
+from tests.e2e.service.nats_listener import Listener, wait_until
+from tests.e2e.service.notification_readers import (
+    notification_names,
+    open_stream,
+    read_all,
+    start_long_poll,
+)
+from tests.e2e.service.replicas import Replica, Replicas, run_concurrently, upgrade_schema
 from tests.e2e.service.service_process import Json
 from tests.support.postgres import PostgresServer
 
@@ -31,7 +36,7 @@ def replicas(
 ) -> Iterator[Replicas]:
     """Two, begun at once on a database that two have prepared at once."""
     url = postgres.empty_url()
-    at_once(lambda: upgrade(url), lambda: upgrade(url))
+    run_concurrently(lambda: upgrade_schema(url), lambda: upgrade_schema(url))
     both = Replicas(tmp_path_factory.mktemp("replicas"), url, 2, "--log-level", "debug")
     try:
         both.start()
@@ -56,7 +61,7 @@ async def there(replicas: Replicas) -> AsyncIterator[Operator]:
 
 @pytest.fixture
 async def tenant(here: Operator) -> Tenant:
-    return await here.tenant()
+    return await here.create_tenant()
 
 
 def same_tenant(operator: Operator, tenant: Tenant) -> Tenant:
@@ -67,7 +72,7 @@ def same_agent(operator: Operator, agent: Agent) -> Agent:
     return Agent(operator, agent.issued)
 
 
-def test_begun_at_once_on_an_empty_database_they_agree_on_what_is_first(
+def test_concurrent_first_starts_create_one_initial_state(
     replicas: Replicas, postgres: PostgresServer
 ) -> None:
     schema = replicas.shared.database_url.rpartition("=")[2]
@@ -81,8 +86,10 @@ def test_begun_at_once_on_an_empty_database_they_agree_on_what_is_first(
     assert len(found.split()) == 4
 
 
-async def test_what_one_records_the_other_shows(tenant: Tenant, there: Operator) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_event_of_one_replica_is_visible_on_the_other(
+    tenant: Tenant, there: Operator
+) -> None:
+    ann = await tenant.create_agent("ann")
     lease = await ann.lease(ann.id, CONTACT)
     elsewhere = same_tenant(there, tenant)
 
@@ -92,90 +99,90 @@ async def test_what_one_records_the_other_shows(tenant: Tenant, there: Operator)
     assert await tenant.leases() == []
 
 
-async def test_one_contact_is_given_once_whoever_is_asked(tenant: Tenant, there: Operator) -> None:
-    rivals = await tenant.agents_of(*(f"rival{number}" for number in range(RIVALS)))
+async def test_contact_is_leased_once_across_replicas(tenant: Tenant, there: Operator) -> None:
+    rivals = await tenant.create_agents(*(f"rival{number}" for number in range(RIVALS)))
     rivals = [*rivals[::2], *(same_agent(there, rival) for rival in rivals[1::2])]
 
     answers = await asyncio.gather(*(rival.acquire(rival.id, CONTACT) for rival in rivals))
 
     assert sorted(answer.status_code for answer in answers) == [200, *[409] * (RIVALS - 1)]
-    assert types(await tenant.events("LeaseAcquired")) == ["LeaseAcquired"]
+    assert event_types(await tenant.events("LeaseAcquired")) == ["LeaseAcquired"]
 
 
-async def test_what_is_asked_of_both_with_one_key_happens_once(
-    tenant: Tenant, there: Operator
-) -> None:
-    ann = await tenant.agent_of("ann")
+async def test_idempotency_key_applies_across_replicas(tenant: Tenant, there: Operator) -> None:
+    ann = await tenant.create_agent("ann")
     both = (ann, same_agent(there, ann))
     key, body = {"Idempotency-Key": "once"}, {"agentId": ann.id, "contactEmail": CONTACT}
 
-    answers = await asyncio.gather(*(one.must("POST", LEASE, body, headers=key) for one in both))
+    answers = await asyncio.gather(
+        *(one.request_ok("POST", LEASE, body, headers=key) for one in both)
+    )
 
     assert answers[0] == answers[1]
     assert len(await tenant.events("LeaseAcquired")) == 1
 
 
-async def test_whoever_waits_at_one_hears_what_happens_at_the_other(
+async def test_stream_and_long_poll_receive_events_of_the_other_replica(
     tenant: Tenant, there: Operator
 ) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
+    ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     head = await tenant.head()
     waits = same_agent(there, ann)
     async with (
-        following(same_tenant(there, tenant), last=head) as log,
-        streaming(waits, last=head) as notifications,
+        follow_events(same_tenant(there, tenant), last=head) as log,
+        open_stream(waits, last=head) as notifications,
     ):
-        page = waiting(waits, head, WAIT_SECONDS)
+        page = start_long_poll(waits, head, WAIT_SECONDS)
         await bob.acquire(bob.id, CONTACT)
 
         assert (await log.event())["type"] == "LeaseConflicted"
-        assert names([await notifications.event()]) == ["lease_conflict"]
-        assert names((await page)["notifications"]) == ["lease_conflict"]
+        assert notification_names([await notifications.event()]) == ["lease_conflict"]
+        assert notification_names((await page)["notifications"]) == ["lease_conflict"]
 
 
-async def test_commands_over_nats_are_answered_by_all_of_them(
+async def test_all_replicas_serve_nats_commands(
     tenant: Tenant, replicas: Replicas, there: Operator
 ) -> None:
-    ann = await tenant.agent_of("ann")
-    asking = await Asking.of(ann)
+    ann = await tenant.create_agent("ann")
+    asking = await NatsAgent.of(ann)
     for number in range(COMMANDS):
-        await asking.must("acquireLease", contactEmail=f"user{number}@example.com")
+        await asking.request_ok("acquireLease", contactEmail=f"user{number}@example.com")
 
     assert len(await same_tenant(there, tenant).leases()) == COMMANDS
     for replica in replicas.all:
-        assert replica.logged("nats.served"), "it served none"
+        assert replica.log_entries("nats.served"), "it served none"
 
 
-async def test_a_notification_comes_by_nats_wherever_the_command_went(
+async def test_notification_is_published_for_a_command_on_any_replica(
     tenant: Tenant, there: Operator
 ) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
-    hears = await ann.hear_all()
+    ann, bob = await tenant.create_agents("ann", "bob")
+    hears = await ann.subscribe_to_all()
     await ann.lease(ann.id, CONTACT)
     for operator in (tenant.operator, there):
         await same_agent(operator, bob).acquire(bob.id, CONTACT)
 
-    await until(lambda: len(hears.notifications("lease_conflict")) == 2)
+    await wait_until(lambda: len(hears.notifications("lease_conflict")) == 2)
     assert [one["id"] for one in hears.notifications("lease_conflict")] == [
-        one["id"] for one in await everything(ann) if one["type"] == "quorate.lease_conflict"
+        one["id"] for one in await read_all(ann) if one["type"] == "quorate.lease_conflict"
     ]
 
 
-async def test_a_key_that_is_revoked_at_one_is_refused_everywhere(
+async def test_revocation_applies_to_all_replicas(
     tenant: Tenant, here: Operator, there: Operator
 ) -> None:
-    ann = await tenant.agent_of("ann")
+    ann = await tenant.create_agent("ann")
     elsewhere = same_agent(there, ann)
     await elsewhere.heartbeat(ann.id)
-    connected = await ann.hear_all()
-    async with streaming(elsewhere) as stream:
-        await here.must("DELETE", f"{KEYS}/{ann.issued.id}")
+    connected = await ann.subscribe_to_all()
+    async with open_stream(elsewhere) as stream:
+        await here.request_ok("DELETE", f"{KEYS}/{ann.issued.id}")
 
         await stream.end()
         await asyncio.wait_for(connected.lost.wait(), WAIT_SECONDS)
     for one in (ann, elsewhere):
-        await until(partial(_is_refused, one))
+        await wait_until(partial(_is_refused, one))
     for _ in range(RIVALS):  # Whichever answers for the key.
         with pytest.raises(Exception, match="Authorization"):
             await Listener.connected(here.service.nats_url, ann.text, ann.issued.principal)
@@ -186,7 +193,7 @@ async def _is_refused(agent: Agent) -> bool:
     return response.status_code == 401
 
 
-async def test_all_decide_by_the_time_of_the_database(
+async def test_all_replicas_use_the_database_clock(
     tenant: Tenant, replicas: Replicas, there: Operator
 ) -> None:
     folder = replicas.all[0].data_dir.with_name("wrong")
@@ -194,7 +201,7 @@ async def test_all_decide_by_the_time_of_the_database(
     await asyncio.to_thread(wrong.start)
     operator = Operator(wrong)
     try:
-        ann = await tenant.agent_of("ann")
+        ann = await tenant.create_agent("ann")
         for each in (operator, there, operator, tenant.operator):
             lease = await same_agent(each, ann).lease(ann.id, CONTACT, durationMinutes=10)
             await same_agent(each, ann).release(lease["id"])

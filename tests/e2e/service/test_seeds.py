@@ -8,8 +8,14 @@ import pytest
 from httpx2 import Response
 
 from tests.e2e.service import printed_requests, seed_000, seed_001
-from tests.e2e.service.http_clients import AGENT, COORDINATION, LEASE, Operator, Tenant, refusal
-from tests.e2e.service.printed_requests import Printed, assert_fulfils, curl, plain, with_ids
+from tests.e2e.service.http_clients import AGENT, COORDINATION, LEASE, Operator, Tenant, rejection
+from tests.e2e.service.printed_requests import (
+    PrintedRequest,
+    assert_matches,
+    parse_curl,
+    parse_plain,
+    replace_ids,
+)
 from tests.e2e.service.service_process import Json
 
 FIRST_TENANT, SECOND_TENANT = "tenant_abc123", "your-tenant-id"  # As they are printed.
@@ -27,20 +33,22 @@ class Reader:
         """From now on ``actual`` stands wherever the document shows one of these."""
         self.ids |= dict.fromkeys(shown, actual)
 
-    async def send(self, request: Printed, more_ids: Mapping[str, str] | None = None) -> Response:
+    async def send(
+        self, request: PrintedRequest, more_ids: Mapping[str, str] | None = None
+    ) -> Response:
         ids = {**self.ids, "YOUR_API_KEY": str(self.tenant.key), **(more_ids or {})}
         return await self.tenant.http.request(
             request.method,
-            with_ids(request.path, ids),
-            content=None if request.body is None else with_ids(request.body, ids),
-            headers={name: with_ids(value, ids) for name, value in request.headers.items()},
+            replace_ids(request.path, ids),
+            content=None if request.body is None else replace_ids(request.body, ids),
+            headers={name: replace_ids(value, ids) for name, value in request.headers.items()},
         )
 
-    async def do(self, request: Printed, answer: str, status: int = 200) -> Json:
+    async def do(self, request: PrintedRequest, answer: str, status: int = 200) -> Json:
         """Send a printed request, and get the printed answer."""
         response = await self.send(request)
         assert response.status_code == status, response.text
-        assert_fulfils(response.json(), answer, self.ids)
+        assert_matches(response.json(), answer, self.ids)
         found = response.json()
         return dict(found[-1] if isinstance(found, list) else found)
 
@@ -53,8 +61,8 @@ def minutes(answer: Json, first: str, last: str) -> float:
 # -- The documents -----------------------------------------------------------
 
 
-async def test_every_request_of_the_first_document_works_as_printed(operator: Operator) -> None:
-    reader = Reader(await operator.tenant(FIRST_TENANT))
+async def test_every_request_of_seed_000_works(operator: Operator) -> None:
+    reader = Reader(await operator.create_tenant(FIRST_TENANT))
 
     await registers_and_heartbeats(reader)
     await acquires_releases_and_lists(reader)
@@ -63,60 +71,60 @@ async def test_every_request_of_the_first_document_works_as_printed(operator: Op
 
 
 async def registers_and_heartbeats(reader: Reader) -> None:
-    agent = await reader.do(curl(seed_000.REGISTER), seed_000.REGISTERED)
+    agent = await reader.do(parse_curl(seed_000.REGISTER), seed_000.REGISTERED)
     reader.knows(agent["id"], "agent_a1b2c3d4e5f6")
     assert printed_requests.AGENT.fullmatch(agent["id"])
-    again = await reader.do(curl(seed_000.REGISTER), seed_000.REGISTERED)
+    again = await reader.do(parse_curl(seed_000.REGISTER), seed_000.REGISTERED)
     assert again["registeredAt"] == agent["registeredAt"], "the same name is updated"
-    await reader.do(curl(seed_000.HEARTBEAT), seed_000.HEARD)
+    await reader.do(parse_curl(seed_000.HEARTBEAT), seed_000.HEARTBEAT_RESPONSE)
 
 
 async def acquires_releases_and_lists(reader: Reader) -> None:
     tenant = reader.tenant
-    lease = await reader.do(curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
+    lease = await reader.do(parse_curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
     assert minutes(lease, "createdAt", "expiresAt") == 30
 
     await tenant.release(lease["id"])
     other = await tenant.register("other-agent")
     reader.knows(other["id"], "agent_f6e5d4c3b2a1")
     theirs = await tenant.lease(other["id"], "user@example.com")
-    conflict = await reader.do(curl(seed_000.ACQUIRE), seed_000.CONFLICT, status=409)
+    conflict = await reader.do(parse_curl(seed_000.ACQUIRE), seed_000.CONFLICT, status=409)
     assert conflict["leaseHolder"]["expiresAt"] == theirs["expiresAt"]
 
     await tenant.release(theirs["id"])
-    lease = await reader.do(curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
+    lease = await reader.do(parse_curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
     reader.knows(lease["id"], "LEASE_ID")
-    await reader.do(curl(seed_000.RELEASE), seed_000.RELEASED)
+    await reader.do(parse_curl(seed_000.RELEASE), seed_000.RELEASED)
 
-    lease = await reader.do(curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
+    lease = await reader.do(parse_curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
     reader.knows(lease["id"], "d290f1ee-6c54-4b01-90e6-d701748f0851")
-    assert await reader.do(curl(seed_000.LIST), seed_000.LISTED) == lease
+    assert await reader.do(parse_curl(seed_000.LIST), seed_000.LISTED) == lease
 
 
 async def proposes_and_votes(reader: Reader) -> None:
-    request = await reader.do(curl(seed_000.PROPOSE), seed_000.PROPOSED)
+    request = await reader.do(parse_curl(seed_000.PROPOSE), seed_000.PROPOSED)
     assert minutes(request, "createdAt", "timeoutAt") == 5
     reader.knows(request["id"], "CONSENSUS_ID", "b4c8e7a2-3f19-4d5e-a621-9c1d8f3e7b0a")
-    assert await reader.do(curl(seed_000.LOOK), seed_000.PROPOSED) == request
+    assert await reader.do(parse_curl(seed_000.GET_PROPOSAL), seed_000.PROPOSED) == request
 
     ours = await reader.send(
-        curl(seed_000.VOTE), {"agent_f6e5d4c3b2a1": reader.ids["agent_a1b2c3d4e5f6"]}
+        parse_curl(seed_000.VOTE), {"agent_f6e5d4c3b2a1": reader.ids["agent_a1b2c3d4e5f6"]}
     )
     assert ours.json()["consensusStatus"] == "pending", "one of two is no majority"
-    await reader.do(curl(seed_000.VOTE), seed_000.VOTED)
+    await reader.do(parse_curl(seed_000.VOTE), seed_000.VOTED)
 
     decided = seed_000.PROPOSED.replace("pending", "approved")
-    await reader.do(curl(seed_000.LOOK), decided)
+    await reader.do(parse_curl(seed_000.GET_PROPOSAL), decided)
 
 
 async def configures(reader: Reader) -> None:
-    assert await reader.do(curl(seed_000.GET_CONFIG), "{}") == {}
-    await reader.do(curl(seed_000.PUT_CONFIG), seed_000.CONFIGURED)
-    await reader.do(curl(seed_000.GET_CONFIG), seed_000.CONFIGURED)
+    assert await reader.do(parse_curl(seed_000.GET_CONFIG), "{}") == {}
+    await reader.do(parse_curl(seed_000.PUT_CONFIG), seed_000.CONFIGURED)
+    await reader.do(parse_curl(seed_000.GET_CONFIG), seed_000.CONFIGURED)
 
 
-async def test_every_request_of_the_second_document_works_as_printed(operator: Operator) -> None:
-    tenant = await operator.tenant(SECOND_TENANT)
+async def test_every_request_of_seed_001_works(operator: Operator) -> None:
+    tenant = await operator.create_tenant(SECOND_TENANT)
     reader = Reader(tenant)
     for name, shown in (
         ("sales-agent", "agent_abc123"),
@@ -125,22 +133,22 @@ async def test_every_request_of_the_second_document_works_as_printed(operator: O
     ):
         reader.knows((await tenant.register(name))["id"], shown)
 
-    asked = json.loads(plain(seed_001.ACQUIRE).body or "")
-    lease = await reader.do(plain(seed_001.ACQUIRE), "{}")
+    asked = json.loads(parse_plain(seed_001.ACQUIRE).body or "")
+    lease = await reader.do(parse_plain(seed_001.ACQUIRE), "{}")
     assert asked["contactEmail"] == lease["contactEmail"]
     assert minutes(lease, "createdAt", "expiresAt") == asked["durationMinutes"]
 
     await tenant.release(lease["id"])
     await tenant.lease(reader.ids["agent_other"], "alice@example.com")
-    await reader.do(plain(seed_001.ACQUIRE), seed_001.CONFLICT, status=409)
+    await reader.do(parse_plain(seed_001.ACQUIRE), seed_001.CONFLICT, status=409)
 
-    request = await reader.do(plain(seed_001.PROPOSE), "{}")
+    request = await reader.do(parse_plain(seed_001.PROPOSE), "{}")
     assert request["requestingAgentId"] == reader.ids["agent_abc123"]
     assert request["status"] == "pending"
     assert minutes(request, "createdAt", "timeoutAt") == 60
     reader.knows(request["id"], ":id")
 
-    vote = await reader.do(plain(seed_001.VOTE), "{}")
+    vote = await reader.do(parse_plain(seed_001.VOTE), "{}")
     assert vote["agentId"] == reader.ids["agent_reviewer"]
     assert vote["consensusStatus"] == "pending", "one of three is no majority"
     await tenant.vote(request["id"], reader.ids["agent_other"], "approve")
@@ -150,11 +158,11 @@ async def test_every_request_of_the_second_document_works_as_printed(operator: O
 # -- What the documents say between the requests -----------------------------
 
 
-async def test_what_is_optional_has_the_defaults_of_the_documents(tenant: Tenant) -> None:
+async def test_optional_fields_have_the_defaults_of_the_seeds(tenant: Tenant) -> None:
     agent = await tenant.register("outreach-agent")
     lease = await tenant.lease(agent["id"], "user@example.com")
     body = {"proposerAgent": "outreach-agent", **PROPOSAL}
-    request = await tenant.must("POST", f"{COORDINATION}/consensus", body)
+    request = await tenant.request_ok("POST", f"{COORDINATION}/consensus", body)
 
     assert agent["agentRole"] == "general"
     assert lease["intent"] == "general"
@@ -162,18 +170,22 @@ async def test_what_is_optional_has_the_defaults_of_the_documents(tenant: Tenant
     assert minutes(request, "createdAt", "timeoutAt") == 5
 
 
-async def test_an_agent_is_named_by_its_id_or_by_its_name(tenant: Tenant) -> None:
+async def test_agent_can_be_given_by_id_or_name(tenant: Tenant) -> None:
     agent = await tenant.register("outreach-agent")
 
     for named in ({"agentId": agent["id"]}, {"agentName": "outreach-agent"}):
-        heard = await tenant.must("POST", f"{COORDINATION}/heartbeat", named)
+        heard = await tenant.request_ok("POST", f"{COORDINATION}/heartbeat", named)
         assert heard["ok"] is True
-        lease = await tenant.must("POST", LEASE, {**named, "contactEmail": "user@example.com"})
+        lease = await tenant.request_ok(
+            "POST", LEASE, {**named, "contactEmail": "user@example.com"}
+        )
         assert lease["agentId"] == agent["id"]
-    assert await tenant.may_not("POST", f"{COORDINATION}/heartbeat", {}) == "agent_not_found"
+    assert (
+        await tenant.request_rejected("POST", f"{COORDINATION}/heartbeat", {}) == "agent_not_found"
+    )
 
 
-async def test_a_conflict_is_a_problem_that_also_says_what_the_documents_say(
+async def test_conflict_problem_contains_the_fields_of_the_seeds(
     tenant: Tenant,
 ) -> None:
     holder, rival = await tenant.register("other-agent"), await tenant.register("outreach-agent")
@@ -182,7 +194,7 @@ async def test_a_conflict_is_a_problem_that_also_says_what_the_documents_say(
     response = await tenant.acquire(rival["id"], "user@example.com")
 
     assert response.status_code == 409
-    problem = refusal(response)
+    problem = rejection(response)
     assert problem["code"] == "lease_conflict"
     assert problem["conflict"] is True
     assert problem["leaseHolder"] == {
@@ -192,7 +204,7 @@ async def test_a_conflict_is_a_problem_that_also_says_what_the_documents_say(
     }
 
 
-async def test_while_a_lease_is_held_the_sends_of_others_are_blocked(tenant: Tenant) -> None:
+async def test_send_of_another_agent_is_blocked_during_a_lease(tenant: Tenant) -> None:
     holder, rival = await tenant.register("other-agent"), await tenant.register("outreach-agent")
     await tenant.lease(holder["id"], "user@example.com")
 
@@ -202,15 +214,15 @@ async def test_while_a_lease_is_held_the_sends_of_others_are_blocked(tenant: Ten
     assert (await tenant.request_send(holder["id"], "user@example.com"))["status"] == "authorized"
 
 
-async def test_config_keys_that_nobody_knows_are_silently_stripped(tenant: Tenant) -> None:
+async def test_unknown_settings_are_ignored(tenant: Tenant) -> None:
     agent = await tenant.register("outreach-agent")
     path = f"{AGENT}/agents/{agent['id']}/config"
     known = {"humanizer_enabled": True, "humanizer_style": "casual", "humanizer_provider": "x"}
 
-    answer = await tenant.must("PUT", path, {**known, "colour": "red", "nested": {"a": [1]}})
+    answer = await tenant.request_ok("PUT", path, {**known, "colour": "red", "nested": {"a": [1]}})
 
     assert answer == known
-    assert await tenant.must("GET", path) == known
+    assert await tenant.request_ok("GET", path) == known
 
 
 @pytest.mark.parametrize(
@@ -222,21 +234,19 @@ async def test_config_keys_that_nobody_knows_are_silently_stripped(tenant: Tenan
         ("humanizer_provider", ["x"]),
     ],
 )
-async def test_config_values_of_a_wrong_type_are_refused(
+async def test_settings_of_a_wrong_type_are_rejected(
     tenant: Tenant, setting: str, value: object
 ) -> None:
     agent = await tenant.register("outreach-agent")
 
-    response = await tenant.ask("PUT", f"{AGENT}/agents/{agent['id']}/config", {setting: value})
+    response = await tenant.request("PUT", f"{AGENT}/agents/{agent['id']}/config", {setting: value})
 
     assert response.status_code == 422
-    assert await tenant.must("GET", f"{AGENT}/agents/{agent['id']}/config") == {}
+    assert await tenant.request_ok("GET", f"{AGENT}/agents/{agent['id']}/config") == {}
 
 
 @pytest.mark.parametrize("choice", ["approve", "reject"])
-async def test_the_vote_that_makes_a_majority_says_what_was_decided(
-    tenant: Tenant, choice: str
-) -> None:
+async def test_deciding_vote_returns_the_decision(tenant: Tenant, choice: str) -> None:
     agents = [await tenant.register(name) for name in ("ann", "bob", "eve")]
     request = await tenant.propose(agents[0]["id"])
     statuses = [
@@ -249,7 +259,7 @@ async def test_the_vote_that_makes_a_majority_says_what_was_decided(
     assert (await tenant.consensus(request["id"]))["status"] == decided
 
 
-async def test_a_key_may_come_in_either_header(tenant: Tenant) -> None:
+async def test_key_is_accepted_in_either_header(tenant: Tenant) -> None:
     path = f"{COORDINATION}/leases?tenantId={tenant.id}"
 
     for headers in ({"Authorization": f"Bearer {tenant.key}"}, {"X-API-Key": str(tenant.key)}):

@@ -13,10 +13,15 @@ from subprocess import CompletedProcess
 import pytest
 from httpx2 import Response
 
-from tests.e2e.service.event_stream import following
+from tests.e2e.service.event_stream import follow_events
 from tests.e2e.service.http_clients import AGENT, COORDINATION, EVENTS, LEASE, Caller, Operator
-from tests.e2e.service.printed_requests import curl, with_ids
-from tests.e2e.service.service_process import ANY_PORTS, STOP_SECONDS_MAX, Running, attempt
+from tests.e2e.service.printed_requests import parse_curl, replace_ids
+from tests.e2e.service.service_process import (
+    FREE_PORTS,
+    STOP_SECONDS_MAX,
+    ServiceProcess,
+    run_until_exit,
+)
 
 CONTACT = "user@example.com"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
@@ -28,7 +33,7 @@ SWITCH_OFF = "DROP TRIGGER events_no_update; DROP TRIGGER events_no_delete;"
 @asynccontextmanager
 async def started(data_dir: Path, *options: str) -> AsyncIterator[Operator]:
     """A service of the test's own, and its operator."""
-    service = Running(data_dir, *options)
+    service = ServiceProcess(data_dir, *options)
     service.start()
     try:
         operator = Operator(service)
@@ -67,7 +72,7 @@ def taken_port() -> Iterator[int]:
 # -- Starting ----------------------------------------------------------------
 
 
-async def test_the_first_start_makes_everything_that_is_needed(data_dir: Path) -> None:
+async def test_first_start_creates_all_files_and_keys(data_dir: Path) -> None:
     async with started(data_dir) as operator:
         service = operator.service
         credentials = service.credentials
@@ -77,18 +82,21 @@ async def test_the_first_start_makes_everything_that_is_needed(data_dir: Path) -
         assert mode(data_dir) == PRIVATE_FOLDER
         assert mode(data_dir / "credentials.json") == PRIVATE_FILE
         assert mode(data_dir / "nats") == PRIVATE_FOLDER
-        owner = Caller(operator.line, service.api_key)
+        owner = Caller(operator.connection, service.api_key)
         assert (await owner.register("ann"))["tenantId"] == "default"
-        assert await owner.may_not("POST", "/v1/tenants", {"tenantId": "x"}) == "role_forbidden"
-        tenant = await operator.tenant()
-        listener = await (await tenant.agent_of("ann")).hear_all()
+        assert (
+            await owner.request_rejected("POST", "/v1/tenants", {"tenantId": "x"})
+            == "role_forbidden"
+        )
+        tenant = await operator.create_tenant()
+        listener = await (await tenant.create_agent("ann")).subscribe_to_all()
         assert listener.client.is_connected
-        ready = await operator.must("GET", "/readyz")
+        ready = await operator.request_ok("GET", "/readyz")
         assert ready == {"status": "ready", "log": "ok", "nats": "connected"}
-        assert await operator.must("GET", "/livez") == {"status": "ok"}
+        assert await operator.request_ok("GET", "/livez") == {"status": "ok"}
 
 
-async def test_the_banner_says_where_everything_is_and_what_to_type_first(data_dir: Path) -> None:
+async def test_banner_names_addresses_and_the_first_command(data_dir: Path) -> None:
     async with started(data_dir) as operator:
         service = operator.service
         key, url = service.api_key, service.url
@@ -98,9 +106,9 @@ async def test_the_banner_says_where_everything_is_and_what_to_type_first(data_d
         assert str(data_dir / "credentials.json") in banner
         assert "qk_" not in banner, "a key would stay in the terminal's history"
         words = banner[banner.index("  curl ") :].partition("\n\n")[0]
-        request = curl(with_ids(words.strip(), {"$QUORATE_API_KEY": key}))
+        request = parse_curl(replace_ids(words.strip(), {"$QUORATE_API_KEY": key}))
         service.start()
-        await operator.line.find_again()
+        await operator.connection.reconnect()
 
         response = await operator.http.request(
             request.method, request.path, headers=dict(request.headers), content=request.body
@@ -110,10 +118,10 @@ async def test_the_banner_says_where_everything_is_and_what_to_type_first(data_d
         assert response.json()["agentName"] == "outreach-agent"
 
 
-async def test_the_second_start_finds_everything_as_it_was(data_dir: Path) -> None:
+async def test_second_start_keeps_state_and_keys(data_dir: Path) -> None:
     async with started(data_dir) as operator:
-        tenant = await operator.tenant()
-        ann = await tenant.agent_of("ann")
+        tenant = await operator.create_tenant()
+        ann = await tenant.create_agent("ann")
         lease = await ann.lease(ann.id, CONTACT)
         log, keys = await tenant.events(), operator.service.credentials
 
@@ -127,94 +135,94 @@ async def test_the_second_start_finds_everything_as_it_was(data_dir: Path) -> No
         assert await tenant.leases() == [lease]
         assert await tenant.events() == log
         assert (await ann.lease(ann.id, "next@example.com"))["fence"] == len(log) + 1
-        listener = await ann.hear_all()
-        await tenant.agent_of("bob")
+        listener = await ann.subscribe_to_all()
+        await tenant.create_agent("bob")
         assert (await listener.notification("agent_registered"))["sequence"] == len(log) + 3
 
 
-async def test_lost_credentials_are_made_anew(data_dir: Path) -> None:
+async def test_lost_credentials_are_recreated(data_dir: Path) -> None:
     async with started(data_dir) as operator:
         old = operator.service.credentials
         operator.service.stop()
         (data_dir / "credentials.json").unlink()
         operator.service.start()
-        await operator.line.find_again()
+        await operator.connection.reconnect()
 
         fresh = operator.service.credentials
 
         assert fresh["apiKey"] != old["apiKey"]
         assert mode(data_dir / "credentials.json") == PRIVATE_FILE
-        await Caller(operator.line, fresh["apiKey"]).register("ann")
+        await Caller(operator.connection, fresh["apiKey"]).register("ann")
 
 
-async def test_options_may_come_from_the_environment(tmp_path: Path) -> None:
+async def test_options_can_be_set_by_environment_variables(tmp_path: Path) -> None:
     data_dir = tmp_path / "elsewhere"
     variables = {"QUORATE_HEARTBEAT_WINDOW_SECONDS": "7", "QUORATE_LOG_LEVEL": "debug"}
-    service = Running(data_dir, variables=variables)
+    service = ServiceProcess(data_dir, variables=variables)
     service.start()
     operator = Operator(service)
     try:
-        agent = await Caller(operator.line, service.api_key).register("ann")
+        agent = await Caller(operator.connection, service.api_key).register("ann")
     finally:
         await operator.close()
         service.stop()
 
     assert agent["activeUntil"][-5:] == agent["lastHeartbeat"][-5:]
     assert (int(agent["activeUntil"][-7:-5]) - int(agent["lastHeartbeat"][-7:-5])) % 60 == 7
-    assert any(line["event"] == "http.served" for line in service.logged())
+    assert any(line["event"] == "http.served" for line in service.log_entries())
 
 
 # -- What stands in the way --------------------------------------------------
 
 
-async def test_a_second_service_on_the_same_folder_is_refused(data_dir: Path) -> None:
+async def test_second_service_on_the_same_data_directory_is_rejected(data_dir: Path) -> None:
     async with started(data_dir) as operator:
-        tenant = await operator.tenant()
+        tenant = await operator.create_tenant()
         kept = operator.service.credentials
 
-        ended = await asyncio.to_thread(attempt, data_dir, *ANY_PORTS)
+        ended = await asyncio.to_thread(run_until_exit, data_dir, *FREE_PORTS)
 
         gave_up(ended, str(data_dir), str(operator.service.pid))
         assert operator.service.credentials == kept
         assert len(operator.service.nats_servers()) == 1
-        await tenant.agent_of("ann")
+        await tenant.create_agent("ann")
 
 
-def test_an_http_port_that_is_taken_is_named(data_dir: Path) -> None:
+def test_occupied_http_port_is_named(data_dir: Path) -> None:
     with taken_port() as port:
-        ended = attempt(data_dir, "--port", str(port), "--nats-port", "0")
+        ended = run_until_exit(data_dir, "--port", str(port), "--nats-port", "0")
 
     gave_up(ended, str(port), "--port")
-    assert Running(data_dir).nats_servers() == []
+    assert ServiceProcess(data_dir).nats_servers() == []
 
 
-def test_a_nats_port_that_is_taken_is_named(data_dir: Path) -> None:
+def test_occupied_nats_port_is_named(data_dir: Path) -> None:
     with taken_port() as port:
-        ended = attempt(data_dir, "--port", "0", "--nats-port", str(port))
+        ended = run_until_exit(data_dir, "--port", "0", "--nats-port", str(port))
 
     gave_up(ended, str(port), "--nats-port")
-    assert Running(data_dir).nats_servers() == []
-    service = Running(data_dir).start()
+    assert ServiceProcess(data_dir).nats_servers() == []
+    service = ServiceProcess(data_dir).start()
     service.stop()
 
 
-def test_an_address_that_is_not_ours_is_named(data_dir: Path) -> None:
-    gave_up(attempt(data_dir, "--host", "192.0.2.1", *ANY_PORTS), "192.0.2.1")
+def test_foreign_bind_address_is_named(data_dir: Path) -> None:
+    gave_up(run_until_exit(data_dir, "--host", "192.0.2.1", *FREE_PORTS), "192.0.2.1")
 
 
-def test_a_database_that_is_none_is_named(data_dir: Path) -> None:
+def test_invalid_database_file_is_named(data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "quorate.db").write_text("this is no database, and longer than a header" * 100)
 
-    gave_up(attempt(data_dir, *ANY_PORTS), "not a database")
+    gave_up(run_until_exit(data_dir, *FREE_PORTS), "not a database")
 
 
-def test_credentials_that_are_none_are_named(data_dir: Path) -> None:
+def test_invalid_credentials_file_is_named(data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "credentials.json").write_text('{"apiKey": "qk_x"}')
 
-    gave_up(attempt(data_dir, *ANY_PORTS), "credentials.json", "remove it")
-    assert Running(data_dir).nats_servers() == []
+    gave_up(run_until_exit(data_dir, *FREE_PORTS), "credentials.json", "remove it")
+    assert ServiceProcess(data_dir).nats_servers() == []
 
 
 @pytest.mark.parametrize(
@@ -226,8 +234,8 @@ def test_credentials_that_are_none_are_named(data_dir: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_an_option_that_makes_no_sense_is_refused(data_dir: Path, options: tuple[str, ...]) -> None:
-    ended = attempt(data_dir, *ANY_PORTS, *options)
+def test_invalid_option_is_rejected(data_dir: Path, options: tuple[str, ...]) -> None:
+    ended = run_until_exit(data_dir, *FREE_PORTS, *options)
 
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
@@ -239,14 +247,14 @@ def test_an_option_that_makes_no_sense_is_refused(data_dir: Path, options: tuple
 
 
 @pytest.mark.parametrize("demand", [signal.SIGTERM, signal.SIGINT])
-async def test_it_ends_in_time_whoever_is_still_connected(
+async def test_service_stops_in_time_with_connected_clients(
     data_dir: Path, demand: signal.Signals
 ) -> None:
     async with started(data_dir) as operator:
-        tenant = await operator.tenant()
-        agents = [await tenant.agent_of(f"agent-{number}") for number in range(LISTENERS)]
-        listeners = [await agent.hear_all() for agent in agents]
-        open_streams = [following(tenant) for _ in range(STREAMS)]
+        tenant = await operator.create_tenant()
+        agents = [await tenant.create_agent(f"agent-{number}") for number in range(LISTENERS)]
+        listeners = [await agent.subscribe_to_all() for agent in agents]
+        open_streams = [follow_events(tenant) for _ in range(STREAMS)]
         streams = [await stream.__aenter__() for stream in open_streams]
         for stream in streams:
             await stream.event()
@@ -263,10 +271,10 @@ async def test_it_ends_in_time_whoever_is_still_connected(
         assert not list(data_dir.glob("quorate.db-*")), "nothing is left to be recovered"
 
 
-async def test_what_was_acknowledged_before_the_end_is_there_after_it(data_dir: Path) -> None:
+async def test_acknowledged_commands_survive_a_stop(data_dir: Path) -> None:
     async with started(data_dir) as operator:
-        tenant = await operator.tenant()
-        ann = await tenant.agent_of("ann")
+        tenant = await operator.create_tenant()
+        ann = await tenant.create_agent("ann")
         acknowledged: list[int] = []
         enough = asyncio.Event()
 
@@ -284,22 +292,22 @@ async def test_what_was_acknowledged_before_the_end_is_there_after_it(data_dir: 
         await asyncio.to_thread(operator.service.stop)
         await asyncio.gather(*workers, return_exceptions=True)
         operator.service.start()
-        await operator.line.find_again()
+        await operator.connection.reconnect()
 
         granted = {event["sequence"] for event in await tenant.events("LeaseAcquired")}
         assert set(acknowledged) <= granted
         assert len(granted) <= len(acknowledged) + len(workers)
 
 
-async def test_it_logs_nothing_alarming_in_a_quiet_life(data_dir: Path) -> None:
+async def test_normal_operation_logs_no_warnings(data_dir: Path) -> None:
     async with started(data_dir) as operator:
-        tenant = await operator.tenant()
-        ann = await tenant.agent_of("ann")
+        tenant = await operator.create_tenant()
+        ann = await tenant.create_agent("ann")
         await ann.lease(ann.id, CONTACT)
         await operator.restart()
         await ann.lease(ann.id, CONTACT)
         service = operator.service
-    assert [line for line in service.logged() if line["level"] not in {"debug", "info"}] == []
+    assert [line for line in service.log_entries() if line["level"] not in {"debug", "info"}] == []
 
 
 # -- A log that somebody has been at -----------------------------------------
@@ -312,7 +320,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     async def write() -> None:
         async with started(data_dir) as operator:
-            owner = Caller(operator.line, operator.service.api_key)
+            owner = Caller(operator.connection, operator.service.api_key)
             agent = await owner.register("ann")
             for number in range(5):
                 await owner.lease(agent["id"], f"{number}@example.com")
@@ -321,7 +329,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data_dir
 
 
-def test_the_database_itself_refuses_to_change_the_log(written: Path) -> None:
+def test_database_rejects_changes_to_the_log(written: Path) -> None:
     with closing(sqlite3.connect(written / "quorate.db")) as database:
         for statement in ("UPDATE events SET data = '{}'", "DELETE FROM events WHERE position = 3"):
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
@@ -338,33 +346,31 @@ TAMPERED: dict[str, str] = {
 
 
 @pytest.mark.parametrize("change", TAMPERED.values(), ids=TAMPERED)
-async def test_a_log_that_was_tampered_with_is_read_and_not_written(
-    written: Path, data_dir: Path, change: str
-) -> None:
+async def test_corrupted_log_is_read_only(written: Path, data_dir: Path, change: str) -> None:
     shutil.copytree(written, data_dir)
     with closing(sqlite3.connect(data_dir / "quorate.db")) as database:
         database.executescript(f"{SWITCH_OFF} {change};")
 
     async with started(data_dir) as operator:
         service = operator.service
-        owner = Caller(operator.line, service.api_key)
-        ready = await owner.ask("GET", "/readyz")
+        owner = Caller(operator.connection, service.api_key)
+        ready = await owner.request("GET", "/readyz")
         refused = [
-            await owner.ask("POST", f"{AGENT}/register", {"agentName": "bob"}),
-            await owner.ask("POST", LEASE, {"agentName": "ann", "contactEmail": CONTACT}),
-            await operator.ask("POST", "/v1/tenants", {"tenantId": "new"}),
+            await owner.request("POST", f"{AGENT}/register", {"agentName": "bob"}),
+            await owner.request("POST", LEASE, {"agentName": "ann", "contactEmail": CONTACT}),
+            await operator.request("POST", "/v1/tenants", {"tenantId": "new"}),
         ]
 
         assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
         assert ready.json()["log"] == "damaged"
         for response in refused:
             unavailable(response)
-        assert len(await owner.listed(f"{AGENT}/agents")) == 1
+        assert len(await owner.request_list(f"{AGENT}/agents")) == 1
         assert len(await owner.leases()) == 5
-        assert (await owner.ask("GET", EVENTS)).status_code == 200
-        assert (await owner.ask("GET", f"{COORDINATION}/leases")).status_code == 200
-        assert await operator.must("GET", "/livez") == {"status": "ok"}
-        assert [line["level"] for line in service.logged("log.damaged")] == ["critical"]
+        assert (await owner.request("GET", EVENTS)).status_code == 200
+        assert (await owner.request("GET", f"{COORDINATION}/leases")).status_code == 200
+        assert await operator.request_ok("GET", "/livez") == {"status": "ok"}
+        assert [line["level"] for line in service.log_entries("log.damaged")] == ["critical"]
 
 
 def unavailable(response: Response) -> None:

@@ -14,10 +14,10 @@ from tests.e2e.service.http_clients import (
     Caller,
     Operator,
     Tenant,
-    refusal,
+    rejection,
     success,
 )
-from tests.e2e.service.raw_socket import hang_up_after, post
+from tests.e2e.service.raw_socket import post, send_and_disconnect
 from tests.e2e.service.service_process import Json
 
 LEASES = f"{COORDINATION}/leases"
@@ -29,26 +29,26 @@ SEQUENCE_MAX = 2**53 - 1
 # -- Naming another tenant ---------------------------------------------------
 
 
-async def test_the_tenant_of_another_is_refused_in_body_and_query(
-    tenant: Tenant, other: Tenant
-) -> None:
+async def test_tenant_id_of_another_tenant_is_rejected(tenant: Tenant, other: Tenant) -> None:
     body = {"agentName": "ann", "tenantId": other.id}
 
-    in_body = refusal(await tenant.ask("POST", f"{AGENT}/register", body))
-    in_query = refusal(await tenant.ask("GET", LEASES, query={"tenantId": other.id}))
-    unknown = refusal(await tenant.ask("GET", LEASES, query={"tenantId": "nobody-is-called-so"}))
+    in_body = rejection(await tenant.request("POST", f"{AGENT}/register", body))
+    in_query = rejection(await tenant.request("GET", LEASES, query={"tenantId": other.id}))
+    unknown = rejection(
+        await tenant.request("GET", LEASES, query={"tenantId": "nobody-is-called-so"})
+    )
 
     assert in_body["status"] == in_query["status"] == 403
     assert in_body["code"] == in_query["code"] == "tenant_forbidden"
     assert in_query | {"requestId": ""} == unknown | {"requestId": ""}, "it is told from no tenant"
-    assert await other.listed(f"{AGENT}/agents") == []
+    assert await other.request_list(f"{AGENT}/agents") == []
 
 
 @pytest.mark.parametrize("own_first", [True, False])
-async def test_two_different_tenants_in_one_request_are_refused(
+async def test_different_tenants_in_one_request_are_rejected(
     tenant: Tenant, other: Tenant, own_first: bool
 ) -> None:
-    ann = await tenant.agent_of("ann")
+    ann = await tenant.create_agent("ann")
     in_query, in_body = (tenant.id, other.id) if own_first else (other.id, tenant.id)
     head = await tenant.head()
     for method, path, body in (
@@ -57,32 +57,37 @@ async def test_two_different_tenants_in_one_request_are_refused(
         ("POST", f"{AGENT}/register", {"agentName": "bob"}),
     ):
         sent: Json = {**body, "tenantId": in_body}
-        response = await tenant.ask(method, path, sent, query={"tenantId": in_query})
-        problem = refusal(response)
+        response = await tenant.request(method, path, sent, query={"tenantId": in_query})
+        problem = rejection(response)
 
         assert (problem["status"], problem["code"]) == (400, "tenant_ambiguous"), path
     assert await tenant.head() == head
 
 
-async def test_a_key_that_stands_twice_in_a_body_is_refused(tenant: Tenant, other: Tenant) -> None:
+async def test_duplicate_key_in_a_body_is_rejected(tenant: Tenant, other: Tenant) -> None:
     for first, second in ((tenant.id, other.id), (other.id, tenant.id), (tenant.id, tenant.id)):
         body = f'{{"tenantId": "{first}", "agentName": "ann", "tenantId": "{second}"}}'
 
-        problem = refusal(await tenant.ask("POST", f"{AGENT}/register", content=body))
+        problem = rejection(await tenant.request("POST", f"{AGENT}/register", content=body))
 
         assert (problem["status"], problem["code"]) == (400, "malformed_request")
     escaped = f'{{"tenantId": "{tenant.id}", "agentName": "ann", "tenant\\u0049d": "{other.id}"}}'
-    assert refusal(await tenant.ask("POST", f"{AGENT}/register", content=escaped))["status"] == 400
-    assert await other.listed(f"{AGENT}/agents") == await tenant.listed(f"{AGENT}/agents") == []
+    assert (
+        rejection(await tenant.request("POST", f"{AGENT}/register", content=escaped))["status"]
+        == 400
+    )
+    assert (
+        await other.request_list(f"{AGENT}/agents")
+        == await tenant.request_list(f"{AGENT}/agents")
+        == []
+    )
 
 
-async def test_a_tenant_that_stands_twice_in_a_query_is_refused(
-    tenant: Tenant, other: Tenant
-) -> None:
+async def test_duplicate_tenant_in_a_query_is_rejected(tenant: Tenant, other: Tenant) -> None:
     for second in (tenant.id, other.id):
         path = f"{LEASES}?tenantId={tenant.id}&tenantId={second}"
 
-        problem = refusal(await tenant.ask("GET", path))
+        problem = rejection(await tenant.request("GET", path))
 
         assert (problem["status"], problem["code"]) == (400, "malformed_request")
 
@@ -106,94 +111,92 @@ async def test_a_tenant_that_stands_twice_in_a_query_is_refused(
         "~",
     ],
 )
-async def test_a_tenants_id_is_a_plain_word(operator: Operator, wanted: str) -> None:
-    refused = await operator.ask("POST", "/v1/tenants", {"tenantId": wanted})
+async def test_invalid_tenant_id_is_rejected(operator: Operator, wanted: str) -> None:
+    refused = await operator.request("POST", "/v1/tenants", {"tenantId": wanted})
 
-    assert refusal(refused)["status"] == 422
+    assert rejection(refused)["status"] == 422
 
 
-async def test_a_tenants_id_matches_exactly_or_not_at_all(operator: Operator) -> None:
-    lower = await operator.tenant("sametenant")
-    upper = await operator.tenant("SAMETENANT")
-    await lower.agent_of("ann")
+async def test_tenant_id_must_match_exactly(operator: Operator) -> None:
+    lower = await operator.create_tenant("sametenant")
+    upper = await operator.create_tenant("SAMETENANT")
+    await lower.create_agent("ann")
 
     for spelled in (upper.id, "SameTenant", "sametenant ", " sametenant", "sametenant%00", "sam*"):
-        response = await lower.ask("GET", LEASES, query={"tenantId": spelled})
-        assert refusal(response)["status"] in {403, 422}, spelled
-    assert await upper.listed(f"{AGENT}/agents") == []
-    again = await operator.ask("POST", "/v1/tenants", {"tenantId": lower.id})
-    assert refusal(again)["code"] == "tenant_exists"
+        response = await lower.request("GET", LEASES, query={"tenantId": spelled})
+        assert rejection(response)["status"] in {403, 422}, spelled
+    assert await upper.request_list(f"{AGENT}/agents") == []
+    again = await operator.request("POST", "/v1/tenants", {"tenantId": lower.id})
+    assert rejection(again)["code"] == "tenant_exists"
 
 
 @pytest.mark.parametrize("spelled", ["..%2f", "%2e%2e%2f", "%00", "*", "..;/", "%252e%252e%252f"])
-async def test_a_path_cannot_climb_out_of_the_tenant(
+async def test_path_traversal_does_not_leave_the_tenant(
     tenant: Tenant, other: Tenant, spelled: str
 ) -> None:
-    ann = await other.agent_of("ann")
+    ann = await other.create_agent("ann")
 
-    response = await tenant.ask("GET", f"{AGENT}/agents/{spelled}{ann.id}")
+    response = await tenant.request("GET", f"{AGENT}/agents/{spelled}{ann.id}")
 
-    assert refusal(response)["status"] in {400, 404}
+    assert rejection(response)["status"] in {400, 404}
     assert ann.name not in response.text
 
 
 # -- Naming another tenant's things ------------------------------------------
 
 
-async def test_releasing_a_lease_of_another_tenant_leaves_it_as_it_is(
+async def test_release_of_another_tenants_lease_has_no_effect(
     tenant: Tenant, other: Tenant
 ) -> None:
-    ann = await other.agent_of("ann")
+    ann = await other.create_agent("ann")
     lease = await ann.lease(ann.id, CONTACT)
     path = f"{LEASE}/{lease['id']}"
 
     refused = [
-        await tenant.ask("DELETE", path, query={"tenantId": tenant.id}),
-        await tenant.ask("POST", f"{path}/renew", {"durationMinutes": 60}),
-        await tenant.ask("GET", path),
+        await tenant.request("DELETE", path, query={"tenantId": tenant.id}),
+        await tenant.request("POST", f"{path}/renew", {"durationMinutes": 60}),
+        await tenant.request("GET", path),
     ]
 
-    assert [refusal(response)["code"] for response in refused] == ["lease_not_found"] * 3
+    assert [rejection(response)["code"] for response in refused] == ["lease_not_found"] * 3
     assert await other.leases() == [lease]
 
 
-async def test_the_cursor_of_another_tenant_shows_ones_own_only(
+async def test_cursor_of_another_tenant_returns_own_entries_only(
     tenant: Tenant, other: Tenant
 ) -> None:
-    bob = await other.agent_of("bob")
+    bob = await other.create_agent("bob")
     for number in range(5):
         await bob.lease(bob.id, f"{number}@example.com")
     theirs = await other.events()
     own = await tenant.events()
 
     for after in (0, 1, len(own), len(theirs), len(theirs) - 1, SEQUENCE_MAX):
-        page = success(await tenant.ask("GET", EVENTS, query={"after": str(after)}))
+        page = success(await tenant.request("GET", EVENTS, query={"after": str(after)}))
         assert page["events"] == own[after:]
         assert page["head"] == len(own)
     for cursor in (bob.id, theirs[-1]["id"], "-1", "1e3", "0x1", "1 OR 1=1", str(2**63), "\u0661"):
-        refused = await tenant.ask("GET", EVENTS, query={"after": cursor})
-        assert refusal(refused)["status"] == 422, cursor
-    by_agent = success(await tenant.ask("GET", EVENTS, query={"agentId": bob.id}))
+        refused = await tenant.request("GET", EVENTS, query={"after": cursor})
+        assert rejection(refused)["status"] == 422, cursor
+    by_agent = success(await tenant.request("GET", EVENTS, query={"agentId": bob.id}))
     assert by_agent["events"] == []
 
 
-async def test_lists_go_on_after_an_id_of_another_tenant_without_showing_it(
+async def test_list_after_an_id_of_another_tenant_does_not_reveal_it(
     tenant: Tenant, other: Tenant
 ) -> None:
-    ann, bob = await tenant.agent_of("ann"), await other.agent_of("bob")
+    ann, bob = await tenant.create_agent("ann"), await other.create_agent("bob")
     mine = await ann.lease(ann.id, CONTACT)
     theirs = await bob.lease(bob.id, CONTACT)
 
     for after in (theirs["id"], bob.id, "", "%", "_", "'"):
         for path in (LEASES, f"{AGENT}/agents", f"{COORDINATION}/consensus"):
-            found = await tenant.listed(path, after=after)
+            found = await tenant.request_list(path, after=after)
             assert {one["id"] for one in found} <= {mine["id"], ann.id}
 
 
-async def test_one_contact_is_leased_in_two_tenants_without_a_conflict(
-    tenant: Tenant, other: Tenant
-) -> None:
-    ann, bob = await tenant.agent_of("ann"), await other.agent_of("bob")
+async def test_same_contact_in_two_tenants_is_no_conflict(tenant: Tenant, other: Tenant) -> None:
+    ann, bob = await tenant.create_agent("ann"), await other.create_agent("bob")
 
     leases = [await agent.lease(agent.id, CONTACT) for agent in (ann, bob)]
 
@@ -207,17 +210,17 @@ async def test_one_contact_is_leased_in_two_tenants_without_a_conflict(
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/openapi.json", "/docs", "/metrics"])
-async def test_what_needs_no_key_names_no_tenant_and_no_agent(tenant: Tenant, path: str) -> None:
-    ann = await tenant.agent_of("ann-of-the-secret-name")
+async def test_public_endpoint_names_no_tenant_or_agent(tenant: Tenant, path: str) -> None:
+    ann = await tenant.create_agent("ann-of-the-secret-name")
     await ann.lease(ann.id, CONTACT)
 
-    text = (await Caller(tenant.line, None).ask("GET", path)).text
+    text = (await Caller(tenant.connection, None).request("GET", path)).text
 
     for name in (tenant.id, ann.id, ann.name, tenant.issued.id, tenant.issued.text):
         assert name not in text
 
 
-async def test_a_problem_does_not_repeat_what_was_sent(tenant: Tenant) -> None:
+async def test_problem_does_not_repeat_the_request(tenant: Tenant) -> None:
     secret = "this-is-somebodys-secret"
     sent: list[Callable[[], Json]] = [
         lambda: {"agentName": secret + " not a name"},
@@ -225,24 +228,24 @@ async def test_a_problem_does_not_repeat_what_was_sent(tenant: Tenant) -> None:
         lambda: {"agentName": "ann", "tenantId": secret},
     ]
     for body in sent:
-        response = await tenant.ask("POST", f"{AGENT}/register", body())
-        refusal(response)
+        response = await tenant.request("POST", f"{AGENT}/register", body())
+        rejection(response)
         assert secret not in response.text
 
 
 # -- Going away in the middle ------------------------------------------------
 
 
-async def test_who_hangs_up_leaves_nothing_half_done_and_nothing_to_others(
-    tenant: Tenant, other: Tenant
-) -> None:
+async def test_disconnected_client_leaves_no_partial_state(tenant: Tenant, other: Tenant) -> None:
     """Of requests whose callers are gone each is done or not; nobody else joins or hears them."""
-    ann, bob = await tenant.agent_of("ann"), await other.agent_of("bob")
+    ann, bob = await tenant.create_agent("ann"), await other.create_agent("bob")
     contacts = [f"user{number}@example.com" for number in range(HANG_UPS)]
     bodies = [json.dumps({"agentId": ann.id, "contactEmail": one}).encode() for one in contacts]
     requests = [post(LEASE, ann.issued.text, body) for body in bodies]
 
-    hanging_up = asyncio.gather(*(hang_up_after(tenant.line.service, one) for one in requests))
+    hanging_up = asyncio.gather(
+        *(send_and_disconnect(tenant.connection.service, one) for one in requests)
+    )
     leases = await asyncio.gather(*(bob.lease(bob.id, contact) for contact in contacts))
     await hanging_up
 

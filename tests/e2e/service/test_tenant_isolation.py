@@ -19,21 +19,21 @@ from tests.e2e.service.service_process import Json
 from tests.e2e.service.two_tenants import (
     BODIES,
     FIELDS,
-    FREE_IN_BODIES,
-    GIVING_NAMES,
-    NOBODY,
+    NAME_ASSIGNMENTS,
+    NON_IDENTIFYING_FIELDS,
     OK,
     PATHS,
-    POINTING_NOWHERE,
     PRIVATE,
     PUBLIC,
+    SHARED_IN_BODIES,
     TENANT,
-    Ask,
-    Said,
-    Side,
+    UNKNOWN_VALUES,
+    EndpointRequest,
+    EndpointResponse,
+    TenantData,
+    create_tenant_data,
     fields,
     parameters,
-    side_of,
 )
 
 TENANTS_ROLES: tuple[Role, ...] = ("tenant", "agent", "auditor")
@@ -44,13 +44,13 @@ def named(endpoint: Endpoint) -> str:
 
 
 @pytest.fixture
-async def ours(operator: Operator) -> Side:
-    return await side_of(operator)
+async def ours(operator: Operator) -> TenantData:
+    return await create_tenant_data(operator)
 
 
 @pytest.fixture
-async def theirs(operator: Operator) -> Side:
-    return await side_of(operator)
+async def theirs(operator: Operator) -> TenantData:
+    return await create_tenant_data(operator)
 
 
 def roles_of(endpoint: Endpoint) -> Iterator[Role]:
@@ -58,61 +58,67 @@ def roles_of(endpoint: Endpoint) -> Iterator[Role]:
     yield from (role for role in TENANTS_ROLES if role in endpoint.roles)
 
 
-def code(said: Said) -> str:
+def code(said: EndpointResponse) -> str:
     return str(json.loads(said.body)["code"])
 
 
 # -- The tables are complete -------------------------------------------------
 
 
-def test_every_endpoint_parameter_and_field_is_tried() -> None:
-    known = {*FIELDS, *POINTING_NOWHERE, TENANT}
+def test_every_endpoint_parameter_and_field_is_covered() -> None:
+    known = {*FIELDS, *NON_IDENTIFYING_FIELDS, TENANT}
     asked = {name for one in ENDPOINTS for name in (*fields(one.body), *fields(one.query))}
 
     assert {one.name for one in ENDPOINTS if one.body is not None} == BODIES.keys()
     assert {name for one in ENDPOINTS for name in parameters(one)} == PATHS.keys()
     assert asked == known
-    assert NOBODY.keys() == PATHS.keys() | FIELDS.keys()
+    assert UNKNOWN_VALUES.keys() == PATHS.keys() | FIELDS.keys()
 
 
-def test_every_endpoint_of_a_tenant_takes_the_name_of_the_tenant() -> None:
+def test_every_private_endpoint_accepts_a_tenant_id() -> None:
     for endpoint in PRIVATE:
         if endpoint.roles != {"admin"}:
             assert TENANT in fields(endpoint.query), endpoint.name
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
-async def test_what_is_ones_own_can_be_asked_for(endpoint: Endpoint, ours: Side) -> None:
+async def test_own_resource_is_accessible(endpoint: Endpoint, ours: TenantData) -> None:
     """Or all refusals below would mean nothing."""
     for role in endpoint.roles:
-        assert (await Ask.of(endpoint, ours).by(ours.callers[role])).status == OK, role
+        assert (
+            await EndpointRequest.of(endpoint, ours).send_as(ours.callers[role])
+        ).status == OK, role
 
 
 # -- Keys and roles ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
-async def test_without_a_key_nothing_is_told(endpoint: Endpoint, ours: Side, theirs: Side) -> None:
-    nobody = Caller(ours.tenant.line, None)
+async def test_request_without_a_key_reveals_nothing(
+    endpoint: Endpoint, ours: TenantData, theirs: TenantData
+) -> None:
+    nobody = Caller(ours.tenant.connection, None)
 
-    refused = await Ask.of(endpoint, ours).by(nobody)
+    refused = await EndpointRequest.of(endpoint, ours).send_as(nobody)
 
     assert refused.status == 401
     assert any(name.lower() == "www-authenticate" for name, _ in refused.headers)
-    assert await Ask.of(endpoint, theirs).by(nobody) == refused
+    assert await EndpointRequest.of(endpoint, theirs).send_as(nobody) == refused
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
-async def test_a_role_that_may_not_is_refused(endpoint: Endpoint, ours: Side) -> None:
+async def test_role_without_permission_is_rejected(endpoint: Endpoint, ours: TenantData) -> None:
     for role in set(ROLES) - endpoint.roles:
-        refused = await Ask.of(endpoint, ours).by(ours.callers[role])
+        refused = await EndpointRequest.of(endpoint, ours).send_as(ours.callers[role])
 
         assert (refused.status, code(refused)) == (403, "role_forbidden"), role
 
 
 @pytest.mark.parametrize("endpoint", PUBLIC, ids=named)
-async def test_what_anybody_may_see_names_nobody(endpoint: Endpoint, ours: Side) -> None:
-    said = await Ask.of(endpoint, ours).by(Caller(ours.tenant.line, None))
+async def test_public_response_names_no_tenant_or_agent(
+    endpoint: Endpoint, ours: TenantData
+) -> None:
+    said = await EndpointRequest.of(endpoint, ours).send_as(Caller(ours.tenant.connection, None))
 
     assert said.status == OK
     for name in ours.names:
@@ -123,19 +129,19 @@ async def test_what_anybody_may_see_names_nobody(endpoint: Endpoint, ours: Side)
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
-async def test_the_other_tenants_name_is_refused_wherever_it_stands(
-    endpoint: Endpoint, ours: Side, theirs: Side
+async def test_tenant_id_of_the_other_tenant_is_rejected_in_every_place(
+    endpoint: Endpoint, ours: TenantData, theirs: TenantData
 ) -> None:
     before = await both_logs(ours, theirs)
-    own, foreign = Ask.of(endpoint, ours), Ask.of(endpoint, theirs)
+    own, foreign = EndpointRequest.of(endpoint, ours), EndpointRequest.of(endpoint, theirs)
     for role in roles_of(endpoint):
         for asked in (own, foreign):
-            refused = [await asked.with_query(TENANT, theirs.tenant.id).by(ours.callers[role])]
+            refused = [await asked.with_query(TENANT, theirs.tenant.id).send_as(ours.callers[role])]
             if TENANT in fields(endpoint.body):
                 everywhere = asked.with_field(TENANT, theirs.tenant.id)
-                refused.append(await everywhere.by(ours.callers[role]))
+                refused.append(await everywhere.send_as(ours.callers[role]))
                 everywhere = everywhere.with_query(TENANT, theirs.tenant.id)
-                refused.append(await everywhere.by(ours.callers[role]))
+                refused.append(await everywhere.send_as(ours.callers[role]))
 
             for said in refused:
                 assert said.status in {400, 403}
@@ -144,24 +150,24 @@ async def test_the_other_tenants_name_is_refused_wherever_it_stands(
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
-async def test_an_id_of_the_other_tenant_looks_like_an_id_of_nobody(
-    endpoint: Endpoint, ours: Side, theirs: Side
+async def test_id_of_the_other_tenant_looks_like_an_unknown_id(
+    endpoint: Endpoint, ours: TenantData, theirs: TenantData
 ) -> None:
     before = await both_logs(ours, theirs)
-    own = Ask.of(endpoint, ours)
+    own = EndpointRequest.of(endpoint, ours)
     for role in roles_of(endpoint):
         caller = ours.callers[role]
         for name in parameters(endpoint):
-            foreign = await own.with_path(name, PATHS[name](theirs)).by(caller)
-            assert foreign == await own.with_path(name, NOBODY[name]()).by(caller)
+            foreign = await own.with_path(name, PATHS[name](theirs)).send_as(caller)
+            assert foreign == await own.with_path(name, UNKNOWN_VALUES[name]()).send_as(caller)
             assert foreign.status == (403 if acts_as(endpoint, role) else 404)
-        for name in pointing(endpoint, fields(endpoint.body)) - FREE_IN_BODIES:
-            foreign = await own.with_field(name, FIELDS[name](theirs)).by(caller)
-            assert foreign == await own.with_field(name, NOBODY[name]()).by(caller)
+        for name in pointing(endpoint, fields(endpoint.body)) - SHARED_IN_BODIES:
+            foreign = await own.with_field(name, FIELDS[name](theirs)).send_as(caller)
+            assert foreign == await own.with_field(name, UNKNOWN_VALUES[name]()).send_as(caller)
             assert foreign.status == (403 if role == "agent" else 404)
         for name in pointing(endpoint, fields(endpoint.query)):
-            foreign = await own.with_query(name, FIELDS[name](theirs)).by(caller)
-            nobodys = await own.with_query(name, NOBODY[name]()).by(caller)
+            foreign = await own.with_query(name, FIELDS[name](theirs)).send_as(caller)
+            nobodys = await own.with_query(name, UNKNOWN_VALUES[name]()).send_as(caller)
             assert foreign == nobodys
             assert not any(known.encode() in foreign.body for known in theirs.names)
     assert await both_logs(ours, theirs) == before
@@ -173,48 +179,55 @@ def acts_as(endpoint: Endpoint, role: Role) -> bool:
 
 
 def pointing(endpoint: Endpoint, names: list[str]) -> set[str]:
-    return {name for name in names if name in FIELDS and (endpoint.name, name) not in GIVING_NAMES}
+    return {
+        name for name in names if name in FIELDS and (endpoint.name, name) not in NAME_ASSIGNMENTS
+    }
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
-async def test_everything_of_the_other_tenant_at_once_is_refused_too(
-    endpoint: Endpoint, ours: Side, theirs: Side
+async def test_request_with_all_values_of_the_other_tenant_is_rejected(
+    endpoint: Endpoint, ours: TenantData, theirs: TenantData
 ) -> None:
     """A whole request that is valid for them, made with a key of ours."""
-    pointed = parameters(endpoint) or pointing(endpoint, fields(endpoint.body)) - FREE_IN_BODIES
+    pointed = parameters(endpoint) or pointing(endpoint, fields(endpoint.body)) - SHARED_IN_BODIES
     before = await theirs.tenant.events()
     for role in roles_of(endpoint):
-        said = await Ask.of(endpoint, theirs).by(ours.callers[role])
+        said = await EndpointRequest.of(endpoint, theirs).send_as(ours.callers[role])
 
         if pointed or endpoint.name == "issueKey":
             assert said.status in {403, 404}, role
-        asked = json.dumps([Ask.of(endpoint, theirs).body, *Ask.of(endpoint, theirs).path.values()])
+        asked = json.dumps(
+            [
+                EndpointRequest.of(endpoint, theirs).body,
+                *EndpointRequest.of(endpoint, theirs).path.values(),
+            ]
+        )
         for known in theirs.names:
             assert known.encode() not in said.body or known in asked
     assert await theirs.tenant.events() == before
 
 
-async def both_logs(ours: Side, theirs: Side) -> list[list[Json]]:
+async def both_logs(ours: TenantData, theirs: TenantData) -> list[list[Json]]:
     return [await side.tenant.events() for side in (ours, theirs)]
 
 
-@pytest.mark.parametrize("endpoint", [one for one in PRIVATE if one.answer], ids=named)
-async def test_lists_and_filters_hold_ones_own_only(
-    endpoint: Endpoint, ours: Side, theirs: Side
+@pytest.mark.parametrize("endpoint", [one for one in PRIVATE if one.response], ids=named)
+async def test_lists_contain_only_own_items(
+    endpoint: Endpoint, ours: TenantData, theirs: TenantData
 ) -> None:
     for role in roles_of(endpoint):
-        said = await Ask.of(endpoint, ours).by(ours.callers[role])
+        said = await EndpointRequest.of(endpoint, ours).send_as(ours.callers[role])
 
         assert not any(known.encode() in said.body for known in theirs.names), role
 
 
-async def test_one_name_in_two_tenants_is_two_agents(tenant: Tenant, other: Tenant) -> None:
-    ann, namesake = await tenant.agent_of("ann"), await other.agent_of("ann")
-    await ann.ask("PUT", f"/v1/agent/agents/{ann.id}/config", {"humanizer_style": "casual"})
+async def test_same_agent_name_in_two_tenants_is_two_agents(tenant: Tenant, other: Tenant) -> None:
+    ann, namesake = await tenant.create_agent("ann"), await other.create_agent("ann")
+    await ann.request("PUT", f"/v1/agent/agents/{ann.id}/config", {"humanizer_style": "casual"})
 
     assert ann.id != namesake.id
     assert (await other.agent(namesake.id))["incarnation"] == 1
-    assert await other.must("GET", f"/v1/agent/agents/{namesake.id}/config") == {}
+    assert await other.request_ok("GET", f"/v1/agent/agents/{namesake.id}/config") == {}
 
 
 # -- Whether the other one is busy -------------------------------------------
@@ -256,22 +269,24 @@ async def transcript(tenant: Tenant, busy: Tenant | None) -> list[str]:
             agents.append((await busy.register(f"busy-{number}"))["id"])
             await busy.lease(agents[-1], f"{number}@x.de")
             await busy.acquire(agents[0], "a@x.de")
-        response = await tenant.ask(method, path, body, headers={"X-Request-Id": "same"})
+        response = await tenant.request(method, path, body, headers={"X-Request-Id": "same"})
         headers = sorted(one for one in response.headers.multi_items() if one[0] not in UNTOLD)
         told.append(_VARYING.sub("*", f"{response.status_code} {headers} {response.text}"))
     return told
 
 
-async def test_a_tenant_cannot_tell_whether_another_one_is_busy(operator: Operator) -> None:
-    in_silence = await transcript(await operator.tenant(), None)
-    in_noise = await transcript(await operator.tenant(), await operator.tenant())
+async def test_load_of_another_tenant_is_not_observable(operator: Operator) -> None:
+    in_silence = await transcript(await operator.create_tenant(), None)
+    in_noise = await transcript(await operator.create_tenant(), await operator.create_tenant())
 
     for quiet, noisy in itertools.zip_longest(in_silence, in_noise):
         assert noisy == quiet
 
 
-async def test_sequences_have_no_gap_however_busy_others_are(tenant: Tenant, other: Tenant) -> None:
-    ann, bob = await tenant.agent_of("ann"), await other.agent_of("bob")
+async def test_sequences_are_contiguous_under_load_of_other_tenants(
+    tenant: Tenant, other: Tenant
+) -> None:
+    ann, bob = await tenant.create_agent("ann"), await other.create_agent("bob")
     for number in range(20):
         await bob.lease(bob.id, f"{number}@example.com")
         response = await ann.acquire(ann.id, f"{number}@example.com")

@@ -13,8 +13,8 @@ from quorate.bus.outbox.jetstream_stream import STREAM
 from quorate.bus.subjects import COMMANDS, FAMILIES, inbox_prefix
 from quorate.domain.identity.api_keys import Role
 from tests.e2e.service.http_clients import Operator, Tenant
-from tests.e2e.service.nats_listener import Listener, until
-from tests.e2e.service.two_tenants import Side, side_of
+from tests.e2e.service.nats_listener import Listener, wait_until
+from tests.e2e.service.two_tenants import TenantData, create_tenant_data
 
 WINDOW_SECONDS = 2.0
 SERVE = ("--heartbeat-window-seconds", str(WINDOW_SECONDS))
@@ -35,7 +35,7 @@ SERVERS = (
 NOTIFICATIONS = ("lease_conflict", "lease_revoked", "agent_lapsed", "consensus_requested")
 
 
-def subjects(side: Side) -> Iterator[str]:
+def subjects(side: TenantData) -> Iterator[str]:
     """Every subject of a tenant, and every way to ask for many of them at once."""
     readers = (side.agent.id, side.agent.issued.id, side.tenant.issued.id, side.auditor.issued.id)
     for family in FAMILIES:
@@ -48,7 +48,7 @@ def subjects(side: Side) -> Iterator[str]:
                     )
 
 
-def is_own_command(subject: str, side: Side, role: Role) -> bool:
+def is_own_command(subject: str, side: TenantData, role: Role) -> bool:
     own = COMMANDS.template.format(tenant=side.tenant.id, agent_id=side.agent.id, name="")
     return role == "agent" and subject.startswith(own)
 
@@ -60,15 +60,15 @@ def in_parts(names: Sequence[str], size: int = 40) -> Iterator[Sequence[str]]:
 
 
 async def refused(listener: Listener, verb: str, count: int) -> None:
-    await until(lambda: len(listener.errors) >= count)
+    await wait_until(lambda: len(listener.errors) >= count)
     expected = VIOLATION.format(verb)
     assert [error for error in listener.errors if expected not in error] == []
     assert len(listener.errors) == count
 
 
-async def commotion(side: Side) -> None:
+async def commotion(side: TenantData) -> None:
     """Something of every kind happens in a tenant."""
-    rival = await side.tenant.agent_of("rival")
+    rival = await side.tenant.create_agent("rival")
     await side.agent.heartbeat(side.agent.id)
     await side.agent.lease(side.agent.id, "wanted@example.com")
     await rival.acquire(rival.id, "wanted@example.com")
@@ -78,18 +78,18 @@ async def commotion(side: Side) -> None:
 
 
 @pytest.fixture
-async def ours(operator: Operator) -> Side:
-    return await side_of(operator)
+async def ours(operator: Operator) -> TenantData:
+    return await create_tenant_data(operator)
 
 
 @pytest.fixture
-async def theirs(operator: Operator) -> Side:
-    return await side_of(operator)
+async def theirs(operator: Operator) -> TenantData:
+    return await create_tenant_data(operator)
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_no_subject_of_another_tenant_can_be_subscribed_to(
-    ours: Side, theirs: Side, role: Role
+async def test_subscription_to_another_tenants_subject_is_denied(
+    ours: TenantData, theirs: TenantData, role: Role
 ) -> None:
     wanted = list(subjects(theirs))
     witness = await theirs.tenant.listen(
@@ -103,27 +103,31 @@ async def test_no_subject_of_another_tenant_can_be_subscribed_to(
 
     await commotion(theirs)
 
-    await until(lambda: set(NOTIFICATIONS) <= set(witness.names()))
+    await wait_until(lambda: set(NOTIFICATIONS) <= set(witness.names()))
     for listener in listeners:
         await listener.client.flush()
         assert listener.messages == []
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_wildcards_reach_nothing_of_anybody(ours: Side, theirs: Side, role: Role) -> None:
+async def test_wildcard_subscription_is_denied(
+    ours: TenantData, theirs: TenantData, role: Role
+) -> None:
     witness = await theirs.tenant.listen(f"quorate.{theirs.tenant.id}.log.>")
     listener = await ours.tenant.operator.listen(ours.key_of(role), *EVERYBODYS)
     await refused(listener, "subscription", len(EVERYBODYS))
 
     await commotion(theirs)
 
-    await until(lambda: "LeaseConflicted" in witness.names())
+    await wait_until(lambda: "LeaseConflicted" in witness.names())
     await listener.client.flush()
     assert listener.messages == []
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_nothing_can_be_forged(ours: Side, theirs: Side, role: Role) -> None:
+async def test_publishing_on_foreign_subjects_is_denied(
+    ours: TenantData, theirs: TenantData, role: Role
+) -> None:
     witnesses = [
         await side.tenant.listen(
             *(f"quorate.{side.tenant.id}.{rest}" for rest in ("agent.*.>", "all.>")),
@@ -147,7 +151,7 @@ async def test_nothing_can_be_forged(ours: Side, theirs: Side, role: Role) -> No
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_nobody_gets_an_answer_from_the_server_or_its_stream(ours: Side, role: Role) -> None:
+async def test_server_and_stream_apis_are_denied(ours: TenantData, role: Role) -> None:
     listener = await ours.tenant.operator.listen(ours.key_of(role))
 
     for subject in SERVERS[:4]:
@@ -157,13 +161,13 @@ async def test_nobody_gets_an_answer_from_the_server_or_its_stream(ours: Side, r
     assert listener.messages == []
 
 
-async def test_the_operators_key_has_no_business_on_nats(operator: Operator) -> None:
+async def test_admin_key_cannot_connect_to_nats(operator: Operator) -> None:
     with pytest.raises(NatsError, match="Authorization Violation"):
         await Listener.connected(operator.service.nats_url, str(operator.key))
 
 
-async def test_an_agent_hears_no_other_agent_of_its_own_tenant(tenant: Tenant) -> None:
-    ann, bob = await tenant.agents_of("ann", "bob")
+async def test_agent_receives_no_messages_of_another_agent(tenant: Tenant) -> None:
+    ann, bob = await tenant.create_agents("ann", "bob")
     wanted = (
         f"quorate.{tenant.id}.agent.{bob.id}.>",
         f"quorate.{tenant.id}.agent.*.>",
@@ -176,13 +180,11 @@ async def test_an_agent_hears_no_other_agent_of_its_own_tenant(tenant: Tenant) -
     await refused(listener, "subscription", len(wanted))
 
 
-async def test_a_name_that_looks_like_a_tenant_gives_no_access_to_it(
-    operator: Operator, tenant: Tenant
-) -> None:
+async def test_agent_name_like_a_tenant_gives_no_access(operator: Operator, tenant: Tenant) -> None:
     """``x`` and ``x-y``, ``x_y``: no tenant's subjects or inboxes begin with another's."""
     name = f"t{uuid4().hex[:8]}"  # The letter, because digits alone have no upper case.
     for tenant_id in (name, f"{name}_{tenant.id}", f"{name}-{tenant.id}", name.upper()):
-        near = await operator.tenant(tenant_id)
+        near = await operator.create_tenant(tenant_id)
         far = f"{name}_x"
         wanted = (f"quorate.{far}.all.>", f"_INBOX_{far}_{near.issued.id}.>", f"_INBOX_{far}.>")
 
@@ -191,8 +193,10 @@ async def test_a_name_that_looks_like_a_tenant_gives_no_access_to_it(
         await refused(listener, "subscription", len(wanted))
 
 
-async def test_a_contact_leased_in_two_tenants_is_no_conflict(ours: Side, theirs: Side) -> None:
-    listeners = [await side.agent.hear_all() for side in (ours, theirs)]
+async def test_same_contact_in_two_tenants_publishes_no_conflict(
+    ours: TenantData, theirs: TenantData
+) -> None:
+    listeners = [await side.agent.subscribe_to_all() for side in (ours, theirs)]
     contact = "shared@example.com"
 
     leases = [await side.agent.lease(side.agent.id, contact) for side in (ours, theirs)]
@@ -204,7 +208,7 @@ async def test_a_contact_leased_in_two_tenants_is_no_conflict(ours: Side, theirs
         assert await side.tenant.events("LeaseConflicted") == []
         sent = await side.agent.request_send(side.agent.id, contact, fence=lease["fence"])
         assert sent["status"] == "authorized"
-    rival = await theirs.tenant.agent_of("rival")
+    rival = await theirs.tenant.create_agent("rival")
     await rival.acquire(rival.id, contact)
     await listeners[1].notification("lease_conflict")
     await listeners[0].client.flush()

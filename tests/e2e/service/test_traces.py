@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.e2e.service.http_clients import LEASE, Operator, speaking_to
-from tests.e2e.service.nats_agent import Asking
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.service_process import DidNotStart, Running, serving
-from tests.e2e.service.trace_collector import Collector, collecting, said
+from tests.e2e.service.http_clients import LEASE, Operator, connect_operator
+from tests.e2e.service.nats_agent import NatsAgent
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import ServiceProcess, StartFailed, run_service
+from tests.e2e.service.trace_collector import TraceCollector, attribute_of, run_collector
 
 CONTACT = "somebody@example.com"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -21,37 +21,40 @@ SENT_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "50"}  # Milliseconds.
 
 @asynccontextmanager
 async def traced(data_dir: Path, *options: str, **variables: str) -> AsyncIterator[Operator]:
-    with serving(data_dir, *options, variables={**SENT_SOON, **variables}) as service:
-        async with speaking_to(service) as operator:
+    with run_service(data_dir, *options, variables={**SENT_SOON, **variables}) as service:
+        async with connect_operator(service) as operator:
             yield operator
 
 
 async def conflict(operator: Operator) -> None:
     """Ann holds a contact, and Bob asks for it within somebody's trace."""
-    tenant = await operator.tenant()
-    ann, bob = await tenant.agents_of("ann-the-first", "bob-the-second")
+    tenant = await operator.create_tenant()
+    ann, bob = await tenant.create_agents("ann-the-first", "bob-the-second")
     await ann.lease(ann.id, CONTACT)
     body = {"agentId": bob.id, "contactEmail": CONTACT}
-    response = await bob.ask("POST", LEASE, body, headers={**CALLER, "X-Request-Id": "bobs"})
+    response = await bob.request("POST", LEASE, body, headers={**CALLER, "X-Request-Id": "bobs"})
     assert response.status_code == 409
 
 
-def in_callers_trace(collector: Collector, name: str) -> list[Span]:
-    return [span for span in collector.named(name) if span.trace_id.hex() == TRACE]
+def in_callers_trace(collector: TraceCollector, name: str) -> list[Span]:
+    return [span for span in collector.spans_named(name) if span.trace_id.hex() == TRACE]
 
 
-async def test_a_request_its_commit_and_its_notifications_are_one_trace(data_dir: Path) -> None:
-    with collecting() as collector:
+async def test_request_commit_and_notifications_are_one_trace(data_dir: Path) -> None:
+    with run_collector() as collector:
         async with traced(data_dir, "--otel-endpoint", collector.url) as operator:
             await conflict(operator)
-            await until(lambda: len(in_callers_trace(collector, "notification")) == 1)
-            await until(lambda: len(in_callers_trace(collector, "acquireLease")) == 1)
+            await wait_until(lambda: len(in_callers_trace(collector, "notification")) == 1)
+            await wait_until(lambda: len(in_callers_trace(collector, "acquireLease")) == 1)
 
         (request,) = in_callers_trace(collector, "acquireLease")
         (commit,) = in_callers_trace(collector, "commit")
         (notification,) = in_callers_trace(collector, "notification")
         assert request.parent_span_id.hex() == PARENT
-        assert (said(request, "quorate.outcome"), said(request, "quorate.request_id")) == (
+        assert (
+            attribute_of(request, "quorate.outcome"),
+            attribute_of(request, "quorate.request_id"),
+        ) == (
             "lease_conflict",
             "bobs",
         )
@@ -59,8 +62,8 @@ async def test_a_request_its_commit_and_its_notifications_are_one_trace(data_dir
         assert [link.span_id for link in commit.links] == [request.span_id]
         assert [link.span_id for link in request.links] == [commit.span_id]
         assert [link.span_id for link in notification.links] == [commit.span_id]
-        assert said(notification, "quorate.event.type") == "LeaseConflicted"
-        assert said(notification, "quorate.notifications") == 2
+        assert attribute_of(notification, "quorate.event.type") == "LeaseConflicted"
+        assert attribute_of(notification, "quorate.notifications") == 2
         times = [request.start_time_unix_nano, commit.start_time_unix_nano]
         times += [commit.end_time_unix_nano, request.end_time_unix_nano]
         assert times == sorted(times)
@@ -71,30 +74,30 @@ async def test_a_request_its_commit_and_its_notifications_are_one_trace(data_dir
             assert secret not in collector.text()
 
 
-async def test_a_command_over_nats_is_traced_as_well(data_dir: Path) -> None:
-    with collecting() as collector:
+async def test_nats_command_is_traced(data_dir: Path) -> None:
+    with run_collector() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_SERVICE_NAME": "ours"}
         async with traced(data_dir, **variables) as operator:
-            ann = await (await operator.tenant()).agent_of("ann")
-            asking = await Asking.of(ann)
-            await asking.ask("heartbeat", headers=CALLER)
-            await until(lambda: len(in_callers_trace(collector, "heartbeat")) == 1)
+            ann = await (await operator.create_tenant()).create_agent("ann")
+            asking = await NatsAgent.of(ann)
+            await asking.request("heartbeat", headers=CALLER)
+            await wait_until(lambda: len(in_callers_trace(collector, "heartbeat")) == 1)
 
         (request,) = in_callers_trace(collector, "heartbeat")
-        assert said(request, "network.protocol.name") == "nats"
+        assert attribute_of(request, "network.protocol.name") == "nats"
         assert request.parent_span_id.hex() == PARENT
         assert len(in_callers_trace(collector, "commit")) == 1
         assert collector.services == {"ours"}
 
 
-async def test_what_nobody_asked_for_is_no_trace(data_dir: Path) -> None:
-    with collecting() as collector:
+async def test_background_work_is_not_traced(data_dir: Path) -> None:
+    with run_collector() as collector:
         async with traced(data_dir, "--otel-endpoint", collector.url) as operator:
             for path in ("/livez", "/readyz", "/metrics", "/nowhere"):
                 await operator.http.get(path)
-            await operator.must("POST", "/v1/tenants", {"tenantId": "acme"}, headers=NONSENSE)
+            await operator.request_ok("POST", "/v1/tenants", {"tenantId": "acme"}, headers=NONSENSE)
 
-        (request,) = collector.named("createTenant")
+        (request,) = collector.spans_named("createTenant")
         assert {span.name for span in collector.spans} == {"createTenant", "commit"}
         assert request.parent_span_id == b""
         assert request.status.code != Status.STATUS_CODE_ERROR
@@ -103,20 +106,20 @@ async def test_what_nobody_asked_for_is_no_trace(data_dir: Path) -> None:
 NONSENSE = {"traceparent": "00-nonsense"}
 
 
-async def test_a_collector_that_is_away_keeps_nobody_waiting(data_dir: Path) -> None:
-    with collecting() as collector:
+async def test_unavailable_collector_does_not_delay_requests(data_dir: Path) -> None:
+    with run_collector() as collector:
         gone = collector.url
     async with traced(data_dir, "--otel-endpoint", gone) as operator:
         await conflict(operator)
-        await until(lambda: bool(operator.service.logged("traces.not_sent")))
+        await wait_until(lambda: bool(operator.service.log_entries("traces.export_failed")))
 
         operator.service.stop()  # It asserts that this does not take long.
 
 
 @pytest.mark.parametrize("variable", ["OTEL_SDK_DISABLED=true", "OTEL_TRACES_EXPORTER=none"])
-async def test_traces_can_be_switched_off(data_dir: Path, variable: str) -> None:
+async def test_tracing_can_be_disabled(data_dir: Path, variable: str) -> None:
     name, _, value = variable.partition("=")
-    with collecting() as collector:
+    with run_collector() as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, name: value}
         async with traced(data_dir, **variables) as operator:
             await conflict(operator)
@@ -124,6 +127,6 @@ async def test_traces_can_be_switched_off(data_dir: Path, variable: str) -> None
         assert collector.spans == []
 
 
-def test_an_address_that_is_none_is_refused(data_dir: Path) -> None:
-    with pytest.raises(DidNotStart, match="http://localhost:4318"):
-        Running(data_dir, "--otel-endpoint", "localhost:4318").start()
+def test_invalid_collector_address_is_rejected(data_dir: Path) -> None:
+    with pytest.raises(StartFailed, match="http://localhost:4318"):
+        ServiceProcess(data_dir, "--otel-endpoint", "localhost:4318").start()

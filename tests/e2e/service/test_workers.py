@@ -11,10 +11,10 @@ import pytest
 
 from quorate.server import workers as supervising
 from quorate.server.workers import READY, Worker
-from tests.e2e.service.event_stream import following
+from tests.e2e.service.event_stream import follow_events
 from tests.e2e.service.http_clients import Operator
-from tests.e2e.service.nats_listener import until
-from tests.e2e.service.service_process import Running, attempt, serving
+from tests.e2e.service.nats_listener import wait_until
+from tests.e2e.service.service_process import ServiceProcess, run_service, run_until_exit
 from tests.support.postgres import PostgresServer
 
 WORKERS = 2
@@ -25,14 +25,14 @@ COMMAND_LINE_ERROR = 2
 @pytest.fixture(scope="module")
 def service(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Running]:
+) -> Iterator[ServiceProcess]:
     database = ("--database-url", postgres.database_url())
     folder = tmp_path_factory.mktemp("workers") / "data"
-    with serving(folder, "--workers", str(WORKERS), *database) as running:
+    with run_service(folder, "--workers", str(WORKERS), *database) as running:
         yield running
 
 
-def workers(service: Running) -> set[int]:
+def workers(service: ServiceProcess) -> set[int]:
     """The processes that were given the socket."""
     children = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
     return {int(pid) for pid in children if b"--worker-socket" in _command_line(pid)}
@@ -45,19 +45,19 @@ def _command_line(pid: str) -> bytes:
         return b""
 
 
-async def test_they_are_one_service(operator: Operator) -> None:
-    tenant = await operator.tenant()
-    ann, bob = await tenant.agents_of("ann", "bob")
-    hears = await ann.hear_all()
+async def test_workers_share_one_state(operator: Operator) -> None:
+    tenant = await operator.create_tenant()
+    ann, bob = await tenant.create_agents("ann", "bob")
+    hears = await ann.subscribe_to_all()
     await ann.lease(ann.id, CONTACT)
-    async with following(tenant, last=await tenant.head()) as log:
+    async with follow_events(tenant, last=await tenant.head()) as log:
         assert (await bob.acquire(bob.id, CONTACT)).status_code == 409
         assert (await log.event())["type"] == "LeaseConflicted"
     await hears.notification("lease_conflict")
 
 
-async def test_any_of_them_tells_the_numbers_of_all(operator: Operator) -> None:
-    await operator.tenant()
+async def test_metrics_include_all_workers(operator: Operator) -> None:
+    await operator.create_tenant()
     expected = {f'worker="{pid}"' for pid in workers(operator.service)}
 
     async def told() -> bool:
@@ -67,11 +67,11 @@ async def test_any_of_them_tells_the_numbers_of_all(operator: Operator) -> None:
             float(line.split()[-1]) for line in leaders
         ) == 1
 
-    await until(told)
+    await wait_until(told)
 
 
-async def test_one_that_dies_is_replaced_while_the_other_serves(operator: Operator) -> None:
-    tenant, service = await operator.tenant(), operator.service
+async def test_killed_worker_is_replaced_while_the_other_serves(operator: Operator) -> None:
+    tenant, service = await operator.create_tenant(), operator.service
     before = workers(service)
     assert len(before) == WORKERS
     killed = min(before)
@@ -84,9 +84,9 @@ async def test_one_that_dies_is_replaced_while_the_other_serves(operator: Operat
             return False  # It had been taken by the one that died.
         return True
 
-    await until(registers)
-    await until(lambda: len(workers(service)) == WORKERS and killed not in workers(service))
-    await until(registers)
+    await wait_until(registers)
+    await wait_until(lambda: len(workers(service)) == WORKERS and killed not in workers(service))
+    await wait_until(registers)
 
 
 class Passing:
@@ -107,7 +107,7 @@ class Passing:
         return 1
 
 
-async def test_one_for_which_there_is_no_room_is_tried_again(
+async def test_worker_that_cannot_start_is_retried(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tries = 0
@@ -123,26 +123,26 @@ async def test_one_for_which_there_is_no_room_is_tried_again(
     monkeypatch.setattr(supervising, "PAUSE_SECONDS_MIN", 0.001)
     worker = Worker([], 0)
     await worker.start()
-    keeper = asyncio.create_task(worker.keep())
+    supervisor = asyncio.create_task(worker.supervise())
 
-    await until(lambda: tries == 3)
+    await wait_until(lambda: tries == 3)
 
-    keeper.cancel()
-    await asyncio.wait([keeper])
+    supervisor.cancel()
+    await asyncio.wait([supervisor])
 
 
-async def test_all_of_them_end_politely(operator: Operator) -> None:
-    tenant, service = await operator.tenant(), operator.service
+async def test_all_workers_stop_gracefully(operator: Operator) -> None:
+    tenant, service = await operator.create_tenant(), operator.service
     left = workers(service)
-    async with following(tenant) as first, following(tenant) as second:
+    async with follow_events(tenant) as first, follow_events(tenant) as second:
         await asyncio.to_thread(service.stop)
         await first.end()
         await second.end()
     assert not any(_command_line(str(pid)) for pid in left)
 
 
-def test_on_sqlite_more_than_one_is_refused_with_the_reason(data_dir: Path) -> None:
-    ended = attempt(data_dir, "--workers", "2")
+def test_several_workers_on_sqlite_are_rejected_with_a_reason(data_dir: Path) -> None:
+    ended = run_until_exit(data_dir, "--workers", "2")
 
     assert ended.returncode == COMMAND_LINE_ERROR
     assert "--workers beyond 1 is not for SQLite" in ended.stderr

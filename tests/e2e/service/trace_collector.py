@@ -1,4 +1,4 @@
-"""A collector of traces: takes OTLP over HTTP, as any would, and keeps what it was sent."""
+"""A trace collector: receives OTLP over HTTP and keeps the spans."""
 
 import gzip
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 POLL_SECONDS = 0.01
 
 
-class Collector:
-    """``paths`` are those that were posted to."""
+class TraceCollector:
+    """The received spans, and the ``paths`` of the requests."""
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
@@ -25,24 +25,26 @@ class Collector:
         self.services: set[str] = set()
         self.url = ""
 
-    def take(self, path: str, body: bytes) -> None:
+    def receive(self, path: str, body: bytes) -> None:
         self.paths.add(path)
         sent = ExportTraceServiceRequest.FromString(body)
         for of_process in sent.resource_spans:
-            said = {each.key: each.value.string_value for each in of_process.resource.attributes}
-            self.services.add(said["service.name"])
+            attributes = {
+                each.key: each.value.string_value for each in of_process.resource.attributes
+            }
+            self.services.add(attributes["service.name"])
             for of_library in of_process.scope_spans:
                 self.spans += of_library.spans
 
-    def named(self, name: str) -> list[Span]:
+    def spans_named(self, name: str) -> list[Span]:
         return [span for span in tuple(self.spans) if span.name == name]
 
     def text(self) -> str:
         return "\n".join(str(span) for span in tuple(self.spans))
 
 
-def said(span: Span, name: str) -> Any:  # noqa: ANN401 - of whatever kind.
-    """An attribute of a span."""
+def attribute_of(span: Span, name: str) -> Any:  # noqa: ANN401 - any attribute type.
+    """Return the value of an attribute of a span, or None."""
     for each in span.attributes:
         if each.key == name:
             return getattr(each.value, str(each.value.WhichOneof("value")))
@@ -50,21 +52,21 @@ def said(span: Span, name: str) -> Any:  # noqa: ANN401 - of whatever kind.
 
 
 @contextmanager
-def collecting() -> Iterator[Collector]:
-    collector = Collector()
+def run_collector() -> Iterator[TraceCollector]:
+    collector = TraceCollector()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            collector.take(self.path, body)
-            answer = ExportTraceServiceResponse().SerializeToString()
+            collector.receive(self.path, body)
+            response = ExportTraceServiceResponse().SerializeToString()
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
-            self.send_header("Content-Length", str(len(answer)))
+            self.send_header("Content-Length", str(len(response)))
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(response)
 
         def log_message(self, *_: object) -> None:
             pass

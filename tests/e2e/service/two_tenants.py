@@ -1,7 +1,7 @@
-"""Two tenants with one of everything that has an id, and what each endpoint takes.
+"""Two tenants with one resource of each kind, and requests for every endpoint.
 
-The tables name endpoints, path parameters and fields. What is not named here is not tested, so
-``test_tenants_never_meet.py`` compares them with the table of endpoints that the service has.
+The tables name endpoints, path parameters and fields. ``test_tenant_isolation.py`` compares them with
+the endpoint registry, so every new endpoint is covered.
 """
 
 import re
@@ -20,19 +20,19 @@ from tests.e2e.service.service_process import Json
 
 
 @record
-class Side:
-    """One tenant. Names and contacts begin with its id, so that they can be told in any answer."""
+class TenantData:
+    """One tenant and its resources. Names and contacts begin with its id to be recognizable."""
 
     tenant: Tenant
     auditor: KeyHolder
     agent: Agent
-    spare_key: str  # The id of a key that nobody uses.
+    spare_key: str  # The id of an unused key.
     lease: str
     request: str
 
     @property
     def callers(self) -> Mapping[Role, Caller]:
-        """By what it can be asked: one key of each role, the operator's included."""
+        """One caller for each role, including admin."""
         return {
             "admin": self.tenant.operator,
             "tenant": self.tenant,
@@ -41,7 +41,7 @@ class Side:
         }
 
     def key_of(self, role: Role) -> IssuedKey:
-        """Of a role that a tenant's keys have."""
+        """Return the key of a role that keys of a tenant may have."""
         holders = {"tenant": self.tenant, "agent": self.agent, "auditor": self.auditor}
         return holders[role].issued
 
@@ -51,7 +51,7 @@ class Side:
 
     @property
     def names(self) -> frozenset[str]:
-        """Everything by which this tenant could be recognised."""
+        """All values that identify this tenant or its resources."""
         assert self.agent.issued.agent_id is not None
         return frozenset(
             {self.tenant.id, self.agent.id, self.agent.name, self.lease, self.request}
@@ -59,15 +59,15 @@ class Side:
         )
 
 
-async def side_of(operator: Operator) -> Side:
-    tenant = await operator.tenant()
-    agent = await tenant.agent_of(f"{tenant.id}-agent")
+async def create_tenant_data(operator: Operator) -> TenantData:
+    tenant = await operator.create_tenant()
+    agent = await tenant.create_agent(f"{tenant.id}-agent")
     contact = f"{tenant.id}@example.com"
     lease = await agent.lease(agent.id, contact, intent=tenant.id)
     request = await agent.propose(agent.id, reason=tenant.id)
-    return Side(
+    return TenantData(
         tenant=tenant,
-        auditor=await tenant.auditor(),
+        auditor=await tenant.create_auditor(),
         agent=agent,
         spare_key=(await tenant.issue("auditor")).id,
         lease=lease["id"],
@@ -75,9 +75,9 @@ async def side_of(operator: Operator) -> Side:
     )
 
 
-# -- What stands in a path or a field ----------------------------------------
+# -- Values of paths and fields ----------------------------------------------
 
-Named: TypeAlias = Mapping[str, Callable[[Side], str]]
+Named: TypeAlias = Mapping[str, Callable[[TenantData], str]]
 
 PATHS: Named = {
     "agent_id": lambda side: side.agent.id,
@@ -85,7 +85,7 @@ PATHS: Named = {
     "key_id": lambda side: side.spare_key,
     "lease_id": lambda side: side.lease,
 }
-# Fields of bodies and queries that name something of a tenant.
+# Fields of bodies and queries that refer to a resource of a tenant.
 FIELDS: Named = {
     "agentId": lambda side: side.agent.id,
     "agentName": lambda side: side.agent.name,
@@ -94,19 +94,19 @@ FIELDS: Named = {
     "requestingAgentId": lambda side: side.agent.id,
 }
 SAME_AGENT = ({"agentId", "agentName"}, {"requestingAgentId", "proposerAgent"})
-# Here a name does not point to what there is; it is given to something new.
-GIVING_NAMES = {("register", "agentName"), ("issueKey", "agentName")}
-# Contacts belong to nobody: any agent may try to lease any of them. Only a filter points to one.
-FREE_IN_BODIES = {"contactEmail"}
-POINTING_NOWHERE = {
+# Here the field names a new resource instead of an existing one.
+NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName")}
+# Any agent may request a lease on any contact. Only a filter refers to an existing contact.
+SHARED_IN_BODIES = {"contactEmail"}
+NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
 }
-TENANT = "tenantId"  # Has its own tests.
+TENANT = "tenantId"  # Covered by separate tests.
 OK = 200
 
-BODIES: Mapping[str, Callable[[Side], Json]] = {
+BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "acquireLease": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
     "castVote": lambda side: {"agentId": side.agent.id, "vote": "approve"},
     "createTenant": lambda _: {TENANT: str(uuid4())},
@@ -123,25 +123,25 @@ BODIES: Mapping[str, Callable[[Side], Json]] = {
     },
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
 }
-# Where a tenant's key must say whom it asks for.
-QUERIES: Mapping[str, Callable[[Side], Mapping[str, str]]] = {
+# Queries in which a tenant key must name the agent.
+QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
     "listNotifications": lambda side: {"agentId": side.agent.id},
     "streamNotifications": lambda side: {"agentId": side.agent.id},
 }
-# What the same fields hold when they name nobody.
-NOBODY: Mapping[str, Callable[[], str]] = {
+# Values of the same fields that refer to no resource.
+UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "agent_id": lambda: f"agent_{uuid4()}",
     "agentId": lambda: f"agent_{uuid4()}",
-    "agentName": lambda: f"nobody-{uuid4().hex}",
+    "agentName": lambda: f"unknown-{uuid4().hex}",
     "consensus_id": lambda: str(uuid4()),
     "contactEmail": lambda: f"{uuid4().hex}@example.com",
     "key_id": lambda: uuid4().hex[:16],
     "lease_id": lambda: str(uuid4()),
-    "proposerAgent": lambda: f"nobody-{uuid4().hex}",
+    "proposerAgent": lambda: f"unknown-{uuid4().hex}",
     "requestingAgentId": lambda: f"agent_{uuid4()}",
 }
 
-# -- The endpoints -----------------------------------------------------------
+# -- Endpoints ---------------------------------------------------------------
 
 PRIVATE = [endpoint for endpoint in ENDPOINTS if endpoint.roles]
 PUBLIC = [endpoint for endpoint in ENDPOINTS if not endpoint.roles]
@@ -152,15 +152,15 @@ def parameters(endpoint: Endpoint) -> list[str]:
 
 
 def fields(model: type[BaseModel] | None) -> list[str]:
-    """Under the names that callers use."""
+    """Return the field names on the wire."""
     if model is None:
         return []
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 @record
-class Ask:
-    """A request to an endpoint, valid for a tenant unless something is put in its place."""
+class EndpointRequest:
+    """A valid request of a tenant to an endpoint, with optional replacements."""
 
     endpoint: Endpoint
     path: Mapping[str, str]
@@ -168,7 +168,7 @@ class Ask:
     query: Mapping[str, str]
 
     @classmethod
-    def of(cls, endpoint: Endpoint, side: Side) -> "Ask":
+    def of(cls, endpoint: Endpoint, side: TenantData) -> "EndpointRequest":
         return cls(
             endpoint=endpoint,
             path={name: PATHS[name](side) for name in parameters(endpoint)},
@@ -176,48 +176,52 @@ class Ask:
             query=QUERIES[endpoint.name](side) if endpoint.name in QUERIES else {},
         )
 
-    def with_path(self, name: str, value: str) -> "Ask":
+    def with_path(self, name: str, value: str) -> "EndpointRequest":
         path = {**self.path, name: value}
-        return Ask(endpoint=self.endpoint, path=path, body=self.body, query=self.query)
+        return EndpointRequest(endpoint=self.endpoint, path=path, body=self.body, query=self.query)
 
-    def with_field(self, name: str, value: str) -> "Ask":
+    def with_field(self, name: str, value: str) -> "EndpointRequest":
         body = {**_without_rivals(name, self.body or {}), name: value}
-        return Ask(endpoint=self.endpoint, path=self.path, body=body, query=self.query)
+        return EndpointRequest(endpoint=self.endpoint, path=self.path, body=body, query=self.query)
 
-    def with_query(self, name: str, value: str) -> "Ask":
+    def with_query(self, name: str, value: str) -> "EndpointRequest":
         query = {**_without_rivals(name, self.query), name: value}
-        return Ask(endpoint=self.endpoint, path=self.path, body=self.body, query=query)
+        return EndpointRequest(endpoint=self.endpoint, path=self.path, body=self.body, query=query)
 
     def message(self) -> Json:
-        """The same as one message over NATS. Numbers are not text there."""
+        """Return the same request as one NATS message, with numbers as numbers."""
         numbers = {name: _read(value) for name, value in self.query.items()}
         ids = {camel(name): value for name, value in self.path.items()}
         return {**(self.body or {}), **numbers, **ids}
 
-    async def by(self, caller: Caller, more: Mapping[str, str] | None = None) -> "Said":
+    async def send_as(
+        self, caller: Caller, more: Mapping[str, str] | None = None
+    ) -> "EndpointResponse":
         path = self.endpoint.path.format_map(self.path)
         headers = {"X-Request-Id": "the-same", **(more or {})}
         if self.endpoint.streams:
-            return await self._opened_by(caller, path, headers)
-        response = await caller.ask(
+            return await self._open_stream_as(caller, path, headers)
+        response = await caller.request(
             self.endpoint.method, path, self.body, query=self.query, headers=headers
         )
-        return Said(
+        return EndpointResponse(
             status=response.status_code,
-            headers=_told(response.headers.multi_items()),
+            headers=_comparable_headers(response.headers.multi_items()),
             body=response.content,
         )
 
-    async def _opened_by(self, caller: Caller, path: str, headers: dict[str, str]) -> "Said":
-        """Of a stream that opens, only that it does is looked at."""
+    async def _open_stream_as(
+        self, caller: Caller, path: str, headers: dict[str, str]
+    ) -> "EndpointResponse":
+        """Open a stream; the body is read only if the stream was rejected."""
         if caller.key is not None:
             headers["Authorization"] = f"Bearer {caller.key}"
         async with caller.http.stream("GET", path, params=self.query, headers=headers) as response:
             opened = response.status_code == OK
             body = b"" if opened else await response.aread()
-            return Said(
+            return EndpointResponse(
                 status=response.status_code,
-                headers=_told(response.headers.multi_items()),
+                headers=_comparable_headers(response.headers.multi_items()),
                 body=body,
             )
 
@@ -227,25 +231,25 @@ def _read(value: str) -> str | int:
 
 
 def camel(name: str) -> str:
-    """As a path's parameter is called in a message."""
+    """Return the name of a path parameter in a message."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest)
 
 
 def _without_rivals(name: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Fields that name the same thing in another way are left out."""
+    """Remove fields that identify the same resource in another way."""
     rivals = next((pair for pair in SAME_AGENT if name in pair), set())
     return {key: value for key, value in fields.items() if key not in rivals}
 
 
 @record
-class Said:
-    """All that a caller can learn from an answer, but for when it was given."""
+class EndpointResponse:
+    """All parts of a response that a caller can observe, except the date."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
 
 
-def _told(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def _comparable_headers(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, value) for name, value in headers if name.lower() != "date"))
