@@ -1,1 +1,1 @@
-"""NATS: subjects, notifications out, commands in, the embedded server, who may subscribe to what."""
+"""NATS integration: subjects, auth callout, embedded server, outbox relay and command requests."""

@@ -1,8 +1,8 @@
-"""What is said, on NATS and to those who catch up: CloudEvents 1.0 in structured JSON.
+"""Encode events and notifications as CloudEvents 1.0 in structured JSON, for NATS and for HTTP.
 
-The body of an event is the same bytes however often and wherever it is said, so a duplicate can be
-told by its id (``Nats-Msg-Id``) or by its bytes. Text that a user wrote stands in ``data`` and
-nowhere else.
+* The body of an event is the same bytes each time it is published or read. A receiver recognizes a
+  duplicate by its id (``Nats-Msg-Id``) or by its bytes.
+* Text that a user wrote appears in ``data`` only.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,21 @@ OMITTED = {"omitted": True}
 
 
 def log_entry(row: RecordedEvent) -> bytes:
-    """An event of the log as a tenant sees it."""
+    """Return the message for an event of a tenant's log."""
     return _body(row, row.id, row.type, public_event(row))
 
 
 def log_entry_omitted(row: RecordedEvent) -> bytes:
-    """Stands in the place of an event that NATS does not take; the log has it."""
+    """Return the placeholder for an event that NATS does not accept; the log contains the event."""
     return _body(row, row.id, row.type, OMITTED)
 
 
 @record
 class NotificationMessage:
-    """A notification; its id is the event's, and unique among what its audience hears by this name."""
+    """A notification and its body.
+
+    The id is the event's id. It is unique among the notifications of this name and audience.
+    """
 
     notification: Notification
     id: str
@@ -39,28 +42,28 @@ class NotificationMessage:
 
 
 def notification_messages(row: RecordedEvent) -> Sequence[NotificationMessage]:
-    """The notifications of an event, in the order in which they are said."""
-    said: list[NotificationMessage] = []
+    """Return the notifications of an event, in the order in which they are published."""
+    messages: list[NotificationMessage] = []
     for notification in notifications(row.type, upcast_data(row.type, row.version, row.data)):
-        alike = sum(_alike(notification, before.notification) for before in said)
-        id_ = f"{row.id}.{alike}" if alike else row.id
-        said.append(
+        same = sum(_is_same_kind(notification, earlier.notification) for earlier in messages)
+        id_ = f"{row.id}.{same}" if same else row.id
+        messages.append(
             NotificationMessage(
                 notification=notification,
                 id=id_,
                 body=_body(row, id_, notification.name, notification.facts),
             )
         )
-    return said
+    return messages
 
 
-def _alike(one: Notification, other: Notification) -> bool:
+def _is_same_kind(one: Notification, other: Notification) -> bool:
     return (one.audience, one.name) == (other.audience, other.name)
 
 
-def notification_omitted(row: RecordedEvent, said: NotificationMessage) -> bytes:
-    """Stands in the place of a notification that NATS does not take."""
-    return _body(row, said.id, said.notification.name, OMITTED)
+def notification_omitted(row: RecordedEvent, message: NotificationMessage) -> bytes:
+    """Return the placeholder for a notification that NATS does not accept."""
+    return _body(row, message.id, message.notification.name, OMITTED)
 
 
 def _body(row: RecordedEvent, id_: str, type_: str, data: object) -> bytes:

@@ -1,14 +1,17 @@
-"""Agents' commands: from a subject to an operation, and its answer back to the agent's own inbox.
+"""Dispatch agents' commands over NATS to operations, and send the responses to the agents' inboxes.
 
-* Who asks is what the subject says: the server lets nobody but that agent's keys publish there.
-* An answer goes to the asking agent's inbox or nowhere. The server does not check what a message
-  names as its reply subject; answering it would let an agent write wherever we may.
-* Nothing is dropped in silence: nats-py throws away what it cannot queue, so everything is taken
-  from it at once, and what is one too many is answered as such. One agent has OF_ONE_AGENT_MAX
-  commands under way, all together have UNDER_WAY_MAX.
-* nats-py runs one callback at a time. Each command is a task of its own, begun in the order in
-  which they came, and none waits for another one's answer to be read.
-* When it ends, no more is taken, what was taken is answered, and then the connection is closed.
+Guarantees:
+
+* The subject authenticates the sender: the server lets only that agent's keys publish there.
+* A response goes to the sender's own inbox or is not sent. The server does not validate reply
+  subjects; without this check an agent could make the service publish on any subject.
+* No command is dropped silently. nats-py drops messages that it cannot queue, so the dispatcher
+  takes each message at once and rejects those above a limit with a response. One agent may have
+  IN_FLIGHT_PER_AGENT_MAX commands in flight, all agents together IN_FLIGHT_MAX.
+* nats-py runs one callback at a time. Each command therefore gets a task, started in the order of
+  arrival, and no command waits until the response of another one is sent.
+* On shutdown the dispatcher accepts no more commands, responds to the accepted ones, and then
+  closes the connection.
 """
 
 import asyncio
@@ -29,24 +32,24 @@ from quorate.runtime.log_throttle import ThrottledWarning
 QUEUE = "quorate-commands"
 IN_FLIGHT_MAX = 16_384
 IN_FLIGHT_PER_AGENT_MAX = 256
-URGENT_SHARE = 16  # One place of so many is kept for urgent commands.
-# What the server has not taken from us yet; nats-py makes whoever sends wait at twice as much.
+URGENT_SHARE = 16  # One slot of so many is reserved for urgent commands.
+# Bytes that the server has not read yet; above twice this value nats-py makes senders wait.
 UNSENT_BYTES_MAX = 1024 * 1024
-HEADERS_BYTES_MAX = 4 * 1024  # Of an answer.
-SHOWN_MAX = 120
+HEADERS_BYTES_MAX = 4 * 1024  # Of a response.
+LOGGED_LENGTH_MAX = 120
 
 Agent: TypeAlias = tuple[str, str]  # Its tenant and its id.
 
 log = structlog.get_logger(__name__)
-_unanswerable = ThrottledWarning("nats_command_unanswerable")
-_unsent = ThrottledWarning("nats_command_refusal_unsent")
+_foreign_reply = ThrottledWarning("nats.command_reply_invalid")
+_unsent = ThrottledWarning("nats.command_rejection_not_sent")
 
 
 @record
 class CommandRequest:
-    """A command as it came; the agent is who the subject says."""
+    """A command as received; ``sender`` is the agent and operation in its subject."""
 
-    who: CommandSubject
+    sender: CommandSubject
     headers: Mapping[str, str]
     body: bytes
     response_bytes_max: int
@@ -59,117 +62,119 @@ class CommandResponse:
 
 
 class Operations(Protocol):
-    """What is done with commands. An answer is always given: none of these raises."""
+    """Executes commands. Every method returns a response and never raises."""
 
-    def handle(self, asked: CommandRequest) -> Awaitable[CommandResponse]:
-        """Read a command now, keep nothing of its message, and carry it out when awaited."""
+    def handle(self, request: CommandRequest) -> Awaitable[CommandResponse]:
+        """Read the request now, keep no reference to it, and execute it when awaited."""
         ...
 
-    def is_urgent(self, who: CommandSubject) -> bool:
-        """Whether there must be a place for it when others have taken all that they may."""
+    def is_urgent(self, subject: CommandSubject) -> bool:
+        """Return whether the command may use the slots that are reserved for urgent commands."""
         ...
 
-    def reject(self, asked: CommandRequest) -> CommandResponse:
-        """Answer at once that there is too much to do."""
+    def reject(self, request: CommandRequest) -> CommandResponse:
+        """Return a response that says that too many commands are in flight."""
         ...
 
 
 class CommandDispatcher:
-    """Serves ``operations`` on a connection of its own."""
+    """Serves ``operations`` on a separate connection."""
 
     def __init__(self, connect: Connect, operations: Operations) -> None:
         self._connect = connect
         self._operations = operations
-        self._under_way: set[asyncio.Task[None]] = set()
-        self._of_agent: Counter[Agent] = Counter()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._in_flight_of: Counter[Agent] = Counter()
         self._connection: Connection | None = None
-        self._leave: Callable[[], Awaitable[None]] | None = None
+        self._stop_receiving: Callable[[], Awaitable[None]] | None = None
         self.ready = asyncio.Event()
 
     async def run(self) -> NoReturn:
-        await keep_connected(self._connect, self._session, name="quorate-commands")
+        await keep_connected(self._connect, self._handle_connection, name="quorate-commands")
 
     async def drain(self, seconds_max: float) -> bool:
-        """Take no more and answer what was taken; False if not all could be in time."""
+        """Accept no more commands and respond to the accepted ones; False after ``seconds_max``."""
         with suppress(TimeoutError, ConnectionLost, NatsError):
             async with asyncio.timeout(seconds_max):
-                if self._leave is not None:
-                    await self._leave()
-                await self._settled()
+                if self._stop_receiving is not None:
+                    await self._stop_receiving()
+                await self._wait_until_idle()
                 return True
         return False
 
-    async def _settled(self) -> None:
-        while self._under_way:
-            await asyncio.wait(self._under_way)
+    async def _wait_until_idle(self) -> None:
+        while self._in_flight:
+            await asyncio.wait(self._in_flight)
         if self._connection is not None:
             await self._connection.flush()
 
-    async def _session(self, connection: Connection) -> None:
+    async def _handle_connection(self, connection: Connection) -> None:
         self._connection = connection
         subscription = await connection.client.subscribe(
             COMMANDS_OF_ALL_TENANTS, queue=QUEUE, cb=self._on_message
         )
-        self._leave = subscription.drain
+        self._stop_receiving = subscription.drain
         try:
             await connection.flush()
             self.ready.set()
             await connection.lost.wait()
         finally:
             self.ready.clear()
-            self._connection, self._leave = None, None
+            self._connection, self._stop_receiving = None, None
 
     async def _on_message(self, message: Msg) -> None:
-        who = parse_command_subject(message.subject)
-        if not who.owns_inbox(message.reply):
-            _unanswerable.warn(subject=message.subject[:SHOWN_MAX], reply=message.reply[:SHOWN_MAX])
+        sender = parse_command_subject(message.subject)
+        if not sender.owns_inbox(message.reply):
+            _foreign_reply.warn(
+                subject=message.subject[:LOGGED_LENGTH_MAX], reply=message.reply[:LOGGED_LENGTH_MAX]
+            )
             return
         connection = self._connection
         if connection is None:
-            return  # It is being replaced: nobody can be answered any more.
-        asked = CommandRequest(
-            who=who,
+            return  # The connection is being replaced, so no response can be sent.
+        request = CommandRequest(
+            sender=sender,
             headers=message.headers or {},
             body=message.data,
             response_bytes_max=connection.message_bytes_max - HEADERS_BYTES_MAX,
         )
-        agent = (who.tenant, who.agent_id)
-        if self._is_one_too_many(agent, who):
-            await self._refuse(connection, message.reply, asked)
+        agent = (sender.tenant, sender.agent_id)
+        if self._exceeds_limit(agent, sender):
+            await self._reject(connection, message.reply, request)
             return
-        self._of_agent[agent] += 1
-        answer = self._operations.handle(asked)
-        task = asyncio.create_task(self._carry_out(connection, message.reply, agent, answer))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._in_flight_of[agent] += 1
+        response = self._operations.handle(request)
+        task = asyncio.create_task(self._respond(connection, message.reply, agent, response))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
 
-    def _is_one_too_many(self, agent: Agent, who: CommandSubject) -> bool:
-        taken = max(
-            len(self._under_way) / IN_FLIGHT_MAX, self._of_agent[agent] / IN_FLIGHT_PER_AGENT_MAX
+    def _exceeds_limit(self, agent: Agent, sender: CommandSubject) -> bool:
+        used = max(
+            len(self._in_flight) / IN_FLIGHT_MAX,
+            self._in_flight_of[agent] / IN_FLIGHT_PER_AGENT_MAX,
         )
-        if taken < 1 - 1 / URGENT_SHARE:
+        if used < 1 - 1 / URGENT_SHARE:
             return False
-        return taken >= 1 or not self._operations.is_urgent(who)
+        return used >= 1 or not self._operations.is_urgent(sender)
 
-    async def _refuse(self, connection: Connection, reply: str, asked: CommandRequest) -> None:
-        """Without ever waiting: everybody else's commands come after this one."""
+    async def _reject(self, connection: Connection, reply: str, request: CommandRequest) -> None:
+        """Send a rejection without waiting, because other agents' commands follow."""
         if connection.client.pending_data_size > UNSENT_BYTES_MAX:
-            _unsent.warn(agent_id=asked.who.agent_id)
+            _unsent.warn(agent_id=request.sender.agent_id)
             return
-        await _send(connection, reply, self._operations.reject(asked))
+        await _send(connection, reply, self._operations.reject(request))
 
-    async def _carry_out(
-        self, connection: Connection, reply: str, agent: Agent, answer: Awaitable[CommandResponse]
+    async def _respond(
+        self, connection: Connection, reply: str, agent: Agent, response: Awaitable[CommandResponse]
     ) -> None:
         try:
-            await _send(connection, reply, await answer)
+            await _send(connection, reply, await response)
         finally:
-            self._of_agent[agent] -= 1
-            if not self._of_agent[agent]:
-                del self._of_agent[agent]
+            self._in_flight_of[agent] -= 1
+            if not self._in_flight_of[agent]:
+                del self._in_flight_of[agent]
 
 
-async def _send(connection: Connection, reply: str, answered: CommandResponse) -> None:
-    # When there is no server any more, there is nobody who could be told.
-    with suppress(ConnectionLost):
-        await connection.publish(reply, answered.body, answered.headers)
+async def _send(connection: Connection, reply: str, response: CommandResponse) -> None:
+    with suppress(ConnectionLost):  # Without a connection the response cannot be delivered.
+        await connection.publish(reply, response.body, response.headers)

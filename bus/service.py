@@ -1,7 +1,8 @@
-"""Everything that has to do with NATS, as one thing to start and to stop.
+"""Start and stop everything that uses NATS.
 
-The service works without it: commands never wait for NATS, and what could not be pushed follows
-when it can. Only a nats-server of our own that can't be started at all stops the start.
+* The service works without NATS: commands never wait for it, and the relay publishes late
+  notifications when NATS is back.
+* Only an embedded nats-server that cannot be started prevents the start of the service.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class NatsService:
-    """Server (unless ``nats_url`` names another), callout and relay; and commands, if served."""
+    """Embedded server (unless ``nats_url`` is given), auth callout, relay, command dispatcher."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class NatsService:
         stream_replicas: int = 1,
         on_published: PublishListener | None = None,
     ) -> None:
-        """Unless it ``relays`` from start to end, it does so while somebody awaits ``lead``."""
+        """With ``relays`` the relay always runs; else it runs only while ``lead`` is awaited."""
         keys = keys or service_keys(data_dir / FOLDER)
         self._url = nats_url
         self._service_key = keys.service
@@ -64,36 +65,36 @@ class NatsService:
             else None
         )
         self.connections = ConnectedKeys(
-            self._as(keys.system, "quorate-presence"),
-            ourselves=keys.service.public,
+            self._connector(keys.system, "quorate-presence"),
+            service_user=keys.service.public,
             find_active_keys=find_active_keys,
         )
         self.callout = AuthCallout(
-            self._as(keys.service, "quorate-callout"), authenticate, keys.issuer
+            self._connector(keys.service, "quorate-callout"), authenticate, keys.issuer
         )
         self._committed = committed
         self._relays = relays
         self._stream_replicas = stream_replicas
         self._on_published = on_published
         self._leads = relays
-        self.relay = self._new_relay()
+        self.relay = self._create_relay()
         self._commands: CommandDispatcher | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def _new_relay(self) -> Relay:
-        connect = self._as(self._service_key, "quorate-relay")
+    def _create_relay(self) -> Relay:
+        connect = self._connector(self._service_key, "quorate-relay")
         return Relay(
             connect,
             self._committed,
             self.connections,
-            commit_listener=self._commit_listener,
+            commit_listener=self._disconnect_if_revoked,
             stream_replicas=self._stream_replicas,
             on_published=self._on_published,
         )
 
     async def lead(self) -> None:
-        """Relay for as long as this is awaited: from where the last one's copy ends."""
-        self.relay = self._new_relay()
+        """Run the relay until cancelled; it starts where the mirror of the last leader ends."""
+        self.relay = self._create_relay()
         task = self._spawn(self.relay.run(), "Relay")  # It ends with the others, before the server.
         self._leads = True
         try:
@@ -102,10 +103,10 @@ class NatsService:
             self._leads = False
             task.cancel()
 
-    def serve(self, operations: Operations) -> None:
-        """Answer agents' commands from the start on."""
+    def serve_commands(self, operations: Operations) -> None:
+        """Serve agents' commands; called before ``start``."""
         self._commands = CommandDispatcher(
-            self._as(self._service_key, "quorate-commands"), operations
+            self._connector(self._service_key, "quorate-commands"), operations
         )
 
     @property
@@ -116,12 +117,15 @@ class NatsService:
         return self._url
 
     async def start(self) -> None:
-        """Raises ServerFailed; a NATS of your own that is down is waited for in the background."""
+        """Start all parts; raises ServerFailed when the embedded server cannot be started.
+
+        An external NATS that is down does not fail the start: the parts keep trying to connect.
+        """
         if self.server is not None:
             await self.server.start()
-        served = () if self._commands is None else (self._commands,)
+        commands = () if self._commands is None else (self._commands,)
         relays = (self.relay,) if self._relays else ()
-        parts = (self.connections, self.callout, *relays, *served)
+        parts = (self.connections, self.callout, *relays, *commands)
         for part in parts:
             self._spawn(part.run(), type(part).__name__)
         with suppress(TimeoutError):
@@ -129,11 +133,12 @@ class NatsService:
                 for part in parts:
                     await part.ready.wait()
                 return
-        log.warning("nats_not_ready", url=self.url)
+        log.warning("nats.not_ready", url=self.url)
 
     async def stop(self) -> None:
-        """Answer the commands that were taken and say what is committed, if neither takes longer
-        than DRAIN_SECONDS_MAX, and end.
+        """Respond to accepted commands and publish committed events, then stop.
+
+        Each of the two may take up to DRAIN_SECONDS_MAX.
         """
         if self._commands is not None:
             await self._commands.drain(DRAIN_SECONDS_MAX)
@@ -144,21 +149,22 @@ class NatsService:
             await self.server.stop()
 
     def wake(self, rows: Sequence[RecordedEvent] = ()) -> None:
-        """Something was committed: ``rows``, if given, are all that was.
+        """Report a commit; ``rows``, if given, are all its events.
 
-        The relay witnesses a revocation as well, wherever it was committed. But it may have much
-        to say before, and with a connection goes the right to command.
+        A revoked key's connections are closed at once, because a connection carries the permission
+        to send commands. The relay closes them too, also for commits of other processes, but it
+        may have a backlog.
         """
         self.relay.wake(rows)
         for row in rows:
-            self._commit_listener(row)
+            self._disconnect_if_revoked(row)
 
     async def disconnect(self, key_id: str) -> None:
-        """End the connections of a revoked key now."""
+        """Close the connections of a revoked key now."""
         await self.connections.disconnect(key_id)
 
     def is_connected(self) -> bool:
-        """Whether agents can connect and are answered."""
+        """Return whether agents can connect and get responses."""
         return bool(self.status()["connected"])
 
     @property
@@ -167,29 +173,29 @@ class NatsService:
 
     @property
     def login_seconds(self) -> Mapping[str, Histogram]:
-        """How long logins took until they were answered, by outcome."""
+        """The duration of logins until their response, by outcome."""
         return self.callout.seconds
 
     def mirror(self) -> str | None:
-        """How the copy in JetStream stands, if this process is the one that makes it."""
+        """Return the state of the JetStream mirror; None unless this process is the leader."""
         return str(self.relay.status()["mirror"]) if self._leads else None
 
     def relay_lag(self, head: int) -> int | None:
-        """How many events of a log that ends there are not relayed, if that is for us to do."""
+        """Return how many events up to ``head`` are not relayed; None unless this is the leader."""
         return self.relay.lag_at(head) if self._leads else None
 
     def status(self) -> Mapping[str, Any]:
-        """``connected`` tells whether agents can connect and are answered."""
+        """Return the state of the relay; ``connected``: agents can connect and get responses."""
         relay = self.relay.status()
         connected = relay["connected"] if self._relays else self.callout.ready.is_set()
         return {**relay, "connected": connected, "keysConnected": len(self.connections.keys)}
 
-    def _as(self, key: NatsKey, name: str) -> Connect:
+    def _connector(self, key: NatsKey, name: str) -> Connect:
         return lambda: connection.connect(self.url, key, name)
 
-    def _commit_listener(self, row: RecordedEvent) -> None:
+    def _disconnect_if_revoked(self, row: RecordedEvent) -> None:
         if row.type == KeyRevoked.__name__:
-            self._spawn(self.connections.disconnect(orjson.loads(row.data)["keyId"]), "kick")
+            self._spawn(self.connections.disconnect(orjson.loads(row.data)["keyId"]), "disconnect")
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

@@ -1,15 +1,17 @@
-"""The table of subjects: what is said where, who may say it, and who may hear it.
+"""The table of NATS subjects, and the permissions that follow from it.
 
-* Nothing that a user typed enters a subject: a token is a checked tenant id, an id of our own
-  making, or a name from our own code. So a subject has no wildcard and no white space, and is
-  far below the 4 KB at which nats-server cuts the connection.
-* What a key may subscribe to and publish on is read off this table and nowhere else. An agent may
-  publish its own commands, nobody else publishes anything, and nobody at all gets ``$JS.API``:
-  its subjects carry no filter by tenant.
-* A command's subject names its tenant and its agent, and the server lets only that agent's keys
-  publish there. So the subject is the proof of who asks.
-* NATS takes an empty list of allowed subjects as "all", so whoever may publish nothing is denied
-  everything outright. A denial counts for more than an allowance: it stands alone.
+Guarantees:
+
+* No user input enters a subject. A token is a checked tenant id, a generated id or a fixed name.
+  A subject therefore has no wildcard and no white space, and is far below the 4 KB at which
+  nats-server closes the connection.
+* This table alone decides what a key may subscribe to and publish on. An agent key may publish the
+  agent's own commands; no other key may publish. No key gets ``$JS.API``, because its subjects have
+  no filter by tenant.
+* A command's subject contains its tenant and its agent, and the server lets only that agent's keys
+  publish there. The subject therefore authenticates the sender.
+* NATS treats an empty list of allowed subjects as "all". A key without publish permission gets an
+  explicit denial of everything, which has precedence over any allowance.
 """
 
 import re
@@ -32,7 +34,7 @@ SUBJECTS_CACHED_MAX = 16_384
 
 
 class SubjectInvalid(ValueError):
-    """A token that must not enter a subject."""
+    """A token is not allowed in a subject."""
 
 
 # -- The table ---------------------------------------------------------------
@@ -40,7 +42,10 @@ class SubjectInvalid(ValueError):
 
 @record
 class Family:
-    """Subjects of one shape; a key's own agent id stands for ``{agent_id}``, any for other keys."""
+    """Subjects of one form, and the roles that may use them.
+
+    For an agent key ``{agent_id}`` is the agent's own id; for other keys it is a wildcard.
+    """
 
     template: str
     subscribed_by: frozenset[Role] = frozenset()
@@ -72,10 +77,10 @@ FAMILIES = (TO_AGENT, TO_ALL, LOG, INBOX, COMMANDS)
 COMMANDS_OF_ALL_TENANTS = COMMANDS.template.format(tenant=ANY, agent_id=ANY, name=REST)
 
 LOG_OF_ALL_TENANTS = LOG.template.format(tenant=ANY, name=REST)
-# For a row whose own subject cannot be built; no tenant id has this form, so no key reads it.
+# For a row whose subject cannot be built; no tenant id has this form, so no key can subscribe.
 LOG_OMITTED = LOG.template.format(tenant="~", name="Omitted")
 
-# -- Where something is said -------------------------------------------------
+# -- Building subjects -------------------------------------------------------
 
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
@@ -102,7 +107,7 @@ def log(tenant: str, event_type: str) -> str:
 
 
 def command(tenant: str, agent_id: str, operation: str) -> str:
-    """Where an agent asks for an operation, by its name in the table of endpoints."""
+    """Return the subject of an agent's command; ``operation`` is a name of the operation table."""
     return COMMANDS.template.format(
         tenant=_checked(_TENANT, tenant),
         agent_id=_checked(_AGENT_ID, agent_id),
@@ -111,37 +116,37 @@ def command(tenant: str, agent_id: str, operation: str) -> str:
 
 
 def inbox_prefix(principal: Principal) -> str:
-    """The prefix under which this key's answers arrive; no other key can subscribe to it."""
+    """Return the prefix of the key's response subjects; no other key can subscribe to it."""
     return _filter(INBOX, principal).removesuffix(f".{REST}")
 
 
-# -- What is said on a command's subject -------------------------------------
+# -- Reading subjects of commands --------------------------------------------
 
 
 @record
 class CommandSubject:
-    """Who asks for what. ``operation`` is as it was sent: it may be none of ours."""
+    """The sender and the operation of a command; ``operation`` may be unknown to the service."""
 
     tenant: str
     agent_id: str
     operation: str
 
     def owns_inbox(self, reply: str) -> bool:
-        """Whether an answer sent there reaches this agent and nobody else.
+        """Return whether a response to ``reply`` reaches this agent and no other client.
 
-        The server does not check it: an agent may name any subject as the one to answer on.
+        The server does not check this: an agent may send any reply subject.
         """
         own = INBOX.template.format(tenant=self.tenant, reader=self.agent_id, name="")
         return reply.startswith(own) and len(reply) > len(own)
 
 
 def parse_command_subject(subject: str) -> CommandSubject:
-    """The tokens of a subject of ``COMMANDS``, on which the server delivered a message."""
+    """Split a subject of ``COMMANDS`` on which the server delivered a message."""
     _, tenant, _, agent_id, operation = subject.split(".", 4)
     return CommandSubject(tenant=tenant, agent_id=agent_id, operation=operation)
 
 
-# -- Who may say and hear it -------------------------------------------------
+# -- Permissions -------------------------------------------------------------
 
 
 @record
@@ -153,18 +158,18 @@ class Permissions:
 
 
 def permissions(principal: Principal) -> Permissions | None:
-    """What a key may do on NATS; None for a key that has no business there."""
+    """Return what a key may do on NATS; None for a role without any subject."""
     readable = tuple(
         _filter(family, principal) for family in FAMILIES if principal.role in family.subscribed_by
     )
     if not readable:
         return None
-    sayable = tuple(
+    publishable = tuple(
         _filter(family, principal) for family in FAMILIES if principal.role in family.published_by
     )
     return Permissions(
-        publish_allow=sayable,
-        publish_deny=() if sayable else (REST,),
+        publish_allow=publishable,
+        publish_deny=() if publishable else (REST,),
         subscribe_allow=readable,
         subscribe_deny=(),
     )
@@ -184,5 +189,5 @@ def _filter(family: Family, principal: Principal) -> str:
 
 def _checked(form: re.Pattern[str], token: str) -> str:
     if not form.fullmatch(token):
-        raise SubjectInvalid(f"not fit for a subject: {token[:80]!r}")
+        raise SubjectInvalid(f"Not allowed in a subject: {token[:80]!r}")
     return token

@@ -1,12 +1,13 @@
-"""Who is connected to NATS now, as the server itself tells it, and showing somebody the door.
+"""Track the API keys that are connected to NATS, and disconnect revoked keys.
 
-* A key that was kicked is kicked again whenever it shows up: a login that was being answered while
-  the key was revoked ends with its own connect notification, and nobody has to guess how long to wait.
-* Whoever is found connected is asked for its key's standing: a revocation that was committed while
-  we could not see the server, or just before we ended, counts all the same.
-* When the server goes away, those who were connected are expected back; ``all_back`` tells the
-  relay when they are, so that what may have been lost is said to those whom it concerns.
-* A connection of ours that breaks alone changes nothing: the next one asks who is there.
+* The server's own reports are the source: connect and disconnect events, and lists of connections.
+* A revoked key is disconnected each time it connects. A login that was in progress during the
+  revocation therefore ends with its own connect event; no waiting time has to be guessed.
+* Each connection to the server looks up whether the connected keys are active. A revocation that
+  was committed while the server was unreachable, or just before a crash, therefore takes effect.
+* When the server goes away, its clients are expected to reconnect. ``wait_until_reconnected`` lets
+  the relay wait for them before it publishes notifications again that may have been lost.
+* When only the service's own connection breaks, the next one lists the connections again.
 """
 
 import asyncio
@@ -29,208 +30,220 @@ from quorate.domain.shared.records import record
 _CONNECTED = f"$SYS.ACCOUNT.{ACCOUNT}.CONNECT"
 _DISCONNECTED = f"$SYS.ACCOUNT.{ACCOUNT}.DISCONNECT"
 _CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
-# By any other name it is somebody whom the server itself knows.
+# Any other user name belongs to a user in the server's configuration.
 _KEY_ID = re.compile(rf"[a-z0-9]{{{KEY_ID_LENGTH}}}")
 CONNECTIONS_MAX = 65_536
-KICKED_KEYS_MAX = 10_000
-SERVERS_QUIET_SECONDS = 0.05  # Every server of a cluster answers; after this pause all have.
-FIRST_ANSWER_SECONDS_MAX = 2.0
-LOOK_SECONDS = 0.1
-# Subscriptions follow a login within a round trip; who has none by now does not want any.
+REVOKED_KEYS_MAX = 10_000
+# Every server of a cluster responds; after this pause all have.
+QUIET_SECONDS = 0.05
+FIRST_RESPONSE_SECONDS_MAX = 2.0
+POLL_SECONDS = 0.1
+# Clients subscribe within a round trip after the login; later the relay does not wait for them.
 SUBSCRIBE_SECONDS_MAX = 0.5
 
-Link: TypeAlias = tuple[str, int]  # A server's id, and its number for the connection.
-# Those of some keys that were not revoked.
+ConnectionId: TypeAlias = tuple[str, int]  # A server's id, and its number for the connection.
+# Returns those of some keys that are not revoked.
 ActiveKeys: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 log = structlog.get_logger(__name__)
 
 
 @record
-class Connected:
-    link: Link
+class ConnectedClient:
+    id: ConnectionId
     key_id: str
-    subscribes: bool
+    has_subscriptions: bool
 
 
 class ConnectedKeys:
-    """A view of the server through its system account; ``ourselves`` is the service's own user."""
+    """The connected keys as the server's system account reports them.
+
+    ``service_user`` is the service's own user, which is left out.
+    """
 
     def __init__(
-        self, connect: Connect, *, ourselves: str, find_active_keys: ActiveKeys | None = None
+        self, connect: Connect, *, service_user: str, find_active_keys: ActiveKeys | None = None
     ) -> None:
         self._connect = connect
-        self._ourselves = ourselves
+        self._service_user = service_user
         self._find_active_keys = find_active_keys
         self._connection: Connection | None = None
-        self._links: dict[Link, str] = {}
-        self._seen_at: dict[Link, float] = {}
+        self._key_ids: dict[ConnectionId, str] = {}
+        self._seen_at: dict[ConnectionId, float] = {}
         self._expected: set[str] = set()
-        self._kicked: OrderedDict[str, None] = OrderedDict()
-        self._kicks: set[asyncio.Task[None]] = set()
+        self._revoked: OrderedDict[str, None] = OrderedDict()
+        self._disconnects: set[asyncio.Task[None]] = set()
         self.ready = asyncio.Event()
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys that are connected."""
-        return frozenset(self._links.values())
+        """The ids of the connected keys."""
+        return frozenset(self._key_ids.values())
 
     async def run(self) -> NoReturn:
-        await keep_connected(self._connect, self._session, name="quorate-presence")
+        await keep_connected(self._connect, self._handle_connection, name="quorate-presence")
 
-    # -- Waiting for those who were here -------------------------------------
+    # -- Waiting for reconnects ----------------------------------------------
 
     async def wait_until_reconnected(self, seconds_max: float) -> bool:
-        """Wait until all who were connected are again, and subscribe; at most ``seconds_max``."""
+        """Wait until all clients of before have reconnected and subscribed.
+
+        Returns False after ``seconds_max``; those that are missing are then no longer expected.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds_max):
                 while True:
-                    if await self._are_back():
+                    if await self._has_everyone_reconnected():
                         return True
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
         self._expected.clear()
         return False
 
-    async def _are_back(self) -> bool:
+    async def _has_everyone_reconnected(self) -> bool:
         connection = self._connection
         if connection is None:
             return False
         try:
-            here = await self._look(connection)
+            clients = await self._list_clients(connection)
         except RequestTimeout:
-            return False  # Our own connection is about to be replaced as well.
+            return False  # The service's own connection is about to be replaced as well.
         now = time.monotonic()
-        settled = {link for link, at in self._seen_at.items() if at < now - SUBSCRIBE_SECONDS_MAX}
-        for link in settled - {each.link for each in here}:
-            self._remove(link)  # Its end was missed, or it would be expected for ever.
-        back = {each.key_id for each in here if each.subscribes or each.link in settled}
-        if not (self._expected | self.keys) <= back:
+        settled = {id_ for id_, at in self._seen_at.items() if at < now - SUBSCRIBE_SECONDS_MAX}
+        for id_ in settled - {client.id for client in clients}:
+            self._remove(id_)  # Its disconnect event was missed; else it would be expected forever.
+        returned = {
+            client.key_id for client in clients if client.has_subscriptions or client.id in settled
+        }
+        if not (self._expected | self.keys) <= returned:
             return False
         self._expected.clear()
         return True
 
-    # -- Kicking -------------------------------------------------------------
+    # -- Disconnecting revoked keys ------------------------------------------
 
     async def disconnect(self, key_id: str) -> None:
-        """End every connection of this key, and each that it may still make."""
-        self._remember(key_id)
+        """Close all connections of this key, and every later one."""
+        self._remember_revoked(key_id)
         if (connection := self._connection) is None:
-            return  # The next session looks for it first.
-        for link in [link for link, holder in self._links.items() if holder == key_id]:
-            await self._end(connection, link)
+            return  # The next connection lists the clients first.
+        for id_ in [id_ for id_, holder in self._key_ids.items() if holder == key_id]:
+            await self._close(connection, id_)
         with suppress(RequestTimeout):
-            await self._sweep(connection, await self._look(connection))
+            await self._close_revoked(connection, await self._list_clients(connection))
 
-    def _remember(self, key_id: str) -> None:
-        self._kicked[key_id] = None
-        self._kicked.move_to_end(key_id)
-        while len(self._kicked) > KICKED_KEYS_MAX:
-            self._kicked.popitem(last=False)
+    def _remember_revoked(self, key_id: str) -> None:
+        self._revoked[key_id] = None
+        self._revoked.move_to_end(key_id)
+        while len(self._revoked) > REVOKED_KEYS_MAX:
+            self._revoked.popitem(last=False)
 
-    async def _check(self) -> None:
-        """Remember those of the connected keys that were revoked unseen."""
-        asked = {name for name in self.keys if _KEY_ID.fullmatch(name)}
-        if self._find_active_keys is None or not asked:
+    async def _find_revoked(self) -> None:
+        """Remember the connected keys whose revocation was missed."""
+        key_ids = {name for name in self.keys if _KEY_ID.fullmatch(name)}
+        if self._find_active_keys is None or not key_ids:
             return
         try:
-            for key_id in asked - set(await self._find_active_keys(asked)):
-                self._remember(key_id)
+            for key_id in key_ids - set(await self._find_active_keys(key_ids)):
+                self._remember_revoked(key_id)
         except Exception:
-            log.exception("nats_keys_not_checked")
+            log.exception("nats.key_check_failed")
 
-    async def _sweep(self, connection: Connection, here: Sequence[Connected]) -> None:
-        for each in here:
-            if each.key_id in self._kicked:
-                await self._end(connection, each.link)
+    async def _close_revoked(
+        self, connection: Connection, clients: Sequence[ConnectedClient]
+    ) -> None:
+        for client in clients:
+            if client.key_id in self._revoked:
+                await self._close(connection, client.id)
 
-    async def _end(self, connection: Connection, link: Link) -> None:
-        server_id, number = link
+    async def _close(self, connection: Connection, id_: ConnectionId) -> None:
+        server_id, number = id_
         with suppress(RequestTimeout):  # If the server is gone, so is the connection.
             body = orjson.dumps({"cid": number})
             await connection.request(f"$SYS.REQ.SERVER.{server_id}.KICK", body)
 
-    # -- Listening to the server ---------------------------------------------
+    # -- Reports of the server -----------------------------------------------
 
-    async def _session(self, connection: Connection) -> None:
+    async def _handle_connection(self, connection: Connection) -> None:
         client = connection.client
         try:
             await client.subscribe(_CONNECTED, cb=self._on_connected)
             await client.subscribe(_DISCONNECTED, cb=self._on_disconnected)
             await connection.flush()
-            here = await self._look(connection)
-            for each in here:
-                self._add(each.link, each.key_id)
+            clients = await self._list_clients(connection)
+            for each in clients:
+                self._add(each.id, each.key_id)
             self._connection = connection
-            await self._check()
-            await self._sweep(connection, here)
+            await self._find_revoked()
+            await self._close_revoked(connection, clients)
             self.ready.set()
             await connection.lost.wait()
         finally:
             self._connection = None
             self._expected |= self.keys
-            self._links.clear()
+            self._key_ids.clear()
             self._seen_at.clear()
 
-    async def _look(self, connection: Connection) -> Sequence[Connected]:
-        """Ask every server for its connections; raises Unanswered when none answers."""
+    async def _list_clients(self, connection: Connection) -> Sequence[ConnectedClient]:
+        """Request the connections of every server; raises RequestTimeout when none responds."""
         client = connection.client
         inbox = client.new_inbox()
-        answers = await client.subscribe(inbox)
-        asked = {"auth": True, "acc": ACCOUNT, "limit": CONNECTIONS_MAX}
-        await client.publish(_CONNECTIONS, orjson.dumps(asked), reply=inbox)
-        here: list[Connected] = []
-        patience = FIRST_ANSWER_SECONDS_MAX
+        responses = await client.subscribe(inbox)
+        request = {"auth": True, "acc": ACCOUNT, "limit": CONNECTIONS_MAX}
+        await client.publish(_CONNECTIONS, orjson.dumps(request), reply=inbox)
+        clients: list[ConnectedClient] = []
+        timeout_seconds = FIRST_RESPONSE_SECONDS_MAX
         try:
             while True:
-                async with asyncio.timeout(patience):  # Its own timeout can lose a cancellation.
-                    here += _connected(await answers.next_msg(timeout=None))
-                patience = SERVERS_QUIET_SECONDS
+                # The timeout of nats-py 2.16 can lose a cancellation.
+                async with asyncio.timeout(timeout_seconds):
+                    clients += _read_clients(await responses.next_msg(timeout=None))
+                timeout_seconds = QUIET_SECONDS
         except TimeoutError:
-            if patience == FIRST_ANSWER_SECONDS_MAX:
+            if timeout_seconds == FIRST_RESPONSE_SECONDS_MAX:
                 raise RequestTimeout(_CONNECTIONS) from None
         except Exception as error:
             raise RequestTimeout(_CONNECTIONS) from error
         finally:
             with suppress(Exception):
-                await answers.unsubscribe()
-        return here
+                await responses.unsubscribe()
+        return clients
 
     async def _on_connected(self, message: Msg) -> None:
-        link, key_id = _advised(message)
-        self._add(link, key_id)
-        if key_id in self._kicked and self._connection is not None:
-            disconnect = asyncio.create_task(self._end(self._connection, link))
-            self._kicks.add(disconnect)
-            disconnect.add_done_callback(self._kicks.discard)
+        id_, key_id = _read_event(message)
+        self._add(id_, key_id)
+        if key_id in self._revoked and self._connection is not None:
+            disconnect = asyncio.create_task(self._close(self._connection, id_))
+            self._disconnects.add(disconnect)
+            disconnect.add_done_callback(self._disconnects.discard)
 
     async def _on_disconnected(self, message: Msg) -> None:
-        link, _ = _advised(message)
-        self._remove(link)
+        id_, _ = _read_event(message)
+        self._remove(id_)
 
-    def _add(self, link: Link, key_id: str) -> None:
-        if key_id != self._ourselves:
-            self._links[link] = key_id
-            self._seen_at.setdefault(link, time.monotonic())
+    def _add(self, id_: ConnectionId, key_id: str) -> None:
+        if key_id != self._service_user:
+            self._key_ids[id_] = key_id
+            self._seen_at.setdefault(id_, time.monotonic())
 
-    def _remove(self, link: Link) -> None:
-        self._links.pop(link, None)
-        self._seen_at.pop(link, None)
+    def _remove(self, id_: ConnectionId) -> None:
+        self._key_ids.pop(id_, None)
+        self._seen_at.pop(id_, None)
 
 
-def _connected(message: Msg) -> Sequence[Connected]:
-    answer = orjson.loads(message.data)
-    server_id = answer["server"]["id"]
+def _read_clients(message: Msg) -> Sequence[ConnectedClient]:
+    response = orjson.loads(message.data)
+    server_id = response["server"]["id"]
     return [
-        Connected(
-            link=(server_id, each["cid"]),
+        ConnectedClient(
+            id=(server_id, each["cid"]),
             key_id=each.get("authorized_user", ""),
-            subscribes=each["subscriptions"] > 0,
+            has_subscriptions=each["subscriptions"] > 0,
         )
-        for each in answer["data"].get("connections") or ()
+        for each in response["data"].get("connections") or ()
     ]
 
 
-def _advised(message: Msg) -> tuple[Link, str]:
-    advice = orjson.loads(message.data)
-    client = advice["client"]
-    return (advice["server"]["id"], client["id"]), client.get("user", "")
+def _read_event(message: Msg) -> tuple[ConnectionId, str]:
+    event = orjson.loads(message.data)
+    client = event["client"]
+    return (event["server"]["id"], client["id"]), client.get("user", "")

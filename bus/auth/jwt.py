@@ -1,7 +1,8 @@
-"""NATS keys, and the signed notes (JWT, ``ed25519-nkey``) by which they vouch for each other.
+"""NATS keys, and JWTs signed with them (``ed25519-nkey``).
 
-What is read here was signed by the key that it names, of the kind that is asked for; anything
-else raises ``JwtInvalid``. Who that key may speak for is the reader's question.
+A token that ``decode`` returns was signed by the key in its ``iss`` claim, and that key has the
+expected kind. Every other input raises ``JwtInvalid``. The caller decides whether it trusts the
+key.
 """
 
 import base64
@@ -33,12 +34,12 @@ JWT_LENGTH_MAX = 65_536
 
 
 class JwtInvalid(ValueError):
-    """Not a JWT, not signed by whom it names, or named by the wrong kind of key."""
+    """Not a JWT, not signed by its issuer, or the issuer is a key of another kind."""
 
 
 @dataclass(frozen=True)
 class NatsKey:
-    """A key pair; its seed is the secret and stays out of every print."""
+    """A key pair; its seed is secret and is not part of ``repr``."""
 
     public: str
     _pair: Any
@@ -64,15 +65,15 @@ class NatsKey:
 
 
 def encode(issuer: NatsKey, claims: Mapping[str, Any]) -> str:
-    told = {"iss": issuer.public, "iat": int(time.time()), **claims}
-    digest = hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).digest()
-    told["jti"] = base64.b32encode(digest).decode().rstrip("=")
-    signed = _base64(_HEAD) + b"." + _base64(orjson.dumps(told))
+    payload = {"iss": issuer.public, "iat": int(time.time()), **claims}
+    digest = hashlib.sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).digest()
+    payload["jti"] = base64.b32encode(digest).decode().rstrip("=")
+    signed = _base64(_HEAD) + b"." + _base64(orjson.dumps(payload))
     return (signed + b"." + _base64(issuer.sign(signed))).decode()
 
 
 def decode(text: bytes, *, signed_by: Kind) -> dict[str, Any]:
-    """The claims of a JWT whose signature fits the key it names."""
+    """Return the claims of a JWT that its issuer signed; raises JwtInvalid."""
     parts = text.split(b".") if len(text) <= JWT_LENGTH_MAX else []
     if len(parts) != _PARTS:
         raise JwtInvalid("not a JWT")
@@ -81,7 +82,7 @@ def decode(text: bytes, *, signed_by: Kind) -> dict[str, Any]:
     except JwtInvalid:
         raise
     except CryptoError as error:
-        raise JwtInvalid("not signed by the key that it names") from error
+        raise JwtInvalid("not signed by its issuer") from error
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise JwtInvalid("not a JWT") from error
 
@@ -90,7 +91,7 @@ def _verified(parts: Sequence[bytes], signed_by: Kind) -> dict[str, Any]:
     head, body, signature = parts
     claims: dict[str, Any] = orjson.loads(_unbase64(body))
     if orjson.loads(_unbase64(head))["alg"] != _ALGORITHM:
-        raise JwtInvalid("signed in a way that is not NATS's")
+        raise JwtInvalid("signed with an unknown algorithm")
     public = VerifyKey(_raw_public(claims["iss"], signed_by))
     public.verify(head + b"." + body, _unbase64(signature))
     return claims

@@ -1,9 +1,9 @@
-"""What more a nats-server is told when strangers or other servers reach it: TLS and the cluster.
+"""Configuration of nats-server for TLS and clusters.
 
-* The servers of a cluster name each other once, here; clients are told nothing of it, because the
-  addresses by which servers find each other are seldom those that agents can use.
-* Whoever may connect to a cluster's port is a part of the cluster and hears everything. So the
-  servers show each other a password, or certificates that one authority has signed, or both.
+* The servers of a cluster are configured with each other's addresses and do not advertise them to
+  clients, because agents usually cannot use the addresses between servers.
+* Every server that may connect to the cluster port sees all traffic. Servers therefore authenticate
+  each other with a password, with certificates of one authority, or with both.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from quorate.bus.embedded.configuration import quote_string
 from quorate.domain.shared.records import record
 
 ROUTE_USER = "quorate"
-ROUTE_SECONDS_MAX = 5  # TLS and all: servers that start together find each other slowly.
+ROUTE_SECONDS_MAX = 5  # Including TLS: servers that start together connect slowly.
 
 
 @record
 class Tls:
-    """``ca`` is who signs the servers' own certificates, for servers that check each other."""
+    """``ca`` is the certificate authority with which servers verify each other."""
 
     certificate: Path
     key: Path
@@ -37,7 +37,7 @@ class Tls:
 
 @record
 class Cluster:
-    """``routes`` are the ``host:port`` of all servers; a server leaves itself out."""
+    """``routes`` are ``host:port`` of all servers; nats-server ignores the route to itself."""
 
     name: str
     listen: str
@@ -45,7 +45,7 @@ class Cluster:
     password: str | None = None
 
     def lines(self, tls: Tls | None) -> Sequence[str]:
-        inside = [
+        lines = [
             f"name: {quote_string(self.name)}",
             f"listen: {quote_string(self.listen)}",
             "no_advertise: true",
@@ -55,7 +55,7 @@ class Cluster:
             *(f"  {quote_string(self._url(route))}" for route in self.routes),
             "]",
         ]
-        return ("cluster {", *(f"  {line}" for line in inside), "}")
+        return ("cluster {", *(f"  {line}" for line in lines), "}")
 
     def _authorization(self) -> Sequence[str]:
         if self.password is None:
@@ -69,14 +69,14 @@ class Cluster:
         )
 
     def _url(self, route: str) -> str:
-        shown = "" if self.password is None else f"{ROUTE_USER}:{quote(self.password, safe='')}@"
-        return f"nats-route://{shown}{route}"
+        login = "" if self.password is None else f"{ROUTE_USER}:{quote(self.password, safe='')}@"
+        return f"nats-route://{login}{route}"
 
 
 def extra_lines(
     *, name: str | None, monitor: str | None, tls: Tls | None, cluster: Cluster | None
 ) -> Sequence[str]:
-    """The lines that follow those that every nats-server for Quorate has."""
+    """Return the configuration lines in addition to those of every nats-server for Quorate."""
     return (
         *([f"server_name: {quote_string(name)}"] if name else ()),
         *([f"http: {quote_string(monitor)}"] if monitor else ()),

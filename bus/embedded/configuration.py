@@ -1,7 +1,7 @@
-"""What nats-server is told: who we are, where it listens, and that we say who may connect.
+"""Configuration of nats-server: service users, listen address and auth callout.
 
-The keys of the service are made once per data folder and kept: clients hold none of them, and a
-server that somebody else runs was told their public halves. No secret stands in the configuration.
+* The service's keys are created once per data directory and stored there. No client has them.
+* The configuration contains public keys only, also for a nats-server that is run separately.
 """
 
 import os
@@ -17,7 +17,7 @@ ACCOUNT = "QUORATE"
 SYSTEM_ACCOUNT = "SYS"
 KEYS_FILE = "keys.json"
 MESSAGE_MEGABYTES_MAX = 8
-LOGIN_SECONDS_MAX = 2  # Clients wait no longer either.
+LOGIN_SECONDS_MAX = 2  # The timeout of clients.
 WRITE_SECONDS_MAX = 2
 SUBSCRIPTIONS_MAX = 64
 PING_SECONDS = 5
@@ -28,12 +28,12 @@ PRIVATE_FILE = 0o600
 
 
 class KeysUnreadable(Exception):
-    """There is no file with keys of ours."""
+    """The file with the service's NATS keys is missing or invalid."""
 
 
 @dataclass(frozen=True)
 class ServiceKeys:
-    """Three identities of ours: the service, its view of the whole server, and who vouches."""
+    """The service's user, its user in the system account, and the issuer of agents' permissions."""
 
     service: NatsKey
     system: NatsKey
@@ -44,7 +44,7 @@ _KINDS: dict[str, Kind] = {"service": "user", "system": "user", "issuer": "accou
 
 
 def service_keys(folder: Path) -> ServiceKeys:
-    """The keys kept in ``folder``; made there, readable by its owner only, at the first start."""
+    """Return the keys stored in ``folder``; at the first start create them, owner-readable only."""
     create_private_directory(folder)
     path = folder / KEYS_FILE
     if not path.exists():
@@ -53,19 +53,19 @@ def service_keys(folder: Path) -> ServiceKeys:
 
 
 def new_keys() -> str:
-    """Keys that were never used, as they stand in a file."""
+    """Return the content of a key file with newly generated keys."""
     return orjson.dumps({name: NatsKey.create(kind).seed for name, kind in _KINDS.items()}).decode()
 
 
 def read_keys(path: Path) -> ServiceKeys:
-    """Keys that were made before: processes that share a NATS share them. Raises KeysUnreadable."""
+    """Read a key file; processes that share a NATS share the keys. Raises KeysUnreadable."""
     try:
         seeds = orjson.loads(path.read_bytes())
         return ServiceKeys(
             **{field.name: NatsKey.of_seed(seeds[field.name]) for field in fields(ServiceKeys)}
         )
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise KeysUnreadable(f"the keys for NATS in {path} cannot be read: {error}") from error
+        raise KeysUnreadable(f"Cannot read the NATS keys in {path}: {error}") from error
 
 
 def create_private_directory(folder: Path) -> None:
@@ -73,7 +73,7 @@ def create_private_directory(folder: Path) -> None:
 
 
 def write_private_file(path: Path, content: bytes) -> None:
-    """Write a file that is there with all its content or not at all."""
+    """Write a file atomically, readable by its owner only."""
     partial = path.with_name(path.name + ".new")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
@@ -87,22 +87,22 @@ def write_private_file(path: Path, content: bytes) -> None:
 def server_configuration(
     keys: ServiceKeys, listen: str, store_dir: str, more: Sequence[str] = ()
 ) -> str:
-    """The configuration file of a nats-server for Quorate, also of one that you run yourself.
+    """Return the configuration file of an embedded or separate nats-server for Quorate.
 
-    ``listen`` is ``host:port``; ``more`` are further lines of its configuration.
+    ``listen`` is ``host:port``; ``more`` are additional configuration lines.
     """
     service, system = keys.service.public, keys.system.public
     return f"""\
-# nats-server for Quorate. Agents log in with their API key as token; the service, which holds the
-# keys named here, answers for each of them what it may subscribe to.
+# nats-server for Quorate. Agents log in with their API key as token. The service, which has the
+# private keys, decides in the auth callout what each of them may subscribe to.
 listen: {quote_string(listen)}
 max_payload: {MESSAGE_MEGABYTES_MAX}MB
 max_subscriptions: {SUBSCRIPTIONS_MAX}
-# Nobody waits for a client that reads nothing. It is cut off long before so much is unread that
-# the server would leave messages out: so it knows that it has to catch up.
+# Publishers never wait for a slow client. The server disconnects it long before it would drop
+# messages, so the client knows that it has to catch up.
 no_fast_producer_stall: true
 write_deadline: "{WRITE_SECONDS_MAX}s"
-# A replica whose machine vanished without a word is asked for nothing more after a few seconds.
+# A replica whose machine vanished gets no more requests after a few seconds.
 ping_interval: "{PING_SECONDS}s"
 ping_max: {PINGS_UNANSWERED_MAX}
 jetstream {{
@@ -127,5 +127,5 @@ authorization {{
 
 
 def quote_string(text: str) -> str:
-    """A string of nats-server's configuration language."""
+    """Quote a string for nats-server's configuration language."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

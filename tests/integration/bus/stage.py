@@ -185,7 +185,7 @@ class Listener:
     async def _on_error(self, error: Exception) -> None:
         self.errors.append(str(error))
         if not self.client.is_connected:
-            await self.client.let_go()
+            await self.client.close_socket()
 
     async def _on_lost(self) -> None:
         self.losses += 1

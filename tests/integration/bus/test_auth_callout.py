@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 
 from quorate.bus import subjects
 from quorate.bus.auth import connections
-from quorate.bus.auth.callout import ANSWER_SECONDS_MAX
+from quorate.bus.auth.callout import RESPONSE_SECONDS_MAX
 from quorate.bus.embedded.configuration import SUBSCRIPTIONS_MAX
 from quorate.bus.outbox.jetstream_stream import STREAM
 from quorate.domain.identity.api_keys import Principal
@@ -153,7 +153,7 @@ async def test_an_operators_key_is_refused(stage: Stage) -> None:
 
 async def test_a_look_up_that_takes_too_long_is_a_refusal_not_a_silence(stage: Stage) -> None:
     slow = stage.keys.issue("auditor")
-    stage.keys.pause_seconds = 2 * ANSWER_SECONDS_MAX
+    stage.keys.pause_seconds = 2 * RESPONSE_SECONDS_MAX
 
     with pytest.raises(NatsError, match="Authorization Violation"):
         await stage.nobody().connect(stage.push.url, slow.key_id, patience_seconds=10)
@@ -239,7 +239,7 @@ async def test_agents_are_back_after_the_server_was_killed(stage: Stage) -> None
 
     await until(lambda: ann.losses > 0 and ann.client.is_connected)
     assert await stage.push.connections.wait_until_reconnected(
-        connections.FIRST_ANSWER_SECONDS_MAX * 5
+        connections.FIRST_RESPONSE_SECONDS_MAX * 5
     )
     stage.log.end(ANN)
     stage.push.wake()

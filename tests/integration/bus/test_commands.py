@@ -55,14 +55,14 @@ class Desk:
 
     async def _answer(self, asked: CommandRequest) -> CommandResponse:
         await self.free.wait()
-        headers = {"Operation": asked.who.operation, "Agent": asked.who.agent_id}
+        headers = {"Operation": asked.sender.operation, "Agent": asked.who.agent_id}
         return CommandResponse(body=asked.body, headers=headers)
 
     def is_urgent(self, who: CommandSubject) -> bool:
         return who.operation == URGENT
 
     def reject(self, asked: CommandRequest) -> CommandResponse:
-        return CommandResponse(body=BUSY, headers={"Agent": asked.who.agent_id})
+        return CommandResponse(body=BUSY, headers={"Agent": asked.sender.agent_id})
 
 
 class ServedStage(Stage):
@@ -74,7 +74,7 @@ class ServedStage(Stage):
 
     def new_push(self) -> Any:  # noqa: ANN401 - as Stage has it.
         push = super().new_push()
-        push.serve(self.desk)
+        push.serve_commands(self.desk)
         return push
 
     def connection(self) -> Connection | None:
@@ -136,7 +136,7 @@ async def test_who_asks_is_what_the_subject_says(stage: ServedStage) -> None:
         answer = await asker.ask(b"{}", "heartbeat", Agent="agent_of_somebody_else")
 
         assert (answer.data, answer.headers) == (b"{}", {"Operation": "heartbeat", "Agent": agent})
-        assert (stage.desk.asked[-1].who.tenant, stage.desk.asked[-1].who.agent_id) == (
+        assert (stage.desk.asked[-1].sender.tenant, stage.desk.asked[-1].sender.agent_id) == (
             tenant,
             agent,
         )
@@ -147,7 +147,7 @@ async def test_what_follows_the_agent_is_the_operation_whatever_it_is(stage: Ser
 
     for operation in ("a", "a.b", "a.b.c", "*", ">", "ü"):
         assert (await ann.ask(b"", operation)).data == b""
-        assert stage.desk.asked[-1].who.operation == operation
+        assert stage.desk.asked[-1].sender.operation == operation
 
 
 async def test_commands_do_not_wait_for_each_other(stage: ServedStage) -> None:

@@ -259,24 +259,24 @@ async def test_a_server_that_takes_nothing_costs_no_row_its_data(filled: Stage) 
 def test_an_event_is_blamed_for_cut_connections_only_if_the_server_lives_on() -> None:
     entry = Entry(position=7, subject="s", id="i", body=b"")
     for survives in (True, False):
-        poison = jetstream_mirror._Poison()
+        poison = jetstream_mirror._PoisonDetector()
         poison.resume("server 0")
-        for number in range(jetstream_mirror.TRIES_MAX):
-            poison.risk([entry])  # And the connection is gone.
+        for number in range(jetstream_mirror.ATTEMPTS_MAX):
+            poison.record_attempt([entry])  # And the connection is gone.
             poison.resume("server 0" if survives else f"server {number + 1}")
         assert poison.omitted == (7 if survives else None)
 
 
 def test_after_a_failure_one_event_is_tried_alone() -> None:
     entries = [Entry(position=n, subject="s", id="i", body=b"") for n in (7, 8)]
-    poison = jetstream_mirror._Poison()
-    assert poison.batch_rows(9) == 9
+    poison = jetstream_mirror._PoisonDetector()
+    assert poison.limit_batch(9) == 9
 
-    poison.risk(entries)
-    assert poison.batch_rows(9) == 1
+    poison.record_attempt(entries)
+    assert poison.limit_batch(9) == 1
 
-    poison.taken()
-    assert poison.batch_rows(9) == 9
+    poison.record_success()
+    assert poison.limit_batch(9) == 9
 
 
 async def limit_messages(stage: Stage, *, bytes_max: int) -> None:

@@ -88,7 +88,7 @@ async def agents_link(url: str, key: str) -> AsyncIterator[NatsTransport]:
     )
     work = asyncio.create_task(link.run())
     try:
-        await link.tried(PATIENCE_SECONDS)
+        await link.wait_for_first_round(PATIENCE_SECONDS)
         yield link
     finally:
         work.cancel()

@@ -47,7 +47,7 @@ async def test_service_servers_and_agents_speak_tls_to_each_other(
     async with agents_link(stage.cluster.url, key.key_id) as link:
         await stage.listeners(key)
         assert link.session is not None
-        heard = await link.session.heard()
+        heard = await link.session.receive()
         assert heard is not None
         assert orjson.loads(heard)["id"] in ids(stage.log.rows)
     await until(lambda: stage.stream_holds(stage.log.rows))
@@ -106,7 +106,7 @@ async def test_the_service_does_not_log_in_where_tls_was_left_out(
     between: Between, impatient: None
 ) -> None:
     del impatient
-    with pytest.raises(ConnectionLost, match="does not speak TLS"):
+    with pytest.raises(ConnectionLost, match="does not offer TLS"):
         await connection.connect(between.url, NatsKey.create("user"), "test")
     await between.left.wait()
 

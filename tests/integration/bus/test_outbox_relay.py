@@ -145,7 +145,7 @@ async def test_a_notification_arrives_within_milliseconds(stage: Stage) -> None:
 async def test_rows_that_are_handed_over_are_not_read_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_tail, "LOOK_SECONDS", PATIENCE_SECONDS)  # Nobody becomes impatient.
+    monkeypatch.setattr(log_tail, "POLL_SECONDS", PATIENCE_SECONDS)  # Nobody becomes impatient.
     stage.push.wake([stage.log.grant()])
     assert await stage.push.relay.drain(5)
     before = stage.log.reads
@@ -163,7 +163,7 @@ async def test_rows_of_another_process_are_found_without_being_woken(stage: Stag
 
     stage.log.end(ANN)
 
-    await until(lambda: len(ann.heard) == 2, seconds=log_tail.LOOK_SECONDS * 5)
+    await until(lambda: len(ann.heard) == 2, seconds=log_tail.POLL_SECONDS * 5)
 
 
 # -- When the server dies ----------------------------------------------------
