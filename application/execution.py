@@ -83,7 +83,7 @@ class Service:
             render=render,
             idempotency=_idempotency(call, command, principal),
             urgent=call.urgent,
-            in_turn=principal.role == "agent",
+            in_order=principal.role == "agent",
             trace=call.span,
         )
         result = await self.command_bus.submit(envelope)

@@ -17,7 +17,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import NoReturn
 
-from quorate.application.subscriptions import FindValidKeys
+from quorate.application.subscriptions import FindActiveKeys
 from quorate.domain.identity.api_keys import Principal, read_key, secret_hash
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.queries import KeyRow
@@ -71,19 +71,19 @@ class KeyCache:
         """Make every cached key stale, because this process revoked a key."""
         self._stale_before = self._monotonic()
 
-    async def keep_fresh(self, find_valid_keys: FindValidKeys) -> NoReturn:
+    async def keep_fresh(self, find_active_keys: FindActiveKeys) -> NoReturn:
         """Renew keys in use until cancelled; a key that was not renewed is looked up when used."""
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             if self._used:
                 with suppress(DatabaseUnavailable):
-                    await self.renew(find_valid_keys)
+                    await self.renew(find_active_keys)
 
-    async def renew(self, find_valid_keys: FindValidKeys) -> None:
+    async def renew(self, find_active_keys: FindActiveKeys) -> None:
         """Renew the keys used since the last renewal that are still valid."""
         used, self._used = self._used, {}
         batch, now = dict(islice(used.items(), KEYS_PER_RENEWAL_MAX)), self._monotonic()
-        valid = await find_valid_keys({principal.key_id for principal in batch.values()})
+        valid = await find_active_keys({principal.key_id for principal in batch.values()})
         for digest, principal in batch.items():
             if principal.key_id in valid and digest in self._valid:
                 self._valid[digest] = (now, principal)

@@ -29,8 +29,8 @@ RECHECK_SECONDS = 0.5  # The delay until a revoked key ends its subscriptions.
 RETRY_AFTER_SECONDS = 5
 _logger = structlog.get_logger(__name__)
 
-# Returns those of the given key ids that are still valid.
-FindValidKeys: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
+# Returns those of the given key ids that are not revoked.
+FindActiveKeys: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 
 class Subscription:
@@ -123,7 +123,7 @@ class Subscriptions:
         for subscription in self._open:
             subscription.end()
 
-    async def end_revoked(self, find_valid_keys: FindValidKeys) -> NoReturn:
+    async def end_revoked(self, find_active_keys: FindActiveKeys) -> NoReturn:
         """End the subscriptions of revoked keys, until cancelled."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
@@ -131,7 +131,7 @@ class Subscriptions:
                 continue
             key_ids = {subscription.key_id for subscription in self._open if subscription.key_id}
             try:
-                valid = await find_valid_keys(key_ids)
+                valid = await find_active_keys(key_ids)
             except DatabaseUnavailable as error:
                 _logger.warning("subscriptions.key_check_failed", error=str(error))
                 continue

@@ -1,6 +1,6 @@
 """`quorate serve`: start the service, serve until a signal, and stop cleanly.
 
-The process ends within SHUTDOWN_SECONDS_MAX of SIGTERM. It accepts no new connections, ends event
+The process ends within 5 seconds of SIGTERM. It accepts no new connections, ends event
 streams, completes accepted commands, publishes pending notifications and stops nats-server.
 """
 

@@ -67,7 +67,7 @@ class KeyStore:
         self.lookups += 1
         return self.rows.get(key_id)
 
-    async def find_valid_keys(self, key_ids: Collection[str]) -> Collection[str]:
+    async def find_active_keys(self, key_ids: Collection[str]) -> Collection[str]:
         return self.rows.keys() & set(key_ids)
 
 
@@ -135,7 +135,7 @@ async def test_cache_renews_keys_in_use_without_single_lookups() -> None:
     login = Login()
     for _ in range(5):
         assert await login.log_in(VALID_KEY) == "accepted"
-        await login.key_cache.renew(login.keys.find_valid_keys)
+        await login.key_cache.renew(login.keys.find_active_keys)
         login.clock.advance(0.75 * KEY_SECONDS)
 
     assert login.keys.lookups == 1
@@ -148,7 +148,7 @@ async def test_cache_does_not_renew_a_revoked_key() -> None:
     assert await login.log_in(VALID_KEY) == "accepted"
     login.keys.rows.clear()
 
-    await login.key_cache.renew(login.keys.find_valid_keys)
+    await login.key_cache.renew(login.keys.find_active_keys)
     login.clock.advance(0.75 * KEY_SECONDS)
 
     assert await login.log_in(VALID_KEY) == "rejected"

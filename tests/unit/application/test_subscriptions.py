@@ -225,7 +225,7 @@ class Keys:
         self.queries: list[set[str]] = []
         self.broken = False
 
-    async def find_valid_keys(self, keys: Collection[str]) -> Collection[str]:
+    async def find_active_keys(self, keys: Collection[str]) -> Collection[str]:
         self.queries.append(set(keys))
         if self.broken:
             self.broken = False
@@ -247,7 +247,7 @@ async def test_revocation_ends_only_the_subscriptions_of_the_key(
     subscriptions: Subscriptions,
 ) -> None:
     keys = Keys("valid", "revoked")
-    checking = asyncio.create_task(subscriptions.end_revoked(keys.find_valid_keys))
+    checking = asyncio.create_task(subscriptions.end_revoked(keys.find_active_keys))
     with (
         subscriptions.notifications("acme", "ann", "valid") as kept,
         subscriptions.notifications("acme", "ann", "revoked") as first,
@@ -275,7 +275,7 @@ async def test_revocation_ends_only_the_subscriptions_of_the_key(
 @pytest.mark.usefixtures("_at_once")
 async def test_recheck_queries_no_key_without_subscriptions(subscriptions: Subscriptions) -> None:
     keys = Keys()
-    checking = asyncio.create_task(subscriptions.end_revoked(keys.find_valid_keys))
+    checking = asyncio.create_task(subscriptions.end_revoked(keys.find_active_keys))
     for _ in range(10):
         await asyncio.sleep(0)
     checking.cancel()
