@@ -145,6 +145,6 @@ def test_several_workers_on_sqlite_are_rejected_with_a_reason(data_dir: Path) ->
     ended = run_until_exit(data_dir, "--workers", "2")
 
     assert ended.returncode == COMMAND_LINE_ERROR
-    assert "--workers beyond 1 is not for SQLite" in ended.stderr
+    assert "--workers greater than 1 is not supported" in ended.stderr
     assert "PostgreSQL" in ended.stderr
     assert not data_dir.exists()
