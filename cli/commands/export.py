@@ -152,7 +152,7 @@ def _copy_archived(
     """Copy events that the service has archived, from the archive files."""
     from quorate.eventlog.archive.export_format import line
     from quorate.eventlog.archive.files import ArchiveFolder
-    from quorate.eventlog.hash_chain import check, public_event
+    from quorate.eventlog.hash_chain import verify_chain, public_event
 
     if archive is None:
         raise Failure(

@@ -158,7 +158,7 @@ async def _verify(
             done += events
             advance(done, head - end.position)
 
-        await log.check_range(0, head, progress=count)
+        await log.verify_range(0, head, progress=count)
     finally:
         await adapter.close()
     return {

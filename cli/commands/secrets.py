@@ -43,7 +43,7 @@ def secrets(folder: Path) -> None:
     for name, make in SECRETS.items():
         if not (folder / name).exists():
             _write_once(folder / name, make())
-            print_hint(f"Created {folder / name}.")
+            print_hint(f"Created {folder / name}")
 
 
 def _key() -> str:

@@ -1,4 +1,4 @@
-"""`quorate agents` as agents use it, with each kind of key, against a real service."""
+"""`quorate agents`: its commands with each kind of key, against a real service."""
 
 import orjson
 import pytest
@@ -138,7 +138,7 @@ def test_blocked_send_request_exits_with_conflict(tenant: Terminal) -> None:
 
     assert [one.exit_code for one in (mine, blocked, stale, answered)] == [0, 3, 3, 3]
     assert blocked.stdout.startswith("Blocked: ann holds the contact until 20")
-    assert stale.stdout == "Blocked: fence 1 is old; another lease came after it.\n"
+    assert stale.stdout == "Blocked: fence 1 is stale; a newer lease exists.\n"
     assert orjson.loads(answered.stdout)["reason"] == "lease_conflict"
 
 
@@ -170,9 +170,9 @@ def test_proposal_is_created_voted_on_and_shown(tenant: Terminal) -> None:
     shown = tenant.run("agents", "consensus", "get", proposal).stdout
     votes = tenant.run_json("agents", "consensus", "votes", proposal)
 
-    assert cast.stdout == "bob voted to approve; the request is approved.\n"
+    assert cast.stdout == "bob voted to approve; the proposal is approved.\n"
     assert (found["status"], found["decision"]["electorateSize"]) == ("approved", 2)
-    for words in ("The request is approved.", "2 for, 0 against, of 2", "ann", "bob", "Agreed"):
+    for words in ("The proposal is approved.", "2 for, 0 against, of 2", "ann", "bob", "Agreed"):
         assert words in shown
     assert [one["reason"] for one in votes] == ["Agreed", "Agreed"]
     assert tenant.run_quiet("agents", "consensus", "list", "--status", "approved") == proposal
@@ -228,7 +228,7 @@ def test_unknown_settings_are_reported(tenant: Terminal) -> None:
 
     assert "humanizer_enabled  true" in result.stdout
     assert "humaniser" in result.stderr
-    assert tenant.run(*update, "{}").stdout == "No settings.\n"
+    assert tenant.run(*update, "{}").stdout == "The config is empty.\n"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"a": NaN}'])

@@ -1,6 +1,4 @@
-"""`quorate log archive`, and the verbs that read what it put away: together with its files a log
-tells the same as before, and without them each command says what is missing.
-"""
+"""`quorate log archive`, and the commands that read archive files with --archive."""
 
 import shutil
 from collections.abc import Iterator
@@ -24,7 +22,7 @@ EVENTS_PER_FILE = 50
 def data_dir(
     recorded_log: RecordedLog, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A folder whose whole log was recorded_log long ago, and archived."""
+    """A data directory whose old log was archived."""
     path = tmp_path / "data"
     path.mkdir()
     shutil.copy(recorded_log.data_dir / "quorate.db", path)
@@ -41,7 +39,7 @@ def archive(data_dir: Path) -> Path:
 
 @pytest.fixture
 def at(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    """With the tenant's key, at a service that runs on what is left in the database."""
+    """A terminal with the tenant key and a service on the rest of the log."""
     running = ServiceProcess(data_dir).start()
     monkeypatch.setenv("QUORATE_DATA_DIR", str(data_dir))
     terminal = Terminal(run, monkeypatch)
@@ -55,7 +53,7 @@ def at(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Te
         running.end()
 
 
-# -- The operator -----------------------------------------------------------------
+# -- Operator ---------------------------------------------------------------------
 
 
 def test_log_with_archive_files_is_verified(run: Run, data_dir: Path, archive: Path) -> None:
@@ -72,7 +70,7 @@ def test_verify_without_archive_checks_the_rest_and_says_so(run: Run, data_dir: 
     result = run("log", "verify", "--data-dir", data_dir)
 
     assert result.exit_code == 0
-    assert "were archived: look at them with --archive" in result.stdout
+    assert "are archived: verify them with --archive" in result.stdout
 
 
 @pytest.mark.parametrize("verb", ["log verify", "rebuild --check", "rebuild", "backup"])
@@ -125,7 +123,7 @@ def test_oldest_removed_accepts_missing_first_files(
     assert run(*words).exit_code == 1
     allowed = run(*words, "--oldest-removed")
     assert allowed.exit_code == 0
-    assert f"from position {EVENTS_PER_FILE + 1} on" in allowed.stdout
+    assert f"from position {EVENTS_PER_FILE + 1}." in allowed.stdout
 
 
 def test_archive_fails_while_a_service_uses_the_data_directory(
@@ -144,7 +142,7 @@ def test_second_archive_run_moves_nothing(run: Run, data_dir: Path, archive: Pat
     result = run("log", "archive", "--data-dir", data_dir, archive)
 
     assert result.exit_code == 0
-    assert "Nothing to do" in result.stdout
+    assert "Nothing archived" in result.stdout
     assert sorted(archive.iterdir()) == before
 
 
@@ -169,14 +167,14 @@ def test_archive_on_postgres_runs_beside_a_service(
     assert orjson.loads(archived.stdout)["files"][0]["first"] == 1
 
 
-# -- The auditor ------------------------------------------------------------------
+# -- Auditor ----------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("at")
 def test_export_with_archive_equals_the_earlier_export(
     run: Run, recorded_log: RecordedLog, archive: Path
 ) -> None:
-    """And goes on with what has happened since."""
+    """The export continues with the events in the database."""
     result = run("events", "export", "log.jsonl", "--archive", archive)
 
     assert result.exit_code == 0, result.stderr
@@ -211,15 +209,15 @@ def test_partial_export_is_verified_and_replayed_with_archive(
         b"".join(Path("all.jsonl").read_bytes().splitlines(keepends=True)[last:])
     )
 
-    whole = orjson.loads(run("verify", "--json", "all.jsonl").stdout)
+    complete = orjson.loads(run("verify", "--json", "all.jsonl").stdout)
     joined = orjson.loads(run("verify", "--json", "rest.jsonl", "--archive", archive).stdout)
-    assert joined == whole
+    assert joined == complete
     assert run("verify", "rest.jsonl").exit_code == 1
     for moment in ((), ("--until", str(last // 2))):
-        told = run("replay", "--json", "all.jsonl", *moment)
-        joined_told = run("replay", "--json", "rest.jsonl", "--archive", archive, *moment)
-        assert told.exit_code == 0
-        assert joined_told.stdout == told.stdout
+        replayed = run("replay", "--json", "all.jsonl", *moment)
+        joined_replay = run("replay", "--json", "rest.jsonl", "--archive", archive, *moment)
+        assert replayed.exit_code == 0
+        assert joined_replay.stdout == replayed.stdout
     kept = ("--head", recorded_log.head_hash(3))
     assert run("verify", "rest.jsonl", "--archive", archive, *kept).exit_code == 0
 
@@ -232,7 +230,7 @@ def test_watch_reports_archived_events(run: Run, recorded_log: RecordedLog) -> N
     assert f"Events up to {len(recorded_log.lines) - 1} were archived" in result.stderr
 
 
-# -- Without any service -----------------------------------------------------------
+# -- Without a service -------------------------------------------------------------
 
 
 def _cut(log: Path, after: int) -> Path:
@@ -242,11 +240,11 @@ def _cut(log: Path, after: int) -> Path:
 
 
 def test_export_from_any_position_continues_the_archive(run: Run, log: Path, archive: Path) -> None:
-    whole = run("verify", "--json", log).stdout
+    complete = run("verify", "--json", log).stdout
 
     for after in (0, 1, 7, 40):
         path = _cut(log, after)
-        assert run("verify", "--json", path, "--archive", archive).stdout == whole
+        assert run("verify", "--json", path, "--archive", archive).stdout == complete
 
 
 def test_modified_export_does_not_match_the_archive(run: Run, log: Path, archive: Path) -> None:

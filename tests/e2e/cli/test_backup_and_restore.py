@@ -1,4 +1,4 @@
-"""`quorate backup` and `quorate restore`: beside a running service, and into an empty place."""
+"""`quorate backup` beside a running service, and `quorate restore` into an empty database."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def file(run: Run, recorded_log: RecordedLog, tmp_path: Path) -> Path:
 def test_backup_of_a_running_service_is_restored_elsewhere(
     run: Run, real: ServiceProcess, tenant: Terminal, tmp_path: Path
 ) -> None:
-    """Keys, leases and the answers under idempotency keys too: agents notification nothing."""
+    """Keys, leases and stored responses are restored, so agents are not affected."""
     tenant.set_agent("ann")
     lease = tenant.run_json("agents", "lease", "--contact-email", CONTACT)
     file, data_dir = tmp_path / "quorate.backup", tmp_path / "elsewhere"
@@ -69,7 +69,7 @@ def test_backup_writes_to_stdout(run: Run, recorded_log: RecordedLog, tmp_path: 
     path = tmp_path / "piped.backup"
     path.write_bytes(result.stdout_bytes)
     assert run("restore", "--check", path).exit_code == 0
-    assert "stdout holds" in result.stderr
+    assert "stdout contains" in result.stderr
 
 
 def test_backup_is_owner_only_and_replaces_the_last(
@@ -92,7 +92,7 @@ def test_restore_compares_the_head_hash(run: Run, file: Path) -> None:
     not_one = run("restore", "--check", "--head", "123", file)
 
     assert (right.exit_code, wrong.exit_code, not_one.exit_code) == (0, 1, 2)
-    assert "another backup" in wrong.stderr
+    assert "a different backup" in wrong.stderr
 
 
 def test_restore_leaves_a_nonempty_database_unchanged(
@@ -116,7 +116,7 @@ def test_restore_of_a_truncated_backup_creates_nothing(
     result = run("restore", "--data-dir", tmp_path / "data", file)
 
     assert result.exit_code == 1
-    assert "is damaged at line" in result.stderr
+    assert "is corrupted at line" in result.stderr
     assert not (tmp_path / "data").exists()
 
 
@@ -144,7 +144,7 @@ def test_backup_of_a_corrupted_log_keeps_the_last_backup(
     result = run("backup", "--data-dir", tmp_path, file)
 
     assert result.exit_code == 1
-    assert "The log is damaged: position 9" in result.stderr
+    assert "The event log is corrupted: position 9" in result.stderr
     assert file.read_bytes() == before
 
 
@@ -152,7 +152,7 @@ def test_backup_reports_a_data_directory_without_a_log(run: Run, tmp_path: Path)
     result = run("backup", "--data-dir", tmp_path, tmp_path / "quorate.backup")
 
     assert result.exit_code == 1
-    assert result.stderr == f"Error: There is no log at {tmp_path / 'quorate.db'}.\n"
+    assert result.stderr == f"Error: No event log found at {tmp_path / 'quorate.db'}.\n"
     assert list(tmp_path.glob("*backup*")) == []
 
 
@@ -162,4 +162,4 @@ def test_unwritable_target_is_reported(run: Run, recorded_log: RecordedLog, tmp_
     )
 
     assert result.exit_code == 1
-    assert "cannot be written" in result.stderr
+    assert "Cannot write" in result.stderr

@@ -1,4 +1,4 @@
-"""Help that teaches, verbs that start at once, and errors that fit in a sentence."""
+"""The `quorate` command: help, imports on demand, exit codes and error messages."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 from quorate.cli.main import LazyGroup, main
 from tests.e2e.cli.conftest import RecordedLog, Run
 
-# Loads the whole help and then tells which modules came along.
+# Prints the whole help, then the imported modules.
 LOADED_BY_HELP = """
 import sys
 from quorate.cli.main import main

@@ -1,4 +1,4 @@
-"""Contexts: said once, kept where only their owner can read, and never shown with their keys."""
+"""`quorate context`: contexts are stored owner-only, and their keys are never printed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A tenant's log becomes a file that is whole, or no file at all."""
+"""`quorate events export`: the file is complete and verified, or it does not exist."""
 
 import json
 from pathlib import Path
@@ -148,11 +148,11 @@ def test_export_stops_when_the_service_makes_no_progress(
         ((401, b'{"title": "A valid API key is needed"}'), 4, "A valid API key is needed"),
         ((403, b"{}"), 4, "403"),
         ((404, b"not json"), 5, "404"),
-        ((422, b'{"title": "A field does not fit", "detail": "after"}'), 1, "not fit: after"),
+        ((422, b'{"title": "Invalid request", "detail": "after"}'), 1, "Invalid request: after"),
         ((500, b""), 1, "500"),
         ((503, b'{"title": "Commands cannot be taken now"}'), 6, "cannot be taken now"),
-        ((200, b"<html>"), 1, "it is not Quorate"),
-        ((200, b"{}"), 1, "not Quorate"),
+        ((200, b"<html>"), 1, "not from Quorate"),
+        ((200, b"{}"), 1, "not from Quorate"),
     ],
 )
 def test_export_failure_is_one_sentence_with_its_exit_code(
@@ -247,7 +247,7 @@ def test_missing_directory_is_reported(export: Run) -> None:
     result = export("nowhere/log.jsonl")
 
     assert result.exit_code == 1
-    assert "cannot be written" in result.stderr
+    assert "Cannot write" in result.stderr
 
 
 def test_export_without_new_events_succeeds(

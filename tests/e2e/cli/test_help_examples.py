@@ -1,8 +1,8 @@
-"""Each verb's help ends with examples, and each example works as it is printed.
+"""The help of each command ends with examples, and each example runs as printed.
 
-The examples of one command are one script for bash, run against a real service: its credentials are
-where a person would have them, and the two agents of all examples are registered. Nothing is put
-in their place but the default ports, which on this machine may be others.
+The examples of one command form one bash script, run against a real service. Its credentials are in
+the default place, and the two agents of the examples are registered. Only the default ports are
+replaced, because other processes may use them.
 """
 
 import os
@@ -27,8 +27,8 @@ from tests.support.postgres import shared_with_role
 AGENTS = ("outreach-agent", "retention-agent")
 SCRIPT_SECONDS_MAX = 60.0
 WIDTH = 80
-DEMO_SECONDS = "5"  # Where an example does not say.
-# Its examples start what tests/e2e/service/test_external_nats.py starts.
+DEMO_SECONDS = "5"  # For examples without --seconds.
+# tests/e2e/service/test_external_nats.py covers what its examples start.
 TRIED_ELSEWHERE = {("nats-config",)}
 ANYWHERE = "0.0.0.0"  # noqa: S104 - an address that no test may listen on.
 NOT_RUN = ("Exit codes",)
@@ -50,7 +50,7 @@ VERBS = dict(verbs(quorate))
 
 
 def examples(command: click.Command) -> list[str]:
-    """The lines that a person would type."""
+    """Return the example lines of a help text."""
     paragraphs = re.split(r"\n\s*\n", (command.epilog or "").strip("\n"))
     lines: list[str] = []
     for paragraph in paragraphs:
@@ -72,7 +72,7 @@ def test_help_describes_each_option_and_has_examples(path: tuple[str, ...]) -> N
 
 
 class Desk:
-    """Where somebody sits: a home of their own, `quorate` on the PATH, a service nearby."""
+    """A shell environment with its own home, `quorate` on the PATH and a running service."""
 
     def __init__(self, service: ServiceProcess, folder: Path) -> None:
         self.service = service
@@ -115,7 +115,7 @@ def desk(real: ServiceProcess, tmp_path: Path) -> Desk:
     return Desk(real, tmp_path)
 
 
-# They need a log that no service is using.
+# These commands need a log that no service uses.
 RUN_ALONE = [("rebuild",), ("log", "archive"), ("log", "verify")]
 RUN_AS_PRINTED = [path for path in VERBS if path not in {*TRIED_ELSEWHERE, *RUN_ALONE, ("serve",)}]
 
@@ -159,8 +159,8 @@ def test_serve_examples_start_a_service(line: str, desk: Desk) -> None:
         start_new_session=True,
     ) as started:
         assert started.stdout is not None
-        said = iter(started.stdout.readline, b"")
-        assert any(READY_LINE in one for one in said)
+        lines = iter(started.stdout.readline, b"")
+        assert any(READY_LINE in one for one in lines)
         started.send_signal(signal.SIGTERM)
         started.stdout.read()
 

@@ -1,4 +1,4 @@
-"""`quorate keys` and `quorate tenants`: a key is seen once, or never."""
+"""`quorate keys` and `quorate tenants`: a key is printed at most once."""
 
 from pathlib import Path
 
@@ -30,10 +30,10 @@ def test_key_is_printed_once_and_listed_without_secret(tenant: Terminal) -> None
 
 
 def test_keys_self_describes_each_role(tenant: Terminal) -> None:
-    assert "any agent of tenant" in tenant.run("keys", "self").stdout
+    assert "every agent of tenant" in tenant.run("keys", "self").stdout
     tenant.set_key(tenant.run_quiet("keys", "issue", "--role", "auditor"))
     assert "may read" in tenant.run("keys", "self").stdout
-    assert "operators" in tenant.run("keys", "self", "--as-operator").stdout
+    assert "admin key" in tenant.run("keys", "self", "--as-operator").stdout
 
 
 def test_forbidden_command_is_reported_per_role(tenant: Terminal) -> None:
@@ -42,7 +42,7 @@ def test_forbidden_command_is_reported_per_role(tenant: Terminal) -> None:
     assert tenant.run("keys", "list").exit_code == 4
     another = tenant.run("agents", "heartbeat", "--agent-name", "bob")
     assert another.exit_code == 4
-    assert "leave --agent-id and --agent-name out" in another.stderr
+    assert "omit --agent-id and --agent-name" in another.stderr
 
 
 def test_tenant_is_created_once(tenant: Terminal) -> None:
@@ -75,7 +75,7 @@ def test_issued_key_is_saved_to_a_context_without_printing(
     assert issued.exit_code == 0
     assert "qk_" not in issued.output
     assert again.exit_code == 1
-    assert len(tenant.run_json("keys", "list")) == 2, "no key is issued that could not be kept"
+    assert len(tenant.run_json("keys", "list")) == 2, "no key is issued that cannot be stored"
     monkeypatch.delenv("QUORATE_API_KEY")
     assert tenant.run_json("keys", "self", "--context", "ann")["agentName"] == "ann"
     assert tenant.run("agents", "heartbeat", "--context", "ann").exit_code == 0

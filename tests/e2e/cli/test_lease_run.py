@@ -1,4 +1,4 @@
-"""A program that runs while a contact is held, and not a moment longer."""
+"""`quorate lease run`: a program runs only while its lease is held."""
 
 import os
 import signal
@@ -23,35 +23,36 @@ from tests.e2e.service.service_process import ServiceProcess
 
 CONTACT = "user@example.com"
 RUN = ("lease", "run", CONTACT, "--agent-name", "mailer")
-# Says that it runs, and ends when it reads a line.
-UNTIL_TOLD = ("--", "sh", "-c", "echo ready; read line; echo ended")
-# Ends at once when it is asked to, and says when that was.
+# Prints "ready", and ends when it reads a line.
+SLEEPER = ("sh", "-c", "echo $$; exec sleep 300")
+UNTIL_INPUT = ("--", "sh", "-c", "echo ready; read line; echo ended")
+# Ends on SIGTERM, and prints the time.
 OBEDIENT = "trap 'date +%s.%N; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
-# Says who it is, and which came first: a line to read, or to be asked to end.
+# Prints its pid, and which came first: an input line or SIGTERM.
 PATIENT = (
     *("--", "sh", "-c"),
     "trap 'echo asked to end; exit 0' TERM; echo $$; read line; echo went on",
 )
-# A program that is asked to end because nobody can be reached has at least so long.
+# Minimum time between SIGTERM and the end of the lease.
 TIME_TO_END_SECONDS_MIN = 1.0
-# It and its child say who they are, and end when they are killed.
+# It and its child print their pids and ignore SIGTERM.
 STUBBORN = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 300' & echo $$; wait; wait"
 
 
 @pytest.fixture
-def town(real: ServiceProcess) -> Iterator[Tenant]:
+def tenant(real: ServiceProcess) -> Iterator[Tenant]:
     tenant = Tenant(real, new_tenant_name())
     yield tenant
     tenant.close()
 
 
-def test_program_gets_the_lease_in_its_environment(town: Tenant) -> None:
-    with start_cli(*RUN, "--", "sh", "-c", "env; read line", **town.variables) as command:
+def test_program_gets_the_lease_in_its_environment(tenant: Tenant) -> None:
+    with start_cli(*RUN, "--", "sh", "-c", "env; read line", **tenant.variables) as command:
         found: dict[str, str] = {}
         while "QUORATE_LEASE_ID" not in found or "QUORATE_FENCE" not in found:
             name, _, value = command.read_line().partition("=")
             found[name] = value
-        (lease,) = town.leases()
+        (lease,) = tenant.leases()
         command.write("end\n")
         outcome = command.wait()
 
@@ -62,139 +63,141 @@ def test_program_gets_the_lease_in_its_environment(town: Tenant) -> None:
     assert found["QUORATE_FENCE"] == str(lease["fence"])
     assert found["QUORATE_CONTACT"] == CONTACT
     assert found["QUORATE_AGENT_ID"] == lease["agentId"]
-    assert found["QUORATE_URL"] == town.service.url
+    assert found["QUORATE_URL"] == tenant.service.url
 
 
-def test_lease_is_released_when_the_program_ends(town: Tenant) -> None:
-    with start_cli(*RUN, *UNTIL_TOLD, **town.variables) as command:
+def test_lease_is_released_when_the_program_ends(tenant: Tenant) -> None:
+    with start_cli(*RUN, *UNTIL_INPUT, **tenant.variables) as command:
         assert command.read_line() == "ready"
-        held = town.leases()
+        held = tenant.leases()
         command.write("end\n")
         outcome = command.wait()
 
     assert [lease["contactEmail"] for lease in held] == [CONTACT]
     assert outcome == (0, "ended\n", "")
-    assert town.leases() == []
-    assert len(town.events("LeaseReleased")) == 1
+    assert tenant.leases() == []
+    assert len(tenant.events("LeaseReleased")) == 1
 
 
-def test_key_option_is_not_passed_to_the_program(town: Tenant) -> None:
-    words = (*RUN, "--api-key", town.key, "--", "env")
+def test_key_option_is_not_passed_to_the_program(tenant: Tenant) -> None:
+    words = (*RUN, "--api-key", tenant.key, "--", "env")
 
-    assert town.key not in run_cli(*words, **without_key(town.variables)).stdout
-    assert town.key in run_cli(*RUN, "--", "env", **town.variables).stdout
+    assert tenant.key not in run_cli(*words, **without_key(tenant.variables)).stdout
+    assert tenant.key in run_cli(*RUN, "--", "env", **tenant.variables).stdout
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)])
-def test_exit_code_is_that_of_the_program(town: Tenant, script: str, code: int) -> None:
-    assert run_cli(*RUN, "--", "sh", "-c", script, **town.variables).code == code
+def test_exit_code_is_that_of_the_program(tenant: Tenant, script: str, code: int) -> None:
+    assert run_cli(*RUN, "--", "sh", "-c", script, **tenant.variables).code == code
 
 
-def test_missing_program_acquires_no_lease(town: Tenant) -> None:
-    before = town.head
+def test_missing_program_acquires_no_lease(tenant: Tenant) -> None:
+    before = tenant.head
 
-    outcome = run_cli(*RUN, "--", "no-such-program", **town.variables)
+    outcome = run_cli(*RUN, "--", "no-such-program", **tenant.variables)
 
     assert outcome.code == 127
-    assert outcome.stderr == "Error: There is no program 'no-such-program' that can be run.\n"
-    assert town.head == before
+    assert outcome.stderr == "Error: Program 'no-such-program' not found, or not executable.\n"
+    assert tenant.head == before
 
 
-def test_lease_is_released_if_the_program_cannot_start(town: Tenant, tmp_path: Path) -> None:
+def test_lease_is_released_if_the_program_cannot_start(tenant: Tenant, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_text("#!/no/such/interpreter\n")
     broken.chmod(0o755)
 
-    outcome = run_cli(*RUN, "--", str(broken), **town.variables)
+    outcome = run_cli(*RUN, "--", str(broken), **tenant.variables)
 
     assert outcome.code == 126
-    assert "cannot be started" in outcome.stderr
-    assert town.leases() == []
+    assert "Cannot start" in outcome.stderr
+    assert tenant.leases() == []
 
 
-def test_lease_run_keeps_the_role_of_the_agent(town: Tenant) -> None:
+def test_lease_run_keeps_the_role_of_the_agent(tenant: Tenant) -> None:
     body = {"agentName": "mailer", "agentRole": "outbound"}
-    agent_id = town.request("POST", "/v1/agent/register", body)["id"]
+    agent_id = tenant.request("POST", "/v1/agent/register", body)["id"]
 
-    run_cli(*RUN, "--", "true", **town.variables)
+    run_cli(*RUN, "--", "true", **tenant.variables)
 
-    assert town.request("GET", f"/v1/agent/agents/{agent_id}")["agentRole"] == "outbound"
-
-
-# -- A contact that another agent holds --------------------------------------------
+    assert tenant.request("GET", f"/v1/agent/agents/{agent_id}")["agentRole"] == "outbound"
 
 
-def test_leased_contact_is_rejected_without_wait(town: Tenant) -> None:
-    town.register("rival")
-    lease = town.lease("rival", CONTACT)
+# -- Leased contact ----------------------------------------------------------------
 
-    outcome = run_cli(*RUN, "--", "echo", "ran", **town.variables)
+
+def test_leased_contact_is_rejected_without_wait(tenant: Tenant) -> None:
+    tenant.register("rival")
+    lease = tenant.lease("rival", CONTACT)
+
+    outcome = run_cli(*RUN, "--", "echo", "ran", **tenant.variables)
 
     until_second = lease["expiresAt"][:19].replace("T", " ")
     assert outcome.code == 3
     assert outcome.stdout == ""
-    assert f"{CONTACT} is held by rival until {until_second} UTC" in outcome.stderr
+    assert f"{CONTACT} is leased by rival until {until_second} UTC" in outcome.stderr
     assert "--wait" in outcome.stderr
 
 
-def test_lease_run_waits_for_a_leased_contact(town: Tenant) -> None:
-    town.register("rival")
-    lease = town.lease("rival", CONTACT)
-    with start_cli(*RUN, "--wait", "60", "--", "echo", "ran", **town.variables) as command:
-        wait_until(lambda: town.events("LeaseConflicted"))
+def test_lease_run_waits_for_a_leased_contact(tenant: Tenant) -> None:
+    tenant.register("rival")
+    lease = tenant.lease("rival", CONTACT)
+    with start_cli(*RUN, "--wait", "60", "--", "echo", "ran", **tenant.variables) as command:
+        wait_until(lambda: tenant.events("LeaseConflicted"))
 
-        town.release(lease["id"])
+        tenant.release(lease["id"])
 
         assert command.wait() == (0, "ran\n", "")
 
 
-def test_wait_ends_after_its_timeout(town: Tenant) -> None:
-    town.register("rival")
-    town.lease("rival", CONTACT)
+def test_wait_ends_after_its_timeout(tenant: Tenant) -> None:
+    tenant.register("rival")
+    tenant.lease("rival", CONTACT)
 
-    outcome = run_cli(*RUN, "--wait", "0.2", "--", "echo", "ran", **town.variables)
+    outcome = run_cli(*RUN, "--wait", "0.2", "--", "echo", "ran", **tenant.variables)
 
     assert (outcome.code, outcome.stdout) == (3, "")
-    assert "held by rival" in outcome.stderr
+    assert "leased by rival" in outcome.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_the_wait(town: Tenant, number: signal.Signals) -> None:
-    town.register("rival")
-    town.lease("rival", CONTACT)
-    with start_cli(*RUN, "--wait", "60", "--", "echo", "ran", **town.variables) as command:
-        wait_until(lambda: town.events("LeaseConflicted"))
+def test_signal_ends_the_wait(tenant: Tenant, number: signal.Signals) -> None:
+    tenant.register("rival")
+    tenant.lease("rival", CONTACT)
+    with start_cli(*RUN, "--wait", "60", "--", "echo", "ran", **tenant.variables) as command:
+        wait_until(lambda: tenant.events("LeaseConflicted"))
 
         command.send_signal(number)
 
         assert command.wait()[:2] == (128 + number, "")
 
 
-# -- A lease that is lost --------------------------------------------------------
+# -- Lost lease ------------------------------------------------------------------
 
 
-def test_lost_lease_terminates_the_program(town: Tenant) -> None:
-    with start_cli(*RUN, "--", "sh", "-c", OBEDIENT, **town.variables) as command:
+def test_lost_lease_terminates_the_program(tenant: Tenant) -> None:
+    with start_cli(*RUN, "--", "sh", "-c", OBEDIENT, **tenant.variables) as command:
         assert command.read_line() == "ready"
-        (lease,) = town.leases()
+        (lease,) = tenant.leases()
 
-        town.release(lease["id"])
+        tenant.release(lease["id"])
 
         outcome = command.wait()
     assert outcome.code == 3
-    assert float(outcome.stdout) > 0  # It was asked, and had its time.
-    told = f"Error: The lease on {CONTACT} is lost (released), and the command has ended.\n"
-    assert outcome.stderr.endswith(told)
+    assert float(outcome.stdout) > 0  # It got SIGTERM in time.
+    expected = (
+        f"Error: The lease on {CONTACT} was lost (released), and the command was terminated.\n"
+    )
+    assert outcome.stderr.endswith(expected)
 
 
-def test_program_that_ignores_sigterm_is_killed_with_its_children(town: Tenant) -> None:
+def test_program_that_ignores_sigterm_is_killed_with_its_children(tenant: Tenant) -> None:
     words = (*RUN, "--kill-after", "0.2", "--", "sh", "-c", STUBBORN)
-    with start_cli(*words, **town.variables) as command:
+    with start_cli(*words, **tenant.variables) as command:
         pids = [int(command.read_line()), int(command.read_line())]
-        (lease,) = town.leases()
+        (lease,) = tenant.leases()
         assert not any(map(has_exited, pids))
 
-        town.release(lease["id"])
+        tenant.release(lease["id"])
 
         assert command.wait().code == 3
     wait_until(lambda: all(map(has_exited, pids)))
@@ -220,7 +223,7 @@ def test_program_ends_before_the_lease_when_renewals_fail(
 
 
 def _ended_without(service: ServiceProcess, command: CliProcess) -> float:
-    """When the program was asked to end, while the service did not answer."""
+    """Return the time of SIGTERM while the service does not respond."""
     os.kill(service.pid, signal.SIGSTOP)
     try:
         return float(command.read_line())
@@ -232,20 +235,20 @@ def _ended_without(service: ServiceProcess, command: CliProcess) -> float:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_are_forwarded_to_the_program(town: Tenant, number: signal.Signals) -> None:
+def test_signals_are_forwarded_to_the_program(tenant: Tenant, number: signal.Signals) -> None:
     name = number.name.removeprefix("SIG")
     script = f"trap 'echo {name}; exit 9' {name}; echo ready; while :; do sleep 0.02; done"
-    with start_cli(*RUN, "--", "sh", "-c", script, **town.variables) as command:
+    with start_cli(*RUN, "--", "sh", "-c", script, **tenant.variables) as command:
         assert command.read_line() == "ready"
 
         command.send_signal(number)
 
         assert command.wait()[:2] == (9, f"{name}\n")
-    assert town.leases() == []
+    assert tenant.leases() == []
 
 
-def test_suspended_program_continues_while_the_lease_is_held(town: Tenant) -> None:
-    with start_cli(*RUN, *PATIENT, **town.variables) as command:
+def test_suspended_program_continues_while_the_lease_is_held(tenant: Tenant) -> None:
+    with start_cli(*RUN, *PATIENT, **tenant.variables) as command:
         pid = int(command.read_line())
         command.send_signal(signal.SIGTSTP)
         wait_until(lambda: is_stopped(command.process.pid) and is_stopped(pid))
@@ -256,13 +259,13 @@ def test_suspended_program_continues_while_the_lease_is_held(town: Tenant) -> No
         assert command.wait() == (0, "went on\n", "")
 
 
-def test_suspended_program_does_not_continue_after_its_lease(town: Tenant) -> None:
-    with start_cli(*RUN, "--duration", "0.05", *PATIENT, **town.variables) as command:  # 3 s
+def test_suspended_program_does_not_continue_after_its_lease(tenant: Tenant) -> None:
+    with start_cli(*RUN, "--duration", "0.05", *PATIENT, **tenant.variables) as command:  # 3 s
         pid = int(command.read_line())
         command.send_signal(signal.SIGTSTP)
         wait_until(lambda: is_stopped(command.process.pid))
         command.write("end\n")
-        wait_until(lambda: town.events("LeaseExpired"))
+        wait_until(lambda: tenant.events("LeaseExpired"))
         assert is_stopped(pid)
 
         command.send_signal(signal.SIGCONT)
@@ -270,8 +273,10 @@ def test_suspended_program_does_not_continue_after_its_lease(town: Tenant) -> No
         assert command.wait()[:2] == (3, "asked to end\n")
 
 
-def test_program_dies_with_its_parent(town: Tenant) -> None:
-    with start_cli(*RUN, "--", "sh", "-c", "echo $$; exec sleep 300", **town.variables) as command:
+def test_program_dies_with_its_parent(tenant: Tenant) -> None:
+    with start_cli(
+        *RUN, "--", "sh", "-c", "echo $$; exec sleep 300", **tenant.variables
+    ) as command:
         pid = int(command.read_line())
         assert not has_exited(pid)
 
@@ -280,36 +285,36 @@ def test_program_dies_with_its_parent(town: Tenant) -> None:
         wait_until(lambda: has_exited(pid))
 
 
-# -- Wrong use -------------------------------------------------------------------
+# -- Usage errors ----------------------------------------------------------------
 
 
-def test_lease_run_requires_an_acting_agent(town: Tenant) -> None:
-    outcome = run_cli("lease", "run", CONTACT, "--", "echo", "ran", **town.variables)
+def test_lease_run_requires_an_acting_agent(tenant: Tenant) -> None:
+    outcome = run_cli("lease", "run", CONTACT, "--", "echo", "ran", **tenant.variables)
 
     assert outcome.code in {1, 2, 5}
     assert outcome.stdout == ""
     assert "agent" in outcome.stderr
 
 
-def test_agent_key_identifies_the_acting_agent(town: Tenant) -> None:
-    key = town.issue("agent", "own")
-    variables = town.variables | {"QUORATE_API_KEY": key}
+def test_agent_key_identifies_the_acting_agent(tenant: Tenant) -> None:
+    key = tenant.issue("agent", "own")
+    variables = tenant.variables | {"QUORATE_API_KEY": key}
 
     outcome = run_cli("lease", "run", CONTACT, "--", "printenv", "QUORATE_AGENT_ID", **variables)
 
     assert outcome.code == 0, outcome.stderr
-    (event,) = town.events("LeaseAcquired")
+    (event,) = tenant.events("LeaseAcquired")
     assert outcome.stdout.strip() == event["data"]["agentId"]
 
 
-def test_rejected_key_is_reported(town: Tenant) -> None:
-    variables = town.variables | {"QUORATE_API_KEY": town.issue("auditor")}
+def test_rejected_key_is_reported(tenant: Tenant) -> None:
+    variables = tenant.variables | {"QUORATE_API_KEY": tenant.issue("auditor")}
 
     assert run_cli(*RUN, "--", "true", **variables).code == 4
 
 
-def test_unreachable_service_is_reported(town: Tenant) -> None:
-    variables = town.variables | {"QUORATE_URL": "http://127.0.0.1:1"}
+def test_unreachable_service_is_reported(tenant: Tenant) -> None:
+    variables = tenant.variables | {"QUORATE_URL": "http://127.0.0.1:1"}
 
     outcome = run_cli(*RUN, "--", "true", **variables)
 

@@ -1,4 +1,4 @@
-"""What is printed: JSON for programs, tables for people, and nothing that takes over a terminal."""
+"""Console output: JSON for programs, tables for people, untrusted text neutralized."""
 
 import os
 import re
@@ -21,7 +21,7 @@ STYLING = re.compile(r"\x1b\[[0-9;]*m")  # Colours, which are ours and do nothin
 
 @pytest.fixture
 def variables(tenant: Terminal, real: ServiceProcess) -> dict[str, str]:
-    """Of a shell that holds the tenant's key, and has chosen no way of printing."""
+    """Environment of a shell with the tenant key and without an output format."""
     del tenant
     key = os.environ["QUORATE_API_KEY"]
     return environment(
@@ -138,4 +138,4 @@ def test_long_table_is_truncated(
     seen = capsys.readouterr()
     assert "n99" in seen.out
     assert "n100" not in seen.out
-    assert "50 more: --json lists them all" in seen.err
+    assert "50 more; --json lists all of them" in seen.err

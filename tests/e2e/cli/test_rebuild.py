@@ -1,4 +1,4 @@
-"""`quorate rebuild`: never beside a running service, and --check never in its way."""
+"""`quorate rebuild`: exclusive, except for --check."""
 
 import os
 import shutil
@@ -31,21 +31,21 @@ def test_check_of_a_valid_database_finds_no_difference(run: Run, data_dir: Path)
     result = run("rebuild", "--check", "--data-dir", data_dir)
 
     assert result.exit_code == 0
-    assert "are what the" in result.stdout
+    assert "match the" in result.stdout
 
 
 def test_check_finds_edited_rows_and_rebuild_repairs_them(run: Run, data_dir: Path) -> None:
     by_hand(data_dir, "UPDATE agents SET role = 'king' WHERE name_key = 'ann' AND tenant = 'acme'")
 
     found = run("rebuild", "--check", "--data-dir", data_dir)
-    mended = run("rebuild", "--data-dir", data_dir)
+    rebuilt = run("rebuild", "--data-dir", data_dir)
     after = run("rebuild", "--check", "--data-dir", data_dir)
 
-    assert (found.exit_code, mended.exit_code, after.exit_code) == (1, 0, 0)
+    assert (found.exit_code, rebuilt.exit_code, after.exit_code) == (1, 0, 0)
     for words in ("agents", "role", "king"):
         assert words in found.stdout
     assert "1 difference" in found.stderr
-    assert "Rebuilt" in mended.stdout
+    assert "Rebuilt" in rebuilt.stdout
 
 
 def test_check_prints_differences_as_json(run: Run, data_dir: Path) -> None:
@@ -94,7 +94,7 @@ def test_rebuild_reports_a_data_directory_without_a_log(run: Run, tmp_path: Path
     result = run("rebuild", "--data-dir", tmp_path)
 
     assert result.exit_code == 1
-    assert result.stderr == f"Error: There is no log at {tmp_path / 'quorate.db'}.\n"
+    assert result.stderr == f"Error: No event log found at {tmp_path / 'quorate.db'}.\n"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -116,10 +116,10 @@ def test_rebuild_rejects_a_corrupted_log(run: Run, data_dir: Path) -> None:
     result = run("rebuild", "--data-dir", data_dir)
 
     assert result.exit_code == 1
-    assert "The log is damaged" in result.stderr
+    assert "The event log is corrupted" in result.stderr
 
 
-# -- The lock ---------------------------------------------------------------------
+# -- Lock -------------------------------------------------------------------------
 
 
 def test_lock_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_lock_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
 
 
 def test_stale_lock_file_does_not_block(tmp_path: Path) -> None:
-    """What a process that was killed leaves behind keeps nobody out."""
+    """The lock file of a killed process does not block."""
     (tmp_path / "lock").write_text("999999\n")
 
     with DataDirLock(tmp_path):

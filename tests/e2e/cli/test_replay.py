@@ -1,4 +1,4 @@
-"""What an exported log says, without the service that wrote it."""
+"""`quorate replay`: state reconstructed from an exported log, offline."""
 
 import sqlite3
 from contextlib import closing
@@ -71,7 +71,7 @@ def test_replay_removes_ended_leases(
 
 
 def holders(events: list[dict[str, Any]], at: Timestamp) -> dict[str, str]:
-    """Who holds what, told naively: by looking for what ended each grant before ``at``."""
+    """Find the holders at a time with a naive search for the end of each lease."""
     until: dict[str, Timestamp] = {}
     held: dict[str, dict[str, Any]] = {}
     for event in events:
@@ -132,7 +132,7 @@ def test_until_time_between_events_is_evaluated_at_that_time(run: Run, tmp_path:
 
 
 def a_small_log() -> list[dict[str, Any]]:
-    """Ann holds kim for two minutes from noon, and asks for a vote of one minute, then two."""
+    """Events: ann leases kim for two minutes at noon and creates a proposal of one minute."""
     noon = instant("2026-03-01T12:00:00.000Z")
     ann = {"agentId": "agent_ann"}
     kim = {"contactEmail": "kim@example.com", "contactKey": "kim@example.com"}
@@ -259,7 +259,7 @@ def test_log_text_is_neutralized_in_tables(run: Run, tmp_path: Path) -> None:
     assert "[bold]general" in result.stdout
 
 
-# -- Files that cannot be told ----------------------------------------------------
+# -- Invalid files ----------------------------------------------------------------
 
 
 def test_modified_file_is_replayed_only_with_no_verify(
@@ -273,7 +273,7 @@ def test_modified_file_is_replayed_only_with_no_verify(
     told = replayed(run, log, "--no-verify", "--until", "2")
 
     assert refused.exit_code == 1
-    assert "damaged at event 2 (line 2)" in refused.stderr
+    assert "corrupted at event 2 (line 2)" in refused.stderr
     assert "mallory" in [agent["agentName"] for agent in told["agents"]]
 
 
@@ -294,7 +294,7 @@ def test_replay_rejects_a_file_without_the_first_event(
     blind = run("replay", log, "--no-verify")
 
     assert late.exit_code == blind.exit_code == 1
-    assert "begins with event 6" in late.stderr
+    assert "starts at event 6" in late.stderr
     assert blind.stderr.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""`quorate secrets` and `quorate nats-config`: what is made before the first server starts."""
+"""`quorate secrets` and `quorate nats-config`."""
 
 import json
 import shutil
@@ -127,7 +127,7 @@ def test_special_characters_in_the_route_password_are_quoted(folder: Path) -> No
     ("options", "why"),
     [
         (ROUTES, "need --cluster"),
-        (("--cluster", "quorate"), "needs a --route"),
+        (("--cluster", "quorate"), "needs --route"),
         (("--tls-certificate", "nats.pem"), "--tls-key"),
         (("--tls-ca", "ca.pem"), "--tls-certificate and --tls-key"),
         (("--nats-keys-file", "nowhere"), "does not exist"),

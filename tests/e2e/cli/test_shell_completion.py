@@ -1,4 +1,4 @@
-"""`quorate completion`: what a shell is told when somebody presses Tab."""
+"""`quorate completion`: shell completion of commands, options and contexts."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def completed(*words: str) -> list[str]:
-    """What bash is offered for the last of these words."""
+    """Return the completions of the last word in bash."""
     done = subprocess.run(
         [sys.executable, "-m", "quorate.cli.main"],
         env=os.environ

@@ -1,4 +1,4 @@
-"""Ten thousand ways to spoil an exported file, none of which goes unnoticed."""
+"""Ten thousand modifications of an exported file, all of which verify detects."""
 
 import io
 import random
@@ -67,7 +67,7 @@ def swap_two_lines(rnd: random.Random, file: bytes) -> bytes:
 
 
 def edit_a_field(rnd: random.Random, file: bytes) -> bytes:
-    """Well-formed, in its place, and wrong."""
+    """Return a well-formed but wrong value."""
     lines = file.splitlines(keepends=True)
     at = rnd.randrange(len(lines))
     event = orjson.loads(lines[at])
@@ -113,7 +113,7 @@ def noticed(file: bytes, kept: Checkpoint) -> bool:
 
 
 def unnoticed(recorded_log: RecordedLog, mutations: int) -> list[str]:
-    """Which mutations a verifier lets pass that was given the head to keep."""
+    """Return the mutations that a verifier with the head hash accepts."""
     original = b"".join(recorded_log.lines[:LINES])
     kept = Checkpoint(sequence=LINES, hash=recorded_log.events[LINES - 1]["hash"])
     assert not noticed(original, kept)

@@ -1,4 +1,4 @@
-"""An exported file proves itself: whatever is done to it is found, and the place is named."""
+"""`quorate verify`: every modification of an exported file is detected and located."""
 
 import re
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def hash_of(event: dict[str, Any], head: StreamHead) -> str:
     return link(head.hash, body).hex()
 
 
-# -- A file that is whole -------------------------------------------------------
+# -- A file that is valid -------------------------------------------------------
 
 
 def test_valid_file_is_reported_with_tenant_and_head_hash(
@@ -50,7 +50,7 @@ def test_valid_file_is_reported_with_tenant_and_head_hash(
     count = len(recorded_log.lines)
     assert result.exit_code == 0
     assert f"{count} events of tenant acme, 1 to {count}" in result.stdout
-    assert f"Head to keep: {recorded_log.head_hash(count)}" in result.stdout
+    assert f"Head hash to store: {recorded_log.head_hash(count)}" in result.stdout
 
 
 def test_verify_prints_the_result_as_json(run: Run, log: Path, recorded_log: RecordedLog) -> None:
@@ -93,7 +93,7 @@ def test_file_without_the_first_event_needs_the_previous_hash(
     wrong = run("verify", log, "--previous", "0" * 64)
 
     assert without.exit_code == 1
-    assert "begins with event 11" in without.stderr
+    assert "starts at event 11" in without.stderr
     assert "--previous" in without.stderr
     assert orjson.loads(result.stdout)["first"] == 11
     assert orjson.loads(result.stdout)["tenantId"] is None
@@ -145,7 +145,7 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     ),
     "the first event is deleted": (
         lambda lines: lines[1:],
-        "begins with event 2, not with event 1",
+        "starts at event 2, not at event 1",
     ),
     "an event is inserted": (
         lambda lines: [*lines[:4], lines[2], *lines[4:]],
@@ -237,10 +237,10 @@ def test_empty_file_is_rejected(run: Run, log: Path) -> None:
     result = run("verify", log)
 
     assert result.exit_code == 1
-    assert "holds no events" in result.stderr
+    assert "contains no events" in result.stderr
 
 
-# -- What only a head that was kept can tell ------------------------------------
+# -- Stored head hash -----------------------------------------------------------
 
 
 def test_head_hash_detects_a_truncated_file(run: Run, log: Path, recorded_log: RecordedLog) -> None:
