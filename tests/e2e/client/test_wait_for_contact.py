@@ -103,19 +103,19 @@ async def test_cancelled_wait_leaves_no_lease(fleet: Fleet) -> None:
         assert await fleet.tenant.leases() == []
 
 
-async def test_what_is_granted_to_somebody_who_no_longer_wants_it_is_given_back(
+async def test_lease_that_is_granted_after_a_cancellation_is_released(
     fleet: Fleet,
 ) -> None:
     async with fleet.agent("one") as one:
         acquiring = asyncio.create_task(acquire_fence(one))
         await asyncio.sleep(0)
-        await asyncio.sleep(0)  # It has asked by now, and has no answer yet.
+        await asyncio.sleep(0)  # The request is sent and not answered.
         acquiring.cancel()
         with pytest.raises(asyncio.CancelledError):
             await acquiring
         await fleet.wait_for_events("LeaseReleased")
 
-        async def free() -> bool:
+        async def is_free() -> bool:
             return await fleet.tenant.leases() == []
 
-        await wait_until(free)
+        await wait_until(is_free)

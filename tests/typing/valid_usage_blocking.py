@@ -1,4 +1,4 @@
-"""The same for the blocking face of the SDK: `with` for `async with`, and no `await`. Never run."""
+"""Valid uses of the synchronous SDK: `with` and no `await`. This program is never run."""
 
 from datetime import datetime
 from typing import Literal, assert_type
@@ -15,7 +15,7 @@ from quorate.client import (
 from quorate.client.blocking import Agent
 
 
-def connecting() -> None:
+def connect() -> None:
     with Agent.connect("http://127.0.0.1:8420", "qk_key", name="ann", after=17) as agent:
         assert_type(agent, Agent)
         assert_type(agent.id, str)
@@ -24,7 +24,7 @@ def connecting() -> None:
         assert_type(agent.cursor, int)
 
 
-def holding(agent: Agent) -> int:
+def hold_lease(agent: Agent) -> int:
     try:
         with agent.lease("user@example.com", duration_minutes=5, wait_seconds=60) as lease:
             assert_type(lease.id, str)
@@ -40,7 +40,7 @@ def holding(agent: Agent) -> int:
         return 0
 
 
-def deciding(agent: Agent) -> None:
+def decide(agent: Agent) -> None:
     proposal = agent.propose("pause outreach", "ceo@bigcorp.com", "fatigue is high", floor=0.5)
     assert_type(agent.vote(proposal.id, "reject"), VoteInfo)
     outcome = proposal.wait_for_decision(timeout_seconds=30)
@@ -48,7 +48,7 @@ def deciding(agent: Agent) -> None:
     assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired"])
 
 
-def the_rest(agent: Agent) -> None:
+def remaining_methods(agent: Agent) -> None:
     for notification in agent.notifications(after=agent.cursor):
         assert_type(notification, Notification)
     assert_type(agent.request_send("user@example.com", fence=7), SendVerdict)

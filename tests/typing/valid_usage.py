@@ -1,7 +1,6 @@
-"""Uses of the SDK as the documentation shows them: a type checker has nothing to say, and knows
-the type of everything without being told.
+"""Valid uses of the SDK, as in the documentation. A type checker reports no error.
 
-Never run: `assert_type` is for the type checker, which takes the place of the caller here.
+`assert_type` checks the inferred types. This program is never run.
 """
 
 from datetime import datetime
@@ -27,7 +26,7 @@ from quorate.client import (
 )
 
 
-async def connecting() -> None:
+async def connect() -> None:
     async with Agent.connect() as agent:
         assert_type(agent, Agent)
     async with Agent.connect("http://127.0.0.1:8420", "qk_key", name="ann", role="outbound"):
@@ -48,7 +47,7 @@ async def connecting() -> None:
         assert_type(agent.cursor, int)
 
 
-async def holding(agent: Agent) -> int:
+async def hold_lease(agent: Agent) -> int:
     async with agent.lease("user@example.com") as lease:
         assert_type(lease, Lease)
         assert_type(lease.id, str)
@@ -66,8 +65,8 @@ async def holding(agent: Agent) -> int:
         return lease.fence
 
 
-async def refused(agent: Agent) -> str | None:
-    """What is refused can be told apart, and tells what there is to know."""
+async def handle_errors(agent: Agent) -> str | None:
+    """Each exception has its own class and typed attributes."""
     try:
         async with agent.lease("user@example.com"):
             pass
@@ -78,15 +77,15 @@ async def refused(agent: Agent) -> str | None:
         return str(lost)
     except (UnauthorizedError, NotFoundError, ConflictError, UnavailableError) as failure:
         return str(failure)
-    except RejectedError as refusal:
-        assert_type(refusal.code, str)
-        assert_type(refusal.status, int)
-        assert_type(refusal.details, dict[str, Any])
-        return refusal.detail
+    except RejectedError as rejection:
+        assert_type(rejection.code, str)
+        assert_type(rejection.status, int)
+        assert_type(rejection.details, dict[str, Any])
+        return rejection.detail
     return None
 
 
-async def sending(agent: Agent) -> None:
+async def use_send_gate(agent: Agent) -> None:
     verdict = await agent.request_send("user@example.com", fence=7)
     assert_type(verdict.authorized, bool)
     assert_type(verdict.reason, Literal["lease_conflict", "stale_fence"] | None)
@@ -94,7 +93,7 @@ async def sending(agent: Agent) -> None:
         assert_type(verdict.holder.expires_at, datetime)
 
 
-async def deciding(agent: Agent) -> None:
+async def decide(agent: Agent) -> None:
     proposal = await agent.propose("pause outreach", "ceo@bigcorp.com", "fatigue is high")
     assert_type(proposal.id, str)
     await agent.propose(
@@ -114,16 +113,16 @@ async def deciding(agent: Agent) -> None:
     assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired"])
 
 
-async def hearing(agent: Agent) -> None:
+async def read_notifications(agent: Agent) -> None:
     async for notification in agent.notifications(after=agent.cursor):
         assert_type(notification, Notification)
         assert_type(notification.name, str)
         assert_type(notification.sequence, int)
         assert_type(notification.time, datetime | None)
-        print(notification.data["contactEmail"])  # noqa: T201 - as an example would.
+        print(notification.data["contactEmail"])  # noqa: T201 - as in an example.
 
 
-async def the_rest(agent: Agent) -> None:
+async def remaining_methods(agent: Agent) -> None:
     assert_type(await agent.heartbeat(), HeartbeatInfo)
     config = await agent.update_config({"voice": "calm", "weekends": False})
     assert_type(config, dict[str, bool | str])

@@ -1,17 +1,16 @@
-"""Uses of the SDK that a type checker refuses, each for the reason that stands behind it.
+"""Invalid uses of the SDK. The comment of a line names the error that a type checker must report.
 
-A comment that ignores an error is an error itself where there is none. So a checker that has
-nothing to say about this file has refused every line that is marked for it, for that very reason.
-Never run.
+An unnecessary ignore comment is an error too. So a checker that reports no error for this file has
+found exactly the error of each marked line. This program is never run.
 """
 
-# What is refused has no type, and that is said once.
+# An invalid expression has an unknown type. Do not report that in addition.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from quorate.client import Agent, ClientConfig, Lease, LeaseConflictError, Notification, SendVerdict
 
 
-async def connecting() -> None:
+async def connect() -> None:
     Agent.connect(8420)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Agent.connect("url", "key", "ann")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     Agent.connect(agent="ann")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -21,7 +20,7 @@ async def connecting() -> None:
         pass
 
 
-async def holding(agent: Agent) -> None:
+async def hold_lease(agent: Agent) -> None:
     agent.lease(42)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     agent.lease()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     agent.lease("a@b.c", "sales")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -31,7 +30,7 @@ async def holding(agent: Agent) -> None:
         pass
 
 
-async def held(lease: Lease) -> str:
+async def use_lease(lease: Lease) -> str:
     lease.fence = 8  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     lease.renew()  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
     if lease.request_send().authorized:  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
@@ -39,7 +38,7 @@ async def held(lease: Lease) -> str:
     return lease.fence  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
-async def sending(agent: Agent, verdict: SendVerdict) -> None:
+async def use_send_gate(agent: Agent, verdict: SendVerdict) -> None:
     await agent.request_send("a@b.c", fence="7")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await agent.request_send("a@b.c", 7)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert verdict.authorised  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
@@ -47,7 +46,7 @@ async def sending(agent: Agent, verdict: SendVerdict) -> None:
     bool(verdict.reason == "too_late")  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
 
 
-async def deciding(agent: Agent) -> None:
+async def decide(agent: Agent) -> None:
     await agent.propose("pause", "a@b.c")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await agent.propose("pause", "a@b.c", "why", electorate="all")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     proposal = await agent.propose("pause", "a@b.c", "why")
@@ -57,7 +56,9 @@ async def deciding(agent: Agent) -> None:
     bool(outcome.status == "aproved")  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
 
 
-async def hearing(agent: Agent, notification: Notification, conflict: LeaseConflictError) -> None:
+async def read_notifications(
+    agent: Agent, notification: Notification, conflict: LeaseConflictError
+) -> None:
     for _ in agent.notifications():  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
         pass
     agent.notifications(after=notification)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
