@@ -21,7 +21,7 @@ _HEADING = re.compile(r"#{1,6} +(.+?)\s*#*")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _IMAGE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 _REMOVED_FROM_ANCHORS = re.compile(r"[^\w\- ]")
-_CODE = re.compile(r"`[^`]*`")
+_CODE = re.compile(r"`[^`\n]*`")
 
 
 @record
@@ -84,10 +84,13 @@ class Document:
     @property
     def links(self) -> Iterator[tuple[int, str]]:
         """Yield the line number and the target of each link and image."""
+        lines = [""] * (len(self.text.splitlines()) + 1)
         for number, line in self.prose:
-            without_code = _CODE.sub("", line)
-            for pattern in (_LINK, _IMAGE):
-                yield from ((number, target) for target in pattern.findall(without_code))
+            lines[number] = _CODE.sub("", line)
+        prose = "\n".join(lines)  # A link text may continue on the next line.
+        for pattern in (_LINK, _IMAGE):
+            for link in pattern.finditer(prose):
+                yield prose.count("\n", 0, link.start()), link[1]
 
     def rows(self) -> Iterator[list[str]]:
         """Yield the cells of every table row, including header rows."""

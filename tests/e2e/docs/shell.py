@@ -25,9 +25,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from quorate.bench.postgres import PASSWORD, USER
-from tests.e2e.service.service_process import READ_BYTES, READY, START_SECONDS_MAX, environment
+from tests.e2e.service.service_process import READ_BYTES, READY_LINE, START_SECONDS_MAX, environment
 from tests.support.paths import ROOT
-from tests.support.postgres import ROLE, with_role
+from tests.support.postgres import ROLE, shared_with_role
 
 BLOCK_SECONDS_MAX = 60.0
 COLUMNS, LINES = 120, 50
@@ -131,7 +131,7 @@ class Sandbox:
         assert self._server.stdout is not None
         out = self._server.stdout.fileno()
         try:
-            output = _read_until(out, READY, START_SECONDS_MAX)
+            output = _read_until(out, READY_LINE, START_SECONDS_MAX)
         except SnippetFailed as failure:
             raise SnippetFailed(
                 f"{command}\n--- output:\n{failure}\n{self._service_log()}"
@@ -230,7 +230,7 @@ class Sandbox:
 
 def _databases() -> dict[str, str]:
     """Create an empty PostgreSQL database; return its URLs for the owner and for a second role."""
-    owner_url = with_role().empty_url()
+    owner_url = shared_with_role().empty_url()
     return {
         DOCUMENTED_DATABASE_URL.format(role="owner"): owner_url,
         DOCUMENTED_DATABASE_URL.format(role=ROLE): owner_url.replace(
