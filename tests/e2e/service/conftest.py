@@ -1,7 +1,7 @@
 """Fixtures: a service for each test file, and new tenants for each test.
 
-A file that defines ``SERVE`` has its own service with these options. ``SERVE = ()`` is for tests that
-stop it, break it, or inspect its complete state. All other files share one service.
+A file that defines ``SERVE`` has its own service with these options. ``SERVE = ()`` is for tests
+that stop it, break it, or inspect its complete state. All other files share one service.
 """
 
 from collections.abc import AsyncIterator, Iterator

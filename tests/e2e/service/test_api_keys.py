@@ -1,4 +1,4 @@
-"""A key opens what its role allows, until it is revoked; without one, nothing opens."""
+"""An API key permits what its role allows until it is revoked; without a key, requests fail."""
 
 import asyncio
 import json
@@ -42,14 +42,14 @@ async def with_headers(
     return await tenant.http.get(LEASES, headers=headers)
 
 
-def unauthorized(response: Response) -> Json:
+def expect_unauthorized(response: Response) -> Json:
     problem = rejection(response)
     assert (problem["status"], problem["code"]) == (401, "unauthorized")
     assert response.headers["www-authenticate"].startswith("Bearer")
     return problem
 
 
-# -- What is no key ----------------------------------------------------------
+# -- Invalid keys ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ async def test_request_without_a_valid_key_is_unauthorized(
 ) -> None:
     sent = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
 
-    unauthorized(await tenant.http.get(LEASES, headers=sent))
+    expect_unauthorized(await tenant.http.get(LEASES, headers=sent))
 
 
 async def test_authorization_accepts_only_the_bearer_scheme(tenant: Tenant) -> None:
     for scheme in ("Basic", "Token", "Digest", "BearerBearer"):
-        unauthorized(await with_headers(tenant, {"Authorization": f"{scheme} {tenant.key}"}))
+        expect_unauthorized(await with_headers(tenant, {"Authorization": f"{scheme} {tenant.key}"}))
     assert (
         await with_headers(tenant, {"Authorization": f"bearer {tenant.key}"})
     ).status_code == 200
@@ -90,7 +90,7 @@ async def test_duplicate_authorization_headers_are_unauthorized(
 ) -> None:
     for second in (str(tenant.key), str(other.key), "nonsense"):
         pair = [("Authorization", f"Bearer {tenant.key}"), ("Authorization", f"Bearer {second}")]
-        unauthorized(await with_headers(tenant, pair))
+        expect_unauthorized(await with_headers(tenant, pair))
 
 
 @pytest.mark.parametrize("bad", [b"", b" ", b"\0", b"a\0b", b"a\x01b", b"a\nb: c"])
@@ -115,13 +115,13 @@ async def test_all_invalid_keys_get_the_same_response(tenant: Tenant) -> None:
         "case": issued.swapcase(),
     }
 
-    told = {}
+    problems = {}
     for name, key in wrong.items():
         headers = {"Authorization": f"Bearer {key}", "X-Request-Id": "same"}
         response = await with_headers(tenant, headers)
-        told[name] = unauthorized(response)
+        problems[name] = expect_unauthorized(response)
 
-    assert all(problem == told["unknown"] for problem in told.values())
+    assert all(problem == problems["unknown"] for problem in problems.values())
     for key in wrong.values():
         with pytest.raises(NatsError, match="Authorization Violation"):
             await Listener.connected(tenant.connection.service.nats_url, key)
@@ -131,7 +131,7 @@ async def test_key_in_the_query_is_ignored_and_not_logged(tenant: Tenant) -> Non
     key = tenant.issued.text
     for name in ("apiKey", "api_key", "key", "token", "access_token", "Authorization", "X-API-Key"):
         response = await tenant.http.get(LEASES, params={name: key})
-        unauthorized(response)
+        expect_unauthorized(response)
         named = await tenant.request("GET", LEASES, query={name: key})
         assert rejection(named)["status"] == 422
         assert key not in response.text + named.text
@@ -142,13 +142,13 @@ async def test_key_in_the_query_is_ignored_and_not_logged(tenant: Tenant) -> Non
 # -- Revoking ----------------------------------------------------------------
 
 
-async def is_refused(caller: Caller, method: str, path: str, body: object = None) -> bool:
+async def is_unauthorized(caller: Caller, method: str, path: str, body: object = None) -> bool:
     return (await caller.request(method, path, body)).status_code == 401
 
 
 async def test_revoked_key_is_rejected_everywhere_within_a_second(tenant: Tenant) -> None:
     auditor = await tenant.create_auditor()
-    await auditor.events()  # Its connection is kept alive from here on.
+    await auditor.events()  # Opens a keep-alive connection.
     listener = await auditor.listen(f"quorate.{tenant.id}.log.>")
     async with follow_events(auditor) as stream:
         await stream.event()
@@ -159,7 +159,7 @@ async def test_revoked_key_is_rejected_everywhere_within_a_second(tenant: Tenant
         async with asyncio.timeout(REVOKED_SECONDS_MAX):
             await listener.lost.wait()
             await stream.end()
-            await wait_until(lambda: is_refused(auditor, "GET", EVENTS))
+            await wait_until(lambda: is_unauthorized(auditor, "GET", EVENTS))
         assert time.monotonic() - began < REVOKED_SECONDS_MAX
         with pytest.raises(NatsError, match="Authorization Violation"):
             await auditor.listen()
@@ -172,16 +172,16 @@ async def test_revoked_key_is_rejected_on_an_open_connection(tenant: Tenant) -> 
 
     await tenant.request_ok("DELETE", f"{KEYS}/{issued.id}")
 
-    await wait_until(lambda: is_refused(agent, "POST", HEARTBEATS, {}), REVOKED_SECONDS_MAX)
-    unauthorized(await agent.request("GET", LEASES))
+    await wait_until(lambda: is_unauthorized(agent, "POST", HEARTBEATS, {}), REVOKED_SECONDS_MAX)
+    expect_unauthorized(await agent.request("GET", LEASES))
 
 
 async def test_second_revocation_has_no_effect(tenant: Tenant) -> None:
     issued = await tenant.issue("auditor")
 
-    answers = [await tenant.request_ok("DELETE", f"{KEYS}/{issued.id}") for _ in range(2)]
+    responses = [await tenant.request_ok("DELETE", f"{KEYS}/{issued.id}") for _ in range(2)]
 
-    assert answers == [{"revoked": True}] * 2
+    assert responses == [{"revoked": True}] * 2
     assert len(await tenant.events("KeyRevoked")) == 1
     (listed,) = (key for key in await tenant.request_list(KEYS) if key["id"] == issued.id)
     assert listed["revokedAt"] is not None
@@ -197,8 +197,8 @@ async def test_old_key_works_beside_a_new_key_until_revoked(tenant: Tenant) -> N
 
     await tenant.operator.revoke(old)
 
-    ousted = Caller(tenant.connection, old.text)
-    await wait_until(lambda: is_refused(ousted, "POST", HEARTBEATS, {}), REVOKED_SECONDS_MAX)
+    revoked = Caller(tenant.connection, old.text)
+    await wait_until(lambda: is_unauthorized(revoked, "POST", HEARTBEATS, {}), REVOKED_SECONDS_MAX)
     success(await Caller(tenant.connection, new.text).request("POST", HEARTBEATS, {}))
     await wait_until(listeners[0].lost.is_set)
     assert not listeners[1].lost.is_set()
@@ -329,17 +329,17 @@ async def test_agent_key_cannot_read_the_log(tenant: Tenant) -> None:
     assert await ann.request_rejected("GET", f"{EVENTS}/stream") == "role_forbidden"
 
 
-# -- Where keys are found, and where not -------------------------------------
+# -- Secrecy of keys ---------------------------------------------------------
 
 
-async def used(tenant: Tenant) -> list[IssuedKey]:
-    """Keys of every role that were used in every way that has to do with text."""
+async def use_keys(tenant: Tenant) -> list[IssuedKey]:
+    """Use keys of every role in valid and invalid requests, and return them."""
     ann, auditor = await tenant.create_agent("ann"), await tenant.create_auditor()
     await ann.lease(ann.id, CONTACT)
     await tenant.request_list(KEYS)
     for holder in (ann, auditor, tenant):
         listener = await holder.listen()
-        await listener.client.publish("forged", b"")  # The server logs what it denies.
+        await listener.client.publish("forged", b"")  # nats-server logs denied messages.
         await listener.client.flush()
         await holder.request("POST", LEASE, content=b'{"broken')
         await holder.request("POST", LEASE, content=b"x" * 100_000)
@@ -351,7 +351,7 @@ async def used(tenant: Tenant) -> list[IssuedKey]:
 async def test_no_file_contains_a_key_except_the_credentials_file(
     service: ServiceProcess, tenant: Tenant
 ) -> None:
-    keys = [issued.text for issued in await used(tenant)]
+    keys = [issued.text for issued in await use_keys(tenant)]
     own = [str(service.credentials[name]) for name in ("apiKey", "adminKey")]
     secrets = [key.split("_")[2].encode() for key in (*keys, *own)]
 
@@ -366,14 +366,14 @@ async def test_no_file_contains_a_key_except_the_credentials_file(
 
 
 async def test_no_response_repeats_a_key(tenant: Tenant) -> None:
-    keys = [issued.text for issued in await used(tenant)]
-    answers = [
+    keys = [issued.text for issued in await use_keys(tenant)]
+    responses = [
         json.dumps(await tenant.events()),
         json.dumps(await tenant.request_list(KEYS)),
         json.dumps(await tenant.request_list(f"{AGENT}/agents")),
     ]
 
-    assert not any(key in answer for key in keys for answer in answers)
+    assert not any(key in response for key in keys for response in responses)
     assert not any("key" in listed for listed in await tenant.request_list(KEYS))
 
 

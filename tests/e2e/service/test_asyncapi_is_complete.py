@@ -1,4 +1,4 @@
-"""All that the service says on NATS is heard where the AsyncAPI document says, and as it says."""
+"""Every message that the service publishes on NATS matches the AsyncAPI document."""
 
 from collections.abc import AsyncIterator
 
@@ -15,18 +15,18 @@ CONTACT = "user@example.com"
 
 
 @pytest.fixture
-async def strangers(tenant: Tenant) -> AsyncIterator[list[DocumentedClient]]:
-    async with documented_clients(tenant, "ann", "bob") as strangers:
-        yield strangers
+async def clients(tenant: Tenant) -> AsyncIterator[list[DocumentedClient]]:
+    async with documented_clients(tenant, "ann", "bob") as clients:
+        yield clients
 
 
 async def test_every_notification_matches_its_description(
-    operator: Operator, tenant: Tenant, strangers: list[DocumentedClient]
+    operator: Operator, tenant: Tenant, clients: list[DocumentedClient]
 ) -> None:
-    ann, bob = (Agent(operator, one.issued) for one in strangers)
-    hears, bob_hears = strangers
-    for stranger in strangers:
-        await stranger.subscribe_to_all()
+    ann, bob = (Agent(operator, one.issued) for one in clients)
+    ann_client, bob_client = clients
+    for client in clients:
+        await client.subscribe_to_all()
     for agent in (ann, bob):
         await agent.register(agent.name)
     silent = await tenant.create_agent("silent")
@@ -41,22 +41,22 @@ async def test_every_notification_matches_its_description(
             await agent.vote(request["id"], agent.id, "approve")
         await ann.propose(ann.id, timeoutMinutes=ONE_SECOND)
         for name in ("lease_expired", "consensus_expired", "agent_lapsed"):
-            await hears.notification(name)
+            await ann_client.notification(name)
     await ann.lease(ann.id, "revoked@example.com")
-    await hears.notification("lease_revoked")
-    said = {
+    await ann_client.notification("lease_revoked")
+    published = {
         name
-        for name, one in hears.document.all["operations"].items()
+        for name, one in ann_client.document.all["operations"].items()
         if one["action"] == "send" and "agent" in one["x-quorate-roles"]
     }
-    assert silent.id in {one["data"]["agentId"] for one in hears.received}
-    assert hears.names() | bob_hears.names() == said
+    assert silent.id in {one["data"]["agentId"] for one in ann_client.received}
+    assert ann_client.names() | bob_client.names() == published
 
 
 async def test_log_events_match_their_description(
-    service: ServiceProcess, tenant: Tenant, strangers: list[DocumentedClient]
+    service: ServiceProcess, tenant: Tenant, clients: list[DocumentedClient]
 ) -> None:
-    auditor = DocumentedClient(strangers[0].document, await tenant.issue("auditor"))
+    auditor = DocumentedClient(clients[0].document, await tenant.issue("auditor"))
     await auditor.connect(service.nats_url)
     try:
         await auditor.subscribe_to_all("auditor")

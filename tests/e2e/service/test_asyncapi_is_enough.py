@@ -1,4 +1,4 @@
-"""Whoever has the AsyncAPI document and a key needs nothing else: no SDK, and no word from us."""
+"""The AsyncAPI document and an API key are sufficient to use the service without an SDK."""
 
 import asyncio
 import html
@@ -24,26 +24,26 @@ from tests.support.paths import ROOT
 
 CONTACT = "user@example.com"
 PLAIN = ROOT / "examples" / "plain_nats.py"
-CONFLICT = 3  # The code with which the example ends when another agent holds the contact.
+CONFLICT = 3  # Exit code of the example when another agent holds the contact.
 
 
 @pytest.fixture
-async def strangers(tenant: Tenant) -> AsyncIterator[list[DocumentedClient]]:
-    async with documented_clients(tenant, "ann", "bob") as strangers:
-        yield strangers
+async def clients(tenant: Tenant) -> AsyncIterator[list[DocumentedClient]]:
+    async with documented_clients(tenant, "ann", "bob") as clients:
+        yield clients
 
 
-# -- Asking and hearing ------------------------------------------------------
+# -- Requests and notifications ----------------------------------------------
 
 
 async def test_documented_client_registers_leases_and_receives_a_conflict(
-    strangers: list[DocumentedClient],
+    clients: list[DocumentedClient],
 ) -> None:
-    ann, bob = strangers
-    for stranger in strangers:
-        await stranger.subscribe_to_all()
-        agent = await stranger.request("register")
-        assert agent["id"] == stranger.issued.agent_id
+    ann, bob = clients
+    for client in clients:
+        await client.subscribe_to_all()
+        agent = await client.request("register")
+        assert agent["id"] == client.issued.agent_id
     lease = await ann.request("acquireLease", contactEmail=CONTACT, intent="outbound_sales")
 
     with pytest.raises(OperationRejected) as refused:
@@ -51,8 +51,8 @@ async def test_documented_client_registers_leases_and_receives_a_conflict(
 
     assert refused.value.problem["code"] == "lease_conflict"
     assert refused.value.problem["leaseHolder"]["agentId"] == ann.issued.agent_id
-    for stranger in strangers:
-        notification = await stranger.notification("lease_conflict")
+    for client in clients:
+        notification = await client.notification("lease_conflict")
         assert notification["data"]["leaseId"] == lease["id"]
         assert notification["data"]["agentName"] == "bob"
     await ann.request("releaseLease", leaseId=lease["id"])
@@ -62,11 +62,11 @@ async def test_documented_client_registers_leases_and_receives_a_conflict(
 
 
 async def test_documented_client_catches_up_after_a_disconnection(
-    strangers: list[DocumentedClient],
+    clients: list[DocumentedClient],
 ) -> None:
-    ann, bob = strangers
-    for stranger in strangers:
-        await stranger.request("register")
+    ann, bob = clients
+    for client in clients:
+        await client.request("register")
     await ann.request("acquireLease", contactEmail=CONTACT)
     with pytest.raises(OperationRejected):
         await bob.request("acquireLease", contactEmail=CONTACT)
@@ -81,75 +81,77 @@ async def test_documented_client_catches_up_after_a_disconnection(
 
 
 async def test_same_idempotency_key_returns_the_same_response(
-    strangers: list[DocumentedClient],
+    clients: list[DocumentedClient],
 ) -> None:
-    ann, _ = strangers
+    ann, _ = clients
     await ann.request("register")
-    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
+    fields = {"contactEmail": CONTACT, "idempotencyKey": "once"}
 
-    lease = await ann.request("acquireLease", **asked)
+    lease = await ann.request("acquireLease", **fields)
 
-    assert await ann.request("acquireLease", **asked) == lease
+    assert await ann.request("acquireLease", **fields) == lease
 
 
 # -- Examples ----------------------------------------------------------------
 
 
-# The first give the ids that the others need; what ends something comes last.
+# The first operations return the ids that the others need; the last ends the lease.
 FIRST = ("register", "acquireLease", "requestConsensus")
 LAST = ("releaseLease",)
 IDS = {"acquireLease": "LEASE_ID", "requestConsensus": "CONSENSUS_ID"}
 
 
 async def test_commands_on_the_page_work(
-    operator: Operator, strangers: list[DocumentedClient]
+    operator: Operator, clients: list[DocumentedClient]
 ) -> None:
     page = (await operator.http.get("/asyncapi")).text
-    ann, _ = strangers
+    ann, _ = clients
     agent_id = str(ann.issued.agent_id)
     variables = {"QUORATE_TENANT": ann.issued.tenant, "QUORATE_AGENT_ID": agent_id}
     operations = ann.document.all["operations"]
-    asked = [name for name, one in operations.items() if "reply" in one]
-    for name in [*FIRST, *(one for one in asked if one not in FIRST + LAST), *LAST]:
-        subject, payload = read_command(try_it(page, name), variables)
+    requests = [name for name, one in operations.items() if "reply" in one]
+    for name in [*FIRST, *(one for one in requests if one not in FIRST + LAST), *LAST]:
+        subject, payload = read_command(find_command(page, name), variables)
         reply = await ann.client.request(subject, payload, timeout=RESPONSE_SECONDS_MAX)
         assert "Nats-Service-Error" not in (reply.headers or {}), (name, reply.data)
         if name in IDS:
             variables[IDS[name]] = json.loads(reply.data)["id"]
 
 
-def try_it(page: str, name: str) -> str:
+def find_command(page: str, name: str) -> str:
     found = re.search(rf'<article id="{name}">.*?<pre>(.*?)</pre>', page, re.DOTALL)
     assert found
     return html.unescape(found[1])
 
 
 def read_command(text: str, variables: dict[str, str]) -> tuple[str, bytes]:
-    """What the nats command line would send, and where, as far as our examples go."""
+    """Parse a nats command into subject and payload, with the options that the examples use."""
     words = shlex.split(Template(text).substitute(variables).replace("\\\n", ""))
-    program, verb, option, inbox, subject, payload = words
-    assert (program, verb, option) == ("nats", "request", "--inbox-prefix")
+    program, command, option, inbox, subject, payload = words
+    assert (program, command, option) == ("nats", "request", "--inbox-prefix")
     assert inbox == "_INBOX_{QUORATE_TENANT}_{QUORATE_AGENT_ID}".format(**variables)
     return subject, payload.encode()
 
 
 async def test_plain_python_example_works(service: ServiceProcess, tenant: Tenant) -> None:
-    holder = await plain(service, await tenant.issue("agent", "holder"), CONTACT, "60")
+    holder = await start_example(service, await tenant.issue("agent", "holder"), CONTACT, "60")
     try:
-        said = [await line(holder), await line(holder)]
+        said = [await read_line(holder), await read_line(holder)]
         assert [one["status"] for one in said] == ["registered", "holding"]
-        rival = await plain(service, await tenant.issue("agent", "rival"), CONTACT, "0")
+        rival = await start_example(service, await tenant.issue("agent", "rival"), CONTACT, "0")
         assert await asyncio.wait_for(rival.wait(), RESPONSE_SECONDS_MAX) == CONFLICT
-        conflict = await line(holder)
+        conflict = await read_line(holder)
         assert (conflict["status"], conflict["agentName"]) == ("lease_conflict", "rival")
-        other = await plain(service, await tenant.issue("agent", "third"), "b@example.com", "0")
+        other = await start_example(
+            service, await tenant.issue("agent", "third"), "b@example.com", "0"
+        )
         assert await asyncio.wait_for(other.wait(), RESPONSE_SECONDS_MAX) == 0
     finally:
         holder.kill()
         await holder.wait()
 
 
-async def plain(
+async def start_example(
     service: ServiceProcess, issued: IssuedKey, *arguments: str
 ) -> asyncio.subprocess.Process:
     variables = {
@@ -167,7 +169,7 @@ async def plain(
     )
 
 
-async def line(process: asyncio.subprocess.Process) -> Json:
+async def read_line(process: asyncio.subprocess.Process) -> Json:
     assert process.stdout is not None
     found: Json = json.loads(
         await asyncio.wait_for(process.stdout.readline(), RESPONSE_SECONDS_MAX)

@@ -1,4 +1,4 @@
-"""An agent that was away, slow or restarted asks for what it missed, and misses nothing."""
+"""An agent that was disconnected, slow or restarted reads every missed notification."""
 
 import json
 
@@ -21,15 +21,15 @@ NOTIFICATION_FIELDS = {
 
 
 async def contention(tenant: Tenant) -> tuple[Agent, Agent]:
-    """Ann holds, Bob is refused."""
+    """Ann holds the contact, and Bob's request is rejected."""
     ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     await bob.acquire(bob.id, CONTACT)
     return ann, bob
 
 
-async def much(ann: Agent, bob: Agent) -> None:
-    """Something of which each is told, alone and together, and much of which nobody is."""
+async def cause_notifications(ann: Agent, bob: Agent) -> None:
+    """Cause notifications for one agent and for all, and events without notifications."""
     lease = await ann.lease(ann.id, CONTACT)
     await bob.acquire(bob.id, CONTACT)
     await bob.request_send(bob.id, CONTACT)
@@ -62,88 +62,90 @@ async def test_agent_reads_its_notifications_in_order(tenant: Tenant) -> None:
 
 async def test_notifications_before_the_cursor_are_not_returned(tenant: Tenant) -> None:
     ann, bob = await contention(tenant)
-    told = await read_all(ann)
-    for notification in told:
+    notifications = await read_all(ann)
+    for notification in notifications:
         later = await read_page(ann, notification["sequence"])
         assert later["notifications"] == [
-            one for one in told if one["sequence"] > notification["sequence"]
+            one for one in notifications if one["sequence"] > notification["sequence"]
         ]
     assert (await read_page(bob, await tenant.head()))["notifications"] == []
 
 
 async def test_pages_of_any_length_contain_all_notifications(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
-    await much(ann, bob)
+    await cause_notifications(ann, bob)
     for agent in (ann, bob):
-        told = await read_all(agent)
-        for limit in (1, 2, 3, len(told)):
-            assert await read_all(agent, limit=limit) == told
+        notifications = await read_all(agent)
+        for limit in (1, 2, 3, len(notifications)):
+            assert await read_all(agent, limit=limit) == notifications
             assert len((await read_page(agent, limit=limit))["notifications"]) == limit
 
 
 async def test_large_page_is_cut_and_the_next_page_continues(tenant: Tenant) -> None:
-    """What a page holds can be sent over NATS, however much agents had to say."""
+    """Every page fits into a NATS message, even with much text."""
     ann = await tenant.create_agent("ann")
     text = "\N{ROCKET}" * 4_000
     count = 50
     requests = [(await ann.propose(ann.id, reason=text))["id"] for _ in range(count)]
     first = await read_page(ann, 1, limit=1_000)
     subject = f"quorate.{tenant.id}.cmd.{ann.id}.listNotifications"
-    asking = await ann.listen()
+    nats_agent = await ann.listen()
 
-    over_nats = await asking.client.request(subject, b'{"after": 1, "limit": 1000}', timeout=10)
+    over_nats = await nats_agent.client.request(subject, b'{"after": 1, "limit": 1000}', timeout=10)
 
     assert json.loads(over_nats.data) == first
     assert first["next"] == first["notifications"][-1]["sequence"] < first["head"]
-    told = await read_all(ann, 1, limit=1_000)
-    assert [one["data"]["requestId"] for one in told if "reason" in one["data"]] == requests
+    notifications = await read_all(ann, 1, limit=1_000)
+    assert [
+        one["data"]["requestId"] for one in notifications if "reason" in one["data"]
+    ] == requests
 
 
 async def test_listed_notification_equals_the_published_bytes(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
     after = await tenant.head()
-    hearing = {agent.id: await agent.subscribe_to_all() for agent in (ann, bob)}
-    await much(ann, bob)
+    listeners = {agent.id: await agent.subscribe_to_all() for agent in (ann, bob)}
+    await cause_notifications(ann, bob)
     for agent in (ann, bob):
-        told = await read_all(agent, after)
-        await heard(hearing[agent.id], told)
+        notifications = await read_all(agent, after)
+        await wait_for_messages(listeners[agent.id], notifications)
         response = await agent.request("GET", NOTIFICATIONS, query={"after": str(after)})
 
-        pushed = [message.data for message in hearing[agent.id].messages]
-        assert b'"notifications":[' + b",".join(pushed) + b"]" in response.content
+        published = [message.data for message in listeners[agent.id].messages]
+        assert b'"notifications":[' + b",".join(published) + b"]" in response.content
 
 
-async def heard(listener: Listener, told: list[Json]) -> None:
-    """Return when as much was heard as was told."""
-    await wait_until(lambda: len(listener.messages) >= len(told))
+async def wait_for_messages(listener: Listener, expected: list[Json]) -> None:
+    """Wait until as many messages were received as expected."""
+    await wait_until(lambda: len(listener.messages) >= len(expected))
 
 
 async def test_list_over_nats_equals_the_list_over_http(tenant: Tenant) -> None:
     ann, _ = await contention(tenant)
-    asking = await ann.listen()
+    nats_agent = await ann.listen()
     subject = f"quorate.{tenant.id}.cmd.{ann.id}.listNotifications"
 
-    answer = await asking.client.request(subject, b'{"after": 2, "limit": 2}', timeout=10)
+    response = await nats_agent.client.request(subject, b'{"after": 2, "limit": 2}', timeout=10)
 
     expected = await read_page(ann, 2, limit=2)
     assert len(expected["notifications"]) == 2
-    assert json.loads(answer.data) == expected
+    assert json.loads(response.data) == expected
 
 
 async def test_long_poll_over_nats_ends_with_a_notification(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
-    asking = await ann.listen()
-    asked = json.dumps({"after": await tenant.head(), "wait": 30}).encode()
+    nats_agent = await ann.listen()
+    payload = json.dumps({"after": await tenant.head(), "wait": 30}).encode()
     subject = f"quorate.{tenant.id}.cmd.{ann.id}.listNotifications"
-    poll = asking.client.request(subject, asked, timeout=29)
+    poll = nats_agent.client.request(subject, payload, timeout=29)
 
     await bob.acquire(bob.id, CONTACT)
 
     assert notification_names(json.loads((await poll).data)["notifications"]) == ["lease_conflict"]
 
 
-# -- Who reads whose -------------------------------------------------------------
+# -- Permissions -----------------------------------------------------------------
 
 
 async def test_agent_key_reads_only_its_own_notifications(tenant: Tenant) -> None:
@@ -154,7 +156,7 @@ async def test_agent_key_reads_only_its_own_notifications(tenant: Tenant) -> Non
     for query in (
         {"agentId": bob.id},
         {"agentName": "bob"},
-        {"agentName": "nobody"},
+        {"agentName": "unknown"},
         {"agentId": ann.id, "agentName": "bob"},
     ):
         problem = rejection(await ann.request("GET", NOTIFICATIONS, query=query))
@@ -183,10 +185,10 @@ async def test_unregistered_agent_reads_the_notifications_for_all(
     ann = await tenant.create_agent("ann")
     dee = Agent(tenant.operator, await tenant.issue("agent", "dee"))
 
-    told = await read_all(dee)
+    notifications = await read_all(dee)
 
-    assert [notification["data"]["agentId"] for notification in told] == [ann.id]
-    assert await read_all(tenant, agentName="dee") == told
+    assert [notification["data"]["agentId"] for notification in notifications] == [ann.id]
+    assert await read_all(tenant, agentName="dee") == notifications
 
 
 async def test_notifications_of_other_tenants_are_not_returned(
@@ -195,7 +197,7 @@ async def test_notifications_of_other_tenants_are_not_returned(
     ann, bob = await tenant.create_agents("ann", "bob")
     eve, fay = await other.create_agents("eve", "fay")
     before = await read_all(ann)
-    await much(eve, fay)
+    await cause_notifications(eve, fay)
 
     assert await read_all(ann) == before
     assert {notification["source"] for notification in await read_all(eve)} == {
@@ -204,24 +206,26 @@ async def test_notifications_of_other_tenants_are_not_returned(
     assert bob.id not in json.dumps(await read_all(eve))
 
 
-# -- How a missed push is noticed ------------------------------------------------
+# -- Detecting missed notifications ----------------------------------------------
 
 
 async def test_heartbeat_returns_the_last_notification(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
     for _ in range(2):
         for agent in (ann, bob):
-            answer = await agent.heartbeat(agent.id)
-            assert answer["lastNotification"] == (await read_all(agent))[-1]["sequence"]
-            assert answer == await tenant.heartbeat(agent.id)
-        await much(ann, bob)
+            response = await agent.heartbeat(agent.id)
+            assert response["lastNotification"] == (await read_all(agent))[-1]["sequence"]
+            assert response == await tenant.heartbeat(agent.id)
+        await cause_notifications(ann, bob)
 
 
 async def test_agent_that_read_to_the_last_notification_missed_none(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
     seen = (await ann.heartbeat(ann.id))["lastNotification"]
     await ann.lease(ann.id, CONTACT)
-    assert (await ann.heartbeat(ann.id))["lastNotification"] == seen, "of its own it has its answer"
+    assert (await ann.heartbeat(ann.id))["lastNotification"] == seen, (
+        "own requests cause no notification"
+    )
 
     await bob.acquire(bob.id, CONTACT)
 
@@ -231,12 +235,12 @@ async def test_agent_that_read_to_the_last_notification_missed_none(tenant: Tena
     assert (await read_page(ann, last))["notifications"] == []
 
 
-# -- A contact that may be free --------------------------------------------------
+# -- Free contacts ---------------------------------------------------------------
 
 
 async def test_contender_is_notified_when_the_contact_is_free(tenant: Tenant) -> None:
     ann, bob, cid = await tenant.create_agents("ann", "bob", "cid")
-    hearing = {agent.id: await agent.subscribe_to_all() for agent in (ann, bob, cid)}
+    listeners = {agent.id: await agent.subscribe_to_all() for agent in (ann, bob, cid)}
     lease = await ann.lease(ann.id, CONTACT)
     await bob.acquire(bob.id, CONTACT.title())
     await bob.acquire(bob.id, CONTACT)
@@ -247,34 +251,34 @@ async def test_contender_is_notified_when_the_contact_is_free(tenant: Tenant) ->
     (own,) = await read_all(ann, after)
 
     assert notification_names([free, own]) == ["lease_available", "lease_released"]
-    facts = {
+    data = {
         "leaseId": lease["id"],
         "contactKey": CONTACT,
         "contactEmail": CONTACT,
         "agentId": ann.id,
     }
-    assert free["data"] == own["data"] == facts
-    assert await hearing[bob.id].notification("lease_available") == free
-    assert await hearing[ann.id].notification("lease_released") == own
+    assert free["data"] == own["data"] == data
+    assert await listeners[bob.id].notification("lease_available") == free
+    assert await listeners[ann.id].notification("lease_released") == own
     assert await read_all(cid, after) == []
-    await hearing[cid.id].client.flush()
-    assert "lease_available" not in hearing[cid.id].names()
+    await listeners[cid.id].client.flush()
+    assert "lease_available" not in listeners[cid.id].names()
 
 
 async def test_contender_is_notified_when_the_lease_expires(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
-    hears = await bob.subscribe_to_all()
+    listener = await bob.subscribe_to_all()
     await ann.lease(ann.id, CONTACT, durationMinutes=1 / 60)
     await bob.acquire(bob.id, CONTACT)
 
-    pushed = await hears.notification("lease_available")
+    published = await listener.notification("lease_available")
 
-    assert (await read_all(bob))[-1] == pushed
+    assert (await read_all(bob))[-1] == published
     assert (await read_all(ann))[-1]["type"] == "quorate.lease_expired"
     await bob.lease(bob.id, CONTACT)
 
 
-# -- What is no page -------------------------------------------------------------
+# -- Invalid queries -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -296,11 +300,11 @@ async def test_invalid_page_query_is_rejected(tenant: Tenant, query: dict[str, s
 async def test_notifications_are_readable_after_a_restart(operator: Operator) -> None:
     tenant = await operator.create_tenant()
     ann, bob = await contention(tenant)
-    told = await read_all(ann)
+    notifications = await read_all(ann)
     last = (await bob.heartbeat(bob.id))["lastNotification"]
 
     operator.service.restart()
     await operator.connection.reconnect()
 
-    assert await read_all(ann) == told
+    assert await read_all(ann) == notifications
     assert (await bob.heartbeat(bob.id))["lastNotification"] == last

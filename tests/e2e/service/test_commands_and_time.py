@@ -1,4 +1,4 @@
-"""Commands mean what they say, happen once, and happen at the server's time and nobody else's."""
+"""Commands have their documented effect, execute once, and use the server's time."""
 
 import asyncio
 import json
@@ -30,8 +30,8 @@ FLOOD = 300
 HEARTBEATS = f"{COORDINATION}/heartbeat"
 LONG_AGO = "2001-01-01T00:00:00Z"
 
-# What is harmless to write, and would be harmful to anybody who forgot to quote it.
-NASTY = [
+# Text that is harmful in SQL, JSON, logs, terminals or HTML if it is not escaped.
+HOSTILE_TEXTS = [
     *("'; DROP TABLE events; --", '" OR 1=1 --', "Robert'); DELETE FROM leases;--", "%", "_"),
     *("?", ":tenant", "$1", "{tenant}", "%s", "\\", "\\u0027", "`", "${jndi:ldap://x}"),
     *('\n{"level":"critical","event":"forged"}\n', "\r\n\r\nHTTP/1.1 200 OK", "\x1b[31mred\x1b[0m"),
@@ -88,7 +88,7 @@ async def test_late_duplicate_release_does_not_affect_the_next_lease(tenant: Ten
 
 
 async def test_send_gate_blocks_a_holder_with_an_expired_lease(tenant: Tenant) -> None:
-    """Whoever was paused does not know how long: the gate does, and a fence proves it."""
+    """A paused holder does not know that its lease expired; the fencing token shows it."""
     ann, bob = await tenant.create_agents("ann", "bob")
     stale = await ann.lease(ann.id, CONTACT, durationMinutes=ONE_SECOND)
     assert (await ann.request_send(ann.id, CONTACT, fence=stale["fence"]))["status"] == "authorized"
@@ -146,7 +146,7 @@ async def test_heartbeat_of_an_unknown_agent_registers_no_agent(
     tenant: Tenant, other: Tenant
 ) -> None:
     foreign = await other.create_agent("bob")
-    for body in ({"agentId": foreign.id}, {"agentName": "bob"}, {"agentName": "nobody"}, {}):
+    for body in ({"agentId": foreign.id}, {"agentName": "bob"}, {"agentName": "unknown"}, {}):
         problem = rejection(await tenant.request("POST", HEARTBEATS, body))
         assert (problem["status"], problem["code"]) == (404, "agent_not_found")
     both = {"agentId": foreign.id, "agentName": "bob"}
@@ -166,19 +166,19 @@ async def test_mismatched_agent_id_and_name_are_rejected(tenant: Tenant) -> None
 
 
 async def test_frequent_heartbeats_record_few_events(tenant: Tenant) -> None:
-    """The window is 300 s, so heartbeats within one second are one."""
+    """With a timeout of 300 s, heartbeats within one second record one event."""
     ann = await tenant.create_agent("ann")
     began = datetime.now(UTC)
 
-    answers = await asyncio.gather(*(ann.heartbeat(ann.id) for _ in range(FLOOD)))
+    responses = await asyncio.gather(*(ann.heartbeat(ann.id) for _ in range(FLOOD)))
 
     seconds = (datetime.now(UTC) - began).total_seconds()
-    assert {answer["ok"] for answer in answers} == {True}
+    assert {response["ok"] for response in responses} == {True}
     recorded = event_types(await tenant.events()).count("HeartbeatReceived")
     assert recorded <= seconds + 1
 
 
-# -- Time and ids are the server's -------------------------------------------
+# -- Times and ids are assigned by the server --------------------------------
 
 
 @pytest.mark.parametrize(
@@ -201,14 +201,14 @@ async def test_times_and_ids_from_a_caller_are_rejected(tenant: Tenant, field: s
     ann = await tenant.create_agent("ann")
     request = await ann.propose(ann.id)
     head = await tenant.head()
-    asked: list[tuple[str, Json]] = [
+    requests: list[tuple[str, Json]] = [
         (f"{AGENT}/register", {"agentName": "eve"}),
         (HEARTBEATS, {}),
         (LEASE, {"contactEmail": CONTACT}),
         (CONSENSUS, {"action": "a", "contactEmail": CONTACT, "reason": "r"}),
         (f"{CONSENSUS}/{request['id']}/vote", {"vote": "approve"}),
     ]
-    for path, body in asked:
+    for path, body in requests:
         caller = tenant if "agentName" in body else ann
         problem = rejection(await caller.request("POST", path, {**body, field: LONG_AGO}))
 
@@ -274,7 +274,7 @@ async def test_idempotency_key_is_bound_to_one_request(tenant: Tenant) -> None:
 # -- Text --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", NASTY, ids=ascii)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=ascii)
 async def test_text_is_stored_unchanged_and_not_interpreted(tenant: Tenant, text: str) -> None:
     ann = await tenant.register("ann", agentRole=text)
     lease = await tenant.lease(ann["id"], CONTACT, intent=text)
@@ -289,11 +289,11 @@ async def test_text_is_stored_unchanged_and_not_interpreted(tenant: Tenant, text
     response = await tenant.request("GET", EVENTS)
     assert response.headers["content-type"] == "application/json"
     assert response.headers["x-content-type-options"] == "nosniff"
-    (asked,) = await tenant.events("ConsensusRequested")
-    assert (asked["data"]["action"], asked["data"]["reason"]) == (text, text)
+    (proposed,) = await tenant.events("ConsensusRequested")
+    assert (proposed["data"]["action"], proposed["data"]["reason"]) == (text, text)
 
 
-@pytest.mark.parametrize("text", NASTY, ids=ascii)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=ascii)
 async def test_hostile_text_as_name_or_id_finds_nothing(tenant: Tenant, text: str) -> None:
     ann = await tenant.create_agent("ann")
     await ann.lease(ann.id, CONTACT)
@@ -322,9 +322,9 @@ async def test_hostile_text_as_name_or_id_finds_nothing(tenant: Tenant, text: st
 
 
 async def test_every_log_line_is_one_json_object(service: ServiceProcess, tenant: Tenant) -> None:
-    """Read back at the end of the file, so after everything above was sent as well."""
+    """Runs last, so the log contains all requests of this file."""
     forged = '\n{"level":"critical","event":"forged"}'
-    for text in (*NASTY, forged):
+    for text in (*HOSTILE_TEXTS, forged):
         quoted = json.dumps({"agentName": text})
         headers = {"User-Agent": ascii(text), "X-Request-Id": ascii(text)}
         await tenant.request("POST", f"{AGENT}/register", content=quoted, headers=headers)

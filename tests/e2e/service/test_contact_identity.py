@@ -1,4 +1,4 @@
-"""One person's address is one contact, however it is spelled; a look-alike is no contact at all."""
+"""Equivalent addresses are one contact; ambiguous addresses are rejected."""
 
 import json
 
@@ -26,7 +26,7 @@ SAME = [
     ("x@example\u3002com", "x@example.com"),  # The ideographic full stop.
     ("x@example\uff0ecom", "x@example.com"),
     ("x@\uff45xample.com", "x@example.com"),  # A full-width letter.
-    ("x@exam\u00adple.com", "x@example.com"),  # A soft hyphen is ignored by the standard.
+    ("x@exam\u00adple.com", "x@example.com"),  # UTS 46 ignores a soft hyphen.
     (f"x@{KELVIN}ate.example", "x@kate.example"),
 ]
 DIFFERENT = [
@@ -61,27 +61,29 @@ UNUSABLE = [
 ]
 
 
-def shown(address: str) -> str:
+def shorten(address: str) -> str:
     return ascii(address[:40])
 
 
-@pytest.mark.parametrize(("given", "twin"), SAME, ids=shown)
-async def test_equivalent_addresses_are_one_contact(tenant: Tenant, given: str, twin: str) -> None:
+@pytest.mark.parametrize(("given", "equivalent"), SAME, ids=shorten)
+async def test_equivalent_addresses_are_one_contact(
+    tenant: Tenant, given: str, equivalent: str
+) -> None:
     ann, bob = await tenant.register("ann"), await tenant.register("bob")
     lease = await tenant.lease(ann["id"], given)
 
-    problem = rejection(await tenant.acquire(bob["id"], twin))
+    problem = rejection(await tenant.acquire(bob["id"], equivalent))
 
     assert problem["code"] == "lease_conflict"
-    assert lease["contactEmail"] == given, "the address is kept as it was given"
-    assert await tenant.leases(contactEmail=twin) == [lease]
-    assert (await tenant.request_send(bob["id"], twin))["reason"] == "lease_conflict"
+    assert lease["contactEmail"] == given, "the address is stored unchanged"
+    assert await tenant.leases(contactEmail=equivalent) == [lease]
+    assert (await tenant.request_send(bob["id"], equivalent))["reason"] == "lease_conflict"
     (event,) = await tenant.events("LeaseAcquired")
     assert event["data"]["contactKey"].isascii()
     assert event["data"]["contactKey"] == event["data"]["contactKey"].lower()
 
 
-@pytest.mark.parametrize(("one", "another"), DIFFERENT, ids=shown)
+@pytest.mark.parametrize(("one", "another"), DIFFERENT, ids=shorten)
 async def test_different_addresses_are_different_contacts(
     tenant: Tenant, one: str, another: str
 ) -> None:
@@ -106,15 +108,15 @@ async def test_ambiguous_address_is_rejected_by_every_operation(tenant: Tenant) 
             response = await tenant.request("POST", path, content=content)
 
             problem = rejection(response)
-            if problem["status"] != 413:  # Longer than any request may be.
-                assert problem["status"] == 422, shown(address)
+            if problem["status"] != 413:  # Longer than the largest request.
+                assert problem["status"] == 422, shorten(address)
                 assert problem["code"] in {"contact_email_invalid", "invalid_request"}
             assert len(response.content) < 1_000
     assert await tenant.head() == head
     assert await tenant.leases() == []
 
 
-@pytest.mark.parametrize("address", ["plain", f"{KELVIN}ate@example.com", "a@b@c.de"], ids=shown)
+@pytest.mark.parametrize("address", ["plain", f"{KELVIN}ate@example.com", "a@b@c.de"], ids=shorten)
 async def test_filter_by_an_invalid_contact_is_rejected(tenant: Tenant, address: str) -> None:
     response = await tenant.request(
         "GET", f"{COORDINATION}/leases", query={"contactEmail": address}

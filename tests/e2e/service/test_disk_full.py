@@ -1,6 +1,6 @@
-"""A disk that is full, or cannot sync: commands are refused, and nothing acknowledged is lost.
+"""On a full or failing disk, commands are rejected and no acknowledged command is lost.
 
-When the disk is well again, the service goes on by itself.
+When the disk works again, the service continues automatically.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from tests.support.small_disk import fill_disk, small_disk
 
 DEVICE_BYTES = 48 * 1024 * 1024
 CLUSTER_BYTES = 160 * 1024 * 1024  # PostgreSQL's own files and two segments of its log.
-REFUSED_IN_A_ROW = 5
+REJECTIONS_IN_A_ROW = 5
 COMMANDS_MAX = 20_000
 ROLE_LENGTH = 64
-PATIENCE_SECONDS = 30.0
-LOOK_SECONDS = 0.05
+TIMEOUT_SECONDS = 30.0
+POLL_SECONDS = 0.05
 
 
-# -- What can happen to a disk ------------------------------------------------
+# -- Faults -------------------------------------------------------------------
 
 
 @contextmanager
-def no_sync_succeeds(service: ServiceProcess) -> Iterator[None]:
-    """Every sync of the service's process ends with an input/output error."""
+def failing_syncs(service: ServiceProcess) -> Iterator[None]:
+    """Make every sync of the service process fail with an input/output error."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
@@ -55,11 +55,11 @@ def no_sync_succeeds(service: ServiceProcess) -> Iterator[None]:
         stderr=subprocess.PIPE,
     )
     assert tracer.stderr is not None
-    said = tracer.stderr.readline()  # That it is attached, or why not.
-    if b"attached" not in said:
+    status = tracer.stderr.readline()  # Says that strace is attached, or why not.
+    if b"attached" not in status:
         tracer.kill()
         tracer.wait()
-        pytest.skip(f"no process may be traced here: {said.decode(errors='replace').strip()}")
+        pytest.skip(f"tracing is not permitted here: {status.decode(errors='replace').strip()}")
     try:
         yield
     finally:
@@ -67,52 +67,55 @@ def no_sync_succeeds(service: ServiceProcess) -> Iterator[None]:
         tracer.communicate()
 
 
-# -- What must hold -----------------------------------------------------------
+# -- Guarantees ---------------------------------------------------------------
 
 
 async def register(tenant: Tenant, number: int) -> tuple[int, Json]:
     name = f"agent-{number}"
     body = {"agentName": name, "agentRole": f"{number:x}" * (ROLE_LENGTH // len(f"{number:x}"))}
     headers = {"Idempotency-Key": name}
-    answer = await tenant.request("POST", f"{AGENT}/register", body, headers=headers)
-    if answer.status_code != 200:
-        assert answer.status_code == 503, answer.text
-        assert answer.json()["code"] == "unavailable"
-        assert int(answer.headers["retry-after"]) >= 1
-    return answer.status_code, answer.json()
+    response = await tenant.request("POST", f"{AGENT}/register", body, headers=headers)
+    if response.status_code != 200:
+        assert response.status_code == 503, response.text
+        assert response.json()["code"] == "unavailable"
+        assert int(response.headers["retry-after"]) >= 1
+    return response.status_code, response.json()
 
 
-async def until_refused(tenant: Tenant) -> list[str]:
-    """The agents of whom the service said that they are registered."""
+async def register_until_rejected(tenant: Tenant) -> list[str]:
+    """Register agents until commands are rejected; return the acknowledged names."""
     acknowledged: list[str] = []
-    refused = 0
+    rejections = 0
     for number in range(COMMANDS_MAX):
-        status, answer = await register(tenant, number)
+        status, response = await register(tenant, number)
         if status == 200:
-            acknowledged.append(answer["agentName"])
-            refused = 0
+            acknowledged.append(response["agentName"])
+            rejections = 0
         else:
-            refused += 1
-        if refused == REFUSED_IN_A_ROW:
+            rejections += 1
+        if rejections == REJECTIONS_IN_A_ROW:
             return acknowledged
-    raise AssertionError("it was never refused")
+    raise AssertionError("no command was rejected")
 
 
-async def goes_on(tenant: Tenant, acknowledged: list[str]) -> str:
-    """With all that it acknowledged; each exactly once. Returns the agent that it takes first."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while (answer := await register(tenant, COMMANDS_MAX))[0] != 200:  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_SECONDS)  # A disk has no event.
+async def wait_until_accepted(tenant: Tenant, acknowledged: list[str]) -> str:
+    """Wait for an accepted command; assert that each acknowledged command is recorded once.
+
+    Returns the name of the first accepted agent.
+    """
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (response := await register(tenant, COMMANDS_MAX))[0] != 200:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)  # A disk sends no notification.
     events = await tenant.events("AgentRegistered")
     names = [event["data"]["agentName"] for event in events]
     assert len(names) == len(set(names))
     assert set(acknowledged) <= set(names)
     sequences = [event["sequence"] for event in await tenant.events()]
     assert sequences == list(range(1, len(sequences) + 1))
-    return str(answer[1]["agentName"])
+    return str(response[1]["agentName"])
 
 
-async def reads_go_on(tenant: Tenant, acknowledged: list[str]) -> None:
+async def expect_readable(tenant: Tenant, acknowledged: list[str]) -> None:
     assert len(await tenant.events("AgentRegistered")) >= len(acknowledged)
 
 
@@ -121,59 +124,61 @@ async def test_full_disk_rejects_commands_until_space_is_free(tmp_path: Path) ->
         async with connect_operator(service) as operator:
             tenant = await operator.create_tenant()
             with fill_disk(disk):
-                acknowledged = await until_refused(tenant)
-                await reads_go_on(tenant, acknowledged)
-            await goes_on(tenant, acknowledged)
+                acknowledged = await register_until_rejected(tenant)
+                await expect_readable(tenant, acknowledged)
+            await wait_until_accepted(tenant, acknowledged)
 
 
 async def test_read_only_disk_allows_reads_until_remounted(tmp_path: Path) -> None:
     with failing_disk(tmp_path, DEVICE_BYTES) as disk, run_service(disk.folder / "data") as service:
         async with connect_operator(service) as operator:
             tenant = await operator.create_tenant()
-            acknowledged = [await goes_on(tenant, [])]
+            acknowledged = [await wait_until_accepted(tenant, [])]
             with disk.failing():
-                assert await until_refused(tenant) == []
+                assert await register_until_rejected(tenant) == []
                 disk.turn_read_only()
                 assert (await register(tenant, 0))[0] == 503
-                await reads_go_on(tenant, acknowledged)
+                await expect_readable(tenant, acknowledged)
                 service.stop()
             disk.remount()
             service.start()
             await tenant.connection.reconnect()
-            await goes_on(tenant, acknowledged)
+            await wait_until_accepted(tenant, acknowledged)
 
 
 async def test_failed_sync_acknowledges_no_command(tmp_path: Path) -> None:
     with run_service(tmp_path / "data") as service:
         async with connect_operator(service) as operator:
             tenant = await operator.create_tenant()
-            with no_sync_succeeds(service):
-                acknowledged = await until_refused(tenant)
+            with failing_syncs(service):
+                acknowledged = await register_until_rejected(tenant)
             assert acknowledged == []
-            await goes_on(tenant, acknowledged)
+            await wait_until_accepted(tenant, acknowledged)
 
 
 async def test_full_postgresql_disk_rejects_commands_until_space_is_free(tmp_path: Path) -> None:
-    """It may stop altogether then; whoever looks after it starts it again, and nothing else."""
-    within_reach = Path(tempfile.mkdtemp(prefix="quorate-postgres-"))  # Of another user.
-    with small_disk(within_reach, CLUSTER_BYTES) as disk:
+    """PostgreSQL may stop on a full disk; the operator only has to restart it."""
+    accessible = Path(
+        tempfile.mkdtemp(prefix="quorate-postgres-")
+    )  # PostgreSQL runs as another user.
+    with small_disk(accessible, CLUSTER_BYTES) as disk:
         home = disk / "cluster"
         home.mkdir()
         server = PostgresServer(home)
         server.start()
         try:
-            await _fills_up(server, disk, tmp_path / "data")
+            await _fill_and_recover(server, disk, tmp_path / "data")
         finally:
             server.remove()
-    within_reach.rmdir()
+    accessible.rmdir()
 
 
-async def _fills_up(server: PostgresServer, disk: Path, data_dir: Path) -> None:
+async def _fill_and_recover(server: PostgresServer, disk: Path, data_dir: Path) -> None:
     with run_service(data_dir, "--database-url", server.database_url()) as service:
         async with connect_operator(service) as operator:
             tenant = await operator.create_tenant()
             with fill_disk(disk):
-                acknowledged = await until_refused(tenant)
+                acknowledged = await register_until_rejected(tenant)
             if not server.runs():
                 server.start()
-            await goes_on(tenant, acknowledged)
+            await wait_until_accepted(tenant, acknowledged)

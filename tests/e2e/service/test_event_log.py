@@ -1,4 +1,4 @@
-"""Auditors read everything that happened, in order, in pages or as it happens, and can prove it."""
+"""Auditors read and verify the complete log in order, as pages or as a stream."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,21 +24,21 @@ PAGE_LENGTH_DEFAULT = 100
 SEQUENCE_MAX = 2**53 - 1
 
 
-def verified(events: Sequence[Json]) -> StreamHead:
-    """Follow the chain from the beginning of the log; raises ChainBroken."""
+def verify(events: Sequence[Json]) -> StreamHead:
+    """Verify the hash chain from the start of the log; raises ChainBroken."""
     head = GENESIS
     for event in events:
         head = verify_exported_event(event, head)
     return head
 
 
-async def page(reader: KeyHolder, **query: str) -> Json:
+async def read_page(reader: KeyHolder, **query: str) -> Json:
     found: Json = success(await reader.request("GET", EVENTS, query=query))
     return found
 
 
-async def busy(tenant: Tenant) -> None:
-    """Something of most kinds happens."""
+async def record_events(tenant: Tenant) -> None:
+    """Record events of most types."""
     ann, bob = await tenant.create_agents("ann", "bob")
     lease = await ann.lease(ann.id, CONTACT, intent="naïve ☃ \u2028")
     await bob.acquire(bob.id, CONTACT)
@@ -58,7 +58,7 @@ async def busy(tenant: Tenant) -> None:
 
 
 async def test_log_contains_every_event_in_order(tenant: Tenant) -> None:
-    await busy(tenant)
+    await record_events(tenant)
     auditor = await tenant.create_auditor()
 
     log = await auditor.events()
@@ -84,38 +84,38 @@ async def test_log_contains_every_event_in_order(tenant: Tenant) -> None:
 
 
 async def test_events_verify_against_the_hash_chain(tenant: Tenant) -> None:
-    await busy(tenant)
+    await record_events(tenant)
     log = await tenant.events()
 
-    assert verified(log).hash.hex() == log[-1]["hash"]
+    assert verify(log).hash.hex() == log[-1]["hash"]
     for number, event in enumerate(log):
         for name, value in {**event, "data": {**event["data"], "more": 1}}.items():
             other = value + 1 if isinstance(value, int) else f"{value}x"
             forged = [*log[:number], {**event, name: other}, *log[number + 1 :]]
             with pytest.raises(ChainBroken):
-                verified(forged)
+                verify(forged)
     for shorter in (log[1:], log[:3] + log[4:]):
         with pytest.raises(ChainBroken):
-            verified(shorter)
+            verify(shorter)
     with pytest.raises(ChainBroken):
-        verified([log[1], log[0], *log[2:]])
+        verify([log[1], log[0], *log[2:]])
 
 
 async def test_pages_of_any_length_contain_the_complete_log(tenant: Tenant) -> None:
-    await busy(tenant)
+    await record_events(tenant)
     log = await tenant.events()
     for limit in (1, 3, len(log), 1_000):
         read: list[Json] = []
         after = 0
         while after < len(log):
-            found = await page(tenant, after=str(after), limit=str(limit))
+            found = await read_page(tenant, after=str(after), limit=str(limit))
             assert found["head"] == len(log)
             assert len(found["events"]) == min(limit, len(log) - after)
             read += found["events"]
             after = found["next"]
 
         assert read == log
-        assert (await page(tenant, after=str(after)))["events"] == []
+        assert (await read_page(tenant, after=str(after)))["events"] == []
 
 
 async def test_page_contains_a_hundred_events_by_default(
@@ -125,7 +125,7 @@ async def test_page_contains_a_hundred_events_by_default(
     contacts = [f"{number}@example.com" for number in range(PAGE_LENGTH_DEFAULT + 5)]
     await asyncio.gather(*(ann.lease(ann.id, contact) for contact in contacts))
 
-    found = await page(tenant)
+    found = await read_page(tenant)
 
     assert len(found["events"]) == found["next"] == PAGE_LENGTH_DEFAULT
     assert found["head"] == await tenant.head()
@@ -151,30 +151,30 @@ async def test_invalid_page_query_is_rejected(tenant: Tenant, query: dict[str, s
 async def test_page_after_the_head_is_empty(tenant: Tenant) -> None:
     head = await tenant.head()
     for after in (head, head + 1, SEQUENCE_MAX):
-        found = await page(tenant, after=str(after))
+        found = await read_page(tenant, after=str(after))
         assert found == {"events": [], "head": head, "next": after, "gap": None}
 
 
 async def test_filter_returns_only_matching_events(tenant: Tenant) -> None:
-    await busy(tenant)
+    await record_events(tenant)
     log = await tenant.events()
     agents = {
         agent["agentName"]: agent["id"] for agent in await tenant.request_list("/v1/agent/agents")
     }
     for type_ in set(event_types(log)):
-        found = await page(tenant, type=type_)
+        found = await read_page(tenant, type=type_)
         assert found["events"] == [event for event in log if event["type"] == type_]
         assert found["next"] == found["head"] == len(log)
     for agent_id in agents.values():
-        found = await page(tenant, agentId=agent_id)
+        found = await read_page(tenant, agentId=agent_id)
         assert found["events"] == [event for event in log if agent_id in str(event)]
-    both = await page(tenant, agentId=agents["bob"], type="VoteCast")
+    both = await read_page(tenant, agentId=agents["bob"], type="VoteCast")
     assert [event["data"]["agentId"] for event in both["events"]] == [agents["bob"]]
-    assert (await page(tenant, type="NothingOfTheKind"))["events"] == []
+    assert (await read_page(tenant, type="NothingOfTheKind"))["events"] == []
 
 
 async def test_global_position_is_not_revealed(tenant: Tenant) -> None:
-    await busy(tenant)
+    await record_events(tenant)
 
     response = await tenant.request("GET", EVENTS)
 
@@ -182,11 +182,11 @@ async def test_global_position_is_not_revealed(tenant: Tenant) -> None:
     assert int(response.headers["quorate-sequence"]) == response.json()["head"]
 
 
-# -- The stream --------------------------------------------------------------
+# -- Stream ------------------------------------------------------------------
 
 
 async def test_stream_equals_the_pages(tenant: Tenant) -> None:
-    await busy(tenant)
+    await record_events(tenant)
     log = await tenant.events()
     async with follow_events(await tenant.create_auditor()) as stream:
         for expected in log:
@@ -213,24 +213,24 @@ async def test_reconnected_stream_delivers_each_event_once(tenant: Tenant) -> No
     ann = await tenant.create_agent("ann")
     contacts = [f"{number}@example.com" for number in range(30)]
     acquiring = asyncio.gather(*(ann.lease(ann.id, contact) for contact in contacts))
-    heard: list[Json] = []
+    received: list[Json] = []
     total = await tenant.head() + len(contacts)
-    while len(heard) < total:
-        last = heard[-1]["sequence"] if heard else None
+    while len(received) < total:
+        last = received[-1]["sequence"] if received else None
         async with follow_events(tenant, last=last) as stream:
-            heard += await stream.events(min(7, total - len(heard)))
+            received += await stream.events(min(7, total - len(received)))
     await acquiring
 
-    assert heard == await tenant.events()
-    verified(heard)
+    assert received == await tenant.events()
+    verify(received)
 
 
 async def test_stream_start_can_be_given_in_the_query(tenant: Tenant) -> None:
-    await busy(tenant)
+    await record_events(tenant)
     async with follow_events(tenant, query="?after=5") as stream:
         assert (await stream.event())["sequence"] == 6
     async with follow_events(tenant, query="?after=5", last=7) as stream:
-        assert (await stream.event())["sequence"] == 8, "what was seen last is the newer word"
+        assert (await stream.event())["sequence"] == 8, "Last-Event-ID takes precedence"
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "9" * 30, "1 OR 1=1"])
@@ -267,4 +267,4 @@ async def test_stream_ends_when_the_service_stops(operator: Operator) -> None:
     operator.service.start()
     await operator.connection.reconnect()
     async with follow_events(tenant, last=1) as stream:
-        assert (await stream.event())["sequence"] == 2, "and goes on with the next one"
+        assert (await stream.event())["sequence"] == 2, "the stream continues with the next event"

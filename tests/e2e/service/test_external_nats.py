@@ -1,4 +1,4 @@
-"""`quorate nats-config` and `--nats-url`: the same service on a nats-server of somebody else."""
+"""`quorate nats-config` and `--nats-url`: the service with an external nats-server."""
 
 import json
 import os
@@ -25,9 +25,9 @@ def free_port() -> int:
 
 
 def configuration(data_dir: Path, listen: str, store: Path) -> str:
-    verb = [sys.executable, "-m", "quorate.cli.main", "nats-config", "--data-dir", str(data_dir)]
+    command = [sys.executable, "-m", "quorate.cli.main", "nats-config", "--data-dir", str(data_dir)]
     printed = subprocess.run(
-        [*verb, "--listen", listen, "--store-dir", str(store)],
+        [*command, "--listen", listen, "--store-dir", str(store)],
         env=environment(),
         capture_output=True,
         text=True,
@@ -64,12 +64,12 @@ async def test_notifications_and_commands_survive_a_nats_restart(tmp_path: Path)
         try:
             tenant = await operator.create_tenant()
             holder, rival = await tenant.create_agents("holder", "rival")
-            hears = await rival.subscribe_to_all()
+            listener = await rival.subscribe_to_all()
             await holder.lease(holder.id, "user@example.com")
             await rival.acquire(rival.id, "user@example.com")
-            assert (await hears.notification("lease_conflict"))["data"]["conflict"] is True
+            assert (await listener.notification("lease_conflict"))["data"]["conflict"] is True
             assert await ready(operator) == "ready"
-            await hears.close()
+            await listener.close()
 
             os.kill(server.pid, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""Whoever installs this version over the first one starts it, and everything is there."""
+"""This version upgrades the data of the first release without loss."""
 
 import sqlite3
 import subprocess

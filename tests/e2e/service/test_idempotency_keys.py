@@ -1,4 +1,4 @@
-"""One idempotency key is one command of an agent, whichever way and however often it is sent."""
+"""An idempotency key identifies one command of an agent, over both transports."""
 
 import pytest
 
@@ -21,39 +21,44 @@ def named(endpoint: Endpoint) -> str:
 async def test_idempotency_key_applies_across_transports(
     endpoint: Endpoint, http_first: bool, operator: Operator
 ) -> None:
-    side = await create_tenant_data(operator)
-    ask, asking = EndpointRequest.of(endpoint, side), await NatsAgent.of(side.agent)
+    data = await create_tenant_data(operator)
+    endpoint_request, nats_agent = (
+        EndpointRequest.of(endpoint, data),
+        await NatsAgent.of(data.agent),
+    )
     headers = {"Idempotency-Key": "once"}
 
     async def over_http() -> tuple[bytes, bool]:
-        said = await ask.send_as(side.agent, headers)
-        assert said.status == 200
-        return said.body, ("idempotent-replayed", "true") in said.headers
+        response = await endpoint_request.send_as(data.agent, headers)
+        assert response.status == 200
+        return response.body, ("idempotent-replayed", "true") in response.headers
 
     async def over_nats() -> tuple[bytes, bool]:
-        heard = await asking.request(endpoint.name, ask.message(), headers=headers)
-        assert heard.status == 200
-        return heard.content, heard.headers.get("idempotent-replayed") == "true"
+        response = await nats_agent.request(
+            endpoint.name, endpoint_request.message(), headers=headers
+        )
+        assert response.status == 200
+        return response.content, response.headers.get("idempotent-replayed") == "true"
 
     first, second = (over_http, over_nats) if http_first else (over_nats, over_http)
-    answer, replayed = await first()
-    events = await side.tenant.events()
+    body, replayed = await first()
+    events = await data.tenant.events()
 
     assert not replayed
-    assert await second() == (answer, True)
-    assert await first() == (answer, True)
-    assert await side.tenant.events() == events
+    assert await second() == (body, True)
+    assert await first() == (body, True)
+    assert await data.tenant.events() == events
 
 
 async def test_rejection_is_replayed(tenant: Tenant) -> None:
     holder, rival = await tenant.create_agents("ann", "bob")
     lease = await holder.lease(holder.id, CONTACT)
     bob = await NatsAgent.of(rival)
-    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
-    first = await bob.request("acquireLease", asked)
+    fields = {"contactEmail": CONTACT, "idempotencyKey": "once"}
+    first = await bob.request("acquireLease", fields)
     await holder.release(lease["id"])
 
-    again = await bob.request("acquireLease", asked)
+    again = await bob.request("acquireLease", fields)
     over_http = await rival.request(
         "POST", LEASE, {"contactEmail": CONTACT}, headers={"Idempotency-Key": "once"}
     )
@@ -68,7 +73,7 @@ async def test_rejection_is_replayed(tenant: Tenant) -> None:
 async def test_key_in_the_message_equals_key_in_the_header(tenant: Tenant) -> None:
     ann = await NatsAgent.of(await tenant.create_agent("ann"))
     fields = {"contactEmail": CONTACT}
-    named = {"idempotency-KEY": "k"}  # A header's name has no case; a key must not be overlooked.
+    named = {"idempotency-KEY": "k"}  # Header names are case-insensitive.
 
     first = await ann.request("acquireLease", fields, headers=named)
     second = await ann.request("acquireLease", {**fields, "idempotencyKey": "k"})
@@ -91,11 +96,11 @@ async def test_invalid_idempotency_key_is_rejected(tenant: Tenant, key: object) 
 async def test_different_keys_in_header_and_message_are_rejected(tenant: Tenant) -> None:
     ann = await NatsAgent.of(await tenant.create_agent("ann"))
 
-    answer = await ann.request(
+    response = await ann.request(
         "heartbeat", {"idempotencyKey": "a"}, headers={"Idempotency-Key": "b"}
     )
 
-    assert answer.code == "idempotency_key_invalid"
+    assert response.code == "idempotency_key_invalid"
 
 
 async def test_query_accepts_no_idempotency_key(tenant: Tenant) -> None:
@@ -106,20 +111,20 @@ async def test_query_accepts_no_idempotency_key(tenant: Tenant) -> None:
 
 async def test_idempotency_keys_are_separate_per_agent(tenant: Tenant) -> None:
     for agent in await tenant.create_agents("ann", "bob"):
-        answer = await (await NatsAgent.of(agent)).request(
+        response = await (await NatsAgent.of(agent)).request(
             "acquireLease", {"contactEmail": f"{agent.name}@x.de", "idempotencyKey": "k"}
         )
-        assert answer.json()["agentId"] == agent.id
+        assert response.json()["agentId"] == agent.id
 
 
 async def test_other_api_key_of_the_same_agent_gets_the_replay(tenant: Tenant) -> None:
-    """What was asked with the old key is not asked again with the new one."""
+    """A command sent with the old API key is replayed for the new one."""
     agent = await tenant.create_agent("ann")
     renewed = Agent(tenant.operator, await tenant.issue("agent", "ann"))
-    asked = {"contactEmail": CONTACT, "idempotencyKey": "k"}
+    fields = {"contactEmail": CONTACT, "idempotencyKey": "k"}
 
-    first = await (await NatsAgent.of(agent)).request("acquireLease", asked)
-    second = await (await NatsAgent.of(renewed)).request("acquireLease", asked)
+    first = await (await NatsAgent.of(agent)).request("acquireLease", fields)
+    second = await (await NatsAgent.of(renewed)).request("acquireLease", fields)
 
     assert second.content == first.content
     assert second.headers["idempotent-replayed"] == "true"

@@ -1,4 +1,4 @@
-"""The leader among replicas is killed, or hangs: another one relays and settles from then on."""
+"""When the leader is killed or hangs, another replica is elected and takes over its tasks."""
 
 import asyncio
 import time
@@ -13,8 +13,8 @@ from tests.e2e.service.replicas import Replica, Replicas
 from tests.e2e.service.service_process import Json
 from tests.support.postgres import PostgresServer
 
-WINDOW_SECONDS = "1"
-TAKE_OVER_SECONDS_MAX = 5.0
+TIMEOUT_SECONDS = "1"
+FAILOVER_SECONDS_MAX = 5.0
 COMMANDS = 10
 CONTACT = "user@example.com"
 
@@ -24,8 +24,8 @@ def replicas(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Replicas]:
     folder = tmp_path_factory.mktemp("replicas")
-    window = ("--heartbeat-window-seconds", WINDOW_SECONDS)
-    both = Replicas(folder, postgres.database_url(), 2, *window)
+    timeout = ("--heartbeat-window-seconds", TIMEOUT_SECONDS)
+    both = Replicas(folder, postgres.database_url(), 2, *timeout)
     try:
         both.start()
         yield both
@@ -40,49 +40,49 @@ async def leader_and_other(replicas: Replicas) -> tuple[Replica, Replica]:
     return leader, other
 
 
-async def two_of(operator: Operator) -> tuple[Tenant, Agent, Listener]:
-    """An agent that is about to lapse, and one that hears of it."""
+async def create_agents(operator: Operator) -> tuple[Tenant, Agent, Listener]:
+    """Create an agent that times out, and a listener of another agent."""
     tenant = await operator.create_tenant()
     ann, bob = await tenant.create_agents("ann", "bob")
     return tenant, ann, await bob.subscribe_to_all()
 
 
-def lapses_of(agent: Agent, heard: Listener) -> list[Json]:
-    lapses = heard.notifications("agent_lapsed")
-    return [lapse for lapse in lapses if lapse["data"]["agentId"] == agent.id]
+def timeouts_of(agent: Agent, listener: Listener) -> list[Json]:
+    timeouts = listener.notifications("agent_lapsed")
+    return [one for one in timeouts if one["data"]["agentId"] == agent.id]
 
 
 async def test_new_leader_is_elected_when_the_leader_is_killed(replicas: Replicas) -> None:
     leader, other = await leader_and_other(replicas)
     async with connect_operator(other) as operator:
-        _, ann, hears = await two_of(operator)
-        asking = await NatsAgent.of(ann)
+        _, ann, listener = await create_agents(operator)
+        nats_agent = await NatsAgent.of(ann)
         began = time.monotonic()
         await asyncio.to_thread(leader.kill)
         await wait_until(other.is_leader)
         took = time.monotonic() - began
 
-        await wait_until(lambda: len(lapses_of(ann, hears)) == 1)  # Recorded, and pushed.
+        await wait_until(lambda: len(timeouts_of(ann, listener)) == 1)  # Recorded and published.
         for _ in range(COMMANDS):
-            await asking.request_ok("heartbeat")
-    assert took <= TAKE_OVER_SECONDS_MAX
+            await nats_agent.request_ok("heartbeat")
+    assert took <= FAILOVER_SECONDS_MAX
     await asyncio.to_thread(leader.start)
 
 
 async def test_new_leader_is_elected_when_the_leader_hangs(replicas: Replicas) -> None:
     leader, other = await leader_and_other(replicas)
     async with connect_operator(other) as operator:
-        tenant, ann, hears = await two_of(operator)
+        tenant, ann, listener = await create_agents(operator)
         began = time.monotonic()
         leader.pause()
         try:
             await wait_until(other.is_leader)
             took = time.monotonic() - began
-            await wait_until(lambda: len(lapses_of(ann, hears)) >= 1)
+            await wait_until(lambda: len(timeouts_of(ann, listener)) >= 1)
             await tenant.register("while-it-hung")
         finally:
             leader.resume()
-        assert took <= TAKE_OVER_SECONDS_MAX
+        assert took <= FAILOVER_SECONDS_MAX
 
         async with connect_operator(leader) as late:
             again = Agent(late, ann.issued)

@@ -1,4 +1,4 @@
-"""Many want the same thing at the same moment: one gets it, and every other is told the truth."""
+"""Concurrent requests for one resource: one succeeds, and the others get correct rejections."""
 
 import asyncio
 import json
@@ -21,12 +21,12 @@ AGENTS = 50
 ACQUISITIONS = 500
 VOTES = 64
 DUPLICATES = 32
-CONTACT = "everybody.wants@example.com"
+CONTACT = "contended@example.com"
 REPLAYED = "idempotent-replayed"
 
 
-async def crowd(tenant: Tenant, size: int) -> list[str]:
-    """The ids of so many agents, all active."""
+async def register_agents(tenant: Tenant, size: int) -> list[str]:
+    """Register active agents and return their ids."""
     registered = [tenant.register(f"agent-{number}") for number in range(size)]
     return [agent["id"] for agent in await asyncio.gather(*registered)]
 
@@ -43,7 +43,7 @@ def lease_body(agent_id: str, **more: object) -> Json:
 
 
 async def test_one_of_500_concurrent_acquisitions_is_granted(tenant: Tenant) -> None:
-    agents = await crowd(tenant, AGENTS)
+    agents = await register_agents(tenant, AGENTS)
 
     responses = await asyncio.gather(
         *(tenant.acquire(agents[number % AGENTS], CONTACT) for number in range(ACQUISITIONS))
@@ -66,7 +66,7 @@ async def test_one_of_500_concurrent_acquisitions_is_granted(tenant: Tenant) -> 
 
 
 async def test_released_contact_is_granted_to_one_contender(tenant: Tenant) -> None:
-    agents = await crowd(tenant, 8)
+    agents = await register_agents(tenant, 8)
     lease = await tenant.lease(agents[0], CONTACT)
 
     first, *others = await asyncio.gather(
@@ -82,7 +82,7 @@ async def test_released_contact_is_granted_to_one_contender(tenant: Tenant) -> N
 
 
 async def test_concurrent_leases_on_different_contacts_all_succeed(tenant: Tenant) -> None:
-    agents = await crowd(tenant, AGENTS)
+    agents = await register_agents(tenant, AGENTS)
 
     leases = await asyncio.gather(
         *(tenant.lease(agent, f"{number}@example.com") for number, agent in enumerate(agents))
@@ -97,7 +97,7 @@ async def test_concurrent_leases_on_different_contacts_all_succeed(tenant: Tenan
 
 
 async def test_identical_concurrent_votes_count_once(tenant: Tenant) -> None:
-    agents = await crowd(tenant, 3)
+    agents = await register_agents(tenant, 3)
     request = await tenant.propose(agents[0])
 
     responses = await asyncio.gather(
@@ -111,7 +111,7 @@ async def test_identical_concurrent_votes_count_once(tenant: Tenant) -> None:
 
 
 async def test_first_of_opposite_concurrent_votes_counts(tenant: Tenant) -> None:
-    agents = await crowd(tenant, 3)
+    agents = await register_agents(tenant, 3)
     request = await tenant.propose(agents[0])
     choices = ["approve", "reject"] * (VOTES // 2)
 
@@ -134,16 +134,16 @@ async def test_first_of_opposite_concurrent_votes_counts(tenant: Tenant) -> None
 async def test_proposal_is_decided_once_by_the_vote_that_completes_the_majority(
     tenant: Tenant,
 ) -> None:
-    agents = await crowd(tenant, VOTES)
+    agents = await register_agents(tenant, VOTES)
     request = await tenant.propose(agents[0])
 
     responses = await asyncio.gather(
         *(tenant.vote(request["id"], agent, "approve") for agent in agents)
     )
 
-    told = Counter((one.status_code, one.json()["consensusStatus"]) for one in responses)
+    outcomes = Counter((one.status_code, one.json()["consensusStatus"]) for one in responses)
     majority = VOTES // 2 + 1
-    assert told == {
+    assert outcomes == {
         (200, "pending"): majority - 1,
         (200, "approved"): 1,
         (409, "approved"): VOTES - majority,
@@ -157,7 +157,7 @@ async def test_proposal_is_decided_once_by_the_vote_that_completes_the_majority(
 
 
 async def test_concurrent_duplicates_under_one_key_record_one_event(tenant: Tenant) -> None:
-    (agent,) = await crowd(tenant, 1)
+    (agent,) = await register_agents(tenant, 1)
 
     responses = await asyncio.gather(
         *(with_key(tenant, "retry-1", LEASE, lease_body(agent)) for _ in range(DUPLICATES))
@@ -172,7 +172,7 @@ async def test_concurrent_duplicates_under_one_key_record_one_event(tenant: Tena
 
 
 async def test_rejection_is_replayed_even_if_a_new_request_would_succeed(tenant: Tenant) -> None:
-    holder, rival = await crowd(tenant, 2)
+    holder, rival = await register_agents(tenant, 2)
     lease = await tenant.lease(holder, CONTACT)
     refused = await with_key(tenant, "retry-2", LEASE, lease_body(rival))
     await tenant.release(lease["id"])
@@ -180,16 +180,16 @@ async def test_rejection_is_replayed_even_if_a_new_request_would_succeed(tenant:
 
     again = await with_key(tenant, "retry-2", LEASE, lease_body(rival))
 
-    told, told_again = rejection(refused), rejection(again)
-    del told["requestId"], told_again["requestId"]
-    assert told_again == told
+    first, second = rejection(refused), rejection(again)
+    del first["requestId"], second["requestId"]
+    assert second == first
     assert again.headers[REPLAYED] == "true"
     assert await tenant.head() == head
     assert (await tenant.lease(rival, CONTACT))["agentId"] == rival
 
 
 async def test_same_key_with_another_body_is_rejected(tenant: Tenant) -> None:
-    (agent,) = await crowd(tenant, 1)
+    (agent,) = await register_agents(tenant, 1)
     first = await with_key(tenant, "retry-3", LEASE, lease_body(agent))
 
     other = await with_key(tenant, "retry-3", LEASE, lease_body(agent, intent="another"))
@@ -201,7 +201,7 @@ async def test_same_key_with_another_body_is_rejected(tenant: Tenant) -> None:
     same = await tenant.request(
         "POST", LEASE, content=spelled, headers={"Idempotency-Key": "retry-3"}
     )
-    assert same.content == first.content, "what counts is what is asked, not how it is spelled"
+    assert same.content == first.content, "the parsed request counts, not its spelling"
 
 
 async def test_idempotency_keys_are_separate_per_tenant_caller_and_command(
@@ -209,16 +209,16 @@ async def test_idempotency_keys_are_separate_per_tenant_caller_and_command(
 ) -> None:
     ann = await tenant.create_agent("ann")
     foreign = await other.create_agent("ann")
-    asked = [
+    requests = [
         (ann, LEASE, lease_body(ann.id)),
         (tenant, LEASE, lease_body(ann.id, intent="by the tenant's key")),
         (tenant, "/v1/agent/register", {"agentName": "bob"}),
         (foreign, LEASE, lease_body(foreign.id)),
     ]
 
-    responses = [await with_key(caller, "shared", path, body) for caller, path, body in asked]
+    responses = [await with_key(caller, "shared", path, body) for caller, path, body in requests]
 
-    assert [response.status_code for response in responses] == [200] * len(asked)
+    assert [response.status_code for response in responses] == [200] * len(requests)
     assert not any(REPLAYED in response.headers for response in responses)
     assert len(await other.events("LeaseAcquired")) == 1
 
@@ -238,7 +238,7 @@ async def test_replayed_key_issue_does_not_repeat_the_full_key(tenant: Tenant) -
 
 async def test_retry_after_a_restart_returns_the_lost_response(operator: Operator) -> None:
     tenant = await operator.create_tenant()
-    (agent,) = await crowd(tenant, 1)
+    (agent,) = await register_agents(tenant, 1)
     first = await with_key(tenant, "retry-4", LEASE, lease_body(agent))
     log = await tenant.events()
 

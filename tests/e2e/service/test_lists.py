@@ -1,4 +1,4 @@
-"""Lists are bare arrays, as the documents show them, and come in pages that link to the next."""
+"""Lists are JSON arrays, as in the seeds, and have pages that link to the next one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +21,7 @@ ITEMS = 7
 LEASES = f"{COORDINATION}/leases"
 AGENTS = f"{AGENT}/agents"
 
-Filled: TypeAlias = Callable[[Tenant], Awaitable[str]]
+CreateItems: TypeAlias = Callable[[Tenant], Awaitable[str]]
 
 
 async def agents(tenant: Tenant) -> str:
@@ -36,7 +36,7 @@ async def leases(tenant: Tenant) -> str:
     return LEASES
 
 
-async def requests(tenant: Tenant) -> str:
+async def proposals(tenant: Tenant) -> str:
     ann = await tenant.register("ann")
     await asyncio.gather(*(tenant.propose(ann["id"]) for _ in range(ITEMS)))
     return CONSENSUS
@@ -51,14 +51,14 @@ async def votes(tenant: Tenant) -> str:
 
 
 async def keys(tenant: Tenant) -> str:
-    for _ in range(ITEMS - 1):  # The tenant's own is there already.
+    for _ in range(ITEMS - 1):  # The tenant's own key already exists.
         await tenant.issue("auditor")
     return KEYS
 
 
-LISTS: Mapping[str, Filled] = {
+LISTS: Mapping[str, CreateItems] = {
     "agents": agents,
-    "consensus requests": requests,
+    "proposals": proposals,
     "keys": keys,
     "leases": leases,
     "votes": votes,
@@ -69,7 +69,7 @@ LISTS: Mapping[str, Filled] = {
 @pytest.mark.parametrize("limit", [1, 3, ITEMS, ITEMS + 1])
 async def test_linked_pages_contain_every_item_once(tenant: Tenant, name: str, limit: int) -> None:
     path = await LISTS[name](tenant)
-    whole = await tenant.request_list(path)
+    complete = await tenant.request_list(path)
     found: list[Json] = []
     link: str | None = f"{path}?limit={limit}&tenantId={tenant.id}"
     for _ in range(ITEMS + 1):
@@ -79,9 +79,9 @@ async def test_linked_pages_contain_every_item_once(tenant: Tenant, name: str, l
         found += success(response)
         link = response.links.get("next", {}).get("url")
 
-    assert link is None, "the last page links nowhere"
-    assert found == whole
-    assert len(whole) == ITEMS
+    assert link is None, "the last page has no link"
+    assert found == complete
+    assert len(complete) == ITEMS
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -104,7 +104,7 @@ async def test_leases_can_be_filtered_by_agent_and_contact(tenant: Tenant) -> No
     assert await tenant.leases(contactEmail="a@EXAMPLE.com") == [first]
     assert await tenant.leases(agentId=bob["id"], contactEmail="a@example.com") == []
     await tenant.release(second["id"])
-    assert await tenant.leases() == [first, third], "what has ended is not listed"
+    assert await tenant.leases() == [first, third], "ended leases are not listed"
 
 
 async def test_proposals_can_be_filtered_by_status(tenant: Tenant) -> None:

@@ -1,4 +1,4 @@
-"""A long poll ends as soon as there is something for the agent, and for nothing else."""
+"""A long poll ends with a notification for the agent, and for no other event."""
 
 import asyncio
 import time
@@ -17,17 +17,17 @@ CONTACT = "user@example.com"
 LONG_SECONDS, SHORT_SECONDS = 30.0, 1.0
 
 
-async def holding(tenant: Tenant) -> tuple[Agent, Agent]:
+async def hold_contact(tenant: Tenant) -> tuple[Agent, Agent]:
     ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     return ann, bob
 
 
 async def test_conflict_ends_the_long_poll_of_the_holder(tenant: Tenant) -> None:
-    ann, bob = await holding(tenant)
+    ann, bob = await hold_contact(tenant)
     began = time.monotonic()
     poll = start_long_poll(ann, await tenant.head(), LONG_SECONDS)
-    await asyncio.sleep(SHORT_SECONDS / 10)  # So that it most likely waits already.
+    await asyncio.sleep(SHORT_SECONDS / 10)  # By now the long poll is most likely waiting.
 
     await bob.acquire(bob.id, CONTACT)
 
@@ -51,7 +51,7 @@ async def test_notification_for_all_ends_every_long_poll(tenant: Tenant) -> None
 
 
 async def test_existing_notification_is_returned_immediately(tenant: Tenant) -> None:
-    ann, _ = await holding(tenant)
+    ann, _ = await hold_contact(tenant)
     began = time.monotonic()
 
     assert await read_page(ann, wait=LONG_SECONDS) == await read_page(ann)
@@ -59,7 +59,7 @@ async def test_existing_notification_is_returned_immediately(tenant: Tenant) -> 
 
 
 async def test_notification_for_another_agent_does_not_end_the_long_poll(tenant: Tenant) -> None:
-    ann, bob = await holding(tenant)
+    ann, bob = await hold_contact(tenant)
     cid = await tenant.create_agent("cid")
     began = time.monotonic()
     poll = start_long_poll(cid, await tenant.head(), SHORT_SECONDS)
@@ -72,7 +72,7 @@ async def test_notification_for_another_agent_does_not_end_the_long_poll(tenant:
 
     assert found["notifications"] == []
     assert time.monotonic() - began >= SHORT_SECONDS
-    assert found["next"] == found["head"], "and what was passed over need not be looked at again"
+    assert found["next"] == found["head"], "skipped events are not read again"
 
 
 async def test_long_poll_returns_an_empty_page_after_the_timeout(tenant: Tenant) -> None:
@@ -87,7 +87,7 @@ async def test_long_poll_returns_an_empty_page_after_the_timeout(tenant: Tenant)
 
 
 async def test_repeated_long_polls_miss_no_notification(tenant: Tenant) -> None:
-    ann, bob = await holding(tenant)
+    ann, bob = await hold_contact(tenant)
     count = 20
     after = start = await tenant.head()
 
@@ -96,16 +96,16 @@ async def test_repeated_long_polls_miss_no_notification(tenant: Tenant) -> None:
             await bob.acquire(bob.id, CONTACT)
 
     conflicting = asyncio.create_task(conflicts())
-    told: list[Json] = []
-    while len(told) < count:
+    notifications: list[Json] = []
+    while len(notifications) < count:
         found = await read_page(ann, after, wait=LONG_SECONDS)
         assert found["notifications"]
-        told += found["notifications"]
+        notifications += found["notifications"]
         after = found["next"]
     await conflicting
 
-    assert told == await read_all(ann, start)
-    assert len(told) == count
+    assert notifications == await read_all(ann, start)
+    assert len(notifications) == count
 
 
 async def test_revocation_ends_the_long_poll(tenant: Tenant) -> None:
@@ -113,7 +113,7 @@ async def test_revocation_ends_the_long_poll(tenant: Tenant) -> None:
     query = {"after": str(await tenant.head()), "wait": str(LONG_SECONDS)}
     began = time.monotonic()
     poll = asyncio.create_task(ann.request("GET", NOTIFICATIONS, query=query))
-    await asyncio.sleep(SHORT_SECONDS / 10)  # So that it most likely waits already.
+    await asyncio.sleep(SHORT_SECONDS / 10)  # By now the long poll is most likely waiting.
 
     await tenant.operator.revoke(ann.issued)
 
@@ -126,9 +126,9 @@ async def test_service_stop_ends_every_long_poll(operator: Operator) -> None:
     agents = await tenant.create_agents(*(f"agent{number}" for number in range(20)))
     head = await tenant.head()
     polls = [start_long_poll(agent, head, LONG_SECONDS) for agent in agents]
-    await asyncio.sleep(SHORT_SECONDS / 2)  # So that they most likely wait already.
+    await asyncio.sleep(SHORT_SECONDS / 2)  # By now the long polls are most likely waiting.
 
-    await asyncio.to_thread(operator.service.stop)  # Which insists that it ends in time.
+    await asyncio.to_thread(operator.service.stop)  # Asserts that it stops in time.
 
     for poll in polls:
         assert (await poll)["notifications"] == []

@@ -1,4 +1,4 @@
-"""What cannot be read as a command is refused as over HTTP, and disturbs nobody."""
+"""Malformed commands over NATS get the same problem as over HTTP."""
 
 import pytest
 
@@ -27,14 +27,14 @@ async def test_malformed_command_gets_the_same_problem_as_over_http(
     agent = await tenant.create_agent("ann")
     ann = await NatsAgent.of(agent)
 
-    heard = await ann.request("heartbeat", content=content, headers={"X-Request-Id": "r"})
+    response = await ann.request("heartbeat", content=content, headers={"X-Request-Id": "r"})
     over_http = await agent.request(
         "POST", f"{COORDINATION}/heartbeat", content=content, headers={"X-Request-Id": "r"}
     )
 
-    assert heard.status == over_http.status_code
-    assert 400 <= heard.status < 500
-    assert heard.json() == over_http.json()
+    assert response.status == over_http.status_code
+    assert 400 <= response.status < 500
+    assert response.json() == over_http.json()
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,6 @@ async def test_fields_are_not_converted_from_text(
 async def test_empty_message_is_accepted(tenant: Tenant) -> None:
     ann = await NatsAgent.of(await tenant.create_agent("ann"))
 
-    answers = [await ann.request("listLeases"), await ann.request("listLeases", {})]
+    responses = [await ann.request("listLeases"), await ann.request("listLeases", {})]
 
-    assert [answer.json() for answer in answers] == [[], []]
+    assert [response.json() for response in responses] == [[], []]

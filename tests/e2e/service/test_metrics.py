@@ -1,4 +1,4 @@
-"""`/metrics` of a running service: what agents did is there, and nothing of who they are."""
+"""`/metrics` counts operations by outcome and contains no tenant or agent."""
 
 import re
 
@@ -16,8 +16,8 @@ SERVE = ()
 CONTACT = "user@example.com"
 
 
-class Page:
-    """What the service says of itself now."""
+class MetricsPage:
+    """The parsed metrics of a service."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -26,7 +26,7 @@ class Page:
         ]
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of what has these labels, whatever its others are."""
+        """Return the sum of all samples with these labels."""
         return sum(
             sample.value
             for sample in self.samples
@@ -34,38 +34,38 @@ class Page:
         )
 
 
-async def page(operator: Operator) -> Page:
+async def read_metrics(operator: Operator) -> MetricsPage:
     response = await Caller(operator.connection, None).request("GET", "/metrics")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
-    return Page(response.text)
+    return MetricsPage(response.text)
 
 
-async def until_told(operator: Operator, name: str, at_least: float, **labels: str) -> None:
-    """A page is a moment old at most."""
+async def wait_for_value(operator: Operator, name: str, at_least: float, **labels: str) -> None:
+    """Wait until a metric has at least a value; metrics may be slightly delayed."""
 
-    async def told() -> bool:
-        return (await page(operator)).total(name, **labels) >= at_least
+    async def reached() -> bool:
+        return (await read_metrics(operator)).total(name, **labels) >= at_least
 
-    await wait_until(told)
+    await wait_until(reached)
 
 
 async def test_commands_and_requests_are_counted_by_outcome(
     operator: Operator, tenant: Tenant
 ) -> None:
-    before = await page(operator)
+    before = await read_metrics(operator)
     ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     await bob.acquire(bob.id, CONTACT)
-    await Caller(tenant.connection, "qk_nobodys").request("POST", LEASE, {})
+    await Caller(tenant.connection, "qk_invalid").request("POST", LEASE, {})
 
     def more(name: str, **labels: str) -> float:
         return after.total(name, **labels) - before.total(name, **labels)
 
     acquired = {"transport": "http", "operation": "acquireLease"}
-    asked = before.total("quorate_requests_total", **acquired) + 3
-    await until_told(operator, "quorate_requests_total", asked, **acquired)
-    after = await page(operator)
+    requests = before.total("quorate_requests_total", **acquired) + 3
+    await wait_for_value(operator, "quorate_requests_total", requests, **acquired)
+    after = await read_metrics(operator)
     assert more("quorate_requests_total", **acquired, outcome="ok", status="200") == 1
     assert more("quorate_requests_total", **acquired, outcome="lease_conflict") == 1
     assert more("quorate_requests_total", **acquired, outcome="unauthorized", status="401") == 1
@@ -80,32 +80,32 @@ async def test_commands_and_requests_are_counted_by_outcome(
 
 async def test_nats_logins_and_commands_are_counted(operator: Operator, tenant: Tenant) -> None:
     ann = await tenant.create_agent("ann")
-    asking = await NatsAgent.of(ann)
-    await until_told(operator, "quorate_connected_agents", 1)
-    await until_told(operator, "quorate_auth_callout_seconds_count", 1, outcome="accepted")
+    nats_agent = await NatsAgent.of(ann)
+    await wait_for_value(operator, "quorate_connected_agents", 1)
+    await wait_for_value(operator, "quorate_auth_callout_seconds_count", 1, outcome="accepted")
 
-    await asking.request_ok("heartbeat")
+    await nats_agent.request_ok("heartbeat")
 
-    await until_told(
+    await wait_for_value(
         operator, "quorate_requests_total", 1, transport="nats", operation="heartbeat", outcome="ok"
     )
 
 
 async def test_open_streams_are_counted(operator: Operator, tenant: Tenant) -> None:
     async with follow_events(tenant):
-        await until_told(operator, "quorate_open_streams", 1)
+        await wait_for_value(operator, "quorate_open_streams", 1)
 
-    async def gone() -> bool:
-        return (await page(operator)).total("quorate_open_streams") == 0
+    async def closed() -> bool:
+        return (await read_metrics(operator)).total("quorate_open_streams") == 0
 
-    await wait_until(gone)
+    await wait_until(closed)
 
 
 async def test_relay_lag_returns_to_zero(operator: Operator, tenant: Tenant) -> None:
     await tenant.create_agents("ann", "bob", "cid")
 
     async def caught_up() -> bool:
-        now = await page(operator)
+        now = await read_metrics(operator)
         return now.total("quorate_log_head") > 0 and now.total("quorate_relay_lag_events") == 0
 
     await wait_until(caught_up)
@@ -113,10 +113,10 @@ async def test_relay_lag_returns_to_zero(operator: Operator, tenant: Tenant) -> 
 
 async def test_unchecked_input_never_becomes_a_label(operator: Operator, tenant: Tenant) -> None:
     ann = await tenant.create_agent("ann-of-the-secret-name")
-    await ann.request("GET", "/v1/made/up/by/somebody")
-    await ann.request("MADEUP", "/v1/agent/agents")
+    await ann.request("GET", "/v1/unknown/path")
+    await ann.request("UNKNOWN", "/v1/agent/agents")
     await ann.request("GET", f"/v1/agent/agents/{ann.id}")
-    await until_told(operator, "quorate_requests_total", 1, operation="getAgent", outcome="ok")
+    await wait_for_value(operator, "quorate_requests_total", 1, operation="getAgent", outcome="ok")
     known = {
         "transport": {"http", "nats"},
         "operation": {"none", "unread", *(endpoint.name for endpoint in ENDPOINTS)},
@@ -127,9 +127,9 @@ async def test_unchecked_input_never_becomes_a_label(operator: Operator, tenant:
         "generation": {"0", "1", "2"},
     }
 
-    told = await page(operator)
+    metrics = await read_metrics(operator)
 
-    for sample in told.samples:
+    for sample in metrics.samples:
         for label, value in sample.labels.items():
             if label in known:
                 assert value in known[label], sample
@@ -137,4 +137,4 @@ async def test_unchecked_input_never_becomes_a_label(operator: Operator, tenant:
                 assert label in {"command", "le", "version"}, sample
                 assert re.fullmatch(r"[A-Z]\w+|[\d.e+-]+|\+Inf", value), sample
     for name in (tenant.id, ann.id, ann.name, tenant.issued.id):
-        assert name not in told.text
+        assert name not in metrics.text

@@ -1,4 +1,4 @@
-"""What an agent asks over NATS is answered as over HTTP, whatever it asks and however badly."""
+"""Commands over NATS get the same responses as over HTTP, for valid and invalid requests."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant
 from tests.e2e.service.nats_agent import NatsAgent
 from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import Json
-from tests.e2e.service.test_tenant_isolation import pointing
+from tests.e2e.service.test_tenant_isolation import identifying_fields
 from tests.e2e.service.two_tenants import (
     SHARED_IN_BODIES,
     TENANT,
@@ -31,7 +31,9 @@ CONTACT = "user@example.com"
 ONE_SECOND = 1 / 60  # In minutes.
 RIVALS = 8
 COMPARED = ("quorate-sequence", "idempotent-replayed", "link", "retry-after")
-FROM_TEXT = re.compile(r", unable to parse string as an? \w+")  # A query's numbers are read so.
+FROM_TEXT = re.compile(
+    r", unable to parse string as an? \w+"
+)  # Over HTTP, query numbers are parsed from text.
 VARYING = re.compile(
     r"tenant-\d+|agent_[0-9a-f-]{36}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|\d{4}-\d\d-\d\dT[0-9:.]+Z"
@@ -42,46 +44,63 @@ def named(endpoint: Endpoint) -> str:
     return endpoint.name
 
 
-# -- The same as over HTTP ---------------------------------------------------
+# -- Equivalence to HTTP -----------------------------------------------------
 
 
-def as_it_is(ask: EndpointRequest) -> Iterator[EndpointRequest]:
-    yield ask
+def unchanged(endpoint_request: EndpointRequest) -> Iterator[EndpointRequest]:
+    yield endpoint_request
 
 
-def with_a_field_too_many(ask: EndpointRequest) -> Iterator[EndpointRequest]:
-    yield ask.with_field("nonsense", "1") if ask.endpoint.body else ask.with_query("nonsense", "1")
+def with_unknown_field(endpoint_request: EndpointRequest) -> Iterator[EndpointRequest]:
+    yield (
+        endpoint_request.with_field("nonsense", "1")
+        if endpoint_request.endpoint.body
+        else endpoint_request.with_query("nonsense", "1")
+    )
 
 
-def for_another_tenant(ask: EndpointRequest) -> Iterator[EndpointRequest]:
-    add = ask.with_field if ask.endpoint.body else ask.with_query
-    yield add(TENANT, "somebody-else")
+def for_another_tenant(endpoint_request: EndpointRequest) -> Iterator[EndpointRequest]:
+    add = (
+        endpoint_request.with_field
+        if endpoint_request.endpoint.body
+        else endpoint_request.with_query
+    )
+    yield add(TENANT, "another-tenant")
     yield add(TENANT, "*")
 
 
-def about_nobody(ask: EndpointRequest) -> Iterator[EndpointRequest]:
-    for name in parameters(ask.endpoint):
-        yield ask.with_path(name, UNKNOWN_VALUES[name]())
-        yield ask.with_path(name, "x" * 100)
-    for name in pointing(ask.endpoint, fields(ask.endpoint.body)) - SHARED_IN_BODIES:
-        yield ask.with_field(name, UNKNOWN_VALUES[name]())
-    for name in pointing(ask.endpoint, fields(ask.endpoint.query)):
-        yield ask.with_query(name, UNKNOWN_VALUES[name]())
+def with_unknown_ids(endpoint_request: EndpointRequest) -> Iterator[EndpointRequest]:
+    for name in parameters(endpoint_request.endpoint):
+        yield endpoint_request.with_path(name, UNKNOWN_VALUES[name]())
+        yield endpoint_request.with_path(name, "x" * 100)
+    for name in (
+        identifying_fields(endpoint_request.endpoint, fields(endpoint_request.endpoint.body))
+        - SHARED_IN_BODIES
+    ):
+        yield endpoint_request.with_field(name, UNKNOWN_VALUES[name]())
+    for name in identifying_fields(
+        endpoint_request.endpoint, fields(endpoint_request.endpoint.query)
+    ):
+        yield endpoint_request.with_query(name, UNKNOWN_VALUES[name]())
 
 
-def with_values_of_no_use(ask: EndpointRequest) -> Iterator[EndpointRequest]:
-    add = ask.with_field if ask.endpoint.body else ask.with_query
-    for name in fields(ask.endpoint.body or ask.endpoint.query):
+def with_invalid_values(endpoint_request: EndpointRequest) -> Iterator[EndpointRequest]:
+    add = (
+        endpoint_request.with_field
+        if endpoint_request.endpoint.body
+        else endpoint_request.with_query
+    )
+    for name in fields(endpoint_request.endpoint.body or endpoint_request.endpoint.query):
         yield add(name, "")
         yield add(name, "\u0001" * 5_000)
 
 
 VARIANTS = (
-    as_it_is,
-    with_a_field_too_many,
+    unchanged,
+    with_unknown_field,
     for_another_tenant,
-    about_nobody,
-    with_values_of_no_use,
+    with_unknown_ids,
+    with_invalid_values,
 )
 
 
@@ -92,40 +111,42 @@ async def test_operation_gets_the_same_response_as_over_http(
     variant: Callable[[EndpointRequest], Iterator[EndpointRequest]],
     operator: Operator,
 ) -> None:
-    """Two tenants with the same past, one asked each way: but for ids and times, all is equal."""
+    """Compare two tenants with equal logs, one per transport; only ids and times may differ."""
     one, other = await create_tenant_data(operator), await create_tenant_data(operator)
-    asking = await NatsAgent.of(other.agent)
+    nats_agent = await NatsAgent.of(other.agent)
     for over_http, over_nats in zip(
         variant(EndpointRequest.of(endpoint, one)),
         variant(EndpointRequest.of(endpoint, other)),
         strict=True,
     ):
-        told = await over_http.send_as(one.agent)
-        heard = await asking.request(
+        response = await over_http.send_as(one.agent)
+        received = await nats_agent.request(
             endpoint.name, over_nats.message(), headers={"X-Request-Id": "the-same"}
         )
 
-        headers = {name.lower(): value for name, value in told.headers}
-        assert heard.status == told.status
-        assert masked(heard.content, other) == masked(told.body, one)
-        assert {name: heard.headers.get(name) for name in COMPARED} == {
+        headers = {name.lower(): value for name, value in response.headers}
+        assert received.status == response.status
+        assert mask(received.content, other) == mask(response.body, one)
+        assert {name: received.headers.get(name) for name in COMPARED} == {
             name: headers.get(name) for name in COMPARED
         }
-        assert heard.code == (None if heard.status == 200 else json.loads(told.body)["code"])
-    assert kinds(await one.tenant.events()) == kinds(await other.tenant.events())
+        assert received.code == (
+            None if received.status == 200 else json.loads(response.body)["code"]
+        )
+    assert types_of(await one.tenant.events()) == types_of(await other.tenant.events())
 
 
-def masked(content: bytes, side: TenantData) -> str:
+def mask(content: bytes, side: TenantData) -> str:
     text = FROM_TEXT.sub("", content.decode().replace(side.tenant.id, "*"))
     return VARYING.sub("*", text)
 
 
-def kinds(events: list[Json]) -> list[str]:
+def types_of(events: list[Json]) -> list[str]:
     return [event["type"] for event in events]
 
 
 def test_every_operation_of_an_agent_key_is_available() -> None:
-    """By name, so that nobody loses an operation without noticing."""
+    """The names are listed so that the removal of an operation fails this test."""
     assert {endpoint.name for endpoint in NATS_ENDPOINTS} == {
         *("register", "heartbeat", "acquireLease", "renewLease", "releaseLease", "requestSend"),
         *("requestConsensus", "castVote", "putConfig", "getLease", "listLeases", "getConsensus"),
@@ -142,10 +163,10 @@ async def test_other_operations_do_not_exist_on_nats(tenant: Tenant) -> None:
 
     for name in (*sorted(others), "nothing", "a.b", "heartbeat.x", "HEARTBEAT", "*"):
         subject = ann.subject("heartbeat").removesuffix("heartbeat") + name
-        answer = await ann.client.request(subject, b"{}", timeout=10)
-        assert json.loads(answer.data)["code"] == "not_found", name
+        response = await ann.client.request(subject, b"{}", timeout=10)
+        assert json.loads(response.data)["code"] == "not_found", name
 
-    assert kinds(await tenant.events())[-1] == "AgentRegistered"
+    assert types_of(await tenant.events())[-1] == "AgentRegistered"
 
 
 async def test_subject_determines_the_agent(tenant: Tenant) -> None:
@@ -192,42 +213,45 @@ async def test_agent_cannot_act_as_another_agent(tenant: Tenant) -> None:
     assert await tenant.events() == before
 
 
-# -- Racing ------------------------------------------------------------------
+# -- Concurrency -------------------------------------------------------------
 
 
 async def test_one_of_many_concurrent_acquisitions_is_granted(tenant: Tenant) -> None:
     agents = await tenant.create_agents(*(f"agent-{number}" for number in range(RIVALS)))
     rivals = [await NatsAgent.of(agent) for agent in agents]
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(rival.request("acquireLease", {"contactEmail": CONTACT}) for rival in rivals)
     )
 
-    (won,) = (answer for answer in answers if answer.status == 200)
-    lost = [answer for answer in answers if answer is not won]
-    assert {answer.code for answer in lost} == {"lease_conflict"}
-    assert {answer.json()["leaseHolder"]["agentId"] for answer in lost} == {won.json()["agentId"]}
+    (won,) = (response for response in responses if response.status == 200)
+    lost = [response for response in responses if response is not won]
+    assert {response.code for response in lost} == {"lease_conflict"}
+    assert {response.json()["leaseHolder"]["agentId"] for response in lost} == {
+        won.json()["agentId"]
+    }
     (granted,) = await tenant.events("LeaseAcquired")
     assert granted["sequence"] == won.json()["fence"] == int(won.headers["quorate-sequence"])
 
 
 async def test_one_acquisition_is_granted_across_transports(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
-    asking = await NatsAgent.of(ann)
+    nats_agent = await NatsAgent.of(ann)
 
     for number in range(20):
         contact = f"{number}@example.com"
-        heard, told = await asyncio.gather(
-            asking.request("acquireLease", {"contactEmail": contact}), bob.acquire(bob.id, contact)
+        over_nats, over_http = await asyncio.gather(
+            nats_agent.request("acquireLease", {"contactEmail": contact}),
+            bob.acquire(bob.id, contact),
         )
-        assert sorted((heard.status, told.status_code)) == [200, 409]
+        assert sorted((over_nats.status, over_http.status_code)) == [200, 409]
 
 
 async def test_late_duplicates_do_not_affect_the_next_lease(
     tenant: Tenant,
 ) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
-    asking = await NatsAgent.of(ann)
+    nats_agent = await NatsAgent.of(ann)
     old = (await ann.lease(ann.id, CONTACT, durationMinutes=ONE_SECOND))["id"]
 
     async def expired() -> bool:
@@ -237,8 +261,8 @@ async def test_late_duplicates_do_not_affect_the_next_lease(
     new = await bob.lease(bob.id, CONTACT)
 
     released, renewed, deleted = await asyncio.gather(
-        asking.request("releaseLease", {"leaseId": old}),
-        asking.request("renewLease", {"leaseId": old}),
+        nats_agent.request("releaseLease", {"leaseId": old}),
+        nats_agent.request("renewLease", {"leaseId": old}),
         ann.request("DELETE", f"{LEASE}/{old}"),
     )
 
@@ -248,16 +272,16 @@ async def test_late_duplicates_do_not_affect_the_next_lease(
 
 async def test_duplicate_commands_all_return_the_first_response(tenant: Tenant) -> None:
     ann = await NatsAgent.of(await tenant.create_agent("ann"))
-    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
+    fields = {"contactEmail": CONTACT, "idempotencyKey": "once"}
 
-    answers = await asyncio.gather(*(ann.request("acquireLease", asked) for _ in range(32)))
+    responses = await asyncio.gather(*(ann.request("acquireLease", fields) for _ in range(32)))
 
-    assert len({answer.content for answer in answers}) == 1
-    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    assert len({response.content for response in responses}) == 1
+    assert sum("idempotent-replayed" not in response.headers for response in responses) == 1
     assert len(await tenant.events("LeaseAcquired")) == 1
 
 
-# -- Answers and whom they reach ---------------------------------------------
+# -- Reply subjects ----------------------------------------------------------
 
 
 async def test_command_with_a_foreign_reply_subject_is_ignored(
@@ -265,15 +289,15 @@ async def test_command_with_a_foreign_reply_subject_is_ignored(
 ) -> None:
     agent, bob = await tenant.create_agents("ann", "bob")
     ann = await NatsAgent.of(agent)
-    stranger = await NatsAgent.of(await other.create_agent("eve"))
-    overheard = [await NatsAgent.of(bob), stranger]
-    wanted = [await each.inbox() for each in overheard]
+    foreign = await NatsAgent.of(await other.create_agent("eve"))
+    foreign_agents = [await NatsAgent.of(bob), foreign]
+    expected = [await each.inbox() for each in foreign_agents]
     notifications = await bob.subscribe_to_all()
     before = await tenant.events()
 
     for reply in (
         "",
-        *wanted,
+        *expected,
         f"quorate.{tenant.id}.agent.{bob.id}.lease_conflict",
         f"quorate.{tenant.id}.all.consensus_decided",
         f"quorate.{tenant.id}.log.LeaseAcquired",
@@ -286,9 +310,9 @@ async def test_command_with_a_foreign_reply_subject_is_ignored(
 
     assert (await ann.request("listLeases")).json() == []
     assert await tenant.events() == before
-    for each in (*overheard, ann):
+    for each in (*foreign_agents, ann):
         await each.client.flush()
-        assert [m for m in each.listener.messages if m.subject in wanted] == []
+        assert [m for m in each.listener.messages if m.subject in expected] == []
     assert notifications.messages == []
     assert tenant.connection.service.log_entries("nats.command_reply_invalid")
 
@@ -299,7 +323,7 @@ async def test_only_the_agents_own_key_may_publish_its_commands(
     agent, bob = await tenant.create_agents("ann", "bob")
     ann = await NatsAgent.of(agent)
     auditor = await tenant.create_auditor()
-    strangers = [
+    others = [
         await bob.listen(),
         await tenant.listen(),
         await auditor.listen(),
@@ -308,12 +332,12 @@ async def test_only_the_agents_own_key_may_publish_its_commands(
     ]
     before = await tenant.events()
 
-    for stranger in strangers:
-        await stranger.client.publish(ann.subject("heartbeat"), b"{}", reply="_INBOX.x")
-        await stranger.client.flush()
+    for foreign in others:
+        await foreign.client.publish(ann.subject("heartbeat"), b"{}", reply="_INBOX.x")
+        await foreign.client.flush()
 
-    for stranger in strangers:
-        (error,) = stranger.errors
+    for foreign in others:
+        (error,) = foreign.errors
         assert "permissions violation for publish" in error
     assert await tenant.events() == before
     assert (await ann.request_ok("heartbeat"))["ok"] is True

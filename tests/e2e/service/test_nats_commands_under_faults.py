@@ -1,4 +1,4 @@
-"""Commands over NATS while somebody floods, nobody reads, servers die, and keys are revoked."""
+"""Commands over NATS during floods, with clients that do not read, outages and revocations."""
 
 import asyncio
 import json
@@ -17,18 +17,18 @@ from tests.e2e.service.nats_agent import NatsAgent
 from tests.e2e.service.nats_listener import Listener, wait_until
 from tests.e2e.service.service_process import STOP_SECONDS_MAX
 
-# nats-py forgets to close the socket that it has lost.
+# nats-py does not close the socket of a lost connection.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 SERVE = ()
 CONTACT = "user@example.com"
 FLOOD = 3_000
 REVOKED_SECONDS_MAX = 1.0
-LEASES, LISTS = 200, 400  # Far more bytes of answers than sockets hold.
+LEASES, LISTS = 200, 400  # The responses exceed all socket buffers.
 PAGES_BYTES_MIN = 20_000_000
 
 
-# -- Too much at once --------------------------------------------------------
+# -- Overload ----------------------------------------------------------------
 
 
 async def test_flood_gets_every_response_and_does_not_block_others(
@@ -42,25 +42,25 @@ async def test_flood_gets_every_response_and_does_not_block_others(
         if number % (FLOOD // 10) == 0:
             lease = await quiet.request_ok("acquireLease", contactEmail=f"{number}@example.com")
             assert lease["agentId"] == quiet.agent.id
-    answers = await noisy.responses(inbox, FLOOD)
+    responses = await noisy.responses(inbox, FLOOD)
 
-    assert len(answers) == FLOOD
-    for answer in answers:
-        if answer.status != 200:
-            assert (answer.status, answer.code) == (503, "unavailable")
-            assert answer.headers["retry-after"] == "1"
-            assert answer.json()["status"] == 503
+    assert len(responses) == FLOOD
+    for response in responses:
+        if response.status != 200:
+            assert (response.status, response.code) == (503, "unavailable")
+            assert response.headers["retry-after"] == "1"
+            assert response.json()["status"] == 503
 
 
-class Deaf:
-    """A client that asks and never reads what it is told."""
+class NonReadingClient:
+    """A client that sends requests and never reads the responses."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
 
     async def connect(self, url: str) -> None:
         address = urlsplit(url)
-        # With next to no room of its own, whatever it is told stays with the server.
+        # A minimal buffer keeps all data in the server.
         self._reader, self._writer = await asyncio.open_connection(
             address.hostname, address.port, limit=1
         )
@@ -70,10 +70,10 @@ class Deaf:
         self._writer.write(b"SUB %b.> 1\r\n" % inbox.encode())
         tenant, agent_id = self.agent.issued.tenant, self.agent.id
         subject = f"quorate.{tenant}.cmd.{agent_id}.listLeases {inbox}.x"
-        self._ask = b'PUB %b 14\r\n{"limit":1000}\r\n' % subject.encode()
+        self._request = b'PUB %b 14\r\n{"limit":1000}\r\n' % subject.encode()
 
     async def request(self) -> None:
-        self._writer.write(self._ask)
+        self._writer.write(self._request)
         await self._writer.drain()
 
     async def close(self) -> None:
@@ -84,26 +84,26 @@ class Deaf:
 
 async def test_client_that_never_reads_does_not_block_others(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
-    asking, deaf = await NatsAgent.of(bob), Deaf(ann)
+    nats_agent, reader = await NatsAgent.of(bob), NonReadingClient(ann)
     for number in range(LEASES):
-        await asking.request_ok("acquireLease", contactEmail=f"{number}@example.com")
-    page = await asking.request("listLeases", {"limit": 1_000})
+        await nats_agent.request_ok("acquireLease", contactEmail=f"{number}@example.com")
+    page = await nats_agent.request("listLeases", {"limit": 1_000})
     assert len(page.content) * LISTS > PAGES_BYTES_MIN
-    await deaf.connect(tenant.connection.service.nats_url)
+    await reader.connect(tenant.connection.service.nats_url)
     try:
         for number in range(LISTS):
-            await deaf.request()
+            await reader.request()
             if number % 20 == 0:
-                assert (await asking.request_ok("heartbeat"))["ok"] is True
+                assert (await nats_agent.request_ok("heartbeat"))["ok"] is True
 
         for _ in range(20):
-            assert (await asking.request_ok("heartbeat"))["ok"] is True
+            assert (await nats_agent.request_ok("heartbeat"))["ok"] is True
         assert len(await tenant.leases(limit="1000")) == LEASES
     finally:
-        await deaf.close()
+        await reader.close()
 
 
-# -- Servers that come and go ------------------------------------------------
+# -- Outages -----------------------------------------------------------------
 
 
 async def test_commands_resume_after_nats_is_killed_and_a_retry_is_replayed(
@@ -114,41 +114,41 @@ async def test_commands_resume_after_nats_is_killed_and_a_retry_is_replayed(
     service = tenant.connection.service
 
     for number in range(3):
-        asked = {"contactEmail": f"{number}@example.com", "idempotencyKey": f"lease {number}"}
-        first = await ann.request("acquireLease", asked)
+        fields = {"contactEmail": f"{number}@example.com", "idempotencyKey": f"lease {number}"}
+        first = await ann.request("acquireLease", fields)
         (pid,) = service.nats_servers()
         os.kill(pid, signal.SIGKILL)
 
-        again = await retried(ann, "acquireLease", asked)
+        again = await retry(ann, "acquireLease", fields)
 
         assert again == first.content
     assert len(await tenant.events("LeaseAcquired")) == 3
 
 
-async def retried(asking: NatsAgent, operation: str, fields: dict[str, str]) -> bytes:
-    """The answer, whatever it takes."""
+async def retry(nats_agent: NatsAgent, operation: str, fields: dict[str, str]) -> bytes:
+    """Repeat a command until it gets a response, and return the response."""
     found: list[bytes] = []
 
-    async def tried() -> bool:
+    async def has_response() -> bool:
         with suppress(NatsError):
-            answer = await asking.request(operation, fields, seconds=1)
-            assert answer.status == 200
-            found.append(answer.content)
+            response = await nats_agent.request(operation, fields, seconds=1)
+            assert response.status == 200
+            found.append(response.content)
         return bool(found)
 
-    await wait_until(tried)
+    await wait_until(has_response)
     return found[0]
 
 
 async def test_restarted_service_replays_its_responses(operator: Operator) -> None:
     tenant = await operator.create_tenant()
     agent = await tenant.create_agent("ann")
-    asked = {"contactEmail": CONTACT, "idempotencyKey": "once"}
-    first = await (await NatsAgent.of(agent)).request("acquireLease", asked)
+    fields = {"contactEmail": CONTACT, "idempotencyKey": "once"}
+    first = await (await NatsAgent.of(agent)).request("acquireLease", fields)
 
     await operator.restart()
 
-    again = await (await NatsAgent.of(agent)).request("acquireLease", asked)
+    again = await (await NatsAgent.of(agent)).request("acquireLease", fields)
     assert again.content == first.content
     assert again.headers["idempotent-replayed"] == "true"
 
@@ -158,14 +158,16 @@ async def test_service_stops_in_time_and_responds_to_waiting_commands(operator: 
     ann = await NatsAgent.of(await tenant.create_agent("ann"))
     head = (await ann.request_ok("listNotifications"))["next"]
     waiting = asyncio.create_task(ann.request("listNotifications", {"after": head, "wait": 30}))
-    assert (await ann.request_ok("heartbeat"))["ok"] is True  # So it was taken before this.
+    assert (await ann.request_ok("heartbeat"))[
+        "ok"
+    ] is True  # So the service has received the long poll before.
 
     took = await asyncio.to_thread(operator.service.stop)
 
     assert took < STOP_SECONDS_MAX
-    answer = await waiting
-    assert answer.status == 200, answer
-    assert answer.json()["notifications"] == []
+    response = await waiting
+    assert response.status == 200, response
+    assert response.json()["notifications"] == []
     operator.service.start()
     await operator.connection.reconnect()
 
@@ -179,7 +181,7 @@ async def test_revoked_key_cannot_send_commands_after_a_second(tenant: Tenant) -
     ann = NatsAgent(agent, listener)
     answered_at = 0.0
 
-    async def go_on() -> None:
+    async def send_heartbeats() -> None:
         nonlocal answered_at
         while True:
             with suppress(NatsError):
@@ -187,7 +189,7 @@ async def test_revoked_key_cannot_send_commands_after_a_second(tenant: Tenant) -
                 answered_at = time.monotonic()
             await asyncio.sleep(0)
 
-    busy = asyncio.create_task(go_on())
+    busy = asyncio.create_task(send_heartbeats())
     await wait_until(lambda: answered_at > 0)
 
     await tenant.request_ok("DELETE", f"{KEYS}/{agent.issued.id}")

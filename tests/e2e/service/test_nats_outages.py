@@ -1,8 +1,7 @@
-"""G7: what was committed is pushed, whatever becomes of nats-server, and commands don't notification.
+"""G7: committed notifications are published whatever happens to nats-server; commands succeed.
 
-While agents quarrel over contacts, nats-server is killed, frozen, and robbed of its store. An agent
-that reconnects hears of every conflict it was part of, at least once and in order, and no command
-fails.
+While agents compete for contacts, nats-server is killed, frozen, and loses its store. A reconnected
+agent receives every conflict that concerns it, at least once and in order, and no command fails.
 """
 
 import asyncio
@@ -20,13 +19,13 @@ from tests.e2e.service.http_clients import Agent, Tenant
 from tests.e2e.service.nats_listener import Listener, wait_until
 from tests.e2e.service.service_process import Json, ServiceProcess
 
-# nats-py forgets to close the socket that it has lost.
+# nats-py does not close the socket of a lost connection.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 SERVE = ()
-QUARRELS_AT_ONCE = 8
-QUARRELS_BEFORE_TROUBLE = 100
-DRAINED_SECONDS_MAX = 60.0
+CONCURRENT_REQUESTS = 8
+REJECTIONS_BEFORE_FAULT = 100
+DELIVERY_SECONDS_MAX = 60.0
 
 
 def kill_nats(service: ServiceProcess) -> None:
@@ -34,8 +33,8 @@ def kill_nats(service: ServiceProcess) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def rob_nats(service: ServiceProcess) -> None:
-    """Its store goes while it runs, and then so does it."""
+def delete_nats_store(service: ServiceProcess) -> None:
+    """Delete the store of the running nats-server, then kill it."""
     shutil.rmtree(store_of(service), ignore_errors=True)
     kill_nats(service)
     shutil.rmtree(store_of(service), ignore_errors=True)
@@ -45,62 +44,62 @@ def store_of(service: ServiceProcess) -> Path:
     return service.data_dir / "nats" / "jetstream"
 
 
-class Quarrel:
-    """One agent holds contacts that others ask for, again and again; refusals are counted."""
+class Contention:
+    """One agent holds a contact that others request repeatedly; rejections are counted."""
 
     def __init__(self, holder: Agent, rivals: list[Agent]) -> None:
         self.holder = holder
         self.rivals = rivals
-        self.refused = 0
-        self._over = False
+        self.rejections = 0
+        self._stopped = False
 
     @asynccontextmanager
-    async def going_on(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[None]:
         await self.holder.lease(self.holder.id, "user@example.com")
-        async with asyncio.TaskGroup() as quarrels:
-            for number in range(QUARRELS_AT_ONCE):
-                quarrels.create_task(self._ask(self.rivals[number % len(self.rivals)]))
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(CONCURRENT_REQUESTS):
+                tasks.create_task(self._request(self.rivals[number % len(self.rivals)]))
             try:
                 yield
             finally:
-                self._over = True
+                self._stopped = True
 
-    async def _ask(self, rival: Agent) -> None:
-        while not self._over:
+    async def _request(self, rival: Agent) -> None:
+        while not self._stopped:
             response = await rival.acquire(rival.id, "user@example.com")
             assert response.status_code == 409, response.text
-            self.refused += 1
+            self.rejections += 1
 
-    async def goes_on(self) -> None:
-        """Commands are answered, now, whatever NATS does."""
-        enough = self.refused + QUARRELS_BEFORE_TROUBLE
-        await wait_until(lambda: self.refused >= enough)
+    async def wait_for_rejections(self) -> None:
+        """Wait for further rejections: commands are executed whatever the state of NATS."""
+        enough = self.rejections + REJECTIONS_BEFORE_FAULT
+        await wait_until(lambda: self.rejections >= enough)
 
 
-def first_heard(listener: Listener) -> list[int]:
-    """Sequences in the order in which each was heard for the first time."""
+def first_received(listener: Listener) -> list[int]:
+    """Return the sequences in the order of their first delivery."""
     return list(dict.fromkeys(json.loads(one.data)["sequence"] for one in listener.messages))
 
 
-async def hears_everything(listener: Listener, agent: Agent, tenant: Tenant) -> None:
+async def expect_all_conflicts(listener: Listener, agent: Agent, tenant: Tenant) -> None:
     conflicts = await tenant.events("LeaseConflicted")
     concerned = [
         event for event in conflicts if agent.id in (event["data"]["agentId"], holder(event))
     ]
-    wanted = [event["sequence"] for event in concerned]
+    expected = [event["sequence"] for event in concerned]
 
-    await wait_until(lambda: set(wanted) <= set(first_heard(listener)), DRAINED_SECONDS_MAX)
+    await wait_until(lambda: set(expected) <= set(first_received(listener)), DELIVERY_SECONDS_MAX)
 
-    assert first_heard(listener) == wanted
+    assert first_received(listener) == expected
 
 
 def holder(event: Json) -> str:
     return str(event["data"]["holderId"])
 
 
-@pytest.mark.parametrize("trouble", [kill_nats, rob_nats])
+@pytest.mark.parametrize("fault", [kill_nats, delete_nats_store])
 async def test_no_notification_is_lost_when_nats_is_killed_under_load(
-    service: ServiceProcess, tenant: Tenant, trouble: Callable[[ServiceProcess], None]
+    service: ServiceProcess, tenant: Tenant, fault: Callable[[ServiceProcess], None]
 ) -> None:
     owner, *rivals = await tenant.create_agents("owner", "ann", "bob")
     agents = [owner, *rivals]
@@ -108,18 +107,18 @@ async def test_no_notification_is_lost_when_nats_is_killed_under_load(
     listeners = [
         await agent.listen(subject.format(tenant.id, agent.id), reconnects=True) for agent in agents
     ]
-    quarrel = Quarrel(owner, rivals)
-    async with quarrel.going_on():
+    contention = Contention(owner, rivals)
+    async with contention.running():
         for _ in range(2):
-            await quarrel.goes_on()
+            await contention.wait_for_rejections()
             await wait_until(
                 lambda: len(service.nats_servers()) == 1
-            )  # It may still be coming back.
-            trouble(service)
-            await quarrel.goes_on()
+            )  # It may still be restarting.
+            fault(service)
+            await contention.wait_for_rejections()
 
     for listener, agent in zip(listeners, agents, strict=True):
-        await hears_everything(listener, agent, tenant)
+        await expect_all_conflicts(listener, agent, tenant)
         await listener.close()
 
 
@@ -130,17 +129,17 @@ async def test_commands_succeed_while_nats_hangs(service: ServiceProcess, tenant
     )
     await wait_until(lambda: len(service.nats_servers()) == 1)
     (frozen,) = service.nats_servers()
-    quarrel = Quarrel(owner, [rival])
-    async with quarrel.going_on():
-        await quarrel.goes_on()
+    contention = Contention(owner, [rival])
+    async with contention.running():
+        await contention.wait_for_rejections()
         os.kill(frozen, signal.SIGSTOP)
         try:
             for _ in range(3):
-                await quarrel.goes_on()
+                await contention.wait_for_rejections()
         finally:
             os.kill(frozen, signal.SIGCONT)
 
-    await hears_everything(listener, rival, tenant)
+    await expect_all_conflicts(listener, rival, tenant)
     await listener.close()
 
 

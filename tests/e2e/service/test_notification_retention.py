@@ -1,6 +1,6 @@
-"""Notifications are kept for a time. What an agent comes too late for is said, and never just missing.
+"""Notifications are kept for a limited time, and removed ones are reported as a gap.
 
-How old things are when a test asks is the machine's business; so each test holds whenever it asks.
+The age of notifications depends on the machine, so each test holds at any time.
 """
 
 from pathlib import Path
@@ -17,39 +17,39 @@ RETENTION_SECONDS = 2.0
 SERVE = ("--notification-retention-hours", str(RETENTION_SECONDS / 3_600))
 
 
-async def told_and_aged(tenant: Tenant) -> tuple[Agent, Agent, list[int]]:
-    """Two agents, the first of which was told three things so long ago that they are not kept."""
+async def agents_with_gap(tenant: Tenant) -> tuple[Agent, Agent, list[int]]:
+    """Two agents; the three notifications of the first one are past their retention time."""
     ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     await bob.acquire(bob.id, CONTACT)
-    told = [event["sequence"] for event in await tenant.events() if _is_noticed(event)]
+    sequences = [event["sequence"] for event in await tenant.events() if _has_notification(event)]
 
-    async def aged() -> bool:
+    async def removed() -> bool:
         gap = (await read_page(ann))["gap"]
-        return gap is not None and gap["until"] == told[-1]
+        return gap is not None and gap["until"] == sequences[-1]
 
-    await wait_until(aged)
-    return ann, bob, told
+    await wait_until(removed)
+    return ann, bob, sequences
 
 
-def _is_noticed(event: Json) -> bool:
+def _has_notification(event: Json) -> bool:
     return event["type"] in {"AgentRegistered", "LeaseConflicted"}
 
 
 async def test_gap_names_the_removed_range(tenant: Tenant) -> None:
-    ann, bob, told = await told_and_aged(tenant)
+    ann, bob, sequences = await agents_with_gap(tenant)
     for agent in (ann, bob):
-        for after in (0, *told):
+        for after in (0, *sequences):
             found = await read_page(agent, after)
-            left_out = [sequence for sequence in told if sequence > after]
-            gap = {"after": after, "until": told[-1]} if left_out else None
+            removed_ones = [sequence for sequence in sequences if sequence > after]
+            gap = {"after": after, "until": sequences[-1]} if removed_ones else None
             assert (found["gap"], found["notifications"]) == (gap, [])
             assert found["next"] == found["head"]
 
 
 async def test_notifications_after_the_gap_are_readable(tenant: Tenant) -> None:
-    """Whatever was not left out is there: nothing is in neither."""
-    ann, bob, told = await told_and_aged(tenant)
+    """Every notification is either in the gap or in the page."""
+    ann, bob, sequences = await agents_with_gap(tenant)
     await bob.acquire(bob.id, CONTACT)
     new = await tenant.head()
 
@@ -57,34 +57,34 @@ async def test_notifications_after_the_gap_are_readable(tenant: Tenant) -> None:
 
     assert found["gap"]["after"] == 0
     served = [notification["sequence"] for notification in found["notifications"]]
-    assert [one for one in (*told, new) if one > found["gap"]["until"]] == served
+    assert [one for one in (*sequences, new) if one > found["gap"]["until"]] == served
 
 
 async def test_long_poll_returns_a_gap_immediately(tenant: Tenant) -> None:
-    ann, _, told = await told_and_aged(tenant)
+    ann, _, sequences = await agents_with_gap(tenant)
 
     found = await start_long_poll(ann, 0, 30)
 
-    assert found["gap"] == {"after": 0, "until": told[-1]}
+    assert found["gap"] == {"after": 0, "until": sequences[-1]}
 
 
 async def test_stream_sends_the_gap_before_the_remaining_notifications(tenant: Tenant) -> None:
-    ann, bob, told = await told_and_aged(tenant)
-    async with open_stream(ann, last=told[0]) as stream:
+    ann, bob, sequences = await agents_with_gap(tenant)
+    async with open_stream(ann, last=sequences[0]) as stream:
         frame = await stream.frame()
-        assert (frame.event, frame.id) == ("gap", str(told[-1]))
-        assert frame.json() == {"after": told[0], "until": told[-1]}
+        assert (frame.event, frame.id) == ("gap", str(sequences[-1]))
+        assert frame.json() == {"after": sequences[0], "until": sequences[-1]}
         await bob.acquire(bob.id, CONTACT)
         frame = await stream.frame()
-        assert frame.id == str(await tenant.head()), "as a notification, or as a gap of its own"
+        assert frame.id == str(await tenant.head()), "as a notification or as another gap"
 
 
 async def test_heartbeat_names_a_removed_notification(tenant: Tenant) -> None:
-    """So that an agent that missed it asks, and is told of the gap."""
-    ann, _, told = await told_and_aged(tenant)
+    """An agent that missed it then reads the gap."""
+    ann, _, sequences = await agents_with_gap(tenant)
 
-    assert (await ann.heartbeat(ann.id))["lastNotification"] == told[-1]
-    assert await read_all(ann, told[-1]) == []
+    assert (await ann.heartbeat(ann.id))["lastNotification"] == sequences[-1]
+    assert await read_all(ann, sequences[-1]) == []
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "nan", "inf", "0.0001", "long"])

@@ -1,4 +1,4 @@
-"""Notifications as server-sent events: from any point on, across restarts, each exactly once."""
+"""Notification streams start at any point and deliver each notification once across restarts."""
 
 import asyncio
 
@@ -11,14 +11,14 @@ from tests.e2e.service.service_process import Json
 CONTACT = "user@example.com"
 
 
-async def holding(tenant: Tenant) -> tuple[Agent, Agent]:
+async def hold_contact(tenant: Tenant) -> tuple[Agent, Agent]:
     ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     return ann, bob
 
 
 async def test_stream_equals_the_pages(tenant: Tenant) -> None:
-    ann, bob = await holding(tenant)
+    ann, bob = await hold_contact(tenant)
     await bob.acquire(bob.id, CONTACT)
     for caller, query in ((ann, ""), (tenant, f"?agentId={ann.id}"), (tenant, "?agentName=ANN")):
         async with open_stream(caller, query=query) as stream:
@@ -30,7 +30,7 @@ async def test_stream_equals_the_pages(tenant: Tenant) -> None:
 
 
 async def test_stream_delivers_new_entries(tenant: Tenant) -> None:
-    ann, bob = await holding(tenant)
+    ann, bob = await hold_contact(tenant)
     async with (
         open_stream(ann, last=await tenant.head()) as anns,
         open_stream(bob, last=await tenant.head()) as bobs,
@@ -48,51 +48,51 @@ async def test_stream_after_a_restart_delivers_each_notification_once(
     operator: Operator,
 ) -> None:
     tenant = await operator.create_tenant()
-    ann, bob = await holding(tenant)
-    heard: list[Json] = []
+    ann, bob = await hold_contact(tenant)
+    received: list[Json] = []
     async with open_stream(ann) as stream:
         await bob.acquire(bob.id, CONTACT)
-        heard += await stream.events(3)
+        received += await stream.events(3)
         await asyncio.to_thread(operator.service.stop)
         await stream.end()
     operator.service.start()
     await operator.connection.reconnect()
     await bob.acquire(bob.id, CONTACT)
 
-    async with open_stream(ann, last=heard[-1]["sequence"]) as stream:
+    async with open_stream(ann, last=received[-1]["sequence"]) as stream:
         await bob.acquire(bob.id, CONTACT)
-        heard += await stream.events(2)
+        received += await stream.events(2)
 
-    assert heard == await read_all(ann)
+    assert received == await read_all(ann)
 
 
 async def test_stream_start_can_be_given_in_the_query(tenant: Tenant) -> None:
-    ann, bob = await holding(tenant)
+    ann, bob = await hold_contact(tenant)
     await bob.acquire(bob.id, CONTACT)
-    told = await read_all(ann)
-    async with open_stream(ann, query=f"?after={told[0]['sequence']}") as stream:
-        assert await stream.events(2) == told[1:]
-    async with open_stream(ann, query="?after=1", last=told[1]["sequence"]) as stream:
-        assert await stream.event() == told[2], "what was seen last is the newer word"
+    notifications = await read_all(ann)
+    async with open_stream(ann, query=f"?after={notifications[0]['sequence']}") as stream:
+        assert await stream.events(2) == notifications[1:]
+    async with open_stream(ann, query="?after=1", last=notifications[1]["sequence"]) as stream:
+        assert await stream.event() == notifications[2], "Last-Event-ID takes precedence"
 
 
 async def test_revocation_ends_the_stream(tenant: Tenant) -> None:
     ann = await tenant.create_agent("ann")
     spare = Agent(tenant.operator, await tenant.issue("agent", "ann"))
-    async with open_stream(ann) as ends, open_stream(spare) as goes_on:
-        await ends.event()
+    async with open_stream(ann) as revoked, open_stream(spare) as remaining:
+        await revoked.event()
         await tenant.operator.revoke(ann.issued)
 
-        await ends.end()
+        await revoked.end()
 
-        await goes_on.event()
+        await remaining.event()
         await tenant.register("dee")
-        assert (await goes_on.event())["type"] == "quorate.agent_registered"
+        assert (await remaining.event())["type"] == "quorate.agent_registered"
 
 
 async def test_agent_key_cannot_stream_another_agents_notifications(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
-    for query in ({"agentId": bob.id}, {"agentName": "bob"}, {"agentName": "nobody"}):
+    for query in ({"agentId": bob.id}, {"agentName": "bob"}, {"agentName": "unknown"}):
         problem = rejection(await ann.request("GET", f"{NOTIFICATIONS}/stream", query=query))
         assert (problem["status"], problem["code"]) == (403, "acting_as_another")
 
@@ -107,12 +107,12 @@ async def test_invalid_last_event_id_is_rejected(tenant: Tenant, last: str) -> N
 
 async def test_many_streams_do_not_delay_the_stop(operator: Operator) -> None:
     tenant = await operator.create_tenant()
-    ann, bob = await holding(tenant)
+    ann, bob = await hold_contact(tenant)
     async with open_stream(ann) as first, open_stream(bob) as second, open_stream(ann) as third:
         for stream in (first, second, third):
             await stream.event()
 
-        await asyncio.to_thread(operator.service.stop)  # Which insists that it ends in time.
+        await asyncio.to_thread(operator.service.stop)  # Asserts that it stops in time.
 
         for stream in (first, second, third):
             await stream.end()

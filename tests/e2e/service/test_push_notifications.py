@@ -1,4 +1,4 @@
-"""Nobody polls: agents that are connected to NATS are told what concerns them, within moments."""
+"""Connected agents receive their notifications over NATS without polling and without delay."""
 
 import asyncio
 import time
@@ -17,22 +17,22 @@ from tests.e2e.service.http_clients import (
 from tests.e2e.service.nats_listener import Listener, wait_until
 from tests.e2e.service.service_process import Json
 
-WINDOW_SECONDS = 2.0
-SERVE = ("--heartbeat-window-seconds", str(WINDOW_SECONDS))
+TIMEOUT_SECONDS = 2.0
+SERVE = ("--heartbeat-window-seconds", str(TIMEOUT_SECONDS))
 CONTACT = "user@example.com"
-ONE_SECOND = 1 / 60  # In minutes: the shortest lease, and the shortest vote.
-DUE_SECONDS_MAX = 1.0  # How late what is due may be recorded.
-PUSHED_SECONDS_MAX = 1.0  # It takes milliseconds; the machine may be busy.
+ONE_SECOND = 1 / 60  # In minutes: the shortest lease and proposal.
+EXPIRY_DELAY_SECONDS_MAX = 1.0  # Until an expiration is recorded.
+PUBLISH_SECONDS_MAX = 1.0  # Takes milliseconds; the machine may be busy.
 
 
 def instant(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-async def same_in_the_log(tenant: Tenant, type_: str, *heard: Json) -> Json:
-    """The one event of this type; every notification heard is of this event and no other."""
+async def event_of(tenant: Tenant, type_: str, *notifications: Json) -> Json:
+    """Return the only event of a type; assert that the notifications belong to it."""
     (event,) = await tenant.events(type_)
-    for notification in heard:
+    for notification in notifications:
         assert (notification["id"], notification["sequence"]) == (event["id"], event["sequence"])
         assert notification["time"] == event["at"]
         assert notification["source"] == f"quorate/{tenant.id}"
@@ -40,8 +40,8 @@ async def same_in_the_log(tenant: Tenant, type_: str, *heard: Json) -> Json:
     return event
 
 
-async def nothing_more(listener: Listener, name: str) -> None:
-    """Whatever was said is here, and nothing was said twice or to the wrong one."""
+async def expect_no_repetition(listener: Listener, name: str) -> None:
+    """Assert that a notification was received at most once."""
     await listener.client.flush()
     assert len(listener.notifications(name)) <= 1
 
@@ -51,7 +51,9 @@ async def nothing_more(listener: Listener, name: str) -> None:
 
 async def test_conflict_is_sent_to_the_rejected_agent_and_the_holder(tenant: Tenant) -> None:
     holder, rival, third = await tenant.create_agents("holder", "rival", "third")
-    hears, rival_hears, third_hears = [await a.subscribe_to_all() for a in (holder, rival, third)]
+    holder_listener, rival_listener, third_listener = [
+        await a.subscribe_to_all() for a in (holder, rival, third)
+    ]
     lease = await holder.lease(holder.id, CONTACT)
 
     problem = rejection(await rival.acquire(rival.id, CONTACT, intent="support"))
@@ -64,11 +66,11 @@ async def test_conflict_is_sent_to_the_rejected_agent_and_the_holder(tenant: Ten
         "expiresAt": lease["expiresAt"],
     }
     assert problem["leaseHolder"] == leaseholder
-    for agent, listener in ((holder, hears), (rival, rival_hears)):
+    for agent, listener in ((holder, holder_listener), (rival, rival_listener)):
         message = await listener.message("lease_conflict")
         assert message.subject == f"quorate.{tenant.id}.agent.{agent.id}.lease_conflict"
         notification = await listener.notification("lease_conflict")
-        event = await same_in_the_log(tenant, "LeaseConflicted", notification)
+        event = await event_of(tenant, "LeaseConflicted", notification)
         assert message.headers == {"Nats-Msg-Id": event["id"]}
         assert notification["data"]["agentId"] == rival.id
         assert notification["data"]["agentName"] == "rival"
@@ -77,8 +79,8 @@ async def test_conflict_is_sent_to_the_rejected_agent_and_the_holder(tenant: Ten
         assert notification["data"]["leaseId"] == lease["id"]
         assert notification["data"]["conflict"] is True
         assert notification["data"]["leaseHolder"] == leaseholder
-    await third_hears.client.flush()
-    assert third_hears.notifications("lease_conflict") == []
+    await third_listener.client.flush()
+    assert third_listener.notifications("lease_conflict") == []
 
 
 async def test_conflict_is_published_immediately(tenant: Tenant) -> None:
@@ -90,24 +92,27 @@ async def test_conflict_is_published_immediately(tenant: Tenant) -> None:
     await rival.acquire(rival.id, CONTACT)
     await listener.notification("lease_conflict")
 
-    assert time.monotonic() - began < PUSHED_SECONDS_MAX
+    assert time.monotonic() - began < PUBLISH_SECONDS_MAX
 
 
 async def test_holder_is_notified_of_the_expiry_of_its_lease(tenant: Tenant) -> None:
     holder, rival = await tenant.create_agents("holder", "rival")
-    hears, rival_hears = await holder.subscribe_to_all(), await rival.subscribe_to_all()
+    holder_listener, rival_listener = (
+        await holder.subscribe_to_all(),
+        await rival.subscribe_to_all(),
+    )
     async with keep_active(holder, rival):
         lease = await holder.lease(holder.id, CONTACT, durationMinutes=ONE_SECOND)
 
-        notification = await hears.notification("lease_expired")
+        notification = await holder_listener.notification("lease_expired")
 
-        event = await same_in_the_log(tenant, "LeaseExpired", notification)
+        event = await event_of(tenant, "LeaseExpired", notification)
         assert notification["data"]["leaseId"] == lease["id"]
         late = instant(event["at"]) - instant(lease["expiresAt"])
-        assert timedelta(0) <= late <= timedelta(seconds=DUE_SECONDS_MAX)
+        assert timedelta(0) <= late <= timedelta(seconds=EXPIRY_DELAY_SECONDS_MAX)
         assert await tenant.leases() == []
         assert (await rival.lease(rival.id, CONTACT))["fence"] > lease["fence"]
-    assert rival_hears.notifications("lease_expired") == []
+    assert rival_listener.notifications("lease_expired") == []
 
 
 async def test_blocked_send_is_sent_to_the_agent_and_the_holder(tenant: Tenant) -> None:
@@ -115,13 +120,13 @@ async def test_blocked_send_is_sent_to_the_agent_and_the_holder(tenant: Tenant) 
     listeners = [await holder.subscribe_to_all(), await rival.subscribe_to_all()]
     lease = await holder.lease(holder.id, CONTACT)
 
-    answer = await rival.request_send(rival.id, CONTACT)
+    response = await rival.request_send(rival.id, CONTACT)
 
-    assert (answer["status"], answer["reason"]) == ("blocked", "lease_conflict")
+    assert (response["status"], response["reason"]) == ("blocked", "lease_conflict")
     for listener in listeners:
         notification = await listener.notification("send_blocked")
-        await same_in_the_log(tenant, "SendBlocked", notification)
-        assert notification["data"]["sendId"] == answer["id"]
+        await event_of(tenant, "SendBlocked", notification)
+        assert notification["data"]["sendId"] == response["id"]
         assert notification["data"]["agentId"] == rival.id
         assert notification["data"]["leaseHolder"]["agentId"] == holder.id
         assert notification["data"]["leaseHolder"]["expiresAt"] == lease["expiresAt"]
@@ -133,41 +138,48 @@ async def test_stale_fencing_token_is_sent_to_the_blocked_agent(tenant: Tenant) 
     lease = await agent.lease(agent.id, CONTACT)
     await agent.release(lease["id"])
 
-    answer = await agent.request_send(agent.id, CONTACT, fence=lease["fence"])
+    response = await agent.request_send(agent.id, CONTACT, fence=lease["fence"])
 
-    assert (answer["status"], answer["reason"]) == ("blocked", "stale_fence")
+    assert (response["status"], response["reason"]) == ("blocked", "stale_fence")
     notification = await listener.notification("send_blocked")
     assert notification["data"]["reason"] == "stale_fence"
     assert notification["data"]["fence"] == lease["fence"]
 
 
-# -- Agents that stop --------------------------------------------------------
+# -- Agent timeouts ----------------------------------------------------------
 
 
 async def test_timeout_revokes_leases_and_is_sent_to_all_agents(
     tenant: Tenant,
 ) -> None:
     silent, lively = await tenant.create_agents("silent", "lively")
-    hears, lively_hears = await silent.subscribe_to_all(), await lively.subscribe_to_all()
+    silent_listener, lively_listener = (
+        await silent.subscribe_to_all(),
+        await lively.subscribe_to_all(),
+    )
     auditor = await tenant.create_auditor()
-    audits = await auditor.listen(f"quorate.{tenant.id}.all.>")
+    audit_listener = await auditor.listen(f"quorate.{tenant.id}.all.>")
     async with keep_active(lively):
         leases = [await silent.lease(silent.id, f"user{n}@example.com") for n in range(3)]
         assert (await tenant.agent(silent.id))["leasesHeld"] == 3
 
-        await wait_until(lambda: len(hears.notifications("lease_revoked")) == len(leases))
-        lapsed = [await listener.notification("agent_lapsed") for listener in (hears, lively_hears)]
-        lapsed.append(await audits.notification("agent_lapsed"))
+        await wait_until(lambda: len(silent_listener.notifications("lease_revoked")) == len(leases))
+        timeouts = [
+            await listener.notification("agent_timeouts")
+            for listener in (silent_listener, lively_listener)
+        ]
+        timeouts.append(await audit_listener.notification("agent_timeouts"))
 
-        event = await same_in_the_log(tenant, "AgentLapsed", *lapsed)
+        event = await event_of(tenant, "AgentLapsed", *timeouts)
         assert event["data"]["agentId"] == silent.id
         late = instant(event["at"]) - instant(event["data"]["activeUntil"])
-        assert timedelta(0) < late <= timedelta(seconds=DUE_SECONDS_MAX)
+        assert timedelta(0) < late <= timedelta(seconds=EXPIRY_DELAY_SECONDS_MAX)
         revoked = {
-            notification["data"]["leaseId"] for notification in hears.notifications("lease_revoked")
+            notification["data"]["leaseId"]
+            for notification in silent_listener.notifications("lease_revoked")
         }
         assert revoked == {lease["id"] for lease in leases}
-        assert lively_hears.notifications("lease_revoked") == []
+        assert lively_listener.notifications("lease_revoked") == []
         assert await tenant.leases() == []
         agent = await tenant.agent(silent.id)
         assert (agent["status"], agent["leasesHeld"]) == ("inactive", 0)
@@ -179,16 +191,16 @@ async def test_timeout_and_lease_revocation_have_the_same_time(tenant: Tenant) -
     await silent.lease(silent.id, "a@example.com")
     await silent.lease(silent.id, "b@example.com")
     listener = await silent.subscribe_to_all()
-    await listener.notification("agent_lapsed")
+    await listener.notification("agent_timeouts")
 
     log = await tenant.events()
-    (lapse,) = (event for event in log if event["type"] == "AgentLapsed")
+    (timeout,) = (event for event in log if event["type"] == "AgentLapsed")
     revocations = [event for event in log if event["type"] == "LeaseRevoked"]
 
     assert {event["data"]["reason"] for event in revocations} == {"agent_inactive"}
-    assert [e["sequence"] - lapse["sequence"] for e in revocations] == [1, 2]
-    assert {event["at"] for event in revocations} == {lapse["at"]}
-    assert {event["commandId"] for event in revocations} == {lapse["commandId"]}
+    assert [e["sequence"] - timeout["sequence"] for e in revocations] == [1, 2]
+    assert {event["at"] for event in revocations} == {timeout["at"]}
+    assert {event["commandId"] for event in revocations} == {timeout["commandId"]}
 
 
 async def test_inactive_agent_does_not_count_for_the_quorum(tenant: Tenant) -> None:
@@ -196,9 +208,9 @@ async def test_inactive_agent_does_not_count_for_the_quorum(tenant: Tenant) -> N
     listener = await lively.subscribe_to_all()
     async with keep_active(lively):
         request = await lively.propose(lively.id)
-        await listener.notification("agent_lapsed")
+        await listener.notification("agent_timeouts")
         assert (await tenant.consensus(request["id"]))["status"] == "pending", (
-            "a lapse decides nothing"
+            "a timeout decides no proposal"
         )
 
         vote = (await lively.vote(request["id"], lively.id, "approve")).json()
@@ -215,7 +227,7 @@ async def test_inactive_agent_cannot_act_until_its_next_heartbeat(tenant: Tenant
     async with keep_active(lively):
         lease = await agent.lease(agent.id, CONTACT)
         request = await lively.propose(lively.id)
-        await listener.notification("agent_lapsed")
+        await listener.notification("agent_timeouts")
         for refused in (
             await agent.acquire(agent.id, CONTACT),
             await agent.vote(request["id"], agent.id, "approve"),
@@ -227,7 +239,7 @@ async def test_inactive_agent_cannot_act_until_its_next_heartbeat(tenant: Tenant
         await agent.heartbeat(agent.id)
 
         assert (await tenant.agent(agent.id))["status"] == "active"
-        assert await tenant.leases() == [], "its leases stay lost"
+        assert await tenant.leases() == [], "its leases remain revoked"
         assert (await agent.lease(agent.id, CONTACT))["fence"] > lease["fence"]
         assert (await agent.vote(request["id"], agent.id, "approve")).status_code == 200
 
@@ -252,17 +264,17 @@ async def test_majority_of_three_decides_and_all_are_notified(tenant: Tenant) ->
             "consensusStatus"
         ] == "approved"
 
-        heard = [await listener.notification("consensus_decided") for listener in listeners]
+        received = [await listener.notification("consensus_decided") for listener in listeners]
 
-        await same_in_the_log(tenant, "ConsensusDecided", *heard)
-        decision = heard[0]["data"]
+        await event_of(tenant, "ConsensusDecided", *received)
+        decision = received[0]["data"]
         assert decision["requestId"] == request["id"]
         assert decision["status"] == "approved"
         assert decision["action"] == "send_pricing_override"
         counts = [decision[name] for name in ("approvals", "rejections", "electorateSize")]
         assert counts == [2, 0, 3]
         for listener in listeners:
-            await nothing_more(listener, "consensus_decided")
+            await expect_no_repetition(listener, "consensus_decided")
             assert listener.names() == [
                 "consensus_requested",
                 "vote_cast",
@@ -281,12 +293,12 @@ async def test_undecided_proposal_expires_and_all_are_notified(
         request = await ann.propose(ann.id, timeoutMinutes=ONE_SECOND)
         await ann.vote(request["id"], ann.id, "approve")
 
-        heard = [await listener.notification("consensus_expired") for listener in listeners]
+        received = [await listener.notification("consensus_expired") for listener in listeners]
 
-        event = await same_in_the_log(tenant, "ConsensusExpired", *heard)
+        event = await event_of(tenant, "ConsensusExpired", *received)
         assert event["data"]["requestId"] == request["id"]
         late = instant(event["at"]) - instant(request["timeoutAt"])
-        assert timedelta(0) <= late <= timedelta(seconds=DUE_SECONDS_MAX)
+        assert timedelta(0) <= late <= timedelta(seconds=EXPIRY_DELAY_SECONDS_MAX)
         assert (await tenant.consensus(request["id"]))["status"] == "expired"
         problem = rejection(await bob.vote(request["id"], bob.id, "approve"))
         assert (problem["code"], problem["status"]) == ("consensus_closed", 409)
@@ -323,7 +335,7 @@ async def test_unregistered_agent_cannot_vote(tenant: Tenant) -> None:
     assert rejection(refused)["code"] == "agent_not_found"
 
 
-# -- What a notification may hold --------------------------------------------------
+# -- Content of notifications ------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -376,8 +388,8 @@ async def test_notifications_arrive_in_log_order(tenant: Tenant) -> None:
 
         await wait_until(lambda: len(listener.notifications("lease_conflict")) == len(contacts))
 
-        heard = [
+        received = [
             notification["sequence"] for notification in listener.notifications("lease_conflict")
         ]
         log = [event["sequence"] for event in await tenant.events("LeaseConflicted")]
-        assert heard == log
+        assert received == log

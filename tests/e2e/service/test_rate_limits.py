@@ -1,4 +1,4 @@
-"""A caller that asks too often is told to wait, whichever way it asks; nobody else notifications."""
+"""Rate limits and quotas apply to each caller and tenant, over HTTP and NATS together."""
 
 import httpx2
 
@@ -20,15 +20,15 @@ CONTACT = "user{}@example.com"
 async def test_rate_limit_rejects_reads_before_commands_and_heartbeats(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
 
-    async def refused_at_last(method: str, path: str, body: object = None) -> httpx2.Response:
+    async def send_until_rejected(method: str, path: str, body: object = None) -> httpx2.Response:
         for _ in range(TRIES_MAX):
-            answer = await ann.request(method, path, body)
-            if answer.status_code != 200:
-                return answer
-        raise AssertionError("it was never refused")
+            response = await ann.request(method, path, body)
+            if response.status_code != 200:
+                return response
+        raise AssertionError("no request was rejected")
 
-    read = await refused_at_last("GET", f"{AGENT}/agents/{ann.id}")
-    command = await refused_at_last("PUT", f"{AGENT}/agents/{ann.id}/config", {"config": {}})
+    read = await send_until_rejected("GET", f"{AGENT}/agents/{ann.id}")
+    command = await send_until_rejected("PUT", f"{AGENT}/agents/{ann.id}/config", {"config": {}})
 
     for refused in (read, command):
         problem = refused.json()
@@ -41,25 +41,25 @@ async def test_rate_limit_rejects_reads_before_commands_and_heartbeats(tenant: T
 
 async def test_rate_limit_is_shared_by_http_and_nats(tenant: Tenant) -> None:
     ann = await tenant.create_agent("ann")
-    asking = await NatsAgent.of(ann)
+    nats_agent = await NatsAgent.of(ann)
     for _ in range(TRIES_MAX):
-        if (await asking.request("getAgent", {"agentId": ann.id})).status == 429:
+        if (await nats_agent.request("getAgent", {"agentId": ann.id})).status == 429:
             break
 
-    over_nats = await asking.request("getAgent", {"agentId": ann.id})
+    over_nats = await nats_agent.request("getAgent", {"agentId": ann.id})
     over_http = await ann.request("GET", f"{AGENT}/agents/{ann.id}")
 
     assert (over_nats.status, over_nats.code) == (429, "rate_limited")
     assert int(over_nats.headers["retry-after"]) >= 1
     assert over_http.status_code == 429
-    assert (await asking.request("heartbeat", {"agentId": ann.id})).status == 200
+    assert (await nats_agent.request("heartbeat", {"agentId": ann.id})).status == 200
 
 
 async def test_caller_that_waits_for_retry_after_is_accepted(tenant: Tenant) -> None:
     ann = await tenant.create_agent("ann")
     service = ann.operator.service
     async with SdkAgent.connect(service.url, ann.text, name=ann.name) as agent:
-        for _ in range(BURST):  # More than the half of a bucket that reads may use.
+        for _ in range(BURST):  # Reads may use only a part of the bucket.
             assert await agent.get_config() is not None
 
 
@@ -78,8 +78,8 @@ async def test_tenant_quota_is_enforced(tenant: Tenant, other: Tenant) -> None:
     assert (problem["quota"], problem["limit"]) == ("live_leases", 3)
     assert (over_nats.status, over_nats.code) == (429, "quota_exceeded")
     assert (await ann.acquire(ann.id, CONTACT.format(0))).status_code == 200
-    stranger = await other.create_agent("ann")
-    await stranger.lease(stranger.id, CONTACT.format(3))
+    foreign = await other.create_agent("ann")
+    await foreign.lease(foreign.id, CONTACT.format(3))
 
     await ann.release(held[0]["id"])
     await bob.lease(bob.id, CONTACT.format(3))
@@ -90,10 +90,10 @@ async def test_agent_quota_is_enforced_per_agent(tenant: Tenant) -> None:
     for number in range(2):
         await ann.lease(ann.id, CONTACT.format(number))
 
-    by_itself = await ann.acquire(ann.id, CONTACT.format(2))
-    for_it = await tenant.acquire(ann.id, CONTACT.format(2))
+    by_agent = await ann.acquire(ann.id, CONTACT.format(2))
+    by_tenant = await tenant.acquire(ann.id, CONTACT.format(2))
 
-    for refused in (by_itself, for_it):
+    for refused in (by_agent, by_tenant):
         problem = refused.json()
         assert (refused.status_code, problem["code"]) == (429, "quota_exceeded")
         assert (problem["quota"], problem["limit"]) == ("live_leases_per_agent", 2)

@@ -1,4 +1,4 @@
-"""`/readyz` tells a service that is dead from one that has merely lost a part, and in time."""
+"""`/readyz` reports in time whether the service is ready, degraded or unavailable."""
 
 import asyncio
 import signal
@@ -16,14 +16,14 @@ from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import Json, run_service
 from tests.support.postgres import PostgresServer
 
-# Of those who ask whether it is ready: Kubernetes' own patience may be this short.
-ANSWERED_SECONDS_MAX = 5.0
-ASKING_AT_ONCE = 20
+# A readiness probe of Kubernetes may have a timeout this short.
+PROBE_TIMEOUT_SECONDS = 5.0
+CONCURRENT_PROBES = 20
 
 
 @pytest.fixture
 def fragile() -> Iterator[PostgresServer]:
-    """A PostgreSQL of the test's own, to be harmed."""
+    """A PostgreSQL server that only this test uses and disrupts."""
     server = PostgresServer()
     server.start()
     try:
@@ -33,13 +33,13 @@ def fragile() -> Iterator[PostgresServer]:
 
 
 @asynccontextmanager
-async def served(data_dir: Path, *options: str) -> AsyncIterator[Operator]:
+async def running_service(data_dir: Path, *options: str) -> AsyncIterator[Operator]:
     with run_service(data_dir, *options) as service:
         async with connect_operator(service) as operator:
             yield operator
 
 
-async def look(operator: Operator) -> tuple[int, Json]:
+async def probe(operator: Operator) -> tuple[int, Json]:
     response = await operator.http.get("/readyz")
     return response.status_code, response.json()
 
@@ -47,54 +47,58 @@ async def look(operator: Operator) -> tuple[int, Json]:
 async def test_hanging_database_is_reported_in_time_to_every_caller(
     fragile: PostgresServer, data_dir: Path
 ) -> None:
-    async with served(data_dir, "--database-url", fragile.database_url()) as operator:
-        assert await look(operator) == (200, {"status": "ready", "log": "ok", "nats": "connected"})
+    async with running_service(data_dir, "--database-url", fragile.database_url()) as operator:
+        assert await probe(operator) == (200, {"status": "ready", "log": "ok", "nats": "connected"})
         fragile.pause()
         try:
             began = time.monotonic()
-            answers = await asyncio.gather(*(look(operator) for _ in range(ASKING_AT_ONCE)))
+            responses = await asyncio.gather(*(probe(operator) for _ in range(CONCURRENT_PROBES)))
             took = time.monotonic() - began
         finally:
             fragile.resume()
 
-        for status, answer in answers:
-            assert (status, answer["status"], answer["log"]) == (503, "unavailable", "unavailable")
-        assert readiness.CHECK_SECONDS_MAX <= took < ANSWERED_SECONDS_MAX
+        for status, response in responses:
+            assert (status, response["status"], response["log"]) == (
+                503,
+                "unavailable",
+                "unavailable",
+            )
+        assert readiness.CHECK_SECONDS_MAX <= took < PROBE_TIMEOUT_SECONDS
         await wait_until(lambda: _is_ready(operator))
 
 
 async def test_lost_and_recovered_database_is_reported(
     fragile: PostgresServer, data_dir: Path
 ) -> None:
-    async with served(data_dir, "--database-url", fragile.database_url()) as operator:
+    async with running_service(data_dir, "--database-url", fragile.database_url()) as operator:
         fragile.stop(signal.SIGQUIT)
-        status, answer = await look(operator)
-        assert (status, answer["log"]) == (503, "unavailable")
+        status, response = await probe(operator)
+        assert (status, response["log"]) == (503, "unavailable")
         assert (await operator.http.get("/livez")).status_code == 200
         fragile.start()
         await wait_until(lambda: _is_ready(operator))
 
 
 async def _is_ready(operator: Operator) -> bool:
-    return str((await look(operator))[1]["status"]) == "ready"
+    return str((await probe(operator))[1]["status"]) == "ready"
 
 
-# -- Part by part ------------------------------------------------------------------
+# -- Single components -------------------------------------------------------------
 
 
 class _Log:
     def __init__(self) -> None:
-        self.looks = 0
-        self.answers = asyncio.Event()
-        self.answers.set()
+        self.queries = 0
+        self.responds = asyncio.Event()
+        self.responds.set()
 
     async def committed_head(self) -> int:
-        self.looks += 1
-        await self.answers.wait()
+        self.queries += 1
+        await self.responds.wait()
         return 1
 
 
-class _Door:
+class _CommandBus:
     damage: str | None = None
     failing = False
 
@@ -103,7 +107,7 @@ class _Commits:
     notification_age_seconds = 0.0
 
 
-class _Push:
+class _NatsService:
     state: str | None = jetstream_mirror.FOLLOWING
 
     def is_connected(self) -> bool:
@@ -113,16 +117,16 @@ class _Push:
         return self.state
 
 
-class Parts:
+class Components:
     def __init__(self) -> None:
         self.log, self.command_bus, self.nats_service, self.commits = (
             _Log(),
-            _Door(),
-            _Push(),
+            _CommandBus(),
+            _NatsService(),
             _Commits(),
         )
         self.readiness = readiness.Readiness(
-            self.log,  # type: ignore[arg-type]  # As much of each as is asked.
+            self.log,  # type: ignore[arg-type]  # Fakes with the used attributes only.
             self.command_bus,  # type: ignore[arg-type]
             self.nats_service,
             self.commits,  # type: ignore[arg-type]
@@ -130,12 +134,12 @@ class Parts:
 
 
 @pytest.fixture
-def parts() -> Parts:
-    return Parts()
+def parts() -> Components:
+    return Components()
 
 
 @pytest.mark.parametrize("state", [jetstream_mirror.STOPPED, jetstream_mirror.UNAVAILABLE])
-async def test_stopped_or_unavailable_mirror_degrades(parts: Parts, state: str) -> None:
+async def test_stopped_or_unavailable_mirror_degrades(parts: Components, state: str) -> None:
     parts.nats_service.state = state
     found = await parts.readiness.check()
 
@@ -144,44 +148,44 @@ async def test_stopped_or_unavailable_mirror_degrades(parts: Parts, state: str) 
 
 @pytest.mark.parametrize("state", [None, jetstream_mirror.WAITING, jetstream_mirror.FOLLOWING])
 async def test_external_or_starting_mirror_does_not_degrade(
-    parts: Parts, state: str | None
+    parts: Components, state: str | None
 ) -> None:
     parts.nats_service.state = state
 
     assert (await parts.readiness.check()).status == "ready"
 
 
-async def test_stale_commit_notifications_degrade(parts: Parts) -> None:
+async def test_stale_commit_notifications_degrade(parts: Components) -> None:
     parts.commits.notification_age_seconds = readiness.COMMIT_NOTIFICATION_AGE_SECONDS_MAX
     found = await parts.readiness.check()
 
     assert (found.status, found.receives_commits) == ("degraded", False)
 
 
-async def test_failing_writes_degrade(parts: Parts) -> None:
+async def test_failing_writes_degrade(parts: Components) -> None:
     parts.command_bus.failing = True
     found = await parts.readiness.check()
 
     assert (found.status, found.writes) == ("degraded", False)
 
 
-async def test_corrupted_log_is_unavailable(parts: Parts) -> None:
-    parts.command_bus.damage = "a hash does not fit"
+async def test_corrupted_log_is_unavailable(parts: Components) -> None:
+    parts.command_bus.damage = "a hash does not match"
     found = await parts.readiness.check()
 
     assert (found.status, found.log) == ("unavailable", "damaged")
 
 
 async def test_concurrent_checks_share_one_database_query(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
+    parts: Components, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readiness, "CHECK_SECONDS_MAX", 0.05)
-    parts.log.answers.clear()
+    parts.log.responds.clear()
     for _ in range(3):
         found = await asyncio.gather(*(parts.readiness.check() for _ in range(5)))
         assert {each.log for each in found} == {"unavailable"}
-    assert parts.log.looks == 1
+    assert parts.log.queries == 1
 
-    parts.log.answers.set()
+    parts.log.responds.set()
     monkeypatch.undo()
     assert (await parts.readiness.check()).log == "ok"

@@ -1,4 +1,4 @@
-"""Several replicas on one database are one service: it does not matter which of them is asked."""
+"""Several replicas on one database act as one service, whichever replica receives a request."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -27,14 +27,14 @@ CONTACT = "user@example.com"
 RIVALS = 10
 COMMANDS = 40
 WAIT_SECONDS = 20.0
-MANY_SECONDS = 600  # Less than the machine's clocks are wrong, more than a test takes.
+MANY_SECONDS = 600  # Less than the error of the wrong clocks, more than a test takes.
 
 
 @pytest.fixture(scope="module")
 def replicas(
     postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Replicas]:
-    """Two, begun at once on a database that two have prepared at once."""
+    """Two replicas, started concurrently after two concurrent schema upgrades."""
     url = postgres.empty_url()
     run_concurrently(lambda: upgrade_schema(url), lambda: upgrade_schema(url))
     both = Replicas(tmp_path_factory.mktemp("replicas"), url, 2, "--log-level", "debug")
@@ -91,11 +91,11 @@ async def test_event_of_one_replica_is_visible_on_the_other(
 ) -> None:
     ann = await tenant.create_agent("ann")
     lease = await ann.lease(ann.id, CONTACT)
-    elsewhere = same_tenant(there, tenant)
+    on_other_replica = same_tenant(there, tenant)
 
-    assert [one["id"] for one in await elsewhere.leases()] == [lease["id"]]
-    assert await elsewhere.head() == await tenant.head()
-    assert (await elsewhere.release(lease["id"]))["released"] is True
+    assert [one["id"] for one in await on_other_replica.leases()] == [lease["id"]]
+    assert await on_other_replica.head() == await tenant.head()
+    assert (await on_other_replica.release(lease["id"]))["released"] is True
     assert await tenant.leases() == []
 
 
@@ -103,9 +103,9 @@ async def test_contact_is_leased_once_across_replicas(tenant: Tenant, there: Ope
     rivals = await tenant.create_agents(*(f"rival{number}" for number in range(RIVALS)))
     rivals = [*rivals[::2], *(same_agent(there, rival) for rival in rivals[1::2])]
 
-    answers = await asyncio.gather(*(rival.acquire(rival.id, CONTACT) for rival in rivals))
+    responses = await asyncio.gather(*(rival.acquire(rival.id, CONTACT) for rival in rivals))
 
-    assert sorted(answer.status_code for answer in answers) == [200, *[409] * (RIVALS - 1)]
+    assert sorted(response.status_code for response in responses) == [200, *[409] * (RIVALS - 1)]
     assert event_types(await tenant.events("LeaseAcquired")) == ["LeaseAcquired"]
 
 
@@ -114,11 +114,11 @@ async def test_idempotency_key_applies_across_replicas(tenant: Tenant, there: Op
     both = (ann, same_agent(there, ann))
     key, body = {"Idempotency-Key": "once"}, {"agentId": ann.id, "contactEmail": CONTACT}
 
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(one.request_ok("POST", LEASE, body, headers=key) for one in both)
     )
 
-    assert answers[0] == answers[1]
+    assert responses[0] == responses[1]
     assert len(await tenant.events("LeaseAcquired")) == 1
 
 
@@ -128,12 +128,12 @@ async def test_stream_and_long_poll_receive_events_of_the_other_replica(
     ann, bob = await tenant.create_agents("ann", "bob")
     await ann.lease(ann.id, CONTACT)
     head = await tenant.head()
-    waits = same_agent(there, ann)
+    same_ann = same_agent(there, ann)
     async with (
         follow_events(same_tenant(there, tenant), last=head) as log,
-        open_stream(waits, last=head) as notifications,
+        open_stream(same_ann, last=head) as notifications,
     ):
-        page = start_long_poll(waits, head, WAIT_SECONDS)
+        page = start_long_poll(same_ann, head, WAIT_SECONDS)
         await bob.acquire(bob.id, CONTACT)
 
         assert (await log.event())["type"] == "LeaseConflicted"
@@ -145,26 +145,26 @@ async def test_all_replicas_serve_nats_commands(
     tenant: Tenant, replicas: Replicas, there: Operator
 ) -> None:
     ann = await tenant.create_agent("ann")
-    asking = await NatsAgent.of(ann)
+    nats_agent = await NatsAgent.of(ann)
     for number in range(COMMANDS):
-        await asking.request_ok("acquireLease", contactEmail=f"user{number}@example.com")
+        await nats_agent.request_ok("acquireLease", contactEmail=f"user{number}@example.com")
 
     assert len(await same_tenant(there, tenant).leases()) == COMMANDS
     for replica in replicas.all:
-        assert replica.log_entries("nats.served"), "it served none"
+        assert replica.log_entries("nats.served"), "the replica served no command"
 
 
 async def test_notification_is_published_for_a_command_on_any_replica(
     tenant: Tenant, there: Operator
 ) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
-    hears = await ann.subscribe_to_all()
+    listener = await ann.subscribe_to_all()
     await ann.lease(ann.id, CONTACT)
     for operator in (tenant.operator, there):
         await same_agent(operator, bob).acquire(bob.id, CONTACT)
 
-    await wait_until(lambda: len(hears.notifications("lease_conflict")) == 2)
-    assert [one["id"] for one in hears.notifications("lease_conflict")] == [
+    await wait_until(lambda: len(listener.notifications("lease_conflict")) == 2)
+    assert [one["id"] for one in listener.notifications("lease_conflict")] == [
         one["id"] for one in await read_all(ann) if one["type"] == "quorate.lease_conflict"
     ]
 
@@ -173,22 +173,22 @@ async def test_revocation_applies_to_all_replicas(
     tenant: Tenant, here: Operator, there: Operator
 ) -> None:
     ann = await tenant.create_agent("ann")
-    elsewhere = same_agent(there, ann)
-    await elsewhere.heartbeat(ann.id)
+    on_other_replica = same_agent(there, ann)
+    await on_other_replica.heartbeat(ann.id)
     connected = await ann.subscribe_to_all()
-    async with open_stream(elsewhere) as stream:
+    async with open_stream(on_other_replica) as stream:
         await here.request_ok("DELETE", f"{KEYS}/{ann.issued.id}")
 
         await stream.end()
         await asyncio.wait_for(connected.lost.wait(), WAIT_SECONDS)
-    for one in (ann, elsewhere):
-        await wait_until(partial(_is_refused, one))
-    for _ in range(RIVALS):  # Whichever answers for the key.
+    for one in (ann, on_other_replica):
+        await wait_until(partial(_is_unauthorized, one))
+    for _ in range(RIVALS):  # Any replica may check the key.
         with pytest.raises(Exception, match="Authorization"):
             await Listener.connected(here.service.nats_url, ann.text, ann.issued.principal)
 
 
-async def _is_refused(agent: Agent) -> bool:
+async def _is_unauthorized(agent: Agent) -> bool:
     response = await agent.acquire(agent.id, CONTACT)
     return response.status_code == 401
 
@@ -213,5 +213,5 @@ async def test_all_replicas_use_the_database_clock(
 
 
 def _seconds_between(events: Sequence[Json]) -> float:
-    first, last = (datetime.fromisoformat(events[place]["at"]) for place in (0, -1))
+    first, last = (datetime.fromisoformat(events[index]["at"]) for index in (0, -1))
     return (last - first).total_seconds()

@@ -1,5 +1,6 @@
-"""After a restore the copy in JetStream may know more than the log: it is left alone until an
-operator says that it may go, and the service works all the while.
+"""After a restore, the JetStream mirror may be newer than the log.
+
+The service keeps the mirror until an operator deletes it, and works in the meantime.
 """
 
 from collections.abc import Iterator
@@ -20,25 +21,25 @@ def service(data_dir: Path) -> Iterator[ServiceProcess]:
         running.end()
 
 
-def verb(service: ServiceProcess, *words: str) -> Outcome:
+def run(service: ServiceProcess, *words: str) -> Outcome:
     return run_cli(*words, QUORATE_DATA_DIR=str(service.data_dir))
 
 
-def works(service: ServiceProcess, *words: str) -> None:
-    outcome = verb(service, *words)
+def run_ok(service: ServiceProcess, *words: str) -> None:
+    outcome = run(service, *words)
     assert outcome.code == 0, outcome.stderr
 
 
-def restored_to_before(service: ServiceProcess, file: Path) -> None:
-    """The folder stays, with all that belongs to NATS and the keys; only the log is replaced."""
+def restore_backup(service: ServiceProcess, file: Path) -> None:
+    """Replace only the log; the NATS data and the keys in the data directory remain."""
     service.stop()
     service.database.unlink()
-    works(service, "restore", str(file))
+    run_ok(service, "restore", str(file))
     service.start()
 
 
-def mirrored(service: ServiceProcess) -> int:
-    """How often a copy was begun."""
+def count_mirrors(service: ServiceProcess) -> int:
+    """Return how many times a mirror was created."""
     return len(service.log_entries("mirror.created"))
 
 
@@ -48,52 +49,52 @@ def test_restored_log_is_served_while_the_newer_mirror_is_kept(
     tenant = Tenant(service, "acme")
     tenant.register("ann")
     file = tmp_path / "quorate.backup"
-    works(service, "backup", str(file))
+    run_ok(service, "backup", str(file))
     lost = tenant.lease("ann", "kim@example.com")
     tenant.release(str(lost["id"]))
     tenant.close()
 
-    restored_to_before(service, file)
+    restore_backup(service, file)
     wait_until(lambda: service.log_entries("mirror.stopped"))
 
-    (halted,) = service.log_entries("mirror.stopped")
-    assert "quorate mirror reset" in halted["error"]
-    before = mirrored(service)
+    (stopped,) = service.log_entries("mirror.stopped")
+    assert "quorate mirror reset" in stopped["error"]
+    before = count_mirrors(service)
     with_key = Tenant(service, "globex")
     with_key.register("bob")
     assert with_key.lease("bob", "kim@example.com")["status"] == "active"
     with_key.close()
-    assert mirrored(service) == before, "it was touched before anybody said so"
+    assert count_mirrors(service) == before, "the mirror was changed without confirmation"
 
-    works(service, "mirror", "reset", "--yes")
-    wait_until(lambda: mirrored(service) > before)
+    run_ok(service, "mirror", "reset", "--yes")
+    wait_until(lambda: count_mirrors(service) > before)
     assert service.log_entries("mirror.created")[-1]["first"] == 1
 
 
 def test_current_log_continues_its_mirror(service: ServiceProcess, tmp_path: Path) -> None:
-    """The control: a restore alone is nothing that would halt the copy."""
+    """Control: a restore of the current log does not stop the mirror."""
     tenant = Tenant(service, "acme")
     tenant.register("ann")
     tenant.close()
     file = tmp_path / "quorate.backup"
-    works(service, "backup", str(file))
+    run_ok(service, "backup", str(file))
 
-    restored_to_before(service, file)
+    restore_backup(service, file)
     service.stop()
 
     assert service.log_entries("mirror.stopped") == []
-    assert mirrored(service) == 1
+    assert count_mirrors(service) == 1
 
 
-def test_forget_mirror_does_nothing_without_nats(tmp_path: Path) -> None:
+def test_mirror_reset_fails_without_a_nats_address(tmp_path: Path) -> None:
     outcome = run_cli("mirror", "reset", "--yes", QUORATE_DATA_DIR=str(tmp_path))
 
     assert outcome.code == 1
     assert "give --nats-url" in outcome.stderr
 
 
-def test_forget_mirror_requires_confirmation(service: ServiceProcess) -> None:
-    outcome = verb(service, "mirror", "reset")
+def test_mirror_reset_requires_confirmation(service: ServiceProcess) -> None:
+    outcome = run(service, "mirror", "reset")
 
     assert outcome.code == 1
     assert "Delete the copy of the log" in outcome.stdout + outcome.stderr

@@ -1,4 +1,4 @@
-"""The two documents that the coordination API was asked for from, walked through in their order."""
+"""The requests of the two seed documents work as printed, in order."""
 
 import json
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ from tests.e2e.service.printed_requests import (
 )
 from tests.e2e.service.service_process import Json
 
-FIRST_TENANT, SECOND_TENANT = "tenant_abc123", "your-tenant-id"  # As they are printed.
+FIRST_TENANT, SECOND_TENANT = "tenant_abc123", "your-tenant-id"  # As printed in the seeds.
 PROPOSAL = {"action": "a", "contactEmail": "user@example.com", "reason": "r"}
 
 
 class Reader:
-    """Follows a document to the letter, with the ids and the key of the present tenant."""
+    """Sends the printed requests with the ids and the key of a tenant."""
 
     def __init__(self, tenant: Tenant) -> None:
         self.tenant = tenant
         self.ids: dict[str, str] = {}
 
-    def knows(self, actual: str, *shown: str) -> None:
-        """From now on ``actual`` stands wherever the document shows one of these."""
+    def set_id(self, actual: str, *shown: str) -> None:
+        """Replace each of the shown ids with ``actual`` from now on."""
         self.ids |= dict.fromkeys(shown, actual)
 
     async def send(
@@ -44,67 +44,67 @@ class Reader:
             headers={name: replace_ids(value, ids) for name, value in request.headers.items()},
         )
 
-    async def do(self, request: PrintedRequest, answer: str, status: int = 200) -> Json:
-        """Send a printed request, and get the printed answer."""
+    async def do(self, request: PrintedRequest, expected: str, status: int = 200) -> Json:
+        """Send a printed request and assert the printed response."""
         response = await self.send(request)
         assert response.status_code == status, response.text
-        assert_matches(response.json(), answer, self.ids)
+        assert_matches(response.json(), expected, self.ids)
         found = response.json()
         return dict(found[-1] if isinstance(found, list) else found)
 
 
-def minutes(answer: Json, first: str, last: str) -> float:
-    began, ended = (datetime.fromisoformat(answer[name]) for name in (first, last))
+def minutes(response: Json, first: str, last: str) -> float:
+    began, ended = (datetime.fromisoformat(response[name]) for name in (first, last))
     return (ended - began) / timedelta(minutes=1)
 
 
-# -- The documents -----------------------------------------------------------
+# -- Printed requests --------------------------------------------------------
 
 
 async def test_every_request_of_seed_000_works(operator: Operator) -> None:
     reader = Reader(await operator.create_tenant(FIRST_TENANT))
 
-    await registers_and_heartbeats(reader)
-    await acquires_releases_and_lists(reader)
-    await proposes_and_votes(reader)
-    await configures(reader)
+    await register_and_heartbeat(reader)
+    await acquire_release_and_list(reader)
+    await propose_and_vote(reader)
+    await configure(reader)
 
 
-async def registers_and_heartbeats(reader: Reader) -> None:
+async def register_and_heartbeat(reader: Reader) -> None:
     agent = await reader.do(parse_curl(seed_000.REGISTER), seed_000.REGISTERED)
-    reader.knows(agent["id"], "agent_a1b2c3d4e5f6")
+    reader.set_id(agent["id"], "agent_a1b2c3d4e5f6")
     assert printed_requests.AGENT.fullmatch(agent["id"])
     again = await reader.do(parse_curl(seed_000.REGISTER), seed_000.REGISTERED)
     assert again["registeredAt"] == agent["registeredAt"], "the same name is updated"
     await reader.do(parse_curl(seed_000.HEARTBEAT), seed_000.HEARTBEAT_RESPONSE)
 
 
-async def acquires_releases_and_lists(reader: Reader) -> None:
+async def acquire_release_and_list(reader: Reader) -> None:
     tenant = reader.tenant
     lease = await reader.do(parse_curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
     assert minutes(lease, "createdAt", "expiresAt") == 30
 
     await tenant.release(lease["id"])
     other = await tenant.register("other-agent")
-    reader.knows(other["id"], "agent_f6e5d4c3b2a1")
+    reader.set_id(other["id"], "agent_f6e5d4c3b2a1")
     theirs = await tenant.lease(other["id"], "user@example.com")
     conflict = await reader.do(parse_curl(seed_000.ACQUIRE), seed_000.CONFLICT, status=409)
     assert conflict["leaseHolder"]["expiresAt"] == theirs["expiresAt"]
 
     await tenant.release(theirs["id"])
     lease = await reader.do(parse_curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
-    reader.knows(lease["id"], "LEASE_ID")
+    reader.set_id(lease["id"], "LEASE_ID")
     await reader.do(parse_curl(seed_000.RELEASE), seed_000.RELEASED)
 
     lease = await reader.do(parse_curl(seed_000.ACQUIRE), seed_000.ACQUIRED)
-    reader.knows(lease["id"], "d290f1ee-6c54-4b01-90e6-d701748f0851")
+    reader.set_id(lease["id"], "d290f1ee-6c54-4b01-90e6-d701748f0851")
     assert await reader.do(parse_curl(seed_000.LIST), seed_000.LISTED) == lease
 
 
-async def proposes_and_votes(reader: Reader) -> None:
+async def propose_and_vote(reader: Reader) -> None:
     request = await reader.do(parse_curl(seed_000.PROPOSE), seed_000.PROPOSED)
     assert minutes(request, "createdAt", "timeoutAt") == 5
-    reader.knows(request["id"], "CONSENSUS_ID", "b4c8e7a2-3f19-4d5e-a621-9c1d8f3e7b0a")
+    reader.set_id(request["id"], "CONSENSUS_ID", "b4c8e7a2-3f19-4d5e-a621-9c1d8f3e7b0a")
     assert await reader.do(parse_curl(seed_000.GET_PROPOSAL), seed_000.PROPOSED) == request
 
     ours = await reader.send(
@@ -117,7 +117,7 @@ async def proposes_and_votes(reader: Reader) -> None:
     await reader.do(parse_curl(seed_000.GET_PROPOSAL), decided)
 
 
-async def configures(reader: Reader) -> None:
+async def configure(reader: Reader) -> None:
     assert await reader.do(parse_curl(seed_000.GET_CONFIG), "{}") == {}
     await reader.do(parse_curl(seed_000.PUT_CONFIG), seed_000.CONFIGURED)
     await reader.do(parse_curl(seed_000.GET_CONFIG), seed_000.CONFIGURED)
@@ -131,12 +131,12 @@ async def test_every_request_of_seed_001_works(operator: Operator) -> None:
         ("retention-agent", "agent_other"),
         ("reviewer", "agent_reviewer"),
     ):
-        reader.knows((await tenant.register(name))["id"], shown)
+        reader.set_id((await tenant.register(name))["id"], shown)
 
-    asked = json.loads(parse_plain(seed_001.ACQUIRE).body or "")
+    printed = json.loads(parse_plain(seed_001.ACQUIRE).body or "")
     lease = await reader.do(parse_plain(seed_001.ACQUIRE), "{}")
-    assert asked["contactEmail"] == lease["contactEmail"]
-    assert minutes(lease, "createdAt", "expiresAt") == asked["durationMinutes"]
+    assert printed["contactEmail"] == lease["contactEmail"]
+    assert minutes(lease, "createdAt", "expiresAt") == printed["durationMinutes"]
 
     await tenant.release(lease["id"])
     await tenant.lease(reader.ids["agent_other"], "alice@example.com")
@@ -146,7 +146,7 @@ async def test_every_request_of_seed_001_works(operator: Operator) -> None:
     assert request["requestingAgentId"] == reader.ids["agent_abc123"]
     assert request["status"] == "pending"
     assert minutes(request, "createdAt", "timeoutAt") == 60
-    reader.knows(request["id"], ":id")
+    reader.set_id(request["id"], ":id")
 
     vote = await reader.do(parse_plain(seed_001.VOTE), "{}")
     assert vote["agentId"] == reader.ids["agent_reviewer"]
@@ -155,7 +155,7 @@ async def test_every_request_of_seed_001_works(operator: Operator) -> None:
     assert (await tenant.consensus(request["id"]))["status"] == "approved"
 
 
-# -- What the documents say between the requests -----------------------------
+# -- Text of the seeds -------------------------------------------------------
 
 
 async def test_optional_fields_have_the_defaults_of_the_seeds(tenant: Tenant) -> None:
@@ -174,8 +174,8 @@ async def test_agent_can_be_given_by_id_or_name(tenant: Tenant) -> None:
     agent = await tenant.register("outreach-agent")
 
     for named in ({"agentId": agent["id"]}, {"agentName": "outreach-agent"}):
-        heard = await tenant.request_ok("POST", f"{COORDINATION}/heartbeat", named)
-        assert heard["ok"] is True
+        received = await tenant.request_ok("POST", f"{COORDINATION}/heartbeat", named)
+        assert received["ok"] is True
         lease = await tenant.request_ok(
             "POST", LEASE, {**named, "contactEmail": "user@example.com"}
         )
@@ -219,9 +219,11 @@ async def test_unknown_settings_are_ignored(tenant: Tenant) -> None:
     path = f"{AGENT}/agents/{agent['id']}/config"
     known = {"humanizer_enabled": True, "humanizer_style": "casual", "humanizer_provider": "x"}
 
-    answer = await tenant.request_ok("PUT", path, {**known, "colour": "red", "nested": {"a": [1]}})
+    response = await tenant.request_ok(
+        "PUT", path, {**known, "colour": "red", "nested": {"a": [1]}}
+    )
 
-    assert answer == known
+    assert response == known
     assert await tenant.request_ok("GET", path) == known
 
 

@@ -1,4 +1,4 @@
-"""One command starts everything, says clearly what stands in its way, and ends without a trace."""
+"""`quorate serve` starts all parts, reports startup errors clearly, and stops cleanly."""
 
 import asyncio
 import shutil
@@ -27,12 +27,12 @@ CONTACT = "user@example.com"
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 STREAMS, LISTENERS = 20, 5
 ACKNOWLEDGED_MIN = 100
-SWITCH_OFF = "DROP TRIGGER events_no_update; DROP TRIGGER events_no_delete;"
+DROP_TRIGGERS = "DROP TRIGGER events_no_update; DROP TRIGGER events_no_delete;"
 
 
 @asynccontextmanager
 async def started(data_dir: Path, *options: str) -> AsyncIterator[Operator]:
-    """A service of the test's own, and its operator."""
+    """Start a service for one test, and return its operator."""
     service = ServiceProcess(data_dir, *options)
     service.start()
     try:
@@ -49,24 +49,24 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
-def gave_up(ended: "CompletedProcess[str]", *words: str) -> None:
-    """It said why in one line, ended with code 1, and showed nothing of its insides."""
+def expect_startup_error(ended: "CompletedProcess[str]", *words: str) -> None:
+    """Assert exit code 1 and a single error line without internals."""
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
-    complaint = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
-    assert len(complaint) == 1
-    assert complaint[0].startswith("Error: ")
+    errors = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert len(errors) == 1
+    assert errors[0].startswith("Error: ")
     for word in words:
-        assert word in complaint[0]
+        assert word in errors[0]
 
 
 @contextmanager
-def taken_port() -> Iterator[int]:
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        yield taken.getsockname()[1]
+def occupied_port() -> Iterator[int]:
+    with closing(socket.socket()) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
 
 
 # -- Starting ----------------------------------------------------------------
@@ -104,7 +104,7 @@ async def test_banner_names_addresses_and_the_first_command(data_dir: Path) -> N
         banner = service.stdout.decode()
         assert url in banner
         assert str(data_dir / "credentials.json") in banner
-        assert "qk_" not in banner, "a key would stay in the terminal's history"
+        assert "qk_" not in banner, "a key would remain in the terminal history"
         words = banner[banner.index("  curl ") :].partition("\n\n")[0]
         request = parse_curl(replace_ids(words.strip(), {"$QUORATE_API_KEY": key}))
         service.start()
@@ -172,7 +172,7 @@ async def test_options_can_be_set_by_environment_variables(tmp_path: Path) -> No
     assert any(line["event"] == "http.served" for line in service.log_entries())
 
 
-# -- What stands in the way --------------------------------------------------
+# -- Startup errors ----------------------------------------------------------
 
 
 async def test_second_service_on_the_same_data_directory_is_rejected(data_dir: Path) -> None:
@@ -182,46 +182,46 @@ async def test_second_service_on_the_same_data_directory_is_rejected(data_dir: P
 
         ended = await asyncio.to_thread(run_until_exit, data_dir, *FREE_PORTS)
 
-        gave_up(ended, str(data_dir), str(operator.service.pid))
+        expect_startup_error(ended, str(data_dir), str(operator.service.pid))
         assert operator.service.credentials == kept
         assert len(operator.service.nats_servers()) == 1
         await tenant.create_agent("ann")
 
 
 def test_occupied_http_port_is_named(data_dir: Path) -> None:
-    with taken_port() as port:
+    with occupied_port() as port:
         ended = run_until_exit(data_dir, "--port", str(port), "--nats-port", "0")
 
-    gave_up(ended, str(port), "--port")
+    expect_startup_error(ended, str(port), "--port")
     assert ServiceProcess(data_dir).nats_servers() == []
 
 
 def test_occupied_nats_port_is_named(data_dir: Path) -> None:
-    with taken_port() as port:
+    with occupied_port() as port:
         ended = run_until_exit(data_dir, "--port", "0", "--nats-port", str(port))
 
-    gave_up(ended, str(port), "--nats-port")
+    expect_startup_error(ended, str(port), "--nats-port")
     assert ServiceProcess(data_dir).nats_servers() == []
     service = ServiceProcess(data_dir).start()
     service.stop()
 
 
 def test_foreign_bind_address_is_named(data_dir: Path) -> None:
-    gave_up(run_until_exit(data_dir, "--host", "192.0.2.1", *FREE_PORTS), "192.0.2.1")
+    expect_startup_error(run_until_exit(data_dir, "--host", "192.0.2.1", *FREE_PORTS), "192.0.2.1")
 
 
 def test_invalid_database_file_is_named(data_dir: Path) -> None:
     data_dir.mkdir()
-    (data_dir / "quorate.db").write_text("this is no database, and longer than a header" * 100)
+    (data_dir / "quorate.db").write_text("this is not a database, and longer than a header" * 100)
 
-    gave_up(run_until_exit(data_dir, *FREE_PORTS), "not a database")
+    expect_startup_error(run_until_exit(data_dir, *FREE_PORTS), "not a database")
 
 
 def test_invalid_credentials_file_is_named(data_dir: Path) -> None:
     data_dir.mkdir()
     (data_dir / "credentials.json").write_text('{"apiKey": "qk_x"}')
 
-    gave_up(run_until_exit(data_dir, *FREE_PORTS), "credentials.json", "remove it")
+    expect_startup_error(run_until_exit(data_dir, *FREE_PORTS), "credentials.json", "remove it")
     assert ServiceProcess(data_dir).nats_servers() == []
 
 
@@ -246,9 +246,9 @@ def test_invalid_option_is_rejected(data_dir: Path, options: tuple[str, ...]) ->
 # -- Stopping ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("demand", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
 async def test_service_stops_in_time_with_connected_clients(
-    data_dir: Path, demand: signal.Signals
+    data_dir: Path, signal_: signal.Signals
 ) -> None:
     async with started(data_dir) as operator:
         tenant = await operator.create_tenant()
@@ -259,7 +259,7 @@ async def test_service_stops_in_time_with_connected_clients(
         for stream in streams:
             await stream.event()
 
-        took = await asyncio.to_thread(operator.service.stop, demand)
+        took = await asyncio.to_thread(operator.service.stop, signal_)
 
         assert took < STOP_SECONDS_MAX
         for stream in streams:
@@ -268,7 +268,7 @@ async def test_service_stops_in_time_with_connected_clients(
             await asyncio.wait_for(listener.lost.wait(), STOP_SECONDS_MAX)
         for opened in open_streams:
             await opened.__aexit__(None, None, None)
-        assert not list(data_dir.glob("quorate.db-*")), "nothing is left to be recovered"
+        assert not list(data_dir.glob("quorate.db-*")), "no recovery is necessary"
 
 
 async def test_acknowledged_commands_survive_a_stop(data_dir: Path) -> None:
@@ -310,12 +310,12 @@ async def test_normal_operation_logs_no_warnings(data_dir: Path) -> None:
     assert [line for line in service.log_entries() if line["level"] not in {"debug", "info"}] == []
 
 
-# -- A log that somebody has been at -----------------------------------------
+# -- Corrupted logs ----------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder that a service has worked in and left."""
+    """A data directory of a stopped service, with events."""
     data_dir = tmp_path_factory.mktemp("written") / "data"
 
     async def write() -> None:
@@ -339,7 +339,7 @@ def test_database_rejects_changes_to_the_log(written: Path) -> None:
 TAMPERED: dict[str, str] = {
     "another holder": "UPDATE events SET data = replace(data, '1@example', '9@example')",
     "another time": "UPDATE events SET at = at + 1 WHERE position = 6",
-    "another actor": "UPDATE events SET actor = 'somebody' WHERE position = 7",
+    "another actor": "UPDATE events SET actor = 'another' WHERE position = 7",
     "another hash": "UPDATE events SET hash = zeroblob(32) WHERE position = 8",
     "a missing event": "DELETE FROM events WHERE position = 7",
 }
@@ -349,7 +349,7 @@ TAMPERED: dict[str, str] = {
 async def test_corrupted_log_is_read_only(written: Path, data_dir: Path, change: str) -> None:
     shutil.copytree(written, data_dir)
     with closing(sqlite3.connect(data_dir / "quorate.db")) as database:
-        database.executescript(f"{SWITCH_OFF} {change};")
+        database.executescript(f"{DROP_TRIGGERS} {change};")
 
     async with started(data_dir) as operator:
         service = operator.service
@@ -364,7 +364,7 @@ async def test_corrupted_log_is_read_only(written: Path, data_dir: Path, change:
         assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
         assert ready.json()["log"] == "damaged"
         for response in refused:
-            unavailable(response)
+            expect_unavailable(response)
         assert len(await owner.request_list(f"{AGENT}/agents")) == 1
         assert len(await owner.leases()) == 5
         assert (await owner.request("GET", EVENTS)).status_code == 200
@@ -373,9 +373,9 @@ async def test_corrupted_log_is_read_only(written: Path, data_dir: Path, change:
         assert [line["level"] for line in service.log_entries("log.damaged")] == ["critical"]
 
 
-def unavailable(response: Response) -> None:
+def expect_unavailable(response: Response) -> None:
     problem = response.json()
     assert (response.status_code, problem["code"]) == (503, "unavailable")
     assert int(response.headers["retry-after"]) >= 1
-    assert problem["detail"] == "the log is damaged and only read"  # And not where.
+    assert problem["detail"] == "the log is damaged and only read"  # Without the position.
     assert "Traceback" not in response.text

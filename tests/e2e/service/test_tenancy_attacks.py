@@ -1,4 +1,4 @@
-"""What will be tried on a service that several tenants share, and what comes of it: nothing."""
+"""Attacks across tenants of a shared service have no effect."""
 
 import asyncio
 import json
@@ -22,11 +22,11 @@ from tests.e2e.service.service_process import Json
 
 LEASES = f"{COORDINATION}/leases"
 CONTACT = "user@example.com"
-HANG_UPS = 100
+DISCONNECTIONS = 100
 SEQUENCE_MAX = 2**53 - 1
 
 
-# -- Naming another tenant ---------------------------------------------------
+# -- Tenant ids of other tenants ---------------------------------------------
 
 
 async def test_tenant_id_of_another_tenant_is_rejected(tenant: Tenant, other: Tenant) -> None:
@@ -34,13 +34,13 @@ async def test_tenant_id_of_another_tenant_is_rejected(tenant: Tenant, other: Te
 
     in_body = rejection(await tenant.request("POST", f"{AGENT}/register", body))
     in_query = rejection(await tenant.request("GET", LEASES, query={"tenantId": other.id}))
-    unknown = rejection(
-        await tenant.request("GET", LEASES, query={"tenantId": "nobody-is-called-so"})
-    )
+    unknown = rejection(await tenant.request("GET", LEASES, query={"tenantId": "unknown-tenant"}))
 
     assert in_body["status"] == in_query["status"] == 403
     assert in_body["code"] == in_query["code"] == "tenant_forbidden"
-    assert in_query | {"requestId": ""} == unknown | {"requestId": ""}, "it is told from no tenant"
+    assert in_query | {"requestId": ""} == unknown | {"requestId": ""}, (
+        "an existing tenant looks unknown"
+    )
     assert await other.request_list(f"{AGENT}/agents") == []
 
 
@@ -93,7 +93,7 @@ async def test_duplicate_tenant_in_a_query_is_rejected(tenant: Tenant, other: Te
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "tenant_id",
     [
         "*",
         ">",
@@ -111,8 +111,8 @@ async def test_duplicate_tenant_in_a_query_is_rejected(tenant: Tenant, other: Te
         "~",
     ],
 )
-async def test_invalid_tenant_id_is_rejected(operator: Operator, wanted: str) -> None:
-    refused = await operator.request("POST", "/v1/tenants", {"tenantId": wanted})
+async def test_invalid_tenant_id_is_rejected(operator: Operator, tenant_id: str) -> None:
+    refused = await operator.request("POST", "/v1/tenants", {"tenantId": tenant_id})
 
     assert rejection(refused)["status"] == 422
 
@@ -142,7 +142,7 @@ async def test_path_traversal_does_not_leave_the_tenant(
     assert ann.name not in response.text
 
 
-# -- Naming another tenant's things ------------------------------------------
+# -- Resources of other tenants ----------------------------------------------
 
 
 async def test_release_of_another_tenants_lease_has_no_effect(
@@ -206,7 +206,7 @@ async def test_same_contact_in_two_tenants_is_no_conflict(tenant: Tenant, other:
     assert await other.leases() == [leases[1]]
 
 
-# -- What anybody may see ----------------------------------------------------
+# -- Public information ------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/openapi.json", "/docs", "/metrics"])
@@ -221,7 +221,7 @@ async def test_public_endpoint_names_no_tenant_or_agent(tenant: Tenant, path: st
 
 
 async def test_problem_does_not_repeat_the_request(tenant: Tenant) -> None:
-    secret = "this-is-somebodys-secret"
+    secret = "this-is-a-secret"
     sent: list[Callable[[], Json]] = [
         lambda: {"agentName": secret + " not a name"},
         lambda: {"agentName": "ann", "agentRole": secret * 100},
@@ -233,26 +233,29 @@ async def test_problem_does_not_repeat_the_request(tenant: Tenant) -> None:
         assert secret not in response.text
 
 
-# -- Going away in the middle ------------------------------------------------
+# -- Disconnected clients ----------------------------------------------------
 
 
 async def test_disconnected_client_leaves_no_partial_state(tenant: Tenant, other: Tenant) -> None:
-    """Of requests whose callers are gone each is done or not; nobody else joins or hears them."""
+    """Each request of a disconnected client executes completely or not at all.
+
+    Other tenants are not affected.
+    """
     ann, bob = await tenant.create_agent("ann"), await other.create_agent("bob")
-    contacts = [f"user{number}@example.com" for number in range(HANG_UPS)]
+    contacts = [f"user{number}@example.com" for number in range(DISCONNECTIONS)]
     bodies = [json.dumps({"agentId": ann.id, "contactEmail": one}).encode() for one in contacts]
     requests = [post(LEASE, ann.issued.text, body) for body in bodies]
 
-    hanging_up = asyncio.gather(
+    disconnecting = asyncio.gather(
         *(send_and_disconnect(tenant.connection.service, one) for one in requests)
     )
     leases = await asyncio.gather(*(bob.lease(bob.id, contact) for contact in contacts))
-    await hanging_up
+    await disconnecting
 
     assert [lease["contactEmail"] for lease in leases] == contacts
     assert {lease["agentId"] for lease in leases} == {bob.id}
     log = await other.events()
-    assert {event["actor"] for event in log[-HANG_UPS:]} == {bob.id}
+    assert {event["actor"] for event in log[-DISCONNECTIONS:]} == {bob.id}
     assert [event["sequence"] for event in log] == list(range(1, len(log) + 1))
     held = await tenant.leases(limit="1000")
     granted = await tenant.events("LeaseAcquired")

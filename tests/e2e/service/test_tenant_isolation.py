@@ -1,7 +1,7 @@
-"""A key of one tenant learns nothing of another: tried at every endpoint that the service has.
+"""A key of one tenant reveals nothing about another tenant, at every endpoint.
 
-Endpoints, parameters and fields are read off the service's own table, so that a new one is tried
-by itself, or fails the first test here until somebody says how.
+Endpoints, parameters and fields come from the endpoint registry. A new one is covered
+automatically, or fails the first test until it is added to the tables.
 """
 
 import itertools
@@ -36,7 +36,7 @@ from tests.e2e.service.two_tenants import (
     parameters,
 )
 
-TENANTS_ROLES: tuple[Role, ...] = ("tenant", "agent", "auditor")
+TENANT_ROLES: tuple[Role, ...] = ("tenant", "agent", "auditor")
 
 
 def named(endpoint: Endpoint) -> str:
@@ -55,23 +55,23 @@ async def theirs(operator: Operator) -> TenantData:
 
 def roles_of(endpoint: Endpoint) -> Iterator[Role]:
     """The roles of a tenant's keys that may call an endpoint."""
-    yield from (role for role in TENANTS_ROLES if role in endpoint.roles)
+    yield from (role for role in TENANT_ROLES if role in endpoint.roles)
 
 
-def code(said: EndpointResponse) -> str:
-    return str(json.loads(said.body)["code"])
+def code(response: EndpointResponse) -> str:
+    return str(json.loads(response.body)["code"])
 
 
-# -- The tables are complete -------------------------------------------------
+# -- Completeness of the tables ----------------------------------------------
 
 
 def test_every_endpoint_parameter_and_field_is_covered() -> None:
     known = {*FIELDS, *NON_IDENTIFYING_FIELDS, TENANT}
-    asked = {name for one in ENDPOINTS for name in (*fields(one.body), *fields(one.query))}
+    request_fields = {name for one in ENDPOINTS for name in (*fields(one.body), *fields(one.query))}
 
     assert {one.name for one in ENDPOINTS if one.body is not None} == BODIES.keys()
     assert {name for one in ENDPOINTS for name in parameters(one)} == PATHS.keys()
-    assert asked == known
+    assert request_fields == known
     assert UNKNOWN_VALUES.keys() == PATHS.keys() | FIELDS.keys()
 
 
@@ -83,7 +83,7 @@ def test_every_private_endpoint_accepts_a_tenant_id() -> None:
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
 async def test_own_resource_is_accessible(endpoint: Endpoint, ours: TenantData) -> None:
-    """Or all refusals below would mean nothing."""
+    """Control: without this, the rejections below would prove nothing."""
     for role in endpoint.roles:
         assert (
             await EndpointRequest.of(endpoint, ours).send_as(ours.callers[role])
@@ -97,13 +97,13 @@ async def test_own_resource_is_accessible(endpoint: Endpoint, ours: TenantData) 
 async def test_request_without_a_key_reveals_nothing(
     endpoint: Endpoint, ours: TenantData, theirs: TenantData
 ) -> None:
-    nobody = Caller(ours.tenant.connection, None)
+    anonymous = Caller(ours.tenant.connection, None)
 
-    refused = await EndpointRequest.of(endpoint, ours).send_as(nobody)
+    refused = await EndpointRequest.of(endpoint, ours).send_as(anonymous)
 
     assert refused.status == 401
     assert any(name.lower() == "www-authenticate" for name, _ in refused.headers)
-    assert await EndpointRequest.of(endpoint, theirs).send_as(nobody) == refused
+    assert await EndpointRequest.of(endpoint, theirs).send_as(anonymous) == refused
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
@@ -118,14 +118,16 @@ async def test_role_without_permission_is_rejected(endpoint: Endpoint, ours: Ten
 async def test_public_response_names_no_tenant_or_agent(
     endpoint: Endpoint, ours: TenantData
 ) -> None:
-    said = await EndpointRequest.of(endpoint, ours).send_as(Caller(ours.tenant.connection, None))
+    response = await EndpointRequest.of(endpoint, ours).send_as(
+        Caller(ours.tenant.connection, None)
+    )
 
-    assert said.status == OK
+    assert response.status == OK
     for name in ours.names:
-        assert name.encode() not in said.body
+        assert name.encode() not in response.body
 
 
-# -- The other tenant --------------------------------------------------------
+# -- Values of the other tenant ----------------------------------------------
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
@@ -135,17 +137,19 @@ async def test_tenant_id_of_the_other_tenant_is_rejected_in_every_place(
     before = await both_logs(ours, theirs)
     own, foreign = EndpointRequest.of(endpoint, ours), EndpointRequest.of(endpoint, theirs)
     for role in roles_of(endpoint):
-        for asked in (own, foreign):
-            refused = [await asked.with_query(TENANT, theirs.tenant.id).send_as(ours.callers[role])]
+        for request in (own, foreign):
+            refused = [
+                await request.with_query(TENANT, theirs.tenant.id).send_as(ours.callers[role])
+            ]
             if TENANT in fields(endpoint.body):
-                everywhere = asked.with_field(TENANT, theirs.tenant.id)
+                everywhere = request.with_field(TENANT, theirs.tenant.id)
                 refused.append(await everywhere.send_as(ours.callers[role]))
                 everywhere = everywhere.with_query(TENANT, theirs.tenant.id)
                 refused.append(await everywhere.send_as(ours.callers[role]))
 
-            for said in refused:
-                assert said.status in {400, 403}
-                assert code(said) in {"tenant_forbidden", "tenant_ambiguous"}
+            for response in refused:
+                assert response.status in {400, 403}
+                assert code(response) in {"tenant_forbidden", "tenant_ambiguous"}
     assert await both_logs(ours, theirs) == before
 
 
@@ -161,24 +165,24 @@ async def test_id_of_the_other_tenant_looks_like_an_unknown_id(
             foreign = await own.with_path(name, PATHS[name](theirs)).send_as(caller)
             assert foreign == await own.with_path(name, UNKNOWN_VALUES[name]()).send_as(caller)
             assert foreign.status == (403 if acts_as(endpoint, role) else 404)
-        for name in pointing(endpoint, fields(endpoint.body)) - SHARED_IN_BODIES:
+        for name in identifying_fields(endpoint, fields(endpoint.body)) - SHARED_IN_BODIES:
             foreign = await own.with_field(name, FIELDS[name](theirs)).send_as(caller)
             assert foreign == await own.with_field(name, UNKNOWN_VALUES[name]()).send_as(caller)
             assert foreign.status == (403 if role == "agent" else 404)
-        for name in pointing(endpoint, fields(endpoint.query)):
+        for name in identifying_fields(endpoint, fields(endpoint.query)):
             foreign = await own.with_query(name, FIELDS[name](theirs)).send_as(caller)
-            nobodys = await own.with_query(name, UNKNOWN_VALUES[name]()).send_as(caller)
-            assert foreign == nobodys
+            unknown = await own.with_query(name, UNKNOWN_VALUES[name]()).send_as(caller)
+            assert foreign == unknown
             assert not any(known.encode() in foreign.body for known in theirs.names)
     assert await both_logs(ours, theirs) == before
 
 
 def acts_as(endpoint: Endpoint, role: Role) -> bool:
-    """An agent's key may not even name another agent as the one that acts."""
+    """Whether an agent key is rejected because it names another agent as the caller."""
     return role == "agent" and endpoint.command and parameters(endpoint) == ["agent_id"]
 
 
-def pointing(endpoint: Endpoint, names: list[str]) -> set[str]:
+def identifying_fields(endpoint: Endpoint, names: list[str]) -> set[str]:
     return {
         name for name in names if name in FIELDS and (endpoint.name, name) not in NAME_ASSIGNMENTS
     }
@@ -188,22 +192,25 @@ def pointing(endpoint: Endpoint, names: list[str]) -> set[str]:
 async def test_request_with_all_values_of_the_other_tenant_is_rejected(
     endpoint: Endpoint, ours: TenantData, theirs: TenantData
 ) -> None:
-    """A whole request that is valid for them, made with a key of ours."""
-    pointed = parameters(endpoint) or pointing(endpoint, fields(endpoint.body)) - SHARED_IN_BODIES
+    """Send a complete request of the other tenant with one of our keys."""
+    has_identifiers = (
+        parameters(endpoint)
+        or identifying_fields(endpoint, fields(endpoint.body)) - SHARED_IN_BODIES
+    )
     before = await theirs.tenant.events()
     for role in roles_of(endpoint):
-        said = await EndpointRequest.of(endpoint, theirs).send_as(ours.callers[role])
+        response = await EndpointRequest.of(endpoint, theirs).send_as(ours.callers[role])
 
-        if pointed or endpoint.name == "issueKey":
-            assert said.status in {403, 404}, role
-        asked = json.dumps(
+        if has_identifiers or endpoint.name == "issueKey":
+            assert response.status in {403, 404}, role
+        request = json.dumps(
             [
                 EndpointRequest.of(endpoint, theirs).body,
                 *EndpointRequest.of(endpoint, theirs).path.values(),
             ]
         )
         for known in theirs.names:
-            assert known.encode() not in said.body or known in asked
+            assert known.encode() not in response.body or known in request
     assert await theirs.tenant.events() == before
 
 
@@ -216,9 +223,9 @@ async def test_lists_contain_only_own_items(
     endpoint: Endpoint, ours: TenantData, theirs: TenantData
 ) -> None:
     for role in roles_of(endpoint):
-        said = await EndpointRequest.of(endpoint, ours).send_as(ours.callers[role])
+        response = await EndpointRequest.of(endpoint, ours).send_as(ours.callers[role])
 
-        assert not any(known.encode() in said.body for known in theirs.names), role
+        assert not any(known.encode() in response.body for known in theirs.names), role
 
 
 async def test_same_agent_name_in_two_tenants_is_two_agents(tenant: Tenant, other: Tenant) -> None:
@@ -230,9 +237,9 @@ async def test_same_agent_name_in_two_tenants_is_two_agents(tenant: Tenant, othe
     assert await other.request_ok("GET", f"/v1/agent/agents/{namesake.id}/config") == {}
 
 
-# -- Whether the other one is busy -------------------------------------------
+# -- Load of another tenant --------------------------------------------------
 
-UNTOLD = {"date", "content-length"}  # The length follows the ids, and the body is compared.
+IGNORED_HEADERS = {"date", "content-length"}  # The length depends on the ids.
 _VARYING = re.compile(
     r"tenant-\d+|agent_[0-9a-f-]{36}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|qk_\w+|\b[0-9a-f]{16}\b|\b[0-9a-f]{64}\b|\d{4}-\d\d-\d\dT[0-9:.]+Z"
@@ -240,8 +247,11 @@ _VARYING = re.compile(
 
 
 async def transcript(tenant: Tenant, busy: Tenant | None) -> list[str]:
-    """All that a tenant is told while another one is busy or silent, but for ids and times."""
-    told = []
+    """Return all responses to a tenant, with or without load of another one.
+
+    Ids and times are masked.
+    """
+    responses = []
     agents: list[str] = []
     steps: Iterator[tuple[str, str, Json | None]] = iter(
         [
@@ -270,16 +280,20 @@ async def transcript(tenant: Tenant, busy: Tenant | None) -> list[str]:
             await busy.lease(agents[-1], f"{number}@x.de")
             await busy.acquire(agents[0], "a@x.de")
         response = await tenant.request(method, path, body, headers={"X-Request-Id": "same"})
-        headers = sorted(one for one in response.headers.multi_items() if one[0] not in UNTOLD)
-        told.append(_VARYING.sub("*", f"{response.status_code} {headers} {response.text}"))
-    return told
+        headers = sorted(
+            one for one in response.headers.multi_items() if one[0] not in IGNORED_HEADERS
+        )
+        responses.append(_VARYING.sub("*", f"{response.status_code} {headers} {response.text}"))
+    return responses
 
 
 async def test_load_of_another_tenant_is_not_observable(operator: Operator) -> None:
-    in_silence = await transcript(await operator.create_tenant(), None)
-    in_noise = await transcript(await operator.create_tenant(), await operator.create_tenant())
+    quiet_responses = await transcript(await operator.create_tenant(), None)
+    busy_responses = await transcript(
+        await operator.create_tenant(), await operator.create_tenant()
+    )
 
-    for quiet, noisy in itertools.zip_longest(in_silence, in_noise):
+    for quiet, noisy in itertools.zip_longest(quiet_responses, busy_responses):
         assert noisy == quiet
 
 

@@ -1,6 +1,6 @@
-"""What one tenant is told over NATS, no key of another can hear, ask for, or forge.
+"""Keys of another tenant cannot receive, request or forge messages of a tenant over NATS.
 
-Subjects are read off the service's own table (``bus/subjects.py``): a new family is tried too.
+The subjects come from ``bus/subjects.py``, so a new family is covered automatically.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,16 +16,16 @@ from tests.e2e.service.http_clients import Operator, Tenant
 from tests.e2e.service.nats_listener import Listener, wait_until
 from tests.e2e.service.two_tenants import TenantData, create_tenant_data
 
-WINDOW_SECONDS = 2.0
-SERVE = ("--heartbeat-window-seconds", str(WINDOW_SECONDS))
+TIMEOUT_SECONDS = 2.0
+SERVE = ("--heartbeat-window-seconds", str(TIMEOUT_SECONDS))
 ROLES: tuple[Role, ...] = ("tenant", "agent", "auditor")
 VIOLATION = "permissions violation for {} to"
 WILD = ("*", ">")
-EVERYBODYS = (
+WILDCARD_SUBJECTS = (
     *(">", "*", "*.>", "*.*.>", "quorate.>", "quorate.*.>", "quorate.*.all.>", "quorate.*.log.>"),
     *("quorate.*.agent.>", "_INBOX.>", "$SYS.>", "$JS.>", "$KV.>", "$SYS.ACCOUNT.*.CONNECT"),
 )
-SERVERS = (
+SERVER_SUBJECTS = (
     *(f"$JS.API.STREAM.{verb}.{STREAM}" for verb in ("INFO", "DELETE", "PURGE", "MSG.GET")),
     *(f"$JS.API.{rest}" for rest in ("INFO", "ACCOUNT.PURGE.QUORATE", "STREAM.NAMES")),
     *(f"$JS.API.CONSUMER.{verb}.{STREAM}" for verb in ("CREATE", "LIST", "NAMES")),
@@ -36,7 +36,7 @@ NOTIFICATIONS = ("lease_conflict", "lease_revoked", "agent_lapsed", "consensus_r
 
 
 def subjects(side: TenantData) -> Iterator[str]:
-    """Every subject of a tenant, and every way to ask for many of them at once."""
+    """Yield every subject of a tenant, also with wildcards."""
     readers = (side.agent.id, side.agent.issued.id, side.tenant.issued.id, side.auditor.issued.id)
     for family in FAMILIES:
         takes_reader, takes_agent = "{reader}" in family.template, "{agent_id}" in family.template
@@ -53,26 +53,26 @@ def is_own_command(subject: str, side: TenantData, role: Role) -> bool:
     return role == "agent" and subject.startswith(own)
 
 
-def in_parts(names: Sequence[str], size: int = 40) -> Iterator[Sequence[str]]:
-    """A connection may hold so many subscriptions and no more."""
+def in_batches(names: Sequence[str], size: int = 40) -> Iterator[Sequence[str]]:
+    """Split the names, because the subscriptions of a connection are limited."""
     for first in range(0, len(names), size):
         yield names[first : first + size]
 
 
-async def refused(listener: Listener, verb: str, count: int) -> None:
+async def expect_violations(listener: Listener, operation: str, count: int) -> None:
     await wait_until(lambda: len(listener.errors) >= count)
-    expected = VIOLATION.format(verb)
+    expected = VIOLATION.format(operation)
     assert [error for error in listener.errors if expected not in error] == []
     assert len(listener.errors) == count
 
 
-async def commotion(side: TenantData) -> None:
-    """Something of every kind happens in a tenant."""
+async def cause_notifications(side: TenantData) -> None:
+    """Cause notifications of every kind in a tenant."""
     rival = await side.tenant.create_agent("rival")
     await side.agent.heartbeat(side.agent.id)
-    await side.agent.lease(side.agent.id, "wanted@example.com")
-    await rival.acquire(rival.id, "wanted@example.com")
-    await rival.request_send(rival.id, "wanted@example.com")
+    await side.agent.lease(side.agent.id, "contended@example.com")
+    await rival.acquire(rival.id, "contended@example.com")
+    await rival.request_send(rival.id, "contended@example.com")
     request = await rival.propose(rival.id)
     await rival.vote(request["id"], rival.id, "approve")
 
@@ -91,19 +91,19 @@ async def theirs(operator: Operator) -> TenantData:
 async def test_subscription_to_another_tenants_subject_is_denied(
     ours: TenantData, theirs: TenantData, role: Role
 ) -> None:
-    wanted = list(subjects(theirs))
-    witness = await theirs.tenant.listen(
+    denied = list(subjects(theirs))
+    observer = await theirs.tenant.listen(
         *(f"quorate.{theirs.tenant.id}.{rest}" for rest in ("agent.*.>", "all.>", "log.>"))
     )
     listeners = []
-    for part in in_parts(wanted):
+    for part in in_batches(denied):
         listener = await ours.tenant.operator.listen(ours.key_of(role), *part)
-        await refused(listener, "subscription", len(part))
+        await expect_violations(listener, "subscription", len(part))
         listeners.append(listener)
 
-    await commotion(theirs)
+    await cause_notifications(theirs)
 
-    await wait_until(lambda: set(NOTIFICATIONS) <= set(witness.names()))
+    await wait_until(lambda: set(NOTIFICATIONS) <= set(observer.names()))
     for listener in listeners:
         await listener.client.flush()
         assert listener.messages == []
@@ -113,13 +113,13 @@ async def test_subscription_to_another_tenants_subject_is_denied(
 async def test_wildcard_subscription_is_denied(
     ours: TenantData, theirs: TenantData, role: Role
 ) -> None:
-    witness = await theirs.tenant.listen(f"quorate.{theirs.tenant.id}.log.>")
-    listener = await ours.tenant.operator.listen(ours.key_of(role), *EVERYBODYS)
-    await refused(listener, "subscription", len(EVERYBODYS))
+    observer = await theirs.tenant.listen(f"quorate.{theirs.tenant.id}.log.>")
+    listener = await ours.tenant.operator.listen(ours.key_of(role), *WILDCARD_SUBJECTS)
+    await expect_violations(listener, "subscription", len(WILDCARD_SUBJECTS))
 
-    await commotion(theirs)
+    await cause_notifications(theirs)
 
-    await wait_until(lambda: "LeaseConflicted" in witness.names())
+    await wait_until(lambda: "LeaseConflicted" in observer.names())
     await listener.client.flush()
     assert listener.messages == []
 
@@ -128,7 +128,7 @@ async def test_wildcard_subscription_is_denied(
 async def test_publishing_on_foreign_subjects_is_denied(
     ours: TenantData, theirs: TenantData, role: Role
 ) -> None:
-    witnesses = [
+    observers = [
         await side.tenant.listen(
             *(f"quorate.{side.tenant.id}.{rest}" for rest in ("agent.*.>", "all.>")),
             f"{inbox_prefix(side.tenant.issued.principal)}.>",
@@ -136,7 +136,7 @@ async def test_publishing_on_foreign_subjects_is_denied(
         for side in (ours, theirs)
     ]
     forged = [one for side in (ours, theirs) for one in subjects(side) if one[-1] not in WILD]
-    forged = [subject for subject in forged if "*" not in subject] + list(SERVERS)
+    forged = [subject for subject in forged if "*" not in subject] + list(SERVER_SUBJECTS)
     forged = [subject for subject in forged if not is_own_command(subject, ours, role)]
     listener = await ours.tenant.operator.listen(ours.key_of(role))
 
@@ -144,17 +144,17 @@ async def test_publishing_on_foreign_subjects_is_denied(
         await listener.client.publish(subject, b'{"forged": true}')
     await listener.client.flush()
 
-    await refused(listener, "publish", len(forged))
-    for witness in witnesses:
-        await witness.client.flush()
-        assert not any(b"forged" in message.data for message in witness.messages)
+    await expect_violations(listener, "publish", len(forged))
+    for observer in observers:
+        await observer.client.flush()
+        assert not any(b"forged" in message.data for message in observer.messages)
 
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_server_and_stream_apis_are_denied(ours: TenantData, role: Role) -> None:
     listener = await ours.tenant.operator.listen(ours.key_of(role))
 
-    for subject in SERVERS[:4]:
+    for subject in SERVER_SUBJECTS[:4]:
         with pytest.raises(NatsError):
             await listener.client.request(subject, b"{}", timeout=0.2)
 
@@ -168,29 +168,29 @@ async def test_admin_key_cannot_connect_to_nats(operator: Operator) -> None:
 
 async def test_agent_receives_no_messages_of_another_agent(tenant: Tenant) -> None:
     ann, bob = await tenant.create_agents("ann", "bob")
-    wanted = (
+    denied = (
         f"quorate.{tenant.id}.agent.{bob.id}.>",
         f"quorate.{tenant.id}.agent.*.>",
         f"quorate.{tenant.id}.log.>",
         f"{inbox_prefix(bob.issued.principal)}.>",
     )
 
-    listener = await ann.listen(*wanted)
+    listener = await ann.listen(*denied)
 
-    await refused(listener, "subscription", len(wanted))
+    await expect_violations(listener, "subscription", len(denied))
 
 
 async def test_agent_name_like_a_tenant_gives_no_access(operator: Operator, tenant: Tenant) -> None:
-    """``x`` and ``x-y``, ``x_y``: no tenant's subjects or inboxes begin with another's."""
-    name = f"t{uuid4().hex[:8]}"  # The letter, because digits alone have no upper case.
+    """The subjects of ``x`` and ``x-y`` or ``x_y`` have no common prefix match."""
+    name = f"t{uuid4().hex[:8]}"  # Starts with a letter to have an upper-case form.
     for tenant_id in (name, f"{name}_{tenant.id}", f"{name}-{tenant.id}", name.upper()):
         near = await operator.create_tenant(tenant_id)
         far = f"{name}_x"
-        wanted = (f"quorate.{far}.all.>", f"_INBOX_{far}_{near.issued.id}.>", f"_INBOX_{far}.>")
+        denied = (f"quorate.{far}.all.>", f"_INBOX_{far}_{near.issued.id}.>", f"_INBOX_{far}.>")
 
-        listener = await near.listen(*wanted)
+        listener = await near.listen(*denied)
 
-        await refused(listener, "subscription", len(wanted))
+        await expect_violations(listener, "subscription", len(denied))
 
 
 async def test_same_contact_in_two_tenants_publishes_no_conflict(

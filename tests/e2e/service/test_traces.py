@@ -1,4 +1,4 @@
-"""With a collector, one trace leads from a request to its commit and to the notifications of it."""
+"""With a collector, a request, its commit and its notifications belong to one trace."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,21 +13,21 @@ from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import ServiceProcess, StartFailed, run_service
 from tests.e2e.service.trace_collector import TraceCollector, attribute_of, run_collector
 
-CONTACT = "somebody@example.com"
+CONTACT = "user@example.com"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-SENT_SOON = {"OTEL_BSP_SCHEDULE_DELAY": "50"}  # Milliseconds.
+SHORT_EXPORT_DELAY = {"OTEL_BSP_SCHEDULE_DELAY": "50"}  # Milliseconds.
 
 
 @asynccontextmanager
 async def traced(data_dir: Path, *options: str, **variables: str) -> AsyncIterator[Operator]:
-    with run_service(data_dir, *options, variables={**SENT_SOON, **variables}) as service:
+    with run_service(data_dir, *options, variables={**SHORT_EXPORT_DELAY, **variables}) as service:
         async with connect_operator(service) as operator:
             yield operator
 
 
 async def conflict(operator: Operator) -> None:
-    """Ann holds a contact, and Bob asks for it within somebody's trace."""
+    """Ann holds a contact, and Bob requests it with a trace context."""
     tenant = await operator.create_tenant()
     ann, bob = await tenant.create_agents("ann-the-first", "bob-the-second")
     await ann.lease(ann.id, CONTACT)
@@ -79,8 +79,8 @@ async def test_nats_command_is_traced(data_dir: Path) -> None:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_SERVICE_NAME": "ours"}
         async with traced(data_dir, **variables) as operator:
             ann = await (await operator.create_tenant()).create_agent("ann")
-            asking = await NatsAgent.of(ann)
-            await asking.request("heartbeat", headers=CALLER)
+            nats_agent = await NatsAgent.of(ann)
+            await nats_agent.request("heartbeat", headers=CALLER)
             await wait_until(lambda: len(in_callers_trace(collector, "heartbeat")) == 1)
 
         (request,) = in_callers_trace(collector, "heartbeat")
@@ -108,12 +108,12 @@ NONSENSE = {"traceparent": "00-nonsense"}
 
 async def test_unavailable_collector_does_not_delay_requests(data_dir: Path) -> None:
     with run_collector() as collector:
-        gone = collector.url
-    async with traced(data_dir, "--otel-endpoint", gone) as operator:
+        closed = collector.url
+    async with traced(data_dir, "--otel-endpoint", closed) as operator:
         await conflict(operator)
         await wait_until(lambda: bool(operator.service.log_entries("traces.export_failed")))
 
-        operator.service.stop()  # It asserts that this does not take long.
+        operator.service.stop()  # Asserts that it stops in time.
 
 
 @pytest.mark.parametrize("variable", ["OTEL_SDK_DISABLED=true", "OTEL_TRACES_EXPORTER=none"])

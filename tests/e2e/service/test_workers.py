@@ -1,4 +1,4 @@
-"""`quorate serve --workers 2`: two processes behind one address, each replaced when it dies."""
+"""`quorate serve --workers 2`: two processes on one address, each restarted when it dies."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ def service(
 
 
 def workers(service: ServiceProcess) -> set[int]:
-    """The processes that were given the socket."""
+    """Return the pids of the worker processes."""
     children = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
     return {int(pid) for pid in children if b"--worker-socket" in _command_line(pid)}
 
@@ -48,26 +48,26 @@ def _command_line(pid: str) -> bytes:
 async def test_workers_share_one_state(operator: Operator) -> None:
     tenant = await operator.create_tenant()
     ann, bob = await tenant.create_agents("ann", "bob")
-    hears = await ann.subscribe_to_all()
+    listener = await ann.subscribe_to_all()
     await ann.lease(ann.id, CONTACT)
     async with follow_events(tenant, last=await tenant.head()) as log:
         assert (await bob.acquire(bob.id, CONTACT)).status_code == 409
         assert (await log.event())["type"] == "LeaseConflicted"
-    await hears.notification("lease_conflict")
+    await listener.notification("lease_conflict")
 
 
 async def test_metrics_include_all_workers(operator: Operator) -> None:
     await operator.create_tenant()
     expected = {f'worker="{pid}"' for pid in workers(operator.service)}
 
-    async def told() -> bool:
+    async def complete() -> bool:
         page = (await operator.http.get("/metrics")).text
         leaders = [line for line in page.splitlines() if line.startswith("quorate_leader{")]
         return {line.partition("{")[2].partition("}")[0] for line in leaders} == expected and sum(
             float(line.split()[-1]) for line in leaders
         ) == 1
 
-    await wait_until(told)
+    await wait_until(complete)
 
 
 async def test_killed_worker_is_replaced_while_the_other_serves(operator: Operator) -> None:
@@ -81,7 +81,7 @@ async def test_killed_worker_is_replaced_while_the_other_serves(operator: Operat
         try:
             await tenant.register("while-one-is-dead")
         except httpx2.HTTPError:
-            return False  # It had been taken by the one that died.
+            return False  # The killed worker had accepted the connection.
         return True
 
     await wait_until(registers)
@@ -89,16 +89,16 @@ async def test_killed_worker_is_replaced_while_the_other_serves(operator: Operat
     await wait_until(registers)
 
 
-class Passing:
-    """A process that is ready at once; the first one dies."""
+class FakeProcess:
+    """A process that is ready immediately; the first one exits."""
 
     pid, returncode = 0, None
 
     def __init__(self, number: int) -> None:
         self._lives = number > 1
-        self.stdout = self._said()
+        self.stdout = self._output()
 
-    async def _said(self) -> AsyncIterator[bytes]:
+    async def _output(self) -> AsyncIterator[bytes]:
         yield READY.encode()
 
     async def wait(self) -> int:
@@ -112,12 +112,12 @@ async def test_worker_that_cannot_start_is_retried(
 ) -> None:
     tries = 0
 
-    async def spawn(*_arguments: object, **_more: object) -> Passing:
+    async def spawn(*_arguments: object, **_more: object) -> FakeProcess:
         nonlocal tries
         tries += 1
         if tries == 2:
             raise BlockingIOError("planted: too many processes")
-        return Passing(tries)
+        return FakeProcess(tries)
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn)
     monkeypatch.setattr(supervising, "PAUSE_SECONDS_MIN", 0.001)

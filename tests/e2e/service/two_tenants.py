@@ -1,7 +1,7 @@
 """Two tenants with one resource of each kind, and requests for every endpoint.
 
-The tables name endpoints, path parameters and fields. ``test_tenant_isolation.py`` compares them with
-the endpoint registry, so every new endpoint is covered.
+The tables name endpoints, path parameters and fields. ``test_tenant_isolation.py`` compares them
+with the endpoint registry, so every new endpoint is covered.
 """
 
 import re

@@ -1,7 +1,7 @@
 """`quorate serve` on a machine with wrong clocks.
 
-The wall clock is an hour ahead. The monotonic clock runs a thousand times too fast, so durations are
-soon wrong by minutes, as after a suspension of the machine.
+The wall clock is an hour ahead. The monotonic clock runs a thousand times too fast, so durations
+are soon wrong by minutes, as after a suspension of the machine.
 """
 
 import time
