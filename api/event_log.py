@@ -42,7 +42,7 @@ async def stream_events(service: Service, call: Call) -> Streamed:
         body = b"".join([*gap, *frames])
         return Frames(body=body, after=page.scanned_to, more=page.scanned_to < page.head)
 
-    subscription = service.subscriptions.log(principal.tenant, principal.key_id)
+    subscription = service.subscriptions.subscribe_to_log(principal.tenant, principal.key_id)
     return await stream(call, subscription, start_after(call), read_frames)
 
 

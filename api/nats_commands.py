@@ -29,7 +29,7 @@ from quorate.application.admission import (
 )
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Endpoint, Handler, Reply, Streamed, path_parameters
-from quorate.application.rate_limiter import READ_RESERVE, Limit, reserve_for, unlimited
+from quorate.application.rate_limiter import READ_RESERVE, Limit, allow_all, reserve_for
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.bus.command_dispatch import CommandRequest, CommandResponse
@@ -83,7 +83,7 @@ class NatsCommandHandler:
         names: AgentNames,
         endpoints: Sequence[Endpoint] = NATS_ENDPOINTS,
         *,
-        limit: Limit = unlimited,
+        limit: Limit = allow_all,
         request_metrics: RequestMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:

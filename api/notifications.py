@@ -57,7 +57,9 @@ async def _wait_for_page(service: Service, call: Call, agent_id: str) -> Noticed
     query: NotificationsQuery = call.query
     principal, clock = call.principal, asyncio.get_running_loop().time
     until = clock() + query.wait
-    subscription = service.subscriptions.notifications(principal.tenant, agent_id, principal.key_id)
+    subscription = service.subscriptions.subscribe_to_notifications(
+        principal.tenant, agent_id, principal.key_id
+    )
     async with wait_while_connected(call, subscription) as wait:
         while True:
             wait.begin()
@@ -94,7 +96,9 @@ async def stream_notifications(service: Service, call: Call) -> Streamed:
         body = b"".join([*gap, *frames])
         return Frames(body=body, after=page.next, more=page.next < page.head)
 
-    subscription = service.subscriptions.notifications(principal.tenant, agent_id, principal.key_id)
+    subscription = service.subscriptions.subscribe_to_notifications(
+        principal.tenant, agent_id, principal.key_id
+    )
     return await stream(call, subscription, start_after(call), read_frames)
 
 
@@ -104,9 +108,9 @@ async def _agent_id(service: Service, call: Call) -> str:
     ref = AgentRef(id=query.agent_id, name=query.agent_name)
     try:
         ref = means(call.principal, ref)
-    except DomainError as refusal:
-        title = KINDS[refusal.code].title
-        raise Problem(refusal.code, f"{title}.", **public(refusal.facts)) from None
+    except DomainError as error:
+        title = KINDS[error.code].title
+        raise Problem(error.code, f"{title}.", **public(error.facts)) from None
     if call.principal.role == "agent":
         return str(ref.id)
     found = await service.notifications.agent_id(call.principal.tenant, ref)

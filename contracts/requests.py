@@ -38,8 +38,8 @@ def parse_contact_email(email: str) -> EmailAddress:
     """Return the contact that an e-mail address identifies; raises Problem if it is invalid."""
     try:
         return contact(email, _to_a_labels)
-    except AddressUnusable as refusal:
-        raise Problem(refusal.code, f"contactEmail: {refusal.why}.") from None
+    except AddressUnusable as error:
+        raise Problem(error.code, f"contactEmail: {error.why}.") from None
 
 
 def _to_a_labels(domain: str) -> str:

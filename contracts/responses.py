@@ -259,13 +259,13 @@ def agent_response(tenant: str, agent: Agent, now: Timestamp) -> AgentResponse:
     }
 
 
-def heartbeat_response(heard: Heard) -> HeartbeatResponse:
+def heartbeat_response(heartbeat: Heard) -> HeartbeatResponse:
     return {
         "ok": True,
-        "agentId": heard.agent.id,
-        "lastHeartbeat": iso(heard.agent.last_heartbeat),
-        "activeUntil": iso(heard.agent.active_until),
-        "lastNotification": heard.last_notification,
+        "agentId": heartbeat.agent.id,
+        "lastHeartbeat": iso(heartbeat.agent.last_heartbeat),
+        "activeUntil": iso(heartbeat.agent.active_until),
+        "lastNotification": heartbeat.last_notification,
     }
 
 

@@ -70,8 +70,8 @@ async def main(contact: str, seconds: float) -> int:
     return 0
 
 
-def print_line(status: str, **details: object) -> None:
-    print(json.dumps({"status": status, **details}), flush=True)
+def print_line(event: str, **details: object) -> None:
+    print(json.dumps({"event": event, **details}), flush=True)
 
 
 if __name__ == "__main__":

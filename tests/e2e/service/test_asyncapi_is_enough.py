@@ -136,12 +136,12 @@ def read_command(text: str, variables: dict[str, str]) -> tuple[str, bytes]:
 async def test_plain_python_example_works(service: ServiceProcess, tenant: Tenant) -> None:
     holder = await start_example(service, await tenant.issue("agent", "holder"), CONTACT, "60")
     try:
-        said = [await read_line(holder), await read_line(holder)]
-        assert [one["status"] for one in said] == ["registered", "holding"]
+        lines = [await read_line(holder), await read_line(holder)]
+        assert [one["event"] for one in lines] == ["registered", "holding"]
         rival = await start_example(service, await tenant.issue("agent", "rival"), CONTACT, "0")
         assert await asyncio.wait_for(rival.wait(), RESPONSE_SECONDS_MAX) == CONFLICT
         conflict = await read_line(holder)
-        assert (conflict["status"], conflict["agentName"]) == ("lease_conflict", "rival")
+        assert (conflict["event"], conflict["agentName"]) == ("lease_conflict", "rival")
         other = await start_example(
             service, await tenant.issue("agent", "third"), "b@example.com", "0"
         )
