@@ -16,7 +16,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import TypeAlias
 
 from quorate.application.key_cache import KeyCache
-from quorate.application.rate_limiter import make_buckets, rate_limited
+from quorate.application.rate_limiter import make_buckets, rate_limit_problem
 from quorate.domain.identity.api_keys import Principal
 from quorate.runtime.asgi import Scope
 
@@ -45,16 +45,16 @@ class FailedLoginLimiter:
 
     async def authenticate_http(self, full_key: str, scope: Scope) -> Principal | None:
         """Return the principal of a valid key, else None; raise Problem above the limit."""
-        if principal := self._key_cache.cached(full_key):
+        if principal := self._key_cache.get_cached(full_key):
             return principal
         address = self._address(scope)
         if wait := self._wait_seconds(full_key, address):
-            raise rate_limited("address", wait)
+            raise rate_limit_problem("address", wait)
         return await self._look_up(full_key, address)
 
     async def authenticate_nats(self, full_key: str, host: str) -> Principal | None:
         """Return the principal of a valid key, else None, also above the limit."""
-        if principal := self._key_cache.cached(full_key):
+        if principal := self._key_cache.get_cached(full_key):
             return principal
         address = network_of(host)
         if self._wait_seconds(full_key, address):

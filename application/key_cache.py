@@ -41,7 +41,7 @@ class KeyCache:
         self._used: dict[bytes, Principal] = {}  # Keys used since the last renewal.
         self._stale_before = -KEY_SECONDS
 
-    def cached(self, full_key: str) -> Principal | None:
+    def get_cached(self, full_key: str) -> Principal | None:
         """Return the principal of a key that is cached and still fresh, else None."""
         digest = _digest(full_key)
         found = self._valid.get(digest)

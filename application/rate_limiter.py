@@ -56,7 +56,7 @@ def caller_of(principal: Principal) -> str | None:
     return principal.actor if principal.role in INDIVIDUALLY_LIMITED_ROLES else None
 
 
-def unlimited(_tenant: str, _caller: str | None, _reserve: float) -> None:
+def allow_all(_tenant: str, _caller: str | None, _reserve: float) -> None:
     """Accept every request."""
 
 
@@ -70,10 +70,10 @@ class RateLimiter:
         own = self._callers if caller is not None else None
         shared, name = self._tenants, caller or ""
         if own is not None and (wait := own.wait(name, reserve)):
-            raise rate_limited("key", wait)
+            raise rate_limit_problem("key", wait)
         if shared is not None:
             if wait := shared.wait(tenant, reserve):
-                raise rate_limited("tenant", wait)
+                raise rate_limit_problem("tenant", wait)
             shared.take(tenant)
         if own is not None:
             own.take(name)
@@ -92,7 +92,7 @@ _DETAILS = {
 }
 
 
-def rate_limited(limited_by: str, wait_seconds: float) -> Problem:
+def rate_limit_problem(limited_by: str, wait_seconds: float) -> Problem:
     """Return the problem; its header has whole seconds, its field the exact time."""
     whole = max(1, math.ceil(wait_seconds))
     details = {"limitedBy": limited_by, "retryAfterSeconds": round(wait_seconds, 6)}

@@ -69,7 +69,7 @@ class Spans:
         self._causes: OrderedDict[str, tuple[SpanContext, SpanContext]] = OrderedDict()
 
     @classmethod
-    def to(cls, endpoint: str | None) -> "Spans":
+    def export_to(cls, endpoint: str | None) -> "Spans":
         """Export to this collector, or to the one that the standard variables name."""
         exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH if endpoint else None)
         defaults = Resource({SERVICE_NAME: "quorate", SERVICE_VERSION: quorate.__version__})

@@ -67,7 +67,7 @@ class Subscriptions:
     # -- Waiting -------------------------------------------------------------
 
     @contextmanager
-    def log(self, tenant: str, key_id: str) -> Iterator[Subscription]:
+    def subscribe_to_log(self, tenant: str, key_id: str) -> Iterator[Subscription]:
         """Subscribe to all events of the tenant; raise Problem above the limit."""
         with (
             self._subscribe(tenant, key_id) as subscription,
@@ -76,10 +76,12 @@ class Subscriptions:
             yield subscription
 
     @contextmanager
-    def notifications(self, tenant: str, agent_id: str, key_id: str) -> Iterator[Subscription]:
+    def subscribe_to_notifications(
+        self, tenant: str, agent_id: str, key_id: str
+    ) -> Iterator[Subscription]:
         """Subscribe to the notifications of the agent; raise Problem above a limit."""
         if len(self._of_agents.get(tenant, {}).get(agent_id, ())) >= SUBSCRIPTIONS_PER_AGENT_MAX:
-            raise _too_many()
+            raise _too_many_streams()
         with self._subscribe(tenant, key_id) as subscription:
             by_agent = self._of_agents.setdefault(tenant, {})
             try:
@@ -93,7 +95,7 @@ class Subscriptions:
     def _subscribe(self, tenant: str, key_id: str) -> Iterator[Subscription]:
         free = SUBSCRIPTIONS_MAX - len(self._open)
         if free <= self._count_of_tenant.get(tenant, 0) or self.closing:
-            raise _too_many()
+            raise _too_many_streams()
         subscription = Subscription(key_id)
         self._open.add(subscription)
         self._count_of_tenant[tenant] += 1
@@ -141,7 +143,7 @@ class Subscriptions:
                     subscription.end()
 
 
-def _too_many() -> Problem:
+def _too_many_streams() -> Problem:
     retry = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return Problem("too_many_streams", "Try again later.", headers=retry)
 

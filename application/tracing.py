@@ -58,7 +58,7 @@ def create_tracing(endpoint: str | None) -> Tracing | None:
         from quorate.application.spans import Spans  # noqa: PLC0415 - see above.
     except ImportError as error:
         raise TracingNotInstalled from error
-    return Spans.to(endpoint)
+    return Spans.export_to(endpoint)
 
 
 def _is_configured(variables: Mapping[str, str]) -> bool:

@@ -85,13 +85,13 @@ class RunningService:
 @asynccontextmanager
 async def run_service(options: Options) -> AsyncIterator[RunningService]:
     """Run the service: start event store, command bus, NATS and background tasks, in this order."""
-    log, tracing = EventStore(_database(options)), create_tracing(options.otel_endpoint)
+    log, tracing = EventStore(_create_database(options)), create_tracing(options.otel_endpoint)
     await log.open(SCHEMA)
     async with AsyncExitStack() as stack:
         if tracing is not None:
             stack.push_async_callback(tracing.stop)
         stack.push_async_callback(log.close)
-        clock = await _clock(log)
+        clock = await _create_clock(log)
         built = _build(log, options, clock, tracing)
         service, nats_service = built.service, built.nats_service
         await _verify_tail(log, service.command_bus)
@@ -107,12 +107,12 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         yield built
 
 
-def _database(options: Options) -> Database:
+def _create_database(options: Options) -> Database:
     url = options.database_url or f"sqlite:///{options.data_dir / DATABASE}"
     return create_database(url, password_file=options.database_password_file)
 
 
-async def _clock(log: EventStore) -> MonotonicClock:
+async def _create_clock(log: EventStore) -> MonotonicClock:
     """Return the clock of readers, close to the time by which commands are decided."""
     clock = MonotonicClock(wall=await log.database.wall_clock())
     async with log.read() as transaction:
@@ -131,7 +131,7 @@ def _build(
         trusted_proxies=options.trusted_proxies,
     )
     subscriptions, request_metrics = Subscriptions(), RequestMetrics()
-    nats_service = _nats_service(log, options, reader, failed_login_limiter, tracing)
+    nats_service = _create_nats_service(log, options, reader, failed_login_limiter, tracing)
 
     def on_commit(rows: Sequence[RecordedEvent]) -> None:
         nats_service.wake(rows)
@@ -202,7 +202,7 @@ def _build(
     )
 
 
-def _nats_service(
+def _create_nats_service(
     log: EventStore,
     options: Options,
     reader: Reader,
@@ -280,7 +280,7 @@ async def _follow_time(database: Database, clock: MonotonicClock) -> NoReturn:
 async def _verify_tail(log: EventStore, command_bus: CommandBus) -> None:
     """Verify the end of the log; if it is corrupted, serve it read-only."""
     try:
-        await log.check_tail()
+        await log.verify_tail()
     except LogCorrupted as error:
         command_bus.stop_writing(str(error))
 
@@ -290,7 +290,7 @@ async def _verify_log(log: EventStore, command_bus: CommandBus) -> None:
     if command_bus.damage:
         return  # The log is known to be corrupted.
     try:
-        await log.check_range(0, await log.committed_head(), pause_seconds=CHECK_PAUSE_SECONDS)
+        await log.verify_range(0, await log.committed_head(), pause_seconds=CHECK_PAUSE_SECONDS)
     except LogCorrupted as error:
         command_bus.stop_writing(str(error))
     except DatabaseUnavailable:

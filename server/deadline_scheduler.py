@@ -21,7 +21,7 @@ from quorate.projections.deadlines import DueAggregates, Overdue
 
 TICK_SECONDS = 0.25
 PRUNE_EVERY_TICKS = 240
-EVENTS_AT_ONCE_MAX = 2_000
+PART_EVENTS_MAX = 2_000
 _logger = structlog.get_logger(__name__)
 
 
@@ -87,7 +87,7 @@ def split_into_parts(overdue: Sequence[Overdue]) -> Iterator[Sequence[Overdue]]:
     part: list[Overdue] = []
     events = 0
     for one in overdue:
-        if part and events + one.events > EVENTS_AT_ONCE_MAX:
+        if part and events + one.events > PART_EVENTS_MAX:
             yield part
             part, events = [], 0
         part.append(one)

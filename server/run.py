@@ -225,12 +225,12 @@ class _Server(uvicorn.Server):
             connection.shutdown()
         try:
             async with asyncio.timeout(DRAIN_SECONDS_MAX):
-                await self._drained()
+                await self._wait_until_drained()
         except TimeoutError:
             for task in self.server_state.tasks:
                 task.cancel()
 
-    async def _drained(self) -> None:
+    async def _wait_until_drained(self) -> None:
         """Return when all responses are sent, or after a second signal."""
         state = self.server_state
         while (state.connections or state.tasks) and not self.force_exit:  # noqa: ASYNC110

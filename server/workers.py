@@ -47,7 +47,7 @@ async def supervise(
     create_data_dir(options.data_dir)
     with DataDirLock(options.data_dir), open_listener(host, port) as listener:
         listener.set_inheritable(True)
-        server = None if options.nats_url else await _started_server(options)
+        server = None if options.nats_url else await _start_server(options)
         nats_url = options.nats_url or (server.url if server else "")
         url = f"http://{reachable_host(host)}:{listener.getsockname()[1]}"
         shared = ["--worker-socket", str(listener.fileno()), "--nats-url", nats_url]
@@ -66,7 +66,7 @@ async def supervise(
     log_stopped("service.stopped")
 
 
-async def _started_server(options: Options) -> EmbeddedServer:
+async def _start_server(options: Options) -> EmbeddedServer:
     path = options.nats_keys_file
     keys = read_keys(path) if path else service_keys(options.data_dir / FOLDER)
     host, port = options.nats_host, options.nats_port

@@ -135,7 +135,7 @@ class Rounds:
         await snapshot.open()
         try:
             await scratch.open()
-            await log.check_range(0, await log.committed_head())
+            await log.verify_range(0, await log.committed_head())
             events = await log.after(0, limit=EVENTS_MAX)
             comparison = await check(snapshot, scratch)
         finally:

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from quorate.domain.notifications import ToAgent, notifications
 from quorate.domain.shared.records import record
-from quorate.eventlog.archive.export_format import FileCorrupted, line, verify
+from quorate.eventlog.archive.export_format import FileCorrupted, encode_line, verify
 from tests.chaos.fleet.journal import (
     NANOSECONDS_PER_SECOND,
     Acquired,
@@ -146,7 +146,7 @@ def _concurrent_holders(evidence: Evidence) -> Iterator[str]:
 def _chain(evidence: Evidence) -> Iterator[str]:
     """The log must be complete from the first event, with valid sequences and hashes."""
     try:
-        verified = verify(io.BytesIO(b"".join(line(event) for event in evidence.log)))
+        verified = verify(io.BytesIO(b"".join(encode_line(event) for event in evidence.log)))
     except FileCorrupted as error:
         yield f"the log is corrupted: {error}"
         return

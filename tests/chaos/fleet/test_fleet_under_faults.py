@@ -1,8 +1,8 @@
 """Agents on the SDK neither collide nor miss notifications while services and agents fail.
 
 The quick run has the sizes of QUICK. QUORATE_FLEET=full runs 50 agents that contend for 200
-contacts for 60 s, while nats-server is killed three times, the service twice, and one agent is
-stopped past its lease. QUORATE_FLEET_SEED selects other random choices. QUORATE_FLEET_AGENTS,
+contacts for 60 s. It kills nats-server three times and the service twice, and stops one agent past
+its lease. QUORATE_FLEET_SEED selects other random choices. QUORATE_FLEET_AGENTS,
 _CONTACTS, _SECONDS, _NATS_KILLS and _SERVICE_KILLS set other sizes.
 """
 

@@ -243,7 +243,7 @@ class Rounds:
 
 async def _damage(log: EventStore, head: int) -> str | None:
     try:
-        await log.check_range(0, head)
+        await log.verify_range(0, head)
     except LogCorrupted as error:
         return str(error)
     return None

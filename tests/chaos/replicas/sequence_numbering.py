@@ -64,5 +64,5 @@ if __name__ == "__main__":
     PostgresDatabase.open = open_with_sequence  # type: ignore[method-assign, assignment]
     PostgresDatabase._begin = begin_without_lock  # type: ignore[method-assign, assignment]
     EventStore.append = append  # type: ignore[method-assign, assignment]
-    EventStore.check_range = find_nothing_wrong  # type: ignore[method-assign, assignment]
+    EventStore.verify_range = find_nothing_wrong  # type: ignore[method-assign, assignment]
     main()

@@ -16,7 +16,7 @@ from quorate.api.openapi import public_path
 from quorate.api.problem_schemas import schema_name
 from quorate.api.routes import ENDPOINTS
 from quorate.application.operations import Endpoint, known_codes
-from quorate.application.rate_limiter import rate_limited
+from quorate.application.rate_limiter import rate_limit_problem
 from quorate.contracts.examples import BODIES, QUERIES, RESPONSES
 from quorate.contracts.problems import CONTENT_TYPE, KINDS, problem_body
 from quorate.domain.coordination.leases import LeaseHeld
@@ -103,7 +103,7 @@ def test_every_response_of_an_endpoint_is_documented(endpoint: Endpoint) -> None
 
 def required_details(code: str) -> dict[str, Any]:
     if code == "rate_limited":  # The rate limiter rejects before a command exists.
-        return dict(rate_limited("tenant", 0.5).details)
+        return dict(rate_limit_problem("tenant", 0.5).details)
     return {
         name: value
         for kind in domain_errors()

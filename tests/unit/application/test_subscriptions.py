@@ -89,7 +89,9 @@ def test_subscription_of_an_agent_is_woken_by_its_notifications(
 ) -> None:
     with ExitStack() as stack:
         open_subscriptions = {
-            name: stack.enter_context(subscriptions.notifications("acme", name, f"key-{name}"))
+            name: stack.enter_context(
+                subscriptions.subscribe_to_notifications("acme", name, f"key-{name}")
+            )
             for name in ("ann", "bob", "cid", "dee")
         }
         subscriptions.wake([HEARTBEAT, row])
@@ -101,8 +103,8 @@ def test_subscription_of_an_agent_is_woken_by_its_notifications(
 
 def test_all_subscriptions_of_an_agent_are_woken(subscriptions: Subscriptions) -> None:
     with (
-        subscriptions.notifications("acme", "ann", "k1") as first,
-        subscriptions.notifications("acme", "ann", "k2") as second,
+        subscriptions.subscribe_to_notifications("acme", "ann", "k1") as first,
+        subscriptions.subscribe_to_notifications("acme", "ann", "k2") as second,
     ):
         subscriptions.wake([CONFLICT])
 
@@ -113,7 +115,10 @@ def test_all_subscriptions_of_an_agent_are_woken(subscriptions: Subscriptions) -
 def test_log_subscription_is_woken_by_every_event_of_its_tenant(
     subscriptions: Subscriptions,
 ) -> None:
-    with subscriptions.log("acme", "k1") as own, subscriptions.log("globex", "k2") as other:
+    with (
+        subscriptions.subscribe_to_log("acme", "k1") as own,
+        subscriptions.subscribe_to_log("globex", "k2") as other,
+    ):
         subscriptions.wake([HEARTBEAT])
 
         assert (own.woken.is_set(), other.woken.is_set()) == (True, False)
@@ -121,12 +126,12 @@ def test_log_subscription_is_woken_by_every_event_of_its_tenant(
 
 def test_closed_subscription_leaves_no_state(subscriptions: Subscriptions) -> None:
     with (
-        subscriptions.notifications("acme", "ann", "k1") as left,
-        subscriptions.log("acme", "k2") as gone,
+        subscriptions.subscribe_to_notifications("acme", "ann", "k1") as left,
+        subscriptions.subscribe_to_log("acme", "k2") as gone,
     ):
         pass
-    with subscriptions.notifications("acme", "ann", "k1") as kept:
-        with subscriptions.notifications("acme", "ann", "k1"):
+    with subscriptions.subscribe_to_notifications("acme", "ann", "k1") as kept:
+        with subscriptions.subscribe_to_notifications("acme", "ann", "k1"):
             pass
         subscriptions.wake([CONFLICT])
 
@@ -143,17 +148,17 @@ def test_subscription_is_rejected_when_none_is_free(
     subscriptions: Subscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriptions_module, "SUBSCRIPTIONS_MAX", 2)
-    with subscriptions.log("acme", "k1"):
-        with subscriptions.notifications("globex", "eve", "k2"):
+    with subscriptions.subscribe_to_log("acme", "k1"):
+        with subscriptions.subscribe_to_notifications("globex", "eve", "k2"):
             for subscription in (
-                subscriptions.log("acme", "k3"),
-                subscriptions.notifications("initech", "dan", "k4"),
+                subscriptions.subscribe_to_log("acme", "k3"),
+                subscriptions.subscribe_to_notifications("initech", "dan", "k4"),
             ):
                 with pytest.raises(Problem) as rejected, subscription:
                     pass
                 assert (rejected.value.code, rejected.value.status) == ("too_many_streams", 503)
                 assert int(rejected.value.headers["Retry-After"]) > 0
-        with subscriptions.notifications("globex", "eve", "k2"):
+        with subscriptions.subscribe_to_notifications("globex", "eve", "k2"):
             pass
     assert vars(subscriptions) == vars(Subscriptions())
 
@@ -177,14 +182,14 @@ def test_agent_cannot_take_all_subscriptions_of_its_tenant(
 ) -> None:
     monkeypatch.setattr(subscriptions_module, "SUBSCRIPTIONS_PER_AGENT_MAX", 2)
     with (
-        subscriptions.notifications("acme", "ann", "k1"),
-        subscriptions.notifications("acme", "ann", "k2"),
+        subscriptions.subscribe_to_notifications("acme", "ann", "k1"),
+        subscriptions.subscribe_to_notifications("acme", "ann", "k2"),
     ):
-        with pytest.raises(Problem), subscriptions.notifications("acme", "ann", "k1"):
+        with pytest.raises(Problem), subscriptions.subscribe_to_notifications("acme", "ann", "k1"):
             pass
         with (
-            subscriptions.notifications("acme", "bob", "k3"),
-            subscriptions.notifications("globex", "ann", "k4"),
+            subscriptions.subscribe_to_notifications("acme", "bob", "k3"),
+            subscriptions.subscribe_to_notifications("globex", "ann", "k4"),
         ):
             pass
     assert vars(subscriptions) == vars(Subscriptions())
@@ -193,7 +198,7 @@ def test_agent_cannot_take_all_subscriptions_of_its_tenant(
 def _open_all_possible(stack: ExitStack, subscriptions: Subscriptions, tenant: str) -> int:
     for number in itertools.count():
         try:
-            stack.enter_context(subscriptions.log(tenant, "key"))
+            stack.enter_context(subscriptions.subscribe_to_log(tenant, "key"))
         except Problem:
             return number
     raise AssertionError
@@ -204,8 +209,8 @@ def _open_all_possible(stack: ExitStack, subscriptions: Subscriptions, tenant: s
 
 def test_close_wakes_all_subscriptions_and_rejects_new_ones(subscriptions: Subscriptions) -> None:
     with (
-        subscriptions.log("acme", "k1") as one,
-        subscriptions.notifications("acme", "ann", "k2") as other,
+        subscriptions.subscribe_to_log("acme", "k1") as one,
+        subscriptions.subscribe_to_notifications("acme", "ann", "k2") as other,
     ):
         subscriptions.close()
 
@@ -213,7 +218,7 @@ def test_close_wakes_all_subscriptions_and_rejects_new_ones(subscriptions: Subsc
             subscription.has_ended and subscription.woken.is_set() for subscription in (one, other)
         )
         assert not any(subscription.is_revoked for subscription in (one, other))
-    with pytest.raises(Problem), subscriptions.log("acme", "k3"):
+    with pytest.raises(Problem), subscriptions.subscribe_to_log("acme", "k3"):
         pass
 
 
@@ -249,10 +254,10 @@ async def test_revocation_ends_only_the_subscriptions_of_the_key(
     keys = Keys("valid", "revoked")
     checking = asyncio.create_task(subscriptions.end_revoked(keys.find_active_keys))
     with (
-        subscriptions.notifications("acme", "ann", "valid") as kept,
-        subscriptions.notifications("acme", "ann", "revoked") as first,
-        subscriptions.log("acme", "revoked") as second,
-        subscriptions.notifications("acme", "ann", "") as without_key,
+        subscriptions.subscribe_to_notifications("acme", "ann", "valid") as kept,
+        subscriptions.subscribe_to_notifications("acme", "ann", "revoked") as first,
+        subscriptions.subscribe_to_log("acme", "revoked") as second,
+        subscriptions.subscribe_to_notifications("acme", "ann", "") as without_key,
     ):
         await until_queried(keys, 2)
         assert not any(
@@ -297,7 +302,7 @@ class Caller:
         call = Call({}, {})
         call.receive, call.send = self._receive, self._send
         self.following = asyncio.create_task(
-            stream(call, subscriptions.log("acme", "k1"), 0, self._read_frames)
+            stream(call, subscriptions.subscribe_to_log("acme", "k1"), 0, self._read_frames)
         )
 
     async def _receive(self) -> MutableMapping[str, Any]:
@@ -378,7 +383,7 @@ class Service:
         return len(self.subscriptions._open)
 
     async def _poll(self, call: Call) -> Reply:
-        subscription = self.subscriptions.notifications("acme", "ann", "k1")
+        subscription = self.subscriptions.subscribe_to_notifications("acme", "ann", "k1")
         async with wait_while_connected(call, subscription) as wait:
             wait.begin()
             await wait.for_change(LONG_SECONDS)
@@ -388,7 +393,7 @@ class Service:
         async def read_frames(after: int) -> Frames:
             return Frames(body=b"", after=after, more=False)
 
-        return await stream(call, self.subscriptions.log("acme", "k1"), 0, read_frames)
+        return await stream(call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, read_frames)
 
 
 def _endpoint(name: str) -> Endpoint:

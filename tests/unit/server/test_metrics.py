@@ -60,7 +60,7 @@ def test_command_counters_start_at_zero(watched: Watched) -> None:
     assert watched.samples()[key] == 0
 
     watched.now += metrics.PAGE_SECONDS
-    watched.command_bus.metrics.answered(acquire("ann"), Accepted(body=b"", sequence=1))
+    watched.command_bus.metrics.record_result(acquire("ann"), Accepted(body=b"", sequence=1))
 
     assert watched.samples()[key] == 1
 
@@ -89,8 +89,8 @@ def test_page_is_cached_for_a_short_time(watched: Watched) -> None:
 
 def test_open_streams_are_counted(watched: Watched) -> None:
     with (
-        watched.subscriptions.log("acme", "k1"),
-        watched.subscriptions.notifications("acme", "ann", "k2"),
+        watched.subscriptions.subscribe_to_log("acme", "k1"),
+        watched.subscriptions.subscribe_to_notifications("acme", "ann", "k2"),
     ):
         assert watched.samples()[labelled("quorate_open_streams")] == 2
 
