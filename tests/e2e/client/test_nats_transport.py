@@ -38,7 +38,7 @@ class FakeNatsClient(Client):
         super().__init__()
         self._reply = reply
 
-    async def request(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - nats-py's own.
+    async def request(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401 - the signature of nats-py.
         return await self._reply()
 
 

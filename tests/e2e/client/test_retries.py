@@ -97,15 +97,15 @@ def test_long_poll_extends_the_attempt() -> None:
 class Service:
     """Returns the prepared responses in order; repeats the last one."""
 
-    def __init__(self, *answers: Callable[[], httpx2.Response]) -> None:
-        self.answers = list(answers)
+    def __init__(self, *responses: Callable[[], httpx2.Response]) -> None:
+        self.responses = list(responses)
         self.requests: list[httpx2.Request] = []
         self.clock = SetClock()
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return answer()
+        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
+        return response()
 
     def client(self) -> Client:
         return Client(
@@ -140,10 +140,10 @@ def test_request_survives_a_short_outage() -> None:
     service = Service(unreachable, problem("unavailable", 503), success)
 
     with service.client() as client:
-        answer = client.send(HEARTBEAT)
+        response = client.send(HEARTBEAT)
 
-    assert answer.result.last_notification == 7
-    assert answer.sequence == 12
+    assert response.result.last_notification == 7
+    assert response.sequence == 12
     assert len(service.requests) == 3
 
 
@@ -171,15 +171,15 @@ async def test_failover_transport_retries_and_can_be_closed() -> None:
     service = Service(unreachable, problem("unavailable", 503), success)
     transport = httpx2.MockTransport(service)
     http = HttpTransport("http://quorate.test", "qk_made_up", transport=transport)
-    asker = FailoverTransport(http, time.monotonic, timeout_seconds=30.0)
-    answer = await asker.send(HEARTBEAT)
-    await asker.close()
+    failover = FailoverTransport(http, time.monotonic, timeout_seconds=30.0)
+    response = await failover.send(HEARTBEAT)
+    await failover.close()
 
-    assert answer.sequence == 12
+    assert response.sequence == 12
     assert len(service.requests) == 3
     assert len(service.idempotency_keys) == 1
     with pytest.raises(RequestFailedError, match="closed"):
-        await asker.send(HEARTBEAT)
+        await failover.send(HEARTBEAT)
 
 
 def test_given_idempotency_key_is_used() -> None:
@@ -310,7 +310,7 @@ def test_retry_after_past_the_deadline_raises_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         lambda: httpx2.Response(200, html="<h1>Welcome</h1>"),
         lambda: httpx2.Response(200, json={"ok": True}),
@@ -318,8 +318,8 @@ def test_retry_after_past_the_deadline_raises_at_once() -> None:
         lambda: httpx2.Response(200, json=RESPONSE | {"activeUntil": "2026-03-01T12:05:00"}),
     ],
 )
-def test_response_that_is_not_from_quorate_raises(answer: Callable[[], httpx2.Response]) -> None:
-    service = Service(answer)
+def test_response_that_is_not_from_quorate_raises(response: Callable[[], httpx2.Response]) -> None:
+    service = Service(response)
 
     with service.client() as client, pytest.raises(RequestFailedError, match="not from Quorate"):
         client.execute(HEARTBEAT)
