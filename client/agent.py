@@ -50,9 +50,11 @@ if TYPE_CHECKING:
 class Agent:
     """A connected agent; made by ``Agent.connect``.
 
-    Unless a method says otherwise, its requests raise RejectedError when the service rejects them,
-    UnavailableError when there is no response within ``config.timeout_seconds``, and
-    RequestFailedError for a response that is not from Quorate.
+    Every method that sends a request can raise:
+
+    * RejectedError: the service rejects the request;
+    * UnavailableError: there is no response within ``config.timeout_seconds``;
+    * RequestFailedError: the response is not from Quorate.
     """
 
     def __init__(
@@ -87,8 +89,11 @@ class Agent:
           there; None starts at the registration.
         * ``config``: timeouts and intervals.
 
-        Raises ValueError when the URL or the key is missing, RejectedError when the service rejects
-        the registration, and UnavailableError when it does not respond in time.
+        Exceptions:
+
+        * ValueError: the URL or the key is missing;
+        * RejectedError: the service rejects the registration;
+        * UnavailableError: the service does not respond in time.
         """
         address = resolve_service(url, api_key, nats_url)
         http = HttpTransport(address.url, address.api_key)

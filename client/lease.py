@@ -2,9 +2,8 @@
 
 * The background renews the lease when a third of its duration has passed, and retries until the
   lease is no longer valid.
-* The ``async with`` raises ``LeaseLostError`` when the service reports the end of the lease, or
-  when the agent's own clock shows that it may no longer be valid (client/lease_validity.py). This
-  is before another agent can hold the contact.
+* The ``async with`` raises ``LeaseLostError`` before another agent can hold the contact. The cause
+  is a report of the service, or the agent's own clock (client/lease_validity.py).
 * The block is cancelled at its next ``await``. Code that does not await checks ``is_held``.
 * A block that ends normally after the loss raises ``LeaseLostError`` too, because a part of its
   work was not protected. An exception of the block itself takes precedence.

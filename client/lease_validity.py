@@ -3,7 +3,7 @@
 The service grants for a duration that begins with its decision. The agent counts the duration from
 the moment at which it *began to send* the request, which is never later. It subtracts DRIFT_SHARE
 and DRIFT_SECONDS for clocks of different speed. So the agent stops relying on a grant before the
-service gives the contact to another agent, for any delay of the response and any wall clock.
+service gives the contact to another agent. Delays of responses and wall clocks do not matter.
 
 Guarantees:
 

@@ -105,8 +105,11 @@ class NotificationFeed:
         * ``agent``: the agent to follow; None for the agent of an agent key.
         * ``after``: the sequence of the last notification that you processed; None starts now.
 
-        Raises ValueError when the URL or the key is missing, RejectedError when the service rejects
-        the key or the agent, and UnavailableError when it does not respond.
+        Exceptions:
+
+        * ValueError: the URL or the key is missing;
+        * RejectedError: the service rejects the key or the agent;
+        * UnavailableError: the service does not respond in time.
         """
         address = resolve_service(url, api_key, nats_url)
         agent_ref = agent or AgentRef()

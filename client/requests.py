@@ -33,7 +33,7 @@ from quorate.domain.coordination import consensus, leases
 from quorate.domain.coordination.consensus import Choice, Electorate
 from quorate.domain.coordination.consensus import Status as ConsensusStatus
 from quorate.domain.identity.agents import AgentRef
-from quorate.domain.identity.api_keys import Role
+from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 
 T = TypeVar("T")

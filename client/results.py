@@ -1,12 +1,8 @@
-"""Typed results of the service's responses.
+"""Typed results of responses; their shapes are those of the OpenAPI document (``/openapi.json``).
 
-* Names are in Python style. Times are timezone-aware ``datetime`` objects by the clock of the
-  service.
-* ``raw`` keeps the JSON object of the response unchanged, so members of a newer service stay
-  readable.
-* ``from_json`` raises KeyError, TypeError or ValueError when the JSON is not a Quorate response.
-
-Source of the shapes: the OpenAPI document of the service (``/openapi.json``).
+* Times are timezone-aware ``datetime`` objects by the clock of the service.
+* ``raw`` keeps the JSON object unchanged, so members of a newer service stay readable.
+* ``from_json`` raises KeyError, TypeError or ValueError for JSON that is not from Quorate.
 """
 
 from collections.abc import Mapping
@@ -18,7 +14,7 @@ from quorate.domain.coordination.consensus import Choice, Electorate
 from quorate.domain.coordination.consensus import Status as ConsensusStatus
 from quorate.domain.coordination.leases import Status as LeaseStatus
 from quorate.domain.coordination.send_gate import Reason
-from quorate.domain.identity.api_keys import Role
+from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 
 Json: TypeAlias = Mapping[str, Any]
@@ -49,7 +45,7 @@ class AgentInfo:
 
     * ``active_until``: the agent times out at this time unless it sends a heartbeat before.
     * ``incarnation``: the number of registrations under this name, from 1.
-    * ``leases_held``: the number of its active leases; None in the response to a registration.
+    * ``leases_held``: the number of its leases; None in the response to a registration.
     """
 
     id: str
@@ -83,11 +79,7 @@ class AgentInfo:
 
 @record
 class HeartbeatInfo:
-    """The response to a heartbeat.
-
-    * ``active_until``: the agent times out at this time unless it sends another heartbeat before.
-    * ``last_notification``: the sequence of the newest notification for the agent; 0 for none.
-    """
+    """The response to a heartbeat. ``last_notification`` is the newest sequence; 0 for none."""
 
     agent_id: str
     last_heartbeat: datetime
@@ -130,11 +122,7 @@ class HolderInfo:
 
 @record
 class LeaseInfo:
-    """A lease as it was when the service responded.
-
-    * ``fence``: the fencing token; strictly increasing within the tenant.
-    * ``status``: ``active``, ``released``, ``expired`` or ``revoked``.
-    """
+    """A lease. ``fence`` is the fencing token, strictly increasing within the tenant."""
 
     id: str
     tenant_id: str
@@ -169,8 +157,8 @@ class SendVerdict:
 
     * ``authorized``: whether the agent may contact the person now.
     * ``reason``: why the request is blocked; None when it is authorized.
-    * ``fence``: the fencing token of the agent's lease, if it holds one.
-    * ``holder``: the agent that holds the contact, if another one does.
+    * ``fence``: the fencing token of the lease of the agent, if any.
+    * ``holder``: the other agent that holds the contact, if any.
     """
 
     id: str
@@ -221,11 +209,8 @@ class DecisionInfo:
 class ConsensusInfo:
     """A consensus proposal.
 
-    * ``status``: ``pending``, ``approved``, ``rejected`` or ``expired``.
-    * ``approvals``, ``rejections``: the numbers of votes cast until now.
-    * ``electorate``: ``live`` (the agents active at each vote) or ``snapshot`` (at the proposal).
-    * ``floor``: a share (0 to 1) of the agents that were active at the proposal. The majority is
-      never a majority of fewer agents.
+    * ``approvals``, ``rejections``: the numbers of votes until now.
+    * ``electorate``, ``proposer_votes``, ``floor``: as in ``Agent.propose``.
     * ``decision``: the counts of the deciding vote; None while no vote has decided.
     """
 
@@ -309,9 +294,8 @@ class Notification:
     * ``sequence``: the position in the event log of the tenant; strictly increasing.
     * ``data``: the fields of the notification under their JSON names.
 
-    A notification named ``gap`` reports a truncated range: the service no longer keeps the
-    notifications after ``data["after"]`` up to and including ``data["until"]``. Query the present
-    state then.
+    A notification named ``gap`` reports a truncated range: those after ``data["after"]`` up to
+    ``data["until"]`` are no longer kept. Query the present state then.
     """
 
     name: str
@@ -347,8 +331,8 @@ class Notification:
 class NotificationPage:
     """Notifications in ascending order; a gap is the first of them.
 
-    * ``next``: the value of ``after`` for the next page.
-    * ``head``: the last sequence of the log. ``next == head`` means that this page is the last.
+    ``next`` is the value of ``after`` for the next page. ``head`` is the last sequence of the log;
+    the page is the last one when both are equal.
     """
 
     notifications: tuple[Notification, ...]

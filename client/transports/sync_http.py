@@ -77,7 +77,7 @@ class Client:
 
         ``timeout_seconds`` limits all attempts together.
 
-        Raises:
+        Exceptions:
         * RejectedError, at once: the service rejects the request.
         * UnavailableError: there is no response in ``timeout_seconds``. A command may have been
           carried out; send it again with the same ``idempotency_key`` to find out.
