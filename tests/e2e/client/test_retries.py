@@ -1,4 +1,4 @@
-"""A policy is tried again while that may help, under one idempotency key, until its deadline."""
+"""Requests are retried while a retry may help, with one idempotency key, until their deadline."""
 
 import time
 from collections.abc import Callable
