@@ -102,13 +102,13 @@ def report_database_errors() -> Iterator[None]:
         from quorate.eventlog.event_store import LogCorrupted
         from quorate.eventlog.hash_chain import ChainBroken
         from quorate.eventlog.transactions import DatabaseUnavailable
-        from quorate.projections.replay import Unfoldable
+        from quorate.projections.replay import ReplayFailed
         from quorate.runtime.process_lock import Locked
     except ImportError as error:
         raise Failure(f"{error.name} is missing: pip install 'quorate[server]'") from error
     try:
         yield
-    except (ChainBroken, LogCorrupted, Unfoldable) as damage:
+    except (ChainBroken, LogCorrupted, ReplayFailed) as damage:
         raise Failure(f"The event log is corrupted: {damage}") from damage
     except DatabaseUnavailable as error:
         why, _, _ = str(error).partition("\n")

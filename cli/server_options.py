@@ -98,7 +98,9 @@ def build_quotas(chosen: Mapping[str, Any]) -> "Quotas":
 
 def _limit_option(option: str, default: int, help_text: str) -> Callable[[F], F]:
     kind = click.IntRange(0, _LIMIT_MAX)
-    return click.option(option, type=kind, default=default, show_default=True, help=help_text)
+    return click.option(
+        option, type=kind, default=default, show_default=True, help=f"{help_text} 0 = no limit."
+    )
 
 
 def _parse_networks(

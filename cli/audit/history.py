@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from quorate.cli.output.errors import Failure
+from quorate.domain.coordination.leases import LEASES
+from quorate.domain.registry import new_state
+from quorate.domain.shared.state import TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
-from quorate.domain.tenant_state import TenantState, Touched
 
 EVENTS_BETWEEN_PROGRESS = 1_000
 EVENTS_BETWEEN_CLEANUPS = 50_000
@@ -44,7 +46,7 @@ def replay_events(
     progress: Callable[[int], None] = lambda _: None,
 ) -> History:
     """Return the state after the last event that ``until`` covers; reads all events."""
-    tenant_state = TenantState()
+    tenant_state = new_state()
     sequence, at = 0, until.at
     for count, event in enumerate(events, start=1):
         if count % EVENTS_BETWEEN_PROGRESS == 0:
@@ -84,7 +86,8 @@ def _apply(event: dict[str, Any], at: Timestamp, tenant_state: TenantState) -> N
 
 def _remove_ended_leases(tenant_state: TenantState) -> None:
     """Remove ended leases: no later event changes them, and no output shows them."""
-    for lease_id in tenant_state.touched.leases:
-        if tenant_state.leases[lease_id].status != "active":
-            del tenant_state.leases[lease_id]
-    tenant_state.touched = Touched()
+    leases = tenant_state[LEASES]
+    for lease_id in list(leases.changed):
+        if leases[lease_id].status != "active":
+            leases.forget(lease_id)
+    tenant_state.clear_changes()

@@ -1,1 +1,1 @@
-"""One module per group of verbs."""
+"""One module per command or command group."""

@@ -26,7 +26,7 @@ from quorate.cli.output.console import (
     print_line,
     print_table,
 )
-from quorate.domain.identity.api_keys import read_key
+from quorate.domain.identity.key_format import read_key
 
 FROM_STDIN = "-"
 OVERRIDING_VARIABLES = ("QUORATE_URL", "QUORATE_API_KEY", "QUORATE_CONTEXT", "QUORATE_DATA_DIR")

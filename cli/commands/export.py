@@ -132,7 +132,7 @@ def _copy(
     advance: Progress,
 ) -> "StreamHead":
     from quorate.client.events import iterate_pages
-    from quorate.eventlog.archive.export_format import line
+    from quorate.eventlog.archive.export_format import encode_line
     from quorate.eventlog.hash_chain import verify_exported_event
 
     head = start
@@ -141,7 +141,7 @@ def _copy(
             head = _copy_archived(http, archive, head, page.archived_until, sink)
         for event in page.events:
             head = verify_exported_event(event, head)
-            sink.write(line(event))
+            sink.write(encode_line(event))
         advance(head.sequence - start.sequence, page.head - start.sequence)
     return head
 
@@ -150,9 +150,9 @@ def _copy_archived(
     http: "AuditClient", archive: Path | None, head: "StreamHead", until: int, sink: BinaryIO
 ) -> "StreamHead":
     """Copy events that the service has archived, from the archive files."""
-    from quorate.eventlog.archive.export_format import line
+    from quorate.eventlog.archive.export_format import encode_line
     from quorate.eventlog.archive.files import ArchiveFolder
-    from quorate.eventlog.hash_chain import verify_chain, public_event
+    from quorate.eventlog.hash_chain import public_event, verify_chain
 
     if archive is None:
         raise Failure(
@@ -162,8 +162,8 @@ def _copy_archived(
     tenant = http.get("/v1/keys/self", {})["tenantId"]
     for event in ArchiveFolder(archive).events():
         if event.tenant == tenant and head.sequence < event.sequence <= until:
-            head = check([event], head)
-            sink.write(line(public_event(event)))
+            head = verify_chain([event], head)
+            sink.write(encode_line(public_event(event)))
     if head.sequence < until:
         raise Failure(f"{archive} ends with event {head.sequence} of {tenant}, before {until}")
     return head

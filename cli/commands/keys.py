@@ -22,7 +22,8 @@ from quorate.cli.output.console import (
     print_table,
 )
 from quorate.cli.output.errors import ADVICE, EXIT_CODES, OPERATOR_ADVICE, Failure
-from quorate.domain.identity.api_keys import ROLES, Role, read_key
+from quorate.domain.identity.key_format import read_key
+from quorate.domain.identity.principals import ROLES, Role
 
 if TYPE_CHECKING:
     from quorate.client.results import KeyInfo

@@ -137,7 +137,7 @@ def verify(
 async def _verify(
     database: DatabaseTarget, folder: Path | None, oldest_removed: bool, advance: Progress
 ) -> dict[str, Any]:
-    from quorate.eventlog.archive.archiver import archive_end, check_archive
+    from quorate.eventlog.archive.archiver import archive_end, verify_archive
     from quorate.eventlog.event_store import EventStore
     from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
     from quorate.projections.migrations.schema import ONLY_TODAYS
@@ -148,7 +148,7 @@ async def _verify(
         end = await adapter.inspect(archive_end)
         first = end.position + 1
         if folder is not None:
-            first = await check_archive(adapter, folder, advance, oldest_removed=oldest_removed)
+            first = await verify_archive(adapter, folder, advance, oldest_removed=oldest_removed)
         log = EventStore(adapter)
         head = await log.committed_head()
         done = 0

@@ -69,8 +69,8 @@ async def _rebuild(
         adapter = database.adapter()
         try:
             await adapter.open(ONLY_TODAYS)
-            anew = refill if database.path is None else rebuild
-            return await _timed(anew(adapter, advance, archive))
+            run_rebuild = refill if database.path is None else rebuild
+            return await _timed(run_rebuild(adapter, advance, archive))
         finally:
             await adapter.close()
 

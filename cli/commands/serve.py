@@ -120,7 +120,7 @@ admin key and a tenant key.
     "--admin-key-file",
     type=FILE,
     default=None,
-    help="File with the admin key from `quorate secrets`; read at the first start.",
+    help="File with the admin key from `quorate secrets`; recorded at the first start.",
 )
 @click.option(
     "--api-key-file",

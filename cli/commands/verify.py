@@ -51,7 +51,7 @@ def _parse_head(
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--head",
-    "kept",
+    "expected_head",
     metavar="[SEQUENCE:]HASH",
     callback=_parse_head,
     help="Head hash that you stored earlier: FILE must contain it unchanged.",
@@ -66,7 +66,7 @@ def _parse_head(
 @json_option
 def verify(
     file: BinaryIO,
-    kept: "Checkpoint | None",
+    expected_head: "Checkpoint | None",
     previous: bytes | None,
     archive: Path | None,
     as_json: bool,
@@ -85,13 +85,16 @@ def verify(
     try:
         with progress("Verifying") as advance:
             verified = export_format.verify(
-                file, previous=previous, kept=kept, progress=lambda done: advance(done, None)
+                file,
+                previous=previous,
+                checkpoint=expected_head,
+                progress=lambda done: advance(done, None),
             )
     except export_format.FileCorrupted as damage:
         if not as_json:
             raise Failure(f"{display_name(file)} is corrupted at {damage}") from damage
         print_json(
-            {"ok": False, "line": damage.line, "sequence": damage.sequence, "why": damage.why}
+            {"ok": False, "line": damage.line, "sequence": damage.sequence, "why": damage.reason}
         )
         sys.exit(ERROR)
     except export_format.MissingPrefix as missing:

@@ -1,1 +1,1 @@
-"""Which service is called, and as whom."""
+"""Find the service, the key and the agent, and call the API."""

@@ -37,9 +37,9 @@ class TemporaryService:
 @asynccontextmanager
 async def temporary_service(*, window_seconds: float) -> AsyncIterator[TemporaryService]:
     """Run a service with an empty log; raises Failure if it does not start."""
-    with tempfile.TemporaryDirectory(prefix="quorate-") as folder:
-        data_dir = Path(folder, "data")
-        stderr_path = Path(folder, "stderr")
+    with tempfile.TemporaryDirectory(prefix="quorate-") as directory:
+        data_dir = Path(directory, "data")
+        stderr_path = Path(directory, "stderr")
         program = await _start(data_dir, stderr_path, window_seconds)
         try:
             await _wait_until_ready(program, stderr_path)
@@ -65,8 +65,10 @@ async def _start(data_dir: Path, stderr_path: Path, window_seconds: float) -> Pr
         )
 
 
-def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in ours.items() if not name.startswith(_ENVIRONMENT_PREFIX)}
+def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value for name, value in inherited.items() if not name.startswith(_ENVIRONMENT_PREFIX)
+    }
 
 
 async def _wait_until_ready(program: Program, stderr_path: Path) -> None:

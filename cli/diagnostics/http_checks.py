@@ -285,11 +285,13 @@ def versions(target: Target) -> CheckResult:
 def files(target: Target) -> CheckResult:
     """Check that only the owner can read stored secrets."""
     data_dir, profiles = target.data_dir, contexts_path()
-    kept = [path for path in (*(data_dir / name for name in SECRETS), profiles) if path.exists()]
-    if not kept:
+    stored = [path for path in (*(data_dir / name for name in SECRETS), profiles) if path.exists()]
+    if not stored:
         return skipped(f"no stored secrets in {data_dir} or {profiles.parent}")
-    folders = {data_dir, profiles.parent} & {ancestor for path in kept for ancestor in path.parents}
-    exposed = sorted(path for path in (*folders, *kept) if path.stat().st_mode & OTHERS_MASK)
+    folders = {data_dir, profiles.parent} & {
+        ancestor for path in stored for ancestor in path.parents
+    }
+    exposed = sorted(path for path in (*folders, *stored) if path.stat().st_mode & OTHERS_MASK)
     if exposed:
         named = " ".join(str(path) for path in exposed)
         return failed(

@@ -49,7 +49,7 @@ def printable(text: str) -> str:
 
 
 def format_time(at: datetime) -> str:
-    """To the second: nobody reads a sentence for milliseconds."""
+    """Format a UTC time to the second, for a sentence."""
     return f"{format_table_time(at)} UTC"
 
 

@@ -8,12 +8,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from quorate.cli.output.console import print_table
-from quorate.domain.coordination.consensus import ConsensusRequest, Vote
-from quorate.domain.coordination.leases import Lease
-from quorate.domain.deadlines import lease_status, request_status
-from quorate.domain.identity.agents import Agent
+from quorate.domain.coordination.consensus import CONSENSUS, ConsensusRequest, Vote
+from quorate.domain.coordination.leases import LEASES, Lease
+from quorate.domain.coordination.status import lease_status, request_status
+from quorate.domain.identity.agents import AGENTS, Agent
+from quorate.domain.identity.tenants import TENANTS, THE_TENANT
+from quorate.domain.shared.state import TenantState
 from quorate.domain.shared.timestamps import Timestamp, iso
-from quorate.domain.tenant_state import TenantState
 
 if TYPE_CHECKING:
     from quorate.cli.audit.history import History
@@ -25,14 +26,14 @@ _SECOND_WIDTH = len("2026-03-01T12:00:00")
 def take_snapshot(history: "History") -> Json:
     """Return the state as JSON with the field names of the HTTP API."""
     tenant_state, at = history.tenant_state, history.at
-    held = [lease for lease in tenant_state.leases.values() if _valid(lease, tenant_state, at)]
+    held = [lease for lease in tenant_state[LEASES].values() if _valid(lease, tenant_state, at)]
     held.sort(key=lambda lease: lease.contact_key)
     count = Counter(lease.agent_id for lease in held)
-    registered = [one for one in tenant_state.agents.values() if one.status != "reserved"]
+    registered = [one for one in tenant_state[AGENTS].values() if one.status != "reserved"]
     registered.sort(key=lambda agent: agent.name.lower())
-    requests = sorted(tenant_state.requests.values(), key=lambda one: (one.created_at, one.id))
+    requests = sorted(tenant_state[CONSENSUS].values(), key=lambda one: (one.created_at, one.id))
     return {
-        "tenantId": tenant_state.tenant.id if tenant_state.tenant else None,
+        "tenantId": tenant.id if (tenant := tenant_state[TENANTS].get(THE_TENANT)) else None,
         "sequence": history.sequence,
         "at": iso(at),
         "agents": [_agent(agent, count[agent.id], at) for agent in registered],
@@ -42,7 +43,7 @@ def take_snapshot(history: "History") -> Json:
 
 
 def _valid(lease: Lease, tenant_state: TenantState, at: Timestamp) -> bool:
-    return lease_status(lease, tenant_state.agents[lease.agent_id], at) == "active"
+    return lease_status(lease, tenant_state[AGENTS][lease.agent_id], at) == "active"
 
 
 def _agent(agent: Agent, leases_held: int, at: Timestamp) -> Json:
@@ -50,7 +51,7 @@ def _agent(agent: Agent, leases_held: int, at: Timestamp) -> Json:
         "id": agent.id,
         "agentName": agent.name,
         "agentRole": agent.role,
-        "status": "active" if agent.active(at) else "inactive",
+        "status": "active" if agent.is_active(at) else "inactive",
         "lastHeartbeat": iso(agent.last_heartbeat),
         "activeUntil": iso(agent.active_until),
         "registeredAt": iso(agent.registered_at),
@@ -64,7 +65,7 @@ def _lease(lease: Lease, tenant_state: TenantState) -> Json:
         "id": lease.id,
         "contactEmail": lease.contact_email,
         "agentId": lease.agent_id,
-        "agentName": tenant_state.agents[lease.agent_id].name,
+        "agentName": tenant_state[AGENTS][lease.agent_id].name,
         "intent": lease.intent,
         "createdAt": iso(lease.created_at),
         "expiresAt": iso(lease.expires_at),
@@ -102,7 +103,7 @@ def _vote(vote: Vote, tenant_state: TenantState) -> Json:
     return {
         "id": vote.id,
         "agentId": vote.agent_id,
-        "agentName": tenant_state.agents[vote.agent_id].name,
+        "agentName": tenant_state[AGENTS][vote.agent_id].name,
         "vote": vote.vote,
         "reason": vote.reason,
         "createdAt": iso(vote.created_at),

@@ -13,7 +13,7 @@ PROPOSE = (
 )
 
 
-# -- Who acts ---------------------------------------------------------------------
+# -- Acting agent -----------------------------------------------------------------
 
 
 def test_agent_key_identifies_its_agent_in_every_command(tenant: Terminal) -> None:
@@ -90,29 +90,31 @@ def test_register_does_not_change_the_acting_agent(tenant: Terminal) -> None:
 def test_lease_conflict_is_reported_as_text_and_json(tenant: Terminal) -> None:
     tenant.run_json(*LEASE, "--agent-name", "ann")
 
-    told = tenant.run(*LEASE, "--agent-name", "bob")
-    answered = tenant.run(*LEASE, "--agent-name", "bob", "--json")
+    as_text = tenant.run(*LEASE, "--agent-name", "bob")
+    as_json = tenant.run(*LEASE, "--agent-name", "bob", "--json")
 
-    assert (told.exit_code, answered.exit_code) == (3, 3)
-    assert told.stdout == ""
-    assert told.stderr.startswith("Error: ann holds the contact until 20")
-    assert told.stderr == answered.stderr
-    problem = orjson.loads(answered.stdout)
+    assert (as_text.exit_code, as_json.exit_code) == (3, 3)
+    assert as_text.stdout == ""
+    assert as_text.stderr.startswith("Error: ann holds the contact until 20")
+    assert as_text.stderr == as_json.stderr
+    problem = orjson.loads(as_json.stdout)
     assert (problem["code"], problem["conflict"]) == ("lease_conflict", True)
     assert problem["leaseHolder"]["agentName"] == "ann"
 
 
 def test_lease_is_acquired_renewed_listed_and_released(tenant: Terminal) -> None:
-    taken = tenant.run_json(*LEASE, "--agent-name", "ann", "--intent", "sales", "--duration", "0.5")
-    kept = tenant.run_json("agents", "renew-lease", taken["id"], "--duration", "60")
+    acquired = tenant.run_json(
+        *LEASE, "--agent-name", "ann", "--intent", "sales", "--duration", "0.5"
+    )
+    renewed = tenant.run_json("agents", "renew-lease", acquired["id"], "--duration", "60")
     listed = tenant.run_json("agents", "leases", "--agent", "ann")
     table = tenant.run("agents", "leases").stdout
-    released = tenant.run_json("agents", "release-lease", taken["id"])
+    released = tenant.run_json("agents", "release-lease", acquired["id"])
 
-    assert (taken["intent"], kept["fence"]) == ("sales", taken["fence"])
-    assert kept["expiresAt"] > taken["expiresAt"]
-    assert listed == [kept]
-    for words in ("user@example.com", "ann", "sales", str(taken["fence"]), taken["id"]):
+    assert (acquired["intent"], renewed["fence"]) == ("sales", acquired["fence"])
+    assert renewed["expiresAt"] > acquired["expiresAt"]
+    assert listed == [renewed]
+    for words in ("user@example.com", "ann", "sales", str(acquired["fence"]), acquired["id"]):
         assert words in table
     assert released == {"released": True}
     assert tenant.run_json("agents", "leases") == []
@@ -134,12 +136,12 @@ def test_blocked_send_request_exits_with_conflict(tenant: Terminal) -> None:
     mine = tenant.run(*gate, "--agent-name", "ann")
     blocked = tenant.run(*gate, "--agent-name", "bob")
     stale = tenant.run(*gate, "--agent-name", "ann", "--fence", "1")
-    answered = tenant.run(*gate, "--agent-name", "bob", "--json")
+    as_json = tenant.run(*gate, "--agent-name", "bob", "--json")
 
-    assert [one.exit_code for one in (mine, blocked, stale, answered)] == [0, 3, 3, 3]
+    assert [one.exit_code for one in (mine, blocked, stale, as_json)] == [0, 3, 3, 3]
     assert blocked.stdout.startswith("Blocked: ann holds the contact until 20")
     assert stale.stdout == "Blocked: fence 1 is stale; a newer lease exists.\n"
-    assert orjson.loads(answered.stdout)["reason"] == "lease_conflict"
+    assert orjson.loads(as_json.stdout)["reason"] == "lease_conflict"
 
 
 @pytest.mark.parametrize("minutes", ["0", "1441", "nan", "soon"])
@@ -151,7 +153,7 @@ def test_invalid_lease_duration_is_a_usage_error(tenant: Terminal, minutes: str)
 
 
 def test_validation_error_of_the_service_is_printed(tenant: Terminal) -> None:
-    result = tenant.run("agents", "lease", "--agent-name", "ann", "--contact-email", "nobody")
+    result = tenant.run("agents", "lease", "--agent-name", "ann", "--contact-email", "unknown")
 
     assert result.exit_code == 1
     assert "there is no @" in result.stderr
@@ -218,7 +220,7 @@ def test_long_list_is_read_in_pages(tenant: Terminal, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("of", ["show", "config"])
 def test_agent_name_lookup_ignores_case(tenant: Terminal, of: str) -> None:
     assert tenant.run("agents", of, "ANN").exit_code == 0
-    assert tenant.run("agents", of, "nobody").exit_code == 5
+    assert tenant.run("agents", of, "unknown").exit_code == 5
 
 
 def test_unknown_settings_are_reported(tenant: Terminal) -> None:

@@ -38,7 +38,7 @@ def archive(data_dir: Path) -> Path:
 
 
 @pytest.fixture
-def at(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+def terminal(run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     """A terminal with the tenant key and a service on the rest of the log."""
     running = ServiceProcess(data_dir).start()
     monkeypatch.setenv("QUORATE_DATA_DIR", str(data_dir))
@@ -73,7 +73,7 @@ def test_verify_without_archive_checks_the_rest_and_says_so(run: Run, data_dir: 
     assert "are archived: verify them with --archive" in result.stdout
 
 
-@pytest.mark.parametrize("verb", ["log verify", "rebuild --check", "rebuild", "backup"])
+@pytest.mark.parametrize("command", ["log verify", "rebuild --check", "rebuild", "backup"])
 def test_missing_archive_file_is_named_by_every_command(
     run: Run, data_dir: Path, archive: Path, command: str
 ) -> None:
@@ -88,7 +88,7 @@ def test_missing_archive_file_is_named_by_every_command(
     assert not Path("out.backup").exists()
 
 
-@pytest.mark.parametrize("verb", ["rebuild --check", "rebuild", "backup"])
+@pytest.mark.parametrize("command", ["rebuild --check", "rebuild", "backup"])
 def test_command_that_needs_the_archive_requests_it(run: Run, data_dir: Path, command: str) -> None:
     words = [*command.split(), "--data-dir", str(data_dir)]
     result = run(*words, *(["out.backup"] if command == "backup" else []))
@@ -170,7 +170,7 @@ def test_archive_on_postgres_runs_beside_a_service(
 # -- Auditor ----------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("at")
+@pytest.mark.usefixtures("terminal")
 def test_export_with_archive_equals_the_earlier_export(
     run: Run, recorded_log: RecordedLog, archive: Path
 ) -> None:
@@ -184,22 +184,22 @@ def test_export_with_archive_equals_the_earlier_export(
     assert run("verify", "log.jsonl").exit_code == 0
 
 
-@pytest.mark.usefixtures("at")
+@pytest.mark.usefixtures("terminal")
 def test_export_without_archive_names_the_first_available_event(
     run: Run, recorded_log: RecordedLog
 ) -> None:
-    refused = run("events", "export", "log.jsonl")
+    rejected = run("events", "export", "log.jsonl")
 
     last = len(recorded_log.lines)
-    assert refused.exit_code == 1
-    assert f"Events up to {last - 1} were archived" in refused.stderr
-    assert f"begin after event {last} with --after" in refused.stderr
+    assert rejected.exit_code == 1
+    assert f"Events up to {last - 1} were archived" in rejected.stderr
+    assert f"begin after event {last} with --after" in rejected.stderr
     assert not Path("log.jsonl").exists()
     assert run("events", "export", "log.jsonl", "--after", str(last)).exit_code == 0
     assert run("events", "export", "log.jsonl", "--after", str(last - 2)).exit_code == 1
 
 
-@pytest.mark.usefixtures("at")
+@pytest.mark.usefixtures("terminal")
 def test_partial_export_is_verified_and_replayed_with_archive(
     run: Run, recorded_log: RecordedLog, archive: Path
 ) -> None:
@@ -218,11 +218,11 @@ def test_partial_export_is_verified_and_replayed_with_archive(
         joined_replay = run("replay", "--json", "rest.jsonl", "--archive", archive, *moment)
         assert replayed.exit_code == 0
         assert joined_replay.stdout == replayed.stdout
-    kept = ("--head", recorded_log.head_hash(3))
-    assert run("verify", "rest.jsonl", "--archive", archive, *kept).exit_code == 0
+    head_option = ("--head", recorded_log.head_hash(3))
+    assert run("verify", "rest.jsonl", "--archive", archive, *head_option).exit_code == 0
 
 
-@pytest.mark.usefixtures("at")
+@pytest.mark.usefixtures("terminal")
 def test_watch_reports_archived_events(run: Run, recorded_log: RecordedLog) -> None:
     result = run("watch", "--after", "0", "--count", "1")
 
@@ -258,7 +258,7 @@ def test_modified_export_does_not_match_the_archive(run: Run, log: Path, archive
     assert "is the one before event 41" in result.stderr
 
 
-@pytest.mark.parametrize("verb", ["verify", "replay"])
+@pytest.mark.parametrize("command", ["verify", "replay"])
 def test_gap_between_archive_and_export_is_detected(
     run: Run, log: Path, archive: Path, command: str
 ) -> None:
@@ -276,4 +276,4 @@ def test_empty_directory_is_not_an_archive(run: Run, log: Path, tmp_path: Path) 
     result = run("verify", _cut(log, 40), "--archive", tmp_path / "empty")
 
     assert result.exit_code == 1
-    assert "holds no archive files" in result.stderr
+    assert "contains no archive files" in result.stderr

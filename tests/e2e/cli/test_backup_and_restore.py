@@ -85,9 +85,9 @@ def test_backup_is_owner_only_and_replaces_the_last(
 
 
 def test_restore_compares_the_head_hash(run: Run, file: Path) -> None:
-    kept = run("restore", "--check", file).stdout.split("Head: ")[1].strip()
+    head_hash = run("restore", "--check", file).stdout.split("Head hash: ")[1].strip()
 
-    right = run("restore", "--check", "--head", kept, file)
+    right = run("restore", "--check", "--head", head_hash, file)
     wrong = run("restore", "--check", "--head", f"{'1'}:{'0' * 64}", file)
     not_one = run("restore", "--check", "--head", "123", file)
 
@@ -107,11 +107,11 @@ def test_restore_leaves_a_nonempty_database_unchanged(
     assert (recorded_log.data_dir / "quorate.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("kept", [0, 200, -1])
+@pytest.mark.parametrize("length", [0, 200, -1])
 def test_restore_of_a_truncated_backup_creates_nothing(
-    run: Run, file: Path, tmp_path: Path, kept: int
+    run: Run, file: Path, tmp_path: Path, length: int
 ) -> None:
-    file.write_bytes(file.read_bytes()[:kept])
+    file.write_bytes(file.read_bytes()[:length])
 
     result = run("restore", "--data-dir", tmp_path / "data", file)
 

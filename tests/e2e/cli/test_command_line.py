@@ -21,7 +21,7 @@ except SystemExit:
     pass
 print(*sys.modules, file=sys.stderr)
 """
-# Starts a service, and tells which modules came along until it was ready.
+# Starts a service, and prints the modules that were imported until it was ready.
 LOADED_BY_SERVE = """
 import os, signal, sys
 from quorate.cli import main
@@ -32,7 +32,7 @@ def ready(*_):
 serve.announce = ready
 main.main(["serve", "--port", "0", "--nats-port", "0", "--data-dir", sys.argv[1]])
 """
-# Each takes as long to load as a start takes for all else that it does.
+# Each takes as long to import as the rest of a start.
 NEEDED_BY_FEW_SERVICES = {
     *(
         "alembic",
@@ -60,7 +60,7 @@ NEEDED_BY_VERBS = {
         "quorate.eventlog.archive.export_format",
     ),
 }
-# As on the machine of an auditor who has installed nothing but the base, where nobody looks on.
+# As on the machine of an auditor: only the base installation, and no terminal.
 WITHOUT_A_SERVER = """
 import sys
 for name in ("sqlalchemy", "structlog", "pydantic", "uvicorn", "nats", "rich"):
@@ -70,7 +70,7 @@ main(sys.argv[1:])
 """
 
 
-def python(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def run_python(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -81,7 +81,7 @@ def python(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[st
 
 
 def test_help_imports_no_command_dependencies() -> None:
-    done = python(LOADED_BY_HELP)
+    done = run_python(LOADED_BY_HELP)
 
     assert done.returncode == 0
     assert "Leases, votes and an audit log" in done.stdout
@@ -90,7 +90,7 @@ def test_help_imports_no_command_dependencies() -> None:
 
 
 def test_service_on_sqlite_starts_without_optional_modules(tmp_path: Path) -> None:
-    done = python(LOADED_BY_SERVE, tmp_path / "data")
+    done = run_python(LOADED_BY_SERVE, tmp_path / "data")
 
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
@@ -101,9 +101,11 @@ def test_service_on_sqlite_starts_without_optional_modules(tmp_path: Path) -> No
 def test_verify_runs_without_server_packages(recorded_log: RecordedLog) -> None:
     file = recorded_log.data_dir / "log.jsonl"
 
-    verified = python(WITHOUT_A_SERVER, "verify", file)
-    replayed = python(WITHOUT_A_SERVER, "replay", file)
-    rebuilt = python(WITHOUT_A_SERVER, "rebuild", "--check", "--data-dir", recorded_log.data_dir)
+    verified = run_python(WITHOUT_A_SERVER, "verify", file)
+    replayed = run_python(WITHOUT_A_SERVER, "replay", file)
+    rebuilt = run_python(
+        WITHOUT_A_SERVER, "rebuild", "--check", "--data-dir", recorded_log.data_dir
+    )
 
     assert verified.returncode == replayed.returncode == 0, verified.stderr + replayed.stderr
     assert rebuilt.returncode == 1
@@ -135,7 +137,7 @@ def test_usage_error_has_its_own_exit_code(run: Run, arguments: tuple[str, ...])
 
 
 def test_server_command_names_the_missing_package() -> None:
-    done = python(WITHOUT_A_SERVER, "serve")
+    done = run_python(WITHOUT_A_SERVER, "serve")
 
     assert done.returncode == 1
     assert done.stderr.endswith("pip install 'quorate[server]'.\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from quorate.cli.connection.profiles import Context, contexts, contexts_path, update_contexts
-from quorate.domain.identity.api_keys import key_text
+from quorate.domain.identity.key_format import key_text
 from tests.e2e.cli.conftest import Run
 from tests.e2e.service.service_process import ServiceProcess, environment
 
@@ -28,7 +28,7 @@ for number in range({CONTEXTS_EACH}):
 """
 
 
-def mode(path: Path) -> int:
+def file_mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
@@ -65,7 +65,7 @@ def test_show_prints_the_target_and_its_sources(run: Run, monkeypatch: pytest.Mo
 
 
 def test_stored_key_is_never_printed(run: Run) -> None:
-    said = [
+    results = [
         run("context", "add", "prod", "--url", URL, "--api-key", KEY, "--use"),
         run("context", "list"),
         run("context", "list", "--json"),
@@ -76,8 +76,8 @@ def test_stored_key_is_never_printed(run: Run) -> None:
         run("context", "remove", "prod"),
     ]
 
-    assert SECRET not in "".join(one.output + one.stderr for one in said)
-    assert SECRET[:-1] not in "".join(one.output + one.stderr for one in said)
+    assert SECRET not in "".join(one.output + one.stderr for one in results)
+    assert SECRET[:-1] not in "".join(one.output + one.stderr for one in results)
 
 
 def test_key_is_read_from_stdin(run: Run) -> None:
@@ -110,11 +110,11 @@ def test_context_file_is_owner_only_even_if_it_existed(
     finally:
         os.umask(before)
 
-    assert mode(path) == 0o600
+    assert file_mode(path) == 0o600
     assert not partial.exists()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(path.parent / "new"))
     run("context", "add", "prod", "--url", URL)
-    assert mode(contexts_path().parent) == 0o700
+    assert file_mode(contexts_path().parent) == 0o700
 
 
 def test_failed_update_keeps_the_context_file(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,10 +148,10 @@ def test_concurrent_adds_lose_no_context(tmp_path: Path) -> None:
 def test_existing_context_is_replaced_only_with_replace(run: Run) -> None:
     run("context", "add", "prod", "--url", URL)
 
-    refused = run("context", "add", "prod", "--url", "http://other")
+    rejected = run("context", "add", "prod", "--url", "http://other")
     replaced = run("context", "add", "prod", "--url", "http://other", "--replace")
 
-    assert (refused.exit_code, replaced.exit_code) == (3, 0)
+    assert (rejected.exit_code, replaced.exit_code) == (3, 0)
     assert contexts().known["prod"] == Context(url="http://other")
 
 
@@ -171,7 +171,7 @@ def test_invalid_options_are_usage_errors(run: Run, arguments: tuple[str, ...]) 
     assert contexts().known == {}
 
 
-@pytest.mark.parametrize("verb", ["use", "remove"])
+@pytest.mark.parametrize("command", ["use", "remove"])
 def test_missing_context_exits_with_not_found(run: Run, command: str) -> None:
     assert run("context", command, "nowhere").exit_code == 5
 

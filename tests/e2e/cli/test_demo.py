@@ -184,15 +184,15 @@ def test_demo_does_not_affect_other_agents(tenant: Tenant) -> None:
 # -- Measurements and scene ------------------------------------------------------
 
 
-def hold(agent: str, contact: str, began: float, ended: float) -> Hold:
+def make_hold(agent: str, contact: str, began: float, ended: float) -> Hold:
     return Hold(agent=agent, contact=contact, fence=1, began=began, ended=ended)
 
 
 def test_overlapping_holds_are_detected() -> None:
     long, inside, after = (
-        hold(ANN, CONTACT, 0.0, 5.0),
-        hold(BOB, CONTACT, 1.0, 2.0),
-        hold(BOB, CONTACT, 4.0, 6.0),
+        make_hold(ANN, CONTACT, 0.0, 5.0),
+        make_hold(BOB, CONTACT, 1.0, 2.0),
+        make_hold(BOB, CONTACT, 4.0, 6.0),
     )
 
     assert find_overlaps([after, inside, long]) == [(long, inside), (long, after)]
@@ -200,21 +200,21 @@ def test_overlapping_holds_are_detected() -> None:
 
 def test_consecutive_holds_do_not_overlap() -> None:
     holds = [
-        hold(ANN, CONTACT, 0.0, 1.0),
-        hold(BOB, CONTACT, 1.0, 2.0),
-        hold(ANN, CONTACTS[1], 1.0, 2.0),
+        make_hold(ANN, CONTACT, 0.0, 1.0),
+        make_hold(BOB, CONTACT, 1.0, 2.0),
+        make_hold(ANN, CONTACTS[1], 1.0, 2.0),
     ]
 
     assert find_overlaps(holds) == []
 
 
-def event(type_: str, second: int, **details: object) -> dict[str, Any]:
+def make_event(type_: str, second: int, **details: object) -> dict[str, Any]:
     return {"type": type_, "at": f"2026-03-01T12:00:{second:02}.000Z", "data": details}
 
 
-def registered(name: str) -> dict[str, Any]:
+def make_registration(name: str) -> dict[str, Any]:
     until = "2026-03-01T12:00:30.000Z"
-    return event(
+    return make_event(
         "AgentRegistered",
         0,
         agentId=name.upper(),
@@ -225,9 +225,9 @@ def registered(name: str) -> dict[str, Any]:
     )
 
 
-def about(type_: str, second: int, agent: str, **details: object) -> dict[str, Any]:
+def make_contact_event(type_: str, second: int, agent: str, **details: object) -> dict[str, Any]:
     named = {"agentId": agent.upper(), "contactKey": CONTACT, "contactEmail": CONTACT}
-    return event(type_, second, **named, **details)
+    return make_event(type_, second, **named, **details)
 
 
 def test_scene_reflects_the_events() -> None:
@@ -235,18 +235,20 @@ def test_scene_reflects_the_events() -> None:
     until = "2026-03-01T12:01:00.000Z"
     conflict = {"agentName": BOB, "holderName": CRASHING_AGENT, "expiresAt": until}
     for each in (
-        registered(CRASHING_AGENT),
-        registered(BOB),
-        about("LeaseAcquired", 1, CRASHING_AGENT, expiresAt=until, fence=3),
-        about("LeaseConflicted", 2, BOB, **conflict),
+        make_registration(CRASHING_AGENT),
+        make_registration(BOB),
+        make_contact_event("LeaseAcquired", 1, CRASHING_AGENT, expiresAt=until, fence=3),
+        make_contact_event("LeaseConflicted", 2, BOB, **conflict),
     ):
         assert scene.apply(each) is not None
     contact = scene.contacts[CONTACT]
     assert (contact.holder, contact.fence, contact.waiting) == (CRASHING_AGENT, 3, [BOB])
-    assert scene.apply(about("LeaseConflicted", 3, BOB, **conflict)) is None  # A retry is hidden.
+    assert (
+        scene.apply(make_contact_event("LeaseConflicted", 3, BOB, **conflict)) is None
+    )  # A retry is hidden.
 
-    scene.apply(about("LeaseRevoked", 5, CRASHING_AGENT, reason="agent_inactive"))
-    scene.apply(about("LeaseAcquired", 6, BOB, expiresAt=until, fence=9))
+    scene.apply(make_contact_event("LeaseRevoked", 5, CRASHING_AGENT, reason="agent_inactive"))
+    scene.apply(make_contact_event("LeaseAcquired", 6, BOB, expiresAt=until, fence=9))
 
     assert (contact.holder, contact.waiting) == (BOB, [])
     assert scene.reacquired == (BOB, 1.0)
@@ -255,7 +257,10 @@ def test_scene_reflects_the_events() -> None:
 def test_scene_ignores_agents_outside_the_demo() -> None:
     scene = Scene(NAMES, CONTACTS)
 
-    output = [scene.apply(one) for one in (registered("other"), about("LeaseExpired", 1, "other"))]
+    output = [
+        scene.apply(one)
+        for one in (make_registration("other"), make_contact_event("LeaseExpired", 1, "other"))
+    ]
 
     assert output == [None, None]
     assert scene.agents == {}

@@ -45,7 +45,7 @@ def run_doctor(*words: str, **variables: str) -> tuple[Found, Outcome]:
     return found, outcome
 
 
-def outcomes(found: Found) -> dict[str, str]:
+def get_outcomes(found: Found) -> dict[str, str]:
     return {name: one["outcome"] for name, one in found.items()}
 
 
@@ -57,7 +57,7 @@ def test_doctor_passes_for_a_running_service(real: ServiceProcess, home: dict[st
 
     assert outcome.code == 0
     assert list(found) == CHECKS
-    assert set(outcomes(found).values()) == {"ok"}
+    assert set(get_outcomes(found).values()) == {"ok"}
     assert str(real.data_dir / "credentials.json") in found["configuration"]["says"]
     assert "tenant key of tenant default" in found["key"]["says"]
     assert real.nats_url in found["nats"]["says"]

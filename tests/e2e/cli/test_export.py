@@ -87,13 +87,13 @@ def test_continue_appends_after_the_last_event(
     assert "--previous" not in result.stdout
 
 
-@pytest.mark.parametrize("spoiled", [b"", b"garbage\n"])
-def test_continue_rejects_a_corrupted_file(export: Run, tmp_path: Path, spoiled: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"garbage\n"])
+def test_continue_rejects_a_corrupted_file(export: Run, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "log.jsonl"
-    path.write_bytes(spoiled)
+    path.write_bytes(content)
 
     assert export("log.jsonl", "--continue").exit_code == 1
-    assert path.read_bytes() == spoiled
+    assert path.read_bytes() == content
 
 
 def test_continue_rejects_a_file_of_another_log(
@@ -102,7 +102,7 @@ def test_continue_rejects_a_file_of_another_log(
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"".join(recorded_log.lines[:10]))
     service.events[9] = service.events[9] | {"hash": "0" * 64}
-    service.events[10] = service.events[10] | {"actor": "somebody"}
+    service.events[10] = service.events[10] | {"actor": "mallory"}
 
     result = export("log.jsonl", "--continue")
 
@@ -114,7 +114,7 @@ def test_continue_rejects_a_file_of_another_log(
 def test_export_of_a_broken_chain_leaves_no_file(
     export: Run, service: FakeEventServer, tmp_path: Path
 ) -> None:
-    service.events[12] = service.events[12] | {"actor": "somebody"}
+    service.events[12] = service.events[12] | {"actor": "mallory"}
 
     result = export("log.jsonl")
 
@@ -192,7 +192,7 @@ def test_invalid_key_is_rejected_and_not_printed(run: Run, service: FakeEventSer
     assert "cret" not in result.stderr
 
 
-# -- Where to call, and as whom -------------------------------------------------
+# -- Service and key ------------------------------------------------------------
 
 
 def test_export_uses_url_and_key_of_the_environment(
@@ -228,7 +228,7 @@ def test_invalid_credentials_file_is_reported(run: Run, tmp_path: Path) -> None:
     assert "remove it" in result.stderr
 
 
-# -- Wrong use ------------------------------------------------------------------
+# -- Usage errors ---------------------------------------------------------------
 
 
 def test_continue_with_after_is_a_usage_error(export: Run) -> None:

@@ -29,27 +29,29 @@ SCRIPT_SECONDS_MAX = 60.0
 WIDTH = 80
 DEMO_SECONDS = "5"  # For examples without --seconds.
 # tests/e2e/service/test_external_nats.py covers what its examples start.
-TRIED_ELSEWHERE = {("nats-config",)}
+TESTED_ELSEWHERE = {("nats-config",)}
 ANYWHERE = "0.0.0.0"  # noqa: S104 - an address that no test may listen on.
 NOT_RUN = ("Exit codes",)
 POSTGRES = "postgresql+asyncpg://owner@host/quorate"
 
 
-def verbs(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def walk_commands(
+    group: click.Group, *path: str
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
         if isinstance(command, click.Group):
-            yield from verbs(command, *path, name)
+            yield from walk_commands(command, *path, name)
         else:
             yield (*path, name), command
 
 
-VERBS = dict(verbs(quorate))
+COMMANDS = dict(walk_commands(quorate))
 
 
-def examples(command: click.Command) -> list[str]:
+def read_examples(command: click.Command) -> list[str]:
     """Return the example lines of a help text."""
     paragraphs = re.split(r"\n\s*\n", (command.epilog or "").strip("\n"))
     lines: list[str] = []
@@ -60,18 +62,18 @@ def examples(command: click.Command) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("path", VERBS, ids=" ".join)
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_help_describes_each_option_and_has_examples(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(quorate, [*path, "--help"])
 
     assert result.exit_code == 0
     assert re.search(r"^ *Examples?:$", result.stdout, re.MULTILINE)
-    assert any(f"quorate {' '.join(path)}" in line for line in examples(VERBS[path]))
-    for option in VERBS[path].params:
+    assert any(f"quorate {' '.join(path)}" in line for line in read_examples(COMMANDS[path]))
+    for option in COMMANDS[path].params:
         assert not isinstance(option, click.Option) or option.help, option.name
 
 
-class Desk:
+class ShellEnvironment:
     """A shell environment with its own home, `quorate` on the PATH and a running service."""
 
     def __init__(self, service: ServiceProcess, folder: Path) -> None:
@@ -107,47 +109,51 @@ class Desk:
 
 
 @pytest.fixture
-def desk(real: ServiceProcess, tmp_path: Path) -> Desk:
+def shell_environment(real: ServiceProcess, tmp_path: Path) -> ShellEnvironment:
     headers = {"Authorization": f"Bearer {real.api_key}"}
     for name in AGENTS:
         body = {"agentName": name}
         httpx2.post(f"{real.url}/v1/agent/register", json=body, headers=headers).raise_for_status()
-    return Desk(real, tmp_path)
+    return ShellEnvironment(real, tmp_path)
 
 
 # These commands need a log that no service uses.
-RUN_ALONE = [("rebuild",), ("log", "archive"), ("log", "verify")]
-RUN_AS_PRINTED = [path for path in VERBS if path not in {*TRIED_ELSEWHERE, *RUN_ALONE, ("serve",)}]
+RUN_WITHOUT_SERVICE = [("rebuild",), ("log", "archive"), ("log", "verify")]
+RUN_AS_PRINTED = [
+    path for path in COMMANDS if path not in {*TESTED_ELSEWHERE, *RUN_WITHOUT_SERVICE, ("serve",)}
+]
 
 
 @pytest.mark.parametrize("path", RUN_AS_PRINTED, ids=" ".join)
-def test_help_examples_run_against_a_service(path: tuple[str, ...], desk: Desk) -> None:
-    done = desk.run(examples(VERBS[path]))
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Error" not in done.stderr
-
-
-@pytest.mark.parametrize("path", RUN_ALONE, ids=" ".join)
-def test_help_examples_run_without_a_service(
-    path: tuple[str, ...], desk: Desk, recorded_log: RecordedLog
+def test_help_examples_run_against_a_service(
+    path: tuple[str, ...], shell_environment: ShellEnvironment
 ) -> None:
-    data_dir = desk.folder / "data"
+    completed = shell_environment.run(read_examples(COMMANDS[path]))
+
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert "Error" not in completed.stderr
+
+
+@pytest.mark.parametrize("path", RUN_WITHOUT_SERVICE, ids=" ".join)
+def test_help_examples_run_without_a_service(
+    path: tuple[str, ...], shell_environment: ShellEnvironment, recorded_log: RecordedLog
+) -> None:
+    data_dir = shell_environment.folder / "data"
     data_dir.mkdir()
     shutil.copy(recorded_log.data_dir / "quorate.db", data_dir)
-    desk.variables["QUORATE_DATA_DIR"] = str(data_dir)
+    shell_environment.variables["QUORATE_DATA_DIR"] = str(data_dir)
 
-    done = desk.run(examples(VERBS[path]))
+    completed = shell_environment.run(read_examples(COMMANDS[path]))
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.parametrize(
-    "line", [line for line in examples(VERBS["serve",]) if ANYWHERE not in line]
+    "line", [line for line in read_examples(COMMANDS["serve",]) if ANYWHERE not in line]
 )
-def test_serve_examples_start_a_service(line: str, desk: Desk) -> None:
-    variables = desk.variables | {
-        "QUORATE_DATA_DIR": str(desk.folder / "data"),
+def test_serve_examples_start_a_service(line: str, shell_environment: ShellEnvironment) -> None:
+    variables = shell_environment.variables | {
+        "QUORATE_DATA_DIR": str(shell_environment.folder / "data"),
         "QUORATE_PORT": "0",
         "QUORATE_NATS_PORT": "0",
     }
@@ -167,19 +173,19 @@ def test_serve_examples_start_a_service(line: str, desk: Desk) -> None:
     assert started.returncode == 0
 
 
-def test_top_level_help_examples_run(desk: Desk) -> None:
+def test_top_level_help_examples_run(shell_environment: ShellEnvironment) -> None:
     shown = CliRunner().invoke(quorate, ["--help"]).stdout
     typed = [line.strip() for line in shown.splitlines() if line.startswith("    ")]
     typed = typed[typed.index("quorate serve") :]
     typed = typed[: typed.index("quorate replay log.jsonl") + 1]
 
-    done = desk.run(typed[1:])
+    completed = shell_environment.run(typed[1:])
 
     assert len(typed) >= 6
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
-@pytest.mark.parametrize("path", [(), *VERBS], ids=" ".join)
+@pytest.mark.parametrize("path", [(), *COMMANDS], ids=" ".join)
 def test_help_lines_fit_into_80_columns(path: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(quorate, [*path, "--help"], terminal_width=WIDTH).stdout
 

@@ -27,16 +27,18 @@ RUN = ("lease", "run", CONTACT, "--agent-name", "mailer")
 SLEEPER = ("sh", "-c", "echo $$; exec sleep 300")
 UNTIL_INPUT = ("--", "sh", "-c", "echo ready; read line; echo ended")
 # Ends on SIGTERM, and prints the time.
-OBEDIENT = "trap 'date +%s.%N; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
+ENDING_ON_SIGTERM = "trap 'date +%s.%N; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
 # Prints its pid, and which came first: an input line or SIGTERM.
-PATIENT = (
+WAITING = (
     *("--", "sh", "-c"),
-    "trap 'echo asked to end; exit 0' TERM; echo $$; read line; echo went on",
+    "trap 'echo got SIGTERM; exit 0' TERM; echo $$; read line; echo continued",
 )
 # Minimum time between SIGTERM and the end of the lease.
 TIME_TO_END_SECONDS_MIN = 1.0
 # It and its child print their pids and ignore SIGTERM.
-STUBBORN = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 300' & echo $$; wait; wait"
+IGNORING_SIGTERM = (
+    "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 300' & echo $$; wait; wait"
+)
 
 
 @pytest.fixture
@@ -175,7 +177,7 @@ def test_signal_ends_the_wait(tenant: Tenant, number: signal.Signals) -> None:
 
 
 def test_lost_lease_terminates_the_program(tenant: Tenant) -> None:
-    with start_cli(*RUN, "--", "sh", "-c", OBEDIENT, **tenant.variables) as command:
+    with start_cli(*RUN, "--", "sh", "-c", ENDING_ON_SIGTERM, **tenant.variables) as command:
         assert command.read_line() == "ready"
         (lease,) = tenant.leases()
 
@@ -191,7 +193,7 @@ def test_lost_lease_terminates_the_program(tenant: Tenant) -> None:
 
 
 def test_program_that_ignores_sigterm_is_killed_with_its_children(tenant: Tenant) -> None:
-    words = (*RUN, "--kill-after", "0.2", "--", "sh", "-c", STUBBORN)
+    words = (*RUN, "--kill-after", "0.2", "--", "sh", "-c", IGNORING_SIGTERM)
     with start_cli(*words, **tenant.variables) as command:
         pids = [int(command.read_line()), int(command.read_line())]
         (lease,) = tenant.leases()
@@ -209,7 +211,7 @@ def test_program_ends_before_the_lease_when_renewals_fail(
     service = ServiceProcess(tmp_path / "data").start()
     try:
         tenant = Tenant(service, "silent")
-        words = (*RUN, "--duration", "0.15", "--", "sh", "-c", OBEDIENT)  # 9 s
+        words = (*RUN, "--duration", "0.15", "--", "sh", "-c", ENDING_ON_SIGTERM)  # 9 s
         with start_cli(*words, **tenant.variables) as command:
             assert command.read_line() == "ready"
             ended_at = _ended_without(service, command)
@@ -248,7 +250,7 @@ def test_signals_are_forwarded_to_the_program(tenant: Tenant, number: signal.Sig
 
 
 def test_suspended_program_continues_while_the_lease_is_held(tenant: Tenant) -> None:
-    with start_cli(*RUN, *PATIENT, **tenant.variables) as command:
+    with start_cli(*RUN, *WAITING, **tenant.variables) as command:
         pid = int(command.read_line())
         command.send_signal(signal.SIGTSTP)
         wait_until(lambda: is_stopped(command.process.pid) and is_stopped(pid))
@@ -256,11 +258,11 @@ def test_suspended_program_continues_while_the_lease_is_held(tenant: Tenant) -> 
         command.send_signal(signal.SIGCONT)
         command.write("end\n")
 
-        assert command.wait() == (0, "went on\n", "")
+        assert command.wait() == (0, "continued\n", "")
 
 
 def test_suspended_program_does_not_continue_after_its_lease(tenant: Tenant) -> None:
-    with start_cli(*RUN, "--duration", "0.05", *PATIENT, **tenant.variables) as command:  # 3 s
+    with start_cli(*RUN, "--duration", "0.05", *WAITING, **tenant.variables) as command:  # 3 s
         pid = int(command.read_line())
         command.send_signal(signal.SIGTSTP)
         wait_until(lambda: is_stopped(command.process.pid))
@@ -270,7 +272,7 @@ def test_suspended_program_does_not_continue_after_its_lease(tenant: Tenant) -> 
 
         command.send_signal(signal.SIGCONT)
 
-        assert command.wait()[:2] == (3, "asked to end\n")
+        assert command.wait()[:2] == (3, "got SIGTERM\n")
 
 
 def test_program_dies_with_its_parent(tenant: Tenant) -> None:

@@ -16,7 +16,7 @@ from tests.e2e.service.service_process import ServiceProcess, environment
 HOSTILE = "\x1b]0;owned\x07\x1b[2J[bold]x[/bold] :smile: \u202eesrever\nRequests: none"
 ID = "01a1fbc1-3b54-788c-a0a5-f0082570796a"
 ESCAPE = "\x1b"
-STYLING = re.compile(r"\x1b\[[0-9;]*m")  # Colours, which are ours and do nothing else.
+STYLING = re.compile(r"\x1b\[[0-9;]*m")  # Colors and styles, which the tables may contain.
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def variables(tenant: Terminal, real: ServiceProcess) -> dict[str, str]:
     )
 
 
-def piped(words: tuple[str, ...], variables: dict[str, str]) -> str:
+def run_in_pipe(words: tuple[str, ...], variables: dict[str, str]) -> str:
     return subprocess.run(
         [sys.executable, "-m", "quorate.cli.main", *words],
         env=variables,
@@ -41,12 +41,12 @@ def piped(words: tuple[str, ...], variables: dict[str, str]) -> str:
     ).stdout
 
 
-# -- The one rule -----------------------------------------------------------------
+# -- Output format ----------------------------------------------------------------
 
 
 def test_output_is_a_table_at_a_terminal_and_json_in_a_pipe(variables: dict[str, str]) -> None:
     code, seen = run_in_terminal(("agents", "list"), variables, columns=200)
-    read = piped(("agents", "list"), variables)
+    read = run_in_pipe(("agents", "list"), variables)
 
     assert code == 0
     assert "ann" in seen
@@ -56,8 +56,8 @@ def test_output_is_a_table_at_a_terminal_and_json_in_a_pipe(variables: dict[str,
 
 def test_json_options_override_the_default_format(variables: dict[str, str]) -> None:
     _, seen = run_in_terminal(("agents", "list", "--json"), variables)
-    table = piped(("agents", "list", "--no-json"), variables)
-    chosen = piped(("agents", "list"), {**variables, "QUORATE_JSON": "0"})
+    table = run_in_pipe(("agents", "list", "--no-json"), variables)
+    chosen = run_in_pipe(("agents", "list"), {**variables, "QUORATE_JSON": "0"})
 
     assert len(orjson.loads(seen)) == 2
     assert table == chosen

@@ -21,7 +21,7 @@ def data_dir(recorded_log: RecordedLog, tmp_path: Path) -> Path:
     return path
 
 
-def by_hand(data_dir: Path, statement: str) -> None:
+def execute_sql(data_dir: Path, statement: str) -> None:
     with closing(sqlite3.connect(data_dir / "quorate.db")) as connection:
         connection.execute(statement)
         connection.commit()
@@ -35,7 +35,9 @@ def test_check_of_a_valid_database_finds_no_difference(run: Run, data_dir: Path)
 
 
 def test_check_finds_edited_rows_and_rebuild_repairs_them(run: Run, data_dir: Path) -> None:
-    by_hand(data_dir, "UPDATE agents SET role = 'king' WHERE name_key = 'ann' AND tenant = 'acme'")
+    execute_sql(
+        data_dir, "UPDATE agents SET role = 'king' WHERE name_key = 'ann' AND tenant = 'acme'"
+    )
 
     found = run("rebuild", "--check", "--data-dir", data_dir)
     rebuilt = run("rebuild", "--data-dir", data_dir)
@@ -49,7 +51,7 @@ def test_check_finds_edited_rows_and_rebuild_repairs_them(run: Run, data_dir: Pa
 
 
 def test_check_prints_differences_as_json(run: Run, data_dir: Path) -> None:
-    by_hand(data_dir, "UPDATE tenants SET created_at = 7 WHERE id = 'acme'")
+    execute_sql(data_dir, "UPDATE tenants SET created_at = 7 WHERE id = 'acme'")
 
     result = run("rebuild", "--check", "--json", "--data-dir", data_dir)
 
@@ -74,11 +76,11 @@ def test_rebuild_prints_its_speed_as_json(run: Run, data_dir: Path) -> None:
 
 def test_data_directory_in_use_can_be_checked_but_not_rebuilt(run: Run, data_dir: Path) -> None:
     with DataDirLock(data_dir):
-        refused = run("rebuild", "--data-dir", data_dir)
+        rejected = run("rebuild", "--data-dir", data_dir)
         checked = run("rebuild", "--check", "--data-dir", data_dir)
 
-    assert refused.exit_code == 1
-    assert f"in use by process {os.getpid()}" in refused.stderr
+    assert rejected.exit_code == 1
+    assert f"in use by process {os.getpid()}" in rejected.stderr
     assert checked.exit_code == 0
 
 
@@ -110,8 +112,8 @@ def test_invalid_database_file_is_reported(run: Run, tmp_path: Path, check: bool
 
 
 def test_rebuild_rejects_a_corrupted_log(run: Run, data_dir: Path) -> None:
-    by_hand(data_dir, "DROP TRIGGER events_no_delete")
-    by_hand(data_dir, "DELETE FROM events WHERE position = 9")
+    execute_sql(data_dir, "DROP TRIGGER events_no_delete")
+    execute_sql(data_dir, "DELETE FROM events WHERE position = 9")
 
     result = run("rebuild", "--data-dir", data_dir)
 

@@ -10,44 +10,55 @@ import pytest
 
 from quorate.cli.audit.history import Until, replay_events
 from quorate.cli.output.tenant_snapshot import take_snapshot
+from quorate.domain.coordination.consensus import CONSENSUS
+from quorate.domain.coordination.leases import LEASES
+from quorate.domain.identity.agents import AGENTS
+from quorate.domain.shared.state import TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
-from quorate.domain.tenant_state import TenantState
-from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.archive.export_format import encode_line
 from quorate.eventlog.hash_chain import GENESIS, link
-from quorate.projections import rows
+from quorate.projections.coordination import consensus
+from quorate.projections.coordination import leases as lease_models
+from quorate.projections.identity import agents as agent_models
+from quorate.projections.repository import Repository
 from tests.e2e.cli.conftest import TENANT, RecordedLog, Run
 
 
-def replayed(run: Run, log: Path, *arguments: str) -> dict[str, Any]:
+def run_replay(run: Run, log: Path, *arguments: str) -> dict[str, Any]:
     result = run("replay", log, "--json", *arguments)
     assert result.exit_code == 0, result.stderr
     found: dict[str, Any] = orjson.loads(result.stdout)
     return found
 
 
-def stored(recorded_log: RecordedLog, table: str) -> set[tuple[Any, ...]]:
+def read_table(recorded_log: RecordedLog, table: str) -> set[tuple[Any, ...]]:
     with closing(sqlite3.connect(recorded_log.data_dir / "quorate.db")) as connection:
         return set(connection.execute(f"SELECT * FROM {table} WHERE tenant = ?", (TENANT,)))  # noqa: S608
 
 
-# -- The same as live -------------------------------------------------------------
+def rows_of(tenant_state: TenantState, repository: Repository[Any]) -> set[tuple[Any, ...]]:
+    items = tenant_state[repository.aggregate].items()
+    return {tuple(repository.to_row(TENANT, id_, one)) for id_, one in items}
+
+
+# -- Equal to live state------------------------------------------------------------
 
 
 def test_replay_equals_the_state_of_the_service(recorded_log: RecordedLog) -> None:
     tenant_state = replay_events(recorded_log.events, Until()).tenant_state
 
-    agents = {tuple(rows.agent_row(TENANT, one)) for one in tenant_state.agents.values()}
-    requests = {tuple(rows.request_row(TENANT, one)) for one in tenant_state.requests.values()}
-    leases = {tuple(rows.lease_row(TENANT, one)) for one in tenant_state.leases.values()}
+    agents = rows_of(tenant_state, agent_models.AGENTS)
+    requests = rows_of(tenant_state, consensus.CONSENSUS)
+    leases = rows_of(tenant_state, lease_models.LEASES)
     votes = {
-        tuple(rows.vote_row(TENANT, vote))
-        for request in tenant_state.requests.values()
+        tuple(consensus.vote_row(TENANT, vote))
+        for request in tenant_state[CONSENSUS].values()
         for vote in request.votes.values()
     }
-    assert agents == stored(recorded_log, "agents")
-    assert requests == stored(recorded_log, "requests")
-    assert leases == stored(recorded_log, "leases")
-    assert votes == stored(recorded_log, "votes")
+    assert agents == read_table(recorded_log, "agents")
+    assert requests == read_table(recorded_log, "requests")
+    assert leases == read_table(recorded_log, "leases")
+    assert votes == read_table(recorded_log, "votes")
     assert min(map(len, (agents, requests, leases, votes))) > 0
 
 
@@ -55,22 +66,22 @@ def test_replay_removes_ended_leases(
     recorded_log: RecordedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def alive(tenant_state: TenantState) -> dict[str, Any]:
-        return {one.id: one for one in tenant_state.leases.values() if one.status == "active"}
+        return {one.id: one for one in tenant_state[LEASES].values() if one.status == "active"}
 
-    whole = replay_events(recorded_log.events, Until()).tenant_state
+    complete = replay_events(recorded_log.events, Until()).tenant_state
     monkeypatch.setattr("quorate.cli.audit.history.EVENTS_BETWEEN_CLEANUPS", 3)
     cleared = replay_events(recorded_log.events, Until()).tenant_state
 
-    assert len(cleared.leases) < len(whole.leases)
-    assert alive(cleared) == alive(whole)
-    assert cleared.agents == whole.agents
-    assert cleared.requests == whole.requests
+    assert len(cleared[LEASES]) < len(complete[LEASES])
+    assert alive(cleared) == alive(complete)
+    assert dict(cleared[AGENTS].items()) == dict(complete[AGENTS].items())
+    assert dict(cleared[CONSENSUS].items()) == dict(complete[CONSENSUS].items())
 
 
-# -- Judged at a moment -----------------------------------------------------------
+# -- At a time --------------------------------------------------------------------
 
 
-def holders(events: list[dict[str, Any]], at: Timestamp) -> dict[str, str]:
+def find_holders(events: list[dict[str, Any]], at: Timestamp) -> dict[str, str]:
     """Find the holders at a time with a naive search for the end of each lease."""
     until: dict[str, Timestamp] = {}
     held: dict[str, dict[str, Any]] = {}
@@ -107,18 +118,18 @@ def test_replay_finds_the_holders_at_every_time(recorded_log: RecordedLog) -> No
     for at in sorted(moments):
         found = take_snapshot(replay_events(events, Until(at=at)))
         names = {lease["contactEmail"]: lease["agentId"] for lease in found["leases"]}
-        assert names == holders(events, at)
+        assert names == find_holders(events, at)
         held += len(names)
     assert held
 
 
 def test_until_time_between_events_is_evaluated_at_that_time(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "small.jsonl"
-    log.write_bytes(b"".join(line(event) for event in a_small_log()))
+    log.write_bytes(b"".join(encode_line(event) for event in make_small_log()))
 
-    before = replayed(run, log, "--until", "2026-03-01T12:01:59Z")
-    expired = replayed(run, log, "--until", "2026-03-01T14:02:00+02:00")
-    lapsed = replayed(run, log, "--until", "2026-03-01T12:05:00.001Z")
+    before = run_replay(run, log, "--until", "2026-03-01T12:01:59Z")
+    expired = run_replay(run, log, "--until", "2026-03-01T14:02:00+02:00")
+    lapsed = run_replay(run, log, "--until", "2026-03-01T12:05:00.001Z")
 
     assert [lease["contactEmail"] for lease in before["leases"]] == ["kim@example.com"]
     assert before["agents"][0]["leasesHeld"] == 1
@@ -131,7 +142,7 @@ def test_until_time_between_events_is_evaluated_at_that_time(run: Run, tmp_path:
     assert [one["status"] for one in expired["consensus"]] == ["expired"]
 
 
-def a_small_log() -> list[dict[str, Any]]:
+def make_small_log() -> list[dict[str, Any]]:
     """Events: ann leases kim for two minutes at noon and creates a proposal of one minute."""
     noon = instant("2026-03-01T12:00:00.000Z")
     ann = {"agentId": "agent_ann"}
@@ -200,7 +211,7 @@ def a_small_log() -> list[dict[str, Any]]:
 def test_until_sequence_is_the_last_applied_event(
     run: Run, log: Path, recorded_log: RecordedLog, sequence: int
 ) -> None:
-    found = replayed(run, log, "--until", str(sequence))
+    found = run_replay(run, log, "--until", str(sequence))
 
     assert found["tenantId"] == TENANT
     assert found["sequence"] == sequence
@@ -210,7 +221,7 @@ def test_until_sequence_is_the_last_applied_event(
 def test_replay_without_until_applies_all_events(
     run: Run, log: Path, recorded_log: RecordedLog
 ) -> None:
-    assert replayed(run, log)["sequence"] == len(recorded_log.lines)
+    assert run_replay(run, log)["sequence"] == len(recorded_log.lines)
 
 
 def test_until_sequence_after_the_end_is_reported(
@@ -223,7 +234,7 @@ def test_until_sequence_after_the_end_is_reported(
 
 
 def test_until_before_the_first_event_gives_empty_state(run: Run, log: Path) -> None:
-    found = replayed(run, log, "--until", "2000-01-01T00:00:00Z")
+    found = run_replay(run, log, "--until", "2000-01-01T00:00:00Z")
 
     assert (found["tenantId"], found["sequence"]) == (None, 0)
     assert found["agents"] == found["leases"] == found["consensus"] == []
@@ -234,12 +245,12 @@ def test_invalid_until_is_a_usage_error(run: Run, log: Path, until: str) -> None
     assert run("replay", log, "--until", until).exit_code == 2
 
 
-# -- For people -------------------------------------------------------------------
+# -- Tables -----------------------------------------------------------------------
 
 
 def test_replay_prints_tables(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "small.jsonl"
-    log.write_bytes(b"".join(line(event) for event in a_small_log()))
+    log.write_bytes(b"".join(encode_line(event) for event in make_small_log()))
 
     result = run("replay", log)
 
@@ -251,7 +262,7 @@ def test_replay_prints_tables(run: Run, tmp_path: Path) -> None:
 
 def test_log_text_is_neutralized_in_tables(run: Run, tmp_path: Path) -> None:
     log = tmp_path / "small.jsonl"
-    log.write_bytes(b"".join(line(event) for event in a_small_log()))
+    log.write_bytes(b"".join(encode_line(event) for event in make_small_log()))
 
     result = run("replay", log)
 
@@ -267,14 +278,14 @@ def test_modified_file_is_replayed_only_with_no_verify(
 ) -> None:
     event = recorded_log.events[1]
     event["data"]["agentName"] = "mallory"
-    log.write_bytes(b"".join([recorded_log.lines[0], line(event), *recorded_log.lines[2:]]))
+    log.write_bytes(b"".join([recorded_log.lines[0], encode_line(event), *recorded_log.lines[2:]]))
 
-    refused = run("replay", log)
-    told = replayed(run, log, "--no-verify", "--until", "2")
+    rejected = run("replay", log)
+    state = run_replay(run, log, "--no-verify", "--until", "2")
 
-    assert refused.exit_code == 1
-    assert "corrupted at event 2 (line 2)" in refused.stderr
-    assert "mallory" in [agent["agentName"] for agent in told["agents"]]
+    assert rejected.exit_code == 1
+    assert "corrupted at event 2 (line 2)" in rejected.stderr
+    assert "mallory" in [agent["agentName"] for agent in state["agents"]]
 
 
 def test_modification_after_until_is_detected(
@@ -290,19 +301,19 @@ def test_replay_rejects_a_file_without_the_first_event(
 ) -> None:
     log.write_bytes(b"".join(recorded_log.lines[5:]))
 
-    late = run("replay", log)
-    blind = run("replay", log, "--no-verify")
+    incomplete = run("replay", log)
+    unverified = run("replay", log, "--no-verify")
 
-    assert late.exit_code == blind.exit_code == 1
-    assert "starts at event 6" in late.stderr
-    assert blind.stderr.count("\n") == 1
+    assert incomplete.exit_code == unverified.exit_code == 1
+    assert "starts at event 6" in incomplete.stderr
+    assert unverified.stderr.count("\n") == 1
 
 
 def test_replay_rejects_an_unknown_event_type(
     run: Run, log: Path, recorded_log: RecordedLog
 ) -> None:
     event = recorded_log.events[-1] | {"version": 99}
-    log.write_bytes(b"".join([*recorded_log.lines[:-1], line(event)]))
+    log.write_bytes(b"".join([*recorded_log.lines[:-1], encode_line(event)]))
 
     result = run("replay", log, "--no-verify")
 

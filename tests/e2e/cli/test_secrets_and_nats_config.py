@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from quorate.cli.commands.nats_config import nats_config
 from quorate.cli.commands.secrets import SECRETS, secrets
-from quorate.domain.identity.api_keys import read_key
+from quorate.domain.identity.key_format import read_key
 
 MAKERS = 4
 ROUTES = ("--route", "nats-1:6222", "--route", "nats-2:6222")
@@ -20,23 +20,23 @@ ROUTES = ("--route", "nats-1:6222", "--route", "nats-2:6222")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    made(tmp_path / "secrets")
+    run_secrets(tmp_path / "secrets")
     return tmp_path / "secrets"
 
 
-def made(folder: Path) -> str:
+def run_secrets(folder: Path) -> str:
     result = CliRunner().invoke(secrets, [str(folder)])
     assert result.exit_code == 0, result.output
     return result.output
 
 
-def configured(*options: str, code: int = 0) -> str:
+def run_nats_config(*options: str, code: int = 0) -> str:
     result = CliRunner().invoke(nats_config, [str(option) for option in options])
     assert result.exit_code == code, result.output
     return result.output
 
 
-def contents(folder: Path) -> dict[str, str]:
+def read_contents(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir()}
 
 
@@ -44,28 +44,30 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def test_each_secret_is_an_owner_only_file(folder: Path) -> None:
-    assert contents(folder).keys() == SECRETS.keys()
+    assert read_contents(folder).keys() == SECRETS.keys()
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert all(read_key((folder / name).read_text().strip()) for name in ("admin_key", "api_key"))
-    assert len(set(contents(folder).values())) == len(SECRETS)
+    assert len(set(read_contents(folder).values())) == len(SECRETS)
 
 
 def test_existing_secrets_stay_and_missing_ones_are_created(folder: Path) -> None:
-    before = contents(folder)
+    before = read_contents(folder)
     (folder / "api_key").unlink()
 
-    said = made(folder)
+    output = run_secrets(folder)
 
-    after = contents(folder)
+    after = read_contents(folder)
     assert {name for name in before if after[name] != before[name]} == {"api_key"}
-    assert [word for word in said.split() if word.endswith("_key")] == [str(folder / "api_key")]
+    assert [word for word in output.split() if word.endswith("_key")] == [str(folder / "api_key")]
 
 
 def test_only_file_names_are_printed(tmp_path: Path) -> None:
-    said = made(tmp_path / "secrets")
+    output = run_secrets(tmp_path / "secrets")
 
-    assert [text for text in contents(tmp_path / "secrets").values() if text.strip() in said] == []
+    assert [
+        text for text in read_contents(tmp_path / "secrets").values() if text.strip() in output
+    ] == []
 
 
 def test_concurrent_runs_create_each_secret_once(tmp_path: Path) -> None:
@@ -79,13 +81,13 @@ def test_concurrent_runs_create_each_secret_once(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(MAKERS) as pool:
         assert set(pool.map(make, range(MAKERS))) == {b""}
-    assert contents(folder).keys() == SECRETS.keys()
+    assert read_contents(folder).keys() == SECRETS.keys()
 
 
-# -- The configuration of NATS ------------------------------------------------------
+# -- NATS configuration -------------------------------------------------------------
 
 
-def accepted(configuration: str, folder: Path) -> None:
+def check_with_nats_server(configuration: str, folder: Path) -> None:
     file = folder / "printed.conf"
     file.write_text(configuration)
     program = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
@@ -98,14 +100,15 @@ def test_route_password_is_in_the_cluster_configuration_only(folder: Path) -> No
     password = (folder / "nats_route_password").read_text().strip()
     keys = ("--nats-keys-file", str(folder / "nats_keys.json"))
 
-    printed = configured(
+    printed = run_nats_config(
         *keys,
         *("--cluster", "quorate", *ROUTES),
         *("--route-password-file", str(folder / "nats_route_password")),
     )
 
-    accepted(printed, folder)
-    assert printed.count(password) == 3  # Asked of others, and shown to the two.
+    check_with_nats_server(printed, folder)
+    # Once for incoming routes, once in each of the two route addresses.
+    assert printed.count(password) == 3
     for seed in json.loads((folder / "nats_keys.json").read_text()).values():
         assert seed not in printed
 
@@ -113,13 +116,13 @@ def test_route_password_is_in_the_cluster_configuration_only(folder: Path) -> No
 def test_special_characters_in_the_route_password_are_quoted(folder: Path) -> None:
     (folder / "nats_route_password").write_text('a/b@c:"d" \\ }\n')
 
-    printed = configured(
+    printed = run_nats_config(
         *("--nats-keys-file", str(folder / "nats_keys.json")),
         *("--cluster", "quorate", *ROUTES),
         *("--route-password-file", str(folder / "nats_route_password")),
     )
 
-    accepted(printed, folder)
+    check_with_nats_server(printed, folder)
     assert "quorate:a%2Fb%40c%3A%22d%22%20%5C%20%7D@nats-1:6222" in printed
 
 
@@ -134,13 +137,13 @@ def test_special_characters_in_the_route_password_are_quoted(folder: Path) -> No
     ],
 )
 def test_incomplete_options_are_usage_errors(options: tuple[str, ...], why: str) -> None:
-    assert why in configured(*options, code=2)
+    assert why in run_nats_config(*options, code=2)
 
 
 def test_empty_password_file_is_a_usage_error(folder: Path) -> None:
     empty = folder / "empty"
     empty.touch()
 
-    said = configured("--cluster", "q", *ROUTES, "--route-password-file", str(empty), code=2)
+    output = run_nats_config("--cluster", "q", *ROUTES, "--route-password-file", str(empty), code=2)
 
-    assert "empty" in said
+    assert "empty" in output

@@ -15,7 +15,7 @@ from tests.e2e.service.service_process import environment
 SHELLS = ("bash", "zsh", "fish")
 
 
-def completed(*words: str) -> list[str]:
+def complete(*words: str) -> list[str]:
     """Return the completions of the last word in bash."""
     done = subprocess.run(
         [sys.executable, "-m", "quorate.cli.main"],
@@ -45,19 +45,19 @@ def test_completion_script_is_valid_for_the_shell(run: Run, shell: str, tmp_path
 
 
 def test_commands_options_and_choices_are_completed() -> None:
-    assert completed("agents", "cons") == ["consensus"]
-    assert completed("agents", "consensus", "v") == ["vote", "votes"]
-    assert completed("agents", "lease", "--contact") == ["--contact-email"]
-    assert completed("agents", "consensus", "vote", "x", "--vote", "") == ["approve", "reject"]
+    assert complete("agents", "cons") == ["consensus"]
+    assert complete("agents", "consensus", "v") == ["vote", "votes"]
+    assert complete("agents", "lease", "--contact") == ["--contact-email"]
+    assert complete("agents", "consensus", "vote", "x", "--vote", "") == ["approve", "reject"]
 
 
 @pytest.mark.parametrize("words", [("context", "use"), ("agents", "list", "--context")])
 def test_context_names_are_completed(run: Run, words: tuple[str, ...]) -> None:
-    del run  # It moved the user's folders to where nothing is.
+    del run  # The fixture isolates the directories of the user.
     update_contexts(lambda known: known.with_context("prod", Context(url="http://x")))
     update_contexts(lambda known: known.with_context("local", Context(url="http://x")))
 
-    assert completed(*words, "pr") == ["prod"]
+    assert complete(*words, "pr") == ["prod"]
 
 
 def test_unknown_shell_is_a_usage_error(run: Run) -> None:

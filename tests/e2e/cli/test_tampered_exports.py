@@ -12,48 +12,48 @@ from quorate.eventlog.archive.export_format import (
     Checkpoint,
     FileCorrupted,
     MissingPrefix,
-    line,
+    encode_line,
     verify,
 )
 from quorate.eventlog.recorded_event import StreamHead
 from tests.e2e.cli.conftest import RecordedLog
 
 MUTATIONS = 10_000
-LINES = 25  # Enough for every place to be a first, a middle and a last one.
+LINES = 25  # Enough for a first, middle and last event.
 Mutation = Callable[[random.Random, bytes], bytes]
 
 
-def flip_a_bit(rnd: random.Random, file: bytes) -> bytes:
+def flip_bit(rnd: random.Random, file: bytes) -> bytes:
     at = rnd.randrange(len(file))
     return file[:at] + bytes([file[at] ^ 1 << rnd.randrange(8)]) + file[at + 1 :]
 
 
-def exchange_a_byte(rnd: random.Random, file: bytes) -> bytes:
+def replace_byte(rnd: random.Random, file: bytes) -> bytes:
     at = rnd.randrange(len(file))
     return file[:at] + rnd.randbytes(1) + file[at + 1 :]
 
 
-def insert_a_byte(rnd: random.Random, file: bytes) -> bytes:
+def insert_byte(rnd: random.Random, file: bytes) -> bytes:
     at = rnd.randrange(len(file) + 1)
     return file[:at] + rnd.choice((rnd.randbytes(1), b" ", b"\n", b"0", b"-")) + file[at:]
 
 
-def delete_some_bytes(rnd: random.Random, file: bytes) -> bytes:
+def delete_bytes(rnd: random.Random, file: bytes) -> bytes:
     at = rnd.randrange(len(file))
     return file[:at] + file[at + rnd.randint(1, 40) :]
 
 
-def cut_the_end(rnd: random.Random, file: bytes) -> bytes:
+def truncate(rnd: random.Random, file: bytes) -> bytes:
     return file[: rnd.randrange(len(file))]
 
 
-def delete_a_line(rnd: random.Random, file: bytes) -> bytes:
+def delete_line(rnd: random.Random, file: bytes) -> bytes:
     lines = file.splitlines(keepends=True)
     del lines[rnd.randrange(len(lines))]
     return b"".join(lines)
 
 
-def repeat_a_line(rnd: random.Random, file: bytes) -> bytes:
+def repeat_line(rnd: random.Random, file: bytes) -> bytes:
     lines = file.splitlines(keepends=True)
     lines.insert(rnd.randrange(len(lines) + 1), rnd.choice(lines))
     return b"".join(lines)
@@ -66,7 +66,7 @@ def swap_two_lines(rnd: random.Random, file: bytes) -> bytes:
     return b"".join(lines)
 
 
-def edit_a_field(rnd: random.Random, file: bytes) -> bytes:
+def edit_field(rnd: random.Random, file: bytes) -> bytes:
     """Return a well-formed but wrong value."""
     lines = file.splitlines(keepends=True)
     at = rnd.randrange(len(lines))
@@ -77,60 +77,60 @@ def edit_a_field(rnd: random.Random, file: bytes) -> bytes:
         event[name] = value | {rnd.choice(list(value)): "other"}
     else:
         event[name] = value + 1 if isinstance(value, int) else value + "x"
-    lines[at] = line(event)
+    lines[at] = encode_line(event)
     return b"".join(lines)
 
 
-def graft_a_hash(rnd: random.Random, file: bytes) -> bytes:
+def replace_hash(rnd: random.Random, file: bytes) -> bytes:
     lines = file.splitlines(keepends=True)
     one, other = rnd.sample(range(len(lines)), 2)
     event = orjson.loads(lines[one]) | {"hash": orjson.loads(lines[other])["hash"]}
-    lines[one] = line(event)
+    lines[one] = encode_line(event)
     return b"".join(lines)
 
 
 MUTATIONS_OF: tuple[Mutation, ...] = (
-    flip_a_bit,
-    flip_a_bit,
-    exchange_a_byte,
-    insert_a_byte,
-    delete_some_bytes,
-    cut_the_end,
-    delete_a_line,
-    repeat_a_line,
+    flip_bit,
+    flip_bit,
+    replace_byte,
+    insert_byte,
+    delete_bytes,
+    truncate,
+    delete_line,
+    repeat_line,
     swap_two_lines,
-    edit_a_field,
-    graft_a_hash,
+    edit_field,
+    replace_hash,
 )
 
 
-def noticed(file: bytes, kept: Checkpoint) -> bool:
+def detects(file: bytes, checkpoint: Checkpoint) -> bool:
     try:
-        verify(io.BytesIO(file), kept=kept)
+        verify(io.BytesIO(file), checkpoint=checkpoint)
     except (MissingPrefix, FileCorrupted):
         return True
     return False
 
 
-def unnoticed(recorded_log: RecordedLog, mutations: int) -> list[str]:
+def find_undetected(recorded_log: RecordedLog, mutations: int) -> list[str]:
     """Return the mutations that a verifier with the head hash accepts."""
     original = b"".join(recorded_log.lines[:LINES])
-    kept = Checkpoint(sequence=LINES, hash=recorded_log.events[LINES - 1]["hash"])
-    assert not noticed(original, kept)
+    checkpoint = Checkpoint(sequence=LINES, hash=recorded_log.events[LINES - 1]["hash"])
+    assert not detects(original, checkpoint)
     rnd = random.Random(1)
     passed, tried = [], 0
     while tried < mutations:
         mutate = rnd.choice(MUTATIONS_OF)
-        spoiled = mutate(rnd, original)
-        if spoiled != original:
+        modified = mutate(rnd, original)
+        if modified != original:
             tried += 1
-            if not noticed(spoiled, kept):
+            if not detects(modified, checkpoint):
                 passed.append(mutate.__name__)
     return passed
 
 
 def test_verify_detects_ten_thousand_mutations(recorded_log: RecordedLog) -> None:
-    assert unnoticed(recorded_log, MUTATIONS) == []
+    assert find_undetected(recorded_log, MUTATIONS) == []
 
 
 def test_verifier_without_hash_comparison_misses_mutations(
@@ -147,4 +147,4 @@ def test_verifier_without_hash_comparison_misses_mutations(
 
     monkeypatch.setattr(export_format, "verify_exported_event", credulous)
 
-    assert {"edit_a_field", "flip_a_bit"} <= set(unnoticed(recorded_log, 500))
+    assert {"edit_field", "flip_bit"} <= set(find_undetected(recorded_log, 500))

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.archive.export_format import encode_line
 from quorate.eventlog.hash_chain import link, verify_exported_event
 from quorate.eventlog.recorded_event import StreamHead
 from tests.e2e.cli.conftest import RecordedLog, Run
@@ -16,30 +16,30 @@ from tests.e2e.cli.conftest import RecordedLog, Run
 Lines = list[bytes]
 
 
-def edited(raw: bytes, **changes: object) -> bytes:
-    return line(orjson.loads(raw) | changes)
+def edit_line(raw: bytes, **changes: object) -> bytes:
+    return encode_line(orjson.loads(raw) | changes)
 
 
-def rewritten(lines: Lines, edit: Callable[[dict[str, Any]], None]) -> Lines:
-    """What somebody who knows the rules makes of a log: every hash is right again."""
+def rewrite_log(lines: Lines, edit: Callable[[dict[str, Any]], None]) -> Lines:
+    """Rewrite a log with correct hashes, as an attacker with knowledge of the format."""
     head = StreamHead(sequence=0, hash=bytes(32))
     found = []
     for raw in lines:
         event = orjson.loads(raw)
         edit(event)
         event["hash"] = "?"
-        event["hash"] = hash_of(event, head)
+        event["hash"] = compute_hash(event, head)
         head = verify_exported_event(event, head)
-        found.append(line(event))
+        found.append(encode_line(event))
     return found
 
 
-def hash_of(event: dict[str, Any], head: StreamHead) -> str:
+def compute_hash(event: dict[str, Any], head: StreamHead) -> str:
     body = {name: value for name, value in event.items() if name != "hash"}
     return link(head.hash, body).hex()
 
 
-# -- A file that is valid -------------------------------------------------------
+# -- Valid files ----------------------------------------------------------------
 
 
 def test_valid_file_is_reported_with_tenant_and_head_hash(
@@ -76,10 +76,10 @@ def test_file_is_read_from_stdin(run: Run, recorded_log: RecordedLog) -> None:
 def test_stored_head_hash_matches_a_longer_log(
     run: Run, log: Path, recorded_log: RecordedLog, sequence: int, with_sequence: bool
 ) -> None:
-    kept = recorded_log.head_hash(sequence % (len(recorded_log.lines) + 1))
-    kept = kept if with_sequence else kept.partition(":")[2].upper()
+    head = recorded_log.head_hash(sequence % (len(recorded_log.lines) + 1))
+    head = head if with_sequence else head.partition(":")[2].upper()
 
-    assert run("verify", log, "--head", kept).exit_code == 0
+    assert run("verify", log, "--head", head).exit_code == 0
 
 
 def test_file_without_the_first_event_needs_the_previous_hash(
@@ -100,11 +100,11 @@ def test_file_without_the_first_event_needs_the_previous_hash(
     assert wrong.exit_code == 1
 
 
-# -- A file that was tampered with ----------------------------------------------
+# -- Modified files -------------------------------------------------------------
 
 TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     "an actor is exchanged": (
-        lambda lines: [*lines[:4], edited(lines[4], actor="somebody"), *lines[5:]],
+        lambda lines: [*lines[:4], edit_line(lines[4], actor="mallory"), *lines[5:]],
         "event 5 (line 5): its content or its predecessor was changed",
     ),
     "a version is another kind of number": (
@@ -113,7 +113,7 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
             lines[4].replace(b'"version":1}', b'"version":1.0}'),
             *lines[5:],
         ],
-        "event 5 (line 5): is not an event: 'version' is missing or not as it was",
+        "event 5 (line 5): is not an event: 'version' is missing or has another type",
     ),
     "an integer in the data becomes 1.0": (
         lambda lines: (
@@ -125,19 +125,19 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
         lambda lines: (
             [lines[0], lines[1].replace(b'"incarnation":1', b'"incarnation":1e0'), *lines[2:]]
         ),
-        "event 2 (line 2): is not spelled as it was exported",
+        "event 2 (line 2): is not canonical JSON",
     ),
     "a key occurs twice": (
         lambda lines: [*lines[:4], b'{"actor":"me",' + lines[4][1:], *lines[5:]],
-        "event 5 (line 5): holds the key 'actor' twice",
+        "event 5 (line 5): contains the key 'actor' twice",
     ),
     "a field is added": (
-        lambda lines: [*lines[:4], edited(lines[4], note="x"), *lines[5:]],
-        "event 5 (line 5): has other fields than an event",
+        lambda lines: [*lines[:4], edit_line(lines[4], note="x"), *lines[5:]],
+        "event 5 (line 5): has missing or additional fields",
     ),
     "a space is added": (
         lambda lines: [*lines[:4], lines[4].replace(b'":', b'": ', 1), *lines[5:]],
-        "event 5 (line 5): is not spelled as it was exported",
+        "event 5 (line 5): is not canonical JSON",
     ),
     "an event is deleted": (
         lambda lines: [*lines[:4], *lines[5:]],
@@ -158,8 +158,8 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     "two bodies are swapped": (
         lambda lines: [
             *lines[:4],
-            edited(lines[5], sequence=5),
-            edited(lines[4], sequence=6),
+            edit_line(lines[5], sequence=5),
+            edit_line(lines[4], sequence=6),
             *lines[6:],
         ],
         "event 5 (line 5): its content or its predecessor was changed",
@@ -181,7 +181,7 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
             *lines[:4],
             re.sub(rb'"data":\{', b'"data":{"a":' + b"[" * 500 + b"]" * 500 + b",", lines[4]),
         ],
-        "event 5 (line 5): is not spelled as it was exported",
+        "event 5 (line 5): is not canonical JSON",
     ),
     "a line is empty": (
         lambda lines: [*lines[:4], b"\n", *lines[4:]],
@@ -189,11 +189,11 @@ TAMPERED: dict[str, tuple[Callable[[Lines], Lines], str]] = {
     ),
     "the last line is cut": (
         lambda lines: [*lines[:-1], lines[-1][:-1]],
-        "is cut off",
+        "is truncated",
     ),
     "the lines end like those of Windows": (
         lambda lines: [one.replace(b"\n", b"\r\n") for one in lines],
-        "line 1: is not spelled as it was exported",
+        "line 1: is not canonical JSON",
     ),
     "it begins with a byte order mark": (
         lambda lines: [b"\xef\xbb\xbf" + lines[0], *lines[1:]],
@@ -244,32 +244,31 @@ def test_empty_file_is_rejected(run: Run, log: Path) -> None:
 
 
 def test_head_hash_detects_a_truncated_file(run: Run, log: Path, recorded_log: RecordedLog) -> None:
-    kept = recorded_log.head_hash(len(recorded_log.lines))
+    head = recorded_log.head_hash(len(recorded_log.lines))
     log.write_bytes(b"".join(recorded_log.lines[:-3]))
 
     assert run("verify", log).exit_code == 0
-    result = run("verify", log, "--head", kept)
-    by_hash = run("verify", log, "--head", kept.partition(":")[2])
+    result = run("verify", log, "--head", head)
+    by_hash = run("verify", log, "--head", head.partition(":")[2])
 
     assert result.exit_code == by_hash.exit_code == 1
     assert (
-        f"before event {len(recorded_log.lines)}, whose hash was kept: it was cut off"
-        in result.stderr
+        f"before event {len(recorded_log.lines)}, the checkpoint: it was truncated" in result.stderr
     )
-    assert "no event has the hash that was kept" in by_hash.stderr
+    assert "no event has the hash of the checkpoint" in by_hash.stderr
 
 
 def test_head_hash_detects_a_rewritten_log(run: Run, log: Path, recorded_log: RecordedLog) -> None:
     def edit(event: dict[str, Any]) -> None:
         if event["sequence"] == 3:
-            event["actor"] = "somebody"
+            event["actor"] = "mallory"
 
-    log.write_bytes(b"".join(rewritten(recorded_log.lines, edit)))
+    log.write_bytes(b"".join(rewrite_log(recorded_log.lines, edit)))
 
     assert run("verify", log).exit_code == 0
     result = run("verify", log, "--head", recorded_log.head_hash(3))
     assert result.exit_code == 1
-    assert "event 3 (line 3): has another hash than the one that was kept" in result.stderr
+    assert "event 3 (line 3): differs from the hash of the checkpoint" in result.stderr
     assert run("verify", log, "--head", recorded_log.head_hash(2)).exit_code == 0
 
 
@@ -279,7 +278,7 @@ def test_head_hash_rejects_an_empty_file(run: Run, log: Path, recorded_log: Reco
     assert "the file is empty" in run("verify", log, "--head", recorded_log.head_hash(1)).stderr
 
 
-# -- Wrong use ------------------------------------------------------------------
+# -- Usage errors ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from typing import ClassVar
 import pytest
 
 from quorate.cli.output.event_text import MAX_SENTENCE_LENGTH, TEMPLATES, Names, describe
-from quorate.domain.events import EVENT_TYPES
-from quorate.domain.notifications import NOTIFICATION_NAMES
+from quorate.domain.registry import EVENT_TYPES, NOTIFICATION_NAMES
 from tests.e2e.cli.cli_process import Tenant, run_cli, start_cli
 from tests.e2e.cli.terminal import new_tenant_name
 from tests.e2e.service.service_process import ServiceProcess
@@ -168,7 +167,7 @@ def test_reopened_stream_repeats_no_event() -> None:
     assert [json.loads(line)["sequence"] for line in outcome.stdout.splitlines()] == [1, 2, 3]
 
 
-# -- One agent's notifications ---------------------------------------------------------
+# -- Notifications of one agent ------------------------------------------------
 
 
 def test_named_agent_selects_its_notifications(tenant: Tenant) -> None:
