@@ -1,7 +1,7 @@
 """Descriptions in the AsyncAPI document: connecting, requests, problems and notifications."""
 
 from quorate.api.json_schemas import Json
-from quorate.domain.events import EVENT_TYPES
+from quorate.domain.registry import EVENT_TYPES
 
 DESCRIPTION = """\
 Quorate coordinates the agents of a tenant: agents take exclusive, time-limited leases on \

@@ -22,7 +22,7 @@ from quorate.api.nats_commands import (
     ids_of,
 )
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, Omitted, PublishedMessage
-from quorate.api.openapi import IDEMPOTENCY_KEY
+from quorate.api.openapi import IDEMPOTENCY_KEY, id_description
 from quorate.api.problem_schemas import problem_schemas, schema_name
 from quorate.application.operations import Endpoint, known_codes
 from quorate.contracts.examples import (
@@ -38,7 +38,7 @@ from quorate.contracts.examples import (
 from quorate.contracts.problems import KINDS, problem_body
 from quorate.contracts.requests import PageQuery
 from quorate.contracts.responses import NotificationResponse
-from quorate.domain.events import EVENT_TYPES
+from quorate.domain.registry import EVENT_TYPES
 
 # Problems that cannot occur over NATS, where nats-server checks the key, and the subject names the
 # caller and the operation.
@@ -112,7 +112,7 @@ def _request(endpoint: Endpoint) -> Json:
 
 
 def _id_description(name: str) -> str:
-    description = f"Id of the {name.removesuffix('_id')}."
+    description = id_description(name)
     return f"{description} Default: the calling agent." if name == OWN_ID_PARAMETER else description
 
 

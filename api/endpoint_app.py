@@ -37,7 +37,7 @@ from quorate.application.operations import (
 from quorate.application.request_metrics import OperationMetrics
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.contracts.problems import CONTENT_TYPE, Problem, problem_body
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.runtime.asgi import Headers, Receive, Scope, Send
 
 Authenticate: TypeAlias = Callable[[str, Scope], Awaitable[Principal | None]]

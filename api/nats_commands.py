@@ -35,7 +35,7 @@ from quorate.application.tracing import HEADERS, Tracing
 from quorate.bus.command_dispatch import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
 from quorate.contracts.problems import Problem, problem_body
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
 from quorate.projections.agent_names import AgentNames
 

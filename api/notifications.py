@@ -30,8 +30,7 @@ from quorate.contracts.requests import (
 )
 from quorate.contracts.responses import NotificationsResponse, dump
 from quorate.contracts.roles import CAN_ACT
-from quorate.domain.identity.agents import AgentRef, means
-from quorate.domain.notifications import concerns
+from quorate.domain.identity.agents import AgentRef, meant_by
 from quorate.domain.shared.errors import DomainError
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.serialization import public
@@ -107,10 +106,10 @@ async def _agent_id(service: Service, call: Call) -> str:
     query: AgentNotificationsQuery = call.query
     ref = AgentRef(id=query.agent_id, name=query.agent_name)
     try:
-        ref = means(call.principal, ref)
+        ref = meant_by(call.principal, ref)
     except DomainError as error:
         title = KINDS[error.code].title
-        raise Problem(error.code, f"{title}.", **public(error.facts)) from None
+        raise Problem(error.code, f"{title}.", **public(error.details)) from None
     if call.principal.role == "agent":
         return str(ref.id)
     found = await service.notifications.agent_id(call.principal.tenant, ref)
@@ -126,7 +125,7 @@ def _messages_to(agent_id: str, event: RecordedEvent) -> list[NotificationMessag
     return [
         message
         for message in notification_messages(event)
-        if concerns(message.notification, agent_id)
+        if message.notification.is_for(agent_id)
     ]
 
 

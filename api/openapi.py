@@ -215,7 +215,7 @@ def _parameters(endpoint: Endpoint) -> Iterator[Json]:
             "name": to_camel(name),
             "in": "path",
             "required": True,
-            "description": f"Id of the {name.removesuffix('_id').replace('_', ' ')}.",
+            "description": id_description(name),
             "schema": {"type": "string", "minLength": 1},
         }
     if endpoint.query is not None:
@@ -224,6 +224,12 @@ def _parameters(endpoint: Endpoint) -> Iterator[Json]:
         yield IDEMPOTENCY_KEY
     if endpoint.streams:
         yield _LAST_EVENT_ID
+
+
+def id_description(name: str) -> str:
+    """Describe the path parameter of an id."""
+    resource = name.removesuffix("_id").replace("consensus", "proposal").replace("key", "API key")
+    return f"Id of the {resource}."
 
 
 def _query_parameters(query: type[BaseModel], examples: Json) -> Iterator[Json]:

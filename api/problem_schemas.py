@@ -6,7 +6,7 @@ from pydantic.alias_generators import to_pascal
 
 from quorate.api.json_schemas import Json, ref
 from quorate.contracts.problems import KINDS, PROBLEM_TYPE
-from quorate.domain.identity.api_keys import ROLES
+from quorate.domain.identity.principals import ROLES
 from quorate.domain.shared.quotas import QUOTAS
 
 # Required fields of each code, in addition to the fields of all problems.

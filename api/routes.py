@@ -17,7 +17,7 @@ from quorate.application.identity import agent_settings, agents, api_keys, tenan
 from quorate.application.operations import Endpoint
 from quorate.application.rate_limiter import caller_of, reserve_for
 from quorate.contracts.problems import Problem
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.runtime.asgi import Receive, Scope, Send
 
 _PARAMETER = re.compile(r"{(\w+)}")

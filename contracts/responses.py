@@ -224,10 +224,10 @@ class LiveResponse(TypedDict):
 class ReadyResponse(TypedDict):
     """``degraded``: the service accepts commands, but another part does not work.
 
-    Either NATS is disconnected and notifications wait (``nats``), the JetStream mirror is stopped
-    or unavailable (``mirror``), this replica does not receive commit notifications from other
-    replicas (``commits``), or the last write failed and the next one is tried (``writes``).
-    ``mirror``, ``commits`` and ``writes`` are present only in these cases.
+    ``nats``: notifications wait until NATS is connected again. ``mirror``: the JetStream mirror is
+    stopped or unavailable. ``commits``: this replica does not receive commit notifications from
+    other replicas. ``writes``: the last write failed, and the service retries. ``mirror``,
+    ``commits`` and ``writes`` are present only in these cases.
     """
 
     status: Literal["ready", "degraded", "unavailable"]
@@ -255,7 +255,7 @@ def agent_response(tenant: str, agent: Agent, now: Timestamp) -> AgentResponse:
         "registeredAt": iso(agent.registered_at),
         "activeUntil": iso(agent.active_until),
         "incarnation": agent.incarnation,
-        "status": "active" if agent.active(now) else "inactive",
+        "status": "active" if agent.is_active(now) else "inactive",
     }
 
 

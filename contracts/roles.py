@@ -1,6 +1,6 @@
 """Sets of roles that the operation registry uses to declare who may call an operation."""
 
-from quorate.domain.identity.api_keys import ROLES, Role
+from quorate.domain.identity.principals import ROLES, Role
 
 CAN_ACT: frozenset[Role] = frozenset({"tenant", "agent"})
 CAN_READ: frozenset[Role] = frozenset({"tenant", "agent", "auditor"})

@@ -1,4 +1,4 @@
-"""Consensus proposals and votes."""
+"""Create consensus proposals, cast votes, and read the results."""
 
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref

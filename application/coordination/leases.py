@@ -1,4 +1,4 @@
-"""Leases on contacts."""
+"""Acquire, renew, release and list leases on contacts."""
 
 from typing import Any
 

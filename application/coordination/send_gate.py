@@ -1,4 +1,4 @@
-"""The send gate."""
+"""Request permission from the send gate before sending to a contact."""
 
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref

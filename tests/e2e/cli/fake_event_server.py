@@ -53,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self) -> tuple[int, bytes]:
         if self.headers["Authorization"] != f"Bearer {KEY}":
-            return 401, b'{"title": "A valid API key is needed", "status": 401}'
+            return 401, b'{"title": "A valid API key is required", "status": 401}'
         address = urlsplit(self.path)
         if address.path != "/v1/events":
             return 404, b'{"title": "Not found", "status": 404}'

@@ -145,12 +145,12 @@ def test_export_stops_when_the_service_makes_no_progress(
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
     [
-        ((401, b'{"title": "A valid API key is needed"}'), 4, "A valid API key is needed"),
+        ((401, b'{"title": "A valid API key is required"}'), 4, "A valid API key is needed"),
         ((403, b"{}"), 4, "403"),
         ((404, b"not json"), 5, "404"),
         ((422, b'{"title": "Invalid request", "detail": "after"}'), 1, "Invalid request: after"),
         ((500, b""), 1, "500"),
-        ((503, b'{"title": "Commands cannot be taken now"}'), 6, "cannot be taken now"),
+        ((503, b'{"title": "Service unavailable"}'), 6, "Service unavailable"),
         ((200, b"<html>"), 1, "not from Quorate"),
         ((200, b"{}"), 1, "not from Quorate"),
     ],
