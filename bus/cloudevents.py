@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import orjson
 
-from quorate.domain.notifications import Notification, notifications
+from quorate.domain.registry import notifications_of
+from quorate.domain.shared.notifications import Notification
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import iso
 from quorate.eventlog.hash_chain import public_event
@@ -44,14 +45,14 @@ class NotificationMessage:
 def notification_messages(row: RecordedEvent) -> Sequence[NotificationMessage]:
     """Return the notifications of an event, in the order in which they are published."""
     messages: list[NotificationMessage] = []
-    for notification in notifications(row.type, upcast_data(row.type, row.version, row.data)):
+    for notification in notifications_of(row.type, upcast_data(row.type, row.version, row.data)):
         same = sum(_is_same_kind(notification, earlier.notification) for earlier in messages)
         id_ = f"{row.id}.{same}" if same else row.id
         messages.append(
             NotificationMessage(
                 notification=notification,
                 id=id_,
-                body=_body(row, id_, notification.name, notification.facts),
+                body=_body(row, id_, notification.name, notification.data),
             )
         )
     return messages

@@ -17,7 +17,7 @@ Guarantees:
 import re
 from functools import lru_cache
 
-from quorate.domain.identity.api_keys import Principal, Role
+from quorate.domain.identity.principals import Principal, Role
 from quorate.domain.shared.records import record
 
 ROOT = "quorate"

@@ -1,1 +1,1 @@
-"""The append-only log, its codec, and the one door by which a decision becomes a fact."""
+"""The append-only event log: storage, serialization, and the command bus as its single writer."""

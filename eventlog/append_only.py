@@ -1,7 +1,7 @@
-"""Tables whose rows are only ever added: the database itself refuses to change or delete them.
+"""Append-only tables: triggers make the database reject updates and deletions.
 
-The refusal is a part of the table: whatever creates the table creates it too. A superuser can
-still take it away, and then the chain of hashes tells (eventlog/hash_chain.py).
+The triggers are created together with the table. A superuser can remove them; the hash chain
+detects changes that are made then (eventlog/hash_chain.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,36 +9,40 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import DDL, Table, event
 
 _FUNCTION = "FUNCTION %(table)s_are_append_only() RETURNS trigger"
-_REFUSED = "'%(table)s are append-only'"
+_MESSAGE = "'%(table)s are append-only'"
 _EACH_CHANGE = "BEFORE UPDATE OR DELETE ON %(table)s"
 _TRUNCATE = "BEFORE TRUNCATE ON %(table)s"
 _CALL_IT = "EXECUTE FUNCTION %(table)s_are_append_only()"
 
 
-def append_only(table: Table, *, but: str | None = None) -> Table:
-    """The same table, whose creation also makes it append-only.
+def append_only(table: Table, *, deletable: str | None = None) -> Table:
+    """Register the triggers to be created with ``table``, and return ``table``.
 
-    ``but`` is SQL about a row ``OLD`` that may be deleted all the same.
+    ``deletable`` is a SQL condition on the row ``OLD``; rows that meet it may be deleted.
     """
-    for dialect, statements in _refusals(but).items():
+    for dialect, statements in _triggers(deletable).items():
         for statement in statements:
-            refusal = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
-            event.listen(table, "after_create", refusal)
+            trigger = DDL(statement).execute_if(dialect=dialect)  # type: ignore[no-untyped-call]
+            event.listen(table, "after_create", trigger)
     return table
 
 
-def _refusals(but: str | None) -> Mapping[str, Sequence[str]]:
-    kept = f"WHEN NOT ({but}) " if but else ""
-    passed = f"IF TG_OP = 'DELETE' THEN IF {but} THEN RETURN OLD; END IF; END IF; " if but else ""
-    refusal = f"BEGIN {passed}RAISE EXCEPTION {_REFUSED}; END"
+def _triggers(deletable: str | None) -> Mapping[str, Sequence[str]]:
+    protected = f"WHEN NOT ({deletable}) " if deletable else ""
+    allowed = (
+        f"IF TG_OP = 'DELETE' THEN IF {deletable} THEN RETURN OLD; END IF; END IF; "
+        if deletable
+        else ""
+    )
+    body = f"BEGIN {allowed}RAISE EXCEPTION {_MESSAGE}; END"
     return {
         "sqlite": [
             f"CREATE TRIGGER %(table)s_no_{change} BEFORE {change} ON %(table)s {when}"
-            f"BEGIN SELECT RAISE(ABORT, {_REFUSED}); END"
-            for change, when in (("update", ""), ("delete", kept))
+            f"BEGIN SELECT RAISE(ABORT, {_MESSAGE}); END"
+            for change, when in (("update", ""), ("delete", protected))
         ],
         "postgresql": [
-            f"CREATE OR REPLACE {_FUNCTION} LANGUAGE plpgsql AS $$ {refusal} $$",
+            f"CREATE OR REPLACE {_FUNCTION} LANGUAGE plpgsql AS $$ {body} $$",
             f"CREATE TRIGGER %(table)s_no_change {_EACH_CHANGE} FOR EACH ROW {_CALL_IT}",
             f"CREATE TRIGGER %(table)s_no_truncate {_TRUNCATE} FOR EACH STATEMENT {_CALL_IT}",
         ],

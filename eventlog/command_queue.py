@@ -1,12 +1,12 @@
-"""The line at the door: who waits, and who goes next.
+"""Bounded priority queue of commands that wait for the next transaction.
 
-* Those that came first go first. When more wait than one batch takes, an urgent order goes ahead
-  of those that came before it: a lease must not be lost behind a crowd that wants new ones.
-* Nobody waits without end: an order is overtaken by urgent ones that came among the next
-  ORDERS_MAX after it, and by no later one.
-* What one agent asked for in turn is not put into another order. It may have sent several commands
-  over NATS without waiting for the answers, and mean the second to follow on the first.
-* There are ORDERS_MAX places, and the last URGENT_PLACES of them are for urgent orders.
+* Commands are taken first in, first out. When more wait than one batch takes, an urgent command
+  overtakes the others: a heartbeat or release must not be lost behind many new leases.
+* Waiting is bounded: a command is overtaken only by urgent commands among the QUEUE_COMMANDS_MAX
+  that arrive after it.
+* The ordered commands of one agent are never reordered. An agent may send several commands over
+  NATS without waiting for responses and rely on their order.
+* The capacity is QUEUE_COMMANDS_MAX; the last URGENT_CAPACITY slots accept urgent commands only.
 """
 
 from asyncio import Future
@@ -20,8 +20,8 @@ BATCH_COMMANDS_MAX = 512
 QUEUE_COMMANDS_MAX = 20_000
 URGENT_CAPACITY = 2_000
 QueuedCommand: TypeAlias = "tuple[CommandEnvelope, Future[CommandResult]]"
-# A number, by which the lower goes first, and who waits.
-_Numbered: TypeAlias = tuple[int, QueuedCommand]
+# A rank, of which the lower goes first, and a command.
+_Ranked: TypeAlias = tuple[int, QueuedCommand]
 
 
 class CommandQueue:
@@ -32,57 +32,60 @@ class CommandQueue:
         queue_commands_max: int = QUEUE_COMMANDS_MAX,
         urgent_capacity: int = URGENT_CAPACITY,
     ) -> None:
-        self._batch = batch_commands_max
-        self._places = queue_commands_max
-        self._places_of_all = queue_commands_max - urgent_capacity
-        self._came = 0
-        self._in_line: deque[_Numbered] = deque()
-        self._ahead: deque[_Numbered] = deque()
-        self._own: Counter[str] = Counter()  # How many each agent has in line.
+        self._batch_commands_max = batch_commands_max
+        self._capacity = queue_commands_max
+        self._normal_capacity = queue_commands_max - urgent_capacity
+        self._arrived = 0
+        self._normal: deque[_Ranked] = deque()
+        self._urgent: deque[_Ranked] = deque()
+        self._ordered_of: Counter[str] = Counter()  # Queued ordered commands of each agent.
 
     def __len__(self) -> int:
-        return len(self._in_line) + len(self._ahead)
+        return len(self._normal) + len(self._urgent)
 
-    def has_capacity_for(self, order: CommandEnvelope) -> bool:
-        return len(self) < (self._places if order.urgent else self._places_of_all)
+    def has_capacity_for(self, envelope: CommandEnvelope) -> bool:
+        return len(self) < (self._capacity if envelope.urgent else self._normal_capacity)
 
-    def enqueue(self, waiting: QueuedCommand) -> None:
-        self._came += 1
-        order = waiting[0]
-        if order.urgent and len(self._in_line) >= self._batch and not self._own.get(_agent(order)):
-            self._ahead.append((self._came - self._places, waiting))
+    def enqueue(self, command: QueuedCommand) -> None:
+        self._arrived += 1
+        envelope = command[0]
+        if (
+            envelope.urgent
+            and len(self._normal) >= self._batch_commands_max
+            and not self._ordered_of.get(_ordering_key(envelope))
+        ):
+            self._urgent.append((self._arrived - self._capacity, command))
             return
-        self._in_line.append((self._came, waiting))
-        if order.in_turn:
-            self._own[order.actor] += 1
+        self._normal.append((self._arrived, command))
+        if envelope.in_order:
+            self._ordered_of[envelope.actor] += 1
 
     def take_batch(self) -> Sequence[QueuedCommand]:
-        return [self._next() for _ in range(min(len(self), self._batch))]
+        return [self._take() for _ in range(min(len(self), self._batch_commands_max))]
 
     def has_full_batch(self) -> bool:
-        """Whether as many wait as one batch takes."""
-        return len(self) >= self._batch
+        return len(self) >= self._batch_commands_max
 
     def drain(self) -> Iterable[QueuedCommand]:
-        """Everybody goes, unheard."""
-        waiting = [one for _, one in (*self._ahead, *self._in_line)]
-        self._ahead.clear()
-        self._in_line.clear()
-        self._own.clear()
-        return waiting
+        """Remove and return all commands; the caller must complete their futures."""
+        commands = [command for _, command in (*self._urgent, *self._normal)]
+        self._urgent.clear()
+        self._normal.clear()
+        self._ordered_of.clear()
+        return commands
 
-    def _next(self) -> QueuedCommand:
-        if self._ahead and (not self._in_line or self._ahead[0][0] < self._in_line[0][0]):
-            return self._ahead.popleft()[1]
-        _, waiting = self._in_line.popleft()
-        order = waiting[0]
-        if order.in_turn:
-            self._own[order.actor] -= 1
-            if not self._own[order.actor]:
-                del self._own[order.actor]
-        return waiting
+    def _take(self) -> QueuedCommand:
+        if self._urgent and (not self._normal or self._urgent[0][0] < self._normal[0][0]):
+            return self._urgent.popleft()[1]
+        _, command = self._normal.popleft()
+        envelope = command[0]
+        if envelope.in_order:
+            self._ordered_of[envelope.actor] -= 1
+            if not self._ordered_of[envelope.actor]:
+                del self._ordered_of[envelope.actor]
+        return command
 
 
-def _agent(order: CommandEnvelope) -> str:
-    """Whose orders keep their order; nobody's, where it does not matter."""
-    return order.actor if order.in_turn else ""
+def _ordering_key(envelope: CommandEnvelope) -> str:
+    """Return the agent whose commands keep their order; empty when the order does not matter."""
+    return envelope.actor if envelope.in_order else ""

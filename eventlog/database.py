@@ -1,7 +1,7 @@
-"""What differs between databases: the port that SQLite and PostgreSQL fill.
+"""The database port: everything that differs between SQLite and PostgreSQL.
 
-Everything else in this package is the same SQL for all of them, and one conformance suite
-(``tests/conformance/eventlog/conformance.py``) runs on each.
+The rest of this package uses the same SQL for both. One conformance suite
+(``tests/conformance/eventlog/conformance.py``) runs on each of them.
 """
 
 import asyncio
@@ -19,88 +19,89 @@ T = TypeVar("T")
 
 
 class Schema(Protocol):
-    """The tables that are needed, asked about on a connection of SQLAlchemy's own."""
+    """The required tables; works on a separate SQLAlchemy connection."""
 
     def prepare(self, connection: Connection, lock_log: Callable[[], None]) -> Any:  # noqa: ANN401
-        """Make them, or older ones like them; to be carried out by ``Backend.define``."""
+        """Create the tables or upgrade older ones; called by ``Database.define``."""
 
     def check(self, connection: Connection) -> None:
-        """Raises Outdated when they are missing or older. Changes nothing."""
+        """Raise SchemaOutdated when tables are missing or older; changes nothing."""
 
 
 class Database(Protocol):
     """One database, opened by one process."""
 
     dialect: Dialect
-    # Asks for the time, in milliseconds, where processes that share a log must not go by their own
-    # clocks; None where there is one process.
+    # Selects the time in milliseconds, for processes that share a log and must use one clock. None
+    # for a database of one process.
     shared_time: Select[tuple[int]] | None
 
     @property
     def lost(self) -> bool:
-        """The writing connection must be taken anew before anything more is asked of it: the
-        database went away while all was quiet, or failed in what no command waited for.
+        """Whether the write connection must be reopened before its next use.
+
+        The database went away while idle, or failed in work that no command waited for.
         """
 
     async def open(self, schema: Schema | None = None) -> None:
-        """Raises Unsafe unless an acknowledged commit is durable.
+        """Open connections; raises DatabaseUnusable unless an acknowledged commit is durable.
 
-        A database of one process has ``schema`` prepared; one that others may be using, checked:
-        there, tables are changed when somebody says so, and not by whoever starts first.
+        A database of one process prepares ``schema``. A shared database only checks it: there an
+        administrator upgrades the tables, not the process that starts first.
         """
 
     async def reopen(self) -> None:
-        """Take a new writing connection: after an I/O error the old one's word is worth nothing."""
+        """Open a new write connection; after an I/O error the old one is not trusted."""
 
     async def close(self) -> None: ...
 
     def write(self) -> AbstractAsyncContextManager[DatabaseTransaction]:
-        """A transaction that holds the log's lock from the start, durable when it ends.
+        """Begin a transaction that holds the log's lock and is durable when it ends.
 
-        One at a time: only the writer task asks for it.
+        One at a time: only the writer task calls it.
         """
 
     def read(self) -> AbstractAsyncContextManager[DatabaseTransaction]:
-        """A transaction that sees one consistent snapshot of what is committed."""
+        """Begin a transaction that reads one consistent snapshot of the committed state."""
 
     # -- Tables ------------------------------------------------------------------
 
     async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
-        """Carry out ``work`` in one transaction; one at a time, whoever asks.
+        """Run ``work`` in one transaction; calls of all processes run one at a time.
 
-        Others may append to the log until ``work`` calls what it is handed, and then no more.
+        Other processes may append to the log until ``work`` calls its second argument.
         """
 
-    async def inspect(self, look: Callable[[Connection], T]) -> T:
-        """Have a look without changing anything."""
+    async def inspect(self, query: Callable[[Connection], T]) -> T:
+        """Run ``query`` on a separate connection; it must not change anything."""
 
     # -- Other processes on the same database ------------------------------------
 
     def notify_commit(self) -> None:
-        """Let the others know that something was committed."""
+        """Notify the other processes of a commit."""
 
-    async def listen(self, heard: Callable[[], None]) -> NoReturn:
-        """Call ``heard`` when one of them, or this one, rang; a call may get lost."""
+    async def listen(self, on_commit: Callable[[], None]) -> NoReturn:
+        """Call ``on_commit`` after ``notify_commit`` of any process; a call may get lost."""
 
     def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
-        """Wait until none of the others leads, and lead; the event is set when it is over.
+        """Wait to be elected leader; the event is set when the leadership is lost.
 
-        For an instant two may lead: nothing may depend on there being one.
+        For a short time there may be two leaders, so correctness must not depend on one.
         """
 
     async def wall_clock(self) -> Nanoseconds:
-        """The time that all of them share; raises Broken. Asked again, it is measured again."""
+        """Measure and return the clock that all processes share; raises DatabaseUnavailable."""
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
-        """A table of ``columns`` strings a row, bound as one JSON array of arrays.
+        """Return a table of ``columns`` strings a row, bound as one JSON array of arrays.
 
-        One parameter whatever the number of rows: the statement is prepared once.
+        It is one parameter for any number of rows, so the statement is prepared once.
         """
 
 
 class SchemaOutdated(Exception):
-    """Tables and this Quorate are of different versions; says which is older, or what to do."""
+    """The tables and this version of Quorate differ; the message says which is older."""
 
 
 class DatabaseUnusable(Exception):
-    """The database would acknowledge what it may lose."""
+    """The database cannot be used safely, for example because acknowledged commits may be lost."""

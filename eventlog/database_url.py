@@ -1,4 +1,4 @@
-"""From a URL to the database that it names."""
+"""Create a database adapter from a database URL."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ POSTGRES_SCHEME = "postgresql+asyncpg://"
 
 
 class UnknownDatabase(Exception):
-    """The URL names no database that Quorate can use; the message says which it can."""
+    """The URL names no supported database; the message lists the supported ones."""
 
 
 def is_postgres(url: str) -> bool:
@@ -18,7 +18,7 @@ def is_postgres(url: str) -> bool:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file that a URL of SQLite names; None for any other URL."""
+    """Return the file of a SQLite URL; None for any other URL."""
     for scheme in SQLITE_SCHEMES:
         if url.startswith(scheme):
             return Path(url.removeprefix(scheme)).expanduser().resolve()
@@ -28,17 +28,16 @@ def sqlite_path(url: str) -> Path | None:
 def create_database(
     url: str, *, password_file: Path | None = None, no_statement_timeout: bool = False
 ) -> Database:
-    """The back end for ``url``, not opened yet; raises UnknownDatabase.
+    """Return the database for ``url``, not opened yet; raises UnknownDatabase.
 
-    ``patient`` is for long work that nobody waits for an answer of, such as a rebuild: its
-    statements are not cut off.
+    ``no_statement_timeout`` is for long maintenance work, such as a rebuild.
     """
     if (path := sqlite_path(url)) is not None:
         return SqliteDatabase(path)
     if not is_postgres(url):
         scheme = url.partition(":")[0]
         raise UnknownDatabase(
-            f"a database URL begins with {SQLITE_SCHEMES[0]} or {POSTGRES_SCHEME}, not {scheme!r}"
+            f"A database URL begins with {SQLITE_SCHEMES[0]} or {POSTGRES_SCHEME}, not {scheme!r}"
         )
     try:
         from quorate.eventlog.postgres.database import PostgresDatabase  # noqa: PLC0415 - an extra.

@@ -1,31 +1,31 @@
-"""A command on its way into the log, and the answer that comes back.
-
-Both are the same whatever brought the command here: HTTP today, NATS next.
-"""
+"""Command envelopes and results, independent of the transport (HTTP or NATS)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from quorate.domain.commands import Command
 from quorate.domain.shared.records import record
+from quorate.domain.shared.state import Command
 
 
 @record
 class Idempotency:
-    """The caller's promise that the same key means the same request."""
+    """An idempotency key and the fingerprint of its request.
+
+    The same key with another fingerprint is rejected (KEY_REUSED).
+    """
 
     caller: str
     command: str
     key: str
-    fingerprint: bytes  # SHA-256 of what was asked.
+    fingerprint: bytes  # SHA-256 of the request.
 
 
 @record
 class CommandEnvelope:
-    """``render`` makes the public answer from the command's outcome; it must not fail.
+    """A command with its context.
 
-    ``urgent`` orders may overtake others; an actor's orders that are to be carried out ``in_turn``
-    don't overtake one another.
+    ``render`` makes the public response from the command's outcome and must not raise. ``urgent``
+    commands may overtake others. Commands of an actor that are ``in_order`` keep their order.
     """
 
     tenant: str
@@ -35,15 +35,15 @@ class CommandEnvelope:
     render: Callable[[Any], bytes]
     idempotency: Idempotency | None = None
     urgent: bool = False
-    in_turn: bool = False
-    trace: Any = None  # Whatever the one who asked wants to find again in the batch.
+    in_order: bool = False
+    trace: Any = None  # Returned unchanged to the batch listener, for tracing.
 
 
 @record
 class Accepted:
-    """The command was carried out; ``sequence`` is the tenant's head at that moment.
+    """The command was executed; ``sequence`` is the tenant's head after it.
 
-    ``replayed``: this is the answer that was given before, under the same idempotency key.
+    ``replayed``: this is the stored response to an earlier request with the same idempotency key.
     """
 
     body: bytes
@@ -53,7 +53,7 @@ class Accepted:
 
 @record
 class Rejected:
-    """The command was refused, for a reason with a stable ``code``."""
+    """The command was rejected by a domain rule, with a stable ``code``."""
 
     code: str
     facts: Mapping[str, Any]
@@ -66,8 +66,11 @@ KEY_REUSED = "idempotency_key_reused"
 
 
 class Unavailable(Exception):
-    """The log cannot take commands now. Whether this one was taken is unknown: ask again."""
+    """The log cannot accept commands now.
+
+    The command may have been executed; retry it with the same idempotency key.
+    """
 
 
 class CommandFailed(Exception):
-    """Our own code failed on this command; nothing of it was recorded."""
+    """The handler of this command raised an exception; no event of it was recorded."""

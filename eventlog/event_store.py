@@ -1,7 +1,8 @@
-"""The append-only log: one table, one order, one way in.
+"""The append-only event store: one table with one global order.
 
-Readers see committed events in the order of their positions, with no gap and nothing slipping in
-behind them: positions are assigned under the log's lock, inside the transaction that appends.
+Positions are assigned under the log's lock, inside the transaction that appends. Readers therefore
+see committed events in the order of their positions, without gaps, and no event appears later at
+a position that was already read.
 """
 
 import asyncio
@@ -17,13 +18,13 @@ from quorate.domain.identity.tenants import TenantCreated
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database, Schema
-from quorate.eventlog.hash_chain import GENESIS, ChainBroken, check
+from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
 from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
 from quorate.eventlog.tables import archives, events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 
-TAIL_EVENTS_CHECKED = 10_000
+TAIL_EVENTS_VERIFIED = 10_000
 PAGE_EVENTS_MAX = 1_000
 SCAN_EVENTS_MAX = 10_000
 _CREATED = TenantCreated.__name__
@@ -31,18 +32,18 @@ _CREATED = TenantCreated.__name__
 
 @record
 class LogHead:
-    """The last event of all: where the next one goes, and the time it must not precede."""
+    """Position and time of the last event; the next event must not have an earlier time."""
 
     position: int
     at: Timestamp
 
 
 class Heads:
-    """Where the log ends, and where those of some tenants do."""
+    """The head of the log and the heads of some tenants' chains."""
 
     def __init__(self, tenants: Iterable[str]) -> None:
         self.last = LogHead(position=0, at=Timestamp(0))
-        self.now: Timestamp | None = None  # By the database's clock, if it was asked.
+        self.now: Timestamp | None = None  # The database's time, if it was queried.
         self.tenants = dict.fromkeys(tenants, GENESIS)
 
     def take_last(self, rows: Sequence[Any]) -> None:
@@ -59,7 +60,7 @@ class Heads:
 
 
 class OldestEvent:
-    """The first event of a tenant that is still in the log's table."""
+    """The sequence of a tenant's first event that is still in the events table."""
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
@@ -71,7 +72,7 @@ class OldestEvent:
 
     @property
     def archived(self) -> int:
-        """The last sequence of those that are not."""
+        """The last archived sequence; 0 when none is archived."""
         return self._first - 1
 
     def gap(self, after: int) -> "Gap | None":
@@ -80,7 +81,7 @@ class OldestEvent:
 
 @record
 class Filter:
-    """Which events a reader wants; None is all."""
+    """Conditions on events; None means any."""
 
     type: str | None = None
     agent_id: str | None = None
@@ -88,7 +89,7 @@ class Filter:
 
 @record
 class Gap:
-    """What follows ``after`` is not kept here any more; the last of it was ``until``."""
+    """A truncated range: events after ``after`` up to ``until`` are archived."""
 
     after: int
     until: int
@@ -96,9 +97,9 @@ class Gap:
 
 @record
 class Page:
-    """Events of one tenant, oldest first. ``scanned_to`` is where the next page goes on.
+    """Events of one tenant, oldest first; the next page starts after ``scanned_to``.
 
-    Where events before them were archived, ``gap`` says so.
+    ``gap`` is the archived range before them, if the requested page began in it.
     """
 
     events: Sequence[RecordedEvent]
@@ -108,28 +109,28 @@ class Page:
 
 
 class EventStore:
-    """The log in a database. Opened once per process; ``write`` is for the one writer task."""
+    """The log in a database, opened once per process; only the writer task calls ``write``."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self._queries = _Queries(database)
 
     async def open(self, schema: Schema | None = None) -> None:
-        """See to it that the tables are there, and that what is acknowledged is kept."""
+        """Open the database, and check the tables and the durability of commits."""
         await self.database.open(schema)
 
     async def close(self) -> None:
         await self.database.close()
 
     async def reopen(self) -> None:
-        """After an I/O error: a new connection, and another look at the end of the chain."""
+        """After an I/O error: open a new connection and verify the end of the chain."""
         await self.database.reopen()
-        await self.check_tail()
+        await self.verify_tail()
 
     # -- Writing -------------------------------------------------------------
 
     def write(self) -> AbstractAsyncContextManager[DatabaseTransaction]:
-        """One transaction that holds the log's lock from its first statement."""
+        """Begin a transaction that holds the log's lock from its first statement."""
         return self.database.write()
 
     async def head(self, transaction: DatabaseTransaction) -> LogHead:
@@ -143,7 +144,7 @@ class EventStore:
         return heads.tenants[tenant].sequence
 
     def head_lookups(self, heads: "Heads") -> Sequence[Lookup]:
-        """What to ask in order to know ``heads``."""
+        """Return the lookups that fill ``heads``."""
         names = {"tenants": orjson.dumps([[tenant] for tenant in heads.tenants]).decode()}
         return [
             Lookup(query=self._queries.head, values={}, take=heads.take_last),
@@ -151,7 +152,7 @@ class EventStore:
         ]
 
     def time_lookups(self, heads: "Heads") -> Sequence[Lookup]:
-        """What to ask in order to know ``heads.now``: nothing where one's own clock will do."""
+        """Return the lookup that fills ``heads.now``; none for a database of one process."""
         query = self._queries.time
         return [] if query is None else [Lookup(query=query, values={}, take=heads.take_time)]
 
@@ -161,16 +162,16 @@ class EventStore:
     # -- Reading -------------------------------------------------------------
 
     def read(self) -> AbstractAsyncContextManager[DatabaseTransaction]:
-        """One consistent snapshot of everything that is committed."""
+        """Begin a transaction that reads one consistent snapshot of the committed state."""
         return self.database.read()
 
     async def committed_head(self) -> int:
-        """The last committed position."""
+        """Return the last committed position."""
         async with self.read() as transaction:
             return (await self.head(transaction)).position
 
     async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
-        """Committed events of all tenants that follow ``position``, in order."""
+        """Return committed events of all tenants that follow ``position``, in order."""
         values = {"position": position, "limit": limit}
         async with self.read() as transaction:
             return [
@@ -178,62 +179,66 @@ class EventStore:
             ]
 
     async def page(self, tenant: str, after: int, limit: int, wanted: Filter) -> Page:
-        """Up to ``limit`` events of a tenant that follow ``after``.
+        """Return up to ``limit`` events of a tenant that follow ``after``.
 
-        A filter that matches seldom looks at no more than SCAN_EVENTS_MAX events a page.
-        It has fewer events where they are large.
+        A page scans at most SCAN_EVENTS_MAX events, and it has fewer events when they are large.
         """
         query = self._queries.page
         if wanted != Filter():
             query = Query(_filtered(self._queries.page_statement, wanted), self.database.dialect)
-        part = PageBuilder(limit)
+        builder = PageBuilder(limit)
 
-        def following(after: int, until: int) -> Lookup:
-            values = {"tenant": tenant, "after": after, "until": until, "limit": part.asked}
-            return Lookup(query=query, values=values, take=part.take)
+        def next_part(after: int, until: int) -> Lookup:
+            values = {
+                "tenant": tenant,
+                "after": after,
+                "until": until,
+                "limit": builder.part_limit,
+            }
+            return Lookup(query=query, values=values, take=builder.add)
 
         heads, oldest = Heads((tenant,)), OldestEvent(tenant)
         until = after + SCAN_EVENTS_MAX
         async with self.read() as transaction:
-            first = following(after, until)
+            first = next_part(after, until)
             await transaction.look_up(
                 [*self.head_lookups(heads), self.oldest_lookup(oldest), first]
             )
             if gap := oldest.gap(after):
-                after, part = gap.until, PageBuilder(limit)
+                after, builder = gap.until, PageBuilder(limit)
                 until = after + SCAN_EVENTS_MAX
-                await transaction.look_up([following(after, until)])
-            while part.goes_on:
-                await transaction.look_up([following(part.rows[-1].sequence, until)])
+                await transaction.look_up([next_part(after, until)])
+            while builder.needs_part:
+                await transaction.look_up([next_part(builder.rows[-1].sequence, until)])
         head = heads.tenants[tenant].sequence
-        found = [event_from_row(row) for row in part.rows]
-        scanned_to = found[-1].sequence if part.full else min(head, until)
+        found = [event_from_row(row) for row in builder.rows]
+        scanned_to = found[-1].sequence if builder.has_more else min(head, until)
         return Page(events=found, head=head, scanned_to=max(scanned_to, after), gap=gap)
 
     def oldest_lookup(self, oldest: "OldestEvent") -> Lookup:
-        """What to ask in order to know ``oldest``."""
+        """Return the lookup that fills ``oldest``."""
         return Lookup(
             query=self._queries.oldest, values={"tenant": oldest.tenant}, take=oldest.take
         )
 
     async def archived(self) -> int:
-        """The last position of those that were archived; 0 when none were."""
+        """Return the last archived position; 0 when none is archived."""
         async with self.read() as transaction:
             ((last,),) = await transaction.fetch(self._queries.archived, {})
         return last or 0
 
     async def _archived_heads(self, until: int) -> dict[str, StreamHead]:
-        """Of each tenant, where the archived part of its chain ends."""
+        """Return the last archived event of each tenant's chain."""
         async with self.read() as transaction:
             rows = await transaction.fetch(self._queries.archived_heads, {"until": until})
         return {row.tenant: StreamHead(sequence=row.sequence, hash=row.hash) for row in rows}
 
-    async def check_tail(self) -> None:
-        """Check the chain of the last TAIL_EVENTS_CHECKED events; raises LogDamaged."""
+    async def verify_tail(self) -> None:
+        """Verify the chain of the last TAIL_EVENTS_VERIFIED events; raises LogCorrupted."""
         head = await self.committed_head()
-        await self.check_range(max(0, head - TAIL_EVENTS_CHECKED), head)
+        await self.verify_range(max(0, head - TAIL_EVENTS_VERIFIED), head)
 
-    async def check_range(
+    async def verify_range(
         self,
         after: int,
         until: int,
@@ -241,10 +246,10 @@ class EventStore:
         pause_seconds: float = 0.0,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Check positions and every tenant's chain in a range of positions; raises LogDamaged.
+        """Verify positions and all tenants' chains in a range of positions; raises LogCorrupted.
 
-        What was archived is not looked at; what follows it must follow from where it ended.
-        ``pause_seconds`` after each page leave the processor to others.
+        Archived events are skipped; the events after them must continue their chains. A pause of
+        ``pause_seconds`` after each page leaves the processor to other work.
         """
         heads: dict[str, StreamHead] = {}
         archived = await self.archived()
@@ -253,42 +258,44 @@ class EventStore:
             after, heads = archived, await self._archived_heads(archived)
         while after < until:
             try:
-                read = await self._checked_page(after, until, heads, before)
+                read = await self._verify_page(after, until, heads, before)
             except LogCorrupted:
                 if (archived := await self.archived()) <= after:
                     raise
-                # What is missing was archived meanwhile: look at what follows.
+                # The missing events were archived meanwhile: continue after them.
                 after, before, heads = archived, GENESIS, await self._archived_heads(archived)
                 continue
             after += read
             progress(read)
             await asyncio.sleep(pause_seconds)
 
-    async def _checked_page(
+    async def _verify_page(
         self, after: int, until: int, heads: dict[str, StreamHead], before: StreamHead | None
     ) -> int:
-        """How many events were read; ``heads`` are those after them. Raises LogDamaged."""
+        """Verify one page, update ``heads``, return the number of events; raises LogCorrupted."""
         try:
             events_read = await self.after(after, min(PAGE_EVENTS_MAX, until - after))
-            _check_page(events_read, after, heads, before)
+            _verify_events(events_read, after, heads, before)
         except (AttributeError, OverflowError, TypeError, ValueError) as error:
-            message = f"a value after position {after} cannot be one of ours: {error}"
+            message = f"a value after position {after} is invalid: {error}"
             raise LogCorrupted(message) from error
         return len(events_read)
 
 
 class LogCorrupted(Exception):
-    """The log is not what was written."""
+    """The log differs from what was written."""
 
 
-def _check_page(
+def _verify_events(
     page: Sequence[RecordedEvent],
     after: int,
     heads: dict[str, StreamHead],
     before: StreamHead | None,
 ) -> None:
-    """A tenant's first event follows ``before``; where that is unknown, because the range begins
-    in the middle of the log, it vouches for those that follow it.
+    """Verify positions and chains, and update ``heads``.
+
+    A tenant's first event in the range must follow ``before``. When the range begins in the middle
+    of the log, ``before`` is None, and the chain is verified from that event on.
     """
     for offset, event in enumerate(page, start=1):
         if event.position != after + offset:
@@ -299,7 +306,7 @@ def _check_page(
         known = heads.get(event.tenant, GENESIS if event.sequence == 1 else before)
         try:
             heads[event.tenant] = (
-                check([event], known)
+                verify_chain([event], known)
                 if known
                 else StreamHead(sequence=event.sequence, hash=event.hash)
             )
@@ -311,7 +318,7 @@ def _check_page(
 
 
 class _Queries:
-    """Built once, so that nothing is compiled while commands wait."""
+    """The compiled statements; compiled once, so that no command waits for it."""
 
     def __init__(self, database: Database) -> None:
         last = select(events.c.position, events.c.at).order_by(events.c.position.desc()).limit(1)
@@ -358,7 +365,7 @@ def _filtered(statement: Select[Any], wanted: Filter) -> Select[Any]:
     if wanted.type is not None:
         statement = statement.where(events.c.type == wanted.type)
     if wanted.agent_id is not None:
-        # A quoted id in canonical JSON is a whole value: within user text, quotes are escaped.
+        # A quoted id in canonical JSON is a complete value: quotes in user text are escaped.
         named = events.c.data.contains(f'"{wanted.agent_id}"', autoescape=True)
         statement = statement.where(named | (events.c.actor == wanted.agent_id))
     return statement

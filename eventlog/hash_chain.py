@@ -1,8 +1,9 @@
-"""The hash chain: each event's hash covers it and, through its predecessor's, all before it.
+"""Hash chain: each event's hash covers the event and, through its predecessor, all earlier ones.
 
-``hash = SHA-256(previous hash of the same tenant || canonical JSON of the event without "hash")``,
-the first event following 32 zero bytes. An exported file can be checked with nothing but itself;
-whoever kept the hash of an event elsewhere can tell a truncated or rewritten log from the true one.
+* ``hash = SHA-256(previous hash of the same tenant || canonical JSON of the event without
+  "hash")``; the first event follows 32 zero bytes.
+* An exported file can be verified without any other data.
+* A truncated or rewritten log is detected with the hash of one event that was stored elsewhere.
 """
 
 import hashlib
@@ -26,21 +27,21 @@ EVENT_FIELDS = frozenset(
 
 @dataclass(eq=False)
 class ChainBroken(Exception):
-    """The first event, by sequence, at which the log is not what was written."""
+    """The first event, by sequence, at which the chain is corrupted."""
 
     sequence: int
-    why: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"event {self.sequence}: {self.why}"
+        return f"event {self.sequence}: {self.reason}"
 
 
 def link(previous: bytes, body: Mapping[str, Any]) -> bytes:
-    """The hash of an event whose public form, without its hash, is ``body``."""
+    """Return the hash of an event whose public form, without its hash, is ``body``."""
     return hashlib.sha256(previous + canonical(body)).digest()
 
 
-def event_body(  # noqa: PLR0917 - the envelope, in its order.
+def event_body(  # noqa: PLR0917 - the fields of an event in their order.
     sequence: int,
     event_id: str,
     stream: str,
@@ -51,7 +52,7 @@ def event_body(  # noqa: PLR0917 - the envelope, in its order.
     command_id: str,
     data: bytes,
 ) -> dict[str, Any]:
-    """The part of an event that its hash covers, as tenants see it."""
+    """Return the part of an event that its hash covers, with public field names."""
     return {
         "sequence": sequence,
         "id": event_id,
@@ -71,12 +72,12 @@ _HASHED = attrgetter(
 
 
 def public_event(event: RecordedEvent) -> dict[str, Any]:
-    """An event as tenants see it, over HTTP and in exports."""
+    """Return an event as it appears over HTTP and in exports."""
     return event_body(*_HASHED(event)) | {"hash": event.hash.hex()}
 
 
-def check(events: Iterable[RecordedEvent], after: StreamHead = GENESIS) -> StreamHead:
-    """Follow one tenant's events from ``after``; raises ChainBroken at the first that is wrong."""
+def verify_chain(events: Iterable[RecordedEvent], after: StreamHead = GENESIS) -> StreamHead:
+    """Verify one tenant's events from ``after`` on and return their head; raises ChainBroken."""
     head = after
     for event in events:
         if event.sequence != head.sequence + 1:
@@ -88,12 +89,12 @@ def check(events: Iterable[RecordedEvent], after: StreamHead = GENESIS) -> Strea
 
 
 def verify_exported_event(event: dict[str, Any], after: StreamHead) -> StreamHead:
-    """Check one exported event against its predecessor; raises ChainBroken."""
+    """Verify one exported event against its predecessor; raises ChainBroken."""
     sequence = event.get("sequence")
     if type(sequence) is not int or sequence != after.sequence + 1:
         raise ChainBroken(after.sequence + 1, f"is missing: found {sequence!r} in its place")
     if set(event) != EVENT_FIELDS:
-        raise ChainBroken(sequence, "has other fields than an event")
+        raise ChainBroken(sequence, "has missing or additional fields")
     expected = link(after.hash, {name: event[name] for name in event if name != "hash"})
     if event["hash"] != expected.hex():
         raise ChainBroken(sequence, "its content or its predecessor was changed")

@@ -1,7 +1,7 @@
-"""Answers that were given under an idempotency key, kept for ANSWERS_KEPT_HOURS.
+"""Stored responses to commands with an idempotency key, kept for RESPONSES_KEPT_HOURS.
 
-The same key and the same request get the same answer, also after a restart; they are written in
-the transaction that did what they report.
+The same key with the same request gets the same response, also after a restart. A response is
+committed in the transaction of its command.
 """
 
 from collections.abc import Sequence
@@ -17,30 +17,30 @@ from quorate.eventlog.tables import answers
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 from quorate.eventlog.unit_of_work import Remembered, Scope
 
-ANSWERS_KEPT_HOURS = 72
+RESPONSES_KEPT_HOURS = 72
 PRUNED_PER_BATCH_MAX = 500
-_KEPT_MILLISECONDS = ANSWERS_KEPT_HOURS * 60 * MILLISECONDS_PER_MINUTE
+_KEPT_MILLISECONDS = RESPONSES_KEPT_HOURS * 60 * MILLISECONDS_PER_MINUTE
 
 
 class IdempotencyStore:
     def __init__(self, database: Database) -> None:
-        asked, cells = database.rows("scopes", 4)
+        scopes, cells = database.rows("scopes", 4)
         key = list(answers.primary_key)
         same = and_(*(column == cell for column, cell in zip(key, cells, strict=True)))
         old = select(*key).where(answers.c.at < bindparam("kept_since"))
         oldest = old.order_by(answers.c.at).limit(PRUNED_PER_BATCH_MAX)
         self._select = Query(
-            select(answers).select_from(asked.join(answers, same)), database.dialect
+            select(answers).select_from(scopes.join(answers, same)), database.dialect
         )
         self._insert = Query(insert(answers), database.dialect)
-        due = select(func.count().label("due")).select_from(oldest.subquery())
-        self._due = Query(due, database.dialect)
+        expired = select(func.count().label("expired")).select_from(oldest.subquery())
+        self._count_expired = Query(expired, database.dialect)
         self._prune = Query(delete(answers).where(tuple_(*key).in_(oldest)), database.dialect)
 
     def lookups(
         self, scopes: Sequence[Scope], remembered: dict[Scope, Remembered]
     ) -> Sequence[Lookup]:
-        """What to ask in order to fill ``remembered`` with what was answered to ``scopes``."""
+        """Return the lookup that fills ``remembered`` with the stored responses to ``scopes``."""
 
         def take(rows: Sequence[Any]) -> None:
             for row in rows:
@@ -70,15 +70,15 @@ class IdempotencyStore:
         await transaction.write(self._insert, rows)
 
     async def prune(self, transaction: DatabaseTransaction, now: Timestamp) -> bool:
-        """Forget the oldest, a few at a time, so that no command ever waits for a clean-up.
+        """Delete the oldest expired responses, few at a time, so that commands do not wait.
 
-        True when there may be more to forget.
+        Returns True when there may be more to delete.
         """
         values = {"kept_since": now - _KEPT_MILLISECONDS}
-        ((due,),) = await transaction.fetch(self._due, values)
-        if due:
+        ((expired,),) = await transaction.fetch(self._count_expired, values)
+        if expired:
             await transaction.write(self._prune, [self._prune.bind(values)])
-        return bool(due == PRUNED_PER_BATCH_MAX)
+        return bool(expired == PRUNED_PER_BATCH_MAX)
 
 
 def _body(answer: CommandResult) -> str:

@@ -1,7 +1,7 @@
-"""What the log counts of its own work: plain numbers, for whoever wants to read them.
+"""Counters and histograms of the command bus, without a metrics library.
 
-Counting costs an addition or two, locks nothing, and knows nothing of its readers. Labels are few
-and known beforehand: kinds of commands and events and stable codes, never an id or a name.
+* Counting costs one or two additions and takes no lock; the metrics page reads the numbers.
+* The set of labels is fixed: command types, event types and stable codes, never an id or a name.
 """
 
 from bisect import bisect_left
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
-from quorate.domain.commands import Command
+from quorate.domain.shared.state import Command
 from quorate.eventlog.envelopes import CommandResult, Rejected
 from quorate.eventlog.recorded_event import RecordedEvent
 
@@ -20,7 +20,7 @@ COMMIT_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 
 class Histogram:
-    """How many values were at most as large as each of some bounds, and all of them together."""
+    """Counts of values per bucket, and their sum."""
 
     __slots__ = ("_bounds", "_counts", "sum")
 
@@ -38,30 +38,30 @@ class Histogram:
         return sum(self._counts)
 
     def buckets(self) -> Iterator[tuple[float, int]]:
-        """Each bound with how many were not above it; the last one is infinity."""
+        """Yield each upper bound with its cumulative count; the last bound is infinity."""
         return zip((*self._bounds, float("inf")), accumulate(self._counts), strict=True)
 
 
 class CommandMetrics:
-    """Of one door, since it was made."""
+    """Metrics of one command bus since its creation."""
 
     def __init__(self) -> None:
-        self.commands: Counter[tuple[str, str]] = Counter()  # By kind and outcome.
+        self.commands: Counter[tuple[str, str]] = Counter()  # By command type and outcome.
         self.events: Counter[str] = Counter()  # By type.
         self.batch_commands = Histogram(BATCH_COMMANDS)
         self.commit_seconds = Histogram(COMMIT_SECONDS)
 
-    def answered(self, command: Command, answer: CommandResult) -> None:
-        if answer.replayed:
+    def record_result(self, command: Command, result: CommandResult) -> None:
+        if result.replayed:
             outcome = REPLAYED
         else:
-            outcome = answer.code if isinstance(answer, Rejected) else ACCEPTED
+            outcome = result.code if isinstance(result, Rejected) else ACCEPTED
         self.commands[type(command).__name__, outcome] += 1
 
-    def failed(self, command: Command, outcome: str) -> None:
+    def record_failure(self, command: Command, outcome: str) -> None:
         self.commands[type(command).__name__, outcome] += 1
 
-    def committed(self, commands: int, rows: Sequence[RecordedEvent], seconds: float) -> None:
+    def record_commit(self, commands: int, rows: Sequence[RecordedEvent], seconds: float) -> None:
         self.batch_commands.observe(commands)
         self.commit_seconds.observe(seconds)
         for row in rows:

@@ -1,4 +1,4 @@
-"""An event as the log holds it: the fact, and when, where, by whom and in which order."""
+"""Stored events: the event's data with its position, time, actor and hash."""
 
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
@@ -6,7 +6,7 @@ from quorate.domain.shared.timestamps import Timestamp
 
 @record
 class RecordedEvent:
-    """``position`` is global and stays inside; a tenant sees its own ``sequence``."""
+    """``position`` is global and internal; ``sequence`` is per tenant and public."""
 
     position: int
     tenant: str
@@ -24,7 +24,7 @@ class RecordedEvent:
 
 @record
 class StreamHead:
-    """Where a tenant's log ends: the next event follows this sequence and this hash."""
+    """The head of a tenant's chain; the next event follows this sequence and hash."""
 
     sequence: int
     hash: bytes

@@ -1,12 +1,11 @@
-"""Events to JSON and back, and old versions of them to the present one.
+"""Convert events to JSON and back, and upcast old event versions.
 
-The JSON is canonical: keys sorted, no white space, UTF-8, no floating numbers, absent rather than
-null. The same event is the same bytes in every process and on every back end. Field names become
-camelCase, instants become ISO 8601.
-
-A stored event is never rewritten. Each type has a version; a reader lifts an old version to the
-present one, step by step, with ``UPCASTERS``. A type or version from the future stops the reader:
-guessing would be worse.
+* The JSON is canonical: sorted keys, no white space, UTF-8, no floating-point numbers, and absent
+  fields instead of null. An event has the same bytes in every process and on every database.
+* Field names become camelCase, timestamps become ISO 8601.
+* A stored event is never rewritten. Each type has a version, and readers upcast an old version to
+  the current one, step by step, with ``UPCASTERS``.
+* An unknown type or a newer version raises UnknownEvent; it is never skipped.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,24 +16,25 @@ from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import orjson
 
-from quorate.domain.events import EVENT_TYPES, Event
+from quorate.domain.registry import EVENT_TYPES
+from quorate.domain.shared.aggregates import Event
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 FIRST_VERSION = 1
-INSTANTS_REMEMBERED_MAX = 4096
+TIMESTAMPS_CACHED_MAX = 4096
 VERSIONS: Mapping[str, int] = dict.fromkeys(EVENT_TYPES, FIRST_VERSION)
-# (type, version) -> how its data reads in the next version.
+# (type, version) -> function that converts its data to the next version.
 UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
 
 
 class UnknownEvent(Exception):
-    """The log was written by a newer Quorate than this one."""
+    """The log was written by a newer version of Quorate."""
 
 
 def canonical(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can say.
-    """The one way to write a JSON value (RFC 8785 for the values that events hold)."""
+    """Return the canonical JSON of a value (RFC 8785, for the values that events contain)."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
@@ -53,30 +53,30 @@ def public(value: Any) -> Any:  # noqa: ANN401 - whatever facts hold.
 
 
 def encode(event: Event) -> bytes:
-    """The event's data as canonical JSON."""
+    """Return the event's data as canonical JSON."""
     return orjson.dumps(_PLANS[type(event)].write(event), option=orjson.OPT_SORT_KEYS)
 
 
 def decode(type_: str, version: int, data: bytes | str) -> Event:
-    """The event that was stored, lifted to its present version."""
+    """Return the stored event in its current version."""
     return event_of(type_, upcast_data(type_, version, data))
 
 
 def upcast_data(type_: str, version: int, data: bytes | str) -> dict[str, Any]:
-    """The data that was stored, in the words of its present version."""
-    said: dict[str, Any] = orjson.loads(data)
-    return said if version == VERSIONS.get(type_) else upcast(type_, version, said)
+    """Parse stored data and upcast it to the current version."""
+    parsed: dict[str, Any] = orjson.loads(data)
+    return parsed if version == VERSIONS.get(type_) else upcast(type_, version, parsed)
 
 
 def read(type_: str, version: int, data: dict[str, Any]) -> Event:
-    """Like ``decode``, from parsed JSON. Fields this version does not know are passed over."""
+    """Like ``decode``, from parsed JSON; unknown fields are ignored."""
     if version != VERSIONS.get(type_):
         data = upcast(type_, version, data)
     return event_of(type_, data)
 
 
 def event_of(type_: str, data: dict[str, Any]) -> Event:
-    """The event that data in the words of its present version speaks of."""
+    """Return the event with this data of the current version."""
     return _READERS[type_](data)
 
 
@@ -88,20 +88,20 @@ def upcast(
     upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
     versions: Mapping[str, int] = VERSIONS,
 ) -> dict[str, Any]:
-    """Lift data step by step; raises UnknownEvent when there is no way up."""
-    present = versions.get(type_)
-    if present is None or version > present:
-        message = f"{type_} version {version} is unknown here: it needs a newer Quorate"
+    """Upcast data step by step; raises UnknownEvent for an unknown type or version."""
+    current = versions.get(type_)
+    if current is None or version > current:
+        message = f"{type_} version {version} is unknown: it needs a newer Quorate"
         raise UnknownEvent(message)
-    for step in range(version, present):
-        if (lift := upcasters.get((type_, step))) is None:
+    for step in range(version, current):
+        if (upcaster := upcasters.get((type_, step))) is None:
             raise UnknownEvent(f"{type_} version {step} cannot be read: it has no upcaster")
-        data = lift(data)
+        data = upcaster(data)
     return data
 
 
 class _Plan:
-    """How one class is written, worked out once from its annotations."""
+    """How an event class is encoded, derived once from its annotations."""
 
     def __init__(self, event: type[Event]) -> None:
         hints = get_type_hints(event)
@@ -119,9 +119,9 @@ class _Plan:
 
 
 def _reader(event: type[Event]) -> Callable[[Mapping[str, Any]], Event]:
-    """A function that names each field of one class, as one would write it by hand.
+    """Compile a function that constructs one event class from its data.
 
-    Whoever replays a log spends most of the time here; a loop over the fields costs twice as much.
+    A replay spends most of its time here; a loop over the fields took twice as long.
     """
     hints = get_type_hints(event)
     arguments = []
@@ -131,7 +131,7 @@ def _reader(event: type[Event]) -> Callable[[Mapping[str, Any]], Event]:
         convert = _CONVERSIONS.get(_kind(hints[field.name]))
         read = f"{convert}({value})" if convert else value
         if field.default is not MISSING:
-            assert field.default is None, "what an event leaves out reads as None"
+            assert field.default is None, "an absent field of an event is None"
             read = f"{read} if {key!r} in data else None"
         arguments.append(f"{field.name}={read}")
     names = {"event": event, "read_instant": _read_instant, "tuple": tuple}
@@ -145,15 +145,15 @@ def _writer(hint: Any) -> Callable[[Any], Any] | None:  # noqa: ANN401 - a type 
 
 
 def _kind(hint: Any) -> Any:  # noqa: ANN401 - a type expression.
-    """What decides how a field is converted: Instant, tuple, or nothing."""
+    """Return the type that decides how a field is converted: Timestamp, tuple, or another."""
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if Timestamp in options:
         return Timestamp
     return tuple if any(get_origin(option) is tuple for option in options) else None
 
 
-# Events that were committed together carry the same few instants.
-_read_instant = lru_cache(maxsize=INSTANTS_REMEMBERED_MAX)(instant)
+# Events of one transaction contain the same few timestamps.
+_read_instant = lru_cache(maxsize=TIMESTAMPS_CACHED_MAX)(instant)
 _CONVERSIONS: Mapping[Any, str] = {Timestamp: "read_instant", tuple: "tuple"}
 _PLANS: Mapping[type[Event], _Plan] = {event: _Plan(event) for event in EVENT_TYPES.values()}
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {

@@ -1,8 +1,9 @@
-"""The tables of the log: events, what became of old ones, and the answers to commands with a key.
+"""Tables of the event log: events, archive files, and responses to commands with idempotency keys.
 
-Events are only ever added; the database itself refuses anything else. Archived events may be
-deleted (eventlog/archive/archiver.py), except each tenant's last one: the hash chain continues from
-it. Answers are committed in the same transaction as the events that they report.
+* Events are append-only; triggers in the database enforce it.
+* Archived events may be deleted (eventlog/archive/archiver.py), except each tenant's last one, from
+  which the hash chain continues.
+* Responses (table ``answers``) are committed in the same transaction as the events they report.
 """
 
 from typing import Any
@@ -26,7 +27,7 @@ metadata = MetaData()
 
 
 def text(length: int | None = None) -> TypeEngine[Any]:
-    """Text that is compared and ordered by its bytes, whatever the database's language is."""
+    """Return a text type that is compared and sorted by bytes, for any locale of the database."""
     if length is None:
         return Text().with_variant(Text(collation="C"), "postgresql")
     return String(length).with_variant(String(length, collation="C"), "postgresql")
@@ -57,10 +58,10 @@ events = append_only(
         Column("hash", LargeBinary(32), nullable=False),
         Index("events_by_tenant", "tenant", "sequence", unique=True),
     ),
-    but=_ARCHIVED_BUT_NOT_LAST,
+    deletable=_ARCHIVED_BUT_NOT_LAST,
 )
 
-# Files that hold what is no longer in ``events``, one after the other.
+# The archive files in their order; they contain the events that are no longer in ``events``.
 archives = append_only(
     Table(
         "archives",
@@ -86,7 +87,7 @@ answers = Table(
     Column("command", text(64), primary_key=True),
     Column("key", text(256), primary_key=True),
     Column("fingerprint", LargeBinary(32), nullable=False),
-    Column("code", text(64)),  # Of the refusal; null when the command was carried out.
+    Column("code", text(64)),  # Of the rejection; null when the command was accepted.
     Column("body", text(), nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),

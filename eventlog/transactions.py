@@ -1,7 +1,7 @@
-"""A connection as the log uses it: statements compiled once, one thread hop for each.
+"""Transactions and queries: statements are compiled once and executed by the driver directly.
 
-SQLAlchemy writes the SQL and opens the connections; its result objects and greenlets stay out of
-the way of every command (they were half of what a command cost).
+SQLAlchemy generates the SQL and opens connections for schema work. Its result objects and greenlets
+are not used for commands; they were half of a command's cost.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from quorate.domain.shared.records import record
 
 
 class DatabaseUnavailable(Exception):
-    """The database failed (I/O, full, locked): what this transaction did is unknown."""
+    """The database failed (I/O error, disk full, locked); the transaction's outcome is unknown."""
 
 
 class StatementRejected(Exception):
-    """The database refused a statement: a constraint stands against it."""
+    """The database rejected a statement, for example because of a constraint."""
 
 
 class Query:
-    """A statement's text, the order of its parameters and the names of its columns."""
+    """A compiled statement: its SQL, the order of its parameters, and its column names."""
 
-    packed = True  # Its rows are few, and may come in one piece where that is cheaper.
-    columns_inserted: Sequence[Any] = ()  # Of an insert: the columns of its table.
+    packed = True  # It has few rows, which may be fetched as one JSON value.
+    columns_inserted: Sequence[Any] = ()  # For an insert: the columns of its table.
 
     def __init__(self, statement: Select[Any] | Insert | Delete, dialect: Dialect) -> None:
         columns = None
@@ -51,26 +51,29 @@ class Query:
             self.row: Any = _row_maker(self.columns)
 
     def bind(self, values: Mapping[str, Any]) -> Sequence[Any]:
-        """The values in the order in which the statement wants them."""
+        """Return the values in the order of the statement's parameters."""
         return [
             values[name] if name in values else self._defaults[name] for name in self.parameters
         ]
 
 
 class UnpackedQuery(Query):
-    """Its rows come as the driver gives them: many, or with whatever a hand has put there."""
+    """A query whose rows are fetched as the driver returns them.
+
+    For many rows, and for tables that may contain values written by hand.
+    """
 
     packed = False
 
 
 def _row_maker(names: Sequence[str]) -> Any:  # noqa: ANN401 - a class made at run time.
-    make: Any = namedtuple  # noqa: PYI024 - its fields are known only now.
+    make: Any = namedtuple  # noqa: PYI024 - the fields are known at run time only.
     return make("Row", names)._make
 
 
 @record
 class Lookup:
-    """A query, its values, and who takes the rows that it finds."""
+    """A query, its values, and the function that receives its rows."""
 
     query: Query
     values: Mapping[str, Any]
@@ -79,40 +82,39 @@ class Lookup:
 
 class Transaction(Protocol):
     async def commit(self) -> None:
-        """Carry out what was held back, and commit: all of it, or nothing."""
+        """Execute the pending writes and commit, all or none."""
 
     async def roll_back(self) -> None:
-        """End it, whatever state it is in; raises Broken when the connection is of no use."""
+        """Roll back in any state; raises DatabaseUnavailable when the connection is unusable."""
 
 
 @asynccontextmanager
-async def committed(transaction: Transaction) -> AsyncIterator[None]:
-    """What is done inside is committed at its end; whatever is raised, all of it is undone."""
+async def commit_on_exit(transaction: Transaction) -> AsyncIterator[None]:
+    """Commit at the end of the block; roll back on any exception."""
     try:
         yield
         await transaction.commit()
     except BaseException:
-        with suppress(
-            DatabaseUnavailable
-        ):  # It failed because all is gone; the first error is told.
+        with suppress(DatabaseUnavailable):  # The original exception is raised instead.
             await asyncio.shield(transaction.roll_back())
         raise
 
 
 class DatabaseTransaction(Protocol):
-    """One connection inside one transaction. Raises Broken and Rejected, and nothing else.
+    """One transaction on one connection; raises DatabaseUnavailable and StatementRejected only.
 
-    Statements are carried out in the order in which they were asked for. Writes may be held back
-    until the next query or the end, and are carried out there, all or none.
+    Statements are executed in the order of the calls. Writes may be held back until the next query
+    or the end of the transaction.
     """
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        """All rows of a query, their columns by name."""
+        """Return all rows of a query as named tuples."""
 
     async def look_up(self, lookups: Sequence[Lookup]) -> None:
-        """Several queries for the price of one wait; then their rows are taken, in order."""
+        """Run several queries in one round trip, then pass each its rows, in order."""
 
     async def write(self, query: Query, rows: Sequence[Sequence[Any]]) -> None:
-        """One bulk statement for any number of rows, each in the order of ``query.parameters``
-        (for an insert: of the table's columns).
+        """Execute one bulk statement for any number of rows.
+
+        The values are in the order of ``query.parameters``; for an insert, of the table's columns.
         """

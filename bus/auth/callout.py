@@ -22,7 +22,8 @@ from quorate.bus.auth.jwt import JwtInvalid, NatsKey
 from quorate.bus.connection import Connect, Connection, keep_connected
 from quorate.bus.embedded.configuration import ACCOUNT
 from quorate.bus.subjects import Permissions, SubjectInvalid, permissions
-from quorate.domain.identity.api_keys import KEY_TEXT_LENGTH_MAX, Principal
+from quorate.domain.identity.key_format import KEY_TEXT_LENGTH_MAX
+from quorate.domain.identity.principals import Principal
 from quorate.eventlog.metrics import Histogram
 
 # Takes a key and the client's address.

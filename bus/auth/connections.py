@@ -24,7 +24,7 @@ from nats.aio.msg import Msg
 
 from quorate.bus.connection import Connect, Connection, RequestTimeout, keep_connected
 from quorate.bus.embedded.configuration import ACCOUNT
-from quorate.domain.identity.api_keys import KEY_ID_LENGTH
+from quorate.domain.identity.key_format import KEY_ID_LENGTH
 from quorate.domain.shared.records import record
 
 _CONNECTED = f"$SYS.ACCOUNT.{ACCOUNT}.CONNECT"

@@ -19,7 +19,8 @@ import structlog
 from quorate.bus import cloudevents, subjects
 from quorate.bus.connection import Connection
 from quorate.bus.outbox.log_tail import Follower, LogTail
-from quorate.domain.notifications import NOTICED_TYPES, Notification, ToAgent, ToAll
+from quorate.domain.registry import NOTIFYING_EVENTS
+from quorate.domain.shared.notifications import Notification, ToAgent, ToAll
 from quorate.eventlog.recorded_event import RecordedEvent
 
 RECONNECT_GRACE_SECONDS = 5.0
@@ -118,7 +119,7 @@ class NotificationPublisher:
         A row that cannot be rendered is logged and skipped, so that later rows are published.
         """
         self._commit_listener(row)
-        if row.type not in NOTICED_TYPES:
+        if row.type not in NOTIFYING_EVENTS:
             return 0
         began_ns = time.time_ns()
         try:
@@ -140,7 +141,7 @@ def _messages(row: RecordedEvent, bytes_max: int) -> Sequence[tuple[str, str, by
         body = message.body
         if len(body) + HEADER_BYTES_MAX > bytes_max:
             log.error(
-                "notification.too_large", position=row.position, type=row.type, bytes=len(body)
+                "notification.body_too_large", position=row.position, type=row.type, bytes=len(body)
             )
             body = cloudevents.notification_omitted(row, message)
         messages.append((_subject(row.tenant, message.notification), message.id, body))

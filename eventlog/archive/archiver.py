@@ -1,12 +1,14 @@
-"""Old events moved from the log's table to files, one file and one transaction at a time.
+"""Archive: move old events from the log's table to files, one file per transaction.
 
-* A file is written, on the disk, read again and found right before a row is deleted; and it gets
-  its name and the rows are deleted in the transaction that records it. So whoever archives the same
-  log at the same time, from whatever machine, never puts its file in the place of one that counts.
-* Of each tenant the last archived event stays: the chain goes on from it, and heads are where they
-  were. So the table is never without a tenant's end, and an append never looks into a file.
-* Positions and sequences stay as they are. Whoever asks for events that are no longer in the table
-  is told so (``EventLog.page``), never given a shorter answer.
+Guarantees:
+
+* A file is written, synced, read again and verified before a row is deleted. It gets its name in
+  the transaction that records it and deletes the rows. A second archiver of the same log, on any
+  machine, therefore never replaces a recorded file.
+* The last archived event of each tenant stays in the table. The hash chain continues from it, so
+  an append never reads a file.
+* Positions and sequences never change. A reader of archived events gets a gap
+  (``EventStore.page``), never a shorter result without notice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +39,7 @@ from quorate.eventlog.tables import archives, events
 from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 from quorate.runtime.atomic_file import replace_file, write_atomically
 
-EVENTS_PER_FILE_MAX = 20_000  # Commands wait while so many rows are deleted.
+EVENTS_PER_FILE_MAX = 20_000  # Commands wait while the rows of one file are deleted.
 ROWS_PER_PAGE = 1_000
 _LAST = (
     select(archives.c.last_position, archives.c.file, archives.c.sha256)
@@ -48,7 +50,7 @@ _LAST = (
 
 @record
 class ArchivedFile:
-    """A file that was added, and which events were moved to it."""
+    """An archive file that was added, and the positions of its events."""
 
     path: Path
     first: int
@@ -57,23 +59,23 @@ class ArchivedFile:
 
 
 class ArchiveConflict(Exception):
-    """Somebody else archived the same events at the same time; nothing was deleted."""
+    """Another process archived the same events at the same time; nothing was deleted."""
 
 
-def can_be_archived(connection: Connection) -> bool:
-    """Whether these tables know of archives: older ones do not."""
+def supports_archives(connection: Connection) -> bool:
+    """Return whether the schema has the archives table; older versions do not."""
     return inspect(connection).has_table(archives.name)
 
 
 def archive_end(connection: Connection) -> ArchiveEnd:
-    """Where the archived part of this log ends; also in older tables."""
-    if not can_be_archived(connection):
+    """Return the end of the archived part of this log; also for older schemas."""
+    if not supports_archives(connection):
         return NOTHING_ARCHIVED
     return _end(connection.execute(_LAST).first())
 
 
 async def archive_end_in(transaction: DatabaseTransaction, dialect: Dialect) -> ArchiveEnd:
-    """The same as one snapshot has it, in tables of today."""
+    """Return the end of the archived part in a transaction; for the current schema."""
     found = await transaction.fetch(Query(_LAST, dialect), {})
     return _end(found[0] if found else None)
 
@@ -84,33 +86,33 @@ def _end(row: Any) -> ArchiveEnd:  # noqa: ANN401 - of ``archives``, or None.
     return ArchiveEnd(position=row.last_position, sha256=row.sha256)
 
 
-async def check_archive(
+async def verify_archive(
     database: Database,
     folder: Path,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
     *,
     oldest_removed: bool = False,
 ) -> int:
-    """Read all archived events, and see that the log goes on from where they end.
+    """Verify all archived events, and that the log continues their chains.
 
-    Returns the position from which on all is whole: 1, unless it is fine that the oldest files
-    were removed. Raises ArchiveDamaged and LogDamaged.
+    Returns the first position that was verified: 1, unless the oldest files were removed and
+    ``oldest_removed`` allows it. Raises ArchiveCorrupted and LogCorrupted.
     """
     queries = _Queries(database.dialect)
     async with database.read() as transaction:
         end = await queries.end(transaction)
-        left = await queries.heads(transaction, end.position)
+        remaining = await queries.heads(transaction, end.position)
     archive = ArchiveFolder(folder, oldest_removed=oldest_removed)
     for event in archive.events(end):
         if event.position % ROWS_PER_PAGE == 0:
             progress(event.position, end.position)
-    if archive.read is not None and archive.read.heads != left:
-        raise LogCorrupted("the events in the database do not go on from those in the archive")
-    return archive.begins or 1
+    if archive.last_read is not None and archive.last_read.heads != remaining:
+        raise LogCorrupted("the events in the database do not continue those in the archive")
+    return archive.first_position or 1
 
 
 class Archiver:
-    """Moves events of one log to the files of one folder."""
+    """Moves events of one log to files in one directory."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
@@ -118,25 +120,25 @@ class Archiver:
         self._queries = _Queries(database.dialect)
 
     async def check_folder(self) -> None:
-        """Raises ArchiveDamaged unless the folder has the last file that was written."""
+        """Raise ArchiveCorrupted unless the directory contains the last recorded file."""
         async with self._database.read() as transaction:
             last = await self._queries.last(transaction)
         if last is None:
             return
-        whole = _read(self._folder / last.file)
-        if whole.seal.sha256 != last.sha256:
+        file = _read(self._folder / last.file)
+        if file.seal.sha256 != last.sha256:
             raise ArchiveCorrupted(f"{self._folder} is the archive of another log")
 
     async def move(
         self, older_than: Timestamp, made_at: Timestamp, events_max: int = EVENTS_PER_FILE_MAX
     ) -> ArchivedFile | None:
-        """Move the oldest events to the next file; None when none are left that are so old.
+        """Move the oldest events to the next file; None when no events are old enough.
 
-        Raises ArchiveDamaged, LogDamaged, ArchivedMeanwhile.
+        Raises ArchiveCorrupted, LogCorrupted and ArchiveConflict.
         """
         async with self._database.read() as transaction:
             end = await self._queries.end(transaction)
-            until = await self._until(transaction, end, older_than, events_max)
+            until = await self._find_last(transaction, end, older_than, events_max)
             if until is None:
                 return None
             heads = await self._queries.heads(transaction, end.position)
@@ -153,34 +155,34 @@ class Archiver:
             unnamed = path.with_name(f".{path.name}.{uuid4().hex}.partial")
             seal = await self._write(transaction, unnamed, header)
         try:
-            whole = _read(unnamed)
-            if (whole.header, whole.seal) != (header, seal):
-                raise ArchiveCorrupted(f"{path} is not what was written to it: nothing was deleted")
-            await self._replace(end, whole, unnamed, path, made_at)
+            file = _read(unnamed)
+            if (file.header, file.seal) != (header, seal):
+                raise ArchiveCorrupted(f"{path} differs from what was written: nothing was deleted")
+            await self._replace(end, file, unnamed, path, made_at)
         finally:
             unnamed.unlink(missing_ok=True)
         return ArchivedFile(
-            path=path, first=header.after + 1, last=header.until, sha256=whole.seal.sha256
+            path=path, first=header.after + 1, last=header.until, sha256=file.seal.sha256
         )
 
-    async def _until(
+    async def _find_last(
         self,
         transaction: DatabaseTransaction,
         end: ArchiveEnd,
         older_than: Timestamp,
         events_max: int,
     ) -> RecordedEvent | None:
-        """The last event of the next file. Time never decreases in a log."""
-        known: RecordedEvent | None = None
+        """Return the last event of the next file, by binary search: time never decreases."""
+        last: RecordedEvent | None = None
         low, high = end.position, end.position + events_max
         while low < high:
             middle = (low + high + 1) // 2
             found = await self._queries.page(transaction, middle - 1, 1)
             if found and found[0].position == middle and found[0].at < older_than:
-                low, known = middle, found[0]
+                low, last = middle, found[0]
             else:
                 high = middle - 1
-        return known
+        return last
 
     async def _write(self, transaction: DatabaseTransaction, path: Path, header: Header) -> Seal:
         try:
@@ -194,42 +196,44 @@ class Archiver:
                     for event in page:
                         writer.add(event)
                     if not page:
-                        break  # The writer does not close what ends too early.
+                        break  # ``close`` raises when events are missing.
                 return writer.close()
-        except EventOutOfOrder as wrong:
-            raise LogCorrupted(str(wrong)) from wrong
+        except EventOutOfOrder as error:
+            raise LogCorrupted(str(error)) from error
 
     async def _replace(
-        self, end: ArchiveEnd, whole: CompleteFile, unnamed: Path, path: Path, now: Timestamp
+        self, end: ArchiveEnd, file: CompleteFile, unnamed: Path, path: Path, now: Timestamp
     ) -> None:
-        """In one transaction: name the file, record it, and delete what is in it but for each
-        tenant's last event. Nobody else names one meanwhile; what a crash left is replaced.
+        """Name and record the file, and delete its events but each tenant's last, atomically.
+
+        The log's lock prevents another archiver from naming a file meanwhile. A file that a crash
+        left under this name is replaced.
         """
-        until = whole.header.until
+        until = file.header.until
         queries = self._queries
         async with self._database.write() as transaction:
             if await queries.end(transaction) != end:
                 raise ArchiveConflict
             replace_file(unnamed, path)
-            row = (until, end.position + 1, path.name, whole.seal.sha256, now)
+            row = (until, end.position + 1, path.name, file.seal.sha256, now)
             await transaction.write(queries.record, [row])
-            going = [
+            deletions = [
                 queries.delete.bind({"tenant": tenant, "before": head.sequence})
-                for tenant, head in whole.heads.items()
+                for tenant, head in file.heads.items()
             ]
-            await transaction.write(queries.delete, going)
-            left = await queries.left(transaction, until)
-            if len(left) != len(whole.heads) or _heads(left) != whole.heads:
-                raise LogCorrupted("the events in the log are not those that were archived")
+            await transaction.write(queries.delete, deletions)
+            remaining = await queries.remaining(transaction, until)
+            if len(remaining) != len(file.heads) or _heads(remaining) != file.heads:
+                raise LogCorrupted("the events in the log differ from those that were archived")
 
 
 def _read(path: Path) -> CompleteFile:
-    """From the disk, as whoever needs it would."""
+    """Read and verify a file from the disk, as a later reader would."""
     file = ArchiveFile(path)
-    for _ in file.events(alone=True):
+    for _ in file.events(standalone=True):
         pass
-    assert file.whole is not None
-    return file.whole
+    assert file.complete is not None
+    return file.complete
 
 
 def _heads(rows: Sequence[Any]) -> Mapping[str, StreamHead]:
@@ -240,13 +244,13 @@ class _Queries:
     def __init__(self, dialect: Dialect) -> None:
         following = select(events).where(events.c.position > bindparam("after"))
         page = following.order_by(events.c.position).limit(bindparam("limit"))
-        there = events.c.position <= bindparam("until")
+        archived = events.c.position <= bindparam("until")
         columns = (events.c.tenant, events.c.sequence, events.c.hash)
         earlier = events.c.sequence < bindparam("before")
         self._last = Query(_LAST, dialect)
         self._page = UnpackedQuery(page, dialect)
-        self._left = UnpackedQuery(
-            select(*columns).where(there).order_by(events.c.position), dialect
+        self._remaining = UnpackedQuery(
+            select(*columns).where(archived).order_by(events.c.position), dialect
         )
         self.record = Query(insert(archives), dialect)
         self.delete = Query(
@@ -261,12 +265,12 @@ class _Queries:
         return _end(await self.last(transaction))
 
     async def heads(self, transaction: DatabaseTransaction, until: int) -> Mapping[str, StreamHead]:
-        """Those of all tenants at the end of the archive."""
-        return _heads(await self.left(transaction, until))
+        """Return the heads of all tenants at the end of the archive."""
+        return _heads(await self.remaining(transaction, until))
 
-    async def left(self, transaction: DatabaseTransaction, until: int) -> Sequence[Any]:
-        """What is in the table of the archived part: each tenant's last event."""
-        return await transaction.fetch(self._left, {"until": until})
+    async def remaining(self, transaction: DatabaseTransaction, until: int) -> Sequence[Any]:
+        """Return the archived events in the table: each tenant's last one."""
+        return await transaction.fetch(self._remaining, {"until": until})
 
     async def page(
         self, transaction: DatabaseTransaction, after: int, limit: int

@@ -1,8 +1,8 @@
-"""A whole log as one file: what a database of any kind is made from again.
+"""Back up a complete log to one file, from which a database of either kind can be restored.
 
-* Everything is read in one snapshot, beside a service that goes on working.
-* Events and the answers under idempotency keys are all there is: what readers see is made from the
-  events, and of keys the log has nothing but hashes. Data folders and secrets are not in it.
+* The backup is read in one snapshot, while the service continues to work.
+* It contains events and stored idempotent responses. Projections are rebuilt from the events.
+* It contains no secrets: of API keys the log has hashes only. Data directories are not part of it.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Dialect
 
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.eventlog.archive.archiver import archive_end_in, can_be_archived
+from quorate.eventlog.archive.archiver import archive_end_in, supports_archives
 from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.archive.sealed_file import (
     AnswerRow,
@@ -37,7 +37,7 @@ _KEY = tuple(answers.primary_key)
 
 @record
 class BackupSummary:
-    """What is in the file."""
+    """The header and seal of a backup, and the time of its last event."""
 
     header: Header
     seal: Seal
@@ -45,14 +45,14 @@ class BackupSummary:
 
 
 class LogEmpty(Exception):
-    """There are no events to back up."""
+    """The log has no events to back up."""
 
 
 class LogTables:
-    """Those of the log alone, of whatever version: a backup reads nothing else."""
+    """The tables of the log, of any version; a backup reads no other tables."""
 
     def prepare(self, _connection: Connection, _lock_log: Callable[[], None]) -> None:
-        """Whoever reads makes nothing."""
+        """Create nothing: a backup only reads."""
 
     def check(self, connection: Connection) -> None:
         if not inspect(connection).has_table(events.name):
@@ -66,11 +66,11 @@ async def back_up(
     progress: Callable[[int, int], None] = lambda _done, _of: None,
     archive: Path | None = None,
 ) -> BackupSummary:
-    """Write a backup of what is committed now, whole: old events come from their files.
+    """Write a complete backup of the committed state; archived events are read from their files.
 
-    Raises ArchiveDamaged, ArchiveNeeded, LogDamaged and NothingThere.
+    Raises ArchiveCorrupted, ArchiveNeeded, LogCorrupted and LogEmpty.
     """
-    archives = await database.inspect(can_be_archived)
+    archives = await database.inspect(supports_archives)
     async with database.read() as transaction:
         end = await archive_end_in(transaction, database.dialect) if archives else NOTHING_ARCHIVED
         rows = _Rows(database.dialect, ArchivedEvents(archive, end))
@@ -82,15 +82,15 @@ async def back_up(
                     writer.add(row)
                 progress(writer.chains.position, header.until)
             seal = writer.close()
-        except EventOutOfOrder as wrong:
-            raise LogCorrupted(str(wrong)) from wrong
+        except EventOutOfOrder as error:
+            raise LogCorrupted(str(error)) from error
     return BackupSummary(header=header, seal=seal, at=writer.chains.at)
 
 
 def verify_backup(
     file: BinaryIO, progress: Callable[[int, int], None] = lambda _done, _of: None
 ) -> BackupSummary:
-    """Read a backup to its end; raises Damaged."""
+    """Read and verify a complete backup; raises FileCorrupted."""
     reader = SealedReader(file, FORMAT)
     for number, _ in enumerate(reader.items()):
         if number % ROWS_PER_PAGE == 0:
@@ -105,8 +105,8 @@ def verify_backup(
 class _Rows:
     """All rows of both tables, in pages."""
 
-    def __init__(self, dialect: Dialect, past: ArchivedEvents) -> None:
-        self._past = past
+    def __init__(self, dialect: Dialect, archived: ArchivedEvents) -> None:
+        self._archived = archived
         last = select(events.c.position, events.c.hash).order_by(events.c.position.desc()).limit(1)
         following = select(events).where(events.c.position > bindparam("after"))
         page = following.order_by(events.c.position).limit(bindparam("limit"))
@@ -143,14 +143,14 @@ class _Rows:
             after = {column.name: getattr(found[-1], column.name) for column in _KEY}
 
     async def _page(self, transaction: DatabaseTransaction, after: int) -> Sequence[RecordedEvent]:
-        if after < self._past.until:
-            return self._past.page(ROWS_PER_PAGE)
+        if after < self._archived.until:
+            return self._archived.page(ROWS_PER_PAGE)
         values = {"after": after, "limit": ROWS_PER_PAGE}
         return [event_from_row(row) for row in await transaction.fetch(self._events, values)]
 
 
 def _beyond() -> ColumnElement[bool]:
-    """Rows after the last one that was read: the next page of an index."""
+    """Return the condition for rows after the last one that was read, in index order."""
     last = (bindparam(column.name, type_=column.type) for column in _KEY)
     return tuple_(*_KEY) > tuple_(*last)
 

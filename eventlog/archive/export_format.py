@@ -1,12 +1,10 @@
-"""An exported log: a file of JSON lines that proves itself.
+"""Format and verification of exported logs: JSON lines with a hash chain.
 
-* A line is the canonical JSON of one event and a line feed, nothing else: of two spellings of the
-  same event only one is an export. So every changed byte is noticed, also one that a lenient
-  reader of JSON would pass over (a duplicate key, a space, another escape).
-* Each event's hash covers it and all before it. Whoever kept the hash of one event elsewhere can
-  tell a file that was cut off or rewritten as a whole; without one, nobody can.
-
-Only ``domain`` and orjson are needed here: an auditor installs no server.
+* A line is the canonical JSON of one event and a line feed. Every changed byte is therefore
+  detected, also one that a lenient JSON reader ignores (a duplicate key, a space, an escape).
+* Each event's hash covers it and all earlier ones. A truncated or completely rewritten file is
+  detected only with a checkpoint: the hash of an event that was stored elsewhere.
+* This module needs only ``domain`` and orjson, so that an auditor needs no server packages.
 """
 
 import json
@@ -40,20 +38,20 @@ _NEWLINE = b"\n"
 
 @dataclass(eq=False)
 class FileCorrupted(Exception):
-    """The first line at which the file is not what was exported."""
+    """The first line at which the file differs from what was exported."""
 
     line: int
-    sequence: int | None  # Of the event that should stand there, where that can be known.
-    why: str
+    sequence: int | None  # Of the expected event, if it is known.
+    reason: str
 
     def __str__(self) -> str:
         if self.sequence is None:
-            return f"line {self.line}: {self.why}"
-        return f"event {self.sequence} (line {self.line}): {self.why}"
+            return f"line {self.line}: {self.reason}"
+        return f"event {self.sequence} (line {self.line}): {self.reason}"
 
 
 class MissingPrefix(Exception):
-    """The file begins after the first event, and nobody said which hash it follows."""
+    """The file begins after event 1, and the hash that it follows was not given."""
 
     def __init__(self, sequence: int) -> None:
         super().__init__(f"the file begins at event {sequence}")
@@ -62,7 +60,7 @@ class MissingPrefix(Exception):
 
 @record
 class Checkpoint:
-    """What an auditor kept of an earlier look: a hash, and where it belongs if that was kept."""
+    """An event's hash that an auditor stored earlier, with its sequence if that is known."""
 
     hash: str
     sequence: int | None = None
@@ -70,7 +68,7 @@ class Checkpoint:
 
 @record
 class VerificationResult:
-    """A file whose chain holds. The tenant is known when the file has its first event."""
+    """A verified file; ``tenant`` is known when the file contains event 1."""
 
     events: int
     tenant: str | None
@@ -81,22 +79,21 @@ class VerificationResult:
 
 @record
 class ChainedEvent:
-    """One event of a file, and the head of the log once it is appended."""
+    """One verified event of a file, and the head of the chain after it."""
 
     event: dict[str, Any]
     head: StreamHead
 
 
-def line(event: dict[str, Any]) -> bytes:
-    """How an event stands in the file."""
+def encode_line(event: dict[str, Any]) -> bytes:
+    """Return the line of an event in an export."""
     return canonical(event) + _NEWLINE
 
 
 def read_verified(file: BinaryIO, previous: bytes | None = None) -> Iterator[ChainedEvent]:
-    """The events of a file, each checked against its predecessor; raises Damaged.
+    """Yield the events of a file, each verified against its predecessor; raises FileCorrupted.
 
-    ``previous`` is the hash that the first of them follows; a file that begins with event 1 needs
-    none.
+    ``previous`` is the hash that the first event follows; it is not needed for event 1.
     """
     head: StreamHead | None = None
     for number, raw in _lines(file):
@@ -106,35 +103,35 @@ def read_verified(file: BinaryIO, previous: bytes | None = None) -> Iterator[Cha
         try:
             head = verify_exported_event(event, head)
         except ChainBroken as broken:
-            raise FileCorrupted(number, broken.sequence, broken.why) from broken
+            raise FileCorrupted(number, broken.sequence, broken.reason) from broken
         yield ChainedEvent(event=event, head=head)
 
 
 def read_unverified(file: BinaryIO) -> Iterator[dict[str, Any]]:
-    """The events of a file as they stand there, whoever wrote them; raises Damaged."""
+    """Yield the events of a file without verification; raises FileCorrupted if it is malformed."""
     for number, raw in _lines(file):
-        yield _parsed(number, None, raw)
+        yield _parse(number, None, raw)
 
 
 def verify(
     file: BinaryIO,
     *,
     previous: bytes | None = None,
-    kept: Checkpoint | None = None,
+    checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> VerificationResult | None:
-    """Follow the chain to its end, past the hash that was kept; None for a file without events."""
+    """Verify the chain and the checkpoint of a file; None for a file without events."""
     first: dict[str, Any] | None = None
     last: ChainedEvent | None = None
-    met = False
+    is_found = False
     count = 0
     for count, last in enumerate(read_verified(file, previous), start=1):
         first = first or last.event
-        met = met or _meets(kept, last.head, count)
+        is_found = is_found or _is_checkpoint(checkpoint, last.head, count)
         if count % EVENTS_BETWEEN_PROGRESS == 0:
             progress(count)
-    if kept is not None and not met:
-        raise FileCorrupted(count + 1, None, _missed(kept, last))
+    if checkpoint is not None and not is_found:
+        raise FileCorrupted(count + 1, None, _explain_missing(checkpoint, last))
     if first is None or last is None:
         return None
     return VerificationResult(
@@ -147,7 +144,7 @@ def verify(
 
 
 def tenant_of(first: dict[str, Any]) -> str | None:
-    """The tenant that a log's first event creates: the events themselves do not name it."""
+    """Return the tenant that the log's first event creates; other events do not contain it."""
     return first["data"].get("tenantId") if first["type"] == "TenantCreated" else None
 
 
@@ -159,21 +156,21 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     while raw := file.readline(LINE_BYTES_MAX):
         number += 1
         if not raw.endswith(_NEWLINE):
-            why = "is longer than any event" if len(raw) == LINE_BYTES_MAX else "is cut off"
-            raise FileCorrupted(number, None, why)
+            reason = "is longer than any event" if len(raw) == LINE_BYTES_MAX else "is truncated"
+            raise FileCorrupted(number, None, reason)
         yield number, raw[:-1]
 
 
 def _event(number: int, head: StreamHead | None, raw: bytes) -> dict[str, Any]:
-    """Parsed, and spelled as it was exported."""
+    """Parse a line and require its canonical form; raises FileCorrupted."""
     expected = head.sequence + 1 if head else None
-    event = _parsed(number, expected, raw)
-    if _spelled(event) != raw:
-        raise FileCorrupted(number, expected, _misspelled(raw))
+    event = _parse(number, expected, raw)
+    if _canonical(event) != raw:
+        raise FileCorrupted(number, expected, _explain_difference(raw))
     return event
 
 
-def _parsed(number: int, expected: int | None, raw: bytes) -> dict[str, Any]:
+def _parse(number: int, expected: int | None, raw: bytes) -> dict[str, Any]:
     try:
         event = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -183,64 +180,64 @@ def _parsed(number: int, expected: int | None, raw: bytes) -> dict[str, Any]:
     for name, kind in FIELD_TYPES.items():
         if type(event.get(name)) is not kind:
             raise FileCorrupted(
-                number, expected, f"is not an event: {name!r} is missing or not as it was"
+                number, expected, f"is not an event: {name!r} is missing or has another type"
             )
     return event
 
 
-def _spelled(event: dict[str, Any]) -> bytes | None:
+def _canonical(event: dict[str, Any]) -> bytes | None:
     try:
         return canonical(event)
-    except TypeError:  # Nested deeper than anything that orjson writes.
+    except TypeError:  # Nested more deeply than orjson can write.
         return None
 
 
-def _misspelled(raw: bytes) -> str:
-    """Why a line that is JSON is not the line that was exported."""
+def _explain_difference(raw: bytes) -> str:
+    """Return why a line that is JSON is not canonical."""
     try:
-        json.loads(raw, object_pairs_hook=_without_duplicates)
+        json.loads(raw, object_pairs_hook=_reject_duplicates)
     except ValueError as error:
         return str(error)
-    return "is not spelled as it was exported (canonical JSON: keys sorted, no spaces)"
+    return "is not canonical JSON (sorted keys, no spaces)"
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"holds the key {name!r} twice")
+            raise ValueError(f"contains the key {name!r} twice")
     return dict(pairs)
 
 
-# -- What comes before, and what was kept --------------------------------------
+# -- The predecessor and the checkpoint ----------------------------------------
 
 
 def _before(event: dict[str, Any], previous: bytes | None) -> StreamHead:
     sequence = event["sequence"]
     if sequence <= GENESIS.sequence + 1:
-        return GENESIS  # If it is not the first event, the chain says so.
+        return GENESIS  # Verification fails if it is not event 1.
     if previous is None:
         raise MissingPrefix(sequence)
     return StreamHead(sequence=sequence - 1, hash=previous)
 
 
-def _meets(kept: Checkpoint | None, head: StreamHead, line_number: int) -> bool:
-    """Whether this is the event that was kept; raises Damaged when it stands in its place."""
-    if kept is None:
+def _is_checkpoint(checkpoint: Checkpoint | None, head: StreamHead, line_number: int) -> bool:
+    """Return whether this is the checkpoint; raises FileCorrupted when its hash differs."""
+    if checkpoint is None:
         return False
-    same = kept.hash == head.hash.hex()
-    if kept.sequence is None:
+    same = checkpoint.hash == head.hash.hex()
+    if checkpoint.sequence is None:
         return same
-    if kept.sequence == head.sequence and not same:
-        why = "has another hash than the one that was kept: the log was rewritten"
-        raise FileCorrupted(line_number, head.sequence, why)
-    return kept.sequence == head.sequence
+    if checkpoint.sequence == head.sequence and not same:
+        reason = "differs from the hash of the checkpoint: the log was rewritten"
+        raise FileCorrupted(line_number, head.sequence, reason)
+    return checkpoint.sequence == head.sequence
 
 
-def _missed(kept: Checkpoint, last: ChainedEvent | None) -> str:
+def _explain_missing(checkpoint: Checkpoint, last: ChainedEvent | None) -> str:
     ends = f"the file ends with event {last.head.sequence}" if last else "the file is empty"
-    if kept.sequence is None:
-        return f"{ends} and no event has the hash that was kept: it was cut off or rewritten"
-    if last is not None and last.head.sequence > kept.sequence:
-        return f"the file begins after event {kept.sequence}, whose hash was kept"
-    return f"{ends}, before event {kept.sequence}, whose hash was kept: it was cut off"
+    if checkpoint.sequence is None:
+        return f"{ends} and no event has the hash of the checkpoint: it was truncated or rewritten"
+    if last is not None and last.head.sequence > checkpoint.sequence:
+        return f"the file begins after event {checkpoint.sequence}, the checkpoint"
+    return f"{ends}, before event {checkpoint.sequence}, the checkpoint: it was truncated"

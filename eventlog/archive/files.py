@@ -1,8 +1,8 @@
-"""Old events in files that follow one another, each sealed, and each naming the seal before it.
+"""Archive files: a sequence of sealed files, each with the hash of its predecessor.
 
-A folder of them is the beginning of a log, for all tenants: whoever has the folder has every event
-from the first to the last that was archived, or is told which file is missing. Only ``domain`` and
-orjson are needed here: an auditor installs no server.
+* An archive directory contains all events of all tenants from the first to the last archived one.
+  A missing file is detected and named.
+* This module needs only ``domain`` and orjson, so that an auditor needs no server packages.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from quorate.domain.shared.records import record
-from quorate.eventlog.archive.export_format import FileCorrupted, line
+from quorate.eventlog.archive.export_format import FileCorrupted, encode_line
 from quorate.eventlog.archive.sealed_file import Header, Seal, SealedReader
 from quorate.eventlog.hash_chain import ChainBroken, public_event, verify_exported_event
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
@@ -24,21 +24,21 @@ FILE_PATTERN = "events-*.jsonl.gz"
 
 
 class ArchiveCorrupted(Exception):
-    """A file of the folder is missing or not what was written; says which."""
+    """An archive file is missing or corrupted; the message names it."""
 
 
 class ArchiveNeeded(Exception):
-    """Events that are wanted were archived, and nobody said where to."""
+    """Archived events are needed, but the archive directory was not given."""
 
     def __init__(self, until: int) -> None:
         super().__init__(
-            f"events up to position {until} were archived: name their files' folder with --archive"
+            f"Events up to position {until} are archived: name the directory with --archive"
         )
 
 
 @record
 class ArchiveEnd:
-    """The last archived position, and the seal of the file that has it."""
+    """The last archived position, and the hash of the file that contains it."""
 
     position: int
     sha256: str | None
@@ -49,7 +49,7 @@ NOTHING_ARCHIVED = ArchiveEnd(position=0, sha256=None)
 
 @record
 class CompleteFile:
-    """A file that was read to its end, and where every tenant's chain is by then."""
+    """A file that was read and verified to its end, and the tenants' heads after it."""
 
     header: Header
     seal: Seal
@@ -57,45 +57,50 @@ class CompleteFile:
 
 
 def file_name(first: int) -> str:
-    """Of the file that begins at this position: names sort in the order of the log."""
+    """Return the name of the file that begins at ``first``; names sort in log order."""
     return f"events-{first:0{POSITION_WIDTH}d}.jsonl.gz"
 
 
 class ArchiveFile:
-    """One file, by itself. ``whole`` is known when all its events were read."""
+    """One file; ``complete`` is set when all its events were read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.whole: CompleteFile | None = None
+        self.complete: CompleteFile | None = None
 
     def events(
-        self, before: CompleteFile | None = None, *, alone: bool = False
+        self, before: CompleteFile | None = None, *, standalone: bool = False
     ) -> Iterator[RecordedEvent]:
-        """In order; raises ArchiveDamaged, also when they don't follow the file ``before``."""
+        """Yield the events in order; raises ArchiveCorrupted.
+
+        The file must follow the file ``before``, unless it is read ``standalone``.
+        """
         try:
             with self.path.open("rb") as file:
                 reader = SealedReader(file, FORMAT)
-                if not alone:
+                if not standalone:
                     self._must_follow(reader.header, before)
                 yield from self._items(reader)
         except FileCorrupted as damage:
-            raise ArchiveCorrupted(f"{self.path} is damaged at {damage}") from damage
+            raise ArchiveCorrupted(f"{self.path} is corrupted at {damage}") from damage
         except OSError as error:
             raise ArchiveCorrupted(f"{self.path} cannot be read: {error.strerror}") from error
 
     def _items(self, reader: SealedReader) -> Iterator[RecordedEvent]:
         for item in reader.items():
             if not isinstance(item, RecordedEvent):
-                raise ArchiveCorrupted(f"{self.path} holds what is no event")
+                raise ArchiveCorrupted(f"{self.path} contains an item that is not an event")
             yield item
         assert reader.seal is not None
-        self.whole = CompleteFile(header=reader.header, seal=reader.seal, heads=reader.chains.heads)
+        self.complete = CompleteFile(
+            header=reader.header, seal=reader.seal, heads=reader.chains.heads
+        )
 
     def _must_follow(self, header: Header, before: CompleteFile | None) -> None:
         position = before.header.until if before else 0
         if header.after != position:
             missing = self.path.with_name(file_name(position + 1))
-            raise ArchiveCorrupted(f"{missing} is missing: {self.path.name} comes after it")
+            raise ArchiveCorrupted(f"{missing} is missing: {self.path.name} follows it")
         seal, heads = (before.seal.sha256, before.heads) if before else (None, {})
         if header.previous != seal or header.heads != heads:
             raise ArchiveCorrupted(f"{self.path} does not follow the file before it")
@@ -105,50 +110,51 @@ class ArchiveFolder:
     """The files of one log."""
 
     def __init__(self, path: Path, *, oldest_removed: bool = False) -> None:
-        """``oldest_removed``: it may begin with any file, and is whole from there on."""
+        """With ``oldest_removed`` the archive may begin with any file."""
         self.path = path
-        self.begins: int | None = None  # The first position that was read.
-        self.read: CompleteFile | None = None  # The last file that was read.
+        self.first_position: int | None = None  # The first position that was read.
+        self.last_read: CompleteFile | None = None  # The last file that was read.
         self._oldest_removed = oldest_removed
 
     @property
     def position(self) -> int:
-        """Up to here all was read."""
-        return self.read.header.until if self.read else 0
+        """The last position that was read."""
+        return self.last_read.header.until if self.last_read else 0
 
     def events(self, until: ArchiveEnd | None = None) -> Iterator[RecordedEvent]:
-        """Every archived event from the first on; raises ArchiveDamaged.
+        """Yield all archived events in order; raises ArchiveCorrupted.
 
-        Up to ``until``, and not one less, if that is given; else up to where the files end.
+        With ``until`` the files must contain all events up to it; else the last file is the end.
         """
-        self.read = None
+        self.last_read = None
         for path in sorted(self.path.glob(FILE_PATTERN)):
             if until is not None and self.position >= until.position:
                 break
             file = ArchiveFile(path)
-            yield from file.events(self.read, alone=self._oldest_removed and self.read is None)
-            self.read = file.whole
-            self.begins = self.begins or self._after() + 1
-        if self.read is None and until is None:
-            raise ArchiveCorrupted(f"{self.path} holds no archive files")
+            standalone = self._oldest_removed and self.last_read is None
+            yield from file.events(self.last_read, standalone=standalone)
+            self.last_read = file.complete
+            self.first_position = self.first_position or self._after() + 1
+        if self.last_read is None and until is None:
+            raise ArchiveCorrupted(f"{self.path} contains no archive files")
         if until is not None:
             self._must_end(until)
 
     def _after(self) -> int:
-        return self.read.header.after if self.read else 0
+        return self.last_read.header.after if self.last_read else 0
 
     def _must_end(self, until: ArchiveEnd) -> None:
         if self.position < until.position:
             missing = self.path / file_name(self.position + 1)
             raise ArchiveCorrupted(
-                f"{missing} is missing: events up to position {until.position} were archived"
+                f"{missing} is missing: events up to position {until.position} are archived"
             )
-        if self.read is not None and self.read.seal.sha256 != until.sha256:
+        if self.last_read is not None and self.last_read.seal.sha256 != until.sha256:
             raise ArchiveCorrupted(f"{self.path} is the archive of another log")
 
 
 class ArchivedEvents:
-    """The archived part of a log, read once, from its beginning on."""
+    """The archived part of a log, read once, in order."""
 
     def __init__(self, folder: Path | None, until: ArchiveEnd) -> None:
         if until.position and folder is None:
@@ -157,7 +163,7 @@ class ArchivedEvents:
         self._events = ArchiveFolder(folder).events(until) if folder and until.position else None
 
     def page(self, limit: int) -> list[RecordedEvent]:
-        """The next ones; empty only when all were read, and the end was the right one."""
+        """Return the next events; empty when all were read and the end was verified."""
         return list(islice(self._events, limit)) if self._events is not None else []
 
 
@@ -165,10 +171,10 @@ class ArchivedEvents:
 
 
 class ExtendedExport:
-    """An exported file together with the events of its tenant that come before it.
+    """An exported file, preceded by the archived events of its tenant.
 
-    Read line by line, as if all of it had been exported. Whose they are shows by the chain: the
-    first event of the file follows one of them.
+    It is read line by line, like one export. The hash chain identifies the tenant: the first event
+    of the file follows one of the archived events.
     """
 
     def __init__(self, file: BinaryIO, folder: Path) -> None:
@@ -178,7 +184,7 @@ class ExtendedExport:
         self._before: Iterator[bytes] | None = None
 
     def readline(self, limit: int = -1) -> bytes:
-        """Raises ArchiveDamaged."""
+        """Return the next line; raises ArchiveCorrupted."""
         if self._before is None:
             first = self._file.readline(limit)
             self._before = chain(self._lines_before(first), (first,))
@@ -191,10 +197,10 @@ class ExtendedExport:
         tenant = self._tenant(event)
         for one in ArchiveFolder(self._folder).events():
             if one.tenant == tenant and one.sequence < event["sequence"]:
-                yield line(public_event(one))
+                yield encode_line(public_event(one))
 
     def _tenant(self, event: dict[str, Any]) -> str:
-        """Read all of the archive, so that it is known to be whole."""
+        """Return the tenant of ``event``; reads the whole archive, which also verifies it."""
         found: str | None = None
         for one in ArchiveFolder(self._folder).events():
             if one.sequence == event["sequence"] - 1 and _follows(event, one):
@@ -208,7 +214,7 @@ class ExtendedExport:
 
 
 def _parsed(raw: bytes) -> dict[str, Any] | None:
-    """None for what is no event: whoever reads the file will say so."""
+    """Return the event; None for other content, which the reader of the file reports."""
     try:
         event = orjson.loads(raw)
     except orjson.JSONDecodeError:

@@ -1,11 +1,11 @@
-"""A file of a log's events, of all tenants, that proves that nothing of it is missing.
+"""Sealed file format of archives and backups: events of all tenants, with proof of completeness.
 
-* Compressed JSON lines: a header, the events in the order of the log, the answers that were given
-  under idempotency keys, and a footer with the SHA-256 of all the lines before it.
-* The header tells which events there are, before any of them is read; the footer, that the writer
-  came to its end. A file that was cut off, anywhere, is none.
-* Each event is followed from the one before it in its tenant's chain, when the file is written and
-  whenever it is read. Nothing in it depends on the kind of database that it came from.
+* The file is gzip-compressed JSON lines: a header, the events in log order, stored idempotent
+  responses, and a footer with the SHA-256 of all lines before it.
+* The header contains the range of events; the footer proves that the writer finished. A truncated
+  file is rejected.
+* The hash chain of each tenant is verified when the file is written and whenever it is read.
+* The format does not depend on the kind of database.
 """
 
 import gzip
@@ -21,7 +21,13 @@ import orjson
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
 from quorate.eventlog.archive.export_format import FIELD_TYPES, LINE_BYTES_MAX, FileCorrupted
-from quorate.eventlog.hash_chain import EVENT_FIELDS, GENESIS, ChainBroken, check, public_event
+from quorate.eventlog.hash_chain import (
+    EVENT_FIELDS,
+    GENESIS,
+    ChainBroken,
+    public_event,
+    verify_chain,
+)
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
 from quorate.eventlog.serialization import canonical
 
@@ -34,9 +40,9 @@ _TYPES: Mapping[str, type] = {**FIELD_TYPES, "position": int, "tenant": str}
 
 @record
 class Header:
-    """Which events are in the file, and what they follow.
+    """The range of events in the file, and the heads that they follow.
 
-    ``previous`` is the seal of the file before it, where files follow one another.
+    ``previous`` is the hash of the previous file of an archive.
     """
 
     format: str
@@ -50,7 +56,7 @@ class Header:
 
 @record
 class AnswerRow:
-    """A row of the table of answers."""
+    """A row of the table ``answers``: a stored idempotent response."""
 
     tenant: str
     caller: str
@@ -65,7 +71,7 @@ class AnswerRow:
 
 @record
 class Seal:
-    """The end of a file: how much was in it, and the hash of all of it."""
+    """The footer of a file: the number of its items, and the hash of its lines."""
 
     events: int
     answers: int
@@ -78,11 +84,11 @@ _CELLS = attrgetter(*_ANSWER)
 
 
 class EventOutOfOrder(Exception):
-    """An event that does not follow from those before it."""
+    """An event does not follow its predecessors."""
 
 
 class ChainVerifier:
-    """Positions without a gap, and the chain of each tenant."""
+    """Verifies that positions have no gap and that each tenant's chain is valid."""
 
     def __init__(self, position: int = 0, heads: Mapping[str, StreamHead] | None = None) -> None:
         self.position = position
@@ -91,13 +97,13 @@ class ChainVerifier:
         self.at = Timestamp(0)
 
     def follow(self, event: RecordedEvent) -> None:
-        """Raises OutOfOrder."""
+        """Verify the next event; raises EventOutOfOrder."""
         if event.position != self.position + 1:
             raise EventOutOfOrder(
                 f"position {self.position + 1} is missing: {event.position} follows"
             )
         try:
-            head = check([event], self.heads.get(event.tenant, GENESIS))
+            head = verify_chain([event], self.heads.get(event.tenant, GENESIS))
         except ChainBroken as broken:
             raise EventOutOfOrder(
                 f"position {event.position}: {event.tenant}, {broken}"
@@ -110,7 +116,7 @@ class ChainVerifier:
 
 
 class SealedWriter:
-    """Writes to ``sink`` as it is told; ``close`` seals the file, and nothing else does."""
+    """Writes a sealed file to ``sink``; only ``close`` writes the footer."""
 
     def __init__(self, sink: BinaryIO, header: Header) -> None:
         self.chains = ChainVerifier(header.after, header.heads)
@@ -121,18 +127,18 @@ class SealedWriter:
         self._write(_header_line(header))
 
     def add(self, item: Item) -> None:
-        """Raises OutOfOrder: what does not hold together is not written down as if it did."""
+        """Verify and write an item; raises EventOutOfOrder."""
         if isinstance(item, RecordedEvent):
             self.chains.follow(item)
-            place = {"position": item.position, "tenant": item.tenant}
-            self._write(public_event(item) | place)
+            location = {"position": item.position, "tenant": item.tenant}
+            self._write(public_event(item) | location)
             self._events += 1
         else:
             self._write({"answer": _answer_line(item)})
             self._answers += 1
 
     def close(self) -> Seal:
-        """Raises OutOfOrder when the events are not those of the header."""
+        """Write the footer; raises EventOutOfOrder when the events are not those of the header."""
         _check_end(self._header, self.chains)
         seal = Seal(events=self._events, answers=self._answers, sha256=self._hash.hexdigest())
         self._write({"end": _seal_line(seal)})
@@ -177,9 +183,9 @@ def _seal_line(seal: Seal) -> dict[str, Any]:
 
 
 class SealedReader:
-    """A file from its first line to its last. Raises Damaged, at the first line that is wrong.
+    """Reads and verifies a sealed file; raises FileCorrupted at the first wrong line.
 
-    Whoever has not come to the end of ``items`` knows nothing of the file: only there is its seal.
+    The file is verified only when ``items`` was read to its end: the seal is there.
     """
 
     def __init__(self, file: BinaryIO, format_: str) -> None:
@@ -200,30 +206,30 @@ class SealedReader:
                 yield _answer(self._lines, line["answer"])
                 answers += 1
             elif "end" in line:
-                told = Seal(events=events, answers=answers, sha256=sha256)
-                self._seal(line["end"], told)
+                expected = Seal(events=events, answers=answers, sha256=sha256)
+                self._verify_seal(line["end"], expected)
             else:
-                raise self._lines.damaged("is neither an event nor an answer")
+                raise self._lines.error("is neither an event nor a stored response")
 
     def _event(self, line: dict[str, Any]) -> RecordedEvent:
         event = _event(self._lines, line)
         if event.position > self.header.until:
-            raise self._lines.damaged("comes after the last event that the header names")
+            raise self._lines.error("comes after the last event that the header names")
         try:
             self.chains.follow(event)
-        except EventOutOfOrder as wrong:
-            raise self._lines.damaged(str(wrong)) from wrong
+        except EventOutOfOrder as error:
+            raise self._lines.error(str(error)) from error
         return event
 
-    def _seal(self, line: Any, told: Seal) -> None:  # noqa: ANN401 - JSON.
+    def _verify_seal(self, line: Any, expected: Seal) -> None:  # noqa: ANN401 - JSON.
         try:
             _check_end(self.header, self.chains)
-        except EventOutOfOrder as wrong:
-            raise self._lines.damaged(str(wrong)) from wrong
-        if not hmac.compare_digest(canonical(line), canonical(_seal_line(told))):
-            raise self._lines.damaged("the lines before it are not those that were sealed")
+        except EventOutOfOrder as error:
+            raise self._lines.error(str(error)) from error
+        if not hmac.compare_digest(canonical(line), canonical(_seal_line(expected))):
+            raise self._lines.error("the lines before it differ from those that were sealed")
         self._lines.end()
-        self.seal = told
+        self.seal = expected
 
 
 class _Lines:
@@ -239,40 +245,43 @@ class _Lines:
         line = self._read()
         if not line.endswith(_NEWLINE):
             long = len(line) >= LINE_BYTES_MAX
-            raise self.damaged("is longer than any event" if long else "the file is cut off here")
+            raise self.error("is longer than any event" if long else "the file is truncated here")
         self.hash.update(line)
         try:
             value = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise self.damaged(f"is not JSON: {error.msg}") from error
+            raise self.error(f"is not JSON: {error.msg}") from error
         if not isinstance(value, dict):
-            raise self.damaged("is not an object")
+            raise self.error("is not an object")
         return value
 
     def end(self) -> None:
         self.number += 1
         if self._read():
-            raise self.damaged("follows the end")
+            raise self.error("follows the end")
 
-    def damaged(self, why: str) -> FileCorrupted:
-        return FileCorrupted(self.number, None, why)
+    def error(self, reason: str) -> FileCorrupted:
+        """Return an exception for the current line."""
+        return FileCorrupted(self.number, None, reason)
 
     def _read(self) -> bytes:
         try:
             return self._file.readline(LINE_BYTES_MAX)
         except EOFError as error:
-            raise self.damaged("the file is cut off here") from error
+            raise self.error("the file is truncated here") from error
         except (gzip.BadGzipFile, zlib.error) as error:
-            why = "the file is not a compressed one, or was changed"
-            raise self.damaged(why) from error
+            reason = "the file is not compressed with gzip, or was changed"
+            raise self.error(reason) from error
 
 
 def _header(lines: _Lines, format_: str) -> Header:
     line = lines.next()
     if line.get("format") != format_:
-        raise lines.damaged(f"the file is no {format_}")
+        raise lines.error(f"the file is not a {format_}")
     if line.get("version") != VERSION:
-        raise lines.damaged(f"the file's version is {line.get('version')}; only {VERSION} is known")
+        raise lines.error(
+            f"the file has version {line.get('version')}; only {VERSION} is supported"
+        )
     try:
         after, until = line["after"], line["until"]
         heads = {
@@ -289,12 +298,12 @@ def _header(lines: _Lines, format_: str) -> Header:
             previous=line["previous"],
         )
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise lines.damaged("is not a header as it was written") from error
+        raise lines.error("is not a valid header") from error
 
 
 def _event(lines: _Lines, line: dict[str, Any]) -> RecordedEvent:
     if set(line) != _FIELDS or any(type(line[name]) is not kind for name, kind in _TYPES.items()):
-        raise lines.damaged("has other fields than an event")
+        raise lines.error("has missing or additional fields")
     try:
         return RecordedEvent(
             position=line["position"],
@@ -311,7 +320,7 @@ def _event(lines: _Lines, line: dict[str, Any]) -> RecordedEvent:
             hash=bytes.fromhex(line["hash"]),
         )
     except (TypeError, ValueError) as error:
-        raise lines.damaged(f"is not an event: {error}") from error
+        raise lines.error(f"is not an event: {error}") from error
 
 
 def _answer(lines: _Lines, line: Any) -> AnswerRow:  # noqa: ANN401 - JSON.
@@ -319,4 +328,4 @@ def _answer(lines: _Lines, line: Any) -> AnswerRow:  # noqa: ANN401 - JSON.
         fingerprint, at = bytes.fromhex(line["fingerprint"]), instant(line["at"])
         return AnswerRow(**(line | {"fingerprint": fingerprint, "at": at}))
     except (LookupError, TypeError, ValueError) as error:
-        raise lines.damaged(f"is not an answer: {error}") from error
+        raise lines.error(f"is not a stored response: {error}") from error

@@ -1,11 +1,11 @@
-"""One transaction on a connection to PostgreSQL, in as few round trips as it takes.
+"""One PostgreSQL transaction with as few round trips as possible.
 
-Each statement waits for an answer from another process, perhaps on another machine, and the log's
-lock is held meanwhile. So:
+Each statement waits for the server, perhaps on another machine, while the log's lock is held.
+Therefore:
 
-* queries that can be asked together are one statement, and each brings its rows in one JSON value;
-* writes are held back until the end, and each is one statement for any number of rows;
-* the transaction begins, and takes the log's lock, in the round trip before its first statement.
+* several queries are one statement, and each returns its rows as one JSON value;
+* writes are held back until the commit, and each is one statement for any number of rows;
+* ``BEGIN`` and the log's lock take one round trip before the first statement.
 """
 
 import asyncio
@@ -24,25 +24,25 @@ from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, St
 Rows: TypeAlias = Sequence[Sequence[Any]]
 
 STATEMENTS_CACHED = 512
-ROLL_BACK_SECONDS_MAX = 1.0  # It is nothing to do: a server that needs longer does not answer.
+ROLL_BACK_SECONDS_MAX = 1.0  # A rollback is quick; a server that needs longer does not respond.
 ROWS_PER_STATEMENT_MAX = 20_000
-# Deciding about many rows takes us long, and the server must not take us for frozen.
-ROWS_WITHIN_THE_TIMEOUT = 10_000
+# Processing many rows takes long; the server must not end the transaction as idle meanwhile.
+ROWS_WITHIN_TIMEOUT_MAX = 10_000
 MILLISECONDS_PER_ROW = 1
 _PARAMETER = re.compile(r"\$(\d+)")
 _VALUES = re.compile(r" VALUES \([^()]*\)")
 _ARRAYS = {BigInteger: "bigint[]", Boolean: "boolean[]", Integer: "int[]", LargeBinary: "bytea[]"}
-# Whoever sent the value is at fault, not the database.
+# A value of the command is invalid; the database works.
 _REJECTED = (
     asyncpg.IntegrityConstraintViolationError,
-    asyncpg.exceptions.DataError,  # What the server will not take...
-    asyncpg.RaiseError,  # ... and what our triggers will not.
+    asyncpg.exceptions.DataError,  # Rejected by the server.
+    asyncpg.RaiseError,  # Rejected by the append-only triggers.
     asyncpg.exceptions.UntranslatableCharacterError,
 )
 CONNECTION_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # A connection that the server is just ending.
+    asyncpg.InternalClientError,  # The server is closing the connection.
     OSError,
     TimeoutError,
 )
@@ -54,24 +54,24 @@ class PostgresTransaction:
     def __init__(self, connection: Any, begin: str) -> None:  # noqa: ANN401 - a pool's proxy, or not.
         self._connection = connection
         self._begin: str | None = begin
-        self._held: list[tuple[Query, Rows]] = []
-        self._rows_held = 0
+        self._pending: list[tuple[Query, Rows]] = []
+        self._pending_rows = 0
 
     async def look_up(self, lookups: Sequence[Lookup]) -> None:
         if not lookups:
             return
-        sql = _together(tuple(one.query for one in lookups))
+        sql = _combine(tuple(one.query for one in lookups))
         values = [value for one in lookups for value in one.query.bind(one.values)]
         with translated():
-            await self._carry_out_held()
+            await self._write_pending()
             cells = await self._connection.fetchrow(sql, *values)
-        found = [_unpacked(one.query, cell) for one, cell in zip(lookups, cells, strict=True)]
-        await self._be_given_time_for(sum(map(len, found)))
+        found = [_unpack(one.query, cell) for one, cell in zip(lookups, cells, strict=True)]
+        await self._extend_idle_timeout(sum(map(len, found)))
         for one, rows in zip(lookups, found, strict=True):
             one.take(rows)
 
-    async def _be_given_time_for(self, rows: int) -> None:
-        if rows > ROWS_WITHIN_THE_TIMEOUT:
+    async def _extend_idle_timeout(self, rows: int) -> None:
+        if rows > ROWS_WITHIN_TIMEOUT_MAX:
             milliseconds = rows * MILLISECONDS_PER_ROW
             with translated():
                 await self._connection.execute(
@@ -80,27 +80,27 @@ class PostgresTransaction:
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
         with translated():
-            await self._carry_out_held()
+            await self._write_pending()
             found = await self._connection.fetch(query.sql, *query.bind(values))
         return [query.row(row) for row in found]
 
     async def write(self, query: Query, rows: Rows) -> None:
-        self._held.append((query, rows))
-        self._rows_held += len(rows)
-        if self._rows_held >= ROWS_PER_STATEMENT_MAX:
+        self._pending.append((query, rows))
+        self._pending_rows += len(rows)
+        if self._pending_rows >= ROWS_PER_STATEMENT_MAX:
             with translated():
-                await self._carry_out_held()
+                await self._write_pending()
 
     async def commit(self) -> None:
-        """Carry out what was held back, and commit: all of it, or nothing."""
-        if self._begin is not None and not self._held:
+        """Execute the pending writes and commit, all or none."""
+        if self._begin is not None and not self._pending:
             return
         with translated():
-            await self._carry_out_held()
+            await self._write_pending()
             await self._connection.execute("COMMIT")
 
     async def roll_back(self) -> None:
-        """End it, whatever state it is in; raises Broken when the connection is of no use."""
+        """Roll back in any state; raises DatabaseUnavailable when the connection is unusable."""
         if self._begin is not None:
             return
         try:
@@ -108,43 +108,44 @@ class PostgresTransaction:
                 async with asyncio.timeout(ROLL_BACK_SECONDS_MAX):
                     await self._connection.execute("ROLLBACK")
         except BaseException:
-            # What it began must not be gone on with; and the server undoes it when it is told.
+            # The transaction must not be continued; the server rolls it back on disconnect.
             abort_connection(self._connection)
             raise
 
-    async def _carry_out_held(self) -> None:
+    async def _write_pending(self) -> None:
+        """Begin the transaction if necessary, and execute the pending writes."""
         if self._begin is not None:
             begin, self._begin = self._begin, None
             await self._connection.execute(begin)
-        held, self._held, self._rows_held = self._held, [], 0
-        for query, rows in held:
+        pending, self._pending, self._pending_rows = self._pending, [], 0
+        for query, rows in pending:
             if query.columns_inserted:
                 await self._insert(query, rows)
             else:
                 await self._connection.executemany(query.sql, rows)
 
     async def _insert(self, query: Query, rows: Rows) -> None:
-        sql = _inserted(query)
+        sql = _bulk_insert(query)
         for start in range(0, len(rows), ROWS_PER_STATEMENT_MAX):
             columns = zip(*rows[start : start + ROWS_PER_STATEMENT_MAX], strict=True)
             await self._connection.execute(sql, *map(list, columns))
 
 
-# -- SQL that spares round trips -------------------------------------------------
+# -- SQL that avoids round trips -------------------------------------------------
 
 
 @lru_cache(maxsize=STATEMENTS_CACHED)
-def _together(queries: tuple[Query, ...]) -> str:
-    """Several queries as one row, each of them a cell of it: a JSON array of its rows."""
+def _combine(queries: tuple[Query, ...]) -> str:
+    """Return SQL that runs several queries as one row; each cell is a JSON array of rows."""
     cells, parameters = [], 0
     for query in queries:
-        cells.append(f"({_packed(query, parameters)})")
+        cells.append(f"({_pack(query, parameters)})")
         parameters += len(query.parameters)
     return "SELECT " + ", ".join(cells)
 
 
-def _packed(query: Query, offset: int) -> str:
-    """The query, its rows as JSON, and its parameters numbered from ``offset`` on."""
+def _pack(query: Query, offset: int) -> str:
+    """Return SQL that fetches the rows as JSON; its parameters are numbered after ``offset``."""
     columns = ", ".join(
         f"encode(\"{name}\", 'hex')" if name in query.binary else f'"{name}"'
         for name in query.columns
@@ -154,7 +155,7 @@ def _packed(query: Query, offset: int) -> str:
     return f"SELECT {rows} FROM ({sql}) AS rows_found"  # noqa: S608 - of compiled SQL only.
 
 
-def _unpacked(query: Query, text: str) -> Sequence[Any]:
+def _unpack(query: Query, text: str) -> Sequence[Any]:
     rows = orjson.loads(text)
     for index, name in enumerate(query.columns):
         if name in query.binary:
@@ -164,8 +165,8 @@ def _unpacked(query: Query, text: str) -> Sequence[Any]:
 
 
 @lru_cache(maxsize=STATEMENTS_CACHED)
-def _inserted(query: Query) -> str:
-    """The insert for any number of rows: a parameter is a column of them, not a cell."""
+def _bulk_insert(query: Query) -> str:
+    """Return the insert for any number of rows: each parameter is an array of a column's values."""
     arrays = ", ".join(
         f"${number}::{_array(column.type)}"
         for number, column in enumerate(query.columns_inserted, start=1)
@@ -182,13 +183,13 @@ def _array(of: Any) -> str:  # noqa: ANN401 - the type of a column.
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Say in the port's words what went wrong."""
+    """Translate the driver's exceptions to those of the database port."""
     try:
         yield
     except _REJECTED as error:
         raise StatementRejected(str(error)) from error
     except asyncpg.exceptions.InterfaceError as error:
-        # The driver could not encode a value: it is a ValueError as well.
+        # An InterfaceError that is also a ValueError: the driver could not encode a value.
         raise (StatementRejected if isinstance(error, ValueError) else DatabaseUnavailable)(
             str(error)
         ) from error
@@ -197,6 +198,6 @@ def translated() -> Iterator[None]:
 
 
 def abort_connection(connection: Any) -> None:  # noqa: ANN401 - a pool's proxy, or not.
-    """Close it without asking the server."""
-    with suppress(asyncpg.InterfaceError):  # The pool may have given it up already.
+    """Close the connection without waiting for the server."""
+    with suppress(asyncpg.InterfaceError):  # The pool may have aborted it already.
         connection.terminate()

@@ -1,12 +1,12 @@
-"""PostgreSQL: any number of processes on one log, and a commit that is on the server's disk.
+"""PostgreSQL: any number of processes share one log; commits are durable on the server.
 
-* The log's lock is an advisory lock that is taken before anything else in a transaction, so what
-  is read next is all that was committed, and a number is given in the order of commits. Never a
-  sequence: a reader that has seen 8 would skip a 7 that is committed later, for good.
-* A transaction that lies idle is ended by the server: a frozen process lets go of the lock.
-* The primary only, durable only: checked whenever a writing connection is taken.
-* All look-ups go by index, and the planner is told so. The writer's plans are kept for a while and
-  then made anew: a plan for an empty table is none for a full one.
+* The log's lock is an advisory lock, taken first in each write transaction. Later reads therefore
+  see all commits, and positions are assigned in commit order. A database sequence would not do: a
+  reader that has seen 8 would never see a 7 that is committed later.
+* The server ends idle transactions, so a frozen process releases the lock.
+* Only a primary with durable commits is used; each new write connection checks it.
+* All lookups use indexes; the planner's other methods are switched off. The writer discards its
+  plans regularly, because a plan for an empty table is bad for a full one.
 """
 
 import asyncio
@@ -50,12 +50,17 @@ from quorate.eventlog.postgres.leader_lock import SETTINGS as LEADER_SETTINGS
 from quorate.eventlog.postgres.leader_lock import elected
 from quorate.eventlog.postgres.location import DatabaseLocation
 from quorate.eventlog.postgres.notifications import CommitNotifier
-from quorate.eventlog.postgres.statistics import keep_analysed
-from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, Query, committed
+from quorate.eventlog.postgres.statistics import keep_analyzed
+from quorate.eventlog.transactions import (
+    DatabaseTransaction,
+    DatabaseUnavailable,
+    Query,
+    commit_on_exit,
+)
 from quorate.runtime.clock import Nanoseconds
 
 T = TypeVar("T")
-VERSION_MIN = 140_000  # As server_version_num; earlier ones cannot end an idle session.
+VERSION_MIN = 140_000  # As server_version_num; earlier versions cannot end idle sessions.
 READERS_MAX = 8
 STATEMENT_SECONDS_MAX = 15.0
 READER_WAIT_SECONDS_MAX = 10.0
@@ -87,7 +92,7 @@ _MILLISECONDS = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::
 
 
 class _Now(Query):
-    """The server's time in nanoseconds, not that of the transaction's beginning."""
+    """Selects the server's current time in nanoseconds, not the transaction's start time."""
 
     def __init__(self) -> None:
         self.sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000"
@@ -100,9 +105,9 @@ _NOW = _Now()
 
 
 class PostgresDatabase:
-    """The log in a database that other processes write as well."""
+    """The log in a database that several processes may write."""
 
-    # Not that of the transaction's beginning, which may have waited for the log's lock since then.
+    # Not the transaction's start time: the transaction may have waited for the log's lock since.
     shared_time: Select[tuple[int]] | None = select(_MILLISECONDS.label("now"))
 
     def __init__(
@@ -114,11 +119,11 @@ class PostgresDatabase:
         self.dialect: Dialect = postgresql_asyncpg.dialect()  # type: ignore[no-untyped-call]
         self._writer: asyncpg.Connection | None = None
         self._readers: asyncpg.Pool | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._releases: set[asyncio.Task[None]] = set()
         self._statistics: asyncio.Task[None] | None = None
         self._lock = f"BEGIN; {_LOCK.format(key=self.lock_key('log'))}"
         self._plan_at = 0.0
-        self._notifier = CommitNotifier(lambda: self.connect("bell"), self._location.channel)
+        self._notifier = CommitNotifier(lambda: self.connect("notifier"), self._location.channel)
 
     def __str__(self) -> str:
         return str(self._location)
@@ -128,7 +133,7 @@ class PostgresDatabase:
         return self._location.schema
 
     def lock_key(self, purpose: str) -> str:
-        """SQL for the number of an advisory lock; other schemas' locks are other numbers."""
+        """Return SQL for the key of an advisory lock; each schema has its own keys."""
         name = f"quorate.{purpose}.{self.schema}".replace("'", "''")
         return f"hashtextextended('{name}', 0)"
 
@@ -143,7 +148,7 @@ class PostgresDatabase:
             await self._open_writer()
             await self._open_readers()
             if not self._no_statement_timeout:
-                self._statistics = asyncio.create_task(keep_analysed(self._readers))
+                self._statistics = asyncio.create_task(keep_analyzed(self._readers))
         except BaseException:
             await self.close()
             raise
@@ -153,36 +158,36 @@ class PostgresDatabase:
             await self.inspect(schema.check)
         except SchemaOutdated as error:
             raise SchemaOutdated(
-                f"{self}: {error}: as the owner of the tables, run `quorate db upgrade"
+                f"{self}: {error}. As the owner of the tables, run `quorate db upgrade"
                 " --database-url ... --grant-to ROLE`, with the service's role"
             ) from error
 
     async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
         async with self._engine_connection() as connection:
             await connection.exec_driver_sql(_LOCK.format(key=self.lock_key("define")))
-            await self._make_schema(connection)
+            await self._create_schema(connection)
 
-            def alone(synchronous: Connection) -> T:
+            def run_locked(synchronous: Connection) -> T:
                 def lock_log() -> None:
                     synchronous.exec_driver_sql(_LOCK.format(key=self.lock_key("log")))
 
                 return work(synchronous, lock_log)
 
-            return await connection.run_sync(alone)
+            return await connection.run_sync(run_locked)
 
-    async def _make_schema(self, connection: AsyncConnection) -> None:
+    async def _create_schema(self, connection: AsyncConnection) -> None:
         """Looked for first: that it may be there already does not help whoever may make none."""
         found = await connection.execute(select(func.current_schema()))
         if found.scalar() is None:
             await connection.execute(CreateSchema(self.schema, if_not_exists=True))
 
-    async def inspect(self, look: Callable[[Connection], T]) -> T:
+    async def inspect(self, query: Callable[[Connection], T]) -> T:
         async with self._engine_connection() as connection:
-            return await connection.run_sync(look)
+            return await connection.run_sync(query)
 
     @asynccontextmanager
     async def _engine_connection(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction of SQLAlchemy's own, for what defines tables."""
+        """Begin a transaction on a SQLAlchemy connection, for schema work."""
         engine = create_async_engine(
             "postgresql+asyncpg://", poolclass=NullPool, async_creator=self._connect_to_define
         )
@@ -191,8 +196,8 @@ class PostgresDatabase:
                 async with engine.begin() as connection:
                     yield connection
         except DBAPIError as error:
-            why = error.orig.__cause__ if error.orig is not None else error
-            raise DatabaseUnavailable(f"{self}: {why}") from error
+            reason = error.orig.__cause__ if error.orig is not None else error
+            raise DatabaseUnavailable(f"{self}: {reason}") from error
         finally:
             await engine.dispose()
 
@@ -217,7 +222,7 @@ class PostgresDatabase:
             self._readers = await asyncpg.create_pool(
                 min_size=1,
                 max_size=READERS_MAX,
-                reset=_nothing,  # A reader's transaction is ended by whoever began it.
+                reset=_do_nothing,  # ``read`` ends its transaction.
                 **self._options("reader", self._statement_seconds, _READER),
             )
 
@@ -228,7 +233,7 @@ class PostgresDatabase:
         statement_seconds: float | None = STATEMENT_SECONDS_MAX,
         settings: Mapping[str, str] | None = None,
     ) -> asyncpg.Connection:
-        """A connection of its own; raises Broken."""
+        """Open a separate connection; raises DatabaseUnavailable."""
         options = self._options(name, statement_seconds, settings or {})
         try:
             with translated():
@@ -244,8 +249,8 @@ class PostgresDatabase:
             if self._no_statement_timeout
             else IDLE_IN_TRANSACTION_SECONDS_MAX
         )
-        ended = {"idle_in_transaction_session_timeout": f"{idle}s"}
-        return self._location.options(name, statement_seconds, {**settings, **ended})
+        timeout = {"idle_in_transaction_session_timeout": f"{idle}s"}
+        return self._location.options(name, statement_seconds, {**settings, **timeout})
 
     async def reopen(self) -> None:
         await self._close_writer()
@@ -266,7 +271,7 @@ class PostgresDatabase:
             readers.terminate()
 
     async def _close_writer(self) -> None:
-        """At once: a server that does not answer any more must not be waited for."""
+        """Close at once, because the server may not respond."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.terminate()
@@ -277,7 +282,7 @@ class PostgresDatabase:
             message = "the log is not open for writing"
             raise DatabaseUnavailable(message)
         transaction = PostgresTransaction(self._writer, self._begin())
-        async with committed(transaction):
+        async with commit_on_exit(transaction):
             yield transaction
 
     def _begin(self) -> str:
@@ -297,27 +302,27 @@ class PostgresDatabase:
             async with asyncio.timeout(READER_WAIT_SECONDS_MAX):
                 reader = await self._readers.acquire()
         transaction = PostgresTransaction(reader, _READ)
-        in_haste = False
+        must_wait = True
         try:
             yield transaction
         except DatabaseUnavailable:
-            abort_connection(reader)  # Nothing that is asked of it now would be answered.
+            abort_connection(reader)  # It would not respond to a rollback.
             raise
         except asyncio.CancelledError:
-            in_haste = True  # Perhaps because it is not answered.
+            must_wait = False  # The server may not respond.
             raise
         finally:
-            leaving = asyncio.create_task(self._leave(reader, transaction))
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._leaving.discard)
-            if not in_haste:
-                await asyncio.shield(leaving)
+            release = asyncio.create_task(self._release(reader, transaction))
+            self._releases.add(release)
+            release.add_done_callback(self._releases.discard)
+            if must_wait:
+                await asyncio.shield(release)
 
-    async def _leave(self, reader: Any, transaction: PostgresTransaction) -> None:  # noqa: ANN401
+    async def _release(self, reader: Any, transaction: PostgresTransaction) -> None:  # noqa: ANN401
         try:
             await transaction.roll_back()
         except DatabaseUnavailable:
-            pass  # It was given up.
+            pass  # The connection was aborted.
         finally:
             if self._readers is not None:
                 with suppress(*CONNECTION_ERRORS):
@@ -328,8 +333,8 @@ class PostgresDatabase:
     def notify_commit(self) -> None:
         self._notifier.notify_commit()
 
-    async def listen(self, heard: Callable[[], None]) -> NoReturn:
-        await self._notifier.listen(heard)
+    async def listen(self, on_commit: Callable[[], None]) -> NoReturn:
+        await self._notifier.listen(on_commit)
 
     def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
         return elected(
@@ -337,48 +342,50 @@ class PostgresDatabase:
         )
 
     async def wall_clock(self) -> Nanoseconds:
-        """The server's: the clocks of those that share it may differ by minutes."""
-        measured: list[tuple[int, int]] = []  # How long an answer took, and how far it is ahead.
+        """Return the server's clock; the clocks of its clients may differ by minutes."""
+        measured: list[tuple[int, int]] = []  # Round trip time, and offset of the server's clock.
         async with self.read() as transaction:
-            await transaction.fetch(_NOW, {})  # So that what follows is one round trip.
+            await transaction.fetch(_NOW, {})  # Begins, so that later queries are one round trip.
             while len(measured) < MEASUREMENTS_MAX:
                 before = time.monotonic_ns()
                 ((now,),) = await transaction.fetch(_NOW, {})
-                took = time.monotonic_ns() - before
-                measured.append((took, int(now) - before - took // 2))
-                if took <= QUICK_NANOSECONDS:
+                duration = time.monotonic_ns() - before
+                measured.append((duration, int(now) - before - duration // 2))
+                if duration <= QUICK_NANOSECONDS:
                     break
-        _, ahead = min(measured)  # A process may be held up just then, for seconds.
-        return lambda: time.monotonic_ns() + ahead
+        _, offset = min(measured)  # The shortest: a process may be delayed for seconds.
+        return lambda: time.monotonic_ns() + offset
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
-        """That each is an array is always so: it is said for the planner, which then expects few
-        of them, and looks each one up instead of joining them with all there is.
+        """Return the rows of the JSON parameter.
+
+        The condition that each element is an array is always true. With it the planner expects few
+        rows and looks each one up, instead of joining them with the whole table.
         """
-        asked = sql_cast(bindparam(parameter, type_=Text()), JSON)
-        element = func.json_array_elements(asked).table_valued(sql_column("value", JSON))
-        of_arrays = func.json_typeof(element.c.value) == literal_column("'array'")
-        each = select(element.c.value).where(of_arrays).subquery(f"{parameter}_rows")
+        array = sql_cast(bindparam(parameter, type_=Text()), JSON)
+        element = func.json_array_elements(array).table_valued(sql_column("value", JSON))
+        is_array = func.json_typeof(element.c.value) == literal_column("'array'")
+        each = select(element.c.value).where(is_array).subquery(f"{parameter}_rows")
         cells: list[ColumnElement[str]] = [
             each.c.value.op("->>")(literal_column(str(index))) for index in range(columns)
         ]
         return each, cells
 
 
-def _check(state: Any, place: str) -> None:  # noqa: ANN401 - a row.
-    """Raises Unsafe unless what is acknowledged here is kept."""
+def _check(state: Any, location: str) -> None:  # noqa: ANN401 - a row.
+    """Raise DatabaseUnusable unless an acknowledged commit is durable here."""
     if state["version"] < VERSION_MIN:
-        raise DatabaseUnusable(f"{place}: PostgreSQL {VERSION_MIN // 10_000} or newer is needed")
+        raise DatabaseUnusable(f"{location}: PostgreSQL {VERSION_MIN // 10_000} or newer is needed")
     if state["encoding"] != "UTF8":
-        raise DatabaseUnusable(f"{place}: its encoding is {state['encoding']}; UTF8 is needed")
+        raise DatabaseUnusable(f"{location}: its encoding is {state['encoding']}; UTF8 is needed")
     if state["standby"]:
-        raise DatabaseUnusable(f"{place} is a standby: name the primary")
+        raise DatabaseUnusable(f"{location} is a standby: name the primary")
     for setting in ("synchronous_commit", "fsync", "full_page_writes"):
         if state[setting] == "off":
             raise DatabaseUnusable(
-                f"{place}: {setting} is off, so a commit could be lost after its answer"
+                f"{location}: {setting} is off, so an acknowledged commit could be lost"
             )
 
 
-async def _nothing(_connection: Any) -> None:  # noqa: ANN401
+async def _do_nothing(_connection: Any) -> None:  # noqa: ANN401
     pass

@@ -1,9 +1,10 @@
-"""One leader among the processes on one PostgreSQL: whoever holds a lock of the session.
+"""Leader election among processes on one PostgreSQL, with a session-level advisory lock.
 
-The lock ends with its session: at once when the process dies, and after SESSION_IDLE_SECONDS_MAX
-when it is frozen, because the server ends a session that does not give a sign of life. So nobody
-who leads may believe it for longer than the last sign of life allows; and as a process can be
-frozen at any moment, nothing may go wrong when two do believe it for an instant.
+* The lock ends with its database session: at once when the process dies, and after
+  SESSION_IDLE_SECONDS_MAX when it is frozen, because the server ends idle sessions.
+* The leader sends a query every KEEPALIVE_SECONDS and resigns when one fails.
+* A process can be frozen at any moment. For a short time there may be two leaders, so correctness
+  must not depend on one.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ import structlog
 from quorate.eventlog.postgres.connection import CONNECTION_ERRORS
 from quorate.eventlog.transactions import DatabaseUnavailable
 
-SIGN_SECONDS = 1.0
-ANSWER_SECONDS_MAX = 1.0
+KEEPALIVE_SECONDS = 1.0
+RESPONSE_SECONDS_MAX = 1.0
 SESSION_IDLE_SECONDS_MAX = 3
 CANDIDATE_SECONDS = 0.5
 SETTINGS = {"idle_session_timeout": f"{SESSION_IDLE_SECONDS_MAX}s"}
@@ -29,20 +30,20 @@ _logger = structlog.get_logger(__name__)
 async def elected(
     connect: Callable[[], Awaitable[asyncpg.Connection]], lock_key: str
 ) -> AsyncIterator[asyncio.Event]:
-    """Wait until nobody else leads, and lead. The event is set as soon as that is not certain."""
-    connection = await _won(connect, lock_key)
+    """Wait to be elected; the event is set as soon as the leadership is not certain."""
+    connection = await _acquire_lock(connect, lock_key)
     _logger.info("leader.elected")
     lost = asyncio.Event()
-    signs = asyncio.create_task(_give_signs(connection, lost), name="leadership")
+    keepalive = asyncio.create_task(_keep_session_alive(connection, lost), name="leadership")
     try:
         yield lost
     finally:
-        signs.cancel()
+        keepalive.cancel()
         connection.terminate()
         _logger.info("leader.resigned")
 
 
-async def _won(connect: Callable[[], Awaitable[asyncpg.Connection]], lock_key: str) -> Any:  # noqa: ANN401
+async def _acquire_lock(connect: Callable[[], Awaitable[asyncpg.Connection]], lock_key: str) -> Any:  # noqa: ANN401
     while True:
         try:
             connection = await connect()
@@ -50,10 +51,10 @@ async def _won(connect: Callable[[], Awaitable[asyncpg.Connection]], lock_key: s
             await asyncio.sleep(CANDIDATE_SECONDS)
             continue
         try:
-            won = False
-            while not won:
-                won = await connection.fetchval(f"SELECT pg_try_advisory_lock({lock_key})")
-                await asyncio.sleep(0 if won else CANDIDATE_SECONDS)
+            acquired = False
+            while not acquired:
+                acquired = await connection.fetchval(f"SELECT pg_try_advisory_lock({lock_key})")
+                await asyncio.sleep(0 if acquired else CANDIDATE_SECONDS)
         except CONNECTION_ERRORS:
             connection.terminate()
             await asyncio.sleep(CANDIDATE_SECONDS)
@@ -64,11 +65,11 @@ async def _won(connect: Callable[[], Awaitable[asyncpg.Connection]], lock_key: s
             return connection
 
 
-async def _give_signs(connection: Any, lost: asyncio.Event) -> None:  # noqa: ANN401
+async def _keep_session_alive(connection: Any, lost: asyncio.Event) -> None:  # noqa: ANN401
     try:
         while True:
-            await asyncio.sleep(SIGN_SECONDS)
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            await asyncio.sleep(KEEPALIVE_SECONDS)
+            async with asyncio.timeout(RESPONSE_SECONDS_MAX):
                 await connection.execute("SELECT 1")
     except CONNECTION_ERRORS as error:
         _logger.warning("leader.lost", error=str(error) or type(error).__name__)

@@ -1,4 +1,4 @@
-"""Which PostgreSQL: server, database, schema, and how to get in."""
+"""The location of a PostgreSQL database: server, database, schema and credentials."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from quorate.eventlog.postgres.connection import STATEMENTS_CACHED
 
 SCHEMA_DEFAULT = "public"
 CONNECT_SECONDS_MAX = 5.0
-SILENCE_SECONDS_MAX = 10  # Of a server that vanished without a word.
+SILENCE_SECONDS_MAX = 10  # After which a vanished server is detected.
 CHANNEL_DIGITS = 32
 _SCHEMA = "schema"
 _PASSWORD_FILE_BYTES_MAX = 4_096
 _SETTINGS = {
     "DateStyle": "ISO",
-    # Whatever the database or the role was told: a batch looks after it was given the log's lock,
-    # and must see what was committed until then.
+    # Overrides defaults of the database and the role: a batch reads after it got the log's lock and
+    # must see everything that was committed until then.
     "default_transaction_isolation": "read committed",
     "TimeZone": "UTC",
     "client_encoding": "UTF8",
@@ -34,8 +34,6 @@ _SETTINGS = {
 
 
 class DatabaseLocation:
-    """Which server, database and schema, and how to get in."""
-
     def __init__(self, url: URL, schema: str, password: str | None, shown: str) -> None:
         self.schema = schema
         self._shown = shown
@@ -44,11 +42,11 @@ class DatabaseLocation:
 
     @classmethod
     def from_url(cls, text: str, password_file: Path | None) -> Self:
-        """Raises Unsafe when ``text`` cannot be understood, or the password not be read."""
+        """Parse a database URL; raises DatabaseUnusable for a bad URL or password file."""
         try:
             url = make_url(text)
         except ArgumentError as error:
-            raise DatabaseUnusable("the database URL cannot be read") from error
+            raise DatabaseUnusable("The database URL is invalid") from error
         query = dict(url.query)
         schema = query.pop(_SCHEMA, SCHEMA_DEFAULT)
         if "ssl" in query:  # As SQLAlchemy calls it.
@@ -63,20 +61,20 @@ class DatabaseLocation:
 
     @property
     def channel(self) -> str:
-        """Of calls about this schema; names of channels are short."""
+        """The NOTIFY channel of this schema; a hash, because channel names are short."""
         return f"quorate_{hashlib.sha256(self.schema.encode()).hexdigest()[:CHANNEL_DIGITS]}"
 
     def options(
         self, name: str, statement_seconds: float | None, settings: Mapping[str, str]
     ) -> dict[str, Any]:
-        """For asyncpg: of one connection, or of a pool's."""
+        """Return asyncpg's options for a connection or a pool."""
         search_path = '"' + self.schema.replace('"', '""') + '"'
         return {
             "dsn": self._dsn,
             "timeout": CONNECT_SECONDS_MAX,
             "command_timeout": statement_seconds,
             "statement_cache_size": STATEMENTS_CACHED,
-            "max_cacheable_statement_size": 0,  # Of any size: queries that go together are long.
+            "max_cacheable_statement_size": 0,  # No limit: combined queries are long.
             "server_settings": {
                 **_SETTINGS,
                 **settings,
@@ -92,4 +90,4 @@ def _password(path: Path) -> str:
         with path.open(encoding="utf-8") as file:
             return file.read(_PASSWORD_FILE_BYTES_MAX).strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise DatabaseUnusable(f"the database's password cannot be read: {error}") from error
+        raise DatabaseUnusable(f"Cannot read the database password: {error}") from error

@@ -1,8 +1,8 @@
-"""How processes on one PostgreSQL tell each other that something was committed.
+"""Commit notifications between processes on one PostgreSQL, with LISTEN and NOTIFY.
 
-A NOTIFY inside the transaction that appends would take a lock of the whole database at commit. It
-is sent afterwards, on a connection of its own, and one stands for all that were asked for
-meanwhile. It may be lost: whoever listens looks every second as well.
+* A NOTIFY inside the appending transaction would take a lock of the whole database at commit. It is
+  sent afterwards on a separate connection, and one NOTIFY may cover several commits.
+* A notification can get lost, so listeners also poll the log every second.
 """
 
 import asyncio
@@ -22,37 +22,37 @@ _logger = structlog.get_logger(__name__)
 
 
 class CommitNotifier:
-    """``connect`` gives a connection that nobody else uses."""
+    """Sends and receives commit notifications; ``connect`` opens a dedicated connection."""
 
     def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], channel: str) -> None:
         self._connect = connect
         self._channel = channel
-        self._rung = asyncio.Event()
+        self._pending = asyncio.Event()
 
     def notify_commit(self) -> None:
-        self._rung.set()
+        self._pending.set()
 
-    async def listen(self, heard: Callable[[], None]) -> NoReturn:
-        """Call ``heard`` whenever somebody rang; ends by being cancelled."""
+    async def listen(self, on_commit: Callable[[], None]) -> NoReturn:
+        """Call ``on_commit`` after commits of any process, and send own notifications."""
         while True:
             with suppress(DatabaseUnavailable, *CONNECTION_ERRORS):
                 connection = await self._connect()
                 try:
-                    await connection.add_listener(self._channel, lambda *_: heard())
-                    heard()  # What was rung for while nobody listened.
-                    await self._pass_on(connection)
+                    await connection.add_listener(self._channel, lambda *_: on_commit())
+                    on_commit()  # For notifications that were missed while disconnected.
+                    await self._send(connection)
                 finally:
                     connection.terminate()
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _pass_on(self, connection: Any) -> NoReturn:  # noqa: ANN401 - asyncpg has no types.
-        """Ring for our own commits; and find out now and then that the connection is dead."""
+    async def _send(self, connection: Any) -> NoReturn:  # noqa: ANN401 - asyncpg has no types.
+        """Send notifications of own commits, and probe the connection every PROBE_SECONDS."""
         while True:
             try:
                 async with asyncio.timeout(PROBE_SECONDS):
-                    await self._rung.wait()
+                    await self._pending.wait()
             except TimeoutError:
                 await connection.execute("SELECT 1")
                 continue
-            self._rung.clear()
+            self._pending.clear()
             await connection.execute("SELECT pg_notify($1, '')", self._channel)

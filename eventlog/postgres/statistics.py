@@ -1,9 +1,9 @@
-"""What PostgreSQL knows of its tables, kept up with their growth.
+"""Run ANALYZE on tables that have doubled, so that PostgreSQL's statistics follow their growth.
 
-Its own autovacuum looks once a minute, and a minute after the first start a log may hold hundreds
-of thousands of events, which plans for an empty table would walk through. A table of a few dozen
-rows may be walked through as well, for each of the commands in a batch. So whoever serves has a
-table analysed as soon as it has doubled. One process at a time does; that more do is no harm.
+* Autovacuum checks tables once a minute. A minute after the first start a log may have hundreds of
+  thousands of events, and plans for an empty table would scan them all.
+* A scan of a few dozen rows also costs time, because each command of a batch repeats it.
+* One process at a time analyzes a table; more would be harmless.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ AND pg_has_role(relowner, 'USAGE') AND pg_try_advisory_xact_lock(oid::bigint)
 _logger = structlog.get_logger(__name__)
 
 
-async def analyse_grown(connection: Any) -> list[str]:  # noqa: ANN401 - asyncpg has no types.
-    """Analyse the tables that have doubled since it was last done; their names."""
+async def analyze_grown(connection: Any) -> list[str]:  # noqa: ANN401 - asyncpg has no types.
+    """Analyze the tables that have doubled since their last analysis; return their names."""
     grown = [row[0] for row in await connection.fetch(_GROWN)]
     for table in grown:
         await connection.execute(f"ANALYZE {table}")
     return grown
 
 
-async def keep_analysed(readers: asyncpg.Pool) -> NoReturn:
-    """Ends by being cancelled."""
+async def keep_analyzed(readers: asyncpg.Pool) -> NoReturn:
+    """Check the tables every CHECK_SECONDS until cancelled."""
     while True:
         await asyncio.sleep(CHECK_SECONDS)
         with suppress(*CONNECTION_ERRORS):
             async with readers.acquire() as connection:
-                if grown := await analyse_grown(connection):
-                    _logger.info("database.analysed", tables=grown)
+                if grown := await analyze_grown(connection):
+                    _logger.info("database.analyzed", tables=grown)

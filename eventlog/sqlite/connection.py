@@ -1,12 +1,12 @@
-"""A connection to SQLite with a thread of its own, and a transaction that crosses to it seldom.
+"""A SQLite connection in a dedicated thread, and a transaction with few thread switches.
 
-The thread competes with the event loop for the interpreter, and each crossing and each row that is
-stepped over is a hand-over that may take milliseconds under load. So:
+The thread competes with the event loop for the interpreter lock. Each switch, and each row that is
+fetched, may take milliseconds under load. Therefore:
 
-* queries that can be asked together cross together, and each brings its rows in one JSON value;
-* writes are held back and cross with the commit, many rows to a statement;
-* one job ends at its first error, so nothing is carried out behind a statement that failed: after
-  some errors SQLite has rolled back by itself, and what came next would stand alone.
+* several queries run in one job, and each returns its rows as one JSON value;
+* writes are held back until the commit and run in its job, with many rows per statement;
+* a job ends at its first error. After some errors SQLite has rolled back automatically, and later
+  statements would run outside the transaction.
 """
 
 import asyncio
@@ -28,15 +28,18 @@ Rows: TypeAlias = Sequence[Sequence[Any]]
 
 STATEMENTS_CACHED = 512
 ROWS_PER_STATEMENT_MAX = 64
-ROWS_TOGETHER_MAX = 512  # Beyond, nobody is waiting for an answer.
-ROWS_HELD_MAX = 20_000
-_UNFIT = (OverflowError, UnicodeEncodeError)  # A value that cannot be bound is its order's fault.
+ROWS_COMBINED_MAX = 512  # Larger writes are maintenance work, where latency does not matter.
+PENDING_ROWS_MAX = 20_000
+_INVALID_VALUE = (OverflowError, UnicodeEncodeError)  # A value of the command cannot be bound.
 _VALUES = "VALUES ("
 _PACKED: dict[str, str] = {}
 
 
 class Connection:
-    """One connection, used by one job at a time. Raises Broken and Rejected."""
+    """One connection, used by one job at a time.
+
+    Raises DatabaseUnavailable and StatementRejected.
+    """
 
     def __init__(self, uri: str, pragmas: Sequence[str]) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
@@ -48,12 +51,12 @@ class Connection:
         await self.run(self._open)
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Carry out a job in the connection's thread; it goes on when the caller goes away."""
+        """Run a job in the connection's thread; it continues when the caller is cancelled."""
         with translated():
             return await self.submit(job)
 
     def submit(self, job: Callable[[], T]) -> "asyncio.Future[T]":
-        """The same without waiting; errors come as the driver raises them."""
+        """Like ``run``, but without waiting and with the driver's own exceptions."""
         try:
             return asyncio.get_running_loop().run_in_executor(self._thread, job)
         except RuntimeError as error:  # The thread has ended.
@@ -70,7 +73,7 @@ class Connection:
 
     @property
     def sqlite(self) -> sqlite3.Connection:
-        """The driver's connection, for jobs."""
+        """The driver's connection; for use inside jobs only."""
         if self._sqlite is None:
             raise sqlite3.OperationalError("the database is closed")
         return self._sqlite
@@ -98,87 +101,89 @@ class SqliteTransaction:
     def __init__(self, connection: Connection, begin: str) -> None:
         self._connection = connection
         self._begin: str | None = begin
-        self._held: list[tuple[str, Rows]] = []
-        self._rows_held = 0
+        self._pending: list[tuple[str, Rows]] = []
+        self._pending_rows = 0
 
     async def look_up(self, lookups: Sequence[Lookup]) -> None:
         if not lookups:
             return
-        sql = _together_packed(tuple(one.query for one in lookups))
+        sql = _combine_packed(tuple(one.query for one in lookups))
         values = [value for one in lookups for value in one.query.bind(one.values)]
         ((cells,),) = await self._connection.run(self._job([(sql, values)]))
         for one, cell in zip(lookups, cells, strict=True):
-            one.take(_unpacked(one.query, cell))
+            one.take(_unpack(one.query, cell))
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        sql = _packed(query) if query.packed else query.sql
+        sql = _pack(query) if query.packed else query.sql
         (found,) = await self._connection.run(self._job([(sql, query.bind(values))]))
-        return _unpacked(query, found[0][0]) if query.packed else [query.row(row) for row in found]
+        return _unpack(query, found[0][0]) if query.packed else [query.row(row) for row in found]
 
     async def write(self, query: Query, rows: Rows) -> None:
-        self._held.append((query.sql, rows))
-        self._rows_held += len(rows)
-        if self._rows_held >= ROWS_HELD_MAX:
+        self._pending.append((query.sql, rows))
+        self._pending_rows += len(rows)
+        if self._pending_rows >= PENDING_ROWS_MAX:
             await self._connection.run(self._job([]))
 
     async def commit(self) -> None:
-        """Carry out what was held back, and commit: all of it, or nothing."""
-        if self._begin is not None and not self._held:
+        """Execute the pending writes and commit, all or none."""
+        if self._begin is not None and not self._pending:
             return
         work = self._job([])
 
-        def carry_out_and_commit() -> None:
+        def write_and_commit() -> None:
             work()
             self._connection.sqlite.execute("COMMIT")
 
-        await self._connection.run(carry_out_and_commit)
+        await self._connection.run(write_and_commit)
 
     async def roll_back(self) -> None:
         await self._connection.run(self._roll_back)
 
-    def leave(self) -> None:
-        """End a transaction that only read, without waiting for it."""
-        self._connection.submit(self._roll_back).add_done_callback(_looked_at)
+    def end_without_waiting(self) -> None:
+        """End a read-only transaction without waiting for it."""
+        self._connection.submit(self._roll_back).add_done_callback(_retrieve_exception)
 
     def _roll_back(self) -> None:
         if self._connection.sqlite.in_transaction:
             self._connection.sqlite.execute("ROLLBACK")
 
-    def _job(self, asked: Sequence[tuple[str, Sequence[Any]]]) -> Callable[[], list[Any]]:
-        begin, held = self._begin, self._held
-        self._begin, self._held, self._rows_held = None, [], 0
-        return lambda: _carry_out(self._connection.sqlite, begin, held, asked)
+    def _job(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> Callable[[], list[Any]]:
+        begin, pending = self._begin, self._pending
+        self._begin, self._pending, self._pending_rows = None, [], 0
+        return lambda: _execute(self._connection.sqlite, begin, pending, queries)
 
 
-def _carry_out(
+def _execute(
     sqlite: sqlite3.Connection,
     begin: str | None,
-    held: Sequence[tuple[str, Rows]],
-    asked: Sequence[tuple[str, Sequence[Any]]],
+    pending: Sequence[tuple[str, Rows]],
+    queries: Sequence[tuple[str, Sequence[Any]]],
 ) -> list[Any]:
+    """Begin if necessary, execute the pending writes, and return the rows of the queries."""
     if begin is not None:
-        if sqlite.in_transaction:  # The last one could not be ended.
+        if sqlite.in_transaction:  # The previous transaction could not be ended.
             sqlite.execute("ROLLBACK")
         sqlite.execute(begin)
-    for sql, rows in held:
-        if len(rows) > ROWS_TOGETHER_MAX or _VALUES not in sql:
+    for sql, rows in pending:
+        if len(rows) > ROWS_COMBINED_MAX or _VALUES not in sql:
             sqlite.executemany(sql, rows)
         else:
-            for statement, values in _together(sql, rows):
+            for statement, values in _combine_rows(sql, rows):
                 sqlite.execute(statement, values)
-    return [sqlite.execute(sql, values).fetchall() for sql, values in asked]
+    return [sqlite.execute(sql, values).fetchall() for sql, values in queries]
 
 
-def _looked_at(done: "asyncio.Future[Any]") -> None:
+def _retrieve_exception(done: "asyncio.Future[Any]") -> None:
+    """Retrieve the exception, so that asyncio does not log it as unretrieved."""
     if not done.cancelled():
         done.exception()
 
 
-# -- SQL that spares hand-overs ------------------------------------------------
+# -- SQL that avoids thread switches -------------------------------------------
 
 
-def _packed(query: Query) -> str:
-    """The same query, all its rows in one JSON array."""
+def _pack(query: Query) -> str:
+    """Return SQL that fetches all rows of the query as one JSON array."""
     if (sql := _PACKED.get(query.sql)) is None:
         cells = ", ".join(
             f'hex("{name}")' if name in query.binary else f'"{name}"' for name in query.columns
@@ -189,12 +194,12 @@ def _packed(query: Query) -> str:
 
 
 @lru_cache(maxsize=STATEMENTS_CACHED)
-def _together_packed(queries: tuple[Query, ...]) -> str:
-    """Several queries as one row, each of them a cell of it."""
-    return "SELECT " + ", ".join(f"({_packed(query)})" for query in queries)
+def _combine_packed(queries: tuple[Query, ...]) -> str:
+    """Return SQL that runs several queries as one row, with one cell for each."""
+    return "SELECT " + ", ".join(f"({_pack(query)})" for query in queries)
 
 
-def _unpacked(query: Query, text: str) -> Sequence[Any]:
+def _unpack(query: Query, text: str) -> Sequence[Any]:
     rows = orjson.loads(text)
     for index, name in enumerate(query.columns):
         if name in query.binary:
@@ -203,8 +208,8 @@ def _unpacked(query: Query, text: str) -> Sequence[Any]:
     return [query.row(row) for row in rows]
 
 
-def _together(sql: str, rows: Rows) -> Iterator[tuple[str, list[Any]]]:
-    """One statement for up to ROWS_PER_STATEMENT_MAX rows; each length is prepared once."""
+def _combine_rows(sql: str, rows: Rows) -> Iterator[tuple[str, list[Any]]]:
+    """Yield statements for up to ROWS_PER_STATEMENT_MAX rows; SQLite prepares each length once."""
     head, values, tail = _split(sql)
     for start in range(0, len(rows), ROWS_PER_STATEMENT_MAX):
         some = rows[start : start + ROWS_PER_STATEMENT_MAX]
@@ -212,7 +217,7 @@ def _together(sql: str, rows: Rows) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _split(sql: str) -> tuple[str, str, str]:
-    """An insert before, within and after the parentheses of its values."""
+    """Split an insert before, within and after the parentheses of its values."""
     start = sql.index(_VALUES) + len(_VALUES) - 1
     end = sql.index(")", start) + 1
     return sql[:start], sql[start:end], sql[end:]
@@ -220,14 +225,12 @@ def _split(sql: str) -> tuple[str, str, str]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Say in the port's words what went wrong."""
+    """Translate the driver's exceptions to those of the database port."""
     try:
         yield
-    except (sqlite3.IntegrityError, sqlite3.DataError, *_UNFIT) as error:
+    except (sqlite3.IntegrityError, sqlite3.DataError, *_INVALID_VALUE) as error:
         raise StatementRejected(str(error)) from error
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # The second: text that is none any more.
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # UnicodeDecodeError: corrupted text.
         raise DatabaseUnavailable(str(error)) from error
-    except DBAPIError as error:
-        raise DatabaseUnavailable(
-            str(error.orig)
-        ) from error  # Its own text goes on about SQL for lines.
+    except DBAPIError as error:  # ``str(error)`` would contain the whole SQL.
+        raise DatabaseUnavailable(str(error.orig)) from error

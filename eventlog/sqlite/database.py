@@ -1,14 +1,14 @@
-"""SQLite: one file, one writing connection, and a commit that is on the disk when it returns.
+"""SQLite: one file, one write connection, and durable commits.
 
-* WAL with ``synchronous=FULL``: with NORMAL, a power cut loses acknowledged commits. Checked at
-  each opening, because a pragma that is misspelled is ignored in silence.
-* ``BEGIN IMMEDIATE``: a batch holds the log's lock before it takes the time or a number.
-* After an error the log goes on in a new file. What the old one was given while the disk failed may
-  never be on it, even if it is written again and synced: the kernel shows it all the same.
-* Only the writer checkpoints. Versions before 3.51.3 can corrupt the file when two connections
-  commit or checkpoint at once, so readers are opened so that they can do neither.
-* The write-ahead log begins anew only in a moment without readers. Where they follow one another
-  closely there is none, and it would grow for as long as they do: so the writer makes one.
+* WAL with ``synchronous=FULL``: with NORMAL, a power cut loses acknowledged commits. Each opening
+  checks both, because SQLite ignores a misspelled pragma silently.
+* ``BEGIN IMMEDIATE``: a batch holds the log's lock before it reads the time or assigns a position.
+* After an error the log continues in a new write-ahead log. Data written while the disk failed may
+  never reach the disk, even after another write and sync, although the kernel returns it.
+* Only the writer runs checkpoints. SQLite before 3.51.3 can corrupt the file when two connections
+  commit or checkpoint at once; readers are opened so that they can do neither.
+* SQLite restarts the write-ahead log only in a moment without readers. With continuous readers it
+  would grow without limit, so the writer waits for such a moment when the file is large.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.database import DatabaseUnusable, Schema, SchemaOutdated
 from quorate.eventlog.sqlite.connection import Connection, SqliteTransaction, translated
-from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, committed
+from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, commit_on_exit
 from quorate.runtime.clock import Nanoseconds
 
 T = TypeVar("T")
@@ -47,8 +47,8 @@ _WRITER_PRAGMAS = (
     "journal_mode=wal",
     "synchronous=full",
     "mmap_size=0",
-    "temp_store=memory",  # What a statement may have to undo would be written to a file, twice.
-    "recursive_triggers=on",  # Else INSERT OR REPLACE would delete unseen by append-only triggers.
+    "temp_store=memory",  # Else the statement journal is written to a file, twice.
+    "recursive_triggers=on",  # Else INSERT OR REPLACE deletes without the append-only triggers.
     f"busy_timeout={BUSY_TIMEOUT_MILLISECONDS}",
     f"cache_size=-{CACHE_KIBIBYTES}",
     f"wal_autocheckpoint={CHECKPOINT_PAGES}",
@@ -61,15 +61,18 @@ _READER_PRAGMAS = (
 )
 
 
-def _write_something(folder: Path) -> None:
-    """Before the database is touched: what it is given on a disk that fails is in doubt as well."""
+def _test_disk(folder: Path) -> None:
+    """Write and sync a trial file; raises DatabaseUnavailable.
+
+    The database is not used before this succeeds: data written to a failing disk may be lost.
+    """
     try:
         with TemporaryFile(dir=folder) as file:
             file.write(os.urandom(TRIAL_BYTES))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise DatabaseUnavailable(f"the disk takes nothing: {error}") from error
+        raise DatabaseUnavailable(f"Cannot write to the data directory: {error}") from error
 
 
 def _uri(path: Path) -> str:
@@ -77,13 +80,13 @@ def _uri(path: Path) -> str:
 
 
 class SqliteDatabase:
-    """The log in a file of this machine."""
+    """The log in a local file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._wal = path.with_name(f"{path.name}-wal")
         self._wal_bytes_max = WAL_BYTES_MAX
-        self._in_doubt = False
+        self._must_reopen = False
         self.shared_time: Select[tuple[int]] | None = None
         self.dialect: Dialect = sqlite.dialect()
         self._writer: Connection | None = None
@@ -92,13 +95,13 @@ class SqliteDatabase:
 
     @property
     def lost(self) -> bool:
-        return self._in_doubt
+        return self._must_reopen
 
     async def open(self, schema: Schema | None = None) -> None:
         try:
             if schema is not None:
-                with suppress(OSError):  # SQLite says what is wrong.
-                    self.path.touch(mode=OWNER_ONLY)  # And so is what it puts beside it.
+                with suppress(OSError):  # SQLite reports the error.
+                    self.path.touch(mode=OWNER_ONLY)  # SQLite's other files inherit the mode.
                 await self.define(schema.prepare)
             await self._open_writer()
             for _ in range(READERS_MAX):
@@ -108,19 +111,19 @@ class SqliteDatabase:
             raise
 
     async def define(self, work: Callable[[SqlConnection, Callable[[], None]], T]) -> T:
-        """Nobody else can append anyhow, from the first statement on."""
+        """Run ``work`` with SQLite's write lock, so that no other process can append."""
 
-        def alone(connection: SqlConnection) -> T:
+        def run_locked(connection: SqlConnection) -> T:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
             return work(connection, lambda: None)
 
-        return await asyncio.to_thread(self._on_a_connection, _uri(self.path), alone)
+        return await asyncio.to_thread(self._run, _uri(self.path), run_locked)
 
-    async def inspect(self, look: Callable[[SqlConnection], T]) -> T:
-        return await asyncio.to_thread(self._on_a_connection, f"{_uri(self.path)}?mode=ro", look)
+    async def inspect(self, query: Callable[[SqlConnection], T]) -> T:
+        return await asyncio.to_thread(self._run, f"{_uri(self.path)}?mode=ro", query)
 
-    def _on_a_connection(self, uri: str, work: Callable[[SqlConnection], T]) -> T:
-        """All of it or nothing: a table whose index is missing would never get it any more."""
+    def _run(self, uri: str, work: Callable[[SqlConnection], T]) -> T:
+        """Run ``work`` in one transaction: a table without its index would never get it later."""
 
         def connect() -> sqlite3.Connection:
             return sqlite3.connect(uri, uri=True, isolation_level=None)
@@ -158,20 +161,21 @@ class SqliteDatabase:
         return connection
 
     async def reopen(self) -> None:
-        """As soon as the disk takes anything new; all that was committed is in the database then,
-        and the write-ahead log is empty.
+        """Open a new write connection once the disk accepts writes.
+
+        All committed data is then in the database file, and the write-ahead log is empty.
         """
-        await asyncio.to_thread(_write_something, self.path.parent)
+        await asyncio.to_thread(_test_disk, self.path.parent)
         if self._writer is not None:
             old, self._writer = self._writer, None
             await old.close()
         writer = await self._open_writer()
         if await writer.scalar("PRAGMA wal_checkpoint(truncate)"):
-            raise DatabaseUnavailable("somebody still reads what the log must not go on from")
-        self._in_doubt, self._wal_bytes_max = False, WAL_BYTES_MAX
+            raise DatabaseUnavailable("readers still use the old write-ahead log")
+        self._must_reopen, self._wal_bytes_max = False, WAL_BYTES_MAX
 
     async def close(self) -> None:
-        """Readers first, so that the writer, closing last, leaves no write-ahead log behind."""
+        """Close the readers first: the last connection to close removes the write-ahead log."""
         for reader in self._readers:
             await reader.close()
         self._readers.clear()
@@ -185,10 +189,10 @@ class SqliteDatabase:
             message = "the log is not open for writing"
             raise DatabaseUnavailable(message)
         transaction = SqliteTransaction(self._writer, "BEGIN IMMEDIATE")
-        async with committed(transaction):
+        async with commit_on_exit(transaction):
             yield transaction
         if self._wal_bytes() > self._wal_bytes_max:
-            await self._begin_wal_anew(self._writer)
+            await self._restart_wal(self._writer)
 
     def _wal_bytes(self) -> int:
         try:
@@ -196,14 +200,16 @@ class SqliteDatabase:
         except FileNotFoundError:
             return 0
 
-    async def _begin_wal_anew(self, writer: Connection) -> None:
-        """Wait for those who are reading just now; whoever comes then needs nothing of it. One that
-        reads for long, like a backup, is not waited for: it is tried again when there is more.
+    async def _restart_wal(self, writer: Connection) -> None:
+        """Wait briefly for the current readers, then truncate the write-ahead log.
+
+        Later readers do not need it. For a long reader, such as a backup, the attempt fails and is
+        repeated when the file has grown by WAL_BYTES_MAX.
         """
         try:
             await writer.run(lambda: _truncate_wal(writer))
-        except DatabaseUnavailable:  # What was committed is on the disk all the same.
-            self._in_doubt = True
+        except DatabaseUnavailable:  # The commit itself is durable.
+            self._must_reopen = True
         self._wal_bytes_max = self._wal_bytes() + WAL_BYTES_MAX
 
     @asynccontextmanager
@@ -214,16 +220,16 @@ class SqliteDatabase:
             yield transaction
         finally:
             with suppress(DatabaseUnavailable):
-                transaction.leave()
+                transaction.end_without_waiting()
             self._idle_readers.put_nowait(reader)
 
-    # -- There is no other process -------------------------------------------------
+    # -- SQLite has no other processes ---------------------------------------------
 
     def notify_commit(self) -> None:
         pass
 
-    async def listen(self, heard: Callable[[], None]) -> NoReturn:
-        del heard
+    async def listen(self, on_commit: Callable[[], None]) -> NoReturn:
+        del on_commit
         while True:
             await asyncio.Event().wait()
 

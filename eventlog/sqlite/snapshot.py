@@ -1,6 +1,6 @@
-"""A log that another process may be writing, opened so that nothing in it can be changed.
+"""Open a SQLite log read-only, while another process may write it.
 
-No writing connection is ever opened here: closing one could checkpoint, and only the service may.
+It opens no write connection: closing one could start a checkpoint, which only the service may do.
 """
 
 from quorate.eventlog.database import Schema
@@ -9,14 +9,14 @@ from quorate.eventlog.transactions import DatabaseUnavailable
 
 
 class SqliteSnapshot(SqliteDatabase):
-    """The same file, for one reader."""
+    """The database file with one read connection."""
 
     async def open(self, schema: Schema | None = None) -> None:
-        """Nothing is created or mended: older tables are refused."""
+        """Open the read connection; raises SchemaOutdated instead of creating tables."""
         if schema is not None:
             await self.inspect(schema.check)
         await self._open_reader()
 
     async def reopen(self) -> None:
-        message = "this log was opened to be read"
+        message = "the log is open read-only"
         raise DatabaseUnavailable(message)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from quorate.eventlog.archive import archiver as archive_module
-from quorate.eventlog.archive.archiver import ArchiveConflict, Archiver, check_archive
+from quorate.eventlog.archive.archiver import ArchiveConflict, Archiver, verify_archive
 from quorate.eventlog.archive.files import ArchiveCorrupted, CompleteFile, file_name
 from quorate.eventlog.archive.sealed_file import Header, Seal
 from quorate.eventlog.database import Database
@@ -77,7 +77,7 @@ async def test_a_file_that_was_not_recorded_is_written_again(log: EventStore, fo
 
     await move(log, folder)
 
-    await check_archive(log.database, folder)
+    await verify_archive(log.database, folder)
 
 
 async def test_of_two_at_the_same_time_one_gives_up(log: EventStore, folder: Path) -> None:
@@ -93,7 +93,7 @@ async def test_of_two_at_the_same_time_one_gives_up(log: EventStore, folder: Pat
     with pytest.raises(ArchiveConflict):
         await Slow(log.database, folder).move(LATER, LATER, EVENTS_PER_FILE // 2)
 
-    await check_archive(log.database, folder)
+    await verify_archive(log.database, folder)
     assert await log.archived() == EVENTS_PER_FILE
     assert [path.name for path in folder.iterdir()] == [file_name(1)]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from quorate.eventlog import event_store as log_module
-from quorate.eventlog.archive.archiver import Archiver, check_archive
+from quorate.eventlog.archive.archiver import Archiver, verify_archive
 from quorate.eventlog.archive.files import ArchiveFolder, ArchiveNeeded
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
@@ -47,7 +47,7 @@ async def test_a_check_that_is_under_way_finds_nothing_wrong(
 
     monkeypatch.setattr(log, "after", after)
 
-    await log.check_range(0, await log.committed_head())
+    await log.verify_range(0, await log.committed_head())
 
     assert await log.archived() == END
 
@@ -75,9 +75,9 @@ async def test_a_log_of_which_all_is_old_goes_on_as_before(
 
     async with lived(platform.database(), SEED + 1, 40) as town:
         assert await town.log.committed_head() > head
-        await town.log.check_range(0, await town.log.committed_head())
-        await town.log.check_tail()
-        await check_archive(town.log.database, folder)
+        await town.log.verify_range(0, await town.log.committed_head())
+        await town.log.verify_tail()
+        await verify_archive(town.log.database, folder)
 
 
 async def test_events_that_are_not_old_enough_stay(log: EventStore, folder: Path) -> None:

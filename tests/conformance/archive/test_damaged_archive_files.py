@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.eventlog.archive.archiver import Archiver, check_archive
+from quorate.eventlog.archive.archiver import Archiver, verify_archive
 from quorate.eventlog.archive.files import ArchiveCorrupted
 from quorate.eventlog.event_store import EventStore, LogCorrupted
 from tests.conformance.archive.archive_files import END, FILES, move
@@ -19,7 +19,7 @@ async def test_a_missing_file_is_named(log: EventStore, folder: Path, number: in
     moved[number].path.unlink()
 
     with pytest.raises(ArchiveCorrupted, match=f"{moved[number].path.name} is missing"):
-        await check_archive(log.database, folder)
+        await verify_archive(log.database, folder)
 
 
 async def test_what_is_left_when_the_oldest_were_removed_still_proves_itself(
@@ -28,15 +28,15 @@ async def test_what_is_left_when_the_oldest_were_removed_still_proves_itself(
     moved = await move(log, folder)
     moved[0].path.unlink()
 
-    whole_from = await check_archive(log.database, folder, oldest_removed=True)
+    whole_from = await verify_archive(log.database, folder, oldest_removed=True)
     moved[1].path.rename(moved[0].path)
 
     assert whole_from == moved[1].first
     with pytest.raises(ArchiveCorrupted):
-        await check_archive(log.database, folder)
+        await verify_archive(log.database, folder)
     moved[2].path.unlink()
     with pytest.raises(ArchiveCorrupted, match=f"{moved[2].path.name} is missing"):
-        await check_archive(log.database, folder, oldest_removed=True)
+        await verify_archive(log.database, folder, oldest_removed=True)
 
 
 @pytest.mark.parametrize("number", range(FILES))
@@ -48,7 +48,7 @@ async def test_a_changed_file_is_named(log: EventStore, folder: Path, number: in
     path.write_bytes(backup_files.packed(rows))
 
     with pytest.raises(ArchiveCorrupted, match=path.name):
-        await check_archive(log.database, folder)
+        await verify_archive(log.database, folder)
 
 
 async def test_a_file_that_was_sealed_again_is_found(log: EventStore, folder: Path) -> None:
@@ -59,7 +59,7 @@ async def test_a_file_that_was_sealed_again_is_found(log: EventStore, folder: Pa
     moved[0].path.write_bytes(backup_files.sealed_again(rows))
 
     with pytest.raises(ArchiveCorrupted, match="another log"):
-        await check_archive(log.database, folder)
+        await verify_archive(log.database, folder)
 
 
 async def test_the_next_file_goes_only_where_the_last_one_is(
@@ -80,7 +80,7 @@ async def test_an_archive_may_be_moved_as_a_whole(
     await move(log, folder)
     shutil.move(folder, tmp_path / "elsewhere")
 
-    await check_archive(log.database, tmp_path / "elsewhere")
+    await verify_archive(log.database, tmp_path / "elsewhere")
 
 
 async def test_a_log_that_does_not_go_on_from_its_archive_is_damaged(
@@ -90,4 +90,4 @@ async def test_a_log_that_does_not_go_on_from_its_archive_is_damaged(
     platform.overwrite("DELETE FROM events WHERE position = ?", END + 1)
 
     with pytest.raises(LogCorrupted, match=f"position {END + 1}"):
-        await log.check_range(0, await log.committed_head())
+        await log.verify_range(0, await log.committed_head())

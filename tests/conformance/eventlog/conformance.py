@@ -27,9 +27,9 @@ import asyncpg
 import orjson
 from sqlalchemy import ColumnElement, Connection, FromClause
 
-from quorate.domain.commands import Command
 from quorate.domain.identity.tenants import CreateTenant
 from quorate.domain.shared.records import record
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import Clock, CommandBus
 from quorate.eventlog.database import Database, Schema

@@ -7,15 +7,17 @@ another test may want to change.
 
 import asyncio
 
-from quorate.domain.commands import Command
-from quorate.domain.coordination.consensus import CastVote, Choice, RequestConsensus, SettleRequest
-from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, RenewLease, SettleLease
+from quorate.domain.coordination.consensus import CastVote, Choice, RequestConsensus
+from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, RenewLease
 from quorate.domain.coordination.send_gate import RequestSend
 from quorate.domain.identity.agent_settings import ConfigureAgent
-from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent, SettleAgent
-from quorate.domain.identity.api_keys import IssueKey, Principal, RevokeKey
+from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
+from quorate.domain.identity.api_keys import IssueKey, RevokeKey
+from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import CreateTenant
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.state import Command
 from tests.conformance.eventlog.conformance import Stage
 
 # What JSON may write in more than one way: quotes, controls, beyond ASCII, beyond the BMP.
@@ -98,7 +100,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, _send("ann", "send-4", fence=7)),  # Blocked by the fence.
     (0.25, RenewLease(caller=CALLER, lease_id="lease-1", duration_minutes=0.1)),  # Not shorter.
     (0, RenewLease(caller=CALLER, lease_id="lease-1", duration_minutes=60.00001)),
-    (0, SettleLease(lease_id="lease-3")),
+    (0, RecordDue(aggregate="lease", id="lease-3")),
     (
         0,
         ConfigureAgent(
@@ -139,10 +141,10 @@ STORY: tuple[tuple[float, Command], ...] = (
     ),
     (0, _vote("cid", "request-2", "reject", None)),
     (2, Heartbeat(caller=CALLER, agent=AgentRef(name="bob"))),
-    (0, SettleRequest(request_id="request-2")),
+    (0, RecordDue(aggregate="consensus", id="request-2")),
     (0, _acquire("bob", LEE, "lease-4", 1440)),
     (0, ReleaseLease(caller=CALLER, lease_id="lease-4")),
-    (4, SettleAgent(agent_id=id_of("ann"))),  # And her lease on Kim with her.
+    (4, RecordDue(aggregate="agent", id=id_of("ann"))),  # And her lease on Kim with her.
     (0, RevokeKey(caller=OPERATOR, key_id="bbbbbbbbbbbbbbbb")),
     (0, _acquire("bob", KIM, "lease-5", 0.5)),
 )

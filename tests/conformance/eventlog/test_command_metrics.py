@@ -2,7 +2,7 @@
 
 import pytest
 
-from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.eventlog.envelopes import CommandFailed, Unavailable
 from tests.conformance.eventlog.conformance import WINDOW_SECONDS, Key, Stage
 from tests.unit.support.scenario import KIM, acquire, heartbeat, id_of, register
@@ -43,7 +43,7 @@ async def test_what_was_recorded_is_counted_by_type(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(acquire("ann", KIM, lease="l1"))
     stage.clock.move(milliseconds=round(WINDOW_SECONDS * 1_000) + 1)
-    await stage.ask(SettleAgent(agent_id=id_of("ann")))
+    await stage.ask(RecordDue(aggregate="agent", id=id_of("ann")))
 
     assert stage.door.metrics.events["AgentLapsed"] == 1
     assert stage.door.metrics.events["LeaseRevoked"] == 1

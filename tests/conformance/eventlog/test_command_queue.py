@@ -14,7 +14,7 @@ PLACES = 20
 
 
 def order(
-    name: str, *, urgent: bool = False, in_turn: bool = False, of: str = ""
+    name: str, *, urgent: bool = False, in_order: bool = False, of: str = ""
 ) -> CommandEnvelope:
     return CommandEnvelope(
         tenant="acme",
@@ -23,7 +23,7 @@ def order(
         command=heartbeat("ann"),
         render=lambda _: b"",
         urgent=urgent,
-        in_turn=in_turn,
+        in_order=in_order,
     )
 
 
@@ -86,19 +86,19 @@ def test_nobody_is_overtaken_without_end() -> None:
 def test_an_agents_own_orders_do_not_overtake_one_another() -> None:
     standing = Standing()
     standing.join(*"abcd")
-    standing.join("acquire", in_turn=True, of="ann")
-    standing.join("release", urgent=True, in_turn=True, of="ann")
-    standing.join("heartbeat", urgent=True, in_turn=True, of="bob")
+    standing.join("acquire", in_order=True, of="ann")
+    standing.join("release", urgent=True, in_order=True, of="ann")
+    standing.join("heartbeat", urgent=True, in_order=True, of="bob")
 
     assert standing.all() == ["heartbeat", *"abcd", "acquire", "release"]
 
 
 def test_once_its_own_are_done_an_agents_urgent_order_goes_ahead_again() -> None:
     standing = Standing()
-    standing.join("acquire", in_turn=True, of="ann")
+    standing.join("acquire", in_order=True, of="ann")
     standing.join(*"abcdefgh")
     standing.batch()
-    standing.join("release", urgent=True, in_turn=True, of="ann")
+    standing.join("release", urgent=True, in_order=True, of="ann")
 
     assert standing.batch()[0] == "release"
 
@@ -114,13 +114,13 @@ def test_the_last_places_are_kept_for_urgent_orders() -> None:
 
 def test_when_all_are_sent_away_nobody_is_left() -> None:
     standing = Standing()
-    standing.join(*"abcdef", in_turn=True, of="ann")
+    standing.join(*"abcdef", in_order=True, of="ann")
     standing.join("u", urgent=True)
 
     assert sorted(one.command_id for one, _ in standing.line.drain()) == sorted("abcdefu")
     assert not standing.line
     standing.join(*"abcde")
-    standing.join("u", urgent=True, in_turn=True, of="ann")
+    standing.join("u", urgent=True, in_order=True, of="ann")
     assert standing.batch()[0] == "u"
 
 
@@ -139,14 +139,14 @@ def test_everybody_is_served_once_and_agents_in_their_own_order(
         if deed is None:
             served += standing.batch()
             continue
-        actor, urgent, in_turn = deed
+        actor, urgent, in_order = deed
         if standing.line.has_capacity_for(order("", urgent=urgent)):
-            standing.join(str(number), urgent=urgent, in_turn=in_turn, of=actor)
+            standing.join(str(number), urgent=urgent, in_order=in_order, of=actor)
     served += standing.all()
 
     came = {one.command_id: place for place, one in enumerate(standing.came)}
     assert sorted(served) == sorted(came)
     for actor in "ABC":
-        own = [one for one in standing.came if one.actor == actor and one.in_turn]
+        own = [one for one in standing.came if one.actor == actor and one.in_order]
         expected = [one.command_id for one in own]
         assert [name for name in served if name in expected] == expected

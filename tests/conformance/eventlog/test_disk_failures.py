@@ -26,7 +26,7 @@ from tests.conformance.eventlog import golden_commands, log_writer
 from tests.conformance.eventlog.conformance import PATIENCE_SECONDS, TENANT, Sqlite, Stage
 from tests.e2e.service.service_process import environment
 from tests.support.paths import ROOT
-from tests.support.small_disk import LEFT_BYTES, filled, small_disk
+from tests.support.small_disk import LEFT_BYTES, fill_disk, small_disk
 from tests.unit.support.scenario import acquire, register
 
 COMMANDS = 8
@@ -85,7 +85,7 @@ async def test_what_was_acknowledged_is_there_whichever_sync_fails(
     assert ["logged", "log.write_failed"] in said
     async with opened(tmp_path) as stage:
         events = await stage.events()
-        await stage.log.check_range(0, len(events))
+        await stage.log.verify_range(0, len(events))
         for name, sequence in _acknowledged(said):
             assert events[int(sequence) - 1].data.decode().count(f'"{name}"') == 1
         unknown = [line[1] for line in said if line[0] == log_writer.UNKNOWN]
@@ -131,7 +131,7 @@ async def test_a_full_device_refuses_commands_and_serves_readers(tmp_path: Path)
     with small_disk(tmp_path, DEVICE_BYTES) as folder:
         async with opened(folder) as stage:
             await stage.told_of("ann")
-            with filled(folder):
+            with fill_disk(folder):
                 acknowledged = await _write_until_refused(stage)
                 await _assert_it_reads(stage, acknowledged)
             await _assert_it_writes_again(stage, acknowledged)
@@ -182,7 +182,7 @@ async def _assert_it_writes_again(stage: Stage, acknowledged: list[int]) -> None
                 await asyncio.sleep(0.01)
     events = await stage.events(TENANT)
     assert set(acknowledged) <= {event.sequence for event in events}
-    await stage.log.check_range(0, await stage.log.committed_head())
+    await stage.log.verify_range(0, await stage.log.committed_head())
 
 
 # -- Going on after a failure ----------------------------------------------------
@@ -247,7 +247,7 @@ async def _is_found_or_harmless(folder: Path, events: list[RecordedEvent]) -> bo
     log = EventStore(Sqlite(folder).database())
     try:
         await log.open(SCHEMA)
-        await log.check_range(0, await log.committed_head())
+        await log.verify_range(0, await log.committed_head())
         read = await log.after(0, limit=100)
     except (DatabaseUnavailable, LogCorrupted, SchemaOutdated):
         return True

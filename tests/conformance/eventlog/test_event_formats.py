@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from quorate.domain.coordination.consensus import ConsensusRequested, VoteCast
 from quorate.domain.coordination.leases import LeaseReleased
-from quorate.domain.events import EVENT_TYPES, Event
 from quorate.domain.identity.agents import AgentRegistered
+from quorate.domain.registry import EVENT_TYPES
+from quorate.domain.shared.aggregates import Event
 from quorate.domain.shared.timestamps import Timestamp, instant
 from quorate.eventlog import serialization
 from quorate.eventlog.serialization import (
@@ -218,7 +219,7 @@ async def test_what_is_stored_stays_as_it_was_stored(
 
     old, new = await stage.events()
     assert (old.version, new.version) == (1, 2)
-    await stage.log.check_range(0, 2)
+    await stage.log.verify_range(0, 2)
     event = decode(old.type, old.version, old.data)
     assert isinstance(event, AgentRegistered)
     assert event.agent_role == "general, since version 2"

@@ -67,7 +67,7 @@ async def test_the_log_goes_on_after_a_restart(stage: Stage) -> None:
 
     events = await stage.events()
     assert [event.position for event in events] == [1, 2, 3, 4]
-    await stage.log.check_range(0, 4)
+    await stage.log.verify_range(0, 4)
 
 
 async def test_the_hash_covers_the_event_and_all_before_it(stage: Stage) -> None:
@@ -220,7 +220,7 @@ async def test_a_page_is_read_in_parts_and_no_longer_than_fits(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.told_of(*(f"agent{number}" for number in range(8)))
-    monkeypatch.setattr(event_pages, "EVENTS_AT_ONCE_MAX", 2)
+    monkeypatch.setattr(event_pages, "PART_EVENTS_MAX", 2)
 
     async def pages(limit: int) -> list[list[int]]:
         read, after = list[list[int]](), 0

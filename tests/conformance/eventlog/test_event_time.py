@@ -2,7 +2,7 @@
 
 import pytest
 
-from quorate.domain.coordination.leases import SettleLease
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.envelopes import Accepted
 from quorate.runtime.clock import MonotonicClock
@@ -102,7 +102,7 @@ async def test_time_flows_on_in_the_log_after_a_step_back(platform: Platform) ->
         machine.set(hours=-2)
         for _ in range(3):
             machine.run(minutes=0.5)
-            await stage.told(SettleLease(lease_id="new-lease"))
+            await stage.told(RecordDue(aggregate="lease", id="new-lease"))
             await stage.told(register("ann"))
         times = [event.at for event in await stage.events()][3:]
     finally:

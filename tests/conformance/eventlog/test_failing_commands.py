@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import select
 
-from quorate.domain.commands import Command
+from quorate.domain.shared.state import Command
 from quorate.eventlog.envelopes import Accepted, CommandFailed, Rejected
 from quorate.eventlog.transactions import Query
 from quorate.projections.tables import leases
@@ -52,7 +52,7 @@ async def test_a_command_that_breaks_down_fails_alone(stage: Stage, what: str) -
         Rejected,
     ]
     assert (await stage.types())[3:] == ["AgentRegistered", "LeaseAcquired", "LeaseConflicted"]
-    await stage.log.check_range(0, await stage.log.committed_head())
+    await stage.log.verify_range(0, await stage.log.committed_head())
 
 
 @pytest.mark.parametrize("what", BROKEN)

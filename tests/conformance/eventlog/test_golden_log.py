@@ -10,9 +10,9 @@ today; those before it stay as they are, and stay readable.
 import orjson
 import pytest
 
-from quorate.domain.events import EVENT_TYPES
+from quorate.domain.coordination.leases import LEASES
+from quorate.domain.registry import EVENT_TYPES, new_state
 from quorate.domain.shared.timestamps import instant
-from quorate.domain.tenant_state import TenantState
 from quorate.eventlog.hash_chain import GENESIS, verify_exported_event
 from quorate.eventlog.serialization import read
 from tests.conformance.eventlog import golden_commands
@@ -68,14 +68,14 @@ def test_its_chain_verifies(log: list[bytes]) -> None:
 
 @EVERY
 def test_all_of_it_can_be_read_and_told_again(log: list[bytes]) -> None:
-    tenant_state = TenantState()
+    tenant_state = new_state()
     for line in log:
         event = orjson.loads(line)
         tenant_state.apply(
             read(event["type"], event["version"], event["data"]), instant(event["at"])
         )
 
-    standing = {name: lease.status for name, lease in tenant_state.leases.items()}
+    standing = {name: lease.status for name, lease in tenant_state[LEASES].items()}
     ended = {"lease-1": "revoked", "lease-3": "expired", "lease-4": "released"}
     assert standing == {**ended, "lease-5": "active"}
-    assert tenant_state.leases["lease-1"].contenders == (golden_commands.id_of("bob"),)
+    assert tenant_state[LEASES]["lease-1"].contenders == (golden_commands.id_of("bob"),)

@@ -298,7 +298,7 @@ async def test_a_caller_that_leaves_leaves_nothing_half_done(stage: Stage, where
     assert leaving.cancelled()
     assert (await stage.types()).count("LeaseAcquired") == 1
     await stage.told(release("new-lease", by=key_of("ann")))
-    await stage.log.check_range(0, await stage.log.committed_head())
+    await stage.log.verify_range(0, await stage.log.committed_head())
 
 
 async def test_readers_that_leave_at_any_moment_leave_the_connection_fit(stage: Stage) -> None:

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
-from quorate.domain.coordination.leases import SettleLease
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.eventlog import idempotency as answers_module
 from quorate.eventlog.envelopes import KEY_REUSED, Accepted, CommandResult, Rejected, Unavailable
-from quorate.eventlog.idempotency import ANSWERS_KEPT_HOURS
+from quorate.eventlog.idempotency import RESPONSES_KEPT_HOURS
 from quorate.eventlog.tables import answers
 from quorate.eventlog.transactions import Query
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT, Key, Stage, body, until
@@ -53,7 +53,7 @@ async def test_also_when_the_state_has_moved_on(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     first = await stage.ask(acquire("ann", minutes=1), key=K1)
     stage.clock.move(minutes=2)
-    await stage.told(SettleLease(lease_id="new-lease"), acquire("bob", lease="l2"))
+    await stage.told(RecordDue(aggregate="lease", id="new-lease"), acquire("bob", lease="l2"))
 
     assert await stage.ask(acquire("ann"), key=K1) == again(first)
 
@@ -204,7 +204,7 @@ async def test_a_command_that_never_happened_happens_when_asked_again(stage: Sta
 async def test_answers_are_forgotten_after_their_time(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(heartbeat("ann"), key=K1)
-    stage.clock.move(hours=ANSWERS_KEPT_HOURS)
+    stage.clock.move(hours=RESPONSES_KEPT_HOURS)
     await stage.ask(heartbeat("ann"), key=K2)
     stage.clock.move(milliseconds=1)
     stage.door.prune_answers()
@@ -217,7 +217,7 @@ async def test_answers_are_forgotten_after_their_time(stage: Stage) -> None:
 async def test_nothing_is_forgotten_before_its_time(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(heartbeat("ann"), key=K1)
-    stage.clock.move(hours=ANSWERS_KEPT_HOURS)
+    stage.clock.move(hours=RESPONSES_KEPT_HOURS)
     commits = stage.database.commits
     stage.door.prune_answers()
     await until(lambda: stage.database.commits == commits + 1)
@@ -233,7 +233,7 @@ async def test_many_are_forgotten_little_by_little(
     await stage.told_of("ann")
     keys = [Key(key=f"k{number}") for number in range(35)]
     await asyncio.gather(*(stage.ask(heartbeat("ann"), key=key) for key in keys))
-    stage.clock.move(hours=ANSWERS_KEPT_HOURS, minutes=1)
+    stage.clock.move(hours=RESPONSES_KEPT_HOURS, minutes=1)
     commits = stage.database.commits
     stage.door.prune_answers()
     await until(lambda: _are_remembered(stage, 0))
@@ -250,7 +250,7 @@ async def test_forgetting_goes_on_while_commands_keep_coming(
     await stage.told_of("ann")
     keys = [Key(key=f"k{number}") for number in range(35)]
     await asyncio.gather(*(stage.ask(heartbeat("ann"), key=key) for key in keys))
-    stage.clock.move(hours=ANSWERS_KEPT_HOURS, minutes=1)
+    stage.clock.move(hours=RESPONSES_KEPT_HOURS, minutes=1)
     with stage.database.hold():
         first = stage.asking(heartbeat("ann"))
         await stage.database.held.wait()

@@ -18,7 +18,7 @@ from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.postgres import connection, location
 from quorate.eventlog.postgres import database as back_end
 from quorate.eventlog.postgres.database import STATEMENT_SECONDS_MAX, PostgresDatabase
-from quorate.eventlog.postgres.statistics import analyse_grown
+from quorate.eventlog.postgres.statistics import analyze_grown
 from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, StatementRejected
 from quorate.projections import tables
 from quorate.projections.migrations.schema import SCHEMA, TODAYS
@@ -133,7 +133,7 @@ async def test_the_password_may_stand_in_a_file(
 
 
 async def test_a_password_file_that_is_missing_is_said(url: str, tmp_path: Path) -> None:
-    with pytest.raises(DatabaseUnusable, match="password cannot be read"):
+    with pytest.raises(DatabaseUnusable, match="Cannot read the database password"):
         PostgresDatabase(url, password_file=tmp_path / "nowhere")
 
 
@@ -178,7 +178,7 @@ async def test_several_doors_leave_no_gap_and_change_no_order() -> None:
         assert all(isinstance(answer, Accepted) for answer in answers)
         assert await tail == list(range(1, 2 + REPLICAS * COMMANDS))
         assert sorted(answer.sequence for answer in answers) == list(range(2, 122))
-        await replicas[0].log.check_range(0, 1 + REPLICAS * COMMANDS)
+        await replicas[0].log.verify_range(0, 1 + REPLICAS * COMMANDS)
     finally:
         for replica in replicas:
             await replica.close()
@@ -350,12 +350,12 @@ async def test_a_table_that_has_grown_is_analysed_once(url: str) -> None:
     async with opened(url) as database:
         connection: asyncpg.Connection = await database.connect("test")
         try:
-            assert await analyse_grown(connection) == []
+            assert await analyze_grown(connection) == []
             await connection.execute(
                 "INSERT INTO tenants SELECT 'tenant-' || n, n FROM generate_series(1, 9000) AS n"
             )
-            assert await analyse_grown(connection) == ["tenants"]
-            assert await analyse_grown(connection) == []
+            assert await analyze_grown(connection) == ["tenants"]
+            assert await analyze_grown(connection) == []
         finally:
             await connection.close()
 
@@ -370,7 +370,7 @@ async def test_a_table_of_a_few_dozen_rows_is_analysed_too(url: str) -> None:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 # Counted when its writer has a moment, or by whoever serves before us.
                 while (await connection.fetchval(KNOWN_ROWS)) != 60:
-                    await analyse_grown(connection)
+                    await analyze_grown(connection)
                     await connection.execute("SELECT pg_sleep(0.05)")
         finally:
             await connection.close()

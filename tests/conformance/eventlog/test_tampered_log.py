@@ -57,15 +57,15 @@ def _setting(column: str, key: str) -> str:
 
 
 async def find(stage: Stage) -> None:
-    await stage.log.check_range(0, await stage.log.committed_head())
+    await stage.log.verify_range(0, await stage.log.committed_head())
 
 
 async def test_an_untouched_log_is_whole(stage: Stage) -> None:
     events = await told(stage)
     await find(stage)
-    await stage.log.check_tail()
+    await stage.log.verify_tail()
     for after in range(len(events)):
-        await stage.log.check_range(after, len(events))
+        await stage.log.verify_range(after, len(events))
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -167,19 +167,19 @@ async def test_a_log_that_was_given_to_another_tenant_is_found(stage: Stage) -> 
 async def test_the_tail_is_checked_and_what_is_before_it_is_not(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_module, "TAIL_EVENTS_CHECKED", 10)
+    monkeypatch.setattr(log_module, "TAIL_EVENTS_VERIFIED", 10)
     events = await told(stage)
     stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 20")
-    await stage.log.check_tail()
+    await stage.log.verify_tail()
     stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 30")
     with pytest.raises(LogCorrupted, match="event 30"):
-        await stage.log.check_tail()
+        await stage.log.verify_tail()
 
     assert len(events) == 34
 
 
 async def test_an_empty_log_has_nothing_to_check(stage: Stage) -> None:
-    await stage.log.check_tail()
+    await stage.log.verify_tail()
     await find(stage)
 
 
@@ -189,14 +189,14 @@ async def test_a_check_goes_page_by_page_and_says_how_far_it_is(
     monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", 10)
     await told(stage)
     checked: list[int] = []
-    await stage.log.check_range(0, 34, progress=checked.append, pause_seconds=0.0001)
+    await stage.log.verify_range(0, 34, progress=checked.append, pause_seconds=0.0001)
 
     assert checked == [10, 10, 10, 4]
 
 
 async def test_a_check_does_not_hold_up_commands(stage: Stage) -> None:
     await told(stage)
-    checking = asyncio.create_task(stage.log.check_range(0, 34, pause_seconds=0.001))
+    checking = asyncio.create_task(stage.log.verify_range(0, 34, pause_seconds=0.001))
     await stage.told(register("dan"))
     await checking
 
@@ -205,4 +205,4 @@ async def test_a_range_beyond_the_end_is_damage(stage: Stage) -> None:
     """Whoever knows that there were more events learns that they are gone."""
     await told(stage)
     with pytest.raises(LogCorrupted, match="ends at position 34"):
-        await stage.log.check_range(0, 40)
+        await stage.log.verify_range(0, 40)

@@ -60,7 +60,7 @@ async def test_the_door_goes_on_behind_a_new_connection(
 
     assert stage.database.reopened == 1
     assert [entry["event"] for entry in logged] == ["log.write_failed", "log.reopened"]
-    await stage.log.check_range(0, 3)
+    await stage.log.verify_range(0, 3)
 
 
 async def test_nothing_is_acknowledged_until_there_is_a_connection(

@@ -25,7 +25,8 @@ from quorate.bus.embedded.configuration import service_keys
 from quorate.bus.embedded.server import EmbeddedServer
 from quorate.bus.outbox.jetstream_stream import STREAM
 from quorate.bus.service import FOLDER, NatsService
-from quorate.domain.identity.api_keys import KEY_ID_LENGTH, Principal, Role
+from quorate.domain.identity.key_format import KEY_ID_LENGTH
+from quorate.domain.identity.principals import Principal, Role
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
 from tests.support.nats_client import Client

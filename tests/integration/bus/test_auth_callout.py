@@ -12,7 +12,7 @@ from quorate.bus.auth import connections
 from quorate.bus.auth.callout import RESPONSE_SECONDS_MAX
 from quorate.bus.embedded.configuration import SUBSCRIPTIONS_MAX
 from quorate.bus.outbox.jetstream_stream import STREAM
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from tests.integration.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT, Stage, until
 from tests.unit.bus.test_subjects import is_meant_for, subject_for
 

@@ -22,7 +22,7 @@ from quorate.bus.embedded.configuration import service_keys
 from quorate.bus.embedded.server import EmbeddedServer
 from quorate.bus.service import FOLDER
 from quorate.bus.subjects import CommandSubject
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from tests.integration.bus.stage import (
     ANN,
     BOB,
@@ -55,7 +55,7 @@ class Desk:
 
     async def _answer(self, asked: CommandRequest) -> CommandResponse:
         await self.free.wait()
-        headers = {"Operation": asked.sender.operation, "Agent": asked.who.agent_id}
+        headers = {"Operation": asked.sender.operation, "Agent": asked.sender.agent_id}
         return CommandResponse(body=asked.body, headers=headers)
 
     def is_urgent(self, who: CommandSubject) -> bool:

@@ -18,7 +18,7 @@ from quorate.bus.embedded.configuration import service_keys
 from quorate.bus.outbox.jetstream_stream import STREAM
 from quorate.bus.service import FOLDER, NatsService
 from quorate.client.transports.nats import NatsAddress, NatsTransport
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from tests.integration.bus.cluster import SERVERS, NatsCluster
 from tests.integration.bus.stage import (
     ANN,
