@@ -19,7 +19,7 @@ from quorate.api.nats_commands import (
     OWN_ID_PARAMETER,
     REQUEST_ID_HEADER,
     SEQUENCE_HEADER,
-    ids_of,
+    id_fields,
 )
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, Omitted, PublishedMessage
 from quorate.api.openapi import IDEMPOTENCY_KEY, id_description
@@ -89,7 +89,7 @@ def _request(endpoint: Endpoint) -> Json:
     properties: Json = {}
     required: list[str] = []
     open_ended = False
-    for name, field in ids_of(endpoint).items():
+    for name, field in id_fields(endpoint).items():
         properties[field] = {"type": "string", "description": _id_description(name)}
         if name != OWN_ID_PARAMETER:
             required.append(field)
@@ -140,7 +140,7 @@ def request_example(endpoint: Endpoint) -> Json:
     taken = BODIES.get(endpoint.name) or QUERIES.get(endpoint.name, {})
     ids = {
         field: PATH_IDS[field]
-        for name, field in ids_of(endpoint).items()
+        for name, field in id_fields(endpoint).items()
         if name != OWN_ID_PARAMETER
     }
     fields = {name: value for name, value in taken.items() if name not in _OPTIONAL_FIELDS}

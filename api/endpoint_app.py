@@ -12,11 +12,11 @@ from typing import TypeAlias
 
 from quorate.api.request_reader import (
     CREDENTIAL_HEADERS,
-    collect,
-    path_of,
-    query_of,
+    collect_headers,
+    parse_query,
     read_body,
-    token_of,
+    read_path_ids,
+    read_token,
 )
 from quorate.api.response_writer import find_single_write
 from quorate.api.strict_json import parse
@@ -74,13 +74,13 @@ class EndpointApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = {}
-        repeated = collect(scope["headers"], headers)
+        repeated = collect_headers(scope["headers"], headers)
         log_entry = _log_entry(scope, self._metrics)
         if self._tracing is not None:
             log_entry.span = self._tracing.start_request(
                 "http", self.endpoint.name, _trace_headers(headers)
             )
-        call = Call(path_of(scope), headers)
+        call = Call(read_path_ids(scope), headers)
         call.request_id, call.receive, call.send = log_entry.request_id, receive, send
         call.span = log_entry.span
         call.urgent = self.endpoint.urgent
@@ -116,7 +116,7 @@ class EndpointApp:
         if endpoint.query is not None:
             raw_query = scope["query_string"]
             call.query = (
-                validate(endpoint.query, query_of(raw_query)) if raw_query else self._no_query
+                validate(endpoint.query, parse_query(raw_query)) if raw_query else self._no_query
             )
         if endpoint.roles:
             check_tenant(call.principal, call.body, call.query)
@@ -124,7 +124,7 @@ class EndpointApp:
     async def _principal(
         self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes], scope: Scope
     ) -> Principal:
-        token = token_of(headers) if not repeated & CREDENTIAL_HEADERS else None
+        token = read_token(headers) if not repeated & CREDENTIAL_HEADERS else None
         principal = await self._authenticate(token, scope) if token is not None else None
         if principal is None:
             raise Problem(

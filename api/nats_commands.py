@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from quorate.api.request_reader import is_id, too_large
+from quorate.api.request_reader import body_too_large, is_id
 from quorate.api.routes import ENDPOINTS
 from quorate.api.strict_json import BODY_BYTES_MAX, parse
 from quorate.application.admission import (
@@ -60,7 +60,7 @@ NATS_ENDPOINTS: tuple[Endpoint, ...] = tuple(
 )
 
 
-def ids_of(endpoint: Endpoint) -> Mapping[str, str]:
+def id_fields(endpoint: Endpoint) -> Mapping[str, str]:
     """Map the parameters of the endpoint's path to their field names in a message."""
     return {name: to_camel(name) for name in path_parameters(endpoint)}
 
@@ -96,7 +96,7 @@ class NatsCommandHandler:
             endpoint.name: _Operation(
                 endpoint=endpoint,
                 handler=partial(endpoint.handler, service),
-                ids=ids_of(endpoint),
+                ids=id_fields(endpoint),
                 reserve=reserve_for(endpoint),
                 metrics=request_metrics.of("nats", endpoint.name),
             )
@@ -202,7 +202,7 @@ def _read(
 ) -> None:
     """Fill the call from the headers and the body; raises Problem."""
     if len(body) > BODY_BYTES_MAX:
-        raise too_large()
+        raise body_too_large()
     values = parse(body) if body else {}
     endpoint = operation.endpoint
     key = headers.get(IDEMPOTENCY_HEADER)

@@ -123,9 +123,7 @@ async def _agent_id(service: Service, call: Call) -> str:
 
 def _messages_to(agent_id: str, event: RecordedEvent) -> list[NotificationMessage]:
     return [
-        message
-        for message in notification_messages(event)
-        if message.notification.is_for(agent_id)
+        message for message in notification_messages(event) if message.notification.is_for(agent_id)
     ]
 
 

@@ -15,7 +15,7 @@ ID_LENGTH_MAX = 64
 CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key"})
 
 
-def collect(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
+def collect_headers(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
     """Add headers to a dict by name; return the names that occur more than once."""
     repeated = set()
     for name, value in pairs:
@@ -25,7 +25,7 @@ def collect(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes]:
     return frozenset(repeated)
 
 
-def path_of(scope: Scope) -> dict[str, str]:
+def read_path_ids(scope: Scope) -> dict[str, str]:
     """Return the ids in the path. An id without a valid form becomes "": no resource has it."""
     ids: Mapping[str, str] = scope.get("path_params", {})
     return {name: text if is_id(text) else "" for name, text in ids.items()}
@@ -36,7 +36,7 @@ def is_id(text: str) -> bool:
     return len(text) <= ID_LENGTH_MAX and text.isascii() and text.isprintable()
 
 
-def token_of(headers: Mapping[bytes, bytes]) -> str | None:
+def read_token(headers: Mapping[bytes, bytes]) -> str | None:
     value = headers.get(b"authorization")
     if value is not None:
         scheme, _, token = value.partition(b" ")
@@ -56,7 +56,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         raise Problem("unsupported_media_type", "Send uncompressed application/json.")
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX:
-        raise too_large()
+        raise body_too_large()
     message = await receive()
     if message.get("more_body"):
         return await _read_rest(message, receive)
@@ -77,15 +77,15 @@ async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes
         body += message.get("body", b"")
         more = message.get("more_body", False)
     if len(body) > BODY_BYTES_MAX:
-        raise too_large()
+        raise body_too_large()
     return bytes(body)
 
 
-def too_large() -> Problem:
+def body_too_large() -> Problem:
     return Problem("body_too_large", f"A body may have at most {BODY_BYTES_MAX} bytes.")
 
 
-def query_of(raw: bytes) -> dict[str, str]:
+def parse_query(raw: bytes) -> dict[str, str]:
     if not raw:
         return {}
     try:

@@ -145,7 +145,7 @@ def test_export_stops_when_the_service_makes_no_progress(
 @pytest.mark.parametrize(
     ("answer", "code", "words"),
     [
-        ((401, b'{"title": "A valid API key is required"}'), 4, "A valid API key is needed"),
+        ((401, b'{"title": "A valid API key is required"}'), 4, "A valid API key is required"),
         ((403, b"{}"), 4, "403"),
         ((404, b"not json"), 5, "404"),
         ((422, b'{"title": "Invalid request", "detail": "after"}'), 1, "Invalid request: after"),

@@ -12,21 +12,20 @@ import pytest
 
 from quorate.api.documents import asyncapi_document
 from quorate.api.json_schemas import Json
-from quorate.api.nats_commands import NATS_ENDPOINTS, ids_of
+from quorate.api.nats_commands import NATS_ENDPOINTS, id_fields
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS
 from quorate.application.operations import Endpoint, known_codes
 from quorate.bus import subjects
 from quorate.bus.command_dispatch import IN_FLIGHT_PER_AGENT_MAX
 from quorate.bus.subjects import COMMANDS, TO_AGENT, TO_ALL
-from quorate.domain.events import EVENT_TYPES
-from quorate.domain.identity.api_keys import ROLES, Principal, Role
-from quorate.domain.notifications import (
-    NOTICED_TYPES,
+from quorate.domain.identity.principals import ROLES, Principal, Role
+from quorate.domain.registry import (
+    EVENT_TYPES,
     NOTIFICATION_NAMES,
-    Notification,
-    ToAgent,
-    notifications,
+    NOTIFYING_EVENTS,
+    notifications_of,
 )
+from quorate.domain.shared.notifications import Notification, ToAgent
 from quorate.eventlog.serialization import VERSIONS
 from tests.integration.api.schema_reader import (
     KEYWORDS,
@@ -213,7 +212,7 @@ def test_request_schema_contains_exactly_the_accepted_fields(endpoint: Endpoint)
     model = endpoint.body or endpoint.query
     assert model is not None
     fields = {field.alias or name for name, field in model.model_fields.items()}
-    own = set(ids_of(endpoint).values()) | ({"idempotencyKey"} if endpoint.command else set())
+    own = set(id_fields(endpoint).values()) | ({"idempotencyKey"} if endpoint.command else set())
     assert set(schema["properties"]) == fields | own
     required = {
         field.alias or name for name, field in model.model_fields.items() if field.is_required()
@@ -227,7 +226,7 @@ def test_request_schema_matches_the_enforced_limits(endpoint: Endpoint) -> None:
     check = validator(schema)
     model = endpoint.body or endpoint.query
     assert model is not None
-    elsewhere = {*ids_of(endpoint).values(), "idempotencyKey"}
+    elsewhere = {*id_fields(endpoint).values(), "idempotencyKey"}
     body = {name: value for name, value in example.items() if name not in elsewhere}
     for name in set(schema["properties"]) - elsewhere:
         for value, fits in bounds(schema["properties"][name]):
@@ -282,8 +281,8 @@ def stored_event(type_: str) -> Json:
 def all_notifications() -> list[Notification]:
     return [
         notification
-        for type_ in sorted(NOTICED_TYPES)
-        for notification in notifications(type_, stored_event(type_))
+        for type_ in sorted(NOTIFYING_EVENTS)
+        for notification in notifications_of(type_, stored_event(type_))
     ]
 
 
@@ -299,7 +298,7 @@ def test_notification_matches_its_description(
     message = MESSAGE_TYPES[notification.name]
     assert message.family == (TO_AGENT if isinstance(notification.audience, ToAgent) else TO_ALL)
     schema = closed(copy.deepcopy(SCHEMAS[message.data.__name__]))
-    validator(schema).validate(dict(notification.facts))
+    validator(schema).validate(dict(notification.data))
 
 
 def test_notification_schema_accepts_omitted_data_only_for_its_type() -> None:

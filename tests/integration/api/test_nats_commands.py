@@ -13,7 +13,7 @@ from quorate.bus.command_dispatch import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
 from quorate.contracts.requests import HeartbeatBody, PageQuery
 from quorate.contracts.roles import CAN_ACT
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 

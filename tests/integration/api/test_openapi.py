@@ -150,7 +150,7 @@ def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
         "consensus_status": "approved",
     }
     sample = {field.name: texts.get(field.name, "text") for field in fields(kind)}
-    details = public(kind(**samples.get(kind, sample)).facts)
+    details = public(kind(**samples.get(kind, sample)).details)
     yield from (
         (camel(name), value) for name, value in details.items() if name not in PROBLEM_MEMBERS
     )
