@@ -1,4 +1,4 @@
-"""Events of a log moved to files that are small enough to be several."""
+"""Move a log's events to several small archive files."""
 
 from collections.abc import Sequence
 from pathlib import Path

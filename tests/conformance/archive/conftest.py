@@ -1,4 +1,4 @@
-"""A log that was lived once, filled into each database there is, and a folder for old events."""
+"""A log with a history, restored into each database, and an archive directory."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A row goes when the file that holds it was found right, in one transaction, or it stays."""
+"""A row is deleted only in the transaction that records its verified archive file."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ async def _deletes(database: Database, condition: str) -> None:
 
 
 @pytest.mark.parametrize("condition", ["position = 1", f"position > {END}", f"position <= {END}"])
-async def test_nothing_but_what_was_archived_can_be_deleted(
+async def test_only_archived_events_can_be_deleted(
     log: EventStore, platform: Platform, folder: Path, condition: str
 ) -> None:
     """Before, nothing; afterwards, what is left of it cannot be either: chains go on from there."""
@@ -39,7 +39,7 @@ async def test_nothing_but_what_was_archived_can_be_deleted(
             await _deletes(platform.database(), condition)
 
 
-async def test_no_row_goes_when_the_file_is_not_what_was_written(
+async def test_no_row_is_deleted_when_the_file_differs(
     log: EventStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = await events(log)
@@ -57,7 +57,7 @@ async def test_no_row_goes_when_the_file_is_not_what_was_written(
     assert await log.archived() == 0
 
 
-async def test_no_row_goes_when_the_file_cannot_be_written(log: EventStore, folder: Path) -> None:
+async def test_no_row_is_deleted_when_the_file_cannot_be_written(log: EventStore, folder: Path) -> None:
     before = await events(log)
 
     with pytest.raises(OSError, match="No such file"):
@@ -66,7 +66,7 @@ async def test_no_row_goes_when_the_file_cannot_be_written(log: EventStore, fold
     assert await events(log) == before
 
 
-async def test_a_file_that_was_not_recorded_is_written_again(log: EventStore, folder: Path) -> None:
+async def test_unrecorded_file_is_written_again(log: EventStore, folder: Path) -> None:
     """As after a crash between the file and the transaction."""
     before = await events(log)
     assert isinstance(log.database, Watched)
@@ -80,7 +80,7 @@ async def test_a_file_that_was_not_recorded_is_written_again(log: EventStore, fo
     await verify_archive(log.database, folder)
 
 
-async def test_of_two_at_the_same_time_one_gives_up(log: EventStore, folder: Path) -> None:
+async def test_one_of_two_concurrent_archivers_aborts(log: EventStore, folder: Path) -> None:
     """And its file, which has fewer events, never stands in the place of the one that counts."""
 
     class Slow(Archiver):
@@ -98,7 +98,7 @@ async def test_of_two_at_the_same_time_one_gives_up(log: EventStore, folder: Pat
     assert [path.name for path in folder.iterdir()] == [file_name(1)]
 
 
-async def test_a_damaged_log_is_not_archived(
+async def test_corrupted_log_is_not_archived(
     log: EventStore, platform: Platform, folder: Path
 ) -> None:
     platform.overwrite("UPDATE events SET actor = 'keyother' WHERE position = 9")

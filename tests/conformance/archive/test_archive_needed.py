@@ -1,4 +1,4 @@
-"""Whoever asks for what was archived is told so, and is never given a shorter answer."""
+"""A reader of archived events gets a gap, never a shorter result without notice."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.conformance.projections.random_history import TENANTS
 RETENTION_HOURS = 10**6  # So that nothing is left out but what was archived.
 
 
-async def test_a_page_of_the_log_says_what_was_archived(log: EventStore, folder: Path) -> None:
+async def test_page_reports_the_archived_range(log: EventStore, folder: Path) -> None:
     before = {tenant: await log.page(tenant, 0, ALL, Filter()) for tenant in TENANTS}
     await move(log, folder)
 
@@ -27,7 +27,7 @@ async def test_a_page_of_the_log_says_what_was_archived(log: EventStore, folder:
         assert (await log.page(tenant, 0, ALL, Filter())).gap is not None
 
 
-async def test_a_filter_hides_no_gap(log: EventStore, folder: Path) -> None:
+async def test_filter_does_not_hide_the_gap(log: EventStore, folder: Path) -> None:
     await move(log, folder)
 
     page = await log.page(TENANTS[0], 0, ALL, Filter(type="NothingOfTheKind"))
@@ -51,7 +51,7 @@ async def _noticed(log: EventStore) -> Mapping[tuple[str, str], Sequence[Noticed
     return found
 
 
-async def test_an_agent_that_missed_something_hears_of_it(log: EventStore, folder: Path) -> None:
+async def test_agent_that_missed_archived_notifications_gets_a_gap(log: EventStore, folder: Path) -> None:
     """Each notification comes, or a gap covers it; and none is said where nothing is left out."""
     before = await _noticed(log)
     await move(log, folder)
@@ -68,7 +68,7 @@ async def test_an_agent_that_missed_something_hears_of_it(log: EventStore, folde
     assert gaps
 
 
-async def test_page_by_page_it_hears_of_all_that_is_there(log: EventStore, folder: Path) -> None:
+async def test_agent_reads_all_remaining_notifications_by_page(log: EventStore, folder: Path) -> None:
     before = await _noticed(log)
     await move(log, folder)
     reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)

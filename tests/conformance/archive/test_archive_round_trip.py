@@ -1,4 +1,4 @@
-"""Old events move to files and nothing is lost: together with its files a log is what it was."""
+"""Archiving loses nothing: the files and the table together are the log."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from tests.conformance.projections.random_history import TENANTS
 from tests.conformance.projections.test_twins import lived
 
 
-async def test_the_files_and_the_table_together_are_the_log(log: EventStore, folder: Path) -> None:
+async def test_files_and_table_together_are_the_log(log: EventStore, folder: Path) -> None:
     before = await events(log)
 
     moved = await move(log, folder)
@@ -33,7 +33,7 @@ async def test_the_files_and_the_table_together_are_the_log(log: EventStore, fol
     assert await log.archived() == END
 
 
-async def test_a_check_that_is_under_way_finds_nothing_wrong(
+async def test_verification_in_progress_tolerates_archiving(
     log: EventStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On PostgreSQL the service goes on meanwhile, and would write nothing to a damaged log."""
@@ -52,7 +52,7 @@ async def test_a_check_that_is_under_way_finds_nothing_wrong(
     assert await log.archived() == END
 
 
-async def test_of_each_tenant_the_last_archived_event_stays(log: EventStore, folder: Path) -> None:
+async def test_last_archived_event_of_each_tenant_stays(log: EventStore, folder: Path) -> None:
     await move(log, folder)
 
     last = {one.tenant: one for one in ArchiveFolder(folder).events()}
@@ -61,7 +61,7 @@ async def test_of_each_tenant_the_last_archived_event_stays(log: EventStore, fol
     assert len(left) == len(TENANTS)
 
 
-async def test_a_log_of_which_all_is_old_goes_on_as_before(
+async def test_completely_archived_log_continues(
     platform: Platform, folder: Path
 ) -> None:
     """Sequences and positions go on where they were, and the chain holds across the cut."""
@@ -80,7 +80,7 @@ async def test_a_log_of_which_all_is_old_goes_on_as_before(
         await verify_archive(town.log.database, folder)
 
 
-async def test_events_that_are_not_old_enough_stay(log: EventStore, folder: Path) -> None:
+async def test_recent_events_stay(log: EventStore, folder: Path) -> None:
     middle = (await events(log))[60]
 
     archiver = Archiver(log.database, folder)
@@ -93,7 +93,7 @@ async def test_events_that_are_not_old_enough_stay(log: EventStore, folder: Path
     assert young[0].position == moved.last + 1
 
 
-async def test_the_projections_are_rebuilt_from_both(
+async def test_projections_are_rebuilt_from_files_and_table(
     log: EventStore, platform: Platform, folder: Path, tmp_path: Path
 ) -> None:
     before = await content(platform.database())
@@ -113,7 +113,7 @@ async def test_the_projections_are_rebuilt_from_both(
     }
 
 
-async def test_without_the_files_nothing_is_rebuilt_or_backed_up(
+async def test_rebuild_and_backup_need_the_files(
     log: EventStore, platform: Platform, folder: Path
 ) -> None:
     before = await content(platform.database())
@@ -127,7 +127,7 @@ async def test_without_the_files_nothing_is_rebuilt_or_backed_up(
     assert (await content(platform.database()))["leases"] == before["leases"]
 
 
-async def test_a_backup_is_the_same_file_whether_events_were_archived_or_not(
+async def test_backup_does_not_depend_on_archiving(
     log: EventStore, platform: Platform, folder: Path, backup: bytes
 ) -> None:
     await move(log, folder)

@@ -1,4 +1,4 @@
-"""Files that are missing, changed or another log's are found, and named."""
+"""Missing, changed and foreign archive files are detected and named."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.conformance.projections import backup_files
 
 
 @pytest.mark.parametrize("number", range(FILES))
-async def test_a_missing_file_is_named(log: EventStore, folder: Path, number: int) -> None:
+async def test_missing_file_is_named(log: EventStore, folder: Path, number: int) -> None:
     moved = await move(log, folder)
     moved[number].path.unlink()
 
@@ -22,7 +22,7 @@ async def test_a_missing_file_is_named(log: EventStore, folder: Path, number: in
         await verify_archive(log.database, folder)
 
 
-async def test_what_is_left_when_the_oldest_were_removed_still_proves_itself(
+async def test_archive_without_its_oldest_files_verifies(
     log: EventStore, folder: Path
 ) -> None:
     moved = await move(log, folder)
@@ -40,7 +40,7 @@ async def test_what_is_left_when_the_oldest_were_removed_still_proves_itself(
 
 
 @pytest.mark.parametrize("number", range(FILES))
-async def test_a_changed_file_is_named(log: EventStore, folder: Path, number: int) -> None:
+async def test_changed_file_is_named(log: EventStore, folder: Path, number: int) -> None:
     moved = await move(log, folder)
     path = moved[number].path
     rows = backup_files.lines(path.read_bytes())
@@ -51,7 +51,7 @@ async def test_a_changed_file_is_named(log: EventStore, folder: Path, number: in
         await verify_archive(log.database, folder)
 
 
-async def test_a_file_that_was_sealed_again_is_found(log: EventStore, folder: Path) -> None:
+async def test_resealed_file_is_detected(log: EventStore, folder: Path) -> None:
     """Somebody makes a whole archive of another history: the log knows the seal of its own."""
     moved = await move(log, folder, 1)
     rows = backup_files.lines(moved[0].path.read_bytes())
@@ -62,7 +62,7 @@ async def test_a_file_that_was_sealed_again_is_found(log: EventStore, folder: Pa
         await verify_archive(log.database, folder)
 
 
-async def test_the_next_file_goes_only_where_the_last_one_is(
+async def test_next_file_is_written_only_beside_the_last_one(
     log: EventStore, folder: Path, tmp_path: Path
 ) -> None:
     await move(log, folder)
@@ -73,7 +73,7 @@ async def test_the_next_file_goes_only_where_the_last_one_is(
         await Archiver(log.database, elsewhere).check_folder()
 
 
-async def test_an_archive_may_be_moved_as_a_whole(
+async def test_archive_directory_can_be_moved(
     log: EventStore, folder: Path, tmp_path: Path
 ) -> None:
     """The control: it is the files that count, not where they are."""
@@ -83,7 +83,7 @@ async def test_an_archive_may_be_moved_as_a_whole(
     await verify_archive(log.database, tmp_path / "elsewhere")
 
 
-async def test_a_log_that_does_not_go_on_from_its_archive_is_damaged(
+async def test_log_that_does_not_continue_its_archive_is_corrupted(
     log: EventStore, platform: Platform, folder: Path
 ) -> None:
     await move(log, folder)

@@ -1,10 +1,10 @@
-"""What every database must do for the log, said once.
+"""Conformance suite of the database adapters: platforms, and a stage with a complete event log.
 
-A test that asks for ``platform`` or ``stage`` runs on each of PLATFORMS. Another database is an
-adapter like ``Sqlite`` and a line in that table; no test knows which one it runs on.
+A test with the fixture ``platform`` or ``stage`` runs on each of PLATFORMS. Another database needs
+an adapter like ``Sqlite`` and an entry there; no test knows on which database it runs.
 
-The stage is a log with its door and its projections, a clock that stands still until it is told
-otherwise, ids that are counted, and a back end that can be held, watched and made to fail.
+The stage is a log with its command bus and projections, a clock that advances only when a test sets
+it, sequential ids, and a database that can be held, observed and made to fail.
 """
 
 import asyncio

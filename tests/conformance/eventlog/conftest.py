@@ -1,4 +1,4 @@
-"""A stage on every database there is an adapter for."""
+"""A stage on every supported database."""
 
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""A story in which every kind of event happens, told to a log with counted ids and a set clock.
+"""Commands that produce every event type, for a log with sequential ids and a fixed clock.
 
-Its log is known byte for byte (``golden/log.<n>.jsonl``): on every database, in every process, and
-however its commands fall into batches, the same lines come out. Nothing here has a default that
-another test may want to change.
+Their log is known byte for byte (``golden/log.<n>.jsonl``). Every database and process gives the
+same lines, however the commands are batched. Nothing here uses a default that another test may
+change.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A process that writes to a log and says aloud what became of each command.
+"""A process that writes to a log and prints the result of each command.
 
-``python -m tests.conformance.eventlog.log_writer FOLDER COMMANDS``: run where the disk fails, so that what was
-acknowledged can be compared with what is there afterwards. What the door logs is said in between.
+``python -m tests.conformance.eventlog.log_writer FOLDER COMMANDS`` runs on a failing disk, so that
+acknowledged commands can be compared with the stored ones. Log events are printed in between.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Every command is counted once, by what came of it; so is what was recorded, and each commit."""
+"""Each command is counted once by its outcome; recorded events and commits are counted too."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def _fails_to_render(_outcome: object) -> bytes:
     raise RuntimeError
 
 
-async def test_by_outcome(stage: Stage) -> None:
+async def test_commands_are_counted_by_outcome(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     tally = stage.door.metrics
     tally.commands.clear()
@@ -31,7 +31,7 @@ async def test_by_outcome(stage: Stage) -> None:
     }
 
 
-async def test_a_command_that_is_not_taken_is_counted_too(stage: Stage) -> None:
+async def test_unavailable_command_is_counted(stage: Stage) -> None:
     stage.door.stop_writing("of a test")
     with pytest.raises(Unavailable):
         await stage.ask(register("ann"))
@@ -39,7 +39,7 @@ async def test_a_command_that_is_not_taken_is_counted_too(stage: Stage) -> None:
     assert stage.door.metrics.commands["RegisterAgent", "unavailable"] == 1
 
 
-async def test_what_was_recorded_is_counted_by_type(stage: Stage) -> None:
+async def test_events_are_counted_by_type(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(acquire("ann", KIM, lease="l1"))
     stage.clock.move(milliseconds=round(WINDOW_SECONDS * 1_000) + 1)
@@ -49,7 +49,7 @@ async def test_what_was_recorded_is_counted_by_type(stage: Stage) -> None:
     assert stage.door.metrics.events["LeaseRevoked"] == 1
 
 
-async def test_each_transaction_is_timed_and_measured(stage: Stage) -> None:
+async def test_each_transaction_records_its_size_and_duration(stage: Stage) -> None:
     await stage.told_of("ann")
     tally = stage.door.metrics
     before = tally.batch_commands.count, tally.batch_commands.sum

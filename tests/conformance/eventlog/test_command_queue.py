@@ -1,4 +1,4 @@
-"""Who comes first goes first; urgent orders overtake a crowd, and nobody waits without end."""
+"""Order of the command queue: first in, first out, with bounded priority for urgent commands."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class Standing:
         return left
 
 
-def test_without_a_crowd_they_go_as_they_came() -> None:
+def test_queue_is_first_in_first_out_below_one_batch() -> None:
     standing = Standing()
     standing.join("a", "b")
     standing.join("u", urgent=True)
@@ -62,7 +62,7 @@ def test_without_a_crowd_they_go_as_they_came() -> None:
     assert standing.batch() == ["a", "b", "u", "c"]
 
 
-def test_when_more_wait_than_one_batch_takes_urgent_ones_go_first() -> None:
+def test_urgent_commands_go_first_when_more_than_one_batch_waits() -> None:
     standing = Standing()
     standing.join(*"abcdef")
     standing.join("u", "v", urgent=True)
@@ -71,7 +71,7 @@ def test_when_more_wait_than_one_batch_takes_urgent_ones_go_first() -> None:
     assert standing.batch() == ["c", "d", "e", "f"]
 
 
-def test_nobody_is_overtaken_without_end() -> None:
+def test_overtaking_is_bounded() -> None:
     standing = Standing(urgent_capacity=10)
     standing.join(*"abcdef")
     gone: list[str] = []
@@ -83,7 +83,7 @@ def test_nobody_is_overtaken_without_end() -> None:
     assert gone.index("f") <= PLACES + 6
 
 
-def test_an_agents_own_orders_do_not_overtake_one_another() -> None:
+def test_ordered_commands_of_an_agent_keep_their_order() -> None:
     standing = Standing()
     standing.join(*"abcd")
     standing.join("acquire", in_order=True, of="ann")
@@ -93,7 +93,7 @@ def test_an_agents_own_orders_do_not_overtake_one_another() -> None:
     assert standing.all() == ["heartbeat", *"abcd", "acquire", "release"]
 
 
-def test_once_its_own_are_done_an_agents_urgent_order_goes_ahead_again() -> None:
+def test_urgent_command_overtakes_again_when_the_agents_ordered_commands_are_done() -> None:
     standing = Standing()
     standing.join("acquire", in_order=True, of="ann")
     standing.join(*"abcdefgh")
@@ -103,7 +103,7 @@ def test_once_its_own_are_done_an_agents_urgent_order_goes_ahead_again() -> None
     assert standing.batch()[0] == "release"
 
 
-def test_the_last_places_are_kept_for_urgent_orders() -> None:
+def test_last_slots_are_reserved_for_urgent_commands() -> None:
     standing = Standing(urgent_capacity=2)
     standing.join(*(f"o{number}" for number in range(PLACES - 2)))
 
@@ -112,7 +112,7 @@ def test_the_last_places_are_kept_for_urgent_orders() -> None:
     assert not standing.line.has_capacity_for(order("even so", urgent=True))
 
 
-def test_when_all_are_sent_away_nobody_is_left() -> None:
+def test_drain_removes_all_commands() -> None:
     standing = Standing()
     standing.join(*"abcdef", in_order=True, of="ann")
     standing.join("u", urgent=True)
@@ -131,7 +131,7 @@ deeds = st.lists(
 
 
 @given(deeds)
-def test_everybody_is_served_once_and_agents_in_their_own_order(
+def test_each_command_is_taken_once_and_in_order_per_agent(
     deeds: list[tuple[str, bool, bool] | None],
 ) -> None:
     standing, served = Standing(), list[str]()

@@ -1,6 +1,6 @@
-"""What a real disk does: a sync that fails, a device that is full, a byte that is another one.
+"""Failures of a real disk: a failing sync, a full device, a flipped bit.
 
-These know that the log is a file; what holds for every database is in the other files.
+These tests know that the log is a SQLite file; tests for every database are in the other files.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ def traced(folder: Path, when: str) -> list[list[str]]:
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("when", ["1", "3", "5+2", "3+"])
-async def test_what_was_acknowledged_is_there_whichever_sync_fails(
+async def test_acknowledged_commands_survive_any_failing_sync(
     tmp_path: Path, when: str
 ) -> None:
     async with opened(tmp_path) as stage:
@@ -95,7 +95,7 @@ async def test_what_was_acknowledged_is_there_whichever_sync_fails(
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-async def test_nothing_is_acknowledged_between_the_failure_and_the_check(tmp_path: Path) -> None:
+async def test_no_command_is_acknowledged_between_failure_and_verification(tmp_path: Path) -> None:
     async with opened(tmp_path) as stage:
         await stage.told(register("first"))
     said = await asyncio.to_thread(traced, tmp_path, "3+")
@@ -127,7 +127,7 @@ def limited(folder: Path) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_a_full_device_refuses_commands_and_serves_readers(tmp_path: Path) -> None:
+async def test_full_device_rejects_commands_and_serves_readers(tmp_path: Path) -> None:
     with small_disk(tmp_path, DEVICE_BYTES) as folder:
         async with opened(folder) as stage:
             await stage.told_of("ann")
@@ -137,7 +137,7 @@ async def test_a_full_device_refuses_commands_and_serves_readers(tmp_path: Path)
             await _assert_it_writes_again(stage, acknowledged)
 
 
-async def test_a_file_that_may_not_grow_refuses_commands_and_serves_readers(
+async def test_file_size_limit_rejects_commands_and_serves_readers(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path) as stage:
@@ -188,7 +188,7 @@ async def _assert_it_writes_again(stage: Stage, acknowledged: list[int]) -> None
 # -- Going on after a failure ----------------------------------------------------
 
 
-async def test_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
+async def test_log_continues_in_a_new_file_after_an_error(tmp_path: Path) -> None:
     """What the old one was given while the disk failed may be on it in the kernel's memory alone,
     even when it is written again: so nothing may depend on it any more.
     """
@@ -204,7 +204,7 @@ async def test_it_goes_on_in_a_new_file(tmp_path: Path) -> None:
         assert await stage.events() == told
 
 
-async def test_the_database_is_left_alone_while_the_disk_takes_nothing(
+async def test_database_is_not_touched_while_the_disk_rejects_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_database, "TRIAL_BYTES", DEVICE_BYTES)
@@ -222,7 +222,7 @@ async def test_the_database_is_left_alone_while_the_disk_takes_nothing(
 # -- A byte that is another one ------------------------------------------------
 
 
-async def test_a_flipped_bit_is_found_unless_it_changes_no_event(tmp_path: Path) -> None:
+async def test_flipped_bit_is_detected_unless_it_changes_no_event(tmp_path: Path) -> None:
     """E8: whatever the check passes reads exactly as it was written."""
     original = tmp_path / "original"
     original.mkdir()

@@ -1,9 +1,9 @@
-"""What was stored can be read for ever: names, versions and spelling of every kind of event.
+"""Stored events stay readable: names, versions and encoding of every event type.
 
-``golden/<Type>.v<version>.json`` holds the data of one event as it was stored when that version
-was new, with every field that it could have. A field that may be left out can come later, without
-a new version: then ``golden/<Type>.v<version>.<form>.json`` has it. A new type, version or field
-comes with a new file; files that are there are never changed.
+``golden/<Type>.v<version>.json`` contains the data of one event as it was stored when that version
+was new, with every field. An optional field that came later without a new version has
+``golden/<Type>.v<version>.<form>.json``. A new type, version or field needs a new file; existing
+files are never changed.
 """
 
 from collections.abc import Mapping
@@ -64,27 +64,27 @@ def version_of(name: str) -> str:
 # -- Golden files --------------------------------------------------------------
 
 
-def test_every_version_of_every_type_has_its_file() -> None:
+def test_every_version_of_every_type_has_a_golden_file() -> None:
     assert set(map(version_of, GOLDEN)) == EXPECTED, "a renamed type cannot be read any more"
     assert set(GOLDEN) >= EXPECTED
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
-def test_what_was_stored_can_be_read(name: str) -> None:
+def test_stored_events_can_be_read(name: str) -> None:
     type_, version, data = golden(name)
 
     assert type(decode(type_, version, data)) is EVENT_TYPES[type_]
 
 
 @pytest.mark.parametrize("name", [one for one in GOLDEN if version_of(one) in PRESENT])
-def test_what_was_stored_would_be_stored_the_same_way_today(name: str) -> None:
+def test_current_version_is_stored_with_the_same_bytes(name: str) -> None:
     type_, version, data = golden(name)
 
     assert encode(decode(type_, version, data)) == data
 
 
 @pytest.mark.parametrize("name", PRESENT)
-def test_every_field_is_in_one_of_its_files(name: str) -> None:
+def test_every_field_occurs_in_a_golden_file(name: str) -> None:
     type_, _, _ = golden(name)
     files = [orjson.loads(golden(one)[2]) for one in GOLDEN if version_of(one) == name]
 
@@ -123,7 +123,7 @@ SEARCH = settings(deadline=None, derandomize=True, database=None, max_examples=5
 
 
 @pytest.mark.parametrize("type_", EVENT_TYPES.values(), ids=EVENT_TYPES)
-def test_what_is_stored_is_what_happened(type_: type[Event]) -> None:
+def test_event_round_trips_through_json(type_: type[Event]) -> None:
     @SEARCH
     @given(any_event(type_))
     def search(event: Event) -> None:
@@ -136,7 +136,7 @@ def test_what_is_stored_is_what_happened(type_: type[Event]) -> None:
 
 @SEARCH
 @given(ANY_EVENT)
-def test_nothing_stored_is_null_or_a_fraction(event: Event) -> None:
+def test_stored_json_has_no_null_and_no_fraction(event: Event) -> None:
     """Absent is absent; and no two machines write a fraction alike."""
 
     def plain(value: Any) -> bool:  # noqa: ANN401 - JSON.
@@ -148,7 +148,7 @@ def test_nothing_stored_is_null_or_a_fraction(event: Event) -> None:
     assert plain(orjson.loads(encode(event)))
 
 
-def test_the_text_is_stored_as_it_was_written() -> None:
+def test_user_text_is_stored_unchanged() -> None:
     text = '\x00 "\\ \x1f \x7f é e\u0301 \u2028 \U0001f680 \ufeff'
     data = encode(VoteCast(vote_id="v", request_id="r", agent_id="a", vote="approve", reason=text))
     event = decode("VoteCast", 1, data)
@@ -157,7 +157,7 @@ def test_the_text_is_stored_as_it_was_written() -> None:
     assert event.reason == text
 
 
-def test_keys_are_sorted_and_nothing_is_spaced() -> None:
+def test_json_has_sorted_keys_and_no_spaces() -> None:
     event = AgentRegistered(
         agent_id="a", agent_name="ann", agent_role="r", incarnation=1, active_until=NOON
     )
@@ -182,7 +182,7 @@ def version_2(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("version_2")
-def test_an_old_version_is_lifted_when_it_is_read() -> None:
+def test_old_version_is_upcast_when_read() -> None:
     event = decode("AgentRegistered", 1, REGISTERED)
 
     assert isinstance(event, AgentRegistered)
@@ -190,14 +190,14 @@ def test_an_old_version_is_lifted_when_it_is_read() -> None:
 
 
 @pytest.mark.usefixtures("version_2")
-def test_the_present_version_is_taken_as_it_is() -> None:
+def test_current_version_is_not_upcast() -> None:
     event = decode("AgentRegistered", 2, REGISTERED)
 
     assert isinstance(event, AgentRegistered)
     assert event.agent_role == "r"
 
 
-def test_a_very_old_version_is_lifted_step_by_step() -> None:
+def test_old_version_is_upcast_step_by_step() -> None:
     steps = {("X", version): _noting(version) for version in (1, 2, 3)}
     upcast_data = upcast("X", 1, {}, upcasters=steps, versions={"X": 4})
     later = upcast("X", 3, {}, upcasters=steps, versions={"X": 4})
@@ -209,7 +209,7 @@ def _noting(version: int) -> serialization.Upcaster:
     return lambda data: {**data, "steps": [*data.get("steps", []), version]}
 
 
-async def test_what_is_stored_stays_as_it_was_stored(
+async def test_stored_event_is_not_rewritten(
     stage: Stage, request: pytest.FixtureRequest
 ) -> None:
     """Old and new versions stand side by side in one chain."""
@@ -229,23 +229,23 @@ async def test_what_is_stored_stays_as_it_was_stored(
     ("type_", "version"),
     [("AgentPromoted", 1), ("AgentRegistered", 2), ("AgentRegistered", 0), ("AgentRegistered", -1)],
 )
-def test_an_event_from_the_future_stops_the_reader(type_: str, version: int) -> None:
+def test_newer_event_stops_the_reader(type_: str, version: int) -> None:
     with pytest.raises(UnknownEvent, match=type_):
         decode(type_, version, REGISTERED)
 
 
-def test_a_missing_step_stops_the_reader() -> None:
+def test_missing_upcaster_stops_the_reader() -> None:
     with pytest.raises(UnknownEvent, match="version 2"):
         upcast("X", 1, {}, upcasters={("X", 1): dict}, versions={"X": 3})
 
 
-def test_fields_from_the_future_are_passed_over() -> None:
+def test_unknown_fields_are_ignored() -> None:
     data = orjson.loads(REGISTERED) | {"agentMood": "sunny"}
 
     assert read("AgentRegistered", 1, data) == decode("AgentRegistered", 1, REGISTERED)
 
 
-def test_what_an_event_leaves_out_reads_as_none() -> None:
+def test_absent_field_reads_as_none() -> None:
     _, _, data = golden("ConsensusRequested.v1")
     known = orjson.loads(data)
     for name in ("floor", "members"):
@@ -256,7 +256,7 @@ def test_what_an_event_leaves_out_reads_as_none() -> None:
     assert (event.floor, event.members) == (None, None)
 
 
-def test_a_release_from_before_contenders_were_kept_reads_as_one_without() -> None:
+def test_release_without_contenders_reads_as_none() -> None:
     type_, version, data = golden("LeaseReleased.v1")
     event = decode(type_, version, data)
 

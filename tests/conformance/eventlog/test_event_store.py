@@ -1,4 +1,4 @@
-"""One order for all, a gapless one and a chain of hashes for each tenant, and no way back."""
+"""The event store: one gapless global order, a hash chain for each tenant, and no changes."""
 
 import hashlib
 import json
@@ -24,14 +24,14 @@ from tests.unit.support.scenario import KIM, LEE, acquire, key_of, propose, regi
 EVERYTHING = Filter()
 
 
-async def test_an_empty_log_begins_nowhere(stage: Stage) -> None:
+async def test_empty_log_has_head_zero(stage: Stage) -> None:
     page = await stage.log.page(TENANT, after=0, limit=10, wanted=EVERYTHING)
 
     assert await stage.log.committed_head() == 0
     assert (page.events, page.head, page.scanned_to) == ([], 0, 0)
 
 
-async def test_positions_are_contiguous_whoever_writes(stage: Stage) -> None:
+async def test_positions_are_contiguous_across_tenants(stage: Stage) -> None:
     for number in range(5):
         await stage.told(register(f"a{number}"), register(f"b{number}"))
         await stage.told(register(f"c{number}"), tenant=OTHER_TENANT)
@@ -40,7 +40,7 @@ async def test_positions_are_contiguous_whoever_writes(stage: Stage) -> None:
     assert positions == list(range(1, 16))
 
 
-async def test_each_tenant_counts_for_itself(stage: Stage) -> None:
+async def test_sequences_are_counted_per_tenant(stage: Stage) -> None:
     for number in range(5):
         await stage.told(register(f"a{number}"), register(f"b{number}"))
         await stage.told(register(f"c{number}"), tenant=OTHER_TENANT)
@@ -50,7 +50,7 @@ async def test_each_tenant_counts_for_itself(stage: Stage) -> None:
         assert sequences == list(range(1, count + 1))
 
 
-async def test_a_tenant_cannot_tell_whether_another_one_is_busy(stage: Stage) -> None:
+async def test_events_do_not_reveal_activity_of_other_tenants(stage: Stage) -> None:
     await stage.told_of("ann")
     quiet = await stage.ask(acquire("ann", LEE, lease="l1"))
     await stage.told_of("bob", "cid", "dan", tenant=OTHER_TENANT)
@@ -60,7 +60,7 @@ async def test_a_tenant_cannot_tell_whether_another_one_is_busy(stage: Stage) ->
     assert body(busy)["fence"] == 4
 
 
-async def test_the_log_goes_on_after_a_restart(stage: Stage) -> None:
+async def test_log_continues_after_a_restart(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.restart()
     await stage.told(acquire("ann"))
@@ -70,7 +70,7 @@ async def test_the_log_goes_on_after_a_restart(stage: Stage) -> None:
     await stage.log.verify_range(0, 4)
 
 
-async def test_the_hash_covers_the_event_and_all_before_it(stage: Stage) -> None:
+async def test_hash_covers_the_event_and_all_earlier_ones(stage: Stage) -> None:
     """Computed here as an auditor would who knows nothing but the README."""
     await stage.told_of("ann", "bob")
     await stage.told_of("cid", tenant=OTHER_TENANT)
@@ -87,7 +87,7 @@ async def test_the_hash_covers_the_event_and_all_before_it(stage: Stage) -> None
             assert said == previous.hex()
 
 
-async def test_an_event_says_when_by_whom_and_why(stage: Stage) -> None:
+async def test_event_records_time_actor_and_command(stage: Stage) -> None:
     await stage.told_of("ann")
     order = stage.order(acquire("ann"), actor="agent_ann")
     await stage.door.submit(order)
@@ -102,7 +102,7 @@ async def test_an_event_says_when_by_whom_and_why(stage: Stage) -> None:
     assert (event.at, event.tenant) == (stage.clock.now, TENANT)
 
 
-async def test_what_one_command_brought_about_has_one_cause(stage: Stage) -> None:
+async def test_events_of_one_command_have_one_command_id(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.told(propose("ann"), vote("ann", "approve"))
 
@@ -112,7 +112,7 @@ async def test_what_one_command_brought_about_has_one_cause(stage: Stage) -> Non
     assert cast.id != decided.id
 
 
-async def test_the_fence_is_the_sequence_of_the_grant(stage: Stage) -> None:
+async def test_fence_is_the_sequence_of_the_grant(stage: Stage) -> None:
     await stage.told_of("ann")
     for lease in ("l1", "l2", "l3"):
         answer = await stage.ask(acquire("ann", lease=lease))
@@ -121,7 +121,7 @@ async def test_the_fence_is_the_sequence_of_the_grant(stage: Stage) -> None:
         await stage.told(release(lease, by=key_of("ann")))
 
 
-async def test_the_answer_names_the_head_of_the_log(stage: Stage) -> None:
+async def test_result_contains_the_head_of_the_log(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     granted = await stage.ask(acquire("ann"))
     refused = await stage.ask(acquire("bob"))
@@ -131,7 +131,7 @@ async def test_the_answer_names_the_head_of_the_log(stage: Stage) -> None:
     assert (granted.sequence, refused.sequence) == (4, 5)
 
 
-async def test_who_listens_hears_of_each_event_once_and_in_order(stage: Stage) -> None:
+async def test_listener_receives_each_event_once_and_in_order(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.ask(acquire("ann"))
     await stage.ask(release("unknown", by=key_of("ann")))
@@ -154,7 +154,7 @@ async def test_who_listens_hears_of_each_event_once_and_in_order(stage: Stage) -
         ),
     ],
 )
-async def test_the_database_itself_refuses_to_change_what_happened(
+async def test_database_rejects_changes_of_events(
     stage: Stage, statement: str
 ) -> None:
     await stage.told_of("ann", "bob")
@@ -168,7 +168,7 @@ async def test_the_database_itself_refuses_to_change_what_happened(
     await stage.told(acquire("ann"))  # And the door is none the worse for it.
 
 
-async def test_a_position_is_given_once(stage: Stage) -> None:
+async def test_position_is_unique(stage: Stage) -> None:
     await stage.told_of("ann")
     (first, *_) = await stage.events()
 
@@ -177,7 +177,7 @@ async def test_a_position_is_given_once(stage: Stage) -> None:
             await stage.log.append(transaction, [first])
 
 
-async def test_a_reader_sees_one_moment(stage: Stage) -> None:
+async def test_reader_sees_one_snapshot(stage: Stage) -> None:
     """Whatever is committed while it reads."""
     await stage.told_of("ann")
     async with stage.log.read() as transaction:
@@ -189,7 +189,7 @@ async def test_a_reader_sees_one_moment(stage: Stage) -> None:
         assert (await stage.log.head(transaction)).position == before.position + 1
 
 
-async def test_what_is_not_committed_is_seen_by_nobody(stage: Stage) -> None:
+async def test_uncommitted_events_are_invisible(stage: Stage) -> None:
     await stage.told_of("ann")
     with stage.database.hold():
         asking = stage.asking(register("bob"))
@@ -203,7 +203,7 @@ async def test_what_is_not_committed_is_seen_by_nobody(stage: Stage) -> None:
 # -- Pages ---------------------------------------------------------------------
 
 
-async def test_pages_follow_each_other_without_a_gap(stage: Stage) -> None:
+async def test_pages_are_contiguous(stage: Stage) -> None:
     await stage.told_of(*(f"agent{number}" for number in range(9)))
     await stage.told_of("stranger", tenant=OTHER_TENANT)
 
@@ -216,7 +216,7 @@ async def test_pages_follow_each_other_without_a_gap(stage: Stage) -> None:
     assert seen == list(range(1, 11))
 
 
-async def test_a_page_is_read_in_parts_and_no_longer_than_fits(
+async def test_page_is_read_in_parts_up_to_its_size_limit(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.told_of(*(f"agent{number}" for number in range(8)))
@@ -236,14 +236,14 @@ async def test_a_page_is_read_in_parts_and_no_longer_than_fits(
     assert await pages(9) == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 
-async def test_a_page_beyond_the_end_is_empty_and_stays_there(stage: Stage) -> None:
+async def test_page_beyond_the_end_is_empty_and_does_not_advance(stage: Stage) -> None:
     await stage.told_of("ann")
     page = await stage.log.page(TENANT, after=7, limit=4, wanted=EVERYTHING)
 
     assert (page.events, page.head, page.scanned_to) == ([], 2, 7)
 
 
-async def test_a_page_may_want_one_type(stage: Stage) -> None:
+async def test_page_can_be_filtered_by_type(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.told(acquire("ann"))
     page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(type="AgentRegistered"))
@@ -252,7 +252,7 @@ async def test_a_page_may_want_one_type(stage: Stage) -> None:
     assert page.scanned_to == page.head == 4
 
 
-async def test_a_page_may_want_what_one_agent_did_or_met(stage: Stage) -> None:
+async def test_page_can_be_filtered_by_agent(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.told(acquire("ann"))
     await stage.ask(acquire("bob"))
@@ -263,14 +263,14 @@ async def test_a_page_may_want_what_one_agent_did_or_met(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("agent_id", ["agent_%", "%", "agent__nn", "Kim@example.com\\"])
-async def test_an_agent_is_named_by_its_whole_id(stage: Stage, agent_id: str) -> None:
+async def test_agent_filter_matches_complete_ids_only(stage: Stage, agent_id: str) -> None:
     await stage.told_of("ann")
     page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(agent_id=agent_id))
 
     assert page.events == []
 
 
-async def test_an_id_inside_of_what_an_agent_wrote_is_not_that_agent(stage: Stage) -> None:
+async def test_agent_filter_ignores_ids_in_user_text(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.told(acquire("ann", intent='call "agent_bob", quoted'))
     page = await stage.log.page(TENANT, 3, limit=9, wanted=Filter(agent_id="agent_bob"))
@@ -278,7 +278,7 @@ async def test_an_id_inside_of_what_an_agent_wrote_is_not_that_agent(stage: Stag
     assert page.events == []
 
 
-async def test_a_page_that_finds_nothing_says_how_far_it_looked(
+async def test_empty_page_reports_how_far_it_scanned(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "SCAN_EVENTS_MAX", 4)
@@ -297,7 +297,7 @@ async def test_a_page_that_finds_nothing_says_how_far_it_looked(
     assert [event.sequence for event in page.events] == [11]
 
 
-async def test_the_whole_log_can_be_followed_by_position(stage: Stage) -> None:
+async def test_log_can_be_followed_by_position(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.told_of("cid", tenant=OTHER_TENANT)
 
@@ -306,7 +306,7 @@ async def test_the_whole_log_can_be_followed_by_position(stage: Stage) -> None:
     assert await stage.log.after(5, limit=9) == []
 
 
-async def test_the_actor_is_a_key_when_no_agent_asks(stage: Stage) -> None:
+async def test_actor_is_a_key_when_the_caller_is_no_agent(stage: Stage) -> None:
     await stage.told(register("ann"))
 
     assert (await stage.events())[0].actor == ACTOR

@@ -1,4 +1,4 @@
-"""Event time never decreases, and never stands still because somebody set the clock back."""
+"""Event time never decreases, and it advances also when the system clock is set back."""
 
 import pytest
 
@@ -35,7 +35,7 @@ class Machine:
 # -- In the log ----------------------------------------------------------------
 
 
-async def test_events_of_one_batch_have_one_time(stage: Stage) -> None:
+async def test_events_of_one_batch_have_the_same_time(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.clock.move(minutes=1)
     await stage.told(register("bob"))
@@ -44,7 +44,7 @@ async def test_events_of_one_batch_have_one_time(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("hours", [-2, -1 / 3_600, -24 * 365])
-async def test_time_does_not_go_back_with_the_clock(stage: Stage, hours: float) -> None:
+async def test_event_time_does_not_decrease_when_the_clock_does(stage: Stage, hours: float) -> None:
     await stage.told_of("ann")
     stage.clock.move(hours=hours)
     await stage.told(register("bob"))
@@ -54,7 +54,7 @@ async def test_time_does_not_go_back_with_the_clock(stage: Stage, hours: float) 
     assert [event.at for event in await stage.events()] == [NOON, NOON, NOON, after(minutes=1)]
 
 
-async def test_time_does_not_go_back_over_a_restart(stage: Stage) -> None:
+async def test_event_time_does_not_decrease_over_a_restart(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.clock.move(hours=-2)
     await stage.restart()
@@ -63,7 +63,7 @@ async def test_time_does_not_go_back_over_a_restart(stage: Stage) -> None:
     assert [event.at for event in await stage.events()] == [NOON] * 3
 
 
-async def test_what_is_decided_is_decided_at_the_time_of_the_log(stage: Stage) -> None:
+async def test_decisions_use_the_event_time(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.clock.move(hours=-2)
     answer = await stage.ask(acquire("ann", minutes=30))
@@ -72,7 +72,7 @@ async def test_what_is_decided_is_decided_at_the_time_of_the_log(stage: Stage) -
     assert body(answer)["expires_at"] == after(minutes=30)
 
 
-async def test_a_clock_set_back_neither_lengthens_nor_revives_a_lease(platform: Platform) -> None:
+async def test_clock_set_back_neither_extends_nor_revives_a_lease(platform: Platform) -> None:
     machine = Machine()
     stage = Stage(platform, clock=machine.clock())
     await stage.open()
@@ -92,7 +92,7 @@ async def test_a_clock_set_back_neither_lengthens_nor_revives_a_lease(platform: 
     assert body(granted)["created_at"] == after(minutes=4)
 
 
-async def test_time_flows_on_in_the_log_after_a_step_back(platform: Platform) -> None:
+async def test_event_time_advances_after_the_clock_was_set_back(platform: Platform) -> None:
     machine = Machine()
     stage = Stage(platform, clock=machine.clock())
     await stage.open()
@@ -119,7 +119,7 @@ async def test_time_flows_on_in_the_log_after_a_step_back(platform: Platform) ->
 # -- On the clock --------------------------------------------------------------
 
 
-def test_time_is_the_wall_clocks() -> None:
+def test_monotonic_clock_starts_at_wall_time() -> None:
     machine = Machine()
     clock = machine.clock()
     machine.run(milliseconds=1_234.5)
@@ -128,7 +128,7 @@ def test_time_is_the_wall_clocks() -> None:
 
 
 @pytest.mark.parametrize("hours", [-2, -1 / 3_600, -24 * 365])
-def test_time_flows_on_when_the_clock_is_set_back(hours: float) -> None:
+def test_monotonic_clock_advances_when_the_wall_clock_is_set_back(hours: float) -> None:
     machine = Machine()
     clock = machine.clock()
     assert clock() == NOON
@@ -139,7 +139,7 @@ def test_time_flows_on_when_the_clock_is_set_back(hours: float) -> None:
         assert clock() == after(minutes=minutes)
 
 
-def test_time_leaps_when_the_clock_is_set_forward_and_flows_on_from_there() -> None:
+def test_monotonic_clock_jumps_when_the_wall_clock_is_set_forward() -> None:
     machine = Machine()
     clock = machine.clock()
     machine.set(hours=2)
@@ -150,7 +150,7 @@ def test_time_leaps_when_the_clock_is_set_forward_and_flows_on_from_there() -> N
 
 
 @pytest.mark.parametrize("percent", [1, 0.01])
-def test_a_steady_clock_that_runs_too_fast_does_not_run_away(percent: float) -> None:
+def test_fast_steady_clock_is_limited(percent: float) -> None:
     """Nor does it ever go back: it waits."""
     machine = Machine()
     clock = machine.clock()
@@ -165,7 +165,7 @@ def test_a_steady_clock_that_runs_too_fast_does_not_run_away(percent: float) -> 
     assert told == sorted(told)
 
 
-def test_where_others_decide_by_a_clock_that_was_set_back_time_stands_still_until_then() -> None:
+def test_time_stands_still_while_a_shared_clock_is_behind() -> None:
     machine = Machine()
     clock = machine.clock()
     told = [clock()]
@@ -178,7 +178,7 @@ def test_where_others_decide_by_a_clock_that_was_set_back_time_stands_still_unti
     assert told == [NOON, NOON, NOON, after(minutes=30)]
 
 
-def test_time_goes_on_from_where_the_log_is() -> None:
+def test_clock_advances_to_the_time_of_the_log() -> None:
     """The machine came up with an old date."""
     machine = Machine()
     machine.set(hours=-5)
@@ -190,14 +190,14 @@ def test_time_goes_on_from_where_the_log_is() -> None:
     assert clock() == after(hours=1, minutes=1)
 
 
-def test_a_log_that_is_behind_changes_nothing() -> None:
+def test_clock_ignores_a_log_that_is_behind() -> None:
     clock = Machine().clock()
     clock.advance_to(Timestamp(NOON - 1))
 
     assert clock() == NOON
 
 
-def test_the_machines_own_clocks_are_used_unless_others_are_given() -> None:
+def test_system_clocks_are_the_default() -> None:
     clock = MonotonicClock()
     first = clock()
 

@@ -1,4 +1,4 @@
-"""A command that is refused, or on which our code breaks down, is its caller's business alone."""
+"""A rejected or crashing command affects its caller only."""
 
 import asyncio
 from collections.abc import MutableMapping
@@ -33,7 +33,7 @@ BROKEN: dict[str, Command] = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-async def test_a_command_that_breaks_down_fails_alone(stage: Stage, what: str) -> None:
+async def test_crashing_command_fails_alone(stage: Stage, what: str) -> None:
     await stage.told_of("ann", "bob")
     asking = [
         stage.asking(register("cid")),
@@ -56,7 +56,7 @@ async def test_a_command_that_breaks_down_fails_alone(stage: Stage, what: str) -
 
 
 @pytest.mark.parametrize("what", BROKEN)
-async def test_it_is_logged_and_the_door_goes_on(
+async def test_crash_is_logged_and_the_command_bus_continues(
     stage: Stage, what: str, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann")
@@ -70,7 +70,7 @@ async def test_it_is_logged_and_the_door_goes_on(
     assert stage.database.reopened == 0  # Nothing is wrong with the database.
 
 
-async def test_an_answer_that_cannot_be_rendered_undoes_its_command(stage: Stage) -> None:
+async def test_render_failure_rolls_back_its_command(stage: Stage) -> None:
     await stage.told_of("ann")
     with pytest.raises(CommandFailed):
         await stage.ask(acquire("ann", lease="l1"), render=_fails_to_render)
@@ -80,7 +80,7 @@ async def test_an_answer_that_cannot_be_rendered_undoes_its_command(stage: Stage
     assert [row.id for row in await _leases(stage)] == ["l2"]
 
 
-async def test_a_failure_is_not_remembered_so_the_key_can_be_used_again(stage: Stage) -> None:
+async def test_failure_is_not_stored_under_the_idempotency_key(stage: Stage) -> None:
     await stage.told_of("ann")
     key = Key(key="k1")
     with pytest.raises(CommandFailed):
@@ -91,7 +91,7 @@ async def test_a_failure_is_not_remembered_so_the_key_can_be_used_again(stage: S
     assert not answer.replayed
 
 
-async def test_a_refused_command_rejects_that_command_alone(stage: Stage) -> None:
+async def test_statement_rejection_fails_its_command_only(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.told(propose("ann", request="r1"))
     asking = [
@@ -108,7 +108,7 @@ async def test_a_refused_command_rejects_that_command_alone(stage: Stage) -> Non
     assert (await stage.types())[4:] == ["LeaseAcquired", "LeaseConflicted", "VoteCast"]
 
 
-async def test_a_refusal_that_records_nothing_appends_nothing(stage: Stage) -> None:
+async def test_rejection_without_events_appends_nothing(stage: Stage) -> None:
     await stage.told_of("ann")
     before = await stage.events()
     await stage.ask(release("nothing", by=key_of("ann")))
@@ -116,7 +116,7 @@ async def test_a_refusal_that_records_nothing_appends_nothing(stage: Stage) -> N
     assert await stage.events() == before
 
 
-async def test_a_refusal_states_its_facts_in_public_words(stage: Stage) -> None:
+async def test_rejection_details_have_public_names(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.told(acquire("ann"))
     answer = await stage.ask(acquire("bob"))

@@ -1,10 +1,10 @@
-"""The same commands at the same times with the same ids give the same bytes, for ever.
+"""The same commands at the same times with the same ids give the same bytes in every version.
 
-A change that breaks this file breaks every log that exists: its events could not be read again,
-or its chain would not verify. What was stored is never rewritten; see ``UPCASTERS``.
+A change that breaks this file breaks every existing log: its events could not be read, or its chain
+would not verify. Stored events are never rewritten; see ``UPCASTERS``.
 
-``golden/log.<n>.jsonl`` is the story as the nth rules wrote it down. The last is what is written
-today; those before it stay as they are, and stay readable.
+``golden/log.<n>.jsonl`` is the log as the nth version of the rules wrote it. The last one is what
+the current version writes; the earlier ones must stay readable.
 """
 
 import orjson
@@ -25,20 +25,20 @@ GOLDEN = LOGS[-1]
 EVERY = pytest.mark.parametrize("log", LOGS, ids=range(1, len(LOGS) + 1))
 
 
-async def test_the_story_gives_the_log_that_it_always_gave(stage: Stage) -> None:
+async def test_golden_commands_give_the_golden_log(stage: Stage) -> None:
     await golden_commands.tell(stage)
 
     assert await stage.lines() == GOLDEN
 
 
-async def test_it_does_not_matter_how_commands_fall_into_batches(stage: Stage) -> None:
+async def test_golden_log_does_not_depend_on_batches(stage: Stage) -> None:
     await golden_commands.tell_at_once(stage)
 
     assert await stage.lines() == GOLDEN
     assert len(stage.committed) < len(golden_commands.STORY) / 2
 
 
-async def test_it_does_not_matter_how_often_the_service_is_restarted(platform: Platform) -> None:
+async def test_golden_log_does_not_depend_on_restarts(platform: Platform) -> None:
     stage = Stage(platform)
     await stage.open()
     try:
@@ -53,12 +53,12 @@ async def test_it_does_not_matter_how_often_the_service_is_restarted(platform: P
     assert lines == GOLDEN
 
 
-def test_every_kind_of_event_happens_in_it() -> None:
+def test_golden_log_contains_every_event_type() -> None:
     assert {orjson.loads(line)["type"] for line in GOLDEN} == set(EVENT_TYPES)
 
 
 @EVERY
-def test_its_chain_verifies(log: list[bytes]) -> None:
+def test_golden_log_chain_verifies(log: list[bytes]) -> None:
     head = GENESIS
     for line in log:
         head = verify_exported_event(orjson.loads(line), head)
@@ -67,7 +67,7 @@ def test_its_chain_verifies(log: list[bytes]) -> None:
 
 
 @EVERY
-def test_all_of_it_can_be_read_and_told_again(log: list[bytes]) -> None:
+def test_golden_log_can_be_read_and_written_again(log: list[bytes]) -> None:
     tenant_state = new_state()
     for line in log:
         event = orjson.loads(line)

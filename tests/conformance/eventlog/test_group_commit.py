@@ -1,4 +1,4 @@
-"""While one batch commits, the next gathers; whoever follows the log misses nothing."""
+"""While one batch commits, the next is gathered; followers of the log miss no event."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ def contact(number: int) -> EmailAddress:
     return EmailAddress(email=f"c{number}@example.com", key=f"c{number}@example.com")
 
 
-async def test_what_gathers_during_a_commit_is_committed_together(stage: Stage) -> None:
+async def test_commands_that_arrive_during_a_commit_are_committed_together(stage: Stage) -> None:
     await stage.told_of("ann")
     before = stage.database.commits
     with stage.database.hold():
@@ -43,7 +43,7 @@ async def test_what_gathers_during_a_commit_is_committed_together(stage: Stage) 
     assert [len(batch) for batch in stage.committed[-2:]] == [1, 300]
 
 
-async def test_a_batch_has_a_limit_and_what_is_beyond_it_comes_next(
+async def test_batch_size_is_limited(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(door_module, "CommandQueue", partial(CommandQueue, batch_commands_max=7))
@@ -55,7 +55,7 @@ async def test_a_batch_has_a_limit_and_what_is_beyond_it_comes_next(
     assert [len(batch) for batch in stage.committed[-3:]] == [7, 7, 6]
 
 
-async def test_orders_are_decided_in_the_order_in_which_they_came(stage: Stage) -> None:
+async def test_commands_are_decided_in_order_of_arrival(stage: Stage) -> None:
     await stage.told_of("ann")
     asking = [
         stage.asking(acquire("ann", contact(number), lease=f"l{number}")) for number in range(50)
@@ -65,7 +65,7 @@ async def test_orders_are_decided_in_the_order_in_which_they_came(stage: Stage) 
     assert [answer.sequence for answer in answers] == list(range(3, 53))
 
 
-async def test_each_command_sees_what_those_before_it_in_its_batch_did(stage: Stage) -> None:
+async def test_command_sees_effects_of_earlier_commands_in_its_batch(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     asking = [
         stage.asking(acquire("ann", lease="l1")),
@@ -93,7 +93,7 @@ async def test_each_command_sees_what_those_before_it_in_its_batch_did(stage: St
     ]
 
 
-async def test_of_500_who_ask_at_once_one_gets_the_contact(stage: Stage) -> None:
+async def test_one_of_500_concurrent_requests_gets_the_contact(stage: Stage) -> None:
     agents = [f"agent{number}" for number in range(50)]
     await stage.told_of(*agents)
     asking = [
@@ -107,7 +107,7 @@ async def test_of_500_who_ask_at_once_one_gets_the_contact(stage: Stage) -> None
     assert types.count("LeaseConflicted") == 490
 
 
-async def test_a_batch_may_hold_several_tenants_and_they_stay_apart(stage: Stage) -> None:
+async def test_batch_keeps_tenants_isolated(stage: Stage) -> None:
     for tenant in (TENANT, OTHER_TENANT):
         await stage.told_of("ann", tenant=tenant)
     asking = [
@@ -121,7 +121,7 @@ async def test_a_batch_may_hold_several_tenants_and_they_stay_apart(stage: Stage
     assert [answer.sequence for answer in answers[1::2]] == list(range(3, 23))
 
 
-async def test_whoever_follows_sees_every_event_in_order_while_many_write(stage: Stage) -> None:
+async def test_follower_sees_every_event_in_order_under_concurrent_writes(stage: Stage) -> None:
     """E5: who has seen position n will never see a smaller one for the first time."""
     await stage.told_of("ann")
     writing = [asyncio.create_task(_write(stage, number)) for number in range(WRITERS)]
@@ -139,7 +139,7 @@ async def test_whoever_follows_sees_every_event_in_order_while_many_write(stage:
     assert all(positions == list(range(1, head + 1)) for positions in seen)
 
 
-async def test_whoever_follows_one_tenant_sees_its_events_in_order(stage: Stage) -> None:
+async def test_tenant_follower_sees_events_in_order(stage: Stage) -> None:
     for tenant in (TENANT, OTHER_TENANT):
         await stage.told_of("ann", tenant=tenant)
     writing = [
@@ -208,7 +208,7 @@ async def _follow(look: Look, done: asyncio.Event) -> list[int]:
 # -- Limits, and the end -------------------------------------------------------
 
 
-async def test_a_full_queue_takes_no_more(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_full_queue_rejects_commands(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         door_module, "CommandQueue", partial(CommandQueue, queue_commands_max=3, urgent_capacity=0)
     )
@@ -227,7 +227,7 @@ async def test_a_full_queue_takes_no_more(stage: Stage, monkeypatch: pytest.Monk
     assert (await stage.types()).count("AgentRegistered") == 5
 
 
-async def test_closing_finishes_what_was_taken(stage: Stage) -> None:
+async def test_close_finishes_accepted_commands(stage: Stage) -> None:
     await stage.told_of("ann")
     with stage.database.hold():
         taken = [stage.asking(register("first"))]
@@ -245,7 +245,7 @@ async def test_closing_finishes_what_was_taken(stage: Stage) -> None:
     assert (await stage.types()).count("AgentRegistered") == 602
 
 
-async def test_closing_does_not_wait_for_ever_and_leaves_nobody_waiting(
+async def test_close_is_bounded_and_completes_all_callers(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits is told that the outcome is unknown."""
@@ -264,7 +264,7 @@ async def test_closing_does_not_wait_for_ever_and_leaves_nobody_waiting(
 
 
 @pytest.mark.parametrize("listener", ["_on_commit", "_on_batch"])
-async def test_what_was_committed_stays_when_its_listener_fails(
+async def test_commit_stays_when_the_listener_fails(
     stage: Stage, listener: str
 ) -> None:
     """And is not done again."""
@@ -283,7 +283,7 @@ async def test_what_was_committed_stays_when_its_listener_fails(
 
 
 @pytest.mark.parametrize("where", ["in the queue", "in the transaction"])
-async def test_a_caller_that_leaves_leaves_nothing_half_done(stage: Stage, where: str) -> None:
+async def test_cancelled_caller_leaves_no_partial_command(stage: Stage, where: str) -> None:
     await stage.told_of("ann", "bob")
     with stage.database.hold():
         first = stage.asking(heartbeat("bob") if where == "in the queue" else acquire("ann"))
@@ -301,7 +301,7 @@ async def test_a_caller_that_leaves_leaves_nothing_half_done(stage: Stage, where
     await stage.log.verify_range(0, await stage.log.committed_head())
 
 
-async def test_readers_that_leave_at_any_moment_leave_the_connection_fit(stage: Stage) -> None:
+async def test_cancelled_readers_leave_connections_usable(stage: Stage) -> None:
     """Of SQLite's four readers none may be left inside of an open transaction."""
     await stage.told_of("ann", "bob")
     for patience in range(40):

@@ -1,4 +1,4 @@
-"""The same key and the same request get the same answer, and happen once."""
+"""Requests with the same idempotency key are executed once and get the same response."""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +30,7 @@ async def remembered(stage: Stage) -> int:
     return int(found)
 
 
-async def test_the_same_request_gets_the_same_answer_and_no_new_event(stage: Stage) -> None:
+async def test_same_request_gets_the_same_response_and_no_new_event(stage: Stage) -> None:
     await stage.told_of("ann")
     first = await stage.ask(acquire("ann", lease="l1"), key=K1)
     stage.clock.move(minutes=1)
@@ -41,7 +41,7 @@ async def test_the_same_request_gets_the_same_answer_and_no_new_event(stage: Sta
     assert body(first)["id"] == "l1"
 
 
-async def test_also_after_a_restart(stage: Stage) -> None:
+async def test_response_is_replayed_after_a_restart(stage: Stage) -> None:
     await stage.told_of("ann")
     first = await stage.ask(acquire("ann", lease="l1"), key=K1)
     await stage.restart()
@@ -49,7 +49,7 @@ async def test_also_after_a_restart(stage: Stage) -> None:
     assert await stage.ask(acquire("ann", lease="l2"), key=K1) == again(first)
 
 
-async def test_also_when_the_state_has_moved_on(stage: Stage) -> None:
+async def test_response_is_replayed_when_the_state_has_changed(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     first = await stage.ask(acquire("ann", minutes=1), key=K1)
     stage.clock.move(minutes=2)
@@ -58,7 +58,7 @@ async def test_also_when_the_state_has_moved_on(stage: Stage) -> None:
     assert await stage.ask(acquire("ann"), key=K1) == again(first)
 
 
-async def test_also_when_many_arrive_at_once(stage: Stage) -> None:
+async def test_concurrent_requests_with_one_key_are_executed_once(stage: Stage) -> None:
     await stage.told_of("ann")
     asking = [stage.asking(acquire("ann", lease=f"l{number}"), key=K1) for number in range(32)]
     first, *others = await asyncio.gather(*asking)
@@ -69,7 +69,7 @@ async def test_also_when_many_arrive_at_once(stage: Stage) -> None:
     assert len(stage.committed[-1]) == 1  # They were one batch.
 
 
-async def test_also_when_they_arrive_in_two_batches(stage: Stage) -> None:
+async def test_requests_with_one_key_in_two_batches_are_executed_once(stage: Stage) -> None:
     await stage.told_of("ann")
     with stage.database.hold():
         first = stage.asking(acquire("ann", lease="l1"), key=K1)
@@ -81,7 +81,7 @@ async def test_also_when_they_arrive_in_two_batches(stage: Stage) -> None:
     assert (await stage.types()).count("LeaseAcquired") == 1
 
 
-async def test_another_request_under_the_same_key_is_refused(stage: Stage) -> None:
+async def test_other_request_with_the_same_key_is_rejected(stage: Stage) -> None:
     await stage.told_of("ann")
     first = await stage.ask(acquire("ann"), key=K1)
     other = await stage.ask(acquire("ann", LEE), key=Key(key="k1", request="another"))
@@ -92,7 +92,7 @@ async def test_another_request_under_the_same_key_is_refused(stage: Stage) -> No
     assert await stage.ask(acquire("ann"), key=K1) == again(first)
 
 
-async def test_another_request_in_the_same_batch_is_refused(stage: Stage) -> None:
+async def test_other_request_with_the_same_key_in_one_batch_is_rejected(stage: Stage) -> None:
     await stage.told_of("ann")
     asking = [
         stage.asking(acquire("ann"), key=K1),
@@ -105,7 +105,7 @@ async def test_another_request_in_the_same_batch_is_refused(stage: Stage) -> Non
     assert other.code == KEY_REUSED
 
 
-async def test_another_key_is_another_request(stage: Stage) -> None:
+async def test_other_key_is_another_request(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(heartbeat("ann"), key=K1)
     stage.clock.move(minutes=1)
@@ -115,7 +115,7 @@ async def test_another_key_is_another_request(stage: Stage) -> None:
     assert (await stage.types()).count("HeartbeatReceived") == 1
 
 
-async def test_keys_of_other_tenants_are_other_keys(stage: Stage) -> None:
+async def test_keys_are_scoped_by_tenant(stage: Stage) -> None:
     for tenant in (TENANT, OTHER_TENANT):
         await stage.told_of("ann", tenant=tenant)
     ours = await stage.ask(acquire("ann", lease="l1"), key=K1)
@@ -125,7 +125,7 @@ async def test_keys_of_other_tenants_are_other_keys(stage: Stage) -> None:
     assert (body(ours)["id"], body(theirs)["id"]) == ("l1", "l2")
 
 
-async def test_keys_of_other_callers_are_other_keys(stage: Stage) -> None:
+async def test_keys_are_scoped_by_caller(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.ask(acquire("ann"), key=Key(key="k1", caller="keyann"))
     answer = await stage.ask(acquire("bob", LEE), key=Key(key="k1", caller="keybob"))
@@ -134,7 +134,7 @@ async def test_keys_of_other_callers_are_other_keys(stage: Stage) -> None:
     assert not answer.replayed
 
 
-async def test_keys_of_other_commands_are_other_keys(stage: Stage) -> None:
+async def test_keys_are_scoped_by_command(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(acquire("ann"), key=K1)
     answer = await stage.ask(register("ann"), key=K1)
@@ -143,7 +143,7 @@ async def test_keys_of_other_commands_are_other_keys(stage: Stage) -> None:
     assert not answer.replayed
 
 
-async def test_refusals_are_answers_too(stage: Stage) -> None:
+async def test_rejections_are_replayed(stage: Stage) -> None:
     await stage.told_of("ann", "bob")
     await stage.told(acquire("ann", minutes=1))
     refused = await stage.ask(acquire("bob"), key=K1)
@@ -155,7 +155,7 @@ async def test_refusals_are_answers_too(stage: Stage) -> None:
     assert (await stage.types()).count("LeaseConflicted") == 1
 
 
-async def test_a_command_that_changed_nothing_is_remembered_as_well(stage: Stage) -> None:
+async def test_command_without_events_is_replayed(stage: Stage) -> None:
     await stage.told_of("ann")
     first = await stage.ask(heartbeat("ann"), key=K1)  # Too soon after it registered.
     stage.clock.move(minutes=1)
@@ -164,7 +164,7 @@ async def test_a_command_that_changed_nothing_is_remembered_as_well(stage: Stage
     assert "HeartbeatReceived" not in await stage.types()
 
 
-async def test_the_deciding_vote_is_answered_again_as_it_was(stage: Stage) -> None:
+async def test_deciding_vote_is_replayed_unchanged(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.told(propose("ann"))
     first = await stage.ask(vote("ann", "approve"), key=K1)
@@ -173,7 +173,7 @@ async def test_the_deciding_vote_is_answered_again_as_it_was(stage: Stage) -> No
     assert await stage.ask(vote("ann", "approve"), key=K1) == again(first)
 
 
-async def test_an_answer_that_never_arrived_is_given_when_asked_again(stage: Stage) -> None:
+async def test_lost_response_is_replayed_on_retry(stage: Stage) -> None:
     """The commit happened, and said that it did not."""
     await stage.told_of("ann")
     stage.database.fail_after_commit = 1
@@ -186,7 +186,7 @@ async def test_an_answer_that_never_arrived_is_given_when_asked_again(stage: Sta
     assert (await stage.types()).count("LeaseAcquired") == 1
 
 
-async def test_a_command_that_never_happened_happens_when_asked_again(stage: Stage) -> None:
+async def test_uncommitted_command_is_executed_on_retry(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.database.fail_before_commit = 1
     with pytest.raises(Unavailable):
@@ -201,7 +201,7 @@ async def test_a_command_that_never_happened_happens_when_asked_again(stage: Sta
 # -- Forgetting ----------------------------------------------------------------
 
 
-async def test_answers_are_forgotten_after_their_time(stage: Stage) -> None:
+async def test_responses_are_pruned_after_their_retention(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(heartbeat("ann"), key=K1)
     stage.clock.move(hours=RESPONSES_KEPT_HOURS)
@@ -214,7 +214,7 @@ async def test_answers_are_forgotten_after_their_time(stage: Stage) -> None:
     assert not (await stage.ask(heartbeat("ann"), key=K1)).replayed
 
 
-async def test_nothing_is_forgotten_before_its_time(stage: Stage) -> None:
+async def test_responses_are_kept_for_their_retention(stage: Stage) -> None:
     await stage.told_of("ann")
     await stage.ask(heartbeat("ann"), key=K1)
     stage.clock.move(hours=RESPONSES_KEPT_HOURS)
@@ -225,7 +225,7 @@ async def test_nothing_is_forgotten_before_its_time(stage: Stage) -> None:
     assert (await stage.ask(heartbeat("ann"), key=K1)).replayed
 
 
-async def test_many_are_forgotten_little_by_little(
+async def test_responses_are_pruned_in_small_batches(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(answers_module, "PRUNED_PER_BATCH_MAX", 10)
@@ -242,7 +242,7 @@ async def test_many_are_forgotten_little_by_little(
     assert stage.database.commits - commits == 4
 
 
-async def test_forgetting_goes_on_while_commands_keep_coming(
+async def test_pruning_continues_under_load(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(answers_module, "PRUNED_PER_BATCH_MAX", 10)

@@ -1,4 +1,4 @@
-"""Ids sort by time, never repeat, and tell nobody how busy anybody is."""
+"""Ids sort by time, are unique, and do not reveal the activity of tenants."""
 
 from uuid import RFC_4122, UUID
 
@@ -12,7 +12,7 @@ MANY = 10_000
 MILLISECOND_BITS = 80
 
 
-def test_an_id_is_a_uuid_of_version_7() -> None:
+def test_id_is_a_uuid_of_version_7() -> None:
     found = UUID(Uuid7()(NOON))
 
     assert (found.version, found.variant) == (7, RFC_4122)
@@ -20,7 +20,7 @@ def test_an_id_is_a_uuid_of_version_7() -> None:
 
 
 @pytest.mark.parametrize("at", [Timestamp(0), NOON, Timestamp(2**48 - 1)])
-def test_it_begins_with_the_time(at: Timestamp) -> None:
+def test_id_begins_with_the_time(at: Timestamp) -> None:
     assert UUID(Uuid7()(at)).int >> MILLISECOND_BITS == at
 
 
@@ -31,7 +31,7 @@ def test_ids_sort_by_time_as_text() -> None:
     assert ids == sorted(ids)
 
 
-def test_ids_of_one_moment_differ_and_are_not_counted() -> None:
+def test_ids_of_one_millisecond_differ_and_are_not_sequential() -> None:
     new_id = Uuid7()
     ids = [new_id(NOON) for _ in range(MANY)]
 
@@ -51,14 +51,14 @@ def test_every_random_bit_is_used() -> None:
     assert zeros & random_bits == random_bits
 
 
-def test_the_random_bytes_come_from_where_they_are_said_to() -> None:
+def test_random_source_is_used() -> None:
     first, second = Uuid7(bytes), Uuid7(lambda count: b"\xff" * count)
 
     assert first(NOON) == "019ca945-0a00-7000-8000-000000000000"
     assert second(NOON) == "019ca945-0a00-7fff-bfff-ffffffffffff"
 
 
-def test_a_key_id_is_a_plain_name() -> None:
+def test_key_id_is_lower_case_alphanumeric() -> None:
     assert len({key_id() for _ in range(100)}) == 100
     assert all(
         (len(one) == 16 and one.isalnum() and one.islower()) or one.isdigit()

@@ -1,4 +1,4 @@
-"""PostgreSQL opened so that what is acknowledged is kept, and shared without a gap or a wait."""
+"""PostgreSQL: durable commits, isolated schemas, and bounded waiting."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, MutableMapping
@@ -61,7 +61,7 @@ def own_server() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
-async def test_a_server_that_may_lose_commits_is_refused(
+async def test_server_that_may_lose_commits_is_rejected(
     own_server: PostgresServer, setting: str
 ) -> None:
     own_server._configuration[setting] = "off"
@@ -72,7 +72,7 @@ async def test_a_server_that_may_lose_commits_is_refused(
             pass
 
 
-async def test_tables_are_not_made_where_nobody_could_serve(own_server: PostgresServer) -> None:
+async def test_tables_are_not_created_on_an_unusable_server(own_server: PostgresServer) -> None:
     own_server._configuration["fsync"] = "off"
     own_server.start()
     database = PostgresDatabase(own_server.empty_url())
@@ -88,7 +88,7 @@ async def test_tables_are_not_made_where_nobody_could_serve(own_server: Postgres
         ("default_transaction_isolation", "serializable", "read committed"),  # and see the last.
     ],
 )
-async def test_what_is_relied_on_is_so_whatever_the_role_was_told(
+async def test_required_settings_override_the_roles_settings(
     postgres: PostgresServer, setting: str, told: str, is_so: str
 ) -> None:
     url = postgres.database_url()
@@ -100,7 +100,7 @@ async def test_what_is_relied_on_is_so_whatever_the_role_was_told(
         postgres.run_sql(f"ALTER DATABASE quorate RESET {setting}")
 
 
-async def test_a_server_that_is_not_there_is_named_without_its_password(
+async def test_unreachable_server_is_named_without_its_password(
     own_server: PostgresServer,
 ) -> None:
     url = own_server.url()
@@ -113,7 +113,7 @@ async def test_a_server_that_is_not_there_is_named_without_its_password(
 
 
 @pytest.mark.parametrize("url", ["mysql://host/db", "postgresql://host/db", "quorate.db"])
-def test_another_kind_of_database_is_refused(url: str) -> None:
+def test_unknown_database_is_rejected(url: str) -> None:
     with pytest.raises(UnknownDatabase, match=r"begins with sqlite\+aiosqlite"):
         create_database(url)
 
@@ -121,7 +121,7 @@ def test_another_kind_of_database_is_refused(url: str) -> None:
 # -- How to get in ----------------------------------------------------------------
 
 
-async def test_the_password_may_stand_in_a_file(
+async def test_password_is_read_from_a_file(
     postgres: PostgresServer, url: str, tmp_path: Path
 ) -> None:
     secret = tmp_path / "password"
@@ -132,12 +132,12 @@ async def test_the_password_may_stand_in_a_file(
         assert postgres.run_sql("SELECT count(*) FROM events", schema=database.schema) == "0\n"
 
 
-async def test_a_password_file_that_is_missing_is_said(url: str, tmp_path: Path) -> None:
+async def test_missing_password_file_is_reported(url: str, tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnusable, match="Cannot read the database password"):
         PostgresDatabase(url, password_file=tmp_path / "nowhere")
 
 
-async def test_schemas_of_one_database_know_nothing_of_each_other() -> None:
+async def test_schemas_of_one_database_are_isolated() -> None:
     one, other = (Stage(Postgres(Path())) for _ in range(2))
     for stage in (one, other):
         await stage.open()
@@ -158,7 +158,7 @@ async def test_schemas_of_one_database_know_nothing_of_each_other() -> None:
 # -- Several processes, one log -----------------------------------------------------
 
 
-async def test_several_doors_leave_no_gap_and_change_no_order() -> None:
+async def test_several_command_buses_write_without_gap_and_in_order() -> None:
     platform = Postgres(Path())
     replicas = [Stage(platform) for _ in range(REPLICAS)]
     for number, replica in enumerate(replicas):
@@ -193,7 +193,7 @@ async def followed(log: EventStore, until_position: int) -> list[int]:
     return seen
 
 
-async def test_a_frozen_process_lets_go_of_the_lock(
+async def test_frozen_process_releases_the_lock(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(back_end, "IDLE_IN_TRANSACTION_SECONDS_MAX", 1)
@@ -221,7 +221,7 @@ async def test_a_frozen_process_lets_go_of_the_lock(
 # -- The server goes away -------------------------------------------------------------
 
 
-async def test_whoever_found_much_may_think_about_it_longer(
+async def test_large_lookup_extends_the_idle_timeout(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or what many things fell due for could never be recorded."""
@@ -240,7 +240,7 @@ async def test_whoever_found_much_may_think_about_it_longer(
             assert await transaction.fetch(shown, {}) == before
 
 
-async def test_a_server_that_crashes_loses_nothing_and_is_used_again(
+async def test_server_crash_loses_no_commit_and_service_reconnects(
     own_server: PostgresServer, logged: list[MutableMapping[str, Any]]
 ) -> None:
     own_server.start()
@@ -268,7 +268,7 @@ def beat(name: str) -> Heartbeat:
     return Heartbeat(caller=TENANT_KEY, agent=AgentRef(name=name))
 
 
-async def test_a_silent_server_is_not_waited_for_without_end(
+async def test_wait_for_a_silent_server_is_bounded(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_server.start()
@@ -286,7 +286,7 @@ async def test_a_silent_server_is_not_waited_for_without_end(
         await until(lambda: answers(log))
 
 
-async def test_whoever_gives_up_on_a_silent_server_goes_at_once(
+async def test_cancelled_read_of_a_silent_server_ends_at_once(
     postgres: PostgresServer, url: str
 ) -> None:
     """A login over NATS has to be answered, and the service has to end, while it hangs."""
@@ -333,7 +333,7 @@ async def test_events_cannot_be_changed(change: str) -> None:
         await stage.close()
 
 
-async def test_a_value_that_does_not_fit_is_its_sender_s_fault(url: str) -> None:
+async def test_invalid_value_is_a_rejected_statement(url: str) -> None:
     async with opened(url) as database:
         query = Query(select(tables.keys).where(tables.keys.c.created_at == 1), database.dialect)
         (name,) = query.parameters
@@ -346,7 +346,7 @@ async def test_a_value_that_does_not_fit_is_its_sender_s_fault(url: str) -> None
 # -- Plans --------------------------------------------------------------------------
 
 
-async def test_a_table_that_has_grown_is_analysed_once(url: str) -> None:
+async def test_grown_table_is_analyzed_once(url: str) -> None:
     async with opened(url) as database:
         connection: asyncpg.Connection = await database.connect("test")
         try:
@@ -360,7 +360,7 @@ async def test_a_table_that_has_grown_is_analysed_once(url: str) -> None:
             await connection.close()
 
 
-async def test_a_table_of_a_few_dozen_rows_is_analysed_too(url: str) -> None:
+async def test_small_table_is_analyzed(url: str) -> None:
     """It may be walked through for each command of a batch."""
     dozens = "INSERT INTO tenants SELECT 'tenant-' || n, n FROM generate_series(1, 60) AS n"
     async with opened(url) as database:

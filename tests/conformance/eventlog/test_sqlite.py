@@ -1,4 +1,4 @@
-"""SQLite opened so that what is acknowledged is on the disk, or not opened at all."""
+"""SQLite: an acknowledged commit is durable, or the database is not opened."""
 
 import asyncio
 import sqlite3
@@ -47,7 +47,7 @@ async def opened(path: Path) -> SqliteDatabase:
     return database
 
 
-async def test_a_commit_is_on_the_disk_when_it_returns(path: Path) -> None:
+async def test_commit_is_durable_when_it_returns(path: Path) -> None:
     database = await opened(path)
     async with database.write() as transaction:
         ((mode,),) = await transaction.fetch(Statement("PRAGMA journal_mode"), {})
@@ -57,7 +57,7 @@ async def test_a_commit_is_on_the_disk_when_it_returns(path: Path) -> None:
     assert (mode, level) == ("wal", FULL)
 
 
-async def test_also_after_it_was_reopened(path: Path) -> None:
+async def test_commit_is_durable_after_reopening(path: Path) -> None:
     database = await opened(path)
     await database.reopen()
     async with database.write() as transaction:
@@ -68,7 +68,7 @@ async def test_also_after_it_was_reopened(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spelt", ["synchronous=normal", "synchronus=full", "journal_mode=delete"])
-async def test_a_log_that_could_lose_commits_is_not_opened(
+async def test_database_that_could_lose_commits_is_not_opened(
     path: Path, monkeypatch: pytest.MonkeyPatch, spelt: str
 ) -> None:
     name = spelt[:4]
@@ -89,7 +89,7 @@ async def test_only_the_writer_checkpoints(path: Path) -> None:
     assert pages == 0
 
 
-async def test_a_reader_that_is_done_holds_up_no_checkpoint(path: Path) -> None:
+async def test_finished_reader_does_not_block_checkpoints(path: Path) -> None:
     """Else the write-ahead log would grow for as long as nobody reads again."""
     stage = Stage(Sqlite(path.parent))
     await stage.open()
@@ -105,7 +105,7 @@ async def test_a_reader_that_is_done_holds_up_no_checkpoint(path: Path) -> None:
     assert (busy, left) == (0, 0)
 
 
-async def test_a_long_write_ahead_log_begins_anew_as_soon_as_nobody_needs_it(
+async def test_long_write_ahead_log_is_restarted_without_readers(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Left to itself it does so in a moment without readers, which may never come."""
@@ -127,7 +127,7 @@ async def test_a_long_write_ahead_log_begins_anew_as_soon_as_nobody_needs_it(
     assert afterwards == 0
 
 
-async def test_what_fails_while_it_begins_anew_is_in_doubt_and_fails_nobodys_command(
+async def test_failed_restart_of_the_write_ahead_log_reopens_and_fails_no_command(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(_writer: object) -> None:
@@ -166,25 +166,25 @@ async def test_closing_leaves_one_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["with space", "what?mode=ro", "50%25.db", "a#b", "ü.db"])
-async def test_any_name_is_the_name_of_the_file(tmp_path: Path, name: str) -> None:
+async def test_any_file_name_is_used_unchanged(tmp_path: Path, name: str) -> None:
     database = await opened(tmp_path / name)
     await database.close()
 
     assert [each.name for each in tmp_path.iterdir()] == [name]
 
 
-async def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+async def test_file_that_is_no_database_is_rejected(path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be taken for one " * 50)
     with pytest.raises(DatabaseUnavailable):
         await opened(path)
 
 
-async def test_a_folder_that_is_not_there_is_refused(path: Path) -> None:
+async def test_missing_directory_is_rejected(path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         await opened(path.parent / "missing" / "quorate.db")
 
 
-async def test_the_tables_are_created_all_or_none(path: Path) -> None:
+async def test_tables_are_created_atomically(path: Path) -> None:
     """Killed half-way, a table would be there for ever without its unique index."""
     database = SqliteDatabase(path)
 
@@ -200,7 +200,7 @@ async def test_the_tables_are_created_all_or_none(path: Path) -> None:
     await (await opened(path)).close()
 
 
-async def test_what_is_there_is_kept(path: Path) -> None:
+async def test_existing_events_are_kept(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     await stage.told_of("ann")
@@ -209,7 +209,7 @@ async def test_what_is_there_is_kept(path: Path) -> None:
     await stage.close()
 
 
-async def test_a_log_that_somebody_else_holds_is_unavailable_not_broken_for_good(
+async def test_locked_database_is_temporarily_unavailable(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = tuple(
@@ -231,7 +231,7 @@ async def test_a_log_that_somebody_else_holds_is_unavailable_not_broken_for_good
 # -- A log that another process may be writing ---------------------------------
 
 
-async def test_a_snapshot_reads_while_the_log_is_written(path: Path) -> None:
+async def test_snapshot_reads_while_the_log_is_written(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     await stage.told_of("ann")
@@ -244,7 +244,7 @@ async def test_a_snapshot_reads_while_the_log_is_written(path: Path) -> None:
     await stage.close()
 
 
-async def test_a_snapshot_changes_nothing(path: Path) -> None:
+async def test_snapshot_changes_nothing(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
     await stage.told_of("ann")
@@ -264,7 +264,7 @@ async def test_a_snapshot_changes_nothing(path: Path) -> None:
     await stage.close()
 
 
-async def test_the_files_are_their_owners_alone_wherever_they_lie(tmp_path: Path) -> None:
+async def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     stage = Stage(Sqlite(tmp_path))
     await stage.open()
     try:

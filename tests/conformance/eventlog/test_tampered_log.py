@@ -1,4 +1,4 @@
-"""Whoever changes what happened is found out, whatever they change."""
+"""Every change of stored events is detected."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +60,7 @@ async def find(stage: Stage) -> None:
     await stage.log.verify_range(0, await stage.log.committed_head())
 
 
-async def test_an_untouched_log_is_whole(stage: Stage) -> None:
+async def test_unchanged_log_verifies(stage: Stage) -> None:
     events = await told(stage)
     await find(stage)
     await stage.log.verify_tail()
@@ -69,7 +69,7 @@ async def test_an_untouched_log_is_whole(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("column", COLUMNS)
-async def test_a_changed_cell_is_found_wherever_it_is(stage: Stage, column: str) -> None:
+async def test_changed_cell_is_detected(stage: Stage, column: str) -> None:
     for event in await told(stage):
         was = event.data.decode() if column == "data" else getattr(event, column)
         now = COLUMNS[column](event)
@@ -84,7 +84,7 @@ async def test_a_changed_cell_is_found_wherever_it_is(stage: Stage, column: str)
 
 
 @pytest.mark.parametrize(("column", "value"), IMPOSSIBLE)
-async def test_a_value_that_no_event_can_have_is_found(
+async def test_invalid_value_is_detected(
     stage: Stage,
     column: str,
     value: Any,  # noqa: ANN401 - whatever the database takes.
@@ -98,14 +98,14 @@ async def test_a_value_that_no_event_can_have_is_found(
 
 
 @pytest.mark.parametrize("position", [1, 15, 31, 32])
-async def test_a_missing_event_is_found(stage: Stage, position: int) -> None:
+async def test_missing_event_is_detected(stage: Stage, position: int) -> None:
     await told(stage)
     stage.platform.overwrite("DELETE FROM events WHERE position = ?", position)
     with pytest.raises(LogCorrupted, match=f"position {position} is missing"):
         await find(stage)
 
 
-async def test_a_missing_event_is_found_also_when_the_others_close_up(stage: Stage) -> None:
+async def test_missing_event_is_detected_when_positions_are_renumbered(stage: Stage) -> None:
     await told(stage)
     stage.platform.overwrite("DELETE FROM events WHERE position = 15")
     for position in range(16, 35):
@@ -118,7 +118,7 @@ async def test_a_missing_event_is_found_also_when_the_others_close_up(stage: Sta
         await find(stage)
 
 
-async def test_two_events_that_changed_places_are_found(stage: Stage) -> None:
+async def test_swapped_events_are_detected(stage: Stage) -> None:
     await told(stage)
     for now, then in ((19, -1), (20, 19), (-1, 20)):
         stage.platform.overwrite(
@@ -128,7 +128,7 @@ async def test_two_events_that_changed_places_are_found(stage: Stage) -> None:
         await find(stage)
 
 
-async def test_an_event_that_nobody_caused_is_found(stage: Stage) -> None:
+async def test_inserted_event_is_detected(stage: Stage) -> None:
     await told(stage)
     stage.platform.overwrite(
         "INSERT INTO events SELECT 35, tenant, 32, 'forged', stream, type, version, at, actor,"
@@ -138,7 +138,7 @@ async def test_an_event_that_nobody_caused_is_found(stage: Stage) -> None:
         await find(stage)
 
 
-async def test_a_log_that_lost_its_beginning_is_found(stage: Stage) -> None:
+async def test_missing_beginning_is_detected(stage: Stage) -> None:
     await told(stage)
     stage.platform.overwrite("DELETE FROM events WHERE tenant = ?", "acme")
     for position in (32, 33, 34):
@@ -154,7 +154,7 @@ async def test_a_log_that_lost_its_beginning_is_found(stage: Stage) -> None:
         await find(stage)
 
 
-async def test_a_log_that_was_given_to_another_tenant_is_found(stage: Stage) -> None:
+async def test_log_moved_to_another_tenant_is_detected(stage: Stage) -> None:
     await told(stage)
     stage.platform.overwrite("UPDATE events SET tenant = 'mallory' WHERE tenant = 'acme'")
     with pytest.raises(LogCorrupted, match="tenant-acme"):
@@ -164,7 +164,7 @@ async def test_a_log_that_was_given_to_another_tenant_is_found(stage: Stage) -> 
 # -- The end of the log, which is checked at each start ------------------------
 
 
-async def test_the_tail_is_checked_and_what_is_before_it_is_not(
+async def test_tail_verification_covers_the_tail_only(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "TAIL_EVENTS_VERIFIED", 10)
@@ -178,12 +178,12 @@ async def test_the_tail_is_checked_and_what_is_before_it_is_not(
     assert len(events) == 34
 
 
-async def test_an_empty_log_has_nothing_to_check(stage: Stage) -> None:
+async def test_empty_log_verifies(stage: Stage) -> None:
     await stage.log.verify_tail()
     await find(stage)
 
 
-async def test_a_check_goes_page_by_page_and_says_how_far_it_is(
+async def test_verification_reports_progress_by_page(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", 10)
@@ -194,14 +194,14 @@ async def test_a_check_goes_page_by_page_and_says_how_far_it_is(
     assert checked == [10, 10, 10, 4]
 
 
-async def test_a_check_does_not_hold_up_commands(stage: Stage) -> None:
+async def test_verification_does_not_block_commands(stage: Stage) -> None:
     await told(stage)
     checking = asyncio.create_task(stage.log.verify_range(0, 34, pause_seconds=0.001))
     await stage.told(register("dan"))
     await checking
 
 
-async def test_a_range_beyond_the_end_is_damage(stage: Stage) -> None:
+async def test_range_beyond_the_end_is_corrupted(stage: Stage) -> None:
     """Whoever knows that there were more events learns that they are gone."""
     await told(stage)
     with pytest.raises(LogCorrupted, match="ends at position 34"):

@@ -1,4 +1,4 @@
-"""A transaction writes what it is given, reads it back as it was, and ends in one of two ways."""
+"""A transaction writes, reads its writes, and commits or rolls back as a whole."""
 
 import asyncio
 
@@ -54,7 +54,7 @@ async def test_any_number_of_rows_is_written(stage: Stage, count: int) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
-async def test_text_comes_back_as_it_was(stage: Stage, text: str) -> None:
+async def test_text_round_trips(stage: Stage, text: str) -> None:
     async with stage.database.write() as transaction:
         await write(transaction, stage, configs, config(1, text))
     async with stage.database.read() as transaction:
@@ -64,7 +64,7 @@ async def test_text_comes_back_as_it_was(stage: Stage, text: str) -> None:
 
 
 @pytest.mark.parametrize("number", INTEGERS)
-async def test_integers_come_back_as_they_were(stage: Stage, number: int) -> None:
+async def test_integers_round_trip(stage: Stage, number: int) -> None:
     async with stage.database.write() as transaction:
         await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", "why", number))
     async with stage.database.read() as transaction:
@@ -73,7 +73,7 @@ async def test_integers_come_back_as_they_were(stage: Stage, number: int) -> Non
     assert (row.created_at, type(row.created_at)) == (number, int)
 
 
-async def test_nothing_comes_back_as_nothing(stage: Stage) -> None:
+async def test_null_round_trips(stage: Stage) -> None:
     async with stage.database.write() as transaction:
         await write(transaction, stage, keys, ("k", "acme", "admin", "hash", None, None, 1, None))
         await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", None, 1))
@@ -84,7 +84,7 @@ async def test_nothing_comes_back_as_nothing(stage: Stage) -> None:
     assert (key.agent_id, key.agent_name, key.revoked_at, vote.reason) == (None,) * 4
 
 
-async def test_columns_go_by_their_names(stage: Stage) -> None:
+async def test_columns_are_read_by_name(stage: Stage) -> None:
     async with stage.database.write() as transaction:
         await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", "why", 7))
         (row,) = await transaction.fetch(query(stage, votes), {})
@@ -93,7 +93,7 @@ async def test_columns_go_by_their_names(stage: Stage) -> None:
     assert (row.vote, row.created_at) == ("approve", 7)
 
 
-async def test_a_transaction_sees_what_it_wrote(stage: Stage) -> None:
+async def test_transaction_reads_its_own_writes(stage: Stage) -> None:
     async with stage.database.write() as transaction:
         await write(transaction, stage, configs, config(1))
         assert len(await transaction.fetch(query(stage, configs), {})) == 1
@@ -101,7 +101,7 @@ async def test_a_transaction_sees_what_it_wrote(stage: Stage) -> None:
         assert len(await transaction.fetch(query(stage, configs), {})) == 2
 
 
-async def test_what_is_asked_for_at_once_is_answered_in_order(stage: Stage) -> None:
+async def test_combined_lookups_return_rows_in_order(stage: Stage) -> None:
     async with stage.database.write() as transaction:
         await write(transaction, stage, configs, config(1))
         found: list[int] = []
@@ -117,7 +117,7 @@ async def test_what_is_asked_for_at_once_is_answered_in_order(stage: Stage) -> N
     assert found == [1, 0, 1]
 
 
-async def test_an_exception_undoes_everything(stage: Stage) -> None:
+async def test_exception_rolls_back(stage: Stage) -> None:
     with pytest.raises(RuntimeError, match="planted"):  # noqa: PT012
         async with stage.database.write() as transaction:
             await write(transaction, stage, configs, *(config(number) for number in range(600)))
@@ -128,7 +128,7 @@ async def test_an_exception_undoes_everything(stage: Stage) -> None:
         assert await transaction.fetch(query(stage, configs), {}) == []
 
 
-async def test_a_refused_row_undoes_everything(stage: Stage) -> None:
+async def test_rejected_row_rolls_back(stage: Stage) -> None:
     with pytest.raises(StatementRejected):  # noqa: PT012 - which of them it is may show only at the end.
         async with stage.database.write() as transaction:
             await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", None, 1))
@@ -141,7 +141,7 @@ async def test_a_refused_row_undoes_everything(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("value", [2**63, "\ud800"])
-async def test_a_value_that_no_column_takes_is_refused(stage: Stage, value: object) -> None:
+async def test_invalid_value_is_rejected(stage: Stage, value: object) -> None:
     with pytest.raises(StatementRejected):
         async with stage.database.write() as transaction:
             await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", value, value))
@@ -149,7 +149,7 @@ async def test_a_value_that_no_column_takes_is_refused(stage: Stage, value: obje
         assert await transaction.fetch(query(stage, votes), {}) == []
 
 
-async def test_two_transactions_follow_each_other(stage: Stage) -> None:
+async def test_consecutive_transactions_commit(stage: Stage) -> None:
     for number in range(3):
         async with stage.database.write() as transaction:
             await write(transaction, stage, configs, config(number))
@@ -157,7 +157,7 @@ async def test_two_transactions_follow_each_other(stage: Stage) -> None:
         assert len(await transaction.fetch(query(stage, configs), {})) == 3
 
 
-async def test_a_cancelled_transaction_is_undone(stage: Stage) -> None:
+async def test_cancelled_transaction_is_rolled_back(stage: Stage) -> None:
     for patience in range(12):
         writing = asyncio.create_task(_write_slowly(stage))
         for _ in range(patience):
@@ -176,7 +176,7 @@ async def _write_slowly(stage: Stage) -> None:
         await asyncio.Event().wait()
 
 
-async def test_a_closed_database_says_that_it_is_closed(stage: Stage) -> None:
+async def test_closed_database_reports_that_it_is_closed(stage: Stage) -> None:
     await stage.close()
     with pytest.raises(DatabaseUnavailable):
         async with stage.database.write() as transaction:

@@ -1,7 +1,7 @@
-"""After a failed write nothing is acknowledged until the connection is new and the log is whole.
+"""After a failed write no command is acknowledged until the connection is new and the log verified.
 
-E13: the driver would happily acknowledge the next commit after a failed fsync. What became of the
-failed command is unknown to its caller, and it is told so; it is never told that it was refused.
+E13: after a failed fsync the driver would acknowledge the next commit. The outcome of the failed
+command is unknown; its caller is told that and never that the command was rejected.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door_module, "REOPEN_WAIT_SECONDS", 0.01)
 
 
-async def test_a_write_that_fails_is_not_acknowledged_and_leaves_no_trace(stage: Stage) -> None:
+async def test_failed_write_is_not_acknowledged_and_leaves_no_event(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.database.fail_before_commit = 1
     with pytest.raises(Unavailable):
@@ -31,7 +31,7 @@ async def test_a_write_that_fails_is_not_acknowledged_and_leaves_no_trace(stage:
     assert await stage.types() == ["TenantCreated", "AgentRegistered"]
 
 
-async def test_a_write_that_may_have_happened_is_not_acknowledged_either(stage: Stage) -> None:
+async def test_uncertain_write_is_not_acknowledged(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.database.fail_after_commit = 1
     with pytest.raises(Unavailable):
@@ -40,7 +40,7 @@ async def test_a_write_that_may_have_happened_is_not_acknowledged_either(stage: 
     assert (await stage.types()).count("AgentRegistered") == 2
 
 
-async def test_all_of_a_batch_hear_that_it_failed(stage: Stage) -> None:
+async def test_all_callers_of_a_failed_batch_get_an_error(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.database.fail_before_commit = 1
     asking = [stage.asking(register(f"agent{number}")) for number in range(5)]
@@ -49,7 +49,7 @@ async def test_all_of_a_batch_hear_that_it_failed(stage: Stage) -> None:
     assert [type(answer) for answer in answers] == [Unavailable] * 5
 
 
-async def test_the_door_goes_on_behind_a_new_connection(
+async def test_command_bus_continues_on_a_new_connection(
     stage: Stage, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann")
@@ -63,7 +63,7 @@ async def test_the_door_goes_on_behind_a_new_connection(
     await stage.log.verify_range(0, 3)
 
 
-async def test_nothing_is_acknowledged_until_there_is_a_connection(
+async def test_no_command_is_acknowledged_without_a_connection(
     stage: Stage, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann")
@@ -85,7 +85,7 @@ async def test_nothing_is_acknowledged_until_there_is_a_connection(
     assert events == ["log.write_failed", *["log.still_unavailable"] * 3, "log.reopened"]
 
 
-async def test_readers_read_on_meanwhile(stage: Stage) -> None:
+async def test_readers_work_during_write_failures(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.database.fail_before_commit = 1
     stage.database.fail_reopen = 1_000_000
@@ -97,7 +97,7 @@ async def test_readers_read_on_meanwhile(stage: Stage) -> None:
     assert [event.type for event in page.events] == ["TenantCreated", "AgentRegistered"]
 
 
-async def test_the_end_of_the_log_is_checked_before_anything_is_added_to_it(
+async def test_tail_is_verified_before_the_next_append(
     stage: Stage, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann", "bob")
@@ -118,7 +118,7 @@ async def test_the_end_of_the_log_is_checked_before_anything_is_added_to_it(
     assert len(await stage.events()) == 3  # It can be read.
 
 
-async def test_whoever_waits_when_the_log_is_found_damaged_is_refused(stage: Stage) -> None:
+async def test_queued_commands_are_rejected_when_the_log_is_corrupted(stage: Stage) -> None:
     await stage.told_of("ann")
     with stage.database.hold():
         first = stage.asking(heartbeat("ann"))
@@ -131,7 +131,7 @@ async def test_whoever_waits_when_the_log_is_found_damaged_is_refused(stage: Sta
     assert [type(answer) for answer in answers] == [Accepted, Unavailable]
 
 
-async def test_a_failed_clean_up_counts_as_a_failed_write(
+async def test_failed_pruning_counts_as_a_failed_write(
     stage: Stage, logged: list[MutableMapping[str, Any]]
 ) -> None:
     await stage.told_of("ann")
@@ -143,7 +143,7 @@ async def test_a_failed_clean_up_counts_as_a_failed_write(
     assert [entry["event"] for entry in logged] == ["log.prune_failed", "log.reopened"]
 
 
-async def test_a_batch_that_is_divided_may_fail_as_well(stage: Stage) -> None:
+async def test_split_batch_may_fail(stage: Stage) -> None:
     """One order is refused by the database, then the disk fails: the writer survives both."""
     await stage.told_of("ann")
     stage.database.fail_before_commit = 1
@@ -159,7 +159,7 @@ async def test_a_batch_that_is_divided_may_fail_as_well(stage: Stage) -> None:
     assert (await stage.types()).count("AgentRegistered") == 2
 
 
-async def test_closing_ends_the_attempts_to_reconnect(stage: Stage) -> None:
+async def test_close_ends_reconnect_attempts(stage: Stage) -> None:
     await stage.told_of("ann")
     stage.database.fail_before_commit = 1
     stage.database.fail_reopen = 1_000_000

@@ -1,7 +1,7 @@
-"""Three nats-servers that are one cluster, each configured as `quorate nats-config` prints it.
+"""A cluster of three nats-servers, each configured by `quorate nats-config`.
 
-* Ports are chosen before any of them starts, because each must know where the others are.
-* A server that was killed comes back with its store, its name and its ports.
+* Ports are chosen before any of them starts, because each needs the addresses of the others.
+* A killed server restarts with its store, its name and its ports.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A push on a server of its own, or on somebody else's."""
+"""The NATS service with an embedded server, or on a separate one."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests of the bus stand on: a log in memory, keys, and those who listen."""
+"""Support for bus tests: a log in memory, API keys, and subscribed clients."""
 
 import asyncio
 import hashlib

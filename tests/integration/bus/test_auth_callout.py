@@ -1,4 +1,4 @@
-"""A key is a NATS token that opens its own subjects and nothing else."""
+"""An API key is a NATS token that gives access to its own subjects only."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ def everyone(stage: Stage) -> list[Principal]:
     ]
 
 
-async def test_a_key_hears_exactly_what_the_table_says(stage: Stage) -> None:
+async def test_key_receives_exactly_its_subjects(stage: Stage) -> None:
     principals = everyone(stage)
     said = {
         (family, owner.key_id): subject_for(family, owner)
@@ -60,7 +60,7 @@ async def test_a_key_hears_exactly_what_the_table_says(stage: Stage) -> None:
         assert len(listener.errors) >= len(FORBIDDEN)
 
 
-async def test_wildcards_reach_no_further_than_the_own_subjects(stage: Stage) -> None:
+async def test_wildcards_match_own_subjects_only(stage: Stage) -> None:
     reader = stage.keys.issue("agent", TENANT, ANN)
     tempting = [
         f"quorate.{TENANT}.>",
@@ -82,7 +82,7 @@ async def test_wildcards_reach_no_further_than_the_own_subjects(stage: Stage) ->
     assert listener.heard == []
 
 
-async def test_nobody_can_publish_anything_but_an_agent_its_own_commands(stage: Stage) -> None:
+async def test_only_agents_can_publish_and_only_their_own_commands(stage: Stage) -> None:
     principals = everyone(stage)
     service = await stage.service()
     said: list[str] = []
@@ -110,7 +110,7 @@ async def test_nobody_can_publish_anything_but_an_agent_its_own_commands(stage: 
         assert set(said) == own
 
 
-async def test_a_connection_has_only_so_many_subscriptions(stage: Stage) -> None:
+async def test_subscriptions_per_connection_are_limited(stage: Stage) -> None:
     principal = stage.keys.issue("agent", TENANT, ANN)
     listener = await stage.listener(principal)
     inbox = subjects.inbox_prefix(principal)
@@ -122,7 +122,7 @@ async def test_a_connection_has_only_so_many_subscriptions(stage: Stage) -> None
     assert "maximum subscriptions exceeded" in str(listener.client.last_error)
 
 
-async def test_nobody_reads_the_stream_past_the_subjects(stage: Stage) -> None:
+async def test_stream_is_not_readable_past_the_subjects(stage: Stage) -> None:
     auditor = stage.keys.issue("auditor", TENANT)
     prefix = subjects.inbox_prefix(auditor)
     listener = await stage.nobody().connect(stage.push.url, auditor.key_id, inbox_prefix=prefix)
@@ -135,7 +135,7 @@ async def test_nobody_reads_the_stream_past_the_subjects(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("token", ["unknown", "x" * 3_000, "qk_'; --", "\u2028"])
-async def test_an_unknown_key_is_refused_at_once(stage: Stage, token: str) -> None:
+async def test_unknown_key_is_rejected_at_once(stage: Stage, token: str) -> None:
     began = time.monotonic()
 
     with pytest.raises(NatsError, match="Authorization Violation"):
@@ -144,14 +144,14 @@ async def test_an_unknown_key_is_refused_at_once(stage: Stage, token: str) -> No
     assert time.monotonic() - began < REFUSED_SECONDS_MAX
 
 
-async def test_an_operators_key_is_refused(stage: Stage) -> None:
+async def test_admin_key_is_rejected(stage: Stage) -> None:
     admin = stage.keys.issue("admin", "_operators")
 
     with pytest.raises(NatsError, match="Authorization Violation"):
         await stage.nobody().connect(stage.push.url, admin.key_id)
 
 
-async def test_a_look_up_that_takes_too_long_is_a_refusal_not_a_silence(stage: Stage) -> None:
+async def test_slow_lookup_rejects_the_login(stage: Stage) -> None:
     slow = stage.keys.issue("auditor")
     stage.keys.pause_seconds = 2 * RESPONSE_SECONDS_MAX
 
@@ -159,7 +159,7 @@ async def test_a_look_up_that_takes_too_long_is_a_refusal_not_a_silence(stage: S
         await stage.nobody().connect(stage.push.url, slow.key_id, patience_seconds=10)
 
 
-async def test_logins_do_not_wait_for_each_other(stage: Stage) -> None:
+async def test_logins_are_concurrent(stage: Stage) -> None:
     principals = [stage.keys.issue("auditor") for _ in range(40)]
     stage.keys.pause_seconds = 0.1
     began = time.monotonic()
@@ -169,7 +169,7 @@ async def test_logins_do_not_wait_for_each_other(stage: Stage) -> None:
     assert time.monotonic() - began < len(principals) * stage.keys.pause_seconds
 
 
-async def test_a_revoked_key_is_shown_the_door_and_stays_outside(stage: Stage) -> None:
+async def test_revoked_key_is_disconnected_and_cannot_reconnect(stage: Stage) -> None:
     leaver, stayer = stage.keys.issue("agent", TENANT, ANN), stage.keys.issue("agent", TENANT, BOB)
     leaving = [await stage.listener(leaver) for _ in range(3)]
     staying = await stage.listener(stayer)
@@ -183,7 +183,7 @@ async def test_a_revoked_key_is_shown_the_door_and_stays_outside(stage: Stage) -
         await stage.listener(leaver)
 
 
-async def test_a_login_that_was_under_way_while_its_key_was_revoked_ends_too(stage: Stage) -> None:
+async def test_login_in_progress_is_disconnected_when_its_key_is_revoked(stage: Stage) -> None:
     leaver = stage.keys.issue("agent", TENANT, ANN)
 
     await stage.push.disconnect(
@@ -195,7 +195,7 @@ async def test_a_login_that_was_under_way_while_its_key_was_revoked_ends_too(sta
     await until(lambda: late.losses > 0, seconds=1)
 
 
-async def test_a_revocation_in_the_log_is_enough(stage: Stage) -> None:
+async def test_revocation_in_the_log_disconnects(stage: Stage) -> None:
     leaver = await stage.listener(stage.keys.issue("agent", TENANT, ANN))
     (key_id,) = stage.keys.principals
 
@@ -205,7 +205,7 @@ async def test_a_revocation_in_the_log_is_enough(stage: Stage) -> None:
     await until(lambda: leaver.losses > 0, seconds=1)
 
 
-async def test_a_key_revoked_while_nobody_looked_is_found_out(apart: Stage) -> None:
+async def test_missed_revocation_is_detected_later(apart: Stage) -> None:
     """On somebody else's server connections outlive us, and a crash may come before the kick."""
     await apart.push.start()
     leaver = await apart.listener(apart.keys.issue("agent", TENANT, ANN))
@@ -221,7 +221,7 @@ async def test_a_key_revoked_while_nobody_looked_is_found_out(apart: Stage) -> N
     assert stayer.client.is_connected
 
 
-async def test_who_is_connected_is_known(stage: Stage) -> None:
+async def test_connected_keys_are_tracked(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     bob = await stage.agent(BOB)
     await until(lambda: len(stage.push.connections.keys) == 2)
@@ -232,7 +232,7 @@ async def test_who_is_connected_is_known(stage: Stage) -> None:
     assert ann.client.is_connected
 
 
-async def test_agents_are_back_after_the_server_was_killed(stage: Stage) -> None:
+async def test_agents_reconnect_after_the_server_was_killed(stage: Stage) -> None:
     ann = await stage.agent(ANN)
 
     stage.kill_server()
@@ -246,7 +246,7 @@ async def test_agents_are_back_after_the_server_was_killed(stage: Stage) -> None
     await until(lambda: len(ann.heard) == 1)
 
 
-async def test_no_token_is_ever_written_down(
+async def test_tokens_are_never_logged(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = stage.keys.issue("auditor")

@@ -1,6 +1,6 @@
-"""Whoever is told to end does, also when the answer that it waits for comes at that very moment.
+"""A cancelled task ends, also when the response arrives at the same moment.
 
-A process that was frozen finds everything ready at once when it goes on, so this is no rare case.
+A process that was frozen finds both ready at once when it continues, so the case is not rare.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ async def silence(_: Msg) -> None:
     pass
 
 
-async def test_a_cancellation_that_comes_with_the_answer_is_not_lost(stage: Stage) -> None:
+async def test_cancellation_that_arrives_with_the_response_is_not_lost(stage: Stage) -> None:
     connection = await stage.connector("asking")()
     try:
         await connection.client.subscribe(SUBJECT, cb=silence)

@@ -1,4 +1,4 @@
-"""An agent's command is answered in its own inbox, or not at all; and none is lost in silence."""
+"""A command's response goes to the sender's inbox only, and no command is lost silently."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
@@ -129,7 +129,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[ServedStage]:
 # -- Asking and being answered -----------------------------------------------
 
 
-async def test_who_asks_is_what_the_subject_says(stage: ServedStage) -> None:
+async def test_sender_is_taken_from_the_subject(stage: ServedStage) -> None:
     for tenant, agent in ((TENANT, ANN), (TENANT, BOB), (OTHER_TENANT, EVE)):
         asker = await stage.asker(agent, tenant)
 
@@ -142,7 +142,7 @@ async def test_who_asks_is_what_the_subject_says(stage: ServedStage) -> None:
         )
 
 
-async def test_what_follows_the_agent_is_the_operation_whatever_it_is(stage: ServedStage) -> None:
+async def test_operation_is_the_rest_of_the_subject(stage: ServedStage) -> None:
     ann = await stage.asker()
 
     for operation in ("a", "a.b", "a.b.c", "*", ">", "ü"):
@@ -150,7 +150,7 @@ async def test_what_follows_the_agent_is_the_operation_whatever_it_is(stage: Ser
         assert stage.desk.asked[-1].sender.operation == operation
 
 
-async def test_commands_do_not_wait_for_each_other(stage: ServedStage) -> None:
+async def test_commands_are_concurrent(stage: ServedStage) -> None:
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     waiting = [asyncio.create_task(one.ask(b"1")) for one in (ann, bob, ann)]
@@ -174,7 +174,7 @@ async def test_commands_do_not_wait_for_each_other(stage: ServedStage) -> None:
         "quorate.*.cmd.*.repeat",
     ],
 )
-async def test_an_answer_goes_nowhere_but_to_ones_own_inbox(stage: ServedStage, reply: str) -> None:
+async def test_response_goes_to_the_senders_inbox_only(stage: ServedStage, reply: str) -> None:
     service = await stage.service()
     heard: list[Msg] = []
 
@@ -196,7 +196,7 @@ async def test_an_answer_goes_nowhere_but_to_ones_own_inbox(stage: ServedStage, 
 # -- Too much, and nonsense --------------------------------------------------
 
 
-async def test_one_too_many_is_told_so_and_others_are_served(
+async def test_command_above_the_agents_limit_is_rejected_and_others_are_served(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command_dispatch, "IN_FLIGHT_PER_AGENT_MAX", 3)
@@ -214,7 +214,7 @@ async def test_one_too_many_is_told_so_and_others_are_served(
     assert (await ann.ask(b"again")).data == b"again"
 
 
-async def test_an_urgent_one_finds_a_place_that_was_kept_for_it(
+async def test_urgent_command_uses_a_reserved_slot(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command_dispatch, "IN_FLIGHT_PER_AGENT_MAX", 4)
@@ -233,7 +233,7 @@ async def test_an_urgent_one_finds_a_place_that_was_kept_for_it(
     assert {answer.data for answer in await asyncio.gather(*taken, *urgent)} == {b"taken"}
 
 
-async def test_all_together_have_a_limit_too(
+async def test_commands_of_all_agents_are_limited(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command_dispatch, "IN_FLIGHT_MAX", 2)
@@ -249,7 +249,7 @@ async def test_all_together_have_a_limit_too(
     assert IN_FLIGHT_MAX > IN_FLIGHT_PER_AGENT_MAX
 
 
-async def test_everything_of_a_flood_is_answered(stage: ServedStage) -> None:
+async def test_every_command_of_a_flood_gets_a_response(stage: ServedStage) -> None:
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     inbox = ann.client.new_inbox()
     await ann.listener.hear(inbox)
@@ -280,7 +280,7 @@ async def test_everything_of_a_flood_is_answered(stage: ServedStage) -> None:
         b"HPUB %brepeat %b 14 16\r\nNATS/1.0\r\n::\r\n{}\r\n",
     ],
 )
-async def test_what_is_no_text_disturbs_nobody(stage: ServedStage, sent: bytes) -> None:
+async def test_undecodable_message_does_not_affect_others(stage: ServedStage, sent: bytes) -> None:
     """Neither subjects nor headers are looked at by the server: it hands on any bytes."""
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     before = stage.connection()
@@ -296,7 +296,7 @@ async def test_what_is_no_text_disturbs_nobody(stage: ServedStage, sent: bytes) 
 # -- Coming and going --------------------------------------------------------
 
 
-async def test_commands_are_served_again_after_the_server_was_killed(stage: ServedStage) -> None:
+async def test_commands_are_served_after_the_server_was_killed(stage: ServedStage) -> None:
     ann = await stage.asker()
     assert (await ann.ask(b"before")).data == b"before"
     before = stage.connection()
@@ -307,7 +307,7 @@ async def test_commands_are_served_again_after_the_server_was_killed(stage: Serv
     assert (await ann.ask(b"after")).data == b"after"
 
 
-async def test_what_was_taken_is_answered_before_it_ends(tmp_path: Path) -> None:
+async def test_drain_responds_to_accepted_commands(tmp_path: Path) -> None:
     """On somebody else's server, which goes on: afterwards it says that nobody is there."""
     keys = service_keys(tmp_path / "service" / FOLDER)
     server = EmbeddedServer(tmp_path / "server", keys)
@@ -341,7 +341,7 @@ async def no_responders(asker: Asker) -> bool:
     return False
 
 
-async def test_a_revocation_is_not_held_up_by_what_there_is_to_say(tmp_path: Path) -> None:
+async def test_revocation_does_not_wait_for_the_relay_backlog(tmp_path: Path) -> None:
     """The relay may have an hour of notifications before it; commands must end at once."""
     stage = ServedStage(tmp_path)
     stage.push.relay.ready.set()

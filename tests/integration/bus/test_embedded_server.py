@@ -1,4 +1,4 @@
-"""nats-server as our child: it is there when we are, and gone when we are gone."""
+"""The embedded nats-server starts, restarts and stops with the service."""
 
 import asyncio
 import os
@@ -72,18 +72,18 @@ def ends(pid: int, seconds: float = PATIENCE_SECONDS) -> bool:
         os.close(process)
 
 
-async def test_it_is_ready_when_start_returns(running: EmbeddedServer, keys: ServiceKeys) -> None:
+async def test_server_is_ready_when_start_returns(running: EmbeddedServer, keys: ServiceKeys) -> None:
     assert running.port > 0
     assert await answers(running, keys)
 
 
-async def test_what_it_keeps_is_for_its_owner_only(running: EmbeddedServer) -> None:
+async def test_server_files_are_readable_by_their_owner_only(running: EmbeddedServer) -> None:
     assert running.folder.stat().st_mode & 0o777 == 0o700
     assert (running.folder / "keys.json").stat().st_mode & 0o777 == 0o600
     assert (running.folder / "nats-server.conf").stat().st_mode & 0o777 == 0o600
 
 
-async def test_keys_are_made_once_and_never_printed(tmp_path: Path, keys: ServiceKeys) -> None:
+async def test_keys_are_created_once_and_never_printed(tmp_path: Path, keys: ServiceKeys) -> None:
     again = service_keys(tmp_path / "nats")
 
     assert again.service.public == keys.service.public
@@ -93,7 +93,7 @@ async def test_keys_are_made_once_and_never_printed(tmp_path: Path, keys: Servic
         assert key.seed.startswith("S")
 
 
-async def test_a_taken_port_is_said_in_one_sentence(
+async def test_used_port_is_reported_in_one_sentence(
     running: EmbeddedServer, tmp_path: Path, keys: ServiceKeys
 ) -> None:
     late = EmbeddedServer(tmp_path / "other", keys, port=running.port)
@@ -107,14 +107,14 @@ async def test_a_taken_port_is_said_in_one_sentence(
     assert await answers(running, keys)
 
 
-async def test_why_it_did_not_start_is_said(tmp_path: Path, keys: ServiceKeys) -> None:
+async def test_failed_start_reports_its_reason(tmp_path: Path, keys: ServiceKeys) -> None:
     (tmp_path / "nats" / "jetstream").write_text("a file where a folder should be")
 
     with pytest.raises(ServerFailed, match=r"did not start: .*storage directory"):
         await EmbeddedServer(tmp_path, keys).start()
 
 
-async def test_it_is_started_again_on_the_same_port(
+async def test_server_is_restarted_on_the_same_port(
     running: EmbeddedServer, keys: ServiceKeys
 ) -> None:
     for _ in range(3):
@@ -126,7 +126,7 @@ async def test_it_is_started_again_on_the_same_port(
         assert await answers(running, keys)
 
 
-async def test_it_ends_when_it_is_told_to(tmp_path: Path, keys: ServiceKeys) -> None:
+async def test_server_stops_on_request(tmp_path: Path, keys: ServiceKeys) -> None:
     running = EmbeddedServer(tmp_path, keys)
     await running.start()
     pid = pid_of(running)
@@ -139,7 +139,7 @@ async def test_it_ends_when_it_is_told_to(tmp_path: Path, keys: ServiceKeys) -> 
     assert ends(pid, seconds=0)
 
 
-async def test_it_ends_even_when_it_does_not_listen(tmp_path: Path, keys: ServiceKeys) -> None:
+async def test_server_that_ignores_sigterm_is_killed(tmp_path: Path, keys: ServiceKeys) -> None:
     running = EmbeddedServer(tmp_path, keys)
     await running.start()
     pid = pid_of(running)
@@ -152,7 +152,7 @@ async def test_it_ends_even_when_it_does_not_listen(tmp_path: Path, keys: Servic
     assert ends(pid, seconds=0)
 
 
-async def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
+async def test_server_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     program = [sys.executable, "-c", STARTS_ONE_AND_WAITS, str(tmp_path)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -164,7 +164,7 @@ async def test_it_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> No
         assert ends(pid)
 
 
-async def test_one_that_was_left_behind_is_ended_first(
+async def test_orphan_is_terminated_first(
     running: EmbeddedServer, tmp_path: Path, keys: ServiceKeys
 ) -> None:
     conf = running.folder / "nats-server.conf"
@@ -183,7 +183,7 @@ async def test_one_that_was_left_behind_is_ended_first(
         await successor.stop()
 
 
-async def test_a_stranger_with_its_old_pid_is_left_alone(tmp_path: Path, keys: ServiceKeys) -> None:
+async def test_other_process_with_the_old_pid_is_not_terminated(tmp_path: Path, keys: ServiceKeys) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         (tmp_path / "nats" / "nats-server.pid").write_text(str(stranger.pid))
         running = EmbeddedServer(tmp_path, keys)
@@ -195,7 +195,7 @@ async def test_a_stranger_with_its_old_pid_is_left_alone(tmp_path: Path, keys: S
 
 
 @pytest.mark.parametrize("said", ["nats-server: v2.13.9", "nats-server: v1.4.1", "who knows"])
-async def test_a_server_that_is_too_old_is_refused(
+async def test_old_server_version_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
 ) -> None:
     program = tmp_path / "nats-server"
@@ -207,14 +207,14 @@ async def test_a_server_that_is_too_old_is_refused(
         await find_program()
 
 
-async def test_a_server_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_server_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
 
     with pytest.raises(ServerFailed, match="--nats-url"):
         await find_program()
 
 
-async def test_the_configuration_for_a_server_of_your_own_is_valid(
+async def test_configuration_for_a_separate_server_is_valid(
     tmp_path: Path, keys: ServiceKeys
 ) -> None:
     text = server_configuration(keys, "127.0.0.1:4222", str(tmp_path / 'with "quotes"'))

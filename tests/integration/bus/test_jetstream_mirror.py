@@ -42,7 +42,7 @@ async def test_positions_are_stream_sequences(filled: Stage) -> None:
     assert filled.push.status()["mirror"] == FOLLOWING
 
 
-async def test_one_answer_vouches_for_a_batch(
+async def test_one_acknowledgement_confirms_a_batch(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replies = []
@@ -65,7 +65,7 @@ async def test_one_answer_vouches_for_a_batch(
 # -- What is missing is filled again -----------------------------------------
 
 
-async def test_a_deleted_stream_is_filled_again_under_load(stage: Stage) -> None:
+async def test_deleted_stream_is_backfilled_under_load(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     jetstream = await stage.jetstream()
     async with stage.load():
@@ -77,7 +77,7 @@ async def test_a_deleted_stream_is_filled_again_under_load(stage: Stage) -> None
     assert [id_of(m) for m in ann.heard] == ids(stage.log.rows), "no notification is said twice"
 
 
-async def test_a_purged_stream_is_filled_again_under_load(stage: Stage) -> None:
+async def test_purged_stream_is_backfilled_under_load(stage: Stage) -> None:
     jetstream = await stage.jetstream()
     async with stage.load():
         await stage.grown(100)
@@ -87,7 +87,7 @@ async def test_a_purged_stream_is_filled_again_under_load(stage: Stage) -> None:
     await until(lambda: stage.stream_holds(stage.log.rows))
 
 
-async def test_a_deleted_stream_is_noticed_although_nothing_happens(filled: Stage) -> None:
+async def test_deleted_stream_is_detected_while_idle(filled: Stage) -> None:
     jetstream = await filled.jetstream()
 
     await jetstream.delete_stream(STREAM)
@@ -95,7 +95,7 @@ async def test_a_deleted_stream_is_noticed_although_nothing_happens(filled: Stag
     await until(lambda: filled.stream_holds(filled.log.rows))
 
 
-async def test_a_hole_in_the_stream_is_filled(filled: Stage) -> None:
+async def test_gap_in_the_stream_is_backfilled(filled: Stage) -> None:
     jetstream = await filled.jetstream()
 
     await jetstream.delete_msg(STREAM, 7)
@@ -103,7 +103,7 @@ async def test_a_hole_in_the_stream_is_filled(filled: Stage) -> None:
     await until(lambda: filled.stream_holds(filled.log.rows))
 
 
-async def test_an_empty_stream_of_the_same_name_is_taken_over(filled: Stage) -> None:
+async def test_empty_stream_of_the_same_name_is_reused(filled: Stage) -> None:
     jetstream = await filled.jetstream()
 
     await jetstream.delete_stream(STREAM)
@@ -126,7 +126,7 @@ async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         await stage.close()
 
 
-async def test_the_stream_keeps_the_newest_events_only(small: Stage) -> None:
+async def test_stream_keeps_the_newest_events_only(small: Stage) -> None:
     await small.push.start()
     await until(lambda: small.stream_holds(small.log.rows[150:]))
 
@@ -142,7 +142,7 @@ async def test_the_stream_keeps_the_newest_events_only(small: Stage) -> None:
 # -- What is not ours is left alone ------------------------------------------
 
 
-async def test_a_stream_ahead_of_the_log_is_left_alone(filled: Stage) -> None:
+async def test_stream_ahead_of_the_log_is_not_changed(filled: Stage) -> None:
     before = list(filled.log.rows)
     await filled.push.stop()
     del filled.log.rows[10:]  # An older log was restored.
@@ -157,7 +157,7 @@ async def test_a_stream_ahead_of_the_log_is_left_alone(filled: Stage) -> None:
     assert await filled.stream_holds(before)
 
 
-async def test_a_stream_that_ends_before_what_was_archived_is_left_alone(filled: Stage) -> None:
+async def test_stream_that_ends_before_archived_events_is_not_changed(filled: Stage) -> None:
     """NATS was away for so long that the log does not have what comes next any more."""
     before = list(filled.log.rows)
     await filled.push.stop()
@@ -174,7 +174,7 @@ async def test_a_stream_that_ends_before_what_was_archived_is_left_alone(filled:
     await until(lambda: filled.stream_holds(filled.log.rows[filled.log.archived_until :]))
 
 
-async def test_a_stream_that_has_all_that_was_archived_is_gone_on_with(filled: Stage) -> None:
+async def test_stream_with_all_archived_events_is_continued(filled: Stage) -> None:
     await filled.push.stop()
     filled.log.archived_until = len(filled.log.rows)
     for _ in range(20):
@@ -185,7 +185,7 @@ async def test_a_stream_that_has_all_that_was_archived_is_gone_on_with(filled: S
     await until(lambda: filled.stream_holds(filled.log.rows))
 
 
-async def test_a_stream_of_another_log_is_left_alone_until_it_is_deleted(filled: Stage) -> None:
+async def test_stream_of_another_log_is_not_changed_until_deleted(filled: Stage) -> None:
     before = list(filled.log.rows)
     await filled.push.stop()
     filled.log.rows.clear()
@@ -221,7 +221,7 @@ async def test_two_relays_do_not_interleave(filled: Stage) -> None:
 # -- What the server will not take -------------------------------------------
 
 
-async def test_a_row_that_is_too_large_leaves_a_placeholder(filled: Stage) -> None:
+async def test_too_large_row_leaves_a_placeholder(filled: Stage) -> None:
     row = filled.log.append("LeaseRevoked", {"agentId": ANN, "reason": "x" * 9_000_000})
     filled.log.grant()
     filled.push.wake()
@@ -231,7 +231,7 @@ async def test_a_row_that_is_too_large_leaves_a_placeholder(filled: Stage) -> No
     assert await data_of(filled, row) == {"omitted": True}
 
 
-async def test_a_row_that_the_server_refuses_leaves_a_placeholder(filled: Stage) -> None:
+async def test_rejected_row_leaves_a_placeholder(filled: Stage) -> None:
     await limit_messages(filled, bytes_max=2_000)
     row = filled.log.append("LeaseAcquired", {"agentId": ANN, "intent": "x" * 5_000})
     for _ in range(100):
@@ -243,7 +243,7 @@ async def test_a_row_that_the_server_refuses_leaves_a_placeholder(filled: Stage)
     assert await data_of(filled, row) == {"omitted": True}
 
 
-async def test_a_server_that_takes_nothing_costs_no_row_its_data(filled: Stage) -> None:
+async def test_server_that_rejects_everything_omits_no_row(filled: Stage) -> None:
     await limit_messages(filled, bytes_max=10)
     row = filled.log.grant()
     filled.push.wake()
@@ -256,7 +256,7 @@ async def test_a_server_that_takes_nothing_costs_no_row_its_data(filled: Stage) 
     assert said["id"] == row.id
 
 
-def test_an_event_is_blamed_for_cut_connections_only_if_the_server_lives_on() -> None:
+def test_lost_connection_counts_as_failure_only_if_the_server_survives() -> None:
     entry = Entry(position=7, subject="s", id="i", body=b"")
     for survives in (True, False):
         poison = jetstream_mirror._PoisonDetector()
@@ -267,7 +267,7 @@ def test_an_event_is_blamed_for_cut_connections_only_if_the_server_lives_on() ->
         assert poison.omitted == (7 if survives else None)
 
 
-def test_after_a_failure_one_event_is_tried_alone() -> None:
+def test_events_are_sent_one_by_one_after_a_failure() -> None:
     entries = [Entry(position=n, subject="s", id="i", body=b"") for n in (7, 8)]
     poison = jetstream_mirror._PoisonDetector()
     assert poison.limit_batch(9) == 9
@@ -293,7 +293,7 @@ async def data_of(stage: Stage, row: RecordedEvent) -> dict[str, object]:
     return data
 
 
-async def test_what_is_asked_of_a_dead_connection_is_an_error_not_a_silence(stage: Stage) -> None:
+async def test_request_on_a_closed_connection_raises(stage: Stage) -> None:
     service: Connection = await stage.service()
     await service.client.close()
 

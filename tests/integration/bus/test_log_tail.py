@@ -1,4 +1,4 @@
-"""The end of the log is read once for all who follow it, and nobody is given less than there is."""
+"""The end of the log is read once for all followers, and no follower misses a row."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ class Archived(MemoryLog):
         return [row for row in rows if row.position > position][:limit]
 
 
-async def test_whoever_was_away_while_events_were_archived_misses_none_that_follow() -> None:
+async def test_follower_continues_after_events_were_archived() -> None:
     log = Archived()
     for _ in range(ARCHIVED + 2):
         log.grant()

@@ -1,7 +1,7 @@
-"""Three nats-servers instead of one: whichever of them one is connected to, and while one is away.
+"""A cluster of three nats-servers: every server works, and one of them may fail.
 
-Agents that were connected to a server that dies find another one, and catch up as after any
-outage. Those connected elsewhere must not notification.
+Agents connected to a failed server connect to another one and catch up as after any outage. Agents
+connected to the other servers must not be affected.
 """
 
 import asyncio
@@ -114,7 +114,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[ClusterStage]:
         yield stage
 
 
-async def test_an_agent_is_let_in_hears_and_is_shown_the_door_at_every_server(
+async def test_every_server_authenticates_delivers_and_disconnects(
     stage: ClusterStage,
 ) -> None:
     key = stage.keys.issue("agent", TENANT, ANN)
@@ -131,7 +131,7 @@ async def test_an_agent_is_let_in_hears_and_is_shown_the_door_at_every_server(
         await until(lambda gone=listener: gone.client.is_closed)  # type: ignore[misc]
 
 
-async def test_the_copy_of_the_log_is_at_every_server_with_each_event_at_its_position(
+async def test_mirror_is_replicated_with_each_event_at_its_position(
     stage: ClusterStage,
 ) -> None:
     rows = [stage.log.end(ANN) for _ in range(50)]
@@ -145,7 +145,7 @@ async def test_the_copy_of_the_log_is_at_every_server_with_each_event_at_its_pos
     assert {held.leader, *(each.name for each in held.replicas)} == {"nats-1", "nats-2", "nats-3"}
 
 
-async def test_an_agent_that_lost_its_server_goes_to_another(stage: ClusterStage) -> None:
+async def test_agent_fails_over_to_another_server(stage: ClusterStage) -> None:
     key = stage.keys.issue("agent", TENANT, ANN)
     await stage.listeners(key)
     async with agents_link(stage.cluster.url, key.key_id) as link:
@@ -161,7 +161,7 @@ async def test_an_agent_that_lost_its_server_goes_to_another(stage: ClusterStage
         assert stage.cluster.number_of(link.session.client) != left
 
 
-async def test_a_server_is_killed_and_comes_back_while_notifications_go_on(
+async def test_notifications_continue_while_a_server_is_restarted(
     stage: ClusterStage,
 ) -> None:
     key = stage.keys.issue("agent", TENANT, ANN)

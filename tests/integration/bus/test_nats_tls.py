@@ -1,7 +1,7 @@
-"""NATS over TLS: among the servers, for the service and for agents, and never half of it.
+"""NATS over TLS between servers, for the service and for agents, with no fallback to plain text.
 
-nats-py decides by what the server says whether to speak TLS. Somebody in between would say that it
-need not be, and be sent the key; so that is tried here too.
+nats-py uses TLS only if the server asks for it. An attacker between them can remove that request
+and would receive the key; these tests try it.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ async def stage(tmp_path: Path, trusted: Certificates) -> AsyncIterator[ClusterS
         yield stage
 
 
-async def test_service_servers_and_agents_speak_tls_to_each_other(
+async def test_service_servers_and_agents_use_tls(
     stage: ClusterStage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     key = stage.keys.issue("agent", TENANT, ANN)
@@ -94,7 +94,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "CONNECT_SECONDS_MAX", 2)
 
 
-async def test_an_agents_key_is_not_sent_where_tls_was_left_out(between: Between) -> None:
+async def test_agent_key_is_not_sent_without_tls(between: Between) -> None:
     async with agents_link(between.url, "qk_secret") as link:
         await between.left.wait()
         assert link.session is None
@@ -102,7 +102,7 @@ async def test_an_agents_key_is_not_sent_where_tls_was_left_out(between: Between
     assert between.heard == b""
 
 
-async def test_the_service_does_not_log_in_where_tls_was_left_out(
+async def test_service_does_not_log_in_without_tls(
     between: Between, impatient: None
 ) -> None:
     del impatient

@@ -1,4 +1,4 @@
-"""What is committed is heard: by whom it concerns, in order, and also after an outage."""
+"""Committed events are published to their audience in order, also after an outage."""
 
 import shutil
 import statistics
@@ -30,7 +30,7 @@ from tests.integration.bus.stage import (
 # -- What is heard -----------------------------------------------------------
 
 
-async def test_an_agent_hears_what_concerns_it_and_in_order(stage: Stage) -> None:
+async def test_agent_receives_its_notifications_in_order(stage: Stage) -> None:
     ann, bob = await stage.agent(ANN), await stage.agent(BOB)
     for number in range(300):
         stage.log.end((ANN, BOB)[number % 2])
@@ -42,7 +42,7 @@ async def test_an_agent_hears_what_concerns_it_and_in_order(stage: Stage) -> Non
     assert [id_of(message) for message in bob.heard] == ids(stage.log.rows[1::2])
 
 
-async def test_a_notification_is_a_cloudevent_that_says_what_happened(stage: Stage) -> None:
+async def test_notification_is_a_cloudevent(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     row = stage.log.end(ANN)
     stage.push.wake()
@@ -62,7 +62,7 @@ async def test_a_notification_is_a_cloudevent_that_says_what_happened(stage: Sta
     }
 
 
-async def test_an_auditor_hears_the_log_of_its_tenant_as_it_grows(stage: Stage) -> None:
+async def test_auditor_receives_the_log_of_its_tenant(stage: Stage) -> None:
     auditor = await stage.listener(stage.keys.issue("auditor"), f"quorate.{TENANT}.log.>")
     stage.log.end(ANN, tenant=OTHER_TENANT)
     row = stage.log.grant()
@@ -75,7 +75,7 @@ async def test_an_auditor_hears_the_log_of_its_tenant_as_it_grows(stage: Stage) 
     assert said["sequence"] == row.sequence == 1
 
 
-async def test_both_sides_of_a_conflict_hear_of_it(stage: Stage) -> None:
+async def test_both_agents_of_a_conflict_are_notified(stage: Stage) -> None:
     listeners = {ANN: await stage.agent(ANN), BOB: await stage.agent(BOB)}
     row = stage.log.append("LeaseConflicted", conflict(agentId=ANN, holderId=BOB))
     stage.push.wake()
@@ -87,7 +87,7 @@ async def test_both_sides_of_a_conflict_hear_of_it(stage: Stage) -> None:
         assert id_of(listener.heard[0]) == row.id
 
 
-async def test_two_notifications_on_one_subject_can_be_told_apart(stage: Stage) -> None:
+async def test_notifications_on_one_subject_have_distinct_ids(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     row = stage.log.append("LeaseConflicted", conflict(agentId=ANN, holderId=ANN))
     stage.push.wake()
@@ -97,7 +97,7 @@ async def test_two_notifications_on_one_subject_can_be_told_apart(stage: Stage) 
     assert [id_of(message) for message in ann.heard] == [row.id, f"{row.id}.1"]
 
 
-async def test_what_a_user_wrote_stands_in_the_body_only(stage: Stage) -> None:
+async def test_user_text_is_in_the_body_only(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     text = "x\r\nNats-Msg-Id: forged\r\n\r\nPUB quorate.acme.all.forged 0\r\n\r\n"
     row = stage.log.append("LeaseRevoked", {"agentId": ANN, "reason": text})
@@ -109,7 +109,7 @@ async def test_what_a_user_wrote_stands_in_the_body_only(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("facts", [{}, {"agentId": "*"}, {"agentId": ">"}, {"agentId": 1}])
-async def test_a_row_that_cannot_be_said_does_not_silence_the_next(
+async def test_unrenderable_row_does_not_block_the_next(
     stage: Stage, facts: dict[str, Any]
 ) -> None:
     ann = await stage.agent(ANN)
@@ -120,7 +120,7 @@ async def test_a_row_that_cannot_be_said_does_not_silence_the_next(
     await until(lambda: [id_of(message) for message in ann.heard] == [row.id])
 
 
-async def test_a_notification_that_is_too_large_is_said_without_its_data(stage: Stage) -> None:
+async def test_too_large_notification_is_published_without_data(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     row = stage.log.append("LeaseRevoked", {"agentId": ANN, "reason": "x" * 9_000_000})
     stage.push.wake()
@@ -130,7 +130,7 @@ async def test_a_notification_that_is_too_large_is_said_without_its_data(stage: 
     assert orjson.loads(ann.heard[0].data)["data"] == {"omitted": True}
 
 
-async def test_a_notification_arrives_within_milliseconds(stage: Stage) -> None:
+async def test_notification_arrives_within_milliseconds(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     waits = []
     for number in range(1, 51):
@@ -142,7 +142,7 @@ async def test_a_notification_arrives_within_milliseconds(stage: Stage) -> None:
     assert statistics.median(waits) < 0.05, "it takes about 1 ms; the machine may be busy"
 
 
-async def test_rows_that_are_handed_over_are_not_read_again(
+async def test_passed_rows_are_not_read_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_tail, "POLL_SECONDS", PATIENCE_SECONDS)  # Nobody becomes impatient.
@@ -156,7 +156,7 @@ async def test_rows_that_are_handed_over_are_not_read_again(
     assert stage.log.reads == before
 
 
-async def test_rows_of_another_process_are_found_without_being_woken(stage: Stage) -> None:
+async def test_rows_of_another_process_are_found_by_polling(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     stage.push.wake([stage.log.end(ANN)])
     await until(lambda: len(ann.heard) == 1)
@@ -169,7 +169,7 @@ async def test_rows_of_another_process_are_found_without_being_woken(stage: Stag
 # -- When the server dies ----------------------------------------------------
 
 
-async def test_every_notification_arrives_although_the_server_is_killed_under_load(
+async def test_every_notification_arrives_when_the_server_is_killed_under_load(
     stage: Stage,
 ) -> None:
     ann = await stage.agent(ANN)
@@ -184,7 +184,7 @@ async def test_every_notification_arrives_although_the_server_is_killed_under_lo
     assert await stage.stream_holds(stage.log.rows)
 
 
-async def test_an_agent_that_comes_back_slowly_misses_nothing(stage: Stage) -> None:
+async def test_slowly_reconnecting_agent_misses_nothing(stage: Stage) -> None:
     slow = await stage.agent(ANN, wait_seconds=2)  # As nats-py does by default.
     quick = await stage.agent(BOB)
     async with stage.load():
@@ -196,7 +196,7 @@ async def test_an_agent_that_comes_back_slowly_misses_nothing(stage: Stage) -> N
     await until(lambda: slow.ids(REVOKED) == ids(stage.log.rows))
 
 
-async def test_a_duplicate_has_the_same_bytes(stage: Stage) -> None:
+async def test_duplicate_has_the_same_bytes(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     for _ in range(50):
         stage.log.end(ANN)
@@ -210,7 +210,7 @@ async def test_a_duplicate_has_the_same_bytes(stage: Stage) -> None:
     assert [m.headers for m in ann.heard[:50]] == [m.headers for m in ann.heard[50:]]
 
 
-async def test_nobody_is_waited_for_longer_than_the_grace(
+async def test_wait_for_reconnects_is_bounded(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -226,7 +226,7 @@ async def test_nobody_is_waited_for_longer_than_the_grace(
     await until(lambda: len(ann.heard) == 1)
 
 
-async def test_a_wiped_store_is_filled_again_and_every_notification_arrives(stage: Stage) -> None:
+async def test_wiped_store_is_backfilled_and_every_notification_arrives(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     async with stage.load():
         await stage.grown(100)
@@ -239,7 +239,7 @@ async def test_a_wiped_store_is_filled_again_and_every_notification_arrives(stag
     await until(lambda: stage.stream_holds(stage.log.rows))
 
 
-async def test_an_outage_costs_nothing_and_loses_nothing(apart: Stage) -> None:
+async def test_outage_blocks_nothing_and_loses_nothing(apart: Stage) -> None:
     await apart.push.start()
     ann = await apart.agent(ANN)
     assert apart.server is not None
@@ -259,7 +259,7 @@ async def test_an_outage_costs_nothing_and_loses_nothing(apart: Stage) -> None:
 # -- Where a new process begins ----------------------------------------------
 
 
-async def test_a_new_process_says_what_was_committed_while_none_ran(apart: Stage) -> None:
+async def test_new_process_publishes_events_committed_before_its_start(apart: Stage) -> None:
     await apart.push.start()
     ann = await apart.agent(ANN)
     for _ in range(10):
@@ -277,7 +277,7 @@ async def test_a_new_process_says_what_was_committed_while_none_ran(apart: Stage
     assert len(ann.heard) == 20, "what the stream holds was said before"
 
 
-async def test_a_new_process_without_a_stream_does_not_repeat_history(apart: Stage) -> None:
+async def test_new_process_without_a_stream_does_not_repeat_history(apart: Stage) -> None:
     await apart.push.start()
     ann = await apart.agent(ANN)
     await apart.push.stop()
@@ -295,7 +295,7 @@ async def test_a_new_process_without_a_stream_does_not_repeat_history(apart: Sta
     assert [id_of(message) for message in ann.heard] == ids(recent)
 
 
-async def test_a_new_process_that_finds_a_half_filled_stream_does_not_either(apart: Stage) -> None:
+async def test_new_process_with_a_partial_stream_does_not_repeat_history(apart: Stage) -> None:
     for _ in range(20):
         apart.log.end(ANN, age_seconds=relay.NOTIFICATION_AGE_SECONDS_MAX + 60)
     recent = apart.log.end(ANN)
@@ -312,7 +312,7 @@ async def test_a_new_process_that_finds_a_half_filled_stream_does_not_either(apa
     assert set(ann.ids(REVOKED)) <= {recent.id, latest.id}
 
 
-async def test_the_service_starts_although_its_nats_is_down(apart: Stage) -> None:
+async def test_service_starts_while_nats_is_down(apart: Stage) -> None:
     assert apart.server is not None
     await apart.server.stop()
     began = time.monotonic()
@@ -338,7 +338,7 @@ def conflict(**who: str) -> dict[str, str]:
     }
 
 
-async def test_the_end_is_not_held_up_by_a_log_that_cannot_be_read(
+async def test_drain_ends_when_the_log_is_unreadable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the database is gone: nobody knows what there would be to wait for."""

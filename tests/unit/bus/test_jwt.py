@@ -1,4 +1,4 @@
-"""A signed note says who signed it, and nothing that was changed passes for one."""
+"""A decoded token was signed by its issuer, and a changed token is rejected."""
 
 import base64
 
@@ -13,7 +13,7 @@ SERVER = NatsKey.create("server")
 NOTE = jwt.encode(SERVER, {"sub": "somebody", "nats": {"type": "test"}}).encode()
 
 
-def test_what_was_signed_is_read_again() -> None:
+def test_signed_token_is_decoded() -> None:
     claims = jwt.decode(NOTE, signed_by="server")
 
     assert claims["sub"] == "somebody"
@@ -22,21 +22,21 @@ def test_what_was_signed_is_read_again() -> None:
 
 
 @pytest.mark.parametrize("kind", ["account", "user"])
-def test_another_kind_of_key_is_not_taken_for_a_server(kind: Kind) -> None:
+def test_key_of_another_kind_is_rejected(kind: Kind) -> None:
     note = jwt.encode(NatsKey.create(kind), {}).encode()
 
     with pytest.raises(JwtInvalid, match="not the public key of a server"):
         jwt.decode(note, signed_by="server")
 
 
-def test_nobody_signs_in_anothers_name() -> None:
+def test_token_of_another_signer_is_rejected() -> None:
     forged = jwt.encode(NatsKey.create("server"), {"iss": SERVER.public}).encode()
 
     with pytest.raises(JwtInvalid, match="not signed by the key that it names"):
         jwt.decode(forged, signed_by="server")
 
 
-def test_an_unsigned_note_is_refused() -> None:
+def test_unsigned_token_is_rejected() -> None:
     _, body, _ = NOTE.split(b".")
     head = base64.urlsafe_b64encode(b'{"typ":"JWT","alg":"none"}').rstrip(b"=")
 
@@ -45,7 +45,7 @@ def test_an_unsigned_note_is_refused() -> None:
 
 
 @given(st.integers(0, len(NOTE) - 1), st.integers(1, 255))
-def test_one_changed_byte_is_noticed(index: int, change: int) -> None:
+def test_changed_byte_is_detected(index: int, change: int) -> None:
     changed = bytearray(NOTE)
     changed[index] ^= change
 
@@ -58,15 +58,15 @@ def test_one_changed_byte_is_noticed(index: int, change: int) -> None:
 
 
 @given(st.binary(max_size=300) | st.builds(b".".join, st.lists(st.binary(), max_size=4)))
-def test_garbage_is_refused_and_nothing_else(text: bytes) -> None:
+def test_garbage_raises_jwt_invalid_only(text: bytes) -> None:
     with pytest.raises(JwtInvalid):
         jwt.decode(text, signed_by="server")
 
 
-def test_a_note_that_is_too_long_is_not_even_looked_at() -> None:
+def test_too_long_token_is_rejected_unparsed() -> None:
     with pytest.raises(JwtInvalid):
         jwt.decode(b"." * (JWT_LENGTH_MAX + 1), signed_by="server")
 
 
-def test_a_seed_brings_back_its_key() -> None:
+def test_seed_restores_its_key() -> None:
     assert NatsKey.of_seed(SERVER.seed).public == SERVER.public

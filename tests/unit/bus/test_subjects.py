@@ -1,4 +1,4 @@
-"""The table of subjects: who says and hears what, and what may never be part of a subject."""
+"""The table of subjects: who may publish and subscribe, and what a subject may contain."""
 
 import itertools
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from quorate.bus.subjects import (
     parse_command_subject,
     permissions,
 )
-from quorate.domain.events import EVENT_TYPES
-from quorate.domain.identity.api_keys import ROLES, Principal
+from quorate.domain.identity.principals import ROLES, Principal
 from quorate.domain.identity.tenants import TENANT_ID
+from quorate.domain.registry import EVENT_TYPES
 from tests.integration.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT
 
 PRINCIPALS = [
@@ -77,7 +77,7 @@ def may_publish(principal: Principal, subject: str) -> bool:
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.template)
 @pytest.mark.parametrize("reader", PRINCIPALS, ids=lambda principal: principal.key_id)
 @pytest.mark.parametrize("owner", PRINCIPALS, ids=lambda principal: principal.key_id)
-def test_a_key_hears_what_the_table_says_and_nothing_else(
+def test_key_may_subscribe_to_its_subjects_only(
     family: Family, reader: Principal, owner: Principal
 ) -> None:
     allowed = permissions(reader)
@@ -91,7 +91,7 @@ def test_a_key_hears_what_the_table_says_and_nothing_else(
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.template)
 @pytest.mark.parametrize("speaker", PRINCIPALS, ids=lambda principal: principal.key_id)
 @pytest.mark.parametrize("owner", PRINCIPALS, ids=lambda principal: principal.key_id)
-def test_an_agent_says_its_own_commands_and_nobody_says_anything_else(
+def test_agents_may_publish_their_own_commands_only(
     family: Family, speaker: Principal, owner: Principal
 ) -> None:
     agents_own = (owner.tenant, owner.agent_id or ANN)
@@ -109,7 +109,7 @@ def test_no_key_reaches_jetstream_or_the_server(key: Principal) -> None:
         assert not any(matches(pattern, subject) for pattern in allowed.subscribe_allow)
 
 
-def test_nobody_hears_commands() -> None:
+def test_no_key_may_subscribe_to_commands() -> None:
     assert COMMANDS.subscribed_by == frozenset()
 
 
@@ -128,7 +128,7 @@ def test_nobody_hears_commands() -> None:
         "_INBOX.x.y",
     ],
 )
-def test_a_commands_answer_reaches_its_own_agent_only(reply: str) -> None:
+def test_response_inbox_belongs_to_its_agent(reply: str) -> None:
     ann = parse_command_subject(subjects.command(TENANT, ANN, "heartbeat"))
 
     assert (ann.tenant, ann.agent_id, ann.operation) == (TENANT, ANN, "heartbeat")
@@ -136,7 +136,7 @@ def test_a_commands_answer_reaches_its_own_agent_only(reply: str) -> None:
     assert not ann.owns_inbox(reply)
 
 
-def test_an_operator_has_no_business_on_nats() -> None:
+def test_admin_key_has_no_permissions() -> None:
     admin = Principal(key_id="adminadminadmina", role="admin", tenant="_operators")
 
     assert permissions(admin) is None
@@ -146,7 +146,7 @@ def test_an_operator_has_no_business_on_nats() -> None:
 @pytest.mark.parametrize(
     "token", ["", "*", ">", "a.b", "a b", "a\r\nPUB x", "\0", "é", "a" * 65, "~", "$JS"]
 )
-def test_nothing_a_user_typed_enters_a_subject(token: str) -> None:
+def test_user_input_is_rejected_in_subjects(token: str) -> None:
     builders: list[Callable[[], object]] = [
         lambda: subjects.to_agent(token, ANN, "lease_conflict"),
         lambda: subjects.to_agent(TENANT, token, "lease_conflict"),
@@ -166,7 +166,7 @@ def test_nothing_a_user_typed_enters_a_subject(token: str) -> None:
             build()
 
 
-def test_an_agents_key_without_its_agent_hears_nothing() -> None:
+def test_agent_key_without_an_agent_has_no_permissions() -> None:
     with pytest.raises(SubjectInvalid):
         permissions(Principal(key_id="k", role="agent", tenant=TENANT))
 
@@ -177,11 +177,11 @@ def test_every_event_has_a_subject_in_the_stream() -> None:
     assert matches(subjects.LOG_OF_ALL_TENANTS, subjects.LOG_OMITTED)
 
 
-def test_no_tenant_hears_of_another_ones_row_that_has_no_subject() -> None:
+def test_row_without_a_subject_is_readable_by_no_tenant() -> None:
     assert not TENANT_ID.fullmatch(subjects.LOG_OMITTED.split(".")[1])
 
 
-def test_inboxes_never_meet_however_tenants_are_named() -> None:
+def test_inboxes_of_different_readers_never_overlap() -> None:
     crafty = [
         Principal(key_id="k" * 16, role="auditor", tenant=TENANT),
         Principal(key_id="k" * 16, role="auditor", tenant=f"{TENANT}_{ANN}"[:64]),
