@@ -50,13 +50,13 @@ _shared: list[PostgresServer] = []
 def shared() -> PostgresServer:
     """Return the server that the tests of this process share; start it at the first call."""
     if not _shared:
-        server = PostgresServer(_in_memory())
+        server = PostgresServer(_create_memory_folder())
         _shared.append(server)
         server.start()
     return _shared[0]
 
 
-def _in_memory() -> Path | None:
+def _create_memory_folder() -> Path | None:
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM_BYTES_MIN:
         return None
     return Path(tempfile.mkdtemp(prefix="quorate-postgres-", dir=MEMORY))
