@@ -73,7 +73,7 @@ def _tags(endpoints: Sequence[Endpoint]) -> Iterator[Json]:
         text = sys.modules[module].__doc__ or ""
         descriptions[_tag_of(module)] = " ".join(text.split("\n\n")[0].split())
     descriptions.setdefault(NOTIFICATIONS_TAG, "Notifications that the service publishes.")
-    descriptions[LOG_TAG] = "Events of the tenant's log, published as they are committed."
+    descriptions[LOG_TAG] = "Events of the tenant's log, published after each commit."
     for name, description in descriptions.items():
         yield {"name": name, "description": description}
 

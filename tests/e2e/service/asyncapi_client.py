@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import jsonschema_rs
 from nats.aio.msg import Msg
 
-from quorate.domain.identity.api_keys import Role
+from quorate.domain.identity.principals import Role
 from tests.e2e.service.http_clients import IssuedKey, Tenant
 from tests.e2e.service.nats_listener import wait_until
 from tests.e2e.service.service_process import Json

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from httpx2 import AsyncClient, Limits, Response
 
-from quorate.domain.identity.api_keys import Principal, Role
+from quorate.domain.identity.principals import Principal, Role
 from quorate.domain.shared.records import record
 from tests.e2e.service.nats_listener import Listener
 from tests.e2e.service.service_process import Json, ServiceProcess

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from quorate.bus.subjects import inbox_prefix
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from tests.e2e.service.service_process import POLL_SECONDS, Json
 from tests.support.nats_client import Client
 

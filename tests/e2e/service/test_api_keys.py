@@ -9,7 +9,7 @@ import pytest
 from httpx2 import Response
 from nats.errors import Error as NatsError
 
-from quorate.domain.identity.api_keys import key_text
+from quorate.domain.identity.key_format import key_text
 from tests.e2e.service.event_stream import follow_events
 from tests.e2e.service.http_clients import (
     AGENT,

@@ -13,7 +13,7 @@ import pytest
 
 from quorate.api.routes import ENDPOINTS
 from quorate.application.operations import Endpoint
-from quorate.domain.identity.api_keys import ROLES, Role
+from quorate.domain.identity.principals import ROLES, Role
 from tests.e2e.service.http_clients import Caller, Operator, Tenant, success
 from tests.e2e.service.service_process import Json
 from tests.e2e.service.two_tenants import (

@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 
 from quorate.bus.outbox.jetstream_stream import STREAM
 from quorate.bus.subjects import COMMANDS, FAMILIES, inbox_prefix
-from quorate.domain.identity.api_keys import Role
+from quorate.domain.identity.principals import Role
 from tests.e2e.service.http_clients import Operator, Tenant
 from tests.e2e.service.nats_listener import Listener, wait_until
 from tests.e2e.service.two_tenants import TenantData, create_tenant_data

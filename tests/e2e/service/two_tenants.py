@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from quorate.api.routes import ENDPOINTS
 from quorate.application.operations import Endpoint
-from quorate.domain.identity.api_keys import Role
+from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 from tests.e2e.service.http_clients import Agent, Caller, IssuedKey, KeyHolder, Operator, Tenant
 from tests.e2e.service.service_process import Json

@@ -18,6 +18,7 @@ from quorate.server.http_protocol import BoundedHttpProtocol
 from tests.integration.api.raw_clients import head, wait_until
 
 SLOW_SECONDS = 0.1
+SHORT_SECONDS = 0.8  # Replaces the time limits of the protocol to keep the tests short.
 LARGE_BYTES = 16_000_000
 BODY = b'{"tenantId":"acme"}'
 

@@ -231,7 +231,7 @@ def test_long_text_is_rejected_quickly(service: RunningService, endpoint: Endpoi
         ("limit=%D9%A1", "invalid_request"),
         ("after=" + "a" * 65, "invalid_request"),
         ("contactEmail=" + "a." * 5_000, "invalid_request"),
-        ("contactEmail=nobody", "contact_email_invalid"),
+        ("contactEmail=invalid", "contact_email_invalid"),
         ("unknown=1", "invalid_request"),
         ("order_by=1;drop+table+events", "invalid_request"),
         ("tenantId=%2A", "invalid_request"),

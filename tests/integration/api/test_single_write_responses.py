@@ -45,7 +45,7 @@ def application() -> Application:
 
 
 @pytest.fixture
-def server(application: Any) -> Iterator[RunningServer]:  # noqa: ANN401 - ASGI defines its own types.
+def server(application: Any) -> Iterator[RunningServer]:  # noqa: ANN401 - an ASGI type.
     with run_server(application) as found:
         yield found
 

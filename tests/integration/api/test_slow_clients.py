@@ -2,7 +2,6 @@
 
 import resource
 import time
-from collections.abc import Iterator
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -13,43 +12,14 @@ from quorate.server.http_protocol import HEADER_BYTES_MAX, PIPELINED_MAX, Bounde
 from tests.integration.api.http_server import (
     BODY,
     LARGE_BYTES,
+    SHORT_SECONDS,
     EchoApplication,
     RunningServer,
     chunked,
     get,
     post,
-    run_server,
 )
 from tests.integration.api.raw_clients import RawConnection, head, wait_until
-
-SECONDS = 0.8  # Replaces each time limit to keep the tests short.
-
-
-@pytest.fixture(scope="module")
-def application() -> EchoApplication:
-    return EchoApplication()
-
-
-@pytest.fixture(scope="module")
-def listener(application: EchoApplication) -> Iterator[RunningServer]:
-    with run_server(application) as listener:
-        yield listener
-
-
-@pytest.fixture
-def server(listener: RunningServer, application: EchoApplication) -> RunningServer:
-    """The server without open connections, as after a start."""
-    wait_until(lambda: listener.connections == 0)
-    application.client_disconnected.clear()
-    return listener
-
-
-@pytest.fixture
-def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the time limits of the protocol."""
-    for name in ("HEADER_SECONDS_MAX", "BODY_SECONDS_MAX", "RESPONSE_SECONDS_MAX"):
-        monkeypatch.setattr(http_protocol, name, SECONDS)
-
 
 # -- Time limits -------------------------------------------------------------
 
@@ -60,17 +30,17 @@ def test_slow_headers_time_out(server: RunningServer, first: bytes) -> None:
     with RawConnection(server.port) as connection:
         if first:
             assert connection.send(first).read_response().status == 200
-            time.sleep(SECONDS / 2)
+            time.sleep(SHORT_SECONDS / 2)
         start = time.monotonic()
         for letter in get()[:-1]:
             connection.send_ignoring_errors(bytes([letter]))
-            time.sleep(SECONDS / 30)
-            if time.monotonic() > start + SECONDS:
+            time.sleep(SHORT_SECONDS / 30)
+            if time.monotonic() > start + SHORT_SECONDS:
                 break
 
         assert connection.read_response().code == "request_timeout"
         assert connection.is_closed()
-        assert SECONDS - 0.2 < time.monotonic() - start < 10 * SECONDS
+        assert SHORT_SECONDS - 0.2 < time.monotonic() - start < 10 * SHORT_SECONDS
 
 
 @pytest.mark.usefixtures("short_timeouts")
@@ -83,10 +53,10 @@ def test_silent_connection_is_closed(server: RunningServer) -> None:
 def test_empty_lines_do_not_keep_a_connection_open(server: RunningServer) -> None:
     with RawConnection(server.port) as connection:
         assert connection.send(get()).read_response().status == 200
-        end = time.monotonic() + 2 * SECONDS
+        end = time.monotonic() + 2 * SHORT_SECONDS
         while time.monotonic() < end:
             connection.send_ignoring_errors(b"\r\n")
-            time.sleep(SECONDS / 10)
+            time.sleep(SHORT_SECONDS / 10)
 
         assert connection.is_closed()
 
@@ -96,7 +66,7 @@ def test_connection_may_be_idle_between_requests(server: RunningServer) -> None:
     with RawConnection(server.port) as connection:
         for _ in range(3):
             assert connection.send(get()).read_response().status == 200
-            time.sleep(1.2 * SECONDS)
+            time.sleep(1.2 * SHORT_SECONDS)
         assert connection.send(get()).read_response().status == 200
 
 
@@ -118,9 +88,9 @@ def test_connection_is_closed_during_a_rejected_body(server: RunningServer) -> N
         connection.send(post(b"", Content_Length=BODY_BYTES_MAX + 1))
         assert connection.read_response().code == "body_too_large"
         start = time.monotonic()
-        while time.monotonic() < start + 2 * SECONDS:
+        while time.monotonic() < start + 2 * SHORT_SECONDS:
             connection.send_ignoring_errors(b" ")
-            time.sleep(SECONDS / 10)
+            time.sleep(SHORT_SECONDS / 10)
 
         assert connection.is_closed()
 
