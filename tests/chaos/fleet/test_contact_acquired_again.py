@@ -35,12 +35,12 @@ class DelayedTransport:
         attempt = HttpTransport.attempt
 
         async def delayed(
-            http: HttpTransport, ask: Request[T], key: str, seconds: float, asked_at: float
+            http: HttpTransport, request: Request[T], key: str, seconds: float, sent_at: float
         ) -> Response[T]:
-            if ask.name != "releaseLease":
-                return await attempt(http, ask, key, seconds, asked_at)
+            if request.name != "releaseLease":
+                return await attempt(http, request, key, seconds, sent_at)
             self.waiting += 1
-            return await asyncio.shield(send_later(http, ask, key, seconds, asked_at))
+            return await asyncio.shield(send_later(http, request, key, seconds, sent_at))
 
         def send_later(*sent: Any) -> "asyncio.Future[Response[Any]]":  # noqa: ANN401 - an attempt.
             """Send the release even if the caller was cancelled."""

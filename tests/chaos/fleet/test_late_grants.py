@@ -28,10 +28,10 @@ async def test_late_grant_raises_lease_lost_and_the_program_continues(
     ended = asyncio.Event()
 
     async def delayed(
-        http: HttpTransport, ask: Request[T], key: str, seconds: float, asked_at: float
+        http: HttpTransport, request: Request[T], key: str, seconds: float, sent_at: float
     ) -> Response[T]:
-        response = await attempt(http, ask, key, seconds, asked_at)
-        if ask.name == "acquireLease":
+        response = await attempt(http, request, key, seconds, sent_at)
+        if request.name == "acquireLease":
             await ended.wait()
         return response
 
