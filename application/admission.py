@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from quorate.application.request_metrics import OK, OperationMetrics
 from quorate.application.tracing import Span
 from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.log_throttle import ThrottledWarning

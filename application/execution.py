@@ -16,9 +16,9 @@ from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing
 from quorate.contracts.problems import KINDS, Problem
-from quorate.domain.commands import Command
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import Accepted, CommandEnvelope, Idempotency, Rejected

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from quorate.application.key_cache import KeyCache
 from quorate.application.rate_limiter import make_buckets, rate_limit_problem
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.runtime.asgi import Scope
 
 Network: TypeAlias = IPv4Network | IPv6Network

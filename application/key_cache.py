@@ -18,7 +18,8 @@ from itertools import islice
 from typing import NoReturn
 
 from quorate.application.subscriptions import FindActiveKeys
-from quorate.domain.identity.api_keys import Principal, read_key, secret_hash
+from quorate.domain.identity.key_format import read_key, secret_hash
+from quorate.domain.identity.principals import Principal
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.queries import KeyRow
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from quorate.application.tracing import Span
 from quorate.contracts.problems import KINDS
-from quorate.domain.identity.api_keys import Role
+from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 from quorate.runtime.asgi import Receive, Send
 

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from quorate.application.operations import Endpoint
 from quorate.application.token_buckets import TokenBuckets
 from quorate.contracts.problems import Problem
-from quorate.domain.identity.api_keys import Principal, Role
+from quorate.domain.identity.principals import Principal, Role
 from quorate.domain.shared.records import record
 
 COMMAND_RESERVE = 0.25

@@ -27,7 +27,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 import quorate
 from quorate.application.request_metrics import OK
 from quorate.contracts.problems import KINDS
-from quorate.domain.notifications import NOTICED_TYPES
+from quorate.domain.registry import NOTIFYING_EVENTS
 from quorate.eventlog.command_queue import BATCH_COMMANDS_MAX
 from quorate.eventlog.envelopes import CommandEnvelope
 from quorate.eventlog.recorded_event import RecordedEvent
@@ -116,7 +116,7 @@ class Spans:
         for request in requests.values():
             request.link(commit)
         for row in rows:
-            if row.type in NOTICED_TYPES and row.command_id in requests:
+            if row.type in NOTIFYING_EVENTS and row.command_id in requests:
                 self._remember(row.command_id, requests[row.command_id].context, commit)
         span.end()
 

@@ -19,7 +19,8 @@ import orjson
 import structlog
 
 from quorate.contracts.problems import Problem
-from quorate.domain.notifications import EVERYONE, NOTICED_TYPES, concerned
+from quorate.domain.registry import NOTIFYING_EVENTS, recipients_of
+from quorate.domain.shared.notifications import EVERYONE
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 
@@ -116,8 +117,8 @@ class Subscriptions:
         for row in rows:
             for subscription in self._of_tenant_log.get(row.tenant, ()):
                 subscription.woken.set()
-            if row.type in NOTICED_TYPES and (by_agent := self._of_agents.get(row.tenant)):
-                _wake_concerned(by_agent, concerned(row.type, orjson.loads(row.data)))
+            if row.type in NOTIFYING_EVENTS and (by_agent := self._of_agents.get(row.tenant)):
+                _wake_concerned(by_agent, recipients_of(row.type, orjson.loads(row.data)))
 
     def close(self) -> None:
         """End all subscriptions, and accept no new ones."""

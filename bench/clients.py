@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 
 from quorate.bench.processes import BenchService
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
 
 CONCURRENCY = 32

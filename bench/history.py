@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from quorate.domain.commands import Command
 from quorate.domain.coordination import consensus, leases
 from quorate.domain.identity import agents, tenants
 from quorate.domain.identity.agents import AgentRef
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import CommandEnvelope

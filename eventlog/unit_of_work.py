@@ -1,34 +1,33 @@
-"""One batch: commands decided one after the other, at one time, in one transaction.
+"""Decide the commands of one transaction, one after the other, at one time. No I/O happens here.
 
-No I/O happens here. What the batch names was loaded before, what it decided is written after.
-Each command sees what those before it in the batch brought about.
+* What the commands read was loaded before. What they record is written after.
+* Each command sees the changes of the commands before it in the same transaction.
+* Events that are due among the instances that a command reads are recorded before its decision.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
 import orjson
 
-from quorate.domain import deadlines
-from quorate.domain.commands import Names, decide, outcome
-from quorate.domain.coordination.leases import LeaseAcquired
-from quorate.domain.events import Event, stream_of
-from quorate.domain.notifications import NOTICED_TYPES, concerned
+from quorate.domain.registry import NOTIFYING_EVENTS, SCHEMA, recipients_of, stream_of
+from quorate.domain.shared.aggregates import Event, Reads
+from quorate.domain.shared.deadlines import due_events
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
+from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.domain.tenant_state import DecisionContext, TenantState
 from quorate.eventlog.envelopes import (
     KEY_REUSED,
     Accepted,
-    Answer,
     CommandEnvelope,
+    CommandResult,
     Idempotency,
     Rejected,
 )
-from quorate.eventlog.hash_chain import hashed, link
+from quorate.eventlog.hash_chain import event_body, link
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
 from quorate.eventlog.serialization import VERSIONS, encode, public
 
@@ -36,26 +35,26 @@ NewId: TypeAlias = Callable[[Timestamp], str]
 
 
 class CommandCrashed(Exception):
-    """Our own code raised on this order: the batch must be done again without it."""
+    """A handler raised: the transaction must be repeated without this command."""
 
-    def __init__(self, order: CommandEnvelope) -> None:
-        super().__init__(type(order.command).__name__)
-        self.order = order
+    def __init__(self, envelope: CommandEnvelope) -> None:
+        super().__init__(type(envelope.command).__name__)
+        self.envelope = envelope
 
 
 @record
 class Remembered:
-    """An answer that was given before, under its idempotency key."""
+    """A result that is stored under its idempotency key."""
 
     fingerprint: bytes
-    answer: Answer
+    answer: CommandResult
 
 
 Scope: TypeAlias = tuple[str, str, str, str]
 
 
 def scope_of(tenant: str, key: Idempotency) -> Scope:
-    """Keys of different tenants, callers and commands know nothing of each other."""
+    """Idempotency keys of different tenants, callers and commands are independent."""
     return (tenant, key.caller, key.command, key.key)
 
 
@@ -69,7 +68,7 @@ class UnitOfWork:
         window: int,
         position: int,
         heads: dict[str, StreamHead],
-        tenant_states: Mapping[str, TenantState],
+        states: Mapping[str, TenantState],
         remembered: dict[Scope, Remembered],
         new_id: NewId,
         quotas: Quotas = UNLIMITED,
@@ -80,96 +79,105 @@ class UnitOfWork:
         self._window = window
         self._position = position
         self._heads = heads
-        self._situations = tenant_states
+        self._states = states
         self._remembered = remembered
         self._new_id = new_id
         self._quotas = quotas
 
-    def take(self, order: CommandEnvelope, about: Names) -> Answer:
-        """Decide one order; raises Spoiled when the rules or the renderer break down."""
+    def execute(self, envelope: CommandEnvelope, reads: Reads) -> CommandResult:
+        """Decide one command; raise CommandCrashed if its rules or its renderer raise."""
         try:
-            return self._once(order, about)
+            return self._execute_once(envelope, reads)
         except Exception as error:
-            raise CommandCrashed(order) from error
+            raise CommandCrashed(envelope) from error
 
-    def _once(self, order: CommandEnvelope, about: Names) -> Answer:
-        if order.idempotency is None:
-            return self._decide(order, about)
-        scope = scope_of(order.tenant, order.idempotency)
+    def _execute_once(self, envelope: CommandEnvelope, reads: Reads) -> CommandResult:
+        """Return the stored result if the idempotency key was used before."""
+        if envelope.idempotency is None:
+            return self._decide(envelope, reads)
+        scope = scope_of(envelope.tenant, envelope.idempotency)
         known = self._remembered.get(scope)
         if known is None:
-            answer = self._decide(order, about)
-            known = Remembered(fingerprint=order.idempotency.fingerprint, answer=answer)
+            result = self._decide(envelope, reads)
+            known = Remembered(fingerprint=envelope.idempotency.fingerprint, answer=result)
             self._remembered[scope] = self.to_remember[scope] = known
-            return answer
-        if known.fingerprint == order.idempotency.fingerprint:
+            return result
+        if known.fingerprint == envelope.idempotency.fingerprint:
             return replace(known.answer, replayed=True)
-        return Rejected(code=KEY_REUSED, facts={}, sequence=self._heads[order.tenant].sequence)
+        sequence = self._heads[envelope.tenant].sequence
+        return Rejected(code=KEY_REUSED, facts={}, sequence=sequence)
 
-    def _decide(self, order: CommandEnvelope, about: Names) -> Answer:
-        tenant_state = self._situations[order.tenant]
-        self._record(order, tenant_state, deadlines.settle(about, tenant_state, self.now))
+    def _decide(self, envelope: CommandEnvelope, reads: Reads) -> CommandResult:
+        state, command = self._states[envelope.tenant], envelope.command
+        self._record(envelope, state, due_events(reads, state, self.now))
         try:
-            events = decide(order.command, tenant_state, self._moment(order.tenant))
-        except DomainError as refusal:
-            self._record(order, tenant_state, refusal.recorded)
+            events = command.decide(state, self._context(envelope.tenant))
+        except DomainError as error:
+            self._record(envelope, state, error.recorded)
             return Rejected(
-                code=refusal.code,
-                facts=public(refusal.facts),
-                sequence=self._heads[order.tenant].sequence,
+                code=error.code,
+                facts=public(error.details),
+                sequence=self._heads[envelope.tenant].sequence,
             )
-        self._record(order, tenant_state, events)
-        body = order.render(outcome(order.command, tenant_state, events))
-        return Accepted(body=body, sequence=self._heads[order.tenant].sequence)
+        self._record(envelope, state, _with_reactions(state, events))
+        body = envelope.render(command.result(state, events))
+        return Accepted(body=body, sequence=self._heads[envelope.tenant].sequence)
 
-    def _moment(self, tenant: str) -> DecisionContext:
+    def _context(self, tenant: str) -> DecisionContext:
         sequence = self._heads[tenant].sequence + 1
         return DecisionContext(
             now=self.now, sequence=sequence, window=self._window, quotas=self._quotas
         )
 
     def _record(
-        self, order: CommandEnvelope, tenant_state: TenantState, events: Sequence[Event]
+        self, envelope: CommandEnvelope, state: TenantState, events: Iterable[Event]
     ) -> None:
         for event in events:
-            row = self._row(order, event)
+            row = self._row(envelope, event)
             self._position = row.position
-            self._heads[order.tenant] = StreamHead(sequence=row.sequence, hash=row.hash)
+            self._heads[envelope.tenant] = StreamHead(sequence=row.sequence, hash=row.hash)
             self.rows.append(row)
-            tenant_state.apply(event, self.now)
-            if row.type in NOTICED_TYPES:
-                tenant_state.tell(concerned(row.type, orjson.loads(row.data)), row.sequence)
+            state.apply(event, self.now)
+            if row.type in NOTIFYING_EVENTS:
+                recipients = recipients_of(row.type, orjson.loads(row.data))
+                state.note_notified(recipients, row.sequence)
 
-    def _row(self, order: CommandEnvelope, event: Event) -> RecordedEvent:
-        head = self._heads[order.tenant]
+    def _row(self, envelope: CommandEnvelope, event: Event) -> RecordedEvent:
+        head = self._heads[envelope.tenant]
         sequence = head.sequence + 1
-        if isinstance(event, LeaseAcquired) and event.fence != sequence:
-            message = f"fence {event.fence} is not the sequence {sequence} of its grant"
-            raise AssertionError(message)
+        if (check := SCHEMA.checks.get(type(event))) is not None:
+            check(event, sequence)
         type_ = type(event).__name__
         event_id, stream, data = self._new_id(self.now), stream_of(event), encode(event)
-        body = hashed(
+        body = event_body(
             sequence,
             event_id,
             stream,
             type_,
             VERSIONS[type_],
             self.now,
-            order.actor,
-            order.command_id,
+            envelope.actor,
+            envelope.command_id,
             data,
         )
         return RecordedEvent(
             position=self._position + 1,
-            tenant=order.tenant,
+            tenant=envelope.tenant,
             sequence=sequence,
             id=event_id,
             stream=stream,
             type=type_,
             version=VERSIONS[type_],
             at=self.now,
-            actor=order.actor,
-            command_id=order.command_id,
+            actor=envelope.actor,
+            command_id=envelope.command_id,
             data=data,
             hash=link(head.hash, body),
         )
+
+
+def _with_reactions(state: TenantState, events: Iterable[Event]) -> Iterable[Event]:
+    """Each event, and the events that other aggregates declare to follow from it."""
+    for event in events:
+        yield event
+        yield from state.reactions_to(event)

@@ -20,14 +20,14 @@ class AgentNames:
         statement = select(agents.c.name).where(
             agents.c.tenant == bindparam("tenant"), agents.c.id == bindparam("id")
         )
-        self._query = Query(statement, log.backend.dialect)
+        self._query = Query(statement, log.database.dialect)
 
     def remembered(self, tenant: str, agent_id: str) -> str | None:
         return self._found.get((tenant, agent_id))
 
     async def look_up(self, tenant: str, agent_id: str) -> str | None:
-        async with self._log.read() as session:
-            rows = await session.fetch(self._query, {"tenant": tenant, "id": agent_id})
+        async with self._log.read() as transaction:
+            rows = await transaction.fetch(self._query, {"tenant": tenant, "id": agent_id})
         if not rows:
             return None
         if len(self._found) >= NAMES_REMEMBERED_MAX:

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Integer, Table, bindparam, select, tuple_
 from sqlalchemy.engine import Dialect
 
 from quorate.domain.shared.records import record
-from quorate.eventlog.transactions import DatabaseTransaction, Plain, Query
+from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 
 ROWS_PER_PAGE = 2_000
 DIFFERENCES_NAMED_MAX = 20
@@ -81,7 +81,7 @@ class _Pages:
         keys = [self._table.c[name] for name in self._key]
         later = tuple_(*keys) > tuple_(*(bindparam(key.name, type_=key.type) for key in keys))
         page = select(self._table).where(later).order_by(*keys).limit(bindparam("limit"))
-        return Plain(page, dialect)
+        return UnpackedQuery(page, dialect)
 
     def _compare(self, live: Sequence[Any], rebuilt: Sequence[Any]) -> Key | None:
         """Compare what both have seen in full; None when that was the end of both."""

@@ -1,68 +1,67 @@
-"""What fell due and is not recorded yet, found by index: work for the timer."""
+"""Find what is due and not recorded yet, by index: work for the deadline scheduler."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, func, literal, select
 
-from quorate.domain.coordination.consensus import SettleRequest
-from quorate.domain.coordination.leases import SettleLease
-from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
-from quorate.projections.tables import agents, leases, requests
+from quorate.projections.registry import REPOSITORIES
+from quorate.projections.repository import Due, Repository
 
 OVERDUE_PER_LOOK_MAX = 500
 
 
 @record
 class Overdue:
-    """A command that, once decided, finds its fact recorded: about so many events."""
+    """A command that records what is due of one instance: about ``events`` events."""
 
     tenant: str
-    command: SettleAgent | SettleLease | SettleRequest
+    command: RecordDue
     events: int = 1
 
 
 class DueAggregates:
     def __init__(self, log: EventStore) -> None:
-        dialect = log.backend.dialect
-        now = bindparam("now", type_=agents.c.active_until.type)
-        held = (
-            select(func.count())
-            .where(leases.c.agent_id == agents.c.id, leases.c.ended_at.is_(None))
-            .scalar_subquery()
-        )
-        lapsed = select(agents.c.tenant, agents.c.id, held.label("held")).where(
-            # Spelled out: a bound status would hide the partial index from the planner.
-            literal_column("agents.status = 'active'"),
-            agents.c.active_until < now,
-        )
-        expired = select(leases.c.tenant, leases.c.id).where(
-            leases.c.ended_at.is_(None), leases.c.expires_at <= now
-        )
-        timed_out = select(requests.c.tenant, requests.c.id).where(
-            literal_column("requests.status = 'pending'"), requests.c.timeout_at <= now
-        )
-        limit = OVERDUE_PER_LOOK_MAX
-        self._lapsed = Query(lapsed.order_by(agents.c.active_until).limit(limit), dialect)
-        self._expired = Query(expired.order_by(leases.c.expires_at).limit(limit), dialect)
-        self._timed_out = Query(timed_out.order_by(requests.c.timeout_at).limit(limit), dialect)
         self._log = log
+        self._queries = [
+            (one.aggregate.name, _query(one, one.due, log.database))
+            for one in REPOSITORIES
+            if one.due is not None
+        ]
 
     async def find(self, now: Timestamp) -> Sequence[Overdue]:
-        """At most OVERDUE_PER_LOOK_MAX of each kind, the oldest first."""
-        values = {"now": now}
-        async with self._log.read() as session:
-            lapsed = await session.fetch(self._lapsed, values)
-            expired = await session.fetch(self._expired, values)
-            timed_out = await session.fetch(self._timed_out, values)
-        return [
-            *(
-                Overdue(tenant=r.tenant, command=SettleAgent(agent_id=r.id), events=1 + r.held)
-                for r in lapsed
-            ),
-            *(Overdue(tenant=r.tenant, command=SettleLease(lease_id=r.id)) for r in expired),
-            *(Overdue(tenant=r.tenant, command=SettleRequest(request_id=r.id)) for r in timed_out),
-        ]
+        """At most OVERDUE_PER_LOOK_MAX of each aggregate, the oldest first."""
+        found: list[Overdue] = []
+        async with self._log.read() as transaction:
+            for name, query in self._queries:
+                found += [
+                    Overdue(
+                        tenant=row.tenant,
+                        command=RecordDue(aggregate=name, id=row.id),
+                        events=row.events,
+                    )
+                    for row in await transaction.fetch(query, {"now": now})
+                ]
+        return found
+
+
+def _query(repository: Repository[Any], due: Due, database: Database) -> Query:
+    """Instances with a passed deadline, and how many events the end of each records."""
+    table = repository.table
+    events: ColumnElement[int] = literal(1)
+    for owned in REPOSITORIES:
+        owner = owned.aggregate.owner
+        if owner is not None and owner.aggregate is repository.aggregate and owned.owned:
+            held = select(func.count()).where(owned.owned.owner == table.c.id, owned.owned.where)
+            events = events + held.scalar_subquery()
+    now = bindparam("now", type_=due.at.type)
+    passed = due.at <= now if due.is_inclusive else due.at < now
+    statement = select(table.c.tenant, table.c.id, events.label("events"))
+    ordered = statement.where(due.where, passed).order_by(due.at).limit(OVERDUE_PER_LOOK_MAX)
+    return Query(ordered, database.dialect)

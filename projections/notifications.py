@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import BindParameter, Select, bindparam, func, select, union
 
 from quorate.domain.identity.agents import AgentRef, folded
-from quorate.domain.notifications import EVERYONE
+from quorate.domain.shared.notifications import EVERYONE
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.eventlog.event_store import EventStore, Gap, Heads, Oldest, recorded
+from quorate.eventlog.event_store import EventStore, Gap, Heads, OldestEvent, event_from_row
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
@@ -49,8 +49,8 @@ class NotificationQueries:
             return None
         query = self._queries.agent_by_name if ref.id is None else self._queries.agent_by_id
         named = {"id": ref.id, "name": None if ref.name is None else folded(ref.name)}
-        async with self._log.read() as session:
-            found = await session.fetch(query, {"tenant": tenant, **named})
+        async with self._log.read() as transaction:
+            found = await transaction.fetch(query, {"tenant": tenant, **named})
         if not found or (ref.name is not None and found[0].name_key != named["name"]):
             return None
         return str(found[0].id)
@@ -58,23 +58,23 @@ class NotificationQueries:
     async def page(self, tenant: str, agent_id: str, after: int, limit: int) -> NoticedPage:
         """Up to ``limit`` events after ``after`` of which the agent was told."""
         told = _Told(self._queries, tenant, agent_id)
-        heads, kept = Heads((tenant,)), Oldest(tenant)
-        looks = (*self._log.looks(heads), self._log.look_oldest(kept))
+        heads, kept = Heads((tenant,)), OldestEvent(tenant)
+        lookups = (*self._log.head_lookups(heads), self._log.oldest_lookup(kept))
         gap, start = None, after
-        async with self._log.read() as session:
-            found = await told.after(session, after, limit, looks)
+        async with self._log.read() as transaction:
+            found = await told.after(transaction, after, limit, lookups)
             head = heads.tenants[tenant].sequence
             if kept.gap(after):
-                start = max(after, await told.last_until(session, kept.archived))
+                start = max(after, await told.last_until(transaction, kept.archived))
             if start > after:  # A page that was cut among the archived ones says nothing.
                 gap = Gap(after=after, until=start)
-                found = await told.after(session, start, limit)
+                found = await told.after(transaction, start, limit)
             oldest = max(self._clock(), heads.last.at) - self._retention
             if found and found[0].at < oldest:
-                aged = await told.last_before(session, oldest, found[0].sequence, head)
-                start = await told.last_until(session, aged)
+                aged = await told.last_before(transaction, oldest, found[0].sequence, head)
+                start = await told.last_until(transaction, aged)
                 gap = Gap(after=after, until=start)
-                found = await told.after(session, start, limit)
+                found = await told.after(transaction, start, limit)
         full = len(found) == limit
         next_ = found[-1].sequence if full else max(head, start)
         return NoticedPage(events=found, head=head, next=next_, gap=gap)
@@ -88,22 +88,28 @@ class _Told:
         self._who = {"tenant": tenant, "agent_id": agent_id, "everyone": EVERYONE}
 
     async def after(
-        self, session: DatabaseTransaction, after: int, limit: int, others: Sequence[Lookup] = ()
+        self,
+        transaction: DatabaseTransaction,
+        after: int,
+        limit: int,
+        others: Sequence[Lookup] = (),
     ) -> list[RecordedEvent]:
         """The events of a page; ``others`` are looked up on the same way."""
         rows: list[Any] = []
         values = {**self._who, "after": after, "limit": limit}
         page = Lookup(query=self._queries.page, values=values, take=rows.extend)
-        await session.look([*others, page])
-        return [recorded(row) for row in rows]
+        await transaction.look_up([*others, page])
+        return [event_from_row(row) for row in rows]
 
-    async def last_until(self, session: DatabaseTransaction, sequence: int) -> int:
+    async def last_until(self, transaction: DatabaseTransaction, sequence: int) -> int:
         """The last sequence up to this one of which the agent was told."""
         values = {**self._who, "until": sequence}
-        (last,) = await session.fetch(self._queries.last, values)
+        (last,) = await transaction.fetch(self._queries.last, values)
         return max(sequence or 0 for sequence in last)
 
-    async def last_before(self, session: DatabaseTransaction, at: int, known: int, end: int) -> int:
+    async def last_before(
+        self, transaction: DatabaseTransaction, at: int, known: int, end: int
+    ) -> int:
         """The last sequence whose event is older than ``at``: time never decreases in a log.
 
         ``known`` is one that is, ``end`` the last there is.
@@ -111,7 +117,7 @@ class _Told:
         while known < end:
             middle = (known + end + 1) // 2
             values = {**self._who, "sequence": middle}
-            ((middle_at,),) = await session.fetch(self._queries.at, values)
+            ((middle_at,),) = await transaction.fetch(self._queries.at, values)
             if middle_at < at:
                 known = middle
             else:
@@ -121,7 +127,7 @@ class _Told:
 
 class _Queries:
     def __init__(self, log: EventStore) -> None:
-        self._dialect = log.backend.dialect
+        self._dialect = log.database.dialect
         in_tenant = agents.c.tenant == bindparam("tenant")
         who = select(agents.c.id, agents.c.name_key).where(in_tenant)
         self.agent_by_id = self._query(who.where(agents.c.id == bindparam("id")))

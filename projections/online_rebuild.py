@@ -13,18 +13,18 @@ from sqlalchemy import Column, Connection, MetaData, Table, delete, func, insert
 from sqlalchemy.schema import CreateTable, DropTable
 
 from quorate.eventlog.archive.archiver import archive_end
-from quorate.eventlog.archive.files import NOTHING_ARCHIVED, Past
+from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.database import Database
-from quorate.eventlog.event_store import LogDamaged
+from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
 from quorate.projections.rebuild import EVENTS_BETWEEN_WRITES, EVENTS_PER_PAGE, Progress, Rebuilt
-from quorate.projections.replay import FOLDED, Replay, RowsOf, folded
+from quorate.projections.replay import REPLAY_COLUMNS, Replay, RowsOf, replay_row
 from quorate.projections.tables import metadata
 
 EVENTS_LEFT_MAX = 5_000  # For the time in which nobody else can append.
 
 
-async def refill(backend: Database, progress: Progress, archive: Path | None = None) -> Rebuilt:
+async def refill(database: Database, progress: Progress, archive: Path | None = None) -> Rebuilt:
     """Every projection made what the log says, beside processes that go on working.
 
     Events that were archived come from the files in ``archive``; raises ArchiveNeeded without.
@@ -36,7 +36,7 @@ async def refill(backend: Database, progress: Progress, archive: Path | None = N
         lock_log()
         return filling.finish()
 
-    return await backend.define(work)
+    return await database.define(work)
 
 
 class Filling:
@@ -50,7 +50,9 @@ class Filling:
         archive: Path | None = None,
     ) -> None:
         self._connection = connection
-        self._past = Past(archive, archive_end(connection) if tables else NOTHING_ARCHIVED)
+        self._past = ArchivedEvents(
+            archive, archive_end(connection) if tables else NOTHING_ARCHIVED
+        )
         self._progress = progress
         self._beside = {table: _beside(table, connection) for table in tables}
         self._fold = Replay()
@@ -72,7 +74,7 @@ class Filling:
         if not self._beside:
             return Rebuilt(events=0, rows=0)
         self._read_to(self._head())
-        self._write(self._fold.rest())
+        self._write(self._fold.remaining_rows())
         for table, beside in self._beside.items():
             self._replace(table, beside)
             self._connection.execute(DropTable(beside))
@@ -90,19 +92,19 @@ class Filling:
             self._fold.apply(page)
             self._done += len(page)
             if self._done - self._written >= EVENTS_BETWEEN_WRITES:
-                self._write(self._fold.settled())
+                self._write(self._fold.final_rows())
                 self._written = self._done
             self._progress(self._done, max(head, self._done))
 
     def _page(self) -> list[Any]:
         if self._done < self._past.until:
-            rows: list[Any] = [folded(event) for event in self._past.page(EVENTS_PER_PAGE)]
+            rows: list[Any] = [replay_row(event) for event in self._past.page(EVENTS_PER_PAGE)]
         else:
-            following = select(*FOLDED).where(events.c.position > self._done)
+            following = select(*REPLAY_COLUMNS).where(events.c.position > self._done)
             page = following.order_by(events.c.position).limit(EVENTS_PER_PAGE)
             rows = [tuple(row) for row in self._connection.execute(page)]
         if not rows or rows[-1][0] != self._done + len(rows):
-            raise LogDamaged(f"events are missing from the log after position {self._done}")
+            raise LogCorrupted(f"events are missing from the log after position {self._done}")
         return rows
 
     def _write(self, rows: RowsOf) -> None:

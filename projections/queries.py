@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, sele
 
 from quorate.domain.coordination.consensus import Choice, ConsensusRequest, Status, Vote
 from quorate.domain.coordination.leases import Lease
-from quorate.domain.deadlines import lease_status, request_status
+from quorate.domain.coordination.status import lease_status, request_status
 from quorate.domain.identity.agent_settings import Settings
 from quorate.domain.identity.agents import Agent
 from quorate.domain.identity.api_keys import Key
@@ -22,7 +22,10 @@ from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.event_store import EventStore, Heads
 from quorate.eventlog.transactions import DatabaseTransaction, Query
-from quorate.projections import rows
+from quorate.projections.coordination import consensus
+from quorate.projections.coordination import leases as lease_rows
+from quorate.projections.identity import agent_settings, api_keys
+from quorate.projections.identity import agents as agent_rows
 from quorate.projections.tables import (
     agents,
     configs,
@@ -98,7 +101,7 @@ class Reader:
             found = await look.rows(self._queries.settings, values)
         if not known:
             return look.seen(None)
-        return look.seen(rows.settings_of(found[0]) if found else {})
+        return look.seen(agent_settings.from_row(found[0]) if found else {})
 
     # -- Leases --------------------------------------------------------------
 
@@ -111,9 +114,9 @@ class Reader:
                 holder = await look.rows(self._queries.agent, named)
         if not found or not holder:
             return look.seen(None)
-        lease = rows.lease_of(found[0])
+        lease = lease_rows.from_row(found[0])
         return look.seen(
-            replace(lease, status=lease_status(lease, rows.agent_of(holder[0]), look.now))
+            replace(lease, status=lease_status(lease, agent_rows.from_row(holder[0]), look.now))
         )
 
     async def live_leases(
@@ -130,7 +133,7 @@ class Reader:
                 "contact_key": contact_key,
             }
             query = self._queries.live_leases(agent_id, contact_key)
-            found = [rows.lease_of(row) for row in await look.rows(query, values)]
+            found = [lease_rows.from_row(row) for row in await look.rows(query, values)]
         return look.seen(found)
 
     async def _contact_of(self, look: "_Look", tenant: str, lease_id: str) -> str:
@@ -165,47 +168,47 @@ class Reader:
         async with self._look(tenant) as look:
             known = await look.rows(self._queries.request, values)
             found = await look.rows(self._queries.votes_page, values)
-        return look.seen([rows.vote_of(row) for row in found] if known else None)
+        return look.seen([consensus.vote_of(row) for row in found] if known else None)
 
     # -- Keys and tenants ----------------------------------------------------
 
     async def key(self, key_id: str) -> KeyRow | None:
         """Across tenants: what a caller shows before it is known which tenant it is of."""
-        async with self._log.read() as session:
-            found = await session.fetch(self._queries.key, {"id": key_id})
-        return KeyRow(tenant=found[0].tenant, key=rows.key_of(found[0])) if found else None
+        async with self._log.read() as transaction:
+            found = await transaction.fetch(self._queries.key, {"id": key_id})
+        return KeyRow(tenant=found[0].tenant, key=api_keys.from_row(found[0])) if found else None
 
     async def standing(self, key_ids: Collection[str]) -> frozenset[str]:
         """Across tenants: those of these keys that were not revoked."""
         asked = orjson.dumps([[key_id] for key_id in key_ids]).decode()
-        async with self._log.read() as session:
-            found = await session.fetch(self._queries.standing, {"asked": asked})
+        async with self._log.read() as transaction:
+            found = await transaction.fetch(self._queries.standing, {"asked": asked})
         return frozenset(row.id for row in found)
 
     async def keys(self, tenant: str, after: str, limit: int) -> Seen[Sequence[Key]]:
         values = {"tenant": tenant, "after": after, "limit": limit}
         async with self._look(tenant) as look:
-            found = [rows.key_of(row) for row in await look.rows(self._queries.keys, values)]
+            found = [api_keys.from_row(row) for row in await look.rows(self._queries.keys, values)]
         return look.seen(found)
 
     async def has_tenant(self, tenant: str) -> bool:
-        async with self._log.read() as session:
-            return bool(await session.fetch(self._queries.tenant, {"id": tenant}))
+        async with self._log.read() as transaction:
+            return bool(await transaction.fetch(self._queries.tenant, {"id": tenant}))
 
     @asynccontextmanager
     async def _look(self, tenant: str) -> "AsyncIterator[_Look]":
-        async with self._log.read() as session:
+        async with self._log.read() as transaction:
             heads = Heads((tenant,))
-            await session.look(self._log.looks(heads))
+            await transaction.look_up(self._log.head_lookups(heads))
             head, sequence = heads.last, heads.tenants[tenant].sequence
-            yield _Look(session, sequence, max(self._clock(), head.at))
+            yield _Look(transaction, sequence, max(self._clock(), head.at))
 
 
 class _Look:
     """One snapshot, and the time at which it is judged."""
 
-    def __init__(self, session: DatabaseTransaction, sequence: int, now: Timestamp) -> None:
-        self._session = session
+    def __init__(self, transaction: DatabaseTransaction, sequence: int, now: Timestamp) -> None:
+        self._session = transaction
         self._sequence = sequence
         self.now = now
 
@@ -217,11 +220,11 @@ class _Look:
 
 
 def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with a count.
-    return AgentRow(agent=rows.agent_of(row), leases_held=row.leases_held)
+    return AgentRow(agent=agent_rows.from_row(row), leases_held=row.leases_held)
 
 
 def _request_row(row: Any, now: Timestamp) -> RequestRow:  # noqa: ANN401 - of ``requests``, counted.
-    request = rows.request_of(row, {})
+    request = consensus.from_row(row, {})
     return RequestRow(
         request=replace(request, status=request_status(request, now)),
         approvals=row.cast_approve,
@@ -244,7 +247,7 @@ class _Queries:
     """Built once, except those that depend on which filters are given."""
 
     def __init__(self, log: EventStore) -> None:
-        self._dialect = log.backend.dialect
+        self._dialect = log.database.dialect
         in_tenant = {
             table: table.c.tenant == bindparam("tenant")
             for table in (agents, configs, keys, leases, requests, votes)
@@ -278,7 +281,7 @@ class _Queries:
         cast = select(votes).where(in_tenant[votes], votes.c.request_id == named)
         self.votes_page = self._page(cast, votes.c.agent_id > after, votes.c.agent_id, limit)
         self.key = self._query(select(keys).where(keys.c.id == named))
-        asked, (key_id,) = log.backend.rows("asked", 1)
+        asked, (key_id,) = log.database.rows("asked", 1)
         stands = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
         self.standing = self._query(select(keys.c.id).select_from(asked.join(keys, stands)))
         self.keys = self._page(

@@ -16,13 +16,13 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DropTable, ExecutableDDL
 
 from quorate.domain.shared.records import record
 from quorate.eventlog.archive.archiver import archive_end_in
-from quorate.eventlog.archive.files import Past
+from quorate.eventlog.archive.files import ArchivedEvents
 from quorate.eventlog.database import Database
-from quorate.eventlog.event_store import LogDamaged
+from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
-from quorate.eventlog.transactions import DatabaseTransaction, Plain, Query
+from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 from quorate.projections.comparison import Differences, compare
-from quorate.projections.replay import FOLDED, Folded, Replay, RowsOf, folded
+from quorate.projections.replay import REPLAY_COLUMNS, Replay, ReplayRow, RowsOf, replay_row
 from quorate.projections.tables import metadata
 
 EVENTS_PER_PAGE = 5_000
@@ -53,17 +53,17 @@ def _quiet(_done: int, _of: int) -> None:
 
 
 async def rebuild(
-    backend: Database, progress: Progress = _quiet, archive: Path | None = None
+    database: Database, progress: Progress = _quiet, archive: Path | None = None
 ) -> Rebuilt:
     """Build the projections anew. Nobody else may be writing to the log.
 
     Events that were archived come from the files in ``archive``; raises ArchiveNeeded without.
     """
-    queries = _Queries(backend.dialect)
-    async with backend.write() as session:
-        past = Past(archive, await archive_end_in(session, backend.dialect))
-        await _define(session, queries.drops)
-        return await _build(_Source(session, queries, past), session, queries, progress)
+    queries = _Queries(database.dialect)
+    async with database.write() as transaction:
+        past = ArchivedEvents(archive, await archive_end_in(transaction, database.dialect))
+        await _define(transaction, queries.drops)
+        return await _build(_Source(transaction, queries, past), transaction, queries, progress)
 
 
 async def check(
@@ -73,7 +73,7 @@ async def check(
     queries = _Queries(live.dialect)
     built_with = _Queries(scratch.dialect)
     async with live.read() as snapshot, scratch.write() as beside:
-        past = Past(archive, await archive_end_in(snapshot, live.dialect))
+        past = ArchivedEvents(archive, await archive_end_in(snapshot, live.dialect))
         await _define(beside, built_with.drops)
         built = await _build(_Source(snapshot, queries, past), beside, built_with, progress)
         differences = await compare(
@@ -88,8 +88,10 @@ async def check(
 class _Source:
     """The events of a log, in big pages, the archived ones first."""
 
-    def __init__(self, session: DatabaseTransaction, queries: "_Queries", past: Past) -> None:
-        self._session = session
+    def __init__(
+        self, transaction: DatabaseTransaction, queries: "_Queries", past: ArchivedEvents
+    ) -> None:
+        self._session = transaction
         self._queries = queries
         self._past = past
 
@@ -97,14 +99,14 @@ class _Source:
         ((head,),) = await self._session.fetch(self._queries.head, {})
         return head or 0
 
-    async def page(self, after: int) -> list[Folded]:
+    async def page(self, after: int) -> list[ReplayRow]:
         if after < self._past.until:
-            page = [folded(event) for event in self._past.page(EVENTS_PER_PAGE)]
+            page = [replay_row(event) for event in self._past.page(EVENTS_PER_PAGE)]
         else:
             values = {"after": after, "limit": EVENTS_PER_PAGE}
             page = list(await self._session.fetch(self._queries.page, values))
         if not page or page[-1][0] != after + len(page):
-            raise LogDamaged(f"events are missing from the log after position {after}")
+            raise LogCorrupted(f"events are missing from the log after position {after}")
         return page
 
 
@@ -122,24 +124,24 @@ async def _build(
         fold.apply(page)
         done += len(page)
         if done - written >= EVENTS_BETWEEN_WRITES:
-            rows += await _write(into, queries, fold.settled())
+            rows += await _write(into, queries, fold.final_rows())
             written = done
         progress(done, count)
-    rows += await _write(into, queries, fold.rest())
+    rows += await _write(into, queries, fold.remaining_rows())
     await _define(into, queries.indexes)
     return Rebuilt(events=count, rows=rows)
 
 
-async def _write(session: DatabaseTransaction, queries: "_Queries", rows: RowsOf) -> int:
+async def _write(transaction: DatabaseTransaction, queries: "_Queries", rows: RowsOf) -> int:
     for table, values in rows.items():
         if values:
-            await session.write(queries.inserts[table], values)
+            await transaction.write(queries.inserts[table], values)
     return sum(map(len, rows.values()))
 
 
-async def _define(session: DatabaseTransaction, definitions: Iterable["_Definition"]) -> None:
+async def _define(transaction: DatabaseTransaction, definitions: Iterable["_Definition"]) -> None:
     for definition in definitions:
-        await session.fetch(definition, {})
+        await transaction.fetch(definition, {})
 
 
 # -- Statements ----------------------------------------------------------------
@@ -147,7 +149,7 @@ async def _define(session: DatabaseTransaction, definitions: Iterable["_Definiti
 
 class _Queries:
     def __init__(self, dialect: Dialect) -> None:
-        following = select(*FOLDED).where(events.c.position > bindparam("after"))
+        following = select(*REPLAY_COLUMNS).where(events.c.position > bindparam("after"))
         page = following.order_by(events.c.position).limit(bindparam("limit"))
         self.page = _Nameless(page, dialect)
         self.head = Query(select(func.max(events.c.position).label("head")), dialect)
@@ -166,7 +168,7 @@ def _as_it_is(row: Any) -> Any:  # noqa: ANN401 - a row of any table.
     return row
 
 
-class _Nameless(Plain):
+class _Nameless(UnpackedQuery):
     """Names for each row would cost more than the reading."""
 
     def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
@@ -174,7 +176,7 @@ class _Nameless(Plain):
         self.row = _as_it_is
 
 
-class _Definition(Plain):
+class _Definition(UnpackedQuery):
     """A statement that defines or drops: it has no parameters and no rows."""
 
     def __init__(self, definition: ExecutableDDLElement, dialect: Dialect) -> None:

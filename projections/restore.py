@@ -37,8 +37,8 @@ class Restored:
     rows: int  # Of the projections.
 
 
-async def restore(backend: Database, file: BinaryIO, progress: Progress) -> Restored:
-    """Fill an empty database; raises NotEmpty, Damaged, Outdated, Unfoldable."""
+async def restore(database: Database, file: BinaryIO, progress: Progress) -> Restored:
+    """Fill an empty database; raises NotEmpty, Damaged, Outdated, ReplayFailed."""
 
     def work(connection: Connection, lock_log: Callable[[], None]) -> Restored:
         ONLY_TODAYS.prepare(connection, lock_log)
@@ -49,7 +49,7 @@ async def restore(backend: Database, file: BinaryIO, progress: Progress) -> Rest
         filling.prepare()
         return Restored(seal=seal, rows=filling.finish().rows)
 
-    return await backend.define(work)
+    return await database.define(work)
 
 
 def _must_be_empty(connection: Connection) -> None:

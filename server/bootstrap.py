@@ -19,16 +19,11 @@ from typing import TypedDict
 
 from quorate.application.execution import Service
 from quorate.application.identity.api_keys import new_key
-from quorate.domain.commands import Command
-from quorate.domain.identity.api_keys import (
-    SYSTEM_ACTOR,
-    IssueKey,
-    Principal,
-    Role,
-    read_key,
-    secret_hash,
-)
+from quorate.domain.identity.api_keys import IssueKey
+from quorate.domain.identity.key_format import read_key, secret_hash
+from quorate.domain.identity.principals import SYSTEM_ACTOR, Principal, Role
 from quorate.domain.identity.tenants import OPERATORS, CreateTenant, TenantExists
+from quorate.domain.shared.state import Command
 from quorate.eventlog.envelopes import CommandEnvelope, Idempotency, Rejected
 
 DEFAULT_TENANT = "default"

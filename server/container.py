@@ -125,11 +125,7 @@ def _build(
 ) -> "_Built":
     reader, new_id = Reader(log, clock), Uuid7()
     key_cache, rate_limiter = KeyCache(reader.key), RateLimiter(options.rates)
-    failed_login_limiter = FailedLoginLimiter(
-        key_cache,
-        failed_per_minute=options.rates.failed_keys_per_minute,
-        trusted_proxies=options.trusted_proxies,
-    )
+    failed_login_limiter = _create_failed_login_limiter(key_cache, options)
     subscriptions, request_metrics = Subscriptions(), RequestMetrics()
     nats_service = _create_nats_service(log, options, reader, failed_login_limiter, tracing)
 
@@ -138,17 +134,7 @@ def _build(
         subscriptions.wake(rows)
 
     commits = CommitFeed(log, on_commit)
-    command_bus = CommandBus(
-        log,
-        SqlStateStore(log.database),
-        clock=clock,
-        new_id=new_id,
-        window_seconds=options.window_seconds,
-        on_commit=commits.record_commit,
-        on_batch=tracing.record_commit if tracing is not None else None,
-        quotas=options.quotas,
-        shares_time=True,
-    )
+    command_bus = _create_command_bus(log, options, clock, new_id, commits=commits, tracing=tracing)
     scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
     leader = LeaderTasks(
         log.database, {"outbox_relay": nats_service.lead, "deadline_scheduler": scheduler.run}
@@ -199,6 +185,36 @@ def _build(
     )
     return _Built(
         service=service, nats_service=nats_service, commits=commits, leader=leader, shared=shared
+    )
+
+
+def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:
+    return FailedLoginLimiter(
+        key_cache,
+        failed_per_minute=options.rates.failed_keys_per_minute,
+        trusted_proxies=options.trusted_proxies,
+    )
+
+
+def _create_command_bus(
+    log: EventStore,
+    options: Options,
+    clock: MonotonicClock,
+    new_id: Uuid7,
+    *,
+    commits: CommitFeed,
+    tracing: Tracing | None,
+) -> CommandBus:
+    return CommandBus(
+        log,
+        SqlStateStore(log.database),
+        clock=clock,
+        new_id=new_id,
+        window_seconds=options.window_seconds,
+        on_commit=commits.record_commit,
+        on_batch=tracing.record_commit if tracing is not None else None,
+        quotas=options.quotas,
+        shares_time=True,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 
-from quorate.domain.identity.api_keys import SYSTEM_ACTOR
+from quorate.domain.identity.principals import SYSTEM_ACTOR
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable

@@ -9,7 +9,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, get_args
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -22,8 +22,8 @@ from quorate.application.request_metrics import OK, RequestMetrics
 from quorate.application.subscriptions import SUBSCRIPTIONS_MAX, Subscriptions
 from quorate.bus.outbox import jetstream_mirror
 from quorate.contracts.problems import KINDS
-from quorate.domain.commands import Command
 from quorate.domain.identity.agents import AgentLapsed
+from quorate.domain.registry import COMMANDS
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
 from quorate.eventlog.commit_feed import CommitFeed
@@ -35,7 +35,6 @@ from quorate.server.leader_election import LeaderTasks
 PAGE_SECONDS = 0.5
 PREFIX = "quorate_"
 UNREAD = "unread"  # The operation of a request that was rejected before it was parsed.
-COMMANDS = tuple(kind.__name__ for kind in get_args(Command))
 MIRROR_STATES = (
     jetstream_mirror.WAITING,
     jetstream_mirror.FOLLOWING,

@@ -29,7 +29,7 @@ from quorate.application.execution import Service
 from quorate.application.tracing import TracingNotInstalled
 from quorate.bus.embedded.configuration import KeysUnreadable
 from quorate.bus.embedded.server import ServerFailed, reachable_host
-from quorate.domain.identity.api_keys import Role
+from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 from quorate.eventlog.database import DatabaseUnusable, SchemaOutdated
 from quorate.eventlog.database_url import UnknownDatabase

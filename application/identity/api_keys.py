@@ -17,16 +17,9 @@ from quorate.contracts.responses import (
     key_response,
 )
 from quorate.contracts.roles import ALL_ROLES, CAN_ISSUE_KEYS
-from quorate.domain.identity.api_keys import (
-    SECRET_BITS,
-    IssueKey,
-    Key,
-    Principal,
-    RevokeKey,
-    key_text,
-    read_key,
-    secret_hash,
-)
+from quorate.domain.identity.api_keys import IssueKey, Key, RevokeKey
+from quorate.domain.identity.key_format import SECRET_BITS, key_text, read_key, secret_hash
+from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import OPERATORS
 from quorate.domain.shared.records import record
 from quorate.eventlog.ids import key_id

@@ -141,7 +141,7 @@ def _messages(row: RecordedEvent, bytes_max: int) -> Sequence[tuple[str, str, by
         body = message.body
         if len(body) + HEADER_BYTES_MAX > bytes_max:
             log.error(
-                "notification.body_too_large", position=row.position, type=row.type, bytes=len(body)
+                "notification.too_large", position=row.position, type=row.type, bytes=len(body)
             )
             body = cloudevents.notification_omitted(row, message)
         messages.append((_subject(row.tenant, message.notification), message.id, body))

@@ -1,32 +1,40 @@
-"""A risky action is settled by a majority of the agents that are active when it is voted on.
+"""A risky action is decided by a majority of the agents that are active when it is voted on.
 
-* With ``n`` active agents and only active agents' votes counted, ``2a > n`` approves and
-  ``2r > n`` rejects. Both can never hold at once; a tie waits for the timeout.
-* The tally runs inside the vote's own transaction and only there. A decision is final, and its
-  event records the electorate and the counts; replay copies them and never recomputes.
-* The first vote of an agent is final: the same value again is that vote, the opposite is refused.
-* At ``timeout_at`` an undecided request expires, exactly once.
+* With ``n`` active agents, of which only active agents' votes count, ``2a > n`` approves and
+  ``2r > n`` rejects (a quorum of more than half). Both cannot hold at once. A tie waits.
+* The count runs inside the transaction of the vote, and only there. A decision is final. Its event
+  records the electorate and the counts; a replay copies them and never counts again.
+* The first vote of an agent is final: a repetition is the same vote, the opposite is rejected.
+* At ``timeout_at`` an undecided proposal expires, exactly once.
 
 Options, off by default: ``electorate="snapshot"`` (only agents active at creation vote),
-``proposer_votes=False``, ``floor`` (n is at least ceil(floor x the electorate at creation)).
+``proposer_votes=False`` (the proposer neither votes nor counts), ``floor`` (n is at least
+ceil(floor x the electorate at creation)).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
+from typing import ClassVar, Literal, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.agents import AgentRef, acting_actively
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.agents import (
+    AGENTS,
+    EVERY_ACTIVE_AGENT,
+    AgentRef,
+    acting,
+    acting_actively,
+    active_agents,
+    reads_of_agent,
+)
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared import quotas
+from quorate.domain.shared.aggregates import Aggregate, Counter, Deadline, Reads
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.errors import Conflict, NotFound
-from quorate.domain.shared.records import record
+from quorate.domain.shared.records import changed, record
+from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, later
-
-if TYPE_CHECKING:
-    from quorate.domain.tenant_state import DecisionContext, TenantState
 
 TIMEOUT_MINUTES_MIN = 1 / 60
 TIMEOUT_MINUTES_MAX = 24 * 60
@@ -35,40 +43,8 @@ Status: TypeAlias = Literal["pending", "approved", "rejected", "expired"]
 STATUSES: tuple[Status, ...] = ("pending", "approved", "rejected", "expired")
 Choice: TypeAlias = Literal["approve", "reject"]
 Electorate: TypeAlias = Literal["live", "snapshot"]
+VOTE = "vote"  # Reads of the voter's own vote, with its reason: vote.id and vote.name.
 
-
-@record
-class RequestConsensus:
-    caller: Principal
-    agent: AgentRef
-    action: str
-    contact: EmailAddress
-    reason: str
-    timeout_minutes: float
-    electorate: Electorate = "live"
-    proposer_votes: bool = True
-    floor: str | None = None  # A decimal fraction from 0 to 1, as text: events hold no floats.
-    new_request_id: str
-
-
-@record
-class CastVote:
-    caller: Principal
-    agent: AgentRef
-    request_id: str
-    vote: Choice
-    reason: str | None
-    new_vote_id: str
-
-
-@record
-class SettleRequest:
-    """Record that a request timed out, if it did: what the timer asks for."""
-
-    request_id: str
-
-
-Command: TypeAlias = RequestConsensus | CastVote | SettleRequest
 
 # -- Events ------------------------------------------------------------------
 
@@ -128,10 +104,6 @@ class ConsensusExpired:
 Event: TypeAlias = ConsensusRequested | VoteCast | ConsensusDecided | ConsensusExpired
 
 
-def stream(event: Event) -> str:
-    return f"consensus-{event.request_id}"
-
-
 # -- State -------------------------------------------------------------------
 
 
@@ -176,13 +148,13 @@ class ConsensusRequest:
 
 @record
 class VoteAnswer:
-    """A vote, and how its request stands after it."""
+    """A vote, and the status of its proposal after it."""
 
     vote: Vote
     status: Status
 
 
-# -- Refusals ----------------------------------------------------------------
+# -- Errors ------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -192,7 +164,7 @@ class RequestNotFound(NotFound):
 
 @dataclass(eq=False)
 class RequestClosed(Conflict):
-    """It was decided or timed out; no vote can change that."""
+    """The proposal was decided or timed out. No vote can change that."""
 
     code: ClassVar[str] = "consensus_closed"
     consensus_status: Status
@@ -208,84 +180,109 @@ class AlreadyVoted(Conflict):
 
 @dataclass(eq=False)
 class NotEligible(Conflict):
-    """The request's own options leave this agent out."""
+    """The options of the proposal exclude this agent."""
 
     code: ClassVar[str] = "not_eligible"
     agent_id: str
 
 
-# -- Decide ------------------------------------------------------------------
+# -- Commands ----------------------------------------------------------------
 
 
-def decide(
-    command: Command, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[Event]:
-    match command:
-        case CastVote():
-            return vote(command, tenant_state, moment)
-        case RequestConsensus():
-            return request(command, tenant_state, moment)
-        case SettleRequest():
-            return []  # What was due has been recorded before any decision.
-        case _:
-            assert_never(command)
+@record
+class RequestConsensus:
+    """Propose an action for a vote."""
+
+    caller: Principal
+    agent: AgentRef
+    action: str
+    contact: EmailAddress
+    reason: str
+    timeout_minutes: float
+    electorate: Electorate = "live"
+    proposer_votes: bool = True
+    floor: str | None = None  # A decimal fraction from 0 to 1, as text: events hold no floats.
+    new_request_id: str
+
+    def reads(self) -> Reads:
+        agent = reads_of_agent(self.caller, self.agent, AGENTS.name)
+        return (*agent, EVERY_ACTIVE_AGENT, quotas.COUNTS)
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
+        agent = acting_actively(self.caller, self.agent, state, context)
+        quotas.check("open_requests", state.count("open_requests"), context.quotas)
+        active = active_agents(state, context.now)
+        members = active if self.proposer_votes else active - {agent.id}
+        return [
+            ConsensusRequested(
+                request_id=self.new_request_id,
+                agent_id=agent.id,
+                action=self.action,
+                contact_key=self.contact.key,
+                contact_email=self.contact.email,
+                reason=self.reason,
+                timeout_at=later(context.now, minutes=self.timeout_minutes),
+                electorate=self.electorate,
+                proposer_votes=self.proposer_votes,
+                floor=self.floor,
+                eligible=len(members),
+                minimum=ceil(Fraction(self.floor) * len(members)) if self.floor else 0,
+                members=tuple(sorted(members)) if self.electorate == "snapshot" else None,
+            )
+        ]
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> ConsensusRequest:
+        return state[CONSENSUS][self.new_request_id]
 
 
-def request(
-    command: RequestConsensus, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[ConsensusRequested]:
-    agent = acting_actively(command.caller, command.agent, tenant_state, moment)
-    quotas.check("open_requests", tenant_state.count("open_requests"), moment)
-    active = tenant_state.active_agents(moment.now)
-    members = active if command.proposer_votes else active - {agent.id}
-    return [
-        ConsensusRequested(
-            request_id=command.new_request_id,
+@record
+class CastVote:
+    """Vote on a proposal. The vote that completes a majority also records the decision."""
+
+    caller: Principal
+    agent: AgentRef
+    request_id: str
+    vote: Choice
+    reason: str | None
+    new_vote_id: str
+
+    def reads(self) -> Reads:
+        agent = reads_of_agent(self.caller, self.agent, AGENTS.name)
+        vote = reads_of_agent(self.caller, self.agent, VOTE, of=(self.request_id,))
+        return (*agent, *CONSENSUS.by("id", self.request_id), *vote, EVERY_ACTIVE_AGENT)
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
+        request = state[CONSENSUS].get(self.request_id)
+        if request is None:
+            raise RequestNotFound
+        agent = acting_actively(self.caller, self.agent, state, context)
+        if (first := request.votes.get(agent.id)) is not None:
+            if first.vote == self.vote:
+                return []
+            raise AlreadyVoted(first.vote)
+        if request.status != "pending":
+            raise RequestClosed(request.status)
+        electorate = electorate_of(request, active_agents(state, context.now))
+        if agent.id not in electorate:
+            raise NotEligible(agent.id)
+        cast = VoteCast(
+            vote_id=self.new_vote_id,
+            request_id=request.id,
             agent_id=agent.id,
-            action=command.action,
-            contact_key=command.contact.key,
-            contact_email=command.contact.email,
-            reason=command.reason,
-            timeout_at=later(moment.now, minutes=command.timeout_minutes),
-            electorate=command.electorate,
-            proposer_votes=command.proposer_votes,
-            floor=command.floor,
-            eligible=len(members),
-            minimum=ceil(Fraction(command.floor) * len(members)) if command.floor else 0,
-            members=tuple(sorted(members)) if command.electorate == "snapshot" else None,
+            vote=self.vote,
+            reason=self.reason,
         )
-    ]
+        choices = {voter: one.vote for voter, one in request.votes.items()} | {agent.id: self.vote}
+        return [cast, *_decision(request, electorate, choices)]
 
-
-def vote(
-    command: CastVote, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[VoteCast | ConsensusDecided]:
-    state = tenant_state.requests.get(command.request_id)
-    if state is None:
-        raise RequestNotFound
-    agent = acting_actively(command.caller, command.agent, tenant_state, moment)
-    if (first := state.votes.get(agent.id)) is not None:
-        if first.vote == command.vote:
-            return []
-        raise AlreadyVoted(first.vote)
-    if state.status != "pending":
-        raise RequestClosed(state.status)
-    electorate = electorate_of(state, tenant_state.active_agents(moment.now))
-    if agent.id not in electorate:
-        raise NotEligible(agent.id)
-    cast = VoteCast(
-        vote_id=command.new_vote_id,
-        request_id=state.id,
-        agent_id=agent.id,
-        vote=command.vote,
-        reason=command.reason,
-    )
-    choices = {voter: one.vote for voter, one in state.votes.items()} | {agent.id: command.vote}
-    return [cast, *_decision(state, electorate, choices)]
+    def result(self, state: TenantState, _events: Sequence[Event]) -> VoteAnswer:
+        request = state[CONSENSUS][self.request_id]
+        voter = acting(self.caller, self.agent, state)
+        return VoteAnswer(vote=request.votes[voter.id], status=request.status)
 
 
 def electorate_of(state: ConsensusRequest, active: frozenset[str]) -> frozenset[str]:
-    """Who may vote now, and whose votes count now."""
+    """The agents that may vote now and whose votes count now."""
     if state.members is not None:
         return frozenset(state.members)
     return active if state.proposer_votes else active - {state.agent_id}
@@ -314,35 +311,23 @@ def _decision(
     ]
 
 
-def outcome(command: Command, tenant_state: "TenantState") -> ConsensusRequest | VoteAnswer | None:
-    match command:
-        case RequestConsensus():
-            return tenant_state.requests[command.new_request_id]
-        case CastVote():
-            state = tenant_state.requests[command.request_id]
-            voter = tenant_state.acting_id(command.caller, command.agent)
-            return VoteAnswer(vote=state.votes[voter], status=state.status)
-        case SettleRequest():
-            return tenant_state.requests.get(command.request_id)
-        case _:
-            assert_never(command)
+# -- Without a command ---------------------------------------------------------
 
 
-# -- Due ---------------------------------------------------------------------
-
-
-def overdue(state: ConsensusRequest, at: Timestamp) -> bool:
+def is_overdue(state: ConsensusRequest, at: Timestamp) -> bool:
     return state.status == "pending" and at >= state.timeout_at
 
 
-def expired(state: ConsensusRequest) -> ConsensusExpired:
-    return ConsensusExpired(
-        request_id=state.id,
-        agent_id=state.agent_id,
-        action=state.action,
-        contact_email=state.contact_email,
-        timeout_at=state.timeout_at,
-    )
+def _expired(state: ConsensusRequest) -> Sequence[ConsensusExpired]:
+    return [
+        ConsensusExpired(
+            request_id=state.id,
+            agent_id=state.agent_id,
+            action=state.action,
+            contact_email=state.contact_email,
+            timeout_at=state.timeout_at,
+        )
+    ]
 
 
 # -- Evolve ------------------------------------------------------------------
@@ -362,7 +347,7 @@ def evolve(state: ConsensusRequest | None, event: Event, at: Timestamp) -> Conse
                 reason=event.reason,
                 created_at=at,
             )
-            return replace(state, votes={**state.votes, event.agent_id: cast})
+            return changed(state, votes={**state.votes, event.agent_id: cast})
         case ConsensusDecided():
             assert state is not None
             counts = VoteCount(
@@ -370,10 +355,10 @@ def evolve(state: ConsensusRequest | None, event: Event, at: Timestamp) -> Conse
                 rejections=event.rejections,
                 electorate_size=event.electorate_size,
             )
-            return replace(state, status=event.status, closed_at=at, tally=counts)
+            return changed(state, status=event.status, closed_at=at, tally=counts)
         case ConsensusExpired():
             assert state is not None
-            return replace(state, status="expired", closed_at=at)
+            return changed(state, status="expired", closed_at=at)
         case _:
             assert_never(event)
 
@@ -397,3 +382,19 @@ def _opened(event: ConsensusRequested, at: Timestamp) -> ConsensusRequest:
         members=event.members,
         votes={},
     )
+
+
+CONSENSUS: Aggregate[ConsensusRequest] = Aggregate(
+    name="consensus",
+    events=get_args(Event),
+    stream=lambda event: f"consensus-{event.request_id}",
+    commands=(RequestConsensus, CastVote),
+    id_of=lambda event: event.request_id,
+    evolve=evolve,
+    counters={"open_requests": Counter(amount=lambda one: 1 if one.status == "pending" else 0)},
+    part_of=lambda event: event.agent_id if isinstance(event, VoteCast) else None,
+    deadline=Deadline(
+        at=lambda request: request.timeout_at, has_passed=is_overdue, events=_expired, rank=2
+    ),
+    is_final=lambda request: request.status != "pending",
+)

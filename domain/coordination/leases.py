@@ -1,30 +1,38 @@
 """At no instant do two agents hold a lease on the same contact of the same tenant.
 
 * A lease is valid from its grant until, and not at, ``expires_at``. It ends earlier only by
-  release, by revocation, or by its holder's lapse.
-* Every grant carries a fence: the tenant sequence of its ``LeaseAcquired``. Fences only grow,
-  also across release and expiry, so a guarded action can tell a stale holder from the present one.
-* The holder that acquires again renews (same id and fence); a renewal never shortens the lease.
+  release, by revocation, or by the timeout of its holder.
+* Every grant carries a fencing token (``fence``): the tenant sequence of its ``LeaseAcquired``.
+  Fences strictly increase, also across release and expiry, so a guarded action can tell a stale
+  holder from the current one.
+* The holder that acquires again renews (same id and fence). A renewal never shortens the lease.
 * A rejection is recorded (``LeaseConflicted``), and both agents are notified.
-* Releasing twice is the same as once, and an old lease's release never touches its successor.
+* A second release succeeds and changes nothing. Releasing an old lease never affects its successor.
 * A rejected agent becomes a contender (at most CONTENDERS_MAX per lease). When the lease ends, each
-  contender is notified once. The notification grants nothing: the first request gets the lease.
+  contender is notified once. The notification grants nothing: the first request gets the lease, and
+  an agent that is rejected again contends again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, assert_never
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.agents import ActingAsAnother, Agent, AgentRef, acting_actively
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.agents import (
+    AGENTS,
+    ActingAsAnother,
+    AgentLapsed,
+    AgentRef,
+    acting_actively,
+    reads_of_agent,
+)
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared import quotas
+from quorate.domain.shared.aggregates import Aggregate, Counter, Deadline, Owner, Reads
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.errors import Conflict, NotFound
-from quorate.domain.shared.records import record
+from quorate.domain.shared.records import changed, record
+from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, iso, later
-
-if TYPE_CHECKING:
-    from quorate.domain.tenant_state import DecisionContext, TenantState
 
 DURATION_MINUTES_MIN = 1 / 60
 DURATION_MINUTES_MAX = 24 * 60
@@ -32,39 +40,6 @@ DURATION_MINUTES_DEFAULT = 30.0
 CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
 AGENT_INACTIVE = "agent_inactive"
-
-
-@record
-class AcquireLease:
-    caller: Principal
-    agent: AgentRef
-    contact: EmailAddress
-    intent: str
-    duration_minutes: float
-    new_lease_id: str  # Used only when the contact is free.
-
-
-@record
-class RenewLease:
-    caller: Principal
-    lease_id: str
-    duration_minutes: float
-
-
-@record
-class ReleaseLease:
-    caller: Principal
-    lease_id: str
-
-
-@record
-class SettleLease:
-    """Record that a lease expired, if it did: what the timer asks for."""
-
-    lease_id: str
-
-
-Command: TypeAlias = AcquireLease | RenewLease | ReleaseLease | SettleLease
 
 # -- Events ------------------------------------------------------------------
 
@@ -94,7 +69,7 @@ class LeaseReleased:
     lease_id: str
     contact_key: str
     agent_id: str
-    contact_email: str | None = None  # The first releases went without.
+    contact_email: str | None = None  # Absent in events of the first releases.
     contenders: tuple[str, ...] | None = None
 
 
@@ -120,7 +95,7 @@ class LeaseRevoked:
 
 @record
 class LeaseConflicted:
-    """``agent_id`` was refused; ``lease_id`` and the holder are those of the valid lease."""
+    """``agent_id`` was rejected; ``lease_id`` and the holder are those of the valid lease."""
 
     lease_id: str
     contact_key: str
@@ -138,10 +113,6 @@ Event: TypeAlias = (
 )
 
 
-def stream(event: Event) -> str:
-    return f"lease-{event.contact_key}"
-
-
 # -- State -------------------------------------------------------------------
 
 
@@ -156,11 +127,11 @@ class Lease:
     expires_at: Timestamp
     fence: int
     status: Status
-    contenders: tuple[str, ...] = ()  # Ids of the agents that were refused, the first one first.
+    contenders: tuple[str, ...] = ()  # Ids of the rejected agents, in the order of rejection.
     ended_at: Timestamp | None = None
 
 
-# -- Refusals ----------------------------------------------------------------
+# -- Errors ------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -171,7 +142,7 @@ class LeaseHeld(Conflict):
     event: LeaseConflicted
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def details(self) -> dict[str, Any]:
         holder = {
             "agent_id": self.event.holder_id,
             "agent_name": self.event.holder_name,
@@ -191,85 +162,124 @@ class LeaseNotFound(NotFound):
 
 @dataclass(eq=False)
 class LeaseEnded(Conflict):
-    """What has ended cannot be renewed: acquire anew, and get a new fence."""
+    """A lease that has ended cannot be renewed. Acquire the contact again, with a new fence."""
 
     code: ClassVar[str] = "lease_ended"
     lease_id: str
     lease_status: Status
 
 
-# -- Decide ------------------------------------------------------------------
+# -- Commands ----------------------------------------------------------------
 
 
-def decide(
-    command: Command, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[Event]:
-    match command:
-        case AcquireLease():
-            return acquire(command, tenant_state, moment)
-        case ReleaseLease():
-            return release(command, tenant_state)
-        case RenewLease():
-            return renew(command, tenant_state, moment)
-        case SettleLease():
-            return []  # What was due has been recorded before any decision.
-        case _:
-            assert_never(command)
+@record
+class AcquireLease:
+    """Acquire a contact exclusively, or renew the lease that the agent holds."""
 
+    caller: Principal
+    agent: AgentRef
+    contact: EmailAddress
+    intent: str
+    duration_minutes: float
+    new_lease_id: str  # Used only when the contact is free.
 
-def acquire(
-    command: AcquireLease, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[LeaseAcquired | LeaseRenewed]:
-    agent = acting_actively(command.caller, command.agent, tenant_state, moment)
-    held = tenant_state.lease_on(command.contact.key)
-    until = later(moment.now, minutes=command.duration_minutes)
-    if held is None:
-        quotas.check("live_leases_per_agent", tenant_state.holding(agent.id), moment)
-        quotas.check("live_leases", tenant_state.count("live_leases"), moment)
-        return [
-            LeaseAcquired(
-                lease_id=command.new_lease_id,
-                contact_key=command.contact.key,
-                contact_email=command.contact.email,
+    def reads(self) -> Reads:
+        agent = reads_of_agent(self.caller, self.agent, AGENTS.name, quotas.OWNED_COUNT)
+        return (*agent, *LEASES.by("live_contact", self.contact.key), quotas.COUNTS)
+
+    def decide(
+        self, state: TenantState, context: DecisionContext
+    ) -> Sequence[LeaseAcquired | LeaseRenewed]:
+        agent = acting_actively(self.caller, self.agent, state, context)
+        held = live_lease(state, self.contact.key)
+        until = later(context.now, minutes=self.duration_minutes)
+        if held is None:
+            quotas.check("live_leases_per_agent", state.owned_count(agent.id), context.quotas)
+            quotas.check("live_leases", state.count("live_leases"), context.quotas)
+            return [
+                LeaseAcquired(
+                    lease_id=self.new_lease_id,
+                    contact_key=self.contact.key,
+                    contact_email=self.contact.email,
+                    agent_id=agent.id,
+                    intent=self.intent,
+                    expires_at=until,
+                    fence=context.sequence,
+                )
+            ]
+        if held.agent_id == agent.id:
+            return _renewed(held, self.intent, until)
+        raise LeaseHeld(
+            LeaseConflicted(
+                lease_id=held.id,
+                contact_key=held.contact_key,
+                contact_email=self.contact.email,
                 agent_id=agent.id,
-                intent=command.intent,
-                expires_at=until,
-                fence=moment.sequence,
+                agent_name=agent.name,
+                intent=self.intent,
+                holder_id=held.agent_id,
+                holder_name=state[AGENTS][held.agent_id].name,
+                expires_at=held.expires_at,
             )
-        ]
-    if held.agent_id == agent.id:
-        return _renewed(held, command.intent, until)
-    raise LeaseHeld(_conflict(command, agent, held, tenant_state))
+        )
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Lease | None:
+        return live_lease(state, self.contact.key)
 
 
-def _conflict(
-    command: AcquireLease, agent: Agent, held: Lease, tenant_state: "TenantState"
-) -> LeaseConflicted:
-    return LeaseConflicted(
-        lease_id=held.id,
-        contact_key=held.contact_key,
-        contact_email=command.contact.email,
-        agent_id=agent.id,
-        agent_name=agent.name,
-        intent=command.intent,
-        holder_id=held.agent_id,
-        holder_name=tenant_state.agents[held.agent_id].name,
-        expires_at=held.expires_at,
-    )
+class _OfOneLease:
+    __slots__ = ()
+    lease_id: str
+
+    def reads(self) -> Reads:
+        return LEASES.by("id", self.lease_id)
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Lease:
+        return state[LEASES][self.lease_id]
 
 
-def renew(
-    command: RenewLease, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[LeaseRenewed]:
-    lease = _own(command.caller, command.lease_id, tenant_state)
-    if lease.status != "active":
-        raise LeaseEnded(lease.id, lease.status)
-    until = later(moment.now, minutes=command.duration_minutes)
-    return _renewed(lease, lease.intent, until)
+@record
+class RenewLease(_OfOneLease):
+    caller: Principal
+    lease_id: str
+    duration_minutes: float
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[LeaseRenewed]:
+        lease = _own_lease(self.caller, self.lease_id, state)
+        if lease.status != "active":
+            raise LeaseEnded(lease.id, lease.status)
+        until = later(context.now, minutes=self.duration_minutes)
+        return _renewed(lease, lease.intent, until)
+
+
+@record
+class ReleaseLease(_OfOneLease):
+    caller: Principal
+    lease_id: str
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[LeaseReleased]:
+        lease = _own_lease(self.caller, self.lease_id, state)
+        if lease.status != "active":
+            return []
+        return [LeaseReleased(**_ending(lease))]
+
+
+def live_lease(state: TenantState, contact_key: str) -> Lease | None:
+    """The lease that is recorded as active on a contact."""
+    return state[LEASES].find("live_contact", contact_key)
+
+
+def _own_lease(caller: Principal, lease_id: str, state: TenantState) -> Lease:
+    lease = state[LEASES].get(lease_id)
+    if lease is None:
+        raise LeaseNotFound
+    if caller.role == "agent" and caller.agent_id != lease.agent_id:
+        assert caller.agent_id is not None
+        raise ActingAsAnother(caller.agent_id)
+    return lease
 
 
 def _renewed(lease: Lease, intent: str, until: Timestamp) -> Sequence[LeaseRenewed]:
-    """A lease never ends early: asking again for less leaves it as long as it was."""
     expires_at = max(lease.expires_at, until)
     if expires_at == lease.expires_at and intent == lease.intent:
         return []
@@ -284,64 +294,34 @@ def _renewed(lease: Lease, intent: str, until: Timestamp) -> Sequence[LeaseRenew
     ]
 
 
-def release(command: ReleaseLease, tenant_state: "TenantState") -> Sequence[LeaseReleased]:
-    lease = _own(command.caller, command.lease_id, tenant_state)
-    if lease.status != "active":
-        return []
+# -- Without a command ---------------------------------------------------------
+
+
+def _ending(lease: Lease) -> dict[str, Any]:
+    """The fields that the events of every end have."""
+    return {
+        "lease_id": lease.id,
+        "contact_key": lease.contact_key,
+        "contact_email": lease.contact_email,
+        "agent_id": lease.agent_id,
+        "contenders": lease.contenders or None,
+    }
+
+
+def lease_expired(lease: Lease) -> Sequence[LeaseExpired]:
+    return [LeaseExpired(**_ending(lease), expires_at=lease.expires_at)]
+
+
+def revoke_leases_of(state: TenantState, event: AgentLapsed) -> Sequence[LeaseRevoked]:
+    """End the leases that were still valid when their holder timed out, the earliest first."""
+    held = sorted(
+        state[LEASES].owned_by(event.agent_id), key=lambda lease: (lease.expires_at, lease.id)
+    )
     return [
-        LeaseReleased(
-            lease_id=lease.id,
-            contact_key=lease.contact_key,
-            agent_id=lease.agent_id,
-            contact_email=lease.contact_email,
-            contenders=lease.contenders or None,
-        )
+        LeaseRevoked(**_ending(lease), reason=AGENT_INACTIVE)
+        for lease in held
+        if lease.expires_at > event.active_until
     ]
-
-
-def _own(caller: Principal, lease_id: str, tenant_state: "TenantState") -> Lease:
-    lease = tenant_state.leases.get(lease_id)
-    if lease is None:
-        raise LeaseNotFound
-    if caller.role == "agent" and caller.agent_id != lease.agent_id:
-        assert caller.agent_id is not None
-        raise ActingAsAnother(caller.agent_id)
-    return lease
-
-
-def outcome(command: Command, tenant_state: "TenantState") -> Lease | None:
-    match command:
-        case AcquireLease():
-            return tenant_state.lease_on(command.contact.key)
-        case RenewLease() | ReleaseLease() | SettleLease():
-            return tenant_state.leases.get(command.lease_id)
-        case _:
-            assert_never(command)
-
-
-# -- Due ---------------------------------------------------------------------
-
-
-def expired(lease: Lease) -> LeaseExpired:
-    return LeaseExpired(
-        lease_id=lease.id,
-        contact_key=lease.contact_key,
-        contact_email=lease.contact_email,
-        agent_id=lease.agent_id,
-        expires_at=lease.expires_at,
-        contenders=lease.contenders or None,
-    )
-
-
-def revoked(lease: Lease, reason: str) -> LeaseRevoked:
-    return LeaseRevoked(
-        lease_id=lease.id,
-        contact_key=lease.contact_key,
-        contact_email=lease.contact_email,
-        agent_id=lease.agent_id,
-        reason=reason,
-        contenders=lease.contenders or None,
-    )
 
 
 # -- Evolve ------------------------------------------------------------------
@@ -361,18 +341,18 @@ def evolve(state: Lease | None, event: Event, at: Timestamp) -> Lease:
                 fence=event.fence,
                 status="active",
             )
-    assert state is not None, "the log ends, renews or guards a lease that it never granted"
+    assert state is not None, "the log ends or renews a lease that it never granted"
     match event:
         case LeaseConflicted():
             return _contended(state, event.agent_id)
         case LeaseReleased():
-            return _ended(state, "released", at)
+            return changed(state, status="released", ended_at=at)
         case LeaseExpired():
-            return _ended(state, "expired", at)
+            return changed(state, status="expired", ended_at=at)
         case LeaseRevoked():
-            return _ended(state, "revoked", at)
+            return changed(state, status="revoked", ended_at=at)
         case LeaseRenewed():
-            return replace(state, expires_at=event.expires_at, intent=event.intent)
+            return changed(state, expires_at=event.expires_at, intent=event.intent)
         case _:
             assert_never(event)
 
@@ -380,21 +360,40 @@ def evolve(state: Lease | None, event: Event, at: Timestamp) -> Lease:
 def _contended(state: Lease, agent_id: str) -> Lease:
     if agent_id in state.contenders or len(state.contenders) >= CONTENDERS_MAX:
         return state
-    return replace(state, contenders=(*state.contenders, agent_id))
+    return changed(state, contenders=(*state.contenders, agent_id))
 
 
-def _ended(state: Lease, status: Status, at: Timestamp) -> Lease:
-    """Spelled out: every lease ends once, and ``replace`` takes three times as long."""
-    return Lease(
-        id=state.id,
-        contact_key=state.contact_key,
-        contact_email=state.contact_email,
-        agent_id=state.agent_id,
-        intent=state.intent,
-        created_at=state.created_at,
-        expires_at=state.expires_at,
-        fence=state.fence,
-        status=status,
-        contenders=state.contenders,
-        ended_at=at,
-    )
+def _check_fence(event: Event, sequence: int) -> None:
+    if isinstance(event, LeaseAcquired):
+        assert event.fence == sequence, (
+            f"fence {event.fence} is not the sequence {sequence} of its grant"
+        )
+
+
+LEASES: Aggregate[Lease] = Aggregate(
+    name="lease",
+    events=get_args(Event),
+    stream=lambda event: f"lease-{event.contact_key}",
+    commands=(AcquireLease, RenewLease, ReleaseLease),
+    id_of=lambda event: event.lease_id,
+    evolve=evolve,
+    indexes={"live_contact": lambda lease: lease.contact_key if lease.status == "active" else None},
+    counters={
+        "live_leases": Counter(
+            amount=lambda lease: 1 if lease.status == "active" else 0,
+            owner=lambda lease: lease.agent_id,
+        )
+    },
+    owner=Owner(
+        aggregate=AGENTS, id_of=lambda lease: lease.agent_id if lease.status == "active" else None
+    ),
+    deadline=Deadline(
+        at=lambda lease: lease.expires_at,
+        has_passed=lambda lease, now: lease.status == "active" and now >= lease.expires_at,
+        events=lease_expired,
+        rank=0,
+    ),
+    is_final=lambda lease: lease.status != "active",
+    reacts_to={AgentLapsed: revoke_leases_of},
+    check=_check_fence,
+)

@@ -1,41 +1,27 @@
-"""The send gate: a lease only helps if the guarded action asks first.
+"""The send gate: an agent asks it before it acts on a contact.
 
 * A contact that another agent holds blocks: ``lease_conflict``.
-* Who names a fence must hold that very lease now, or is blocked: ``stale_fence``. So once a fence
-  was let through, no smaller one ever is.
-* Without a fence, a contact that nobody else holds is free to send to.
-* A block is information, not an error; both outcomes are events.
+* A caller that names a fencing token must hold that very lease now. Otherwise it is blocked:
+  ``stale_fence``. Once a fence was authorized, no smaller one ever is.
+* Without a fence, a contact that no other agent holds is free to send to.
+* A block is an answer, not an error. Both outcomes are events.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
-from quorate.domain.identity.agents import AgentRef, acting
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.coordination.leases import LEASES, live_lease
+from quorate.domain.identity.agents import AGENTS, AgentRef, acting, reads_of_agent
+from quorate.domain.identity.principals import Principal
+from quorate.domain.shared.aggregates import Aggregate, Reads
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.records import record
+from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
-
-if TYPE_CHECKING:
-    from quorate.domain.tenant_state import DecisionContext, TenantState
 
 Reason: TypeAlias = Literal["lease_conflict", "stale_fence"]
 LEASE_CONFLICT: Reason = "lease_conflict"
 STALE_FENCE: Reason = "stale_fence"
-
-# -- Commands ----------------------------------------------------------------
-
-
-@record
-class RequestSend:
-    caller: Principal
-    agent: AgentRef
-    contact: EmailAddress
-    fence: int | None
-    new_send_id: str
-
-
-Command = RequestSend
 
 # -- Events ------------------------------------------------------------------
 
@@ -51,7 +37,7 @@ class SendAuthorized:
 
 @record
 class SendBlocked:
-    """The holder is named when there is one: a stale fence may meet a contact that is free."""
+    """The holder is named if there is one: with a stale fence the contact may be free."""
 
     send_id: str
     contact_key: str
@@ -68,51 +54,70 @@ class SendBlocked:
 Event: TypeAlias = SendAuthorized | SendBlocked
 
 
-def stream(event: Event) -> str:
-    return f"send-{event.contact_key}"
+# -- Commands ----------------------------------------------------------------
 
 
-# -- Decide ------------------------------------------------------------------
+@record
+class RequestSend:
+    """Request permission to act on a contact."""
 
+    caller: Principal
+    agent: AgentRef
+    contact: EmailAddress
+    fence: int | None
+    new_send_id: str
 
-def decide(
-    command: Command, tenant_state: "TenantState", _moment: "DecisionContext"
-) -> Sequence[Event]:
-    agent = acting(command.caller, command.agent, tenant_state)
-    held = tenant_state.lease_on(command.contact.key)
-    if held is not None and held.agent_id != agent.id:
+    def reads(self) -> Reads:
+        agent = reads_of_agent(self.caller, self.agent, AGENTS.name)
+        return (*agent, *LEASES.by("live_contact", self.contact.key))
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        agent = acting(self.caller, self.agent, state)
+        held = live_lease(state, self.contact.key)
+        if held is not None and held.agent_id != agent.id:
+            return [
+                SendBlocked(
+                    send_id=self.new_send_id,
+                    contact_key=self.contact.key,
+                    contact_email=self.contact.email,
+                    agent_id=agent.id,
+                    agent_name=agent.name,
+                    reason=LEASE_CONFLICT,
+                    fence=self.fence,
+                    holder_id=held.agent_id,
+                    holder_name=state[AGENTS][held.agent_id].name,
+                    expires_at=held.expires_at,
+                )
+            ]
+        if self.fence is not None and (held is None or held.fence != self.fence):
+            return [
+                SendBlocked(
+                    send_id=self.new_send_id,
+                    contact_key=self.contact.key,
+                    contact_email=self.contact.email,
+                    agent_id=agent.id,
+                    agent_name=agent.name,
+                    reason=STALE_FENCE,
+                    fence=self.fence,
+                )
+            ]
         return [
-            SendBlocked(
-                send_id=command.new_send_id,
-                contact_key=command.contact.key,
-                contact_email=command.contact.email,
+            SendAuthorized(
+                send_id=self.new_send_id,
+                contact_key=self.contact.key,
+                contact_email=self.contact.email,
                 agent_id=agent.id,
-                agent_name=agent.name,
-                reason=LEASE_CONFLICT,
-                fence=command.fence,
-                holder_id=held.agent_id,
-                holder_name=tenant_state.agents[held.agent_id].name,
-                expires_at=held.expires_at,
+                fence=held.fence if held else None,
             )
         ]
-    if command.fence is not None and (held is None or held.fence != command.fence):
-        return [
-            SendBlocked(
-                send_id=command.new_send_id,
-                contact_key=command.contact.key,
-                contact_email=command.contact.email,
-                agent_id=agent.id,
-                agent_name=agent.name,
-                reason=STALE_FENCE,
-                fence=command.fence,
-            )
-        ]
-    return [
-        SendAuthorized(
-            send_id=command.new_send_id,
-            contact_key=command.contact.key,
-            contact_email=command.contact.email,
-            agent_id=agent.id,
-            fence=held.fence if held else None,
-        )
-    ]
+
+    def result(self, _state: TenantState, events: Sequence[Event]) -> Event:
+        return events[0]
+
+
+SEND_GATE: Aggregate[None] = Aggregate(
+    name="send",
+    events=get_args(Event),  # They are recorded for subscribers and audits; no state follows.
+    stream=lambda event: f"send-{event.contact_key}",
+    commands=(RequestSend,),
+)

@@ -1,19 +1,19 @@
-"""What an agent is told to do with its words: three settings, replaced as a whole.
+"""The settings of an agent: three fields that are stored for it and replaced as a whole.
 
-Keys that are not ours are left out without a word, as the seed says; a value of the wrong type
-never gets this far. Setting what is already set is not an event.
+Unknown keys are ignored, as the seed says; a value of the wrong type is rejected before it gets
+here. A command that changes nothing records no event.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from quorate.domain.identity.agents import AgentRef, acting
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.agents import AGENTS, AgentRef, acting
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared import quotas
+from quorate.domain.shared.aggregates import Aggregate, Counter, Reads
 from quorate.domain.shared.records import record
-
-if TYPE_CHECKING:
-    from quorate.domain.tenant_state import DecisionContext, TenantState
+from quorate.domain.shared.state import DecisionContext, TenantState
+from quorate.domain.shared.timestamps import Timestamp
 
 Settings: TypeAlias = Mapping[str, bool | str]
 SETTING_TYPES: Mapping[str, type[bool] | type[str]] = {
@@ -24,24 +24,12 @@ SETTING_TYPES: Mapping[str, type[bool] | type[str]] = {
 
 
 def size_bytes(settings: Settings) -> int:
-    """Of names and values together, in UTF-8; true and false are one byte."""
+    """The size of names and values together, in UTF-8; true and false are one byte."""
     return sum(
         len(name.encode()) + (1 if isinstance(value, bool) else len(value.encode()))
         for name, value in settings.items()
     )
 
-
-# -- Commands ----------------------------------------------------------------
-
-
-@record
-class ConfigureAgent:
-    caller: Principal
-    agent_id: str
-    settings: Settings
-
-
-Command = ConfigureAgent
 
 # -- Events ------------------------------------------------------------------
 
@@ -55,25 +43,47 @@ class AgentConfigured:
 Event = AgentConfigured
 
 
-def stream(event: Event) -> str:
-    return f"config-{event.agent_id.removeprefix('agent_')}"
+# -- Commands ----------------------------------------------------------------
 
 
-# -- Decide ------------------------------------------------------------------
+@record
+class ConfigureAgent:
+    caller: Principal
+    agent_id: str
+    settings: Settings
+
+    def reads(self) -> Reads:
+        agent, settings = AGENTS.by("id", self.agent_id), AGENT_SETTINGS.by("id", self.agent_id)
+        return (*agent, *settings, quotas.COUNTS)
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
+        agent = acting(self.caller, AgentRef(id=self.agent_id), state)
+        before = state[AGENT_SETTINGS].get(agent.id) or {}
+        if before == self.settings:
+            return []
+        more = size_bytes(self.settings) - size_bytes(before)
+        count = state.count("settings_bytes")
+        quotas.check("settings_bytes", count, context.quotas, more=more)
+        return [AgentConfigured(agent_id=agent.id, settings=self.settings)]
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Settings:
+        agent = acting(self.caller, AgentRef(id=self.agent_id), state)
+        return state[AGENT_SETTINGS].get(agent.id) or {}
 
 
-def decide(
-    command: Command, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[Event]:
-    agent = acting(command.caller, AgentRef(id=command.agent_id), tenant_state)
-    before = tenant_state.settings.get(agent.id, {})
-    if before == command.settings:
-        return []
-    more = size_bytes(command.settings) - size_bytes(before)
-    quotas.check("settings_bytes", tenant_state.count("settings_bytes"), moment, more=more)
-    return [AgentConfigured(agent_id=agent.id, settings=command.settings)]
+# -- Evolve ------------------------------------------------------------------
 
 
-def outcome(command: Command, tenant_state: "TenantState") -> Settings:
-    agent = acting(command.caller, AgentRef(id=command.agent_id), tenant_state)
-    return tenant_state.settings.get(agent.id, {})
+def evolve(_state: Settings | None, event: Event, _at: Timestamp) -> Settings:
+    return event.settings
+
+
+AGENT_SETTINGS: Aggregate[Settings] = Aggregate(
+    name="agent_settings",
+    events=(AgentConfigured,),
+    stream=lambda event: f"config-{event.agent_id.removeprefix('agent_')}",
+    commands=(ConfigureAgent,),
+    id_of=lambda event: event.agent_id,
+    evolve=evolve,
+    counters={"settings_bytes": Counter(amount=size_bytes)},
+)

@@ -1,73 +1,49 @@
-"""An agent has one name in its tenant, and is active as long as it says so in time.
+"""An agent has one name in its tenant, and is active as long as its heartbeats arrive in time.
 
-* Registering is an upsert: the same name, whatever its case, keeps its id, its first
-  registration and its leases; role and heartbeat are renewed, ``incarnation`` goes up by one.
-* Active at t: ``t <= active_until``, the last heartbeat plus the window. Each heartbeat's event
-  names that instant, so that activity is a fact of the log and not of today's configuration.
-* Only registering and heartbeats renew. A lapse is a fact: it is recorded, and in the same
-  transaction every lease of the agent ends. A later heartbeat makes it active again; its leases
-  stay lost.
-* Heartbeats closer together than a 300th of the window are one heartbeat: a flood of them
-  cannot fill the log, and what an agent is told (``active_until``) stays true.
+* Registration is an upsert: the same name, in any case, keeps its id, its first registration and
+  its leases. Role and heartbeat are renewed, ``incarnation`` increases by one.
+* Active at t: ``t <= active_until``, the last heartbeat plus the window. The event of a heartbeat
+  contains that instant, so activity is a fact of the log and not of the current configuration.
+* Only registration and heartbeats renew. A timeout is recorded (``AgentLapsed``), and in the same
+  transaction every lease of the agent ends. A later heartbeat makes the agent active again; its
+  leases stay lost.
+* Heartbeats closer together than a 300th of the window count as one. A flood of them cannot fill
+  the log, and the ``active_until`` that an agent was given stays true.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, assert_never
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.api_keys import KeyIssued, Principal
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared import quotas
+from quorate.domain.shared.aggregates import Aggregate, Counter, Deadline, Read, Reads
 from quorate.domain.shared.errors import Conflict, Forbidden, NotFound
-from quorate.domain.shared.records import record
+from quorate.domain.shared.notifications import EVERYONE
+from quorate.domain.shared.records import changed, record
+from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, iso
-
-if TYPE_CHECKING:
-    from quorate.domain.tenant_state import DecisionContext, TenantState
 
 AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HEARTBEATS_PER_WINDOW_MAX = 300
 Status: TypeAlias = Literal["reserved", "active", "lapsed"]
+EVERY_ACTIVE_AGENT: Read = ("agent.active",)  # A read of all agents that are recorded as active.
+LAST_NOTIFICATION = "last_notification"  # Reads: last_notification.id and last_notification.name.
 
 
 @record
 class AgentRef:
-    """How a caller names an agent: by id, by name, or not at all (then it means itself)."""
+    """The agent that a caller names: by id, by name, or by neither (the caller itself)."""
 
     id: str | None = None
     name: str | None = None
 
 
 def folded(name: str) -> str:
-    """What makes two names the same (names are ASCII, so lower case is enough)."""
+    """The key of a name: two names with the same key are one (they are ASCII)."""
     return name.lower()
 
-
-# -- Commands ----------------------------------------------------------------
-
-
-@record
-class RegisterAgent:
-    caller: Principal
-    agent_name: str
-    agent_role: str
-    new_agent_id: str  # Used only when the name is new to the tenant.
-
-
-@record
-class Heartbeat:
-    caller: Principal
-    agent: AgentRef
-
-
-@record
-class SettleAgent:
-    """Record that an agent lapsed, if it did: what the timer asks for."""
-
-    agent_id: str
-
-
-Command: TypeAlias = RegisterAgent | Heartbeat | SettleAgent
 
 # -- Events ------------------------------------------------------------------
 
@@ -107,10 +83,6 @@ class AgentLapsed:
 Event: TypeAlias = AgentRegistered | AgentReregistered | HeartbeatReceived | AgentLapsed
 
 
-def stream(event: Event) -> str:
-    return f"agent-{event.agent_id.removeprefix('agent_')}"
-
-
 # -- State -------------------------------------------------------------------
 
 
@@ -127,23 +99,23 @@ class Agent:
     active_until: Timestamp
     status: Status
 
-    def active(self, at: Timestamp) -> bool:
+    def is_active(self, at: Timestamp) -> bool:
         return self.status == "active" and at <= self.active_until
 
-    def overdue(self, at: Timestamp) -> bool:
-        """It has lapsed, and the log does not say so yet."""
+    def is_overdue(self, at: Timestamp) -> bool:
+        """The agent has timed out, and the log does not record it yet."""
         return self.status == "active" and at > self.active_until
 
 
 @record
 class Heard:
-    """What a heartbeat is answered: by ``last_notification`` an agent sees that it missed one."""
+    """The result of a heartbeat: ``last_notification`` shows an agent that it missed one."""
 
     agent: Agent
-    last_notification: int  # The last sequence of which it was told; 0 if there is none.
+    last_notification: int  # The last sequence that notified it; or 0.
 
 
-# -- Refusals ----------------------------------------------------------------
+# -- Errors ------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -153,14 +125,14 @@ class AgentNotFound(NotFound):
 
 @dataclass(eq=False)
 class AgentInactive(Conflict):
-    """Its heartbeats stopped: it must heartbeat or register before it acts again."""
+    """The heartbeats stopped. The agent must heartbeat or register before it acts again."""
 
     code: ClassVar[str] = "agent_inactive"
     agent_id: str
     last_heartbeat: Timestamp
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def details(self) -> dict[str, Any]:
         return {"agent_id": self.agent_id, "last_heartbeat": iso(self.last_heartbeat)}
 
 
@@ -172,11 +144,11 @@ class ActingAsAnother(Forbidden):
     agent_id: str
 
 
-# -- Who acts ----------------------------------------------------------------
+# -- The acting agent --------------------------------------------------------
 
 
-def means(caller: Principal, ref: AgentRef) -> AgentRef:
-    """The agent a caller speaks for: its own for an agent's key, else the one it names."""
+def meant_by(caller: Principal, ref: AgentRef) -> AgentRef:
+    """The agent that a caller speaks for: its own for an agent's key, else the named one."""
     if caller.role != "agent":
         return ref
     assert caller.agent_id is not None
@@ -189,10 +161,23 @@ def means(caller: Principal, ref: AgentRef) -> AgentRef:
     return AgentRef(id=caller.agent_id)
 
 
-def acting(caller: Principal, ref: AgentRef, tenant_state: "TenantState") -> Agent:
+def reads_of_agent(
+    caller: Principal, ref: AgentRef, *kinds: str, of: tuple[str, ...] = ()
+) -> Reads:
+    """Read what belongs to the acting agent, under the id or the name that finds it."""
+    agent_id = caller.agent_id or ref.id
+    if agent_id is not None:
+        return tuple([(f"{kind}.id", *of, agent_id) for kind in kinds])
+    if ref.name is None:
+        return ()
+    name = folded(ref.name)
+    return tuple([(f"{kind}.name", *of, name) for kind in kinds])
+
+
+def acting(caller: Principal, ref: AgentRef, state: TenantState) -> Agent:
     """The registered agent that acts, active or not."""
-    meant = means(caller, ref)
-    agent = tenant_state.agent(meant)
+    meant = meant_by(caller, ref)
+    agent = agent_meant(state, meant)
     if agent is None or agent.status == "reserved":
         raise AgentNotFound
     if meant.id is not None and meant.name is not None and folded(meant.name) != folded(agent.name):
@@ -201,99 +186,117 @@ def acting(caller: Principal, ref: AgentRef, tenant_state: "TenantState") -> Age
 
 
 def acting_actively(
-    caller: Principal, ref: AgentRef, tenant_state: "TenantState", moment: "DecisionContext"
+    caller: Principal, ref: AgentRef, state: TenantState, context: DecisionContext
 ) -> Agent:
-    agent = acting(caller, ref, tenant_state)
-    if not agent.active(moment.now):
+    """The registered agent that acts; raise AgentInactive if its heartbeats stopped."""
+    agent = acting(caller, ref, state)
+    if not agent.is_active(context.now):
         raise AgentInactive(agent.id, agent.last_heartbeat)
     return agent
 
 
-# -- Decide ------------------------------------------------------------------
+def agent_meant(state: TenantState, ref: AgentRef) -> Agent | None:
+    if ref.id is not None:
+        return state[AGENTS].get(ref.id)
+    return agent_named(state, ref.name) if ref.name is not None else None
 
 
-def decide(
-    command: Command, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[Event]:
-    match command:
-        case Heartbeat():
-            return heartbeat(command, tenant_state, moment)
-        case RegisterAgent():
-            return register(command, tenant_state, moment)
-        case SettleAgent():
-            return []  # What was due has been recorded before any decision.
-        case _:
-            assert_never(command)
+def agent_named(state: TenantState, name: str) -> Agent | None:
+    return state[AGENTS].find("name", folded(name))
 
 
-def register(
-    command: RegisterAgent, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[Event]:
-    means(command.caller, AgentRef(name=command.agent_name))
-    known = tenant_state.agent_named(command.agent_name)
-    if known is None:
-        quotas.check("agents", tenant_state.count("agents"), moment)
-    if known is None or known.status == "reserved":
+def active_agents(state: TenantState, at: Timestamp) -> frozenset[str]:
+    """The ids of the loaded agents that are active."""
+    return frozenset([agent.id for agent in state[AGENTS].values() if agent.is_active(at)])
+
+
+# -- Commands ----------------------------------------------------------------
+
+
+@record
+class RegisterAgent:
+    caller: Principal
+    agent_name: str
+    agent_role: str
+    new_agent_id: str  # Used only when the name is new to the tenant.
+
+    def reads(self) -> Reads:
+        return (*AGENTS.by("name", folded(self.agent_name)), quotas.COUNTS)
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
+        meant_by(self.caller, AgentRef(name=self.agent_name))
+        known = agent_named(state, self.agent_name)
+        if known is None:
+            quotas.check("agents", state.count("agents"), context.quotas)
+        if known is None or known.status == "reserved":
+            return [
+                AgentRegistered(
+                    agent_id=known.id if known else self.new_agent_id,
+                    agent_name=self.agent_name,
+                    agent_role=self.agent_role,
+                    incarnation=1,
+                    active_until=context.active_until,
+                )
+            ]
         return [
-            AgentRegistered(
-                agent_id=known.id if known else command.new_agent_id,
-                agent_name=command.agent_name,
-                agent_role=command.agent_role,
-                incarnation=1,
-                active_until=moment.active_until,
+            AgentReregistered(
+                agent_id=known.id,
+                agent_name=known.name,
+                agent_role=self.agent_role,
+                incarnation=known.incarnation + 1,
+                active_until=context.active_until,
             )
         ]
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Agent | None:
+        return agent_named(state, self.agent_name)
+
+
+@record
+class Heartbeat:
+    caller: Principal
+    agent: AgentRef
+
+    def reads(self) -> Reads:
+        agent = reads_of_agent(self.caller, self.agent, AGENTS.name, LAST_NOTIFICATION)
+        return (*agent, (f"{LAST_NOTIFICATION}.id", EVERYONE))
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
+        agent = acting(self.caller, self.agent, state)
+        renewed_by = context.active_until - agent.active_until
+        too_soon = 0 <= renewed_by < context.window // HEARTBEATS_PER_WINDOW_MAX
+        if agent.is_active(context.now) and too_soon:
+            return []
+        return [HeartbeatReceived(agent_id=agent.id, active_until=context.active_until)]
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Heard:
+        agent = acting(self.caller, self.agent, state)
+        return Heard(agent=agent, last_notification=state.last_notification(agent.id))
+
+
+# -- Without a command ---------------------------------------------------------
+
+
+def _lapsed(agent: Agent) -> Sequence[AgentLapsed]:
     return [
-        AgentReregistered(
-            agent_id=known.id,
-            agent_name=known.name,
-            agent_role=command.agent_role,
-            incarnation=known.incarnation + 1,
-            active_until=moment.active_until,
+        AgentLapsed(
+            agent_id=agent.id,
+            agent_name=agent.name,
+            last_heartbeat=agent.last_heartbeat,
+            active_until=agent.active_until,
         )
     ]
-
-
-def heartbeat(
-    command: Heartbeat, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[Event]:
-    agent = acting(command.caller, command.agent, tenant_state)
-    renewed_by = moment.active_until - agent.active_until
-    too_soon = 0 <= renewed_by < moment.window // HEARTBEATS_PER_WINDOW_MAX
-    if agent.active(moment.now) and too_soon:
-        return []
-    return [HeartbeatReceived(agent_id=agent.id, active_until=moment.active_until)]
-
-
-def outcome(command: Command, tenant_state: "TenantState") -> Agent | Heard | None:
-    match command:
-        case Heartbeat():
-            agent = acting(command.caller, command.agent, tenant_state)
-            return Heard(agent=agent, last_notification=tenant_state.last_notification(agent.id))
-        case RegisterAgent():
-            return tenant_state.agent_named(command.agent_name)
-        case SettleAgent():
-            return tenant_state.agents.get(command.agent_id)
-        case _:
-            assert_never(command)
 
 
 # -- Evolve ------------------------------------------------------------------
 
 
-def evolve(state: Agent | None, event: Event | KeyIssued, at: Timestamp) -> Agent:
+def evolve(state: Agent | None, event: Event, at: Timestamp) -> Agent:
     match event:
         case HeartbeatReceived():
             assert state is not None
-            return Agent(
-                id=state.id,
-                name=state.name,
-                role=state.role,
-                incarnation=state.incarnation,
-                registered_at=state.registered_at,
-                last_heartbeat=at,
-                active_until=event.active_until,
-                status="active",
+            return changed(
+                state, last_heartbeat=at, active_until=event.active_until, status="active"
             )
         case AgentRegistered() | AgentReregistered():
             first = state is None or state.status == "reserved"
@@ -309,24 +312,24 @@ def evolve(state: Agent | None, event: Event | KeyIssued, at: Timestamp) -> Agen
             )
         case AgentLapsed():
             assert state is not None
-            return replace(state, status="lapsed")
-        case KeyIssued():
-            return state or _reserved(event)
+            return changed(state, status="lapsed")
         case _:
             assert_never(event)
 
 
-def _reserved(event: KeyIssued) -> Agent:
-    assert event.agent_id is not None
-    assert event.agent_name is not None
-    never = Timestamp(0)
-    return Agent(
-        id=event.agent_id,
-        name=event.agent_name,
-        role="",
-        incarnation=0,
-        registered_at=never,
-        last_heartbeat=never,
-        active_until=never,
-        status="reserved",
-    )
+AGENTS: Aggregate[Agent] = Aggregate(
+    name="agent",
+    events=get_args(Event),
+    stream=lambda event: f"agent-{event.agent_id.removeprefix('agent_')}",
+    commands=(RegisterAgent, Heartbeat),
+    id_of=lambda event: event.agent_id,
+    evolve=evolve,
+    indexes={"name": lambda agent: folded(agent.name)},
+    counters={"agents": Counter(amount=lambda _agent: 1)},
+    deadline=Deadline(
+        at=lambda agent: agent.active_until,
+        has_passed=Agent.is_overdue,
+        events=_lapsed,
+        rank=1,
+    ),
+)

@@ -1,127 +1,31 @@
-"""A key says who is calling: an operator, a tenant, one agent, or an auditor.
+"""An API key tells who calls: an operator (admin), a tenant, one agent, or an auditor.
 
-* The text of a key is ``qk_<key id>_<secret><checksum>``. The secret is 256 random bits, shown
-  once; what is stored is its SHA-256. The checksum tells a mistyped key from a refused one
-  without a look-up.
-* An operator issues any key; a tenant issues keys of its own agents and auditors. A key never
-  changes its role, its tenant or its agent. Revoking twice is the same as once.
-* An agent's key may be issued before the agent first registers: the agent's id is settled then,
-  so that its subjects are known before its first command.
+* An operator issues any key. A tenant issues keys of its own agents and auditors. A key never
+  changes its role, its tenant or its agent. A second revocation succeeds and changes nothing.
+* The key of an agent may be issued before the agent first registers. The agent's id is chosen then,
+  so its subjects are known before its first command.
 """
 
-import hashlib
-import hmac
-import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, assert_never
+from typing import ClassVar, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.tenants import TenantNotFound
+from quorate.domain.identity.agents import AGENTS, Agent, agent_named, folded
+from quorate.domain.identity.principals import ROLES, Principal, Role
+from quorate.domain.identity.tenants import TENANTS, THE_TENANT, TenantNotFound
 from quorate.domain.shared import quotas
+from quorate.domain.shared.aggregates import Aggregate, Counter, Effect, Reads
 from quorate.domain.shared.errors import Forbidden, NotFound
-from quorate.domain.shared.records import record
+from quorate.domain.shared.records import changed, record
+from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 
-if TYPE_CHECKING:
-    from quorate.domain.tenant_state import DecisionContext, TenantState
-
-Role: TypeAlias = Literal["admin", "tenant", "agent", "auditor"]
-ROLES: tuple[Role, ...] = ("admin", "tenant", "agent", "auditor")
 ISSUED_BY: dict[Role, frozenset[Role]] = {
     "admin": frozenset(ROLES),
     "tenant": frozenset({"agent", "auditor"}),
     "agent": frozenset(),
     "auditor": frozenset(),
 }
-SYSTEM_ACTOR = "quorate"
-
-# -- The text of a key -------------------------------------------------------
-
-SECRET_BITS = 256
-KEY_ID_LENGTH = 16
-_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SECRET_LENGTH = 43  # 62**43 is the first power of 62 past 2**256.
-_CHECKSUM_LENGTH = 6
-_KEY_TEXT = re.compile(
-    rf"qk_([a-z0-9]{{{KEY_ID_LENGTH}}})_([0-9A-Za-z]{{{_SECRET_LENGTH}}})"
-    rf"([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})"
-)
-KEY_TEXT_LENGTH_MAX = len("qk_") + KEY_ID_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
-
-
-def key_text(key_id: str, random: bytes) -> str:
-    """Write the key that is shown once; ``random`` are 32 bytes from the system's generator."""
-    secret = _base62(int.from_bytes(random), _SECRET_LENGTH)
-    return f"qk_{key_id}_{secret}{_checksum(key_id, secret)}"
-
-
-def read_key(text: str) -> tuple[str, str] | None:
-    """The key's id and its secret, or None for what cannot be a key."""
-    if len(text) != KEY_TEXT_LENGTH_MAX or not (found := _KEY_TEXT.fullmatch(text)):
-        return None
-    key_id, secret, checksum = found.groups()
-    if not hmac.compare_digest(checksum, _checksum(key_id, secret)):
-        return None
-    return key_id, secret
-
-
-def secret_hash(secret: str) -> str:
-    """What is stored of a secret: 256 random bits need no slow hash."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _checksum(key_id: str, secret: str) -> str:
-    return _base62(zlib.crc32(f"{key_id}_{secret}".encode()), _CHECKSUM_LENGTH)
-
-
-def _base62(number: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, len(_DIGITS))
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))
-
-
-# -- Who calls ---------------------------------------------------------------
-
-
-@record
-class Principal:
-    """The caller, as its key proves it."""
-
-    key_id: str
-    role: Role
-    tenant: str
-    agent_id: str | None = None
-    agent_name: str | None = None
-
-    @property
-    def actor(self) -> str:
-        """What the log names as the one who asked: the agent, or else the key."""
-        return self.agent_id or self.key_id
-
-
-# -- Commands ----------------------------------------------------------------
-
-
-@record
-class IssueKey:
-    caller: Principal
-    key_id: str
-    role: Role
-    secret_hash: str
-    agent_name: str | None = None
-    new_agent_id: str  # Used only when the name is new to the tenant.
-
-
-@record
-class RevokeKey:
-    caller: Principal
-    key_id: str
-
-
-Command: TypeAlias = IssueKey | RevokeKey
 
 # -- Events ------------------------------------------------------------------
 
@@ -143,10 +47,6 @@ class KeyRevoked:
 Event: TypeAlias = KeyIssued | KeyRevoked
 
 
-def stream(event: Event) -> str:
-    return f"key-{event.key_id}"
-
-
 # -- State -------------------------------------------------------------------
 
 
@@ -161,7 +61,7 @@ class Key:
     revoked_at: Timestamp | None = None
 
 
-# -- Refusals ----------------------------------------------------------------
+# -- Errors ------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -171,65 +71,74 @@ class KeyNotFound(NotFound):
 
 @dataclass(eq=False)
 class RoleForbidden(Forbidden):
-    """This role does not do this."""
+    """This role must not do this."""
 
     code: ClassVar[str] = "role_forbidden"
     role: Role
 
 
-# -- Decide ------------------------------------------------------------------
+# -- Commands ----------------------------------------------------------------
 
 
-def decide(
-    command: Command, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[Event]:
-    match command:
-        case IssueKey():
-            return issue(command, tenant_state, moment)
-        case RevokeKey():
-            return revoke(command, tenant_state)
-        case _:
-            assert_never(command)
+@record
+class IssueKey:
+    caller: Principal
+    key_id: str
+    role: Role
+    secret_hash: str
+    agent_name: str | None = None
+    new_agent_id: str  # Used only when the name is new to the tenant.
+
+    def reads(self) -> Reads:
+        agent = AGENTS.by("name", folded(self.agent_name)) if self.agent_name else ()
+        return (*TENANTS.by("id", THE_TENANT), *agent, quotas.COUNTS)
+
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
+        if self.role not in ISSUED_BY[self.caller.role]:
+            raise RoleForbidden(self.caller.role)
+        if THE_TENANT not in state[TENANTS]:
+            raise TenantNotFound
+        agent_id, agent_name, known = None, None, None
+        if self.agent_name is not None:
+            known = agent_named(state, self.agent_name)
+            agent_id = known.id if known else self.new_agent_id
+            agent_name = known.name if known else self.agent_name
+        if self.caller.role != "admin":
+            quotas.check("keys", state.count("keys"), context.quotas)
+            if agent_name is not None and known is None:
+                quotas.check("agents", state.count("agents"), context.quotas)
+        return [
+            KeyIssued(
+                key_id=self.key_id,
+                role=self.role,
+                secret_hash=self.secret_hash,
+                agent_id=agent_id,
+                agent_name=agent_name,
+            )
+        ]
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Key:
+        return state[API_KEYS][self.key_id]
 
 
-def issue(
-    command: IssueKey, tenant_state: "TenantState", moment: "DecisionContext"
-) -> Sequence[Event]:
-    if command.role not in ISSUED_BY[command.caller.role]:
-        raise RoleForbidden(command.caller.role)
-    if tenant_state.tenant is None:
-        raise TenantNotFound
-    agent_id, agent_name, known = None, None, None
-    if command.agent_name is not None:
-        known = tenant_state.agent_named(command.agent_name)
-        agent_id = known.id if known else command.new_agent_id
-        agent_name = known.name if known else command.agent_name
-    if command.caller.role != "admin":
-        quotas.check("keys", tenant_state.count("keys"), moment)
-        if agent_name is not None and known is None:
-            quotas.check("agents", tenant_state.count("agents"), moment)
-    return [
-        KeyIssued(
-            key_id=command.key_id,
-            role=command.role,
-            secret_hash=command.secret_hash,
-            agent_id=agent_id,
-            agent_name=agent_name,
-        )
-    ]
+@record
+class RevokeKey:
+    caller: Principal
+    key_id: str
 
+    def reads(self) -> Reads:
+        return API_KEYS.by("id", self.key_id)
 
-def revoke(command: RevokeKey, tenant_state: "TenantState") -> Sequence[Event]:
-    key = tenant_state.keys.get(command.key_id)
-    if key is None:
-        raise KeyNotFound
-    if key.role not in ISSUED_BY[command.caller.role]:
-        raise RoleForbidden(command.caller.role)
-    return [] if key.revoked_at is not None else [KeyRevoked(key_id=key.id)]
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        key = state[API_KEYS].get(self.key_id)
+        if key is None:
+            raise KeyNotFound
+        if key.role not in ISSUED_BY[self.caller.role]:
+            raise RoleForbidden(self.caller.role)
+        return [] if key.revoked_at is not None else [KeyRevoked(key_id=key.id)]
 
-
-def outcome(command: Command, tenant_state: "TenantState") -> Key:
-    return tenant_state.keys[command.key_id]
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Key:
+        return state[API_KEYS][self.key_id]
 
 
 # -- Evolve ------------------------------------------------------------------
@@ -248,14 +157,44 @@ def evolve(state: Key | None, event: Event, at: Timestamp) -> Key:
             )
         case KeyRevoked():
             assert state is not None
-            return Key(
-                id=state.id,
-                role=state.role,
-                secret_hash=state.secret_hash,
-                agent_id=state.agent_id,
-                agent_name=state.agent_name,
-                created_at=state.created_at,
-                revoked_at=at,
-            )
+            return changed(state, revoked_at=at)
         case _:
             assert_never(event)
+
+
+def _reserve_agent(state: Agent | None, event: KeyIssued, _at: Timestamp) -> Agent:
+    """A key names an agent that has not registered yet: reserve its id and its name."""
+    if state is not None:
+        return state
+    assert event.agent_id is not None
+    assert event.agent_name is not None
+    never = Timestamp(0)
+    return Agent(
+        id=event.agent_id,
+        name=event.agent_name,
+        role="",
+        incarnation=0,
+        registered_at=never,
+        last_heartbeat=never,
+        active_until=never,
+        status="reserved",
+    )
+
+
+API_KEYS: Aggregate[Key] = Aggregate(
+    name="key",
+    events=get_args(Event),
+    stream=lambda event: f"key-{event.key_id}",
+    commands=(IssueKey, RevokeKey),
+    id_of=lambda event: event.key_id,
+    evolve=evolve,
+    effects=(
+        Effect(
+            event=KeyIssued,
+            aggregate=AGENTS,
+            id_of=lambda event: event.agent_id,
+            evolve=_reserve_agent,
+        ),
+    ),
+    counters={"keys": Counter(amount=lambda key: 1 if key.revoked_at is None else 0)},
+)

@@ -3,27 +3,17 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from quorate.domain.shared.aggregates import Aggregate, Reads
 from quorate.domain.shared.errors import Conflict, NotFound
 from quorate.domain.shared.records import record
+from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
-
-if TYPE_CHECKING:
-    from quorate.domain.tenant_state import DecisionContext, TenantState
 
 TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 OPERATORS = "_operators"  # The tenant whose log holds the operators' own keys.
-
-# -- Commands ----------------------------------------------------------------
-
-
-@record
-class CreateTenant:
-    tenant_id: str
-
-
-Command = CreateTenant
+THE_TENANT = "tenant"  # The id of the one tenant that a tenant's state has.
 
 # -- Events ------------------------------------------------------------------
 
@@ -36,10 +26,6 @@ class TenantCreated:
 Event = TenantCreated
 
 
-def stream(event: Event) -> str:
-    return f"tenant-{event.tenant_id}"
-
-
 # -- State -------------------------------------------------------------------
 
 
@@ -49,7 +35,7 @@ class Tenant:
     created_at: Timestamp
 
 
-# -- Refusals ----------------------------------------------------------------
+# -- Errors ------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -63,19 +49,37 @@ class TenantNotFound(NotFound):
     code: ClassVar[str] = "tenant_not_found"
 
 
-# -- Decide ------------------------------------------------------------------
+# -- Commands ----------------------------------------------------------------
 
 
-def decide(
-    command: Command, tenant_state: "TenantState", _moment: "DecisionContext"
-) -> Sequence[Event]:
-    if tenant_state.tenant is not None:
-        raise TenantExists(command.tenant_id)
-    return [TenantCreated(tenant_id=command.tenant_id)]
+@record
+class CreateTenant:
+    tenant_id: str
+
+    def reads(self) -> Reads:
+        return TENANTS.by("id", THE_TENANT)
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        if THE_TENANT in state[TENANTS]:
+            raise TenantExists(self.tenant_id)
+        return [TenantCreated(tenant_id=self.tenant_id)]
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Tenant:
+        return state[TENANTS][THE_TENANT]
 
 
 # -- Evolve ------------------------------------------------------------------
 
 
-def evolve(event: Event, at: Timestamp) -> Tenant:
+def evolve(_state: Tenant | None, event: Event, at: Timestamp) -> Tenant:
     return Tenant(id=event.tenant_id, created_at=at)
+
+
+TENANTS: Aggregate[Tenant] = Aggregate(
+    name="tenant",
+    events=(TenantCreated,),
+    stream=lambda event: f"tenant-{event.tenant_id}",
+    commands=(CreateTenant,),
+    id_of=lambda _event: THE_TENANT,
+    evolve=evolve,
+)

@@ -1,12 +1,12 @@
-"""Why a command was declined. A refusal is an answer, not a failure.
+"""Why a command is rejected. A rejection is an answer, not a failure.
 
-A refusal changes no state. One that others must hear of (a lease conflict) carries the
+A rejection changes no state. One that others must be notified of (a lease conflict) carries the
 event that records it in ``recorded``; that event grants nothing.
 
-* Refused
-  - NotFound          the thing named does not exist for this tenant
+* DomainError
+  - NotFound          the thing that is named does not exist for this tenant
   - Forbidden         it exists, but not for this caller
-  - Conflict          the present state says no; ask again when it has changed
+  - Conflict          the present state forbids it; try again when it has changed
 """
 
 from collections.abc import Sequence
@@ -16,26 +16,26 @@ from typing import Any, ClassVar
 
 @dataclass(eq=False)
 class DomainError(Exception):
-    """The command was understood and declined; ``code`` is stable, ``facts`` say why."""
+    """The command was understood and rejected; ``code`` is stable, ``details`` say why."""
 
     code: ClassVar[str]
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What a caller is told besides the code, ready for JSON."""
+    def details(self) -> dict[str, Any]:
+        """Machine-readable fields of the problem document, ready for JSON."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def recorded(self) -> Sequence[Any]:
-        """Events that record the refusal itself."""
+        """Events that record the rejection itself."""
         return ()
 
     def __str__(self) -> str:
-        return f"{self.code} {self.facts}"
+        return f"{self.code} {self.details}"
 
 
 class NotFound(DomainError):
-    """Unknown and foreign are told apart nowhere, so that ids of other tenants stay unknown."""
+    """Unknown and foreign ids give the same answer, so ids of other tenants stay unknown."""
 
 
 class Forbidden(DomainError):

@@ -1,43 +1,44 @@
-"""How many of each thing a tenant may have, decided where more of it would come to be.
+"""Limit how many of each thing a tenant may have, at the command that would add one.
 
-* Only what would be more is refused: what is there stays, is renewed and ends as ever, also when
+* Only what would be added is rejected. What exists stays, is renewed and ends as usual, also when
   the limit was lowered below it.
-* What a tenant has follows from its log alone. It is read in the transaction that adds to it, so
-  the limit holds to the last one, whichever replica decides.
-* The limits are what an operator has set today. They are handed in and never recorded, so a log
-  can be replayed without knowing them. They bind tenants, not operators.
-* A lease or a request counts until its end is recorded, at most a second after its time.
-* The leases of one agent are limited beside those of its tenant because they end in one piece when
-  it lapses: nobody else's command is decided meanwhile.
+* The counts follow from the log alone. They are read in the transaction that adds to them, so the
+  limit is exact, whichever replica decides.
+* The limits are what the operator has configured now. They are passed in and never recorded, so a
+  log can be replayed without them. They bind tenants, not operators.
+* A lease or a proposal counts until its end is recorded, at most a second after its time.
+* The leases of one agent are limited as well as those of its tenant: they end in one transaction
+  when the agent times out, and no other command is decided meanwhile.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias, get_args
 
+from quorate.domain.shared.aggregates import Read
 from quorate.domain.shared.errors import Conflict
 from quorate.domain.shared.records import record
 
-if TYPE_CHECKING:
-    from quorate.domain.tenant_state import DecisionContext
-
-# What is counted for a tenant as a whole, and all that is limited.
+# The counters that aggregates declare for a tenant as a whole, and everything that is limited.
 Counted: TypeAlias = Literal["agents", "live_leases", "open_requests", "keys", "settings_bytes"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 Counts: TypeAlias = Mapping[Counted, int]
 Quota: TypeAlias = Literal[Counted, "live_leases_per_agent"]
 QUOTAS: tuple[Quota, ...] = get_args(Quota)
+# Reads of a tenant's counts, and of one owner's count (owned_count.id and owned_count.name).
+COUNTS: Read = ("counts",)
+OWNED_COUNT = "owned_count"
 
 
 @record
 class Quotas:
-    """None: as many as one likes. Agents count by their names, keys until they are revoked."""
+    """None is unlimited. Agents count by their names, keys until they are revoked."""
 
     agents: int | None = None
     live_leases: int | None = None
     open_requests: int | None = None
     keys: int | None = None
-    settings_bytes: int | None = None  # Of all of a tenant's agents together.
+    settings_bytes: int | None = None  # Of all agents of a tenant together.
     live_leases_per_agent: int | None = None
 
 
@@ -46,15 +47,15 @@ UNLIMITED = Quotas()
 
 @dataclass(eq=False)
 class QuotaExceeded(Conflict):
-    """The tenant, or one of its agents, may have ``limit`` of these and no more."""
+    """The tenant, or one of its agents, has reached ``limit``."""
 
     code: ClassVar[str] = "quota_exceeded"
     quota: Quota
     limit: int
 
 
-def check(quota: Quota, has: int, moment: "DecisionContext", *, more: int = 1) -> None:
-    """So many more than there are now are about to come to be; raises QuotaExceeded."""
-    limit: int | None = getattr(moment.quotas, quota)
-    if limit is not None and more > 0 and has + more > limit:
+def check(quota: Quota, count: int, quotas: Quotas, *, more: int = 1) -> None:
+    """Raise QuotaExceeded if ``more`` than the present ``count`` would be over the limit."""
+    limit: int | None = getattr(quotas, quota)
+    if limit is not None and more > 0 and count + more > limit:
         raise QuotaExceeded(quota, limit)

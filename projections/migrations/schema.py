@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from quorate.domain.shared.records import record
 from quorate.eventlog import tables as log_schema
-from quorate.eventlog.database import Outdated
+from quorate.eventlog.database import SchemaOutdated
 from quorate.projections import tables
 from quorate.projections.migrations.revisions import (
     NEWEST,
@@ -69,9 +69,11 @@ class CurrentSchema:
     def check(self, connection: Connection) -> None:
         found = self._found(connection)
         if found is None:
-            raise Outdated("there are no tables yet")
+            raise SchemaOutdated("there are no tables yet")
         if needs_upgrade(found):
-            raise Outdated(f"the tables are of an older version of Quorate ({found}, not {NEWEST})")
+            raise SchemaOutdated(
+                f"the tables are of an older version of Quorate ({found}, not {NEWEST})"
+            )
 
     def _found(self, connection: Connection) -> str | None:
         return found_in(connection)
@@ -121,7 +123,7 @@ class OnlyTodaysTables(CurrentSchema):
     def _found(self, connection: Connection) -> str | None:
         found = super()._found(connection)
         if found is not None and is_newer(found):
-            raise Outdated(
+            raise SchemaOutdated(
                 f"the tables are of a newer version of Quorate ({found}, not {NEWEST}): use that"
             )
         return found

@@ -8,13 +8,13 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, Table
 
-from quorate.eventlog.archive.files import ArchiveDamaged, ArchiveNeeded
-from quorate.eventlog.database import Outdated
-from quorate.eventlog.event_store import LogDamaged
+from quorate.eventlog.archive.files import ArchiveCorrupted, ArchiveNeeded
+from quorate.eventlog.database import SchemaOutdated
+from quorate.eventlog.event_store import LogCorrupted
 from quorate.projections.migrations.revisions import NEWEST, number
 from quorate.projections.online_rebuild import Filling
 from quorate.projections.rebuild import Progress, Rebuilt
-from quorate.projections.replay import Unfoldable
+from quorate.projections.replay import ReplayFailed
 from quorate.projections.tables import metadata
 
 
@@ -36,13 +36,13 @@ def upgrade(
         number(connection, found)
         command.upgrade(config, NEWEST)
         return filling.finish()
-    except (LogDamaged, Unfoldable) as damage:
-        raise Outdated(
+    except (LogCorrupted, ReplayFailed) as damage:
+        raise SchemaOutdated(
             f"the tables are of an older version of Quorate, and the log, from which they are "
             f"made anew, is damaged: {damage}"
         ) from damage
-    except (ArchiveDamaged, ArchiveNeeded) as past:
-        raise Outdated(
+    except (ArchiveCorrupted, ArchiveNeeded) as past:
+        raise SchemaOutdated(
             f"the tables are of an older version of Quorate, and are made anew from the log: {past}"
         ) from past
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quorate.cli.main import main
-from quorate.domain.commands import Names
+from quorate.domain.shared.aggregates import Reads
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import CommandEnvelope, CommandResult
 from quorate.eventlog.sqlite.connection import SqliteTransaction
@@ -17,7 +17,7 @@ from quorate.eventlog.unit_of_work import UnitOfWork
 
 SECONDS_BEFORE_THE_COMMIT = 0.05
 
-_settle, _take, _commit = CommandBus._settle, UnitOfWork.take, SqliteTransaction.commit
+_settle, _take, _commit = CommandBus._finish, UnitOfWork.execute, SqliteTransaction.commit
 _waiting: dict[int, "asyncio.Future[CommandResult]"] = {}
 _decided: list[tuple[int, CommandResult]] = []
 
@@ -28,8 +28,8 @@ async def settle(bus: CommandBus, waiting: Sequence[Any]) -> None:
     await _settle(bus, waiting)
 
 
-def take(unit_of_work: UnitOfWork, envelope: CommandEnvelope, about: Names) -> CommandResult:
-    result = _take(unit_of_work, envelope, about)
+def take(unit_of_work: UnitOfWork, envelope: CommandEnvelope, reads: Reads) -> CommandResult:
+    result = _take(unit_of_work, envelope, reads)
     _decided.append((id(envelope), result))
     return result
 
@@ -44,7 +44,7 @@ async def commit(transaction: SqliteTransaction) -> None:
 
 
 if __name__ == "__main__":
-    CommandBus._settle = settle  # type: ignore[method-assign, assignment]
-    UnitOfWork.take = take  # type: ignore[method-assign, assignment]
+    CommandBus._finish = settle  # type: ignore[method-assign, assignment]
+    UnitOfWork.execute = take  # type: ignore[method-assign, assignment]
     SqliteTransaction.commit = commit  # type: ignore[method-assign, assignment]
     main()

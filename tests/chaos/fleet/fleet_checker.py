@@ -19,7 +19,8 @@ from itertools import zip_longest
 from operator import itemgetter
 from typing import Any, TypeAlias, TypeVar
 
-from quorate.domain.notifications import ToAgent, notifications
+from quorate.domain.registry import notifications_of
+from quorate.domain.shared.notifications import ToAgent
 from quorate.domain.shared.records import record
 from quorate.eventlog.archive.export_format import FileCorrupted, encode_line, verify
 from tests.chaos.fleet.journal import (
@@ -271,8 +272,8 @@ class ExpectedNotifications:
         self._to_all: list[NotificationRecord] = []
         self._to_agent: dict[str, list[NotificationRecord]] = defaultdict(list)
         for event in log:
-            for notification in notifications(event["type"], event["data"]):
-                expected = (event["sequence"], notification.name, notification.facts)
+            for notification in notifications_of(event["type"], event["data"]):
+                expected = (event["sequence"], notification.name, notification.data)
                 if isinstance(notification.audience, ToAgent):
                     self._to_agent[notification.audience.agent_id].append(expected)
                 else:

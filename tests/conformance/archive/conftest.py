@@ -9,7 +9,7 @@ import pytest
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
-from tests.conformance.eventlog.conformance import PLATFORMS, Platform, Watched
+from tests.conformance.eventlog.conformance import PLATFORMS, ObservedDatabase, Platform
 from tests.conformance.projections.backup_files import backup_of, restored
 from tests.conformance.projections.test_twins import lived
 
@@ -38,7 +38,7 @@ async def platform(request: pytest.FixtureRequest, tmp_path: Path, backup: bytes
 
 @pytest.fixture
 async def log(platform: Platform) -> AsyncIterator[EventStore]:
-    log = EventStore(Watched(platform.database()))
+    log = EventStore(ObservedDatabase(platform.database()))
     await log.open(SCHEMA)
     try:
         yield log

@@ -13,7 +13,7 @@ from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
 from tests.conformance.archive.archive_files import END, EVENTS_PER_FILE, LATER, events, move
-from tests.conformance.eventlog.conformance import Platform, Watched
+from tests.conformance.eventlog.conformance import ObservedDatabase, Platform
 
 
 async def _deletes(database: Database, condition: str) -> None:
@@ -27,13 +27,13 @@ async def _deletes(database: Database, condition: str) -> None:
 async def test_only_archived_events_can_be_deleted(
     log: EventStore, platform: Platform, folder: Path, condition: str
 ) -> None:
-    """Before, nothing; afterwards, what is left of it cannot be either: chains go on from there."""
+    """The last archived events cannot be deleted: the hash chains continue from them."""
     with pytest.raises(DatabaseUnavailable, match="append-only"):
         await _deletes(platform.database(), condition)
     await move(log, folder)
 
     if condition == "position = 1":
-        await _deletes(platform.database(), condition)  # It is gone already.
+        await _deletes(platform.database(), condition)  # It is already deleted.
     else:
         with pytest.raises(DatabaseUnavailable, match="append-only"):
             await _deletes(platform.database(), condition)
@@ -57,7 +57,9 @@ async def test_no_row_is_deleted_when_the_file_differs(
     assert await log.archived() == 0
 
 
-async def test_no_row_is_deleted_when_the_file_cannot_be_written(log: EventStore, folder: Path) -> None:
+async def test_no_row_is_deleted_when_the_file_cannot_be_written(
+    log: EventStore, folder: Path
+) -> None:
     before = await events(log)
 
     with pytest.raises(OSError, match="No such file"):
@@ -67,9 +69,9 @@ async def test_no_row_is_deleted_when_the_file_cannot_be_written(log: EventStore
 
 
 async def test_unrecorded_file_is_written_again(log: EventStore, folder: Path) -> None:
-    """As after a crash between the file and the transaction."""
+    """The file remains after a crash between writing it and the transaction."""
     before = await events(log)
-    assert isinstance(log.database, Watched)
+    assert isinstance(log.database, ObservedDatabase)
     log.database.fail_before_commit = 1
     with pytest.raises(DatabaseUnavailable):
         await Archiver(log.database, folder).move(LATER, LATER, EVENTS_PER_FILE)
@@ -81,7 +83,7 @@ async def test_unrecorded_file_is_written_again(log: EventStore, folder: Path) -
 
 
 async def test_one_of_two_concurrent_archivers_aborts(log: EventStore, folder: Path) -> None:
-    """And its file, which has fewer events, never stands in the place of the one that counts."""
+    """Its file, which has fewer events, never replaces the recorded one."""
 
     class Slow(Archiver):
         async def _write(

@@ -10,7 +10,7 @@ from quorate.projections.notifications import NoticedPage, NotificationQueries
 from tests.conformance.archive.archive_files import ALL, LATER, move
 from tests.conformance.projections.random_history import TENANTS
 
-RETENTION_HOURS = 10**6  # So that nothing is left out but what was archived.
+RETENTION_HOURS = 10**6  # Nothing but archived events may be missing.
 
 
 async def test_page_reports_the_archived_range(log: EventStore, folder: Path) -> None:
@@ -37,7 +37,7 @@ async def test_filter_does_not_hide_the_gap(log: EventStore, folder: Path) -> No
 
 
 async def _noticed(log: EventStore) -> Mapping[tuple[str, str], Sequence[NoticedPage]]:
-    """What each agent reads from each sequence on."""
+    """Return the pages that each agent reads after each sequence."""
     reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
     found = {}
     for tenant in TENANTS:
@@ -51,8 +51,10 @@ async def _noticed(log: EventStore) -> Mapping[tuple[str, str], Sequence[Noticed
     return found
 
 
-async def test_agent_that_missed_archived_notifications_gets_a_gap(log: EventStore, folder: Path) -> None:
-    """Each notification comes, or a gap covers it; and none is said where nothing is left out."""
+async def test_agent_that_missed_archived_notifications_gets_a_gap(
+    log: EventStore, folder: Path
+) -> None:
+    """Each notification arrives or is covered by a gap; no other gap is reported."""
     before = await _noticed(log)
     await move(log, folder)
     after = await _noticed(log)
@@ -68,7 +70,9 @@ async def test_agent_that_missed_archived_notifications_gets_a_gap(log: EventSto
     assert gaps
 
 
-async def test_agent_reads_all_remaining_notifications_by_page(log: EventStore, folder: Path) -> None:
+async def test_agent_reads_all_remaining_notifications_by_page(
+    log: EventStore, folder: Path
+) -> None:
     before = await _noticed(log)
     await move(log, folder)
     reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
@@ -76,11 +80,11 @@ async def test_agent_reads_all_remaining_notifications_by_page(log: EventStore, 
     for (tenant, name), (whole, *_) in before.items():
         agent = await reader.agent_id(tenant, AgentRef(name=name))
         assert agent is not None
-        heard: list[RecordedEvent] = []
+        received: list[RecordedEvent] = []
         after = missed = 0
         while after < whole.head:
             page = await reader.page(tenant, agent, after, 3)
-            heard += page.events
+            received += page.events
             missed = page.gap.until if page.gap else missed
             after = page.next
-        assert heard == [one for one in whole.events if one.sequence > missed > 0]
+        assert received == [one for one in whole.events if one.sequence > missed > 0]

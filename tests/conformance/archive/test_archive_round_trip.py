@@ -36,7 +36,7 @@ async def test_files_and_table_together_are_the_log(log: EventStore, folder: Pat
 async def test_verification_in_progress_tolerates_archiving(
     log: EventStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On PostgreSQL the service goes on meanwhile, and would write nothing to a damaged log."""
+    """On PostgreSQL the service continues meanwhile, and would stop writing to a corrupted log."""
     monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", EVENTS_PER_FILE // 2)
     read = log.after
 
@@ -61,10 +61,8 @@ async def test_last_archived_event_of_each_tenant_stays(log: EventStore, folder:
     assert len(left) == len(TENANTS)
 
 
-async def test_completely_archived_log_continues(
-    platform: Platform, folder: Path
-) -> None:
-    """Sequences and positions go on where they were, and the chain holds across the cut."""
+async def test_completely_archived_log_continues(platform: Platform, folder: Path) -> None:
+    """Sequences and positions continue, and the chain verifies across the archive's end."""
     log = EventStore(platform.database())
     await log.open(SCHEMA)
     head = await log.committed_head()

@@ -22,9 +22,7 @@ async def test_missing_file_is_named(log: EventStore, folder: Path, number: int)
         await verify_archive(log.database, folder)
 
 
-async def test_archive_without_its_oldest_files_verifies(
-    log: EventStore, folder: Path
-) -> None:
+async def test_archive_without_its_oldest_files_verifies(log: EventStore, folder: Path) -> None:
     moved = await move(log, folder)
     moved[0].path.unlink()
 
@@ -52,7 +50,7 @@ async def test_changed_file_is_named(log: EventStore, folder: Path, number: int)
 
 
 async def test_resealed_file_is_detected(log: EventStore, folder: Path) -> None:
-    """Somebody makes a whole archive of another history: the log knows the seal of its own."""
+    """A complete archive of another history is detected by the recorded seal."""
     moved = await move(log, folder, 1)
     rows = backup_files.lines(moved[0].path.read_bytes())
     rows[0]["madeAt"] = "2031-01-01T00:00:00.000Z"
@@ -76,7 +74,7 @@ async def test_next_file_is_written_only_beside_the_last_one(
 async def test_archive_directory_can_be_moved(
     log: EventStore, folder: Path, tmp_path: Path
 ) -> None:
-    """The control: it is the files that count, not where they are."""
+    """The control: the location of the files does not matter."""
     await move(log, folder)
     shutil.move(folder, tmp_path / "elsewhere")
 

@@ -53,26 +53,26 @@ T = TypeVar("T")
 TENANT, OTHER_TENANT = "acme", "globex"
 ACTOR = "keytenant"
 WINDOW_SECONDS = 300.0
-PATIENCE_SECONDS = 20.0
-LOOK_SECONDS = 0.005
+WAIT_SECONDS_MAX = 20.0
+POLL_SECONDS = 0.005
 
 # -- Databases -----------------------------------------------------------------
 
 
-class NotTaken(Exception):
-    """The database itself keeps a value out."""
+class ValueRejected(Exception):
+    """The column cannot contain the value."""
 
 
 class Platform(Protocol):
-    """A database of one kind, empty, for one test."""
+    """An empty database of one kind, for one test."""
 
     def database(self) -> Database:
-        """What a process opens; the next process opens another one on the same database."""
+        """Return a new adapter, as each process that opens the database has one."""
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
-        """Change what must not be changed, as someone would who gets at the database itself.
+        """Change append-only rows, like an attacker with access to the database.
 
-        Raises NotTaken when the column cannot hold such a value.
+        Raises ValueRejected when the column cannot contain such a value.
         """
 
 
@@ -91,7 +91,7 @@ class Sqlite:
 
 
 class Postgres:
-    """A schema of its own on the server that all tests share."""
+    """A separate schema on the server that all tests share."""
 
     def __init__(self, _folder: Path) -> None:
         self.url = shared().database_url()
@@ -101,10 +101,10 @@ class Postgres:
 
     def overwrite(self, statement: str, *values: Any) -> None:  # noqa: ANN401 - cells.
         if any(isinstance(value, float) for value in values):
-            raise NotTaken("the driver makes whole numbers of fractions")
+            raise ValueRejected("the driver rounds fractions to integers")
         numbers = itertools.count(1)
         sql = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
-        with ThreadPoolExecutor(1) as thread:  # A loop is running here: this takes another.
+        with ThreadPoolExecutor(1) as thread:  # The event loop of this thread is running.
             thread.submit(asyncio.run, self._overwrite(sql, values)).result()
 
     async def _overwrite(self, sql: str, values: Sequence[Any]) -> None:
@@ -113,7 +113,7 @@ class Postgres:
             await connection.execute("ALTER TABLE events DISABLE TRIGGER ALL")
             await connection.execute(sql, *values)
         except asyncpg.DataError as error:
-            raise NotTaken(str(error)) from error
+            raise ValueRejected(str(error)) from error
         finally:
             await connection.close()
 
@@ -123,29 +123,29 @@ PLATFORMS: Mapping[str, Callable[[Path], Platform]] = {
     "sqlite": Sqlite,
 }
 
-# -- A back end that can be held, watched and made to fail ---------------------
+# -- A database that can be held, observed and made to fail --------------------
 
 
-class Watched:
-    """The real back end, and what a test wants to know or to happen between it and the log."""
+class ObservedDatabase:
+    """Wraps a real database, counts commits, and injects delays and failures."""
 
     def __init__(self, real: Database) -> None:
         self.real = real
         self.dialect = real.dialect
         self.shared_time = real.shared_time
         self.commits = 0
-        self.fail_before_commit = 0  # So many commits will not happen,
-        self.fail_after_commit = 0  # so many will, and say that they did not,
-        self.fail_reopen = 0  # and so many attempts to reconnect will be in vain.
+        self.fail_before_commit = 0  # The number of commits to fail before they happen,
+        self.fail_after_commit = 0  # to fail after they happened,
+        self.fail_reopen = 0  # and of attempts to reopen that fail.
         self.reopened = 0
-        self.held = asyncio.Event()  # A transaction waits at the gate.
+        self.held = asyncio.Event()  # A transaction waits before its commit.
         self.reopening = asyncio.Event()
         self._gate = asyncio.Event()
         self._gate.set()
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """No transaction ends inside this block."""
+        """Let no transaction end inside this block."""
         self._gate.clear()
         try:
             yield
@@ -183,7 +183,7 @@ class Watched:
         self.commits += 1
         if self.fail_after_commit:
             self.fail_after_commit -= 1
-            raise DatabaseUnavailable("planted: it was written, and nobody knows")
+            raise DatabaseUnavailable("planted: it was written without an acknowledgement")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[DatabaseTransaction]:
@@ -193,14 +193,14 @@ class Watched:
     async def define(self, work: Callable[[Connection, Callable[[], None]], T]) -> T:
         return await self.real.define(work)
 
-    async def inspect(self, look: Callable[[Connection], T]) -> T:
-        return await self.real.inspect(look)
+    async def inspect(self, query: Callable[[Connection], T]) -> T:
+        return await self.real.inspect(query)
 
     def notify_commit(self) -> None:
         self.real.notify_commit()
 
-    async def listen(self, heard: Callable[[], None]) -> NoReturn:
-        await self.real.listen(heard)
+    async def listen(self, on_commit: Callable[[], None]) -> NoReturn:
+        await self.real.listen(on_commit)
 
     def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
         return self.real.lead()
@@ -213,7 +213,7 @@ class Watched:
 
 
 class Statement(Query):
-    """SQL as it stands, for what no query of ours would ask."""
+    """A statement given as SQL text."""
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
@@ -227,7 +227,7 @@ class Statement(Query):
 
 
 class SetClock:
-    """Stands at noon until it is set."""
+    """A clock that shows noon until a test moves it."""
 
     def __init__(self) -> None:
         self.now = NOON
@@ -240,7 +240,7 @@ class SetClock:
 
 
 class CountedIds:
-    """Shaped like the real ones, and the same in every run; each kind is counted for itself."""
+    """Sequential ids in the format of real ones; each kind has its own counter."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -254,7 +254,7 @@ class CountedIds:
 
 @record
 class Key:
-    """An idempotency key, and the request it came with."""
+    """An idempotency key and the request that it identifies."""
 
     key: str
     request: str = "a request"
@@ -279,12 +279,12 @@ class Stage:
         self._build()
 
     def _build(self) -> None:
-        self.database = Watched(self.platform.database())
+        self.database = ObservedDatabase(self.platform.database())
         self.log = EventStore(self.database)
-        self.board = SqlStateStore(self.database)
-        self.door = CommandBus(
+        self.state_store = SqlStateStore(self.database)
+        self.command_bus = CommandBus(
             self.log,
-            self.board,
+            self.state_store,
             clock=self._time,
             new_id=self.event_ids,
             window_seconds=WINDOW_SECONDS,
@@ -293,21 +293,21 @@ class Stage:
 
     async def open(self) -> None:
         await self.log.open(SCHEMA)
-        self.door.open()
+        self.command_bus.open()
 
     async def close(self) -> None:
-        await self.door.close()
+        await self.command_bus.close()
         await self.log.close()
 
     async def restart(self) -> None:
-        """Another process opens the same database."""
+        """Close, and open the same database like another process."""
         await self.close()
         self._build()
         await self.open()
 
-    # -- Asking ----------------------------------------------------------------
+    # -- Submitting commands -----------------------------------------------------
 
-    def order(
+    def envelope(
         self,
         command: Command,
         *,
@@ -325,26 +325,26 @@ class Stage:
             idempotency=key.idempotency(command) if key else None,
         )
 
-    async def ask(self, command: Command, **more: Any) -> CommandResult:  # noqa: ANN401 - of an order.
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self.door.submit(self.order(command, **more))
+    async def submit(self, command: Command, **more: Any) -> CommandResult:  # noqa: ANN401 - of an order.
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            return await self.command_bus.submit(self.envelope(command, **more))
 
-    def asking(self, command: Command, **more: Any) -> asyncio.Task[CommandResult]:  # noqa: ANN401
-        """Asked for, and not waited for."""
-        return asyncio.create_task(self.ask(command, **more))
+    def start(self, command: Command, **more: Any) -> asyncio.Task[CommandResult]:  # noqa: ANN401
+        """Submit a command without waiting for its result."""
+        return asyncio.create_task(self.submit(command, **more))
 
-    async def told(self, *commands: Command, tenant: str = TENANT) -> None:
-        """Given all this, each carried out."""
+    async def execute(self, *commands: Command, tenant: str = TENANT) -> None:
+        """Execute commands one after the other; each must be accepted."""
         for command in commands:
-            answer = await self.ask(command, tenant=tenant)
+            answer = await self.submit(command, tenant=tenant)
             assert isinstance(answer, Accepted), answer
 
-    async def told_of(self, *agents: str, tenant: str = TENANT) -> None:
-        """Given a tenant and its agents."""
-        await self.told(CreateTenant(tenant_id=tenant), tenant=tenant)
-        await self.told(*(register(name, by=TENANT_KEY) for name in agents), tenant=tenant)
+    async def create_agents(self, *agents: str, tenant: str = TENANT) -> None:
+        """Create a tenant and register its agents."""
+        await self.execute(CreateTenant(tenant_id=tenant), tenant=tenant)
+        await self.execute(*(register(name, by=TENANT_KEY) for name in agents), tenant=tenant)
 
-    # -- Looking -----------------------------------------------------------------
+    # -- Reading the log ---------------------------------------------------------
 
     async def events(self, tenant: str | None = None) -> list[RecordedEvent]:
         found = await self.log.after(0, limit=1_000_000)
@@ -354,7 +354,7 @@ class Stage:
         return [event.type for event in await self.events(tenant)]
 
     async def lines(self, tenant: str = TENANT) -> list[bytes]:
-        """A tenant's log as it is exported."""
+        """Return the lines of a tenant's export."""
         return [canonical(public_event(event)) for event in await self.events(tenant)]
 
 
@@ -363,11 +363,11 @@ def body(answer: CommandResult) -> Any:  # noqa: ANN401 - JSON.
     return orjson.loads(answer.body)
 
 
-async def until(happened: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Return as soon as it has; fail when it has not in time."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until the condition is true; fail after WAIT_SECONDS_MAX."""
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         while True:
-            answer = happened()
-            if answer if isinstance(answer, bool) else await answer:
+            result = condition()
+            if result if isinstance(result, bool) else await result:
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)

@@ -12,7 +12,7 @@ from tests.conformance.eventlog.conformance import PLATFORMS, Platform, Stage
 
 @pytest.fixture(autouse=True)
 def logged() -> Iterator[list[MutableMapping[str, Any]]]:
-    """What was logged: tests that plant failures look here, and nobody's terminal fills up."""
+    """Capture log events, for assertions on injected failures and a quiet terminal."""
     with capture_logs() as entries:
         yield entries
 

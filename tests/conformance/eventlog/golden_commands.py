@@ -20,7 +20,7 @@ from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
 from tests.conformance.eventlog.conformance import Stage
 
-# What JSON may write in more than one way: quotes, controls, beyond ASCII, beyond the BMP.
+# Text with several JSON encodings: quotes, control characters, non-ASCII, outside the BMP.
 TEXT = 'Zoë \N{ROCKET} said "no\\maybe"\n\t\x01\x7f\N{LINE SEPARATOR}<script>'
 KIM = EmailAddress(email="Kim@Example.com", key="kim@example.com")
 LEE = EmailAddress(email="lee@bücher.example", key="lee@xn--bcher-kva.example")
@@ -63,7 +63,7 @@ def _vote(name: str, request: str, choice: Choice, reason: str | None) -> Comman
     )
 
 
-# Minutes since the last one, and what is asked for then.
+# Minutes since the previous command, and the command.
 STORY: tuple[tuple[float, Command], ...] = (
     (0, CreateTenant(tenant_id="acme")),
     (
@@ -92,7 +92,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, _register("cid", "support")),
     (0.5, _register("ANN", "support")),
     (0, _acquire("ann", KIM, "lease-1", 30)),
-    (0, _acquire("bob", KIM, "lease-2", 30)),  # Refused, and recorded.
+    (0, _acquire("bob", KIM, "lease-2", 30)),  # Rejected and recorded.
     (0, _acquire("bob", LEE, "lease-3", 1 / 60)),
     (0, _send("ann", "send-1", fence=8)),
     (0, _send("ann", "send-2", fence=None)),
@@ -122,7 +122,7 @@ STORY: tuple[tuple[float, Command], ...] = (
         ),
     ),
     (0, _vote("ann", "request-1", "approve", None)),
-    (0, _vote("ann", "request-1", "reject", None)),  # Refused: she has voted.
+    (0, _vote("ann", "request-1", "reject", None)),  # Rejected: she has voted.
     (0, _vote("cid", "request-1", "approve", TEXT)),
     (
         0,
@@ -144,26 +144,26 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, RecordDue(aggregate="consensus", id="request-2")),
     (0, _acquire("bob", LEE, "lease-4", 1440)),
     (0, ReleaseLease(caller=CALLER, lease_id="lease-4")),
-    (4, RecordDue(aggregate="agent", id=id_of("ann"))),  # And her lease on Kim with her.
+    (4, RecordDue(aggregate="agent", id=id_of("ann"))),  # Her lease on Kim ends too.
     (0, RevokeKey(caller=OPERATOR, key_id="bbbbbbbbbbbbbbbb")),
     (0, _acquire("bob", KIM, "lease-5", 0.5)),
 )
 
 
 async def tell(stage: Stage) -> None:
-    """One command after the other."""
+    """Submit one command after the other."""
     for minutes, command in STORY:
         stage.clock.move(minutes=minutes)
-        await stage.ask(command)
+        await stage.submit(command)
 
 
 async def tell_at_once(stage: Stage) -> None:
-    """All commands of one moment together, in one batch."""
+    """Submit all commands of one time together, in one batch."""
     asking: list[asyncio.Task[object]] = []
     for minutes, command in STORY:
         if minutes and asking:
             await asyncio.gather(*asking)
             asking.clear()
         stage.clock.move(minutes=minutes)
-        asking.append(stage.asking(command))
+        asking.append(stage.start(command))
     await asyncio.gather(*asking)

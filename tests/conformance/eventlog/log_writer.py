@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from quorate.eventlog import command_bus as door_module
+from quorate.eventlog import command_bus as bus_module
 from quorate.eventlog.envelopes import Accepted, Unavailable
 from tests.conformance.eventlog.conformance import Key, Sqlite, Stage
 from tests.unit.support.scenario import register
@@ -33,14 +33,14 @@ def _say_logged(
 
 
 async def write(folder: Path, commands: int) -> None:
-    door_module.REOPEN_WAIT_SECONDS = 0.01
+    bus_module.REOPEN_WAIT_SECONDS = 0.01
     stage = Stage(Sqlite(folder))
     await stage.open()
     say("opened")
     for number in range(commands):
         name = f"agent{number}"
         try:
-            answer = await stage.ask(register(name), key=Key(key=name))
+            answer = await stage.submit(register(name), key=Key(key=name))
         except Unavailable:
             say(UNKNOWN, name)
         else:

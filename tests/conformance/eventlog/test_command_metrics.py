@@ -13,15 +13,15 @@ def _fails_to_render(_outcome: object) -> bytes:
 
 
 async def test_commands_are_counted_by_outcome(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    tally = stage.door.metrics
+    await stage.create_agents("ann", "bob")
+    tally = stage.command_bus.metrics
     tally.commands.clear()
     once = Key(key="k1")
-    await stage.ask(acquire("ann", KIM, lease="l1"), key=once)
-    await stage.ask(acquire("ann", KIM, lease="l2"), key=once)
-    await stage.ask(acquire("bob", KIM, lease="l3"))
+    await stage.submit(acquire("ann", KIM, lease="l1"), key=once)
+    await stage.submit(acquire("ann", KIM, lease="l2"), key=once)
+    await stage.submit(acquire("bob", KIM, lease="l3"))
     with pytest.raises(CommandFailed):
-        await stage.ask(heartbeat("ann"), render=_fails_to_render)
+        await stage.submit(heartbeat("ann"), render=_fails_to_render)
 
     assert dict(tally.commands) == {
         ("AcquireLease", "done"): 1,
@@ -32,28 +32,28 @@ async def test_commands_are_counted_by_outcome(stage: Stage) -> None:
 
 
 async def test_unavailable_command_is_counted(stage: Stage) -> None:
-    stage.door.stop_writing("of a test")
+    stage.command_bus.stop_writing("of a test")
     with pytest.raises(Unavailable):
-        await stage.ask(register("ann"))
+        await stage.submit(register("ann"))
 
-    assert stage.door.metrics.commands["RegisterAgent", "unavailable"] == 1
+    assert stage.command_bus.metrics.commands["RegisterAgent", "unavailable"] == 1
 
 
 async def test_events_are_counted_by_type(stage: Stage) -> None:
-    await stage.told_of("ann")
-    await stage.ask(acquire("ann", KIM, lease="l1"))
+    await stage.create_agents("ann")
+    await stage.submit(acquire("ann", KIM, lease="l1"))
     stage.clock.move(milliseconds=round(WINDOW_SECONDS * 1_000) + 1)
-    await stage.ask(RecordDue(aggregate="agent", id=id_of("ann")))
+    await stage.submit(RecordDue(aggregate="agent", id=id_of("ann")))
 
-    assert stage.door.metrics.events["AgentLapsed"] == 1
-    assert stage.door.metrics.events["LeaseRevoked"] == 1
+    assert stage.command_bus.metrics.events["AgentLapsed"] == 1
+    assert stage.command_bus.metrics.events["LeaseRevoked"] == 1
 
 
 async def test_each_transaction_records_its_size_and_duration(stage: Stage) -> None:
-    await stage.told_of("ann")
-    tally = stage.door.metrics
+    await stage.create_agents("ann")
+    tally = stage.command_bus.metrics
     before = tally.batch_commands.count, tally.batch_commands.sum
-    asking = [stage.asking(heartbeat("ann")) for _ in range(5)]
+    asking = [stage.start(heartbeat("ann")) for _ in range(5)]
     for each in asking:
         await each
 

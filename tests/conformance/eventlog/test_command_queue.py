@@ -27,8 +27,8 @@ def order(
     )
 
 
-class Standing:
-    """A line, and the names of those who leave it."""
+class QueueDriver:
+    """A command queue, and the names of the commands taken from it."""
 
     def __init__(self, urgent_capacity: int = 0) -> None:
         self.line = CommandQueue(
@@ -54,74 +54,74 @@ class Standing:
 
 
 def test_queue_is_first_in_first_out_below_one_batch() -> None:
-    standing = Standing()
-    standing.join("a", "b")
-    standing.join("u", urgent=True)
-    standing.join("c")
+    driver = QueueDriver()
+    driver.join("a", "b")
+    driver.join("u", urgent=True)
+    driver.join("c")
 
-    assert standing.batch() == ["a", "b", "u", "c"]
+    assert driver.batch() == ["a", "b", "u", "c"]
 
 
 def test_urgent_commands_go_first_when_more_than_one_batch_waits() -> None:
-    standing = Standing()
-    standing.join(*"abcdef")
-    standing.join("u", "v", urgent=True)
+    driver = QueueDriver()
+    driver.join(*"abcdef")
+    driver.join("u", "v", urgent=True)
 
-    assert standing.batch() == ["u", "v", "a", "b"]
-    assert standing.batch() == ["c", "d", "e", "f"]
+    assert driver.batch() == ["u", "v", "a", "b"]
+    assert driver.batch() == ["c", "d", "e", "f"]
 
 
 def test_overtaking_is_bounded() -> None:
-    standing = Standing(urgent_capacity=10)
-    standing.join(*"abcdef")
+    driver = QueueDriver(urgent_capacity=10)
+    driver.join(*"abcdef")
     gone: list[str] = []
     for number in range(100):
-        standing.join(f"u{number}", f"v{number}", f"w{number}", f"x{number}", urgent=True)
-        gone += standing.batch()
+        driver.join(f"u{number}", f"v{number}", f"w{number}", f"x{number}", urgent=True)
+        gone += driver.batch()
 
     assert gone.index("a") <= PLACES
     assert gone.index("f") <= PLACES + 6
 
 
 def test_ordered_commands_of_an_agent_keep_their_order() -> None:
-    standing = Standing()
-    standing.join(*"abcd")
-    standing.join("acquire", in_order=True, of="ann")
-    standing.join("release", urgent=True, in_order=True, of="ann")
-    standing.join("heartbeat", urgent=True, in_order=True, of="bob")
+    driver = QueueDriver()
+    driver.join(*"abcd")
+    driver.join("acquire", in_order=True, of="ann")
+    driver.join("release", urgent=True, in_order=True, of="ann")
+    driver.join("heartbeat", urgent=True, in_order=True, of="bob")
 
-    assert standing.all() == ["heartbeat", *"abcd", "acquire", "release"]
+    assert driver.all() == ["heartbeat", *"abcd", "acquire", "release"]
 
 
 def test_urgent_command_overtakes_again_when_the_agents_ordered_commands_are_done() -> None:
-    standing = Standing()
-    standing.join("acquire", in_order=True, of="ann")
-    standing.join(*"abcdefgh")
-    standing.batch()
-    standing.join("release", urgent=True, in_order=True, of="ann")
+    driver = QueueDriver()
+    driver.join("acquire", in_order=True, of="ann")
+    driver.join(*"abcdefgh")
+    driver.batch()
+    driver.join("release", urgent=True, in_order=True, of="ann")
 
-    assert standing.batch()[0] == "release"
+    assert driver.batch()[0] == "release"
 
 
 def test_last_slots_are_reserved_for_urgent_commands() -> None:
-    standing = Standing(urgent_capacity=2)
-    standing.join(*(f"o{number}" for number in range(PLACES - 2)))
+    driver = QueueDriver(urgent_capacity=2)
+    driver.join(*(f"o{number}" for number in range(PLACES - 2)))
 
-    assert not standing.line.has_capacity_for(order("one too many"))
-    standing.join("u", "v", urgent=True)
-    assert not standing.line.has_capacity_for(order("even so", urgent=True))
+    assert not driver.line.has_capacity_for(order("one too many"))
+    driver.join("u", "v", urgent=True)
+    assert not driver.line.has_capacity_for(order("even so", urgent=True))
 
 
 def test_drain_removes_all_commands() -> None:
-    standing = Standing()
-    standing.join(*"abcdef", in_order=True, of="ann")
-    standing.join("u", urgent=True)
+    driver = QueueDriver()
+    driver.join(*"abcdef", in_order=True, of="ann")
+    driver.join("u", urgent=True)
 
-    assert sorted(one.command_id for one, _ in standing.line.drain()) == sorted("abcdefu")
-    assert not standing.line
-    standing.join(*"abcde")
-    standing.join("u", urgent=True, in_order=True, of="ann")
-    assert standing.batch()[0] == "u"
+    assert sorted(one.command_id for one, _ in driver.line.drain()) == sorted("abcdefu")
+    assert not driver.line
+    driver.join(*"abcde")
+    driver.join("u", urgent=True, in_order=True, of="ann")
+    assert driver.batch()[0] == "u"
 
 
 deeds = st.lists(
@@ -134,19 +134,19 @@ deeds = st.lists(
 def test_each_command_is_taken_once_and_in_order_per_agent(
     deeds: list[tuple[str, bool, bool] | None],
 ) -> None:
-    standing, served = Standing(), list[str]()
+    driver, served = QueueDriver(), list[str]()
     for number, deed in enumerate(deeds):
         if deed is None:
-            served += standing.batch()
+            served += driver.batch()
             continue
         actor, urgent, in_order = deed
-        if standing.line.has_capacity_for(order("", urgent=urgent)):
-            standing.join(str(number), urgent=urgent, in_order=in_order, of=actor)
-    served += standing.all()
+        if driver.line.has_capacity_for(order("", urgent=urgent)):
+            driver.join(str(number), urgent=urgent, in_order=in_order, of=actor)
+    served += driver.all()
 
-    came = {one.command_id: place for place, one in enumerate(standing.came)}
+    came = {one.command_id: place for place, one in enumerate(driver.came)}
     assert sorted(served) == sorted(came)
     for actor in "ABC":
-        own = [one for one in standing.came if one.actor == actor and one.in_order]
+        own = [one for one in driver.came if one.actor == actor and one.in_order]
         expected = [one.command_id for one in own]
         assert [name for name in served if name in expected] == expected

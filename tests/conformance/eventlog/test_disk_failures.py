@@ -23,7 +23,7 @@ from quorate.eventlog.sqlite import database as sqlite_database
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.migrations.schema import SCHEMA
 from tests.conformance.eventlog import golden_commands, log_writer
-from tests.conformance.eventlog.conformance import PATIENCE_SECONDS, TENANT, Sqlite, Stage
+from tests.conformance.eventlog.conformance import TENANT, WAIT_SECONDS_MAX, Sqlite, Stage
 from tests.e2e.service.service_process import environment
 from tests.support.paths import ROOT
 from tests.support.small_disk import LEFT_BYTES, fill_disk, small_disk
@@ -50,7 +50,7 @@ async def opened(folder: Path) -> AsyncIterator[Stage]:
 
 
 def traced(folder: Path, when: str) -> list[list[str]]:
-    """What a writing process says while its calls of fdatasync fail: ``when`` is strace's."""
+    """Return the output of a writer whose fdatasync calls fail; ``when`` has strace's syntax."""
     tracer = [
         *("strace", "-f", "-qq", "-o", str(folder / "strace"), "-e", "trace=fdatasync"),
         *("-e", f"inject=fdatasync:error=EIO:when={when}"),
@@ -63,7 +63,7 @@ def traced(folder: Path, when: str) -> list[list[str]]:
         check=False,
         cwd=ROOT,
         env=environment(),
-        timeout=PATIENCE_SECONDS,
+        timeout=WAIT_SECONDS_MAX,
     )
     if "ptrace" in done.stderr:
         pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
@@ -73,43 +73,41 @@ def traced(folder: Path, when: str) -> list[list[str]]:
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("when", ["1", "3", "5+2", "3+"])
-async def test_acknowledged_commands_survive_any_failing_sync(
-    tmp_path: Path, when: str
-) -> None:
+async def test_acknowledged_commands_survive_any_failing_sync(tmp_path: Path, when: str) -> None:
     async with opened(tmp_path) as stage:
-        await stage.told(register("first"))
-    said = await asyncio.to_thread(traced, tmp_path, when)
+        await stage.execute(register("first"))
+    output = await asyncio.to_thread(traced, tmp_path, when)
 
-    assert said[0] == ["opened"]
-    assert said[-1] == ["closed"]
-    assert ["logged", "log.write_failed"] in said
+    assert output[0] == ["opened"]
+    assert output[-1] == ["closed"]
+    assert ["logged", "log.write_failed"] in output
     async with opened(tmp_path) as stage:
         events = await stage.events()
         await stage.log.verify_range(0, len(events))
-        for name, sequence in _acknowledged(said):
+        for name, sequence in _acknowledged(output):
             assert events[int(sequence) - 1].data.decode().count(f'"{name}"') == 1
-        unknown = [line[1] for line in said if line[0] == log_writer.UNKNOWN]
-        for name in unknown:  # Asked again, each happens once.
-            await stage.told(register(name))
+        unknown = [line[1] for line in output if line[0] == log_writer.UNKNOWN]
+        for name in unknown:  # After a retry each is executed once.
+            await stage.execute(register(name))
         assert sorted({*unknown}) == sorted(unknown)
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 async def test_no_command_is_acknowledged_between_failure_and_verification(tmp_path: Path) -> None:
     async with opened(tmp_path) as stage:
-        await stage.told(register("first"))
-    said = await asyncio.to_thread(traced, tmp_path, "3+")
+        await stage.execute(register("first"))
+    output = await asyncio.to_thread(traced, tmp_path, "3+")
 
     suspect = False
-    for line in said:
+    for line in output:
         if line[0] == "logged":
-            suspect = line[1] != "log.reopened"
+            suspect = line[1] != "log.writes_recovered"
         assert not (suspect and line[0] == log_writer.ACKNOWLEDGED)
-    assert sum(line == ["logged", "log.reopened"] for line in said) >= 1
+    assert sum(line == ["logged", "log.writes_recovered"] for line in output) >= 1
 
 
-def _acknowledged(said: list[list[str]]) -> list[tuple[str, str]]:
-    return [(line[1], line[2]) for line in said if line[0] == log_writer.ACKNOWLEDGED]
+def _acknowledged(output: list[list[str]]) -> list[tuple[str, str]]:
+    return [(line[1], line[2]) for line in output if line[0] == log_writer.ACKNOWLEDGED]
 
 
 # -- A device that is full -----------------------------------------------------
@@ -117,7 +115,7 @@ def _acknowledged(said: list[list[str]]) -> list[tuple[str, str]]:
 
 @contextmanager
 def limited(folder: Path) -> Iterator[None]:
-    """No file of this process may grow beyond what the log's has by now."""
+    """Limit the file size of this process to the current size of the log."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     size = max(path.stat().st_size for path in folder.iterdir())
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + LEFT_BYTES, hard))
@@ -130,7 +128,7 @@ def limited(folder: Path) -> Iterator[None]:
 async def test_full_device_rejects_commands_and_serves_readers(tmp_path: Path) -> None:
     with small_disk(tmp_path, DEVICE_BYTES) as folder:
         async with opened(folder) as stage:
-            await stage.told_of("ann")
+            await stage.create_agents("ann")
             with fill_disk(folder):
                 acknowledged = await _write_until_refused(stage)
                 await _assert_it_reads(stage, acknowledged)
@@ -141,7 +139,7 @@ async def test_file_size_limit_rejects_commands_and_serves_readers(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path) as stage:
-        await stage.told_of("ann")
+        await stage.create_agents("ann")
         with limited(tmp_path):
             acknowledged = await _write_until_refused(stage)
             await _assert_it_reads(stage, acknowledged)
@@ -149,12 +147,12 @@ async def test_file_size_limit_rejects_commands_and_serves_readers(
 
 
 async def _write_until_refused(stage: Stage) -> list[int]:
-    """Until it is refused again and again: a new connection may find a little more room."""
+    """Write until several commands are rejected: a new connection may find a little more space."""
     acknowledged: list[int] = []
     refused = 0
     for number in range(ATTEMPTS_MAX):
         try:
-            answer = await stage.ask(register(f"agent{number}", role="x" * 4_000))
+            answer = await stage.submit(register(f"agent{number}", role="x" * 4_000))
         except Unavailable:
             refused += 1
             if refused == REFUSED_IN_A_ROW:
@@ -172,11 +170,11 @@ async def _assert_it_reads(stage: Stage, acknowledged: list[int]) -> None:
 
 
 async def _assert_it_writes_again(stage: Stage, acknowledged: list[int]) -> None:
-    """Without a restart, and with all that it acknowledged."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    """Assert that writes work without a restart, and that all acknowledged events exist."""
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         while True:
             try:
-                await stage.told(acquire("ann"))
+                await stage.execute(acquire("ann"))
                 break
             except Unavailable:
                 await asyncio.sleep(0.01)
@@ -194,14 +192,14 @@ async def test_log_continues_in_a_new_file_after_an_error(tmp_path: Path) -> Non
     """
     (tmp_path / "log").mkdir()
     async with opened(tmp_path / "log") as stage:
-        await stage.told(register("first"))
-        told = await stage.events()  # Who has read before keeps the old file open.
+        await stage.execute(register("first"))
+        before = await stage.events()  # The reader keeps the old file open.
         await stage.log.reopen()
         assert (tmp_path / "log" / "quorate.db-wal").stat().st_size == 0
         (tmp_path / "kept").mkdir()
         shutil.copy(tmp_path / "log" / "quorate.db", tmp_path / "kept")
     async with opened(tmp_path / "kept") as stage:
-        assert await stage.events() == told
+        assert await stage.events() == before
 
 
 async def test_database_is_not_touched_while_the_disk_rejects_writes(
@@ -209,21 +207,21 @@ async def test_database_is_not_touched_while_the_disk_rejects_writes(
 ) -> None:
     monkeypatch.setattr(sqlite_database, "TRIAL_BYTES", DEVICE_BYTES)
     async with opened(tmp_path) as stage:
-        await stage.told(register("first"))
+        await stage.execute(register("first"))
         before = (tmp_path / "quorate.db").read_bytes()
         with limited(tmp_path), pytest.raises(DatabaseUnavailable, match="takes nothing"):
             await stage.log.reopen()
         assert (tmp_path / "quorate.db").read_bytes() == before
 
         await stage.log.reopen()
-        await stage.told(register("second"))
+        await stage.execute(register("second"))
 
 
 # -- A byte that is another one ------------------------------------------------
 
 
 async def test_flipped_bit_is_detected_unless_it_changes_no_event(tmp_path: Path) -> None:
-    """E8: whatever the check passes reads exactly as it was written."""
+    """E8: a log that verifies reads exactly as it was written."""
     original = tmp_path / "original"
     original.mkdir()
     async with opened(original) as stage:
@@ -253,6 +251,6 @@ async def _is_found_or_harmless(folder: Path, events: list[RecordedEvent]) -> bo
         return True
     finally:
         await log.close()
-    # A log that lost its end is whole as far as it goes: only a kept hash can tell.
+    # A truncated log verifies; only a checkpoint reveals the missing end.
     assert read == events[: len(read)]
     return False

@@ -57,7 +57,7 @@ def golden(name: str) -> tuple[str, int, bytes]:
 
 
 def version_of(name: str) -> str:
-    """Type and version, without the form."""
+    """Return type and version, without the form."""
     return ".".join(name.split(".")[:2])
 
 
@@ -137,7 +137,7 @@ def test_event_round_trips_through_json(type_: type[Event]) -> None:
 @SEARCH
 @given(ANY_EVENT)
 def test_stored_json_has_no_null_and_no_fraction(event: Event) -> None:
-    """Absent is absent; and no two machines write a fraction alike."""
+    """Absent fields are left out, and fractions have no portable encoding."""
 
     def plain(value: Any) -> bool:  # noqa: ANN401 - JSON.
         if isinstance(value, list | dict):
@@ -169,7 +169,7 @@ def test_json_has_sorted_keys_and_no_spaces() -> None:
 
 
 def lift_role(data: dict[str, Any]) -> dict[str, Any]:
-    """Planted: version 2 of AgentRegistered says what version 1 did not."""
+    """Simulate version 2 of AgentRegistered with an additional field."""
     return {**data, "agentRole": f"{data['agentRole']}, since version 2"}
 
 
@@ -209,13 +209,11 @@ def _noting(version: int) -> serialization.Upcaster:
     return lambda data: {**data, "steps": [*data.get("steps", []), version]}
 
 
-async def test_stored_event_is_not_rewritten(
-    stage: Stage, request: pytest.FixtureRequest
-) -> None:
-    """Old and new versions stand side by side in one chain."""
-    await stage.told(register("ann"))
+async def test_stored_event_is_not_rewritten(stage: Stage, request: pytest.FixtureRequest) -> None:
+    """Old and new versions coexist in one chain."""
+    await stage.execute(register("ann"))
     request.getfixturevalue("version_2")
-    await stage.told(register("bob"))
+    await stage.execute(register("bob"))
 
     old, new = await stage.events()
     assert (old.version, new.version) == (1, 2)

@@ -33,8 +33,8 @@ async def test_empty_log_has_head_zero(stage: Stage) -> None:
 
 async def test_positions_are_contiguous_across_tenants(stage: Stage) -> None:
     for number in range(5):
-        await stage.told(register(f"a{number}"), register(f"b{number}"))
-        await stage.told(register(f"c{number}"), tenant=OTHER_TENANT)
+        await stage.execute(register(f"a{number}"), register(f"b{number}"))
+        await stage.execute(register(f"c{number}"), tenant=OTHER_TENANT)
 
     positions = [event.position for event in await stage.events()]
     assert positions == list(range(1, 16))
@@ -42,8 +42,8 @@ async def test_positions_are_contiguous_across_tenants(stage: Stage) -> None:
 
 async def test_sequences_are_counted_per_tenant(stage: Stage) -> None:
     for number in range(5):
-        await stage.told(register(f"a{number}"), register(f"b{number}"))
-        await stage.told(register(f"c{number}"), tenant=OTHER_TENANT)
+        await stage.execute(register(f"a{number}"), register(f"b{number}"))
+        await stage.execute(register(f"c{number}"), tenant=OTHER_TENANT)
 
     for tenant, count in ((TENANT, 10), (OTHER_TENANT, 5)):
         sequences = [event.sequence for event in await stage.events(tenant)]
@@ -51,19 +51,19 @@ async def test_sequences_are_counted_per_tenant(stage: Stage) -> None:
 
 
 async def test_events_do_not_reveal_activity_of_other_tenants(stage: Stage) -> None:
-    await stage.told_of("ann")
-    quiet = await stage.ask(acquire("ann", LEE, lease="l1"))
-    await stage.told_of("bob", "cid", "dan", tenant=OTHER_TENANT)
-    busy = await stage.ask(acquire("ann", KIM, lease="l2"))
+    await stage.create_agents("ann")
+    quiet = await stage.submit(acquire("ann", LEE, lease="l1"))
+    await stage.create_agents("bob", "cid", "dan", tenant=OTHER_TENANT)
+    busy = await stage.submit(acquire("ann", KIM, lease="l2"))
 
     assert (quiet.sequence, busy.sequence) == (3, 4)
     assert body(busy)["fence"] == 4
 
 
 async def test_log_continues_after_a_restart(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
+    await stage.create_agents("ann", "bob")
     await stage.restart()
-    await stage.told(acquire("ann"))
+    await stage.execute(acquire("ann"))
 
     events = await stage.events()
     assert [event.position for event in events] == [1, 2, 3, 4]
@@ -71,26 +71,26 @@ async def test_log_continues_after_a_restart(stage: Stage) -> None:
 
 
 async def test_hash_covers_the_event_and_all_earlier_ones(stage: Stage) -> None:
-    """Computed here as an auditor would who knows nothing but the README."""
-    await stage.told_of("ann", "bob")
-    await stage.told_of("cid", tenant=OTHER_TENANT)
-    await stage.ask(acquire("ann"))
-    await stage.ask(acquire("bob"))
+    """The hash is computed here as the README describes it for auditors."""
+    await stage.create_agents("ann", "bob")
+    await stage.create_agents("cid", tenant=OTHER_TENANT)
+    await stage.submit(acquire("ann"))
+    await stage.submit(acquire("bob"))
 
     for tenant in (TENANT, OTHER_TENANT):
         previous = bytes(32)
         for event in await stage.events(tenant):
             shown = public_event(event) | {"data": json.loads(event.data)}
-            said = shown.pop("hash")
+            hash_shown = shown.pop("hash")
             text = json.dumps(shown, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
             previous = hashlib.sha256(previous + text.encode()).digest()
-            assert said == previous.hex()
+            assert hash_shown == previous.hex()
 
 
 async def test_event_records_time_actor_and_command(stage: Stage) -> None:
-    await stage.told_of("ann")
-    order = stage.order(acquire("ann"), actor="agent_ann")
-    await stage.door.submit(order)
+    await stage.create_agents("ann")
+    order = stage.envelope(acquire("ann"), actor="agent_ann")
+    await stage.command_bus.submit(order)
 
     event = (await stage.events())[-1]
     assert (event.stream, event.type, event.version) == (
@@ -103,8 +103,8 @@ async def test_event_records_time_actor_and_command(stage: Stage) -> None:
 
 
 async def test_events_of_one_command_have_one_command_id(stage: Stage) -> None:
-    await stage.told_of("ann")
-    await stage.told(propose("ann"), vote("ann", "approve"))
+    await stage.create_agents("ann")
+    await stage.execute(propose("ann"), vote("ann", "approve"))
 
     cast, decided = (await stage.events())[-2:]
     assert (cast.type, decided.type) == ("VoteCast", "ConsensusDecided")
@@ -113,18 +113,18 @@ async def test_events_of_one_command_have_one_command_id(stage: Stage) -> None:
 
 
 async def test_fence_is_the_sequence_of_the_grant(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     for lease in ("l1", "l2", "l3"):
-        answer = await stage.ask(acquire("ann", lease=lease))
+        answer = await stage.submit(acquire("ann", lease=lease))
         granted = (await stage.events())[-1]
         assert body(answer)["fence"] == answer.sequence == granted.sequence
-        await stage.told(release(lease, by=key_of("ann")))
+        await stage.execute(release(lease, by=key_of("ann")))
 
 
 async def test_result_contains_the_head_of_the_log(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    granted = await stage.ask(acquire("ann"))
-    refused = await stage.ask(acquire("bob"))
+    await stage.create_agents("ann", "bob")
+    granted = await stage.submit(acquire("ann"))
+    refused = await stage.submit(acquire("bob"))
 
     assert isinstance(granted, Accepted)
     assert isinstance(refused, Rejected)
@@ -132,12 +132,12 @@ async def test_result_contains_the_head_of_the_log(stage: Stage) -> None:
 
 
 async def test_listener_receives_each_event_once_and_in_order(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.ask(acquire("ann"))
-    await stage.ask(release("unknown", by=key_of("ann")))
+    await stage.create_agents("ann", "bob")
+    await stage.submit(acquire("ann"))
+    await stage.submit(release("unknown", by=key_of("ann")))
 
-    heard = [event for batch in stage.committed for event in batch]
-    assert heard == await stage.events()
+    received = [event for batch in stage.committed for event in batch]
+    assert received == await stage.events()
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,8 @@ async def test_listener_receives_each_event_once_and_in_order(stage: Stage) -> N
         ),
     ],
 )
-async def test_database_rejects_changes_of_events(
-    stage: Stage, statement: str
-) -> None:
-    await stage.told_of("ann", "bob")
+async def test_database_rejects_changes_of_events(stage: Stage, statement: str) -> None:
+    await stage.create_agents("ann", "bob")
     before = await stage.events()
 
     with pytest.raises((StatementRejected, DatabaseUnavailable)):
@@ -165,11 +163,11 @@ async def test_database_rejects_changes_of_events(
             await transaction.fetch(Statement(statement), {})
 
     assert await stage.events() == before
-    await stage.told(acquire("ann"))  # And the door is none the worse for it.
+    await stage.execute(acquire("ann"))  # The command bus continues to work.
 
 
 async def test_position_is_unique(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     (first, *_) = await stage.events()
 
     with pytest.raises(StatementRejected):
@@ -178,11 +176,11 @@ async def test_position_is_unique(stage: Stage) -> None:
 
 
 async def test_reader_sees_one_snapshot(stage: Stage) -> None:
-    """Whatever is committed while it reads."""
-    await stage.told_of("ann")
+    """Events committed during the read are not visible."""
+    await stage.create_agents("ann")
     async with stage.log.read() as transaction:
         before = await stage.log.head(transaction)
-        await stage.told(register("bob"))
+        await stage.execute(register("bob"))
         assert await stage.log.head(transaction) == before
         assert await stage.log.last_sequence(transaction, TENANT) == before.position
     async with stage.log.read() as transaction:
@@ -190,9 +188,9 @@ async def test_reader_sees_one_snapshot(stage: Stage) -> None:
 
 
 async def test_uncommitted_events_are_invisible(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     with stage.database.hold():
-        asking = stage.asking(register("bob"))
+        asking = stage.start(register("bob"))
         await stage.database.held.wait()
         assert await stage.log.committed_head() == 2
         assert stage.committed[-1][-1].position == 2
@@ -204,8 +202,8 @@ async def test_uncommitted_events_are_invisible(stage: Stage) -> None:
 
 
 async def test_pages_are_contiguous(stage: Stage) -> None:
-    await stage.told_of(*(f"agent{number}" for number in range(9)))
-    await stage.told_of("stranger", tenant=OTHER_TENANT)
+    await stage.create_agents(*(f"agent{number}" for number in range(9)))
+    await stage.create_agents("stranger", tenant=OTHER_TENANT)
 
     seen, after, head = [], 0, 10
     while after < head:
@@ -219,7 +217,7 @@ async def test_pages_are_contiguous(stage: Stage) -> None:
 async def test_page_is_read_in_parts_up_to_its_size_limit(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stage.told_of(*(f"agent{number}" for number in range(8)))
+    await stage.create_agents(*(f"agent{number}" for number in range(8)))
     monkeypatch.setattr(event_pages, "PART_EVENTS_MAX", 2)
 
     async def pages(limit: int) -> list[list[int]]:
@@ -237,15 +235,15 @@ async def test_page_is_read_in_parts_up_to_its_size_limit(
 
 
 async def test_page_beyond_the_end_is_empty_and_does_not_advance(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     page = await stage.log.page(TENANT, after=7, limit=4, wanted=EVERYTHING)
 
     assert (page.events, page.head, page.scanned_to) == ([], 2, 7)
 
 
 async def test_page_can_be_filtered_by_type(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.told(acquire("ann"))
+    await stage.create_agents("ann", "bob")
+    await stage.execute(acquire("ann"))
     page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(type="AgentRegistered"))
 
     assert [event.sequence for event in page.events] == [2, 3]
@@ -253,10 +251,10 @@ async def test_page_can_be_filtered_by_type(stage: Stage) -> None:
 
 
 async def test_page_can_be_filtered_by_agent(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.told(acquire("ann"))
-    await stage.ask(acquire("bob"))
-    await stage.ask(register("cid"), actor="agent_bob")
+    await stage.create_agents("ann", "bob")
+    await stage.execute(acquire("ann"))
+    await stage.submit(acquire("bob"))
+    await stage.submit(register("cid"), actor="agent_bob")
     page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(agent_id="agent_bob"))
 
     assert [event.sequence for event in page.events] == [3, 5, 6]
@@ -264,15 +262,15 @@ async def test_page_can_be_filtered_by_agent(stage: Stage) -> None:
 
 @pytest.mark.parametrize("agent_id", ["agent_%", "%", "agent__nn", "Kim@example.com\\"])
 async def test_agent_filter_matches_complete_ids_only(stage: Stage, agent_id: str) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(agent_id=agent_id))
 
     assert page.events == []
 
 
 async def test_agent_filter_ignores_ids_in_user_text(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.told(acquire("ann", intent='call "agent_bob", quoted'))
+    await stage.create_agents("ann", "bob")
+    await stage.execute(acquire("ann", intent='call "agent_bob", quoted'))
     page = await stage.log.page(TENANT, 3, limit=9, wanted=Filter(agent_id="agent_bob"))
 
     assert page.events == []
@@ -282,8 +280,8 @@ async def test_empty_page_reports_how_far_it_scanned(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "SCAN_EVENTS_MAX", 4)
-    await stage.told_of(*(f"agent{number}" for number in range(9)))
-    await stage.told(acquire("agent0"))
+    await stage.create_agents(*(f"agent{number}" for number in range(9)))
+    await stage.execute(acquire("agent0"))
     wanted = Filter(type="LeaseAcquired")
 
     looked_to = []
@@ -298,8 +296,8 @@ async def test_empty_page_reports_how_far_it_scanned(
 
 
 async def test_log_can_be_followed_by_position(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.told_of("cid", tenant=OTHER_TENANT)
+    await stage.create_agents("ann", "bob")
+    await stage.create_agents("cid", tenant=OTHER_TENANT)
 
     assert [event.position for event in await stage.log.after(0, limit=3)] == [1, 2, 3]
     assert [event.tenant for event in await stage.log.after(3, limit=9)] == [OTHER_TENANT] * 2
@@ -307,6 +305,6 @@ async def test_log_can_be_followed_by_position(stage: Stage) -> None:
 
 
 async def test_actor_is_a_key_when_the_caller_is_no_agent(stage: Stage) -> None:
-    await stage.told(register("ann"))
+    await stage.execute(register("ann"))
 
     assert (await stage.events())[0].actor == ACTOR

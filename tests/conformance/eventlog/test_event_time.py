@@ -14,7 +14,7 @@ NANOSECONDS = 1_000_000  # Of a millisecond.
 
 
 class Machine:
-    """Two clocks: the one on the wall can be set, the steady one only runs."""
+    """Two clocks: the wall clock can be set, the steady clock only advances."""
 
     def __init__(self) -> None:
         self.wall = NOON * NANOSECONDS
@@ -36,37 +36,37 @@ class Machine:
 
 
 async def test_events_of_one_batch_have_the_same_time(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     stage.clock.move(minutes=1)
-    await stage.told(register("bob"))
+    await stage.execute(register("bob"))
 
     assert [event.at for event in await stage.events()] == [NOON, NOON, after(minutes=1)]
 
 
 @pytest.mark.parametrize("hours", [-2, -1 / 3_600, -24 * 365])
 async def test_event_time_does_not_decrease_when_the_clock_does(stage: Stage, hours: float) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     stage.clock.move(hours=hours)
-    await stage.told(register("bob"))
+    await stage.execute(register("bob"))
     stage.clock.move(hours=-hours, minutes=1)
-    await stage.told(register("cid"))
+    await stage.execute(register("cid"))
 
     assert [event.at for event in await stage.events()] == [NOON, NOON, NOON, after(minutes=1)]
 
 
 async def test_event_time_does_not_decrease_over_a_restart(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     stage.clock.move(hours=-2)
     await stage.restart()
-    await stage.told(register("bob"))
+    await stage.execute(register("bob"))
 
     assert [event.at for event in await stage.events()] == [NOON] * 3
 
 
 async def test_decisions_use_the_event_time(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     stage.clock.move(hours=-2)
-    answer = await stage.ask(acquire("ann", minutes=30))
+    answer = await stage.submit(acquire("ann", minutes=30))
 
     assert body(answer)["created_at"] == NOON
     assert body(answer)["expires_at"] == after(minutes=30)
@@ -77,14 +77,14 @@ async def test_clock_set_back_neither_extends_nor_revives_a_lease(platform: Plat
     stage = Stage(platform, clock=machine.clock())
     await stage.open()
     try:
-        await stage.told_of("ann", "bob")
-        await stage.told(acquire("ann", minutes=4))
+        await stage.create_agents("ann", "bob")
+        await stage.execute(acquire("ann", minutes=4))
         machine.set(hours=-2)
         machine.run(minutes=3.9)
-        await stage.told(heartbeat("bob"))
-        refused = await stage.ask(acquire("bob"))
+        await stage.execute(heartbeat("bob"))
+        refused = await stage.submit(acquire("bob"))
         machine.run(minutes=0.1)
-        granted = await stage.ask(acquire("bob", lease="l2"))
+        granted = await stage.submit(acquire("bob", lease="l2"))
     finally:
         await stage.close()
 
@@ -97,20 +97,20 @@ async def test_event_time_advances_after_the_clock_was_set_back(platform: Platfo
     stage = Stage(platform, clock=machine.clock())
     await stage.open()
     try:
-        await stage.told_of("ann")
-        await stage.told(acquire("ann", minutes=1))
+        await stage.create_agents("ann")
+        await stage.execute(acquire("ann", minutes=1))
         machine.set(hours=-2)
         for _ in range(3):
             machine.run(minutes=0.5)
-            await stage.told(RecordDue(aggregate="lease", id="new-lease"))
-            await stage.told(register("ann"))
+            await stage.execute(RecordDue(aggregate="lease", id="new-lease"))
+            await stage.execute(register("ann"))
         times = [event.at for event in await stage.events()][3:]
     finally:
         await stage.close()
 
     assert times == [
         after(seconds=30),
-        after(minutes=1),  # The lease ran out when it said it would.
+        after(minutes=1),  # The lease expired at its stated time.
         after(minutes=1),
         after(minutes=1.5),
     ]
@@ -151,35 +151,35 @@ def test_monotonic_clock_jumps_when_the_wall_clock_is_set_forward() -> None:
 
 @pytest.mark.parametrize("percent", [1, 0.01])
 def test_fast_steady_clock_is_limited(percent: float) -> None:
-    """Nor does it ever go back: it waits."""
+    """The clock never goes back; it waits."""
     machine = Machine()
     clock = machine.clock()
-    told = [clock()]
+    times = [clock()]
     for _ in range(1_000):
         machine.run(milliseconds=1_000)
-        machine.set(hours=-percent / 100 / 3_600)  # The steady clock gains by as much.
+        machine.set(hours=-percent / 100 / 3_600)  # The steady clock is fast by this much.
         clock.follow(lambda: machine.wall)
-        told.append(clock())
+        times.append(clock())
 
         assert clock() - machine.wall // NANOSECONDS <= 1
-    assert told == sorted(told)
+    assert times == sorted(times)
 
 
 def test_time_stands_still_while_a_shared_clock_is_behind() -> None:
     machine = Machine()
     clock = machine.clock()
-    told = [clock()]
+    times = [clock()]
     machine.set(hours=-1)
     clock.follow(lambda: machine.wall, back=True)
     for _ in range(3):
         machine.run(minutes=30)
-        told.append(clock())
+        times.append(clock())
 
-    assert told == [NOON, NOON, NOON, after(minutes=30)]
+    assert times == [NOON, NOON, NOON, after(minutes=30)]
 
 
 def test_clock_advances_to_the_time_of_the_log() -> None:
-    """The machine came up with an old date."""
+    """The machine started with an old date."""
     machine = Machine()
     machine.set(hours=-5)
     clock = machine.clock()

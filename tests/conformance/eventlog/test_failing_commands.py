@@ -34,13 +34,13 @@ BROKEN: dict[str, Command] = {
 
 @pytest.mark.parametrize("what", BROKEN)
 async def test_crashing_command_fails_alone(stage: Stage, what: str) -> None:
-    await stage.told_of("ann", "bob")
+    await stage.create_agents("ann", "bob")
     asking = [
-        stage.asking(register("cid")),
-        stage.asking(BROKEN[what]),
-        stage.asking(acquire("bob", LEE, lease="l1")),
-        stage.asking(BROKEN[what]),
-        stage.asking(acquire("ann", LEE, lease="l2")),
+        stage.start(register("cid")),
+        stage.start(BROKEN[what]),
+        stage.start(acquire("bob", LEE, lease="l1")),
+        stage.start(BROKEN[what]),
+        stage.start(acquire("ann", LEE, lease="l2")),
     ]
     answers = await asyncio.gather(*asking, return_exceptions=True)
 
@@ -59,47 +59,47 @@ async def test_crashing_command_fails_alone(stage: Stage, what: str) -> None:
 async def test_crash_is_logged_and_the_command_bus_continues(
     stage: Stage, what: str, logged: list[MutableMapping[str, Any]]
 ) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     with pytest.raises(CommandFailed):
-        await stage.ask(BROKEN[what])
-    await stage.told(register("bob"))
+        await stage.submit(BROKEN[what])
+    await stage.execute(register("bob"))
 
-    (entry,) = [entry for entry in logged if entry["event"] == "log.command_failed"]
+    (entry,) = [entry for entry in logged if entry["event"] == "command.failed"]
     assert entry["command"] == type(BROKEN[what]).__name__
     assert entry["log_level"] == "error"
-    assert stage.database.reopened == 0  # Nothing is wrong with the database.
+    assert stage.database.reopened == 0  # The database connection is not reopened.
 
 
 async def test_render_failure_rolls_back_its_command(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     with pytest.raises(CommandFailed):
-        await stage.ask(acquire("ann", lease="l1"), render=_fails_to_render)
-    await stage.told(acquire("ann", lease="l2"))
+        await stage.submit(acquire("ann", lease="l1"), render=_fails_to_render)
+    await stage.execute(acquire("ann", lease="l2"))
 
     assert (await stage.types()).count("LeaseAcquired") == 1
     assert [row.id for row in await _leases(stage)] == ["l2"]
 
 
 async def test_failure_is_not_stored_under_the_idempotency_key(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     key = Key(key="k1")
     with pytest.raises(CommandFailed):
-        await stage.ask(acquire("ann"), key=key, render=_fails_to_render)
-    answer = await stage.ask(acquire("ann"), key=key)
+        await stage.submit(acquire("ann"), key=key, render=_fails_to_render)
+    answer = await stage.submit(acquire("ann"), key=key)
 
     assert isinstance(answer, Accepted)
     assert not answer.replayed
 
 
 async def test_statement_rejection_fails_its_command_only(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.told(propose("ann", request="r1"))
+    await stage.create_agents("ann", "bob")
+    await stage.execute(propose("ann", request="r1"))
     asking = [
-        stage.asking(acquire("ann", lease="l1")),
-        stage.asking(acquire("bob", lease="l2")),
-        stage.asking(vote("stranger", "approve", request="r1")),
-        stage.asking(release("nothing", by=key_of("ann"))),
-        stage.asking(vote("ann", "approve", request="r1")),
+        stage.start(acquire("ann", lease="l1")),
+        stage.start(acquire("bob", lease="l2")),
+        stage.start(vote("stranger", "approve", request="r1")),
+        stage.start(release("nothing", by=key_of("ann"))),
+        stage.start(vote("ann", "approve", request="r1")),
     ]
     answers = await asyncio.gather(*asking)
 
@@ -109,17 +109,17 @@ async def test_statement_rejection_fails_its_command_only(stage: Stage) -> None:
 
 
 async def test_rejection_without_events_appends_nothing(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     before = await stage.events()
-    await stage.ask(release("nothing", by=key_of("ann")))
+    await stage.submit(release("nothing", by=key_of("ann")))
 
     assert await stage.events() == before
 
 
 async def test_rejection_details_have_public_names(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.told(acquire("ann"))
-    answer = await stage.ask(acquire("bob"))
+    await stage.create_agents("ann", "bob")
+    await stage.execute(acquire("ann"))
+    answer = await stage.submit(acquire("bob"))
 
     assert isinstance(answer, Rejected)
     assert answer.facts == {

@@ -44,7 +44,7 @@ async def test_golden_log_does_not_depend_on_restarts(platform: Platform) -> Non
     try:
         for minutes, command in golden_commands.STORY:
             stage.clock.move(minutes=minutes)
-            await stage.ask(command)
+            await stage.submit(command)
             await stage.restart()
         lines = await stage.lines()
     finally:
@@ -75,7 +75,7 @@ def test_golden_log_can_be_read_and_written_again(log: list[bytes]) -> None:
             read(event["type"], event["version"], event["data"]), instant(event["at"])
         )
 
-    standing = {name: lease.status for name, lease in tenant_state[LEASES].items()}
+    driver = {name: lease.status for name, lease in tenant_state[LEASES].items()}
     ended = {"lease-1": "revoked", "lease-3": "expired", "lease-4": "released"}
-    assert standing == {**ended, "lease-5": "active"}
+    assert driver == {**ended, "lease-5": "active"}
     assert tenant_state[LEASES]["lease-1"].contenders == (golden_commands.id_of("bob"),)

@@ -8,12 +8,12 @@ from functools import partial
 import pytest
 
 from quorate.domain.shared.email_addresses import EmailAddress
-from quorate.eventlog import command_bus as door_module
+from quorate.eventlog import command_bus as bus_module
 from quorate.eventlog.command_queue import CommandQueue
 from quorate.eventlog.envelopes import Accepted, Rejected, Unavailable
 from quorate.eventlog.event_store import Filter
 from quorate.eventlog.recorded_event import RecordedEvent
-from tests.conformance.eventlog.conformance import OTHER_TENANT, PATIENCE_SECONDS, TENANT, Stage
+from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT, WAIT_SECONDS_MAX, Stage
 from tests.unit.support.scenario import KIM, acquire, heartbeat, key_of, register, release
 
 WRITERS = 16
@@ -27,13 +27,13 @@ def contact(number: int) -> EmailAddress:
 
 
 async def test_commands_that_arrive_during_a_commit_are_committed_together(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     before = stage.database.commits
     with stage.database.hold():
-        first = stage.asking(acquire("ann", contact(0), lease="l0"))
+        first = stage.start(acquire("ann", contact(0), lease="l0"))
         await stage.database.held.wait()
         others = [
-            stage.asking(acquire("ann", contact(number), lease=f"l{number}"))
+            stage.start(acquire("ann", contact(number), lease=f"l{number}"))
             for number in range(1, 301)
         ]
         await asyncio.sleep(0)
@@ -43,22 +43,20 @@ async def test_commands_that_arrive_during_a_commit_are_committed_together(stage
     assert [len(batch) for batch in stage.committed[-2:]] == [1, 300]
 
 
-async def test_batch_size_is_limited(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(door_module, "CommandQueue", partial(CommandQueue, batch_commands_max=7))
+async def test_batch_size_is_limited(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus_module, "CommandQueue", partial(CommandQueue, batch_commands_max=7))
     await stage.restart()
-    await stage.told_of("ann")
-    asking = [stage.asking(register(f"agent{number}")) for number in range(20)]
+    await stage.create_agents("ann")
+    asking = [stage.start(register(f"agent{number}")) for number in range(20)]
     await asyncio.gather(*asking)
 
     assert [len(batch) for batch in stage.committed[-3:]] == [7, 7, 6]
 
 
 async def test_commands_are_decided_in_order_of_arrival(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     asking = [
-        stage.asking(acquire("ann", contact(number), lease=f"l{number}")) for number in range(50)
+        stage.start(acquire("ann", contact(number), lease=f"l{number}")) for number in range(50)
     ]
     answers = await asyncio.gather(*asking)
 
@@ -66,13 +64,13 @@ async def test_commands_are_decided_in_order_of_arrival(stage: Stage) -> None:
 
 
 async def test_command_sees_effects_of_earlier_commands_in_its_batch(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
+    await stage.create_agents("ann", "bob")
     asking = [
-        stage.asking(acquire("ann", lease="l1")),
-        stage.asking(acquire("bob", lease="l2")),
-        stage.asking(release("l1", by=key_of("ann"))),
-        stage.asking(acquire("bob", lease="l3")),
-        stage.asking(acquire("ann", lease="l4")),
+        stage.start(acquire("ann", lease="l1")),
+        stage.start(acquire("bob", lease="l2")),
+        stage.start(release("l1", by=key_of("ann"))),
+        stage.start(acquire("bob", lease="l3")),
+        stage.start(acquire("ann", lease="l4")),
     ]
     answers = await asyncio.gather(*asking)
 
@@ -95,23 +93,25 @@ async def test_command_sees_effects_of_earlier_commands_in_its_batch(stage: Stag
 
 async def test_one_of_500_concurrent_requests_gets_the_contact(stage: Stage) -> None:
     agents = [f"agent{number}" for number in range(50)]
-    await stage.told_of(*agents)
+    await stage.create_agents(*agents)
     asking = [
-        stage.asking(acquire(agents[number % 50], KIM, lease=f"l{number}")) for number in range(500)
+        stage.start(acquire(agents[number % 50], KIM, lease=f"l{number}")) for number in range(500)
     ]
     answers = await asyncio.gather(*asking)
 
     types = await stage.types()
     assert types.count("LeaseAcquired") == 1
-    assert sum(isinstance(answer, Accepted) for answer in answers) == 10  # It asked ten times.
+    assert (
+        sum(isinstance(answer, Accepted) for answer in answers) == 10
+    )  # It submitted ten commands.
     assert types.count("LeaseConflicted") == 490
 
 
 async def test_batch_keeps_tenants_isolated(stage: Stage) -> None:
     for tenant in (TENANT, OTHER_TENANT):
-        await stage.told_of("ann", tenant=tenant)
+        await stage.create_agents("ann", tenant=tenant)
     asking = [
-        stage.asking(acquire("ann", contact(number // 2), lease=f"l{number}"), tenant=tenant)
+        stage.start(acquire("ann", contact(number // 2), lease=f"l{number}"), tenant=tenant)
         for number, tenant in enumerate([TENANT, OTHER_TENANT] * 20)
     ]
     answers = await asyncio.gather(*asking)
@@ -122,14 +122,14 @@ async def test_batch_keeps_tenants_isolated(stage: Stage) -> None:
 
 
 async def test_follower_sees_every_event_in_order_under_concurrent_writes(stage: Stage) -> None:
-    """E5: who has seen position n will never see a smaller one for the first time."""
-    await stage.told_of("ann")
+    """E5: after position n a reader never sees a new smaller position."""
+    await stage.create_agents("ann")
     writing = [asyncio.create_task(_write(stage, number)) for number in range(WRITERS)]
     done = asyncio.Event()
     following = [
         asyncio.create_task(_follow(_positions(stage, number), done)) for number in range(READERS)
     ]
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         await asyncio.gather(*writing)
         done.set()
         seen = await asyncio.gather(*following)
@@ -141,7 +141,7 @@ async def test_follower_sees_every_event_in_order_under_concurrent_writes(stage:
 
 async def test_tenant_follower_sees_events_in_order(stage: Stage) -> None:
     for tenant in (TENANT, OTHER_TENANT):
-        await stage.told_of("ann", tenant=tenant)
+        await stage.create_agents("ann", tenant=tenant)
     writing = [
         asyncio.create_task(_write(stage, number, tenant=(TENANT, OTHER_TENANT)[number % 2]))
         for number in range(WRITERS)
@@ -151,7 +151,7 @@ async def test_tenant_follower_sees_events_in_order(stage: Stage) -> None:
         asyncio.create_task(_follow(_sequences(stage, tenant), done))
         for tenant in (TENANT, OTHER_TENANT)
     ]
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         await asyncio.gather(*writing)
         done.set()
         seen = await asyncio.gather(*following)
@@ -167,7 +167,7 @@ async def _write(stage: Stage, number: int, tenant: str = TENANT) -> None:
     for turn in range(ROUNDS):
         lease = f"l{number}-{turn}"
         where = contact(number * ROUNDS + turn)
-        await stage.told(acquire("ann", where, lease=lease), tenant=tenant)
+        await stage.execute(acquire("ann", where, lease=lease), tenant=tenant)
         for _ in range(chance.randrange(4)):
             await asyncio.sleep(0)
 
@@ -194,7 +194,7 @@ def _sequences(stage: Stage, tenant: str) -> Look:
 
 
 async def _follow(look: Look, done: asyncio.Event) -> list[int]:
-    """Go on from what was seen last, until the writers are done and nothing is left."""
+    """Read from the last seen position until the writers are done and nothing is left."""
     seen: list[int] = []
     while True:
         last_look = done.is_set()
@@ -210,34 +210,36 @@ async def _follow(look: Look, done: asyncio.Event) -> list[int]:
 
 async def test_full_queue_rejects_commands(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        door_module, "CommandQueue", partial(CommandQueue, queue_commands_max=3, urgent_capacity=0)
+        bus_module,
+        "CommandQueue",
+        partial(CommandQueue, queue_commands_max=3, urgent_capacity=0),
     )
     await stage.restart()
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     with stage.database.hold():
-        first = stage.asking(heartbeat("ann"))
+        first = stage.start(heartbeat("ann"))
         await stage.database.held.wait()
-        queued = [stage.asking(register(f"agent{number}")) for number in range(3)]
+        queued = [stage.start(register(f"agent{number}")) for number in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable):
-            await stage.ask(register("one too many"))
+            await stage.submit(register("one too many"))
     await asyncio.gather(first, *queued)
 
-    await stage.told(register("later"))
+    await stage.execute(register("later"))
     assert (await stage.types()).count("AgentRegistered") == 5
 
 
 async def test_close_finishes_accepted_commands(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     with stage.database.hold():
-        taken = [stage.asking(register("first"))]
+        taken = [stage.start(register("first"))]
         await stage.database.held.wait()
-        taken += [stage.asking(register(f"agent{number}")) for number in range(600)]
+        taken += [stage.start(register(f"agent{number}")) for number in range(600)]
         await asyncio.sleep(0)
-        closing = asyncio.create_task(stage.door.close())
+        closing = asyncio.create_task(stage.command_bus.close())
         await asyncio.sleep(0)
         with pytest.raises(Unavailable):
-            await stage.ask(register("late"))
+            await stage.submit(register("late"))
     answers = await asyncio.gather(*taken)
     await closing
 
@@ -248,15 +250,15 @@ async def test_close_finishes_accepted_commands(stage: Stage) -> None:
 async def test_close_is_bounded_and_completes_all_callers(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits is told that the outcome is unknown."""
-    monkeypatch.setattr(door_module, "DRAIN_SECONDS_MAX", 0.05)
-    await stage.told_of("ann")
+    """Waiting callers get the error that the outcome is unknown."""
+    monkeypatch.setattr(bus_module, "DRAIN_SECONDS_MAX", 0.05)
+    await stage.create_agents("ann")
     with stage.database.hold():
-        asking = [stage.asking(register("bob"))]
+        asking = [stage.start(register("bob"))]
         await stage.database.held.wait()
-        asking += [stage.asking(register("cid"))]
+        asking += [stage.start(register("cid"))]
         await asyncio.sleep(0)
-        await stage.door.close()
+        await stage.command_bus.close()
         answers = await asyncio.gather(*asking, return_exceptions=True)
 
     assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
@@ -264,17 +266,15 @@ async def test_close_is_bounded_and_completes_all_callers(
 
 
 @pytest.mark.parametrize("listener", ["_on_commit", "_on_batch"])
-async def test_commit_stays_when_the_listener_fails(
-    stage: Stage, listener: str
-) -> None:
-    """And is not done again."""
-    await stage.told_of("ann")
+async def test_commit_stays_when_the_listener_fails(stage: Stage, listener: str) -> None:
+    """The commit is not repeated."""
+    await stage.create_agents("ann")
 
     def stumble(*_: object) -> None:
         raise RuntimeError("planted")
 
-    setattr(stage.door, listener, stumble)
-    await asyncio.gather(*(stage.ask(register(name)) for name in ("bob", "cid")))
+    setattr(stage.command_bus, listener, stumble)
+    await asyncio.gather(*(stage.submit(register(name)) for name in ("bob", "cid")))
 
     assert await stage.types() == ["TenantCreated", *["AgentRegistered"] * 3]
 
@@ -284,26 +284,26 @@ async def test_commit_stays_when_the_listener_fails(
 
 @pytest.mark.parametrize("where", ["in the queue", "in the transaction"])
 async def test_cancelled_caller_leaves_no_partial_command(stage: Stage, where: str) -> None:
-    await stage.told_of("ann", "bob")
+    await stage.create_agents("ann", "bob")
     with stage.database.hold():
-        first = stage.asking(heartbeat("bob") if where == "in the queue" else acquire("ann"))
+        first = stage.start(heartbeat("bob") if where == "in the queue" else acquire("ann"))
         await stage.database.held.wait()
-        leaving = stage.asking(acquire("ann")) if where == "in the queue" else first
+        leaving = stage.start(acquire("ann")) if where == "in the queue" else first
         await asyncio.sleep(0)
         leaving.cancel()
         await asyncio.wait([leaving])
     await asyncio.wait([first])
 
-    await stage.told(register("cid"))  # Whatever was asked for has been settled before this.
+    await stage.execute(register("cid"))  # All earlier commands are complete by now.
     assert leaving.cancelled()
     assert (await stage.types()).count("LeaseAcquired") == 1
-    await stage.told(release("new-lease", by=key_of("ann")))
+    await stage.execute(release("new-lease", by=key_of("ann")))
     await stage.log.verify_range(0, await stage.log.committed_head())
 
 
 async def test_cancelled_readers_leave_connections_usable(stage: Stage) -> None:
-    """Of SQLite's four readers none may be left inside of an open transaction."""
-    await stage.told_of("ann", "bob")
+    """None of SQLite's four readers may keep an open transaction."""
+    await stage.create_agents("ann", "bob")
     for patience in range(40):
         reading = asyncio.create_task(stage.log.page(TENANT, 0, limit=9, wanted=EVERYTHING))
         for _ in range(patience):
@@ -312,6 +312,6 @@ async def test_cancelled_readers_leave_connections_usable(stage: Stage) -> None:
         await asyncio.wait([reading])
 
     for number in range(8):
-        await stage.told(register(f"agent{number}"))
+        await stage.execute(register(f"agent{number}"))
         pages = [stage.log.page(TENANT, 0, limit=99, wanted=EVERYTHING) for _ in range(4)]
         assert [page.head for page in await asyncio.gather(*pages)] == [4 + number] * 4

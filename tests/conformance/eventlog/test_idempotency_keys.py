@@ -19,7 +19,7 @@ K1, K2 = Key(key="k1"), Key(key="k2")
 
 
 def again(answer: CommandResult) -> CommandResult:
-    """The same answer, given once more."""
+    """Return the same result, marked as replayed."""
     return replace(answer, replayed=True)
 
 
@@ -31,36 +31,36 @@ async def remembered(stage: Stage) -> int:
 
 
 async def test_same_request_gets_the_same_response_and_no_new_event(stage: Stage) -> None:
-    await stage.told_of("ann")
-    first = await stage.ask(acquire("ann", lease="l1"), key=K1)
+    await stage.create_agents("ann")
+    first = await stage.submit(acquire("ann", lease="l1"), key=K1)
     stage.clock.move(minutes=1)
     events = await stage.events()
 
-    assert await stage.ask(acquire("ann", lease="l2"), key=K1) == again(first)
+    assert await stage.submit(acquire("ann", lease="l2"), key=K1) == again(first)
     assert await stage.events() == events
     assert body(first)["id"] == "l1"
 
 
 async def test_response_is_replayed_after_a_restart(stage: Stage) -> None:
-    await stage.told_of("ann")
-    first = await stage.ask(acquire("ann", lease="l1"), key=K1)
+    await stage.create_agents("ann")
+    first = await stage.submit(acquire("ann", lease="l1"), key=K1)
     await stage.restart()
 
-    assert await stage.ask(acquire("ann", lease="l2"), key=K1) == again(first)
+    assert await stage.submit(acquire("ann", lease="l2"), key=K1) == again(first)
 
 
 async def test_response_is_replayed_when_the_state_has_changed(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    first = await stage.ask(acquire("ann", minutes=1), key=K1)
+    await stage.create_agents("ann", "bob")
+    first = await stage.submit(acquire("ann", minutes=1), key=K1)
     stage.clock.move(minutes=2)
-    await stage.told(RecordDue(aggregate="lease", id="new-lease"), acquire("bob", lease="l2"))
+    await stage.execute(RecordDue(aggregate="lease", id="new-lease"), acquire("bob", lease="l2"))
 
-    assert await stage.ask(acquire("ann"), key=K1) == again(first)
+    assert await stage.submit(acquire("ann"), key=K1) == again(first)
 
 
 async def test_concurrent_requests_with_one_key_are_executed_once(stage: Stage) -> None:
-    await stage.told_of("ann")
-    asking = [stage.asking(acquire("ann", lease=f"l{number}"), key=K1) for number in range(32)]
+    await stage.create_agents("ann")
+    asking = [stage.start(acquire("ann", lease=f"l{number}"), key=K1) for number in range(32)]
     first, *others = await asyncio.gather(*asking)
 
     assert isinstance(first, Accepted)
@@ -70,11 +70,11 @@ async def test_concurrent_requests_with_one_key_are_executed_once(stage: Stage) 
 
 
 async def test_requests_with_one_key_in_two_batches_are_executed_once(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     with stage.database.hold():
-        first = stage.asking(acquire("ann", lease="l1"), key=K1)
+        first = stage.start(acquire("ann", lease="l1"), key=K1)
         await stage.database.held.wait()
-        second = stage.asking(acquire("ann", lease="l2"), key=K1)
+        second = stage.start(acquire("ann", lease="l2"), key=K1)
         await asyncio.sleep(0)
 
     assert await second == again(await first)
@@ -82,21 +82,21 @@ async def test_requests_with_one_key_in_two_batches_are_executed_once(stage: Sta
 
 
 async def test_other_request_with_the_same_key_is_rejected(stage: Stage) -> None:
-    await stage.told_of("ann")
-    first = await stage.ask(acquire("ann"), key=K1)
-    other = await stage.ask(acquire("ann", LEE), key=Key(key="k1", request="another"))
+    await stage.create_agents("ann")
+    first = await stage.submit(acquire("ann"), key=K1)
+    other = await stage.submit(acquire("ann", LEE), key=Key(key="k1", request="another"))
 
     assert other == Rejected(code=KEY_REUSED, facts={}, sequence=first.sequence)
     assert KEY_REUSED == "idempotency_key_reused"
     assert (await stage.types()).count("LeaseAcquired") == 1
-    assert await stage.ask(acquire("ann"), key=K1) == again(first)
+    assert await stage.submit(acquire("ann"), key=K1) == again(first)
 
 
 async def test_other_request_with_the_same_key_in_one_batch_is_rejected(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     asking = [
-        stage.asking(acquire("ann"), key=K1),
-        stage.asking(acquire("ann", LEE), key=Key(key="k1", request="another")),
+        stage.start(acquire("ann"), key=K1),
+        stage.start(acquire("ann", LEE), key=Key(key="k1", request="another")),
     ]
     first, other = await asyncio.gather(*asking)
 
@@ -106,10 +106,10 @@ async def test_other_request_with_the_same_key_in_one_batch_is_rejected(stage: S
 
 
 async def test_other_key_is_another_request(stage: Stage) -> None:
-    await stage.told_of("ann")
-    await stage.ask(heartbeat("ann"), key=K1)
+    await stage.create_agents("ann")
+    await stage.submit(heartbeat("ann"), key=K1)
     stage.clock.move(minutes=1)
-    answer = await stage.ask(heartbeat("ann"), key=K2)
+    answer = await stage.submit(heartbeat("ann"), key=K2)
 
     assert not answer.replayed
     assert (await stage.types()).count("HeartbeatReceived") == 1
@@ -117,69 +117,71 @@ async def test_other_key_is_another_request(stage: Stage) -> None:
 
 async def test_keys_are_scoped_by_tenant(stage: Stage) -> None:
     for tenant in (TENANT, OTHER_TENANT):
-        await stage.told_of("ann", tenant=tenant)
-    ours = await stage.ask(acquire("ann", lease="l1"), key=K1)
-    theirs = await stage.ask(acquire("ann", lease="l2"), tenant=OTHER_TENANT, key=K1)
+        await stage.create_agents("ann", tenant=tenant)
+    ours = await stage.submit(acquire("ann", lease="l1"), key=K1)
+    theirs = await stage.submit(acquire("ann", lease="l2"), tenant=OTHER_TENANT, key=K1)
 
     assert not theirs.replayed
     assert (body(ours)["id"], body(theirs)["id"]) == ("l1", "l2")
 
 
 async def test_keys_are_scoped_by_caller(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.ask(acquire("ann"), key=Key(key="k1", caller="keyann"))
-    answer = await stage.ask(acquire("bob", LEE), key=Key(key="k1", caller="keybob"))
+    await stage.create_agents("ann", "bob")
+    await stage.submit(acquire("ann"), key=Key(key="k1", caller="keyann"))
+    answer = await stage.submit(acquire("bob", LEE), key=Key(key="k1", caller="keybob"))
 
     assert isinstance(answer, Accepted)
     assert not answer.replayed
 
 
 async def test_keys_are_scoped_by_command(stage: Stage) -> None:
-    await stage.told_of("ann")
-    await stage.ask(acquire("ann"), key=K1)
-    answer = await stage.ask(register("ann"), key=K1)
+    await stage.create_agents("ann")
+    await stage.submit(acquire("ann"), key=K1)
+    answer = await stage.submit(register("ann"), key=K1)
 
     assert isinstance(answer, Accepted)
     assert not answer.replayed
 
 
 async def test_rejections_are_replayed(stage: Stage) -> None:
-    await stage.told_of("ann", "bob")
-    await stage.told(acquire("ann", minutes=1))
-    refused = await stage.ask(acquire("bob"), key=K1)
-    stage.clock.move(minutes=2)  # By now it would be granted.
+    await stage.create_agents("ann", "bob")
+    await stage.execute(acquire("ann", minutes=1))
+    refused = await stage.submit(acquire("bob"), key=K1)
+    stage.clock.move(minutes=2)  # A new request would be granted now.
     await stage.restart()
 
     assert isinstance(refused, Rejected)
-    assert await stage.ask(acquire("bob"), key=K1) == again(refused)
+    assert await stage.submit(acquire("bob"), key=K1) == again(refused)
     assert (await stage.types()).count("LeaseConflicted") == 1
 
 
 async def test_command_without_events_is_replayed(stage: Stage) -> None:
-    await stage.told_of("ann")
-    first = await stage.ask(heartbeat("ann"), key=K1)  # Too soon after it registered.
+    await stage.create_agents("ann")
+    first = await stage.submit(
+        heartbeat("ann"), key=K1
+    )  # A heartbeat right after the registration records nothing.
     stage.clock.move(minutes=1)
 
-    assert await stage.ask(heartbeat("ann"), key=K1) == again(first)
+    assert await stage.submit(heartbeat("ann"), key=K1) == again(first)
     assert "HeartbeatReceived" not in await stage.types()
 
 
 async def test_deciding_vote_is_replayed_unchanged(stage: Stage) -> None:
-    await stage.told_of("ann")
-    await stage.told(propose("ann"))
-    first = await stage.ask(vote("ann", "approve"), key=K1)
+    await stage.create_agents("ann")
+    await stage.execute(propose("ann"))
+    first = await stage.submit(vote("ann", "approve"), key=K1)
 
     assert body(first)["status"] == "approved"
-    assert await stage.ask(vote("ann", "approve"), key=K1) == again(first)
+    assert await stage.submit(vote("ann", "approve"), key=K1) == again(first)
 
 
 async def test_lost_response_is_replayed_on_retry(stage: Stage) -> None:
-    """The commit happened, and said that it did not."""
-    await stage.told_of("ann")
+    """The commit succeeded, but its acknowledgement was an error."""
+    await stage.create_agents("ann")
     stage.database.fail_after_commit = 1
     with pytest.raises(Unavailable):
-        await stage.ask(acquire("ann", lease="l1"), key=K1)
-    answer = await stage.ask(acquire("ann", lease="l2"), key=K1)
+        await stage.submit(acquire("ann", lease="l1"), key=K1)
+    answer = await stage.submit(acquire("ann", lease="l2"), key=K1)
 
     assert answer.replayed
     assert body(answer)["id"] == "l1"
@@ -187,11 +189,11 @@ async def test_lost_response_is_replayed_on_retry(stage: Stage) -> None:
 
 
 async def test_uncommitted_command_is_executed_on_retry(stage: Stage) -> None:
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     stage.database.fail_before_commit = 1
     with pytest.raises(Unavailable):
-        await stage.ask(acquire("ann", lease="l1"), key=K1)
-    answer = await stage.ask(acquire("ann", lease="l2"), key=K1)
+        await stage.submit(acquire("ann", lease="l1"), key=K1)
+    answer = await stage.submit(acquire("ann", lease="l2"), key=K1)
 
     assert not answer.replayed
     assert body(answer)["id"] == "l2"
@@ -202,27 +204,27 @@ async def test_uncommitted_command_is_executed_on_retry(stage: Stage) -> None:
 
 
 async def test_responses_are_pruned_after_their_retention(stage: Stage) -> None:
-    await stage.told_of("ann")
-    await stage.ask(heartbeat("ann"), key=K1)
+    await stage.create_agents("ann")
+    await stage.submit(heartbeat("ann"), key=K1)
     stage.clock.move(hours=RESPONSES_KEPT_HOURS)
-    await stage.ask(heartbeat("ann"), key=K2)
+    await stage.submit(heartbeat("ann"), key=K2)
     stage.clock.move(milliseconds=1)
-    stage.door.prune_answers()
+    stage.command_bus.prune_answers()
     await until(lambda: _are_remembered(stage, 1))
 
-    assert (await stage.ask(heartbeat("ann"), key=K2)).replayed
-    assert not (await stage.ask(heartbeat("ann"), key=K1)).replayed
+    assert (await stage.submit(heartbeat("ann"), key=K2)).replayed
+    assert not (await stage.submit(heartbeat("ann"), key=K1)).replayed
 
 
 async def test_responses_are_kept_for_their_retention(stage: Stage) -> None:
-    await stage.told_of("ann")
-    await stage.ask(heartbeat("ann"), key=K1)
+    await stage.create_agents("ann")
+    await stage.submit(heartbeat("ann"), key=K1)
     stage.clock.move(hours=RESPONSES_KEPT_HOURS)
     commits = stage.database.commits
-    stage.door.prune_answers()
+    stage.command_bus.prune_answers()
     await until(lambda: stage.database.commits == commits + 1)
 
-    assert (await stage.ask(heartbeat("ann"), key=K1)).replayed
+    assert (await stage.submit(heartbeat("ann"), key=K1)).replayed
 
 
 async def test_responses_are_pruned_in_small_batches(
@@ -230,32 +232,32 @@ async def test_responses_are_pruned_in_small_batches(
 ) -> None:
     monkeypatch.setattr(answers_module, "PRUNED_PER_BATCH_MAX", 10)
     await stage.restart()  # The limit is part of a statement.
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     keys = [Key(key=f"k{number}") for number in range(35)]
-    await asyncio.gather(*(stage.ask(heartbeat("ann"), key=key) for key in keys))
+    await asyncio.gather(*(stage.submit(heartbeat("ann"), key=key) for key in keys))
     stage.clock.move(hours=RESPONSES_KEPT_HOURS, minutes=1)
     commits = stage.database.commits
-    stage.door.prune_answers()
+    stage.command_bus.prune_answers()
     await until(lambda: _are_remembered(stage, 0))
-    await until(lambda: stage.database.commits - commits >= 4)  # It is seen, and then counted.
+    await until(
+        lambda: stage.database.commits - commits >= 4
+    )  # The last batch is visible before it is counted.
 
     assert stage.database.commits - commits == 4
 
 
-async def test_pruning_continues_under_load(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pruning_continues_under_load(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers_module, "PRUNED_PER_BATCH_MAX", 10)
     await stage.restart()
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     keys = [Key(key=f"k{number}") for number in range(35)]
-    await asyncio.gather(*(stage.ask(heartbeat("ann"), key=key) for key in keys))
+    await asyncio.gather(*(stage.submit(heartbeat("ann"), key=key) for key in keys))
     stage.clock.move(hours=RESPONSES_KEPT_HOURS, minutes=1)
     with stage.database.hold():
-        first = stage.asking(heartbeat("ann"))
+        first = stage.start(heartbeat("ann"))
         await stage.database.held.wait()
-        stage.door.prune_answers()
-        busy = [stage.asking(heartbeat("ann"), key=Key(key=f"new{n}")) for n in range(5)]
+        stage.command_bus.prune_answers()
+        busy = [stage.start(heartbeat("ann"), key=Key(key=f"new{n}")) for n in range(5)]
     await asyncio.gather(first, *busy)
     await until(lambda: _are_remembered(stage, 5))
 

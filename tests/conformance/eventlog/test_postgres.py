@@ -28,7 +28,7 @@ from tests.unit.support.scenario import TENANT_KEY, register
 
 REPLICAS = 3
 COMMANDS = 40
-PATIENCE_SECONDS = 30.0
+WAIT_SECONDS_MAX = 30.0
 KNOWN_ROWS = "SELECT reltuples FROM pg_class WHERE oid = 'tenants'::regclass"
 
 
@@ -49,7 +49,7 @@ async def opened(url: str, **options: Any) -> AsyncIterator[PostgresDatabase]:  
 
 @pytest.fixture
 def own_server() -> Iterator[PostgresServer]:
-    """For what would disturb the tests of others."""
+    """A separate server, for tests that would affect other tests."""
     server = PostgresServer()
     try:
         yield server
@@ -82,20 +82,24 @@ async def test_tables_are_not_created_on_an_unusable_server(own_server: Postgres
 
 
 @pytest.mark.parametrize(
-    ("setting", "told", "is_so"),
+    ("setting", "configured", "expected"),
     [
         ("synchronous_commit", "off", "on"),  # Commits wait for the disk,
-        ("default_transaction_isolation", "serializable", "read committed"),  # and see the last.
+        (
+            "default_transaction_isolation",
+            "serializable",
+            "read committed",
+        ),  # and later reads see them.
     ],
 )
 async def test_required_settings_override_the_roles_settings(
-    postgres: PostgresServer, setting: str, told: str, is_so: str
+    postgres: PostgresServer, setting: str, configured: str, expected: str
 ) -> None:
     url = postgres.database_url()
-    postgres.run_sql(f"ALTER DATABASE quorate SET {setting} = {told}")
+    postgres.run_sql(f"ALTER DATABASE quorate SET {setting} = {configured}")
     try:
         async with opened(url) as database, database.write() as transaction:
-            assert await transaction.fetch(Statement(f"SHOW {setting}"), {}) == [(is_so,)]
+            assert await transaction.fetch(Statement(f"SHOW {setting}"), {}) == [(expected,)]
     finally:
         postgres.run_sql(f"ALTER DATABASE quorate RESET {setting}")
 
@@ -142,11 +146,11 @@ async def test_schemas_of_one_database_are_isolated() -> None:
     for stage in (one, other):
         await stage.open()
     try:
-        await one.told_of("ann")
+        await one.create_agents("ann")
         with one.database.hold():
-            waiting = one.asking(register("bob", by=TENANT_KEY))
+            waiting = one.start(register("bob", by=TENANT_KEY))
             await one.database.held.wait()
-            await other.told_of("cleo")  # The other log's lock is another one.
+            await other.create_agents("cleo")  # The logs have different locks.
         await waiting
         assert len(await one.events()) == 3
         assert len(await other.events()) == 2
@@ -165,11 +169,11 @@ async def test_several_command_buses_write_without_gap_and_in_order() -> None:
         replica.event_ids._kind = replica.command_ids._kind = f"e{number:02}"
         await replica.open()
     try:
-        await replicas[0].told_of()
+        await replicas[0].create_agents()
         tail = asyncio.create_task(followed(replicas[-1].log, 1 + REPLICAS * COMMANDS))
         answers = await asyncio.gather(
             *(
-                replica.ask(register(f"agent-{place}-{number}", by=TENANT_KEY))
+                replica.submit(register(f"agent-{place}-{number}", by=TENANT_KEY))
                 for place, replica in enumerate(replicas)
                 for number in range(COMMANDS)
             )
@@ -185,7 +189,7 @@ async def test_several_command_buses_write_without_gap_and_in_order() -> None:
 
 
 async def followed(log: EventStore, until_position: int) -> list[int]:
-    """The positions in the order in which a reader first saw them."""
+    """Return the positions in the order in which a reader first saw them."""
     seen: list[int] = []
     while not seen or seen[-1] < until_position:
         seen += [event.position for event in await log.after(seen[-1] if seen else 0, 100)]
@@ -193,9 +197,7 @@ async def followed(log: EventStore, until_position: int) -> list[int]:
     return seen
 
 
-async def test_frozen_process_releases_the_lock(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_frozen_process_releases_the_lock(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(back_end, "IDLE_IN_TRANSACTION_SECONDS_MAX", 1)
     async with opened(url) as frozen, opened(url) as other:
         holding = frozen.write()
@@ -224,7 +226,7 @@ async def test_frozen_process_releases_the_lock(
 async def test_large_lookup_extends_the_idle_timeout(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or what many things fell due for could never be recorded."""
+    """Otherwise many due events could never be recorded."""
     monkeypatch.setattr(connection, "ROWS_WITHIN_THE_TIMEOUT", 3)
     monkeypatch.setattr(connection, "MILLISECONDS_PER_ROW", 5_000)
     shown = Statement("SHOW idle_in_transaction_session_timeout")
@@ -249,15 +251,17 @@ async def test_server_crash_loses_no_commit_and_service_reconnects(
     stage = Stage(platform)
     await stage.open()
     try:
-        await stage.told_of("ann")
+        await stage.create_agents("ann")
         before = await stage.lines()
         await asyncio.to_thread(own_server.restart)
 
         await until(lambda: stage.database.lost)
-        assert isinstance(await stage.ask(beat("ann")), Accepted)  # Nobody is refused for it.
+        assert isinstance(
+            await stage.submit(beat("ann")), Accepted
+        )  # No command is rejected because of it.
 
         assert [entry["event"] for entry in logged if entry["event"].startswith("log.")] == [
-            "log.reopened"
+            "log.writes_recovered"
         ]
         assert (await stage.lines())[: len(before)] == before
     finally:
@@ -289,7 +293,7 @@ async def test_wait_for_a_silent_server_is_bounded(
 async def test_cancelled_read_of_a_silent_server_ends_at_once(
     postgres: PostgresServer, url: str
 ) -> None:
-    """A login over NATS has to be answered, and the service has to end, while it hangs."""
+    """NATS logins need a response, and the service must stop, while the server hangs."""
     async with opened(url) as database:
         log = EventStore(database)
         assert await log.committed_head() == 0
@@ -324,7 +328,7 @@ async def test_events_cannot_be_changed(change: str) -> None:
     stage = Stage(Postgres(Path()))
     await stage.open()
     try:
-        await stage.told_of("ann")
+        await stage.create_agents("ann")
         with pytest.raises(StatementRejected, match="append-only"):
             async with stage.database.write() as transaction:
                 await transaction.fetch(Statement(change), {})
@@ -361,14 +365,14 @@ async def test_grown_table_is_analyzed_once(url: str) -> None:
 
 
 async def test_small_table_is_analyzed(url: str) -> None:
-    """It may be walked through for each command of a batch."""
+    """Otherwise each command of a batch may scan it."""
     dozens = "INSERT INTO tenants SELECT 'tenant-' || n, n FROM generate_series(1, 60) AS n"
     async with opened(url) as database:
         connection: asyncpg.Connection = await database.connect("test")
         try:
             await connection.execute(dozens)
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                # Counted when its writer has a moment, or by whoever serves before us.
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
+                # Analyzed by the server's own autovacuum or by this process.
                 while (await connection.fetchval(KNOWN_ROWS)) != 60:
                     await analyze_grown(connection)
                     await connection.execute("SELECT pg_sleep(0.05)")

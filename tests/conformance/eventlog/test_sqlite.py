@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> object:
-    """One that is left would keep the process from ending."""
+    """A remaining thread would keep the process from ending."""
     before = set(threading.enumerate())
     yield
     left = [each for each in threading.enumerate() if each not in before and each.is_alive()]
@@ -90,14 +90,14 @@ async def test_only_the_writer_checkpoints(path: Path) -> None:
 
 
 async def test_finished_reader_does_not_block_checkpoints(path: Path) -> None:
-    """Else the write-ahead log would grow for as long as nobody reads again."""
+    """Otherwise the write-ahead log would grow until the next read."""
     stage = Stage(Sqlite(path.parent))
     await stage.open()
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     await asyncio.gather(
         *(stage.log.committed_head() for _ in range(2 * sqlite_database.READERS_MAX))
     )
-    await stage.told(register("bob"))
+    await stage.execute(register("bob"))
     with closing(sqlite3.connect(path)) as other:
         busy, left, _ = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     await stage.close()
@@ -108,18 +108,18 @@ async def test_finished_reader_does_not_block_checkpoints(path: Path) -> None:
 async def test_long_write_ahead_log_is_restarted_without_readers(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Left to itself it does so in a moment without readers, which may never come."""
+    """SQLite alone restarts it only in a moment without readers, which may never come."""
     monkeypatch.setattr(sqlite_database, "WAL_BYTES_MAX", 1)
     wal = path.with_name("quorate.db-wal")
     stage = Stage(Sqlite(path.parent))
     await stage.open()
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     async with stage.log.read() as transaction:
         await stage.log.head(transaction)
-        await stage.told(register("bob"))
+        await stage.execute(register("bob"))
         while_somebody_reads = wal.stat().st_size
-    await stage.log.committed_head()  # By the same reader: it is done.
-    await stage.told(register("cid"))
+    await stage.log.committed_head()  # The same reader, so its first read is finished.
+    await stage.execute(register("cid"))
     afterwards = wal.stat().st_size
     await stage.close()
 
@@ -138,10 +138,10 @@ async def test_failed_restart_of_the_write_ahead_log_reopens_and_fails_no_comman
     await stage.open()
     with monkeypatch.context() as patch:
         patch.setattr(sqlite_database, "_truncate_wal", fails)
-        await stage.told_of("ann", "bob")
+        await stage.create_agents("ann", "bob")
         assert stage.database.lost
         before = stage.database.reopened
-    await stage.told(register("cid"))
+    await stage.execute(register("cid"))
     reopened = stage.database.reopened - before
     await stage.close()
 
@@ -185,7 +185,7 @@ async def test_missing_directory_is_rejected(path: Path) -> None:
 
 
 async def test_tables_are_created_atomically(path: Path) -> None:
-    """Killed half-way, a table would be there for ever without its unique index."""
+    """After a crash half-way, a table would remain without its unique index."""
     database = SqliteDatabase(path)
 
     def make_then_fail(connection: Connection, lock_log: Callable[[], None]) -> None:
@@ -203,7 +203,7 @@ async def test_tables_are_created_atomically(path: Path) -> None:
 async def test_existing_events_are_kept(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     await stage.restart()
     assert len(await stage.events()) == 2
     await stage.close()
@@ -222,9 +222,9 @@ async def test_locked_database_is_temporarily_unavailable(
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable):
-            await stage.ask(register("ann"))
+            await stage.submit(register("ann"))
         other.execute("ROLLBACK")
-    await stage.told(register("bob"))
+    await stage.execute(register("bob"))
     await stage.close()
 
 
@@ -234,11 +234,11 @@ async def test_locked_database_is_temporarily_unavailable(
 async def test_snapshot_reads_while_the_log_is_written(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     log = EventStore(SqliteSnapshot(path))
     await log.open()
     assert await log.committed_head() == 2
-    await stage.told(register("bob"))
+    await stage.execute(register("bob"))
     assert await log.committed_head() == 3
     await log.close()
     await stage.close()
@@ -247,7 +247,7 @@ async def test_snapshot_reads_while_the_log_is_written(path: Path) -> None:
 async def test_snapshot_changes_nothing(path: Path) -> None:
     stage = Stage(Sqlite(path.parent))
     await stage.open()
-    await stage.told_of("ann")
+    await stage.create_agents("ann")
     snapshot = SqliteSnapshot(path)
     await snapshot.open()
     with pytest.raises(DatabaseUnavailable):
@@ -268,7 +268,7 @@ async def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     stage = Stage(Sqlite(tmp_path))
     await stage.open()
     try:
-        await stage.ask(register("ann"))
+        await stage.submit(register("ann"))
         modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()}
     finally:
         await stage.close()

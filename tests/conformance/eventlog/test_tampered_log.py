@@ -12,7 +12,7 @@ from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from tests.conformance.eventlog import golden_commands
-from tests.conformance.eventlog.conformance import OTHER_TENANT, NotTaken, Stage
+from tests.conformance.eventlog.conformance import OTHER_TENANT, Stage, ValueRejected
 from tests.unit.support.scenario import register
 
 COLUMNS: Mapping[str, Callable[[RecordedEvent], Any]] = {
@@ -46,9 +46,9 @@ IMPOSSIBLE: Sequence[tuple[str, Any]] = [
 ]
 
 
-async def told(stage: Stage) -> list[RecordedEvent]:
+async def record_events(stage: Stage) -> list[RecordedEvent]:
     await golden_commands.tell(stage)
-    await stage.told_of("ann", "bob", tenant=OTHER_TENANT)
+    await stage.create_agents("ann", "bob", tenant=OTHER_TENANT)
     return await stage.events()
 
 
@@ -61,7 +61,7 @@ async def find(stage: Stage) -> None:
 
 
 async def test_unchanged_log_verifies(stage: Stage) -> None:
-    events = await told(stage)
+    events = await record_events(stage)
     await find(stage)
     await stage.log.verify_tail()
     for after in range(len(events)):
@@ -70,7 +70,7 @@ async def test_unchanged_log_verifies(stage: Stage) -> None:
 
 @pytest.mark.parametrize("column", COLUMNS)
 async def test_changed_cell_is_detected(stage: Stage, column: str) -> None:
-    for event in await told(stage):
+    for event in await record_events(stage):
         was = event.data.decode() if column == "data" else getattr(event, column)
         now = COLUMNS[column](event)
         assert was != now
@@ -89,9 +89,9 @@ async def test_invalid_value_is_detected(
     column: str,
     value: Any,  # noqa: ANN401 - whatever the database takes.
 ) -> None:
-    """Some cannot even be read; a database whose columns have types takes few of them."""
-    await told(stage)
-    with suppress(NotTaken):
+    """Some values cannot be read; typed columns reject most of them."""
+    await record_events(stage)
+    with suppress(ValueRejected):
         stage.platform.overwrite(_setting(column, "position"), value, 20)
         with pytest.raises((LogCorrupted, DatabaseUnavailable)):
             await find(stage)
@@ -99,14 +99,14 @@ async def test_invalid_value_is_detected(
 
 @pytest.mark.parametrize("position", [1, 15, 31, 32])
 async def test_missing_event_is_detected(stage: Stage, position: int) -> None:
-    await told(stage)
+    await record_events(stage)
     stage.platform.overwrite("DELETE FROM events WHERE position = ?", position)
     with pytest.raises(LogCorrupted, match=f"position {position} is missing"):
         await find(stage)
 
 
 async def test_missing_event_is_detected_when_positions_are_renumbered(stage: Stage) -> None:
-    await told(stage)
+    await record_events(stage)
     stage.platform.overwrite("DELETE FROM events WHERE position = 15")
     for position in range(16, 35):
         stage.platform.overwrite(
@@ -119,7 +119,7 @@ async def test_missing_event_is_detected_when_positions_are_renumbered(stage: St
 
 
 async def test_swapped_events_are_detected(stage: Stage) -> None:
-    await told(stage)
+    await record_events(stage)
     for now, then in ((19, -1), (20, 19), (-1, 20)):
         stage.platform.overwrite(
             "UPDATE events SET position = ?, sequence = ? WHERE position = ?", then, then, now
@@ -129,7 +129,7 @@ async def test_swapped_events_are_detected(stage: Stage) -> None:
 
 
 async def test_inserted_event_is_detected(stage: Stage) -> None:
-    await told(stage)
+    await record_events(stage)
     stage.platform.overwrite(
         "INSERT INTO events SELECT 35, tenant, 32, 'forged', stream, type, version, at, actor,"
         " command_id, data, hash FROM events WHERE position = 31"
@@ -139,13 +139,13 @@ async def test_inserted_event_is_detected(stage: Stage) -> None:
 
 
 async def test_missing_beginning_is_detected(stage: Stage) -> None:
-    await told(stage)
+    await record_events(stage)
     stage.platform.overwrite("DELETE FROM events WHERE tenant = ?", "acme")
     for position in (32, 33, 34):
         stage.platform.overwrite(
             "UPDATE events SET position = ? WHERE position = ?", position - 31, position
         )
-    await find(stage)  # One tenant's whole log is gone: only who kept its head can tell.
+    await find(stage)  # One tenant's whole log is missing; only its stored head reveals that.
     stage.platform.overwrite("UPDATE events SET sequence = sequence + 1 WHERE position = 3")
     stage.platform.overwrite("DELETE FROM events WHERE position = 1")
     stage.platform.overwrite("UPDATE events SET position = position - 1 WHERE position = 2")
@@ -155,7 +155,7 @@ async def test_missing_beginning_is_detected(stage: Stage) -> None:
 
 
 async def test_log_moved_to_another_tenant_is_detected(stage: Stage) -> None:
-    await told(stage)
+    await record_events(stage)
     stage.platform.overwrite("UPDATE events SET tenant = 'mallory' WHERE tenant = 'acme'")
     with pytest.raises(LogCorrupted, match="tenant-acme"):
         await find(stage)
@@ -168,7 +168,7 @@ async def test_tail_verification_covers_the_tail_only(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "TAIL_EVENTS_VERIFIED", 10)
-    events = await told(stage)
+    events = await record_events(stage)
     stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 20")
     await stage.log.verify_tail()
     stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 30")
@@ -187,7 +187,7 @@ async def test_verification_reports_progress_by_page(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", 10)
-    await told(stage)
+    await record_events(stage)
     checked: list[int] = []
     await stage.log.verify_range(0, 34, progress=checked.append, pause_seconds=0.0001)
 
@@ -195,14 +195,14 @@ async def test_verification_reports_progress_by_page(
 
 
 async def test_verification_does_not_block_commands(stage: Stage) -> None:
-    await told(stage)
+    await record_events(stage)
     checking = asyncio.create_task(stage.log.verify_range(0, 34, pause_seconds=0.001))
-    await stage.told(register("dan"))
+    await stage.execute(register("dan"))
     await checking
 
 
 async def test_range_beyond_the_end_is_corrupted(stage: Stage) -> None:
-    """Whoever knows that there were more events learns that they are gone."""
-    await told(stage)
+    """A caller that knows the former head learns that events are missing."""
+    await record_events(stage)
     with pytest.raises(LogCorrupted, match="ends at position 34"):
         await stage.log.verify_range(0, 40)

@@ -23,35 +23,35 @@ TABLES = (events, answers, *metadata.sorted_tables)
 Line = dict[str, Any]
 
 
-async def backup_of(backend: Database, archive: Path | None = None) -> bytes:
+async def backup_of(database: Database, archive: Path | None = None) -> bytes:
     """Taken as the verb takes it, of a log that nobody here has open."""
-    await backend.open(LogTables())
+    await database.open(LogTables())
     try:
-        return await taken(backend, archive)
+        return await taken(database, archive)
     finally:
-        await backend.close()
+        await database.close()
 
 
-async def taken(backend: Database, archive: Path | None = None) -> bytes:
+async def taken(database: Database, archive: Path | None = None) -> bytes:
     """By whoever has it open already."""
     file = io.BytesIO()
-    await back_up(backend, file, MADE_AT, archive=archive)
+    await back_up(database, file, MADE_AT, archive=archive)
     return file.getvalue()
 
 
 async def restored(
-    backend: Database, backup: bytes, progress: Callable[[int, int], None] = lambda *_: None
+    database: Database, backup: bytes, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Restored:
-    return await restore(backend, io.BytesIO(backup), progress)
+    return await restore(database, io.BytesIO(backup), progress)
 
 
-async def content(backend: Database) -> Mapping[str, Sequence[Any]]:
+async def content(database: Database) -> Mapping[str, Sequence[Any]]:
     """Every row of every table, in the order of its key."""
 
     def read(connection: Connection) -> Mapping[str, Sequence[Any]]:
         return {table.name: _rows(connection, table) for table in TABLES}
 
-    return await backend.inspect(read)
+    return await database.inspect(read)
 
 
 def _rows(connection: Connection, table: Table) -> Sequence[Any]:

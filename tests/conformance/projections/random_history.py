@@ -12,21 +12,21 @@ from typing import Any, Self
 
 import orjson
 
-from quorate.domain.commands import Command
 from quorate.domain.coordination import consensus, leases, send_gate
 from quorate.domain.identity import agent_settings, agents, api_keys, tenants
 from quorate.domain.identity.agents import AgentRef
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp, instant
-from quorate.eventlog.archive.export_format import line
+from quorate.eventlog.archive.export_format import encode_line
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.database import Database
-from quorate.eventlog.envelopes import Answer, CommandEnvelope, Idempotency, Rejected
+from quorate.eventlog.envelopes import CommandEnvelope, CommandResult, Idempotency, Rejected
 from quorate.eventlog.event_store import EventStore, Filter
 from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.ids import Uuid7
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.deadlines import DueAggregates
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
@@ -46,8 +46,10 @@ class Town:
 
     def __init__(self, place: Path | Database, seed: int) -> None:
         self.now = NOON
-        self.heard: list[Answer] = []  # Every answer, in the order in which they were asked for.
-        self.log = EventStore(SqliteBackend(place) if isinstance(place, Path) else place)
+        self.heard: list[
+            CommandResult
+        ] = []  # Every answer, in the order in which they were asked for.
+        self.log = EventStore(SqliteDatabase(place) if isinstance(place, Path) else place)
         self._random = random.Random(seed)
         self._new_id = Uuid7(random.Random(seed).randbytes)
         self._overdue = DueAggregates(self.log)
@@ -58,7 +60,7 @@ class Town:
         self._made = 0
         self._door = CommandBus(
             self.log,
-            SqlStateStore(self.log.backend),
+            SqlStateStore(self.log.database),
             clock=lambda: self.now,
             new_id=self._new_id,
             window_seconds=WINDOW_SECONDS,
@@ -104,7 +106,7 @@ class Town:
         return [public_event(event) for event in page.events]
 
     async def export(self, tenant: str, path: Path) -> None:
-        path.write_bytes(b"".join(line(dict(event)) for event in await self.events(tenant)))
+        path.write_bytes(b"".join(encode_line(dict(event)) for event in await self.events(tenant)))
 
     async def _ask(self, tenant: str, command: Command) -> None:
         order = CommandEnvelope(

@@ -29,7 +29,7 @@ class Scene(Stage):
     async def settle(self) -> None:
         """What the timer does when it looks once."""
         for overdue in await self.due():
-            answer = await self.ask(overdue.command, tenant=overdue.tenant)
+            answer = await self.submit(overdue.command, tenant=overdue.tenant)
             assert isinstance(answer, Accepted)
 
 

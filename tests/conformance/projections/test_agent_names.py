@@ -19,9 +19,9 @@ RESERVED = "agent_reserved"
 @pytest.fixture(params=DATABASES)
 async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
     async with opened(request.param, tmp_path) as scene:
-        await scene.ask(CreateTenant(tenant_id=TENANT))
-        await scene.ask(register("ann"))
-        await scene.ask(
+        await scene.submit(CreateTenant(tenant_id=TENANT))
+        await scene.submit(register("ann"))
+        await scene.submit(
             IssueKey(
                 caller=ADMIN_KEY,
                 key_id="k" * 16,
@@ -45,7 +45,7 @@ async def test_a_name_is_remembered_and_its_absence_is_not(scene: Scene) -> None
     names = AgentNames(scene.log)
     assert await names.look_up(TENANT, id_of("eve")) is None
 
-    await scene.ask(register("eve"))
+    await scene.submit(register("eve"))
 
     assert names.remembered(TENANT, id_of("eve")) is None
     assert await names.look_up(TENANT, id_of("eve")) == "eve"

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from quorate.eventlog.archive.backup import NothingThere, examine
-from quorate.eventlog.archive.export_format import Damaged
+from quorate.eventlog.archive.backup import LogEmpty, verify_backup
+from quorate.eventlog.archive.export_format import FileCorrupted
 from quorate.eventlog.database import Database
-from quorate.eventlog.event_store import EventStore, LogDamaged
-from quorate.eventlog.postgres.database import PostgresBackend
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.event_store import EventStore, LogCorrupted
+from quorate.eventlog.postgres.database import PostgresDatabase
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.restore import NotEmpty
 from tests.conformance.eventlog.conformance import PLATFORMS
@@ -47,7 +47,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("original") / "quorate.db"
 
     async def live() -> None:
-        async with lived(SqliteBackend(path), SEED, COMMANDS):
+        async with lived(SqliteDatabase(path), SEED, COMMANDS):
             pass
 
     asyncio.run(live())
@@ -56,12 +56,12 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def backup(original: Path) -> bytes:
-    return asyncio.run(backup_of(SqliteBackend(original)))
+    return asyncio.run(backup_of(SqliteDatabase(original)))
 
 
 @pytest.fixture(params=KINDS)
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
-    return PLATFORMS[request.param](tmp_path).backend()
+    return PLATFORMS[request.param](tmp_path).database()
 
 
 # -- There and back ----------------------------------------------------------------
@@ -73,7 +73,7 @@ async def test_what_is_restored_is_what_was_backed_up(
     done = await restored(empty, backup)
 
     there = await content(empty)
-    assert there == await content(SqliteBackend(original))
+    assert there == await content(SqliteDatabase(original))
     assert done.seal.events == len(there["events"])
     assert done.seal.answers == len(there["answers"]) > 0
 
@@ -90,11 +90,11 @@ async def test_the_backup_of_a_restored_database_is_the_same_file(
 async def test_tables_are_made_where_there_are_none(
     postgres: PostgresServer, backup: bytes
 ) -> None:
-    backend = PostgresBackend(postgres.empty_url())
+    database = PostgresDatabase(postgres.empty_url())
 
-    await restored(backend, backup)
+    await restored(database, backup)
 
-    assert await backup_of(backend) == backup
+    assert await backup_of(database) == backup
 
 
 async def test_a_log_of_the_first_release_can_be_backed_up_before_it_is_upgraded(
@@ -104,7 +104,7 @@ async def test_a_log_of_the_first_release_can_be_backed_up_before_it_is_upgraded
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_RELEASE.read_text())
 
-    done = await restored(empty, await backup_of(SqliteBackend(path)))
+    done = await restored(empty, await backup_of(SqliteDatabase(path)))
 
     assert done.rows > 0
 
@@ -115,13 +115,13 @@ async def test_a_log_goes_on_where_it_was_restored_to(backup: bytes, empty: Data
     await log.open(SCHEMA)
     try:
         head = await log.committed_head()
-        await log.check_range(0, head)
+        await log.verify_range(0, head)
     finally:
         await log.close()
 
     async with lived(empty, SEED + 1, 20) as town:
         assert await town.log.committed_head() > head
-        await town.log.check_range(0, await town.log.committed_head())
+        await town.log.verify_range(0, await town.log.committed_head())
 
 
 async def test_a_backup_is_of_one_moment_while_others_write(
@@ -132,14 +132,14 @@ async def test_a_backup_is_of_one_moment_while_others_write(
         living = asyncio.create_task(town.live(40))
         taken: list[bytes] = []
         while not living.done() and len(taken) < TAKEN_MAX:
-            taken.append(await backup_files.taken(town.log.backend))
+            taken.append(await backup_files.taken(town.log.database))
         await living
         last = await town.log.committed_head()
 
     for number, one in enumerate(taken):
         folder = tmp_path / str(number)
         folder.mkdir()
-        done = await restored(SqliteBackend(folder / "quorate.db"), one)
+        done = await restored(SqliteDatabase(folder / "quorate.db"), one)
         assert first <= done.seal.events <= last
     assert len(taken) > 1
 
@@ -147,17 +147,17 @@ async def test_a_backup_is_of_one_moment_while_others_write(
 async def test_an_empty_log_is_not_backed_up(empty: Database) -> None:
     await empty.define(SCHEMA.prepare)
 
-    with pytest.raises(NothingThere):
+    with pytest.raises(LogEmpty):
         await backup_of(empty)
 
 
 async def test_a_damaged_log_is_not_backed_up(tmp_path: Path, backup: bytes) -> None:
     platform = PLATFORMS["sqlite"](tmp_path)
-    await restored(platform.backend(), backup)
+    await restored(platform.database(), backup)
     platform.overwrite("UPDATE events SET actor = 'keyother' WHERE position = 9")
 
-    with pytest.raises(LogDamaged, match="position 9"):
-        await backup_of(platform.backend())
+    with pytest.raises(LogCorrupted, match="position 9"):
+        await backup_of(platform.database())
 
 
 # -- Files that are not whole --------------------------------------------------------
@@ -171,23 +171,23 @@ async def test_a_forged_backup_is_found_and_not_restored(
     forge(rows)
     path = tmp_path / "quorate.db"
 
-    with pytest.raises(Damaged):
-        examine(BytesIO(packed(rows)))
-    with pytest.raises(Damaged):
-        await restored(SqliteBackend(path), packed(rows))
+    with pytest.raises(FileCorrupted):
+        verify_backup(BytesIO(packed(rows)))
+    with pytest.raises(FileCorrupted):
+        await restored(SqliteDatabase(path), packed(rows))
 
     assert not _has_content(path)
 
 
 def test_packing_alone_is_no_forgery(backup: bytes) -> None:
     """The control: what the forgeries do besides forging."""
-    assert examine(BytesIO(packed(lines(backup)))).seal == examine(BytesIO(backup)).seal
+    assert verify_backup(BytesIO(packed(lines(backup)))).seal == verify_backup(BytesIO(backup)).seal
 
 
 def test_a_file_that_is_cut_off_anywhere_is_none(backup: bytes) -> None:
     for length in (0, 1, 10, *range(100, len(backup), len(backup) // 20), len(backup) - 1):
-        with pytest.raises(Damaged):
-            examine(BytesIO(backup[:length]))
+        with pytest.raises(FileCorrupted):
+            verify_backup(BytesIO(backup[:length]))
 
 
 def test_any_changed_byte_is_found(backup: bytes) -> None:
@@ -195,8 +195,8 @@ def test_any_changed_byte_is_found(backup: bytes) -> None:
     for place in range(10, len(backup), len(backup) // 40):
         changed = bytearray(backup)
         changed[place] ^= 0x10
-        with pytest.raises(Damaged):
-            examine(BytesIO(bytes(changed)))
+        with pytest.raises(FileCorrupted):
+            verify_backup(BytesIO(bytes(changed)))
 
 
 # -- Nothing or all --------------------------------------------------------------------
@@ -220,18 +220,18 @@ async def test_nothing_of_a_file_that_breaks_off_stays(
     rows = lines(backup)
     backup_files.without_the_end(rows)
 
-    with pytest.raises(Damaged):
-        await restored(platform.backend(), packed(rows))
+    with pytest.raises(FileCorrupted):
+        await restored(platform.database(), packed(rows))
 
-    assert await _events(platform.backend()) == 0
-    await restored(platform.backend(), backup)
-    assert await backup_of(platform.backend()) == backup
+    assert await _events(platform.database()) == 0
+    await restored(platform.database(), backup)
+    assert await backup_of(platform.database()) == backup
 
 
 KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from quorate.eventlog.database_url import backend_of
+from quorate.eventlog.database_url import create_database
 from quorate.projections.restore import restore
 
 calls = 0
@@ -243,7 +243,7 @@ def progress(done, of):
         os.kill(os.getpid(), signal.SIGKILL)
 
 with open(sys.argv[2], "rb") as file:
-    asyncio.run(restore(backend_of(sys.argv[1]), file, progress))
+    asyncio.run(restore(create_database(sys.argv[1]), file, progress))
 """
 
 
@@ -262,15 +262,15 @@ async def test_a_restore_that_is_killed_leaves_nothing_and_can_be_done_again(
     )
 
     assert await process.wait() == -signal.SIGKILL
-    assert await _events(platform.backend()) == 0
-    await restored(platform.backend(), backup)
-    assert await backup_of(platform.backend()) == backup
+    assert await _events(platform.database()) == 0
+    await restored(platform.database(), backup)
+    assert await backup_of(platform.database()) == backup
 
 
 def _has_content(path: Path) -> bool:
     return path.stat().st_size > 0
 
 
-async def _events(backend: Database) -> int:
-    await backend.define(SCHEMA.prepare)
-    return len((await content(backend))["events"])
+async def _events(database: Database) -> int:
+    await database.define(SCHEMA.prepare)
+    return len((await content(database))["events"])

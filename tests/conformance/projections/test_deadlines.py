@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.domain.coordination.consensus import SettleRequest
-from quorate.domain.coordination.leases import SettleLease
-from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.projections import deadlines as overdue_module
 from quorate.projections.deadlines import Overdue
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT
@@ -21,7 +19,7 @@ ANN = id_of("ann")
 @pytest.fixture(params=DATABASES)
 async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
     async with opened(request.param, tmp_path) as scene:
-        await scene.told_of("ann", "bob")
+        await scene.create_agents("ann", "bob")
         yield scene
 
 
@@ -60,7 +58,7 @@ async def held(scene: Scene, agent_id: str = ANN) -> int:
 
 
 async def test_a_lease_is_valid_until_and_not_at_its_end(scene: Scene) -> None:
-    await scene.told(acquire("ann", minutes=2))
+    await scene.execute(acquire("ann", minutes=2))
     scene.clock.move(minutes=2, milliseconds=-1)
     assert (await lease_status(scene), await live(scene)) == ("active", ["new-lease"])
     assert await held(scene) == 1
@@ -71,7 +69,7 @@ async def test_a_lease_is_valid_until_and_not_at_its_end(scene: Scene) -> None:
 
 
 async def test_a_lease_ends_with_its_holders_window(scene: Scene) -> None:
-    await scene.told(acquire("ann", minutes=30))
+    await scene.execute(acquire("ann", minutes=30))
     scene.clock.move(minutes=5)
     assert (await lease_status(scene), await live(scene)) == ("active", ["new-lease"])
     assert await held(scene) == 1
@@ -82,7 +80,7 @@ async def test_a_lease_ends_with_its_holders_window(scene: Scene) -> None:
 
 
 async def test_a_lease_that_ran_out_before_its_holder_lapsed_has_expired(scene: Scene) -> None:
-    await scene.told(acquire("ann", minutes=2), acquire("ann", LEE, lease="long"))
+    await scene.execute(acquire("ann", minutes=2), acquire("ann", LEE, lease="long"))
     scene.clock.move(minutes=6)
 
     assert await lease_status(scene) == "expired"
@@ -93,8 +91,8 @@ async def test_a_lease_that_ran_out_before_its_holder_lapsed_has_expired(scene: 
 async def test_leases_look_the_same_before_and_after_the_timer_looked(
     scene: Scene, minutes: float
 ) -> None:
-    await scene.told(acquire("ann", minutes=2), acquire("ann", LEE, lease="long"))
-    await scene.told(propose("bob", minutes=4))
+    await scene.execute(acquire("ann", minutes=2), acquire("ann", LEE, lease="long"))
+    await scene.execute(propose("bob", minutes=4))
     scene.clock.move(minutes=minutes)
 
     async def looks() -> object:
@@ -112,7 +110,7 @@ async def test_an_agent_is_shown_with_what_says_whether_it_is_active(scene: Scen
     seen = await scene.reader.agent(TENANT, ANN)
 
     assert seen.found is not None
-    assert not seen.found.agent.active(seen.now)
+    assert not seen.found.agent.is_active(seen.now)
     assert (seen.found.agent.last_heartbeat, seen.now) == (NOON, scene.clock.now)
 
 
@@ -120,7 +118,7 @@ async def test_an_agent_is_shown_with_what_says_whether_it_is_active(scene: Scen
 
 
 async def test_a_request_is_pending_until_and_not_at_its_timeout(scene: Scene) -> None:
-    await scene.told(propose("ann", minutes=4))
+    await scene.execute(propose("ann", minutes=4))
     scene.clock.move(minutes=4, milliseconds=-1)
     assert await request_status(scene) == "pending"
     assert await pending_and_expired(scene) == (1, 0)
@@ -131,7 +129,7 @@ async def test_a_request_is_pending_until_and_not_at_its_timeout(scene: Scene) -
 
 
 async def test_the_list_shows_each_request_as_it_stands(scene: Scene) -> None:
-    await scene.told(propose("ann", request="r1", minutes=1), propose("ann", request="r2"))
+    await scene.execute(propose("ann", request="r1", minutes=1), propose("ann", request="r2"))
     scene.clock.move(minutes=2)
     seen = await scene.reader.requests(TENANT, "", 99, None)
 
@@ -143,9 +141,9 @@ async def test_the_list_shows_each_request_as_it_stands(scene: Scene) -> None:
 
 
 async def test_a_reader_whose_clock_is_behind_reads_at_the_time_of_the_log(scene: Scene) -> None:
-    await scene.told(acquire("ann", minutes=2))
+    await scene.execute(acquire("ann", minutes=2))
     scene.clock.move(minutes=3)
-    await scene.told(heartbeat("ann"))
+    await scene.execute(heartbeat("ann"))
     scene.clock.move(hours=-2)
     seen = await scene.reader.lease(TENANT, "new-lease")
 
@@ -154,8 +152,8 @@ async def test_a_reader_whose_clock_is_behind_reads_at_the_time_of_the_log(scene
 
 
 async def test_an_answer_names_the_head_of_the_log_it_was_read_from(scene: Scene) -> None:
-    await scene.told_of("cid", tenant=OTHER_TENANT)
-    await scene.told(acquire("ann"))
+    await scene.create_agents("cid", tenant=OTHER_TENANT)
+    await scene.execute(acquire("ann"))
 
     assert (await scene.reader.lease(TENANT, "new-lease")).sequence == 4
     assert (await scene.reader.lease(OTHER_TENANT, "new-lease")).sequence == 2
@@ -166,18 +164,20 @@ async def test_an_answer_names_the_head_of_the_log_it_was_read_from(scene: Scene
 
 
 async def test_nothing_is_due_before_its_time(scene: Scene) -> None:
-    await scene.told(acquire("ann", minutes=2), propose("bob", minutes=4))
+    await scene.execute(acquire("ann", minutes=2), propose("bob", minutes=4))
     assert await scene.due() == []
     scene.clock.move(minutes=2, milliseconds=-1)
     assert await scene.due() == []
 
 
 async def test_each_thing_is_found_when_it_is_due(scene: Scene) -> None:
-    await scene.told(acquire("ann", minutes=2), propose("bob", minutes=4))
-    lease = Overdue(tenant=TENANT, command=SettleLease(lease_id="new-lease"))
-    request = Overdue(tenant=TENANT, command=SettleRequest(request_id="request"))
+    await scene.execute(acquire("ann", minutes=2), propose("bob", minutes=4))
+    lease = Overdue(tenant=TENANT, command=RecordDue(aggregate="lease", id="new-lease"))
+    request = Overdue(tenant=TENANT, command=RecordDue(aggregate="consensus", id="request"))
     agents = [  # Whose lapse, and what else ends with it.
-        Overdue(tenant=TENANT, command=SettleAgent(agent_id=id_of(name)), events=1 + leases)
+        Overdue(
+            tenant=TENANT, command=RecordDue(aggregate="agent", id=id_of(name)), events=1 + leases
+        )
         for name, leases in (("ann", 1), ("bob", 0))
     ]
 
@@ -192,7 +192,7 @@ async def test_each_thing_is_found_when_it_is_due(scene: Scene) -> None:
 
 
 async def test_what_is_settled_is_not_found_again(scene: Scene) -> None:
-    await scene.told(acquire("ann", minutes=2), acquire("bob", LEE, lease="l2"), propose("bob"))
+    await scene.execute(acquire("ann", minutes=2), acquire("bob", LEE, lease="l2"), propose("bob"))
     scene.clock.move(minutes=6)
     await scene.settle()
 
@@ -208,11 +208,11 @@ async def test_what_is_settled_is_not_found_again(scene: Scene) -> None:
 
 
 async def test_what_two_timers_find_happens_once(scene: Scene) -> None:
-    await scene.told(acquire("ann", minutes=2), propose("bob"))
+    await scene.execute(acquire("ann", minutes=2), propose("bob"))
     scene.clock.move(minutes=6)
     found = await scene.due()
     for overdue in [*found, *reversed(found)]:
-        await scene.ask(overdue.command, tenant=overdue.tenant)
+        await scene.submit(overdue.command, tenant=overdue.tenant)
 
     types = await scene.types(TENANT)
     assert len(types) == len(found) + 5
@@ -221,9 +221,9 @@ async def test_what_two_timers_find_happens_once(scene: Scene) -> None:
 
 
 async def test_tenants_are_found_alike(scene: Scene) -> None:
-    await scene.told_of("ann", tenant=OTHER_TENANT)
-    await scene.told(acquire("ann", minutes=1))
-    await scene.told(acquire("ann", minutes=1), tenant=OTHER_TENANT)
+    await scene.create_agents("ann", tenant=OTHER_TENANT)
+    await scene.execute(acquire("ann", minutes=1))
+    await scene.execute(acquire("ann", minutes=1), tenant=OTHER_TENANT)
     scene.clock.move(minutes=1)
 
     assert {overdue.tenant for overdue in await scene.due()} == {TENANT, OTHER_TENANT}
@@ -236,13 +236,13 @@ async def test_the_oldest_are_found_first_and_not_too_many_at_once(
     await scene.restart()
     for number in range(1, 6):
         scene.clock.now = after(minutes=number)
-        await scene.told(register(f"agent{number}"))
-    await scene.told(heartbeat("ann"))
+        await scene.execute(register(f"agent{number}"))
+    await scene.execute(heartbeat("ann"))
     scene.clock.now = after(minutes=30)
 
     found = [overdue.command for overdue in await scene.due()]
     oldest = ("bob", "agent1", "agent2")
-    assert found == [SettleAgent(agent_id=id_of(name)) for name in oldest]
+    assert found == [RecordDue(aggregate="agent", id=id_of(name)) for name in oldest]
     while await scene.due():
         await scene.settle()
     assert (await scene.types(TENANT)).count("AgentLapsed") == 7

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Table, insert
 
 from quorate.domain.coordination.consensus import STATUSES
-from quorate.domain.notifications import EVERYONE
+from quorate.domain.shared.notifications import EVERYONE
 from quorate.domain.shared.quotas import COUNTED
 from quorate.eventlog import tables as log_tables
 from quorate.eventlog.transactions import Query
@@ -37,14 +37,17 @@ SORTS_FEW = {"reader.live_leases(agent, None)", "noticed.page"}
 
 def queries(scene: Scene) -> dict[str, Query]:
     """Every statement that the log and the projections have ready, by its name in the code."""
-    reader = scene.reader._queries
+    reader, stored = scene.reader._queries, scene.state_store._queries
     owners = {
         "log": vars(scene.log._queries),
-        "answers": vars(scene.door._answers),
-        "board": vars(scene.board._queries),
+        "answers": vars(scene.command_bus._answers),
+        "states": {
+            f"{plan.read}:{plan.brings}": plan.query
+            for plan in (*stored.plans, *stored.of_owner.values())
+        },
         "reader": vars(reader),
         "noticed": vars(scene.noticed._queries),
-        "overdue": vars(scene.work),
+        "overdue": dict(scene.work._queries),
     }
     found = {
         f"{owner}.{name.strip('_')}": each
@@ -127,25 +130,31 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
         ("answers.select", "answers USING PRIMARY KEY (tenant=? AND caller=? AND command=?"),
         ("answers.due", "answers USING COVERING INDEX answers_by_age (at<?)"),
         ("answers.prune", "answers USING COVERING INDEX answers_by_age (at<?)"),
-        ("board.agents_by_id", "agents USING PRIMARY KEY (tenant=? AND id=?)"),
-        ("board.electorate", "agents USING INDEX agents_active (<expr>=?)"),
-        ("board.agents_by_name", "agents USING INDEX agents_by_name (tenant=? AND name_key=?)"),
-        ("board.leases_by_contact", "leases USING INDEX leases_live (tenant=? AND contact_key=?)"),
-        ("board.holders_by_contact", "leases USING INDEX leases_live (tenant=? AND contact_key=?)"),
-        ("board.leases_by_holder", "leases USING INDEX leases_held (agent_id=?"),
-        ("board.requests_by_id", "requests USING PRIMARY KEY (tenant=? AND id=?)"),
-        ("board.votes_by_request", "votes USING PRIMARY KEY (tenant=? AND request_id=?)"),
+        ("states.agent.id:agent", "agents USING PRIMARY KEY (tenant=? AND id=?)"),
+        ("states.agent.active:agent", "agents USING INDEX agents_active (<expr>=?)"),
+        ("states.agent.name:agent", "agents USING INDEX agents_by_name (tenant=? AND name_key=?)"),
         (
-            "board.votes_by_voter",
+            "states.lease.live_contact:lease",
+            "leases USING INDEX leases_live (tenant=? AND contact_key=?)",
+        ),
+        (
+            "states.lease.live_contact:agent",
+            "leases USING INDEX leases_live (tenant=? AND contact_key=?)",
+        ),
+        ("states.lease.owner:lease", "leases USING INDEX leases_held (agent_id=?"),
+        ("states.consensus.id:consensus", "requests USING PRIMARY KEY (tenant=? AND id=?)"),
+        ("states.consensus.id:vote", "votes USING PRIMARY KEY (tenant=? AND request_id=?)"),
+        (
+            "states.vote.id:vote",
             "votes USING PRIMARY KEY (tenant=? AND request_id=? AND agent_id=?)",
         ),
         (
-            "board.votes_by_name",
+            "states.vote.name:vote",
             "votes USING PRIMARY KEY (tenant=? AND request_id=? AND agent_id=?)",
         ),
-        ("overdue.lapsed", "agents USING INDEX agents_due (active_until<?)"),
-        ("overdue.expired", "leases USING INDEX leases_due (expires_at<?)"),
-        ("overdue.timed_out", "requests USING INDEX requests_due (timeout_at<?)"),
+        ("overdue.agent", "agents USING INDEX agents_due (active_until<?)"),
+        ("overdue.lease", "leases USING INDEX leases_due (expires_at<?)"),
+        ("overdue.consensus", "requests USING INDEX requests_due (timeout_at<?)"),
         ("reader.agent", "leases USING INDEX leases_held (agent_id=?"),
         ("reader.agents", "leases USING INDEX leases_held (agent_id=?"),
         ("reader.live_leases(None, None)", "leases USING INDEX leases_live (tenant=?"),
@@ -155,11 +164,17 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
         ),
         ("reader.key", "keys USING PRIMARY KEY (id=?)"),
         ("reader.standing", "keys USING PRIMARY KEY (id=?)"),
-        ("board.last_notifications_by_id", "notices USING PRIMARY KEY (tenant=? AND agent_id=?)"),
-        ("board.last_notifications_by_name", "notices USING PRIMARY KEY (tenant=? AND agent_id=?)"),
-        ("board.counts_by_tenant", "counts USING PRIMARY KEY (tenant=?)"),
-        ("board.holdings_by_id", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
-        ("board.holdings_by_name", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        (
+            "states.last_notification.id:sequence",
+            "notices USING PRIMARY KEY (tenant=? AND agent_id=?)",
+        ),
+        (
+            "states.last_notification.name:sequence",
+            "notices USING PRIMARY KEY (tenant=? AND agent_id=?)",
+        ),
+        ("states.counts:count", "counts USING PRIMARY KEY (tenant=?)"),
+        ("states.owned_count.id:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
+        ("states.owned_count.name:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
         ("noticed.page", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?)"),
         ("noticed.page", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
         ("noticed.last", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence<?)"),
@@ -195,28 +210,28 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
     "log.page": {"tenant": TENANT, "after": 50, "until": 10_050, "limit": 10},
     "answers.select": {"scopes": orjson.dumps([[TENANT, "k", "c", "key-7"]]).decode()},
     "answers.due": {"kept_since": 5},
-    "board.agents_by_id": one(TENANT, "agent_000007"),
-    "board.agents_by_name": one(TENANT, "name000007"),
-    "board.last_notifications_by_id": one(TENANT, "agent_000007"),
-    "board.last_notifications_by_name": one(TENANT, "name000007"),
-    "board.leases_by_contact": one(TENANT, "contact-000007"),
-    "board.holders_by_contact": one(TENANT, "contact-000007"),
-    "board.leases_by_id": one(TENANT, "live-000007"),
-    "board.holders_by_lease": one(TENANT, "live-000007"),
-    "board.leases_by_holder": one(TENANT, "agent_000007"),
-    "board.requests_by_id": one(TENANT, "request-000007"),
-    "board.votes_by_request": one(TENANT, "request-000007"),
-    "board.votes_by_voter": one(TENANT, "request-000007", "agent_000001"),
-    "board.votes_by_name": one(TENANT, "request-000007", "name000001"),
-    "board.configs_by_agent": one(TENANT, "agent_000007"),
-    "board.keys_by_id": one("other", "key-000007"),
-    "board.tenants_by_id": one("tenant-000007"),
-    "board.counts_by_tenant": one("tenant-000007"),
-    "board.holdings_by_id": one(TENANT, "agent_000007"),
-    "board.holdings_by_name": one(TENANT, "name000007"),
-    "overdue.lapsed": {"now": NOW},
-    "overdue.expired": {"now": NOW},
-    "overdue.timed_out": {"now": NOW},
+    "states.agent.id:agent": one(TENANT, "agent_000007"),
+    "states.agent.name:agent": one(TENANT, "name000007"),
+    "states.last_notification.id:sequence": one(TENANT, "agent_000007"),
+    "states.last_notification.name:sequence": one(TENANT, "name000007"),
+    "states.lease.live_contact:lease": one(TENANT, "contact-000007"),
+    "states.lease.live_contact:agent": one(TENANT, "contact-000007"),
+    "states.lease.id:lease": one(TENANT, "live-000007"),
+    "states.lease.id:agent": one(TENANT, "live-000007"),
+    "states.lease.owner:lease": one(TENANT, "agent_000007"),
+    "states.consensus.id:consensus": one(TENANT, "request-000007"),
+    "states.consensus.id:vote": one(TENANT, "request-000007"),
+    "states.vote.id:vote": one(TENANT, "request-000007", "agent_000001"),
+    "states.vote.name:vote": one(TENANT, "request-000007", "name000001"),
+    "states.agent_settings.id:agent_settings": one(TENANT, "agent_000007"),
+    "states.key.id:key": one("other", "key-000007"),
+    "states.tenant.id:tenant": one("tenant-000007"),
+    "states.counts:count": one("tenant-000007"),
+    "states.owned_count.id:count": one(TENANT, "agent_000007"),
+    "states.owned_count.name:count": one(TENANT, "name000007"),
+    "overdue.agent": {"now": NOW},
+    "overdue.lease": {"now": NOW},
+    "overdue.consensus": {"now": NOW},
     "reader.agent": {**PAGE, "id": "agent_000007"},
     "reader.agents": PAGE,
     "reader.lease": {**PAGE, "id": "live-000007"},
@@ -255,10 +270,10 @@ async def test_a_look_up_takes_as_many_steps_among_many_as_among_few(tmp_path: P
 
 async def fill(scene: Scene, size: int) -> None:
     """``size`` of everything, present and past; nothing of it is overdue."""
-    dialect = scene.backend.dialect
-    async with scene.backend.write() as session:
+    dialect = scene.database.dialect
+    async with scene.database.write() as transaction:
         for table, rows in rows_of(size).items():
-            await session.write(Query(insert(table), dialect), rows)
+            await transaction.write(Query(insert(table), dialect), rows)
 
 
 def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:

@@ -19,16 +19,16 @@ from sqlalchemy.util import await_only
 
 import quorate.projections.migrations
 from quorate.eventlog import tables as log_schema
-from quorate.eventlog.database import Database, Outdated
-from quorate.eventlog.postgres.database import PostgresBackend
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.database import Database, SchemaOutdated
+from quorate.eventlog.postgres.database import PostgresDatabase
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations import grants, revisions
 from quorate.projections.migrations.schema import ONLY_TODAYS, SCHEMA, TODAYS, Prepared
 from quorate.projections.rebuild import check
 from quorate.projections.tables import holdings
 from tests.conformance.projections.random_history import Town
 from tests.support.paths import FIRST_RELEASE
-from tests.support.postgres import ROLE, ROLE_PASSWORD, PostgresServer, with_role
+from tests.support.postgres import ROLE, ROLE_PASSWORD, PostgresServer, shared_with_role
 
 AT_ONCE = 4
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
@@ -101,8 +101,8 @@ def filled_with(rows: Rows) -> Callable[[Connection, Callable[[], None]], None]:
 class Place:
     """A database of the first release; each ``backend()`` is another process to it."""
 
-    def __init__(self, backend: Callable[[], Database], empty: Callable[[], Database]) -> None:
-        self.backend = backend
+    def __init__(self, database: Callable[[], Database], empty: Callable[[], Database]) -> None:
+        self.database = database
         self.empty = empty
 
 
@@ -111,27 +111,27 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path, then: Rows) -> P
     if request.param == "sqlite":
         first_release(tmp_path / "quorate.db")
         return Place(
-            lambda: SqliteBackend(tmp_path / "quorate.db"),
-            lambda: SqliteBackend(tmp_path / "another.db"),
+            lambda: SqliteDatabase(tmp_path / "quorate.db"),
+            lambda: SqliteDatabase(tmp_path / "another.db"),
         )
     server: PostgresServer = request.getfixturevalue("postgres")
     url, other = server.empty_url(), server.empty_url()
-    await PostgresBackend(url).define(alembic_to("0001"))
-    await PostgresBackend(url).define(filled_with(then))
-    return Place(lambda: PostgresBackend(url), lambda: PostgresBackend(other))
+    await PostgresDatabase(url).define(alembic_to("0001"))
+    await PostgresDatabase(url).define(filled_with(then))
+    return Place(lambda: PostgresDatabase(url), lambda: PostgresDatabase(other))
 
 
 @asynccontextmanager
-async def opened(backend: Database, *schema: Any) -> AsyncIterator[Database]:  # noqa: ANN401
-    await backend.open(*schema)
+async def opened(database: Database, *schema: Any) -> AsyncIterator[Database]:  # noqa: ANN401
+    await database.open(*schema)
     try:
-        yield backend
+        yield database
     finally:
-        await backend.close()
+        await database.close()
 
 
-async def upgraded(backend: Database) -> Prepared:
-    return await backend.define(TODAYS.prepare)
+async def upgraded(database: Database) -> Prepared:
+    return await database.define(TODAYS.prepare)
 
 
 INDEXES = {
@@ -170,40 +170,40 @@ def events(connection: Connection) -> list[tuple[Any, ...]]:
 async def test_every_row_is_what_the_log_says_and_the_log_is_what_it_was(
     place: Place, tmp_path: Path
 ) -> None:
-    backend = place.backend()
-    before = await backend.inspect(events)
+    database = place.database()
+    before = await database.inspect(events)
 
-    prepared = await upgraded(backend)
+    prepared = await upgraded(database)
 
     assert (prepared.found, prepared.revision) == ("0001", revisions.NEWEST)
     assert prepared.events == len(before) > 0
-    assert await backend.inspect(events) == before
+    assert await database.inspect(events) == before
     async with (
-        opened(place.backend(), SCHEMA) as live,
-        opened(SqliteBackend(tmp_path / "scratch.db")) as scratch,
+        opened(place.database(), SCHEMA) as live,
+        opened(SqliteDatabase(tmp_path / "scratch.db")) as scratch,
     ):
         assert (await check(live, scratch)).differences.count == 0
 
 
 async def test_the_tables_are_those_that_would_be_made_today(place: Place) -> None:
-    await upgraded(place.backend())
+    await upgraded(place.database())
     await upgraded(place.empty())
 
-    assert await place.backend().inspect(shape) == await place.empty().inspect(shape)
+    assert await place.database().inspect(shape) == await place.empty().inspect(shape)
 
 
 async def test_events_still_cannot_be_changed(place: Place) -> None:
-    await upgraded(place.backend())
+    await upgraded(place.database())
 
     def forge(connection: Connection, _lock_log: Callable[[], None]) -> None:
         connection.execute(update(log_schema.events).values(data="{}"))
 
     with pytest.raises(Exception, match="append-only"):
-        await place.backend().define(forge)
+        await place.database().define(forge)
 
 
 async def test_however_many_ask_it_happens_once(place: Place) -> None:
-    prepared = await asyncio.gather(*(upgraded(place.backend()) for _ in range(AT_ONCE)))
+    prepared = await asyncio.gather(*(upgraded(place.database()) for _ in range(AT_ONCE)))
 
     assert sorted(one.found or "" for one in prepared) == ["0001"] + [revisions.NEWEST] * 3
     assert {one.revision for one in prepared} == {revisions.NEWEST}
@@ -224,13 +224,13 @@ async def test_a_log_that_is_damaged_leaves_everything_as_it_was(
         for statement in DAMAGE[connection.dialect.name]:
             connection.execute(text(statement))
 
-    await place.backend().define(damage)
-    before = await place.backend().inspect(shape)
+    await place.database().define(damage)
+    before = await place.database().inspect(shape)
 
-    with pytest.raises(Outdated, match="damaged"):
-        await upgraded(place.backend())
+    with pytest.raises(SchemaOutdated, match="damaged"):
+        await upgraded(place.database())
 
-    assert await place.backend().inspect(shape) == before
+    assert await place.database().inspect(shape) == before
 
 
 # -- Older and newer ----------------------------------------------------------
@@ -239,38 +239,38 @@ async def test_a_log_that_is_damaged_leaves_everything_as_it_was(
 async def test_a_database_of_one_process_is_upgraded_by_opening_it(tmp_path: Path) -> None:
     first_release(tmp_path / "quorate.db")
 
-    async with opened(SqliteBackend(tmp_path / "quorate.db"), SCHEMA) as backend:
-        assert await backend.inspect(revisions.found_in) == revisions.NEWEST
+    async with opened(SqliteDatabase(tmp_path / "quorate.db"), SCHEMA) as database:
+        assert await database.inspect(revisions.found_in) == revisions.NEWEST
 
 
 async def test_a_shared_database_is_refused_until_somebody_upgrades_it(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.empty_url()
-    with pytest.raises(Outdated, match=r"no tables yet.*quorate db upgrade"):
-        await PostgresBackend(url).open(SCHEMA)
-    await PostgresBackend(url).define(alembic_to("0001"))
-    with pytest.raises(Outdated, match=r"older version.*quorate db upgrade"):
-        await PostgresBackend(url).open(SCHEMA)
+    with pytest.raises(SchemaOutdated, match=r"no tables yet.*quorate db upgrade"):
+        await PostgresDatabase(url).open(SCHEMA)
+    await PostgresDatabase(url).define(alembic_to("0001"))
+    with pytest.raises(SchemaOutdated, match=r"older version.*quorate db upgrade"):
+        await PostgresDatabase(url).open(SCHEMA)
 
-    await upgraded(PostgresBackend(url))
+    await upgraded(PostgresDatabase(url))
 
-    async with opened(PostgresBackend(url), SCHEMA):
+    async with opened(PostgresDatabase(url), SCHEMA):
         pass
 
 
 async def test_what_a_newer_version_added_is_served_but_not_made_anew(place: Place) -> None:
-    await upgraded(place.backend())
+    await upgraded(place.database())
 
     def renumber(connection: Connection, _lock_log: Callable[[], None]) -> None:
         connection.execute(update(revisions.version).values(version_num="9999"))
 
-    await place.backend().define(renumber)
+    await place.database().define(renumber)
 
-    async with opened(place.backend(), SCHEMA):
+    async with opened(place.database(), SCHEMA):
         pass
-    with pytest.raises(Outdated, match="newer version"):
-        await place.backend().open(ONLY_TODAYS)
+    with pytest.raises(SchemaOutdated, match="newer version"):
+        await place.database().open(ONLY_TODAYS)
 
 
 # -- Beside others ------------------------------------------------------------
@@ -282,9 +282,9 @@ async def test_what_others_append_meanwhile_is_not_missed(
     """The last event comes in after the upgrade has looked, before it locks the log."""
     url = postgres.empty_url()
     *earlier, last = then["events"]
-    await PostgresBackend(url).define(alembic_to("0001"))
-    await PostgresBackend(url).define(filled_with({**then, "events": earlier}))
-    other = await PostgresBackend(url).connect("another")
+    await PostgresDatabase(url).define(alembic_to("0001"))
+    await PostgresDatabase(url).define(filled_with({**then, "events": earlier}))
+    other = await PostgresDatabase(url).connect("another")
 
     async def append() -> None:
         holes = ", ".join(f"${number}" for number in range(1, len(last) + 1))
@@ -297,13 +297,13 @@ async def test_what_others_append_meanwhile_is_not_missed(
 
         return TODAYS.prepare(connection, append_and_lock)
 
-    prepared = await PostgresBackend(url).define(late)
+    prepared = await PostgresDatabase(url).define(late)
     await other.close()
 
     assert prepared.events == len(then["events"])
     async with (
-        opened(PostgresBackend(url), SCHEMA) as live,
-        opened(SqliteBackend(tmp_path / "scratch.db")) as scratch,
+        opened(PostgresDatabase(url), SCHEMA) as live,
+        opened(SqliteDatabase(tmp_path / "scratch.db")) as scratch,
     ):
         assert (await check(live, scratch)).differences.count == 0
 
@@ -312,26 +312,26 @@ async def test_what_others_append_meanwhile_is_not_missed(
 
 
 async def test_a_role_that_serves_can_add_events_and_not_touch_them(tmp_path: Path) -> None:
-    server = with_role()
+    server = shared_with_role()
     url = server.empty_url()
 
     def prepare(connection: Connection, lock_log: Callable[[], None]) -> None:
         TODAYS.prepare(connection, lock_log)
         grants.grant(connection, ROLE)
 
-    await PostgresBackend(url).define(prepare)
+    await PostgresDatabase(url).define(prepare)
     scheme, _, address = url.partition("://")
     password = tmp_path / "password"
     password.write_text(ROLE_PASSWORD)
     as_role = f"{scheme}://{ROLE}@{address.partition('@')[2]}"
 
-    def served() -> PostgresBackend:
-        return PostgresBackend(as_role, password_file=password)
+    def served() -> PostgresDatabase:
+        return PostgresDatabase(as_role, password_file=password)
 
     async with Town(served(), seed=2) as town:
         await town.live(20)
 
-    assert await PostgresBackend(url).inspect(_count_of_events) > 0
+    assert await PostgresDatabase(url).inspect(_count_of_events) > 0
     for statement in (
         "UPDATE events SET data = '{}'",
         "DELETE FROM events",
@@ -344,7 +344,7 @@ async def test_a_role_that_serves_can_add_events_and_not_touch_them(tmp_path: Pa
 
 
 async def test_a_role_that_served_serves_on_tables_that_came_with_an_upgrade() -> None:
-    url = with_role().empty_url()
+    url = shared_with_role().empty_url()
     newcomer = holdings.name
 
     def prepare(connection: Connection, lock_log: Callable[[], None]) -> Sequence[bool]:
@@ -356,7 +356,7 @@ async def test_a_role_that_served_serves_on_tables_that_came_with_an_upgrade() -
         ours = (func.has_table_privilege(ROLE, newcomer, right) for right in RIGHTS)
         return tuple(connection.execute(select(*ours)).one())
 
-    rights = await PostgresBackend(url).define(prepare)
+    rights = await PostgresDatabase(url).define(prepare)
 
     assert dict(zip(RIGHTS, rights, strict=True)) == {
         **dict.fromkeys(("SELECT", "INSERT", "UPDATE"), True),

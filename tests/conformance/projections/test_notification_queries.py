@@ -9,7 +9,8 @@ import pytest
 
 from quorate.domain.identity.agents import AgentRef, Heartbeat
 from quorate.domain.identity.api_keys import IssueKey
-from quorate.domain.notifications import EVERYONE, concerned
+from quorate.domain.registry import recipients_of
+from quorate.domain.shared.notifications import EVERYONE
 from quorate.eventlog.envelopes import Accepted
 from quorate.eventlog.event_store import Filter, Gap
 from quorate.eventlog.recorded_event import RecordedEvent
@@ -54,7 +55,7 @@ async def last_notification(scene: Scene, name: str, by_name: bool = False) -> i
     if by_name:
         command = Heartbeat(caller=TENANT_KEY, agent=AgentRef(name=name.upper()))
     answers: list[int] = []
-    answer = await scene.ask(command, render=lambda heard: _noted(answers, heard.last_notification))
+    answer = await scene.submit(command, render=lambda heard: _noted(answers, heard.last_notification))
     assert isinstance(answer, Accepted)
     return answers[-1]
 
@@ -71,7 +72,7 @@ def expected(events: Sequence[RecordedEvent], agent_id: str) -> list[int]:
     return [
         event.sequence
         for event in events
-        if concerned(event.type, json.loads(event.data)) & {agent_id, EVERYONE}
+        if recipients_of(event.type, json.loads(event.data)) & {agent_id, EVERYONE}
     ]
 
 
@@ -110,7 +111,7 @@ async def in_pages(
 
 
 async def test_after_the_end_there_is_nothing_yet(scene: Scene) -> None:
-    await scene.told_of("ann")
+    await scene.create_agents("ann")
     for after in (2, 3, 1_000):
         page = await scene.noticed.page(TENANT, id_of("ann"), after, ALL)
         assert (page.events, page.next, page.head, page.gap) == ([], after, 2, None)
@@ -118,16 +119,16 @@ async def test_after_the_end_there_is_nothing_yet(scene: Scene) -> None:
 
 async def test_a_page_after_the_last_notification_goes_on_at_the_head(scene: Scene) -> None:
     """So that whoever has seen all of its own does not look through all of the others' again."""
-    await scene.told_of("ann", "bob")
-    await scene.told(acquire("ann"))
+    await scene.create_agents("ann", "bob")
+    await scene.execute(acquire("ann"))
     page = await scene.noticed.page(TENANT, id_of("bob"), 0, ALL)
 
     assert ([event.sequence for event in page.events], page.next, page.head) == ([2, 3], 4, 4)
 
 
 async def test_of_another_tenant_nothing_is_read(scene: Scene) -> None:
-    await scene.told_of("ann")
-    await scene.told_of("bob", "cid", tenant=OTHER_TENANT)
+    await scene.create_agents("ann")
+    await scene.create_agents("bob", "cid", tenant=OTHER_TENANT)
 
     assert await told(scene, "ann") == [2]
     page = await scene.noticed.page(TENANT, id_of("bob"), 0, ALL)
@@ -135,10 +136,10 @@ async def test_of_another_tenant_nothing_is_read(scene: Scene) -> None:
 
 
 async def test_what_was_said_before_contenders_is_read_after_a_restart(scene: Scene) -> None:
-    await scene.told_of("ann", "bob")
-    await scene.told(acquire("ann", lease="lease"))
-    await scene.ask(acquire("bob"))
-    await scene.told(release("lease", by=key_of("ann")))
+    await scene.create_agents("ann", "bob")
+    await scene.execute(acquire("ann", lease="lease"))
+    await scene.submit(acquire("bob"))
+    await scene.execute(release("lease", by=key_of("ann")))
     await scene.restart()
 
     assert await told(scene, "ann") == await told(scene, "bob") == [2, 3, 5, 6]
@@ -148,7 +149,7 @@ async def test_what_was_said_before_contenders_is_read_after_a_restart(scene: Sc
 
 
 async def test_an_agent_is_found_by_its_id_or_by_its_name_in_any_case(scene: Scene) -> None:
-    await scene.told_of("ann")
+    await scene.create_agents("ann")
     for ref in (
         AgentRef(id="agent_ann"),
         AgentRef(name="Ann"),
@@ -158,7 +159,7 @@ async def test_an_agent_is_found_by_its_id_or_by_its_name_in_any_case(scene: Sce
 
 
 async def test_an_agent_that_has_a_key_and_has_not_registered_yet_is_found(scene: Scene) -> None:
-    await scene.told_of()
+    await scene.create_agents()
     issued = IssueKey(
         caller=ADMIN_KEY,
         key_id="0" * 16,
@@ -167,14 +168,14 @@ async def test_an_agent_that_has_a_key_and_has_not_registered_yet_is_found(scene
         agent_name="dee",
         new_agent_id="agent_dee",
     )
-    await scene.told(issued)
+    await scene.execute(issued)
 
     assert await scene.noticed.agent_id(TENANT, AgentRef(name="dee")) == "agent_dee"
 
 
 async def test_what_names_nobody_finds_nobody(scene: Scene) -> None:
-    await scene.told_of("ann", "bob")
-    await scene.told_of("eve", tenant=OTHER_TENANT)
+    await scene.create_agents("ann", "bob")
+    await scene.create_agents("eve", tenant=OTHER_TENANT)
     for ref in (
         AgentRef(),
         AgentRef(id=EVERYONE),
@@ -192,10 +193,10 @@ async def test_what_names_nobody_finds_nobody(scene: Scene) -> None:
 async def test_a_heartbeat_is_told_the_last_sequence_that_concerns_the_agent(
     scene: Scene, by_name: bool
 ) -> None:
-    await scene.told_of("ann", "bob", "cid")
+    await scene.create_agents("ann", "bob", "cid")
     assert await last_notification(scene, "ann", by_name) == 4, "Cid's coming was told to all"
-    await scene.told(acquire("ann"))
-    await scene.ask(acquire("bob"))
+    await scene.execute(acquire("ann"))
+    await scene.submit(acquire("bob"))
     sequences = [event.sequence for event in await scene.events() if event.type[:5] == "Lease"]
 
     assert await last_notification(scene, "ann", by_name) == sequences[-1]
@@ -209,19 +210,19 @@ async def test_a_heartbeat_is_told_the_last_sequence_that_concerns_the_agent(
 async def test_a_heartbeat_knows_of_what_happened_before_it_in_its_own_batch(
     scene: Scene,
 ) -> None:
-    await scene.told_of("ann", "bob")
-    await scene.told(acquire("ann"))
+    await scene.create_agents("ann", "bob")
+    await scene.execute(acquire("ann"))
     answers: list[int] = []
-    commits = scene.backend.commits
-    with scene.backend.hold():
-        first = scene.asking(acquire("ann", LEE, lease="first"))
-        await scene.backend.held.wait()
+    commits = scene.database.commits
+    with scene.database.hold():
+        first = scene.start(acquire("ann", LEE, lease="first"))
+        await scene.database.held.wait()
         together = [
-            scene.asking(
+            scene.start(
                 heartbeat("bob"), render=lambda heard: _noted(answers, heard.last_notification)
             ),
-            scene.asking(acquire("bob", KIM)),
-            scene.asking(
+            scene.start(acquire("bob", KIM)),
+            scene.start(
                 heartbeat("bob"), render=lambda heard: _noted(answers, heard.last_notification)
             ),
         ]
@@ -229,12 +230,12 @@ async def test_a_heartbeat_knows_of_what_happened_before_it_in_its_own_batch(
     await asyncio.gather(first, *together)
 
     (conflict,) = scene.committed[-1]
-    assert scene.backend.commits == commits + 2, "those after the first fell into one batch"
+    assert scene.database.commits == commits + 2, "those after the first fell into one batch"
     assert (conflict.type, answers) == ("LeaseConflicted", [3, conflict.sequence])
 
 
 async def test_the_last_notification_outlives_a_restart(scene: Scene) -> None:
-    await scene.told_of("ann", "bob")
+    await scene.create_agents("ann", "bob")
     await scene.restart()
 
     assert await last_notification(scene, "ann") == 3
@@ -244,9 +245,9 @@ async def test_the_last_notification_outlives_a_restart(scene: Scene) -> None:
 
 
 async def test_what_is_older_than_is_kept_is_left_out_and_said_to_be(scene: Scene) -> None:
-    await scene.told_of("ann", "bob")
+    await scene.create_agents("ann", "bob")
     scene.clock.move(minutes=LONG, milliseconds=1)
-    await scene.told(register("cid"))
+    await scene.execute(register("cid"))
     page = await scene.noticed.page(TENANT, id_of("ann"), 0, ALL)
 
     assert page.gap == Gap(after=0, until=3)
@@ -255,7 +256,7 @@ async def test_what_is_older_than_is_kept_is_left_out_and_said_to_be(scene: Scen
 
 
 async def test_what_is_just_as_old_as_is_kept_is_served(scene: Scene) -> None:
-    await scene.told_of("ann", "bob")
+    await scene.create_agents("ann", "bob")
     scene.clock.move(minutes=LONG)
     page = await scene.noticed.page(TENANT, id_of("ann"), 0, ALL)
 
@@ -263,9 +264,9 @@ async def test_what_is_just_as_old_as_is_kept_is_served(scene: Scene) -> None:
 
 
 async def test_nothing_is_said_to_whom_nothing_was_left_out(scene: Scene) -> None:
-    await scene.told_of("ann", "bob", "cid")
-    await scene.told(acquire("ann", lease="lease"))
-    await scene.ask(acquire("bob"))
+    await scene.create_agents("ann", "bob", "cid")
+    await scene.execute(acquire("ann", lease="lease"))
+    await scene.submit(acquire("bob"))
     scene.clock.move(minutes=LONG, milliseconds=1)
     for name, after, gap in (
         ("bob", 4, Gap(after=4, until=6)),
@@ -281,10 +282,10 @@ async def test_nothing_is_said_to_whom_nothing_was_left_out(scene: Scene) -> Non
 
 async def test_a_gap_ends_with_the_last_that_concerned_the_agent(scene: Scene) -> None:
     """Not with what others were told after it; and whoever goes on from there misses nothing."""
-    await scene.told_of("ann", "bob")
-    await scene.told(acquire("ann", lease="lease"), release("lease", by=key_of("ann")))
+    await scene.create_agents("ann", "bob")
+    await scene.execute(acquire("ann", lease="lease"), release("lease", by=key_of("ann")))
     scene.clock.move(minutes=LONG, milliseconds=1)
-    await scene.told(register("bob"), propose("bob"))
+    await scene.execute(register("bob"), propose("bob"))
     page = await scene.noticed.page(TENANT, id_of("bob"), 0, ALL)
     again = await scene.noticed.page(TENANT, id_of("bob"), 3, ALL)
 
@@ -298,9 +299,9 @@ async def test_where_the_old_end_does_not_depend_on_the_length_of_a_page(
     scene: Scene, limit: int
 ) -> None:
     names = [f"agent{number}" for number in range(10)]
-    await scene.told_of(*names[:7])
+    await scene.create_agents(*names[:7])
     scene.clock.move(minutes=LONG, milliseconds=1)
-    await scene.told(*map(register, names[7:]))
+    await scene.execute(*map(register, names[7:]))
     page = await scene.noticed.page(TENANT, id_of("agent0"), 2, limit)
 
     assert page.gap == Gap(after=2, until=8)

@@ -67,15 +67,15 @@ async def all_of(page: Page, limit: int, key: Callable[[Any], str]) -> list[str]
 async def full(scene: Scene) -> None:
     """Two tenants, each with plenty of everything."""
     for tenant in (TENANT, OTHER_TENANT):
-        await scene.told_of(*AGENTS, tenant=tenant)
+        await scene.create_agents(*AGENTS, tenant=tenant)
         for number, name in enumerate(AGENTS):
             taken = acquire(name, contact(number), lease=f"{tenant}-l{MANY - number:02}")
-            await scene.told(taken, tenant=tenant)
+            await scene.execute(taken, tenant=tenant)
             asked = propose(name, request=f"{tenant}-r{number:02}")
-            await scene.told(asked, tenant=tenant)
+            await scene.execute(asked, tenant=tenant)
             voted = vote(name, "approve", request=f"{tenant}-r00")
-            await scene.ask(voted, tenant=tenant)
-            await scene.told(issue(number + (100 if tenant == TENANT else 0)), tenant=tenant)
+            await scene.submit(voted, tenant=tenant)
+            await scene.execute(issue(number + (100 if tenant == TENANT else 0)), tenant=tenant)
 
 
 # -- Pages ---------------------------------------------------------------------
@@ -124,15 +124,15 @@ async def test_a_page_goes_on_after_a_lease_that_has_ended_meanwhile(scene: Scen
     await full(scene)
     first = await scene.reader.live_leases(TENANT, "", 3, None, None)
     last = first.found[-1]
-    await scene.told(release(last.id, by=key_of("agent02")))
+    await scene.execute(release(last.id, by=key_of("agent02")))
     second = await scene.reader.live_leases(TENANT, last.id, 1, None, None)
 
     assert [lease.contact_key for lease in second.found] == [contact(3).key]
 
 
 async def test_leases_may_be_asked_for_by_holder_and_by_contact(scene: Scene) -> None:
-    await scene.told_of("ann", "bob")
-    await scene.told(
+    await scene.create_agents("ann", "bob")
+    await scene.execute(
         acquire("ann", KIM, lease="l1"),
         acquire("ann", LEE, lease="l2"),
         acquire("bob", contact(1), lease="l3"),
@@ -151,13 +151,13 @@ async def test_leases_may_be_asked_for_by_holder_and_by_contact(scene: Scene) ->
 
 
 async def test_requests_may_be_asked_for_by_status(scene: Scene) -> None:
-    await scene.told_of("ann", "bob", "cid")
+    await scene.create_agents("ann", "bob", "cid")
     for name in ("pending", "approved", "rejected"):
-        await scene.told(propose("ann", request=name, minutes=9))
-    await scene.told(propose("ann", request="expired", minutes=1))
+        await scene.execute(propose("ann", request=name, minutes=9))
+    await scene.execute(propose("ann", request="expired", minutes=1))
     for voter in ("ann", "bob"):
-        await scene.told(vote(voter, "approve", request="approved"))
-        await scene.told(vote(voter, "reject", request="rejected"))
+        await scene.execute(vote(voter, "approve", request="approved"))
+        await scene.execute(vote(voter, "reject", request="rejected"))
     scene.clock.move(minutes=1)
     await scene.settle()
 
@@ -170,10 +170,10 @@ async def test_requests_may_be_asked_for_by_status(scene: Scene) -> None:
 async def test_a_request_comes_with_its_votes_counted_and_nothing_that_may_be_long(
     scene: Scene,
 ) -> None:
-    await scene.told_of("ann", "bob", "cid", "dan", "eve", "fay")
-    await scene.told(propose("ann", electorate="snapshot"), propose("ann", request="another"))
-    await scene.told(*(vote(voter, "reject") for voter in ("bob", "cid")), vote("ann", "approve"))
-    await scene.told(vote("bob", "approve", request="another"))
+    await scene.create_agents("ann", "bob", "cid", "dan", "eve", "fay")
+    await scene.execute(propose("ann", electorate="snapshot"), propose("ann", request="another"))
+    await scene.execute(*(vote(voter, "reject") for voter in ("bob", "cid")), vote("ann", "approve"))
+    await scene.execute(vote("bob", "approve", request="another"))
     one = (await scene.reader.request(TENANT, "request")).found
     _, listed = (await scene.reader.requests(TENANT, "", 9, None)).found
 
@@ -188,7 +188,7 @@ async def test_a_request_comes_with_its_votes_counted_and_nothing_that_may_be_lo
 
 
 async def test_the_unknown_is_not_found(scene: Scene) -> None:
-    await scene.told_of("ann")
+    await scene.create_agents("ann")
     reader = scene.reader
 
     assert (await reader.agent(TENANT, "agent_nobody")).found is None
@@ -223,11 +223,11 @@ async def test_a_cursor_of_another_tenant_is_no_window_into_it(scene: Scene) -> 
 
 
 async def test_an_agent_that_has_not_registered_is_not_shown(scene: Scene) -> None:
-    await scene.told_of("ann")
-    await scene.told(issue(1))
+    await scene.create_agents("ann")
+    await scene.execute(issue(1))
     reserved = (await scene.reader.agent(TENANT, "agent_reserved1")).found
     listed = (await scene.reader.agents(TENANT, "", 9)).found
-    await scene.told(register("reserved1"))
+    await scene.execute(register("reserved1"))
     shown = (await scene.reader.agents(TENANT, "", 9)).found
 
     assert reserved is None
@@ -236,27 +236,27 @@ async def test_an_agent_that_has_not_registered_is_not_shown(scene: Scene) -> No
 
 
 async def test_an_agent_without_settings_has_none(scene: Scene) -> None:
-    await scene.told_of("ann")
+    await scene.create_agents("ann")
     before = (await scene.reader.settings(TENANT, id_of("ann"))).found
     settings: Settings = {"humanizer_enabled": True, "humanizer_style": "dry"}
-    await scene.told(ConfigureAgent(caller=key_of("ann"), agent_id=id_of("ann"), settings=settings))
+    await scene.execute(ConfigureAgent(caller=key_of("ann"), agent_id=id_of("ann"), settings=settings))
     after = (await scene.reader.settings(TENANT, id_of("ann"))).found
 
     assert (before, after) == ({}, settings)
 
 
 async def test_an_agent_comes_with_how_many_leases_it_holds(scene: Scene) -> None:
-    await scene.told_of("ann", "bob")
-    await scene.told(acquire("ann", KIM, lease="l1"), acquire("ann", LEE, lease="l2"))
-    await scene.told(release("l1", by=key_of("ann")))
+    await scene.create_agents("ann", "bob")
+    await scene.execute(acquire("ann", KIM, lease="l1"), acquire("ann", LEE, lease="l2"))
+    await scene.execute(release("l1", by=key_of("ann")))
 
     listed = (await scene.reader.agents(TENANT, "", 9)).found
     assert {row.agent.name: row.leases_held for row in listed} == {"ann": 1, "bob": 0}
 
 
 async def test_a_key_is_found_across_tenants_and_says_whose_it_is(scene: Scene) -> None:
-    await scene.told_of("ann", tenant=OTHER_TENANT)
-    await scene.told(issue(7), tenant=OTHER_TENANT)
+    await scene.create_agents("ann", tenant=OTHER_TENANT)
+    await scene.execute(issue(7), tenant=OTHER_TENANT)
     found = await scene.reader.key(f"{7:016x}")
 
     assert found is not None

@@ -13,8 +13,8 @@ import asyncpg
 import orjson
 import pytest
 
-from quorate.eventlog.postgres import database
-from quorate.eventlog.postgres.database import PostgresBackend
+from quorate.eventlog.postgres import database as postgres_database
+from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.transactions import Query
 from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.scene import Scene, opened
@@ -64,7 +64,9 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - a parameter.
     return str(value)
 
 
-@pytest.mark.parametrize("settings", [database._WRITER, database._READER], ids=["writer", "reader"])
+@pytest.mark.parametrize(
+    "settings", [postgres_database._WRITER, postgres_database._READER], ids=["writer", "reader"]
+)
 async def test_a_look_up_reads_as_many_pages_among_many_as_among_few(
     tmp_path: Path, settings: Mapping[str, str]
 ) -> None:
@@ -72,9 +74,9 @@ async def test_a_look_up_reads_as_many_pages_among_many_as_among_few(
     for size in (FEW, MANY):
         async with opened("postgresql", tmp_path) as scene:
             await fill(scene, size)
-            backend = scene.backend.real
-            assert isinstance(backend, PostgresBackend)
-            connection = await backend.connect("test", settings=settings)
+            database = scene.database.real
+            assert isinstance(database, PostgresDatabase)
+            connection = await database.connect("test", settings=settings)
             try:
                 await connection.execute(f"ANALYZE {', '.join(FILLED)}")
                 asked = queries(scene)
@@ -98,9 +100,9 @@ async def test_who_is_named_is_looked_up_one_by_one_before_anything_was_analysed
     await fill(scene, NAMED)
     names = [(TENANT, f"name{number:06}") for number in range(NAMED)]
     asked = {"asked": orjson.dumps(names).decode()}
-    backend = scene.backend.real
-    assert isinstance(backend, PostgresBackend)
-    connection = await backend.connect("test", settings=database._WRITER)
+    database = scene.database.real
+    assert isinstance(database, PostgresDatabase)
+    connection = await database.connect("test", settings=postgres_database._WRITER)
     try:
         pages = Pages(connection)
         ready = queries(scene)
@@ -116,9 +118,9 @@ async def test_who_is_named_is_looked_up_one_by_one_before_anything_was_analysed
 async def test_what_walks_through_a_table_would_be_found(scene: Scene) -> None:
     """The control: a table of this size is many more pages than a look-up may read."""
     await fill(scene, MANY)
-    backend = scene.backend.real
-    assert isinstance(backend, PostgresBackend)
-    connection = await backend.connect("test")
+    database = scene.database.real
+    assert isinstance(database, PostgresDatabase)
+    connection = await database.connect("test")
     try:
         walk = Query.__new__(Query)
         walk.sql, walk.parameters = "SELECT sum(length(data)) FROM events", ()

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from quorate.domain.events import EVENT_TYPES
-from quorate.eventlog.event_store import LogDamaged
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.domain.registry import EVENT_TYPES
+from quorate.eventlog.event_store import LogCorrupted
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections import rebuild as rebuilding
 from quorate.projections.rebuild import check, rebuild
-from quorate.projections.replay import Unfoldable
+from quorate.projections.replay import ReplayFailed
 from quorate.projections.tables import metadata
 from tests.conformance.projections.random_history import Town
 
@@ -58,23 +58,23 @@ def by_hand(path: Path, *statements: str) -> None:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteBackend]:
-    backend = SqliteBackend(path)
-    await backend.open()
+async def opened(path: Path) -> AsyncIterator[SqliteDatabase]:
+    database = SqliteDatabase(path)
+    await database.open()
     try:
-        yield backend
+        yield database
     finally:
-        await backend.close()
+        await database.close()
 
 
 @asynccontextmanager
 async def snapshot(path: Path) -> AsyncIterator[SqliteSnapshot]:
-    backend = SqliteSnapshot(path)
-    await backend.open()
+    database = SqliteSnapshot(path)
+    await database.open()
     try:
-        yield backend
+        yield database
     finally:
-        await backend.close()
+        await database.close()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -118,8 +118,8 @@ async def test_what_was_spoiled_by_hand_is_built_anew(history: Path) -> None:
         "DELETE FROM notices WHERE sequence % 3 = 0",
     )
 
-    async with opened(history) as backend:
-        rebuilt = await rebuild(backend)
+    async with opened(history) as database:
+        rebuilt = await rebuild(database)
 
     assert rows_of(history) == rows
     assert schema_of(history) == schema
@@ -134,8 +134,8 @@ async def test_where_the_log_is_cut_into_pages_does_not_matter(
     monkeypatch.setattr(rebuilding, "EVENTS_BETWEEN_WRITES", between)
     rows = rows_of(history)
 
-    async with opened(history) as backend:
-        await rebuild(backend)
+    async with opened(history) as database:
+        await rebuild(database)
 
     assert rows_of(history) == rows
 
@@ -143,8 +143,8 @@ async def test_where_the_log_is_cut_into_pages_does_not_matter(
 async def test_progress_is_told_from_nothing_to_all(history: Path) -> None:
     told: list[tuple[int, int]] = []
 
-    async with opened(history) as backend:
-        rebuilt = await rebuild(backend, lambda done, of: told.append((done, of)))
+    async with opened(history) as database:
+        rebuilt = await rebuild(database, lambda done, of: told.append((done, of)))
 
     assert told[0] == (0, rebuilt.events)
     assert told[-1] == (rebuilt.events, rebuilt.events)
@@ -157,8 +157,8 @@ async def test_an_empty_log_gives_empty_projections(tmp_path: Path) -> None:
         pass
     by_hand(path, "DROP TRIGGER events_no_delete", "DELETE FROM events")
 
-    async with opened(path) as backend:
-        rebuilt = await rebuild(backend)
+    async with opened(path) as database:
+        rebuilt = await rebuild(database)
 
     assert (rebuilt.events, rebuilt.rows) == (0, 0)
 
@@ -177,9 +177,9 @@ async def test_an_event_from_the_future_stops_the_rebuild_and_nothing_is_lost(
     )
     rows = rows_of(history)
 
-    async with opened(history) as backend:
-        with pytest.raises(Unfoldable, match="LeaseTeleported version 1 is unknown here"):
-            await rebuild(backend)
+    async with opened(history) as database:
+        with pytest.raises(ReplayFailed, match="LeaseTeleported version 1 is unknown here"):
+            await rebuild(database)
 
     assert rows_of(history) == rows
 
@@ -193,17 +193,17 @@ async def test_an_event_that_follows_from_nothing_stops_the_rebuild(history: Pat
         "FROM events ORDER BY position DESC LIMIT 1",
     )
 
-    async with opened(history) as backend:
-        with pytest.raises(Unfoldable, match="LeaseReleased does not follow"):
-            await rebuild(backend)
+    async with opened(history) as database:
+        with pytest.raises(ReplayFailed, match="LeaseReleased does not follow"):
+            await rebuild(database)
 
 
 async def test_a_missing_event_stops_the_rebuild(history: Path) -> None:
     by_hand(history, "DROP TRIGGER events_no_delete", "DELETE FROM events WHERE position = 9")
 
-    async with opened(history) as backend:
-        with pytest.raises(LogDamaged, match="missing from the log after position 7"):
-            await rebuild(backend)
+    async with opened(history) as database:
+        with pytest.raises(LogCorrupted, match="missing from the log after position 7"):
+            await rebuild(database)
 
 
 async def test_a_snapshot_cannot_be_written_to(history: Path) -> None:

@@ -13,11 +13,11 @@ from typing import NoReturn
 
 import pytest
 
-from quorate.projections.replay import Folded, Replay
+from quorate.projections.replay import Replay, ReplayRow
 from tests.conformance.projections.test_rebuild import by_hand, rows_of
 
 
-def events_of(path: Path) -> list[Folded]:
+def events_of(path: Path) -> list[ReplayRow]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(
             "SELECT position, tenant, sequence, type, version, at, data FROM events "
@@ -43,7 +43,7 @@ def test_no_clock_no_chance_and_no_environment_is_asked(
         forbidding.setattr(type(os.environ), "__getitem__", refuse)
         fold = Replay()
         fold.apply(events)
-        rows = sum(map(len, fold.rest().values()))
+        rows = sum(map(len, fold.remaining_rows().values()))
 
     assert rows == sum(map(len, rows_of(history).values()))
 
@@ -52,11 +52,13 @@ def test_what_is_settled_is_forgotten_and_never_told_twice(history: Path) -> Non
     fold, settled = Replay(), 0
     for event in events_of(history):
         fold.apply([event])
-        settled += sum(map(len, fold.settled().values()))
+        settled += sum(map(len, fold.final_rows().values()))
 
     assert settled > 0
-    assert settled + sum(map(len, fold.rest().values())) == sum(map(len, rows_of(history).values()))
-    assert not any(map(len, fold.settled().values()))
+    assert settled + sum(map(len, fold.remaining_rows().values())) == sum(
+        map(len, rows_of(history).values())
+    )
+    assert not any(map(len, fold.final_rows().values()))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,14 @@ from quorate.domain.shared.quotas import Counts
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.transactions import Query
-from quorate.projections import rows, tables
+from quorate.projections import counters, notified, tables
+from quorate.projections.coordination import consensus
+from quorate.projections.coordination.consensus import CONSENSUS
+from quorate.projections.coordination.leases import LEASES
+from quorate.projections.identity.agent_settings import AGENT_SETTINGS
+from quorate.projections.identity.agents import AGENTS
+from quorate.projections.identity.api_keys import API_KEYS
+from quorate.projections.identity.tenants import TENANTS
 from quorate.projections.state_store import upsert
 from tests.conformance.projections.scene import DATABASES, opened
 
@@ -109,29 +116,34 @@ class Row:
 
 
 OF: Mapping[Table, Row] = {
-    tables.tenants: Row(state=OWNER, write=rows.tenant_row, read=rows.tenant_of, otherwise={}),
+    tables.tenants: Row(
+        state=OWNER,
+        write=lambda one: TENANTS.to_row(TENANT, "", one),
+        read=TENANTS.from_row,
+        otherwise={},
+    ),
     tables.keys: Row(
         state=KEY,
-        write=lambda key: rows.key_row(TENANT, key),
-        read=rows.key_of,
+        write=lambda key: API_KEYS.to_row(TENANT, "", key),
+        read=API_KEYS.from_row,
         otherwise={"tenant": TENANT},
     ),
     tables.agents: Row(
         state=AGENT,
-        write=lambda agent: rows.agent_row(TENANT, agent),
-        read=rows.agent_of,
+        write=lambda agent: AGENTS.to_row(TENANT, "", agent),
+        read=AGENTS.from_row,
         otherwise={"tenant": TENANT, "name_key": "ann"},
     ),
     tables.leases: Row(
         state=LEASE,
-        write=lambda lease: rows.lease_row(TENANT, lease),
-        read=rows.lease_of,
+        write=lambda lease: LEASES.to_row(TENANT, "", lease),
+        read=LEASES.from_row,
         otherwise={"tenant": TENANT, "contenders": '["agent_9","agent_10"]'},
     ),
     tables.requests: Row(
         state=REQUEST,
-        write=lambda request: rows.request_row(TENANT, request),
-        read=lambda row: rows.request_of(row, REQUEST.votes),
+        write=lambda request: CONSENSUS.to_row(TENANT, "", request),
+        read=lambda row: consensus.from_row(row, REQUEST.votes),
         otherwise={
             "tenant": TENANT,
             "members": '["agent_5","agent_6"]',
@@ -142,14 +154,14 @@ OF: Mapping[Table, Row] = {
     ),
     tables.votes: Row(
         state=VOTE,
-        write=lambda vote: rows.vote_row(TENANT, vote),
-        read=rows.vote_of,
+        write=lambda vote: consensus.vote_row(TENANT, vote),
+        read=consensus.vote_of,
         otherwise={"tenant": TENANT},
     ),
     tables.configs: Row(
         state=SETTINGS,
-        write=lambda settings: rows.config_row(TENANT, "agent_8", settings),
-        read=rows.settings_of,
+        write=lambda settings: AGENT_SETTINGS.to_row(TENANT, "agent_8", settings),
+        read=AGENT_SETTINGS.from_row,
         otherwise={
             "tenant": TENANT,
             "agent_id": "agent_8",
@@ -158,20 +170,20 @@ OF: Mapping[Table, Row] = {
     ),
     tables.notices: Row(
         state=TOLD,
-        write=lambda told: rows.notification_row(TENANT, told),
-        read=rows.notification_of,
+        write=lambda told: notified.to_row(TENANT, told),
+        read=notified.from_row,
         otherwise={"tenant": TENANT, "agent_id": "agent_11", "sequence": 23},
     ),
     tables.counts: Row(
         state=COUNTS,
-        write=lambda counts: rows.counts_row(TENANT, counts),
-        read=rows.counts_of,
+        write=lambda counts: counters.counts_row(TENANT, counts),
+        read=counters.counts_of,
         otherwise={"tenant": TENANT} | dict(COUNTS),
     ),
     tables.holdings: Row(
         state=HOLDING,
-        write=lambda holding: rows.holding_row(TENANT, holding),
-        read=rows.holding_of,
+        write=lambda holding: counters.owned_row(TENANT, holding),
+        read=counters.owned_of,
         otherwise={"tenant": TENANT, "agent_id": "agent_11", "live_leases": 29},
     ),
 }
@@ -266,11 +278,11 @@ def _kinds(state: Any) -> list[type]:  # noqa: ANN401 - any state.
 
 async def _written_and_read(database: str, folder: Path, table: Table, *states: Any) -> Any:  # noqa: ANN401
     async with opened(database, folder) as scene:
-        dialect = scene.backend.dialect
+        dialect = scene.database.dialect
         written = Query(upsert(table, dialect.name), dialect)
         for state in states:
-            async with scene.backend.write() as session:
-                await session.write(written, [OF[table].write(state)])
-        async with scene.backend.read() as session:
-            (row,) = await session.fetch(Query(select(table), dialect), {})
+            async with scene.database.write() as transaction:
+                await transaction.write(written, [OF[table].write(state)])
+        async with scene.database.read() as transaction:
+            (row,) = await transaction.fetch(Query(select(table), dialect), {})
     return OF[table].read(row)

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from quorate.domain.commands import Command
-from quorate.eventlog.archive.export_format import line
+from quorate.domain.shared.state import Command
+from quorate.eventlog.archive.export_format import encode_line
 from quorate.eventlog.database import Database
 from quorate.eventlog.envelopes import Accepted, Idempotency, Rejected
-from quorate.eventlog.postgres.database import PostgresBackend
-from quorate.eventlog.sqlite.database import SqliteBackend
+from quorate.eventlog.postgres.database import PostgresDatabase
+from quorate.eventlog.sqlite.database import SqliteDatabase
 from tests.conformance.projections.random_history import TENANTS, Town
 from tests.support.postgres import PostgresServer
 
@@ -30,8 +30,8 @@ REFUSALS_MIN = 8  # Kinds of them; a life in which nothing is refused shows noth
 class Twin(Town):
     """Some of its commands have idempotency keys, and some of those were used before."""
 
-    def __init__(self, backend: Database, seed: int) -> None:
-        super().__init__(backend, seed)
+    def __init__(self, database: Database, seed: int) -> None:
+        super().__init__(database, seed)
         self._keyed = random.Random(seed)
 
     def _idempotency(self, command: Command) -> Idempotency | None:
@@ -48,21 +48,21 @@ class Twin(Town):
 
     async def exported(self) -> dict[str, bytes]:
         return {
-            tenant: b"".join(line(dict(event)) for event in await self.events(tenant))
+            tenant: b"".join(encode_line(dict(event)) for event in await self.events(tenant))
             for tenant in TENANTS
         }
 
 
 @asynccontextmanager
-async def lived(backend: Database, seed: int, commands: int) -> AsyncIterator[Twin]:
-    async with Twin(backend, seed) as twin:
+async def lived(database: Database, seed: int, commands: int) -> AsyncIterator[Twin]:
+    async with Twin(database, seed) as twin:
         await twin.live(round(commands / COMMANDS_PER_ROUND))
         yield twin
 
 
 async def test_two_databases_tell_the_same_story(postgres: PostgresServer, tmp_path: Path) -> None:
-    on_sqlite = SqliteBackend(tmp_path / "quorate.db")
-    on_postgres = PostgresBackend(postgres.database_url())
+    on_sqlite = SqliteDatabase(tmp_path / "quorate.db")
+    on_postgres = PostgresDatabase(postgres.database_url())
     async with (
         lived(on_sqlite, SEED, COMMANDS) as one,
         lived(on_postgres, SEED, COMMANDS) as other,
@@ -80,8 +80,8 @@ async def test_another_clock_would_be_noticed(tmp_path: Path) -> None:
     """The control: a millisecond somewhere in the middle, and neither logs nor answers agree."""
     paths = (tmp_path / "one.db", tmp_path / "other.db")
     async with (
-        lived(SqliteBackend(paths[0]), SEED, 200) as one,
-        Twin(SqliteBackend(paths[1]), SEED) as other,
+        lived(SqliteDatabase(paths[0]), SEED, 200) as one,
+        Twin(SqliteDatabase(paths[1]), SEED) as other,
     ):
         await other.live(20)
         other.now = type(other.now)(other.now + 1)

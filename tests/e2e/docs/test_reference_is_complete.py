@@ -23,8 +23,8 @@ from quorate.contracts import requests
 from quorate.contracts.problems import KINDS
 from quorate.domain.coordination import consensus, leases
 from quorate.domain.identity import agents
-from quorate.domain.identity.api_keys import ROLES
-from quorate.domain.notifications import NOTIFICATION_NAMES
+from quorate.domain.identity.principals import ROLES
+from quorate.domain.registry import NOTIFICATION_NAMES
 from quorate.eventlog import command_queue, idempotency
 from quorate.eventlog.archive import archiver
 from quorate.eventlog.postgres import database

@@ -26,7 +26,7 @@ SERVERS = 3
 NAME = "quorate"
 PASSWORD = "shown/to each:other"
 READY_SECONDS_MAX = 30.0
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 HOST = "127.0.0.1"
 
 
@@ -78,7 +78,7 @@ class NatsCluster:
         async with asyncio.timeout(READY_SECONDS_MAX), httpx2.AsyncClient() as http:
             for number in self._running:
                 while not await self._is_well(http, number):  # noqa: ASYNC110 - another process.
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await asyncio.sleep(POLL_SECONDS)
 
     def kill(self, number: int) -> None:
         process = self._running.pop(number)
@@ -89,14 +89,14 @@ class NatsCluster:
         for number in list(self._running):
             self.kill(number)
 
-    async def told(self, number: int, about: str) -> dict[str, Any]:
+    async def monitor(self, number: int, path: str) -> dict[str, Any]:
         """What a server tells of itself to whoever monitors it."""
         async with httpx2.AsyncClient() as http:
             answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/{about}")
         found: dict[str, Any] = answer.json()
         return found
 
-    def said(self) -> str:
+    def output(self) -> str:
         """What the servers logged: for whoever looks for the cause of a failure."""
         return "\n".join(log.read_text() for log in sorted(self._folder.glob("*.log")))
 
@@ -122,7 +122,7 @@ class NatsCluster:
 
     async def _is_well(self, http: httpx2.AsyncClient, number: int) -> bool:
         process = self._running[number]
-        assert process.poll() is None, self.said()
+        assert process.poll() is None, self.output()
         try:
             answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/healthz")
         except httpx2.HTTPError:

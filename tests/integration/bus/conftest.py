@@ -15,7 +15,7 @@ from tests.integration.bus.stage import Stage
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """The push with a server of its own."""
     stage = Stage(tmp_path)
-    await stage.push.start()
+    await stage.nats_service.start()
     try:
         yield stage
     finally:

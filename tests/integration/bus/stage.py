@@ -32,8 +32,8 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from tests.support.nats_client import Client
 
 CLOSE_SECONDS_MAX = 5.0
-PATIENCE_SECONDS = 30.0
-LOOK_SECONDS = 0.01
+WAIT_SECONDS_MAX = 30.0
+POLL_SECONDS = 0.01
 RECONNECT_SECONDS = 0.1
 LOAD_PAUSE_SECONDS = 0.001
 TENANT, OTHER_TENANT = "acme", "globex"
@@ -48,15 +48,15 @@ REVOKED = f"quorate.{TENANT}.agent.{ANN}.lease_revoked"
 
 
 async def until(
-    happened: Callable[[], bool | Awaitable[bool]], seconds: float = PATIENCE_SECONDS
+    condition: Callable[[], bool | Awaitable[bool]], seconds: float = WAIT_SECONDS_MAX
 ) -> None:
     """Return as soon as it happened; fail when it did not in time."""
     async with asyncio.timeout(seconds):
         while True:
-            answer = happened()
+            answer = condition()
             if answer if isinstance(answer, bool) else await answer:
                 return
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 class MemoryLog:
@@ -100,23 +100,23 @@ class MemoryLog:
         self.rows.append(row)
         return row
 
-    def grant(self, agent: str = ANN, *, age_seconds: float = 0) -> RecordedEvent:
+    def append_grant(self, agent: str = ANN, *, age_seconds: float = 0) -> RecordedEvent:
         """An event that nobody is told of."""
         return self.append("LeaseAcquired", {"agentId": agent}, age_seconds=age_seconds)
 
-    def end(
+    def append_revocation(
         self, agent: str = ANN, *, tenant: str = TENANT, age_seconds: float = 0
     ) -> RecordedEvent:
         """An event that its agent is told of."""
         facts = {"agentId": agent, "reason": "agent_inactive"}
         return self.append("LeaseRevoked", facts, tenant=tenant, age_seconds=age_seconds)
 
-    def lapse(self, agent: str = ANN, *, tenant: str = TENANT) -> RecordedEvent:
+    def append_timeout(self, agent: str = ANN, *, tenant: str = TENANT) -> RecordedEvent:
         """An event that everyone is told of."""
         return self.append("AgentLapsed", {"agentId": agent}, tenant=tenant)
 
 
-class KeyRing:
+class KeyStore:
     """Tokens that are known; a token is the id of its key."""
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.client = Client()
-        self.heard: list[Msg] = []
+        self.received: list[Msg] = []
         self.errors: list[str] = []
         self.losses = 0
 
@@ -152,25 +152,25 @@ class Listener:
         url: str,
         token: str,
         *,
-        comes_back: bool = False,
+        reconnects: bool = False,
         wait_seconds: float = RECONNECT_SECONDS,
         inbox_prefix: str = "_INBOX",
-        patience_seconds: int = 2,
+        connect_timeout_seconds: int = 2,
     ) -> "Listener":
         await self.client.connect(
             url,
             token=token,
             error_cb=self._on_error,
             disconnected_cb=self._on_lost,
-            allow_reconnect=comes_back,
-            max_reconnect_attempts=-1 if comes_back else 1,
+            allow_reconnect=reconnects,
+            max_reconnect_attempts=-1 if reconnects else 1,
             reconnect_time_wait=wait_seconds,  # type: ignore[arg-type]  # It is slept, no more.
             inbox_prefix=inbox_prefix,
-            connect_timeout=patience_seconds,
+            connect_timeout=connect_timeout_seconds,
         )
         return self
 
-    async def hear(self, *subjects: str) -> "Listener":
+    async def subscribe(self, *subjects: str) -> "Listener":
         for subject in subjects:
             await self.client.subscribe(subject, cb=self._on_message)
         await self.client.flush()
@@ -178,10 +178,10 @@ class Listener:
 
     def ids(self, subject: str) -> list[str]:
         """The ids heard on a subject, first deliveries only, in order."""
-        return list(dict.fromkeys(id_of(m) for m in self.heard if m.subject == subject))
+        return list(dict.fromkeys(id_of(m) for m in self.received if m.subject == subject))
 
     async def _on_message(self, message: Msg) -> None:
-        self.heard.append(message)
+        self.received.append(message)
 
     async def _on_error(self, error: Exception) -> None:
         self.errors.append(str(error))
@@ -210,12 +210,12 @@ class Stage:
     def __init__(self, folder: Path, server: EmbeddedServer | None = None) -> None:
         self.folder = folder
         self.log = MemoryLog()
-        self.keys = KeyRing()
+        self.keys = KeyStore()
         self.server = server
-        self.push = self.new_push()
+        self.nats_service = self.create_nats_service()
         self._clients: list[nats_py.Client] = []
 
-    def new_push(self) -> NatsService:
+    def create_nats_service(self) -> NatsService:
         return NatsService(
             data_dir=self.folder,
             authenticate=self.keys.authenticate,
@@ -226,31 +226,31 @@ class Stage:
 
     @property
     def running_server(self) -> EmbeddedServer:
-        server = self.server or self.push.server
+        server = self.server or self.nats_service.server
         assert server is not None
         return server
 
     async def listener(self, principal: Principal, *subjects: str) -> Listener:
-        listener = self.nobody()
-        await listener.connect(self.push.url, principal.key_id)
-        return await listener.hear(*subjects)
+        listener = self.new_listener()
+        await listener.connect(self.nats_service.url, principal.key_id)
+        return await listener.subscribe(*subjects)
 
     async def agent(
         self,
         agent: str = ANN,
         *,
-        comes_back: bool = True,
+        reconnects: bool = True,
         wait_seconds: float = RECONNECT_SECONDS,
     ) -> Listener:
         """An agent that hears all it may."""
         key = self.keys.issue("agent", TENANT, agent)
-        listener = self.nobody()
+        listener = self.new_listener()
         await listener.connect(
-            self.push.url, key.key_id, comes_back=comes_back, wait_seconds=wait_seconds
+            self.nats_service.url, key.key_id, reconnects=reconnects, wait_seconds=wait_seconds
         )
-        return await listener.hear(f"quorate.{TENANT}.agent.{agent}.>", f"quorate.{TENANT}.all.>")
+        return await listener.subscribe(f"quorate.{TENANT}.agent.{agent}.>", f"quorate.{TENANT}.all.>")
 
-    def nobody(self) -> Listener:
+    def new_listener(self) -> Listener:
         """A client that is not connected yet, and is closed in the end."""
         listener = Listener()
         self._clients.append(listener.client)
@@ -259,7 +259,7 @@ class Stage:
     def connector(self, name: str) -> Connect:
         """Connects as the service itself, which may do anything in its account."""
         key = service_keys(self.folder / FOLDER).service
-        return lambda: connection.connect(self.push.url, key, name)
+        return lambda: connection.connect(self.nats_service.url, key, name)
 
     async def jetstream(self) -> JetStreamContext:
         service = await self.service()
@@ -298,7 +298,7 @@ class Stage:
 
         async def commit() -> None:
             while True:
-                self.push.wake([self.log.end(ANN)])
+                self.nats_service.wake([self.log.append_revocation(ANN)])
                 await asyncio.sleep(LOAD_PAUSE_SECONDS)
 
         work = asyncio.create_task(commit())
@@ -320,14 +320,14 @@ class Stage:
 
     async def restart(self) -> None:
         """As a new process would start."""
-        await self.push.stop()
-        self.push = self.new_push()
-        await self.push.start()
+        await self.nats_service.stop()
+        self.nats_service = self.create_nats_service()
+        await self.nats_service.start()
 
     async def close(self) -> None:
         for client in self._clients:
             with suppress(TimeoutError):  # nats-py can wait for good for a server that is gone.
                 await asyncio.wait_for(client.close(), CLOSE_SECONDS_MAX)
-        await self.push.stop()
+        await self.nats_service.stop()
         if self.server is not None:
             await self.server.stop()

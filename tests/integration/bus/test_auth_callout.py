@@ -55,8 +55,8 @@ async def test_key_receives_exactly_its_subjects(stage: Stage) -> None:
             for owner in principals
             if is_meant_for(family, owner, reader)
         }
-        await until(lambda: {m.subject for m in listener.heard} >= meant)  # noqa: B023 - awaited.
-        assert {message.subject for message in listener.heard} == meant
+        await until(lambda: {m.subject for m in listener.received} >= meant)  # noqa: B023 - awaited.
+        assert {message.subject for message in listener.received} == meant
         assert len(listener.errors) >= len(FORBIDDEN)
 
 
@@ -79,7 +79,7 @@ async def test_wildcards_match_own_subjects_only(stage: Stage) -> None:
     await service.client.publish(f"quorate.{TENANT}.all.agent_lapsed", b"said")
     await service.flush()
     await listener.client.flush()
-    assert listener.heard == []
+    assert listener.received == []
 
 
 async def test_only_agents_can_publish_and_only_their_own_commands(stage: Stage) -> None:
@@ -125,7 +125,7 @@ async def test_subscriptions_per_connection_are_limited(stage: Stage) -> None:
 async def test_stream_is_not_readable_past_the_subjects(stage: Stage) -> None:
     auditor = stage.keys.issue("auditor", TENANT)
     prefix = subjects.inbox_prefix(auditor)
-    listener = await stage.nobody().connect(stage.push.url, auditor.key_id, inbox_prefix=prefix)
+    listener = await stage.new_listener().connect(stage.nats_service.url, auditor.key_id, inbox_prefix=prefix)
 
     for verb in ("INFO", "MSG.GET", "PURGE", "DELETE"):
         with pytest.raises(NatsError):
@@ -139,7 +139,7 @@ async def test_unknown_key_is_rejected_at_once(stage: Stage, token: str) -> None
     began = time.monotonic()
 
     with pytest.raises(NatsError, match="Authorization Violation"):
-        await stage.nobody().connect(stage.push.url, token)
+        await stage.new_listener().connect(stage.nats_service.url, token)
 
     assert time.monotonic() - began < REFUSED_SECONDS_MAX
 
@@ -148,7 +148,7 @@ async def test_admin_key_is_rejected(stage: Stage) -> None:
     admin = stage.keys.issue("admin", "_operators")
 
     with pytest.raises(NatsError, match="Authorization Violation"):
-        await stage.nobody().connect(stage.push.url, admin.key_id)
+        await stage.new_listener().connect(stage.nats_service.url, admin.key_id)
 
 
 async def test_slow_lookup_rejects_the_login(stage: Stage) -> None:
@@ -156,7 +156,7 @@ async def test_slow_lookup_rejects_the_login(stage: Stage) -> None:
     stage.keys.pause_seconds = 2 * RESPONSE_SECONDS_MAX
 
     with pytest.raises(NatsError, match="Authorization Violation"):
-        await stage.nobody().connect(stage.push.url, slow.key_id, patience_seconds=10)
+        await stage.new_listener().connect(stage.nats_service.url, slow.key_id, connect_timeout_seconds=10)
 
 
 async def test_logins_are_concurrent(stage: Stage) -> None:
@@ -175,7 +175,7 @@ async def test_revoked_key_is_disconnected_and_cannot_reconnect(stage: Stage) ->
     staying = await stage.listener(stayer)
 
     del stage.keys.principals[leaver.key_id]
-    await stage.push.disconnect(leaver.key_id)
+    await stage.nats_service.disconnect(leaver.key_id)
 
     await until(lambda: all(listener.losses for listener in leaving), seconds=1)
     assert staying.client.is_connected
@@ -186,12 +186,12 @@ async def test_revoked_key_is_disconnected_and_cannot_reconnect(stage: Stage) ->
 async def test_login_in_progress_is_disconnected_when_its_key_is_revoked(stage: Stage) -> None:
     leaver = stage.keys.issue("agent", TENANT, ANN)
 
-    await stage.push.disconnect(
+    await stage.nats_service.disconnect(
         leaver.key_id
     )  # The key ring still says yes, as a late answer would.
 
-    late = stage.nobody()
-    await late.connect(stage.push.url, leaver.key_id)
+    late = stage.new_listener()
+    await late.connect(stage.nats_service.url, leaver.key_id)
     await until(lambda: late.losses > 0, seconds=1)
 
 
@@ -200,22 +200,22 @@ async def test_revocation_in_the_log_disconnects(stage: Stage) -> None:
     (key_id,) = stage.keys.principals
 
     stage.log.append("KeyRevoked", {"keyId": key_id})
-    stage.push.wake()
+    stage.nats_service.wake()
 
     await until(lambda: leaver.losses > 0, seconds=1)
 
 
 async def test_missed_revocation_is_detected_later(apart: Stage) -> None:
     """On somebody else's server connections outlive us, and a crash may come before the kick."""
-    await apart.push.start()
+    await apart.nats_service.start()
     leaver = await apart.listener(apart.keys.issue("agent", TENANT, ANN))
     stayer = await apart.listener(apart.keys.issue("agent", TENANT, BOB))
-    await apart.push.stop()
+    await apart.nats_service.stop()
     assert leaver.losses == 0
     del apart.keys.principals[min(apart.keys.principals)]  # And no row of the log says so.
 
-    apart.push = apart.new_push()
-    await apart.push.start()
+    apart.nats_service = apart.create_nats_service()
+    await apart.nats_service.start()
 
     await until(lambda: leaver.losses > 0)
     assert stayer.client.is_connected
@@ -224,11 +224,11 @@ async def test_missed_revocation_is_detected_later(apart: Stage) -> None:
 async def test_connected_keys_are_tracked(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     bob = await stage.agent(BOB)
-    await until(lambda: len(stage.push.connections.keys) == 2)
+    await until(lambda: len(stage.nats_service.connections.keys) == 2)
 
     await bob.client.close()
 
-    await until(lambda: len(stage.push.connections.keys) == 1)
+    await until(lambda: len(stage.nats_service.connections.keys) == 1)
     assert ann.client.is_connected
 
 
@@ -238,12 +238,12 @@ async def test_agents_reconnect_after_the_server_was_killed(stage: Stage) -> Non
     stage.kill_server()
 
     await until(lambda: ann.losses > 0 and ann.client.is_connected)
-    assert await stage.push.connections.wait_until_reconnected(
+    assert await stage.nats_service.connections.wait_until_reconnected(
         connections.FIRST_RESPONSE_SECONDS_MAX * 5
     )
-    stage.log.end(ANN)
-    stage.push.wake()
-    await until(lambda: len(ann.heard) == 1)
+    stage.log.append_revocation(ANN)
+    stage.nats_service.wake()
+    await until(lambda: len(ann.received) == 1)
 
 
 async def test_tokens_are_never_logged(
@@ -251,12 +251,12 @@ async def test_tokens_are_never_logged(
 ) -> None:
     good = stage.keys.issue("auditor")
     stage.keys.principals["canary-good-token"] = good
-    listener = stage.nobody()
-    await listener.connect(stage.push.url, "canary-good-token")
+    listener = stage.new_listener()
+    await listener.connect(stage.nats_service.url, "canary-good-token")
     with pytest.raises(NatsError):
-        await stage.nobody().connect(stage.push.url, "canary-bad-token")
+        await stage.new_listener().connect(stage.nats_service.url, "canary-bad-token")
     await listener.client.close()
-    await stage.push.stop()
+    await stage.nats_service.stop()
 
     written = capsys.readouterr().out.encode()
     for path in stage.folder.rglob("*"):

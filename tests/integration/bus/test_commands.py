@@ -28,7 +28,7 @@ from tests.integration.bus.stage import (
     BOB,
     EVE,
     OTHER_TENANT,
-    PATIENCE_SECONDS,
+    WAIT_SECONDS_MAX,
     TENANT,
     Listener,
     Stage,
@@ -72,23 +72,23 @@ class ServedStage(Stage):
         self.desk = Desk()
         super().__init__(folder, **more)
 
-    def new_push(self) -> Any:  # noqa: ANN401 - as Stage has it.
-        push = super().new_push()
-        push.serve_commands(self.desk)
-        return push
+    def create_nats_service(self) -> Any:  # noqa: ANN401 - as Stage has it.
+        nats_service = super().create_nats_service()
+        nats_service.serve_commands(self.desk)
+        return nats_service
 
     def connection(self) -> Connection | None:
         """The one on which commands come."""
-        assert self.push._commands is not None
-        return self.push._commands._connection
+        assert self.nats_service._commands is not None
+        return self.nats_service._commands._connection
 
     async def asker(self, agent: str = ANN, tenant: str = TENANT) -> "Asker":
         return Asker(await self._connected(self.keys.issue("agent", tenant, agent)), tenant, agent)
 
     async def _connected(self, key: Principal) -> Listener:
-        listener = self.nobody()
+        listener = self.new_listener()
         prefix = subjects.inbox_prefix(key)
-        await listener.connect(self.push.url, key.key_id, inbox_prefix=prefix, comes_back=True)
+        await listener.connect(self.nats_service.url, key.key_id, inbox_prefix=prefix, reconnects=True)
         return listener
 
 
@@ -105,7 +105,7 @@ class Asker:
         body: bytes,
         operation: str = "repeat",
         *,
-        seconds: float = PATIENCE_SECONDS,
+        seconds: float = WAIT_SECONDS_MAX,
         **headers: str,
     ) -> Msg:
         subject = self._subject + operation
@@ -118,7 +118,7 @@ class Asker:
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[ServedStage]:
     stage = ServedStage(tmp_path)
-    await stage.push.start()
+    await stage.nats_service.start()
     try:
         yield stage
     finally:
@@ -176,10 +176,10 @@ async def test_commands_are_concurrent(stage: ServedStage) -> None:
 )
 async def test_response_goes_to_the_senders_inbox_only(stage: ServedStage, reply: str) -> None:
     service = await stage.service()
-    heard: list[Msg] = []
+    received: list[Msg] = []
 
     async def on_message(message: Msg) -> None:
-        heard.append(message)
+        received.append(message)
 
     await service.client.subscribe(">", cb=on_message)
     await service.flush()
@@ -190,7 +190,7 @@ async def test_response_goes_to_the_senders_inbox_only(stage: ServedStage, reply
     assert (await ann.ask(b"honest")).data == b"honest"
     assert [asked.body for asked in stage.desk.asked] == [b"honest"]
     await service.flush()
-    assert [m for m in heard if m.data == b"spoofed" and ".cmd." not in m.subject] == []
+    assert [m for m in received if m.data == b"spoofed" and ".cmd." not in m.subject] == []
 
 
 # -- Too much, and nonsense --------------------------------------------------
@@ -252,17 +252,17 @@ async def test_commands_of_all_agents_are_limited(
 async def test_every_command_of_a_flood_gets_a_response(stage: ServedStage) -> None:
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     inbox = ann.client.new_inbox()
-    await ann.listener.hear(inbox)
+    await ann.listener.subscribe(inbox)
 
     for number in range(MANY):
         await ann.say(b"%d" % number, inbox)
         if number % 100 == 0:
             assert (await bob.ask(b"between")).data == b"between"
 
-    await until(lambda: len(ann.listener.heard) == MANY)
-    numbers = {m.data for m in ann.listener.heard} - {BUSY}
+    await until(lambda: len(ann.listener.received) == MANY)
+    numbers = {m.data for m in ann.listener.received} - {BUSY}
     assert numbers <= {b"%d" % number for number in range(MANY)}
-    assert len(numbers) + sum(m.data == BUSY for m in ann.listener.heard) == MANY
+    assert len(numbers) + sum(m.data == BUSY for m in ann.listener.received) == MANY
 
 
 @pytest.mark.parametrize(
@@ -313,14 +313,14 @@ async def test_drain_responds_to_accepted_commands(tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "server", keys)
     await server.start()
     stage = ServedStage(tmp_path / "service", server=server)
-    await stage.push.start()
+    await stage.nats_service.start()
     try:
         ann = await stage.asker()
         stage.desk.free.clear()
         taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(10)]
         await until(lambda: len(stage.desk.asked) == 10)
 
-        stopping = asyncio.create_task(stage.push.stop())
+        stopping = asyncio.create_task(stage.nats_service.stop())
         await until(lambda: no_responders(ann))
         stage.desk.free.set()
 
@@ -344,15 +344,15 @@ async def no_responders(asker: Asker) -> bool:
 async def test_revocation_does_not_wait_for_the_relay_backlog(tmp_path: Path) -> None:
     """The relay may have an hour of notifications before it; commands must end at once."""
     stage = ServedStage(tmp_path)
-    stage.push.relay.ready.set()
-    stage.push.relay.run = asyncio.Event().wait  # type: ignore[assignment, method-assign]
-    await stage.push.start()
+    stage.nats_service.relay.ready.set()
+    stage.nats_service.relay.run = asyncio.Event().wait  # type: ignore[assignment, method-assign]
+    await stage.nats_service.start()
     try:
         ann = await stage.asker()
         (key_id,) = stage.keys.principals
         del stage.keys.principals[key_id]
 
-        stage.push.wake([stage.log.append("KeyRevoked", {"keyId": key_id})])
+        stage.nats_service.wake([stage.log.append("KeyRevoked", {"keyId": key_id})])
 
         await until(lambda: ann.listener.losses > 0, seconds=1)
     finally:

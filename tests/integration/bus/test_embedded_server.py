@@ -15,7 +15,7 @@ import pytest
 from quorate.bus.connection import connect
 from quorate.bus.embedded.configuration import ServiceKeys, server_configuration, service_keys
 from quorate.bus.embedded.server import EmbeddedServer, PortInUse, ServerFailed, find_program
-from tests.integration.bus.stage import PATIENCE_SECONDS, until
+from tests.integration.bus.stage import WAIT_SECONDS_MAX, until
 
 STARTS_ONE_AND_WAITS = """
 import asyncio, pathlib, sys
@@ -60,7 +60,7 @@ def pid_of(running: EmbeddedServer) -> int:
     return running.pid
 
 
-def ends(pid: int, seconds: float = PATIENCE_SECONDS) -> bool:
+def ends(pid: int, seconds: float = WAIT_SECONDS_MAX) -> bool:
     """Whether a process that is not our child is gone in time."""
     try:
         process = os.pidfd_open(pid)
@@ -175,7 +175,7 @@ async def test_orphan_is_terminated_first(
     try:
         await successor.start()
 
-        assert orphan.wait(PATIENCE_SECONDS) is not None
+        assert orphan.wait(WAIT_SECONDS_MAX) is not None
         assert await answers(successor, keys)
     finally:
         orphan.kill()

@@ -30,16 +30,16 @@ def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 async def filled(stage: Stage) -> Stage:
     """A stage whose stream holds a log of some length."""
     for number in range(ROWS_MAX + 50):
-        stage.log.end(ANN, tenant=(TENANT, OTHER_TENANT)[number % 2])
-    stage.push.wake()
-    assert await stage.push.relay.drain(10)
+        stage.log.append_revocation(ANN, tenant=(TENANT, OTHER_TENANT)[number % 2])
+    stage.nats_service.wake()
+    assert await stage.nats_service.relay.drain(10)
     return stage
 
 
 async def test_positions_are_stream_sequences(filled: Stage) -> None:
     assert await filled.stream_holds(filled.log.rows)
-    assert await filled.push.relay.lag() == 0
-    assert filled.push.status()["mirror"] == FOLLOWING
+    assert await filled.nats_service.relay.lag() == 0
+    assert filled.nats_service.status()["mirror"] == FOLLOWING
 
 
 async def test_one_acknowledgement_confirms_a_batch(
@@ -54,9 +54,9 @@ async def test_one_acknowledgement_confirms_a_batch(
 
     monkeypatch.setattr(jetstream_stream.LogStream, "append", counting)
     for _ in range(4 * ROWS_MAX):
-        stage.log.grant()
-    stage.push.wake()
-    assert await stage.push.relay.drain(10)
+        stage.log.append_grant()
+    stage.nats_service.wake()
+    assert await stage.nats_service.relay.drain(10)
 
     assert replies == [ROWS_MAX] * 4
     assert await stage.stream_holds(stage.log.rows)
@@ -74,7 +74,7 @@ async def test_deleted_stream_is_backfilled_under_load(stage: Stage) -> None:
         await stage.grown(200)
 
     await until(lambda: stage.stream_holds(stage.log.rows))
-    assert [id_of(m) for m in ann.heard] == ids(stage.log.rows), "no notification is said twice"
+    assert [id_of(m) for m in ann.received] == ids(stage.log.rows), "no notification is said twice"
 
 
 async def test_purged_stream_is_backfilled_under_load(stage: Stage) -> None:
@@ -119,7 +119,7 @@ async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         monkeypatch.setattr(module, "MIRROR_EVENTS_MAX", 100)
     stage = Stage(tmp_path)
     for _ in range(250):
-        stage.log.grant()
+        stage.log.append_grant()
     try:
         yield stage
     finally:
@@ -127,7 +127,7 @@ async def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 async def test_stream_keeps_the_newest_events_only(small: Stage) -> None:
-    await small.push.start()
+    await small.nats_service.start()
     await until(lambda: small.stream_holds(small.log.rows[150:]))
 
     async with small.load():
@@ -135,7 +135,7 @@ async def test_stream_keeps_the_newest_events_only(small: Stage) -> None:
 
     await until(lambda: small.stream_holds(small.log.rows[-100:]))
     await small.restart()
-    await until(lambda: small.push.status()["mirror"] == FOLLOWING)
+    await until(lambda: small.nats_service.status()["mirror"] == FOLLOWING)
     assert await small.stream_holds(small.log.rows[-100:])
 
 
@@ -144,30 +144,30 @@ async def test_stream_keeps_the_newest_events_only(small: Stage) -> None:
 
 async def test_stream_ahead_of_the_log_is_not_changed(filled: Stage) -> None:
     before = list(filled.log.rows)
-    await filled.push.stop()
+    await filled.nats_service.stop()
     del filled.log.rows[10:]  # An older log was restored.
     await filled.restart()
     ann = await filled.agent(ANN)
 
-    row = filled.log.end(ANN)
-    filled.push.wake()
+    row = filled.log.append_revocation(ANN)
+    filled.nats_service.wake()
 
-    await until(lambda: row.id in [id_of(message) for message in ann.heard])
-    assert filled.push.status()["mirror"] == STOPPED
+    await until(lambda: row.id in [id_of(message) for message in ann.received])
+    assert filled.nats_service.status()["mirror"] == STOPPED
     assert await filled.stream_holds(before)
 
 
 async def test_stream_that_ends_before_archived_events_is_not_changed(filled: Stage) -> None:
     """NATS was away for so long that the log does not have what comes next any more."""
     before = list(filled.log.rows)
-    await filled.push.stop()
+    await filled.nats_service.stop()
     for _ in range(20):
-        filled.log.grant()
+        filled.log.append_grant()
     filled.log.archived_until = len(before) + 1
 
     await filled.restart()
 
-    await until(lambda: filled.push.status()["mirror"] == STOPPED)
+    await until(lambda: filled.nats_service.status()["mirror"] == STOPPED)
     assert await filled.stream_holds(before)
     jetstream = await filled.jetstream()
     await jetstream.delete_stream(STREAM)
@@ -175,10 +175,10 @@ async def test_stream_that_ends_before_archived_events_is_not_changed(filled: St
 
 
 async def test_stream_with_all_archived_events_is_continued(filled: Stage) -> None:
-    await filled.push.stop()
+    await filled.nats_service.stop()
     filled.log.archived_until = len(filled.log.rows)
     for _ in range(20):
-        filled.log.grant()
+        filled.log.append_grant()
 
     await filled.restart()
 
@@ -187,14 +187,14 @@ async def test_stream_with_all_archived_events_is_continued(filled: Stage) -> No
 
 async def test_stream_of_another_log_is_not_changed_until_deleted(filled: Stage) -> None:
     before = list(filled.log.rows)
-    await filled.push.stop()
+    await filled.nats_service.stop()
     filled.log.rows.clear()
     for _ in range(len(before) + 10):
-        filled.log.grant()
+        filled.log.append_grant()
 
     await filled.restart()
 
-    await until(lambda: filled.push.status()["mirror"] == STOPPED)
+    await until(lambda: filled.nats_service.status()["mirror"] == STOPPED)
     assert await filled.stream_holds(before)
     jetstream = await filled.jetstream()
     await jetstream.delete_stream(STREAM)
@@ -202,7 +202,7 @@ async def test_stream_of_another_log_is_not_changed_until_deleted(filled: Stage)
 
 
 async def test_two_relays_do_not_interleave(filled: Stage) -> None:
-    second = Relay(filled.connector("second"), filled.log, filled.push.connections)
+    second = Relay(filled.connector("second"), filled.log, filled.nats_service.connections)
     work = asyncio.create_task(second.run())
     try:
         async with filled.load():
@@ -210,7 +210,7 @@ async def test_two_relays_do_not_interleave(filled: Stage) -> None:
                 await filled.grown(20)
                 second.wake()
         assert await second.drain(10)
-        assert await filled.push.relay.drain(10)
+        assert await filled.nats_service.relay.drain(10)
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
@@ -223,9 +223,9 @@ async def test_two_relays_do_not_interleave(filled: Stage) -> None:
 
 async def test_too_large_row_leaves_a_placeholder(filled: Stage) -> None:
     row = filled.log.append("LeaseRevoked", {"agentId": ANN, "reason": "x" * 9_000_000})
-    filled.log.grant()
-    filled.push.wake()
-    assert await filled.push.relay.drain(10)
+    filled.log.append_grant()
+    filled.nats_service.wake()
+    assert await filled.nats_service.relay.drain(10)
 
     assert await filled.stream_holds(filled.log.rows)
     assert await data_of(filled, row) == {"omitted": True}
@@ -235,9 +235,9 @@ async def test_rejected_row_leaves_a_placeholder(filled: Stage) -> None:
     await limit_messages(filled, bytes_max=2_000)
     row = filled.log.append("LeaseAcquired", {"agentId": ANN, "intent": "x" * 5_000})
     for _ in range(100):
-        filled.log.grant()
-    filled.push.wake()
-    assert await filled.push.relay.drain(5), "it must not hold up the others for longer"
+        filled.log.append_grant()
+    filled.nats_service.wake()
+    assert await filled.nats_service.relay.drain(5), "it must not hold up the others for longer"
 
     assert await filled.stream_holds(filled.log.rows)
     assert await data_of(filled, row) == {"omitted": True}
@@ -245,9 +245,9 @@ async def test_rejected_row_leaves_a_placeholder(filled: Stage) -> None:
 
 async def test_server_that_rejects_everything_omits_no_row(filled: Stage) -> None:
     await limit_messages(filled, bytes_max=10)
-    row = filled.log.grant()
-    filled.push.wake()
-    await until(lambda: filled.push.status()["mirror"] == UNAVAILABLE)
+    row = filled.log.append_grant()
+    filled.nats_service.wake()
+    await until(lambda: filled.nats_service.status()["mirror"] == UNAVAILABLE)
 
     await limit_messages(filled, bytes_max=-1)
 

@@ -20,12 +20,12 @@ class Archived(MemoryLog):
 async def test_follower_continues_after_events_were_archived() -> None:
     log = Archived()
     for _ in range(ARCHIVED + 2):
-        log.grant()
+        log.append_grant()
     tail = LogTail(log)
     found = await tail.after(0)
     assert [row.position for row in found] == [1, 8, 9, 10]
 
-    tail.wake([log.grant() for _ in range(2 * ARCHIVED)])
+    tail.wake([log.append_grant() for _ in range(2 * ARCHIVED)])
     found = await tail.after(10)
 
     assert [row.position for row in found] == list(range(11, 11 + 2 * ARCHIVED))

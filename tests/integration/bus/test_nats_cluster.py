@@ -22,7 +22,7 @@ from quorate.domain.identity.principals import Principal
 from tests.integration.bus.cluster import SERVERS, NatsCluster
 from tests.integration.bus.stage import (
     ANN,
-    PATIENCE_SECONDS,
+    WAIT_SECONDS_MAX,
     REVOKED,
     TENANT,
     Listener,
@@ -43,7 +43,7 @@ class ClusterStage(Stage):
         self.cluster = NatsCluster(folder / "cluster", service_keys(folder / FOLDER), tls=tls)
         super().__init__(folder)
 
-    def new_push(self) -> NatsService:
+    def create_nats_service(self) -> NatsService:
         return NatsService(
             data_dir=self.folder,
             authenticate=self.keys.authenticate,
@@ -61,22 +61,22 @@ class ClusterStage(Stage):
         Servers tell each other who listens, and who answers for logins, in their own time.
         """
         there = [await self._at(each, principal) for each in range(SERVERS) if each != but]
-        while not all(listener.heard for listener in there):
-            self.push.wake([self.log.end(ANN)])
+        while not all(listener.received for listener in there):
+            self.nats_service.wake([self.log.append_revocation(ANN)])
             await asyncio.sleep(LOAD_PAUSE_SECONDS)
         return there
 
     async def _at(self, number: int, principal: Principal) -> Listener:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             while True:
-                listener = self.nobody()
+                listener = self.new_listener()
                 with suppress(NatsError, TimeoutError):
                     await listener.connect(self.cluster.urls[number], principal.key_id)
-                    return await listener.hear(f"quorate.{TENANT}.agent.{ANN}.>")
+                    return await listener.subscribe(f"quorate.{TENANT}.agent.{ANN}.>")
 
     async def commit_every_few_milliseconds(self) -> None:
         while True:
-            self.push.wake([self.log.end(ANN)])
+            self.nats_service.wake([self.log.append_revocation(ANN)])
             await asyncio.sleep(LOAD_PAUSE_SECONDS)
 
 
@@ -88,7 +88,7 @@ async def agents_link(url: str, key: str) -> AsyncIterator[NatsTransport]:
     )
     work = asyncio.create_task(link.run())
     try:
-        await link.wait_for_first_round(PATIENCE_SECONDS)
+        await link.wait_for_first_round(WAIT_SECONDS_MAX)
         yield link
     finally:
         work.cancel()
@@ -99,7 +99,7 @@ async def agents_link(url: str, key: str) -> AsyncIterator[NatsTransport]:
 async def started(stage: ClusterStage) -> AsyncIterator[ClusterStage]:
     try:
         await stage.cluster.start()
-        await stage.push.start()
+        await stage.nats_service.start()
         yield stage
     finally:
         try:
@@ -120,13 +120,13 @@ async def test_every_server_authenticates_delivers_and_disconnects(
     key = stage.keys.issue("agent", TENANT, ANN)
     listeners = await stage.listeners(key)
 
-    row = stage.log.end(ANN)
-    stage.push.wake([row])
+    row = stage.log.append_revocation(ANN)
+    stage.nats_service.wake([row])
     for listener in listeners:
-        await until(lambda heard=listener: row.id in heard.ids(REVOKED))  # type: ignore[misc]
+        await until(lambda received=listener: row.id in received.ids(REVOKED))  # type: ignore[misc]
 
     del stage.keys.principals[key.key_id]
-    await stage.push.disconnect(key.key_id)
+    await stage.nats_service.disconnect(key.key_id)
     for listener in listeners:
         await until(lambda gone=listener: gone.client.is_closed)  # type: ignore[misc]
 
@@ -134,8 +134,8 @@ async def test_every_server_authenticates_delivers_and_disconnects(
 async def test_mirror_is_replicated_with_each_event_at_its_position(
     stage: ClusterStage,
 ) -> None:
-    rows = [stage.log.end(ANN) for _ in range(50)]
-    stage.push.wake(rows)
+    rows = [stage.log.append_revocation(ANN) for _ in range(50)]
+    stage.nats_service.wake(rows)
 
     await until(lambda: stage.stream_holds(rows))
     jetstream = await stage.jetstream()
@@ -175,8 +175,8 @@ async def test_notifications_continue_while_a_server_is_restarted(
             rows = ids(stage.log.rows[since:])
             for listener in others:
                 await until(lambda at=listener, last=rows[-1]: last in at.ids(REVOKED))  # type: ignore[misc]
-                heard = listener.ids(REVOKED)
-                assert heard[heard.index(rows[0]) :][: len(rows)] == rows
+                received = listener.ids(REVOKED)
+                assert received[received.index(rows[0]) :][: len(rows)] == rows
             await stage.cluster.start(number)
     finally:
         load.cancel()

@@ -47,12 +47,12 @@ async def test_service_servers_and_agents_use_tls(
     async with agents_link(stage.cluster.url, key.key_id) as link:
         await stage.listeners(key)
         assert link.session is not None
-        heard = await link.session.receive()
-        assert heard is not None
-        assert orjson.loads(heard)["id"] in ids(stage.log.rows)
+        received = await link.session.receive()
+        assert received is not None
+        assert orjson.loads(received)["id"] in ids(stage.log.rows)
     await until(lambda: stage.stream_holds(stage.log.rows))
     for number in range(SERVERS):
-        told = await stage.cluster.told(number, "varz")
+        told = await stage.cluster.monitor(number, "varz")
         assert told["cluster"]["tls_required"] is True
         assert told["cluster"]["tls_verify"] is True
 
@@ -69,13 +69,13 @@ class Between:
     """Somebody in between, who introduces himself without a word of TLS, and listens."""
 
     def __init__(self) -> None:
-        self.heard = b""
+        self.received = b""
         self.left = asyncio.Event()
         self.url = ""
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"INFO " + orjson.dumps({**INTRODUCTION, "auth_required": True}) + b"\r\n")
-        self.heard += await reader.read()
+        self.received += await reader.read()
         self.left.set()
         writer.close()
 
@@ -99,7 +99,7 @@ async def test_agent_key_is_not_sent_without_tls(between: Between) -> None:
         await between.left.wait()
         assert link.session is None
 
-    assert between.heard == b""
+    assert between.received == b""
 
 
 async def test_service_does_not_log_in_without_tls(
@@ -110,4 +110,4 @@ async def test_service_does_not_log_in_without_tls(
         await connection.connect(between.url, NatsKey.create("user"), "test")
     await between.left.wait()
 
-    assert between.heard == b""
+    assert between.received == b""

@@ -18,7 +18,7 @@ from tests.integration.bus.stage import (
     ANN,
     BOB,
     OTHER_TENANT,
-    PATIENCE_SECONDS,
+    WAIT_SECONDS_MAX,
     REVOKED,
     TENANT,
     Stage,
@@ -33,24 +33,24 @@ from tests.integration.bus.stage import (
 async def test_agent_receives_its_notifications_in_order(stage: Stage) -> None:
     ann, bob = await stage.agent(ANN), await stage.agent(BOB)
     for number in range(300):
-        stage.log.end((ANN, BOB)[number % 2])
-        stage.push.wake()
+        stage.log.append_revocation((ANN, BOB)[number % 2])
+        stage.nats_service.wake()
 
-    await until(lambda: len(ann.heard) + len(bob.heard) == 300)
+    await until(lambda: len(ann.received) + len(bob.received) == 300)
 
-    assert [id_of(message) for message in ann.heard] == ids(stage.log.rows[0::2])
-    assert [id_of(message) for message in bob.heard] == ids(stage.log.rows[1::2])
+    assert [id_of(message) for message in ann.received] == ids(stage.log.rows[0::2])
+    assert [id_of(message) for message in bob.received] == ids(stage.log.rows[1::2])
 
 
 async def test_notification_is_a_cloudevent(stage: Stage) -> None:
     ann = await stage.agent(ANN)
-    row = stage.log.end(ANN)
-    stage.push.wake()
-    await until(lambda: len(ann.heard) == 1)
+    row = stage.log.append_revocation(ANN)
+    stage.nats_service.wake()
+    await until(lambda: len(ann.received) == 1)
 
-    assert ann.heard[0].subject == REVOKED
-    assert ann.heard[0].headers == {"Nats-Msg-Id": row.id}
-    assert orjson.loads(ann.heard[0].data) == {
+    assert ann.received[0].subject == REVOKED
+    assert ann.received[0].headers == {"Nats-Msg-Id": row.id}
+    assert orjson.loads(ann.received[0].data) == {
         "specversion": "1.0",
         "id": row.id,
         "source": f"quorate/{TENANT}",
@@ -64,13 +64,13 @@ async def test_notification_is_a_cloudevent(stage: Stage) -> None:
 
 async def test_auditor_receives_the_log_of_its_tenant(stage: Stage) -> None:
     auditor = await stage.listener(stage.keys.issue("auditor"), f"quorate.{TENANT}.log.>")
-    stage.log.end(ANN, tenant=OTHER_TENANT)
-    row = stage.log.grant()
-    stage.push.wake()
-    await until(lambda: len(auditor.heard) == 1)
+    stage.log.append_revocation(ANN, tenant=OTHER_TENANT)
+    row = stage.log.append_grant()
+    stage.nats_service.wake()
+    await until(lambda: len(auditor.received) == 1)
 
-    said = orjson.loads(auditor.heard[0].data)
-    assert auditor.heard[0].subject == f"quorate.{TENANT}.log.LeaseAcquired"
+    said = orjson.loads(auditor.received[0].data)
+    assert auditor.received[0].subject == f"quorate.{TENANT}.log.LeaseAcquired"
     assert said["data"] == orjson.loads(orjson.dumps(public_event(row)))
     assert said["sequence"] == row.sequence == 1
 
@@ -78,34 +78,34 @@ async def test_auditor_receives_the_log_of_its_tenant(stage: Stage) -> None:
 async def test_both_agents_of_a_conflict_are_notified(stage: Stage) -> None:
     listeners = {ANN: await stage.agent(ANN), BOB: await stage.agent(BOB)}
     row = stage.log.append("LeaseConflicted", conflict(agentId=ANN, holderId=BOB))
-    stage.push.wake()
+    stage.nats_service.wake()
 
-    await until(lambda: all(listener.heard for listener in listeners.values()))
+    await until(lambda: all(listener.received for listener in listeners.values()))
 
     for agent, listener in listeners.items():
-        assert listener.heard[0].subject == f"quorate.{TENANT}.agent.{agent}.lease_conflict"
-        assert id_of(listener.heard[0]) == row.id
+        assert listener.received[0].subject == f"quorate.{TENANT}.agent.{agent}.lease_conflict"
+        assert id_of(listener.received[0]) == row.id
 
 
 async def test_notifications_on_one_subject_have_distinct_ids(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     row = stage.log.append("LeaseConflicted", conflict(agentId=ANN, holderId=ANN))
-    stage.push.wake()
+    stage.nats_service.wake()
 
-    await until(lambda: len(ann.heard) == 2)
+    await until(lambda: len(ann.received) == 2)
 
-    assert [id_of(message) for message in ann.heard] == [row.id, f"{row.id}.1"]
+    assert [id_of(message) for message in ann.received] == [row.id, f"{row.id}.1"]
 
 
 async def test_user_text_is_in_the_body_only(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     text = "x\r\nNats-Msg-Id: forged\r\n\r\nPUB quorate.acme.all.forged 0\r\n\r\n"
     row = stage.log.append("LeaseRevoked", {"agentId": ANN, "reason": text})
-    stage.push.wake()
-    await until(lambda: len(ann.heard) == 1)
+    stage.nats_service.wake()
+    await until(lambda: len(ann.received) == 1)
 
-    assert ann.heard[0].headers == {"Nats-Msg-Id": row.id}
-    assert orjson.loads(ann.heard[0].data)["data"]["reason"] == text
+    assert ann.received[0].headers == {"Nats-Msg-Id": row.id}
+    assert orjson.loads(ann.received[0].data)["data"]["reason"] == text
 
 
 @pytest.mark.parametrize("facts", [{}, {"agentId": "*"}, {"agentId": ">"}, {"agentId": 1}])
@@ -114,20 +114,20 @@ async def test_unrenderable_row_does_not_block_the_next(
 ) -> None:
     ann = await stage.agent(ANN)
     stage.log.append("LeaseRevoked", facts)
-    row = stage.log.end(ANN)
-    stage.push.wake()
+    row = stage.log.append_revocation(ANN)
+    stage.nats_service.wake()
 
-    await until(lambda: [id_of(message) for message in ann.heard] == [row.id])
+    await until(lambda: [id_of(message) for message in ann.received] == [row.id])
 
 
 async def test_too_large_notification_is_published_without_data(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     row = stage.log.append("LeaseRevoked", {"agentId": ANN, "reason": "x" * 9_000_000})
-    stage.push.wake()
-    await until(lambda: len(ann.heard) == 1)
+    stage.nats_service.wake()
+    await until(lambda: len(ann.received) == 1)
 
-    assert id_of(ann.heard[0]) == row.id
-    assert orjson.loads(ann.heard[0].data)["data"] == {"omitted": True}
+    assert id_of(ann.received[0]) == row.id
+    assert orjson.loads(ann.received[0].data)["data"] == {"omitted": True}
 
 
 async def test_notification_arrives_within_milliseconds(stage: Stage) -> None:
@@ -135,8 +135,8 @@ async def test_notification_arrives_within_milliseconds(stage: Stage) -> None:
     waits = []
     for number in range(1, 51):
         began = time.perf_counter()
-        stage.push.wake([stage.log.end(ANN)])
-        await until(lambda: len(ann.heard) == number, seconds=5)  # noqa: B023 - awaited.
+        stage.nats_service.wake([stage.log.append_revocation(ANN)])
+        await until(lambda: len(ann.received) == number, seconds=5)  # noqa: B023 - awaited.
         waits.append(time.perf_counter() - began)
 
     assert statistics.median(waits) < 0.05, "it takes about 1 ms; the machine may be busy"
@@ -145,25 +145,25 @@ async def test_notification_arrives_within_milliseconds(stage: Stage) -> None:
 async def test_passed_rows_are_not_read_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_tail, "POLL_SECONDS", PATIENCE_SECONDS)  # Nobody becomes impatient.
-    stage.push.wake([stage.log.grant()])
-    assert await stage.push.relay.drain(5)
+    monkeypatch.setattr(log_tail, "POLL_SECONDS", WAIT_SECONDS_MAX)  # Nobody becomes impatient.
+    stage.nats_service.wake([stage.log.append_grant()])
+    assert await stage.nats_service.relay.drain(5)
     before = stage.log.reads
 
-    stage.push.wake([stage.log.grant() for _ in range(100)])
-    assert await stage.push.relay.drain(5)
+    stage.nats_service.wake([stage.log.append_grant() for _ in range(100)])
+    assert await stage.nats_service.relay.drain(5)
 
     assert stage.log.reads == before
 
 
 async def test_rows_of_another_process_are_found_by_polling(stage: Stage) -> None:
     ann = await stage.agent(ANN)
-    stage.push.wake([stage.log.end(ANN)])
-    await until(lambda: len(ann.heard) == 1)
+    stage.nats_service.wake([stage.log.append_revocation(ANN)])
+    await until(lambda: len(ann.received) == 1)
 
-    stage.log.end(ANN)
+    stage.log.append_revocation(ANN)
 
-    await until(lambda: len(ann.heard) == 2, seconds=log_tail.POLL_SECONDS * 5)
+    await until(lambda: len(ann.received) == 2, seconds=log_tail.POLL_SECONDS * 5)
 
 
 # -- When the server dies ----------------------------------------------------
@@ -180,7 +180,7 @@ async def test_every_notification_arrives_when_the_server_is_killed_under_load(
         await stage.grown(200)
 
     await until(lambda: ann.ids(REVOKED) == ids(stage.log.rows))
-    assert await stage.push.relay.drain(10)
+    assert await stage.nats_service.relay.drain(10)
     assert await stage.stream_holds(stage.log.rows)
 
 
@@ -199,15 +199,15 @@ async def test_slowly_reconnecting_agent_misses_nothing(stage: Stage) -> None:
 async def test_duplicate_has_the_same_bytes(stage: Stage) -> None:
     ann = await stage.agent(ANN)
     for _ in range(50):
-        stage.log.end(ANN)
-    stage.push.wake()
-    await until(lambda: len(ann.heard) == 50)
+        stage.log.append_revocation(ANN)
+    stage.nats_service.wake()
+    await until(lambda: len(ann.received) == 50)
 
     stage.kill_server()
 
-    await until(lambda: len(ann.heard) == 100)
-    assert [m.data for m in ann.heard[:50]] == [m.data for m in ann.heard[50:]]
-    assert [m.headers for m in ann.heard[:50]] == [m.headers for m in ann.heard[50:]]
+    await until(lambda: len(ann.received) == 100)
+    assert [m.data for m in ann.received[:50]] == [m.data for m in ann.received[50:]]
+    assert [m.headers for m in ann.received[:50]] == [m.headers for m in ann.received[50:]]
 
 
 async def test_wait_for_reconnects_is_bounded(
@@ -217,13 +217,13 @@ async def test_wait_for_reconnects_is_bounded(
         notification_publisher, "RECONNECT_GRACE_SECONDS", 4.0
     )  # For the one that does.
     ann = await stage.agent(ANN)
-    await stage.agent(BOB, comes_back=False)
-    await until(lambda: len(stage.push.connections.keys) == 2)
+    await stage.agent(BOB, reconnects=False)
+    await until(lambda: len(stage.nats_service.connections.keys) == 2)
 
     stage.kill_server()
-    stage.push.wake([stage.log.end(ANN)])
+    stage.nats_service.wake([stage.log.append_revocation(ANN)])
 
-    await until(lambda: len(ann.heard) == 1)
+    await until(lambda: len(ann.received) == 1)
 
 
 async def test_wiped_store_is_backfilled_and_every_notification_arrives(stage: Stage) -> None:
@@ -240,11 +240,11 @@ async def test_wiped_store_is_backfilled_and_every_notification_arrives(stage: S
 
 
 async def test_outage_blocks_nothing_and_loses_nothing(apart: Stage) -> None:
-    await apart.push.start()
+    await apart.nats_service.start()
     ann = await apart.agent(ANN)
     assert apart.server is not None
     await apart.server.stop()
-    await until(lambda: not apart.push.status()["connected"])
+    await until(lambda: not apart.nats_service.status()["connected"])
     before = apart.log.reads
     async with apart.load():
         await apart.grown(500)
@@ -260,52 +260,52 @@ async def test_outage_blocks_nothing_and_loses_nothing(apart: Stage) -> None:
 
 
 async def test_new_process_publishes_events_committed_before_its_start(apart: Stage) -> None:
-    await apart.push.start()
+    await apart.nats_service.start()
     ann = await apart.agent(ANN)
     for _ in range(10):
-        apart.log.end(ANN)
-    apart.push.wake()
-    await until(lambda: len(ann.heard) == 10)
-    await apart.push.stop()
+        apart.log.append_revocation(ANN)
+    apart.nats_service.wake()
+    await until(lambda: len(ann.received) == 10)
+    await apart.nats_service.stop()
     for _ in range(10):
-        apart.log.end(ANN)
+        apart.log.append_revocation(ANN)
 
-    apart.push = apart.new_push()
-    await apart.push.start()
+    apart.nats_service = apart.create_nats_service()
+    await apart.nats_service.start()
 
     await until(lambda: ann.ids(REVOKED) == ids(apart.log.rows))
-    assert len(ann.heard) == 20, "what the stream holds was said before"
+    assert len(ann.received) == 20, "what the stream holds was said before"
 
 
 async def test_new_process_without_a_stream_does_not_repeat_history(apart: Stage) -> None:
-    await apart.push.start()
+    await apart.nats_service.start()
     ann = await apart.agent(ANN)
-    await apart.push.stop()
+    await apart.nats_service.stop()
     for _ in range(20):
-        apart.log.end(ANN, age_seconds=relay.NOTIFICATION_AGE_SECONDS_MAX + 60)
-    recent = [apart.log.end(ANN, age_seconds=60) for _ in range(5)]
+        apart.log.append_revocation(ANN, age_seconds=relay.NOTIFICATION_AGE_SECONDS_MAX + 60)
+    recent = [apart.log.append_revocation(ANN, age_seconds=60) for _ in range(5)]
     jetstream = await apart.jetstream()
     await jetstream.delete_stream(jetstream_stream.STREAM)
 
-    apart.push = apart.new_push()
-    await apart.push.start()
+    apart.nats_service = apart.create_nats_service()
+    await apart.nats_service.start()
 
-    await until(lambda: len(ann.heard) == len(recent))
+    await until(lambda: len(ann.received) == len(recent))
     await until(lambda: apart.stream_holds(apart.log.rows))
-    assert [id_of(message) for message in ann.heard] == ids(recent)
+    assert [id_of(message) for message in ann.received] == ids(recent)
 
 
 async def test_new_process_with_a_partial_stream_does_not_repeat_history(apart: Stage) -> None:
     for _ in range(20):
-        apart.log.end(ANN, age_seconds=relay.NOTIFICATION_AGE_SECONDS_MAX + 60)
-    recent = apart.log.end(ANN)
+        apart.log.append_revocation(ANN, age_seconds=relay.NOTIFICATION_AGE_SECONDS_MAX + 60)
+    recent = apart.log.append_revocation(ANN)
     service = await apart.service()
     half = jetstream_stream.LogStream(service)
     await half.create(first=1, filled_to=len(apart.log.rows))  # And then its process died.
-    await apart.push.start()
+    await apart.nats_service.start()
     ann = await apart.agent(ANN)
-    latest = apart.log.end(ANN)
-    apart.push.wake()
+    latest = apart.log.append_revocation(ANN)
+    apart.nats_service.wake()
 
     await until(lambda: latest.id in ann.ids(REVOKED))
     await until(lambda: apart.stream_holds(apart.log.rows))
@@ -317,15 +317,15 @@ async def test_service_starts_while_nats_is_down(apart: Stage) -> None:
     await apart.server.stop()
     began = time.monotonic()
 
-    await apart.push.start()
+    await apart.nats_service.start()
 
     assert time.monotonic() - began < 5
-    assert not apart.push.status()["connected"]
-    apart.log.grant()
-    assert await apart.push.relay.lag() == 1
+    assert not apart.nats_service.status()["connected"]
+    apart.log.append_grant()
+    assert await apart.nats_service.relay.lag() == 1
     await apart.server.start()
     await until(lambda: apart.stream_holds(apart.log.rows))
-    assert apart.push.status()["mirror"] == FOLLOWING
+    assert apart.nats_service.status()["mirror"] == FOLLOWING
 
 
 def conflict(**who: str) -> dict[str, str]:
@@ -349,4 +349,4 @@ async def test_drain_ends_when_the_log_is_unreadable(
 
     monkeypatch.setattr(stage.log, "committed_head", fail)
 
-    assert not await stage.push.relay.drain(1.0)
+    assert not await stage.nats_service.relay.drain(1.0)

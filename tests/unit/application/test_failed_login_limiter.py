@@ -22,7 +22,8 @@ from quorate.application.failed_login_limiter import (
 )
 from quorate.application.key_cache import KEY_SECONDS, KeyCache
 from quorate.contracts.problems import Problem
-from quorate.domain.identity.api_keys import KEY_ID_LENGTH, Key, key_text, read_key, secret_hash
+from quorate.domain.identity.api_keys import Key
+from quorate.domain.identity.key_format import KEY_ID_LENGTH, key_text, read_key, secret_hash
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.projections.queries import KeyRow
 from quorate.runtime.asgi import Scope

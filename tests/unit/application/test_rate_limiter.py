@@ -15,7 +15,7 @@ from quorate.application.rate_limiter import (
     reserve_for,
 )
 from quorate.contracts.problems import Problem
-from quorate.domain.identity.api_keys import ROLES, Principal, Role
+from quorate.domain.identity.principals import ROLES, Principal, Role
 from tests.e2e.client.clocks import SetClock
 
 URGENT = {"heartbeat", "releaseLease", "renewLease"}

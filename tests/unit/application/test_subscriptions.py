@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import socket
 from collections.abc import Collection, MutableMapping
 from contextlib import ExitStack
 from typing import Any
@@ -11,21 +10,16 @@ from typing import Any
 import pytest
 
 from quorate.api import event_streams
-from quorate.api.endpoint_app import EndpointApp
-from quorate.api.event_streams import Frames, stream, wait_while_connected
+from quorate.api.event_streams import Frames, stream
 from quorate.application import subscriptions as subscriptions_module
-from quorate.application.operations import Call, Endpoint, Reply, Streamed
+from quorate.application.operations import Call
 from quorate.application.subscriptions import Subscriptions
 from quorate.contracts.problems import Problem
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
-from quorate.runtime.asgi import Receive, Scope, Send
 from tests.conformance.eventlog.conformance import until
-from tests.integration.api.http_server import get, run_server
-from tests.integration.api.raw_clients import wait_until
 
-LONG_SECONDS = 60.0
 IDLE_TURNS = 20
 
 
@@ -360,58 +354,3 @@ async def test_idle_stream_sends_keepalives(
     await caller.following
 
     assert {one for one in caller.received if one} == {b": still here\n\n"}
-
-
-# -- Disconnecting -----------------------------------------------------------------
-
-
-class Service:
-    """Two paths that wait for events that never come, through the endpoint app and real HTTP."""
-
-    def __init__(self) -> None:
-        self.subscriptions = Subscriptions()
-        self._apps = {
-            f"/{name}": EndpointApp(_endpoint(name), handler, _no_principal)
-            for name, handler in (("poll", self._poll), ("stream", self._stream))
-        }
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._apps[scope["path"]](scope, receive, send)
-
-    @property
-    def open_count(self) -> int:
-        return len(self.subscriptions._open)
-
-    async def _poll(self, call: Call) -> Reply:
-        subscription = self.subscriptions.subscribe_to_notifications("acme", "ann", "k1")
-        async with wait_while_connected(call, subscription) as wait:
-            wait.begin()
-            await wait.for_change(LONG_SECONDS)
-        return Reply(body=b"{}")
-
-    async def _stream(self, call: Call) -> Streamed:
-        async def read_frames(after: int) -> Frames:
-            return Frames(body=b"", after=after, more=False)
-
-        return await stream(call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, read_frames)
-
-
-def _endpoint(name: str) -> Endpoint:
-    async def not_called(_service: object, _call: Call) -> Reply:
-        raise NotImplementedError
-
-    return Endpoint(method="GET", path=f"/{name}", name=name, summary="", handler=not_called)
-
-
-async def _no_principal(_text: str, _scope: Scope) -> None:
-    return None
-
-
-@pytest.mark.parametrize("path", ["/poll", "/stream"])
-def test_disconnect_frees_the_subscription(path: str) -> None:
-    service = Service()
-    with run_server(service) as server:
-        with socket.create_connection(("127.0.0.1", server.port)) as caller:
-            caller.sendall(get(path))
-            wait_until(lambda: service.open_count == 1)
-        wait_until(lambda: service.open_count == 0)

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from quorate.domain.coordination.leases import LeaseAcquired, SettleLease
-from quorate.domain.events import stream_of
+from quorate.domain.coordination.leases import LEASES, LeaseAcquired, live_lease
 from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound, AgentRef
+from quorate.domain.registry import stream_of
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import (
@@ -70,7 +71,7 @@ def test_the_refusal_says_who_holds_it_and_until_when() -> None:
     refusal = held("bob", by="ann")
 
     assert refusal.code == "lease_conflict"
-    assert refusal.facts == {
+    assert refusal.details == {
         "conflict": True,
         "lease_holder": {
             "agent_id": "agent_ann",
@@ -86,7 +87,7 @@ def test_the_refusal_is_recorded_each_time_and_grants_nothing() -> None:
         story.when(acquire("bob")).then_refused(held("bob", by="ann"))
 
     assert len(story.facts) == 6
-    lease = story.tenant_state.lease_on(KIM.key)
+    lease = live_lease(story.tenant_state, KIM.key)
     assert lease is not None
     assert lease.agent_id == "agent_ann"
 
@@ -112,7 +113,10 @@ def test_an_agent_may_hold_many_contacts() -> None:
         .then(acquired("ann", LEE, lease="l2", fence=4))
     )
 
-    assert [lease.id for lease in story.tenant_state.leases_of("agent_ann")] == ["lease", "l2"]
+    assert [lease.id for lease in story.tenant_state[LEASES].owned_by("agent_ann")] == [
+        "lease",
+        "l2",
+    ]
 
 
 def test_the_holder_who_acquires_again_renews_under_the_same_id_and_fence() -> None:
@@ -164,7 +168,7 @@ def test_at_its_end_the_holder_gets_a_new_lease_too(at: Timestamp) -> None:
 
 
 def test_the_timer_finds_an_expiry_once() -> None:
-    settle = SettleLease(lease_id="lease")
+    settle = RecordDue(aggregate="lease", id="lease")
     given(*ann_holds_kim_until_soon).when(settle, at=JUST_BEFORE).then_nothing().when(
         settle, at=SOON
     ).then(expired("ann", until=SOON, at=SOON)).when(settle, at=JUST_AFTER).then_nothing()
@@ -177,7 +181,7 @@ def test_an_expiry_that_the_timer_recorded_is_not_recorded_again() -> None:
 
 
 def test_the_timer_may_come_for_a_lease_that_never_was() -> None:
-    given().when(SettleLease(lease_id="nothing")).then_nothing()
+    given().when(RecordDue(aggregate="lease", id="nothing")).then_nothing()
 
 
 def test_a_released_contact_is_free_at_once() -> None:
@@ -229,7 +233,7 @@ def test_an_inactive_agent_acquires_nothing() -> None:
 
 
 def test_an_inactive_agent_is_told_when_it_was_last_heard_of() -> None:
-    assert AgentInactive("agent_ann", NOON).facts == {
+    assert AgentInactive("agent_ann", NOON).details == {
         "agent_id": "agent_ann",
         "last_heartbeat": "2026-03-01T12:00:00.000Z",
     }

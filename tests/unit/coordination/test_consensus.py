@@ -2,18 +2,19 @@
 
 import pytest
 
-from quorate.domain.commands import Command
 from quorate.domain.coordination.consensus import (
+    CONSENSUS,
     AlreadyVoted,
     Choice,
     RequestClosed,
     RequestNotFound,
-    SettleRequest,
     Status,
     VoteCount,
 )
-from quorate.domain.events import stream_of
-from quorate.domain.identity.agents import AgentInactive, AgentNotFound, SettleAgent
+from quorate.domain.identity.agents import AgentInactive, AgentNotFound
+from quorate.domain.registry import stream_of
+from quorate.domain.shared.deadlines import RecordDue
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import (
     IN_FIVE_MINUTES,
@@ -32,7 +33,7 @@ NAMES = ("ann", "bob", "cat", "dan", "eve", "fay", "gus", "hal", "ida")
 JUST_BEFORE = Timestamp(IN_FIVE_MINUTES - 1)
 JUST_AFTER = Timestamp(IN_FIVE_MINUTES + 1)
 LATE = after(minutes=6)
-settle = SettleRequest(request_id="request")
+settle = RecordDue(aggregate="consensus", id="request")
 
 
 def asked_among(n: int, *, until: Timestamp = IN_FIVE_MINUTES) -> Story:
@@ -111,7 +112,7 @@ def test_a_decision_keeps_its_counts() -> None:
     story = asked_among(3)
     for name, choice in (("ann", "reject"), ("bob", "approve"), ("cat", "approve")):
         story.ask(vote(name, choice), after(minutes=1))  # type: ignore[arg-type]
-    request = story.tenant_state.requests["request"]
+    request = story.tenant_state[CONSENSUS]["request"]
 
     assert request.tally == VoteCount(approvals=2, rejections=1, electorate_size=3)
     assert request.closed_at == after(minutes=1)
@@ -197,7 +198,7 @@ def test_after_the_decision_nobody_else_votes() -> None:
     story.ask(vote("bob", "approve"), NOON)
 
     story.when(vote("cat", "reject")).then_refused(RequestClosed("approved"))
-    assert story.tenant_state.requests["request"].status == "approved"
+    assert story.tenant_state[CONSENSUS]["request"].status == "approved"
 
 
 def test_a_decided_request_does_not_time_out() -> None:
@@ -353,7 +354,7 @@ def test_exactly_at_the_window_an_agent_still_counts() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        SettleAgent(agent_id="agent_cat"),
+        RecordDue(aggregate="agent", id="agent_cat"),
         settle,
         heartbeat("ann"),
         heartbeat("cat"),
@@ -370,7 +371,7 @@ def test_nothing_but_a_new_vote_decides(command: Command) -> None:
     story.ask(vote("bob", "approve"), after(minutes=4))
     story.ask(command, LATE)
 
-    assert story.tenant_state.requests["request"].status == "pending"
+    assert story.tenant_state[CONSENSUS]["request"].status == "pending"
 
 
 def test_a_majority_that_a_lapse_made_is_decided_by_the_next_vote_even_against_it() -> None:
@@ -389,7 +390,7 @@ def test_a_decision_stays_when_those_who_made_it_lapse() -> None:
     for name in ("ann", "bob"):
         story.ask(vote(name, "approve"), NOON)
     story.ask(heartbeat("cat"), after(minutes=4))
-    for command in (settle, SettleAgent(agent_id="agent_ann"), heartbeat("bob")):
+    for command in (settle, RecordDue(aggregate="agent", id="agent_ann"), heartbeat("bob")):
         story.ask(command, LATE)
 
-    assert story.tenant_state.requests["request"].status == "approved"
+    assert story.tenant_state[CONSENSUS]["request"].status == "approved"

@@ -8,22 +8,24 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from quorate.domain import commands, deadlines
-from quorate.domain.commands import Command
 from quorate.domain.coordination import consensus
 from quorate.domain.coordination.consensus import (
+    CONSENSUS,
     AlreadyVoted,
     CastVote,
     Choice,
     ConsensusDecided,
     ConsensusRequest,
     RequestClosed,
-    SettleRequest,
     VoteCast,
 )
-from quorate.domain.events import Event
-from quorate.domain.identity.agents import Heartbeat
-from quorate.domain.tenant_state import DecisionContext, TenantState
+from quorate.domain.coordination.status import request_status
+from quorate.domain.identity.agents import AGENTS, Heartbeat, acting, active_agents
+from quorate.domain.registry import new_state
+from quorate.domain.shared.aggregates import Event
+from quorate.domain.shared.deadlines import RecordDue
+from quorate.domain.shared.state import Command, DecisionContext, TenantState
+from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support import log_checks
 from tests.unit.support.reference_model import HUNDREDTHS, Count, Question, Told
 from tests.unit.support.scenario import propose, vote
@@ -137,7 +139,7 @@ class VotePlay(Playing):
         if agents:
             self.the_timer_comes_for(self.name(which))
         else:
-            self.ask(SettleRequest(request_id=self.some(self.seen, which)))
+            self.ask(RecordDue(aggregate="consensus", id=self.some(self.seen, which)))
 
     def something_happens(self, dice: Random) -> None:
         first, which = dice.choice(CHOICES), dice.choice(CHOICES)
@@ -171,8 +173,8 @@ class VotePlay(Playing):
     @invariant()
     def readers_see_what_is_true_before_it_is_recorded(self) -> None:
         for question in self.naive.questions:
-            request = self.story.tenant_state.requests[question.request]
-            status = deadlines.request_status(request, self.now)
+            request = self.story.tenant_state[CONSENSUS][question.request]
+            status = request_status(request, self.now)
             assert status == self.naive.status(question, self.now)
             assert self.seen[question.request] in ("pending", status), "it was final"
             self.seen[question.request] = status
@@ -194,8 +196,8 @@ class VotePlay(Playing):
     def teardown(self) -> None:
         """When the timer has come for everything, the log itself says what the model says."""
         for question in self.naive.questions:
-            self.ask(SettleRequest(request_id=question.request))
-            recorded = self.story.tenant_state.requests[question.request].status
+            self.ask(RecordDue(aggregate="consensus", id=question.request))
+            recorded = self.story.tenant_state[CONSENSUS][question.request].status
             assert recorded == self.naive.status(question, self.now)
         self.the_log_is_sound()
 
@@ -218,18 +220,19 @@ def test_votes_agree_with_a_naive_model_of_them() -> None:
     play(VotePlay)
 
 
-# -- The machine would notification ------------------------------------------------
+# -- Planted bugs ------------------------------------------------------------------
 
 
 def counts_who_has_lapsed(patch: pytest.MonkeyPatch) -> None:
     """Though not those who may not vote themselves: everybody who ever registered."""
-    patch.setattr(TenantState, "active_agents", lambda self, _at: frozenset(self.agents))
+    patch.setattr(consensus, "active_agents", lambda state, _at: frozenset(state[AGENTS]))
     patch.setattr(Playing, "who_is_active", lambda _self: None)
 
 
 def forgets_who_has_lapsed_a_millisecond_early(patch: pytest.MonkeyPatch) -> None:
-    active = TenantState.active_agents
-    patch.setattr(TenantState, "active_agents", lambda self, at: active(self, at + 1))
+    patch.setattr(
+        consensus, "active_agents", lambda state, at: active_agents(state, Timestamp(at + 1))
+    )
     patch.setattr(Playing, "who_is_active", lambda _self: None)
 
 
@@ -260,12 +263,13 @@ def half_is_enough(patch: pytest.MonkeyPatch) -> None:
 
 
 def closes_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
-    overdue = consensus.overdue
-    patch.setattr(consensus, "overdue", lambda state, at: overdue(state, at - 1))
+    overdue = consensus.is_overdue
+    late = vars(CONSENSUS.deadline)
+    patch.setitem(late, "has_passed", lambda state, at: overdue(state, Timestamp(at - 1)))
 
 
 def lets_a_vote_be_changed(patch: pytest.MonkeyPatch) -> None:
-    cast = consensus.vote
+    cast = CastVote.decide
 
     def forgetful(
         command: CastVote, state: TenantState, moment: DecisionContext
@@ -273,50 +277,50 @@ def lets_a_vote_be_changed(patch: pytest.MonkeyPatch) -> None:
         try:
             return cast(command, state, moment)
         except AlreadyVoted:
-            request = state.requests[command.request_id]
+            request = state[CONSENSUS][command.request_id]
             return [
                 VoteCast(
                     vote_id=command.new_vote_id,
                     request_id=request.id,
-                    agent_id=state.acting_id(command.caller, command.agent),
+                    agent_id=acting(command.caller, command.agent, state).id,
                     vote=command.vote,
                 )
             ]
 
-    patch.setattr(consensus, "vote", forgetful)
+    patch.setattr(CastVote, "decide", forgetful)
 
 
 def reopens_what_was_decided(patch: pytest.MonkeyPatch) -> None:
-    cast = consensus.vote
+    cast = CastVote.decide
 
     def reopening(
         command: CastVote, state: TenantState, moment: DecisionContext
     ) -> Sequence[Event]:
-        again = TenantState()
-        again.agents = state.agents
-        again.requests = {one.id: replace(one, status="pending") for one in state.requests.values()}
+        again = new_state()
+        for agent in state[AGENTS].values():
+            again[AGENTS].put(agent.id, agent)
+        for one in state[CONSENSUS].values():
+            again[CONSENSUS].put(one.id, replace(one, status="pending"))
         return cast(command, again, moment)
 
-    patch.setattr(consensus, "vote", reopening)
+    patch.setattr(CastVote, "decide", reopening)
 
 
 def decides_on_a_heartbeat(patch: pytest.MonkeyPatch) -> None:
-    decide = commands.decide
+    decide = Heartbeat.decide
 
-    def eager(command: Command, state: TenantState, moment: DecisionContext) -> Sequence[Event]:
+    def eager(command: Heartbeat, state: TenantState, moment: DecisionContext) -> Sequence[Event]:
         events = decide(command, state, moment)
-        if not isinstance(command, Heartbeat):
-            return events
-        pending = [one for one in state.requests.values() if one.status == "pending"]
+        pending = [one for one in state[CONSENSUS].values() if one.status == "pending"]
         return [*events, *(end for one in pending for end in eager_decision(one, state, moment))]
 
-    patch.setattr("tests.unit.support.specification.decide", eager)
+    patch.setattr(Heartbeat, "decide", eager)
 
 
 def eager_decision(
     request: ConsensusRequest, state: TenantState, moment: DecisionContext
 ) -> Sequence[ConsensusDecided]:
-    electorate = consensus.electorate_of(request, state.active_agents(moment.now))
+    electorate = consensus.electorate_of(request, active_agents(state, moment.now))
     votes = {voter: one.vote for voter, one in request.votes.items()}
     return consensus._decision(request, electorate, votes)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quorate.domain.coordination.consensus import NotEligible
+from quorate.domain.coordination.consensus import CONSENSUS, NotEligible
 from quorate.domain.identity.api_keys import KeyIssued
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import beat, decided, lapsed, proposed, registered, voted
@@ -141,7 +141,7 @@ def test_the_floor_knows_no_binary_fractions() -> None:
     story = given(*(registered(name) for name in names))
     story.ask(propose("agent0", floor="0.07"), NOON)
 
-    assert story.tenant_state.requests["request"].minimum == 7
+    assert story.tenant_state[CONSENSUS]["request"].minimum == 7
 
 
 def floored(n: int, minimum: int) -> Story:

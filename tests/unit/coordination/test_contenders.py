@@ -2,7 +2,7 @@
 
 import pytest
 
-from quorate.domain.coordination.leases import CONTENDERS_MAX, LeaseReleased
+from quorate.domain.coordination.leases import CONTENDERS_MAX, LEASES, LeaseReleased
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import (
@@ -39,7 +39,7 @@ def ann_holds_kim() -> Story:
 
 
 def contenders(story: Story, lease: str = "lease") -> tuple[str, ...]:
-    return story.tenant_state.leases[lease].contenders
+    return story.tenant_state[LEASES][lease].contenders
 
 
 def test_who_was_refused_is_named_when_the_lease_is_released() -> None:

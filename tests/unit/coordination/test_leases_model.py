@@ -8,21 +8,28 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from quorate.domain import commands, deadlines
-from quorate.domain.coordination import leases, send_gate
+from quorate.domain.coordination import leases
 from quorate.domain.coordination.leases import (
+    LEASES,
+    AcquireLease,
     Lease,
     LeaseConflicted,
     LeaseHeld,
     LeaseRenewed,
-    SettleLease,
+    LeaseRevoked,
+    ReleaseLease,
+    live_lease,
 )
-from quorate.domain.coordination.send_gate import SendAuthorized, SendBlocked
-from quorate.domain.identity.agents import SettleAgent
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.coordination.send_gate import RequestSend, SendAuthorized, SendBlocked
+from quorate.domain.coordination.status import lease_status
+from quorate.domain.identity.agents import AGENTS
+from quorate.domain.identity.principals import Principal
+from quorate.domain.registry import new_state
+from quorate.domain.shared import deadlines
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
+from quorate.domain.shared.state import Store, TenantState
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.domain.tenant_state import TenantState
 from tests.unit.support import log_checks
 from tests.unit.support.reference_model import Told
 from tests.unit.support.scenario import (
@@ -66,7 +73,7 @@ class LeasePlay(Playing):
 
     def asking(self, who: str, lease: str) -> str | None:
         """An agent's name, or None for the tenant."""
-        grant = self.story.tenant_state.leases.get(lease)
+        grant = self.story.tenant_state[LEASES].get(lease)
         if who == "the tenant":
             return None
         holder = grant.agent_id.removeprefix("agent_") if grant else self.names[0]
@@ -123,7 +130,7 @@ class LeasePlay(Playing):
         if agents:
             self.the_timer_comes_for(self.name(which))
         else:
-            self.ask(SettleLease(lease_id=self.some(self.fences, which)))
+            self.ask(RecordDue(aggregate="lease", id=self.some(self.fences, which)))
 
     def something_happens(self, dice: Random) -> None:
         who, which, contact = dice.choice(CHOICES), dice.choice(CHOICES), dice.choice(CONTACTS)
@@ -175,16 +182,14 @@ class LeasePlay(Playing):
     def readers_see_what_is_true_before_it_is_recorded(self) -> None:
         tenant_state = self.story.tenant_state
         for grant in self.naive.grants:
-            lease = tenant_state.leases[grant.lease]
-            holder = tenant_state.agents[lease.agent_id]
-            assert deadlines.lease_status(lease, holder, self.now) == self.naive.fate(
-                grant, self.now
-            )
+            lease = tenant_state[LEASES][grant.lease]
+            holder = tenant_state[AGENTS][lease.agent_id]
+            assert lease_status(lease, holder, self.now) == self.naive.fate(grant, self.now)
 
     @invariant()
     def a_lease_remembers_whom_it_kept_out(self) -> None:
         for grant in self.naive.grants:
-            known = self.story.tenant_state.leases[grant.lease].contenders
+            known = self.story.tenant_state[LEASES][grant.lease].contenders
             assert known == tuple(map(id_of, self.naive.contenders(grant.lease)))
 
     @invariant()
@@ -194,10 +199,10 @@ class LeasePlay(Playing):
     def teardown(self) -> None:
         """When the timer has come for everything, the log itself says what the model says."""
         for name in self.names:
-            self.ask(SettleAgent(agent_id=id_of(name)))
+            self.ask(RecordDue(aggregate="agent", id=id_of(name)))
         for grant in self.naive.grants:
-            self.ask(SettleLease(lease_id=grant.lease))
-            recorded = self.story.tenant_state.leases[grant.lease].status
+            self.ask(RecordDue(aggregate="lease", id=grant.lease))
+            recorded = self.story.tenant_state[LEASES][grant.lease].status
             assert recorded == self.naive.fate(grant, self.now)
         self.the_log_is_sound()
 
@@ -206,45 +211,48 @@ def test_leases_agree_with_a_naive_model_of_them() -> None:
     play(LeasePlay)
 
 
-# -- The machine would notification ------------------------------------------------
+# -- Planted bugs ------------------------------------------------------------------
 
 
 def ends_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
-    settle = deadlines.settle
-    patch.setattr(deadlines, "settle", lambda names, state, now: settle(names, state, now - 1))
+    due = deadlines.due_events
+    patch.setattr(deadlines, "due_events", lambda reads, state, now: due(reads, state, now - 1))
 
 
 def forgets_the_fence(patch: pytest.MonkeyPatch) -> None:
-    decide = send_gate.decide
+    decide = RequestSend.decide
     patch.setattr(
-        send_gate,
+        RequestSend,
         "decide",
-        lambda command, state, moment: decide(replace(command, fence=None), state, moment),
+        lambda command, state, context: decide(replace(command, fence=None), state, context),
     )
 
 
 def without_leases(state: TenantState) -> TenantState:
-    free = TenantState()
-    for agent in state.agents.values():
-        free.put_agent(agent)
+    free = new_state()
+    for agent in state[AGENTS].values():
+        free[AGENTS].put(agent.id, agent)
     return free
 
 
 def ignores_the_lease_at_the_gate(patch: pytest.MonkeyPatch) -> None:
-    decide = send_gate.decide
+    decide = RequestSend.decide
     patch.setattr(
-        send_gate,
+        RequestSend,
         "decide",
-        lambda command, state, moment: decide(command, without_leases(state), moment),
+        lambda command, state, context: decide(command, without_leases(state), context),
     )
 
 
 def keeps_the_leases_of_the_silent(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(TenantState, "leases_of", lambda _self, _agent_id: [])
+    patch.setattr(Store, "owned_by", lambda _self, _agent_id: [])
 
 
 def revokes_what_had_expired(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(leases, "expired", lambda lease: leases.revoked(lease, "agent_inactive"))
+    def revoked(lease: Lease) -> Sequence[LeaseRevoked]:
+        return [LeaseRevoked(**leases._ending(lease), reason="agent_inactive")]
+
+    patch.setitem(vars(LEASES.deadline), "events", revoked)
 
 
 def shortens_when_asked_for_less(patch: pytest.MonkeyPatch) -> None:
@@ -258,34 +266,34 @@ def shortens_when_asked_for_less(patch: pytest.MonkeyPatch) -> None:
 
 
 def releases_the_successor(patch: pytest.MonkeyPatch) -> None:
-    own = leases._own
+    own = leases._own_lease
 
     def own_or_next(caller: Principal, lease_id: str, tenant_state: TenantState) -> Lease:
         lease = own(caller, lease_id, tenant_state)
-        return tenant_state.lease_on(lease.contact_key) or lease
+        return live_lease(tenant_state, lease.contact_key) or lease
 
-    patch.setattr(leases, "_own", own_or_next)
+    patch.setattr(leases, "_own_lease", own_or_next)
 
 
 def lets_anyone_release(patch: pytest.MonkeyPatch) -> None:
-    own = leases._own
-    patch.setattr(leases, "_own", lambda _caller, *others: own(TENANT_KEY, *others))
+    own = leases._own_lease
+    patch.setattr(leases, "_own_lease", lambda _caller, *others: own(TENANT_KEY, *others))
 
 
 def grants_what_is_held(patch: pytest.MonkeyPatch) -> None:
-    acquire_free = leases.acquire
+    acquire_free = AcquireLease.decide
     patch.setattr(
-        leases,
-        "acquire",
-        lambda command, state, moment: acquire_free(command, without_leases(state), moment),
+        AcquireLease,
+        "decide",
+        lambda command, state, context: acquire_free(command, without_leases(state), context),
     )
 
 
 def forgets_whom_it_kept_out(patch: pytest.MonkeyPatch) -> None:
-    released = leases.release
+    released = ReleaseLease.decide
     patch.setattr(
-        leases,
-        "release",
+        ReleaseLease,
+        "decide",
         lambda *asked: [replace(event, contenders=None) for event in released(*asked)],
     )
 
@@ -295,10 +303,11 @@ def remembers_only_the_last(patch: pytest.MonkeyPatch) -> None:
 
 
 def gives_a_fence_twice(patch: pytest.MonkeyPatch) -> None:
-    decide = commands.decide
+    decide = AcquireLease.decide
     patch.setattr(
-        "tests.unit.support.specification.decide",
-        lambda command, state, moment: decide(command, state, replace(moment, sequence=1)),
+        AcquireLease,
+        "decide",
+        lambda command, state, context: decide(command, state, replace(context, sequence=1)),
     )
 
 

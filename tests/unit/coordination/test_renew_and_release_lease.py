@@ -2,10 +2,10 @@
 
 import pytest
 
-from quorate.domain.commands import Command
-from quorate.domain.coordination.leases import LeaseEnded, LeaseNotFound
+from quorate.domain.coordination.leases import LEASES, LeaseEnded, LeaseNotFound, live_lease
 from quorate.domain.identity.agents import ActingAsAnother
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import (
     IN_HALF_AN_HOUR,
@@ -57,7 +57,7 @@ def test_a_renewal_keeps_the_intent_the_fence_and_the_id() -> None:
 def test_a_renewal_never_shortens() -> None:
     story = ann_holds_kim().when(renew("lease", by=ANN, minutes=1), at=MINUTE).then_nothing()
 
-    assert story.tenant_state.leases["lease"].expires_at == IN_HALF_AN_HOUR
+    assert story.tenant_state[LEASES]["lease"].expires_at == IN_HALF_AN_HOUR
 
 
 def test_a_renewal_to_the_same_end_is_no_fact() -> None:
@@ -128,7 +128,7 @@ def test_a_renewal_is_no_heartbeat() -> None:
 
 def test_the_holder_releases() -> None:
     asked = ann_holds_kim().when(release("lease", by=ANN), at=MINUTE)
-    lease = asked.then(released("ann", at=MINUTE)).tenant_state.leases["lease"]
+    lease = asked.then(released("ann", at=MINUTE)).tenant_state[LEASES]["lease"]
 
     assert (lease.status, lease.ended_at) == ("released", MINUTE)
 
@@ -143,10 +143,10 @@ def test_another_agents_key_does_not_release() -> None:
 
 def test_releasing_twice_is_the_same_as_once() -> None:
     story = ann_holds_kim()
-    first = story.when(release("lease", by=ANN)).then(released("ann")).tenant_state.leases["lease"]
+    first = story.when(release("lease", by=ANN)).then(released("ann")).tenant_state[LEASES]["lease"]
     story.when(release("lease", by=ANN), at=MINUTE).then_nothing()
 
-    assert story.tenant_state.leases["lease"] == first
+    assert story.tenant_state[LEASES]["lease"] == first
 
 
 @pytest.mark.parametrize("ends", [SOON, Timestamp(SOON + 1)])
@@ -167,7 +167,7 @@ def test_releasing_what_a_lapse_took_changes_nothing_more() -> None:
 @pytest.mark.parametrize("by", [ANN, TENANT_KEY], ids=["ann", "tenant"])
 def test_releasing_an_old_lease_never_touches_its_successor(by: Principal) -> None:
     story = bob_followed_ann().when(release("lease", by=by)).then_nothing()
-    lease = story.tenant_state.lease_on(KIM.key)
+    lease = live_lease(story.tenant_state, KIM.key)
 
     assert lease is not None
     assert (lease.id, lease.agent_id) == ("next", "agent_bob")
@@ -177,7 +177,7 @@ def test_renewing_an_old_lease_never_touches_its_successor() -> None:
     story = bob_followed_ann()
     story.when(renew("lease", by=ANN)).then_refused(LeaseEnded("lease", "released"))
 
-    assert story.tenant_state.leases["next"].expires_at == IN_HALF_AN_HOUR
+    assert story.tenant_state[LEASES]["next"].expires_at == IN_HALF_AN_HOUR
 
 
 def test_an_expiry_of_an_old_lease_never_touches_its_successor() -> None:
@@ -186,8 +186,8 @@ def test_an_expiry_of_an_old_lease_never_touches_its_successor() -> None:
     )
     story.when(release("lease", by=ANN), at=SOON).then_nothing()
 
-    assert story.tenant_state.leases["lease"].status == "released"
-    assert story.tenant_state.leases["next"].status == "active"
+    assert story.tenant_state[LEASES]["lease"].status == "released"
+    assert story.tenant_state[LEASES]["next"].status == "active"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from quorate.domain.coordination.send_gate import SendAuthorized, SendBlocked
-from quorate.domain.events import stream_of
 from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound, AgentRef
+from quorate.domain.registry import stream_of
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import (
     IN_HALF_AN_HOUR,

@@ -11,12 +11,12 @@ from typing import Literal
 
 import pytest
 
-from quorate.domain import commands
 from quorate.domain.coordination import consensus
-from quorate.domain.coordination.consensus import Choice, ConsensusDecided, VoteCast
-from quorate.domain.identity.agents import AgentLapsed
+from quorate.domain.coordination.consensus import CONSENSUS, Choice, ConsensusDecided, VoteCast
+from quorate.domain.identity.agents import AGENTS, AgentLapsed, active_agents
+from quorate.domain.registry import new_state
 from quorate.domain.shared.errors import DomainError
-from quorate.domain.tenant_state import DecisionContext, TenantState
+from quorate.domain.shared.state import DecisionContext, TenantState
 from tests.unit.support.sample_events import registered
 from tests.unit.support.scenario import heartbeat, id_of, propose, vote
 from tests.unit.support.specification import NOON, WINDOW, Story, given
@@ -30,9 +30,9 @@ THIS_MOMENT = DecisionContext(now=NOON, sequence=1, window=WINDOW)
 
 def stand(tenant_state: TenantState) -> Stand:
     """Who is active, who voted what, and how the request stands: all that matters."""
-    request = tenant_state.requests["request"]
+    request = tenant_state[CONSENSUS]["request"]
     votes = frozenset((voter, one.vote) for voter, one in request.votes.items())
-    return tenant_state.active_agents(NOON), votes, request.status
+    return active_agents(tenant_state, NOON), votes, request.status
 
 
 def moves(names: tuple[str, ...]) -> Iterator[Move]:
@@ -42,27 +42,28 @@ def moves(names: tuple[str, ...]) -> Iterator[Move]:
 
 def moved(tenant_state: TenantState, move: Move) -> tuple[TenantState, ConsensusDecided | None]:
     """The situation after a move, the one before left as it was, and the decision if there was."""
-    after = TenantState()
-    for agent in tenant_state.agents.values():
-        after.put_agent(agent)
-    after.requests = dict(tenant_state.requests)
+    after = new_state()
+    for agent in tenant_state[AGENTS].values():
+        after[AGENTS].put(agent.id, agent)
+    for request in tenant_state[CONSENSUS].values():
+        after[CONSENSUS].put(request.id, request)
     match move:
         case ("approve" | "reject" as choice, name):
             return after, cast(after, name, choice)
-        case ("lapse", name) if tenant_state.agents[id_of(name)].status == "active":
+        case ("lapse", name) if tenant_state[AGENTS][id_of(name)].status == "active":
             lapse = AgentLapsed(
                 agent_id=id_of(name), agent_name=name, last_heartbeat=NOON, active_until=NOON
             )
             after.apply(lapse, NOON)
         case ("return", name):
-            for event in commands.decide(heartbeat(name), after, THIS_MOMENT):
+            for event in heartbeat(name).decide(after, THIS_MOMENT):
                 after.apply(event, NOON)
     return after, None
 
 
 def cast(tenant_state: TenantState, name: str, choice: Choice) -> ConsensusDecided | None:
     try:
-        events = commands.decide(vote(name, choice), tenant_state, THIS_MOMENT)
+        events = vote(name, choice).decide(tenant_state, THIS_MOMENT)
     except DomainError:
         return None
     for event in events:
@@ -77,9 +78,9 @@ class Rule:
     """The rule of the majority, said by counting."""
 
     def __init__(self, tenant_state: TenantState) -> None:
-        request = tenant_state.requests["request"]
+        request = tenant_state[CONSENSUS]["request"]
         self.proposer = None if request.proposer_votes else request.agent_id
-        self.members = frozenset(tenant_state.agents) if request.electorate == "snapshot" else None
+        self.members = frozenset(tenant_state[AGENTS]) if request.electorate == "snapshot" else None
         self.least = request.minimum
 
     def count(self, after: Stand) -> tuple[int, int, int]:
@@ -178,4 +179,6 @@ def test_states_are_told_apart_by_what_matters() -> None:
     after, _ = moved(story.tenant_state, ("lapse", "bob"))
 
     assert stand(after) != before == stand(story.tenant_state)
-    assert replace(story.tenant_state.agents["agent_bob"], status="lapsed") in after.agents.values()
+    assert (
+        replace(story.tenant_state[AGENTS]["agent_bob"], status="lapsed") in after[AGENTS].values()
+    )

@@ -2,10 +2,12 @@
 
 import pytest
 
-from quorate.domain import deadlines
 from quorate.domain.coordination import consensus, leases
-from quorate.domain.coordination.consensus import SettleRequest
-from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.coordination.consensus import CONSENSUS
+from quorate.domain.coordination.leases import LEASES
+from quorate.domain.coordination.status import lease_status, request_status
+from quorate.domain.identity.agents import AGENTS
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import (
     IN_FIVE_MINUTES,
@@ -28,8 +30,8 @@ PAST_THE_WINDOW = after(milliseconds=WINDOW + 1)
 
 
 def seen(story: Story, at: Timestamp) -> leases.Status:
-    lease = story.tenant_state.leases["lease"]
-    return deadlines.lease_status(lease, story.tenant_state.agents[lease.agent_id], at)
+    lease = story.tenant_state[LEASES]["lease"]
+    return lease_status(lease, story.tenant_state[AGENTS][lease.agent_id], at)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +58,9 @@ def test_a_lease_is_seen_as_it_will_be_recorded(
     assert seen(story, at) == status
     assert len(story.facts) == before
 
-    story.ask(SettleAgent(agent_id="agent_ann"), at)
-    story.ask(leases.SettleLease(lease_id="lease"), at)
-    assert story.tenant_state.leases["lease"].status == status
+    story.ask(RecordDue(aggregate="agent", id="agent_ann"), at)
+    story.ask(RecordDue(aggregate="lease", id="lease"), at)
+    assert story.tenant_state[LEASES]["lease"].status == status
 
 
 def test_what_was_recorded_is_seen_for_ever() -> None:
@@ -84,9 +86,9 @@ def test_what_was_recorded_is_seen_for_ever() -> None:
 def test_a_request_is_seen_as_it_will_be_recorded(at: Timestamp, status: consensus.Status) -> None:
     story = given(registered("ann"), proposed("ann", among=1))
 
-    assert deadlines.request_status(story.tenant_state.requests["request"], at) == status
-    story.ask(SettleRequest(request_id="request"), at)
-    assert story.tenant_state.requests["request"].status == status
+    assert request_status(story.tenant_state[CONSENSUS]["request"], at) == status
+    story.ask(RecordDue(aggregate="consensus", id="request"), at)
+    assert story.tenant_state[CONSENSUS]["request"].status == status
 
 
 def test_a_request_that_has_ended_is_seen_as_it_ended() -> None:
@@ -99,5 +101,5 @@ def test_a_request_that_has_ended_is_seen_as_it_ended() -> None:
     expired = given(*story.facts, timed_out("ann", at=IN_FIVE_MINUTES))
 
     for ended, status in ((approved, "approved"), (expired, "expired")):
-        request = ended.tenant_state.requests["request"]
-        assert deadlines.request_status(request, after(hours=1)) == status
+        request = ended.tenant_state[CONSENSUS]["request"]
+        assert request_status(request, after(hours=1)) == status

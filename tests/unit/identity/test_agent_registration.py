@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from quorate.domain.events import stream_of
+from quorate.domain.coordination.leases import live_lease
 from quorate.domain.identity.agents import (
     AGENT_NAME,
+    AGENTS,
     ActingAsAnother,
     AgentNotFound,
     AgentRef,
@@ -14,6 +15,7 @@ from quorate.domain.identity.agents import (
     Heartbeat,
 )
 from quorate.domain.identity.api_keys import KeyIssued
+from quorate.domain.registry import stream_of
 from tests.unit.support.sample_events import (
     acquired,
     beat,
@@ -36,23 +38,25 @@ key_issued = Fact(
 
 def test_a_new_name_is_a_new_agent() -> None:
     story = given().when(register("ann", role="outbound")).then(registered("ann", role="outbound"))
-    ann = story.tenant_state.agents["agent_ann"]
+    ann = story.tenant_state[AGENTS]["agent_ann"]
 
     assert (ann.name, ann.role, ann.incarnation) == ("ann", "outbound", 1)
     assert (ann.registered_at, ann.last_heartbeat) == (NOON, NOON)
 
 
 def test_a_new_agent_is_active_for_one_window() -> None:
-    ann = given().when(register("ann")).then(registered("ann")).tenant_state.agents["agent_ann"]
+    ann = given().when(register("ann")).then(registered("ann")).tenant_state[AGENTS]["agent_ann"]
 
-    assert ann.active(after(milliseconds=WINDOW))
-    assert not ann.active(after(milliseconds=WINDOW + 1))
+    assert ann.is_active(after(milliseconds=WINDOW))
+    assert not ann.is_active(after(milliseconds=WINDOW + 1))
 
 
 def test_the_same_name_again_keeps_its_id_and_its_first_registration() -> None:
     later = after(minutes=2)
     asked = given(registered("ann")).when(register("ann", role="inbound"), at=later)
-    ann = asked.then(reregistered("ann", role="inbound", at=later)).tenant_state.agents["agent_ann"]
+    ann = asked.then(reregistered("ann", role="inbound", at=later)).tenant_state[AGENTS][
+        "agent_ann"
+    ]
 
     assert (ann.registered_at, ann.last_heartbeat) == (NOON, later)
     assert (ann.role, ann.incarnation) == ("inbound", 2)
@@ -71,7 +75,7 @@ def test_the_same_name_in_other_case_is_the_same_agent_under_its_first_name() ->
 def test_two_names_are_two_agents() -> None:
     story = given(registered("ann")).when(register("bob")).then(registered("bob"))
 
-    assert set(story.tenant_state.agents) == {"agent_ann", "agent_bob"}
+    assert set(story.tenant_state[AGENTS]) == {"agent_ann", "agent_bob"}
 
 
 def test_registering_again_keeps_the_leases() -> None:
@@ -89,8 +93,8 @@ def test_registering_after_a_lapse_makes_active_and_gives_no_lease_back() -> Non
         lapsed("ann", at=late), revoked("ann", at=late), reregistered("ann", at=late)
     ).tenant_state
 
-    assert tenant_state.agents["agent_ann"].active(late)
-    assert tenant_state.lease_on(KIM.key) is None
+    assert tenant_state[AGENTS]["agent_ann"].is_active(late)
+    assert live_lease(tenant_state, KIM.key) is None
 
 
 def test_an_agent_registers_itself_with_its_own_key() -> None:
@@ -115,7 +119,7 @@ def test_a_reserved_agent_is_first_registered_when_it_registers() -> None:
     story = given(key_issued)
     story.ask(register("ann"), after(minutes=9))
 
-    assert story.tenant_state.agents["agent_early"].registered_at == after(minutes=9)
+    assert story.tenant_state[AGENTS]["agent_early"].registered_at == after(minutes=9)
 
 
 def test_a_reserved_agent_is_unknown_until_it_registers() -> None:

@@ -2,9 +2,14 @@
 
 import pytest
 
-from quorate.domain.events import stream_of
-from quorate.domain.identity.agent_settings import SETTING_TYPES, AgentConfigured, Settings
+from quorate.domain.identity.agent_settings import (
+    AGENT_SETTINGS,
+    SETTING_TYPES,
+    AgentConfigured,
+    Settings,
+)
 from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
+from quorate.domain.registry import stream_of
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import lapsed, registered
 from tests.unit.support.scenario import configure, key_of
@@ -29,7 +34,7 @@ def test_what_is_not_named_again_is_gone() -> None:
     story = given(registered("ann"), configured("ann", PROFESSIONAL))
     story.when(configure("ann", CASUAL)).then(configured("ann", CASUAL))
 
-    assert story.tenant_state.settings["agent_ann"] == CASUAL
+    assert story.tenant_state[AGENT_SETTINGS]["agent_ann"] == CASUAL
 
 
 def test_the_same_settings_again_are_no_fact() -> None:

@@ -2,14 +2,10 @@
 
 import pytest
 
-from quorate.domain.commands import Command
-from quorate.domain.coordination.leases import LeaseExpired, SettleLease
-from quorate.domain.identity.agents import (
-    AgentInactive,
-    AgentNotFound,
-    HeartbeatReceived,
-    SettleAgent,
-)
+from quorate.domain.coordination.leases import LEASES, LeaseExpired, live_lease
+from quorate.domain.identity.agents import AGENTS, AgentInactive, AgentNotFound, HeartbeatReceived
+from quorate.domain.shared.deadlines import RecordDue
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import (
     acquired,
@@ -41,22 +37,22 @@ from tests.unit.support.specification import NOON, WINDOW, Fact, after, given
 AT_THE_WINDOW = Timestamp(NOON + WINDOW)
 JUST_BEFORE = Timestamp(AT_THE_WINDOW - 1)
 JUST_AFTER = Timestamp(AT_THE_WINDOW + 1)
-settle_ann = SettleAgent(agent_id="agent_ann")
+settle_ann = RecordDue(aggregate="agent", id="agent_ann")
 
 
 def test_a_heartbeat_renews_for_one_window() -> None:
     minute = after(minutes=1)
     story = given(registered("ann")).when(heartbeat("ann"), at=minute).then(beat("ann", at=minute))
-    ann = story.tenant_state.agents["agent_ann"]
+    ann = story.tenant_state[AGENTS]["agent_ann"]
 
-    assert ann.active(Timestamp(minute + WINDOW))
-    assert not ann.active(Timestamp(minute + WINDOW + 1))
+    assert ann.is_active(Timestamp(minute + WINDOW))
+    assert not ann.is_active(Timestamp(minute + WINDOW + 1))
 
 
 def test_a_heartbeat_changes_nothing_else() -> None:
     story = given(registered("ann", role="outbound"))
     story.ask(heartbeat("ann"), after(minutes=1))
-    ann = story.tenant_state.agents["agent_ann"]
+    ann = story.tenant_state[AGENTS]["agent_ann"]
 
     assert (ann.name, ann.role, ann.incarnation) == ("ann", "outbound", 1)
     assert ann.registered_at == NOON
@@ -105,8 +101,8 @@ def test_a_lapse_ends_every_lease_of_that_agent_and_no_other() -> None:
         revoked("ann", LEE, lease="l2", at=JUST_AFTER),
     )
 
-    assert story.tenant_state.leases_of("agent_ann") == []
-    assert story.tenant_state.agents["agent_bob"].active(JUST_AFTER)
+    assert story.tenant_state[LEASES].owned_by("agent_ann") == []
+    assert story.tenant_state[AGENTS]["agent_bob"].is_active(JUST_AFTER)
 
 
 def test_a_lease_that_ran_out_before_the_lapse_has_expired_and_was_not_revoked() -> None:
@@ -132,14 +128,14 @@ def test_whichever_end_comes_first_is_the_end(until: Timestamp, expires: bool) -
     answer = story.ask(settle_ann, late)
 
     assert any(isinstance(event, LeaseExpired) for event in answer.events) == expires
-    assert story.tenant_state.leases["lease"].status == ("expired" if expires else "revoked")
+    assert story.tenant_state[LEASES]["lease"].status == ("expired" if expires else "revoked")
 
 
 @pytest.mark.parametrize(
     "noticed_by",
     [
         settle_ann,
-        SettleLease(lease_id="lease"),
+        RecordDue(aggregate="lease", id="lease"),
         acquire("bob"),
         send("bob"),
         heartbeat("ann"),
@@ -182,8 +178,8 @@ def test_a_later_heartbeat_does_not_bring_the_leases_back() -> None:
     )
     story.when(send("ann", fence=2)).then(blocked("ann", "stale_fence", fence=2, at=late))
 
-    assert story.tenant_state.leases["lease"].status == "revoked"
-    assert story.tenant_state.lease_on(KIM.key) is None
+    assert story.tenant_state[LEASES]["lease"].status == "revoked"
+    assert live_lease(story.tenant_state, KIM.key) is None
 
 
 def test_after_a_lapse_a_rival_gets_the_contact_and_keeps_it() -> None:
@@ -285,7 +281,7 @@ def test_with_a_short_window_heartbeats_are_not_coalesced_away() -> None:
 def test_heartbeats_of_the_unknown_register_nobody() -> None:
     story = given().when(heartbeat("ann")).then_refused(AgentNotFound())
 
-    assert story.tenant_state.agents == {}
+    assert list(story.tenant_state[AGENTS]) == []
 
 
 def test_a_lapse_without_leases_ends_none() -> None:

@@ -10,26 +10,27 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from quorate.domain.events import stream_of
-from quorate.domain.identity.agents import AgentRegistered
+from quorate.domain.identity.agents import AGENTS, AgentRegistered
 from quorate.domain.identity.api_keys import (
-    KEY_ID_LENGTH,
-    KEY_TEXT_LENGTH_MAX,
-    ROLES,
-    SECRET_BITS,
+    API_KEYS,
     IssueKey,
     KeyIssued,
     KeyNotFound,
     KeyRevoked,
-    Principal,
     RevokeKey,
-    Role,
     RoleForbidden,
+)
+from quorate.domain.identity.key_format import (
+    KEY_ID_LENGTH,
+    KEY_TEXT_LENGTH_MAX,
+    SECRET_BITS,
     key_text,
     read_key,
     secret_hash,
 )
+from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.identity.tenants import TenantCreated, TenantNotFound
+from quorate.domain.registry import stream_of
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import registered
 from tests.unit.support.scenario import ADMIN_KEY, AUDITOR_KEY, TENANT_KEY, key_of, register
@@ -208,7 +209,7 @@ def test_a_key_for_an_agent_that_is_to_come_settles_its_id() -> None:
         .then(issued("agent", agent_id="agent_new", agent="ann"))
     )
 
-    assert story.tenant_state.agents["agent_new"].status == "reserved"
+    assert story.tenant_state[AGENTS]["agent_new"].status == "reserved"
     answer = story.ask(register("ann"), NOON)
     assert isinstance(answer.decided[0], AgentRegistered)
     assert answer.decided[0].agent_id == "agent_new"
@@ -225,18 +226,18 @@ def test_a_second_key_for_an_agent_that_is_to_come_has_the_same_id() -> None:
 
 def test_a_key_changes_nothing_about_an_agent_that_is_known() -> None:
     story = given(created, registered("ann"))
-    before = story.tenant_state.agents["agent_ann"]
+    before = story.tenant_state[AGENTS]["agent_ann"]
     story.ask(issue("agent", agent="ann"), after(minutes=2))
 
-    assert story.tenant_state.agents["agent_ann"] == before
+    assert story.tenant_state[AGENTS]["agent_ann"] == before
 
 
 def test_a_reserved_agent_never_lapses() -> None:
     story = given(created, issued("agent", agent_id="agent_new", agent="ann"))
-    agent = story.tenant_state.agents["agent_new"]
+    agent = story.tenant_state[AGENTS]["agent_new"]
 
-    assert not agent.active(NOON)
-    assert not agent.overdue(after(hours=1))
+    assert not agent.is_active(NOON)
+    assert not agent.is_overdue(after(hours=1))
 
 
 # -- Revoking ----------------------------------------------------------------
@@ -252,7 +253,7 @@ def test_a_revoked_key_says_since_when() -> None:
     story.when(revoke(by=TENANT_KEY), at=minute).then(
         Fact(at=minute, event=KeyRevoked(key_id=KEY_ID))
     )
-    key = story.tenant_state.keys[KEY_ID]
+    key = story.tenant_state[API_KEYS][KEY_ID]
 
     assert key.revoked_at == minute
     assert (key.role, key.agent_id, key.created_at) == ("agent", "agent_ann", NOON)
@@ -263,7 +264,7 @@ def test_revoking_twice_is_the_same_as_once() -> None:
     story.ask(revoke(), NOON)
     story.when(revoke(), at=after(minutes=1)).then_nothing()
 
-    assert story.tenant_state.keys[KEY_ID].revoked_at == NOON
+    assert story.tenant_state[API_KEYS][KEY_ID].revoked_at == NOON
 
 
 @pytest.mark.parametrize("role", ROLES)

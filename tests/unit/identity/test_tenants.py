@@ -2,7 +2,6 @@
 
 import pytest
 
-from quorate.domain.events import stream_of
 from quorate.domain.identity.tenants import (
     OPERATORS,
     TENANT_ID,
@@ -10,6 +9,7 @@ from quorate.domain.identity.tenants import (
     TenantCreated,
     TenantExists,
 )
+from quorate.domain.registry import stream_of
 from tests.unit.support.specification import NOON, Fact, after, given
 
 created = Fact(at=NOON, event=TenantCreated(tenant_id="acme"))

@@ -15,7 +15,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from quorate.contracts.problems import KINDS
-from quorate.domain.notifications import NOTICED_TYPES
+from quorate.domain.registry import NOTIFYING_EVENTS
 from quorate.eventlog.serialization import VERSIONS
 from tests.e2e.docs.markdown import document
 from tests.support.paths import ROOT
@@ -96,7 +96,7 @@ def test_query_uses_existing_label_values() -> None:
         for label, value in re.findall(r'(\w+)(?:=~|!=|=)"([^"]*)"', expression):
             if label in known:
                 assert set(value.split("|")) <= known[label], where
-    assert set(VERSIONS) >= NOTICED_TYPES
+    assert set(VERSIONS) >= NOTIFYING_EVENTS
 
 
 def test_panels_do_not_overlap() -> None:

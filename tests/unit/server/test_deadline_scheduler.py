@@ -6,23 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.eventlog.envelopes import CommandEnvelope
 from quorate.projections.deadlines import Overdue
 from quorate.server.deadline_scheduler import (
-    EVENTS_AT_ONCE_MAX,
+    PART_EVENTS_MAX,
     DeadlineScheduler,
     split_into_parts,
 )
 from tests.conformance.eventlog.conformance import CountedIds, SetClock
 
-sizes = st.lists(st.integers(1, 2 * EVENTS_AT_ONCE_MAX), max_size=50)
+sizes = st.lists(st.integers(1, 2 * PART_EVENTS_MAX), max_size=50)
 
 
 @given(sizes)
 def test_parts_contain_every_aggregate_and_are_bounded(events: list[int]) -> None:
     overdue = [
-        Overdue(tenant="acme", command=SettleAgent(agent_id=str(number)), events=size)
+        Overdue(tenant="acme", command=RecordDue(aggregate="agent", id=str(number)), events=size)
         for number, size in enumerate(events)
     ]
 
@@ -30,11 +30,11 @@ def test_parts_contain_every_aggregate_and_are_bounded(events: list[int]) -> Non
 
     assert [one for part in parts for one in part] == overdue
     assert all(
-        len(part) == 1 or sum(one.events for one in part) <= EVENTS_AT_ONCE_MAX for part in parts
+        len(part) == 1 or sum(one.events for one in part) <= PART_EVENTS_MAX for part in parts
     )
     joined = pairwise(parts)
     assert all(
-        sum(one.events for one in part) + following[0].events > EVENTS_AT_ONCE_MAX
+        sum(one.events for one in part) + following[0].events > PART_EVENTS_MAX
         for part, following in joined
     )
 
@@ -45,7 +45,9 @@ def test_parts_contain_every_aggregate_and_are_bounded(events: list[int]) -> Non
 async def test_scheduler_pauses_when_an_aggregate_is_not_due_by_the_time_of_the_log(
     is_due_in_log: bool, repeats: list[bool]
 ) -> None:
-    due = [Overdue(tenant="acme", command=SettleAgent(agent_id=str(n))) for n in range(3)]
+    due = [
+        Overdue(tenant="acme", command=RecordDue(aggregate="agent", id=str(n))) for n in range(3)
+    ]
 
     class CommandBus:
         async def submit(self, _envelope: CommandEnvelope) -> None:

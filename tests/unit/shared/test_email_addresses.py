@@ -246,7 +246,7 @@ def test_a_refusal_says_why_and_does_not_repeat_the_text() -> None:
         key("secret words")
 
     assert caught.value.code == "contact_email_invalid"
-    assert caught.value.facts == {"why": "there is no @ in it"}
+    assert caught.value.details == {"why": "there is no @ in it"}
 
 
 @pytest.mark.parametrize(

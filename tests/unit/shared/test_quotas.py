@@ -2,13 +2,13 @@
 
 import pytest
 
-from quorate.domain.commands import names
 from quorate.domain.coordination.leases import LeaseExpired, LeaseRenewed
 from quorate.domain.identity import agent_settings
 from quorate.domain.identity.agents import AgentReregistered
-from quorate.domain.identity.api_keys import IssueKey, Principal, RevokeKey
+from quorate.domain.identity.api_keys import IssueKey, RevokeKey
+from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import TenantCreated
-from quorate.domain.shared.quotas import QuotaExceeded, Quotas
+from quorate.domain.shared.quotas import COUNTS, QuotaExceeded, Quotas
 from tests.unit.support.sample_events import acquired, registered
 from tests.unit.support.scenario import (
     ADMIN_KEY,
@@ -241,5 +241,5 @@ def test_only_what_adds_something_looks_at_the_counts() -> None:
     adds = (register("ann"), acquire("ann"), propose("ann"), issue("k1"), configure("ann", {}))
     others = (heartbeat("ann"), release("l", by=TENANT_KEY), vote("ann", "approve"))
 
-    assert all(names(command).counts for command in adds)
-    assert not any(names(command).counts for command in others)
+    assert all(COUNTS in command.reads() for command in adds)
+    assert not any(COUNTS in command.reads() for command in others)

@@ -13,17 +13,18 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from quorate.domain.commands import Command
 from quorate.domain.coordination.leases import AcquireLease
-from quorate.domain.identity.agent_settings import AgentConfigured, ConfigureAgent
-from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.identity.agent_settings import AGENT_SETTINGS, AgentConfigured, ConfigureAgent
+from quorate.domain.identity.agents import AGENTS, acting
 from quorate.domain.identity.api_keys import IssueKey, RevokeKey
 from quorate.domain.identity.tenants import CreateTenant
 from quorate.domain.shared import quotas
+from quorate.domain.shared.aggregates import Event
+from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.quotas import COUNTED, QuotaExceeded, Quotas
+from quorate.domain.shared.state import Command, TenantState
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.domain.tenant_state import DecisionContext, TenantState
 from tests.unit.support.scenario import (
     TENANT_KEY,
     acquire,
@@ -139,10 +140,10 @@ class QuotaPlay(RuleBasedStateMachine):
         facts, now = self.story.facts, self.story.tenant_state
         match command:
             case ConfigureAgent():
-                before = now.settings.get(command.agent_id, {})
+                before = now[AGENT_SETTINGS].get(command.agent_id) or {}
                 return counted(facts)[of], len(spelled(command.settings)) - len(spelled(before))
             case AcquireLease() if of == "live_leases_per_agent":
-                return held(facts)[now.acting_id(command.caller, command.agent)], 1
+                return held(facts)[acting(command.caller, command.agent, now).id], 1
         return counted(facts)[of], 1
 
     @rule(seed=st.integers(0, 2**32 - 1))
@@ -169,7 +170,7 @@ class QuotaPlay(RuleBasedStateMachine):
             ),
             lambda: self.issue(dice.choice((name, None))),
             lambda: RevokeKey(caller=TENANT_KEY, key_id=self.some("key", dice)),
-            lambda: SettleAgent(agent_id=id_of(name)),
+            lambda: RecordDue(aggregate="agent", id=id_of(name)),
             lambda: self.settings(name, dice),
         )
         return dice.choice(deeds)()
@@ -196,8 +197,8 @@ class QuotaPlay(RuleBasedStateMachine):
         told = self.story.tenant_state
         assert {each: told.count(each) for each in COUNTED} == counts
         assert all(counts[each] <= getattr(LIMITS, each) for each in COUNTED)
-        assert {agent: told.holding(agent) for agent in told.agents} == {
-            agent: holdings[agent] for agent in told.agents
+        assert {agent: told.owned_count(agent) for agent in told[AGENTS]} == {
+            agent: holdings[agent] for agent in told[AGENTS]
         }
         assert max(holdings.values(), default=0) <= (LIMITS.live_leases_per_agent or 0)
 
@@ -209,8 +210,8 @@ def test_the_limits_hold_to_the_last_one() -> None:
 def lets_one_more_in(patch: pytest.MonkeyPatch) -> None:
     check = quotas.check
 
-    def lenient(quota: quotas.Quota, has: int, moment: DecisionContext, *, more: int = 1) -> None:
-        check(quota, has, moment, more=more - 1)
+    def lenient(quota: quotas.Quota, has: int, limits: quotas.Quotas, *, more: int = 1) -> None:
+        check(quota, has, limits, more=more - 1)
 
     patch.setattr(quotas, "check", lenient)
 
@@ -218,30 +219,31 @@ def lets_one_more_in(patch: pytest.MonkeyPatch) -> None:
 def refuses_one_too_early(patch: pytest.MonkeyPatch) -> None:
     check = quotas.check
 
-    def strict(quota: quotas.Quota, has: int, moment: DecisionContext, *, more: int = 1) -> None:
-        check(quota, has, moment, more=more + 1)
+    def strict(quota: quotas.Quota, has: int, limits: quotas.Quotas, *, more: int = 1) -> None:
+        check(quota, has, limits, more=more + 1)
 
     patch.setattr(quotas, "check", strict)
 
 
 def forgets_that_a_lapse_ends_leases(patch: pytest.MonkeyPatch) -> None:
-    count = TenantState._count_lease
+    count = TenantState._count
 
-    def forgetful(self: TenantState, agent_id: str, more: int) -> None:
-        if not (more < 0 and self.touched.agents):
-            count(self, agent_id, more)
+    def forgetful(self: TenantState, name: str, owner_id: str | None, more: int) -> None:
+        if not (owner_id is not None and more < 0 and self[AGENTS].changed):
+            count(self, name, owner_id, more)
 
-    patch.setattr(TenantState, "_count_lease", forgetful)
+    patch.setattr(TenantState, "_count", forgetful)
 
 
 def forgets_which_settings_were_replaced(patch: pytest.MonkeyPatch) -> None:
-    apply = TenantState._apply_to_settings
+    apply = TenantState.apply
 
-    def forgetful(self: TenantState, event: AgentConfigured) -> None:
-        self.settings.pop(event.agent_id, None)
-        apply(self, event)
+    def forgetful(self: TenantState, event: Event, at: Timestamp) -> None:
+        if isinstance(event, AgentConfigured) and event.agent_id in self[AGENT_SETTINGS]:
+            self[AGENT_SETTINGS].forget(event.agent_id)
+        apply(self, event, at)
 
-    patch.setattr(TenantState, "_apply_to_settings", forgetful)
+    patch.setattr(TenantState, "apply", forgetful)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, Renew
 from quorate.domain.coordination.send_gate import RequestSend
 from quorate.domain.identity.agent_settings import ConfigureAgent, Settings
 from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
-from quorate.domain.identity.api_keys import Principal
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.email_addresses import EmailAddress
 
 KIM = EmailAddress(email="Kim@example.com", key="kim@example.com")

@@ -1,26 +1,31 @@
-"""Given the past, when a command arrives, then these facts and no others.
+"""Given the past, when a command arrives, then these events and no others.
 
-A command goes the way it goes in a batch of the log: what is due among the things it names is
-settled, then it is decided, and the tenant's sequence counts every fact. Each command is answered
-twice: from the whole state of the tenant, and from what the command names and nothing else, which
-is all that the log loads. Both must say the same, and note all that they changed, because only
-that is written back. A refusal leaves everything as it was; but a lease remembers whom it kept out.
+* A command is handled as in a transaction of the log: what is due among the instances that it reads
+  is recorded, then it is decided, and the tenant's sequence counts every event.
+* Each command is answered twice: from the whole state of the tenant, and from only what it reads,
+  which is all that the log loads. Both answers must be equal, and both must note every change,
+  because only noted changes are stored.
+* A rejection leaves the state unchanged; but a lease remembers the agents that were rejected.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from quorate.domain import deadlines
-from quorate.domain.commands import Command, Names, decide, names, outcome
-from quorate.domain.coordination.consensus import ConsensusRequest
-from quorate.domain.coordination.leases import LeaseAcquired
-from quorate.domain.events import Event
+from quorate.domain.coordination.consensus import CONSENSUS, ConsensusRequest
+from quorate.domain.coordination.leases import LEASES, LeaseAcquired, live_lease
+from quorate.domain.identity.agent_settings import AGENT_SETTINGS
+from quorate.domain.identity.agents import AGENTS, active_agents, agent_named
+from quorate.domain.identity.api_keys import API_KEYS
+from quorate.domain.identity.tenants import TENANTS
+from quorate.domain.registry import AGGREGATES, new_state
+from quorate.domain.shared import deadlines
+from quorate.domain.shared.aggregates import Aggregate, Event, Reads
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
+from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp, instant
-from quorate.domain.tenant_state import DecisionContext, TenantState
 
 NOON = instant("2026-03-01T12:00:00.000Z")
 WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
@@ -66,7 +71,7 @@ class Story:
 
     def __init__(self, *, window: int = WINDOW, quotas: Quotas = UNLIMITED) -> None:
         self.facts: list[Fact] = []
-        self.tenant_state = TenantState()
+        self.tenant_state = new_state()
         self.window = window
         self.quotas = quotas
 
@@ -83,34 +88,34 @@ class Story:
     def ask(self, command: Command, at: Timestamp) -> Answer:
         """Answer a command as a batch of the log does, and record what follows."""
         assert at >= self.now, "time never decreases"
-        loaded = what_is_named(names(command), self.tenant_state, at)
+        loaded = what_is_read(command.reads(), self.tenant_state, at)
         answer = self._answer(command, at, self.tenant_state)
         assert self._answer(command, at, loaded) == answer, "it looked at what it did not name"
         self.facts += [Fact(at=at, event=event) for event in answer.events]
         return answer
 
     def _answer(self, command: Command, at: Timestamp, tenant_state: TenantState) -> Answer:
-        at_first = stands(tenant_state)
-        settled = tuple(deadlines.settle(names(command), tenant_state, at))
+        at_first = snapshot(tenant_state)
+        settled = tuple(deadlines.due_events(command.reads(), tenant_state, at))
         _apply(settled, at, tenant_state)
         sequence = len(self.facts) + len(settled) + 1
-        before = stands(tenant_state)
+        before = snapshot(tenant_state)
         moment = DecisionContext(now=at, sequence=sequence, window=self.window, quotas=self.quotas)
         try:
-            decided = decide(command, tenant_state, moment)
+            decided = command.decide(tenant_state, moment)
         except DomainError as refusal:
-            assert stands(tenant_state) == before, "deciding changed something"
+            assert snapshot(tenant_state) == before, "deciding changed something"
             _apply(refusal.recorded, at, tenant_state)
-            now = stands(tenant_state)
+            now = snapshot(tenant_state)
             assert _but_for_contenders(now) == _but_for_contenders(before), "a refusal did more"
             _assert_noted(at_first, tenant_state)
-            declined = Declined(kind=type(refusal), facts=refusal.facts)
+            declined = Declined(kind=type(refusal), facts=refusal.details)
             return Answer(settled=settled, decided=tuple(refusal.recorded), declined=declined)
         for position, event in enumerate(decided, start=sequence):
             assert not isinstance(event, LeaseAcquired) or event.fence == position
         _apply(decided, at, tenant_state)
         _assert_noted(at_first, tenant_state)
-        said = outcome(command, tenant_state, decided)
+        said = command.result(tenant_state, decided)
         return Answer(settled=settled, decided=tuple(decided), outcome=said)
 
     # -- Given, when ---------------------------------------------------------
@@ -156,41 +161,61 @@ class When:
 
     def then_refused(self, refusal: DomainError, *, settled: Sequence[Fact] = ()) -> Story:
         """Refused so and not otherwise, after what was due had been recorded."""
-        assert self.answer.declined == Declined(kind=type(refusal), facts=refusal.facts)
+        assert self.answer.declined == Declined(kind=type(refusal), facts=refusal.details)
         assert self.answer.decided == tuple(refusal.recorded)
         return self.then_settled(*settled)
 
 
-def what_is_named(about: Names, whole: TenantState, now: Timestamp) -> TenantState:
-    """The part of a tenant's state that the log loads for a command."""
-    part = TenantState()
-    acting = [whole.agents.get(one) for one in about.agents]
-    acting += [whole.agent_named(name) for name in about.agent_names]
+def what_is_read(reads: Reads, whole: TenantState, now: Timestamp) -> TenantState:
+    """The part of a tenant's state that the log loads for a command.
+
+    Written without the read models: an independent account of what each read brings.
+    """
+    part = new_state()
+    keys: dict[str, list[tuple[str, ...]]] = {}
+    for name, *key in reads:
+        keys.setdefault(name, []).append(tuple(key))
+    acting = [whole[AGENTS].get(one) for (one,) in keys.pop("agent.id", [])]
+    acting += [agent_named(whole, name) for (name,) in keys.pop("agent.name", [])]
     voters = {agent.id for agent in filter(None, acting)}
-    for agent_id in voters if about.holdings else ():
-        part.put_holding(agent_id, whole.holding(agent_id))
-    electorate = whole.active_agents(now) if about.electorate else ()
-    found = [*acting, *(whole.agents[one] for one in electorate)]
-    leases = [whole.lease_on(key) for key in about.contacts]
-    leases += [whole.leases.get(one) for one in about.leases]
+    found = list(filter(None, acting))
+    if keys.pop("agent.active", None):
+        found += [whole[AGENTS][one] for one in active_agents(whole, now)]
+    leases = [live_lease(whole, key) for (key,) in keys.pop("lease.live_contact", [])]
+    leases += [whole[LEASES].get(one) for (one,) in keys.pop("lease.id", [])]
     for lease in filter(None, leases):
-        part.put_lease(lease)
-        found.append(whole.agents[lease.agent_id])
-    for agent in filter(None, found):
-        part.put_agent(agent)
-    for agent in part.agents.values():
-        for lease in whole.leases_of(agent.id) if agent.overdue(now) else ():
-            part.put_lease(lease)
-    part.requests = {
-        one: _but_for_others_reasons(whole.requests[one], voters)
-        for one in about.requests
-        if one in whole.requests
-    }
-    part.settings = {one: whole.settings[one] for one in about.settings if one in whole.settings}
-    part.keys = {one: whole.keys[one] for one in about.keys if one in whole.keys}
-    part.tenant = whole.tenant if about.tenant else None
-    part.put_counts(whole.counts if about.counts else {})
+        part[LEASES].put(lease.id, lease)
+        found.append(whole[AGENTS][lease.agent_id])
+    for agent in found:
+        part[AGENTS].put(agent.id, agent)
+        for lease in whole[LEASES].owned_by(agent.id) if agent.is_overdue(now) else ():
+            part[LEASES].put(lease.id, lease)
+    _put_requests(part, whole, keys, voters)
+    others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, TENANTS)
+    for aggregate in others:
+        for (one,) in keys.pop(f"{aggregate.name}.id", []):
+            if (known := whole[aggregate].get(one)) is not None:
+                part[aggregate].put(one, known)
+    for name in ("owned_count.id", "owned_count.name"):
+        for agent_id in voters if keys.pop(name, None) else ():
+            part.put_owned_count(agent_id, whole.owned_count(agent_id))
+    part.put_counts(whole.counts if keys.pop("counts", None) else {})
+    assert keys.keys() <= {"last_notification.id", "last_notification.name"}, "an unknown read"
     return part
+
+
+def _put_requests(
+    part: TenantState,
+    whole: TenantState,
+    keys: dict[str, list[tuple[str, ...]]],
+    voters: Container[str],
+) -> None:
+    """Proposals with all their votes, of which only the voter's own has its reason."""
+    has_reason = keys.pop("vote.id", []) + keys.pop("vote.name", [])
+    for (one,) in keys.pop("consensus.id", []):
+        if (request := whole[CONSENSUS].get(one)) is not None:
+            own = voters if has_reason else ()
+            part[CONSENSUS].put(one, _but_for_others_reasons(request, own))
 
 
 def _but_for_others_reasons(request: ConsensusRequest, voters: Container[str]) -> ConsensusRequest:
@@ -201,36 +226,30 @@ def _but_for_others_reasons(request: ConsensusRequest, voters: Container[str]) -
     return replace(request, votes=votes)
 
 
-def stands(tenant_state: TenantState) -> dict[str, Any]:
-    """All that a state says and has noted, to be compared later."""
-    touched = tenant_state.touched
+def snapshot(state: TenantState) -> dict[str, Any]:
+    """All that a state contains and has noted, to be compared later."""
+    stores = {one.name: dict(state[one].items()) for one in AGGREGATES}
+    votes = {
+        (request.id, voter): vote
+        for request in state[CONSENSUS].values()
+        for voter, vote in request.votes.items()
+    }
     return {
-        "tenant": tenant_state.tenant,
-        "agents": dict(tenant_state.agents),
-        "leases": dict(tenant_state.leases),
-        "requests": dict(tenant_state.requests),
-        "settings": dict(tenant_state.settings),
-        "keys": dict(tenant_state.keys),
-        "counts": dict(tenant_state.counts),
-        "holdings": dict(tenant_state.holdings),
-        "votes": {
-            (request.id, voter): vote
-            for request in tenant_state.requests.values()
-            for voter, vote in request.votes.items()
-        },
-        "touched": {name: touched_ids(getattr(touched, name)) for name in touched.__slots__},
+        **stores,
+        "votes": votes,
+        "counts": dict(state.counts),
+        "owned_counts": dict(state.owned_counts),
+        "changed": {one.name: frozenset(state[one].changed) for one in AGGREGATES},
+        "changed_parts": frozenset(state[CONSENSUS].changed_parts),
+        "count_changes": dict(state.count_changes),
+        "owned_count_changes": dict(state.owned_count_changes),
     }
 
 
-def _but_for_contenders(stood: Mapping[str, Any]) -> dict[str, Any]:
-    leases = {one: replace(lease, contenders=()) for one, lease in stood["leases"].items()}
-    return {**stood, "leases": leases, "touched": {**stood["touched"], "leases": frozenset()}}
-
-
-def touched_ids(ids: "set[Any] | dict[Any, int] | bool") -> frozenset[Any]:
-    if isinstance(ids, dict):
-        return frozenset(ids.items())
-    return frozenset(ids) if isinstance(ids, set) else frozenset({ids})
+def _but_for_contenders(found: Mapping[str, Any]) -> dict[str, Any]:
+    leases = {one: replace(lease, contenders=()) for one, lease in found["lease"].items()}
+    changed = {**found["changed"], "lease": frozenset()}
+    return {**found, "lease": leases, "changed": changed}
 
 
 def _apply(events: Sequence[Event], at: Timestamp, tenant_state: TenantState) -> None:
@@ -239,13 +258,15 @@ def _apply(events: Sequence[Event], at: Timestamp, tenant_state: TenantState) ->
 
 
 def _assert_noted(before: Mapping[str, Any], tenant_state: TenantState) -> None:
-    now = stands(tenant_state)
-    for kind in ("agents", "leases", "requests", "settings", "keys", "votes"):
+    now = snapshot(tenant_state)
+    noted = {**now["changed"], "votes": now["changed_parts"]}
+    for kind in noted:
         changed = {one for one, state in now[kind].items() if before[kind].get(one) != state}
-        assert changed <= getattr(tenant_state.touched, kind), "a change would not be written back"
-    assert tenant_state.touched.tenant or before["tenant"] == now["tenant"]
-    for counted in ("counts", "holdings"):
-        noted = getattr(tenant_state.touched, counted), dict(before["touched"][counted])
-        for what, count in now[counted].items():
-            more = noted[0].get(what, 0) - noted[1].get(what, 0)
-            assert count == before[counted].get(what, 0) + more, "it would be written back wrong"
+        assert changed <= noted[kind], "a change would not be stored"
+    for counts, changes in (
+        ("counts", "count_changes"),
+        ("owned_counts", "owned_count_changes"),
+    ):
+        for counted, count in now[counts].items():
+            more = now[changes].get(counted, 0) - before[changes].get(counted, 0)
+            assert count == before[counts].get(counted, 0) + more, "a wrong count would be stored"

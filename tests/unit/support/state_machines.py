@@ -10,8 +10,9 @@ from random import Random
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from quorate.domain.commands import Command
-from quorate.domain.identity.agents import SettleAgent
+from quorate.domain.identity.agents import AGENTS, active_agents
+from quorate.domain.shared.deadlines import RecordDue
+from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.reference_model import Naive, Told
 from tests.unit.support.scenario import heartbeat, id_of, register
@@ -99,7 +100,7 @@ class Playing(RuleBasedStateMachine):
     @rule(who=choices)
     def registers(self, who: int) -> None:
         name = self.name(who)
-        known = id_of(name) in self.story.tenant_state.agents
+        known = id_of(name) in self.story.tenant_state[AGENTS]
         answer = self.ask(register(name))
         assert answer.declined is None
         told = "reregistered" if known else "registered"
@@ -141,14 +142,14 @@ class Playing(RuleBasedStateMachine):
     def the_timer_comes(self, which: int, agents: bool) -> None: ...
 
     def the_timer_comes_for(self, name: str) -> None:
-        self.ask(SettleAgent(agent_id=id_of(name)))
-        agent = self.story.tenant_state.agents.get(id_of(name))
+        self.ask(RecordDue(aggregate="agent", id=id_of(name)))
+        agent = self.story.tenant_state[AGENTS].get(id_of(name))
         active = agent is not None and agent.status == "active"
         assert active == self.naive.active(name, self.now)
 
     def who_is_active(self) -> None:
         active = {id_of(name) for name in self.naive.all_active(self.now)}
-        assert self.story.tenant_state.active_agents(self.now) == active
+        assert active_agents(self.story.tenant_state, self.now) == active
 
 
 def refused(answer: Answer) -> Told | None:

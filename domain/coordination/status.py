@@ -1,0 +1,21 @@
+"""Tell the status of a lease or a proposal at a time, whether or not the log records it already."""
+
+from quorate.domain.coordination import consensus, leases
+from quorate.domain.coordination.consensus import ConsensusRequest
+from quorate.domain.coordination.leases import Lease
+from quorate.domain.identity.agents import Agent
+from quorate.domain.shared.timestamps import Timestamp
+
+
+def lease_status(lease: Lease, holder: Agent, now: Timestamp) -> leases.Status:
+    if lease.status != "active":
+        return lease.status
+    if now >= lease.expires_at and lease.expires_at <= holder.active_until:
+        return "expired"
+    if holder.is_overdue(now):
+        return "revoked"
+    return "expired" if now >= lease.expires_at else "active"
+
+
+def request_status(request: ConsensusRequest, now: Timestamp) -> consensus.Status:
+    return "expired" if consensus.is_overdue(request, now) else request.status

@@ -1,0 +1,55 @@
+"""All contexts: aggregates, commands, events and notifications. This module only lists.
+
+Event class names and field names are the storage format. A change of either needs a new version and
+an upcaster; the golden files in ``tests/golden`` make an accidental one fail.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from quorate.domain.coordination import notifications as coordination_notifications
+from quorate.domain.coordination.consensus import CONSENSUS
+from quorate.domain.coordination.leases import LEASES
+from quorate.domain.coordination.send_gate import SEND_GATE
+from quorate.domain.identity import notifications as identity_notifications
+from quorate.domain.identity.agent_settings import AGENT_SETTINGS
+from quorate.domain.identity.agents import AGENTS
+from quorate.domain.identity.api_keys import API_KEYS
+from quorate.domain.identity.tenants import TENANTS
+from quorate.domain.shared.aggregates import Aggregate
+from quorate.domain.shared.deadlines import RecordDue
+from quorate.domain.shared.notifications import NotificationRules
+from quorate.domain.shared.state import Schema, TenantState
+
+# The order of events in documents and of commands in metrics.
+AGGREGATES: tuple[Aggregate[Any], ...] = (
+    TENANTS,
+    API_KEYS,
+    AGENTS,
+    AGENT_SETTINGS,
+    LEASES,
+    SEND_GATE,
+    CONSENSUS,
+)
+_RULES = NotificationRules(identity_notifications.RULES, coordination_notifications.RULES)
+NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names
+notifications_of, recipients_of = _RULES.notifications, _RULES.recipients
+
+SCHEMA = Schema(AGGREGATES)
+EVENT_TYPES: Mapping[str, type[Any]] = {
+    event.__name__: event for aggregate in AGGREGATES for event in aggregate.events
+}
+COMMANDS: Mapping[str, type[Any]] = {
+    command.__name__: command
+    for command in (*(one for each in AGGREGATES for one in each.commands), RecordDue)
+}
+
+
+def new_state() -> TenantState:
+    """An empty state of one tenant."""
+    return TenantState(SCHEMA)
+
+
+def stream_of(event: Any) -> str:  # noqa: ANN401 - an event of any aggregate.
+    """The stream that an event belongs to, ``category-id``."""
+    return SCHEMA.stream_of[type(event)](event)

@@ -1,0 +1,282 @@
+"""The state that one tenant's commands are decided on.
+
+* The same class is the working state of a transaction (filled with what its commands read) and the
+  whole state of a tenant (replayed from its log).
+* ``TenantState.apply`` is the only way in which it changes. It notes what changed, so that the
+  caller that filled it knows what to store.
+* No aggregate is known here by name: a ``Schema`` compiles their declarations.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from quorate.domain.shared.aggregates import ID, Aggregate, Effect, Event, Read, Reads
+from quorate.domain.shared.notifications import EVERYONE
+from quorate.domain.shared.quotas import UNLIMITED, Quotas
+from quorate.domain.shared.records import record
+from quorate.domain.shared.timestamps import Timestamp
+
+S = TypeVar("S")
+
+
+@record
+class DecisionContext:
+    """When a decision is made: the server's time, and the sequence that its first event has."""
+
+    now: Timestamp
+    sequence: int
+    window: int  # How long a heartbeat is valid, in milliseconds.
+    quotas: Quotas = UNLIMITED
+
+    @property
+    def active_until(self) -> Timestamp:
+        return Timestamp(self.now + self.window)
+
+
+class Command(Protocol):
+    """What a caller asks for. A command reads, decides, and gives a result."""
+
+    def reads(self) -> Reads:
+        """Name all that the decision depends on; it is loaded before."""
+
+    def decide(self, state: "TenantState", context: DecisionContext) -> Sequence[Event]:
+        """Return the events that follow; raise DomainError to reject. Changes nothing."""
+
+    def result(self, state: "TenantState", events: Sequence[Event]) -> Any:  # noqa: ANN401 - its own.
+        """Return the answer, from the state after the events were applied."""
+
+
+class Schema:
+    """The declarations of all aggregates, compiled for dispatch."""
+
+    def __init__(self, aggregates: Sequence[Aggregate[Any]]) -> None:
+        self.aggregates = tuple(aggregates)
+        self.effects: dict[type[Any], tuple[Effect[Any], ...]] = {}
+        self.stream_of: dict[type[Any], Callable[[Any], str]] = {}
+        self.reactions: dict[type[Any], tuple[Callable[..., Sequence[Event]], ...]] = {}
+        self.checks: dict[type[Any], Callable[[Any, int], None]] = {}
+        self.indexes: dict[str, tuple[Aggregate[Any], str]] = {}  # By the name of a read.
+        self.owned: dict[Aggregate[Any], tuple[Aggregate[Any], ...]] = {}
+        for aggregate in self.aggregates:
+            self._add(aggregate)
+
+    def _add(self, aggregate: Aggregate[Any]) -> None:
+        for event in aggregate.events:
+            self.stream_of[event] = aggregate.stream
+            self.effects[event] = ()
+            if aggregate.evolve is not None:
+                own = Effect(
+                    event=event,
+                    aggregate=aggregate,
+                    id_of=aggregate.id_of,
+                    evolve=aggregate.evolve,
+                )
+                self.effects[event] = (own, *(o for o in aggregate.effects if o.event is event))
+            if aggregate.check is not None:
+                self.checks[event] = aggregate.check
+        for event, reaction in aggregate.reacts_to.items():
+            self.reactions[event] = (*self.reactions.get(event, ()), reaction)
+        for index in (ID, *aggregate.indexes):
+            self.indexes[f"{aggregate.name}.{index}"] = (aggregate, index)
+        if aggregate.owner is not None:
+            owner = aggregate.owner.aggregate
+            self.owned[owner] = (*self.owned.get(owner, ()), aggregate)
+
+
+class Store(Generic[S]):
+    """The loaded instances of one aggregate, and which of them changed."""
+
+    __slots__ = ("_by", "_indexes", "_items", "_owned", "_owner_of", "changed", "changed_parts")
+
+    def __init__(self, aggregate: Aggregate[S]) -> None:
+        self._items: dict[str, S] = {}
+        self._by: dict[str, dict[str, str]] = {name: {} for name in aggregate.indexes}
+        self._indexes = [(self._by[name], key_of) for name, key_of in aggregate.indexes.items()]
+        self._owner_of = aggregate.owner.id_of if aggregate.owner is not None else None
+        self._owned: dict[str, dict[str, None]] = {}
+        self.changed: set[str] = set()
+        self.changed_parts: set[tuple[str, str]] = set()  # Instance and part.
+
+    def __getitem__(self, id_: str) -> S:
+        return self._items[id_]
+
+    def __contains__(self, id_: str) -> bool:
+        return id_ in self._items
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, id_: str) -> S | None:
+        return self._items.get(id_)
+
+    def values(self) -> Iterable[S]:
+        return self._items.values()
+
+    def items(self) -> Iterable[tuple[str, S]]:
+        return self._items.items()
+
+    def find(self, index: str, key: str) -> S | None:
+        """The instance that an index lists under this key."""
+        if index == ID:
+            return self._items.get(key)
+        id_ = self._by[index].get(key)
+        return None if id_ is None else self._items[id_]
+
+    def owned_by(self, owner_id: str) -> list[S]:
+        """The loaded instances of one owner that have not ended, in the order of their start."""
+        return [self._items[id_] for id_ in self._owned.get(owner_id, ())]
+
+    def put(self, id_: str, item: S) -> None:
+        before = self._items.get(id_)
+        self._items[id_] = item
+        for ids, key_of in self._indexes:
+            key = key_of(item)
+            old = None if before is None else key_of(before)
+            if key != old:
+                if old is not None and ids.get(old) == id_:
+                    del ids[old]
+                if key is not None:
+                    ids[key] = id_
+        if self._owner_of is not None:
+            owner = self._owner_of(item)
+            last = None if before is None else self._owner_of(before)
+            if owner != last:
+                if last is not None:
+                    self._owned[last].pop(id_, None)
+                if owner is not None:
+                    self._owned.setdefault(owner, {})[id_] = None
+
+    def forget(self, id_: str) -> None:
+        """Drop an instance that has ended: no index lists it any more."""
+        del self._items[id_]
+
+
+class TenantState:
+    """The instances of all aggregates of one tenant, as far as they are loaded."""
+
+    __slots__ = (
+        "_last_notifications",
+        "_schema",
+        "_stores",
+        "count_changes",
+        "counts",
+        "notified",
+        "owned_count_changes",
+        "owned_counts",
+    )
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._stores: dict[Aggregate[Any], Store[Any]] = {}
+        self._last_notifications: dict[str, int] = {}
+        self.counts: dict[str, int] = {}  # Empty until something was counted.
+        self.count_changes: dict[str, int] = {}
+        self.owned_counts: dict[str, int] = {}  # By the owner's id.
+        self.owned_count_changes: dict[str, int] = {}
+        self.notified: set[tuple[str, int]] = set()  # Recipient, and the event's sequence.
+
+    def __getitem__(self, aggregate: Aggregate[S]) -> Store[S]:
+        store = self._stores.get(aggregate)
+        if store is None:
+            store = self._stores[aggregate] = Store(aggregate)
+        return store
+
+    # -- Loading -------------------------------------------------------------
+
+    def put_last_notification(self, agent_id: str, sequence: int) -> None:
+        self._last_notifications[agent_id] = sequence
+
+    def put_counts(self, counts: Mapping[str, int]) -> None:
+        self.counts = dict(counts)
+
+    def put_owned_count(self, owner_id: str, count: int) -> None:
+        self.owned_counts[owner_id] = count
+
+    # -- Reading -------------------------------------------------------------
+
+    def find(self, read: Read) -> tuple[Aggregate[Any], Any] | None:
+        """The instance that a read names, if it names one and it exists."""
+        index = self._schema.indexes.get(read[0])
+        if index is None:
+            return None
+        aggregate, name = index
+        store = self._stores.get(aggregate)
+        found = None if store is None else store.find(name, read[1])
+        return None if found is None else (aggregate, found)
+
+    def last_notification(self, agent_id: str) -> int:
+        """The last sequence of which an agent was notified, alone or with all others; or 0."""
+        last = self._last_notifications
+        return max(last.get(agent_id, 0), last.get(EVERYONE, 0))
+
+    def count(self, counter: str) -> int:
+        return self.counts.get(counter, 0)
+
+    def owned_count(self, owner_id: str) -> int:
+        """The count of one owner, including instances that are not loaded."""
+        return self.owned_counts.get(owner_id, 0)
+
+    def owned_aggregates(self, owner: Aggregate[Any]) -> tuple[Aggregate[Any], ...]:
+        return self._schema.owned.get(owner, ())
+
+    def reactions_to(self, event: Event) -> list[Event]:
+        """The events that other aggregates declare to follow from an event, before it is applied.
+
+        A reaction to a reaction follows it in the list.
+        """
+        found: list[Event] = []
+        for reaction in self._schema.reactions.get(type(event), ()):
+            for follows in reaction(self, event):
+                found += (follows, *self.reactions_to(follows))
+        return found
+
+    # -- Changing ------------------------------------------------------------
+
+    def note_notified(self, agent_ids: Iterable[str], sequence: int) -> None:
+        """Note that these agents are notified of the event with this sequence."""
+        for agent_id in agent_ids:
+            self._last_notifications[agent_id] = sequence
+            self.notified.add((agent_id, sequence))
+
+    def apply(self, event: Event, at: Timestamp) -> None:
+        for effect in self._schema.effects[type(event)]:
+            id_ = effect.id_of(event)
+            if id_ is None:
+                continue
+            aggregate = effect.aggregate
+            store = self[aggregate]
+            before = store.get(id_)
+            after = effect.evolve(before, event, at)
+            if after is before:
+                continue
+            store.put(id_, after)
+            store.changed.add(id_)
+            if aggregate.part_of is not None and (part := aggregate.part_of(event)) is not None:
+                store.changed_parts.add((id_, part))
+            for name, counter in aggregate.counters.items():
+                more = counter.amount(after)
+                if before is not None:
+                    more -= counter.amount(before)
+                if more:
+                    owner_id = None if counter.owner is None else counter.owner(after)
+                    self._count(name, owner_id, more)
+
+    def _count(self, name: str, owner_id: str | None, more: int) -> None:
+        self.counts[name] = self.counts.get(name, 0) + more
+        self.count_changes[name] = self.count_changes.get(name, 0) + more
+        if owner_id is not None:
+            self.owned_counts[owner_id] = self.owned_counts.get(owner_id, 0) + more
+            changes = self.owned_count_changes
+            changes[owner_id] = changes.get(owner_id, 0) + more
+
+    def clear_changes(self) -> None:
+        """Forget which instances changed, once they are stored."""
+        for store in self._stores.values():
+            store.changed.clear()
+            store.changed_parts.clear()
+        self.count_changes = {}
+        self.owned_count_changes = {}
+        self.notified = set()

@@ -1,0 +1,59 @@
+"""Read model of API keys."""
+
+from sqlalchemy import BigInteger, Column, Index, Table
+
+from quorate.domain.identity.api_keys import API_KEYS as AGGREGATE
+from quorate.domain.identity.api_keys import Key
+from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.tables import text
+from quorate.projections.metadata import Row, Values, metadata
+from quorate.projections.repository import Find, Repository
+
+TABLE = Table(
+    "keys",
+    metadata,
+    Column("id", text(32), primary_key=True),
+    Column("tenant", text(64), nullable=False),
+    Column("role", text(16), nullable=False),
+    Column("secret_hash", text(64), nullable=False),
+    Column("agent_id", text(64)),
+    Column("agent_name", text(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Index("keys_by_tenant", "tenant", "id"),
+    sqlite_with_rowid=False,
+)
+
+
+def to_row(tenant: str, _id: str, key: Key) -> Values:
+    return (
+        key.id,
+        tenant,
+        key.role,
+        key.secret_hash,
+        key.agent_id,
+        key.agent_name,
+        key.created_at,
+        key.revoked_at,
+    )
+
+
+def from_row(row: Row) -> Key:
+    return Key(
+        id=row.id,
+        role=row.role,
+        secret_hash=row.secret_hash,
+        agent_id=row.agent_id,
+        agent_name=row.agent_name,
+        created_at=Timestamp(row.created_at),
+        revoked_at=None if row.revoked_at is None else Timestamp(row.revoked_at),
+    )
+
+
+API_KEYS: Repository[Key] = Repository(
+    aggregate=AGGREGATE,
+    table=TABLE,
+    to_row=to_row,
+    from_row=from_row,
+    finds=(Find(index="id", columns=(TABLE.c.id,)),),
+)

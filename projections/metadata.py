@@ -1,0 +1,24 @@
+"""The schema of all read models, and what their columns share."""
+
+from typing import Any, TypeAlias
+
+from sqlalchemy import Column, ColumnElement, MetaData, null
+from sqlalchemy import text as sql
+
+metadata = MetaData()
+
+Values: TypeAlias = tuple[Any, ...]  # A row in the order of its table's columns.
+Row: TypeAlias = Any  # A row that was read, its columns by name.
+# A column whose new value is added to the stored one, so that a transaction need not read it.
+ADDED = "added"
+
+
+def without(left_out: Column[Any]) -> list[ColumnElement[Any]]:
+    """All columns of its table, with null for this one, which may be long."""
+    return [
+        null().label(column.name) if column is left_out else column
+        for column in left_out.table.columns
+    ]
+
+
+__all__ = ["ADDED", "Row", "Values", "metadata", "sql", "without"]

@@ -1,0 +1,24 @@
+"""All read models. This module only lists; rows are loaded in this order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from quorate.projections.coordination.consensus import CONSENSUS
+from quorate.projections.coordination.leases import LEASES
+from quorate.projections.counters import COUNTERS
+from quorate.projections.identity.agent_settings import AGENT_SETTINGS
+from quorate.projections.identity.agents import AGENTS
+from quorate.projections.identity.api_keys import API_KEYS
+from quorate.projections.identity.tenants import TENANTS
+from quorate.projections.notified import NOTIFIED
+from quorate.projections.repository import ReadModel, Repository
+
+REPOSITORIES: Sequence[Repository[Any]] = (
+    AGENTS,
+    LEASES,
+    CONSENSUS,
+    AGENT_SETTINGS,
+    API_KEYS,
+    TENANTS,
+)
+READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, NOTIFIED, COUNTERS)
