@@ -92,7 +92,7 @@ class NatsCluster:
     async def monitor(self, number: int, path: str) -> dict[str, Any]:
         """What a server tells of itself to whoever monitors it."""
         async with httpx2.AsyncClient() as http:
-            answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/{about}")
+            answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/{path}")
         found: dict[str, Any] = answer.json()
         return found
 
