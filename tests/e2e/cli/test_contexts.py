@@ -41,7 +41,7 @@ def test_context_is_added_used_shown_and_removed(run: Run) -> None:
     assert [one.exit_code for one in (added, used, listed, removed)] == [0, 0, 0, 0]
     for words in ("yes", "prod", URL, "0123456789abcdef", "mailer"):
         assert words in listed.stdout
-    assert removed.stdout == "Context prod is forgotten, and none is in use.\n"
+    assert removed.stdout == "Removed context prod. No current context.\n"
     assert contexts().known == {}
 
 
@@ -61,7 +61,7 @@ def test_show_prints_the_target_and_its_sources(run: Run, monkeypatch: pytest.Mo
         "agent": "mailer",
         "agentFrom": "environment",
     }
-    assert "Commands go to" in run("context", "show").stdout
+    assert "Commands call" in run("context", "show").stdout
 
 
 def test_stored_key_is_never_printed(run: Run) -> None:

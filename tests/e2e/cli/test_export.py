@@ -151,7 +151,7 @@ def test_export_stops_when_the_service_makes_no_progress(
         ((422, b'{"title": "Invalid request", "detail": "after"}'), 1, "Invalid request: after"),
         ((500, b""), 1, "500"),
         ((503, b'{"title": "Service unavailable"}'), 6, "Service unavailable"),
-        ((200, b"<html>"), 1, "not from Quorate"),
+        ((200, b"<html>"), 1, "not Quorate"),
         ((200, b"{}"), 1, "not from Quorate"),
     ],
 )
