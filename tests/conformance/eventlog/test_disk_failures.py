@@ -46,7 +46,7 @@ async def opened(folder: Path) -> AsyncIterator[Stage]:
         await stage.close()
 
 
-# -- A sync that fails ---------------------------------------------------------
+# -- Failing sync --------------------------------------------------------------
 
 
 def traced(folder: Path, when: str) -> list[list[str]]:
@@ -110,7 +110,7 @@ def _acknowledged(output: list[list[str]]) -> list[tuple[str, str]]:
     return [(line[1], line[2]) for line in output if line[0] == log_writer.ACKNOWLEDGED]
 
 
-# -- A device that is full -----------------------------------------------------
+# -- Full device ---------------------------------------------------------------
 
 
 @contextmanager
@@ -183,12 +183,12 @@ async def _assert_it_writes_again(stage: Stage, acknowledged: list[int]) -> None
     await stage.log.verify_range(0, await stage.log.committed_head())
 
 
-# -- Going on after a failure ----------------------------------------------------
+# -- Recovery --------------------------------------------------------------------
 
 
 async def test_log_continues_in_a_new_file_after_an_error(tmp_path: Path) -> None:
-    """What the old one was given while the disk failed may be on it in the kernel's memory alone,
-    even when it is written again: so nothing may depend on it any more.
+    """Data written while the disk failed may exist in the kernel's memory only, even when it is
+    written again, so the log must not depend on the old file.
     """
     (tmp_path / "log").mkdir()
     async with opened(tmp_path / "log") as stage:
@@ -217,7 +217,7 @@ async def test_database_is_not_touched_while_the_disk_rejects_writes(
         await stage.execute(register("second"))
 
 
-# -- A byte that is another one ------------------------------------------------
+# -- Flipped bits --------------------------------------------------------------
 
 
 async def test_flipped_bit_is_detected_unless_it_changes_no_event(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_every_field_occurs_in_a_golden_file(name: str) -> None:
     assert set().union(*files) == known
 
 
-# -- There and back ------------------------------------------------------------
+# -- Round trips ---------------------------------------------------------------
 
 INSTANTS = st.integers(0, instant("9999-12-31T23:59:59.999Z")).map(Timestamp)
 COUNTS = st.integers(0, 2**53 - 1)

@@ -32,7 +32,7 @@ class Machine:
         return MonotonicClock(lambda: self.wall, lambda: self.steady)
 
 
-# -- In the log ----------------------------------------------------------------
+# -- Event time ----------------------------------------------------------------
 
 
 async def test_events_of_one_batch_have_the_same_time(stage: Stage) -> None:
@@ -116,7 +116,7 @@ async def test_event_time_advances_after_the_clock_was_set_back(platform: Platfo
     ]
 
 
-# -- On the clock --------------------------------------------------------------
+# -- The clock -----------------------------------------------------------------
 
 
 def test_monotonic_clock_starts_at_wall_time() -> None:

@@ -205,7 +205,7 @@ async def _follow(look: Look, done: asyncio.Event) -> list[int]:
         await asyncio.sleep(0)
 
 
-# -- Limits, and the end -------------------------------------------------------
+# -- Limits and shutdown --------------------------------------------------------
 
 
 async def test_full_queue_rejects_commands(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +279,7 @@ async def test_commit_stays_when_the_listener_fails(stage: Stage, listener: str)
     assert await stage.types() == ["TenantCreated", *["AgentRegistered"] * 3]
 
 
-# -- Callers that leave --------------------------------------------------------
+# -- Cancelled callers ---------------------------------------------------------
 
 
 @pytest.mark.parametrize("where", ["in the queue", "in the transaction"])

@@ -200,7 +200,7 @@ async def test_uncommitted_command_is_executed_on_retry(stage: Stage) -> None:
     assert (await stage.types()).count("LeaseAcquired") == 1
 
 
-# -- Forgetting ----------------------------------------------------------------
+# -- Pruning -------------------------------------------------------------------
 
 
 async def test_responses_are_pruned_after_their_retention(stage: Stage) -> None:

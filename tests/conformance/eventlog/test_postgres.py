@@ -57,7 +57,7 @@ def own_server() -> Iterator[PostgresServer]:
         server.remove()
 
 
-# -- What may be lost is not used ------------------------------------------------
+# -- Unsafe servers are rejected -------------------------------------------------
 
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
@@ -122,7 +122,7 @@ def test_unknown_database_is_rejected(url: str) -> None:
         create_database(url)
 
 
-# -- How to get in ----------------------------------------------------------------
+# -- Credentials ------------------------------------------------------------------
 
 
 async def test_password_is_read_from_a_file(
@@ -220,7 +220,7 @@ async def test_frozen_process_releases_the_lock(url: str, monkeypatch: pytest.Mo
             assert await transaction.fetch(Statement("SELECT 1"), {}) == [(1,)]
 
 
-# -- The server goes away -------------------------------------------------------------
+# -- Server failures -----------------------------------------------------------------
 
 
 async def test_large_lookup_extends_the_idle_timeout(
@@ -318,7 +318,7 @@ async def answers(log: EventStore) -> bool:
         return False
 
 
-# -- What the database itself refuses ---------------------------------------------------
+# -- Rejected statements ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

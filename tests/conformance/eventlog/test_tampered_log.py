@@ -161,7 +161,7 @@ async def test_log_moved_to_another_tenant_is_detected(stage: Stage) -> None:
         await find(stage)
 
 
-# -- The end of the log, which is checked at each start ------------------------
+# -- Verification of the tail at each start --------------------------------
 
 
 async def test_tail_verification_covers_the_tail_only(

@@ -31,7 +31,7 @@ HOST = "127.0.0.1"
 
 
 def free_ports(count: int) -> Sequence[int]:
-    """All different, because all are held until the last one is known."""
+    """Return different free ports: all are reserved until the last one is known."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -58,23 +58,23 @@ class NatsCluster:
 
     @property
     def url(self) -> str:
-        """All of them, as a service or an agent is told."""
+        """The URLs of all servers, as a service or an agent gets them."""
         return ",".join(self.urls)
 
     def number_of(self, client: Client) -> int:
-        """To which of them somebody is connected."""
+        """Return the number of the server that the client is connected to."""
         address = client.connected_url
         assert address is not None
         return self.urls.index(address.geturl())
 
     async def start(self, number: int | None = None) -> None:
-        """Start one server, or all, and return when they are well."""
+        """Start one server, or all, and wait until they are healthy."""
         for each in range(SERVERS) if number is None else (number,):
             self._spawn(each)
         await self.well()
 
     async def well(self) -> None:
-        """Return when each server that runs says that it takes part in JetStream."""
+        """Wait until each running server reports that JetStream is ready."""
         async with asyncio.timeout(READY_SECONDS_MAX), httpx2.AsyncClient() as http:
             for number in self._running:
                 while not await self._is_well(http, number):  # noqa: ASYNC110 - another process.
@@ -90,14 +90,14 @@ class NatsCluster:
             self.kill(number)
 
     async def monitor(self, number: int, path: str) -> dict[str, Any]:
-        """What a server tells of itself to whoever monitors it."""
+        """Return a page of a server's monitoring endpoint."""
         async with httpx2.AsyncClient() as http:
             answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/{path}")
         found: dict[str, Any] = answer.json()
         return found
 
     def output(self) -> str:
-        """What the servers logged: for whoever looks for the cause of a failure."""
+        """Return the servers' logs, for the analysis of a failure."""
         return "\n".join(log.read_text() for log in sorted(self._folder.glob("*.log")))
 
     def _spawn(self, number: int) -> None:

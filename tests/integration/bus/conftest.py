@@ -13,7 +13,7 @@ from tests.integration.bus.stage import Stage
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """The push with a server of its own."""
+    """The NATS service with an embedded server."""
     stage = Stage(tmp_path)
     await stage.nats_service.start()
     try:
@@ -24,7 +24,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 async def apart(tmp_path: Path) -> AsyncIterator[Stage]:
-    """The push, not yet started, on a server that somebody else runs."""
+    """The NATS service, not started yet, on a separate server."""
     keys = service_keys(tmp_path / "service" / FOLDER)
     server = EmbeddedServer(tmp_path / "server", keys)
     await server.start()

@@ -50,7 +50,7 @@ REVOKED = f"quorate.{TENANT}.agent.{ANN}.lease_revoked"
 async def until(
     condition: Callable[[], bool | Awaitable[bool]], seconds: float = WAIT_SECONDS_MAX
 ) -> None:
-    """Return as soon as it happened; fail when it did not in time."""
+    """Wait until the condition is true; fail after ``seconds``."""
     async with asyncio.timeout(seconds):
         while True:
             answer = condition()
@@ -60,7 +60,7 @@ async def until(
 
 
 class MemoryLog:
-    """Committed rows in a list; what is appended is committed."""
+    """A log of committed rows in memory."""
 
     def __init__(self) -> None:
         self.rows: list[RecordedEvent] = []
@@ -101,23 +101,23 @@ class MemoryLog:
         return row
 
     def append_grant(self, agent: str = ANN, *, age_seconds: float = 0) -> RecordedEvent:
-        """An event that nobody is told of."""
+        """Append an event without notifications."""
         return self.append("LeaseAcquired", {"agentId": agent}, age_seconds=age_seconds)
 
     def append_revocation(
         self, agent: str = ANN, *, tenant: str = TENANT, age_seconds: float = 0
     ) -> RecordedEvent:
-        """An event that its agent is told of."""
+        """Append an event with a notification to its agent."""
         facts = {"agentId": agent, "reason": "agent_inactive"}
         return self.append("LeaseRevoked", facts, tenant=tenant, age_seconds=age_seconds)
 
     def append_timeout(self, agent: str = ANN, *, tenant: str = TENANT) -> RecordedEvent:
-        """An event that everyone is told of."""
+        """Append an event with a notification to all agents."""
         return self.append("AgentLapsed", {"agentId": agent}, tenant=tenant)
 
 
 class KeyStore:
-    """Tokens that are known; a token is the id of its key."""
+    """Valid tokens; a token is the id of its key."""
 
     def __init__(self) -> None:
         self.principals: dict[str, Principal] = {}
@@ -139,7 +139,7 @@ class KeyStore:
 
 
 class Listener:
-    """A client as agents use it, reconnecting by itself; it keeps what it hears."""
+    """A reconnecting client like an agent's; it stores the messages it receives."""
 
     def __init__(self) -> None:
         self.client = Client()
@@ -177,7 +177,7 @@ class Listener:
         return self
 
     def ids(self, subject: str) -> list[str]:
-        """The ids heard on a subject, first deliveries only, in order."""
+        """Return the ids received on a subject, without duplicates, in order."""
         return list(dict.fromkeys(id_of(m) for m in self.received if m.subject == subject))
 
     async def _on_message(self, message: Msg) -> None:
@@ -202,9 +202,9 @@ def id_of(message: Msg) -> str:
 
 
 class Stage:
-    """The push, a log, a key ring, and those who came to listen.
+    """The NATS service with a log, keys and subscribed clients.
 
-    ``server`` is one that the push does not run itself; without it, it runs its own.
+    Without ``server`` the service runs an embedded one.
     """
 
     def __init__(self, folder: Path, server: EmbeddedServer | None = None) -> None:
@@ -242,22 +242,24 @@ class Stage:
         reconnects: bool = True,
         wait_seconds: float = RECONNECT_SECONDS,
     ) -> Listener:
-        """An agent that hears all it may."""
+        """Connect an agent and subscribe to all its notifications."""
         key = self.keys.issue("agent", TENANT, agent)
         listener = self.new_listener()
         await listener.connect(
             self.nats_service.url, key.key_id, reconnects=reconnects, wait_seconds=wait_seconds
         )
-        return await listener.subscribe(f"quorate.{TENANT}.agent.{agent}.>", f"quorate.{TENANT}.all.>")
+        return await listener.subscribe(
+            f"quorate.{TENANT}.agent.{agent}.>", f"quorate.{TENANT}.all.>"
+        )
 
     def new_listener(self) -> Listener:
-        """A client that is not connected yet, and is closed in the end."""
+        """Return a client that is not connected yet; the stage closes it."""
         listener = Listener()
         self._clients.append(listener.client)
         return listener
 
     def connector(self, name: str) -> Connect:
-        """Connects as the service itself, which may do anything in its account."""
+        """Return a function that connects as the service, with all permissions of its account."""
         key = service_keys(self.folder / FOLDER).service
         return lambda: connection.connect(self.nats_service.url, key, name)
 
@@ -271,7 +273,7 @@ class Stage:
         return opened
 
     async def stream_holds(self, rows: Sequence[RecordedEvent]) -> bool:
-        """Whether the stream has these rows now, each at its own position, and no others."""
+        """Return whether the stream has exactly these rows, each at its position."""
         try:
             service = await self.connector("test")()
         except ConnectionLost:
@@ -294,7 +296,7 @@ class Stage:
 
     @asynccontextmanager
     async def load(self) -> AsyncIterator[None]:
-        """Events that Ann is told of, one after another, for as long as this lasts."""
+        """Commit events with notifications to Ann continuously inside the block."""
 
         async def commit() -> None:
             while True:
@@ -309,7 +311,7 @@ class Stage:
             await asyncio.gather(work, return_exceptions=True)
 
     async def grown(self, rows: int) -> None:
-        """Wait until the log has so many rows more than now."""
+        """Wait until the log has grown by ``rows``."""
         enough = len(self.log.rows) + rows
         await until(lambda: len(self.log.rows) >= enough)
 
@@ -319,14 +321,14 @@ class Stage:
         os.kill(pid, signal.SIGKILL)
 
     async def restart(self) -> None:
-        """As a new process would start."""
+        """Stop the service and start a new one, like a new process."""
         await self.nats_service.stop()
         self.nats_service = self.create_nats_service()
         await self.nats_service.start()
 
     async def close(self) -> None:
         for client in self._clients:
-            with suppress(TimeoutError):  # nats-py can wait for good for a server that is gone.
+            with suppress(TimeoutError):  # nats-py 2.16 can wait forever for a server that is gone.
                 await asyncio.wait_for(client.close(), CLOSE_SECONDS_MAX)
         await self.nats_service.stop()
         if self.server is not None:

@@ -16,7 +16,7 @@ from quorate.domain.identity.principals import Principal
 from tests.integration.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT, Stage, until
 from tests.unit.bus.test_subjects import is_meant_for, subject_for
 
-REFUSED_SECONDS_MAX = 1.0  # It takes milliseconds; the machine may be busy.
+REFUSED_SECONDS_MAX = 1.0  # Usually milliseconds; the machine may be busy.
 FORBIDDEN = [">", "*", "quorate.>", "quorate.*.log.>", "_INBOX.>", "$JS.>", "$SYS.>", "$KV.>"]
 
 
@@ -46,7 +46,7 @@ async def test_key_receives_exactly_its_subjects(stage: Stage) -> None:
         await service.client.publish(subject, b"said")
     await service.flush()
     for listener in listeners:
-        await listener.client.flush()  # What was meant for it is there before the answer.
+        await listener.client.flush()  # Earlier messages arrive before the response.
 
     for reader, listener in zip(principals, listeners, strict=True):
         meant = {
@@ -125,7 +125,9 @@ async def test_subscriptions_per_connection_are_limited(stage: Stage) -> None:
 async def test_stream_is_not_readable_past_the_subjects(stage: Stage) -> None:
     auditor = stage.keys.issue("auditor", TENANT)
     prefix = subjects.inbox_prefix(auditor)
-    listener = await stage.new_listener().connect(stage.nats_service.url, auditor.key_id, inbox_prefix=prefix)
+    listener = await stage.new_listener().connect(
+        stage.nats_service.url, auditor.key_id, inbox_prefix=prefix
+    )
 
     for verb in ("INFO", "MSG.GET", "PURGE", "DELETE"):
         with pytest.raises(NatsError):
@@ -156,7 +158,9 @@ async def test_slow_lookup_rejects_the_login(stage: Stage) -> None:
     stage.keys.pause_seconds = 2 * RESPONSE_SECONDS_MAX
 
     with pytest.raises(NatsError, match="Authorization Violation"):
-        await stage.new_listener().connect(stage.nats_service.url, slow.key_id, connect_timeout_seconds=10)
+        await stage.new_listener().connect(
+            stage.nats_service.url, slow.key_id, connect_timeout_seconds=10
+        )
 
 
 async def test_logins_are_concurrent(stage: Stage) -> None:
@@ -188,7 +192,7 @@ async def test_login_in_progress_is_disconnected_when_its_key_is_revoked(stage: 
 
     await stage.nats_service.disconnect(
         leaver.key_id
-    )  # The key ring still says yes, as a late answer would.
+    )  # The key store still accepts the key, like a late response.
 
     late = stage.new_listener()
     await late.connect(stage.nats_service.url, leaver.key_id)
@@ -206,13 +210,13 @@ async def test_revocation_in_the_log_disconnects(stage: Stage) -> None:
 
 
 async def test_missed_revocation_is_detected_later(apart: Stage) -> None:
-    """On somebody else's server connections outlive us, and a crash may come before the kick."""
+    """On a separate server connections outlive the service, which may crash before disconnecting."""
     await apart.nats_service.start()
     leaver = await apart.listener(apart.keys.issue("agent", TENANT, ANN))
     stayer = await apart.listener(apart.keys.issue("agent", TENANT, BOB))
     await apart.nats_service.stop()
     assert leaver.losses == 0
-    del apart.keys.principals[min(apart.keys.principals)]  # And no row of the log says so.
+    del apart.keys.principals[min(apart.keys.principals)]  # Without a row in the log.
 
     apart.nats_service = apart.create_nats_service()
     await apart.nats_service.start()
@@ -246,9 +250,7 @@ async def test_agents_reconnect_after_the_server_was_killed(stage: Stage) -> Non
     await until(lambda: len(ann.received) == 1)
 
 
-async def test_tokens_are_never_logged(
-    stage: Stage, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_tokens_are_never_logged(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     good = stage.keys.issue("auditor")
     stage.keys.principals["canary-good-token"] = good
     listener = stage.new_listener()

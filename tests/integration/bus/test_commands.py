@@ -28,8 +28,8 @@ from tests.integration.bus.stage import (
     BOB,
     EVE,
     OTHER_TENANT,
-    WAIT_SECONDS_MAX,
     TENANT,
+    WAIT_SECONDS_MAX,
     Listener,
     Stage,
     until,
@@ -42,7 +42,7 @@ URGENT = "hold"
 
 
 class Desk:
-    """Operations that repeat what was asked, at once or when they are let go."""
+    """Operations that echo the request, at once or when released."""
 
     def __init__(self) -> None:
         self.asked: list[CommandRequest] = []
@@ -66,7 +66,7 @@ class Desk:
 
 
 class ServedStage(Stage):
-    """The push with somebody who answers commands."""
+    """The NATS service with operations that respond to commands."""
 
     def __init__(self, folder: Path, **more: Any) -> None:  # noqa: ANN401 - as Stage has them.
         self.desk = Desk()
@@ -78,7 +78,7 @@ class ServedStage(Stage):
         return nats_service
 
     def connection(self) -> Connection | None:
-        """The one on which commands come."""
+        """The connection that receives commands."""
         assert self.nats_service._commands is not None
         return self.nats_service._commands._connection
 
@@ -88,12 +88,14 @@ class ServedStage(Stage):
     async def _connected(self, key: Principal) -> Listener:
         listener = self.new_listener()
         prefix = subjects.inbox_prefix(key)
-        await listener.connect(self.nats_service.url, key.key_id, inbox_prefix=prefix, reconnects=True)
+        await listener.connect(
+            self.nats_service.url, key.key_id, inbox_prefix=prefix, reconnects=True
+        )
         return listener
 
 
 class Asker:
-    """An agent that asks."""
+    """Connect an agent that sends commands."""
 
     def __init__(self, listener: Listener, tenant: str, agent: str) -> None:
         self.listener = listener
@@ -126,7 +128,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[ServedStage]:
         await stage.close()
 
 
-# -- Asking and being answered -----------------------------------------------
+# -- Requests and responses --------------------------------------------------
 
 
 async def test_sender_is_taken_from_the_subject(stage: ServedStage) -> None:
@@ -193,7 +195,7 @@ async def test_response_goes_to_the_senders_inbox_only(stage: ServedStage, reply
     assert [m for m in received if m.data == b"spoofed" and ".cmd." not in m.subject] == []
 
 
-# -- Too much, and nonsense --------------------------------------------------
+# -- Limits and bad input ----------------------------------------------------
 
 
 async def test_command_above_the_agents_limit_is_rejected_and_others_are_served(
@@ -281,7 +283,7 @@ async def test_every_command_of_a_flood_gets_a_response(stage: ServedStage) -> N
     ],
 )
 async def test_undecodable_message_does_not_affect_others(stage: ServedStage, sent: bytes) -> None:
-    """Neither subjects nor headers are looked at by the server: it hands on any bytes."""
+    """The server validates neither subjects nor headers; it forwards any bytes."""
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     before = stage.connection()
     own = f"quorate.{TENANT}.cmd.{ANN}.".encode()
@@ -293,7 +295,7 @@ async def test_undecodable_message_does_not_affect_others(stage: ServedStage, se
     assert stage.connection() is before
 
 
-# -- Coming and going --------------------------------------------------------
+# -- Start and stop ----------------------------------------------------------
 
 
 async def test_commands_are_served_after_the_server_was_killed(stage: ServedStage) -> None:
@@ -308,7 +310,7 @@ async def test_commands_are_served_after_the_server_was_killed(stage: ServedStag
 
 
 async def test_drain_responds_to_accepted_commands(tmp_path: Path) -> None:
-    """On somebody else's server, which goes on: afterwards it says that nobody is there."""
+    """On a separate server, which then reports that there are no responders."""
     keys = service_keys(tmp_path / "service" / FOLDER)
     server = EmbeddedServer(tmp_path / "server", keys)
     await server.start()
@@ -336,13 +338,13 @@ async def no_responders(asker: Asker) -> bool:
         await asker.ask(b"late", seconds=SOON_SECONDS)
     except NoRespondersError:
         return True
-    except NatsTimeout:  # It was still taken, and waits like the others.
+    except NatsTimeout:  # It was accepted and waits like the others.
         return False
     return False
 
 
 async def test_revocation_does_not_wait_for_the_relay_backlog(tmp_path: Path) -> None:
-    """The relay may have an hour of notifications before it; commands must end at once."""
+    """The relay may have an hour of backlog; the permission to command must end at once."""
     stage = ServedStage(tmp_path)
     stage.nats_service.relay.ready.set()
     stage.nats_service.relay.run = asyncio.Event().wait  # type: ignore[assignment, method-assign]

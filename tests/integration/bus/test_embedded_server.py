@@ -61,7 +61,7 @@ def pid_of(running: EmbeddedServer) -> int:
 
 
 def ends(pid: int, seconds: float = WAIT_SECONDS_MAX) -> bool:
-    """Whether a process that is not our child is gone in time."""
+    """Return whether a process that is not a child ends in time."""
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -72,7 +72,9 @@ def ends(pid: int, seconds: float = WAIT_SECONDS_MAX) -> bool:
         os.close(process)
 
 
-async def test_server_is_ready_when_start_returns(running: EmbeddedServer, keys: ServiceKeys) -> None:
+async def test_server_is_ready_when_start_returns(
+    running: EmbeddedServer, keys: ServiceKeys
+) -> None:
     assert running.port > 0
     assert await answers(running, keys)
 
@@ -183,7 +185,9 @@ async def test_orphan_is_terminated_first(
         await successor.stop()
 
 
-async def test_other_process_with_the_old_pid_is_not_terminated(tmp_path: Path, keys: ServiceKeys) -> None:
+async def test_other_process_with_the_old_pid_is_not_terminated(
+    tmp_path: Path, keys: ServiceKeys
+) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
         (tmp_path / "nats" / "nats-server.pid").write_text(str(stranger.pid))
         running = EmbeddedServer(tmp_path, keys)

@@ -28,7 +28,7 @@ def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def filled(stage: Stage) -> Stage:
-    """A stage whose stream holds a log of some length."""
+    """A stage with a mirrored log."""
     for number in range(ROWS_MAX + 50):
         stage.log.append_revocation(ANN, tenant=(TENANT, OTHER_TENANT)[number % 2])
     stage.nats_service.wake()
@@ -62,7 +62,7 @@ async def test_one_acknowledgement_confirms_a_batch(
     assert await stage.stream_holds(stage.log.rows)
 
 
-# -- What is missing is filled again -----------------------------------------
+# -- Backfill ----------------------------------------------------------------
 
 
 async def test_deleted_stream_is_backfilled_under_load(stage: Stage) -> None:
@@ -139,7 +139,7 @@ async def test_stream_keeps_the_newest_events_only(small: Stage) -> None:
     assert await small.stream_holds(small.log.rows[-100:])
 
 
-# -- What is not ours is left alone ------------------------------------------
+# -- Foreign streams --------------------------------------------------------
 
 
 async def test_stream_ahead_of_the_log_is_not_changed(filled: Stage) -> None:
@@ -158,7 +158,7 @@ async def test_stream_ahead_of_the_log_is_not_changed(filled: Stage) -> None:
 
 
 async def test_stream_that_ends_before_archived_events_is_not_changed(filled: Stage) -> None:
-    """NATS was away for so long that the log does not have what comes next any more."""
+    """NATS was down for so long that the next events were archived."""
     before = list(filled.log.rows)
     await filled.nats_service.stop()
     for _ in range(20):
@@ -218,7 +218,7 @@ async def test_two_relays_do_not_interleave(filled: Stage) -> None:
     assert await filled.stream_holds(filled.log.rows)
 
 
-# -- What the server will not take -------------------------------------------
+# -- Rejected events --------------------------------------------------------
 
 
 async def test_too_large_row_leaves_a_placeholder(filled: Stage) -> None:
@@ -262,7 +262,7 @@ def test_lost_connection_counts_as_failure_only_if_the_server_survives() -> None
         poison = jetstream_mirror._PoisonDetector()
         poison.resume("server 0")
         for number in range(jetstream_mirror.ATTEMPTS_MAX):
-            poison.record_attempt([entry])  # And the connection is gone.
+            poison.record_attempt([entry])  # Then the connection is lost.
             poison.resume("server 0" if survives else f"server {number + 1}")
         assert poison.omitted == (7 if survives else None)
 

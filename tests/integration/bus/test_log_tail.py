@@ -10,7 +10,7 @@ ARCHIVED = 8
 
 
 class Archived(MemoryLog):
-    """Of what was archived, the first and the last event stay: their tenants' last."""
+    """A log with an archived range, of which the first and the last event remain."""
 
     async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
         rows = [row for row in self.rows if row.position == 1 or row.position >= ARCHIVED]

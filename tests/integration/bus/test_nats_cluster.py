@@ -22,9 +22,9 @@ from quorate.domain.identity.principals import Principal
 from tests.integration.bus.cluster import SERVERS, NatsCluster
 from tests.integration.bus.stage import (
     ANN,
-    WAIT_SECONDS_MAX,
     REVOKED,
     TENANT,
+    WAIT_SECONDS_MAX,
     Listener,
     Stage,
     ids,
@@ -32,12 +32,12 @@ from tests.integration.bus.stage import (
 )
 
 LOAD_PAUSE_SECONDS = 0.005
-# A server takes seconds to find its place again; QUORATE_CLUSTER=full has each of them killed.
+# A server needs seconds to rejoin; QUORATE_CLUSTER=full kills each of them.
 KILLED = range(SERVERS if os.environ.get("QUORATE_CLUSTER") == "full" else 1)
 
 
 class ClusterStage(Stage):
-    """As the stage, with the push on a cluster that somebody else runs."""
+    """A stage with the NATS service on a separate cluster."""
 
     def __init__(self, folder: Path, *, tls: Tls | None = None) -> None:
         self.cluster = NatsCluster(folder / "cluster", service_keys(folder / FOLDER), tls=tls)
@@ -82,7 +82,7 @@ class ClusterStage(Stage):
 
 @asynccontextmanager
 async def agents_link(url: str, key: str) -> AsyncIterator[NatsTransport]:
-    """What the SDK keeps for an agent, after its first attempts to connect."""
+    """The SDK's transport of an agent, after its first attempts to connect."""
     link = NatsTransport(
         NatsAddress(url=url, api_key=key, tenant_id=TENANT, agent_id=ANN, reader=ANN)
     )

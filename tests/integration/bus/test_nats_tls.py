@@ -29,7 +29,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @pytest.fixture
 def trusted(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Certificates:
-    """Whoever connects from this process trusts the authority."""
+    """Let all clients in this process trust the test authority."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ca))
     return certificates
 
@@ -56,7 +56,7 @@ async def test_service_servers_and_agents_use_tls(
         assert told["cluster"]["tls_required"] is True
         assert told["cluster"]["tls_verify"] is True
 
-    # Who does not know the authority does not get in, and neither does who speaks no TLS.
+    # A client without the authority, or without TLS, cannot connect.
     nobodys = tmp_path / "nobody.pem"
     nobodys.touch()
     monkeypatch.setenv("SSL_CERT_FILE", str(nobodys))
@@ -66,7 +66,7 @@ async def test_service_servers_and_agents_use_tls(
 
 
 class Between:
-    """Somebody in between, who introduces himself without a word of TLS, and listens."""
+    """An attacker in the network path that omits the TLS request and records the client's bytes."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -102,9 +102,7 @@ async def test_agent_key_is_not_sent_without_tls(between: Between) -> None:
     assert between.received == b""
 
 
-async def test_service_does_not_log_in_without_tls(
-    between: Between, impatient: None
-) -> None:
+async def test_service_does_not_log_in_without_tls(between: Between, impatient: None) -> None:
     del impatient
     with pytest.raises(ConnectionLost, match="does not offer TLS"):
         await connection.connect(between.url, NatsKey.create("user"), "test")

@@ -18,16 +18,16 @@ from tests.integration.bus.stage import (
     ANN,
     BOB,
     OTHER_TENANT,
-    WAIT_SECONDS_MAX,
     REVOKED,
     TENANT,
+    WAIT_SECONDS_MAX,
     Stage,
     id_of,
     ids,
     until,
 )
 
-# -- What is heard -----------------------------------------------------------
+# -- Delivery ----------------------------------------------------------------
 
 
 async def test_agent_receives_its_notifications_in_order(stage: Stage) -> None:
@@ -145,7 +145,7 @@ async def test_notification_arrives_within_milliseconds(stage: Stage) -> None:
 async def test_passed_rows_are_not_read_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_tail, "POLL_SECONDS", WAIT_SECONDS_MAX)  # Nobody becomes impatient.
+    monkeypatch.setattr(log_tail, "POLL_SECONDS", WAIT_SECONDS_MAX)  # No follower polls.
     stage.nats_service.wake([stage.log.append_grant()])
     assert await stage.nats_service.relay.drain(5)
     before = stage.log.reads
@@ -166,7 +166,7 @@ async def test_rows_of_another_process_are_found_by_polling(stage: Stage) -> Non
     await until(lambda: len(ann.received) == 2, seconds=log_tail.POLL_SECONDS * 5)
 
 
-# -- When the server dies ----------------------------------------------------
+# -- Server failures ---------------------------------------------------------
 
 
 async def test_every_notification_arrives_when_the_server_is_killed_under_load(
@@ -215,7 +215,7 @@ async def test_wait_for_reconnects_is_bounded(
 ) -> None:
     monkeypatch.setattr(
         notification_publisher, "RECONNECT_GRACE_SECONDS", 4.0
-    )  # For the one that does.
+    )  # For the client that reconnects.
     ann = await stage.agent(ANN)
     await stage.agent(BOB, reconnects=False)
     await until(lambda: len(stage.nats_service.connections.keys) == 2)
@@ -256,7 +256,7 @@ async def test_outage_blocks_nothing_and_loses_nothing(apart: Stage) -> None:
     await until(lambda: apart.stream_holds(apart.log.rows))
 
 
-# -- Where a new process begins ----------------------------------------------
+# -- Start of a new process --------------------------------------------------
 
 
 async def test_new_process_publishes_events_committed_before_its_start(apart: Stage) -> None:
@@ -301,7 +301,7 @@ async def test_new_process_with_a_partial_stream_does_not_repeat_history(apart: 
     recent = apart.log.append_revocation(ANN)
     service = await apart.service()
     half = jetstream_stream.LogStream(service)
-    await half.create(first=1, filled_to=len(apart.log.rows))  # And then its process died.
+    await half.create(first=1, filled_to=len(apart.log.rows))  # Then its process died.
     await apart.nats_service.start()
     ann = await apart.agent(ANN)
     latest = apart.log.append_revocation(ANN)
@@ -341,7 +341,7 @@ def conflict(**who: str) -> dict[str, str]:
 async def test_drain_ends_when_the_log_is_unreadable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when the database is gone: nobody knows what there would be to wait for."""
+    """The database is unavailable, so the position to wait for is unknown."""
     stage = Stage(tmp_path)
 
     async def fail() -> int:

@@ -53,7 +53,7 @@ def test_changed_byte_is_detected(index: int, change: int) -> None:
         claims = jwt.decode(bytes(changed), signed_by="server")
     except JwtInvalid:
         return
-    # The last letters of a base64 text carry bits that mean nothing.
+    # The last letters of a base64 text contain unused bits.
     assert claims == jwt.decode(NOTE, signed_by="server")
 
 

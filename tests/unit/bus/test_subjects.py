@@ -32,7 +32,7 @@ PRINCIPALS = [
 
 
 def matches(pattern: str, subject: str) -> bool:
-    """NATS's own rule: ``*`` is one token, ``>`` is one or more to the end."""
+    """Match like NATS: ``*`` is one token, ``>`` is one or more tokens at the end."""
     wanted, given = pattern.split("."), subject.split(".")
     for index, token in enumerate(wanted):
         if token == ">":
@@ -43,7 +43,7 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 def subject_for(family: Family, owner: Principal) -> str:
-    """A subject of this family about this owner, built from the template alone."""
+    """Build a subject of this family for this owner from the template."""
     values = {
         "tenant": owner.tenant,
         "agent_id": owner.agent_id or ANN,
@@ -55,7 +55,7 @@ def subject_for(family: Family, owner: Principal) -> str:
 
 
 def is_meant_for(family: Family, owner: Principal, reader: Principal) -> bool:
-    """The rule in words: the own tenant, the roles of the table, agents only what is theirs."""
+    """Return the expected permission: own tenant, roles of the table, agents own subjects only."""
     if reader.tenant != owner.tenant or reader.role not in family.subscribed_by:
         return False
     if family is INBOX:
@@ -66,7 +66,7 @@ def is_meant_for(family: Family, owner: Principal, reader: Principal) -> bool:
 
 
 def may_publish(principal: Principal, subject: str) -> bool:
-    """NATS's own rule: an empty list of what is allowed means all; a denial always counts."""
+    """Decide like NATS: an empty allow list means all, and a denial has precedence."""
     allowed = permissions(principal)
     assert allowed is not None
     if any(matches(pattern, subject) for pattern in allowed.publish_deny):
