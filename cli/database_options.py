@@ -111,8 +111,8 @@ def report_database_errors() -> Iterator[None]:
     except (ChainBroken, LogCorrupted, ReplayFailed) as damage:
         raise Failure(f"The event log is corrupted: {damage}") from damage
     except DatabaseUnavailable as error:
-        why, _, _ = str(error).partition("\n")
-        raise Failure(f"The database cannot be used: {why}") from error
+        reason, _, _ = str(error).partition("\n")
+        raise Failure(f"Cannot use the database: {reason}") from error
     except (
         *(ArchiveCorrupted, ArchiveNeeded),
         *(Locked, SchemaOutdated, UnknownDatabase, DatabaseUnusable),

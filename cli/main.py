@@ -22,7 +22,7 @@ COLLECT_EVERY_OBJECTS = 200_000  # Python's default threshold is 700.
 
 
 class LazyGroup(click.Group):
-    """A command group that imports its commands on demand and lists them section headings."""
+    """A command group that imports its commands on demand and lists them under headings."""
 
     def __init__(
         self,

@@ -61,7 +61,7 @@ def replay_events(
     if until.sequence is not None and sequence != until.sequence:
         raise Failure(f"Event {until.sequence} not found: the file ends with event {sequence}")
     if at is None:
-        raise Failure("The file holds no events")
+        raise Failure("The file contains no events")
     return History(tenant_state=tenant_state, sequence=sequence, at=at)
 
 
@@ -80,8 +80,8 @@ def _apply(event: dict[str, Any], at: Timestamp, tenant_state: TenantState) -> N
     except UnknownEvent as error:
         raise Failure(f"Event {event['sequence']}: {error}") from error
     except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        what = f"Event {event['sequence']}, {event['type']},"
-        raise Failure(f"{what} is inconsistent with the events before it") from error
+        label = f"Event {event['sequence']}, {event['type']},"
+        raise Failure(f"{label} is inconsistent with the events before it") from error
 
 
 def _remove_ended_leases(tenant_state: TenantState) -> None:

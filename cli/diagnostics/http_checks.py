@@ -261,7 +261,9 @@ def notifications(target: Target) -> CheckResult:
         )
     except httpx2.HTTPError as error:
         return failed(
-            f"the event stream failed: {_describe(error)}", "Check any proxy", UNAVAILABLE
+            f"the event stream failed: {_describe(error)}",
+            "Check any proxy in front of the service",
+            UNAVAILABLE,
         )
     if status != OK or not first_bytes:
         return failed(f"the event stream was rejected ({status})", "Check the log", UNAVAILABLE)

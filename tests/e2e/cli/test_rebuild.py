@@ -107,7 +107,7 @@ def test_invalid_database_file_is_reported(run: Run, tmp_path: Path, check: bool
     result = run("rebuild", *(["--check"] if check else []), "--data-dir", tmp_path)
 
     assert result.exit_code == 1
-    assert "cannot be used" in result.stderr
+    assert "Cannot use the database" in result.stderr
     assert result.stderr.count("\n") == 1
 
 

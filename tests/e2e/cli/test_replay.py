@@ -324,4 +324,4 @@ def test_replay_rejects_an_unknown_event_type(
 def test_replay_rejects_an_empty_file(run: Run, log: Path) -> None:
     log.write_bytes(b"")
 
-    assert "holds no events" in run("replay", log).stderr
+    assert "contains no events" in run("replay", log).stderr
