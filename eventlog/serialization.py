@@ -33,7 +33,7 @@ class UnknownEvent(Exception):
     """The log was written by a newer version of Quorate."""
 
 
-def canonical(value: Any) -> bytes:  # noqa: ANN401 - whatever JSON can say.
+def canonical(value: Any) -> bytes:  # noqa: ANN401 - any JSON value.
     """Return the canonical JSON of a value (RFC 8785, for the values that events contain)."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
@@ -136,7 +136,7 @@ def _reader(event: type[Event]) -> Callable[[Mapping[str, Any]], Event]:
         arguments.append(f"{field.name}={read}")
     names = {"event": event, "read_instant": _read_instant, "tuple": tuple}
     source = f"lambda data: event({', '.join(arguments)})"
-    reader: Callable[[Mapping[str, Any]], Event] = eval(source, names)  # noqa: S307 - our own names.
+    reader: Callable[[Mapping[str, Any]], Event] = eval(source, names)  # noqa: S307 - fixed names only.
     return reader
 
 

@@ -176,7 +176,7 @@ class PostgresDatabase:
             return await connection.run_sync(run_locked)
 
     async def _create_schema(self, connection: AsyncConnection) -> None:
-        """Looked for first: that it may be there already does not help whoever may make none."""
+        """Create the schema unless it exists; a role without that permission may still use it."""
         found = await connection.execute(select(func.current_schema()))
         if found.scalar() is None:
             await connection.execute(CreateSchema(self.schema, if_not_exists=True))

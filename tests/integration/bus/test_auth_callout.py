@@ -210,7 +210,7 @@ async def test_revocation_in_the_log_disconnects(stage: Stage) -> None:
 
 
 async def test_missed_revocation_is_detected_later(apart: Stage) -> None:
-    """On a separate server connections outlive the service, which may crash before disconnecting."""
+    """On a separate server connections outlive the service, which may crash first."""
     await apart.nats_service.start()
     leaver = await apart.listener(apart.keys.issue("agent", TENANT, ANN))
     stayer = await apart.listener(apart.keys.issue("agent", TENANT, BOB))
