@@ -34,10 +34,11 @@ def nats(target: Target) -> CheckResult:
     found = [asyncio.run(_check_server(server, target.api_key, target.key)) for server in servers]
     wrong = [each for each in found if each.outcome != "ok"]
     unavailable = [each for each in wrong if each.exit_code == UNAVAILABLE]
+    reachable = len(found) - len(unavailable)
     if unavailable and len(unavailable) == len(wrong) < len(found):
+        # A cluster works without one of three servers.
         return warning(
-            f"{unavailable[0].message}; {len(found) - len(unavailable)} other servers respond",
-            _SERVER_ADVICE,
+            f"{unavailable[0].message}; {reachable} other servers respond", _SERVER_ADVICE
         )
     return next(iter(wrong), found[0])
 
