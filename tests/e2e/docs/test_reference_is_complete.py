@@ -127,7 +127,10 @@ NUMBERS = [
     (CONFIGURE, f"| the newest {jetstream_stream.MIRROR_EVENTS_MAX} |"),
     (CONFIGURE, f"| events in one archive file | {archiver.EVENTS_PER_FILE_MAX} |"),
     (BACKUP, f"compressed files, {archiver.EVENTS_PER_FILE_MAX} events each"),
-    (CONFIGURE, f"| answers kept for idempotency keys | {idempotency.RESPONSES_KEPT_HOURS} hours |"),
+    (
+        CONFIGURE,
+        f"| answers kept for idempotency keys | {idempotency.RESPONSES_KEPT_HOURS} hours |",
+    ),
     (DEPLOY, f"open files to {run.OPEN_FILES_MAX} where"),
     (DEPLOY, f"takes at most {http_protocol.CONNECTIONS_MAX} connections"),
     (DEPLOY, f"takes at most {database.READERS_MAX + 3} connections to PostgreSQL"),

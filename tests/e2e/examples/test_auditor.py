@@ -8,7 +8,9 @@ SERVE = ()
 AUDITOR = "auditor.py"
 
 
-async def test_auditor_verifies_existing_and_new_events(service: ServiceProcess, tenant: Tenant) -> None:
+async def test_auditor_verifies_existing_and_new_events(
+    service: ServiceProcess, tenant: Tenant
+) -> None:
     ann = await tenant.create_agent("ann")
     key = await tenant.issue("auditor")
 
@@ -49,7 +51,9 @@ async def test_auditor_rejects_log_that_differs_from_stored_head(
     assert auditor.lines[-1].startswith("The log is corrupted: ")
 
 
-async def test_auditor_reconnects_after_service_restart(service: ServiceProcess, tenant: Tenant) -> None:
+async def test_auditor_reconnects_after_service_restart(
+    service: ServiceProcess, tenant: Tenant
+) -> None:
     key = await tenant.issue("auditor")
 
     async with run_example(AUDITOR, service, key) as auditor:

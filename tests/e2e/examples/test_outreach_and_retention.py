@@ -90,7 +90,9 @@ async def test_agents_stop_in_time_when_contact_is_never_free(
 
 
 @pytest.mark.parametrize("program", [OUTREACH, RETENTION])
-async def test_ctrl_c_releases_the_lease(service: ServiceProcess, tenant: Tenant, program: str) -> None:
+async def test_ctrl_c_releases_the_lease(
+    service: ServiceProcess, tenant: Tenant, program: str
+) -> None:
     key = await tenant.issue("agent", "an-agent")
 
     async with run_example(program, service, key, FIRST, "--name", "an-agent") as agent:

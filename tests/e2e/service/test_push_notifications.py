@@ -165,10 +165,10 @@ async def test_timeout_revokes_leases_and_is_sent_to_all_agents(
 
         await wait_until(lambda: len(silent_listener.notifications("lease_revoked")) == len(leases))
         timeouts = [
-            await listener.notification("agent_timeouts")
+            await listener.notification("agent_lapsed")
             for listener in (silent_listener, lively_listener)
         ]
-        timeouts.append(await audit_listener.notification("agent_timeouts"))
+        timeouts.append(await audit_listener.notification("agent_lapsed"))
 
         event = await event_of(tenant, "AgentLapsed", *timeouts)
         assert event["data"]["agentId"] == silent.id
@@ -191,7 +191,7 @@ async def test_timeout_and_lease_revocation_have_the_same_time(tenant: Tenant) -
     await silent.lease(silent.id, "a@example.com")
     await silent.lease(silent.id, "b@example.com")
     listener = await silent.subscribe_to_all()
-    await listener.notification("agent_timeouts")
+    await listener.notification("agent_lapsed")
 
     log = await tenant.events()
     (timeout,) = (event for event in log if event["type"] == "AgentLapsed")
@@ -208,7 +208,7 @@ async def test_inactive_agent_does_not_count_for_the_quorum(tenant: Tenant) -> N
     listener = await lively.subscribe_to_all()
     async with keep_active(lively):
         request = await lively.propose(lively.id)
-        await listener.notification("agent_timeouts")
+        await listener.notification("agent_lapsed")
         assert (await tenant.consensus(request["id"]))["status"] == "pending", (
             "a timeout decides no proposal"
         )
@@ -227,7 +227,7 @@ async def test_inactive_agent_cannot_act_until_its_next_heartbeat(tenant: Tenant
     async with keep_active(lively):
         lease = await agent.lease(agent.id, CONTACT)
         request = await lively.propose(lively.id)
-        await listener.notification("agent_timeouts")
+        await listener.notification("agent_lapsed")
         for refused in (
             await agent.acquire(agent.id, CONTACT),
             await agent.vote(request["id"], agent.id, "approve"),
