@@ -86,32 +86,32 @@ LOG_OMITTED = LOG.template.format(tenant="~", name="Omitted")
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
 def to_agent(tenant: str, agent_id: str, notification: str) -> str:
     return TO_AGENT.template.format(
-        tenant=_checked(_TENANT, tenant),
-        agent_id=_checked(_AGENT_ID, agent_id),
-        name=_checked(_NOTIFICATION, notification),
+        tenant=_validate(_TENANT, tenant),
+        agent_id=_validate(_AGENT_ID, agent_id),
+        name=_validate(_NOTIFICATION, notification),
     )
 
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
 def to_all(tenant: str, notification: str) -> str:
     return TO_ALL.template.format(
-        tenant=_checked(_TENANT, tenant), name=_checked(_NOTIFICATION, notification)
+        tenant=_validate(_TENANT, tenant), name=_validate(_NOTIFICATION, notification)
     )
 
 
 @lru_cache(maxsize=SUBJECTS_CACHED_MAX)
 def log(tenant: str, event_type: str) -> str:
     return LOG.template.format(
-        tenant=_checked(_TENANT, tenant), name=_checked(_EVENT_TYPE, event_type)
+        tenant=_validate(_TENANT, tenant), name=_validate(_EVENT_TYPE, event_type)
     )
 
 
 def command(tenant: str, agent_id: str, operation: str) -> str:
     """Return the subject of an agent's command; ``operation`` is a name of the operation table."""
     return COMMANDS.template.format(
-        tenant=_checked(_TENANT, tenant),
-        agent_id=_checked(_AGENT_ID, agent_id),
-        name=_checked(_OPERATION, operation),
+        tenant=_validate(_TENANT, tenant),
+        agent_id=_validate(_AGENT_ID, agent_id),
+        name=_validate(_OPERATION, operation),
     )
 
 
@@ -178,16 +178,16 @@ def permissions(principal: Principal) -> Permissions | None:
 def _filter(family: Family, principal: Principal) -> str:
     agent_id = ANY
     if principal.role == "agent":
-        agent_id = _checked(_AGENT_ID, principal.agent_id or "")
+        agent_id = _validate(_AGENT_ID, principal.agent_id or "")
     return family.template.format(
-        tenant=_checked(_TENANT, principal.tenant),
+        tenant=_validate(_TENANT, principal.tenant),
         agent_id=agent_id,
-        reader=agent_id if principal.role == "agent" else _checked(_KEY_ID, principal.key_id),
+        reader=agent_id if principal.role == "agent" else _validate(_KEY_ID, principal.key_id),
         name=REST,
     )
 
 
-def _checked(form: re.Pattern[str], token: str) -> str:
+def _validate(form: re.Pattern[str], token: str) -> str:
     if not form.fullmatch(token):
         raise SubjectInvalid(f"Not allowed in a subject: {token[:80]!r}")
     return token

@@ -178,14 +178,16 @@ class EventStore:
                 event_from_row(row) for row in await transaction.fetch(self._queries.after, values)
             ]
 
-    async def page(self, tenant: str, after: int, limit: int, wanted: Filter) -> Page:
+    async def page(self, tenant: str, after: int, limit: int, conditions: Filter) -> Page:
         """Return up to ``limit`` events of a tenant that follow ``after``.
 
         A page scans at most SCAN_EVENTS_MAX events, and it has fewer events when they are large.
         """
         query = self._queries.page
-        if wanted != Filter():
-            query = Query(_filtered(self._queries.page_statement, wanted), self.database.dialect)
+        if conditions != Filter():
+            query = Query(
+                _add_conditions(self._queries.page_statement, conditions), self.database.dialect
+            )
         builder = PageBuilder(limit)
 
         def next_part(after: int, until: int) -> Lookup:
@@ -361,13 +363,13 @@ def _tenant_heads(database: Database) -> Select[Any]:
     )
 
 
-def _filtered(statement: Select[Any], wanted: Filter) -> Select[Any]:
-    if wanted.type is not None:
-        statement = statement.where(events.c.type == wanted.type)
-    if wanted.agent_id is not None:
+def _add_conditions(statement: Select[Any], conditions: Filter) -> Select[Any]:
+    if conditions.type is not None:
+        statement = statement.where(events.c.type == conditions.type)
+    if conditions.agent_id is not None:
         # A quoted id in canonical JSON is a complete value: quotes in user text are escaped.
-        named = events.c.data.contains(f'"{wanted.agent_id}"', autoescape=True)
-        statement = statement.where(named | (events.c.actor == wanted.agent_id))
+        named = events.c.data.contains(f'"{conditions.agent_id}"', autoescape=True)
+        statement = statement.where(named | (events.c.actor == conditions.agent_id))
     return statement
 
 

@@ -78,7 +78,7 @@ def decode(text: bytes, *, signed_by: Kind) -> dict[str, Any]:
     if len(parts) != _PARTS:
         raise JwtInvalid("not a JWT")
     try:
-        return _verified(parts, signed_by)
+        return _verify(parts, signed_by)
     except JwtInvalid:
         raise
     except CryptoError as error:
@@ -87,7 +87,7 @@ def decode(text: bytes, *, signed_by: Kind) -> dict[str, Any]:
         raise JwtInvalid("not a JWT") from error
 
 
-def _verified(parts: Sequence[bytes], signed_by: Kind) -> dict[str, Any]:
+def _verify(parts: Sequence[bytes], signed_by: Kind) -> dict[str, Any]:
     head, body, signature = parts
     claims: dict[str, Any] = orjson.loads(_unbase64(body))
     if orjson.loads(_unbase64(head))["alg"] != _ALGORITHM:

@@ -191,7 +191,7 @@ class ExtendedExport:
         return next(self._before, None) or self._file.readline(limit)
 
     def _lines_before(self, first: bytes) -> Iterator[bytes]:
-        event = _parsed(first)
+        event = _parse(first)
         if event is None or event["sequence"] <= 1:
             return
         tenant = self._tenant(event)
@@ -213,7 +213,7 @@ class ExtendedExport:
         return found
 
 
-def _parsed(raw: bytes) -> dict[str, Any] | None:
+def _parse(raw: bytes) -> dict[str, Any] | None:
     """Return the event; None for other content, which the reader of the file reports."""
     try:
         event = orjson.loads(raw)

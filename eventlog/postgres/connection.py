@@ -62,7 +62,7 @@ class PostgresTransaction:
             return
         sql = _combine(tuple(one.query for one in lookups))
         values = [value for one in lookups for value in one.query.bind(one.values)]
-        with translated():
+        with translate_errors():
             await self._write_pending()
             cells = await self._connection.fetchrow(sql, *values)
         found = [_unpack(one.query, cell) for one, cell in zip(lookups, cells, strict=True)]
@@ -73,13 +73,13 @@ class PostgresTransaction:
     async def _extend_idle_timeout(self, rows: int) -> None:
         if rows > ROWS_WITHIN_TIMEOUT_MAX:
             milliseconds = rows * MILLISECONDS_PER_ROW
-            with translated():
+            with translate_errors():
                 await self._connection.execute(
                     f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
                 )
 
     async def fetch(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        with translated():
+        with translate_errors():
             await self._write_pending()
             found = await self._connection.fetch(query.sql, *query.bind(values))
         return [query.row(row) for row in found]
@@ -88,14 +88,14 @@ class PostgresTransaction:
         self._pending.append((query, rows))
         self._pending_rows += len(rows)
         if self._pending_rows >= ROWS_PER_STATEMENT_MAX:
-            with translated():
+            with translate_errors():
                 await self._write_pending()
 
     async def commit(self) -> None:
         """Execute the pending writes and commit, all or none."""
         if self._begin is not None and not self._pending:
             return
-        with translated():
+        with translate_errors():
             await self._write_pending()
             await self._connection.execute("COMMIT")
 
@@ -104,7 +104,7 @@ class PostgresTransaction:
         if self._begin is not None:
             return
         try:
-            with translated():
+            with translate_errors():
                 async with asyncio.timeout(ROLL_BACK_SECONDS_MAX):
                     await self._connection.execute("ROLLBACK")
         except BaseException:
@@ -182,7 +182,7 @@ def _array(of: Any) -> str:  # noqa: ANN401 - the type of a column.
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Translate the driver's exceptions to those of the database port."""
     try:
         yield

@@ -44,10 +44,10 @@ from quorate.eventlog.postgres.connection import (
     CONNECTION_ERRORS,
     PostgresTransaction,
     abort_connection,
-    translated,
+    translate_errors,
 )
 from quorate.eventlog.postgres.leader_lock import SETTINGS as LEADER_SETTINGS
-from quorate.eventlog.postgres.leader_lock import elected
+from quorate.eventlog.postgres.leader_lock import lead_with_lock
 from quorate.eventlog.postgres.location import DatabaseLocation
 from quorate.eventlog.postgres.notifications import CommitNotifier
 from quorate.eventlog.postgres.statistics import keep_analyzed
@@ -192,7 +192,7 @@ class PostgresDatabase:
             "postgresql+asyncpg://", poolclass=NullPool, async_creator=self._connect_to_define
         )
         try:
-            with translated():
+            with translate_errors():
                 async with engine.begin() as connection:
                     yield connection
         except DBAPIError as error:
@@ -214,11 +214,11 @@ class PostgresDatabase:
         self._writer = await self.connect(
             "writer", statement_seconds=self._statement_seconds, settings=_WRITER
         )
-        with translated():
+        with translate_errors():
             _check(await self._writer.fetchrow(_STATE), str(self))
 
     async def _open_readers(self) -> None:
-        with translated():
+        with translate_errors():
             self._readers = await asyncpg.create_pool(
                 min_size=1,
                 max_size=READERS_MAX,
@@ -236,7 +236,7 @@ class PostgresDatabase:
         """Open a separate connection; raises DatabaseUnavailable."""
         options = self._options(name, statement_seconds, settings or {})
         try:
-            with translated():
+            with translate_errors():
                 return await asyncpg.connect(**options)
         except DatabaseUnavailable as error:
             raise DatabaseUnavailable(f"{self}: {error}") from error
@@ -297,7 +297,7 @@ class PostgresDatabase:
         if self._readers is None:
             message = "the log is not open"
             raise DatabaseUnavailable(message)
-        with translated():
+        with translate_errors():
             # The pool's own timeout can lose a cancellation (asyncio.wait_for, Python 3.11).
             async with asyncio.timeout(READER_WAIT_SECONDS_MAX):
                 reader = await self._readers.acquire()
@@ -337,7 +337,7 @@ class PostgresDatabase:
         await self._notifier.listen(on_commit)
 
     def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
-        return elected(
+        return lead_with_lock(
             lambda: self.connect("leader", settings=LEADER_SETTINGS), self.lock_key("leader")
         )
 

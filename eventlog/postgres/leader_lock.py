@@ -27,7 +27,7 @@ _logger = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def elected(
+async def lead_with_lock(
     connect: Callable[[], Awaitable[asyncpg.Connection]], lock_key: str
 ) -> AsyncIterator[asyncio.Event]:
     """Wait to be elected; the event is set as soon as the leadership is not certain."""

@@ -52,7 +52,7 @@ class Connection:
 
     async def run(self, job: Callable[[], T]) -> T:
         """Run a job in the connection's thread; it continues when the caller is cancelled."""
-        with translated():
+        with translate_errors():
             return await self.submit(job)
 
     def submit(self, job: Callable[[], T]) -> "asyncio.Future[T]":
@@ -224,7 +224,7 @@ def _split(sql: str) -> tuple[str, str, str]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Translate the driver's exceptions to those of the database port."""
     try:
         yield

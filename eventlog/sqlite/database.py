@@ -29,7 +29,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.database import DatabaseUnusable, Schema, SchemaOutdated
-from quorate.eventlog.sqlite.connection import Connection, SqliteTransaction, translated
+from quorate.eventlog.sqlite.connection import Connection, SqliteTransaction, translate_errors
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, commit_on_exit
 from quorate.runtime.clock import Nanoseconds
 
@@ -130,7 +130,7 @@ class SqliteDatabase:
 
         engine = create_engine("sqlite://", poolclass=NullPool, creator=connect)
         try:
-            with translated(), engine.begin() as connection:
+            with translate_errors(), engine.begin() as connection:
                 return work(connection)
         except (DatabaseUnavailable, SchemaOutdated) as error:
             raise type(error)(f"{self.path}: {error}") from error

@@ -165,7 +165,7 @@ async def _write_until_refused(stage: Stage) -> list[int]:
 
 
 async def _assert_it_reads(stage: Stage, acknowledged: list[int]) -> None:
-    page = await stage.log.page(TENANT, 0, limit=1_000, wanted=Filter())
+    page = await stage.log.page(TENANT, 0, limit=1_000, conditions=Filter())
     assert page.head >= max(acknowledged, default=2)
 
 

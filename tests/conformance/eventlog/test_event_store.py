@@ -25,7 +25,7 @@ EVERYTHING = Filter()
 
 
 async def test_empty_log_has_head_zero(stage: Stage) -> None:
-    page = await stage.log.page(TENANT, after=0, limit=10, wanted=EVERYTHING)
+    page = await stage.log.page(TENANT, after=0, limit=10, conditions=EVERYTHING)
 
     assert await stage.log.committed_head() == 0
     assert (page.events, page.head, page.scanned_to) == ([], 0, 0)
@@ -207,7 +207,7 @@ async def test_pages_are_contiguous(stage: Stage) -> None:
 
     seen, after, head = [], 0, 10
     while after < head:
-        page = await stage.log.page(TENANT, after, limit=4, wanted=EVERYTHING)
+        page = await stage.log.page(TENANT, after, limit=4, conditions=EVERYTHING)
         seen += [event.sequence for event in page.events]
         after, head = page.scanned_to, page.head
 
@@ -236,7 +236,7 @@ async def test_page_is_read_in_parts_up_to_its_size_limit(
 
 async def test_page_beyond_the_end_is_empty_and_does_not_advance(stage: Stage) -> None:
     await stage.create_agents("ann")
-    page = await stage.log.page(TENANT, after=7, limit=4, wanted=EVERYTHING)
+    page = await stage.log.page(TENANT, after=7, limit=4, conditions=EVERYTHING)
 
     assert (page.events, page.head, page.scanned_to) == ([], 2, 7)
 
@@ -244,7 +244,7 @@ async def test_page_beyond_the_end_is_empty_and_does_not_advance(stage: Stage) -
 async def test_page_can_be_filtered_by_type(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     await stage.execute(acquire("ann"))
-    page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(type="AgentRegistered"))
+    page = await stage.log.page(TENANT, 0, limit=9, conditions=Filter(type="AgentRegistered"))
 
     assert [event.sequence for event in page.events] == [2, 3]
     assert page.scanned_to == page.head == 4
@@ -255,7 +255,7 @@ async def test_page_can_be_filtered_by_agent(stage: Stage) -> None:
     await stage.execute(acquire("ann"))
     await stage.submit(acquire("bob"))
     await stage.submit(register("cid"), actor="agent_bob")
-    page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(agent_id="agent_bob"))
+    page = await stage.log.page(TENANT, 0, limit=9, conditions=Filter(agent_id="agent_bob"))
 
     assert [event.sequence for event in page.events] == [3, 5, 6]
 
@@ -263,7 +263,7 @@ async def test_page_can_be_filtered_by_agent(stage: Stage) -> None:
 @pytest.mark.parametrize("agent_id", ["agent_%", "%", "agent__nn", "Kim@example.com\\"])
 async def test_agent_filter_matches_complete_ids_only(stage: Stage, agent_id: str) -> None:
     await stage.create_agents("ann")
-    page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter(agent_id=agent_id))
+    page = await stage.log.page(TENANT, 0, limit=9, conditions=Filter(agent_id=agent_id))
 
     assert page.events == []
 
@@ -271,7 +271,7 @@ async def test_agent_filter_matches_complete_ids_only(stage: Stage, agent_id: st
 async def test_agent_filter_ignores_ids_in_user_text(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     await stage.execute(acquire("ann", intent='call "agent_bob", quoted'))
-    page = await stage.log.page(TENANT, 3, limit=9, wanted=Filter(agent_id="agent_bob"))
+    page = await stage.log.page(TENANT, 3, limit=9, conditions=Filter(agent_id="agent_bob"))
 
     assert page.events == []
 
@@ -285,11 +285,11 @@ async def test_empty_page_reports_how_far_it_scanned(
     wanted = Filter(type="LeaseAcquired")
 
     looked_to = []
-    page = await stage.log.page(TENANT, 0, limit=9, wanted=wanted)
+    page = await stage.log.page(TENANT, 0, limit=9, conditions=wanted)
     while page.scanned_to < page.head:
         assert page.events == []
         looked_to.append(page.scanned_to)
-        page = await stage.log.page(TENANT, page.scanned_to, limit=9, wanted=wanted)
+        page = await stage.log.page(TENANT, page.scanned_to, limit=9, conditions=wanted)
 
     assert looked_to == [4, 8]
     assert [event.sequence for event in page.events] == [11]

@@ -186,7 +186,7 @@ def _positions(stage: Stage, number: int) -> Look:
 
 def _sequences(stage: Stage, tenant: str) -> Look:
     async def look(after: int) -> tuple[Sequence[int], int]:
-        page = await stage.log.page(tenant, after, limit=17, wanted=EVERYTHING)
+        page = await stage.log.page(tenant, after, limit=17, conditions=EVERYTHING)
         assert page.scanned_to <= page.head
         return [event.sequence for event in page.events], page.head
 
@@ -305,7 +305,7 @@ async def test_cancelled_readers_leave_connections_usable(stage: Stage) -> None:
     """None of SQLite's four readers may keep an open transaction."""
     await stage.create_agents("ann", "bob")
     for patience in range(40):
-        reading = asyncio.create_task(stage.log.page(TENANT, 0, limit=9, wanted=EVERYTHING))
+        reading = asyncio.create_task(stage.log.page(TENANT, 0, limit=9, conditions=EVERYTHING))
         for _ in range(patience):
             await asyncio.sleep(0)
         reading.cancel()
@@ -313,5 +313,5 @@ async def test_cancelled_readers_leave_connections_usable(stage: Stage) -> None:
 
     for number in range(8):
         await stage.execute(register(f"agent{number}"))
-        pages = [stage.log.page(TENANT, 0, limit=99, wanted=EVERYTHING) for _ in range(4)]
+        pages = [stage.log.page(TENANT, 0, limit=99, conditions=EVERYTHING) for _ in range(4)]
         assert [page.head for page in await asyncio.gather(*pages)] == [4 + number] * 4

@@ -91,7 +91,7 @@ async def test_readers_work_during_write_failures(stage: Stage) -> None:
     stage.database.fail_reopen = 1_000_000
     with pytest.raises(Unavailable):
         await stage.submit(register("bob"))
-    page = await stage.log.page(TENANT, 0, limit=9, wanted=Filter())
+    page = await stage.log.page(TENANT, 0, limit=9, conditions=Filter())
     stage.database.fail_reopen = 0
 
     assert [event.type for event in page.events] == ["TenantCreated", "AgentRegistered"]
