@@ -5,16 +5,17 @@ from typing import Any
 
 import orjson
 
+from quorate.api.registry import OPERATIONS
 from quorate.application.operations import Call, Endpoint, Reply
 
 
 # Each document is generated on the first request. The generators are imported then, because the
-# registry of endpoints imports this module and the service starts faster without them.
+# service starts faster without them.
 @cache
 def openapi_document() -> dict[str, Any]:
-    from quorate.api import openapi, routes  # noqa: PLC0415 - see above.
+    from quorate.api import openapi  # noqa: PLC0415 - see above.
 
-    return openapi.document(routes.ENDPOINTS)
+    return openapi.document((*OPERATIONS, *ENDPOINTS))
 
 
 @cache

@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from quorate.api.registry import OPERATIONS
 from quorate.api.request_reader import body_too_large, is_id
-from quorate.api.routes import ENDPOINTS
 from quorate.api.strict_json import BODY_BYTES_MAX, parse
 from quorate.application.admission import (
     RequestLogEntry,
@@ -55,7 +55,7 @@ _HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_
 # The endpoints that are served, each under its operation name.
 NATS_ENDPOINTS: tuple[Endpoint, ...] = tuple(
     endpoint
-    for endpoint in ENDPOINTS
+    for endpoint in OPERATIONS
     if "agent" in endpoint.roles and not endpoint.streams and not endpoint.of_key
 )
 

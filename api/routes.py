@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from quorate.api import documents, event_log, health, notifications
+from quorate.api import documents
 from quorate.api.endpoint_app import EndpointApp, reject_unrouted
-from quorate.application.coordination import consensus, leases, send_gate
+from quorate.api.registry import OPERATIONS
 from quorate.application.execution import Service
-from quorate.application.identity import agent_settings, agents, api_keys, tenants
 from quorate.application.operations import Endpoint
 from quorate.application.rate_limiter import caller_of, reserve_for
 from quorate.contracts.problems import Problem
@@ -23,20 +22,7 @@ from quorate.runtime.asgi import Receive, Scope, Send
 _PARAMETER = re.compile(r"{(\w+)}")
 Methods: TypeAlias = Mapping[str, EndpointApp]  # By HTTP method.
 
-# In the order in which a new user needs them.
-ENDPOINTS: tuple[Endpoint, ...] = (
-    *agents.ENDPOINTS,
-    *leases.ENDPOINTS,
-    *send_gate.ENDPOINTS,
-    *consensus.ENDPOINTS,
-    *agent_settings.ENDPOINTS,
-    *notifications.ENDPOINTS,
-    *event_log.ENDPOINTS,
-    *api_keys.ENDPOINTS,
-    *tenants.ENDPOINTS,
-    *health.ENDPOINTS,
-    *documents.ENDPOINTS,
-)
+ENDPOINTS: tuple[Endpoint, ...] = (*OPERATIONS, *documents.ENDPOINTS)
 
 
 class Application:

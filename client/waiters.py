@@ -9,11 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import idna
-
 from quorate.client.lease_validity import LossReason
 from quorate.client.results import Notification
 from quorate.domain.shared.email_addresses import AddressUnusable, contact
+from quorate.runtime.domain_names import to_a_labels
 
 ENDED_LEASES_MAX = 1_024
 LOSS_REASONS: dict[str, LossReason] = {
@@ -28,14 +27,9 @@ LEASE_AVAILABLE = "lease_available"
 def contact_key(email: str) -> str | None:
     """Return the canonical address by which the service compares contacts; None if invalid."""
     try:
-        return contact(email, _to_a_labels).key
+        return contact(email, to_a_labels).key
     except AddressUnusable:
         return None
-
-
-def _to_a_labels(domain: str) -> str:
-    """Encode a domain name as the service does."""
-    return idna.encode(domain, uts46=True, transitional=False, std3_rules=True).decode("ascii")
 
 
 class LeaseWatcher:

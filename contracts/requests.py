@@ -8,7 +8,6 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-import idna
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -22,6 +21,7 @@ from quorate.domain.shared.email_addresses import (
     EmailAddress,
     contact,
 )
+from quorate.runtime.domain_names import to_a_labels
 
 ROLE_LENGTH_MAX = 64
 INTENT_LENGTH_MAX = 128
@@ -37,17 +37,9 @@ WAIT_SECONDS_MAX = 30.0
 def parse_contact_email(email: str) -> EmailAddress:
     """Return the contact that an e-mail address identifies; raises Problem if it is invalid."""
     try:
-        return contact(email, _to_a_labels)
+        return contact(email, to_a_labels)
     except AddressUnusable as error:
         raise Problem(error.code, f"contactEmail: {error.why}.") from None
-
-
-def _to_a_labels(domain: str) -> str:
-    """Encode a domain by UTS 46, non-transitional, like browsers and mail servers.
-
-    Raises IDNAError, a subclass of ValueError.
-    """
-    return idna.encode(domain, uts46=True, transitional=False, std3_rules=True).decode("ascii")
 
 
 def _text(length_max: int) -> Any:  # noqa: ANN401 - a field's description.

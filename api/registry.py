@@ -1,0 +1,20 @@
+"""The endpoints of all contexts, in the order in which a new user needs them. It only lists."""
+
+from quorate.api import event_log, health, notifications
+from quorate.application.coordination import consensus, leases, send_gate
+from quorate.application.identity import agent_settings, agents, api_keys, tenants
+from quorate.application.operations import Endpoint
+
+# All endpoints except the documents, which describe these.
+OPERATIONS: tuple[Endpoint, ...] = (
+    *agents.ENDPOINTS,
+    *leases.ENDPOINTS,
+    *send_gate.ENDPOINTS,
+    *consensus.ENDPOINTS,
+    *agent_settings.ENDPOINTS,
+    *notifications.ENDPOINTS,
+    *event_log.ENDPOINTS,
+    *api_keys.ENDPOINTS,
+    *tenants.ENDPOINTS,
+    *health.ENDPOINTS,
+)

@@ -1,0 +1,93 @@
+"""The repository's own files, parsed. Files that .gitignore names are left out."""
+
+import ast
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+from tests.support.paths import ROOT
+
+SERVER = {"contracts", "eventlog", "projections", "application", "bus", "api", "server"}
+# What a layer may import besides itself.
+BELOW = {
+    "domain": set[str](),
+    "runtime": {"domain"},
+    "contracts": {"domain", "runtime"},
+    "eventlog": {"domain", "runtime"},
+    "projections": {"domain", "eventlog", "runtime"},
+    "application": {"domain", "contracts", "eventlog", "projections", "runtime"},
+    "bus": {"domain", "eventlog", "projections", "runtime"},
+    "api": {"domain", "contracts", "eventlog", "projections", "application", "bus", "runtime"},
+    "server": SERVER | {"domain", "runtime"},
+    "client": {"domain", "runtime"},
+    "cli": {"domain", "client", "runtime"},
+    "bench": SERVER | {"domain", "client", "cli", "runtime"},
+}
+
+
+def _repository_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name == ".git" or path.is_symlink() or _is_ignored(path):
+            continue
+        if path.is_dir():
+            yield from _repository_files(path)
+        else:
+            yield path
+
+
+def _is_ignored(path: Path) -> bool:
+    where = f"/{path.relative_to(ROOT)}"
+    return any(fnmatch(where if "/" in rule else path.name, rule) for rule in IGNORE_RULES)
+
+
+def path_name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
+IGNORE_RULES = [
+    line
+    for line in (ROOT / ".gitignore").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+FILES = list(_repository_files(ROOT))
+MODULES = [path for path in FILES if path.suffix == ".py"]
+LAYERED = [path for path in MODULES if layer_of(path) in BELOW]
+
+
+def module_name(path: Path) -> str:
+    """The name under which a module of a layer is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("quorate", *parts)).removesuffix(".__init__")
+
+
+MODULE_NAMES = {module_name(path): path for path in LAYERED}
+
+
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imported_names(tree: ast.AST) -> Iterator[str]:
+    """Every imported name, dotted in full, wherever the import stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: import absolutely, from quorate.<folder>"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported_modules(path: Path) -> set[str]:
+    """The modules of our layers that a module imports, also in functions and for types."""
+    found = set()
+    for name in imported_names(parse(path)):
+        module = name if name in MODULE_NAMES else name.rpartition(".")[0]
+        if module in MODULE_NAMES and module != module_name(path):
+            found.add(module)
+    return found

@@ -1,0 +1,169 @@
+"""Imports point down, contexts are independent, and no modules import each other in a circle."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source_tree import (
+    BELOW,
+    LAYERED,
+    MODULE_NAMES,
+    MODULES,
+    SERVER,
+    imported_modules,
+    imported_names,
+    layer_of,
+    module_name,
+    parse,
+    path_name,
+)
+from tests.support.paths import ROOT
+
+# What a layer may import inside a function, so that only the commands that need it pay for it.
+LAZILY = {"cli": SERVER}
+# Contexts may use ``identity`` and ``shared``. Anything else is listed here, with its direction.
+CONTEXTS = {"identity", "coordination"}
+CONTEXTS_BELOW = {"identity": set[str](), "coordination": {"identity"}}
+# Layers in which a context has a folder, and files that join contexts.
+LAYERS_WITH_CONTEXTS = {"domain", "projections", "application"}
+
+# The domain takes time, identity and chance as arguments. These modules would bypass that.
+IMPURE_MODULES = {
+    *("asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets"),
+    *("shutil", "signal", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time"),
+}
+IMPURE_CALLS = {"input", "now", "open", "print", "today", "utcnow", "uuid1", "uuid4", "uuid7"}
+
+
+def imported_on_load(tree: ast.AST) -> Iterator[str]:
+    """Imported names, without those inside functions or for the type checker only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported_names(node)
+        else:
+            yield from imported_on_load(node)
+
+
+def layers(names: Iterator[str]) -> set[str]:
+    parts = [name.split(".") for name in names]
+    return {rest[0] for top, *rest in parts if top == "quorate" and rest and rest[0] in BELOW}
+
+
+@pytest.mark.parametrize("path", LAYERED, ids=path_name)
+def test_module_imports_only_layers_below(path: Path) -> None:
+    tree, layer = parse(path), layer_of(path)
+    allowed = BELOW[layer] | {layer}
+
+    assert layers(imported_on_load(tree)) <= allowed
+    assert layers(imported_names(tree)) <= allowed | LAZILY.get(layer, set())
+
+
+def context_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[2] if len(parts) > 2 and parts[2] in CONTEXTS else None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in LAYERED if context_of(module_name(path)) is not None],
+    ids=path_name,
+)
+def test_context_imports_only_contexts_below(path: Path) -> None:
+    own = context_of(module_name(path))
+    assert own is not None
+    used = {context_of(module) for module in imported_modules(path)} - {None, own}
+
+    assert used <= CONTEXTS_BELOW[own]
+
+
+def test_contexts_have_the_same_folders_in_each_layer() -> None:
+    found = {layer: {one.name for one in (ROOT / layer).iterdir()} for layer in BELOW}
+
+    assert {
+        layer: CONTEXTS & names for layer, names in found.items() if CONTEXTS & names
+    } == dict.fromkeys(LAYERS_WITH_CONTEXTS, CONTEXTS)
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import each other, directly or not (Tarjan's algorithm)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in graph[module]:
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            group = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in graph:
+        if module not in index:
+            visit(module)
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and under TYPE_CHECKING count too."""
+    assert circles({name: imported_modules(path) for name, path in MODULE_NAMES.items()}) == []
+
+
+def test_a_circle_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set[str]()}
+
+    assert circles(graph) == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize("path", [p for p in LAYERED if layer_of(p) == "domain"], ids=path_name)
+def test_domain_is_pure(path: Path) -> None:
+    tree = parse(path)
+    tops = {name.split(".")[0] for name in imported_names(tree)} - {"quorate"}
+    calls = {called_name(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+    assert tops <= sys.stdlib_module_names, "the domain needs the standard library only"
+    assert not tops & IMPURE_MODULES
+    assert not calls & IMPURE_CALLS, "time, identity and chance arrive as arguments"
+
+
+def called_name(node: ast.Call) -> str:
+    match node.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=path_name)
+def test_imports_go_through_quorate(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imported_names(parse(path))}
+
+    assert not tops & set(BELOW), "quorate.domain and domain would be two different modules"
+
+
+def test_every_folder_is_a_layer_and_is_linked() -> None:
+    folders = {path.parent.name for path in MODULES if path.match("*/__init__.py")}
+    top = {name for name in folders if (ROOT / name / "__init__.py").exists()} - {"tests"}
+    links = {
+        path.name: path.readlink().as_posix()
+        for path in (ROOT / "src" / "quorate").iterdir()
+        if path.is_symlink()
+    }
+
+    assert top == set(BELOW)
+    assert links == {folder: f"../../{folder}" for folder in BELOW}
