@@ -21,9 +21,9 @@ async def move(log: EventStore, folder: Path, files: int = FILES) -> list[Archiv
     moved = []
     for _ in range(files):
         await archiver.check_folder()
-        one = await archiver.move(LATER, LATER, EVENTS_PER_FILE)
-        assert one is not None
-        moved.append(one)
+        item = await archiver.move(LATER, LATER, EVENTS_PER_FILE)
+        assert item is not None
+        moved.append(item)
     return moved
 
 

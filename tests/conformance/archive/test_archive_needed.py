@@ -6,7 +6,7 @@ from pathlib import Path
 from quorate.domain.identity.agents import AgentRef
 from quorate.eventlog.event_store import EventStore, Filter
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.projections.notifications import NoticedPage, NotificationQueries
+from quorate.projections.notifications import NotificationPage, NotificationQueries
 from tests.conformance.archive.archive_files import ALL, LATER, move
 from tests.conformance.projections.random_history import TENANTS
 
@@ -36,7 +36,7 @@ async def test_filter_does_not_hide_the_gap(log: EventStore, folder: Path) -> No
     assert page.scanned_to == page.head
 
 
-async def _noticed(log: EventStore) -> Mapping[tuple[str, str], Sequence[NoticedPage]]:
+async def _noticed(log: EventStore) -> Mapping[tuple[str, str], Sequence[NotificationPage]]:
     """Return the pages that each agent reads after each sequence."""
     reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
     found = {}
@@ -63,8 +63,8 @@ async def test_agent_that_missed_archived_notifications_gets_a_gap(
     for who, pages in after.items():
         for page, whole in zip(pages, before[who], strict=True):
             until = page.gap.until if page.gap else 0
-            lost = [one for one in whole.events if one.sequence <= until]
-            assert list(page.events) == [one for one in whole.events if one.sequence > until]
+            lost = [item for item in whole.events if item.sequence <= until]
+            assert list(page.events) == [item for item in whole.events if item.sequence > until]
             assert bool(lost) == (page.gap is not None)
             gaps += bool(lost)
     assert gaps
@@ -87,4 +87,4 @@ async def test_agent_reads_all_remaining_notifications_by_page(
             received += page.events
             missed = page.gap.until if page.gap else missed
             after = page.next
-        assert received == [one for one in whole.events if one.sequence > missed > 0]
+        assert received == [item for item in whole.events if item.sequence > missed > 0]

@@ -12,7 +12,7 @@ from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
-from quorate.projections.online_rebuild import refill
+from quorate.projections.online_rebuild import rebuild_online
 from quorate.projections.rebuild import check
 from tests.conformance.archive.archive_files import END, EVENTS_PER_FILE, LATER, events, move
 from tests.conformance.archive.conftest import SEED
@@ -28,8 +28,8 @@ async def test_files_and_table_together_are_the_log(log: EventStore, folder: Pat
     moved = await move(log, folder)
 
     archived, live = list(ArchiveFolder(folder).events()), await events(log)
-    assert [(one.first, one.last) for one in moved] == [(1, 30), (31, 60), (61, 90)]
-    assert [*archived, *(one for one in live if one.position > END)] == before
+    assert [(item.first, item.last) for item in moved] == [(1, 30), (31, 60), (61, 90)]
+    assert [*archived, *(item for item in live if item.position > END)] == before
     assert await log.archived() == END
 
 
@@ -55,9 +55,9 @@ async def test_verification_in_progress_tolerates_archiving(
 async def test_last_archived_event_of_each_tenant_stays(log: EventStore, folder: Path) -> None:
     await move(log, folder)
 
-    last = {one.tenant: one for one in ArchiveFolder(folder).events()}
-    left = [one for one in await events(log) if one.position <= END]
-    assert {one.tenant: one for one in left} == last
+    last = {item.tenant: item for item in ArchiveFolder(folder).events()}
+    left = [item for item in await events(log) if item.position <= END]
+    assert {item.tenant: item for item in left} == last
     assert len(left) == len(TENANTS)
 
 
@@ -87,7 +87,7 @@ async def test_recent_events_stay(log: EventStore, folder: Path) -> None:
 
     assert moved is not None
     assert again is None
-    young = [one for one in await events(log) if one.at >= middle.at]
+    young = [item for item in await events(log) if item.at >= middle.at]
     assert young[0].position == moved.last + 1
 
 
@@ -101,7 +101,7 @@ async def test_projections_are_rebuilt_from_files_and_table(
 
     found = await check(log.database, scratch, archive=folder)
     await scratch.close()
-    await refill(platform.database(), lambda *_: None, folder)
+    await rebuild_online(platform.database(), lambda *_: None, folder)
 
     assert found.differences.count == 0
     assert found.events == len(before["events"])
@@ -118,7 +118,7 @@ async def test_rebuild_and_backup_need_the_files(
     await move(log, folder)
 
     with pytest.raises(ArchiveNeeded, match="--archive"):
-        await refill(platform.database(), lambda *_: None)
+        await rebuild_online(platform.database(), lambda *_: None)
     with pytest.raises(ArchiveNeeded):
         await backup_of(platform.database())
 

@@ -325,7 +325,7 @@ class Stage:
             idempotency=key.idempotency(command) if key else None,
         )
 
-    async def submit(self, command: Command, **more: Any) -> CommandResult:  # noqa: ANN401 - of an order.
+    async def submit(self, command: Command, **more: Any) -> CommandResult:  # noqa: ANN401 - fields of an envelope.
         async with asyncio.timeout(WAIT_SECONDS_MAX):
             return await self.command_bus.submit(self.envelope(command, **more))
 

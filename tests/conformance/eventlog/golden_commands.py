@@ -159,11 +159,11 @@ async def tell(stage: Stage) -> None:
 
 async def tell_at_once(stage: Stage) -> None:
     """Submit all commands of one time together, in one batch."""
-    asking: list[asyncio.Task[object]] = []
+    pending: list[asyncio.Task[object]] = []
     for minutes, command in STORY:
-        if minutes and asking:
-            await asyncio.gather(*asking)
-            asking.clear()
+        if minutes and pending:
+            await asyncio.gather(*pending)
+            pending.clear()
         stage.clock.move(minutes=minutes)
-        asking.append(stage.start(command))
-    await asyncio.gather(*asking)
+        pending.append(stage.start(command))
+    await asyncio.gather(*pending)

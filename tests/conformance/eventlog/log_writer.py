@@ -20,15 +20,15 @@ from tests.unit.support.scenario import register
 ACKNOWLEDGED, UNKNOWN = "acknowledged", "unknown"
 
 
-def say(*words: object) -> None:
+def print_line(*words: object) -> None:
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
 
 
-def _say_logged(
+def print_log_event(
     _logger: object, _method: str, entry: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    say("logged", entry["event"])
+    print_line("logged", entry["event"])
     raise structlog.DropEvent
 
 
@@ -36,20 +36,20 @@ async def write(folder: Path, commands: int) -> None:
     bus_module.REOPEN_WAIT_SECONDS = 0.01
     stage = Stage(Sqlite(folder))
     await stage.open()
-    say("opened")
+    print_line("opened")
     for number in range(commands):
         name = f"agent{number}"
         try:
-            answer = await stage.submit(register(name), key=Key(key=name))
+            result = await stage.submit(register(name), key=Key(key=name))
         except Unavailable:
-            say(UNKNOWN, name)
+            print_line(UNKNOWN, name)
         else:
-            assert isinstance(answer, Accepted)
-            say(ACKNOWLEDGED, name, answer.sequence)
+            assert isinstance(result, Accepted)
+            print_line(ACKNOWLEDGED, name, result.sequence)
     await stage.close()
-    say("closed")
+    print_line("closed")
 
 
 if __name__ == "__main__":
-    structlog.configure(processors=[_say_logged])
+    structlog.configure(processors=[print_log_event])
     asyncio.run(write(Path(sys.argv[1]), int(sys.argv[2])))

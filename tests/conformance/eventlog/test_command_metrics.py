@@ -53,8 +53,8 @@ async def test_each_transaction_records_its_size_and_duration(stage: Stage) -> N
     await stage.create_agents("ann")
     tally = stage.command_bus.metrics
     before = tally.batch_commands.count, tally.batch_commands.sum
-    asking = [stage.start(heartbeat("ann")) for _ in range(5)]
-    for each in asking:
+    pending = [stage.start(heartbeat("ann")) for _ in range(5)]
+    for each in pending:
         await each
 
     commits = tally.batch_commands.count - before[0]

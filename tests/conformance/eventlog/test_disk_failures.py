@@ -149,18 +149,18 @@ async def test_file_size_limit_rejects_commands_and_serves_readers(
 async def _write_until_refused(stage: Stage) -> list[int]:
     """Write until several commands are rejected: a new connection may find a little more space."""
     acknowledged: list[int] = []
-    refused = 0
+    rejected = 0
     for number in range(ATTEMPTS_MAX):
         try:
-            answer = await stage.submit(register(f"agent{number}", role="x" * 4_000))
+            result = await stage.submit(register(f"agent{number}", role="x" * 4_000))
         except Unavailable:
-            refused += 1
-            if refused == REFUSED_IN_A_ROW:
+            rejected += 1
+            if rejected == REFUSED_IN_A_ROW:
                 return acknowledged
         else:
-            assert isinstance(answer, Accepted)
-            acknowledged.append(answer.sequence)
-            refused = 0
+            assert isinstance(result, Accepted)
+            acknowledged.append(result.sequence)
+            rejected = 0
     raise AssertionError("it never got full")
 
 
@@ -209,7 +209,10 @@ async def test_database_is_not_touched_while_the_disk_rejects_writes(
     async with opened(tmp_path) as stage:
         await stage.execute(register("first"))
         before = (tmp_path / "quorate.db").read_bytes()
-        with limited(tmp_path), pytest.raises(DatabaseUnavailable, match="takes nothing"):
+        with (
+            limited(tmp_path),
+            pytest.raises(DatabaseUnavailable, match="Cannot write to the data directory"),
+        ):
             await stage.log.reopen()
         assert (tmp_path / "quorate.db").read_bytes() == before
 

@@ -76,7 +76,7 @@ def test_stored_events_can_be_read(name: str) -> None:
     assert type(decode(type_, version, data)) is EVENT_TYPES[type_]
 
 
-@pytest.mark.parametrize("name", [one for one in GOLDEN if version_of(one) in PRESENT])
+@pytest.mark.parametrize("name", [item for item in GOLDEN if version_of(item) in PRESENT])
 def test_current_version_is_stored_with_the_same_bytes(name: str) -> None:
     type_, version, data = golden(name)
 
@@ -86,7 +86,7 @@ def test_current_version_is_stored_with_the_same_bytes(name: str) -> None:
 @pytest.mark.parametrize("name", PRESENT)
 def test_every_field_occurs_in_a_golden_file(name: str) -> None:
     type_, _, _ = golden(name)
-    files = [orjson.loads(golden(one)[2]) for one in GOLDEN if version_of(one) == name]
+    files = [orjson.loads(golden(item)[2]) for item in GOLDEN if version_of(item) == name]
 
     known = {camel(field.name) for field in fields(EVENT_TYPES[type_])}
     assert set().union(*files) == known

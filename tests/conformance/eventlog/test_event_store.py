@@ -115,20 +115,20 @@ async def test_events_of_one_command_have_one_command_id(stage: Stage) -> None:
 async def test_fence_is_the_sequence_of_the_grant(stage: Stage) -> None:
     await stage.create_agents("ann")
     for lease in ("l1", "l2", "l3"):
-        answer = await stage.submit(acquire("ann", lease=lease))
+        result = await stage.submit(acquire("ann", lease=lease))
         granted = (await stage.events())[-1]
-        assert body(answer)["fence"] == answer.sequence == granted.sequence
+        assert body(result)["fence"] == result.sequence == granted.sequence
         await stage.execute(release(lease, by=key_of("ann")))
 
 
 async def test_result_contains_the_head_of_the_log(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     granted = await stage.submit(acquire("ann"))
-    refused = await stage.submit(acquire("bob"))
+    rejected = await stage.submit(acquire("bob"))
 
     assert isinstance(granted, Accepted)
-    assert isinstance(refused, Rejected)
-    assert (granted.sequence, refused.sequence) == (4, 5)
+    assert isinstance(rejected, Rejected)
+    assert (granted.sequence, rejected.sequence) == (4, 5)
 
 
 async def test_listener_receives_each_event_once_and_in_order(stage: Stage) -> None:
@@ -190,11 +190,11 @@ async def test_reader_sees_one_snapshot(stage: Stage) -> None:
 async def test_uncommitted_events_are_invisible(stage: Stage) -> None:
     await stage.create_agents("ann")
     with stage.database.hold():
-        asking = stage.start(register("bob"))
+        pending = stage.start(register("bob"))
         await stage.database.held.wait()
         assert await stage.log.committed_head() == 2
         assert stage.committed[-1][-1].position == 2
-    await asking
+    await pending
     assert await stage.log.committed_head() == 3
 
 

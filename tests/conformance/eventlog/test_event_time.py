@@ -66,10 +66,10 @@ async def test_event_time_does_not_decrease_over_a_restart(stage: Stage) -> None
 async def test_decisions_use_the_event_time(stage: Stage) -> None:
     await stage.create_agents("ann")
     stage.clock.move(hours=-2)
-    answer = await stage.submit(acquire("ann", minutes=30))
+    result = await stage.submit(acquire("ann", minutes=30))
 
-    assert body(answer)["created_at"] == NOON
-    assert body(answer)["expires_at"] == after(minutes=30)
+    assert body(result)["created_at"] == NOON
+    assert body(result)["expires_at"] == after(minutes=30)
 
 
 async def test_clock_set_back_neither_extends_nor_revives_a_lease(platform: Platform) -> None:
@@ -82,13 +82,13 @@ async def test_clock_set_back_neither_extends_nor_revives_a_lease(platform: Plat
         machine.set(hours=-2)
         machine.run(minutes=3.9)
         await stage.execute(heartbeat("bob"))
-        refused = await stage.submit(acquire("bob"))
+        rejected = await stage.submit(acquire("bob"))
         machine.run(minutes=0.1)
         granted = await stage.submit(acquire("bob", lease="l2"))
     finally:
         await stage.close()
 
-    assert not isinstance(refused, Accepted)
+    assert not isinstance(rejected, Accepted)
     assert body(granted)["created_at"] == after(minutes=4)
 
 

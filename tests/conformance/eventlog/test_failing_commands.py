@@ -35,16 +35,16 @@ BROKEN: dict[str, Command] = {
 @pytest.mark.parametrize("what", BROKEN)
 async def test_crashing_command_fails_alone(stage: Stage, what: str) -> None:
     await stage.create_agents("ann", "bob")
-    asking = [
+    pending = [
         stage.start(register("cid")),
         stage.start(BROKEN[what]),
         stage.start(acquire("bob", LEE, lease="l1")),
         stage.start(BROKEN[what]),
         stage.start(acquire("ann", LEE, lease="l2")),
     ]
-    answers = await asyncio.gather(*asking, return_exceptions=True)
+    answers = await asyncio.gather(*pending, return_exceptions=True)
 
-    assert [type(one) for one in answers] == [
+    assert [type(item) for item in answers] == [
         Accepted,
         CommandFailed,
         Accepted,
@@ -85,25 +85,25 @@ async def test_failure_is_not_stored_under_the_idempotency_key(stage: Stage) -> 
     key = Key(key="k1")
     with pytest.raises(CommandFailed):
         await stage.submit(acquire("ann"), key=key, render=_fails_to_render)
-    answer = await stage.submit(acquire("ann"), key=key)
+    result = await stage.submit(acquire("ann"), key=key)
 
-    assert isinstance(answer, Accepted)
-    assert not answer.replayed
+    assert isinstance(result, Accepted)
+    assert not result.replayed
 
 
 async def test_statement_rejection_fails_its_command_only(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     await stage.execute(propose("ann", request="r1"))
-    asking = [
+    pending = [
         stage.start(acquire("ann", lease="l1")),
         stage.start(acquire("bob", lease="l2")),
         stage.start(vote("stranger", "approve", request="r1")),
         stage.start(release("nothing", by=key_of("ann"))),
         stage.start(vote("ann", "approve", request="r1")),
     ]
-    answers = await asyncio.gather(*asking)
+    answers = await asyncio.gather(*pending)
 
-    codes = [one.code if isinstance(one, Rejected) else None for one in answers]
+    codes = [item.code if isinstance(item, Rejected) else None for item in answers]
     assert codes == [None, "lease_conflict", "agent_not_found", "lease_not_found", None]
     assert (await stage.types())[4:] == ["LeaseAcquired", "LeaseConflicted", "VoteCast"]
 
@@ -119,10 +119,10 @@ async def test_rejection_without_events_appends_nothing(stage: Stage) -> None:
 async def test_rejection_details_have_public_names(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     await stage.execute(acquire("ann"))
-    answer = await stage.submit(acquire("bob"))
+    result = await stage.submit(acquire("bob"))
 
-    assert isinstance(answer, Rejected)
-    assert answer.facts == {
+    assert isinstance(result, Rejected)
+    assert result.facts == {
         "conflict": True,
         "leaseHolder": {
             "agentId": "agent_ann",

@@ -47,34 +47,34 @@ async def test_batch_size_is_limited(stage: Stage, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bus_module, "CommandQueue", partial(CommandQueue, batch_commands_max=7))
     await stage.restart()
     await stage.create_agents("ann")
-    asking = [stage.start(register(f"agent{number}")) for number in range(20)]
-    await asyncio.gather(*asking)
+    pending = [stage.start(register(f"agent{number}")) for number in range(20)]
+    await asyncio.gather(*pending)
 
     assert [len(batch) for batch in stage.committed[-3:]] == [7, 7, 6]
 
 
 async def test_commands_are_decided_in_order_of_arrival(stage: Stage) -> None:
     await stage.create_agents("ann")
-    asking = [
+    pending = [
         stage.start(acquire("ann", contact(number), lease=f"l{number}")) for number in range(50)
     ]
-    answers = await asyncio.gather(*asking)
+    answers = await asyncio.gather(*pending)
 
-    assert [answer.sequence for answer in answers] == list(range(3, 53))
+    assert [result.sequence for result in answers] == list(range(3, 53))
 
 
 async def test_command_sees_effects_of_earlier_commands_in_its_batch(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
-    asking = [
+    pending = [
         stage.start(acquire("ann", lease="l1")),
         stage.start(acquire("bob", lease="l2")),
         stage.start(release("l1", by=key_of("ann"))),
         stage.start(acquire("bob", lease="l3")),
         stage.start(acquire("ann", lease="l4")),
     ]
-    answers = await asyncio.gather(*asking)
+    answers = await asyncio.gather(*pending)
 
-    assert [type(answer) for answer in answers] == [
+    assert [type(result) for result in answers] == [
         Accepted,
         Rejected,
         Accepted,
@@ -94,15 +94,15 @@ async def test_command_sees_effects_of_earlier_commands_in_its_batch(stage: Stag
 async def test_one_of_500_concurrent_requests_gets_the_contact(stage: Stage) -> None:
     agents = [f"agent{number}" for number in range(50)]
     await stage.create_agents(*agents)
-    asking = [
+    pending = [
         stage.start(acquire(agents[number % 50], KIM, lease=f"l{number}")) for number in range(500)
     ]
-    answers = await asyncio.gather(*asking)
+    answers = await asyncio.gather(*pending)
 
     types = await stage.types()
     assert types.count("LeaseAcquired") == 1
     assert (
-        sum(isinstance(answer, Accepted) for answer in answers) == 10
+        sum(isinstance(result, Accepted) for result in answers) == 10
     )  # It submitted ten commands.
     assert types.count("LeaseConflicted") == 490
 
@@ -110,15 +110,15 @@ async def test_one_of_500_concurrent_requests_gets_the_contact(stage: Stage) -> 
 async def test_batch_keeps_tenants_isolated(stage: Stage) -> None:
     for tenant in (TENANT, OTHER_TENANT):
         await stage.create_agents("ann", tenant=tenant)
-    asking = [
+    pending = [
         stage.start(acquire("ann", contact(number // 2), lease=f"l{number}"), tenant=tenant)
         for number, tenant in enumerate([TENANT, OTHER_TENANT] * 20)
     ]
-    answers = await asyncio.gather(*asking)
+    answers = await asyncio.gather(*pending)
 
-    assert all(isinstance(answer, Accepted) for answer in answers)
-    assert [answer.sequence for answer in answers[::2]] == list(range(3, 23))
-    assert [answer.sequence for answer in answers[1::2]] == list(range(3, 23))
+    assert all(isinstance(result, Accepted) for result in answers)
+    assert [result.sequence for result in answers[::2]] == list(range(3, 23))
+    assert [result.sequence for result in answers[1::2]] == list(range(3, 23))
 
 
 async def test_follower_sees_every_event_in_order_under_concurrent_writes(stage: Stage) -> None:
@@ -243,7 +243,7 @@ async def test_close_finishes_accepted_commands(stage: Stage) -> None:
     answers = await asyncio.gather(*taken)
     await closing
 
-    assert all(isinstance(answer, Accepted) for answer in answers)
+    assert all(isinstance(result, Accepted) for result in answers)
     assert (await stage.types()).count("AgentRegistered") == 602
 
 
@@ -254,14 +254,14 @@ async def test_close_is_bounded_and_completes_all_callers(
     monkeypatch.setattr(bus_module, "DRAIN_SECONDS_MAX", 0.05)
     await stage.create_agents("ann")
     with stage.database.hold():
-        asking = [stage.start(register("bob"))]
+        pending = [stage.start(register("bob"))]
         await stage.database.held.wait()
-        asking += [stage.start(register("cid"))]
+        pending += [stage.start(register("cid"))]
         await asyncio.sleep(0)
         await stage.command_bus.close()
-        answers = await asyncio.gather(*asking, return_exceptions=True)
+        answers = await asyncio.gather(*pending, return_exceptions=True)
 
-    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    assert [type(result) for result in answers] == [Unavailable, Unavailable]
     assert await stage.types() == ["TenantCreated", "AgentRegistered"]
 
 

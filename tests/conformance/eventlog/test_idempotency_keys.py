@@ -18,9 +18,9 @@ from tests.unit.support.scenario import LEE, acquire, heartbeat, propose, regist
 K1, K2 = Key(key="k1"), Key(key="k2")
 
 
-def again(answer: CommandResult) -> CommandResult:
+def again(result: CommandResult) -> CommandResult:
     """Return the same result, marked as replayed."""
-    return replace(answer, replayed=True)
+    return replace(result, replayed=True)
 
 
 async def remembered(stage: Stage) -> int:
@@ -60,8 +60,8 @@ async def test_response_is_replayed_when_the_state_has_changed(stage: Stage) -> 
 
 async def test_concurrent_requests_with_one_key_are_executed_once(stage: Stage) -> None:
     await stage.create_agents("ann")
-    asking = [stage.start(acquire("ann", lease=f"l{number}"), key=K1) for number in range(32)]
-    first, *others = await asyncio.gather(*asking)
+    pending = [stage.start(acquire("ann", lease=f"l{number}"), key=K1) for number in range(32)]
+    first, *others = await asyncio.gather(*pending)
 
     assert isinstance(first, Accepted)
     assert not first.replayed
@@ -94,11 +94,11 @@ async def test_other_request_with_the_same_key_is_rejected(stage: Stage) -> None
 
 async def test_other_request_with_the_same_key_in_one_batch_is_rejected(stage: Stage) -> None:
     await stage.create_agents("ann")
-    asking = [
+    pending = [
         stage.start(acquire("ann"), key=K1),
         stage.start(acquire("ann", LEE), key=Key(key="k1", request="another")),
     ]
-    first, other = await asyncio.gather(*asking)
+    first, other = await asyncio.gather(*pending)
 
     assert isinstance(first, Accepted)
     assert isinstance(other, Rejected)
@@ -109,9 +109,9 @@ async def test_other_key_is_another_request(stage: Stage) -> None:
     await stage.create_agents("ann")
     await stage.submit(heartbeat("ann"), key=K1)
     stage.clock.move(minutes=1)
-    answer = await stage.submit(heartbeat("ann"), key=K2)
+    result = await stage.submit(heartbeat("ann"), key=K2)
 
-    assert not answer.replayed
+    assert not result.replayed
     assert (await stage.types()).count("HeartbeatReceived") == 1
 
 
@@ -128,30 +128,30 @@ async def test_keys_are_scoped_by_tenant(stage: Stage) -> None:
 async def test_keys_are_scoped_by_caller(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     await stage.submit(acquire("ann"), key=Key(key="k1", caller="keyann"))
-    answer = await stage.submit(acquire("bob", LEE), key=Key(key="k1", caller="keybob"))
+    result = await stage.submit(acquire("bob", LEE), key=Key(key="k1", caller="keybob"))
 
-    assert isinstance(answer, Accepted)
-    assert not answer.replayed
+    assert isinstance(result, Accepted)
+    assert not result.replayed
 
 
 async def test_keys_are_scoped_by_command(stage: Stage) -> None:
     await stage.create_agents("ann")
     await stage.submit(acquire("ann"), key=K1)
-    answer = await stage.submit(register("ann"), key=K1)
+    result = await stage.submit(register("ann"), key=K1)
 
-    assert isinstance(answer, Accepted)
-    assert not answer.replayed
+    assert isinstance(result, Accepted)
+    assert not result.replayed
 
 
 async def test_rejections_are_replayed(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     await stage.execute(acquire("ann", minutes=1))
-    refused = await stage.submit(acquire("bob"), key=K1)
+    rejected = await stage.submit(acquire("bob"), key=K1)
     stage.clock.move(minutes=2)  # A new request would be granted now.
     await stage.restart()
 
-    assert isinstance(refused, Rejected)
-    assert await stage.submit(acquire("bob"), key=K1) == again(refused)
+    assert isinstance(rejected, Rejected)
+    assert await stage.submit(acquire("bob"), key=K1) == again(rejected)
     assert (await stage.types()).count("LeaseConflicted") == 1
 
 
@@ -181,10 +181,10 @@ async def test_lost_response_is_replayed_on_retry(stage: Stage) -> None:
     stage.database.fail_after_commit = 1
     with pytest.raises(Unavailable):
         await stage.submit(acquire("ann", lease="l1"), key=K1)
-    answer = await stage.submit(acquire("ann", lease="l2"), key=K1)
+    result = await stage.submit(acquire("ann", lease="l2"), key=K1)
 
-    assert answer.replayed
-    assert body(answer)["id"] == "l1"
+    assert result.replayed
+    assert body(result)["id"] == "l1"
     assert (await stage.types()).count("LeaseAcquired") == 1
 
 
@@ -193,10 +193,10 @@ async def test_uncommitted_command_is_executed_on_retry(stage: Stage) -> None:
     stage.database.fail_before_commit = 1
     with pytest.raises(Unavailable):
         await stage.submit(acquire("ann", lease="l1"), key=K1)
-    answer = await stage.submit(acquire("ann", lease="l2"), key=K1)
+    result = await stage.submit(acquire("ann", lease="l2"), key=K1)
 
-    assert not answer.replayed
-    assert body(answer)["id"] == "l2"
+    assert not result.replayed
+    assert body(result)["id"] == "l2"
     assert (await stage.types()).count("LeaseAcquired") == 1
 
 

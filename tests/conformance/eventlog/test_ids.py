@@ -61,6 +61,6 @@ def test_random_source_is_used() -> None:
 def test_key_id_is_lower_case_alphanumeric() -> None:
     assert len({key_id() for _ in range(100)}) == 100
     assert all(
-        (len(one) == 16 and one.isalnum() and one.islower()) or one.isdigit()
-        for one in (key_id() for _ in range(100))
+        (len(item) == 16 and item.isalnum() and item.islower()) or item.isdigit()
+        for item in (key_id() for _ in range(100))
     )

@@ -21,7 +21,7 @@ from quorate.eventlog.postgres.database import STATEMENT_SECONDS_MAX, PostgresDa
 from quorate.eventlog.postgres.statistics import analyze_grown
 from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, StatementRejected
 from quorate.projections import tables
-from quorate.projections.migrations.schema import SCHEMA, TODAYS
+from quorate.projections.migrations.schema import SCHEMA, CURRENT_SCHEMA
 from tests.conformance.eventlog.conformance import Postgres, Stage, Statement, until
 from tests.support.postgres import PASSWORD, PostgresServer
 from tests.unit.support.scenario import TENANT_KEY, register
@@ -78,7 +78,7 @@ async def test_tables_are_not_created_on_an_unusable_server(own_server: Postgres
     database = PostgresDatabase(own_server.empty_url())
 
     with pytest.raises(DatabaseUnusable, match="fsync is off"):
-        await database.define(TODAYS.prepare)
+        await database.define(CURRENT_SCHEMA.prepare)
 
 
 @pytest.mark.parametrize(
@@ -142,20 +142,20 @@ async def test_missing_password_file_is_reported(url: str, tmp_path: Path) -> No
 
 
 async def test_schemas_of_one_database_are_isolated() -> None:
-    one, other = (Stage(Postgres(Path())) for _ in range(2))
-    for stage in (one, other):
+    item, other = (Stage(Postgres(Path())) for _ in range(2))
+    for stage in (item, other):
         await stage.open()
     try:
-        await one.create_agents("ann")
-        with one.database.hold():
-            waiting = one.start(register("bob", by=TENANT_KEY))
-            await one.database.held.wait()
+        await item.create_agents("ann")
+        with item.database.hold():
+            waiting = item.start(register("bob", by=TENANT_KEY))
+            await item.database.held.wait()
             await other.create_agents("cleo")  # The logs have different locks.
         await waiting
-        assert len(await one.events()) == 3
+        assert len(await item.events()) == 3
         assert len(await other.events()) == 2
     finally:
-        await one.close()
+        await item.close()
         await other.close()
 
 
@@ -179,9 +179,9 @@ async def test_several_command_buses_write_without_gap_and_in_order() -> None:
             )
         )
 
-        assert all(isinstance(answer, Accepted) for answer in answers)
+        assert all(isinstance(result, Accepted) for result in answers)
         assert await tail == list(range(1, 2 + REPLICAS * COMMANDS))
-        assert sorted(answer.sequence for answer in answers) == list(range(2, 122))
+        assert sorted(result.sequence for result in answers) == list(range(2, 122))
         await replicas[0].log.verify_range(0, 1 + REPLICAS * COMMANDS)
     finally:
         for replica in replicas:
@@ -302,10 +302,10 @@ async def test_cancelled_read_of_a_silent_server_ends_at_once(
         postgres.pause()
         try:
             async with asyncio.timeout(STATEMENT_SECONDS_MAX / 3):
-                asking = asyncio.create_task(log.committed_head())
+                pending = asyncio.create_task(log.committed_head())
                 await until(lambda: readers.get_idle_size() == 0)
-                asking.cancel()
-                await asyncio.wait([asking])
+                pending.cancel()
+                await asyncio.wait([pending])
                 await database.close()
         finally:
             postgres.resume()

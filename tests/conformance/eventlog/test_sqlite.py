@@ -72,7 +72,7 @@ async def test_database_that_could_lose_commits_is_not_opened(
     path: Path, monkeypatch: pytest.MonkeyPatch, spelt: str
 ) -> None:
     name = spelt[:4]
-    pragmas = [one for one in sqlite_database._WRITER_PRAGMAS if not one.startswith(name)]
+    pragmas = [item for item in sqlite_database._WRITER_PRAGMAS if not item.startswith(name)]
     weak = [*pragmas, spelt] if "=full" not in spelt else [*pragmas, "synchronous=normal", spelt]
     monkeypatch.setattr(sqlite_database, "_WRITER_PRAGMAS", tuple(weak))
 
@@ -213,8 +213,8 @@ async def test_locked_database_is_temporarily_unavailable(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient = tuple(
-        "busy_timeout=20" if one.startswith("busy") else one
-        for one in sqlite_database._WRITER_PRAGMAS
+        "busy_timeout=20" if item.startswith("busy") else item
+        for item in sqlite_database._WRITER_PRAGMAS
     )
     monkeypatch.setattr(sqlite_database, "_WRITER_PRAGMAS", impatient)
     stage = Stage(Sqlite(path.parent))

@@ -56,13 +56,13 @@ def _setting(column: str, key: str) -> str:
     return f"UPDATE events SET {column} = ? WHERE {key} = ?"  # noqa: S608 - names of columns.
 
 
-async def find(stage: Stage) -> None:
+async def verify(stage: Stage) -> None:
     await stage.log.verify_range(0, await stage.log.committed_head())
 
 
 async def test_unchanged_log_verifies(stage: Stage) -> None:
     events = await record_events(stage)
-    await find(stage)
+    await verify(stage)
     await stage.log.verify_tail()
     for after in range(len(events)):
         await stage.log.verify_range(after, len(events))
@@ -76,11 +76,11 @@ async def test_changed_cell_is_detected(stage: Stage, column: str) -> None:
         assert was != now
         stage.platform.overwrite(_setting(column, "id"), now, event.id)
         with pytest.raises(LogCorrupted):
-            await find(stage)
+            await verify(stage)
         stage.platform.overwrite(_setting(column, "id"), was, event.id)
         if column == "id":
             stage.platform.overwrite("UPDATE events SET id = ? WHERE id = ?", was, now)
-    await find(stage)
+    await verify(stage)
 
 
 @pytest.mark.parametrize(("column", "value"), IMPOSSIBLE)
@@ -94,7 +94,7 @@ async def test_invalid_value_is_detected(
     with suppress(ValueRejected):
         stage.platform.overwrite(_setting(column, "position"), value, 20)
         with pytest.raises((LogCorrupted, DatabaseUnavailable)):
-            await find(stage)
+            await verify(stage)
 
 
 @pytest.mark.parametrize("position", [1, 15, 31, 32])
@@ -102,7 +102,7 @@ async def test_missing_event_is_detected(stage: Stage, position: int) -> None:
     await record_events(stage)
     stage.platform.overwrite("DELETE FROM events WHERE position = ?", position)
     with pytest.raises(LogCorrupted, match=f"position {position} is missing"):
-        await find(stage)
+        await verify(stage)
 
 
 async def test_missing_event_is_detected_when_positions_are_renumbered(stage: Stage) -> None:
@@ -115,7 +115,7 @@ async def test_missing_event_is_detected_when_positions_are_renumbered(stage: St
             position,
         )
     with pytest.raises(LogCorrupted, match="event 15"):
-        await find(stage)
+        await verify(stage)
 
 
 async def test_swapped_events_are_detected(stage: Stage) -> None:
@@ -125,7 +125,7 @@ async def test_swapped_events_are_detected(stage: Stage) -> None:
             "UPDATE events SET position = ?, sequence = ? WHERE position = ?", then, then, now
         )
     with pytest.raises(LogCorrupted, match="event 19"):
-        await find(stage)
+        await verify(stage)
 
 
 async def test_inserted_event_is_detected(stage: Stage) -> None:
@@ -135,7 +135,7 @@ async def test_inserted_event_is_detected(stage: Stage) -> None:
         " command_id, data, hash FROM events WHERE position = 31"
     )
     with pytest.raises(LogCorrupted, match="event 32"):
-        await find(stage)
+        await verify(stage)
 
 
 async def test_missing_beginning_is_detected(stage: Stage) -> None:
@@ -145,20 +145,20 @@ async def test_missing_beginning_is_detected(stage: Stage) -> None:
         stage.platform.overwrite(
             "UPDATE events SET position = ? WHERE position = ?", position - 31, position
         )
-    await find(stage)  # One tenant's whole log is missing; only its stored head reveals that.
+    await verify(stage)  # One tenant's whole log is missing; only its stored head reveals that.
     stage.platform.overwrite("UPDATE events SET sequence = sequence + 1 WHERE position = 3")
     stage.platform.overwrite("DELETE FROM events WHERE position = 1")
     stage.platform.overwrite("UPDATE events SET position = position - 1 WHERE position = 2")
     stage.platform.overwrite("UPDATE events SET position = position - 1 WHERE position = 3")
     with pytest.raises(LogCorrupted):
-        await find(stage)
+        await verify(stage)
 
 
 async def test_log_moved_to_another_tenant_is_detected(stage: Stage) -> None:
     await record_events(stage)
     stage.platform.overwrite("UPDATE events SET tenant = 'mallory' WHERE tenant = 'acme'")
     with pytest.raises(LogCorrupted, match="tenant-acme"):
-        await find(stage)
+        await verify(stage)
 
 
 # -- Verification of the tail at each start --------------------------------
@@ -180,7 +180,7 @@ async def test_tail_verification_covers_the_tail_only(
 
 async def test_empty_log_verifies(stage: Stage) -> None:
     await stage.log.verify_tail()
-    await find(stage)
+    await verify(stage)
 
 
 async def test_verification_reports_progress_by_page(

@@ -43,10 +43,10 @@ async def test_uncertain_write_is_not_acknowledged(stage: Stage) -> None:
 async def test_all_callers_of_a_failed_batch_get_an_error(stage: Stage) -> None:
     await stage.create_agents("ann")
     stage.database.fail_before_commit = 1
-    asking = [stage.start(register(f"agent{number}")) for number in range(5)]
-    answers = await asyncio.gather(*asking, return_exceptions=True)
+    pending = [stage.start(register(f"agent{number}")) for number in range(5)]
+    answers = await asyncio.gather(*pending, return_exceptions=True)
 
-    assert [type(answer) for answer in answers] == [Unavailable] * 5
+    assert [type(result) for result in answers] == [Unavailable] * 5
 
 
 async def test_command_bus_continues_on_a_new_connection(
@@ -80,7 +80,7 @@ async def test_no_command_is_acknowledged_without_a_connection(
     await stage.execute(register("bob"))
 
     assert not stage.command_bus.failing
-    assert [type(answer) for answer in answers][:3] == [Unavailable] * 3
+    assert [type(result) for result in answers][:3] == [Unavailable] * 3
     events = [entry["event"] for entry in logged]
     assert events == ["log.write_failed", *["log.reopen_failed"] * 3, "log.writes_recovered"]
 
@@ -107,7 +107,7 @@ async def test_tail_is_verified_before_the_next_append(
         await stage.submit(register("cid"))
     await until(lambda: stage.command_bus.damage is not None)
     for _ in range(3):
-        with pytest.raises(Unavailable, match="damaged"):
+        with pytest.raises(Unavailable, match="corrupted"):
             await stage.submit(register("dan"))
 
     assert stage.command_bus.damage is not None
@@ -128,7 +128,7 @@ async def test_queued_commands_are_rejected_when_the_log_is_corrupted(stage: Sta
         stage.command_bus.stop_writing("planted")
     answers = await asyncio.gather(first, waiting, return_exceptions=True)
 
-    assert [type(answer) for answer in answers] == [Accepted, Unavailable]
+    assert [type(result) for result in answers] == [Accepted, Unavailable]
 
 
 async def test_failed_pruning_counts_as_a_failed_write(
@@ -150,15 +150,15 @@ async def test_split_batch_may_fail(stage: Stage) -> None:
     """The database rejects a command, then the disk fails; the writer survives both."""
     await stage.create_agents("ann")
     stage.database.fail_before_commit = 1
-    asking = [
+    pending = [
         stage.start(register("bob")),
         stage.start(register("eve", role=cast("str", None))),
         stage.start(register("cid")),
     ]
-    answers = await asyncio.gather(*asking, return_exceptions=True)
+    answers = await asyncio.gather(*pending, return_exceptions=True)
     await stage.execute(register("dan"))
 
-    assert [type(answer) for answer in answers] == [Unavailable] * 3
+    assert [type(result) for result in answers] == [Unavailable] * 3
     assert (await stage.types()).count("AgentRegistered") == 2
 
 

@@ -377,5 +377,5 @@ def expect_unavailable(response: Response) -> None:
     problem = response.json()
     assert (response.status_code, problem["code"]) == (503, "unavailable")
     assert int(response.headers["retry-after"]) >= 1
-    assert problem["detail"] == "the log is damaged and only read"  # Without the position.
+    assert problem["detail"] == "The log is corrupted and read-only"  # Without the position.
     assert "Traceback" not in response.text

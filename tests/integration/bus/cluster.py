@@ -92,8 +92,8 @@ class NatsCluster:
     async def monitor(self, number: int, path: str) -> dict[str, Any]:
         """Return a page of a server's monitoring endpoint."""
         async with httpx2.AsyncClient() as http:
-            answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/{path}")
-        found: dict[str, Any] = answer.json()
+            response = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/{path}")
+        found: dict[str, Any] = response.json()
         return found
 
     def output(self) -> str:
@@ -124,7 +124,7 @@ class NatsCluster:
         process = self._running[number]
         assert process.poll() is None, self.output()
         try:
-            answer = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/healthz")
+            response = await http.get(f"http://{HOST}:{self._monitor_ports[number]}/healthz")
         except httpx2.HTTPError:
             return False
-        return answer.status_code == httpx2.codes.OK
+        return response.status_code == httpx2.codes.OK

@@ -53,8 +53,8 @@ async def until(
     """Wait until the condition is true; fail after ``seconds``."""
     async with asyncio.timeout(seconds):
         while True:
-            answer = condition()
-            if answer if isinstance(answer, bool) else await answer:
+            response = condition()
+            if response if isinstance(response, bool) else await response:
                 return
             await asyncio.sleep(POLL_SECONDS)
 

@@ -34,15 +34,15 @@ def everyone(stage: Stage) -> list[Principal]:
 
 async def test_key_receives_exactly_its_subjects(stage: Stage) -> None:
     principals = everyone(stage)
-    said = {
+    texts = {
         (family, owner.key_id): subject_for(family, owner)
         for family in subjects.FAMILIES
         for owner in principals
     }
-    wanted = sorted({*said.values(), *FORBIDDEN})
+    wanted = sorted({*texts.values(), *FORBIDDEN})
     listeners = [await stage.listener(principal, *wanted) for principal in principals]
     service = await stage.service()
-    for subject in sorted(set(said.values())):
+    for subject in sorted(set(texts.values())):
         await service.client.publish(subject, b"said")
     await service.flush()
     for listener in listeners:
@@ -50,7 +50,7 @@ async def test_key_receives_exactly_its_subjects(stage: Stage) -> None:
 
     for reader, listener in zip(principals, listeners, strict=True):
         meant = {
-            said[family, owner.key_id]
+            texts[family, owner.key_id]
             for family in subjects.FAMILIES
             for owner in principals
             if is_meant_for(family, owner, reader)
@@ -85,10 +85,10 @@ async def test_wildcards_match_own_subjects_only(stage: Stage) -> None:
 async def test_only_agents_can_publish_and_only_their_own_commands(stage: Stage) -> None:
     principals = everyone(stage)
     service = await stage.service()
-    said: list[str] = []
+    texts: list[str] = []
 
     async def on_said(message: Msg) -> None:
-        said.append(message.subject)
+        texts.append(message.subject)
 
     await service.client.subscribe("quorate.>", cb=on_said)
     await service.flush()
@@ -98,7 +98,7 @@ async def test_only_agents_can_publish_and_only_their_own_commands(stage: Stage)
         forged |= {f"$JS.API.STREAM.DELETE.{STREAM}", f"$JS.API.STREAM.INFO.{STREAM}"}
         forged |= {"$SYS.REQ.USER.AUTH", "$SYS.REQ.SERVER.PING.CONNZ", "anything"}
         own = {subject_for(subjects.COMMANDS, principal)} if principal.role == "agent" else set()
-        said.clear()
+        texts.clear()
 
         for subject in forged:
             await listener.client.publish(subject, b"forged", reply=f"quorate.{TENANT}.all.x")
@@ -107,7 +107,7 @@ async def test_only_agents_can_publish_and_only_their_own_commands(stage: Stage)
         await until(lambda: len(listener.errors) == len(forged - own))  # noqa: B023 - awaited.
         assert all("permissions violation for publish" in error for error in listener.errors)
         await service.flush()
-        assert set(said) == own
+        assert set(texts) == own
 
 
 async def test_subscriptions_per_connection_are_limited(stage: Stage) -> None:
@@ -264,5 +264,5 @@ async def test_tokens_are_never_logged(stage: Stage, capsys: pytest.CaptureFixtu
     for path in stage.folder.rglob("*"):
         if path.is_file():
             written += path.read_bytes()
-    assert b"refused" in written
+    assert b"rejected" in written
     assert b"canary" not in written

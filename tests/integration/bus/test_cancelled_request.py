@@ -23,15 +23,15 @@ async def test_cancellation_that_arrives_with_the_response_is_not_lost(stage: St
     try:
         await connection.client.subscribe(SUBJECT, cb=silence)
         await connection.flush()
-        asking = asyncio.create_task(connection.request(SUBJECT, b""))
+        pending = asyncio.create_task(connection.request(SUBJECT, b""))
         client: Any = connection.client
         await until(lambda: bool(client._resp_map))
-        (answer,) = client._resp_map.values()
+        (response,) = client._resp_map.values()
 
-        answer.set_result(Msg(_client=client, data=b"at last"))
-        asking.cancel()
+        response.set_result(Msg(_client=client, data=b"at last"))
+        pending.cancel()
 
         with pytest.raises(asyncio.CancelledError):
-            await asking
+            await pending
     finally:
         await connection.close()

@@ -45,24 +45,24 @@ class Desk:
     """Operations that echo the request, at once or when released."""
 
     def __init__(self) -> None:
-        self.asked: list[CommandRequest] = []
+        self.requests: list[CommandRequest] = []
         self.free = asyncio.Event()
         self.free.set()
 
-    def handle(self, asked: CommandRequest) -> Awaitable[CommandResponse]:
-        self.asked.append(asked)
-        return self._answer(asked)
+    def handle(self, requests: CommandRequest) -> Awaitable[CommandResponse]:
+        self.requests.append(requests)
+        return self._answer(requests)
 
-    async def _answer(self, asked: CommandRequest) -> CommandResponse:
+    async def _answer(self, requests: CommandRequest) -> CommandResponse:
         await self.free.wait()
-        headers = {"Operation": asked.sender.operation, "Agent": asked.sender.agent_id}
-        return CommandResponse(body=asked.body, headers=headers)
+        headers = {"Operation": requests.sender.operation, "Agent": requests.sender.agent_id}
+        return CommandResponse(body=requests.body, headers=headers)
 
     def is_urgent(self, who: CommandSubject) -> bool:
         return who.operation == URGENT
 
-    def reject(self, asked: CommandRequest) -> CommandResponse:
-        return CommandResponse(body=BUSY, headers={"Agent": asked.sender.agent_id})
+    def reject(self, requests: CommandRequest) -> CommandResponse:
+        return CommandResponse(body=BUSY, headers={"Agent": requests.sender.agent_id})
 
 
 class ServedStage(Stage):
@@ -135,10 +135,13 @@ async def test_sender_is_taken_from_the_subject(stage: ServedStage) -> None:
     for tenant, agent in ((TENANT, ANN), (TENANT, BOB), (OTHER_TENANT, EVE)):
         asker = await stage.asker(agent, tenant)
 
-        answer = await asker.ask(b"{}", "heartbeat", Agent="agent_of_somebody_else")
+        response = await asker.ask(b"{}", "heartbeat", Agent="agent_of_somebody_else")
 
-        assert (answer.data, answer.headers) == (b"{}", {"Operation": "heartbeat", "Agent": agent})
-        assert (stage.desk.asked[-1].sender.tenant, stage.desk.asked[-1].sender.agent_id) == (
+        assert (response.data, response.headers) == (
+            b"{}",
+            {"Operation": "heartbeat", "Agent": agent},
+        )
+        assert (stage.desk.requests[-1].sender.tenant, stage.desk.requests[-1].sender.agent_id) == (
             tenant,
             agent,
         )
@@ -149,18 +152,18 @@ async def test_operation_is_the_rest_of_the_subject(stage: ServedStage) -> None:
 
     for operation in ("a", "a.b", "a.b.c", "*", ">", "ü"):
         assert (await ann.ask(b"", operation)).data == b""
-        assert stage.desk.asked[-1].sender.operation == operation
+        assert stage.desk.requests[-1].sender.operation == operation
 
 
 async def test_commands_are_concurrent(stage: ServedStage) -> None:
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     waiting = [asyncio.create_task(one.ask(b"1")) for one in (ann, bob, ann)]
-    await until(lambda: len(stage.desk.asked) == len(waiting))
+    await until(lambda: len(stage.desk.requests) == len(waiting))
 
     stage.desk.free.set()
 
-    assert [answer.data for answer in await asyncio.gather(*waiting)] == [b"1"] * 3
+    assert [response.data for response in await asyncio.gather(*waiting)] == [b"1"] * 3
 
 
 @pytest.mark.parametrize(
@@ -190,7 +193,7 @@ async def test_response_goes_to_the_senders_inbox_only(stage: ServedStage, reply
     await ann.say(b"spoofed", reply)
 
     assert (await ann.ask(b"honest")).data == b"honest"
-    assert [asked.body for asked in stage.desk.asked] == [b"honest"]
+    assert [requests.body for requests in stage.desk.requests] == [b"honest"]
     await service.flush()
     assert [m for m in received if m.data == b"spoofed" and ".cmd." not in m.subject] == []
 
@@ -205,14 +208,14 @@ async def test_command_above_the_agents_limit_is_rejected_and_others_are_served(
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(3)]
-    await until(lambda: len(stage.desk.asked) == 3)
+    await until(lambda: len(stage.desk.requests) == 3)
 
     assert (await ann.ask(b"one too many")).data == BUSY
     of_bob = asyncio.create_task(bob.ask(b"taken"))
-    await until(lambda: len(stage.desk.asked) == 4)
+    await until(lambda: len(stage.desk.requests) == 4)
 
     stage.desk.free.set()
-    assert {answer.data for answer in await asyncio.gather(*taken, of_bob)} == {b"taken"}
+    assert {response.data for response in await asyncio.gather(*taken, of_bob)} == {b"taken"}
     assert (await ann.ask(b"again")).data == b"again"
 
 
@@ -224,15 +227,15 @@ async def test_urgent_command_uses_a_reserved_slot(
     ann = await stage.asker(ANN)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(2)]
-    await until(lambda: len(stage.desk.asked) == 2)
+    await until(lambda: len(stage.desk.requests) == 2)
 
     assert (await ann.ask(b"one too many")).data == BUSY
     urgent = [asyncio.create_task(ann.ask(b"taken", operation=URGENT)) for _ in range(2)]
-    await until(lambda: len(stage.desk.asked) == 4)
+    await until(lambda: len(stage.desk.requests) == 4)
     assert (await ann.ask(b"even so", operation=URGENT)).data == BUSY
 
     stage.desk.free.set()
-    assert {answer.data for answer in await asyncio.gather(*taken, *urgent)} == {b"taken"}
+    assert {response.data for response in await asyncio.gather(*taken, *urgent)} == {b"taken"}
 
 
 async def test_commands_of_all_agents_are_limited(
@@ -242,12 +245,12 @@ async def test_commands_of_all_agents_are_limited(
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(one.ask(b"taken")) for one in (ann, bob)]
-    await until(lambda: len(stage.desk.asked) == 2)
+    await until(lambda: len(stage.desk.requests) == 2)
 
     assert (await ann.ask(b"one too many")).data == BUSY
 
     stage.desk.free.set()
-    assert {answer.data for answer in await asyncio.gather(*taken)} == {b"taken"}
+    assert {response.data for response in await asyncio.gather(*taken)} == {b"taken"}
     assert IN_FLIGHT_MAX > IN_FLIGHT_PER_AGENT_MAX
 
 
@@ -320,13 +323,13 @@ async def test_drain_responds_to_accepted_commands(tmp_path: Path) -> None:
         ann = await stage.asker()
         stage.desk.free.clear()
         taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(10)]
-        await until(lambda: len(stage.desk.asked) == 10)
+        await until(lambda: len(stage.desk.requests) == 10)
 
         stopping = asyncio.create_task(stage.nats_service.stop())
         await until(lambda: no_responders(ann))
         stage.desk.free.set()
 
-        assert [answer.data for answer in await asyncio.gather(*taken)] == [b"taken"] * 10
+        assert [response.data for response in await asyncio.gather(*taken)] == [b"taken"] * 10
         await stopping
         assert await no_responders(ann)
     finally:

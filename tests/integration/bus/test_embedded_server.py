@@ -100,11 +100,11 @@ async def test_used_port_is_reported_in_one_sentence(
 ) -> None:
     late = EmbeddedServer(tmp_path / "other", keys, port=running.port)
 
-    with pytest.raises(PortInUse) as refused:
+    with pytest.raises(PortInUse) as rejected:
         await late.start()
 
-    assert str(running.port) in str(refused.value)
-    assert "--nats-port" in str(refused.value)
+    assert str(running.port) in str(rejected.value)
+    assert "--nats-port" in str(rejected.value)
     assert late.pid is None
     assert await answers(running, keys)
 
@@ -200,10 +200,10 @@ async def test_other_process_with_the_old_pid_is_not_terminated(
 
 @pytest.mark.parametrize("said", ["nats-server: v2.13.9", "nats-server: v1.4.1", "who knows"])
 async def test_old_server_version_is_rejected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: str
 ) -> None:
     program = tmp_path / "nats-server"
-    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.write_text(f"#!/bin/sh\necho '{texts}'\n")
     program.chmod(0o755)
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
 

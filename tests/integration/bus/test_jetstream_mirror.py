@@ -252,8 +252,8 @@ async def test_server_that_rejects_everything_omits_no_row(filled: Stage) -> Non
     await limit_messages(filled, bytes_max=-1)
 
     await until(lambda: filled.stream_holds(filled.log.rows))
-    said = await data_of(filled, row)
-    assert said["id"] == row.id
+    texts = await data_of(filled, row)
+    assert texts["id"] == row.id
 
 
 def test_lost_connection_counts_as_failure_only_if_the_server_survives() -> None:

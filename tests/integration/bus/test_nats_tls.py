@@ -52,9 +52,9 @@ async def test_service_servers_and_agents_use_tls(
         assert orjson.loads(received)["id"] in ids(stage.log.rows)
     await until(lambda: stage.stream_holds(stage.log.rows))
     for number in range(SERVERS):
-        told = await stage.cluster.monitor(number, "varz")
-        assert told["cluster"]["tls_required"] is True
-        assert told["cluster"]["tls_verify"] is True
+        page = await stage.cluster.monitor(number, "varz")
+        assert page["cluster"]["tls_required"] is True
+        assert page["cluster"]["tls_verify"] is True
 
     # A client without the authority, or without TLS, cannot connect.
     nobodys = tmp_path / "nobody.pem"

@@ -69,10 +69,10 @@ async def test_auditor_receives_the_log_of_its_tenant(stage: Stage) -> None:
     stage.nats_service.wake()
     await until(lambda: len(auditor.received) == 1)
 
-    said = orjson.loads(auditor.received[0].data)
+    texts = orjson.loads(auditor.received[0].data)
     assert auditor.received[0].subject == f"quorate.{TENANT}.log.LeaseAcquired"
-    assert said["data"] == orjson.loads(orjson.dumps(public_event(row)))
-    assert said["sequence"] == row.sequence == 1
+    assert texts["data"] == orjson.loads(orjson.dumps(public_event(row)))
+    assert texts["sequence"] == row.sequence == 1
 
 
 async def test_both_agents_of_a_conflict_are_notified(stage: Stage) -> None:
