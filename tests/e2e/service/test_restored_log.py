@@ -90,12 +90,12 @@ def test_mirror_reset_fails_without_a_nats_address(tmp_path: Path) -> None:
     outcome = run_cli("mirror", "reset", "--yes", QUORATE_DATA_DIR=str(tmp_path))
 
     assert outcome.code == 1
-    assert "give --nats-url" in outcome.stderr
+    assert "set --nats-url" in outcome.stderr
 
 
 def test_mirror_reset_requires_confirmation(service: ServiceProcess) -> None:
     outcome = run(service, "mirror", "reset")
 
     assert outcome.code == 1
-    assert "Delete the copy of the log" in outcome.stdout + outcome.stderr
+    assert "Delete the JetStream mirror" in outcome.stdout + outcome.stderr
     assert "Aborted" in outcome.stderr

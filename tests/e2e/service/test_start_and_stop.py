@@ -370,7 +370,7 @@ async def test_corrupted_log_is_read_only(written: Path, data_dir: Path, change:
         assert (await owner.request("GET", EVENTS)).status_code == 200
         assert (await owner.request("GET", f"{COORDINATION}/leases")).status_code == 200
         assert await operator.request_ok("GET", "/livez") == {"status": "ok"}
-        assert [line["level"] for line in service.log_entries("log.damaged")] == ["critical"]
+        assert [line["level"] for line in service.log_entries("log.corrupted")] == ["critical"]
 
 
 def expect_unavailable(response: Response) -> None:
