@@ -21,7 +21,7 @@ from quorate.eventlog.postgres.database import STATEMENT_SECONDS_MAX, PostgresDa
 from quorate.eventlog.postgres.statistics import analyze_grown
 from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, StatementRejected
 from quorate.projections import tables
-from quorate.projections.migrations.schema import SCHEMA, CURRENT_SCHEMA
+from quorate.projections.migrations.schema import CURRENT_SCHEMA, SCHEMA
 from tests.conformance.eventlog.conformance import Postgres, Stage, Statement, until
 from tests.support.postgres import PASSWORD, PostgresServer
 from tests.unit.support.scenario import TENANT_KEY, register
