@@ -1,0 +1,106 @@
+"""The extensions that CONTRIBUTING.md shows work, and touch no more files than it says.
+
+Each section is applied to a copy of the repository, tried there, and discarded.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source_tree import FILES, path_name
+from tests.support.paths import ROOT
+
+SECONDS_MAX = 300
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
+_DIFF = re.compile(r"^```diff\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TOUCHED = re.compile(r"^\+\+\+ b/(.+)$", re.MULTILINE)
+
+EVENT = {
+    "domain/coordination/leases.py",
+    "tests/golden/events/LeaseIntentChanged.v1.json",
+}
+AGGREGATE = {
+    "domain/coordination/pauses.py",
+    "domain/registry.py",
+    "projections/coordination/pauses.py",
+    "projections/registry.py",
+    "projections/migrations/revisions.py",
+    "projections/migrations/versions/r0006_pauses.py",
+    "tests/golden/events/ContactPaused.v1.json",
+    "tests/golden/events/PauseEnded.v1.json",
+}
+QUERY = {
+    "application/coordination/leases.py",
+    "contracts/examples.py",
+    "contracts/responses.py",
+}
+TRIALS = {
+    "Add a command and its event": ("event", EVENT),
+    "Add an aggregate": ("aggregate", AGGREGATE),
+    "Add a query": ("query", QUERY),
+}
+
+
+def patch_of(section: str) -> str:
+    """All diffs of one section of the page."""
+    text = PAGE.split(f"\n### {section}\n", 1)[1]
+    text = re.split(r"^##", text, maxsplit=1, flags=re.MULTILINE)[0]
+    return "".join(_DIFF.findall(text))
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The repository without what is not versioned."""
+    folder = tmp_path / "copy"
+    for path in FILES:
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    links = folder / "src" / "quorate"
+    for link in (ROOT / "src" / "quorate").iterdir():
+        if link.is_symlink():
+            (links / link.name).symlink_to(link.readlink())
+    return folder
+
+
+def try_out(copy: Path, trial: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"tests.architecture.trials.{trial}"],
+        cwd=copy,
+        env={"PYTHONPATH": f"{copy / 'src'}:{copy}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("section", TRIALS)
+def test_extension_touches_only_the_files_that_are_named(section: str) -> None:
+    assert set(_TOUCHED.findall(patch_of(section))) == TRIALS[section][1]
+
+
+@pytest.mark.parametrize("section", TRIALS)
+def test_extension_works_in_a_copy(section: str, copy: Path) -> None:
+    trial, _ = TRIALS[section]
+    assert try_out(copy, trial).returncode != 0, "without the extension the trial must fail"
+
+    applied = subprocess.run(
+        ["git", "apply", "-C1", "-"],
+        cwd=copy,
+        input=patch_of(section),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert applied.returncode == 0, applied.stderr
+    tried = try_out(copy, trial)
+    assert (tried.returncode, tried.stdout) == (0, "passed\n"), tried.stderr
+
+
+def test_page_is_part_of_the_repository() -> None:
+    assert "CONTRIBUTING.md" in {path_name(path) for path in FILES}

@@ -1,0 +1,15 @@
+"""Run in a copy of the repository that has the query of CONTRIBUTING.md."""
+
+import sys
+
+from quorate.api.documents import asyncapi_document, openapi_document
+from quorate.api.nats_commands import NATS_ENDPOINTS
+
+path = openapi_document()["paths"]["/v1/agent/coordination/lease/{leaseId}/contenders"]
+operation = path["get"]
+assert operation["operationId"] == "getContenders"
+assert operation["responses"]["200"]["content"]["application/json"]["example"]
+assert "404" in operation["responses"]
+assert "getContenders" in {endpoint.name for endpoint in NATS_ENDPOINTS}
+assert "getContenders" in str(asyncapi_document()["operations"])
+sys.stdout.write("passed\n")
