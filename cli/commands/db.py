@@ -12,7 +12,7 @@ from quorate.cli.output.console import Progress, print_json, print_line, progres
 from quorate.cli.output.errors import Failure
 
 if TYPE_CHECKING:
-    from quorate.projections.migrations.schema import Prepared
+    from quorate.projections.migrations.schema import PreparedSchema
 
 UPGRADE_EPILOG = """
 \b
@@ -102,17 +102,17 @@ def check(database: DatabaseTarget, as_json: bool) -> None:
 
 async def _upgrade(
     database: DatabaseTarget, role: str | None, archive: Path | None, advance: Progress
-) -> "Prepared":
+) -> "PreparedSchema":
     from collections.abc import Callable
 
     from sqlalchemy import Connection
 
-    from quorate.projections.migrations.grants import grant, keep
+    from quorate.projections.migrations.grants import extend_grants, grant
     from quorate.projections.migrations.schema import CurrentSchema
 
-    def work(connection: Connection, lock_log: Callable[[], None]) -> "Prepared":
+    def work(connection: Connection, lock_log: Callable[[], None]) -> "PreparedSchema":
         prepared = CurrentSchema(archive).prepare(connection, lock_log, advance)
-        keep(connection)
+        extend_grants(connection)
         if role is not None:
             grant(connection, role)
         return prepared
@@ -126,10 +126,10 @@ def _find_revision(database: DatabaseTarget) -> str | None:
     import asyncio
 
     with report_database_errors():
-        from quorate.projections.migrations.revisions import found_in
+        from quorate.projections.migrations.revisions import find_revision
 
         database.require_existing()
-        return asyncio.run(database.adapter().inspect(found_in))
+        return asyncio.run(database.adapter().inspect(find_revision))
 
 
 def _details(revision: str | None) -> dict[str, object]:
@@ -142,11 +142,11 @@ def _details(revision: str | None) -> dict[str, object]:
     }
 
 
-def _done(prepared: "Prepared") -> dict[str, object]:
+def _done(prepared: "PreparedSchema") -> dict[str, object]:
     return {"found": prepared.found, "events": prepared.events, "rows": prepared.rows}
 
 
-def _describe(prepared: "Prepared") -> str:
+def _describe(prepared: "PreparedSchema") -> str:
     if prepared.found is None:
         return f"Created the tables: {prepared.revision}."
     if prepared.found == prepared.revision:

@@ -82,14 +82,14 @@ async def _archive(
 
     from quorate.domain.shared.timestamps import Timestamp
     from quorate.eventlog.archive.archiver import Archiver
-    from quorate.projections.migrations.schema import ONLY_TODAYS
+    from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
 
     now = Timestamp(time.time_ns() // 1_000_000)
     older_than = Timestamp(now - round(days * MILLISECONDS_PER_DAY))
     adapter = database.adapter()
     moved = []
     try:
-        await adapter.open(ONLY_TODAYS)
+        await adapter.open(CURRENT_SCHEMA_ONLY)
         archiver = Archiver(adapter, folder)
         await archiver.check_folder()
         while (one := await archiver.move(older_than, now)) is not None:
@@ -140,11 +140,11 @@ async def _verify(
     from quorate.eventlog.archive.archiver import archive_end, verify_archive
     from quorate.eventlog.event_store import EventStore
     from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
-    from quorate.projections.migrations.schema import ONLY_TODAYS
+    from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
 
     adapter = SqliteSnapshot(database.path) if database.path else database.adapter()
     try:
-        await adapter.open(ONLY_TODAYS)
+        await adapter.open(CURRENT_SCHEMA_ONLY)
         end = await adapter.inspect(archive_end)
         first = end.position + 1
         if folder is not None:

@@ -16,10 +16,10 @@ from quorate.cli.output.errors import ERROR
 
 if TYPE_CHECKING:
     from quorate.projections.comparison import Difference
-    from quorate.projections.rebuild import Checked, Rebuilt
+    from quorate.projections.rebuild import RebuildCheckResult, RebuildResult
 
 Result = TypeVar("Result")
-Work: TypeAlias = "Coroutine[Any, Any, tuple[Rebuilt | Checked, float]]"
+Work: TypeAlias = "Coroutine[Any, Any, tuple[RebuildResult | RebuildCheckResult, float]]"
 EPILOG = """
 \b
 Examples:
@@ -60,16 +60,16 @@ def rebuild(database: DatabaseTarget, check: bool, archive: Path | None, as_json
 
 async def _rebuild(
     database: DatabaseTarget, archive: Path | None, advance: Progress
-) -> "tuple[Rebuilt, float]":
-    from quorate.projections.migrations.schema import ONLY_TODAYS
-    from quorate.projections.online_rebuild import refill
+) -> "tuple[RebuildResult, float]":
+    from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
+    from quorate.projections.online_rebuild import rebuild_online
     from quorate.projections.rebuild import rebuild
 
     with database.lock():
         adapter = database.adapter()
         try:
-            await adapter.open(ONLY_TODAYS)
-            run_rebuild = refill if database.path is None else rebuild
+            await adapter.open(CURRENT_SCHEMA_ONLY)
+            run_rebuild = rebuild_online if database.path is None else rebuild
             return await _timed(run_rebuild(adapter, advance, archive))
         finally:
             await adapter.close()
@@ -77,19 +77,19 @@ async def _rebuild(
 
 async def _check(
     database: DatabaseTarget, archive: Path | None, advance: Progress
-) -> "tuple[Checked, float]":
+) -> "tuple[RebuildCheckResult, float]":
     import tempfile
 
     from quorate.eventlog.sqlite.database import SqliteDatabase
     from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
-    from quorate.projections.migrations.schema import ONLY_TODAYS
+    from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
     from quorate.projections.rebuild import check
 
     with tempfile.TemporaryDirectory(prefix="quorate-check-") as beside:
         live = SqliteSnapshot(database.path) if database.path else database.adapter()
         scratch = SqliteDatabase(Path(beside) / DATABASE)
         try:
-            await live.open(ONLY_TODAYS)
+            await live.open(CURRENT_SCHEMA_ONLY)
             await scratch.open()
             return await _timed(check(live, scratch, advance, archive))
         finally:
@@ -103,8 +103,10 @@ async def _timed(work: Awaitable[Result]) -> tuple[Result, float]:
     return await work, time.monotonic() - started
 
 
-def _print_result(done: "Rebuilt | Checked", seconds: float, as_json: bool) -> None:
-    from quorate.projections.rebuild import Checked
+def _print_result(
+    done: "RebuildResult | RebuildCheckResult", seconds: float, as_json: bool
+) -> None:
+    from quorate.projections.rebuild import RebuildCheckResult
 
     rate = round(done.events / seconds)
     found: dict[str, Any] = {
@@ -113,10 +115,10 @@ def _print_result(done: "Rebuilt | Checked", seconds: float, as_json: bool) -> N
         "seconds": round(seconds, 3),
         "eventsPerSecond": rate,
     }
-    differences = done.differences if isinstance(done, Checked) else None
+    differences = done.differences if isinstance(done, RebuildCheckResult) else None
     if differences is not None:
         found["differences"] = differences.count
-        found["named"] = [_as_json(one) for one in differences.named]
+        found["named"] = [_as_json(one) for one in differences.listed]
     if as_json:
         print_json(found)
     elif differences is None:
@@ -124,7 +126,7 @@ def _print_result(done: "Rebuilt | Checked", seconds: float, as_json: bool) -> N
     elif not differences.count:
         click.echo(f"All {done.rows} rows match the {done.events} events.")
     else:
-        rows = [_as_row(one) for one in differences.named]
+        rows = [_as_row(one) for one in differences.listed]
         print_table("Differences", ("table", "key", "column", "live", "rebuilt"), rows)
         click.echo(
             f"Error: {differences.count} differences between projections and event log.", err=True

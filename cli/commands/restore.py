@@ -19,7 +19,7 @@ from quorate.cli.output.errors import Failure
 
 if TYPE_CHECKING:
     from quorate.eventlog.archive.backup import BackupSummary
-    from quorate.projections.restore import Restored
+    from quorate.projections.restore import RestoreResult
 
 EPILOG = """
 \b
@@ -91,14 +91,14 @@ def _verify_file(source: BinaryIO, file: Path, expected_head: str | None) -> "Ba
     return found
 
 
-def _restore(database: DatabaseTarget, source: BinaryIO) -> "Restored":
+def _restore(database: DatabaseTarget, source: BinaryIO) -> "RestoreResult":
     from quorate.eventlog.archive.export_format import FileCorrupted
-    from quorate.projections.restore import NotEmpty
+    from quorate.projections.restore import DatabaseNotEmpty
 
     try:
         with _remove_on_failure(database), database.lock():
             return _load(database, source)
-    except NotEmpty as there:
+    except DatabaseNotEmpty as there:
         place = database.path or "The database"
         raise Failure(
             f"{place} is not empty: move it away, or give an empty database with --database-url"
@@ -123,7 +123,7 @@ def _remove_on_failure(database: DatabaseTarget) -> Iterator[None]:
         raise
 
 
-def _load(database: DatabaseTarget, source: BinaryIO) -> "Restored":
+def _load(database: DatabaseTarget, source: BinaryIO) -> "RestoreResult":
     import asyncio
 
     from quorate.projections.restore import restore

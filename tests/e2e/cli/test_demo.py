@@ -171,13 +171,13 @@ def test_demo_runs_on_the_running_service(tenant: Tenant) -> None:
 
 
 def test_demo_does_not_affect_other_agents(tenant: Tenant) -> None:
-    tenant.register("other")
-    lease = tenant.lease("other", "user@example.com")
+    tenant.register("bystander")
+    lease = tenant.lease("bystander", "user@example.com")
 
     outcome = run_cli(*SHORT, "--no-json", "--url", tenant.service.url, **tenant.variables)
 
     assert outcome.code == 0, outcome.stderr
-    assert "other" not in outcome.stdout
+    assert "bystander" not in outcome.stdout
     assert [one["id"] for one in tenant.leases()] == [lease["id"]]
 
 
