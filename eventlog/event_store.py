@@ -374,16 +374,8 @@ def _add_conditions(statement: Select[Any], conditions: Filter) -> Select[Any]:
 
 
 _BEFORE_DATA = attrgetter(
-    "position",
-    "tenant",
-    "sequence",
-    "id",
-    "stream",
-    "type",
-    "version",
-    "at",
-    "actor",
-    "command_id",
+    *("position", "tenant", "sequence", "id", "stream"),
+    *("type", "version", "at", "actor", "command_id"),
 )
 
 
