@@ -1,11 +1,11 @@
-"""Who a contact is: one person's address has one key, however it is spelled.
+"""Normalise e-mail addresses: an address has one key in every spelling, and a contact is a key.
 
 * The local part is an RFC 5322 dot-atom in ASCII, compared in lower case. ``%`` and ``!`` are
-  refused (they once routed mail elsewhere), and so are quotes, comments and non-ASCII letters:
+  rejected (they once routed mail elsewhere), and so are quotes, comments and non-ASCII letters:
   a look-alike must never get a second lease. ``a+b@x`` and ``a@x`` are two contacts.
-* The domain is compared in its IDNA A-label form. The tables of Unicode are handed in as
-  ``to_a_labels``, so that the rule stays here and its data elsewhere.
-* The key is computed once, at the door, and stored; nothing recomputes it from old events.
+* The domain is compared in its IDNA A-label form. The Unicode tables are passed in as
+  ``to_a_labels``: the rule is here, its data are elsewhere.
+* The key is computed once, when a request is parsed, and stored. Old events keep their keys.
 """
 
 import re
@@ -90,7 +90,7 @@ def _domain_key(domain: str, to_a_labels: Callable[[str], str]) -> str:
 
 
 def _refuse_mixed_scripts(domain: str) -> None:
-    """Letters of scripts that nobody mixes in one label are a disguise: refuse them."""
+    """Reject labels that mix scripts which are never written together: a look-alike."""
     for label in domain.split("."):
         if not label.startswith(_PUNYCODE):
             continue
