@@ -152,7 +152,7 @@ class NatsCommandHandler:
     async def _execute(
         self, call: Call, operation: _Operation, subject: CommandSubject
     ) -> Reply | Streamed:
-        name = self._names.remembered(subject.tenant, subject.agent_id)
+        name = self._names.cached(subject.tenant, subject.agent_id)
         if name is None:
             name = await self._names.look_up(subject.tenant, subject.agent_id)
         if name is None:

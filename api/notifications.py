@@ -34,7 +34,7 @@ from quorate.domain.identity.agents import AgentRef, meant_by
 from quorate.domain.shared.errors import DomainError
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.serialization import public
-from quorate.projections.notifications import NoticedPage
+from quorate.projections.notifications import NotificationPage
 
 NOTIFICATIONS = "/v1/agent/notifications"
 PAGE_BYTES_MAX = 512 * 1024  # Pages are limited, because a NATS message has a maximum size.
@@ -51,7 +51,7 @@ async def list_notifications(service: Service, call: Call) -> Reply:
     return Reply(body=_page_body(page, agent_id), sequence=page.head)
 
 
-async def _wait_for_page(service: Service, call: Call, agent_id: str) -> NoticedPage:
+async def _wait_for_page(service: Service, call: Call, agent_id: str) -> NotificationPage:
     """Return the first page with content, or the current page when the wait ends."""
     query: NotificationsQuery = call.query
     principal, clock = call.principal, asyncio.get_running_loop().time
@@ -74,7 +74,7 @@ async def _wait_for_page(service: Service, call: Call, agent_id: str) -> Noticed
     return page
 
 
-def _has_content(page: NoticedPage) -> bool:
+def _has_content(page: NotificationPage) -> bool:
     return bool(page.events) or page.gap is not None
 
 
@@ -127,7 +127,7 @@ def _messages_to(agent_id: str, event: RecordedEvent) -> list[NotificationMessag
     ]
 
 
-def _page_body(page: NoticedPage, agent_id: str) -> bytes:
+def _page_body(page: NotificationPage, agent_id: str) -> bytes:
     bodies: list[bytes] = []
     size, next_ = 0, page.next
     for number, event in enumerate(page.events, start=1):

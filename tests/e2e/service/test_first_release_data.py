@@ -75,7 +75,7 @@ def test_corrupted_log_is_reported_and_not_changed(data_dir: Path) -> None:
 
     assert refused.returncode == 1
     assert "older version of Quorate" in refused.stderr
-    assert "damaged" in refused.stderr
+    assert "corrupted" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

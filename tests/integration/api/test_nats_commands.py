@@ -28,7 +28,7 @@ class FakeAgentNames:
         self.found: dict[tuple[str, str], str] = {}
         self.lookup_count = 0
 
-    def remembered(self, tenant: str, agent_id: str) -> str | None:
+    def cached(self, tenant: str, agent_id: str) -> str | None:
         return self.found.get((tenant, agent_id))
 
     async def look_up(self, tenant: str, agent_id: str) -> str | None:
