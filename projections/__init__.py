@@ -1,1 +1,1 @@
-"""What readers see: tables that can always be rebuilt from the log."""
+"""Read models: tables that can always be rebuilt from the event log."""

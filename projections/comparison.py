@@ -1,8 +1,8 @@
-"""Two copies of the projections compared row by row, with a page of each in memory.
+"""Compare two copies of the projections row by row, with one page of each in memory.
 
-Both are read in the order of their primary keys. Only the part of two pages that both have seen
-in full is compared before the next ones are read, so a row that one of them lacks is found at
-its place and the rest stays in step.
+* Both copies are read in the order of their primary keys.
+* Two pages are compared up to the smaller of their last keys; the next pages start after that key.
+  A row that one copy lacks is therefore reported once, and the other rows stay aligned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,17 @@ from quorate.domain.shared.records import record
 from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 
 ROWS_PER_PAGE = 2_000
-DIFFERENCES_NAMED_MAX = 20
+DIFFERENCES_LISTED_MAX = 20
 Side: TypeAlias = tuple[DatabaseTransaction, Dialect]
 Key: TypeAlias = tuple[Any, ...]
 
 
 @record
 class Difference:
-    """One cell; or one row that a side lacks: then ``column`` is None, and a side too."""
+    """A cell that differs, or a row that one side lacks.
+
+    For a missing row, ``column`` is None and the side that lacks it is None.
+    """
 
     table: str
     key: Mapping[str, Any]
@@ -32,36 +35,36 @@ class Difference:
 
 
 class Differences:
-    """All are counted, the first DIFFERENCES_NAMED_MAX are named."""
+    """All differences are counted; the first DIFFERENCES_LISTED_MAX are listed."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.named: list[Difference] = []
+        self.listed: list[Difference] = []
 
-    def add(self, found: Difference) -> None:
+    def add(self, difference: Difference) -> None:
         self.count += 1
-        if self.count <= DIFFERENCES_NAMED_MAX:
-            self.named.append(found)
+        if self.count <= DIFFERENCES_LISTED_MAX:
+            self.listed.append(difference)
 
 
 async def compare(live: Side, rebuilt: Side, tables: Sequence[Table]) -> Differences:
     found = Differences()
     for table in tables:
-        await _Pages(table, found).compare(live, rebuilt)
+        await _TableComparison(table, found).compare(live, rebuilt)
     return found
 
 
-def _before_all(column: Column[Any]) -> str | int:
-    """Keys begin with text that is never empty; sequences begin with one."""
+def _lowest_key(column: Column[Any]) -> str | int:
+    """Return a value below every key: text keys are never empty, sequences start at one."""
     return 0 if isinstance(column.type, Integer) else ""
 
 
-def _place(key: Key) -> tuple[tuple[bool, Any], ...]:
-    """As a database sorts whatever a hand has put there: numbers before text."""
+def _sort_key(key: Key) -> tuple[tuple[bool, Any], ...]:
+    """Sort like SQLite, where a manual edit may leave any type in a key: numbers before text."""
     return tuple((isinstance(cell, str), cell) for cell in key)
 
 
-class _Pages:
+class _TableComparison:
     def __init__(self, table: Table, found: Differences) -> None:
         self._table = table
         self._found = found
@@ -69,13 +72,13 @@ class _Pages:
         self._columns = [str(column.name) for column in table.columns]
 
     async def compare(self, live: Side, rebuilt: Side) -> None:
-        in_use, anew = self._query(live[1]), self._query(rebuilt[1])
-        after: Key | None = tuple(map(_before_all, self._table.primary_key))
+        live_query, rebuilt_query = self._query(live[1]), self._query(rebuilt[1])
+        after: Key | None = tuple(map(_lowest_key, self._table.primary_key))
         while after is not None:
             values = {"limit": ROWS_PER_PAGE, **dict(zip(self._key, after, strict=True))}
-            ours = await live[0].fetch(in_use, values)
-            theirs = await rebuilt[0].fetch(anew, values)
-            after = self._compare(ours, theirs)
+            live_rows = await live[0].fetch(live_query, values)
+            rebuilt_rows = await rebuilt[0].fetch(rebuilt_query, values)
+            after = self._compare(live_rows, rebuilt_rows)
 
     def _query(self, dialect: Dialect) -> Query:
         keys = [self._table.c[name] for name in self._key]
@@ -84,13 +87,16 @@ class _Pages:
         return UnpackedQuery(page, dialect)
 
     def _compare(self, live: Sequence[Any], rebuilt: Sequence[Any]) -> Key | None:
-        """Compare what both have seen in full; None when that was the end of both."""
+        """Compare the keys that both pages cover.
+
+        Return the last key compared, or None when both tables are read to the end.
+        """
         full = [page for page in (live, rebuilt) if len(page) == ROWS_PER_PAGE]
-        until = min((self._key_of(page[-1]) for page in full), default=None, key=_place)
+        until = min((self._key_of(page[-1]) for page in full), default=None, key=_sort_key)
         if live != rebuilt:
-            ours, theirs = self._by_key(live, until), self._by_key(rebuilt, until)
-            for key in sorted({*ours, *theirs}, key=_place):
-                self._compare_row(key, ours.get(key), theirs.get(key))
+            in_live, in_rebuilt = self._by_key(live, until), self._by_key(rebuilt, until)
+            for key in sorted({*in_live, *in_rebuilt}, key=_sort_key):
+                self._compare_row(key, in_live.get(key), in_rebuilt.get(key))
         return until
 
     def _key_of(self, row: Any) -> Key:  # noqa: ANN401 - a row of any table.
@@ -98,17 +104,19 @@ class _Pages:
 
     def _by_key(self, page: Sequence[Any], until: Key | None) -> dict[Key, Any]:
         keyed = ((self._key_of(row), row) for row in page)
-        return {key: row for key, row in keyed if until is None or _place(key) <= _place(until)}
+        return {
+            key: row for key, row in keyed if until is None or _sort_key(key) <= _sort_key(until)
+        }
 
     def _compare_row(self, key: Key, live: Any, rebuilt: Any) -> None:  # noqa: ANN401 - rows.
         if live is None or rebuilt is None:
-            self._add(key, None, self._whole(live), self._whole(rebuilt))
+            self._add(key, None, self._as_dict(live), self._as_dict(rebuilt))
             return
-        for column, ours, theirs in zip(self._columns, live, rebuilt, strict=True):
-            if ours != theirs:
-                self._add(key, column, ours, theirs)
+        for column, live_cell, rebuilt_cell in zip(self._columns, live, rebuilt, strict=True):
+            if live_cell != rebuilt_cell:
+                self._add(key, column, live_cell, rebuilt_cell)
 
-    def _whole(self, row: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a row of any table.
+    def _as_dict(self, row: Any) -> dict[str, Any] | None:  # noqa: ANN401 - a row of any table.
         return None if row is None else dict(zip(self._columns, row, strict=True))
 
     def _add(self, key: Key, column: str | None, live: Any, rebuilt: Any) -> None:  # noqa: ANN401

@@ -1,7 +1,7 @@
 """Counts for quotas: per tenant, and live leases per agent.
 
-What a transaction adds is added to the stored count, so a transaction that decides nothing by a
-count need not read it. A column that came later has a default, for replicas of an older version.
+* A transaction adds its changes to the stored count, so it reads a count only to decide by it.
+* A column that a later version added has a default, for replicas of an older version.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,15 +73,15 @@ def _put_owned(states: States, found: Sequence[Row]) -> None:
 
 @dataclass(frozen=True)
 class Counters:
-    """The read model of what the aggregates' counters count."""
+    """The read model of the counters that aggregates declare."""
 
     tables: Sequence[Table] = (COUNTS_TABLE, OWNED_TABLE)
 
     def plans(self, database: Database) -> Sequence[LookupPlan]:
         counts, owned, owners = COUNTS_TABLE, OWNED_TABLE, agents.TABLE
-        theirs = and_(owned.c.tenant == owners.c.tenant, owned.c.agent_id == owners.c.id)
-        # One by one for each name: joined, a database may begin with all counts of a tenant.
-        one = select(owned.c.live_leases).where(theirs).correlate(owners).scalar_subquery()
+        same = and_(owned.c.tenant == owners.c.tenant, owned.c.agent_id == owners.c.id)
+        # A subquery for each name: with a join, a database may scan all counts of a tenant.
+        count = select(owned.c.live_leases).where(same).correlate(owners).scalar_subquery()
         by_id = (owned.c.tenant, owned.c.agent_id)
         queries = (
             (
@@ -92,7 +92,7 @@ class Counters:
             (f"{OWNED_COUNT}.id", matching(database, owned, select(owned), by_id), _put_owned),
             (
                 f"{OWNED_COUNT}.name",
-                agents.of_named(database, one.label("live_leases")),
+                agents.query_by_name(database, count.label("live_leases")),
                 _put_owned,
             ),
         )

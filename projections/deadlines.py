@@ -1,4 +1,4 @@
-"""Find what is due and not recorded yet, by index: work for the deadline scheduler."""
+"""Find passed deadlines that are not recorded yet, by index, for the deadline scheduler."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from quorate.eventlog.transactions import Query
 from quorate.projections.registry import REPOSITORIES
 from quorate.projections.repository import Due, Repository
 
-OVERDUE_PER_LOOK_MAX = 500
+OVERDUE_PER_QUERY_MAX = 500
 
 
 @record
-class Overdue:
-    """A command that records what is due of one instance: about ``events`` events."""
+class OverdueInstance:
+    """An instance with a passed deadline, and the command that records about ``events`` events."""
 
     tenant: str
     command: RecordDue
@@ -35,13 +35,13 @@ class DueAggregates:
             if one.due is not None
         ]
 
-    async def find(self, now: Timestamp) -> Sequence[Overdue]:
-        """At most OVERDUE_PER_LOOK_MAX of each aggregate, the oldest first."""
-        found: list[Overdue] = []
+    async def find(self, now: Timestamp) -> Sequence[OverdueInstance]:
+        """Return at most OVERDUE_PER_QUERY_MAX of each aggregate, the oldest deadline first."""
+        found: list[OverdueInstance] = []
         async with self._log.read() as transaction:
             for name, query in self._queries:
                 found += [
-                    Overdue(
+                    OverdueInstance(
                         tenant=row.tenant,
                         command=RecordDue(aggregate=name, id=row.id),
                         events=row.events,
@@ -52,7 +52,7 @@ class DueAggregates:
 
 
 def _query(repository: Repository[Any], due: Due, database: Database) -> Query:
-    """Instances with a passed deadline, and how many events the end of each records."""
+    """Select instances with a passed deadline, and how many events the end of each records."""
     table = repository.table
     events: ColumnElement[int] = literal(1)
     for owned in REPOSITORIES:
@@ -63,5 +63,5 @@ def _query(repository: Repository[Any], due: Due, database: Database) -> Query:
     now = bindparam("now", type_=due.at.type)
     passed = due.at <= now if due.is_inclusive else due.at < now
     statement = select(table.c.tenant, table.c.id, events.label("events"))
-    ordered = statement.where(due.where, passed).order_by(due.at).limit(OVERDUE_PER_LOOK_MAX)
+    ordered = statement.where(due.where, passed).order_by(due.at).limit(OVERDUE_PER_QUERY_MAX)
     return Query(ordered, database.dialect)

@@ -1,4 +1,4 @@
-"""The schema of all read models, and what their columns share."""
+"""The database schema of all read models, and helpers for their columns."""
 
 from typing import Any, TypeAlias
 
@@ -14,7 +14,7 @@ ADDED = "added"
 
 
 def without(left_out: Column[Any]) -> list[ColumnElement[Any]]:
-    """All columns of its table, with null for this one, which may be long."""
+    """Return all columns of the table, with null in place of ``left_out``, which may be long."""
     return [
         null().label(column.name) if column is left_out else column
         for column in left_out.table.columns

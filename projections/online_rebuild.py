@@ -1,8 +1,8 @@
-"""Projections filled from the log while others append to it.
+"""Rebuild projections from the log while other processes append to it.
 
-The log is folded into tables beside, which nobody sees, without keeping anybody waiting. Then its
-lock is taken, the last few events are folded too, and what is different is replaced, row by row:
-whoever reads finds all that was there before, or all that is there afterwards.
+1. The log is replayed into staging tables. Writers are not blocked.
+2. The lock of the log is taken and the last few events are replayed.
+3. Rows that differ are replaced in the projections. A reader sees all changes or none of them.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,30 +17,37 @@ from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
-from quorate.projections.rebuild import EVENTS_BETWEEN_WRITES, EVENTS_PER_PAGE, Progress, Rebuilt
+from quorate.projections.rebuild import (
+    EVENTS_BETWEEN_WRITES,
+    EVENTS_PER_PAGE,
+    Progress,
+    RebuildResult,
+)
 from quorate.projections.replay import REPLAY_COLUMNS, Replay, RowsOf, replay_row
 from quorate.projections.tables import metadata
 
-EVENTS_LEFT_MAX = 5_000  # For the time in which nobody else can append.
+EVENTS_LEFT_MAX = 5_000  # Replayed under the lock, while no other process can append.
 
 
-async def refill(database: Database, progress: Progress, archive: Path | None = None) -> Rebuilt:
-    """Every projection made what the log says, beside processes that go on working.
+async def rebuild_online(
+    database: Database, progress: Progress, archive: Path | None = None
+) -> RebuildResult:
+    """Make every projection equal to what the log gives, while other processes keep working.
 
-    Events that were archived come from the files in ``archive``; raises ArchiveNeeded without.
+    Archived events are read from the files in ``archive``; raise ArchiveNeeded if they are missing.
     """
 
-    def work(connection: Connection, lock_log: Callable[[], None]) -> Rebuilt:
-        filling = Filling(connection, metadata.sorted_tables, progress, archive)
-        filling.prepare()
+    def work(connection: Connection, lock_log: Callable[[], None]) -> RebuildResult:
+        rebuild = OnlineRebuild(connection, metadata.sorted_tables, progress, archive)
+        rebuild.prepare()
         lock_log()
-        return filling.finish()
+        return rebuild.finish()
 
     return await database.define(work)
 
 
-class Filling:
-    """Some projections and what the log says of them; inside one transaction."""
+class OnlineRebuild:
+    """Rebuild some projections inside one transaction."""
 
     def __init__(
         self,
@@ -54,33 +61,33 @@ class Filling:
             archive, archive_end(connection) if tables else NOTHING_ARCHIVED
         )
         self._progress = progress
-        self._beside = {table: _beside(table, connection) for table in tables}
-        self._fold = Replay()
+        self._staging_tables = {table: _staging_table(table, connection) for table in tables}
+        self._replay = Replay()
         self._done = 0
         self._written = 0
         self._rows = 0
 
     def prepare(self) -> None:
-        """Fold what is there by now; others go on appending meanwhile."""
-        if not self._beside:
+        """Replay the events recorded so far, while other processes append."""
+        if not self._staging_tables:
             return
-        for beside in self._beside.values():
-            self._connection.execute(CreateTable(beside))
+        for staging in self._staging_tables.values():
+            self._connection.execute(CreateTable(staging))
         while self._head() - self._done > EVENTS_LEFT_MAX:
             self._read_to(self._head())
 
-    def finish(self) -> Rebuilt:
-        """Fold the rest and put the rows in place; from here on nobody else may append."""
-        if not self._beside:
-            return Rebuilt(events=0, rows=0)
+    def finish(self) -> RebuildResult:
+        """Replay the remaining events and replace the rows; the caller holds the log's lock."""
+        if not self._staging_tables:
+            return RebuildResult(events=0, rows=0)
         self._read_to(self._head())
-        self._write(self._fold.remaining_rows())
-        for table, beside in self._beside.items():
-            self._replace(table, beside)
-            self._connection.execute(DropTable(beside))
-        return Rebuilt(events=self._done, rows=self._rows)
+        self._write(self._replay.remaining_rows())
+        for table, staging in self._staging_tables.items():
+            self._replace(table, staging)
+            self._connection.execute(DropTable(staging))
+        return RebuildResult(events=self._done, rows=self._rows)
 
-    # -- Folding ---------------------------------------------------------------
+    # -- Replaying -------------------------------------------------------------
 
     def _head(self) -> int:
         return self._connection.execute(select(func.max(events.c.position))).scalar() or 0
@@ -89,10 +96,10 @@ class Filling:
         self._progress(self._done, head)
         while self._done < head:
             page = self._page()
-            self._fold.apply(page)
+            self._replay.apply(page)
             self._done += len(page)
             if self._done - self._written >= EVENTS_BETWEEN_WRITES:
-                self._write(self._fold.final_rows())
+                self._write(self._replay.final_rows())
                 self._written = self._done
             self._progress(self._done, max(head, self._done))
 
@@ -108,31 +115,31 @@ class Filling:
         return rows
 
     def _write(self, rows: RowsOf) -> None:
-        for table, beside in self._beside.items():
+        for table, staging in self._staging_tables.items():
             if values := rows[table]:
-                names = [column.name for column in beside.columns]
+                names = [column.name for column in staging.columns]
                 self._connection.execute(
-                    insert(beside), [dict(zip(names, one, strict=True)) for one in values]
+                    insert(staging), [dict(zip(names, one, strict=True)) for one in values]
                 )
                 self._rows += len(values)
 
-    # -- Putting in place --------------------------------------------------------
+    # -- Replacing ---------------------------------------------------------------
 
-    def _replace(self, table: Table, beside: Table) -> None:
-        """Only what differs: the rest of a big table is neither written nor locked."""
-        names = [column.name for column in beside.columns]
-        there = select(*(table.c[name] for name in names))
-        wanted = select(*(beside.c[name] for name in names))
-        wrong = there.except_(wanted).subquery()
+    def _replace(self, table: Table, staging: Table) -> None:
+        """Replace only rows that differ; the rest of a large table is not written or locked."""
+        names = [column.name for column in staging.columns]
+        current = select(*(table.c[name] for name in names))
+        wanted = select(*(staging.c[name] for name in names))
+        different = current.except_(wanted).subquery()
         keys = [column.name for column in table.primary_key]
-        wrong_keys = select(*(wrong.c[name] for name in keys))
+        different_keys = select(*(different.c[name] for name in keys))
         key = tuple_(*(table.c[name] for name in keys))
-        self._connection.execute(delete(table).where(key.in_(wrong_keys)))
-        self._connection.execute(insert(table).from_select(names, wanted.except_(there)))
+        self._connection.execute(delete(table).where(key.in_(different_keys)))
+        self._connection.execute(insert(table).from_select(names, wanted.except_(current)))
 
 
-def _beside(table: Table, connection: Connection) -> Table:
-    """The same columns without keys and indexes, to be filled fast and read once."""
+def _staging_table(table: Table, connection: Connection) -> Table:
+    """The same columns without keys and indexes: fast to fill, and read once."""
     temporary = ["TEMPORARY"] if connection.dialect.name == "postgresql" else []
     columns = (Column(column.name, column.type) for column in table.columns)
     return Table(f"filled_{table.name}", MetaData(), *columns, prefixes=temporary)

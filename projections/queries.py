@@ -1,7 +1,8 @@
-"""What readers ask for: pages and single rows, each from one consistent snapshot.
+"""Queries of the read models: pages and single rows, each from one consistent snapshot.
 
-Every answer comes with the tenant's head sequence in that snapshot. A fact that is due and not yet
-recorded is shown as if it were: what a reader sees does not depend on how punctual the timer is.
+* Every result contains the tenant's head sequence in that snapshot.
+* A deadline takes effect when it passes, also before its event is recorded. Results do not depend
+  on delays of the deadline scheduler.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -43,8 +44,8 @@ START = ""
 
 
 @record
-class Seen(Generic[T]):
-    """What was found, the tenant's head in that snapshot, and its time."""
+class QueryResult(Generic[T]):
+    """What was found, the tenant's head sequence in that snapshot, and the time of the query."""
 
     found: T
     sequence: int
@@ -59,7 +60,7 @@ class AgentRow:
 
 @record
 class RequestRow:
-    """A request without what may be long: its votes are counted, its members left out."""
+    """A proposal without its long parts: votes are counted, members are left out."""
 
     request: ConsensusRequest
     approvals: int
@@ -80,143 +81,145 @@ class Reader:
 
     # -- Agents --------------------------------------------------------------
 
-    async def agent(self, tenant: str, agent_id: str) -> Seen[AgentRow | None]:
-        async with self._look(tenant) as look:
-            values = {"tenant": tenant, "id": agent_id, "now": look.now}
-            found = await look.rows(self._queries.agent, values)
+    async def agent(self, tenant: str, agent_id: str) -> QueryResult[AgentRow | None]:
+        async with self._snapshot(tenant) as snapshot:
+            values = {"tenant": tenant, "id": agent_id, "now": snapshot.now}
+            found = await snapshot.rows(self._queries.agent, values)
             row = _agent_row(found[0]) if found else None
-        return look.seen(row)
+        return snapshot.result(row)
 
-    async def agents(self, tenant: str, after: str, limit: int) -> Seen[Sequence[AgentRow]]:
-        async with self._look(tenant) as look:
-            values = {"tenant": tenant, "after": after, "limit": limit, "now": look.now}
-            found = [_agent_row(row) for row in await look.rows(self._queries.agents, values)]
-        return look.seen(found)
+    async def agents(self, tenant: str, after: str, limit: int) -> QueryResult[Sequence[AgentRow]]:
+        async with self._snapshot(tenant) as snapshot:
+            values = {"tenant": tenant, "after": after, "limit": limit, "now": snapshot.now}
+            found = [_agent_row(row) for row in await snapshot.rows(self._queries.agents, values)]
+        return snapshot.result(found)
 
-    async def settings(self, tenant: str, agent_id: str) -> Seen[Settings | None]:
-        """None when there is no such agent; an agent without settings has none of them."""
-        async with self._look(tenant) as look:
-            values = {"tenant": tenant, "id": agent_id, "now": look.now}
-            known = await look.rows(self._queries.agent, values)
-            found = await look.rows(self._queries.settings, values)
+    async def settings(self, tenant: str, agent_id: str) -> QueryResult[Settings | None]:
+        """Return None when there is no such agent, and no settings when none are stored."""
+        async with self._snapshot(tenant) as snapshot:
+            values = {"tenant": tenant, "id": agent_id, "now": snapshot.now}
+            known = await snapshot.rows(self._queries.agent, values)
+            found = await snapshot.rows(self._queries.settings, values)
         if not known:
-            return look.seen(None)
-        return look.seen(agent_settings.from_row(found[0]) if found else {})
+            return snapshot.result(None)
+        return snapshot.result(agent_settings.from_row(found[0]) if found else {})
 
     # -- Leases --------------------------------------------------------------
 
-    async def lease(self, tenant: str, lease_id: str) -> Seen[Lease | None]:
-        async with self._look(tenant) as look:
-            found = await look.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
+    async def lease(self, tenant: str, lease_id: str) -> QueryResult[Lease | None]:
+        async with self._snapshot(tenant) as snapshot:
+            found = await snapshot.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
             holder = None
             if found:
-                named = {"tenant": tenant, "id": found[0].agent_id, "now": look.now}
-                holder = await look.rows(self._queries.agent, named)
+                named = {"tenant": tenant, "id": found[0].agent_id, "now": snapshot.now}
+                holder = await snapshot.rows(self._queries.agent, named)
         if not found or not holder:
-            return look.seen(None)
+            return snapshot.result(None)
         lease = lease_rows.from_row(found[0])
-        return look.seen(
-            replace(lease, status=lease_status(lease, agent_rows.from_row(holder[0]), look.now))
+        return snapshot.result(
+            replace(lease, status=lease_status(lease, agent_rows.from_row(holder[0]), snapshot.now))
         )
 
     async def live_leases(
         self, tenant: str, after: str, limit: int, agent_id: str | None, contact_key: str | None
-    ) -> Seen[Sequence[Lease]]:
-        """In the order of their contact keys, after the one that the lease ``after`` is on."""
-        async with self._look(tenant) as look:
+    ) -> QueryResult[Sequence[Lease]]:
+        """Return leases in the order of contact keys, after the contact of the lease ``after``."""
+        async with self._snapshot(tenant) as snapshot:
             values = {
                 "tenant": tenant,
-                "after": await self._contact_of(look, tenant, after),
-                "now": look.now,
+                "after": await self._contact_of(snapshot, tenant, after),
+                "now": snapshot.now,
                 "limit": limit,
                 "agent_id": agent_id,
                 "contact_key": contact_key,
             }
             query = self._queries.live_leases(agent_id, contact_key)
-            found = [lease_rows.from_row(row) for row in await look.rows(query, values)]
-        return look.seen(found)
+            found = [lease_rows.from_row(row) for row in await snapshot.rows(query, values)]
+        return snapshot.result(found)
 
-    async def _contact_of(self, look: "_Look", tenant: str, lease_id: str) -> str:
+    async def _contact_of(self, snapshot: "_Snapshot", tenant: str, lease_id: str) -> str:
         if lease_id == START:
             return START
-        found = await look.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
+        found = await snapshot.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
         return str(found[0].contact_key) if found else START
 
     # -- Consensus -----------------------------------------------------------
 
-    async def request(self, tenant: str, request_id: str) -> Seen[RequestRow | None]:
+    async def request(self, tenant: str, request_id: str) -> QueryResult[RequestRow | None]:
         values = {"tenant": tenant, "id": request_id}
-        async with self._look(tenant) as look:
-            found = await look.rows(self._queries.request, values)
-        return look.seen(_request_row(found[0], look.now) if found else None)
+        async with self._snapshot(tenant) as snapshot:
+            found = await snapshot.rows(self._queries.request, values)
+        return snapshot.result(_request_row(found[0], snapshot.now) if found else None)
 
     async def requests(
         self, tenant: str, after: str, limit: int, status: Status | None
-    ) -> Seen[Sequence[RequestRow]]:
+    ) -> QueryResult[Sequence[RequestRow]]:
         values = {"tenant": tenant, "after": after, "limit": limit, "status": status}
-        async with self._look(tenant) as look:
-            values["now"] = look.now
+        async with self._snapshot(tenant) as snapshot:
+            values["now"] = snapshot.now
             query = self._queries.requests(status)
-            found = [_request_row(row, look.now) for row in await look.rows(query, values)]
-        return look.seen(found)
+            found = [_request_row(row, snapshot.now) for row in await snapshot.rows(query, values)]
+        return snapshot.result(found)
 
     async def votes(
         self, tenant: str, request_id: str, after: str, limit: int
-    ) -> Seen[Sequence[Vote] | None]:
-        """In the order of the voters' ids; None when there is no such request."""
+    ) -> QueryResult[Sequence[Vote] | None]:
+        """Return votes in the order of voter ids, or None when there is no such proposal."""
         values = {"tenant": tenant, "id": request_id, "after": after, "limit": limit}
-        async with self._look(tenant) as look:
-            known = await look.rows(self._queries.request, values)
-            found = await look.rows(self._queries.votes_page, values)
-        return look.seen([consensus.vote_of(row) for row in found] if known else None)
+        async with self._snapshot(tenant) as snapshot:
+            known = await snapshot.rows(self._queries.request, values)
+            found = await snapshot.rows(self._queries.votes_page, values)
+        return snapshot.result([consensus.vote_of(row) for row in found] if known else None)
 
     # -- Keys and tenants ----------------------------------------------------
 
     async def key(self, key_id: str) -> KeyRow | None:
-        """Across tenants: what a caller shows before it is known which tenant it is of."""
+        """Return a key of any tenant: a caller's key tells which tenant it belongs to."""
         async with self._log.read() as transaction:
             found = await transaction.fetch(self._queries.key, {"id": key_id})
         return KeyRow(tenant=found[0].tenant, key=api_keys.from_row(found[0])) if found else None
 
-    async def standing(self, key_ids: Collection[str]) -> frozenset[str]:
-        """Across tenants: those of these keys that were not revoked."""
+    async def unrevoked_keys(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these keys, of any tenant, that are not revoked."""
         asked = orjson.dumps([[key_id] for key_id in key_ids]).decode()
         async with self._log.read() as transaction:
-            found = await transaction.fetch(self._queries.standing, {"asked": asked})
+            found = await transaction.fetch(self._queries.unrevoked_keys, {"asked": asked})
         return frozenset(row.id for row in found)
 
-    async def keys(self, tenant: str, after: str, limit: int) -> Seen[Sequence[Key]]:
+    async def keys(self, tenant: str, after: str, limit: int) -> QueryResult[Sequence[Key]]:
         values = {"tenant": tenant, "after": after, "limit": limit}
-        async with self._look(tenant) as look:
-            found = [api_keys.from_row(row) for row in await look.rows(self._queries.keys, values)]
-        return look.seen(found)
+        async with self._snapshot(tenant) as snapshot:
+            found = [
+                api_keys.from_row(row) for row in await snapshot.rows(self._queries.keys, values)
+            ]
+        return snapshot.result(found)
 
     async def has_tenant(self, tenant: str) -> bool:
         async with self._log.read() as transaction:
             return bool(await transaction.fetch(self._queries.tenant, {"id": tenant}))
 
     @asynccontextmanager
-    async def _look(self, tenant: str) -> "AsyncIterator[_Look]":
+    async def _snapshot(self, tenant: str) -> "AsyncIterator[_Snapshot]":
         async with self._log.read() as transaction:
             heads = Heads((tenant,))
             await transaction.look_up(self._log.head_lookups(heads))
             head, sequence = heads.last, heads.tenants[tenant].sequence
-            yield _Look(transaction, sequence, max(self._clock(), head.at))
+            yield _Snapshot(transaction, sequence, max(self._clock(), head.at))
 
 
-class _Look:
-    """One snapshot, and the time at which it is judged."""
+class _Snapshot:
+    """One snapshot, and the time at which deadlines are compared with it."""
 
     def __init__(self, transaction: DatabaseTransaction, sequence: int, now: Timestamp) -> None:
-        self._session = transaction
+        self._transaction = transaction
         self._sequence = sequence
         self.now = now
 
     async def rows(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        return await self._session.fetch(query, values)
+        return await self._transaction.fetch(query, values)
 
-    def seen(self, found: T) -> Seen[T]:
-        return Seen(found=found, sequence=self._sequence, now=self.now)
+    def result(self, found: T) -> QueryResult[T]:
+        return QueryResult(found=found, sequence=self._sequence, now=self.now)
 
 
 def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with a count.
@@ -233,7 +236,7 @@ def _request_row(row: Any, now: Timestamp) -> RequestRow:  # noqa: ANN401 - of `
 
 
 def _counted_requests() -> Select[Any]:
-    """Votes are counted where they are: one list may be about more of them than fit in memory."""
+    """Count votes in the database: the votes of one page of proposals may not fit in memory."""
 
     def cast(choice: Choice) -> Label[int]:
         its_votes = and_(votes.c.tenant == requests.c.tenant, votes.c.request_id == requests.c.id)
@@ -244,7 +247,7 @@ def _counted_requests() -> Select[Any]:
 
 
 class _Queries:
-    """Built once, except those that depend on which filters are given."""
+    """Statements that are built once, except those that depend on the given filters."""
 
     def __init__(self, log: EventStore) -> None:
         self._dialect = log.database.dialect
@@ -282,8 +285,10 @@ class _Queries:
         self.votes_page = self._page(cast, votes.c.agent_id > after, votes.c.agent_id, limit)
         self.key = self._query(select(keys).where(keys.c.id == named))
         asked, (key_id,) = log.database.rows("asked", 1)
-        stands = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
-        self.standing = self._query(select(keys.c.id).select_from(asked.join(keys, stands)))
+        is_unrevoked = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+        self.unrevoked_keys = self._query(
+            select(keys.c.id).select_from(asked.join(keys, is_unrevoked))
+        )
         self.keys = self._page(
             select(keys).where(in_tenant[keys]), keys.c.id > after, keys.c.id, limit
         )

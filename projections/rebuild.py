@@ -1,9 +1,9 @@
-"""The projections built again from the log, and a check that those in use are what it says.
+"""Rebuild the projections from the log, and check the live projections against it.
 
-* ``rebuild`` drops every projection and builds it again in one transaction: whoever looks finds
-  the old tables or the new ones, and an interrupted rebuild has changed nothing.
-* ``check`` reads one snapshot of a log in use, builds the projections beside it in a scratch
-  database, and compares every row. It writes nothing to the database that it checks.
+* ``rebuild`` drops every projection and builds it again in one transaction. A reader sees the old
+  tables or the new ones, and an interrupted rebuild changes nothing.
+* ``check`` reads one snapshot of a live log, builds its projections in a scratch database, and
+  compares every row. It writes nothing to the database that it checks.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,21 +27,21 @@ from quorate.projections.tables import metadata
 
 EVENTS_PER_PAGE = 5_000
 EVENTS_BETWEEN_WRITES = 50_000
-# Told after each page: how many events are done, and how many there are.
+# Called after each page with the number of events replayed, and the number of all events.
 Progress: TypeAlias = Callable[[int, int], None]
 
 
 @record
-class Rebuilt:
-    """How much was read, and how many rows came of it."""
+class RebuildResult:
+    """The number of events replayed, and of rows written."""
 
     events: int
     rows: int
 
 
 @record
-class Checked:
-    """What a rebuild beside the live projections found."""
+class RebuildCheckResult:
+    """The differences between the live projections and a rebuild of them."""
 
     events: int
     rows: int
@@ -54,10 +54,10 @@ def _quiet(_done: int, _of: int) -> None:
 
 async def rebuild(
     database: Database, progress: Progress = _quiet, archive: Path | None = None
-) -> Rebuilt:
-    """Build the projections anew. Nobody else may be writing to the log.
+) -> RebuildResult:
+    """Drop and rebuild the projections. No other process may append to the log meanwhile.
 
-    Events that were archived come from the files in ``archive``; raises ArchiveNeeded without.
+    Archived events are read from the files in ``archive``; raise ArchiveNeeded if they are missing.
     """
     queries = _Queries(database.dialect)
     async with database.write() as transaction:
@@ -68,35 +68,37 @@ async def rebuild(
 
 async def check(
     live: Database, scratch: Database, progress: Progress = _quiet, archive: Path | None = None
-) -> Checked:
-    """Compare the projections of ``live`` with those that its log gives, built in ``scratch``."""
+) -> RebuildCheckResult:
+    """Compare the projections of ``live`` with those rebuilt from its log in ``scratch``."""
     queries = _Queries(live.dialect)
     built_with = _Queries(scratch.dialect)
-    async with live.read() as snapshot, scratch.write() as beside:
+    async with live.read() as snapshot, scratch.write() as scratch_transaction:
         past = ArchivedEvents(archive, await archive_end_in(snapshot, live.dialect))
-        await _define(beside, built_with.drops)
-        built = await _build(_Source(snapshot, queries, past), beside, built_with, progress)
-        differences = await compare(
-            (snapshot, live.dialect), (beside, scratch.dialect), metadata.sorted_tables
+        await _define(scratch_transaction, built_with.drops)
+        built = await _build(
+            _Source(snapshot, queries, past), scratch_transaction, built_with, progress
         )
-    return Checked(events=built.events, rows=built.rows, differences=differences)
+        differences = await compare(
+            (snapshot, live.dialect), (scratch_transaction, scratch.dialect), metadata.sorted_tables
+        )
+    return RebuildCheckResult(events=built.events, rows=built.rows, differences=differences)
 
 
 # -- Building ------------------------------------------------------------------
 
 
 class _Source:
-    """The events of a log, in big pages, the archived ones first."""
+    """The events of a log in large pages, the archived ones first."""
 
     def __init__(
         self, transaction: DatabaseTransaction, queries: "_Queries", past: ArchivedEvents
     ) -> None:
-        self._session = transaction
+        self._transaction = transaction
         self._queries = queries
         self._past = past
 
     async def count(self) -> int:
-        ((head,),) = await self._session.fetch(self._queries.head, {})
+        ((head,),) = await self._transaction.fetch(self._queries.head, {})
         return head or 0
 
     async def page(self, after: int) -> list[ReplayRow]:
@@ -104,7 +106,7 @@ class _Source:
             page = [replay_row(event) for event in self._past.page(EVENTS_PER_PAGE)]
         else:
             values = {"after": after, "limit": EVENTS_PER_PAGE}
-            page = list(await self._session.fetch(self._queries.page, values))
+            page = list(await self._transaction.fetch(self._queries.page, values))
         if not page or page[-1][0] != after + len(page):
             raise LogCorrupted(f"events are missing from the log after position {after}")
         return page
@@ -112,24 +114,24 @@ class _Source:
 
 async def _build(
     source: _Source, into: DatabaseTransaction, queries: "_Queries", progress: Progress
-) -> Rebuilt:
-    """Tables first and their indexes last: that is the fastest way to fill them."""
+) -> RebuildResult:
+    """Create tables, fill them, then create their indexes: that is the fastest order."""
     await _define(into, queries.tables)
-    fold = Replay()
+    replay = Replay()
     count = await source.count()
     done, written, rows = 0, 0, 0
     progress(done, count)
     while done < count:
         page = await source.page(done)
-        fold.apply(page)
+        replay.apply(page)
         done += len(page)
         if done - written >= EVENTS_BETWEEN_WRITES:
-            rows += await _write(into, queries, fold.final_rows())
+            rows += await _write(into, queries, replay.final_rows())
             written = done
         progress(done, count)
-    rows += await _write(into, queries, fold.remaining_rows())
+    rows += await _write(into, queries, replay.remaining_rows())
     await _define(into, queries.indexes)
-    return Rebuilt(events=count, rows=rows)
+    return RebuildResult(events=count, rows=rows)
 
 
 async def _write(transaction: DatabaseTransaction, queries: "_Queries", rows: RowsOf) -> int:
@@ -151,36 +153,36 @@ class _Queries:
     def __init__(self, dialect: Dialect) -> None:
         following = select(*REPLAY_COLUMNS).where(events.c.position > bindparam("after"))
         page = following.order_by(events.c.position).limit(bindparam("limit"))
-        self.page = _Nameless(page, dialect)
+        self.page = _TupleQuery(page, dialect)
         self.head = Query(select(func.max(events.c.position).label("head")), dialect)
-        every = metadata.sorted_tables
-        self.drops = [_Definition(DropTable(table, if_exists=True), dialect) for table in every]
-        self.tables = [_Definition(CreateTable(table), dialect) for table in every]
+        tables = metadata.sorted_tables
+        self.drops = [_Definition(DropTable(table, if_exists=True), dialect) for table in tables]
+        self.tables = [_Definition(CreateTable(table), dialect) for table in tables]
         self.indexes = [
             _Definition(CreateIndex(index), dialect)
-            for table in every
+            for table in tables
             for index in sorted(table.indexes, key=lambda index: str(index.name))
         ]
-        self.inserts = {table: Query(insert(table), dialect) for table in every}
+        self.inserts = {table: Query(insert(table), dialect) for table in tables}
 
 
-def _as_it_is(row: Any) -> Any:  # noqa: ANN401 - a row of any table.
+def _unchanged(row: Any) -> Any:  # noqa: ANN401 - a row of any table.
     return row
 
 
-class _Nameless(UnpackedQuery):
-    """Names for each row would cost more than the reading."""
+class _TupleQuery(UnpackedQuery):
+    """A query that returns plain tuples: naming the columns of each row costs more than reading."""
 
     def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
         super().__init__(statement, dialect)
-        self.row = _as_it_is
+        self.row = _unchanged
 
 
 class _Definition(UnpackedQuery):
-    """A statement that defines or drops: it has no parameters and no rows."""
+    """A statement that creates or drops something, without parameters and rows."""
 
     def __init__(self, definition: ExecutableDDLElement, dialect: Dialect) -> None:
         self.sql = str(definition.compile(dialect=dialect))
         self.parameters = ()
         self._defaults = {}
-        self.row = _as_it_is
+        self.row = _unchanged

@@ -10,7 +10,7 @@ from quorate.projections.identity.agent_settings import AGENT_SETTINGS
 from quorate.projections.identity.agents import AGENTS
 from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
-from quorate.projections.notified import NOTIFIED
+from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
 
 REPOSITORIES: Sequence[Repository[Any]] = (
@@ -21,4 +21,4 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     API_KEYS,
     TENANTS,
 )
-READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, NOTIFIED, COUNTERS)
+READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS)

@@ -1,8 +1,9 @@
-"""Replay a log into rows, with no more in memory than what may still change.
+"""Replay a log into rows, keeping in memory only what later events can still change.
 
 * The state is the domain's ``TenantState``, one per tenant, and each event goes through the same
   ``apply`` as in the transaction that appended it. The rules exist once.
-* What can never change again (an ended lease, a closed proposal) is written once and forgotten.
+* An instance that can never change again (an ended lease, a closed proposal) is written once and
+  dropped from memory.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Declare read models: their tables, how rows become states, and how they are found.
+"""Declare read models: their tables, how rows map to states, and how rows are looked up.
 
 * A ``ReadModel`` loads what commands read and stores what changed. The state store, replay, rebuild
   and the deadline scheduler are driven by the list in ``projections/registry.py``.
@@ -28,9 +28,10 @@ TableRows: TypeAlias = Iterable[tuple[Table, list[Values]]]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LookupPlan:
-    """Answer reads of one name: a query that takes any number of keys, and what takes its rows.
+    """The lookup for reads of one name: a query that takes any number of keys, and ``put``.
 
-    ``brings`` says what its rows are. One read may have several plans: a lease brings its holder.
+    ``put`` adds the rows to the states; ``brings`` names what the rows are. A read may have several
+    plans: the read of a lease also loads its holder.
     """
 
     read: str
@@ -41,7 +42,7 @@ class LookupPlan:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Due:
-    """Which rows have a deadline, and in which column: it has passed at, or after, that time."""
+    """Rows that have a deadline, and its column. It passes at that time, or just after it."""
 
     at: Column[Any]
     where: ColumnElement[bool]
@@ -50,29 +51,29 @@ class Due:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Owned:
-    """Which rows live no longer than their owner, and the column with the owner's id."""
+    """Rows that end with their owner, and the column with the owner's id."""
 
     owner: Column[Any]
     where: ColumnElement[bool]
 
 
 class ReadModel(Protocol):
-    """What the state store and replay need of a read model."""
+    """The interface of a read model for the state store and replay."""
 
     @property
     def tables(self) -> Sequence[Table]: ...
 
     def plans(self, database: Database) -> Sequence[LookupPlan]:
-        """The lookups, compiled for a database, in the order in which rows must be taken."""
+        """Return the lookups, compiled for a database, in the order in which rows are loaded."""
 
     def changes(self, tenant: str, state: TenantState) -> TableRows:
-        """The rows of what changed since the state was loaded."""
+        """Return the rows that changed since the state was loaded."""
 
     def final(self, tenant: str, state: TenantState) -> TableRows:
-        """The rows that no later event can change; they are dropped from the state."""
+        """Return the rows that no later event can change, and drop them from the state."""
 
     def all(self, tenant: str, state: TenantState) -> TableRows:
-        """The rows of everything in the state."""
+        """Return the rows of all instances in the state."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -208,7 +209,7 @@ def matching(
     columns: Sequence[ColumnElement[Any]],
     where: ColumnElement[Any] | None = None,
 ) -> Query:
-    """The rows whose ``columns`` are among the keys asked for, all in one parameter."""
+    """Select the rows whose ``columns`` equal one of the keys; one parameter holds all keys."""
     asked, cells = database.rows("asked", len(columns))
     same = and_(*(column == cell for column, cell in zip(columns, cells, strict=True)))
     statement = statement.select_from(asked.join(source, same))

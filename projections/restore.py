@@ -1,8 +1,9 @@
-"""A database made from a backup: all of it, in one transaction, or nothing.
+"""Restore an empty database from a backup in one transaction: completely, or not at all.
 
-Only an empty one is filled. Each event is followed from the one before it while it is written, the
-projections are built from what was written, and nothing is committed before the file's seal was
-found to be right: whatever happens on the way, nobody ever finds a part of a log.
+* The hash chain is verified while events are written.
+* The projections are rebuilt from the events that were written.
+* The transaction commits only after the seal of the file is verified. No process ever reads a part
+  of the log.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,37 +18,37 @@ from quorate.eventlog.archive.sealed_file import AnswerRow, Item, Seal, SealedRe
 from quorate.eventlog.database import Database
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import answers, archives, events
-from quorate.projections.migrations.schema import ONLY_TODAYS
-from quorate.projections.online_rebuild import Filling
+from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
+from quorate.projections.online_rebuild import OnlineRebuild
 from quorate.projections.rebuild import Progress
 from quorate.projections.tables import metadata
 
 ROWS_TOGETHER = 1_000
 
 
-class NotEmpty(Exception):
+class DatabaseNotEmpty(Exception):
     """The database has a log already."""
 
 
 @record
-class Restored:
-    """What is in the database now."""
+class RestoreResult:
+    """The content of the restored database."""
 
     seal: Seal
-    rows: int  # Of the projections.
+    rows: int  # In the projections.
 
 
-async def restore(database: Database, file: BinaryIO, progress: Progress) -> Restored:
+async def restore(database: Database, file: BinaryIO, progress: Progress) -> RestoreResult:
     """Fill an empty database; raises NotEmpty, Damaged, Outdated, ReplayFailed."""
 
-    def work(connection: Connection, lock_log: Callable[[], None]) -> Restored:
-        ONLY_TODAYS.prepare(connection, lock_log)
+    def work(connection: Connection, lock_log: Callable[[], None]) -> RestoreResult:
+        CURRENT_SCHEMA_ONLY.prepare(connection, lock_log)
         lock_log()
         _must_be_empty(connection)
         seal = _copy(connection, file, progress)
-        filling = Filling(connection, metadata.sorted_tables, progress)
-        filling.prepare()
-        return Restored(seal=seal, rows=filling.finish().rows)
+        rebuild = OnlineRebuild(connection, metadata.sorted_tables, progress)
+        rebuild.prepare()
+        return RestoreResult(seal=seal, rows=rebuild.finish().rows)
 
     return await database.define(work)
 
@@ -55,7 +56,7 @@ async def restore(database: Database, file: BinaryIO, progress: Progress) -> Res
 def _must_be_empty(connection: Connection) -> None:
     for table in (events, archives, answers, *metadata.sorted_tables):
         if connection.execute(select(*table.primary_key).limit(1)).first() is not None:
-            raise NotEmpty
+            raise DatabaseNotEmpty
 
 
 def _copy(connection: Connection, file: BinaryIO, progress: Progress) -> Seal:

@@ -1,5 +1,4 @@
-"""Load the state that a transaction needs and store what it changed, by the read models' own
-declarations.
+"""Load the state that a transaction needs and store its changes, by the read models' declarations.
 
 * ``lookups`` and ``save`` run inside the transaction that appends. No state is kept between two
   transactions, so any number of processes may share a database and a restart needs no warm-up.
@@ -62,7 +61,7 @@ class SqlStateStore:
 
 
 def _lookup(states: States, plan: LookupPlan, keys: Keys) -> Lookup:
-    """One query for all tenants."""
+    """Look up the keys of all tenants with one query."""
     values = {"asked": orjson.dumps(keys).decode()}
     return Lookup(query=plan.query, values=values, take=lambda rows: plan.put(states, rows))
 

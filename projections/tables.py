@@ -1,6 +1,6 @@
 """The tables of all read models, by name. They can be dropped and rebuilt from the log."""
 
-from quorate.projections import counters, notified, registry
+from quorate.projections import counters, recipients, registry
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination import leases as lease_models
 from quorate.projections.identity import agent_settings, api_keys
@@ -15,7 +15,7 @@ configs = agent_settings.TABLE
 leases = lease_models.TABLE
 requests = consensus.TABLE
 votes = consensus.VOTES
-notices = notified.TABLE
+notices = recipients.TABLE
 counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE
 lease_tenant_compared = lease_models.tenant_compared

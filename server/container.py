@@ -232,7 +232,7 @@ def _create_nats_service(
         nats_port=options.nats_port,
         nats_host=options.nats_host,
         nats_url=options.nats_url,
-        find_active_keys=reader.standing,
+        find_active_keys=reader.unrevoked_keys,
         relays=False,
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,
@@ -277,8 +277,8 @@ def _background_tasks(
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock),
         "log check": _verify_log(log, service.command_bus),
-        "keys in use": service.key_cache.keep_fresh(service.reader.standing),
-        "revoked keys": service.subscriptions.end_revoked(service.reader.standing),
+        "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
+        "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),
     }
     if built.shared is not None:
         tasks["metrics"] = built.shared.run()

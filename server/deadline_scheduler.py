@@ -17,7 +17,7 @@ from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.eventlog.unit_of_work import NewId
-from quorate.projections.deadlines import DueAggregates, Overdue
+from quorate.projections.deadlines import DueAggregates, OverdueInstance
 
 TICK_SECONDS = 0.25
 PRUNE_EVERY_TICKS = 240
@@ -38,7 +38,7 @@ class DeadlineScheduler:
         self._clock = clock
         self._new_id = new_id
         self._is_paused = False
-        self._first: Sequence[Overdue] = ()
+        self._first: Sequence[OverdueInstance] = ()
 
     async def run(self) -> None:
         """Search for due aggregates until cancelled."""
@@ -71,7 +71,7 @@ class DeadlineScheduler:
         self._is_paused = False
         return bool(overdue) and overdue[:1] != first
 
-    def _envelope(self, overdue: Overdue) -> CommandEnvelope:
+    def _envelope(self, overdue: OverdueInstance) -> CommandEnvelope:
         return CommandEnvelope(
             tenant=overdue.tenant,
             actor=SYSTEM_ACTOR,
@@ -82,9 +82,9 @@ class DeadlineScheduler:
         )
 
 
-def split_into_parts(overdue: Sequence[Overdue]) -> Iterator[Sequence[Overdue]]:
+def split_into_parts(overdue: Sequence[OverdueInstance]) -> Iterator[Sequence[OverdueInstance]]:
     """Split in order into parts of at most EVENTS_AT_ONCE_MAX events, or of a single command."""
-    part: list[Overdue] = []
+    part: list[OverdueInstance] = []
     events = 0
     for one in overdue:
         if part and events + one.events > PART_EVENTS_MAX:

@@ -40,7 +40,7 @@ class AgentRef:
     name: str | None = None
 
 
-def folded(name: str) -> str:
+def name_key(name: str) -> str:
     """The key of a name: two names with the same key are one (they are ASCII)."""
     return name.lower()
 
@@ -154,7 +154,7 @@ def meant_by(caller: Principal, ref: AgentRef) -> AgentRef:
     assert caller.agent_id is not None
     assert caller.agent_name is not None
     names_another = (ref.id is not None and ref.id != caller.agent_id) or (
-        ref.name is not None and folded(ref.name) != folded(caller.agent_name)
+        ref.name is not None and name_key(ref.name) != name_key(caller.agent_name)
     )
     if names_another:
         raise ActingAsAnother(caller.agent_id)
@@ -170,7 +170,7 @@ def reads_of_agent(
         return tuple([(f"{kind}.id", *of, agent_id) for kind in kinds])
     if ref.name is None:
         return ()
-    name = folded(ref.name)
+    name = name_key(ref.name)
     return tuple([(f"{kind}.name", *of, name) for kind in kinds])
 
 
@@ -180,7 +180,11 @@ def acting(caller: Principal, ref: AgentRef, state: TenantState) -> Agent:
     agent = agent_meant(state, meant)
     if agent is None or agent.status == "reserved":
         raise AgentNotFound
-    if meant.id is not None and meant.name is not None and folded(meant.name) != folded(agent.name):
+    if (
+        meant.id is not None
+        and meant.name is not None
+        and name_key(meant.name) != name_key(agent.name)
+    ):
         raise AgentNotFound
     return agent
 
@@ -202,7 +206,7 @@ def agent_meant(state: TenantState, ref: AgentRef) -> Agent | None:
 
 
 def agent_named(state: TenantState, name: str) -> Agent | None:
-    return state[AGENTS].find("name", folded(name))
+    return state[AGENTS].find("name", name_key(name))
 
 
 def active_agents(state: TenantState, at: Timestamp) -> frozenset[str]:
@@ -221,7 +225,7 @@ class RegisterAgent:
     new_agent_id: str  # Used only when the name is new to the tenant.
 
     def reads(self) -> Reads:
-        return (*AGENTS.by("name", folded(self.agent_name)), quotas.COUNTS)
+        return (*AGENTS.by("name", name_key(self.agent_name)), quotas.COUNTS)
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
         meant_by(self.caller, AgentRef(name=self.agent_name))
@@ -324,7 +328,7 @@ AGENTS: Aggregate[Agent] = Aggregate(
     commands=(RegisterAgent, Heartbeat),
     id_of=lambda event: event.agent_id,
     evolve=evolve,
-    indexes={"name": lambda agent: folded(agent.name)},
+    indexes={"name": lambda agent: name_key(agent.name)},
     counters={"agents": Counter(amount=lambda _agent: 1)},
     deadline=Deadline(
         at=lambda agent: agent.active_until,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.agents import AGENTS, Agent, agent_named, folded
+from quorate.domain.identity.agents import AGENTS, Agent, agent_named, name_key
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.identity.tenants import TENANTS, THE_TENANT, TenantNotFound
 from quorate.domain.shared import quotas
@@ -90,7 +90,7 @@ class IssueKey:
     new_agent_id: str  # Used only when the name is new to the tenant.
 
     def reads(self) -> Reads:
-        agent = AGENTS.by("name", folded(self.agent_name)) if self.agent_name else ()
+        agent = AGENTS.by("name", name_key(self.agent_name)) if self.agent_name else ()
         return (*TENANTS.by("id", THE_TENANT), *agent, quotas.COUNTS)
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:

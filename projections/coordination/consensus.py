@@ -156,8 +156,9 @@ def vote_of(row: Row) -> Vote:
 
 
 def _loads(repository: Repository[ConsensusRequest], database: Database) -> Sequence[LookupPlan]:
-    """All votes come with their proposal, but without reasons, which may be long and decide
-    nothing. The voter's own vote comes with its reason, by the voter's id or name.
+    """Load all votes of a proposal without reasons, which may be long and decide nothing.
+
+    The voter's own vote is loaded with its reason, by the voter's id or name.
     """
     in_request = (VOTES.c.tenant, VOTES.c.request_id)
     voters = agents.TABLE

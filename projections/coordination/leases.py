@@ -49,8 +49,8 @@ TABLE = Table(
     sqlite_with_rowid=False,
 )
 
-# The tenant of a lease in queries by its holder: an expression, so that no index matches it. Given
-# the choice, SQLite would rather scan all leases of the tenant.
+# The tenant of a lease in queries by its holder: an expression, so that no index matches it. With
+# the plain column, SQLite scans all leases of the tenant.
 tenant_compared = TABLE.c.tenant.concat("")
 is_live = TABLE.c.ended_at.is_(None)
 
@@ -61,7 +61,7 @@ _FIELDS = attrgetter(
 
 
 def to_row(tenant: str, _id: str, lease: Lease) -> Values:
-    # Contenders as JSON; nearly always there are none, and null costs nothing.
+    # Contenders as JSON. Nearly always the list is empty, and null needs no encoding.
     contenders = orjson.dumps(lease.contenders).decode() if lease.contenders else None
     return (tenant, *_FIELDS(lease), contenders, lease.ended_at)
 
@@ -83,7 +83,7 @@ def from_row(row: Row) -> Lease:
 
 
 def _loads(repository: Repository[Lease], database: Database) -> Sequence[LookupPlan]:
-    """The holder comes with its live lease, and the live leases with a holder that timed out."""
+    """Load the holder of each live lease, and the live leases of a holder that timed out."""
     holders = agents.TABLE
     holds = and_(holders.c.tenant == TABLE.c.tenant, holders.c.id == TABLE.c.agent_id)
     of_holder = matching(
@@ -119,7 +119,8 @@ LEASES: Repository[Lease] = Repository(
         Find(index="id", columns=(TABLE.c.id,)),
     ),
     loads=_loads,
-    # A contact's next lease may be in the same transaction: the unique index wants ends first.
+    # A contact's next lease may be in the same transaction. The unique index requires that the
+    # end of the previous lease is stored first.
     store_first=lambda values: values[-1] is not None,
     due=Due(at=TABLE.c.expires_at, where=is_live, is_inclusive=True),
     owned=Owned(owner=TABLE.c.agent_id, where=is_live),

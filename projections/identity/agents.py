@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 
 from quorate.domain.identity.agents import AGENTS as AGGREGATE
-from quorate.domain.identity.agents import Agent, folded
+from quorate.domain.identity.agents import Agent, name_key
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
@@ -58,7 +58,7 @@ _TAIL = attrgetter(
 
 
 def to_row(tenant: str, _id: str, agent: Agent) -> Values:
-    return (tenant, agent.id, folded(agent.name), *_TAIL(agent))
+    return (tenant, agent.id, name_key(agent.name), *_TAIL(agent))
 
 
 def from_row(row: Row) -> Agent:
@@ -74,9 +74,9 @@ def from_row(row: Row) -> Agent:
     )
 
 
-def of_named(database: Database, what: Label[int]) -> Query:
-    """A value of each agent that is asked for by name."""
-    found = select(TABLE.c.tenant, TABLE.c.id.label("agent_id"), what)
+def query_by_name(database: Database, value: Label[int]) -> Query:
+    """Select a value for each agent in a list of names."""
+    found = select(TABLE.c.tenant, TABLE.c.id.label("agent_id"), value)
     return matching(database, TABLE, found, (TABLE.c.tenant, TABLE.c.name_key))
 
 

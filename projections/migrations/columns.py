@@ -1,7 +1,7 @@
-"""Types of columns, and what else revisions say again and again.
+"""Column types and index options that revisions share.
 
-A copy of what ``eventlog/tables.py`` says, on purpose: a revision must make tomorrow what it makes
-today.
+They repeat definitions of ``eventlog/tables.py`` on purpose: the result of a revision must never
+change.
 """
 
 from typing import Any
@@ -12,17 +12,17 @@ from sqlalchemy.types import TypeEngine
 
 
 def text(length: int | None = None) -> TypeEngine[Any]:
-    """Text that is compared and ordered by its bytes."""
+    """Return a text type that is compared and ordered by its bytes."""
     if length is None:
         return Text().with_variant(Text(collation="C"), "postgresql")
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 def row_number() -> TypeEngine[Any]:
-    """A whole number as the only column of a primary key: SQLite knows its rows by it."""
+    """Return an integer type for a one-column primary key; in SQLite it is the rowid."""
     return BigInteger().with_variant(Integer, "sqlite")
 
 
 def only(condition: str) -> dict[str, Any]:
-    """Of an index: the rows that it holds."""
+    """Return the options of a partial index with this condition."""
     return {"sqlite_where": sql(condition), "postgresql_where": sql(condition)}

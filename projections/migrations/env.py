@@ -1,7 +1,7 @@
-"""What Alembic runs: the revisions that are due, on a connection that it is handed.
+"""Entry point of Alembic: run the pending revisions on the given connection.
 
-The connection is inside a transaction already, which is not ended here: what follows belongs to
-the same upgrade.
+The connection is already inside a transaction. The caller commits it, after further steps of the
+same upgrade.
 """
 
 from alembic import context

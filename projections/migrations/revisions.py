@@ -1,6 +1,6 @@
-"""Which tables a database has: the number of a revision, kept beside them.
+"""Read and store the schema revision of a database.
 
-Databases of before there was such a number are recognised by their tables.
+Databases of versions that stored no revision are recognized by their tables.
 """
 
 from sqlalchemy import (
@@ -17,11 +17,11 @@ from sqlalchemy import (
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 NEWEST = REVISIONS[-1]
-VERSION_TABLE = "schema_version"  # Not Alembic's usual name: others use the same database.
+VERSION_TABLE = "schema_version"  # Not Alembic's default name: other software may use the database.
 _BEFORE_NUMBERS = {"notices", "contenders"}
-_UNNUMBERED = {False: "0001", True: "0002"}  # By whether both of these are there.
+_UNNUMBERED_REVISIONS = {False: "0001", True: "0002"}  # By whether both of these exist.
 
-# As Alembic would make it, which keeps the number from here on.
+# Defined like Alembic's own table: Alembic updates it in upgrades.
 version = Table(
     VERSION_TABLE,
     MetaData(),
@@ -30,8 +30,8 @@ version = Table(
 )
 
 
-def found_in(connection: Connection) -> str | None:
-    """The revision of the tables that are there; None when there are none of ours."""
+def find_revision(connection: Connection) -> str | None:
+    """Return the revision of the existing tables, or None if Quorate has no tables yet."""
     inspector = inspect(connection)
     tables = set(inspector.get_table_names())
     if VERSION_TABLE in tables:
@@ -39,7 +39,7 @@ def found_in(connection: Connection) -> str | None:
     if "events" not in tables:
         return None
     columns = {column["name"] for column in inspector.get_columns("leases")}
-    return _UNNUMBERED[(tables | columns) >= _BEFORE_NUMBERS]
+    return _UNNUMBERED_REVISIONS[(tables | columns) >= _BEFORE_NUMBERS]
 
 
 def is_newer(revision: str) -> bool:
@@ -50,8 +50,8 @@ def needs_upgrade(revision: str | None) -> bool:
     return revision is None or (revision != NEWEST and not is_newer(revision))
 
 
-def number(connection: Connection, revision: str) -> None:
-    """Keep the number of a database that has none."""
+def store_revision(connection: Connection, revision: str) -> None:
+    """Store the revision in a database that stores none yet."""
     version.create(connection, checkfirst=True)
     if connection.execute(select(version.c.version_num)).first() is None:
         connection.execute(insert(version).values(version_num=revision))

@@ -1,8 +1,8 @@
-"""The tables of today, made or checked before anything is asked of them.
+"""Create, upgrade or check the tables when a database is opened.
 
-* None are there: they are made at once, without the detour by all revisions.
-* Older ones: an upgrade, all or nothing, where this process may do that; else they are refused.
-* Newer ones are accepted: within a major version a revision only adds.
+* No tables: the current ones are created directly, without running the revisions.
+* Older tables: they are upgraded in one transaction if this process may do that, else rejected.
+* Newer tables are accepted: within a major version a revision only adds.
 """
 
 from collections.abc import Callable
@@ -18,10 +18,10 @@ from quorate.eventlog.database import SchemaOutdated
 from quorate.projections import tables
 from quorate.projections.migrations.revisions import (
     NEWEST,
-    found_in,
+    find_revision,
     is_newer,
     needs_upgrade,
-    number,
+    store_revision,
 )
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ _logger = structlog.get_logger(__name__)
 
 
 @record
-class Prepared:
-    """What was found and what is there now; of an upgrade also how much the log had to give."""
+class PreparedSchema:
+    """The revision found and the revision now; after an upgrade also how much was replayed."""
 
     found: str | None
     revision: str
@@ -45,9 +45,9 @@ def _quiet(_done: int, _of: int) -> None:
 
 
 class CurrentSchema:
-    """Those of the log and of the projections: the port ``Schema`` of the back ends.
+    """The tables of the log and of the projections: implements the port ``Schema`` of databases.
 
-    ``archive`` is the folder of the log's archived events, if an upgrade needs them.
+    ``archive`` is the directory of archived events, if an upgrade needs them.
     """
 
     def __init__(self, archive: Path | None = None) -> None:
@@ -55,16 +55,16 @@ class CurrentSchema:
 
     def prepare(
         self, connection: Connection, lock_log: Callable[[], None], progress: "Progress" = _quiet
-    ) -> Prepared:
+    ) -> PreparedSchema:
         found = self._found(connection)
         if found is None:
             lock_log()
             create(connection)
-            return Prepared(found=None, revision=NEWEST)
+            return PreparedSchema(found=None, revision=NEWEST)
         if needs_upgrade(found):
-            return self._upgraded(connection, found, lock_log, progress)
-        number(connection, found)
-        return Prepared(found=found, revision=found)
+            return self._upgrade(connection, found, lock_log, progress)
+        store_revision(connection, found)
+        return PreparedSchema(found=found, revision=found)
 
     def check(self, connection: Connection) -> None:
         found = self._found(connection)
@@ -76,27 +76,27 @@ class CurrentSchema:
             )
 
     def _found(self, connection: Connection) -> str | None:
-        return found_in(connection)
+        return find_revision(connection)
 
-    def _upgraded(
+    def _upgrade(
         self,
         connection: Connection,
         found: str,
         lock_log: Callable[[], None],
         progress: "Progress",
-    ) -> Prepared:
+    ) -> PreparedSchema:
         from quorate.projections.migrations.upgrade import upgrade  # noqa: PLC0415 - with Alembic.
 
         filled = upgrade(connection, found, lock_log, progress, self._archive)
-        return Prepared(found=found, revision=NEWEST, events=filled.events, rows=filled.rows)
+        return PreparedSchema(found=found, revision=NEWEST, events=filled.events, rows=filled.rows)
 
 
-class ServedTables(CurrentSchema):
-    """For whoever serves: what is done, or accepted, is logged."""
+class ServerSchema(CurrentSchema):
+    """For servers: upgrades, and tables of another version, are logged."""
 
     def prepare(
         self, connection: Connection, lock_log: Callable[[], None], progress: "Progress" = _quiet
-    ) -> Prepared:
+    ) -> PreparedSchema:
         prepared = super().prepare(connection, lock_log, progress)
         if prepared.found not in {None, prepared.revision}:
             _logger.info(
@@ -117,8 +117,8 @@ class ServedTables(CurrentSchema):
         return found
 
 
-class OnlyTodaysTables(CurrentSchema):
-    """For whoever makes tables anew: those of a newer version would lose what is new in them."""
+class CurrentSchemaOnly(CurrentSchema):
+    """For rebuilds: reject tables of a newer version, which would lose their new columns."""
 
     def _found(self, connection: Connection) -> str | None:
         found = super()._found(connection)
@@ -130,12 +130,12 @@ class OnlyTodaysTables(CurrentSchema):
 
 
 def create(connection: Connection) -> None:
-    """Into a database, or a schema, that has none of our tables."""
+    """Create all tables in a database, or a database schema, without tables of Quorate."""
     log_schema.metadata.create_all(connection)
     tables.metadata.create_all(connection)
-    number(connection, NEWEST)
+    store_revision(connection, NEWEST)
 
 
-SCHEMA = ServedTables()
-TODAYS = CurrentSchema()
-ONLY_TODAYS = OnlyTodaysTables()
+SCHEMA = ServerSchema()
+CURRENT_SCHEMA = CurrentSchema()
+CURRENT_SCHEMA_ONLY = CurrentSchemaOnly()

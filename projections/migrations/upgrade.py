@@ -1,4 +1,4 @@
-"""Older tables made those of today, in the transaction of whoever asks."""
+"""Upgrade older tables to the current ones, in the transaction of the caller."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ from sqlalchemy import Connection, Table
 from quorate.eventlog.archive.files import ArchiveCorrupted, ArchiveNeeded
 from quorate.eventlog.database import SchemaOutdated
 from quorate.eventlog.event_store import LogCorrupted
-from quorate.projections.migrations.revisions import NEWEST, number
-from quorate.projections.online_rebuild import Filling
-from quorate.projections.rebuild import Progress, Rebuilt
+from quorate.projections.migrations.revisions import NEWEST, store_revision
+from quorate.projections.online_rebuild import OnlineRebuild
+from quorate.projections.rebuild import Progress, RebuildResult
 from quorate.projections.replay import ReplayFailed
 from quorate.projections.tables import metadata
 
@@ -24,43 +24,46 @@ def upgrade(
     lock_log: Callable[[], None],
     progress: Progress,
     archive: Path | None = None,
-) -> Rebuilt:
-    """From the revision that was found to the newest; raises Outdated when the log is damaged, or
-    a part of it that is needed is not in ``archive``.
+) -> RebuildResult:
+    """Upgrade from the revision found to the newest one.
+
+    Raise SchemaOutdated when the log is corrupted, or when ``archive`` lacks needed events.
     """
     config = _config(connection)
     try:
-        filling = Filling(connection, _filled(_due(config, found)), progress, archive)
-        filling.prepare()
+        rebuild = OnlineRebuild(
+            connection, _tables_to_fill(_pending_revisions(config, found)), progress, archive
+        )
+        rebuild.prepare()
         lock_log()
-        number(connection, found)
+        store_revision(connection, found)
         command.upgrade(config, NEWEST)
-        return filling.finish()
+        return rebuild.finish()
     except (LogCorrupted, ReplayFailed) as damage:
         raise SchemaOutdated(
             f"the tables are of an older version of Quorate, and the log, from which they are "
-            f"made anew, is damaged: {damage}"
+            f"rebuilt, is corrupted: {damage}"
         ) from damage
     except (ArchiveCorrupted, ArchiveNeeded) as past:
         raise SchemaOutdated(
-            f"the tables are of an older version of Quorate, and are made anew from the log: {past}"
+            f"the tables are of an older version of Quorate, and are rebuilt from the log: {past}"
         ) from past
 
 
 def _config(connection: Connection) -> Config:
     config = Config()
-    here = str(Path(__file__).parent).replace("%", "%%")  # It would be interpolated.
+    here = str(Path(__file__).parent).replace("%", "%%")  # Config interpolates percent signs.
     config.set_main_option("script_location", here)
     config.attributes["connection"] = connection
     return config
 
 
-def _due(config: Config, found: str) -> list[Script]:
-    """The revisions after the one that was found."""
+def _pending_revisions(config: Config, found: str) -> list[Script]:
+    """Return the revisions after the one found."""
     return list(ScriptDirectory.from_config(config).iterate_revisions(NEWEST, found))
 
 
-def _filled(due: Sequence[Script]) -> list[Table]:
-    """What they leave to be filled from the log, as it is called today."""
+def _tables_to_fill(due: Sequence[Script]) -> list[Table]:
+    """Return the current tables that these revisions leave to be filled from the log."""
     names = {name for script in due for name in script.module.FILLED}
     return [table for table in metadata.sorted_tables if table.name in names]

@@ -11,7 +11,7 @@ from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
 from tests.conformance.eventlog.conformance import PLATFORMS, ObservedDatabase, Platform
 from tests.conformance.projections.backup_files import backup_of, restored
-from tests.conformance.projections.test_twins import lived
+from tests.conformance.projections.test_twins import run_history
 
 COMMANDS = 180
 SEED = 4
@@ -22,7 +22,7 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("original") / "quorate.db"
 
     async def live() -> bytes:
-        async with lived(SqliteDatabase(path), SEED, COMMANDS):
+        async with run_history(SqliteDatabase(path), SEED, COMMANDS):
             pass
         return await backup_of(SqliteDatabase(path))
 

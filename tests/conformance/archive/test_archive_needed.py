@@ -36,7 +36,9 @@ async def test_filter_does_not_hide_the_gap(log: EventStore, folder: Path) -> No
     assert page.scanned_to == page.head
 
 
-async def _noticed(log: EventStore) -> Mapping[tuple[str, str], Sequence[NotificationPage]]:
+async def _all_notifications(
+    log: EventStore,
+) -> Mapping[tuple[str, str], Sequence[NotificationPage]]:
     """Return the pages that each agent reads after each sequence."""
     reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
     found = {}
@@ -55,9 +57,9 @@ async def test_agent_that_missed_archived_notifications_gets_a_gap(
     log: EventStore, folder: Path
 ) -> None:
     """Each notification arrives or is covered by a gap; no other gap is reported."""
-    before = await _noticed(log)
+    before = await _all_notifications(log)
     await move(log, folder)
-    after = await _noticed(log)
+    after = await _all_notifications(log)
 
     gaps = 0
     for who, pages in after.items():
@@ -73,7 +75,7 @@ async def test_agent_that_missed_archived_notifications_gets_a_gap(
 async def test_agent_reads_all_remaining_notifications_by_page(
     log: EventStore, folder: Path
 ) -> None:
-    before = await _noticed(log)
+    before = await _all_notifications(log)
     await move(log, folder)
     reader = NotificationQueries(log, lambda: LATER, retention_hours=RETENTION_HOURS)
 

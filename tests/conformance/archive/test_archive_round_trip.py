@@ -19,7 +19,7 @@ from tests.conformance.archive.conftest import SEED
 from tests.conformance.eventlog.conformance import Platform
 from tests.conformance.projections.backup_files import backup_of, content
 from tests.conformance.projections.random_history import TENANTS
-from tests.conformance.projections.test_twins import lived
+from tests.conformance.projections.test_twins import run_history
 
 
 async def test_files_and_table_together_are_the_log(log: EventStore, folder: Path) -> None:
@@ -71,7 +71,7 @@ async def test_completely_archived_log_continues(platform: Platform, folder: Pat
         pass
     await log.close()
 
-    async with lived(platform.database(), SEED + 1, 40) as town:
+    async with run_history(platform.database(), SEED + 1, 40) as town:
         assert await town.log.committed_head() > head
         await town.log.verify_range(0, await town.log.committed_head())
         await town.log.verify_tail()

@@ -14,7 +14,7 @@ from quorate.eventlog.archive.backup import LogTables, back_up
 from quorate.eventlog.database import Database
 from quorate.eventlog.serialization import canonical
 from quorate.eventlog.tables import answers, events
-from quorate.projections.restore import Restored, restore
+from quorate.projections.restore import RestoreResult, restore
 from quorate.projections.tables import metadata
 from tests.conformance.projections.random_history import NOON
 
@@ -41,7 +41,7 @@ async def taken(database: Database, archive: Path | None = None) -> bytes:
 
 async def restored(
     database: Database, backup: bytes, progress: Callable[[int, int], None] = lambda *_: None
-) -> Restored:
+) -> RestoreResult:
     return await restore(database, io.BytesIO(backup), progress)
 
 

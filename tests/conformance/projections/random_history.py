@@ -41,12 +41,12 @@ _PENDING = Rejected(code="pending", facts={}, sequence=0)
 _JUMPS_SECONDS = (*(0, 1, 5, 15, 40) * 5, 400)
 
 
-class Town:
+class RandomHistory:
     """Two tenants whose agents do whatever comes to their minds."""
 
     def __init__(self, place: Path | Database, seed: int) -> None:
         self.now = NOON
-        self.heard: list[
+        self.results: list[
             CommandResult
         ] = []  # Every answer, in the order in which they were asked for.
         self.log = EventStore(SqliteDatabase(place) if isinstance(place, Path) else place)
@@ -58,7 +58,7 @@ class Town:
         self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._made = 0
-        self._door = CommandBus(
+        self._bus = CommandBus(
             self.log,
             SqlStateStore(self.log.database),
             clock=lambda: self.now,
@@ -68,7 +68,7 @@ class Town:
 
     async def __aenter__(self) -> Self:
         await self.log.open(SCHEMA)
-        self._door.open()
+        self._bus.open()
         for tenant in TENANTS:
             await self._ask(tenant, tenants.CreateTenant(tenant_id=tenant))
             caller = Principal(key_id="keytenant", role="tenant", tenant=tenant)
@@ -82,10 +82,10 @@ class Town:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._door.close()
+        await self._bus.close()
         await self.log.close()
 
-    async def live(self, rounds: int) -> None:
+    async def run(self, rounds: int) -> None:
         """Each round is one batch of commands, and then the time goes on."""
         for _ in range(rounds):
             await asyncio.gather(
@@ -93,9 +93,9 @@ class Town:
             )
             self.now = Timestamp(self.now + self._random.choice(_JUMPS_SECONDS) * 1_000)
             if self._random.random() < 0.3:
-                await self.settle()
+                await self.record_due()
 
-    async def settle(self) -> None:
+    async def record_due(self) -> None:
         """What the timer would do; of what fell due at one instant, each database has its order."""
         for one in sorted(await self._overdue.find(self.now), key=repr):
             await self._ask(one.tenant, one.command)
@@ -117,9 +117,9 @@ class Town:
             render=orjson.dumps,
             idempotency=self._idempotency(command),
         )
-        place = len(self.heard)
-        self.heard.append(_PENDING)
-        answer = self.heard[place] = await self._door.submit(order)
+        place = len(self.results)
+        self.results.append(_PENDING)
+        answer = self.results[place] = await self._bus.submit(order)
         if isinstance(answer, Rejected):
             return
         match command:

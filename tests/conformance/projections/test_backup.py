@@ -20,7 +20,7 @@ from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
-from quorate.projections.restore import NotEmpty
+from quorate.projections.restore import DatabaseNotEmpty
 from tests.conformance.eventlog.conformance import PLATFORMS
 from tests.conformance.projections import backup_files
 from tests.conformance.projections.backup_files import (
@@ -31,7 +31,7 @@ from tests.conformance.projections.backup_files import (
     packed,
     restored,
 )
-from tests.conformance.projections.test_twins import lived
+from tests.conformance.projections.test_twins import run_history
 from tests.e2e.service.service_process import environment
 from tests.support.paths import FIRST_RELEASE
 from tests.support.postgres import PostgresServer
@@ -47,7 +47,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("original") / "quorate.db"
 
     async def live() -> None:
-        async with lived(SqliteDatabase(path), SEED, COMMANDS):
+        async with run_history(SqliteDatabase(path), SEED, COMMANDS):
             pass
 
     asyncio.run(live())
@@ -67,7 +67,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
 # -- There and back ----------------------------------------------------------------
 
 
-async def test_what_is_restored_is_what_was_backed_up(
+async def test_restored_tables_equal_the_original(
     original: Path, backup: bytes, empty: Database
 ) -> None:
     done = await restored(empty, backup)
@@ -78,18 +78,14 @@ async def test_what_is_restored_is_what_was_backed_up(
     assert done.seal.answers == len(there["answers"]) > 0
 
 
-async def test_the_backup_of_a_restored_database_is_the_same_file(
-    backup: bytes, empty: Database
-) -> None:
+async def test_backup_of_a_restored_database_is_identical(backup: bytes, empty: Database) -> None:
     """From SQLite to the other kind and back again."""
     await restored(empty, backup)
 
     assert await backup_of(empty) == backup
 
 
-async def test_tables_are_made_where_there_are_none(
-    postgres: PostgresServer, backup: bytes
-) -> None:
+async def test_restore_creates_missing_tables(postgres: PostgresServer, backup: bytes) -> None:
     database = PostgresDatabase(postgres.empty_url())
 
     await restored(database, backup)
@@ -97,7 +93,7 @@ async def test_tables_are_made_where_there_are_none(
     assert await backup_of(database) == backup
 
 
-async def test_a_log_of_the_first_release_can_be_backed_up_before_it_is_upgraded(
+async def test_log_of_the_first_release_is_backed_up_without_upgrade(
     tmp_path: Path, empty: Database
 ) -> None:
     path = tmp_path / "first.db"
@@ -109,7 +105,7 @@ async def test_a_log_of_the_first_release_can_be_backed_up_before_it_is_upgraded
     assert done.rows > 0
 
 
-async def test_a_log_goes_on_where_it_was_restored_to(backup: bytes, empty: Database) -> None:
+async def test_restored_log_accepts_new_events(backup: bytes, empty: Database) -> None:
     await restored(empty, backup)
     log = EventStore(empty)
     await log.open(SCHEMA)
@@ -119,22 +115,22 @@ async def test_a_log_goes_on_where_it_was_restored_to(backup: bytes, empty: Data
     finally:
         await log.close()
 
-    async with lived(empty, SEED + 1, 20) as town:
-        assert await town.log.committed_head() > head
-        await town.log.verify_range(0, await town.log.committed_head())
+    async with run_history(empty, SEED + 1, 20) as random_history:
+        assert await random_history.log.committed_head() > head
+        await random_history.log.verify_range(0, await random_history.log.committed_head())
 
 
-async def test_a_backup_is_of_one_moment_while_others_write(
+async def test_backup_is_one_snapshot_during_concurrent_writes(
     empty: Database, tmp_path: Path
 ) -> None:
-    async with lived(empty, SEED, 20) as town:
-        first = await town.log.committed_head()
-        living = asyncio.create_task(town.live(40))
+    async with run_history(empty, SEED, 20) as random_history:
+        first = await random_history.log.committed_head()
+        living = asyncio.create_task(random_history.run(40))
         taken: list[bytes] = []
         while not living.done() and len(taken) < TAKEN_MAX:
-            taken.append(await backup_files.taken(town.log.database))
+            taken.append(await backup_files.taken(random_history.log.database))
         await living
-        last = await town.log.committed_head()
+        last = await random_history.log.committed_head()
 
     for number, one in enumerate(taken):
         folder = tmp_path / str(number)
@@ -144,14 +140,14 @@ async def test_a_backup_is_of_one_moment_while_others_write(
     assert len(taken) > 1
 
 
-async def test_an_empty_log_is_not_backed_up(empty: Database) -> None:
+async def test_backup_rejects_an_empty_log(empty: Database) -> None:
     await empty.define(SCHEMA.prepare)
 
     with pytest.raises(LogEmpty):
         await backup_of(empty)
 
 
-async def test_a_damaged_log_is_not_backed_up(tmp_path: Path, backup: bytes) -> None:
+async def test_backup_rejects_a_corrupted_log(tmp_path: Path, backup: bytes) -> None:
     platform = PLATFORMS["sqlite"](tmp_path)
     await restored(platform.database(), backup)
     platform.overwrite("UPDATE events SET actor = 'keyother' WHERE position = 9")
@@ -164,7 +160,7 @@ async def test_a_damaged_log_is_not_backed_up(tmp_path: Path, backup: bytes) -> 
 
 
 @pytest.mark.parametrize("forge", backup_files.FORGERIES, ids=lambda forge: forge.__name__)
-async def test_a_forged_backup_is_found_and_not_restored(
+async def test_forged_backup_is_rejected(
     backup: bytes, forge: Callable[[list[Line]], None], tmp_path: Path
 ) -> None:
     rows = lines(backup)
@@ -179,18 +175,18 @@ async def test_a_forged_backup_is_found_and_not_restored(
     assert not _has_content(path)
 
 
-def test_packing_alone_is_no_forgery(backup: bytes) -> None:
+def test_repacked_backup_is_valid(backup: bytes) -> None:
     """The control: what the forgeries do besides forging."""
     assert verify_backup(BytesIO(packed(lines(backup)))).seal == verify_backup(BytesIO(backup)).seal
 
 
-def test_a_file_that_is_cut_off_anywhere_is_none(backup: bytes) -> None:
+def test_truncated_backup_is_rejected(backup: bytes) -> None:
     for length in (0, 1, 10, *range(100, len(backup), len(backup) // 20), len(backup) - 1):
         with pytest.raises(FileCorrupted):
             verify_backup(BytesIO(backup[:length]))
 
 
-def test_any_changed_byte_is_found(backup: bytes) -> None:
+def test_any_changed_byte_is_detected(backup: bytes) -> None:
     """But for the few of the compressed file's own header that say nothing."""
     for place in range(10, len(backup), len(backup) // 40):
         changed = bytearray(backup)
@@ -202,18 +198,18 @@ def test_any_changed_byte_is_found(backup: bytes) -> None:
 # -- Nothing or all --------------------------------------------------------------------
 
 
-async def test_a_database_with_a_log_is_left_as_it_is(backup: bytes, empty: Database) -> None:
+async def test_restore_rejects_a_database_with_a_log(backup: bytes, empty: Database) -> None:
     await restored(empty, backup)
     before = await content(empty)
 
-    with pytest.raises(NotEmpty):
+    with pytest.raises(DatabaseNotEmpty):
         await restored(empty, backup)
 
     assert await content(empty) == before
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_nothing_of_a_file_that_breaks_off_stays(
+async def test_restore_of_a_truncated_file_leaves_the_database_empty(
     backup: bytes, kind: str, tmp_path: Path
 ) -> None:
     platform = PLATFORMS[kind](tmp_path)
@@ -249,7 +245,7 @@ with open(sys.argv[2], "rb") as file:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("moment", [1, 2])
-async def test_a_restore_that_is_killed_leaves_nothing_and_can_be_done_again(
+async def test_killed_restore_leaves_nothing_and_can_be_repeated(
     backup: bytes, kind: str, moment: int, tmp_path: Path
 ) -> None:
     """Once when the events were written, once while the projections are built."""

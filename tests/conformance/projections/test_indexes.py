@@ -22,7 +22,7 @@ from quorate.domain.shared.quotas import COUNTED
 from quorate.eventlog import tables as log_tables
 from quorate.eventlog.transactions import Query
 from quorate.projections import tables
-from tests.conformance.projections.scene import Scene, opened
+from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
 
 FEW, MANY = 100, 3_000
 MORE_STEPS_MAX = 1.2
@@ -32,22 +32,22 @@ NOW, LATER = 1_000_000, 2_000_000
 READS_THE_END = {"log.head"}
 # The leases of one agent are found by their holder, and then put in the order of their contacts. A
 # page of notifications is cut first, and then put in order with the events that it is about.
-SORTS_FEW = {"reader.live_leases(agent, None)", "noticed.page"}
+SORTS_FEW = {"reader.live_leases(agent, None)", "notifications.page"}
 
 
-def queries(scene: Scene) -> dict[str, Query]:
+def queries(stage: ProjectionStage) -> dict[str, Query]:
     """Every statement that the log and the projections have ready, by its name in the code."""
-    reader, stored = scene.reader._queries, scene.state_store._queries
+    reader, stored = stage.reader._queries, stage.state_store._queries
     owners = {
-        "log": vars(scene.log._queries),
-        "answers": vars(scene.command_bus._answers),
+        "log": vars(stage.log._queries),
+        "answers": vars(stage.command_bus._answers),
         "states": {
             f"{plan.read}:{plan.brings}": plan.query
             for plan in (*stored.plans, *stored.of_owner.values())
         },
         "reader": vars(reader),
-        "noticed": vars(scene.noticed._queries),
-        "overdue": dict(scene.work._queries),
+        "notifications": vars(stage.notifications._queries),
+        "overdue": dict(stage.due_aggregates._queries),
     }
     found = {
         f"{owner}.{name.strip('_')}": each
@@ -92,14 +92,14 @@ class Plans:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with opened("sqlite", tmp_path) as scene:
-        yield scene
+async def stage(tmp_path: Path) -> AsyncIterator[ProjectionStage]:
+    async with open_stage("sqlite", tmp_path) as stage:
+        yield stage
 
 
 @pytest.fixture
-def plans(scene: Scene, tmp_path: Path) -> Plans:
-    return Plans(tmp_path / "quorate.db", queries(scene))
+def plans(stage: ProjectionStage, tmp_path: Path) -> Plans:
+    return Plans(tmp_path / "quorate.db", queries(stage))
 
 
 def tables_in(plan: Sequence[str]) -> Iterator[str]:
@@ -114,7 +114,7 @@ def tables_in(plan: Sequence[str]) -> Iterator[str]:
 # -- Plans ---------------------------------------------------------------------
 
 
-def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
+def test_no_statement_scans_a_table(plans: Plans) -> None:
     scans = {name: [*tables_in(plans.of(name))] for name in plans.asked}
 
     assert {name for name, scanned in scans.items() if scanned} == READS_THE_END
@@ -128,7 +128,7 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
         ("log.after", "events USING INTEGER PRIMARY KEY (rowid>?)"),
         ("log.page", "events USING INDEX events_by_tenant (tenant=? AND sequence>?"),
         ("answers.select", "answers USING PRIMARY KEY (tenant=? AND caller=? AND command=?"),
-        ("answers.due", "answers USING COVERING INDEX answers_by_age (at<?)"),
+        ("answers.count_expired", "answers USING COVERING INDEX answers_by_age (at<?)"),
         ("answers.prune", "answers USING COVERING INDEX answers_by_age (at<?)"),
         ("states.agent.id:agent", "agents USING PRIMARY KEY (tenant=? AND id=?)"),
         ("states.agent.active:agent", "agents USING INDEX agents_active (<expr>=?)"),
@@ -163,7 +163,7 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
             "leases USING INDEX leases_held (agent_id",
         ),
         ("reader.key", "keys USING PRIMARY KEY (id=?)"),
-        ("reader.standing", "keys USING PRIMARY KEY (id=?)"),
+        ("reader.unrevoked_keys", "keys USING PRIMARY KEY (id=?)"),
         (
             "states.last_notification.id:sequence",
             "notices USING PRIMARY KEY (tenant=? AND agent_id=?)",
@@ -175,17 +175,23 @@ def test_no_table_is_read_from_end_to_end(plans: Plans) -> None:
         ("states.counts:count", "counts USING PRIMARY KEY (tenant=?)"),
         ("states.owned_count.id:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
         ("states.owned_count.name:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
-        ("noticed.page", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?)"),
-        ("noticed.page", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
-        ("noticed.last", "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence<?)"),
-        ("noticed.at", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
+        (
+            "notifications.page",
+            "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?)",
+        ),
+        ("notifications.page", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
+        (
+            "notifications.last",
+            "notices USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence<?)",
+        ),
+        ("notifications.at", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
     ],
 )
-def test_a_look_up_goes_by_its_index(plans: Plans, name: str, way: str) -> None:
+def test_lookup_uses_its_index(plans: Plans, name: str, way: str) -> None:
     assert any(line.startswith(f"SEARCH {way}") for line in plans.of(name)), plans.of(name)
 
 
-def test_no_page_is_sorted_before_it_is_cut(plans: Plans) -> None:
+def test_no_page_is_sorted_before_the_limit(plans: Plans) -> None:
     """A page of ten must not cost a sort of everything that follows it."""
     sorted_ = [name for name in plans.asked if any("ORDER BY" in line for line in plans.of(name))]
 
@@ -209,7 +215,7 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
     "log.after": {"position": 50, "limit": 10},
     "log.page": {"tenant": TENANT, "after": 50, "until": 10_050, "limit": 10},
     "answers.select": {"scopes": orjson.dumps([[TENANT, "k", "c", "key-7"]]).decode()},
-    "answers.due": {"kept_since": 5},
+    "answers.count_expired": {"kept_since": 5},
     "states.agent.id:agent": one(TENANT, "agent_000007"),
     "states.agent.name:agent": one(TENANT, "name000007"),
     "states.last_notification.id:sequence": one(TENANT, "agent_000007"),
@@ -236,12 +242,12 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
     "reader.agents": PAGE,
     "reader.lease": {**PAGE, "id": "live-000007"},
     "reader.request": {**PAGE, "id": "request-000007"},
-    "reader.standing": one("key-000007"),
-    "noticed.agent_by_id": {**PAGE, "id": "agent_000007"},
-    "noticed.agent_by_name": {**PAGE, "name": "name000007"},
-    "noticed.page": {**TOLD, "after": 50, "limit": 10},
-    "noticed.last": {**TOLD, "until": 50},
-    "noticed.at": {**TOLD, "sequence": 50},
+    "reader.unrevoked_keys": one("key-000007"),
+    "notifications.agent_by_id": {**PAGE, "id": "agent_000007"},
+    "notifications.agent_by_name": {**PAGE, "name": "name000007"},
+    "notifications.page": {**TOLD, "after": 50, "limit": 10},
+    "notifications.last": {**TOLD, "until": 50},
+    "notifications.at": {**TOLD, "sequence": 50},
     "reader.key": {"id": "key-000007"},
     "reader.keys": PAGE,
     "reader.settings": {**PAGE, "id": "agent_000007"},
@@ -253,14 +259,14 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-async def test_a_look_up_takes_as_many_steps_among_many_as_among_few(tmp_path: Path) -> None:
+async def test_lookup_takes_constant_steps_in_growing_tables(tmp_path: Path) -> None:
     steps: dict[str, list[int]] = {name: [] for name in ASKED}
     for size in (FEW, MANY):
         folder = tmp_path / str(size)
         folder.mkdir()
-        async with opened("sqlite", folder) as scene:
-            await fill(scene, size)
-            plans = Plans(folder / "quorate.db", queries(scene))
+        async with open_stage("sqlite", folder) as stage:
+            await fill(stage, size)
+            plans = Plans(folder / "quorate.db", queries(stage))
             for name, values in ASKED.items():
                 steps[name].append(plans.steps(name, values))
 
@@ -268,10 +274,10 @@ async def test_a_look_up_takes_as_many_steps_among_many_as_among_few(tmp_path: P
     assert slower == {}
 
 
-async def fill(scene: Scene, size: int) -> None:
+async def fill(stage: ProjectionStage, size: int) -> None:
     """``size`` of everything, present and past; nothing of it is overdue."""
-    dialect = scene.database.dialect
-    async with scene.database.write() as transaction:
+    dialect = stage.database.dialect
+    async with stage.database.write() as transaction:
         for table, rows in rows_of(size).items():
             await transaction.write(Query(insert(table), dialect), rows)
 

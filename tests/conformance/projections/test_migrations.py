@@ -23,10 +23,15 @@ from quorate.eventlog.database import Database, SchemaOutdated
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations import grants, revisions
-from quorate.projections.migrations.schema import ONLY_TODAYS, SCHEMA, TODAYS, Prepared
+from quorate.projections.migrations.schema import (
+    CURRENT_SCHEMA,
+    CURRENT_SCHEMA_ONLY,
+    SCHEMA,
+    PreparedSchema,
+)
 from quorate.projections.rebuild import check
 from quorate.projections.tables import holdings
-from tests.conformance.projections.random_history import Town
+from tests.conformance.projections.random_history import RandomHistory
 from tests.support.paths import FIRST_RELEASE
 from tests.support.postgres import ROLE, ROLE_PASSWORD, PostgresServer, shared_with_role
 
@@ -58,7 +63,7 @@ def first_release(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def then(tmp_path_factory: pytest.TempPathFactory) -> Rows:
+def first_rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     """All rows of the first release, by their tables."""
     path = tmp_path_factory.mktemp("then") / "quorate.db"
     first_release(path)
@@ -70,7 +75,7 @@ def then(tmp_path_factory: pytest.TempPathFactory) -> Rows:
         }
 
 
-def alembic_to(revision: str) -> Callable[[Connection, Callable[[], None]], None]:
+def upgrade_to(revision: str) -> Callable[[Connection, Callable[[], None]], None]:
     def work(connection: Connection, lock_log: Callable[[], None]) -> None:
         lock_log()
         config = Config()
@@ -81,7 +86,7 @@ def alembic_to(revision: str) -> Callable[[Connection, Callable[[], None]], None
     return work
 
 
-def filled_with(rows: Rows) -> Callable[[Connection, Callable[[], None]], None]:
+def insert_rows(rows: Rows) -> Callable[[Connection, Callable[[], None]], None]:
     def work(connection: Connection, lock_log: Callable[[], None]) -> None:
         lock_log()
         found = MetaData()
@@ -98,7 +103,7 @@ def filled_with(rows: Rows) -> Callable[[Connection, Callable[[], None]], None]:
     return work
 
 
-class Place:
+class Target:
     """A database of the first release; each ``backend()`` is another process to it."""
 
     def __init__(self, database: Callable[[], Database], empty: Callable[[], Database]) -> None:
@@ -107,22 +112,22 @@ class Place:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path, then: Rows) -> Place:
+async def target(request: pytest.FixtureRequest, tmp_path: Path, first_rows: Rows) -> Target:
     if request.param == "sqlite":
         first_release(tmp_path / "quorate.db")
-        return Place(
+        return Target(
             lambda: SqliteDatabase(tmp_path / "quorate.db"),
             lambda: SqliteDatabase(tmp_path / "another.db"),
         )
     server: PostgresServer = request.getfixturevalue("postgres")
     url, other = server.empty_url(), server.empty_url()
-    await PostgresDatabase(url).define(alembic_to("0001"))
-    await PostgresDatabase(url).define(filled_with(then))
-    return Place(lambda: PostgresDatabase(url), lambda: PostgresDatabase(other))
+    await PostgresDatabase(url).define(upgrade_to("0001"))
+    await PostgresDatabase(url).define(insert_rows(first_rows))
+    return Target(lambda: PostgresDatabase(url), lambda: PostgresDatabase(other))
 
 
 @asynccontextmanager
-async def opened(database: Database, *schema: Any) -> AsyncIterator[Database]:  # noqa: ANN401
+async def open_database(database: Database, *schema: Any) -> AsyncIterator[Database]:  # noqa: ANN401
     await database.open(*schema)
     try:
         yield database
@@ -130,8 +135,8 @@ async def opened(database: Database, *schema: Any) -> AsyncIterator[Database]:  
         await database.close()
 
 
-async def upgraded(database: Database) -> Prepared:
-    return await database.define(TODAYS.prepare)
+async def upgrade(database: Database) -> PreparedSchema:
+    return await database.define(CURRENT_SCHEMA.prepare)
 
 
 INDEXES = {
@@ -141,7 +146,7 @@ INDEXES = {
 }
 
 
-def shape(connection: Connection) -> dict[str, Any]:
+def describe_schema(connection: Connection) -> dict[str, Any]:
     """What the tables are, apart from the order of their columns."""
     inspector = inspect(connection)
     tables = {
@@ -167,143 +172,145 @@ def events(connection: Connection) -> list[tuple[Any, ...]]:
 # -- What becomes of it -------------------------------------------------------
 
 
-async def test_every_row_is_what_the_log_says_and_the_log_is_what_it_was(
-    place: Place, tmp_path: Path
+async def test_upgrade_keeps_events_and_fills_tables_from_them(
+    target: Target, tmp_path: Path
 ) -> None:
-    database = place.database()
+    database = target.database()
     before = await database.inspect(events)
 
-    prepared = await upgraded(database)
+    prepared = await upgrade(database)
 
     assert (prepared.found, prepared.revision) == ("0001", revisions.NEWEST)
     assert prepared.events == len(before) > 0
     assert await database.inspect(events) == before
     async with (
-        opened(place.database(), SCHEMA) as live,
-        opened(SqliteDatabase(tmp_path / "scratch.db")) as scratch,
+        open_database(target.database(), SCHEMA) as live,
+        open_database(SqliteDatabase(tmp_path / "scratch.db")) as scratch,
     ):
         assert (await check(live, scratch)).differences.count == 0
 
 
-async def test_the_tables_are_those_that_would_be_made_today(place: Place) -> None:
-    await upgraded(place.database())
-    await upgraded(place.empty())
+async def test_upgraded_schema_equals_the_current_schema(target: Target) -> None:
+    await upgrade(target.database())
+    await upgrade(target.empty())
 
-    assert await place.database().inspect(shape) == await place.empty().inspect(shape)
+    assert await target.database().inspect(describe_schema) == await target.empty().inspect(
+        describe_schema
+    )
 
 
-async def test_events_still_cannot_be_changed(place: Place) -> None:
-    await upgraded(place.database())
+async def test_events_stay_append_only_after_an_upgrade(target: Target) -> None:
+    await upgrade(target.database())
 
     def forge(connection: Connection, _lock_log: Callable[[], None]) -> None:
         connection.execute(update(log_schema.events).values(data="{}"))
 
     with pytest.raises(Exception, match="append-only"):
-        await place.database().define(forge)
+        await target.database().define(forge)
 
 
-async def test_however_many_ask_it_happens_once(place: Place) -> None:
-    prepared = await asyncio.gather(*(upgraded(place.database()) for _ in range(AT_ONCE)))
+async def test_concurrent_upgrades_run_once(target: Target) -> None:
+    prepared = await asyncio.gather(*(upgrade(target.database()) for _ in range(AT_ONCE)))
 
     assert sorted(one.found or "" for one in prepared) == ["0001"] + [revisions.NEWEST] * 3
     assert {one.revision for one in prepared} == {revisions.NEWEST}
 
 
-async def test_however_many_start_on_nothing_the_tables_are_made_once(place: Place) -> None:
-    prepared = await asyncio.gather(*(upgraded(place.empty()) for _ in range(AT_ONCE)))
+async def test_concurrent_starts_create_the_tables_once(target: Target) -> None:
+    prepared = await asyncio.gather(*(upgrade(target.empty()) for _ in range(AT_ONCE)))
 
     found = [one.found for one in prepared]
     assert found.count(None) == 1
     assert found.count(revisions.NEWEST) == AT_ONCE - 1
 
 
-async def test_a_log_that_is_damaged_leaves_everything_as_it_was(
-    place: Place,
+async def test_upgrade_of_a_corrupted_log_changes_nothing(
+    target: Target,
 ) -> None:
     def damage(connection: Connection, _lock_log: Callable[[], None]) -> None:
         for statement in DAMAGE[connection.dialect.name]:
             connection.execute(text(statement))
 
-    await place.database().define(damage)
-    before = await place.database().inspect(shape)
+    await target.database().define(damage)
+    before = await target.database().inspect(describe_schema)
 
-    with pytest.raises(SchemaOutdated, match="damaged"):
-        await upgraded(place.database())
+    with pytest.raises(SchemaOutdated, match="corrupted"):
+        await upgrade(target.database())
 
-    assert await place.database().inspect(shape) == before
+    assert await target.database().inspect(describe_schema) == before
 
 
 # -- Older and newer ----------------------------------------------------------
 
 
-async def test_a_database_of_one_process_is_upgraded_by_opening_it(tmp_path: Path) -> None:
+async def test_sqlite_database_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
     first_release(tmp_path / "quorate.db")
 
-    async with opened(SqliteDatabase(tmp_path / "quorate.db"), SCHEMA) as database:
-        assert await database.inspect(revisions.found_in) == revisions.NEWEST
+    async with open_database(SqliteDatabase(tmp_path / "quorate.db"), SCHEMA) as database:
+        assert await database.inspect(revisions.find_revision) == revisions.NEWEST
 
 
-async def test_a_shared_database_is_refused_until_somebody_upgrades_it(
+async def test_shared_database_is_rejected_until_it_is_upgraded(
     postgres: PostgresServer,
 ) -> None:
     url = postgres.empty_url()
     with pytest.raises(SchemaOutdated, match=r"no tables yet.*quorate db upgrade"):
         await PostgresDatabase(url).open(SCHEMA)
-    await PostgresDatabase(url).define(alembic_to("0001"))
+    await PostgresDatabase(url).define(upgrade_to("0001"))
     with pytest.raises(SchemaOutdated, match=r"older version.*quorate db upgrade"):
         await PostgresDatabase(url).open(SCHEMA)
 
-    await upgraded(PostgresDatabase(url))
+    await upgrade(PostgresDatabase(url))
 
-    async with opened(PostgresDatabase(url), SCHEMA):
+    async with open_database(PostgresDatabase(url), SCHEMA):
         pass
 
 
-async def test_what_a_newer_version_added_is_served_but_not_made_anew(place: Place) -> None:
-    await upgraded(place.database())
+async def test_newer_schema_is_served_but_not_rebuilt(target: Target) -> None:
+    await upgrade(target.database())
 
     def renumber(connection: Connection, _lock_log: Callable[[], None]) -> None:
         connection.execute(update(revisions.version).values(version_num="9999"))
 
-    await place.database().define(renumber)
+    await target.database().define(renumber)
 
-    async with opened(place.database(), SCHEMA):
+    async with open_database(target.database(), SCHEMA):
         pass
     with pytest.raises(SchemaOutdated, match="newer version"):
-        await place.database().open(ONLY_TODAYS)
+        await target.database().open(CURRENT_SCHEMA_ONLY)
 
 
 # -- Beside others ------------------------------------------------------------
 
 
-async def test_what_others_append_meanwhile_is_not_missed(
-    postgres: PostgresServer, then: Rows, tmp_path: Path
+async def test_upgrade_includes_events_appended_before_the_lock(
+    postgres: PostgresServer, first_rows: Rows, tmp_path: Path
 ) -> None:
     """The last event comes in after the upgrade has looked, before it locks the log."""
     url = postgres.empty_url()
-    *earlier, last = then["events"]
-    await PostgresDatabase(url).define(alembic_to("0001"))
-    await PostgresDatabase(url).define(filled_with({**then, "events": earlier}))
+    *earlier, last = first_rows["events"]
+    await PostgresDatabase(url).define(upgrade_to("0001"))
+    await PostgresDatabase(url).define(insert_rows({**first_rows, "events": earlier}))
     other = await PostgresDatabase(url).connect("another")
 
     async def append() -> None:
         holes = ", ".join(f"${number}" for number in range(1, len(last) + 1))
         await other.execute(f"INSERT INTO events VALUES ({holes})", *last)  # noqa: S608 - ours.
 
-    def late(connection: Connection, lock_log: Callable[[], None]) -> Prepared:
+    def late(connection: Connection, lock_log: Callable[[], None]) -> PreparedSchema:
         def append_and_lock() -> None:
             await_only(append())
             lock_log()
 
-        return TODAYS.prepare(connection, append_and_lock)
+        return CURRENT_SCHEMA.prepare(connection, append_and_lock)
 
     prepared = await PostgresDatabase(url).define(late)
     await other.close()
 
-    assert prepared.events == len(then["events"])
+    assert prepared.events == len(first_rows["events"])
     async with (
-        opened(PostgresDatabase(url), SCHEMA) as live,
-        opened(SqliteDatabase(tmp_path / "scratch.db")) as scratch,
+        open_database(PostgresDatabase(url), SCHEMA) as live,
+        open_database(SqliteDatabase(tmp_path / "scratch.db")) as scratch,
     ):
         assert (await check(live, scratch)).differences.count == 0
 
@@ -311,12 +318,12 @@ async def test_what_others_append_meanwhile_is_not_missed(
 # -- Rights -------------------------------------------------------------------
 
 
-async def test_a_role_that_serves_can_add_events_and_not_touch_them(tmp_path: Path) -> None:
+async def test_server_role_appends_events_but_cannot_change_them(tmp_path: Path) -> None:
     server = shared_with_role()
     url = server.empty_url()
 
     def prepare(connection: Connection, lock_log: Callable[[], None]) -> None:
-        TODAYS.prepare(connection, lock_log)
+        CURRENT_SCHEMA.prepare(connection, lock_log)
         grants.grant(connection, ROLE)
 
     await PostgresDatabase(url).define(prepare)
@@ -325,11 +332,11 @@ async def test_a_role_that_serves_can_add_events_and_not_touch_them(tmp_path: Pa
     password.write_text(ROLE_PASSWORD)
     as_role = f"{scheme}://{ROLE}@{address.partition('@')[2]}"
 
-    def served() -> PostgresDatabase:
+    def server_database() -> PostgresDatabase:
         return PostgresDatabase(as_role, password_file=password)
 
-    async with Town(served(), seed=2) as town:
-        await town.live(20)
+    async with RandomHistory(server_database(), seed=2) as random_history:
+        await random_history.run(20)
 
     assert await PostgresDatabase(url).inspect(_count_of_events) > 0
     for statement in (
@@ -340,19 +347,19 @@ async def test_a_role_that_serves_can_add_events_and_not_touch_them(tmp_path: Pa
         "DROP TABLE events",
     ):
         with pytest.raises(Exception, match=r"permission denied|must be owner"):
-            await served().define(_execute(statement))
+            await server_database().define(_execute(statement))
 
 
-async def test_a_role_that_served_serves_on_tables_that_came_with_an_upgrade() -> None:
+async def test_server_role_is_granted_new_tables_of_an_upgrade() -> None:
     url = shared_with_role().empty_url()
     newcomer = holdings.name
 
     def prepare(connection: Connection, lock_log: Callable[[], None]) -> Sequence[bool]:
-        TODAYS.prepare(connection, lock_log)
+        CURRENT_SCHEMA.prepare(connection, lock_log)
         grants.grant(connection, ROLE)
         connection.exec_driver_sql(f"REVOKE ALL ON {newcomer} FROM {ROLE}")
         connection.exec_driver_sql(f"GRANT TRUNCATE ON {newcomer} TO {ROLE}")
-        grants.keep(connection)
+        grants.extend_grants(connection)
         ours = (func.has_table_privilege(ROLE, newcomer, right) for right in RIGHTS)
         return tuple(connection.execute(select(*ours)).one())
 

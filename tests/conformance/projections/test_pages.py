@@ -10,9 +10,9 @@ from quorate.domain.coordination.consensus import STATUSES
 from quorate.domain.identity.agent_settings import ConfigureAgent, Settings
 from quorate.domain.identity.api_keys import IssueKey
 from quorate.domain.shared.email_addresses import EmailAddress
-from quorate.projections.queries import Seen
+from quorate.projections.queries import QueryResult
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT
-from tests.conformance.projections.scene import DATABASES, Scene, opened
+from tests.conformance.projections.projection_stage import DATABASES, ProjectionStage, open_stage
 from tests.unit.support.scenario import (
     ADMIN_KEY,
     KIM,
@@ -29,13 +29,13 @@ from tests.unit.support.scenario import (
 MANY = 11
 AGENTS = [f"agent{number:02}" for number in range(MANY)]
 LIMITS = [1, 2, 5, MANY, MANY + 1]
-Page = Callable[[str, int], Awaitable[Seen[Any]]]
+Page = Callable[[str, int], Awaitable[QueryResult[Any]]]
 
 
 @pytest.fixture(params=DATABASES)
-async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with opened(request.param, tmp_path) as scene:
-        yield scene
+async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProjectionStage]:
+    async with open_stage(request.param, tmp_path) as stage:
+        yield stage
 
 
 def contact(number: int) -> EmailAddress:
@@ -64,27 +64,29 @@ async def all_of(page: Page, limit: int, key: Callable[[Any], str]) -> list[str]
         seen += [key(one) for one in found]
 
 
-async def full(scene: Scene) -> None:
+async def full(stage: ProjectionStage) -> None:
     """Two tenants, each with plenty of everything."""
     for tenant in (TENANT, OTHER_TENANT):
-        await scene.create_agents(*AGENTS, tenant=tenant)
+        await stage.create_agents(*AGENTS, tenant=tenant)
         for number, name in enumerate(AGENTS):
             taken = acquire(name, contact(number), lease=f"{tenant}-l{MANY - number:02}")
-            await scene.execute(taken, tenant=tenant)
+            await stage.execute(taken, tenant=tenant)
             asked = propose(name, request=f"{tenant}-r{number:02}")
-            await scene.execute(asked, tenant=tenant)
+            await stage.execute(asked, tenant=tenant)
             voted = vote(name, "approve", request=f"{tenant}-r00")
-            await scene.submit(voted, tenant=tenant)
-            await scene.execute(issue(number + (100 if tenant == TENANT else 0)), tenant=tenant)
+            await stage.submit(voted, tenant=tenant)
+            await stage.execute(issue(number + (100 if tenant == TENANT else 0)), tenant=tenant)
 
 
 # -- Pages ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-async def test_every_list_is_seen_whole_and_in_order(scene: Scene, limit: int) -> None:
-    await full(scene)
-    reader = scene.reader
+async def test_pages_of_every_list_are_complete_and_ordered(
+    stage: ProjectionStage, limit: int
+) -> None:
+    await full(stage)
+    reader = stage.reader
 
     agents = await all_of(
         lambda after, limit: reader.agents(TENANT, after, limit), limit, lambda row: row.agent.id
@@ -109,10 +111,10 @@ async def test_every_list_is_seen_whole_and_in_order(scene: Scene, limit: int) -
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-async def test_leases_come_in_the_order_of_their_contacts(scene: Scene, limit: int) -> None:
-    await full(scene)
+async def test_leases_are_ordered_by_contact(stage: ProjectionStage, limit: int) -> None:
+    await full(stage)
     leases = await all_of(
-        lambda after, limit: scene.reader.live_leases(TENANT, after, limit, None, None),
+        lambda after, limit: stage.reader.live_leases(TENANT, after, limit, None, None),
         limit,
         lambda lease: lease.id,
     )
@@ -120,26 +122,26 @@ async def test_leases_come_in_the_order_of_their_contacts(scene: Scene, limit: i
     assert leases == [f"{TENANT}-l{MANY - number:02}" for number in range(MANY)]
 
 
-async def test_a_page_goes_on_after_a_lease_that_has_ended_meanwhile(scene: Scene) -> None:
-    await full(scene)
-    first = await scene.reader.live_leases(TENANT, "", 3, None, None)
+async def test_cursor_of_an_ended_lease_stays_valid(stage: ProjectionStage) -> None:
+    await full(stage)
+    first = await stage.reader.live_leases(TENANT, "", 3, None, None)
     last = first.found[-1]
-    await scene.execute(release(last.id, by=key_of("agent02")))
-    second = await scene.reader.live_leases(TENANT, last.id, 1, None, None)
+    await stage.execute(release(last.id, by=key_of("agent02")))
+    second = await stage.reader.live_leases(TENANT, last.id, 1, None, None)
 
     assert [lease.contact_key for lease in second.found] == [contact(3).key]
 
 
-async def test_leases_may_be_asked_for_by_holder_and_by_contact(scene: Scene) -> None:
-    await scene.create_agents("ann", "bob")
-    await scene.execute(
+async def test_leases_are_filtered_by_holder_and_contact(stage: ProjectionStage) -> None:
+    await stage.create_agents("ann", "bob")
+    await stage.execute(
         acquire("ann", KIM, lease="l1"),
         acquire("ann", LEE, lease="l2"),
         acquire("bob", contact(1), lease="l3"),
     )
 
     async def leases(agent: str | None, key: str | None) -> list[str]:
-        seen = await scene.reader.live_leases(TENANT, "", 9, agent, key)
+        seen = await stage.reader.live_leases(TENANT, "", 9, agent, key)
         return [lease.id for lease in seen.found]
 
     assert await leases(None, None) == ["l3", "l1", "l2"]
@@ -150,32 +152,34 @@ async def test_leases_may_be_asked_for_by_holder_and_by_contact(scene: Scene) ->
     assert await leases(id_of("nobody"), None) == []
 
 
-async def test_requests_may_be_asked_for_by_status(scene: Scene) -> None:
-    await scene.create_agents("ann", "bob", "cid")
+async def test_proposals_are_filtered_by_status(stage: ProjectionStage) -> None:
+    await stage.create_agents("ann", "bob", "cid")
     for name in ("pending", "approved", "rejected"):
-        await scene.execute(propose("ann", request=name, minutes=9))
-    await scene.execute(propose("ann", request="expired", minutes=1))
+        await stage.execute(propose("ann", request=name, minutes=9))
+    await stage.execute(propose("ann", request="expired", minutes=1))
     for voter in ("ann", "bob"):
-        await scene.execute(vote(voter, "approve", request="approved"))
-        await scene.execute(vote(voter, "reject", request="rejected"))
-    scene.clock.move(minutes=1)
-    await scene.settle()
+        await stage.execute(vote(voter, "approve", request="approved"))
+        await stage.execute(vote(voter, "reject", request="rejected"))
+    stage.clock.move(minutes=1)
+    await stage.record_due()
 
     for status in STATUSES:
-        seen = await scene.reader.requests(TENANT, "", 9, status)
+        seen = await stage.reader.requests(TENANT, "", 9, status)
         assert [row.request.id for row in seen.found] == [status]
         assert [row.request.status for row in seen.found] == [status]
 
 
-async def test_a_request_comes_with_its_votes_counted_and_nothing_that_may_be_long(
-    scene: Scene,
+async def test_proposal_has_vote_counts_and_no_long_parts(
+    stage: ProjectionStage,
 ) -> None:
-    await scene.create_agents("ann", "bob", "cid", "dan", "eve", "fay")
-    await scene.execute(propose("ann", electorate="snapshot"), propose("ann", request="another"))
-    await scene.execute(*(vote(voter, "reject") for voter in ("bob", "cid")), vote("ann", "approve"))
-    await scene.execute(vote("bob", "approve", request="another"))
-    one = (await scene.reader.request(TENANT, "request")).found
-    _, listed = (await scene.reader.requests(TENANT, "", 9, None)).found
+    await stage.create_agents("ann", "bob", "cid", "dan", "eve", "fay")
+    await stage.execute(propose("ann", electorate="snapshot"), propose("ann", request="another"))
+    await stage.execute(
+        *(vote(voter, "reject") for voter in ("bob", "cid")), vote("ann", "approve")
+    )
+    await stage.execute(vote("bob", "approve", request="another"))
+    one = (await stage.reader.request(TENANT, "request")).found
+    _, listed = (await stage.reader.requests(TENANT, "", 9, None)).found
 
     assert one is not None
     assert one == listed
@@ -187,9 +191,9 @@ async def test_a_request_comes_with_its_votes_counted_and_nothing_that_may_be_lo
 # -- What is not there ---------------------------------------------------------
 
 
-async def test_the_unknown_is_not_found(scene: Scene) -> None:
-    await scene.create_agents("ann")
-    reader = scene.reader
+async def test_unknown_ids_are_not_found(stage: ProjectionStage) -> None:
+    await stage.create_agents("ann")
+    reader = stage.reader
 
     assert (await reader.agent(TENANT, "agent_nobody")).found is None
     assert (await reader.settings(TENANT, "agent_nobody")).found is None
@@ -200,9 +204,9 @@ async def test_the_unknown_is_not_found(scene: Scene) -> None:
     assert not await reader.has_tenant("nobody")
 
 
-async def test_what_is_of_another_tenant_is_not_found(scene: Scene) -> None:
-    await full(scene)
-    reader = scene.reader
+async def test_rows_of_another_tenant_are_not_found(stage: ProjectionStage) -> None:
+    await full(stage)
+    reader = stage.reader
     ours, theirs = f"{TENANT}-l01", f"{OTHER_TENANT}-l01"
 
     assert (await reader.lease(TENANT, ours)).found is not None
@@ -215,50 +219,52 @@ async def test_what_is_of_another_tenant_is_not_found(scene: Scene) -> None:
     assert all(one.startswith(TENANT) for one in ids)
 
 
-async def test_a_cursor_of_another_tenant_is_no_window_into_it(scene: Scene) -> None:
-    await full(scene)
-    seen = await scene.reader.live_leases(TENANT, f"{OTHER_TENANT}-l05", 99, None, None)
+async def test_cursor_of_another_tenant_reveals_nothing(stage: ProjectionStage) -> None:
+    await full(stage)
+    seen = await stage.reader.live_leases(TENANT, f"{OTHER_TENANT}-l05", 99, None, None)
 
     assert all(lease.id.startswith(TENANT) for lease in seen.found)
 
 
-async def test_an_agent_that_has_not_registered_is_not_shown(scene: Scene) -> None:
-    await scene.create_agents("ann")
-    await scene.execute(issue(1))
-    reserved = (await scene.reader.agent(TENANT, "agent_reserved1")).found
-    listed = (await scene.reader.agents(TENANT, "", 9)).found
-    await scene.execute(register("reserved1"))
-    shown = (await scene.reader.agents(TENANT, "", 9)).found
+async def test_reserved_agent_is_not_shown(stage: ProjectionStage) -> None:
+    await stage.create_agents("ann")
+    await stage.execute(issue(1))
+    reserved = (await stage.reader.agent(TENANT, "agent_reserved1")).found
+    listed = (await stage.reader.agents(TENANT, "", 9)).found
+    await stage.execute(register("reserved1"))
+    shown = (await stage.reader.agents(TENANT, "", 9)).found
 
     assert reserved is None
     assert [row.agent.name for row in listed] == ["ann"]
     assert [row.agent.name for row in shown] == ["ann", "reserved1"]
 
 
-async def test_an_agent_without_settings_has_none(scene: Scene) -> None:
-    await scene.create_agents("ann")
-    before = (await scene.reader.settings(TENANT, id_of("ann"))).found
+async def test_agent_without_settings_has_empty_settings(stage: ProjectionStage) -> None:
+    await stage.create_agents("ann")
+    before = (await stage.reader.settings(TENANT, id_of("ann"))).found
     settings: Settings = {"humanizer_enabled": True, "humanizer_style": "dry"}
-    await scene.execute(ConfigureAgent(caller=key_of("ann"), agent_id=id_of("ann"), settings=settings))
-    after = (await scene.reader.settings(TENANT, id_of("ann"))).found
+    await stage.execute(
+        ConfigureAgent(caller=key_of("ann"), agent_id=id_of("ann"), settings=settings)
+    )
+    after = (await stage.reader.settings(TENANT, id_of("ann"))).found
 
     assert (before, after) == ({}, settings)
 
 
-async def test_an_agent_comes_with_how_many_leases_it_holds(scene: Scene) -> None:
-    await scene.create_agents("ann", "bob")
-    await scene.execute(acquire("ann", KIM, lease="l1"), acquire("ann", LEE, lease="l2"))
-    await scene.execute(release("l1", by=key_of("ann")))
+async def test_agent_is_returned_with_its_number_of_leases(stage: ProjectionStage) -> None:
+    await stage.create_agents("ann", "bob")
+    await stage.execute(acquire("ann", KIM, lease="l1"), acquire("ann", LEE, lease="l2"))
+    await stage.execute(release("l1", by=key_of("ann")))
 
-    listed = (await scene.reader.agents(TENANT, "", 9)).found
+    listed = (await stage.reader.agents(TENANT, "", 9)).found
     assert {row.agent.name: row.leases_held for row in listed} == {"ann": 1, "bob": 0}
 
 
-async def test_a_key_is_found_across_tenants_and_says_whose_it_is(scene: Scene) -> None:
-    await scene.create_agents("ann", tenant=OTHER_TENANT)
-    await scene.execute(issue(7), tenant=OTHER_TENANT)
-    found = await scene.reader.key(f"{7:016x}")
+async def test_key_of_any_tenant_is_found_with_its_tenant(stage: ProjectionStage) -> None:
+    await stage.create_agents("ann", tenant=OTHER_TENANT)
+    await stage.execute(issue(7), tenant=OTHER_TENANT)
+    found = await stage.reader.key(f"{7:016x}")
 
     assert found is not None
     assert (found.tenant, found.key.agent_name) == (OTHER_TENANT, "reserved7")
-    assert await scene.reader.has_tenant(OTHER_TENANT)
+    assert await stage.reader.has_tenant(OTHER_TENANT)

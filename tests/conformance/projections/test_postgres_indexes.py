@@ -17,7 +17,7 @@ from quorate.eventlog.postgres import database as postgres_database
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.transactions import Query
 from tests.conformance.eventlog.conformance import TENANT
-from tests.conformance.projections.scene import Scene, opened
+from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
 from tests.conformance.projections.test_indexes import ASKED, FEW, MANY, fill, queries, rows_of
 
 # An index grows by a level, and a page of answers may lie in other places; a table is far more.
@@ -33,9 +33,9 @@ ASKED_HERE = {name: {**values, **HELD.get(name, {})} for name, values in ASKED.i
 
 
 @pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    async with opened("postgresql", tmp_path) as scene:
-        yield scene
+async def stage(tmp_path: Path) -> AsyncIterator[ProjectionStage]:
+    async with open_stage("postgresql", tmp_path) as stage:
+        yield stage
 
 
 class Pages:
@@ -67,19 +67,19 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - a parameter.
 @pytest.mark.parametrize(
     "settings", [postgres_database._WRITER, postgres_database._READER], ids=["writer", "reader"]
 )
-async def test_a_look_up_reads_as_many_pages_among_many_as_among_few(
+async def test_lookup_reads_constant_pages_in_growing_tables(
     tmp_path: Path, settings: Mapping[str, str]
 ) -> None:
     pages: dict[str, list[int]] = {name: [] for name in ASKED_HERE}
     for size in (FEW, MANY):
-        async with opened("postgresql", tmp_path) as scene:
-            await fill(scene, size)
-            database = scene.database.real
+        async with open_stage("postgresql", tmp_path) as stage:
+            await fill(stage, size)
+            database = stage.database.real
             assert isinstance(database, PostgresDatabase)
             connection = await database.connect("test", settings=settings)
             try:
                 await connection.execute(f"ANALYZE {', '.join(FILLED)}")
-                asked = queries(scene)
+                asked = queries(stage)
                 counted = Pages(connection)
                 for name, values in ASKED_HERE.items():
                     pages[name].append(await counted.of(asked[name], values))
@@ -94,19 +94,21 @@ async def test_a_look_up_reads_as_many_pages_among_many_as_among_few(
     assert slower == {}
 
 
-async def test_who_is_named_is_looked_up_one_by_one_before_anything_was_analysed(
-    scene: Scene,
+async def test_lookup_by_name_is_bounded_before_tables_are_analyzed(
+    stage: ProjectionStage,
 ) -> None:
-    await fill(scene, NAMED)
+    await fill(stage, NAMED)
     names = [(TENANT, f"name{number:06}") for number in range(NAMED)]
     asked = {"asked": orjson.dumps(names).decode()}
-    database = scene.database.real
+    database = stage.database.real
     assert isinstance(database, PostgresDatabase)
     connection = await database.connect("test", settings=postgres_database._WRITER)
     try:
         pages = Pages(connection)
-        ready = queries(scene)
-        by_name = [name for name in ready if name.endswith("s_by_name") and name in ASKED]
+        ready = queries(stage)
+        by_name = [
+            name for name in ready if ".name:" in name and "vote" not in name and name in ASKED
+        ]
         found = {name: await pages.of(ready[name], asked) for name in by_name}
     finally:
         await connection.close()
@@ -115,10 +117,10 @@ async def test_who_is_named_is_looked_up_one_by_one_before_anything_was_analysed
     assert {name: n for name, n in found.items() if n > NAMED * PAGES_FOR_A_NAME_MAX} == {}
 
 
-async def test_what_walks_through_a_table_would_be_found(scene: Scene) -> None:
+async def test_table_scan_exceeds_the_page_limit(stage: ProjectionStage) -> None:
     """The control: a table of this size is many more pages than a look-up may read."""
-    await fill(scene, MANY)
-    database = scene.database.real
+    await fill(stage, MANY)
+    database = stage.database.real
     assert isinstance(database, PostgresDatabase)
     connection = await database.connect("test")
     try:

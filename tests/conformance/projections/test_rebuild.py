@@ -15,11 +15,11 @@ from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
 from quorate.eventlog.transactions import DatabaseUnavailable
-from quorate.projections import rebuild as rebuilding
+from quorate.projections import rebuild as rebuild_module
 from quorate.projections.rebuild import check, rebuild
 from quorate.projections.replay import ReplayFailed
 from quorate.projections.tables import metadata
-from tests.conformance.projections.random_history import Town
+from tests.conformance.projections.random_history import RandomHistory
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -27,8 +27,8 @@ Rows = dict[str, list[tuple[Any, ...]]]
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a short history crosses every border."""
-    monkeypatch.setattr(rebuilding, "EVENTS_PER_PAGE", 7)
-    monkeypatch.setattr(rebuilding, "EVENTS_BETWEEN_WRITES", 20)
+    monkeypatch.setattr(rebuild_module, "EVENTS_PER_PAGE", 7)
+    monkeypatch.setattr(rebuild_module, "EVENTS_BETWEEN_WRITES", 20)
 
 
 def rows_of(path: Path) -> Rows:
@@ -50,7 +50,7 @@ def schema_of(path: Path) -> list[tuple[Any, ...]]:
         return [(kind, name, " ".join((sql or "").split())) for kind, name, sql in found]
 
 
-def by_hand(path: Path, *statements: str) -> None:
+def execute(path: Path, *statements: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         for statement in statements:
             connection.execute(statement)
@@ -58,7 +58,7 @@ def by_hand(path: Path, *statements: str) -> None:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteDatabase]:
+async def open_database(path: Path) -> AsyncIterator[SqliteDatabase]:
     database = SqliteDatabase(path)
     await database.open()
     try:
@@ -68,7 +68,7 @@ async def opened(path: Path) -> AsyncIterator[SqliteDatabase]:
 
 
 @asynccontextmanager
-async def snapshot(path: Path) -> AsyncIterator[SqliteSnapshot]:
+async def open_snapshot(path: Path) -> AsyncIterator[SqliteSnapshot]:
     database = SqliteSnapshot(path)
     await database.open()
     try:
@@ -78,37 +78,37 @@ async def snapshot(path: Path) -> AsyncIterator[SqliteSnapshot]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_rebuild_of_any_prefix_is_what_was_live(tmp_path: Path, seed: int) -> None:
+async def test_rebuild_of_any_prefix_equals_the_live_rows(tmp_path: Path, seed: int) -> None:
     path = tmp_path / "quorate.db"
     async with (
-        Town(path, seed) as town,
-        opened(tmp_path / "scratch.db") as scratch,
-        snapshot(path) as live,
+        RandomHistory(path, seed) as random_history,
+        open_database(tmp_path / "scratch.db") as scratch,
+        open_snapshot(path) as live,
     ):
         for _ in range(12):
-            await town.live(rounds=5)
+            await random_history.run(rounds=5)
 
             found = await check(live, scratch)
 
-            assert found.differences.named == []
-            assert found.events == await town.log.committed_head()
+            assert found.differences.listed == []
+            assert found.events == await random_history.log.committed_head()
 
 
-async def test_these_histories_hold_every_kind_of_event(tmp_path: Path) -> None:
+async def test_random_histories_contain_every_event_type(tmp_path: Path) -> None:
     kinds = Counter[str]()
     for seed in range(4):
         path = tmp_path / f"{seed}.db"
-        async with Town(path, seed) as town:
-            await town.live(rounds=60)
+        async with RandomHistory(path, seed) as random_history:
+            await random_history.run(rounds=60)
         with closing(sqlite3.connect(path)) as connection:
             kinds.update(kind for (kind,) in connection.execute("SELECT type FROM events"))
 
     assert set(kinds) == set(EVENT_TYPES)
 
 
-async def test_what_was_spoiled_by_hand_is_built_anew(history: Path) -> None:
+async def test_rebuild_repairs_manually_changed_tables(history: Path) -> None:
     rows, schema = rows_of(history), schema_of(history)
-    by_hand(
+    execute(
         history,
         "DELETE FROM votes",
         "UPDATE agents SET role = 'king'",
@@ -118,7 +118,7 @@ async def test_what_was_spoiled_by_hand_is_built_anew(history: Path) -> None:
         "DELETE FROM notices WHERE sequence % 3 = 0",
     )
 
-    async with opened(history) as database:
+    async with open_database(history) as database:
         rebuilt = await rebuild(database)
 
     assert rows_of(history) == rows
@@ -127,23 +127,23 @@ async def test_what_was_spoiled_by_hand_is_built_anew(history: Path) -> None:
 
 
 @pytest.mark.parametrize(("page", "between"), [(1, 1), (5, 1_000_000), (1_000, 3), (64, 64)])
-async def test_where_the_log_is_cut_into_pages_does_not_matter(
+async def test_rebuild_does_not_depend_on_page_sizes(
     history: Path, monkeypatch: pytest.MonkeyPatch, page: int, between: int
 ) -> None:
-    monkeypatch.setattr(rebuilding, "EVENTS_PER_PAGE", page)
-    monkeypatch.setattr(rebuilding, "EVENTS_BETWEEN_WRITES", between)
+    monkeypatch.setattr(rebuild_module, "EVENTS_PER_PAGE", page)
+    monkeypatch.setattr(rebuild_module, "EVENTS_BETWEEN_WRITES", between)
     rows = rows_of(history)
 
-    async with opened(history) as database:
+    async with open_database(history) as database:
         await rebuild(database)
 
     assert rows_of(history) == rows
 
 
-async def test_progress_is_told_from_nothing_to_all(history: Path) -> None:
+async def test_progress_is_reported_from_zero_to_all_events(history: Path) -> None:
     told: list[tuple[int, int]] = []
 
-    async with opened(history) as database:
+    async with open_database(history) as database:
         rebuilt = await rebuild(database, lambda done, of: told.append((done, of)))
 
     assert told[0] == (0, rebuilt.events)
@@ -151,13 +151,13 @@ async def test_progress_is_told_from_nothing_to_all(history: Path) -> None:
     assert [done for done, _ in told] == sorted({done for done, _ in told})
 
 
-async def test_an_empty_log_gives_empty_projections(tmp_path: Path) -> None:
+async def test_rebuild_of_an_empty_log_gives_empty_projections(tmp_path: Path) -> None:
     path = tmp_path / "quorate.db"
-    async with Town(path, seed=1):
+    async with RandomHistory(path, seed=1):
         pass
-    by_hand(path, "DROP TRIGGER events_no_delete", "DELETE FROM events")
+    execute(path, "DROP TRIGGER events_no_delete", "DELETE FROM events")
 
-    async with opened(path) as database:
+    async with open_database(path) as database:
         rebuilt = await rebuild(database)
 
     assert (rebuilt.events, rebuilt.rows) == (0, 0)
@@ -166,10 +166,10 @@ async def test_an_empty_log_gives_empty_projections(tmp_path: Path) -> None:
 # -- A log that cannot be told --------------------------------------------------
 
 
-async def test_an_event_from_the_future_stops_the_rebuild_and_nothing_is_lost(
+async def test_unknown_event_stops_the_rebuild_without_changes(
     history: Path,
 ) -> None:
-    by_hand(
+    execute(
         history,
         "INSERT INTO events SELECT position + 1, tenant, sequence + 1, id, stream, "
         "'LeaseTeleported', version, at, actor, command_id, data, hash "
@@ -177,15 +177,17 @@ async def test_an_event_from_the_future_stops_the_rebuild_and_nothing_is_lost(
     )
     rows = rows_of(history)
 
-    async with opened(history) as database:
-        with pytest.raises(ReplayFailed, match="LeaseTeleported version 1 is unknown here"):
+    async with open_database(history) as database:
+        with pytest.raises(
+            ReplayFailed, match="LeaseTeleported version 1 is unknown: it needs a newer Quorate"
+        ):
             await rebuild(database)
 
     assert rows_of(history) == rows
 
 
-async def test_an_event_that_follows_from_nothing_stops_the_rebuild(history: Path) -> None:
-    by_hand(
+async def test_inconsistent_event_stops_the_rebuild(history: Path) -> None:
+    execute(
         history,
         "INSERT INTO events SELECT position + 1, tenant, sequence + 1, id, stream, "
         "'LeaseReleased', version, at, actor, command_id, "
@@ -193,21 +195,21 @@ async def test_an_event_that_follows_from_nothing_stops_the_rebuild(history: Pat
         "FROM events ORDER BY position DESC LIMIT 1",
     )
 
-    async with opened(history) as database:
+    async with open_database(history) as database:
         with pytest.raises(ReplayFailed, match="LeaseReleased does not follow"):
             await rebuild(database)
 
 
-async def test_a_missing_event_stops_the_rebuild(history: Path) -> None:
-    by_hand(history, "DROP TRIGGER events_no_delete", "DELETE FROM events WHERE position = 9")
+async def test_missing_event_stops_the_rebuild(history: Path) -> None:
+    execute(history, "DROP TRIGGER events_no_delete", "DELETE FROM events WHERE position = 9")
 
-    async with opened(history) as database:
+    async with open_database(history) as database:
         with pytest.raises(LogCorrupted, match="missing from the log after position 7"):
             await rebuild(database)
 
 
-async def test_a_snapshot_cannot_be_written_to(history: Path) -> None:
-    async with snapshot(history) as live:
+async def test_snapshot_is_read_only(history: Path) -> None:
+    async with open_snapshot(history) as live:
         with pytest.raises(DatabaseUnavailable):
             await rebuild(live)
         with pytest.raises(DatabaseUnavailable):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from quorate.projections import comparison as comparing
-from quorate.projections import rebuild as rebuilding
+from quorate.projections import comparison as comparison_module
+from quorate.projections import rebuild as rebuild_module
 from quorate.projections.comparison import Difference
-from quorate.projections.rebuild import Checked, check
+from quorate.projections.rebuild import RebuildCheckResult, check
 from quorate.projections.tables import metadata
-from tests.conformance.projections.random_history import Town
-from tests.conformance.projections.test_rebuild import by_hand, opened, snapshot
+from tests.conformance.projections.random_history import RandomHistory
+from tests.conformance.projections.test_rebuild import execute, open_database, open_snapshot
 
 TABLES = sorted(metadata.tables)
 # Of the others, a row that is edited is one removed and one added.
@@ -27,15 +27,15 @@ EDITABLE = [
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparing, "ROWS_PER_PAGE", 3)
+    monkeypatch.setattr(comparison_module, "ROWS_PER_PAGE", 3)
 
 
-async def checked(path: Path) -> Checked:
-    async with snapshot(path) as live, opened(path.parent / "scratch.db") as scratch:
+async def check_history(path: Path) -> RebuildCheckResult:
+    async with open_snapshot(path) as live, open_database(path.parent / "scratch.db") as scratch:
         return await check(live, scratch)
 
 
-def a_row(path: Path, table: str) -> dict[str, object]:
+def middle_row(path: Path, table: str) -> dict[str, object]:
     """One from the middle."""
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
@@ -52,15 +52,15 @@ def key_of(table: str, row: dict[str, object]) -> dict[str, object]:
     return {str(one.name): row[str(one.name)] for one in metadata.tables[table].primary_key}
 
 
-async def test_nothing_is_found_where_nothing_was_done(history: Path) -> None:
-    assert (await checked(history)).differences.count == 0
+async def test_check_of_an_unchanged_database_finds_no_difference(history: Path) -> None:
+    assert (await check_history(history)).differences.count == 0
 
 
 @pytest.mark.parametrize("table", EDITABLE)
-async def test_a_row_edited_by_hand_is_found_in_every_column(history: Path, table: str) -> None:
-    row = a_row(history, table)
+async def test_check_finds_every_edited_column(history: Path, table: str) -> None:
+    row = middle_row(history, table)
     others = [str(one.name) for one in metadata.tables[table].columns if not one.primary_key]
-    by_hand(
+    execute(
         history,
         "DROP INDEX leases_live",
         "DROP INDEX agents_by_name",
@@ -68,82 +68,82 @@ async def test_a_row_edited_by_hand_is_found_in_every_column(history: Path, tabl
         f"WHERE {where(table, row)}",
     )
 
-    found = (await checked(history)).differences
+    found = (await check_history(history)).differences
 
-    assert [one.column for one in found.named] == others
-    assert {one.table for one in found.named} == {table}
-    assert all(one.key == key_of(table, row) for one in found.named)
-    assert all(str(one.live) == "77" for one in found.named)
-    assert {one.column: one.rebuilt for one in found.named} == {name: row[name] for name in others}
+    assert [one.column for one in found.listed] == others
+    assert {one.table for one in found.listed} == {table}
+    assert all(one.key == key_of(table, row) for one in found.listed)
+    assert all(str(one.live) == "77" for one in found.listed)
+    assert {one.column: one.rebuilt for one in found.listed} == {name: row[name] for name in others}
 
 
 @pytest.mark.parametrize("table", TABLES)
-async def test_a_row_removed_by_hand_is_found(history: Path, table: str) -> None:
-    row = a_row(history, table)
-    by_hand(history, f"DELETE FROM {table} WHERE {where(table, row)}")
+async def test_check_finds_a_removed_row(history: Path, table: str) -> None:
+    row = middle_row(history, table)
+    execute(history, f"DELETE FROM {table} WHERE {where(table, row)}")
 
-    found = (await checked(history)).differences
+    found = (await check_history(history)).differences
 
     missing = Difference(table=table, key=key_of(table, row), column=None, live=None, rebuilt=row)
-    assert found.named == [missing]
+    assert found.listed == [missing]
 
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("id_", ["!first", "~last"])
-async def test_a_row_added_by_hand_is_found(history: Path, table: str, id_: str) -> None:
-    row = a_row(history, table)
+async def test_check_finds_an_added_row(history: Path, table: str, id_: str) -> None:
+    row = middle_row(history, table)
     last_key = list(key_of(table, row))[-1]
     columns = ", ".join(f"'{id_}'" if name == last_key else name for name in row)
-    by_hand(
+    execute(
         history,
         "DROP INDEX leases_live",
         "DROP INDEX agents_by_name",
         f"INSERT INTO {table} SELECT {columns} FROM {table} WHERE {where(table, row)}",
     )
 
-    found = (await checked(history)).differences
+    found = (await check_history(history)).differences
 
-    assert [(one.column, one.rebuilt) for one in found.named] == [(None, None)]
-    assert found.named[0].live == row | {last_key: id_}
+    assert [(one.column, one.rebuilt) for one in found.listed] == [(None, None)]
+    assert found.listed[0].live == row | {last_key: id_}
 
 
-async def test_all_differences_are_counted_and_the_first_are_named(
+async def test_all_differences_are_counted_and_the_first_are_listed(
     history: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparing, "DIFFERENCES_NAMED_MAX", 2)
-    by_hand(history, "UPDATE votes SET reason = 'because', created_at = 0")
+    monkeypatch.setattr(comparison_module, "DIFFERENCES_LISTED_MAX", 2)
+    execute(history, "UPDATE votes SET reason = 'because', created_at = 0")
     with closing(sqlite3.connect(history)) as connection:
         ((votes,),) = connection.execute("SELECT count(*) FROM votes")
 
-    found = (await checked(history)).differences
+    found = (await check_history(history)).differences
 
     assert votes > 2
     assert found.count == 2 * votes
-    assert len(found.named) == 2
+    assert len(found.listed) == 2
 
 
-async def test_a_check_leaves_the_file_as_it_was(history: Path) -> None:
+async def test_check_does_not_change_the_file(history: Path) -> None:
     before = history.read_bytes()
 
-    await checked(history)
+    await check_history(history)
 
     assert history.read_bytes() == before
 
 
-async def test_a_check_sees_one_moment_of_a_log_in_use(
+async def test_check_reads_one_snapshot_of_a_live_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rebuilding, "EVENTS_PER_PAGE", 3)
+    monkeypatch.setattr(rebuild_module, "EVENTS_PER_PAGE", 3)
     path = tmp_path / "quorate.db"
     async with (
-        Town(path, seed=3) as town,
-        snapshot(path) as live,
-        opened(tmp_path / "scratch.db") as scratch,
+        RandomHistory(path, seed=3) as random_history,
+        open_snapshot(path) as live,
+        open_database(tmp_path / "scratch.db") as scratch,
     ):
-        await town.live(rounds=10)
-        before = await town.log.committed_head()
-        found, _ = await asyncio.gather(check(live, scratch), town.live(rounds=30))
-        after = await town.log.committed_head()
+        await random_history.run(rounds=10)
+        before = await random_history.log.committed_head()
+        found, _ = await asyncio.gather(check(live, scratch), random_history.run(rounds=30))
+        after = await random_history.log.committed_head()
 
-    assert found.differences.named == []
+    assert found.differences.listed == []
     assert before <= found.events < after

@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 from quorate.projections.replay import Replay, ReplayRow
-from tests.conformance.projections.test_rebuild import by_hand, rows_of
+from tests.conformance.projections.test_rebuild import execute, rows_of
 
 
 def events_of(path: Path) -> list[ReplayRow]:
@@ -25,7 +25,7 @@ def events_of(path: Path) -> list[ReplayRow]:
         ).fetchall()
 
 
-def test_no_clock_no_chance_and_no_environment_is_asked(
+def test_replay_uses_no_clock_randomness_or_environment(
     history: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> NoReturn:
@@ -41,24 +41,24 @@ def test_no_clock_no_chance_and_no_environment_is_asked(
         ):
             forbidding.setattr(module, name, refuse)
         forbidding.setattr(type(os.environ), "__getitem__", refuse)
-        fold = Replay()
-        fold.apply(events)
-        rows = sum(map(len, fold.remaining_rows().values()))
+        replay = Replay()
+        replay.apply(events)
+        rows = sum(map(len, replay.remaining_rows().values()))
 
     assert rows == sum(map(len, rows_of(history).values()))
 
 
-def test_what_is_settled_is_forgotten_and_never_told_twice(history: Path) -> None:
-    fold, settled = Replay(), 0
+def test_final_rows_are_returned_once(history: Path) -> None:
+    replay, final_rows = Replay(), 0
     for event in events_of(history):
-        fold.apply([event])
-        settled += sum(map(len, fold.final_rows().values()))
+        replay.apply([event])
+        final_rows += sum(map(len, replay.final_rows().values()))
 
-    assert settled > 0
-    assert settled + sum(map(len, fold.remaining_rows().values())) == sum(
+    assert final_rows > 0
+    assert final_rows + sum(map(len, replay.remaining_rows().values())) == sum(
         map(len, rows_of(history).values())
     )
-    assert not any(map(len, fold.final_rows().values()))
+    assert not any(map(len, replay.final_rows().values()))
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_what_is_settled_is_forgotten_and_never_told_twice(history: Path) -> Non
     ],
     ids=["east", "west"],
 )
-def test_another_process_elsewhere_builds_the_same(
+def test_rebuild_does_not_depend_on_the_environment(
     history: Path, environment: dict[str, str]
 ) -> None:
     rows = rows_of(history)
-    by_hand(history, "DELETE FROM leases", "DELETE FROM requests", "DELETE FROM notices")
-    by_hand(history, "UPDATE agents SET role = ''")
+    execute(history, "DELETE FROM leases", "DELETE FROM requests", "DELETE FROM notices")
+    execute(history, "UPDATE agents SET role = ''")
 
     subprocess.run(
         [sys.executable, "-m", "quorate.cli.main", "rebuild", "--data-dir", str(history.parent)],

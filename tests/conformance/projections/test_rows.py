@@ -20,7 +20,7 @@ from quorate.domain.shared.quotas import Counts
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.transactions import Query
-from quorate.projections import counters, notified, tables
+from quorate.projections import counters, recipients, tables
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination.consensus import CONSENSUS
 from quorate.projections.coordination.leases import LEASES
@@ -29,7 +29,7 @@ from quorate.projections.identity.agents import AGENTS
 from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
 from quorate.projections.state_store import upsert
-from tests.conformance.projections.scene import DATABASES, opened
+from tests.conformance.projections.projection_stage import DATABASES, open_stage
 
 TENANT = "acme"
 AGENT = Agent(
@@ -170,8 +170,8 @@ OF: Mapping[Table, Row] = {
     ),
     tables.notices: Row(
         state=TOLD,
-        write=lambda told: notified.to_row(TENANT, told),
-        read=notified.from_row,
+        write=lambda one: recipients.to_row(TENANT, one),
+        read=recipients.from_row,
         otherwise={"tenant": TENANT, "agent_id": "agent_11", "sequence": 23},
     ),
     tables.counts: Row(
@@ -207,7 +207,7 @@ def named(table: Table) -> str:
 
 
 @pytest.mark.parametrize("table", EVERY, ids=named)
-def test_a_row_has_its_values_in_the_order_of_the_columns(table: Table) -> None:
+def test_row_values_are_in_column_order(table: Table) -> None:
     row = OF[table]
     names = [column.name for column in table.columns]
     expected = [
@@ -221,7 +221,7 @@ def test_a_row_has_its_values_in_the_order_of_the_columns(table: Table) -> None:
 
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("table", EVERY, ids=named)
-async def test_a_state_comes_back_as_it_was(table: Table, database: str, tmp_path: Path) -> None:
+async def test_state_is_read_as_it_was_written(table: Table, database: str, tmp_path: Path) -> None:
     for place, state in (("full", OF[table].state), ("bare", BARE.get(table, OF[table].state))):
         folder = tmp_path / place
         folder.mkdir()
@@ -232,14 +232,14 @@ async def test_a_state_comes_back_as_it_was(table: Table, database: str, tmp_pat
 
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("table", REPLACED, ids=named)
-async def test_a_row_is_replaced_as_a_whole(table: Table, database: str, tmp_path: Path) -> None:
+async def test_upsert_replaces_all_columns(table: Table, database: str, tmp_path: Path) -> None:
     full, bare = OF[table].state, BARE.get(table, OF[table].state)
 
     assert await _written_and_read(database, tmp_path, table, full, bare) == bare
 
 
 @pytest.mark.parametrize("database", DATABASES)
-async def test_what_is_counted_is_added_to_what_is_there(database: str, tmp_path: Path) -> None:
+async def test_upsert_adds_to_stored_counts(database: str, tmp_path: Path) -> None:
     fewer: Counts = {"agents": 1, "live_leases": -2, "keys": 0}
 
     found = await _written_and_read(database, tmp_path, tables.counts, COUNTS, fewer)
@@ -247,7 +247,7 @@ async def test_what_is_counted_is_added_to_what_is_there(database: str, tmp_path
 
 
 @pytest.mark.parametrize("database", DATABASES)
-async def test_what_an_agent_holds_is_added_to_what_it_held(database: str, tmp_path: Path) -> None:
+async def test_upsert_adds_to_stored_lease_counts(database: str, tmp_path: Path) -> None:
     fewer = (HOLDING[0], -9)
 
     found = await _written_and_read(database, tmp_path, tables.holdings, HOLDING, fewer)
@@ -255,7 +255,7 @@ async def test_what_an_agent_holds_is_added_to_what_it_held(database: str, tmp_p
 
 
 @pytest.mark.parametrize("table", [t for t in EVERY if is_dataclass(OF[t].state)], ids=named)
-def test_these_examples_leave_nothing_out(table: Table) -> None:
+def test_examples_set_every_field(table: Table) -> None:
     state = OF[table].state
     values = [getattr(state, field.name) for field in fields(state)]
 
@@ -277,12 +277,12 @@ def _kinds(state: Any) -> list[type]:  # noqa: ANN401 - any state.
 
 
 async def _written_and_read(database: str, folder: Path, table: Table, *states: Any) -> Any:  # noqa: ANN401
-    async with opened(database, folder) as scene:
-        dialect = scene.database.dialect
+    async with open_stage(database, folder) as stage:
+        dialect = stage.database.dialect
         written = Query(upsert(table, dialect.name), dialect)
         for state in states:
-            async with scene.database.write() as transaction:
+            async with stage.database.write() as transaction:
                 await transaction.write(written, [OF[table].write(state)])
-        async with scene.database.read() as transaction:
+        async with stage.database.read() as transaction:
             (row,) = await transaction.fetch(Query(select(table), dialect), {})
     return OF[table].read(row)

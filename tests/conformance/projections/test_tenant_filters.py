@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.projections.scene import DATABASES, opened
+from tests.conformance.projections.projection_stage import DATABASES, open_stage
 from tests.conformance.projections.test_indexes import queries
 
 _COMPARED = re.compile(r"\btenant\b[^=<>]*= ")
@@ -40,8 +40,8 @@ def conditions(sql: str) -> str:
 
 @pytest.mark.parametrize("database", DATABASES)
 async def test_statement_is_restricted_to_a_tenant(database: str, tmp_path: Path) -> None:
-    async with opened(database, tmp_path) as scene:
-        found = {name: conditions(query.sql) for name, query in queries(scene).items()}
+    async with open_stage(database, tmp_path) as stage:
+        found = {name: conditions(query.sql) for name, query in queries(stage).items()}
 
     unrestricted = {name for name, compared in found.items() if not _COMPARED.search(compared)}
     assert unrestricted == set(ACROSS_TENANTS) & set(found)

@@ -16,7 +16,7 @@ from quorate.eventlog.database import Database
 from quorate.eventlog.envelopes import Accepted, Idempotency, Rejected
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.sqlite.database import SqliteDatabase
-from tests.conformance.projections.random_history import TENANTS, Town
+from tests.conformance.projections.random_history import TENANTS, RandomHistory
 from tests.support.postgres import PostgresServer
 
 COMMANDS = int(os.environ.get("QUORATE_TWINS_COMMANDS", "1200"))
@@ -27,7 +27,7 @@ KEYED_SHARE = 0.15
 REFUSALS_MIN = 8  # Kinds of them; a life in which nothing is refused shows nothing.
 
 
-class Twin(Town):
+class Twin(RandomHistory):
     """Some of its commands have idempotency keys, and some of those were used before."""
 
     def __init__(self, database: Database, seed: int) -> None:
@@ -54,38 +54,40 @@ class Twin(Town):
 
 
 @asynccontextmanager
-async def lived(database: Database, seed: int, commands: int) -> AsyncIterator[Twin]:
+async def run_history(database: Database, seed: int, commands: int) -> AsyncIterator[Twin]:
     async with Twin(database, seed) as twin:
-        await twin.live(round(commands / COMMANDS_PER_ROUND))
+        await twin.run(round(commands / COMMANDS_PER_ROUND))
         yield twin
 
 
-async def test_two_databases_tell_the_same_story(postgres: PostgresServer, tmp_path: Path) -> None:
+async def test_two_databases_record_the_same_log_and_results(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
     on_sqlite = SqliteDatabase(tmp_path / "quorate.db")
     on_postgres = PostgresDatabase(postgres.database_url())
     async with (
-        lived(on_sqlite, SEED, COMMANDS) as one,
-        lived(on_postgres, SEED, COMMANDS) as other,
+        run_history(on_sqlite, SEED, COMMANDS) as one,
+        run_history(on_postgres, SEED, COMMANDS) as other,
     ):
-        assert one.heard == other.heard
+        assert one.results == other.results
         assert await one.exported() == await other.exported()
 
-        refusals = {answer.code for answer in one.heard if isinstance(answer, Rejected)}
+        refusals = {answer.code for answer in one.results if isinstance(answer, Rejected)}
         assert len(refusals) >= REFUSALS_MIN
-        assert any(isinstance(answer, Accepted) and answer.replayed for answer in one.heard)
-        assert len(one.heard) > 0.8 * COMMANDS
+        assert any(isinstance(answer, Accepted) and answer.replayed for answer in one.results)
+        assert len(one.results) > 0.8 * COMMANDS
 
 
-async def test_another_clock_would_be_noticed(tmp_path: Path) -> None:
+async def test_different_clock_changes_log_and_results(tmp_path: Path) -> None:
     """The control: a millisecond somewhere in the middle, and neither logs nor answers agree."""
     paths = (tmp_path / "one.db", tmp_path / "other.db")
     async with (
-        lived(SqliteDatabase(paths[0]), SEED, 200) as one,
+        run_history(SqliteDatabase(paths[0]), SEED, 200) as one,
         Twin(SqliteDatabase(paths[1]), SEED) as other,
     ):
-        await other.live(20)
+        await other.run(20)
         other.now = type(other.now)(other.now + 1)
-        await other.live(round(200 / COMMANDS_PER_ROUND) - 20)
+        await other.run(round(200 / COMMANDS_PER_ROUND) - 20)
 
-        assert one.heard != other.heard
+        assert one.results != other.results
         assert await one.exported() != await other.exported()

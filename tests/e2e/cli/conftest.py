@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from quorate.cli.main import quorate
-from tests.conformance.projections.random_history import Town
+from tests.conformance.projections.random_history import RandomHistory
 from tests.e2e.cli.fake_event_server import FakeEventServer
 from tests.e2e.cli.terminal import Terminal, new_tenant_name
 from tests.e2e.service.service_process import ServiceProcess
@@ -41,9 +41,9 @@ def recorded_log(tmp_path_factory: pytest.TempPathFactory) -> RecordedLog:
     data_dir = tmp_path_factory.mktemp("data")
 
     async def live() -> None:
-        async with Town(data_dir / "quorate.db", seed=5) as town:
-            await town.live(rounds=50)
-            await town.export(TENANT, data_dir / "log.jsonl")
+        async with RandomHistory(data_dir / "quorate.db", seed=5) as random_history:
+            await random_history.run(rounds=50)
+            await random_history.export(TENANT, data_dir / "log.jsonl")
 
     asyncio.run(live())
     return RecordedLog(data_dir, (data_dir / "log.jsonl").read_bytes().splitlines(keepends=True))

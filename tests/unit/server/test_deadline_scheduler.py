@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.eventlog.envelopes import CommandEnvelope
-from quorate.projections.deadlines import Overdue
+from quorate.projections.deadlines import OverdueInstance
 from quorate.server.deadline_scheduler import (
     PART_EVENTS_MAX,
     DeadlineScheduler,
@@ -22,7 +22,9 @@ sizes = st.lists(st.integers(1, 2 * PART_EVENTS_MAX), max_size=50)
 @given(sizes)
 def test_parts_contain_every_aggregate_and_are_bounded(events: list[int]) -> None:
     overdue = [
-        Overdue(tenant="acme", command=RecordDue(aggregate="agent", id=str(number)), events=size)
+        OverdueInstance(
+            tenant="acme", command=RecordDue(aggregate="agent", id=str(number)), events=size
+        )
         for number, size in enumerate(events)
     ]
 
@@ -46,7 +48,8 @@ async def test_scheduler_pauses_when_an_aggregate_is_not_due_by_the_time_of_the_
     is_due_in_log: bool, repeats: list[bool]
 ) -> None:
     due = [
-        Overdue(tenant="acme", command=RecordDue(aggregate="agent", id=str(n))) for n in range(3)
+        OverdueInstance(tenant="acme", command=RecordDue(aggregate="agent", id=str(n)))
+        for n in range(3)
     ]
 
     class CommandBus:
@@ -55,7 +58,7 @@ async def test_scheduler_pauses_when_an_aggregate_is_not_due_by_the_time_of_the_
                 del due[0]
 
     class DueAggregates:
-        async def find(self, _now: object) -> list[Overdue]:
+        async def find(self, _now: object) -> list[OverdueInstance]:
             return due[:1]
 
     scheduler = DeadlineScheduler(CommandBus(), DueAggregates(), SetClock(), CountedIds("c00"))  # type: ignore[arg-type]

@@ -47,7 +47,7 @@ def _last(tenant: ColumnElement[str], agent_id: ColumnElement[str]) -> Select[tu
 
 
 def _last_by_id(database: Database) -> Query:
-    """The last sequence that notified each of those asked for; null if none did."""
+    """Select the last sequence that notified each of the agents asked for, or null."""
     asked, (tenant, agent_id) = database.rows("asked", 2)
     last = _last(tenant, agent_id).correlate(asked).scalar_subquery()
     found = select(tenant.label("tenant"), agent_id.label("agent_id"), last.label("sequence"))
@@ -55,7 +55,7 @@ def _last_by_id(database: Database) -> Query:
 
 
 @dataclass(frozen=True)
-class Notified:
+class Recipients:
     """The read model of recipients."""
 
     tables: Sequence[Table] = (TABLE,)
@@ -63,7 +63,7 @@ class Notified:
     def plans(self, database: Database) -> Sequence[LookupPlan]:
         owners = agents.TABLE
         last = _last(owners.c.tenant, owners.c.id).correlate(owners).scalar_subquery()
-        by_name = agents.of_named(database, last.label("sequence"))
+        by_name = agents.query_by_name(database, last.label("sequence"))
         queries = {"id": _last_by_id(database), "name": by_name}
         return [
             LookupPlan(
@@ -76,11 +76,11 @@ class Notified:
         yield TABLE, [to_row(tenant, one) for one in state.notified]
 
     def final(self, tenant: str, state: TenantState) -> TableRows:
-        """A notification is never taken back: all since the last time are final."""
+        """A notification is never revoked: all rows since the last call are final."""
         return self.changes(tenant, state)
 
     def all(self, tenant: str, state: TenantState) -> TableRows:
         return self.changes(tenant, state)
 
 
-NOTIFIED = Notified()
+RECIPIENTS = Recipients()

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from quorate.eventlog.envelopes import Accepted
-from quorate.projections.deadlines import DueAggregates, Overdue
+from quorate.projections.deadlines import DueAggregates, OverdueInstance
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from tests.conformance.eventlog.conformance import PLATFORMS, Stage
@@ -14,30 +14,32 @@ DATABASES = sorted(PLATFORMS)
 RETENTION_HOURS = 1.0
 
 
-class Scene(Stage):
+class ProjectionStage(Stage):
     """The stage of the log, with readers; nothing is settled unless a test says so."""
 
     def _build(self) -> None:
         super()._build()
         self.reader = Reader(self.log, self.clock)
-        self.noticed = NotificationQueries(self.log, self.clock, retention_hours=RETENTION_HOURS)
-        self.work = DueAggregates(self.log)
+        self.notifications = NotificationQueries(
+            self.log, self.clock, retention_hours=RETENTION_HOURS
+        )
+        self.due_aggregates = DueAggregates(self.log)
 
-    async def due(self) -> Sequence[Overdue]:
-        return await self.work.find(self.clock.now)
+    async def find_due(self) -> Sequence[OverdueInstance]:
+        return await self.due_aggregates.find(self.clock.now)
 
-    async def settle(self) -> None:
+    async def record_due(self) -> None:
         """What the timer does when it looks once."""
-        for overdue in await self.due():
+        for overdue in await self.find_due():
             answer = await self.submit(overdue.command, tenant=overdue.tenant)
             assert isinstance(answer, Accepted)
 
 
 @asynccontextmanager
-async def opened(database: str, folder: Path) -> AsyncIterator[Scene]:
-    scene = Scene(PLATFORMS[database](folder))
-    await scene.open()
+async def open_stage(database: str, folder: Path) -> AsyncIterator[ProjectionStage]:
+    stage = ProjectionStage(PLATFORMS[database](folder))
+    await stage.open()
     try:
-        yield scene
+        yield stage
     finally:
-        await scene.close()
+        await stage.close()
