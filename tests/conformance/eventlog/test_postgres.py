@@ -227,7 +227,7 @@ async def test_large_lookup_extends_the_idle_timeout(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise many due events could never be recorded."""
-    monkeypatch.setattr(connection, "ROWS_WITHIN_THE_TIMEOUT", 3)
+    monkeypatch.setattr(connection, "ROWS_WITHIN_TIMEOUT_MAX", 3)
     monkeypatch.setattr(connection, "MILLISECONDS_PER_ROW", 5_000)
     shown = Statement("SHOW idle_in_transaction_session_timeout")
 

@@ -188,22 +188,22 @@ async def test_orphan_is_terminated_first(
 async def test_other_process_with_the_old_pid_is_not_terminated(
     tmp_path: Path, keys: ServiceKeys
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-        (tmp_path / "nats" / "nats-server.pid").write_text(str(stranger.pid))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as foreign_server:
+        (tmp_path / "nats" / "nats-server.pid").write_text(str(foreign_server.pid))
         running = EmbeddedServer(tmp_path, keys)
         await running.start()
         await running.stop()
 
-        assert stranger.poll() is None
-        stranger.kill()
+        assert foreign_server.poll() is None
+        foreign_server.kill()
 
 
-@pytest.mark.parametrize("said", ["nats-server: v2.13.9", "nats-server: v1.4.1", "who knows"])
+@pytest.mark.parametrize("version", ["nats-server: v2.13.9", "nats-server: v1.4.1", "who knows"])
 async def test_old_server_version_is_rejected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     program = tmp_path / "nats-server"
-    program.write_text(f"#!/bin/sh\necho '{texts}'\n")
+    program.write_text(f"#!/bin/sh\necho '{version}'\n")
     program.chmod(0o755)
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
 
