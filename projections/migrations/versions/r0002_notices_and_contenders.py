@@ -1,4 +1,4 @@
-"""Who was told of which event, and which agents were refused a lease while it lasted."""
+"""Which agents each event notifies, and which agents contend for a lease."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,10 +19,10 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.add_column("leases", sa.Column("contenders", text()))
-    _mend_early_indexes()
+    _repair_early_indexes()
 
 
-def _mend_early_indexes() -> None:
+def _repair_early_indexes() -> None:
     """Data folders of the first release's first days lack one of them, and have another by a key
     that SQLite passes over.
     """

@@ -211,7 +211,7 @@ async def test_frozen_process_releases_the_lock(url: str, monkeypatch: pytest.Mo
             await transaction.fetch(Statement("SELECT 1"), {})
         assert (
             await holding.__aexit__(
-                DatabaseUnavailable, DatabaseUnavailable("as it was told"), None
+                DatabaseUnavailable, DatabaseUnavailable("the planned error"), None
             )
             is False
         )

@@ -1,7 +1,7 @@
 """After a failed write no command is acknowledged until the connection is new and the log verified.
 
 E13: after a failed fsync the driver would acknowledge the next commit. The outcome of the failed
-command is unknown; its caller is told that and never that the command was rejected.
+command is unknown; the caller learns exactly that, and never that the command was rejected.
 """
 
 import asyncio

@@ -174,9 +174,9 @@ async def test_tenants_do_not_receive_notifications_of_each_other(
     fleet: Fleet, tenant: Tenant
 ) -> None:
     other = await tenant.operator.create_tenant()
-    stranger = await other.create_agent("stranger")
+    foreign_agent = await other.create_agent("foreign-agent")
     async with fleet.agent("outreach") as agent, collecting(agent) as received:
-        await other.propose(stranger.id)
+        await other.propose(foreign_agent.id)
         await fleet.tenant.propose(agent.id)
         await wait_until(lambda: bool(received.notifications))
 
