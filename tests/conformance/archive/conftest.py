@@ -10,7 +10,7 @@ from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.migrations.schema import SCHEMA
 from tests.conformance.eventlog.conformance import PLATFORMS, ObservedDatabase, Platform
-from tests.conformance.projections.backup_files import backup_of, restored
+from tests.conformance.projections.backup_files import backup_of, restore_from
 from tests.conformance.projections.test_twins import run_history
 
 COMMANDS = 180
@@ -32,7 +32,7 @@ def backup(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture(params=sorted(PLATFORMS))
 async def platform(request: pytest.FixtureRequest, tmp_path: Path, backup: bytes) -> Platform:
     platform = PLATFORMS[request.param](tmp_path)
-    await restored(platform.database(), backup)
+    await restore_from(platform.database(), backup)
     return platform
 
 

@@ -43,7 +43,7 @@ async def test_changed_file_is_named(log: EventStore, folder: Path, number: int)
     path = moved[number].path
     rows = backup_files.lines(path.read_bytes())
     rows[9]["actor"] = "keyother"
-    path.write_bytes(backup_files.packed(rows))
+    path.write_bytes(backup_files.pack(rows))
 
     with pytest.raises(ArchiveCorrupted, match=path.name):
         await verify_archive(log.database, folder)
@@ -54,7 +54,7 @@ async def test_resealed_file_is_detected(log: EventStore, folder: Path) -> None:
     moved = await move(log, folder, 1)
     rows = backup_files.lines(moved[0].path.read_bytes())
     rows[0]["madeAt"] = "2031-01-01T00:00:00.000Z"
-    moved[0].path.write_bytes(backup_files.sealed_again(rows))
+    moved[0].path.write_bytes(backup_files.seal(rows))
 
     with pytest.raises(ArchiveCorrupted, match="another log"):
         await verify_archive(log.database, folder)

@@ -1,4 +1,4 @@
-"""A log with answers in it, its backup, and what can be done to such a file."""
+"""Backup files of a log with idempotency keys, restores of them, and manipulations."""
 
 import gzip
 import hashlib
@@ -18,35 +18,35 @@ from quorate.projections.restore import RestoreResult, restore
 from quorate.projections.tables import metadata
 from tests.conformance.projections.random_history import NOON
 
-MADE_AT = NOON
+CREATED_AT = NOON
 TABLES = (events, answers, *metadata.sorted_tables)
 Line = dict[str, Any]
 
 
 async def backup_of(database: Database, archive: Path | None = None) -> bytes:
-    """Taken as the verb takes it, of a log that nobody here has open."""
+    """Back up a log that this process has not opened, like the command ``backup``."""
     await database.open(LogTables())
     try:
-        return await taken(database, archive)
+        return await back_up_open_database(database, archive)
     finally:
         await database.close()
 
 
-async def taken(database: Database, archive: Path | None = None) -> bytes:
-    """By whoever has it open already."""
+async def back_up_open_database(database: Database, archive: Path | None = None) -> bytes:
+    """Back up a database that is already open."""
     file = io.BytesIO()
-    await back_up(database, file, MADE_AT, archive=archive)
+    await back_up(database, file, CREATED_AT, archive=archive)
     return file.getvalue()
 
 
-async def restored(
+async def restore_from(
     database: Database, backup: bytes, progress: Callable[[int, int], None] = lambda *_: None
 ) -> RestoreResult:
     return await restore(database, io.BytesIO(backup), progress)
 
 
 async def content(database: Database) -> Mapping[str, Sequence[Any]]:
-    """Every row of every table, in the order of its key."""
+    """Return every row of every table, in the order of its key."""
 
     def read(connection: Connection) -> Mapping[str, Sequence[Any]]:
         return {table.name: _rows(connection, table) for table in TABLES}
@@ -58,86 +58,86 @@ def _rows(connection: Connection, table: Table) -> Sequence[Any]:
     return [tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))]
 
 
-# -- What may happen to a file ---------------------------------------------------
+# -- Manipulations of a file -----------------------------------------------------
 
 
 def lines(backup: bytes) -> list[Line]:
     return [orjson.loads(line) for line in gzip.decompress(backup).splitlines()]
 
 
-def packed(rows: Sequence[Line]) -> bytes:
+def pack(rows: Sequence[Line]) -> bytes:
     return gzip.compress(b"".join(canonical(row) + b"\n" for row in rows), mtime=0)
 
 
-def sealed_again(rows: list[Line]) -> bytes:
-    """By somebody who knows how it is done."""
+def seal(rows: list[Line]) -> bytes:
+    """Pack rows with a recomputed seal, like an attacker who knows the format."""
     before = b"".join(canonical(row) + b"\n" for row in rows[:-1])
     rows[-1]["end"]["sha256"] = hashlib.sha256(before).hexdigest()
-    return packed(rows)
+    return pack(rows)
 
 
-def without_an_event(rows: list[Line]) -> None:
+def remove_an_event(rows: list[Line]) -> None:
     del rows[7]
 
 
-def without_the_last_event(rows: list[Line]) -> None:
-    """Cut off where nobody would see it, but for the header."""
+def remove_the_last_event(rows: list[Line]) -> None:
+    """Remove the last event: only the header shows that it is missing."""
     del rows[rows[0]["until"]["position"]]
 
 
-def two_in_each_others_place(rows: list[Line]) -> None:
+def swap_two_events(rows: list[Line]) -> None:
     rows[5], rows[6] = rows[6], rows[5]
 
 
-def one_changed(rows: list[Line]) -> None:
+def change_an_actor(rows: list[Line]) -> None:
     rows[9]["actor"] = "keyother"
 
 
-def one_of_another_tenant(rows: list[Line]) -> None:
+def change_a_tenant(rows: list[Line]) -> None:
     rows[9]["tenant"] = "umbrella" if rows[9]["tenant"] == "acme" else "acme"
 
 
-def an_answer_changed(rows: list[Line]) -> None:
+def change_a_response(rows: list[Line]) -> None:
     rows[-2]["answer"]["body"] += " "
 
 
-def without_an_answer(rows: list[Line]) -> None:
+def remove_a_response(rows: list[Line]) -> None:
     del rows[-2]
 
 
-def without_the_end(rows: list[Line]) -> None:
+def remove_the_seal(rows: list[Line]) -> None:
     del rows[-1]
 
 
-def a_line_behind_the_end(rows: list[Line]) -> None:
+def append_a_line(rows: list[Line]) -> None:
     rows.append(rows[3])
 
 
-def the_header_says_less(rows: list[Line]) -> None:
+def shorten_the_header(rows: list[Line]) -> None:
     rows[0]["until"] = {"position": 9, "hash": rows[9]["hash"]}
 
 
-def of_another_kind(rows: list[Line]) -> None:
+def change_the_format(rows: list[Line]) -> None:
     rows[0]["format"] = "quorate-archive"
 
 
-def of_a_later_version(rows: list[Line]) -> None:
+def raise_the_version(rows: list[Line]) -> None:
     rows[0]["version"] = 2
 
 
 FORGERIES = (
-    without_an_event,
-    without_the_last_event,
-    two_in_each_others_place,
-    one_changed,
-    one_of_another_tenant,
-    an_answer_changed,
-    without_an_answer,
-    without_the_end,
-    a_line_behind_the_end,
-    the_header_says_less,
-    of_another_kind,
-    of_a_later_version,
+    remove_an_event,
+    remove_the_last_event,
+    swap_two_events,
+    change_an_actor,
+    change_a_tenant,
+    change_a_response,
+    remove_a_response,
+    remove_the_seal,
+    append_a_line,
+    shorten_the_header,
+    change_the_format,
+    raise_the_version,
 )
 
 

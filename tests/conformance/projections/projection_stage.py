@@ -1,4 +1,4 @@
-"""A log, its projections, and whoever reads them, on each database there is an adapter for."""
+"""A stage with an event log, its projections and their queries, on every supported database."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ RETENTION_HOURS = 1.0
 
 
 class ProjectionStage(Stage):
-    """The stage of the log, with readers; nothing is settled unless a test says so."""
+    """The event log stage with queries; deadlines are recorded only when a test does so."""
 
     def _build(self) -> None:
         super()._build()
@@ -29,7 +29,7 @@ class ProjectionStage(Stage):
         return await self.due_aggregates.find(self.clock.now)
 
     async def record_due(self) -> None:
-        """What the timer does when it looks once."""
+        """Record all passed deadlines, like one run of the deadline scheduler."""
         for overdue in await self.find_due():
             answer = await self.submit(overdue.command, tenant=overdue.tenant)
             assert isinstance(answer, Accepted)

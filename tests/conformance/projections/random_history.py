@@ -1,6 +1,6 @@
-"""Random lives of a few agents, told to a real log through its real door, on a clock of our own.
+"""Submit random commands of a few agents to a real command bus, with a clock set by the test.
 
-Every kind of command and every kind of event occurs. The same seed lives the same life.
+Every command type and every event type occurs. The same seed gives the same history.
 """
 
 import asyncio
@@ -42,13 +42,11 @@ _JUMPS_SECONDS = (*(0, 1, 5, 15, 40) * 5, 400)
 
 
 class RandomHistory:
-    """Two tenants whose agents do whatever comes to their minds."""
+    """Two tenants with agents that execute random commands."""
 
     def __init__(self, place: Path | Database, seed: int) -> None:
         self.now = NOON
-        self.results: list[
-            CommandResult
-        ] = []  # Every answer, in the order in which they were asked for.
+        self.results: list[CommandResult] = []  # In the order of submission.
         self.log = EventStore(SqliteDatabase(place) if isinstance(place, Path) else place)
         self._random = random.Random(seed)
         self._new_id = Uuid7(random.Random(seed).randbytes)
@@ -86,7 +84,7 @@ class RandomHistory:
         await self.log.close()
 
     async def run(self, rounds: int) -> None:
-        """Each round is one batch of commands, and then the time goes on."""
+        """Submit one batch of commands in each round, then advance the clock."""
         for _ in range(rounds):
             await asyncio.gather(
                 *(self._ask(*self._something()) for _ in range(self._random.randint(1, 8)))
@@ -96,12 +94,12 @@ class RandomHistory:
                 await self.record_due()
 
     async def record_due(self) -> None:
-        """What the timer would do; of what fell due at one instant, each database has its order."""
+        """Record passed deadlines; sorted, because databases order equal deadlines differently."""
         for one in sorted(await self._overdue.find(self.now), key=repr):
             await self._ask(one.tenant, one.command)
 
     async def events(self, tenant: str) -> Sequence[Mapping[str, Any]]:
-        """The tenant's log as it is exported."""
+        """Return the tenant's log as it is exported."""
         page = await self.log.page(tenant, 0, EVENTS_MAX, Filter())
         return [public_event(event) for event in page.events]
 
@@ -139,10 +137,10 @@ class RandomHistory:
         return None
 
     def _meets(self, tenant: str, name: str, agent_id: str) -> None:
-        """Who is called so from now on: the first one ever."""
+        """Note the id of a name: the first agent with this name keeps it."""
         self._agent_ids[tenant].setdefault(name.lower(), agent_id)
 
-    # -- What comes to their minds ----------------------------------------------
+    # -- Random commands -----------------------------------------------------------
 
     def _something(self) -> tuple[str, Command]:
         tenant = self._random.choice(TENANTS)
@@ -235,7 +233,7 @@ class RandomHistory:
         )
 
     def _configure(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
-        agent_id = self._agent_ids[tenant].get(ref.name or "", "agent_nobody")
+        agent_id = self._agent_ids[tenant].get(ref.name or "", "agent_unknown")
         settings = {"humanizer_style": self._random.choice(("dry", "warm"))}
         return agent_settings.ConfigureAgent(caller=caller, agent_id=agent_id, settings=settings)
 

@@ -1,4 +1,4 @@
-"""An agent that has a key has a name, before it has ever registered."""
+"""Names of registered agents, and of agents that only have a key."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

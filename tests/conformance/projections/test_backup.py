@@ -1,5 +1,5 @@
-"""A backup is the whole log or it is none, and a database made from it cannot be told from the
-one that it was taken of, whatever kind either is.
+"""A backup contains the complete log or is rejected. A restored database equals the original,
+on each kind of database.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from tests.conformance.projections.backup_files import (
     backup_of,
     content,
     lines,
-    packed,
-    restored,
+    pack,
+    restore_from,
 )
 from tests.conformance.projections.test_twins import run_history
 from tests.e2e.service.service_process import environment
@@ -46,11 +46,11 @@ KINDS = sorted(PLATFORMS)
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("original") / "quorate.db"
 
-    async def live() -> None:
+    async def record() -> None:
         async with run_history(SqliteDatabase(path), SEED, COMMANDS):
             pass
 
-    asyncio.run(live())
+    asyncio.run(record())
     return path
 
 
@@ -64,13 +64,13 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     return PLATFORMS[request.param](tmp_path).database()
 
 
-# -- There and back ----------------------------------------------------------------
+# -- Backup and restore ------------------------------------------------------------
 
 
 async def test_restored_tables_equal_the_original(
     original: Path, backup: bytes, empty: Database
 ) -> None:
-    done = await restored(empty, backup)
+    done = await restore_from(empty, backup)
 
     there = await content(empty)
     assert there == await content(SqliteDatabase(original))
@@ -79,8 +79,8 @@ async def test_restored_tables_equal_the_original(
 
 
 async def test_backup_of_a_restored_database_is_identical(backup: bytes, empty: Database) -> None:
-    """From SQLite to the other kind and back again."""
-    await restored(empty, backup)
+    """Restore from SQLite into each kind of database, and back it up again."""
+    await restore_from(empty, backup)
 
     assert await backup_of(empty) == backup
 
@@ -88,7 +88,7 @@ async def test_backup_of_a_restored_database_is_identical(backup: bytes, empty: 
 async def test_restore_creates_missing_tables(postgres: PostgresServer, backup: bytes) -> None:
     database = PostgresDatabase(postgres.empty_url())
 
-    await restored(database, backup)
+    await restore_from(database, backup)
 
     assert await backup_of(database) == backup
 
@@ -100,13 +100,13 @@ async def test_log_of_the_first_release_is_backed_up_without_upgrade(
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_RELEASE.read_text())
 
-    done = await restored(empty, await backup_of(SqliteDatabase(path)))
+    done = await restore_from(empty, await backup_of(SqliteDatabase(path)))
 
     assert done.rows > 0
 
 
 async def test_restored_log_accepts_new_events(backup: bytes, empty: Database) -> None:
-    await restored(empty, backup)
+    await restore_from(empty, backup)
     log = EventStore(empty)
     await log.open(SCHEMA)
     try:
@@ -128,14 +128,14 @@ async def test_backup_is_one_snapshot_during_concurrent_writes(
         living = asyncio.create_task(random_history.run(40))
         taken: list[bytes] = []
         while not living.done() and len(taken) < TAKEN_MAX:
-            taken.append(await backup_files.taken(random_history.log.database))
+            taken.append(await backup_files.back_up_open_database(random_history.log.database))
         await living
         last = await random_history.log.committed_head()
 
     for number, one in enumerate(taken):
         folder = tmp_path / str(number)
         folder.mkdir()
-        done = await restored(SqliteDatabase(folder / "quorate.db"), one)
+        done = await restore_from(SqliteDatabase(folder / "quorate.db"), one)
         assert first <= done.seal.events <= last
     assert len(taken) > 1
 
@@ -149,35 +149,35 @@ async def test_backup_rejects_an_empty_log(empty: Database) -> None:
 
 async def test_backup_rejects_a_corrupted_log(tmp_path: Path, backup: bytes) -> None:
     platform = PLATFORMS["sqlite"](tmp_path)
-    await restored(platform.database(), backup)
+    await restore_from(platform.database(), backup)
     platform.overwrite("UPDATE events SET actor = 'keyother' WHERE position = 9")
 
     with pytest.raises(LogCorrupted, match="position 9"):
         await backup_of(platform.database())
 
 
-# -- Files that are not whole --------------------------------------------------------
+# -- Manipulated files ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("forge", backup_files.FORGERIES, ids=lambda forge: forge.__name__)
+@pytest.mark.parametrize("forge", backup_files.FORGERIES, ids=lambda forgery: forgery.__name__)
 async def test_forged_backup_is_rejected(
-    backup: bytes, forge: Callable[[list[Line]], None], tmp_path: Path
+    backup: bytes, forgery: Callable[[list[Line]], None], tmp_path: Path
 ) -> None:
     rows = lines(backup)
-    forge(rows)
+    forgery(rows)
     path = tmp_path / "quorate.db"
 
     with pytest.raises(FileCorrupted):
-        verify_backup(BytesIO(packed(rows)))
+        verify_backup(BytesIO(pack(rows)))
     with pytest.raises(FileCorrupted):
-        await restored(SqliteDatabase(path), packed(rows))
+        await restore_from(SqliteDatabase(path), pack(rows))
 
     assert not _has_content(path)
 
 
 def test_repacked_backup_is_valid(backup: bytes) -> None:
-    """The control: what the forgeries do besides forging."""
-    assert verify_backup(BytesIO(packed(lines(backup)))).seal == verify_backup(BytesIO(backup)).seal
+    """Control test: packing the rows again does not make a file invalid."""
+    assert verify_backup(BytesIO(pack(lines(backup)))).seal == verify_backup(BytesIO(backup)).seal
 
 
 def test_truncated_backup_is_rejected(backup: bytes) -> None:
@@ -187,7 +187,7 @@ def test_truncated_backup_is_rejected(backup: bytes) -> None:
 
 
 def test_any_changed_byte_is_detected(backup: bytes) -> None:
-    """But for the few of the compressed file's own header that say nothing."""
+    """Except in the gzip header, whose bytes do not affect the content."""
     for place in range(10, len(backup), len(backup) // 40):
         changed = bytearray(backup)
         changed[place] ^= 0x10
@@ -195,15 +195,15 @@ def test_any_changed_byte_is_detected(backup: bytes) -> None:
             verify_backup(BytesIO(bytes(changed)))
 
 
-# -- Nothing or all --------------------------------------------------------------------
+# -- Atomic restore --------------------------------------------------------------------
 
 
 async def test_restore_rejects_a_database_with_a_log(backup: bytes, empty: Database) -> None:
-    await restored(empty, backup)
+    await restore_from(empty, backup)
     before = await content(empty)
 
     with pytest.raises(DatabaseNotEmpty):
-        await restored(empty, backup)
+        await restore_from(empty, backup)
 
     assert await content(empty) == before
 
@@ -214,17 +214,17 @@ async def test_restore_of_a_truncated_file_leaves_the_database_empty(
 ) -> None:
     platform = PLATFORMS[kind](tmp_path)
     rows = lines(backup)
-    backup_files.without_the_end(rows)
+    backup_files.remove_the_seal(rows)
 
     with pytest.raises(FileCorrupted):
-        await restored(platform.database(), packed(rows))
+        await restore_from(platform.database(), pack(rows))
 
     assert await _events(platform.database()) == 0
-    await restored(platform.database(), backup)
+    await restore_from(platform.database(), backup)
     assert await backup_of(platform.database()) == backup
 
 
-KILLED = """
+KILLED_RESTORE = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from quorate.eventlog.database_url import create_database
@@ -248,18 +248,18 @@ with open(sys.argv[2], "rb") as file:
 async def test_killed_restore_leaves_nothing_and_can_be_repeated(
     backup: bytes, kind: str, moment: int, tmp_path: Path
 ) -> None:
-    """Once when the events were written, once while the projections are built."""
+    """Kill it once after the events are written, and once while the projections are built."""
     platform = PLATFORMS[kind](tmp_path)
     url = getattr(platform, "url", f"sqlite:///{tmp_path / 'quorate.db'}")
     file = backup_files.backup_file(tmp_path, backup)
 
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", KILLED, url, str(file), str(moment)), env=environment()
+        *(sys.executable, "-c", KILLED_RESTORE, url, str(file), str(moment)), env=environment()
     )
 
     assert await process.wait() == -signal.SIGKILL
     assert await _events(platform.database()) == 0
-    await restored(platform.database(), backup)
+    await restore_from(platform.database(), backup)
     assert await backup_of(platform.database()) == backup
 
 

@@ -1,4 +1,4 @@
-"""What a reader sees does not depend on how punctual the timer is."""
+"""Query results do not depend on delays of the deadline scheduler."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -24,20 +24,20 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def lease_status(stage: ProjectionStage, lease: str = "new-lease") -> str:
-    seen = await stage.reader.lease(TENANT, lease)
-    assert seen.found is not None
-    return seen.found.status
+    result = await stage.reader.lease(TENANT, lease)
+    assert result.found is not None
+    return result.found.status
 
 
-async def live(stage: ProjectionStage) -> list[str]:
-    seen = await stage.reader.live_leases(TENANT, "", 99, None, None)
-    return [lease.id for lease in seen.found]
+async def live_leases(stage: ProjectionStage) -> list[str]:
+    result = await stage.reader.live_leases(TENANT, "", 99, None, None)
+    return [lease.id for lease in result.found]
 
 
 async def request_status(stage: ProjectionStage) -> str:
-    seen = await stage.reader.request(TENANT, "request")
-    assert seen.found is not None
-    return seen.found.request.status
+    result = await stage.reader.request(TENANT, "request")
+    assert result.found is not None
+    return result.found.request.status
 
 
 async def pending_and_expired(stage: ProjectionStage) -> tuple[int, int]:
@@ -46,8 +46,8 @@ async def pending_and_expired(stage: ProjectionStage) -> tuple[int, int]:
     return len(pending.found), len(expired.found)
 
 
-async def held(stage: ProjectionStage, agent_id: str = ANN) -> int:
-    """How many leases an agent holds, as both look-ups must say alike."""
+async def leases_held(stage: ProjectionStage, agent_id: str = ANN) -> int:
+    """Return how many leases an agent holds; both queries must agree."""
     one = await stage.reader.agent(TENANT, agent_id)
     listed = {row.agent.id: row for row in (await stage.reader.agents(TENANT, "", 99)).found}
     assert one.found == listed[agent_id]
@@ -60,23 +60,23 @@ async def held(stage: ProjectionStage, agent_id: str = ANN) -> int:
 async def test_lease_is_active_until_but_not_at_its_expiry(stage: ProjectionStage) -> None:
     await stage.execute(acquire("ann", minutes=2))
     stage.clock.move(minutes=2, milliseconds=-1)
-    assert (await lease_status(stage), await live(stage)) == ("active", ["new-lease"])
-    assert await held(stage) == 1
+    assert (await lease_status(stage), await live_leases(stage)) == ("active", ["new-lease"])
+    assert await leases_held(stage) == 1
 
     stage.clock.move(milliseconds=1)
-    assert (await lease_status(stage), await live(stage)) == ("expired", [])
-    assert await held(stage) == 0
+    assert (await lease_status(stage), await live_leases(stage)) == ("expired", [])
+    assert await leases_held(stage) == 0
 
 
 async def test_lease_is_revoked_when_its_holder_times_out(stage: ProjectionStage) -> None:
     await stage.execute(acquire("ann", minutes=30))
     stage.clock.move(minutes=5)
-    assert (await lease_status(stage), await live(stage)) == ("active", ["new-lease"])
-    assert await held(stage) == 1
+    assert (await lease_status(stage), await live_leases(stage)) == ("active", ["new-lease"])
+    assert await leases_held(stage) == 1
 
     stage.clock.move(milliseconds=1)
-    assert (await lease_status(stage), await live(stage)) == ("revoked", [])
-    assert await held(stage) == 0
+    assert (await lease_status(stage), await live_leases(stage)) == ("revoked", [])
+    assert await leases_held(stage) == 0
 
 
 async def test_lease_expires_when_it_ends_before_its_holder_times_out(
@@ -97,28 +97,28 @@ async def test_results_are_equal_before_and_after_deadlines_are_recorded(
     await stage.execute(propose("bob", minutes=4))
     stage.clock.move(minutes=minutes)
 
-    async def looks() -> object:
+    async def current_results() -> object:
         leases = [await lease_status(stage), await lease_status(stage, "long")]
         requests = [await request_status(stage), await pending_and_expired(stage)]
-        return leases, await live(stage), await held(stage), requests
+        return leases, await live_leases(stage), await leases_held(stage), requests
 
-    before = await looks()
+    before = await current_results()
     await stage.record_due()
-    assert await looks() == before
+    assert await current_results() == before
 
 
 async def test_agent_is_returned_with_its_last_heartbeat_and_the_time_of_the_query(
     stage: ProjectionStage,
 ) -> None:
     stage.clock.move(minutes=5, milliseconds=1)
-    seen = await stage.reader.agent(TENANT, ANN)
+    result = await stage.reader.agent(TENANT, ANN)
 
-    assert seen.found is not None
-    assert not seen.found.agent.is_active(seen.now)
-    assert (seen.found.agent.last_heartbeat, seen.now) == (NOON, stage.clock.now)
+    assert result.found is not None
+    assert not result.found.agent.is_active(result.now)
+    assert (result.found.agent.last_heartbeat, result.now) == (NOON, stage.clock.now)
 
 
-# -- Requests ------------------------------------------------------------------
+# -- Proposals -----------------------------------------------------------------
 
 
 async def test_proposal_is_pending_until_but_not_at_its_timeout(stage: ProjectionStage) -> None:
@@ -135,9 +135,9 @@ async def test_proposal_is_pending_until_but_not_at_its_timeout(stage: Projectio
 async def test_list_shows_the_current_status_of_each_proposal(stage: ProjectionStage) -> None:
     await stage.execute(propose("ann", request="r1", minutes=1), propose("ann", request="r2"))
     stage.clock.move(minutes=2)
-    seen = await stage.reader.requests(TENANT, "", 99, None)
+    result = await stage.reader.requests(TENANT, "", 99, None)
 
-    found = [(row.request.id, row.request.status) for row in seen.found]
+    found = [(row.request.id, row.request.status) for row in result.found]
     assert found == [("r1", "expired"), ("r2", "pending")]
 
 
@@ -151,9 +151,9 @@ async def test_query_uses_the_time_of_the_log_when_the_clock_is_behind(
     stage.clock.move(minutes=3)
     await stage.execute(heartbeat("ann"))
     stage.clock.move(hours=-2)
-    seen = await stage.reader.lease(TENANT, "new-lease")
+    result = await stage.reader.lease(TENANT, "new-lease")
 
-    assert seen.now == after(minutes=3)
+    assert result.now == after(minutes=3)
     assert await lease_status(stage) == "expired"
 
 
@@ -163,10 +163,10 @@ async def test_result_contains_the_head_sequence_of_its_tenant(stage: Projection
 
     assert (await stage.reader.lease(TENANT, "new-lease")).sequence == 4
     assert (await stage.reader.lease(OTHER_TENANT, "new-lease")).sequence == 2
-    assert (await stage.reader.agents("nobody", "", 9)).sequence == 0
+    assert (await stage.reader.agents("unknown", "", 9)).sequence == 0
 
 
-# -- What the timer finds ------------------------------------------------------
+# -- Passed deadlines ----------------------------------------------------------
 
 
 async def test_nothing_is_due_before_its_deadline(stage: ProjectionStage) -> None:
@@ -180,7 +180,7 @@ async def test_each_aggregate_is_found_at_its_deadline(stage: ProjectionStage) -
     await stage.execute(acquire("ann", minutes=2), propose("bob", minutes=4))
     lease = OverdueInstance(tenant=TENANT, command=RecordDue(aggregate="lease", id="new-lease"))
     request = OverdueInstance(tenant=TENANT, command=RecordDue(aggregate="consensus", id="request"))
-    agents = [  # Whose lapse, and what else ends with it.
+    agents = [  # The timeout of an agent, and the leases that end with it.
         OverdueInstance(
             tenant=TENANT, command=RecordDue(aggregate="agent", id=id_of(name)), events=1 + leases
         )
@@ -191,7 +191,7 @@ async def test_each_aggregate_is_found_at_its_deadline(stage: ProjectionStage) -
     assert await stage.find_due() == [lease]
     stage.clock.now = after(minutes=4)
     assert await stage.find_due() == [lease, request]
-    stage.clock.now = after(minutes=5)  # Still active: only later are they not.
+    stage.clock.now = after(minutes=5)  # Agents time out after this instant.
     assert await stage.find_due() == [lease, request]
     stage.clock.now = after(minutes=5, milliseconds=1)
     assert await stage.find_due() == [*agents, lease, request]

@@ -1,7 +1,7 @@
-"""Every look-up goes by an index, and costs the same however much there is to look through.
+"""Every lookup uses an index, and its cost does not grow with the tables.
 
-SQLite says which index it takes, and counts the steps that it takes. What a database other than
-SQLite does is for its own file of tests: plans are its own affair.
+SQLite reports the index and counts the steps of its virtual machine. Plans differ between
+databases; ``test_postgres_indexes.py`` checks PostgreSQL.
 """
 
 import re
@@ -28,15 +28,15 @@ FEW, MANY = 100, 3_000
 MORE_STEPS_MAX = 1.2
 TENANT = "acme"
 NOW, LATER = 1_000_000, 2_000_000
-# The last event is read from the end of the table: one step, whatever its size.
+# The last event is read from the end of the table in one step, at any size.
 READS_THE_END = {"log.head"}
-# The leases of one agent are found by their holder, and then put in the order of their contacts. A
-# page of notifications is cut first, and then put in order with the events that it is about.
+# The few leases of one agent are found by their holder, then sorted by contact. A page of
+# notifications is limited first, then sorted with its events.
 SORTS_FEW = {"reader.live_leases(agent, None)", "notifications.page"}
 
 
 def queries(stage: ProjectionStage) -> dict[str, Query]:
-    """Every statement that the log and the projections have ready, by its name in the code."""
+    """Return every prepared statement of the log and the projections, by its name in the code."""
     reader, stored = stage.reader._queries, stage.state_store._queries
     owners = {
         "log": vars(stage.log._queries),
@@ -63,21 +63,21 @@ def queries(stage: ProjectionStage) -> dict[str, Query]:
 
 
 class Plans:
-    """How SQLite would carry each of them out, and how many steps it takes."""
+    """SQLite's plan of each statement, and the number of steps that it takes."""
 
-    def __init__(self, path: Path, asked: Mapping[str, Query]) -> None:
+    def __init__(self, path: Path, statements: Mapping[str, Query]) -> None:
         self._path = path
-        self.asked = asked
+        self.statements = statements
 
     def of(self, name: str) -> list[str]:
-        query = self.asked[name]
+        query = self.statements[name]
         with closing(sqlite3.connect(self._path)) as connection:
             nothing = [None] * len(query.parameters)
             found = connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", nothing)
             return [row[3] for row in found]
 
     def steps(self, name: str, values: Mapping[str, Any]) -> int:
-        query = self.asked[name]
+        query = self.statements[name]
         taken = 0
 
         def step() -> int:
@@ -103,7 +103,7 @@ def plans(stage: ProjectionStage, tmp_path: Path) -> Plans:
 
 
 def tables_in(plan: Sequence[str]) -> Iterator[str]:
-    """The tables that a plan reads from one end to the other."""
+    """Yield the tables that a plan scans completely."""
     ours = {*log_tables.metadata.tables, *tables.metadata.tables}
     for line in plan:
         found = re.match(r"SCAN (\w+)", line)
@@ -115,7 +115,7 @@ def tables_in(plan: Sequence[str]) -> Iterator[str]:
 
 
 def test_no_statement_scans_a_table(plans: Plans) -> None:
-    scans = {name: [*tables_in(plans.of(name))] for name in plans.asked}
+    scans = {name: [*tables_in(plans.of(name))] for name in plans.statements}
 
     assert {name for name, scanned in scans.items() if scanned} == READS_THE_END
     assert len(scans) > 35
@@ -192,8 +192,10 @@ def test_lookup_uses_its_index(plans: Plans, name: str, way: str) -> None:
 
 
 def test_no_page_is_sorted_before_the_limit(plans: Plans) -> None:
-    """A page of ten must not cost a sort of everything that follows it."""
-    sorted_ = [name for name in plans.asked if any("ORDER BY" in line for line in plans.of(name))]
+    """A page of ten rows must not require sorting all following rows."""
+    sorted_ = [
+        name for name in plans.statements if any("ORDER BY" in line for line in plans.of(name))
+    ]
 
     assert set(sorted_) <= SORTS_FEW
 
@@ -201,40 +203,40 @@ def test_no_page_is_sorted_before_the_limit(plans: Plans) -> None:
 # -- Steps ---------------------------------------------------------------------
 
 
-def one(*names: str) -> dict[str, str]:
-    """Asked for: one thing, by its full name."""
+def keys(*names: str) -> dict[str, str]:
+    """Return the parameter of a lookup of one key."""
     return {"asked": orjson.dumps([names]).decode()}
 
 
-TOLD = {"tenant": TENANT, "agent_id": "agent_000007", "everyone": EVERYONE}
+AGENT = {"tenant": TENANT, "agent_id": "agent_000007", "everyone": EVERYONE}
 PAGE = {"tenant": TENANT, "after": "", "limit": 10, "now": NOW}
-# What is asked for; the same few rows, whatever else there is.
-ASKED: Mapping[str, Mapping[str, Any]] = {
+# The parameters of each statement. They match the same few rows at any table size.
+VALUES: Mapping[str, Mapping[str, Any]] = {
     "log.head": {},
     "log.tenant_heads": {"tenants": orjson.dumps([[TENANT]]).decode()},
     "log.after": {"position": 50, "limit": 10},
     "log.page": {"tenant": TENANT, "after": 50, "until": 10_050, "limit": 10},
     "answers.select": {"scopes": orjson.dumps([[TENANT, "k", "c", "key-7"]]).decode()},
     "answers.count_expired": {"kept_since": 5},
-    "states.agent.id:agent": one(TENANT, "agent_000007"),
-    "states.agent.name:agent": one(TENANT, "name000007"),
-    "states.last_notification.id:sequence": one(TENANT, "agent_000007"),
-    "states.last_notification.name:sequence": one(TENANT, "name000007"),
-    "states.lease.live_contact:lease": one(TENANT, "contact-000007"),
-    "states.lease.live_contact:agent": one(TENANT, "contact-000007"),
-    "states.lease.id:lease": one(TENANT, "live-000007"),
-    "states.lease.id:agent": one(TENANT, "live-000007"),
-    "states.lease.owner:lease": one(TENANT, "agent_000007"),
-    "states.consensus.id:consensus": one(TENANT, "request-000007"),
-    "states.consensus.id:vote": one(TENANT, "request-000007"),
-    "states.vote.id:vote": one(TENANT, "request-000007", "agent_000001"),
-    "states.vote.name:vote": one(TENANT, "request-000007", "name000001"),
-    "states.agent_settings.id:agent_settings": one(TENANT, "agent_000007"),
-    "states.key.id:key": one("other", "key-000007"),
-    "states.tenant.id:tenant": one("tenant-000007"),
-    "states.counts:count": one("tenant-000007"),
-    "states.owned_count.id:count": one(TENANT, "agent_000007"),
-    "states.owned_count.name:count": one(TENANT, "name000007"),
+    "states.agent.id:agent": keys(TENANT, "agent_000007"),
+    "states.agent.name:agent": keys(TENANT, "name000007"),
+    "states.last_notification.id:sequence": keys(TENANT, "agent_000007"),
+    "states.last_notification.name:sequence": keys(TENANT, "name000007"),
+    "states.lease.live_contact:lease": keys(TENANT, "contact-000007"),
+    "states.lease.live_contact:agent": keys(TENANT, "contact-000007"),
+    "states.lease.id:lease": keys(TENANT, "live-000007"),
+    "states.lease.id:agent": keys(TENANT, "live-000007"),
+    "states.lease.owner:lease": keys(TENANT, "agent_000007"),
+    "states.consensus.id:consensus": keys(TENANT, "request-000007"),
+    "states.consensus.id:vote": keys(TENANT, "request-000007"),
+    "states.vote.id:vote": keys(TENANT, "request-000007", "agent_000001"),
+    "states.vote.name:vote": keys(TENANT, "request-000007", "name000001"),
+    "states.agent_settings.id:agent_settings": keys(TENANT, "agent_000007"),
+    "states.key.id:key": keys("other", "key-000007"),
+    "states.tenant.id:tenant": keys("tenant-000007"),
+    "states.counts:count": keys("tenant-000007"),
+    "states.owned_count.id:count": keys(TENANT, "agent_000007"),
+    "states.owned_count.name:count": keys(TENANT, "name000007"),
     "overdue.agent": {"now": NOW},
     "overdue.lease": {"now": NOW},
     "overdue.consensus": {"now": NOW},
@@ -242,12 +244,12 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
     "reader.agents": PAGE,
     "reader.lease": {**PAGE, "id": "live-000007"},
     "reader.request": {**PAGE, "id": "request-000007"},
-    "reader.unrevoked_keys": one("key-000007"),
+    "reader.unrevoked_keys": keys("key-000007"),
     "notifications.agent_by_id": {**PAGE, "id": "agent_000007"},
     "notifications.agent_by_name": {**PAGE, "name": "name000007"},
-    "notifications.page": {**TOLD, "after": 50, "limit": 10},
-    "notifications.last": {**TOLD, "until": 50},
-    "notifications.at": {**TOLD, "sequence": 50},
+    "notifications.page": {**AGENT, "after": 50, "limit": 10},
+    "notifications.last": {**AGENT, "until": 50},
+    "notifications.at": {**AGENT, "sequence": 50},
     "reader.key": {"id": "key-000007"},
     "reader.keys": PAGE,
     "reader.settings": {**PAGE, "id": "agent_000007"},
@@ -260,14 +262,14 @@ ASKED: Mapping[str, Mapping[str, Any]] = {
 
 
 async def test_lookup_takes_constant_steps_in_growing_tables(tmp_path: Path) -> None:
-    steps: dict[str, list[int]] = {name: [] for name in ASKED}
+    steps: dict[str, list[int]] = {name: [] for name in VALUES}
     for size in (FEW, MANY):
         folder = tmp_path / str(size)
         folder.mkdir()
         async with open_stage("sqlite", folder) as stage:
             await fill(stage, size)
             plans = Plans(folder / "quorate.db", queries(stage))
-            for name, values in ASKED.items():
+            for name, values in VALUES.items():
                 steps[name].append(plans.steps(name, values))
 
     slower = {name: taken for name, taken in steps.items() if taken[1] > MORE_STEPS_MAX * taken[0]}
@@ -275,7 +277,7 @@ async def test_lookup_takes_constant_steps_in_growing_tables(tmp_path: Path) -> 
 
 
 async def fill(stage: ProjectionStage, size: int) -> None:
-    """``size`` of everything, present and past; nothing of it is overdue."""
+    """Insert ``size`` live and ``size`` ended rows of each kind; none is overdue."""
     dialect = stage.database.dialect
     async with stage.database.write() as transaction:
         for table, rows in rows_of(size).items():
@@ -286,7 +288,7 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
     n = [f"{number:06}" for number in range(size)]
     past = ("agent_000007", "intent", 1, 2, 3, "released", None, 4)
     live = ("intent", 1, LATER, 3, "active", '["agent_000001"]', None)
-    asked = ("action", "k", "e", "why")
+    proposal = ("action", "k", "e", "why")
     options = ("live", True, None, 3, 0, None)
     counts = (2, 0, 3)
     return {
@@ -310,11 +312,11 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
         ],
         tables.requests: [
             *(
-                (TENANT, f"closed-{i}", "a", *asked, "approved", 2, 1, *options, 2, *counts)
+                (TENANT, f"closed-{i}", "a", *proposal, "approved", 2, 1, *options, 2, *counts)
                 for i in n
             ),
             *(
-                (TENANT, f"request-{i}", "a", *asked, "pending", LATER, 1, *options, *[None] * 4)
+                (TENANT, f"request-{i}", "a", *proposal, "pending", LATER, 1, *options, *[None] * 4)
                 for i in n
             ),
         ],

@@ -1,4 +1,4 @@
-"""A vote is decided among all votes of its request; of reasons, only the voter's own is read."""
+"""A vote loads all votes of its proposal, but only the voter's own reason."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +12,8 @@ from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.projection_stage import DATABASES, ProjectionStage, open_stage
 from tests.unit.support.scenario import TENANT_KEY, id_of, propose, vote
 
-BY_ITSELF = vote("ann", "approve")
-BY_NAME = replace(BY_ITSELF, caller=TENANT_KEY, agent=AgentRef(name="Ann"))
+BY_ID = vote("ann", "approve")
+BY_NAME = replace(BY_ID, caller=TENANT_KEY, agent=AgentRef(name="Ann"))
 
 
 async def reasons_loaded(stage: ProjectionStage, command: CastVote) -> dict[str, str | None]:
@@ -24,7 +24,7 @@ async def reasons_loaded(stage: ProjectionStage, command: CastVote) -> dict[str,
     return {voter: cast.reason for voter, cast in tenant_state[CONSENSUS]["request"].votes.items()}
 
 
-@pytest.mark.parametrize("command", [BY_ITSELF, BY_NAME], ids=["by itself", "by name"])
+@pytest.mark.parametrize("command", [BY_ID, BY_NAME], ids=["by id", "by name"])
 @pytest.mark.parametrize("database", DATABASES)
 async def test_only_the_voters_own_reason_is_loaded(
     database: str, command: CastVote, tmp_path: Path

@@ -1,7 +1,7 @@
-"""A database of the first release becomes one of today: all of it or nothing, however many ask.
+"""A database of the first release is upgraded completely or not at all, also concurrently.
 
-``golden/first_release.sql`` is what the first release left behind after some commands of every
-kind. On PostgreSQL the same rows stand in the tables that the first revision makes there.
+``golden/first_release.sql`` contains the tables of the first release after commands of every kind.
+On PostgreSQL the same rows are inserted into the tables of the first revision.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ def first_release(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def first_rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    """All rows of the first release, by their tables."""
+    """All rows of the first release, by table."""
     path = tmp_path_factory.mktemp("then") / "quorate.db"
     first_release(path)
     with closing(sqlite3.connect(path)) as connection:
@@ -104,7 +104,7 @@ def insert_rows(rows: Rows) -> Callable[[Connection, Callable[[], None]], None]:
 
 
 class Target:
-    """A database of the first release; each ``backend()`` is another process to it."""
+    """A database of the first release; each ``database()`` acts as another process."""
 
     def __init__(self, database: Callable[[], Database], empty: Callable[[], Database]) -> None:
         self.database = database
@@ -147,7 +147,7 @@ INDEXES = {
 
 
 def describe_schema(connection: Connection) -> dict[str, Any]:
-    """What the tables are, apart from the order of their columns."""
+    """Return the definition of all tables, except the order of columns."""
     inspector = inspect(connection)
     tables = {
         name: (
@@ -169,7 +169,7 @@ def events(connection: Connection) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in connection.execute(ordered)]
 
 
-# -- What becomes of it -------------------------------------------------------
+# -- Upgrade ------------------------------------------------------------------
 
 
 async def test_upgrade_keeps_events_and_fills_tables_from_them(
@@ -240,7 +240,7 @@ async def test_upgrade_of_a_corrupted_log_changes_nothing(
     assert await target.database().inspect(describe_schema) == before
 
 
-# -- Older and newer ----------------------------------------------------------
+# -- Older and newer schemas --------------------------------------------------
 
 
 async def test_sqlite_database_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
@@ -280,13 +280,13 @@ async def test_newer_schema_is_served_but_not_rebuilt(target: Target) -> None:
         await target.database().open(CURRENT_SCHEMA_ONLY)
 
 
-# -- Beside others ------------------------------------------------------------
+# -- Concurrent writers -------------------------------------------------------
 
 
 async def test_upgrade_includes_events_appended_before_the_lock(
     postgres: PostgresServer, first_rows: Rows, tmp_path: Path
 ) -> None:
-    """The last event comes in after the upgrade has looked, before it locks the log."""
+    """The last event is appended after the upgrade has read the log, before it locks the log."""
     url = postgres.empty_url()
     *earlier, last = first_rows["events"]
     await PostgresDatabase(url).define(upgrade_to("0001"))
@@ -315,7 +315,7 @@ async def test_upgrade_includes_events_appended_before_the_lock(
         assert (await check(live, scratch)).differences.count == 0
 
 
-# -- Rights -------------------------------------------------------------------
+# -- Privileges ---------------------------------------------------------------
 
 
 async def test_server_role_appends_events_but_cannot_change_them(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ async def test_server_role_is_granted_new_tables_of_an_upgrade() -> None:
     assert dict(zip(RIGHTS, rights, strict=True)) == {
         **dict.fromkeys(("SELECT", "INSERT", "UPDATE"), True),
         "DELETE": False,
-        "TRUNCATE": True,  # Somebody's own choice: nothing is taken away.
+        "TRUNCATE": True,  # Granted by an administrator: an upgrade revokes nothing.
     }
 
 

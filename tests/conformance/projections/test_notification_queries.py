@@ -1,4 +1,4 @@
-"""An agent reads exactly the events of which it was told, and is told where some are left out."""
+"""An agent reads exactly the events of which it is notified; gaps are reported."""
 
 import asyncio
 import json
@@ -48,14 +48,14 @@ async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield stage
 
 
-async def told(stage: ProjectionStage, name: str, after: int = 0) -> list[int]:
-    """The sequences of one page that holds all."""
+async def sequences_for(stage: ProjectionStage, name: str, after: int = 0) -> list[int]:
+    """Return the sequences of one page that contains all notifications."""
     page = await stage.notifications.page(TENANT, id_of(name), after, ALL)
     return [event.sequence for event in page.events]
 
 
 async def last_notification(stage: ProjectionStage, name: str, by_name: bool = False) -> int:
-    """As a heartbeat is answered."""
+    """Return the last notification in the result of a heartbeat."""
     command = heartbeat(name)
     if by_name:
         command = Heartbeat(caller=TENANT_KEY, agent=AgentRef(name=name.upper()))
@@ -72,7 +72,7 @@ def _noted(answers: list[int], last: int) -> bytes:
     return b"{}"
 
 
-# -- Which ones ----------------------------------------------------------------
+# -- Recipients ----------------------------------------------------------------
 
 
 def expected(events: Sequence[RecordedEvent], agent_id: str) -> list[int]:
@@ -96,14 +96,16 @@ async def test_agent_reads_exactly_its_notifications_in_random_histories(
         for tenant in TENANTS:
             events = (await random_history.log.page(tenant, 0, EVENTS_MAX, Filter())).events
             for row in (await reader.agents(tenant, "", ALL)).found:
-                right = expected(events, row.agent.id)
-                assert right
-                for limit in (1, 7, len(right), ALL):
-                    assert await in_pages(notifications, tenant, row.agent.id, limit) == right
+                sequences = expected(events, row.agent.id)
+                assert sequences
+                for limit in (1, 7, len(sequences), ALL):
+                    assert (
+                        await read_in_pages(notifications, tenant, row.agent.id, limit) == sequences
+                    )
     assert random_history.now > NOON
 
 
-async def in_pages(
+async def read_in_pages(
     notifications: NotificationQueries, tenant: str, agent_id: str, limit: int
 ) -> list[int]:
     found: list[int] = []
@@ -127,7 +129,7 @@ async def test_page_after_the_head_is_empty(stage: ProjectionStage) -> None:
 
 
 async def test_next_is_the_head_after_the_last_notification(stage: ProjectionStage) -> None:
-    """So that whoever has seen all of its own does not look through all of the others' again."""
+    """An agent without further notifications does not read those of others again."""
     await stage.create_agents("ann", "bob")
     await stage.execute(acquire("ann"))
     page = await stage.notifications.page(TENANT, id_of("bob"), 0, ALL)
@@ -139,9 +141,9 @@ async def test_notifications_of_another_tenant_are_not_read(stage: ProjectionSta
     await stage.create_agents("ann")
     await stage.create_agents("bob", "cid", tenant=OTHER_TENANT)
 
-    assert await told(stage, "ann") == [2]
+    assert await sequences_for(stage, "ann") == [2]
     page = await stage.notifications.page(TENANT, id_of("bob"), 0, ALL)
-    assert [event.tenant for event in page.events] == [TENANT], "what all of this tenant hear"
+    assert [event.tenant for event in page.events] == [TENANT], "only notifications for all"
 
 
 async def test_notifications_of_contenders_are_read_after_a_restart(stage: ProjectionStage) -> None:
@@ -151,10 +153,10 @@ async def test_notifications_of_contenders_are_read_after_a_restart(stage: Proje
     await stage.execute(release("lease", by=key_of("ann")))
     await stage.restart()
 
-    assert await told(stage, "ann") == await told(stage, "bob") == [2, 3, 5, 6]
+    assert await sequences_for(stage, "ann") == await sequences_for(stage, "bob") == [2, 3, 5, 6]
 
 
-# -- Who is meant --------------------------------------------------------------
+# -- Agent references ----------------------------------------------------------
 
 
 async def test_agent_is_found_by_id_or_by_name_in_any_case(stage: ProjectionStage) -> None:
@@ -195,7 +197,7 @@ async def test_reference_to_no_agent_finds_none(stage: ProjectionStage) -> None:
         assert await stage.notifications.agent_id(TENANT, ref) is None
 
 
-# -- The last one ----------------------------------------------------------------
+# -- The last notification -------------------------------------------------------
 
 
 @pytest.mark.parametrize("by_name", [False, True])
@@ -203,7 +205,9 @@ async def test_heartbeat_returns_the_last_notification_of_the_agent(
     stage: ProjectionStage, by_name: bool
 ) -> None:
     await stage.create_agents("ann", "bob", "cid")
-    assert await last_notification(stage, "ann", by_name) == 4, "Cid's coming was told to all"
+    assert await last_notification(stage, "ann", by_name) == 4, (
+        "all agents are notified of the registration of cid"
+    )
     await stage.execute(acquire("ann"))
     await stage.submit(acquire("bob"))
     sequences = [event.sequence for event in await stage.events() if event.type[:5] == "Lease"]
@@ -212,7 +216,7 @@ async def test_heartbeat_returns_the_last_notification_of_the_agent(
     assert await last_notification(stage, "bob", by_name) == sequences[-1]
     assert await last_notification(stage, "cid", by_name) == 4
     assert await last_notification(stage, "ann", by_name) == sequences[-1], (
-        "its own are no notifications"
+        "an agent is not notified of its own heartbeat"
     )
 
 
@@ -239,7 +243,7 @@ async def test_heartbeat_includes_notifications_of_its_own_batch(
     await asyncio.gather(first, *together)
 
     (conflict,) = stage.committed[-1]
-    assert stage.database.commits == commits + 2, "those after the first fell into one batch"
+    assert stage.database.commits == commits + 2, "the commands after the first form one batch"
     assert (conflict.type, answers) == ("LeaseConflicted", [3, conflict.sequence])
 
 
@@ -250,7 +254,7 @@ async def test_last_notification_survives_a_restart(stage: ProjectionStage) -> N
     assert await last_notification(stage, "ann") == 3
 
 
-# -- What is too old -------------------------------------------------------------
+# -- Retention -------------------------------------------------------------------
 
 
 async def test_notifications_older_than_the_retention_are_reported_as_a_gap(
@@ -292,7 +296,7 @@ async def test_no_gap_is_reported_when_nothing_was_left_out(stage: ProjectionSta
 
 
 async def test_gap_ends_at_the_last_notification_of_the_agent(stage: ProjectionStage) -> None:
-    """Not with what others were told after it; and whoever goes on from there misses nothing."""
+    """Later notifications of others do not move it; reading on from the gap misses nothing."""
     await stage.create_agents("ann", "bob")
     await stage.execute(acquire("ann", lease="lease"), release("lease", by=key_of("ann")))
     stage.clock.move(minutes=LONG, milliseconds=1)

@@ -1,4 +1,4 @@
-"""Lists come in pages that follow each other; what is not there, or not yours, is not found."""
+"""Lists are read in pages; unknown rows and rows of other tenants are not found."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -53,19 +53,19 @@ def issue(number: int) -> IssueKey:
     )
 
 
-async def all_of(page: Page, limit: int, key: Callable[[Any], str]) -> list[str]:
-    """Follow the pages to the end; none may be longer than was asked for."""
-    seen: list[str] = []
+async def read_all(page: Page, limit: int, key: Callable[[Any], str]) -> list[str]:
+    """Follow the pages to the end; no page may exceed the limit."""
+    result: list[str] = []
     while True:
-        found: Sequence[Any] = (await page(seen[-1] if seen else "", limit)).found
+        found: Sequence[Any] = (await page(result[-1] if result else "", limit)).found
         assert len(found) <= limit
         if not found:
-            return seen
-        seen += [key(one) for one in found]
+            return result
+        result += [key(one) for one in found]
 
 
-async def full(stage: ProjectionStage) -> None:
-    """Two tenants, each with plenty of everything."""
+async def create_everything(stage: ProjectionStage) -> None:
+    """Create two tenants, each with many rows of every kind."""
     for tenant in (TENANT, OTHER_TENANT):
         await stage.create_agents(*AGENTS, tenant=tenant)
         for number, name in enumerate(AGENTS):
@@ -85,24 +85,24 @@ async def full(stage: ProjectionStage) -> None:
 async def test_pages_of_every_list_are_complete_and_ordered(
     stage: ProjectionStage, limit: int
 ) -> None:
-    await full(stage)
+    await create_everything(stage)
     reader = stage.reader
 
-    agents = await all_of(
+    agents = await read_all(
         lambda after, limit: reader.agents(TENANT, after, limit), limit, lambda row: row.agent.id
     )
     assert agents == [id_of(name) for name in AGENTS]
-    requests = await all_of(
+    requests = await read_all(
         lambda after, limit: reader.requests(TENANT, after, limit, None),
         limit,
         lambda r: r.request.id,
     )
     assert requests == [f"{TENANT}-r{number:02}" for number in range(MANY)]
-    keys = await all_of(
+    keys = await read_all(
         lambda after, limit: reader.keys(TENANT, after, limit), limit, lambda key: key.id
     )
     assert keys == [f"{number + 100:016x}" for number in range(MANY)]
-    voters = await all_of(
+    voters = await read_all(
         lambda after, limit: reader.votes(TENANT, f"{TENANT}-r00", after, limit),
         limit,
         lambda one: one.agent_id,
@@ -112,8 +112,8 @@ async def test_pages_of_every_list_are_complete_and_ordered(
 
 @pytest.mark.parametrize("limit", LIMITS)
 async def test_leases_are_ordered_by_contact(stage: ProjectionStage, limit: int) -> None:
-    await full(stage)
-    leases = await all_of(
+    await create_everything(stage)
+    leases = await read_all(
         lambda after, limit: stage.reader.live_leases(TENANT, after, limit, None, None),
         limit,
         lambda lease: lease.id,
@@ -123,7 +123,7 @@ async def test_leases_are_ordered_by_contact(stage: ProjectionStage, limit: int)
 
 
 async def test_cursor_of_an_ended_lease_stays_valid(stage: ProjectionStage) -> None:
-    await full(stage)
+    await create_everything(stage)
     first = await stage.reader.live_leases(TENANT, "", 3, None, None)
     last = first.found[-1]
     await stage.execute(release(last.id, by=key_of("agent02")))
@@ -141,15 +141,15 @@ async def test_leases_are_filtered_by_holder_and_contact(stage: ProjectionStage)
     )
 
     async def leases(agent: str | None, key: str | None) -> list[str]:
-        seen = await stage.reader.live_leases(TENANT, "", 9, agent, key)
-        return [lease.id for lease in seen.found]
+        result = await stage.reader.live_leases(TENANT, "", 9, agent, key)
+        return [lease.id for lease in result.found]
 
     assert await leases(None, None) == ["l3", "l1", "l2"]
     assert await leases(id_of("ann"), None) == ["l1", "l2"]
     assert await leases(None, LEE.key) == ["l2"]
     assert await leases(id_of("ann"), LEE.key) == ["l2"]
     assert await leases(id_of("bob"), LEE.key) == []
-    assert await leases(id_of("nobody"), None) == []
+    assert await leases(id_of("unknown"), None) == []
 
 
 async def test_proposals_are_filtered_by_status(stage: ProjectionStage) -> None:
@@ -164,9 +164,9 @@ async def test_proposals_are_filtered_by_status(stage: ProjectionStage) -> None:
     await stage.record_due()
 
     for status in STATUSES:
-        seen = await stage.reader.requests(TENANT, "", 9, status)
-        assert [row.request.id for row in seen.found] == [status]
-        assert [row.request.status for row in seen.found] == [status]
+        result = await stage.reader.requests(TENANT, "", 9, status)
+        assert [row.request.id for row in result.found] == [status]
+        assert [row.request.status for row in result.found] == [status]
 
 
 async def test_proposal_has_vote_counts_and_no_long_parts(
@@ -188,24 +188,24 @@ async def test_proposal_has_vote_counts_and_no_long_parts(
     assert not one.request.members
 
 
-# -- What is not there ---------------------------------------------------------
+# -- Unknown rows and other tenants --------------------------------------------
 
 
 async def test_unknown_ids_are_not_found(stage: ProjectionStage) -> None:
     await stage.create_agents("ann")
     reader = stage.reader
 
-    assert (await reader.agent(TENANT, "agent_nobody")).found is None
-    assert (await reader.settings(TENANT, "agent_nobody")).found is None
+    assert (await reader.agent(TENANT, "agent_unknown")).found is None
+    assert (await reader.settings(TENANT, "agent_unknown")).found is None
     assert (await reader.lease(TENANT, "nothing")).found is None
     assert (await reader.request(TENANT, "nothing")).found is None
     assert (await reader.votes(TENANT, "nothing", "", 9)).found is None
     assert await reader.key("nothing") is None
-    assert not await reader.has_tenant("nobody")
+    assert not await reader.has_tenant("unknown")
 
 
 async def test_rows_of_another_tenant_are_not_found(stage: ProjectionStage) -> None:
-    await full(stage)
+    await create_everything(stage)
     reader = stage.reader
     ours, theirs = f"{TENANT}-l01", f"{OTHER_TENANT}-l01"
 
@@ -220,10 +220,10 @@ async def test_rows_of_another_tenant_are_not_found(stage: ProjectionStage) -> N
 
 
 async def test_cursor_of_another_tenant_reveals_nothing(stage: ProjectionStage) -> None:
-    await full(stage)
-    seen = await stage.reader.live_leases(TENANT, f"{OTHER_TENANT}-l05", 99, None, None)
+    await create_everything(stage)
+    result = await stage.reader.live_leases(TENANT, f"{OTHER_TENANT}-l05", 99, None, None)
 
-    assert all(lease.id.startswith(TENANT) for lease in seen.found)
+    assert all(lease.id.startswith(TENANT) for lease in result.found)
 
 
 async def test_reserved_agent_is_not_shown(stage: ProjectionStage) -> None:

@@ -1,7 +1,7 @@
-"""Every look-up touches as many pages of PostgreSQL among many rows as among few.
+"""The number of pages that PostgreSQL reads for a lookup does not grow with the tables.
 
-Plans are the planner's affair, and change with its version. How many pages a query reads is what
-it costs, and PostgreSQL counts them. The tables are analysed, as they are in a service.
+Plans change with the version of PostgreSQL, so the test counts the pages that a query reads. The
+tables are analyzed, as in a running server.
 """
 
 import json
@@ -18,18 +18,20 @@ from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.transactions import Query
 from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
-from tests.conformance.projections.test_indexes import ASKED, FEW, MANY, fill, queries, rows_of
+from tests.conformance.projections.test_indexes import FEW, MANY, VALUES, fill, queries, rows_of
 
-# An index grows by a level, and a page of answers may lie in other places; a table is far more.
+# An index may grow by a level, and rows may lie in other pages. A table scan reads far more.
 MORE_PAGES_MAX = 2.0
 PAGES_SPARED = 20
 NAMED = 64
 PAGES_FOR_A_NAME_MAX = 12
-# Of the agent that SQLite is asked about, half of all leases were once; PostgreSQL concludes that
-# it may hold half of the live ones too, and rightly walks through them.
-HELD = {"reader.live_leases(agent, None)": {"agent_id": "agent_000009"}}
+# The agent in the parameters for SQLite held half of all ended leases. PostgreSQL estimates that it
+# holds half of the live ones too, and scans them. So this test uses another agent.
+POSTGRES_HOLDERS = {"reader.live_leases(agent, None)": {"agent_id": "agent_000009"}}
 FILLED = [table.name for table in rows_of(1)]
-ASKED_HERE = {name: {**values, **HELD.get(name, {})} for name, values in ASKED.items()}
+POSTGRES_VALUES = {
+    name: {**values, **POSTGRES_HOLDERS.get(name, {})} for name, values in VALUES.items()
+}
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[ProjectionStage]:
 
 
 class Pages:
-    """How many pages a query reads, from the cache or not."""
+    """Count the pages that a query reads, cached or not."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
@@ -70,7 +72,7 @@ def _literal(value: Any) -> str:  # noqa: ANN401 - a parameter.
 async def test_lookup_reads_constant_pages_in_growing_tables(
     tmp_path: Path, settings: Mapping[str, str]
 ) -> None:
-    pages: dict[str, list[int]] = {name: [] for name in ASKED_HERE}
+    pages: dict[str, list[int]] = {name: [] for name in POSTGRES_VALUES}
     for size in (FEW, MANY):
         async with open_stage("postgresql", tmp_path) as stage:
             await fill(stage, size)
@@ -79,10 +81,10 @@ async def test_lookup_reads_constant_pages_in_growing_tables(
             connection = await database.connect("test", settings=settings)
             try:
                 await connection.execute(f"ANALYZE {', '.join(FILLED)}")
-                asked = queries(stage)
+                statements = queries(stage)
                 counted = Pages(connection)
-                for name, values in ASKED_HERE.items():
-                    pages[name].append(await counted.of(asked[name], values))
+                for name, values in POSTGRES_VALUES.items():
+                    pages[name].append(await counted.of(statements[name], values))
             finally:
                 await connection.close()
 
@@ -99,7 +101,7 @@ async def test_lookup_by_name_is_bounded_before_tables_are_analyzed(
 ) -> None:
     await fill(stage, NAMED)
     names = [(TENANT, f"name{number:06}") for number in range(NAMED)]
-    asked = {"asked": orjson.dumps(names).decode()}
+    values = {"asked": orjson.dumps(names).decode()}
     database = stage.database.real
     assert isinstance(database, PostgresDatabase)
     connection = await database.connect("test", settings=postgres_database._WRITER)
@@ -107,9 +109,9 @@ async def test_lookup_by_name_is_bounded_before_tables_are_analyzed(
         pages = Pages(connection)
         ready = queries(stage)
         by_name = [
-            name for name in ready if ".name:" in name and "vote" not in name and name in ASKED
+            name for name in ready if ".name:" in name and "vote" not in name and name in VALUES
         ]
-        found = {name: await pages.of(ready[name], asked) for name in by_name}
+        found = {name: await pages.of(ready[name], values) for name in by_name}
     finally:
         await connection.close()
 
@@ -118,7 +120,7 @@ async def test_lookup_by_name_is_bounded_before_tables_are_analyzed(
 
 
 async def test_table_scan_exceeds_the_page_limit(stage: ProjectionStage) -> None:
-    """The control: a table of this size is many more pages than a look-up may read."""
+    """Control test: a table of this size has many more pages than a lookup may read."""
     await fill(stage, MANY)
     database = stage.database.real
     assert isinstance(database, PostgresDatabase)

@@ -1,4 +1,4 @@
-"""The projections are nothing but the log, told again: a rebuild gives what was live."""
+"""Projections depend only on the log: a rebuild gives the rows of the live projections."""
 
 import sqlite3
 from collections import Counter
@@ -26,7 +26,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a short history crosses every border."""
+    """Use small pages, so that a short history crosses their boundaries."""
     monkeypatch.setattr(rebuild_module, "EVENTS_PER_PAGE", 7)
     monkeypatch.setattr(rebuild_module, "EVENTS_BETWEEN_WRITES", 20)
 
@@ -163,7 +163,7 @@ async def test_rebuild_of_an_empty_log_gives_empty_projections(tmp_path: Path) -
     assert (rebuilt.events, rebuilt.rows) == (0, 0)
 
 
-# -- A log that cannot be told --------------------------------------------------
+# -- Logs that cannot be replayed ------------------------------------------------
 
 
 async def test_unknown_event_stops_the_rebuild_without_changes(

@@ -1,4 +1,4 @@
-"""A check finds every row that the log does not account for, and changes nothing itself."""
+"""A check finds every row that differs from a replay of the log, and changes nothing."""
 
 # ruff: noqa: S608 - the tables are our own.
 import asyncio
@@ -17,7 +17,7 @@ from tests.conformance.projections.random_history import RandomHistory
 from tests.conformance.projections.test_rebuild import execute, open_database, open_snapshot
 
 TABLES = sorted(metadata.tables)
-# Of the others, a row that is edited is one removed and one added.
+# In other tables all columns are in the key: an edited row is one removed and one added row.
 EDITABLE = [
     name
     for name in TABLES
@@ -36,7 +36,7 @@ async def check_history(path: Path) -> RebuildCheckResult:
 
 
 def middle_row(path: Path, table: str) -> dict[str, object]:
-    """One from the middle."""
+    """Return a row from the middle of a table."""
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
         rows = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()

@@ -1,4 +1,4 @@
-"""A fold looks at nothing but the log: not at the clock, not at chance, not at where it runs."""
+"""A replay depends only on the log, not on the clock, randomness or the environment."""
 
 import os
 import random
@@ -28,8 +28,8 @@ def events_of(path: Path) -> list[ReplayRow]:
 def test_replay_uses_no_clock_randomness_or_environment(
     history: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise AssertionError("a fold must not ask for this")
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("a replay must not call this")
 
     events = events_of(history)
     with monkeypatch.context() as forbidding:
@@ -39,8 +39,8 @@ def test_replay_uses_no_clock_randomness_or_environment(
             *((os, name) for name in ("urandom", "getenv", "stat")),
             (secrets, "token_bytes"),
         ):
-            forbidding.setattr(module, name, refuse)
-        forbidding.setattr(type(os.environ), "__getitem__", refuse)
+            forbidding.setattr(module, name, fail)
+        forbidding.setattr(type(os.environ), "__getitem__", fail)
         replay = Replay()
         replay.apply(events)
         rows = sum(map(len, replay.remaining_rows().values()))

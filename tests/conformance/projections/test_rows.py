@@ -1,6 +1,6 @@
-"""A row is a tuple in the order of its table's columns, and comes back as the state that it was.
+"""A row is a tuple in the order of its table's columns, and maps back to the same state.
 
-Every value below is another one, so that no two columns can be mistaken for each other.
+Every value below is unique, so that swapped columns are detected.
 """
 
 from collections.abc import Callable, Mapping
@@ -93,7 +93,7 @@ KEY = Key(
     revoked_at=Timestamp(21),
 )
 OWNER = Tenant(id=TENANT, created_at=Timestamp(22))
-TOLD = ("agent_11", 23)
+RECIPIENT = ("agent_11", 23)
 COUNTS: Counts = {
     "agents": 24,
     "live_leases": 25,
@@ -107,7 +107,7 @@ SETTINGS: Mapping[str, bool | str] = {"humanizer_enabled": True, "humanizer_styl
 
 @record
 class Row:
-    """A state, how it is written and read, and what its columns hold that it does not name so."""
+    """A state, its mapping to and from a row, and column values that are no field of the state."""
 
     state: Any
     write: Callable[[Any], tuple[Any, ...]]
@@ -115,7 +115,7 @@ class Row:
     otherwise: Mapping[str, Any]
 
 
-OF: Mapping[Table, Row] = {
+EXAMPLES: Mapping[Table, Row] = {
     tables.tenants: Row(
         state=OWNER,
         write=lambda one: TENANTS.to_row(TENANT, "", one),
@@ -169,7 +169,7 @@ OF: Mapping[Table, Row] = {
         },
     ),
     tables.notices: Row(
-        state=TOLD,
+        state=RECIPIENT,
         write=lambda one: recipients.to_row(TENANT, one),
         read=recipients.from_row,
         otherwise={"tenant": TENANT, "agent_id": "agent_11", "sequence": 23},
@@ -187,8 +187,8 @@ OF: Mapping[Table, Row] = {
         otherwise={"tenant": TENANT, "agent_id": "agent_11", "live_leases": 29},
     ),
 }
-# The same with everything left out that may be.
-BARE: Mapping[Table, Any] = {
+# The same states without their optional values.
+MINIMAL: Mapping[Table, Any] = {
     tables.keys: replace(KEY, agent_id=None, agent_name=None, revoked_at=None),
     tables.leases: replace(LEASE, contenders=(), ended_at=None),
     tables.requests: replace(
@@ -197,18 +197,18 @@ BARE: Mapping[Table, Any] = {
     tables.votes: replace(VOTE, reason=None),
     tables.configs: {},
 }
-EVERY = tables.metadata.sorted_tables
-ADDED_TO = [tables.counts, tables.holdings]
-REPLACED = [table for table in EVERY if table not in ADDED_TO]
+ALL_TABLES = tables.metadata.sorted_tables
+COUNTED_TABLES = [tables.counts, tables.holdings]
+REPLACED_TABLES = [table for table in ALL_TABLES if table not in COUNTED_TABLES]
 
 
-def named(table: Table) -> str:
+def table_name(table: Table) -> str:
     return table.name
 
 
-@pytest.mark.parametrize("table", EVERY, ids=named)
+@pytest.mark.parametrize("table", ALL_TABLES, ids=table_name)
 def test_row_values_are_in_column_order(table: Table) -> None:
-    row = OF[table]
+    row = EXAMPLES[table]
     names = [column.name for column in table.columns]
     expected = [
         row.otherwise[name] if name in row.otherwise else getattr(row.state, name) for name in names
@@ -220,29 +220,33 @@ def test_row_values_are_in_column_order(table: Table) -> None:
 
 
 @pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize("table", EVERY, ids=named)
+@pytest.mark.parametrize("table", ALL_TABLES, ids=table_name)
 async def test_state_is_read_as_it_was_written(table: Table, database: str, tmp_path: Path) -> None:
-    for place, state in (("full", OF[table].state), ("bare", BARE.get(table, OF[table].state))):
+    for place, state in (
+        ("full", EXAMPLES[table].state),
+        ("bare", MINIMAL.get(table, EXAMPLES[table].state)),
+    ):
         folder = tmp_path / place
         folder.mkdir()
-        found = await _written_and_read(database, folder, table, state)
+        found = await _write_and_read(database, folder, table, state)
         assert found == state
-        assert _kinds(found) == _kinds(state)
+        assert _types(found) == _types(state)
 
 
 @pytest.mark.parametrize("database", DATABASES)
-@pytest.mark.parametrize("table", REPLACED, ids=named)
+@pytest.mark.parametrize("table", REPLACED_TABLES, ids=table_name)
 async def test_upsert_replaces_all_columns(table: Table, database: str, tmp_path: Path) -> None:
-    full, bare = OF[table].state, BARE.get(table, OF[table].state)
+    full = EXAMPLES[table].state
+    minimal = MINIMAL.get(table, full)
 
-    assert await _written_and_read(database, tmp_path, table, full, bare) == bare
+    assert await _write_and_read(database, tmp_path, table, full, minimal) == minimal
 
 
 @pytest.mark.parametrize("database", DATABASES)
 async def test_upsert_adds_to_stored_counts(database: str, tmp_path: Path) -> None:
     fewer: Counts = {"agents": 1, "live_leases": -2, "keys": 0}
 
-    found = await _written_and_read(database, tmp_path, tables.counts, COUNTS, fewer)
+    found = await _write_and_read(database, tmp_path, tables.counts, COUNTS, fewer)
     assert found == {**COUNTS, "agents": 25, "live_leases": 23}
 
 
@@ -250,39 +254,41 @@ async def test_upsert_adds_to_stored_counts(database: str, tmp_path: Path) -> No
 async def test_upsert_adds_to_stored_lease_counts(database: str, tmp_path: Path) -> None:
     fewer = (HOLDING[0], -9)
 
-    found = await _written_and_read(database, tmp_path, tables.holdings, HOLDING, fewer)
+    found = await _write_and_read(database, tmp_path, tables.holdings, HOLDING, fewer)
     assert found == (HOLDING[0], 20)
 
 
-@pytest.mark.parametrize("table", [t for t in EVERY if is_dataclass(OF[t].state)], ids=named)
+@pytest.mark.parametrize(
+    "table", [t for t in ALL_TABLES if is_dataclass(EXAMPLES[t].state)], ids=table_name
+)
 def test_examples_set_every_field(table: Table) -> None:
-    state = OF[table].state
+    state = EXAMPLES[table].state
     values = [getattr(state, field.name) for field in fields(state)]
 
     assert None not in values
-    assert {*map(repr, OF[table].write(state))} >= {*map(repr, _cells(state))}
+    assert {*map(repr, EXAMPLES[table].write(state))} >= {*map(repr, _cells(state))}
 
 
 def _cells(state: Any) -> list[Any]:  # noqa: ANN401 - any state.
-    """What a state holds that goes into a cell as it is."""
+    """Return the values of a state that are stored unchanged."""
     values = [getattr(state, field.name) for field in fields(state)]
     return [value for value in values if isinstance(value, str | int)]
 
 
-def _kinds(state: Any) -> list[type]:  # noqa: ANN401 - any state.
-    """A one is no truth: JSON would show the difference."""
+def _types(state: Any) -> list[type]:  # noqa: ANN401 - any state.
+    """Return the types of all values: 1 and True are equal, but differ in JSON."""
     if not is_dataclass(state):
         return [type(value) for value in (state.values() if isinstance(state, dict) else state)]
     return [type(getattr(state, field.name)) for field in fields(state)]
 
 
-async def _written_and_read(database: str, folder: Path, table: Table, *states: Any) -> Any:  # noqa: ANN401
+async def _write_and_read(database: str, folder: Path, table: Table, *states: Any) -> Any:  # noqa: ANN401
     async with open_stage(database, folder) as stage:
         dialect = stage.database.dialect
-        written = Query(upsert(table, dialect.name), dialect)
+        statement = Query(upsert(table, dialect.name), dialect)
         for state in states:
             async with stage.database.write() as transaction:
-                await transaction.write(written, [OF[table].write(state)])
+                await transaction.write(statement, [EXAMPLES[table].write(state)])
         async with stage.database.read() as transaction:
             (row,) = await transaction.fetch(Query(select(table), dialect), {})
-    return OF[table].read(row)
+    return EXAMPLES[table].read(row)

@@ -1,6 +1,6 @@
-"""The same commands, ids and clock on two databases: the same log, the same answers, to the byte.
+"""The same commands, ids and clock give the same log and results, byte by byte, on two databases.
 
-QUORATE_TWINS_COMMANDS and QUORATE_TWINS_SEED make it longer, or other.
+QUORATE_TWINS_COMMANDS and QUORATE_TWINS_SEED set the number of commands and the seed.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ SEED = int(os.environ.get("QUORATE_TWINS_SEED", "1"))
 COMMANDS_PER_ROUND = 4.5
 KEYS = 40
 KEYED_SHARE = 0.15
-REFUSALS_MIN = 8  # Kinds of them; a life in which nothing is refused shows nothing.
+REJECTIONS_MIN = 8  # Distinct codes: a history without rejections would prove little.
 
 
 class Twin(RandomHistory):
-    """Some of its commands have idempotency keys, and some of those were used before."""
+    """A random history with idempotency keys, some of them used before."""
 
     def __init__(self, database: Database, seed: int) -> None:
         super().__init__(database, seed)
@@ -46,7 +46,7 @@ class Twin(RandomHistory):
             fingerprint=hashlib.sha256(request.encode()).digest(),
         )
 
-    async def exported(self) -> dict[str, bytes]:
+    async def export_all(self) -> dict[str, bytes]:
         return {
             tenant: b"".join(encode_line(dict(event)) for event in await self.events(tenant))
             for tenant in TENANTS
@@ -70,16 +70,16 @@ async def test_two_databases_record_the_same_log_and_results(
         run_history(on_postgres, SEED, COMMANDS) as other,
     ):
         assert one.results == other.results
-        assert await one.exported() == await other.exported()
+        assert await one.export_all() == await other.export_all()
 
-        refusals = {answer.code for answer in one.results if isinstance(answer, Rejected)}
-        assert len(refusals) >= REFUSALS_MIN
+        rejections = {answer.code for answer in one.results if isinstance(answer, Rejected)}
+        assert len(rejections) >= REJECTIONS_MIN
         assert any(isinstance(answer, Accepted) and answer.replayed for answer in one.results)
         assert len(one.results) > 0.8 * COMMANDS
 
 
 async def test_different_clock_changes_log_and_results(tmp_path: Path) -> None:
-    """The control: a millisecond somewhere in the middle, and neither logs nor answers agree."""
+    """Control test: one millisecond in the middle changes both the log and the results."""
     paths = (tmp_path / "one.db", tmp_path / "other.db")
     async with (
         run_history(SqliteDatabase(paths[0]), SEED, 200) as one,
@@ -90,4 +90,4 @@ async def test_different_clock_changes_log_and_results(tmp_path: Path) -> None:
         await other.run(round(200 / COMMANDS_PER_ROUND) - 20)
 
         assert one.results != other.results
-        assert await one.exported() != await other.exported()
+        assert await one.export_all() != await other.export_all()
