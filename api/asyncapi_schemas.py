@@ -11,7 +11,11 @@ import orjson
 from pydantic.alias_generators import to_pascal
 
 from quorate.api.json_schemas import Json, Mode, generate_schemas, ref, simplify
-from quorate.api.nats_commands import (
+from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, Omitted, PublishedMessage
+from quorate.api.openapi import IDEMPOTENCY_KEY, id_description
+from quorate.api.problem_schemas import problem_schemas, schema_name
+from quorate.application.operations import Endpoint, known_codes
+from quorate.bus.nats_commands import (
     ERROR_CODE_HEADER,
     ERROR_STATUS_HEADER,
     IDEMPOTENCY_FIELD,
@@ -21,10 +25,6 @@ from quorate.api.nats_commands import (
     SEQUENCE_HEADER,
     id_fields,
 )
-from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, Omitted, PublishedMessage
-from quorate.api.openapi import IDEMPOTENCY_KEY, id_description
-from quorate.api.problem_schemas import problem_schemas, schema_name
-from quorate.application.operations import Endpoint, known_codes
 from quorate.contracts.examples import (
     BODIES,
     LOG_ENTRY,

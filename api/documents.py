@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from quorate.api.registry import OPERATIONS
+from quorate.api.registry import NATS_ENDPOINTS, OPERATIONS
 from quorate.application.operations import Call, Endpoint, Reply
 
 
@@ -20,9 +20,9 @@ def openapi_document() -> dict[str, Any]:
 
 @cache
 def asyncapi_document() -> dict[str, Any]:
-    from quorate.api import asyncapi, nats_commands  # noqa: PLC0415 - see above.
+    from quorate.api import asyncapi  # noqa: PLC0415 - see above.
 
-    return asyncapi.document(nats_commands.NATS_ENDPOINTS)
+    return asyncapi.document(NATS_ENDPOINTS)
 
 
 @cache

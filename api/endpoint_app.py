@@ -19,7 +19,6 @@ from quorate.api.request_reader import (
     read_token,
 )
 from quorate.api.response_writer import find_single_write
-from quorate.api.strict_json import parse
 from quorate.application.admission import (
     RequestLogEntry,
     attempt,
@@ -35,6 +34,7 @@ from quorate.application.operations import (
     Streamed,
 )
 from quorate.application.request_metrics import OperationMetrics
+from quorate.application.strict_json import parse
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.contracts.problems import CONTENT_TYPE, Problem, problem_body
 from quorate.domain.identity.principals import Principal

@@ -18,3 +18,9 @@ OPERATIONS: tuple[Endpoint, ...] = (
     *tenants.ENDPOINTS,
     *health.ENDPOINTS,
 )
+# Those that an agent key may call over NATS, each under its name.
+NATS_ENDPOINTS: tuple[Endpoint, ...] = tuple(
+    endpoint
+    for endpoint in OPERATIONS
+    if "agent" in endpoint.roles and not endpoint.streams and not endpoint.of_key
+)

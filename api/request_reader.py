@@ -4,13 +4,13 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from quorate.api.strict_json import BODY_BYTES_MAX
+from quorate.application.operations import is_id
+from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large
 from quorate.contracts.problems import Problem
 from quorate.runtime.asgi import Headers, Receive, Scope
 
 QUERY_PARAMETERS_MAX = 20
 TOKEN_LENGTH_MAX = 256
-ID_LENGTH_MAX = 64
 
 CREDENTIAL_HEADERS = frozenset({b"authorization", b"x-api-key"})
 
@@ -29,11 +29,6 @@ def read_path_ids(scope: Scope) -> dict[str, str]:
     """Return the ids in the path. An id without a valid form becomes "": no resource has it."""
     ids: Mapping[str, str] = scope.get("path_params", {})
     return {name: text if is_id(text) else "" for name, text in ids.items()}
-
-
-def is_id(text: str) -> bool:
-    """Whether the text has a form that an id of the service may have."""
-    return len(text) <= ID_LENGTH_MAX and text.isascii() and text.isprintable()
 
 
 def read_token(headers: Mapping[bytes, bytes]) -> str | None:
@@ -79,10 +74,6 @@ async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes
     if len(body) > BODY_BYTES_MAX:
         raise body_too_large()
     return bytes(body)
-
-
-def body_too_large() -> Problem:
-    return Problem("body_too_large", f"A body may have at most {BODY_BYTES_MAX} bytes.")
 
 
 def parse_query(raw: bytes) -> dict[str, str]:

@@ -16,6 +16,7 @@ from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 from quorate.runtime.asgi import Receive, Send
 
+ID_LENGTH_MAX = 64
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -109,3 +110,8 @@ def known_codes(endpoint: Endpoint) -> frozenset[str]:
 def path_parameters(endpoint: Endpoint) -> Sequence[str]:
     """Return the parameter names in the path, as the handler receives them."""
     return _PATH_PARAMETER.findall(endpoint.path)
+
+
+def is_id(text: str) -> bool:
+    """Whether the text has a form that an id of the service may have."""
+    return len(text) <= ID_LENGTH_MAX and text.isascii() and text.isprintable()

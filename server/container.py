@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
-from quorate.api.nats_commands import NatsCommandHandler
+from quorate.api.registry import NATS_ENDPOINTS
 from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter, Network
 from quorate.application.key_cache import KeyCache
@@ -19,6 +19,7 @@ from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing, create_tracing
 from quorate.bus.embedded.configuration import read_keys
+from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
@@ -178,6 +179,7 @@ def _build(
         NatsCommandHandler(
             service,
             names,
+            NATS_ENDPOINTS,
             limit=rate_limiter.check,
             request_metrics=request_metrics,
             tracing=tracing,

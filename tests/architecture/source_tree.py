@@ -17,7 +17,7 @@ BELOW = {
     "eventlog": {"domain", "runtime"},
     "projections": {"domain", "eventlog", "runtime"},
     "application": {"domain", "contracts", "eventlog", "projections", "runtime"},
-    "bus": {"domain", "eventlog", "projections", "runtime"},
+    "bus": {"domain", "contracts", "eventlog", "projections", "application", "runtime"},
     "api": {"domain", "contracts", "eventlog", "projections", "application", "bus", "runtime"},
     "server": SERVER | {"domain", "runtime"},
     "client": {"domain", "runtime"},

@@ -14,7 +14,7 @@ from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections.rebuild import check
 from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.projection_stage import open_stage
-from tests.unit.support.scenario import KIM, TENANT_KEY
+from tests.unit.support.sample_commands import KIM, TENANT_KEY
 
 HOUR = 3_600_000
 

@@ -3,7 +3,7 @@
 import sys
 
 from quorate.api.documents import asyncapi_document, openapi_document
-from quorate.api.nats_commands import NATS_ENDPOINTS
+from quorate.api.registry import NATS_ENDPOINTS
 
 path = openapi_document()["paths"]["/v1/agent/coordination/lease/{leaseId}/contenders"]
 operation = path["get"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.routing import compile_path
 
-from quorate.api.nats_commands import NATS_ENDPOINTS
+from quorate.api.registry import NATS_ENDPOINTS
 from quorate.api.routes import ENDPOINTS
 from quorate.client import requests
 from quorate.client.errors import (

@@ -6,10 +6,9 @@ import click
 import pytest
 
 from quorate import client
-from quorate.api import strict_json
-from quorate.api.nats_commands import NATS_ENDPOINTS
+from quorate.api.registry import NATS_ENDPOINTS
 from quorate.api.routes import ENDPOINTS
-from quorate.application import execution, key_cache, subscriptions
+from quorate.application import execution, key_cache, strict_json, subscriptions
 from quorate.application.operations import Endpoint
 from quorate.bus import command_dispatch
 from quorate.bus.embedded import configuration, server

@@ -2,7 +2,7 @@
 
 import pytest
 
-from quorate.api.nats_commands import NATS_ENDPOINTS
+from quorate.api.registry import NATS_ENDPOINTS
 from quorate.application.operations import Endpoint
 from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant
 from tests.e2e.service.nats_agent import NatsAgent

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from quorate.api.nats_commands import NATS_ENDPOINTS
+from quorate.api.registry import NATS_ENDPOINTS
 from quorate.api.routes import ENDPOINTS
 from quorate.application.operations import Endpoint
 from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant

@@ -12,11 +12,12 @@ import pytest
 
 from quorate.api.documents import asyncapi_document
 from quorate.api.json_schemas import Json
-from quorate.api.nats_commands import NATS_ENDPOINTS, id_fields
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS
+from quorate.api.registry import NATS_ENDPOINTS
 from quorate.application.operations import Endpoint, known_codes
 from quorate.bus import subjects
 from quorate.bus.command_dispatch import IN_FLIGHT_PER_AGENT_MAX
+from quorate.bus.nats_commands import id_fields
 from quorate.bus.subjects import COMMANDS, TO_AGENT, TO_ALL
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.registry import (

@@ -8,8 +8,8 @@ import pytest
 from quorate.api.asyncapi_page import render, request_command, subscribe_command
 from quorate.api.documents import asyncapi_document
 from quorate.api.html import CONTENT_SECURITY_POLICY
-from quorate.api.nats_commands import NATS_ENDPOINTS
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, PublishedMessage
+from quorate.api.registry import NATS_ENDPOINTS
 from quorate.application.operations import Endpoint
 from tests.integration.api.html_reader import (
     HOSTILE,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from quorate.api.routes import ENDPOINTS
-from quorate.api.strict_json import BODY_BYTES_MAX
 from quorate.application.operations import Endpoint
+from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.contracts.examples import BODIES
 from quorate.contracts.requests import ConfigBody
 from tests.integration.api.raw_clients import (

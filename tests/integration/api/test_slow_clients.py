@@ -6,7 +6,7 @@ import time
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from quorate.api.strict_json import BODY_BYTES_MAX
+from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.server import http_protocol
 from quorate.server.http_protocol import HEADER_BYTES_MAX, PIPELINED_MAX, BoundedHttpProtocol
 from tests.integration.api.http_server import (

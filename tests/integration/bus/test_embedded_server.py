@@ -188,14 +188,14 @@ async def test_orphan_is_terminated_first(
 async def test_other_process_with_the_old_pid_is_not_terminated(
     tmp_path: Path, keys: ServiceKeys
 ) -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as foreign_server:
-        (tmp_path / "nats" / "nats-server.pid").write_text(str(foreign_server.pid))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other_server:
+        (tmp_path / "nats" / "nats-server.pid").write_text(str(other_server.pid))
         running = EmbeddedServer(tmp_path, keys)
         await running.start()
         await running.stop()
 
-        assert foreign_server.poll() is None
-        foreign_server.kill()
+        assert other_server.poll() is None
+        other_server.kill()
 
 
 @pytest.mark.parametrize("version", ["nats-server: v2.13.9", "nats-server: v1.4.1", "who knows"])

@@ -16,9 +16,6 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from quorate.api.registry import OPERATIONS
-from quorate.api.request_reader import body_too_large, is_id
-from quorate.api.strict_json import BODY_BYTES_MAX, parse
 from quorate.application.admission import (
     RequestLogEntry,
     attempt,
@@ -28,9 +25,18 @@ from quorate.application.admission import (
     validate,
 )
 from quorate.application.execution import Service
-from quorate.application.operations import Call, Endpoint, Handler, Reply, Streamed, path_parameters
+from quorate.application.operations import (
+    Call,
+    Endpoint,
+    Handler,
+    Reply,
+    Streamed,
+    is_id,
+    path_parameters,
+)
 from quorate.application.rate_limiter import READ_RESERVE, Limit, allow_all, reserve_for
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
+from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large, parse
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.bus.command_dispatch import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
@@ -50,14 +56,6 @@ OPERATION_LENGTH_SHOWN_MAX = 64  # In the log: the operation name is unchecked i
 # An agent may have several keys, and NATS does not pass on which one it connected with.
 NO_KEY = ""
 _HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER, *HEADERS)}
-
-
-# The endpoints that are served, each under its operation name.
-NATS_ENDPOINTS: tuple[Endpoint, ...] = tuple(
-    endpoint
-    for endpoint in OPERATIONS
-    if "agent" in endpoint.roles and not endpoint.streams and not endpoint.of_key
-)
 
 
 def id_fields(endpoint: Endpoint) -> Mapping[str, str]:
@@ -81,7 +79,7 @@ class NatsCommandHandler:
         self,
         service: Service,
         names: AgentNames,
-        endpoints: Sequence[Endpoint] = NATS_ENDPOINTS,
+        endpoints: Sequence[Endpoint],
         *,
         limit: Limit = allow_all,
         request_metrics: RequestMetrics | None = None,

@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.api import nats_commands
-from quorate.api.nats_commands import NatsCommandHandler
 from quorate.application.operations import Call, Endpoint, Reply
+from quorate.bus import nats_commands
 from quorate.bus.command_dispatch import CommandRequest, CommandResponse
+from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.subjects import CommandSubject
 from quorate.contracts.requests import HeartbeatBody, PageQuery
 from quorate.contracts.roles import CAN_ACT

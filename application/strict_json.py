@@ -70,3 +70,7 @@ def _reject_unstorable(value: Any) -> None:  # noqa: ANN401 - any JSON value.
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_integer
 )
+
+
+def body_too_large() -> Problem:
+    return Problem("body_too_large", f"A body may have at most {BODY_BYTES_MAX} bytes.")
