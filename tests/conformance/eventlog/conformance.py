@@ -46,7 +46,7 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.state_store import SqlStateStore
 from quorate.runtime.clock import Nanoseconds
 from tests.support.postgres import shared
-from tests.unit.support.scenario import TENANT_KEY, register
+from tests.unit.support.sample_commands import TENANT_KEY, register
 from tests.unit.support.specification import NOON
 
 T = TypeVar("T")

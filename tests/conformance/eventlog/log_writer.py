@@ -15,7 +15,7 @@ import structlog
 from quorate.eventlog import command_bus as bus_module
 from quorate.eventlog.envelopes import Accepted, Unavailable
 from tests.conformance.eventlog.conformance import Key, Sqlite, Stage
-from tests.unit.support.scenario import register
+from tests.unit.support.sample_commands import register
 
 ACKNOWLEDGED, UNKNOWN = "acknowledged", "unknown"
 

@@ -5,7 +5,7 @@ import pytest
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.eventlog.envelopes import CommandFailed, Unavailable
 from tests.conformance.eventlog.conformance import WINDOW_SECONDS, Key, Stage
-from tests.unit.support.scenario import KIM, acquire, heartbeat, id_of, register
+from tests.unit.support.sample_commands import KIM, acquire, heartbeat, id_of, register
 
 
 def _fails_to_render(_outcome: object) -> bytes:

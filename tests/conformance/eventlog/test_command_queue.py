@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from quorate.eventlog.command_queue import CommandQueue
 from quorate.eventlog.envelopes import CommandEnvelope
-from tests.unit.support.scenario import heartbeat
+from tests.unit.support.sample_commands import heartbeat
 
 BATCH = 4
 CAPACITY = 20

@@ -27,7 +27,7 @@ from tests.conformance.eventlog.conformance import TENANT, WAIT_SECONDS_MAX, Sql
 from tests.e2e.service.service_process import environment
 from tests.support.paths import ROOT
 from tests.support.small_disk import LEFT_BYTES, fill_disk, small_disk
-from tests.unit.support.scenario import acquire, register
+from tests.unit.support.sample_commands import acquire, register
 
 COMMANDS = 8
 DEVICE_BYTES = 16 * 1024 * 1024

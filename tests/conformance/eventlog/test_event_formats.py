@@ -34,7 +34,7 @@ from quorate.eventlog.serialization import (
 )
 from tests.conformance.eventlog.conformance import Stage
 from tests.support.paths import GOLDEN_EVENTS
-from tests.unit.support.scenario import register
+from tests.unit.support.sample_commands import register
 from tests.unit.support.specification import NOON
 
 FOLDER = GOLDEN_EVENTS

@@ -19,7 +19,16 @@ from tests.conformance.eventlog.conformance import (
     Statement,
     body,
 )
-from tests.unit.support.scenario import KIM, LEE, acquire, key_of, propose, register, release, vote
+from tests.unit.support.sample_commands import (
+    KIM,
+    LEE,
+    acquire,
+    key_of,
+    propose,
+    register,
+    release,
+    vote,
+)
 
 EVERYTHING = Filter()
 

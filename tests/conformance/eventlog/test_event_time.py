@@ -7,7 +7,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.envelopes import Accepted
 from quorate.runtime.clock import MonotonicClock
 from tests.conformance.eventlog.conformance import Platform, Stage, body
-from tests.unit.support.scenario import acquire, heartbeat, register
+from tests.unit.support.sample_commands import acquire, heartbeat, register
 from tests.unit.support.specification import NOON, after
 
 NANOSECONDS = 1_000_000  # Of a millisecond.

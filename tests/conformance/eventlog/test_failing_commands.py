@@ -12,7 +12,15 @@ from quorate.eventlog.envelopes import Accepted, CommandFailed, Rejected
 from quorate.eventlog.transactions import Query
 from quorate.projections.tables import leases
 from tests.conformance.eventlog.conformance import Key, Stage
-from tests.unit.support.scenario import LEE, acquire, key_of, propose, register, release, vote
+from tests.unit.support.sample_commands import (
+    LEE,
+    acquire,
+    key_of,
+    propose,
+    register,
+    release,
+    vote,
+)
 
 NOT_A_ROLE = cast("str", None)
 NOT_A_NAME = "\ud800"

@@ -14,7 +14,7 @@ from quorate.eventlog.envelopes import Accepted, Rejected, Unavailable
 from quorate.eventlog.event_store import Filter
 from quorate.eventlog.recorded_event import RecordedEvent
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT, WAIT_SECONDS_MAX, Stage
-from tests.unit.support.scenario import KIM, acquire, heartbeat, key_of, register, release
+from tests.unit.support.sample_commands import KIM, acquire, heartbeat, key_of, register, release
 
 WRITERS = 16
 READERS = 8

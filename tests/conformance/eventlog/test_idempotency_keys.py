@@ -13,7 +13,7 @@ from quorate.eventlog.idempotency import RESPONSES_KEPT_HOURS
 from quorate.eventlog.tables import answers
 from quorate.eventlog.transactions import Query
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT, Key, Stage, body, until
-from tests.unit.support.scenario import LEE, acquire, heartbeat, propose, register, vote
+from tests.unit.support.sample_commands import LEE, acquire, heartbeat, propose, register, vote
 
 K1, K2 = Key(key="k1"), Key(key="k2")
 

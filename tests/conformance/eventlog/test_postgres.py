@@ -24,7 +24,7 @@ from quorate.projections import tables
 from quorate.projections.migrations.schema import CURRENT_SCHEMA, SCHEMA
 from tests.conformance.eventlog.conformance import Postgres, Stage, Statement, until
 from tests.support.postgres import PASSWORD, PostgresServer
-from tests.unit.support.scenario import TENANT_KEY, register
+from tests.unit.support.sample_commands import TENANT_KEY, register
 
 REPLICAS = 3
 COMMANDS = 40

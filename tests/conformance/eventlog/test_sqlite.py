@@ -20,7 +20,7 @@ from quorate.eventlog.transactions import DatabaseUnavailable, Query, StatementR
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.tables import agents
 from tests.conformance.eventlog.conformance import Sqlite, Stage, Statement
-from tests.unit.support.scenario import register
+from tests.unit.support.sample_commands import register
 
 NORMAL, FULL = 1, 2
 

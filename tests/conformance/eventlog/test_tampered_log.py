@@ -13,7 +13,7 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from tests.conformance.eventlog import golden_commands
 from tests.conformance.eventlog.conformance import OTHER_TENANT, Stage, ValueRejected
-from tests.unit.support.scenario import register
+from tests.unit.support.sample_commands import register
 
 COLUMNS: Mapping[str, Callable[[RecordedEvent], Any]] = {
     "position": lambda event: event.position + 1_000,

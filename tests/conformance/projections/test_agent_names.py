@@ -11,7 +11,7 @@ from quorate.projections import agent_names
 from quorate.projections.agent_names import AgentNames
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT
 from tests.conformance.projections.projection_stage import DATABASES, ProjectionStage, open_stage
-from tests.unit.support.scenario import ADMIN_KEY, id_of, register
+from tests.unit.support.sample_commands import ADMIN_KEY, id_of, register
 
 RESERVED = "agent_reserved"
 

@@ -10,7 +10,7 @@ from quorate.projections import deadlines as overdue_module
 from quorate.projections.deadlines import OverdueInstance
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT
 from tests.conformance.projections.projection_stage import DATABASES, ProjectionStage, open_stage
-from tests.unit.support.scenario import LEE, acquire, heartbeat, id_of, propose, register
+from tests.unit.support.sample_commands import LEE, acquire, heartbeat, id_of, propose, register
 from tests.unit.support.specification import NOON, after
 
 ANN = id_of("ann")

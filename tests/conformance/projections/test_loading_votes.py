@@ -10,7 +10,7 @@ from quorate.domain.identity.agents import AgentRef
 from quorate.domain.registry import new_state
 from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.projection_stage import DATABASES, ProjectionStage, open_stage
-from tests.unit.support.scenario import TENANT_KEY, id_of, propose, vote
+from tests.unit.support.sample_commands import TENANT_KEY, id_of, propose, vote
 
 BY_ID = vote("ann", "approve")
 BY_NAME = replace(BY_ID, caller=TENANT_KEY, agent=AgentRef(name="Ann"))

@@ -24,7 +24,7 @@ from tests.conformance.projections.projection_stage import (
     open_stage,
 )
 from tests.conformance.projections.random_history import EVENTS_MAX, NOON, TENANTS, RandomHistory
-from tests.unit.support.scenario import (
+from tests.unit.support.sample_commands import (
     ADMIN_KEY,
     KIM,
     LEE,

@@ -13,7 +13,7 @@ from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.projections.queries import QueryResult
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT
 from tests.conformance.projections.projection_stage import DATABASES, ProjectionStage, open_stage
-from tests.unit.support.scenario import (
+from tests.unit.support.sample_commands import (
     ADMIN_KEY,
     KIM,
     LEE,

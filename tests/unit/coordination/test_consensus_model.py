@@ -1,4 +1,4 @@
-"""Whoever votes, lapses, returns or joins, votes are as the naive model says; so is the log."""
+"""Votes agree with the reference model for random votes, timeouts and registrations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -27,187 +27,191 @@ from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support import log_checks
-from tests.unit.support.reference_model import HUNDREDTHS, Count, Question, Told
-from tests.unit.support.scenario import propose, vote
-from tests.unit.support.search_budget import play, search
-from tests.unit.support.specification import Answer
+from tests.unit.support.reference_model import HUNDREDTHS, Decision, Observation, Proposal
+from tests.unit.support.sample_commands import propose, vote
+from tests.unit.support.search_budget import find_failure, run_machine
+from tests.unit.support.specification import Outcome
 from tests.unit.support.state_machines import (
-    ABSENCES,
+    ABSENT_COUNTS,
     AGENTS_MAX,
     CHOICES,
     WINDOW,
-    Playing,
+    ModelComparison,
     choices,
-    refused,
+    rejection_code,
 )
 
 MINUTE = 60_000
 RARELY = 0.3
-QUESTIONS_MAX = 12
+PROPOSALS_MAX = 12
 VALUES: tuple[Choice, Choice] = ("approve", "reject")
 
-LENGTHS = [1_000, WINDOW, 10 * WINDOW, 60 * WINDOW]
+DURATIONS = [1_000, WINDOW, 10 * WINDOW, 60 * WINDOW]
 FLOORS = [0, 0, 0, 1, 33, 50, 51, 67, 100]
 VOTERS = [1, 1, 1, 2, 3, AGENTS_MAX]
-EVERYBODY = 2**AGENTS_MAX - 1
-# One bit per voter. Those who agree come often: random votes seldom make a majority.
-PATTERNS = [0, EVERYBODY, 0b010101010, 0b000001111]
-patterns = st.sampled_from(PATTERNS) | st.integers(0, EVERYBODY)
+ALL_VOTERS = 2**AGENTS_MAX - 1
+# One bit per voter. Unanimous patterns are frequent, because random votes rarely form a majority.
+PATTERNS = [0, ALL_VOTERS, 0b010101010, 0b000001111]
+patterns = st.sampled_from(PATTERNS) | st.integers(0, ALL_VOTERS)
 
 
-class VotePlay(Playing):
-    """Agents ask and vote; time passes; some go silent, come back, or join."""
+class ConsensusMachine(ModelComparison):
+    """Agents propose and vote, time advances, and agents time out, return or register."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: dict[str, str] = {}  # How each request last stood.
+        self.statuses: dict[str, str] = {}  # The last status of each proposal.
 
-    def ask(self, command: Command) -> Answer:
-        answer = super().ask(command)
-        decided = any(isinstance(event, ConsensusDecided) for event in answer.events)
-        assert not decided or isinstance(command, CastVote), "decided by something else"
-        return answer
+    def execute(self, command: Command) -> Outcome:
+        outcome = super().execute(command)
+        decided = any(isinstance(event, ConsensusDecided) for event in outcome.events)
+        assert not decided or isinstance(command, CastVote), "no vote caused the decision"
+        return outcome
 
     @initialize(
         n=st.integers(1, AGENTS_MAX),
-        absent=st.sampled_from(ABSENCES),
+        absent=st.sampled_from(ABSENT_COUNTS),
         snapshot=st.booleans(),
-        stands_aside=st.booleans(),
+        abstains=st.booleans(),
         floor=st.sampled_from(FLOORS),
     )
-    def begin_by_asking(
-        self, n: int, absent: int, snapshot: bool, stands_aside: bool, floor: int
+    def begin_with_a_proposal(
+        self, n: int, absent: int, snapshot: bool, abstains: bool, floor: int
     ) -> None:
         self.begin(n, absent)
-        self.asks(0, 60 * WINDOW, snapshot, stands_aside, floor)
+        self.propose_action(0, 60 * WINDOW, snapshot, abstains, floor)
 
     # -- Rules ---------------------------------------------------------------
 
-    @precondition(lambda self: len(self.seen) < QUESTIONS_MAX)
+    @precondition(lambda self: len(self.statuses) < PROPOSALS_MAX)
     @rule(
         who=choices,
-        length=st.sampled_from(LENGTHS),
+        duration=st.sampled_from(DURATIONS),
         snapshot=st.booleans(),
-        stands_aside=st.booleans(),
+        abstains=st.booleans(),
         floor=st.sampled_from(FLOORS),
     )
-    def asks(self, who: int, length: int, snapshot: bool, stands_aside: bool, floor: int) -> None:
-        name, request = self.actor(who), f"request{len(self.seen)}"
-        question = Question(
+    def propose_action(
+        self, who: int, duration: int, snapshot: bool, abstains: bool, floor: int
+    ) -> None:
+        name, request = self.actor(who), f"request{len(self.statuses)}"
+        proposal = Proposal(
             at=self.now,
             agent=name,
             request=request,
-            until=self.now + length,
+            until=self.now + duration,
             snapshot=snapshot,
-            proposer_votes=not stands_aside,
+            proposer_votes=not abstains,
             floor=floor,
         )
         command = propose(
             name,
             request=request,
-            minutes=length / MINUTE,
+            minutes=duration / MINUTE,
             electorate="snapshot" if snapshot else "live",
-            proposer_votes=not stands_aside,
+            proposer_votes=not abstains,
             floor=str(floor / HUNDREDTHS) if floor else None,
         )
-        answer = self.ask(command)
-        told = refused(answer) or told_of_a_question(answer.outcome)
-        assert told == self.naive.ask(question)
-        if answer.declined is None:
-            self.seen[request] = "pending"
+        outcome = self.execute(command)
+        actual = rejection_code(outcome) or describe_proposal(outcome.result)
+        assert actual == self.model.propose(proposal)
+        if outcome.rejection is None:
+            self.statuses[request] = "pending"
 
-    @precondition(lambda self: self.seen)
+    @precondition(lambda self: self.statuses)
     @rule(
         first=choices,
         voters=st.sampled_from(VOTERS),
-        which=choices,
-        pattern=st.integers(0, EVERYBODY),
+        selector=choices,
+        pattern=st.integers(0, ALL_VOTERS),
     )
-    def some_vote(self, first: int, voters: int, which: int, pattern: int) -> None:
-        """In turn, each as its bit in the pattern says."""
+    def cast_votes(self, first: int, voters: int, selector: int, pattern: int) -> None:
+        """Cast votes in turn; the bit of each voter in the pattern is its choice."""
         for place in range(voters):
-            self.votes(self.actor(first + place), which, VALUES[pattern >> place & 1])
+            self.cast_vote(self.actor(first + place), selector, VALUES[pattern >> place & 1])
 
-    def votes(self, name: str, which: int, choice: Choice) -> None:
-        pending = [request for request, status in self.seen.items() if status == "pending"]
-        request = self.some((which % 5 and pending) or self.seen, which)
-        told = self.told_of(self.ask(vote(name, choice, request=request)))
-        assert told == self.naive.vote(name, request, choice, self.now)
+    def cast_vote(self, name: str, selector: int, choice: Choice) -> None:
+        pending = [request for request, status in self.statuses.items() if status == "pending"]
+        request = self.choose_recent((selector % 5 and pending) or self.statuses, selector)
+        actual = self.describe(self.execute(vote(name, choice, request=request)))
+        assert actual == self.model.vote(name, request, choice, self.now)
 
-    @rule(which=choices, agents=st.booleans())
-    def the_timer_comes(self, which: int, agents: bool) -> None:
+    @rule(selector=choices, agents=st.booleans())
+    def record_due(self, selector: int, agents: bool) -> None:
         if agents:
-            self.the_timer_comes_for(self.name(which))
+            self.record_due_of_agent(self.name(selector))
         else:
-            self.ask(RecordDue(aggregate="consensus", id=self.some(self.seen, which)))
+            self.execute(
+                RecordDue(aggregate="consensus", id=self.choose_recent(self.statuses, selector))
+            )
 
-    def something_happens(self, dice: Random) -> None:
-        first, which = dice.choice(CHOICES), dice.choice(CHOICES)
-        match dice.randrange(6):
-            case 0 if len(self.seen) < QUESTIONS_MAX:
-                options = (dice.random() < RARELY, dice.random() < RARELY, dice.choice(FLOORS))
-                self.asks(first, dice.choice(LENGTHS), *options)
-            case 1 | 2 | 3 if self.seen:
-                self.some_vote(first, dice.choice(VOTERS), which, dice.choice(PATTERNS))
+    def execute_random(self, rng: Random) -> None:
+        first, selector = rng.choice(CHOICES), rng.choice(CHOICES)
+        match rng.randrange(6):
+            case 0 if len(self.statuses) < PROPOSALS_MAX:
+                options = (rng.random() < RARELY, rng.random() < RARELY, rng.choice(FLOORS))
+                self.propose_action(first, rng.choice(DURATIONS), *options)
+            case 1 | 2 | 3 if self.statuses:
+                self.cast_votes(first, rng.choice(VOTERS), selector, rng.choice(PATTERNS))
             case _:
-                self.time_or_an_agent_goes_on(dice)
+                self.advance_time_or_agents(rng)
 
-    # -- What was said -------------------------------------------------------
+    # -- Results -------------------------------------------------------------
 
-    def told_of(self, answer: Answer) -> Told:
-        if answer.declined is None:
-            counted = "counted" if answer.decided else "counted before"
-            return (counted, answer.outcome.status)
-        if answer.declined.kind is AlreadyVoted:
-            return ("already_voted", answer.declined.facts["vote"])
-        if answer.declined.kind is RequestClosed:
-            return ("consensus_closed", answer.declined.facts["consensus_status"])
-        return refused(answer) or ()
+    def describe(self, outcome: Outcome) -> Observation:
+        if outcome.rejection is None:
+            count_events = "counted" if outcome.decided else "counted before"
+            return (count_events, outcome.result.status)
+        if outcome.rejection.kind is AlreadyVoted:
+            return ("already_voted", outcome.rejection.details["vote"])
+        if outcome.rejection.kind is RequestClosed:
+            return ("consensus_closed", outcome.rejection.details["consensus_status"])
+        return rejection_code(outcome) or ()
 
-    # -- What always holds ---------------------------------------------------
-
-    @invariant()
-    def who_is_active_is_agreed(self) -> None:
-        self.who_is_active()
+    # -- Invariants ----------------------------------------------------------
 
     @invariant()
-    def readers_see_what_is_true_before_it_is_recorded(self) -> None:
-        for question in self.naive.questions:
-            request = self.story.tenant_state[CONSENSUS][question.request]
+    def active_agents_agree(self) -> None:
+        self.check_active_agents()
+
+    @invariant()
+    def status_agrees_before_recording(self) -> None:
+        for proposal in self.model.proposals:
+            request = self.scenario.tenant_state[CONSENSUS][proposal.request]
             status = request_status(request, self.now)
-            assert status == self.naive.status(question, self.now)
-            assert self.seen[question.request] in ("pending", status), "it was final"
-            self.seen[question.request] = status
+            assert status == self.model.proposal_status(proposal, self.now)
+            assert self.statuses[proposal.request] in ("pending", status), "a final status changed"
+            self.statuses[proposal.request] = status
 
     @invariant()
-    def decisions_are_those_of_the_model(self) -> None:
+    def decisions_agree(self) -> None:
         decided = {
-            fact.event.request_id: count_of(fact.event)
-            for fact in self.story.facts
-            if isinstance(fact.event, ConsensusDecided)
+            entry.event.request_id: count_of(entry.event)
+            for entry in self.scenario.events
+            if isinstance(entry.event, ConsensusDecided)
         }
-        expected = {one.request: self.naive.decision(one) for one in self.naive.questions}
+        expected = {one.request: self.model.decision(one) for one in self.model.proposals}
         assert decided == {request: count for request, count in expected.items() if count}
 
     @invariant()
-    def the_log_is_sound(self) -> None:
-        log_checks.decisions_are_justified(self.story.facts)
+    def log_is_consistent(self) -> None:
+        log_checks.decisions_are_justified(self.scenario.events)
 
     def teardown(self) -> None:
-        """When the timer has come for everything, the log itself says what the model says."""
-        for question in self.naive.questions:
-            self.ask(RecordDue(aggregate="consensus", id=question.request))
-            recorded = self.story.tenant_state[CONSENSUS][question.request].status
-            assert recorded == self.naive.status(question, self.now)
-        self.the_log_is_sound()
+        """Once all deadlines are recorded, the recorded statuses equal those of the model."""
+        for proposal in self.model.proposals:
+            self.execute(RecordDue(aggregate="consensus", id=proposal.request))
+            recorded = self.scenario.tenant_state[CONSENSUS][proposal.request].status
+            assert recorded == self.model.proposal_status(proposal, self.now)
+        self.log_is_consistent()
 
 
-def told_of_a_question(request: ConsensusRequest) -> Told:
-    return ("asked", request.id, request.timeout_at, request.eligible, request.minimum)
+def describe_proposal(request: ConsensusRequest) -> Observation:
+    return ("proposed", request.id, request.timeout_at, request.eligible, request.minimum)
 
 
-def count_of(event: ConsensusDecided) -> Count:
-    return Count(
+def count_of(event: ConsensusDecided) -> Decision:
+    return Decision(
         status=event.status,
         approvals=event.approvals,
         rejections=event.rejections,
@@ -216,27 +220,27 @@ def count_of(event: ConsensusDecided) -> Count:
     )
 
 
-def test_votes_agree_with_a_naive_model_of_them() -> None:
-    play(VotePlay)
+def test_votes_agree_with_the_reference_model() -> None:
+    run_machine(ConsensusMachine)
 
 
 # -- Planted bugs ------------------------------------------------------------------
 
 
-def counts_who_has_lapsed(patch: pytest.MonkeyPatch) -> None:
-    """Though not those who may not vote themselves: everybody who ever registered."""
+def count_inactive_agents(patch: pytest.MonkeyPatch) -> None:
+    """Count every agent that ever registered, except agents that may not vote."""
     patch.setattr(consensus, "active_agents", lambda state, _at: frozenset(state[AGENTS]))
-    patch.setattr(Playing, "who_is_active", lambda _self: None)
+    patch.setattr(ModelComparison, "check_active_agents", lambda _self: None)
 
 
-def forgets_who_has_lapsed_a_millisecond_early(patch: pytest.MonkeyPatch) -> None:
+def time_out_a_millisecond_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         consensus, "active_agents", lambda state, at: active_agents(state, Timestamp(at + 1))
     )
-    patch.setattr(Playing, "who_is_active", lambda _self: None)
+    patch.setattr(ModelComparison, "check_active_agents", lambda _self: None)
 
 
-def counts_the_votes_of_the_absent(patch: pytest.MonkeyPatch) -> None:
+def count_votes_of_inactive_agents(patch: pytest.MonkeyPatch) -> None:
     decision = consensus._decision
 
     def counting_all(
@@ -248,7 +252,7 @@ def counts_the_votes_of_the_absent(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(consensus, "_decision", counting_all)
 
 
-def half_is_enough(patch: pytest.MonkeyPatch) -> None:
+def accept_half_as_majority(patch: pytest.MonkeyPatch) -> None:
     decision = consensus._decision
 
     def generous(
@@ -262,20 +266,20 @@ def half_is_enough(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(consensus, "_decision", generous)
 
 
-def closes_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
+def expire_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
     overdue = consensus.is_overdue
     late = vars(CONSENSUS.deadline)
     patch.setitem(late, "has_passed", lambda state, at: overdue(state, Timestamp(at - 1)))
 
 
-def lets_a_vote_be_changed(patch: pytest.MonkeyPatch) -> None:
+def allow_changed_votes(patch: pytest.MonkeyPatch) -> None:
     cast = CastVote.decide
 
     def forgetful(
-        command: CastVote, state: TenantState, moment: DecisionContext
+        command: CastVote, state: TenantState, context: DecisionContext
     ) -> Sequence[Event]:
         try:
-            return cast(command, state, moment)
+            return cast(command, state, context)
         except AlreadyVoted:
             request = state[CONSENSUS][command.request_id]
             return [
@@ -290,42 +294,42 @@ def lets_a_vote_be_changed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(CastVote, "decide", forgetful)
 
 
-def reopens_what_was_decided(patch: pytest.MonkeyPatch) -> None:
+def reopen_decided_proposals(patch: pytest.MonkeyPatch) -> None:
     cast = CastVote.decide
 
     def reopening(
-        command: CastVote, state: TenantState, moment: DecisionContext
+        command: CastVote, state: TenantState, context: DecisionContext
     ) -> Sequence[Event]:
         again = new_state()
         for agent in state[AGENTS].values():
             again[AGENTS].put(agent.id, agent)
         for one in state[CONSENSUS].values():
             again[CONSENSUS].put(one.id, replace(one, status="pending"))
-        return cast(command, again, moment)
+        return cast(command, again, context)
 
     patch.setattr(CastVote, "decide", reopening)
 
 
-def decides_on_a_heartbeat(patch: pytest.MonkeyPatch) -> None:
+def decide_on_heartbeats(patch: pytest.MonkeyPatch) -> None:
     decide = Heartbeat.decide
 
-    def eager(command: Heartbeat, state: TenantState, moment: DecisionContext) -> Sequence[Event]:
-        events = decide(command, state, moment)
+    def eager(command: Heartbeat, state: TenantState, context: DecisionContext) -> Sequence[Event]:
+        events = decide(command, state, context)
         pending = [one for one in state[CONSENSUS].values() if one.status == "pending"]
-        return [*events, *(end for one in pending for end in eager_decision(one, state, moment))]
+        return [*events, *(end for one in pending for end in eager_decision(one, state, context))]
 
     patch.setattr(Heartbeat, "decide", eager)
 
 
 def eager_decision(
-    request: ConsensusRequest, state: TenantState, moment: DecisionContext
+    request: ConsensusRequest, state: TenantState, context: DecisionContext
 ) -> Sequence[ConsensusDecided]:
-    electorate = consensus.electorate_of(request, active_agents(state, moment.now))
+    electorate = consensus.electorate_of(request, active_agents(state, context.now))
     votes = {voter: one.vote for voter, one in request.votes.items()}
     return consensus._decision(request, electorate, votes)
 
 
-def asks_the_proposer_too(patch: pytest.MonkeyPatch) -> None:
+def count_the_proposer(patch: pytest.MonkeyPatch) -> None:
     electorate_of = consensus.electorate_of
 
     def with_the_proposer(state: ConsensusRequest, active: frozenset[str]) -> frozenset[str]:
@@ -334,29 +338,29 @@ def asks_the_proposer_too(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(consensus, "electorate_of", with_the_proposer)
 
 
-def rounds_the_floor_down(patch: pytest.MonkeyPatch) -> None:
+def round_the_floor_down(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(consensus, "ceil", int)
 
 
 @pytest.mark.parametrize(
-    "plant",
+    "plant_bug",
     [
-        counts_who_has_lapsed,
-        forgets_who_has_lapsed_a_millisecond_early,
-        counts_the_votes_of_the_absent,
-        half_is_enough,
-        closes_a_millisecond_late,
-        lets_a_vote_be_changed,
-        reopens_what_was_decided,
-        decides_on_a_heartbeat,
-        asks_the_proposer_too,
-        rounds_the_floor_down,
+        count_inactive_agents,
+        time_out_a_millisecond_early,
+        count_votes_of_inactive_agents,
+        accept_half_as_majority,
+        expire_a_millisecond_late,
+        allow_changed_votes,
+        reopen_decided_proposals,
+        decide_on_heartbeats,
+        count_the_proposer,
+        round_the_floor_down,
     ],
 )
-def test_a_planted_bug_is_found(
-    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+def test_planted_bug_is_found(
+    plant_bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch)
+    plant_bug(monkeypatch)
 
     with pytest.raises(AssertionError):
-        search(VotePlay)
+        find_failure(ConsensusMachine)

@@ -1,4 +1,4 @@
-"""Whatever agents do and whenever, leases are as the naive model says, and the log shows it."""
+"""Leases agree with the reference model for random commands at random times."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,8 +31,8 @@ from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Store, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support import log_checks
-from tests.unit.support.reference_model import Told
-from tests.unit.support.scenario import (
+from tests.unit.support.reference_model import Observation
+from tests.unit.support.sample_commands import (
     KIM,
     LEE,
     TENANT_KEY,
@@ -43,183 +43,185 @@ from tests.unit.support.scenario import (
     renew,
     send,
 )
-from tests.unit.support.search_budget import play, search
-from tests.unit.support.specification import Answer
+from tests.unit.support.search_budget import find_failure, run_machine
+from tests.unit.support.specification import Outcome
 from tests.unit.support.state_machines import (
-    ABSENCES,
+    ABSENT_COUNTS,
     AGENTS_MAX,
     CHOICES,
     HALF,
     WINDOW,
-    Playing,
+    ModelComparison,
     choices,
-    refused,
+    rejection_code,
 )
 
 CONTACTS = (KIM, LEE)
 MINUTE = 60_000
 
-LENGTHS = [1_000, 20_000, 40_000, WINDOW, WINDOW + 1, 3 * WINDOW]
-ASKERS = ["the holder", "the holder", "the tenant", "another"]
-contacts, lengths, askers = map(st.sampled_from, (CONTACTS, LENGTHS, ASKERS))
+DURATIONS = [1_000, 20_000, 40_000, WINDOW, WINDOW + 1, 3 * WINDOW]
+REQUESTERS = ["the holder", "the holder", "the tenant", "another"]
+contacts, durations, requesters = map(st.sampled_from, (CONTACTS, DURATIONS, REQUESTERS))
 
 
-class LeasePlay(Playing):
-    """Agents acquire, renew, release and send; time passes; some go silent and come back."""
+class LeaseMachine(ModelComparison):
+    """Agents acquire, renew, release and send, time advances, and agents time out and return."""
 
     def __init__(self) -> None:
         super().__init__()
         self.fences: dict[str, int] = {}
 
-    def asking(self, who: str, lease: str) -> str | None:
-        """An agent's name, or None for the tenant."""
-        grant = self.story.tenant_state[LEASES].get(lease)
+    def requesting_agent(self, who: str, lease: str) -> str | None:
+        """Return the name of the requesting agent, or None for the tenant."""
+        grant = self.scenario.tenant_state[LEASES].get(lease)
         if who == "the tenant":
             return None
         holder = grant.agent_id.removeprefix("agent_") if grant else self.names[0]
         return holder if who == "the holder" else f"not-{holder}"
 
-    @initialize(n=st.integers(1, AGENTS_MAX), absent=st.sampled_from(ABSENCES))
-    def begin_with_nothing_held(self, n: int, absent: int) -> None:
+    @initialize(n=st.integers(1, AGENTS_MAX), absent=st.sampled_from(ABSENT_COUNTS))
+    def begin_without_leases(self, n: int, absent: int) -> None:
         self.begin(n, absent)
 
     # -- Rules ---------------------------------------------------------------
 
-    @rule(who=choices, contact=contacts, length=lengths)
-    def acquires(self, who: int, contact: EmailAddress, length: int) -> None:
+    @rule(who=choices, contact=contacts, duration=durations)
+    def acquire_contact(self, who: int, contact: EmailAddress, duration: int) -> None:
         name, lease = self.actor(who), f"lease{len(self.fences)}"
-        answer = self.ask(acquire(name, contact, lease=lease, minutes=length / MINUTE))
-        told = self.told_of(answer, lease)
-        assert told == self.naive.acquire(name, contact.key, length, lease, self.now)
-        if told[0] == "granted":
-            self.fences[lease] = answer.outcome.fence
+        outcome = self.execute(acquire(name, contact, lease=lease, minutes=duration / MINUTE))
+        actual = self.describe(outcome, lease)
+        assert actual == self.model.acquire(name, contact.key, duration, lease, self.now)
+        if actual[0] == "granted":
+            self.fences[lease] = outcome.result.fence
 
-    @rule(first=choices, contact=contacts, length=lengths)
-    def everybody_wants(self, first: int, contact: EmailAddress, length: int) -> None:
+    @rule(first=choices, contact=contacts, duration=durations)
+    def acquire_by_all(self, first: int, contact: EmailAddress, duration: int) -> None:
         for place in range(len(self.names)):
-            self.acquires(first + place, contact, length)
+            self.acquire_contact(first + place, contact, duration)
 
     @precondition(lambda self: self.fences)
-    @rule(which=choices, asker=askers, length=lengths)
-    def renews(self, which: int, asker: str, length: int) -> None:
-        lease = self.some(self.fences, which)
-        by = self.asking(asker, lease)
+    @rule(selector=choices, requester=requesters, duration=durations)
+    def renew_lease(self, selector: int, requester: str, duration: int) -> None:
+        lease = self.choose_recent(self.fences, selector)
+        by = self.requesting_agent(requester, lease)
         key = key_of(by) if by else TENANT_KEY
-        answer = self.ask(renew(lease, by=key, minutes=length / MINUTE))
-        assert self.told_of(answer, "none") == self.naive.renew(lease, by, length, self.now)
+        outcome = self.execute(renew(lease, by=key, minutes=duration / MINUTE))
+        assert self.describe(outcome, "none") == self.model.renew(lease, by, duration, self.now)
 
     @precondition(lambda self: self.fences)
-    @rule(which=choices, asker=askers)
-    def releases(self, which: int, asker: str) -> None:
-        lease = self.some(self.fences, which)
-        by = self.asking(asker, lease)
-        answer = self.ask(release(lease, by=key_of(by) if by else TENANT_KEY))
-        told = refused(answer) or ("ended", answer.outcome.status)
-        assert told == self.naive.release(lease, by, self.now)
+    @rule(selector=choices, requester=requesters)
+    def release_lease(self, selector: int, requester: str) -> None:
+        lease = self.choose_recent(self.fences, selector)
+        by = self.requesting_agent(requester, lease)
+        outcome = self.execute(release(lease, by=key_of(by) if by else TENANT_KEY))
+        actual = rejection_code(outcome) or ("ended", outcome.result.status)
+        assert actual == self.model.release(lease, by, self.now)
 
-    @rule(who=choices, contact=contacts, shows=st.booleans(), which=choices)
-    def sends(self, who: int, contact: EmailAddress, shows: bool, which: int) -> None:
+    @rule(who=choices, contact=contacts, names_fence=st.booleans(), selector=choices)
+    def request_send(
+        self, who: int, contact: EmailAddress, names_fence: bool, selector: int
+    ) -> None:
         name = self.actor(who)
-        shown = self.some(self.fences, which) if shows else None
-        fence = self.fences.get(shown, 0) if shown else None
-        told = self.told_of_a_send(self.ask(send(name, contact, fence=fence)))
-        assert told == self.naive.send(name, contact.key, shown, self.now)
+        named = self.choose_recent(self.fences, selector) if names_fence else None
+        fence = self.fences.get(named, 0) if named else None
+        actual = self.describe_send(self.execute(send(name, contact, fence=fence)))
+        assert actual == self.model.send(name, contact.key, named, self.now)
 
-    @rule(which=choices, agents=st.booleans())
-    def the_timer_comes(self, which: int, agents: bool) -> None:
+    @rule(selector=choices, agents=st.booleans())
+    def record_due(self, selector: int, agents: bool) -> None:
         if agents:
-            self.the_timer_comes_for(self.name(which))
+            self.record_due_of_agent(self.name(selector))
         else:
-            self.ask(RecordDue(aggregate="lease", id=self.some(self.fences, which)))
+            self.execute(RecordDue(aggregate="lease", id=self.choose_recent(self.fences, selector)))
 
-    def something_happens(self, dice: Random) -> None:
-        who, which, contact = dice.choice(CHOICES), dice.choice(CHOICES), dice.choice(CONTACTS)
-        length, asker = dice.choice(LENGTHS), dice.choice(ASKERS)
-        match dice.randrange(8):
+    def execute_random(self, rng: Random) -> None:
+        who, selector, contact = rng.choice(CHOICES), rng.choice(CHOICES), rng.choice(CONTACTS)
+        duration, requester = rng.choice(DURATIONS), rng.choice(REQUESTERS)
+        match rng.randrange(8):
             case 0 | 1:
-                self.acquires(who, contact, length)
+                self.acquire_contact(who, contact, duration)
             case 2:
-                self.everybody_wants(who, contact, length)
+                self.acquire_by_all(who, contact, duration)
             case 3 if self.fences:
-                self.renews(which, asker, length)
+                self.renew_lease(selector, requester, duration)
             case 4 if self.fences:
-                self.releases(which, asker)
+                self.release_lease(selector, requester)
             case 5:
-                self.sends(who, contact, dice.random() < HALF, which)
+                self.request_send(who, contact, rng.random() < HALF, selector)
             case _:
-                self.time_or_an_agent_goes_on(dice)
+                self.advance_time_or_agents(rng)
 
-    # -- What was said -------------------------------------------------------
+    # -- Results -------------------------------------------------------------
 
-    def told_of(self, answer: Answer, new_lease: str) -> Told:
-        if answer.declined is None:
-            lease = answer.outcome
+    def describe(self, outcome: Outcome, new_lease: str) -> Observation:
+        if outcome.rejection is None:
+            lease = outcome.result
             return ("granted" if lease.id == new_lease else "held", lease.id, lease.expires_at)
-        if answer.declined.kind is LeaseHeld:
-            [conflict] = answer.decided
+        if outcome.rejection.kind is LeaseHeld:
+            [conflict] = outcome.decided
             assert isinstance(conflict, LeaseConflicted)
             holder = (conflict.holder_name, conflict.lease_id, conflict.expires_at)
             return ("lease_conflict", *holder)
-        status = answer.declined.facts.get("lease_status")
-        return (answer.declined.kind.code, *([status] if status else []))
+        status = outcome.rejection.details.get("lease_status")
+        return (outcome.rejection.kind.code, *([status] if status else []))
 
-    def told_of_a_send(self, answer: Answer) -> Told:
-        match answer.outcome:
+    def describe_send(self, outcome: Outcome) -> Observation:
+        match outcome.result:
             case SendAuthorized() as sent:
                 leases_by_fence = {fence: lease for lease, fence in self.fences.items()}
                 return ("authorized", None if sent.fence is None else leases_by_fence[sent.fence])
             case SendBlocked() as blocked:
                 return ("blocked", blocked.reason, blocked.holder_name, blocked.expires_at)
-        return refused(answer) or ()
+        return rejection_code(outcome) or ()
 
-    # -- What always holds ---------------------------------------------------
-
-    @invariant()
-    def who_is_active_is_agreed(self) -> None:
-        self.who_is_active()
+    # -- Invariants ----------------------------------------------------------
 
     @invariant()
-    def readers_see_what_is_true_before_it_is_recorded(self) -> None:
-        tenant_state = self.story.tenant_state
-        for grant in self.naive.grants:
+    def active_agents_agree(self) -> None:
+        self.check_active_agents()
+
+    @invariant()
+    def status_agrees_before_recording(self) -> None:
+        tenant_state = self.scenario.tenant_state
+        for grant in self.model.grants:
             lease = tenant_state[LEASES][grant.lease]
             holder = tenant_state[AGENTS][lease.agent_id]
-            assert lease_status(lease, holder, self.now) == self.naive.fate(grant, self.now)
+            assert lease_status(lease, holder, self.now) == self.model.lease_status(grant, self.now)
 
     @invariant()
-    def a_lease_remembers_whom_it_kept_out(self) -> None:
-        for grant in self.naive.grants:
-            known = self.story.tenant_state[LEASES][grant.lease].contenders
-            assert known == tuple(map(id_of, self.naive.contenders(grant.lease)))
+    def contenders_agree(self) -> None:
+        for grant in self.model.grants:
+            known = self.scenario.tenant_state[LEASES][grant.lease].contenders
+            assert known == tuple(map(id_of, self.model.contenders(grant.lease)))
 
     @invariant()
-    def the_log_is_sound(self) -> None:
-        log_checks.leases_are_exclusive(self.story.facts)
+    def log_is_consistent(self) -> None:
+        log_checks.leases_are_exclusive(self.scenario.events)
 
     def teardown(self) -> None:
-        """When the timer has come for everything, the log itself says what the model says."""
+        """Once all deadlines are recorded, the recorded statuses equal those of the model."""
         for name in self.names:
-            self.ask(RecordDue(aggregate="agent", id=id_of(name)))
-        for grant in self.naive.grants:
-            self.ask(RecordDue(aggregate="lease", id=grant.lease))
-            recorded = self.story.tenant_state[LEASES][grant.lease].status
-            assert recorded == self.naive.fate(grant, self.now)
-        self.the_log_is_sound()
+            self.execute(RecordDue(aggregate="agent", id=id_of(name)))
+        for grant in self.model.grants:
+            self.execute(RecordDue(aggregate="lease", id=grant.lease))
+            recorded = self.scenario.tenant_state[LEASES][grant.lease].status
+            assert recorded == self.model.lease_status(grant, self.now)
+        self.log_is_consistent()
 
 
-def test_leases_agree_with_a_naive_model_of_them() -> None:
-    play(LeasePlay)
+def test_leases_agree_with_the_reference_model() -> None:
+    run_machine(LeaseMachine)
 
 
 # -- Planted bugs ------------------------------------------------------------------
 
 
-def ends_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
+def end_a_millisecond_late(patch: pytest.MonkeyPatch) -> None:
     due = deadlines.due_events
     patch.setattr(deadlines, "due_events", lambda reads, state, now: due(reads, state, now - 1))
 
 
-def forgets_the_fence(patch: pytest.MonkeyPatch) -> None:
+def ignore_the_fence(patch: pytest.MonkeyPatch) -> None:
     decide = RequestSend.decide
     patch.setattr(
         RequestSend,
@@ -235,7 +237,7 @@ def without_leases(state: TenantState) -> TenantState:
     return free
 
 
-def ignores_the_lease_at_the_gate(patch: pytest.MonkeyPatch) -> None:
+def ignore_leases_at_the_send_gate(patch: pytest.MonkeyPatch) -> None:
     decide = RequestSend.decide
     patch.setattr(
         RequestSend,
@@ -244,18 +246,18 @@ def ignores_the_lease_at_the_gate(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-def keeps_the_leases_of_the_silent(patch: pytest.MonkeyPatch) -> None:
+def keep_leases_of_inactive_agents(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Store, "owned_by", lambda _self, _agent_id: [])
 
 
-def revokes_what_had_expired(patch: pytest.MonkeyPatch) -> None:
+def revoke_expired_leases(patch: pytest.MonkeyPatch) -> None:
     def revoked(lease: Lease) -> Sequence[LeaseRevoked]:
         return [LeaseRevoked(**leases._ending(lease), reason="agent_inactive")]
 
     patch.setitem(vars(LEASES.deadline), "events", revoked)
 
 
-def shortens_when_asked_for_less(patch: pytest.MonkeyPatch) -> None:
+def shorten_renewed_leases(patch: pytest.MonkeyPatch) -> None:
     renewed = leases._renewed
 
     def shortened(lease: Lease, intent: str, until: Timestamp) -> Sequence[LeaseRenewed]:
@@ -265,7 +267,7 @@ def shortens_when_asked_for_less(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(leases, "_renewed", shortened)
 
 
-def releases_the_successor(patch: pytest.MonkeyPatch) -> None:
+def release_the_successor(patch: pytest.MonkeyPatch) -> None:
     own = leases._own_lease
 
     def own_or_next(caller: Principal, lease_id: str, tenant_state: TenantState) -> Lease:
@@ -275,12 +277,12 @@ def releases_the_successor(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(leases, "_own_lease", own_or_next)
 
 
-def lets_anyone_release(patch: pytest.MonkeyPatch) -> None:
+def allow_any_agent_to_release(patch: pytest.MonkeyPatch) -> None:
     own = leases._own_lease
     patch.setattr(leases, "_own_lease", lambda _caller, *others: own(TENANT_KEY, *others))
 
 
-def grants_what_is_held(patch: pytest.MonkeyPatch) -> None:
+def grant_held_contacts(patch: pytest.MonkeyPatch) -> None:
     acquire_free = AcquireLease.decide
     patch.setattr(
         AcquireLease,
@@ -289,20 +291,20 @@ def grants_what_is_held(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-def forgets_whom_it_kept_out(patch: pytest.MonkeyPatch) -> None:
+def forget_contenders(patch: pytest.MonkeyPatch) -> None:
     released = ReleaseLease.decide
     patch.setattr(
         ReleaseLease,
         "decide",
-        lambda *asked: [replace(event, contenders=None) for event in released(*asked)],
+        lambda *args: [replace(event, contenders=None) for event in released(*args)],
     )
 
 
-def remembers_only_the_last(patch: pytest.MonkeyPatch) -> None:
+def keep_only_the_last_contender(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(leases, "_contended", lambda lease, who: replace(lease, contenders=(who,)))
 
 
-def gives_a_fence_twice(patch: pytest.MonkeyPatch) -> None:
+def reuse_fences(patch: pytest.MonkeyPatch) -> None:
     decide = AcquireLease.decide
     patch.setattr(
         AcquireLease,
@@ -312,26 +314,26 @@ def gives_a_fence_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "plant",
+    "plant_bug",
     [
-        ends_a_millisecond_late,
-        forgets_the_fence,
-        ignores_the_lease_at_the_gate,
-        keeps_the_leases_of_the_silent,
-        revokes_what_had_expired,
-        shortens_when_asked_for_less,
-        releases_the_successor,
-        lets_anyone_release,
-        grants_what_is_held,
-        forgets_whom_it_kept_out,
-        remembers_only_the_last,
-        gives_a_fence_twice,
+        end_a_millisecond_late,
+        ignore_the_fence,
+        ignore_leases_at_the_send_gate,
+        keep_leases_of_inactive_agents,
+        revoke_expired_leases,
+        shorten_renewed_leases,
+        release_the_successor,
+        allow_any_agent_to_release,
+        grant_held_contacts,
+        forget_contenders,
+        keep_only_the_last_contender,
+        reuse_fences,
     ],
 )
-def test_a_planted_bug_is_found(
-    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+def test_planted_bug_is_found(
+    plant_bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch)
+    plant_bug(monkeypatch)
 
     with pytest.raises(AssertionError):
-        search(LeasePlay)
+        find_failure(LeaseMachine)

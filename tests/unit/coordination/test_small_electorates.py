@@ -1,7 +1,7 @@
-"""Every vote of up to five agents, in every order, with every lapse and return between.
+"""All votes of up to five agents, in all orders, with all timeouts and returns in between.
 
-What comes next depends on the state alone, so each state is left by every move once, whatever
-sequence led to it: that covers all sequences, of five moves or of fifty.
+The next state depends only on the current state. So each state is left by every move once, which
+covers all sequences of any length.
 """
 
 from collections import deque
@@ -17,31 +17,33 @@ from quorate.domain.identity.agents import AGENTS, AgentLapsed, active_agents
 from quorate.domain.registry import new_state
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.state import DecisionContext, TenantState
+from tests.unit.support.sample_commands import heartbeat, id_of, propose, vote
 from tests.unit.support.sample_events import registered
-from tests.unit.support.scenario import heartbeat, id_of, propose, vote
-from tests.unit.support.specification import NOON, WINDOW, Story, given
+from tests.unit.support.specification import NOON, WINDOW, Scenario, given
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
-LENGTH_AT_LEAST = 5
+PATH_LENGTH_MIN = 5
 Move = tuple[Literal["approve", "reject", "lapse", "return"], str]
-Stand = tuple[frozenset[str], frozenset[tuple[str, str]], str]
-THIS_MOMENT = DecisionContext(now=NOON, sequence=1, window=WINDOW)
+Summary = tuple[frozenset[str], frozenset[tuple[str, str]], str]
+CONTEXT = DecisionContext(now=NOON, sequence=1, window=WINDOW)
 
 
-def stand(tenant_state: TenantState) -> Stand:
-    """Who is active, who voted what, and how the request stands: all that matters."""
+def summarize(tenant_state: TenantState) -> Summary:
+    """Return the active agents, the votes and the status: everything that decisions depend on."""
     request = tenant_state[CONSENSUS]["request"]
     votes = frozenset((voter, one.vote) for voter, one in request.votes.items())
     return active_agents(tenant_state, NOON), votes, request.status
 
 
-def moves(names: tuple[str, ...]) -> Iterator[Move]:
+def possible_moves(names: tuple[str, ...]) -> Iterator[Move]:
     for name in names:
         yield from (("approve", name), ("reject", name), ("lapse", name), ("return", name))
 
 
-def moved(tenant_state: TenantState, move: Move) -> tuple[TenantState, ConsensusDecided | None]:
-    """The situation after a move, the one before left as it was, and the decision if there was."""
+def apply_move(
+    tenant_state: TenantState, move: Move
+) -> tuple[TenantState, ConsensusDecided | None]:
+    """Return the state after a move, and the decision if the move made one; copy the state."""
     after = new_state()
     for agent in tenant_state[AGENTS].values():
         after[AGENTS].put(agent.id, agent)
@@ -49,21 +51,21 @@ def moved(tenant_state: TenantState, move: Move) -> tuple[TenantState, Consensus
         after[CONSENSUS].put(request.id, request)
     match move:
         case ("approve" | "reject" as choice, name):
-            return after, cast(after, name, choice)
+            return after, cast_vote(after, name, choice)
         case ("lapse", name) if tenant_state[AGENTS][id_of(name)].status == "active":
             lapse = AgentLapsed(
                 agent_id=id_of(name), agent_name=name, last_heartbeat=NOON, active_until=NOON
             )
             after.apply(lapse, NOON)
         case ("return", name):
-            for event in heartbeat(name).decide(after, THIS_MOMENT):
+            for event in heartbeat(name).decide(after, CONTEXT):
                 after.apply(event, NOON)
     return after, None
 
 
-def cast(tenant_state: TenantState, name: str, choice: Choice) -> ConsensusDecided | None:
+def cast_vote(tenant_state: TenantState, name: str, choice: Choice) -> ConsensusDecided | None:
     try:
-        events = vote(name, choice).decide(tenant_state, THIS_MOMENT)
+        events = vote(name, choice).decide(tenant_state, CONTEXT)
     except DomainError:
         return None
     for event in events:
@@ -74,24 +76,24 @@ def cast(tenant_state: TenantState, name: str, choice: Choice) -> ConsensusDecid
     return decisions[0] if decisions else None
 
 
-class Rule:
-    """The rule of the majority, said by counting."""
+class MajorityRule:
+    """The majority rule, implemented by counting votes."""
 
     def __init__(self, tenant_state: TenantState) -> None:
         request = tenant_state[CONSENSUS]["request"]
         self.proposer = None if request.proposer_votes else request.agent_id
         self.members = frozenset(tenant_state[AGENTS]) if request.electorate == "snapshot" else None
-        self.least = request.minimum
+        self.minimum = request.minimum
 
-    def count(self, after: Stand) -> tuple[int, int, int]:
-        """Approvals, rejections, and how many are asked."""
+    def count(self, after: Summary) -> tuple[int, int, int]:
+        """Return approvals, rejections, and the size of the electorate."""
         active, votes, _ = after
-        asked = (active if self.members is None else self.members) - {self.proposer}
-        counted = [choice for voter, choice in votes if voter in asked]
-        n = max(len(asked), self.least)
+        electorate = (active if self.members is None else self.members) - {self.proposer}
+        counted = [choice for voter, choice in votes if voter in electorate]
+        n = max(len(electorate), self.minimum)
         return counted.count("approve"), counted.count("reject"), n
 
-    def check(self, before: Stand, after: Stand, decision: ConsensusDecided | None) -> None:
+    def check(self, before: Summary, after: Summary, decision: ConsensusDecided | None) -> None:
         approvals, rejections, n = self.count(after)
         assert not (2 * approvals > n and 2 * rejections > n), "both majorities at once"
         is_new_vote = before[1] != after[1]
@@ -105,80 +107,83 @@ class Rule:
         assert (decision.approvals, decision.rejections) == (approvals, rejections)
         assert decision.electorate_size == n
 
-    def check_allowed(self, before: Stand, after: Stand, move: Move) -> None:
-        """A new vote is taken from an active agent that is asked, has not voted, and in time."""
-        deed, name = move
-        if deed not in ("approve", "reject"):
+    def check_allowed(self, before: Summary, after: Summary, move: Move) -> None:
+        """A new vote is accepted only from an active member of the electorate without a vote."""
+        kind, name = move
+        if kind not in ("approve", "reject"):
             return
         active, votes, status = before
-        asked = (active if self.members is None else self.members) - {self.proposer}
-        may = id_of(name) in active & asked and id_of(name) not in dict(votes)
-        assert (before[1] != after[1]) == (may and status == "pending")
+        electorate = (active if self.members is None else self.members) - {self.proposer}
+        is_allowed = id_of(name) in active & electorate and id_of(name) not in dict(votes)
+        assert (before[1] != after[1]) == (is_allowed and status == "pending")
 
 
-def explore(story: Story, names: tuple[str, ...]) -> int:
-    """Follow every move from every state; the length of the longest shortest way to one."""
-    rule = Rule(story.tenant_state)
-    lengths = {stand(story.tenant_state): 0}
-    to_leave = deque([story.tenant_state])
-    while to_leave:
-        tenant_state = to_leave.popleft()
-        before = stand(tenant_state)
-        for move in moves(names):
-            after, decision = moved(tenant_state, move)
-            rule.check(before, stand(after), decision)
-            rule.check_allowed(before, stand(after), move)
-            if stand(after) not in lengths:
-                lengths[stand(after)] = lengths[before] + 1
-                to_leave.append(after)
-    return max(lengths.values())
+def explore(scenario: Scenario, names: tuple[str, ...]) -> int:
+    """Make every move from every state; return the largest distance of a state from the start."""
+    rule = MajorityRule(scenario.tenant_state)
+    distances = {summarize(scenario.tenant_state): 0}
+    unexplored = deque([scenario.tenant_state])
+    while unexplored:
+        tenant_state = unexplored.popleft()
+        before = summarize(tenant_state)
+        for move in possible_moves(names):
+            after, decision = apply_move(tenant_state, move)
+            rule.check(before, summarize(after), decision)
+            rule.check_allowed(before, summarize(after), move)
+            if summarize(after) not in distances:
+                distances[summarize(after)] = distances[before] + 1
+                unexplored.append(after)
+    return max(distances.values())
 
 
-def asked(n: int) -> Story:
+def create_agents(n: int) -> Scenario:
     return given(*(registered(name) for name in NAMES[:n]))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 5])
-def test_the_first_majority_decides_and_both_never_hold(n: int) -> None:
-    story = asked(n)
-    story.ask(propose("ann", minutes=60), NOON)
+def test_first_majority_decides_and_is_unique(n: int) -> None:
+    scenario = create_agents(n)
+    scenario.execute(propose("ann", minutes=60), NOON)
 
-    assert explore(story, NAMES[:n]) >= (LENGTH_AT_LEAST if n > 2 else n)
+    assert explore(scenario, NAMES[:n]) >= (PATH_LENGTH_MIN if n > 2 else n)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 @pytest.mark.parametrize("electorate", ["live", "snapshot"])
 @pytest.mark.parametrize("proposer_votes", [True, False])
 @pytest.mark.parametrize("floor", [None, "0.5", "1"])
-def test_so_it_is_under_every_option(
+def test_first_majority_decides_under_every_option(
     n: int, electorate: Literal["live", "snapshot"], proposer_votes: bool, floor: str | None
 ) -> None:
-    story = asked(n)
+    scenario = create_agents(n)
     command = propose(
         "ann", minutes=60, electorate=electorate, proposer_votes=proposer_votes, floor=floor
     )
-    story.ask(command, NOON)
+    scenario.execute(command, NOON)
 
-    explore(story, NAMES[:n])
+    explore(scenario, NAMES[:n])
 
 
-def test_a_rule_that_counts_the_lapsed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    everybody = frozenset(id_of(name) for name in NAMES[:3])
-    monkeypatch.setattr(consensus, "electorate_of", lambda _state, _active: everybody)
-    story = asked(3)
-    story.ask(propose("ann", minutes=60), NOON)
+def test_planted_rule_that_counts_timed_out_agents_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    all_agents = frozenset(id_of(name) for name in NAMES[:3])
+    monkeypatch.setattr(consensus, "electorate_of", lambda _state, _active: all_agents)
+    scenario = create_agents(3)
+    scenario.execute(propose("ann", minutes=60), NOON)
 
     with pytest.raises(AssertionError, match="majority"):
-        explore(story, NAMES[:3])
+        explore(scenario, NAMES[:3])
 
 
-def test_states_are_told_apart_by_what_matters() -> None:
-    story = asked(2)
-    story.ask(propose("ann", minutes=60), NOON)
-    before = stand(story.tenant_state)
-    after, _ = moved(story.tenant_state, ("lapse", "bob"))
+def test_state_summary_distinguishes_relevant_differences() -> None:
+    scenario = create_agents(2)
+    scenario.execute(propose("ann", minutes=60), NOON)
+    before = summarize(scenario.tenant_state)
+    after, _ = apply_move(scenario.tenant_state, ("lapse", "bob"))
 
-    assert stand(after) != before == stand(story.tenant_state)
+    assert summarize(after) != before == summarize(scenario.tenant_state)
     assert (
-        replace(story.tenant_state[AGENTS]["agent_bob"], status="lapsed") in after[AGENTS].values()
+        replace(scenario.tenant_state[AGENTS]["agent_bob"], status="lapsed")
+        in after[AGENTS].values()
     )

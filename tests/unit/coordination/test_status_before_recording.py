@@ -1,4 +1,4 @@
-"""What is due is true before the log says so; a reader sees it at once, and records nothing."""
+"""Deadlines take effect for queries before their events are recorded; queries record nothing."""
 
 import pytest
 
@@ -12,26 +12,26 @@ from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.sample_events import (
     IN_FIVE_MINUTES,
     acquired,
-    beat,
+    agent_lapsed,
     decided,
-    lapsed,
+    heartbeat_received,
+    proposal_expired,
     proposed,
     registered,
     released,
     revoked,
-    timed_out,
     voted,
 )
-from tests.unit.support.specification import WINDOW, Story, after, given
+from tests.unit.support.specification import WINDOW, Scenario, after, given
 
 SOON = after(minutes=2)
 AT_THE_WINDOW = after(milliseconds=WINDOW)
 PAST_THE_WINDOW = after(milliseconds=WINDOW + 1)
 
 
-def seen(story: Story, at: Timestamp) -> leases.Status:
-    lease = story.tenant_state[LEASES]["lease"]
-    return lease_status(lease, story.tenant_state[AGENTS][lease.agent_id], at)
+def status_at(scenario: Scenario, at: Timestamp) -> leases.Status:
+    lease = scenario.tenant_state[LEASES]["lease"]
+    return lease_status(lease, scenario.tenant_state[AGENTS][lease.agent_id], at)
 
 
 @pytest.mark.parametrize(
@@ -49,30 +49,30 @@ def seen(story: Story, at: Timestamp) -> leases.Status:
         (after(hours=1), after(hours=2), "revoked"),
     ],
 )
-def test_a_lease_is_seen_as_it_will_be_recorded(
+def test_lease_status_equals_the_status_recorded_later(
     until: Timestamp, at: Timestamp, status: leases.Status
 ) -> None:
-    story = given(registered("ann"), acquired("ann", fence=2, until=until))
-    before = len(story.facts)
+    scenario = given(registered("ann"), acquired("ann", fence=2, until=until))
+    before = len(scenario.events)
 
-    assert seen(story, at) == status
-    assert len(story.facts) == before
+    assert status_at(scenario, at) == status
+    assert len(scenario.events) == before
 
-    story.ask(RecordDue(aggregate="agent", id="agent_ann"), at)
-    story.ask(RecordDue(aggregate="lease", id="lease"), at)
-    assert story.tenant_state[LEASES]["lease"].status == status
+    scenario.execute(RecordDue(aggregate="agent", id="agent_ann"), at)
+    scenario.execute(RecordDue(aggregate="lease", id="lease"), at)
+    assert scenario.tenant_state[LEASES]["lease"].status == status
 
 
-def test_what_was_recorded_is_seen_for_ever() -> None:
+def test_recorded_lease_status_is_final() -> None:
     taken = given(registered("ann"), acquired("ann", fence=2)).and_given(released("ann"))
     lost = given(registered("ann"), acquired("ann", fence=2)).and_given(
-        lapsed("ann", at=PAST_THE_WINDOW),
+        agent_lapsed("ann", at=PAST_THE_WINDOW),
         revoked("ann", at=PAST_THE_WINDOW),
-        beat("ann", at=PAST_THE_WINDOW),
+        heartbeat_received("ann", at=PAST_THE_WINDOW),
     )
 
-    assert seen(taken, after(hours=1)) == "released"
-    assert seen(lost, PAST_THE_WINDOW) == "revoked"
+    assert status_at(taken, after(hours=1)) == "released"
+    assert status_at(lost, PAST_THE_WINDOW) == "revoked"
 
 
 @pytest.mark.parametrize(
@@ -83,22 +83,24 @@ def test_what_was_recorded_is_seen_for_ever() -> None:
         (after(hours=1), "expired"),
     ],
 )
-def test_a_request_is_seen_as_it_will_be_recorded(at: Timestamp, status: consensus.Status) -> None:
-    story = given(registered("ann"), proposed("ann", among=1))
+def test_proposal_status_equals_the_status_recorded_later(
+    at: Timestamp, status: consensus.Status
+) -> None:
+    scenario = given(registered("ann"), proposed("ann", among=1))
 
-    assert request_status(story.tenant_state[CONSENSUS]["request"], at) == status
-    story.ask(RecordDue(aggregate="consensus", id="request"), at)
-    assert story.tenant_state[CONSENSUS]["request"].status == status
+    assert request_status(scenario.tenant_state[CONSENSUS]["request"], at) == status
+    scenario.execute(RecordDue(aggregate="consensus", id="request"), at)
+    assert scenario.tenant_state[CONSENSUS]["request"].status == status
 
 
-def test_a_request_that_has_ended_is_seen_as_it_ended() -> None:
-    story = given(registered("ann"), proposed("ann", among=1))
+def test_recorded_proposal_status_is_final() -> None:
+    scenario = given(registered("ann"), proposed("ann", among=1))
     approved = given(
-        *story.facts,
+        *scenario.events,
         voted("ann", "approve"),
         decided("approved", among=("ann",), approvals=1),
     )
-    expired = given(*story.facts, timed_out("ann", at=IN_FIVE_MINUTES))
+    expired = given(*scenario.events, proposal_expired("ann", at=IN_FIVE_MINUTES))
 
     for ended, status in ((approved, "approved"), (expired, "expired")):
         request = ended.tenant_state[CONSENSUS]["request"]

@@ -1,4 +1,4 @@
-"""A name is one agent for ever; registering it again renews it."""
+"""A name identifies one agent permanently; registering it again renews the agent."""
 
 import re
 
@@ -16,19 +16,19 @@ from quorate.domain.identity.agents import (
 )
 from quorate.domain.identity.api_keys import KeyIssued
 from quorate.domain.registry import stream_of
+from tests.unit.support.sample_commands import KIM, TENANT_KEY, acquire, heartbeat, key_of, register
 from tests.unit.support.sample_events import (
     acquired,
-    beat,
-    lapsed,
+    agent_lapsed,
+    heartbeat_received,
     registered,
     renewed,
     reregistered,
     revoked,
 )
-from tests.unit.support.scenario import KIM, TENANT_KEY, acquire, heartbeat, key_of, register
-from tests.unit.support.specification import NOON, WINDOW, Fact, after, given
+from tests.unit.support.specification import NOON, WINDOW, TimedEvent, after, given
 
-key_issued = Fact(
+key_issued = TimedEvent(
     at=NOON,
     event=KeyIssued(
         key_id="k1", role="agent", secret_hash="00", agent_id="agent_early", agent_name="ann"
@@ -36,25 +36,27 @@ key_issued = Fact(
 )
 
 
-def test_a_new_name_is_a_new_agent() -> None:
-    story = given().when(register("ann", role="outbound")).then(registered("ann", role="outbound"))
-    ann = story.tenant_state[AGENTS]["agent_ann"]
+def test_new_name_registers_a_new_agent() -> None:
+    scenario = (
+        given().when(register("ann", role="outbound")).then(registered("ann", role="outbound"))
+    )
+    ann = scenario.tenant_state[AGENTS]["agent_ann"]
 
     assert (ann.name, ann.role, ann.incarnation) == ("ann", "outbound", 1)
     assert (ann.registered_at, ann.last_heartbeat) == (NOON, NOON)
 
 
-def test_a_new_agent_is_active_for_one_window() -> None:
+def test_new_agent_is_active_for_one_window() -> None:
     ann = given().when(register("ann")).then(registered("ann")).tenant_state[AGENTS]["agent_ann"]
 
     assert ann.is_active(after(milliseconds=WINDOW))
     assert not ann.is_active(after(milliseconds=WINDOW + 1))
 
 
-def test_the_same_name_again_keeps_its_id_and_its_first_registration() -> None:
+def test_registering_again_keeps_id_and_first_registration() -> None:
     later = after(minutes=2)
-    asked = given(registered("ann")).when(register("ann", role="inbound"), at=later)
-    ann = asked.then(reregistered("ann", role="inbound", at=later)).tenant_state[AGENTS][
+    execution = given(registered("ann")).when(register("ann", role="inbound"), at=later)
+    ann = execution.then(reregistered("ann", role="inbound", at=later)).tenant_state[AGENTS][
         "agent_ann"
     ]
 
@@ -62,20 +64,20 @@ def test_the_same_name_again_keeps_its_id_and_its_first_registration() -> None:
     assert (ann.role, ann.incarnation) == ("inbound", 2)
 
 
-def test_each_registration_counts_as_one_more_incarnation() -> None:
+def test_each_registration_increments_the_incarnation() -> None:
     given(registered("ann"), reregistered("ann")).when(register("ann")).then(
         reregistered("ann", incarnation=3)
     )
 
 
-def test_the_same_name_in_other_case_is_the_same_agent_under_its_first_name() -> None:
+def test_name_in_other_case_is_the_same_agent_and_keeps_its_spelling() -> None:
     given(registered("ann")).when(register("ANN")).then(reregistered("ann"))
 
 
 def test_two_names_are_two_agents() -> None:
-    story = given(registered("ann")).when(register("bob")).then(registered("bob"))
+    scenario = given(registered("ann")).when(register("bob")).then(registered("bob"))
 
-    assert set(story.tenant_state[AGENTS]) == {"agent_ann", "agent_bob"}
+    assert set(scenario.tenant_state[AGENTS]) == {"agent_ann", "agent_bob"}
 
 
 def test_registering_again_keeps_the_leases() -> None:
@@ -86,53 +88,53 @@ def test_registering_again_keeps_the_leases() -> None:
     )
 
 
-def test_registering_after_a_lapse_makes_active_and_gives_no_lease_back() -> None:
+def test_registering_after_a_timeout_restores_activity_but_no_lease() -> None:
     late = after(minutes=6)
-    asked = given(registered("ann"), acquired("ann", fence=2)).when(register("ann"), at=late)
-    tenant_state = asked.then(
-        lapsed("ann", at=late), revoked("ann", at=late), reregistered("ann", at=late)
+    execution = given(registered("ann"), acquired("ann", fence=2)).when(register("ann"), at=late)
+    tenant_state = execution.then(
+        agent_lapsed("ann", at=late), revoked("ann", at=late), reregistered("ann", at=late)
     ).tenant_state
 
     assert tenant_state[AGENTS]["agent_ann"].is_active(late)
     assert live_lease(tenant_state, KIM.key) is None
 
 
-def test_an_agent_registers_itself_with_its_own_key() -> None:
+def test_agent_registers_with_its_own_key() -> None:
     given().when(register("ann", by=key_of("ann"))).then(registered("ann"))
 
 
-def test_an_agents_key_registers_nobody_else() -> None:
-    given(registered("ann")).when(register("bob", by=key_of("ann"))).then_refused(
+def test_agent_key_registers_no_other_agent() -> None:
+    given(registered("ann")).when(register("bob", by=key_of("ann"))).then_rejected(
         ActingAsAnother("agent_ann")
     )
 
 
-def test_a_name_that_a_key_reserved_gets_the_id_that_the_key_has() -> None:
-    asked = given(key_issued).when(register("ann"))
-    event = asked.answer.events[0]
+def test_reserved_name_gets_the_id_of_its_key() -> None:
+    execution = given(key_issued).when(register("ann"))
+    event = execution.outcome.events[0]
 
     assert isinstance(event, AgentRegistered)
     assert (event.agent_id, event.incarnation) == ("agent_early", 1)
 
 
-def test_a_reserved_agent_is_first_registered_when_it_registers() -> None:
-    story = given(key_issued)
-    story.ask(register("ann"), after(minutes=9))
+def test_reserved_agent_has_its_first_registration_when_it_registers() -> None:
+    scenario = given(key_issued)
+    scenario.execute(register("ann"), after(minutes=9))
 
-    assert story.tenant_state[AGENTS]["agent_early"].registered_at == after(minutes=9)
+    assert scenario.tenant_state[AGENTS]["agent_early"].registered_at == after(minutes=9)
 
 
-def test_a_reserved_agent_is_unknown_until_it_registers() -> None:
+def test_reserved_agent_is_unknown_until_it_registers() -> None:
     by_name = Heartbeat(caller=TENANT_KEY, agent=AgentRef(name="ann"))
 
-    given(key_issued).when(by_name).then_refused(AgentNotFound())
+    given(key_issued).when(by_name).then_rejected(AgentNotFound())
 
 
-def test_an_agent_may_be_named_by_id_or_by_name_in_any_case() -> None:
+def test_agent_is_referenced_by_id_or_by_name_in_any_case() -> None:
     minute = after(minutes=1)
     for ref in (AgentRef(id="agent_ann"), AgentRef(name="Ann")):
         given(registered("ann")).when(Heartbeat(caller=TENANT_KEY, agent=ref), at=minute).then(
-            beat("ann", at=minute)
+            heartbeat_received("ann", at=minute)
         )
 
 
@@ -141,47 +143,47 @@ def test_an_agent_may_be_named_by_id_or_by_name_in_any_case() -> None:
     [
         AgentRef(),
         AgentRef(id="agent_nobody"),
-        AgentRef(name="nobody"),
+        AgentRef(name="unknown"),
         AgentRef(id="agent_ann", name="bob"),
         AgentRef(id="agent_nobody", name="ann"),
     ],
 )
-def test_who_is_unknown_or_named_in_two_ways_is_not_found(ref: AgentRef) -> None:
-    story = given(registered("ann"), registered("bob"))
+def test_unknown_or_contradictory_reference_is_not_found(ref: AgentRef) -> None:
+    scenario = given(registered("ann"), registered("bob"))
 
-    story.when(Heartbeat(caller=TENANT_KEY, agent=ref)).then_refused(AgentNotFound())
+    scenario.when(Heartbeat(caller=TENANT_KEY, agent=ref)).then_rejected(AgentNotFound())
 
 
 @pytest.mark.parametrize("ref", [AgentRef(id="agent_bob"), AgentRef(name="bob")])
-def test_an_agents_key_speaks_for_nobody_else(ref: AgentRef) -> None:
-    story = given(registered("ann"), registered("bob"))
+def test_agent_key_acts_for_no_other_agent(ref: AgentRef) -> None:
+    scenario = given(registered("ann"), registered("bob"))
 
-    story.when(Heartbeat(caller=key_of("ann"), agent=ref)).then_refused(
+    scenario.when(Heartbeat(caller=key_of("ann"), agent=ref)).then_rejected(
         ActingAsAnother("agent_ann")
     )
 
 
-def test_an_agents_key_may_say_who_it_is_as_well() -> None:
+def test_agent_key_may_also_name_its_agent() -> None:
     minute = after(minutes=1)
     ref = AgentRef(id="agent_ann", name="ANN")
 
     given(registered("ann")).when(Heartbeat(caller=key_of("ann"), agent=ref), at=minute).then(
-        beat("ann", at=minute)
+        heartbeat_received("ann", at=minute)
     )
 
 
-def test_an_agent_that_never_registered_is_not_found() -> None:
-    given().when(heartbeat("ann")).then_refused(AgentNotFound())
+def test_unregistered_agent_is_not_found() -> None:
+    given().when(heartbeat("ann")).then_rejected(AgentNotFound())
 
 
-def test_the_facts_of_an_agent_are_one_stream() -> None:
-    streams = {stream_of(fact.event) for fact in (registered("ann"), beat("ann"))}
+def test_events_of_an_agent_form_one_stream() -> None:
+    streams = {stream_of(entry.event) for entry in (registered("ann"), heartbeat_received("ann"))}
 
     assert streams == {"agent-ann"}
 
 
 @pytest.mark.parametrize("name", ["a", "A9", "outreach-agent", "a.b_c-d", "x" * 64])
-def test_these_are_names(name: str) -> None:
+def test_name_is_valid(name: str) -> None:
     assert AGENT_NAME.fullmatch(name)
 
 
@@ -189,5 +191,5 @@ def test_these_are_names(name: str) -> None:
     "name",
     ["", "*", ">", ".a", "-a", "_a", "a b", "a\t", "a\n", "a\0", "a*", "a>b", "é", "x" * 65, "٣"],
 )
-def test_these_are_no_names(name: str) -> None:
+def test_name_is_invalid(name: str) -> None:
     assert not re.fullmatch(AGENT_NAME, name)

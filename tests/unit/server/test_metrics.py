@@ -10,7 +10,7 @@ from quorate.eventlog.envelopes import Accepted
 from quorate.server import http_protocol, metrics
 from quorate.server.metric_pages import STALE_SECONDS, SharedPages
 from tests.unit.server.metrics_page import Watched, families, labelled, samples
-from tests.unit.support.scenario import acquire
+from tests.unit.support.sample_commands import acquire
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One person's address has one key, however it is spelled; what cannot have one is refused."""
+"""All spellings of an address have one key; an address without a unique key is rejected."""
 
 # ruff: noqa: RUF001 - letters that look alike are what this is about.
 
@@ -20,7 +20,7 @@ from quorate.domain.shared.email_addresses import (
     contact,
 )
 
-SECONDS_MAX = 0.010  # For any text, however long.
+SECONDS_MAX = 0.010  # For text of any length.
 LONGEST_LABEL = "x" * 63
 
 
@@ -79,7 +79,7 @@ def test_spellings_of_one_address_have_one_key(given: str, expected: str) -> Non
     assert key(given) == expected
 
 
-def test_the_address_is_kept_as_it_was_given() -> None:
+def test_address_is_kept_as_given() -> None:
     assert contact("Alice@Example.COM", to_a_labels).email == "Alice@Example.COM"
 
 
@@ -95,11 +95,11 @@ def test_the_address_is_kept_as_it_was_given() -> None:
         ("i@example.com", "l@example.com"),
     ],
 )
-def test_other_addresses_are_other_contacts(one: str, other: str) -> None:
+def test_different_addresses_have_different_keys(one: str, other: str) -> None:
     assert key(one) != key(other)
 
 
-# -- No contact --------------------------------------------------------------
+# -- Rejected addresses ------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_other_addresses_are_other_contacts(one: str, other: str) -> None:
         "\u202ealice@example.com",
     ],
 )
-def test_look_alikes_before_the_at_are_refused(email: str) -> None:
+def test_look_alike_local_part_is_rejected(email: str) -> None:
     assert key_or_none(email) is None
 
 
@@ -146,7 +146,7 @@ def test_look_alikes_before_the_at_are_refused(email: str) -> None:
         "a@" + "é" * 60 + ".com",
     ],
 )
-def test_domains_that_mix_scripts_or_are_no_names_are_refused(email: str) -> None:
+def test_domain_with_mixed_scripts_or_invalid_name_is_rejected(email: str) -> None:
     assert key_or_none(email) is None
 
 
@@ -203,7 +203,7 @@ def test_domains_that_mix_scripts_or_are_no_names_are_refused(email: str) -> Non
         "\ud800@example.com",
     ],
 )
-def test_what_is_no_plain_mailbox_is_refused(email: str) -> None:
+def test_address_that_is_no_plain_mailbox_is_rejected(email: str) -> None:
     assert key_or_none(email) is None
 
 
@@ -215,11 +215,11 @@ def test_what_is_no_plain_mailbox_is_refused(email: str) -> None:
         "a@" + ".".join([LONGEST_LABEL] * 4),
         "x" * 10_000,
         "a@" + "a." * 126 + "com",
-        # Short as it is written, too long as it is sent.
+        # Short as written, too long in A-label form.
         "x" * LOCAL_LENGTH_MAX + "@" + "é." * 30 + "com",
     ],
 )
-def test_what_is_too_long_is_refused(email: str) -> None:
+def test_too_long_address_is_rejected(email: str) -> None:
     assert key_or_none(email) is None
 
 
@@ -232,16 +232,16 @@ def test_what_is_too_long_is_refused(email: str) -> None:
         "x" * LOCAL_LENGTH_MAX + "@" + ".".join(["x" * 46] * 4) + ".x",
     ],
 )
-def test_what_just_fits_is_taken(email: str) -> None:
+def test_address_at_the_limit_is_accepted(email: str) -> None:
     assert len(email) <= ADDRESS_LENGTH_MAX
     assert key(email) == email
 
 
-def test_the_limits_are_those_of_smtp() -> None:
+def test_limits_are_those_of_smtp() -> None:
     assert (ADDRESS_LENGTH_MAX, LOCAL_LENGTH_MAX, DOMAIN_LENGTH_MAX) == (254, 64, 253)
 
 
-def test_a_refusal_says_why_and_does_not_repeat_the_text() -> None:
+def test_rejection_gives_the_reason_without_the_address() -> None:
     with pytest.raises(AddressUnusable) as caught:
         key("secret words")
 
@@ -267,16 +267,16 @@ def test_a_refusal_says_why_and_does_not_repeat_the_text() -> None:
     ],
     ids=lambda text: f"{text[:6]}x{len(text)}",
 )
-def test_no_text_takes_long(text: str) -> None:
+def test_any_text_is_checked_quickly(text: str) -> None:
     def seconds() -> float:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         key_or_none(text)
-        return time.perf_counter() - begun
+        return time.perf_counter() - started
 
     assert min(seconds() for _ in range(3)) < SECONDS_MAX
 
 
-# -- For all addresses -------------------------------------------------------
+# -- Properties of all addresses -----------------------------------------------
 
 LOCAL_LETTERS = "abcXYZ019.+-_'%!\"@ \u212a\u0131\u017féа"
 DOMAIN_LETTERS = "abzAZ09-.-xnéßÉẞüпрπか々サ漢ـ\u0308\u200b\u200d\u00ad\u3002\u212a\ufb01ıſİ"
@@ -293,14 +293,14 @@ plain = st.from_regex(
 
 @for_all(anything | likely)
 @example("x" * LOCAL_LENGTH_MAX + "@" + "é." * 30 + "com")
-def test_the_key_of_a_key_is_the_key(email: str) -> None:
+def test_key_of_a_key_is_the_key(email: str) -> None:
     first = key_or_none(email)
 
     assert first is None or key_or_none(first) == first
 
 
 @for_all(anything | likely)
-def test_a_key_is_lower_case_ascii_of_limited_length(email: str) -> None:
+def test_key_is_lower_case_ascii_of_limited_length(email: str) -> None:
     found = key_or_none(email) or "a@b.c"
     local, _, domain = found.rpartition("@")
 
@@ -315,18 +315,18 @@ def test_a_key_is_lower_case_ascii_of_limited_length(email: str) -> None:
 
 @pytest.mark.parametrize("respelled", [str.upper, str.lower, str.title, str.swapcase])
 @for_all(plain)
-def test_case_makes_no_difference(respelled: Callable[[str], str], email: str) -> None:
+def test_key_ignores_case(respelled: Callable[[str], str], email: str) -> None:
     assert key(respelled(email)) == key(email)
 
 
 @for_all(likely)
-def test_the_way_unicode_composes_makes_no_difference_in_a_domain(email: str) -> None:
-    composed, taken_apart = (unicodedata.normalize(form, email) for form in ("NFC", "NFD"))
+def test_key_of_a_domain_ignores_unicode_composition(email: str) -> None:
+    composed, decomposed = (unicodedata.normalize(form, email) for form in ("NFC", "NFD"))
 
     assume(email.rpartition("@")[0].isascii())
-    assert key_or_none(composed) == key_or_none(taken_apart)
+    assert key_or_none(composed) == key_or_none(decomposed)
 
 
 @for_all(locals_.filter(lambda local: not local.isascii()), domains)
-def test_nothing_but_ascii_stands_before_the_at(local: str, domain: str) -> None:
+def test_local_part_is_ascii_only(local: str, domain: str) -> None:
     assert key_or_none(f"{local}@{domain}") is None

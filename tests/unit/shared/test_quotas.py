@@ -1,4 +1,4 @@
-"""What would be one more than a tenant may have is refused; nothing else is."""
+"""Only a command that would exceed a quota is rejected."""
 
 import pytest
 
@@ -9,8 +9,7 @@ from quorate.domain.identity.api_keys import IssueKey, RevokeKey
 from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import TenantCreated
 from quorate.domain.shared.quotas import COUNTS, QuotaExceeded, Quotas
-from tests.unit.support.sample_events import acquired, registered
-from tests.unit.support.scenario import (
+from tests.unit.support.sample_commands import (
     ADMIN_KEY,
     KIM,
     LEE,
@@ -25,12 +24,13 @@ from tests.unit.support.scenario import (
     renew,
     vote,
 )
-from tests.unit.support.specification import NOON, Fact, Story, after, given
+from tests.unit.support.sample_events import acquired, registered
+from tests.unit.support.specification import NOON, Scenario, TimedEvent, after, given
 
 ONE_OF_EACH = Quotas(agents=1, live_leases=1, open_requests=1, keys=1)
-SWITCHED_ON = {"humanizer_enabled": True}
-SWITCH_BYTES = len("humanizer_enabled") + 1
-created = Fact(at=NOON, event=TenantCreated(tenant_id="acme"))
+ENABLED_SETTINGS = {"humanizer_enabled": True}
+ENABLED_BYTES = len("humanizer_enabled") + 1
+created = TimedEvent(at=NOON, event=TenantCreated(tenant_id="acme"))
 
 
 def issue(key: str, agent: str | None = None, by: Principal = TENANT_KEY) -> IssueKey:
@@ -44,72 +44,72 @@ def issue(key: str, agent: str | None = None, by: Principal = TENANT_KEY) -> Iss
     )
 
 
-def full() -> Story:
-    """One agent, that holds one lease."""
+def at_quota() -> Scenario:
+    """One agent that holds one lease, with a quota of one of each."""
     return given(created, registered("ann"), acquired("ann", fence=3), quotas=ONE_OF_EACH)
 
 
 # -- Agents ------------------------------------------------------------------
 
 
-def test_a_new_name_is_one_agent_too_many() -> None:
-    full().when(register("bob")).then_refused(QuotaExceeded("agents", 1))
+def test_register_rejects_a_new_name_over_the_quota() -> None:
+    at_quota().when(register("bob")).then_rejected(QuotaExceeded("agents", 1))
 
 
-def test_a_name_that_is_there_registers_again() -> None:
-    answer = full().when(register("ANN")).answer
+def test_known_name_registers_again_at_the_quota() -> None:
+    outcome = at_quota().when(register("ANN")).outcome
 
-    assert [type(event) for event in answer.events] == [AgentReregistered]
-
-
-def test_a_key_for_a_new_name_makes_an_agent_too() -> None:
-    story = given(created, registered("ann"), quotas=Quotas(agents=1))
-
-    story.when(issue("k1", "bob")).then_refused(QuotaExceeded("agents", 1))
-    assert story.when(issue("k2", "Ann")).answer.declined is None
+    assert [type(event) for event in outcome.events] == [AgentReregistered]
 
 
-def test_a_name_that_a_key_reserved_may_register() -> None:
-    story = given(created, quotas=Quotas(agents=1))
+def test_key_for_a_new_name_counts_as_an_agent() -> None:
+    scenario = given(created, registered("ann"), quotas=Quotas(agents=1))
 
-    assert story.when(issue("k1", "ann")).answer.declined is None
-    assert story.when(register("ann")).answer.declined is None
-    story.when(register("bob")).then_refused(QuotaExceeded("agents", 1))
+    scenario.when(issue("k1", "bob")).then_rejected(QuotaExceeded("agents", 1))
+    assert scenario.when(issue("k2", "Ann")).outcome.rejection is None
+
+
+def test_reserved_name_registers_at_the_quota() -> None:
+    scenario = given(created, quotas=Quotas(agents=1))
+
+    assert scenario.when(issue("k1", "ann")).outcome.rejection is None
+    assert scenario.when(register("ann")).outcome.rejection is None
+    scenario.when(register("bob")).then_rejected(QuotaExceeded("agents", 1))
 
 
 # -- Leases ------------------------------------------------------------------
 
 
-def test_a_second_contact_is_one_lease_too_many() -> None:
-    full().when(acquire("ann", LEE)).then_refused(QuotaExceeded("live_leases", 1))
+def test_acquire_rejects_a_lease_over_the_quota() -> None:
+    at_quota().when(acquire("ann", LEE)).then_rejected(QuotaExceeded("live_leases", 1))
 
 
-def test_what_is_held_is_renewed_both_ways() -> None:
-    story = full()
+def test_held_lease_is_renewed_at_the_quota() -> None:
+    scenario = at_quota()
 
-    for asked in (acquire("ann", KIM, minutes=60), renew("lease", by=key_of("ann"), minutes=90)):
-        answer = story.when(asked).answer
-        assert [type(event) for event in answer.events] == [LeaseRenewed]
-
-
-def test_what_is_released_makes_room() -> None:
-    story = full()
-    story.when(release("lease", by=key_of("ann")))
-
-    assert story.when(acquire("ann", LEE, lease="next")).answer.declined is None
+    for command in (acquire("ann", KIM, minutes=60), renew("lease", by=key_of("ann"), minutes=90)):
+        outcome = scenario.when(command).outcome
+        assert [type(event) for event in outcome.events] == [LeaseRenewed]
 
 
-def test_the_same_contacts_next_lease_needs_no_more_room_than_the_one_that_expired() -> None:
+def test_release_frees_quota() -> None:
+    scenario = at_quota()
+    scenario.when(release("lease", by=key_of("ann")))
+
+    assert scenario.when(acquire("ann", LEE, lease="next")).outcome.rejection is None
+
+
+def test_expired_lease_frees_quota_for_the_next_lease() -> None:
     soon = acquired("ann", fence=3, until=after(minutes=1))
-    story = given(created, registered("ann"), soon, quotas=ONE_OF_EACH)
+    scenario = given(created, registered("ann"), soon, quotas=ONE_OF_EACH)
 
-    answer = story.when(acquire("ann", KIM, lease="next"), at=after(minutes=2)).answer
-    assert [type(event) for event in answer.settled] == [LeaseExpired]
-    assert answer.declined is None
+    outcome = scenario.when(acquire("ann", KIM, lease="next"), at=after(minutes=2)).outcome
+    assert [type(event) for event in outcome.recorded_first] == [LeaseExpired]
+    assert outcome.rejection is None
 
 
-def test_who_finds_a_contact_held_hears_of_the_holder_and_not_of_the_quota() -> None:
-    story = given(
+def test_held_contact_is_reported_before_the_quota() -> None:
+    scenario = given(
         created,
         registered("ann"),
         registered("bob"),
@@ -117,13 +117,13 @@ def test_who_finds_a_contact_held_hears_of_the_holder_and_not_of_the_quota() -> 
         quotas=Quotas(live_leases=1),
     )
 
-    declined = story.when(acquire("bob", KIM)).answer.declined
-    assert declined is not None
-    assert declined.kind.code == "lease_conflict"
+    rejection = scenario.when(acquire("bob", KIM)).outcome.rejection
+    assert rejection is not None
+    assert rejection.kind.code == "lease_conflict"
 
 
-def test_one_agent_may_not_hold_all_that_its_tenant_may() -> None:
-    story = given(
+def test_quota_per_agent_limits_one_agent() -> None:
+    scenario = given(
         created,
         registered("ann"),
         registered("bob"),
@@ -131,44 +131,44 @@ def test_one_agent_may_not_hold_all_that_its_tenant_may() -> None:
         quotas=Quotas(live_leases=2, live_leases_per_agent=1),
     )
 
-    story.when(acquire("ann", LEE)).then_refused(QuotaExceeded("live_leases_per_agent", 1))
-    assert story.when(acquire("bob", LEE, lease="next")).answer.declined is None
+    scenario.when(acquire("ann", LEE)).then_rejected(QuotaExceeded("live_leases_per_agent", 1))
+    assert scenario.when(acquire("bob", LEE, lease="next")).outcome.rejection is None
 
 
-def test_an_agent_that_lapsed_may_hold_as_many_as_ever() -> None:
-    story = given(
+def test_timeout_frees_the_quota_of_the_agent() -> None:
+    scenario = given(
         created, registered("ann"), acquired("ann", fence=3), quotas=Quotas(live_leases_per_agent=1)
     )
 
-    assert story.when(heartbeat("ann"), at=after(minutes=6)).answer.declined is None
-    assert story.when(acquire("ann", LEE, lease="next")).answer.declined is None
+    assert scenario.when(heartbeat("ann"), at=after(minutes=6)).outcome.rejection is None
+    assert scenario.when(acquire("ann", LEE, lease="next")).outcome.rejection is None
 
 
 # -- Settings ----------------------------------------------------------------
 
 
-def test_settings_may_take_so_many_bytes_for_all_agents_together() -> None:
-    quotas = Quotas(settings_bytes=2 * SWITCH_BYTES)
-    story = given(created, *map(registered, ("ann", "bob", "cat")), quotas=quotas)
+def test_settings_quota_covers_all_agents_together() -> None:
+    quotas = Quotas(settings_bytes=2 * ENABLED_BYTES)
+    scenario = given(created, *map(registered, ("ann", "bob", "cat")), quotas=quotas)
     for name in ("ann", "bob"):
-        assert story.when(configure(name, SWITCHED_ON)).answer.declined is None
+        assert scenario.when(configure(name, ENABLED_SETTINGS)).outcome.rejection is None
 
-    one_too_many = configure("cat", SWITCHED_ON)
-    story.when(one_too_many).then_refused(QuotaExceeded("settings_bytes", 2 * SWITCH_BYTES))
-    assert story.when(configure("ann", {})).answer.declined is None
-    assert story.when(one_too_many).answer.declined is None
+    one_too_many = configure("cat", ENABLED_SETTINGS)
+    scenario.when(one_too_many).then_rejected(QuotaExceeded("settings_bytes", 2 * ENABLED_BYTES))
+    assert scenario.when(configure("ann", {})).outcome.rejection is None
+    assert scenario.when(one_too_many).outcome.rejection is None
 
 
-def test_settings_that_take_no_more_than_those_they_replace_are_never_refused() -> None:
-    story = given(created, registered("ann"))
-    story.when(configure("ann", SWITCHED_ON))
-    story.quotas = Quotas(settings_bytes=0)
+def test_settings_that_do_not_grow_are_never_rejected() -> None:
+    scenario = given(created, registered("ann"))
+    scenario.when(configure("ann", ENABLED_SETTINGS))
+    scenario.quotas = Quotas(settings_bytes=0)
 
-    assert story.when(configure("ann", {"humanizer_enabled": False})).answer.declined is None
-    story.when(configure("ann", {"humanizer_provider": "x"})).then_refused(
+    assert scenario.when(configure("ann", {"humanizer_enabled": False})).outcome.rejection is None
+    scenario.when(configure("ann", {"humanizer_provider": "x"})).then_rejected(
         QuotaExceeded("settings_bytes", 0)
     )
-    assert story.when(configure("ann", {})).answer.declined is None
+    assert scenario.when(configure("ann", {})).outcome.rejection is None
 
 
 @pytest.mark.parametrize(
@@ -180,64 +180,64 @@ def test_settings_that_take_no_more_than_those_they_replace_are_never_refused() 
         ({"humanizer_style": "", "humanizer_provider": "x"}, 15 + 18 + 1),
     ],
 )
-def test_what_settings_take(settings: agent_settings.Settings, size_bytes: int) -> None:
+def test_size_of_settings_in_bytes(settings: agent_settings.Settings, size_bytes: int) -> None:
     assert agent_settings.size_bytes(settings) == size_bytes
 
 
 # -- Votes -------------------------------------------------------------------
 
 
-def test_a_second_open_request_is_one_too_many_until_the_first_is_decided() -> None:
-    story = given(created, registered("ann"), quotas=ONE_OF_EACH)
-    assert story.when(propose("ann", request="first")).answer.declined is None
+def test_decision_frees_the_quota_of_open_proposals() -> None:
+    scenario = given(created, registered("ann"), quotas=ONE_OF_EACH)
+    assert scenario.when(propose("ann", request="first")).outcome.rejection is None
 
-    story.when(propose("ann", request="second")).then_refused(QuotaExceeded("open_requests", 1))
-    story.when(vote("ann", "approve", request="first"))
-    assert story.when(propose("ann", request="second")).answer.declined is None
+    scenario.when(propose("ann", request="second")).then_rejected(QuotaExceeded("open_requests", 1))
+    scenario.when(vote("ann", "approve", request="first"))
+    assert scenario.when(propose("ann", request="second")).outcome.rejection is None
 
 
 # -- Keys --------------------------------------------------------------------
 
 
-def test_a_second_key_is_one_too_many_until_the_first_is_revoked() -> None:
-    story = given(created, quotas=ONE_OF_EACH)
-    assert story.when(issue("k1")).answer.declined is None
+def test_revocation_frees_the_quota_of_keys() -> None:
+    scenario = given(created, quotas=ONE_OF_EACH)
+    assert scenario.when(issue("k1")).outcome.rejection is None
 
-    story.when(issue("k2")).then_refused(QuotaExceeded("keys", 1))
-    story.when(RevokeKey(caller=TENANT_KEY, key_id="k1"))
-    assert story.when(issue("k2")).answer.declined is None
+    scenario.when(issue("k2")).then_rejected(QuotaExceeded("keys", 1))
+    scenario.when(RevokeKey(caller=TENANT_KEY, key_id="k1"))
+    assert scenario.when(issue("k2")).outcome.rejection is None
 
 
-def test_operators_are_not_bound() -> None:
-    """They set the limits, and must not lock themselves out."""
-    story = given(created, quotas=ONE_OF_EACH)
+def test_admin_key_is_not_limited_by_quotas() -> None:
+    """Operators set the limits and must not lock themselves out."""
+    scenario = given(created, quotas=ONE_OF_EACH)
 
     for number in range(3):
         by_operator = issue(f"k{number}", f"agent{number}", by=ADMIN_KEY)
-        assert story.when(by_operator).answer.declined is None
+        assert scenario.when(by_operator).outcome.rejection is None
 
 
-# -- What is there stays -----------------------------------------------------
+# -- Changed limits ----------------------------------------------------------
 
 
-def test_a_limit_that_was_lowered_ends_nothing() -> None:
-    story = full()
-    story.quotas = Quotas(agents=0, live_leases=0, open_requests=0, keys=0, settings_bytes=0)
+def test_lowered_limit_ends_nothing() -> None:
+    scenario = at_quota()
+    scenario.quotas = Quotas(agents=0, live_leases=0, open_requests=0, keys=0, settings_bytes=0)
 
-    assert story.when(heartbeat("ann"), at=after(minutes=1)).answer.declined is None
-    assert story.when(acquire("ann", KIM, minutes=60)).answer.declined is None
-    story.when(acquire("ann", LEE)).then_refused(QuotaExceeded("live_leases", 0))
+    assert scenario.when(heartbeat("ann"), at=after(minutes=1)).outcome.rejection is None
+    assert scenario.when(acquire("ann", KIM, minutes=60)).outcome.rejection is None
+    scenario.when(acquire("ann", LEE)).then_rejected(QuotaExceeded("live_leases", 0))
 
 
-def test_without_a_limit_there_is_none() -> None:
-    story = given(created, registered("ann"))
+def test_no_quota_applies_without_a_limit() -> None:
+    scenario = given(created, registered("ann"))
 
     for number in range(50):
-        assert story.when(register(f"agent{number}")).answer.declined is None
+        assert scenario.when(register(f"agent{number}")).outcome.rejection is None
 
 
-def test_only_what_adds_something_looks_at_the_counts() -> None:
-    """All others need not load them."""
+def test_only_adding_commands_read_the_counts() -> None:
+    """Other commands do not load the counts."""
     adds = (register("ann"), acquire("ann"), propose("ann"), issue("k1"), configure("ann", {}))
     others = (heartbeat("ann"), release("l", by=TENANT_KEY), vote("ann", "approve"))
 

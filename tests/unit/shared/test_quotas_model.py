@@ -1,7 +1,6 @@
-"""Whatever happens, a tenant has never more than it may, and is refused nothing while it has less.
+"""A tenant never exceeds a quota, and no command within its quotas is rejected.
 
-The naive count goes through all that ever happened, each time anew, and shares no code with the
-rules.
+The reference counts scan all events after each command and share no code with the rules.
 """
 
 import random
@@ -25,7 +24,7 @@ from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.quotas import COUNTED, QuotaExceeded, Quotas
 from quorate.domain.shared.state import Command, TenantState
 from quorate.domain.shared.timestamps import Timestamp
-from tests.unit.support.scenario import (
+from tests.unit.support.sample_commands import (
     TENANT_KEY,
     acquire,
     configure,
@@ -37,8 +36,8 @@ from tests.unit.support.scenario import (
     renew,
     vote,
 )
-from tests.unit.support.search_budget import play, search
-from tests.unit.support.specification import NOON, Fact, Story
+from tests.unit.support.search_budget import find_failure, run_machine
+from tests.unit.support.specification import NOON, Scenario, TimedEvent
 
 LIMITS = Quotas(
     agents=3,
@@ -54,20 +53,20 @@ CONTACTS = [
 ]
 WINDOW = 60_000
 STEPS = (0, 0, 0, 100, 5_000, 20_000, 61_000)
-DEEDS_PER_RULE = 8
+COMMANDS_PER_RULE = 8
 LATEST_MAX = 4
 STYLES = ("", "a", "plain", "höflich" * 3)
 
 
-def counted(facts: Sequence[Fact]) -> dict[str, int]:
-    """Of each kind, what began and has not ended."""
+def count_events(events: Sequence[TimedEvent]) -> dict[str, int]:
+    """Count what exists of each kind: everything that began and has not ended."""
     agents: set[str] = set()
     leases: set[str] = set()
     requests: set[str] = set()
     keys: set[str] = set()
     settings: dict[str, bytes] = {}
-    for fact in facts:
-        event: Any = fact.event
+    for entry in events:
+        event: Any = entry.event
         match type(event).__name__:
             case "AgentRegistered" | "AgentReregistered":
                 agents.add(event.agent_id)
@@ -85,21 +84,21 @@ def counted(facts: Sequence[Fact]) -> dict[str, int]:
             case "KeyRevoked":
                 keys.remove(event.key_id)
             case "AgentConfigured":
-                settings[event.agent_id] = spelled(event.settings)
+                settings[event.agent_id] = encode_settings(event.settings)
     sizes = (len(agents), len(leases), len(requests), len(keys), len(b"".join(settings.values())))
     return dict(zip(COUNTED, sizes, strict=True))
 
 
-def spelled(settings: Mapping[str, bool | str]) -> bytes:
-    """As many bytes as they count for."""
+def encode_settings(settings: Mapping[str, bool | str]) -> bytes:
+    """Return as many bytes as the settings count for."""
     return "".join(f"{k}{'x' if isinstance(v, bool) else v}" for k, v in settings.items()).encode()
 
 
-def held(facts: Sequence[Fact]) -> Counter[str]:
-    """How many leases each agent holds."""
+def count_owned(events: Sequence[TimedEvent]) -> Counter[str]:
+    """Count the leases that each agent holds."""
     holders: dict[str, str] = {}
-    for fact in facts:
-        event: Any = fact.event
+    for entry in events:
+        event: Any = entry.event
         match type(event).__name__:
             case "LeaseAcquired":
                 holders[event.lease_id] = event.agent_id
@@ -108,77 +107,79 @@ def held(facts: Sequence[Fact]) -> Counter[str]:
     return Counter(holders.values())
 
 
-class QuotaPlay(RuleBasedStateMachine):
+class QuotaMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.story = Story(window=WINDOW, quotas=LIMITS)
+        self.scenario = Scenario(window=WINDOW, quotas=LIMITS)
         self.now = NOON
-        self.made = 0
+        self.created = 0
         self.ids: dict[str, list[str]] = {"lease": [], "request": [], "key": []}
-        self.ask(CreateTenant(tenant_id="acme"))
+        self.execute(CreateTenant(tenant_id="acme"))
 
     def new(self, kind: str) -> str:
-        self.made += 1
-        self.ids[kind].append(f"{kind}{self.made}")
+        self.created += 1
+        self.ids[kind].append(f"{kind}{self.created}")
         return self.ids[kind][-1]
 
-    def some(self, kind: str, dice: random.Random) -> str:
-        return dice.choice(self.ids[kind][-LATEST_MAX:] or ["never"])
+    def choose_recent(self, kind: str, rng: random.Random) -> str:
+        return rng.choice(self.ids[kind][-LATEST_MAX:] or ["never"])
 
-    def ask(self, command: Command) -> None:
-        before = counted(self.story.facts)
-        answer = self.story.ask(command, self.now)
-        if answer.declined is not None and answer.declined.kind is QuotaExceeded:
-            of, limit = answer.declined.facts["quota"], answer.declined.facts["limit"]
-            has, more = self.asked_for(of, command)
+    def execute(self, command: Command) -> None:
+        before = count_events(self.scenario.events)
+        outcome = self.scenario.execute(command, self.now)
+        if outcome.rejection is not None and outcome.rejection.kind is QuotaExceeded:
+            of, limit = outcome.rejection.details["quota"], outcome.rejection.details["limit"]
+            has, more = self.count_and_increase(of, command)
             assert limit == getattr(LIMITS, of)
-            assert has <= limit < has + more, "it could have had what it asked for"
+            assert has <= limit < has + more, "a command within the quota was rejected"
             assert of not in before or has <= before[of]
 
-    def asked_for(self, of: str, command: Command) -> tuple[int, int]:
-        """How much there is, and how much more there would be."""
-        facts, now = self.story.facts, self.story.tenant_state
+    def count_and_increase(self, of: str, command: Command) -> tuple[int, int]:
+        """Return the current count, and by how much the command increases it."""
+        events, now = self.scenario.events, self.scenario.tenant_state
         match command:
             case ConfigureAgent():
                 before = now[AGENT_SETTINGS].get(command.agent_id) or {}
-                return counted(facts)[of], len(spelled(command.settings)) - len(spelled(before))
+                return count_events(events)[of], len(encode_settings(command.settings)) - len(
+                    encode_settings(before)
+                )
             case AcquireLease() if of == "live_leases_per_agent":
-                return held(facts)[acting(command.caller, command.agent, now).id], 1
-        return counted(facts)[of], 1
+                return count_owned(events)[acting(command.caller, command.agent, now).id], 1
+        return count_events(events)[of], 1
 
     @rule(seed=st.integers(0, 2**32 - 1))
-    def much_happens(self, seed: int) -> None:
-        dice = random.Random(seed)
-        for _ in range(DEEDS_PER_RULE):
-            self.now = Timestamp(self.now + dice.choice(STEPS))
-            self.ask(self.something(dice))
-            self.nobody_has_too_much()
+    def execute_many(self, seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(COMMANDS_PER_RULE):
+            self.now = Timestamp(self.now + rng.choice(STEPS))
+            self.execute(self.something(rng))
+            self.quotas_hold()
 
-    def something(self, dice: random.Random) -> Command:
-        name = dice.choice(NAMES)
-        deeds: Sequence[Callable[[], Command]] = (
+    def something(self, rng: random.Random) -> Command:
+        name = rng.choice(NAMES)
+        commands: Sequence[Callable[[], Command]] = (
             lambda: register(name),
             lambda: register(name.upper()),
             lambda: heartbeat(name),
-            lambda: acquire(name, dice.choice(CONTACTS), lease=self.new("lease"), minutes=0.5),
-            lambda: acquire(name, dice.choice(CONTACTS), lease=self.new("lease")),
-            lambda: release(self.some("lease", dice), by=TENANT_KEY),
-            lambda: renew(self.some("lease", dice), by=TENANT_KEY),
+            lambda: acquire(name, rng.choice(CONTACTS), lease=self.new("lease"), minutes=0.5),
+            lambda: acquire(name, rng.choice(CONTACTS), lease=self.new("lease")),
+            lambda: release(self.choose_recent("lease", rng), by=TENANT_KEY),
+            lambda: renew(self.choose_recent("lease", rng), by=TENANT_KEY),
             lambda: propose(name, request=self.new("request"), minutes=0.5),
             lambda: vote(
-                name, dice.choice(("approve", "reject")), request=self.some("request", dice)
+                name, rng.choice(("approve", "reject")), request=self.choose_recent("request", rng)
             ),
-            lambda: self.issue(dice.choice((name, None))),
-            lambda: RevokeKey(caller=TENANT_KEY, key_id=self.some("key", dice)),
+            lambda: self.issue(rng.choice((name, None))),
+            lambda: RevokeKey(caller=TENANT_KEY, key_id=self.choose_recent("key", rng)),
             lambda: RecordDue(aggregate="agent", id=id_of(name)),
-            lambda: self.settings(name, dice),
+            lambda: self.settings(name, rng),
         )
-        return dice.choice(deeds)()
+        return rng.choice(commands)()
 
-    def settings(self, name: str, dice: random.Random) -> ConfigureAgent:
-        settings: dict[str, bool | str] = {"humanizer_enabled": dice.random() < 0.5}
-        if dice.random() < 0.5:
-            settings["humanizer_style"] = dice.choice(STYLES)
+    def settings(self, name: str, rng: random.Random) -> ConfigureAgent:
+        settings: dict[str, bool | str] = {"humanizer_enabled": rng.random() < 0.5}
+        if rng.random() < 0.5:
+            settings["humanizer_style"] = rng.choice(STYLES)
         return configure(name, settings)
 
     def issue(self, agent_name: str | None) -> IssueKey:
@@ -192,22 +193,22 @@ class QuotaPlay(RuleBasedStateMachine):
         )
 
     @invariant()
-    def nobody_has_too_much(self) -> None:
-        counts, holdings = counted(self.story.facts), held(self.story.facts)
-        told = self.story.tenant_state
-        assert {each: told.count(each) for each in COUNTED} == counts
+    def quotas_hold(self) -> None:
+        counts, owned = count_events(self.scenario.events), count_owned(self.scenario.events)
+        actual = self.scenario.tenant_state
+        assert {each: actual.count(each) for each in COUNTED} == counts
         assert all(counts[each] <= getattr(LIMITS, each) for each in COUNTED)
-        assert {agent: told.owned_count(agent) for agent in told[AGENTS]} == {
-            agent: holdings[agent] for agent in told[AGENTS]
+        assert {agent: actual.owned_count(agent) for agent in actual[AGENTS]} == {
+            agent: owned[agent] for agent in actual[AGENTS]
         }
-        assert max(holdings.values(), default=0) <= (LIMITS.live_leases_per_agent or 0)
+        assert max(owned.values(), default=0) <= (LIMITS.live_leases_per_agent or 0)
 
 
-def test_the_limits_hold_to_the_last_one() -> None:
-    play(QuotaPlay)
+def test_quotas_hold_for_random_commands() -> None:
+    run_machine(QuotaMachine)
 
 
-def lets_one_more_in(patch: pytest.MonkeyPatch) -> None:
+def allow_one_too_many(patch: pytest.MonkeyPatch) -> None:
     check = quotas.check
 
     def lenient(quota: quotas.Quota, has: int, limits: quotas.Quotas, *, more: int = 1) -> None:
@@ -216,7 +217,7 @@ def lets_one_more_in(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(quotas, "check", lenient)
 
 
-def refuses_one_too_early(patch: pytest.MonkeyPatch) -> None:
+def reject_one_too_early(patch: pytest.MonkeyPatch) -> None:
     check = quotas.check
 
     def strict(quota: quotas.Quota, has: int, limits: quotas.Quotas, *, more: int = 1) -> None:
@@ -225,7 +226,7 @@ def refuses_one_too_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(quotas, "check", strict)
 
 
-def forgets_that_a_lapse_ends_leases(patch: pytest.MonkeyPatch) -> None:
+def ignore_leases_ended_by_timeouts(patch: pytest.MonkeyPatch) -> None:
     count = TenantState._count
 
     def forgetful(self: TenantState, name: str, owner_id: str | None, more: int) -> None:
@@ -235,7 +236,7 @@ def forgets_that_a_lapse_ends_leases(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(TenantState, "_count", forgetful)
 
 
-def forgets_which_settings_were_replaced(patch: pytest.MonkeyPatch) -> None:
+def forget_replaced_settings(patch: pytest.MonkeyPatch) -> None:
     apply = TenantState.apply
 
     def forgetful(self: TenantState, event: Event, at: Timestamp) -> None:
@@ -247,18 +248,18 @@ def forgets_which_settings_were_replaced(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "plant",
+    "plant_bug",
     [
-        lets_one_more_in,
-        refuses_one_too_early,
-        forgets_that_a_lapse_ends_leases,
-        forgets_which_settings_were_replaced,
+        allow_one_too_many,
+        reject_one_too_early,
+        ignore_leases_ended_by_timeouts,
+        forget_replaced_settings,
     ],
 )
-def test_a_planted_bug_is_found(
-    plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+def test_planted_bug_is_found(
+    plant_bug: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch)
+    plant_bug(monkeypatch)
 
     with pytest.raises(AssertionError):
-        search(QuotaPlay)
+        find_failure(QuotaMachine)

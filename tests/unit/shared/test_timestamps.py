@@ -1,4 +1,4 @@
-"""Time is whole milliseconds in UTC, written in one way and read in any with an offset."""
+"""Timestamps are whole milliseconds in UTC, written in one format and read with any offset."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -14,23 +14,23 @@ LAST = of(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
 instants = st.integers(FIRST, LAST).map(Timestamp)
 
 
-def test_an_instant_is_written_with_milliseconds_and_a_z() -> None:
+def test_timestamp_is_written_with_milliseconds_and_z() -> None:
     assert iso(Timestamp(0)) == "1970-01-01T00:00:00.000Z"
     assert iso(Timestamp(NOON + 7)) == "2026-03-01T12:00:00.007Z"
 
 
 @for_all(instants)
-def test_what_was_written_is_read(at: Timestamp) -> None:
+def test_written_text_is_read_back(at: Timestamp) -> None:
     assert instant(iso(at)) == at
 
 
 @for_all(instants, instants)
-def test_texts_sort_as_instants_do(one: Timestamp, other: Timestamp) -> None:
+def test_texts_sort_like_timestamps(one: Timestamp, other: Timestamp) -> None:
     assert (iso(one) < iso(other)) == (one < other)
 
 
 @for_all(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)))  # noqa: DTZ001 - the strategy takes bounds without a zone.
-def test_it_agrees_with_the_library(moment: datetime) -> None:
+def test_iso_agrees_with_the_standard_library(moment: datetime) -> None:
     cut = moment - timedelta(microseconds=moment.microsecond % 1_000)
 
     assert instant(moment.isoformat()) == of(moment) == of(cut)
@@ -48,7 +48,7 @@ def test_it_agrees_with_the_library(moment: datetime) -> None:
         "2026-03-01 12:00:00Z",
     ],
 )
-def test_other_spellings_of_noon_are_read(text: str) -> None:
+def test_other_formats_of_noon_are_read(text: str) -> None:
     assert instant(text) == NOON
 
 
@@ -72,17 +72,17 @@ def test_other_spellings_of_noon_are_read(text: str) -> None:
         "2026-03-01T12:00:00.000Z\n",
     ],
 )
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_invalid_time_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         instant(text)
 
 
-def test_a_time_needs_its_offset() -> None:
+def test_time_without_an_offset_is_rejected() -> None:
     with pytest.raises(ValueError, match="offset"):
-        of(datetime(2026, 3, 1, 12))  # noqa: DTZ001 - this is what is refused.
+        of(datetime(2026, 3, 1, 12))  # noqa: DTZ001 - this is rejected.
 
 
-def test_an_offset_is_taken_into_account() -> None:
+def test_offset_is_applied() -> None:
     summer = timezone(timedelta(hours=2))
 
     assert of(datetime(2026, 3, 1, 14, tzinfo=summer)) == NOON

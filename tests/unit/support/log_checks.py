@@ -1,6 +1,6 @@
-"""What must hold of any log, whoever wrote it: read from its facts alone, from outside.
+"""Invariants of any valid log, checked on its events alone.
 
-The facts are one tenant's whole log, so that the first has the sequence 1.
+The events are the complete log of one tenant, so the first has the sequence 1.
 """
 
 from collections import Counter
@@ -27,89 +27,91 @@ from quorate.domain.identity.agents import (
     AgentReregistered,
     HeartbeatReceived,
 )
-from tests.unit.support.specification import Fact
+from tests.unit.support.specification import TimedEvent
 
 
-def leases_are_exclusive(facts: Sequence[Fact]) -> None:
-    """No contact is held twice, fences grow, a lease ends once, and a conflict is honest.
+def leases_are_exclusive(events: Sequence[TimedEvent]) -> None:
+    """No contact is held twice, fences increase, a lease ends once, and conflicts name the holder.
 
-    When a lease ends, it names those that were refused while it lasted, in their order.
+    The event that ends a lease names its contenders in the order of their rejection.
     """
     held: dict[str, LeaseAcquired] = {}
-    runs_until: dict[str, int] = {}
-    refused: dict[str, list[str]] = {}
+    expires_at: dict[str, int] = {}
+    rejected: dict[str, list[str]] = {}
     fences = [0]
-    lapsed: set[str] = set()
-    for sequence, fact in enumerate(facts, start=1):
-        match fact.event:
+    timed_out: set[str] = set()
+    for sequence, entry in enumerate(events, start=1):
+        match entry.event:
             case LeaseAcquired() as grant:
                 assert grant.contact_key not in held, "granted while it was held"
-                assert grant.lease_id not in runs_until, "an id that was used before"
-                assert grant.fence == sequence > fences[-1], "a fence that does not grow"
+                assert grant.lease_id not in expires_at, "a lease id was used twice"
+                assert grant.fence == sequence > fences[-1], "a fence did not increase"
                 held[grant.contact_key] = grant
-                refused[grant.lease_id] = []
-                runs_until[grant.lease_id] = grant.expires_at
+                rejected[grant.lease_id] = []
+                expires_at[grant.lease_id] = grant.expires_at
                 fences.append(grant.fence)
             case LeaseRenewed() as renewal:
                 assert held[renewal.contact_key].lease_id == renewal.lease_id
-                assert fact.at < runs_until[renewal.lease_id] <= renewal.expires_at
-                runs_until[renewal.lease_id] = renewal.expires_at
+                assert entry.at < expires_at[renewal.lease_id] <= renewal.expires_at
+                expires_at[renewal.lease_id] = renewal.expires_at
             case LeaseReleased() | LeaseExpired() | LeaseRevoked() as end:
-                assert held.pop(end.contact_key).lease_id == end.lease_id, "it had ended before"
-                waited = tuple(dict.fromkeys(refused[end.lease_id]))[:CONTENDERS_MAX]
-                assert (end.contenders or ()) == waited, "it forgot whom it kept out"
+                assert held.pop(end.contact_key).lease_id == end.lease_id, "a lease ended twice"
+                contenders = tuple(dict.fromkeys(rejected[end.lease_id]))[:CONTENDERS_MAX]
+                assert (end.contenders or ()) == contenders, "a contender is missing"
                 if not isinstance(end, LeaseRevoked):
-                    ran_out = fact.at >= runs_until[end.lease_id]
-                    assert ran_out == isinstance(end, LeaseExpired), "it ended early"
-            case LeaseConflicted() as refusal:
-                assert refusal.lease_id == held[refusal.contact_key].lease_id
-                assert refusal.holder_id == held[refusal.contact_key].agent_id
-                assert refusal.agent_id != refusal.holder_id
-                refused[refusal.lease_id].append(refusal.agent_id)
-                assert fact.at < refusal.expires_at == runs_until[refusal.lease_id]
-            case AgentLapsed() as lapse:
-                lapsed.add(lapse.agent_id)
-            case AgentReregistered() | HeartbeatReceived() as sign if sign.agent_id in lapsed:
-                lapsed.remove(sign.agent_id)
+                    has_expired = entry.at >= expires_at[end.lease_id]
+                    assert has_expired == isinstance(end, LeaseExpired), "a lease ended early"
+            case LeaseConflicted() as conflict:
+                assert conflict.lease_id == held[conflict.contact_key].lease_id
+                assert conflict.holder_id == held[conflict.contact_key].agent_id
+                assert conflict.agent_id != conflict.holder_id
+                rejected[conflict.lease_id].append(conflict.agent_id)
+                assert entry.at < conflict.expires_at == expires_at[conflict.lease_id]
+            case AgentLapsed() as timeout:
+                timed_out.add(timeout.agent_id)
+            case AgentReregistered() | HeartbeatReceived() as sign if sign.agent_id in timed_out:
+                timed_out.remove(sign.agent_id)
                 assert all(one.agent_id != sign.agent_id for one in held.values())
 
 
-def decisions_are_justified(facts: Sequence[Fact]) -> None:
-    """Each decision follows from a vote, and recounting what came before gives its numbers."""
-    asked: dict[str, ConsensusRequested] = {}
+def decisions_are_justified(events: Sequence[TimedEvent]) -> None:
+    """Each decision follows a vote, and a recount of the earlier events gives its numbers."""
+    proposals: dict[str, ConsensusRequested] = {}
     ends: Counter[str] = Counter()
-    for place, fact in enumerate(facts):
-        match fact.event:
-            case ConsensusRequested() as question:
-                asked[question.request_id] = question
-            case VoteCast() as cast:
-                assert ends[cast.request_id] == 0, "a vote after the end"
-                assert fact.at < asked[cast.request_id].timeout_at
+    for index, entry in enumerate(events):
+        match entry.event:
+            case ConsensusRequested() as proposal:
+                proposals[proposal.request_id] = proposal
+            case VoteCast() as vote_cast:
+                assert ends[vote_cast.request_id] == 0, "a vote after the end"
+                assert entry.at < proposals[vote_cast.request_id].timeout_at
             case ConsensusDecided() as decision:
                 ends[decision.request_id] += 1
-                cause = facts[place - 1]
-                assert isinstance(cause.event, VoteCast), "decided by something else than a vote"
+                cause = events[index - 1]
+                assert isinstance(cause.event, VoteCast), "no vote caused the decision"
                 assert cause.event.request_id == decision.request_id
-                assert cause.at == fact.at
-                _recount(decision, asked[decision.request_id], facts[: place + 1])
+                assert cause.at == entry.at
+                _recount(decision, proposals[decision.request_id], events[: index + 1])
             case ConsensusExpired() as end:
                 ends[end.request_id] += 1
-                assert fact.at >= end.timeout_at
+                assert entry.at >= end.timeout_at
     assert all(count == 1 for count in ends.values()), "more than one end"
 
 
-def _recount(decision: ConsensusDecided, asked: ConsensusRequested, facts: Sequence[Fact]) -> None:
-    electorate = set(asked.members) if asked.members is not None else _active(facts)
-    if not asked.proposer_votes:
-        electorate.discard(asked.agent_id)
+def _recount(
+    decision: ConsensusDecided, proposal: ConsensusRequested, events: Sequence[TimedEvent]
+) -> None:
+    electorate = set(proposal.members) if proposal.members is not None else _active(events)
+    if not proposal.proposer_votes:
+        electorate.discard(proposal.agent_id)
     votes: Counter[str] = Counter(
-        fact.event.vote
-        for fact in facts
-        if isinstance(fact.event, VoteCast)
-        and fact.event.request_id == decision.request_id
-        and fact.event.agent_id in electorate
+        entry.event.vote
+        for entry in events
+        if isinstance(entry.event, VoteCast)
+        and entry.event.request_id == decision.request_id
+        and entry.event.agent_id in electorate
     )
-    n = max(len(electorate), asked.minimum)
+    n = max(len(electorate), proposal.minimum)
     winner = "approve" if decision.status == "approved" else "reject"
 
     assert set(decision.electorate) == electorate
@@ -118,11 +120,11 @@ def _recount(decision: ConsensusDecided, asked: ConsensusRequested, facts: Seque
     assert 2 * votes[winner] > n
 
 
-def _active(facts: Sequence[Fact]) -> set[str]:
-    """Who was active at the last of these facts: who had promised to be, and was heard of."""
+def _active(events: Sequence[TimedEvent]) -> set[str]:
+    """Return the agents that were active at the time of the last event."""
     until = {
-        fact.event.agent_id: fact.event.active_until
-        for fact in facts
-        if isinstance(fact.event, AgentRegistered | AgentReregistered | HeartbeatReceived)
+        entry.event.agent_id: entry.event.active_until
+        for entry in events
+        if isinstance(entry.event, AgentRegistered | AgentReregistered | HeartbeatReceived)
     }
-    return {agent_id for agent_id, instant in until.items() if facts[-1].at <= instant}
+    return {agent_id for agent_id, active_until in until.items() if events[-1].at <= active_until}

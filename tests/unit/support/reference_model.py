@@ -1,9 +1,9 @@
-"""The rules of leases and votes once more, said as simply as they can be.
+"""A second implementation of the rules of leases and votes, as simple as possible.
 
-This shares no code with ``domain/``, and keeps nothing but lists of what happened: every answer
-is worked out anew from them. It is slow, and it should be obvious. Times are integers
-(milliseconds), agents, contacts, leases and requests are names. An answer is a tuple: what
-happened or the code of the refusal, then what goes with it.
+* It shares no code with ``domain/``. It stores lists of what happened and computes every result
+  from them. It is slow and meant to be obviously correct.
+* Times are integers in milliseconds. Agents, contacts, leases and proposals are names.
+* A result is a tuple: what happened, or the code of the rejection, then its data.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 BEATS_PER_WINDOW_MAX = 300
 HUNDREDTHS = 100
 
-Told = tuple[object, ...]
+Observation = tuple[object, ...]
 
 
 @dataclass
-class Beat:
-    """An agent registered or was heard of."""
+class HeartbeatEntry:
+    """A heartbeat or a registration."""
 
-    place: int  # In the history.
+    position: int  # In the history.
     at: int
 
 
@@ -44,13 +44,13 @@ class Release:
 
 
 @dataclass
-class Refusal:
+class Rejection:
     agent: str
     lease: str
 
 
 @dataclass
-class Question:
+class Proposal:
     at: int
     agent: str
     request: str
@@ -58,12 +58,12 @@ class Question:
     snapshot: bool = False
     proposer_votes: bool = True
     floor: int = 0  # In hundredths.
-    place: int = 0
+    position: int = 0
 
 
 @dataclass
-class Ballot:
-    place: int
+class Vote:
+    position: int
     at: int
     agent: str
     request: str
@@ -71,8 +71,8 @@ class Ballot:
 
 
 @dataclass
-class Count:
-    """How a request was decided."""
+class Decision:
+    """The outcome of a proposal, with its counts."""
 
     status: str
     approvals: int
@@ -81,223 +81,224 @@ class Count:
     electorate: list[str]
 
 
-class Naive:
-    """Lists of what happened, each in the order in which it did."""
+class ReferenceModel:
+    """Lists of what happened, each in the order of time."""
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.length = 0  # Of the whole history.
-        self.beats: dict[str, list[Beat]] = {}
+        self.heartbeats: dict[str, list[HeartbeatEntry]] = {}
         self.grants: list[Grant] = []
         self.renewals: list[Renewal] = []
         self.releases: list[Release] = []
-        self.refusals: list[Refusal] = []
-        self.questions: list[Question] = []
-        self.ballots: list[Ballot] = []
+        self.rejections: list[Rejection] = []
+        self.proposals: list[Proposal] = []
+        self.votes: list[Vote] = []
 
-    def next_place(self) -> int:
+    def next_position(self) -> int:
         self.length += 1
         return self.length
 
     # -- Agents --------------------------------------------------------------
 
-    def last_heard(self, agent: str, before: int | None = None) -> int | None:
-        """When it was last heard of, as far as was known at that place in the history."""
-        for beat in reversed(self.beats.get(agent, [])):
-            if before is None or beat.place < before:
-                return beat.at
+    def last_heartbeat(self, agent: str, before: int | None = None) -> int | None:
+        """Return the time of the last heartbeat before this position in the history."""
+        for entry in reversed(self.heartbeats.get(agent, [])):
+            if before is None or entry.position < before:
+                return entry.at
         return None
 
-    def active(self, agent: str, at: int, before: int | None = None) -> bool:
-        last = self.last_heard(agent, before)
-        return last is not None and at - last <= self.window
+    def is_active(self, agent: str, at: int, before: int | None = None) -> bool:
+        latest = self.last_heartbeat(agent, before)
+        return latest is not None and at - latest <= self.window
 
-    def all_active(self, at: int, before: int | None = None) -> list[str]:
-        return sorted(agent for agent in self.beats if self.active(agent, at, before))
+    def active_agents(self, at: int, before: int | None = None) -> list[str]:
+        return sorted(agent for agent in self.heartbeats if self.is_active(agent, at, before))
 
-    def silent_from(self, agent: str, since: int) -> int:
-        """The first instant after ``since`` at which its last heartbeat was out of date."""
-        heard = [beat.at for beat in self.beats[agent]]
-        for last, following in zip(heard, [*heard[1:], None], strict=True):
-            silent = last + self.window + 1
-            if silent > since and (following is None or following >= silent):
-                return silent
-        raise AssertionError("the last heartbeat is out of date one day")
+    def times_out_at(self, agent: str, since: int) -> int:
+        """Return the first time after ``since`` at which the agent has timed out."""
+        times = [entry.at for entry in self.heartbeats[agent]]
+        for latest, following in zip(times, [*times[1:], None], strict=True):
+            timeout = latest + self.window + 1
+            if timeout > since and (following is None or following >= timeout):
+                return timeout
+        raise AssertionError("the last heartbeat must time out at some time")
 
-    def register(self, agent: str, at: int) -> Told:
-        again = agent in self.beats
-        self.beats.setdefault(agent, []).append(Beat(self.next_place(), at))
+    def register(self, agent: str, at: int) -> Observation:
+        again = agent in self.heartbeats
+        self.heartbeats.setdefault(agent, []).append(HeartbeatEntry(self.next_position(), at))
         return ("reregistered",) if again else ("registered",)
 
-    def heartbeat(self, agent: str, at: int) -> Told:
-        last = self.last_heard(agent)
-        if last is None:
+    def heartbeat(self, agent: str, at: int) -> Observation:
+        latest = self.last_heartbeat(agent)
+        if latest is None:
             return ("agent_not_found",)
-        if at - last < self.window // BEATS_PER_WINDOW_MAX:
-            return ("nothing",)
-        self.beats[agent].append(Beat(self.next_place(), at))
-        return ("heard",)
+        if at - latest < self.window // BEATS_PER_WINDOW_MAX:
+            return ("coalesced",)
+        self.heartbeats[agent].append(HeartbeatEntry(self.next_position(), at))
+        return ("recorded",)
 
-    def may_act(self, agent: str, at: int) -> str:
-        """The code of the refusal, or nothing."""
-        if agent not in self.beats:
+    def check_active(self, agent: str, at: int) -> str:
+        """Return the code of the rejection, or an empty string."""
+        if agent not in self.heartbeats:
             return "agent_not_found"
-        return "" if self.active(agent, at) else "agent_inactive"
+        return "" if self.is_active(agent, at) else "agent_inactive"
 
     # -- Leases --------------------------------------------------------------
 
-    def runs_until(self, grant: Grant) -> int:
+    def expires_at(self, grant: Grant) -> int:
         renewals = [one.until for one in self.renewals if one.lease == grant.lease]
         return max([grant.until, *renewals])
 
-    def end(self, grant: Grant) -> tuple[int, str]:
-        """When the lease ends or ended, as far as anybody can tell now, and how."""
+    def find_end(self, grant: Grant) -> tuple[int, str]:
+        """Return when and how the lease ends, if nothing else happens."""
         for release in self.releases:
             if release.lease == grant.lease:
                 return release.at, "released"
-        out, silent = self.runs_until(grant), self.silent_from(grant.agent, grant.at)
-        return (out, "expired") if out < silent else (silent, "revoked")
+        expiry, timeout = self.expires_at(grant), self.times_out_at(grant.agent, grant.at)
+        return (expiry, "expired") if expiry < timeout else (timeout, "revoked")
 
-    def fate(self, grant: Grant, at: int) -> str:
-        instant, how = self.end(grant)
-        return how if at >= instant else "active"
+    def lease_status(self, grant: Grant, at: int) -> str:
+        end, status = self.find_end(grant)
+        return status if at >= end else "active"
 
-    def holding(self, contact: str, at: int) -> Grant | None:
-        live = [g for g in self.grants if g.contact == contact and self.fate(g, at) == "active"]
+    def live_grant(self, contact: str, at: int) -> Grant | None:
+        grants = [grant for grant in self.grants if grant.contact == contact]
+        live = [grant for grant in grants if self.lease_status(grant, at) == "active"]
         assert len(live) <= 1
         return live[0] if live else None
 
     def contenders(self, lease: str) -> list[str]:
-        """Who was refused because of this lease: each once, the first one first."""
+        """Return the agents rejected because of this lease, each once, in order of rejection."""
         found: list[str] = []
-        for refusal in self.refusals:
-            if refusal.lease == lease and refusal.agent not in found:
-                found.append(refusal.agent)
+        for rejection in self.rejections:
+            if rejection.lease == lease and rejection.agent not in found:
+                found.append(rejection.agent)
         return found
 
-    def acquire(self, agent: str, contact: str, length: int, lease: str, at: int) -> Told:
-        if refusal := self.may_act(agent, at):
-            return (refusal,)
-        held = self.holding(contact, at)
+    def acquire(self, agent: str, contact: str, duration: int, lease: str, at: int) -> Observation:
+        if rejection := self.check_active(agent, at):
+            return (rejection,)
+        held = self.live_grant(contact, at)
         if held is None:
-            self.grants.append(Grant(at, agent, contact, lease, at + length))
-            return ("granted", lease, at + length)
+            self.grants.append(Grant(at, agent, contact, lease, at + duration))
+            return ("granted", lease, at + duration)
         if held.agent != agent:
-            self.refusals.append(Refusal(agent, held.lease))
-            return ("lease_conflict", held.agent, held.lease, self.runs_until(held))
-        return self._longer(held, at, length)
+            self.rejections.append(Rejection(agent, held.lease))
+            return ("lease_conflict", held.agent, held.lease, self.expires_at(held))
+        return self._extend(held, at, duration)
 
-    def renew(self, lease: str, by: str | None, length: int, at: int) -> Told:
-        """``by`` is the agent that asks, or nobody when the tenant does."""
-        grant = self._of(lease)
+    def renew(self, lease: str, requester: str | None, duration: int, at: int) -> Observation:
+        """Renew a lease; ``requester`` is None when the tenant's key is used."""
+        grant = self._grant_of(lease)
         if grant is None:
             return ("lease_not_found",)
-        if by not in (None, grant.agent):
+        if requester not in (None, grant.agent):
             return ("acting_as_another",)
-        if self.fate(grant, at) != "active":
-            return ("lease_ended", self.fate(grant, at))
-        return self._longer(grant, at, length)
+        if self.lease_status(grant, at) != "active":
+            return ("lease_ended", self.lease_status(grant, at))
+        return self._extend(grant, at, duration)
 
-    def _longer(self, grant: Grant, at: int, length: int) -> Told:
-        until = max(self.runs_until(grant), at + length)
+    def _extend(self, grant: Grant, at: int, duration: int) -> Observation:
+        until = max(self.expires_at(grant), at + duration)
         self.renewals.append(Renewal(grant.lease, until))
         return ("held", grant.lease, until)
 
-    def release(self, lease: str, by: str | None, at: int) -> Told:
-        grant = self._of(lease)
+    def release(self, lease: str, requester: str | None, at: int) -> Observation:
+        grant = self._grant_of(lease)
         if grant is None:
             return ("lease_not_found",)
-        if by not in (None, grant.agent):
+        if requester not in (None, grant.agent):
             return ("acting_as_another",)
-        if self.fate(grant, at) == "active":
+        if self.lease_status(grant, at) == "active":
             self.releases.append(Release(at, lease))
             return ("ended", "released")
-        return ("ended", self.fate(grant, at))
+        return ("ended", self.lease_status(grant, at))
 
-    def send(self, agent: str, contact: str, shown: str | None, at: int) -> Told:
-        """``shown`` is the lease whose fence is shown, if any is."""
-        if agent not in self.beats:
+    def send(self, agent: str, contact: str, named: str | None, at: int) -> Observation:
+        """Request a send; ``named`` is the lease whose fence the agent names, if any."""
+        if agent not in self.heartbeats:
             return ("agent_not_found",)
-        held = self.holding(contact, at)
+        held = self.live_grant(contact, at)
         if held is not None and held.agent != agent:
-            return ("blocked", "lease_conflict", held.agent, self.runs_until(held))
-        if shown is not None and (held is None or held.lease != shown):
+            return ("blocked", "lease_conflict", held.agent, self.expires_at(held))
+        if named is not None and (held is None or held.lease != named):
             return ("blocked", "stale_fence", None, None)
         return ("authorized", held.lease if held else None)
 
-    def _of(self, lease: str) -> Grant | None:
+    def _grant_of(self, lease: str) -> Grant | None:
         return next((grant for grant in self.grants if grant.lease == lease), None)
 
     # -- Votes ---------------------------------------------------------------
 
-    def ask(self, question: Question) -> Told:
-        if refusal := self.may_act(question.agent, question.at):
-            return (refusal,)
-        question.place = self.next_place()
-        self.questions.append(question)
-        asked = len(self.electorate(question, question.at, question.place))
-        return ("asked", question.request, question.until, asked, self.least(question))
+    def propose(self, proposal: Proposal) -> Observation:
+        if rejection := self.check_active(proposal.agent, proposal.at):
+            return (rejection,)
+        proposal.position = self.next_position()
+        self.proposals.append(proposal)
+        size = len(self.electorate(proposal, proposal.at, proposal.position))
+        return ("proposed", proposal.request, proposal.until, size, self.minimum(proposal))
 
-    def electorate(self, question: Question, at: int, before: int) -> list[str]:
-        """Who may vote at that place in the history."""
-        if question.snapshot:
-            at, before = question.at, question.place
+    def electorate(self, proposal: Proposal, at: int, before: int) -> list[str]:
+        """Return the agents that may vote at this position in the history."""
+        if proposal.snapshot:
+            at, before = proposal.at, proposal.position
         return [
             agent
-            for agent in self.all_active(at, before)
-            if question.proposer_votes or agent != question.agent
+            for agent in self.active_agents(at, before)
+            if proposal.proposer_votes or agent != proposal.agent
         ]
 
-    def least(self, question: Question) -> int:
-        asked = len(self.electorate(question, question.at, question.place))
-        return -(-question.floor * asked // HUNDREDTHS)
+    def minimum(self, proposal: Proposal) -> int:
+        size = len(self.electorate(proposal, proposal.at, proposal.position))
+        return -(-proposal.floor * size // HUNDREDTHS)
 
-    def decision(self, question: Question) -> Count | None:
-        """Count anew after each vote; the first majority is the decision."""
-        cast: list[Ballot] = []
-        for ballot in self.ballots:
-            if ballot.request != question.request:
+    def decision(self, proposal: Proposal) -> Decision | None:
+        """Count all votes after each vote; the first majority is the decision."""
+        cast_votes: list[Vote] = []
+        for vote in self.votes:
+            if vote.request != proposal.request:
                 continue
-            cast.append(ballot)
-            electorate = self.electorate(question, ballot.at, ballot.place)
-            counted = [one.choice for one in cast if one.agent in electorate]
-            size = max(len(electorate), self.least(question))
-            approvals, rejections = counted.count("approve"), counted.count("reject")
+            cast_votes.append(vote)
+            electorate = self.electorate(proposal, vote.at, vote.position)
+            choices = [one.choice for one in cast_votes if one.agent in electorate]
+            size = max(len(electorate), self.minimum(proposal))
+            approvals, rejections = choices.count("approve"), choices.count("reject")
             if approvals > size / 2:
-                return Count("approved", approvals, rejections, size, electorate)
+                return Decision("approved", approvals, rejections, size, electorate)
             if rejections > size / 2:
-                return Count("rejected", approvals, rejections, size, electorate)
+                return Decision("rejected", approvals, rejections, size, electorate)
         return None
 
-    def status(self, question: Question, at: int) -> str:
-        decision = self.decision(question)
+    def proposal_status(self, proposal: Proposal, at: int) -> str:
+        decision = self.decision(proposal)
         if decision is not None:
             return decision.status
-        return "expired" if at >= question.until else "pending"
+        return "expired" if at >= proposal.until else "pending"
 
-    def vote(self, agent: str, request: str, choice: str, at: int) -> Told:
-        question = next((one for one in self.questions if one.request == request), None)
-        if question is None:
+    def vote(self, agent: str, request: str, choice: str, at: int) -> Observation:
+        proposal = next((one for one in self.proposals if one.request == request), None)
+        if proposal is None:
             return ("consensus_not_found",)
-        if refusal := self.may_act(agent, at):
-            return (refusal,)
-        for first in self.ballots:
+        if rejection := self.check_active(agent, at):
+            return (rejection,)
+        for first in self.votes:
             if (first.agent, first.request) == (agent, request):
-                again = ("counted before", self.status(question, at))
+                again = ("counted before", self.proposal_status(proposal, at))
                 return again if first.choice == choice else ("already_voted", first.choice)
-        if self.status(question, at) != "pending":
-            return ("consensus_closed", self.status(question, at))
-        place = self.next_place()
-        if agent not in self.electorate(question, at, place):
+        if self.proposal_status(proposal, at) != "pending":
+            return ("consensus_closed", self.proposal_status(proposal, at))
+        position = self.next_position()
+        if agent not in self.electorate(proposal, at, position):
             return ("not_eligible",)
-        self.ballots.append(Ballot(place, at, agent, request, choice))
-        return ("counted", self.status(question, at))
+        self.votes.append(Vote(position, at, agent, request, choice))
+        return ("counted", self.proposal_status(proposal, at))
 
     # -- Time ----------------------------------------------------------------
 
-    def moments(self, after: int) -> list[int]:
-        """The instants to come at which something changes by itself."""
-        moments = {heard[-1].at + self.window for heard in self.beats.values()}
-        moments |= {self.end(grant)[0] for grant in self.grants}
-        moments |= {question.until for question in self.questions}
-        return sorted(moment for moment in moments if moment > after)
+    def deadlines(self, after: int) -> list[int]:
+        """Return the future times at which something expires or times out."""
+        deadlines = {times[-1].at + self.window for times in self.heartbeats.values()}
+        deadlines |= {self.find_end(grant)[0] for grant in self.grants}
+        deadlines |= {proposal.until for proposal in self.proposals}
+        return sorted(deadline for deadline in deadlines if deadline > after)

@@ -1,4 +1,4 @@
-"""What happened, as the log writes it down: at noon, and for as long as is usual."""
+"""Sample events, recorded at noon with default durations unless a test passes others."""
 
 from quorate.domain.coordination import consensus
 from quorate.domain.coordination.consensus import (
@@ -26,14 +26,14 @@ from quorate.domain.identity.agents import (
 )
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.timestamps import Timestamp
-from tests.unit.support.scenario import KIM, id_of
-from tests.unit.support.specification import NOON, WINDOW, Fact, after
+from tests.unit.support.sample_commands import KIM, id_of
+from tests.unit.support.specification import NOON, WINDOW, TimedEvent, after
 
 IN_HALF_AN_HOUR = after(minutes=30)
 IN_FIVE_MINUTES = after(minutes=5)
 
 
-def registered(name: str, *, role: str = "general", at: Timestamp = NOON) -> Fact:
+def registered(name: str, *, role: str = "general", at: Timestamp = NOON) -> TimedEvent:
     event = AgentRegistered(
         agent_id=id_of(name),
         agent_name=name,
@@ -41,12 +41,12 @@ def registered(name: str, *, role: str = "general", at: Timestamp = NOON) -> Fac
         incarnation=1,
         active_until=Timestamp(at + WINDOW),
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def reregistered(
     name: str, *, role: str = "general", incarnation: int = 2, at: Timestamp = NOON
-) -> Fact:
+) -> TimedEvent:
     event = AgentReregistered(
         agent_id=id_of(name),
         agent_name=name,
@@ -54,22 +54,22 @@ def reregistered(
         incarnation=incarnation,
         active_until=Timestamp(at + WINDOW),
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
-def beat(name: str, *, at: Timestamp = NOON) -> Fact:
+def heartbeat_received(name: str, *, at: Timestamp = NOON) -> TimedEvent:
     event = HeartbeatReceived(agent_id=id_of(name), active_until=Timestamp(at + WINDOW))
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
-def lapsed(name: str, *, last: Timestamp = NOON, at: Timestamp) -> Fact:
+def agent_lapsed(name: str, *, last: Timestamp = NOON, at: Timestamp) -> TimedEvent:
     event = AgentLapsed(
         agent_id=id_of(name),
         agent_name=name,
         last_heartbeat=last,
         active_until=Timestamp(last + WINDOW),
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def acquired(
@@ -81,7 +81,7 @@ def acquired(
     until: Timestamp = IN_HALF_AN_HOUR,
     intent: str = "general",
     at: Timestamp = NOON,
-) -> Fact:
+) -> TimedEvent:
     event = LeaseAcquired(
         lease_id=lease,
         contact_key=contact.key,
@@ -91,7 +91,7 @@ def acquired(
         expires_at=until,
         fence=fence,
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def renewed(
@@ -102,7 +102,7 @@ def renewed(
     until: Timestamp,
     intent: str = "general",
     at: Timestamp,
-) -> Fact:
+) -> TimedEvent:
     event = LeaseRenewed(
         lease_id=lease,
         contact_key=contact.key,
@@ -110,7 +110,7 @@ def renewed(
         intent=intent,
         expires_at=until,
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def released(
@@ -120,7 +120,7 @@ def released(
     lease: str = "lease",
     contenders: tuple[str, ...] = (),
     at: Timestamp = NOON,
-) -> Fact:
+) -> TimedEvent:
     event = LeaseReleased(
         lease_id=lease,
         contact_key=contact.key,
@@ -128,7 +128,7 @@ def released(
         contact_email=contact.email,
         contenders=_ids(contenders),
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def _ids(names: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -143,7 +143,7 @@ def expired(
     until: Timestamp = IN_HALF_AN_HOUR,
     contenders: tuple[str, ...] = (),
     at: Timestamp,
-) -> Fact:
+) -> TimedEvent:
     event = LeaseExpired(
         lease_id=lease,
         contact_key=contact.key,
@@ -152,7 +152,7 @@ def expired(
         expires_at=until,
         contenders=_ids(contenders),
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def revoked(
@@ -162,7 +162,7 @@ def revoked(
     lease: str = "lease",
     contenders: tuple[str, ...] = (),
     at: Timestamp,
-) -> Fact:
+) -> TimedEvent:
     event = LeaseRevoked(
         lease_id=lease,
         contact_key=contact.key,
@@ -171,7 +171,7 @@ def revoked(
         reason="agent_inactive",
         contenders=_ids(contenders),
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def conflict(
@@ -195,7 +195,7 @@ def conflict(
     )
 
 
-def held(
+def lease_held(
     name: str,
     by: str,
     contact: EmailAddress = KIM,
@@ -208,7 +208,7 @@ def held(
 
 def authorized(
     name: str, contact: EmailAddress = KIM, *, fence: int | None = None, at: Timestamp = NOON
-) -> Fact:
+) -> TimedEvent:
     event = SendAuthorized(
         send_id="send",
         contact_key=contact.key,
@@ -216,7 +216,7 @@ def authorized(
         agent_id=id_of(name),
         fence=fence,
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def blocked(
@@ -227,7 +227,7 @@ def blocked(
     fence: int | None = None,
     until: Timestamp | None = None,
     at: Timestamp = NOON,
-) -> Fact:
+) -> TimedEvent:
     event = SendBlocked(
         send_id="send",
         contact_key=KIM.key,
@@ -240,7 +240,7 @@ def blocked(
         holder_name=holder,
         expires_at=until,
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def proposed(
@@ -254,7 +254,7 @@ def proposed(
     minimum: int = 0,
     members: tuple[str, ...] | None = None,
     at: Timestamp = NOON,
-) -> Fact:
+) -> TimedEvent:
     event = ConsensusRequested(
         request_id=request,
         agent_id=id_of(name),
@@ -270,7 +270,7 @@ def proposed(
         minimum=minimum,
         members=None if members is None else tuple(id_of(one) for one in members),
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def voted(
@@ -280,7 +280,7 @@ def voted(
     request: str = "request",
     reason: str | None = None,
     at: Timestamp = NOON,
-) -> Fact:
+) -> TimedEvent:
     event = VoteCast(
         vote_id=f"vote-{name}",
         request_id=request,
@@ -288,7 +288,7 @@ def voted(
         vote=choice,
         reason=reason,
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
 def decided(
@@ -300,7 +300,7 @@ def decided(
     size: int | None = None,
     proposer: str = "ann",
     at: Timestamp = NOON,
-) -> Fact:
+) -> TimedEvent:
     event = ConsensusDecided(
         request_id="request",
         status=status,
@@ -312,12 +312,12 @@ def decided(
         electorate_size=len(among) if size is None else size,
         electorate=tuple(sorted(id_of(one) for one in among)),
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)
 
 
-def timed_out(
+def proposal_expired(
     name: str, *, request: str = "request", until: Timestamp = IN_FIVE_MINUTES, at: Timestamp
-) -> Fact:
+) -> TimedEvent:
     event = ConsensusExpired(
         request_id=request,
         agent_id=id_of(name),
@@ -325,4 +325,4 @@ def timed_out(
         contact_email=KIM.email,
         timeout_at=until,
     )
-    return Fact(at=at, event=event)
+    return TimedEvent(at=at, event=event)

@@ -1,25 +1,25 @@
-"""How long the state machines play: as the profile says, or briefly for a bug that is known."""
+"""Number of examples for state machines: from the Hypothesis profile, or few for planted bugs."""
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-PLAYS_FOR_A_PLANTED_BUG_MAX = 300
+EXAMPLES_FOR_A_PLANTED_BUG_MAX = 300
 
 
-def play(machine: type[RuleBasedStateMachine]) -> None:
-    """Play as often as the profile in force says."""
+def run_machine(machine: type[RuleBasedStateMachine]) -> None:
+    """Run a state machine as often as the active profile says."""
     run_state_machine_as_test(machine, settings=settings(suppress_health_check=list(HealthCheck)))
 
 
-def search(machine: type[RuleBasedStateMachine]) -> None:
-    """Play until something breaks, always in the same way, and don't look for a shorter one."""
+def find_failure(machine: type[RuleBasedStateMachine]) -> None:
+    """Run a state machine deterministically until it fails, without shrinking the example."""
     run_state_machine_as_test(
         machine,
         settings=settings(
             database=None,
             deadline=None,
             derandomize=True,
-            max_examples=PLAYS_FOR_A_PLANTED_BUG_MAX,
+            max_examples=EXAMPLES_FOR_A_PLANTED_BUG_MAX,
             phases=[Phase.generate],
             report_multiple_bugs=False,
             stateful_step_count=30,

@@ -1,11 +1,11 @@
-"""Given the past, when a command arrives, then these events and no others.
+"""Test commands on a tenant's state: given these events, when a command, then exactly these events.
 
-* A command is handled as in a transaction of the log: what is due among the instances that it reads
-  is recorded, then it is decided, and the tenant's sequence counts every event.
-* Each command is answered twice: from the whole state of the tenant, and from only what it reads,
-  which is all that the log loads. Both answers must be equal, and both must note every change,
+* A command is executed as in a transaction of the log: passed deadlines of the instances that it
+  reads are recorded, then it is decided, and the tenant's sequence counts every event.
+* Each command is executed twice: on the complete state of the tenant, and on only what it reads,
+  which is all that the log loads. Both outcomes must be equal, and both must note every change,
   because only noted changes are stored.
-* A rejection leaves the state unchanged; but a lease remembers the agents that were rejected.
+* A rejection leaves the state unchanged, except that a lease stores the rejected agents.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -34,142 +34,146 @@ WINDOW = 300_000  # How long a heartbeat lasts, in milliseconds.
 def after(
     *, hours: float = 0, minutes: float = 0, seconds: float = 0, milliseconds: int = 0
 ) -> Timestamp:
-    """So long after noon, when most stories begin."""
+    """Return a time after noon, when most scenarios begin."""
     return Timestamp(NOON + round((hours * 60 + minutes) * 60_000 + seconds * 1_000) + milliseconds)
 
 
 @record
-class Fact:
-    """An event, and when it was recorded."""
+class TimedEvent:
+    """An event and the time at which it was recorded."""
 
     at: Timestamp
     event: Event
 
 
 @record
-class Declined:
+class Rejection:
     kind: type[DomainError]
-    facts: Mapping[str, Any]
+    details: Mapping[str, Any]
 
 
 @record
-class Answer:
-    """What one command brought about: first what was due, then what it decided or was refused."""
+class Outcome:
+    """The events of one command: passed deadlines first, then its decision or its rejection."""
 
-    settled: tuple[Event, ...]
+    recorded_first: tuple[Event, ...]
     decided: tuple[Event, ...]
-    declined: Declined | None = None
-    outcome: Any = None
+    rejection: Rejection | None = None
+    result: Any = None
 
     @property
     def events(self) -> tuple[Event, ...]:
-        return self.settled + self.decided
+        return self.recorded_first + self.decided
 
 
-class Story:
-    """One tenant's log so far, and the state that follows from it."""
+class Scenario:
+    """The log of one tenant so far, and the state that follows from it."""
 
     def __init__(self, *, window: int = WINDOW, quotas: Quotas = UNLIMITED) -> None:
-        self.facts: list[Fact] = []
+        self.events: list[TimedEvent] = []
         self.tenant_state = new_state()
         self.window = window
         self.quotas = quotas
 
     @property
     def now(self) -> Timestamp:
-        return self.facts[-1].at if self.facts else NOON
+        return self.events[-1].at if self.events else NOON
 
-    def tell(self, facts: Iterable[Fact]) -> None:
-        for fact in facts:
-            assert fact.at >= self.now, "a story is told in the order in which it happened"
-            self.facts.append(fact)
-            self.tenant_state.apply(fact.event, fact.at)
+    def append(self, events: Iterable[TimedEvent]) -> None:
+        for entry in events:
+            assert entry.at >= self.now, "events must be given in the order of time"
+            self.events.append(entry)
+            self.tenant_state.apply(entry.event, entry.at)
 
-    def ask(self, command: Command, at: Timestamp) -> Answer:
-        """Answer a command as a batch of the log does, and record what follows."""
+    def execute(self, command: Command, at: Timestamp) -> Outcome:
+        """Execute a command like a transaction of the log, and record its events."""
         assert at >= self.now, "time never decreases"
-        loaded = what_is_read(command.reads(), self.tenant_state, at)
-        answer = self._answer(command, at, self.tenant_state)
-        assert self._answer(command, at, loaded) == answer, "it looked at what it did not name"
-        self.facts += [Fact(at=at, event=event) for event in answer.events]
-        return answer
+        loaded = load_reads(command.reads(), self.tenant_state, at)
+        outcome = self._execute(command, at, self.tenant_state)
+        assert self._execute(command, at, loaded) == outcome, "it used state that it did not read"
+        self.events += [TimedEvent(at=at, event=event) for event in outcome.events]
+        return outcome
 
-    def _answer(self, command: Command, at: Timestamp, tenant_state: TenantState) -> Answer:
+    def _execute(self, command: Command, at: Timestamp, tenant_state: TenantState) -> Outcome:
         at_first = snapshot(tenant_state)
-        settled = tuple(deadlines.due_events(command.reads(), tenant_state, at))
-        _apply(settled, at, tenant_state)
-        sequence = len(self.facts) + len(settled) + 1
+        recorded_first = tuple(deadlines.due_events(command.reads(), tenant_state, at))
+        _apply(recorded_first, at, tenant_state)
+        sequence = len(self.events) + len(recorded_first) + 1
         before = snapshot(tenant_state)
         moment = DecisionContext(now=at, sequence=sequence, window=self.window, quotas=self.quotas)
         try:
             decided = command.decide(tenant_state, moment)
-        except DomainError as refusal:
-            assert snapshot(tenant_state) == before, "deciding changed something"
-            _apply(refusal.recorded, at, tenant_state)
+        except DomainError as error:
+            assert snapshot(tenant_state) == before, "a decision changed the state"
+            _apply(error.recorded, at, tenant_state)
             now = snapshot(tenant_state)
-            assert _but_for_contenders(now) == _but_for_contenders(before), "a refusal did more"
-            _assert_noted(at_first, tenant_state)
-            declined = Declined(kind=type(refusal), facts=refusal.details)
-            return Answer(settled=settled, decided=tuple(refusal.recorded), declined=declined)
+            assert _without_contenders(now) == _without_contenders(before), "a rejection changed it"
+            _assert_changes_noted(at_first, tenant_state)
+            rejection = Rejection(kind=type(error), details=error.details)
+            return Outcome(
+                recorded_first=recorded_first, decided=tuple(error.recorded), rejection=rejection
+            )
         for position, event in enumerate(decided, start=sequence):
             assert not isinstance(event, LeaseAcquired) or event.fence == position
         _apply(decided, at, tenant_state)
-        _assert_noted(at_first, tenant_state)
-        said = command.result(tenant_state, decided)
-        return Answer(settled=settled, decided=tuple(decided), outcome=said)
+        _assert_changes_noted(at_first, tenant_state)
+        result = command.result(tenant_state, decided)
+        return Outcome(recorded_first=recorded_first, decided=tuple(decided), result=result)
 
     # -- Given, when ---------------------------------------------------------
 
-    def and_given(self, *facts: Fact) -> "Story":
-        self.tell(facts)
+    def and_given(self, *events: TimedEvent) -> "Scenario":
+        self.append(events)
         return self
 
-    def when(self, command: Command, *, at: Timestamp | None = None) -> "When":
-        """Ask, at the moment of the last fact unless another is named."""
+    def when(self, command: Command, *, at: Timestamp | None = None) -> "Execution":
+        """Execute a command, by default at the time of the last event."""
         at = self.now if at is None else at
-        return When(self, self.ask(command, at), at)
+        return Execution(self, self.execute(command, at), at)
 
 
-def given(*facts: Fact, window: int = WINDOW, quotas: Quotas = UNLIMITED) -> Story:
-    return Story(window=window, quotas=quotas).and_given(*facts)
+def given(*events: TimedEvent, window: int = WINDOW, quotas: Quotas = UNLIMITED) -> Scenario:
+    return Scenario(window=window, quotas=quotas).and_given(*events)
 
 
-class When:
-    """An answer to be compared; each comparison goes on with the story."""
+class Execution:
+    """An executed command; each comparison returns the scenario to continue it."""
 
-    def __init__(self, story: Story, answer: Answer, at: Timestamp) -> None:
-        self.answer = answer
+    def __init__(self, scenario: Scenario, outcome: Outcome, at: Timestamp) -> None:
+        self.outcome = outcome
         self._at = at
-        self._story = story
+        self._scenario = scenario
 
     @property
-    def facts(self) -> list[Fact]:
-        return [Fact(at=self._at, event=event) for event in self.answer.events]
+    def events(self) -> list[TimedEvent]:
+        return [TimedEvent(at=self._at, event=event) for event in self.outcome.events]
 
-    def then(self, *expected: Fact) -> Story:
-        assert self.answer.declined is None
-        assert self.facts == list(expected)
-        return self._story
+    def then(self, *expected: TimedEvent) -> Scenario:
+        assert self.outcome.rejection is None
+        assert self.events == list(expected)
+        return self._scenario
 
-    def then_nothing(self) -> Story:
+    def then_nothing(self) -> Scenario:
         return self.then()
 
-    def then_settled(self, *expected: Fact) -> Story:
-        """What was due was recorded first, whatever was decided then."""
-        assert self.facts[: len(self.answer.settled)] == list(expected)
-        return self._story
+    def then_recorded_first(self, *expected: TimedEvent) -> Scenario:
+        """Compare only the passed deadlines that were recorded before the decision."""
+        assert self.events[: len(self.outcome.recorded_first)] == list(expected)
+        return self._scenario
 
-    def then_refused(self, refusal: DomainError, *, settled: Sequence[Fact] = ()) -> Story:
-        """Refused so and not otherwise, after what was due had been recorded."""
-        assert self.answer.declined == Declined(kind=type(refusal), facts=refusal.details)
-        assert self.answer.decided == tuple(refusal.recorded)
-        return self.then_settled(*settled)
+    def then_rejected(
+        self, error: DomainError, *, recorded_first: Sequence[TimedEvent] = ()
+    ) -> Scenario:
+        """Expect exactly this rejection, after these passed deadlines were recorded."""
+        assert self.outcome.rejection == Rejection(kind=type(error), details=error.details)
+        assert self.outcome.decided == tuple(error.recorded)
+        return self.then_recorded_first(*recorded_first)
 
 
-def what_is_read(reads: Reads, whole: TenantState, now: Timestamp) -> TenantState:
-    """The part of a tenant's state that the log loads for a command.
+def load_reads(reads: Reads, whole: TenantState, now: Timestamp) -> TenantState:
+    """Return the part of a tenant's state that the log loads for a command.
 
-    Written without the read models: an independent account of what each read brings.
+    Implemented without the read models: a second definition of what each read loads.
     """
     part = new_state()
     keys: dict[str, list[tuple[str, ...]]] = {}
@@ -210,15 +214,17 @@ def _put_requests(
     keys: dict[str, list[tuple[str, ...]]],
     voters: Container[str],
 ) -> None:
-    """Proposals with all their votes, of which only the voter's own has its reason."""
+    """Put proposals with all votes; only the voter's own vote has its reason."""
     has_reason = keys.pop("vote.id", []) + keys.pop("vote.name", [])
     for (one,) in keys.pop("consensus.id", []):
         if (request := whole[CONSENSUS].get(one)) is not None:
             own = voters if has_reason else ()
-            part[CONSENSUS].put(one, _but_for_others_reasons(request, own))
+            part[CONSENSUS].put(one, _without_reasons_of_others(request, own))
 
 
-def _but_for_others_reasons(request: ConsensusRequest, voters: Container[str]) -> ConsensusRequest:
+def _without_reasons_of_others(
+    request: ConsensusRequest, voters: Container[str]
+) -> ConsensusRequest:
     votes = {
         voter: vote if voter in voters else replace(vote, reason=None)
         for voter, vote in request.votes.items()
@@ -227,7 +233,7 @@ def _but_for_others_reasons(request: ConsensusRequest, voters: Container[str]) -
 
 
 def snapshot(state: TenantState) -> dict[str, Any]:
-    """All that a state contains and has noted, to be compared later."""
+    """Return everything that a state contains and has noted, for a comparison."""
     stores = {one.name: dict(state[one].items()) for one in AGGREGATES}
     votes = {
         (request.id, voter): vote
@@ -246,7 +252,7 @@ def snapshot(state: TenantState) -> dict[str, Any]:
     }
 
 
-def _but_for_contenders(found: Mapping[str, Any]) -> dict[str, Any]:
+def _without_contenders(found: Mapping[str, Any]) -> dict[str, Any]:
     leases = {one: replace(lease, contenders=()) for one, lease in found["lease"].items()}
     changed = {**found["changed"], "lease": frozenset()}
     return {**found, "lease": leases, "changed": changed}
@@ -257,12 +263,12 @@ def _apply(events: Sequence[Event], at: Timestamp, tenant_state: TenantState) ->
         tenant_state.apply(event, at)
 
 
-def _assert_noted(before: Mapping[str, Any], tenant_state: TenantState) -> None:
+def _assert_changes_noted(before: Mapping[str, Any], tenant_state: TenantState) -> None:
     now = snapshot(tenant_state)
     noted = {**now["changed"], "votes": now["changed_parts"]}
-    for kind in noted:
+    for kind, noted_ids in noted.items():
         changed = {one for one, state in now[kind].items() if before[kind].get(one) != state}
-        assert changed <= noted[kind], "a change would not be stored"
+        assert changed <= noted_ids, "a change would not be stored"
     for counts, changes in (
         ("counts", "count_changes"),
         ("owned_counts", "owned_count_changes"),

@@ -1,7 +1,7 @@
-"""Who appears in these tests, and what they ask for.
+"""Sample agents, contacts, keys and commands.
 
-An agent called ``ann`` has the id ``agent_ann``. Agents ask with their own keys unless a test
-says otherwise.
+An agent named ``ann`` has the id ``agent_ann``. Agents use their own keys unless a test passes
+another caller.
 """
 
 from quorate.domain.coordination.consensus import CastVote, Choice, Electorate, RequestConsensus
@@ -33,7 +33,7 @@ TENANT_KEY = Principal(key_id="keytenant", role="tenant", tenant="acme")
 ADMIN_KEY = Principal(key_id="keyadmin", role="admin", tenant="_operators")
 AUDITOR_KEY = Principal(key_id="keyauditor", role="auditor", tenant="acme")
 
-# -- What is asked for -------------------------------------------------------
+# -- Commands ------------------------------------------------------------------
 
 
 def register(name: str, *, role: str = "general", by: Principal = TENANT_KEY) -> RegisterAgent:
