@@ -30,7 +30,7 @@ from quorate.contracts.requests import (
 )
 from quorate.contracts.responses import NotificationsResponse, dump
 from quorate.contracts.roles import CAN_ACT
-from quorate.domain.identity.agents import AgentRef, meant_by
+from quorate.domain.identity.agents import AgentRef, resolve_agent
 from quorate.domain.shared.errors import DomainError
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.serialization import public
@@ -106,7 +106,7 @@ async def _agent_id(service: Service, call: Call) -> str:
     query: AgentNotificationsQuery = call.query
     ref = AgentRef(id=query.agent_id, name=query.agent_name)
     try:
-        ref = meant_by(call.principal, ref)
+        ref = resolve_agent(call.principal, ref)
     except DomainError as error:
         title = KINDS[error.code].title
         raise Problem(error.code, f"{title}.", **public(error.details)) from None

@@ -11,12 +11,12 @@ import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from quorate.domain.coordination.consensus import ConsensusRequest, VoteAnswer, VoteCount
+from quorate.domain.coordination.consensus import ConsensusRequest, VoteCount, VoteResult
 from quorate.domain.coordination.consensus import Vote as VoteState
 from quorate.domain.coordination.leases import Lease
 from quorate.domain.coordination.send_gate import SendAuthorized, SendBlocked
 from quorate.domain.identity.agent_settings import Settings
-from quorate.domain.identity.agents import Agent, Heard
+from quorate.domain.identity.agents import Agent, HeartbeatResult
 from quorate.domain.identity.api_keys import Key
 from quorate.domain.shared.timestamps import Timestamp, iso
 
@@ -259,7 +259,7 @@ def agent_response(tenant: str, agent: Agent, now: Timestamp) -> AgentResponse:
     }
 
 
-def heartbeat_response(heartbeat: Heard) -> HeartbeatResponse:
+def heartbeat_response(heartbeat: HeartbeatResult) -> HeartbeatResponse:
     return {
         "ok": True,
         "agentId": heartbeat.agent.id,
@@ -342,7 +342,7 @@ def decision_response(tally: VoteCount) -> DecisionResponse:
     }
 
 
-def cast_vote_response(outcome: VoteAnswer) -> VoteResponse:
+def cast_vote_response(outcome: VoteResult) -> VoteResponse:
     return vote_response(outcome.vote, outcome.status)
 
 

@@ -26,7 +26,7 @@ from quorate.domain.coordination.consensus import (
     CastVote,
     ConsensusRequest,
     RequestConsensus,
-    VoteAnswer,
+    VoteResult,
 )
 from quorate.domain.identity.agents import AgentRef
 from quorate.projections.queries import RequestRow
@@ -69,7 +69,7 @@ async def vote(service: Service, call: Call) -> Reply:
     return await service.execute(call, command, _render_vote)
 
 
-def _render_vote(response: VoteAnswer) -> bytes:
+def _render_vote(response: VoteResult) -> bytes:
     return dump(cast_vote_response(response))
 
 

@@ -14,7 +14,13 @@ from quorate.contracts.responses import (
     heartbeat_response,
 )
 from quorate.contracts.roles import CAN_ACT, CAN_READ
-from quorate.domain.identity.agents import Agent, AgentRef, Heard, Heartbeat, RegisterAgent
+from quorate.domain.identity.agents import (
+    Agent,
+    AgentRef,
+    Heartbeat,
+    HeartbeatResult,
+    RegisterAgent,
+)
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.projections.queries import AgentRow
 
@@ -47,7 +53,7 @@ async def heartbeat(service: Service, call: Call) -> Reply:
     return await service.execute(call, command, _render_heartbeat)
 
 
-def _render_heartbeat(heard: Heard) -> bytes:
+def _render_heartbeat(heard: HeartbeatResult) -> bytes:
     return dump(heartbeat_response(heard))
 
 

@@ -147,7 +147,7 @@ class ConsensusRequest:
 
 
 @record
-class VoteAnswer:
+class VoteResult:
     """A vote, and the status of its proposal after it."""
 
     vote: Vote
@@ -275,10 +275,10 @@ class CastVote:
         choices = {voter: one.vote for voter, one in request.votes.items()} | {agent.id: self.vote}
         return [cast, *_decision(request, electorate, choices)]
 
-    def result(self, state: TenantState, _events: Sequence[Event]) -> VoteAnswer:
+    def result(self, state: TenantState, _events: Sequence[Event]) -> VoteResult:
         request = state[CONSENSUS][self.request_id]
         voter = acting(self.caller, self.agent, state)
-        return VoteAnswer(vote=request.votes[voter.id], status=request.status)
+        return VoteResult(vote=request.votes[voter.id], status=request.status)
 
 
 def electorate_of(state: ConsensusRequest, active: frozenset[str]) -> frozenset[str]:
@@ -318,7 +318,7 @@ def is_overdue(state: ConsensusRequest, at: Timestamp) -> bool:
     return state.status == "pending" and at >= state.timeout_at
 
 
-def _expired(state: ConsensusRequest) -> Sequence[ConsensusExpired]:
+def _expiry_events(state: ConsensusRequest) -> Sequence[ConsensusExpired]:
     return [
         ConsensusExpired(
             request_id=state.id,
@@ -336,7 +336,7 @@ def _expired(state: ConsensusRequest) -> Sequence[ConsensusExpired]:
 def evolve(state: ConsensusRequest | None, event: Event, at: Timestamp) -> ConsensusRequest:
     match event:
         case ConsensusRequested():
-            return _opened(event, at)
+            return _open(event, at)
         case VoteCast():
             assert state is not None
             cast = Vote(
@@ -363,7 +363,7 @@ def evolve(state: ConsensusRequest | None, event: Event, at: Timestamp) -> Conse
             assert_never(event)
 
 
-def _opened(event: ConsensusRequested, at: Timestamp) -> ConsensusRequest:
+def _open(event: ConsensusRequested, at: Timestamp) -> ConsensusRequest:
     return ConsensusRequest(
         id=event.request_id,
         agent_id=event.agent_id,
@@ -394,7 +394,7 @@ CONSENSUS: Aggregate[ConsensusRequest] = Aggregate(
     counters={"open_requests": Counter(amount=lambda one: 1 if one.status == "pending" else 0)},
     part_of=lambda event: event.agent_id if isinstance(event, VoteCast) else None,
     deadline=Deadline(
-        at=lambda request: request.timeout_at, has_passed=is_overdue, events=_expired, rank=2
+        at=lambda request: request.timeout_at, has_passed=is_overdue, events=_expiry_events, rank=2
     ),
     is_final=lambda request: request.status != "pending",
 )

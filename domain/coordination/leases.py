@@ -227,7 +227,7 @@ class AcquireLease:
         return live_lease(state, self.contact.key)
 
 
-class _OfOneLease:
+class _LeaseCommand:
     __slots__ = ()
     lease_id: str
 
@@ -239,7 +239,7 @@ class _OfOneLease:
 
 
 @record
-class RenewLease(_OfOneLease):
+class RenewLease(_LeaseCommand):
     caller: Principal
     lease_id: str
     duration_minutes: float
@@ -253,7 +253,7 @@ class RenewLease(_OfOneLease):
 
 
 @record
-class ReleaseLease(_OfOneLease):
+class ReleaseLease(_LeaseCommand):
     caller: Principal
     lease_id: str
 

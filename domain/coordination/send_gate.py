@@ -4,7 +4,7 @@
 * A caller that names a fencing token must hold that very lease now. Otherwise it is blocked:
   ``stale_fence``. Once a fence was authorized, no smaller one ever is.
 * Without a fence, a contact that no other agent holds is free to send to.
-* A block is an answer, not an error. Both outcomes are events.
+* A block is a result, not an error. Both outcomes are events.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Tell the status of a lease or a proposal at a time, whether or not the log records it already."""
+"""Compute the status of a lease or a proposal at a time, before or after it is recorded."""
 
 from quorate.domain.coordination import consensus, leases
 from quorate.domain.coordination.consensus import ConsensusRequest

@@ -108,7 +108,7 @@ class Agent:
 
 
 @record
-class Heard:
+class HeartbeatResult:
     """The result of a heartbeat: ``last_notification`` shows an agent that it missed one."""
 
     agent: Agent
@@ -147,8 +147,8 @@ class ActingAsAnother(Forbidden):
 # -- The acting agent --------------------------------------------------------
 
 
-def meant_by(caller: Principal, ref: AgentRef) -> AgentRef:
-    """The agent that a caller speaks for: its own for an agent's key, else the named one."""
+def resolve_agent(caller: Principal, ref: AgentRef) -> AgentRef:
+    """Return the agent that a caller acts for: its own for an agent key, else the named one."""
     if caller.role != "agent":
         return ref
     assert caller.agent_id is not None
@@ -175,15 +175,15 @@ def reads_of_agent(
 
 
 def acting(caller: Principal, ref: AgentRef, state: TenantState) -> Agent:
-    """The registered agent that acts, active or not."""
-    meant = meant_by(caller, ref)
-    agent = agent_meant(state, meant)
+    """Return the registered agent that acts, active or not."""
+    resolved = resolve_agent(caller, ref)
+    agent = find_agent(state, resolved)
     if agent is None or agent.status == "reserved":
         raise AgentNotFound
     if (
-        meant.id is not None
-        and meant.name is not None
-        and name_key(meant.name) != name_key(agent.name)
+        resolved.id is not None
+        and resolved.name is not None
+        and name_key(resolved.name) != name_key(agent.name)
     ):
         raise AgentNotFound
     return agent
@@ -192,20 +192,20 @@ def acting(caller: Principal, ref: AgentRef, state: TenantState) -> Agent:
 def acting_actively(
     caller: Principal, ref: AgentRef, state: TenantState, context: DecisionContext
 ) -> Agent:
-    """The registered agent that acts; raise AgentInactive if its heartbeats stopped."""
+    """Return the registered agent that acts; raise AgentInactive if its heartbeats stopped."""
     agent = acting(caller, ref, state)
     if not agent.is_active(context.now):
         raise AgentInactive(agent.id, agent.last_heartbeat)
     return agent
 
 
-def agent_meant(state: TenantState, ref: AgentRef) -> Agent | None:
+def find_agent(state: TenantState, ref: AgentRef) -> Agent | None:
     if ref.id is not None:
         return state[AGENTS].get(ref.id)
-    return agent_named(state, ref.name) if ref.name is not None else None
+    return find_agent_by_name(state, ref.name) if ref.name is not None else None
 
 
-def agent_named(state: TenantState, name: str) -> Agent | None:
+def find_agent_by_name(state: TenantState, name: str) -> Agent | None:
     return state[AGENTS].find("name", name_key(name))
 
 
@@ -228,8 +228,8 @@ class RegisterAgent:
         return (*AGENTS.by("name", name_key(self.agent_name)), quotas.COUNTS)
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
-        meant_by(self.caller, AgentRef(name=self.agent_name))
-        known = agent_named(state, self.agent_name)
+        resolve_agent(self.caller, AgentRef(name=self.agent_name))
+        known = find_agent_by_name(state, self.agent_name)
         if known is None:
             quotas.check("agents", state.count("agents"), context.quotas)
         if known is None or known.status == "reserved":
@@ -253,7 +253,7 @@ class RegisterAgent:
         ]
 
     def result(self, state: TenantState, _events: Sequence[Event]) -> Agent | None:
-        return agent_named(state, self.agent_name)
+        return find_agent_by_name(state, self.agent_name)
 
 
 @record
@@ -273,15 +273,15 @@ class Heartbeat:
             return []
         return [HeartbeatReceived(agent_id=agent.id, active_until=context.active_until)]
 
-    def result(self, state: TenantState, _events: Sequence[Event]) -> Heard:
+    def result(self, state: TenantState, _events: Sequence[Event]) -> HeartbeatResult:
         agent = acting(self.caller, self.agent, state)
-        return Heard(agent=agent, last_notification=state.last_notification(agent.id))
+        return HeartbeatResult(agent=agent, last_notification=state.last_notification(agent.id))
 
 
 # -- Without a command ---------------------------------------------------------
 
 
-def _lapsed(agent: Agent) -> Sequence[AgentLapsed]:
+def _timeout_events(agent: Agent) -> Sequence[AgentLapsed]:
     return [
         AgentLapsed(
             agent_id=agent.id,
@@ -333,7 +333,7 @@ AGENTS: Aggregate[Agent] = Aggregate(
     deadline=Deadline(
         at=lambda agent: agent.active_until,
         has_passed=Agent.is_overdue,
-        events=_lapsed,
+        events=_timeout_events,
         rank=1,
     ),
 )

@@ -1,4 +1,4 @@
-"""An API key tells who calls: an operator (admin), a tenant, one agent, or an auditor.
+"""An API key identifies the caller: an operator (admin), a tenant, one agent, or an auditor.
 
 * An operator issues any key. A tenant issues keys of its own agents and auditors. A key never
   changes its role, its tenant or its agent. A second revocation succeeds and changes nothing.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.agents import AGENTS, Agent, agent_named, name_key
+from quorate.domain.identity.agents import AGENTS, Agent, find_agent_by_name, name_key
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.identity.tenants import TENANTS, THE_TENANT, TenantNotFound
 from quorate.domain.shared import quotas
@@ -71,7 +71,7 @@ class KeyNotFound(NotFound):
 
 @dataclass(eq=False)
 class RoleForbidden(Forbidden):
-    """This role must not do this."""
+    """The role of the caller does not allow this operation."""
 
     code: ClassVar[str] = "role_forbidden"
     role: Role
@@ -100,7 +100,7 @@ class IssueKey:
             raise TenantNotFound
         agent_id, agent_name, known = None, None, None
         if self.agent_name is not None:
-            known = agent_named(state, self.agent_name)
+            known = find_agent_by_name(state, self.agent_name)
             agent_id = known.id if known else self.new_agent_id
             agent_name = known.name if known else self.agent_name
         if self.caller.role != "admin":

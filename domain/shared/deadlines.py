@@ -1,6 +1,6 @@
-"""Record what time alone brings about: expired leases, inactive agents, proposals that time out.
+"""Record passed deadlines: expired leases, agents that timed out, expired proposals.
 
-* Before a command is decided, whatever is due among the instances that it reads is recorded. The
+* Before a command is decided, the passed deadlines of the instances that it reads are recorded. The
   deadline scheduler and a command therefore record the same events, each at most once.
 * Events are recorded in the order in which they fell due. A lease that expired before its holder
   timed out has expired; a lease that was still valid then is revoked.

@@ -1,4 +1,4 @@
-"""Normalise e-mail addresses: an address has one key in every spelling, and a contact is a key.
+"""Normalize e-mail addresses: an address has one key in every spelling, and a contact is a key.
 
 * The local part is an RFC 5322 dot-atom in ASCII, compared in lower case. ``%`` and ``!`` are
   rejected (they once routed mail elsewhere), and so are quotes, comments and non-ASCII letters:
@@ -36,7 +36,7 @@ _SCRIPTS_TOGETHER = (
 
 @dataclass(eq=False)
 class AddressUnusable(DomainError):
-    """The text is no address that can be given one unmistakable key."""
+    """The text is not an address with one unambiguous key."""
 
     code: ClassVar[str] = "contact_email_invalid"
     why: str
@@ -44,14 +44,14 @@ class AddressUnusable(DomainError):
 
 @record
 class EmailAddress:
-    """An address as it was given, and the key it is compared by."""
+    """An address as the caller gave it, and the key by which it is compared."""
 
     email: str
     key: str
 
 
 def contact(email: str, to_a_labels: Callable[[str], str]) -> EmailAddress:
-    """Normalise an address or refuse it; ``to_a_labels`` raises ValueError for no domain name."""
+    """Normalize an address or reject it; ``to_a_labels`` raises ValueError for no valid domain."""
     if len(email) > ADDRESS_LENGTH_MAX:
         raise AddressUnusable(f"longer than {ADDRESS_LENGTH_MAX} characters")
     local, at, domain = email.rpartition("@")
@@ -79,7 +79,7 @@ def _domain_key(domain: str, to_a_labels: Callable[[str], str]) -> str:
     if not domain.isascii() or _PUNYCODE in key:
         try:
             key = to_a_labels(domain).lower()
-            _refuse_mixed_scripts(key)
+            _reject_mixed_scripts(key)
         except ValueError as error:
             raise AddressUnusable("the domain is not a valid internationalised name") from error
     if len(key) > DOMAIN_LENGTH_MAX or not _DOMAIN.fullmatch(key):
@@ -89,7 +89,7 @@ def _domain_key(domain: str, to_a_labels: Callable[[str], str]) -> str:
     return key
 
 
-def _refuse_mixed_scripts(domain: str) -> None:
+def _reject_mixed_scripts(domain: str) -> None:
     """Reject labels that mix scripts which are never written together: a look-alike."""
     for label in domain.split("."):
         if not label.startswith(_PUNYCODE):
@@ -101,6 +101,6 @@ def _refuse_mixed_scripts(domain: str) -> None:
 
 
 def _script(letter: str) -> str:
-    """The first word of a letter's Unicode name is its script for all that domain names allow."""
+    """Return the first word of the Unicode name: the script of every letter in a domain name."""
     script = unicodedata.name(letter, "UNKNOWN").split()[0].split("-")[0]
     return "CJK" if script == "IDEOGRAPHIC" else script  # The mark that repeats a Han letter.

@@ -1,4 +1,4 @@
-"""Why a command is rejected. A rejection is an answer, not a failure.
+"""Domain errors: the reasons for which a command is rejected. A rejection is a result.
 
 A rejection changes no state. One that others must be notified of (a lease conflict) carries the
 event that records it in ``recorded``; that event grants nothing.

@@ -26,9 +26,9 @@ def changed(instance: T, **values: Any) -> T:  # noqa: ANN401 - the fields of an
 
 
 def _fast_init(cls: type[Any]) -> Callable[..., None]:
-    """The dataclass's own ``__init__``, but each value goes straight into its slot.
+    """Compile an ``__init__`` like that of the dataclass, but write each value into its slot.
 
-    A frozen dataclass fills its fields by ``object.__setattr__``, which finds each one by name.
+    A frozen dataclass sets its fields with ``object.__setattr__``, which looks up each name.
     """
     known: dict[str, Any] = {}
     parameters, lines = [], []
@@ -46,7 +46,7 @@ def _fast_init(cls: type[Any]) -> Callable[..., None]:
 
 
 def _fast_replace(cls: type[Any]) -> Callable[..., Any]:
-    """A copy made slot by slot; ``unset`` marks the fields that stay."""
+    """Compile a copy function that writes slot by slot; ``unset`` marks unchanged fields."""
     known: dict[str, Any] = {"unset": object(), "cls": cls, "new": object.__new__}
     names = [field.name for field in fields(cls)]
     lines = ["    copy = new(cls)"]

@@ -34,7 +34,7 @@ class DecisionContext:
 
 
 class Command(Protocol):
-    """What a caller asks for. A command reads, decides, and gives a result."""
+    """A request of a caller. A command names its reads, decides, and returns a result."""
 
     def reads(self) -> Reads:
         """Name all that the decision depends on; it is loaded before."""
@@ -43,7 +43,7 @@ class Command(Protocol):
         """Return the events that follow; raise DomainError to reject. Changes nothing."""
 
     def result(self, state: "TenantState", events: Sequence[Event]) -> Any:  # noqa: ANN401 - its own.
-        """Return the answer, from the state after the events were applied."""
+        """Return the result, from the state after the events were applied."""
 
 
 class Schema:

@@ -1,4 +1,4 @@
-"""Time as the rules see it: whole milliseconds since 1970 in UTC, handed in and never asked for."""
+"""Timestamps: whole milliseconds since 1970 in UTC. Callers pass the time; rules read no clock."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -14,7 +14,7 @@ _ISO_WIDTH = len("2026-03-01T12:00:00.000Z")
 
 
 def iso(at: Timestamp) -> str:
-    """Write an instant as ``2026-03-01T12:00:00.000Z`` (RFC 3339, always milliseconds)."""
+    """Write a timestamp as ``2026-03-01T12:00:00.000Z`` (RFC 3339, always milliseconds)."""
     seconds, milliseconds = divmod(at, MILLISECONDS_PER_SECOND)
     return f"{_iso_second(seconds)}.{milliseconds:03d}Z"
 
@@ -32,7 +32,7 @@ def instant(text: str) -> Timestamp:
 
 
 def of(moment: datetime) -> Timestamp:
-    """The instant of an aware datetime."""
+    """Return the timestamp of an aware datetime."""
     if moment.tzinfo is None:
         message = f"a time needs its offset: {moment.isoformat()}"
         raise ValueError(message)
@@ -40,7 +40,7 @@ def of(moment: datetime) -> Timestamp:
 
 
 def later(at: Timestamp, *, minutes: float) -> Timestamp:
-    """The instant ``minutes`` after ``at``, rounded to the millisecond."""
+    """Return the time ``minutes`` after ``at``, rounded to the millisecond."""
     return Timestamp(at + round(minutes * MILLISECONDS_PER_MINUTE))
 
 

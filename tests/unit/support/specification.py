@@ -15,7 +15,7 @@ from typing import Any
 from quorate.domain.coordination.consensus import CONSENSUS, ConsensusRequest
 from quorate.domain.coordination.leases import LEASES, LeaseAcquired, live_lease
 from quorate.domain.identity.agent_settings import AGENT_SETTINGS
-from quorate.domain.identity.agents import AGENTS, active_agents, agent_named
+from quorate.domain.identity.agents import AGENTS, active_agents, find_agent_by_name
 from quorate.domain.identity.api_keys import API_KEYS
 from quorate.domain.identity.tenants import TENANTS
 from quorate.domain.registry import AGGREGATES, new_state
@@ -180,7 +180,7 @@ def load_reads(reads: Reads, whole: TenantState, now: Timestamp) -> TenantState:
     for name, *key in reads:
         keys.setdefault(name, []).append(tuple(key))
     acting = [whole[AGENTS].get(one) for (one,) in keys.pop("agent.id", [])]
-    acting += [agent_named(whole, name) for (name,) in keys.pop("agent.name", [])]
+    acting += [find_agent_by_name(whole, name) for (name,) in keys.pop("agent.name", [])]
     voters = {agent.id for agent in filter(None, acting)}
     found = list(filter(None, acting))
     if keys.pop("agent.active", None):
