@@ -39,7 +39,10 @@ class RestoreResult:
 
 
 async def restore(database: Database, file: BinaryIO, progress: Progress) -> RestoreResult:
-    """Fill an empty database; raises NotEmpty, Damaged, Outdated, ReplayFailed."""
+    """Fill an empty database.
+
+    Raise DatabaseNotEmpty, FileCorrupted, SchemaOutdated or ReplayFailed.
+    """
 
     def work(connection: Connection, lock_log: Callable[[], None]) -> RestoreResult:
         CURRENT_SCHEMA_ONLY.prepare(connection, lock_log)

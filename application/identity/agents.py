@@ -53,8 +53,8 @@ async def heartbeat(service: Service, call: Call) -> Reply:
     return await service.execute(call, command, _render_heartbeat)
 
 
-def _render_heartbeat(heard: HeartbeatResult) -> bytes:
-    return dump(heartbeat_response(heard))
+def _render_heartbeat(result: HeartbeatResult) -> bytes:
+    return dump(heartbeat_response(result))
 
 
 async def get_agent(service: Service, call: Call) -> Reply:

@@ -282,7 +282,7 @@ class CastVote:
 
 
 def electorate_of(state: ConsensusRequest, active: frozenset[str]) -> frozenset[str]:
-    """The agents that may vote now and whose votes count now."""
+    """Return the agents that may vote now and whose votes count now."""
     if state.members is not None:
         return frozenset(state.members)
     return active if state.proposer_votes else active - {state.agent_id}

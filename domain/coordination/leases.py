@@ -265,7 +265,7 @@ class ReleaseLease(_LeaseCommand):
 
 
 def live_lease(state: TenantState, contact_key: str) -> Lease | None:
-    """The lease that is recorded as active on a contact."""
+    """Return the lease that is recorded as active on a contact."""
     return state[LEASES].find("live_contact", contact_key)
 
 
@@ -298,7 +298,7 @@ def _renewed(lease: Lease, intent: str, until: Timestamp) -> Sequence[LeaseRenew
 
 
 def _ending(lease: Lease) -> dict[str, Any]:
-    """The fields that the events of every end have."""
+    """Return the fields that all events that end a lease have."""
     return {
         "lease_id": lease.id,
         "contact_key": lease.contact_key,

@@ -24,7 +24,7 @@ SETTING_TYPES: Mapping[str, type[bool] | type[str]] = {
 
 
 def size_bytes(settings: Settings) -> int:
-    """The size of names and values together, in UTF-8; true and false are one byte."""
+    """Return the size of names and values together, in UTF-8; a boolean counts as one byte."""
     return sum(
         len(name.encode()) + (1 if isinstance(value, bool) else len(value.encode()))
         for name, value in settings.items()

@@ -41,7 +41,7 @@ class AgentRef:
 
 
 def name_key(name: str) -> str:
-    """The key of a name: two names with the same key are one (they are ASCII)."""
+    """Return the key of a name: two names with the same key are one (they are ASCII)."""
     return name.lower()
 
 
@@ -103,7 +103,7 @@ class Agent:
         return self.status == "active" and at <= self.active_until
 
     def is_overdue(self, at: Timestamp) -> bool:
-        """The agent has timed out, and the log does not record it yet."""
+        """Return whether the agent has timed out and the log does not record it yet."""
         return self.status == "active" and at > self.active_until
 
 
@@ -210,7 +210,7 @@ def find_agent_by_name(state: TenantState, name: str) -> Agent | None:
 
 
 def active_agents(state: TenantState, at: Timestamp) -> frozenset[str]:
-    """The ids of the loaded agents that are active."""
+    """Return the ids of the loaded agents that are active."""
     return frozenset([agent.id for agent in state[AGENTS].values() if agent.is_active(at)])
 
 

@@ -163,7 +163,7 @@ def evolve(state: Key | None, event: Event, at: Timestamp) -> Key:
 
 
 def _reserve_agent(state: Agent | None, event: KeyIssued, _at: Timestamp) -> Agent:
-    """A key names an agent that has not registered yet: reserve its id and its name."""
+    """Reserve the id and the name of an agent that has a key and has not registered yet."""
     if state is not None:
         return state
     assert event.agent_id is not None

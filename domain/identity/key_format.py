@@ -28,7 +28,7 @@ def key_text(key_id: str, random: bytes) -> str:
 
 
 def read_key(text: str) -> tuple[str, str] | None:
-    """The key's id and its secret, or None for what cannot be a key."""
+    """Return the key's id and its secret, or None if the text is not a valid key."""
     if len(text) != KEY_TEXT_LENGTH_MAX or not (found := _KEY_TEXT.fullmatch(text)):
         return None
     key_id, secret, checksum = found.groups()
@@ -38,7 +38,7 @@ def read_key(text: str) -> tuple[str, str] | None:
 
 
 def secret_hash(secret: str) -> str:
-    """The stored form of a secret: 256 random bits need no slow hash."""
+    """Return the stored form of a secret: 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -21,5 +21,5 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """The actor in the log: the agent, or else the key."""
+        """Return the actor in the log: the agent, or else the key."""
         return self.agent_id or self.key_id

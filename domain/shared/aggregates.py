@@ -68,7 +68,7 @@ class Effect(Generic[S]):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Aggregate(Generic[S]):
-    """One kind of thing.
+    """The declaration of one kind of instance.
 
     * ``events``: the events that it records; ``stream`` names the stream of each of them.
     * ``effects``: how its events change other aggregates.

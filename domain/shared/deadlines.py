@@ -45,7 +45,7 @@ def due_events(reads: Reads, state: TenantState, now: Timestamp) -> list[Event]:
 
 
 def _named(reads: Reads, state: TenantState) -> Iterator[Named]:
-    """The instances that are read, and their owners; one may come twice."""
+    """Yield the instances that are read, and their owners; an instance may occur twice."""
     for read in reads:
         if (found := state.find(read)) is None:
             continue

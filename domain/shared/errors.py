@@ -4,7 +4,7 @@ A rejection changes no state. One that others must be notified of (a lease confl
 event that records it in ``recorded``; that event grants nothing.
 
 * DomainError
-  - NotFound          the thing that is named does not exist for this tenant
+  - NotFound          what the command names does not exist for this tenant
   - Forbidden         it exists, but not for this caller
   - Conflict          the present state forbids it; try again when it has changed
 """

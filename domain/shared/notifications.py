@@ -39,7 +39,7 @@ class Notification:
 
     @property
     def recipient(self) -> str:
-        """The id of the agent that is notified, or EVERYONE."""
+        """Return the id of the agent that is notified, or EVERYONE."""
         match self.audience:
             case ToAgent():
                 return self.audience.agent_id
@@ -82,10 +82,10 @@ class NotificationRules:
         self.names = frozenset(name for rule in self._rules.values() for name in rule.names)
 
     def notifications(self, type_: str, data: Data) -> Sequence[Notification]:
-        """The notifications of one event, given as it is published, in the order of sending."""
+        """Return the notifications of one published event, in the order of sending."""
         rule = self._rules.get(type_)
         return rule.notify(data) if rule is not None else ()
 
     def recipients(self, type_: str, data: Data) -> frozenset[str]:
-        """The ids of the agents that an event notifies; EVERYONE if it notifies all."""
+        """Return the ids of the agents that an event notifies, or EVERYONE."""
         return frozenset(one.recipient for one in self.notifications(type_, data))

@@ -1,4 +1,4 @@
-"""Limit how many of each thing a tenant may have, at the command that would add one.
+"""Quotas: limit what a tenant may have, checked by the command that would add to it.
 
 * Only what would be added is rejected. What exists stays, is renewed and ends as usual, also when
   the limit was lowered below it.

@@ -119,14 +119,14 @@ class Store(Generic[S]):
         return self._items.items()
 
     def find(self, index: str, key: str) -> S | None:
-        """The instance that an index lists under this key."""
+        """Return the instance that an index lists under this key."""
         if index == ID:
             return self._items.get(key)
         id_ = self._by[index].get(key)
         return None if id_ is None else self._items[id_]
 
     def owned_by(self, owner_id: str) -> list[S]:
-        """The loaded instances of one owner that have not ended, in the order of their start."""
+        """Return the loaded instances of one owner that have not ended, in the order of their start."""
         return [self._items[id_] for id_ in self._owned.get(owner_id, ())]
 
     def put(self, id_: str, item: S) -> None:
@@ -198,7 +198,7 @@ class TenantState:
     # -- Reading -------------------------------------------------------------
 
     def find(self, read: Read) -> tuple[Aggregate[Any], Any] | None:
-        """The instance that a read names, if it names one and it exists."""
+        """Return the instance that a read names, or None."""
         index = self._schema.indexes.get(read[0])
         if index is None:
             return None
@@ -208,7 +208,7 @@ class TenantState:
         return None if found is None else (aggregate, found)
 
     def last_notification(self, agent_id: str) -> int:
-        """The last sequence of which an agent was notified, alone or with all others; or 0."""
+        """Return the last sequence of which an agent was notified, alone or with all; or 0."""
         last = self._last_notifications
         return max(last.get(agent_id, 0), last.get(EVERYONE, 0))
 
@@ -216,14 +216,14 @@ class TenantState:
         return self.counts.get(counter, 0)
 
     def owned_count(self, owner_id: str) -> int:
-        """The count of one owner, including instances that are not loaded."""
+        """Return the count of one owner, including instances that are not loaded."""
         return self.owned_counts.get(owner_id, 0)
 
     def owned_aggregates(self, owner: Aggregate[Any]) -> tuple[Aggregate[Any], ...]:
         return self._schema.owned.get(owner, ())
 
     def reactions_to(self, event: Event) -> list[Event]:
-        """The events that other aggregates declare to follow from an event, before it is applied.
+        """Return the events that other aggregates declare to follow from an event, before it is applied.
 
         A reaction to a reaction follows it in the list.
         """

@@ -1,7 +1,7 @@
 """Read model of leases.
 
-A partial unique index enforces the main invariant even against our own bugs: one live lease per
-contact of a tenant.
+A partial unique index enforces the main invariant, one live lease per contact of a tenant, even if
+a command handler has a defect.
 """
 
 from collections.abc import Sequence

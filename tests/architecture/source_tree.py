@@ -1,4 +1,4 @@
-"""The repository's own files, parsed. Files that .gitignore names are left out."""
+"""The files of the repository and their imports. Files that .gitignore names are left out."""
 
 import ast
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ LAYERED = [path for path in MODULES if layer_of(path) in BELOW]
 
 
 def module_name(path: Path) -> str:
-    """The name under which a module of a layer is imported."""
+    """Return the name under which a module of a layer is imported."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(("quorate", *parts)).removesuffix(".__init__")
 
@@ -74,7 +74,7 @@ def parse(path: Path) -> ast.Module:
 
 
 def imported_names(tree: ast.AST) -> Iterator[str]:
-    """Every imported name, dotted in full, wherever the import stands."""
+    """Yield every imported name in full, also of imports inside functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -84,7 +84,7 @@ def imported_names(tree: ast.AST) -> Iterator[str]:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """The modules of our layers that a module imports, also in functions and for types."""
+    """Return the modules of all layers that a module imports, also in functions and for types."""
     found = set()
     for name in imported_names(parse(path)):
         module = name if name in MODULE_NAMES else name.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""Conventions that are cheaper to check than to remember: sizes, names, versions, secrets."""
+"""Conventions of the repository: sizes, docstrings, names, pinned versions, local paths."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 
 LINES_PER_FUNCTION_MAX = 70
 LINES_PER_FILE_MAX = 400
-# Written in halves, or this file would break its own rules.
+# Written in two parts, so that this file does not match its own pattern.
 UNFINISHED = re.compile(r"\b(?:" + "|".join(("FIX" + "ME", "TO" + "DO", "XX" + "X")) + r")\b")
 VAGUE_NAMES = {"base", "common", "helper", "helpers", "manager", "managers", "util", "utils"}
 REGISTRY_HOSTS = re.compile(
@@ -55,16 +55,16 @@ def test_no_module_has_a_vague_name() -> None:
     assert vague == []
 
 
-def test_no_unfinished_work_is_marked() -> None:
-    assert places(UNFINISHED, [path for path in FILES if path.suffix in TEXT]) == []
+def test_no_file_has_a_marker_of_unfinished_work() -> None:
+    assert matching_lines(UNFINISHED, [path for path in FILES if path.suffix in TEXT]) == []
 
 
-def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
-    assert places(REGISTRY_HOSTS, FILES) == []
-    assert places(MACHINE_PATHS, FILES) == []
+def test_no_file_names_a_registry_host_or_a_local_path() -> None:
+    assert matching_lines(REGISTRY_HOSTS, FILES) == []
+    assert matching_lines(MACHINE_PATHS, FILES) == []
 
 
-def places(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
+def matching_lines(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
     return [
         f"{path_name(path)}:{number}: {line.strip()}"
         for path in paths

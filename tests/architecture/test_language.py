@@ -74,7 +74,7 @@ def test_page_uses_the_standard_terms(page: str) -> None:
     assert [term for term in STANDARD_TERMS[page] if term.lower() not in text] == []
 
 
-def test_a_banned_word_is_found(tmp_path: Path) -> None:
+def test_banned_word_is_detected(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("The log is read anew.\nWho leads is a lock.\n")
 

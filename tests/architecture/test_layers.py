@@ -1,4 +1,4 @@
-"""Imports point down, contexts are independent, and no modules import each other in a circle."""
+"""Modules import only lower layers, contexts are independent, and there are no import cycles."""
 
 import ast
 import sys
@@ -22,15 +22,15 @@ from tests.architecture.source_tree import (
 )
 from tests.support.paths import ROOT
 
-# What a layer may import inside a function, so that only the commands that need it pay for it.
-LAZILY = {"cli": SERVER}
+# Layers that a layer may import inside functions, so that only commands that need them load them.
+LAZY_IMPORTS = {"cli": SERVER}
 # Contexts may use ``identity`` and ``shared``. Anything else is listed here, with its direction.
 CONTEXTS = {"identity", "coordination"}
 CONTEXTS_BELOW = {"identity": set[str](), "coordination": {"identity"}}
 # Layers in which a context has a folder, and files that join contexts.
 LAYERS_WITH_CONTEXTS = {"domain", "projections", "application"}
 
-# The domain takes time, identity and chance as arguments. These modules would bypass that.
+# The domain takes time, ids and random bytes as arguments. These modules would bypass that.
 IMPURE_MODULES = {
     *("asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets"),
     *("shutil", "signal", "socket", "sqlite3", "subprocess", "tempfile", "threading", "time"),
@@ -39,7 +39,7 @@ IMPURE_CALLS = {"input", "now", "open", "print", "today", "utcnow", "uuid1", "uu
 
 
 def imported_on_load(tree: ast.AST) -> Iterator[str]:
-    """Imported names, without those inside functions or for the type checker only."""
+    """Yield imported names, except those inside functions or for the type checker only."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
@@ -62,7 +62,7 @@ def test_module_imports_only_layers_below(path: Path) -> None:
     allowed = BELOW[layer] | {layer}
 
     assert layers(imported_on_load(tree)) <= allowed
-    assert layers(imported_names(tree)) <= allowed | LAZILY.get(layer, set())
+    assert layers(imported_names(tree)) <= allowed | LAZY_IMPORTS.get(layer, set())
 
 
 def context_of(module: str) -> str | None:
@@ -91,8 +91,8 @@ def test_contexts_have_the_same_folders_in_each_layer() -> None:
     } == dict.fromkeys(LAYERS_WITH_CONTEXTS, CONTEXTS)
 
 
-def circles(graph: dict[str, set[str]]) -> list[list[str]]:
-    """Groups of modules that import each other, directly or not (Tarjan's algorithm)."""
+def import_cycles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return groups of modules that import each other, directly or not (Tarjan's algorithm)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -119,15 +119,17 @@ def circles(graph: dict[str, set[str]]) -> list[list[str]]:
     return found
 
 
-def test_no_modules_import_each_other_in_a_circle() -> None:
+def test_there_are_no_import_cycles() -> None:
     """Imports inside functions and under TYPE_CHECKING count too."""
-    assert circles({name: imported_modules(path) for name, path in MODULE_NAMES.items()}) == []
+    assert (
+        import_cycles({name: imported_modules(path) for name, path in MODULE_NAMES.items()}) == []
+    )
 
 
-def test_a_circle_is_found() -> None:
+def test_import_cycle_is_detected() -> None:
     graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": set[str]()}
 
-    assert circles(graph) == [["a", "b", "c"]]
+    assert import_cycles(graph) == [["a", "b", "c"]]
 
 
 @pytest.mark.parametrize("path", [p for p in LAYERED if layer_of(p) == "domain"], ids=path_name)
@@ -138,7 +140,7 @@ def test_domain_is_pure(path: Path) -> None:
 
     assert tops <= sys.stdlib_module_names, "the domain needs the standard library only"
     assert not tops & IMPURE_MODULES
-    assert not calls & IMPURE_CALLS, "time, identity and chance arrive as arguments"
+    assert not calls & IMPURE_CALLS, "time, ids and random bytes are passed as arguments"
 
 
 def called_name(node: ast.Call) -> str:

@@ -1,7 +1,7 @@
-"""What a wheel holds, and what may be asked of a machine that only installed the base.
+"""The content of a wheel, and the packages that the client needs without the server extra.
 
-The wheel is built and unpacked for real; its code then runs away from this repository, so that
-nothing is found here by accident.
+The test builds and unpacks a wheel and runs its code outside this repository, so that no module of
+the repository is imported by accident.
 """
 
 import json
@@ -23,10 +23,10 @@ from tests.support.paths import ROOT
 
 FOLDERS = sorted(path.name for path in (ROOT / "src" / "quorate").iterdir() if path.is_symlink())
 
-# Loads everything an agent may use, then tells which modules came along.
-AS_AN_AGENT = """
+# Imports everything that an agent may use, then prints the modules that were loaded.
+LOAD_CLIENT_MODULES = """
 import importlib, json, pkgutil, sys
-at_start = set(sys.modules)  # what the interpreter's own site-packages loads is not ours
+at_start = set(sys.modules)  # Modules that the interpreter's site-packages load are ignored.
 import quorate, quorate.client, quorate.domain
 for package in (quorate.client, quorate.domain):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -40,20 +40,20 @@ print(json.dumps({"from": quorate.__file__, "loaded": sorted(set(sys.modules) - 
 """
 
 
-class Unpacked(NamedTuple):
-    """The wheel's table of contents, and where its code lies."""
+class UnpackedWheel(NamedTuple):
+    """The file names in a wheel, and the folder with its unpacked files."""
 
     names: list[str]
     path: Path
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> UnpackedWheel:
     built, path = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("unpacked")
     run("-m", "hatchling", "build", "--target", "wheel", "--directory", str(built), cwd=ROOT)
     with ZipFile(next(built.glob("*.whl"))) as archive:
         archive.extractall(path)
-        return Unpacked(archive.namelist(), path)
+        return UnpackedWheel(archive.namelist(), path)
 
 
 def run(*arguments: str, cwd: Path, **environment: str) -> str:
@@ -79,27 +79,27 @@ def distribution(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
-def with_what_they_need(names: set[str]) -> set[str]:
-    """These and all they require; what is not installed was meant for another platform."""
+def with_requirements(names: set[str]) -> set[str]:
+    """Return these distributions and their requirements, except those of other platforms."""
     installed = {distribution(found.name): found for found in distributions()}
-    reached: set[str] = set()
-    ahead = names & set(installed)
-    while ahead:
-        reached |= ahead
-        needs = [need for name in ahead for need in installed[name].requires or ()]
-        ahead = {distribution(need) for need in needs if "extra ==" not in need}
-        ahead = ahead & set(installed) - reached
-    return reached
+    found_names: set[str] = set()
+    pending = names & set(installed)
+    while pending:
+        found_names |= pending
+        needs = [need for name in pending for need in installed[name].requires or ()]
+        pending = {distribution(need) for need in needs if "extra ==" not in need}
+        pending = pending & set(installed) - found_names
+    return found_names
 
 
-def test_a_wheel_exposes_quorate_and_nothing_else(wheel: Unpacked) -> None:
+def test_wheel_exposes_only_quorate(wheel: UnpackedWheel) -> None:
     info = f"quorate-{quorate.__version__}.dist-info"
 
     assert {name.split("/")[0] for name in wheel.names} == {"quorate", info}
     assert len(wheel.names) == len(set(wheel.names))
 
 
-def test_a_wheel_holds_every_folder_and_its_types(wheel: Unpacked) -> None:
+def test_wheel_contains_every_folder_and_the_type_marker(wheel: UnpackedWheel) -> None:
     expected = {
         f"quorate/{path.relative_to(ROOT)}"
         for folder in FOLDERS
@@ -110,7 +110,7 @@ def test_a_wheel_holds_every_folder_and_its_types(wheel: Unpacked) -> None:
     assert "quorate/py.typed" in wheel.names
 
 
-def test_a_wheel_carries_its_licence_and_its_command(wheel: Unpacked) -> None:
+def test_wheel_contains_licence_and_entry_point(wheel: UnpackedWheel) -> None:
     info = wheel.path / f"quorate-{quorate.__version__}.dist-info"
     metadata = Parser().parsestr((info / "METADATA").read_text())
 
@@ -119,23 +119,24 @@ def test_a_wheel_carries_its_licence_and_its_command(wheel: Unpacked) -> None:
     assert "quorate = quorate.cli.main:main" in (info / "entry_points.txt").read_text()
 
 
-def test_the_base_install_needs_no_server_package(wheel: Unpacked) -> None:
-    printed = run("-c", AS_AN_AGENT, cwd=wheel.path, PYTHONPATH=str(wheel.path))
-    seen = json.loads(printed.splitlines()[-1])
-    base = with_what_they_need({distribution(d) for d in declared()["project"]["dependencies"]})
+def test_client_needs_no_server_package(wheel: UnpackedWheel) -> None:
+    printed = run("-c", LOAD_CLIENT_MODULES, cwd=wheel.path, PYTHONPATH=str(wheel.path))
+    printed_modules = json.loads(printed.splitlines()[-1])
+    base = with_requirements({distribution(d) for d in declared()["project"]["dependencies"]})
     owners = packages_distributions()
-    # A module several distributions share is fine when one of them is ours to use.
+    # A module that several distributions share is allowed if the client requires one of them.
     foreign = {
         top: owners[top]
-        for top in {name.split(".")[0] for name in seen["loaded"]} & set(owners) - {"quorate"}
+        for top in {name.split(".")[0] for name in printed_modules["loaded"]}
+        & set(owners) - {"quorate"}
         if not base & {distribution(owner) for owner in owners[top]}
     }
 
-    assert Path(seen["from"]).is_relative_to(wheel.path)
+    assert Path(printed_modules["from"]).is_relative_to(wheel.path)
     assert foreign == {}
 
 
-def test_every_folder_is_packed() -> None:
+def test_every_folder_is_packaged() -> None:
     packed = declared()["tool"]["hatch"]["build"]["targets"]["wheel"]
 
     assert sorted(packed["sources"]) == sorted([*FOLDERS, "src/quorate"])
@@ -145,7 +146,7 @@ def test_every_folder_is_packed() -> None:
     ]
 
 
-def test_the_lock_pins_what_is_declared() -> None:
+def test_lock_file_pins_declared_dependencies() -> None:
     project = declared()
     wanted = [
         *project["project"]["dependencies"],

@@ -108,7 +108,7 @@ def test_every_index_and_owner_of_an_aggregate_can_be_looked_up(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("aggregate", AGGREGATES, ids=lambda one: one.name)
-def test_a_deadline_is_found_by_a_query(aggregate: Aggregate[Any]) -> None:
+def test_every_deadline_has_a_query(aggregate: Aggregate[Any]) -> None:
     due = {one.aggregate.name for one in REPOSITORIES if one.due is not None}
 
     assert (aggregate.name in due) == (aggregate.deadline is not None)

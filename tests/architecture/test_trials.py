@@ -1,6 +1,6 @@
-"""The extensions that CONTRIBUTING.md shows work, and touch no more files than it says.
+"""The extensions that CONTRIBUTING.md shows work, and touch only the files that it names.
 
-Each section is applied to a copy of the repository, tried there, and discarded.
+The diffs of each section are applied to a copy of the repository, where a trial runs.
 """
 
 import re
@@ -46,7 +46,7 @@ TRIALS = {
 
 
 def patch_of(section: str) -> str:
-    """All diffs of one section of the page."""
+    """Return all diffs of one section of the page."""
     text = PAGE.split(f"\n### {section}\n", 1)[1]
     text = re.split(r"^##", text, maxsplit=1, flags=re.MULTILINE)[0]
     return "".join(_DIFF.findall(text))
@@ -54,7 +54,7 @@ def patch_of(section: str) -> str:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The repository without what is not versioned."""
+    """A copy of the versioned files of the repository."""
     folder = tmp_path / "copy"
     for path in FILES:
         target = folder / path.relative_to(ROOT)
@@ -67,7 +67,7 @@ def copy(tmp_path: Path) -> Path:
     return folder
 
 
-def try_out(copy: Path, trial: str) -> subprocess.CompletedProcess[str]:
+def run_trial(copy: Path, trial: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", f"tests.architecture.trials.{trial}"],
         cwd=copy,
@@ -80,14 +80,14 @@ def try_out(copy: Path, trial: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("section", TRIALS)
-def test_extension_touches_only_the_files_that_are_named(section: str) -> None:
+def test_extension_touches_only_the_named_files(section: str) -> None:
     assert set(_TOUCHED.findall(patch_of(section))) == TRIALS[section][1]
 
 
 @pytest.mark.parametrize("section", TRIALS)
 def test_extension_works_in_a_copy(section: str, copy: Path) -> None:
     trial, _ = TRIALS[section]
-    assert try_out(copy, trial).returncode != 0, "without the extension the trial must fail"
+    assert run_trial(copy, trial).returncode != 0, "without the extension the trial must fail"
 
     applied = subprocess.run(
         ["git", "apply", "-C1", "-"],
@@ -98,8 +98,8 @@ def test_extension_works_in_a_copy(section: str, copy: Path) -> None:
         check=False,
     )
     assert applied.returncode == 0, applied.stderr
-    tried = try_out(copy, trial)
-    assert (tried.returncode, tried.stdout) == (0, "passed\n"), tried.stderr
+    result = run_trial(copy, trial)
+    assert (result.returncode, result.stdout) == (0, "passed\n"), result.stderr
 
 
 def test_page_is_part_of_the_repository() -> None:

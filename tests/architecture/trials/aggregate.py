@@ -26,7 +26,7 @@ async def main(folder: Path) -> None:
             caller=TENANT_KEY, contact=KIM, until=until, new_pause_id="pause-1"
         )
         assert await stage.types() == []
-        for _ in range(2):  # The second one finds the first, which was stored and loaded.
+        for _ in range(2):  # The second command loads the pause that the first one stored.
             await stage.submit(pause)
         assert await stage.types() == ["ContactPaused"]
         assert await stage.find_due() == []
