@@ -126,7 +126,7 @@ class Store(Generic[S]):
         return None if id_ is None else self._items[id_]
 
     def owned_by(self, owner_id: str) -> list[S]:
-        """Return the loaded instances of one owner that have not ended, in the order of their start."""
+        """Return the loaded instances of one owner that have not ended, oldest first."""
         return [self._items[id_] for id_ in self._owned.get(owner_id, ())]
 
     def put(self, id_: str, item: S) -> None:
@@ -223,7 +223,7 @@ class TenantState:
         return self._schema.owned.get(owner, ())
 
     def reactions_to(self, event: Event) -> list[Event]:
-        """Return the events that other aggregates declare to follow from an event, before it is applied.
+        """Return the events that other aggregates record after this one, before it is applied.
 
         A reaction to a reaction follows it in the list.
         """
