@@ -7,15 +7,15 @@
 * The first vote of an agent is final: a repetition is the same vote, the opposite is rejected.
 * At ``timeout_at`` an undecided proposal expires, exactly once.
 
-Options, off by default: ``electorate="snapshot"`` (only agents active at creation vote),
-``proposer_votes=False`` (the proposer neither votes nor counts), ``floor`` (n is at least
-ceil(floor x the electorate at creation)).
+Options: ``electorate="snapshot"`` (only agents active at creation vote), ``proposer_votes=False``
+(the proposer neither votes nor counts), ``floor`` (n >= ceil(floor x electorate at creation)).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from operator import attrgetter
 from typing import ClassVar, Literal, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.agents import (
@@ -148,8 +148,6 @@ class ConsensusRequest:
 
 @record
 class VoteResult:
-    """A vote, and the status of its proposal after it."""
-
     vote: Vote
     status: Status
 
@@ -311,7 +309,7 @@ def _decision(
     ]
 
 
-# -- Without a command ---------------------------------------------------------
+# -- Without a command -------------------------------------------------------
 
 
 def is_overdue(state: ConsensusRequest, at: Timestamp) -> bool:
@@ -389,8 +387,9 @@ CONSENSUS: Aggregate[ConsensusRequest] = Aggregate(
     events=get_args(Event),
     stream=lambda event: f"consensus-{event.request_id}",
     commands=(RequestConsensus, CastVote),
-    id_of=lambda event: event.request_id,
+    id_of=attrgetter("request_id"),
     evolve=evolve,
+    phase_of=attrgetter("status"),
     counters={"open_requests": Counter(amount=lambda one: 1 if one.status == "pending" else 0)},
     part_of=lambda event: event.agent_id if isinstance(event, VoteCast) else None,
     deadline=Deadline(

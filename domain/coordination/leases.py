@@ -8,13 +8,13 @@
 * The holder that acquires again renews (same id and fence). A renewal never shortens the lease.
 * A rejection is recorded (``LeaseConflicted``), and both agents are notified.
 * A second release succeeds and changes nothing. Releasing an old lease never affects its successor.
-* A rejected agent becomes a contender (at most CONTENDERS_MAX per lease). When the lease ends, each
-  contender is notified once. The notification grants nothing: the first request gets the lease, and
-  an agent that is rejected again contends again.
+* A rejected agent becomes a contender (CONTENDERS_MAX per lease), notified once when the lease
+  ends. That grants nothing: the first request gets the lease, the others contend again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.agents import (
@@ -294,7 +294,7 @@ def _renewed(lease: Lease, intent: str, until: Timestamp) -> Sequence[LeaseRenew
     ]
 
 
-# -- Without a command ---------------------------------------------------------
+# -- Without a command -------------------------------------------------------
 
 
 def _ending(lease: Lease) -> dict[str, Any]:
@@ -375,8 +375,9 @@ LEASES: Aggregate[Lease] = Aggregate(
     events=get_args(Event),
     stream=lambda event: f"lease-{event.contact_key}",
     commands=(AcquireLease, RenewLease, ReleaseLease),
-    id_of=lambda event: event.lease_id,
+    id_of=attrgetter("lease_id"),
     evolve=evolve,
+    phase_of=attrgetter("status"),
     indexes={"live_contact": lambda lease: lease.contact_key if lease.status == "active" else None},
     counters={
         "live_leases": Counter(

@@ -14,6 +14,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, ClassVar, Literal, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.principals import Principal
@@ -299,8 +300,9 @@ def evolve(state: Agent | None, event: Event, at: Timestamp) -> Agent:
     match event:
         case HeartbeatReceived():
             assert state is not None
-            return changed(
-                state, last_heartbeat=at, active_until=event.active_until, status="active"
+            # Most events are heartbeats, and ``changed`` takes half as long again.
+            return state.__replace__(  # type: ignore[attr-defined, no-any-return]
+                last_heartbeat=at, active_until=event.active_until, status="active"
             )
         case AgentRegistered() | AgentReregistered():
             first = state is None or state.status == "reserved"
@@ -326,8 +328,9 @@ AGENTS: Aggregate[Agent] = Aggregate(
     events=get_args(Event),
     stream=lambda event: f"agent-{event.agent_id.removeprefix('agent_')}",
     commands=(RegisterAgent, Heartbeat),
-    id_of=lambda event: event.agent_id,
+    id_of=attrgetter("agent_id"),
     evolve=evolve,
+    phase_of=attrgetter("name"),
     indexes={"name": lambda agent: name_key(agent.name)},
     counters={"agents": Counter(amount=lambda _agent: 1)},
     deadline=Deadline(

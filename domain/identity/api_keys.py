@@ -8,6 +8,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import ClassVar, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.agents import AGENTS, Agent, find_agent_by_name, name_key
@@ -186,8 +187,9 @@ API_KEYS: Aggregate[Key] = Aggregate(
     events=get_args(Event),
     stream=lambda event: f"key-{event.key_id}",
     commands=(IssueKey, RevokeKey),
-    id_of=lambda event: event.key_id,
+    id_of=attrgetter("key_id"),
     evolve=evolve,
+    phase_of=attrgetter("revoked_at"),
     effects=(
         Effect(
             event=KeyIssued,

@@ -75,6 +75,8 @@ class Aggregate(Generic[S]):
     * ``id_of``: the instance that an event belongs to, or None if it concerns none.
     * ``indexes``: unique keys besides the id; None while an instance is not listed.
     * ``part_of``: the part of an instance that an event changes, where parts are stored apart.
+    * ``phase_of``: the part of a state that its indexes, owner and counters depend on. While it
+      stays equal, they are not computed again. Without it they are computed for every event.
     * ``is_final``: no later event can change the instance. A replay stores it and forgets it.
     * ``reacts_to``: the events that follow when an event of another aggregate is recorded.
     * ``check``: raise AssertionError if an event must not be recorded with this sequence.
@@ -92,6 +94,7 @@ class Aggregate(Generic[S]):
     part_of: Callable[[Any], str | None] | None = None
     owner: Owner[S] | None = None
     deadline: Deadline[S] | None = None
+    phase_of: Callable[[S], Any] | None = None
     is_final: Callable[[S], bool] = lambda _state: False
     reacts_to: Mapping[type[Any], Reaction] = field(default_factory=dict)
     check: Callable[[Any, int], None] | None = None

@@ -8,9 +8,9 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from quorate.domain.shared.aggregates import ID, Aggregate, Effect, Event, Read, Reads
+from quorate.domain.shared.aggregates import ID, Aggregate, Event, Read, Reads
 from quorate.domain.shared.notifications import EVERYONE
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
@@ -46,12 +46,31 @@ class Command(Protocol):
         """Return the result, from the state after the events were applied."""
 
 
+# How an event changes an aggregate: what ``apply`` needs of it, in the order of its loop.
+Applied: TypeAlias = tuple[
+    Aggregate[Any],
+    Callable[[Any], str | None],
+    Callable[[Any, Any, Timestamp], Any],
+    Callable[[Any], Any] | None,
+    Callable[[Any], str | None] | None,
+]
+
+
+def _applied(
+    aggregate: Aggregate[Any],
+    id_of: Callable[[Any], str | None],
+    evolve: Callable[[Any, Any, Timestamp], Any] | None,
+) -> Applied:
+    assert evolve is not None
+    return (aggregate, id_of, evolve, aggregate.phase_of, aggregate.part_of)
+
+
 class Schema:
     """The declarations of all aggregates, compiled for dispatch."""
 
     def __init__(self, aggregates: Sequence[Aggregate[Any]]) -> None:
         self.aggregates = tuple(aggregates)
-        self.effects: dict[type[Any], tuple[Effect[Any], ...]] = {}
+        self.effects: dict[type[Any], tuple[Applied, ...]] = {}
         self.stream_of: dict[type[Any], Callable[[Any], str]] = {}
         self.reactions: dict[type[Any], tuple[Callable[..., Sequence[Event]], ...]] = {}
         self.checks: dict[type[Any], Callable[[Any, int], None]] = {}
@@ -63,15 +82,12 @@ class Schema:
     def _add(self, aggregate: Aggregate[Any]) -> None:
         for event in aggregate.events:
             self.stream_of[event] = aggregate.stream
-            self.effects[event] = ()
-            if aggregate.evolve is not None:
-                own = Effect(
-                    event=event,
-                    aggregate=aggregate,
-                    id_of=aggregate.id_of,
-                    evolve=aggregate.evolve,
-                )
-                self.effects[event] = (own, *(o for o in aggregate.effects if o.event is event))
+            own = (aggregate.id_of, aggregate.evolve)
+            others = ((one.aggregate, one) for one in aggregate.effects if one.event is event)
+            self.effects[event] = (
+                *([_applied(aggregate, *own)] if aggregate.evolve is not None else ()),
+                *(_applied(other, one.id_of, one.evolve) for other, one in others),
+            )
             if aggregate.check is not None:
                 self.checks[event] = aggregate.check
         for event, reaction in aggregate.reacts_to.items():
@@ -86,10 +102,10 @@ class Schema:
 class Store(Generic[S]):
     """The loaded instances of one aggregate, and which of them changed."""
 
-    __slots__ = ("_by", "_indexes", "_items", "_owned", "_owner_of", "changed", "changed_parts")
+    __slots__ = ("_by", "_indexes", "_owned", "_owner_of", "by_id", "changed", "changed_parts")
 
     def __init__(self, aggregate: Aggregate[S]) -> None:
-        self._items: dict[str, S] = {}
+        self.by_id: dict[str, S] = {}
         self._by: dict[str, dict[str, str]] = {name: {} for name in aggregate.indexes}
         self._indexes = [(self._by[name], key_of) for name, key_of in aggregate.indexes.items()]
         self._owner_of = aggregate.owner.id_of if aggregate.owner is not None else None
@@ -98,40 +114,44 @@ class Store(Generic[S]):
         self.changed_parts: set[tuple[str, str]] = set()  # Instance and part.
 
     def __getitem__(self, id_: str) -> S:
-        return self._items[id_]
+        return self.by_id[id_]
 
     def __contains__(self, id_: str) -> bool:
-        return id_ in self._items
+        return id_ in self.by_id
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
+        return iter(self.by_id)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.by_id)
 
     def get(self, id_: str) -> S | None:
-        return self._items.get(id_)
+        return self.by_id.get(id_)
 
     def values(self) -> Iterable[S]:
-        return self._items.values()
+        return self.by_id.values()
 
     def items(self) -> Iterable[tuple[str, S]]:
-        return self._items.items()
+        return self.by_id.items()
 
     def find(self, index: str, key: str) -> S | None:
         """Return the instance that an index lists under this key."""
         if index == ID:
-            return self._items.get(key)
+            return self.by_id.get(key)
         id_ = self._by[index].get(key)
-        return None if id_ is None else self._items[id_]
+        return None if id_ is None else self.by_id[id_]
 
     def owned_by(self, owner_id: str) -> list[S]:
         """Return the loaded instances of one owner that have not ended, oldest first."""
-        return [self._items[id_] for id_ in self._owned.get(owner_id, ())]
+        return [self.by_id[id_] for id_ in self._owned.get(owner_id, ())]
 
     def put(self, id_: str, item: S) -> None:
-        before = self._items.get(id_)
-        self._items[id_] = item
+        before = self.by_id.get(id_)
+        self.by_id[id_] = item
+        self.list_again(id_, before, item)
+
+    def list_again(self, id_: str, before: S | None, item: S) -> None:
+        """Bring indexes and owners up to date with an instance that was put or has changed."""
         for ids, key_of in self._indexes:
             key = key_of(item)
             old = None if before is None else key_of(before)
@@ -151,7 +171,7 @@ class Store(Generic[S]):
 
     def forget(self, id_: str) -> None:
         """Drop an instance that has ended: no index lists it any more."""
-        del self._items[id_]
+        del self.by_id[id_]
 
 
 class TenantState:
@@ -242,27 +262,39 @@ class TenantState:
             self.notified.add((agent_id, sequence))
 
     def apply(self, event: Event, at: Timestamp) -> None:
-        for effect in self._schema.effects[type(event)]:
-            id_ = effect.id_of(event)
+        """Change the state by an event that is or was recorded at this time.
+
+        A rebuild spends most of its time here: hence the locals and the check of the phase.
+        """
+        stores = self._stores
+        for aggregate, id_of, evolve, phase_of, part_of in self._schema.effects[type(event)]:
+            id_ = id_of(event)
             if id_ is None:
                 continue
-            aggregate = effect.aggregate
-            store = self[aggregate]
-            before = store.get(id_)
-            after = effect.evolve(before, event, at)
+            store = stores.get(aggregate)
+            if store is None:
+                store = self[aggregate]
+            by_id = store.by_id
+            before = by_id.get(id_)
+            after = evolve(before, event, at)
             if after is before:
                 continue
-            store.put(id_, after)
+            by_id[id_] = after
             store.changed.add(id_)
-            if aggregate.part_of is not None and (part := aggregate.part_of(event)) is not None:
+            if part_of is not None and (part := part_of(event)) is not None:
                 store.changed_parts.add((id_, part))
-            for name, counter in aggregate.counters.items():
-                more = counter.amount(after)
-                if before is not None:
-                    more -= counter.amount(before)
-                if more:
-                    owner_id = None if counter.owner is None else counter.owner(after)
-                    self._count(name, owner_id, more)
+            if before is None or phase_of is None or phase_of(before) != phase_of(after):
+                store.list_again(id_, before, after)
+                self._count_again(aggregate, before, after)
+
+    def _count_again(self, aggregate: Aggregate[S], before: S | None, after: S) -> None:
+        for name, counter in aggregate.counters.items():
+            more = counter.amount(after)
+            if before is not None:
+                more -= counter.amount(before)
+            if more:
+                owner_id = None if counter.owner is None else counter.owner(after)
+                self._count(name, owner_id, more)
 
     def _count(self, name: str, owner_id: str | None, more: int) -> None:
         self.counts[name] = self.counts.get(name, 0) + more
