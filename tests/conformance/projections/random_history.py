@@ -44,10 +44,10 @@ _JUMPS_SECONDS = (*(0, 1, 5, 15, 40) * 5, 400)
 class RandomHistory:
     """Two tenants with agents that execute random commands."""
 
-    def __init__(self, place: Path | Database, seed: int) -> None:
+    def __init__(self, target: Path | Database, seed: int) -> None:
         self.now = NOON
         self.results: list[CommandResult] = []  # In the order of submission.
-        self.log = EventStore(SqliteDatabase(place) if isinstance(place, Path) else place)
+        self.log = EventStore(SqliteDatabase(target) if isinstance(target, Path) else target)
         self._random = random.Random(seed)
         self._new_id = Uuid7(random.Random(seed).randbytes)
         self._overdue = DueAggregates(self.log)
@@ -55,7 +55,7 @@ class RandomHistory:
         self._leases: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
-        self._made = 0
+        self._counter = 0
         self._bus = CommandBus(
             self.log,
             SqlStateStore(self.log.database),
@@ -68,10 +68,10 @@ class RandomHistory:
         await self.log.open(SCHEMA)
         self._bus.open()
         for tenant in TENANTS:
-            await self._ask(tenant, tenants.CreateTenant(tenant_id=tenant))
+            await self._submit(tenant, tenants.CreateTenant(tenant_id=tenant))
             caller = Principal(key_id="keytenant", role="tenant", tenant=tenant)
             for name in NAMES[:3]:
-                await self._ask(tenant, self._register(tenant, caller, AgentRef(name=name)))
+                await self._submit(tenant, self._register(tenant, caller, AgentRef(name=name)))
         return self
 
     async def __aexit__(
@@ -87,7 +87,7 @@ class RandomHistory:
         """Submit one batch of commands in each round, then advance the clock."""
         for _ in range(rounds):
             await asyncio.gather(
-                *(self._ask(*self._something()) for _ in range(self._random.randint(1, 8)))
+                *(self._submit(*self._random_command()) for _ in range(self._random.randint(1, 8)))
             )
             self.now = Timestamp(self.now + self._random.choice(_JUMPS_SECONDS) * 1_000)
             if self._random.random() < 0.3:
@@ -96,7 +96,7 @@ class RandomHistory:
     async def record_due(self) -> None:
         """Record passed deadlines; sorted, because databases order equal deadlines differently."""
         for one in sorted(await self._overdue.find(self.now), key=repr):
-            await self._ask(one.tenant, one.command)
+            await self._submit(one.tenant, one.command)
 
     async def events(self, tenant: str) -> Sequence[Mapping[str, Any]]:
         """Return the tenant's log as it is exported."""
@@ -106,8 +106,8 @@ class RandomHistory:
     async def export(self, tenant: str, path: Path) -> None:
         path.write_bytes(b"".join(encode_line(dict(event)) for event in await self.events(tenant)))
 
-    async def _ask(self, tenant: str, command: Command) -> None:
-        order = CommandEnvelope(
+    async def _submit(self, tenant: str, command: Command) -> None:
+        envelope = CommandEnvelope(
             tenant=tenant,
             actor="keytenant",
             command_id=self._new_id(self.now),
@@ -115,10 +115,10 @@ class RandomHistory:
             render=orjson.dumps,
             idempotency=self._idempotency(command),
         )
-        place = len(self.results)
+        position = len(self.results)
         self.results.append(_PENDING)
-        answer = self.results[place] = await self._bus.submit(order)
-        if isinstance(answer, Rejected):
+        result = self.results[position] = await self._bus.submit(envelope)
+        if isinstance(result, Rejected):
             return
         match command:
             case leases.AcquireLease():
@@ -126,23 +126,23 @@ class RandomHistory:
             case consensus.RequestConsensus():
                 self._requests[tenant].append(command.new_request_id)
             case agents.RegisterAgent():
-                self._meets(tenant, command.agent_name, command.new_agent_id)
+                self._note_agent(tenant, command.agent_name, command.new_agent_id)
             case api_keys.IssueKey():
                 self._keys[tenant].append(command.key_id)
-                self._meets(tenant, command.agent_name or "", command.new_agent_id)
+                self._note_agent(tenant, command.agent_name or "", command.new_agent_id)
             case _:
                 pass
 
     def _idempotency(self, _command: Command) -> Idempotency | None:
         return None
 
-    def _meets(self, tenant: str, name: str, agent_id: str) -> None:
+    def _note_agent(self, tenant: str, name: str, agent_id: str) -> None:
         """Note the id of a name: the first agent with this name keeps it."""
         self._agent_ids[tenant].setdefault(name.lower(), agent_id)
 
     # -- Random commands -----------------------------------------------------------
 
-    def _something(self) -> tuple[str, Command]:
+    def _random_command(self) -> tuple[str, Command]:
         tenant = self._random.choice(TENANTS)
         caller = Principal(key_id="keytenant", role="tenant", tenant=tenant)
         ref = AgentRef(name=self._random.choice(NAMES))
@@ -161,15 +161,15 @@ class RandomHistory:
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 
     def _new(self, kind: str) -> str:
-        self._made += 1
-        return f"{kind}-{self._made:06d}"
+        self._counter += 1
+        return f"{kind}-{self._counter:06d}"
 
     def _contact(self) -> EmailAddress:
         key = self._random.choice(CONTACTS)
         return EmailAddress(email=self._random.choice((key, key.capitalize())), key=key)
 
-    def _known(self, made: Sequence[str]) -> str:
-        return self._random.choice(made[-3:]) if made else "unknown"
+    def _known(self, known_ids: Sequence[str]) -> str:
+        return self._random.choice(known_ids[-3:]) if known_ids else "unknown"
 
     def _register(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
         name = ref.name or ""

@@ -38,7 +38,7 @@ from tests.support.postgres import PostgresServer
 
 COMMANDS = 250
 SEED = 3
-TAKEN_MAX = 3
+BACKUPS_MAX = 3
 KINDS = sorted(PLATFORMS)
 
 
@@ -70,12 +70,12 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
 async def test_restored_tables_equal_the_original(
     original: Path, backup: bytes, empty: Database
 ) -> None:
-    done = await restore_from(empty, backup)
+    result = await restore_from(empty, backup)
 
-    there = await content(empty)
-    assert there == await content(SqliteDatabase(original))
-    assert done.seal.events == len(there["events"])
-    assert done.seal.answers == len(there["answers"]) > 0
+    tables = await content(empty)
+    assert tables == await content(SqliteDatabase(original))
+    assert result.seal.events == len(tables["events"])
+    assert result.seal.answers == len(tables["answers"]) > 0
 
 
 async def test_backup_of_a_restored_database_is_identical(backup: bytes, empty: Database) -> None:
@@ -100,9 +100,9 @@ async def test_log_of_the_first_release_is_backed_up_without_upgrade(
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_RELEASE.read_text())
 
-    done = await restore_from(empty, await backup_of(SqliteDatabase(path)))
+    result = await restore_from(empty, await backup_of(SqliteDatabase(path)))
 
-    assert done.rows > 0
+    assert result.rows > 0
 
 
 async def test_restored_log_accepts_new_events(backup: bytes, empty: Database) -> None:
@@ -125,19 +125,19 @@ async def test_backup_is_one_snapshot_during_concurrent_writes(
 ) -> None:
     async with run_history(empty, SEED, 20) as random_history:
         first = await random_history.log.committed_head()
-        living = asyncio.create_task(random_history.run(40))
-        taken: list[bytes] = []
-        while not living.done() and len(taken) < TAKEN_MAX:
-            taken.append(await backup_files.back_up_open_database(random_history.log.database))
-        await living
+        history_task = asyncio.create_task(random_history.run(40))
+        backups: list[bytes] = []
+        while not history_task.done() and len(backups) < BACKUPS_MAX:
+            backups.append(await backup_files.back_up_open_database(random_history.log.database))
+        await history_task
         last = await random_history.log.committed_head()
 
-    for number, one in enumerate(taken):
+    for number, one in enumerate(backups):
         folder = tmp_path / str(number)
         folder.mkdir()
-        done = await restore_from(SqliteDatabase(folder / "quorate.db"), one)
-        assert first <= done.seal.events <= last
-    assert len(taken) > 1
+        result = await restore_from(SqliteDatabase(folder / "quorate.db"), one)
+        assert first <= result.seal.events <= last
+    assert len(backups) > 1
 
 
 async def test_backup_rejects_an_empty_log(empty: Database) -> None:
@@ -159,7 +159,7 @@ async def test_backup_rejects_a_corrupted_log(tmp_path: Path, backup: bytes) -> 
 # -- Manipulated files ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("forge", backup_files.FORGERIES, ids=lambda forgery: forgery.__name__)
+@pytest.mark.parametrize("forgery", backup_files.FORGERIES, ids=lambda one: one.__name__)
 async def test_forged_backup_is_rejected(
     backup: bytes, forgery: Callable[[list[Line]], None], tmp_path: Path
 ) -> None:

@@ -78,17 +78,17 @@ class Plans:
 
     def steps(self, name: str, values: Mapping[str, Any]) -> int:
         query = self.statements[name]
-        taken = 0
+        step_count = 0
 
         def step() -> int:
-            nonlocal taken
-            taken += 1
+            nonlocal step_count
+            step_count += 1
             return 0
 
         with closing(sqlite3.connect(self._path)) as connection:
             connection.set_progress_handler(step, 1)
             connection.execute(query.sql, query.bind(values)).fetchall()
-        return taken
+        return step_count
 
 
 @pytest.fixture
@@ -272,7 +272,9 @@ async def test_lookup_takes_constant_steps_in_growing_tables(tmp_path: Path) -> 
             for name, values in VALUES.items():
                 steps[name].append(plans.steps(name, values))
 
-    slower = {name: taken for name, taken in steps.items() if taken[1] > MORE_STEPS_MAX * taken[0]}
+    slower = {
+        name: counts for name, counts in steps.items() if counts[1] > MORE_STEPS_MAX * counts[0]
+    }
     assert slower == {}
 
 

@@ -35,9 +35,9 @@ from tests.conformance.projections.random_history import RandomHistory
 from tests.support.paths import FIRST_RELEASE
 from tests.support.postgres import ROLE, ROLE_PASSWORD, PostgresServer, shared_with_role
 
-AT_ONCE = 4
-RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
-LOSE_ONE = "DELETE FROM events WHERE position = 5"
+CONCURRENT = 4
+PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE")
+REMOVE_ONE_EVENT = "DELETE FROM events WHERE position = 5"
 FORBID = (
     "CREATE TRIGGER events_no_delete BEFORE delete ON events "
     "BEGIN SELECT RAISE(ABORT, 'events are append-only'); END"
@@ -45,19 +45,19 @@ FORBID = (
 DAMAGE = {
     "sqlite": (
         "DROP TRIGGER events_no_delete",
-        LOSE_ONE,
+        REMOVE_ONE_EVENT,
         FORBID,
     ),
     "postgresql": (
         "ALTER TABLE events DISABLE TRIGGER ALL",
-        LOSE_ONE,
+        REMOVE_ONE_EVENT,
         "ALTER TABLE events ENABLE TRIGGER ALL",
     ),
 }
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
-def first_release(path: Path) -> None:
+def create_first_release(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FIRST_RELEASE.read_text("utf-8"))
 
@@ -65,12 +65,12 @@ def first_release(path: Path) -> None:
 @pytest.fixture(scope="module")
 def first_rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     """All rows of the first release, by table."""
-    path = tmp_path_factory.mktemp("then") / "quorate.db"
-    first_release(path)
+    path = tmp_path_factory.mktemp("first_release") / "quorate.db"
+    create_first_release(path)
     with closing(sqlite3.connect(path)) as connection:
         names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         return {
-            name: connection.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608 - ours.
+            name: connection.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608 - constant table names.
             for (name,) in names
         }
 
@@ -114,7 +114,7 @@ class Target:
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def target(request: pytest.FixtureRequest, tmp_path: Path, first_rows: Rows) -> Target:
     if request.param == "sqlite":
-        first_release(tmp_path / "quorate.db")
+        create_first_release(tmp_path / "quorate.db")
         return Target(
             lambda: SqliteDatabase(tmp_path / "quorate.db"),
             lambda: SqliteDatabase(tmp_path / "another.db"),
@@ -210,18 +210,18 @@ async def test_events_stay_append_only_after_an_upgrade(target: Target) -> None:
 
 
 async def test_concurrent_upgrades_run_once(target: Target) -> None:
-    prepared = await asyncio.gather(*(upgrade(target.database()) for _ in range(AT_ONCE)))
+    prepared = await asyncio.gather(*(upgrade(target.database()) for _ in range(CONCURRENT)))
 
     assert sorted(one.found or "" for one in prepared) == ["0001"] + [revisions.NEWEST] * 3
     assert {one.revision for one in prepared} == {revisions.NEWEST}
 
 
 async def test_concurrent_starts_create_the_tables_once(target: Target) -> None:
-    prepared = await asyncio.gather(*(upgrade(target.empty()) for _ in range(AT_ONCE)))
+    prepared = await asyncio.gather(*(upgrade(target.empty()) for _ in range(CONCURRENT)))
 
     found = [one.found for one in prepared]
     assert found.count(None) == 1
-    assert found.count(revisions.NEWEST) == AT_ONCE - 1
+    assert found.count(revisions.NEWEST) == CONCURRENT - 1
 
 
 async def test_upgrade_of_a_corrupted_log_changes_nothing(
@@ -244,7 +244,7 @@ async def test_upgrade_of_a_corrupted_log_changes_nothing(
 
 
 async def test_sqlite_database_is_upgraded_when_it_is_opened(tmp_path: Path) -> None:
-    first_release(tmp_path / "quorate.db")
+    create_first_release(tmp_path / "quorate.db")
 
     async with open_database(SqliteDatabase(tmp_path / "quorate.db"), SCHEMA) as database:
         assert await database.inspect(revisions.find_revision) == revisions.NEWEST
@@ -295,7 +295,7 @@ async def test_upgrade_includes_events_appended_before_the_lock(
 
     async def append() -> None:
         holes = ", ".join(f"${number}" for number in range(1, len(last) + 1))
-        await other.execute(f"INSERT INTO events VALUES ({holes})", *last)  # noqa: S608 - ours.
+        await other.execute(f"INSERT INTO events VALUES ({holes})", *last)  # noqa: S608 - constant table names.
 
     def late(connection: Connection, lock_log: Callable[[], None]) -> PreparedSchema:
         def append_and_lock() -> None:
@@ -352,20 +352,20 @@ async def test_server_role_appends_events_but_cannot_change_them(tmp_path: Path)
 
 async def test_server_role_is_granted_new_tables_of_an_upgrade() -> None:
     url = shared_with_role().empty_url()
-    newcomer = holdings.name
+    new_table = holdings.name
 
     def prepare(connection: Connection, lock_log: Callable[[], None]) -> Sequence[bool]:
         CURRENT_SCHEMA.prepare(connection, lock_log)
         grants.grant(connection, ROLE)
-        connection.exec_driver_sql(f"REVOKE ALL ON {newcomer} FROM {ROLE}")
-        connection.exec_driver_sql(f"GRANT TRUNCATE ON {newcomer} TO {ROLE}")
+        connection.exec_driver_sql(f"REVOKE ALL ON {new_table} FROM {ROLE}")
+        connection.exec_driver_sql(f"GRANT TRUNCATE ON {new_table} TO {ROLE}")
         grants.extend_grants(connection)
-        ours = (func.has_table_privilege(ROLE, newcomer, right) for right in RIGHTS)
-        return tuple(connection.execute(select(*ours)).one())
+        checks = (func.has_table_privilege(ROLE, new_table, privilege) for privilege in PRIVILEGES)
+        return tuple(connection.execute(select(*checks)).one())
 
-    rights = await PostgresDatabase(url).define(prepare)
+    privileges = await PostgresDatabase(url).define(prepare)
 
-    assert dict(zip(RIGHTS, rights, strict=True)) == {
+    assert dict(zip(PRIVILEGES, privileges, strict=True)) == {
         **dict.fromkeys(("SELECT", "INSERT", "UPDATE"), True),
         "DELETE": False,
         "TRUNCATE": True,  # Granted by an administrator: an upgrade revokes nothing.

@@ -59,16 +59,16 @@ async def last_notification(stage: ProjectionStage, name: str, by_name: bool = F
     command = heartbeat(name)
     if by_name:
         command = Heartbeat(caller=TENANT_KEY, agent=AgentRef(name=name.upper()))
-    answers: list[int] = []
+    noted: list[int] = []
     answer = await stage.submit(
-        command, render=lambda heard: _noted(answers, heard.last_notification)
+        command, render=lambda result: _note(noted, result.last_notification)
     )
     assert isinstance(answer, Accepted)
-    return answers[-1]
+    return noted[-1]
 
 
-def _noted(answers: list[int], last: int) -> bytes:
-    answers.append(last)
+def _note(noted: list[int], last: int) -> bytes:
+    noted.append(last)
     return b"{}"
 
 
@@ -225,18 +225,18 @@ async def test_heartbeat_includes_notifications_of_its_own_batch(
 ) -> None:
     await stage.create_agents("ann", "bob")
     await stage.execute(acquire("ann"))
-    answers: list[int] = []
+    noted: list[int] = []
     commits = stage.database.commits
     with stage.database.hold():
         first = stage.start(acquire("ann", LEE, lease="first"))
         await stage.database.held.wait()
         together = [
             stage.start(
-                heartbeat("bob"), render=lambda heard: _noted(answers, heard.last_notification)
+                heartbeat("bob"), render=lambda result: _note(noted, result.last_notification)
             ),
             stage.start(acquire("bob", KIM)),
             stage.start(
-                heartbeat("bob"), render=lambda heard: _noted(answers, heard.last_notification)
+                heartbeat("bob"), render=lambda result: _note(noted, result.last_notification)
             ),
         ]
         await asyncio.sleep(0)
@@ -244,7 +244,7 @@ async def test_heartbeat_includes_notifications_of_its_own_batch(
 
     (conflict,) = stage.committed[-1]
     assert stage.database.commits == commits + 2, "the commands after the first form one batch"
-    assert (conflict.type, answers) == ("LeaseConflicted", [3, conflict.sequence])
+    assert (conflict.type, noted) == ("LeaseConflicted", [3, conflict.sequence])
 
 
 async def test_last_notification_survives_a_restart(stage: ProjectionStage) -> None:

@@ -69,12 +69,12 @@ async def create_everything(stage: ProjectionStage) -> None:
     for tenant in (TENANT, OTHER_TENANT):
         await stage.create_agents(*AGENTS, tenant=tenant)
         for number, name in enumerate(AGENTS):
-            taken = acquire(name, contact(number), lease=f"{tenant}-l{MANY - number:02}")
-            await stage.execute(taken, tenant=tenant)
-            asked = propose(name, request=f"{tenant}-r{number:02}")
-            await stage.execute(asked, tenant=tenant)
-            voted = vote(name, "approve", request=f"{tenant}-r00")
-            await stage.submit(voted, tenant=tenant)
+            acquisition = acquire(name, contact(number), lease=f"{tenant}-l{MANY - number:02}")
+            await stage.execute(acquisition, tenant=tenant)
+            proposal = propose(name, request=f"{tenant}-r{number:02}")
+            await stage.execute(proposal, tenant=tenant)
+            ballot = vote(name, "approve", request=f"{tenant}-r00")
+            await stage.submit(ballot, tenant=tenant)
             await stage.execute(issue(number + (100 if tenant == TENANT else 0)), tenant=tenant)
 
 

@@ -119,11 +119,11 @@ async def test_rebuild_repairs_manually_changed_tables(history: Path) -> None:
     )
 
     async with open_database(history) as database:
-        rebuilt = await rebuild(database)
+        result = await rebuild(database)
 
     assert rows_of(history) == rows
     assert schema_of(history) == schema
-    assert rebuilt.rows == sum(map(len, rows.values()))
+    assert result.rows == sum(map(len, rows.values()))
 
 
 @pytest.mark.parametrize(("page", "between"), [(1, 1), (5, 1_000_000), (1_000, 3), (64, 64)])
@@ -141,14 +141,14 @@ async def test_rebuild_does_not_depend_on_page_sizes(
 
 
 async def test_progress_is_reported_from_zero_to_all_events(history: Path) -> None:
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     async with open_database(history) as database:
-        rebuilt = await rebuild(database, lambda done, of: told.append((done, of)))
+        result = await rebuild(database, lambda done, of: reported.append((done, of)))
 
-    assert told[0] == (0, rebuilt.events)
-    assert told[-1] == (rebuilt.events, rebuilt.events)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert reported[0] == (0, result.events)
+    assert reported[-1] == (result.events, result.events)
+    assert [done for done, _ in reported] == sorted({done for done, _ in reported})
 
 
 async def test_rebuild_of_an_empty_log_gives_empty_projections(tmp_path: Path) -> None:
@@ -158,9 +158,9 @@ async def test_rebuild_of_an_empty_log_gives_empty_projections(tmp_path: Path) -
     execute(path, "DROP TRIGGER events_no_delete", "DELETE FROM events")
 
     async with open_database(path) as database:
-        rebuilt = await rebuild(database)
+        result = await rebuild(database)
 
-    assert (rebuilt.events, rebuilt.rows) == (0, 0)
+    assert (result.events, result.rows) == (0, 0)
 
 
 # -- Logs that cannot be replayed ------------------------------------------------

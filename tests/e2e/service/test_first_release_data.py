@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.projections.test_migrations import first_release
+from tests.conformance.projections.test_migrations import create_first_release
 from tests.e2e.service.service_process import (
     FREE_PORTS,
     ServiceProcess,
@@ -23,7 +23,7 @@ REBUILD_SECONDS_MAX = 60.0
 def data_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
-    first_release(folder / "quorate.db")
+    create_first_release(folder / "quorate.db")
     return folder
 
 

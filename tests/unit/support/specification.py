@@ -100,9 +100,9 @@ class Scenario:
         _apply(recorded_first, at, tenant_state)
         sequence = len(self.events) + len(recorded_first) + 1
         before = snapshot(tenant_state)
-        moment = DecisionContext(now=at, sequence=sequence, window=self.window, quotas=self.quotas)
+        context = DecisionContext(now=at, sequence=sequence, window=self.window, quotas=self.quotas)
         try:
-            decided = command.decide(tenant_state, moment)
+            decided = command.decide(tenant_state, context)
         except DomainError as error:
             assert snapshot(tenant_state) == before, "a decision changed the state"
             _apply(error.recorded, at, tenant_state)

@@ -92,10 +92,10 @@ class ModelComparison(RuleBasedStateMachine):
     @rule(selector=choices, offset=offsets)
     def advance_to_deadline(self, selector: int, offset: int) -> None:
         """Advance to one of the next deadlines, or a millisecond before or after it."""
-        moments = self.model.deadlines(self.now)[:DEADLINES_MAX]
-        if moments:
-            context = moments[selector % len(moments)]
-            self.now = Timestamp(max(self.now, context + offset))
+        deadlines = self.model.deadlines(self.now)[:DEADLINES_MAX]
+        if deadlines:
+            deadline = deadlines[selector % len(deadlines)]
+            self.now = Timestamp(max(self.now, deadline + offset))
 
     @rule(who=choices)
     def register_agent(self, who: int) -> None:
@@ -103,17 +103,16 @@ class ModelComparison(RuleBasedStateMachine):
         known = id_of(name) in self.scenario.tenant_state[AGENTS]
         outcome = self.execute(register(name))
         assert outcome.rejection is None
-        actual = "reregistered" if known else "registered"
-        assert (actual,) == self.model.register(name, self.now)
+        result = "reregistered" if known else "registered"
+        assert (result,) == self.model.register(name, self.now)
 
     @rule(first=choices, count=st.sampled_from(HEARTBEAT_COUNTS))
     def send_heartbeats(self, first: int, count: int) -> None:
         for place in range(min(count, len(self.names))):
             name = self.name(first + place)
             outcome = self.execute(heartbeat(name))
-            actual = rejection_code(outcome) or (
-                ("recorded",) if outcome.decided else ("coalesced",)
-            )
+            result = "recorded" if outcome.decided else "coalesced"
+            actual = rejection_code(outcome) or (result,)
             assert actual == self.model.heartbeat(name, self.now)
 
     @rule(first=choices, silent_count=st.sampled_from(SILENT_COUNTS))
