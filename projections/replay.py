@@ -33,7 +33,7 @@ REPLAY_COLUMNS = (
 
 
 def replay_row(event: RecordedEvent) -> ReplayRow:
-    """The same columns of an event that was not read from the table."""
+    """Return the same columns of an event from an archive file."""
     return (
         *(event.position, event.tenant, event.sequence),
         *(event.type, event.version, event.at, event.data.decode()),
@@ -71,7 +71,7 @@ class Replay:
             raise ReplayFailed(why) from error
 
     def final_rows(self) -> RowsOf:
-        """The rows that no later event can change; they are forgotten here."""
+        """Return the rows that no later event can change, and drop their instances from memory."""
         found = _no_rows()
         for tenant, state in self._states.items():
             for model in READ_MODELS:
@@ -80,7 +80,7 @@ class Replay:
         return found
 
     def remaining_rows(self) -> RowsOf:
-        """The rows of everything that is still in memory."""
+        """Return the rows of all instances that are still in memory."""
         found = _no_rows()
         for tenant, state in self._states.items():
             for model in READ_MODELS:

@@ -93,7 +93,7 @@ class Parts(Generic[S, P]):
     to_row: Callable[[str, P], Values]
     from_row: Callable[[Row], P]
     parts_of: Callable[[S], Mapping[str, P]]  # By the part's key.
-    whole_of: Callable[[Row], str]  # The id of the instance.
+    instance_id_of: Callable[[Row], str]  # The id of the instance.
     key_of: Callable[[Row], str]
     with_parts: Callable[[S, Mapping[str, P]], S]
 
@@ -157,11 +157,11 @@ class Repository(Generic[S]):
     def put_parts(self, states: States, found: Sequence[Row]) -> None:
         parts = self.parts
         assert parts is not None
-        by_whole: dict[tuple[str, str], dict[str, Any]] = {}
+        by_instance: dict[tuple[str, str], dict[str, Any]] = {}
         for row in found:
-            whole = (self.tenant_of(row), parts.whole_of(row))
-            by_whole.setdefault(whole, {})[parts.key_of(row)] = parts.from_row(row)
-        for (tenant, id_), loaded in by_whole.items():
+            instance = (self.tenant_of(row), parts.instance_id_of(row))
+            by_instance.setdefault(instance, {})[parts.key_of(row)] = parts.from_row(row)
+        for (tenant, id_), loaded in by_instance.items():
             store = states[tenant][self.aggregate]
             state = store[id_]
             store.put(id_, parts.with_parts(state, {**parts.parts_of(state), **loaded}))

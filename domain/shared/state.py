@@ -264,7 +264,7 @@ class TenantState:
     def apply(self, event: Event, at: Timestamp) -> None:
         """Change the state by an event that is or was recorded at this time.
 
-        A rebuild spends most of its time here: hence the locals and the check of the phase.
+        A rebuild spends most of its time here, so it uses local variables and checks the phase.
         """
         stores = self._stores
         for aggregate, id_of, evolve, phase_of, part_of in self._schema.effects[type(event)]:

@@ -187,7 +187,7 @@ CONSENSUS: Repository[ConsensusRequest] = Repository(
         to_row=vote_row,
         from_row=vote_of,
         parts_of=lambda request: request.votes,
-        whole_of=lambda row: row.request_id,
+        instance_id_of=lambda row: row.request_id,
         key_of=lambda row: row.agent_id,
         with_parts=lambda request, votes: changed(request, votes=votes),
     ),

@@ -176,10 +176,10 @@ def test_expired_contact_is_granted_to_its_holder_as_a_new_lease(at: Timestamp) 
 
 
 def test_scheduler_records_an_expiry_once() -> None:
-    settle = RecordDue(aggregate="lease", id="lease")
-    given(*ann_holds_kim_until_soon).when(settle, at=JUST_BEFORE).then_nothing().when(
-        settle, at=SOON
-    ).then(expired("ann", until=SOON, at=SOON)).when(settle, at=JUST_AFTER).then_nothing()
+    record_due = RecordDue(aggregate="lease", id="lease")
+    given(*ann_holds_kim_until_soon).when(record_due, at=JUST_BEFORE).then_nothing().when(
+        record_due, at=SOON
+    ).then(expired("ann", until=SOON, at=SOON)).when(record_due, at=JUST_AFTER).then_nothing()
 
 
 def test_recorded_expiry_is_not_recorded_again_by_a_command() -> None:

@@ -23,7 +23,7 @@ from tests.unit.support.specification import NOON, WINDOW, Scenario, given
 
 NAMES = ("ann", "bob", "cat", "dan", "eve")
 PATH_LENGTH_MIN = 5
-Move = tuple[Literal["approve", "reject", "lapse", "return"], str]
+Move = tuple[Literal["approve", "reject", "time out", "return"], str]
 Summary = tuple[frozenset[str], frozenset[tuple[str, str]], str]
 CONTEXT = DecisionContext(now=NOON, sequence=1, window=WINDOW)
 
@@ -37,7 +37,7 @@ def summarize(tenant_state: TenantState) -> Summary:
 
 def possible_moves(names: tuple[str, ...]) -> Iterator[Move]:
     for name in names:
-        yield from (("approve", name), ("reject", name), ("lapse", name), ("return", name))
+        yield from (("approve", name), ("reject", name), ("time out", name), ("return", name))
 
 
 def apply_move(
@@ -52,11 +52,11 @@ def apply_move(
     match move:
         case ("approve" | "reject" as choice, name):
             return after, cast_vote(after, name, choice)
-        case ("lapse", name) if tenant_state[AGENTS][id_of(name)].status == "active":
-            lapse = AgentLapsed(
+        case ("time out", name) if tenant_state[AGENTS][id_of(name)].status == "active":
+            timeout = AgentLapsed(
                 agent_id=id_of(name), agent_name=name, last_heartbeat=NOON, active_until=NOON
             )
-            after.apply(lapse, NOON)
+            after.apply(timeout, NOON)
         case ("return", name):
             for event in heartbeat(name).decide(after, CONTEXT):
                 after.apply(event, NOON)
@@ -180,7 +180,7 @@ def test_state_summary_distinguishes_relevant_differences() -> None:
     scenario = create_agents(2)
     scenario.execute(propose("ann", minutes=60), NOON)
     before = summarize(scenario.tenant_state)
-    after, _ = apply_move(scenario.tenant_state, ("lapse", "bob"))
+    after, _ = apply_move(scenario.tenant_state, ("time out", "bob"))
 
     assert summarize(after) != before == summarize(scenario.tenant_state)
     assert (

@@ -170,7 +170,7 @@ class Execution:
         return self.then_recorded_first(*recorded_first)
 
 
-def load_reads(reads: Reads, whole: TenantState, now: Timestamp) -> TenantState:
+def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantState:
     """Return the part of a tenant's state that the log loads for a command.
 
     Implemented without the read models: a second definition of what each read loads.
@@ -179,45 +179,45 @@ def load_reads(reads: Reads, whole: TenantState, now: Timestamp) -> TenantState:
     keys: dict[str, list[tuple[str, ...]]] = {}
     for name, *key in reads:
         keys.setdefault(name, []).append(tuple(key))
-    acting = [whole[AGENTS].get(one) for (one,) in keys.pop("agent.id", [])]
-    acting += [find_agent_by_name(whole, name) for (name,) in keys.pop("agent.name", [])]
+    acting = [complete[AGENTS].get(one) for (one,) in keys.pop("agent.id", [])]
+    acting += [find_agent_by_name(complete, name) for (name,) in keys.pop("agent.name", [])]
     voters = {agent.id for agent in filter(None, acting)}
     found = list(filter(None, acting))
     if keys.pop("agent.active", None):
-        found += [whole[AGENTS][one] for one in active_agents(whole, now)]
-    leases = [live_lease(whole, key) for (key,) in keys.pop("lease.live_contact", [])]
-    leases += [whole[LEASES].get(one) for (one,) in keys.pop("lease.id", [])]
+        found += [complete[AGENTS][one] for one in active_agents(complete, now)]
+    leases = [live_lease(complete, key) for (key,) in keys.pop("lease.live_contact", [])]
+    leases += [complete[LEASES].get(one) for (one,) in keys.pop("lease.id", [])]
     for lease in filter(None, leases):
         part[LEASES].put(lease.id, lease)
-        found.append(whole[AGENTS][lease.agent_id])
+        found.append(complete[AGENTS][lease.agent_id])
     for agent in found:
         part[AGENTS].put(agent.id, agent)
-        for lease in whole[LEASES].owned_by(agent.id) if agent.is_overdue(now) else ():
+        for lease in complete[LEASES].owned_by(agent.id) if agent.is_overdue(now) else ():
             part[LEASES].put(lease.id, lease)
-    _put_requests(part, whole, keys, voters)
+    _put_requests(part, complete, keys, voters)
     others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, TENANTS)
     for aggregate in others:
         for (one,) in keys.pop(f"{aggregate.name}.id", []):
-            if (known := whole[aggregate].get(one)) is not None:
+            if (known := complete[aggregate].get(one)) is not None:
                 part[aggregate].put(one, known)
     for name in ("owned_count.id", "owned_count.name"):
         for agent_id in voters if keys.pop(name, None) else ():
-            part.put_owned_count(agent_id, whole.owned_count(agent_id))
-    part.put_counts(whole.counts if keys.pop("counts", None) else {})
+            part.put_owned_count(agent_id, complete.owned_count(agent_id))
+    part.put_counts(complete.counts if keys.pop("counts", None) else {})
     assert keys.keys() <= {"last_notification.id", "last_notification.name"}, "an unknown read"
     return part
 
 
 def _put_requests(
     part: TenantState,
-    whole: TenantState,
+    complete: TenantState,
     keys: dict[str, list[tuple[str, ...]]],
     voters: Container[str],
 ) -> None:
     """Put proposals with all votes; only the voter's own vote has its reason."""
     has_reason = keys.pop("vote.id", []) + keys.pop("vote.name", [])
     for (one,) in keys.pop("consensus.id", []):
-        if (request := whole[CONSENSUS].get(one)) is not None:
+        if (request := complete[CONSENSUS].get(one)) is not None:
             own = voters if has_reason else ()
             part[CONSENSUS].put(one, _without_reasons_of_others(request, own))
 
