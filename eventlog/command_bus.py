@@ -308,8 +308,12 @@ def _read_keys(envelopes: Sequence[CommandEnvelope], reads: Sequence[Reads]) -> 
     """What the commands of a batch read, by the name of the lookup; each key once."""
     found: dict[str, dict[tuple[str, ...], None]] = {}
     for envelope, its_reads in zip(envelopes, reads, strict=True):
-        for name, *key in its_reads:
-            found.setdefault(name, {})[envelope.tenant, *key] = None
+        tenant = envelope.tenant
+        for read in its_reads:
+            keys = found.get(read[0])
+            if keys is None:
+                keys = found[read[0]] = {}
+            keys[tenant, *read[1:]] = None
     return found
 
 

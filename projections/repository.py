@@ -9,12 +9,13 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, and_, select
 
 from quorate.domain.shared.aggregates import Aggregate
-from quorate.domain.shared.state import TenantState
+from quorate.domain.shared.state import Store, TenantState
 from quorate.eventlog.database import Database
 from quorate.eventlog.transactions import Query
 from quorate.projections.metadata import Row, Values
@@ -112,8 +113,8 @@ class Repository(Generic[S]):
     table: Table
     to_row: Callable[[str, str, S], Values]  # Tenant, id, state.
     from_row: Callable[[Row], S]
-    tenant_of: Callable[[Row], str] = lambda row: row.tenant
-    id_of: Callable[[Row], str] = lambda row: row.id
+    tenant_of: Callable[[Row], str] = attrgetter("tenant")
+    id_of: Callable[[Row], str] = attrgetter("id")
     finds: Sequence[Find] = ()
     tenant_columns: Sequence[ColumnElement[Any]] = ()
     parts: Parts[S, Any] | None = None
@@ -151,8 +152,13 @@ class Repository(Generic[S]):
             *(self.aggregate, self.from_row),
             *(self.id_of, self.tenant_of),
         )
+        stores: dict[str, Store[S]] = {}
         for row in found:
-            states[tenant_of(row)][aggregate].put(id_of(row), from_row(row))
+            tenant = tenant_of(row)
+            store = stores.get(tenant)
+            if store is None:
+                store = stores[tenant] = states[tenant][aggregate]
+            store.put(id_of(row), from_row(row))
 
     def put_parts(self, states: States, found: Sequence[Row]) -> None:
         parts = self.parts

@@ -224,7 +224,9 @@ class TenantState:
             return None
         aggregate, name = index
         store = self._stores.get(aggregate)
-        found = None if store is None else store.find(name, read[1])
+        if store is None:
+            return None
+        found = store.by_id.get(read[1]) if name == ID else store.find(name, read[1])
         return None if found is None else (aggregate, found)
 
     def last_notification(self, agent_id: str) -> int:
@@ -248,7 +250,10 @@ class TenantState:
         A reaction to a reaction follows it in the list.
         """
         found: list[Event] = []
-        for reaction in self._schema.reactions.get(type(event), ()):
+        reactions = self._schema.reactions.get(type(event))
+        if reactions is None:
+            return found
+        for reaction in reactions:
             for follows in reaction(self, event):
                 found += (follows, *self.reactions_to(follows))
         return found
