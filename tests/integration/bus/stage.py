@@ -31,6 +31,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.recorded_event import RecordedEvent
 from tests.support.nats_client import Client
 
+JETSTREAM_SECONDS_MAX = 30.0  # nats-py waits for 5 s, too short for a cluster on a busy machine.
 CLOSE_SECONDS_MAX = 5.0
 WAIT_SECONDS_MAX = 30.0
 POLL_SECONDS = 0.01
@@ -265,7 +266,7 @@ class Stage:
 
     async def jetstream(self) -> JetStreamContext:
         service = await self.service()
-        return service.client.jetstream()
+        return service.client.jetstream(timeout=JETSTREAM_SECONDS_MAX)
 
     async def service(self) -> Connection:
         opened = await self.connector("test")()
