@@ -21,6 +21,7 @@ from nats.errors import Error as NatsError
 
 from quorate.bus import nats_internals, nats_parser_patch
 from quorate.bus.auth.jwt import NatsKey
+from quorate.runtime.nats_client import abort_transport
 
 PROBE_SECONDS = 2.0
 CLOSED_POLL_SECONDS = 0.1
@@ -120,7 +121,7 @@ class Connection:
                 await asyncio.wait_for(self.client.close(), CLOSE_SECONDS_MAX)
         finally:  # A close that failed half-way leaves callbacks and unsent bytes.
             nats_internals.cancel_subscription_tasks(self.client)
-            nats_internals.abort_transport(self.client)
+            abort_transport(self.client)
 
 
 Connect: TypeAlias = Callable[[], Awaitable[Connection]]

@@ -1,6 +1,7 @@
 """Every use that the service makes of private parts of nats-py, one function or method for each.
 
-All of them were written for nats-py 2.16. Review this module before an upgrade of nats-py.
+All of them were written for nats-py 2.16. Review this module before an upgrade of nats-py. The uses
+that the SDK shares are in runtime/nats_client.py.
 """
 
 import asyncio
@@ -8,29 +9,17 @@ from typing import Any
 
 from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
 from quorate.runtime.log_throttle import ThrottledWarning
+from quorate.runtime.nats_client import TlsClient
 
 SUBJECT_LOGGED_MAX = 120
 
 _undecodable = ThrottledWarning("nats.message_undecodable")
 
 
-class StrictClient(Client):
-    """A client that drops messages it cannot decode, and that enforces TLS for ``tls://``."""
-
-    def _connect_command(self) -> bytes:
-        """Reject a server without TLS when the URL requires TLS.
-
-        nats-py 2.16 leaves this decision to the server. The SDK enforces it in the same way, in
-        client/transports/nats_internals.py.
-        """
-        server: Any = self._current_server
-        if server.uri.scheme == "tls" and not self._server_info.get("tls_required"):
-            raise NatsError(f"{server.uri.netloc} does not offer TLS")
-        command: bytes = super()._connect_command()
-        return command
+class StrictClient(TlsClient):
+    """A client that also drops messages it cannot decode."""
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         """Return None for undecodable headers; nats-py 2.16 ends its reader instead."""
@@ -76,10 +65,3 @@ def cancel_subscription_tasks(client: Client) -> None:
     for subscription in subscriptions.values():
         if (task := subscription._wait_for_msgs_task) is not None:  # noqa: SLF001
             task.cancel()
-
-
-def abort_transport(client: Client) -> None:
-    """Drop the socket and its unsent bytes; ``close()`` of nats-py 2.16 can leave it open."""
-    stream: Any = getattr(client._transport, "_io_writer", None)  # noqa: SLF001
-    if stream is not None:
-        stream.transport.abort()

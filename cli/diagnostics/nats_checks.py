@@ -16,7 +16,7 @@ from quorate.cli.diagnostics.http_checks import Target
 from quorate.cli.diagnostics.results import CheckResult, failed, ok, skipped, warning
 from quorate.cli.output.errors import UNAUTHORIZED, UNAVAILABLE
 from quorate.client.results import KeyInfo
-from quorate.client.transports.nats_internals import StrictClient
+from quorate.runtime.nats_client import TlsClient
 
 CONNECT_TIMEOUT_SECONDS = 5
 RESPONSE_TIMEOUT_SECONDS = 5.0
@@ -44,7 +44,7 @@ def nats(target: Target) -> CheckResult:
 
 
 async def _check_server(url: str, api_key: str, key: KeyInfo) -> CheckResult:
-    client = StrictClient()
+    client = TlsClient()
     errors: list[str] = []
 
     async def on_error(error: Exception) -> None:

@@ -29,12 +29,9 @@ from quorate.client.serialization import (
     idempotency_headers,
     parse_nats_reply,
 )
-from quorate.client.transports.nats_internals import (
-    StrictClient,
-    abort_transport,
-    subscribe_to_queue,
-)
+from quorate.client.transports.nats_internals import subscribe_to_queue
 from quorate.domain.shared.records import record
+from quorate.runtime.nats_client import TlsClient, abort_transport
 
 T = TypeVar("T")
 
@@ -211,7 +208,7 @@ class NatsTransport:
 
     async def _run_session(self) -> None:
         """Run one connection until it is lost. The next connection uses the next server."""
-        session = NatsSession(StrictClient())
+        session = NatsSession(TlsClient())
         try:
             await self._connect(session)
             self._session = session
