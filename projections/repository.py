@@ -148,16 +148,13 @@ class Repository(Generic[S]):
         return LookupPlan(read=f"{name}.{index}", brings=name, query=query, put=self.put)
 
     def put(self, states: States, found: Sequence[Row]) -> None:
-        aggregate, from_row, id_of, tenant_of = (
-            *(self.aggregate, self.from_row),
-            *(self.id_of, self.tenant_of),
-        )
+        from_row, id_of, tenant_of = self.from_row, self.id_of, self.tenant_of
         stores: dict[str, Store[S]] = {}
         for row in found:
             tenant = tenant_of(row)
             store = stores.get(tenant)
             if store is None:
-                store = stores[tenant] = states[tenant][aggregate]
+                store = stores[tenant] = states[tenant][self.aggregate]
             store.put(id_of(row), from_row(row))
 
     def put_parts(self, states: States, found: Sequence[Row]) -> None:

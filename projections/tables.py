@@ -20,4 +20,5 @@ counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE
 lease_tenant_compared = lease_models.tenant_compared
 
+# The registry completes the metadata: it imports the tables of all read models.
 __all__ = ["ADDED", "metadata", "registry", "without"]

@@ -50,12 +50,16 @@ def _named(reads: Reads, state: TenantState) -> Iterator[Named]:
         if (found := state.find(read)) is None:
             continue
         yield found
-        aggregate, instance = found
-        if (owner := aggregate.owner) is not None and (
-            (owner_id := owner.id_of(instance)) is not None
-            and (owning := state[owner.aggregate].get(owner_id)) is not None
-        ):
-            yield owner.aggregate, owning
+        if (owner := _owner_of(found, state)) is not None:
+            yield owner
+
+
+def _owner_of(named: Named, state: TenantState) -> Named | None:
+    aggregate, instance = named
+    if (owner := aggregate.owner) is None or (owner_id := owner.id_of(instance)) is None:
+        return None
+    owning = state[owner.aggregate].get(owner_id)
+    return None if owning is None else (owner.aggregate, owning)
 
 
 def _has_passed(named: Named, now: Timestamp) -> bool:
@@ -75,29 +79,19 @@ def _in_order(due: list[Named], state: TenantState, now: Timestamp) -> list[Even
     for aggregate, instance in (*due, *owned):
         deadline = aggregate.deadline
         assert deadline is not None
-        if _ends_with_its_owner(aggregate, instance, state, now):
-            continue
+        at = deadline.at(instance)
+        owner = _owner_of((aggregate, instance), state)
+        if owner is not None and _has_passed(owner, now) and at > _deadline_of(owner):
+            continue  # The owner's event ends it.
         events: list[Event] = []
         for event in deadline.events(instance):
             events += (event, *state.reactions_to(event))
-        at = deadline.at(instance)
         found[aggregate.name, instance.id] = (at, deadline.rank, instance.id, events)
     ordered = sorted(found.values(), key=lambda one: one[:3])
     return [event for *_, events in ordered for event in events]
 
 
-def _ends_with_its_owner(
-    aggregate: Aggregate[Any],
-    instance: Any,  # noqa: ANN401 - of any aggregate.
-    state: TenantState,
-    now: Timestamp,
-) -> bool:
-    owner = aggregate.owner
-    if owner is None or aggregate.deadline is None:
-        return False
-    owner_id = owner.id_of(instance)
-    owning = None if owner_id is None else state[owner.aggregate].get(owner_id)
-    deadline = owner.aggregate.deadline
-    if owning is None or deadline is None or not deadline.has_passed(owning, now):
-        return False
-    return aggregate.deadline.at(instance) > deadline.at(owning)
+def _deadline_of(named: Named) -> Timestamp:
+    aggregate, instance = named
+    assert aggregate.deadline is not None
+    return aggregate.deadline.at(instance)

@@ -59,9 +59,8 @@ Applied: TypeAlias = tuple[
 def _applied(
     aggregate: Aggregate[Any],
     id_of: Callable[[Any], str | None],
-    evolve: Callable[[Any, Any, Timestamp], Any] | None,
+    evolve: Callable[[Any, Any, Timestamp], Any],
 ) -> Applied:
-    assert evolve is not None
     return (aggregate, id_of, evolve, aggregate.phase_of, aggregate.part_of)
 
 
@@ -69,25 +68,27 @@ class Schema:
     """The declarations of all aggregates, compiled for dispatch."""
 
     def __init__(self, aggregates: Sequence[Aggregate[Any]]) -> None:
-        self.aggregates = tuple(aggregates)
         self.effects: dict[type[Any], tuple[Applied, ...]] = {}
         self.stream_of: dict[type[Any], Callable[[Any], str]] = {}
         self.reactions: dict[type[Any], tuple[Callable[..., Sequence[Event]], ...]] = {}
         self.checks: dict[type[Any], Callable[[Any, int], None]] = {}
         self.indexes: dict[str, tuple[Aggregate[Any], str]] = {}  # By the name of a read.
         self.owned: dict[Aggregate[Any], tuple[Aggregate[Any], ...]] = {}
-        for aggregate in self.aggregates:
+        for aggregate in aggregates:
             self._add(aggregate)
 
     def _add(self, aggregate: Aggregate[Any]) -> None:
         for event in aggregate.events:
             self.stream_of[event] = aggregate.stream
-            own = (aggregate.id_of, aggregate.evolve)
-            others = ((one.aggregate, one) for one in aggregate.effects if one.event is event)
-            self.effects[event] = (
-                *([_applied(aggregate, *own)] if aggregate.evolve is not None else ()),
-                *(_applied(other, one.id_of, one.evolve) for other, one in others),
-            )
+            effects = []
+            if aggregate.evolve is not None:
+                effects.append(_applied(aggregate, aggregate.id_of, aggregate.evolve))
+            effects += [
+                _applied(one.aggregate, one.id_of, one.evolve)
+                for one in aggregate.effects
+                if one.event is event
+            ]
+            self.effects[event] = tuple(effects)
             if aggregate.check is not None:
                 self.checks[event] = aggregate.check
         for event, reaction in aggregate.reacts_to.items():
@@ -136,8 +137,6 @@ class Store(Generic[S]):
 
     def find(self, index: str, key: str) -> S | None:
         """Return the instance that an index lists under this key."""
-        if index == ID:
-            return self.by_id.get(key)
         id_ = self._by[index].get(key)
         return None if id_ is None else self.by_id[id_]
 
