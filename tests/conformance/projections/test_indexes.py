@@ -279,10 +279,14 @@ async def test_lookup_takes_constant_steps_in_growing_tables(tmp_path: Path) -> 
 
 
 async def fill(stage: ProjectionStage, size: int) -> None:
-    """Insert ``size`` live and ``size`` ended rows of each kind; none is overdue."""
+    """Insert ``size`` live and ``size`` ended rows of each kind; none is overdue.
+
+    Rows are made outside transactions, and each table has its own: PostgreSQL ends a transaction
+    that is idle for too long, and a busy machine needs seconds for all of them.
+    """
     dialect = stage.database.dialect
-    async with stage.database.write() as transaction:
-        for table, rows in rows_of(size).items():
+    for table, rows in rows_of(size).items():
+        async with stage.database.write() as transaction:
             await transaction.write(Query(insert(table), dialect), rows)
 
 
