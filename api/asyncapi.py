@@ -16,8 +16,9 @@ from quorate.api import asyncapi_schemas as schemas
 from quorate.api.asyncapi_descriptions import DESCRIPTION, PARAMETERS, SERVER
 from quorate.api.json_schemas import Json
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, PublishedMessage
-from quorate.application.operations import Endpoint
+from quorate.application.operations import HANDLERS
 from quorate.bus.subjects import COMMANDS, INBOX, Family
+from quorate.contracts.operations import AnyOperation
 
 ASYNCAPI_VERSION = "3.0.0"
 JSON = "application/json"
@@ -28,7 +29,7 @@ LOG_TAG = "log"
 _PARAMETER = re.compile(r"{(\w+)}")
 
 
-def document(endpoints: Sequence[Endpoint]) -> Json:
+def document(endpoints: Sequence[AnyOperation]) -> Json:
     refs, definitions = schemas.definitions(endpoints)
     return {
         "asyncapi": ASYNCAPI_VERSION,
@@ -66,10 +67,10 @@ def _pointer(*path: str) -> Json:
 # -- Tags --------------------------------------------------------------------
 
 
-def _tags(endpoints: Sequence[Endpoint]) -> Iterator[Json]:
+def _tags(endpoints: Sequence[AnyOperation]) -> Iterator[Json]:
     """Yield one tag per module, as in the OpenAPI document, then the tags of publications."""
     descriptions: dict[str, str] = {}
-    for module in dict.fromkeys(endpoint.handler.__module__ for endpoint in endpoints):
+    for module in dict.fromkeys(HANDLERS[endpoint.name].__module__ for endpoint in endpoints):
         text = sys.modules[module].__doc__ or ""
         descriptions[_tag_of(module)] = " ".join(text.split("\n\n")[0].split())
     descriptions.setdefault(NOTIFICATIONS_TAG, "Notifications that the service publishes.")
@@ -85,7 +86,7 @@ def _tag_of(module: str) -> str:
 # -- Channels ----------------------------------------------------------------
 
 
-def _channels(endpoints: Sequence[Endpoint]) -> Json:
+def _channels(endpoints: Sequence[AnyOperation]) -> Json:
     channels = {
         one.name: _channel(COMMANDS, one.name, [f"{one.name}Request"], one.summary)
         for one in endpoints
@@ -125,14 +126,14 @@ def address_of(family: Family, name: str) -> str:
 # -- Operations --------------------------------------------------------------
 
 
-def _operations(endpoints: Sequence[Endpoint]) -> Json:
+def _operations(endpoints: Sequence[AnyOperation]) -> Json:
     operations = {one.name: _request_operation(one) for one in endpoints}
     for message in (*NOTIFICATIONS, LOG_EVENTS):
         operations[message.name] = _publish_operation(message)
     return operations
 
 
-def _request_operation(endpoint: Endpoint) -> Json:
+def _request_operation(endpoint: AnyOperation) -> Json:
     inbox = [f"{endpoint.name}{kind}" for kind in ("Response", "Problem")]
     description = {"description": endpoint.description} if endpoint.description else {}
     return {
@@ -140,7 +141,7 @@ def _request_operation(endpoint: Endpoint) -> Json:
         "channel": _pointer("channels", endpoint.name),
         "summary": endpoint.summary,
         **description,
-        "tags": [{"name": _tag_of(endpoint.handler.__module__)}],
+        "tags": [{"name": _tag_of(HANDLERS[endpoint.name].__module__)}],
         "messages": [_pointer("channels", endpoint.name, "messages", f"{endpoint.name}Request")],
         "reply": {
             "channel": _pointer("channels", INBOX_CHANNEL),
@@ -166,7 +167,7 @@ def _publish_operation(message: PublishedMessage) -> Json:
 # -- Messages ----------------------------------------------------------------
 
 
-def _messages(endpoints: Sequence[Endpoint], refs: Mapping[str, Json]) -> Json:
+def _messages(endpoints: Sequence[AnyOperation], refs: Mapping[str, Json]) -> Json:
     messages: Json = {}
     for one in endpoints:
         messages[f"{one.name}Request"] = _message(

@@ -14,7 +14,6 @@ from quorate.api.json_schemas import Json, Mode, generate_schemas, ref, simplify
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, Omitted, PublishedMessage
 from quorate.api.openapi import IDEMPOTENCY_KEY, id_description
 from quorate.api.problem_schemas import problem_schemas, schema_name
-from quorate.application.operations import Endpoint, known_codes
 from quorate.bus.nats_commands import (
     ERROR_CODE_HEADER,
     ERROR_STATUS_HEADER,
@@ -35,9 +34,10 @@ from quorate.contracts.examples import (
     RESPONSES,
     cloud_event,
 )
+from quorate.contracts.notification_pages import NotificationInfo
+from quorate.contracts.operations import AnyOperation, known_codes
 from quorate.contracts.problems import KINDS, problem_body
-from quorate.contracts.requests import PageQuery
-from quorate.contracts.responses import NotificationResponse
+from quorate.contracts.wire_models import PageQuery
 from quorate.domain.registry import EVENT_TYPES
 
 # Problems that cannot occur over NATS, where nats-server checks the key, and the subject names the
@@ -59,13 +59,13 @@ _OPTIONAL_FIELDS = {"tenantId", "agentId", "agentName", "proposerAgent"}
 # -- Definitions -------------------------------------------------------------
 
 
-def definitions(endpoints: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
+def definitions(endpoints: Sequence[AnyOperation]) -> tuple[dict[str, Json], Json]:
     """Return the response schema of each endpoint by operation name, and all named schemas."""
     types: dict[str, tuple[Mode, Any]] = {
         one.name: ("serialization", one.response) for one in endpoints
     }
     data = {message.data.__name__: message.data for message in (*NOTIFICATIONS, LOG_EVENTS)}
-    for type_ in (*data.values(), NotificationResponse, Omitted):
+    for type_ in (*data.values(), NotificationInfo, Omitted):
         types[type_.__name__] = ("serialization", type_)
     refs, shared = generate_schemas(types)
     codes = {code for one in endpoints for code in _codes(one)}
@@ -77,15 +77,15 @@ def definitions(endpoints: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
 # -- Requests ----------------------------------------------------------------
 
 
-def request(endpoint: Endpoint) -> Json:
+def request(endpoint: AnyOperation) -> Json:
     return ref(_request_name(endpoint))
 
 
-def _request_name(endpoint: Endpoint) -> str:
+def _request_name(endpoint: AnyOperation) -> str:
     return f"{endpoint.name[0].upper()}{endpoint.name[1:]}Request"
 
 
-def _request(endpoint: Endpoint) -> Json:
+def _request(endpoint: AnyOperation) -> Json:
     properties: Json = {}
     required: list[str] = []
     open_ended = False
@@ -120,7 +120,7 @@ def _idempotency_key(description: str) -> Json:
     return {**IDEMPOTENCY_KEY["schema"], "description": description}
 
 
-def request_headers(endpoint: Endpoint) -> Json:
+def request_headers(endpoint: AnyOperation) -> Json:
     properties: Json = {REQUEST_ID_HEADER: _REQUEST_ID}
     if endpoint.command:
         key = _idempotency_key(IDEMPOTENCY_KEY["description"])
@@ -135,7 +135,7 @@ _REQUEST_ID: Json = {
 }
 
 
-def request_example(endpoint: Endpoint) -> Json:
+def request_example(endpoint: AnyOperation) -> Json:
     """Return the request of an agent for itself, without the optional fields."""
     taken = BODIES.get(endpoint.name) or QUERIES.get(endpoint.name, {})
     ids = {
@@ -166,7 +166,7 @@ def _headers(properties: Json, *required: str) -> Json:
     return headers | {"required": list(required)} if required else headers
 
 
-def response_headers(endpoint: Endpoint) -> Json:
+def response_headers(endpoint: AnyOperation) -> Json:
     properties: Json = {SEQUENCE_HEADER: _SEQUENCE}
     if endpoint.command:
         properties["Idempotent-Replayed"] = _REPLAYED
@@ -175,7 +175,7 @@ def response_headers(endpoint: Endpoint) -> Json:
     return _headers(properties)
 
 
-def response_examples(endpoint: Endpoint) -> Iterator[Json]:
+def response_examples(endpoint: AnyOperation) -> Iterator[Json]:
     if endpoint.name in RESPONSES:
         yield {"headers": {SEQUENCE_HEADER: "42"}, "payload": RESPONSES[endpoint.name]}
 
@@ -183,18 +183,18 @@ def response_examples(endpoint: Endpoint) -> Iterator[Json]:
 # -- Problems ----------------------------------------------------------------
 
 
-def _codes(endpoint: Endpoint) -> list[str]:
+def _codes(endpoint: AnyOperation) -> list[str]:
     return sorted(
         (known_codes(endpoint) - _HTTP_ONLY) | _ALWAYS_POSSIBLE,
         key=lambda code: (KINDS[code].status, code),
     )
 
 
-def problem(endpoint: Endpoint) -> Json:
+def problem(endpoint: AnyOperation) -> Json:
     return {"oneOf": [ref(schema_name(code)) for code in _codes(endpoint)]}
 
 
-def problem_headers(endpoint: Endpoint) -> Json:
+def problem_headers(endpoint: AnyOperation) -> Json:
     codes = _codes(endpoint)
     statuses = sorted({str(KINDS[code].status) for code in codes})
     description = {
@@ -211,9 +211,9 @@ def problem_headers(endpoint: Endpoint) -> Json:
     return _headers(properties, ERROR_STATUS_HEADER, ERROR_CODE_HEADER)
 
 
-def problem_examples(endpoint: Endpoint) -> Iterator[Json]:
+def problem_examples(endpoint: AnyOperation) -> Iterator[Json]:
     """Yield an example of each problem that is specific to this operation."""
-    for code in endpoint.problems or ("invalid_request",):
+    for code in [error.code for error in endpoint.errors] or ("invalid_request",):
         kind = KINDS[code]
         body = problem_body(code, f"{kind.title}.", PROBLEM_DETAILS.get(code, {}), "5f1d7a84-2c")
         headers = {ERROR_STATUS_HEADER: str(kind.status), ERROR_CODE_HEADER: code}
@@ -241,7 +241,7 @@ def _envelope(message: PublishedMessage) -> Json:
     own = {"type": {"enum": [f"quorate.{name}" for name in types]}, "data": data}
     return {
         "description": message.description,
-        "allOf": [ref("NotificationResponse"), {"properties": own}],
+        "allOf": [ref("NotificationInfo"), {"properties": own}],
     }
 
 

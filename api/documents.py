@@ -5,8 +5,39 @@ from typing import Any
 
 import orjson
 
-from quorate.api.registry import NATS_ENDPOINTS, OPERATIONS
-from quorate.application.operations import Call, Endpoint, Reply
+from quorate.api.registry import NATS_OPERATIONS
+from quorate.application.operations import Call, Reply, handles
+from quorate.contracts.operations import Operation
+from quorate.contracts.registry import OPERATIONS
+
+OPENAPI = Operation(
+    method="GET",
+    path="/openapi.json",
+    name="openapi",
+    summary="Get the OpenAPI 3.1 document",
+    response=dict[str, Any],
+)
+DOCS: Operation[None] = Operation(
+    method="GET",
+    path="/docs",
+    name="docs",
+    summary="Show the HTTP API reference",
+)
+ASYNCAPI = Operation(
+    method="GET",
+    path="/asyncapi.json",
+    name="asyncapi",
+    summary="Get the AsyncAPI 3 document",
+    description="The document describes the operations and notifications over NATS.",
+    response=dict[str, Any],
+)
+ASYNCAPI_PAGE: Operation[None] = Operation(
+    method="GET",
+    path="/asyncapi",
+    name="asyncapiPage",
+    summary="Show the NATS API reference",
+)
+ENDPOINTS = (OPENAPI, DOCS, ASYNCAPI, ASYNCAPI_PAGE)
 
 
 # Each document is generated on the first request. The generators are imported then, because the
@@ -22,7 +53,7 @@ def openapi_document() -> dict[str, Any]:
 def asyncapi_document() -> dict[str, Any]:
     from quorate.api import asyncapi  # noqa: PLC0415 - see above.
 
-    return asyncapi.document(NATS_ENDPOINTS)
+    return asyncapi.document(NATS_OPERATIONS)
 
 
 @cache
@@ -49,18 +80,22 @@ def _nats_page() -> bytes:
     return asyncapi_page.render(asyncapi_document())
 
 
+@handles(OPENAPI)
 async def get_openapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
     return Reply(body=_openapi_json())
 
 
+@handles(DOCS)
 async def get_http_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
     return _html_reply(_http_page())
 
 
+@handles(ASYNCAPI)
 async def get_asyncapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
     return Reply(body=_asyncapi_json())
 
 
+@handles(ASYNCAPI_PAGE)
 async def get_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
     return _html_reply(_nats_page())
 
@@ -73,38 +108,3 @@ def _html_reply(page: bytes) -> Reply:
         (b"referrer-policy", b"no-referrer"),
     )
     return Reply(body=page, media=b"text/html; charset=utf-8", headers=headers)
-
-
-ENDPOINTS = (
-    Endpoint(
-        method="GET",
-        path="/openapi.json",
-        name="openapi",
-        summary="Get the OpenAPI 3.1 document",
-        response=dict[str, Any],
-        handler=get_openapi,
-    ),
-    Endpoint(
-        method="GET",
-        path="/docs",
-        name="docs",
-        summary="Show the HTTP API reference",
-        handler=get_http_page,
-    ),
-    Endpoint(
-        method="GET",
-        path="/asyncapi.json",
-        name="asyncapi",
-        summary="Get the AsyncAPI 3 document",
-        description="The document describes the operations and notifications over NATS.",
-        response=dict[str, Any],
-        handler=get_asyncapi,
-    ),
-    Endpoint(
-        method="GET",
-        path="/asyncapi",
-        name="asyncapiPage",
-        summary="Show the NATS API reference",
-        handler=get_nats_page,
-    ),
-)

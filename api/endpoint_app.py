@@ -1,6 +1,6 @@
 """Serve one endpoint of the operation registry over HTTP.
 
-* An ``Endpoint`` declares the roles that may call it, its request, its response and its problems.
+* An ``Operation`` declares the roles that may call it, its request, its response and its problems.
 * ``EndpointApp`` authenticates, checks the role and the rate limit, parses the body strictly and
   checks the tenant. Only then does it call the handler.
 * Every HTTP request to an operation takes this path. The OpenAPI document and the tests of tenant
@@ -26,16 +26,11 @@ from quorate.application.admission import (
     request_id,
     validate,
 )
-from quorate.application.operations import (
-    Call,
-    Endpoint,
-    Handler,
-    Reply,
-    Streamed,
-)
+from quorate.application.operations import Call, Handler, Reply, Streamed
 from quorate.application.request_metrics import OperationMetrics
 from quorate.application.strict_json import parse
 from quorate.application.tracing import HEADERS, Tracing
+from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import CONTENT_TYPE, Problem, problem_body
 from quorate.domain.identity.principals import Principal
 from quorate.runtime.asgi import Headers, Receive, Scope, Send
@@ -55,7 +50,7 @@ class EndpointApp:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: AnyOperation,
         handler: Handler,
         authenticate: Authenticate,
         limit: Callable[[Principal], None] = lambda _: None,

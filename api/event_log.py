@@ -4,16 +4,15 @@ import orjson
 
 from quorate.api.event_streams import Frames, frame, gap_frame, gap_range, start_after, stream
 from quorate.application.execution import Service
-from quorate.application.operations import Call, Endpoint, Reply, Streamed
-from quorate.contracts.requests import PAGE_LENGTH_MAX, EventsQuery, StreamQuery
-from quorate.contracts.responses import EventsResponse, dump
-from quorate.contracts.roles import CAN_AUDIT
+from quorate.application.operations import Call, Reply, Streamed, handles
+from quorate.application.rendering import dump
+from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS, EventsQuery
+from quorate.contracts.wire_models import PAGE_LENGTH_MAX
 from quorate.eventlog.event_store import Filter
 from quorate.eventlog.hash_chain import public_event
 
-EVENTS = "/v1/events"
 
-
+@handles(LIST_EVENTS)
 async def list_events(service: Service, call: Call) -> Reply:
     query: EventsQuery = call.query
     selected = Filter(type=query.type, agent_id=query.agent_id)
@@ -29,6 +28,7 @@ async def list_events(service: Service, call: Call) -> Reply:
     return Reply(body=body, sequence=page.head)
 
 
+@handles(STREAM_EVENTS)
 async def stream_events(service: Service, call: Call) -> Streamed:
     """Stream events after ``Last-Event-ID`` until the caller or the service ends the stream."""
     principal = call.principal
@@ -44,30 +44,3 @@ async def stream_events(service: Service, call: Call) -> Streamed:
 
     subscription = service.subscriptions.subscribe_to_log(principal.tenant, principal.key_id)
     return await stream(call, subscription, start_after(call), read_frames)
-
-
-ENDPOINTS = (
-    Endpoint(
-        method="GET",
-        path=EVENTS,
-        name="listEvents",
-        summary="List the tenant's events",
-        description="Events are in log order, oldest first.",
-        roles=CAN_AUDIT,
-        query=EventsQuery,
-        response=EventsResponse,
-        handler=list_events,
-    ),
-    Endpoint(
-        method="GET",
-        path=EVENTS + "/stream",
-        name="streamEvents",
-        summary="Stream the tenant's events",
-        description="The response is a stream of server-sent events.",
-        roles=CAN_AUDIT,
-        query=StreamQuery,
-        problems=("too_many_streams",),
-        streams=True,
-        handler=stream_events,
-    ),
-)

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeAlias
 
 from quorate.application.operations import Call, Streamed
+from quorate.application.rendering import dump
 from quorate.application.subscriptions import Subscription
 from quorate.contracts.problems import Problem
-from quorate.contracts.requests import SEQUENCE_MAX
-from quorate.contracts.responses import dump
+from quorate.contracts.wire_models import SEQUENCE_MAX
 from quorate.domain.shared.records import record
 from quorate.eventlog.event_store import Gap
 

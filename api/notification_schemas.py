@@ -10,7 +10,9 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from quorate.bus.subjects import LOG, TO_AGENT, TO_ALL, Family
-from quorate.contracts.responses import EventResponse, HolderResponse, Time
+from quorate.contracts.coordination.leases import HolderInfo
+from quorate.contracts.event_log import EventInfo
+from quorate.contracts.wire_models import Time
 from quorate.domain.shared.records import record
 
 # -- Data --------------------------------------------------------------------
@@ -26,7 +28,7 @@ class LeaseConflictData(TypedDict):
     agentName: str
     intent: str
     conflict: Literal[True]
-    leaseHolder: HolderResponse
+    leaseHolder: HolderInfo
 
 
 class LeaseReleasedData(TypedDict):
@@ -78,7 +80,7 @@ class SendBlockedData(TypedDict):
     reason: Literal["lease_conflict", "stale_fence"]
     fence: NotRequired[int]
     conflict: NotRequired[Literal[True]]
-    leaseHolder: NotRequired[HolderResponse]
+    leaseHolder: NotRequired[HolderInfo]
 
 
 class AgentRegisteredData(TypedDict):
@@ -260,7 +262,7 @@ NOTIFICATIONS = (
 LOG_EVENTS = PublishedMessage(
     name="log",
     family=LOG,
-    data=EventResponse,
+    data=EventInfo,
     summary="Receive the events of the tenant's log",
     description="The service publishes each event after it is committed.",
 )

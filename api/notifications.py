@@ -19,27 +19,25 @@ from quorate.api.event_streams import (
     wait_while_connected,
 )
 from quorate.application.execution import Service
-from quorate.application.operations import Call, Endpoint, Reply, Streamed
+from quorate.application.operations import Call, Reply, Streamed, handles
+from quorate.application.rendering import dump
 from quorate.bus.cloudevents import NotificationMessage, notification_messages
-from quorate.contracts.problems import KINDS, Problem
-from quorate.contracts.requests import (
-    PAGE_LENGTH_DEFAULT,
+from quorate.contracts.notification_pages import (
+    LIST_NOTIFICATIONS,
+    STREAM_NOTIFICATIONS,
     AgentNotificationsQuery,
     NotificationsQuery,
-    NotificationsStreamQuery,
 )
-from quorate.contracts.responses import NotificationsResponse, dump
-from quorate.contracts.roles import CAN_ACT
-from quorate.domain.identity.agents import AgentRef, resolve_agent
-from quorate.domain.shared.errors import DomainError
+from quorate.contracts.problems import Problem
+from quorate.contracts.wire_models import PAGE_LENGTH_DEFAULT
+from quorate.domain.identity.agents import AgentNotFound, AgentRef, resolve_agent
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.serialization import public
 from quorate.projections.notifications import NotificationPage
 
-NOTIFICATIONS = "/v1/agent/notifications"
 PAGE_BYTES_MAX = 512 * 1024  # Pages are limited, because a NATS message has a maximum size.
 
 
+@handles(LIST_NOTIFICATIONS)
 async def list_notifications(service: Service, call: Call) -> Reply:
     query: NotificationsQuery = call.query
     agent_id = await _agent_id(service, call)
@@ -78,6 +76,7 @@ def _has_content(page: NotificationPage) -> bool:
     return bool(page.events) or page.gap is not None
 
 
+@handles(STREAM_NOTIFICATIONS)
 async def stream_notifications(service: Service, call: Call) -> Streamed:
     """Stream notifications after ``Last-Event-ID`` until either side ends the stream."""
     principal, agent_id = call.principal, await _agent_id(service, call)
@@ -105,16 +104,12 @@ async def _agent_id(service: Service, call: Call) -> str:
     """Find the agent whose notifications are requested. An agent key reads only its own."""
     query: AgentNotificationsQuery = call.query
     ref = AgentRef(id=query.agent_id, name=query.agent_name)
-    try:
-        ref = resolve_agent(call.principal, ref)
-    except DomainError as error:
-        title = KINDS[error.code].title
-        raise Problem(error.code, f"{title}.", **public(error.details)) from None
+    ref = resolve_agent(call.principal, ref)
     if call.principal.role == "agent":
         return str(ref.id)
     found = await service.notifications.agent_id(call.principal.tenant, ref)
     if found is None:
-        raise Problem("agent_not_found", "Agent not found.")
+        raise AgentNotFound
     return found
 
 
@@ -144,31 +139,3 @@ def _page_body(page: NotificationPage, agent_id: str) -> bytes:
         "gap": gap_range(page.gap) if page.gap else None,
     }
     return dump(page_response)
-
-
-ENDPOINTS = (
-    Endpoint(
-        method="GET",
-        path=NOTIFICATIONS,
-        name="listNotifications",
-        summary="List an agent's notifications",
-        description="With `wait`, the request waits until a notification is available.",
-        roles=CAN_ACT,
-        query=NotificationsQuery,
-        response=NotificationsResponse,
-        problems=("agent_not_found", "acting_as_another", "too_many_streams"),
-        handler=list_notifications,
-    ),
-    Endpoint(
-        method="GET",
-        path=NOTIFICATIONS + "/stream",
-        name="streamNotifications",
-        summary="Stream an agent's notifications",
-        description="The response is a stream of server-sent events.",
-        roles=CAN_ACT,
-        query=NotificationsStreamQuery,
-        problems=("agent_not_found", "acting_as_another", "too_many_streams"),
-        streams=True,
-        handler=stream_notifications,
-    ),
-)

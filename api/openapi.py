@@ -18,10 +18,11 @@ import quorate
 from quorate.api.json_schemas import Json, Mode, generate_schemas, not_null, ref, simplify
 from quorate.api.problem_schemas import problem_schemas, schema_name
 from quorate.application.execution import IDEMPOTENCY_KEY_LENGTH_MAX
-from quorate.application.operations import Endpoint, known_codes
+from quorate.application.operations import HANDLERS
 from quorate.contracts.examples import BODIES, QUERIES, RESPONSES
+from quorate.contracts.operations import AnyOperation, known_codes
 from quorate.contracts.problems import CONNECTION_CODES, CONTENT_TYPE, KINDS
-from quorate.contracts.requests import SEQUENCE_MAX, PageQuery
+from quorate.contracts.wire_models import SEQUENCE_MAX, PageQuery
 
 OPENAPI_VERSION = "3.1.0"
 HTML = "text/html"
@@ -106,7 +107,7 @@ _LAST_EVENT_ID: Json = {
 }
 
 
-def document(endpoints: Sequence[Endpoint]) -> Json:
+def document(endpoints: Sequence[AnyOperation]) -> Json:
     refs, definitions = _schemas(endpoints)
     paths: dict[str, Json] = {}
     for endpoint in endpoints:
@@ -133,14 +134,14 @@ def document(endpoints: Sequence[Endpoint]) -> Json:
     }
 
 
-def public_path(endpoint: Endpoint) -> str:
+def public_path(endpoint: AnyOperation) -> str:
     return PATH_PARAMETER.sub(lambda found: f"{{{to_camel(found[1])}}}", endpoint.path)
 
 
 # -- Schemas -----------------------------------------------------------------
 
 
-def _schemas(endpoints: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
+def _schemas(endpoints: Sequence[AnyOperation]) -> tuple[dict[str, Json], Json]:
     """Return the schemas of bodies and responses by name, and their shared definitions."""
     types: dict[str, tuple[Mode, Any]] = {}
     for endpoint in endpoints:
@@ -151,15 +152,15 @@ def _schemas(endpoints: Sequence[Endpoint]) -> tuple[dict[str, Json], Json]:
     return generate_schemas(types)
 
 
-def _body_name(endpoint: Endpoint) -> str:
+def _body_name(endpoint: AnyOperation) -> str:
     return f"{endpoint.name} body"
 
 
-def _response_name(endpoint: Endpoint) -> str:
+def _response_name(endpoint: AnyOperation) -> str:
     return f"{endpoint.name} response"
 
 
-def _codes(endpoint: Endpoint) -> frozenset[str]:
+def _codes(endpoint: AnyOperation) -> frozenset[str]:
     """Return all codes of an endpoint, including those of the connection.
 
     Slow headers time out before the request has a path, so ``request_timeout`` is not added.
@@ -167,16 +168,16 @@ def _codes(endpoint: Endpoint) -> frozenset[str]:
     return known_codes(endpoint) | (CONNECTION_CODES - {"request_timeout"})
 
 
-def _codes_of_any(endpoints: Sequence[Endpoint]) -> frozenset[str]:
+def _codes_of_any(endpoints: Sequence[AnyOperation]) -> frozenset[str]:
     return frozenset(code for endpoint in endpoints for code in _codes(endpoint))
 
 
 # -- Operations --------------------------------------------------------------
 
 
-def _tags(endpoints: Sequence[Endpoint]) -> list[Json]:
+def _tags(endpoints: Sequence[AnyOperation]) -> list[Json]:
     """Return one tag per module, described by the first paragraph of its docstring."""
-    modules = dict.fromkeys(endpoint.handler.__module__ for endpoint in endpoints)
+    modules = dict.fromkeys(HANDLERS[endpoint.name].__module__ for endpoint in endpoints)
     return [
         {"name": name.rpartition(".")[2], "description": _first_paragraph(name)} for name in modules
     ]
@@ -187,11 +188,11 @@ def _first_paragraph(module: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
 
 
-def _operation(endpoint: Endpoint, refs: dict[str, Json]) -> Json:
+def _operation(endpoint: AnyOperation, refs: dict[str, Json]) -> Json:
     operation: Json = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
-        "tags": [endpoint.handler.__module__.rpartition(".")[2]],
+        "tags": [HANDLERS[endpoint.name].__module__.rpartition(".")[2]],
         "security": [{"bearer": []}, {"apiKey": []}] if endpoint.roles else [],
         "parameters": list(_parameters(endpoint)),
         "responses": _responses(endpoint, refs.get(_response_name(endpoint))),
@@ -209,7 +210,7 @@ def _operation(endpoint: Endpoint, refs: dict[str, Json]) -> Json:
     return operation
 
 
-def _parameters(endpoint: Endpoint) -> Iterator[Json]:
+def _parameters(endpoint: AnyOperation) -> Iterator[Json]:
     for name in PATH_PARAMETER.findall(endpoint.path):
         yield {
             "name": to_camel(name),
@@ -247,20 +248,20 @@ def _query_parameters(query: type[BaseModel], examples: Json) -> Iterator[Json]:
 # -- Responses ---------------------------------------------------------------
 
 
-def _responses(endpoint: Endpoint, schema: Json | None) -> Json:
+def _responses(endpoint: AnyOperation, schema: Json | None) -> Json:
     responses = {"200": _success(endpoint, schema)}
     by_status: dict[int, list[str]] = {}
     for code in sorted(_codes(endpoint)):
         by_status.setdefault(KINDS[code].status, []).append(code)
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = _problem_response(endpoint, status, codes)
-    if schema is not None and _UNAVAILABLE in endpoint.problems:
+    if schema is not None and _UNAVAILABLE in [error.code for error in endpoint.errors]:
         # An endpoint that declares this code also returns it with its own response model.
         responses[str(KINDS[_UNAVAILABLE].status)]["content"][JSON] = {"schema": schema}
     return responses
 
 
-def _success(endpoint: Endpoint, schema: Json | None) -> Json:
+def _success(endpoint: AnyOperation, schema: Json | None) -> Json:
     names = ["X-Request-Id"]
     if endpoint.roles and not endpoint.streams:
         names.append("Quorate-Sequence")
@@ -275,14 +276,14 @@ def _success(endpoint: Endpoint, schema: Json | None) -> Json:
     }
 
 
-def _description(endpoint: Endpoint) -> str:
+def _description(endpoint: AnyOperation) -> str:
     if endpoint.streams:
         return "Server-sent events, each with its sequence as id."
     is_page = endpoint.response is None and endpoint.media == HTML
     return "An HTML page." if is_page else "Success."
 
 
-def _content(endpoint: Endpoint, schema: Json | None) -> Json:
+def _content(endpoint: AnyOperation, schema: Json | None) -> Json:
     if endpoint.streams:
         return {"text/event-stream": {"schema": {"type": "string"}}}
     if schema is None:
@@ -293,7 +294,7 @@ def _content(endpoint: Endpoint, schema: Json | None) -> Json:
     return {JSON: content}
 
 
-def _problem_response(endpoint: Endpoint, status: int, codes: Sequence[str]) -> Json:
+def _problem_response(endpoint: AnyOperation, status: int, codes: Sequence[str]) -> Json:
     names = ["X-Request-Id", *_HEADERS_OF_STATUS.get(status, ())]
     if endpoint.command and status in _DECIDED:
         names += ["Quorate-Sequence", "Idempotent-Replayed"]

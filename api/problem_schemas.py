@@ -20,7 +20,7 @@ _DETAILS: dict[str, Json] = {
     "already_voted": {"vote": {"enum": ["approve", "reject"]}},
     "lease_conflict": {
         "conflict": {"const": True},
-        "leaseHolder": ref("HolderResponse"),
+        "leaseHolder": ref("HolderInfo"),
     },
     "lease_ended": {
         "leaseId": _TEXT,

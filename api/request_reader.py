@@ -4,8 +4,8 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from quorate.application.operations import is_id
 from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large
+from quorate.contracts.operations import is_id
 from quorate.contracts.problems import Problem
 from quorate.runtime.asgi import Headers, Receive, Scope
 

@@ -11,18 +11,19 @@ from typing import TypeAlias
 
 from quorate.api import documents
 from quorate.api.endpoint_app import EndpointApp, reject_unrouted
-from quorate.api.registry import OPERATIONS
 from quorate.application.execution import Service
-from quorate.application.operations import Endpoint
+from quorate.application.operations import HANDLERS
 from quorate.application.rate_limiter import caller_of, reserve_for
+from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import Problem
+from quorate.contracts.registry import OPERATIONS
 from quorate.domain.identity.principals import Principal
 from quorate.runtime.asgi import Receive, Scope, Send
 
 _PARAMETER = re.compile(r"{(\w+)}")
 Methods: TypeAlias = Mapping[str, EndpointApp]  # By HTTP method.
 
-ENDPOINTS: tuple[Endpoint, ...] = (*OPERATIONS, *documents.ENDPOINTS)
+ENDPOINTS: tuple[AnyOperation, ...] = (*OPERATIONS, *documents.ENDPOINTS)
 
 
 class Application:
@@ -32,7 +33,7 @@ class Application:
     precedence over paths with parameters: only its own methods are tried.
     """
 
-    def __init__(self, service: Service, endpoints: Sequence[Endpoint] = ENDPOINTS) -> None:
+    def __init__(self, service: Service, endpoints: Sequence[AnyOperation] = ENDPOINTS) -> None:
         self._unrouted_metrics = service.request_metrics.of("http")
         self._fixed: dict[str, Methods] = {}
         self._patterns: dict[re.Pattern[str], Methods] = {}
@@ -61,7 +62,7 @@ class Application:
         return None
 
 
-def _endpoint_apps(service: Service, endpoints: Sequence[Endpoint]) -> Mapping[str, Methods]:
+def _endpoint_apps(service: Service, endpoints: Sequence[AnyOperation]) -> Mapping[str, Methods]:
     """Build the methods of each path. A path with GET also accepts HEAD."""
     apps: defaultdict[str, dict[str, EndpointApp]] = defaultdict(dict)
     for endpoint in endpoints:
@@ -77,13 +78,13 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", path))
 
 
-def _endpoint_app(service: Service, endpoint: Endpoint) -> EndpointApp:
+def _endpoint_app(service: Service, endpoint: AnyOperation) -> EndpointApp:
     check, reserve = service.rate_limiter.check, reserve_for(endpoint)
 
     def limit(principal: Principal) -> None:
         check(principal.tenant, caller_of(principal), reserve)
 
-    handler = partial(endpoint.handler, service)
+    handler = partial(HANDLERS[endpoint.name], service)
     return EndpointApp(
         endpoint,
         handler,

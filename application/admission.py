@@ -18,10 +18,12 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from quorate.application.execution import problem_of
 from quorate.application.request_metrics import OK, OperationMetrics
 from quorate.application.tracing import Span
 from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem
 from quorate.domain.identity.principals import Principal
+from quorate.domain.shared.errors import DomainError
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.log_throttle import ThrottledWarning
@@ -48,10 +50,10 @@ _COUNT = itertools.count(1)
 def validate(model: type[M], values: Mapping[str, Any], *, strict: bool | None = None) -> M:
     """Return an instance of the model; raise Problem with the invalid fields.
 
-    ``strict=None`` keeps the strictness that the model declares.
+    ``strict=None`` keeps the strictness that the model declares. Only the names in JSON are fields.
     """
     try:
-        return model.model_validate(values, strict=strict)
+        return model.model_validate(values, strict=strict, by_alias=True, by_name=False)
     except ValidationError as error:
         errors = [
             {
@@ -182,6 +184,10 @@ async def attempt(
     except Problem as problem:
         log_entry.record_rejection(problem, call.principal)
         return problem
+    except DomainError as error:
+        rejection = problem_of(error)
+        log_entry.record_rejection(rejection, call.principal)
+        return rejection
     except Unavailable as error:
         log_entry.record_unavailable(error)
         return unavailable(str(error))

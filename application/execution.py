@@ -17,12 +17,14 @@ from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing
 from quorate.contracts.problems import KINDS, Problem
 from quorate.domain.identity.principals import Principal
+from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.envelopes import Accepted, CommandEnvelope, Idempotency, Rejected
 from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.serialization import public
 from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
@@ -95,6 +97,11 @@ class Service:
 def replay_headers(result: Accepted) -> tuple[tuple[bytes, bytes], ...]:
     """Return the header that marks a response replayed for the same idempotency key."""
     return _REPLAYED if result.replayed else ()
+
+
+def problem_of(error: DomainError) -> Problem:
+    """Return the problem of an error that was raised outside a command."""
+    return Problem(error.code, f"{error.title}.", **public(error.details))
 
 
 def _rejection(result: Rejected) -> Problem:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
-from quorate.contracts.requests import PageQuery
+from quorate.contracts.wire_models import PageQuery
 
 
 def next_link(path: str, query: PageQuery, ids: Sequence[str]) -> tuple[tuple[bytes, bytes], ...]:

@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias
 
-from quorate.application.operations import Endpoint
 from quorate.application.token_buckets import TokenBuckets
+from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.principals import Principal, Role
 from quorate.domain.shared.records import record
@@ -44,11 +44,11 @@ class Rates:
 UNBOUNDED = Rates()
 
 
-def reserve_for(endpoint: Endpoint) -> float:
-    """Return the share of a bucket that this endpoint leaves for more urgent ones."""
-    if endpoint.urgent:
+def reserve_for(operation: AnyOperation) -> float:
+    """Return the share of a bucket that this operation leaves for more urgent ones."""
+    if operation.urgent:
         return 0.0
-    return READ_RESERVE if endpoint.method == "GET" else COMMAND_RESERVE
+    return READ_RESERVE if operation.method == "GET" else COMMAND_RESERVE
 
 
 def caller_of(principal: Principal) -> str | None:

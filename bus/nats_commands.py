@@ -25,21 +25,14 @@ from quorate.application.admission import (
     validate,
 )
 from quorate.application.execution import Service
-from quorate.application.operations import (
-    Call,
-    Endpoint,
-    Handler,
-    Reply,
-    Streamed,
-    is_id,
-    path_parameters,
-)
+from quorate.application.operations import HANDLERS, Call, Handler, Reply, Streamed
 from quorate.application.rate_limiter import READ_RESERVE, Limit, allow_all, reserve_for
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large, parse
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.bus.command_dispatch import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
+from quorate.contracts.operations import AnyOperation, is_id, path_parameters
 from quorate.contracts.problems import Problem, problem_body
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
@@ -58,14 +51,14 @@ NO_KEY = ""
 _HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER, *HEADERS)}
 
 
-def id_fields(endpoint: Endpoint) -> Mapping[str, str]:
+def id_fields(endpoint: AnyOperation) -> Mapping[str, str]:
     """Map the parameters of the endpoint's path to their field names in a message."""
     return {name: to_camel(name) for name in path_parameters(endpoint)}
 
 
 @record
 class _Operation:
-    endpoint: Endpoint
+    endpoint: AnyOperation
     handler: Handler
     ids: Mapping[str, str]
     reserve: float
@@ -79,7 +72,7 @@ class NatsCommandHandler:
         self,
         service: Service,
         names: AgentNames,
-        endpoints: Sequence[Endpoint],
+        endpoints: Sequence[AnyOperation],
         *,
         limit: Limit = allow_all,
         request_metrics: RequestMetrics | None = None,
@@ -93,7 +86,7 @@ class NatsCommandHandler:
         self._operations = {
             endpoint.name: _Operation(
                 endpoint=endpoint,
-                handler=partial(endpoint.handler, service),
+                handler=partial(HANDLERS[endpoint.name], service),
                 ids=id_fields(endpoint),
                 reserve=reserve_for(endpoint),
                 metrics=request_metrics.of("nats", endpoint.name),

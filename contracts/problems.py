@@ -1,68 +1,165 @@
-"""Problem documents (RFC 9457): the codes, their HTTP statuses and their titles.
+"""Problem documents (RFC 9457): the codes, their HTTP statuses, their titles and their details.
 
 * A problem has a stable ``code``, a ``detail`` sentence, machine-readable details, and never a
   traceback. Its ``type`` is ``urn:quorate:problem:<code>``.
-* The codes of domain errors come from ``domain/``. This table adds the HTTP status, so the domain
-  does not depend on HTTP.
+* Each error is one class. Those of commands are in ``domain/``, where they are raised; those of
+  requests, which fail before a command is decided, are here. ``KINDS`` contains all of them.
+* The HTTP status of a domain error follows from its base class, so the domain does not know HTTP.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import orjson
+from typing_extensions import TypedDict
 
+from quorate.domain import registry as _domain  # noqa: F401 - loads every error class.
+from quorate.domain.shared.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    Invalid,
+    LimitReached,
+    NotFound,
+)
 from quorate.domain.shared.records import record
 
 PROBLEM_TYPE = "urn:quorate:problem:"
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
+STATUS_BY_BASE: Mapping[type[DomainError], int] = {
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Invalid: 422,
+    LimitReached: 429,
+}
+
+
+# -- Errors of requests --------------------------------------------------------
+
+
+class RequestError(DomainError):
+    """A request that fails before a command is decided. The class declares its own status."""
+
+    status: ClassVar[int]
+
+
+class FieldError(TypedDict):
+    """An invalid field, and why it is invalid."""
+
+    field: str
+    why: str
+
+
+class MalformedRequest(RequestError):
+    code, title, status = "malformed_request", "Malformed request", 400
+
+
+class TenantAmbiguous(RequestError):
+    code, title = "tenant_ambiguous", "Body and query name different tenants"
+    status = 400
+
+
+class IdempotencyKeyInvalid(RequestError):
+    code, title, status = "idempotency_key_invalid", "Invalid idempotency key", 400
+
+
+class Unauthorized(RequestError):
+    code, title, status = "unauthorized", "A valid API key is required", 401
+
+
+class TenantForbidden(RequestError):
+    code, title, status = "tenant_forbidden", "The key belongs to another tenant", 403
+
+
+class PathNotFound(RequestError):
+    code, title, status = "not_found", "Not found", 404
+
+
+class MethodNotAllowed(RequestError):
+    code, title, status = "method_not_allowed", "Method not allowed", 405
+
+
+class RequestTimeout(RequestError):
+    code, title, status = "request_timeout", "Request timeout", 408
+
+
+class BodyTooLarge(RequestError):
+    code, title, status = "body_too_large", "Request body too large", 413
+
+
+class UnsupportedMediaType(RequestError):
+    code, title, status = "unsupported_media_type", "Unsupported media type", 415
+
+
+@dataclass(eq=False)
+class InvalidRequest(RequestError):
+    code, title, status = "invalid_request", "Invalid request", 422
+    errors: list[FieldError] = field(default_factory=list)  # Left out when it is empty.
+
+
+class IdempotencyKeyReused(RequestError):
+    code, title = "idempotency_key_reused", "Idempotency key was used with a different request"
+    status = 422
+
+
+@dataclass(eq=False)
+class RateLimited(RequestError):
+    code, title, status = "rate_limited", "Too many requests", 429
+    limited_by: Literal["key", "tenant", "address"]
+    retry_after_seconds: float
+
+
+class HeadersTooLarge(RequestError):
+    code, title, status = "headers_too_large", "Request headers too large", 431
+
+
+class InternalError(RequestError):
+    code, title, status = "internal_error", "Internal server error", 500
+
+
+class ServiceUnavailable(RequestError):
+    code, title, status = "unavailable", "Service unavailable", 503
+
+
+class TooManyStreams(RequestError):
+    code, title, status = "too_many_streams", "Too many open streams", 503
+
+
+# -- All errors ----------------------------------------------------------------
+
 
 @record
 class Kind:
-    """The status and the title that all problems with one code share."""
+    """What all problems with one code share: status, title, and the class that declares them."""
 
     status: int
     title: str
+    error: type[DomainError]
 
 
-KINDS: Mapping[str, Kind] = {
-    "malformed_request": Kind(status=400, title="Malformed request"),
-    "tenant_ambiguous": Kind(status=400, title="Body and query name different tenants"),
-    "idempotency_key_invalid": Kind(status=400, title="Invalid idempotency key"),
-    "unauthorized": Kind(status=401, title="A valid API key is required"),
-    "tenant_forbidden": Kind(status=403, title="The key belongs to another tenant"),
-    "role_forbidden": Kind(status=403, title="The key's role does not permit this operation"),
-    "acting_as_another": Kind(status=403, title="The key belongs to another agent"),
-    "not_found": Kind(status=404, title="Not found"),
-    "agent_not_found": Kind(status=404, title="Agent not found"),
-    "lease_not_found": Kind(status=404, title="Lease not found"),
-    "consensus_not_found": Kind(status=404, title="Consensus proposal not found"),
-    "key_not_found": Kind(status=404, title="API key not found"),
-    "tenant_not_found": Kind(status=404, title="Tenant not found"),
-    "method_not_allowed": Kind(status=405, title="Method not allowed"),
-    "request_timeout": Kind(status=408, title="Request timeout"),
-    "lease_conflict": Kind(status=409, title="Another agent holds the contact"),
-    "lease_ended": Kind(status=409, title="The lease has ended"),
-    "agent_inactive": Kind(status=409, title="The agent is inactive"),
-    "already_voted": Kind(status=409, title="The agent has already cast a different vote"),
-    "consensus_closed": Kind(status=409, title="The consensus proposal is closed"),
-    "not_eligible": Kind(status=409, title="The agent is not in the electorate"),
-    "tenant_exists": Kind(status=409, title="The tenant already exists"),
-    "body_too_large": Kind(status=413, title="Request body too large"),
-    "unsupported_media_type": Kind(status=415, title="Unsupported media type"),
-    "invalid_request": Kind(status=422, title="Invalid request"),
-    "contact_email_invalid": Kind(status=422, title="Invalid or ambiguous e-mail address"),
-    "idempotency_key_reused": Kind(
-        status=422, title="Idempotency key was used with a different request"
-    ),
-    "headers_too_large": Kind(status=431, title="Request headers too large"),
-    "rate_limited": Kind(status=429, title="Too many requests"),
-    "quota_exceeded": Kind(status=429, title="Quota exceeded"),
-    "internal_error": Kind(status=500, title="Internal server error"),
-    "unavailable": Kind(status=503, title="Service unavailable"),
-    "too_many_streams": Kind(status=503, title="Too many open streams"),
-}
+def _declared(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    for error in base.__subclasses__():
+        if "code" in vars(error) and error.__module__.startswith("quorate."):
+            yield error
+        yield from _declared(error)
+
+
+def _status(error: type[DomainError]) -> int:
+    if issubclass(error, RequestError):
+        return error.status
+    return next(status for base, status in STATUS_BY_BASE.items() if issubclass(error, base))
+
+
+def _kinds() -> Mapping[str, Kind]:
+    kinds = [Kind(status=_status(one), title=one.title, error=one) for one in _declared()]
+    return {kind.error.code: kind for kind in sorted(kinds, key=lambda kind: kind.status)}
+
+
+KINDS: Mapping[str, Kind] = _kinds()
 
 
 class Problem(Exception):

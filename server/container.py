@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
-from quorate.api.registry import NATS_ENDPOINTS
+from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter, Network
 from quorate.application.key_cache import KeyCache
@@ -179,7 +179,7 @@ def _build(
         NatsCommandHandler(
             service,
             names,
-            NATS_ENDPOINTS,
+            NATS_OPERATIONS,
             limit=rate_limiter.check,
             request_metrics=request_metrics,
             tracing=tracing,

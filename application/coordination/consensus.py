@@ -1,39 +1,59 @@
 """Create consensus proposals, cast votes, and read the results."""
 
+from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
-from quorate.application.operations import Call, Endpoint, Reply
+from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import next_link
-from quorate.contracts.problems import Problem
-from quorate.contracts.requests import (
+from quorate.application.rendering import Json, dump, renderer
+from quorate.contracts.coordination.consensus import (
+    CAST_VOTE,
+    GET_CONSENSUS,
+    LIST_CONSENSUS,
+    LIST_VOTES,
+    REQUEST_CONSENSUS,
     ConsensusBody,
+    ConsensusInfo,
     ConsensusQuery,
-    PageQuery,
-    Query,
+    DecisionInfo,
     VoteBody,
-    parse_contact_email,
+    VoteInfo,
 )
-from quorate.contracts.responses import (
-    ConsensusResponse,
-    VoteResponse,
-    cast_vote_response,
-    consensus_response,
-    dump,
-    vote_response,
-)
-from quorate.contracts.roles import CAN_ACT, CAN_READ
+from quorate.contracts.wire_models import PageQuery
 from quorate.domain.coordination.consensus import (
     CastVote,
     ConsensusRequest,
     RequestConsensus,
+    RequestNotFound,
+    Vote,
+    VoteCount,
     VoteResult,
 )
 from quorate.domain.identity.agents import AgentRef
 from quorate.projections.queries import RequestRow
 
-CONSENSUS = "/v1/agent/coordination/consensus"
+_render_decision = renderer(DecisionInfo, VoteCount)
+render_vote = renderer(VoteInfo, Vote, consensus_id="request_id")
 
 
+def _floor(request: ConsensusRequest) -> float | None:
+    return None if request.floor is None else float(request.floor)
+
+
+def _decision(request: ConsensusRequest) -> Json | None:
+    return None if request.tally is None else _render_decision(request.tally)
+
+
+render_consensus = renderer(
+    ConsensusInfo,
+    ConsensusRequest,
+    requesting_agent_id="agent_id",
+    floor=_floor,
+    decision=_decision,
+)
+
+
+@handles(REQUEST_CONSENSUS)
 async def create(service: Service, call: Call) -> Reply:
     body: ConsensusBody = call.body
     tenant = call.principal.tenant
@@ -51,11 +71,12 @@ async def create(service: Service, call: Call) -> Reply:
     )
 
     def render(request: ConsensusRequest) -> bytes:
-        return dump(consensus_response(tenant, request))
+        return dump(render_consensus(request, tenant_id=tenant, approvals=0, rejections=0))
 
     return await service.execute(call, command, render)
 
 
+@handles(CAST_VOTE)
 async def vote(service: Service, call: Call) -> Reply:
     body: VoteBody = call.body
     command = CastVote(
@@ -69,31 +90,36 @@ async def vote(service: Service, call: Call) -> Reply:
     return await service.execute(call, command, _render_vote)
 
 
-def _render_vote(response: VoteResult) -> bytes:
-    return dump(cast_vote_response(response))
+def _render_vote(result: VoteResult) -> bytes:
+    return dump(render_vote(result.vote, consensus_status=result.status))
 
 
+@handles(GET_CONSENSUS)
 async def get_consensus(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
     result = await service.reader.request(tenant, call.path["consensus_id"])
     if result.found is None:
-        raise Problem("consensus_not_found", "Consensus proposal not found.")
+        raise RequestNotFound
     return Reply(body=dump(_response(tenant, result.found)), sequence=result.sequence)
 
 
+@handles(LIST_CONSENSUS)
 async def list_consensus(service: Service, call: Call) -> Reply:
     query: ConsensusQuery = call.query
     tenant = call.principal.tenant
     result = await service.reader.requests(tenant, query.after or "", query.limit, query.status)
     response = [_response(tenant, row) for row in result.found]
-    links = next_link(CONSENSUS, query, [row.request.id for row in result.found])
+    links = next_link(LIST_CONSENSUS.path, query, [row.request.id for row in result.found])
     return Reply(body=dump(response), sequence=result.sequence, headers=links)
 
 
-def _response(tenant: str, row: RequestRow) -> ConsensusResponse:
-    return consensus_response(tenant, row.request, row.approvals, row.rejections)
+def _response(tenant: str, row: RequestRow) -> Json:
+    return render_consensus(
+        row.request, tenant_id=tenant, approvals=row.approvals, rejections=row.rejections
+    )
 
 
+@handles(LIST_VOTES)
 async def list_votes(service: Service, call: Call) -> Reply:
     query: PageQuery = call.query
     request_id = call.path["consensus_id"]
@@ -101,87 +127,9 @@ async def list_votes(service: Service, call: Call) -> Reply:
     request = await service.reader.request(tenant, request_id)
     result = await service.reader.votes(tenant, request_id, query.after or "", query.limit)
     if request.found is None or result.found is None:
-        raise Problem("consensus_not_found", "Consensus proposal not found.")
-    response = [vote_response(one, request.found.request.status) for one in result.found]
-    path = f"{CONSENSUS}/{request_id}/votes"
+        raise RequestNotFound
+    status = request.found.request.status
+    response = [render_vote(one, consensus_status=status) for one in result.found]
+    path = LIST_VOTES.path.format(consensus_id=request_id)
     links = next_link(path, query, [one.agent_id for one in result.found])
     return Reply(body=dump(response), sequence=result.sequence, headers=links)
-
-
-ENDPOINTS = (
-    Endpoint(
-        method="POST",
-        path=CONSENSUS,
-        name="requestConsensus",
-        summary="Create a consensus proposal",
-        description="The tenant's active agents vote on the action.",
-        roles=CAN_ACT,
-        body=ConsensusBody,
-        query=Query,
-        response=ConsensusResponse,
-        problems=(
-            "quota_exceeded",
-            "agent_not_found",
-            "agent_inactive",
-            "acting_as_another",
-            "contact_email_invalid",
-        ),
-        command=True,
-        handler=create,
-    ),
-    Endpoint(
-        method="GET",
-        path=CONSENSUS + "/{consensus_id}",
-        name="getConsensus",
-        summary="Get a consensus proposal",
-        roles=CAN_READ,
-        query=Query,
-        response=ConsensusResponse,
-        problems=("consensus_not_found",),
-        handler=get_consensus,
-    ),
-    Endpoint(
-        method="POST",
-        path=CONSENSUS + "/{consensus_id}/vote",
-        name="castVote",
-        summary="Cast a vote on a proposal",
-        description="The vote that completes a majority decides the proposal.",
-        roles=CAN_ACT,
-        body=VoteBody,
-        query=Query,
-        response=VoteResponse,
-        problems=(
-            "agent_not_found",
-            "agent_inactive",
-            "acting_as_another",
-            "consensus_not_found",
-            "consensus_closed",
-            "already_voted",
-            "not_eligible",
-        ),
-        command=True,
-        handler=vote,
-    ),
-    Endpoint(
-        method="GET",
-        path=CONSENSUS,
-        name="listConsensus",
-        summary="List consensus proposals",
-        description="The `status` parameter selects proposals by status.",
-        roles=CAN_READ,
-        query=ConsensusQuery,
-        response=list[ConsensusResponse],
-        handler=list_consensus,
-    ),
-    Endpoint(
-        method="GET",
-        path=CONSENSUS + "/{consensus_id}/votes",
-        name="listVotes",
-        summary="List the votes on a proposal",
-        roles=CAN_READ,
-        query=PageQuery,
-        response=list[VoteResponse],
-        problems=("consensus_not_found",),
-        handler=list_votes,
-    ),
-)

@@ -1,28 +1,35 @@
 """Acquire, renew, release and list leases on contacts."""
 
-from typing import Any
-
+from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
-from quorate.application.operations import Call, Endpoint, Reply
+from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import next_link
-from quorate.contracts.problems import Problem
-from quorate.contracts.requests import (
+from quorate.application.rendering import constant, dump, renderer
+from quorate.contracts.coordination.leases import (
+    ACQUIRE_LEASE,
+    GET_LEASE,
+    LIST_LEASES,
+    RELEASE_LEASE,
+    RENEW_LEASE,
     LeaseBody,
+    LeaseInfo,
     LeasesQuery,
-    Query,
-    RenewBody,
-    parse_contact_email,
+    Released,
 )
-from quorate.contracts.responses import LeaseResponse, ReleaseResponse, dump, lease_response
-from quorate.contracts.roles import CAN_ACT, CAN_READ
-from quorate.domain.coordination.leases import AcquireLease, Lease, ReleaseLease, RenewLease
+from quorate.domain.coordination.leases import (
+    AcquireLease,
+    Lease,
+    LeaseNotFound,
+    ReleaseLease,
+    RenewLease,
+)
 
-LEASE = "/v1/agent/coordination/lease"
-LEASES = "/v1/agent/coordination/leases"
-_RELEASED = dump(ReleaseResponse(released=True))
+render_lease = renderer(LeaseInfo, Lease)
+_RELEASED = constant(Released)
 
 
+@handles(ACQUIRE_LEASE)
 async def acquire(service: Service, call: Call) -> Reply:
     body: LeaseBody = call.body
     tenant = call.principal.tenant
@@ -36,11 +43,12 @@ async def acquire(service: Service, call: Call) -> Reply:
     )
 
     def render(lease: Lease) -> bytes:
-        return dump(lease_response(tenant, lease))
+        return dump(render_lease(lease, tenant_id=tenant))
 
     return await service.execute(call, command, render)
 
 
+@handles(RENEW_LEASE)
 async def renew(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
     command = RenewLease(
@@ -50,28 +58,27 @@ async def renew(service: Service, call: Call) -> Reply:
     )
 
     def render(lease: Lease) -> bytes:
-        return dump(lease_response(tenant, lease))
+        return dump(render_lease(lease, tenant_id=tenant))
 
     return await service.execute(call, command, render)
 
 
+@handles(RELEASE_LEASE)
 async def release(service: Service, call: Call) -> Reply:
     command = ReleaseLease(caller=call.principal, lease_id=call.path["lease_id"])
-    return await service.execute(call, command, _render_release)
+    return await service.execute(call, command, lambda _: _RELEASED)
 
 
-def _render_release(_: Any) -> bytes:  # noqa: ANN401 - the outcomes of a release differ in type.
-    return _RELEASED
-
-
+@handles(GET_LEASE)
 async def get_lease(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
     result = await service.reader.lease(tenant, call.path["lease_id"])
     if result.found is None:
-        raise Problem("lease_not_found", "Lease not found.")
-    return Reply(body=dump(lease_response(tenant, result.found)), sequence=result.sequence)
+        raise LeaseNotFound
+    return Reply(body=dump(render_lease(result.found, tenant_id=tenant)), sequence=result.sequence)
 
 
+@handles(LIST_LEASES)
 async def list_leases(service: Service, call: Call) -> Reply:
     query: LeasesQuery = call.query
     tenant = call.principal.tenant
@@ -79,83 +86,6 @@ async def list_leases(service: Service, call: Call) -> Reply:
     result = await service.reader.live_leases(
         tenant, query.after or "", query.limit, query.agent_id, key
     )
-    response = [lease_response(tenant, lease) for lease in result.found]
-    links = next_link(LEASES, query, [lease.id for lease in result.found])
+    response = [render_lease(lease, tenant_id=tenant) for lease in result.found]
+    links = next_link(LIST_LEASES.path, query, [lease.id for lease in result.found])
     return Reply(body=dump(response), sequence=result.sequence, headers=links)
-
-
-ENDPOINTS = (
-    Endpoint(
-        method="POST",
-        path=LEASE,
-        name="acquireLease",
-        summary="Acquire a lease on a contact",
-        description="If the agent already holds the contact, the request renews its lease.",
-        roles=CAN_ACT,
-        body=LeaseBody,
-        query=Query,
-        response=LeaseResponse,
-        problems=(
-            "quota_exceeded",
-            "agent_not_found",
-            "agent_inactive",
-            "acting_as_another",
-            "lease_conflict",
-            "contact_email_invalid",
-        ),
-        command=True,
-        handler=acquire,
-    ),
-    Endpoint(
-        method="DELETE",
-        path=LEASE + "/{lease_id}",
-        name="releaseLease",
-        summary="Release a lease",
-        description="A second release of the same lease succeeds and has no effect.",
-        roles=CAN_ACT,
-        query=Query,
-        response=ReleaseResponse,
-        problems=("lease_not_found", "acting_as_another"),
-        command=True,
-        urgent=True,
-        handler=release,
-    ),
-    Endpoint(
-        method="POST",
-        path=LEASE + "/{lease_id}/renew",
-        name="renewLease",
-        summary="Renew a lease",
-        description="A renewal extends a lease and never shortens it.",
-        roles=CAN_ACT,
-        body=RenewBody,
-        query=Query,
-        response=LeaseResponse,
-        problems=("lease_not_found", "lease_ended", "acting_as_another"),
-        command=True,
-        urgent=True,
-        handler=renew,
-    ),
-    Endpoint(
-        method="GET",
-        path=LEASE + "/{lease_id}",
-        name="getLease",
-        summary="Get a lease",
-        description="Ended leases remain readable.",
-        roles=CAN_READ,
-        query=Query,
-        response=LeaseResponse,
-        problems=("lease_not_found",),
-        handler=get_lease,
-    ),
-    Endpoint(
-        method="GET",
-        path=LEASES,
-        name="listLeases",
-        summary="List active leases",
-        roles=CAN_READ,
-        query=LeasesQuery,
-        response=list[LeaseResponse],
-        problems=("contact_email_invalid",),
-        handler=list_leases,
-    ),
-)

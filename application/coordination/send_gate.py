@@ -1,14 +1,33 @@
 """Request permission from the send gate before sending to a contact."""
 
+from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
-from quorate.application.operations import Call, Endpoint, Reply
-from quorate.contracts.requests import Query, SendBody, parse_contact_email
-from quorate.contracts.responses import SendResponse, dump, send_response
-from quorate.contracts.roles import CAN_ACT
+from quorate.application.operations import Call, Reply, handles
+from quorate.application.rendering import Json, dump, renderer
+from quorate.contracts.coordination.leases import HolderInfo
+from quorate.contracts.coordination.send_gate import REQUEST_SEND, SendBody, SendVerdict
 from quorate.domain.coordination.send_gate import RequestSend, SendAuthorized, SendBlocked
 
+_render_holder = renderer(HolderInfo, SendBlocked, agent_id="holder_id", agent_name="holder_name")
 
+
+def _holder(event: SendBlocked) -> Json | None:
+    """Return the holder if there is one: with a stale fence the contact may be free."""
+    return None if event.holder_id is None else _render_holder(event)
+
+
+_render_blocked = renderer(SendVerdict, SendBlocked, id="send_id", holder=_holder)
+_render_authorized = renderer(SendVerdict, SendAuthorized, id="send_id")
+
+
+def render_verdict(event: SendAuthorized | SendBlocked, tenant: str) -> Json:
+    if isinstance(event, SendBlocked):
+        return _render_blocked(event, tenant_id=tenant, status="blocked")
+    return _render_authorized(event, tenant_id=tenant, status="authorized")
+
+
+@handles(REQUEST_SEND)
 async def request_send(service: Service, call: Call) -> Reply:
     body: SendBody = call.body
     tenant = call.principal.tenant
@@ -21,24 +40,6 @@ async def request_send(service: Service, call: Call) -> Reply:
     )
 
     def render(event: SendAuthorized | SendBlocked) -> bytes:
-        return dump(send_response(tenant, event))
+        return dump(render_verdict(event, tenant))
 
     return await service.execute(call, command, render)
-
-
-ENDPOINTS = (
-    Endpoint(
-        method="POST",
-        path="/v1/agent/request-send",
-        name="requestSend",
-        summary="Request permission to send to a contact",
-        description="The send gate authorizes the request, or blocks it and gives the reason.",
-        roles=CAN_ACT,
-        body=SendBody,
-        query=Query,
-        response=SendResponse,
-        problems=("agent_not_found", "acting_as_another", "contact_email_invalid"),
-        command=True,
-        handler=request_send,
-    ),
-)

@@ -1,21 +1,23 @@
 """Register agents, record heartbeats, and list agents."""
 
 from quorate.application.execution import Service
-from quorate.application.operations import Call, Endpoint, Reply
+from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import next_link
-from quorate.contracts.problems import Problem
-from quorate.contracts.requests import AgentRequest, HeartbeatBody, PageQuery, Query, RegisterBody
-from quorate.contracts.responses import (
-    AgentListResponse,
-    AgentResponse,
-    HeartbeatResponse,
-    agent_response,
-    dump,
-    heartbeat_response,
+from quorate.application.rendering import ARGUMENT, Json, dump, renderer
+from quorate.contracts.identity.agents import (
+    GET_AGENT,
+    HEARTBEAT,
+    LIST_AGENTS,
+    REGISTER,
+    AgentInfo,
+    HeartbeatInfo,
+    RegisterBody,
 )
-from quorate.contracts.roles import CAN_ACT, CAN_READ
+from quorate.contracts.problems import Problem
+from quorate.contracts.wire_models import AgentRequest, PageQuery
 from quorate.domain.identity.agents import (
     Agent,
+    AgentNotFound,
     AgentRef,
     Heartbeat,
     HeartbeatResult,
@@ -24,11 +26,21 @@ from quorate.domain.identity.agents import (
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.projections.queries import AgentRow
 
+render_agent = renderer(AgentInfo, Agent, status=ARGUMENT)
+render_heartbeat = renderer(
+    HeartbeatInfo,
+    HeartbeatResult,
+    agent_id="agent.id",
+    last_heartbeat="agent.last_heartbeat",
+    active_until="agent.active_until",
+)
+
 
 def ref(body: AgentRequest) -> AgentRef:
     return AgentRef(id=body.agent_id, name=body.agent_name)
 
 
+@handles(REGISTER)
 async def register(service: Service, call: Call) -> Reply:
     body: RegisterBody = call.body
     principal = call.principal
@@ -43,92 +55,37 @@ async def register(service: Service, call: Call) -> Reply:
     )
 
     def render(agent: Agent) -> bytes:
-        return dump(agent_response(principal.tenant, agent, agent.last_heartbeat))
+        return dump(render_agent(agent, tenant_id=principal.tenant, status="active"))
 
     return await service.execute(call, command, render)
 
 
+@handles(HEARTBEAT)
 async def heartbeat(service: Service, call: Call) -> Reply:
     command = Heartbeat(caller=call.principal, agent=ref(call.body))
-    return await service.execute(call, command, _render_heartbeat)
+    return await service.execute(call, command, lambda result: dump(render_heartbeat(result)))
 
 
-def _render_heartbeat(result: HeartbeatResult) -> bytes:
-    return dump(heartbeat_response(result))
-
-
+@handles(GET_AGENT)
 async def get_agent(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
     result = await service.reader.agent(tenant, call.path["agent_id"])
     if result.found is None:
-        raise Problem("agent_not_found", "Agent not found.")
-    response = _list_item(tenant, result.found, result.now)
+        raise AgentNotFound
+    response = _with_leases(tenant, result.found, result.now)
     return Reply(body=dump(response), sequence=result.sequence)
 
 
+@handles(LIST_AGENTS)
 async def list_agents(service: Service, call: Call) -> Reply:
     query: PageQuery = call.query
     tenant = call.principal.tenant
     result = await service.reader.agents(tenant, query.after or "", query.limit)
-    response = [_list_item(tenant, row, result.now) for row in result.found]
-    links = next_link("/v1/agent/agents", query, [one["id"] for one in response])
+    response = [_with_leases(tenant, row, result.now) for row in result.found]
+    links = next_link(LIST_AGENTS.path, query, [row.agent.id for row in result.found])
     return Reply(body=dump(response), sequence=result.sequence, headers=links)
 
 
-def _list_item(tenant: str, row: AgentRow, now: Timestamp) -> AgentListResponse:
-    return {**agent_response(tenant, row.agent, now), "leasesHeld": row.leases_held}
-
-
-ENDPOINTS = (
-    Endpoint(
-        method="POST",
-        path="/v1/agent/register",
-        name="register",
-        summary="Register an agent",
-        description="Registering an existing name updates the agent; it keeps its id.",
-        roles=CAN_ACT,
-        body=RegisterBody,
-        query=Query,
-        response=AgentResponse,
-        problems=("quota_exceeded", "acting_as_another"),
-        command=True,
-        handler=register,
-    ),
-    Endpoint(
-        method="POST",
-        path="/v1/agent/coordination/heartbeat",
-        name="heartbeat",
-        summary="Send a heartbeat",
-        description="A heartbeat extends the time until which the agent is active.",
-        roles=CAN_ACT,
-        body=HeartbeatBody,
-        query=Query,
-        response=HeartbeatResponse,
-        problems=("agent_not_found", "acting_as_another"),
-        command=True,
-        urgent=True,
-        handler=heartbeat,
-    ),
-    Endpoint(
-        method="GET",
-        path="/v1/agent/agents",
-        name="listAgents",
-        summary="List agents",
-        description="Active and inactive agents, each with its number of leases.",
-        roles=CAN_READ,
-        query=PageQuery,
-        response=list[AgentListResponse],
-        handler=list_agents,
-    ),
-    Endpoint(
-        method="GET",
-        path="/v1/agent/agents/{agent_id}",
-        name="getAgent",
-        summary="Get an agent",
-        roles=CAN_READ,
-        query=Query,
-        response=AgentListResponse,
-        problems=("agent_not_found",),
-        handler=get_agent,
-    ),
-)
+def _with_leases(tenant: str, row: AgentRow, now: Timestamp) -> Json:
+    status = "active" if row.agent.is_active(now) else "inactive"
+    return render_agent(row.agent, tenant_id=tenant, status=status, leases_held=row.leases_held)

@@ -5,26 +5,29 @@ import secrets
 import orjson
 
 from quorate.application.execution import Service, replay_headers
-from quorate.application.operations import Call, Endpoint, Reply
+from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import next_link
-from quorate.contracts.problems import Problem
-from quorate.contracts.requests import KeyBody, PageQuery, Query
-from quorate.contracts.responses import (
-    IssuedKeyResponse,
-    KeyResponse,
-    RevokedResponse,
-    dump,
-    key_response,
+from quorate.application.rendering import constant, dump, renderer
+from quorate.contracts.identity.api_keys import (
+    GET_OWN_KEY,
+    ISSUE_KEY,
+    LIST_KEYS,
+    REVOKE_KEY,
+    KeyBody,
+    KeyInfo,
+    Revoked,
 )
-from quorate.contracts.roles import ALL_ROLES, CAN_ISSUE_KEYS
-from quorate.domain.identity.api_keys import IssueKey, Key, RevokeKey
+from quorate.contracts.problems import Problem
+from quorate.contracts.wire_models import PageQuery
+from quorate.domain.identity.api_keys import IssueKey, Key, KeyNotFound, RevokeKey
 from quorate.domain.identity.key_format import SECRET_BITS, key_text, read_key, secret_hash
 from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import OPERATORS
 from quorate.domain.shared.records import record
 from quorate.eventlog.ids import key_id
 
-KEYS = "/v1/keys"
+render_key = renderer(KeyInfo, Key)
+_REVOKED = constant(Revoked)
 
 
 @record
@@ -44,6 +47,7 @@ def new_key() -> NewKey:
     return NewKey(id=new_id, full_key=full_key, secret_hash=secret_hash(parts[1]))
 
 
+@handles(ISSUE_KEY)
 async def issue(service: Service, call: Call) -> Reply:
     body: KeyBody = call.body
     principal: Principal = call.principal
@@ -61,7 +65,7 @@ async def issue(service: Service, call: Call) -> Reply:
     )
 
     def render(key: Key) -> bytes:
-        return dump(key_response(tenant, key))
+        return dump(render_key(key, tenant_id=tenant))
 
     accepted = await service.submit(call, command, render, tenant)
     response = orjson.loads(accepted.body) | {"key": None if accepted.replayed else issued.full_key}
@@ -84,88 +88,33 @@ def _sequence_for(principal: Principal, sequence: int) -> int | None:
     return None if principal.role == "admin" else sequence
 
 
+@handles(REVOKE_KEY)
 async def revoke(service: Service, call: Call) -> Reply:
     principal: Principal = call.principal
     row = await service.reader.key(call.path["key_id"])
     if row is None or (principal.role != "admin" and row.tenant != principal.tenant):
-        raise Problem("key_not_found", "API key not found.")
+        raise KeyNotFound
     command = RevokeKey(caller=principal, key_id=row.key.id)
-    reply = await service.execute(call, command, _render_revoked, tenant=row.tenant)
+    reply = await service.execute(call, command, lambda _: _REVOKED, tenant=row.tenant)
     service.key_cache.invalidate()
     return reply
 
 
-def _render_revoked(_: Key) -> bytes:
-    return dump(RevokedResponse(revoked=True))
-
-
+@handles(LIST_KEYS)
 async def list_keys(service: Service, call: Call) -> Reply:
     query: PageQuery = call.query
     tenant = call.principal.tenant
     if call.principal.role == "admin" and query.tenant_id is not None:
         tenant = query.tenant_id
     result = await service.reader.keys(tenant, query.after or "", query.limit)
-    response = [key_response(tenant, key) for key in result.found]
-    links = next_link(KEYS, query, [key.id for key in result.found])
+    response = [render_key(key, tenant_id=tenant) for key in result.found]
+    links = next_link(LIST_KEYS.path, query, [key.id for key in result.found])
     return Reply(body=dump(response), sequence=result.sequence, headers=links)
 
 
+@handles(GET_OWN_KEY)
 async def get_own(service: Service, call: Call) -> Reply:
     """Return the key without a sequence: an admin key has no tenant log, and keys rarely change."""
     row = await service.reader.key(call.principal.key_id)
     assert row is not None, "keys are revoked and never deleted"
-    return Reply(body=dump(key_response(row.tenant, row.key)))
-
-
-ENDPOINTS = (
-    Endpoint(
-        method="POST",
-        path=KEYS,
-        name="issueKey",
-        summary="Issue an API key",
-        description="Only this response contains the full key.",
-        roles=CAN_ISSUE_KEYS,
-        body=KeyBody,
-        query=Query,
-        response=IssuedKeyResponse,
-        problems=("quota_exceeded", "tenant_not_found"),
-        command=True,
-        handler=issue,
-    ),
-    Endpoint(
-        method="GET",
-        path=KEYS,
-        name="listKeys",
-        summary="List API keys",
-        description="The list does not contain key secrets.",
-        roles=CAN_ISSUE_KEYS,
-        query=PageQuery,
-        response=list[KeyResponse],
-        handler=list_keys,
-    ),
-    Endpoint(
-        method="GET",
-        path=KEYS + "/self",
-        name="getOwnKey",
-        summary="Get the API key of this request",
-        description="The response names the key's tenant, role and agent.",
-        roles=ALL_ROLES,
-        query=Query,
-        response=KeyResponse,
-        of_key=True,
-        handler=get_own,
-    ),
-    Endpoint(
-        method="DELETE",
-        path=KEYS + "/{key_id}",
-        name="revokeKey",
-        summary="Revoke an API key",
-        description="The service rejects the key within one second.",
-        roles=CAN_ISSUE_KEYS,
-        query=Query,
-        response=RevokedResponse,
-        problems=("key_not_found",),
-        command=True,
-        handler=revoke,
-    ),
-)
+    return Reply(body=dump(render_key(row.key, tenant_id=row.tenant)))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from operator import attrgetter
-from typing import ClassVar, Literal, TypeAlias, assert_never, get_args
+from typing import Literal, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.agents import (
     AGENTS,
@@ -157,14 +157,14 @@ class VoteResult:
 
 @dataclass(eq=False)
 class RequestNotFound(NotFound):
-    code: ClassVar[str] = "consensus_not_found"
+    code, title = "consensus_not_found", "Consensus proposal not found"
 
 
 @dataclass(eq=False)
 class RequestClosed(Conflict):
     """The proposal was decided or timed out. No vote can change that."""
 
-    code: ClassVar[str] = "consensus_closed"
+    code, title = "consensus_closed", "The consensus proposal is closed"
     consensus_status: Status
 
 
@@ -172,7 +172,7 @@ class RequestClosed(Conflict):
 class AlreadyVoted(Conflict):
     """The first vote of an agent is final."""
 
-    code: ClassVar[str] = "already_voted"
+    code, title = "already_voted", "The agent has already cast a different vote"
     vote: Choice
 
 
@@ -180,7 +180,7 @@ class AlreadyVoted(Conflict):
 class NotEligible(Conflict):
     """The options of the proposal exclude this agent."""
 
-    code: ClassVar[str] = "not_eligible"
+    code, title = "not_eligible", "The agent is not in the electorate"
     agent_id: str
 
 

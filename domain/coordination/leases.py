@@ -12,10 +12,10 @@
   ends. That grants nothing: the first request gets the lease, the others contend again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, ClassVar, Literal, TypeAlias, assert_never, get_args
+from typing import Any, Literal, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.agents import (
     AGENTS,
@@ -138,11 +138,11 @@ class Lease:
 class LeaseHeld(Conflict):
     """Another agent holds the contact until ``expires_at``."""
 
-    code: ClassVar[str] = "lease_conflict"
+    code, title = "lease_conflict", "Another agent holds the contact"
     event: LeaseConflicted
 
     @property
-    def details(self) -> dict[str, Any]:
+    def details(self) -> Mapping[str, Any]:
         holder = {
             "agent_id": self.event.holder_id,
             "agent_name": self.event.holder_name,
@@ -157,14 +157,14 @@ class LeaseHeld(Conflict):
 
 @dataclass(eq=False)
 class LeaseNotFound(NotFound):
-    code: ClassVar[str] = "lease_not_found"
+    code, title = "lease_not_found", "Lease not found"
 
 
 @dataclass(eq=False)
 class LeaseEnded(Conflict):
     """A lease that has ended cannot be renewed. Acquire the contact again, with a new fence."""
 
-    code: ClassVar[str] = "lease_ended"
+    code, title = "lease_ended", "The lease has ended"
     lease_id: str
     lease_status: Status
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, ClassVar, Literal, TypeAlias, assert_never, get_args
+from typing import Literal, TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared import quotas
@@ -24,7 +24,7 @@ from quorate.domain.shared.errors import Conflict, Forbidden, NotFound
 from quorate.domain.shared.notifications import EVERYONE
 from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import DecisionContext, TenantState
-from quorate.domain.shared.timestamps import Timestamp, iso
+from quorate.domain.shared.timestamps import Timestamp
 
 AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HEARTBEATS_PER_WINDOW_MAX = 300
@@ -121,27 +121,23 @@ class HeartbeatResult:
 
 @dataclass(eq=False)
 class AgentNotFound(NotFound):
-    code: ClassVar[str] = "agent_not_found"
+    code, title = "agent_not_found", "Agent not found"
 
 
 @dataclass(eq=False)
 class AgentInactive(Conflict):
     """The heartbeats stopped. The agent must heartbeat or register before it acts again."""
 
-    code: ClassVar[str] = "agent_inactive"
+    code, title = "agent_inactive", "The agent is inactive"
     agent_id: str
     last_heartbeat: Timestamp
-
-    @property
-    def details(self) -> dict[str, Any]:
-        return {"agent_id": self.agent_id, "last_heartbeat": iso(self.last_heartbeat)}
 
 
 @dataclass(eq=False)
 class ActingAsAnother(Forbidden):
     """A key bound to one agent acts only as that agent."""
 
-    code: ClassVar[str] = "acting_as_another"
+    code, title = "acting_as_another", "The key belongs to another agent"
     agent_id: str
 
 

@@ -9,7 +9,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import ClassVar, TypeAlias, assert_never, get_args
+from typing import TypeAlias, assert_never, get_args
 
 from quorate.domain.identity.agents import AGENTS, Agent, find_agent_by_name, name_key
 from quorate.domain.identity.principals import ROLES, Principal, Role
@@ -67,14 +67,14 @@ class Key:
 
 @dataclass(eq=False)
 class KeyNotFound(NotFound):
-    code: ClassVar[str] = "key_not_found"
+    code, title = "key_not_found", "API key not found"
 
 
 @dataclass(eq=False)
 class RoleForbidden(Forbidden):
     """The role of the caller does not allow this operation."""
 
-    code: ClassVar[str] = "role_forbidden"
+    code, title = "role_forbidden", "The key's role does not permit this operation"
     role: Role
 
 

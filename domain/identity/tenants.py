@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from quorate.domain.shared.aggregates import Aggregate, Reads
 from quorate.domain.shared.errors import Conflict, NotFound
@@ -40,13 +39,13 @@ class Tenant:
 
 @dataclass(eq=False)
 class TenantExists(Conflict):
-    code: ClassVar[str] = "tenant_exists"
+    code, title = "tenant_exists", "The tenant already exists"
     tenant_id: str
 
 
 @dataclass(eq=False)
 class TenantNotFound(NotFound):
-    code: ClassVar[str] = "tenant_not_found"
+    code, title = "tenant_not_found", "Tenant not found"
 
 
 # -- Commands ----------------------------------------------------------------

@@ -12,9 +12,8 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
-from quorate.domain.shared.errors import DomainError
+from quorate.domain.shared.errors import Invalid
 from quorate.domain.shared.records import record
 
 ADDRESS_LENGTH_MAX = 254
@@ -35,10 +34,10 @@ _SCRIPTS_TOGETHER = (
 
 
 @dataclass(eq=False)
-class AddressUnusable(DomainError):
+class AddressUnusable(Invalid):
     """The text is not an address with one unambiguous key."""
 
-    code: ClassVar[str] = "contact_email_invalid"
+    code, title = "contact_email_invalid", "Invalid or ambiguous e-mail address"
     why: str
 
 

@@ -7,11 +7,18 @@ event that records it in ``recorded``; that event grants nothing.
   - NotFound          what the command names does not exist for this tenant
   - Forbidden         it exists, but not for this caller
   - Conflict          the present state forbids it; try again when it has changed
+  - Invalid           a value has no meaning, whatever the state
+  - LimitReached      the tenant has all that it may have
+
+Each error is declared once, as one class: ``code``, ``title`` and its fields. Problem documents,
+API documents, exceptions of the SDK and exit codes are made from it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
+
+from quorate.domain.shared.timestamps import Timestamp, iso
 
 
 @dataclass(eq=False)
@@ -19,11 +26,17 @@ class DomainError(Exception):
     """The command was understood and rejected; ``code`` is stable, ``details`` say why."""
 
     code: ClassVar[str]
+    title: ClassVar[str]  # One for all errors of this code, without a period.
 
     @property
-    def details(self) -> dict[str, Any]:
+    def details(self) -> Mapping[str, Any]:
         """Machine-readable fields of the problem document, ready for JSON."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            field.name: iso(getattr(self, field.name))
+            if field.type is Timestamp
+            else getattr(self, field.name)
+            for field in fields(self)
+        }
 
     @property
     def recorded(self) -> Sequence[Any]:
@@ -44,3 +57,11 @@ class Forbidden(DomainError):
 
 class Conflict(DomainError):
     """The caller may do this, but not now."""
+
+
+class Invalid(DomainError):
+    """A value that no state makes acceptable."""
+
+
+class LimitReached(DomainError):
+    """A further one is above a limit; the existing ones stay."""

@@ -13,10 +13,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from quorate.domain.shared.aggregates import Read
-from quorate.domain.shared.errors import Conflict
+from quorate.domain.shared.errors import LimitReached
 from quorate.domain.shared.records import record
 
 # The counters that aggregates declare for a tenant as a whole, and everything that is limited.
@@ -46,10 +46,10 @@ UNLIMITED = Quotas()
 
 
 @dataclass(eq=False)
-class QuotaExceeded(Conflict):
+class QuotaExceeded(LimitReached):
     """The tenant, or one of its agents, has reached ``limit``."""
 
-    code: ClassVar[str] = "quota_exceeded"
+    code, title = "quota_exceeded", "Quota exceeded"
     quota: Quota
     limit: int
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.routing import compile_path
 
-from quorate.api.registry import NATS_ENDPOINTS
+from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
 from quorate.client import requests
 from quorate.client.errors import (
@@ -58,7 +58,7 @@ ALL: tuple[Request[Any], ...] = (
     requests.get_own_key(),
     requests.create_tenant("tenant-1"),
 )
-OVER_NATS = {endpoint.name for endpoint in NATS_ENDPOINTS}
+OVER_NATS = {endpoint.name for endpoint in NATS_OPERATIONS}
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 NOT_IN_REQUESTS = {
     "listEvents",

@@ -6,10 +6,9 @@ import click
 import pytest
 
 from quorate import client
-from quorate.api.registry import NATS_ENDPOINTS
+from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
 from quorate.application import execution, key_cache, strict_json, subscriptions
-from quorate.application.operations import Endpoint
 from quorate.bus import command_dispatch
 from quorate.bus.embedded import configuration, server
 from quorate.bus.outbox import jetstream_stream, notification_publisher
@@ -18,7 +17,17 @@ from quorate.cli import server_options
 from quorate.cli.commands import serve
 from quorate.cli.main import quorate
 from quorate.cli.output import errors
-from quorate.contracts import requests
+from quorate.contracts.wire_models import (
+    PAGE_LENGTH_DEFAULT,
+    PAGE_LENGTH_MAX,
+    REASON_LENGTH_MAX,
+    ROLE_LENGTH_MAX,
+    SETTING_LENGTH_MAX,
+    WAIT_SECONDS_MAX,
+)
+from quorate.contracts.coordination.consensus import ACTION_LENGTH_MAX
+from quorate.contracts.coordination.leases import INTENT_LENGTH_MAX
+from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import KINDS
 from quorate.domain.coordination import consensus, leases
 from quorate.domain.identity import agents
@@ -53,7 +62,10 @@ NUMBERS = [
     (CONCEPTS, f"available for {serve.RETENTION_HOURS_DEFAULT:g} hours"),
     (CONCEPTS, f"(1 to {execution.IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters)"),
     (CONCEPTS, f"Responses are kept for {idempotency.RESPONSES_KEPT_HOURS} hours"),
-    (HTTP, f"`limit` (1 to {requests.PAGE_LENGTH_MAX}, {requests.PAGE_LENGTH_DEFAULT} by default)"),
+    (
+        HTTP,
+        f"`limit` (1 to {PAGE_LENGTH_MAX}, {PAGE_LENGTH_DEFAULT} by default)",
+    ),
     (HTTP, f"| request body | {strict_json.BODY_BYTES_MAX} bytes |"),
     (HTTP, f"| {http_protocol.HEADER_BYTES_MAX} bytes, to be sent within "),
     (HTTP, f"bytes, to be sent within {http_protocol.HEADER_SECONDS_MAX:g} seconds |"),
@@ -68,12 +80,12 @@ NUMBERS = [
         HTTP,
         f"for the notifications of one agent | {subscriptions.SUBSCRIPTIONS_PER_AGENT_MAX} |",
     ),
-    (HTTP, f"| role of an agent | {requests.ROLE_LENGTH_MAX} characters |"),
-    (HTTP, f"| intent of a lease | {requests.INTENT_LENGTH_MAX} characters |"),
-    (HTTP, f"| action of a proposal | {requests.ACTION_LENGTH_MAX} characters |"),
-    (HTTP, f"| reason | {requests.REASON_LENGTH_MAX} characters |"),
-    (HTTP, f"| setting | {requests.SETTING_LENGTH_MAX} characters each |"),
-    (HTTP, f"`wait` (up to {requests.WAIT_SECONDS_MAX:g} seconds)"),
+    (HTTP, f"| role of an agent | {ROLE_LENGTH_MAX} characters |"),
+    (HTTP, f"| intent of a lease | {INTENT_LENGTH_MAX} characters |"),
+    (HTTP, f"| action of a proposal | {ACTION_LENGTH_MAX} characters |"),
+    (HTTP, f"| reason | {REASON_LENGTH_MAX} characters |"),
+    (HTTP, f"| setting | {SETTING_LENGTH_MAX} characters each |"),
+    (HTTP, f"`wait` (up to {WAIT_SECONDS_MAX:g} seconds)"),
     (NATS, f"(at most {strict_json.BODY_BYTES_MAX} bytes)"),
     (NATS, f"can have {command_dispatch.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
     (NATS, f"rejected (up to {leases.CONTENDERS_MAX})"),
@@ -139,7 +151,7 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_endpoint_is_in_a_table_with_its_roles(endpoint: Endpoint) -> None:
+def test_endpoint_is_in_a_table_with_its_roles(endpoint: AnyOperation) -> None:
     rows = [row for row in HTTP.rows() if row[0] == f"`{endpoint.method} {endpoint.path}`"]
 
     assert len(rows) == 1, f"{endpoint.method} {endpoint.path}"
@@ -148,7 +160,7 @@ def test_endpoint_is_in_a_table_with_its_roles(endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_endpoint_has_an_example_request(endpoint: Endpoint) -> None:
+def test_endpoint_has_an_example_request(endpoint: AnyOperation) -> None:
     commands = "\n".join(
         fence.text.replace("\\\n", " ") for fence in HTTP.fences if fence.language == "sh"
     )
@@ -184,7 +196,7 @@ def _pattern(subject: str) -> str:
 def test_nats_operations_are_documented() -> None:
     documented = {name for row in NATS.rows() for name in re.findall(r"`(\w+)`", row[-1])}
 
-    assert {endpoint.name for endpoint in NATS_ENDPOINTS} <= documented
+    assert {endpoint.name for endpoint in NATS_OPERATIONS} <= documented
 
 
 def all_commands(group: click.Group, prefix: str) -> list[tuple[str, click.Command]]:

@@ -2,24 +2,24 @@
 
 import pytest
 
-from quorate.api.registry import NATS_ENDPOINTS
-from quorate.application.operations import Endpoint
+from quorate.api.registry import NATS_OPERATIONS
+from quorate.contracts.operations import AnyOperation
 from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant
 from tests.e2e.service.nats_agent import NatsAgent
 from tests.e2e.service.two_tenants import EndpointRequest, create_tenant_data
 
 CONTACT = "user@example.com"
-COMMANDS = [endpoint for endpoint in NATS_ENDPOINTS if endpoint.command]
+COMMANDS = [endpoint for endpoint in NATS_OPERATIONS if endpoint.command]
 
 
-def named(endpoint: Endpoint) -> str:
+def named(endpoint: AnyOperation) -> str:
     return endpoint.name
 
 
 @pytest.mark.parametrize("http_first", [True, False], ids=["http_first", "nats_first"])
 @pytest.mark.parametrize("endpoint", COMMANDS, ids=named)
 async def test_idempotency_key_applies_across_transports(
-    endpoint: Endpoint, http_first: bool, operator: Operator
+    endpoint: AnyOperation, http_first: bool, operator: Operator
 ) -> None:
     data = await create_tenant_data(operator)
     endpoint_request, nats_agent = (

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from quorate.api.registry import NATS_ENDPOINTS
+from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
-from quorate.application.operations import Endpoint
+from quorate.contracts.operations import AnyOperation
 from tests.e2e.service.http_clients import LEASE, Agent, Operator, Tenant
 from tests.e2e.service.nats_agent import NatsAgent
 from tests.e2e.service.nats_listener import wait_until
@@ -40,7 +40,7 @@ VARYING = re.compile(
 )
 
 
-def named(endpoint: Endpoint) -> str:
+def named(endpoint: AnyOperation) -> str:
     return endpoint.name
 
 
@@ -105,9 +105,9 @@ VARIANTS = (
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.__name__)
-@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
+@pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=named)
 async def test_operation_gets_the_same_response_as_over_http(
-    endpoint: Endpoint,
+    endpoint: AnyOperation,
     variant: Callable[[EndpointRequest], Iterator[EndpointRequest]],
     operator: Operator,
 ) -> None:
@@ -147,7 +147,7 @@ def types_of(events: list[Json]) -> list[str]:
 
 def test_every_operation_of_an_agent_key_is_available() -> None:
     """The names are listed so that the removal of an operation fails this test."""
-    assert {endpoint.name for endpoint in NATS_ENDPOINTS} == {
+    assert {endpoint.name for endpoint in NATS_OPERATIONS} == {
         *("register", "heartbeat", "acquireLease", "renewLease", "releaseLease", "requestSend"),
         *("requestConsensus", "castVote", "putConfig", "getLease", "listLeases", "getConsensus"),
         *("listConsensus", "listVotes", "getConfig", "listAgents", "getAgent", "listNotifications"),
@@ -157,7 +157,7 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
 async def test_other_operations_do_not_exist_on_nats(tenant: Tenant) -> None:
     ann = await NatsAgent.of(await tenant.create_agent("ann"))
     others = {endpoint.name for endpoint in ENDPOINTS} - {
-        endpoint.name for endpoint in NATS_ENDPOINTS
+        endpoint.name for endpoint in NATS_OPERATIONS
     }
     assert {"issueKey", "revokeKey", "createTenant", "listEvents"} <= others
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from quorate.api.routes import ENDPOINTS
-from quorate.application.operations import Endpoint
+from quorate.contracts.operations import AnyOperation
 from quorate.domain.identity.principals import ROLES, Role
 from tests.e2e.service.http_clients import Caller, Operator, Tenant, success
 from tests.e2e.service.service_process import Json
@@ -39,7 +39,7 @@ from tests.e2e.service.two_tenants import (
 TENANT_ROLES: tuple[Role, ...] = ("tenant", "agent", "auditor")
 
 
-def named(endpoint: Endpoint) -> str:
+def named(endpoint: AnyOperation) -> str:
     return endpoint.name
 
 
@@ -53,7 +53,7 @@ async def theirs(operator: Operator) -> TenantData:
     return await create_tenant_data(operator)
 
 
-def roles_of(endpoint: Endpoint) -> Iterator[Role]:
+def roles_of(endpoint: AnyOperation) -> Iterator[Role]:
     """The roles of a tenant's keys that may call an endpoint."""
     yield from (role for role in TENANT_ROLES if role in endpoint.roles)
 
@@ -82,7 +82,7 @@ def test_every_private_endpoint_accepts_a_tenant_id() -> None:
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
-async def test_own_resource_is_accessible(endpoint: Endpoint, ours: TenantData) -> None:
+async def test_own_resource_is_accessible(endpoint: AnyOperation, ours: TenantData) -> None:
     """Control: without this, the rejections below would prove nothing."""
     for role in endpoint.roles:
         assert (
@@ -95,7 +95,7 @@ async def test_own_resource_is_accessible(endpoint: Endpoint, ours: TenantData) 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
 async def test_request_without_a_key_reveals_nothing(
-    endpoint: Endpoint, ours: TenantData, theirs: TenantData
+    endpoint: AnyOperation, ours: TenantData, theirs: TenantData
 ) -> None:
     anonymous = Caller(ours.tenant.connection, None)
 
@@ -107,7 +107,9 @@ async def test_request_without_a_key_reveals_nothing(
 
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
-async def test_role_without_permission_is_rejected(endpoint: Endpoint, ours: TenantData) -> None:
+async def test_role_without_permission_is_rejected(
+    endpoint: AnyOperation, ours: TenantData
+) -> None:
     for role in set(ROLES) - endpoint.roles:
         refused = await EndpointRequest.of(endpoint, ours).send_as(ours.callers[role])
 
@@ -116,7 +118,7 @@ async def test_role_without_permission_is_rejected(endpoint: Endpoint, ours: Ten
 
 @pytest.mark.parametrize("endpoint", PUBLIC, ids=named)
 async def test_public_response_names_no_tenant_or_agent(
-    endpoint: Endpoint, ours: TenantData
+    endpoint: AnyOperation, ours: TenantData
 ) -> None:
     response = await EndpointRequest.of(endpoint, ours).send_as(
         Caller(ours.tenant.connection, None)
@@ -132,7 +134,7 @@ async def test_public_response_names_no_tenant_or_agent(
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
 async def test_tenant_id_of_the_other_tenant_is_rejected_in_every_place(
-    endpoint: Endpoint, ours: TenantData, theirs: TenantData
+    endpoint: AnyOperation, ours: TenantData, theirs: TenantData
 ) -> None:
     before = await both_logs(ours, theirs)
     own, foreign = EndpointRequest.of(endpoint, ours), EndpointRequest.of(endpoint, theirs)
@@ -155,7 +157,7 @@ async def test_tenant_id_of_the_other_tenant_is_rejected_in_every_place(
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
 async def test_id_of_the_other_tenant_looks_like_an_unknown_id(
-    endpoint: Endpoint, ours: TenantData, theirs: TenantData
+    endpoint: AnyOperation, ours: TenantData, theirs: TenantData
 ) -> None:
     before = await both_logs(ours, theirs)
     own = EndpointRequest.of(endpoint, ours)
@@ -177,12 +179,12 @@ async def test_id_of_the_other_tenant_looks_like_an_unknown_id(
     assert await both_logs(ours, theirs) == before
 
 
-def acts_as(endpoint: Endpoint, role: Role) -> bool:
+def acts_as(endpoint: AnyOperation, role: Role) -> bool:
     """Whether an agent key is rejected because it names another agent as the caller."""
     return role == "agent" and endpoint.command and parameters(endpoint) == ["agent_id"]
 
 
-def identifying_fields(endpoint: Endpoint, names: list[str]) -> set[str]:
+def identifying_fields(endpoint: AnyOperation, names: list[str]) -> set[str]:
     return {
         name for name in names if name in FIELDS and (endpoint.name, name) not in NAME_ASSIGNMENTS
     }
@@ -190,7 +192,7 @@ def identifying_fields(endpoint: Endpoint, names: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("endpoint", PRIVATE, ids=named)
 async def test_request_with_all_values_of_the_other_tenant_is_rejected(
-    endpoint: Endpoint, ours: TenantData, theirs: TenantData
+    endpoint: AnyOperation, ours: TenantData, theirs: TenantData
 ) -> None:
     """Send a complete request of the other tenant with one of our keys."""
     has_identifiers = (
@@ -220,7 +222,7 @@ async def both_logs(ours: TenantData, theirs: TenantData) -> list[list[Json]]:
 
 @pytest.mark.parametrize("endpoint", [one for one in PRIVATE if one.response], ids=named)
 async def test_lists_contain_only_own_items(
-    endpoint: Endpoint, ours: TenantData, theirs: TenantData
+    endpoint: AnyOperation, ours: TenantData, theirs: TenantData
 ) -> None:
     for role in roles_of(endpoint):
         response = await EndpointRequest.of(endpoint, ours).send_as(ours.callers[role])

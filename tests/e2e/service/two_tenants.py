@@ -12,7 +12,7 @@ from uuid import uuid4
 from pydantic import BaseModel
 
 from quorate.api.routes import ENDPOINTS
-from quorate.application.operations import Endpoint
+from quorate.contracts.operations import AnyOperation
 from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 from tests.e2e.service.http_clients import Agent, Caller, IssuedKey, KeyHolder, Operator, Tenant
@@ -147,7 +147,7 @@ PRIVATE = [endpoint for endpoint in ENDPOINTS if endpoint.roles]
 PUBLIC = [endpoint for endpoint in ENDPOINTS if not endpoint.roles]
 
 
-def parameters(endpoint: Endpoint) -> list[str]:
+def parameters(endpoint: AnyOperation) -> list[str]:
     return re.findall(r"{(\w+)}", endpoint.path)
 
 
@@ -162,13 +162,13 @@ def fields(model: type[BaseModel] | None) -> list[str]:
 class EndpointRequest:
     """A valid request of a tenant to an endpoint, with optional replacements."""
 
-    endpoint: Endpoint
+    endpoint: AnyOperation
     path: Mapping[str, str]
     body: Json | None
     query: Mapping[str, str]
 
     @classmethod
-    def of(cls, endpoint: Endpoint, side: TenantData) -> "EndpointRequest":
+    def of(cls, endpoint: AnyOperation, side: TenantData) -> "EndpointRequest":
         return cls(
             endpoint=endpoint,
             path={name: PATHS[name](side) for name in parameters(endpoint)},

@@ -10,8 +10,9 @@ from typing import TypeAlias
 import uvicorn
 
 from quorate.api.endpoint_app import EndpointApp
-from quorate.application.operations import Call, Endpoint, Reply
-from quorate.contracts.requests import TenantBody
+from quorate.application.operations import Call, Reply
+from quorate.contracts.identity.tenants import TenantBody
+from quorate.contracts.operations import AnyOperation, Operation
 from quorate.domain.shared.records import record
 from quorate.runtime.asgi import Receive, Scope, Send
 from quorate.server.http_protocol import BoundedHttpProtocol
@@ -43,12 +44,8 @@ async def echo(call: Call) -> Reply:
     return Reply(body=call.body.tenant_id.encode())
 
 
-async def _not_called(_service: object, _call: Call) -> Reply:
-    raise NotImplementedError
-
-
-ECHO = Endpoint(
-    method="POST", path="/echo", name="echo", summary="", body=TenantBody, handler=_not_called
+ECHO: AnyOperation = Operation(
+    method="POST", path="/echo", name="echo", summary="", body=TenantBody
 )
 
 

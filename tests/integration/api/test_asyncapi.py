@@ -13,12 +13,12 @@ import pytest
 from quorate.api.documents import asyncapi_document
 from quorate.api.json_schemas import Json
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS
-from quorate.api.registry import NATS_ENDPOINTS
-from quorate.application.operations import Endpoint, known_codes
+from quorate.api.registry import NATS_OPERATIONS
 from quorate.bus import subjects
 from quorate.bus.command_dispatch import IN_FLIGHT_PER_AGENT_MAX
 from quorate.bus.nats_commands import id_fields
 from quorate.bus.subjects import COMMANDS, TO_AGENT, TO_ALL
+from quorate.contracts.operations import AnyOperation, known_codes
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.registry import (
     EVENT_TYPES,
@@ -70,7 +70,7 @@ def address(channel: str) -> str:
     return str(CHANNELS[channel]["address"])
 
 
-def named(endpoint: Endpoint) -> str:
+def named(endpoint: AnyOperation) -> str:
     return endpoint.name
 
 
@@ -79,7 +79,7 @@ def named(endpoint: Endpoint) -> str:
 
 def test_document_describes_exactly_the_served_operations_and_messages() -> None:
     requests = {name for name, one in OPERATIONS.items() if one["action"] == "receive"}
-    assert requests == {endpoint.name for endpoint in NATS_ENDPOINTS}
+    assert requests == {endpoint.name for endpoint in NATS_OPERATIONS}
     assert set(OPERATIONS) - requests == set(MESSAGE_TYPES)
     assert set(CHANNELS) == set(OPERATIONS) | {"inbox"}
 
@@ -142,7 +142,7 @@ def test_address_contains_exactly_the_described_parameters(name: str) -> None:
 
 
 def test_addresses_match_the_subjects_in_use() -> None:
-    for endpoint in NATS_ENDPOINTS:
+    for endpoint in NATS_OPERATIONS:
         served = subjects.command(TENANT, AGENT_ID, endpoint.name)
         assert fill_in(address(endpoint.name)) == served
     for message in NOTIFICATIONS:
@@ -201,14 +201,14 @@ def template(family: subjects.Family) -> str:
 # -- Requests ----------------------------------------------------------------
 
 
-def request_of(endpoint: Endpoint) -> tuple[Json, Json]:
+def request_of(endpoint: AnyOperation) -> tuple[Json, Json]:
     """Return the schema of a request and an example."""
     message = MESSAGES[f"{endpoint.name}Request"]
     return resolved(DOCUMENT, message["payload"]["$ref"]), message["examples"][0]["payload"]
 
 
-@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_request_schema_contains_exactly_the_accepted_fields(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=named)
+def test_request_schema_contains_exactly_the_accepted_fields(endpoint: AnyOperation) -> None:
     schema, _ = request_of(endpoint)
     model = endpoint.body or endpoint.query
     assert model is not None
@@ -221,8 +221,8 @@ def test_request_schema_contains_exactly_the_accepted_fields(endpoint: Endpoint)
     assert set(schema.get("required", ())) == required | own - {"agentId", "idempotencyKey"}
 
 
-@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_request_schema_matches_the_enforced_limits(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=named)
+def test_request_schema_matches_the_enforced_limits(endpoint: AnyOperation) -> None:
     schema, example = request_of(endpoint)
     check = validator(schema)
     model = endpoint.body or endpoint.query
@@ -237,8 +237,8 @@ def test_request_schema_matches_the_enforced_limits(endpoint: Endpoint) -> None:
     assert accepts(model, body | {"unknown": 1}, strict=True) != is_strict
 
 
-@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_only_commands_accept_an_idempotency_key(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=named)
+def test_only_commands_accept_an_idempotency_key(endpoint: AnyOperation) -> None:
     headers = MESSAGES[f"{endpoint.name}Request"]["headers"]["properties"]
     assert ("Idempotency-Key" in headers) == endpoint.command
 
@@ -246,16 +246,16 @@ def test_only_commands_accept_an_idempotency_key(endpoint: Endpoint) -> None:
 # -- Responses and problems --------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_reply_is_a_response_or_a_problem_in_the_inbox(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=named)
+def test_reply_is_a_response_or_a_problem_in_the_inbox(endpoint: AnyOperation) -> None:
     reply = OPERATIONS[endpoint.name]["reply"]
     assert reply["channel"] == {"$ref": "#/channels/inbox"}
     names = [ref["$ref"].rpartition("/")[2] for ref in reply["messages"]]
     assert names == [f"{endpoint.name}Response", f"{endpoint.name}Problem"]
 
 
-@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=named)
-def test_every_possible_problem_is_described(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=named)
+def test_every_possible_problem_is_described(endpoint: AnyOperation) -> None:
     problem = MESSAGES[f"{endpoint.name}Problem"]
     own = [resolved(DOCUMENT, one["$ref"])["allOf"][1] for one in problem["payload"]["oneOf"]]
     codes = {one["properties"]["code"]["const"] for one in own}
@@ -265,7 +265,9 @@ def test_every_possible_problem_is_described(endpoint: Endpoint) -> None:
     assert set(headers["Nats-Service-Error"]["enum"]) == codes
     statuses = {str(one["properties"]["status"]["const"]) for one in own}
     assert set(headers["Nats-Service-Error-Code"]["enum"]) == statuses
-    assert {example["name"] for example in problem["examples"]} >= set(endpoint.problems)
+    assert {example["name"] for example in problem["examples"]} >= {
+        error.code for error in endpoint.errors
+    }
 
 
 # -- Notifications -----------------------------------------------------------------
@@ -325,7 +327,7 @@ def test_message_examples_match_their_schemas(name: str) -> None:
 
 
 def test_response_headers_differ_from_problem_headers() -> None:
-    for endpoint in NATS_ENDPOINTS:
+    for endpoint in NATS_OPERATIONS:
         response, problem = (MESSAGES[f"{endpoint.name}{kind}"] for kind in ("Response", "Problem"))
         assert "Nats-Service-Error-Code" in problem["headers"]["required"]
         assert "Nats-Service-Error-Code" not in response["headers"]["properties"]

@@ -9,8 +9,8 @@ from quorate.api.asyncapi_page import render, request_command, subscribe_command
 from quorate.api.documents import asyncapi_document
 from quorate.api.html import CONTENT_SECURITY_POLICY
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, PublishedMessage
-from quorate.api.registry import NATS_ENDPOINTS
-from quorate.application.operations import Endpoint
+from quorate.api.registry import NATS_OPERATIONS
+from quorate.contracts.operations import AnyOperation
 from tests.integration.api.html_reader import (
     HOSTILE,
     PageReader,
@@ -35,8 +35,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 # -- Content -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", NATS_ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_page_shows_every_request(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=lambda endpoint: endpoint.name)
+def test_page_shows_every_request(endpoint: AnyOperation) -> None:
     found = find_article(PAGE, endpoint.name)
     address = DOCUMENT["channels"][endpoint.name]["address"]
     request = DOCUMENT["components"]["messages"][f"{endpoint.name}Request"]
@@ -45,7 +45,7 @@ def test_page_shows_every_request(endpoint: Endpoint) -> None:
     assert request_command(address, request) in shown.text
     for name in request["headers"]["properties"]:
         assert f"<code>{name}</code>" in found
-    for code in endpoint.problems:
+    for code in [error.code for error in endpoint.errors]:
         assert f"#problem-{code}" in shown.of("href")
 
 

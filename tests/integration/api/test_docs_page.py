@@ -12,7 +12,7 @@ from quorate.api.documents import openapi_document
 from quorate.api.html import CONTENT_SECURITY_POLICY
 from quorate.api.openapi import public_path
 from quorate.api.routes import ENDPOINTS
-from quorate.application.operations import Endpoint
+from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import KINDS
 from tests.integration.api.html_reader import (
     HOSTILE,
@@ -38,14 +38,14 @@ PAGE = render(DOCUMENT).decode()
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_page_shows_every_endpoint(endpoint: Endpoint) -> None:
+def test_page_shows_every_endpoint(endpoint: AnyOperation) -> None:
     found = find_article(PAGE, endpoint.name)
     shown = PageReader(found)
     assert f"{endpoint.method}{public_path(endpoint)}{endpoint.summary}." in shown.text
     operation = DOCUMENT["paths"][public_path(endpoint)][endpoint.method.lower()]
     for name in [*endpoint.roles, *(one["name"] for one in operation["parameters"])]:
         assert f"<code>{name}</code>" in found
-    for code in endpoint.problems:
+    for code in [error.code for error in endpoint.errors]:
         assert f"#problem-{code}" in shown.of("href")
 
 

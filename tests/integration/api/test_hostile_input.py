@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from quorate.api.routes import ENDPOINTS
-from quorate.application.operations import Endpoint
 from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.contracts.examples import BODIES
-from quorate.contracts.requests import ConfigBody
+from quorate.contracts.identity.agent_settings import ConfigBody
+from quorate.contracts.operations import AnyOperation
 from tests.integration.api.raw_clients import (
     RawConnection,
     RawResponse,
@@ -165,7 +165,9 @@ def test_other_media_types_are_rejected(service: RunningService, headers: dict[s
 # -- Fields ------------------------------------------------------------------
 
 
-def example(service: RunningService, endpoint: Endpoint) -> tuple[str, str, str, dict[str, Any]]:
+def example(
+    service: RunningService, endpoint: AnyOperation
+) -> tuple[str, str, str, dict[str, Any]]:
     """Return method, path, key and body of an example request in the tenant of the service."""
     key = service.admin_key if "admin" in endpoint.roles else service.key
     path = re.sub("{.*}", "none", endpoint.path)
@@ -174,7 +176,7 @@ def example(service: RunningService, endpoint: Endpoint) -> tuple[str, str, str,
 
 
 @pytest.mark.parametrize("endpoint", STRICT, ids=lambda endpoint: endpoint.name)
-def test_unknown_fields_are_rejected(service: RunningService, endpoint: Endpoint) -> None:
+def test_unknown_fields_are_rejected(service: RunningService, endpoint: AnyOperation) -> None:
     method, path, key, body = example(service, endpoint)
     for name in ("x", "fence_", "agentID", "tenant_id", "__proto__", "expiresAt", "createdAt", ""):
         response = service.request(method, path, body | {name: 1}, key=key)
@@ -192,7 +194,7 @@ def test_unknown_settings_are_ignored(service: RunningService) -> None:
 @pytest.mark.parametrize("escape", [r"\u0000", r"\ud800", r"\udfff", r"\udfff\ud800"])
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=lambda endpoint: endpoint.name)
 def test_text_with_nul_or_unpaired_surrogate_is_rejected(
-    service: RunningService, endpoint: Endpoint, escape: str
+    service: RunningService, endpoint: AnyOperation, escape: str
 ) -> None:
     method, path, key, body = example(service, endpoint)
     texts = [name for name, value in body.items() if isinstance(value, str)]
@@ -202,7 +204,7 @@ def test_text_with_nul_or_unpaired_surrogate_is_rejected(
 
 
 @pytest.mark.parametrize("endpoint", WITH_BODY, ids=lambda endpoint: endpoint.name)
-def test_long_text_is_rejected_quickly(service: RunningService, endpoint: Endpoint) -> None:
+def test_long_text_is_rejected_quickly(service: RunningService, endpoint: AnyOperation) -> None:
     method, path, key, body = example(service, endpoint)
     for long in ("a@" + "a." * 25_000, "a" * 50_000, "@" * 50_000, "a.-" * 17_000, "é" * 10_000):
         for name in [name for name, value in body.items() if isinstance(value, str)]:

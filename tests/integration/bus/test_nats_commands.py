@@ -6,13 +6,15 @@ from typing import Any
 import orjson
 import pytest
 
-from quorate.application.operations import Call, Endpoint, Reply
+from quorate.application.operations import Call, Reply
 from quorate.bus import nats_commands
 from quorate.bus.command_dispatch import CommandRequest, CommandResponse
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.subjects import CommandSubject
-from quorate.contracts.requests import HeartbeatBody, PageQuery
+from quorate.contracts.identity.agents import HeartbeatBody
+from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_ACT
+from quorate.contracts.wire_models import PageQuery
 from quorate.domain.identity.principals import Principal
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -51,8 +53,8 @@ class Scenario:
             None,  # type: ignore[arg-type]  # The handler needs no service.
             self.names,  # type: ignore[arg-type]
             [
-                Endpoint(method="POST", path="/act", name="act", body=HeartbeatBody, **row),
-                Endpoint(method="GET", path="/list", name="list", query=PageQuery, **row),
+                Operation(method="POST", path="/act", name="act", body=HeartbeatBody, **row),
+                Operation(method="GET", path="/list", name="list", query=PageQuery, **row),
             ],
         )
 

@@ -6,8 +6,9 @@ import pytest
 
 from quorate.api.endpoint_app import EndpointApp
 from quorate.api.event_streams import Frames, stream, wait_while_connected
-from quorate.application.operations import Call, Endpoint, Reply, Streamed
+from quorate.application.operations import Call, Reply, Streamed
 from quorate.application.subscriptions import Subscriptions
+from quorate.contracts.operations import AnyOperation, Operation
 from quorate.runtime.asgi import Receive, Scope, Send
 from tests.integration.api.http_server import get, run_server
 from tests.integration.api.raw_clients import wait_until
@@ -46,11 +47,8 @@ class Service:
         return await stream(call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, read_frames)
 
 
-def _endpoint(name: str) -> Endpoint:
-    async def not_called(_service: object, _call: Call) -> Reply:
-        raise NotImplementedError
-
-    return Endpoint(method="GET", path=f"/{name}", name=name, summary="", handler=not_called)
+def _endpoint(name: str) -> AnyOperation:
+    return Operation(method="GET", path=f"/{name}", name=name, summary="")
 
 
 async def _no_principal(_text: str, _scope: Scope) -> None:

@@ -5,7 +5,6 @@ import math
 import pytest
 
 from quorate.api.routes import ENDPOINTS
-from quorate.application.operations import Endpoint
 from quorate.application.rate_limiter import (
     COMMAND_RESERVE,
     READ_RESERVE,
@@ -14,6 +13,7 @@ from quorate.application.rate_limiter import (
     caller_of,
     reserve_for,
 )
+from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from tests.e2e.client.clocks import SetClock
@@ -41,7 +41,7 @@ def count_accepted(
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_reserve_is_zero_only_for_urgent_operations(endpoint: Endpoint) -> None:
+def test_reserve_is_zero_only_for_urgent_operations(endpoint: AnyOperation) -> None:
     assert (reserve_for(endpoint) == 0.0) == (endpoint.name in URGENT)
 
 

@@ -1,0 +1,1 @@
+"""Requests, responses and operations of leases, the send gate and consensus."""

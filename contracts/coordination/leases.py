@@ -1,0 +1,163 @@
+"""Acquire, renew, release and list leases on contacts."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from quorate.contracts.operations import Operation
+from quorate.contracts.roles import CAN_ACT, CAN_READ
+from quorate.contracts.wire_models import (
+    AgentId,
+    AgentRequest,
+    ContactEmail,
+    Number,
+    PageQuery,
+    Query,
+    ResponseModel,
+    TenantRequest,
+    Time,
+    text_field,
+)
+from quorate.domain.coordination.leases import (
+    DURATION_MINUTES_DEFAULT,
+    DURATION_MINUTES_MAX,
+    DURATION_MINUTES_MIN,
+    LeaseEnded,
+    LeaseHeld,
+    LeaseNotFound,
+    Status,
+)
+from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound
+from quorate.domain.shared.email_addresses import AddressUnusable
+from quorate.domain.shared.quotas import QuotaExceeded
+
+LEASE = "/v1/agent/coordination/lease"
+LEASES = "/v1/agent/coordination/leases"
+INTENT_LENGTH_MAX = 128
+
+Duration = Annotated[Number, Field(ge=DURATION_MINUTES_MIN, le=DURATION_MINUTES_MAX)]
+
+
+class LeaseBody(AgentRequest):
+    contact_email: ContactEmail
+    intent: Annotated[str, text_field(INTENT_LENGTH_MAX)] = "general"
+    duration_minutes: Duration = DURATION_MINUTES_DEFAULT
+
+
+class RenewBody(TenantRequest):
+    duration_minutes: Duration = DURATION_MINUTES_DEFAULT
+
+
+class LeasesQuery(PageQuery):
+    agent_id: AgentId | None = None
+    contact_email: ContactEmail | None = None
+
+
+class LeaseInfo(ResponseModel):
+    """A lease. ``fence`` is its fencing token, which strictly increases per tenant.
+
+    Send it with each request to the send gate.
+    """
+
+    id: str
+    tenant_id: str
+    agent_id: str
+    contact_email: str
+    intent: str
+    expires_at: Time
+    created_at: Time
+    fence: int
+    status: Status
+
+
+class Released(ResponseModel):
+    released: Literal[True] = True
+
+
+class HolderInfo(ResponseModel):
+    """The agent that holds a contact. ``expiresAt`` is the end of its lease unless it renews."""
+
+    agent_id: str
+    agent_name: str
+    expires_at: Time
+
+
+class LeaseConflictDetails(ResponseModel):
+    """The members of the problem ``lease_conflict``, as the seed names them."""
+
+    conflict: Literal[True]
+    lease_holder: HolderInfo
+
+
+ACQUIRE_LEASE = Operation(
+    method="POST",
+    path=LEASE,
+    name="acquireLease",
+    summary="Acquire a lease on a contact",
+    description="If the agent already holds the contact, the request renews its lease.",
+    roles=CAN_ACT,
+    body=LeaseBody,
+    query=Query,
+    response=LeaseInfo,
+    errors=(
+        QuotaExceeded,
+        AgentNotFound,
+        AgentInactive,
+        ActingAsAnother,
+        LeaseHeld,
+        AddressUnusable,
+    ),
+    command=True,
+    hot=True,
+)
+RELEASE_LEASE = Operation(
+    method="DELETE",
+    path=LEASE + "/{lease_id}",
+    name="releaseLease",
+    summary="Release a lease",
+    description="A second release of the same lease succeeds and has no effect.",
+    roles=CAN_ACT,
+    query=Query,
+    response=Released,
+    errors=(LeaseNotFound, ActingAsAnother),
+    command=True,
+    hot=True,
+    urgent=True,
+)
+RENEW_LEASE = Operation(
+    method="POST",
+    path=LEASE + "/{lease_id}/renew",
+    name="renewLease",
+    summary="Renew a lease",
+    description="A renewal extends a lease and never shortens it.",
+    roles=CAN_ACT,
+    body=RenewBody,
+    query=Query,
+    response=LeaseInfo,
+    errors=(LeaseNotFound, LeaseEnded, ActingAsAnother),
+    command=True,
+    hot=True,
+    urgent=True,
+)
+GET_LEASE = Operation(
+    method="GET",
+    path=LEASE + "/{lease_id}",
+    name="getLease",
+    summary="Get a lease",
+    description="Ended leases remain readable.",
+    roles=CAN_READ,
+    query=Query,
+    response=LeaseInfo,
+    errors=(LeaseNotFound,),
+)
+LIST_LEASES = Operation(
+    method="GET",
+    path=LEASES,
+    name="listLeases",
+    summary="List active leases",
+    roles=CAN_READ,
+    query=LeasesQuery,
+    response=list[LeaseInfo],
+    errors=(AddressUnusable,),
+)
+OPERATIONS = (ACQUIRE_LEASE, RELEASE_LEASE, RENEW_LEASE, GET_LEASE, LIST_LEASES)

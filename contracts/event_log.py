@@ -1,0 +1,92 @@
+"""Read the tenant's event log: pages, and a stream of server-sent events."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from quorate.contracts.operations import Operation
+from quorate.contracts.problems import TooManyStreams
+from quorate.contracts.roles import CAN_AUDIT
+from quorate.contracts.wire_models import (
+    PAGE_LENGTH_DEFAULT,
+    AgentId,
+    PageLength,
+    Query,
+    ResponseModel,
+    Sequence,
+    Time,
+)
+
+EVENTS = "/v1/events"
+
+
+class EventsQuery(Query):
+    after: Sequence = Field(default=0, description="Sequence of the last event you received.")
+    limit: PageLength = PAGE_LENGTH_DEFAULT
+    type: Annotated[str, Field(max_length=64)] | None = None
+    agent_id: AgentId | None = None
+
+
+class StreamQuery(Query):
+    after: Sequence | None = Field(
+        default=None,
+        description="Same as `Last-Event-ID`, for clients that cannot set this header.",
+    )
+
+
+class EventInfo(ResponseModel):
+    """An event. ``hash`` links it to the preceding event; ``data`` depends on ``type``."""
+
+    sequence: int
+    id: str
+    stream: str
+    type: str
+    version: int
+    at: Time
+    actor: str
+    command_id: str
+    data: dict[str, Any]
+    hash: str
+
+
+class GapInfo(ResponseModel):
+    """A truncated range: the entries after ``after``, up to ``until``, were removed."""
+
+    after: int
+    until: int
+
+
+class EventsInfo(ResponseModel):
+    """A page of events. Send ``next`` as ``after`` to read the next page, until ``next == head``.
+
+    ``gap`` names the range of preceding events that the operator moved to archive files.
+    """
+
+    events: list[EventInfo]
+    head: int
+    next: int
+    gap: GapInfo | None
+
+
+LIST_EVENTS = Operation(
+    method="GET",
+    path=EVENTS,
+    name="listEvents",
+    summary="List the tenant's events",
+    description="Events are in log order, oldest first.",
+    roles=CAN_AUDIT,
+    query=EventsQuery,
+    response=EventsInfo,
+)
+STREAM_EVENTS: Operation[None] = Operation(
+    method="GET",
+    path=EVENTS + "/stream",
+    name="streamEvents",
+    summary="Stream the tenant's events",
+    description="The response is a stream of server-sent events.",
+    roles=CAN_AUDIT,
+    query=StreamQuery,
+    errors=(TooManyStreams,),
+    streams=True,
+)
+OPERATIONS = (LIST_EVENTS, STREAM_EVENTS)

@@ -1,0 +1,1 @@
+"""Requests, responses and operations of agents, their settings, API keys and tenants."""

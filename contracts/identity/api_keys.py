@@ -1,0 +1,98 @@
+"""Issue, list and revoke API keys. The key secret is shown once; a revocation is final."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from quorate.contracts.operations import Operation
+from quorate.contracts.roles import ALL_ROLES, CAN_ISSUE_KEYS
+from quorate.contracts.wire_models import (
+    AgentName,
+    PageQuery,
+    Query,
+    ResponseModel,
+    TenantRequest,
+    Time,
+)
+from quorate.domain.identity.api_keys import KeyNotFound
+from quorate.domain.identity.principals import Role
+from quorate.domain.identity.tenants import TenantNotFound
+from quorate.domain.shared.quotas import QuotaExceeded
+
+KEYS = "/v1/keys"
+
+
+class KeyBody(TenantRequest):
+    role: Role
+    agent_name: AgentName | None = Field(
+        default=None, description="Agent that the key belongs to. Only for role `agent`."
+    )
+
+
+class KeyInfo(ResponseModel):
+    id: str
+    tenant_id: str
+    role: Role
+    agent_id: str | None
+    agent_name: str | None
+    created_at: Time
+    revoked_at: Time | None
+
+
+class IssuedKeyInfo(KeyInfo):
+    """``key`` is the full key. A repeated request returns null, because only a hash is stored."""
+
+    key: str | None = Field(repr=False)
+
+
+class Revoked(ResponseModel):
+    revoked: Literal[True] = True
+
+
+ISSUE_KEY = Operation(
+    method="POST",
+    path=KEYS,
+    name="issueKey",
+    summary="Issue an API key",
+    description="Only this response contains the full key.",
+    roles=CAN_ISSUE_KEYS,
+    body=KeyBody,
+    query=Query,
+    response=IssuedKeyInfo,
+    errors=(QuotaExceeded, TenantNotFound),
+    command=True,
+)
+LIST_KEYS = Operation(
+    method="GET",
+    path=KEYS,
+    name="listKeys",
+    summary="List API keys",
+    description="The list does not contain key secrets.",
+    roles=CAN_ISSUE_KEYS,
+    query=PageQuery,
+    response=list[KeyInfo],
+)
+GET_OWN_KEY = Operation(
+    method="GET",
+    path=KEYS + "/self",
+    name="getOwnKey",
+    summary="Get the API key of this request",
+    description="The response names the key's tenant, role and agent.",
+    roles=ALL_ROLES,
+    query=Query,
+    response=KeyInfo,
+    of_key=True,
+)
+REVOKE_KEY = Operation(
+    method="DELETE",
+    path=KEYS + "/{key_id}",
+    name="revokeKey",
+    summary="Revoke an API key",
+    description="The service rejects the key within one second.",
+    roles=CAN_ISSUE_KEYS,
+    query=Query,
+    response=Revoked,
+    errors=(KeyNotFound,),
+    command=True,
+)
+OPERATIONS = (ISSUE_KEY, LIST_KEYS, GET_OWN_KEY, REVOKE_KEY)

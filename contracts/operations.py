@@ -1,0 +1,85 @@
+"""Operations: one declaration for each, from which every transport and client is made.
+
+From it follow the HTTP route, the NATS subject, the fast lanes, the API documents, the SDK's
+``Client.call``, ``quorate call``, metric labels, and the tests of tenant isolation.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from quorate.contracts.problems import KINDS
+from quorate.domain.identity.principals import Role
+from quorate.domain.shared.errors import DomainError
+from quorate.domain.shared.records import record
+
+R = TypeVar("R")
+
+ID_LENGTH_MAX = 64
+_PATH_PARAMETER = re.compile(r"{(\w+)}")
+
+
+@record
+class Operation(Generic[R]):
+    """The declaration of one operation. An operation without roles is public and needs no key."""
+
+    method: str
+    path: str
+    name: str
+    summary: str  # Imperative, without a period.
+    description: str = ""  # Side conditions, as full sentences.
+    roles: frozenset[Role] = frozenset()
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    response: type[R] | None = None  # A model, a TypedDict, or a list of one.
+    media: str = "text/html"  # The media type of a response that is not JSON.
+    errors: Sequence[type[DomainError]] = ()
+    command: bool = False  # Accepts an Idempotency-Key.
+    streams: bool = False
+    hot: bool = False  # Served by the fast lanes as well.
+    urgent: bool = False  # Runs before others: a delay would lose or block a lease.
+    of_key: bool = False  # Concerns the key itself. HTTP only: NATS requests carry no key.
+
+    @property
+    def over_nats(self) -> bool:
+        """Whether an agent may call the operation over NATS."""
+        return "agent" in self.roles and not self.streams and not self.of_key
+
+
+AnyOperation: TypeAlias = Operation[Any]
+
+
+def known_codes(operation: AnyOperation) -> frozenset[str]:
+    """Return every problem code that this operation can respond with."""
+    codes = {"internal_error", "unavailable", "not_found", "method_not_allowed"}
+    if operation.roles:
+        codes |= {"unauthorized", "role_forbidden", "tenant_forbidden", "rate_limited"}
+    if operation.body is not None:
+        codes |= {
+            "malformed_request",
+            "body_too_large",
+            "unsupported_media_type",
+            "invalid_request",
+            "request_timeout",
+        }
+    if operation.query is not None:
+        codes |= {"malformed_request", "invalid_request"}
+    if operation.body is not None and operation.query is not None:
+        codes.add("tenant_ambiguous")
+    if operation.command:
+        codes |= {"idempotency_key_invalid", "idempotency_key_reused"}
+    codes |= {error.code for error in operation.errors}
+    assert codes <= KINDS.keys(), f"{operation.name} names unknown problems"
+    return frozenset(codes)
+
+
+def path_parameters(operation: AnyOperation) -> Sequence[str]:
+    """Return the parameter names in the path, as the handler receives them."""
+    return _PATH_PARAMETER.findall(operation.path)
+
+
+def is_id(text: str) -> bool:
+    """Whether the text has a form that an id of the service may have."""
+    return len(text) <= ID_LENGTH_MAX and text.isascii() and text.isprintable()

@@ -1,0 +1,22 @@
+"""Every operation there is, in the order in which a new user needs them. This module only lists."""
+
+from collections.abc import Mapping
+
+from quorate.contracts import event_log, health, notification_pages
+from quorate.contracts.coordination import consensus, leases, send_gate
+from quorate.contracts.identity import agent_settings, agents, api_keys, tenants
+from quorate.contracts.operations import AnyOperation
+
+OPERATIONS: tuple[AnyOperation, ...] = (
+    *agents.OPERATIONS,
+    *leases.OPERATIONS,
+    *send_gate.OPERATIONS,
+    *consensus.OPERATIONS,
+    *agent_settings.OPERATIONS,
+    *notification_pages.OPERATIONS,
+    *event_log.OPERATIONS,
+    *api_keys.OPERATIONS,
+    *tenants.OPERATIONS,
+    *health.OPERATIONS,
+)
+OPERATIONS_BY_NAME: Mapping[str, AnyOperation] = {one.name: one for one in OPERATIONS}

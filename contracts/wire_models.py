@@ -1,0 +1,146 @@
+"""Base classes and field types of all wire models.
+
+* Field names and defaults are exactly those of the seeds. In Python a field has its snake_case
+  name; in JSON it has its camelCase name.
+* Requests are validated strictly and reject unknown fields. ``tenantId`` is accepted everywhere and
+  must match the tenant of the key.
+* Responses ignore unknown fields, because a newer service may send more; ``raw`` keeps them.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, ParamSpec, Self, TypeAlias, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr
+from pydantic.alias_generators import to_camel
+
+from quorate.domain.identity.agents import AGENT_NAME
+from quorate.domain.identity.tenants import TENANT_ID
+from quorate.domain.shared.email_addresses import ADDRESS_LENGTH_MAX
+from quorate.domain.shared.timestamps import iso, of
+
+P = ParamSpec("P")
+M = TypeVar("M")
+
+ROLE_LENGTH_MAX = 64
+REASON_LENGTH_MAX = 4_000
+SETTING_LENGTH_MAX = 256
+SEQUENCE_MAX = 2**53 - 1  # The largest integer that every JSON reader represents exactly.
+PAGE_LENGTH_MAX = 1_000
+PAGE_LENGTH_DEFAULT = 100
+WAIT_SECONDS_MAX = 30.0
+
+Json: TypeAlias = Mapping[str, Any]
+
+
+def text_field(length_max: int) -> Any:  # noqa: ANN401 - a field's description.
+    return Field(min_length=1, max_length=length_max)
+
+
+def _format_time(time: datetime) -> str:
+    return iso(of(time))
+
+
+TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID.pattern}$")]
+AgentName = Annotated[str, Field(pattern=f"^{AGENT_NAME.pattern}$")]
+AgentId = Annotated[str, Field(min_length=1, max_length=64, examples=["agent_a1b2c3d4e5f6"])]
+ContactEmail = Annotated[
+    str,
+    Field(min_length=3, max_length=ADDRESS_LENGTH_MAX, examples=["user@example.com"]),
+]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Sequence = Annotated[int, Field(ge=0, le=SEQUENCE_MAX)]
+Wait = Annotated[Number, Field(ge=0, le=WAIT_SECONDS_MAX)]
+PageLength = Annotated[int, Field(ge=1, le=PAGE_LENGTH_MAX)]
+Time = Annotated[AwareDatetime, PlainSerializer(_format_time, return_type=str, when_used="json")]
+
+
+def optional(**options: Any) -> Any:  # noqa: ANN401 - a field's description.
+    """Declare a field of a response that is left out instead of null."""
+    return Field(default=None, exclude_if=lambda value: value is None, **options)
+
+
+# -- Responses ---------------------------------------------------------------
+
+
+class ResponseModel(BaseModel):
+    """Base of responses and of their parts.
+
+    ``raw`` keeps the JSON object unchanged, so members of a newer service stay readable.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, alias_generator=to_camel, validate_by_name=True, defer_build=True
+    )
+    _raw: Json | None = PrivateAttr(default=None)
+
+    @property
+    def raw(self) -> Json:
+        """The JSON object that this was parsed from, or that it would be written as."""
+        if self._raw is not None:
+            return self._raw
+        return self.model_dump(mode="json", by_alias=True)
+
+    @classmethod
+    def from_json(cls, json: Json) -> Self:
+        """Parse a JSON object. Raises ValueError if it is not from Quorate."""
+        parsed = cls.model_validate(json)
+        parsed._raw = json  # noqa: SLF001 - of this class.
+        return parsed
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the fields, but not ``raw``."""
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # A field may hold a list.
+
+
+# -- Requests ----------------------------------------------------------------
+
+
+class TenantRequest(BaseModel):
+    """Base of all requests: ``tenantId`` is optional and is checked against the key."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        defer_build=True,
+    )
+    tenant_id: TenantId | None = Field(
+        default=None, description="Tenant id. Optional: the API key determines the tenant."
+    )
+
+
+class AgentRequest(TenantRequest):
+    """A request for one agent, given by id or by name. An agent key may omit both."""
+
+    agent_id: AgentId | None = Field(default=None, description="Agent id.")
+    agent_name: AgentName | None = Field(
+        default=None, description="Agent name, as an alternative to the id."
+    )
+
+
+class Query(TenantRequest):
+    """Base of queries: numbers are parsed from text; all other checks stay strict."""
+
+    model_config = ConfigDict(strict=False)
+
+
+class PageQuery(Query):
+    limit: PageLength = PAGE_LENGTH_DEFAULT
+    after: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Id of the last item of the previous page."
+    )
+
+
+def unchecked(model: Callable[P, M]) -> Callable[P, M]:
+    """Make an instance without validation: the service decides what is valid.
+
+    A client may be older or newer than its service, and the service's problem document names the
+    invalid field in any case.
+    """
+    construct: Callable[P, M] = model.model_construct  # type: ignore[attr-defined]
+    return construct
