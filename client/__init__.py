@@ -40,18 +40,18 @@ if TYPE_CHECKING:
     from quorate.client.rejections import RejectedError as RejectedError
     from quorate.client.rejections import RoleForbiddenError as RoleForbiddenError
     from quorate.client.rejections import TenantForbiddenError as TenantForbiddenError
-    from quorate.client.results import AgentInfo as AgentInfo
-    from quorate.client.results import ConsensusInfo as ConsensusInfo
-    from quorate.client.results import HeartbeatInfo as HeartbeatInfo
-    from quorate.client.results import HolderInfo as HolderInfo
-    from quorate.client.results import KeyInfo as KeyInfo
-    from quorate.client.results import LeaseInfo as LeaseInfo
     from quorate.client.results import Notification as Notification
     from quorate.client.results import NotificationPage as NotificationPage
-    from quorate.client.results import SendVerdict as SendVerdict
-    from quorate.client.results import TenantInfo as TenantInfo
-    from quorate.client.results import VoteInfo as VoteInfo
     from quorate.client.transports.sync_http import Client as Client
+    from quorate.contracts.coordination.consensus import ConsensusInfo as ConsensusInfo
+    from quorate.contracts.coordination.consensus import VoteInfo as VoteInfo
+    from quorate.contracts.coordination.leases import HolderInfo as HolderInfo
+    from quorate.contracts.coordination.leases import LeaseInfo as LeaseInfo
+    from quorate.contracts.coordination.send_gate import SendVerdict as SendVerdict
+    from quorate.contracts.identity.agents import AgentInfo as AgentInfo
+    from quorate.contracts.identity.agents import HeartbeatInfo as HeartbeatInfo
+    from quorate.contracts.identity.api_keys import KeyInfo as KeyInfo
+    from quorate.contracts.identity.tenants import TenantInfo as TenantInfo
     from quorate.domain.identity.agents import AgentRef as AgentRef
 
 _NAMES_BY_MODULE = {
@@ -72,10 +72,13 @@ _NAMES_BY_MODULE = {
         *("QuotaExceededError", "RateLimitedError", "RejectedError"),
         *("RoleForbiddenError", "TenantForbiddenError"),
     ),
-    "quorate.client.results": (
-        *("AgentInfo", "ConsensusInfo", "HeartbeatInfo", "HolderInfo", "KeyInfo", "LeaseInfo"),
-        *("Notification", "NotificationPage", "SendVerdict", "TenantInfo", "VoteInfo"),
-    ),
+    "quorate.client.results": ("Notification", "NotificationPage"),
+    "quorate.contracts.coordination.consensus": ("ConsensusInfo", "VoteInfo"),
+    "quorate.contracts.coordination.leases": ("HolderInfo", "LeaseInfo"),
+    "quorate.contracts.coordination.send_gate": ("SendVerdict",),
+    "quorate.contracts.identity.agents": ("AgentInfo", "HeartbeatInfo"),
+    "quorate.contracts.identity.api_keys": ("KeyInfo",),
+    "quorate.contracts.identity.tenants": ("TenantInfo",),
     "quorate.client.config": ("ClientConfig",),
     "quorate.domain.identity.agents": ("AgentRef",),
 }

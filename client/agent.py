@@ -27,18 +27,13 @@ from quorate.client.notifications import (
     NotificationFeed,
     create_nats_transport,
 )
-from quorate.client.results import (
-    AgentInfo,
-    Config,
-    ConsensusInfo,
-    HeartbeatInfo,
-    Notification,
-    SendVerdict,
-    VoteInfo,
-)
+from quorate.client.results import Config, Notification
 from quorate.client.serialization import Response
 from quorate.client.transports.failover import FailoverTransport
 from quorate.client.transports.http import HttpTransport
+from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
+from quorate.contracts.coordination.send_gate import SendVerdict
+from quorate.contracts.identity.agents import AgentInfo, HeartbeatInfo
 from quorate.domain.coordination.consensus import TIMEOUT_MINUTES_DEFAULT, Choice, Electorate
 from quorate.domain.coordination.leases import DURATION_MINUTES_DEFAULT
 from quorate.domain.identity.agents import AgentRef

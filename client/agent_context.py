@@ -13,11 +13,11 @@ from quorate.client.config import ClientConfig
 from quorate.client.errors import UnavailableError
 from quorate.client.lease_validity import AgentLiveness
 from quorate.client.rejections import AgentInactiveError
-from quorate.client.requests import Request
-from quorate.client.results import HeartbeatInfo
+from quorate.client.request_builder import Request
 from quorate.client.serialization import Response
 from quorate.client.transports.failover import FailoverTransport
 from quorate.client.waiters import Waiters
+from quorate.contracts.identity.agents import HeartbeatInfo
 from quorate.domain.identity.agents import AgentRef
 
 T = TypeVar("T")

@@ -23,7 +23,8 @@ from quorate.client import agent as agents
 from quorate.client import consensus as proposals
 from quorate.client import lease as leases
 from quorate.client.errors import LeaseLostError
-from quorate.client.results import ConsensusInfo, LeaseInfo
+from quorate.contracts.coordination.consensus import ConsensusInfo
+from quorate.contracts.coordination.leases import LeaseInfo
 
 P = ParamSpec("P")
 R = TypeVar("R")

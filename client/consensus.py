@@ -5,7 +5,7 @@ import random
 
 from quorate.client import requests
 from quorate.client.agent_context import AgentContext, wait_for_event
-from quorate.client.results import ConsensusInfo
+from quorate.contracts.coordination.consensus import ConsensusInfo
 
 # Without a notification, the proposal is queried this long after its own timeout, plus jitter.
 FALLBACK_DELAY_SECONDS = 1.0

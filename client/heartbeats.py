@@ -19,7 +19,7 @@ from quorate.client.clock import sleep_until
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.notifications import NotificationFeed
 from quorate.client.rejections import AgentNotFoundError
-from quorate.client.results import AgentInfo, HeartbeatInfo
+from quorate.contracts.identity.agents import AgentInfo, HeartbeatInfo
 
 HEARTBEATS_PER_WINDOW = 3
 JITTER_SHARE = 0.1

@@ -28,8 +28,9 @@ from quorate.client.clock import sleep_until
 from quorate.client.errors import LeaseLostError, RequestFailedError, UnavailableError
 from quorate.client.lease_validity import LOSS_REASONS_BY_STATUS, LeaseValidity, LossReason
 from quorate.client.rejections import LeaseConflictError, LeaseEndedError, LeaseNotFoundError
-from quorate.client.results import LeaseInfo, SendVerdict
 from quorate.client.waiters import LeaseWatcher, contact_key
+from quorate.contracts.coordination.leases import LeaseInfo
+from quorate.contracts.coordination.send_gate import SendVerdict
 
 SECONDS_PER_MINUTE = 60.0
 RENEWALS_PER_DURATION = 3

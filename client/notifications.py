@@ -28,9 +28,10 @@ from quorate.client.environment import resolve_service
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.notification_buffer import NotificationBuffer
 from quorate.client.rejections import InternalServerError, RejectedError
-from quorate.client.results import KeyInfo, Notification, NotificationPage
+from quorate.client.results import Notification, NotificationPage
 from quorate.client.transports.failover import FailoverTransport
 from quorate.client.transports.http import HttpTransport
+from quorate.contracts.identity.api_keys import KeyInfo
 from quorate.domain.identity.agents import AgentRef
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@
 * A rejection is a final response. The same request is rejected again while the state is the same.
 * A code that this version of the SDK does not know gives the class of its HTTP status.
 
-Source of the codes: the problem documents (RFC 9457) of ``quorate.contracts.problems``.
+Each class takes its code from the class that declares the error (``quorate.contracts.problems``).
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,20 @@ from quorate.client.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from quorate.client.results import HolderInfo
+from quorate.contracts import problems
+from quorate.contracts.coordination.leases import HolderInfo
+from quorate.domain.coordination.consensus import (
+    AlreadyVoted,
+    NotEligible,
+    RequestClosed,
+    RequestNotFound,
+)
+from quorate.domain.coordination.leases import LeaseEnded, LeaseHeld, LeaseNotFound
+from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound
+from quorate.domain.identity.api_keys import KeyNotFound, RoleForbidden
+from quorate.domain.identity.tenants import TenantExists, TenantNotFound
+from quorate.domain.shared.email_addresses import AddressUnusable
+from quorate.domain.shared.quotas import QuotaExceeded
 
 DETAIL_LENGTH_MAX = 300
 
@@ -71,25 +84,25 @@ def describe_problem(status: int, problem: Mapping[str, Any] | None) -> str:
 class InvalidKeyError(RejectedError, UnauthorizedError):
     """The key is missing, wrong or revoked."""
 
-    code = "unauthorized"
+    code = problems.Unauthorized.code
 
 
 class TenantForbiddenError(RejectedError, UnauthorizedError):
     """The key belongs to another tenant."""
 
-    code = "tenant_forbidden"
+    code = problems.TenantForbidden.code
 
 
 class RoleForbiddenError(RejectedError, UnauthorizedError):
     """The role of the key does not permit the operation."""
 
-    code = "role_forbidden"
+    code = RoleForbidden.code
 
 
 class ActingAsAnotherError(RejectedError, UnauthorizedError):
     """An agent key names another agent. It can act only as its own agent."""
 
-    code = "acting_as_another"
+    code = ActingAsAnother.code
 
 
 # -- 404 ---------------------------------------------------------------------
@@ -98,27 +111,27 @@ class ActingAsAnotherError(RejectedError, UnauthorizedError):
 class EndpointNotFoundError(RejectedError, NotFoundError):
     """The service has no endpoint at this path."""
 
-    code = "not_found"
+    code = problems.PathNotFound.code
 
 
 class AgentNotFoundError(RejectedError, NotFoundError):
-    code = "agent_not_found"
+    code = AgentNotFound.code
 
 
 class LeaseNotFoundError(RejectedError, NotFoundError):
-    code = "lease_not_found"
+    code = LeaseNotFound.code
 
 
 class ConsensusNotFoundError(RejectedError, NotFoundError):
-    code = "consensus_not_found"
+    code = RequestNotFound.code
 
 
 class KeyNotFoundError(RejectedError, NotFoundError):
-    code = "key_not_found"
+    code = KeyNotFound.code
 
 
 class TenantNotFoundError(RejectedError, NotFoundError):
-    code = "tenant_not_found"
+    code = TenantNotFound.code
 
 
 # -- 409, and 429 for a quota -------------------------------------------------
@@ -127,7 +140,7 @@ class TenantNotFoundError(RejectedError, NotFoundError):
 class LeaseConflictError(RejectedError, ConflictError):
     """Another agent holds the contact."""
 
-    code = "lease_conflict"
+    code = LeaseHeld.code
 
     @property
     def holder(self) -> HolderInfo | None:
@@ -139,35 +152,35 @@ class LeaseConflictError(RejectedError, ConflictError):
 class LeaseEndedError(RejectedError, ConflictError):
     """The lease has ended and cannot be renewed. Acquire the contact again, with a new fence."""
 
-    code = "lease_ended"
+    code = LeaseEnded.code
 
 
 class AgentInactiveError(RejectedError, ConflictError):
     """The agent timed out. Its next heartbeat makes it active again."""
 
-    code = "agent_inactive"
+    code = AgentInactive.code
 
 
 class AlreadyVotedError(RejectedError, ConflictError):
     """The agent has cast a different vote. The first vote is final."""
 
-    code = "already_voted"
+    code = AlreadyVoted.code
 
 
 class ConsensusClosedError(RejectedError, ConflictError):
     """The proposal is approved, rejected or expired."""
 
-    code = "consensus_closed"
+    code = RequestClosed.code
 
 
 class NotEligibleError(RejectedError, ConflictError):
     """The agent is not in the electorate of the proposal."""
 
-    code = "not_eligible"
+    code = NotEligible.code
 
 
 class TenantExistsError(RejectedError, ConflictError):
-    code = "tenant_exists"
+    code = TenantExists.code
 
 
 class QuotaExceededError(RejectedError, ConflictError):
@@ -176,7 +189,7 @@ class QuotaExceededError(RejectedError, ConflictError):
     The status is 429, but a retry does not help: the tenant must end leases, proposals or the like.
     """
 
-    code = "quota_exceeded"
+    code = QuotaExceeded.code
 
     @property
     def quota(self) -> str:
@@ -194,64 +207,64 @@ class QuotaExceededError(RejectedError, ConflictError):
 
 
 class MalformedRequestError(RejectedError):
-    code = "malformed_request"
+    code = problems.MalformedRequest.code
 
 
 class TenantAmbiguousError(RejectedError):
-    code = "tenant_ambiguous"
+    code = problems.TenantAmbiguous.code
 
 
 class IdempotencyKeyInvalidError(RejectedError):
-    code = "idempotency_key_invalid"
+    code = problems.IdempotencyKeyInvalid.code
 
 
 class IdempotencyKeyReusedError(RejectedError):
     """The idempotency key was used with a different request."""
 
-    code = "idempotency_key_reused"
+    code = problems.IdempotencyKeyReused.code
 
 
 class MethodNotAllowedError(RejectedError):
-    code = "method_not_allowed"
+    code = problems.MethodNotAllowed.code
 
 
 class BodyTooLargeError(RejectedError):
-    code = "body_too_large"
+    code = problems.BodyTooLarge.code
 
 
 class HeadersTooLargeError(RejectedError):
-    code = "headers_too_large"
+    code = problems.HeadersTooLarge.code
 
 
 class UnsupportedMediaTypeError(RejectedError):
-    code = "unsupported_media_type"
+    code = problems.UnsupportedMediaType.code
 
 
 class InvalidRequestError(RejectedError):
     """A field is invalid. ``details["errors"]`` names each invalid field."""
 
-    code = "invalid_request"
+    code = problems.InvalidRequest.code
 
 
 class ContactEmailInvalidError(RejectedError):
     """The e-mail address of the contact is invalid or ambiguous."""
 
-    code = "contact_email_invalid"
+    code = AddressUnusable.code
 
 
 # -- 408, 429, 500, 503: the service cannot serve the request now ------------
 
 
 class RequestTimeoutError(RejectedError, UnavailableError):
-    code = "request_timeout"
+    code = problems.RequestTimeout.code
 
 
 class ServiceUnavailableError(RejectedError, UnavailableError):
-    code = "unavailable"
+    code = problems.ServiceUnavailable.code
 
 
 class TooManyStreamsError(RejectedError, UnavailableError):
-    code = "too_many_streams"
+    code = problems.TooManyStreams.code
 
 
 class RateLimitedError(RejectedError, UnavailableError):
@@ -260,30 +273,19 @@ class RateLimitedError(RejectedError, UnavailableError):
     The service did not carry out the request.
     """
 
-    code = "rate_limited"
+    code = problems.RateLimited.code
 
 
 class InternalServerError(RejectedError):
     """The service failed because of a defect. It recorded no event."""
 
-    code = "internal_error"
+    code = problems.InternalError.code
 
 
 # -- From a problem document to an exception ---------------------------------
 
 ERRORS_BY_CODE: Mapping[str, type[RejectedError]] = {
-    kind.code: kind
-    for kind in (
-        *(InvalidKeyError, TenantForbiddenError, RoleForbiddenError, ActingAsAnotherError),
-        *(EndpointNotFoundError, AgentNotFoundError, LeaseNotFoundError, ConsensusNotFoundError),
-        *(KeyNotFoundError, TenantNotFoundError, LeaseConflictError, LeaseEndedError),
-        *(AgentInactiveError, AlreadyVotedError, ConsensusClosedError, NotEligibleError),
-        *(TenantExistsError, QuotaExceededError, MalformedRequestError, TenantAmbiguousError),
-        *(IdempotencyKeyInvalidError, IdempotencyKeyReusedError, MethodNotAllowedError),
-        *(BodyTooLargeError, HeadersTooLargeError, UnsupportedMediaTypeError),
-        *(InvalidRequestError, ContactEmailInvalidError, RequestTimeoutError),
-        *(ServiceUnavailableError, TooManyStreamsError, RateLimitedError, InternalServerError),
-    )
+    kind.code: kind for kind in RejectedError.__subclasses__()
 }
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from quorate.client.errors import RequestFailedError, UnauthorizedError, UnavailableError
 from quorate.client.rejections import RejectedError, error_from_response
-from quorate.client.requests import Request
+from quorate.client.request_builder import Request
 from quorate.domain.shared.records import record
 
 T = TypeVar("T")

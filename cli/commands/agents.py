@@ -32,7 +32,7 @@ from quorate.cli.output.console import (
 from quorate.cli.output.errors import ADVICE, EXIT_CODES, NOT_FOUND, Failure
 
 if TYPE_CHECKING:
-    from quorate.client.results import AgentInfo
+    from quorate.contracts.identity.agents import AgentInfo
     from quorate.domain.identity.agents import AgentRef
 
 ROLE_DEFAULT = "general"

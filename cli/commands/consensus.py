@@ -35,7 +35,7 @@ from quorate.domain.coordination.consensus import (
 )
 
 if TYPE_CHECKING:
-    from quorate.client.results import ConsensusInfo, VoteInfo
+    from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 
 STATUSES: tuple[Status, ...] = ("pending", "approved", "rejected", "expired")
 CHOICES: tuple[Choice, ...] = ("approve", "reject")

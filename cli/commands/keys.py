@@ -3,7 +3,6 @@
 A new key is shown once, or stored in a context and not shown.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -26,7 +25,7 @@ from quorate.domain.identity.key_format import read_key
 from quorate.domain.identity.principals import ROLES, Role
 
 if TYPE_CHECKING:
-    from quorate.client.results import KeyInfo
+    from quorate.contracts.identity.api_keys import IssuedKeyInfo, KeyInfo
 
 operator_option = click.option(
     "--as-operator",
@@ -78,6 +77,7 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
 ) -> None:
     """Issue an API key; it is shown only once."""
     from quorate.client import requests
+    from quorate.contracts.identity.api_keys import IssuedKeyInfo
 
     if (role == "agent") != (agent_name is not None):
         raise click.UsageError("--role agent requires --agent-name, and no other role allows it.")
@@ -93,7 +93,7 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
         )
     if save_as is not None:
         _save(save_as, service, issued.key)
-        issued = replace(issued, key=None, raw={**issued.raw, "key": None})
+        issued = IssuedKeyInfo.from_json({**issued.raw, "key": None})
     if quiet:
         print_line(issued.key or save_as or "")
     elif as_json:
@@ -119,7 +119,7 @@ def _save(name: str, service: Service, key: str) -> None:
     update_contexts(lambda known: known.with_context(name, profile))
 
 
-def _print_issued(issued: "KeyInfo", save_as: str | None) -> None:
+def _print_issued(issued: "IssuedKeyInfo", save_as: str | None) -> None:
     whose = f" for {issued.agent_name}" if issued.agent_name else ""
     details = {"id": issued.id, "tenant": issued.tenant_id}
     if save_as is None and issued.key is not None:

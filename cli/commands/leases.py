@@ -31,7 +31,8 @@ from quorate.domain.coordination.leases import (
 )
 
 if TYPE_CHECKING:
-    from quorate.client.results import LeaseInfo, SendVerdict
+    from quorate.contracts.coordination.leases import LeaseInfo
+    from quorate.contracts.coordination.send_gate import SendVerdict
 
 duration_option = click.option(
     "--duration",

@@ -12,7 +12,7 @@ from quorate.cli.connection.resolve import Service, TargetSources, resolve_targe
 from quorate.cli.output.errors import ADVICE, report_errors
 
 if TYPE_CHECKING:
-    from quorate.client.requests import Request
+    from quorate.client.request_builder import Request
     from quorate.client.transports.sync_http import Client
 
 T = TypeVar("T")

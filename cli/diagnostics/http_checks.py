@@ -19,7 +19,7 @@ from quorate import __version__
 from quorate.cli.connection.profiles import contexts_path
 from quorate.cli.diagnostics.results import CheckResult, failed, ok, skipped, warning
 from quorate.cli.output.errors import UNAUTHORIZED, UNAVAILABLE
-from quorate.client.results import KeyInfo
+from quorate.contracts.identity.api_keys import KeyInfo
 from quorate.domain.shared.records import record
 
 CONNECT_TIMEOUT_SECONDS = 5.0

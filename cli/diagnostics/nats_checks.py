@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 from quorate.cli.diagnostics.http_checks import Target
 from quorate.cli.diagnostics.results import CheckResult, failed, ok, skipped, warning
 from quorate.cli.output.errors import UNAUTHORIZED, UNAVAILABLE
-from quorate.client.results import KeyInfo
+from quorate.contracts.identity.api_keys import KeyInfo
 from quorate.runtime.nats_client import TlsClient
 
 CONNECT_TIMEOUT_SECONDS = 5

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from quorate.client.clock import Clock
 from quorate.client.errors import ClientClosedError, UnavailableError
 from quorate.client.rejections import RejectedError
-from quorate.client.requests import Request
+from quorate.client.request_builder import Request
 from quorate.client.retries import RetryPolicy
 from quorate.client.serialization import Response, new_idempotency_key
 from quorate.client.transports.http import HttpTransport

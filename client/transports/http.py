@@ -11,7 +11,7 @@ import httpx2
 import orjson
 
 from quorate.client.errors import RequestFailedError, UnavailableError
-from quorate.client.requests import AGENT, Request
+from quorate.client.request_builder import Request, request_for
 from quorate.client.results import GAP, Notification
 from quorate.client.serialization import (
     NOT_QUORATE,
@@ -26,13 +26,14 @@ from quorate.client.transports.sync_http import (
     request_headers,
     uses_tls,
 )
+from quorate.contracts.notification_pages import STREAM_NOTIFICATIONS
 from quorate.domain.identity.agents import AgentRef
 
 T = TypeVar("T")
 
 CONNECT_SECONDS_MAX = 5.0
 CONNECTIONS_MAX = 20
-NOTIFICATIONS_STREAM = AGENT + "/notifications/stream"
+_STREAM = request_for(STREAM_NOTIFICATIONS)  # A stream has no result; only failures are parsed.
 STREAM_SILENCE_SECONDS_MAX = 40.0  # The service sends a keep-alive comment every 15 s.
 
 
@@ -90,7 +91,7 @@ class HttpTransport:
         try:
             async with self._client.stream(
                 "GET",
-                self._url + NOTIFICATIONS_STREAM,
+                self._url + STREAM_NOTIFICATIONS.path,
                 params={name: value for name, value in parameters.items() if value is not None},
                 headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
                 timeout=httpx2.Timeout(STREAM_SILENCE_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
@@ -98,28 +99,16 @@ class HttpTransport:
                 if response.status_code != httpx2.codes.OK:
                     content = await response.aread()
                     parse_http_response(
-                        _STREAM, response.status_code, response.headers, content, 0.0
+                        request_for(STREAM_NOTIFICATIONS),
+                        response.status_code,
+                        response.headers,
+                        content,
+                        0.0,
                     )
                 async for event in httpx2.EventSource(response):
                     yield _parse_notification(event)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise error_from_httpx(self._url, error) from error
-
-
-def _parse_nothing(_: object) -> None:
-    """Ignore the body. A stream has no result; only its failures are parsed."""
-
-
-_STREAM: Request[None] = Request(
-    name="streamNotifications",
-    method="GET",
-    path=NOTIFICATIONS_STREAM,
-    parameters={},
-    body=None,
-    message={},
-    is_command=False,
-    parse=_parse_nothing,
-)
 
 
 def _parse_notification(event: httpx2.ServerSentEvent) -> Notification:

@@ -22,7 +22,7 @@ from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 from quorate.client.errors import UnavailableError
-from quorate.client.requests import Request
+from quorate.client.request_builder import Request
 from quorate.client.serialization import (
     Response,
     encode_nats_message,

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from quorate.client.errors import RequestFailedError, UnavailableError
-from quorate.client.requests import Request
+from quorate.client.request_builder import Request
 from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT, RetryPolicy
 from quorate.client.serialization import (
     Response,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-SERVER = {"contracts", "eventlog", "projections", "application", "bus", "api", "server"}
+SERVER = {"eventlog", "projections", "application", "bus", "api", "server"}
 # What a layer may import besides itself.
 BELOW = {
     "domain": set[str](),
@@ -19,10 +19,10 @@ BELOW = {
     "application": {"domain", "contracts", "eventlog", "projections", "runtime"},
     "bus": {"domain", "contracts", "eventlog", "projections", "application", "runtime"},
     "api": {"domain", "contracts", "eventlog", "projections", "application", "bus", "runtime"},
-    "server": SERVER | {"domain", "runtime"},
-    "client": {"domain", "runtime"},
-    "cli": {"domain", "client", "runtime"},
-    "bench": SERVER | {"domain", "client", "cli", "runtime"},
+    "server": SERVER | {"domain", "contracts", "runtime"},
+    "client": {"domain", "contracts", "runtime"},
+    "cli": {"domain", "contracts", "client", "runtime"},
+    "bench": SERVER | {"domain", "contracts", "client", "cli", "runtime"},
 }
 
 

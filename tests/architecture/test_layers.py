@@ -28,7 +28,7 @@ LAZY_IMPORTS = {"cli": SERVER}
 CONTEXTS = {"identity", "coordination"}
 CONTEXTS_BELOW = {"identity": set[str](), "coordination": {"identity"}}
 # Layers in which a context has a folder, and files that join contexts.
-LAYERS_WITH_CONTEXTS = {"domain", "projections", "application"}
+LAYERS_WITH_CONTEXTS = {"domain", "contracts", "projections", "application"}
 
 # The domain takes time, ids and random bytes as arguments. These modules would bypass that.
 IMPURE_MODULES = {

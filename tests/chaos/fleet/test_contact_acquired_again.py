@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from quorate.client import Agent, ClientConfig, Lease
-from quorate.client.requests import Request
+from quorate.client.request_builder import Request
 from quorate.client.serialization import Response
 from quorate.client.transports.http import HttpTransport
 from tests.e2e.service.http_clients import Tenant

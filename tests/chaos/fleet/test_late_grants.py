@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from quorate.client import Agent, LeaseLostError
-from quorate.client.requests import Request
+from quorate.client.request_builder import Request
 from quorate.client.serialization import Response
 from quorate.client.transports.http import HttpTransport
 from tests.e2e.service.http_clients import Tenant

@@ -18,7 +18,7 @@ from quorate.client.errors import (
     UnavailableError,
 )
 from quorate.client.rejections import ERRORS_BY_CODE, RejectedError, error_from_problem
-from quorate.client.requests import Request
+from quorate.client.request_builder import Request
 from quorate.contracts.problems import KINDS as PROBLEMS
 from quorate.domain.identity.agents import AgentRef
 

@@ -17,6 +17,10 @@ from quorate.cli import server_options
 from quorate.cli.commands import serve
 from quorate.cli.main import quorate
 from quorate.cli.output import errors
+from quorate.contracts.coordination.consensus import ACTION_LENGTH_MAX
+from quorate.contracts.coordination.leases import INTENT_LENGTH_MAX
+from quorate.contracts.operations import AnyOperation
+from quorate.contracts.problems import KINDS
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
     PAGE_LENGTH_MAX,
@@ -25,10 +29,6 @@ from quorate.contracts.wire_models import (
     SETTING_LENGTH_MAX,
     WAIT_SECONDS_MAX,
 )
-from quorate.contracts.coordination.consensus import ACTION_LENGTH_MAX
-from quorate.contracts.coordination.leases import INTENT_LENGTH_MAX
-from quorate.contracts.operations import AnyOperation
-from quorate.contracts.problems import KINDS
 from quorate.domain.coordination import consensus, leases
 from quorate.domain.identity import agents
 from quorate.domain.identity.principals import ROLES

@@ -1,0 +1,109 @@
+"""Make the request of any operation from its declaration, without I/O.
+
+* A ``Request`` can be sent over HTTP (method, path, parameters, body) or over NATS (operation name
+  and one message).
+* Both forms are the same request. With one idempotency key the service carries it out once, and
+  gives the second arrival the response of the first.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar, get_args, get_origin
+from urllib.parse import quote
+
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+
+from quorate.contracts.operations import Operation, path_parameters
+from quorate.contracts.wire_models import Query, ResponseModel
+from quorate.domain.shared.records import record
+
+T = TypeVar("T")
+
+
+@record
+class Request(Generic[T]):
+    """One request to the service.
+
+    * ``name``: the operation name, as in OpenAPI and in NATS subjects.
+    * ``message``: all fields in one JSON object, the body of the request over NATS.
+    * ``is_command``: whether the operation changes state; only these take an idempotency key.
+    * ``over_nats``: whether the operation is available over NATS.
+    * ``long_poll_seconds``: how long the service may wait before it responds.
+    * ``parse``: makes the typed result from the JSON of the response.
+    """
+
+    name: str
+    method: str
+    path: str
+    parameters: Mapping[str, str | int | float]
+    body: Mapping[str, Any] | None
+    message: Mapping[str, Any]
+    is_command: bool
+    over_nats: bool = False
+    long_poll_seconds: float = 0.0
+    parse: Callable[[Any], T]
+
+    @property
+    def can_use_nats(self) -> bool:
+        """Whether to send the request over NATS: it is available there and needs no long poll."""
+        return self.over_nats and not self.long_poll_seconds
+
+
+def request_for(
+    operation: Operation[T],
+    body: BaseModel | Mapping[str, Any] | None = None,
+    query: BaseModel | None = None,
+    **ids: str,
+) -> Request[T]:
+    """Make the request of an operation.
+
+    ``body`` and ``query`` are instances of the operation's models, ``ids`` the values of the
+    parameters in its path, by their names there. Raises TypeError for missing or unknown ids.
+    """
+    expected = set(path_parameters(operation))
+    if ids.keys() != expected:
+        raise TypeError(f"{operation.name} needs exactly the ids {sorted(expected)}")
+    parameters = {} if query is None else _dump(query)
+    content = _dump(body) if isinstance(body, BaseModel) else body
+    if operation.body is not None and content is None:
+        content = {}
+    return Request(
+        name=operation.name,
+        method=operation.method,
+        path=operation.path.format(**{name: quote(id_, safe="") for name, id_ in ids.items()}),
+        parameters=parameters,
+        body=content,
+        message={
+            **parameters,
+            **(content or {}),
+            **{to_camel(name): id_ for name, id_ in ids.items()},
+        },
+        is_command=operation.command,
+        over_nats=operation.over_nats,
+        long_poll_seconds=float(getattr(query, "wait", 0.0)),
+        parse=_parser(operation.response),
+    )
+
+
+def _dump(model: BaseModel) -> dict[str, Any]:
+    return model.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude_unset=isinstance(model, Query),
+        warnings=False,  # The service validates.
+    )
+
+
+def _parser(response: type[T] | None) -> Callable[[Any], T]:
+    """Return a function that makes the typed result; it raises ValueError for other JSON."""
+    if get_origin(response) is list:
+        (item,) = get_args(response)
+        return lambda json: [item.from_json(one) for one in json]  # type: ignore[return-value]
+    if isinstance(response, type) and issubclass(response, ResponseModel):
+        return response.from_json
+    return dict if response is not None else _parse_nothing  # type: ignore[return-value]
+
+
+def _parse_nothing(_: object) -> None:
+    """Ignore a response without a result."""
