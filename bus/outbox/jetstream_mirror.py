@@ -82,7 +82,6 @@ class Mirror:
         not tell which notifications are published.
         """
         stream = LogStream(connection)
-        await stream.open()
         self._poison.resume(connection.server_id)
         while True:
             try:

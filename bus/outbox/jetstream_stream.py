@@ -1,4 +1,4 @@
-"""Access the JetStream stream ``QUORATE_LOG`` with JetStream's own protocol.
+"""Access the JetStream stream ``QUORATE_LOG`` with nats-py's JetStream API.
 
 * The sequence of a message in the stream is the position of its event in the log. Each message
   names the sequence that it follows, and the stream rejects it if that is not its last sequence.
@@ -7,24 +7,29 @@
 """
 
 import asyncio
-import base64
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import orjson
-from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import Header, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import APIError
 
 from quorate.bus.connection import RESPONSE_SECONDS_MAX, Connection, RequestTimeout
 from quorate.bus.subjects import LOG_OF_ALL_TENANTS
 from quorate.domain.shared.records import record
 
+T = TypeVar("T")
+
 STREAM = "QUORATE_LOG"
 MIRROR_EVENTS_MAX = 1_000_000
 # Expected sequences prevent duplicates; the server need not remember ids for its usual 2 minutes.
-DUPLICATES_NANOSECONDS = 1_000_000_000
+DUPLICATES_SECONDS = 1.0
 _FILLED_TO = "quorate_filled_to"
+_MESSAGE_ID = Header.MSG_ID.value
+_EXPECTED_LAST_SEQUENCE = Header.EXPECTED_LAST_SEQUENCE.value
 _NOT_FOUND = 10_059
 _WRONG_LAST_SEQUENCE = 10_071
 
@@ -84,111 +89,95 @@ class Entry:
 
 
 class LogStream:
-    """The stream, accessed through one connection."""
+    """The stream, accessed through one connection.
+
+    Every method raises StreamRejected, or RequestTimeout when JetStream does not respond.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._inbox = connection.client.new_inbox()
-        self._acknowledgements: dict[str, asyncio.Future[Msg]] = {}
-
-    async def open(self) -> None:
-        await self.connection.client.subscribe(f"{self._inbox}.*", cb=self._on_acknowledgement)
+        # nats-py's own timeout can lose a cancellation (bus/connection.py): _wait sets the limit.
+        self._jetstream = connection.client.jetstream(timeout=None)
 
     # -- The stream ----------------------------------------------------------
 
     async def state(self) -> StreamState | None:
         """Return the current state; None when the stream does not exist."""
         try:
-            response = await self._request("INFO", {})
+            info = await self._wait(self._jetstream.stream_info(STREAM))
         except StreamRejected as rejection:
             if rejection.code == _NOT_FOUND:
                 return None
             raise
-        state, config = response["state"], response["config"]
+        state, config = info.state, info.config
+        lost = state.lost.msgs if state.lost is not None else None
         return StreamState(
-            first=state["first_seq"],
-            last=state["last_seq"],
-            messages=state["messages"],
-            deleted=state.get("num_deleted", 0) + len((state.get("lost") or {}).get("msgs") or ()),
-            subjects=config.get("subjects", ()),
-            first_configured=config.get("first_seq") or 1,
-            messages_max=config["max_msgs"],
-            filled_to=int((config.get("metadata") or {}).get(_FILLED_TO, 0)),
+            first=state.first_seq,
+            last=state.last_seq,
+            messages=state.messages,
+            deleted=(state.num_deleted or 0) + len(lost or ()),
+            subjects=config.subjects or (),
+            first_configured=config.first_seq or 1,
+            messages_max=config.max_msgs or 0,
+            filled_to=int((config.metadata or {}).get(_FILLED_TO, 0)),
         )
 
     async def create(self, *, first: int, filled_to: int, replicas: int = 1) -> None:
-        await self._request(
-            "CREATE",
-            {
-                "name": STREAM,
-                "subjects": [LOG_OF_ALL_TENANTS],
-                "retention": "limits",
-                "storage": "file",
-                "discard": "old",
-                "num_replicas": replicas,
-                "max_msgs": MIRROR_EVENTS_MAX,
-                "max_bytes": -1,
-                "duplicate_window": DUPLICATES_NANOSECONDS,
-                "first_seq": first,
-                "metadata": {_FILLED_TO: str(filled_to)},
-            },
+        config = StreamConfig(
+            name=STREAM,
+            subjects=[LOG_OF_ALL_TENANTS],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            num_replicas=replicas,
+            max_msgs=MIRROR_EVENTS_MAX,
+            max_bytes=-1,
+            duplicate_window=DUPLICATES_SECONDS,
+            first_seq=first,
+            metadata={_FILLED_TO: str(filled_to)},
         )
+        await self._wait(self._jetstream.add_stream(config))
 
     async def delete(self) -> None:
         with suppress(StreamRejected):  # Another process deleted it.
-            await self._request("DELETE", {})
+            await self._wait(self._jetstream.delete_stream(STREAM))
 
     async def event_id(self, position: int) -> str:
         """Return the id of the event at this position of the stream."""
-        response = await self._request("MSG.GET", {"seq": position})
-        return str(orjson.loads(base64.b64decode(response["message"]["data"]))["id"])
-
-    async def _request(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
-        request = orjson.dumps(body) if body else b""
-        response = await self.connection.request(f"$JS.API.STREAM.{verb}.{STREAM}", request)
-        return _read_response(response)
+        message = await self._wait(self._jetstream.get_msg(STREAM, position))
+        return str(orjson.loads(message.data or b"")["id"])
 
     # -- Appending -----------------------------------------------------------
 
     async def append(self, entries: Sequence[Entry]) -> None:
         """Append in order; return when the last entry, and therefore every entry, is stored.
 
-        Raises StreamRejected, or RequestTimeout when it is not known how many were stored.
+        nats-py 2.16 asks the stream to acknowledge each message. Here all entries but the last are
+        plain messages without acknowledgement. After RequestTimeout it is not known how many
+        entries are stored.
         """
-        last = entries[-1]
-        reply = f"{self._inbox}.{last.position}"
-        acknowledgement: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._acknowledgements[reply] = acknowledgement
+        *unconfirmed, last = entries
+        for entry in unconfirmed:
+            await self.connection.publish(entry.subject, entry.body, _headers(entry))
+        stored = await self._wait(
+            self._jetstream.publish(last.subject, last.body, headers=_headers(last))
+        )
+        if stored.stream != STREAM or stored.seq != last.position:
+            raise StreamRejected(_WRONG_LAST_SEQUENCE, f"stored as {stored.seq}")
+
+    async def _wait(self, response: Awaitable[T]) -> T:
+        """Return the response; it proves that the server is alive."""
         try:
-            for entry in entries:
-                headers = {
-                    "Nats-Msg-Id": entry.id,
-                    "Nats-Expected-Last-Sequence": str(entry.position - 1),
-                }
-                await self.connection.publish(
-                    entry.subject, entry.body, headers, reply if entry is last else ""
-                )
             async with asyncio.timeout(RESPONSE_SECONDS_MAX):
-                stored = _read_response((await acknowledgement).data)
-            self.connection.record_activity()
-        except TimeoutError:
-            raise RequestTimeout(f"position {last.position}") from None
-        finally:
-            del self._acknowledgements[reply]
-        if stored["stream"] != STREAM or stored["seq"] != last.position:
-            raise StreamRejected(_WRONG_LAST_SEQUENCE, f"stored as {stored['seq']}")
-
-    async def _on_acknowledgement(self, message: Msg) -> None:
-        acknowledgement = self._acknowledgements.get(message.subject)
-        if acknowledgement is not None and not acknowledgement.done():
-            acknowledgement.set_result(message)
+                result = await response
+        except APIError as error:
+            if error.err_code is None:  # nats-py's error for a request that no server received.
+                raise RequestTimeout("JetStream is unavailable") from error
+            raise StreamRejected(error.err_code, error.description or "") from error
+        except (NatsError, OSError, ValueError) as error:
+            raise RequestTimeout(str(error) or "JetStream does not respond") from error
+        self.connection.record_activity()
+        return result
 
 
-def _read_response(body: bytes) -> dict[str, Any]:
-    if not body:
-        raise RequestTimeout("JetStream is unavailable or has no such stream")
-    response = orjson.loads(body)
-    assert isinstance(response, dict)
-    if error := response.get("error"):
-        raise StreamRejected(error.get("err_code", 0), error.get("description", ""))
-    return response
+def _headers(entry: Entry) -> dict[str, str]:
+    return {_MESSAGE_ID: entry.id, _EXPECTED_LAST_SEQUENCE: str(entry.position - 1)}

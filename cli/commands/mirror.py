@@ -96,7 +96,6 @@ async def _reset(url: str, keys_file: Path) -> "StreamState | None":
         raise Failure(f"Cannot connect to NATS: {lost}{advice}", UNAVAILABLE) from lost
     try:
         stream = LogStream(connection)
-        await stream.open()
         found = await stream.state()
         if found is not None:
             await stream.delete()
