@@ -58,6 +58,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     if message["type"] == "http.disconnect":
         raise Problem("malformed_request", "The connection ended before the body did.")
     body: bytes = message.get("body", b"")
+    if len(body) > BODY_BYTES_MAX:  # A chunked body has no Content-Length.
+        raise body_too_large()
     return body
 
 

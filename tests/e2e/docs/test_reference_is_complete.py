@@ -36,7 +36,7 @@ from quorate.domain.registry import NOTIFICATION_NAMES
 from quorate.eventlog import command_queue, idempotency
 from quorate.eventlog.archive import archiver
 from quorate.eventlog.postgres import database
-from quorate.server import http_protocol, readiness, run
+from quorate.server import http_protocol, lingering_close, readiness, run
 from tests.e2e.docs.markdown import Document, document
 
 HTTP, NATS, CLI = document("docs/http.md"), document("docs/nats.md"), document("docs/cli.md")
@@ -70,6 +70,8 @@ NUMBERS = [
     (HTTP, f"| {http_protocol.HEADER_BYTES_MAX} bytes, to be sent within "),
     (HTTP, f"bytes, to be sent within {http_protocol.HEADER_SECONDS_MAX:g} seconds |"),
     (HTTP, f"| to be sent within {http_protocol.BODY_SECONDS_MAX:g} seconds |"),
+    (HTTP, f"reads and discards at most {lingering_close.DISCARD_BYTES_MAX // 1024**2} MiB;"),
+    (HTTP, f"for at most {lingering_close.DISCARD_SECONDS_MAX:g} seconds |"),
     (
         HTTP,
         f"must read the full response within {http_protocol.RESPONSE_SECONDS_MAX:g} seconds |",
