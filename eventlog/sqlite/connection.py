@@ -13,7 +13,7 @@ may take milliseconds under load. Therefore:
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain
@@ -42,20 +42,33 @@ class Job(Generic[T]):
 
     result: T
 
-    def __init__(self, work: "Callable[[BatchConnection], T]") -> None:
+    def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
         self.work = work
 
 
 class BatchConnection(sqlite3.Connection):
     """The driver's connection; executes a Job where aiosqlite passes on an SQL script."""
 
-    transaction: object = None  # The transaction that used the connection last.
-
     def executescript(self, script: str | Job[Any], /) -> sqlite3.Cursor:
         if not isinstance(script, Job):
             return super().executescript(script)
         script.result = script.work(self)
         return self.cursor()
+
+
+async def connect(uri: str) -> aiosqlite.Connection:
+    """Open a connection of the driver; raises its exceptions."""
+    driver = aiosqlite.connect(
+        uri,
+        uri=True,
+        isolation_level=None,
+        cached_statements=STATEMENTS_CACHED,
+        factory=BatchConnection,
+    )
+    # Else a connection that is left open keeps the process alive. aiosqlite 0.22 has no option for
+    # it; SQLAlchemy 2.1 sets the same attribute on the connections that it opens.
+    driver._thread.daemon = True  # noqa: SLF001
+    return await driver
 
 
 class Connection:
@@ -67,27 +80,21 @@ class Connection:
     def __init__(self, driver: aiosqlite.Connection) -> None:
         self._driver = driver
         self._is_closed = False
-        self._submitted: set[asyncio.Task[None]] = set()
+        self._unawaited: set[asyncio.Task[None]] = set()
+        self.user: object = None  # The transaction of the last job.
 
     @classmethod
     async def open(cls, uri: str, pragmas: Sequence[str]) -> "Connection":
         with translate_errors():
-            driver = await aiosqlite.connect(
-                uri,
-                uri=True,
-                isolation_level=None,
-                cached_statements=STATEMENTS_CACHED,
-                factory=BatchConnection,
-            )
-        connection = cls(driver)
+            connection = cls(await connect(uri))
         try:
             await connection.run(lambda sqlite: _set_pragmas(sqlite, pragmas))
         except BaseException:
-            await connection.close()  # A connection that is left open keeps the process alive.
+            await connection.close()
             raise
         return connection
 
-    async def run(self, work: Callable[[BatchConnection], T]) -> T:
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job in the connection's thread; it continues when the caller is cancelled."""
         if self._is_closed:
             message = "the database is closed"
@@ -98,18 +105,11 @@ class Connection:
             await self._driver.executescript(script)
         return job.result
 
-    def submit(self, work: Callable[[BatchConnection], None]) -> None:
-        """Run a job without waiting for it.
-
-        The job may start after the next call of ``run``, and its errors are dropped.
-        """
-        task = asyncio.create_task(self._run_quietly(work))
-        self._submitted.add(task)  # The event loop holds a weak reference only.
-        task.add_done_callback(self._submitted.discard)
-
-    async def _run_quietly(self, work: Callable[[BatchConnection], None]) -> None:
-        with suppress(DatabaseUnavailable, StatementRejected):
-            await self.run(work)
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start work on this connection without waiting for it; its errors are dropped."""
+        task = asyncio.create_task(_run_quietly(work))
+        self._unawaited.add(task)  # The event loop holds a weak reference only.
+        task.add_done_callback(self._unawaited.discard)
 
     async def close(self) -> None:
         """Close after the jobs in the queue, also when the caller is cancelled."""
@@ -119,6 +119,11 @@ class Connection:
 
     async def scalar(self, sql: str) -> Any:  # noqa: ANN401 - a cell.
         return await self.run(lambda sqlite: sqlite.execute(sql).fetchone()[0])
+
+
+async def _run_quietly(work: Coroutine[Any, Any, None]) -> None:
+    with suppress(DatabaseUnavailable, StatementRejected):
+        await work
 
 
 def _set_pragmas(sqlite: sqlite3.Connection, pragmas: Sequence[str]) -> None:
@@ -161,34 +166,34 @@ class SqliteTransaction:
             return
         work = self._job([])
 
-        def write_and_commit(sqlite: BatchConnection) -> None:
+        def write_and_commit(sqlite: sqlite3.Connection) -> None:
             work(sqlite)
             sqlite.execute("COMMIT")
 
         await self._connection.run(write_and_commit)
 
     async def roll_back(self) -> None:
-        await self._connection.run(self._roll_back)
+        """Roll back, unless a later transaction has begun, which rolled this one back."""
+        if self._connection.user is self:
+            await self._connection.run(_roll_back)
 
     def end_without_waiting(self) -> None:
         """End a read-only transaction without waiting for it."""
-        self._connection.submit(self._roll_back)
-
-    def _roll_back(self, sqlite: BatchConnection) -> None:
-        if sqlite.transaction is self and sqlite.in_transaction:  # Not one that began later.
-            sqlite.execute("ROLLBACK")
+        self._connection.start(self.roll_back())
 
     def _job(
         self, queries: Sequence[tuple[str, Sequence[Any]]]
-    ) -> Callable[[BatchConnection], list[Any]]:
+    ) -> Callable[[sqlite3.Connection], list[Any]]:
+        """Return the next job, which the caller must run at once."""
         begin, pending = self._begin, self._pending
         self._begin, self._pending, self._pending_rows = None, [], 0
+        self._connection.user = self
+        return lambda sqlite: _execute(sqlite, begin, pending, queries)
 
-        def work(sqlite: BatchConnection) -> list[Any]:
-            sqlite.transaction = self
-            return _execute(sqlite, begin, pending, queries)
 
-        return work
+def _roll_back(sqlite: sqlite3.Connection) -> None:
+    if sqlite.in_transaction:
+        sqlite.execute("ROLLBACK")
 
 
 def _execute(
@@ -199,8 +204,7 @@ def _execute(
 ) -> list[Any]:
     """Begin if necessary, execute the pending writes, and return the rows of the queries."""
     if begin is not None:
-        if sqlite.in_transaction:  # The previous transaction could not be ended.
-            sqlite.execute("ROLLBACK")
+        _roll_back(sqlite)  # The previous transaction, if it was not or could not be ended.
         sqlite.execute(begin)
     for sql, rows in pending:
         if len(rows) > ROWS_COMBINED_MAX or _VALUES not in sql:

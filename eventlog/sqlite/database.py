@@ -22,7 +22,6 @@ from tempfile import TemporaryFile
 from typing import NoReturn, TypeVar
 from urllib.parse import quote
 
-import aiosqlite
 from sqlalchemy import ColumnElement, FromClause, Select, bindparam, func
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy.dialects import sqlite
@@ -31,7 +30,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.database import DatabaseUnusable, Schema, SchemaOutdated
-from quorate.eventlog.sqlite.connection import Connection, SqliteTransaction, translate_errors
+from quorate.eventlog.sqlite.connection import (
+    Connection,
+    SqliteTransaction,
+    connect,
+    translate_errors,
+)
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, commit_on_exit
 from quorate.runtime.clock import Nanoseconds
 
@@ -109,7 +113,7 @@ class SqliteDatabase:
             for _ in range(READERS_MAX):
                 await self._open_reader()
         except BaseException:
-            await self.close()  # A connection that is left open keeps the process alive.
+            await self.close()
             raise
 
     async def define(self, work: Callable[[SqlConnection, Callable[[], None]], T]) -> T:
@@ -126,12 +130,8 @@ class SqliteDatabase:
 
     async def _run(self, uri: str, work: Callable[[SqlConnection], T]) -> T:
         """Run ``work`` in one transaction: a table without its index would never get it later."""
-
-        async def connect() -> aiosqlite.Connection:
-            return await aiosqlite.connect(uri, uri=True, isolation_level=None)
-
         engine = create_async_engine(
-            "sqlite+aiosqlite://", poolclass=NullPool, async_creator=connect
+            "sqlite+aiosqlite://", poolclass=NullPool, async_creator=lambda: connect(uri)
         )
         try:
             with translate_errors():
