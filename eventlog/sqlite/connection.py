@@ -65,10 +65,13 @@ async def connect(uri: str) -> aiosqlite.Connection:
         cached_statements=STATEMENTS_CACHED,
         factory=BatchConnection,
     )
-    # Else a connection that is left open keeps the process alive. aiosqlite 0.22 has no option for
-    # it; SQLAlchemy 2.1 sets the same attribute on the connections that it opens.
-    driver._thread.daemon = True  # noqa: SLF001
-    return await driver
+    thread = driver._thread  # noqa: SLF001 - aiosqlite 0.22 has no option for these two:
+    thread.daemon = True  # Else a connection that is left open keeps the process alive.
+    try:
+        return await driver
+    except sqlite3.Error:
+        thread.join()  # It ends at once. After the end of the event loop it would log a traceback.
+        raise
 
 
 class Connection:

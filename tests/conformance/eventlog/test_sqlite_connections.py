@@ -31,6 +31,7 @@ from tests.unit.support.sample_commands import acquire, register
 
 COMMANDS = 32
 CANCELLATIONS = 40
+FAILURES = 20
 CANCELLED_AFTER_SECONDS = 0.0001  # Times the number of the attempt.
 INSERT = Statement("INSERT INTO numbers VALUES (1)")
 COUNT = Statement("SELECT count(*) FROM numbers")
@@ -233,6 +234,15 @@ async def test_cancelled_closing_closes_all_connections(path: Path) -> None:
 
     assert len(opened) == 1 + sqlite_database.READERS_MAX
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_failed_opening_leaves_no_thread(path: Path) -> None:
+    """The thread would report its end to an event loop that is closed, and log a traceback."""
+    before = threading.active_count()
+    for _ in range(FAILURES):
+        with pytest.raises(DatabaseUnavailable):
+            asyncio.run(Connection.open(f"file:{path}/missing", []))
+        assert threading.active_count() == before
 
 
 OPEN_AND_FAIL = """
