@@ -10,7 +10,7 @@ from quorate.api.registry import NATS_ENDPOINTS
 from quorate.api.routes import ENDPOINTS
 from quorate.application import execution, key_cache, strict_json, subscriptions
 from quorate.application.operations import Endpoint
-from quorate.bus import command_dispatch
+from quorate.bus import command_tasks
 from quorate.bus.embedded import configuration, server
 from quorate.bus.outbox import jetstream_stream, notification_publisher
 from quorate.bus.subjects import FAMILIES
@@ -75,7 +75,7 @@ NUMBERS = [
     (HTTP, f"| setting | {requests.SETTING_LENGTH_MAX} characters each |"),
     (HTTP, f"`wait` (up to {requests.WAIT_SECONDS_MAX:g} seconds)"),
     (NATS, f"(at most {strict_json.BODY_BYTES_MAX} bytes)"),
-    (NATS, f"can have {command_dispatch.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
+    (NATS, f"can have {command_tasks.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
     (NATS, f"rejected (up to {leases.CONTENDERS_MAX})"),
     (NATS, f"of the last {notification_publisher.REPLAY_SECONDS:g} seconds"),
     (CONFIGURE, f"| `--port` | {serve.PORT_DEFAULT} |"),
@@ -115,8 +115,8 @@ NUMBERS = [
     (
         CONFIGURE,
         (
-            f"over NATS | {command_dispatch.IN_FLIGHT_MAX}, "
-            f"and {command_dispatch.IN_FLIGHT_PER_AGENT_MAX} of one"
+            f"over NATS | {command_tasks.IN_FLIGHT_MAX}, "
+            f"and {command_tasks.IN_FLIGHT_PER_AGENT_MAX} of one"
         ),
     ),
     (

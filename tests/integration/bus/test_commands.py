@@ -1,7 +1,7 @@
 """A command's response goes to the sender's inbox only, and no command is lost silently."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 
-from quorate.bus import command_dispatch, subjects
-from quorate.bus.command_dispatch import (
+from quorate.application.operations import Call, Endpoint, Reply
+from quorate.bus import command_tasks, subjects
+from quorate.bus.command_tasks import (
     IN_FLIGHT_MAX,
     IN_FLIGHT_PER_AGENT_MAX,
     CommandRequest,
@@ -38,13 +39,23 @@ from tests.integration.bus.stage import (
 MANY = 2_000
 SOON_SECONDS = 0.1
 BUSY = b"busy"
+FAILED = b"failed"
 URGENT = "hold"
+DECLARED = ("repeat", URGENT, "heartbeat")
+
+
+async def no_handler(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - unused.
+    raise NotImplementedError
 
 
 class Desk:
     """Operations that echo the request, at once or when released."""
 
     def __init__(self) -> None:
+        self.endpoints = [
+            Endpoint(method="POST", path="/", name=name, summary=name, handler=no_handler)
+            for name in DECLARED
+        ]
         self.requests: list[CommandRequest] = []
         self.free = asyncio.Event()
         self.free.set()
@@ -64,23 +75,27 @@ class Desk:
     def reject(self, requests: CommandRequest) -> CommandResponse:
         return CommandResponse(body=BUSY, headers={"Agent": requests.sender.agent_id})
 
+    def fail(self, _request: CommandRequest, error: Exception) -> CommandResponse:
+        return CommandResponse(body=FAILED, headers={"Error": str(error)})
+
 
 class ServedStage(Stage):
     """The NATS service with operations that respond to commands."""
 
-    def __init__(self, folder: Path, **more: Any) -> None:  # noqa: ANN401 - as Stage has them.
+    def __init__(self, folder: Path, *, fast_lane: Collection[str] = (), **more: Any) -> None:  # noqa: ANN401 - as Stage has them.
         self.desk = Desk()
+        self._fast_lane = fast_lane
         super().__init__(folder, **more)
 
     def create_nats_service(self) -> Any:  # noqa: ANN401 - as Stage has it.
         nats_service = super().create_nats_service()
-        nats_service.serve_commands(self.desk)
+        nats_service.serve_commands(self.desk, fast_lane=self._fast_lane)
         return nats_service
 
     def connection(self) -> Connection | None:
         """The connection that receives commands."""
         assert self.nats_service._commands is not None
-        return self.nats_service._commands._connection
+        return self.nats_service._commands.connection
 
     async def asker(self, agent: str = ANN, tenant: str = TENANT) -> "Asker":
         return Asker(await self._connected(self.keys.issue("agent", tenant, agent)), tenant, agent)
@@ -117,9 +132,16 @@ class Asker:
         await self.client.publish(self._subject + "repeat", body, reply=reply)
 
 
+@pytest.fixture(params=[(), DECLARED], ids=["faststream", "fast_lane"])
+def fast_lane(request: pytest.FixtureRequest) -> Collection[str]:
+    """The operations that are served without FastStream: none or all."""
+    names: Collection[str] = request.param
+    return names
+
+
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[ServedStage]:
-    stage = ServedStage(tmp_path)
+async def stage(tmp_path: Path, fast_lane: Collection[str]) -> AsyncIterator[ServedStage]:
+    stage = ServedStage(tmp_path, fast_lane=fast_lane)
     await stage.nats_service.start()
     try:
         yield stage
@@ -204,7 +226,7 @@ async def test_response_goes_to_the_senders_inbox_only(stage: ServedStage, reply
 async def test_command_above_the_agents_limit_is_rejected_and_others_are_served(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_PER_AGENT_MAX", 3)
+    monkeypatch.setattr(command_tasks, "IN_FLIGHT_PER_AGENT_MAX", 3)
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(3)]
@@ -222,8 +244,8 @@ async def test_command_above_the_agents_limit_is_rejected_and_others_are_served(
 async def test_urgent_command_uses_a_reserved_slot(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_PER_AGENT_MAX", 4)
-    monkeypatch.setattr(command_dispatch, "URGENT_SHARE", 2)
+    monkeypatch.setattr(command_tasks, "IN_FLIGHT_PER_AGENT_MAX", 4)
+    monkeypatch.setattr(command_tasks, "URGENT_SHARE", 2)
     ann = await stage.asker(ANN)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(2)]
@@ -241,7 +263,7 @@ async def test_urgent_command_uses_a_reserved_slot(
 async def test_commands_of_all_agents_are_limited(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_MAX", 2)
+    monkeypatch.setattr(command_tasks, "IN_FLIGHT_MAX", 2)
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(one.ask(b"taken")) for one in (ann, bob)]
@@ -298,6 +320,45 @@ async def test_undecodable_message_does_not_affect_others(stage: ServedStage, se
     assert stage.connection() is before
 
 
+# -- Order and errors --------------------------------------------------------
+
+
+async def test_commands_start_in_the_order_of_arrival(tmp_path: Path) -> None:
+    """Also when FastStream serves one of them, and the fast lane or no operation the next one."""
+    stage = ServedStage(tmp_path, fast_lane=["heartbeat"])
+    await stage.nats_service.start()
+    try:
+        ann = await stage.asker()
+        inbox = ann.client.new_inbox()
+        await ann.listener.subscribe(inbox)
+        operations = ("repeat", "heartbeat", URGENT, "unknown")
+
+        for number in range(MANY // 10):
+            subject = f"quorate.{TENANT}.cmd.{ANN}.{operations[number % 4]}"
+            await ann.client.publish(subject, b"%d" % number, reply=inbox)
+
+        await until(lambda: len(ann.listener.received) == MANY // 10)
+        assert [int(one.body) for one in stage.desk.requests] == list(range(MANY // 10))
+    finally:
+        await stage.close()
+
+
+async def test_error_before_the_task_becomes_a_response(
+    stage: ServedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handle(_request: CommandRequest) -> Awaitable[CommandResponse]:
+        raise ZeroDivisionError("secret")
+
+    ann = await stage.asker()
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.desk, "handle", handle)
+        assert (await ann.ask(b"1")).data == FAILED
+
+    assert (await ann.ask(b"2")).data == b"2"
+    assert stage.nats_service._commands is not None
+    assert not stage.nats_service._commands._tasks._in_flight_of
+
+
 # -- Start and stop ----------------------------------------------------------
 
 
@@ -312,12 +373,14 @@ async def test_commands_are_served_after_the_server_was_killed(stage: ServedStag
     assert (await ann.ask(b"after")).data == b"after"
 
 
-async def test_drain_responds_to_accepted_commands(tmp_path: Path) -> None:
+async def test_drain_responds_to_accepted_commands(
+    tmp_path: Path, fast_lane: Collection[str]
+) -> None:
     """On a separate server, which then reports that there are no responders."""
     keys = service_keys(tmp_path / "service" / FOLDER)
     server = EmbeddedServer(tmp_path / "server", keys)
     await server.start()
-    stage = ServedStage(tmp_path / "service", server=server)
+    stage = ServedStage(tmp_path / "service", server=server, fast_lane=fast_lane)
     await stage.nats_service.start()
     try:
         ann = await stage.asker()
