@@ -5,8 +5,12 @@ from typing import Any
 
 import orjson
 
+from quorate.api import asyncapi_page
 from quorate.api.registry import NATS_ENDPOINTS, OPERATIONS
 from quorate.application.operations import Call, Endpoint, Reply
+from quorate.contracts.problems import Problem
+
+ASSET_CACHING = b"public, max-age=3600"
 
 
 # Each document is generated on the first request. The generators are imported then, because the
@@ -20,9 +24,9 @@ def openapi_document() -> dict[str, Any]:
 
 @cache
 def asyncapi_document() -> dict[str, Any]:
-    from quorate.api import asyncapi  # noqa: PLC0415 - see above.
+    from quorate.bus import asyncapi  # noqa: PLC0415 - see above.
 
-    return asyncapi.document(NATS_ENDPOINTS)
+    return asyncapi.asyncapi_document(NATS_ENDPOINTS, asyncapi.tags_of(NATS_ENDPOINTS))
 
 
 @cache
@@ -42,19 +46,14 @@ def _asyncapi_json() -> bytes:
     return orjson.dumps(asyncapi_document())
 
 
-@cache
-def _nats_page() -> bytes:
-    from quorate.api import asyncapi_page  # noqa: PLC0415 - see above.
-
-    return asyncapi_page.render(asyncapi_document())
-
-
 async def get_openapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
     return Reply(body=_openapi_json())
 
 
 async def get_http_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _html_reply(_http_page())
+    from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
+
+    return _html_reply(_http_page(), CONTENT_SECURITY_POLICY)
 
 
 async def get_asyncapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
@@ -62,14 +61,20 @@ async def get_asyncapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - a
 
 
 async def get_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _html_reply(_nats_page())
+    return _html_reply(asyncapi_page.asyncapi_page(), asyncapi_page.CONTENT_SECURITY_POLICY)
 
 
-def _html_reply(page: bytes) -> Reply:
-    from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
+async def get_nats_page_asset(_service: Any, call: Call) -> Reply:  # noqa: ANN401 - as above.
+    name = call.path["file"]
+    if name not in asyncapi_page.ASSETS:
+        raise Problem("not_found", "This file does not exist.")
+    headers = ((b"cache-control", ASSET_CACHING),)
+    return Reply(body=asyncapi_page.asset(name), media=asyncapi_page.ASSETS[name], headers=headers)
 
+
+def _html_reply(page: bytes, policy: str) -> Reply:
     headers = (
-        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+        (b"content-security-policy", policy.encode()),
         (b"referrer-policy", b"no-referrer"),
     )
     return Reply(body=page, media=b"text/html; charset=utf-8", headers=headers)
@@ -106,5 +111,14 @@ ENDPOINTS = (
         name="asyncapiPage",
         summary="Show the NATS API reference",
         handler=get_nats_page,
+    ),
+    Endpoint(
+        method="GET",
+        path=asyncapi_page.ASSETS_PATH + "{file}",
+        name="asyncapiAsset",
+        summary="Get a file of the NATS API reference",
+        media="text/javascript",
+        problems=("not_found",),
+        handler=get_nats_page_asset,
     ),
 )

@@ -1,0 +1,259 @@
+"""The notifications that the service sends: one model for the data of each.
+
+* ``NOTIFICATION_TYPES`` lists them by name. Tests compare it with the rules in ``domain/`` and with
+  stored events.
+* The models accept what a newer service adds. ``parse_notification`` ignores unknown fields, and
+  returns ``UnknownNotification`` for an unknown name or for data that does not match.
+* The SDK uses the same classes. This module imports nothing of the service.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+PREFIX = "quorate."  # Of a CloudEvent's type, before the name of the notification.
+
+Time: TypeAlias = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+def _omit_null(schema: dict[str, Any]) -> None:
+    """Describe an optional field as one that may be absent; the service never sends null."""
+    for field in schema.get("properties", {}).values():
+        choices = [one for one in field.get("anyOf", ()) if one != {"type": "null"}]
+        if len(choices) == 1 and field.get("default", ...) is None:
+            del field["anyOf"], field["default"]
+            field.update(choices[0])
+
+
+class NotificationData(BaseModel):
+    """Data of a notification. Fields are camelCase in JSON; times are ISO 8601 in UTC."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        json_schema_extra=_omit_null,
+    )
+
+
+class LeaseHolder(NotificationData):
+    """The agent that holds the contact."""
+
+    agent_id: str
+    agent_name: str
+    expires_at: Time
+
+
+# -- Leases ------------------------------------------------------------------
+
+
+class LeaseConflict(NotificationData):
+    """`agentId` was rejected. `leaseId` and `leaseHolder` describe the existing lease."""
+
+    lease_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    agent_name: str
+    intent: str
+    conflict: Literal[True]
+    lease_holder: LeaseHolder
+
+
+class LeaseAvailable(NotificationData):
+    """`agentId` held the contact before. `leaseId` is the ended lease."""
+
+    lease_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+
+
+class LeaseReleased(NotificationData):
+    """`agentId` held the lease. Logs of early versions have no `contactEmail` here."""
+
+    lease_id: str
+    contact_key: str
+    contact_email: str | None = None
+    agent_id: str
+
+
+class LeaseExpired(NotificationData):
+    """`agentId` held the lease until `expiresAt`."""
+
+    lease_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    expires_at: Time
+
+
+class LeaseRevoked(NotificationData):
+    """`agentId` held the lease."""
+
+    lease_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    reason: str
+
+
+class SendBlocked(NotificationData):
+    """`agentId` was blocked. With a stale fencing token, the contact may have no holder."""
+
+    send_id: str
+    contact_key: str
+    contact_email: str
+    agent_id: str
+    agent_name: str
+    reason: Literal["lease_conflict", "stale_fence"]
+    fence: int | None = None
+    conflict: Literal[True] | None = None
+    lease_holder: LeaseHolder | None = None
+
+
+# -- Agents ------------------------------------------------------------------
+
+
+class AgentRegistered(NotificationData):
+    """A new agent was registered."""
+
+    agent_id: str
+    agent_name: str
+    agent_role: str
+    incarnation: int
+    active_until: Time
+
+
+class AgentLapsed(NotificationData):
+    """An agent missed its heartbeat timeout."""
+
+    agent_id: str
+    agent_name: str
+    last_heartbeat: Time
+    active_until: Time
+
+
+# -- Consensus ---------------------------------------------------------------
+
+
+class ConsensusRequested(NotificationData):
+    """`agentId` is the proposer.
+
+    `eligible` agents were active. The electorate counts as at least `minimum` agents.
+    """
+
+    request_id: str
+    agent_id: str
+    action: str
+    contact_key: str
+    contact_email: str
+    reason: str
+    timeout_at: Time
+    electorate: Literal["live", "snapshot"]
+    proposer_votes: bool
+    floor: str | None = None
+    eligible: int
+    minimum: int
+
+
+class VoteCast(NotificationData):
+    """`agentId` is the voter."""
+
+    vote_id: str
+    request_id: str
+    agent_id: str
+    vote: Literal["approve", "reject"]
+    reason: str | None = None
+
+
+class ConsensusDecided(NotificationData):
+    """`agentId` is the proposer. The counts are those at the deciding vote."""
+
+    request_id: str
+    status: Literal["approved", "rejected"]
+    agent_id: str
+    action: str
+    contact_email: str
+    approvals: int
+    rejections: int
+    electorate_size: int
+
+
+class ConsensusExpired(NotificationData):
+    """`agentId` is the proposer."""
+
+    request_id: str
+    agent_id: str
+    action: str
+    contact_email: str
+    timeout_at: Time
+
+
+# -- Other data --------------------------------------------------------------
+
+
+class Omitted(NotificationData):
+    """Replaces data that is too large for NATS. Read the notification over HTTP by `sequence`."""
+
+    omitted: Literal[True]
+
+
+class UnknownNotification(NotificationData):
+    """A notification that this version does not know, with its data as received."""
+
+    name: str
+    data: Mapping[str, Any]
+
+
+NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
+    "lease_conflict": LeaseConflict,
+    "lease_available": LeaseAvailable,
+    "lease_released": LeaseReleased,
+    "lease_expired": LeaseExpired,
+    "lease_revoked": LeaseRevoked,
+    "send_blocked": SendBlocked,
+    "agent_registered": AgentRegistered,
+    "agent_lapsed": AgentLapsed,
+    "consensus_requested": ConsensusRequested,
+    "vote_cast": VoteCast,
+    "consensus_decided": ConsensusDecided,
+    "consensus_expired": ConsensusExpired,
+}
+
+
+class NotificationEvent(BaseModel):
+    """A notification as published over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    time: Time
+    datacontenttype: Literal["application/json"]
+    sequence: int
+    data: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the notification: the type without its prefix."""
+        return self.type.removeprefix(PREFIX)
+
+    def parse_data(self) -> NotificationData:
+        return parse_notification(self.name, self.data)
+
+
+def parse_notification(name: str, data: Mapping[str, Any]) -> NotificationData:
+    """Return the data as the model of this notification, or as ``UnknownNotification``."""
+    model = Omitted if data.get("omitted") is True else NOTIFICATION_TYPES.get(name)
+    if model is not None:
+        try:
+            return model.model_validate(data)
+        except ValidationError:
+            pass  # A newer service sends a value that this version does not know.
+    return UnknownNotification(name=name, data=dict(data))
