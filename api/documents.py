@@ -112,13 +112,15 @@ ENDPOINTS = (
         summary="Show the NATS API reference",
         handler=get_nats_page,
     ),
-    Endpoint(
-        method="GET",
-        path=asyncapi_page.ASSETS_PATH + "{file}",
-        name="asyncapiAsset",
-        summary="Get a file of the NATS API reference",
-        media="text/javascript",
-        problems=("not_found",),
-        handler=get_nats_page_asset,
-    ),
+)
+
+# A part of the page, so the OpenAPI document omits it.
+PAGE_ASSET = Endpoint(
+    method="GET",
+    path=asyncapi_page.ASSETS_PATH + "{file}",
+    name="asyncapiAsset",
+    summary="Get a file of the NATS API reference",
+    media="text/javascript",
+    problems=("not_found",),
+    handler=get_nats_page_asset,
 )

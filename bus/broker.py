@@ -35,6 +35,7 @@ from quorate.bus.command_fast_lane import HOT_OPERATIONS, FastLane
 from quorate.bus.command_routes import CommandRoutes
 from quorate.bus.command_tasks import CommandTasks, Operations, can_reply
 from quorate.bus.connection import Connect, Connection, ConnectionLost, keep_connected
+from quorate.bus.subjects import parse_command_subject
 from quorate.bus.subscribers import subscribe
 
 # -- Middlewares -------------------------------------------------------------
@@ -44,25 +45,15 @@ class ReplyOnlyToCaller(BaseMiddleware[Any, Any]):
     """Ignore a command whose reply subject is not in the sender's own inbox."""
 
     async def on_receive(self) -> None:
-        if not can_reply(self.msg):
+        if not can_reply(self.msg, parse_command_subject(self.msg.subject)):
             raise IgnoredException
 
 
-class LimitCommandsInFlight(BaseMiddleware[Any, Any]):
-    """Reject a command when its agent, or all agents together, have too many in flight."""
+class LimitAndRespond(BaseMiddleware[Any, Any]):
+    """Reject a command above the limits; respond with a problem if it cannot be handed over.
 
-    def __init__(self, tasks: CommandTasks, msg: Msg, /, *, context: ContextRepo) -> None:
-        super().__init__(msg, context=context)
-        self._tasks = tasks
-
-    async def on_receive(self) -> None:
-        if self._tasks.exceeds_limit(self.msg):
-            await self._tasks.reject(self.msg)
-            raise IgnoredException
-
-
-class RespondToErrors(BaseMiddleware[Any, Any]):
-    """Respond with a problem when the command cannot be handed over."""
+    One middleware for both: FastStream needs 15 us for each middleware and message.
+    """
 
     def __init__(self, tasks: CommandTasks, msg: Msg, /, *, context: ContextRepo) -> None:
         super().__init__(msg, context=context)
@@ -71,10 +62,14 @@ class RespondToErrors(BaseMiddleware[Any, Any]):
     async def consume_scope(
         self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]
     ) -> Any:  # noqa: ANN401 - the result of any handler.
+        message = msg.raw_message
+        sender = parse_command_subject(message.subject)
         try:
-            return await call_next(msg)
+            if not self._tasks.exceeds_limit(sender):
+                return await call_next(msg)
+            await self._tasks.reject(message, sender)
         except Exception as error:  # noqa: BLE001 - every failure becomes a response.
-            await self._tasks.fail(msg.raw_message, error)
+            await self._tasks.fail(message, sender, error)
 
 
 # -- The broker --------------------------------------------------------------
@@ -84,11 +79,7 @@ class ConnectionBroker(NatsBroker):
     """A broker on a connection that exists already and that its owner closes."""
 
     def __init__(self, routes: CommandRoutes, tasks: CommandTasks) -> None:
-        middlewares: list[Any] = [
-            ReplyOnlyToCaller,
-            partial(LimitCommandsInFlight, tasks),
-            partial(RespondToErrors, tasks),
-        ]
+        middlewares: list[Any] = [ReplyOnlyToCaller, partial(LimitAndRespond, tasks)]
         super().__init__(
             logger=None,  # Each request is logged once, by the operation.
             apply_types=False,  # Commands are validated as over HTTP (bus/nats_commands.py).

@@ -11,6 +11,7 @@
 from nats.aio.msg import Msg
 
 from quorate.bus.command_tasks import CommandTasks, can_reply
+from quorate.bus.subjects import parse_command_subject
 
 HOT_OPERATIONS = frozenset(
     {"acquireLease", "renewLease", "releaseLease", "heartbeat", "requestSend", "castVote"}
@@ -22,12 +23,13 @@ class FastLane:
         self._tasks = tasks
 
     async def serve(self, message: Msg) -> None:
-        if not can_reply(message):
+        sender = parse_command_subject(message.subject)
+        if not can_reply(message, sender):
             return
         try:
-            if self._tasks.exceeds_limit(message):
-                await self._tasks.reject(message)
+            if self._tasks.exceeds_limit(sender):
+                await self._tasks.reject(message, sender)
             else:
-                self._tasks.start(message)
+                self._tasks.start(message, sender)
         except Exception as error:  # noqa: BLE001 - every failure becomes a response.
-            await self._tasks.fail(message, error)
+            await self._tasks.fail(message, sender, error)

@@ -20,9 +20,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
-from quorate.bus.subjects import COMMANDS, COMMANDS_OF_ALL_TENANTS, parse_command_subject
+from quorate.bus.subjects import COMMANDS, COMMANDS_OF_ALL_TENANTS
 
 QUEUE = "quorate-commands"
+_TOKENS_BEFORE = COMMANDS.template.count(".")  # The tokens of a subject before the operation.
 
 Serve: TypeAlias = Callable[[Msg], Awaitable[Any]]
 
@@ -69,7 +70,7 @@ class CommandRoutes:
         return subscription.drain
 
     async def _pass_on(self, message: Msg) -> None:
-        operation = parse_command_subject(message.subject).operation
+        operation = message.subject.split(".", _TOKENS_BEFORE)[_TOKENS_BEFORE]
         await self._routes.get(operation, self._default)(message)
 
 

@@ -24,7 +24,7 @@ from nats.aio.msg import Msg
 
 from quorate.application.operations import Endpoint
 from quorate.bus.connection import Connection, ConnectionLost
-from quorate.bus.subjects import CommandSubject, parse_command_subject
+from quorate.bus.subjects import CommandSubject
 from quorate.domain.shared.records import record
 from quorate.runtime.log_throttle import ThrottledWarning
 
@@ -93,8 +93,7 @@ class CommandTasks:
         self._in_flight_of: Counter[Agent] = Counter()
         self.connection: Connection | None = None
 
-    def exceeds_limit(self, message: Msg) -> bool:
-        sender = parse_command_subject(message.subject)
+    def exceeds_limit(self, sender: CommandSubject) -> bool:
         used = max(
             len(self._in_flight) / IN_FLIGHT_MAX,
             self._in_flight_of[sender.tenant, sender.agent_id] / IN_FLIGHT_PER_AGENT_MAX,
@@ -103,34 +102,34 @@ class CommandTasks:
             return False
         return used >= 1 or not self._operations.is_urgent(sender)
 
-    def start(self, message: Msg) -> None:
+    def start(self, message: Msg, sender: CommandSubject) -> None:
         """Start a task that executes the command and sends its response."""
         connection = self.connection
         if connection is None:
             return  # The connection is being replaced, so no response can be sent.
-        request = _request(connection, message)
-        agent = (request.sender.tenant, request.sender.agent_id)
+        request = _request(connection, message, sender)
+        agent = (sender.tenant, sender.agent_id)
         response = self._operations.handle(request)
         self._in_flight_of[agent] += 1
         task = asyncio.create_task(self._respond(connection, message.reply, agent, response))
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def reject(self, message: Msg) -> None:
+    async def reject(self, message: Msg, sender: CommandSubject) -> None:
         """Send a rejection without waiting, because other agents' commands follow."""
         connection = self.connection
         if connection is None:
             return
-        request = _request(connection, message)
         if connection.client.pending_data_size > UNSENT_BYTES_MAX:
-            _unsent.warn(agent_id=request.sender.agent_id)
+            _unsent.warn(agent_id=sender.agent_id)
             return
+        request = _request(connection, message, sender)
         await _send(connection, message.reply, self._operations.reject(request))
 
-    async def fail(self, message: Msg, error: Exception) -> None:
+    async def fail(self, message: Msg, sender: CommandSubject, error: Exception) -> None:
         """Respond to a command whose task could not be started because of an error."""
         if self.connection is not None:
-            request = _request(self.connection, message)
+            request = _request(self.connection, message, sender)
             await _send(self.connection, message.reply, self._operations.fail(request, error))
 
     async def wait_until_idle(self) -> None:
@@ -150,9 +149,9 @@ class CommandTasks:
                 del self._in_flight_of[agent]
 
 
-def can_reply(message: Msg) -> bool:
+def can_reply(message: Msg, sender: CommandSubject) -> bool:
     """Return whether the reply subject is in the sender's own inbox; log a warning if not."""
-    if parse_command_subject(message.subject).owns_inbox(message.reply):
+    if sender.owns_inbox(message.reply):
         return True
     _foreign_reply.warn(
         subject=message.subject[:LOGGED_LENGTH_MAX], reply=message.reply[:LOGGED_LENGTH_MAX]
@@ -160,9 +159,9 @@ def can_reply(message: Msg) -> bool:
     return False
 
 
-def _request(connection: Connection, message: Msg) -> CommandRequest:
+def _request(connection: Connection, message: Msg, sender: CommandSubject) -> CommandRequest:
     return CommandRequest(
-        sender=parse_command_subject(message.subject),
+        sender=sender,
         headers=message.headers or {},
         body=message.data,
         response_bytes_max=connection.message_bytes_max - HEADERS_BYTES_MAX,

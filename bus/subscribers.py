@@ -20,7 +20,7 @@ from pydantic.alias_generators import to_camel
 from quorate.application.execution import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.application.operations import Endpoint, path_parameters
 from quorate.bus.command_routes import QUEUE
-from quorate.bus.subjects import COMMANDS
+from quorate.bus.subjects import COMMANDS, CommandSubject
 from quorate.contracts.requests import TenantRequest
 
 OWN_ID_PARAMETER = "agent_id"  # An agent may omit its own id.
@@ -28,11 +28,17 @@ IDEMPOTENCY_FIELD = "idempotencyKey"
 IDEMPOTENCY_KEY_PATTERN = "^[!-~]([ -~]*[!-~])?$"
 
 
-def subscribe(broker: NatsBroker, endpoint: Endpoint, start: Callable[[Msg], None]) -> None:
-    """Add the subscriber of an operation; ``start`` gets each message and must not block."""
+def subscribe(
+    broker: NatsBroker, endpoint: Endpoint, start: Callable[[Msg, CommandSubject], None]
+) -> None:
+    """Add the subscriber of an operation; ``start`` gets each message and must not block.
+
+    ``apply_types=False`` excludes parameters of type ``Path()``, so the message provides the path.
+    """
 
     async def hand_over(message: NatsMessage) -> None:
-        start(message.raw_message)
+        sender = CommandSubject(operation=endpoint.name, **message.path)
+        start(message.raw_message, sender)
 
     _subscriber(broker, endpoint)(hand_over)
 
