@@ -21,8 +21,8 @@ from quorate.api.html import (
     schema_cells,
     table,
 )
-from quorate.api.json_schemas import Json
 from quorate.api.openapi import JSON, PROBLEM, ROLES_LABEL
+from quorate.contracts.json_schemas import Json
 
 _SET_UP = """\
 export QUORATE_URL=http://127.0.0.1:8420   # "url" in credentials.json

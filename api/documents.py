@@ -5,9 +5,11 @@ from typing import Any
 
 import orjson
 
+from quorate.api import asyncapi_page
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.operations import Call, Reply, handles
 from quorate.contracts.operations import Operation
+from quorate.contracts.problems import PathNotFound, Problem
 from quorate.contracts.registry import OPERATIONS
 
 OPENAPI = Operation(
@@ -37,7 +39,17 @@ ASYNCAPI_PAGE: Operation[None] = Operation(
     name="asyncapiPage",
     summary="Show the NATS API reference",
 )
+# A part of the page, so the OpenAPI document omits it.
+PAGE_ASSET: Operation[None] = Operation(
+    method="GET",
+    path=asyncapi_page.ASSETS_PATH + "{file}",
+    name="asyncapiAsset",
+    summary="Get a file of the NATS API reference",
+    media="text/javascript",
+    errors=(PathNotFound,),
+)
 ENDPOINTS = (OPENAPI, DOCS, ASYNCAPI, ASYNCAPI_PAGE)
+ASSET_CACHING = b"public, max-age=3600"
 
 
 # Each document is generated on the first request. The generators are imported then, because the
@@ -51,9 +63,9 @@ def openapi_document() -> dict[str, Any]:
 
 @cache
 def asyncapi_document() -> dict[str, Any]:
-    from quorate.api import asyncapi  # noqa: PLC0415 - see above.
+    from quorate.bus import asyncapi  # noqa: PLC0415 - see above.
 
-    return asyncapi.document(NATS_OPERATIONS)
+    return asyncapi.asyncapi_document(NATS_OPERATIONS, asyncapi.tags_of(NATS_OPERATIONS))
 
 
 @cache
@@ -73,13 +85,6 @@ def _asyncapi_json() -> bytes:
     return orjson.dumps(asyncapi_document())
 
 
-@cache
-def _nats_page() -> bytes:
-    from quorate.api import asyncapi_page  # noqa: PLC0415 - see above.
-
-    return asyncapi_page.render(asyncapi_document())
-
-
 @handles(OPENAPI)
 async def get_openapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
     return Reply(body=_openapi_json())
@@ -87,7 +92,9 @@ async def get_openapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - no
 
 @handles(DOCS)
 async def get_http_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _html_reply(_http_page())
+    from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
+
+    return _html_reply(_http_page(), CONTENT_SECURITY_POLICY)
 
 
 @handles(ASYNCAPI)
@@ -97,14 +104,21 @@ async def get_asyncapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - a
 
 @handles(ASYNCAPI_PAGE)
 async def get_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _html_reply(_nats_page())
+    return _html_reply(asyncapi_page.asyncapi_page(), asyncapi_page.CONTENT_SECURITY_POLICY)
 
 
-def _html_reply(page: bytes) -> Reply:
-    from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
+@handles(PAGE_ASSET)
+async def get_nats_page_asset(_service: Any, call: Call) -> Reply:  # noqa: ANN401 - as above.
+    name = call.path["file"]
+    if name not in asyncapi_page.ASSETS:
+        raise Problem("not_found", "This file does not exist.")
+    headers = ((b"cache-control", ASSET_CACHING),)
+    return Reply(body=asyncapi_page.asset(name), media=asyncapi_page.ASSETS[name], headers=headers)
 
+
+def _html_reply(page: bytes, policy: str) -> Reply:
     headers = (
-        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+        (b"content-security-policy", policy.encode()),
         (b"referrer-policy", b"no-referrer"),
     )
     return Reply(body=page, media=b"text/html; charset=utf-8", headers=headers)

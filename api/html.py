@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from quorate.api.docs_css import STYLE
-from quorate.api.json_schemas import Json
+from quorate.contracts.json_schemas import Json
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 CONTENT_SECURITY_POLICY = (

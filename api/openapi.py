@@ -15,12 +15,12 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 import quorate
-from quorate.api.json_schemas import Json, Mode, generate_schemas, not_null, ref, simplify
-from quorate.api.problem_schemas import problem_schemas, schema_name
 from quorate.application.execution import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.application.operations import HANDLERS
 from quorate.contracts.examples import BODIES, QUERIES, RESPONSES
+from quorate.contracts.json_schemas import Json, Mode, generate_schemas, not_null, ref, simplify
 from quorate.contracts.operations import AnyOperation, known_codes
+from quorate.contracts.problem_schemas import problem_schemas, schema_name
 from quorate.contracts.problems import CONNECTION_CODES, CONTENT_TYPE, KINDS
 from quorate.contracts.wire_models import SEQUENCE_MAX, PageQuery
 

@@ -24,6 +24,7 @@ _PARAMETER = re.compile(r"{(\w+)}")
 Methods: TypeAlias = Mapping[str, EndpointApp]  # By HTTP method.
 
 ENDPOINTS: tuple[AnyOperation, ...] = (*OPERATIONS, *documents.ENDPOINTS)
+ROUTED: tuple[AnyOperation, ...] = (*ENDPOINTS, documents.PAGE_ASSET)
 
 
 class Application:
@@ -33,7 +34,7 @@ class Application:
     precedence over paths with parameters: only its own methods are tried.
     """
 
-    def __init__(self, service: Service, endpoints: Sequence[AnyOperation] = ENDPOINTS) -> None:
+    def __init__(self, service: Service, endpoints: Sequence[AnyOperation] = ROUTED) -> None:
         self._unrouted_metrics = service.request_metrics.of("http")
         self._fixed: dict[str, Methods] = {}
         self._patterns: dict[re.Pattern[str], Methods] = {}

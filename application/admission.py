@@ -197,12 +197,16 @@ async def attempt(
         return unavailable("The event log is unavailable.")
     except Exception as error:  # noqa: BLE001 - every failure becomes a response.
         log_entry.record_failure("internal_error", error)
-        return Problem("internal_error", "Internal error. Use the request id to report it.")
+        return internal_error()
 
 
 def _snake_case(details: Mapping[str, object]) -> dict[str, object]:
     """Return the details with the names that log fields have: ``limitedBy`` -> ``limited_by``."""
     return {_CAPITAL.sub(r"_\g<0>", name).lower(): value for name, value in details.items()}
+
+
+def internal_error() -> Problem:
+    return Problem("internal_error", "Internal error. Use the request id to report it.")
 
 
 def unavailable(detail: str) -> Problem:

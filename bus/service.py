@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from quorate.bus import connection
 from quorate.bus.auth.callout import AuthCallout, Authenticate
 from quorate.bus.auth.connections import ActiveKeys, ConnectedKeys
 from quorate.bus.auth.jwt import NatsKey
-from quorate.bus.command_dispatch import CommandDispatcher, Operations
+from quorate.bus.broker import CommandBroker
+from quorate.bus.command_fast_lane import HOT_OPERATIONS
+from quorate.bus.command_tasks import Operations
 from quorate.bus.connection import Connect
 from quorate.bus.embedded.configuration import ServiceKeys, service_keys
 from quorate.bus.embedded.server import LOOPBACK, EmbeddedServer
@@ -38,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class NatsService:
-    """Embedded server (unless ``nats_url`` is given), auth callout, relay, command dispatcher."""
+    """Embedded server (unless ``nats_url`` is given), auth callout, relay, command broker."""
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class NatsService:
         self._on_published = on_published
         self._leads = relays
         self.relay = self._create_relay()
-        self._commands: CommandDispatcher | None = None
+        self._commands: CommandBroker | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _create_relay(self) -> Relay:
@@ -103,10 +105,12 @@ class NatsService:
             self._leads = False
             task.cancel()
 
-    def serve_commands(self, operations: Operations) -> None:
+    def serve_commands(
+        self, operations: Operations, *, fast_lane: Collection[str] = HOT_OPERATIONS
+    ) -> None:
         """Serve agents' commands; called before ``start``."""
-        self._commands = CommandDispatcher(
-            self._connector(self._service_key, "quorate-commands"), operations
+        self._commands = CommandBroker(
+            self._connector(self._service_key, "quorate-commands"), operations, fast_lane=fast_lane
         )
 
     @property

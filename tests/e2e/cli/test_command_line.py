@@ -48,7 +48,7 @@ NEEDED_BY_FEW_SERVICES = {
         "http.server",
         "quorate.eventlog.postgres.database",
     ),
-    *("quorate.api.openapi", "quorate.api.asyncapi", "quorate.api.docs_page"),
+    *("quorate.api.openapi", "quorate.bus.asyncapi", "quorate.api.docs_page"),
     *("quorate.projections.rebuild", "quorate.eventlog.archive.archiver"),
 }
 NEEDED_BY_VERBS = {

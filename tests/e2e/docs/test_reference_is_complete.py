@@ -9,7 +9,7 @@ from quorate import client
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
 from quorate.application import execution, key_cache, strict_json, subscriptions
-from quorate.bus import command_dispatch
+from quorate.bus import command_tasks
 from quorate.bus.embedded import configuration, server
 from quorate.bus.outbox import jetstream_stream, notification_publisher
 from quorate.bus.subjects import FAMILIES
@@ -36,7 +36,7 @@ from quorate.domain.registry import NOTIFICATION_NAMES
 from quorate.eventlog import command_queue, idempotency
 from quorate.eventlog.archive import archiver
 from quorate.eventlog.postgres import database
-from quorate.server import http_protocol, lingering_close, readiness, run
+from quorate.server import http_protocol, readiness, run
 from tests.e2e.docs.markdown import Document, document
 
 HTTP, NATS, CLI = document("docs/http.md"), document("docs/nats.md"), document("docs/cli.md")
@@ -62,16 +62,11 @@ NUMBERS = [
     (CONCEPTS, f"available for {serve.RETENTION_HOURS_DEFAULT:g} hours"),
     (CONCEPTS, f"(1 to {execution.IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters)"),
     (CONCEPTS, f"Responses are kept for {idempotency.RESPONSES_KEPT_HOURS} hours"),
-    (
-        HTTP,
-        f"`limit` (1 to {PAGE_LENGTH_MAX}, {PAGE_LENGTH_DEFAULT} by default)",
-    ),
+    (HTTP, f"`limit` (1 to {PAGE_LENGTH_MAX}, {PAGE_LENGTH_DEFAULT} by default)"),
     (HTTP, f"| request body | {strict_json.BODY_BYTES_MAX} bytes |"),
     (HTTP, f"| {http_protocol.HEADER_BYTES_MAX} bytes, to be sent within "),
     (HTTP, f"bytes, to be sent within {http_protocol.HEADER_SECONDS_MAX:g} seconds |"),
     (HTTP, f"| to be sent within {http_protocol.BODY_SECONDS_MAX:g} seconds |"),
-    (HTTP, f"reads and discards at most {lingering_close.DISCARD_BYTES_MAX // 1024**2} MiB;"),
-    (HTTP, f"for at most {lingering_close.DISCARD_SECONDS_MAX:g} seconds |"),
     (
         HTTP,
         f"must read the full response within {http_protocol.RESPONSE_SECONDS_MAX:g} seconds |",
@@ -89,7 +84,7 @@ NUMBERS = [
     (HTTP, f"| setting | {SETTING_LENGTH_MAX} characters each |"),
     (HTTP, f"`wait` (up to {WAIT_SECONDS_MAX:g} seconds)"),
     (NATS, f"(at most {strict_json.BODY_BYTES_MAX} bytes)"),
-    (NATS, f"can have {command_dispatch.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
+    (NATS, f"can have {command_tasks.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
     (NATS, f"rejected (up to {leases.CONTENDERS_MAX})"),
     (NATS, f"of the last {notification_publisher.REPLAY_SECONDS:g} seconds"),
     (CONFIGURE, f"| `--port` | {serve.PORT_DEFAULT} |"),
@@ -129,8 +124,8 @@ NUMBERS = [
     (
         CONFIGURE,
         (
-            f"over NATS | {command_dispatch.IN_FLIGHT_MAX}, "
-            f"and {command_dispatch.IN_FLIGHT_PER_AGENT_MAX} of one"
+            f"over NATS | {command_tasks.IN_FLIGHT_MAX}, "
+            f"and {command_tasks.IN_FLIGHT_PER_AGENT_MAX} of one"
         ),
     ),
     (

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from quorate.api.html import CONTENT_SECURITY_POLICY
-from quorate.api.json_schemas import Json
+from quorate.contracts.json_schemas import Json
 
 FORBIDDEN_TAGS = {"script", "link", "img", "iframe", "object", "form", "base"}
 ATTRIBUTES = {"charset", "class", "content", "href", "id", "lang", "name"}

@@ -11,13 +11,13 @@ import orjson
 import pytest
 
 from quorate.api.documents import asyncapi_document
-from quorate.api.json_schemas import Json
-from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.bus import subjects
-from quorate.bus.command_dispatch import IN_FLIGHT_PER_AGENT_MAX
+from quorate.bus.command_tasks import IN_FLIGHT_PER_AGENT_MAX
 from quorate.bus.nats_commands import id_fields
+from quorate.bus.publishers import NOTIFICATIONS, PUBLISHED
 from quorate.bus.subjects import COMMANDS, TO_AGENT, TO_ALL
+from quorate.contracts.json_schemas import Json
 from quorate.contracts.operations import AnyOperation, known_codes
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.registry import (
@@ -50,7 +50,7 @@ GOLDEN = GOLDEN_EVENTS
 TENANT = "acme"
 AGENT_ID = "agent_019ca9b2-5d00-7c3e-8a41-2f6b9d0e1c57"
 KNOWN = {"tenant": TENANT, "agentId": AGENT_ID, "inboxToken": "t0k3n", "eventType": "VoteCast"}
-MESSAGE_TYPES = {message.name: message for message in (*NOTIFICATIONS, LOG_EVENTS)}
+MESSAGE_TYPES = {message.name: message for message in PUBLISHED}
 # Over NATS these cannot occur: nats-server checks the key, or the problem is specific to HTTP.
 HTTP_ONLY_CODES = {
     *("method_not_allowed", "not_found", "request_timeout", "role_forbidden", "tenant_ambiguous"),

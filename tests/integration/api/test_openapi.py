@@ -11,13 +11,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from quorate.api.documents import openapi_document
-from quorate.api.json_schemas import Json
 from quorate.api.openapi import public_path
-from quorate.api.problem_schemas import schema_name
 from quorate.api.routes import ENDPOINTS
 from quorate.application.rate_limiter import rate_limit_problem
 from quorate.contracts.examples import BODIES, QUERIES, RESPONSES
+from quorate.contracts.json_schemas import Json
 from quorate.contracts.operations import AnyOperation, known_codes
+from quorate.contracts.problem_schemas import schema_name
 from quorate.contracts.problems import CONTENT_TYPE, KINDS, problem_body
 from quorate.domain.coordination.leases import LeaseHeld
 from quorate.domain.identity.agents import AgentInactive

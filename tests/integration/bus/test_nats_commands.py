@@ -8,7 +8,7 @@ import pytest
 
 from quorate.application.operations import Call, Reply
 from quorate.bus import nats_commands
-from quorate.bus.command_dispatch import CommandRequest, CommandResponse
+from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.subjects import CommandSubject
 from quorate.contracts.identity.agents import HeartbeatBody

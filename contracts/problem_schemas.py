@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic.alias_generators import to_pascal
 
-from quorate.api.json_schemas import Json, ref
+from quorate.contracts.json_schemas import Json, ref
 from quorate.contracts.problems import KINDS, PROBLEM_TYPE
 from quorate.domain.identity.principals import ROLES
 from quorate.domain.shared.quotas import QUOTAS

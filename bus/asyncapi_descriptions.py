@@ -1,6 +1,6 @@
 """Descriptions in the AsyncAPI document: connecting, requests, problems and notifications."""
 
-from quorate.api.json_schemas import Json
+from quorate.contracts.json_schemas import Json
 from quorate.domain.registry import EVENT_TYPES
 
 DESCRIPTION = """\
