@@ -26,7 +26,14 @@ from quorate.application.admission import (
     validate,
 )
 from quorate.application.execution import Service
-from quorate.application.operations import HANDLERS, Call, Handler, Reply, Streamed
+from quorate.application.operations import (
+    HANDLERS,
+    Call,
+    Handler,
+    HandlerOfService,
+    Reply,
+    Streamed,
+)
 from quorate.application.rate_limiter import READ_RESERVE, Limit, allow_all, reserve_for
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large, parse
@@ -77,6 +84,7 @@ class NatsCommandHandler:
         limit: Limit = allow_all,
         request_metrics: RequestMetrics | None = None,
         tracing: Tracing | None = None,
+        handlers: Mapping[str, HandlerOfService] = HANDLERS,
     ) -> None:
         request_metrics = request_metrics or RequestMetrics()
         self._unknown = request_metrics.of("nats")
@@ -87,7 +95,7 @@ class NatsCommandHandler:
         self._operations = {
             endpoint.name: _Operation(
                 endpoint=endpoint,
-                handler=partial(HANDLERS[endpoint.name], service),
+                handler=partial(handlers[endpoint.name], service),
                 ids=id_fields(endpoint),
                 reserve=reserve_for(endpoint),
                 metrics=request_metrics.of("nats", endpoint.name),

@@ -48,7 +48,7 @@ class Scenario:
         self.calls: list[Call] = []
         self.names = FakeAgentNames()
         self.reply: Reply | Exception = Reply(body=b"{}", sequence=7)
-        row: dict[str, Any] = {"roles": CAN_ACT, "summary": "", "handler": self._handle}
+        row: dict[str, Any] = {"roles": CAN_ACT, "summary": ""}
         self.commands = NatsCommandHandler(
             None,  # type: ignore[arg-type]  # The handler needs no service.
             self.names,  # type: ignore[arg-type]
@@ -56,6 +56,7 @@ class Scenario:
                 Operation(method="POST", path="/act", name="act", body=HeartbeatBody, **row),
                 Operation(method="GET", path="/list", name="list", query=PageQuery, **row),
             ],
+            handlers={"act": self._handle, "list": self._handle},
         )
 
     async def _handle(self, _service: Any, call: Call) -> Reply:  # noqa: ANN401 - unused.
