@@ -5,6 +5,7 @@ A table counts as restricted if its tenant column equals a value, or the tenant 
 that is restricted itself.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -12,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, bindparam, func, select
-from sqlalchemy.sql import Delete, Insert, Select, visitors
-from sqlalchemy.sql.elements import BinaryExpression, ClauseElement
+from sqlalchemy import Column, Table, bindparam, func, select
+from sqlalchemy.sql import Alias, Delete, Insert, Select, visitors
+from sqlalchemy.sql.elements import BinaryExpression, ClauseElement, ColumnClause
 from sqlalchemy.sql.operators import eq
 
 from quorate.eventlog import event_store, transactions
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.idempotency import IdempotencyStore
 from quorate.eventlog.sqlite.database import SqliteDatabase
+from quorate.projections import state_store
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.coordination.leases import TABLE as LEASES
 from quorate.projections.deadlines import DueAggregates
+from quorate.projections.metadata import metadata
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
@@ -39,6 +42,8 @@ ACROSS_TENANTS = {
     ("requests", "deadlines.py"): "the scheduler records ends in all tenants",
 }
 SHARED = {"transactions.py", "repository.py"}  # They compile statements of other modules.
+# A tenant column in SQL that is written out, to choose an index.
+WRITTEN_OUT = re.compile(r"(\w+)\.tenant")
 STATUSES = (None, "pending", "approved", "rejected", "expired")
 
 
@@ -66,8 +71,9 @@ def unrestricted_tables(statement: ClauseElement) -> set[str]:
     """Return the tables with a tenant column that the statement does not restrict."""
     if isinstance(statement, Insert):
         return set()  # An inserted row names its tenant: the column is part of its key.
-    columns = [one for one in visitors.iterate(statement) if isinstance(one, Column)]
-    used: set[Any] = {one.table for one in columns}
+    parts = [*visitors.iterate(statement)]
+    used: set[Any] = {one.table for one in parts if isinstance(one, Column)}
+    used |= {one for one in parts if isinstance(one, Table | Alias)}
     tables = {table for table in used if hasattr(table, "c") and TENANT in table.c}
     restricted: set[Any] = set()
     links: list[tuple[Any, Any]] = []
@@ -85,11 +91,14 @@ def unrestricted_tables(statement: ClauseElement) -> set[str]:
 
 
 def _tenants_in(side: Any) -> set[Any]:  # noqa: ANN401 - one side of a comparison.
-    return {
-        one.table
-        for one in visitors.iterate(side)
-        if isinstance(one, Column) and one.name == TENANT and one.table is not None
-    }
+    """Return the tables whose tenant columns are compared."""
+    found = set()
+    for one in visitors.iterate(side):
+        if isinstance(one, Column) and one.name == TENANT:
+            found.add(one.table)
+        elif isinstance(one, ColumnClause) and one.is_literal:
+            found |= {metadata.tables[name] for name in WRITTEN_OUT.findall(one.name)}
+    return found
 
 
 @pytest.fixture
@@ -103,6 +112,9 @@ async def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collecte
         compile_(self, statement, *rest, **options)
 
     monkeypatch.setattr(transactions.Query, "__init__", collect)
+    for module in (event_store, state_store):  # Tests share compiled queries otherwise.
+        shared: Any = module._Queries
+        monkeypatch.setattr(module, "_Queries", getattr(shared, "__wrapped__", shared))
     database = SqliteDatabase(tmp_path / "log.db")
     log = EventStore(database)
     event_store._Queries(database)  # A store builds them when it is opened.
