@@ -52,6 +52,7 @@ NEEDED_BY_FEW_SERVICES = {
 NEEDED_BY_VERBS = {
     *("asyncio", "httpx2", "nats", "orjson", "platformdirs", "pydantic", "rich", "sqlalchemy"),
     *(
+        "prometheus_client",
         "structlog",
         "quorate.client.requests",
         "quorate.client.audit",
