@@ -27,7 +27,7 @@ from quorate.application.admission import (
     validate,
 )
 from quorate.application.operations import Call, Handler, Reply, Streamed
-from quorate.application.request_metrics import OperationMetrics
+from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.strict_json import parse
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.contracts.operations import AnyOperation
@@ -60,7 +60,7 @@ class EndpointApp:
     ) -> None:
         """``limit`` raises Problem when the caller exceeds its rate limit."""
         self.endpoint = endpoint
-        self._metrics = metrics or OperationMetrics()
+        self._metrics = metrics or RequestMetrics().of("http")
         self._tracing = tracing
         self._handler = handler
         self._authenticate = authenticate

@@ -144,7 +144,7 @@ class NatsCommandHandler:
     def reject(self, request: CommandRequest) -> CommandResponse:
         operation = self._operations.get(request.sender.operation)
         metrics = operation.metrics if operation is not None else self._unknown
-        metrics.outcomes["unavailable"] += 1
+        metrics.count("unavailable")
         sent = _read_headers(request.headers).get(REQUEST_ID_HEADER)
         problem = unavailable("Too many commands are in progress.")
         return _problem_response(problem, request_id(sent.encode() if sent is not None else None))

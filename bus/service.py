@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import structlog
+from prometheus_client import CollectorRegistry
 
 from quorate.bus import connection
 from quorate.bus.auth.callout import AuthCallout, Authenticate
@@ -28,7 +29,6 @@ from quorate.bus.outbox.log_tail import CommittedLog
 from quorate.bus.outbox.notification_publisher import PublishListener
 from quorate.bus.outbox.relay import Relay
 from quorate.domain.identity.api_keys import KeyRevoked
-from quorate.eventlog.metrics import Histogram
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.runtime.tasks import cancel_and_wait
 
@@ -56,6 +56,7 @@ class NatsService:
         keys: ServiceKeys | None = None,
         stream_replicas: int = 1,
         on_published: PublishListener | None = None,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         """With ``relays`` the relay always runs; else it runs only while ``lead`` is awaited."""
         keys = keys or service_keys(data_dir / FOLDER)
@@ -72,7 +73,7 @@ class NatsService:
             find_active_keys=find_active_keys,
         )
         self.callout = AuthCallout(
-            self._connector(keys.service, "quorate-callout"), authenticate, keys.issuer
+            self._connector(keys.service, "quorate-callout"), authenticate, keys.issuer, registry
         )
         self._committed = committed
         self._relays = relays
@@ -174,11 +175,6 @@ class NatsService:
     @property
     def connected_keys(self) -> int:
         return len(self.connections.keys)
-
-    @property
-    def login_seconds(self) -> Mapping[str, Histogram]:
-        """The duration of logins until their response, by outcome."""
-        return self.callout.seconds
 
     def mirror(self) -> str | None:
         """Return the state of the JetStream mirror; None unless this process is the leader."""

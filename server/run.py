@@ -82,7 +82,7 @@ async def serve(
     host: str,
     port: int,
     announce: Callable[[Addresses], None],
-    worker_socket: int | None = None,
+    worker_socket: socket.socket | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; call ``announce`` when the service accepts requests.
 
@@ -129,11 +129,11 @@ def log_stopped(event: str) -> None:
 
 @contextmanager
 def _locked_listener(
-    options: Options, host: str, port: int, worker_socket: int | None
+    options: Options, host: str, port: int, worker_socket: socket.socket | None
 ) -> Iterator[socket.socket]:
     if worker_socket is not None:
-        with socket.socket(fileno=worker_socket) as listener:
-            yield listener
+        with worker_socket:
+            yield worker_socket
     else:
         with DataDirLock(options.data_dir), open_listener(host, port) as listener:
             yield listener

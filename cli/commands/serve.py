@@ -136,13 +136,6 @@ admin key and a tenant key.
     help="URL of an OpenTelemetry collector for traces (OTLP over HTTP), e.g. http://host:4318.",
 )
 @click.option(
-    "--worker-socket",
-    type=int,
-    default=None,
-    hidden=True,
-    help="Listening socket that `--workers` passes to its processes.",
-)
-@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
     default="info",
@@ -164,17 +157,14 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by i
     logging.configure(chosen["log_level"])
     listen = {"host": chosen["host"], "port": chosen["port"]}
     announce_ready = partial(announce, options)
-    if (socket := chosen["worker_socket"]) is not None:
-        main = partial(serve, options, **listen, announce=_ready, worker_socket=socket)
-    elif chosen["workers"] > 1:
+    if chosen["workers"] > 1:
         _require_database_for_workers(options)
-        arguments = sys.argv[1:]
         main = partial(
             supervise,
             options,
             **listen,
             workers=chosen["workers"],
-            arguments=arguments,
+            log_level=chosen["log_level"],
             announce=announce_ready,
         )
     else:
@@ -207,7 +197,7 @@ def _options(chosen: dict[str, Any]) -> "Options":
         quotas=server_options.build_quotas(chosen),
         trusted_proxies=chosen["trusted_proxy"],
         otel_endpoint=chosen["otel_endpoint"],
-        workers_dir=data_dir / "workers" if chosen["worker_socket"] is not None else None,
+        workers_dir=data_dir / "workers" if chosen["workers"] > 1 else None,
     )
 
 
@@ -245,13 +235,6 @@ def _require_database_for_workers(options: "Options") -> None:
         f"--workers greater than 1 is not supported with SQLite: {reason}. Use --workers 1, or"
         " PostgreSQL (--database-url postgresql+asyncpg://user@host/database)."
     )
-
-
-def _ready(_addresses: "Addresses") -> None:
-    from quorate.server.workers import READY
-
-    click.echo(READY)
-    sys.stdout.flush()
 
 
 def announce(options: "Options", addresses: "Addresses") -> None:

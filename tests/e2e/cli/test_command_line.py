@@ -38,14 +38,12 @@ NEEDED_BY_FEW_SERVICES = {
         "alembic",
         "asyncpg",
         "opentelemetry",
-        "prometheus_client",
         "starlette",
         "quorate.application.spans",
     ),
     *(
         "sqlalchemy.orm",
         "sqlalchemy.ext.asyncio",
-        "http.server",
         "quorate.eventlog.postgres.database",
     ),
     *("quorate.api.openapi", "quorate.bus.asyncapi", "quorate.api.docs_page"),
@@ -54,6 +52,7 @@ NEEDED_BY_FEW_SERVICES = {
 NEEDED_BY_VERBS = {
     *("asyncio", "httpx2", "nats", "orjson", "platformdirs", "pydantic", "rich", "sqlalchemy"),
     *(
+        "prometheus_client",
         "structlog",
         "quorate.client.requests",
         "quorate.client.audit",

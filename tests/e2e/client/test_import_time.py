@@ -8,7 +8,7 @@ import pytest
 import quorate.client as sdk
 from tests.e2e.service.service_process import SOURCES
 
-HEAVY = ("asyncio", "httpx2", "nats", "orjson")
+HEAVY = ("asyncio", "httpx2", "nats", "orjson", "prometheus_client")
 
 
 def modules_loaded_by(statement: str) -> set[str]:
