@@ -10,9 +10,13 @@ from typing import Any
 import orjson
 from pydantic.alias_generators import to_pascal
 
+from quorate.api.descriptions import (
+    IDEMPOTENCY_KEY_DESCRIPTION,
+    IDEMPOTENCY_KEY_SCHEMA,
+    id_description,
+)
 from quorate.api.json_schemas import Json, Mode, generate_schemas, ref, simplify
 from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, Omitted, PublishedMessage
-from quorate.api.openapi import IDEMPOTENCY_KEY, id_description
 from quorate.api.problem_schemas import problem_schemas, schema_name
 from quorate.application.operations import Endpoint, known_codes
 from quorate.bus.nats_commands import (
@@ -117,13 +121,13 @@ def _id_description(name: str) -> str:
 
 
 def _idempotency_key(description: str) -> Json:
-    return {**IDEMPOTENCY_KEY["schema"], "description": description}
+    return {**IDEMPOTENCY_KEY_SCHEMA, "description": description}
 
 
 def request_headers(endpoint: Endpoint) -> Json:
     properties: Json = {REQUEST_ID_HEADER: _REQUEST_ID}
     if endpoint.command:
-        key = _idempotency_key(IDEMPOTENCY_KEY["description"])
+        key = _idempotency_key(IDEMPOTENCY_KEY_DESCRIPTION)
         properties = {IDEMPOTENCY_HEADER: key, **properties}
     return _headers(properties)
 

@@ -1,81 +1,87 @@
-"""The API documents: OpenAPI and AsyncAPI, as JSON and as reference pages."""
+"""The API documents: OpenAPI and AsyncAPI, as JSON and as reference pages.
 
-from functools import cache
-from typing import Any
+Their handlers get the ``Documents`` of the application instead of the service.
+"""
+
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import orjson
 
 from quorate.api.registry import NATS_ENDPOINTS, OPERATIONS
 from quorate.application.operations import Call, Endpoint, Reply
 
+STATIC = Path(__file__).parent / "static"
+# The page loads its scripts and styles from this service only. Swagger UI has icons as data URLs.
+DOCS_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+Generate: TypeAlias = Callable[[], dict[str, Any]]
 
-# Each document is generated on the first request. The generators are imported then, because the
-# service starts faster without them.
-@cache
-def openapi_document() -> dict[str, Any]:
-    from quorate.api import openapi  # noqa: PLC0415 - see above.
 
-    return openapi.document((*OPERATIONS, *ENDPOINTS))
+class Documents:
+    """Generates each document on the first request, because a start is faster without them."""
+
+    def __init__(self, openapi: Generate, asyncapi: Generate) -> None:
+        self._openapi = openapi
+        self._asyncapi = asyncapi
+
+    @cached_property
+    def openapi_json(self) -> bytes:
+        return orjson.dumps(self._openapi())
+
+    @cached_property
+    def asyncapi_json(self) -> bytes:
+        return orjson.dumps(self._asyncapi())
+
+    @cached_property
+    def asyncapi_page(self) -> bytes:
+        from quorate.api import asyncapi_page  # noqa: PLC0415 - see the class.
+
+        return asyncapi_page.render(self._asyncapi())
+
+    @cached_property
+    def docs_page(self) -> bytes:
+        return (STATIC / "docs.html").read_bytes()
 
 
 @cache
 def asyncapi_document() -> dict[str, Any]:
-    from quorate.api import asyncapi  # noqa: PLC0415 - see above.
+    from quorate.api import asyncapi  # noqa: PLC0415 - see Documents.
 
     return asyncapi.document(NATS_ENDPOINTS)
 
 
-@cache
-def _openapi_json() -> bytes:
-    return orjson.dumps(openapi_document())
+async def get_openapi(documents: Documents, _call: Call) -> Reply:
+    return Reply(body=documents.openapi_json)
 
 
-@cache
-def _http_page() -> bytes:
-    from quorate.api import docs_page  # noqa: PLC0415 - see above.
-
-    return docs_page.render(openapi_document())
+async def get_docs_page(documents: Documents, _call: Call) -> Reply:
+    return _html_reply(documents.docs_page, DOCS_SECURITY_POLICY)
 
 
-@cache
-def _asyncapi_json() -> bytes:
-    return orjson.dumps(asyncapi_document())
+async def get_asyncapi(documents: Documents, _call: Call) -> Reply:
+    return Reply(body=documents.asyncapi_json)
 
 
-@cache
-def _nats_page() -> bytes:
-    from quorate.api import asyncapi_page  # noqa: PLC0415 - see above.
+async def get_asyncapi_page(documents: Documents, _call: Call) -> Reply:
+    from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see Documents.
 
-    return asyncapi_page.render(asyncapi_document())
-
-
-async def get_openapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
-    return Reply(body=_openapi_json())
+    return _html_reply(documents.asyncapi_page, CONTENT_SECURITY_POLICY)
 
 
-async def get_http_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _html_reply(_http_page())
-
-
-async def get_asyncapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return Reply(body=_asyncapi_json())
-
-
-async def get_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _html_reply(_nats_page())
-
-
-def _html_reply(page: bytes) -> Reply:
-    from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
-
+def _html_reply(page: bytes, security_policy: str) -> Reply:
     headers = (
-        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+        (b"content-security-policy", security_policy.encode()),
         (b"referrer-policy", b"no-referrer"),
     )
     return Reply(body=page, media=b"text/html; charset=utf-8", headers=headers)
 
 
-ENDPOINTS = (
+DOCUMENTS = (
     Endpoint(
         method="GET",
         path="/openapi.json",
@@ -89,7 +95,8 @@ ENDPOINTS = (
         path="/docs",
         name="docs",
         summary="Show the HTTP API reference",
-        handler=get_http_page,
+        description="The page can also send requests.",
+        handler=get_docs_page,
     ),
     Endpoint(
         method="GET",
@@ -105,6 +112,7 @@ ENDPOINTS = (
         path="/asyncapi",
         name="asyncapiPage",
         summary="Show the NATS API reference",
-        handler=get_nats_page,
+        handler=get_asyncapi_page,
     ),
 )
+ENDPOINTS: tuple[Endpoint, ...] = (*OPERATIONS, *DOCUMENTS)

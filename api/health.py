@@ -11,8 +11,12 @@ METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text f
 UNAVAILABLE_STATUS = 503
 
 
-async def live(_service: Service, _call: Call) -> Reply:
+def live_reply() -> Reply:
     return Reply(body=dump(LiveResponse(status="ok")))
+
+
+async def live(_service: Service, _call: Call) -> Reply:
+    return live_reply()
 
 
 async def ready(service: Service, _call: Call) -> Reply:

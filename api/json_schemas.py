@@ -45,14 +45,5 @@ def simplify(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema.
             return schema
 
 
-def not_null(schema: Json) -> Json:
-    """Remove the null alternative: the field may be omitted, but not sent as null."""
-    rest = {key: value for key, value in schema.items() if key != "anyOf"}
-    for choice in schema.get("anyOf", ()):
-        if choice != {"type": "null"}:
-            rest |= choice
-    return rest
-
-
 def ref(name: str) -> Json:
     return {"$ref": SCHEMAS + name}

@@ -1,87 +1,100 @@
-"""Schemas of the problems: one for each code, so that every detail field is documented."""
+"""A pydantic model of each problem document, and the schemas made from these models.
+
+The models are flat: each names all of its fields with constants, so that code generators accept
+them.
+"""
 
 from collections.abc import Iterable
+from functools import cache
+from typing import Annotated, Any, Literal
 
-from pydantic.alias_generators import to_pascal
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.alias_generators import to_camel, to_pascal
+from typing_extensions import TypedDict
 
-from quorate.api.json_schemas import Json, ref
+from quorate.api.json_schemas import Json, generate_schemas
 from quorate.contracts.problems import KINDS, PROBLEM_TYPE
-from quorate.domain.identity.principals import ROLES
+from quorate.contracts.responses import HolderResponse, Time
+from quorate.domain.identity.principals import Role
 from quorate.domain.shared.quotas import QUOTAS
 
-# Required fields of each code, in addition to the fields of all problems.
-_TEXT: Json = {"type": "string"}
-_DETAILS: dict[str, Json] = {
-    "acting_as_another": {"agentId": _TEXT},
-    "agent_inactive": {
-        "agentId": _TEXT,
-        "lastHeartbeat": {"type": "string", "format": "date-time"},
-    },
-    "already_voted": {"vote": {"enum": ["approve", "reject"]}},
+
+class FieldError(TypedDict):
+    """An invalid field, and why it is invalid."""
+
+    field: str
+    why: str
+
+
+class ProblemDocument(BaseModel):
+    """A problem document (RFC 9457). Base decisions on ``code``, which is stable."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
+    type: str = Field(description="URN of the code.")
+    title: str = Field(description="The same for all problems of one code.")
+    status: int
+    detail: str = Field(description="One sentence about this case.")
+    code: str
+    request_id: str = Field(description="The id under which the service logged the request.")
+
+
+_REQUIRED: Any = ...
+_Seconds = Annotated[float, Field(ge=0)]
+# The details of each code, in addition to the fields of all problems.
+_DETAILS: dict[str, dict[str, Any]] = {
+    "acting_as_another": {"agent_id": (str, _REQUIRED)},
+    "agent_inactive": {"agent_id": (str, _REQUIRED), "last_heartbeat": (Time, _REQUIRED)},
+    "already_voted": {"vote": (Literal["approve", "reject"], _REQUIRED)},
     "lease_conflict": {
-        "conflict": {"const": True},
-        "leaseHolder": ref("HolderResponse"),
+        "conflict": (Literal[True], _REQUIRED),
+        "lease_holder": (HolderResponse, _REQUIRED),
     },
     "lease_ended": {
-        "leaseId": _TEXT,
-        "leaseStatus": {"enum": ["released", "expired", "revoked"]},
+        "lease_id": (str, _REQUIRED),
+        "lease_status": (Literal["released", "expired", "revoked"], _REQUIRED),
     },
-    "consensus_closed": {"consensusStatus": {"enum": ["approved", "rejected", "expired"]}},
-    "not_eligible": {"agentId": _TEXT},
-    "tenant_exists": {"tenantId": _TEXT},
+    "consensus_closed": {
+        "consensus_status": (Literal["approved", "rejected", "expired"], _REQUIRED)
+    },
+    "not_eligible": {"agent_id": (str, _REQUIRED)},
+    "tenant_exists": {"tenant_id": (str, _REQUIRED)},
     "rate_limited": {
-        "limitedBy": {"enum": ["key", "tenant", "address"]},
-        "retryAfterSeconds": {"type": "number", "minimum": 0},
+        "limited_by": (Literal["key", "tenant", "address"], _REQUIRED),
+        "retry_after_seconds": (_Seconds, _REQUIRED),
     },
-    "quota_exceeded": {"quota": {"enum": list(QUOTAS)}, "limit": {"type": "integer"}},
+    "quota_exceeded": {"quota": (Literal[tuple(QUOTAS)], _REQUIRED), "limit": (int, _REQUIRED)},
+    # Optional: a factory leaves no default in the schema.
+    "role_forbidden": {"role": (Role, Field(default_factory=str))},
+    "invalid_request": {"errors": (list[FieldError], Field(default_factory=list))},
 }
-# Optional fields of each code.
-_OPTIONAL_DETAILS: dict[str, Json] = {
-    "role_forbidden": {"role": {"enum": list(ROLES)}},
-    "invalid_request": {
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "why"],
-                "properties": {"field": _TEXT, "why": _TEXT},
-            },
-        }
-    },
-}
+
+
+@cache
+def problem_model(code: str) -> type[ProblemDocument]:
+    """Return the model of the problems with this code."""
+    kind = KINDS[code]
+    constants: dict[str, Any] = {
+        "type": (Literal[PROBLEM_TYPE + code], ...),
+        "status": (Literal[kind.status], ...),
+        "code": (Literal[code], ...),
+    }
+    return create_model(
+        schema_name(code),
+        __base__=ProblemDocument,
+        __doc__=f"{kind.title}.",
+        **constants,
+        **_DETAILS.get(code, {}),
+    )
 
 
 def problem_schemas(codes: Iterable[str]) -> Json:
-    """Return the schema of the shared fields, and one schema for each code."""
-    fields = {
-        "type": {"type": "string", "format": "uri"},
-        "title": _TEXT,
-        "status": {"type": "integer"},
-        "detail": _TEXT,
-        "code": {"enum": sorted(KINDS)},
-        "requestId": _TEXT,
-    }
-    shared = {
-        "type": "object",
-        "description": "A problem document (RFC 9457). Base decisions on `code`.",
-        "required": list(fields),
-        "properties": fields,
-    }
-    return {"Problem": shared} | {schema_name(code): _schema(code) for code in sorted(codes)}
+    """Return one schema for each code, and those that they refer to."""
+    models = {schema_name(code): problem_model(code) for code in sorted(codes)}
+    _, definitions = generate_schemas(
+        {name: ("validation", model) for name, model in models.items()}
+    )
+    return definitions
 
 
 def schema_name(code: str) -> str:
     return f"{to_pascal(code)}Problem"
-
-
-def _schema(code: str) -> Json:
-    details = _DETAILS.get(code, {})
-    fields = {
-        "type": {"const": PROBLEM_TYPE + code},
-        "status": {"const": KINDS[code].status},
-        "code": {"const": code},
-    }
-    own: Json = {"properties": fields | details | _OPTIONAL_DETAILS.get(code, {})}
-    if details:
-        own["required"] = list(details)
-    return {"description": KINDS[code].title, "allOf": [ref("Problem"), own]}

@@ -5,7 +5,7 @@ declarations. A new operation therefore needs no further code there.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from quorate.application.tracing import Span
 from quorate.contracts.problems import KINDS
 from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
-from quorate.runtime.asgi import Receive, Send
+from quorate.runtime.asgi import Receive
 
 ID_LENGTH_MAX = 64
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
@@ -25,7 +25,7 @@ class Call:
 
     __slots__ = (
         *("body", "headers", "path", "principal", "query"),
-        *("receive", "request_id", "send", "span", "urgent"),
+        *("receive", "request_id", "span", "urgent"),
     )
 
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
@@ -38,7 +38,6 @@ class Call:
         self.urgent = False
         self.span: Span | None = None
         self.receive: Receive
-        self.send: Send
 
 
 @record
@@ -50,10 +49,11 @@ class Reply:
     media: bytes | None = None  # The media type, unless it is JSON.
 
 
+@record
 class Streamed:
-    """Marks that the handler has sent the response itself, through ``call.send``."""
+    """A response without an end; its first part is ready before the headers are sent."""
 
-    status = 200
+    frames: AsyncGenerator[bytes]
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Reply | Streamed]]
