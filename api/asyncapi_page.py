@@ -151,7 +151,7 @@ def _variable(name: str) -> str:
 def _problems(document: Json, problem: Json) -> str:
     by_status: dict[int, list[str]] = {}
     for one in problem["payload"]["oneOf"]:
-        own = _schema(document, one)["allOf"][1]["properties"]
+        own = _schema(document, one)["properties"]
         by_status.setdefault(own["status"]["const"], []).append(own["code"]["const"])
     lines = [problem_links(status, codes) for status, codes in by_status.items()]
     return f"<table>{''.join(lines)}</table>{_header_list(problem)}"

@@ -22,6 +22,7 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 NESTED_MAX = 3
+_MEMBERS = {"type", "title", "status", "detail", "code", "requestId"}  # Of every problem.
 HEADING = "### "
 
 
@@ -122,7 +123,7 @@ def problems(document: Json) -> str:
     """Render the section that explains every problem code of a document."""
     rows = []
     for code, status, description, own in _problem_schemas(document):
-        details = [name for name in own if name not in {"type", "status", "code"}]
+        details = [name for name in own if name not in _MEMBERS]
         rows.append(
             f'<tr id="problem-{escape(code)}"><td>{status}<td><code>{escape(code)}</code>'
             f"<td>{escape(description)}<td>{code_list(details)}"
@@ -135,8 +136,8 @@ def problems(document: Json) -> str:
 
 def _problem_schemas(document: Json) -> Iterator[tuple[str, int, str, Json]]:
     for schema in document["components"]["schemas"].values():
-        own = schema["allOf"][1]["properties"] if "allOf" in schema else {}
-        if "code" in own:
+        own = schema.get("properties", {})
+        if own.keys() >= _MEMBERS:
             yield own["code"]["const"], own["status"]["const"], schema["description"], own
 
 

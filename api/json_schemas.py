@@ -41,6 +41,8 @@ def simplify(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema.
             return named
         case list():
             return [simplify(one) for one in schema]
+        case float() if schema.is_integer():  # FastAPI writes all bounds as fractions.
+            return int(schema)
         case _:
             return schema
 

@@ -3,12 +3,14 @@
 import socket
 
 import pytest
+from fastapi import FastAPI
 
-from quorate.api.endpoint_app import EndpointApp
 from quorate.api.event_streams import Frames, stream, wait_while_connected
+from quorate.api.http_admission import HttpAdmission
+from quorate.api.routes import route_for
 from quorate.application.operations import Call, Endpoint, Reply, Streamed
 from quorate.application.subscriptions import Subscriptions
-from quorate.runtime.asgi import Receive, Scope, Send
+from quorate.runtime.asgi import Scope
 from tests.integration.api.http_server import get, run_server
 from tests.integration.api.raw_clients import wait_until
 
@@ -16,17 +18,15 @@ LONG_SECONDS = 60.0
 
 
 class Service:
-    """Two paths that wait for events that never come, through the endpoint app and real HTTP."""
+    """Two paths that wait for events that never come, through FastAPI and real HTTP."""
 
     def __init__(self) -> None:
         self.subscriptions = Subscriptions()
-        self._apps = {
-            f"/{name}": EndpointApp(_endpoint(name), handler, _no_principal)
-            for name, handler in (("poll", self._poll), ("stream", self._stream))
-        }
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._apps[scope["path"]](scope, receive, send)
+        self.app = FastAPI()
+        for name, handler in (("poll", self._poll), ("stream", self._stream)):
+            operation = _endpoint(name)
+            admission = HttpAdmission(operation, _no_principal)
+            self.app.router.routes.append(route_for(operation, admission, handler))
 
     @property
     def open_count(self) -> int:
@@ -60,7 +60,7 @@ async def _no_principal(_text: str, _scope: Scope) -> None:
 @pytest.mark.parametrize("path", ["/poll", "/stream"])
 def test_disconnect_frees_the_subscription(path: str) -> None:
     service = Service()
-    with run_server(service) as server:
+    with run_server(service.app) as server:
         with socket.create_connection(("127.0.0.1", server.port)) as caller:
             caller.sendall(get(path))
             wait_until(lambda: service.open_count == 1)
