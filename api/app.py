@@ -1,7 +1,7 @@
 """Build the FastAPI application from the registry of operations, and what runs in front of it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from typing_extensions import override
@@ -57,6 +57,19 @@ def create_app(
     app.router.routes.extend(PUBLIC)
     add_error_handlers(app, service.request_metrics.of("http"))
     return app
+
+
+class CreateHttpApplication(Protocol):
+    """The type of ``create_http_application``."""
+
+    def __call__(
+        self,
+        service: Service,
+        *,
+        fast_lane: bool = True,
+        cors_origins: Sequence[str] = (),
+        public_url: str | None = None,
+    ) -> ASGIApplication: ...
 
 
 def create_http_application(

@@ -17,13 +17,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 import uvloop
 
 import quorate
-from quorate.api.app import create_http_application
 from quorate.application.tracing import TracingNotInstalled
 from quorate.bus.embedded.configuration import KeysUnreadable
 from quorate.bus.embedded.server import ServerFailed, reachable_host
@@ -35,6 +35,9 @@ from quorate.runtime.process_lock import DataDirLock, Locked
 from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_keys
 from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
+
+if TYPE_CHECKING:
+    from quorate.api.app import CreateHttpApplication
 
 DRAIN_SECONDS_MAX = 2
 DRAIN_POLL_SECONDS = 0.005
@@ -90,6 +93,8 @@ async def serve(
     _raise_open_file_limit()
     with _locked_listener(options, host, port, worker_socket) as listener:
         url = f"http://{reachable_host(host)}:{listener.getsockname()[1]}"
+        # FastAPI takes as long to import as nats-server takes to start.
+        loading = asyncio.create_task(asyncio.to_thread(_load_application))
         async with run_service(options) as running:
             addresses = Addresses(url=url, nats_url=running.nats_service.url)
             await provide_keys(
@@ -100,6 +105,7 @@ async def serve(
                 log_started(f"{process}.started", options, addresses)
                 announce(addresses)
 
+            create_http_application = await loading
             server = _Server(
                 create_http_application(
                     running.service,
@@ -112,6 +118,12 @@ async def serve(
             )
             await server.serve(sockets=[listener])
     log_stopped(f"{process}.stopped")
+
+
+def _load_application() -> "CreateHttpApplication":
+    from quorate.api.app import create_http_application  # noqa: PLC0415 - see serve().
+
+    return create_http_application
 
 
 def log_started(event: str, options: Options, addresses: Addresses) -> None:

@@ -37,9 +37,8 @@ NEEDED_BY_FEW_SERVICES = {
     *(
         "alembic",
         "asyncpg",
-        "opentelemetry",
+        "opentelemetry.sdk",
         "prometheus_client",
-        "starlette",
         "quorate.application.spans",
     ),
     *(
@@ -48,7 +47,7 @@ NEEDED_BY_FEW_SERVICES = {
         "http.server",
         "quorate.eventlog.postgres.database",
     ),
-    *("quorate.api.openapi", "quorate.api.asyncapi", "quorate.api.docs_page"),
+    *("quorate.api.openapi", "quorate.api.asyncapi", "quorate.api.asyncapi_page"),
     *("quorate.projections.rebuild", "quorate.eventlog.archive.archiver"),
 }
 NEEDED_BY_VERBS = {
