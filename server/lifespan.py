@@ -11,12 +11,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from starlette.routing import Router
 
 from quorate.api.app import create_http_application
+from quorate.application.execution import Service
 from quorate.bus.embedded.server import reachable_host
+from quorate.bus.service import NatsService
 from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
 from quorate.runtime.process_lock import DataDirLock
 from quorate.server import logging
@@ -24,10 +26,17 @@ from quorate.server.bootstrap import create_data_dir, provide_keys
 from quorate.server.environment import Environment
 from quorate.server.options import Options
 
-if TYPE_CHECKING:
-    from quorate.server.container import RunningService
 
-RunService: TypeAlias = Callable[[Options], AbstractAsyncContextManager["RunningService"]]
+class Running(Protocol):
+    """A running service, as ``server/container.py`` starts it."""
+
+    @property
+    def service(self) -> Service: ...
+    @property
+    def nats_service(self) -> NatsService: ...
+
+
+RunService: TypeAlias = Callable[[Options], AbstractAsyncContextManager[Running]]
 
 
 class LifespanApplication:

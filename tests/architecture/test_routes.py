@@ -18,7 +18,7 @@ from quorate.application.request_metrics import RequestMetrics
 
 
 def application() -> tuple[FastAPI, FastLane]:
-    """Build the application of a service that nobody calls."""
+    """Build the application with a service that is never called."""
     service: Any = SimpleNamespace(
         rate_limiter=SimpleNamespace(check=None),
         failed_login_limiter=SimpleNamespace(authenticate_http=None),
