@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from quorate.api.app import create_app
@@ -63,7 +64,7 @@ def plant_function(app: FastAPI) -> None:
 
 
 def plant_starlette_function(app: FastAPI) -> None:
-    app.router.add_route("/planted", lambda _: None)
+    app.router.add_route("/planted", lambda _: Response())
 
 
 def plant_router(app: FastAPI) -> None:
