@@ -8,7 +8,7 @@
 """
 
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
@@ -266,9 +266,10 @@ class EventStreamResponse(StreamingResponse):
     log_entry: RequestLogEntry
 
     def __init__(self, streamed: Streamed, request_id: str) -> None:
-        super().__init__(self._recorded(streamed))
+        super().__init__(self._until_failure(streamed))
         self.raw_headers = stream_headers(request_id)
         self._frames = streamed.frames
+        self._has_failed = False
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -276,15 +277,17 @@ class EventStreamResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             await self._frames.aclose()  # Frees the subscription, also if nothing was read.
+            if not self._has_failed:
+                self.log_entry.record_success(self.status_code)
 
-    async def _recorded(self, streamed: Streamed) -> Any:  # noqa: ANN401 - an async generator.
+    async def _until_failure(self, streamed: Streamed) -> AsyncIterator[bytes]:
         """Yield the frames. A failure ends the stream, because its status is already sent."""
         try:
             async for frame in streamed.frames:
                 yield frame
         except (Unavailable, DatabaseUnavailable) as error:
+            self._has_failed = True
             self.log_entry.record_unavailable(error)
         except Exception as error:  # noqa: BLE001 - a failure must not reach the server.
+            self._has_failed = True
             self.log_entry.record_failure("internal_error", error)
-        else:
-            self.log_entry.record_success(self.status_code)

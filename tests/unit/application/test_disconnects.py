@@ -9,23 +9,28 @@ from quorate.api.event_streams import Frames, stream, wait_while_connected
 from quorate.api.http_admission import HttpAdmission
 from quorate.api.routes import route_for
 from quorate.application.operations import Call, Endpoint, Reply, Streamed
+from quorate.application.request_metrics import OperationMetrics
 from quorate.application.subscriptions import Subscriptions
+from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.asgi import Scope
 from tests.integration.api.http_server import get, run_server
-from tests.integration.api.raw_clients import wait_until
+from tests.integration.api.raw_clients import RawConnection, wait_until
 
 LONG_SECONDS = 60.0
 
 
 class Service:
-    """Two paths that wait for events that never come, through FastAPI and real HTTP."""
+    """Paths that wait for events that never come, through FastAPI and real HTTP."""
 
     def __init__(self) -> None:
         self.subscriptions = Subscriptions()
         self.app = FastAPI()
-        for name, handler in (("poll", self._poll), ("stream", self._stream)):
+        self.metrics: dict[str, OperationMetrics] = {}
+        handlers = {"poll": self._poll, "stream": self._stream, "failure": self._failure}
+        for name, handler in handlers.items():
             operation = _endpoint(name)
-            admission = HttpAdmission(operation, _no_principal)
+            self.metrics[f"/{name}"] = metrics = OperationMetrics()
+            admission = HttpAdmission(operation, _no_principal, metrics=metrics)
             self.app.router.routes.append(route_for(operation, admission, handler))
 
     @property
@@ -42,6 +47,14 @@ class Service:
     async def _stream(self, call: Call) -> Streamed:
         async def read_frames(after: int) -> Frames:
             return Frames(body=b"", after=after, more=False)
+
+        return await stream(call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, read_frames)
+
+    async def _failure(self, call: Call) -> Streamed:
+        async def read_frames(after: int) -> Frames:
+            if after:
+                raise DatabaseUnavailable("the database is away")
+            return Frames(body=b"first", after=1, more=True)
 
         return await stream(call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, read_frames)
 
@@ -65,3 +78,16 @@ def test_disconnect_frees_the_subscription(path: str) -> None:
             caller.sendall(get(path))
             wait_until(lambda: service.open_count == 1)
         wait_until(lambda: service.open_count == 0)
+        wait_until(lambda: service.metrics[path].outcomes["ok"] == 1)
+
+
+def test_failure_ends_the_stream_and_is_counted() -> None:
+    service = Service()
+    with run_server(service.app) as server:
+        with RawConnection(server.port) as caller:
+            response = caller.send(get("/failure")).read_response()
+        outcomes = service.metrics["/failure"].outcomes
+        wait_until(lambda: service.open_count == 0)
+
+    assert (response.status, response.body) == (200, b"first")
+    assert +outcomes == {"unavailable": 1}
