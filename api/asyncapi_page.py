@@ -5,19 +5,9 @@
 * The policy permits neither inline scripts nor ``eval`` (api/static/asyncapi/no-eval.js).
 """
 
-from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
-
-FOLDER = Path(__file__).parent / "static" / "asyncapi"
-ASSETS_PATH = "/asyncapi/assets/"
-# The files that the page loads, and their media types.
-ASSETS: Mapping[str, bytes] = {
-    "asyncapi.css": b"text/css; charset=utf-8",
-    "no-eval.js": b"text/javascript; charset=utf-8",
-    "asyncapi.js": b"text/javascript; charset=utf-8",
-    "page.js": b"text/javascript; charset=utf-8",
-}
+ASSETS_PATH = "/static/asyncapi/"
+# The files that the page loads, in this order.
+ASSETS = ("asyncapi.css", "no-eval.js", "asyncapi.js", "page.js")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -47,9 +37,3 @@ def asyncapi_page() -> bytes:
     styles = [f'<link rel="stylesheet" href="{one}">' for one in paths if one.endswith(".css")]
     scripts = [f'<script src="{one}"></script>' for one in paths if one.endswith(".js")]
     return _PAGE.format(styles="\n".join(styles), scripts="\n".join(scripts)).encode()
-
-
-@cache
-def asset(name: str) -> bytes:
-    """Return a file of the page; ``name`` is a key of ``ASSETS``."""
-    return (FOLDER / name).read_bytes()

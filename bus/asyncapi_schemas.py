@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from quorate.application.execution import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.bus.nats_commands import (
     ERROR_CODE_HEADER,
     ERROR_STATUS_HEADER,
@@ -19,7 +18,11 @@ from quorate.bus.nats_commands import (
     id_fields,
 )
 from quorate.bus.publishers import LOG_NAME, PublishedMessage
-from quorate.bus.subscribers import IDEMPOTENCY_KEY_PATTERN, OWN_ID_PARAMETER
+from quorate.bus.subscribers import OWN_ID_PARAMETER
+from quorate.contracts.descriptions import (
+    IDEMPOTENCY_KEY_DESCRIPTION,
+    IDEMPOTENCY_KEY_SCHEMA,
+)
 from quorate.contracts.examples import (
     BODIES,
     LOG_ENTRY,
@@ -32,7 +35,7 @@ from quorate.contracts.examples import (
 )
 from quorate.contracts.json_schemas import Json, Mode, generate_schemas, ref
 from quorate.contracts.operations import AnyOperation, known_codes
-from quorate.contracts.problem_schemas import problem_schemas, schema_name
+from quorate.contracts.problem_models import problem_schemas, schema_name
 from quorate.contracts.problems import KINDS, problem_body
 from quorate.contracts.wire_models import PageQuery
 
@@ -68,21 +71,13 @@ def response_schemas(endpoints: Sequence[AnyOperation]) -> tuple[dict[str, Json]
 
 
 def _idempotency_key(description: str) -> Json:
-    return {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": IDEMPOTENCY_KEY_LENGTH_MAX,
-        "pattern": IDEMPOTENCY_KEY_PATTERN,
-        "description": description,
-    }
+    return {**IDEMPOTENCY_KEY_SCHEMA, "description": description}
 
 
 def request_headers(endpoint: AnyOperation) -> Json:
     properties: Json = {REQUEST_ID_HEADER: _REQUEST_ID}
     if endpoint.command:
-        key = _idempotency_key(
-            "A repeated request with the same key and body has no further effect."
-        )
+        key = _idempotency_key(IDEMPOTENCY_KEY_DESCRIPTION)
         properties = {IDEMPOTENCY_HEADER: key, **properties}
     return _headers(properties)
 

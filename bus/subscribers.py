@@ -17,15 +17,18 @@ from nats.aio.msg import Msg
 from pydantic import BaseModel, Field, create_model
 from pydantic.alias_generators import to_camel
 
-from quorate.application.execution import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.bus.command_routes import QUEUE
 from quorate.bus.subjects import COMMANDS, CommandSubject
+from quorate.contracts.descriptions import (
+    IDEMPOTENCY_KEY_LENGTH_MAX,
+    IDEMPOTENCY_KEY_PATTERN,
+    id_description,
+)
 from quorate.contracts.operations import AnyOperation, path_parameters
 from quorate.contracts.wire_models import TenantRequest
 
 OWN_ID_PARAMETER = "agent_id"  # An agent may omit its own id.
 IDEMPOTENCY_FIELD = "idempotencyKey"
-IDEMPOTENCY_KEY_PATTERN = "^[!-~]([ -~]*[!-~])?$"
 
 
 def subscribe(
@@ -78,12 +81,6 @@ def subject_template(operation: str) -> str:
 
 
 # -- Request models ----------------------------------------------------------
-
-
-def id_description(name: str) -> str:
-    """Describe the path parameter of an id."""
-    resource = name.removesuffix("_id").replace("consensus", "proposal").replace("key", "API key")
-    return f"Id of the {resource}."
 
 
 def request_model(endpoint: AnyOperation) -> type[BaseModel]:

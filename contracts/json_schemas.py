@@ -41,17 +41,10 @@ def simplify(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema.
             return named
         case list():
             return [simplify(one) for one in schema]
+        case float() if schema.is_integer():  # FastAPI writes all bounds as fractions.
+            return int(schema)
         case _:
             return schema
-
-
-def not_null(schema: Json) -> Json:
-    """Remove the null alternative: the field may be omitted, but not sent as null."""
-    rest = {key: value for key, value in schema.items() if key != "anyOf"}
-    for choice in schema.get("anyOf", ()):
-        if choice != {"type": "null"}:
-            rest |= choice
-    return rest
 
 
 def ref(name: str) -> Json:

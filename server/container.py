@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -12,16 +12,15 @@ from prometheus_client import CollectorRegistry
 
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.execution import Service
-from quorate.application.failed_login_limiter import FailedLoginLimiter, Network
+from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
-from quorate.application.rate_limiter import UNBOUNDED, RateLimiter, Rates
+from quorate.application.rate_limiter import RateLimiter
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing, create_tracing
 from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
-from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
@@ -38,10 +37,12 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
+from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.deadline_scheduler import DeadlineScheduler
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
+from quorate.server.options import Options
 from quorate.server.readiness import Readiness
 
 DATABASE = "quorate.db"
@@ -50,27 +51,7 @@ CLOCK_SECONDS = 10.0  # Clocks of two machines drift apart by less than 1 ms in 
 _logger = structlog.get_logger(__name__)
 
 
-@record
-class Options:
-    """Options of the operator. Port 0 means any free port."""
-
-    data_dir: Path
-    database_url: str | None = None  # None: a SQLite file in the data directory.
-    database_password_file: Path | None = None
-    nats_port: int = 4222
-    nats_host: str = "127.0.0.1"
-    nats_url: str | None = None  # One URL, or several separated by commas.
-    nats_keys_file: Path | None = None  # None: keys in the data directory.
-    nats_stream_replicas: int = 1
-    admin_key_file: Path | None = None  # Keys created elsewhere. If either is given, the service
-    api_key_file: Path | None = None  # issues no keys.
-    window_seconds: float = 300.0
-    notification_retention_hours: float = 168.0
-    rates: Rates = UNBOUNDED
-    quotas: Quotas = UNLIMITED
-    trusted_proxies: Sequence[Network] = ()
-    workers_dir: Path | None = None  # Workers on one port share their metrics here.
-    otel_endpoint: str | None = None  # The OTLP collector; standard variables also work.
+__all__ = ["Options", "RunningService", "create_app", "run_service"]
 
 
 @record
@@ -104,6 +85,19 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
             await stack.enter_async_context(_in_background(task, name))
         stack.callback(service.subscriptions.close)
         yield built
+
+
+def create_app() -> ASGIApplication:
+    """Build the service for any ASGI server; its lifespan runs the service.
+
+    Options come from the environment variables of ``quorate serve``:
+    ``uvicorn quorate.server.container:create_app --factory``.
+    """
+    # Imported here: ``quorate serve`` does not need them.
+    from quorate.server.environment import read_environment  # noqa: PLC0415
+    from quorate.server.lifespan import LifespanApplication  # noqa: PLC0415
+
+    return LifespanApplication(read_environment(os.environ), run_service)
 
 
 def _create_database(options: Options) -> Database:

@@ -9,25 +9,30 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quorate.cli import server_options
-from quorate.cli.options import default_data_dir
+from quorate.runtime.service_defaults import (
+    HOST_DEFAULT,
+    LOG_LEVEL_DEFAULT,
+    LOG_LEVELS,
+    NATS_PORT_DEFAULT,
+    PORT_DEFAULT,
+    PORT_MAX,
+    RETENTION_HOURS_DEFAULT,
+    RETENTION_HOURS_MAX,
+    RETENTION_HOURS_MIN,
+    STREAM_REPLICAS_MAX,
+    WINDOW_SECONDS_DEFAULT,
+    WINDOW_SECONDS_MAX,
+    WINDOW_SECONDS_MIN,
+    default_data_dir,
+)
 
 if TYPE_CHECKING:
     from quorate.server.container import Options
     from quorate.server.run import Addresses
 
-PORT_DEFAULT = 8420
-NATS_PORT_DEFAULT = 4222
-WINDOW_SECONDS_DEFAULT = 300.0
-WINDOW_SECONDS_MIN = 0.1
-WINDOW_SECONDS_MAX = 86_400.0
-RETENTION_HOURS_DEFAULT = 168.0
-RETENTION_HOURS_MIN = 1 / 3_600
-RETENTION_HOURS_MAX = 24 * 365 * 100.0
-STREAM_REPLICAS_MAX = 5  # The maximum of JetStream.
 SQLITE_CORRUPTION_FIXED = (3, 51, 3)
-PORT = click.IntRange(0, 65_535)
+PORT = click.IntRange(0, PORT_MAX)
 FILE = click.Path(dir_okay=False, path_type=Path)
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 EPILOG = """
 \b
@@ -42,7 +47,7 @@ admin key and a tenant key.
 
 
 @click.command(epilog=EPILOG)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default=HOST_DEFAULT, show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=PORT, default=PORT_DEFAULT, show_default=True, help="HTTP port; 0 picks one."
 )
@@ -91,7 +96,7 @@ admin key and a tenant key.
 )
 @click.option(
     "--nats-host",
-    default="127.0.0.1",
+    default=HOST_DEFAULT,
     show_default=True,
     help="Address that the embedded nats-server listens on.",
 )
@@ -129,6 +134,7 @@ admin key and a tenant key.
     help="File with the key of the tenant default, from `quorate secrets`. With this option or"
     " --admin-key-file, no credentials.json is written.",
 )
+@server_options.http_options
 @server_options.limit_options
 @click.option(
     "--otel-endpoint",
@@ -138,7 +144,7 @@ admin key and a tenant key.
 @click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
-    default="info",
+    default=LOG_LEVEL_DEFAULT,
     show_default=True,
     help="Lowest level to log; debug also logs successful requests.",
 )
@@ -198,6 +204,8 @@ def _options(chosen: dict[str, Any]) -> "Options":
         trusted_proxies=chosen["trusted_proxy"],
         otel_endpoint=chosen["otel_endpoint"],
         workers_dir=data_dir / "workers" if chosen["workers"] > 1 else None,
+        fast_lane=chosen["fast_lane"],
+        cors_origins=chosen["cors_origin"],
     )
 
 

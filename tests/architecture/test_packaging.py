@@ -110,6 +110,19 @@ def test_wheel_contains_every_folder_and_the_type_marker(wheel: UnpackedWheel) -
     assert "quorate/py.typed" in wheel.names
 
 
+def test_wheel_contains_static_files_and_their_licences(wheel: UnpackedWheel) -> None:
+    static = ROOT / "api" / "static"
+    expected = {f"quorate/{path.relative_to(ROOT)}" for path in static.rglob("*") if path.is_file()}
+    package = "quorate/api/static/swagger-ui"
+
+    assert expected <= set(wheel.names)
+    assert {f"{package}/LICENSE", f"{package}/NOTICE"} <= expected
+    info = wheel.path / f"quorate-{quorate.__version__}.dist-info"
+    for name in ("LICENSE", "NOTICE"):
+        original = (static / "swagger-ui" / name).read_bytes()
+        assert (info / "licenses/api/static/swagger-ui" / name).read_bytes() == original
+
+
 def test_wheel_contains_licence_and_entry_point(wheel: UnpackedWheel) -> None:
     info = wheel.path / f"quorate-{quorate.__version__}.dist-info"
     metadata = Parser().parsestr((info / "METADATA").read_text())

@@ -2,7 +2,8 @@
 
 import sys
 
-from quorate.api.documents import asyncapi_document, openapi_document
+from quorate.api.documents import asyncapi_document
+from quorate.api.openapi import openapi_document
 from quorate.api.registry import NATS_OPERATIONS
 
 path = openapi_document()["paths"]["/v1/agent/coordination/lease/{leaseId}/contenders"]

@@ -46,7 +46,7 @@ NEEDED_BY_FEW_SERVICES = {
         "sqlalchemy.ext.asyncio",
         "quorate.eventlog.postgres.database",
     ),
-    *("quorate.api.openapi", "quorate.bus.asyncapi", "quorate.api.docs_page"),
+    *("quorate.api.openapi", "quorate.bus.asyncapi"),
     *("quorate.projections.rebuild", "quorate.eventlog.archive.archiver"),
 }
 NEEDED_BY_VERBS = {

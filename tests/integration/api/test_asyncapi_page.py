@@ -12,12 +12,12 @@ from quorate.api.asyncapi_page import (
     ASSETS,
     ASSETS_PATH,
     CONTENT_SECURITY_POLICY,
-    FOLDER,
     asyncapi_page,
 )
-from quorate.api.documents import asyncapi_document
+from quorate.api.documents import STATIC, asyncapi_document
 from tests.integration.api.raw_clients import RunningService, run_service
 
+FOLDER = STATIC / "asyncapi"
 PAGE = asyncapi_page().decode()
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 RENDER_SECONDS_MAX = 90
@@ -60,9 +60,10 @@ def test_service_serves_page_and_files(service: RunningService) -> None:
     assert page.body.decode() == PAGE
     assert page.headers["x-content-type-options"] == "nosniff"
     assert service.request("GET", "/asyncapi.json").json == asyncapi_document()
-    for name, media in ASSETS.items():
+    for name in ASSETS:
         file = service.request("GET", ASSETS_PATH + name)
-        assert file.headers["content-type"] == media.decode()
+        media = "text/css" if name.endswith(".css") else "text/javascript"
+        assert file.headers["content-type"] == f"{media}; charset=utf-8"
         assert file.body == (FOLDER / name).read_bytes()
 
 
