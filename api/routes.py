@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
