@@ -37,7 +37,7 @@ NEEDED_BY_FEW_SERVICES = {
     *(
         "alembic",
         "asyncpg",
-        "opentelemetry",
+        "opentelemetry.sdk",  # FastStream looks for opentelemetry, and does not load it.
         "prometheus_client",
         "starlette",
         "quorate.application.spans",
@@ -45,7 +45,6 @@ NEEDED_BY_FEW_SERVICES = {
     *(
         "sqlalchemy.orm",
         "sqlalchemy.ext.asyncio",
-        "http.server",
         "quorate.eventlog.postgres.database",
     ),
     *("quorate.api.openapi", "quorate.bus.asyncapi", "quorate.api.docs_page"),

@@ -281,6 +281,23 @@ async def test_commands_are_served_after_the_server_was_killed(stage: ServedStag
     assert (await ann.ask(b"after")).data == b"after"
 
 
+async def test_broker_is_replaced_after_a_protocol_error(stage: ServedStage) -> None:
+    """The server sends -ERR and closes; nats-py then stays closed."""
+    ann = await stage.asker()
+    assert (await ann.ask(b"before")).data == b"before"
+    commands = stage.nats_service._commands
+    assert commands is not None
+    for _ in range(3):
+        connection, broker = commands.connection, commands.broker
+        assert connection is not None
+        await connection.client._send_command(b"BROKEN\r\n")
+
+        await until(lambda: commands.broker not in (None, broker) and commands.ready.is_set())  # noqa: B023 - awaited here.
+
+        assert connection.client.is_closed
+        assert (await ann.ask(b"after")).data == b"after"
+
+
 async def test_drain_responds_to_accepted_commands(
     tmp_path: Path, fast_lane: Collection[str]
 ) -> None:
