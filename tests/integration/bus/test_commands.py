@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection
 from pathlib import Path
 
 import pytest
+from faststream.message import StreamMessage
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
@@ -249,6 +250,15 @@ async def test_commands_start_in_the_order_of_arrival(tmp_path: Path) -> None:
         assert [int(one.body) for one in stage.desk.requests] == list(range(MANY // 10))
     finally:
         await stage.close()
+
+
+async def test_task_does_not_keep_the_message(stage: ServedStage) -> None:
+    ann = await stage.asker()
+
+    assert (await ann.ask(b"1")).data == b"1"
+
+    kept = [one for one in stage.desk.context.values() if isinstance(one, Msg | StreamMessage)]
+    assert kept == []
 
 
 async def test_error_before_the_task_becomes_a_response(
