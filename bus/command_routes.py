@@ -7,6 +7,7 @@ Why FastStream's subscribers share a subscription:
 * One response per command. nats-server counts subscriptions with different subjects as one queue
   group. It would give a command at random to the subscriber of its operation or to the subscription
   that answers unknown operations.
+* Limits. The embedded nats-server permits 64 subscriptions on a connection.
 * Rolling upgrades. Every replica receives the same subjects, whatever operations its version has.
 
 ``CommandRoutes`` is the client that the broker's subscribers subscribe with. It receives all

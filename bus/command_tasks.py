@@ -17,6 +17,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Protocol, TypeAlias
 
 import structlog
@@ -91,6 +92,7 @@ class CommandTasks:
         self._operations = operations
         self._in_flight: set[asyncio.Task[None]] = set()
         self._in_flight_of: Counter[Agent] = Counter()
+        self._context = copy_context()
         self.connection: Connection | None = None
 
     def exceeds_limit(self, sender: CommandSubject) -> bool:
@@ -103,7 +105,11 @@ class CommandTasks:
         return used >= 1 or not self._operations.is_urgent(sender)
 
     def start(self, message: Msg, sender: CommandSubject) -> None:
-        """Start a task that executes the command and sends its response."""
+        """Start a task that executes the command and sends its response.
+
+        The task does not inherit the caller's context. FastStream's context refers to the message,
+        which would stay in memory until the command is executed.
+        """
         connection = self.connection
         if connection is None:
             return  # The connection is being replaced, so no response can be sent.
@@ -111,7 +117,9 @@ class CommandTasks:
         agent = (sender.tenant, sender.agent_id)
         response = self._operations.handle(request)
         self._in_flight_of[agent] += 1
-        task = asyncio.create_task(self._respond(connection, message.reply, agent, response))
+        task = asyncio.create_task(
+            self._respond(connection, message.reply, agent, response), context=self._context.copy()
+        )
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 

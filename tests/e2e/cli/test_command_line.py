@@ -37,8 +37,7 @@ NEEDED_BY_FEW_SERVICES = {
     *(
         "alembic",
         "asyncpg",
-        "opentelemetry",
-        "starlette",
+        "opentelemetry.sdk",  # FastStream looks for opentelemetry, and does not load it.
         "quorate.application.spans",
     ),
     *(

@@ -89,6 +89,15 @@ def test_document_is_plain_json() -> None:
     assert DOCUMENT["asyncapi"] == "3.0.0"
 
 
+def test_order_is_the_same_in_each_run() -> None:
+    """FastStream generates from sets, whose order changes."""
+    assert list(SCHEMAS) == sorted(SCHEMAS)
+    served = [endpoint.name for endpoint in NATS_ENDPOINTS]
+    published = [message.name for message in PUBLISHED]
+    assert list(CHANNELS) == [*served, "inbox", *published]
+    assert list(OPERATIONS) == [*served, *published]
+
+
 def test_every_reference_resolves() -> None:
     refs = [part["$ref"] for part in parts(DOCUMENT) if "$ref" in part]
     assert refs

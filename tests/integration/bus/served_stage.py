@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Collection
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Desk:
             Operation(method="POST", path="/", name=name, summary=name) for name in DECLARED
         ]
         self.requests: list[CommandRequest] = []
+        self.context = copy_context()  # Of the last command's task.
         self.free = asyncio.Event()
         self.free.set()
 
@@ -37,6 +39,7 @@ class Desk:
         return self._answer(requests)
 
     async def _answer(self, requests: CommandRequest) -> CommandResponse:
+        self.context = copy_context()
         await self.free.wait()
         headers = {"Operation": requests.sender.operation, "Agent": requests.sender.agent_id}
         return CommandResponse(body=requests.body, headers=headers)

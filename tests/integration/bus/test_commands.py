@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection
 from pathlib import Path
 
 import pytest
+from faststream.message import StreamMessage
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
@@ -251,6 +252,15 @@ async def test_commands_start_in_the_order_of_arrival(tmp_path: Path) -> None:
         await stage.close()
 
 
+async def test_task_does_not_keep_the_message(stage: ServedStage) -> None:
+    ann = await stage.asker()
+
+    assert (await ann.ask(b"1")).data == b"1"
+
+    kept = [one for one in stage.desk.context.values() if isinstance(one, Msg | StreamMessage)]
+    assert kept == []
+
+
 async def test_error_before_the_task_becomes_a_response(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +289,23 @@ async def test_commands_are_served_after_the_server_was_killed(stage: ServedStag
 
     await until(lambda: stage.connection() not in (None, before) and ann.client.is_connected)
     assert (await ann.ask(b"after")).data == b"after"
+
+
+async def test_broker_is_replaced_after_a_protocol_error(stage: ServedStage) -> None:
+    """The server sends -ERR and closes; nats-py then stays closed."""
+    ann = await stage.asker()
+    assert (await ann.ask(b"before")).data == b"before"
+    commands = stage.nats_service._commands
+    assert commands is not None
+    for _ in range(3):
+        connection, broker = commands.connection, commands.broker
+        assert connection is not None
+        await connection.client._send_command(b"BROKEN\r\n")
+
+        await until(lambda: commands.broker not in (None, broker) and commands.ready.is_set())  # noqa: B023 - awaited here.
+
+        assert connection.client.is_closed
+        assert (await ann.ask(b"after")).data == b"after"
 
 
 async def test_drain_responds_to_accepted_commands(
