@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from quorate.api.event_streams import Frames, stream, wait_while_connected
 from quorate.api.http_admission import HttpAdmission
 from quorate.api.routes import route_for
-from quorate.application.operations import Call, Endpoint, Reply, Streamed
+from quorate.application.operations import Call, Endpoint, Handler, Reply, Streamed
 from quorate.application.request_metrics import OperationMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -26,7 +26,11 @@ class Service:
         self.subscriptions = Subscriptions()
         self.app = FastAPI()
         self.metrics: dict[str, OperationMetrics] = {}
-        handlers = {"poll": self._poll, "stream": self._stream, "failure": self._failure}
+        handlers: dict[str, Handler] = {
+            "poll": self._poll,
+            "stream": self._stream,
+            "failure": self._failure,
+        }
         for name, handler in handlers.items():
             operation = _endpoint(name)
             self.metrics[f"/{name}"] = metrics = OperationMetrics()
