@@ -165,6 +165,21 @@ def test_every_detail_of_a_domain_error_is_documented(kind: type[DomainError]) -
     assert {name for name, _ in details_of(kind)} == set(documented) - PROBLEM_MEMBERS
 
 
+def test_problem_schemas_are_flat_and_the_only_ones() -> None:
+    """Code generators drop schemas that combine a constant with the type of a shared part."""
+    problems = {name for name in SCHEMAS if name.endswith("Problem")}
+    for name in problems:
+        assert set(SCHEMAS[name]["properties"]) >= PROBLEM_MEMBERS
+        assert not {"allOf", "anyOf", "oneOf"} & set(SCHEMAS[name])
+    assert not {"HTTPValidationError", "ValidationError"} & set(SCHEMAS)
+    for endpoint in ENDPOINTS:
+        for status, response in operation(endpoint)["responses"].items():
+            content = response["content"].get(CONTENT_TYPE.decode())
+            refs = {part["$ref"].rpartition("/")[2] for part in parts(content) if "$ref" in part}
+            assert refs <= problems
+            assert bool(refs) == (status != "200")
+
+
 def test_problem_schema_requires_its_details() -> None:
     schema = document_validator(SCHEMAS[schema_name("lease_conflict")])
     details = dict(details_of(LeaseHeld))

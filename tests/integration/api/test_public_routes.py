@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 from quorate.api.documents import STATIC
+from quorate.api.errors import add_error_handlers
 from quorate.api.public_routes import static_names
-from tests.integration.api.asgi_client import AsgiRequest, AsgiResponse, json_request
+from quorate.application.request_metrics import OperationMetrics
+from quorate.runtime.asgi import Receive, Scope, Send
+from tests.integration.api.asgi_client import AsgiRequest, AsgiResponse, ask, json_request
 from tests.integration.api.in_process import InProcess, run_in_process
 
 ORIGIN = "https://app.example.com"
@@ -101,3 +106,22 @@ async def test_without_origins_no_header_is_sent(tmp_path: Path) -> None:
 
     assert response.header("access-control-allow-origin") is None
     assert options.json["code"] == "method_not_allowed"
+
+
+async def test_failure_outside_of_operations_is_a_problem() -> None:
+    app, metrics = FastAPI(), OperationMetrics()
+    add_error_handlers(app, metrics)
+
+    @app.get("/failure")
+    async def fail() -> None:
+        raise RuntimeError("a bug")
+
+    async def tolerant(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(RuntimeError):  # The server logs it.
+            await app(scope, receive, send)
+
+    response = await ask(tolerant, AsgiRequest(method="GET", path="/failure"))
+
+    assert (response.status, response.json["code"]) == (500, "internal_error")
+    assert b"a bug" not in response.body
+    assert +metrics.outcomes == {"internal_error": 1}
