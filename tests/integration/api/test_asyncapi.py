@@ -92,7 +92,7 @@ def test_document_is_plain_json() -> None:
 def test_order_is_the_same_in_each_run() -> None:
     """FastStream generates from sets, whose order changes."""
     assert list(SCHEMAS) == sorted(SCHEMAS)
-    served = [endpoint.name for endpoint in NATS_ENDPOINTS]
+    served = [endpoint.name for endpoint in NATS_OPERATIONS]
     published = [message.name for message in PUBLISHED]
     assert list(CHANNELS) == [*served, "inbox", *published]
     assert list(OPERATIONS) == [*served, *published]

@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from quorate.api.documents import STATIC
 from quorate.api.errors import add_error_handlers
 from quorate.api.public_routes import static_names
-from quorate.application.request_metrics import OperationMetrics
+from quorate.application.request_metrics import UNKNOWN_OPERATION, RequestMetrics
 from quorate.runtime.asgi import Receive, Scope, Send
 from tests.integration.api.asgi_client import AsgiRequest, AsgiResponse, ask, json_request
 from tests.integration.api.in_process import InProcess, run_in_process
+from tests.support.request_counts import count_outcomes
 
 ORIGIN = "https://app.example.com"
 LEASE = "/v1/agent/coordination/lease"
@@ -109,8 +110,8 @@ async def test_without_origins_no_header_is_sent(tmp_path: Path) -> None:
 
 
 async def test_failure_outside_of_operations_is_a_problem() -> None:
-    app, metrics = FastAPI(), OperationMetrics()
-    add_error_handlers(app, metrics)
+    app, metrics = FastAPI(), RequestMetrics()
+    add_error_handlers(app, metrics.of("http"))
 
     @app.get("/failure")
     async def fail() -> None:
@@ -124,4 +125,4 @@ async def test_failure_outside_of_operations_is_a_problem() -> None:
 
     assert (response.status, response.json["code"]) == (500, "internal_error")
     assert b"a bug" not in response.body
-    assert +metrics.outcomes == {"internal_error": 1}
+    assert count_outcomes(metrics, UNKNOWN_OPERATION) == {"internal_error": 1}
