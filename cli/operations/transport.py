@@ -14,10 +14,10 @@ from quorate.cli.output.console import print_hint
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.rejections import error_from_response
 from quorate.client.request_builder import Request
+from quorate.client.results import GAP
 from quorate.client.serialization import Response, parse_json_object, validate_api_key
 from quorate.client.transports.sync_http import Client, error_from_httpx, request_headers, uses_tls
 
-GAP = "gap"
 # The service sends a keep-alive comment every 15 s.
 STREAM_SILENCE_SECONDS_MAX = 40.0
 PAUSE_SECONDS_MIN = 0.1
