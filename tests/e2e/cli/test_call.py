@@ -3,6 +3,7 @@
 import re
 import shlex
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ from quorate.cli.output.errors import (
 )
 from quorate.contracts.coordination.leases import ACQUIRE_LEASE
 from quorate.contracts.operations import AnyOperation, known_codes, path_parameters
-from quorate.contracts.problems import KINDS, RequestError
+from quorate.contracts.problems import KINDS
 from quorate.contracts.registry import OPERATIONS
-from quorate.domain.shared.errors import Conflict, Forbidden, LimitReached, NotFound
+from quorate.domain.shared.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound
 from tests.e2e.cli.cli_process import run_cli, start_cli
 from tests.e2e.cli.conftest import Run
 from tests.e2e.cli.terminal import Terminal, run_in_terminal
@@ -202,21 +203,30 @@ def test_option_describes_the_rules_of_its_field() -> None:
 # -- Exit codes ----------------------------------------------------------------------
 
 
+EXIT_CODES_BY_BASE: Mapping[type[Any], int] = {
+    Forbidden: UNAUTHORIZED,
+    NotFound: NOT_FOUND,
+    Conflict: CONFLICT,
+    LimitReached: CONFLICT,
+    Invalid: ERROR,
+}
+EXIT_CODES_BY_STATUS = {
+    **dict.fromkeys((400, 405, 413, 415, 422, 431, 500), ERROR),
+    **dict.fromkeys((401, 403), UNAUTHORIZED),
+    404: NOT_FOUND,
+    **dict.fromkeys((408, 429, 503), UNAVAILABLE),
+}
+
+
 @pytest.mark.parametrize("code", KINDS)
 def test_every_problem_has_the_exit_code_of_its_kind(code: str) -> None:
-    error, status = KINDS[code].error, KINDS[code].status
-    expected = {401: UNAUTHORIZED, 403: UNAUTHORIZED, 404: NOT_FOUND, 409: CONFLICT}
-    unavailable = {408, 429, 502, 503, 504}
+    kind = KINDS[code]
+    by_base = [
+        number for base, number in EXIT_CODES_BY_BASE.items() if issubclass(kind.error, base)
+    ]
+    expected = by_base or [EXIT_CODES_BY_STATUS[kind.status]]
 
-    found = exit_code_of(code)
-
-    if issubclass(error, Forbidden | NotFound | Conflict | LimitReached):
-        bases = {Forbidden: UNAUTHORIZED, NotFound: NOT_FOUND}
-        assert found == next((bases[base] for base in bases if issubclass(error, base)), CONFLICT)
-    elif issubclass(error, RequestError) and status in unavailable:
-        assert found == UNAVAILABLE
-    else:
-        assert found == expected.get(status, ERROR)
+    assert [exit_code_of(code)] == expected
 
 
 def test_advice_is_for_existing_problems() -> None:
