@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
+from quorate.cli.commands.call import kebab_case
 from quorate.cli.operations.fields import Field
-from quorate.contracts.examples import BODIES, PATH_IDS, QUERIES
+from quorate.contracts.examples import BODIES, PATH_IDS, QUERIES, example_value
 from quorate.contracts.operations import AnyOperation
 
 LINE_LENGTH_MAX = 74
@@ -26,39 +27,27 @@ def example_lines(operation: AnyOperation, fields: Sequence[Field]) -> list[str]
     return lines
 
 
-def example_values(name: str, fields: Sequence[Field]) -> Mapping[str, Any]:
+def _example_values(name: str, fields: Sequence[Field]) -> Mapping[str, Any]:
     """Return example values by JSON name: all that are known, and all that are required.
 
     The tenant is left out if the key determines it.
     """
-    body, query = BODIES.get(name, {}), QUERIES.get(name, {})
+    body = BODIES[name] if any(one.place == "body" for one in fields) else {}
+    examples = {"body": body, "query": QUERIES.get(name, {}), "path": PATH_IDS}
     values: dict[str, Any] = {}
     for field in fields:
-        own = {"body": body, "query": query, "path": PATH_IDS}[field.place]
-        if field.is_required:
-            values[field.json_name] = own.get(field.json_name, _placeholder(field))
-        elif field.json_name in own and field.json_name != "tenantId":
-            values[field.json_name] = own[field.json_name]
+        known = examples[field.place]
+        if field.json_name in known and (field.is_required or field.json_name != "tenantId"):
+            values[field.json_name] = known[field.json_name]
+        elif field.place == "path":
+            values[field.json_name] = kebab_case(field.json_name).upper().replace("-", "_")
+        elif field.is_required:
+            values[field.json_name] = example_value(field.schema, field.json_name)
     return values
 
 
-def _placeholder(field: Field) -> Any:  # noqa: ANN401 - any JSON value.
-    schema = field.schema
-    if known := [*schema.get("examples", ()), *schema.get("enum", ())]:
-        return known[0]
-    placeholders: Mapping[str, Any] = {
-        "integer": schema.get("minimum", 1),
-        "number": schema.get("minimum", 1),
-        "boolean": True,
-        "array": [],
-        "object": {},
-    }
-    name = field.option.removeprefix("--").upper().replace("-", "_")
-    return placeholders.get(str(schema.get("type")), name)
-
-
 def _words(name: str, fields: Sequence[Field]) -> Iterator[str]:
-    values = example_values(name, fields)
+    values = _example_values(name, fields)
     for field in fields:
         if field.json_name in values:
             yield from _option(field, values[field.json_name])
