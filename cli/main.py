@@ -13,6 +13,7 @@ from importlib import import_module
 import click
 
 from quorate import __version__
+from quorate.cli.groups import SuggestingGroup
 from quorate.cli.output.errors import ERROR, EXIT_CODES
 
 TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
@@ -21,7 +22,7 @@ MAX_SHORT_HELP_LENGTH = 200
 COLLECT_EVERY_OBJECTS = 200_000  # Python's default threshold is 700.
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A command group that imports its commands on demand and lists them under headings."""
 
     def __init__(
@@ -76,6 +77,7 @@ quorate = LazyGroup(
             "agents": "quorate.cli.main:agents",
             "lease": "quorate.cli.main:lease",
             "watch": "quorate.cli.commands.watch:watch",
+            "call": "quorate.cli.commands.call:call",
         },
         "Operations": {
             "serve": "quorate.cli.commands.serve:serve",

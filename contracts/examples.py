@@ -1,9 +1,13 @@
 """Examples for the API documents: the requests of the seeds, and the responses to them.
 
-A test validates each example against its model or type, so no example is out of date.
+A test validates each example against its model or type, so no example is out of date. An operation
+that has no example here gets a body that is made from the rules of its fields.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
+
+from quorate.contracts.registry import OPERATIONS_BY_NAME
 
 _TENANT: Final = "tenant_abc123"
 _AGENT: Final = "agent_a1b2c3d4e5f6"
@@ -12,43 +16,69 @@ _LEASE_ID: Final = "d290f1ee-6c54-4b01-90e6-d701748f0851"
 _CONSENSUS_ID: Final = "b4c8e7a2-3f19-4d5e-a621-9c1d8f3e7b0a"
 _NOON: Final = "2026-03-01T12:00:00.000Z"
 
+
+def example_value(schema: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - any JSON value.
+    """Return a value for a JSON schema without references; a text is the name of the field."""
+    if known := [*schema.get("examples", ()), *schema.get("enum", ())]:
+        return known[0]
+    values: Mapping[str, Any] = {
+        "integer": schema.get("minimum", 1),
+        "number": schema.get("minimum", 1),
+        "boolean": True,
+        "array": [],
+        "object": {},
+    }
+    return values.get(str(schema.get("type")), schema.get("const", name))
+
+
+class _Bodies(dict[str, dict[str, Any]]):
+    def __missing__(self, operation_name: str) -> dict[str, Any]:
+        """Make an example of the required fields."""
+        model = OPERATIONS_BY_NAME[operation_name].body
+        schema = {} if model is None else model.model_json_schema()
+        fields = schema.get("properties", {})
+        return {name: example_value(fields[name], name) for name in schema.get("required", ())}
+
+
 # -- Requests ----------------------------------------------------------------
 
 # By operation name.
-BODIES: dict[str, dict[str, Any]] = {
-    "register": {"tenantId": _TENANT, "agentName": _NAME, "agentRole": "outbound"},
-    "heartbeat": {"tenantId": _TENANT, "agentName": _NAME},
-    "acquireLease": {
-        "tenantId": _TENANT,
-        "agentName": _NAME,
-        "contactEmail": "user@example.com",
-        "intent": "outbound_sales",
-        "durationMinutes": 30,
-    },
-    "renewLease": {"tenantId": _TENANT, "durationMinutes": 30},
-    "requestSend": {
-        "tenantId": _TENANT,
-        "agentName": _NAME,
-        "contactEmail": "user@example.com",
-        "fence": 42,
-    },
-    "requestConsensus": {
-        "tenantId": _TENANT,
-        "proposerAgent": _NAME,
-        "action": "pause outreach",
-        "contactEmail": "ceo@bigcorp.com",
-        "reason": "Fatigue scores are high",
-        "timeoutMinutes": 5,
-    },
-    "castVote": {
-        "agentId": "agent_f6e5d4c3b2a1",
-        "vote": "approve",
-        "reason": "Agreed, signals look bad",
-    },
-    "putConfig": {"humanizer_enabled": True, "humanizer_style": "professional"},
-    "issueKey": {"tenantId": _TENANT, "role": "agent", "agentName": _NAME},
-    "createTenant": {"tenantId": _TENANT},
-}
+BODIES: dict[str, dict[str, Any]] = _Bodies(
+    {
+        "register": {"tenantId": _TENANT, "agentName": _NAME, "agentRole": "outbound"},
+        "heartbeat": {"tenantId": _TENANT, "agentName": _NAME},
+        "acquireLease": {
+            "tenantId": _TENANT,
+            "agentName": _NAME,
+            "contactEmail": "user@example.com",
+            "intent": "outbound_sales",
+            "durationMinutes": 30,
+        },
+        "renewLease": {"tenantId": _TENANT, "durationMinutes": 30},
+        "requestSend": {
+            "tenantId": _TENANT,
+            "agentName": _NAME,
+            "contactEmail": "user@example.com",
+            "fence": 42,
+        },
+        "requestConsensus": {
+            "tenantId": _TENANT,
+            "proposerAgent": _NAME,
+            "action": "pause outreach",
+            "contactEmail": "ceo@bigcorp.com",
+            "reason": "Fatigue scores are high",
+            "timeoutMinutes": 5,
+        },
+        "castVote": {
+            "agentId": "agent_f6e5d4c3b2a1",
+            "vote": "approve",
+            "reason": "Agreed, signals look bad",
+        },
+        "putConfig": {"humanizer_enabled": True, "humanizer_style": "professional"},
+        "issueKey": {"tenantId": _TENANT, "role": "agent", "agentName": _NAME},
+        "createTenant": {"tenantId": _TENANT},
+    }
+)
 
 # By operation name, for operations without a body.
 QUERIES: dict[str, dict[str, Any]] = {

@@ -16,10 +16,10 @@ import orjson
 
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.rejections import error_from_response
+from quorate.client.results import GAP
 from quorate.client.transports.sync_http import error_from_httpx, request_headers, uses_tls
+from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS
 
-LOG = "/v1/events"
-GAP = "gap"
 CONNECT_TIMEOUT_SECONDS = 5.0
 # The service sends a keep-alive comment every 15 s.
 READ_TIMEOUT_SECONDS = 40.0
@@ -84,7 +84,7 @@ class LogFeed:
     async def head(self) -> int:
         """Return the sequence of the last event; raises RequestFailedError."""
         try:
-            response = await self._client.get(f"{self._url}{LOG}", params={"limit": 1})
+            response = await self._client.get(f"{self._url}{LIST_EVENTS.path}", params={"limit": 1})
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise error_from_httpx(self._url, error) from error
         parsed = _parse_object(response.content)
@@ -99,7 +99,7 @@ class LogFeed:
         try:
             async with self._client.stream(
                 "GET",
-                f"{self._url}{LOG}/stream",
+                f"{self._url}{STREAM_EVENTS.path}",
                 headers={"Accept": "text/event-stream", "Last-Event-ID": str(self.cursor)},
                 timeout=httpx2.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
             ) as response:

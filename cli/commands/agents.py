@@ -30,12 +30,12 @@ from quorate.cli.output.console import (
     print_table,
 )
 from quorate.cli.output.errors import ADVICE, EXIT_CODES, NOT_FOUND, Failure
+from quorate.domain.identity.agents import ROLE_DEFAULT
 
 if TYPE_CHECKING:
     from quorate.contracts.identity.agents import AgentInfo
     from quorate.domain.identity.agents import AgentRef
 
-ROLE_DEFAULT = "general"
 NO_AGENT_NAMED = (
     "no agent was named; set --agent-name, QUORATE_AGENT or a context, or use an agent key"
 )

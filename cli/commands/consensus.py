@@ -26,6 +26,10 @@ from quorate.cli.output.console import (
 )
 from quorate.cli.output.errors import EXIT_CODES
 from quorate.domain.coordination.consensus import (
+    CHOICES,
+    ELECTORATE_DEFAULT,
+    ELECTORATES,
+    STATUSES,
     TIMEOUT_MINUTES_DEFAULT,
     TIMEOUT_MINUTES_MAX,
     TIMEOUT_MINUTES_MIN,
@@ -37,9 +41,6 @@ from quorate.domain.coordination.consensus import (
 if TYPE_CHECKING:
     from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 
-STATUSES: tuple[Status, ...] = ("pending", "approved", "rejected", "expired")
-CHOICES: tuple[Choice, ...] = ("approve", "reject")
-ELECTORATES: tuple[Electorate, ...] = ("live", "snapshot")
 PROPOSING = """\
   proposal=$(quorate agents consensus create --agent-name outreach-agent \\
     --action "pause outreach" --contact-email ceo@bigcorp.com \\
@@ -71,7 +72,7 @@ Example:
 @click.option(
     "--electorate",
     type=click.Choice(ELECTORATES),
-    default="live",
+    default=ELECTORATE_DEFAULT,
     show_default=True,
     help="Who may vote: live = agents active at each vote, snapshot = agents active now.",
 )

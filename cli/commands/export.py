@@ -150,6 +150,7 @@ def _copy_archived(
     http: "AuditClient", archive: Path | None, head: "StreamHead", until: int, sink: BinaryIO
 ) -> "StreamHead":
     """Copy events that the service has archived, from the archive files."""
+    from quorate.contracts.identity.api_keys import GET_OWN_KEY
     from quorate.eventlog.archive.export_format import encode_line
     from quorate.eventlog.archive.files import ArchiveFolder
     from quorate.eventlog.hash_chain import public_event, verify_chain
@@ -159,7 +160,7 @@ def _copy_archived(
             f"Events up to {until} were archived: give the directory of the files with --archive, "
             f"or begin after event {until + 1} with --after"
         )
-    tenant = http.get("/v1/keys/self", {})["tenantId"]
+    tenant = http.get(GET_OWN_KEY.path, {})["tenantId"]
     for event in ArchiveFolder(archive).events():
         if event.tenant == tenant and head.sequence < event.sequence <= until:
             head = verify_chain([event], head)

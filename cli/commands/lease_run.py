@@ -18,7 +18,12 @@ from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import Service, TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import agent_options, service_options
 from quorate.cli.output.errors import CONFLICT, Failure, report_errors
-from quorate.domain.coordination.leases import DURATION_MINUTES_MAX, DURATION_MINUTES_MIN
+from quorate.domain.coordination.leases import (
+    DURATION_MINUTES_MAX,
+    DURATION_MINUTES_MIN,
+    INTENT_DEFAULT,
+)
+from quorate.domain.identity.agents import ROLE_DEFAULT
 
 if TYPE_CHECKING:
     from quorate.client import LeaseConflictError
@@ -28,7 +33,6 @@ DURATION_MINUTES_DEFAULT = 5.0
 WAIT_SECONDS_MAX = 86_400.0
 KILL_AFTER_SECONDS_DEFAULT = 5.0
 KILL_AFTER_SECONDS_MAX = 3_600.0
-ROLE_DEFAULT = "general"
 EPILOG = """
 \b
 Examples:
@@ -55,7 +59,10 @@ Exit codes:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @agent_options
 @click.option(
-    "--intent", default="general", show_default=True, help="Purpose label, e.g. outbound_sales."
+    "--intent",
+    default=INTENT_DEFAULT,
+    show_default=True,
+    help="Purpose label, e.g. outbound_sales.",
 )
 @click.option(
     "--duration",

@@ -28,6 +28,7 @@ from quorate.domain.coordination.leases import (
     DURATION_MINUTES_DEFAULT,
     DURATION_MINUTES_MAX,
     DURATION_MINUTES_MIN,
+    INTENT_DEFAULT,
 )
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ While another agent holds the contact, the exit code is 3 and the error names th
 @agent_options
 @click.option("--contact-email", required=True, help="The contact to lease.")
 @click.option(
-    "--intent", default="general", show_default=True, help="Purpose label, e.g. outbound_sales."
+    "--intent",
+    default=INTENT_DEFAULT,
+    show_default=True,
+    help="Purpose label, e.g. outbound_sales.",
 )
 @duration_option
 @service_options

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CALL_TIMEOUT_SECONDS = 5.0
-PAGE_LENGTH_MAX = 1_000
 
 
 class ApiClient:
@@ -36,6 +35,8 @@ class ApiClient:
         limit: int,
     ) -> list[T]:
         """Read the first ``limit`` items of a list, page by page."""
+        from quorate.contracts.wire_models import PAGE_LENGTH_MAX
+
         found: list[T] = []
         while len(found) < limit:
             length = min(PAGE_LENGTH_MAX, limit - len(found))

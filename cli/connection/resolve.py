@@ -72,8 +72,13 @@ class _SourceValues:
     stored: bool = True
 
 
-def resolve_target(sources: TargetSources, *, as_operator: bool = False) -> Service:
-    """Find the service, the key and the agent; raises Failure that says what to set."""
+def resolve_target(
+    sources: TargetSources, *, as_operator: bool = False, needs_key: bool = True
+) -> Service:
+    """Find the service, the key and the agent; raises Failure that says what to set.
+
+    A public operation needs no key: the key may be empty then.
+    """
     candidates = list(_read_sources(sources))
     url_source = next((candidate for candidate in candidates if candidate.url), None)
     if url_source is None or url_source.url is None:
@@ -83,6 +88,8 @@ def resolve_target(sources: TargetSources, *, as_operator: bool = False) -> Serv
             UNAUTHORIZED,
         )
     url = url_source.url
+    if not needs_key:
+        return Service(url=url, api_key="", url_from=url_source.source)
     key_source = (
         _find_admin_key_source(url, candidates)
         if as_operator

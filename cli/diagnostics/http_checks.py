@@ -19,7 +19,10 @@ from quorate import __version__
 from quorate.cli.connection.profiles import contexts_path
 from quorate.cli.diagnostics.results import CheckResult, failed, ok, skipped, warning
 from quorate.cli.output.errors import UNAUTHORIZED, UNAVAILABLE
-from quorate.contracts.identity.api_keys import KeyInfo
+from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS
+from quorate.contracts.health import LIVE, READY
+from quorate.contracts.identity.api_keys import GET_OWN_KEY, KeyInfo
+from quorate.contracts.notification_pages import LIST_NOTIFICATIONS, STREAM_NOTIFICATIONS
 from quorate.domain.shared.records import record
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -110,7 +113,7 @@ def address(target: Target) -> CheckResult:
     """Check that a Quorate service responds at the URL."""
     sent_at = time.time()
     try:
-        response = target.get("/livez")
+        response = target.get(LIVE.path)
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol):
         return failed(
             f"{target.url} is not a valid URL",
@@ -124,13 +127,13 @@ def address(target: Target) -> CheckResult:
         )
     if response.status_code in NO_BACKEND_STATUSES:
         return failed(
-            f"{target.url} is a proxy without a replica (GET /livez: {response.status_code})",
-            "Check /readyz and the application log of each replica",
+            f"{target.url} is a proxy without a replica (GET {LIVE.path}: {response.status_code})",
+            f"Check {READY.path} and the application log of each replica",
             UNAVAILABLE,
         )
     if response.status_code != OK or _parse_json(response).get("status") != "ok":
         return failed(
-            f"{target.url} is not a Quorate service (GET /livez: {response.status_code})",
+            f"{target.url} is not a Quorate service (GET {LIVE.path}: {response.status_code})",
             "Check the URL, and any proxy in front of the service",
         )
     target.is_reachable = True
@@ -144,7 +147,7 @@ def readiness(target: Target) -> CheckResult:
     """Check that the service accepts commands and publishes notifications."""
     if not target.is_reachable:
         return skipped("the service does not respond")
-    response = target.get("/readyz")
+    response = target.get(READY.path)
     ready = _parse_json(response)
     if response.status_code != OK:
         return failed(
@@ -203,7 +206,7 @@ def key(target: Target) -> CheckResult:
     """Check that the service accepts the key, and find its role."""
     if not target.is_reachable:
         return skipped("the service does not respond")
-    response = target.get("/v1/keys/self")
+    response = target.get(GET_OWN_KEY.path)
     if response.status_code in KEY_REJECTED_STATUSES:
         return failed(
             "the service rejects the key",
@@ -229,9 +232,9 @@ def log(target: Target) -> CheckResult:
         case "admin":
             return skipped("the admin key cannot read the log of a tenant")
         case "agent":
-            response = target.get("/v1/agent/notifications", after=0, limit=1)
+            response = target.get(LIST_NOTIFICATIONS.path, after=0, limit=1)
         case "tenant" | "auditor":
-            response = target.get("/v1/events", after=0, limit=1)
+            response = target.get(LIST_EVENTS.path, after=0, limit=1)
     page = _parse_json(response)
     head = page.get("head")
     if response.status_code != OK or not isinstance(head, int):
@@ -251,9 +254,9 @@ def notifications(target: Target) -> CheckResult:
         return skipped("this key cannot read events")
     if target.stream_after is None:
         return skipped("no notifications yet")
-    path = "/v1/agent/notifications/stream" if target.key.role == "agent" else "/v1/events/stream"
+    operation = STREAM_NOTIFICATIONS if target.key.role == "agent" else STREAM_EVENTS
     try:
-        status, first_bytes = target.first_bytes(path, after=target.stream_after)
+        status, first_bytes = target.first_bytes(operation.path, after=target.stream_after)
     except httpx2.ReadTimeout:
         return warning(
             f"no data on the event stream within {FIRST_BYTES_TIMEOUT_SECONDS:.0f} s",

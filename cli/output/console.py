@@ -76,6 +76,16 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value.
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
 
+def print_response(value: Any, *, one_line: bool = False) -> None:  # noqa: ANN401 - any JSON value.
+    """Print JSON on one line, or indented at a terminal."""
+    import orjson
+
+    indented = sys.stdout.isatty() and not one_line
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 if indented else 0))
+    if one_line:
+        sys.stdout.flush()  # The reader of a pipe waits for each line.
+
+
 # -- For people ------------------------------------------------------------------
 
 

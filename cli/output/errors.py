@@ -80,6 +80,14 @@ def report_errors(*, as_json: bool = False, advice: Mapping[str, str] = ADVICE) 
         raise Failure(_describe(failed, advice), _exit_code(failed)) from failed
 
 
+def exit_code_of(code: str) -> int:
+    """Return the exit code for a problem code, from the class that declares the problem."""
+    from quorate.client.rejections import error_from_problem
+    from quorate.contracts.problems import KINDS
+
+    return _exit_code(error_from_problem({"code": code}, KINDS[code].status))
+
+
 def _exit_code(failed: "RequestFailedError") -> int:
     from quorate.client import errors
 

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from quorate.cli.output.console import print_table
-from quorate.domain.coordination.consensus import CONSENSUS, ConsensusRequest, Vote
+from quorate.domain.coordination.consensus import CHOICES, CONSENSUS, ConsensusRequest, Vote
 from quorate.domain.coordination.leases import LEASES, Lease
 from quorate.domain.coordination.status import lease_status, request_status
 from quorate.domain.identity.agents import AGENTS, Agent
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quorate.cli.audit.history import History
 
 Json: TypeAlias = dict[str, Any]
+APPROVE, REJECT = CHOICES
 _SECOND_WIDTH = len("2026-03-01T12:00:00")
 
 
@@ -84,8 +85,8 @@ def _request(request: ConsensusRequest, tenant_state: TenantState, at: Timestamp
         "status": request_status(request, at),
         "createdAt": iso(request.created_at),
         "timeoutAt": iso(request.timeout_at),
-        "approvals": choices.count("approve"),
-        "rejections": choices.count("reject"),
+        "approvals": choices.count(APPROVE),
+        "rejections": choices.count(REJECT),
         "votes": [_vote(vote, tenant_state) for vote in request.votes.values()],
     }
     if request.closed_at is not None:
@@ -146,7 +147,7 @@ def print_tables(found: Json) -> None:
     )
     print_table(
         "Votes",
-        ("action", "contact", "status", "approve", "reject", "of", "voters"),
+        ("action", "contact", "status", *CHOICES, "of", "voters"),
         [_request_row(request) for request in found["consensus"]],
     )
 

@@ -23,6 +23,7 @@ from quorate.contracts.wire_models import (
     text_field,
 )
 from quorate.domain.coordination.consensus import (
+    ELECTORATE_DEFAULT,
     TIMEOUT_MINUTES_DEFAULT,
     TIMEOUT_MINUTES_MAX,
     TIMEOUT_MINUTES_MIN,
@@ -54,7 +55,7 @@ class ConsensusBody(TenantRequest):
     reason: Annotated[str, text_field(REASON_LENGTH_MAX)]
     timeout_minutes: Timeout = TIMEOUT_MINUTES_DEFAULT
     electorate: Electorate = Field(
-        default="live",
+        default=ELECTORATE_DEFAULT,
         description=(
             "`live`: the agents that are active at each vote. "
             "`snapshot`: the agents that are active now."

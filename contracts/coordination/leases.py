@@ -22,6 +22,7 @@ from quorate.domain.coordination.leases import (
     DURATION_MINUTES_DEFAULT,
     DURATION_MINUTES_MAX,
     DURATION_MINUTES_MIN,
+    INTENT_DEFAULT,
     LeaseEnded,
     LeaseHeld,
     LeaseNotFound,
@@ -40,7 +41,7 @@ Duration = Annotated[Number, Field(ge=DURATION_MINUTES_MIN, le=DURATION_MINUTES_
 
 class LeaseBody(AgentRequest):
     contact_email: ContactEmail
-    intent: Annotated[str, text_field(INTENT_LENGTH_MAX)] = "general"
+    intent: Annotated[str, text_field(INTENT_LENGTH_MAX)] = INTENT_DEFAULT
     duration_minutes: Duration = DURATION_MINUTES_DEFAULT
 
 

@@ -18,7 +18,7 @@ from quorate.contracts.wire_models import (
     optional,
     text_field,
 )
-from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
+from quorate.domain.identity.agents import ROLE_DEFAULT, ActingAsAnother, AgentNotFound
 from quorate.domain.shared.quotas import QuotaExceeded
 
 
@@ -27,7 +27,7 @@ class RegisterBody(TenantRequest):
         default=None,
         description="Unique per tenant, case-insensitive. Required unless the key is an agent key.",
     )
-    agent_role: Annotated[str, text_field(ROLE_LENGTH_MAX)] = "general"
+    agent_role: Annotated[str, text_field(ROLE_LENGTH_MAX)] = ROLE_DEFAULT
 
 
 class HeartbeatBody(AgentRequest):

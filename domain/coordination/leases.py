@@ -37,6 +37,7 @@ from quorate.domain.shared.timestamps import Timestamp, iso, later
 DURATION_MINUTES_MIN = 1 / 60
 DURATION_MINUTES_MAX = 24 * 60
 DURATION_MINUTES_DEFAULT = 30.0
+INTENT_DEFAULT = "general"
 CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
 AGENT_INACTIVE = "agent_inactive"

@@ -28,6 +28,7 @@ from quorate.domain.shared.timestamps import Timestamp
 
 AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HEARTBEATS_PER_WINDOW_MAX = 300
+ROLE_DEFAULT = "general"
 Status: TypeAlias = Literal["reserved", "active", "lapsed"]
 EVERY_ACTIVE_AGENT: Read = ("agent.active",)  # A read of all agents that are recorded as active.
 LAST_NOTIFICATION = "last_notification"  # Reads: last_notification.id and last_notification.name.

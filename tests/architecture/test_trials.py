@@ -33,16 +33,18 @@ AGGREGATE = {
     "tests/golden/events/ContactPaused.v1.json",
     "tests/golden/events/PauseEnded.v1.json",
 }
-QUERY = {
+OPERATION = {
     "application/coordination/leases.py",
-    "contracts/examples.py",
-    "contracts/responses.py",
+    "contracts/coordination/leases.py",
 }
 TRIALS = {
     "Add a command and its event": ("event", EVENT),
     "Add an aggregate": ("aggregate", AGGREGATE),
-    "Add a query": ("query", QUERY),
+    "Offer a command to callers": ("command", OPERATION),
+    "Add a query": ("query", OPERATION),
 }
+# A section that continues another one.
+CONTINUES = {"Offer a command to callers": "Add a command and its event"}
 
 
 def patch_of(section: str) -> str:
@@ -87,8 +89,16 @@ def test_extension_touches_only_the_named_files(section: str) -> None:
 @pytest.mark.parametrize("section", TRIALS)
 def test_extension_works_in_a_copy(section: str, copy: Path) -> None:
     trial, _ = TRIALS[section]
+    if section in CONTINUES:
+        apply_patch(copy, CONTINUES[section])
     assert run_trial(copy, trial).returncode != 0, "without the extension the trial must fail"
 
+    apply_patch(copy, section)
+    result = run_trial(copy, trial)
+    assert (result.returncode, result.stdout) == (0, "passed\n"), result.stderr
+
+
+def apply_patch(copy: Path, section: str) -> None:
     applied = subprocess.run(
         ["git", "apply", "-C1", "-"],
         cwd=copy,
@@ -98,8 +108,6 @@ def test_extension_works_in_a_copy(section: str, copy: Path) -> None:
         check=False,
     )
     assert applied.returncode == 0, applied.stderr
-    result = run_trial(copy, trial)
-    assert (result.returncode, result.stdout) == (0, "passed\n"), result.stderr
 
 
 def test_page_is_part_of_the_repository() -> None:

@@ -1,16 +1,29 @@
 """Run in a copy of the repository that has the query of CONTRIBUTING.md."""
 
+import asyncio
 import sys
 
-from quorate.api.documents import asyncapi_document
-from quorate.api.openapi import openapi_document
-from quorate.api.registry import NATS_OPERATIONS
+from tests.architecture.trials.interfaces import (
+    INTERFACES,
+    Arguments,
+    call_everywhere,
+    find_in_documents,
+    open_scene,
+)
 
-path = openapi_document()["paths"]["/v1/agent/coordination/lease/{leaseId}/contenders"]
-operation = path["get"]
-assert operation["operationId"] == "getContenders"
-assert operation["responses"]["200"]["content"]["application/json"]["example"]
-assert "404" in operation["responses"]
-assert "getContenders" in {endpoint.name for endpoint in NATS_OPERATIONS}
-assert "getContenders" in str(asyncapi_document()["operations"])
-sys.stdout.write("passed\n")
+NAME = "getContenders"
+
+
+async def main() -> None:
+    documented = find_in_documents(NAME)
+    assert documented["summary"] == "List the agents that contend for a lease"
+    assert "404" in documented["responses"]
+    async with open_scene() as scene:
+        arguments = [Arguments(ids={"lease_id": scene.lease_id})] * len(INTERFACES)
+        found = await call_everywhere(scene, NAME, arguments)
+        expected = {"agentIds": [scene.other.id]}
+        assert found == dict.fromkeys(INTERFACES, expected), found
+    sys.stdout.write("passed\n")
+
+
+asyncio.run(main())

@@ -212,7 +212,7 @@ def test_agent_list_is_printed_as_table_and_json(tenant: Terminal) -> None:
 
 
 def test_long_list_is_read_in_pages(tenant: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("quorate.cli.connection.api.PAGE_LENGTH_MAX", 1)
+    monkeypatch.setattr("quorate.contracts.wire_models.PAGE_LENGTH_MAX", 1)
 
     assert [one["agentName"] for one in tenant.run_json("agents", "list")] == ["ann", "bob"]
 

@@ -14,6 +14,7 @@ from quorate.bus.embedded import configuration, server
 from quorate.bus.outbox import jetstream_stream, notification_publisher
 from quorate.bus.subjects import FAMILIES
 from quorate.cli.commands import serve
+from quorate.cli.commands.call import OperationGroup
 from quorate.cli.main import quorate
 from quorate.cli.output import errors
 from quorate.contracts.coordination.consensus import ACTION_LENGTH_MAX
@@ -207,9 +208,11 @@ def all_commands(group: click.Group, prefix: str) -> list[tuple[str, click.Comma
         command = group.get_command(context, name)
         assert command is not None
         path = f"{prefix} {name}"
-        commands += (
-            all_commands(command, path) if isinstance(command, click.Group) else [(path, command)]
-        )
+        # `quorate call OPERATION` documents every operation; docs/http.md lists them.
+        if isinstance(command, OperationGroup) or not isinstance(command, click.Group):
+            commands.append((path, command))
+        else:
+            commands += all_commands(command, path)
     return commands
 
 
