@@ -77,6 +77,12 @@ class Lease:
 
     # -- State ---------------------------------------------------------------
 
+    def __repr__(self) -> str:
+        if self._info is None:
+            return f"Lease({self.contact_email!r}, not acquired)"
+        state = "released" if self._is_released else "held" if self.is_held else "lost"
+        return f"Lease({self.contact_email!r}, {state}, id={self.id!r}, fence={self.fence})"
+
     @property
     def info(self) -> LeaseInfo:
         """The lease as the service described it last."""
@@ -293,8 +299,8 @@ class Lease:
 
     def _fallback_seconds(self, conflict: LeaseConflictError) -> float:
         delay = FALLBACK_DELAY_SECONDS * (1 + random.random())  # noqa: S311 - no secret.
-        ends_at = conflict.holder.expires_at if conflict.holder is not None else None
-        return delay if ends_at is None else self._context.seconds_until(ends_at) + delay
+        holder = conflict.holder
+        return delay + (self._context.seconds_until(holder.expires_at) if holder else 0.0)
 
     # -- Renewing ------------------------------------------------------------
 
@@ -329,9 +335,8 @@ class Lease:
                     logger.info("The renewal of a lease failed and will be retried: %s", failure)
                 except RequestFailedError as failure:
                     logger.warning("The renewal of a lease failed and will be retried: %s", failure)
-                await asyncio.sleep(
-                    min(RENEWAL_PAUSE_SECONDS_MAX, interval / RENEWALS_PER_DURATION)
-                )
+                pause = min(RENEWAL_PAUSE_SECONDS_MAX, interval / RENEWALS_PER_DURATION)
+                await asyncio.sleep(pause)
 
     async def _renew_once(self, duration_minutes: float | None = None) -> None:
         """Renew, or record the loss if the lease has ended. Other failures are raised."""
@@ -373,9 +378,8 @@ class Lease:
             self._cancel_scope.cancel()
 
     def _loss_error(self) -> LeaseLostError:
-        info = self.info
         reason = "released" if self._validity is None else self._validity.loss_reason or "released"
-        return LeaseLostError(reason, info.id, self.contact_email, info.fence)
+        return LeaseLostError(reason, self.id, self.contact_email, self.fence)
 
 
 async def release_lease(context: AgentContext, lease_id: str) -> None:

@@ -139,6 +139,11 @@ class NotificationFeed:
             await background.cancel_all()
             await transport.close()
 
+    def __repr__(self) -> str:
+        agent = self._agent.id or self._agent.name
+        state = "closed" if self._is_closed else "open" if self._failure is None else "failed"
+        return f"NotificationFeed(agent={agent!r}, cursor={self.cursor}, state={state!r})"
+
     # -- For readers ---------------------------------------------------------
 
     @property

@@ -1,7 +1,7 @@
 """Wake the tasks that wait for a lease, a contact or a proposal, by notifications. No I/O.
 
-A gap stands for unknown notifications, and so does a notification whose data was omitted. After one
-of these, every waiter checks the state itself.
+A gap stands for missed notifications. A notification whose data was omitted, or has a form that
+this version does not know, is as uncertain. After one of these, every waiter checks the state.
 """
 
 from asyncio import Event
@@ -11,17 +11,22 @@ from contextlib import contextmanager
 
 from quorate.client.lease_validity import LossReason
 from quorate.client.results import Notification
+from quorate.contracts.notifications import (
+    NOTIFICATION_TYPES,
+    ConsensusDecided,
+    ConsensusExpired,
+    Gap,
+    LeaseAvailable,
+    LeaseExpired,
+    LeaseReleased,
+    LeaseRevoked,
+    Omitted,
+    UnknownNotification,
+)
 from quorate.domain.shared.email_addresses import AddressUnusable, contact
 from quorate.runtime.domain_names import to_a_labels
 
 ENDED_LEASES_MAX = 1_024
-LOSS_REASONS: dict[str, LossReason] = {
-    "lease_expired": "expired",
-    "lease_revoked": "revoked",
-    "lease_released": "released",
-}
-CLOSING_NOTIFICATIONS = frozenset({"consensus_decided", "consensus_expired"})
-LEASE_AVAILABLE = "lease_available"
 
 
 def contact_key(email: str) -> str | None:
@@ -55,15 +60,21 @@ class Waiters:
 
     def dispatch(self, notification: Notification) -> None:
         """Wake the tasks that wait for this notification."""
-        if notification.is_gap or "omitted" in notification.data:
-            self._wake_all()
-        elif notification.name in LOSS_REASONS:
-            reason = LOSS_REASONS[notification.name]
-            self._end_lease(str(notification.data.get("leaseId")), reason)
-        elif notification.name == LEASE_AVAILABLE:
-            _set_all(self._contacts.get(str(notification.data.get("contactKey"))))
-        elif notification.name in CLOSING_NOTIFICATIONS:
-            _set_all(self._proposals.get(str(notification.data.get("requestId"))))
+        match notification.data:
+            case LeaseExpired(lease_id=lease_id):
+                self._end_lease(lease_id, "expired")
+            case LeaseRevoked(lease_id=lease_id):
+                self._end_lease(lease_id, "revoked")
+            case LeaseReleased(lease_id=lease_id):
+                self._end_lease(lease_id, "released")
+            case LeaseAvailable(contact_key=key):
+                _set_all(self._contacts.get(key))
+            case ConsensusDecided(request_id=request_id) | ConsensusExpired(request_id=request_id):
+                _set_all(self._proposals.get(request_id))
+            case Gap() | Omitted():
+                self._wake_all()
+            case UnknownNotification(name=name) if name in NOTIFICATION_TYPES:
+                self._wake_all()
 
     # -- Leases --------------------------------------------------------------
 

@@ -37,6 +37,7 @@ class NotificationData(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         json_schema_extra=_omit_null,
+        defer_build=True,
     )
 
 
@@ -200,6 +201,16 @@ class UnknownNotification(NotificationData):
 
     name: str
     data: Mapping[str, Any]
+
+
+class Gap(NotificationData):
+    """A truncated range: the notifications after `after`, up to `until`, are no longer kept.
+
+    The SDK gives it in place of them. It is never published.
+    """
+
+    after: int
+    until: int
 
 
 NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {

@@ -43,7 +43,11 @@ class FailoverTransport:
         return (await self.send(request, timeout_seconds=timeout_seconds)).result
 
     async def send(
-        self, request: Request[T], *, timeout_seconds: float | None = None
+        self,
+        request: Request[T],
+        *,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
     ) -> Response[T]:
         """Send a request, with retries until the deadline, and return its response.
 
@@ -52,7 +56,7 @@ class FailoverTransport:
         """
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         policy = RetryPolicy(timeout, clock=self._clock, random=random.random)
-        key = new_idempotency_key()
+        key = idempotency_key or new_idempotency_key()
         while not self._closed:
             try:
                 return await self._attempt(request, key, policy)
