@@ -135,10 +135,8 @@ class Lease:
     async def request_send(self) -> SendVerdict:
         """Request permission from the send gate to contact the person now, with the fencing token.
 
-        A block is not an exception: see ``authorized`` and ``reason``.
-
-        Raises LeaseLostError, without a request, when the lease is not held; RejectedError or
-        UnavailableError when the request fails.
+        A block is a result: see ``authorized`` and ``reason``. Raises LeaseLostError, without a
+        request, when the lease is not held; RejectedError or UnavailableError otherwise.
         """
         self.check()
         return await self._context.execute(
@@ -162,9 +160,8 @@ class Lease:
         """Release the lease before the end of the block. A second call has no effect.
 
         Raises UnavailableError when the service does not respond in time. The release continues in
-        the background then, and also when the caller is cancelled. Until its response, no lease on
-        the same contact is acquired in this process: the service would return the same lease, and
-        the late release would end it.
+        the background then, and after a cancellation. Until its response, this process acquires no
+        lease on the same contact, because the late release would end it.
         """
         if self._is_released:
             return

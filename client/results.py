@@ -109,6 +109,7 @@ def parse_events_page(json: Json) -> EventsInfo:
 
     Raises ValueError if it is not from Quorate.
     """
-    page = EventsInfo.from_json(json)
     events = [EventInfo.from_json(event) for event in json["events"]]
-    return page.model_copy(update={"events": events})
+    page = EventsInfo.from_json({**json, "events": []}).model_copy(update={"events": events})
+    page._raw = json  # noqa: SLF001 - as ``from_json`` does.
+    return page

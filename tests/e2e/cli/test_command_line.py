@@ -56,7 +56,7 @@ NEEDED_BY_VERBS = {
     *(
         "structlog",
         "quorate.client.requests",
-        "quorate.client.audit",
+        "quorate.client.transports.sync_http",
         "quorate.eventlog.archive.export_format",
     ),
 }
