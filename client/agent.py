@@ -33,7 +33,6 @@ from quorate.client.request_builder import request_for
 from quorate.client.results import Config, Notification
 from quorate.client.serialization import Response
 from quorate.client.transports.failover import FailoverTransport
-from quorate.client.transports.http import HttpTransport
 from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 from quorate.contracts.coordination.send_gate import SendVerdict
 from quorate.contracts.identity.agents import AgentInfo, HeartbeatInfo
@@ -96,6 +95,8 @@ class Agent:
         * RejectedError: the service rejects the registration;
         * UnavailableError: the service does not respond in time.
         """
+        from quorate.client.transports.http import HttpTransport  # noqa: PLC0415 - loads httpx2.
+
         address = resolve_service(url, api_key, nats_url)
         http = HttpTransport(address.url, address.api_key)
         transport = FailoverTransport(http, boot_time, config.timeout_seconds)

@@ -30,7 +30,6 @@ from quorate.client.notification_buffer import NotificationBuffer
 from quorate.client.rejections import InternalServerError, RejectedError
 from quorate.client.results import Notification, NotificationPage
 from quorate.client.transports.failover import FailoverTransport
-from quorate.client.transports.http import HttpTransport
 from quorate.contracts.identity.api_keys import KeyInfo
 from quorate.domain.identity.agents import AgentRef
 
@@ -112,6 +111,8 @@ class NotificationFeed:
         * RejectedError: the service rejects the key or the agent;
         * UnavailableError: the service does not respond in time.
         """
+        from quorate.client.transports.http import HttpTransport  # noqa: PLC0415 - loads httpx2.
+
         address = resolve_service(url, api_key, nats_url)
         agent_ref = agent or AgentRef()
         http = HttpTransport(address.url, address.api_key)

@@ -6,11 +6,13 @@ The results of all other operations are the response models of ``quorate.contrac
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from quorate.contracts.event_log import EventInfo, EventsInfo
-from quorate.contracts.notifications import PREFIX, Gap, NotificationData, parse_notification
 from quorate.domain.shared.records import record
+
+if TYPE_CHECKING:  # The models of notifications are imported with the first notification.
+    from quorate.contracts.notifications import NotificationData
 
 Json: TypeAlias = Mapping[str, Any]
 Config: TypeAlias = dict[str, bool | str]
@@ -44,7 +46,7 @@ class Notification:
     sequence: int
     id: str | None  # None for a gap.
     time: datetime | None  # None for a gap.
-    data: NotificationData
+    data: "NotificationData"
     raw: Json = _RAW
 
     @property
@@ -54,6 +56,8 @@ class Notification:
 
     @classmethod
     def from_json(cls, json: Json) -> Self:
+        from quorate.contracts.notifications import PREFIX, parse_notification  # noqa: PLC0415
+
         name = str(json["type"]).removeprefix(PREFIX)
         return cls(
             name=name,
@@ -67,6 +71,8 @@ class Notification:
     @classmethod
     def gap(cls, after: int, until: int) -> Self:
         """Make the notification of a truncated range; its ``raw`` has no id and no time."""
+        from quorate.contracts.notifications import PREFIX, Gap  # noqa: PLC0415
+
         raw = {
             "type": PREFIX + GAP,
             "sequence": until,

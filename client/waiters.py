@@ -11,18 +11,6 @@ from contextlib import contextmanager
 
 from quorate.client.lease_validity import LossReason
 from quorate.client.results import Notification
-from quorate.contracts.notifications import (
-    NOTIFICATION_TYPES,
-    ConsensusDecided,
-    ConsensusExpired,
-    Gap,
-    LeaseAvailable,
-    LeaseExpired,
-    LeaseReleased,
-    LeaseRevoked,
-    Omitted,
-    UnknownNotification,
-)
 from quorate.domain.shared.email_addresses import AddressUnusable, contact
 from quorate.runtime.domain_names import to_a_labels
 
@@ -60,20 +48,25 @@ class Waiters:
 
     def dispatch(self, notification: Notification) -> None:
         """Wake the tasks that wait for this notification."""
+        from quorate.contracts import notifications as models  # noqa: PLC0415 - see results.py.
+
         match notification.data:
-            case LeaseExpired(lease_id=lease_id):
+            case models.LeaseExpired(lease_id=lease_id):
                 self._end_lease(lease_id, "expired")
-            case LeaseRevoked(lease_id=lease_id):
+            case models.LeaseRevoked(lease_id=lease_id):
                 self._end_lease(lease_id, "revoked")
-            case LeaseReleased(lease_id=lease_id):
+            case models.LeaseReleased(lease_id=lease_id):
                 self._end_lease(lease_id, "released")
-            case LeaseAvailable(contact_key=key):
+            case models.LeaseAvailable(contact_key=key):
                 _set_all(self._contacts.get(key))
-            case ConsensusDecided(request_id=request_id) | ConsensusExpired(request_id=request_id):
+            case (
+                models.ConsensusDecided(request_id=request_id)
+                | models.ConsensusExpired(request_id=request_id)
+            ):
                 _set_all(self._proposals.get(request_id))
-            case Gap() | Omitted():
+            case models.Gap() | models.Omitted():
                 self._wake_all()
-            case UnknownNotification(name=name) if name in NOTIFICATION_TYPES:
+            case models.UnknownNotification(name=name) if name in models.NOTIFICATION_TYPES:
                 self._wake_all()
 
     # -- Leases --------------------------------------------------------------

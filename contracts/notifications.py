@@ -232,7 +232,7 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
 class NotificationEvent(BaseModel):
     """A notification as published over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     specversion: Literal["1.0"]
     id: str

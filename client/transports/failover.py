@@ -15,9 +15,9 @@ from quorate.client.rejections import RejectedError
 from quorate.client.request_builder import Request
 from quorate.client.retries import RetryPolicy
 from quorate.client.serialization import Response, new_idempotency_key
-from quorate.client.transports.http import HttpTransport
 
 if TYPE_CHECKING:
+    from quorate.client.transports.http import HttpTransport
     from quorate.client.transports.nats import NatsTransport
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class FailoverTransport:
     """``nats`` may be set later, because its address contains the id of the agent."""
 
-    def __init__(self, http: HttpTransport, clock: Clock, timeout_seconds: float) -> None:
+    def __init__(self, http: "HttpTransport", clock: Clock, timeout_seconds: float) -> None:
         self.http = http
         self.nats: NatsTransport | None = None
         self._clock = clock

@@ -25,5 +25,5 @@ async def use_async(client: AsyncClient) -> None:
 
 
 def use_notification(notification: Notification, conflict: LeaseConflict) -> None:
-    notification.data["contactEmail"]  # type: ignore[index]  # noqa: B018  # pyright: ignore[reportIndexIssue]
+    notification.data["contactEmail"]  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
     conflict.fence  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
