@@ -54,7 +54,7 @@ NEEDED_BY_VERBS = {
         "prometheus_client",
         "structlog",
         "quorate.client.requests",
-        "quorate.client.audit",
+        "quorate.client.transports.sync_http",
         "quorate.eventlog.archive.export_format",
     ),
 }
