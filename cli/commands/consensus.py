@@ -27,7 +27,6 @@ from quorate.cli.output.console import (
 from quorate.cli.output.errors import EXIT_CODES
 from quorate.domain.coordination.consensus import (
     CHOICES,
-    ELECTORATE_DEFAULT,
     ELECTORATES,
     STATUSES,
     TIMEOUT_MINUTES_DEFAULT,
@@ -72,7 +71,7 @@ Example:
 @click.option(
     "--electorate",
     type=click.Choice(ELECTORATES),
-    default=ELECTORATE_DEFAULT,
+    default=ELECTORATES[0],
     show_default=True,
     help="Who may vote: live = agents active at each vote, snapshot = agents active now.",
 )

@@ -45,9 +45,7 @@ Choice: TypeAlias = Literal["approve", "reject"]
 CHOICES: tuple[Choice, ...] = ("approve", "reject")
 Electorate: TypeAlias = Literal["live", "snapshot"]
 ELECTORATES: tuple[Electorate, ...] = ("live", "snapshot")
-ELECTORATE_DEFAULT: Electorate = "live"
 VOTE = "vote"  # Reads of the voter's own vote, with its reason: vote.id and vote.name.
-
 
 # -- Events ------------------------------------------------------------------
 

@@ -144,11 +144,8 @@ class LeaseHeld(Conflict):
 
     @property
     def details(self) -> Mapping[str, Any]:
-        holder = {
-            "agent_id": self.event.holder_id,
-            "agent_name": self.event.holder_name,
-            "expires_at": iso(self.event.expires_at),
-        }
+        holder = {"agent_id": self.event.holder_id, "agent_name": self.event.holder_name}
+        holder["expires_at"] = iso(self.event.expires_at)
         return {"conflict": True, "lease_holder": holder}
 
     @property

@@ -11,7 +11,7 @@ import orjson
 
 from quorate.api.documents import asyncapi_document
 from quorate.api.openapi import openapi_document
-from quorate.cli.commands.call import kebab_case
+from quorate.cli.operations.names import kebab_case
 from quorate.client.request_builder import request_for
 from quorate.client.transports.sync_http import Client
 from quorate.contracts.operations import AnyOperation
