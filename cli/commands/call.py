@@ -12,18 +12,11 @@ import click
 from click.shell_completion import CompletionItem
 
 from quorate.cli.groups import SuggestingGroup
+from quorate.cli.operations.names import kebab_case
 from quorate.cli.output.errors import EXIT_CODES
 
 if TYPE_CHECKING:
     from quorate.contracts.operations import AnyOperation
-
-SHORT_HELP_LENGTH_MAX = 200
-
-
-def kebab_case(name: str) -> str:
-    """Return a camelCase or snake_case name in kebab-case."""
-    words = "".join(f"-{one.lower()}" if one.isupper() else one for one in name)
-    return words.replace("_", "-").lstrip("-")
 
 
 def operations_by_heading() -> "Mapping[str, Sequence[AnyOperation]]":

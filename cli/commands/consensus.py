@@ -1,6 +1,6 @@
 """`quorate agents consensus`: create proposals, vote, list and show proposals."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -26,9 +26,7 @@ from quorate.cli.output.console import (
 )
 from quorate.cli.output.errors import EXIT_CODES
 from quorate.domain.coordination.consensus import (
-    CHOICES,
     ELECTORATE_DEFAULT,
-    ELECTORATES,
     STATUSES,
     TIMEOUT_MINUTES_DEFAULT,
     TIMEOUT_MINUTES_MAX,
@@ -41,6 +39,8 @@ from quorate.domain.coordination.consensus import (
 if TYPE_CHECKING:
     from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+ELECTORATES: tuple[Electorate, ...] = get_args(Electorate)
 PROPOSING = """\
   proposal=$(quorate agents consensus create --agent-name outreach-agent \\
     --action "pause outreach" --contact-email ceo@bigcorp.com \\

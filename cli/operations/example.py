@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from quorate.cli.commands.call import kebab_case
 from quorate.cli.operations.fields import Field
+from quorate.cli.operations.names import kebab_case
 from quorate.contracts.examples import BODIES, PATH_IDS, QUERIES, example_value
 from quorate.contracts.operations import AnyOperation
 

@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from quorate.cli.commands.call import kebab_case
+from quorate.cli.operations.names import kebab_case
 from quorate.contracts.operations import ID_LENGTH_MAX, AnyOperation, path_parameters
 from quorate.contracts.wire_models import SEQUENCE_MAX
 from quorate.domain.shared.records import record

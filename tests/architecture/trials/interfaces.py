@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from quorate.api.documents import asyncapi_document, openapi_document
-from quorate.cli.commands.call import kebab_case
+from quorate.cli.operations.names import kebab_case
 from quorate.client.request_builder import request_for
 from quorate.client.transports.sync_http import Client
 from quorate.contracts.operations import AnyOperation

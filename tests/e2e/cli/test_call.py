@@ -12,11 +12,12 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from quorate.cli.commands.call import call, kebab_case
+from quorate.cli.commands.call import call
 from quorate.cli.main import quorate
 from quorate.cli.operations.command import OperationCommand
 from quorate.cli.operations.example import example_lines
 from quorate.cli.operations.fields import RESERVED, Field, fields_of, option_for
+from quorate.cli.operations.names import kebab_case
 from quorate.cli.operations.requests import make_request
 from quorate.cli.output.errors import (
     ADVICE,

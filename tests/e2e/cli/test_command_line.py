@@ -56,6 +56,7 @@ NEEDED_BY_VERBS = {
     *(
         "structlog",
         "quorate.client.requests",
+        "quorate.contracts",
         "quorate.client.audit",
         "quorate.eventlog.archive.export_format",
     ),
