@@ -1,14 +1,25 @@
-"""The API documents: OpenAPI and AsyncAPI, as JSON and as reference pages."""
+"""The API documents, OpenAPI and AsyncAPI, and the pages that show them."""
 
-from functools import cache
-from typing import Any
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import orjson
 
+from quorate.api import asyncapi_page
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.operations import Call, Reply, handles
-from quorate.contracts.operations import Operation
+from quorate.contracts.operations import AnyOperation, Operation
 from quorate.contracts.registry import OPERATIONS
+
+STATIC = Path(__file__).parent / "static"
+# The page loads its scripts and styles from this service only. Swagger UI has icons as data URLs.
+DOCS_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+Generate: TypeAlias = Callable[[], dict[str, Any]]
 
 OPENAPI = Operation(
     method="GET",
@@ -22,6 +33,7 @@ DOCS: Operation[None] = Operation(
     path="/docs",
     name="docs",
     summary="Show the HTTP API reference",
+    description="The page can also send requests.",
 )
 ASYNCAPI = Operation(
     method="GET",
@@ -37,74 +49,64 @@ ASYNCAPI_PAGE: Operation[None] = Operation(
     name="asyncapiPage",
     summary="Show the NATS API reference",
 )
-ENDPOINTS = (OPENAPI, DOCS, ASYNCAPI, ASYNCAPI_PAGE)
+DOCUMENTS: tuple[AnyOperation, ...] = (OPENAPI, DOCS, ASYNCAPI, ASYNCAPI_PAGE)
+ENDPOINTS: tuple[AnyOperation, ...] = (*OPERATIONS, *DOCUMENTS)
 
 
-# Each document is generated on the first request. The generators are imported then, because the
-# service starts faster without them.
-@cache
-def openapi_document() -> dict[str, Any]:
-    from quorate.api import openapi  # noqa: PLC0415 - see above.
+class Documents:
+    """Generates each document on the first request, because a start is faster without them."""
 
-    return openapi.document((*OPERATIONS, *ENDPOINTS))
+    def __init__(self, openapi: Generate, asyncapi: Generate) -> None:
+        self._openapi = openapi
+        self._asyncapi = asyncapi
+
+    @cached_property
+    def openapi_json(self) -> bytes:
+        return orjson.dumps(self._openapi())
+
+    @cached_property
+    def asyncapi_json(self) -> bytes:
+        return orjson.dumps(self._asyncapi())
+
+    @cached_property
+    def asyncapi_page(self) -> bytes:
+        return asyncapi_page.asyncapi_page()
+
+    @cached_property
+    def docs_page(self) -> bytes:
+        return (STATIC / "docs.html").read_bytes()
 
 
 @cache
 def asyncapi_document() -> dict[str, Any]:
-    from quorate.api import asyncapi  # noqa: PLC0415 - see above.
+    from quorate.bus import asyncapi  # noqa: PLC0415 - see Documents.
 
-    return asyncapi.document(NATS_OPERATIONS)
-
-
-@cache
-def _openapi_json() -> bytes:
-    return orjson.dumps(openapi_document())
-
-
-@cache
-def _http_page() -> bytes:
-    from quorate.api import docs_page  # noqa: PLC0415 - see above.
-
-    return docs_page.render(openapi_document())
-
-
-@cache
-def _asyncapi_json() -> bytes:
-    return orjson.dumps(asyncapi_document())
-
-
-@cache
-def _nats_page() -> bytes:
-    from quorate.api import asyncapi_page  # noqa: PLC0415 - see above.
-
-    return asyncapi_page.render(asyncapi_document())
+    return asyncapi.asyncapi_document(NATS_OPERATIONS, asyncapi.tags_of(NATS_OPERATIONS))
 
 
 @handles(OPENAPI)
-async def get_openapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - not needed here.
-    return Reply(body=_openapi_json())
+async def get_openapi(documents: Documents, _call: Call) -> Reply:
+    return Reply(body=documents.openapi_json)
 
 
 @handles(DOCS)
-async def get_http_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _html_reply(_http_page())
+async def get_docs_page(documents: Documents, _call: Call) -> Reply:
+    return _html_reply(documents.docs_page, DOCS_SECURITY_POLICY)
 
 
 @handles(ASYNCAPI)
-async def get_asyncapi(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return Reply(body=_asyncapi_json())
+async def get_asyncapi(documents: Documents, _call: Call) -> Reply:
+    return Reply(body=documents.asyncapi_json)
 
 
 @handles(ASYNCAPI_PAGE)
-async def get_nats_page(_service: Any, _call: Call) -> Reply:  # noqa: ANN401 - as above.
-    return _html_reply(_nats_page())
+async def get_asyncapi_page(documents: Documents, _call: Call) -> Reply:
+    return _html_reply(documents.asyncapi_page, asyncapi_page.CONTENT_SECURITY_POLICY)
 
 
-def _html_reply(page: bytes) -> Reply:
-    from quorate.api.html import CONTENT_SECURITY_POLICY  # noqa: PLC0415 - see above.
-
+def _html_reply(page: bytes, security_policy: str) -> Reply:
     headers = (
-        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+        (b"content-security-policy", security_policy.encode()),
         (b"referrer-policy", b"no-referrer"),
     )
     return Reply(body=page, media=b"text/html; charset=utf-8", headers=headers)

@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import TypeAlias
 
@@ -20,12 +20,6 @@ from quorate.eventlog.event_store import Gap
 
 KEEPALIVE_SECONDS = 15.0
 _KEEPALIVE = b": still here\n\n"
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-store"),
-    (b"x-accel-buffering", b"no"),
-    (b"x-content-type-options", b"nosniff"),
-]
 
 
 @record
@@ -69,24 +63,31 @@ async def stream(
     after: int,
     read_frames: ReadFrames,
 ) -> Streamed:
-    """Send the existing entries and then each new one, until the wait ends."""
+    """Send the existing entries and then each new one, until the wait ends.
+
+    Raises Problem if the subscription is refused, because no response has begun at that time.
+    """
+    frames = _read_until_end(call, subscription, after, read_frames)
+    await anext(frames)
+    return Streamed(frames=frames)
+
+
+async def _read_until_end(
+    call: Call,
+    subscription: AbstractContextManager[Subscription],
+    after: int,
+    read_frames: ReadFrames,
+) -> AsyncGenerator[bytes]:
     async with wait_while_connected(call, subscription) as wait:
-        headers = [*_HEADERS, (b"x-request-id", call.request_id.encode())]
-        await call.send({"type": "http.response.start", "status": 200, "headers": headers})
+        yield b""  # The subscription exists.
         while not wait.has_ended:
             wait.begin()
             frames = await read_frames(after)
             after = frames.after
             if frames.body:
-                await _send_chunk(call, frames.body)
+                yield frames.body
             if not frames.more and not await wait.for_change(KEEPALIVE_SECONDS):
-                await _send_chunk(call, _KEEPALIVE)
-    await call.send({"type": "http.response.body", "body": b""})
-    return Streamed()
-
-
-async def _send_chunk(call: Call, body: bytes) -> None:
-    await call.send({"type": "http.response.body", "body": body, "more_body": True})
+                yield _KEEPALIVE
 
 
 class SubscriptionWait:

@@ -12,9 +12,13 @@ METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text f
 UNAVAILABLE_STATUS = 503
 
 
+def live_reply() -> Reply:
+    return Reply(body=dump({"status": "ok"}))
+
+
 @handles(LIVE)
 async def live(_service: Service, _call: Call) -> Reply:
-    return Reply(body=dump({"status": "ok"}))
+    return live_reply()
 
 
 @handles(READY)

@@ -1,9 +1,12 @@
 """The operations of all contexts with their handlers. This module only lists."""
 
+from functools import partial
+from typing import Any
+
 from quorate.api import event_log, health, notifications
 from quorate.application.coordination import consensus, leases, send_gate
 from quorate.application.identity import agent_settings, agents, api_keys, tenants
-from quorate.application.operations import HANDLERS, HandlerOfService
+from quorate.application.operations import HANDLERS, Handler
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.registry import OPERATIONS
 
@@ -16,5 +19,11 @@ HANDLER_MODULES = (
 NATS_OPERATIONS: tuple[AnyOperation, ...] = tuple(one for one in OPERATIONS if one.over_nats)
 
 
-def handler_of(operation: AnyOperation) -> HandlerOfService:
-    return HANDLERS[operation.name]
+def handler_for(operation: AnyOperation, service: Any) -> Handler:  # noqa: ANN401 - or documents.
+    """Return the handler of an operation, bound to the service that it uses."""
+    return partial(HANDLERS[operation.name], service)
+
+
+def module_of(operation: AnyOperation) -> str:
+    """Return the name of the module that handles an operation; it is the operation's topic."""
+    return HANDLERS[operation.name].__module__

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large
 from quorate.contracts.operations import is_id
 from quorate.contracts.problems import Problem
-from quorate.runtime.asgi import Headers, Receive, Scope
+from quorate.runtime.asgi import Headers, Receive
 
 QUERY_PARAMETERS_MAX = 20
 TOKEN_LENGTH_MAX = 256
@@ -25,10 +25,9 @@ def collect_headers(pairs: Headers, into: dict[bytes, bytes]) -> frozenset[bytes
     return frozenset(repeated)
 
 
-def read_path_ids(scope: Scope) -> dict[str, str]:
-    """Return the ids in the path. An id without a valid form becomes "": no resource has it."""
-    ids: Mapping[str, str] = scope.get("path_params", {})
-    return {name: text if is_id(text) else "" for name, text in ids.items()}
+def known_ids(found: Mapping[str, str]) -> dict[str, str]:
+    """Return the ids of a path. An id without a valid form becomes "": no resource has it."""
+    return {name: text if is_id(text) else "" for name, text in found.items()}
 
 
 def read_token(headers: Mapping[bytes, bytes]) -> str | None:
@@ -58,6 +57,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     if message["type"] == "http.disconnect":
         raise Problem("malformed_request", "The connection ended before the body did.")
     body: bytes = message.get("body", b"")
+    if len(body) > BODY_BYTES_MAX:  # A chunked body has no Content-Length.
+        raise body_too_large()
     return body
 
 

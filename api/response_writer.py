@@ -31,6 +31,11 @@ def find_single_write(scope: Scope) -> WriteResponse | None:
     return write
 
 
+def withdraw_single_write(scope: Scope) -> None:
+    """Remove the extension from a request, because a middleware must see its response."""
+    scope.get("extensions", {}).pop(EXTENSION, None)
+
+
 def _write(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> bool:
     unusual = (
         cycle.response_started

@@ -1,101 +1,284 @@
-"""The registry of all endpoints, and the ASGI application that routes requests to them.
+"""Register operations with FastAPI: ``OperationRoute`` is the only way.
 
-A path that is not in the registry cannot be reached.
+* FastAPI reads and parses a body before it solves dependencies. Therefore the route itself admits
+  the caller, and parses and validates the request strictly, before it gives it to FastAPI.
+* FastAPI solves and documents the operation from the signature that ``_endpoint`` builds.
+* Every failure becomes one problem and at most one log line, as in the fast lane.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from inspect import Parameter, Signature
+from typing import Annotated, Any
 
-from quorate.api import documents
-from quorate.api.endpoint_app import EndpointApp, reject_unrouted
-from quorate.application.execution import Service
-from quorate.application.operations import HANDLERS
-from quorate.application.rate_limiter import caller_of, reserve_for
-from quorate.contracts.operations import AnyOperation
+from fastapi import Header, Path, Query, Request, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response, StreamingResponse
+from fastapi.routing import APIRoute
+from fastapi.security import APIKeyHeader, HTTPBearer
+from pydantic.alias_generators import to_camel
+from starlette.datastructures import Headers, QueryParams
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from typing_extensions import override
+
+from quorate.api.documents import ENDPOINTS
+from quorate.api.http_admission import HttpAdmission, Started
+from quorate.api.request_reader import known_ids
+from quorate.api.responses import (
+    Response as PlainResponse,
+)
+from quorate.api.responses import (
+    problem_response,
+    reply_response,
+    send_response,
+    stream_headers,
+)
+from quorate.application.admission import RequestLogEntry, attempt, invalid_request
+from quorate.application.operations import Call, Handler, Streamed
+from quorate.contracts.descriptions import (
+    IDEMPOTENCY_KEY_DESCRIPTION,
+    IDEMPOTENCY_KEY_SCHEMA,
+    LAST_EVENT_ID_DESCRIPTION,
+    LAST_EVENT_ID_SCHEMA,
+    id_description,
+)
+from quorate.contracts.operations import AnyOperation, path_parameters
 from quorate.contracts.problems import Problem
-from quorate.contracts.registry import OPERATIONS
-from quorate.domain.identity.principals import Principal
+from quorate.eventlog.envelopes import Unavailable
+from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.asgi import Receive, Scope, Send
 
+__all__ = ["ENDPOINTS", "OperationRoute", "public_path", "route_for"]
+
+BEARER = HTTPBearer(scheme_name="bearer", auto_error=False)
+API_KEY = APIKeyHeader(name="X-API-Key", scheme_name="apiKey", auto_error=False)
 _PARAMETER = re.compile(r"{(\w+)}")
-Methods: TypeAlias = Mapping[str, EndpointApp]  # By HTTP method.
-
-ENDPOINTS: tuple[AnyOperation, ...] = (*OPERATIONS, *documents.ENDPOINTS)
+_BODY = "body"
 
 
-class Application:
-    """The ASGI application that serves the registry.
+class OperationRequest(Request):
+    """An admitted request: FastAPI gets the validated body, and each header and parameter once."""
 
-    A path without parameters is found without a search; most requests use such a path. It takes
-    precedence over paths with parameters: only its own methods are tried.
+    def __init__(self, request: Request, call: Call, query: Mapping[str, str]) -> None:
+        super().__init__(request.scope, request.receive)
+        self.call = call
+        self._body = b"" if call.body is None else b"{}"  # Not empty: FastAPI asks for its JSON.
+        self._headers = Headers(raw=list(call.headers.items()))
+        self._query_params = QueryParams(query)
+
+    @override
+    async def json(self) -> Any:
+        """Return the model that admission validated; FastAPI accepts an instance as it is."""
+        return self.call.body
+
+
+class OperationRoute(APIRoute):
+    """Admits the caller and parses the body before FastAPI does anything.
+
+    A path without parameters takes precedence over paths with parameters: only its own methods are
+    tried. A GET route also serves HEAD.
     """
 
-    def __init__(self, service: Service, endpoints: Sequence[AnyOperation] = ENDPOINTS) -> None:
-        self._unrouted_metrics = service.request_metrics.of("http")
-        self._fixed: dict[str, Methods] = {}
-        self._patterns: dict[re.Pattern[str], Methods] = {}
-        for path, methods in _endpoint_apps(service, endpoints).items():
-            if _PARAMETER.search(path):
-                self._patterns[_pattern(path)] = methods
+    def __init__(
+        self,
+        operation: AnyOperation,
+        admission: HttpAdmission,
+        handler: Handler,
+        *,
+        fixed_paths: frozenset[str] = frozenset(),
+        **documented: Any,  # noqa: ANN401 - arguments of APIRoute that only document.
+    ) -> None:
+        self.operation = operation
+        self._admission = admission
+        self._ids = {to_camel(name): name for name in path_parameters(operation)}
+        self._hidden_paths = fixed_paths if self._ids else frozenset[str]()
+        super().__init__(
+            public_path(operation),
+            _endpoint(operation, handler),
+            methods=[operation.method],
+            name=operation.name,
+            operation_id=operation.name,
+            summary=operation.summary,
+            **{"response_model": None, "description": operation.description} | documented,
+        )
+        self.served_methods = {operation.method} | (
+            {"HEAD"} if operation.method == "GET" else set()
+        )
+        # Starlette's pattern also accepts a line feed at the end.
+        self.path_regex = re.compile(self.path_regex.pattern.removesuffix("$") + r"\Z")
+
+    @override
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def admitted(request: Request) -> Response:
+            ids = known_ids({self._ids[name]: text for name, text in request.path_params.items()})
+            started = self._admission.start(request.scope, ids, request.receive)
+            call, log_entry, _ = started
+            response = await attempt(self._respond(handle, request, started), call, log_entry)
+            if isinstance(response, Problem):
+                return CompleteResponse(problem_response(response, call.request_id))
+            if isinstance(response, EventStreamResponse):
+                response.log_entry = log_entry
             else:
-                self._fixed[path] = methods
+                log_entry.record_success(response.status_code)
+            return response
 
+        return admitted
+
+    async def _respond(
+        self,
+        handle: Callable[[Request], Coroutine[Any, Any, Response]],
+        request: Request,
+        started: Started,
+    ) -> Response:
+        call = started.call
+        query = await self._admission.admit(call, request.scope, started.repeated_headers)
+        try:
+            return await handle(OperationRequest(request, call, query))
+        except RequestValidationError as error:
+            raise _invalid(error) from None
+
+    @override
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child_scope = super().matches(scope)
+        if match != Match.NONE and scope["path"] in self._hidden_paths:
+            return Match.NONE, {}
+        if match == Match.PARTIAL and scope["method"] in self.served_methods:
+            return Match.FULL, child_scope
+        return match, child_scope
+
+    @override
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in self.served_methods:
+            raise HTTPException(405)
+        await self.app(scope, receive, send)
+
+
+def route_for(
+    operation: AnyOperation,
+    admission: HttpAdmission,
+    handler: Handler,
+    **documented: Any,  # noqa: ANN401 - see OperationRoute.
+) -> OperationRoute:
+    """Make the route of one operation."""
+    return OperationRoute(operation, admission, handler, fixed_paths=_FIXED_PATHS, **documented)
+
+
+_FIXED_PATHS = frozenset(one.path for one in ENDPOINTS if not path_parameters(one))
+
+
+def public_path(operation: AnyOperation) -> str:
+    """Return the path as documented; its parameters are written in camel case."""
+    return _PARAMETER.sub(lambda found: f"{{{to_camel(found[1])}}}", operation.path)
+
+
+# -- Endpoints ---------------------------------------------------------------
+
+
+def _endpoint(operation: AnyOperation, handler: Handler) -> Callable[..., Any]:
+    """Return the function that FastAPI calls, with the signature of the operation."""
+
+    async def serve(request: OperationRequest, **_documented: object) -> Response:
+        call = request.call
+        reply = await handler(call)
+        if isinstance(reply, Streamed):
+            return EventStreamResponse(reply, call.request_id)
+        return CompleteResponse(reply_response(reply, call.request_id))
+
+    serve.__name__ = operation.name
+    serve.__signature__ = Signature(_parameters(operation))  # type: ignore[attr-defined]
+    return serve
+
+
+def _parameters(operation: AnyOperation) -> list[Parameter]:
+    kind = Parameter.KEYWORD_ONLY
+    found = [Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=OperationRequest)]
+    for name in path_parameters(operation):
+        path = Path(description=id_description(name), json_schema_extra={"minLength": 1})
+        found.append(Parameter(to_camel(name), kind, annotation=Annotated[str, path]))
+    if operation.query is not None:
+        found.append(Parameter("query", kind, annotation=Annotated[operation.query, Query()]))
+    if operation.body is not None:
+        found.append(Parameter(_BODY, kind, annotation=operation.body))
+    headers = {"Idempotency-Key": operation.command, "Last-Event-ID": operation.streams}
+    for name, accepted in headers.items():
+        if accepted:
+            # Only documented: the handler reads and checks the header.
+            header = Annotated[str | None, Header(alias=name, **_HEADERS[name])]
+            variable = name.lower().replace("-", "_")
+            found.append(Parameter(variable, kind, default=None, annotation=header))
+    if operation.roles:
+        for scheme in (BEARER, API_KEY):
+            key = Annotated[Any, Security(scheme)]
+            found.append(Parameter(scheme.scheme_name, kind, default=None, annotation=key))
+    return found
+
+
+_HEADERS: dict[str, dict[str, Any]] = {
+    "Idempotency-Key": {
+        "description": IDEMPOTENCY_KEY_DESCRIPTION,
+        "json_schema_extra": IDEMPOTENCY_KEY_SCHEMA,
+    },
+    "Last-Event-ID": {
+        "description": LAST_EVENT_ID_DESCRIPTION,
+        "json_schema_extra": LAST_EVENT_ID_SCHEMA,
+    },
+}
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """Return the problem that ``validate`` raises: the faults of the body, else of the query."""
+    faults = error.errors()
+    of_body = [one for one in faults if one["loc"][0] == _BODY]
+    return invalid_request((one["loc"][1:], one["msg"]) for one in of_body or faults)
+
+
+# -- Responses ---------------------------------------------------------------
+
+
+class CompleteResponse(Response):
+    """A response that is sent exactly as it was built."""
+
+    def __init__(self, built: PlainResponse) -> None:
+        self.status_code, self.raw_headers, self.body = built
+        self.background = None
+        self._built = built
+
+    @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        methods = self._fixed.get(scope["path"]) or self._search(scope)
-        if methods is None:
-            problem = Problem("not_found", "This path does not exist.")
-            await reject_unrouted(scope, send, problem, self._unrouted_metrics)
-        elif (app := methods.get(scope["method"])) is None:
-            await reject_unrouted(scope, send, _not_allowed(methods), self._unrouted_metrics)
-        else:
-            await app(scope, receive, send)
-
-    def _search(self, scope: Scope) -> Methods | None:
-        """Find the methods of a path with parameters; their values are stored in the scope."""
-        for pattern, methods in self._patterns.items():
-            if (match := pattern.fullmatch(scope["path"])) is not None:
-                scope["path_params"] = match.groupdict()
-                return methods
-        return None
+        await send_response(scope, send, self._built)
 
 
-def _endpoint_apps(service: Service, endpoints: Sequence[AnyOperation]) -> Mapping[str, Methods]:
-    """Build the methods of each path. A path with GET also accepts HEAD."""
-    apps: defaultdict[str, dict[str, EndpointApp]] = defaultdict(dict)
-    for endpoint in endpoints:
-        app = _endpoint_app(service, endpoint)
-        apps[endpoint.path][endpoint.method] = app
-        if endpoint.method == "GET":
-            apps[endpoint.path]["HEAD"] = app
-    return apps
+class EventStreamResponse(StreamingResponse):
+    """A stream of server-sent events. It ends when the client disconnects or the wait ends."""
 
+    log_entry: RequestLogEntry
 
-def _pattern(path: str) -> re.Pattern[str]:
-    """Compile a path; a parameter matches one path segment."""
-    return re.compile(_PARAMETER.sub(r"(?P<\1>[^/]+)", path))
+    def __init__(self, streamed: Streamed, request_id: str) -> None:
+        super().__init__(self._until_failure(streamed))
+        self.raw_headers = stream_headers(request_id)
+        self._frames = streamed.frames
+        self._has_failed = False
 
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._frames.aclose()  # Frees the subscription, also if nothing was read.
+            if not self._has_failed:
+                self.log_entry.record_success(self.status_code)
 
-def _endpoint_app(service: Service, endpoint: AnyOperation) -> EndpointApp:
-    check, reserve = service.rate_limiter.check, reserve_for(endpoint)
-
-    def limit(principal: Principal) -> None:
-        check(principal.tenant, caller_of(principal), reserve)
-
-    handler = partial(HANDLERS[endpoint.name], service)
-    return EndpointApp(
-        endpoint,
-        handler,
-        service.failed_login_limiter.authenticate_http,
-        limit,
-        metrics=service.request_metrics.of("http", endpoint.name, timed=not endpoint.streams),
-        # Monitoring calls public endpoints every few seconds, and a stream lasts for hours.
-        tracing=service.tracing if endpoint.roles and not endpoint.streams else None,
-    )
-
-
-def _not_allowed(methods: Methods) -> Problem:
-    allowed = ", ".join(sorted(methods))
-    return Problem("method_not_allowed", f"Allowed methods: {allowed}.", headers={"Allow": allowed})
+    async def _until_failure(self, streamed: Streamed) -> AsyncIterator[bytes]:
+        """Yield the frames. A failure ends the stream, because its status is already sent."""
+        try:
+            async for frame in streamed.frames:
+                yield frame
+        except (Unavailable, DatabaseUnavailable) as error:
+            self._has_failed = True
+            self.log_entry.record_unavailable(error)
+        except Exception as error:  # noqa: BLE001 - a failure must not reach the server.
+            self._has_failed = True
+            self.log_entry.record_failure("internal_error", error)

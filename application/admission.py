@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -55,15 +55,18 @@ def validate(model: type[M], values: Mapping[str, Any], *, strict: bool | None =
     try:
         return model.model_validate(values, strict=strict, by_alias=True, by_name=False)
     except ValidationError as error:
-        errors = [
-            {
-                "field": ".".join(str(part) for part in item["loc"])[:FIELD_LENGTH_SHOWN_MAX],
-                "why": item["msg"],
-            }
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        ][:ERRORS_SHOWN_MAX]
-        first = f"{errors[0]['field']}: {errors[0]['why']}" if errors else "The request is invalid."
-        raise Problem("invalid_request", first, errors=errors) from None
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        raise invalid_request((item["loc"], item["msg"]) for item in found) from None
+
+
+def invalid_request(found: Iterable[tuple[Sequence[int | str], str]]) -> Problem:
+    """Return the problem for invalid fields, each given by its location and the reason."""
+    errors = [
+        {"field": ".".join(str(part) for part in where)[:FIELD_LENGTH_SHOWN_MAX], "why": why}
+        for where, why in itertools.islice(found, ERRORS_SHOWN_MAX)
+    ]
+    first = f"{errors[0]['field']}: {errors[0]['why']}" if errors else "The request is invalid."
+    return Problem("invalid_request", first, errors=errors)
 
 
 def check_tenant(principal: Principal, body: BaseModel | None, query: BaseModel | None) -> None:
@@ -197,12 +200,16 @@ async def attempt(
         return unavailable("The event log is unavailable.")
     except Exception as error:  # noqa: BLE001 - every failure becomes a response.
         log_entry.record_failure("internal_error", error)
-        return Problem("internal_error", "Internal error. Use the request id to report it.")
+        return internal_error()
 
 
 def _snake_case(details: Mapping[str, object]) -> dict[str, object]:
     """Return the details with the names that log fields have: ``limitedBy`` -> ``limited_by``."""
     return {_CAPITAL.sub(r"_\g<0>", name).lower(): value for name, value in details.items()}
+
+
+def internal_error() -> Problem:
+    return Problem("internal_error", "Internal error. Use the request id to report it.")
 
 
 def unavailable(detail: str) -> Problem:

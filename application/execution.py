@@ -15,6 +15,7 @@ from quorate.application.readiness_state import ReadinessProbe
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing
+from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.contracts.problems import KINDS, Problem
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.errors import DomainError
@@ -29,7 +30,6 @@ from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 
-IDEMPOTENCY_KEY_LENGTH_MAX = 255
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 
 

@@ -3,13 +3,13 @@
 Operations are declared in ``contracts/``. A handler knows no transport.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from quorate.application.tracing import Span
 from quorate.contracts.operations import AnyOperation
 from quorate.domain.shared.records import record
-from quorate.runtime.asgi import Receive, Send
+from quorate.runtime.asgi import Receive
 
 
 class Call:
@@ -17,7 +17,7 @@ class Call:
 
     __slots__ = (
         *("body", "headers", "path", "principal", "query"),
-        *("receive", "request_id", "send", "span", "urgent"),
+        *("receive", "request_id", "span", "urgent"),
     )
 
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
@@ -30,7 +30,6 @@ class Call:
         self.urgent = False
         self.span: Span | None = None
         self.receive: Receive
-        self.send: Send
 
 
 @record
@@ -42,10 +41,11 @@ class Reply:
     media: bytes | None = None  # The media type, unless it is JSON.
 
 
+@record
 class Streamed:
-    """Marks that the handler has sent the response itself, through ``call.send``."""
+    """A response without an end; its first part is ready before the headers are sent."""
 
-    status = 200
+    frames: AsyncGenerator[bytes]
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Reply | Streamed]]

@@ -4,10 +4,13 @@ An operation is the name of an endpoint, and an outcome is a problem code. Text 
 into a path or body never becomes a label, so the number of label values is bounded.
 """
 
-from collections import Counter
+from functools import cached_property
 from typing import Literal, TypeAlias
 
-from quorate.eventlog.metrics import FAILED, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from quorate.contracts.problems import KINDS
+from quorate.eventlog.metrics import FAILED, Bound
 
 Transport: TypeAlias = Literal["http", "nats"]
 
@@ -16,30 +19,63 @@ UNKNOWN_OPERATION = "none"  # The operation of a request for an unknown path.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 
 
-class OperationMetrics:
-    """Metrics of one operation over one transport."""
-
-    __slots__ = ("outcomes", "seconds")
-
-    def __init__(self, *, timed: bool = True) -> None:
-        # Prometheus does not count the first value of a new series, so each starts at 0.
-        self.outcomes: Counter[str] = Counter({OK: 0, FAILED: 0})
-        self.seconds = Histogram(SECONDS) if timed else None
-
-    def count(self, outcome: str, seconds: float) -> None:
-        self.outcomes[outcome] += 1
-        if self.seconds is not None:
-            self.seconds.observe(seconds)
+def status_of(outcome: str) -> str:
+    return "200" if outcome == OK else str(KINDS[outcome].status)
 
 
 class RequestMetrics:
-    """Metrics of all operations, created at first use."""
+    """Metrics of all operations, in the registry of the service if it has one."""
 
-    def __init__(self) -> None:
-        self.by_operation: dict[tuple[Transport, str], OperationMetrics] = {}
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.requests = Counter(
+            "quorate_requests",
+            "Requests, by operation and outcome.",
+            ("transport", "operation", "outcome", "status"),
+            registry=registry,
+        )
+        self.seconds = Histogram(
+            "quorate_request_seconds",
+            "Time to respond to a request, in seconds.",
+            ("transport", "operation"),
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self._by_operation: dict[tuple[Transport, str], OperationMetrics] = {}
 
     def of(
         self, transport: Transport, operation: str = UNKNOWN_OPERATION, *, timed: bool = True
-    ) -> OperationMetrics:
+    ) -> "OperationMetrics":
         """Pass ``timed=False`` for streams: the client decides how long they last."""
-        return self.by_operation.setdefault((transport, operation), OperationMetrics(timed=timed))
+        key = transport, operation
+        if key not in self._by_operation:
+            self._by_operation[key] = OperationMetrics(self, transport, operation, timed=timed)
+        return self._by_operation[key]
+
+
+class OperationMetrics:
+    """Metrics of one operation over one transport."""
+
+    def __init__(
+        self, metrics: RequestMetrics, transport: Transport, operation: str, *, timed: bool
+    ) -> None:
+        self._metrics = metrics
+        self._labels = transport, operation
+        self._timed = timed
+        self._outcomes = Bound[str, Counter](
+            lambda outcome: metrics.requests.labels(
+                transport, operation, outcome, status_of(outcome)
+            )
+        )
+        for outcome in (OK, FAILED):  # Prometheus does not count the first value of a new series.
+            _ = self._outcomes[outcome]
+
+    def count(self, outcome: str, seconds: float | None = None) -> None:
+        """Count a request; without ``seconds`` its duration is not measured."""
+        self._outcomes[outcome].inc()
+        if self._timed and seconds is not None:
+            self._seconds.observe(seconds)
+
+    @cached_property
+    def _seconds(self) -> Histogram:
+        """Bound at first use: an operation that has no requests has no 15 series."""
+        return self._metrics.seconds.labels(*self._labels)

@@ -20,18 +20,27 @@ from quorate.application.admission import (
     RequestLogEntry,
     attempt,
     check_tenant,
+    internal_error,
     request_id,
     unavailable,
     validate,
 )
 from quorate.application.execution import Service
-from quorate.application.operations import HANDLERS, Call, Handler, Reply, Streamed
+from quorate.application.operations import (
+    HANDLERS,
+    Call,
+    Handler,
+    HandlerOfService,
+    Reply,
+    Streamed,
+)
 from quorate.application.rate_limiter import READ_RESERVE, Limit, allow_all, reserve_for
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large, parse
 from quorate.application.tracing import HEADERS, Tracing
-from quorate.bus.command_dispatch import CommandRequest, CommandResponse
+from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
+from quorate.bus.subscribers import IDEMPOTENCY_FIELD, OWN_ID_PARAMETER
 from quorate.contracts.operations import AnyOperation, is_id, path_parameters
 from quorate.contracts.problems import Problem, problem_body
 from quorate.domain.identity.principals import Principal
@@ -39,12 +48,10 @@ from quorate.domain.shared.records import record
 from quorate.projections.agent_names import AgentNames
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
-IDEMPOTENCY_FIELD = "idempotencyKey"
 REQUEST_ID_HEADER = "X-Request-Id"
 ERROR_STATUS_HEADER = "Nats-Service-Error-Code"
 ERROR_CODE_HEADER = "Nats-Service-Error"
 SEQUENCE_HEADER = "Quorate-Sequence"
-OWN_ID_PARAMETER = "agent_id"  # An agent may omit its own id.
 OPERATION_LENGTH_SHOWN_MAX = 64  # In the log: the operation name is unchecked input.
 # An agent may have several keys, and NATS does not pass on which one it connected with.
 NO_KEY = ""
@@ -77,16 +84,18 @@ class NatsCommandHandler:
         limit: Limit = allow_all,
         request_metrics: RequestMetrics | None = None,
         tracing: Tracing | None = None,
+        handlers: Mapping[str, HandlerOfService] = HANDLERS,
     ) -> None:
         request_metrics = request_metrics or RequestMetrics()
         self._unknown = request_metrics.of("nats")
         self._tracing = tracing
         self._names = names
         self._limit = limit
+        self.endpoints = endpoints
         self._operations = {
             endpoint.name: _Operation(
                 endpoint=endpoint,
-                handler=partial(HANDLERS[endpoint.name], service),
+                handler=partial(handlers[endpoint.name], service),
                 ids=id_fields(endpoint),
                 reserve=reserve_for(endpoint),
                 metrics=request_metrics.of("nats", endpoint.name),
@@ -135,10 +144,15 @@ class NatsCommandHandler:
     def reject(self, request: CommandRequest) -> CommandResponse:
         operation = self._operations.get(request.sender.operation)
         metrics = operation.metrics if operation is not None else self._unknown
-        metrics.outcomes["unavailable"] += 1
+        metrics.count("unavailable")
         sent = _read_headers(request.headers).get(REQUEST_ID_HEADER)
         problem = unavailable("Too many commands are in progress.")
         return _problem_response(problem, request_id(sent.encode() if sent is not None else None))
+
+    def fail(self, request: CommandRequest, error: Exception) -> CommandResponse:
+        log_entry = self._log_entry(request.sender, _read_headers(request.headers))
+        log_entry.record_failure("internal_error", error)
+        return _problem_response(internal_error(), log_entry.request_id)
 
     async def _execute(
         self, call: Call, operation: _Operation, subject: CommandSubject

@@ -6,19 +6,22 @@
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 import structlog
+from prometheus_client import CollectorRegistry
 
 from quorate.bus import connection
 from quorate.bus.auth.callout import AuthCallout, Authenticate
 from quorate.bus.auth.connections import ActiveKeys, ConnectedKeys
 from quorate.bus.auth.jwt import NatsKey
-from quorate.bus.command_dispatch import CommandDispatcher, Operations
+from quorate.bus.broker import CommandBroker
+from quorate.bus.command_fast_lane import HOT_OPERATIONS
+from quorate.bus.command_tasks import Operations
 from quorate.bus.connection import Connect
 from quorate.bus.embedded.configuration import ServiceKeys, service_keys
 from quorate.bus.embedded.server import LOOPBACK, EmbeddedServer
@@ -26,7 +29,6 @@ from quorate.bus.outbox.log_tail import CommittedLog
 from quorate.bus.outbox.notification_publisher import PublishListener
 from quorate.bus.outbox.relay import Relay
 from quorate.domain.identity.api_keys import KeyRevoked
-from quorate.eventlog.metrics import Histogram
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.runtime.tasks import cancel_and_wait
 
@@ -38,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class NatsService:
-    """Embedded server (unless ``nats_url`` is given), auth callout, relay, command dispatcher."""
+    """Embedded server (unless ``nats_url`` is given), auth callout, relay, command broker."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class NatsService:
         keys: ServiceKeys | None = None,
         stream_replicas: int = 1,
         on_published: PublishListener | None = None,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         """With ``relays`` the relay always runs; else it runs only while ``lead`` is awaited."""
         keys = keys or service_keys(data_dir / FOLDER)
@@ -70,7 +73,7 @@ class NatsService:
             find_active_keys=find_active_keys,
         )
         self.callout = AuthCallout(
-            self._connector(keys.service, "quorate-callout"), authenticate, keys.issuer
+            self._connector(keys.service, "quorate-callout"), authenticate, keys.issuer, registry
         )
         self._committed = committed
         self._relays = relays
@@ -78,7 +81,7 @@ class NatsService:
         self._on_published = on_published
         self._leads = relays
         self.relay = self._create_relay()
-        self._commands: CommandDispatcher | None = None
+        self._commands: CommandBroker | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def _create_relay(self) -> Relay:
@@ -103,10 +106,12 @@ class NatsService:
             self._leads = False
             task.cancel()
 
-    def serve_commands(self, operations: Operations) -> None:
+    def serve_commands(
+        self, operations: Operations, *, fast_lane: Collection[str] = HOT_OPERATIONS
+    ) -> None:
         """Serve agents' commands; called before ``start``."""
-        self._commands = CommandDispatcher(
-            self._connector(self._service_key, "quorate-commands"), operations
+        self._commands = CommandBroker(
+            self._connector(self._service_key, "quorate-commands"), operations, fast_lane=fast_lane
         )
 
     @property
@@ -170,11 +175,6 @@ class NatsService:
     @property
     def connected_keys(self) -> int:
         return len(self.connections.keys)
-
-    @property
-    def login_seconds(self) -> Mapping[str, Histogram]:
-        """The duration of logins until their response, by outcome."""
-        return self.callout.seconds
 
     def mirror(self) -> str | None:
         """Return the state of the JetStream mirror; None unless this process is the leader."""

@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 
 from quorate.cli.connection.resolve import TargetOptions, TargetSources
 from quorate.cli.output.console import format_minutes
+from quorate.runtime.service_defaults import default_data_dir
 
 DATABASE = "quorate.db"
 JSON_VARIABLE = "QUORATE_JSON"
@@ -25,13 +26,6 @@ ADMIN_KEY_VARIABLE = "QUORATE_ADMIN_KEY"
 LIST_LIMIT_MAX = 10_000
 LIST_LIMIT_DEFAULT = 1_000
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def default_data_dir() -> Path:
-    """Return the default data directory of a local service."""
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("quorate"))
 
 
 def data_dir_option(help_text: str) -> Callable[[Command], Command]:

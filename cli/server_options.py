@@ -1,4 +1,4 @@
-"""Options of `quorate serve` for rate limits and quotas; 0 means no limit.
+"""Options of `quorate serve` for rate limits, quotas and HTTP; a limit of 0 means no limit.
 
 * The defaults are for one replica on a small machine, which executes some thousands of commands
   per second. One agent cannot use all of that capacity.
@@ -6,12 +6,14 @@
   tenants, lower the limits per tenant.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import reduce
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from quorate.runtime.service_defaults import LIMIT_MAX, LIMITS_DEFAULT, is_origin
 
 if TYPE_CHECKING:
     from quorate.application.failed_login_limiter import Network
@@ -20,48 +22,21 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-RATE_PER_KEY_DEFAULT = 2_000
-BURST_PER_KEY_DEFAULT = 4_000
-RATE_PER_TENANT_DEFAULT = 10_000
-BURST_PER_TENANT_DEFAULT = 20_000
-FAILED_KEYS_PER_MINUTE_DEFAULT = 100
-QUOTA_AGENTS_DEFAULT = 10_000
-QUOTA_LIVE_LEASES_DEFAULT = 1_000_000
-QUOTA_OPEN_REQUESTS_DEFAULT = 10_000
-QUOTA_KEYS_DEFAULT = 100_000
-QUOTA_SETTINGS_BYTES_DEFAULT = 10_000_000
-QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT = 10_000
-_LIMIT_MAX = 1_000_000_000
-
-_LIMITS: Sequence[tuple[str, int, str]] = (
-    ("--rate-per-key", RATE_PER_KEY_DEFAULT, "Requests per second of one agent or auditor key."),
-    ("--burst-per-key", BURST_PER_KEY_DEFAULT, "Burst size for --rate-per-key, in requests."),
-    ("--rate-per-tenant", RATE_PER_TENANT_DEFAULT, "Requests per second of one tenant."),
-    (
-        "--burst-per-tenant",
-        BURST_PER_TENANT_DEFAULT,
-        "Burst size for --rate-per-tenant, in requests.",
-    ),
-    (
-        "--failed-keys-per-minute",
-        FAILED_KEYS_PER_MINUTE_DEFAULT,
-        "Failed authentication attempts per source address per minute.",
-    ),
-    ("--quota-agents", QUOTA_AGENTS_DEFAULT, "Registered agents per tenant."),
-    ("--quota-live-leases", QUOTA_LIVE_LEASES_DEFAULT, "Active leases per tenant."),
-    ("--quota-open-requests", QUOTA_OPEN_REQUESTS_DEFAULT, "Pending proposals per tenant."),
-    ("--quota-keys", QUOTA_KEYS_DEFAULT, "Keys per tenant; revoked keys do not count."),
-    (
-        "--quota-settings-bytes",
-        QUOTA_SETTINGS_BYTES_DEFAULT,
-        "Total config size of all agents of a tenant, in bytes.",
-    ),
-    (
-        "--quota-live-leases-per-agent",
-        QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT,
-        "Active leases per agent.",
-    ),
-)
+QUOTA = "quota_"
+_LIMITS: Mapping[str, str] = {
+    "rate_per_key": "Requests per second of one agent or auditor key.",
+    "burst_per_key": "Burst size for --rate-per-key, in requests.",
+    "rate_per_tenant": "Requests per second of one tenant.",
+    "burst_per_tenant": "Burst size for --rate-per-tenant, in requests.",
+    "failed_keys_per_minute": "Failed authentication attempts per source address per minute.",
+    "quota_agents": "Registered agents per tenant.",
+    "quota_live_leases": "Active leases per tenant.",
+    "quota_open_requests": "Pending proposals per tenant.",
+    "quota_keys": "Keys per tenant; revoked keys do not count.",
+    "quota_settings_bytes": "Total config size of all agents of a tenant, in bytes.",
+    "quota_live_leases_per_agent": "Active leases per agent.",
+}
+assert _LIMITS.keys() == LIMITS_DEFAULT.keys()
 
 
 def limit_options(command: F) -> F:
@@ -74,33 +49,59 @@ def limit_options(command: F) -> F:
         help="Reverse proxy whose X-Forwarded-For header is trusted, e.g. 10.0.0.7 or "
         "10.0.0.0/24; repeatable.",
     )
-    options = [*(_limit_option(*each) for each in _LIMITS), proxies]
+    options = [*(_limit_option(*each) for each in _LIMITS.items()), proxies]
     return reduce(lambda made, option: option(made), reversed(options), command)
+
+
+def http_options(command: F) -> F:
+    """Add the options of the HTTP server to the command."""
+    origins = click.option(
+        "--cors-origin",
+        multiple=True,
+        metavar="ORIGIN",
+        callback=_check_origins,
+        help="Origin of web pages that may send requests (CORS), e.g. https://app.example.com, or "
+        "* for every origin; repeatable.",
+    )
+    lane = click.option(
+        "--fast-lane/--no-fast-lane",
+        default=True,
+        show_default=True,
+        help="Serve the most frequent operations without FastAPI. The responses are the same.",
+    )
+    return origins(lane(command))
 
 
 def build_rates(chosen: Mapping[str, Any]) -> "Rates":
     from quorate.application.rate_limiter import Rates
 
-    return Rates(
-        per_key=chosen["rate_per_key"],
-        burst_per_key=chosen["burst_per_key"],
-        per_tenant=chosen["rate_per_tenant"],
-        burst_per_tenant=chosen["burst_per_tenant"],
-        failed_keys_per_minute=chosen["failed_keys_per_minute"],
-    )
+    names = [name for name in LIMITS_DEFAULT if not name.startswith(QUOTA)]
+    return Rates(**{name.removeprefix("rate_"): chosen[name] for name in names})
 
 
 def build_quotas(chosen: Mapping[str, Any]) -> "Quotas":
     from quorate.domain.shared.quotas import QUOTAS, Quotas
 
-    return Quotas(**{quota: chosen[f"quota_{quota}"] or None for quota in QUOTAS})
+    return Quotas(**{quota: chosen[f"{QUOTA}{quota}"] or None for quota in QUOTAS})
 
 
-def _limit_option(option: str, default: int, help_text: str) -> Callable[[F], F]:
-    kind = click.IntRange(0, _LIMIT_MAX)
+def _limit_option(name: str, help_text: str) -> Callable[[F], F]:
     return click.option(
-        option, type=kind, default=default, show_default=True, help=f"{help_text} 0 = no limit."
+        f"--{name.replace('_', '-')}",
+        type=click.IntRange(0, LIMIT_MAX),
+        default=LIMITS_DEFAULT[name],
+        show_default=True,
+        help=f"{help_text} 0 = no limit.",
     )
+
+
+def _check_origins(
+    _context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    for one in given:
+        if not is_origin(one):
+            raise click.BadParameter(f"{one} is not an origin such as https://app.example.com.")
+    return given
 
 
 def _parse_networks(

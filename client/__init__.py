@@ -1,8 +1,9 @@
 """SDK for agents and scripts. It needs the base installation and no module of the server.
 
 This package exports all public names of the SDK, except those of ``quorate.client.blocking``,
-``quorate.client.requests`` and the rarer exceptions in ``quorate.client.rejections``. An import of
-the package loads none of its modules; the first use of a name does.
+``quorate.client.requests``, ``quorate.client.faststream`` and the rarer exceptions in
+``quorate.client.rejections``. An import of the package loads none of its modules; the first use of
+a name does.
 """
 
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from quorate.client.agent import Agent as Agent
+    from quorate.client.async_client import AsyncClient as AsyncClient
     from quorate.client.config import ClientConfig as ClientConfig
     from quorate.client.consensus import Proposal as Proposal
     from quorate.client.errors import ClientClosedError as ClientClosedError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from quorate.client.errors import RequestFailedError as RequestFailedError
     from quorate.client.errors import UnauthorizedError as UnauthorizedError
     from quorate.client.errors import UnavailableError as UnavailableError
+    from quorate.client.event_reader import EventsArchivedError as EventsArchivedError
     from quorate.client.lease import Lease as Lease
     from quorate.client.notifications import NotificationFeed as NotificationFeed
     from quorate.client.rejections import ActingAsAnotherError as ActingAsAnotherError
@@ -48,15 +51,36 @@ if TYPE_CHECKING:
     from quorate.contracts.coordination.leases import HolderInfo as HolderInfo
     from quorate.contracts.coordination.leases import LeaseInfo as LeaseInfo
     from quorate.contracts.coordination.send_gate import SendVerdict as SendVerdict
+    from quorate.contracts.event_log import EventInfo as EventInfo
+    from quorate.contracts.event_log import EventsInfo as EventsInfo
     from quorate.contracts.identity.agents import AgentInfo as AgentInfo
     from quorate.contracts.identity.agents import HeartbeatInfo as HeartbeatInfo
+    from quorate.contracts.identity.api_keys import IssuedKeyInfo as IssuedKeyInfo
     from quorate.contracts.identity.api_keys import KeyInfo as KeyInfo
     from quorate.contracts.identity.tenants import TenantInfo as TenantInfo
+    from quorate.contracts.notifications import AgentLapsed as AgentLapsed
+    from quorate.contracts.notifications import AgentRegistered as AgentRegistered
+    from quorate.contracts.notifications import ConsensusDecided as ConsensusDecided
+    from quorate.contracts.notifications import ConsensusExpired as ConsensusExpired
+    from quorate.contracts.notifications import ConsensusRequested as ConsensusRequested
+    from quorate.contracts.notifications import Gap as Gap
+    from quorate.contracts.notifications import LeaseAvailable as LeaseAvailable
+    from quorate.contracts.notifications import LeaseConflict as LeaseConflict
+    from quorate.contracts.notifications import LeaseExpired as LeaseExpired
+    from quorate.contracts.notifications import LeaseReleased as LeaseReleased
+    from quorate.contracts.notifications import LeaseRevoked as LeaseRevoked
+    from quorate.contracts.notifications import NotificationData as NotificationData
+    from quorate.contracts.notifications import Omitted as Omitted
+    from quorate.contracts.notifications import SendBlocked as SendBlocked
+    from quorate.contracts.notifications import UnknownNotification as UnknownNotification
+    from quorate.contracts.notifications import VoteCast as VoteCast
     from quorate.domain.identity.agents import AgentRef as AgentRef
 
 _NAMES_BY_MODULE = {
     "quorate.client.agent": ("Agent",),
     "quorate.client.transports.sync_http": ("Client",),
+    "quorate.client.async_client": ("AsyncClient",),
+    "quorate.client.event_reader": ("EventsArchivedError",),
     "quorate.client.errors": (
         *("ClientClosedError", "ConflictError", "LeaseLostError", "NotFoundError"),
         *("QuorateError", "RequestFailedError", "UnauthorizedError", "UnavailableError"),
@@ -76,8 +100,15 @@ _NAMES_BY_MODULE = {
     "quorate.contracts.coordination.consensus": ("ConsensusInfo", "VoteInfo"),
     "quorate.contracts.coordination.leases": ("HolderInfo", "LeaseInfo"),
     "quorate.contracts.coordination.send_gate": ("SendVerdict",),
+    "quorate.contracts.event_log": ("EventInfo", "EventsInfo"),
+    "quorate.contracts.notifications": (
+        *("AgentLapsed", "AgentRegistered", "ConsensusDecided", "ConsensusExpired"),
+        *("ConsensusRequested", "Gap", "LeaseAvailable", "LeaseConflict", "LeaseExpired"),
+        *("LeaseReleased", "LeaseRevoked", "NotificationData", "Omitted", "SendBlocked"),
+        *("UnknownNotification", "VoteCast"),
+    ),
     "quorate.contracts.identity.agents": ("AgentInfo", "HeartbeatInfo"),
-    "quorate.contracts.identity.api_keys": ("KeyInfo",),
+    "quorate.contracts.identity.api_keys": ("IssuedKeyInfo", "KeyInfo"),
     "quorate.contracts.identity.tenants": ("TenantInfo",),
     "quorate.client.config": ("ClientConfig",),
     "quorate.domain.identity.agents": ("AgentRef",),

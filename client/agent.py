@@ -12,7 +12,9 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
 
 from quorate.client import requests
 from quorate.client.agent_context import AgentContext
@@ -27,19 +29,22 @@ from quorate.client.notifications import (
     NotificationFeed,
     create_nats_transport,
 )
+from quorate.client.request_builder import request_for
 from quorate.client.results import Config, Notification
 from quorate.client.serialization import Response
 from quorate.client.transports.failover import FailoverTransport
-from quorate.client.transports.http import HttpTransport
 from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 from quorate.contracts.coordination.send_gate import SendVerdict
 from quorate.contracts.identity.agents import AgentInfo, HeartbeatInfo
+from quorate.contracts.operations import Operation
 from quorate.domain.coordination.consensus import TIMEOUT_MINUTES_DEFAULT, Choice, Electorate
 from quorate.domain.coordination.leases import DURATION_MINUTES_DEFAULT
 from quorate.domain.identity.agents import AgentRef
 
 if TYPE_CHECKING:
     from quorate.client.transports.nats import NatsTransport
+
+T = TypeVar("T")
 
 
 class Agent:
@@ -90,6 +95,8 @@ class Agent:
         * RejectedError: the service rejects the registration;
         * UnavailableError: the service does not respond in time.
         """
+        from quorate.client.transports.http import HttpTransport  # noqa: PLC0415 - loads httpx2.
+
         address = resolve_service(url, api_key, nats_url)
         http = HttpTransport(address.url, address.api_key)
         transport = FailoverTransport(http, boot_time, config.timeout_seconds)
@@ -109,6 +116,13 @@ class Agent:
                 await agent._disconnect()
             await context.background.cancel_all()
             await transport.close()
+
+    def __repr__(self) -> str:
+        state = "active" if self.is_active else "inactive"
+        return (
+            f"Agent(id={self.id!r}, name={self.name!r}, tenant_id={self.tenant_id!r}, "
+            f"state={state!r})"
+        )
 
     # -- Identity and state --------------------------------------------------
 
@@ -263,6 +277,30 @@ class Agent:
     async def heartbeat(self) -> HeartbeatInfo:
         """Send a heartbeat now, in addition to those of the background."""
         return await self._heartbeats.send()
+
+    # -- Any operation -------------------------------------------------------
+
+    async def call(
+        self,
+        operation: Operation[T],
+        body: BaseModel | Mapping[str, Any] | None = None,
+        query: BaseModel | None = None,
+        *,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
+        **ids: str,
+    ) -> T:
+        """Call an operation by its declaration in ``quorate.contracts``; return its typed response.
+
+        ``body`` and ``query`` are instances of the operation's models, ``ids`` the values of the
+        parameters in its path. With a tenant key, the body must name the agent.
+        """
+        response = await self._context.transport.send(
+            request_for(operation, body, query, **ids),
+            timeout_seconds=timeout_seconds,
+            idempotency_key=idempotency_key,
+        )
+        return response.result
 
     # -- Connecting and disconnecting ----------------------------------------
 

@@ -12,19 +12,23 @@ guarded action. The end of the block raises ``LeaseLostError`` in any case.
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
+from pydantic import BaseModel
+
 from quorate.client import agent as agents
 from quorate.client import consensus as proposals
 from quorate.client import lease as leases
+from quorate.client import notifications as feeds
 from quorate.client.errors import LeaseLostError
 from quorate.contracts.coordination.consensus import ConsensusInfo
 from quorate.contracts.coordination.leases import LeaseInfo
+from quorate.contracts.operations import Operation
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,6 +81,9 @@ class SyncProxy:
     def __init__(self, loop: LoopThread, target: Any) -> None:  # noqa: ANN401 - an Agent, Lease, ...
         self._loop = loop
         self._target = target
+
+    def __repr__(self) -> str:
+        return f"blocking.{self._target!r}"
 
 
 class _Method(Generic[P, R, T]):
@@ -231,19 +238,19 @@ class Proposal(SyncProxy):
     wait_for_decision = _run(proposals.Proposal.wait_for_decision)
 
 
-# -- Agent -------------------------------------------------------------------
+# -- Connecting -------------------------------------------------------------------
 
 
 def _make_connect(
-    connect: Callable[P, AbstractAsyncContextManager[agents.Agent]],
-) -> Callable[P, AbstractContextManager["Agent"]]:
+    connect: Callable[P, AbstractAsyncContextManager[T]], proxy: Callable[[LoopThread, T], R]
+) -> Callable[P, AbstractContextManager[R]]:
     @wraps(connect)
     @contextmanager
-    def connect_sync(*args: P.args, **kwargs: P.kwargs) -> Iterator["Agent"]:
+    def connect_sync(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
         loop = LoopThread()
         try:
             with _enter(loop, connect(*args, **kwargs)) as target:
-                yield Agent(loop, target)
+                yield proxy(loop, target)
         finally:
             loop.close()
 
@@ -268,6 +275,32 @@ def _enter(loop: LoopThread, context: AbstractAsyncContextManager[T]) -> Iterato
             loop.run(leave())
 
 
+# -- Notification feed -------------------------------------------------------
+
+
+class NotificationFeed(SyncProxy):
+    """The notifications of one agent, read without acting as that agent; made by ``open``."""
+
+    _target: feeds.NotificationFeed
+
+    @property
+    def cursor(self) -> int:
+        """The sequence up to which the feed has delivered all notifications."""
+        return self._target.cursor
+
+    notifications = _Method(feeds.NotificationFeed.notifications, _iterate)
+
+    open = staticmethod(
+        _make_connect(
+            feeds.NotificationFeed.open,
+            lambda loop, target: NotificationFeed(loop, target),  # noqa: PLW0108 - defined later.
+        )
+    )
+
+
+# -- Agent -------------------------------------------------------------------
+
+
 class Agent(SyncProxy):
     """A connected agent; made by ``Agent.connect``.
 
@@ -276,7 +309,12 @@ class Agent(SyncProxy):
 
     _target: agents.Agent
 
-    connect = staticmethod(_make_connect(agents.Agent.connect))
+    connect = staticmethod(
+        _make_connect(
+            agents.Agent.connect,
+            lambda loop, target: Agent(loop, target),  # noqa: PLW0108 - defined later.
+        )
+    )
 
     @property
     def id(self) -> str:
@@ -315,6 +353,32 @@ class Agent(SyncProxy):
     vote = _run(agents.Agent.vote)
     get_consensus = _run(agents.Agent.get_consensus)
     notifications = _Method(agents.Agent.notifications, _iterate)
+
+    def call(
+        self,
+        operation: Operation[T],
+        body: BaseModel | Mapping[str, Any] | None = None,
+        query: BaseModel | None = None,
+        *,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
+        **ids: str,
+    ) -> T:
+        """Call an operation by its declaration in ``quorate.contracts``; return its typed response.
+
+        The arguments are those of ``quorate.client.Agent.call``.
+        """
+        return self._loop.run(
+            self._target.call(
+                operation,
+                body,
+                query,
+                timeout_seconds=timeout_seconds,
+                idempotency_key=idempotency_key,
+                **ids,
+            )
+        )
+
     get_config = _run(agents.Agent.get_config)
     update_config = _run(agents.Agent.update_config)
     heartbeat = _run(agents.Agent.heartbeat)

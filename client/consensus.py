@@ -21,6 +21,9 @@ class Proposal:
         self._context = context
         self.info = info
 
+    def __repr__(self) -> str:
+        return f"Proposal(id={self.id!r}, action={self.info.action!r}, state={self.info.status!r})"
+
     @property
     def id(self) -> str:
         return self.info.id

@@ -1,6 +1,7 @@
 """Find the address of the service and the key: explicit arguments, else environment variables."""
 
 import os
+from dataclasses import field
 
 from quorate.domain.shared.records import record
 
@@ -14,7 +15,7 @@ class ServiceAddress:
     """Address of a service and the key to use. ``nats_url`` is None for HTTP only."""
 
     url: str
-    api_key: str
+    api_key: str = field(repr=False)
     nats_url: str | None
 
 

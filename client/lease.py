@@ -77,6 +77,12 @@ class Lease:
 
     # -- State ---------------------------------------------------------------
 
+    def __repr__(self) -> str:
+        if self._info is None:
+            return f"Lease({self.contact_email!r}, not acquired)"
+        state = "released" if self._is_released else "held" if self.is_held else "lost"
+        return f"Lease({self.contact_email!r}, {state}, id={self.id!r}, fence={self.fence})"
+
     @property
     def info(self) -> LeaseInfo:
         """The lease as the service described it last."""
@@ -129,10 +135,8 @@ class Lease:
     async def request_send(self) -> SendVerdict:
         """Request permission from the send gate to contact the person now, with the fencing token.
 
-        A block is not an exception: see ``authorized`` and ``reason``.
-
-        Raises LeaseLostError, without a request, when the lease is not held; RejectedError or
-        UnavailableError when the request fails.
+        A block is a result: see ``authorized`` and ``reason``. Raises LeaseLostError, without a
+        request, when the lease is not held; RejectedError or UnavailableError otherwise.
         """
         self.check()
         return await self._context.execute(
@@ -156,9 +160,8 @@ class Lease:
         """Release the lease before the end of the block. A second call has no effect.
 
         Raises UnavailableError when the service does not respond in time. The release continues in
-        the background then, and also when the caller is cancelled. Until its response, no lease on
-        the same contact is acquired in this process: the service would return the same lease, and
-        the late release would end it.
+        the background then, and after a cancellation. Until its response, this process acquires no
+        lease on the same contact, because the late release would end it.
         """
         if self._is_released:
             return
@@ -293,8 +296,8 @@ class Lease:
 
     def _fallback_seconds(self, conflict: LeaseConflictError) -> float:
         delay = FALLBACK_DELAY_SECONDS * (1 + random.random())  # noqa: S311 - no secret.
-        ends_at = conflict.holder.expires_at if conflict.holder is not None else None
-        return delay if ends_at is None else self._context.seconds_until(ends_at) + delay
+        holder = conflict.holder
+        return delay + (self._context.seconds_until(holder.expires_at) if holder else 0.0)
 
     # -- Renewing ------------------------------------------------------------
 
@@ -329,9 +332,8 @@ class Lease:
                     logger.info("The renewal of a lease failed and will be retried: %s", failure)
                 except RequestFailedError as failure:
                     logger.warning("The renewal of a lease failed and will be retried: %s", failure)
-                await asyncio.sleep(
-                    min(RENEWAL_PAUSE_SECONDS_MAX, interval / RENEWALS_PER_DURATION)
-                )
+                pause = min(RENEWAL_PAUSE_SECONDS_MAX, interval / RENEWALS_PER_DURATION)
+                await asyncio.sleep(pause)
 
     async def _renew_once(self, duration_minutes: float | None = None) -> None:
         """Renew, or record the loss if the lease has ended. Other failures are raised."""
@@ -373,9 +375,8 @@ class Lease:
             self._cancel_scope.cancel()
 
     def _loss_error(self) -> LeaseLostError:
-        info = self.info
         reason = "released" if self._validity is None else self._validity.loss_reason or "released"
-        return LeaseLostError(reason, info.id, self.contact_email, info.fence)
+        return LeaseLostError(reason, self.id, self.contact_email, self.fence)
 
 
 async def release_lease(context: AgentContext, lease_id: str) -> None:

@@ -30,7 +30,6 @@ from quorate.client.notification_buffer import NotificationBuffer
 from quorate.client.rejections import InternalServerError, RejectedError
 from quorate.client.results import Notification, NotificationPage
 from quorate.client.transports.failover import FailoverTransport
-from quorate.client.transports.http import HttpTransport
 from quorate.contracts.identity.api_keys import KeyInfo
 from quorate.domain.identity.agents import AgentRef
 
@@ -112,6 +111,8 @@ class NotificationFeed:
         * RejectedError: the service rejects the key or the agent;
         * UnavailableError: the service does not respond in time.
         """
+        from quorate.client.transports.http import HttpTransport  # noqa: PLC0415 - loads httpx2.
+
         address = resolve_service(url, api_key, nats_url)
         agent_ref = agent or AgentRef()
         http = HttpTransport(address.url, address.api_key)
@@ -138,6 +139,11 @@ class NotificationFeed:
         finally:
             await background.cancel_all()
             await transport.close()
+
+    def __repr__(self) -> str:
+        agent = self._agent.id or self._agent.name
+        state = "closed" if self._is_closed else "open" if self._failure is None else "failed"
+        return f"NotificationFeed(agent={agent!r}, cursor={self.cursor}, state={state!r})"
 
     # -- For readers ---------------------------------------------------------
 

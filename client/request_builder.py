@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, Self, TypeVar, get_args, get_origin
 from urllib.parse import quote
 
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from quorate.contracts.operations import Operation, path_parameters
 from quorate.contracts.wire_models import Query, ResponseModel
-from quorate.domain.shared.records import record
+from quorate.domain.shared.records import changed, record
 
 T = TypeVar("T")
 
@@ -47,6 +47,13 @@ class Request(Generic[T]):
     def can_use_nats(self) -> bool:
         """Whether to send the request over NATS: it is available there and needs no long poll."""
         return self.over_nats and not self.long_poll_seconds
+
+    def continue_after(self, position: str | int) -> Self:
+        """Return the same request for the page after an item id or a sequence."""
+        after = {"after": position}
+        return changed(
+            self, parameters={**self.parameters, **after}, message={**self.message, **after}
+        )
 
 
 def request_for(

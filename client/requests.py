@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from quorate.client.request_builder import Request, request_for
-from quorate.client.results import Config, NotificationPage
+from quorate.client.results import Config, NotificationPage, parse_events_page
 from quorate.contracts.coordination.consensus import (
     CAST_VOTE,
     GET_CONSENSUS,
@@ -281,7 +281,7 @@ def list_events(
 ) -> Request[EventsInfo]:
     """List the events of the tenant's log after the sequence ``after``."""
     query = unchecked(EventsQuery)(after=after, limit=limit, type=type, agent_id=agent_id)
-    return request_for(LIST_EVENTS, query=query)
+    return changed(request_for(LIST_EVENTS, query=query), parse=parse_events_page)
 
 
 # -- Keys and tenants --------------------------------------------------------

@@ -6,14 +6,17 @@ The results of all other operations are the response models of ``quorate.contrac
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from quorate.contracts.event_log import EventInfo, EventsInfo
 from quorate.domain.shared.records import record
+
+if TYPE_CHECKING:  # The models of notifications are imported with the first notification.
+    from quorate.contracts.notifications import NotificationData
 
 Json: TypeAlias = Mapping[str, Any]
 Config: TypeAlias = dict[str, bool | str]
 GAP = "gap"
-_TYPE_PREFIX = "quorate."
 _RAW: Any = field(repr=False, compare=False)
 
 
@@ -31,17 +34,19 @@ class Notification:
 
     * ``name``: the type without its prefix, such as ``lease_released``; docs/nats.md lists them.
     * ``sequence``: the position in the event log of the tenant; strictly increasing.
-    * ``data``: the fields of the notification under their JSON names.
+    * ``data``: the model of this notification, such as ``LeaseReleased``. Select with
+      ``isinstance`` or ``match``. ``UnknownNotification`` keeps what this version does not know.
+    * ``raw``: the JSON object as received; its member ``data`` has the JSON names.
 
-    A notification named ``gap`` reports a truncated range: those after ``data["after"]`` up to
-    ``data["until"]`` are no longer kept. Query the present state then.
+    A notification whose data is a ``Gap`` reports a truncated range: those after ``data.after`` up
+    to ``data.until`` are no longer kept. Query the present state then.
     """
 
     name: str
     sequence: int
     id: str | None  # None for a gap.
     time: datetime | None  # None for a gap.
-    data: Json
+    data: "NotificationData"
     raw: Json = _RAW
 
     @property
@@ -51,19 +56,30 @@ class Notification:
 
     @classmethod
     def from_json(cls, json: Json) -> Self:
+        from quorate.contracts.notifications import PREFIX, parse_notification  # noqa: PLC0415
+
+        name = str(json["type"]).removeprefix(PREFIX)
         return cls(
-            name=str(json["type"]).removeprefix(_TYPE_PREFIX),
+            name=name,
             sequence=int(json["sequence"]),
             id=json["id"],
             time=parse_time(json["time"]),
-            data=json["data"],
+            data=parse_notification(name, json["data"]),
             raw=json,
         )
 
     @classmethod
     def gap(cls, after: int, until: int) -> Self:
-        data = {"after": after, "until": until}
-        return cls(name=GAP, sequence=until, id=None, time=None, data=data, raw=data)
+        """Make the notification of a truncated range; its ``raw`` has no id and no time."""
+        from quorate.contracts.notifications import PREFIX, Gap  # noqa: PLC0415
+
+        raw = {
+            "type": PREFIX + GAP,
+            "sequence": until,
+            "data": {"after": after, "until": until},
+        }
+        data = Gap(after=after, until=until)
+        return cls(name=GAP, sequence=until, id=None, time=None, data=data, raw=raw)
 
 
 @record
@@ -92,3 +108,14 @@ class NotificationPage:
             head=json["head"],
             raw=json,
         )
+
+
+def parse_events_page(json: Json) -> EventsInfo:
+    """Parse a page of the event log; each event keeps its own JSON object as ``raw``.
+
+    Raises ValueError if it is not from Quorate.
+    """
+    events = [EventInfo.from_json(event) for event in json["events"]]
+    page = EventsInfo.from_json({**json, "events": []}).model_copy(update={"events": events})
+    page._raw = json  # noqa: SLF001 - as ``from_json`` does.
+    return page

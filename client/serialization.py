@@ -80,7 +80,7 @@ def parse_http_response(
     """
     if status == SUCCESS:
         return _parse_success(request, headers, content, sent_at)
-    raise _parse_failure(status, headers, content)
+    raise parse_failure(status, headers, content)
 
 
 def parse_nats_reply(
@@ -91,7 +91,7 @@ def parse_nats_reply(
     status = headers.get(NATS_STATUS)
     if status is None:
         return _parse_success(request, headers, content, sent_at)
-    raise _parse_failure(int(status) if status.isdecimal() else 0, headers, content)
+    raise parse_failure(int(status) if status.isdecimal() else 0, headers, content)
 
 
 def _parse_success(
@@ -109,7 +109,8 @@ def _parse_success(
         raise RequestFailedError(NOT_QUORATE) from error
 
 
-def _parse_failure(status: int, headers: Mapping[str, str], content: bytes) -> RequestFailedError:
+def parse_failure(status: int, headers: Mapping[str, str], content: bytes) -> RequestFailedError:
+    """Return the exception for an unsuccessful response; ``headers`` must ignore case."""
     failure = error_from_response(status, parse_json_object(content))
     if isinstance(failure, UnavailableError):
         exact_seconds = _exact_retry_after(failure)

@@ -1,7 +1,7 @@
 """Wake the tasks that wait for a lease, a contact or a proposal, by notifications. No I/O.
 
-A gap stands for unknown notifications, and so does a notification whose data was omitted. After one
-of these, every waiter checks the state itself.
+A gap stands for missed notifications. A notification whose data was omitted, or has a form that
+this version does not know, is as uncertain. After one of these, every waiter checks the state.
 """
 
 from asyncio import Event
@@ -15,13 +15,6 @@ from quorate.domain.shared.email_addresses import AddressUnusable, contact
 from quorate.runtime.domain_names import to_a_labels
 
 ENDED_LEASES_MAX = 1_024
-LOSS_REASONS: dict[str, LossReason] = {
-    "lease_expired": "expired",
-    "lease_revoked": "revoked",
-    "lease_released": "released",
-}
-CLOSING_NOTIFICATIONS = frozenset({"consensus_decided", "consensus_expired"})
-LEASE_AVAILABLE = "lease_available"
 
 
 def contact_key(email: str) -> str | None:
@@ -55,15 +48,26 @@ class Waiters:
 
     def dispatch(self, notification: Notification) -> None:
         """Wake the tasks that wait for this notification."""
-        if notification.is_gap or "omitted" in notification.data:
-            self._wake_all()
-        elif notification.name in LOSS_REASONS:
-            reason = LOSS_REASONS[notification.name]
-            self._end_lease(str(notification.data.get("leaseId")), reason)
-        elif notification.name == LEASE_AVAILABLE:
-            _set_all(self._contacts.get(str(notification.data.get("contactKey"))))
-        elif notification.name in CLOSING_NOTIFICATIONS:
-            _set_all(self._proposals.get(str(notification.data.get("requestId"))))
+        from quorate.contracts import notifications as models  # noqa: PLC0415 - see results.py.
+
+        match notification.data:
+            case models.LeaseExpired(lease_id=lease_id):
+                self._end_lease(lease_id, "expired")
+            case models.LeaseRevoked(lease_id=lease_id):
+                self._end_lease(lease_id, "revoked")
+            case models.LeaseReleased(lease_id=lease_id):
+                self._end_lease(lease_id, "released")
+            case models.LeaseAvailable(contact_key=key):
+                _set_all(self._contacts.get(key))
+            case (
+                models.ConsensusDecided(request_id=request_id)
+                | models.ConsensusExpired(request_id=request_id)
+            ):
+                _set_all(self._proposals.get(request_id))
+            case models.Gap() | models.Omitted():
+                self._wake_all()
+            case models.UnknownNotification(name=name) if name in models.NOTIFICATION_TYPES:
+                self._wake_all()
 
     # -- Leases --------------------------------------------------------------
 

@@ -117,6 +117,8 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
     "consensus_closed": {"consensusStatus": "approved"},
     "not_eligible": {"agentId": _AGENT},
+    "role_forbidden": {"role": "auditor"},
+    "contact_email_invalid": {"why": "there is no @ in it"},
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
 }

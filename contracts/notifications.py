@@ -37,6 +37,7 @@ class NotificationData(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         json_schema_extra=_omit_null,
+        defer_build=True,
     )
 
 
@@ -202,6 +203,16 @@ class UnknownNotification(NotificationData):
     data: Mapping[str, Any]
 
 
+class Gap(NotificationData):
+    """A truncated range: the notifications after `after`, up to `until`, are no longer kept.
+
+    The SDK gives it in place of them. It is never published.
+    """
+
+    after: int
+    until: int
+
+
 NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
     "lease_conflict": LeaseConflict,
     "lease_available": LeaseAvailable,
@@ -221,7 +232,7 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
 class NotificationEvent(BaseModel):
     """A notification as published over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     specversion: Literal["1.0"]
     id: str

@@ -3,6 +3,7 @@
 The fields of the class are the additional members, under their camelCase names.
 """
 
+from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, Literal, TypeAlias
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel, to_pascal
 
 from quorate.contracts.coordination.leases import LeaseConflictDetails
+from quorate.contracts.json_schemas import Json, generate_schemas
 from quorate.contracts.problems import KINDS, PROBLEM_TYPE
 from quorate.contracts.wire_models import Time
 from quorate.domain.coordination.leases import LeaseHeld
@@ -34,7 +36,7 @@ class ProblemDocument(BaseModel):
     request_id: str = Field(description="The id under which the service logged the request.")
 
 
-def model_name(code: str) -> str:
+def schema_name(code: str) -> str:
     return f"{to_pascal(code)}Problem"
 
 
@@ -48,7 +50,7 @@ def problem_model(code: str) -> type[ProblemDocument]:
         "code": (Literal[code], ...),
     }
     return create_model(
-        model_name(code),
+        schema_name(code),
         __base__=ProblemDocument,
         __doc__=f"{kind.title}.",
         **constants,
@@ -67,3 +69,12 @@ def _members(error: type[DomainError]) -> Fields:
         )
         for field in fields(error)
     }
+
+
+def problem_schemas(codes: Iterable[str]) -> Json:
+    """Return one schema for each code, and those that they refer to."""
+    models = {schema_name(code): problem_model(code) for code in sorted(codes)}
+    _, definitions = generate_schemas(
+        {name: ("validation", model) for name, model in models.items()}
+    )
+    return definitions

@@ -107,7 +107,6 @@ class TenantRequest(BaseModel):
         frozen=True,
         alias_generator=to_camel,
         validate_by_name=True,
-        defer_build=True,
     )
     tenant_id: TenantId | None = Field(
         default=None, description="Tenant id. Optional: the API key determines the tenant."

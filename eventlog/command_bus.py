@@ -69,6 +69,7 @@ class CommandBus:
         on_batch: OnBatch | None = None,
         quotas: Quotas = UNLIMITED,
         shares_time: bool = False,
+        metrics: CommandMetrics | None = None,
     ) -> None:
         """``shares_time``: decide by the clock of the database, read under its lock.
 
@@ -90,7 +91,7 @@ class CommandBus:
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._prune_due = False
-        self.metrics = CommandMetrics()
+        self.metrics = metrics or CommandMetrics()
         self.damage: str | None = None  # Why the log is read-only.
         self.failing = False  # The last write failed; the next one is tried.
 

@@ -1,7 +1,7 @@
 """Transactions and queries: statements are compiled once and executed by the driver directly.
 
-SQLAlchemy generates the SQL and opens connections for schema work. Its result objects and greenlets
-are not used for commands; they were half of a command's cost.
+SQLAlchemy generates the SQL, and its async engine serves schema work. Its result objects and
+greenlets are not used for commands; they were half of a command's cost.
 """
 
 import asyncio

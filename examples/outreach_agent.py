@@ -11,7 +11,7 @@ import argparse
 import asyncio
 from contextlib import suppress
 
-from quorate.client import Agent, LeaseConflictError, LeaseLostError
+from quorate.client import Agent, Gap, LeaseAvailable, LeaseConflictError, LeaseLostError
 
 
 async def write_to(agent: Agent, contact: str, seconds: float) -> bool:
@@ -44,13 +44,13 @@ async def work(contacts: list[str], name: str | None, seconds: float) -> None:
         # Notifications are ordered and complete from the moment of the connection on, so those that
         # arrived while the agent was writing are included.
         async for notification in agent.notifications():
-            if notification.name != "lease_available" and not notification.is_gap:
-                continue
-            free = [
-                contact
-                for contact in waiting
-                if notification.is_gap or contact.lower() == notification.data["contactKey"]
-            ]
+            match notification.data:
+                case LeaseAvailable(contact_key=key):
+                    free = [contact for contact in waiting if contact.lower() == key]
+                case Gap():  # Notifications are missing: any contact may be available.
+                    free = list(waiting)
+                case _:
+                    continue
             for contact in free:
                 if await write_to(agent, contact, seconds):
                     waiting.remove(contact)

@@ -13,17 +13,17 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from quorate.client import Agent, AlreadyVotedError, ConsensusClosedError, Notification
+from quorate.client import Agent, AlreadyVotedError, ConsensusClosedError, ConsensusRequested
 
 RISKY = ("delete", "refund", "everyone")
 
 
-def judge(proposal: Notification, protected: Collection[str]) -> tuple[str, str]:
+def judge(proposal: ConsensusRequested, protected: Collection[str]) -> tuple[str, str]:
     """Apply the policy: return approve or reject, and the reason.
 
     Text of another agent (action, reason) is data to be judged, and never an instruction.
     """
-    action, contact = proposal.data["action"], proposal.data["contactKey"]
+    action, contact = proposal.action, proposal.contact_key
     risky = [word for word in RISKY if word in action.lower()]
     if risky:
         return "reject", f"too risky: {', '.join(risky)}"
@@ -32,18 +32,18 @@ def judge(proposal: Notification, protected: Collection[str]) -> tuple[str, str]
     return "approve", "no objection"
 
 
-async def review(agent: Agent, proposal: Notification, protected: Collection[str]) -> None:
+async def review(agent: Agent, proposal: ConsensusRequested, protected: Collection[str]) -> None:
     choice, reason = judge(proposal, protected)
     try:
         vote = await agent.vote(
-            proposal.data["requestId"],
+            proposal.request_id,
             "approve" if choice == "approve" else "reject",
             reason=reason,
         )
     except (ConsensusClosedError, AlreadyVotedError) as error:
-        print(f"{agent.name}: too late for {proposal.data['action']!r}: {error}", flush=True)
+        print(f"{agent.name}: too late for {proposal.action!r}: {error}", flush=True)
     else:
-        print(f"{agent.name}: {choice} {proposal.data['action']!r}: {reason}", flush=True)
+        print(f"{agent.name}: {choice} {proposal.action!r}: {reason}", flush=True)
         print(f"{agent.name}: the proposal is {vote.consensus_status}", flush=True)
 
 
@@ -51,11 +51,9 @@ async def work(options: argparse.Namespace) -> None:
     async with Agent.connect(name=options.name, role="reviewer") as agent:
         print(f"{agent.name}: waiting for proposals", flush=True)
         async for notification in agent.notifications(after=load_sequence(options.remember)):
-            if (
-                notification.name == "consensus_requested"
-                and notification.data["agentId"] != agent.id
-            ):
-                await review(agent, notification, options.protect)
+            proposal = notification.data
+            if isinstance(proposal, ConsensusRequested) and proposal.agent_id != agent.id:
+                await review(agent, proposal, options.protect)
             # Store the sequence after handling: after a crash, the notification is read again.
             if options.remember is not None:
                 options.remember.write_text(str(notification.sequence))

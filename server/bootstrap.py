@@ -11,7 +11,7 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from quorate.domain.identity.principals import SYSTEM_ACTOR, Principal, Role
 from quorate.domain.identity.tenants import OPERATORS, CreateTenant, TenantExists
 from quorate.domain.shared.state import Command
 from quorate.eventlog.envelopes import CommandEnvelope, Idempotency, Rejected
+from quorate.server.options import Options
 
 DEFAULT_TENANT = "default"
 CREDENTIALS = "credentials.json"
@@ -66,6 +67,19 @@ async def ensure_credentials(
         if found != known:
             _write_credentials(path, found)
     return found
+
+
+async def provide_keys(service: Service, options: Options, *, url: str, nats_url: str) -> None:
+    """Record the keys from the key files; without any, issue keys and write the credentials."""
+    key_files: Sequence[tuple[Path | None, Role]] = (
+        (options.admin_key_file, "admin"),
+        (options.api_key_file, "tenant"),
+    )
+    for path, role in key_files:
+        if path is not None:
+            await record_key(service, path, role)
+    if all(path is None for path, _ in key_files):
+        await ensure_credentials(service, options.data_dir, url=url, nats_url=nats_url)
 
 
 @asynccontextmanager

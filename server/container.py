@@ -2,26 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+import os
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.execution import Service
-from quorate.application.failed_login_limiter import FailedLoginLimiter, Network
+from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
-from quorate.application.rate_limiter import UNBOUNDED, RateLimiter, Rates
+from quorate.application.rate_limiter import RateLimiter
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing, create_tracing
 from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
-from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
@@ -29,6 +28,7 @@ from quorate.eventlog.database import Database
 from quorate.eventlog.database_url import create_database
 from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.ids import Uuid7
+from quorate.eventlog.metrics import CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
@@ -37,14 +37,13 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
+from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.deadline_scheduler import DeadlineScheduler
 from quorate.server.leader_election import LeaderTasks
+from quorate.server.metrics import Metrics
+from quorate.server.options import Options
 from quorate.server.readiness import Readiness
-
-if TYPE_CHECKING:
-    from quorate.server.metric_pages import SharedPages
-    from quorate.server.metrics import Metrics
 
 DATABASE = "quorate.db"
 CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
@@ -52,27 +51,7 @@ CLOCK_SECONDS = 10.0  # Clocks of two machines drift apart by less than 1 ms in 
 _logger = structlog.get_logger(__name__)
 
 
-@record
-class Options:
-    """Options of the operator. Port 0 means any free port."""
-
-    data_dir: Path
-    database_url: str | None = None  # None: a SQLite file in the data directory.
-    database_password_file: Path | None = None
-    nats_port: int = 4222
-    nats_host: str = "127.0.0.1"
-    nats_url: str | None = None  # One URL, or several separated by commas.
-    nats_keys_file: Path | None = None  # None: keys in the data directory.
-    nats_stream_replicas: int = 1
-    admin_key_file: Path | None = None  # Keys created elsewhere. If either is given, the service
-    api_key_file: Path | None = None  # issues no keys.
-    window_seconds: float = 300.0
-    notification_retention_hours: float = 168.0
-    rates: Rates = UNBOUNDED
-    quotas: Quotas = UNLIMITED
-    trusted_proxies: Sequence[Network] = ()
-    workers_dir: Path | None = None  # Workers on one port share their metrics here.
-    otel_endpoint: str | None = None  # The OTLP collector; standard variables also work.
+__all__ = ["Options", "RunningService", "create_app", "run_service"]
 
 
 @record
@@ -108,6 +87,19 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         yield built
 
 
+def create_app() -> ASGIApplication:
+    """Build the service for any ASGI server; its lifespan runs the service.
+
+    Options come from the environment variables of ``quorate serve``:
+    ``uvicorn quorate.server.container:create_app --factory``.
+    """
+    # Imported here: ``quorate serve`` does not need them.
+    from quorate.server.environment import read_environment  # noqa: PLC0415
+    from quorate.server.lifespan import LifespanApplication  # noqa: PLC0415
+
+    return LifespanApplication(read_environment(os.environ), run_service)
+
+
 def _create_database(options: Options) -> Database:
     url = options.database_url or f"sqlite:///{options.data_dir / DATABASE}"
     return create_database(url, password_file=options.database_password_file)
@@ -127,35 +119,35 @@ def _build(
     reader, new_id = Reader(log, clock), Uuid7()
     key_cache, rate_limiter = KeyCache(reader.key), RateLimiter(options.rates)
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
-    subscriptions, request_metrics = Subscriptions(), RequestMetrics()
-    nats_service = _create_nats_service(log, options, reader, failed_login_limiter, tracing)
+    registry = CollectorRegistry()
+    subscriptions, request_metrics = Subscriptions(), RequestMetrics(registry)
+    nats_service = _create_nats_service(
+        log, options, reader, failed_login_limiter, tracing=tracing, registry=registry
+    )
 
     def on_commit(rows: Sequence[RecordedEvent]) -> None:
         nats_service.wake(rows)
         subscriptions.wake(rows)
 
     commits = CommitFeed(log, on_commit)
-    command_bus = _create_command_bus(log, options, clock, new_id, commits=commits, tracing=tracing)
+    command_bus = _create_command_bus(
+        *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
+    )
     scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
     leader = LeaderTasks(
         log.database, {"outbox_relay": nats_service.lead, "deadline_scheduler": scheduler.run}
     )
 
-    def metrics() -> "Metrics":
-        from quorate.server.metrics import Metrics  # noqa: PLC0415 - see _LazyMetricsPage.
-
-        return Metrics(
-            request_metrics=request_metrics,
-            command_bus=command_bus,
-            commits=commits,
-            nats_service=nats_service,
-            subscriptions=subscriptions,
-            leader=leader,
-        )
-
-    own_page = _LazyMetricsPage(metrics)
-    directory = options.workers_dir
-    shared = _shared(directory, own_page) if directory is not None else None
+    metrics = Metrics(
+        registry=registry,
+        request_metrics=request_metrics,
+        command_bus=command_bus,
+        commits=commits,
+        nats_service=nats_service,
+        subscriptions=subscriptions,
+        leader=leader,
+        workers_dir=options.workers_dir,
+    )
     service = Service(
         log=log,
         command_bus=command_bus,
@@ -170,7 +162,7 @@ def _build(
         clock=clock,
         new_id=new_id,
         readiness=Readiness(log, command_bus, nats_service, commits),
-        metrics=shared or own_page,
+        metrics=metrics,
         request_metrics=request_metrics,
         tracing=tracing,
     )
@@ -186,7 +178,7 @@ def _build(
         )
     )
     return _Built(
-        service=service, nats_service=nats_service, commits=commits, leader=leader, shared=shared
+        service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
     )
 
 
@@ -206,6 +198,7 @@ def _create_command_bus(
     *,
     commits: CommitFeed,
     tracing: Tracing | None,
+    registry: CollectorRegistry,
 ) -> CommandBus:
     return CommandBus(
         log,
@@ -217,6 +210,7 @@ def _create_command_bus(
         on_batch=tracing.record_commit if tracing is not None else None,
         quotas=options.quotas,
         shares_time=True,
+        metrics=CommandMetrics(registry),
     )
 
 
@@ -225,7 +219,9 @@ def _create_nats_service(
     options: Options,
     reader: Reader,
     failed_login_limiter: FailedLoginLimiter,
+    *,
     tracing: Tracing | None,
+    registry: CollectorRegistry,
 ) -> NatsService:
     return NatsService(
         data_dir=options.data_dir,
@@ -239,6 +235,7 @@ def _create_nats_service(
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,
         on_published=tracing.record_notifications if tracing is not None else None,
+        registry=registry,
     )
 
 
@@ -246,28 +243,7 @@ def _create_nats_service(
 class _Built(RunningService):
     commits: CommitFeed
     leader: LeaderTasks
-    shared: "SharedPages | None"
-
-
-class _LazyMetricsPage:
-    """Creates the metrics page at first use.
-
-    The Prometheus library includes an HTTP server and takes 15 ms to import, so no start waits for
-    it.
-    """
-
-    def __init__(self, make: "Callable[[], Metrics]") -> None:
-        self._make = make
-
-    @cached_property
-    def page(self) -> Callable[[], bytes]:
-        return self._make().page
-
-
-def _shared(directory: Path, own: _LazyMetricsPage) -> "SharedPages":
-    from quorate.server.metric_pages import SharedPages  # noqa: PLC0415 - see _LazyMetricsPage.
-
-    return SharedPages(directory, own.page)
+    metrics: Metrics
 
 
 def _background_tasks(
@@ -282,8 +258,8 @@ def _background_tasks(
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),
     }
-    if built.shared is not None:
-        tasks["metrics"] = built.shared.run()
+    if built.metrics.is_shared:
+        tasks["metrics"] = built.metrics.run()
     return tasks
 
 

@@ -5,6 +5,7 @@
   must read the full response within RESPONSE_SECONDS_MAX.
 * An unreadable request is rejected with a problem, after the responses to earlier requests. Nothing
   after it on the connection is read as a request.
+* A connection with unread input closes lingering: the client can read the last response.
 * When a connection ends, every request on it is notified, including pipelined ones.
 * When the connection limit is reached, a new connection replaces an idle one.
 
@@ -24,7 +25,6 @@ import structlog
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
-    HttpToolsProtocol,
     RequestResponseCycle,
 )
 
@@ -37,16 +37,17 @@ from quorate.contracts.problems import (
     problem_body,
 )
 from quorate.runtime.asgi import Headers
+from quorate.server.lingering_close import LingeringCloseProtocol, ResponseTransport
 
 HEADER_SECONDS_MAX = 10.0
 HEADER_BYTES_MAX = 32 * 1024
 BODY_SECONDS_MAX = 15.0
 RESPONSE_SECONDS_MAX = 60.0
-CLOSING_SECONDS_MAX = 2.0
 CHUNKED_BYTES_MAX = 1024 * 1024  # Includes chunk sizes and trailers.
 CONNECTIONS_MAX = 4_000
 PIPELINED_MAX = 100
 FILES_RESERVED = 256  # Reserved for files that are not connections.
+EXCESS_LINGERING_MAX = 64  # Connections above the limit that close lingering, of FILES_RESERVED.
 
 # The part of a request that the connection reads.
 _BETWEEN: Final = 0
@@ -65,6 +66,8 @@ _DETAILS = {
 assert frozenset(_DETAILS) == CONNECTION_CODES
 # Rejections by code. Global, because uvicorn creates the protocol objects.
 REJECTED: Counter[str] = Counter()
+# Lingering connections above the connection limit. Global for the same reason.
+_excess: "set[BoundedHttpProtocol]" = set()
 
 _logger = structlog.get_logger("quorate.http")
 # Messages of uvicorn itself. Rejected requests are logged here instead.
@@ -79,8 +82,7 @@ class _Unreadable(Exception):
     code: str
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
-    _timer: asyncio.TimerHandle | None = None
+class BoundedHttpProtocol(LingeringCloseProtocol):
     _part = _BETWEEN
     _chunk = b""
     _reparse: bytes | None = None
@@ -89,25 +91,33 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _read_deadline: float | None = None  # The deadline of the part that is read.
     _write_deadline: float | None = None
     _closing = False
-    _discards_input = False  # Input is discarded.
     _pending_rejection: str | None = None  # Sent after the responses to earlier requests.
     _current: RequestResponseCycle | None = None  # The current or most recent request.
     _earlier_requests: tuple[RequestResponseCycle, ...] = ()
+    _response_transport: ResponseTransport
 
     # -- The life of a connection --------------------------------------------
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._response_transport = ResponseTransport(transport, self._close_after_response)
         if len(self.connections) >= connections_max() and not self._close_idle_connection():
             self.transport = transport
-            self._discards_input = True
-            transport.write(self._rejection("unavailable"))
-            transport.close()
+            self._reject_connection()
             return
         self.logger = _failures
         super().connection_made(transport)
         self._read_deadline = self.loop.time() + HEADER_SECONDS_MAX
         self._timer = self.loop.call_later(HEADER_SECONDS_MAX, self._check_deadlines)
+
+    def _reject_connection(self) -> None:
+        self.transport.write(self._rejection("unavailable"))
+        if len(_excess) < EXCESS_LINGERING_MAX:
+            _excess.add(self)
+            self.close_lingering()
+        else:
+            self._discards_input = True
+            self.transport.close()
 
     def _close_idle_connection(self) -> bool:
         """Close an idle connection and return whether one was found.
@@ -131,6 +141,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        _excess.discard(self)
+        self._response_transport.detach()
         self.pipeline.clear()
         for cycle in self._earlier_requests:
             _disconnect(cycle)
@@ -176,6 +188,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     @override
     def data_received(self, data: bytes) -> None:
         if self._discards_input:
+            self.discard(data)
             return
         self._chunk = data
         super().data_received(data)
@@ -192,6 +205,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._read_deadline is None:
             seconds = BODY_SECONDS_MAX if self._part == _BODY else HEADER_SECONDS_MAX
             self._read_deadline = self.loop.time() + seconds
+            if self._part == _BODY:
+                self.expect_body()
         if self._part == _HEADERS:
             self._header_bytes += len(self._chunk)
             if self._header_bytes > HEADER_BYTES_MAX:
@@ -222,6 +237,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._decline_upgrade()
             return
         super().on_headers_complete()
+        self.cycle.transport = self._response_transport
         response_writer.offer_single_write(self.cycle)
         self._part = _BODY
         self._rest_bytes = 0
@@ -235,6 +251,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._part != _UPGRADING:
             self._part = _COMPLETE
             self._read_deadline = None
+            self.end_body()
             super().on_message_complete()
 
     def _check_header_bytes(self) -> None:
@@ -280,7 +297,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._discards_input = True
         self._read_deadline = None
         if self._part == _BODY and self._current is not None:
-            if self._current.response_started:  # Too late for a problem response.
+            if self._current.response_complete:  # Too late for a problem response.
+                self.close_lingering()
+                return
+            if self._current.response_started:
                 self.transport.close()
                 return
             _disconnect(self._current)
@@ -297,21 +317,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         is_last = not self.pipeline
         super().on_response_complete()
-        if is_last and self._pending_rejection is not None and not self.transport.is_closing():
+        is_ending = self._is_lingering or self.transport.is_closing()
+        if is_last and self._pending_rejection is not None and not is_ending:
             self._send_final(self._pending_rejection)
 
     def _send_final(self, code: str) -> None:
-        """Send the final response; discard later input, so that a reset does not lose it."""
+        """Send the final response and close the connection."""
         self._pending_rejection = None
-        self._unset_keepalive_if_required()
         self.transport.write(self._rejection(code))
-        if not self.transport.can_write_eof():
-            self.transport.close()
-            return
-        self.transport.write_eof()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.loop.call_later(CLOSING_SECONDS_MAX, self.transport.abort)
+        self.close_lingering()
 
     def _rejection(self, code: str) -> bytes:
         request_id = os.urandom(8).hex()
@@ -335,6 +349,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return b"%s%s\r\n%s" % (STATUS_LINE[status], lines, body)
 
     # -- Responding ----------------------------------------------------------
+
+    def _close_after_response(self) -> None:
+        if self._part == _BETWEEN and not self.pipeline:
+            self.transport.close()
+        else:  # Input is unread, or arrives.
+            self.close_lingering()
 
     @override
     def pause_writing(self) -> None:

@@ -2,38 +2,44 @@
 
 * No tenant, agent or key is a label, and every label has a fixed, small set of values: every client
   that can reach the port may read the page.
-* The service counts in plain numbers, and the page is built on request. The same page is served
-  again for PAGE_SECONDS.
+* Counters and histograms are counted where things happen. Gauges are set before a page is built,
+  and in a worker every REFRESH_SECONDS, because another worker may be asked for the page.
+* The same page is served again for PAGE_SECONDS.
+* A new gauge needs a mode for several workers. A limit is compared with the fullest worker, so
+  ``livemax`` is right for both.
 """
 
+import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal, NoReturn, Protocol, TypeAlias
 
-from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    GCCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 import quorate
-from quorate.application.request_metrics import OK, RequestMetrics
+from quorate.application.request_metrics import RequestMetrics, status_of
 from quorate.application.subscriptions import SUBSCRIPTIONS_MAX, Subscriptions
 from quorate.bus.outbox import jetstream_mirror
-from quorate.contracts.problems import KINDS
-from quorate.domain.identity.agents import AgentLapsed
-from quorate.domain.registry import COMMANDS
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
 from quorate.eventlog.commit_feed import CommitFeed
-from quorate.eventlog.metrics import ACCEPTED, Histogram
-from quorate.eventlog.serialization import VERSIONS
 from quorate.server.http_protocol import REJECTED
 from quorate.server.leader_election import LeaderTasks
+from quorate.server.worker_metrics import ProcessMetrics, open_directory
 
 PAGE_SECONDS = 0.5
-PREFIX = "quorate_"
+REFRESH_SECONDS = 2.0
 UNREAD = "unread"  # The operation of a request that was rejected before it was parsed.
 MIRROR_STATES = (
     jetstream_mirror.WAITING,
@@ -41,6 +47,12 @@ MIRROR_STATES = (
     jetstream_mirror.STOPPED,
     jetstream_mirror.UNAVAILABLE,
 )
+# Other processes than the leader have no value. A gauge of several workers cannot be removed, so
+# it has this value, which is less than any other, and the page leaves it out.
+NOT_LEADER = -1.0
+LEADER_METRICS = {"quorate_relay_lag_events", "quorate_mirror_state"}
+# How the values of several workers become one. ``live``: without workers that have ended.
+Mode: TypeAlias = Literal["livemin", "livemax", "livesum"]
 
 
 class NatsStatus(Protocol):
@@ -49,10 +61,6 @@ class NatsStatus(Protocol):
     @property
     def connected_keys(self) -> int: ...
 
-    @property
-    def login_seconds(self) -> Mapping[str, Histogram]:
-        """Return the duration of logins, by outcome."""
-
     def is_connected(self) -> bool: ...
 
     def mirror(self) -> str | None: ...
@@ -60,206 +68,184 @@ class NatsStatus(Protocol):
     def relay_lag(self, head: int) -> int | None: ...
 
 
-class Page:
-    """The metrics of a registry in the text format of Prometheus, cached for PAGE_SECONDS."""
+class Metrics:
+    """The gauges of a service, and the page with all metrics of its registry.
 
-    def __init__(
-        self, registry: CollectorRegistry, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._registry = registry
-        self._monotonic = monotonic
-        self._page = b""
-        self._valid_until = 0.0
+    With ``workers_dir``, the page contains the metrics of all workers that use the directory.
+    """
 
-    def __call__(self) -> bytes:
-        now = self._monotonic()
-        if now >= self._valid_until:
-            self._page, self._valid_until = generate_latest(self._registry), now + PAGE_SECONDS
-        return self._page
-
-
-class Metrics(Collector):
     def __init__(
         self,
         *,
+        registry: CollectorRegistry,
         request_metrics: RequestMetrics,
         command_bus: CommandBus,
         commits: CommitFeed,
         nats_service: NatsStatus,
         subscriptions: Subscriptions,
         leader: LeaderTasks,
+        workers_dir: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._registry = registry
         self._request_metrics = request_metrics
         self._command_bus = command_bus
         self._commits = commits
         self._nats_service = nats_service
         self._subscriptions = subscriptions
         self._leader = leader
-        registry = CollectorRegistry()
-        registry.register(self)
-        ProcessCollector(registry=registry)
-        GCCollector(registry=registry)
-        self.page = Page(registry, monotonic)
+        self._monotonic = monotonic
+        self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
+        self._rejected: Counter[str] = Counter()  # What is counted of REJECTED.
+        self._create_request_gauges()
+        self._create_log_gauges()
+        self._create_nats_gauges()
+        self._process_metrics: ProcessMetrics | None = None
+        source: Collector = registry
+        if workers_dir is None:
+            ProcessCollector(registry=registry)
+            GCCollector(registry=registry)
+        else:
+            self._process_metrics = ProcessMetrics()
+            source = open_directory(workers_dir)
+        self._page_source = _WithoutFollowers(source)
+        self._page = b""
+        self._page_valid_until = 0.0
 
-    def collect(self) -> Iterator[Metric]:
-        info = _Gauge("info", "The version of Quorate.", ("version",))
-        info.put([quorate.__version__], 1)
-        yield info
-        yield from self._request_metric_families()
-        yield from self._command_metric_families()
-        yield from self._log_metric_families()
-        yield from self._nats_metric_families()
+    def page(self) -> bytes:
+        """Return the page in the text format of Prometheus."""
+        now = self._monotonic()
+        if now >= self._page_valid_until:
+            self.refresh()
+            self._page = generate_latest(self._page_source)
+            self._page_valid_until = now + PAGE_SECONDS
+        return self._page
 
-    def _request_metric_families(self) -> Iterator[Metric]:
-        labels = ("transport", "operation", "outcome", "status")
-        counts = _Counter("requests", "Requests, by operation and outcome.", labels)
-        durations = _Histogram(
-            "request_seconds",
-            "Time to respond to a request, in seconds.",
-            ("transport", "operation"),
+    @property
+    def is_shared(self) -> bool:
+        """Whether other workers show the metrics of this process too."""
+        return self._process_metrics is not None
+
+    async def run(self) -> NoReturn:
+        """Keep the gauges of a worker up to date for the other workers, until cancelled."""
+        while True:
+            self.refresh()
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    def refresh(self) -> None:
+        """Set the gauges, and count what is counted elsewhere."""
+        for gauge, read in self._gauges:
+            gauge.set(read())
+        for code, count in REJECTED.items():
+            labels = ("http", UNREAD, code, status_of(code))
+            more = max(0, count - self._rejected[code])
+            self._request_metrics.requests.labels(*labels).inc(more)
+            self._rejected[code] = count
+        if self._process_metrics is not None:
+            self._process_metrics.refresh()
+
+    def _create_request_gauges(self) -> None:
+        self._gauge("quorate_info", "The version of Quorate.", ("version",)).labels(
+            quorate.__version__
+        ).set(1)
+        self._add(
+            "quorate_open_streams",
+            "Open event streams and long polls.",
+            lambda: self._subscriptions.open_count,
         )
-        for (transport, operation), tally in self._request_metrics.by_operation.items():
-            for outcome, count in tally.outcomes.items():
-                counts.put([transport, operation, outcome, _status(outcome)], count)
-            if tally.seconds is not None and tally.seconds.count:
-                durations.put([transport, operation], tally.seconds)
-        for outcome, count in REJECTED.items():
-            counts.put(["http", UNREAD, outcome, _status(outcome)], count)
-        yield counts
-        yield durations
-        open_count = self._subscriptions.open_count
-        yield _gauge("open_streams", "Open event streams and long polls.", open_count)
-        yield _gauge(
-            "open_streams_max",
+        self._add(
+            "quorate_open_streams_max",
             "Maximum number of open event streams and long polls.",
-            SUBSCRIPTIONS_MAX,
+            lambda: SUBSCRIPTIONS_MAX,
         )
-
-    def _command_metric_families(self) -> Iterator[Metric]:
-        tally = self._command_bus.metrics
-        commands = _Counter("commands", "Commands, by type and outcome.", ("command", "outcome"))
-        for key, count in (dict.fromkeys(_ACCEPTED, 0) | tally.commands).items():
-            commands.put(key, count)
-        yield commands
-        for name, documentation, histogram in (
-            ("batch_commands", "Commands per transaction (group commit).", tally.batch_commands),
-            ("commit_seconds", "Time to commit a transaction, in seconds.", tally.commit_seconds),
-        ):
-            family = _Histogram(name, documentation)
-            family.put([], histogram)
-            yield family
-        yield _gauge(
-            "command_queue_length",
+        self._add(
+            "quorate_command_queue_length",
             "Commands in the queue of the command bus.",
-            self._command_bus.waiting,
+            lambda: self._command_bus.waiting,
         )
-        yield _gauge(
-            "command_queue_length_max", "Maximum length of the command queue.", QUEUE_COMMANDS_MAX
+        self._add(
+            "quorate_command_queue_length_max",
+            "Maximum length of the command queue.",
+            lambda: QUEUE_COMMANDS_MAX,
         )
 
-    def _log_metric_families(self) -> Iterator[Metric]:
-        recorded: Counter[str] = self._command_bus.metrics.events
-        events = _Counter(
-            "events", "Events that this process appended to the log, by type.", ("type",)
+    def _create_log_gauges(self) -> None:
+        self._add(
+            "quorate_log_head",
+            "The last log position known to this process.",
+            lambda: self._commits.head,
         )
-        for type_ in VERSIONS:
-            events.put([type_], recorded[type_])
-        yield events
-        timeouts = _Counter(
-            "agent_timeouts", "Agent heartbeat timeouts that this process recorded."
-        )
-        timeouts.put([], recorded[AgentLapsed.__name__])
-        yield timeouts
-        yield _gauge("log_head", "The last log position known to this process.", self._commits.head)
-        yield _gauge(
-            "log_corrupted",
+        self._add(
+            "quorate_log_corrupted",
             "1 if the log is corrupted and the service is read-only.",
-            bool(self._command_bus.damage),
+            lambda: bool(self._command_bus.damage),
         )
-        age = self._commits.notification_age_seconds
-        yield _gauge(
-            "commit_notification_age_seconds",
+        self._add(
+            "quorate_commit_notification_age_seconds",
             "Time since this process last checked for commits of other processes, in seconds.",
-            age,
+            lambda: self._commits.notification_age_seconds,
         )
-        yield _gauge(
-            "leader",
+        self._add(
+            "quorate_leader",
             "1 if this process is the leader (outbox relay and deadline scheduler).",
-            self._leader.is_leader,
+            lambda: self._leader.is_leader,
+            "livesum",
         )
 
-    def _nats_metric_families(self) -> Iterator[Metric]:
+    def _create_nats_gauges(self) -> None:
         nats_service = self._nats_service
-        yield _gauge(
-            "nats_connected", "1 if the service is connected to NATS.", nats_service.is_connected()
+        self._add(
+            "quorate_nats_connected",
+            "1 if the service is connected to NATS.",
+            nats_service.is_connected,
+            "livemin",
         )
-        yield _gauge("connected_agents", "API keys connected to NATS.", nats_service.connected_keys)
-        logins = _Histogram(
-            "auth_callout_seconds",
-            "Time to answer a NATS login (auth callout), in seconds, by outcome.",
-            ("outcome",),
+        self._add(
+            "quorate_connected_agents",
+            "API keys connected to NATS.",
+            lambda: nats_service.connected_keys,
         )
-        for outcome, seconds in nats_service.login_seconds.items():
-            logins.put([outcome], seconds)
-        yield logins
-        lag = _Gauge(
-            "relay_lag_events",
+        self._add(
+            "quorate_relay_lag_events",
             "Events not yet published to NATS and mirrored to JetStream (leader only).",
+            self._relay_lag,
         )
-        if (lag_events := nats_service.relay_lag(self._commits.head)) is not None:
-            lag.put([], lag_events)
-        yield lag
-        states = _Gauge(
-            "mirror_state",
+        states = self._gauge(
+            "quorate_mirror_state",
             "1 for the current state of the JetStream mirror (leader only).",
             ("state",),
         )
-        if (now := nats_service.mirror()) is not None:
-            for state in MIRROR_STATES:
-                states.put([state], state == now)
-        yield states
-
-
-_ACCEPTED = [(command, ACCEPTED) for command in COMMANDS]  # Present from the start, with value 0.
-
-
-def _status(outcome: str) -> str:
-    return "200" if outcome == OK else str(KINDS[outcome].status)
-
-
-# -- Families ----------------------------------------------------------------
-
-
-class _Counter(CounterMetricFamily):
-    def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        super().__init__(PREFIX + name, documentation, labels=labels)
-
-    def put(self, labels: Sequence[str], value: int) -> None:
-        self.add_metric(labels, value)
-
-
-class _Gauge(GaugeMetricFamily):
-    def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        super().__init__(PREFIX + name, documentation, labels=labels)
-
-    def put(self, labels: Sequence[str], value: float) -> None:
-        self.add_metric(labels, value)
-
-
-def _gauge(name: str, documentation: str, value: float) -> _Gauge:
-    gauge = _Gauge(name, documentation)
-    gauge.put([], value)
-    return gauge
-
-
-class _Histogram(HistogramMetricFamily):
-    def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
-        super().__init__(PREFIX + name, documentation, labels=labels)
-
-    def put(self, labels: Sequence[str], histogram: Histogram) -> None:
-        buckets = [
-            (floatToGoString(bound), count)  # type: ignore[no-untyped-call]
-            for bound, count in histogram.buckets()
+        self._gauges += [
+            (states.labels(one), partial(self._is_mirror, one)) for one in MIRROR_STATES
         ]
-        self.add_metric(labels, buckets, histogram.sum)
+
+    def _add(
+        self, name: str, documentation: str, read: Callable[[], float], mode: Mode = "livemax"
+    ) -> None:
+        self._gauges.append((self._gauge(name, documentation, mode=mode), read))
+
+    def _gauge(
+        self, name: str, documentation: str, labels: Sequence[str] = (), mode: Mode = "livemax"
+    ) -> Gauge:
+        return Gauge(name, documentation, labels, registry=self._registry, multiprocess_mode=mode)
+
+    def _relay_lag(self) -> float:
+        lag = self._nats_service.relay_lag(self._commits.head)
+        return NOT_LEADER if lag is None else lag
+
+    def _is_mirror(self, state: str) -> float:
+        current = self._nats_service.mirror()
+        return NOT_LEADER if current is None else state == current
+
+
+class _WithoutFollowers(Collector):
+    """Leaves out the metrics of the leader if no process of the page is the leader."""
+
+    def __init__(self, source: Collector) -> None:
+        self._source = source
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._source.collect():
+            if family.name in LEADER_METRICS:
+                family.samples = [each for each in family.samples if each.value != NOT_LEADER]
+            yield family

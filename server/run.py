@@ -13,31 +13,31 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 import uvloop
 
 import quorate
-from quorate.api.routes import Application
-from quorate.application.execution import Service
 from quorate.application.tracing import TracingNotInstalled
 from quorate.bus.embedded.configuration import KeysUnreadable
 from quorate.bus.embedded.server import ServerFailed, reachable_host
-from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import record
 from quorate.eventlog.database import DatabaseUnusable, SchemaOutdated
 from quorate.eventlog.database_url import UnknownDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.process_lock import DataDirLock, Locked
-from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, ensure_credentials, record_key
+from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_keys
 from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
+
+if TYPE_CHECKING:
+    from quorate.api.app import CreateHttpApplication
 
 DRAIN_SECONDS_MAX = 2
 DRAIN_POLL_SECONDS = 0.005
@@ -82,7 +82,7 @@ async def serve(
     host: str,
     port: int,
     announce: Callable[[Addresses], None],
-    worker_socket: int | None = None,
+    worker_socket: socket.socket | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; call ``announce`` when the service accepts requests.
 
@@ -93,21 +93,37 @@ async def serve(
     _raise_open_file_limit()
     with _locked_listener(options, host, port, worker_socket) as listener:
         url = f"http://{reachable_host(host)}:{listener.getsockname()[1]}"
+        # FastAPI takes as long to import as nats-server takes to start.
+        loading = asyncio.create_task(asyncio.to_thread(_load_application))
         async with run_service(options) as running:
             addresses = Addresses(url=url, nats_url=running.nats_service.url)
-            await _provide_keys(running.service, options, addresses)
+            await provide_keys(
+                running.service, options, url=addresses.url, nats_url=addresses.nats_url
+            )
 
             def on_start() -> None:
                 log_started(f"{process}.started", options, addresses)
                 announce(addresses)
 
+            create_http_application = await loading
             server = _Server(
-                Application(running.service),
+                create_http_application(
+                    running.service,
+                    fast_lane=options.fast_lane,
+                    cors_origins=options.cors_origins,
+                    public_url=addresses.url,
+                ),
                 on_start=on_start,
                 end_streams=running.service.subscriptions.close,
             )
             await server.serve(sockets=[listener])
     log_stopped(f"{process}.stopped")
+
+
+def _load_application() -> "CreateHttpApplication":
+    from quorate.api.app import create_http_application  # noqa: PLC0415 - see serve().
+
+    return create_http_application
 
 
 def log_started(event: str, options: Options, addresses: Addresses) -> None:
@@ -129,29 +145,14 @@ def log_stopped(event: str) -> None:
 
 @contextmanager
 def _locked_listener(
-    options: Options, host: str, port: int, worker_socket: int | None
+    options: Options, host: str, port: int, worker_socket: socket.socket | None
 ) -> Iterator[socket.socket]:
     if worker_socket is not None:
-        with socket.socket(fileno=worker_socket) as listener:
-            yield listener
+        with worker_socket:
+            yield worker_socket
     else:
         with DataDirLock(options.data_dir), open_listener(host, port) as listener:
             yield listener
-
-
-async def _provide_keys(service: Service, options: Options, addresses: Addresses) -> None:
-    """Record the keys from the key files; without any, issue keys and write the credentials."""
-    key_files: Sequence[tuple[Path | None, Role]] = (
-        (options.admin_key_file, "admin"),
-        (options.api_key_file, "tenant"),
-    )
-    for path, role in key_files:
-        if path is not None:
-            await record_key(service, path, role)
-    if all(path is None for path, _ in key_files):
-        await ensure_credentials(
-            service, options.data_dir, url=addresses.url, nats_url=addresses.nats_url
-        )
 
 
 def run(main: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -2,35 +2,58 @@
 
 * The parent holds the lock of the data directory and the socket, and runs the embedded nats-server
   if no NATS is named. It serves no requests itself.
-* A worker that dies is replaced, with an exponentially growing pause while workers keep dying.
+* Uvicorn's supervisor starts, checks and stops the workers. ARCHITECTURE.md lists what differs
+  from uvicorn here, and why.
+* A worker that dies or hangs is replaced, with a growing pause while workers keep dying.
 * No worker outlives the parent. The parent passes SIGTERM on, and each worker drains its requests.
 """
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine
+from functools import partial
+from multiprocessing import resource_tracker
+from pathlib import Path
+from socket import socket
+from typing import cast
 
 import structlog
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from quorate.bus.embedded.configuration import read_keys, service_keys
 from quorate.bus.embedded.server import EmbeddedServer, reachable_host
 from quorate.bus.service import FOLDER
-from quorate.runtime import parent_death
+from quorate.domain.shared.records import changed
+from quorate.runtime.parent_death import die_with_parent
 from quorate.runtime.process_lock import DataDirLock
+from quorate.server import logging
 from quorate.server.bootstrap import create_data_dir
 from quorate.server.container import Options
-from quorate.server.run import Addresses, CannotStart, log_started, log_stopped, open_listener
+from quorate.server.run import (
+    Addresses,
+    CannotStart,
+    log_started,
+    log_stopped,
+    open_listener,
+    run,
+    serve,
+)
+from quorate.server.worker_metrics import prepare_directory, remove_worker
 
-READY = "Quorate worker is ready."
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 4.0
 STABLE_SECONDS = 10.0
 PAUSE_SECONDS_MIN = 0.2
 PAUSE_SECONDS_MAX = 10.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _logger = structlog.get_logger(__name__)
 
 
@@ -40,29 +63,42 @@ async def supervise(
     host: str,
     port: int,
     workers: int,
-    arguments: Sequence[str],
+    log_level: str,
     announce: Callable[[Addresses], None],
 ) -> None:
-    """Run ``quorate ARGUMENTS`` in ``workers`` processes, until SIGTERM or SIGINT."""
+    """Serve in ``workers`` processes, until SIGTERM or SIGINT."""
+    assert options.workers_dir is not None
     create_data_dir(options.data_dir)
     with DataDirLock(options.data_dir), open_listener(host, port) as listener:
-        listener.set_inheritable(True)
+        prepare_directory(options.workers_dir)
         server = None if options.nats_url else await _start_server(options)
         nats_url = options.nats_url or (server.url if server else "")
         url = f"http://{reachable_host(host)}:{listener.getsockname()[1]}"
-        shared = ["--worker-socket", str(listener.fileno()), "--nats-url", nats_url]
-        all_workers = [Worker([*arguments, *shared], listener.fileno()) for _ in range(workers)]
         addresses = Addresses(url=url, nats_url=nats_url)
 
         def on_start() -> None:
             log_started("service.started", options, addresses)
             announce(addresses)
 
+        serve_worker = partial(serve, changed(options, nats_url=nats_url), host=host, port=port)
+        supervisor = Supervisor(
+            partial(Worker, serve_worker, log_level),
+            listener,
+            workers=workers,
+            metrics_dir=options.workers_dir,
+            on_start=on_start,
+        )
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, supervisor.should_exit.set)
         try:
-            await _run(all_workers, on_start)
+            await asyncio.to_thread(supervisor.run)
         finally:
+            await asyncio.to_thread(supervisor.end)
             if server is not None:
                 await server.stop()
+        if supervisor.has_failed:
+            raise CannotStart("A worker did not start: see the log lines above")
     log_stopped("service.stopped")
 
 
@@ -75,99 +111,158 @@ async def _start_server(options: Options) -> EmbeddedServer:
     return server
 
 
-async def _run(all_workers: "Sequence[Worker]", announce: Callable[[], None]) -> None:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-    supervisors: list[asyncio.Task[None]] = []
-    try:
-        await _start_all(all_workers, ended)
-        if not ended.is_set():
-            announce()
-            supervisors = [asyncio.create_task(worker.supervise()) for worker in all_workers]
-            await ended.wait()
-    finally:
-        for supervisor in supervisors:
-            supervisor.cancel()
-        await asyncio.gather(*supervisors, return_exceptions=True)
-        await asyncio.gather(*(worker.stop() for worker in all_workers))
+class Worker(Process):
+    """One worker process. The parent and the worker each have a copy of this object."""
 
+    def __init__(
+        self,
+        serve_worker: Callable[..., Coroutine[None, None, None]],
+        log_level: str,
+        config: uvicorn.Config,
+        sockets: list[socket],
+    ) -> None:
+        self._serve = serve_worker
+        self._log_level = log_level
+        self._created_at = self._answered_at = time.monotonic()
+        self.is_serving = False
+        self.pause_seconds = PAUSE_SECONDS_MIN  # From its end to the start of a replacement.
+        self.restart_at: float | None = None  # Set when the process has ended.
+        super().__init__(config, sockets)
 
-async def _start_all(all_workers: "Sequence[Worker]", ended: asyncio.Event) -> None:
-    """Start all workers; raise CannotStart if one fails, because all have the same obstacle."""
+    # -- In the worker process -------------------------------------------------
 
-    async def all_start() -> None:
-        await asyncio.gather(*(worker.start() for worker in all_workers))
-
-    async def stopped() -> None:
-        await ended.wait()
-
-    tasks = {asyncio.create_task(all_start()), asyncio.create_task(stopped())}
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class Worker:
-    """One worker process, and its replacements."""
-
-    def __init__(self, arguments: Sequence[str], socket: int) -> None:
-        self._arguments = arguments
-        self._socket = socket
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Return when the worker accepts requests; raise CannotStart if it fails."""
-        self._process = process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid())),
-            *(sys.executable, "-m", "quorate.cli.main", *self._arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            pass_fds=[self._socket],
-            start_new_session=True,  # The parent handles Ctrl-C and passes it on.
-        )
-        assert process.stdout is not None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(READY_SECONDS_MAX):
-                async for line in process.stdout:
-                    if line.strip() == READY.encode():
-                        return
-        await self.stop()
-        raise CannotStart("A worker did not start: see the log lines above")
-
-    async def supervise(self) -> None:
-        """Replace the process whenever it dies, until cancelled."""
-        pause = PAUSE_SECONDS_MIN
-        while True:
-            assert self._process is not None
-            started_at = time.monotonic()
-            code = await self._process.wait()
-            _logger.error("worker.died", exit_code=code, pid=self._process.pid)
-            if time.monotonic() - started_at > STABLE_SECONDS:
-                pause = PAUSE_SECONDS_MIN
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, PAUSE_SECONDS_MAX)
-            try:
-                await self.start()
-            except (CannotStart, OSError) as error:  # OSError: too many processes, or no memory.
-                _logger.warning("worker.start_failed", reason=str(error))
-
-    async def stop(self) -> None:
-        """Terminate the process; kill it after STOP_SECONDS_MAX."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with suppress(ProcessLookupError):
-            process.terminate()
+    def target(self, sockets: list[socket] | None = None) -> None:
+        """Serve until SIGTERM; exit with STARTUP_FAILURE if that is impossible."""
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        assert parent.pid is not None
+        assert sockets is not None
+        die_with_parent(parent.pid)
+        os.setsid()  # The parent handles Ctrl-C and passes it on.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        logging.configure(self._log_level)
+        threading.Thread(target=self.always_pong, daemon=True).start()
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS_MAX)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            run(partial(self._serve, announce=self._on_start, worker_socket=sockets[0]))
+        except CannotStart as obstacle:
+            sys.stderr.write(f"Error: {obstacle}\n")
+            sys.exit(STARTUP_FAILURE)
+
+    def _on_start(self, _addresses: Addresses) -> None:
+        self.is_serving = True
+
+    def pong(self) -> None:
+        self.child_conn.recv()
+        self.child_conn.send(self.is_serving)
+
+    # -- In the parent -----------------------------------------------------------
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        """Return at once: read the answers to former health checks, and send the next one."""
+        if not self.process.is_alive():
+            return False
+        now = time.monotonic()
+        while self.parent_conn.poll():
+            self.is_serving = self.parent_conn.recv()
+            self._answered_at = now
+        self.parent_conn.send(b"ping")
+        return now - self._answered_at < (timeout if self.is_serving else READY_SECONDS_MAX)
+
+    def end(self) -> None:
+        """Kill the process if it hangs, and plan its replacement."""
+        self.kill()
+        self.join()
+        now = time.monotonic()
+        if now - self._created_at > STABLE_SECONDS:
+            self.pause_seconds = PAUSE_SECONDS_MIN
+        self.restart_at = now + self.pause_seconds
+
+
+class Supervisor(Multiprocess):
+    """Uvicorn's supervisor for workers that start slowly and must stop in time."""
+
+    def __init__(
+        self,
+        create_worker: Callable[[uvicorn.Config, list[socket]], Worker],
+        listener: socket,
+        *,
+        workers: int,
+        metrics_dir: Path,
+        on_start: Callable[[], None],
+    ) -> None:
+        # Each worker creates its own application.
+        super().__init__(uvicorn.Config("", workers=workers, log_config=None), [listener])
+        self._create_worker = create_worker
+        self._metrics_dir = metrics_dir
+        self._on_start = on_start
+        self._has_started = False
+        self.has_failed = False
+
+    @property
+    def _workers(self) -> list[Worker]:
+        return cast("list[Worker]", self.processes)
+
+    def run(self) -> None:
+        # Workers inherit that SIGINT is blocked. Until a worker has its own session, Ctrl-C in a
+        # terminal would end it with a traceback. The start of the tracker ends the blocking.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        super().run()
+
+    def init_processes(self) -> None:
+        for _ in range(self.processes_num):
+            self._workers.append(self._start_worker())
+
+    def handle_signals(self) -> None:
+        """Ignore signals: ``supervise`` handles those that stop the service, at once."""
+        self.signal_queue.clear()
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that have ended. Before all have started, stop if one fails."""
+        for index, worker in enumerate(self._workers):
+            if worker.restart_at is not None:
+                if time.monotonic() >= worker.restart_at:
+                    self._replace(index, worker)
+            elif not worker.is_alive(self.config.timeout_worker_healthcheck):
+                worker.end()
+                assert worker.pid is not None
+                remove_worker(self._metrics_dir, worker.pid)
+                if not self._has_started:
+                    self.has_failed = True
+                    self.should_exit.set()
+                    return
+                event = "worker.died" if worker.is_serving else "worker.start_failed"
+                _logger.error(event, exit_code=worker.exitcode, pid=worker.pid)
+        if not self._has_started and all(worker.is_serving for worker in self._workers):
+            self._has_started = True
+            self._on_start()
+
+    def join_all(self) -> None:
+        """Wait for STOP_SECONDS_MAX, then kill the workers that are left."""
+        deadline = time.monotonic() + STOP_SECONDS_MAX
+        for process in self.processes:
+            process.process.join(max(0.0, deadline - time.monotonic()))
+            if process.process.is_alive():
+                process.process.kill()
+        super().join_all()
+
+    def end(self) -> None:
+        """Stop all workers, also after an error of the supervisor."""
+        self.terminate_all()
+        self.join_all()
+
+    def _start_worker(self) -> Worker:
+        worker = self._create_worker(self.config, self.sockets)
+        worker.start()
+        return worker
+
+    def _replace(self, index: int, ended: Worker) -> None:
+        ended.pause_seconds = min(2 * ended.pause_seconds, PAUSE_SECONDS_MAX)
+        try:
+            worker = self._start_worker()
+        except OSError as error:  # Too many processes, or no memory.
+            _logger.warning("worker.start_failed", reason=str(error))
+            ended.restart_at = time.monotonic() + ended.pause_seconds
+        else:
+            worker.pause_seconds = ended.pause_seconds
+            self._workers[index] = worker

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeAlias
 import structlog
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from prometheus_client import CollectorRegistry, Histogram
 
 from quorate.bus.auth import jwt
 from quorate.bus.auth.jwt import JwtInvalid, NatsKey
@@ -24,7 +25,6 @@ from quorate.bus.embedded.configuration import ACCOUNT
 from quorate.bus.subjects import Permissions, SubjectInvalid, permissions
 from quorate.domain.identity.key_format import KEY_TEXT_LENGTH_MAX
 from quorate.domain.identity.principals import Principal
-from quorate.eventlog.metrics import Histogram
 
 # Takes a key and the client's address.
 Authenticate: TypeAlias = Callable[[str, str], Awaitable[Principal | None]]
@@ -51,15 +51,27 @@ class LoginRejected(Exception):
 class AuthCallout:
     """Responds on a separate connection, so that logins never wait behind notifications."""
 
-    def __init__(self, connect: Connect, authenticate: Authenticate, issuer: NatsKey) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        authenticate: Authenticate,
+        issuer: NatsKey,
+        registry: CollectorRegistry | None = None,
+    ) -> None:
         self._connect = connect
         self._authenticate = authenticate
         self._issuer = issuer
         self._logins: set[asyncio.Task[None]] = set()
         self._concurrency = asyncio.Semaphore(CONCURRENT_LOGINS_MAX)
         self.ready = asyncio.Event()
-        # The duration of each login until its response, by outcome.
-        self.seconds = {outcome: Histogram(SECONDS) for outcome in (ACCEPTED, REJECTED)}
+        seconds = Histogram(
+            "quorate_auth_callout_seconds",
+            "Time to answer a NATS login (auth callout), in seconds, by outcome.",
+            ("outcome",),
+            registry=registry,
+            buckets=SECONDS,
+        )
+        self._seconds = {outcome: seconds.labels(outcome) for outcome in (ACCEPTED, REJECTED)}
 
     async def run(self) -> NoReturn:
         await keep_connected(self._connect, self._handle_connection, name="quorate-callout")
@@ -102,7 +114,7 @@ class AuthCallout:
         with suppress(NatsError):  # The server is gone, and the client with it.
             await message.respond(jwt.encode(self._issuer, response).encode())
         outcome = REJECTED if "error" in verdict else ACCEPTED
-        self.seconds[outcome].observe(time.perf_counter() - received_at)
+        self._seconds[outcome].observe(time.perf_counter() - received_at)
 
     async def _authenticate_token(self, token: str, host: str) -> Principal:
         if not token or len(token) > KEY_TEXT_LENGTH_MAX:

@@ -21,10 +21,13 @@ from quorate.cli.output.console import Progress, print_json, progress
 from quorate.cli.output.errors import Failure, report_errors
 
 if TYPE_CHECKING:
-    from quorate.client.audit import AuditClient
+    from quorate.client.transports.sync_http import Client
+    from quorate.contracts.event_log import EventsInfo
     from quorate.eventlog.recorded_event import StreamHead
 
 STDOUT = "-"
+PAGE_LENGTH = 1_000
+PAGE_TIMEOUT_SECONDS = 15.0  # With all retries; a page takes longer than other requests.
 EPILOG = """
 \b
 Examples:
@@ -63,7 +66,7 @@ def export(
     """
     if append and (after or file == STDOUT):
         raise click.UsageError("--continue needs a FILE, and cannot be combined with --after.")
-    from quorate.client.audit import AuditClient
+    from quorate.client.transports.sync_http import Client
     from quorate.eventlog.archive.files import ArchiveCorrupted
     from quorate.eventlog.hash_chain import ChainBroken
 
@@ -71,12 +74,12 @@ def export(
     try:
         with (
             report_errors(as_json=as_json),
-            AuditClient(service.url, service.api_key) as http,
+            Client(service.url, service.api_key) as client,
             progress("Exporting") as advance,
         ):
-            start = _head_of_file(Path(file)) if append else _head_before(http, after)
+            start = _head_of_file(Path(file)) if append else _head_before(client, after)
             with _stdout() if file == STDOUT else _atomic_file(Path(file), keep=append) as sink:
-                head = _copy(http, start, sink, archive, advance)
+                head = _copy(client, start, sink, archive, advance)
     except ChainBroken as broken:
         raise Failure(f"The hash chain of the service is corrupted: {broken}") from broken
     except ArchiveCorrupted as damage:
@@ -89,23 +92,22 @@ def export(
         click.echo(_report(file, start, head, appended=append), err=file == STDOUT)
 
 
-def _head_before(http: "AuditClient", sequence: int) -> "StreamHead":
+def _head_before(client: "Client", sequence: int) -> "StreamHead":
     """Ask the service for the head hash before the first exported event."""
-    from quorate.client.events import fetch_page
     from quorate.eventlog.hash_chain import GENESIS
     from quorate.eventlog.recorded_event import StreamHead
 
     if sequence == GENESIS.sequence:
         return GENESIS
-    found = fetch_page(http, sequence - 1, 1)
-    if found.archived_until is not None:
+    found = _fetch_page(client, sequence - 1, 1)
+    if found.gap is not None:
         raise Failure(
             f"Event {sequence} was archived: omit --after and give --archive, "
-            f"or begin after event {found.archived_until + 1}"
+            f"or begin after event {found.gap.until + 1}"
         )
     if not found.events:
         raise Failure(f"Event {sequence} not found: the log ends with event {found.head}")
-    return StreamHead(sequence=sequence, hash=bytes.fromhex(found.events[0]["hash"]))
+    return StreamHead(sequence=sequence, hash=bytes.fromhex(found.events[0].hash))
 
 
 def _head_of_file(path: Path) -> "StreamHead":
@@ -124,33 +126,53 @@ def _head_of_file(path: Path) -> "StreamHead":
     return verified.head
 
 
+def _fetch_page(client: "Client", after: int, limit: int = PAGE_LENGTH) -> "EventsInfo":
+    from quorate.client import requests
+
+    request = requests.list_events(after=after, limit=limit)
+    return client.execute(request, timeout_seconds=PAGE_TIMEOUT_SECONDS)
+
+
+def _iterate_pages(client: "Client", after: int) -> "Iterator[EventsInfo]":
+    """Yield the pages after ``after`` until the head of the log, which may move meanwhile."""
+    from quorate.client.event_reader import stalled_log
+
+    while True:
+        page = _fetch_page(client, after)
+        yield page
+        if page.next >= page.head:
+            return
+        if page.next <= after:
+            raise stalled_log(after)
+        after = page.next
+
+
 def _copy(
-    http: "AuditClient",
+    client: "Client",
     start: "StreamHead",
     sink: BinaryIO,
     archive: Path | None,
     advance: Progress,
 ) -> "StreamHead":
-    from quorate.client.events import iterate_pages
     from quorate.eventlog.archive.export_format import encode_line
     from quorate.eventlog.hash_chain import verify_exported_event
 
     head = start
-    for page in iterate_pages(http, start.sequence):
-        if page.archived_until is not None:
-            head = _copy_archived(http, archive, head, page.archived_until, sink)
+    for page in _iterate_pages(client, start.sequence):
+        if page.gap is not None:
+            head = _copy_archived(client, archive, head, page.gap.until, sink)
         for event in page.events:
-            head = verify_exported_event(event, head)
-            sink.write(encode_line(event))
+            json = dict(event.raw)
+            head = verify_exported_event(json, head)
+            sink.write(encode_line(json))
         advance(head.sequence - start.sequence, page.head - start.sequence)
     return head
 
 
 def _copy_archived(
-    http: "AuditClient", archive: Path | None, head: "StreamHead", until: int, sink: BinaryIO
+    client: "Client", archive: Path | None, head: "StreamHead", until: int, sink: BinaryIO
 ) -> "StreamHead":
     """Copy events that the service has archived, from the archive files."""
-    from quorate.contracts.identity.api_keys import GET_OWN_KEY
     from quorate.eventlog.archive.export_format import encode_line
     from quorate.eventlog.archive.files import ArchiveFolder
     from quorate.eventlog.hash_chain import public_event, verify_chain
@@ -160,7 +182,7 @@ def _copy_archived(
             f"Events up to {until} were archived: give the directory of the files with --archive, "
             f"or begin after event {until + 1} with --after"
         )
-    tenant = http.get(GET_OWN_KEY.path, {})["tenantId"]
+    tenant = client.keys.own().tenant_id
     for event in ArchiveFolder(archive).events():
         if event.tenant == tenant and head.sequence < event.sequence <= until:
             head = verify_chain([event], head)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quorate.cli.options import default_data_dir
 from quorate.cli.output.errors import Failure
+from quorate.runtime.service_defaults import default_data_dir
 
 if TYPE_CHECKING:
     from quorate.bus.embedded.cluster_configuration import Cluster, Tls

@@ -9,25 +9,30 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quorate.cli import server_options
-from quorate.cli.options import default_data_dir
+from quorate.runtime.service_defaults import (
+    HOST_DEFAULT,
+    LOG_LEVEL_DEFAULT,
+    LOG_LEVELS,
+    NATS_PORT_DEFAULT,
+    PORT_DEFAULT,
+    PORT_MAX,
+    RETENTION_HOURS_DEFAULT,
+    RETENTION_HOURS_MAX,
+    RETENTION_HOURS_MIN,
+    STREAM_REPLICAS_MAX,
+    WINDOW_SECONDS_DEFAULT,
+    WINDOW_SECONDS_MAX,
+    WINDOW_SECONDS_MIN,
+    default_data_dir,
+)
 
 if TYPE_CHECKING:
     from quorate.server.container import Options
     from quorate.server.run import Addresses
 
-PORT_DEFAULT = 8420
-NATS_PORT_DEFAULT = 4222
-WINDOW_SECONDS_DEFAULT = 300.0
-WINDOW_SECONDS_MIN = 0.1
-WINDOW_SECONDS_MAX = 86_400.0
-RETENTION_HOURS_DEFAULT = 168.0
-RETENTION_HOURS_MIN = 1 / 3_600
-RETENTION_HOURS_MAX = 24 * 365 * 100.0
-STREAM_REPLICAS_MAX = 5  # The maximum of JetStream.
 SQLITE_CORRUPTION_FIXED = (3, 51, 3)
-PORT = click.IntRange(0, 65_535)
+PORT = click.IntRange(0, PORT_MAX)
 FILE = click.Path(dir_okay=False, path_type=Path)
-LOG_LEVELS = ("debug", "info", "warning", "error")
 
 EPILOG = """
 \b
@@ -42,7 +47,7 @@ admin key and a tenant key.
 
 
 @click.command(epilog=EPILOG)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default=HOST_DEFAULT, show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=PORT, default=PORT_DEFAULT, show_default=True, help="HTTP port; 0 picks one."
 )
@@ -91,7 +96,7 @@ admin key and a tenant key.
 )
 @click.option(
     "--nats-host",
-    default="127.0.0.1",
+    default=HOST_DEFAULT,
     show_default=True,
     help="Address that the embedded nats-server listens on.",
 )
@@ -129,6 +134,7 @@ admin key and a tenant key.
     help="File with the key of the tenant default, from `quorate secrets`. With this option or"
     " --admin-key-file, no credentials.json is written.",
 )
+@server_options.http_options
 @server_options.limit_options
 @click.option(
     "--otel-endpoint",
@@ -136,16 +142,9 @@ admin key and a tenant key.
     help="URL of an OpenTelemetry collector for traces (OTLP over HTTP), e.g. http://host:4318.",
 )
 @click.option(
-    "--worker-socket",
-    type=int,
-    default=None,
-    hidden=True,
-    help="Listening socket that `--workers` passes to its processes.",
-)
-@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS),
-    default="info",
+    default=LOG_LEVEL_DEFAULT,
     show_default=True,
     help="Lowest level to log; debug also logs successful requests.",
 )
@@ -164,17 +163,14 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by i
     logging.configure(chosen["log_level"])
     listen = {"host": chosen["host"], "port": chosen["port"]}
     announce_ready = partial(announce, options)
-    if (socket := chosen["worker_socket"]) is not None:
-        main = partial(serve, options, **listen, announce=_ready, worker_socket=socket)
-    elif chosen["workers"] > 1:
+    if chosen["workers"] > 1:
         _require_database_for_workers(options)
-        arguments = sys.argv[1:]
         main = partial(
             supervise,
             options,
             **listen,
             workers=chosen["workers"],
-            arguments=arguments,
+            log_level=chosen["log_level"],
             announce=announce_ready,
         )
     else:
@@ -207,7 +203,9 @@ def _options(chosen: dict[str, Any]) -> "Options":
         quotas=server_options.build_quotas(chosen),
         trusted_proxies=chosen["trusted_proxy"],
         otel_endpoint=chosen["otel_endpoint"],
-        workers_dir=data_dir / "workers" if chosen["worker_socket"] is not None else None,
+        workers_dir=data_dir / "workers" if chosen["workers"] > 1 else None,
+        fast_lane=chosen["fast_lane"],
+        cors_origins=chosen["cors_origin"],
     )
 
 
@@ -245,13 +243,6 @@ def _require_database_for_workers(options: "Options") -> None:
         f"--workers greater than 1 is not supported with SQLite: {reason}. Use --workers 1, or"
         " PostgreSQL (--database-url postgresql+asyncpg://user@host/database)."
     )
-
-
-def _ready(_addresses: "Addresses") -> None:
-    from quorate.server.workers import READY
-
-    click.echo(READY)
-    sys.stdout.flush()
 
 
 def announce(options: "Options", addresses: "Addresses") -> None:

@@ -22,6 +22,7 @@ from quorate.client import (
     Agent,
     AlreadyVotedError,
     ConsensusClosedError,
+    ConsensusRequested,
     LeaseConflictError,
     LeaseLostError,
     RequestFailedError,
@@ -189,10 +190,11 @@ class Fleet:
     async def _vote(self, agent: Agent) -> None:
         """Vote on the proposal a short time after its notification."""
         async for notification in agent.notifications():
-            if notification.name == "consensus_requested" and notification.data["action"] == ACTION:
+            proposal = notification.data
+            if isinstance(proposal, ConsensusRequested) and proposal.action == ACTION:
                 await self._pause(*VOTE_DELAY_SHARES)
                 with suppress(AlreadyVotedError, ConsensusClosedError):
-                    await agent.vote(notification.data["requestId"], VOTES[agent.name])
+                    await agent.vote(proposal.request_id, VOTES[agent.name])
 
     # -- The crashing agent --------------------------------------------------
 

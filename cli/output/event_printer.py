@@ -103,13 +103,11 @@ class NotificationSource:
 
 def _from_notification(notification: Notification) -> WatchedEvent:
     raw = notification.raw
-    if notification.is_gap:  # A gap is not an event and has no CloudEvent.
-        raw = {"type": "quorate.gap", "sequence": notification.sequence, "data": notification.data}
     return WatchedEvent(
         sequence=notification.sequence,
         time=str(raw.get("time", "")),
         name=notification.name,
-        details=notification.data,
+        details=raw["data"],
         raw=raw,
     )
 

@@ -15,9 +15,9 @@ from quorate.client.rejections import RejectedError
 from quorate.client.request_builder import Request
 from quorate.client.retries import RetryPolicy
 from quorate.client.serialization import Response, new_idempotency_key
-from quorate.client.transports.http import HttpTransport
 
 if TYPE_CHECKING:
+    from quorate.client.transports.http import HttpTransport
     from quorate.client.transports.nats import NatsTransport
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class FailoverTransport:
     """``nats`` may be set later, because its address contains the id of the agent."""
 
-    def __init__(self, http: HttpTransport, clock: Clock, timeout_seconds: float) -> None:
+    def __init__(self, http: "HttpTransport", clock: Clock, timeout_seconds: float) -> None:
         self.http = http
         self.nats: NatsTransport | None = None
         self._clock = clock
@@ -43,7 +43,11 @@ class FailoverTransport:
         return (await self.send(request, timeout_seconds=timeout_seconds)).result
 
     async def send(
-        self, request: Request[T], *, timeout_seconds: float | None = None
+        self,
+        request: Request[T],
+        *,
+        timeout_seconds: float | None = None,
+        idempotency_key: str | None = None,
     ) -> Response[T]:
         """Send a request, with retries until the deadline, and return its response.
 
@@ -52,7 +56,7 @@ class FailoverTransport:
         """
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         policy = RetryPolicy(timeout, clock=self._clock, random=random.random)
-        key = new_idempotency_key()
+        key = idempotency_key or new_idempotency_key()
         while not self._closed:
             try:
                 return await self._attempt(request, key, policy)

@@ -4,26 +4,30 @@ This module neither retries nor orders: its callers do.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import TypeVar
 
 import httpx2
 import orjson
 
 from quorate.client.errors import RequestFailedError, UnavailableError
-from quorate.client.request_builder import Request, request_for
+from quorate.client.request_builder import Request
 from quorate.client.results import GAP, Notification
 from quorate.client.serialization import (
     NOT_QUORATE,
     Response,
     encode_http_body,
     idempotency_headers,
+    parse_failure,
     parse_http_response,
 )
 from quorate.client.transports.sync_http import (
+    STREAM_TIMEOUT,
     content_headers,
     error_from_httpx,
     request_headers,
+    stream_headers,
     uses_tls,
 )
 from quorate.contracts.notification_pages import STREAM_NOTIFICATIONS
@@ -33,8 +37,6 @@ T = TypeVar("T")
 
 CONNECT_SECONDS_MAX = 5.0
 CONNECTIONS_MAX = 20
-_STREAM = request_for(STREAM_NOTIFICATIONS)  # A stream has no result; only failures are parsed.
-STREAM_SILENCE_SECONDS_MAX = 40.0  # The service sends a keep-alive comment every 15 s.
 
 
 class HttpTransport:
@@ -88,25 +90,32 @@ class HttpTransport:
         Raises RequestFailedError or one of its subclasses.
         """
         parameters = {"agentId": agent.id, "agentName": agent.name}
+        given = {name: value for name, value in parameters.items() if value is not None}
+        path = STREAM_NOTIFICATIONS.path
+        async with aclosing(self.stream_events(path, after, given)) as events:
+            async for event in events:
+                yield _parse_notification(event)
+
+    async def stream_events(
+        self, path: str, after: int, parameters: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
+        """Yield the server-sent events after ``after`` until the stream ends.
+
+        Raises RequestFailedError or one of its subclasses.
+        """
         try:
             async with self._client.stream(
                 "GET",
-                self._url + STREAM_NOTIFICATIONS.path,
-                params={name: value for name, value in parameters.items() if value is not None},
-                headers={"Accept": "text/event-stream", "Last-Event-ID": str(after)},
-                timeout=httpx2.Timeout(STREAM_SILENCE_SECONDS_MAX, connect=CONNECT_SECONDS_MAX),
+                self._url + path,
+                params=dict(parameters or {}),
+                headers=stream_headers(after),
+                timeout=STREAM_TIMEOUT,
             ) as response:
                 if response.status_code != httpx2.codes.OK:
                     content = await response.aread()
-                    parse_http_response(
-                        request_for(STREAM_NOTIFICATIONS),
-                        response.status_code,
-                        response.headers,
-                        content,
-                        0.0,
-                    )
+                    raise parse_failure(response.status_code, response.headers, content)
                 async for event in httpx2.EventSource(response):
-                    yield _parse_notification(event)
+                    yield event
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise error_from_httpx(self._url, error) from error
 

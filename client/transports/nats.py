@@ -14,6 +14,7 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import field
 from typing import TypeVar
 
 from nats.aio.client import Client
@@ -61,7 +62,7 @@ class NatsAddress:
     """
 
     url: str
-    api_key: str
+    api_key: str = field(repr=False)
     tenant_id: str
     agent_id: str
     reader: str

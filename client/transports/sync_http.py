@@ -6,20 +6,23 @@ gets the response of the first attempt.
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx2
 
+from quorate.client.callers import BlockingCaller
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.request_builder import Request
+from quorate.client.resources import Resources
 from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT, RetryPolicy
 from quorate.client.serialization import (
     Response,
     encode_http_body,
     idempotency_headers,
     new_idempotency_key,
+    parse_failure,
     parse_http_response,
     validate_api_key,
 )
@@ -27,9 +30,11 @@ from quorate.client.serialization import (
 T = TypeVar("T")
 
 CONNECT_SECONDS_MAX = 5.0
+STREAM_SILENCE_SECONDS_MAX = 40.0  # The service sends a keep-alive comment every 15 s.
+STREAM_TIMEOUT = httpx2.Timeout(STREAM_SILENCE_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
 
 
-class Client:
+class Client(BlockingCaller, Resources[BlockingCaller]):
     """Synchronous client of one service, with one key, over HTTP.
 
     Connections stay open between requests; ``close`` or the end of a ``with`` block closes them.
@@ -52,6 +57,9 @@ class Client:
             headers=request_headers(api_key), verify=uses_tls(url), transport=transport
         )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(url={self._url!r})"
+
     def __enter__(self) -> Self:
         return self
 
@@ -66,27 +74,9 @@ class Client:
     def close(self) -> None:
         self._client.close()
 
-    def execute(
-        self,
-        request: Request[T],
-        *,
-        timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT,
-        idempotency_key: str | None = None,
-    ) -> T:
-        """Send a request and return its typed result.
-
-        ``timeout_seconds`` limits all attempts together.
-
-        Exceptions:
-        * RejectedError, at once: the service rejects the request.
-        * UnavailableError: there is no response in ``timeout_seconds``. A command may have been
-          carried out; send it again with the same ``idempotency_key`` to find out.
-        * RequestFailedError: the response is not from Quorate, or the URL is invalid.
-
-        """
-        return self.send(
-            request, timeout_seconds=timeout_seconds, idempotency_key=idempotency_key
-        ).result
+    @property
+    def _caller(self) -> BlockingCaller:
+        return self
 
     def send(
         self,
@@ -95,10 +85,6 @@ class Client:
         timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT,
         idempotency_key: str | None = None,
     ) -> Response[T]:
-        """Send a request and return its result with the metadata of the response.
-
-        The exceptions are those of ``execute``.
-        """
         policy = RetryPolicy(timeout_seconds, clock=self._clock, random=random.random)
         key = idempotency_key or new_idempotency_key()
         while True:
@@ -107,6 +93,21 @@ class Client:
             except UnavailableError as failure:
                 pause = policy.pause_after(failure)
             self._sleep(pause)
+
+    def stream(self, path: str, after: int) -> Generator[httpx2.ServerSentEvent, None, None]:
+        try:
+            with self._client.stream(
+                "GET", self._url + path, headers=stream_headers(after), timeout=STREAM_TIMEOUT
+            ) as response:
+                if response.status_code != httpx2.codes.OK:
+                    content = response.read()
+                    raise parse_failure(response.status_code, response.headers, content)
+                yield from httpx2.EventSource(response)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise error_from_httpx(self._url, error) from error
+
+    def sleep(self, seconds: float) -> None:
+        self._sleep(seconds)
 
     def _attempt(self, request: Request[T], key: str, policy: RetryPolicy) -> Response[T]:
         seconds = policy.attempt_seconds(request.long_poll_seconds)
@@ -129,6 +130,11 @@ class Client:
 def request_headers(api_key: str) -> dict[str, str]:
     """Return the headers of every request. Raises UnauthorizedError for an invalid key."""
     return {"Authorization": f"Bearer {validate_api_key(api_key)}", "Accept": "application/json"}
+
+
+def stream_headers(after: int) -> dict[str, str]:
+    """Return the headers of an event stream that begins after the sequence ``after``."""
+    return {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
 
 
 def content_headers(request: Request[Any]) -> dict[str, str]:

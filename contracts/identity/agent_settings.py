@@ -17,7 +17,7 @@ CONFIG = "/v1/agent/agents/{agent_id}/config"
 class ConfigBody(BaseModel):
     """An agent's settings. Unknown settings are ignored, as the seed specifies."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, defer_build=True)
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
     tenantId: TenantId | None = None  # noqa: N815 - the name on the wire.
     humanizer_enabled: bool = False
     humanizer_style: Annotated[str, Field(max_length=SETTING_LENGTH_MAX)] = ""

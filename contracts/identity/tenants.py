@@ -16,7 +16,6 @@ class TenantBody(BaseModel):
         frozen=True,
         alias_generator=to_camel,
         validate_by_name=True,
-        defer_build=True,
     )
     tenant_id: TenantId
 

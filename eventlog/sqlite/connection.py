@@ -1,8 +1,10 @@
-"""A SQLite connection in a dedicated thread, and a transaction with few thread switches.
+"""An aiosqlite connection, and a transaction with few thread switches.
 
-The thread competes with the event loop for the interpreter lock. Each switch, and each row that is
-fetched, may take milliseconds under load. Therefore:
+aiosqlite owns the thread of each connection, its queue, and opening and closing. The thread
+competes with the event loop for the interpreter lock. Each switch, and each row that is fetched,
+may take milliseconds under load. Therefore:
 
+* a job is any function, and one hop to the thread: aiosqlite alone makes one hop per statement;
 * several queries run in one job, and each returns its rows as one JSON value;
 * writes are held back until the commit and run in its job, with many rows per statement;
 * a job ends at its first error. After some errors SQLite has rolled back automatically, and later
@@ -11,13 +13,13 @@ fetched, may take milliseconds under load. Therefore:
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import chain
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
+import aiosqlite
 import orjson
 from sqlalchemy.exc import DBAPIError
 
@@ -35,64 +37,101 @@ _VALUES = "VALUES ("
 _PACKED: dict[str, str] = {}
 
 
+class Job(Generic[T]):
+    """A function for the connection's thread, and then its result."""
+
+    result: T
+
+    def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
+        self.work = work
+
+
+class BatchConnection(sqlite3.Connection):
+    """The driver's connection; executes a Job where aiosqlite passes on an SQL script."""
+
+    def executescript(self, script: str | Job[Any], /) -> sqlite3.Cursor:
+        if not isinstance(script, Job):
+            return super().executescript(script)
+        script.result = script.work(self)
+        return self.cursor()
+
+
+async def connect(uri: str) -> aiosqlite.Connection:
+    """Open a connection of the driver; raises its exceptions."""
+    driver = aiosqlite.connect(
+        uri,
+        uri=True,
+        isolation_level=None,
+        cached_statements=STATEMENTS_CACHED,
+        factory=BatchConnection,
+    )
+    thread = driver._thread  # noqa: SLF001 - aiosqlite 0.22 has no option for these two:
+    thread.daemon = True  # Else a connection that is left open keeps the process alive.
+    try:
+        return await driver
+    except sqlite3.Error:
+        thread.join()  # It ends at once. After the end of the event loop it would log a traceback.
+        raise
+
+
 class Connection:
     """One connection, used by one job at a time.
 
     Raises DatabaseUnavailable and StatementRejected.
     """
 
-    def __init__(self, uri: str, pragmas: Sequence[str]) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
-        self._uri = uri
-        self._pragmas = pragmas
-        self._sqlite: sqlite3.Connection | None = None
+    def __init__(self, driver: aiosqlite.Connection) -> None:
+        self._driver = driver
+        self._is_closed = False
+        self._unawaited: set[asyncio.Task[None]] = set()
+        self.user: object = None  # The transaction of the last job.
 
-    async def open(self) -> None:
-        await self.run(self._open)
-
-    async def run(self, job: Callable[[], T]) -> T:
-        """Run a job in the connection's thread; it continues when the caller is cancelled."""
+    @classmethod
+    async def open(cls, uri: str, pragmas: Sequence[str]) -> "Connection":
         with translate_errors():
-            return await self.submit(job)
-
-    def submit(self, job: Callable[[], T]) -> "asyncio.Future[T]":
-        """Like ``run``, but without waiting and with the driver's own exceptions."""
+            connection = cls(await connect(uri))
         try:
-            return asyncio.get_running_loop().run_in_executor(self._thread, job)
-        except RuntimeError as error:  # The thread has ended.
-            raise DatabaseUnavailable("the database is closed") from error
+            await connection.run(lambda sqlite: _set_pragmas(sqlite, pragmas))
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a job in the connection's thread; it continues when the caller is cancelled."""
+        if self._is_closed:
+            message = "the database is closed"
+            raise DatabaseUnavailable(message)
+        job = Job(work)
+        script: Any = job  # aiosqlite passes any object on to BatchConnection.
+        with translate_errors():
+            await self._driver.executescript(script)
+        return job.result
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start work on this connection without waiting for it; its errors are dropped."""
+        task = asyncio.create_task(_run_quietly(work))
+        self._unawaited.add(task)  # The event loop holds a weak reference only.
+        task.add_done_callback(self._unawaited.discard)
 
     async def close(self) -> None:
-        try:
-            await self.run(self._close)
-        finally:
-            self._thread.shutdown(wait=False)
+        """Close after the jobs in the queue, also when the caller is cancelled."""
+        self._is_closed = True
+        with translate_errors():
+            await self._driver.close()
 
     async def scalar(self, sql: str) -> Any:  # noqa: ANN401 - a cell.
-        return await self.run(lambda: self.sqlite.execute(sql).fetchone()[0])
+        return await self.run(lambda sqlite: sqlite.execute(sql).fetchone()[0])
 
-    @property
-    def sqlite(self) -> sqlite3.Connection:
-        """The driver's connection; for use inside jobs only."""
-        if self._sqlite is None:
-            raise sqlite3.OperationalError("the database is closed")
-        return self._sqlite
 
-    def _open(self) -> None:
-        self._sqlite = sqlite3.connect(
-            self._uri,
-            uri=True,
-            isolation_level=None,
-            cached_statements=STATEMENTS_CACHED,
-            check_same_thread=False,
-        )
-        for pragma in self._pragmas:
-            self._sqlite.execute(f"PRAGMA {pragma}")
+async def _run_quietly(work: Coroutine[Any, Any, None]) -> None:
+    with suppress(DatabaseUnavailable, StatementRejected):
+        await work
 
-    def _close(self) -> None:
-        if self._sqlite is not None:
-            self._sqlite.close()
-            self._sqlite = None
+
+def _set_pragmas(sqlite: sqlite3.Connection, pragmas: Sequence[str]) -> None:
+    for pragma in pragmas:
+        sqlite.execute(f"PRAGMA {pragma}")
 
 
 class SqliteTransaction:
@@ -130,27 +169,34 @@ class SqliteTransaction:
             return
         work = self._job([])
 
-        def write_and_commit() -> None:
-            work()
-            self._connection.sqlite.execute("COMMIT")
+        def write_and_commit(sqlite: sqlite3.Connection) -> None:
+            work(sqlite)
+            sqlite.execute("COMMIT")
 
         await self._connection.run(write_and_commit)
 
     async def roll_back(self) -> None:
-        await self._connection.run(self._roll_back)
+        """Roll back, unless a later transaction has begun, which rolled this one back."""
+        if self._connection.user is self:
+            await self._connection.run(_roll_back)
 
     def end_without_waiting(self) -> None:
         """End a read-only transaction without waiting for it."""
-        self._connection.submit(self._roll_back).add_done_callback(_retrieve_exception)
+        self._connection.start(self.roll_back())
 
-    def _roll_back(self) -> None:
-        if self._connection.sqlite.in_transaction:
-            self._connection.sqlite.execute("ROLLBACK")
-
-    def _job(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> Callable[[], list[Any]]:
+    def _job(
+        self, queries: Sequence[tuple[str, Sequence[Any]]]
+    ) -> Callable[[sqlite3.Connection], list[Any]]:
+        """Return the next job, which the caller must run at once."""
         begin, pending = self._begin, self._pending
         self._begin, self._pending, self._pending_rows = None, [], 0
-        return lambda: _execute(self._connection.sqlite, begin, pending, queries)
+        self._connection.user = self
+        return lambda sqlite: _execute(sqlite, begin, pending, queries)
+
+
+def _roll_back(sqlite: sqlite3.Connection) -> None:
+    if sqlite.in_transaction:
+        sqlite.execute("ROLLBACK")
 
 
 def _execute(
@@ -161,8 +207,7 @@ def _execute(
 ) -> list[Any]:
     """Begin if necessary, execute the pending writes, and return the rows of the queries."""
     if begin is not None:
-        if sqlite.in_transaction:  # The previous transaction could not be ended.
-            sqlite.execute("ROLLBACK")
+        _roll_back(sqlite)  # The previous transaction, if it was not or could not be ended.
         sqlite.execute(begin)
     for sql, rows in pending:
         if len(rows) > ROWS_COMBINED_MAX or _VALUES not in sql:
@@ -171,12 +216,6 @@ def _execute(
             for statement, values in _combine_rows(sql, rows):
                 sqlite.execute(statement, values)
     return [sqlite.execute(sql, values).fetchall() for sql, values in queries]
-
-
-def _retrieve_exception(done: "asyncio.Future[Any]") -> None:
-    """Retrieve the exception, so that asyncio does not log it as unretrieved."""
-    if not done.cancelled():
-        done.exception()
 
 
 # -- SQL that avoids thread switches -------------------------------------------

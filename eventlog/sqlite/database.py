@@ -15,21 +15,27 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import NoReturn, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, FromClause, Select, bindparam, create_engine, func
+from sqlalchemy import ColumnElement, FromClause, Select, bindparam, func
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from quorate.eventlog.database import DatabaseUnusable, Schema, SchemaOutdated
-from quorate.eventlog.sqlite.connection import Connection, SqliteTransaction, translate_errors
+from quorate.eventlog.sqlite.connection import (
+    Connection,
+    SqliteTransaction,
+    connect,
+    translate_errors,
+)
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, commit_on_exit
 from quorate.runtime.clock import Nanoseconds
 
@@ -107,7 +113,7 @@ class SqliteDatabase:
             for _ in range(READERS_MAX):
                 await self._open_reader()
         except BaseException:
-            await self.close()  # A connection that is left open keeps the process alive.
+            await self.close()
             raise
 
     async def define(self, work: Callable[[SqlConnection, Callable[[], None]], T]) -> T:
@@ -117,28 +123,27 @@ class SqliteDatabase:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
             return work(connection, lambda: None)
 
-        return await asyncio.to_thread(self._run, _uri(self.path), run_locked)
+        return await self._run(_uri(self.path), run_locked)
 
     async def inspect(self, query: Callable[[SqlConnection], T]) -> T:
-        return await asyncio.to_thread(self._run, f"{_uri(self.path)}?mode=ro", query)
+        return await self._run(f"{_uri(self.path)}?mode=ro", query)
 
-    def _run(self, uri: str, work: Callable[[SqlConnection], T]) -> T:
+    async def _run(self, uri: str, work: Callable[[SqlConnection], T]) -> T:
         """Run ``work`` in one transaction: a table without its index would never get it later."""
-
-        def connect() -> sqlite3.Connection:
-            return sqlite3.connect(uri, uri=True, isolation_level=None)
-
-        engine = create_engine("sqlite://", poolclass=NullPool, creator=connect)
+        engine = create_async_engine(
+            "sqlite+aiosqlite://", poolclass=NullPool, async_creator=lambda: connect(uri)
+        )
         try:
-            with translate_errors(), engine.begin() as connection:
-                return work(connection)
+            with translate_errors():
+                async with engine.begin() as connection:
+                    return await connection.run_sync(work)
         except (DatabaseUnavailable, SchemaOutdated) as error:
             raise type(error)(f"{self.path}: {error}") from error
         finally:
-            engine.dispose()
+            await engine.dispose()
 
     async def _open_writer(self) -> Connection:
-        self._writer = writer = await self._connect(_uri(self.path), _WRITER_PRAGMAS)
+        self._writer = writer = await Connection.open(_uri(self.path), _WRITER_PRAGMAS)
         mode = await writer.scalar("PRAGMA journal_mode")
         level = await writer.scalar("PRAGMA synchronous")
         if mode != "wal" or level != _SYNCHRONOUS_FULL:
@@ -147,18 +152,9 @@ class SqliteDatabase:
         return writer
 
     async def _open_reader(self) -> None:
-        reader = await self._connect(f"{_uri(self.path)}?mode=ro", _READER_PRAGMAS)
+        reader = await Connection.open(f"{_uri(self.path)}?mode=ro", _READER_PRAGMAS)
         self._readers.append(reader)
         self._idle_readers.put_nowait(reader)
-
-    async def _connect(self, uri: str, pragmas: Sequence[str]) -> Connection:
-        connection = Connection(uri, pragmas)
-        try:
-            await connection.open()
-        except BaseException:
-            await connection.close()
-            raise
-        return connection
 
     async def reopen(self) -> None:
         """Open a new write connection once the disk accepts writes.
@@ -176,12 +172,12 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Close the readers first: the last connection to close removes the write-ahead log."""
-        for reader in self._readers:
-            await reader.close()
-        self._readers.clear()
-        if self._writer is not None:
-            await self._writer.close()
-            self._writer = None
+        async with AsyncExitStack() as closing:  # Closes all, also when one close is cancelled.
+            if self._writer is not None:
+                closing.push_async_callback(self._writer.close)
+                self._writer = None
+            while self._readers:
+                closing.push_async_callback(self._readers.pop().close)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[DatabaseTransaction]:
@@ -207,7 +203,7 @@ class SqliteDatabase:
         repeated when the file has grown by WAL_BYTES_MAX.
         """
         try:
-            await writer.run(lambda: _truncate_wal(writer))
+            await writer.run(_truncate_wal)
         except DatabaseUnavailable:  # The commit itself is durable.
             self._must_reopen = True
         self._wal_bytes_max = self._wal_bytes() + WAL_BYTES_MAX
@@ -219,8 +215,7 @@ class SqliteDatabase:
         try:
             yield transaction
         finally:
-            with suppress(DatabaseUnavailable):
-                transaction.end_without_waiting()
+            transaction.end_without_waiting()
             self._idle_readers.put_nowait(reader)
 
     # -- SQLite has no other processes ---------------------------------------------
@@ -248,9 +243,9 @@ class SqliteDatabase:
         return each, cells
 
 
-def _truncate_wal(writer: Connection) -> None:
-    writer.sqlite.execute(f"PRAGMA busy_timeout={WAL_WAIT_MILLISECONDS}")
+def _truncate_wal(sqlite: sqlite3.Connection) -> None:
+    sqlite.execute(f"PRAGMA busy_timeout={WAL_WAIT_MILLISECONDS}")
     try:
-        writer.sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:
-        writer.sqlite.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MILLISECONDS}")
+        sqlite.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MILLISECONDS}")

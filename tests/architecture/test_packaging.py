@@ -99,15 +99,35 @@ def test_wheel_exposes_only_quorate(wheel: UnpackedWheel) -> None:
     assert len(wheel.names) == len(set(wheel.names))
 
 
-def test_wheel_contains_every_folder_and_the_type_marker(wheel: UnpackedWheel) -> None:
+def test_wheel_contains_every_module_static_file_and_the_type_marker(wheel: UnpackedWheel) -> None:
     expected = {
         f"quorate/{path.relative_to(ROOT)}"
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*.py")
     }
 
+    expected |= {
+        f"quorate/{path.relative_to(ROOT)}"
+        for path in (ROOT / "api" / "static").rglob("*")
+        if path.is_file()
+    }
+
     assert expected <= set(wheel.names)
     assert "quorate/py.typed" in wheel.names
+    assert "quorate/api/static/asyncapi/page.js" in wheel.names
+
+
+def test_wheel_contains_static_files_and_their_licences(wheel: UnpackedWheel) -> None:
+    static = ROOT / "api" / "static"
+    expected = {f"quorate/{path.relative_to(ROOT)}" for path in static.rglob("*") if path.is_file()}
+    package = "quorate/api/static/swagger-ui"
+
+    assert expected <= set(wheel.names)
+    assert {f"{package}/LICENSE", f"{package}/NOTICE"} <= expected
+    info = wheel.path / f"quorate-{quorate.__version__}.dist-info"
+    for name in ("LICENSE", "NOTICE"):
+        original = (static / "swagger-ui" / name).read_bytes()
+        assert (info / "licenses/api/static/swagger-ui" / name).read_bytes() == original
 
 
 def test_wheel_contains_licence_and_entry_point(wheel: UnpackedWheel) -> None:

@@ -6,6 +6,7 @@ compiling took most of the time of opening them.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any, TypeVar
 
 import pytest
@@ -20,6 +21,7 @@ T = TypeVar("T")
 def _cached_by_dialect(make: Callable[[Database], T]) -> Callable[[Database], T]:
     cached: dict[str, T] = {}
 
+    @wraps(make)  # ``__wrapped__`` makes queries that are not shared.
     def cached_factory(database: Database) -> T:
         kind = database.dialect.name
         if kind not in cached:

@@ -3,27 +3,37 @@
 `assert_type` checks the inferred types. This program is never run.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, assert_type
 
 from quorate.client import (
     Agent,
+    AgentInfo,
     ClientConfig,
     ConflictError,
     ConsensusInfo,
+    ConsensusRequested,
+    Gap,
     HeartbeatInfo,
     HolderInfo,
     Lease,
+    LeaseConflict,
     LeaseConflictError,
+    LeaseInfo,
     LeaseLostError,
     NotFoundError,
     Notification,
+    NotificationData,
     RejectedError,
     SendVerdict,
     UnauthorizedError,
     UnavailableError,
+    UnknownNotification,
     VoteInfo,
 )
+from quorate.contracts.coordination.leases import GET_LEASE, LIST_LEASES, LeasesQuery
+from quorate.contracts.identity.agents import GET_AGENT
 
 
 async def connect() -> None:
@@ -119,7 +129,19 @@ async def read_notifications(agent: Agent) -> None:
         assert_type(notification.name, str)
         assert_type(notification.sequence, int)
         assert_type(notification.time, datetime | None)
-        print(notification.data["contactEmail"])  # noqa: T201 - as in an example.
+        match notification.data:
+            case LeaseConflict(lease_holder=holder, contact_email=contact):
+                assert_type(holder, HolderInfo)
+                assert_type(contact, str)
+            case Gap(until=until):
+                assert_type(until, int)
+            case UnknownNotification(data=data):
+                assert_type(data, Mapping[str, Any])
+            case data:
+                assert_type(data, NotificationData)
+        if isinstance(notification.data, ConsensusRequested):
+            assert_type(notification.data.timeout_at, datetime)
+        assert_type(notification.raw, Mapping[str, Any])
 
 
 async def remaining_methods(agent: Agent) -> None:
@@ -127,3 +149,7 @@ async def remaining_methods(agent: Agent) -> None:
     config = await agent.update_config({"voice": "calm", "weekends": False})
     assert_type(config, dict[str, bool | str])
     assert_type(await agent.get_config(), dict[str, bool | str])
+    assert_type(await agent.call(GET_AGENT, agent_id=agent.id), AgentInfo)
+    assert_type(await agent.call(GET_LEASE, lease_id="id", timeout_seconds=5), LeaseInfo)
+    query = LeasesQuery(agent_id=agent.id)
+    assert_type(await agent.call(LIST_LEASES, query=query), list[LeaseInfo])

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Literal, assert_type
 
 from quorate.client import (
+    AgentInfo,
     ConsensusInfo,
     HeartbeatInfo,
     HolderInfo,
@@ -12,7 +13,8 @@ from quorate.client import (
     SendVerdict,
     VoteInfo,
 )
-from quorate.client.blocking import Agent
+from quorate.client.blocking import Agent, NotificationFeed
+from quorate.contracts.identity.agents import GET_AGENT
 
 
 def connect() -> None:
@@ -55,3 +57,12 @@ def remaining_methods(agent: Agent) -> None:
     assert_type(agent.heartbeat(), HeartbeatInfo)
     assert_type(agent.update_config({"weekends": False}), dict[str, bool | str])
     assert_type(agent.get_config(), dict[str, bool | str])
+    assert_type(agent.call(GET_AGENT, agent_id=agent.id), AgentInfo)
+
+
+def follow() -> None:
+    with NotificationFeed.open("http://127.0.0.1:8420", "qk_key", after=3) as feed:
+        assert_type(feed, NotificationFeed)
+        assert_type(feed.cursor, int)
+        for notification in feed.notifications():
+            assert_type(notification, Notification)

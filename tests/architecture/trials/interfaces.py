@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from quorate.api.documents import asyncapi_document, openapi_document
+from quorate.api.documents import asyncapi_document
+from quorate.api.openapi import openapi_document
 from quorate.cli.operations.names import kebab_case
 from quorate.client.request_builder import request_for
 from quorate.client.transports.sync_http import Client

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from quorate.client import Agent, Lease, LeaseLostError
+from quorate.client import Agent, ConsensusRequested, Lease, LeaseLostError
 from quorate.client.errors import ConflictError, NotFoundError, UnavailableError
 from quorate.domain.shared.records import record
 from tests.chaos.fleet.journal import (
@@ -138,12 +138,12 @@ class Member:
                     agent=self._plan.name,
                     sequence=notification.sequence,
                     name=notification.name,
-                    data=notification.data,
+                    data=notification.raw["data"],
                 )
             )
             self._cursor = notification.sequence
-            if notification.name == "consensus_requested":
-                self._proposals.append(notification.data["requestId"])
+            if isinstance(notification.data, ConsensusRequested):
+                self._proposals.append(notification.data.request_id)
 
     # -- Actions -----------------------------------------------------------------
 

@@ -38,7 +38,8 @@ class FakeEventServer:
         self.requested.append(after)
         events = self.events[after:][: min(limit, self.page_length)]
         head = len(self.events)
-        return {"events": events, "head": head, "next": min(after + len(events), head)}
+        next_ = min(after + len(events), head)
+        return {"events": events, "head": head, "next": next_, "gap": None}
 
 
 class _Handler(BaseHTTPRequestHandler):

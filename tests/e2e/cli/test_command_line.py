@@ -37,27 +37,25 @@ NEEDED_BY_FEW_SERVICES = {
     *(
         "alembic",
         "asyncpg",
-        "opentelemetry",
-        "prometheus_client",
-        "starlette",
+        "opentelemetry.sdk",  # FastStream looks for opentelemetry, and does not load it.
         "quorate.application.spans",
     ),
     *(
         "sqlalchemy.orm",
         "sqlalchemy.ext.asyncio",
-        "http.server",
         "quorate.eventlog.postgres.database",
     ),
-    *("quorate.api.openapi", "quorate.api.asyncapi", "quorate.api.docs_page"),
+    *("quorate.api.openapi", "quorate.bus.asyncapi"),
     *("quorate.projections.rebuild", "quorate.eventlog.archive.archiver"),
 }
 NEEDED_BY_VERBS = {
     *("asyncio", "httpx2", "nats", "orjson", "platformdirs", "pydantic", "rich", "sqlalchemy"),
     *(
+        "prometheus_client",
         "structlog",
         "quorate.client.requests",
         "quorate.contracts",
-        "quorate.client.audit",
+        "quorate.client.transports.sync_http",
         "quorate.eventlog.archive.export_format",
     ),
 }

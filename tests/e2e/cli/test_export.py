@@ -8,8 +8,14 @@ import orjson
 import pytest
 from click.testing import Result
 
+from quorate.cli.commands import export as export_command
 from tests.e2e.cli.conftest import RecordedLog, Run
 from tests.e2e.cli.fake_event_server import KEY, FakeEventServer
+
+
+@pytest.fixture(autouse=True)
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_command, "PAGE_TIMEOUT_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -137,7 +143,7 @@ def test_failed_export_keeps_the_previous_file(
 def test_export_stops_when_the_service_makes_no_progress(
     export: Run, service: FakeEventServer
 ) -> None:
-    service.failure = (200, b'{"events": [], "head": 9, "next": 0}')
+    service.failure = (200, b'{"events": [], "head": 9, "next": 0, "gap": null}')
 
     assert export("log.jsonl").exit_code == 1
 
@@ -151,7 +157,7 @@ def test_export_stops_when_the_service_makes_no_progress(
         ((422, b'{"title": "Invalid request", "detail": "after"}'), 1, "Invalid request: after"),
         ((500, b""), 1, "500"),
         ((503, b'{"title": "Service unavailable"}'), 6, "Service unavailable"),
-        ((200, b"<html>"), 1, "not Quorate"),
+        ((200, b"<html>"), 1, "not from Quorate"),
         ((200, b"{}"), 1, "not from Quorate"),
     ],
 )

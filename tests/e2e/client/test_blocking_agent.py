@@ -13,6 +13,7 @@ from quorate.client import (
     AgentRef,
     AlreadyVotedError,
     Client,
+    ConsensusRequested,
     LeaseConflictError,
     LeaseLostError,
     requests,
@@ -140,8 +141,8 @@ def test_notifications_are_iterable(agent: Agent) -> None:
     second = agent.propose("two", CONTACT, "why")
     read = []
     for notification in agent.notifications():
-        if notification.name == "consensus_requested":
-            read.append(notification.data["requestId"])
+        if isinstance(notification.data, ConsensusRequested):
+            read.append(notification.data.request_id)
         if len(read) == 2:
             break
 

@@ -8,7 +8,17 @@ import pytest
 import quorate.client as sdk
 from tests.e2e.service.service_process import SOURCES
 
-HEAVY = ("asyncio", "httpx2", "nats", "orjson")
+HEAVY = ("asyncio", "httpx2", "nats", "orjson", "pydantic")
+SERVER = (
+    "fastapi",
+    "faststream",
+    "prometheus_client",
+    "sqlalchemy",
+    "starlette",
+    "structlog",
+    "uvicorn",
+)
+ALL_NAMES = ", ".join(sorted(sdk._MODULE_BY_NAME))
 
 
 def modules_loaded_by(statement: str) -> set[str]:
@@ -27,8 +37,18 @@ def test_package_import_loads_no_heavy_module() -> None:
     assert modules_loaded_by("import quorate.client").isdisjoint(HEAVY)
 
 
-def test_agent_import_does_not_load_nats() -> None:
-    assert "nats" not in modules_loaded_by("from quorate.client import Agent")
+def test_agent_import_loads_no_transport_and_no_model_of_a_notification() -> None:
+    assert modules_loaded_by("from quorate.client import Agent").isdisjoint(
+        {"httpx2", "nats", "quorate.contracts.notifications"}
+    )
+
+
+def test_no_name_loads_a_module_of_the_server() -> None:
+    loaded = modules_loaded_by(f"from quorate.client import {ALL_NAMES}, blocking, requests")
+
+    assert loaded.isdisjoint({*SERVER, "nats", "quorate.client.faststream"})
+    layers = {name.split(".")[1] for name in loaded if name.startswith("quorate.")}
+    assert layers == {"client", "contracts", "domain", "runtime"}
 
 
 def test_requests_import_loads_no_transport() -> None:

@@ -11,6 +11,7 @@ from quorate.client.errors import RequestFailedError, UnauthorizedError
 from quorate.client.notification_buffer import NotificationBuffer
 from quorate.client.results import Notification
 from quorate.client.transports.nats import PENDING_NOTIFICATIONS_MAX
+from quorate.contracts.notifications import Gap
 from tests.e2e.client.fake_service import (
     FakeNatsTransport,
     FakeService,
@@ -206,7 +207,7 @@ async def test_pruned_notifications_are_reported_as_a_gap(service: FakeService) 
         assert feed.cursor == 9
 
     assert gap.is_gap
-    assert gap.data == {"after": 2, "until": 7}
+    assert gap.data == Gap(after=2, until=7)
 
 
 async def test_log_that_ends_before_the_cursor_ends_the_feed(service: FakeService) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quorate.client import Agent, Notification
+from quorate.client import Agent, ConsensusRequested, Notification
 from tests.e2e.client.agent_fleet import (
     TRANSPORTS,
     Fleet,
@@ -137,7 +137,8 @@ async def test_reader_gets_notifications_from_before_its_start(fleet: Fleet) -> 
             await wait_until(lambda: "consensus_requested" in received.names)
 
     (notification,) = (one for one in received.notifications if one.name == "consensus_requested")
-    assert notification.data["requestId"] == proposed["id"]
+    assert isinstance(notification.data, ConsensusRequested)
+    assert notification.data.request_id == proposed["id"]
     assert notification.time is not None
 
 
@@ -180,6 +181,6 @@ async def test_tenants_do_not_receive_notifications_of_each_other(
         await fleet.tenant.propose(agent.id)
         await wait_until(lambda: bool(received.notifications))
 
-    assert [one.data.get("agentId") for one in received.notifications] == [agent.id] * len(
+    assert [one.raw["data"].get("agentId") for one in received.notifications] == [agent.id] * len(
         received.notifications
     )

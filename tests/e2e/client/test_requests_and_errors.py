@@ -1,5 +1,6 @@
 """The requests and exceptions of the SDK match the operations and problem codes of the service."""
 
+import inspect
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import pytest
 from starlette.routing import compile_path
 
+import quorate.client as sdk
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
 from quorate.client import requests
 from quorate.client.errors import (
     ConflictError,
     NotFoundError,
+    QuorateError,
     RequestFailedError,
     UnauthorizedError,
     UnavailableError,
@@ -52,6 +55,7 @@ ALL: tuple[Request[Any], ...] = (
     requests.cast_vote(ME, "request-1", "approve", "because"),
     requests.list_notifications(ME, after=3, limit=3),
     requests.list_notifications(ME, after=3, limit=3, wait_seconds=2.5),
+    requests.list_events(after=3, limit=3, type="VoteCast", agent_id="agent_1"),
     requests.issue_key("agent", "me", "tenant-1"),
     requests.list_keys(tenant_id="tenant-1", after="x", limit=3),
     requests.revoke_key("key-1"),
@@ -60,11 +64,7 @@ ALL: tuple[Request[Any], ...] = (
 )
 OVER_NATS = {endpoint.name for endpoint in NATS_OPERATIONS}
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
-NOT_IN_REQUESTS = {
-    "listEvents",
-    "streamEvents",
-    "streamNotifications",
-}  # They have separate readers.
+NOT_IN_REQUESTS = {"streamEvents", "streamNotifications"}  # They have separate readers.
 
 
 def request_name(operation: Request[Any]) -> str:
@@ -177,3 +177,16 @@ def test_rejection_can_be_pickled() -> None:
     assert type(rejection) is ERRORS_BY_CODE["lease_ended"]
     assert (rejection.details, rejection.request_id) == ({"leaseStatus": "x"}, "r-1")
     assert str(rejection) == "Over."
+
+
+def test_every_exported_exception_is_a_quorate_error() -> None:
+    exported = {name: getattr(sdk, name) for name in dir(sdk) if not name.startswith("_")}
+    exceptions = {
+        name: found
+        for name, found in exported.items()
+        if inspect.isclass(found) and issubclass(found, BaseException)
+    }
+
+    assert exceptions
+    assert [name for name in exceptions if not name.endswith("Error")] == []
+    assert [name for name, one in exceptions.items() if not issubclass(one, QuorateError)] == []

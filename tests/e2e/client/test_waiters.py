@@ -1,12 +1,20 @@
 """A notification wakes exactly the tasks that wait for its lease, contact or proposal."""
 
+from pydantic.alias_generators import to_snake
+
 from quorate.client.lease_validity import LossReason
-from quorate.client.results import Json, Notification
+from quorate.client.results import Notification
 from quorate.client.waiters import ENDED_LEASES_MAX, LeaseWatcher, Waiters, contact_key
+from quorate.contracts.notifications import NOTIFICATION_TYPES
+from tests.e2e.client.fake_service import notification_json
 
 
 def notification(name: str, **data: object) -> Notification:
-    return Notification(name=name, sequence=1, id="event-1", time=None, data=data, raw=data)
+    """Return a notification with the data that the test needs; the other fields are not set."""
+    model = NOTIFICATION_TYPES[name]
+    fields = {to_snake(key): value for key, value in data.items()}
+    parsed = model.model_construct(None, **fields)
+    return Notification(name=name, sequence=1, id="event-1", time=None, data=parsed, raw=data)
 
 
 class LeaseUser:
@@ -53,12 +61,16 @@ def test_gap_wakes_every_waiter() -> None:
 
 
 def test_notification_with_omitted_data_verifies_every_lease() -> None:
-    omitted: Json = {"omitted": True}
-    omitted_notification = Notification(
-        name="lease_expired", sequence=1, id="event-1", time=None, data=omitted, raw=omitted
-    )
+    omitted = notification_json(1, "lease_expired") | {"data": {"omitted": True}}
 
-    assert dispatch_to_user(omitted_notification).calls == ["verify"]
+    assert dispatch_to_user(Notification.from_json(omitted)).calls == ["verify"]
+
+
+def test_notification_with_data_of_another_version_verifies_every_lease() -> None:
+    newer = notification_json(1, "lease_expired") | {"data": {"lease": {"id": "lease-1"}}}
+
+    assert dispatch_to_user(Notification.from_json(newer)).calls == ["verify"]
+    assert dispatch_to_user(Notification.from_json(notification_json(1, "new_name"))).calls == []
 
 
 def test_end_that_arrives_before_the_grant_is_reported() -> None:

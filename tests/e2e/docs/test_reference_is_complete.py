@@ -8,18 +8,18 @@ import pytest
 from quorate import client
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
-from quorate.application import execution, key_cache, strict_json, subscriptions
-from quorate.bus import command_dispatch
+from quorate.application import key_cache, strict_json, subscriptions
+from quorate.bus import command_tasks
 from quorate.bus.embedded import configuration, server
 from quorate.bus.outbox import jetstream_stream, notification_publisher
 from quorate.bus.subjects import FAMILIES
-from quorate.cli import server_options
 from quorate.cli.commands import serve
 from quorate.cli.commands.call import OperationGroup
 from quorate.cli.main import quorate
 from quorate.cli.output import errors
 from quorate.contracts.coordination.consensus import ACTION_LENGTH_MAX
 from quorate.contracts.coordination.leases import INTENT_LENGTH_MAX
+from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import KINDS
 from quorate.contracts.wire_models import (
@@ -37,6 +37,13 @@ from quorate.domain.registry import NOTIFICATION_NAMES
 from quorate.eventlog import command_queue, idempotency
 from quorate.eventlog.archive import archiver
 from quorate.eventlog.postgres import database
+from quorate.runtime.service_defaults import (
+    LIMITS_DEFAULT,
+    NATS_PORT_DEFAULT,
+    PORT_DEFAULT,
+    RETENTION_HOURS_DEFAULT,
+    WINDOW_SECONDS_DEFAULT,
+)
 from quorate.server import http_protocol, readiness, run
 from tests.e2e.docs.markdown import Document, document
 
@@ -53,20 +60,17 @@ TIMEOUT_HOURS = consensus.TIMEOUT_MINUTES_MAX / 60
 
 # Expected text of each document, with the number from the code.
 NUMBERS = [
-    (CONCEPTS, f"The timeout is {serve.WINDOW_SECONDS_DEFAULT:g} seconds"),
+    (CONCEPTS, f"The timeout is {WINDOW_SECONDS_DEFAULT:g} seconds"),
     (CONCEPTS, f"a {agents.HEARTBEATS_PER_WINDOW_MAX}th of the timeout"),
     (CONCEPTS, f"from {DURATION_SECONDS:g} second to {DURATION_HOURS:g} hours, "),
     (CONCEPTS, f"hours, {leases.DURATION_MINUTES_DEFAULT:g} minutes by default"),
     (CONCEPTS, f"stores the first {leases.CONTENDERS_MAX} contenders"),
     (CONCEPTS, f"Timeouts are from {TIMEOUT_SECONDS:g} second to {TIMEOUT_HOURS:g} hours, "),
     (CONCEPTS, f"hours, {consensus.TIMEOUT_MINUTES_DEFAULT:g} minutes by default"),
-    (CONCEPTS, f"available for {serve.RETENTION_HOURS_DEFAULT:g} hours"),
-    (CONCEPTS, f"(1 to {execution.IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters)"),
+    (CONCEPTS, f"available for {RETENTION_HOURS_DEFAULT:g} hours"),
+    (CONCEPTS, f"(1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters)"),
     (CONCEPTS, f"Responses are kept for {idempotency.RESPONSES_KEPT_HOURS} hours"),
-    (
-        HTTP,
-        f"`limit` (1 to {PAGE_LENGTH_MAX}, {PAGE_LENGTH_DEFAULT} by default)",
-    ),
+    (HTTP, f"`limit` (1 to {PAGE_LENGTH_MAX}, {PAGE_LENGTH_DEFAULT} by default)"),
     (HTTP, f"| request body | {strict_json.BODY_BYTES_MAX} bytes |"),
     (HTTP, f"| {http_protocol.HEADER_BYTES_MAX} bytes, to be sent within "),
     (HTTP, f"bytes, to be sent within {http_protocol.HEADER_SECONDS_MAX:g} seconds |"),
@@ -88,36 +92,33 @@ NUMBERS = [
     (HTTP, f"| setting | {SETTING_LENGTH_MAX} characters each |"),
     (HTTP, f"`wait` (up to {WAIT_SECONDS_MAX:g} seconds)"),
     (NATS, f"(at most {strict_json.BODY_BYTES_MAX} bytes)"),
-    (NATS, f"can have {command_dispatch.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
+    (NATS, f"can have {command_tasks.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
     (NATS, f"rejected (up to {leases.CONTENDERS_MAX})"),
     (NATS, f"of the last {notification_publisher.REPLAY_SECONDS:g} seconds"),
-    (CONFIGURE, f"| `--port` | {serve.PORT_DEFAULT} |"),
-    (CONFIGURE, f"| `--nats-port` | {serve.NATS_PORT_DEFAULT} |"),
+    (CONFIGURE, f"| `--port` | {PORT_DEFAULT} |"),
+    (CONFIGURE, f"| `--nats-port` | {NATS_PORT_DEFAULT} |"),
     (
         CONFIGURE,
-        f"| {server_options.RATE_PER_KEY_DEFAULT}, {server_options.BURST_PER_KEY_DEFAULT} |",
+        f"| {LIMITS_DEFAULT['rate_per_key']}, {LIMITS_DEFAULT['burst_per_key']} |",
     ),
     (
         CONFIGURE,
-        f"| {server_options.RATE_PER_TENANT_DEFAULT}, {server_options.BURST_PER_TENANT_DEFAULT} |",
+        f"| {LIMITS_DEFAULT['rate_per_tenant']}, {LIMITS_DEFAULT['burst_per_tenant']} |",
     ),
-    (CONFIGURE, f"`--failed-keys-per-minute` | {server_options.FAILED_KEYS_PER_MINUTE_DEFAULT} |"),
-    (CONFIGURE, f"| `--quota-agents` | {server_options.QUOTA_AGENTS_DEFAULT} |"),
-    (CONFIGURE, f"| `--quota-live-leases` | {server_options.QUOTA_LIVE_LEASES_DEFAULT} |"),
-    (CONFIGURE, f"| `--quota-open-requests` | {server_options.QUOTA_OPEN_REQUESTS_DEFAULT} |"),
-    (CONFIGURE, f"| `--quota-keys` | {server_options.QUOTA_KEYS_DEFAULT} |"),
-    (CONFIGURE, f"| `--quota-settings-bytes` | {server_options.QUOTA_SETTINGS_BYTES_DEFAULT} |"),
+    (CONFIGURE, f"`--failed-keys-per-minute` | {LIMITS_DEFAULT['failed_keys_per_minute']} |"),
+    (CONFIGURE, f"| `--quota-agents` | {LIMITS_DEFAULT['quota_agents']} |"),
+    (CONFIGURE, f"| `--quota-live-leases` | {LIMITS_DEFAULT['quota_live_leases']} |"),
+    (CONFIGURE, f"| `--quota-open-requests` | {LIMITS_DEFAULT['quota_open_requests']} |"),
+    (CONFIGURE, f"| `--quota-keys` | {LIMITS_DEFAULT['quota_keys']} |"),
+    (CONFIGURE, f"| `--quota-settings-bytes` | {LIMITS_DEFAULT['quota_settings_bytes']} |"),
     (
         CONFIGURE,
-        (
-            "| `--quota-live-leases-per-agent` | "
-            f"{server_options.QUOTA_LIVE_LEASES_PER_AGENT_DEFAULT} |"
-        ),
+        (f"| `--quota-live-leases-per-agent` | {LIMITS_DEFAULT['quota_live_leases_per_agent']} |"),
     ),
     (CONFIGURE, f"when {command_queue.QUEUE_COMMANDS_MAX} wait"),
     (CONFIGURE, f"The last {command_queue.URGENT_CAPACITY} places"),
-    (CONFIGURE, f"| `--heartbeat-window-seconds` | {serve.WINDOW_SECONDS_DEFAULT:g} |"),
-    (CONFIGURE, f"| `--notification-retention-hours` | {serve.RETENTION_HOURS_DEFAULT:g} |"),
+    (CONFIGURE, f"| `--heartbeat-window-seconds` | {WINDOW_SECONDS_DEFAULT:g} |"),
+    (CONFIGURE, f"| `--notification-retention-hours` | {RETENTION_HOURS_DEFAULT:g} |"),
     (MONITOR, f"It answers within {readiness.CHECK_SECONDS_MAX:g} seconds"),
     (MONITOR, f"rotated at {server.LOG_MEGABYTES_MAX} MB"),
     (DEPLOY, f"({'.'.join(map(str, server.VERSION_MIN))} or later)"),
@@ -128,8 +129,8 @@ NUMBERS = [
     (
         CONFIGURE,
         (
-            f"over NATS | {command_dispatch.IN_FLIGHT_MAX}, "
-            f"and {command_dispatch.IN_FLIGHT_PER_AGENT_MAX} of one"
+            f"over NATS | {command_tasks.IN_FLIGHT_MAX}, "
+            f"and {command_tasks.IN_FLIGHT_PER_AGENT_MAX} of one"
         ),
     ),
     (

@@ -1,14 +1,10 @@
 """The AsyncAPI document and an API key are sufficient to use the service without an SDK."""
 
 import asyncio
-import html
 import json
 import os
-import re
-import shlex
 import sys
 from collections.abc import AsyncIterator
-from string import Template
 
 import pytest
 
@@ -18,7 +14,7 @@ from tests.e2e.service.asyncapi_client import (
     OperationRejected,
     documented_clients,
 )
-from tests.e2e.service.http_clients import IssuedKey, Operator, Tenant
+from tests.e2e.service.http_clients import IssuedKey, Tenant
 from tests.e2e.service.service_process import Json, ServiceProcess
 from tests.support.paths import ROOT
 
@@ -98,39 +94,20 @@ async def test_same_idempotency_key_returns_the_same_response(
 # The first operations return the ids that the others need; the last ends the lease.
 FIRST = ("register", "acquireLease", "requestConsensus")
 LAST = ("releaseLease",)
-IDS = {"acquireLease": "LEASE_ID", "requestConsensus": "CONSENSUS_ID"}
+IDS = {"acquireLease": "leaseId", "requestConsensus": "consensusId"}
 
 
-async def test_commands_on_the_page_work(
-    operator: Operator, clients: list[DocumentedClient]
-) -> None:
-    page = (await operator.http.get("/asyncapi")).text
+async def test_examples_of_requests_work(clients: list[DocumentedClient]) -> None:
     ann, _ = clients
-    agent_id = str(ann.issued.agent_id)
-    variables = {"QUORATE_TENANT": ann.issued.tenant, "QUORATE_AGENT_ID": agent_id}
-    operations = ann.document.all["operations"]
-    requests = [name for name, one in operations.items() if "reply" in one]
+    ids: dict[str, str] = {}
+    document = ann.document
+    requests = {name: one for name, one in document.all["operations"].items() if "reply" in one}
     for name in [*FIRST, *(one for one in requests if one not in FIRST + LAST), *LAST]:
-        subject, payload = read_command(find_command(page, name), variables)
-        reply = await ann.client.request(subject, payload, timeout=RESPONSE_SECONDS_MAX)
-        assert "Nats-Service-Error" not in (reply.headers or {}), (name, reply.data)
+        [message] = document.messages(requests[name]["messages"])
+        fields = message["examples"][0]["payload"]
+        response = await ann.request(name, **{one: ids.get(one, fields[one]) for one in fields})
         if name in IDS:
-            variables[IDS[name]] = json.loads(reply.data)["id"]
-
-
-def find_command(page: str, name: str) -> str:
-    found = re.search(rf'<article id="{name}">.*?<pre>(.*?)</pre>', page, re.DOTALL)
-    assert found
-    return html.unescape(found[1])
-
-
-def read_command(text: str, variables: dict[str, str]) -> tuple[str, bytes]:
-    """Parse a nats command into subject and payload, with the options that the examples use."""
-    words = shlex.split(Template(text).substitute(variables).replace("\\\n", ""))
-    program, command, option, inbox, subject, payload = words
-    assert (program, command, option) == ("nats", "request", "--inbox-prefix")
-    assert inbox == "_INBOX_{QUORATE_TENANT}_{QUORATE_AGENT_ID}".format(**variables)
-    return subject, payload.encode()
+            ids[IDS[name]] = response["id"]
 
 
 async def test_plain_python_example_works(service: ServiceProcess, tenant: Tenant) -> None:

@@ -3,18 +3,24 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from quorate.server import workers as supervising
-from quorate.server.workers import READY, Worker
 from tests.e2e.service.event_stream import follow_events
 from tests.e2e.service.http_clients import Operator
 from tests.e2e.service.nats_listener import wait_until
-from tests.e2e.service.service_process import ServiceProcess, run_service, run_until_exit
+from tests.e2e.service.service_process import (
+    FREE_PORTS,
+    STOP_SECONDS_MAX,
+    ServiceProcess,
+    run_service,
+    run_until_exit,
+)
+from tests.e2e.service.test_metrics import read_metrics
 from tests.support.postgres import PostgresServer
 
 WORKERS = 2
@@ -34,8 +40,9 @@ def service(
 
 def workers(service: ServiceProcess) -> set[int]:
     """Return the pids of the worker processes."""
-    children = Path(f"/proc/{service.pid}/task/{service.pid}/children").read_text().split()
-    return {int(pid) for pid in children if b"--worker-socket" in _command_line(pid)}
+    threads = Path(f"/proc/{service.pid}/task").iterdir()
+    children = [pid for thread in threads for pid in (thread / "children").read_text().split()]
+    return {int(pid) for pid in children if b"spawn_main" in _command_line(pid)}
 
 
 def _command_line(pid: str) -> bytes:
@@ -56,18 +63,63 @@ async def test_workers_share_one_state(operator: Operator) -> None:
     await listener.notification("lease_conflict")
 
 
-async def test_metrics_include_all_workers(operator: Operator) -> None:
-    await operator.create_tenant()
-    expected = {f'worker="{pid}"' for pid in workers(operator.service)}
+async def test_metrics_are_added_up_and_survive_a_killed_worker(operator: Operator) -> None:
+    service = operator.service
+    pids = workers(service)
+    before = await count_served(operator)
+    for pid in pids:
+        await serve_one_request(service, by=pid)
+    await wait_until_served(operator, before + len(pids))
 
-    async def complete() -> bool:
-        page = (await operator.http.get("/metrics")).text
-        leaders = [line for line in page.splitlines() if line.startswith("quorate_leader{")]
-        return {line.partition("{")[2].partition("}")[0] for line in leaders} == expected and sum(
-            float(line.split()[-1]) for line in leaders
-        ) == 1
+    killed = min(pids)
+    os.kill(killed, signal.SIGKILL)
+    await wait_until(lambda: len(workers(service)) == WORKERS and killed not in workers(service))
 
-    await wait_until(complete)
+    assert await count_served(operator) == before + len(pids)
+    await serve_one_request(service, by=max(pids))
+    await wait_until_served(operator, before + len(pids) + 1)
+
+
+async def serve_one_request(service: ServiceProcess, *, by: int) -> None:
+    """Stop the other workers while the request waits for a worker."""
+    others = workers(service) - {by}
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        async with httpx2.AsyncClient() as client:
+            response = await client.get(service.url + "/livez")
+        assert response.status_code == 200
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def count_served(operator: Operator) -> float:
+    """Return the number of requests of ``serve_one_request``, whichever worker is asked."""
+    page = await read_metrics(operator)
+    return page.total("quorate_requests_total", operation="live", outcome="ok")
+
+
+async def wait_until_served(operator: Operator, count: float) -> None:
+    async def reached() -> bool:
+        return await count_served(operator) == count
+
+    await wait_until(reached)
+
+
+async def test_gauges_of_several_workers_become_one_value(operator: Operator) -> None:
+    async def settled() -> bool:
+        page = await read_metrics(operator)
+        return page.total("quorate_leader") == page.total("quorate_nats_connected") == 1
+
+    await wait_until(settled)
+    page = await read_metrics(operator)
+
+    assert page.total("quorate_mirror_state") == 1
+    assert page.total("quorate_relay_lag_events") >= 0
+    assert 0 < page.total("process_open_fds") < page.total("process_max_fds")
+    assert page.total("process_cpu_seconds_total") > 0
+    assert not any({"pid", "worker"} & sample.labels.keys() for sample in page.samples)
 
 
 async def test_killed_worker_is_replaced_while_the_other_serves(operator: Operator) -> None:
@@ -89,48 +141,6 @@ async def test_killed_worker_is_replaced_while_the_other_serves(operator: Operat
     await wait_until(registers)
 
 
-class FakeProcess:
-    """A process that is ready immediately; the first one exits."""
-
-    pid, returncode = 0, None
-
-    def __init__(self, number: int) -> None:
-        self._lives = number > 1
-        self.stdout = self._output()
-
-    async def _output(self) -> AsyncIterator[bytes]:
-        yield READY.encode()
-
-    async def wait(self) -> int:
-        if self._lives:
-            await asyncio.Event().wait()
-        return 1
-
-
-async def test_worker_that_cannot_start_is_retried(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tries = 0
-
-    async def spawn(*_arguments: object, **_more: object) -> FakeProcess:
-        nonlocal tries
-        tries += 1
-        if tries == 2:
-            raise BlockingIOError("planted: too many processes")
-        return FakeProcess(tries)
-
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn)
-    monkeypatch.setattr(supervising, "PAUSE_SECONDS_MIN", 0.001)
-    worker = Worker([], 0)
-    await worker.start()
-    supervisor = asyncio.create_task(worker.supervise())
-
-    await wait_until(lambda: tries == 3)
-
-    supervisor.cancel()
-    await asyncio.wait([supervisor])
-
-
 async def test_all_workers_stop_gracefully(operator: Operator) -> None:
     tenant, service = await operator.create_tenant(), operator.service
     left = workers(service)
@@ -139,6 +149,27 @@ async def test_all_workers_stop_gracefully(operator: Operator) -> None:
         await first.end()
         await second.end()
     assert not any(_command_line(str(pid)) for pid in left)
+
+
+def test_workers_end_when_the_parent_is_killed(tmp_path: Path, postgres: PostgresServer) -> None:
+    database = ("--database-url", postgres.database_url())
+    with run_service(tmp_path / "data", "--workers", str(WORKERS), *database) as service:
+        left = workers(service)
+        service.kill()
+
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    while any(_command_line(str(pid)) for pid in left):
+        assert time.monotonic() < deadline, "a worker survived its parent"
+        time.sleep(0.01)
+
+
+def test_worker_that_cannot_start_ends_the_service_with_a_reason(tmp_path: Path) -> None:
+    nowhere = ("--database-url", "postgresql+asyncpg://postgres@127.0.0.1:1/quorate")
+    ended = run_until_exit(tmp_path / "data", "--workers", str(WORKERS), *FREE_PORTS, *nowhere)
+
+    assert ended.returncode == 1
+    assert "Error: A worker did not start: see the log lines above" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_several_workers_on_sqlite_are_rejected_with_a_reason(data_dir: Path) -> None:

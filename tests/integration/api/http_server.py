@@ -3,18 +3,18 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
 import uvicorn
 
-from quorate.api.endpoint_app import EndpointApp
+from quorate.api.fast_lane import FastOperation
+from quorate.api.http_admission import HttpAdmission
 from quorate.application.operations import Call, Reply
 from quorate.contracts.identity.tenants import TenantBody
 from quorate.contracts.operations import AnyOperation, Operation
 from quorate.domain.shared.records import record
-from quorate.runtime.asgi import Receive, Scope, Send
+from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
 from quorate.server.http_protocol import BoundedHttpProtocol
 from tests.integration.api.raw_clients import head, wait_until
 
@@ -22,8 +22,6 @@ SLOW_SECONDS = 0.1
 SHORT_SECONDS = 0.8  # Replaces the time limits of the protocol to keep the tests short.
 LARGE_BYTES = 16_000_000
 BODY = b'{"tenantId":"acme"}'
-
-ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def get(path: str = "/here") -> bytes:
@@ -54,11 +52,11 @@ async def _reject_all(_text: str, _scope: Scope) -> None:
 
 
 class EchoApplication:
-    """Returns the path of the request; ``/echo`` uses an ``EndpointApp``."""
+    """Returns the path of the request; ``/echo`` uses a ``FastOperation``."""
 
     def __init__(self) -> None:
         self.client_disconnected = threading.Event()
-        self._echo_app = EndpointApp(ECHO, echo, _reject_all)
+        self._echo_app = FastOperation(HttpAdmission(ECHO, _reject_all), echo)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["path"]:

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 from pydantic import BaseModel, ValidationError
 
-from quorate.api.json_schemas import Json
+from quorate.contracts.json_schemas import Json
 
 # Keywords of JSON Schema. A reader ignores other keywords, so a limit in them has no effect.
 KEYWORDS = {

@@ -1,29 +1,26 @@
-"""The AsyncAPI page shows the complete document, without code or external resources."""
+"""The AsyncAPI page shows the document with files of the service only, without inline scripts."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from quorate.api.asyncapi_page import render, request_command, subscribe_command
-from quorate.api.documents import asyncapi_document
-from quorate.api.html import CONTENT_SECURITY_POLICY
-from quorate.api.notification_schemas import LOG_EVENTS, NOTIFICATIONS, PublishedMessage
-from quorate.api.registry import NATS_OPERATIONS
-from quorate.contracts.operations import AnyOperation
-from tests.integration.api.html_reader import (
-    HOSTILE,
-    PageReader,
-    assert_links_resolve,
-    assert_no_code_and_no_external_resources,
-    assert_shown_as_text,
-    find_article,
+from quorate.api.asyncapi_page import (
+    ASSETS,
+    ASSETS_PATH,
+    CONTENT_SECURITY_POLICY,
+    asyncapi_page,
 )
+from quorate.api.documents import STATIC, asyncapi_document
 from tests.integration.api.raw_clients import RunningService, run_service
 
-DOCUMENT = asyncapi_document()
-PAGE = render(DOCUMENT).decode()
-TEXT = PageReader(PAGE).text
+FOLDER = STATIC / "asyncapi"
+PAGE = asyncapi_page().decode()
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+RENDER_SECONDS_MAX = 90
 
 
 @pytest.fixture(scope="module")
@@ -32,72 +29,65 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         yield service
 
 
-# -- Content -----------------------------------------------------------------
+def test_page_loads_files_of_the_service_only() -> None:
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', PAGE)
+
+    assert {f"{ASSETS_PATH}{name}" for name in ASSETS} < set(addresses)
+    assert all(one.startswith("/") for one in addresses)
+    assert "<style" not in PAGE
+    assert re.findall(r"<script[^>]*>[^<]", PAGE) == []
+    assert re.findall(r"\son\w+=", PAGE) == []
 
 
-@pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=lambda endpoint: endpoint.name)
-def test_page_shows_every_request(endpoint: AnyOperation) -> None:
-    found = find_article(PAGE, endpoint.name)
-    address = DOCUMENT["channels"][endpoint.name]["address"]
-    request = DOCUMENT["components"]["messages"][f"{endpoint.name}Request"]
-    shown = PageReader(found)
-    assert f"REQUEST{address}{endpoint.summary}." in shown.text
-    assert request_command(address, request) in shown.text
-    for name in request["headers"]["properties"]:
-        assert f"<code>{name}</code>" in found
-    for code in [error.code for error in endpoint.errors]:
-        assert f"#problem-{code}" in shown.of("href")
+def test_policy_permits_no_inline_script_and_no_eval() -> None:
+    assert "unsafe" not in CONTENT_SECURITY_POLICY
+    assert "http" not in CONTENT_SECURITY_POLICY
+    assert "default-src 'none'" in CONTENT_SECURITY_POLICY
 
 
-@pytest.mark.parametrize("message", [*NOTIFICATIONS, LOG_EVENTS], ids=lambda message: message.name)
-def test_page_shows_every_published_message(message: PublishedMessage) -> None:
-    found = find_article(PAGE, message.name)
-    address = DOCUMENT["channels"][message.name]["address"]
-    shown = PageReader(found)
-    assert f"SUBSCRIBE{address}{message.summary}." in shown.text
-    assert subscribe_command(address) in shown.text
-    for name in message.data.__annotations__:
-        assert f"<code>data.{name}</code>" in found
-    for role in message.family.subscribed_by:
-        assert f"<code>{role}</code>" in found
+def test_licences_are_beside_the_files() -> None:
+    names = {path.name for path in FOLDER.iterdir()}
+
+    assert names == {*ASSETS, "LICENSE", "asyncapi.js.LICENSE.txt", "README.md"}
+    assert "Apache License" in (FOLDER / "LICENSE").read_text()
 
 
-def test_page_shows_the_description_with_headings() -> None:
-    paragraphs = DOCUMENT["info"]["description"].split("\n\n")
-    headings = [one for one in paragraphs if one.startswith("### ")]
-    assert headings
-    for one in paragraphs:
-        assert one.removeprefix("### ").replace("`", "") in TEXT
-    assert "###" not in TEXT
+def test_service_serves_page_and_files(service: RunningService) -> None:
+    page = service.request("GET", "/asyncapi")
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert page.body.decode() == PAGE
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert service.request("GET", "/asyncapi.json").json == asyncapi_document()
+    for name in ASSETS:
+        file = service.request("GET", ASSETS_PATH + name)
+        media = "text/css" if name.endswith(".css") else "text/javascript"
+        assert file.headers["content-type"] == f"{media}; charset=utf-8"
+        assert file.body == (FOLDER / name).read_bytes()
 
 
-def test_page_explains_every_linked_problem() -> None:
-    codes = set(re.findall(r'href="#problem-(\w+)"', PAGE))
-    assert codes
-    for code in codes:
-        assert f'<tr id="problem-{code}">' in PAGE
+@pytest.mark.parametrize("name", ["LICENSE", "missing.js", "..%2F..%2Fdocuments.py"])
+def test_other_files_are_not_served(service: RunningService, name: str) -> None:
+    assert service.request("GET", ASSETS_PATH + name).status == 404
 
 
-def test_every_link_resolves() -> None:
-    assert_links_resolve(PAGE, "/asyncapi.json", "/docs")
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_browser_shows_every_operation(service: RunningService, tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [
+            *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu"),
+            *("--enable-logging=stderr", "--virtual-time-budget=20000", "--dump-dom"),
+            *(f"--user-data-dir={tmp_path}", f"http://127.0.0.1:{service.port}/asyncapi"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=RENDER_SECONDS_MAX,
+        check=True,
+    )
 
-
-# -- Safety ------------------------------------------------------------------
-
-
-def test_page_has_no_code_and_no_external_resources() -> None:
-    assert_no_code_and_no_external_resources(PAGE)
-
-
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_page_escapes_the_texts_of_the_document(hostile: str) -> None:
-    assert_shown_as_text(hostile, DOCUMENT, render)
-
-
-def test_service_serves_the_page_and_the_document(service: RunningService) -> None:
-    shown = service.request("GET", "/asyncapi")
-    assert shown.body.decode() == PAGE
-    assert shown.headers["content-type"] == "text/html; charset=utf-8"
-    assert shown.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
-    assert shown.headers["x-content-type-options"] == "nosniff"
-    assert service.request("GET", "/asyncapi.json").json == DOCUMENT
+    assert "Content Security Policy" not in done.stderr
+    for name, operation in asyncapi_document()["operations"].items():
+        assert f">{name}<" in done.stdout
+        assert operation["summary"].replace("'", "&#x27;") in done.stdout.replace("'", "&#x27;")

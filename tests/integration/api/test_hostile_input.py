@@ -33,9 +33,12 @@ WITH_BODY = [endpoint for endpoint in ENDPOINTS if endpoint.body is not None]
 STRICT = [endpoint for endpoint in WITH_BODY if endpoint.body is not ConfigBody]
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    with run_service(tmp_path_factory.mktemp("service")) as service:
+@pytest.fixture(scope="module", params=[True, False], ids=["fast lane", "FastAPI"])
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningService]:
+    options = () if request.param else ("--no-fast-lane",)
+    with run_service(tmp_path_factory.mktemp("service"), *options) as service:
         assert service.request("POST", "/v1/agent/register", {"agentName": AGENT}).status == 200
         yield service
 

@@ -30,7 +30,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from quorate.api.documents import openapi_document
+from quorate.api.openapi import openapi_document
 from quorate.api.routes import ENDPOINTS
 from tests.integration.api.raw_clients import RunningService, run_service
 from tests.integration.api.schema_reader import parts

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.server import http_protocol
 from quorate.server.http_protocol import HEADER_BYTES_MAX, PIPELINED_MAX, BoundedHttpProtocol
+from quorate.server.lingering_close import LingeringCloseProtocol
 from tests.integration.api.http_server import (
     BODY,
     LARGE_BYTES,
@@ -373,12 +374,19 @@ def test_thousands_of_idle_connections_do_not_slow_others(server: RunningServer)
 # -- uvicorn -----------------------------------------------------------------
 
 
-def test_overridden_uvicorn_hooks_exist() -> None:
+@pytest.mark.parametrize(
+    ("overriding", "overridden", "count"),
+    [
+        (BoundedHttpProtocol, HttpToolsProtocol, 12),
+        (LingeringCloseProtocol, HttpToolsProtocol, 2),
+    ],
+)
+def test_overridden_uvicorn_hooks_exist(overriding: type, overridden: type, count: int) -> None:
     """If uvicorn renamed a hook, a limit would silently stop working."""
-    overrides = [name for name, hook in vars(BoundedHttpProtocol).items() if is_override(hook)]
+    overrides = [name for name, hook in vars(overriding).items() if is_override(hook)]
 
-    assert len(overrides) == 12
-    assert set(overrides) <= set(vars(HttpToolsProtocol))
+    assert len(overrides) == count
+    assert set(overrides) <= set(vars(overridden))
 
 
 def is_override(hook: object) -> bool:

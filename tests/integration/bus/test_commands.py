@@ -1,125 +1,56 @@
 """A command's response goes to the sender's inbox only, and no command is lost silently."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Collection
 from pathlib import Path
-from typing import Any
 
 import pytest
+from faststream.message import StreamMessage
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 
-from quorate.bus import command_dispatch, subjects
-from quorate.bus.command_dispatch import (
+from quorate.bus import command_tasks
+from quorate.bus.command_tasks import (
     IN_FLIGHT_MAX,
     IN_FLIGHT_PER_AGENT_MAX,
     CommandRequest,
     CommandResponse,
 )
-from quorate.bus.connection import Connection
 from quorate.bus.embedded.configuration import service_keys
 from quorate.bus.embedded.server import EmbeddedServer
 from quorate.bus.service import FOLDER
-from quorate.bus.subjects import CommandSubject
-from quorate.domain.identity.principals import Principal
+from tests.integration.bus.served_stage import (
+    BUSY,
+    DECLARED,
+    FAILED,
+    URGENT,
+    Asker,
+    ServedStage,
+)
 from tests.integration.bus.stage import (
     ANN,
     BOB,
     EVE,
     OTHER_TENANT,
     TENANT,
-    WAIT_SECONDS_MAX,
-    Listener,
-    Stage,
     until,
 )
 
 MANY = 2_000
 SOON_SECONDS = 0.1
-BUSY = b"busy"
-URGENT = "hold"
 
 
-class Desk:
-    """Operations that echo the request, at once or when released."""
-
-    def __init__(self) -> None:
-        self.requests: list[CommandRequest] = []
-        self.free = asyncio.Event()
-        self.free.set()
-
-    def handle(self, requests: CommandRequest) -> Awaitable[CommandResponse]:
-        self.requests.append(requests)
-        return self._answer(requests)
-
-    async def _answer(self, requests: CommandRequest) -> CommandResponse:
-        await self.free.wait()
-        headers = {"Operation": requests.sender.operation, "Agent": requests.sender.agent_id}
-        return CommandResponse(body=requests.body, headers=headers)
-
-    def is_urgent(self, who: CommandSubject) -> bool:
-        return who.operation == URGENT
-
-    def reject(self, requests: CommandRequest) -> CommandResponse:
-        return CommandResponse(body=BUSY, headers={"Agent": requests.sender.agent_id})
-
-
-class ServedStage(Stage):
-    """The NATS service with operations that respond to commands."""
-
-    def __init__(self, folder: Path, **more: Any) -> None:  # noqa: ANN401 - as Stage has them.
-        self.desk = Desk()
-        super().__init__(folder, **more)
-
-    def create_nats_service(self) -> Any:  # noqa: ANN401 - as Stage has it.
-        nats_service = super().create_nats_service()
-        nats_service.serve_commands(self.desk)
-        return nats_service
-
-    def connection(self) -> Connection | None:
-        """The connection that receives commands."""
-        assert self.nats_service._commands is not None
-        return self.nats_service._commands._connection
-
-    async def asker(self, agent: str = ANN, tenant: str = TENANT) -> "Asker":
-        return Asker(await self._connected(self.keys.issue("agent", tenant, agent)), tenant, agent)
-
-    async def _connected(self, key: Principal) -> Listener:
-        listener = self.new_listener()
-        prefix = subjects.inbox_prefix(key)
-        await listener.connect(
-            self.nats_service.url, key.key_id, inbox_prefix=prefix, reconnects=True
-        )
-        return listener
-
-
-class Asker:
-    """Connect an agent that sends commands."""
-
-    def __init__(self, listener: Listener, tenant: str, agent: str) -> None:
-        self.listener = listener
-        self.client = listener.client
-        self._subject = f"quorate.{tenant}.cmd.{agent}."
-
-    async def ask(
-        self,
-        body: bytes,
-        operation: str = "repeat",
-        *,
-        seconds: float = WAIT_SECONDS_MAX,
-        **headers: str,
-    ) -> Msg:
-        subject = self._subject + operation
-        return await self.client.request(subject, body, timeout=seconds, headers=headers or None)
-
-    async def say(self, body: bytes, reply: str = "") -> None:
-        await self.client.publish(self._subject + "repeat", body, reply=reply)
+@pytest.fixture(params=[(), DECLARED], ids=["faststream", "fast_lane"])
+def fast_lane(request: pytest.FixtureRequest) -> Collection[str]:
+    """The operations that are served without FastStream: none or all."""
+    names: Collection[str] = request.param
+    return names
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[ServedStage]:
-    stage = ServedStage(tmp_path)
+async def stage(tmp_path: Path, fast_lane: Collection[str]) -> AsyncIterator[ServedStage]:
+    stage = ServedStage(tmp_path, fast_lane=fast_lane)
     await stage.nats_service.start()
     try:
         yield stage
@@ -204,7 +135,7 @@ async def test_response_goes_to_the_senders_inbox_only(stage: ServedStage, reply
 async def test_command_above_the_agents_limit_is_rejected_and_others_are_served(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_PER_AGENT_MAX", 3)
+    monkeypatch.setattr(command_tasks, "IN_FLIGHT_PER_AGENT_MAX", 3)
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(3)]
@@ -222,8 +153,8 @@ async def test_command_above_the_agents_limit_is_rejected_and_others_are_served(
 async def test_urgent_command_uses_a_reserved_slot(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_PER_AGENT_MAX", 4)
-    monkeypatch.setattr(command_dispatch, "URGENT_SHARE", 2)
+    monkeypatch.setattr(command_tasks, "IN_FLIGHT_PER_AGENT_MAX", 4)
+    monkeypatch.setattr(command_tasks, "URGENT_SHARE", 2)
     ann = await stage.asker(ANN)
     stage.desk.free.clear()
     taken = [asyncio.create_task(ann.ask(b"taken")) for _ in range(2)]
@@ -241,7 +172,7 @@ async def test_urgent_command_uses_a_reserved_slot(
 async def test_commands_of_all_agents_are_limited(
     stage: ServedStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command_dispatch, "IN_FLIGHT_MAX", 2)
+    monkeypatch.setattr(command_tasks, "IN_FLIGHT_MAX", 2)
     ann, bob = await stage.asker(ANN), await stage.asker(BOB)
     stage.desk.free.clear()
     taken = [asyncio.create_task(one.ask(b"taken")) for one in (ann, bob)]
@@ -298,6 +229,54 @@ async def test_undecodable_message_does_not_affect_others(stage: ServedStage, se
     assert stage.connection() is before
 
 
+# -- Order and errors --------------------------------------------------------
+
+
+async def test_commands_start_in_the_order_of_arrival(tmp_path: Path) -> None:
+    """Also when FastStream serves one of them, and the fast lane or no operation the next one."""
+    stage = ServedStage(tmp_path, fast_lane=["heartbeat"])
+    await stage.nats_service.start()
+    try:
+        ann = await stage.asker()
+        inbox = ann.client.new_inbox()
+        await ann.listener.subscribe(inbox)
+        operations = ("repeat", "heartbeat", URGENT, "unknown")
+
+        for number in range(MANY // 10):
+            subject = f"quorate.{TENANT}.cmd.{ANN}.{operations[number % 4]}"
+            await ann.client.publish(subject, b"%d" % number, reply=inbox)
+
+        await until(lambda: len(ann.listener.received) == MANY // 10)
+        assert [int(one.body) for one in stage.desk.requests] == list(range(MANY // 10))
+    finally:
+        await stage.close()
+
+
+async def test_task_does_not_keep_the_message(stage: ServedStage) -> None:
+    ann = await stage.asker()
+
+    assert (await ann.ask(b"1")).data == b"1"
+
+    kept = [one for one in stage.desk.context.values() if isinstance(one, Msg | StreamMessage)]
+    assert kept == []
+
+
+async def test_error_before_the_task_becomes_a_response(
+    stage: ServedStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handle(_request: CommandRequest) -> Awaitable[CommandResponse]:
+        raise ZeroDivisionError("secret")
+
+    ann = await stage.asker()
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.desk, "handle", handle)
+        assert (await ann.ask(b"1")).data == FAILED
+
+    assert (await ann.ask(b"2")).data == b"2"
+    assert stage.nats_service._commands is not None
+    assert not stage.nats_service._commands._tasks._in_flight_of
+
+
 # -- Start and stop ----------------------------------------------------------
 
 
@@ -312,12 +291,31 @@ async def test_commands_are_served_after_the_server_was_killed(stage: ServedStag
     assert (await ann.ask(b"after")).data == b"after"
 
 
-async def test_drain_responds_to_accepted_commands(tmp_path: Path) -> None:
+async def test_broker_is_replaced_after_a_protocol_error(stage: ServedStage) -> None:
+    """The server sends -ERR and closes; nats-py then stays closed."""
+    ann = await stage.asker()
+    assert (await ann.ask(b"before")).data == b"before"
+    commands = stage.nats_service._commands
+    assert commands is not None
+    for _ in range(3):
+        connection, broker = commands.connection, commands.broker
+        assert connection is not None
+        await connection.client._send_command(b"BROKEN\r\n")
+
+        await until(lambda: commands.broker not in (None, broker) and commands.ready.is_set())  # noqa: B023 - awaited here.
+
+        assert connection.client.is_closed
+        assert (await ann.ask(b"after")).data == b"after"
+
+
+async def test_drain_responds_to_accepted_commands(
+    tmp_path: Path, fast_lane: Collection[str]
+) -> None:
     """On a separate server, which then reports that there are no responders."""
     keys = service_keys(tmp_path / "service" / FOLDER)
     server = EmbeddedServer(tmp_path / "server", keys)
     await server.start()
-    stage = ServedStage(tmp_path / "service", server=server)
+    stage = ServedStage(tmp_path / "service", server=server, fast_lane=fast_lane)
     await stage.nats_service.start()
     try:
         ann = await stage.asker()

@@ -1,6 +1,7 @@
 """Commands over NATS get a response despite failures, limits and bugs in the service."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import pytest
 
 from quorate.application.operations import Call, Reply
 from quorate.bus import nats_commands
-from quorate.bus.command_dispatch import CommandRequest, CommandResponse
+from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.subjects import CommandSubject
 from quorate.contracts.identity.agents import HeartbeatBody
@@ -18,6 +19,8 @@ from quorate.contracts.wire_models import PageQuery
 from quorate.domain.identity.principals import Principal
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
+from tests.integration.bus.stage import ANN as ANN_ID
+from tests.integration.bus.stage import TENANT, Stage
 
 ANN = CommandSubject(tenant="acme", agent_id="agent_of_ann", operation="act")
 RESPONSE_BYTES_MAX = 100
@@ -48,7 +51,7 @@ class Scenario:
         self.calls: list[Call] = []
         self.names = FakeAgentNames()
         self.reply: Reply | Exception = Reply(body=b"{}", sequence=7)
-        row: dict[str, Any] = {"roles": CAN_ACT, "summary": "", "handler": self._handle}
+        row: dict[str, Any] = {"roles": CAN_ACT, "summary": ""}
         self.commands = NatsCommandHandler(
             None,  # type: ignore[arg-type]  # The handler needs no service.
             self.names,  # type: ignore[arg-type]
@@ -56,6 +59,7 @@ class Scenario:
                 Operation(method="POST", path="/act", name="act", body=HeartbeatBody, **row),
                 Operation(method="GET", path="/list", name="list", query=PageQuery, **row),
             ],
+            handlers={"act": self._handle, "list": self._handle},
         )
 
     async def _handle(self, _service: Any, call: Call) -> Reply:  # noqa: ANN401 - unused.
@@ -186,3 +190,60 @@ async def test_message_is_released_after_parsing(scenario: Scenario) -> None:
 
     assert sys.getrefcount(body) < before
     await waiting
+
+
+# -- FastStream and the fast lane --------------------------------------------
+
+SENT = [
+    ("act", b"{}", {}),
+    ("act", b"", {"X-Request-Id": "mine", "Idempotency-Key": "once"}),
+    ("act", b'{"agentId": 1}', {}),
+    ("act", b'{"a": 1, "a": 2}', {}),
+    ("act", b"no json", {}),
+    ("act", b"[]", {}),
+    ("act", b'{"tenantId": "globex"}', {}),
+    ("act", b'{"unknown": 1}', {}),
+    ("list", b'{"limit": 1}', {}),
+    ("list", b'{"limit": "1"}', {}),
+    ("unknown", b"{}", {}),
+    ("act.more", b"{}", {}),
+]
+
+
+async def responses(folder: Path, fast_lane: tuple[str, ...]) -> list[Any]:
+    """Return the responses to SENT, without the request ids that the service generates."""
+    scenario = Scenario()
+    scenario.names.found[TENANT, ANN_ID] = "ann"
+    stage = Stage(folder)
+    stage.nats_service.serve_commands(scenario.commands, fast_lane=fast_lane)
+    await stage.nats_service.start()
+    try:
+        asker = stage.new_listener()
+        key = stage.keys.issue("agent", TENANT, ANN_ID)
+        await asker.connect(
+            stage.nats_service.url, key.key_id, inbox_prefix=f"_INBOX_{TENANT}_{ANN_ID}"
+        )
+        received = []
+        for operation, body, headers in SENT:
+            reply = await asker.client.request(
+                f"quorate.{TENANT}.cmd.{ANN_ID}.{operation}", body, timeout=20, headers=headers
+            )
+            fields = orjson.loads(reply.data)
+            fields.pop("requestId", None)
+            received.append((fields, reply.headers))
+        return received
+    finally:
+        await stage.close()
+
+
+async def test_both_ways_give_the_same_responses(tmp_path: Path) -> None:
+    by_faststream = await responses(tmp_path / "faststream", ())
+    by_fast_lane = await responses(tmp_path / "fast_lane", ("act", "list"))
+
+    assert by_faststream == by_fast_lane
+    codes = [fields.get("code") for fields, _ in by_faststream]
+    assert codes[:2] == [None, None]
+    assert set(codes[2:]) == {
+        *(None, "invalid_request", "malformed_request", "tenant_forbidden", "not_found"),
+    }
+    assert all("correlation_id" not in headers for _, headers in by_faststream)

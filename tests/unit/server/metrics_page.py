@@ -1,17 +1,19 @@
 """A metrics page with parts that a test can set, and functions to read it."""
 
 from collections.abc import Iterator
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
-from quorate.bus.auth.callout import ACCEPTED, REJECTED, SECONDS
+from quorate.bus.auth.callout import AuthCallout
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
-from quorate.eventlog.metrics import CommandMetrics, Histogram
+from quorate.eventlog.metrics import CommandMetrics
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 
@@ -25,8 +27,8 @@ class _CommandBus:
     waiting = 0
     damage: str | None = None
 
-    def __init__(self) -> None:
-        self.metrics = CommandMetrics()
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.metrics = CommandMetrics(registry)
 
 
 class _Leader:
@@ -38,11 +40,10 @@ class _NatsService:
     mirror_state: str | None = "following"
     lag: int | None = 2
 
-    def __init__(self) -> None:
-        self.login_seconds = {outcome: Histogram(SECONDS) for outcome in (ACCEPTED, REJECTED)}
+    connected = True
 
     def is_connected(self) -> bool:
-        return True
+        return self.connected
 
     def mirror(self) -> str | None:
         return self.mirror_state
@@ -55,26 +56,35 @@ class _NatsService:
 class Watched:
     """Metrics with test doubles; ``now`` is the clock, which only the test advances."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers_dir: Path | None = None) -> None:
         self.now = 100.0
-        self.request_metrics, self.command_bus, self.nats_service, self.subscriptions = (
-            RequestMetrics(),
-            _CommandBus(),
-            _NatsService(),
-            Subscriptions(),
-        )
+        registry, unused = CollectorRegistry(), cast("Any", None)
+        self.request_metrics, self.command_bus = RequestMetrics(registry), _CommandBus(registry)
+        self.nats_service, self.subscriptions = _NatsService(), Subscriptions()
+        AuthCallout(unused, unused, unused, registry)
         self.metrics = Metrics(
+            registry=registry,
             request_metrics=self.request_metrics,
             command_bus=cast("CommandBus", self.command_bus),
             commits=cast("CommitFeed", _Commits()),
             nats_service=self.nats_service,
             subscriptions=self.subscriptions,
             leader=cast("LeaderTasks", _Leader()),
+            workers_dir=workers_dir,
             monotonic=lambda: self.now,
         )
 
     def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         return samples(self.metrics.page().decode())
+
+
+def count_requests(watched: Watched) -> None:
+    """Count requests of each kind, so that every metric has a series."""
+    acquire = watched.request_metrics.of("http", "acquireLease")
+    acquire.count("ok", 0.004)
+    acquire.count("lease_conflict", 0.2)
+    watched.request_metrics.of("http", "streamEvents", timed=False).count("ok", 3.0)
+    watched.request_metrics.of("nats", "heartbeat")
 
 
 def families(page: str) -> Iterator[Metric]:

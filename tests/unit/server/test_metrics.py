@@ -1,15 +1,11 @@
 """The metrics page contains the counted values in the Prometheus format, without client names."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from quorate.domain.coordination.leases import AcquireLease
 from quorate.eventlog.envelopes import Accepted
 from quorate.server import http_protocol, metrics
-from quorate.server.metric_pages import STALE_SECONDS, SharedPages
-from tests.unit.server.metrics_page import Watched, families, labelled, samples
+from tests.unit.server.metrics_page import Watched, families, labelled
 from tests.unit.support.sample_commands import acquire
 
 
@@ -101,38 +97,17 @@ def test_every_family_has_help_text_and_type(watched: Watched) -> None:
         assert family.type in {"counter", "gauge", "histogram"}
 
 
-# -- Several workers -------------------------------------------------------------
+def test_request_without_a_duration_is_counted_only(watched: Watched) -> None:
+    watched.request_metrics.of("nats", "heartbeat").count("unavailable")
+    found = watched.samples()
+
+    labels = {"transport": "nats", "operation": "heartbeat"}
+    assert found[labelled("quorate_requests_total", **labels, outcome="unavailable", status="503")]
+    assert labelled("quorate_request_seconds_count", **labels) not in found
 
 
-def test_shared_page_contains_the_metrics_of_all_workers(watched: Watched, tmp_path: Path) -> None:
+def test_services_in_one_process_count_separately(watched: Watched) -> None:
     other = Watched()
     other.request_metrics.of("http", "heartbeat").count("ok", 0.001)
-    watched.request_metrics.of("http", "heartbeat").count("ok", 0.001)
-    pages = [
-        SharedPages(tmp_path, one.metrics.page, name)
-        for name, one in (("11", watched), ("12", other))
-    ]
-    for each in pages:
-        each.write()
-    other.now += metrics.PAGE_SECONDS
-    other.request_metrics.of("http", "heartbeat").count("ok", 0.001)
-    found = samples(pages[1].page().decode())
 
-    labels = {"transport": "http", "operation": "heartbeat", "outcome": "ok", "status": "200"}
-    assert found[labelled("quorate_requests_total", **labels, worker="11")] == 1
-    assert found[labelled("quorate_requests_total", **labels, worker="12")] == 2, (
-        "its own page is current"
-    )
-
-
-def test_shared_page_drops_an_ended_worker(watched: Watched, tmp_path: Path) -> None:
-    SharedPages(tmp_path, Watched().metrics.page, "11").write()
-    (written,) = tmp_path.iterdir()
-    before = written.stat().st_mtime - STALE_SECONDS - 1
-    os.utime(written, (before, before))
-
-    page = SharedPages(tmp_path, watched.metrics.page, "12").page().decode()
-
-    assert 'worker="12"' in page
-    assert 'worker="11"' not in page
-    assert not written.exists()
+    assert not [name for name, labels in watched.samples() if ("operation", "heartbeat") in labels]

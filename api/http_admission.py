@@ -1,0 +1,155 @@
+"""Admit HTTP requests to one operation: the only way from a request to a handler.
+
+* ``HttpAdmission`` authenticates, checks the role and the rate limit, and only then reads the body,
+  parses it strictly, validates it with the declared model and checks the tenant.
+* ``OperationRoute`` (FastAPI) and ``FastOperation`` (the fast lane) both use it, so a request is
+  admitted, logged, counted and traced in the same way on both paths.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from quorate.api.request_reader import (
+    CREDENTIAL_HEADERS,
+    collect_headers,
+    parse_query,
+    read_body,
+    read_token,
+)
+from quorate.application.admission import RequestLogEntry, check_tenant, request_id, validate
+from quorate.application.execution import Service
+from quorate.application.operations import Call
+from quorate.application.rate_limiter import caller_of, reserve_for
+from quorate.application.request_metrics import OperationMetrics, RequestMetrics
+from quorate.application.strict_json import parse
+from quorate.application.tracing import HEADERS, Tracing
+from quorate.contracts.operations import AnyOperation
+from quorate.contracts.problems import Problem
+from quorate.domain.identity.principals import Principal
+from quorate.runtime.asgi import Headers, Receive, Scope
+
+Authenticate: TypeAlias = Callable[[str, Scope], Awaitable[Principal | None]]
+
+
+class Started(NamedTuple):
+    """A request that is logged, but not yet admitted."""
+
+    call: Call
+    log_entry: RequestLogEntry
+    repeated_headers: frozenset[bytes]
+
+
+class HttpAdmission:
+    """Admits the requests to one operation."""
+
+    def __init__(
+        self,
+        operation: AnyOperation,
+        authenticate: Authenticate,
+        limit: Callable[[Principal], None] = lambda _: None,
+        *,
+        metrics: OperationMetrics | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        """``limit`` raises Problem when the caller exceeds its rate limit."""
+        self.operation = operation
+        self._metrics = metrics or RequestMetrics().of("http", operation.name)
+        self._tracing = tracing
+        self._authenticate = authenticate
+        self._no_query = operation.query() if operation.query is not None else None
+        self._limit = limit
+
+    def start(self, scope: Scope, ids: Mapping[str, str], receive: Receive) -> Started:
+        """Begin the log entry and the span of a request; ``ids`` are those in its path."""
+        headers: dict[bytes, bytes] = {}
+        repeated = collect_headers(scope["headers"], headers)
+        log_entry = start_log_entry(scope, self._metrics)
+        if self._tracing is not None:
+            log_entry.span = self._tracing.start_request(
+                "http", self.operation.name, _trace_headers(headers)
+            )
+        call = Call(ids, headers)
+        call.request_id, call.receive = log_entry.request_id, receive
+        call.span = log_entry.span
+        call.urgent = self.operation.urgent
+        return Started(call, log_entry, repeated)
+
+    async def admit(
+        self, call: Call, scope: Scope, repeated: frozenset[bytes]
+    ) -> Mapping[str, str]:
+        """Admit the caller, then read, parse and validate the request; raise Problem.
+
+        Fills ``call`` and returns the parameters of the query.
+        """
+        operation = self.operation
+        if operation.roles:
+            call.principal = await self._principal(call.headers, repeated, scope)
+            if call.principal.role not in operation.roles:
+                raise Problem(
+                    "role_forbidden",
+                    f"Keys of role {call.principal.role} may not call this operation.",
+                    role=call.principal.role,
+                )
+            self._limit(call.principal)
+        if b"idempotency-key" in repeated:
+            raise Problem("idempotency_key_invalid", "Send Idempotency-Key only once.")
+        if operation.body is not None:
+            call.body = validate(operation.body, parse(await read_body(call.headers, call.receive)))
+        query: Mapping[str, str] = {}
+        if operation.query is not None:
+            raw_query = scope["query_string"]
+            query = parse_query(raw_query) if raw_query else query
+            call.query = validate(operation.query, query) if query else self._no_query
+        if operation.roles:
+            check_tenant(call.principal, call.body, call.query)
+        return query
+
+    async def _principal(
+        self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes], scope: Scope
+    ) -> Principal:
+        token = read_token(headers) if not repeated & CREDENTIAL_HEADERS else None
+        principal = await self._authenticate(token, scope) if token is not None else None
+        if principal is None:
+            raise Problem(
+                "unauthorized",
+                "Send a valid key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
+                headers={"WWW-Authenticate": 'Bearer realm="quorate"'},
+            )
+        return principal
+
+
+def admission_for(service: Service, operation: AnyOperation) -> HttpAdmission:
+    """Connect one operation with the authentication, limits, metrics and traces of a service."""
+    check, reserve = service.rate_limiter.check, reserve_for(operation)
+
+    def limit(principal: Principal) -> None:
+        check(principal.tenant, caller_of(principal), reserve)
+
+    return HttpAdmission(
+        operation,
+        service.failed_login_limiter.authenticate_http,
+        limit,
+        metrics=service.request_metrics.of("http", operation.name, timed=not operation.streams),
+        # Monitoring calls public operations every few seconds, and a stream lasts for hours.
+        tracing=service.tracing if operation.roles and not operation.streams else None,
+    )
+
+
+def start_log_entry(scope: Scope, metrics: OperationMetrics) -> RequestLogEntry:
+    fields = {"method": scope["method"], "path": scope["path"]}
+    return RequestLogEntry("http", fields, request_id(_sent_id(scope["headers"])), metrics)
+
+
+def _trace_headers(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {
+        name: value.decode("latin-1")
+        for name in HEADERS
+        if (value := headers.get(name.encode())) is not None
+    }
+
+
+def _sent_id(headers: Headers) -> bytes | None:
+    for name, value in headers:
+        if name == b"x-request-id":
+            return value
+    return None

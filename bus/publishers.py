@@ -1,0 +1,160 @@
+"""One FastStream publisher for each notification, and one for the events of the log.
+
+* A publisher names the subject, the model and the summary, for the AsyncAPI document.
+* The relay sends these messages, not the publishers (bus/outbox/notification_publisher.py). The
+  relay moves its cursor after the server has read the messages, and repeats them after an outage.
+  It needs a connection that ends instead of reconnecting, and sends in batches.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from faststream.nats import NatsBroker
+from faststream.nats.publisher.usecase import LogicPublisher
+from pydantic import BaseModel, create_model
+from pydantic.alias_generators import to_pascal
+
+from quorate.bus.subjects import LOG, TO_AGENT, TO_ALL, Family
+from quorate.contracts.event_log import EventInfo
+from quorate.contracts.notifications import (
+    NOTIFICATION_TYPES,
+    PREFIX,
+    NotificationEvent,
+    Omitted,
+)
+from quorate.domain.registry import EVENT_TYPES
+from quorate.domain.shared.records import record
+
+
+@record
+class PublishedMessage:
+    """A kind of message that the service publishes: its subjects, its data and its summary."""
+
+    name: str
+    family: Family
+    summary: str
+    description: str = ""
+
+    @property
+    def data(self) -> Any:  # noqa: ANN401 - a model or a TypedDict.
+        return EventInfo if self.name == LOG_NAME else NOTIFICATION_TYPES[self.name]
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of its CloudEvents."""
+        names = tuple(EVENT_TYPES) if self.name == LOG_NAME else (self.name,)
+        return tuple(f"{PREFIX}{name}" for name in names)
+
+    @property
+    def subject_template(self) -> str:
+        name = "{event_type}" if self.name == LOG_NAME else self.name
+        return self.family.template.format(tenant="{tenant}", agent_id="{agent_id}", name=name)
+
+
+LOG_NAME = "log"
+NOTIFICATIONS = (
+    PublishedMessage(
+        name="lease_conflict",
+        family=TO_AGENT,
+        summary="Receive lease conflicts",
+        description="The service rejected a lease request. The holder and the requester get it.",
+    ),
+    PublishedMessage(
+        name="lease_available",
+        family=TO_AGENT,
+        summary="Receive available contacts",
+        description="A contact that the agent requested in vain is free again.",
+    ),
+    PublishedMessage(
+        name="lease_released",
+        family=TO_AGENT,
+        summary="Receive lease releases",
+        description="The agent's lease was released, by any process of the agent.",
+    ),
+    PublishedMessage(
+        name="lease_expired",
+        family=TO_AGENT,
+        summary="Receive lease expirations",
+        description="The agent's lease has expired.",
+    ),
+    PublishedMessage(
+        name="lease_revoked",
+        family=TO_AGENT,
+        summary="Receive lease revocations",
+        description="The agent's lease was revoked, because the agent timed out.",
+    ),
+    PublishedMessage(
+        name="send_blocked",
+        family=TO_AGENT,
+        summary="Receive blocked sends",
+        description="The send gate blocked a request. The agent and any lease holder receive it.",
+    ),
+    PublishedMessage(
+        name="agent_registered",
+        family=TO_ALL,
+        summary="Receive agent registrations",
+        description="A new agent was registered.",
+    ),
+    PublishedMessage(
+        name="agent_lapsed",
+        family=TO_ALL,
+        summary="Receive agent timeouts",
+        description="An agent missed its heartbeat timeout. Its leases are revoked.",
+    ),
+    PublishedMessage(
+        name="consensus_requested",
+        family=TO_ALL,
+        summary="Receive consensus proposals",
+        description="An agent created a proposal.",
+    ),
+    PublishedMessage(
+        name="vote_cast",
+        family=TO_ALL,
+        summary="Receive votes",
+        description="An agent cast a vote.",
+    ),
+    PublishedMessage(
+        name="consensus_decided",
+        family=TO_ALL,
+        summary="Receive consensus decisions",
+        description="A proposal was approved or rejected.",
+    ),
+    PublishedMessage(
+        name="consensus_expired",
+        family=TO_ALL,
+        summary="Receive expired proposals",
+        description="A proposal reached its timeout without a decision.",
+    ),
+)
+
+# Events of the log, each on the subject of its type.
+LOG_EVENTS = PublishedMessage(
+    name=LOG_NAME,
+    family=LOG,
+    summary="Receive the events of the tenant's log",
+    description="The service publishes each event after it is committed.",
+)
+PUBLISHED = (*NOTIFICATIONS, LOG_EVENTS)
+
+
+def add_publishers(broker: NatsBroker) -> Mapping[str, LogicPublisher]:
+    """Add the publishers to the broker and return them by name."""
+    return {
+        message.name: broker.publisher(
+            message.subject_template,
+            title=message.name,
+            description=message.description,
+            schema=event_model(message),
+        )
+        for message in PUBLISHED
+    }
+
+
+def event_model(message: PublishedMessage) -> type[BaseModel]:
+    """Return the model of the CloudEvent: its type, and its data or a placeholder."""
+    name = "LogEntry" if message.name == LOG_NAME else f"{to_pascal(message.name)}Notification"
+    fields: dict[str, Any] = {
+        "type": (Literal[message.types], ...),
+        "data": (message.data | Omitted, ...),
+    }
+    return create_model(name, __base__=NotificationEvent, __doc__=message.description, **fields)

@@ -1,0 +1,114 @@
+"""One FastStream subscriber for each operation that an agent may call over NATS.
+
+* The subject is ``quorate.{tenant}.cmd.{agent_id}.<operation>``, with the queue group
+  ``quorate-commands``.
+* A subscriber hands the message over and returns (bus/command_tasks.py). It sends no response
+  (``no_reply``), so the next command does not wait.
+* The same declarations, with the request models and the parameters of the subject, describe the
+  operations in the AsyncAPI document (``describe``).
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from faststream import Path
+from faststream.nats import NatsBroker, NatsMessage
+from nats.aio.msg import Msg
+from pydantic import BaseModel, Field, create_model
+from pydantic.alias_generators import to_camel
+
+from quorate.bus.command_routes import QUEUE
+from quorate.bus.subjects import COMMANDS, CommandSubject
+from quorate.contracts.descriptions import (
+    IDEMPOTENCY_KEY_LENGTH_MAX,
+    IDEMPOTENCY_KEY_PATTERN,
+    id_description,
+)
+from quorate.contracts.operations import AnyOperation, path_parameters
+from quorate.contracts.wire_models import TenantRequest
+
+OWN_ID_PARAMETER = "agent_id"  # An agent may omit its own id.
+IDEMPOTENCY_FIELD = "idempotencyKey"
+
+
+def subscribe(
+    broker: NatsBroker, endpoint: AnyOperation, start: Callable[[Msg, CommandSubject], None]
+) -> None:
+    """Add the subscriber of an operation; ``start`` gets each message and must not block.
+
+    ``apply_types=False`` excludes parameters of type ``Path()``, so the message provides the path.
+    """
+
+    async def hand_over(message: NatsMessage) -> None:
+        sender = CommandSubject(operation=endpoint.name, **message.path)
+        start(message.raw_message, sender)
+
+    _subscriber(broker, endpoint)(hand_over)
+
+
+def describe(broker: NatsBroker, endpoint: AnyOperation) -> None:
+    """Add a subscriber that only describes the operation; the broker is never started."""
+
+    async def serve(body: BaseModel, tenant: str, agent_id: str) -> None:
+        raise NotImplementedError
+
+    serve.__annotations__ = {
+        "body": request_model(endpoint),
+        "tenant": Annotated[str, Path()],
+        "agent_id": Annotated[str, Path()],
+    }
+    _subscriber(broker, endpoint)(serve)
+
+
+def _subscriber(broker: NatsBroker, endpoint: AnyOperation) -> Any:  # noqa: ANN401 - FastStream's.
+    return broker.subscriber(
+        subject_template(endpoint.name),
+        QUEUE,
+        title=endpoint.name,
+        description=endpoint.summary,
+        decoder=_keep_message,
+        no_reply=True,
+    )
+
+
+async def _keep_message(message: NatsMessage) -> NatsMessage:
+    """Pass the message to the handler undecoded; the operation parses it (strict JSON)."""
+    return message
+
+
+def subject_template(operation: str) -> str:
+    return COMMANDS.template.format(tenant="{tenant}", agent_id="{agent_id}", name=operation)
+
+
+# -- Request models ----------------------------------------------------------
+
+
+def request_model(endpoint: AnyOperation) -> type[BaseModel]:
+    """Return the model of the message: the fields of the body or query and the ids of the path."""
+    model = endpoint.body or endpoint.query or TenantRequest
+    fields: dict[str, Any] = {}
+    for name in path_parameters(endpoint):
+        if name in model.model_fields:
+            continue
+        if name == OWN_ID_PARAMETER:
+            description = f"{id_description(name)} Default: the calling agent."
+            fields[name] = (
+                str,
+                Field(default=None, alias=to_camel(name), description=description),
+            )
+        else:
+            fields[name] = (str, Field(alias=to_camel(name), description=id_description(name)))
+    if endpoint.command:
+        fields["idempotency_key"] = (
+            str,
+            Field(
+                default=None,
+                alias=IDEMPOTENCY_FIELD,
+                min_length=1,
+                max_length=IDEMPOTENCY_KEY_LENGTH_MAX,
+                pattern=IDEMPOTENCY_KEY_PATTERN,
+                description="Same as the header `Idempotency-Key`.",
+            ),
+        )
+    name = f"{endpoint.name[0].upper()}{endpoint.name[1:]}Request"
+    return create_model(name, __base__=model, __doc__=f"{endpoint.summary}.", **fields)

@@ -1,0 +1,307 @@
+"""Groups of operations, such as ``client.leases``: one method for each function of ``requests``.
+
+* Each method is declared once, for both clients. Its arguments are those of the function in
+  ``quorate.client.requests``, which also documents it.
+* With ``Client`` a method returns the result, with ``AsyncClient`` an awaitable of it. ``iterate``
+  returns an iterator or an asynchronous iterator. Type checkers see the exact types of both.
+* The exceptions are those of ``Client.execute``. For another timeout, or for an own idempotency
+  key, use ``client.execute(requests.…)``.
+"""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from functools import wraps
+from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+
+from quorate.client import requests
+from quorate.client.callers import AsyncCaller, BlockingCaller
+from quorate.client.event_reader import read_events, read_events_async, stalled_log
+from quorate.client.request_builder import Request
+from quorate.client.results import Notification, NotificationPage
+from quorate.contracts.event_log import EventInfo, EventsInfo
+
+P = ParamSpec("P")
+T = TypeVar("T")
+PageT = TypeVar("PageT")
+CallerT_co = TypeVar("CallerT_co", bound=BlockingCaller | AsyncCaller, covariant=True)
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+class _LogPage(Protocol):
+    @property
+    def next(self) -> int: ...
+    @property
+    def head(self) -> int: ...
+
+
+ItemT = TypeVar("ItemT", bound=_HasId)
+LogPageT = TypeVar("LogPageT", bound=_LogPage)
+
+
+class Group(Generic[CallerT_co]):
+    """The operations on one kind of resource, sent by one client."""
+
+    def __init__(self, caller: CallerT_co) -> None:
+        self._caller = caller
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._caller!r})"
+
+
+# -- Descriptors -------------------------------------------------------------
+
+
+class Method(Generic[P, T]):
+    """Descriptor: makes a request and has the client execute it."""
+
+    def __init__(self, make: Callable[P, Request[T]]) -> None:
+        self._make = make
+
+    @overload
+    def __get__(self, group: None, owner: type[Group[Any]]) -> Self: ...
+    @overload
+    def __get__(self, group: Group[BlockingCaller], owner: type[Group[Any]]) -> Callable[P, T]: ...
+    @overload
+    def __get__(
+        self, group: Group[AsyncCaller], owner: type[Group[Any]]
+    ) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, group: Group[Any] | None, owner: type[Group[Any]]) -> Any:
+        if group is None:
+            return self
+        execute = group._caller.execute  # noqa: SLF001 - a part of the group.
+
+        @wraps(self._make)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - T or its awaitable.
+            return execute(self._make(*args, **kwargs))
+
+        return call
+
+
+class Pages(Generic[P, PageT, T]):
+    """Descriptor: yields the items of all pages, and requests each page when it is needed.
+
+    ``items`` returns the items of a page; ``following`` returns the request of the next page.
+    """
+
+    def __init__(
+        self,
+        make: Callable[P, Request[PageT]],
+        items: Callable[[PageT], Iterable[T]],
+        following: Callable[[Request[PageT], PageT], Request[PageT] | None],
+    ) -> None:
+        self._make = make
+        self._items = items
+        self._following = following
+
+    @overload
+    def __get__(self, group: None, owner: type[Group[Any]]) -> Self: ...
+    @overload
+    def __get__(
+        self, group: Group[BlockingCaller], owner: type[Group[Any]]
+    ) -> Callable[P, Iterator[T]]: ...
+    @overload
+    def __get__(
+        self, group: Group[AsyncCaller], owner: type[Group[Any]]
+    ) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, group: Group[Any] | None, owner: type[Group[Any]]) -> Any:
+        if group is None:
+            return self
+        caller = group._caller  # noqa: SLF001 - a part of the group.
+        iterate = self._iterate if isinstance(caller, BlockingCaller) else self._iterate_async
+
+        @wraps(self._make)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:  # noqa: ANN401 - either iterator.
+            return iterate(caller, self._make(*args, **kwargs))
+
+        return call
+
+    def _iterate(self, caller: BlockingCaller, first: Request[PageT]) -> Iterator[T]:
+        request: Request[PageT] | None = first
+        while request is not None:
+            page = caller.execute(request)
+            yield from self._items(page)
+            request = self._following(request, page)
+
+    async def _iterate_async(self, caller: AsyncCaller, first: Request[PageT]) -> AsyncIterator[T]:
+        request: Request[PageT] | None = first
+        while request is not None:
+            page = await caller.execute(request)
+            for item in self._items(page):
+                yield item
+            request = self._following(request, page)
+
+
+def _all_items(make: Callable[P, Request[list[ItemT]]]) -> Pages[P, list[ItemT], ItemT]:
+    """Declare an iteration over a list: ``limit`` becomes the length of a page."""
+    return Pages(make, _same, _following_page)
+
+
+def _same(items: list[ItemT]) -> list[ItemT]:
+    return items
+
+
+def _following_page(
+    request: Request[list[ItemT]], page: list[ItemT]
+) -> Request[list[ItemT]] | None:
+    if not page or len(page) < int(request.parameters["limit"]):
+        return None
+    return request.continue_after(page[-1].id)
+
+
+def _following_log_page(request: Request[LogPageT], page: LogPageT) -> Request[LogPageT] | None:
+    if page.next >= page.head:
+        return None
+    after = int(request.parameters["after"])
+    if page.next <= after:
+        raise stalled_log(after)
+    return request.continue_after(page.next)
+
+
+def _page_itself(page: EventsInfo) -> tuple[EventsInfo]:
+    return (page,)
+
+
+def _notifications_of(page: NotificationPage) -> tuple[Notification, ...]:
+    return page.notifications
+
+
+# -- Groups ------------------------------------------------------------------
+
+
+class Agents(Group[CallerT_co]):
+    """Register agents, send heartbeats, and read agents and their settings."""
+
+    register = Method(requests.register)
+    heartbeat = Method(requests.heartbeat)
+    get = Method(requests.get_agent)
+    list = Method(requests.list_agents)
+    iterate = _all_items(requests.list_agents)
+    get_config = Method(requests.get_config)
+    put_config = Method(requests.put_config)
+
+
+class Leases(Group[CallerT_co]):
+    """Acquire, renew, release and read leases. Nothing renews them in the background."""
+
+    acquire = Method(requests.acquire_lease)
+    renew = Method(requests.renew_lease)
+    release = Method(requests.release_lease)
+    get = Method(requests.get_lease)
+    list = Method(requests.list_leases)
+    iterate = _all_items(requests.list_leases)
+
+
+class SendGate(Group[CallerT_co]):
+    """Request permission to contact a person."""
+
+    request = Method(requests.request_send)
+
+
+class Consensus(Group[CallerT_co]):
+    """Create proposals, vote on them, and read both."""
+
+    request = Method(requests.request_consensus)
+    vote = Method(requests.cast_vote)
+    get = Method(requests.get_consensus)
+    list = Method(requests.list_consensus)
+    iterate = _all_items(requests.list_consensus)
+    votes = Method(requests.list_votes)
+    iterate_votes = _all_items(requests.list_votes)
+
+
+class Notifications(Group[CallerT_co]):
+    """Read the notifications of an agent: ``list`` returns one page, ``iterate`` reads all."""
+
+    list = Method(requests.list_notifications)
+    iterate = Pages(requests.list_notifications, _notifications_of, _following_log_page)
+
+
+class Keys(Group[CallerT_co]):
+    """Issue, list and revoke API keys."""
+
+    issue = Method(requests.issue_key)
+    revoke = Method(requests.revoke_key)
+    own = Method(requests.get_own_key)
+    list = Method(requests.list_keys)
+    iterate = _all_items(requests.list_keys)
+
+
+class Tenants(Group[CallerT_co]):
+    """Create tenants (admin keys only)."""
+
+    create = Method(requests.create_tenant)
+
+
+class Events(Group[CallerT_co]):
+    """Read the event log: ``client.events()`` yields all events, ``list`` returns one page."""
+
+    list = Method(requests.list_events)
+    pages = Pages(requests.list_events, _page_itself, _following_log_page)
+
+    @overload
+    def __call__(
+        self: "Events[BlockingCaller]", after: int = 0, *, follow: bool = False
+    ) -> Iterator[EventInfo]: ...
+    @overload
+    def __call__(
+        self: "Events[AsyncCaller]", after: int = 0, *, follow: bool = False
+    ) -> AsyncIterator[EventInfo]: ...
+    def __call__(
+        self: "Events[Any]", after: int = 0, *, follow: bool = False
+    ) -> Iterator[EventInfo] | AsyncIterator[EventInfo]:
+        """Yield all events after the sequence ``after``, in order.
+
+        The iteration ends at the head of the log. With ``follow``, it continues with the event
+        stream without end, and resumes a lost stream after the last event.
+
+        Raises EventsArchivedError at events that were moved to archive files: continue with
+        ``after=error.until``. The other exceptions are those of ``execute``; a lost stream raises
+        nothing.
+        """
+        caller = self._caller
+        if isinstance(caller, BlockingCaller):
+            return read_events(caller, after, follow=follow)
+        return read_events_async(caller, after, follow=follow)
+
+
+class Resources(Generic[CallerT_co]):
+    """The groups of a client."""
+
+    @property
+    def _caller(self) -> CallerT_co:
+        raise NotImplementedError
+
+    @property
+    def agents(self) -> Agents[CallerT_co]:
+        return Agents(self._caller)
+
+    @property
+    def leases(self) -> Leases[CallerT_co]:
+        return Leases(self._caller)
+
+    @property
+    def send_gate(self) -> SendGate[CallerT_co]:
+        return SendGate(self._caller)
+
+    @property
+    def consensus(self) -> Consensus[CallerT_co]:
+        return Consensus(self._caller)
+
+    @property
+    def notifications(self) -> Notifications[CallerT_co]:
+        return Notifications(self._caller)
+
+    @property
+    def keys(self) -> Keys[CallerT_co]:
+        return Keys(self._caller)
+
+    @property
+    def tenants(self) -> Tenants[CallerT_co]:
+        return Tenants(self._caller)
+
+    @property
+    def events(self) -> Events[CallerT_co]:
+        return Events(self._caller)

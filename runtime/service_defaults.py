@@ -1,0 +1,48 @@
+"""Defaults and bounds of the service's options, for the command line and the environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+PORT_DEFAULT = 8420
+NATS_PORT_DEFAULT = 4222
+HOST_DEFAULT = "127.0.0.1"
+WINDOW_SECONDS_DEFAULT = 300.0
+WINDOW_SECONDS_MIN = 0.1
+WINDOW_SECONDS_MAX = 86_400.0
+RETENTION_HOURS_DEFAULT = 168.0
+RETENTION_HOURS_MIN = 1 / 3_600
+RETENTION_HOURS_MAX = 24 * 365 * 100.0
+STREAM_REPLICAS_MAX = 5  # The maximum of JetStream.
+PORT_MAX = 65_535
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_LEVEL_DEFAULT = "info"
+
+# Rate limits and quotas by option; 0 means no limit.
+LIMIT_MAX = 1_000_000_000
+LIMITS_DEFAULT: Mapping[str, int] = {
+    "rate_per_key": 2_000,
+    "burst_per_key": 4_000,
+    "rate_per_tenant": 10_000,
+    "burst_per_tenant": 20_000,
+    "failed_keys_per_minute": 100,
+    "quota_agents": 10_000,
+    "quota_live_leases": 1_000_000,
+    "quota_open_requests": 10_000,
+    "quota_keys": 100_000,
+    "quota_settings_bytes": 10_000_000,
+    "quota_live_leases_per_agent": 10_000,
+}
+
+
+def default_data_dir() -> Path:
+    """Return the default data directory of a local service."""
+    import platformdirs  # noqa: PLC0415 - few commands need it.
+
+    return Path(platformdirs.user_data_dir("quorate"))
+
+
+def is_origin(text: str) -> bool:
+    """Whether the text is an origin as browsers send it, or ``*`` for every origin."""
+    scheme, separator, host = text.partition("://")
+    known = scheme in {"http", "https"} and bool(separator and host)
+    return text == "*" or (known and not set(host) & set("/?#@ "))

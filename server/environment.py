@@ -1,0 +1,158 @@
+"""Read the options of the service from environment variables, for other ASGI servers.
+
+The names are those of the command line: ``--data-dir`` is ``QUORATE_DATA_DIR``. A test compares
+names and defaults with the options of ``quorate serve``.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TypeVar
+
+from quorate.application.rate_limiter import Rates
+from quorate.domain.shared.quotas import QUOTAS, Quotas
+from quorate.domain.shared.records import record
+from quorate.runtime import service_defaults as defaults
+from quorate.server.options import Options
+
+T = TypeVar("T")
+
+PREFIX = "QUORATE_"
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE = frozenset({"0", "false", "f", "no", "n", "off"})
+
+
+@record
+class Environment:
+    """The options, and what only the ASGI server and the logs need."""
+
+    options: Options
+    host: str
+    port: int
+    log_level: str
+
+
+@dataclass(eq=False)
+class InvalidVariable(Exception):
+    """An environment variable has an invalid value."""
+
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.why}"
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """Raise InvalidVariable for a value that ``quorate serve`` rejects too."""
+    read = _Reader(variables)
+    limits = {
+        name: read.number(name, default, 0, defaults.LIMIT_MAX)
+        for name, default in defaults.LIMITS_DEFAULT.items()
+    }
+    options = Options(
+        data_dir=(read.path("data_dir") or defaults.default_data_dir()).expanduser().resolve(),
+        database_url=read.text("database_url"),
+        database_password_file=read.path("database_password_file"),
+        nats_port=read.number("nats_port", defaults.NATS_PORT_DEFAULT, 0, defaults.PORT_MAX),
+        nats_host=read.text("nats_host") or defaults.HOST_DEFAULT,
+        nats_url=read.text("nats_url"),
+        nats_keys_file=read.path("nats_keys_file"),
+        nats_stream_replicas=read.number(
+            "nats_stream_replicas", 1, 1, defaults.STREAM_REPLICAS_MAX
+        ),
+        admin_key_file=read.path("admin_key_file"),
+        api_key_file=read.path("api_key_file"),
+        window_seconds=read.fraction(
+            "heartbeat_window_seconds",
+            defaults.WINDOW_SECONDS_DEFAULT,
+            defaults.WINDOW_SECONDS_MIN,
+            defaults.WINDOW_SECONDS_MAX,
+        ),
+        notification_retention_hours=read.fraction(
+            "notification_retention_hours",
+            defaults.RETENTION_HOURS_DEFAULT,
+            defaults.RETENTION_HOURS_MIN,
+            defaults.RETENTION_HOURS_MAX,
+        ),
+        rates=Rates(
+            **{
+                name.removeprefix("rate_"): limit
+                for name, limit in limits.items()
+                if not name.startswith("quota_")
+            }
+        ),
+        quotas=Quotas(**{quota: limits[f"quota_{quota}"] or None for quota in QUOTAS}),
+        trusted_proxies=read.several("trusted_proxy", ip_network),
+        otel_endpoint=read.text("otel_endpoint"),
+        fast_lane=read.flag("fast_lane", default=True),
+        cors_origins=read.several("cors_origin", _origin),
+    )
+    return Environment(
+        options=options,
+        host=read.text("host") or defaults.HOST_DEFAULT,
+        port=read.number("port", defaults.PORT_DEFAULT, 0, defaults.PORT_MAX),
+        log_level=read.one_of("log_level", defaults.LOG_LEVELS) or defaults.LOG_LEVEL_DEFAULT,
+    )
+
+
+def _origin(text: str) -> str:
+    if not defaults.is_origin(text):
+        raise ValueError(f"{text} is not an origin such as https://app.example.com")
+    return text
+
+
+class _Reader:
+    """Reads variables; an empty value is the same as none."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def text(self, option: str) -> str | None:
+        return self._variables.get(_variable(option)) or None
+
+    def path(self, option: str) -> Path | None:
+        return self._converted(option, Path)
+
+    def number(self, option: str, default: int, minimum: int, maximum: int) -> int:
+        found = self._converted(option, int)
+        return default if found is None else self._bounded(option, found, minimum, maximum)
+
+    def fraction(self, option: str, default: float, minimum: float, maximum: float) -> float:
+        found = self._converted(option, float)
+        return default if found is None else self._bounded(option, found, minimum, maximum)
+
+    def flag(self, option: str, *, default: bool) -> bool:
+        found = (self.text(option) or ("true" if default else "false")).lower()
+        if found not in _TRUE | _FALSE:
+            raise InvalidVariable(_variable(option), "must be true or false")
+        return found in _TRUE
+
+    def one_of(self, option: str, choices: tuple[str, ...]) -> str | None:
+        found = self.text(option)
+        if found is not None and found not in choices:
+            raise InvalidVariable(_variable(option), f"must be one of {', '.join(choices)}")
+        return found
+
+    def several(self, option: str, convert: Callable[[str], T]) -> tuple[T, ...]:
+        """Convert the values of a repeatable option, which white space separates."""
+        found = self._converted(option, lambda text: tuple(map(convert, text.split())))
+        return found or ()
+
+    def _converted(self, option: str, convert: Callable[[str], T]) -> T | None:
+        text = self.text(option)
+        try:
+            return None if text is None else convert(text)
+        except ValueError as error:
+            raise InvalidVariable(_variable(option), f"is invalid: {error}") from error
+
+    @staticmethod
+    def _bounded(option: str, value: T, minimum: T, maximum: T) -> T:
+        if not minimum <= value <= maximum:  # type: ignore[operator]  # Also rejects NaN.
+            raise InvalidVariable(_variable(option), f"must be from {minimum} to {maximum}")
+        return value
+
+
+def _variable(option: str) -> str:
+    return PREFIX + option.upper()

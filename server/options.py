@@ -1,0 +1,34 @@
+"""The options of an operator, from the command line or from environment variables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from quorate.application.failed_login_limiter import Network
+from quorate.application.rate_limiter import UNBOUNDED, Rates
+from quorate.domain.shared.quotas import UNLIMITED, Quotas
+from quorate.domain.shared.records import record
+
+
+@record
+class Options:
+    """Options of the operator. Port 0 means any free port."""
+
+    data_dir: Path
+    database_url: str | None = None  # None: a SQLite file in the data directory.
+    database_password_file: Path | None = None
+    nats_port: int = 4222
+    nats_host: str = "127.0.0.1"
+    nats_url: str | None = None  # One URL, or several separated by commas.
+    nats_keys_file: Path | None = None  # None: keys in the data directory.
+    nats_stream_replicas: int = 1
+    admin_key_file: Path | None = None  # Keys created elsewhere. If either is given, the service
+    api_key_file: Path | None = None  # issues no keys.
+    window_seconds: float = 300.0
+    notification_retention_hours: float = 168.0
+    rates: Rates = UNBOUNDED
+    quotas: Quotas = UNLIMITED
+    trusted_proxies: Sequence[Network] = ()
+    workers_dir: Path | None = None  # Workers on one port share their metrics here.
+    otel_endpoint: str | None = None  # The OTLP collector; standard variables also work.
+    fast_lane: bool = True  # Serve the hot operations without FastAPI.
+    cors_origins: Sequence[str] = ()  # Web pages of these origins may send requests.

@@ -1,0 +1,104 @@
+"""Every HTTP route is an operation that admits its callers, or is in the short public list."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, WebSocket
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from quorate.api.app import create_app
+from quorate.api.documents import ENDPOINTS
+from quorate.api.fast_lane import FastLane, create_fast_lane
+from quorate.api.public_routes import PUBLIC
+from quorate.api.routes import OperationRoute, public_path
+from quorate.application.request_metrics import RequestMetrics
+from quorate.contracts.registry import OPERATIONS
+
+
+def application() -> tuple[FastAPI, FastLane]:
+    """Build the application with a service that is never called."""
+    service: Any = SimpleNamespace(
+        rate_limiter=SimpleNamespace(check=None),
+        failed_login_limiter=SimpleNamespace(authenticate_http=None),
+        request_metrics=RequestMetrics(),
+        tracing=None,
+    )
+    app = create_app(service)
+    return app, create_fast_lane(app, service)
+
+
+def ungated(app: FastAPI) -> list[BaseRoute]:
+    """Return the routes that neither admit their callers nor are public on purpose."""
+    return [
+        route
+        for route in app.router.routes
+        if type(route) is not OperationRoute and route not in PUBLIC
+    ]
+
+
+def test_every_route_is_an_operation_or_public() -> None:
+    app, _ = application()
+    found = [route for route in app.routes if isinstance(route, OperationRoute)]
+
+    assert ungated(app) == []
+    assert [route.operation for route in found] == list(ENDPOINTS)
+    for route in found:
+        assert (route.path, route.methods) == (
+            public_path(route.operation),
+            {route.operation.method},
+        )
+    assert {route.path for route in PUBLIC} == {"/", "/healthz", "/static/{name:path}"}
+
+
+def test_application_has_no_pages_of_fastapi() -> None:
+    app, _ = application()
+
+    assert (app.openapi_url, app.user_middleware) == (None, [])
+
+
+def plant_function(app: FastAPI) -> None:
+    app.get("/planted")(lambda: "planted")
+
+
+def plant_starlette_function(app: FastAPI) -> None:
+    app.router.add_route("/planted", lambda _: Response())
+
+
+def plant_router(app: FastAPI) -> None:
+    router = APIRouter(prefix="/planted")
+    router.get("/inside")(lambda: "planted")
+    app.include_router(router)
+
+
+def plant_mount(app: FastAPI) -> None:
+    app.mount("/planted", Starlette())
+
+
+def plant_websocket(app: FastAPI) -> None:
+    async def planted(socket: WebSocket) -> None:
+        await socket.accept()
+
+    app.websocket("/planted")(planted)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [plant_function, plant_starlette_function, plant_router, plant_mount, plant_websocket],
+    ids=lambda plant: plant.__name__,
+)
+def test_planted_route_is_found(plant: Any) -> None:  # noqa: ANN401 - a function above.
+    app, _ = application()
+    plant(app)
+
+    assert len(ungated(app)) == 1
+
+
+def test_fast_lane_serves_a_subset_of_the_operations() -> None:
+    app, lane = application()
+    served = {route.operation.name for route in app.routes if isinstance(route, OperationRoute)}
+
+    assert {one.name for one in lane.operations} == {one.name for one in OPERATIONS if one.hot}
+    assert {one.name for one in lane.operations} < served

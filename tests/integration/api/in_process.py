@@ -1,0 +1,48 @@
+"""A service in this process, and its ASGI application with or without the fast lane."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from quorate.api.app import create_http_application
+from quorate.domain.shared.records import record
+from quorate.runtime.asgi import ASGIApplication
+from quorate.server.bootstrap import Credentials, ensure_credentials
+from quorate.server.container import Options, RunningService, run_service
+from tests.integration.api.asgi_client import AsgiRequest, AsgiResponse, ask, json_request
+
+
+@record
+class InProcess:
+    app: ASGIApplication
+    running: RunningService
+    credentials: Credentials
+
+    @property
+    def key(self) -> str:
+        return self.credentials["apiKey"]
+
+    async def ask(self, request: AsgiRequest) -> AsgiResponse:
+        return await ask(self.app, request)
+
+    async def call(self, method: str, path: str, body: object) -> AsgiResponse:
+        return await self.ask(json_request(method, path, body, key=self.key))
+
+    async def get(self, path: str, *, key: str | None = None) -> AsgiResponse:
+        headers = [("Authorization", f"Bearer {key or self.key}")]
+        return await self.ask(AsgiRequest(method="GET", path=path, headers=headers))
+
+
+@asynccontextmanager
+async def run_in_process(
+    folder: Path, *, fast_lane: bool = True, cors_origins: tuple[str, ...] = ()
+) -> AsyncIterator[InProcess]:
+    folder.mkdir(exist_ok=True)
+    async with run_service(Options(data_dir=folder, nats_port=0)) as running:
+        credentials = await ensure_credentials(
+            running.service, folder, url="http://quorate.test", nats_url=running.nats_service.url
+        )
+        app = create_http_application(
+            running.service, fast_lane=fast_lane, cors_origins=cors_origins
+        )
+        yield InProcess(app=app, running=running, credentials=credentials)
