@@ -18,8 +18,6 @@ from quorate.cli.output.errors import EXIT_CODES
 if TYPE_CHECKING:
     from quorate.contracts.operations import AnyOperation
 
-SHORT_HELP_LENGTH_MAX = 200
-
 
 def operations_by_heading() -> "Mapping[str, Sequence[AnyOperation]]":
     """Group all operations by the module that declares them, in the order of the registry."""

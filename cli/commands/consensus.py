@@ -1,6 +1,6 @@
 """`quorate agents consensus`: create proposals, vote, list and show proposals."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -26,8 +26,7 @@ from quorate.cli.output.console import (
 )
 from quorate.cli.output.errors import EXIT_CODES
 from quorate.domain.coordination.consensus import (
-    CHOICES,
-    ELECTORATES,
+    ELECTORATE_DEFAULT,
     STATUSES,
     TIMEOUT_MINUTES_DEFAULT,
     TIMEOUT_MINUTES_MAX,
@@ -40,6 +39,8 @@ from quorate.domain.coordination.consensus import (
 if TYPE_CHECKING:
     from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+ELECTORATES: tuple[Electorate, ...] = get_args(Electorate)
 PROPOSING = """\
   proposal=$(quorate agents consensus create --agent-name outreach-agent \\
     --action "pause outreach" --contact-email ceo@bigcorp.com \\
@@ -71,7 +72,7 @@ Example:
 @click.option(
     "--electorate",
     type=click.Choice(ELECTORATES),
-    default=ELECTORATES[0],
+    default=ELECTORATE_DEFAULT,
     show_default=True,
     help="Who may vote: live = agents active at each vote, snapshot = agents active now.",
 )

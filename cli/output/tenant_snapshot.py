@@ -5,10 +5,10 @@ rules decide this, so the result equals the HTTP API's.
 """
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from quorate.cli.output.console import print_table
-from quorate.domain.coordination.consensus import CHOICES, CONSENSUS, ConsensusRequest, Vote
+from quorate.domain.coordination.consensus import CONSENSUS, Choice, ConsensusRequest, Vote
 from quorate.domain.coordination.leases import LEASES, Lease
 from quorate.domain.coordination.status import lease_status, request_status
 from quorate.domain.identity.agents import AGENTS, Agent
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quorate.cli.audit.history import History
 
 Json: TypeAlias = dict[str, Any]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
 APPROVE, REJECT = CHOICES
 _SECOND_WIDTH = len("2026-03-01T12:00:00")
 

@@ -42,10 +42,10 @@ TIMEOUT_MINUTES_DEFAULT = 5.0
 Status: TypeAlias = Literal["pending", "approved", "rejected", "expired"]
 STATUSES: tuple[Status, ...] = ("pending", "approved", "rejected", "expired")
 Choice: TypeAlias = Literal["approve", "reject"]
-CHOICES: tuple[Choice, ...] = ("approve", "reject")
 Electorate: TypeAlias = Literal["live", "snapshot"]
-ELECTORATES: tuple[Electorate, ...] = ("live", "snapshot")
+ELECTORATE_DEFAULT: Electorate = "live"
 VOTE = "vote"  # Reads of the voter's own vote, with its reason: vote.id and vote.name.
+
 
 # -- Events ------------------------------------------------------------------
 

@@ -3,8 +3,7 @@
 * A lease is valid from its grant until, and not at, ``expires_at``. It ends earlier only by
   release, by revocation, or by the timeout of its holder.
 * Every grant carries a fencing token (``fence``): the tenant sequence of its ``LeaseAcquired``.
-  Fences strictly increase, also across release and expiry, so a guarded action can tell a stale
-  holder from the current one.
+  Fences strictly increase, also across release and expiry, so they identify a stale holder.
 * The holder that acquires again renews (same id and fence). A renewal never shortens the lease.
 * A rejection is recorded (``LeaseConflicted``), and both agents are notified.
 * A second release succeeds and changes nothing. Releasing an old lease never affects its successor.

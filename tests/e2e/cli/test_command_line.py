@@ -54,6 +54,7 @@ NEEDED_BY_VERBS = {
         "prometheus_client",
         "structlog",
         "quorate.client.requests",
+        "quorate.contracts",
         "quorate.client.transports.sync_http",
         "quorate.eventlog.archive.export_format",
     ),
