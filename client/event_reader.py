@@ -85,7 +85,7 @@ class _Reading:
         """Return the seconds until the next attempt: exponential backoff with jitter."""
         requested = 0.0
         if failure is not None:
-            logger.info("The event stream is lost and will be resumed: %s", failure)
+            logger.info("The event stream is not connected and will be resumed: %s", failure)
             requested = failure.retry_after_seconds or 0.0
         pause, self._pause = self._pause, min(2 * self._pause, PAUSE_SECONDS_MAX)
         return requested + pause * (1 + random.random()) / 2  # noqa: S311 - no secret.

@@ -32,8 +32,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from faststream.nats import NatsBroker, NatsRouter
-from faststream.nats.security import NatsToken
+try:
+    from faststream.nats import NatsBroker, NatsRouter
+    from faststream.nats.security import NatsToken
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError("Install FastStream: pip install 'quorate[faststream]'") from missing
 
 from quorate.client.async_client import AsyncClient
 from quorate.client.cursors import CursorStore, FileCursor, MemoryCursor
@@ -44,6 +47,7 @@ from quorate.client.transports.nats import NatsAddress
 from quorate.client.transports.sync_http import Client
 from quorate.contracts.notifications import NotificationData
 from quorate.domain.identity.agents import AgentRef
+from quorate.runtime.nats_client import abort_transport
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -334,6 +338,8 @@ class _Connection:
         try:
             for subscriber in broker.subscribers:
                 subscriber.subscription = None  # type: ignore[attr-defined]
+            if broker._connection is not None:  # noqa: SLF001
+                abort_transport(broker._connection)  # noqa: SLF001 - nats-py leaves it open.
             broker._connection = None  # noqa: SLF001
             await broker.stop()
             await broker.start()

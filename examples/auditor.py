@@ -10,18 +10,14 @@ service, and pass it to the next run with --head. The auditor then also detects 
 
 import argparse
 import asyncio
-import json
+import logging
 import os
 import sys
 from contextlib import suppress
 
-import httpx2
-
+from quorate.client import AsyncClient, EventsArchivedError, RequestFailedError
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_exported_event
 from quorate.eventlog.recorded_event import StreamHead
-
-RETRY_SECONDS = 0.5
-SILENCE_SECONDS_MAX = 60.0  # The service sends four keep-alive comments in this time.
 
 
 class Audit:
@@ -30,38 +26,22 @@ class Audit:
     def __init__(self, head: StreamHead) -> None:
         self.head = head
 
-    async def follow(self, http: httpx2.AsyncClient) -> None:
-        """Verify events until the stream ends; raise ChainBroken at the first corrupted event."""
-        after = {"after": self.head.sequence}
-        async with http.stream("GET", "/v1/events/stream", params=after) as response:
-            response.raise_for_status()
-            async for line in response.aiter_lines():
-                if line.startswith("data: "):
-                    self.check(json.loads(line.removeprefix("data: ")))
-
-    def check(self, event: dict[str, object]) -> None:
-        self.head = verify_exported_event(event, self.head)
-        print(f"{event['sequence']:>6}  {event['at']}  {event['type']}", flush=True)
+    async def follow(self, client: AsyncClient) -> None:
+        """Verify events without end; raise ChainBroken at the first corrupted event."""
+        # A connection can be lost at any time. The SDK resumes after the last event, so no event
+        # is skipped.
+        async for event in client.events(after=self.head.sequence, follow=True):
+            # The hash covers the event exactly as the service sent it.
+            self.head = verify_exported_event(dict(event.raw), self.head)
+            print(f"{event.sequence:>6}  {event.raw['at']}  {event.type}", flush=True)
 
 
 async def work(audit: Audit) -> None:
-    key = os.environ["QUORATE_API_KEY"]
-    async with httpx2.AsyncClient(
-        base_url=os.environ["QUORATE_URL"],
-        headers={"Authorization": f"Bearer {key}"},
-        timeout=SILENCE_SECONDS_MAX,
-    ) as http:
-        while True:
-            # A connection can be lost at any time. The next one continues after the last verified
-            # event, so no event is skipped.
-            try:
-                await audit.follow(http)
-            except httpx2.HTTPStatusError as error:
-                if error.response.is_client_error:
-                    sys.exit(f"The service rejected the request: {error}")
-            except httpx2.TransportError as error:
-                print(f"not connected: {error}", file=sys.stderr)
-            await asyncio.sleep(RETRY_SECONDS)
+    async with AsyncClient(os.environ["QUORATE_URL"], os.environ["QUORATE_API_KEY"]) as client:
+        try:
+            await audit.follow(client)
+        except (RequestFailedError, EventsArchivedError) as error:
+            sys.exit(f"The events cannot be read: {error}")
 
 
 async def main(audit: Audit, seconds: float | None) -> None:
@@ -81,6 +61,8 @@ if __name__ == "__main__":
     parser.add_argument("--for", dest="seconds", type=float, metavar="SECONDS", help="then stop")
     options = parser.parse_args()
     audit = Audit(options.head)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("quorate.client").setLevel(logging.INFO)  # Reports lost connections.
     try:
         with suppress(KeyboardInterrupt):
             asyncio.run(main(audit, options.seconds))

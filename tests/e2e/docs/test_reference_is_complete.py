@@ -1,6 +1,7 @@
 """Compare the reference pages with the code: every item is documented, and numbers are equal."""
 
 import re
+from typing import get_origin, get_type_hints
 
 import click
 import pytest
@@ -17,9 +18,11 @@ from quorate.cli.commands import serve
 from quorate.cli.commands.call import OperationGroup
 from quorate.cli.main import quorate
 from quorate.cli.output import errors
+from quorate.client.resources import Resources
 from quorate.contracts.coordination.consensus import ACTION_LENGTH_MAX
 from quorate.contracts.coordination.leases import INTENT_LENGTH_MAX
 from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
+from quorate.contracts.notifications import NOTIFICATION_TYPES
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import KINDS
 from quorate.contracts.wire_models import (
@@ -255,7 +258,35 @@ def test_documented_errors_are_exceptions() -> None:
         "UnavailableError",
         "LeaseConflictError",
     } <= documented
-    assert [name for name in documented if not issubclass(getattr(client, name), Exception)] == []
+    errors_ = [name for name in documented if name.endswith("Error")]
+    assert [name for name in errors_ if not issubclass(getattr(client, name), Exception)] == []
+
+
+def test_notification_classes_are_documented() -> None:
+    documented = {name for row in SDK.rows() for name in re.findall(r"`([A-Z]\w+)`", row[0])}
+
+    assert {model.__name__ for model in NOTIFICATION_TYPES.values()} <= documented
+
+
+def test_groups_of_the_client_are_documented() -> None:
+    documented = {
+        row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1]))
+        for row in SDK.rows()
+        if row[0].startswith("`client.")
+    }
+    members = {
+        f"client.{name}": {one for one in vars(_group_class(name)) if not one.startswith("_")}
+        for name in vars(Resources)
+        if not name.startswith("_")
+    }
+
+    assert members == documented
+
+
+def _group_class(name: str) -> type[object]:
+    """Return the class of a group, from the annotation of its property."""
+    group: type[object] = get_origin(get_type_hints(vars(Resources)[name].fget)["return"])
+    return group
 
 
 def test_roles_are_documented() -> None:
