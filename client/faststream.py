@@ -1,8 +1,7 @@
 """Notifications in applications that use FastStream (install ``quorate[faststream]``).
 
     notifications = NotificationRouter.for_key(cursor=FileCursor("agent.cursor"))
-    broker = NatsBroker(nats_url, **notifications.broker_options())
-    broker.include_router(notifications)
+    broker = notifications.make_broker(nats_url)
     app = FastStream(broker, lifespan=notifications.lifespan)
 
     @notifications.on(LeaseConflict)
@@ -21,14 +20,14 @@ How: a message over NATS wakes the router, and the router lists the notification
 over HTTP. FastStream reads each subscription in a task, so messages of two subscriptions have no
 common order; the list has one. While NATS is not connected, the router uses long polls.
 
-Written for FastStream 0.7.8. ``_Connection`` contains each use of its private parts.
+Written for FastStream 0.7.8. The last two classes contain each use of its private parts.
 """
 
 import asyncio
 import inspect
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
@@ -47,7 +46,7 @@ from quorate.client.transports.nats import NatsAddress
 from quorate.client.transports.sync_http import Client
 from quorate.contracts.notifications import NotificationData
 from quorate.domain.identity.agents import AgentRef
-from quorate.runtime.nats_client import abort_transport
+from quorate.runtime.nats_client import TlsClient, abort_transport
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -186,10 +185,27 @@ class NotificationRouter(NatsRouter):
     def __repr__(self) -> str:
         return f"NotificationRouter(url={self._url!r}, agent_id={self._agent.id!r})"
 
+    def make_broker(
+        self,
+        servers: str | Iterable[str],
+        *,
+        ssl_context: "SSLContext | None" = None,
+        **options: Any,  # noqa: ANN401 - those of NatsBroker.
+    ) -> NatsBroker:
+        """Make a broker that includes this router and connects with its key.
+
+        ``options`` are further arguments of ``NatsBroker``. A ``tls://`` address is used with TLS
+        only.
+        """
+        broker = _TlsBroker(servers, **(self.broker_options(ssl_context) | options))
+        broker.include_router(self)
+        return broker
+
     def broker_options(self, ssl_context: "SSLContext | None" = None) -> dict[str, Any]:
         """Return the arguments of ``NatsBroker``: credentials, inbox prefix and reconnection.
 
-        Pass ``ssl_context`` for a server with TLS.
+        For a broker that the application makes; it must include the router. ``NatsBroker`` falls
+        back to plain text if the server does not offer TLS, also for a ``tls://`` address.
         """
         return {
             "security": NatsToken(
@@ -295,6 +311,16 @@ class NotificationRouter(NatsRouter):
         for handler in self._notification_handlers:
             if isinstance(notification.data, handler.kinds):
                 await handler(notification)
+
+
+class _TlsBroker(NatsBroker):
+    """A broker that sends no key over plain text to a ``tls://`` address."""
+
+    async def _connect(self) -> "NatsClient":
+        client = TlsClient()
+        await client.connect(**self._connection_kwargs)
+        self.config.connect(client)
+        return client
 
 
 class _Connection:

@@ -17,7 +17,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from faststream import FastStream
-from faststream.nats import NatsBroker
 
 from quorate.client import (
     Agent,
@@ -32,9 +31,7 @@ from quorate.client.faststream import FileCursor, MemoryCursor, NotificationRout
 
 
 def make_app(notifications: NotificationRouter) -> FastStream:
-    # Credentials, inbox prefix and reconnection for the NATS server of the service.
-    broker = NatsBroker(os.environ["QUORATE_NATS_URL"], **notifications.broker_options())
-    broker.include_router(notifications)
+    broker = notifications.make_broker(os.environ["QUORATE_NATS_URL"])
     agents: list[Agent] = []
 
     @notifications.on(ConsensusRequested)

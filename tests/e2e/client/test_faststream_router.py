@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from faststream import FastStream
 from faststream.nats import NatsBroker
+from nats.errors import Error as NatsError
 
 from quorate.client import (
     ConsensusRequested,
@@ -45,8 +46,7 @@ class Application:
     def __init__(self, router: NotificationRouter, nats_url: str) -> None:
         self.received: list[Notification] = []
         self.router = router
-        self.broker = NatsBroker(nats_url, logger=None, **router.broker_options())
-        self.broker.include_router(router)
+        self.broker = router.make_broker(nats_url, logger=None)
         router.on(NotificationData)(self._record)
 
     async def _record(self, data: NotificationData, notification: Notification) -> None:
@@ -184,6 +184,32 @@ async def test_closed_client_is_replaced(service: ServiceProcess, tenant: Tenant
 
         assert application.broker._connection is not client
         await application.wait_for(await propose(tenant, proposer.id))
+
+
+async def test_router_works_with_a_broker_of_the_application(
+    service: ServiceProcess, tenant: Tenant
+) -> None:
+    application = await make_application(service, tenant)
+    router = application.router
+    application.broker = NatsBroker(service.nats_url, logger=None, **router.broker_options())
+    application.broker.include_router(router)
+    proposer = await tenant.create_agent("proposer")
+    async with application.running():
+        await application.wait_for(await propose(tenant, proposer.id))
+        await wait_until(router._broker_connection.is_usable)
+
+
+async def test_key_is_not_sent_over_plain_text_to_a_tls_address(
+    service: ServiceProcess, tenant: Tenant
+) -> None:
+    application = await make_application(service, tenant)
+    tls_url = service.nats_url.replace("nats://", "tls://")
+    broker = application.router.make_broker(
+        tls_url, logger=None, allow_reconnect=False, max_reconnect_attempts=1
+    )
+
+    with pytest.raises(NatsError):
+        await broker.start()
 
 
 async def test_key_is_not_shown(service: ServiceProcess, tenant: Tenant) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx2
 import pytest
 
-from quorate.client import requests
+from quorate.client import AsyncClient, requests
 from quorate.client.errors import RequestFailedError, UnauthorizedError, UnavailableError
 from quorate.client.rejections import (
     AgentNotFoundError,
@@ -329,3 +329,23 @@ def test_response_that_is_not_from_quorate_raises(response: Callable[[], httpx2.
 def test_key_that_cannot_be_a_header_is_rejected(key: str) -> None:
     with pytest.raises(UnauthorizedError):
         Client("http://quorate.test", key)
+
+
+async def test_async_client_retries_under_one_idempotency_key() -> None:
+    service = Service(
+        lambda: httpx2.Response(503), unreachable, lambda: httpx2.Response(200, json=RESPONSE)
+    )
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    transport = httpx2.MockTransport(service)
+    async with AsyncClient(
+        "http://quorate.test", "qk_made_up", transport=transport, sleep=sleep
+    ) as c:
+        found = await c.send(HEARTBEAT, idempotency_key="one-key")
+
+    assert found.result.last_notification == 7
+    assert service.idempotency_keys == {"one-key"}
+    assert len(pauses) == len(service.requests) - 1 == 2
