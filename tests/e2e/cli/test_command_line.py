@@ -40,11 +40,7 @@ NEEDED_BY_FEW_SERVICES = {
         "opentelemetry.sdk",  # FastStream looks for opentelemetry, and does not load it.
         "quorate.application.spans",
     ),
-    *(
-        "sqlalchemy.orm",
-        "sqlalchemy.ext.asyncio",
-        "quorate.eventlog.postgres.database",
-    ),
+    *("quorate.eventlog.postgres.database",),
     *("quorate.api.openapi", "quorate.bus.asyncapi"),
     *("quorate.projections.rebuild", "quorate.eventlog.archive.archiver"),
 }

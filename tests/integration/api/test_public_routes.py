@@ -50,7 +50,7 @@ async def test_public_pages(service: InProcess) -> None:
         assert name in static_names()
     assert (await service.get("/openapi.json")).json["servers"] == [{"url": "/"}]
     assert (await service.get("/asyncapi.json")).json["asyncapi"]
-    assert b"<h1>" in (await service.get("/asyncapi")).body
+    assert b"/static/asyncapi/page.js" in (await service.get("/asyncapi")).body
 
 
 async def test_static_files(service: InProcess) -> None:
