@@ -1,14 +1,12 @@
 """The AsyncAPI document is valid for the reference parser, ``@asyncapi/parser``."""
 
 import json
-import shutil
-import subprocess
+from copy import deepcopy
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from quorate.api.documents import asyncapi_document
-from tests.support.paths import ROOT
+from tests.integration.api.generators import find_node_package, find_program, run, write_document
 
 # Prints the problems with the severities "error" (0) and "warning" (1).
 SCRIPT = """
@@ -22,22 +20,26 @@ new Parser().parse(text).then(({ document, diagnostics }) => {
 """
 
 
-def has_parser() -> bool:
-    node = shutil.which("node")
-    if node is None:
-        return False
-    command = [node, "-e", 'require.resolve("@asyncapi/parser")']
-    return subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
+def parse(document: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what the parser finds, or skip the test if the parser is not installed."""
+    packages = find_node_package("@asyncapi/parser")
+    path = write_document(folder, document)
+    node = find_program("node")
+    done = run(node, "-e", SCRIPT, path, folder=folder, NODE_PATH=str(packages))
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def test_document_is_valid(tmp_path: Path) -> None:
-    if not has_parser():
-        pytest.skip("needs node and @asyncapi/parser, in node_modules or on NODE_PATH")
-    path = tmp_path / "asyncapi.json"
-    path.write_text(json.dumps(asyncapi_document()))
+    assert parse(asyncapi_document(), tmp_path) == {"isParsed": True, "found": []}
 
-    done = subprocess.run(
-        ["node", "-e", SCRIPT, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
-    )
 
-    assert json.loads(done.stdout) == {"isParsed": True, "found": []}
+def test_document_with_a_missing_schema_is_refused(tmp_path: Path) -> None:
+    broken = deepcopy(asyncapi_document())
+    del broken["components"]["schemas"]["LeaseInfo"]
+
+    result = parse(broken, tmp_path)
+
+    assert not result["isParsed"]
+    assert any("LeaseInfo" in problem for problem in result["found"])
