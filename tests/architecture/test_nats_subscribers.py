@@ -1,9 +1,14 @@
-"""Every subscriber of the broker serves one operation, for one agent of one tenant."""
+"""Every subscriber of the broker serves one operation, for one agent of one tenant.
 
+Only the listed modules subscribe without the broker.
+"""
+
+import ast
 import re
+from collections import Counter
 
 import pytest
-from faststream.nats import NatsBroker
+from faststream.nats import NatsBroker, NatsRouter
 from nats.aio.client import Client
 
 from quorate.api.registry import NATS_OPERATIONS
@@ -15,10 +20,19 @@ from quorate.bus.command_tasks import CommandTasks
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.publishers import LOG_NAME
 from quorate.domain.registry import NOTIFICATION_NAMES
+from tests.architecture.source_tree import LAYERED, SERVER, layer_of, parse, path_name
 
 OPERATIONS = {endpoint.name for endpoint in NATS_OPERATIONS}
 PUBLIC: set[str] = set()  # Subjects that may have a subscriber without tenant and agent.
 COMMAND = re.compile(r"quorate\.{tenant}\.cmd\.{agent_id}\.(\w+)")
+# Methods of FastStream and nats-py that subscribe, and the calls of the server, with the reason.
+SUBSCRIBE = {"subscriber", "subscribe", "subscribe_bind", "pull_subscribe", "pull_subscribe_bind"}
+CALLS = {
+    "bus/subscribers.py": 1,  # The subscriber of each operation, checked below.
+    "bus/command_routes.py": 1,  # The subscription that passes commands to the subscribers.
+    "bus/auth/callout.py": 1,  # nats-server asks for permissions; agents cannot publish there.
+    "bus/auth/connections.py": 3,  # nats-server reports connections; agents cannot publish there.
+}
 
 
 async def unreachable(_message: object) -> None:
@@ -65,6 +79,50 @@ async def test_subscriber_without_tenant_is_found(subject: str) -> None:
     assert ungated(broker) == [subject]
     with pytest.raises(NotACommandSubject):
         await broker.start()
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "quorate.*.cmd.*.heartbeat",  # The handler does not learn the tenant.
+        "quorate.{tenant}.cmd.{agent_id}.planted",
+        "quorate.{tenant}.cmd.{agent_id}.>",
+        "planted",
+    ],
+)
+@pytest.mark.parametrize("fast_lane", [frozenset(), HOT_OPERATIONS], ids=["all", "fast lane"])
+def test_subscriber_in_a_router_is_found(subject: str, fast_lane: frozenset[str]) -> None:
+    broker, router = serving_broker(fast_lane), NatsRouter()
+    router.subscriber(subject)(unreachable)
+    broker.include_router(router)
+
+    assert ungated(broker) == [subject]
+
+
+def subscribe_calls(tree: ast.Module) -> int:
+    return sum(
+        isinstance(node, ast.Attribute) and node.attr in SUBSCRIBE for node in ast.walk(tree)
+    )
+
+
+def test_only_the_listed_modules_subscribe() -> None:
+    modules = [path for path in LAYERED if layer_of(path) in SERVER]
+    found = Counter({path_name(path): subscribe_calls(parse(path)) for path in modules})
+
+    assert +found == CALLS
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "async def f(client):\n    await client.subscribe('quorate.>')",
+        "async def f(client):\n    await client.jetstream().pull_subscribe('quorate.>')",
+        "begin = client.subscribe",
+        "@broker.subscriber('quorate.>')\nasync def f(message): ...",
+    ],
+)
+def test_planted_subscription_is_found(source: str) -> None:
+    assert subscribe_calls(ast.parse(source)) == 1
 
 
 def test_only_the_callers_inbox_is_answered() -> None:

@@ -84,11 +84,27 @@ def plant_websocket(app: FastAPI) -> None:
     app.websocket("/planted")(planted)
 
 
-@pytest.mark.parametrize(
-    "plant",
-    [plant_function, plant_starlette_function, plant_router, plant_mount, plant_websocket],
-    ids=lambda plant: plant.__name__,
-)
+def plant_host(app: FastAPI) -> None:
+    app.host("planted.example.com", Starlette())
+
+
+def plant_function_on_a_public_path(app: FastAPI) -> None:
+    app.router.add_route("/healthz", lambda _: Response())
+
+
+def plant_function_on_the_path_of_an_operation(app: FastAPI) -> None:
+    """The first route of a path serves it."""
+    app.get(public_path(ENDPOINTS[0]))(lambda: "planted")
+    app.router.routes.insert(0, app.router.routes.pop())
+
+
+PLANTS = [
+    *(plant_function, plant_starlette_function, plant_router, plant_mount, plant_websocket),
+    *(plant_host, plant_function_on_a_public_path, plant_function_on_the_path_of_an_operation),
+]
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
 def test_planted_route_is_found(plant: Any) -> None:  # noqa: ANN401 - a function above.
     app, _ = application()
     plant(app)

@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -147,7 +147,7 @@ def head(method: str, path: str, **headers: object) -> bytes:
 
 @record
 class RunningService:
-    """A running ``quorate serve`` process."""
+    """A running service process; its data directory and its log are in one folder."""
 
     port: int
     tenant: str
@@ -171,49 +171,60 @@ def encoded(body: object) -> bytes:
     return json.dumps(body).encode()
 
 
+def run_service(folder: Path, *options: str) -> AbstractContextManager[RunningService]:
+    """Run ``quorate serve``, which serves the hardened HTTP protocol."""
+    ports = ("--port", "0", "--nats-port", "0")
+    serve = ["quorate.cli.main", "serve", "--data-dir", str(folder / "data"), *ports, *options]
+    return _run(folder, serve, {}, b"Quorate is running")
+
+
+def run_uvicorn(folder: Path, **variables: str) -> AbstractContextManager[RunningService]:
+    """Run the service under plain uvicorn; the options of the service are variables."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    application = ["uvicorn", "quorate.server.container:create_app", "--factory"]
+    given = variables | {
+        "QUORATE_DATA_DIR": str(folder / "data"),
+        "QUORATE_NATS_PORT": "0",
+        "QUORATE_PORT": port,
+    }
+    uvicorn = [*application, "--no-proxy-headers", "--no-server-header", "--port", port]
+    return _run(folder, uvicorn, given, b"Uvicorn running")
+
+
 @contextmanager
-def run_service(folder: Path, *options: str) -> Iterator[RunningService]:
+def _run(
+    folder: Path, module: Sequence[str], variables: Mapping[str, str], ready: bytes
+) -> Iterator[RunningService]:
+    """Run a module with arguments; yield the service when its log contains ``ready``."""
     log = folder / "log"
-    command = [
-        sys.executable,
-        "-m",
-        "quorate.cli.main",
-        "serve",
-        "--data-dir",
-        str(folder / "data"),
-    ]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **variables}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*command, "--port", "0", "--nats-port", "0", *options],
-            stdout=out,
-            stderr=out,
-            env=environment,
+            [sys.executable, "-m", *module], stdout=out, stderr=out, env=environment
         )
+
+    def is_up() -> bool:
+        assert process.poll() is None, log.read_text()
+        return ready in log.read_bytes()
+
     try:
-        yield _started(process, folder / "data" / "credentials.json", log)
+        wait_until(is_up, START_SECONDS_MAX)
+        found = json.loads((folder / "data" / "credentials.json").read_text())
+        yield RunningService(
+            port=int(found["url"].rpartition(":")[2]),
+            tenant=found["tenantId"],
+            key=found["apiKey"],
+            admin_key=found["adminKey"],
+            log=log,
+        )
     finally:
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(TIMEOUT_SECONDS)
         finally:
             process.kill()
-
-
-def _started(process: "subprocess.Popen[bytes]", credentials: Path, log: Path) -> RunningService:
-    def is_up() -> bool:
-        assert process.poll() is None, log.read_text()
-        return b"Quorate is running" in log.read_bytes()
-
-    wait_until(is_up, START_SECONDS_MAX)
-    found = json.loads(credentials.read_text())
-    return RunningService(
-        port=int(found["url"].rpartition(":")[2]),
-        tenant=found["tenantId"],
-        key=found["apiKey"],
-        admin_key=found["adminKey"],
-        log=log,
-    )
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = TIMEOUT_SECONDS) -> None:

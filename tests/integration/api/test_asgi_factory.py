@@ -2,12 +2,9 @@
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -15,10 +12,9 @@ import pytest
 
 from quorate.cli.commands.serve import _options, serve
 from quorate.server.environment import InvalidVariable, read_environment
-from tests.integration.api.raw_clients import RawConnection, RunningService, head, wait_until
+from tests.integration.api.raw_clients import RawConnection, head, run_uvicorn
 from tests.support.paths import ROOT
 
-STOP_SECONDS_MAX = 10.0
 # Options of `quorate serve` that need its own supervision of processes.
 ONLY_COMMAND_LINE = {"workers", "worker_socket"}
 GIVEN = {
@@ -82,62 +78,17 @@ def test_invalid_variable_is_named(name: str, value: str) -> None:
         read_environment({f"QUORATE_{name}": value})
 
 
-@contextmanager
-def run_uvicorn(folder: Path, **variables: str) -> Iterator[tuple[RunningService, Path]]:
-    """Run plain uvicorn; yield the running service and the file with its output."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log, data = folder / "log", folder / "data"
-    environment = os.environ | variables
-    environment |= {
-        "PYTHONPATH": str(ROOT / "src"),
-        "QUORATE_DATA_DIR": str(data),
-        "QUORATE_NATS_PORT": "0",
-        "QUORATE_PORT": str(port),
-    }
-    command = [sys.executable, "-m", "uvicorn", "quorate.server.container:create_app", "--factory"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=out, stderr=out, env=environment
-        )
-
-    def is_up() -> bool:
-        assert process.poll() is None, log.read_text()
-        return b"Uvicorn running" in log.read_bytes()
-
-    try:
-        wait_until(is_up, 30)
-        found = json.loads((data / "credentials.json").read_text())
-        yield (
-            RunningService(
-                port=port,
-                tenant=found["tenantId"],
-                key=found["apiKey"],
-                admin_key=found["adminKey"],
-                log=log,
-            ),
-            data,
-        )
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS_MAX)
-        finally:
-            process.kill()
-
-
 def test_plain_uvicorn_serves_and_stops(tmp_path: Path) -> None:
     with (
         ExitStack() as open_until_the_end,
-        run_uvicorn(tmp_path, QUORATE_CORS_ORIGIN="https://app.example.com") as (service, data),
+        run_uvicorn(tmp_path, QUORATE_CORS_ORIGIN="https://app.example.com") as service,
     ):
         registered = service.request("POST", "/v1/agent/register", {"agentName": "ann"})
         lease = {"agentName": "ann", "contactEmail": "u@example.com"}
         acquired = service.request(
             "POST", "/v1/agent/coordination/lease", lease, Origin="https://app.example.com"
         )
-        credentials = json.loads((data / "credentials.json").read_text())
+        credentials = json.loads((tmp_path / "data" / "credentials.json").read_text())
         stream = open_until_the_end.enter_context(RawConnection(service.port))
         stream.send(head("GET", "/v1/events/stream", Authorization=f"Bearer {service.key}"))
         assert stream.read_response_head().status == 200
