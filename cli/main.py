@@ -19,7 +19,7 @@ from quorate.cli.output.errors import ERROR, EXIT_CODES
 TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
 ENVIRONMENT_PREFIX = "QUORATE"
 MAX_SHORT_HELP_LENGTH = 200
-COLLECT_EVERY_OBJECTS = 200_000  # Python's default threshold is 700.
+COLLECT_EVERY_OBJECTS = 200_000
 
 
 class LazyGroup(SuggestingGroup):

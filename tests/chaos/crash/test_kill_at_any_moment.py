@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 
 QUICK_ROUNDS = 4
 SECONDS_PER_ROUND_MAX = 20
-RESTART_SECONDS_MAX = 5.0
+RESTART_SECONDS_MAX = 30.0  # Finds a start that hangs; its duration depends on the machine.
 ROUNDS = int(os.environ.get("QUORATE_CRASH_ROUNDS", QUICK_ROUNDS))
 SEED = int(os.environ.get("QUORATE_CRASH_SEED", "1"))
 BRIEF_ROUNDS = 3
