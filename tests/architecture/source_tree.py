@@ -1,6 +1,7 @@
 """The files of the repository and their imports. Files that .gitignore names are left out."""
 
 import ast
+import gc
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -70,7 +71,16 @@ MODULE_NAMES = {module_name(path): path for path in LAYERED}
 
 @cache
 def parse(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+    """Parse a module, without garbage collection.
+
+    A collection may end a greenlet of SQLAlchemy, which changes the depth of recursion. In Python
+    3.11 the parser then fails with SystemError (AST constructor recursion depth mismatch).
+    """
+    gc.disable()
+    try:
+        return ast.parse(path.read_text())
+    finally:
+        gc.enable()
 
 
 def imported_names(tree: ast.AST) -> Iterator[str]:
