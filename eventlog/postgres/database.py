@@ -244,11 +244,9 @@ class PostgresDatabase:
     def _options(
         self, name: str, statement_seconds: float | None, settings: Mapping[str, str]
     ) -> dict[str, Any]:
-        idle = (
-            MAINTENANCE_IDLE_SECONDS_MAX
-            if self._no_statement_timeout
-            else IDLE_IN_TRANSACTION_SECONDS_MAX
-        )
+        # Schema work has no statement timeout, and computes rows between its statements.
+        is_maintenance = self._no_statement_timeout or statement_seconds is None
+        idle = MAINTENANCE_IDLE_SECONDS_MAX if is_maintenance else IDLE_IN_TRANSACTION_SECONDS_MAX
         timeout = {"idle_in_transaction_session_timeout": f"{idle}s"}
         return self._location.options(name, statement_seconds, {**settings, **timeout})
 

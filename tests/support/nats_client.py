@@ -6,6 +6,8 @@ from typing import Any
 
 from nats.aio import client as nats_py
 
+CANCEL_SECONDS = 0.5
+
 
 class Client(nats_py.Client):
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 - the signature of nats-py.
@@ -24,9 +26,9 @@ class Client(nats_py.Client):
         """
         reconnecting = self._reconnection_task
         await super().close()
-        if reconnecting is not None:
-            reconnecting.cancel()
-            await asyncio.wait([reconnecting])
+        while reconnecting is not None and not reconnecting.done():
+            reconnecting.cancel()  # nats-py 2.16 can lose one cancellation.
+            await asyncio.wait([reconnecting], timeout=CANCEL_SECONDS)
         await self.close_socket()
 
     async def close_socket(self) -> None:
