@@ -81,7 +81,7 @@ class Documents:
 def asyncapi_document() -> dict[str, Any]:
     from quorate.bus import asyncapi  # noqa: PLC0415 - see Documents.
 
-    return asyncapi.asyncapi_document(NATS_OPERATIONS, asyncapi.tags_of(NATS_OPERATIONS))
+    return asyncapi.asyncapi_document(NATS_OPERATIONS)
 
 
 @handles(OPENAPI)

@@ -74,12 +74,10 @@ class HttpAdmission:
         call.urgent = self.operation.urgent
         return Started(call, log_entry, repeated)
 
-    async def admit(
-        self, call: Call, scope: Scope, repeated: frozenset[bytes]
-    ) -> Mapping[str, str]:
-        """Admit the caller, then read, parse and validate the request; raise Problem.
+    async def admit(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> None:
+        """Admit the caller, then read, parse and validate the request into ``call``.
 
-        Fills ``call`` and returns the parameters of the query.
+        Raises Problem.
         """
         operation = self.operation
         if operation.roles:
@@ -95,14 +93,11 @@ class HttpAdmission:
             raise Problem("idempotency_key_invalid", "Send Idempotency-Key only once.")
         if operation.body is not None:
             call.body = validate(operation.body, parse(await read_body(call.headers, call.receive)))
-        query: Mapping[str, str] = {}
         if operation.query is not None:
-            raw_query = scope["query_string"]
-            query = parse_query(raw_query) if raw_query else query
+            query = parse_query(raw) if (raw := scope["query_string"]) else None
             call.query = validate(operation.query, query) if query else self._no_query
         if operation.roles:
             check_tenant(call.principal, call.body, call.query)
-        return query
 
     async def _principal(
         self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes], scope: Scope

@@ -6,7 +6,6 @@
 * Generated titles are removed, so the document contains only standard JSON Schema.
 """
 
-import sys
 from collections.abc import Sequence
 from functools import cache
 
@@ -16,9 +15,8 @@ from fastapi.responses import JSONResponse, Response
 import quorate
 from quorate.api.documents import ENDPOINTS
 from quorate.api.http_admission import HttpAdmission
-from quorate.api.registry import module_of
 from quorate.api.routes import OperationRoute, public_path, route_for
-from quorate.application.operations import Call, Reply
+from quorate.application.operations import Call, Reply, describe_topics, topic_of
 from quorate.contracts.examples import BODIES, QUERIES, RESPONSES
 from quorate.contracts.json_schemas import Json, ref, simplify
 from quorate.contracts.operations import AnyOperation, known_codes
@@ -103,7 +101,10 @@ def document(operations: Sequence[AnyOperation], public_url: str | None = None) 
         openapi_version=OPENAPI_VERSION,
         description=DESCRIPTION,
         routes=[_documented_route(operation) for operation in operations],
-        tags=_tags(operations),
+        tags=[
+            {"name": name, "description": text}
+            for name, text in describe_topics(operations).items()
+        ],
         servers=[{"url": "/"}, *([{"url": public_url}] if public_url else [])],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
@@ -128,7 +129,7 @@ def _documented_route(operation: AnyOperation) -> OperationRoute:
         HttpAdmission(operation, _no_principal),
         _not_called,
         description="\n\n".join(filter(None, (operation.description, permitted))),
-        tags=[_tag(operation)],
+        tags=[topic_of(operation)],
         response_model=operation.response,
         response_class=_response_class(operation),
         response_description=_response_description(operation),
@@ -169,23 +170,6 @@ def _success_headers(operation: AnyOperation) -> Json:
     if operation.query is not None and issubclass(operation.query, PageQuery):
         names.append("Link")
     return _header_refs(names)
-
-
-def _tag(operation: AnyOperation) -> str:
-    return module_of(operation).rpartition(".")[2]
-
-
-def _tags(operations: Sequence[AnyOperation]) -> list[Json]:
-    """Return one tag per module, described by the first paragraph of its docstring."""
-    modules = dict.fromkeys(module_of(operation) for operation in operations)
-    return [
-        {"name": name.rpartition(".")[2], "description": _first_paragraph(name)} for name in modules
-    ]
-
-
-def _first_paragraph(module: str) -> str:
-    text = sys.modules[module].__doc__ or ""
-    return " ".join(text.split("\n\n")[0].split())
 
 
 # -- Problems ----------------------------------------------------------------

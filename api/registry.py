@@ -22,8 +22,3 @@ NATS_OPERATIONS: tuple[AnyOperation, ...] = tuple(one for one in OPERATIONS if o
 def handler_for(operation: AnyOperation, service: Any) -> Handler:  # noqa: ANN401 - or documents.
     """Return the handler of an operation, bound to the service that it uses."""
     return partial(HANDLERS[operation.name], service)
-
-
-def module_of(operation: AnyOperation) -> str:
-    """Return the name of the module that handles an operation; it is the operation's topic."""
-    return HANDLERS[operation.name].__module__

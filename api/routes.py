@@ -7,17 +7,16 @@
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
 from fastapi import Header, Path, Query, Request, Security
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic.alias_generators import to_camel
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from typing_extensions import override
@@ -34,7 +33,7 @@ from quorate.api.responses import (
     send_response,
     stream_headers,
 )
-from quorate.application.admission import RequestLogEntry, attempt, invalid_request
+from quorate.application.admission import RequestLogEntry, attempt
 from quorate.application.operations import Call, Handler, Streamed
 from quorate.contracts.descriptions import (
     IDEMPOTENCY_KEY_DESCRIPTION,
@@ -58,14 +57,13 @@ _BODY = "body"
 
 
 class OperationRequest(Request):
-    """An admitted request: FastAPI gets the validated body, and each header and parameter once."""
+    """An admitted request: FastAPI gets the validated body, and each header once."""
 
-    def __init__(self, request: Request, call: Call, query: Mapping[str, str]) -> None:
+    def __init__(self, request: Request, call: Call) -> None:
         super().__init__(request.scope, request.receive)
         self.call = call
         self._body = b"" if call.body is None else b"{}"  # Not empty: FastAPI asks for its JSON.
         self._headers = Headers(raw=list(call.headers.items()))
-        self._query_params = QueryParams(query)
 
     @override
     async def json(self) -> Any:
@@ -135,11 +133,8 @@ class OperationRoute(APIRoute):
         started: Started,
     ) -> Response:
         call = started.call
-        query = await self._admission.admit(call, request.scope, started.repeated_headers)
-        try:
-            return await handle(OperationRequest(request, call, query))
-        except RequestValidationError as error:
-            raise _invalid(error) from None
+        await self._admission.admit(call, request.scope, started.repeated_headers)
+        return await handle(OperationRequest(request, call))
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -202,12 +197,12 @@ def _parameters(operation: AnyOperation, *, is_documented: bool) -> list[Paramet
     for name in path_parameters(operation):
         path = Path(description=id_description(name), json_schema_extra={"minLength": 1})
         found.append(Parameter(to_camel(name), kind, annotation=Annotated[str, path]))
-    if operation.query is not None:
-        found.append(Parameter("query", kind, annotation=Annotated[operation.query, Query()]))
     if operation.body is not None:
         found.append(Parameter(_BODY, kind, annotation=operation.body))
     if not is_documented:  # Admission and the handler read the rest; solving it costs 0.1 ms.
         return found
+    if operation.query is not None:
+        found.append(Parameter("query", kind, annotation=Annotated[operation.query, Query()]))
     headers = {"Idempotency-Key": operation.command, "Last-Event-ID": operation.streams}
     for name, accepted in headers.items():
         if accepted:
@@ -231,13 +226,6 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "json_schema_extra": LAST_EVENT_ID_SCHEMA,
     },
 }
-
-
-def _invalid(error: RequestValidationError) -> Problem:
-    """Return the problem that ``validate`` raises: the faults of the body, else of the query."""
-    faults = error.errors()
-    of_body = [one for one in faults if one["loc"][0] == _BODY]
-    return invalid_request((one["loc"][1:], one["msg"]) for one in of_body or faults)
 
 
 # -- Responses ---------------------------------------------------------------

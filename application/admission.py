@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -56,17 +56,15 @@ def validate(model: type[M], values: Mapping[str, Any], *, strict: bool | None =
         return model.model_validate(values, strict=strict, by_alias=True, by_name=False)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False, include_context=False)
-        raise invalid_request((item["loc"], item["msg"]) for item in found) from None
-
-
-def invalid_request(found: Iterable[tuple[Sequence[int | str], str]]) -> Problem:
-    """Return the problem for invalid fields, each given by its location and the reason."""
-    errors = [
-        {"field": ".".join(str(part) for part in where)[:FIELD_LENGTH_SHOWN_MAX], "why": why}
-        for where, why in itertools.islice(found, ERRORS_SHOWN_MAX)
-    ]
-    first = f"{errors[0]['field']}: {errors[0]['why']}" if errors else "The request is invalid."
-    return Problem("invalid_request", first, errors=errors)
+        errors = [
+            {
+                "field": ".".join(str(part) for part in one["loc"])[:FIELD_LENGTH_SHOWN_MAX],
+                "why": one["msg"],
+            }
+            for one in found[:ERRORS_SHOWN_MAX]
+        ]
+        first = f"{errors[0]['field']}: {errors[0]['why']}" if errors else "The request is invalid."
+        raise Problem("invalid_request", first, errors=errors) from None
 
 
 def check_tenant(principal: Principal, body: BaseModel | None, query: BaseModel | None) -> None:

@@ -3,7 +3,8 @@
 Operations are declared in ``contracts/``. A handler knows no transport.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from quorate.application.tracing import Span
@@ -66,3 +67,19 @@ def handles(operation: AnyOperation) -> Callable[[H], H]:
         return handler
 
     return register
+
+
+def topic_of(operation: AnyOperation) -> str:
+    """Return the topic of an operation in the API documents: the module of its handler."""
+    return HANDLERS[operation.name].__module__.rpartition(".")[2]
+
+
+def describe_topics(operations: Iterable[AnyOperation]) -> dict[str, str]:
+    """Return the first paragraph of the docstring of each topic's module, in order."""
+    modules = dict.fromkeys(HANDLERS[operation.name].__module__ for operation in operations)
+    return {name.rpartition(".")[2]: _first_paragraph(name) for name in modules}
+
+
+def _first_paragraph(module: str) -> str:
+    text = sys.modules[module].__doc__ or ""
+    return " ".join(text.split("\n\n")[0].split())

@@ -10,7 +10,6 @@
 """
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from faststream.nats import NatsBroker
 from faststream.specification import AsyncAPI
 
 import quorate
-from quorate.application.operations import HANDLERS
+from quorate.application.operations import describe_topics, topic_of
 from quorate.bus import asyncapi_schemas as schemas
 from quorate.bus.asyncapi_descriptions import DESCRIPTION, PARAMETERS, SERVER
 from quorate.bus.publishers import LOG_NAME, PUBLISHED, PublishedMessage, add_publishers
@@ -45,8 +44,7 @@ _API_KEY: Json = {
 }
 
 
-def asyncapi_document(endpoints: Sequence[AnyOperation], tags: Mapping[str, str]) -> Json:
-    """Return the document; ``tags`` names the tag of each operation."""
+def asyncapi_document(endpoints: Sequence[AnyOperation]) -> Json:
     declared = declarations(endpoints)
     refs, definitions = schemas.response_schemas(endpoints)
     shared = simplify(declared["components"]["schemas"]) | definitions
@@ -55,7 +53,7 @@ def asyncapi_document(endpoints: Sequence[AnyOperation], tags: Mapping[str, str]
         "info": {
             **declared["info"],
             "license": {"name": "Apache-2.0"},
-            "tags": [{"name": name, "description": tags[name]} for name in tags],
+            "tags": _tags(endpoints),
         },
         "defaultContentType": declared["defaultContentType"],
         "servers": {"nats": SERVER},
@@ -99,19 +97,12 @@ def _pointer(*path: str) -> Json:
 # -- Tags --------------------------------------------------------------------
 
 
-def tags_of(endpoints: Sequence[AnyOperation]) -> Mapping[str, str]:
-    """Return one tag per module, as in the OpenAPI document, then the tags of publications."""
-    descriptions: dict[str, str] = {}
-    for module in dict.fromkeys(HANDLERS[endpoint.name].__module__ for endpoint in endpoints):
-        text = sys.modules[module].__doc__ or ""
-        descriptions[tag_of(module)] = " ".join(text.split("\n\n")[0].split())
+def _tags(endpoints: Sequence[AnyOperation]) -> Sequence[Json]:
+    """Return one tag per topic, as in the OpenAPI document, then the tags of publications."""
+    descriptions = describe_topics(endpoints)
     descriptions.setdefault(NOTIFICATIONS_TAG, "Notifications that the service publishes.")
     descriptions[LOG_NAME] = "Events of the tenant's log, published after each commit."
-    return descriptions
-
-
-def tag_of(module: str) -> str:
-    return module.rpartition(".")[2]
+    return [{"name": name, "description": text} for name, text in descriptions.items()]
 
 
 # -- Channels ----------------------------------------------------------------
@@ -165,7 +156,7 @@ def _request_operation(endpoint: AnyOperation, declared: Json) -> Json:
         "action": declared["action"],
         "channel": declared["channel"],
         **_texts(endpoint),
-        "tags": [{"name": tag_of(HANDLERS[endpoint.name].__module__)}],
+        "tags": [{"name": topic_of(endpoint)}],
         "messages": [_pointer("channels", endpoint.name, "messages", f"{endpoint.name}Request")],
         "reply": {
             "channel": _pointer("channels", INBOX_CHANNEL),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from quorate.contracts.coordination.leases import HolderInfo
+from quorate.contracts.notification_pages import NotificationInfo
 from quorate.contracts.wire_models import Time
 
 PREFIX = "quorate."  # Of a CloudEvent's type, before the name of the notification.
@@ -229,19 +230,8 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
 }
 
 
-class NotificationEvent(BaseModel):
-    """A notification as published over NATS (CloudEvents 1.0); ``data`` depends on ``type``."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    specversion: Literal["1.0"]
-    id: str
-    source: str
-    type: str
-    time: Time
-    datacontenttype: Literal["application/json"]
-    sequence: int
-    data: dict[str, Any]
+class NotificationEvent(NotificationInfo):
+    """A notification with its name and its typed data."""
 
     @property
     def name(self) -> str:

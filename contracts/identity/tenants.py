@@ -1,22 +1,14 @@
 """Create tenants (admin keys only)."""
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import ADMIN_ONLY
-from quorate.contracts.wire_models import ResponseModel, TenantId, Time
+from quorate.contracts.wire_models import ResponseModel, TenantId, TenantRequest, Time
 from quorate.domain.identity.tenants import TenantExists
 
 
-class TenantBody(BaseModel):
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        validate_by_name=True,
-    )
+class TenantBody(TenantRequest):
     tenant_id: TenantId
 
 

@@ -380,7 +380,7 @@ def test_stream_prints_a_line_for_each_event_until_interrupted(
 
 
 def test_stream_is_rejected_with_an_exit_code(caller: Caller) -> None:
-    code, stdout, _ = caller.fail("streamNotifications", "--agent-name", "nobody-knows")
+    code, stdout, _ = caller.fail("streamNotifications", "--agent-name", "unknown-agent")
 
     assert code == NOT_FOUND
     assert orjson.loads(stdout)["code"] == "agent_not_found"
