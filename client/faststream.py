@@ -322,6 +322,18 @@ class _TlsBroker(NatsBroker):
         self.config.connect(client)
         return client
 
+    async def stop(self, *exception: Any) -> None:  # noqa: ANN401 - see the base class.
+        """Stop also when nats-py has closed the connection; FastStream 0.7.8 raises then."""
+        if self._connection is not None and self._connection.is_closed:
+            _drop_subscriptions(self)
+        await super().stop(*exception)
+
+
+def _drop_subscriptions(broker: NatsBroker) -> None:
+    """Forget the subscriptions of a closed connection; unsubscribing would raise."""
+    for subscriber in broker.subscribers:
+        subscriber.subscription = None  # type: ignore[attr-defined]
+
 
 class _Connection:
     """The connection of the broker that includes the router. Private parts of FastStream 0.7.8.
@@ -335,9 +347,14 @@ class _Connection:
         self._router = router
         self._flushed: NatsClient | None = None
         self._is_restarting = False
+        self._lock = asyncio.Lock()  # Two restarts at a time would leave two connections.
 
     async def is_usable(self) -> bool:
         """Whether nats-server has the subscriptions; a later notification wakes the router."""
+        async with self._lock:
+            return await self._check()
+
+    async def _check(self) -> bool:
         broker = self._router.parent
         while broker is not None and not isinstance(broker, NatsBroker):
             broker = broker.parent
@@ -362,8 +379,7 @@ class _Connection:
     async def _restart(self, broker: NatsBroker) -> None:
         self._is_restarting = True
         try:
-            for subscriber in broker.subscribers:
-                subscriber.subscription = None  # type: ignore[attr-defined]
+            _drop_subscriptions(broker)
             if broker._connection is not None:  # noqa: SLF001
                 abort_transport(broker._connection)  # noqa: SLF001 - nats-py leaves it open.
             broker._connection = None  # noqa: SLF001

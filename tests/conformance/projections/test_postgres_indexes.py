@@ -34,6 +34,13 @@ POSTGRES_VALUES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _slow_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take its time to fill the tables, as in schema work."""
+    seconds = postgres_database.MAINTENANCE_IDLE_SECONDS_MAX
+    monkeypatch.setattr(postgres_database, "IDLE_IN_TRANSACTION_SECONDS_MAX", seconds)
+
+
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[ProjectionStage]:
     async with open_stage("postgresql", tmp_path) as stage:
