@@ -32,6 +32,7 @@ from quorate.eventlog.database import DatabaseUnusable, SchemaOutdated
 from quorate.eventlog.database_url import UnknownDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.process_lock import DataDirLock, Locked
+from quorate.runtime.signals import without_ignored
 from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_keys
 from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
@@ -195,12 +196,13 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Handle signals here: uvicorn would raise them again and skip the clean-up."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        numbers = without_ignored((signal.SIGTERM, signal.SIGINT))
+        for number in numbers:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
