@@ -46,3 +46,6 @@ def is_origin(text: str) -> bool:
     scheme, separator, host = text.partition("://")
     known = scheme in {"http", "https"} and bool(separator and host)
     return text == "*" or (known and not set(host) & set("/?#@ "))
+
+
+LAST_BACKUP = "last_backup"  # Touched in the data directory by each backup that succeeds.

@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -25,7 +26,7 @@ from quorate.domain.shared.records import record
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.database import Database
-from quorate.eventlog.database_url import create_database
+from quorate.eventlog.database_url import create_database, sqlite_path
 from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.metrics import CommandMetrics
@@ -37,6 +38,7 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
+from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.deadline_scheduler import DeadlineScheduler
@@ -44,6 +46,7 @@ from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
 from quorate.server.readiness import Readiness
+from quorate.server.service_totals import ServiceTotals
 
 DATABASE = "quorate.db"
 CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
@@ -146,6 +149,7 @@ def _build(
         nats_service=nats_service,
         subscriptions=subscriptions,
         leader=leader,
+        held=ServiceTotals(TotalsQuery(log), options.data_dir, _disk(options)),
         workers_dir=options.workers_dir,
     )
     service = Service(
@@ -180,6 +184,12 @@ def _build(
     return _Built(
         service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
     )
+
+
+def _disk(options: Options) -> Path:
+    """Return a directory on the disk that the database fills; else the data directory."""
+    path = None if options.database_url is None else sqlite_path(options.database_url)
+    return options.data_dir if path is None else path.parent
 
 
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:
@@ -254,6 +264,7 @@ def _background_tasks(
     tasks: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock),
+        "totals": built.metrics.held.run(),
         "log check": _verify_log(log, service.command_bus),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),

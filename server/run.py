@@ -61,10 +61,11 @@ _logger = structlog.get_logger(__name__)
 
 @record
 class Addresses:
-    """The URLs of the service for clients."""
+    """The URLs of the service for clients, and how many events it found at its start."""
 
     url: str
     nats_url: str
+    events: int | None = None  # None: unknown to this process.
 
 
 @dataclass(eq=False)
@@ -97,7 +98,11 @@ async def serve(
         # FastAPI takes as long to import as nats-server takes to start.
         loading = asyncio.create_task(asyncio.to_thread(_load_application))
         async with run_service(options) as running:
-            addresses = Addresses(url=url, nats_url=running.nats_service.url)
+            addresses = Addresses(
+                url=url,
+                nats_url=running.nats_service.url,
+                events=await running.service.log.committed_head(),
+            )
             await provide_keys(
                 running.service, options, url=addresses.url, nats_url=addresses.nats_url
             )
@@ -134,9 +139,14 @@ def log_started(event: str, options: Options, addresses: Addresses) -> None:
         version=quorate.__version__,
         data_dir=str(options.data_dir),
         http=addresses.url,
-        nats=_USER_INFO.sub("//", addresses.nats_url),
+        nats=without_password(addresses.nats_url),
         pid=os.getpid(),
     )
+
+
+def without_password(url: str) -> str:
+    """Return the URL, or URLs separated by commas, without user names and passwords."""
+    return _USER_INFO.sub("//", url)
 
 
 def log_stopped(event: str) -> None:

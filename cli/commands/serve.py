@@ -246,29 +246,55 @@ def _require_database_for_workers(options: "Options") -> None:
 
 
 def announce(options: "Options", addresses: "Addresses") -> None:
-    """Print the addresses, the credentials and a first request."""
+    """Print the addresses, what the service found, and a first command."""
+    from quorate.server.run import without_password
+
     key_file = options.api_key_file or options.admin_key_file
-    path = key_file or options.data_dir / "credentials.json"
-    key = (
-        f"$(cat {key_file})"
-        if key_file
-        else f"""$(python3 -c 'import json; print(json.load(open("{path}"))["apiKey"])')"""
-    )
+    database = options.database_url and without_password(options.database_url)
     click.echo(
         f"""
 Quorate is running.
 
   HTTP         {addresses.url}   (API documentation: {addresses.url}/docs)
-  NATS         {addresses.nats_url}
-  Credentials  {path}
+  NATS         {without_password(addresses.nats_url)}
+  Data         {database or options.data_dir}{_found(addresses.events)}
+  Credentials  {key_file or options.data_dir / "credentials.json"}
 
-Your first request registers an agent:
+Register the first agent, in another terminal:
 
-  export QUORATE_API_KEY={key}
-  curl -X POST {addresses.url}/v1/agent/register \\
-    -H "Authorization: Bearer $QUORATE_API_KEY" \\
-    -H "Content-Type: application/json" \\
-    -d '{{"agentName": "outreach-agent", "agentRole": "outbound"}}'
+{_first_command(options, addresses)}
 
 Stop with Ctrl-C."""
     )
+
+
+def _found(events: int | None) -> str:
+    if events is None:
+        return ""
+    return f"   (existing data: {events} events)" if events else "   (new)"
+
+
+def _first_command(options: "Options", addresses: "Addresses") -> str:
+    """Return a command that works in another terminal, in the same directory."""
+    key_file = options.api_key_file or options.admin_key_file
+    register = f"  {_program()} agents register --agent-name outreach-agent"
+    if key_file:
+        return (
+            f"  export QUORATE_URL={addresses.url}\n"
+            f"  export QUORATE_API_KEY=$(cat {key_file})\n{register}"
+        )
+    if options.data_dir != default_data_dir().expanduser().resolve():
+        return f"{register} --data-dir {options.data_dir}"
+    return register
+
+
+def _program() -> str:
+    """Return the name of this program if the shell finds it, else its path."""
+    import shutil
+
+    path = Path(sys.argv[0])
+    found = shutil.which("quorate")
+    if path.name != "quorate" or (found is not None and Path(found).samefile(path)):
+        return "quorate"
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

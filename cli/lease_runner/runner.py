@@ -5,7 +5,7 @@ Guarantees:
 * The program never runs while another agent may hold the lease. It is terminated when the lease is
   lost; when renewals fail, early enough to be gone before the lease ends.
 * A program that ignores SIGTERM is killed with all its descendants (on Linux; elsewhere with its
-  process group). They are gone before the lease is released, also when the program ends by itself.
+  process group). They are gone before the lease is released, also when the program ends first.
 * Termination signals are forwarded to the program once it runs; before, they end this process.
   Signals that were ignored at the start stay ignored (``nohup``).
 * Ctrl-Z stops the program before this process, because a stopped process cannot terminate it in

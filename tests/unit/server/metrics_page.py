@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
@@ -14,6 +14,7 @@ from quorate.bus.auth.callout import AuthCallout
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.metrics import CommandMetrics
+from quorate.projections.totals import Totals
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 
@@ -53,6 +54,17 @@ class _NatsService:
         return self.lag
 
 
+class _Held:
+    totals = Totals(
+        tenants=2, active_agents=3, live_leases=4, open_proposals=5, database_bytes=4_096
+    )
+    disk_free_bytes = 1_000_000_000
+    last_backup_seconds = 1_700_000_000.0
+
+    async def run(self) -> NoReturn:
+        raise NotImplementedError
+
+
 class Watched:
     """Metrics with test doubles; ``now`` is the clock, which only the test advances."""
 
@@ -70,6 +82,7 @@ class Watched:
             nats_service=self.nats_service,
             subscriptions=self.subscriptions,
             leader=cast("LeaderTasks", _Leader()),
+            held=_Held(),
             workers_dir=workers_dir,
             monotonic=lambda: self.now,
         )
