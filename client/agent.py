@@ -91,7 +91,7 @@ class Agent:
 
         Exceptions:
 
-        * ValueError: the URL or the key is missing;
+        * ConfigurationError: the URL or the key is missing;
         * RejectedError: the service rejects the registration;
         * UnavailableError: the service does not respond in time.
         """

@@ -7,7 +7,6 @@ Guarantees:
   ``EventsArchivedError``, which names the range.
 """
 
-import logging
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
@@ -18,6 +17,7 @@ import orjson
 from quorate.client import requests
 from quorate.client.callers import AsyncCaller, BlockingCaller
 from quorate.client.errors import QuorateError, RequestFailedError, UnavailableError
+from quorate.client.outages import Outage
 from quorate.client.request_builder import Request
 from quorate.client.results import GAP
 from quorate.client.serialization import NOT_QUORATE
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 PAUSE_SECONDS_MIN = 0.1
 PAUSE_SECONDS_MAX = 5.0
-
-logger = logging.getLogger("quorate.client")
 
 
 class EventsArchivedError(QuorateError):
@@ -54,6 +52,7 @@ class _Reading:
     def __init__(self, after: int) -> None:
         self.position = after
         self._pause = PAUSE_SECONDS_MIN
+        self._outage = Outage("The event stream")
 
     def next_page(self) -> Request[EventsInfo]:
         return requests.list_events(after=self.position, limit=PAGE_LENGTH_MAX)
@@ -79,13 +78,14 @@ class _Reading:
         if event.sequence <= self.position:
             return None
         self.position, self._pause = event.sequence, PAUSE_SECONDS_MIN
+        self._outage.record_success()
         return event
 
     def pause_after(self, failure: UnavailableError | None) -> float:
         """Return the seconds until the next attempt: exponential backoff with jitter."""
         requested = 0.0
         if failure is not None:
-            logger.info("The event stream is not connected and will be resumed: %s", failure)
+            self._outage.record_failure(failure)
             requested = failure.retry_after_seconds or 0.0
         pause, self._pause = self._pause, min(2 * self._pause, PAUSE_SECONDS_MAX)
         return requested + pause * (1 + random.random()) / 2  # noqa: S311 - no secret.

@@ -40,7 +40,8 @@ except ModuleNotFoundError as missing:
 from quorate.client.async_client import AsyncClient
 from quorate.client.cursors import CursorStore, FileCursor, MemoryCursor
 from quorate.client.environment import resolve_service
-from quorate.client.errors import RequestFailedError
+from quorate.client.errors import ConfigurationError, RequestFailedError
+from quorate.client.outages import Outage
 from quorate.client.results import Notification
 from quorate.client.transports.nats import NatsAddress
 from quorate.client.transports.sync_http import Client
@@ -164,15 +165,15 @@ class NotificationRouter(NatsRouter):
         ``url`` and ``api_key`` default to QUORATE_URL and QUORATE_API_KEY. A tenant key must name
         an agent by ``agent_id``.
 
-        Raises ValueError when the URL, the key or the agent is missing, and the exceptions of
-        ``Client.execute``.
+        Raises ConfigurationError when the URL, the key or the agent is missing, and the exceptions
+        of ``Client.execute``.
         """
         service = resolve_service(url, api_key, "")
         with Client(service.url, service.api_key) as client:
             key = client.keys.own()
         found = key.agent_id or agent_id
         if found is None:
-            raise ValueError("The key has no agent: pass agent_id")
+            raise ConfigurationError("The key has no agent: pass agent_id")
         return cls(
             service.url,
             service.api_key,
@@ -266,7 +267,7 @@ class NotificationRouter(NatsRouter):
         self._woken.set()
 
     async def _deliver_all(self, client: AsyncClient) -> None:
-        pause = PAUSE_SECONDS_MIN
+        pause, outage = PAUSE_SECONDS_MIN, Outage("The notification router")
         position: int | None = None
         while True:
             try:
@@ -274,11 +275,12 @@ class NotificationRouter(NatsRouter):
                     position = await self._cursor.load() or 0
                 position = await self._deliver_page(client, position)
             except RequestFailedError as failure:
-                logger.warning("Notifications cannot be read and will be retried: %s", failure)
+                outage.record_failure(failure)
             except Exception:
                 logger.exception("Notifications cannot be delivered and will be retried")
             else:
                 pause = PAUSE_SECONDS_MIN
+                outage.record_success()
                 continue
             position = None  # Continue after the stored cursor.
             await asyncio.sleep(pause * (1 + random.random()) / 2)  # noqa: S311 - no secret.
@@ -347,6 +349,7 @@ class _Connection:
         self._router = router
         self._flushed: NatsClient | None = None
         self._is_restarting = False
+        self._outage = Outage("The connection of the router to NATS")
         self._lock = asyncio.Lock()  # Two restarts at a time would leave two connections.
 
     async def is_usable(self) -> bool:
@@ -371,9 +374,10 @@ class _Connection:
             try:
                 await client.flush(FLUSH_SECONDS_MAX)
             except Exception as error:  # noqa: BLE001 - long polls remain, whatever NATS raises.
-                logger.info("NATS does not respond: %s", error)
+                self._outage.record_failure(error)
                 return False
             self._flushed = client
+            self._outage.record_success()
         return True
 
     async def _restart(self, broker: NatsBroker) -> None:
@@ -386,6 +390,6 @@ class _Connection:
             await broker.stop()
             await broker.start()
         except Exception as error:  # noqa: BLE001 - long polls remain, whatever NATS raises.
-            logger.info("NATS is not connected and will be retried: %s", error)
+            self._outage.record_failure(error)
         else:
             self._is_restarting = False

@@ -27,6 +27,7 @@ from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.environment import resolve_service
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.notification_buffer import NotificationBuffer
+from quorate.client.outages import Outage
 from quorate.client.rejections import InternalServerError, RejectedError
 from quorate.client.results import Notification, NotificationPage
 from quorate.client.transports.failover import FailoverTransport
@@ -81,6 +82,7 @@ class NotificationFeed:
         self._failure: RequestFailedError | None = None
         self._expected = 0  # The newest notification that a heartbeat response named.
         self._has_expectation = asyncio.Event()
+        self._outage = Outage("The notification feed")
         self._stream_failures = 0
         self._retry_stream_at = float("-inf")
 
@@ -107,7 +109,7 @@ class NotificationFeed:
 
         Exceptions:
 
-        * ValueError: the URL or the key is missing;
+        * ConfigurationError: the URL or the key is missing;
         * RejectedError: the service rejects the key or the agent;
         * UnavailableError: the service does not respond in time.
         """
@@ -188,7 +190,7 @@ class NotificationFeed:
         except RequestFailedError as failure:
             if _is_permanent(failure):
                 raise
-            logger.info("Older notifications cannot be read and will be retried: %s", failure)
+            self._outage.record_failure(failure)
         await asyncio.sleep(PAUSE_SECONDS_MAX)
         return None
 
@@ -218,13 +220,13 @@ class NotificationFeed:
             try:
                 await self._follow_until_missed()
             except UnavailableError as failure:
-                logger.info("Notifications cannot be read and will be retried: %s", failure)
+                self._outage.record_failure(failure)
             except RequestFailedError as failure:
                 if _is_permanent(failure):
                     self._failure = failure
                     self._wake_readers()
                     return
-                logger.warning("Notifications cannot be read and will be retried: %s", failure)
+                self._outage.record_failure(failure)
             if loop.time() - started_at > STABLE_SECONDS:
                 pause = PAUSE_SECONDS_MIN
             await asyncio.sleep(pause * (1 + random.random()) / 2)  # noqa: S311 - no secret.
@@ -286,6 +288,7 @@ class NotificationFeed:
         self._retry_stream_at = asyncio.get_running_loop().time() + STREAM_RETRY_SECONDS
         async for notification in self._transport.http.stream(self._agent, self.cursor):
             self._stream_failures = 0
+            self._outage.record_success()
             self._deliver(notification)
 
     async def _follow_long_polls(self) -> None:
@@ -314,6 +317,7 @@ class NotificationFeed:
         )
         timeout = wait_seconds + RESPONSE_SECONDS_MAX
         page = await self._transport.execute(request, timeout_seconds=timeout)
+        self._outage.record_success()
         if page.head < after:
             raise LogMismatchError(
                 f"The event log of the service ends at {page.head}, before the cursor {after}"

@@ -17,7 +17,8 @@ import orjson
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.rejections import error_from_response
 from quorate.client.results import GAP
-from quorate.client.transports.sync_http import error_from_httpx, request_headers, uses_tls
+from quorate.client.transports.http_settings import create_http_client
+from quorate.client.transports.sync_http import error_from_httpx, request_headers
 from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -40,7 +41,7 @@ class LogFeed:
         on_gap: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._url = url.rstrip("/")
-        self._client = httpx2.AsyncClient(headers=request_headers(api_key), verify=uses_tls(url))
+        self._client = create_http_client(httpx2.AsyncClient, url, headers=request_headers(api_key))
         self._after = after
         self._on_lost = on_lost
         self._on_gap = on_gap

@@ -92,6 +92,7 @@ def _exit_code(failed: "RequestFailedError") -> int:
     from quorate.client import errors
 
     codes: Mapping[type[Exception], int] = {
+        errors.ConfigurationError: USAGE,
         errors.ConflictError: CONFLICT,
         errors.UnauthorizedError: UNAUTHORIZED,
         errors.NotFoundError: NOT_FOUND,

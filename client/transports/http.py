@@ -22,13 +22,13 @@ from quorate.client.serialization import (
     parse_failure,
     parse_http_response,
 )
+from quorate.client.transports.http_settings import create_http_client
 from quorate.client.transports.sync_http import (
     STREAM_TIMEOUT,
     content_headers,
     error_from_httpx,
     request_headers,
     stream_headers,
-    uses_tls,
 )
 from quorate.contracts.notification_pages import STREAM_NOTIFICATIONS
 from quorate.domain.identity.agents import AgentRef
@@ -46,9 +46,10 @@ class HttpTransport:
         self, url: str, api_key: str, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         self._url = url.rstrip("/")
-        self._client = httpx2.AsyncClient(
+        self._client = create_http_client(
+            httpx2.AsyncClient,
+            url,
             headers=request_headers(api_key),
-            verify=uses_tls(url),
             transport=transport,
             limits=httpx2.Limits(
                 max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX

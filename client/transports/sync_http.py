@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from quorate.client.callers import BlockingCaller
-from quorate.client.errors import RequestFailedError, UnavailableError
+from quorate.client.errors import ConfigurationError, RequestFailedError, UnavailableError
 from quorate.client.request_builder import Request
 from quorate.client.resources import Resources
 from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT, RetryPolicy
@@ -26,6 +26,7 @@ from quorate.client.serialization import (
     parse_http_response,
     validate_api_key,
 )
+from quorate.client.transports.http_settings import create_http_client
 
 T = TypeVar("T")
 
@@ -53,8 +54,8 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
         self._url = url.rstrip("/")
         self._clock = clock
         self._sleep = sleep
-        self._client = httpx2.Client(
-            headers=request_headers(api_key), verify=uses_tls(url), transport=transport
+        self._client = create_http_client(
+            httpx2.Client, url, headers=request_headers(api_key), transport=transport
         )
 
     def __repr__(self) -> str:
@@ -141,13 +142,8 @@ def content_headers(request: Request[Any]) -> dict[str, str]:
     return {} if request.body is None else {"Content-Type": "application/json"}
 
 
-def uses_tls(url: str) -> bool:
-    """Whether to load certificates. Plain HTTP needs none, and loading them takes the most time."""
-    return not url.lower().startswith("http://")
-
-
 def error_from_httpx(url: str, error: httpx2.HTTPError | httpx2.InvalidURL) -> RequestFailedError:
     """Return the exception for a request without a response."""
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-        return RequestFailedError(f"{url} is not a valid service URL")
+        return ConfigurationError(f"{url} is not a valid service URL")
     return UnavailableError(f"{url} does not answer: {str(error) or type(error).__name__}")
