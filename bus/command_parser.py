@@ -5,8 +5,9 @@ service runs. A message that is not wanted then costs as much as one that is exe
 asks ``Admission`` at the first line of a message, before its payload is kept:
 
 * A message that is not admitted is skipped as its bytes arrive. It costs about 2 us and no memory.
-* A payload that is too large for any command is skipped as well. The message is passed on with an
-  ``OmittedPayload``, so the sender gets the same response as for other requests that are too large.
+* A payload that is too large for any command is skipped as well, and so is a payload beyond the
+  bytes that its sender may send. The message is passed on with an ``OmittedPayload``, so the sender
+  gets a response.
 * After a part of TURN_MESSAGES or more, the other tasks of the event loop get a turn. nats-py alone
   gives none while bytes are available.
 
@@ -14,6 +15,7 @@ The other lines of the protocol are parsed by nats-py.
 """
 
 import asyncio
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from nats.errors import ProtocolError
@@ -22,8 +24,15 @@ from nats.protocol.parser import Parser
 _SPACE = b" "  # nats-server separates the words of a line by one space, and no word contains one.
 _WORDS = {b"MSG": (4, 5), b"HMSG": (5, 6)}  # Without and with a reply subject.
 _LINE_END = b"\r\n"
+_DOTS_OF_SENDER = 3  # "quorate.<tenant>.cmd.<agent>": then the operation follows.
 TURN_MESSAGES = 16
 LINE_BYTES_MAX = 16 * 1024  # nats-server ends a connection with a longer line.
+
+
+class Verdict(Enum):
+    PASS = auto()
+    OMIT = auto()  # Pass the message on without its payload: its sender sends too many bytes.
+    DROP = auto()
 
 
 class Admission(Protocol):
@@ -32,8 +41,12 @@ class Admission(Protocol):
     payload_bytes_max: int
     headers_bytes_max: int
 
-    def admits(self, subject: bytes, size: int) -> bool:
-        """Count a message; False: skip it."""
+    def judge(self, subject: bytes, size: int) -> Verdict:
+        """Count a message, and decide what becomes of it."""
+        ...
+
+    def drop(self, subject: bytes, size: int, count: int) -> None:
+        """Count ``count`` messages of the same sender that are dropped, of ``size`` bytes in all."""
         ...
 
     def end_turn(self) -> None:
@@ -42,12 +55,12 @@ class Admission(Protocol):
 
 
 class OmittedPayload(bytes):
-    """Stands for a payload that is too large and was not kept."""
+    """Stands for a payload that was not kept."""
 
     __slots__ = ()
 
 
-OMITTED = OmittedPayload()
+TOO_LARGE, THROTTLED = OmittedPayload(b"too large"), OmittedPayload(b"throttled")
 
 
 class CommandParser(Parser):
@@ -100,13 +113,16 @@ class CommandParser(Parser):
         subject, size = words[1], int(words[-1])
         end = begin + size
         following = end + len(_LINE_END)
-        if not (self._is_admitted or self._admission.admits(subject, size)):
-            return following
+        verdict = Verdict.PASS if self._is_admitted else self._admission.judge(subject, size)
+        if verdict is Verdict.DROP:
+            return self._skip_run(data, start, following, subject)
         with_reply, has_headers = len(words) == _WORDS[words[0]][1], words[0] == b"HMSG"
         message = int(words[2]), subject, words[3] if with_reply else b""
         headers_size = int(words[-2]) if has_headers else 0
-        if self._is_too_large(headers_size, size - headers_size):
-            await self.nc._process_msg(*message, OMITTED, None)  # noqa: SLF001
+        is_too_large = self._is_too_large(headers_size, size - headers_size)
+        if is_too_large or verdict is Verdict.OMIT:
+            omitted = TOO_LARGE if is_too_large else THROTTLED
+            await self.nc._process_msg(*message, omitted, None)  # noqa: SLF001
             return following
         self._is_admitted = len(data) < following
         if self._is_admitted:
@@ -114,6 +130,27 @@ class CommandParser(Parser):
         payload = begin + headers_size
         headers = data[begin:payload] or None
         await self.nc._process_msg(*message, data[payload:end], headers)  # noqa: SLF001
+        return following
+
+    def _skip_run(self, data: bytes, start: int, following: int, subject: bytes) -> int:
+        """Skip the next messages as well, as long as they are of the sender of a dropped one.
+
+        A flood is thus skipped at about 1 us per message; ``_handle`` needs 3 us.
+        """
+        sender = subject.rsplit(b".", subject.count(b".") - _DOTS_OF_SENDER)[0] + b"."
+        prefix = data[start : data.index(_SPACE, start) + 1] + sender
+        count, size = 0, 0
+        while data.startswith(prefix, following):
+            end = data.find(_LINE_END, following)
+            if end < 0:
+                break
+            words_end = data.rfind(_SPACE, following, end)
+            message_size = int(data[words_end + 1 : end])
+            following = end + message_size + 2 * len(_LINE_END)
+            count += 1
+            size += message_size
+        if count:
+            self._admission.drop(subject, size, count)
         return following
 
     def _is_too_large(self, headers_size: int, payload_size: int) -> bool:

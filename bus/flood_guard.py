@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from quorate.application.rate_limiter import UNBOUNDED, Rates
 from quorate.application.strict_json import BODY_BYTES_MAX
+from quorate.bus.command_parser import Verdict
 from quorate.domain.shared.records import record
 from quorate.runtime.log_throttle import ThrottledWarning
 
@@ -30,8 +31,11 @@ FACTOR = 2  # An agent that sends up to twice its rate limit only gets rejection
 # Lower bounds are no protection: so few rejections cost nothing.
 MESSAGES_PER_SECOND_MIN = 1_000.0
 BURST_MIN = 2_000.0
-BYTES_PER_SECOND = 16 * 1024 * 1024
-BURST_BYTES = 8 * 1024 * 1024
+BYTES_PER_SECOND = 8 * 1024 * 1024
+BURST_BYTES = 4 * 1024 * 1024
+# To parse the largest payload takes as long as some hundred small commands. A part of these bounds
+# is therefore enough for payloads; commands beyond it are rejected without theirs.
+PAYLOADS_SHARE = 1 / 4
 TENANT_BYTES_FACTOR = 4
 TENANT_FACTOR = 4
 BLOCKED_SECONDS = 30.0
@@ -71,15 +75,19 @@ class Usage:
         self.blocked_until = 0.0
         self.reported_at = -REPEAT_SECONDS
 
-    def add(self, bound: Bound, size: int, now: float, weight: int = 1) -> bool:
-        """Count a message; return whether the sender is within the bound."""
+    def omits_payload(self, now: float) -> bool:
+        """Return whether a payload beyond the sender's share of bytes is not read."""
+        return self.bytes_until - now > PAYLOADS_SHARE * BURST_BYTES / BYTES_PER_SECOND
+
+    def add(self, bound: Bound, count: int, size: int, now: float) -> bool:
+        """Count messages; return whether the sender is within the bound."""
         bytes_per_second = BYTES_PER_SECOND * bound.bytes_factor
-        self.bytes_until = max(self.bytes_until, now) + weight * size / bytes_per_second
+        self.bytes_until = max(self.bytes_until, now) + size / bytes_per_second
         if self.bytes_until - now > BURST_BYTES / BYTES_PER_SECOND:
             return False
         if not bound.rate:
             return True
-        self.messages_until = max(self.messages_until, now) + weight / bound.rate
+        self.messages_until = max(self.messages_until, now) + count / bound.rate
         return self.messages_until - now <= bound.burst / bound.rate
 
     def add_rejection(self, now: float) -> None:
@@ -124,26 +132,43 @@ class FloodGuard:
         self._counters = {reason: dropped.labels(reason) for reason in REASONS}
         self._dropped = dict.fromkeys(self._counters, 0)
 
-    def admits(self, subject: bytes, size: int) -> bool:
-        """Count a message by its subject and its size in bytes; False: drop it."""
+    def judge(self, subject: bytes, size: int) -> Verdict:
+        """Count a message by its subject and its size in bytes, and decide what becomes of it."""
+        agent, now, reason = self._count(subject, size, 1)
+        if reason is not None:
+            return Verdict.DROP
+        return Verdict.OMIT if agent.omits_payload(now) else Verdict.PASS
+
+    def drop(self, subject: bytes, size: int, count: int) -> None:
+        """Count messages that follow a dropped one of the same sender, of ``size`` bytes in all."""
+        self._count(subject, size, count, reason=OVER_RATE)
+
+    def _count(
+        self, subject: bytes, size: int, count: int, reason: str | None = None
+    ) -> tuple[Usage, float, str | None]:
+        """Return the usage of the agent, the time, and the reason to drop the messages, if any."""
         _, tenant, _, agent_id, _ = subject.split(b".", 4)
         now = self._monotonic()
         agent = _usage_of(self._agents, (tenant, agent_id), now)
+        if agent.blocked_until <= now:
+            tenant_usage = _usage_of(self._tenants, tenant, now)
+            weight = 1
+            if not tenant_usage.add(self._tenant_bound, count, size, now):
+                weight, reason = TENANT_FACTOR, TENANT
+            elif not agent.gets_responses(now):
+                reason = OVER_RATE
+            if not agent.add(self._agent_bound, weight * count, weight * size, now):
+                agent.blocked_until = now + BLOCKED_SECONDS
         if agent.blocked_until > now:
-            self._drop(tenant, agent_id, agent, now)
-            return False
-        is_tenant_within = _usage_of(self._tenants, tenant, now).add(self._tenant_bound, size, now)
-        weight = 1 if is_tenant_within else TENANT_FACTOR
-        if not agent.add(self._agent_bound, size, now, weight):
-            agent.blocked_until = now + BLOCKED_SECONDS
-            self._drop(tenant, agent_id, agent, now)
-            return False
-        if is_tenant_within and agent.gets_responses(now):
-            return True
-        reason = OVER_RATE if is_tenant_within else TENANT
-        self._dropped[reason] += 1
-        _dropped.warn(tenant=tenant.decode(), agent_id=agent_id.decode(), reason=reason)
-        return False
+            reason = FLOOD
+            if now - agent.reported_at >= REPEAT_SECONDS:
+                agent.reported_at = now
+                self._on_flood(tenant.decode(), agent_id.decode(), agent.blocked_until - now)
+        elif reason is not None:
+            _dropped.warn(tenant=tenant.decode(), agent_id=agent_id.decode(), reason=reason)
+        if reason is not None:
+            self._dropped[reason] += count
+        return agent, now, reason
 
     def record_rejection(self, tenant: str, agent_id: str) -> None:
         """Count a command that was rejected because its agent sends too many."""
@@ -157,12 +182,6 @@ class FloodGuard:
             if count:
                 self._counters[reason].inc(count)
                 self._dropped[reason] = 0
-
-    def _drop(self, tenant: bytes, agent_id: bytes, agent: Usage, now: float) -> None:
-        self._dropped[FLOOD] += 1
-        if now - agent.reported_at >= REPEAT_SECONDS:
-            agent.reported_at = now
-            self._on_flood(tenant.decode(), agent_id.decode(), agent.blocked_until - now)
 
 
 def bound_of(rate: float, burst: float, *, bytes_factor: int = 1) -> Bound:

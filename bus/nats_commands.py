@@ -34,16 +34,22 @@ from quorate.application.operations import (
     Reply,
     Streamed,
 )
-from quorate.application.rate_limiter import READ_RESERVE, Limit, allow_all, reserve_for
+from quorate.application.rate_limiter import (
+    READ_RESERVE,
+    Limit,
+    allow_all,
+    rate_limit_problem,
+    reserve_for,
+)
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large, parse
 from quorate.application.tracing import HEADERS, Tracing
-from quorate.bus.command_parser import OmittedPayload
+from quorate.bus.command_parser import THROTTLED, TOO_LARGE
 from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
 from quorate.bus.subscribers import IDEMPOTENCY_FIELD, OWN_ID_PARAMETER
 from quorate.contracts.operations import AnyOperation, is_id, path_parameters
-from quorate.contracts.problems import Problem, problem_body
+from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, problem_body
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
 from quorate.projections.agent_names import AgentNames
@@ -208,7 +214,9 @@ def _read(
     body: bytes,
 ) -> None:
     """Fill the call from the headers and the body; raises Problem."""
-    if isinstance(body, OmittedPayload) or len(body) > BODY_BYTES_MAX:
+    if body is THROTTLED:
+        raise rate_limit_problem("key", RETRY_AFTER_SECONDS)
+    if body is TOO_LARGE or len(body) > BODY_BYTES_MAX:
         raise body_too_large()
     values = parse(body) if body else {}
     endpoint = operation.endpoint

@@ -98,9 +98,10 @@ def server_configuration(
 listen: {quote_string(listen)}
 max_payload: {MESSAGE_MEGABYTES_MAX}MB
 max_subscriptions: {SUBSCRIPTIONS_MAX}
-# Publishers never wait for a slow client. The server disconnects it long before it would drop
-# messages, so the client knows that it has to catch up.
-no_fast_producer_stall: true
+# A client that does not read is disconnected, so it knows that it has to catch up. A publisher
+# waits for some milliseconds when a receiver is far behind. Otherwise the server would drop the
+# commands of all agents during a flood.
+no_fast_producer_stall: false
 write_deadline: "{WRITE_SECONDS_MAX}s"
 # A replica whose machine vanished gets no more requests after a few seconds.
 ping_interval: "{PING_SECONDS}s"
