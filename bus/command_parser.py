@@ -46,7 +46,7 @@ class Admission(Protocol):
         ...
 
     def drop(self, subject: bytes, size: int, count: int) -> None:
-        """Count ``count`` messages of the same sender that are dropped, of ``size`` bytes in all."""
+        """Count messages of the same sender that are dropped, of ``size`` bytes in all."""
         ...
 
     def end_turn(self) -> None:

@@ -43,6 +43,7 @@ REPEAT_SECONDS = 1.0
 REJECTIONS_PER_SECOND = 500
 REJECTIONS_BURST = 256
 SENDERS_MAX = 65_536
+TOLERANCE_SECONDS = 1e-6  # Absorbs rounding errors of floating-point times.
 
 FLOOD, OVER_RATE, TENANT = REASONS = ("flood", "over_rate", "tenant")
 # Gets the tenant and the agent that floods, and the seconds for which it stays blocked.
@@ -88,13 +89,16 @@ class Usage:
         if not bound.rate:
             return True
         self.messages_until = max(self.messages_until, now) + count / bound.rate
-        return self.messages_until - now <= bound.burst / bound.rate
+        return self.messages_until - now <= bound.burst / bound.rate + TOLERANCE_SECONDS
 
     def add_rejection(self, now: float) -> None:
         self.rejections_until = max(self.rejections_until, now) + 1 / REJECTIONS_PER_SECOND
 
     def gets_responses(self, now: float) -> bool:
-        return self.rejections_until - now < REJECTIONS_BURST / REJECTIONS_PER_SECOND
+        return (
+            self.rejections_until - now + TOLERANCE_SECONDS
+            < REJECTIONS_BURST / REJECTIONS_PER_SECOND
+        )
 
     def is_idle(self, now: float) -> bool:
         times = self.messages_until, self.bytes_until, self.rejections_until, self.blocked_until

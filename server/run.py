@@ -64,6 +64,7 @@ class Addresses:
 
     url: str
     nats_url: str
+    is_nats_connected: bool = True  # Unknown for workers, which connect on their own.
 
 
 @dataclass(eq=False)
@@ -96,7 +97,11 @@ async def serve(
         # FastAPI takes as long to import as nats-server takes to start.
         loading = asyncio.create_task(asyncio.to_thread(_load_application))
         async with run_service(options) as running:
-            addresses = Addresses(url=url, nats_url=running.nats_service.url)
+            addresses = Addresses(
+                url=url,
+                nats_url=running.nats_service.url,
+                is_nats_connected=running.nats_service.is_connected(),
+            )
             await provide_keys(
                 running.service, options, url=addresses.url, nats_url=addresses.nats_url
             )

@@ -125,8 +125,8 @@ NUMBERS = [
     (MONITOR, f"It answers within {readiness.CHECK_SECONDS_MAX:g} seconds"),
     (MONITOR, f"rotated at {server.LOG_MEGABYTES_MAX} MB"),
     (DEPLOY, f"({'.'.join(map(str, server.VERSION_MIN))} or later)"),
-    (DEPLOY, f"of less than {configuration.MESSAGE_MEGABYTES_MAX} MB"),
-    (CONFIGURE, f"| messages over NATS | {configuration.MESSAGE_MEGABYTES_MAX} MB |"),
+    (DEPLOY, f"of less than {configuration.MESSAGE_KILOBYTES_MAX} KB"),
+    (CONFIGURE, f"| messages over NATS | {configuration.MESSAGE_KILOBYTES_MAX} KB |"),
     (CONFIGURE, f"| commands waiting for the log | {command_queue.QUEUE_COMMANDS_MAX};"),
     (CONFIGURE, f"| commands in one transaction | {command_queue.BATCH_COMMANDS_MAX} |"),
     (
