@@ -24,7 +24,7 @@ from quorate.bus.auth.jwt import NatsKey
 from quorate.bus.broker import CommandBroker
 from quorate.bus.command_fast_lane import HOT_OPERATIONS
 from quorate.bus.command_tasks import Operations
-from quorate.bus.connection import Connect
+from quorate.bus.connection import Connect, Connection
 from quorate.bus.embedded.configuration import ServiceKeys, service_keys
 from quorate.bus.embedded.server import LOOPBACK, EmbeddedServer
 from quorate.bus.flood_guard import FloodGuard
@@ -211,7 +211,18 @@ class NatsService:
         return {**relay, "connected": connected, "keysConnected": len(self.connections.keys)}
 
     def _connector(self, key: NatsKey, name: str) -> Connect:
-        return lambda: connection.connect(self.url, key, name)
+        """Return a function that connects, to an embedded server as soon as it listens.
+
+        A login before the auth callout is connected is refused after 2 s, so the callout must not
+        pause when the server is restarted.
+        """
+
+        async def connect() -> Connection:
+            if self.server is not None:
+                await self.server.ready.wait()
+            return await connection.connect(self.url, key, name)
+
+        return connect
 
     def _disconnect_if_revoked(self, row: RecordedEvent) -> None:
         if row.type == KeyRevoked.__name__:
