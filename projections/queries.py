@@ -186,6 +186,13 @@ class Reader:
             found = await transaction.fetch(self._queries.unrevoked_keys, {"asked": asked})
         return frozenset(row.id for row in found)
 
+    async def agent_keys(self, tenant: str, agent_id: str) -> frozenset[str]:
+        """Return the ids of an agent's keys."""
+        values = {"tenant": tenant, "agent_id": agent_id}
+        async with self._log.read() as transaction:
+            found = await transaction.fetch(self._queries.agent_keys, values)
+        return frozenset(row.id for row in found)
+
     async def keys(self, tenant: str, after: str, limit: int) -> QueryResult[Sequence[Key]]:
         values = {"tenant": tenant, "after": after, "limit": limit}
         async with self._snapshot(tenant) as snapshot:
@@ -288,6 +295,9 @@ class _Queries:
         is_unrevoked = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
         self.unrevoked_keys = self._query(
             select(keys.c.id).select_from(asked.join(keys, is_unrevoked))
+        )
+        self.agent_keys = self._query(
+            select(keys.c.id).where(in_tenant[keys], keys.c.agent_id == bindparam("agent_id"))
         )
         self.keys = self._page(
             select(keys).where(in_tenant[keys]), keys.c.id > after, keys.c.id, limit

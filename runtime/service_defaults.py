@@ -14,6 +14,7 @@ RETENTION_HOURS_MIN = 1 / 3_600
 RETENTION_HOURS_MAX = 24 * 365 * 100.0
 STREAM_REPLICAS_MAX = 5  # The maximum of JetStream.
 PORT_MAX = 65_535
+NATS_SCHEMES = ("nats", "tls", "ws", "wss")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_LEVEL_DEFAULT = "info"
 
@@ -39,6 +40,15 @@ def default_data_dir() -> Path:
     import platformdirs  # noqa: PLC0415 - few commands need it.
 
     return Path(platformdirs.user_data_dir("quorate"))
+
+
+def has_nats_scheme(urls: str) -> bool:
+    """Whether each of these URLs, which commas separate, has a host and a scheme of NATS."""
+    for url in urls.split(","):
+        scheme, separator, host = url.strip().partition("://")
+        if scheme not in NATS_SCHEMES or not separator or not host:
+            return False
+    return True
 
 
 def is_origin(text: str) -> bool:

@@ -241,6 +241,8 @@ def _create_nats_service(
         nats_host=options.nats_host,
         nats_url=options.nats_url,
         find_active_keys=reader.unrevoked_keys,
+        find_agent_keys=reader.agent_keys,
+        rates=options.rates,
         relays=False,
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,

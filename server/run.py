@@ -66,6 +66,7 @@ class Addresses:
     url: str
     nats_url: str
     events: int | None = None  # None: unknown to this process.
+    is_nats_connected: bool = True  # Unknown for workers, which connect on their own.
 
 
 @dataclass(eq=False)
@@ -102,6 +103,7 @@ async def serve(
                 url=url,
                 nats_url=running.nats_service.url,
                 events=await running.service.log.committed_head(),
+                is_nats_connected=running.nats_service.is_connected(),
             )
             await provide_keys(
                 running.service, options, url=addresses.url, nats_url=addresses.nats_url

@@ -24,6 +24,7 @@ from quorate.runtime.service_defaults import (
     WINDOW_SECONDS_MAX,
     WINDOW_SECONDS_MIN,
     default_data_dir,
+    has_nats_scheme,
 )
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by i
             raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
     _check_database(chosen["database_url"])
     _check_collector(chosen["otel_endpoint"])
+    _check_nats(chosen["nats_url"])
     options = _options(chosen)
     logging.configure(chosen["log_level"])
     listen = {"host": chosen["host"], "port": chosen["port"]}
@@ -224,6 +226,11 @@ def _check_collector(url: str | None) -> None:
         raise click.UsageError("--otel-endpoint must be a URL, e.g. http://localhost:4318.")
 
 
+def _check_nats(url: str | None) -> None:
+    if url is not None and not has_nats_scheme(url):
+        raise click.UsageError("--nats-url must be a URL, e.g. nats://localhost:4222.")
+
+
 def _require_database_for_workers(options: "Options") -> None:
     """Raise UsageError for a database that several processes must not write."""
     import sqlite3
@@ -245,6 +252,11 @@ def _require_database_for_workers(options: "Options") -> None:
     )
 
 
+def _nats_state(addresses: "Addresses") -> str:
+    """Return what to print behind the URL of NATS."""
+    return "" if addresses.is_nats_connected else "   (not connected; the service keeps trying)"
+
+
 def announce(options: "Options", addresses: "Addresses") -> None:
     """Print the addresses, what the service found, and a first command."""
     from quorate.server.run import without_password
@@ -256,7 +268,7 @@ def announce(options: "Options", addresses: "Addresses") -> None:
 Quorate is running.
 
   HTTP         {addresses.url}   (API documentation: {addresses.url}/docs)
-  NATS         {without_password(addresses.nats_url)}
+  NATS         {without_password(addresses.nats_url)}{_nats_state(addresses)}
   Data         {database or options.data_dir}{_found(addresses.events)}
   Credentials  {key_file or options.data_dir / "credentials.json"}
 

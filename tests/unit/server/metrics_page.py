@@ -11,6 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.bus.auth.callout import AuthCallout
+from quorate.bus.auth.client_limits import ClientLimits
+from quorate.bus.flood_guard import FloodGuard
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.metrics import CommandMetrics
@@ -65,6 +67,10 @@ class _Held:
         raise NotImplementedError
 
 
+class _Connections:
+    on_excess: Any = None
+
+
 class Watched:
     """Metrics with test doubles; ``now`` is the clock, which only the test advances."""
 
@@ -74,6 +80,8 @@ class Watched:
         self.request_metrics, self.command_bus = RequestMetrics(registry), _CommandBus(registry)
         self.nats_service, self.subscriptions = _NatsService(), Subscriptions()
         AuthCallout(unused, unused, unused, registry)
+        FloodGuard(on_flood=unused, registry=registry)
+        ClientLimits(_Connections(), unused, registry=registry)  # type: ignore[arg-type]
         self.metrics = Metrics(
             registry=registry,
             request_metrics=self.request_metrics,
