@@ -13,6 +13,8 @@ Guarantees:
   advances when all handlers of a notification have returned. After a crash, the notification that
   was being handled is delivered again.
 * A handler that raises is logged, and its notification counts as handled.
+* A cursor of another log, for example before a restore from a backup, is logged as an error and
+  delivers nothing until it is set anew.
 * Losses of messages, and restarts of nats-server and of the service, cause no gap. Notifications
   that the service no longer keeps are delivered as one ``Gap``.
 
@@ -38,9 +40,16 @@ except ModuleNotFoundError as missing:
     raise ModuleNotFoundError("Install FastStream: pip install 'quorate[faststream]'") from missing
 
 from quorate.client.async_client import AsyncClient
-from quorate.client.cursors import CursorStore, FileCursor, MemoryCursor
+from quorate.client.cursors import (
+    CursorStore,
+    FileCursor,
+    MemoryCursor,
+    load_log_id,
+    save_log_id,
+)
 from quorate.client.environment import resolve_service
 from quorate.client.errors import RequestFailedError
+from quorate.client.rejections import LogMismatchError, log_ends_before
 from quorate.client.results import Notification
 from quorate.client.transports.nats import NatsAddress
 from quorate.client.transports.sync_http import Client
@@ -137,6 +146,7 @@ class NotificationRouter(NatsRouter):
         self._api_key = api_key
         self._agent = AgentRef(id=agent_id)
         self._cursor = MemoryCursor() if cursor is None else cursor
+        self._log_id: str | None = None  # Of the log that the cursor is of.
         self._notification_handlers: list[_Handler] = []
         self._woken = asyncio.Event()
         self._broker_connection = _Connection(self)
@@ -246,6 +256,7 @@ class NotificationRouter(NatsRouter):
         async with AsyncClient(self._url, self._api_key) as client:
             if await self._cursor.load() is None:
                 page = await client.notifications.list(self._agent, after=0, limit=1)
+                await save_log_id(self._cursor, page.log_id)
                 await self._cursor.save(page.head)
             delivering = asyncio.create_task(self._deliver_all(client), name="notification router")
             try:
@@ -272,9 +283,11 @@ class NotificationRouter(NatsRouter):
             try:
                 if position is None:
                     position = await self._cursor.load() or 0
+                    self._log_id = await load_log_id(self._cursor, self._log_id)
                 position = await self._deliver_page(client, position)
             except RequestFailedError as failure:
-                logger.warning("Notifications cannot be read and will be retried: %s", failure)
+                level = logging.ERROR if isinstance(failure, LogMismatchError) else logging.WARNING
+                logger.log(level, "Notifications cannot be read and will be retried: %s", failure)
             except Exception:
                 logger.exception("Notifications cannot be delivered and will be retried")
             else:
@@ -293,11 +306,12 @@ class NotificationRouter(NatsRouter):
             after=position,
             limit=PAGE_LENGTH,
             wait_seconds=0.0 if is_connected else LONG_POLL_SECONDS,
+            log_id=self._log_id,
         )
-        if page.head < position:
-            raise RequestFailedError(
-                f"The event log of the service ends at {page.head}, before the cursor {position}"
-            )
+        if page.head < position:  # The service does not reject such a cursor itself.
+            raise log_ends_before(position, page.head)
+        if self._log_id is None:
+            self._log_id = await save_log_id(self._cursor, page.log_id)
         for notification in page.notifications:
             await self._handle(notification)
             await self._cursor.save(notification.sequence)

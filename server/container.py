@@ -15,6 +15,7 @@ from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.rate_limiter import RateLimiter
+from quorate.application.read_budget import ReadBudget
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing, create_tracing
@@ -72,7 +73,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
             stack.push_async_callback(tracing.stop)
         stack.push_async_callback(log.close)
         clock = await _create_clock(log)
-        built = _build(log, options, clock, tracing)
+        built = _build(log, await log.log_id(), options, clock, tracing=tracing)
         service, nats_service = built.service, built.nats_service
         await _verify_tail(log, service.command_bus)
         service.command_bus.open()
@@ -114,7 +115,12 @@ async def _create_clock(log: EventStore) -> MonotonicClock:
 
 
 def _build(
-    log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
+    log: EventStore,
+    log_id: str,
+    options: Options,
+    clock: MonotonicClock,
+    *,
+    tracing: Tracing | None,
 ) -> "_Built":
     reader, new_id = Reader(log, clock), Uuid7()
     key_cache, rate_limiter = KeyCache(reader.key), RateLimiter(options.rates)
@@ -129,7 +135,7 @@ def _build(
         nats_service.wake(rows)
         subscriptions.wake(rows)
 
-    commits = CommitFeed(log, on_commit)
+    commits = CommitFeed(log, on_commit, subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
@@ -150,6 +156,7 @@ def _build(
     )
     service = Service(
         log=log,
+        log_id=log_id,
         command_bus=command_bus,
         reader=reader,
         notifications=NotificationQueries(
@@ -158,6 +165,7 @@ def _build(
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         rate_limiter=rate_limiter,
+        read_budget=ReadBudget(options.rates),
         subscriptions=subscriptions,
         clock=clock,
         new_id=new_id,
