@@ -39,7 +39,7 @@ async def list_events(service: Service, call: Call) -> Reply:
             "head": page.head,
             "next": page.scanned_to,
             "gap": gap_range(page.gap) if page.gap else None,
-            "logId": service.log_id,
+            "logId": service.log.id,
         }
     )
     service.read_budget.charge(principal, len(body))
@@ -53,7 +53,7 @@ async def stream_events(service: Service, call: Call) -> Streamed:
     after = await start_after(service, call)
     subscription = service.subscriptions.subscribe_to_log(principal.tenant, principal.key_id)
     source = _LogSource(service, principal)
-    return await stream(call, subscription, after, source, service.log_id)
+    return await stream(call, subscription, after, source, service.log.id)
 
 
 class _LogSource:

@@ -86,13 +86,13 @@ def check_cursor(service: Service, log_id: str | None, after: int, head: int) ->
     A log that was restored from a backup may have grown beyond the cursor. Then only the log id
     shows that its events are not those that the caller has seen.
     """
-    if log_id not in {None, service.log_id}:
-        detail = f"The cursor is of log {log_id}; this is log {service.log_id}."
+    if log_id not in {None, service.log.id}:
+        detail = f"The cursor is of log {log_id}; this is log {service.log.id}."
     elif after > head:
         detail = f"The log ends at {head}, before the cursor {after}."
     else:
         return
-    raise Problem("log_mismatch", detail, logId=service.log_id, head=head)
+    raise Problem("log_mismatch", detail, logId=service.log.id, head=head)
 
 
 async def stream(

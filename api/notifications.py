@@ -63,7 +63,7 @@ async def _read_page(service: Service, call: Call, agent_id: str) -> tuple[Notif
             call.principal.tenant, agent_id, query.after, query.limit
         )
         check_cursor(service, query.log_id, query.after, page.head)
-        return page, await _page_body(page, agent_id, service.log_id)
+        return page, await _page_body(page, agent_id, service.log.id)
 
 
 async def _wait_for_page(
@@ -103,7 +103,7 @@ async def stream_notifications(service: Service, call: Call) -> Streamed:
         principal.tenant, agent_id, principal.key_id
     )
     source = _Source(service, principal, agent_id)
-    return await stream(call, subscription, after, source, service.log_id)
+    return await stream(call, subscription, after, source, service.log.id)
 
 
 class _Source:

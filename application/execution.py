@@ -42,7 +42,6 @@ class MetricsPage(Protocol):
 @record
 class Service:
     log: EventStore
-    log_id: str
     command_bus: CommandBus
     reader: Reader
     notifications: NotificationQueries

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from quorate.application.tracing import Span
 from quorate.contracts.operations import AnyOperation
 from quorate.domain.shared.records import record
-from quorate.eventlog.pages import PAGE_BYTES_MAX
+from quorate.eventlog import pages
 from quorate.runtime.asgi import Receive
 
 
@@ -30,7 +30,7 @@ class Call:
         self.query: Any = None  # An instance of the operation's query model.
         self.request_id = ""
         self.urgent = False
-        self.page_bytes_max = PAGE_BYTES_MAX
+        self.page_bytes_max = pages.PAGE_BYTES_MAX
         self.span: Span | None = None
         self.receive: Receive
 

@@ -43,7 +43,7 @@ async def in_parts(items: Sequence[T], make: Callable[[T], R]) -> AsyncIterator[
 
 
 class ReadTurns:
-    """Lets ``at_once_max`` holders in; those that wait are let in tenant by tenant."""
+    """Admits ``at_once_max`` holders at a time; those that wait are admitted tenant by tenant."""
 
     def __init__(self, at_once_max: int = READS_AT_ONCE_MAX) -> None:
         self._free = at_once_max

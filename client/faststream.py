@@ -13,8 +13,7 @@ Guarantees:
   advances when all handlers of a notification have returned. After a crash, the notification that
   was being handled is delivered again.
 * A handler that raises is logged, and its notification counts as handled.
-* A cursor of another log, for example before a restore from a backup, is logged as an error and
-  delivers nothing until it is set anew.
+* A cursor of another log, for example after a restore, is logged and delivers nothing.
 * Losses of messages, and restarts of nats-server and of the service, cause no gap. Notifications
   that the service no longer keeps are delivered as one ``Gap``.
 
@@ -39,17 +38,12 @@ try:
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError("Install FastStream: pip install 'quorate[faststream]'") from missing
 
+from quorate.client import cursors
 from quorate.client.async_client import AsyncClient
-from quorate.client.cursors import (
-    CursorStore,
-    FileCursor,
-    MemoryCursor,
-    load_log_id,
-    save_log_id,
-)
+from quorate.client.cursors import CursorStore, FileCursor, MemoryCursor
 from quorate.client.environment import resolve_service
 from quorate.client.errors import RequestFailedError
-from quorate.client.rejections import LogMismatchError, log_ends_before
+from quorate.client.rejections import log_ends_before
 from quorate.client.results import Notification
 from quorate.client.transports.nats import NatsAddress
 from quorate.client.transports.sync_http import Client
@@ -256,7 +250,7 @@ class NotificationRouter(NatsRouter):
         async with AsyncClient(self._url, self._api_key) as client:
             if await self._cursor.load() is None:
                 page = await client.notifications.list(self._agent, after=0, limit=1)
-                await save_log_id(self._cursor, page.log_id)
+                await cursors.save_log_id(self._cursor, page.log_id)
                 await self._cursor.save(page.head)
             delivering = asyncio.create_task(self._deliver_all(client), name="notification router")
             try:
@@ -283,11 +277,10 @@ class NotificationRouter(NatsRouter):
             try:
                 if position is None:
                     position = await self._cursor.load() or 0
-                    self._log_id = await load_log_id(self._cursor, self._log_id)
+                    self._log_id = await cursors.load_log_id(self._cursor, self._log_id)
                 position = await self._deliver_page(client, position)
             except RequestFailedError as failure:
-                level = logging.ERROR if isinstance(failure, LogMismatchError) else logging.WARNING
-                logger.log(level, "Notifications cannot be read and will be retried: %s", failure)
+                logger.warning("Notifications cannot be read and will be retried: %s", failure)
             except Exception:
                 logger.exception("Notifications cannot be delivered and will be retried")
             else:
@@ -311,7 +304,7 @@ class NotificationRouter(NatsRouter):
         if page.head < position:  # The service does not reject such a cursor itself.
             raise log_ends_before(position, page.head)
         if self._log_id is None:
-            self._log_id = await save_log_id(self._cursor, page.log_id)
+            self._log_id = await cursors.save_log_id(self._cursor, page.log_id)
         for notification in page.notifications:
             await self._handle(notification)
             await self._cursor.save(notification.sequence)

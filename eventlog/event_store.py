@@ -17,10 +17,11 @@ from sqlalchemy import Select
 from quorate.domain.identity.tenants import TenantCreated
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog import pages
 from quorate.eventlog.database import Database, Schema
 from quorate.eventlog.event_queries import EventQueries
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
-from quorate.eventlog.pages import PAGE_BYTES_MAX, PageBuilder
+from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
 from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
@@ -114,6 +115,7 @@ class EventStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.id = ""  # Until ``load_id``.
         self._queries = EventQueries(database)
 
     async def open(self, schema: Schema | None = None) -> None:
@@ -176,11 +178,10 @@ class EventStore:
         async with self.read() as transaction:
             return await self.last_sequence(transaction, tenant)
 
-    async def log_id(self) -> str:
-        """Return the random id of this log; a log that is restored from a backup has another."""
+    async def load_id(self) -> None:
+        """Load the random id of this log; a log that is restored from a backup has another."""
         async with self.read() as transaction:
-            ((log_id,),) = await transaction.fetch(self._queries.log_id, {})
-        return str(log_id)
+            ((self.id,),) = await transaction.fetch(self._queries.log_id, {})
 
     async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
         """Return committed events of all tenants that follow ``position``, in order."""
@@ -297,7 +298,8 @@ class EventStore:
 
 
 def _page_builder(limit: int) -> PageBuilder[RecordedEvent]:
-    return PageBuilder(limit, event_from_row, lambda event: len(event.data), PAGE_BYTES_MAX)
+    bytes_max = pages.PAGE_BYTES_MAX
+    return PageBuilder(limit, event_from_row, lambda event: len(event.data), bytes_max)
 
 
 class LogCorrupted(Exception):

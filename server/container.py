@@ -72,8 +72,9 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         if tracing is not None:
             stack.push_async_callback(tracing.stop)
         stack.push_async_callback(log.close)
+        await log.load_id()
         clock = await _create_clock(log)
-        built = _build(log, await log.log_id(), options, clock, tracing=tracing)
+        built = _build(log, options, clock, tracing)
         service, nats_service = built.service, built.nats_service
         await _verify_tail(log, service.command_bus)
         service.command_bus.open()
@@ -115,12 +116,7 @@ async def _create_clock(log: EventStore) -> MonotonicClock:
 
 
 def _build(
-    log: EventStore,
-    log_id: str,
-    options: Options,
-    clock: MonotonicClock,
-    *,
-    tracing: Tracing | None,
+    log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
 ) -> "_Built":
     reader, new_id = Reader(log, clock), Uuid7()
     key_cache, rate_limiter = KeyCache(reader.key), RateLimiter(options.rates)
@@ -156,7 +152,6 @@ def _build(
     )
     service = Service(
         log=log,
-        log_id=log_id,
         command_bus=command_bus,
         reader=reader,
         notifications=NotificationQueries(

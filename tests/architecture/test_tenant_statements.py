@@ -36,7 +36,7 @@ TENANT = "tenant"
 # Statements across tenants, by the tables that they do not restrict: why they are needed.
 ACROSS_TENANTS = {
     ("keys", "queries.py"): "the id of a key determines the tenant",
-    ("events", "event_store.py"): "the relay, checks and archives read the log in its order",
+    ("events", "event_queries.py"): "the relay, checks and archives read the log in its order",
     ("answers", "idempotency.py"): "old answers of all tenants are deleted",
     ("agents", "deadlines.py"): "the scheduler records timeouts in all tenants",
     ("leases", "deadlines.py"): "the scheduler records ends in all tenants",
