@@ -99,6 +99,7 @@ class AsyncClient(AsyncCaller, Resources[AsyncCaller]):
         agent: AgentRef | None = None,
         *,
         after: int | None = None,
+        log_id: str | None = None,
         nats_url: str = "",
         config: ClientConfig = DEFAULT,
     ) -> AbstractAsyncContextManager[NotificationFeed]:
@@ -113,5 +114,6 @@ class AsyncClient(AsyncCaller, Resources[AsyncCaller]):
             agent=agent,
             nats_url=nats_url,
             after=after,
+            log_id=log_id,
             config=config,
         )
