@@ -52,6 +52,7 @@ from quorate.contracts.operations import AnyOperation, is_id, path_parameters
 from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, problem_body
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
+from quorate.eventlog import pages
 from quorate.projections.agent_names import AgentNames
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -116,6 +117,7 @@ class NatsCommandHandler:
         log_entry = self._log_entry(request.sender, headers)
         call = Call({}, {})
         call.request_id, call.span = log_entry.request_id, log_entry.span
+        call.page_bytes_max = pages.NATS_PAGE_BYTES_MAX
         work: Awaitable[Reply | Streamed]
         try:
             operation = self._operation(request.sender)

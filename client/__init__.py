@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import LeaseConflictError as LeaseConflictError
     from quorate.client.rejections import LeaseEndedError as LeaseEndedError
     from quorate.client.rejections import LeaseNotFoundError as LeaseNotFoundError
+    from quorate.client.rejections import LogMismatchError as LogMismatchError
     from quorate.client.rejections import NotEligibleError as NotEligibleError
     from quorate.client.rejections import QuotaExceededError as QuotaExceededError
     from quorate.client.rejections import RateLimitedError as RateLimitedError
@@ -94,7 +95,8 @@ _NAMES_BY_MODULE = {
         *("ActingAsAnotherError", "AgentInactiveError", "AgentNotFoundError"),
         *("AlreadyVotedError", "ConsensusClosedError", "ConsensusNotFoundError"),
         *("ContactEmailInvalidError", "InvalidKeyError", "InvalidRequestError"),
-        *("LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError", "NotEligibleError"),
+        *("LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError", "LogMismatchError"),
+        "NotEligibleError",
         *("QuotaExceededError", "RateLimitedError", "RejectedError"),
         *("RoleForbiddenError", "TenantForbiddenError"),
     ),

@@ -25,6 +25,8 @@ LIMITS_DEFAULT: Mapping[str, int] = {
     "burst_per_key": 4_000,
     "rate_per_tenant": 10_000,
     "burst_per_tenant": 20_000,
+    "read_bytes_per_key": 10_000_000,
+    "read_bytes_per_tenant": 40_000_000,
     "failed_keys_per_minute": 100,
     "quota_agents": 10_000,
     "quota_live_leases": 1_000_000,

@@ -16,6 +16,7 @@ from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.rate_limiter import RateLimiter
+from quorate.application.read_budget import ReadBudget
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing, create_tracing
@@ -74,6 +75,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         if tracing is not None:
             stack.push_async_callback(tracing.stop)
         stack.push_async_callback(log.close)
+        await log.load_id()
         clock = await _create_clock(log)
         built = _build(log, options, clock, tracing)
         service, nats_service = built.service, built.nats_service
@@ -132,7 +134,7 @@ def _build(
         nats_service.wake(rows)
         subscriptions.wake(rows)
 
-    commits = CommitFeed(log, on_commit)
+    commits = CommitFeed(log, on_commit, subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
@@ -162,6 +164,7 @@ def _build(
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         rate_limiter=rate_limiter,
+        read_budget=ReadBudget(options.rates),
         subscriptions=subscriptions,
         clock=clock,
         new_id=new_id,

@@ -162,7 +162,6 @@ def list_keys(  # noqa: PLR0917 - click passes options as arguments.
     with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
         found = api.list_all(
             lambda after, length: requests.list_keys(tenant_id=tenant, after=after, limit=length),
-            lambda key: key.id,
             limit,
         )
     if quiet:

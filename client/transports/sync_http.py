@@ -95,10 +95,16 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
                 pause = policy.pause_after(failure)
             self._sleep(pause)
 
-    def stream(self, path: str, after: int) -> Generator[httpx2.ServerSentEvent, None, None]:
+    def stream(
+        self, path: str, after: int, log_id: str | None = None
+    ) -> Generator[httpx2.ServerSentEvent, None, None]:
         try:
             with self._client.stream(
-                "GET", self._url + path, headers=stream_headers(after), timeout=STREAM_TIMEOUT
+                "GET",
+                self._url + path,
+                params=log_parameters(log_id),
+                headers=stream_headers(after),
+                timeout=STREAM_TIMEOUT,
             ) as response:
                 if response.status_code != httpx2.codes.OK:
                     content = response.read()
@@ -136,6 +142,11 @@ def request_headers(api_key: str) -> dict[str, str]:
 def stream_headers(after: int) -> dict[str, str]:
     """Return the headers of an event stream that begins after the sequence ``after``."""
     return {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+
+
+def log_parameters(log_id: str | None) -> dict[str, str]:
+    """Return the parameters that name the log of the cursor."""
+    return {} if log_id is None else {"logId": log_id}
 
 
 def content_headers(request: Request[Any]) -> dict[str, str]:
