@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from quorate.client.consensus import Proposal as Proposal
     from quorate.client.errors import ClientClosedError as ClientClosedError
     from quorate.client.errors import ConflictError as ConflictError
+    from quorate.client.errors import ForkedError as ForkedError
     from quorate.client.errors import LeaseLostError as LeaseLostError
     from quorate.client.errors import NotFoundError as NotFoundError
     from quorate.client.errors import QuorateError as QuorateError
@@ -82,8 +83,9 @@ _NAMES_BY_MODULE = {
     "quorate.client.async_client": ("AsyncClient",),
     "quorate.client.event_reader": ("EventsArchivedError",),
     "quorate.client.errors": (
-        *("ClientClosedError", "ConflictError", "LeaseLostError", "NotFoundError"),
-        *("QuorateError", "RequestFailedError", "UnauthorizedError", "UnavailableError"),
+        *("ClientClosedError", "ConflictError", "ForkedError", "LeaseLostError"),
+        *("NotFoundError", "QuorateError", "RequestFailedError", "UnauthorizedError"),
+        "UnavailableError",
     ),
     "quorate.client.notifications": ("NotificationFeed",),
     "quorate.client.lease": ("Lease",),

@@ -7,6 +7,8 @@ there while the program computes.
 One thing is different: Python cannot interrupt a thread that computes or sleeps, so a block is not
 cancelled when its lease is lost. Check ``lease.is_held`` or call ``lease.check()`` before each
 guarded action. The end of the block raises ``LeaseLostError`` in any case.
+
+After a fork, everything raises ``ForkedError`` in the child. Connect an agent there.
 """
 
 import asyncio
@@ -26,6 +28,7 @@ from quorate.client import consensus as proposals
 from quorate.client import lease as leases
 from quorate.client import notifications as feeds
 from quorate.client.errors import LeaseLostError
+from quorate.client.process_guard import ProcessGuard
 from quorate.contracts.coordination.consensus import ConsensusInfo
 from quorate.contracts.coordination.leases import LeaseInfo
 from quorate.contracts.operations import Operation
@@ -39,6 +42,7 @@ class LoopThread:
     """An event loop that runs in a daemon thread."""
 
     def __init__(self) -> None:
+        self._process = ProcessGuard()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="quorate.client", daemon=True
@@ -49,8 +53,11 @@ class LoopThread:
         """Run a coroutine on the loop and return its result.
 
         An interruption of the caller (such as KeyboardInterrupt) cancels the coroutine. Raises
-        RuntimeError when the agent has disconnected.
+        RuntimeError when the agent has disconnected, and ForkedError in a child of its process.
         """
+        if self.is_forked:
+            work.close()
+            self._process.check()
         if self.is_stopped:
             work.close()
             raise RuntimeError("The agent has disconnected")
@@ -63,8 +70,15 @@ class LoopThread:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the loop has stopped. At interpreter exit the daemon thread stops too."""
-        return self._loop.is_closed() or sys.is_finalizing()
+        """Whether the loop has stopped. At interpreter exit the daemon thread stops too.
+
+        A child process has no copy of the thread.
+        """
+        return self.is_forked or self._loop.is_closed() or sys.is_finalizing()
+
+    @property
+    def is_forked(self) -> bool:
+        return self._process.is_forked
 
     def close(self) -> None:
         if self.is_stopped:
@@ -209,6 +223,8 @@ class Lease(SyncProxy):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._loop.is_forked:
+            return
         loss = self._target.loss
         self._loop.run(self._target.close())
         if loss is not None and error is None:

@@ -7,6 +7,7 @@
   - ``UnavailableError``     408, 429, 502-504, or no response in time: retry later
   - ``ClientClosedError``    the agent or feed was closed before the request finished
 * ``LeaseLostError``       a held lease is lost; no request needs to have failed
+* ``ForkedError``          a child process uses an agent, lease, client or feed of its parent
 
 A rejection by the service has a problem ``code`` (RFC 9457). It is a ``RejectedError`` as well,
 with one class for each code (client/rejections.py).
@@ -57,6 +58,10 @@ class UnavailableError(RequestFailedError):
 
 class ClientClosedError(RequestFailedError):
     """The agent or feed is closed, so it sends no more requests."""
+
+
+class ForkedError(QuorateError):
+    """The process was forked, and the object belongs to the parent. Connect again in the child."""
 
 
 class LeaseLostError(QuorateError):
