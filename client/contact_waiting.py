@@ -94,8 +94,8 @@ def _conflict_with_task(context: AgentContext, contact: str) -> LeaseConflictErr
         "code": LeaseHeld.code,
         "conflict": True,
     }
-    infos = [lease.info for lease in context.holds.owners(contact) if lease.is_acquired]
-    if infos:
+    infos = [lease._info for lease in context.holds.owners(contact)]  # noqa: SLF001 - a part of it.
+    if infos and infos[0] is not None:
         holder = HolderInfo(
             agent_id=context.agent_id,
             agent_name=context.agent_name,

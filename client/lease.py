@@ -89,11 +89,6 @@ class Lease:
         return f"Lease({self.contact_email!r}, {state}, id={self.id!r}, fence={self.fence})"
 
     @property
-    def is_acquired(self) -> bool:
-        """Whether the lease was granted; it may have ended."""
-        return self._info is not None
-
-    @property
     def info(self) -> LeaseInfo:
         """The lease as the service described it last."""
         if self._info is None:
