@@ -12,7 +12,7 @@ from tests.e2e.client.fake_service import notification_json
 def notification(name: str, **data: object) -> Notification:
     """Return a notification with the data that the test needs; the other fields are not set."""
     model = NOTIFICATION_TYPES[name]
-    fields = {"contact_key": "another@example.com"}
+    fields: dict[str, object] = {"contact_key": "another@example.com"}
     fields |= {to_snake(key): value for key, value in data.items()}
     parsed = model.model_construct(None, **fields)
     return Notification(name=name, sequence=1, id="event-1", time=None, data=parsed, raw=data)
