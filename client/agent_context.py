@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 from quorate.client import requests
 from quorate.client.background_tasks import BackgroundTasks
 from quorate.client.clock import Clock
 from quorate.client.config import ClientConfig
-from quorate.client.contact_holds import ContactHolds
+from quorate.client.contact_holds import ContactHolds, ContactOwner
 from quorate.client.errors import UnavailableError
 from quorate.client.lease_validity import AgentLiveness
 from quorate.client.process_guard import ProcessGuard
@@ -22,9 +22,6 @@ from quorate.client.transports.failover import FailoverTransport
 from quorate.client.waiters import Waiters
 from quorate.contracts.identity.agents import HeartbeatInfo
 from quorate.domain.identity.agents import AgentRef
-
-if TYPE_CHECKING:
-    from quorate.client.lease import Lease
 
 T = TypeVar("T")
 
@@ -58,7 +55,7 @@ class AgentContext:
         self.background = BackgroundTasks()
         self.process = ProcessGuard()
         self.holder = holder or uuid4().hex
-        self.holds: ContactHolds[Lease] = ContactHolds()
+        self.holds: ContactHolds[ContactOwner] = ContactHolds()
         self._contact_locks: dict[str, ContactLock] = {}
         self.agent_id = ""
         self.agent_name = ""

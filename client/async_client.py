@@ -13,7 +13,7 @@ from quorate.client.callers import AsyncCaller
 from quorate.client.clock import boot_time
 from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.errors import UnavailableError
-from quorate.client.lease_validity import require_valid
+from quorate.client.lease_arrival import require_valid
 from quorate.client.notifications import NotificationFeed
 from quorate.client.request_builder import Request
 from quorate.client.resources import Resources

@@ -8,11 +8,20 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from quorate.contracts.coordination.leases import LeaseInfo
+
 Owner = TypeVar("Owner")
+
+
+class ContactOwner:
+    """The user of one lease; ``info`` returns the lease once it is acquired."""
+
+    def __init__(self, info: Callable[[], LeaseInfo | None]) -> None:
+        self.info = info
 
 
 @dataclass(eq=False)

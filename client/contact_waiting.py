@@ -9,15 +9,12 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 from quorate.client.agent_context import AgentContext, wait_for_event
+from quorate.client.contact_holds import ContactOwner
 from quorate.client.rejections import LeaseConflictError
 from quorate.contracts.coordination.leases import HolderInfo
 from quorate.domain.coordination.leases import LeaseHeld
-
-if TYPE_CHECKING:
-    from quorate.client.lease import Lease
 
 FALLBACK_DELAY_SECONDS = 0.5
 PAUSE_SECONDS_MIN = 0.5
@@ -28,7 +25,7 @@ CONFLICT_STATUS = 409
 async def acquire_contact(
     context: AgentContext,
     contact: str,
-    lease: "Lease",
+    owner: ContactOwner,
     *,
     attempt: Callable[[], Awaitable[None]],
     is_shared: bool,
@@ -40,13 +37,13 @@ async def acquire_contact(
     caller must free the contact: ``context.holds``.
     """
     deadline = context.clock() + wait_seconds
-    held = await context.holds.hold(contact, lease, is_shared=is_shared, seconds=wait_seconds)
+    held = await context.holds.hold(contact, owner, is_shared=is_shared, seconds=wait_seconds)
     if not held:
         raise _conflict_with_task(context, contact)
     try:
         await _acquire_until(deadline, attempt, context, contact)
     except BaseException:
-        context.holds.free(contact, lease)
+        context.holds.free(contact, owner)
         raise
 
 
@@ -94,8 +91,8 @@ def _conflict_with_task(context: AgentContext, contact: str) -> LeaseConflictErr
         "code": LeaseHeld.code,
         "conflict": True,
     }
-    infos = [lease._info for lease in context.holds.owners(contact)]  # noqa: SLF001 - a part of it.
-    if infos and infos[0] is not None:
+    infos = [info for owner in context.holds.owners(contact) if (info := owner.info())]
+    if infos:
         holder = HolderInfo(
             agent_id=context.agent_id,
             agent_name=context.agent_name,

@@ -25,6 +25,7 @@ from quorate.client.agent_context import AgentContext
 from quorate.client.background_tasks import logger
 from quorate.client.cancellation import CancelScope
 from quorate.client.clock import sleep_until
+from quorate.client.contact_holds import ContactOwner
 from quorate.client.contact_waiting import acquire_contact
 from quorate.client.errors import LeaseLostError, RequestFailedError, UnavailableError
 from quorate.client.lease_release import RELEASE_TASK, log_failure, send_release
@@ -77,6 +78,7 @@ class Lease:
         self._cancel_scope: CancelScope | None = None
         self._maintenance: list[asyncio.Task[None]] = []
         self._watcher = LeaseWatcher(self._on_ended, self._verify)
+        self._owner = ContactOwner(lambda: self._info)
 
     # -- State ---------------------------------------------------------------
 
@@ -226,7 +228,7 @@ class Lease:
         await acquire_contact(
             self._context,
             self._contact,
-            self,
+            self._owner,
             attempt=self._acquire_once,
             is_shared=self._is_reentrant,
             wait_seconds=self._wait_seconds,
@@ -261,7 +263,7 @@ class Lease:
 
     def _free_contact(self) -> None:
         """Let another task have the contact: its lease is another one, after the release task."""
-        self._context.holds.free(self._contact, self)
+        self._context.holds.free(self._contact, self._owner)
 
     # -- Acquiring -----------------------------------------------------------
 

@@ -13,20 +13,14 @@ Guarantees:
   suspended finds its earlier leases lost when it resumes, whatever response arrives next.
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from quorate.client.clock import Clock
-from quorate.client.errors import LeaseLostError
-from quorate.client.request_builder import Request
-from quorate.client.serialization import Response
-from quorate.contracts.coordination.leases import ACQUIRE_LEASE, RENEW_LEASE, LeaseInfo
-from quorate.domain.coordination.leases import DURATION_MINUTES_DEFAULT
 from quorate.domain.identity.agents import HEARTBEATS_PER_WINDOW_MAX
 
 DRIFT_SHARE = 0.01
 DRIFT_SECONDS = 0.05
 SECONDS_PER_MINUTE = 60.0
-_GRANTING = {ACQUIRE_LEASE.name, RENEW_LEASE.name}
 
 LossReason: TypeAlias = Literal[
     "expired",  # The service reports that the lease has expired.
@@ -49,16 +43,6 @@ def valid_until(sent_at: float, seconds: float) -> float:
     ``sent_at`` is when the request for a grant of ``seconds`` was sent, by the agent's clock.
     """
     return sent_at + seconds * (1 - DRIFT_SHARE) - DRIFT_SECONDS
-
-
-def require_valid(request: Request[Any], response: Response[Any], now: float) -> None:
-    """Raise LeaseLostError if a response grants a lease that may have ended before it arrived."""
-    if request.name not in _GRANTING:
-        return
-    minutes = request.message.get("durationMinutes", DURATION_MINUTES_DEFAULT)
-    if now >= valid_until(response.sent_at, minutes * SECONDS_PER_MINUTE):
-        lease: LeaseInfo = response.result
-        raise LeaseLostError("unreachable", lease.id, lease.contact_email, lease.fence)
 
 
 class AgentLiveness:

@@ -15,7 +15,7 @@ import httpx2
 from quorate.client.callers import BlockingCaller
 from quorate.client.clock import boot_time
 from quorate.client.errors import RequestFailedError, UnavailableError
-from quorate.client.lease_validity import require_valid
+from quorate.client.lease_arrival import require_valid
 from quorate.client.process_guard import ProcessGuard
 from quorate.client.request_builder import Request
 from quorate.client.resources import Resources

@@ -52,7 +52,8 @@ class RepeatableCommand(Command, Protocol):
     The response is stored under the idempotency key. When the request is repeated, ``repeat``
     decides whether the right still exists, at the time of the repetition.
 
-    ``granted`` is what the stored response grants; its type is the command's own.
+    ``granted`` is what the stored response grants; its type is the command's own. What ``repeat``
+    depends on besides ``reads``, the command names in ``reads_of_repeat(granted)``.
     """
 
     def repeat(
@@ -66,13 +67,6 @@ class RepeatableCommand(Command, Protocol):
         Without events, the response is the present result of the command. Raises DomainError when
         the right is over, or when there is none for another reason.
         """
-
-
-class ReadsForRepeat(Protocol):
-    """A repeatable command that depends on more when it is repeated."""
-
-    def reads_of_repeat(self, granted: Any) -> Reads:  # noqa: ANN401 - its own.
-        """Name what ``repeat`` depends on besides ``reads``."""
 
 
 # How an event changes an aggregate: what ``apply`` needs of it, in the order of its loop.

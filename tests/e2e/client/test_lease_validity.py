@@ -236,7 +236,7 @@ async def test_lease_whose_response_arrives_after_its_end_is_lost(
     request_: Request[LeaseInfo], attempts: int, clock: SetClock
 ) -> None:
     """The time counts from the first attempt, because that one may have been carried out."""
-    remaining = 0
+    remaining, seconds = 0, 0.0
 
     def respond(_: httpx2.Request) -> httpx2.Response:
         nonlocal remaining
@@ -267,8 +267,8 @@ async def test_lease_whose_response_arrives_after_its_end_is_lost(
         sleep=pause,
     )
     with client:
-        for seconds, is_valid in ((59.3, True), (59.4, False)):
-            remaining = attempts
+        for total_seconds, is_valid in ((59.3, True), (59.4, False)):
+            remaining, seconds = attempts, total_seconds
             with nullcontext() if is_valid else pytest.raises(LeaseLostError) as lost:
                 client.execute(request_, timeout_seconds=600)
             remaining = attempts

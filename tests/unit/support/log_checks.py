@@ -90,7 +90,7 @@ def leases_are_superseded_by_later_registrations(events: Sequence[TimedEvent]) -
         if superseded is not None:
             assert isinstance(event, LeaseAcquired), "superseded without a grant"
             assert _holder(event) == _holder(superseded), "superseded by another holder"
-            assert event.incarnation != superseded.incarnation, "superseded by itself"
+            assert event.incarnation != superseded.incarnation, "same registration"
             superseded = None
         match event:
             case AgentRegistered() | AgentReregistered():
