@@ -70,10 +70,13 @@ OPERATOR_ADVICE: Mapping[str, str] = {
 @contextmanager
 def report_errors(*, as_json: bool = False, advice: Mapping[str, str] = ADVICE) -> Iterator[None]:
     """End the command with a message and an exit code when a client call inside fails."""
-    from quorate.client.errors import RequestFailedError
+    from quorate.client.errors import LeaseLostError, RequestFailedError
 
     try:
         yield
+    except LeaseLostError as lost:
+        message = f"{lost}, because the response arrived too late: {ADVICE['lease_ended']}"
+        raise Failure(message, CONFLICT) from lost
     except RequestFailedError as failed:
         if as_json:
             _print_problem(failed)
@@ -124,7 +127,9 @@ def _describe_holder(failed: "RejectedError") -> str | None:
     holder = failed.holder if isinstance(failed, LeaseConflictError) else None
     if holder is None:
         return None
-    return f"{holder.agent_name} holds the contact until {format_time(holder.expires_at)}"
+    instance = f" (holder {holder.holder})" if holder.holder else ""
+    until = format_time(holder.expires_at)
+    return f"{holder.agent_name}{instance} holds the contact until {until}"
 
 
 def _print_problem(failed: "RequestFailedError") -> None:
