@@ -71,7 +71,7 @@ class HttpAdmission:
         call = Call(ids, headers)
         call.request_id, call.receive = log_entry.request_id, receive
         call.span = log_entry.span
-        call.urgent = self.operation.urgent
+        call.urgent, call.unmetered = self.operation.urgent, self.operation.unmetered
         return Started(call, log_entry, repeated)
 
     async def admit(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> None:

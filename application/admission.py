@@ -126,8 +126,15 @@ class RequestLogEntry:
 
     @staticmethod
     def _caller(problem: Problem, principal: Principal | None) -> dict[str, Any]:
-        key_id = principal.key_id or None if principal is not None else None
-        return {"code": problem.code, "key_id": key_id}
+        """Return who was rejected; an unauthenticated caller has neither key nor tenant."""
+        if principal is None:
+            return {"code": problem.code, "key_id": None}
+        return {
+            "code": problem.code,
+            "key_id": principal.key_id or None,
+            "tenant": principal.tenant,
+            "agent": principal.agent_id,
+        }
 
     def record_failure(self, event: str, error: BaseException) -> None:
         self._finish(event)

@@ -86,6 +86,7 @@ class Service:
             idempotency=_idempotency(call, command, principal),
             urgent=call.urgent,
             in_order=principal.role == "agent",
+            metered=principal.role != "admin" and not call.unmetered,
             trace=call.span,
         )
         result = await self.command_bus.submit(envelope)
@@ -108,6 +109,8 @@ def _rejection(result: Rejected) -> Problem:
     headers = {"Quorate-Sequence": str(result.sequence)}
     if result.replayed:
         headers["Idempotent-Replayed"] = "true"
+    if (wait := result.facts.get("retryAfterSeconds")) is not None:
+        headers["Retry-After"] = str(wait)
     title = KINDS[result.code].title
     return Problem(result.code, f"{title}.", headers=headers, **result.facts)
 

@@ -18,7 +18,7 @@ class Call:
 
     __slots__ = (
         *("body", "headers", "path", "principal", "query"),
-        *("receive", "request_id", "span", "urgent"),
+        *("receive", "request_id", "span", "unmetered", "urgent"),
     )
 
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
@@ -29,6 +29,7 @@ class Call:
         self.query: Any = None  # An instance of the operation's query model.
         self.request_id = ""
         self.urgent = False
+        self.unmetered = False
         self.span: Span | None = None
         self.receive: Receive
 

@@ -25,7 +25,8 @@ class CommandEnvelope:
     """A command with its context.
 
     ``render`` makes the public response from the command's outcome and must not raise. ``urgent``
-    commands may overtake others. Commands of an actor that are ``in_order`` keep their order.
+    commands may overtake others. Commands of an actor that are ``in_order`` keep their order. The
+    daily quotas of the tenant and the actor bind only ``metered`` commands.
     """
 
     tenant: str
@@ -36,6 +37,7 @@ class CommandEnvelope:
     idempotency: Idempotency | None = None
     urgent: bool = False
     in_order: bool = False
+    metered: bool = False
     trace: Any = None  # Returned unchanged to the batch listener, for tracing.
 
 

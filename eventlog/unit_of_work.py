@@ -3,19 +3,23 @@
 * What the commands read was loaded before. What they record is written after.
 * Each command sees the changes of the commands before it in the same transaction.
 * Events that are due among the instances that a command reads are recorded before its decision.
+* A result is stored under its idempotency key only if the command recorded an event. A command that
+  recorded none is decided again by a retry, which is as good as the first attempt.
+* A command that would record events is rejected when its tenant or agent has used up a daily quota.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
 import orjson
 
 from quorate.domain.registry import NOTIFYING_EVENTS, SCHEMA, recipients_of, stream_of
+from quorate.domain.shared import daily_quotas
 from quorate.domain.shared.aggregates import Event, Reads
 from quorate.domain.shared.deadlines import due_events
 from quorate.domain.shared.errors import DomainError
-from quorate.domain.shared.quotas import UNLIMITED, Quotas
+from quorate.domain.shared.quotas import UNLIMITED, Quotas, with_limits
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
@@ -94,40 +98,78 @@ class UnitOfWork:
     def _execute_once(self, envelope: CommandEnvelope, reads: Reads) -> CommandResult:
         """Return the stored result if the idempotency key was used before."""
         if envelope.idempotency is None:
-            return self._decide(envelope, reads)
+            self._record_due(envelope, reads)
+            return self._decide(envelope)
         scope = scope_of(envelope.tenant, envelope.idempotency)
         known = self._remembered.get(scope)
         if known is None:
-            result = self._decide(envelope, reads)
-            known = Remembered(fingerprint=envelope.idempotency.fingerprint, answer=result)
-            self._remembered[scope] = self.to_remember[scope] = known
+            self._record_due(envelope, reads)
+            recorded = len(self.rows)
+            result = self._decide(envelope)
+            if len(self.rows) > recorded:
+                known = Remembered(fingerprint=envelope.idempotency.fingerprint, answer=result)
+                self._remembered[scope] = self.to_remember[scope] = known
             return result
         if known.fingerprint == envelope.idempotency.fingerprint:
             return replace(known.answer, replayed=True)
         sequence = self._heads[envelope.tenant].sequence
         return Rejected(code=KEY_REUSED, facts={}, sequence=sequence)
 
-    def _decide(self, envelope: CommandEnvelope, reads: Reads) -> CommandResult:
-        state, command = self._states[envelope.tenant], envelope.command
+    def _record_due(self, envelope: CommandEnvelope, reads: Reads) -> None:
+        state = self._states[envelope.tenant]
         self._record(envelope, state, due_events(reads, state, self.now))
+
+    def _decide(self, envelope: CommandEnvelope) -> CommandResult:
+        state, command = self._states[envelope.tenant], envelope.command
+        context = self._context(envelope.tenant, state)
         try:
-            events = command.decide(state, self._context(envelope.tenant))
+            events = command.decide(state, context)
         except DomainError as error:
-            self._record(envelope, state, error.recorded)
-            return Rejected(
-                code=error.code,
-                facts=public(error.details),
-                sequence=self._heads[envelope.tenant].sequence,
-            )
+            return self._reject(envelope, state, context, error)
+        try:
+            self._check_usage(envelope, state, context, events)
+        except daily_quotas.DailyQuotaExceeded as error:
+            return self._rejected(envelope, error)
         self._record(envelope, state, _with_reactions(state, events))
         body = envelope.render(command.result(state, events))
         return Accepted(body=body, sequence=self._heads[envelope.tenant].sequence)
 
-    def _context(self, tenant: str) -> DecisionContext:
+    def _reject(
+        self,
+        envelope: CommandEnvelope,
+        state: TenantState,
+        context: DecisionContext,
+        error: DomainError,
+    ) -> Rejected:
+        """Record the rejection if it has events, unless a daily quota forbids that."""
+        try:
+            self._check_usage(envelope, state, context, error.recorded)
+        except daily_quotas.DailyQuotaExceeded as exceeded:
+            return self._rejected(envelope, exceeded)
+        self._record(envelope, state, error.recorded)
+        return self._rejected(envelope, error)
+
+    def _rejected(self, envelope: CommandEnvelope, error: DomainError) -> Rejected:
+        sequence = self._heads[envelope.tenant].sequence
+        return Rejected(code=error.code, facts=public(error.details), sequence=sequence)
+
+    @staticmethod
+    def _check_usage(
+        envelope: CommandEnvelope,
+        state: TenantState,
+        context: DecisionContext,
+        events: Sequence[Event],
+    ) -> None:
+        if events and envelope.metered:
+            daily_quotas.check(
+                state.usage, envelope.actor, context.quotas, context.now, urgent=envelope.urgent
+            )
+
+    def _context(self, tenant: str, state: TenantState) -> DecisionContext:
         sequence = self._heads[tenant].sequence + 1
-        return DecisionContext(
-            now=self.now, sequence=sequence, window=self._window, quotas=self._quotas
-        )
+        own = state.limits
+        quotas = self._quotas if own is None else with_limits(self._quotas, own)
+        return DecisionContext(now=self.now, sequence=sequence, window=self._window, quotas=quotas)
 
     def _record(
         self, envelope: CommandEnvelope, state: TenantState, events: Iterable[Event]
@@ -138,6 +180,7 @@ class UnitOfWork:
             self._heads[envelope.tenant] = StreamHead(sequence=row.sequence, hash=row.hash)
             self.rows.append(row)
             state.apply(event, self.now)
+            state.usage.add(row.actor, len(row.data), self.now)
             if row.type in NOTIFYING_EVENTS:
                 recipients = recipients_of(row.type, orjson.loads(row.data))
                 state.note_notified(recipients, row.sequence)
