@@ -10,15 +10,16 @@ from pydantic import BaseModel
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.operations import Call, Reply
-from quorate.application.rate_limiter import RateLimiter
 from quorate.application.readiness_state import ReadinessProbe
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
+from quorate.application.tenant_access import TenantAccess
 from quorate.application.tracing import Tracing
 from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.contracts.problems import KINDS, Problem
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.errors import DomainError
+from quorate.domain.shared.quotas import Quotas
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
@@ -29,6 +30,7 @@ from quorate.eventlog.serialization import public
 from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
+from quorate.projections.tenant_queries import TenantQueries
 
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 
@@ -46,7 +48,9 @@ class Service:
     notifications: NotificationQueries
     key_cache: KeyCache
     failed_login_limiter: FailedLoginLimiter
-    rate_limiter: RateLimiter
+    tenant_access: TenantAccess
+    tenants: TenantQueries
+    quotas: Quotas
     subscriptions: Subscriptions
     clock: Callable[[], Timestamp]
     new_id: NewId

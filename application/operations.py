@@ -17,7 +17,7 @@ class Call:
     """One request that is authenticated and validated."""
 
     __slots__ = (
-        *("body", "headers", "path", "principal", "query"),
+        *("allowance", "body", "headers", "path", "principal", "query"),
         *("receive", "request_id", "span", "unmetered", "urgent"),
     )
 
@@ -30,6 +30,7 @@ class Call:
         self.request_id = ""
         self.urgent = False
         self.unmetered = False
+        self.allowance: tuple[tuple[bytes, bytes], ...] = ()  # Headers about the rate limit.
         self.span: Span | None = None
         self.receive: Receive
 

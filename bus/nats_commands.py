@@ -192,7 +192,8 @@ def _log_entry(
     sent = headers.get(REQUEST_ID_HEADER)
     fields = {
         "operation": subject.operation[:OPERATION_LENGTH_SHOWN_MAX],
-        "agent_id": subject.agent_id,
+        "tenant": subject.tenant,
+        "agent": subject.agent_id,
     }
     return RequestLogEntry(
         "nats", fields, request_id(sent.encode() if sent is not None else None), metrics

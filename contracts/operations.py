@@ -57,6 +57,8 @@ def known_codes(operation: AnyOperation) -> frozenset[str]:
     codes = {"internal_error", "unavailable", "not_found", "method_not_allowed"}
     if operation.roles:
         codes |= {"unauthorized", "role_forbidden", "tenant_forbidden", "rate_limited"}
+        if operation.roles - {"admin"}:
+            codes.add("tenant_suspended")
     if operation.body is not None:
         codes |= {
             "malformed_request",

@@ -107,7 +107,7 @@ def test_every_response_of_an_endpoint_is_documented(endpoint: AnyOperation) -> 
 
 def required_details(code: str) -> dict[str, Any]:
     if code == "rate_limited":  # The rate limiter rejects before a command exists.
-        return dict(rate_limit_problem("tenant", 0.5).details)
+        return dict(rate_limit_problem("tenant", 0.5, 1).details)
     return {
         name: value
         for kind in domain_errors()
