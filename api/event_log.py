@@ -3,19 +3,28 @@
 import orjson
 
 from quorate.api.event_streams import Frames, frame, gap_frame, gap_range, start_after, stream
+from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, Streamed, handles
 from quorate.application.rendering import dump
 from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS, EventsQuery
 from quorate.contracts.wire_models import PAGE_LENGTH_MAX
-from quorate.eventlog.event_store import Filter
+from quorate.domain.shared.timestamps import of
+from quorate.eventlog.event_filter import Filter
 from quorate.eventlog.hash_chain import public_event
 
 
 @handles(LIST_EVENTS)
 async def list_events(service: Service, call: Call) -> Reply:
     query: EventsQuery = call.query
-    selected = Filter(type=query.type, agent_id=query.agent_id)
+    selected = Filter(
+        type=query.type,
+        agent_id=query.agent_id,
+        contact_key=parse_contact_email(query.contact_email).key if query.contact_email else None,
+        actor=query.actor,
+        since=of(query.since) if query.since else None,
+        until=of(query.until) if query.until else None,
+    )
     page = await service.log.page(call.principal.tenant, query.after, query.limit, selected)
     body = dump(
         {

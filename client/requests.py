@@ -10,6 +10,7 @@ Each function returns a ``Request``; ``Client.execute`` sends it, and names the 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -290,9 +291,25 @@ def list_events(
     limit: int = PAGE_LENGTH_DEFAULT,
     type: str | None = None,  # noqa: A002 - the name of the field.
     agent_id: str | None = None,
+    contact_email: str | None = None,
+    actor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Request[EventsInfo]:
-    """List the events of the tenant's log after the sequence ``after``."""
-    query = unchecked(EventsQuery)(after=after, limit=limit, type=type, agent_id=agent_id)
+    """List the events of the tenant's log after the sequence ``after`` that match all filters.
+
+    ``since`` and ``until`` need a time zone; an event at ``until`` is left out.
+    """
+    query = unchecked(EventsQuery)(
+        after=after,
+        limit=limit,
+        type=type,
+        agent_id=agent_id,
+        contact_email=contact_email,
+        actor=actor,
+        since=since,
+        until=until,
+    )
     return changed(request_for(LIST_EVENTS, query=query), parse=parse_events_page)
 
 

@@ -10,12 +10,15 @@ from quorate.contracts.roles import CAN_AUDIT
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
     AgentId,
+    ContactEmail,
     PageLength,
     Query,
+    QueryTime,
     ResponseModel,
     Sequence,
     Time,
 )
+from quorate.domain.shared.email_addresses import AddressUnusable
 
 EVENTS = "/v1/events"
 
@@ -25,6 +28,18 @@ class EventsQuery(Query):
     limit: PageLength = PAGE_LENGTH_DEFAULT
     type: Annotated[str, Field(max_length=64)] | None = None
     agent_id: AgentId | None = None
+    contact_email: ContactEmail | None = Field(
+        default=None, description="Only events that name this contact, in any spelling."
+    )
+    actor: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Only events that this agent or key caused (its id)."
+    )
+    since: QueryTime | None = Field(
+        default=None, description="Only events of this time or later (RFC 3339)."
+    )
+    until: QueryTime | None = Field(
+        default=None, description="Only events before this time (RFC 3339)."
+    )
 
 
 class StreamQuery(Query):
@@ -59,6 +74,8 @@ class GapInfo(ResponseModel):
 class EventsInfo(ResponseModel):
     """A page of events. Send ``next`` as ``after`` to read the next page, until ``next == head``.
 
+    With filters a page may be empty although more follows: each page searches a part of the log.
+
     ``gap`` names the range of preceding events that the operator moved to archive files.
     """
 
@@ -73,10 +90,11 @@ LIST_EVENTS = Operation(
     path=EVENTS,
     name="listEvents",
     summary="List the tenant's events",
-    description="Events are in log order, oldest first.",
+    description="Events are in log order, oldest first. All given filters apply.",
     roles=CAN_AUDIT,
     query=EventsQuery,
     response=EventsInfo,
+    errors=(AddressUnusable,),
 )
 STREAM_EVENTS: Operation[None] = Operation(
     method="GET",

@@ -18,6 +18,9 @@ from quorate.domain.identity.tenants import TenantCreated
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database, Schema
+from quorate.eventlog.event_filter import Filter as Filter
+from quorate.eventlog.event_filter import add_conditions
+from quorate.eventlog.event_times import EventTimes
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
 from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
@@ -80,14 +83,6 @@ class OldestEvent:
 
 
 @record
-class Filter:
-    """Conditions on events; None means any."""
-
-    type: str | None = None
-    agent_id: str | None = None
-
-
-@record
 class Gap:
     """A truncated range: events after ``after`` up to ``until`` are archived."""
 
@@ -114,6 +109,7 @@ class EventStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._queries = _Queries(database)
+        self._times = EventTimes(database)
 
     async def open(self, schema: Schema | None = None) -> None:
         """Open the database, and check the tables and the durability of commits."""
@@ -186,7 +182,7 @@ class EventStore:
         query = self._queries.page
         if conditions != Filter():
             query = Query(
-                _add_conditions(self._queries.page_statement, conditions), self.database.dialect
+                add_conditions(self._queries.page_statement, conditions), self.database.dialect
             )
         builder = PageBuilder(limit)
 
@@ -200,19 +196,23 @@ class EventStore:
             return Lookup(query=query, values=values, take=builder.add)
 
         heads, oldest = Heads((tenant,)), OldestEvent(tenant)
-        until = after + SCAN_EVENTS_MAX
         async with self.read() as transaction:
+            span = await self._times.span(transaction, tenant, conditions.since, conditions.until)
+            after = max(after, span.after)
+            until = min(after + SCAN_EVENTS_MAX, span.until)
             first = next_part(after, until)
             await transaction.look_up(
                 [*self.head_lookups(heads), self.oldest_lookup(oldest), first]
             )
             if gap := oldest.gap(after):
                 after, builder = gap.until, PageBuilder(limit)
-                until = after + SCAN_EVENTS_MAX
+                until = min(after + SCAN_EVENTS_MAX, span.until)
                 await transaction.look_up([next_part(after, until)])
             while builder.needs_part:
                 await transaction.look_up([next_part(builder.rows[-1].sequence, until)])
         head = heads.tenants[tenant].sequence
+        if until >= span.until:
+            until = max(until, head)  # All later events are too late for the filter.
         found = [event_from_row(row) for row in builder.rows]
         scanned_to = found[-1].sequence if builder.has_more else min(head, until)
         return Page(events=found, head=head, scanned_to=max(scanned_to, after), gap=gap)
@@ -361,16 +361,6 @@ def _tenant_heads(database: Database) -> Select[Any]:
     return select(events.c.tenant, events.c.sequence, events.c.hash).select_from(
         names.join(events, same)
     )
-
-
-def _add_conditions(statement: Select[Any], conditions: Filter) -> Select[Any]:
-    if conditions.type is not None:
-        statement = statement.where(events.c.type == conditions.type)
-    if conditions.agent_id is not None:
-        # A quoted id in canonical JSON is a complete value: quotes in user text are escaped.
-        named = events.c.data.contains(f'"{conditions.agent_id}"', autoescape=True)
-        statement = statement.where(named | (events.c.actor == conditions.agent_id))
-    return statement
 
 
 _BEFORE_DATA = attrgetter(
