@@ -18,8 +18,7 @@ from quorate.domain.identity.tenants import TenantCreated
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database, Schema
-from quorate.eventlog.event_filter import Filter as Filter
-from quorate.eventlog.event_filter import add_conditions
+from quorate.eventlog.event_filter import Filter, add_conditions
 from quorate.eventlog.event_times import EventTimes
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
 from quorate.eventlog.pages import PageBuilder

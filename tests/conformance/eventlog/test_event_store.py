@@ -9,7 +9,7 @@ import pytest
 from quorate.eventlog import event_store as log_module
 from quorate.eventlog import pages as event_pages
 from quorate.eventlog.envelopes import Accepted, Rejected
-from quorate.eventlog.event_store import Filter
+from quorate.eventlog.event_filter import Filter
 from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.transactions import DatabaseUnavailable, StatementRejected
 from tests.conformance.eventlog.conformance import (
@@ -220,7 +220,7 @@ async def test_pages_are_contiguous(stage: Stage) -> None:
     while after < head:
         page = await stage.log.page(TENANT, after, limit=4, conditions=EVERYTHING)
         seen += [event.sequence for event in page.events]
-        seen, head = page.scanned_to, page.head
+        after, head = page.scanned_to, page.head
 
     assert seen == list(range(1, 11))
 
@@ -337,7 +337,7 @@ async def sequences(stage: Stage, **conditions: Any) -> list[int]:  # noqa: ANN4
 
 async def test_events_are_filtered_by_time(stage: Stage) -> None:
     await stage.create_agents("a1", "a2")  # Sequences 1 to 3, at noon.
-    for minute in range(1, 8):
+    for _ in range(7):
         stage.clock.move(minutes=1)
         await stage.execute(register("a1"), register("a2"))  # Two events each minute.
 
