@@ -46,7 +46,7 @@ class EventTimes:
         """Return the sequences whose events are not before ``since`` and are before ``until``.
 
         Archived events are older than all others. While ``since`` may be among them, the span
-        begins with the first event of the log, so that a reader is told of the archived range.
+        begins with the first event of the log, so that the page names the archived range.
         """
         if since is None and until is None:
             return WHOLE

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NoReturn
 
@@ -127,21 +127,12 @@ def _build(
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
     registry = CollectorRegistry()
     subscriptions, request_metrics = Subscriptions(), RequestMetrics(registry)
+    authenticate = _authenticate_nats(failed_login_limiter, tenant_access)
     nats_service = _create_nats_service(
-        log,
-        options,
-        reader,
-        _authenticate_nats(failed_login_limiter, tenant_access),
-        tracing=tracing,
-        registry=registry,
+        log, options, reader, authenticate, tracing=tracing, registry=registry
     )
-
-    def on_commit(rows: Sequence[RecordedEvent]) -> None:
-        tenant_access.record(rows)
-        nats_service.wake(rows)
-        subscriptions.wake(rows)
-
-    commits = CommitFeed(log, on_commit)
+    listeners = (tenant_access.record, nats_service.wake, subscriptions.wake)
+    commits = CommitFeed(log, lambda rows: _notify(listeners, rows))
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
@@ -194,6 +185,13 @@ def _build(
     return _Built(
         service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
     )
+
+
+def _notify(
+    listeners: Sequence[Callable[[Sequence[RecordedEvent]], None]], rows: Sequence[RecordedEvent]
+) -> None:
+    for listener in listeners:
+        listener(rows)
 
 
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:

@@ -43,7 +43,7 @@ def quotas(sources: "TargetSources", agent_id: str | None, as_json: bool) -> Non
     print_table(f"Quotas of {found.tenant_id}", columns, [_row(one) for one in found.quotas])
     resets = [one.resets_at for one in found.quotas if one.resets_at is not None]
     if resets:
-        print_line(f"Quotas of a day begin anew at {format_time(resets[0])}.")
+        print_line(f"The quotas of a day are reset at {format_time(resets[0])}.")
 
 
 def _row(quota: "QuotaInfo") -> tuple[str, ...]:

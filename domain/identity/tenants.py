@@ -1,7 +1,7 @@
 """A tenant is created once and is never renamed. Its log begins with its creation.
 
 * An operator may suspend a tenant: its keys are rejected until it is resumed. Nothing in its log
-  ends by that alone. Leases expire and agents time out, because nobody may renew them.
+  ends by that alone. Its leases expire and its agents time out, because no key may renew them.
 * An operator may set limits for one tenant, in place of those of the service. They replace the
   limits that were set before.
 * Suspending a suspended tenant, or setting the same limits again, succeeds and records nothing.

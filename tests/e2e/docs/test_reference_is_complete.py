@@ -121,13 +121,17 @@ NUMBERS = [
     ),
     (
         CONFIGURE,
-        f"`--quota-bytes-per-day` | {LIMITS_DEFAULT['quota_events_per_day']}, "
-        f"{LIMITS_DEFAULT['quota_bytes_per_day']} |",
+        (
+            f"`--quota-bytes-per-day` | {LIMITS_DEFAULT['quota_events_per_day']}, "
+            f"{LIMITS_DEFAULT['quota_bytes_per_day']} |"
+        ),
     ),
     (
         CONFIGURE,
-        f"`--quota-bytes-per-day-per-agent` | {LIMITS_DEFAULT['quota_events_per_day_per_agent']}, "
-        f"{LIMITS_DEFAULT['quota_bytes_per_day_per_agent']} |",
+        (
+            f"-per-day-per-agent` | {LIMITS_DEFAULT['quota_events_per_day_per_agent']}, "
+            f"{LIMITS_DEFAULT['quota_bytes_per_day_per_agent']} |"
+        ),
     ),
     (CONFIGURE, f"and {daily_quotas.EVENT_BYTES} bytes for everything else"),
     (CONFIGURE, f"when {command_queue.QUEUE_COMMANDS_MAX} wait"),

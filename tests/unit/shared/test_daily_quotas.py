@@ -1,4 +1,4 @@
-"""Daily quotas: what counts, for whom, until when, and which commands go on."""
+"""Daily quotas: what counts, for which owner, until when, and which commands go on."""
 
 import pytest
 
