@@ -20,7 +20,8 @@ REQUEST_HEADERS = (
     *("X-Request-Id", "traceparent", "tracestate"),
 )
 RESPONSE_HEADERS = (
-    *("Allow", "Idempotent-Replayed", "Link", "Quorate-Sequence", "Retry-After"),
+    *("Allow", "Idempotent-Replayed", "Link", "Quorate-Sequence", "RateLimit-Limit"),
+    *("RateLimit-Remaining", "RateLimit-Reset", "Retry-After"),
     *("WWW-Authenticate", "X-Request-Id"),
 )
 

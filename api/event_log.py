@@ -11,6 +11,7 @@ from quorate.api.event_streams import (
     start_after,
     stream,
 )
+from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, Streamed, handles
 from quorate.application.read_budget import in_parts
@@ -19,7 +20,8 @@ from quorate.application.subscriptions import CommittedEvent
 from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS, EventsQuery
 from quorate.contracts.wire_models import PAGE_LENGTH_MAX
 from quorate.domain.identity.principals import Principal
-from quorate.eventlog.event_store import Filter
+from quorate.domain.shared.timestamps import of
+from quorate.eventlog.event_filter import Filter
 from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.recorded_event import RecordedEvent
 
@@ -30,7 +32,14 @@ SCANNED_EVENT_BYTES = 32  # Counted for an event that was read, but not selected
 async def list_events(service: Service, call: Call) -> Reply:
     query: EventsQuery = call.query
     principal: Principal = call.principal
-    selected = Filter(type=query.type, agent_id=query.agent_id)
+    selected = Filter(
+        type=query.type,
+        agent_id=query.agent_id,
+        contact_key=parse_contact_email(query.contact_email).key if query.contact_email else None,
+        actor=query.actor,
+        since=of(query.since) if query.since else None,
+        until=of(query.until) if query.until else None,
+    )
     async with service.read_budget.turn(principal):
         page = await service.log.page(principal.tenant, query.after, query.limit, selected)
         check_cursor(service, query.log_id, query.after, page.head)

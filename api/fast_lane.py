@@ -42,9 +42,11 @@ class FastOperation:
         call, log_entry, repeated = self._admission.start(scope, ids or {}, receive)
         reply = await attempt(self._serve(call, scope, repeated), call, log_entry)
         if isinstance(reply, Problem):
-            await send_response(scope, send, problem_response(reply, call.request_id))
+            await send_response(
+                scope, send, problem_response(reply, call.request_id, call.allowance)
+            )
             return
-        await send_response(scope, send, reply_response(reply, call.request_id))
+        await send_response(scope, send, reply_response(reply, call.request_id, call.allowance))
         log_entry.record_success(reply.status)
 
     async def _serve(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> Reply:

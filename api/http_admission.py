@@ -19,7 +19,7 @@ from quorate.api.request_reader import (
 from quorate.application.admission import RequestLogEntry, check_tenant, request_id, validate
 from quorate.application.execution import Service
 from quorate.application.operations import Call
-from quorate.application.rate_limiter import caller_of, reserve_for
+from quorate.application.rate_limiter import Allowance, caller_of, reserve_for
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.strict_json import parse
 from quorate.application.tracing import HEADERS, Tracing
@@ -46,12 +46,15 @@ class HttpAdmission:
         self,
         operation: AnyOperation,
         authenticate: Authenticate,
-        limit: Callable[[Principal], None] = lambda _: None,
+        limit: Callable[[Principal], Allowance] = lambda _: (),
         *,
         metrics: OperationMetrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
-        """``limit`` raises Problem when the caller exceeds its rate limit."""
+        """``limit`` raises Problem when the caller exceeds its rate limit.
+
+        It returns the headers that tell the caller how many more requests are accepted.
+        """
         self.operation = operation
         self._metrics = metrics or RequestMetrics().of("http", operation.name)
         self._tracing = tracing
@@ -71,7 +74,7 @@ class HttpAdmission:
         call = Call(ids, headers)
         call.request_id, call.receive = log_entry.request_id, receive
         call.span = log_entry.span
-        call.urgent = self.operation.urgent
+        call.urgent, call.unmetered = self.operation.urgent, self.operation.unmetered
         return Started(call, log_entry, repeated)
 
     async def admit(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> None:
@@ -88,7 +91,7 @@ class HttpAdmission:
                     f"Keys of role {call.principal.role} may not call this operation.",
                     role=call.principal.role,
                 )
-            self._limit(call.principal)
+            call.allowance = self._limit(call.principal)
         if b"idempotency-key" in repeated:
             raise Problem("idempotency_key_invalid", "Send Idempotency-Key only once.")
         if operation.body is not None:
@@ -115,10 +118,10 @@ class HttpAdmission:
 
 def admission_for(service: Service, operation: AnyOperation) -> HttpAdmission:
     """Connect one operation with the authentication, limits, metrics and traces of a service."""
-    check, reserve = service.rate_limiter.check, reserve_for(operation)
+    check, reserve = service.tenant_access.check, reserve_for(operation)
 
-    def limit(principal: Principal) -> None:
-        check(principal.tenant, caller_of(principal), reserve)
+    def limit(principal: Principal) -> Allowance:
+        return check(principal.tenant, caller_of(principal), reserve)
 
     return HttpAdmission(
         operation,

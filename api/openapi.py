@@ -74,6 +74,18 @@ _HEADERS: dict[str, Json] = {
         "description": 'The next page, with rel="next". Absent on the last page.',
         "schema": {"type": "string"},
     },
+    "RateLimit-Limit": {
+        "description": "Requests that are accepted at once when none was sent for a while.",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "RateLimit-Remaining": {
+        "description": "Further requests of this kind that are accepted at once now.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "RateLimit-Reset": {
+        "description": "Seconds without requests until RateLimit-Remaining is at its maximum.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
     "Retry-After": {
         "description": "Seconds to wait before the next attempt.",
         "schema": {"type": "integer", "minimum": 1},
@@ -164,7 +176,7 @@ def _response_description(operation: AnyOperation) -> str:
 def _success_headers(operation: AnyOperation) -> Json:
     names = ["X-Request-Id"]
     if operation.roles and not operation.streams:
-        names.append("Quorate-Sequence")
+        names += ("Quorate-Sequence", *_RATE_LIMIT)
     if operation.command:
         names.append("Idempotent-Replayed")
     if operation.query is not None and issubclass(operation.query, PageQuery):
@@ -174,6 +186,7 @@ def _success_headers(operation: AnyOperation) -> Json:
 
 # -- Problems ----------------------------------------------------------------
 
+_RATE_LIMIT = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _DECIDED = {403, 404, 409, 422}  # A rejection with one of these may come from the domain.
 _HEADERS_OF_STATUS = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from quorate.api.response_writer import find_single_write
 from quorate.application.operations import Reply, Streamed
+from quorate.application.rate_limiter import Allowance
 from quorate.contracts.problems import CONTENT_TYPE, Problem, problem_body
 from quorate.runtime.asgi import Headers, Scope, Send
 
@@ -27,25 +28,27 @@ class Response(NamedTuple):
     body: bytes
 
 
-def reply_response(reply: Reply, request_id: str) -> Response:
+def reply_response(reply: Reply, request_id: str, allowance: Allowance = ()) -> Response:
     headers = [
         *(_JSON if reply.media is None else [(b"content-type", reply.media), *_JSON[1:]]),
         (b"content-length", b"%d" % len(reply.body)),
         (b"x-request-id", request_id.encode()),
         *reply.headers,
+        *allowance,
     ]
     if reply.sequence is not None:
         headers.append((b"quorate-sequence", b"%d" % reply.sequence))
     return Response(reply.status, headers, reply.body)
 
 
-def problem_response(problem: Problem, request_id: str) -> Response:
+def problem_response(problem: Problem, request_id: str, allowance: Allowance = ()) -> Response:
     body = problem_body(problem.code, problem.detail, problem.details, request_id)
     headers = [
         *_PROBLEM,
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", request_id.encode()),
         *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+        *allowance,
     ]
     return Response(problem.status, headers, body)
 

@@ -117,7 +117,7 @@ class OperationRoute(APIRoute):
             call, log_entry, _ = started
             response = await attempt(self._respond(handle, request, started), call, log_entry)
             if isinstance(response, Problem):
-                return CompleteResponse(problem_response(response, call.request_id))
+                return CompleteResponse(problem_response(response, call.request_id, call.allowance))
             if isinstance(response, EventStreamResponse):
                 response.log_entry = log_entry
             else:
@@ -183,7 +183,7 @@ def _endpoint(
         reply = await handler(call)
         if isinstance(reply, Streamed):
             return EventStreamResponse(reply, call.request_id)
-        return CompleteResponse(reply_response(reply, call.request_id))
+        return CompleteResponse(reply_response(reply, call.request_id, call.allowance))
 
     serve.__name__ = operation.name
     serve.__signature__ = Signature(_parameters(operation, is_documented=is_documented))  # type: ignore[attr-defined]

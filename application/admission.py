@@ -114,20 +114,25 @@ class RequestLogEntry:
 
     def record_rejection(self, problem: Problem, principal: Principal | None) -> None:
         self._finish(problem.code)
+        caller = self._caller(problem, principal)
         if problem.code == "rate_limited":  # A flood of requests must not flood the log.
-            _rate_limited.warn(**self._caller(problem, principal), **_snake_case(problem.details))
+            _rate_limited.warn(**caller, **_snake_case(problem.details))
             return
         _logger.info(
-            self._event("request_rejected"),
-            status=problem.status,
-            **self._caller(problem, principal),
-            **self._fields(),
+            self._event("request_rejected"), status=problem.status, **(self._fields() | caller)
         )
 
-    @staticmethod
-    def _caller(problem: Problem, principal: Principal | None) -> dict[str, Any]:
-        key_id = principal.key_id or None if principal is not None else None
-        return {"code": problem.code, "key_id": key_id}
+    def _caller(self, problem: Problem, principal: Principal | None) -> dict[str, Any]:
+        """Return who was rejected; an unauthenticated caller has neither key nor tenant."""
+        if principal is None:  # Over NATS the subject names the caller in any case.
+            known = {name: self._location.get(name) for name in ("tenant", "agent")}
+            return {"code": problem.code, "key_id": None, **known}
+        return {
+            "code": problem.code,
+            "key_id": principal.key_id or None,
+            "tenant": principal.tenant,
+            "agent": principal.agent_id,
+        }
 
     def record_failure(self, event: str, error: BaseException) -> None:
         self._finish(event)

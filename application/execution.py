@@ -10,16 +10,17 @@ from pydantic import BaseModel
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.operations import Call, Reply
-from quorate.application.rate_limiter import RateLimiter
 from quorate.application.read_budget import ReadBudget
 from quorate.application.readiness_state import ReadinessProbe
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
+from quorate.application.tenant_access import TenantAccess
 from quorate.application.tracing import Tracing
 from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.contracts.problems import KINDS, Problem
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.errors import DomainError
+from quorate.domain.shared.quotas import Quotas
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
@@ -30,6 +31,7 @@ from quorate.eventlog.serialization import public
 from quorate.eventlog.unit_of_work import NewId
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
+from quorate.projections.tenant_queries import TenantQueries
 
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 
@@ -47,8 +49,10 @@ class Service:
     notifications: NotificationQueries
     key_cache: KeyCache
     failed_login_limiter: FailedLoginLimiter
-    rate_limiter: RateLimiter
+    tenant_access: TenantAccess
     read_budget: ReadBudget
+    tenants: TenantQueries
+    quotas: Quotas
     subscriptions: Subscriptions
     clock: Callable[[], Timestamp]
     new_id: NewId
@@ -94,6 +98,7 @@ class Service:
             idempotency=_idempotency(call, command, principal),
             urgent=call.urgent,
             in_order=principal.role == "agent",
+            metered=principal.role != "admin" and not call.unmetered,
             trace=call.span,
         )
         result = await self.command_bus.submit(envelope)
@@ -116,6 +121,8 @@ def _rejection(result: Rejected) -> Problem:
     headers = {"Quorate-Sequence": str(result.sequence)}
     if result.replayed:
         headers["Idempotent-Replayed"] = "true"
+    if (wait := result.facts.get("retryAfterSeconds")) is not None:
+        headers["Retry-After"] = str(wait)
     title = KINDS[result.code].title
     return Problem(result.code, f"{title}.", headers=headers, **result.facts)
 

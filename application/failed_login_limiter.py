@@ -48,8 +48,8 @@ class FailedLoginLimiter:
         if principal := self._key_cache.get_cached(full_key):
             return principal
         address = self._address(scope)
-        if wait := self._wait_seconds(full_key, address):
-            raise rate_limit_problem("address", wait)
+        if self._failures is not None and (wait := self._wait_seconds(full_key, address)):
+            raise rate_limit_problem("address", wait, self._failures.burst)
         return await self._look_up(full_key, address)
 
     async def authenticate_nats(self, full_key: str, host: str) -> Principal | None:

@@ -18,8 +18,8 @@ class Call:
     """One request that is authenticated and validated."""
 
     __slots__ = (
-        *("body", "headers", "path", "principal", "query"),
-        *("page_bytes_max", "receive", "request_id", "span", "urgent"),
+        *("allowance", "body", "headers", "page_bytes_max", "path", "principal", "query"),
+        *("receive", "request_id", "span", "unmetered", "urgent"),
     )
 
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
@@ -31,6 +31,8 @@ class Call:
         self.request_id = ""
         self.urgent = False
         self.page_bytes_max = pages.PAGE_BYTES_MAX
+        self.unmetered = False
+        self.allowance: tuple[tuple[bytes, bytes], ...] = ()  # Headers about the rate limit.
         self.span: Span | None = None
         self.receive: Receive
 

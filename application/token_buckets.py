@@ -51,16 +51,28 @@ class TokenBuckets:
         lack = kept + TOKENS_MIN - (self._burst - max(0.0, missing))
         return lack / self._rate if lack > TOLERANCE_TOKENS else 0.0
 
-    def take(self, name: str, tokens: float = 1.0) -> None:
-        """Take the tokens of an accepted request; more than the bucket holds leave a debt."""
+    def take(self, name: str, tokens: float = 1.0) -> float:
+        """Take the tokens of an accepted request; return the seconds until the bucket is full.
+
+        More than the bucket holds leave a debt.
+        """
         now = self._monotonic()
         full_at = self._full_at.pop(name, None)
         if full_at is None:
             self._discard_full(now)
             if len(self._full_at) >= self._names_max:
-                return
+                return 0.0
             full_at = now
-        self._full_at[name] = max(full_at, now) + tokens / self._rate
+        full_at = self._full_at[name] = max(full_at, now) + tokens / self._rate
+        return full_at - now
+
+    @property
+    def burst(self) -> float:
+        return self._burst
+
+    def tokens_left(self, seconds_until_full: float, reserve: float = 0.0) -> float:
+        """Return the tokens above the reserve in a bucket that is full after these seconds."""
+        return self._burst * (1 - reserve) - seconds_until_full * self._rate
 
     def _discard_full(self, now: float) -> None:
         for _ in range(DISCARDED_AT_ONCE_MAX):

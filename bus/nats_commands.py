@@ -122,6 +122,7 @@ class NatsCommandHandler:
         try:
             operation = self._operation(request.sender)
             call.urgent = operation.endpoint.urgent
+            call.unmetered = operation.endpoint.unmetered
             _read(call, operation, request.sender, headers, request.body)
         except Exception as error:  # noqa: BLE001 - every failure becomes a response.
             work = _fail(error)
@@ -201,7 +202,8 @@ def _log_entry(
     sent = headers.get(REQUEST_ID_HEADER)
     fields = {
         "operation": subject.operation[:OPERATION_LENGTH_SHOWN_MAX],
-        "agent_id": subject.agent_id,
+        "tenant": subject.tenant,
+        "agent": subject.agent_id,
     }
     return RequestLogEntry(
         "nats", fields, request_id(sent.encode() if sent is not None else None), metrics

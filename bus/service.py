@@ -32,6 +32,7 @@ from quorate.bus.outbox.log_tail import CommittedLog
 from quorate.bus.outbox.notification_publisher import PublishListener
 from quorate.bus.outbox.relay import Relay
 from quorate.domain.identity.api_keys import KeyRevoked
+from quorate.domain.identity.tenants import TenantSuspended
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.runtime.tasks import cancel_and_wait
 
@@ -225,6 +226,8 @@ class NatsService:
         return connect
 
     def _disconnect_if_revoked(self, row: RecordedEvent) -> None:
+        if row.type == TenantSuspended.__name__:
+            self._spawn(self.connections.disconnect_inactive(), "disconnect")
         if row.type == KeyRevoked.__name__:
             self._spawn(self.connections.disconnect(orjson.loads(row.data)["keyId"]), "disconnect")
 

@@ -93,6 +93,7 @@ quorate = LazyGroup(
             "secrets": "quorate.cli.commands.secrets:secrets",
             "keys": "quorate.cli.main:keys",
             "tenants": "quorate.cli.main:tenants",
+            "quotas": "quorate.cli.commands.quotas:quotas",
         },
         "Audit": {
             "events": "quorate.cli.main:events",
@@ -210,8 +211,17 @@ keys = LazyGroup(
 )
 tenants = LazyGroup(
     "tenants",
-    commands={"Commands": {"create": "quorate.cli.commands.tenants:create"}},
-    help="Create tenants.",
+    commands={
+        "Commands": {
+            "create": "quorate.cli.commands.tenants:create",
+            "list": "quorate.cli.commands.tenants:list_tenants",
+            "get": "quorate.cli.commands.tenants:get",
+            "suspend": "quorate.cli.commands.tenants:suspend",
+            "resume": "quorate.cli.commands.tenants:resume",
+            "set-limits": "quorate.cli.commands.tenants:set_limits",
+        }
+    },
+    help="Create, list, suspend and resume tenants, and set their limits.",
 )
 events = LazyGroup(
     "events",

@@ -37,6 +37,10 @@ _LIMITS: Mapping[str, str] = {
     "quota_keys": "Keys per tenant; revoked keys do not count.",
     "quota_settings_bytes": "Total config size of all agents of a tenant, in bytes.",
     "quota_live_leases_per_agent": "Active leases per agent.",
+    "quota_events_per_day": "Events per tenant and day (UTC).",
+    "quota_bytes_per_day": "Bytes of events per tenant and day (UTC).",
+    "quota_events_per_day_per_agent": "Events per agent and day (UTC).",
+    "quota_bytes_per_day_per_agent": "Bytes of events per agent and day (UTC).",
 }
 assert _LIMITS.keys() == LIMITS_DEFAULT.keys()
 

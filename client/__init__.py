@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import ConsensusClosedError as ConsensusClosedError
     from quorate.client.rejections import ConsensusNotFoundError as ConsensusNotFoundError
     from quorate.client.rejections import ContactEmailInvalidError as ContactEmailInvalidError
+    from quorate.client.rejections import DailyQuotaExceededError as DailyQuotaExceededError
     from quorate.client.rejections import InvalidKeyError as InvalidKeyError
     from quorate.client.rejections import InvalidRequestError as InvalidRequestError
     from quorate.client.rejections import LeaseConflictError as LeaseConflictError
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import RejectedError as RejectedError
     from quorate.client.rejections import RoleForbiddenError as RoleForbiddenError
     from quorate.client.rejections import TenantForbiddenError as TenantForbiddenError
+    from quorate.client.rejections import TenantSuspendedError as TenantSuspendedError
     from quorate.client.results import Notification as Notification
     from quorate.client.results import NotificationPage as NotificationPage
     from quorate.client.transports.sync_http import Client as Client
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from quorate.contracts.identity.agents import HeartbeatInfo as HeartbeatInfo
     from quorate.contracts.identity.api_keys import IssuedKeyInfo as IssuedKeyInfo
     from quorate.contracts.identity.api_keys import KeyInfo as KeyInfo
+    from quorate.contracts.identity.quotas import QuotaInfo as QuotaInfo
+    from quorate.contracts.identity.quotas import QuotasInfo as QuotasInfo
     from quorate.contracts.identity.tenants import TenantInfo as TenantInfo
     from quorate.contracts.notifications import AgentLapsed as AgentLapsed
     from quorate.contracts.notifications import AgentRegistered as AgentRegistered
@@ -98,8 +102,8 @@ _NAMES_BY_MODULE = {
         *("AlreadyVotedError", "ConsensusClosedError", "ConsensusNotFoundError"),
         *("ContactEmailInvalidError", "InvalidKeyError", "InvalidRequestError"),
         *("LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError", "LogMismatchError"),
-        "NotEligibleError",
-        *("QuotaExceededError", "RateLimitedError", "RejectedError"),
+        *("DailyQuotaExceededError", "NotEligibleError", "QuotaExceededError"),
+        *("RateLimitedError", "RejectedError", "TenantSuspendedError"),
         *("RoleForbiddenError", "TenantForbiddenError"),
     ),
     "quorate.client.results": ("Notification", "NotificationPage"),
@@ -115,6 +119,7 @@ _NAMES_BY_MODULE = {
     ),
     "quorate.contracts.identity.agents": ("AgentInfo", "HeartbeatInfo"),
     "quorate.contracts.identity.api_keys": ("IssuedKeyInfo", "KeyInfo"),
+    "quorate.contracts.identity.quotas": ("QuotaInfo", "QuotasInfo"),
     "quorate.contracts.identity.tenants": ("TenantInfo",),
     "quorate.client.config": ("ClientConfig",),
     "quorate.domain.identity.agents": ("AgentRef",),

@@ -30,7 +30,8 @@ from quorate.domain.coordination.consensus import (
 from quorate.domain.coordination.leases import LeaseEnded, LeaseHeld, LeaseNotFound
 from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound
 from quorate.domain.identity.api_keys import KeyNotFound, RoleForbidden
-from quorate.domain.identity.tenants import TenantExists, TenantNotFound
+from quorate.domain.identity.tenants import TenantExists, TenantIsSuspended, TenantNotFound
+from quorate.domain.shared.daily_quotas import DailyQuotaExceeded
 from quorate.domain.shared.email_addresses import AddressUnusable
 from quorate.domain.shared.quotas import QuotaExceeded
 
@@ -103,6 +104,12 @@ class ActingAsAnotherError(RejectedError, UnauthorizedError):
     """An agent key names another agent. It can act only as its own agent."""
 
     code = ActingAsAnother.code
+
+
+class TenantSuspendedError(RejectedError, UnauthorizedError):
+    """An operator suspended the tenant. Its keys are valid again when it is resumed."""
+
+    code = TenantIsSuspended.code
 
 
 # -- 404 ---------------------------------------------------------------------
@@ -219,6 +226,20 @@ class QuotaExceededError(RejectedError, ConflictError):
         """The limit of the quota."""
         limit = self.details.get("limit")
         return limit if isinstance(limit, int) else None
+
+
+class DailyQuotaExceededError(RejectedError, ConflictError):
+    """The tenant or the agent has used up a quota of this day (UTC).
+
+    The status is 429. The SDK does not retry: ``details["resetsAt"]`` may be hours away.
+    """
+
+    code = DailyQuotaExceeded.code
+
+    @property
+    def quota(self) -> str:
+        """The name of the quota."""
+        return str(self.details.get("quota", ""))
 
 
 # -- 400, 405, 413, 415, 422, 431: invalid requests --------------------------

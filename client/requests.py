@@ -10,7 +10,10 @@ Each function returns a ``Request``; ``Client.execute`` sends it, and names the 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+
+from pydantic.alias_generators import to_camel
 
 from quorate.client.request_builder import Request, request_for
 from quorate.client.results import Config, NotificationPage, parse_events_page
@@ -61,7 +64,17 @@ from quorate.contracts.identity.api_keys import (
     KeyInfo,
     Revoked,
 )
-from quorate.contracts.identity.tenants import CREATE_TENANT, TenantBody, TenantInfo
+from quorate.contracts.identity.quotas import GET_QUOTAS, QuotasInfo, QuotasQuery
+from quorate.contracts.identity.tenants import (
+    CREATE_TENANT,
+    GET_TENANT,
+    LIST_TENANTS,
+    RESUME_TENANT,
+    SET_TENANT_LIMITS,
+    SUSPEND_TENANT,
+    TenantBody,
+    TenantInfo,
+)
 from quorate.contracts.notification_pages import LIST_NOTIFICATIONS, NotificationsQuery
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
@@ -294,13 +307,26 @@ def list_events(
     type: str | None = None,  # noqa: A002 - the name of the field.
     agent_id: str | None = None,
     log_id: str | None = None,
+    contact_email: str | None = None,
+    actor: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Request[EventsInfo]:
-    """List the events of the tenant's log after the sequence ``after``.
+    """List the events of the tenant's log after the sequence ``after`` that match all filters.
 
-    ``log_id`` is that of the page with this sequence: another log raises LogMismatchError.
+    ``since`` and ``until`` need a time zone; an event at ``until`` is left out. ``log_id`` is that
+    of the page with this sequence: another log raises LogMismatchError.
     """
     query = unchecked(EventsQuery)(
-        after=after, limit=limit, type=type, agent_id=agent_id, log_id=log_id
+        after=after,
+        limit=limit,
+        type=type,
+        agent_id=agent_id,
+        log_id=log_id,
+        contact_email=contact_email,
+        actor=actor,
+        since=since,
+        until=until,
     )
     return changed(request_for(LIST_EVENTS, query=query), parse=parse_events_page)
 
@@ -337,3 +363,33 @@ def get_own_key() -> Request[KeyInfo]:
 
 def create_tenant(tenant_id: str) -> Request[TenantInfo]:
     return request_for(CREATE_TENANT, unchecked(TenantBody)(tenant_id=tenant_id))
+
+
+def list_tenants(
+    *, after: str | None = None, limit: int = PAGE_LENGTH_DEFAULT
+) -> Request[list[TenantInfo]]:
+    return request_for(LIST_TENANTS, query=unchecked(PageQuery)(after=after, limit=limit))
+
+
+def get_tenant(tenant_id: str) -> Request[TenantInfo]:
+    return request_for(GET_TENANT, tenant_id=tenant_id)
+
+
+def suspend_tenant(tenant_id: str) -> Request[TenantInfo]:
+    """Suspend a tenant: its keys are rejected until it is resumed."""
+    return request_for(SUSPEND_TENANT, tenant_id=tenant_id)
+
+
+def resume_tenant(tenant_id: str) -> Request[TenantInfo]:
+    return request_for(RESUME_TENANT, tenant_id=tenant_id)
+
+
+def set_tenant_limits(tenant_id: str, limits: Mapping[str, int]) -> Request[TenantInfo]:
+    """Replace the limits of a tenant, for example ``{"events_per_day": 500}``; 0 is no limit."""
+    body = {to_camel(name): limit for name, limit in limits.items()}
+    return request_for(SET_TENANT_LIMITS, body, tenant_id=tenant_id)
+
+
+def get_quotas(agent_id: str | None = None) -> Request[QuotasInfo]:
+    """Get the quotas of the tenant, and those of one agent: by default that of an agent key."""
+    return request_for(GET_QUOTAS, query=unchecked(QuotasQuery)(agent_id=agent_id))

@@ -236,9 +236,21 @@ class Keys(Group[CallerT_co]):
 
 
 class Tenants(Group[CallerT_co]):
-    """Create tenants (admin keys only)."""
+    """Create, list, suspend and resume tenants, and set their limits (admin keys only)."""
 
     create = Method(requests.create_tenant)
+    get = Method(requests.get_tenant)
+    suspend = Method(requests.suspend_tenant)
+    resume = Method(requests.resume_tenant)
+    set_limits = Method(requests.set_tenant_limits)
+    list = Method(requests.list_tenants)
+    iterate = _all_items(requests.list_tenants)
+
+
+class Quotas(Group[CallerT_co]):
+    """Read the quotas and their use."""
+
+    get = Method(requests.get_quotas)
 
 
 class Events(Group[CallerT_co]):
@@ -307,6 +319,10 @@ class Resources(Generic[CallerT_co]):
     @property
     def tenants(self) -> Tenants[CallerT_co]:
         return Tenants(self._caller)
+
+    @property
+    def quotas(self) -> Quotas[CallerT_co]:
+        return Quotas(self._caller)
 
     @property
     def events(self) -> Events[CallerT_co]:

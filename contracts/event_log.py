@@ -10,13 +10,16 @@ from quorate.contracts.roles import CAN_AUDIT
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
     AgentId,
+    ContactEmail,
     PageLength,
     Query,
+    QueryTime,
     ResponseModel,
     Sequence,
     Time,
     optional,
 )
+from quorate.domain.shared.email_addresses import AddressUnusable
 
 EVENTS = "/v1/events"
 
@@ -39,6 +42,18 @@ class EventsQuery(CursorQuery):
     limit: PageLength = PAGE_LENGTH_DEFAULT
     type: Annotated[str, Field(max_length=64)] | None = None
     agent_id: AgentId | None = None
+    contact_email: ContactEmail | None = Field(
+        default=None, description="Only events that name this contact, in any spelling."
+    )
+    actor: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="Only events that this agent or key caused (its id)."
+    )
+    since: QueryTime | None = Field(
+        default=None, description="Only events of this time or later (RFC 3339)."
+    )
+    until: QueryTime | None = Field(
+        default=None, description="Only events before this time (RFC 3339)."
+    )
 
 
 class StreamQuery(CursorQuery):
@@ -73,6 +88,8 @@ class GapInfo(ResponseModel):
 class EventsInfo(ResponseModel):
     """A page of events. Send ``next`` as ``after`` to read the next page, until ``next == head``.
 
+    With filters a page may be empty although more follows: each page searches a part of the log.
+
     ``gap`` names the range of preceding events that the operator moved to archive files. ``logId``
     identifies the log; send it back with ``after``.
     """
@@ -90,12 +107,13 @@ LIST_EVENTS = Operation(
     name="listEvents",
     summary="List the tenant's events",
     description=(
-        "Events are in log order, oldest first. A page ends at about 1 MB, also before `limit`."
+        "Events are in log order, oldest first. All given filters apply. A page ends at about 1 MB,"
+        " also before `limit`."
     ),
     roles=CAN_AUDIT,
     query=EventsQuery,
     response=EventsInfo,
-    errors=(LogMismatch,),
+    errors=(AddressUnusable, LogMismatch),
 )
 STREAM_EVENTS: Operation[None] = Operation(
     method="GET",

@@ -77,6 +77,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "putConfig": {"humanizer_enabled": True, "humanizer_style": "professional"},
         "issueKey": {"tenantId": _TENANT, "role": "agent", "agentName": _NAME},
         "createTenant": {"tenantId": _TENANT},
+        "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
     }
 )
 
@@ -283,6 +284,12 @@ _KEY_RESPONSE: dict[str, Any] = {
     "createdAt": _NOON,
     "revokedAt": None,
 }
+_TENANT_RESPONSE: dict[str, Any] = {
+    "tenantId": _TENANT,
+    "createdAt": _NOON,
+    "status": "active",
+    "limits": {},
+}
 _CONFIG_RESPONSE: dict[str, Any] = {"humanizer_enabled": True, "humanizer_style": "professional"}
 
 RESPONSES: dict[str, Any] = {
@@ -327,7 +334,26 @@ RESPONSES: dict[str, Any] = {
     "listKeys": [_KEY_RESPONSE],
     "getOwnKey": _KEY_RESPONSE,
     "revokeKey": {"revoked": True},
-    "createTenant": {"tenantId": _TENANT, "createdAt": _NOON},
+    "createTenant": _TENANT_RESPONSE,
+    "listTenants": [_TENANT_RESPONSE],
+    "getTenant": _TENANT_RESPONSE,
+    "suspendTenant": _TENANT_RESPONSE
+    | {"status": "suspended", "suspendedAt": "2026-03-01T13:00:00.000Z"},
+    "resumeTenant": _TENANT_RESPONSE,
+    "setTenantLimits": _TENANT_RESPONSE | {"limits": {"agents": 500, "eventsPerDay": 1_000_000}},
+    "getQuotas": {
+        "tenantId": _TENANT,
+        "agentId": _AGENT,
+        "quotas": [
+            {"quota": "agents", "used": 12, "limit": 10_000},
+            {
+                "quota": "events_per_day_per_agent",
+                "used": 4_031,
+                "limit": 2_000_000,
+                "resetsAt": "2026-03-02T00:00:00.000Z",
+            },
+        ],
+    },
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

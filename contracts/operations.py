@@ -40,6 +40,7 @@ class Operation(Generic[R]):
     streams: bool = False
     hot: bool = False  # Served by the fast lanes as well.
     urgent: bool = False  # Runs before others: a delay would lose or block a lease.
+    unmetered: bool = False  # No daily quota rejects it: it only ends what exists.
     of_key: bool = False  # Concerns the key itself. HTTP only: NATS requests carry no key.
 
     @property
@@ -56,6 +57,8 @@ def known_codes(operation: AnyOperation) -> frozenset[str]:
     codes = {"internal_error", "unavailable", "not_found", "method_not_allowed"}
     if operation.roles:
         codes |= {"unauthorized", "role_forbidden", "tenant_forbidden", "rate_limited"}
+        if operation.roles - {"admin"}:
+            codes.add("tenant_suspended")
     if operation.body is not None:
         codes |= {
             "malformed_request",
@@ -70,6 +73,8 @@ def known_codes(operation: AnyOperation) -> frozenset[str]:
         codes.add("tenant_ambiguous")
     if operation.command:
         codes |= {"idempotency_key_invalid", "idempotency_key_reused"}
+        if operation.roles - {"admin"} and not operation.unmetered:
+            codes.add("daily_quota_exceeded")
     codes |= {error.code for error in operation.errors}
     assert codes <= KINDS.keys(), f"{operation.name} names unknown problems"
     return frozenset(codes)

@@ -52,6 +52,11 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Sequence = Annotated[int, Field(ge=0, le=SEQUENCE_MAX)]
 Wait = Annotated[Number, Field(ge=0, le=WAIT_SECONDS_MAX)]
 PageLength = Annotated[int, Field(ge=1, le=PAGE_LENGTH_MAX)]
+QueryTime = Annotated[
+    AwareDatetime,
+    PlainSerializer(_format_time, return_type=str),
+    Field(examples=["2026-03-01T12:00:00.000Z"]),
+]
 Time = Annotated[AwareDatetime, PlainSerializer(_format_time, return_type=str, when_used="json")]
 
 

@@ -22,6 +22,7 @@ import structlog
 
 from quorate.domain.registry import new_state
 from quorate.domain.shared.aggregates import Reads
+from quorate.domain.shared.daily_quotas import USAGE, WHOLE_TENANT, is_agent
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_queue import CommandQueue, QueuedCommand
@@ -312,7 +313,10 @@ class CommandBus:
 
 
 def _read_keys(envelopes: Sequence[CommandEnvelope], reads: Sequence[Reads]) -> ReadKeys:
-    """What the commands of a batch read, by the name of the lookup; each key once."""
+    """What the commands of a batch read, by the name of the lookup; each key once.
+
+    All read what their tenant and their agent have added today, for the daily quotas.
+    """
     found: dict[str, dict[tuple[str, ...], None]] = {}
     for envelope, its_reads in zip(envelopes, reads, strict=True):
         tenant = envelope.tenant
@@ -321,6 +325,11 @@ def _read_keys(envelopes: Sequence[CommandEnvelope], reads: Sequence[Reads]) -> 
             if keys is None:
                 keys = found[read[0]] = {}
             keys[tenant, *read[1:]] = None
+    usage = found[USAGE] = dict[tuple[str, ...], None]()
+    for envelope in envelopes:
+        usage[envelope.tenant, WHOLE_TENANT] = None
+        if is_agent(envelope.actor):
+            usage[envelope.tenant, envelope.actor] = None
     return found
 
 

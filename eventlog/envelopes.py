@@ -25,7 +25,8 @@ class CommandEnvelope:
     """A command with its context.
 
     ``render`` makes the public response from the command's outcome and must not raise. ``urgent``
-    commands may overtake others. Commands of an actor that are ``in_order`` keep their order.
+    commands may overtake others. Commands of an actor that are ``in_order`` keep their order. The
+    daily quotas of the tenant and the actor bind only ``metered`` commands.
 
     ``grant_in`` returns what a stored response of this command grants, or None if it grants nothing
     that can end. With it, the command is a ``RepeatableCommand``.
@@ -40,6 +41,7 @@ class CommandEnvelope:
     idempotency: Idempotency | None = None
     urgent: bool = False
     in_order: bool = False
+    metered: bool = False
     trace: Any = None  # Returned unchanged to the batch listener, for tracing.
 
 

@@ -12,18 +12,18 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import Select
 
 from quorate.domain.identity.tenants import TenantCreated
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog import pages
 from quorate.eventlog.database import Database, Schema
+from quorate.eventlog.event_filter import Filter, add_conditions
 from quorate.eventlog.event_queries import EventQueries
+from quorate.eventlog.event_times import EventTimes
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
 from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
-from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 
 TAIL_EVENTS_VERIFIED = 10_000
@@ -82,14 +82,6 @@ class OldestEvent:
 
 
 @record
-class Filter:
-    """Conditions on events; None means any."""
-
-    type: str | None = None
-    agent_id: str | None = None
-
-
-@record
 class Gap:
     """A truncated range: events after ``after`` up to ``until`` are archived."""
 
@@ -117,6 +109,7 @@ class EventStore:
         self.database = database
         self.id = ""  # Until ``load_id``.
         self._queries = EventQueries(database)
+        self._times = EventTimes(database)
 
     async def open(self, schema: Schema | None = None) -> None:
         """Open the database, and check the tables and the durability of commits."""
@@ -199,7 +192,7 @@ class EventStore:
         query = self._queries.page
         if conditions != Filter():
             query = Query(
-                _add_conditions(self._queries.page_statement, conditions), self.database.dialect
+                add_conditions(self._queries.page_statement, conditions), self.database.dialect
             )
         builder = _page_builder(limit)
 
@@ -213,19 +206,23 @@ class EventStore:
             return Lookup(query=query, values=values, take=builder.add)
 
         heads, oldest = Heads((tenant,)), OldestEvent(tenant)
-        until = after + SCAN_EVENTS_MAX
         async with self.read() as transaction:
+            span = await self._times.span(transaction, tenant, conditions.since, conditions.until)
+            after = max(after, span.after)
+            until = min(after + SCAN_EVENTS_MAX, span.until)
             first = next_part(after, until)
             await transaction.look_up(
                 [*self.head_lookups(heads), self.oldest_lookup(oldest), first]
             )
             if gap := oldest.gap(after):
                 after, builder = gap.until, _page_builder(limit)
-                until = after + SCAN_EVENTS_MAX
+                until = min(after + SCAN_EVENTS_MAX, span.until)
                 await transaction.look_up([next_part(after, until)])
             while builder.needs_part:
                 await transaction.look_up([next_part(builder.items[-1].sequence, until)])
         head = heads.tenants[tenant].sequence
+        if until >= span.until:
+            until = max(until, head)  # All later events are too late for the filter.
         found = builder.items
         scanned_to = found[-1].sequence if builder.has_more else min(head, until)
         return Page(events=found, head=head, scanned_to=max(scanned_to, after), gap=gap)
@@ -335,16 +332,6 @@ def _verify_events(
     if not page:
         message = f"the log ends at position {after}, before its own head"
         raise LogCorrupted(message)
-
-
-def _add_conditions(statement: Select[Any], conditions: Filter) -> Select[Any]:
-    if conditions.type is not None:
-        statement = statement.where(events.c.type == conditions.type)
-    if conditions.agent_id is not None:
-        # A quoted id in canonical JSON is a complete value: quotes in user text are escaped.
-        named = events.c.data.contains(f'"{conditions.agent_id}"', autoescape=True)
-        statement = statement.where(named | (events.c.actor == conditions.agent_id))
-    return statement
 
 
 _BEFORE_DATA = attrgetter(

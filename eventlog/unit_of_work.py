@@ -4,6 +4,9 @@
 * Each command sees the changes of the commands before it in the same transaction.
 * Events that are due among the instances that a command reads are recorded before its decision.
 * A stored response that states a right in time is judged again when its request is repeated.
+* A result is stored under its idempotency key only if the command recorded an event. A command that
+  recorded none is decided again by a retry, which is as good as the first attempt.
+* A command that would record events is rejected when its tenant or agent has used up a daily quota.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,10 +16,11 @@ from typing import Any, TypeAlias
 import orjson
 
 from quorate.domain.registry import NOTIFYING_EVENTS, SCHEMA, recipients_of, stream_of
+from quorate.domain.shared import daily_quotas
 from quorate.domain.shared.aggregates import Event, Reads
 from quorate.domain.shared.deadlines import due_events
 from quorate.domain.shared.errors import DomainError
-from quorate.domain.shared.quotas import UNLIMITED, Quotas
+from quorate.domain.shared.quotas import UNLIMITED, Quotas, with_limits
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
@@ -96,13 +100,17 @@ class UnitOfWork:
     def _execute_once(self, envelope: CommandEnvelope, reads: Reads) -> CommandResult:
         """Return the stored result if the idempotency key was used before."""
         if envelope.idempotency is None:
-            return self._decide(envelope, reads)
+            self._record_due(envelope, reads)
+            return self._decide(envelope)
         scope = scope_of(envelope.tenant, envelope.idempotency)
         known = self._remembered.get(scope)
         if known is None:
-            result = self._decide(envelope, reads)
-            known = Remembered(fingerprint=envelope.idempotency.fingerprint, answer=result)
-            self._remembered[scope] = self.to_remember[scope] = known
+            self._record_due(envelope, reads)
+            recorded = len(self.rows)
+            result = self._decide(envelope)
+            if len(self.rows) > recorded:
+                known = Remembered(fingerprint=envelope.idempotency.fingerprint, answer=result)
+                self._remembered[scope] = self.to_remember[scope] = known
             return result
         if known.fingerprint == envelope.idempotency.fingerprint:
             granted = grant_of(envelope, known)
@@ -112,14 +120,18 @@ class UnitOfWork:
         sequence = self._heads[envelope.tenant].sequence
         return Rejected(code=KEY_REUSED, facts={}, sequence=sequence)
 
-    def _decide(self, envelope: CommandEnvelope, reads: Reads) -> CommandResult:
-        state, command = self._states[envelope.tenant], envelope.command
+    def _record_due(self, envelope: CommandEnvelope, reads: Reads) -> None:
+        state = self._states[envelope.tenant]
         self._record(envelope, state, due_events(reads, state, self.now))
+
+    def _decide(self, envelope: CommandEnvelope) -> CommandResult:
+        state, command = self._states[envelope.tenant], envelope.command
+        context = self._context(envelope.tenant, state)
         try:
-            events = command.decide(state, self._context(envelope.tenant))
+            events = command.decide(state, context)
         except DomainError as error:
-            return self._rejected(envelope, state, error)
-        return self._accepted(envelope, state, events)
+            return self._reject(envelope, state, context, error)
+        return self._accept(envelope, state, context, events)
 
     def _repeat(
         self,
@@ -132,42 +144,73 @@ class UnitOfWork:
         """Judge a stored response at the present time; another decision takes its place."""
         state: TenantState = self._states[envelope.tenant]
         command: Any = envelope.command
-        self._record(envelope, state, due_events(reads, state, self.now))
+        self._record_due(envelope, reads)
+        context = self._context(envelope.tenant, state)
         try:
-            events = command.repeat(granted, state, self._context(envelope.tenant))
+            events = command.repeat(granted, state, context)
         except DomainError as error:
-            return replace(self._rejected(envelope, state, error), replayed=True)
+            return replace(self._reject(envelope, state, context, error), replayed=True)
         if events is None:
             return replace(known.answer, replayed=True)
-        result = self._accepted(envelope, state, events)
-        if not events:
+        result = self._accept(envelope, state, context, events)
+        if not events or isinstance(result, Rejected):
             return replace(result, replayed=True)
         target = self.to_remember if scope in self.to_remember else self.to_replace
         self._remembered[scope] = target[scope] = replace(known, answer=result)
         return result
 
-    def _accepted(
-        self, envelope: CommandEnvelope, state: TenantState, events: Sequence[Event]
-    ) -> Accepted:
+    def _accept(
+        self,
+        envelope: CommandEnvelope,
+        state: TenantState,
+        context: DecisionContext,
+        events: Sequence[Event],
+    ) -> CommandResult:
+        """Record the events, unless a daily quota forbids that."""
+        try:
+            self._check_usage(envelope, state, context, events)
+        except daily_quotas.DailyQuotaExceeded as error:
+            return self._rejected(envelope, error)
         self._record(envelope, state, _with_reactions(state, events))
         body = envelope.render(envelope.command.result(state, events))
         return Accepted(body=body, sequence=self._heads[envelope.tenant].sequence)
 
-    def _rejected(
-        self, envelope: CommandEnvelope, state: TenantState, error: DomainError
+    def _reject(
+        self,
+        envelope: CommandEnvelope,
+        state: TenantState,
+        context: DecisionContext,
+        error: DomainError,
     ) -> Rejected:
+        """Record the rejection if it has events, unless a daily quota forbids that."""
+        try:
+            self._check_usage(envelope, state, context, error.recorded)
+        except daily_quotas.DailyQuotaExceeded as exceeded:
+            return self._rejected(envelope, exceeded)
         self._record(envelope, state, error.recorded)
-        return Rejected(
-            code=error.code,
-            facts=public(error.details),
-            sequence=self._heads[envelope.tenant].sequence,
-        )
+        return self._rejected(envelope, error)
 
-    def _context(self, tenant: str) -> DecisionContext:
+    def _rejected(self, envelope: CommandEnvelope, error: DomainError) -> Rejected:
+        sequence = self._heads[envelope.tenant].sequence
+        return Rejected(code=error.code, facts=public(error.details), sequence=sequence)
+
+    @staticmethod
+    def _check_usage(
+        envelope: CommandEnvelope,
+        state: TenantState,
+        context: DecisionContext,
+        events: Sequence[Event],
+    ) -> None:
+        if events and envelope.metered:
+            daily_quotas.check(
+                state.usage, envelope.actor, context.quotas, context.now, urgent=envelope.urgent
+            )
+
+    def _context(self, tenant: str, state: TenantState) -> DecisionContext:
         sequence = self._heads[tenant].sequence + 1
-        return DecisionContext(
-            now=self.now, sequence=sequence, window=self._window, quotas=self._quotas
-        )
+        own = state.limits
+        quotas = self._quotas if own is None else with_limits(self._quotas, own)
+        return DecisionContext(now=self.now, sequence=sequence, window=self._window, quotas=quotas)
 
     def _record(
         self, envelope: CommandEnvelope, state: TenantState, events: Iterable[Event]
@@ -178,6 +221,7 @@ class UnitOfWork:
             self._heads[envelope.tenant] = StreamHead(sequence=row.sequence, hash=row.hash)
             self.rows.append(row)
             state.apply(event, self.now)
+            state.usage.add(row.actor, len(row.data), self.now)
             if row.type in NOTIFYING_EVENTS:
                 recipients = recipients_of(row.type, orjson.loads(row.data))
                 state.note_notified(recipients, row.sequence)

@@ -197,7 +197,7 @@ class Reader:
         return KeyRow(tenant=found[0].tenant, key=api_keys.from_row(found[0])) if found else None
 
     async def unrevoked_keys(self, key_ids: Collection[str]) -> frozenset[str]:
-        """Return those of these keys, of any tenant, that are not revoked."""
+        """Return those of these keys that are not revoked and whose tenant is not suspended."""
         asked = orjson.dumps([[key_id] for key_id in key_ids]).decode()
         async with self._log.read() as transaction:
             found = await transaction.fetch(self._queries.unrevoked_keys, {"asked": asked})
@@ -289,9 +289,10 @@ class _Queries:
         self.votes_page = self._page(cast, votes.c.agent_id > after, votes.c.agent_id, limit)
         self.key = self._query(select(keys).where(keys.c.id == named))
         asked, (key_id,) = log.database.rows("asked", 1)
+        is_active = and_(tenants.c.id == keys.c.tenant, tenants.c.suspended_at.is_(None))
         is_unrevoked = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
         self.unrevoked_keys = self._query(
-            select(keys.c.id).select_from(asked.join(keys, is_unrevoked))
+            select(keys.c.id).select_from(asked.join(keys, is_unrevoked).join(tenants, is_active))
         )
         self.agent_keys = self._query(
             select(keys.c.id).where(in_tenant[keys], keys.c.agent_id == bindparam("agent_id"))

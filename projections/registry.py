@@ -6,6 +6,7 @@ from typing import Any
 from quorate.projections.coordination.consensus import CONSENSUS
 from quorate.projections.coordination.leases import LEASES
 from quorate.projections.counters import COUNTERS
+from quorate.projections.daily_usage import DAILY_USAGE
 from quorate.projections.identity.agent_settings import AGENT_SETTINGS
 from quorate.projections.identity.agents import AGENTS
 from quorate.projections.identity.api_keys import API_KEYS
@@ -21,4 +22,4 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     API_KEYS,
     TENANTS,
 )
-READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS)
+READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

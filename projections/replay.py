@@ -25,10 +25,10 @@ from quorate.projections.repository import TableRows
 
 RowsOf: TypeAlias = dict[Table, list[Values]]
 # The columns of a recorded event that a replay needs, in this order.
-ReplayRow: TypeAlias = tuple[int, str, int, str, int, Timestamp, str]
+ReplayRow: TypeAlias = tuple[int, str, int, str, int, Timestamp, str, str]
 REPLAY_COLUMNS = (
     *(events.c.position, events.c.tenant, events.c.sequence),
-    *(events.c.type, events.c.version, events.c.at, events.c.data),
+    *(events.c.type, events.c.version, events.c.at, events.c.actor, events.c.data),
 )
 
 
@@ -36,7 +36,7 @@ def replay_row(event: RecordedEvent) -> ReplayRow:
     """Return the same columns of an event from an archive file."""
     return (
         *(event.position, event.tenant, event.sequence),
-        *(event.type, event.version, event.at, event.data.decode()),
+        *(event.type, event.version, event.at, event.actor, event.data.decode()),
     )
 
 
@@ -56,12 +56,13 @@ class Replay:
         position, type_ = 0, ""
         try:
             with _without_cycle_collection():
-                for position, tenant, sequence, type_, version, at, data in page:  # noqa: B007
+                for position, tenant, sequence, type_, version, at, actor, data in page:  # noqa: B007
                     state = states.get(tenant)
                     if state is None:
                         state = states[tenant] = new_state()
                     public = upcast_data(type_, version, data)
                     state.apply(event_of(type_, public), at)
+                    state.usage.add(actor, len(data.encode()), at)
                     if type_ in notifying:
                         state.note_notified(recipients_of(type_, public), sequence)
         except UnknownEvent as error:

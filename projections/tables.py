@@ -1,6 +1,6 @@
 """The tables of all read models, by name. They can be dropped and rebuilt from the log."""
 
-from quorate.projections import counters, recipients, registry
+from quorate.projections import counters, daily_usage, recipients, registry
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination import leases as lease_models
 from quorate.projections.identity import agent_settings, api_keys
@@ -18,6 +18,7 @@ votes = consensus.VOTES
 notices = recipients.TABLE
 counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE
+usage = daily_usage.TABLE
 lease_tenant_compared = lease_models.tenant_compared
 
 # The registry completes the metadata: it imports the tables of all read models.

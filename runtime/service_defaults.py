@@ -19,7 +19,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_LEVEL_DEFAULT = "info"
 
 # Rate limits and quotas by option; 0 means no limit.
-LIMIT_MAX = 1_000_000_000
+LIMIT_MAX = 1_000_000_000_000_000
 LIMITS_DEFAULT: Mapping[str, int] = {
     "rate_per_key": 2_000,
     "burst_per_key": 4_000,
@@ -34,6 +34,10 @@ LIMITS_DEFAULT: Mapping[str, int] = {
     "quota_keys": 100_000,
     "quota_settings_bytes": 10_000_000,
     "quota_live_leases_per_agent": 10_000,
+    "quota_events_per_day": 20_000_000,
+    "quota_bytes_per_day": 20_000_000_000,
+    "quota_events_per_day_per_agent": 2_000_000,
+    "quota_bytes_per_day_per_agent": 2_000_000_000,
 }
 
 

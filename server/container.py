@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -19,10 +19,13 @@ from quorate.application.rate_limiter import RateLimiter
 from quorate.application.read_budget import ReadBudget
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
+from quorate.application.tenant_access import TenantAccess
 from quorate.application.tracing import Tracing, create_tracing
+from quorate.bus.auth.callout import Authenticate
 from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
+from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
@@ -39,6 +42,7 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
+from quorate.projections.tenant_queries import TenantQueries
 from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
@@ -79,6 +83,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         clock = await _create_clock(log)
         built = _build(log, options, clock, tracing)
         service, nats_service = built.service, built.nats_service
+        await service.tenant_access.load(service.tenants.restricted)
         await _verify_tail(log, service.command_bus)
         service.command_bus.open()
         stack.push_async_callback(service.command_bus.close)
@@ -122,19 +127,17 @@ def _build(
     log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
 ) -> "_Built":
     reader, new_id = Reader(log, clock), Uuid7()
-    key_cache, rate_limiter = KeyCache(reader.key), RateLimiter(options.rates)
+    key_cache, tenants = KeyCache(reader.key), TenantQueries(log, clock)
+    tenant_access = TenantAccess(RateLimiter(options.rates))
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
     registry = CollectorRegistry()
     subscriptions, request_metrics = Subscriptions(), RequestMetrics(registry)
+    authenticate = _authenticate_nats(failed_login_limiter, tenant_access)
     nats_service = _create_nats_service(
-        log, options, reader, failed_login_limiter, tracing=tracing, registry=registry
+        log, options, reader, authenticate, tracing=tracing, registry=registry
     )
-
-    def on_commit(rows: Sequence[RecordedEvent]) -> None:
-        nats_service.wake(rows)
-        subscriptions.wake(rows)
-
-    commits = CommitFeed(log, on_commit, subscriptions.read_again)
+    listeners = (tenant_access.record, nats_service.wake, subscriptions.wake)
+    commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
@@ -163,8 +166,10 @@ def _build(
         ),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
-        rate_limiter=rate_limiter,
+        tenant_access=tenant_access,
         read_budget=ReadBudget(options.rates),
+        tenants=tenants,
+        quotas=options.quotas,
         subscriptions=subscriptions,
         clock=clock,
         new_id=new_id,
@@ -179,7 +184,7 @@ def _build(
             service,
             names,
             NATS_OPERATIONS,
-            limit=rate_limiter.check,
+            limit=tenant_access.check,
             request_metrics=request_metrics,
             tracing=tracing,
         )
@@ -195,12 +200,29 @@ def _disk(options: Options) -> Path:
     return options.data_dir if path is None else path.parent
 
 
+def _notify(
+    listeners: Sequence[Callable[[Sequence[RecordedEvent]], None]], rows: Sequence[RecordedEvent]
+) -> None:
+    for listener in listeners:
+        listener(rows)
+
+
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:
     return FailedLoginLimiter(
         key_cache,
         failed_per_minute=options.rates.failed_keys_per_minute,
         trusted_proxies=options.trusted_proxies,
     )
+
+
+def _authenticate_nats(limiter: FailedLoginLimiter, tenant_access: TenantAccess) -> Authenticate:
+    async def authenticate(full_key: str, host: str) -> Principal | None:
+        principal = await limiter.authenticate_nats(full_key, host)
+        if principal is not None:
+            tenant_access.require_active(principal.tenant)
+        return principal
+
+    return authenticate
 
 
 def _create_command_bus(
@@ -231,14 +253,14 @@ def _create_nats_service(
     log: EventStore,
     options: Options,
     reader: Reader,
-    failed_login_limiter: FailedLoginLimiter,
+    authenticate: Authenticate,
     *,
     tracing: Tracing | None,
     registry: CollectorRegistry,
 ) -> NatsService:
     return NatsService(
         data_dir=options.data_dir,
-        authenticate=failed_login_limiter.authenticate_nats,
+        authenticate=authenticate,
         committed=log,
         nats_port=options.nats_port,
         nats_host=options.nats_host,
@@ -271,6 +293,7 @@ def _background_tasks(
         "clock": _follow_time(log.database, clock),
         "totals": built.metrics.held.run(),
         "log check": _verify_log(log, service.command_bus),
+        "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),
     }

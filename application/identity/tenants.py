@@ -1,18 +1,93 @@
-"""Create tenants (admin keys only)."""
+"""Create, list, suspend and resume tenants, and set their limits (admin keys only)."""
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
-from quorate.application.rendering import dump, renderer
-from quorate.contracts.identity.tenants import CREATE_TENANT, TenantInfo
-from quorate.domain.identity.tenants import CreateTenant, Tenant
+from quorate.application.pagination import list_reply
+from quorate.application.rendering import Json, dump, renderer
+from quorate.contracts.identity.tenants import (
+    CREATE_TENANT,
+    GET_TENANT,
+    LIST_TENANTS,
+    RESUME_TENANT,
+    SET_TENANT_LIMITS,
+    SUSPEND_TENANT,
+    TenantInfo,
+    TenantLimitsBody,
+    TenantLimitsInfo,
+)
+from quorate.contracts.problems import Problem
+from quorate.domain.identity.tenants import (
+    LIMITS,
+    CreateTenant,
+    ResumeTenant,
+    SetTenantLimits,
+    SuspendTenant,
+    Tenant,
+    TenantLimits,
+    TenantNotFound,
+)
+from quorate.domain.shared.state import Command
 
-render_tenant = renderer(TenantInfo, Tenant)
+_render_limits = renderer(TenantLimitsInfo, TenantLimits)
+
+
+def _limits(tenant: Tenant) -> Json:
+    return _render_limits(tenant.limits)
+
+
+render_tenant = renderer(TenantInfo, Tenant, status=lambda tenant: tenant.status, limits=_limits)
 
 
 @handles(CREATE_TENANT)
 async def create(service: Service, call: Call) -> Reply:
     tenant_id = call.body.tenant_id
-    command = CreateTenant(tenant_id=tenant_id)
+    return await _execute(service, call, CreateTenant(tenant_id=tenant_id), tenant_id)
+
+
+@handles(SUSPEND_TENANT)
+async def suspend(service: Service, call: Call) -> Reply:
+    tenant_id = call.path["tenant_id"]
+    return await _execute(service, call, SuspendTenant(tenant_id=tenant_id), tenant_id)
+
+
+@handles(RESUME_TENANT)
+async def resume(service: Service, call: Call) -> Reply:
+    tenant_id = call.path["tenant_id"]
+    return await _execute(service, call, ResumeTenant(tenant_id=tenant_id), tenant_id)
+
+
+@handles(SET_TENANT_LIMITS)
+async def set_limits(service: Service, call: Call) -> Reply:
+    body: TenantLimitsBody = call.body
+    tenant_id = call.path["tenant_id"]
+    if body.tenant_id is not None and body.tenant_id != tenant_id:
+        raise Problem("tenant_ambiguous", "The body and the path name different tenants.")
+    limits = TenantLimits(**{name: getattr(body, name) for name in LIMITS})
+    command = SetTenantLimits(tenant_id=tenant_id, limits=limits)
+    return await _execute(service, call, command, tenant_id)
+
+
+async def _execute(service: Service, call: Call, command: Command, tenant_id: str) -> Reply:
     return await service.execute(
         call, command, lambda tenant: dump(render_tenant(tenant)), tenant=tenant_id
+    )
+
+
+@handles(GET_TENANT)
+async def get_tenant(service: Service, call: Call) -> Reply:
+    tenant = await service.tenants.get(call.path["tenant_id"])
+    if tenant is None:
+        raise TenantNotFound
+    return Reply(body=dump(render_tenant(tenant)))
+
+
+@handles(LIST_TENANTS)
+async def list_tenants(service: Service, call: Call) -> Reply:
+    return await list_reply(
+        service,
+        call,
+        LIST_TENANTS.path,
+        service.tenants.page,
+        render=lambda tenant, _: render_tenant(tenant),
+        cursor=lambda tenant: tenant.id,
     )

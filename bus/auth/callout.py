@@ -24,10 +24,11 @@ from quorate.bus.auth.jwt import JwtInvalid, NatsKey
 from quorate.bus.connection import Connect, Connection, keep_connected
 from quorate.bus.embedded.configuration import ACCOUNT
 from quorate.bus.subjects import Permissions, SubjectInvalid, permissions
+from quorate.contracts.problems import Problem
 from quorate.domain.identity.key_format import KEY_TEXT_LENGTH_MAX
 from quorate.domain.identity.principals import Principal
 
-# Takes a key and the client's address.
+# Takes a key and the client's address; raises Problem for a valid key that may not be used now.
 Authenticate: TypeAlias = Callable[[str, str], Awaitable[Principal | None]]
 
 _SUBJECT = "$SYS.REQ.USER.AUTH"
@@ -131,6 +132,8 @@ class AuthCallout:
                 principal = await self._authenticate(token, host)
         except TimeoutError:
             raise LoginRejected("the key lookup timed out, try again") from None
+        except Problem as problem:
+            raise LoginRejected(problem.code) from None
         except Exception:
             log.exception("nats.login_failed")
             raise LoginRejected("the key lookup failed, try again") from None

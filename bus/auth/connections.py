@@ -1,6 +1,7 @@
 """Track the API keys that are connected to NATS, and disconnect those that must not be.
 
 * The server's own reports are the source: connect and disconnect events, and lists of connections.
+* The keys of a tenant that is suspended are disconnected, and may connect again when it is resumed.
 * A revoked key is disconnected each time it connects. A login that was in progress during the
   revocation therefore ends with its own connect event; no waiting time has to be guessed.
 * Each connection to the server looks up whether the connected keys are active. A revocation that
@@ -44,6 +45,7 @@ CONNECTIONS_PER_KEY_MAX = 16
 REVOKED_KEYS_MAX = 10_000
 # Every server of a cluster responds; after this pause all have.
 QUIET_SECONDS = 0.05
+LOGIN_SECONDS_MAX = 2.0  # Longer than the auth callout takes to respond.
 FIRST_RESPONSE_SECONDS_MAX = 2.0
 POLL_SECONDS = 0.1
 # Clients subscribe within a round trip after the login; later the relay does not wait for them.
@@ -179,22 +181,38 @@ class ConnectedKeys:
         while len(self._revoked) > REVOKED_KEYS_MAX:
             self._revoked.popitem(last=False)
 
-    async def _find_revoked(self) -> None:
-        """Remember the connected keys whose revocation was missed."""
+    async def disconnect_inactive(self) -> None:
+        """Close the connections of keys that may not be used now, as those of a suspended tenant.
+
+        They are looked up twice, because a login may be in progress. The keys are not remembered:
+        they may be used again later, and until then their logins are rejected.
+        """
+        for pause in (0.0, LOGIN_SECONDS_MAX):
+            await asyncio.sleep(pause)
+            inactive = await self._find_inactive()
+            for id_, key_id in list(self._key_ids.items()):
+                if key_id in inactive and self._connection is not None:
+                    await self._close(self._connection, id_)
+
+    async def _find_inactive(self) -> Collection[str]:
+        """Return the connected keys that are revoked or belong to a suspended tenant."""
         key_ids = {name for name in self.keys if _KEY_ID.fullmatch(name)}
         if self._find_active_keys is None or not key_ids:
-            return
+            return ()
         try:
-            for key_id in key_ids - set(await self._find_active_keys(key_ids)):
-                self._remember_revoked(key_id)
+            return key_ids - set(await self._find_active_keys(key_ids))
         except Exception:
             log.exception("nats.key_check_failed")
+            return ()
 
     async def _close_revoked(
-        self, connection: Connection, clients: Sequence[ConnectedClient]
+        self,
+        connection: Connection,
+        clients: Sequence[ConnectedClient],
+        inactive: Collection[str] = (),
     ) -> None:
         for client in clients:
-            if client.key_id in self._revoked:
+            if client.key_id in self._revoked or client.key_id in inactive:
                 await self._close(connection, client.id)
 
     async def _close(self, connection: Connection, id_: ConnectionId) -> None:
@@ -215,8 +233,7 @@ class ConnectedKeys:
             for each in clients:
                 self._add(each.id, each.key_id)
             self._connection = connection
-            await self._find_revoked()
-            await self._close_revoked(connection, clients)
+            await self._close_revoked(connection, clients, await self._find_inactive())
             self.ready.set()
             while not connection.lost.is_set():
                 await self._close_excess(connection)

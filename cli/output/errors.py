@@ -57,6 +57,8 @@ ADVICE: Mapping[str, str] = {
     "already_voted": "the first vote is final",
     "consensus_closed": "`quorate agents consensus get` shows the decision",
     "quota_exceeded": "remove unused items, or ask the operator for a higher quota",
+    "daily_quota_exceeded": "`quorate quotas` shows the limits and when they are reset",
+    "tenant_suspended": "ask the operator to resume the tenant",
     "rate_limited": "send fewer requests, or ask the operator for a higher limit",
     "unavailable": "retry shortly; `quorate doctor` checks the service",
 }

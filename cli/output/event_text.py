@@ -91,6 +91,19 @@ def _tenant_created(details: Details, _names: Names) -> str:
     return f"tenant {details['tenantId']} created"
 
 
+def _tenant_suspended(details: Details, _names: Names) -> str:
+    return f"tenant {details['tenantId']} suspended"
+
+
+def _tenant_resumed(details: Details, _names: Names) -> str:
+    return f"tenant {details['tenantId']} resumed"
+
+
+def _tenant_limits_set(details: Details, _names: Names) -> str:
+    limits = [f"{name} {limit}" for name, limit in details.items() if name != "tenantId"]
+    return f"limits of tenant {details['tenantId']}: {', '.join(limits) or 'those of the service'}"
+
+
 def _key_issued(details: Details, _names: Names) -> str:
     whose = f" of {details['agentName']}" if details.get("agentName") else ""
     return f"key issued: {details['role']}{whose} ({details['keyId']})"
@@ -192,6 +205,9 @@ def _gap(details: Details, _names: Names) -> str:
 
 TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "TenantCreated": _tenant_created,
+    "TenantSuspended": _tenant_suspended,
+    "TenantResumed": _tenant_resumed,
+    "TenantLimitsSet": _tenant_limits_set,
     "KeyIssued": _key_issued,
     "KeyRevoked": _key_revoked,
     "AgentRegistered": _registered,

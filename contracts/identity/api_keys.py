@@ -94,5 +94,6 @@ REVOKE_KEY = Operation(
     response=Revoked,
     errors=(KeyNotFound,),
     command=True,
+    unmetered=True,
 )
 OPERATIONS = (ISSUE_KEY, LIST_KEYS, GET_OWN_KEY, REVOKE_KEY)

@@ -1,25 +1,71 @@
-"""Create tenants (admin keys only)."""
+"""Create, list, suspend and resume tenants, and set their limits (admin keys only)."""
 
-from pydantic import Field
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
 
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import ADMIN_ONLY
-from quorate.contracts.wire_models import ResponseModel, TenantId, TenantRequest, Time
-from quorate.domain.identity.tenants import TenantExists
+from quorate.contracts.wire_models import (
+    PageQuery,
+    Query,
+    ResponseModel,
+    TenantId,
+    TenantRequest,
+    Time,
+    optional,
+)
+from quorate.domain.identity.tenants import TenantExists, TenantNotFound
+
+TENANTS = "/v1/tenants"
+LIMIT_MAX = 1_000_000_000_000_000  # As for the options of the service.
+Limit = Annotated[int, Field(ge=0, le=LIMIT_MAX)] | None
+
+
+class _Limits(BaseModel):
+    """Limits of one tenant. Without a value the limit of the service applies; 0 means no limit."""
+
+    agents: Limit = optional()
+    live_leases: Limit = optional()
+    open_requests: Limit = optional()
+    keys: Limit = optional()
+    settings_bytes: Limit = optional()
+    live_leases_per_agent: Limit = optional()
+    events_per_day: Limit = optional()
+    bytes_per_day: Limit = optional()
+    events_per_day_per_agent: Limit = optional()
+    bytes_per_day_per_agent: Limit = optional()
+    rate_per_key: Limit = optional()
+    burst_per_key: Limit = optional()
+    rate_per_tenant: Limit = optional()
+    burst_per_tenant: Limit = optional()
 
 
 class TenantBody(TenantRequest):
     tenant_id: TenantId
 
 
+class TenantLimitsBody(_Limits, TenantRequest):
+    """All limits of the tenant. A limit that is left out becomes that of the service."""
+
+
+class TenantLimitsInfo(_Limits, ResponseModel):
+    """The limits that an operator set for the tenant, in place of those of the service."""
+
+
 class TenantInfo(ResponseModel):
+    """A tenant. The keys of a suspended tenant are rejected with ``tenant_suspended``."""
+
     id: str = Field(alias="tenantId")
     created_at: Time
+    status: Literal["active", "suspended"] = "active"
+    suspended_at: Time | None = optional()
+    limits: TenantLimitsInfo = Field(default_factory=TenantLimitsInfo)
 
 
 CREATE_TENANT = Operation(
     method="POST",
-    path="/v1/tenants",
+    path=TENANTS,
     name="createTenant",
     summary="Create a tenant",
     roles=ADMIN_ONLY,
@@ -28,4 +74,66 @@ CREATE_TENANT = Operation(
     errors=(TenantExists,),
     command=True,
 )
-OPERATIONS = (CREATE_TENANT,)
+LIST_TENANTS = Operation(
+    method="GET",
+    path=TENANTS,
+    name="listTenants",
+    summary="List tenants",
+    description="The tenant of the operators is left out.",
+    roles=ADMIN_ONLY,
+    query=PageQuery,
+    response=list[TenantInfo],
+)
+GET_TENANT = Operation(
+    method="GET",
+    path=TENANTS + "/{tenant_id}",
+    name="getTenant",
+    summary="Get a tenant",
+    roles=ADMIN_ONLY,
+    query=Query,
+    response=TenantInfo,
+    errors=(TenantNotFound,),
+)
+SUSPEND_TENANT = Operation(
+    method="POST",
+    path=TENANTS + "/{tenant_id}/suspend",
+    name="suspendTenant",
+    summary="Suspend a tenant",
+    description=(
+        "Its keys are rejected with `tenant_suspended`, and its connections end within a second. "
+        "Leases and agents end by their own deadlines."
+    ),
+    roles=ADMIN_ONLY,
+    query=Query,
+    response=TenantInfo,
+    errors=(TenantNotFound,),
+    command=True,
+)
+RESUME_TENANT = Operation(
+    method="POST",
+    path=TENANTS + "/{tenant_id}/resume",
+    name="resumeTenant",
+    summary="Resume a suspended tenant",
+    description="Its keys are valid again.",
+    roles=ADMIN_ONLY,
+    query=Query,
+    response=TenantInfo,
+    errors=(TenantNotFound,),
+    command=True,
+)
+SET_TENANT_LIMITS = Operation(
+    method="PUT",
+    path=TENANTS + "/{tenant_id}/limits",
+    name="setTenantLimits",
+    summary="Set the limits of a tenant",
+    description="The limits replace all that were set before. The tenant's log records them.",
+    roles=ADMIN_ONLY,
+    body=TenantLimitsBody,
+    response=TenantInfo,
+    errors=(TenantNotFound,),
+    command=True,
+)
+OPERATIONS = (
+    *(CREATE_TENANT, LIST_TENANTS, GET_TENANT),
+    *(SUSPEND_TENANT, RESUME_TENANT, SET_TENANT_LIMITS),
+)

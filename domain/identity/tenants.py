@@ -1,18 +1,42 @@
-"""A tenant is created once and is never renamed. Its log begins with its creation."""
+"""A tenant is created once and is never renamed. Its log begins with its creation.
+
+* An operator may suspend a tenant: its keys are rejected until it is resumed. Nothing in its log
+  ends by that alone. Its leases expire and its agents time out, because no key may renew them.
+* An operator may set limits for one tenant, in place of those of the service. They replace the
+  limits that were set before.
+* Suspending a suspended tenant, or setting the same limits again, succeeds and records nothing.
+"""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias, assert_never, get_args
 
 from quorate.domain.shared.aggregates import Aggregate, Reads
-from quorate.domain.shared.errors import Conflict, NotFound
-from quorate.domain.shared.records import record
+from quorate.domain.shared.errors import Conflict, Forbidden, NotFound
+from quorate.domain.shared.quotas import Quotas
+from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 
 TENANT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 OPERATORS = "_operators"  # The tenant whose log holds the operators' own keys.
 THE_TENANT = "tenant"  # The id of the one tenant that a tenant's state has.
+Status: TypeAlias = Literal["active", "suspended"]
+
+
+@record
+class TenantLimits(Quotas):
+    """Quotas and rates of one tenant. None is the limit of the service, 0 is no limit."""
+
+    rate_per_key: int | None = None
+    burst_per_key: int | None = None
+    rate_per_tenant: int | None = None
+    burst_per_tenant: int | None = None
+
+
+LIMITS: tuple[str, ...] = tuple(field.name for field in fields(TenantLimits))
+NO_LIMITS = TenantLimits()
 
 # -- Events ------------------------------------------------------------------
 
@@ -22,7 +46,24 @@ class TenantCreated:
     tenant_id: str
 
 
-Event = TenantCreated
+@record
+class TenantSuspended:
+    tenant_id: str
+
+
+@record
+class TenantResumed:
+    tenant_id: str
+
+
+@record
+class TenantLimitsSet(TenantLimits):
+    """All limits of the tenant; a limit that is absent is that of the service."""
+
+    tenant_id: str
+
+
+Event: TypeAlias = TenantCreated | TenantSuspended | TenantResumed | TenantLimitsSet
 
 
 # -- State -------------------------------------------------------------------
@@ -32,6 +73,12 @@ Event = TenantCreated
 class Tenant:
     id: str
     created_at: Timestamp
+    suspended_at: Timestamp | None = None
+    limits: TenantLimits = NO_LIMITS
+
+    @property
+    def status(self) -> Status:
+        return "active" if self.suspended_at is None else "suspended"
 
 
 # -- Errors ------------------------------------------------------------------
@@ -46,6 +93,13 @@ class TenantExists(Conflict):
 @dataclass(eq=False)
 class TenantNotFound(NotFound):
     code, title = "tenant_not_found", "Tenant not found"
+
+
+@dataclass(eq=False)
+class TenantIsSuspended(Forbidden):
+    """An operator suspended the tenant. None of its keys may be used until it is resumed."""
+
+    code, title = "tenant_suspended", "The tenant is suspended"
 
 
 # -- Commands ----------------------------------------------------------------
@@ -67,18 +121,83 @@ class CreateTenant:
         return state[TENANTS][THE_TENANT]
 
 
+class _TenantCommand:
+    """A command of an operator on an existing tenant, other than that of the operators."""
+
+    __slots__ = ()
+    tenant_id: str
+
+    def reads(self) -> Reads:
+        return TENANTS.by("id", THE_TENANT)
+
+    def result(self, state: TenantState, _events: Sequence[Event]) -> Tenant:
+        return state[TENANTS][THE_TENANT]
+
+    def _tenant(self, state: TenantState) -> Tenant:
+        tenant = state[TENANTS].get(THE_TENANT)
+        if tenant is None or tenant.id == OPERATORS:
+            raise TenantNotFound
+        return tenant
+
+
+@record
+class SuspendTenant(_TenantCommand):
+    tenant_id: str
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        tenant = self._tenant(state)
+        return [TenantSuspended(tenant_id=tenant.id)] if tenant.suspended_at is None else []
+
+
+@record
+class ResumeTenant(_TenantCommand):
+    tenant_id: str
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        tenant = self._tenant(state)
+        return [] if tenant.suspended_at is None else [TenantResumed(tenant_id=tenant.id)]
+
+
+@record
+class SetTenantLimits(_TenantCommand):
+    tenant_id: str
+    limits: TenantLimits
+
+    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
+        tenant = self._tenant(state)
+        if tenant.limits == self.limits:
+            return []
+        own = {name: getattr(self.limits, name) for name in LIMITS}
+        return [TenantLimitsSet(tenant_id=tenant.id, **own)]
+
+
 # -- Evolve ------------------------------------------------------------------
 
 
-def evolve(_state: Tenant | None, event: Event, at: Timestamp) -> Tenant:
-    return Tenant(id=event.tenant_id, created_at=at)
+def evolve(state: Tenant | None, event: Event, at: Timestamp) -> Tenant:
+    if isinstance(event, TenantCreated):
+        return Tenant(id=event.tenant_id, created_at=at)
+    assert state is not None
+    match event:
+        case TenantSuspended():
+            return changed(state, suspended_at=at)
+        case TenantResumed():
+            return changed(state, suspended_at=None)
+        case TenantLimitsSet():
+            return changed(state, limits=limits_of(event))
+        case _:
+            assert_never(event)
+
+
+def limits_of(event: TenantLimitsSet) -> TenantLimits:
+    return TenantLimits(**{name: getattr(event, name) for name in LIMITS})
 
 
 TENANTS: Aggregate[Tenant] = Aggregate(
     name="tenant",
-    events=(TenantCreated,),
+    events=get_args(Event),
     stream=lambda event: f"tenant-{event.tenant_id}",
-    commands=(CreateTenant,),
+    commands=(CreateTenant, SuspendTenant, ResumeTenant, SetTenantLimits),
     id_of=lambda _event: THE_TENANT,
     evolve=evolve,
 )

@@ -4,8 +4,8 @@
   the limit was lowered below it.
 * The counts follow from the log alone. They are read in the transaction that adds to them, so the
   limit is exact, whichever replica decides.
-* The limits are what the operator has configured now. They are passed in and never recorded, so a
-  log can be replayed without them. They bind tenants, not operators.
+* The limits are what the operator has configured now, or has set for the tenant. They are passed
+  in, so a log can be replayed without them. They bind tenants, not operators.
 * A lease or a proposal counts until its end is recorded, at most a second after its time.
 * The leases of one agent are limited as well as those of its tenant: they end in one transaction
   when the agent times out, and no other command is decided meanwhile.
@@ -17,13 +17,16 @@ from typing import Literal, TypeAlias, get_args
 
 from quorate.domain.shared.aggregates import Read
 from quorate.domain.shared.errors import LimitReached
-from quorate.domain.shared.records import record
+from quorate.domain.shared.records import changed, record
 
 # The counters that aggregates declare for a tenant as a whole, and everything that is limited.
 Counted: TypeAlias = Literal["agents", "live_leases", "open_requests", "keys", "settings_bytes"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 Counts: TypeAlias = Mapping[Counted, int]
-Quota: TypeAlias = Literal[Counted, "live_leases_per_agent"]
+Daily: TypeAlias = Literal[
+    "events_per_day", "bytes_per_day", "events_per_day_per_agent", "bytes_per_day_per_agent"
+]
+Quota: TypeAlias = Literal[Counted, "live_leases_per_agent", Daily]
 QUOTAS: tuple[Quota, ...] = get_args(Quota)
 # Reads of a tenant's counts, and of one owner's count (owned_count.id and owned_count.name).
 COUNTS: Read = ("counts",)
@@ -40,6 +43,10 @@ class Quotas:
     keys: int | None = None
     settings_bytes: int | None = None  # Of all agents of a tenant together.
     live_leases_per_agent: int | None = None
+    events_per_day: int | None = None  # See domain/shared/daily_quotas.py.
+    bytes_per_day: int | None = None
+    events_per_day_per_agent: int | None = None
+    bytes_per_day_per_agent: int | None = None
 
 
 UNLIMITED = Quotas()
@@ -59,3 +66,11 @@ def check(quota: Quota, count: int, quotas: Quotas, *, more: int = 1) -> None:
     limit: int | None = getattr(quotas, quota)
     if limit is not None and more > 0 and count + more > limit:
         raise QuotaExceeded(quota, limit)
+
+
+def with_limits(quotas: Quotas, limits: Quotas) -> Quotas:
+    """Return the quotas with the limits that the operator set for one tenant; 0 is unlimited."""
+    own = {
+        quota: limit or None for quota in QUOTAS if (limit := getattr(limits, quota)) is not None
+    }
+    return changed(quotas, **own) if own else quotas

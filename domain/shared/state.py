@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from quorate.domain.shared.aggregates import ID, Aggregate, Event, Read, Reads
+from quorate.domain.shared.daily_quotas import DailyUsage
 from quorate.domain.shared.notifications import EVERYONE
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
@@ -205,9 +206,11 @@ class TenantState:
         "_stores",
         "count_changes",
         "counts",
+        "limits",
         "notified",
         "owned_count_changes",
         "owned_counts",
+        "usage",
     )
 
     def __init__(self, schema: Schema) -> None:
@@ -219,6 +222,8 @@ class TenantState:
         self.owned_counts: dict[str, int] = {}  # By the owner's id.
         self.owned_count_changes: dict[str, int] = {}
         self.notified: set[tuple[str, int]] = set()  # Recipient, and the event's sequence.
+        self.usage = DailyUsage()
+        self.limits: Quotas | None = None  # Those that the operator set for this tenant.
 
     def __getitem__(self, aggregate: Aggregate[S]) -> Store[S]:
         store = self._stores.get(aggregate)
@@ -339,3 +344,4 @@ class TenantState:
         self.count_changes = {}
         self.owned_count_changes = {}
         self.notified = set()
+        self.usage.changed.clear()

@@ -1,29 +1,51 @@
-"""Read model of tenants."""
+"""Read model of tenants. Their limits are a JSON object without the limits that are not set."""
 
+from functools import lru_cache
+
+import orjson
 from sqlalchemy import BigInteger, Column, Table
 
+from quorate.domain.identity.tenants import LIMITS, NO_LIMITS, THE_TENANT, Tenant, TenantLimits
 from quorate.domain.identity.tenants import TENANTS as AGGREGATE
-from quorate.domain.identity.tenants import THE_TENANT, Tenant
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.tables import text
 from quorate.projections.metadata import Row, Values, metadata
 from quorate.projections.repository import Find, Repository
+
+LIMITS_CACHED_MAX = 1_024
 
 TABLE = Table(
     "tenants",
     metadata,
     Column("id", text(64), primary_key=True),
     Column("created_at", BigInteger, nullable=False),
+    Column("suspended_at", BigInteger),
+    Column("limits", text()),
     sqlite_with_rowid=False,
 )
 
 
 def to_row(_tenant: str, _id: str, tenant: Tenant) -> Values:
-    return (tenant.id, tenant.created_at)
+    return (tenant.id, tenant.created_at, tenant.suspended_at, _limits_text(tenant.limits))
 
 
 def from_row(row: Row) -> Tenant:
-    return Tenant(id=row.id, created_at=Timestamp(row.created_at))
+    return Tenant(
+        id=row.id,
+        created_at=Timestamp(row.created_at),
+        suspended_at=None if row.suspended_at is None else Timestamp(row.suspended_at),
+        limits=limits_from(row.limits),
+    )
+
+
+def _limits_text(limits: TenantLimits) -> str | None:
+    own = {name: limit for name in LIMITS if (limit := getattr(limits, name)) is not None}
+    return orjson.dumps(own).decode() if own else None
+
+
+@lru_cache(maxsize=LIMITS_CACHED_MAX)
+def limits_from(text: str | None) -> TenantLimits:
+    return NO_LIMITS if text is None else TenantLimits(**orjson.loads(text))
 
 
 TENANTS: Repository[Tenant] = Repository(

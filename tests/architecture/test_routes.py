@@ -21,7 +21,7 @@ from quorate.contracts.registry import OPERATIONS
 def application() -> tuple[FastAPI, FastLane]:
     """Build the application with a service that is never called."""
     service: Any = SimpleNamespace(
-        rate_limiter=SimpleNamespace(check=None),
+        tenant_access=SimpleNamespace(check=None),
         failed_login_limiter=SimpleNamespace(authenticate_http=None),
         request_metrics=RequestMetrics(),
         tracing=None,

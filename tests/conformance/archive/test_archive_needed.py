@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from quorate.domain.identity.agents import AgentRef
-from quorate.eventlog.event_store import EventStore, Filter
+from quorate.eventlog.event_filter import Filter
+from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.projections.notifications import NotificationPage, NotificationQueries
 from tests.conformance.archive.archive_files import ALL, LATER, move

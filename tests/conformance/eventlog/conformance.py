@@ -28,6 +28,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, FromClause
 
 from quorate.domain.identity.tenants import CreateTenant
+from quorate.domain.shared.quotas import UNLIMITED
 from quorate.domain.shared.records import record
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
@@ -276,6 +277,7 @@ class Stage:
         self.event_ids, self.command_ids = CountedIds("e00"), CountedIds("c00")
         self.committed: list[Sequence[RecordedEvent]] = []
         self._time = clock or self.clock
+        self.quotas = UNLIMITED  # Takes effect on a restart.
         self._build()
 
     def _build(self) -> None:
@@ -289,6 +291,7 @@ class Stage:
             new_id=self.event_ids,
             window_seconds=WINDOW_SECONDS,
             on_commit=self.committed.append,
+            quotas=self.quotas,
         )
 
     async def open(self) -> None:
@@ -316,6 +319,8 @@ class Stage:
         key: Key | None = None,
         render: Callable[[Any], bytes] = orjson.dumps,
         grant_in: Callable[[bytes], Any] | None = None,
+        metered: bool = False,
+        urgent: bool = False,
     ) -> CommandEnvelope:
         return CommandEnvelope(
             tenant=tenant,
@@ -325,6 +330,8 @@ class Stage:
             render=render,
             grant_in=grant_in,
             idempotency=key.idempotency(command) if key else None,
+            metered=metered,
+            urgent=urgent,
         )
 
     async def submit(self, command: Command, **more: Any) -> CommandResult:  # noqa: ANN401 - fields of an envelope.

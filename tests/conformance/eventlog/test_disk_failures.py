@@ -17,7 +17,8 @@ import pytest
 
 from quorate.eventlog.database import SchemaOutdated
 from quorate.eventlog.envelopes import Accepted, Unavailable
-from quorate.eventlog.event_store import EventStore, Filter, LogCorrupted
+from quorate.eventlog.event_filter import Filter
+from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.sqlite import database as sqlite_database
 from quorate.eventlog.transactions import DatabaseUnavailable

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from itertools import chain
+from typing import Any
 
 import pytest
 
 from quorate.eventlog import event_store as log_module
 from quorate.eventlog import pages as event_pages
 from quorate.eventlog.envelopes import Accepted, Rejected
-from quorate.eventlog.event_store import Filter
+from quorate.eventlog.event_filter import Filter
 from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.transactions import DatabaseUnavailable, StatementRejected
 from tests.conformance.eventlog.conformance import (
@@ -30,6 +31,7 @@ from tests.unit.support.sample_commands import (
     release,
     vote,
 )
+from tests.unit.support.specification import NOON, after
 
 EVERYTHING = Filter()
 
@@ -323,3 +325,61 @@ async def test_actor_is_a_key_when_the_caller_is_no_agent(stage: Stage) -> None:
     await stage.execute(register("ann"))
 
     assert (await stage.events())[0].actor == ACTOR
+
+
+# -- Filters -------------------------------------------------------------------
+
+
+async def sequences(stage: Stage, **conditions: Any) -> list[int]:  # noqa: ANN401 - of Filter.
+    """Return the sequences of all pages of a filtered log."""
+    found, seen, head = [], 0, -1
+    while seen != head:
+        page = await stage.log.page(TENANT, seen, limit=2, conditions=Filter(**conditions))
+        assert page.scanned_to > seen or page.scanned_to == page.head
+        found += [event.sequence for event in page.events]
+        seen, head = page.scanned_to, page.head
+    return found
+
+
+async def test_events_are_filtered_by_time(stage: Stage) -> None:
+    await stage.create_agents("a1", "a2")  # Sequences 1 to 3, at noon.
+    for _ in range(7):
+        stage.clock.move(minutes=1)
+        await stage.execute(register("a1"), register("a2"))  # Two events each minute.
+
+    assert await sequences(stage, since=after(minutes=3)) == list(range(8, 18))
+    assert await sequences(stage, until=after(minutes=1)) == [1, 2, 3]
+    assert await sequences(stage, since=after(minutes=2), until=after(minutes=4)) == [*(6, 7, 8, 9)]
+    assert await sequences(stage, since=after(minutes=3.5), until=after(minutes=4)) == []
+    assert await sequences(stage, since=after(hours=1)) == []
+    assert await sequences(stage, until=NOON) == []
+    assert await sequences(stage, since=NOON, until=after(hours=1)) == list(range(1, 18))
+    assert await sequences(stage, since=after(minutes=4), until=after(minutes=2)) == []
+
+
+async def test_filter_by_time_applies_to_a_tenant_without_events(stage: Stage) -> None:
+    page = await stage.log.page("nobody", 0, limit=5, conditions=Filter(since=NOON, until=NOON))
+
+    assert (page.events, page.head, page.scanned_to) == ([], 0, 0)
+
+
+async def test_events_are_filtered_by_actor(stage: Stage) -> None:
+    await stage.create_agents("a1")
+    await stage.submit(register("a1"), actor="agent_a1")
+
+    assert await sequences(stage, actor="agent_a1") == [3]
+
+
+async def test_events_are_filtered_by_contact(stage: Stage) -> None:
+    await stage.create_agents("ann")
+    await stage.execute(acquire("ann", KIM, lease="l1"), acquire("ann", LEE, lease="l2"))
+    await stage.execute(propose("ann"))
+
+    assert await sequences(stage, contact_key=KIM.key) == [
+        event.sequence
+        for event in await stage.events(TENANT)
+        if f'"{KIM.key}"'.encode() in event.data
+    ]
+    assert await sequences(stage, contact_key=LEE.key) == [4]
+    assert await sequences(stage, contact_key="im@example.com") == []
+    assert await sequences(stage, contact_key="%") == []

@@ -11,7 +11,7 @@ from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.eventlog import command_bus as bus_module
 from quorate.eventlog.command_queue import CommandQueue
 from quorate.eventlog.envelopes import Accepted, Rejected, Unavailable
-from quorate.eventlog.event_store import Filter
+from quorate.eventlog.event_filter import Filter
 from quorate.eventlog.recorded_event import RecordedEvent
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT, WAIT_SECONDS_MAX, Stage
 from tests.unit.support.sample_commands import KIM, acquire, heartbeat, key_of, register, release

@@ -107,12 +107,13 @@ async def test_other_request_with_the_same_key_in_one_batch_is_rejected(stage: S
 
 async def test_other_key_is_another_request(stage: Stage) -> None:
     await stage.create_agents("ann")
+    stage.clock.move(minutes=1)
     await stage.submit(heartbeat("ann"), key=K1)
     stage.clock.move(minutes=1)
     result = await stage.submit(heartbeat("ann"), key=K2)
 
     assert not result.replayed
-    assert (await stage.types()).count("HeartbeatReceived") == 1
+    assert (await stage.types()).count("HeartbeatReceived") == 2
 
 
 async def test_keys_are_scoped_by_tenant(stage: Stage) -> None:
@@ -155,15 +156,35 @@ async def test_rejections_are_replayed(stage: Stage) -> None:
     assert (await stage.types()).count("LeaseConflicted") == 1
 
 
-async def test_command_without_events_is_replayed(stage: Stage) -> None:
+async def test_command_without_events_is_not_remembered(stage: Stage) -> None:
     await stage.create_agents("ann")
-    first = await stage.submit(
-        heartbeat("ann"), key=K1
-    )  # A heartbeat right after the registration records nothing.
-    stage.clock.move(minutes=1)
+    await stage.submit(heartbeat("ann"), key=K1)  # Right after the registration it records nothing.
 
-    assert await stage.submit(heartbeat("ann"), key=K1) == again(first)
-    assert "HeartbeatReceived" not in await stage.types()
+    assert await remembered(stage) == 0
+    stage.clock.move(minutes=1)
+    assert not (await stage.submit(heartbeat("ann"), key=K1)).replayed
+    assert "HeartbeatReceived" in await stage.types()
+
+
+async def test_rejection_without_events_is_not_remembered(stage: Stage) -> None:
+    await stage.create_agents("ann")
+    rejected = await stage.submit(acquire("bob"), key=K1)
+    assert isinstance(rejected, Rejected)
+    assert await remembered(stage) == 0
+
+    await stage.execute(register("bob"))
+    assert isinstance(await stage.submit(acquire("bob"), key=K1), Accepted)
+
+
+async def test_due_events_alone_are_no_reason_to_remember(stage: Stage) -> None:
+    await stage.create_agents("ann")
+    await stage.execute(acquire("ann", minutes=1))
+    stage.clock.move(minutes=10)  # The lease has expired and the agent has timed out.
+    rejected = await stage.submit(acquire("ann"), key=K1)
+
+    assert isinstance(rejected, Rejected)
+    assert {"LeaseExpired", "AgentLapsed"} <= set(await stage.types())
+    assert await remembered(stage) == 0
 
 
 async def test_deciding_vote_is_replayed_unchanged(stage: Stage) -> None:
@@ -205,26 +226,26 @@ async def test_uncommitted_command_is_executed_on_retry(stage: Stage) -> None:
 
 async def test_responses_are_pruned_after_their_retention(stage: Stage) -> None:
     await stage.create_agents("ann")
-    await stage.submit(heartbeat("ann"), key=K1)
+    await stage.submit(register("ann"), key=K1)
     stage.clock.move(hours=RESPONSES_KEPT_HOURS)
-    await stage.submit(heartbeat("ann"), key=K2)
+    await stage.submit(register("ann"), key=K2)
     stage.clock.move(milliseconds=1)
     stage.command_bus.prune_answers()
     await until(lambda: _are_remembered(stage, 1))
 
-    assert (await stage.submit(heartbeat("ann"), key=K2)).replayed
-    assert not (await stage.submit(heartbeat("ann"), key=K1)).replayed
+    assert (await stage.submit(register("ann"), key=K2)).replayed
+    assert not (await stage.submit(register("ann"), key=K1)).replayed
 
 
 async def test_responses_are_kept_for_their_retention(stage: Stage) -> None:
     await stage.create_agents("ann")
-    await stage.submit(heartbeat("ann"), key=K1)
+    await stage.submit(register("ann"), key=K1)
     stage.clock.move(hours=RESPONSES_KEPT_HOURS)
     commits = stage.database.commits
     stage.command_bus.prune_answers()
     await until(lambda: stage.database.commits == commits + 1)
 
-    assert (await stage.submit(heartbeat("ann"), key=K1)).replayed
+    assert (await stage.submit(register("ann"), key=K1)).replayed
 
 
 async def test_responses_are_pruned_in_small_batches(
@@ -234,7 +255,7 @@ async def test_responses_are_pruned_in_small_batches(
     await stage.restart()  # The limit is part of a statement.
     await stage.create_agents("ann")
     keys = [Key(key=f"k{number}") for number in range(35)]
-    await asyncio.gather(*(stage.submit(heartbeat("ann"), key=key) for key in keys))
+    await asyncio.gather(*(stage.submit(register("ann"), key=key) for key in keys))
     stage.clock.move(hours=RESPONSES_KEPT_HOURS, minutes=1)
     commits = stage.database.commits
     stage.command_bus.prune_answers()
@@ -251,13 +272,13 @@ async def test_pruning_continues_under_load(stage: Stage, monkeypatch: pytest.Mo
     await stage.restart()
     await stage.create_agents("ann")
     keys = [Key(key=f"k{number}") for number in range(35)]
-    await asyncio.gather(*(stage.submit(heartbeat("ann"), key=key) for key in keys))
+    await asyncio.gather(*(stage.submit(register("ann"), key=key) for key in keys))
     stage.clock.move(hours=RESPONSES_KEPT_HOURS, minutes=1)
     with stage.database.hold():
-        first = stage.start(heartbeat("ann"))
+        first = stage.start(register("ann"))
         await stage.database.held.wait()
         stage.command_bus.prune_answers()
-        busy = [stage.start(heartbeat("ann"), key=Key(key=f"new{n}")) for n in range(5)]
+        busy = [stage.start(register("ann"), key=Key(key=f"new{n}")) for n in range(5)]
     await asyncio.gather(first, *busy)
     await until(lambda: _are_remembered(stage, 5))
 

@@ -12,7 +12,7 @@ import pytest
 
 from quorate.eventlog import command_bus as bus_module
 from quorate.eventlog.envelopes import Accepted, Unavailable
-from quorate.eventlog.event_store import Filter
+from quorate.eventlog.event_filter import Filter
 from tests.conformance.eventlog.conformance import TENANT, Key, Stage, until
 from tests.unit.support.sample_commands import heartbeat, register
 

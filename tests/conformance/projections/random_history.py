@@ -23,7 +23,8 @@ from quorate.eventlog.archive.export_format import encode_line
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.database import Database
 from quorate.eventlog.envelopes import CommandEnvelope, CommandResult, Idempotency, Rejected
-from quorate.eventlog.event_store import EventStore, Filter
+from quorate.eventlog.event_filter import Filter
+from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.sqlite.database import SqliteDatabase

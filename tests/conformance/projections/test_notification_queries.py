@@ -12,7 +12,8 @@ from quorate.domain.identity.api_keys import IssueKey
 from quorate.domain.registry import recipients_of
 from quorate.domain.shared.notifications import EVERYONE
 from quorate.eventlog.envelopes import Accepted
-from quorate.eventlog.event_store import Filter, Gap
+from quorate.eventlog.event_filter import Filter
+from quorate.eventlog.event_store import Gap
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader

@@ -20,7 +20,7 @@ from tests.conformance.projections.test_rebuild import execute, rows_of
 def events_of(path: Path) -> list[ReplayRow]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(
-            "SELECT position, tenant, sequence, type, version, at, data FROM events "
+            "SELECT position, tenant, sequence, type, version, at, actor, data FROM events "
             "ORDER BY position"
         ).fetchall()
 

@@ -15,12 +15,13 @@ from quorate.domain.coordination.consensus import ConsensusRequest, Vote, VoteCo
 from quorate.domain.coordination.leases import Lease
 from quorate.domain.identity.agents import Agent
 from quorate.domain.identity.api_keys import Key
-from quorate.domain.identity.tenants import Tenant
+from quorate.domain.identity.tenants import Tenant, TenantLimits
+from quorate.domain.shared.daily_quotas import Usage
 from quorate.domain.shared.quotas import Counts
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.transactions import Query
-from quorate.projections import counters, recipients, tables
+from quorate.projections import counters, daily_usage, recipients, tables
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination.consensus import CONSENSUS
 from quorate.projections.coordination.leases import LEASES
@@ -92,7 +93,13 @@ KEY = Key(
     created_at=Timestamp(20),
     revoked_at=Timestamp(21),
 )
-OWNER = Tenant(id=TENANT, created_at=Timestamp(22))
+OWNER = Tenant(
+    id=TENANT,
+    created_at=Timestamp(22),
+    suspended_at=Timestamp(30),
+    limits=TenantLimits(agents=31, rate_per_key=32),
+)
+USAGE = Usage(day=33, events=34, bytes=35)
 RECIPIENT = ("agent_11", 23)
 COUNTS: Counts = {
     "agents": 24,
@@ -120,7 +127,7 @@ EXAMPLES: Mapping[Table, Row] = {
         state=OWNER,
         write=lambda one: TENANTS.to_row(TENANT, "", one),
         read=TENANTS.from_row,
-        otherwise={},
+        otherwise={"limits": '{"agents":31,"rate_per_key":32}'},
     ),
     tables.keys: Row(
         state=KEY,
@@ -186,9 +193,17 @@ EXAMPLES: Mapping[Table, Row] = {
         read=counters.owned_of,
         otherwise={"tenant": TENANT, "agent_id": "agent_11", "live_leases": 29},
     ),
+    tables.usage: Row(
+        state=USAGE,
+        write=lambda one: daily_usage.usage_row(TENANT, "agent_12", one),
+        read=daily_usage.usage_of,
+        otherwise={"tenant": TENANT, "owner": "agent_12"},
+    ),
 }
 # The same states without their optional values.
 MINIMAL: Mapping[Table, Any] = {
+    tables.tenants: Tenant(id=TENANT, created_at=Timestamp(22)),
+    tables.usage: Usage(day=34, events=1, bytes=2),
     tables.keys: replace(KEY, agent_id=None, agent_name=None, revoked_at=None),
     tables.leases: replace(LEASE, contenders=(), ended_at=None),
     tables.requests: replace(

@@ -38,6 +38,7 @@ from quorate.domain.coordination import consensus, leases
 from quorate.domain.identity import agents
 from quorate.domain.identity.principals import ROLES
 from quorate.domain.registry import NOTIFICATION_NAMES
+from quorate.domain.shared import daily_quotas
 from quorate.eventlog import command_queue, idempotency
 from quorate.eventlog.archive import archiver
 from quorate.eventlog.postgres import database
@@ -133,6 +134,21 @@ NUMBERS = [
         CONFIGURE,
         (f"| `--quota-live-leases-per-agent` | {LIMITS_DEFAULT['quota_live_leases_per_agent']} |"),
     ),
+    (
+        CONFIGURE,
+        (
+            f"`--quota-bytes-per-day` | {LIMITS_DEFAULT['quota_events_per_day']}, "
+            f"{LIMITS_DEFAULT['quota_bytes_per_day']} |"
+        ),
+    ),
+    (
+        CONFIGURE,
+        (
+            f"-per-day-per-agent` | {LIMITS_DEFAULT['quota_events_per_day_per_agent']}, "
+            f"{LIMITS_DEFAULT['quota_bytes_per_day_per_agent']} |"
+        ),
+    ),
+    (CONFIGURE, f"and {daily_quotas.EVENT_BYTES} bytes for everything else"),
     (CONFIGURE, f"when {command_queue.QUEUE_COMMANDS_MAX} wait"),
     (CONFIGURE, f"The last {command_queue.URGENT_CAPACITY} places"),
     (CONFIGURE, f"| `--heartbeat-window-seconds` | {WINDOW_SECONDS_DEFAULT:g} |"),

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from quorate.api.app import create_http_application
+from quorate.application.rate_limiter import UNBOUNDED, Rates
+from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
 from quorate.runtime.asgi import ASGIApplication
 from quorate.server.bootstrap import Credentials, ensure_credentials
@@ -35,10 +37,16 @@ class InProcess:
 
 @asynccontextmanager
 async def run_in_process(
-    folder: Path, *, fast_lane: bool = True, cors_origins: tuple[str, ...] = ()
+    folder: Path,
+    *,
+    fast_lane: bool = True,
+    cors_origins: tuple[str, ...] = (),
+    rates: Rates = UNBOUNDED,
+    quotas: Quotas = UNLIMITED,
 ) -> AsyncIterator[InProcess]:
     folder.mkdir(exist_ok=True)
-    async with run_service(Options(data_dir=folder, nats_port=0)) as running:
+    options = Options(data_dir=folder, nats_port=0, rates=rates, quotas=quotas)
+    async with run_service(options) as running:
         credentials = await ensure_credentials(
             running.service, folder, url="http://quorate.test", nats_url=running.nats_service.url
         )

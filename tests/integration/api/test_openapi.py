@@ -26,6 +26,7 @@ from quorate.contracts.problems import (
 )
 from quorate.domain.coordination.leases import LeaseHeld
 from quorate.domain.identity.agents import AgentInactive
+from quorate.domain.shared.daily_quotas import DailyQuotaExceeded
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import QuotaExceeded
 from quorate.domain.shared.timestamps import Timestamp
@@ -107,7 +108,7 @@ def test_every_response_of_an_endpoint_is_documented(endpoint: AnyOperation) -> 
 
 def required_details(code: str) -> dict[str, Any]:
     if code == "rate_limited":  # The rate limiter rejects before a command exists.
-        return dict(rate_limit_problem("tenant", 0.5).details)
+        return dict(rate_limit_problem("tenant", 0.5, 1).details)
     return {
         name: value
         for kind in domain_errors()
@@ -146,6 +147,12 @@ def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
         LeaseHeld: {"event": conflict},
         AgentInactive: {"agent_id": "a", "last_heartbeat": Timestamp(0)},
         QuotaExceeded: {"quota": "agents", "limit": 3},
+        DailyQuotaExceeded: {
+            "quota": "events_per_day",
+            "limit": 3,
+            "resets_at": Timestamp(0),
+            "retry_after_seconds": 9,
+        },
         RateLimited: {"limited_by": "tenant", "retry_after_seconds": 0.5},
         InvalidRequest: {"errors": [{"field": "limit", "why": "too large"}]},
     }

@@ -16,6 +16,7 @@ from quorate.application.rate_limiter import (
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.principals import ROLES, Principal, Role
+from quorate.domain.identity.tenants import TenantLimits
 from tests.e2e.client.clocks import SetClock
 
 URGENT = {"heartbeat", "releaseLease", "renewLease"}
@@ -86,7 +87,12 @@ def test_problem_names_the_limit_and_the_wait() -> None:
     problem = rejected.value
     assert (problem.status, problem.code) == (429, "rate_limited")
     assert problem.details == {"limitedBy": "key", "retryAfterSeconds": pytest.approx(2.0)}
-    assert problem.headers == {"Retry-After": str(math.ceil(2.0))}
+    assert problem.headers == {
+        "Retry-After": str(math.ceil(2.0)),
+        "RateLimit-Limit": "1",
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": "2",
+    }
 
     clock.advance(2.0)
     limiter.check(TENANT, "ann", 0.0)
@@ -104,3 +110,77 @@ def test_caller_of_separates_only_agents_and_auditors(role: Role) -> None:
     accepted = count_accepted(100, RateLimiter(rates, SetClock()), caller_of(principal))
 
     assert accepted == (1 if role in {"agent", "auditor"} else BURST)
+
+
+# -- How much is left ---------------------------------------------------------
+
+
+def test_accepted_request_says_how_many_more_are_accepted() -> None:
+    limiter = RateLimiter(Rates(per_key=2, burst_per_key=8), SetClock())
+
+    assert dict(limiter.check(TENANT, "ann", 0.0)) == {
+        b"ratelimit-limit": b"8",
+        b"ratelimit-remaining": b"7",
+        b"ratelimit-reset": b"1",
+    }
+
+
+def test_remaining_requests_are_those_above_the_reserve() -> None:
+    limiter = RateLimiter(Rates(per_key=2, burst_per_key=8), SetClock())
+    remaining = [dict(limiter.check(TENANT, "ann", 0.5))[b"ratelimit-remaining"] for _ in range(4)]
+
+    assert remaining == [b"3", b"2", b"1", b"0"]
+    with pytest.raises(Problem):
+        limiter.check(TENANT, "ann", 0.5)
+
+
+def test_scarcer_bucket_is_reported() -> None:
+    rates = Rates(per_key=1, burst_per_key=100, per_tenant=1, burst_per_tenant=3)
+    limiter = RateLimiter(rates, SetClock())
+
+    assert dict(limiter.check(TENANT, "ann", 0.0))[b"ratelimit-limit"] == b"3"
+    assert dict(limiter.check(TENANT, None, 0.0))[b"ratelimit-remaining"] == b"1"
+
+
+def test_no_headers_without_limits() -> None:
+    assert RateLimiter(Rates()).check(TENANT, "ann", 0.0) == ()
+
+
+# -- Limits of one tenant -----------------------------------------------------
+
+
+def accepted(limiter: RateLimiter, tenant: str) -> int:
+    for count in range(100):
+        try:
+            limiter.check(tenant, "ann-of-" + tenant, 0.0)
+        except Problem:
+            return count
+    return 100
+
+
+def test_own_rates_of_a_tenant_replace_those_of_the_service() -> None:
+    limiter = RateLimiter(Rates(per_key=1, burst_per_key=5), SetClock())
+    limiter.set_limits(TENANT, TenantLimits(burst_per_key=2))
+    limiter.set_limits("free", TenantLimits(rate_per_key=0))
+
+    assert accepted(limiter, TENANT) == 2
+    assert accepted(limiter, "free") == 100
+    assert accepted(limiter, "other") == 5
+
+
+def test_setting_the_same_rates_again_refills_nothing() -> None:
+    limiter = RateLimiter(Rates(per_key=1, burst_per_key=5), SetClock())
+    limiter.set_limits(TENANT, TenantLimits(burst_per_key=2))
+    accepted(limiter, TENANT)
+    limiter.set_limits(TENANT, TenantLimits(burst_per_key=2, agents=9))
+
+    assert accepted(limiter, TENANT) == 0
+
+
+def test_tenant_returns_to_the_rates_of_the_service() -> None:
+    limiter = RateLimiter(Rates(per_key=1, burst_per_key=5), SetClock())
+    limiter.set_limits(TENANT, TenantLimits(burst_per_key=2))
+    limiter.set_limits(TENANT, TenantLimits())
+
+    assert accepted(limiter, TENANT) == 5
+    assert limiter.tenants_with_limits == frozenset()

@@ -7,7 +7,12 @@ import pytest
 
 from quorate.domain.identity.agent_settings import AgentConfigured
 from quorate.domain.identity.api_keys import KeyIssued, KeyRevoked
-from quorate.domain.identity.tenants import TenantCreated
+from quorate.domain.identity.tenants import (
+    TenantCreated,
+    TenantLimitsSet,
+    TenantResumed,
+    TenantSuspended,
+)
 from quorate.domain.registry import (
     EVENT_TYPES,
     NOTIFICATION_NAMES,
@@ -42,6 +47,9 @@ from tests.unit.support.specification import NOON
 # No agent waits for these: the caller has the response, and no other agent must act on them.
 SILENT_TYPES = {
     "TenantCreated",
+    "TenantLimitsSet",
+    "TenantResumed",
+    "TenantSuspended",
     "KeyIssued",
     "KeyRevoked",
     "AgentReregistered",
@@ -56,6 +64,9 @@ key_issued = KeyIssued(
 )
 SILENT_EVENTS: tuple[Event, ...] = (
     TenantCreated(tenant_id="acme"),
+    TenantLimitsSet(tenant_id="acme", agents=5),
+    TenantSuspended(tenant_id="acme"),
+    TenantResumed(tenant_id="acme"),
     key_issued,
     KeyRevoked(key_id="k1"),
     reregistered("ann").event,
