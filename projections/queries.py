@@ -113,12 +113,11 @@ class Reader:
             if found:
                 named = {"tenant": tenant, "id": found[0].agent_id, "now": snapshot.now}
                 holder = await snapshot.rows(self._queries.agent, named)
-        if not found or not holder:
+        if not found:
             return snapshot.result(None)
         lease = lease_rows.from_row(found[0])
-        return snapshot.result(
-            replace(lease, status=lease_status(lease, agent_rows.from_row(holder[0]), snapshot.now))
-        )
+        agent = agent_rows.from_row(holder[0]) if holder else None  # None: its name was removed.
+        return snapshot.result(replace(lease, status=lease_status(lease, agent, snapshot.now)))
 
     async def live_leases(
         self, tenant: str, after: str, limit: int, agent_id: str | None, contact_key: str | None

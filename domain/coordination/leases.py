@@ -1,7 +1,7 @@
 """At no instant do two agents hold a lease on the same contact of the same tenant.
 
 * A lease is valid from its grant until, and not at, ``expires_at``. It ends earlier only by
-  release, by revocation, or by the timeout of its holder.
+  release, or when its holder times out or deregisters.
 * Every grant carries a fencing token (``fence``): the tenant sequence of its ``LeaseAcquired``.
   Fences strictly increase, also across release and expiry, so they identify a stale holder.
 * The holder that acquires again renews (same id and fence). A renewal never shortens the lease.
@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias, assert_never, get_args
 from quorate.domain.identity.agents import (
     AGENTS,
     ActingAsAnother,
+    AgentDeregistered,
     AgentLapsed,
     AgentRef,
     acting_actively,
@@ -39,7 +40,8 @@ DURATION_MINUTES_DEFAULT = 30.0
 INTENT_DEFAULT = "general"
 CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
-AGENT_INACTIVE = "agent_inactive"
+# Why leases are revoked, by the event of their holder.
+REVOKED_BY = {AgentLapsed: "agent_inactive", AgentDeregistered: "agent_deregistered"}
 
 # -- Events ------------------------------------------------------------------
 
@@ -309,13 +311,14 @@ def lease_expired(lease: Lease) -> Sequence[LeaseExpired]:
     return [LeaseExpired(**_ending(lease), expires_at=lease.expires_at)]
 
 
-def revoke_leases_of(state: TenantState, event: AgentLapsed) -> Sequence[LeaseRevoked]:
-    """End the leases that were still valid when their holder timed out, the earliest first."""
-    held = sorted(
-        state[LEASES].owned_by(event.agent_id), key=lambda lease: (lease.expires_at, lease.id)
-    )
+def revoke_leases_of(
+    state: TenantState, event: AgentLapsed | AgentDeregistered
+) -> Sequence[LeaseRevoked]:
+    """End the leases that were still valid when their holder ended, the earliest first."""
+    held = state[LEASES].owned_by(event.agent_id)
+    held.sort(key=lambda lease: (lease.expires_at, lease.id))
     return [
-        LeaseRevoked(**_ending(lease), reason=AGENT_INACTIVE)
+        LeaseRevoked(**_ending(lease), reason=REVOKED_BY[type(event)])
         for lease in held
         if lease.expires_at > event.active_until
     ]
@@ -392,6 +395,6 @@ LEASES: Aggregate[Lease] = Aggregate(
         rank=0,
     ),
     is_final=lambda lease: lease.status != "active",
-    reacts_to={AgentLapsed: revoke_leases_of},
+    reacts_to=dict.fromkeys(REVOKED_BY, revoke_leases_of),
     check=_check_fence,
 )
