@@ -15,16 +15,20 @@ from typing import Any
 from quorate.client.request_builder import Request, request_for
 from quorate.client.results import Config, NotificationPage, parse_events_page
 from quorate.contracts.coordination.consensus import (
+    CANCEL_CONSENSUS,
     CAST_VOTE,
     GET_CONSENSUS,
     LIST_CONSENSUS,
+    LIST_ELECTORATE,
     LIST_VOTES,
     REQUEST_CONSENSUS,
+    CancelBody,
     ConsensusBody,
     ConsensusInfo,
     ConsensusQuery,
     VoteBody,
     VoteInfo,
+    VoterInfo,
 )
 from quorate.contracts.coordination.leases import (
     ACQUIRE_LEASE,
@@ -42,14 +46,21 @@ from quorate.contracts.coordination.send_gate import REQUEST_SEND, SendBody, Sen
 from quorate.contracts.event_log import LIST_EVENTS, EventsInfo, EventsQuery
 from quorate.contracts.identity.agent_settings import GET_CONFIG, PUT_CONFIG
 from quorate.contracts.identity.agents import (
+    DEREGISTER,
     GET_AGENT,
     HEARTBEAT,
     LIST_AGENTS,
     REGISTER,
+    REMOVE_AGENT,
     AgentInfo,
+    AgentsQuery,
+    AgentStatus,
+    DeregisterBody,
+    DeregisteredInfo,
     HeartbeatBody,
     HeartbeatInfo,
     RegisterBody,
+    RemovedInfo,
 )
 from quorate.contracts.identity.api_keys import (
     GET_OWN_KEY,
@@ -60,6 +71,7 @@ from quorate.contracts.identity.api_keys import (
     KeyBody,
     KeyInfo,
     Revoked,
+    RevokeQuery,
 )
 from quorate.contracts.identity.tenants import CREATE_TENANT, TenantBody, TenantInfo
 from quorate.contracts.notification_pages import LIST_NOTIFICATIONS, NotificationsQuery
@@ -92,10 +104,37 @@ def heartbeat(agent: AgentRef) -> Request[HeartbeatInfo]:
     return request_for(HEARTBEAT, body)
 
 
+def deregister(
+    agent: AgentRef, *, incarnation: int | None = None, only_if_idle: bool = False
+) -> Request[DeregisteredInfo]:
+    """End an agent: its leases end, and it counts neither in electorates nor in quotas.
+
+    ``incarnation`` keeps a later registration of the agent, ``only_if_idle`` an agent that holds a
+    lease; the result is ``deregistered=False`` then. Rejected with AgentNotFoundError.
+    """
+    body = unchecked(DeregisterBody)(
+        agent_id=agent.id,
+        agent_name=agent.name,
+        incarnation=incarnation,
+        only_if_idle=only_if_idle,
+    )
+    return request_for(DEREGISTER, body)
+
+
+def remove_agent(agent_id: str) -> Request[RemovedInfo]:
+    """Remove the name of an agent that is not active and has no API key (tenant keys only)."""
+    return request_for(REMOVE_AGENT, agent_id=agent_id)
+
+
 def list_agents(
-    *, after: str | None = None, limit: int = PAGE_LENGTH_DEFAULT
+    *,
+    status: AgentStatus | None = None,
+    after: str | None = None,
+    limit: int = PAGE_LENGTH_DEFAULT,
 ) -> Request[list[AgentInfo]]:
-    return request_for(LIST_AGENTS, query=unchecked(PageQuery)(after=after, limit=limit))
+    """List agents; without a status, those that have not deregistered."""
+    query = unchecked(AgentsQuery)(status=status, after=after, limit=limit)
+    return request_for(LIST_AGENTS, query=query)
 
 
 def get_agent(agent_id: str) -> Request[AgentInfo]:
@@ -237,6 +276,25 @@ def list_votes(
     return request_for(LIST_VOTES, query=query, consensus_id=consensus_id)
 
 
+def cancel_consensus(
+    agent: AgentRef, consensus_id: str, reason: str | None = None
+) -> Request[ConsensusInfo]:
+    """Cancel a pending proposal, as its proposer, or with a tenant key and ``AgentRef()``.
+
+    Rejected with NotProposerError or ConsensusClosedError.
+    """
+    body = unchecked(CancelBody)(agent_id=agent.id, agent_name=agent.name, reason=reason)
+    return request_for(CANCEL_CONSENSUS, body, consensus_id=consensus_id)
+
+
+def list_electorate(
+    consensus_id: str, *, after: str | None = None, limit: int = PAGE_LENGTH_DEFAULT
+) -> Request[list[VoterInfo]]:
+    """List who may vote on a pending proposal, and who has; after its end, who voted."""
+    query = unchecked(PageQuery)(after=after, limit=limit)
+    return request_for(LIST_ELECTORATE, query=query, consensus_id=consensus_id)
+
+
 def cast_vote(
     agent: AgentRef, consensus_id: str, vote: Choice, reason: str | None = None
 ) -> Request[VoteInfo]:
@@ -305,8 +363,10 @@ def list_keys(
     return request_for(LIST_KEYS, query=query)
 
 
-def revoke_key(key_id: str) -> Request[Revoked]:
-    return request_for(REVOKE_KEY, key_id=key_id)
+def revoke_key(key_id: str, *, end_agent: bool = False) -> Request[Revoked]:
+    """Revoke a key. With ``end_agent``, deregister its agent unless the agent has another key."""
+    query = unchecked(RevokeQuery)(end_agent=True) if end_agent else None
+    return request_for(REVOKE_KEY, query=query, key_id=key_id)
 
 
 def get_own_key() -> Request[KeyInfo]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import orjson
-from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, select
+from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, or_, select
 
 from quorate.domain.coordination.consensus import Choice, ConsensusRequest, Status, Vote
 from quorate.domain.coordination.leases import Lease
@@ -25,6 +25,12 @@ from quorate.eventlog.event_store import EventStore, Heads
 from quorate.eventlog.transactions import DatabaseTransaction, Query
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination import leases as lease_rows
+from quorate.projections.electorates import (
+    ElectorateQueries,
+    VoterRow,
+    pending_columns,
+    pending_count,
+)
 from quorate.projections.identity import agent_settings, api_keys
 from quorate.projections.identity import agents as agent_rows
 from quorate.projections.tables import (
@@ -60,11 +66,18 @@ class AgentRow:
 
 @record
 class RequestRow:
-    """A proposal without its long parts: votes are counted, members are left out."""
+    """A proposal without its long parts: votes are counted, members are left out.
+
+    The size of the electorate is that of now or of the decision. ``counted_...`` are the votes that
+    count now, while the proposal is pending.
+    """
 
     request: ConsensusRequest
     approvals: int
     rejections: int
+    electorate_size: int | None
+    counted_approvals: int | None
+    counted_rejections: int | None
 
 
 @record
@@ -78,6 +91,7 @@ class Reader:
         self._log = log
         self._clock = clock
         self._queries = _Queries(log)
+        self._electorates = ElectorateQueries(log.database)
 
     # -- Agents --------------------------------------------------------------
 
@@ -88,10 +102,14 @@ class Reader:
             row = _agent_row(found[0]) if found else None
         return snapshot.result(row)
 
-    async def agents(self, tenant: str, after: str, limit: int) -> QueryResult[Sequence[AgentRow]]:
+    async def agents(
+        self, tenant: str, after: str, limit: int, status: str | None = None
+    ) -> QueryResult[Sequence[AgentRow]]:
+        """Return agents in the order of ids; by default those that have not deregistered."""
         async with self._snapshot(tenant) as snapshot:
             values = {"tenant": tenant, "after": after, "limit": limit, "now": snapshot.now}
-            found = [_agent_row(row) for row in await snapshot.rows(self._queries.agents, values)]
+            query = self._queries.agents[status]
+            found = [_agent_row(row) for row in await snapshot.rows(query, values)]
         return snapshot.result(found)
 
     async def settings(self, tenant: str, agent_id: str) -> QueryResult[Settings | None]:
@@ -145,8 +163,9 @@ class Reader:
     # -- Consensus -----------------------------------------------------------
 
     async def request(self, tenant: str, request_id: str) -> QueryResult[RequestRow | None]:
-        values = {"tenant": tenant, "id": request_id}
+        values: dict[str, Any] = {"tenant": tenant, "id": request_id}
         async with self._snapshot(tenant) as snapshot:
+            values["now"] = snapshot.now
             found = await snapshot.rows(self._queries.request, values)
         return snapshot.result(_request_row(found[0], snapshot.now) if found else None)
 
@@ -166,9 +185,24 @@ class Reader:
         """Return votes in the order of voter ids, or None when there is no such proposal."""
         values = {"tenant": tenant, "id": request_id, "after": after, "limit": limit}
         async with self._snapshot(tenant) as snapshot:
+            values["now"] = snapshot.now
             known = await snapshot.rows(self._queries.request, values)
             found = await snapshot.rows(self._queries.votes_page, values)
         return snapshot.result([consensus.vote_of(row) for row in found] if known else None)
+
+    async def electorate(
+        self, tenant: str, request_id: str, after: str, limit: int
+    ) -> QueryResult[Sequence[VoterRow] | None]:
+        """Return agents in the order of ids, or None when there is no such proposal."""
+        values = {"tenant": tenant, "id": request_id, "after": after, "limit": limit}
+        async with self._snapshot(tenant) as snapshot:
+            values["now"] = snapshot.now
+            known = await snapshot.rows(self._queries.request, values)
+            if not known:
+                return snapshot.result(None)
+            request = _request_row(known[0], snapshot.now).request
+            found = await self._electorates.page(snapshot.transaction, request, values)
+        return snapshot.result(found)
 
     # -- Keys and tenants ----------------------------------------------------
 
@@ -210,12 +244,12 @@ class _Snapshot:
     """One snapshot, and the time at which deadlines are compared with it."""
 
     def __init__(self, transaction: DatabaseTransaction, sequence: int, now: Timestamp) -> None:
-        self._transaction = transaction
+        self.transaction = transaction
         self._sequence = sequence
         self.now = now
 
     async def rows(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        return await self._transaction.fetch(query, values)
+        return await self.transaction.fetch(query, values)
 
     def result(self, found: T) -> QueryResult[T]:
         return QueryResult(found=found, sequence=self._sequence, now=self.now)
@@ -227,10 +261,16 @@ def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with
 
 def _request_row(row: Any, now: Timestamp) -> RequestRow:  # noqa: ANN401 - of ``requests``, counted.
     request = consensus.from_row(row, {})
+    request = replace(request, status=request_status(request, now))
+    count = pending_count(request, row)
+    decided = request.tally.electorate_size if request.tally else None
     return RequestRow(
-        request=replace(request, status=request_status(request, now)),
+        request=request,
         approvals=row.cast_approve,
         rejections=row.cast_reject,
+        electorate_size=decided if count is None else count.electorate_size,
+        counted_approvals=None if count is None else count.approvals,
+        counted_rejections=None if count is None else count.rejections,
     )
 
 
@@ -242,7 +282,7 @@ def _counted_requests() -> Select[Any]:
         count = select(func.count()).where(its_votes, votes.c.vote == choice)
         return count.scalar_subquery().label(f"cast_{choice}")
 
-    return select(*without(requests.c.members), cast("approve"), cast("reject"))
+    return select(*without(requests.c.members), cast("approve"), cast("reject"), *pending_columns())
 
 
 class _Queries:
@@ -272,7 +312,17 @@ class _Queries:
             in_tenant[agents], agents.c.status != "reserved"
         )
         self.agent = self._query(counted.where(agents.c.id == named))
-        self.agents = self._page(counted, agents.c.id > after, agents.c.id, limit)
+        is_overdue = agents.c.active_until < bindparam("now")
+        recorded = agents.c.status
+        self.agents = {
+            status: self._page(counted.where(where), agents.c.id > after, agents.c.id, limit)
+            for status, where in {
+                None: recorded != "deregistered",
+                "active": and_(recorded == "active", ~is_overdue),
+                "inactive": or_(recorded == "lapsed", and_(recorded == "active", is_overdue)),
+                "deregistered": recorded == "deregistered",
+            }.items()
+        }
         self.settings = self._query(
             select(configs).where(in_tenant[configs], configs.c.agent_id == named)
         )
