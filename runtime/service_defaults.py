@@ -12,6 +12,7 @@ WINDOW_SECONDS_MAX = 86_400.0
 RETENTION_HOURS_DEFAULT = 168.0
 RETENTION_HOURS_MIN = 1 / 3_600
 RETENTION_HOURS_MAX = 24 * 365 * 100.0
+AGENT_RETENTION_HOURS_DEFAULT = 0.0  # Names of inactive agents are kept.
 STREAM_REPLICAS_MAX = 5  # The maximum of JetStream.
 PORT_MAX = 65_535
 LOG_LEVELS = ("debug", "info", "warning", "error")

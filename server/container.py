@@ -32,6 +32,7 @@ from quorate.eventlog.metrics import CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
+from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.notifications import NotificationQueries
@@ -39,6 +40,7 @@ from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
+from quorate.server.agent_tasks import AgentRetention, WindowComparison
 from quorate.server.deadline_scheduler import DeadlineScheduler
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
@@ -134,8 +136,21 @@ def _build(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
     scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
+    overviews = AgentOverviews(log)
+    retention = AgentRetention(
+        command_bus,
+        overviews,
+        clock,
+        new_id,
+        retention_hours=options.agent_retention_hours,
+    )
     leader = LeaderTasks(
-        log.database, {"outbox_relay": nats_service.lead, "deadline_scheduler": scheduler.run}
+        log.database,
+        {
+            "outbox_relay": nats_service.lead,
+            "deadline_scheduler": scheduler.run,
+            "agent_retention": retention.run,
+        },
     )
 
     metrics = Metrics(
@@ -178,7 +193,12 @@ def _build(
         )
     )
     return _Built(
-        service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
+        service=service,
+        nats_service=nats_service,
+        commits=commits,
+        leader=leader,
+        metrics=metrics,
+        windows=WindowComparison(overviews, window_seconds=options.window_seconds),
     )
 
 
@@ -244,6 +264,7 @@ class _Built(RunningService):
     commits: CommitFeed
     leader: LeaderTasks
     metrics: Metrics
+    windows: WindowComparison
 
 
 def _background_tasks(
@@ -255,6 +276,7 @@ def _background_tasks(
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock),
         "log check": _verify_log(log, service.command_bus),
+        "heartbeat windows": built.windows.run(),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),
     }

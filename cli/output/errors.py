@@ -54,9 +54,12 @@ ADVICE: Mapping[str, str] = {
     "lease_conflict": "wait until the lease ends, or choose another contact",
     "lease_ended": "acquire a new lease with `quorate agents lease`",
     "agent_inactive": "send a heartbeat with `quorate agents heartbeat`",
+    "agent_active": "deregister it with `quorate agents deregister`, or wait for its timeout",
+    "agent_has_keys": "revoke its keys with `quorate keys revoke`",
+    "not_proposer": "only the proposer or a tenant key can cancel a proposal",
     "already_voted": "the first vote is final",
     "consensus_closed": "`quorate agents consensus get` shows the decision",
-    "quota_exceeded": "remove unused items, or ask the operator for a higher quota",
+    "quota_exceeded": "remove unused items, for example with `quorate agents remove`, or ask the operator for a higher quota",
     "rate_limited": "send fewer requests, or ask the operator for a higher limit",
     "unavailable": "retry shortly; `quorate doctor` checks the service",
 }
