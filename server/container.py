@@ -135,22 +135,9 @@ def _build(
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
     overviews = AgentOverviews(log)
-    retention = AgentRetention(
-        command_bus,
-        overviews,
-        clock,
-        new_id,
-        retention_hours=options.agent_retention_hours,
-    )
-    leader = LeaderTasks(
-        log.database,
-        {
-            "outbox_relay": nats_service.lead,
-            "deadline_scheduler": scheduler.run,
-            "agent_retention": retention.run,
-        },
+    leader = _create_leader_tasks(
+        *(log, options, clock, new_id), command_bus, nats_service, overviews
     )
 
     metrics = Metrics(
@@ -200,6 +187,27 @@ def _build(
         metrics=metrics,
         windows=WindowComparison(overviews, window_seconds=options.window_seconds),
     )
+
+
+def _create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
+    log: EventStore,
+    options: Options,
+    clock: MonotonicClock,
+    new_id: Uuid7,
+    command_bus: CommandBus,
+    nats_service: NatsService,
+    overviews: AgentOverviews,
+) -> LeaderTasks:
+    scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
+    retention = AgentRetention(
+        *(command_bus, overviews, clock, new_id), retention_hours=options.agent_retention_hours
+    )
+    tasks = {
+        "outbox_relay": nats_service.lead,
+        "deadline_scheduler": scheduler.run,
+        "agent_retention": retention.run,
+    }
+    return LeaderTasks(log.database, tasks)
 
 
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:

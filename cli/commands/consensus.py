@@ -214,7 +214,7 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
 @click.option("--reason", help="Reason for the cancellation.")
 @service_options
 @json_option
-def cancel(
+def cancel(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     consensus_id: str,
     agent_id: str | None,

@@ -59,7 +59,8 @@ ADVICE: Mapping[str, str] = {
     "not_proposer": "only the proposer or a tenant key can cancel a proposal",
     "already_voted": "the first vote is final",
     "consensus_closed": "`quorate agents consensus get` shows the decision",
-    "quota_exceeded": "remove unused items, for example with `quorate agents remove`, or ask the operator for a higher quota",
+    "quota_exceeded": "remove unused items (`quorate agents deregister`), or ask the operator for "
+    "a higher quota",
     "rate_limited": "send fewer requests, or ask the operator for a higher limit",
     "unavailable": "retry shortly; `quorate doctor` checks the service",
 }

@@ -120,7 +120,9 @@ class Agent:
     last_heartbeat: Timestamp
     active_until: Timestamp
     status: Status
-    window: int | None = None  # In milliseconds; None for registrations of the first releases.
+    heartbeat_window: int | None = (
+        None  # In milliseconds; None for registrations of the first releases.
+    )
 
     @property
     def is_registered(self) -> bool:
@@ -304,7 +306,7 @@ class Heartbeat:
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
         agent = acting(self.caller, self.agent, state)
-        window = agent.window or context.window
+        window = agent.heartbeat_window or context.window
         is_too_soon = context.now - agent.last_heartbeat < window // HEARTBEATS_PER_WINDOW_MAX
         if is_too_soon and agent.is_active(context.now):
             return []
@@ -367,7 +369,7 @@ def evolve(state: Agent | None, event: Event, at: Timestamp) -> Agent:
                 last_heartbeat=at,
                 active_until=event.active_until,
                 status="active",
-                window=event.heartbeat_window_ms,
+                heartbeat_window=event.heartbeat_window_ms,
             )
         case AgentDeregistered():
             assert state is not None

@@ -58,7 +58,7 @@ is_inactive: ColumnElement[bool] = literal_column("agents.status IN ('lapsed', '
 
 _TAIL = attrgetter(
     *("name", "role", "incarnation", "registered_at", "last_heartbeat", "active_until", "status"),
-    "window",
+    "heartbeat_window",
 )
 
 
@@ -76,7 +76,7 @@ def from_row(row: Row) -> Agent:
         last_heartbeat=Timestamp(row.last_heartbeat),
         active_until=Timestamp(row.active_until),
         status=row.status,
-        window=row.heartbeat_window,
+        heartbeat_window=row.heartbeat_window,
     )
 
 

@@ -153,16 +153,15 @@ class RandomHistory:
         caller = Principal(key_id="keytenant", role="tenant", tenant=tenant)
         ref = AgentRef(name=self._random.choice(NAMES))
         kinds = (
-            *([self._heartbeat] * 5),
-            *([self._lease] * 4),
-            *([self._vote] * 6),
-            self._register,
-            self._register,
-            *([self._end_of_lease] * 3),
-            self._propose,
-            self._send,
-            self._configure,
-            self._key,
+            *([self._heartbeat] * 10),
+            *([self._lease] * 8),
+            *([self._vote] * 12),
+            *([self._register] * 5),
+            *([self._end_of_lease] * 6),
+            *([self._propose] * 3),
+            *([self._send] * 2),
+            *([self._configure] * 2),
+            *([self._key] * 2),
             self._depart,
             self._cancel,
         )
