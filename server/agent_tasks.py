@@ -57,7 +57,7 @@ class AgentRetention:
     async def remove_old(self) -> bool:
         """Remove some names; return whether there may be more."""
         found = await self._overviews.find_inactive(Timestamp(self._clock() - self._retention))
-        for one in found:  # One after the other: nobody waits for them.
+        for one in found:  # One after the other: commands of callers run in between.
             await self._command_bus.submit(self._envelope(one))
         if found:
             _logger.info("agents.removed", agents=len(found))

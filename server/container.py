@@ -83,7 +83,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         stack.push_async_callback(nats_service.stop)
         await nats_service.start()
         built.leader.start()
-        for name, task in _background_tasks(built, log, clock).items():
+        for name, task in _background_tasks(built, log, options, clock).items():
             await stack.enter_async_context(_in_background(task, name))
         stack.callback(service.subscriptions.close)
         yield built
@@ -135,10 +135,7 @@ def _build(
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    overviews = AgentOverviews(log)
-    leader = _create_leader_tasks(
-        *(log, options, clock, new_id), command_bus, nats_service, overviews
-    )
+    leader = _create_leader_tasks(log, options, clock, new_id, command_bus, nats_service)
 
     metrics = Metrics(
         registry=registry,
@@ -180,12 +177,7 @@ def _build(
         )
     )
     return _Built(
-        service=service,
-        nats_service=nats_service,
-        commits=commits,
-        leader=leader,
-        metrics=metrics,
-        windows=WindowComparison(overviews, window_seconds=options.window_seconds),
+        service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
     )
 
 
@@ -196,11 +188,11 @@ def _create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
     new_id: Uuid7,
     command_bus: CommandBus,
     nats_service: NatsService,
-    overviews: AgentOverviews,
 ) -> LeaderTasks:
     scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
     retention = AgentRetention(
-        *(command_bus, overviews, clock, new_id), retention_hours=options.agent_retention_hours
+        *(command_bus, AgentOverviews(log), clock, new_id),
+        retention_hours=options.agent_retention_hours,
     )
     tasks = {
         "outbox_relay": nats_service.lead,
@@ -272,19 +264,19 @@ class _Built(RunningService):
     commits: CommitFeed
     leader: LeaderTasks
     metrics: Metrics
-    windows: WindowComparison
 
 
 def _background_tasks(
-    built: _Built, log: EventStore, clock: MonotonicClock
+    built: _Built, log: EventStore, options: Options, clock: MonotonicClock
 ) -> dict[str, Coroutine[None, None, None]]:
     """Return the background tasks by name."""
     service = built.service
+    windows = WindowComparison(AgentOverviews(log), window_seconds=options.window_seconds)
     tasks: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock),
         "log check": _verify_log(log, service.command_bus),
-        "heartbeat windows": built.windows.run(),
+        "heartbeat windows": windows.run(),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),
     }

@@ -42,9 +42,8 @@ MILLISECONDS_PER_SECOND = 1_000
 
 
 def _window_seconds(agent: Agent) -> float | None:
-    return (
-        None if agent.heartbeat_window is None else agent.heartbeat_window / MILLISECONDS_PER_SECOND
-    )
+    window = agent.heartbeat_window
+    return None if window is None else window / MILLISECONDS_PER_SECOND
 
 
 render_agent = renderer(AgentInfo, Agent, status=ARGUMENT, heartbeat_window_seconds=_window_seconds)

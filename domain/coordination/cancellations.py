@@ -2,7 +2,7 @@
 
 * Only a pending proposal can be cancelled. A cancellation is final: no vote and no timeout follows.
 * A second cancellation succeeds and records nothing.
-* The proposer need not be active: the end of a question harms nobody.
+* The proposer need not be active.
 """
 
 from collections.abc import Sequence

@@ -5,8 +5,7 @@
 * Active at t: ``t <= active_until``, the last heartbeat plus the window. The event of a heartbeat
   contains that instant, so activity is a fact of the log and not of the current configuration.
 * Only registration and heartbeats renew, and neither shortens: the ``active_until`` that an agent
-  was given stays true. The window is recorded with the registration, so it is the same on every
-  replica until the agent registers again.
+  was given stays true. The window is that of the registration, on every replica.
 * A timeout is recorded (``AgentLapsed``), and in the same transaction every lease of the agent
   ends. A later heartbeat makes the agent active again; its leases stay lost.
 * An agent can leave (``AgentDeregistered``): its leases end in the same transaction, and it counts
@@ -110,7 +109,7 @@ Event: TypeAlias = (
 
 @record
 class Agent:
-    """``reserved``: a key names it, but it has not registered yet. ``removed``: it has no row."""
+    """``reserved``: a key names it, but it never registered. ``removed``: it has no row."""
 
     id: str
     name: str
@@ -120,9 +119,7 @@ class Agent:
     last_heartbeat: Timestamp
     active_until: Timestamp
     status: Status
-    heartbeat_window: int | None = (
-        None  # In milliseconds; None for registrations of the first releases.
-    )
+    heartbeat_window: int | None = None  # In milliseconds; None for early registrations.
 
     @property
     def is_registered(self) -> bool:

@@ -25,6 +25,7 @@ from quorate.contracts.problems import (
     problem_body,
 )
 from quorate.domain.coordination.leases import LeaseHeld
+from quorate.domain.identity.agent_departures import AgentActive
 from quorate.domain.identity.agents import AgentInactive
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import QuotaExceeded
@@ -144,6 +145,7 @@ def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
     conflict: Any = SimpleNamespace(holder_id="a", holder_name="b", expires_at=Timestamp(0))
     samples: dict[type[DomainError], dict[str, Any]] = {
         LeaseHeld: {"event": conflict},
+        AgentActive: {"agent_id": "a", "active_until": Timestamp(0)},
         AgentInactive: {"agent_id": "a", "last_heartbeat": Timestamp(0)},
         QuotaExceeded: {"quota": "agents", "limit": 3},
         RateLimited: {"limited_by": "tenant", "retry_after_seconds": 0.5},
