@@ -81,7 +81,7 @@ NOTIFICATIONS = (
         name="lease_revoked",
         family=TO_AGENT,
         summary="Receive lease revocations",
-        description="The agent's lease was revoked, because the agent timed out.",
+        description="The agent's lease was revoked: the agent timed out or deregistered.",
     ),
     PublishedMessage(
         name="send_blocked",
@@ -100,6 +100,12 @@ NOTIFICATIONS = (
         family=TO_ALL,
         summary="Receive agent timeouts",
         description="An agent missed its heartbeat timeout. Its leases are revoked.",
+    ),
+    PublishedMessage(
+        name="agent_deregistered",
+        family=TO_ALL,
+        summary="Receive agent deregistrations",
+        description="An agent left. Its leases are revoked, and it counts in no electorate.",
     ),
     PublishedMessage(
         name="consensus_requested",
@@ -124,6 +130,12 @@ NOTIFICATIONS = (
         family=TO_ALL,
         summary="Receive expired proposals",
         description="A proposal reached its timeout without a decision.",
+    ),
+    PublishedMessage(
+        name="consensus_cancelled",
+        family=TO_ALL,
+        summary="Receive cancelled proposals",
+        description="The proposer or a tenant key cancelled a proposal.",
     ),
 )
 

@@ -135,6 +135,8 @@ agents = LazyGroup(
             "heartbeat": "quorate.cli.commands.agents:heartbeat",
             "list": "quorate.cli.commands.agents:list_agents",
             "show": "quorate.cli.commands.agents:show",
+            "deregister": "quorate.cli.commands.agents:deregister",
+            "remove": "quorate.cli.commands.agents:remove",
             "config": "quorate.cli.commands.agent_settings:config",
             "update-config": "quorate.cli.commands.agent_settings:update_config",
         },
@@ -161,6 +163,7 @@ consensus = LazyGroup(
             "get": "quorate.cli.commands.consensus:get",
             "vote": "quorate.cli.commands.consensus:vote",
             "votes": "quorate.cli.commands.consensus:votes",
+            "cancel": "quorate.cli.commands.consensus:cancel",
             "list": "quorate.cli.commands.consensus:list_consensus",
         }
     },

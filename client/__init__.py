@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from quorate.client.lease import Lease as Lease
     from quorate.client.notifications import NotificationFeed as NotificationFeed
     from quorate.client.rejections import ActingAsAnotherError as ActingAsAnotherError
+    from quorate.client.rejections import AgentActiveError as AgentActiveError
+    from quorate.client.rejections import AgentHasKeysError as AgentHasKeysError
     from quorate.client.rejections import AgentInactiveError as AgentInactiveError
     from quorate.client.rejections import AgentNotFoundError as AgentNotFoundError
     from quorate.client.rejections import AlreadyVotedError as AlreadyVotedError
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import LeaseNotFoundError as LeaseNotFoundError
     from quorate.client.rejections import LogMismatchError as LogMismatchError
     from quorate.client.rejections import NotEligibleError as NotEligibleError
+    from quorate.client.rejections import NotProposerError as NotProposerError
     from quorate.client.rejections import QuotaExceededError as QuotaExceededError
     from quorate.client.rejections import RateLimitedError as RateLimitedError
     from quorate.client.rejections import RejectedError as RejectedError
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from quorate.client.transports.sync_http import Client as Client
     from quorate.contracts.coordination.consensus import ConsensusInfo as ConsensusInfo
     from quorate.contracts.coordination.consensus import VoteInfo as VoteInfo
+    from quorate.contracts.coordination.consensus import VoterInfo as VoterInfo
     from quorate.contracts.coordination.leases import HolderInfo as HolderInfo
     from quorate.contracts.coordination.leases import LeaseInfo as LeaseInfo
     from quorate.contracts.coordination.send_gate import SendVerdict as SendVerdict
@@ -65,8 +69,10 @@ if TYPE_CHECKING:
     from quorate.contracts.identity.quotas import QuotaInfo as QuotaInfo
     from quorate.contracts.identity.quotas import QuotasInfo as QuotasInfo
     from quorate.contracts.identity.tenants import TenantInfo as TenantInfo
+    from quorate.contracts.notifications import AgentDeregistered as AgentDeregistered
     from quorate.contracts.notifications import AgentLapsed as AgentLapsed
     from quorate.contracts.notifications import AgentRegistered as AgentRegistered
+    from quorate.contracts.notifications import ConsensusCancelled as ConsensusCancelled
     from quorate.contracts.notifications import ConsensusDecided as ConsensusDecided
     from quorate.contracts.notifications import ConsensusExpired as ConsensusExpired
     from quorate.contracts.notifications import ConsensusRequested as ConsensusRequested
@@ -98,7 +104,8 @@ _NAMES_BY_MODULE = {
     "quorate.client.lease": ("Lease",),
     "quorate.client.consensus": ("Proposal",),
     "quorate.client.rejections": (
-        *("ActingAsAnotherError", "AgentInactiveError", "AgentNotFoundError"),
+        *("ActingAsAnotherError", "AgentActiveError", "AgentHasKeysError"),
+        *("AgentInactiveError", "AgentNotFoundError", "NotProposerError"),
         *("AlreadyVotedError", "ConsensusClosedError", "ConsensusNotFoundError"),
         *("ContactEmailInvalidError", "InvalidKeyError", "InvalidRequestError"),
         *("LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError", "LogMismatchError"),
@@ -107,12 +114,13 @@ _NAMES_BY_MODULE = {
         *("RoleForbiddenError", "TenantForbiddenError"),
     ),
     "quorate.client.results": ("Notification", "NotificationPage"),
-    "quorate.contracts.coordination.consensus": ("ConsensusInfo", "VoteInfo"),
+    "quorate.contracts.coordination.consensus": ("ConsensusInfo", "VoteInfo", "VoterInfo"),
     "quorate.contracts.coordination.leases": ("HolderInfo", "LeaseInfo"),
     "quorate.contracts.coordination.send_gate": ("SendVerdict",),
     "quorate.contracts.event_log": ("EventInfo", "EventsInfo"),
     "quorate.contracts.notifications": (
-        *("AgentLapsed", "AgentRegistered", "ConsensusDecided", "ConsensusExpired"),
+        *("AgentDeregistered", "AgentLapsed", "AgentRegistered", "ConsensusCancelled"),
+        *("ConsensusDecided", "ConsensusExpired"),
         *("ConsensusRequested", "Gap", "LeaseAvailable", "LeaseConflict", "LeaseExpired"),
         *("LeaseReleased", "LeaseRevoked", "NotificationData", "Omitted", "SendBlocked"),
         *("UnknownNotification", "VoteCast"),

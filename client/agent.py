@@ -1,7 +1,8 @@
 """An agent of a tenant: it is registered, sends heartbeats and receives its notifications.
 
 * Heartbeats continue in the background while the ``async with`` block runs, through outages too. At
-  the end of the block, normal or not, the agent releases its leases and stops all its tasks.
+  the end of the block, normal or not, the agent releases its leases, deregisters and stops all its
+  tasks.
 * A command keeps one idempotency key until its deadline. The service carries it out once, however
   often it is sent. Rejections are raised at once, with one exception class for each problem code
   (client/rejections.py).
@@ -9,6 +10,7 @@
   first. While NATS is not connected, HTTP does both.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from quorate.client import requests
-from quorate.client.agent_context import AgentContext
+from quorate.client.agent_context import AgentContext, deregister
 from quorate.client.clock import boot_time
 from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.consensus import Proposal
@@ -66,6 +68,7 @@ class Agent:
         self._feed = feed
         self._registered = registered
         self._heartbeats = Heartbeats(context, feed, self._register_again)
+        self._heartbeat_task: asyncio.Task[None] | None = None
         feed.add_listener(context.waiters.dispatch)
 
     @classmethod
@@ -81,9 +84,13 @@ class Agent:
         after: int | None = None,
         log_id: str | None = None,
         holder: str | None = None,
+        stay: bool = False,
         config: ClientConfig = DEFAULT,
     ) -> AsyncIterator["Agent"]:
         """Register an agent, and keep it active until the end of the ``async with`` block.
+
+        At the end it deregisters, unless another process has registered it since or it still holds
+        a lease: it is not counted in votes and quotas any more.
 
         * ``url``, ``api_key``, ``nats_url``: the defaults are QUORATE_URL, QUORATE_API_KEY and
           QUORATE_NATS_URL. An empty ``nats_url`` means HTTP only.
@@ -95,6 +102,8 @@ class Agent:
         * ``holder``: the name of this instance in its leases, which exclude other instances of the
           agent. None makes a new one. A restarted process that gives the name of its predecessor
           takes over the leases of it, with new fences, so only one process may use a name.
+        * ``stay``: leave the agent registered at the end of the block, until its timeout. For an
+          agent that several processes share.
         * ``config``: timeouts and intervals.
 
         Exceptions:
@@ -123,7 +132,7 @@ class Agent:
         finally:
             if not context.process.is_forked:
                 if agent is not None:
-                    await agent._disconnect()
+                    await agent._disconnect(stay=stay)
                 await context.background.cancel_all()
                 await transport.close()
 
@@ -333,7 +342,7 @@ class Agent:
         registered = self._registered
         window_seconds = (registered.active_until - registered.last_heartbeat).total_seconds()
         start = self._context.background.start
-        start(partial(self._heartbeats.run, window_seconds), "heartbeats")
+        self._heartbeat_task = start(partial(self._heartbeats.run, window_seconds), "heartbeats")
         if nats is not None:
             start(nats.run, "connection to NATS")
             await nats.wait_for_first_round(FIRST_CONNECTION_SECONDS_MAX)
@@ -346,14 +355,22 @@ class Agent:
             self._registered = response.result
         return response.result
 
-    async def _disconnect(self) -> None:
-        """Release all leases, for at most ``config.shutdown_timeout_seconds``."""
+    async def _disconnect(self, *, stay: bool) -> None:
+        """Release all leases and deregister, for at most ``config.shutdown_timeout_seconds``."""
         context = self._context
+        seconds = context.config.shutdown_timeout_seconds
+        deadline = context.clock() + seconds
+        if self._heartbeat_task is not None:
+            self._heartbeat_task.cancel()  # A heartbeat would register the agent again.
         releases = {
             context.background.start(partial(release_lease, context, lease_id), RELEASE_TASK)
             for lease_id in context.waiters.end_all_leases("left")
         }
-        await context.background.wait(releases, context.config.shutdown_timeout_seconds)
+        await context.background.wait(releases, seconds)
+        if not stay:
+            leave = partial(deregister, context, self.incarnation)
+            leaving = {context.background.start(leave, "deregistration")}
+            await context.background.wait(leaving, max(0.0, deadline - context.clock()))
         self._feed.close()
 
 

@@ -8,11 +8,11 @@ from typing import TypeVar
 from uuid import uuid4
 
 from quorate.client import requests
-from quorate.client.background_tasks import BackgroundTasks
+from quorate.client.background_tasks import BackgroundTasks, logger
 from quorate.client.clock import Clock
 from quorate.client.config import ClientConfig
 from quorate.client.contact_holds import ContactHolds, ContactOwner
-from quorate.client.errors import UnavailableError
+from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.lease_validity import AgentLiveness
 from quorate.client.process_guard import ProcessGuard
 from quorate.client.rejections import AgentInactiveError
@@ -138,6 +138,21 @@ class AgentContext:
             return 0.0
         elapsed = self.clock() - self._confirmed_at
         return max(0.0, (service_time - self._service_time).total_seconds() - elapsed)
+
+
+async def deregister(context: AgentContext, incarnation: int) -> None:
+    """Deregister as a best effort: without it, the agent times out.
+
+    Another process of the same agent keeps it: one that has registered it since, or holds a lease.
+    """
+    request = requests.deregister(context.agent_ref, incarnation=incarnation, only_if_idle=True)
+    try:
+        left = await context.execute(request)
+    except RequestFailedError as failure:
+        logger.info("The deregistration failed, so the agent will time out: %s", failure)
+        return
+    if not left.deregistered:
+        logger.info("The agent stays registered: another process uses it, or it holds a lease")
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> bool:

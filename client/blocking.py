@@ -197,6 +197,8 @@ class Proposal(SyncProxy):
         return self._target.id
 
     refresh = _run(proposals.Proposal.refresh)
+    electorate = _run(proposals.Proposal.electorate)
+    cancel = _run(proposals.Proposal.cancel)
     wait_for_decision = _run(proposals.Proposal.wait_for_decision)
 
 

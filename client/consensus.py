@@ -5,7 +5,8 @@ import random
 
 from quorate.client import requests
 from quorate.client.agent_context import AgentContext, wait_for_event
-from quorate.contracts.coordination.consensus import ConsensusInfo
+from quorate.contracts.coordination.consensus import ConsensusInfo, VoterInfo
+from quorate.contracts.wire_models import PAGE_LENGTH_MAX
 
 # Without a notification, the proposal is queried this long after its own timeout, plus jitter.
 FALLBACK_DELAY_SECONDS = 1.0
@@ -36,8 +37,32 @@ class Proposal:
         self.info = await self._context.execute(requests.get_consensus(self.id))
         return self.info
 
+    async def electorate(self) -> list[VoterInfo]:
+        """Query who may vote now and who has: ``vote`` is None for an agent that has not voted.
+
+        Raises RejectedError or UnavailableError.
+        """
+        found: list[VoterInfo] = []
+        while True:
+            after = found[-1].id if found else None
+            request = requests.list_electorate(self.id, after=after, limit=PAGE_LENGTH_MAX)
+            page = await self._context.execute(request)
+            found += page
+            if len(page) < PAGE_LENGTH_MAX:
+                return found
+
+    async def cancel(self, reason: str | None = None) -> ConsensusInfo:
+        """Cancel the pending proposal; a second cancellation succeeds.
+
+        Raises ConsensusClosedError when it was decided or has expired; other RejectedError or
+        UnavailableError when the request fails.
+        """
+        request = requests.cancel_consensus(self._context.agent_ref, self.id, reason)
+        self.info = await self._context.execute(request)
+        return self.info
+
     async def wait_for_decision(self, timeout_seconds: float | None = None) -> ConsensusInfo:
-        """Return the proposal when it is ``approved``, ``rejected`` or ``expired``.
+        """Return the proposal when it is ``approved``, ``rejected``, ``expired`` or ``cancelled``.
 
         The notification of the decision wakes this method; it does not poll. With the default None
         it returns at the latest when the proposal expires.

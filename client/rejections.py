@@ -21,6 +21,7 @@ from quorate.client.errors import (
 )
 from quorate.contracts import problems
 from quorate.contracts.coordination.leases import HolderInfo
+from quorate.domain.coordination.cancellations import NotProposer
 from quorate.domain.coordination.consensus import (
     AlreadyVoted,
     NotEligible,
@@ -28,6 +29,7 @@ from quorate.domain.coordination.consensus import (
     RequestNotFound,
 )
 from quorate.domain.coordination.leases import LeaseEnded, LeaseHeld, LeaseNotFound
+from quorate.domain.identity.agent_departures import AgentActive, AgentHasKeys
 from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound
 from quorate.domain.identity.api_keys import KeyNotFound, RoleForbidden
 from quorate.domain.identity.tenants import TenantExists, TenantIsSuspended, TenantNotFound
@@ -112,6 +114,12 @@ class TenantSuspendedError(RejectedError, UnauthorizedError):
     code = TenantIsSuspended.code
 
 
+class NotProposerError(RejectedError, UnauthorizedError):
+    """Another agent created the proposal. Only that agent or a tenant key can cancel it."""
+
+    code = NotProposer.code
+
+
 # -- 404 ---------------------------------------------------------------------
 
 
@@ -152,6 +160,18 @@ class LogMismatchError(RejectedError, ConflictError):
     """
 
     code = problems.LogMismatch.code
+
+
+class AgentActiveError(RejectedError, ConflictError):
+    """An active agent cannot be removed."""
+
+    code = AgentActive.code
+
+
+class AgentHasKeysError(RejectedError, ConflictError):
+    """An agent with an API key cannot be removed. Revoke the key first."""
+
+    code = AgentHasKeys.code
 
 
 class LeaseConflictError(RejectedError, ConflictError):

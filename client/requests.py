@@ -13,21 +13,24 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic.alias_generators import to_camel
-
+from quorate.client import operator_requests
 from quorate.client.request_builder import Request, request_for
 from quorate.client.results import Config, NotificationPage, parse_events_page
 from quorate.contracts.coordination.consensus import (
+    CANCEL_CONSENSUS,
     CAST_VOTE,
     GET_CONSENSUS,
     LIST_CONSENSUS,
+    LIST_ELECTORATE,
     LIST_VOTES,
     REQUEST_CONSENSUS,
+    CancelBody,
     ConsensusBody,
     ConsensusInfo,
     ConsensusQuery,
     VoteBody,
     VoteInfo,
+    VoterInfo,
 )
 from quorate.contracts.coordination.leases import (
     ACQUIRE_LEASE,
@@ -45,35 +48,21 @@ from quorate.contracts.coordination.send_gate import REQUEST_SEND, SendBody, Sen
 from quorate.contracts.event_log import LIST_EVENTS, EventsInfo, EventsQuery
 from quorate.contracts.identity.agent_settings import GET_CONFIG, PUT_CONFIG
 from quorate.contracts.identity.agents import (
+    DEREGISTER,
     GET_AGENT,
     HEARTBEAT,
     LIST_AGENTS,
     REGISTER,
+    REMOVE_AGENT,
     AgentInfo,
+    AgentsQuery,
+    AgentStatus,
+    DeregisterBody,
+    DeregisteredInfo,
     HeartbeatBody,
     HeartbeatInfo,
     RegisterBody,
-)
-from quorate.contracts.identity.api_keys import (
-    GET_OWN_KEY,
-    ISSUE_KEY,
-    LIST_KEYS,
-    REVOKE_KEY,
-    IssuedKeyInfo,
-    KeyBody,
-    KeyInfo,
-    Revoked,
-)
-from quorate.contracts.identity.quotas import GET_QUOTAS, QuotasInfo, QuotasQuery
-from quorate.contracts.identity.tenants import (
-    CREATE_TENANT,
-    GET_TENANT,
-    LIST_TENANTS,
-    RESUME_TENANT,
-    SET_TENANT_LIMITS,
-    SUSPEND_TENANT,
-    TenantBody,
-    TenantInfo,
+    RemovedInfo,
 )
 from quorate.contracts.notification_pages import LIST_NOTIFICATIONS, NotificationsQuery
 from quorate.contracts.wire_models import (
@@ -85,7 +74,6 @@ from quorate.domain.coordination import consensus, leases
 from quorate.domain.coordination.consensus import Choice, Electorate
 from quorate.domain.coordination.consensus import Status as ConsensusStatus
 from quorate.domain.identity.agents import AgentRef
-from quorate.domain.identity.principals import Role
 from quorate.domain.shared.records import changed
 
 # -- Agents ------------------------------------------------------------------
@@ -105,10 +93,37 @@ def heartbeat(agent: AgentRef) -> Request[HeartbeatInfo]:
     return request_for(HEARTBEAT, body)
 
 
+def deregister(
+    agent: AgentRef, *, incarnation: int | None = None, only_if_idle: bool = False
+) -> Request[DeregisteredInfo]:
+    """End an agent: its leases end, and it counts neither in electorates nor in quotas.
+
+    ``incarnation`` keeps a later registration of the agent, ``only_if_idle`` an agent that holds a
+    lease; the result is ``deregistered=False`` then. Rejected with AgentNotFoundError.
+    """
+    body = unchecked(DeregisterBody)(
+        agent_id=agent.id,
+        agent_name=agent.name,
+        incarnation=incarnation,
+        only_if_idle=only_if_idle,
+    )
+    return request_for(DEREGISTER, body)
+
+
+def remove_agent(agent_id: str) -> Request[RemovedInfo]:
+    """Remove the name of an agent that is not active and has no API key (tenant keys only)."""
+    return request_for(REMOVE_AGENT, agent_id=agent_id)
+
+
 def list_agents(
-    *, after: str | None = None, limit: int = PAGE_LENGTH_DEFAULT
+    *,
+    status: AgentStatus | None = None,
+    after: str | None = None,
+    limit: int = PAGE_LENGTH_DEFAULT,
 ) -> Request[list[AgentInfo]]:
-    return request_for(LIST_AGENTS, query=unchecked(PageQuery)(after=after, limit=limit))
+    """List agents; without a status, those that have not deregistered."""
+    query = unchecked(AgentsQuery)(status=status, after=after, limit=limit)
+    return request_for(LIST_AGENTS, query=query)
 
 
 def get_agent(agent_id: str) -> Request[AgentInfo]:
@@ -262,6 +277,25 @@ def list_votes(
     return request_for(LIST_VOTES, query=query, consensus_id=consensus_id)
 
 
+def cancel_consensus(
+    agent: AgentRef, consensus_id: str, reason: str | None = None
+) -> Request[ConsensusInfo]:
+    """Cancel a pending proposal, as its proposer, or with a tenant key and ``AgentRef()``.
+
+    Rejected with NotProposerError or ConsensusClosedError.
+    """
+    body = unchecked(CancelBody)(agent_id=agent.id, agent_name=agent.name, reason=reason)
+    return request_for(CANCEL_CONSENSUS, body, consensus_id=consensus_id)
+
+
+def list_electorate(
+    consensus_id: str, *, after: str | None = None, limit: int = PAGE_LENGTH_DEFAULT
+) -> Request[list[VoterInfo]]:
+    """List who may vote on a pending proposal, and who has; after its end, who voted."""
+    query = unchecked(PageQuery)(after=after, limit=limit)
+    return request_for(LIST_ELECTORATE, query=query, consensus_id=consensus_id)
+
+
 def cast_vote(
     agent: AgentRef, consensus_id: str, vote: Choice, reason: str | None = None
 ) -> Request[VoteInfo]:
@@ -331,65 +365,16 @@ def list_events(
     return changed(request_for(LIST_EVENTS, query=query), parse=parse_events_page)
 
 
-# -- Keys and tenants --------------------------------------------------------
+# -- Keys, tenants and quotas ---------------------------------------------------
 
-
-def issue_key(
-    role: Role, agent_name: str | None = None, tenant_id: str | None = None
-) -> Request[IssuedKeyInfo]:
-    """Issue an API key. Only this response contains the full key."""
-    body = unchecked(KeyBody)(tenant_id=tenant_id, role=role, agent_name=agent_name)
-    return request_for(ISSUE_KEY, body)
-
-
-def list_keys(
-    *,
-    tenant_id: str | None = None,
-    after: str | None = None,
-    limit: int = PAGE_LENGTH_DEFAULT,
-) -> Request[list[KeyInfo]]:
-    query = unchecked(PageQuery)(tenant_id=tenant_id, after=after, limit=limit)
-    return request_for(LIST_KEYS, query=query)
-
-
-def revoke_key(key_id: str) -> Request[Revoked]:
-    return request_for(REVOKE_KEY, key_id=key_id)
-
-
-def get_own_key() -> Request[KeyInfo]:
-    """Get the key of the caller: its tenant, role and agent."""
-    return request_for(GET_OWN_KEY)
-
-
-def create_tenant(tenant_id: str) -> Request[TenantInfo]:
-    return request_for(CREATE_TENANT, unchecked(TenantBody)(tenant_id=tenant_id))
-
-
-def list_tenants(
-    *, after: str | None = None, limit: int = PAGE_LENGTH_DEFAULT
-) -> Request[list[TenantInfo]]:
-    return request_for(LIST_TENANTS, query=unchecked(PageQuery)(after=after, limit=limit))
-
-
-def get_tenant(tenant_id: str) -> Request[TenantInfo]:
-    return request_for(GET_TENANT, tenant_id=tenant_id)
-
-
-def suspend_tenant(tenant_id: str) -> Request[TenantInfo]:
-    """Suspend a tenant: its keys are rejected until it is resumed."""
-    return request_for(SUSPEND_TENANT, tenant_id=tenant_id)
-
-
-def resume_tenant(tenant_id: str) -> Request[TenantInfo]:
-    return request_for(RESUME_TENANT, tenant_id=tenant_id)
-
-
-def set_tenant_limits(tenant_id: str, limits: Mapping[str, int]) -> Request[TenantInfo]:
-    """Replace the limits of a tenant, for example ``{"events_per_day": 500}``; 0 is no limit."""
-    body = {to_camel(name): limit for name, limit in limits.items()}
-    return request_for(SET_TENANT_LIMITS, body, tenant_id=tenant_id)
-
-
-def get_quotas(agent_id: str | None = None) -> Request[QuotasInfo]:
-    """Get the quotas of the tenant, and those of one agent: by default that of an agent key."""
-    return request_for(GET_QUOTAS, query=unchecked(QuotasQuery)(agent_id=agent_id))
+create_tenant = operator_requests.create_tenant
+get_own_key = operator_requests.get_own_key
+get_quotas = operator_requests.get_quotas
+get_tenant = operator_requests.get_tenant
+issue_key = operator_requests.issue_key
+list_keys = operator_requests.list_keys
+list_tenants = operator_requests.list_tenants
+resume_tenant = operator_requests.resume_tenant
+revoke_key = operator_requests.revoke_key
+set_tenant_limits = operator_requests.set_tenant_limits
+suspend_tenant = operator_requests.suspend_tenant

@@ -178,10 +178,12 @@ def _notifications_of(page: NotificationPage) -> tuple[Notification, ...]:
 
 
 class Agents(Group[CallerT_co]):
-    """Register agents, send heartbeats, and read agents and their settings."""
+    """Register and deregister agents, send heartbeats, and read agents and their settings."""
 
     register = Method(requests.register)
     heartbeat = Method(requests.heartbeat)
+    deregister = Method(requests.deregister)
+    remove = Method(requests.remove_agent)
     get = Method(requests.get_agent)
     list = Method(requests.list_agents)
     iterate = _all_items(requests.list_agents)
@@ -207,15 +209,18 @@ class SendGate(Group[CallerT_co]):
 
 
 class Consensus(Group[CallerT_co]):
-    """Create proposals, vote on them, and read both."""
+    """Create and cancel proposals, vote on them, and read both."""
 
     request = Method(requests.request_consensus)
     vote = Method(requests.cast_vote)
+    cancel = Method(requests.cancel_consensus)
     get = Method(requests.get_consensus)
     list = Method(requests.list_consensus)
     iterate = _all_items(requests.list_consensus)
     votes = Method(requests.list_votes)
     iterate_votes = _all_items(requests.list_votes)
+    electorate = Method(requests.list_electorate)
+    iterate_electorate = _all_items(requests.list_electorate)
 
 
 class Notifications(Group[CallerT_co]):

@@ -62,6 +62,7 @@ class Waiters:
             case (
                 models.ConsensusDecided(request_id=request_id)
                 | models.ConsensusExpired(request_id=request_id)
+                | models.ConsensusCancelled(request_id=request_id)
             ):
                 _set_all(self._proposals.get(request_id))
             case models.Gap() | models.Omitted():

@@ -47,6 +47,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
     {
         "register": {"tenantId": _TENANT, "agentName": _NAME, "agentRole": "outbound"},
         "heartbeat": {"tenantId": _TENANT, "agentName": _NAME},
+        "deregister": {"tenantId": _TENANT, "agentName": _NAME},
         "acquireLease": {
             "tenantId": _TENANT,
             "agentName": _NAME,
@@ -74,6 +75,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
             "vote": "approve",
             "reason": "Agreed, signals look bad",
         },
+        "cancelConsensus": {"agentId": _AGENT, "reason": "Solved otherwise"},
         "putConfig": {"humanizer_enabled": True, "humanizer_style": "professional"},
         "issueKey": {"tenantId": _TENANT, "role": "agent", "agentName": _NAME},
         "createTenant": {"tenantId": _TENANT},
@@ -113,6 +115,9 @@ _PROPOSAL: dict[str, Any] = {
 PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "acting_as_another": {"agentId": _HOLDER["agentId"]},
     "agent_inactive": {"agentId": _AGENT, "lastHeartbeat": _NOON},
+    "agent_active": {"agentId": _AGENT, "activeUntil": "2026-03-01T12:05:00.000Z"},
+    "agent_has_keys": {"agentId": _AGENT},
+    "not_proposer": {"agentId": "agent_f6e5d4c3b2a1"},
     "already_voted": {"vote": "approve"},
     "lease_conflict": {"conflict": True, "leaseHolder": _HOLDER},
     "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
@@ -164,6 +169,13 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
         "agentRole": "outbound",
         "incarnation": 1,
         "activeUntil": "2026-03-01T12:05:00.000Z",
+        "heartbeatWindowMs": 300_000,
+    },
+    "agent_deregistered": {
+        "agentId": _AGENT,
+        "agentName": _NAME,
+        "reason": "requested",
+        "activeUntil": _NOON,
     },
     "agent_lapsed": {
         "agentId": _AGENT,
@@ -196,6 +208,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
         "electorateSize": 3,
     },
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
+    "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
 }
 
 # An event as the API returns it.
@@ -239,6 +252,7 @@ _AGENT_RESPONSE: dict[str, Any] = {
     "activeUntil": "2026-03-01T12:05:00.000Z",
     "incarnation": 1,
     "status": "active",
+    "heartbeatWindowSeconds": 300.0,
 }
 _LEASE_RESPONSE: dict[str, Any] = {
     "id": _LEASE_ID,
@@ -265,7 +279,12 @@ _CONSENSUS_RESPONSE: dict[str, Any] = {
     "proposerVotes": True,
     "approvals": 0,
     "rejections": 0,
+    "electorateSize": 3,
+    "needed": 2,
+    "countedApprovals": 0,
+    "countedRejections": 0,
 }
+_WHILE_PENDING = {"electorateSize", "needed", "countedApprovals", "countedRejections"}
 _VOTE_RESPONSE: dict[str, Any] = {
     "id": "e7f3a1b2-8c4d-4e6f-b123-7d8e9f0a1b2c",
     "consensusRequestId": _CONSENSUS_ID,
@@ -301,6 +320,8 @@ RESPONSES: dict[str, Any] = {
         "activeUntil": "2026-03-01T12:05:00.000Z",
         "lastNotification": 42,
     },
+    "deregister": {"agentId": _AGENT, "deregistered": True},
+    "removeAgent": {"removed": True},
     "getAgent": _AGENT_RESPONSE | {"leasesHeld": 1},
     "listAgents": [_AGENT_RESPONSE | {"leasesHeld": 1}],
     "acquireLease": _LEASE_RESPONSE,
@@ -321,6 +342,14 @@ RESPONSES: dict[str, Any] = {
     "getConsensus": _CONSENSUS_RESPONSE,
     "listConsensus": [_CONSENSUS_RESPONSE],
     "castVote": _VOTE_RESPONSE,
+    "cancelConsensus": {
+        name: value for name, value in _CONSENSUS_RESPONSE.items() if name not in _WHILE_PENDING
+    }
+    | {"status": "cancelled", "closedAt": "2026-03-01T12:01:00.000Z"},
+    "listElectorate": [
+        {"agentId": _AGENT, "agentName": _NAME, "vote": None},
+        {"agentId": "agent_f6e5d4c3b2a1", "agentName": "other-agent", "vote": "approve"},
+    ],
     "listVotes": [_VOTE_RESPONSE],
     "getConfig": _CONFIG_RESPONSE,
     "putConfig": _CONFIG_RESPONSE,

@@ -123,6 +123,16 @@ class AgentRegistered(NotificationData):
     agent_role: str
     incarnation: int
     active_until: Time
+    heartbeat_window_ms: int | None = None
+
+
+class AgentDeregistered(NotificationData):
+    """An agent left. It counts neither in electorates nor in quotas, and its leases ended."""
+
+    agent_id: str
+    agent_name: str
+    reason: Literal["requested", "key_revoked"]
+    active_until: Time
 
 
 class AgentLapsed(NotificationData):
@@ -190,6 +200,17 @@ class ConsensusExpired(NotificationData):
     timeout_at: Time
 
 
+class ConsensusCancelled(NotificationData):
+    """`agentId` is the proposer. `cancelledBy` is absent if only a tenant key was used."""
+
+    request_id: str
+    agent_id: str
+    action: str
+    contact_email: str
+    cancelled_by: str | None = None
+    reason: str | None = None
+
+
 # -- Other data --------------------------------------------------------------
 
 
@@ -225,10 +246,12 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
     "send_blocked": SendBlocked,
     "agent_registered": AgentRegistered,
     "agent_lapsed": AgentLapsed,
+    "agent_deregistered": AgentDeregistered,
     "consensus_requested": ConsensusRequested,
     "vote_cast": VoteCast,
     "consensus_decided": ConsensusDecided,
     "consensus_expired": ConsensusExpired,
+    "consensus_cancelled": ConsensusCancelled,
 }
 
 

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from quorate.domain.coordination import notifications as coordination_notifications
+from quorate.domain.coordination.cancellations import CANCELLATIONS
 from quorate.domain.coordination.consensus import CONSENSUS
 from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
 from quorate.domain.coordination.leases import LEASES
 from quorate.domain.coordination.send_gate import SEND_GATE
 from quorate.domain.identity import notifications as identity_notifications
+from quorate.domain.identity.agent_departures import AGENT_DEPARTURES
 from quorate.domain.identity.agent_settings import AGENT_SETTINGS
 from quorate.domain.identity.agents import AGENTS
 from quorate.domain.identity.api_keys import API_KEYS
@@ -27,10 +29,12 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     TENANTS,
     API_KEYS,
     AGENTS,
+    AGENT_DEPARTURES,
     AGENT_SETTINGS,
     LEASES,
     SEND_GATE,
     CONSENSUS,
+    CANCELLATIONS,
 )
 _RULES = NotificationRules(identity_notifications.RULES, coordination_notifications.RULES)
 NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names

@@ -57,5 +57,6 @@ try {
   printLine("rejected", error.problem);
   process.exitCode = error.problem.code === "lease_conflict" ? 3 : 1;
 } finally {
+  await request("deregister", { onlyIfIdle: true }).catch(() => {}); // It never registered.
   await client.drain();
 }

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -66,6 +67,8 @@ async def main(contact: str, seconds: float) -> int:
         print_line("rejected", **error.problem)
         return 3 if error.problem["code"] == "lease_conflict" else 1
     finally:
+        with suppress(RequestRejected):  # It never registered.
+            await request("deregister", onlyIfIdle=True)
         await client.drain()
     return 0
 

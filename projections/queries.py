@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, select
+from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, or_, select
 
 from quorate.domain.coordination.consensus import Choice, ConsensusRequest, Status, Vote
 from quorate.domain.coordination.leases import Lease
@@ -26,6 +26,12 @@ from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import Query
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination import leases as lease_rows
+from quorate.projections.electorates import (
+    ElectorateQueries,
+    VoterRow,
+    pending_columns,
+    pending_count,
+)
 from quorate.projections.identity import agent_settings, api_keys
 from quorate.projections.identity import agents as agent_rows
 from quorate.projections.snapshots import (
@@ -59,11 +65,18 @@ class AgentRow:
 
 @record
 class RequestRow:
-    """A proposal without its long parts: votes are counted, members are left out."""
+    """A proposal without its long parts: votes are counted, members are left out.
+
+    The size of the electorate is that of now or of the decision. ``counted_...`` are the votes that
+    count now, while the proposal is pending.
+    """
 
     request: ConsensusRequest
     approvals: int
     rejections: int
+    electorate_size: int | None
+    counted_approvals: int | None
+    counted_rejections: int | None
 
 
 @record
@@ -83,6 +96,7 @@ class Reader:
         self._log = log
         self._clock = clock
         self._queries = _Queries(log)
+        self._electorates = ElectorateQueries(log.database)
 
     # -- Agents --------------------------------------------------------------
 
@@ -94,11 +108,17 @@ class Reader:
         return snapshot.result(row)
 
     async def agents(
-        self, tenant: str, after: str, limit: int, size: Size[AgentRow] = UNSIZED
+        self,
+        tenant: str,
+        after: str,
+        limit: int,
+        status: str | None = None,
+        size: Size[AgentRow] = UNSIZED,
     ) -> QueryResult[Sequence[AgentRow]]:
+        """Return agents in the order of ids; by default those that have not deregistered."""
         async with self._snapshot(tenant) as snapshot:
             values = {"tenant": tenant, "after": after, "now": snapshot.now}
-            listing = Listing(self._queries.agents, values, _agent_row)
+            listing = Listing(self._queries.agents[status], values, _agent_row)
             return await snapshot.page(listing, limit, size)
 
     async def settings(self, tenant: str, agent_id: str) -> QueryResult[Settings | None]:
@@ -120,12 +140,11 @@ class Reader:
             if found:
                 named = {"tenant": tenant, "id": found[0].agent_id, "now": snapshot.now}
                 holder = await snapshot.rows(self._queries.agent, named)
-        if not found or not holder:
+        if not found:
             return snapshot.result(None)
         lease = lease_rows.from_row(found[0])
-        return snapshot.result(
-            replace(lease, status=lease_status(lease, agent_rows.from_row(holder[0]), snapshot.now))
-        )
+        agent = agent_rows.from_row(holder[0]) if holder else None  # None: its name was removed.
+        return snapshot.result(replace(lease, status=lease_status(lease, agent, snapshot.now)))
 
     async def live_leases(  # noqa: PLR0917 - the parameters of the operation.
         self,
@@ -158,8 +177,9 @@ class Reader:
     # -- Consensus -----------------------------------------------------------
 
     async def request(self, tenant: str, request_id: str) -> QueryResult[RequestRow | None]:
-        values = {"tenant": tenant, "id": request_id}
+        values: dict[str, Any] = {"tenant": tenant, "id": request_id}
         async with self._snapshot(tenant) as snapshot:
+            values["now"] = snapshot.now
             found = await snapshot.rows(self._queries.request, values)
         return snapshot.result(_request_row(found[0], snapshot.now) if found else None)
 
@@ -187,6 +207,23 @@ class Reader:
             query, cursor = self._queries.votes_page, attrgetter("agent_id")
             listing = Listing(query, values, consensus.vote_of, cursor)
             return await snapshot.page(listing, limit, size)
+
+    async def electorate(
+        self, tenant: str, request_id: str, after: str, limit: int, size: Size[VoterRow] = UNSIZED
+    ) -> QueryResult[Sequence[VoterRow]]:
+        """Return agents in the order of ids; none when there is no such proposal."""
+        async with self._snapshot(tenant) as snapshot:
+            values = {"tenant": tenant, "id": request_id, "now": snapshot.now}
+            known = await snapshot.rows(self._queries.request, values)
+            if not known:
+                return snapshot.result([])
+            request = _request_row(known[0], snapshot.now).request
+
+            async def read(after: str, limit: int) -> Sequence[VoterRow]:
+                part = {**values, "after": after, "limit": limit}
+                return await self._electorates.page(snapshot.transaction, request, part)
+
+            return await snapshot.collect(read, after, limit, size)
 
     # -- Keys and tenants ----------------------------------------------------
 
@@ -232,10 +269,16 @@ def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with
 
 def _request_row(row: Any, now: Timestamp) -> RequestRow:  # noqa: ANN401 - of ``requests``, counted.
     request = consensus.from_row(row, {})
+    request = replace(request, status=request_status(request, now))
+    count = pending_count(request, row)
+    decided = request.tally.electorate_size if request.tally else None
     return RequestRow(
-        request=replace(request, status=request_status(request, now)),
+        request=request,
         approvals=row.cast_approve,
         rejections=row.cast_reject,
+        electorate_size=decided if count is None else count.electorate_size,
+        counted_approvals=None if count is None else count.approvals,
+        counted_rejections=None if count is None else count.rejections,
     )
 
 
@@ -247,7 +290,7 @@ def _counted_requests() -> Select[Any]:
         count = select(func.count()).where(its_votes, votes.c.vote == choice)
         return count.scalar_subquery().label(f"cast_{choice}")
 
-    return select(*without(requests.c.members), cast("approve"), cast("reject"))
+    return select(*without(requests.c.members), cast("approve"), cast("reject"), *pending_columns())
 
 
 class _Queries:
@@ -277,7 +320,17 @@ class _Queries:
             in_tenant[agents], agents.c.status != "reserved"
         )
         self.agent = self._query(counted.where(agents.c.id == named))
-        self.agents = self._page(counted, agents.c.id > after, agents.c.id, limit)
+        is_overdue = agents.c.active_until < bindparam("now")
+        recorded = agents.c.status
+        self.agents = {
+            status: self._page(counted.where(where), agents.c.id > after, agents.c.id, limit)
+            for status, where in {
+                None: recorded != "deregistered",
+                "active": and_(recorded == "active", ~is_overdue),
+                "inactive": or_(recorded == "lapsed", and_(recorded == "active", is_overdue)),
+                "deregistered": recorded == "deregistered",
+            }.items()
+        }
         self.settings = self._query(
             select(configs).where(in_tenant[configs], configs.c.agent_id == named)
         )

@@ -106,6 +106,7 @@ class Repository(Generic[S]):
     * ``finds``: how its instances are looked up by key.
     * ``loads``: further lookups that a read of an index brings, made for a database.
     * ``store_first``: rows for which this is true are stored before the others.
+    * ``is_removed``: instances that have no row any more.
     * ``due`` and ``owned``: the rows that the deadline scheduler looks for.
     """
 
@@ -120,6 +121,7 @@ class Repository(Generic[S]):
     parts: Parts[S, Any] | None = None
     loads: Callable[["Repository[S]", Database], Sequence[LookupPlan]] | None = None
     store_first: Callable[[Values], bool] | None = None
+    is_removed: Callable[[S], bool] | None = None
     due: Due | None = None
     owned: Owned | None = None
 
@@ -173,13 +175,20 @@ class Repository(Generic[S]):
 
     def changes(self, tenant: str, state: TenantState) -> TableRows:
         store = state[self.aggregate]
-        yield self.table, [self.to_row(tenant, id_, store[id_]) for id_ in store.changed]
+        yield self.table, self._kept(tenant, [(id_, store[id_]) for id_ in store.changed])
         if (parts := self.parts) is not None:
             changed = store.changed_parts
             yield (
                 parts.table,
                 [parts.to_row(tenant, parts.parts_of(store[id_])[key]) for id_, key in changed],
             )
+
+    def removed_keys(self, tenant: str, state: TenantState) -> list[Values]:
+        """Return the keys of the rows that must be deleted since the state was loaded."""
+        if (is_removed := self.is_removed) is None:
+            return []
+        store = state[self.aggregate]
+        return [(tenant, id_) for id_ in store.changed if is_removed(store[id_])]
 
     def final(self, tenant: str, state: TenantState) -> TableRows:
         store, is_final = state[self.aggregate], self.aggregate.is_final
@@ -193,7 +202,7 @@ class Repository(Generic[S]):
 
     def _rows(self, tenant: str, items: Iterable[tuple[str, S]]) -> TableRows:
         items = list(items)
-        yield self.table, [self.to_row(tenant, id_, state) for id_, state in items]
+        yield self.table, self._kept(tenant, items)
         if (parts := self.parts) is not None:
             yield (
                 parts.table,
@@ -203,6 +212,14 @@ class Repository(Generic[S]):
                     for part in parts.parts_of(state).values()
                 ],
             )
+
+    def _kept(self, tenant: str, items: Sequence[tuple[str, S]]) -> list[Values]:
+        is_removed = self.is_removed
+        return [
+            self.to_row(tenant, id_, state)
+            for id_, state in items
+            if is_removed is None or not is_removed(state)
+        ]
 
 
 def matching(

@@ -1,6 +1,6 @@
 """One consistent snapshot of a tenant's read models, and the pages that are read in it."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
@@ -63,12 +63,12 @@ class Snapshot:
     """One snapshot, and the time at which deadlines are compared with it."""
 
     def __init__(self, transaction: DatabaseTransaction, sequence: int, now: Timestamp) -> None:
-        self._transaction = transaction
+        self.transaction = transaction
         self._sequence = sequence
         self.now = now
 
     async def rows(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        return await self._transaction.fetch(query, values)
+        return await self.transaction.fetch(query, values)
 
     async def page(
         self, listing: Listing[T], limit: int, size: Size[T]
@@ -81,6 +81,25 @@ class Snapshot:
             page.add(rows)
             if rows:
                 values["after"] = listing.cursor(rows[-1])
+        return changed(self.result(page.items), has_more=page.has_more)
+
+    async def collect(
+        self,
+        read: Callable[[str, int], Awaitable[Sequence[T]]],
+        after: str,
+        limit: int,
+        size: Size[T],
+    ) -> QueryResult[Sequence[T]]:
+        """Read one page as ``page`` does, from items with an ``id`` that ``read`` returns."""
+        now = self.now
+        page: PageBuilder[T] = PageBuilder(
+            limit, lambda item: item, lambda item: size.of(item, now), size.bytes_max
+        )
+        while page.needs_part:
+            items = await read(after, page.part_limit)
+            page.add(items)
+            if items:
+                after = _id(items[-1])
         return changed(self.result(page.items), has_more=page.has_more)
 
     def result(self, found: T) -> QueryResult[T]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import orjson
-from sqlalchemy import Insert, Table
+from sqlalchemy import Delete, Insert, Table, bindparam, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
 from quorate.domain.shared.state import TenantState
@@ -23,6 +23,7 @@ from quorate.projections.repository import LookupPlan, States
 
 Keys: TypeAlias = Sequence[tuple[str, ...]]
 _TABLES: Sequence[Table] = metadata.sorted_tables  # Sorted again on each access.
+_REMOVABLE = [repository for repository in REPOSITORIES if repository.is_removed is not None]
 _OWNED = [repository for repository in REPOSITORIES if repository.aggregate.owner is not None]
 
 
@@ -55,6 +56,15 @@ class SqlStateStore:
     # -- Storing -------------------------------------------------------------
 
     async def save(self, transaction: DatabaseTransaction, states: States) -> None:
+        # First: the next agent of a removed name may be in the same transaction.
+        for repository in _REMOVABLE:
+            keys = [
+                key
+                for tenant, state in states.items()
+                for key in repository.removed_keys(tenant, state)
+            ]
+            if keys:
+                await transaction.write(self._queries.deletes[repository.table], keys)
         for table, values in _changes(states).items():
             if values:
                 await transaction.write(self._queries.upserts[table], values)
@@ -99,6 +109,12 @@ class _Queries:
         self.plans = [plan for plan in plans if plan.read not in owned]
         dialect = database.dialect
         self.upserts = {table: Query(upsert(table, dialect.name), dialect) for table in _TABLES}
+        self.deletes = {one.table: Query(_delete(one.table), dialect) for one in _REMOVABLE}
+
+
+def _delete(table: Table) -> Delete:
+    keys = (column == bindparam(column.name, type_=column.type) for column in table.primary_key)
+    return delete(table).where(*keys)
 
 
 def upsert(table: Table, dialect: str) -> Insert:

@@ -37,6 +37,7 @@ from quorate.eventlog.metrics import CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
+from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.notifications import NotificationQueries
@@ -46,6 +47,7 @@ from quorate.projections.tenant_queries import TenantQueries
 from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
+from quorate.server.agent_tasks import AgentRetention, WindowComparison
 from quorate.server.deadline_scheduler import DeadlineScheduler
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
@@ -91,7 +93,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         stack.push_async_callback(nats_service.stop)
         await nats_service.start()
         built.leader.start()
-        for name, task in _background_tasks(built, log, clock).items():
+        for name, task in _background_tasks(built, log, options, clock).items():
             await stack.enter_async_context(_in_background(task, name))
         stack.callback(service.subscriptions.close)
         yield built
@@ -141,10 +143,7 @@ def _build(
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
-    leader = LeaderTasks(
-        log.database, {"outbox_relay": nats_service.lead, "deadline_scheduler": scheduler.run}
-    )
+    leader = _create_leader_tasks(log, options, clock, new_id, command_bus, nats_service)
 
     metrics = Metrics(
         registry=registry,
@@ -205,6 +204,27 @@ def _notify(
 ) -> None:
     for listener in listeners:
         listener(rows)
+
+
+def _create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
+    log: EventStore,
+    options: Options,
+    clock: MonotonicClock,
+    new_id: Uuid7,
+    command_bus: CommandBus,
+    nats_service: NatsService,
+) -> LeaderTasks:
+    scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
+    retention = AgentRetention(
+        *(command_bus, AgentOverviews(log), clock, new_id),
+        retention_hours=options.agent_retention_hours,
+    )
+    tasks = {
+        "outbox_relay": nats_service.lead,
+        "deadline_scheduler": scheduler.run,
+        "agent_retention": retention.run,
+    }
+    return LeaderTasks(log.database, tasks)
 
 
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:
@@ -284,16 +304,18 @@ class _Built(RunningService):
 
 
 def _background_tasks(
-    built: _Built, log: EventStore, clock: MonotonicClock
+    built: _Built, log: EventStore, options: Options, clock: MonotonicClock
 ) -> dict[str, Coroutine[None, None, None]]:
     """Return the background tasks by name."""
     service = built.service
+    windows = WindowComparison(AgentOverviews(log), window_seconds=options.window_seconds)
     tasks: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock),
         "totals": built.metrics.held.run(),
         "log check": _verify_log(log, service.command_bus),
         "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
+        "heartbeat windows": windows.run(),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),
     }

@@ -76,6 +76,12 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
             defaults.RETENTION_HOURS_MIN,
             defaults.RETENTION_HOURS_MAX,
         ),
+        agent_retention_hours=read.fraction(
+            "agent_retention_hours",
+            defaults.AGENT_RETENTION_HOURS_DEFAULT,
+            0.0,
+            defaults.RETENTION_HOURS_MAX,
+        ),
         rates=Rates(
             **{
                 name.removeprefix("rate_"): limit

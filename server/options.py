@@ -25,6 +25,7 @@ class Options:
     api_key_file: Path | None = None  # issues no keys.
     window_seconds: float = 300.0
     notification_retention_hours: float = 168.0
+    agent_retention_hours: float = 0.0  # 0: names of inactive agents are kept.
     rates: Rates = UNBOUNDED
     quotas: Quotas = UNLIMITED
     trusted_proxies: Sequence[Network] = ()

@@ -1,4 +1,4 @@
-"""Create consensus proposals, cast votes, and read the results."""
+"""Create and cancel consensus proposals, cast votes, and read the results."""
 
 from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
@@ -7,18 +7,23 @@ from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
 from quorate.application.rendering import Json, dump, renderer
 from quorate.contracts.coordination.consensus import (
+    CANCEL_CONSENSUS,
     CAST_VOTE,
     GET_CONSENSUS,
     LIST_CONSENSUS,
+    LIST_ELECTORATE,
     LIST_VOTES,
     REQUEST_CONSENSUS,
+    CancelBody,
     ConsensusBody,
     ConsensusInfo,
     ConsensusQuery,
     DecisionInfo,
     VoteBody,
     VoteInfo,
+    VoterInfo,
 )
+from quorate.domain.coordination.cancellations import CancelConsensus
 from quorate.domain.coordination.consensus import (
     CastVote,
     ConsensusRequest,
@@ -28,11 +33,14 @@ from quorate.domain.coordination.consensus import (
     VoteCount,
     VoteResult,
 )
+from quorate.domain.coordination.electorates import votes_needed
 from quorate.domain.identity.agents import AgentRef
+from quorate.projections.electorates import VoterRow
 from quorate.projections.queries import RequestRow
 
 _render_decision = renderer(DecisionInfo, VoteCount)
 render_vote = renderer(VoteInfo, Vote, consensus_id="request_id")
+render_voter = renderer(VoterInfo, VoterRow)
 
 
 def _floor(request: ConsensusRequest) -> float | None:
@@ -70,7 +78,19 @@ async def create(service: Service, call: Call) -> Reply:
     )
 
     def render(request: ConsensusRequest) -> bytes:
-        return dump(render_consensus(request, tenant_id=tenant, approvals=0, rejections=0))
+        size = max(request.eligible, request.minimum)
+        return dump(
+            render_consensus(
+                request,
+                tenant_id=tenant,
+                approvals=0,
+                rejections=0,
+                electorate_size=size,
+                needed=votes_needed(size),
+                counted_approvals=0,
+                counted_rejections=0,
+            )
+        )
 
     return await service.execute(call, command, render)
 
@@ -91,6 +111,27 @@ async def vote(service: Service, call: Call) -> Reply:
 
 def _render_vote(result: VoteResult) -> bytes:
     return dump(render_vote(result.vote, consensus_status=result.status))
+
+
+@handles(CANCEL_CONSENSUS)
+async def cancel(service: Service, call: Call) -> Reply:
+    body: CancelBody = call.body
+    tenant = call.principal.tenant
+    command = CancelConsensus(
+        caller=call.principal,
+        agent=ref(body),
+        request_id=call.path["consensus_id"],
+        reason=body.reason,
+    )
+
+    def render(request: ConsensusRequest) -> bytes:
+        choices = [one.vote for one in request.votes.values()]
+        approvals, rejections = choices.count("approve"), choices.count("reject")
+        return dump(
+            render_consensus(request, tenant_id=tenant, approvals=approvals, rejections=rejections)
+        )
+
+    return await service.execute(call, command, render)
 
 
 @handles(GET_CONSENSUS)
@@ -119,8 +160,34 @@ async def list_consensus(service: Service, call: Call) -> Reply:
 
 
 def _response(tenant: str, row: RequestRow) -> Json:
+    size = row.electorate_size
     return render_consensus(
-        row.request, tenant_id=tenant, approvals=row.approvals, rejections=row.rejections
+        row.request,
+        tenant_id=tenant,
+        approvals=row.approvals,
+        rejections=row.rejections,
+        electorate_size=size,
+        needed=None if size is None else votes_needed(size),
+        counted_approvals=row.counted_approvals,
+        counted_rejections=row.counted_rejections,
+    )
+
+
+@handles(LIST_ELECTORATE)
+async def list_electorate(service: Service, call: Call) -> Reply:
+    request_id, tenant = call.path["consensus_id"], call.principal.tenant
+    request = await service.reader.request(tenant, request_id)
+    if request.found is None:
+        raise RequestNotFound
+    return await list_reply(
+        service,
+        call,
+        LIST_ELECTORATE.path.format(consensus_id=request_id),
+        lambda after, limit, size: service.reader.electorate(
+            tenant, request_id, after, limit, size
+        ),
+        render=lambda voter, _: render_voter(voter),
+        cursor=lambda voter: voter.id,
     )
 
 

@@ -1,20 +1,32 @@
-"""Register agents, record heartbeats, and list agents."""
+"""Register, deregister, list and remove agents, and record heartbeats."""
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
-from quorate.application.rendering import ARGUMENT, Json, dump, renderer
+from quorate.application.rendering import ARGUMENT, Json, constant, dump, renderer
 from quorate.contracts.identity.agents import (
+    DEREGISTER,
     GET_AGENT,
     HEARTBEAT,
     LIST_AGENTS,
     REGISTER,
+    REMOVE_AGENT,
     AgentInfo,
+    AgentsQuery,
+    AgentStatus,
+    DeregisterBody,
+    DeregisteredInfo,
     HeartbeatInfo,
     RegisterBody,
+    RemovedInfo,
 )
 from quorate.contracts.problems import Problem
 from quorate.contracts.wire_models import AgentRequest
+from quorate.domain.identity.agent_departures import (
+    DeregisterAgent,
+    Deregistration,
+    RemoveAgent,
+)
 from quorate.domain.identity.agents import (
     Agent,
     AgentNotFound,
@@ -26,7 +38,17 @@ from quorate.domain.identity.agents import (
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.projections.queries import AgentRow
 
-render_agent = renderer(AgentInfo, Agent, status=ARGUMENT)
+MILLISECONDS_PER_SECOND = 1_000
+
+
+def _window_seconds(agent: Agent) -> float | None:
+    window = agent.heartbeat_window
+    return None if window is None else window / MILLISECONDS_PER_SECOND
+
+
+render_agent = renderer(AgentInfo, Agent, status=ARGUMENT, heartbeat_window_seconds=_window_seconds)
+_render_deregistered = renderer(DeregisteredInfo, Deregistration, deregistered="is_deregistered")
+_REMOVED = constant(RemovedInfo)
 render_heartbeat = renderer(
     HeartbeatInfo,
     HeartbeatResult,
@@ -76,6 +98,24 @@ def _activity(_response: bytes) -> bool:
     return True
 
 
+@handles(DEREGISTER)
+async def deregister(service: Service, call: Call) -> Reply:
+    body: DeregisterBody = call.body
+    command = DeregisterAgent(
+        caller=call.principal,
+        agent=ref(body),
+        incarnation=body.incarnation,
+        only_if_idle=body.only_if_idle,
+    )
+    return await service.execute(call, command, lambda result: dump(_render_deregistered(result)))
+
+
+@handles(REMOVE_AGENT)
+async def remove(service: Service, call: Call) -> Reply:
+    command = RemoveAgent(agent_id=call.path["agent_id"])
+    return await service.execute(call, command, lambda _: _REMOVED)
+
+
 @handles(GET_AGENT)
 async def get_agent(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
@@ -88,17 +128,20 @@ async def get_agent(service: Service, call: Call) -> Reply:
 
 @handles(LIST_AGENTS)
 async def list_agents(service: Service, call: Call) -> Reply:
+    query: AgentsQuery = call.query
     tenant = call.principal.tenant
     return await list_reply(
         service,
         call,
         LIST_AGENTS.path,
-        lambda after, limit, size: service.reader.agents(tenant, after, limit, size),
+        lambda after, limit, size: service.reader.agents(tenant, after, limit, query.status, size),
         render=lambda row, now: _with_leases(tenant, row, now),
         cursor=lambda row: row.agent.id,
     )
 
 
 def _with_leases(tenant: str, row: AgentRow, now: Timestamp) -> Json:
-    status = "active" if row.agent.is_active(now) else "inactive"
+    status: AgentStatus = "active" if row.agent.is_active(now) else "inactive"
+    if row.agent.status == "deregistered":
+        status = "deregistered"
     return render_agent(row.agent, tenant_id=tenant, status=status, leases_held=row.leases_held)

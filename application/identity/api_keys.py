@@ -7,7 +7,7 @@ import orjson
 from quorate.application.execution import Service, replay_headers
 from quorate.application.operations import Call, Reply, handles
 from quorate.application.pagination import list_reply
-from quorate.application.rendering import constant, dump, renderer
+from quorate.application.rendering import dump, renderer
 from quorate.contracts.identity.api_keys import (
     GET_OWN_KEY,
     ISSUE_KEY,
@@ -16,10 +16,17 @@ from quorate.contracts.identity.api_keys import (
     KeyBody,
     KeyInfo,
     Revoked,
+    RevokeQuery,
 )
 from quorate.contracts.problems import Problem
 from quorate.contracts.wire_models import PageQuery
-from quorate.domain.identity.api_keys import IssueKey, Key, KeyNotFound, RevokeKey
+from quorate.domain.identity.api_keys import (
+    IssueKey,
+    Key,
+    KeyNotFound,
+    RevokeKey,
+    RevokeKeyAndEndAgent,
+)
 from quorate.domain.identity.key_format import SECRET_BITS, key_text, read_key, secret_hash
 from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import OPERATORS
@@ -27,7 +34,8 @@ from quorate.domain.shared.records import record
 from quorate.eventlog.ids import key_id
 
 render_key = renderer(KeyInfo, Key)
-_REVOKED = constant(Revoked)
+_REVOKED = dump(Revoked().raw)
+_ENDED = {ended: dump(Revoked(agent_ended=ended).raw) for ended in (True, False)}
 
 
 @record
@@ -94,8 +102,15 @@ async def revoke(service: Service, call: Call) -> Reply:
     row = await service.reader.key(call.path["key_id"])
     if row is None or (principal.role != "admin" and row.tenant != principal.tenant):
         raise KeyNotFound
-    command = RevokeKey(caller=principal, key_id=row.key.id)
-    reply = await service.execute(call, command, lambda _: _REVOKED, tenant=row.tenant)
+    query: RevokeQuery = call.query
+    if query.end_agent and row.key.agent_id is not None:
+        ending = RevokeKeyAndEndAgent(
+            caller=principal, key_id=row.key.id, agent_id=row.key.agent_id
+        )
+        reply = await service.execute(call, ending, _ENDED.__getitem__, tenant=row.tenant)
+    else:
+        command = RevokeKey(caller=principal, key_id=row.key.id)
+        reply = await service.execute(call, command, lambda _: _REVOKED, tenant=row.tenant)
     service.key_cache.invalidate()
     return reply
 

@@ -1,4 +1,4 @@
-"""`quorate agents`: register agents, send heartbeats, list and show agents."""
+"""`quorate agents`: register and deregister agents, send heartbeats, list and remove agents."""
 
 from typing import TYPE_CHECKING
 
@@ -33,9 +33,10 @@ from quorate.cli.output.errors import ADVICE, EXIT_CODES, NOT_FOUND, Failure
 from quorate.domain.identity.agents import ROLE_DEFAULT
 
 if TYPE_CHECKING:
-    from quorate.contracts.identity.agents import AgentInfo
+    from quorate.contracts.identity.agents import AgentInfo, AgentStatus
     from quorate.domain.identity.agents import AgentRef
 
+STATUSES = ("active", "inactive", "deregistered")  # A test compares it with AgentStatus.
 NO_AGENT_NAMED = (
     "no agent was named; set --agent-name, QUORATE_AGENT or a context, or use an agent key"
 )
@@ -127,23 +128,94 @@ def heartbeat(
 
 
 @click.command(
+    epilog="""
+\b
+Examples:
+  quorate agents deregister outreach-agent
+  QUORATE_AGENT=outreach-agent quorate agents deregister
+"""
+    + EXIT_CODES
+)
+@click.argument("agent", required=False)
+@service_options
+@json_option
+def deregister(sources: TargetSources, agent: str | None, as_json: bool) -> None:
+    """Deregister the agent AGENT (a name or an id). [default: the acting agent]
+
+    Its leases end, and it counts neither in votes nor in quotas. It keeps its id, its config and
+    its keys, and can register again. A program that still runs as this agent registers it again
+    with its next heartbeat: stop it first, or revoke its key with --end-agent.
+    """
+    from quorate.client import requests
+
+    service = resolve_target(sources)
+    named = resolve_agent(service, None, None) if agent is None else agent_ref(agent)
+    with open_api(sources, service, advice=advice_for(named)) as api:
+        left = api.call(requests.deregister(named))
+    if as_json:
+        print_json(left.raw)
+    else:
+        print_line(f"Deregistered {named.name or left.agent_id}.")
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  quorate agents remove old-agent
+  quorate agents list --status deregistered --quiet | xargs -n1 quorate agents remove
+"""
+    + EXIT_CODES
+)
+@click.argument("agent")
+@service_options
+@json_option
+def remove(sources: TargetSources, agent: str, as_json: bool) -> None:
+    """Remove the agent AGENT (a name or an id) and its config; needs a tenant key.
+
+    The agent must not be active and have no API key. Its events remain in the log. A later
+    registration of the name creates a new agent.
+    """
+    from quorate.client import requests
+
+    with open_api(sources) as api:
+        removed = api.call(requests.remove_agent(agent_id_of(api, agent)))
+    if as_json:
+        print_json(removed.raw)
+    else:
+        print_line(f"Removed {agent}.")
+
+
+@click.command(
     "list",
     epilog="""
 \b
 Examples:
   quorate agents list
+  quorate agents list --status deregistered --quiet
   quorate agents list --limit 10 --json
 """
     + EXIT_CODES,
+)
+@click.option(
+    "--status",
+    type=click.Choice(STATUSES),
+    help="Only agents with this status. [default: active and inactive]",
 )
 @service_options
 @limit_option
 @json_option
 @quiet_option
-def list_agents(sources: TargetSources, limit: int, as_json: bool, quiet: bool) -> None:
+def list_agents(
+    sources: TargetSources,
+    status: "AgentStatus | None",
+    limit: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """List the agents of the tenant with their status and the number of leases they hold."""
     with open_api(sources) as api:
-        found = all_agents(api, limit)
+        found = all_agents(api, limit, status)
     if quiet:
         print_lines([agent.id for agent in found])
     elif as_json:
@@ -153,11 +225,13 @@ def list_agents(sources: TargetSources, limit: int, as_json: bool, quiet: bool) 
         print_table("Agents", columns, [_row(agent) for agent in found])
 
 
-def all_agents(api: ApiClient, limit: int) -> "list[AgentInfo]":
+def all_agents(
+    api: ApiClient, limit: int, status: "AgentStatus | None" = None
+) -> "list[AgentInfo]":
     from quorate.client import requests
 
     return api.list_all(
-        lambda after, length: requests.list_agents(after=after, limit=length),
+        lambda after, length: requests.list_agents(status=status, after=after, limit=length),
         limit,
     )
 
@@ -240,15 +314,16 @@ def agent_id_of(api: ApiClient, text: str | None) -> str:
 
 
 def _id_by_name(api: ApiClient, name: str) -> str:
-    for agent_id, one in names_by_id(api).items():
+    known = names_by_id(api) | names_by_id(api, "deregistered")
+    for agent_id, one in known.items():
         if one.lower() == name.lower():
             return agent_id
     raise Failure(f"Agent {name} not found: {ADVICE['agent_not_found']}", NOT_FOUND)
 
 
-def names_by_id(api: ApiClient) -> dict[str, str]:
+def names_by_id(api: ApiClient, status: "AgentStatus | None" = None) -> dict[str, str]:
     """Return agent names by id, for tables."""
-    return {agent.id: agent.name for agent in all_agents(api, LIST_LIMIT_MAX)}
+    return {agent.id: agent.name for agent in all_agents(api, LIST_LIMIT_MAX, status)}
 
 
 def print_lines(lines: list[str]) -> None:

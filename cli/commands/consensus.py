@@ -1,5 +1,6 @@
-"""`quorate agents consensus`: create proposals, vote, list and show proposals."""
+"""`quorate agents consensus`: create and cancel proposals, vote, list and show proposals."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
 
 import click
@@ -20,6 +21,7 @@ from quorate.cli.output.console import (
     format_table_time,
     format_time,
     print_details,
+    print_hint,
     print_json,
     print_line,
     print_table,
@@ -39,6 +41,7 @@ from quorate.domain.coordination.consensus import (
 if TYPE_CHECKING:
     from quorate.contracts.coordination.consensus import ConsensusInfo, VoteInfo
 
+WAITING_SHOWN_MAX = 20
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 ELECTORATES: tuple[Electorate, ...] = get_args(Electorate)
 PROPOSING = """\
@@ -139,17 +142,18 @@ def create(  # noqa: PLR0917 - click passes options as arguments.
 @service_options
 @json_option
 def get(sources: TargetSources, consensus_id: str, as_json: bool) -> None:
-    """Show the proposal CONSENSUS_ID with its status and votes."""
+    """Show the proposal CONSENSUS_ID with its status and votes, and who has not voted yet."""
     from quorate.client import requests
 
     with open_api(sources) as api:
         found = api.call(requests.get_consensus(consensus_id))
-        votes = [] if as_json else _votes(api, consensus_id, LIST_LIMIT_MAX)
-        names = {} if as_json else names_by_id(api)
-    if as_json:
-        print_json(found.raw)
-        return
-    _print(found, names.get(found.requesting_agent_id, found.requesting_agent_id))
+        if as_json:
+            print_json(found.raw)
+            return
+        votes = _votes(api, consensus_id, LIST_LIMIT_MAX)
+        names = names_by_id(api) | names_by_id(api, "deregistered")
+        waiting = _not_voted(api, consensus_id) if found.status == "pending" else []
+    _print(found, names.get(found.requesting_agent_id, found.requesting_agent_id), waiting)
     if votes:
         print_line("")
         _print_votes(votes, names)
@@ -186,11 +190,49 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
     acting_agent = resolve_agent(service, agent_id, agent_name)
     with open_api(sources, service, advice=advice_for(acting_agent)) as api:
         cast = api.call(requests.cast_vote(acting_agent, consensus_id, vote, reason))
+        is_shown = not as_json and cast.consensus_status == "pending"
+        tally = api.call(requests.get_consensus(consensus_id)) if is_shown else None
     if as_json:
         print_json(cast.raw)
     else:
         voter = acting_agent.name or cast.agent_id
         print_line(f"{voter} voted to {cast.vote}; the proposal is {cast.consensus_status}.")
+        if tally is not None and tally.status == "pending":
+            print_hint(f"{_describe_tally(tally)}.")
+
+
+@click.command(
+    epilog="\n\b\nExample:\n"
+    + PROPOSING
+    + """\
+  quorate agents consensus cancel "$proposal" --agent-name outreach-agent
+"""
+    + EXIT_CODES
+)
+@click.argument("consensus_id")
+@agent_options
+@click.option("--reason", help="Reason for the cancellation.")
+@service_options
+@json_option
+def cancel(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
+    consensus_id: str,
+    agent_id: str | None,
+    agent_name: str | None,
+    reason: str | None,
+    as_json: bool,
+) -> None:
+    """Cancel the pending proposal CONSENSUS_ID: as its proposer, or with a tenant key."""
+    from quorate.client import requests
+
+    service = resolve_target(sources)
+    named = resolve_agent(service, agent_id, agent_name)
+    with open_api(sources, service) as api:
+        cancelled = api.call(requests.cancel_consensus(named, consensus_id, reason))
+    if as_json:
+        print_json(cancelled.raw)
+    else:
+        print_line(f"Cancelled {cancelled.id}: {cancelled.action}.")
 
 
 @click.command(
@@ -270,10 +312,31 @@ def _row(one: "ConsensusInfo") -> tuple[str, ...]:
     )
 
 
-def _print(found: "ConsensusInfo", proposer: str) -> None:
+def _not_voted(api: ApiClient, consensus_id: str) -> list[str]:
+    from quorate.client import requests
+
+    electorate = api.list_all(
+        lambda after, length: requests.list_electorate(consensus_id, after=after, limit=length),
+        LIST_LIMIT_MAX,
+    )
+    return [one.name or one.id for one in electorate if one.vote is None]
+
+
+def _describe_tally(found: "ConsensusInfo") -> str:
+    """Describe the votes that count now, for example 2 of 7 active agents approve; 4 needed."""
+    agents = "agents" if found.electorate == "snapshot" else "active agents"
+    tally = f"{found.counted_approvals} of {found.electorate_size} {agents} approve"
+    if found.counted_rejections:
+        tally += f", {found.counted_rejections} reject"
+    return f"{tally}; {found.needed} needed"
+
+
+def _print(found: "ConsensusInfo", proposer: str, waiting: Sequence[str] = ()) -> None:
     counted = f"{found.approvals} for, {found.rejections} against"
     if found.decision is not None:
         counted += f", of {found.decision.electorate_size}"
+    if found.status == "pending" and found.electorate_size is not None:
+        counted = _describe_tally(found)
     details = {
         "proposal": found.id,
         "action": found.action,
@@ -283,6 +346,10 @@ def _print(found: "ConsensusInfo", proposer: str) -> None:
         "votes": counted,
         "open until": format_time(found.timeout_at),
     }
+    if waiting:
+        more = len(waiting) - WAITING_SHOWN_MAX
+        shown = ", ".join(waiting[:WAITING_SHOWN_MAX])
+        details["not voted"] = f"{shown} and {more} more" if more > 0 else shown
     if found.closed_at is not None:
         details["closed"] = format_time(found.closed_at)
     print_details(f"The proposal is {found.status}.", details)

@@ -188,21 +188,34 @@ Example:
     + EXIT_CODES
 )
 @click.argument("key")
+@click.option(
+    "--end-agent",
+    is_flag=True,
+    help="Also deregister the agent of the key, unless it has another key. Without this option, "
+    "its leases block and its votes count until its timeout.",
+)
 @operator_option
 @service_options
 @json_option
-def revoke(sources: TargetSources, key: str, as_operator: bool, as_json: bool) -> None:
+def revoke(
+    sources: TargetSources, key: str, end_agent: bool, as_operator: bool, as_json: bool
+) -> None:
     """Revoke KEY (its id or the full key); it is rejected within one second, permanently."""
     from quorate.client import requests
 
     key_id, _ = read_key(key) or (key, "")
     service = resolve_target(sources, as_operator=as_operator)
     with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
-        api.call(requests.revoke_key(key_id))
+        revoked = api.call(requests.revoke_key(key_id, end_agent=end_agent))
     if as_json:
-        print_json({"revoked": True})
-    else:
-        print_line(f"Revoked {key_id}.")
+        print_json(revoked.raw)
+        return
+    print_line(f"Revoked {key_id}.")
+    if revoked.agent_ended is not None:
+        kept = "The agent has another key and stays registered."
+        print_line("Its agent is not registered any more." if revoked.agent_ended else kept)
+    elif end_agent:
+        print_line("The key belongs to no agent.")
 
 
 @click.command(

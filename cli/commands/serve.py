@@ -10,6 +10,7 @@ import click
 
 from quorate.cli import server_options
 from quorate.runtime.service_defaults import (
+    AGENT_RETENTION_HOURS_DEFAULT,
     HOST_DEFAULT,
     LOG_LEVEL_DEFAULT,
     LOG_LEVELS,
@@ -45,6 +46,13 @@ Examples:
 The first start creates the data directory, the tenant "default", and credentials.json with the
 admin key and a tenant key.
 """
+
+
+_FRACTIONS = (
+    "heartbeat_window_seconds",
+    "notification_retention_hours",
+    "agent_retention_hours",
+)
 
 
 @click.command(epilog=EPILOG)
@@ -116,6 +124,14 @@ admin key and a tenant key.
     help="How long notifications stay readable for agents that reconnect.",
 )
 @click.option(
+    "--agent-retention-hours",
+    type=click.FloatRange(0, RETENTION_HOURS_MAX),
+    default=AGENT_RETENTION_HOURS_DEFAULT,
+    show_default=True,
+    help="Remove the names of agents without an API key that were inactive for this long; 0 keeps"
+    " them.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(1),
     default=1,
@@ -155,7 +171,7 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by i
     from quorate.server.run import CannotStart, run, serve
     from quorate.server.workers import supervise
 
-    for option in ("heartbeat_window_seconds", "notification_retention_hours"):
+    for option in _FRACTIONS:
         if math.isnan(chosen[option]):  # FloatRange accepts NaN.
             raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
     _check_database(chosen["database_url"])
@@ -199,6 +215,7 @@ def _options(chosen: dict[str, Any]) -> "Options":
         nats_stream_replicas=chosen["nats_stream_replicas"],
         window_seconds=chosen["heartbeat_window_seconds"],
         notification_retention_hours=chosen["notification_retention_hours"],
+        agent_retention_hours=chosen["agent_retention_hours"],
         admin_key_file=chosen["admin_key_file"],
         api_key_file=chosen["api_key_file"],
         rates=server_options.build_rates(chosen),

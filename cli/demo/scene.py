@@ -114,6 +114,8 @@ class Scene:
                 self._active(name, details)
             case "AgentLapsed":
                 self._timed_out(name)
+            case "AgentDeregistered":
+                self.agents.pop(name, None)
             case "LeaseAcquired":
                 self._acquired(name, details)
             case "LeaseReleased" | "LeaseExpired":

@@ -115,6 +115,7 @@ class LeaseRunner:
             name=spec.agent_name,
             role=spec.agent_role,
             nats_url=spec.nats_url or "",  # Empty: HTTP alone.
+            stay=True,  # The agent may have been registered by other commands.
         ) as agent:
             try:
                 code = await self._run_under_lease(agent)

@@ -129,6 +129,15 @@ def _timed_out(details: Details, _names: Names) -> str:
     return f"{details['agentName']} timed out: last heartbeat {last}"
 
 
+def _deregistered(details: Details, _names: Names) -> str:
+    why = ": its last key was revoked" if details["reason"] == "key_revoked" else ""
+    return f"{details['agentName']} deregistered{why}"
+
+
+def _agent_removed(details: Details, _names: Names) -> str:
+    return f"{details['agentName']} was removed"
+
+
 def _configured(details: Details, names: Names) -> str:
     return f"config of {names.of(details['agentId'])} updated"
 
@@ -155,6 +164,8 @@ def _revoked(details: Details, names: Names) -> str:
     reason = details["reason"]
     if reason == "agent_inactive":
         reason = "its heartbeat timed out"
+    elif reason == "agent_deregistered":
+        reason = "it deregistered"
     return f"{names.of(details['agentId'])} lost {_contact(details)}: {reason}"
 
 
@@ -199,6 +210,12 @@ def _consensus_expired(details: Details, _names: Names) -> str:
     return f"{_quote_action(details)} ({_contact(details)}) expired without a majority"
 
 
+def _consensus_cancelled(details: Details, names: Names) -> str:
+    by = f" by {names.of(details['cancelledBy'])}" if details.get("cancelledBy") else ""
+    why = f": {details['reason']}" if details.get("reason") else ""
+    return f"{_quote_action(details)} ({_contact(details)}) was cancelled{by}{why}"
+
+
 def _gap(details: Details, _names: Names) -> str:
     return f"notifications between {details['after']} and {details['until']} are no longer stored"
 
@@ -214,6 +231,8 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "AgentReregistered": _registered,
     "HeartbeatReceived": _heartbeat,
     "AgentLapsed": _timed_out,
+    "AgentDeregistered": _deregistered,
+    "AgentRemoved": _agent_removed,
     "AgentConfigured": _configured,
     "LeaseAcquired": _acquired,
     "LeaseRenewed": _renewed,
@@ -227,8 +246,10 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "VoteCast": _vote_cast,
     "ConsensusDecided": _decided,
     "ConsensusExpired": _consensus_expired,
+    "ConsensusCancelled": _consensus_cancelled,
     "agent_registered": _registered,
     "agent_lapsed": _timed_out,
+    "agent_deregistered": _deregistered,
     "lease_conflict": _conflicted,
     "lease_released": _released,
     "lease_expired": _expired,
@@ -239,5 +260,6 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "vote_cast": _vote_cast,
     "consensus_decided": _decided,
     "consensus_expired": _consensus_expired,
+    "consensus_cancelled": _consensus_cancelled,
     "gap": _gap,
 }

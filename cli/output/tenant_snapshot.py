@@ -31,7 +31,8 @@ def take_snapshot(history: "History") -> Json:
     held = [lease for lease in tenant_state[LEASES].values() if _valid(lease, tenant_state, at)]
     held.sort(key=lambda lease: lease.contact_key)
     count = Counter(lease.agent_id for lease in held)
-    registered = [one for one in tenant_state[AGENTS].values() if one.status != "reserved"]
+    hidden = {"reserved", "deregistered", "removed"}
+    registered = [one for one in tenant_state[AGENTS].values() if one.status not in hidden]
     registered.sort(key=lambda agent: agent.name.lower())
     requests = sorted(tenant_state[CONSENSUS].values(), key=lambda one: (one.created_at, one.id))
     return {
@@ -45,7 +46,7 @@ def take_snapshot(history: "History") -> Json:
 
 
 def _valid(lease: Lease, tenant_state: TenantState, at: Timestamp) -> bool:
-    return lease_status(lease, tenant_state[AGENTS][lease.agent_id], at) == "active"
+    return lease_status(lease, tenant_state[AGENTS].get(lease.agent_id), at) == "active"
 
 
 def _agent(agent: Agent, leases_held: int, at: Timestamp) -> Json:

@@ -1,4 +1,4 @@
-"""Create consensus proposals, cast votes, and read the results."""
+"""Create and cancel consensus proposals, cast votes, and read the results."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -22,6 +22,7 @@ from quorate.contracts.wire_models import (
     optional,
     text_field,
 )
+from quorate.domain.coordination.cancellations import NotProposer
 from quorate.domain.coordination.consensus import (
     ELECTORATE_DEFAULT,
     TIMEOUT_MINUTES_DEFAULT,
@@ -77,6 +78,10 @@ class VoteBody(AgentRequest):
     reason: Annotated[str, Field(max_length=REASON_LENGTH_MAX)] | None = None
 
 
+class CancelBody(AgentRequest):
+    reason: Annotated[str, text_field(REASON_LENGTH_MAX)] | None = None
+
+
 class ConsensusQuery(PageQuery):
     status: Status | None = None
 
@@ -92,7 +97,11 @@ class DecisionInfo(ResponseModel):
 class ConsensusInfo(ResponseModel):
     """A consensus proposal. ``approvals`` and ``rejections`` count the votes cast so far.
 
-    ``decision`` contains the counts of the deciding vote, and is absent while no vote has decided.
+    * ``electorateSize``: while pending, the number of agents of which a majority decides now;
+      after a decision, the number at the deciding vote. ``needed`` is the smallest majority of it.
+    * ``countedApprovals`` and ``countedRejections``: while pending, the votes that count now: those
+      of agents in the electorate.
+    * ``decision``: the counts of the deciding vote; absent while no vote has decided.
     """
 
     id: str
@@ -108,9 +117,21 @@ class ConsensusInfo(ResponseModel):
     proposer_votes: bool
     approvals: int
     rejections: int
+    electorate_size: int | None = optional()
+    needed: int | None = optional()
+    counted_approvals: int | None = optional()
+    counted_rejections: int | None = optional()
     floor: float | None = optional()
     closed_at: Time | None = optional()
     decision: DecisionInfo | None = optional()
+
+
+class VoterInfo(ResponseModel):
+    """An agent of the electorate. ``vote`` is null while it has not voted."""
+
+    id: str = Field(alias="agentId")
+    name: str | None = Field(alias="agentName")
+    vote: Choice | None
 
 
 class VoteInfo(ResponseModel):
@@ -170,6 +191,22 @@ CAST_VOTE = Operation(
     command=True,
     hot=True,
 )
+CANCEL_CONSENSUS = Operation(
+    method="POST",
+    path=CONSENSUS + "/{consensus_id}/cancel",
+    name="cancelConsensus",
+    summary="Cancel a consensus proposal",
+    description=(
+        "Only a pending proposal can be cancelled, by its proposer or with a tenant key. "
+        "A second cancellation succeeds."
+    ),
+    roles=CAN_ACT,
+    body=CancelBody,
+    query=Query,
+    response=ConsensusInfo,
+    errors=(AgentNotFound, ActingAsAnother, RequestNotFound, RequestClosed, NotProposer),
+    command=True,
+)
 LIST_CONSENSUS = Operation(
     method="GET",
     path=CONSENSUS,
@@ -190,4 +227,21 @@ LIST_VOTES = Operation(
     response=list[VoteInfo],
     errors=(RequestNotFound,),
 )
-OPERATIONS = (REQUEST_CONSENSUS, GET_CONSENSUS, CAST_VOTE, LIST_CONSENSUS, LIST_VOTES)
+LIST_ELECTORATE = Operation(
+    method="GET",
+    path=CONSENSUS + "/{consensus_id}/electorate",
+    name="listElectorate",
+    summary="List the electorate of a proposal",
+    description=(
+        "While the proposal is pending: the agents whose votes count now, each with its vote. "
+        "After its end: the agents that voted."
+    ),
+    roles=CAN_READ,
+    query=PageQuery,
+    response=list[VoterInfo],
+    errors=(RequestNotFound,),
+)
+OPERATIONS = (
+    *(REQUEST_CONSENSUS, GET_CONSENSUS, CAST_VOTE, CANCEL_CONSENSUS),
+    *(LIST_CONSENSUS, LIST_VOTES, LIST_ELECTORATE),
+)

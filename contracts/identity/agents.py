@@ -1,11 +1,11 @@
-"""Register agents, record heartbeats, and list agents."""
+"""Register, deregister, list and remove agents, and record heartbeats."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.roles import CAN_ACT, CAN_READ
+from quorate.contracts.roles import CAN_ACT, CAN_READ, CAN_REMOVE_AGENTS
 from quorate.contracts.wire_models import (
     ROLE_LENGTH_MAX,
     AgentName,
@@ -18,8 +18,11 @@ from quorate.contracts.wire_models import (
     optional,
     text_field,
 )
+from quorate.domain.identity.agent_departures import AgentActive, AgentHasKeys
 from quorate.domain.identity.agents import ROLE_DEFAULT, ActingAsAnother, AgentNotFound
 from quorate.domain.shared.quotas import QuotaExceeded
+
+AgentStatus: TypeAlias = Literal["active", "inactive", "deregistered"]
 
 
 class RegisterBody(TenantRequest):
@@ -34,10 +37,27 @@ class HeartbeatBody(AgentRequest):
     pass
 
 
+class DeregisterBody(AgentRequest):
+    incarnation: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Deregister only this registration of the agent, not a later one.",
+    )
+    only_if_idle: bool = Field(
+        default=False, description="Deregister only an agent that holds no lease."
+    )
+
+
+class AgentsQuery(PageQuery):
+    status: AgentStatus | None = Field(
+        default=None, description="Default: active and inactive agents."
+    )
+
+
 class AgentInfo(ResponseModel):
     """An agent. Without a further heartbeat it times out at ``activeUntil``.
 
-    ``incarnation`` is the number of registrations under this name, from 1. The response to a
+    ``incarnation`` is the number of registrations under this name, from 1. The window of heartbeats
+    is the one at the registration; agents of early versions have none. The response to a
     registration does not contain ``leasesHeld``.
     """
 
@@ -49,7 +69,8 @@ class AgentInfo(ResponseModel):
     registered_at: Time
     active_until: Time
     incarnation: int
-    status: Literal["active", "inactive"]
+    status: AgentStatus
+    heartbeat_window_seconds: float | None = optional()
     leases_held: int | None = optional()
 
 
@@ -61,6 +82,17 @@ class HeartbeatInfo(ResponseModel):
     last_heartbeat: Time
     active_until: Time
     last_notification: int = 0
+
+
+class DeregisteredInfo(ResponseModel):
+    """``deregistered`` is false if a condition of the request kept the agent registered."""
+
+    agent_id: str
+    deregistered: bool
+
+
+class RemovedInfo(ResponseModel):
+    removed: Literal[True] = True
 
 
 REGISTER = Operation(
@@ -91,14 +123,33 @@ HEARTBEAT = Operation(
     hot=True,
     urgent=True,
 )
+DEREGISTER = Operation(
+    method="POST",
+    path="/v1/agent/deregister",
+    name="deregister",
+    summary="Deregister an agent",
+    description=(
+        "Its leases end, and it counts neither in electorates nor in quotas. It keeps its id, and "
+        "can register again. A second deregistration succeeds."
+    ),
+    roles=CAN_ACT,
+    body=DeregisterBody,
+    query=Query,
+    response=DeregisteredInfo,
+    errors=(AgentNotFound, ActingAsAnother),
+    command=True,
+)
 LIST_AGENTS = Operation(
     method="GET",
     path="/v1/agent/agents",
     name="listAgents",
     summary="List agents",
-    description="Active and inactive agents, each with its number of leases.",
+    description=(
+        "Active and inactive agents, each with its number of leases. The `status` parameter "
+        "selects agents by status."
+    ),
     roles=CAN_READ,
-    query=PageQuery,
+    query=AgentsQuery,
     response=list[AgentInfo],
 )
 GET_AGENT = Operation(
@@ -111,4 +162,19 @@ GET_AGENT = Operation(
     response=AgentInfo,
     errors=(AgentNotFound,),
 )
-OPERATIONS = (REGISTER, HEARTBEAT, LIST_AGENTS, GET_AGENT)
+REMOVE_AGENT = Operation(
+    method="DELETE",
+    path="/v1/agent/agents/{agent_id}",
+    name="removeAgent",
+    summary="Remove an agent",
+    description=(
+        "Only an agent that is not active and has no API key can be removed. Its config is removed "
+        "too, its events remain. A later registration of the name creates a new agent."
+    ),
+    roles=CAN_REMOVE_AGENTS,
+    query=Query,
+    response=RemovedInfo,
+    errors=(AgentNotFound, AgentActive, AgentHasKeys),
+    command=True,
+)
+OPERATIONS = (REGISTER, HEARTBEAT, DEREGISTER, LIST_AGENTS, GET_AGENT, REMOVE_AGENT)

@@ -13,6 +13,7 @@ from quorate.contracts.wire_models import (
     ResponseModel,
     TenantRequest,
     Time,
+    optional,
 )
 from quorate.domain.identity.api_keys import KeyNotFound
 from quorate.domain.identity.principals import Role
@@ -45,8 +46,21 @@ class IssuedKeyInfo(KeyInfo):
     key: str | None = Field(repr=False)
 
 
+class RevokeQuery(Query):
+    end_agent: bool = Field(
+        default=False,
+        description=(
+            "Also deregister the agent of the key, unless it has another key. "
+            "Without it, the agent remains until its timeout."
+        ),
+    )
+
+
 class Revoked(ResponseModel):
+    """``agentEnded`` is the result of ``endAgent``: whether the agent is not registered now."""
+
     revoked: Literal[True] = True
+    agent_ended: bool | None = optional()
 
 
 ISSUE_KEY = Operation(
@@ -90,7 +104,7 @@ REVOKE_KEY = Operation(
     summary="Revoke an API key",
     description="The service rejects the key within one second.",
     roles=CAN_ISSUE_KEYS,
-    query=Query,
+    query=RevokeQuery,
     response=Revoked,
     errors=(KeyNotFound,),
     command=True,

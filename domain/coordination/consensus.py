@@ -5,7 +5,7 @@
 * The count runs inside the transaction of the vote, and only there. A decision is final. Its event
   records the electorate and the counts; a replay copies them and never counts again.
 * The first vote of an agent is final: a repetition is the same vote, the opposite is rejected.
-* At ``timeout_at`` an undecided proposal expires, exactly once.
+* At ``timeout_at`` an undecided proposal expires, exactly once. Its proposer may cancel it before.
 
 Options: ``electorate="snapshot"`` (only agents active at creation vote), ``proposer_votes=False``
 (the proposer neither votes nor counts), ``floor`` (n >= ceil(floor x electorate at creation)).
@@ -39,8 +39,8 @@ from quorate.domain.shared.timestamps import Timestamp, later
 TIMEOUT_MINUTES_MIN = 1 / 60
 TIMEOUT_MINUTES_MAX = 24 * 60
 TIMEOUT_MINUTES_DEFAULT = 5.0
-Status: TypeAlias = Literal["pending", "approved", "rejected", "expired"]
-STATUSES: tuple[Status, ...] = ("pending", "approved", "rejected", "expired")
+Status: TypeAlias = Literal["pending", "approved", "rejected", "expired", "cancelled"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 Choice: TypeAlias = Literal["approve", "reject"]
 Electorate: TypeAlias = Literal["live", "snapshot"]
 ELECTORATE_DEFAULT: Electorate = "live"
@@ -163,7 +163,7 @@ class RequestNotFound(NotFound):
 
 @dataclass(eq=False)
 class RequestClosed(Conflict):
-    """The proposal was decided or timed out. No vote can change that."""
+    """The proposal was decided, timed out, or was cancelled. No vote can change that."""
 
     code, title = "consensus_closed", "The consensus proposal is closed"
     consensus_status: Status

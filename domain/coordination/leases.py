@@ -2,7 +2,7 @@
 
 * A holder is an agent, and the instance of it that its requests name (``holder``), if any.
 * A lease is valid from its grant until, and not at, ``expires_at``. It ends earlier only by
-  release, by revocation, or by the timeout of its holder.
+  release, or when its holder times out or deregisters.
 * Every grant carries a fencing token (``fence``): the tenant sequence of its ``LeaseAcquired``.
   Fences strictly increase, also across release and expiry, so they identify a stale holder.
 * A rejection is recorded (``LeaseConflicted``), and both agents are notified.
@@ -17,7 +17,12 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.agents import AGENTS, ActingAsAnother, AgentLapsed
+from quorate.domain.identity.agents import (
+    AGENTS,
+    ActingAsAnother,
+    AgentDeregistered,
+    AgentLapsed,
+)
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.aggregates import Aggregate, Counter, Deadline, Owner, Reads
 from quorate.domain.shared.errors import Conflict, NotFound
@@ -33,8 +38,8 @@ HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
 # Why a lease was revoked.
-AGENT_INACTIVE = "agent_inactive"
 SUPERSEDED = "superseded"  # The agent registered again, and acquired the contact again.
+REVOKED_BY = {AgentLapsed: "agent_inactive", AgentDeregistered: "agent_deregistered"}
 
 # -- Events ------------------------------------------------------------------
 
@@ -244,13 +249,15 @@ def lease_revoked(lease: Lease, reason: str) -> LeaseRevoked:
     return LeaseRevoked(**_ending(lease), reason=reason)
 
 
-def revoke_leases_of(state: TenantState, event: AgentLapsed) -> Sequence[LeaseRevoked]:
-    """End the leases that were still valid when their holder timed out, the earliest first."""
+def revoke_leases_of(
+    state: TenantState, event: AgentLapsed | AgentDeregistered
+) -> Sequence[LeaseRevoked]:
+    """End the leases that were still valid when their holder ended, the earliest first."""
     held = sorted(
         state[LEASES].owned_by(event.agent_id), key=lambda lease: (lease.expires_at, lease.id)
     )
     return [
-        lease_revoked(lease, AGENT_INACTIVE)
+        lease_revoked(lease, REVOKED_BY[type(event)])
         for lease in held
         if lease.expires_at > event.active_until
     ]
@@ -329,6 +336,6 @@ LEASES: Aggregate[Lease] = Aggregate(
         rank=0,
     ),
     is_final=lambda lease: lease.status != "active",
-    reacts_to={AgentLapsed: revoke_leases_of},
+    reacts_to=dict.fromkeys(REVOKED_BY, revoke_leases_of),
     check=_check_fence,
 )

@@ -72,4 +72,5 @@ RULES: Rules = {
     "VoteCast": to_all("vote_cast"),
     "ConsensusDecided": to_all("consensus_decided", without="electorate"),
     "ConsensusExpired": to_all("consensus_expired"),
+    "ConsensusCancelled": to_all("consensus_cancelled"),
 }

@@ -7,9 +7,12 @@ from quorate.domain.identity.agents import Agent
 from quorate.domain.shared.timestamps import Timestamp
 
 
-def lease_status(lease: Lease, holder: Agent, now: Timestamp) -> leases.Status:
+def lease_status(lease: Lease, holder: Agent | None, now: Timestamp) -> leases.Status:
+    """Return the status of a lease; ``holder`` is None if its name was removed."""
     if lease.status != "active":
         return lease.status
+    if holder is None:
+        return "expired"  # A holder leaves only leases that have expired.
     if now >= lease.expires_at and lease.expires_at <= holder.active_until:
         return "expired"
     if holder.is_overdue(now):

@@ -5,6 +5,7 @@ here. A command that changes nothing records no event.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 from quorate.domain.identity.agents import AGENTS, AgentRef, acting
@@ -21,6 +22,9 @@ SETTING_TYPES: Mapping[str, type[bool] | type[str]] = {
     "humanizer_style": str,
     "humanizer_provider": str,
 }
+
+# The settings of an agent whose name was removed: they have no row.
+REMOVED_SETTINGS: Settings = MappingProxyType({})
 
 
 def size_bytes(settings: Settings) -> int:
@@ -86,4 +90,5 @@ AGENT_SETTINGS: Aggregate[Settings] = Aggregate(
     id_of=lambda event: event.agent_id,
     evolve=evolve,
     counters={"settings_bytes": Counter(amount=size_bytes)},
+    is_final=lambda settings: settings is REMOVED_SETTINGS,
 )

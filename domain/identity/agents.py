@@ -4,11 +4,14 @@
   its leases. Role and heartbeat are renewed, ``incarnation`` increases by one.
 * Active at t: ``t <= active_until``, the last heartbeat plus the window. The event of a heartbeat
   contains that instant, so activity is a fact of the log and not of the current configuration.
-* Only registration and heartbeats renew. A timeout is recorded (``AgentLapsed``), and in the same
-  transaction every lease of the agent ends. A later heartbeat makes the agent active again; its
-  leases stay lost.
+* Only registration and heartbeats renew, and neither shortens: the ``active_until`` that an agent
+  was given stays true. The window is that of the registration, on every replica.
+* A timeout is recorded (``AgentLapsed``), and in the same transaction every lease of the agent
+  ends. A later heartbeat makes the agent active again; its leases stay lost.
+* An agent can leave (``AgentDeregistered``): its leases end in the same transaction, and it counts
+  neither in electorates nor in quotas. Only a registration brings it back, with the same id.
 * Heartbeats closer together than a 300th of the window count as one. A flood of them cannot fill
-  the log, and the ``active_until`` that an agent was given stays true.
+  the log.
 """
 
 import re
@@ -29,9 +32,11 @@ from quorate.domain.shared.timestamps import Timestamp
 AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HEARTBEATS_PER_WINDOW_MAX = 300
 ROLE_DEFAULT = "general"
-Status: TypeAlias = Literal["reserved", "active", "lapsed"]
+Status: TypeAlias = Literal["reserved", "active", "lapsed", "deregistered", "removed"]
+DeregistrationReason: TypeAlias = Literal["requested", "key_revoked"]
 EVERY_ACTIVE_AGENT: Read = ("agent.active",)  # A read of all agents that are recorded as active.
 LAST_NOTIFICATION = "last_notification"  # Reads: last_notification.id and last_notification.name.
+HELD_LEASES = "held_leases"  # Reads of an agent's live leases: held_leases.id and held_leases.name.
 
 
 @record
@@ -57,6 +62,7 @@ class AgentRegistered:
     agent_role: str
     incarnation: int
     active_until: Timestamp
+    heartbeat_window_ms: int | None = None  # Absent in events of the first releases.
 
 
 @record
@@ -66,6 +72,7 @@ class AgentReregistered:
     agent_role: str
     incarnation: int
     active_until: Timestamp
+    heartbeat_window_ms: int | None = None
 
 
 @record
@@ -82,7 +89,19 @@ class AgentLapsed:
     active_until: Timestamp
 
 
-Event: TypeAlias = AgentRegistered | AgentReregistered | HeartbeatReceived | AgentLapsed
+@record
+class AgentDeregistered:
+    """The agent left, at ``active_until`` or later; its leases that were valid then are revoked."""
+
+    agent_id: str
+    agent_name: str
+    reason: DeregistrationReason
+    active_until: Timestamp
+
+
+Event: TypeAlias = (
+    AgentRegistered | AgentReregistered | HeartbeatReceived | AgentLapsed | AgentDeregistered
+)
 
 
 # -- State -------------------------------------------------------------------
@@ -90,7 +109,7 @@ Event: TypeAlias = AgentRegistered | AgentReregistered | HeartbeatReceived | Age
 
 @record
 class Agent:
-    """``reserved``: a key names it, but it has not registered yet."""
+    """``reserved``: a key names it, but it never registered. ``removed``: it has no row."""
 
     id: str
     name: str
@@ -100,6 +119,16 @@ class Agent:
     last_heartbeat: Timestamp
     active_until: Timestamp
     status: Status
+    heartbeat_window: int | None = None  # In milliseconds; None for early registrations.
+
+    @property
+    def is_registered(self) -> bool:
+        return self.status in {"active", "lapsed"}
+
+    @property
+    def is_counted(self) -> bool:
+        """Return whether the agent's name counts in the quota."""
+        return self.status not in {"deregistered", "removed"}
 
     def is_active(self, at: Timestamp) -> bool:
         return self.status == "active" and at <= self.active_until
@@ -122,6 +151,8 @@ class HeartbeatResult:
 
 @dataclass(eq=False)
 class AgentNotFound(NotFound):
+    """The agent never registered, or it deregistered. Register it (again)."""
+
     code, title = "agent_not_found", "Agent not found"
 
 
@@ -176,15 +207,20 @@ def acting(caller: Principal, ref: AgentRef, state: TenantState) -> Agent:
     """Return the registered agent that acts, active or not."""
     resolved = resolve_agent(caller, ref)
     agent = find_agent(state, resolved)
-    if agent is None or agent.status == "reserved":
+    if agent is None or not agent.is_registered:
         raise AgentNotFound
+    check_name(agent, resolved)
+    return agent
+
+
+def check_name(agent: Agent, resolved: AgentRef) -> None:
+    """Raise AgentNotFound if a reference has both the agent's id and another name."""
     if (
         resolved.id is not None
         and resolved.name is not None
         and name_key(resolved.name) != name_key(agent.name)
     ):
         raise AgentNotFound
-    return agent
 
 
 def acting_actively(
@@ -228,7 +264,7 @@ class RegisterAgent:
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
         resolve_agent(self.caller, AgentRef(name=self.agent_name))
         known = find_agent_by_name(state, self.agent_name)
-        if known is None:
+        if known is None or not known.is_counted:
             quotas.check("agents", state.count("agents"), context.quotas)
         if known is None or known.status == "reserved":
             return [
@@ -238,6 +274,7 @@ class RegisterAgent:
                     agent_role=self.agent_role,
                     incarnation=1,
                     active_until=context.active_until,
+                    heartbeat_window_ms=context.window,
                 )
             ]
         return [
@@ -246,7 +283,8 @@ class RegisterAgent:
                 agent_name=known.name,
                 agent_role=self.agent_role,
                 incarnation=known.incarnation + 1,
-                active_until=context.active_until,
+                active_until=max(known.active_until, context.active_until),
+                heartbeat_window_ms=context.window,
             )
         ]
 
@@ -272,11 +310,12 @@ class Heartbeat:
 
     def decide(self, state: TenantState, context: DecisionContext) -> Sequence[Event]:
         agent = acting(self.caller, self.agent, state)
-        renewed_by = context.active_until - agent.active_until
-        too_soon = 0 <= renewed_by < context.window // HEARTBEATS_PER_WINDOW_MAX
-        if agent.is_active(context.now) and too_soon:
+        window = agent.heartbeat_window or context.window
+        is_too_soon = context.now - agent.last_heartbeat < window // HEARTBEATS_PER_WINDOW_MAX
+        if is_too_soon and agent.is_active(context.now):
             return []
-        return [HeartbeatReceived(agent_id=agent.id, active_until=context.active_until)]
+        until = max(agent.active_until, Timestamp(context.now + window))
+        return [HeartbeatReceived(agent_id=agent.id, active_until=until)]
 
     def result(self, state: TenantState, _events: Sequence[Event]) -> HeartbeatResult:
         agent = acting(self.caller, self.agent, state)
@@ -326,7 +365,11 @@ def evolve(state: Agent | None, event: Event, at: Timestamp) -> Agent:
                 last_heartbeat=at,
                 active_until=event.active_until,
                 status="active",
+                heartbeat_window=event.heartbeat_window_ms,
             )
+        case AgentDeregistered():
+            assert state is not None
+            return changed(state, status="deregistered", active_until=event.active_until)
         case AgentLapsed():
             assert state is not None
             return changed(state, status="lapsed")
@@ -341,13 +384,14 @@ AGENTS: Aggregate[Agent] = Aggregate(
     commands=(RegisterAgent, Heartbeat),
     id_of=attrgetter("agent_id"),
     evolve=evolve,
-    phase_of=attrgetter("name"),
-    indexes={"name": lambda agent: name_key(agent.name)},
-    counters={"agents": Counter(amount=lambda _agent: 1)},
+    phase_of=attrgetter("name", "status"),
+    indexes={"name": lambda agent: None if agent.status == "removed" else name_key(agent.name)},
+    counters={"agents": Counter(amount=lambda agent: 1 if agent.is_counted else 0)},
     deadline=Deadline(
         at=lambda agent: agent.active_until,
         has_passed=Agent.is_overdue,
         events=_timeout_events,
         rank=1,
     ),
+    is_final=lambda agent: agent.status == "removed",
 )

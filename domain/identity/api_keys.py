@@ -2,6 +2,8 @@
 
 * An operator issues any key. A tenant issues keys of its own agents and auditors. A key never
   changes its role, its tenant or its agent. A second revocation succeeds and changes nothing.
+* A revocation does not end the agent that the key belongs to, unless it is asked to. Then it ends
+  an agent that has no other key.
 * The key of an agent may be issued before the agent first registers. The agent's id is chosen then,
   so its subjects are known before its first command.
 """
@@ -11,7 +13,15 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.agents import AGENTS, Agent, find_agent_by_name, name_key
+from quorate.domain.identity.agents import (
+    AGENTS,
+    HELD_LEASES,
+    Agent,
+    AgentDeregistered,
+    find_agent_by_name,
+    name_key,
+)
+from quorate.domain.identity.deregistration import deregister
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.identity.tenants import TENANTS, THE_TENANT, TenantNotFound
 from quorate.domain.shared import quotas
@@ -27,6 +37,7 @@ ISSUED_BY: dict[Role, frozenset[Role]] = {
     "agent": frozenset(),
     "auditor": frozenset(),
 }
+KEYS_OF_AGENT = "keys_of_agent"  # A read of the keys of one agent that are not revoked.
 
 # -- Events ------------------------------------------------------------------
 
@@ -142,6 +153,43 @@ class RevokeKey:
         return state[API_KEYS][self.key_id]
 
 
+@record
+class RevokeKeyAndEndAgent:
+    """Revoke the key of an agent, and deregister the agent if it has no other key."""
+
+    caller: Principal
+    key_id: str
+    agent_id: str  # The agent of the key; it is read together with the key.
+
+    def reads(self) -> Reads:
+        agent = AGENTS.by("id", self.agent_id)
+        held, keys = (f"{HELD_LEASES}.id", self.agent_id), (KEYS_OF_AGENT, self.agent_id)
+        return (*API_KEYS.by("id", self.key_id), *agent, held, keys)
+
+    def decide(
+        self, state: TenantState, context: DecisionContext
+    ) -> Sequence[Event | AgentDeregistered]:
+        revoke = RevokeKey(caller=self.caller, key_id=self.key_id)
+        revoked = revoke.decide(state, context)
+        agent = state[AGENTS].get(self.agent_id)
+        if agent is None or has_key(state, agent.id, other_than=self.key_id):
+            return revoked
+        return [*revoked, *deregister(agent, "key_revoked", context.now)]
+
+    def result(self, state: TenantState, _events: Sequence[Event | AgentDeregistered]) -> bool:
+        """Return whether the agent is not registered any more."""
+        agent = state[AGENTS].get(self.agent_id)
+        return agent is None or not agent.is_registered
+
+
+def has_key(state: TenantState, agent_id: str, *, other_than: str = "") -> bool:
+    """Return whether an agent has a key that is not revoked; its keys must be loaded."""
+    return any(
+        key.agent_id == agent_id and key.revoked_at is None and key.id != other_than
+        for key in state[API_KEYS].values()
+    )
+
+
 # -- Evolve ------------------------------------------------------------------
 
 
@@ -186,7 +234,7 @@ API_KEYS: Aggregate[Key] = Aggregate(
     name="key",
     events=get_args(Event),
     stream=lambda event: f"key-{event.key_id}",
-    commands=(IssueKey, RevokeKey),
+    commands=(IssueKey, RevokeKey, RevokeKeyAndEndAgent),
     id_of=attrgetter("key_id"),
     evolve=evolve,
     phase_of=attrgetter("revoked_at"),

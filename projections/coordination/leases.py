@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Index, Table, and_, select
 
 from quorate.domain.coordination.leases import LEASES as AGGREGATE
 from quorate.domain.coordination.leases import Lease
+from quorate.domain.identity.agents import HELD_LEASES
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
@@ -89,11 +90,19 @@ def from_row(row: Row) -> Lease:
 
 
 def _loads(repository: Repository[Lease], database: Database) -> Sequence[LookupPlan]:
-    """Load the holder of each live lease, and the live leases of a holder that timed out."""
+    """Load the holder of each live lease, and the live leases of a holder that ends."""
     holders = agents.TABLE
     holds = and_(holders.c.tenant == TABLE.c.tenant, holders.c.id == TABLE.c.agent_id)
     of_holder = matching(
         database, TABLE, select(TABLE), (tenant_compared, TABLE.c.agent_id), is_live
+    )
+    same = and_(tenant_compared == holders.c.tenant, TABLE.c.agent_id == holders.c.id)
+    of_named = matching(
+        database,
+        holders.join(TABLE, same),
+        select(TABLE),
+        (holders.c.tenant, holders.c.name_key),
+        is_live,
     )
     return (
         *(
@@ -112,6 +121,15 @@ def _loads(repository: Repository[Lease], database: Database) -> Sequence[Lookup
             for index, column in (("live_contact", TABLE.c.contact_key), ("id", TABLE.c.id))
         ),
         repository.plan("owner", of_holder),
+        *(
+            LookupPlan(
+                read=f"{HELD_LEASES}.{index}",
+                brings=AGGREGATE.name,
+                query=query,
+                put=repository.put,
+            )
+            for index, query in (("id", of_holder), ("name", of_named))
+        ),
     )
 
 

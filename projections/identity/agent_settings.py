@@ -4,7 +4,7 @@ import orjson
 from sqlalchemy import Column, Table
 
 from quorate.domain.identity.agent_settings import AGENT_SETTINGS as AGGREGATE
-from quorate.domain.identity.agent_settings import Settings
+from quorate.domain.identity.agent_settings import REMOVED_SETTINGS, Settings
 from quorate.eventlog.tables import text
 from quorate.projections.metadata import Row, Values, metadata
 from quorate.projections.repository import Find, Repository
@@ -36,4 +36,5 @@ AGENT_SETTINGS: Repository[Settings] = Repository(
     from_row=from_row,
     id_of=lambda row: row.agent_id,
     finds=(Find(index="id", columns=(TABLE.c.agent_id,)),),
+    is_removed=lambda settings: settings is REMOVED_SETTINGS,
 )

@@ -25,6 +25,7 @@ from quorate.projections.metadata import Row, Values, metadata, sql
 from quorate.projections.repository import Due, Find, LookupPlan, Repository, matching
 
 _ACTIVE = sql("status = 'active'")
+_INACTIVE = sql("status IN ('lapsed', 'deregistered')")
 
 TABLE = Table(
     "agents",
@@ -39,8 +40,10 @@ TABLE = Table(
     Column("last_heartbeat", BigInteger, nullable=False),
     Column("active_until", BigInteger, nullable=False),
     Column("status", text(16), nullable=False),
+    Column("heartbeat_window", BigInteger),  # In milliseconds; null in rows of early versions.
     Index("agents_by_name", "tenant", "name_key", unique=True),
     Index("agents_due", "active_until", sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
+    Index("agents_inactive", "active_until", sqlite_where=_INACTIVE, postgresql_where=_INACTIVE),
     # By an expression, so that the planner does not prefer the primary key, which begins with the
     # tenant too: agents that timed out long ago may be many.
     Index("agents_active", sql("(tenant || '')"), sqlite_where=_ACTIVE, postgresql_where=_ACTIVE),
@@ -51,9 +54,11 @@ TABLE = Table(
 active_tenant: ColumnElement[str] = literal_column("(agents.tenant || '')")
 # Written out: a bound status would hide the partial index from the planner.
 is_active: ColumnElement[bool] = literal_column("agents.status = 'active'")
+is_inactive: ColumnElement[bool] = literal_column("agents.status IN ('lapsed', 'deregistered')")
 
 _TAIL = attrgetter(
-    *("name", "role", "incarnation", "registered_at", "last_heartbeat", "active_until", "status")
+    *("name", "role", "incarnation", "registered_at", "last_heartbeat", "active_until", "status"),
+    "heartbeat_window",
 )
 
 
@@ -71,6 +76,7 @@ def from_row(row: Row) -> Agent:
         last_heartbeat=Timestamp(row.last_heartbeat),
         active_until=Timestamp(row.active_until),
         status=row.status,
+        heartbeat_window=row.heartbeat_window,
     )
 
 
@@ -95,5 +101,6 @@ AGENTS: Repository[Agent] = Repository(
         Find(index="name", columns=(TABLE.c.name_key,)),
     ),
     loads=_loads,
+    is_removed=lambda agent: agent.status == "removed",
     due=Due(at=TABLE.c.active_until, where=is_active, is_inclusive=False),
 )

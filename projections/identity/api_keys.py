@@ -1,13 +1,18 @@
 """Read model of API keys."""
 
-from sqlalchemy import BigInteger, Column, Index, Table
+from collections.abc import Sequence
+
+from sqlalchemy import BigInteger, Column, Index, Table, and_, select
 
 from quorate.domain.identity.api_keys import API_KEYS as AGGREGATE
-from quorate.domain.identity.api_keys import Key
+from quorate.domain.identity.api_keys import KEYS_OF_AGENT, Key
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
-from quorate.projections.metadata import Row, Values, metadata
-from quorate.projections.repository import Find, Repository
+from quorate.projections.metadata import Row, Values, metadata, sql
+from quorate.projections.repository import Find, LookupPlan, Repository, matching
+
+_USABLE = sql("revoked_at IS NULL AND agent_id IS NOT NULL")
 
 TABLE = Table(
     "keys",
@@ -21,8 +26,13 @@ TABLE = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
     Index("keys_by_tenant", "tenant", "id"),
+    Index("keys_by_agent", "agent_id", sqlite_where=_USABLE, postgresql_where=_USABLE),
     sqlite_with_rowid=False,
 )
+
+# An expression, so that no index matches the tenant: the index by agent has few rows of one agent.
+tenant_compared = TABLE.c.tenant.concat("")
+is_usable = and_(TABLE.c.revoked_at.is_(None), TABLE.c.agent_id.is_not(None))
 
 
 def to_row(tenant: str, _id: str, key: Key) -> Values:
@@ -50,10 +60,20 @@ def from_row(row: Row) -> Key:
     )
 
 
+def _loads(repository: Repository[Key], database: Database) -> Sequence[LookupPlan]:
+    by_agent = matching(
+        database, TABLE, select(TABLE), (tenant_compared, TABLE.c.agent_id), is_usable
+    )
+    return (
+        LookupPlan(read=KEYS_OF_AGENT, brings=AGGREGATE.name, query=by_agent, put=repository.put),
+    )
+
+
 API_KEYS: Repository[Key] = Repository(
     aggregate=AGGREGATE,
     table=TABLE,
     to_row=to_row,
     from_row=from_row,
     finds=(Find(index="id", columns=(TABLE.c.id,)),),
+    loads=_loads,
 )

@@ -34,7 +34,7 @@ PROJECTION_MODULES = [
     for name, path in MODULE_NAMES.items()
     if layer_of(path) == "projections" and "migrations" not in name
 ]
-NO_STATE = {"send"}  # Aggregates that only record events.
+NO_STATE = {"send", "departure", "cancellation"}
 
 
 def declared(modules: list[Any], kind: type[Any]) -> set[Any]:

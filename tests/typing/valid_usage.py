@@ -120,7 +120,7 @@ async def decide(agent: Agent) -> None:
     assert_type(vote.vote, Literal["approve", "reject"])
     outcome = await proposal.wait_for_decision(timeout_seconds=30)
     assert_type(outcome, ConsensusInfo)
-    assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired"])
+    assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired", "cancelled"])
 
 
 async def read_notifications(agent: Agent) -> None:

@@ -47,7 +47,7 @@ def decide(agent: Agent) -> None:
     assert_type(agent.vote(proposal.id, "reject"), VoteInfo)
     outcome = proposal.wait_for_decision(timeout_seconds=30)
     assert_type(outcome, ConsensusInfo)
-    assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired"])
+    assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired", "cancelled"])
 
 
 def remaining_methods(agent: Agent) -> None:

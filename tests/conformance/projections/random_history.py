@@ -12,8 +12,14 @@ from typing import Any, Self
 
 import orjson
 
-from quorate.domain.coordination import consensus, lease_grants, leases, send_gate
-from quorate.domain.identity import agent_settings, agents, api_keys, tenants
+from quorate.domain.coordination import (
+    cancellations,
+    consensus,
+    lease_grants,
+    leases,
+    send_gate,
+)
+from quorate.domain.identity import agent_departures, agent_settings, agents, api_keys, tenants
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.email_addresses import EmailAddress
@@ -126,6 +132,12 @@ class RandomHistory:
                 self._leases[tenant].append(command.new_lease_id)
             case consensus.RequestConsensus():
                 self._requests[tenant].append(command.new_request_id)
+            case agent_departures.RemoveAgent() | agent_departures.ForgetAgent():
+                self._agent_ids[tenant] = {
+                    name: known
+                    for name, known in self._agent_ids[tenant].items()
+                    if known != command.agent_id
+                }
             case agents.RegisterAgent():
                 self._note_agent(tenant, command.agent_name, command.new_agent_id)
             case api_keys.IssueKey():
@@ -148,16 +160,17 @@ class RandomHistory:
         caller = Principal(key_id="keytenant", role="tenant", tenant=tenant)
         ref = AgentRef(name=self._random.choice(NAMES))
         kinds = (
-            *([self._heartbeat] * 5),
-            *([self._lease] * 4),
-            *([self._vote] * 6),
-            self._register,
-            self._register,
-            *([self._end_of_lease] * 3),
-            self._propose,
-            self._send,
-            self._configure,
-            self._key,
+            *([self._heartbeat] * 10),
+            *([self._lease] * 8),
+            *([self._vote] * 12),
+            *([self._register] * 5),
+            *([self._end_of_lease] * 6),
+            *([self._propose] * 3),
+            *([self._send] * 2),
+            *([self._configure] * 2),
+            *([self._key] * 2),
+            self._depart,
+            self._cancel,
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
 
@@ -239,8 +252,32 @@ class RandomHistory:
         settings = {"humanizer_style": self._random.choice(("dry", "warm"))}
         return agent_settings.ConfigureAgent(caller=caller, agent_id=agent_id, settings=settings)
 
+    def _depart(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
+        known = self._agent_ids[tenant].get(ref.name or "", "agent_unknown")
+        match self._random.randrange(4):
+            case 0:
+                return agent_departures.RemoveAgent(agent_id=known)
+            case 1:
+                return agent_departures.ForgetAgent(agent_id=known, inactive_since=self.now)
+            case _:
+                return agent_departures.DeregisterAgent(
+                    caller=caller, agent=ref, only_if_idle=self._random.random() < 0.2
+                )
+
+    def _cancel(self, tenant: str, caller: Principal, _ref: AgentRef) -> Command:
+        return cancellations.CancelConsensus(
+            caller=caller,
+            agent=AgentRef(),
+            request_id=self._known(self._requests[tenant]),
+            reason=self._random.choice((None, "solved")),
+        )
+
     def _key(self, tenant: str, caller: Principal, ref: AgentRef) -> Command:
         if self._keys[tenant] and self._random.random() < 0.4:
+            if (agent_id := self._agent_ids[tenant].get(ref.name or "")) is not None:
+                return api_keys.RevokeKeyAndEndAgent(
+                    caller=caller, key_id=self._known(self._keys[tenant]), agent_id=agent_id
+                )
             return api_keys.RevokeKey(caller=caller, key_id=self._known(self._keys[tenant]))
         return api_keys.IssueKey(
             caller=caller,

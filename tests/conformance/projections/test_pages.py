@@ -18,6 +18,7 @@ from tests.unit.support.sample_commands import (
     KIM,
     LEE,
     acquire,
+    cancel,
     id_of,
     key_of,
     propose,
@@ -154,12 +155,13 @@ async def test_leases_are_filtered_by_holder_and_contact(stage: ProjectionStage)
 
 async def test_proposals_are_filtered_by_status(stage: ProjectionStage) -> None:
     await stage.create_agents("ann", "bob", "cid")
-    for name in ("pending", "approved", "rejected"):
+    for name in ("pending", "approved", "rejected", "cancelled"):
         await stage.execute(propose("ann", request=name, minutes=9))
     await stage.execute(propose("ann", request="expired", minutes=1))
     for voter in ("ann", "bob"):
         await stage.execute(vote(voter, "approve", request="approved"))
         await stage.execute(vote(voter, "reject", request="rejected"))
+    await stage.execute(cancel("ann", request="cancelled"))
     stage.clock.move(minutes=1)
     await stage.record_due()
 

@@ -42,6 +42,7 @@ AGENT = Agent(
     last_heartbeat=Timestamp(5),
     active_until=Timestamp(6),
     status="lapsed",
+    heartbeat_window=7,
 )
 LEASE = Lease(
     id="lease-1",

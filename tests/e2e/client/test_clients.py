@@ -15,6 +15,7 @@ from quorate.client import (
     Gap,
     LeaseConflictError,
     UnauthorizedError,
+    operator_requests,
     requests,
 )
 from quorate.client import resources as groups
@@ -237,7 +238,8 @@ def test_every_function_of_requests_is_in_a_group() -> None:
     made = {
         name
         for name, function in vars(requests).items()
-        if inspect.isfunction(function) and function.__module__ == requests.__name__
+        if inspect.isfunction(function)
+        and function.__module__ in {requests.__name__, operator_requests.__name__}
     }
     members = [vars(group).values() for group in vars(groups).values() if _is_group(group)]
     grouped = {one._make.__name__ for values in members for one in values if hasattr(one, "_make")}

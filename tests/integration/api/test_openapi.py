@@ -25,6 +25,7 @@ from quorate.contracts.problems import (
     problem_body,
 )
 from quorate.domain.coordination.leases import LeaseHeld
+from quorate.domain.identity.agent_departures import AgentActive
 from quorate.domain.identity.agents import AgentInactive
 from quorate.domain.shared.daily_quotas import DailyQuotaExceeded
 from quorate.domain.shared.errors import DomainError
@@ -145,6 +146,7 @@ def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
     conflict: Any = SimpleNamespace(holder_id="a", holder_name="b", expires_at=Timestamp(0))
     samples: dict[type[DomainError], dict[str, Any]] = {
         LeaseHeld: {"event": conflict},
+        AgentActive: {"agent_id": "a", "active_until": Timestamp(0)},
         AgentInactive: {"agent_id": "a", "last_heartbeat": Timestamp(0)},
         QuotaExceeded: {"quota": "agents", "limit": 3},
         DailyQuotaExceeded: {

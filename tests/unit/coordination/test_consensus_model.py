@@ -19,6 +19,7 @@ from quorate.domain.coordination.consensus import (
     RequestClosed,
     VoteCast,
 )
+from quorate.domain.coordination.electorates import electorate_size, votes_needed
 from quorate.domain.coordination.status import request_status
 from quorate.domain.identity.agents import AGENTS, Heartbeat, acting, active_agents
 from quorate.domain.registry import new_state
@@ -28,7 +29,7 @@ from quorate.domain.shared.state import Command, DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support import log_checks
 from tests.unit.support.reference_model import HUNDREDTHS, Decision, Observation, Proposal
-from tests.unit.support.sample_commands import propose, vote
+from tests.unit.support.sample_commands import cancel, propose, vote
 from tests.unit.support.search_budget import find_failure, run_machine
 from tests.unit.support.specification import Outcome
 from tests.unit.support.state_machines import (
@@ -136,6 +137,18 @@ class ConsensusMachine(ModelComparison):
         actual = self.describe(self.execute(vote(name, choice, request=request)))
         assert actual == self.model.vote(name, request, choice, self.now)
 
+    @precondition(lambda self: self.statuses)
+    @rule(who=choices, selector=choices)
+    def cancel_proposal(self, who: int, selector: int) -> None:
+        """Cancel as the proposer, as any agent, or with the tenant's key."""
+        request = self.choose_recent(self.statuses, selector)
+        proposer = next((p.agent for p in self.model.proposals if p.request == request), None)
+        name = (proposer, self.actor(who), None)[who % 3]
+        outcome = self.execute(cancel(name, request=request))
+        result = ("cancelled",) if outcome.decided else ("cancelled before",)
+        actual = self.describe(outcome) if outcome.rejection else result
+        assert actual == self.model.cancel(name, request, self.now)
+
     @rule(selector=choices, agents=st.booleans())
     def record_due(self, selector: int, agents: bool) -> None:
         if agents:
@@ -147,11 +160,13 @@ class ConsensusMachine(ModelComparison):
 
     def execute_random(self, rng: Random) -> None:
         first, selector = rng.choice(CHOICES), rng.choice(CHOICES)
-        match rng.randrange(6):
-            case 0 if len(self.statuses) < PROPOSALS_MAX:
+        match rng.randrange(18):
+            case 0 | 1 | 2 if len(self.statuses) < PROPOSALS_MAX:
                 options = (rng.random() < RARELY, rng.random() < RARELY, rng.choice(FLOORS))
                 self.propose_action(first, rng.choice(DURATIONS), *options)
-            case 1 | 2 | 3 if self.statuses:
+            case 3 if self.statuses:
+                self.cancel_proposal(first, selector)
+            case 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11 if self.statuses:
                 self.cast_votes(first, rng.choice(VOTERS), selector, rng.choice(PATTERNS))
             case _:
                 self.advance_time_or_agents(rng)
@@ -182,6 +197,18 @@ class ConsensusMachine(ModelComparison):
             assert status == self.model.proposal_status(proposal, self.now)
             assert self.statuses[proposal.request] in ("pending", status), "a final status changed"
             self.statuses[proposal.request] = status
+
+    @invariant()
+    def displayed_majority_agrees(self) -> None:
+        """The electorate that readers see is the one of a vote that would be cast now."""
+        active = self.model.active_agents(self.now)
+        for proposal in self.model.proposals:
+            request = self.scenario.tenant_state[CONSENSUS][proposal.request]
+            is_active = proposal.agent in active
+            size = electorate_size(request, len(active), proposer_is_active=is_active)
+            electorate = self.model.electorate(proposal, self.now, self.model.length + 1)
+            assert size == max(len(electorate), self.model.minimum(proposal))
+            assert 2 * votes_needed(size) > size >= 2 * (votes_needed(size) - 1)
 
     @invariant()
     def decisions_agree(self) -> None:

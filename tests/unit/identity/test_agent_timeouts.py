@@ -1,9 +1,11 @@
 """An agent is active while its last heartbeat is no older than the window."""
 
+from dataclasses import replace
+
 import pytest
 
 from quorate.domain.coordination.leases import LEASES, LeaseExpired, live_lease
-from quorate.domain.identity.agents import AGENTS, AgentInactive, AgentNotFound, HeartbeatReceived
+from quorate.domain.identity.agents import AGENTS, AgentInactive, AgentNotFound
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
@@ -272,12 +274,38 @@ def test_heartbeat_after_a_timeout_is_never_coalesced() -> None:
     ).then_nothing()
 
 
-def test_changed_window_applies_from_the_next_heartbeat() -> None:
+def test_changed_window_applies_from_the_next_registration() -> None:
+    """Replicas with different windows give an agent the window of its registration."""
     scenario = given(registered("ann"), window=2_000)
-    outcome = scenario.execute(heartbeat("ann"), after(seconds=1))
 
-    assert outcome.events == (
-        HeartbeatReceived(agent_id="agent_ann", active_until=after(seconds=3)),
+    scenario.when(heartbeat("ann"), at=after(seconds=2)).then(
+        heartbeat_received("ann", at=after(seconds=2))
+    ).when(register("ann"), at=after(minutes=10)).then(
+        agent_lapsed("ann", last=after(seconds=2), at=after(minutes=10)),
+        reregistered("ann", window=2_000, at=after(minutes=10)),
+    ).when(heartbeat("ann"), at=after(minutes=10, seconds=1)).then(
+        heartbeat_received("ann", window=2_000, at=after(minutes=10, seconds=1))
+    )
+
+
+def test_registration_with_a_shorter_window_keeps_the_promised_activity() -> None:
+    scenario = given(registered("ann"), window=2_000)
+    promised, later = after(minutes=5), after(minutes=4, seconds=59, milliseconds=500)
+
+    scenario.when(register("ann"), at=after(seconds=1)).then(
+        reregistered("ann", window=2_000, until=promised, at=after(seconds=1))
+    ).when(heartbeat("ann"), at=after(minutes=4)).then(
+        heartbeat_received("ann", until=promised, at=after(minutes=4))
+    ).when(heartbeat("ann"), at=later).then(heartbeat_received("ann", window=2_000, at=later))
+
+
+def test_agent_of_an_early_version_gets_the_configured_window() -> None:
+    """Its registration recorded no window. A heartbeat does not shorten its activity either."""
+    event = replace(registered("ann").event, heartbeat_window_ms=None)
+    scenario = given(TimedEvent(at=NOON, event=event), window=2_000)
+
+    scenario.when(heartbeat("ann"), at=after(seconds=1)).then(
+        heartbeat_received("ann", until=after(minutes=5), at=after(seconds=1))
     )
 
 

@@ -6,6 +6,7 @@ The events are the complete log of one tenant, so the first has the sequence 1.
 from collections import Counter
 from collections.abc import Sequence
 
+from quorate.domain.coordination.cancellations import ConsensusCancelled
 from quorate.domain.coordination.consensus import (
     ConsensusDecided,
     ConsensusExpired,
@@ -22,6 +23,7 @@ from quorate.domain.coordination.leases import (
     LeaseRevoked,
 )
 from quorate.domain.identity.agents import (
+    AgentDeregistered,
     AgentLapsed,
     AgentRegistered,
     AgentReregistered,
@@ -73,11 +75,13 @@ def leases_are_exclusive(events: Sequence[TimedEvent]) -> None:
                 assert present != (conflict.agent_id, conflict.requested_holder), "a holder's own"
                 rejected[conflict.lease_id].append(conflict.agent_id)
                 assert entry.at < conflict.expires_at == expires_at[conflict.lease_id]
-            case AgentLapsed() as timeout:
-                timed_out.add(timeout.agent_id)
+            case AgentLapsed() | AgentDeregistered() as ended:
+                timed_out.add(ended.agent_id)
             case AgentReregistered() | HeartbeatReceived() as sign if sign.agent_id in timed_out:
                 timed_out.remove(sign.agent_id)
-                assert all(one.agent_id != sign.agent_id for one in held.values())
+                # Its leases ended with it, except those that had expired already.
+                left = [one for one in held.values() if one.agent_id == sign.agent_id]
+                assert all(expires_at[one.lease_id] <= entry.at for one in left)
 
 
 def leases_are_superseded_by_later_registrations(events: Sequence[TimedEvent]) -> None:
@@ -127,6 +131,10 @@ def decisions_are_justified(events: Sequence[TimedEvent]) -> None:
             case ConsensusExpired() as end:
                 ends[end.request_id] += 1
                 assert entry.at >= end.timeout_at
+            case ConsensusCancelled() as end:
+                ends[end.request_id] += 1
+                assert entry.at < proposals[end.request_id].timeout_at
+                assert end.cancelled_by in {None, proposals[end.request_id].agent_id}
     assert all(count == 1 for count in ends.values()), "more than one end"
 
 
@@ -154,9 +162,11 @@ def _recount(
 
 def _active(events: Sequence[TimedEvent]) -> set[str]:
     """Return the agents that were active at the time of the last event."""
-    until = {
-        entry.event.agent_id: entry.event.active_until
-        for entry in events
-        if isinstance(entry.event, AgentRegistered | AgentReregistered | HeartbeatReceived)
-    }
+    until: dict[str, int] = {}
+    for entry in events:
+        match entry.event:
+            case AgentRegistered() | AgentReregistered() | HeartbeatReceived() as sign:
+                until[sign.agent_id] = sign.active_until
+            case AgentDeregistered() as end:
+                del until[end.agent_id]
     return {agent_id for agent_id, active_until in until.items() if events[-1].at <= active_until}

@@ -23,6 +23,14 @@ class HeartbeatEntry:
 
 
 @dataclass
+class Departure:
+    """A deregistration."""
+
+    position: int
+    at: int
+
+
+@dataclass
 class Grant:
     at: int
     agent: str
@@ -31,6 +39,7 @@ class Grant:
     until: int
     holder: str | None = None
     incarnation: int = 1
+    position: int = 0
 
 
 @dataclass
@@ -98,6 +107,8 @@ class ReferenceModel:
         self.rejections: list[Rejection] = []
         self.proposals: list[Proposal] = []
         self.votes: list[Vote] = []
+        self.departures: dict[str, list[Departure]] = {}
+        self.cancellations: dict[str, int] = {}  # By the proposal: when.
 
     def next_position(self) -> int:
         self.length += 1
@@ -114,7 +125,16 @@ class ReferenceModel:
 
     def is_active(self, agent: str, at: int, before: int | None = None) -> bool:
         latest = self.last_heartbeat(agent, before)
-        return latest is not None and at - latest <= self.window
+        if latest is None or self.has_left(agent, before):
+            return False
+        return at - latest <= self.window
+
+    def has_left(self, agent: str, before: int | None = None) -> bool:
+        """Return whether the agent deregistered and did not register since."""
+        left = [one.position for one in self.departures.get(agent, [])]
+        came = [one.position for one in self.heartbeats.get(agent, [])]
+        known = [one for one in (*left, *came) if before is None or one < before]
+        return bool(known) and max(known) in left
 
     def active_agents(self, at: int, before: int | None = None) -> list[str]:
         return sorted(agent for agent in self.heartbeats if self.is_active(agent, at, before))
@@ -136,16 +156,24 @@ class ReferenceModel:
 
     def heartbeat(self, agent: str, at: int) -> Observation:
         latest = self.last_heartbeat(agent)
-        if latest is None:
+        if latest is None or self.has_left(agent):
             return ("agent_not_found",)
         if at - latest < self.window // BEATS_PER_WINDOW_MAX:
             return ("coalesced",)
         self.heartbeats[agent].append(HeartbeatEntry(self.next_position(), at))
         return ("recorded",)
 
+    def deregister(self, agent: str, at: int) -> Observation:
+        if agent not in self.heartbeats:
+            return ("agent_not_found",)
+        if self.has_left(agent):
+            return ("left before",)
+        self.departures.setdefault(agent, []).append(Departure(self.next_position(), at))
+        return ("left",)
+
     def check_active(self, agent: str, at: int) -> str:
         """Return the code of the rejection, or an empty string."""
-        if agent not in self.heartbeats:
+        if agent not in self.heartbeats or self.has_left(agent):
             return "agent_not_found"
         return "" if self.is_active(agent, at) else "agent_inactive"
 
@@ -164,6 +192,9 @@ class ReferenceModel:
             if revocation.lease == grant.lease:
                 return revocation.at, "revoked"
         expiry, timeout = self.expires_at(grant), self.times_out_at(grant.agent, grant.at)
+        for departure in self.departures.get(grant.agent, []):
+            if departure.position > grant.position and departure.at < min(expiry, timeout):
+                return departure.at, "revoked"
         return (expiry, "expired") if expiry < timeout else (timeout, "revoked")
 
     def lease_status(self, grant: Grant, at: int) -> str:
@@ -203,7 +234,10 @@ class ReferenceModel:
             return self._extend(held, at, duration)
         if held is not None:
             self.superseded.append(Release(at, held.lease))
-        self.grants.append(Grant(at, agent, contact, lease, at + duration, holder, incarnation))
+        position = self.next_position()
+        self.grants.append(
+            Grant(at, agent, contact, lease, at + duration, holder, incarnation, position)
+        )
         return ("granted", lease, at + duration)
 
     def _reject(self, agent: str, held: Grant) -> Observation:
@@ -248,7 +282,7 @@ class ReferenceModel:
 
     def send(self, agent: str, contact: str, named: str | None, at: int) -> Observation:
         """Request a send; ``named`` is the lease whose fence the agent names, if any."""
-        if agent not in self.heartbeats:
+        if agent not in self.heartbeats or self.has_left(agent):
             return ("agent_not_found",)
         held = self.live_grant(contact, at)
         if held is not None and held.agent != agent:
@@ -305,6 +339,8 @@ class ReferenceModel:
         decision = self.decision(proposal)
         if decision is not None:
             return decision.status
+        if proposal.request in self.cancellations:
+            return "cancelled"
         return "expired" if at >= proposal.until else "pending"
 
     def vote(self, agent: str, request: str, choice: str, at: int) -> Observation:
@@ -324,6 +360,23 @@ class ReferenceModel:
             return ("not_eligible",)
         self.votes.append(Vote(position, at, agent, request, choice))
         return ("counted", self.proposal_status(proposal, at))
+
+    def cancel(self, agent: str | None, request: str, at: int) -> Observation:
+        """Cancel a proposal; ``agent`` is None when only the tenant's key is used."""
+        proposal = next((one for one in self.proposals if one.request == request), None)
+        if proposal is None:
+            return ("consensus_not_found",)
+        if agent is not None and (agent not in self.heartbeats or self.has_left(agent)):
+            return ("agent_not_found",)
+        if agent not in {None, proposal.agent}:
+            return ("not_proposer",)
+        status = self.proposal_status(proposal, at)
+        if status == "cancelled":
+            return ("cancelled before",)
+        if status != "pending":
+            return ("consensus_closed", status)
+        self.cancellations[request] = at
+        return ("cancelled",)
 
     # -- Time ----------------------------------------------------------------
 

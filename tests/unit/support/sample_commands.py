@@ -4,10 +4,12 @@ An agent named ``ann`` has the id ``agent_ann``. Agents use their own keys unles
 another caller.
 """
 
+from quorate.domain.coordination.cancellations import CancelConsensus
 from quorate.domain.coordination.consensus import CastVote, Choice, Electorate, RequestConsensus
 from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
 from quorate.domain.coordination.leases import ReleaseLease
 from quorate.domain.coordination.send_gate import RequestSend
+from quorate.domain.identity.agent_departures import DeregisterAgent
 from quorate.domain.identity.agent_settings import ConfigureAgent, Settings
 from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
 from quorate.domain.identity.principals import Principal
@@ -43,6 +45,21 @@ def register(name: str, *, role: str = "general", by: Principal = TENANT_KEY) ->
 
 def heartbeat(name: str) -> Heartbeat:
     return Heartbeat(caller=key_of(name), agent=ITSELF)
+
+
+def deregister(
+    name: str,
+    *,
+    by: Principal | None = None,
+    incarnation: int | None = None,
+    only_if_idle: bool = False,
+) -> DeregisterAgent:
+    return DeregisterAgent(
+        caller=key_of(name) if by is None else by,
+        agent=ITSELF if by is None else AgentRef(name=name),
+        incarnation=incarnation,
+        only_if_idle=only_if_idle,
+    )
 
 
 def acquire(
@@ -115,6 +132,19 @@ def vote(
         reason=reason,
         new_vote_id=f"vote-{name}",
     )
+
+
+def cancel(
+    name: str | None,
+    *,
+    request: str = "request",
+    reason: str | None = None,
+    by: Principal | None = None,
+) -> CancelConsensus:
+    """Cancel as an agent, or with the tenant's key alone when ``name`` is None."""
+    caller = by or (TENANT_KEY if name is None else key_of(name))
+    agent = ITSELF if by is None or name is None else AgentRef(name=name)
+    return CancelConsensus(caller=caller, agent=agent, request_id=request, reason=reason)
 
 
 def configure(name: str, settings: Settings, *, by: Principal = TENANT_KEY) -> ConfigureAgent:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from quorate.domain.coordination import consensus
+from quorate.domain.coordination.cancellations import ConsensusCancelled
 from quorate.domain.coordination.consensus import (
     Choice,
     ConsensusDecided,
@@ -20,10 +21,13 @@ from quorate.domain.coordination.leases import (
     LeaseRevoked,
 )
 from quorate.domain.coordination.send_gate import Reason, SendAuthorized, SendBlocked
+from quorate.domain.identity.agent_departures import AgentRemoved
 from quorate.domain.identity.agents import (
+    AgentDeregistered,
     AgentLapsed,
     AgentRegistered,
     AgentReregistered,
+    DeregistrationReason,
     HeartbeatReceived,
 )
 from quorate.domain.shared.email_addresses import EmailAddress
@@ -35,32 +39,45 @@ IN_HALF_AN_HOUR = after(minutes=30)
 IN_FIVE_MINUTES = after(minutes=5)
 
 
-def registered(name: str, *, role: str = "general", at: Timestamp = NOON) -> TimedEvent:
+def registered(
+    name: str, *, role: str = "general", at: Timestamp = NOON, window: int = WINDOW
+) -> TimedEvent:
     event = AgentRegistered(
         agent_id=id_of(name),
         agent_name=name,
         agent_role=role,
         incarnation=1,
-        active_until=Timestamp(at + WINDOW),
+        active_until=Timestamp(at + window),
+        heartbeat_window_ms=window,
     )
     return TimedEvent(at=at, event=event)
 
 
 def reregistered(
-    name: str, *, role: str = "general", incarnation: int = 2, at: Timestamp = NOON
+    name: str,
+    *,
+    role: str = "general",
+    incarnation: int = 2,
+    at: Timestamp = NOON,
+    until: Timestamp | None = None,
+    window: int = WINDOW,
 ) -> TimedEvent:
     event = AgentReregistered(
         agent_id=id_of(name),
         agent_name=name,
         agent_role=role,
         incarnation=incarnation,
-        active_until=Timestamp(at + WINDOW),
+        active_until=Timestamp(at + window) if until is None else until,
+        heartbeat_window_ms=window,
     )
     return TimedEvent(at=at, event=event)
 
 
-def heartbeat_received(name: str, *, at: Timestamp = NOON) -> TimedEvent:
-    event = HeartbeatReceived(agent_id=id_of(name), active_until=Timestamp(at + WINDOW))
+def heartbeat_received(
+    name: str, *, at: Timestamp = NOON, until: Timestamp | None = None, window: int = WINDOW
+) -> TimedEvent:
+    active_until = Timestamp(at + window) if until is None else until
+    event = HeartbeatReceived(agent_id=id_of(name), active_until=active_until)
     return TimedEvent(at=at, event=event)
 
 
@@ -72,6 +89,26 @@ def agent_lapsed(name: str, *, last: Timestamp = NOON, at: Timestamp) -> TimedEv
         active_until=Timestamp(last + WINDOW),
     )
     return TimedEvent(at=at, event=event)
+
+
+def deregistered(
+    name: str,
+    *,
+    reason: DeregistrationReason = "requested",
+    until: Timestamp | None = None,
+    at: Timestamp = NOON,
+) -> TimedEvent:
+    event = AgentDeregistered(
+        agent_id=id_of(name),
+        agent_name=name,
+        reason=reason,
+        active_until=at if until is None else until,
+    )
+    return TimedEvent(at=at, event=event)
+
+
+def removed(name: str, *, at: Timestamp = NOON) -> TimedEvent:
+    return TimedEvent(at=at, event=AgentRemoved(agent_id=id_of(name), agent_name=name))
 
 
 def acquired(
@@ -166,6 +203,7 @@ def revoked(
     contact: EmailAddress = KIM,
     *,
     lease: str = "lease",
+    reason: str = "agent_inactive",
     contenders: tuple[str, ...] = (),
     at: Timestamp,
 ) -> TimedEvent:
@@ -174,7 +212,7 @@ def revoked(
         contact_key=contact.key,
         contact_email=contact.email,
         agent_id=id_of(name),
-        reason="agent_inactive",
+        reason=reason,
         contenders=_ids(contenders),
     )
     return TimedEvent(at=at, event=event)
@@ -325,6 +363,25 @@ def decided(
         rejections=rejections,
         electorate_size=len(among) if size is None else size,
         electorate=tuple(sorted(id_of(one) for one in among)),
+    )
+    return TimedEvent(at=at, event=event)
+
+
+def proposal_cancelled(
+    name: str,
+    *,
+    by: str | None = None,
+    request: str = "request",
+    reason: str | None = None,
+    at: Timestamp = NOON,
+) -> TimedEvent:
+    event = ConsensusCancelled(
+        request_id=request,
+        agent_id=id_of(name),
+        action="pause outreach",
+        contact_email=KIM.email,
+        cancelled_by=None if by is None else id_of(by),
+        reason=reason,
     )
     return TimedEvent(at=at, event=event)
 

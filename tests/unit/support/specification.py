@@ -115,10 +115,10 @@ class Scenario:
             )
         for position, event in enumerate(decided, start=sequence):
             assert not isinstance(event, LeaseAcquired) or event.fence == position
-        _apply(decided, at, tenant_state)
+        followed = _apply_with_reactions(decided, at, tenant_state)
         _assert_changes_noted(at_first, tenant_state)
         result = command.result(tenant_state, decided)
-        return Outcome(recorded_first=recorded_first, decided=tuple(decided), result=result)
+        return Outcome(recorded_first=recorded_first, decided=followed, result=result)
 
     # -- Given, when ---------------------------------------------------------
 
@@ -194,6 +194,14 @@ def load_reads(reads: Reads, complete: TenantState, now: Timestamp) -> TenantSta
         part[AGENTS].put(agent.id, agent)
         for lease in complete[LEASES].owned_by(agent.id) if agent.is_overdue(now) else ():
             part[LEASES].put(lease.id, lease)
+    for name in ("held_leases.id", "held_leases.name"):
+        for agent_id in voters if keys.pop(name, None) else ():
+            for lease in complete[LEASES].owned_by(agent_id):
+                part[LEASES].put(lease.id, lease)
+    for (agent_id,) in keys.pop("keys_of_agent", []):
+        for each in complete[API_KEYS].values():
+            if each.agent_id == agent_id and each.revoked_at is None:
+                part[API_KEYS].put(each.id, each)
     _put_requests(part, complete, keys, voters)
     others: tuple[Aggregate[Any], ...] = (AGENT_SETTINGS, API_KEYS, TENANTS)
     for aggregate in others:
@@ -261,6 +269,19 @@ def _without_contenders(found: Mapping[str, Any]) -> dict[str, Any]:
 def _apply(events: Sequence[Event], at: Timestamp, tenant_state: TenantState) -> None:
     for event in events:
         tenant_state.apply(event, at)
+
+
+def _apply_with_reactions(
+    events: Sequence[Event], at: Timestamp, tenant_state: TenantState
+) -> tuple[Event, ...]:
+    """Apply each event and those that follow from it; return all of them."""
+    applied: list[Event] = []
+    for event in events:
+        _apply([event], at, tenant_state)
+        reactions = tenant_state.reactions_to(event)
+        _apply(reactions, at, tenant_state)
+        applied += (event, *reactions)
+    return tuple(applied)
 
 
 def _assert_changes_noted(before: Mapping[str, Any], tenant_state: TenantState) -> None:

@@ -15,7 +15,7 @@ from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.state import Command
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support.reference_model import Observation, ReferenceModel
-from tests.unit.support.sample_commands import heartbeat, id_of, register
+from tests.unit.support.sample_commands import deregister, heartbeat, id_of, register
 from tests.unit.support.specification import NOON, Outcome, Scenario
 
 WINDOW = 60_000
@@ -106,6 +106,13 @@ class ModelComparison(RuleBasedStateMachine):
         result = "reregistered" if known else "registered"
         assert (result,) == self.model.register(name, self.now)
 
+    @rule(who=choices)
+    def deregister_agent(self, who: int) -> None:
+        name = self.name(who)
+        outcome = self.execute(deregister(name))
+        result = "left" if outcome.decided else "left before"
+        assert (rejection_code(outcome) or (result,)) == self.model.deregister(name, self.now)
+
     @rule(first=choices, count=st.sampled_from(HEARTBEAT_COUNTS))
     def send_heartbeats(self, first: int, count: int) -> None:
         for place in range(min(count, len(self.names))):
@@ -125,7 +132,7 @@ class ModelComparison(RuleBasedStateMachine):
 
     def advance_time_or_agents(self, rng: Random) -> None:
         first = rng.choice(CHOICES)
-        match rng.randrange(6):
+        match rng.randrange(7):
             case 0:
                 self.advance_time(rng.choice(STEPS))
             case 1:
@@ -136,6 +143,8 @@ class ModelComparison(RuleBasedStateMachine):
                 self.send_heartbeats(first, rng.choice(HEARTBEAT_COUNTS))
             case 4:
                 self.silence_agents(first, rng.choice(SILENT_COUNTS))
+            case 5:
+                self.deregister_agent(first)
             case _:
                 self.record_due(first, agents=rng.random() < HALF)
 

@@ -1,0 +1,98 @@
+"""Requests about keys, tenants and quotas; ``requests`` contains them as well."""
+
+from collections.abc import Mapping
+
+from pydantic.alias_generators import to_camel
+
+from quorate.client.request_builder import Request, request_for
+from quorate.contracts.identity.api_keys import (
+    GET_OWN_KEY,
+    ISSUE_KEY,
+    LIST_KEYS,
+    REVOKE_KEY,
+    IssuedKeyInfo,
+    KeyBody,
+    KeyInfo,
+    Revoked,
+    RevokeQuery,
+)
+from quorate.contracts.identity.quotas import GET_QUOTAS, QuotasInfo, QuotasQuery
+from quorate.contracts.identity.tenants import (
+    CREATE_TENANT,
+    GET_TENANT,
+    LIST_TENANTS,
+    RESUME_TENANT,
+    SET_TENANT_LIMITS,
+    SUSPEND_TENANT,
+    TenantBody,
+    TenantInfo,
+)
+from quorate.contracts.wire_models import (
+    PAGE_LENGTH_DEFAULT,
+    PageQuery,
+    unchecked,
+)
+from quorate.domain.identity.principals import Role
+
+
+def issue_key(
+    role: Role, agent_name: str | None = None, tenant_id: str | None = None
+) -> Request[IssuedKeyInfo]:
+    """Issue an API key. Only this response contains the full key."""
+    body = unchecked(KeyBody)(tenant_id=tenant_id, role=role, agent_name=agent_name)
+    return request_for(ISSUE_KEY, body)
+
+
+def list_keys(
+    *,
+    tenant_id: str | None = None,
+    after: str | None = None,
+    limit: int = PAGE_LENGTH_DEFAULT,
+) -> Request[list[KeyInfo]]:
+    query = unchecked(PageQuery)(tenant_id=tenant_id, after=after, limit=limit)
+    return request_for(LIST_KEYS, query=query)
+
+
+def revoke_key(key_id: str, *, end_agent: bool = False) -> Request[Revoked]:
+    """Revoke a key. With ``end_agent``, deregister its agent unless the agent has another key."""
+    query = unchecked(RevokeQuery)(end_agent=True) if end_agent else None
+    return request_for(REVOKE_KEY, query=query, key_id=key_id)
+
+
+def get_own_key() -> Request[KeyInfo]:
+    """Get the key of the caller: its tenant, role and agent."""
+    return request_for(GET_OWN_KEY)
+
+
+def create_tenant(tenant_id: str) -> Request[TenantInfo]:
+    return request_for(CREATE_TENANT, unchecked(TenantBody)(tenant_id=tenant_id))
+
+
+def list_tenants(
+    *, after: str | None = None, limit: int = PAGE_LENGTH_DEFAULT
+) -> Request[list[TenantInfo]]:
+    return request_for(LIST_TENANTS, query=unchecked(PageQuery)(after=after, limit=limit))
+
+
+def get_tenant(tenant_id: str) -> Request[TenantInfo]:
+    return request_for(GET_TENANT, tenant_id=tenant_id)
+
+
+def suspend_tenant(tenant_id: str) -> Request[TenantInfo]:
+    """Suspend a tenant: its keys are rejected until it is resumed."""
+    return request_for(SUSPEND_TENANT, tenant_id=tenant_id)
+
+
+def resume_tenant(tenant_id: str) -> Request[TenantInfo]:
+    return request_for(RESUME_TENANT, tenant_id=tenant_id)
+
+
+def set_tenant_limits(tenant_id: str, limits: Mapping[str, int]) -> Request[TenantInfo]:
+    """Replace the limits of a tenant, for example ``{"events_per_day": 500}``; 0 is no limit."""
+    body = {to_camel(name): limit for name, limit in limits.items()}
+    return request_for(SET_TENANT_LIMITS, body, tenant_id=tenant_id)
+
+
+def get_quotas(agent_id: str | None = None) -> Request[QuotasInfo]:
+    """Get the quotas of the tenant, and those of one agent: by default that of an agent key."""
+    return request_for(GET_QUOTAS, query=unchecked(QuotasQuery)(agent_id=agent_id))
