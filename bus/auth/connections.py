@@ -296,7 +296,12 @@ class ConnectedKeys:
         return self.count(key_id) > CONNECTIONS_PER_KEY_MAX and bool(_KEY_ID.fullmatch(key_id))
 
     async def _close_excess(self, connection: Connection) -> None:
-        """Close connections beyond the limit of their key, and those with equal subscriptions."""
+        """Close connections beyond the limit of their key, and those with equal subscriptions.
+
+        Also close those of revoked keys again, for a server that did not respond in time before.
+        """
+        for id_ in [id_ for id_, key_id in self._key_ids.items() if key_id in self._revoked]:
+            await self._close(connection, id_)
         for key_id in [key_id for key_id in self._counts if self._exceeds_limit(key_id)]:
             mine = [id_ for id_, holder in self._key_ids.items() if holder == key_id]
             for id_ in mine[CONNECTIONS_PER_KEY_MAX:]:

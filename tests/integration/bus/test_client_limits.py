@@ -189,3 +189,23 @@ async def test_message_size_is_limited_for_clients(stage: ServedStage) -> None:
     assert ann.client.max_payload == MESSAGE_KILOBYTES_MAX * 1_024
     with pytest.raises(MaxPayloadError):
         await ann.say(b"x" * (ann.client.max_payload + 1))
+
+
+async def test_revoked_key_that_stayed_connected_is_disconnected_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy server may not respond in time when the key is revoked."""
+    monkeypatch.setattr(connections, "CHECK_SECONDS", CHECK_SECONDS)
+    stage = ServedStage(tmp_path)
+    await stage.nats_service.start()
+    try:
+        key = stage.keys.issue("agent", TENANT, ANN)
+        ann = await connect(stage, key)
+        watcher = stage.nats_service.connections
+        await until(lambda: watcher.count(key.key_id) == 1)
+
+        watcher._remember_revoked(key.key_id)
+
+        await until(lambda: ann.client.is_closed)
+    finally:
+        await stage.close()
