@@ -11,7 +11,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, ParamSpec, Self, TypeAlias, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, PrivateAttr
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+)
 from pydantic.alias_generators import to_camel
 
 from quorate.domain.identity.agents import AGENT_NAME
@@ -41,6 +49,13 @@ def _format_time(time: datetime) -> str:
     return iso(of(time))
 
 
+def _require_rfc3339(text: object) -> object:
+    """Reject numbers, which pydantic would read as seconds since 1970."""
+    if isinstance(text, str) and "-" not in text[1:]:
+        raise ValueError("a time of RFC 3339 is required, such as 2026-03-01T12:00:00Z")
+    return text
+
+
 TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID.pattern}$")]
 AgentName = Annotated[str, Field(pattern=f"^{AGENT_NAME.pattern}$")]
 AgentId = Annotated[str, Field(min_length=1, max_length=64, examples=["agent_a1b2c3d4e5f6"])]
@@ -54,6 +69,7 @@ Wait = Annotated[Number, Field(ge=0, le=WAIT_SECONDS_MAX)]
 PageLength = Annotated[int, Field(ge=1, le=PAGE_LENGTH_MAX)]
 QueryTime = Annotated[
     AwareDatetime,
+    BeforeValidator(_require_rfc3339),
     PlainSerializer(_format_time, return_type=str),
     Field(examples=["2026-03-01T12:00:00.000Z"]),
 ]

@@ -252,7 +252,7 @@ def test_lease_is_acquired_listed_and_released(caller: Caller) -> None:
 
 
 def test_output_is_one_line_and_include_adds_metadata_on_stderr(caller: Caller) -> None:
-    words = ("heartbeat", "--agent-name", "ann", "--idempotency-key", "one", "--include")
+    words = ("register", "--agent-name", "ann", "--idempotency-key", "one", "--include")
     first, second = caller.fail(*words), caller.fail(*words)
 
     assert first[1] == second[1]

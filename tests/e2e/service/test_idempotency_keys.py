@@ -41,10 +41,14 @@ async def test_idempotency_key_applies_across_transports(
         return response.content, response.headers.get("idempotent-replayed") == "true"
 
     first, second = (over_http, over_nats) if http_first else (over_nats, over_http)
+    before = await data.tenant.events()
     body, replayed = await first()
     events = await data.tenant.events()
 
     assert not replayed
+    if events == before:  # Such a response is not kept.
+        assert endpoint.name == "heartbeat", "another command recorded nothing"
+        return
     assert await second() == (body, True)
     assert await first() == (body, True)
     assert await data.tenant.events() == events
