@@ -22,6 +22,8 @@ from uuid import uuid4
 from sqlalchemy import create_mock_engine
 from sqlalchemy.schema import ExecutableDDLElement
 
+from quorate.eventlog.ids import new_log_id
+from quorate.eventlog.tables import identity
 from quorate.eventlog.tables import metadata as log_metadata
 from quorate.projections.migrations.revisions import NEWEST, version
 from quorate.projections.tables import metadata
@@ -224,7 +226,8 @@ class PostgresServer:
 
 def schema_sql(schema: str) -> str:
     """Return SQL that creates a schema with the current tables."""
-    return f'CREATE SCHEMA "{schema}"; SET search_path = "{schema}"; {_tables()};'
+    named = f"INSERT INTO {identity.name} VALUES ('{new_log_id()}')"  # noqa: S608 - constants.
+    return f'CREATE SCHEMA "{schema}"; SET search_path = "{schema}"; {_tables()}; {named};'
 
 
 @cache
