@@ -25,7 +25,7 @@ from quorate.domain.shared.aggregates import Reads
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_queue import CommandQueue, QueuedCommand
-from quorate.eventlog.database import DatabaseUnusable
+from quorate.eventlog.database import DatabaseUnusable, FilesReplaced
 from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, CommandResult, Unavailable
 from quorate.eventlog.event_store import EventStore, Heads, LogCorrupted
 from quorate.eventlog.idempotency import IdempotencyStore
@@ -47,6 +47,7 @@ REOPEN_WAIT_SECONDS = 0.2
 DRAIN_SECONDS_MAX = 3.0
 # For every tenant. The place of the damage names one of them, and is for the operator only.
 CORRUPTED = "The log is corrupted and read-only"
+FILES_REPLACED = "log.files_replaced"  # The log event.
 Clock: TypeAlias = Callable[[], Timestamp]
 # Called after a commit: the envelopes, their events, and when the batch began (wall clock, ns).
 OnBatch: TypeAlias = Callable[[Sequence[CommandEnvelope], Sequence[RecordedEvent], int], None]
@@ -259,6 +260,9 @@ class CommandBus:
         while not self._closing:
             try:
                 await self._log.reopen()
+            except FilesReplaced as loss:
+                self.stop_writing(str(loss), FILES_REPLACED)
+                return
             except LogCorrupted as damage:
                 self.stop_writing(str(damage))
                 return
@@ -270,10 +274,10 @@ class CommandBus:
                 _logger.info("log.writes_recovered")
                 return
 
-    def stop_writing(self, damage: str) -> None:
-        """Make the log read-only: it is corrupted, and nothing may be appended to it."""
+    def stop_writing(self, damage: str, event: str = "log.corrupted") -> None:
+        """Make the log read-only: nothing may be appended to it until a restart."""
         self.damage = damage
-        _logger.critical("log.corrupted", damage=damage)
+        _logger.critical(event, damage=damage)
         self._reject_queued()
 
     def _reject_queued(self) -> None:

@@ -51,7 +51,13 @@ class Database(Protocol):
         """
 
     async def reopen(self) -> None:
-        """Open a new write connection; after an I/O error the old one is not trusted."""
+        """Open a new write connection; after an I/O error the old one is not trusted.
+
+        Raises FilesReplaced, DatabaseUnavailable and DatabaseUnusable.
+        """
+
+    async def verify_files(self) -> None:
+        """Raise FilesReplaced when commits go to files that are lost at the next start."""
 
     async def close(self) -> None: ...
 
@@ -105,3 +111,7 @@ class SchemaOutdated(Exception):
 
 class DatabaseUnusable(Exception):
     """The database cannot be used safely, for example because acknowledged commits may be lost."""
+
+
+class FilesReplaced(Exception):
+    """The files of the open database were removed, moved or replaced; the message names one."""

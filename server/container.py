@@ -22,9 +22,9 @@ from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
 from quorate.domain.shared.records import record
-from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.command_bus import FILES_REPLACED, CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
-from quorate.eventlog.database import Database
+from quorate.eventlog.database import Database, FilesReplaced
 from quorate.eventlog.database_url import create_database
 from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.ids import Uuid7
@@ -47,6 +47,7 @@ from quorate.server.readiness import Readiness
 
 DATABASE = "quorate.db"
 CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
+FILES_SECONDS = 0.5
 CLOCK_SECONDS = 10.0  # Clocks of two machines drift apart by less than 1 ms in this time.
 _logger = structlog.get_logger(__name__)
 
@@ -255,6 +256,7 @@ def _background_tasks(
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock),
         "log check": _verify_log(log, service.command_bus),
+        "log files": _watch_files(log.database, service.command_bus),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),
     }
@@ -269,6 +271,17 @@ async def _follow_time(database: Database, clock: MonotonicClock) -> NoReturn:
         await asyncio.sleep(CLOCK_SECONDS)
         with contextlib.suppress(DatabaseUnavailable):
             clock.follow(await database.wall_clock(), back=decided_there)
+
+
+async def _watch_files(database: Database, command_bus: CommandBus) -> NoReturn:
+    """Make the log read-only when its files are no longer those that are open."""
+    while True:
+        await asyncio.sleep(FILES_SECONDS)
+        try:
+            await database.verify_files()
+        except FilesReplaced as loss:
+            if not command_bus.damage:
+                command_bus.stop_writing(str(loss), FILES_REPLACED)
 
 
 async def _verify_tail(log: EventStore, command_bus: CommandBus) -> None:

@@ -254,6 +254,9 @@ class PostgresDatabase:
         await self._close_writer()
         await self._open_writer()
 
+    async def verify_files(self) -> None:
+        """Verify nothing: the server owns its files."""
+
     async def close(self) -> None:
         if self._statistics is not None:
             self._statistics.cancel()

@@ -17,6 +17,9 @@ class SqliteSnapshot(SqliteDatabase):
             await self.inspect(schema.check)
         await self._open_reader()
 
+    async def verify_files(self) -> None:
+        """Verify nothing: a reader loses no commits."""
+
     async def reopen(self) -> None:
         message = "the log is open read-only"
         raise DatabaseUnavailable(message)

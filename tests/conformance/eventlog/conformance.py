@@ -167,6 +167,9 @@ class ObservedDatabase:
         await self.real.reopen()
         self.reopened += 1
 
+    async def verify_files(self) -> None:
+        await self.real.verify_files()
+
     async def close(self) -> None:
         await self.real.close()
 
