@@ -31,8 +31,13 @@ from quorate.eventlog.event_store import EventStore, Heads, LogCorrupted
 from quorate.eventlog.idempotency import IdempotencyStore
 from quorate.eventlog.metrics import FAILED, UNAVAILABLE, CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.shared_clock import CorrectionStore, SharedClock
 from quorate.eventlog.state_store import ReadKeys, StateStore
-from quorate.eventlog.transactions import DatabaseUnavailable, StatementRejected
+from quorate.eventlog.transactions import (
+    DatabaseTransaction,
+    DatabaseUnavailable,
+    StatementRejected,
+)
 from quorate.eventlog.unit_of_work import (
     CommandCrashed,
     NewId,
@@ -69,13 +74,14 @@ class CommandBus:
         on_commit: Callable[[Sequence[RecordedEvent]], None] = lambda _rows: None,
         on_batch: OnBatch | None = None,
         quotas: Quotas = UNLIMITED,
-        shares_time: bool = False,
+        shared_clock: SharedClock | None = None,
+        age_clock: Clock | None = None,
         metrics: CommandMetrics | None = None,
     ) -> None:
-        """``shares_time``: decide by the clock of the database, read under its lock.
+        """``shared_clock``: decide by the clock of the database, read under its lock.
 
         Replicas that share a database need it. With clocks of their own, one replica could grant a
-        lease that another one has just granted.
+        lease that another one has just granted. ``age_clock`` is for deletions by age.
         """
         self._log = log
         self._states = states
@@ -86,12 +92,14 @@ class CommandBus:
         self._on_commit = on_commit
         self._on_batch = on_batch
         self._quotas = quotas
-        self._shares_time = shares_time
+        self._shared_clock = shared_clock
+        self._age_clock = age_clock or clock
+        self._corrections = CorrectionStore(log.database.dialect)
         self._queue = CommandQueue()
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
-        self._prune_due = False
+        self._prune_due = self._time_due = False
         self.metrics = metrics or CommandMetrics()
         self.damage: str | None = None  # Why the log is read-only.
         self.failing = False  # The last write failed; the next one is tried.
@@ -136,9 +144,13 @@ class CommandBus:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._queue or (self._prune_due and not self._closing):
+            while self._queue or (
+                (self._prune_due or self._time_due) and not (self._closing or self.damage)
+            ):
                 if self._log.database.lost:
                     await self._reopen()
+                if self._time_due:
+                    await self._agree_on_time()
                 if self._prune_due:
                     await self._prune()
                 if self._queue:
@@ -215,13 +227,13 @@ class CommandBus:
             states = {tenant: new_state() for tenant in tenants}
             await transaction.look_up(
                 [
-                    *(self._log.time_lookups(heads) if self._shares_time else ()),
+                    *(self._log.time_lookups(heads) if self._shared_clock else ()),
                     *self._log.head_lookups(heads),
                     *self._states.lookups(states, _read_keys(envelopes, reads)),
                     *self._answers.lookups(_scopes(envelopes), remembered),
                 ]
             )
-            now = max(heads.now or self._clock(), heads.last.at)
+            now = await self._decide_time(transaction, heads)
             await transaction.look_up(self._states.overdue_lookups(states, now))
             unit = UnitOfWork(
                 now=now,
@@ -291,6 +303,31 @@ class CommandBus:
                 self.metrics.record_failure(envelope.command, outcome)
                 future.set_exception(error)
 
+    async def _decide_time(self, transaction: DatabaseTransaction, heads: Heads) -> Timestamp:
+        """Return the time of the transaction: never before the last event."""
+        if self._shared_clock is None or heads.reading is None:
+            return max(self._clock(), heads.last.at)
+        now, correction = self._shared_clock.decide(heads.reading, heads.last.at)
+        if correction != heads.reading.correction:
+            await self._corrections.save(transaction, correction)
+        return now
+
+    def agree_on_time(self) -> None:
+        """Correct the shared clock as soon as the writer is free: it was set back."""
+        self._time_due = True
+        self._arrived.set()
+
+    async def _agree_on_time(self) -> None:
+        self._time_due, heads = False, Heads(())
+        try:
+            async with self._log.write() as transaction:
+                lookups = (*self._log.time_lookups(heads), *self._log.head_lookups(heads))
+                await transaction.look_up(lookups)
+                await self._decide_time(transaction, heads)
+        except (DatabaseUnavailable, StatementRejected):
+            _logger.warning("clock.not_corrected", exc_info=True)
+            await self._reopen()
+
     def prune_answers(self) -> None:
         """Delete expired idempotency keys as soon as the writer is free."""
         self._prune_due = self.damage is None
@@ -301,7 +338,7 @@ class CommandBus:
         self._prune_due = False
         try:
             async with self._log.write() as transaction:
-                more = await self._answers.prune(transaction, self._clock())
+                more = await self._answers.prune(transaction, self._age_clock())
         except (DatabaseUnavailable, StatementRejected):
             _logger.warning("idempotency.prune_failed", exc_info=True)
             await self._reopen()

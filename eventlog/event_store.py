@@ -21,6 +21,7 @@ from quorate.eventlog.database import Database, Schema
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
 from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
+from quorate.eventlog.shared_clock import Reading, reading_from_row
 from quorate.eventlog.tables import archives, events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 
@@ -43,7 +44,7 @@ class Heads:
 
     def __init__(self, tenants: Iterable[str]) -> None:
         self.last = LogHead(position=0, at=Timestamp(0))
-        self.now: Timestamp | None = None  # The database's time, if it was queried.
+        self.reading: Reading | None = None  # The database's clock, if it was queried.
         self.tenants = dict.fromkeys(tenants, GENESIS)
 
     def take_last(self, rows: Sequence[Any]) -> None:
@@ -52,7 +53,7 @@ class Heads:
 
     def take_time(self, rows: Sequence[Any]) -> None:
         for row in rows:
-            self.now = Timestamp(row.now)
+            self.reading = reading_from_row(row)
 
     def take_tenants(self, rows: Sequence[Any]) -> None:
         for row in rows:
@@ -152,9 +153,9 @@ class EventStore:
         ]
 
     def time_lookups(self, heads: "Heads") -> Sequence[Lookup]:
-        """Return the lookup that fills ``heads.now``; none for a database of one process."""
-        query = self._queries.time
-        return [] if query is None else [Lookup(query=query, values={}, take=heads.take_time)]
+        """Return the lookup that fills ``heads.reading``; none for a database of one process."""
+        time = self._queries.time
+        return [Lookup(query=time, values={}, take=heads.take_time)] if time else []
 
     async def append(self, transaction: DatabaseTransaction, rows: Sequence[RecordedEvent]) -> None:
         await transaction.write(self._queries.append, [_as_row(row) for row in rows])
@@ -335,7 +336,7 @@ class _Queries:
         self.append = Query(insert(events), database.dialect)
         self.head = Query(last, database.dialect)
         time = database.shared_time
-        self.time = None if time is None else Query(time, database.dialect)
+        self.time = Query(time, database.dialect) if time is not None else None
         self.tenant_heads = Query(_tenant_heads(database), database.dialect)
         self.after = Query(by_position.order_by(events.c.position).limit(limit), database.dialect)
         self.page = Query(self.page_statement, database.dialect)

@@ -30,6 +30,7 @@ from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.metrics import CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.shared_clock import SharedClock
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.deadlines import DueAggregates
@@ -48,7 +49,7 @@ from quorate.server.readiness import Readiness
 DATABASE = "quorate.db"
 CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
 FILES_SECONDS = 0.5
-CLOCK_SECONDS = 10.0  # Clocks of two machines drift apart by less than 1 ms in this time.
+CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
 _logger = structlog.get_logger(__name__)
 
 
@@ -108,7 +109,8 @@ def _create_database(options: Options) -> Database:
 
 async def _create_clock(log: EventStore) -> MonotonicClock:
     """Return the clock of readers, close to the time by which commands are decided."""
-    clock = MonotonicClock(wall=await log.database.wall_clock())
+    wall, _lead = await log.database.wall_clock()
+    clock = MonotonicClock(wall)
     async with log.read() as transaction:
         clock.advance_to((await log.head(transaction)).at)
     return clock
@@ -210,7 +212,8 @@ def _create_command_bus(
         on_commit=commits.record_commit,
         on_batch=tracing.record_commit if tracing is not None else None,
         quotas=options.quotas,
-        shares_time=True,
+        shared_clock=SharedClock(clock),
+        age_clock=clock.cautious,
         metrics=CommandMetrics(registry),
     )
 
@@ -254,7 +257,7 @@ def _background_tasks(
     service = built.service
     tasks: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
-        "clock": _follow_time(log.database, clock),
+        "clock": _follow_time(log.database, clock, service.command_bus),
         "log check": _verify_log(log, service.command_bus),
         "log files": _watch_files(log.database, service.command_bus),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
@@ -265,12 +268,18 @@ def _background_tasks(
     return tasks
 
 
-async def _follow_time(database: Database, clock: MonotonicClock) -> NoReturn:
-    decided_there = database.shared_time is not None
+async def _follow_time(
+    database: Database, clock: MonotonicClock, command_bus: CommandBus
+) -> NoReturn:
     while True:
         await asyncio.sleep(CLOCK_SECONDS)
+        if database.shared_time is None:
+            clock()  # Notices also in an idle service how long a jump has lasted.
+            continue
         with contextlib.suppress(DatabaseUnavailable):
-            clock.follow(await database.wall_clock(), back=decided_there)
+            wall, lead = await database.wall_clock()
+            if not clock.follow(wall, shared_lead=lead):
+                command_bus.agree_on_time()
 
 
 async def _watch_files(database: Database, command_bus: CommandBus) -> NoReturn:

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, FromClause, Select, bindparam, func
@@ -105,7 +105,7 @@ class SqliteDatabase:
         self._wal_bytes_max = WAL_BYTES_MAX
         self._must_reopen = False
         self._distrusted = False  # A write failed for another reason than a lock.
-        self.shared_time: Select[tuple[int]] | None = None
+        self.shared_time: Select[Any] | None = None
         self.dialect: Dialect = sqlite.dialect()
         self._writer: Connection | None = None
         self._idle_readers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
@@ -283,8 +283,8 @@ class SqliteDatabase:
     async def lead(self) -> AsyncIterator[asyncio.Event]:
         yield asyncio.Event()
 
-    async def wall_clock(self) -> Nanoseconds:
-        return time.time_ns
+    async def wall_clock(self) -> tuple[Nanoseconds, int]:
+        return time.time_ns, 0
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         each = func.json_each(bindparam(parameter)).table_valued("value", name=f"{parameter}_rows")

@@ -8,7 +8,7 @@
 
 from sqlalchemy import Connection, func, select, text
 
-from quorate.eventlog.tables import answers, archives, events
+from quorate.eventlog.tables import answers, archives, clock_corrections, events
 from quorate.projections.migrations.revisions import version
 from quorate.projections.tables import metadata
 
@@ -17,6 +17,7 @@ _PRIVILEGES = {
     events.name: "SELECT, INSERT",
     archives.name: "SELECT",
     answers.name: "SELECT, INSERT, DELETE",
+    clock_corrections.name: "SELECT, INSERT, DELETE",
     **dict.fromkeys(metadata.tables, "SELECT, INSERT, UPDATE"),
 }
 # The roles that may append events, except the owner of the table.

@@ -16,6 +16,7 @@ from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.sqlite import database as sqlite_database
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.sqlite.snapshot import SqliteSnapshot
+from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.migrations.schema import SCHEMA
 from quorate.runtime.process_lock import Locked
 from tests.conformance.eventlog.conformance import Sqlite, Stage
@@ -131,7 +132,7 @@ async def test_readers_are_not_refused(path: Path) -> None:
 
 async def test_failed_open_releases_the_lock(path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be taken for one " * 50)
-    with pytest.raises(sqlite_database.DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailable):
         await SqliteDatabase(path).open(SCHEMA)
     path.unlink()
     database = SqliteDatabase(path)
