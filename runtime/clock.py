@@ -52,6 +52,8 @@ class MonotonicClock:
         self._shared_lead = 0  # Offset of that wall clock to the one of the database.
         self._jumped_at: int | None = None
         self._steps: deque[tuple[int, int]] = deque(maxlen=STEPS_KEPT_MAX)
+        self._was_measured = self._was_set_back = False
+        # Whether this clock agreed with the shared clock from one measurement to the next.
         self.is_trusted = False
 
     def __call__(self) -> Timestamp:
@@ -101,17 +103,19 @@ class MonotonicClock:
         this clock continues until the next call. After that it waits for the shared clock, by which
         the processes decide: perhaps it is this machine whose clocks are wrong.
         """
-        steady = self._steady()
-        behind = self._ahead - (wall() - steady)
-        was_set_back = behind > STEP_NANOSECONDS_MAX
-        if was_set_back and self.is_trusted:
-            self.is_trusted = False
+        behind = self._ahead - (wall() - self._steady())
+        was_set_back, has_jumped = behind > STEP_NANOSECONDS_MAX, behind < -STEP_NANOSECONDS_MAX
+        if was_set_back and self.is_trusted and not self._was_set_back:
+            self._was_set_back = True
             return False
         if behind > 0:
             self._ahead -= behind
         self._wall, self._shared_lead = wall, shared_lead
-        has_jumped = behind < -STEP_NANOSECONDS_MAX
-        self.is_trusted = not was_set_back and (self.is_trusted or not has_jumped)
+        if was_set_back:
+            self.is_trusted = False
+        elif not has_jumped:
+            self.is_trusted = self._was_measured
+        self._was_measured, self._was_set_back = True, False
         return True
 
     def advance_to(self, at: Timestamp) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, literal_column
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.envelopes import Accepted
-from quorate.eventlog.postgres.clock import READING
+from quorate.eventlog.postgres import clock as postgres_clock
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.shared_clock import Correction, Reading, SharedClock, corrected
 from quorate.runtime.clock import MonotonicClock
@@ -40,16 +40,16 @@ class Server:
 class Replica:
     """One process with its own steady clock."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, factor: int = 1) -> None:
         self._server = server
+        self._factor = factor
         self.paused = 0
-        self.factor = 1
         self.clock = MonotonicClock(self._measured(), self._steady)
         self.shared = SharedClock(self.clock)
         self.measure()
 
     def _steady(self) -> int:
-        return (self._server.true - NOON - self.paused) * NANOSECONDS * self.factor
+        return (self._server.true - NOON - self.paused) * NANOSECONDS * self._factor
 
     def _measured(self) -> Any:  # noqa: ANN401 - a clock.
         server = self._server
@@ -172,8 +172,7 @@ def test_idle_time_is_not_lost_when_the_clock_is_set_back() -> None:
 
 def test_replica_with_a_wild_clock_changes_nothing() -> None:
     server = Server()
-    replicas = [Replica(server), Replica(server)]
-    replicas[1].factor = 1_000
+    replicas = [Replica(server), Replica(server, factor=1_000)]
     times = run(server, replicas, 30, records=True)
 
     assert times[-1] == pytest.approx(server.true, abs=SECOND)
@@ -211,26 +210,26 @@ def test_new_replica_agrees_at_once() -> None:
 class SetServer:
     """A PostgreSQL schema where the server's clock is set by an offset in the query."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.platform = Postgres(folder)
+        offset = "(SELECT coalesce(max(milliseconds), 0) FROM test_clock)"
+        wall = literal_column(f"{postgres_clock._MILLISECONDS} + {offset}", BigInteger)
+        now, *correction = postgres_clock.READING.exported_columns
+        reading = postgres_clock.READING.with_only_columns(wall.label(now.name), *correction)
+        sql = f"{postgres_clock._NOW.sql} + {offset} * {NANOSECONDS}"
+        patch.setattr(postgres_clock._NOW, "sql", sql)
+        patch.setattr(postgres_clock, "READING", reading)
+        patch.setattr(PostgresDatabase, "shared_time", reading)
         self._stages: list[Stage] = []
 
     async def start(self) -> Stage:
         """Return another process on the log."""
         clock = MonotonicClock()
         stage = Stage(self.platform, clock=clock, shared_clock=SharedClock(clock))
-        database = stage.database
-        wall = literal_column(
-            "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-            " + (SELECT coalesce(max(milliseconds), 0) FROM test_clock)",
-            BigInteger,
-        )
-        now, *correction = READING.exported_columns
-        database.shared_time = READING.with_only_columns(wall.label(now.name), *correction)
-        stage.log.__init__(database)  # type: ignore[misc]  # Compiles its queries again.
         self._stages.append(stage)
         await stage.open()
-        clock.follow((await database.wall_clock())[0])
+        for _ in range(2):
+            clock.follow((await stage.database.wall_clock())[0])
         return stage
 
     async def set(self, milliseconds: int) -> None:
@@ -248,8 +247,8 @@ class SetServer:
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[SetServer]:
-    server = SetServer(tmp_path)
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SetServer]:
+    server = SetServer(tmp_path, monkeypatch)
     await server.set(0)
     try:
         yield server
