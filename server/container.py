@@ -149,6 +149,7 @@ def _build(
         nats_service=nats_service,
         subscriptions=subscriptions,
         leader=leader,
+        clock=clock,
         workers_dir=options.workers_dir,
     )
     service = Service(
@@ -164,7 +165,7 @@ def _build(
         subscriptions=subscriptions,
         clock=clock,
         new_id=new_id,
-        readiness=Readiness(log, command_bus, nats_service, commits),
+        readiness=Readiness(log, command_bus, nats_service, commits, clock),
         metrics=metrics,
         request_metrics=request_metrics,
         tracing=tracing,

@@ -172,6 +172,8 @@ def _degraded(ready: Mapping[str, Any]) -> CheckResult:
             "commands are accepted, but NATS is disconnected: notifications stay in the outbox",
             "Check nats-server; agents that use only HTTP are not affected",
         )
+    if "clock" in ready:
+        return _clock_was_set(ready["clock"])
     if "mirror" in ready:
         return warning(
             f"commands are accepted, but the JetStream mirror is {ready['mirror']}",
@@ -180,6 +182,18 @@ def _degraded(ready: Mapping[str, Any]) -> CheckResult:
     return warning(
         "commands are accepted, but this replica receives no commit notifications",
         "Check the application log and the connection to the database",
+    )
+
+
+def _clock_was_set(clock: str) -> CheckResult:
+    if clock == "ahead":
+        return warning(
+            "the clock of the service was set back: the time of its log is ahead of it",
+            "Leases last up to a ninth longer until the clock has caught up; check NTP there",
+        )
+    return warning(
+        "the clock of the service jumped ahead: the time of its log does not follow yet",
+        "It follows if the clock is still ahead after a minute; check NTP there",
     )
 
 

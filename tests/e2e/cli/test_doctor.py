@@ -287,6 +287,26 @@ def test_readiness_check_fails_when_writes_fail(
     assert "log.write_failed" in (found.advice or "")
 
 
+@pytest.mark.parametrize(
+    ("clock", "message"), [("ahead", "was set back"), ("behind", "jumped ahead")]
+)
+def test_readiness_check_warns_of_a_clock_that_was_set(
+    fake_service: type[_FakeService], target: Target, clock: str, message: str
+) -> None:
+    fake_service.bodies["/readyz"] = {
+        "status": "degraded",
+        "log": "ok",
+        "nats": "connected",
+        "clock": clock,
+    }
+    http_checks.address(target)
+
+    found = http_checks.readiness(target)
+
+    assert found.outcome == "warning"
+    assert message in found.message
+
+
 def test_address_check_fails_for_a_proxy_without_replica(
     fake_service: type[_FakeService], target: Target
 ) -> None:

@@ -14,6 +14,7 @@ from quorate.bus.auth.callout import AuthCallout
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.metrics import CommandMetrics
+from quorate.runtime.clock import MonotonicClock
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 
@@ -70,6 +71,7 @@ class Watched:
             nats_service=self.nats_service,
             subscriptions=self.subscriptions,
             leader=cast("LeaderTasks", _Leader()),
+            clock=MonotonicClock(),
             workers_dir=workers_dir,
             monotonic=lambda: self.now,
         )
