@@ -31,7 +31,7 @@ from quorate.eventlog.event_store import EventStore, Heads, LogCorrupted
 from quorate.eventlog.idempotency import IdempotencyStore
 from quorate.eventlog.metrics import FAILED, UNAVAILABLE, CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.shared_clock import CorrectionStore, SharedClock
+from quorate.eventlog.shared_clock import CorrectionStore, Reading, SharedClock
 from quorate.eventlog.state_store import ReadKeys, StateStore
 from quorate.eventlog.transactions import (
     DatabaseTransaction,
@@ -94,7 +94,7 @@ class CommandBus:
         self._quotas = quotas
         self._shared_clock = shared_clock
         self._age_clock = age_clock or clock
-        self._corrections = CorrectionStore(log.database.dialect)
+        self._corrections = CorrectionStore(log.database)
         self._queue = CommandQueue()
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
@@ -224,16 +224,17 @@ class CommandBus:
             reads = [envelope.command.reads() for envelope in envelopes]
             tenants = dict.fromkeys([envelope.tenant for envelope in envelopes])
             heads, remembered = Heads(tenants), dict[Scope, Remembered]()
+            readings: list[Reading] = []
             states = {tenant: new_state() for tenant in tenants}
             await transaction.look_up(
                 [
-                    *(self._log.time_lookups(heads) if self._shared_clock else ()),
+                    *(self._corrections.lookups(readings) if self._shared_clock else ()),
                     *self._log.head_lookups(heads),
                     *self._states.lookups(states, _read_keys(envelopes, reads)),
                     *self._answers.lookups(_scopes(envelopes), remembered),
                 ]
             )
-            now = await self._decide_time(transaction, heads)
+            now = await self._decide_time(transaction, readings, heads.last.at)
             await transaction.look_up(self._states.overdue_lookups(states, now))
             unit = UnitOfWork(
                 now=now,
@@ -303,12 +304,14 @@ class CommandBus:
                 self.metrics.record_failure(envelope.command, outcome)
                 future.set_exception(error)
 
-    async def _decide_time(self, transaction: DatabaseTransaction, heads: Heads) -> Timestamp:
+    async def _decide_time(
+        self, transaction: DatabaseTransaction, readings: Sequence[Reading], last: Timestamp
+    ) -> Timestamp:
         """Return the time of the transaction: never before the last event."""
-        if self._shared_clock is None or heads.reading is None:
-            return max(self._clock(), heads.last.at)
-        now, correction = self._shared_clock.decide(heads.reading, heads.last.at)
-        if correction != heads.reading.correction:
+        if self._shared_clock is None or not readings:
+            return max(self._clock(), last)
+        now, correction = self._shared_clock.decide(readings[0], last)
+        if correction != readings[0].correction:
             await self._corrections.save(transaction, correction)
         return now
 
@@ -318,12 +321,12 @@ class CommandBus:
         self._arrived.set()
 
     async def _agree_on_time(self) -> None:
-        self._time_due, heads = False, Heads(())
+        self._time_due, heads, readings = False, Heads(()), list[Reading]()
         try:
             async with self._log.write() as transaction:
-                lookups = (*self._log.time_lookups(heads), *self._log.head_lookups(heads))
+                lookups = (*self._corrections.lookups(readings), *self._log.head_lookups(heads))
                 await transaction.look_up(lookups)
-                await self._decide_time(transaction, heads)
+                await self._decide_time(transaction, readings, heads.last.at)
         except (DatabaseUnavailable, StatementRejected):
             _logger.warning("clock.not_corrected", exc_info=True)
             await self._reopen()

@@ -21,7 +21,6 @@ from quorate.eventlog.database import Database, Schema
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
 from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
-from quorate.eventlog.shared_clock import Reading, reading_from_row
 from quorate.eventlog.tables import archives, events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 
@@ -44,16 +43,11 @@ class Heads:
 
     def __init__(self, tenants: Iterable[str]) -> None:
         self.last = LogHead(position=0, at=Timestamp(0))
-        self.reading: Reading | None = None  # The database's clock, if it was queried.
         self.tenants = dict.fromkeys(tenants, GENESIS)
 
     def take_last(self, rows: Sequence[Any]) -> None:
         for row in rows:
             self.last = LogHead(position=row.position, at=Timestamp(row.at))
-
-    def take_time(self, rows: Sequence[Any]) -> None:
-        for row in rows:
-            self.reading = reading_from_row(row)
 
     def take_tenants(self, rows: Sequence[Any]) -> None:
         for row in rows:
@@ -151,11 +145,6 @@ class EventStore:
             Lookup(query=self._queries.head, values={}, take=heads.take_last),
             Lookup(query=self._queries.tenant_heads, values=names, take=heads.take_tenants),
         ]
-
-    def time_lookups(self, heads: "Heads") -> Sequence[Lookup]:
-        """Return the lookup that fills ``heads.reading``; none for a database of one process."""
-        time = self._queries.time
-        return [Lookup(query=time, values={}, take=heads.take_time)] if time else []
 
     async def append(self, transaction: DatabaseTransaction, rows: Sequence[RecordedEvent]) -> None:
         await transaction.write(self._queries.append, [_as_row(row) for row in rows])
@@ -335,8 +324,6 @@ class _Queries:
         self.page_statement = by_sequence.order_by(events.c.sequence).limit(limit)
         self.append = Query(insert(events), database.dialect)
         self.head = Query(last, database.dialect)
-        time = database.shared_time
-        self.time = Query(time, database.dialect) if time is not None else None
         self.tenant_heads = Query(_tenant_heads(database), database.dialect)
         self.after = Query(by_position.order_by(events.c.position).limit(limit), database.dialect)
         self.page = Query(self.page_statement, database.dialect)

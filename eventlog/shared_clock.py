@@ -21,8 +21,9 @@ from sqlalchemy import Select, delete, insert, select
 
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.database import Database
 from quorate.eventlog.tables import clock_corrections
-from quorate.eventlog.transactions import DatabaseTransaction, Query
+from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 from quorate.runtime.clock import (
     CONFIRM_NANOSECONDS,
     NANOSECONDS_PER_MILLISECOND,
@@ -147,11 +148,21 @@ def _log(reading: Reading, now: int) -> None:
 
 
 class CorrectionStore:
-    """Writes the correction."""
+    """Reads the database's clock with the correction, and writes the correction."""
 
-    def __init__(self, dialect: Any) -> None:  # noqa: ANN401 - of SQLAlchemy.
-        self._delete = Query(delete(clock_corrections), dialect)
-        self._insert = Query(insert(clock_corrections), dialect)
+    def __init__(self, database: Database) -> None:
+        time = database.shared_time
+        self._reading = None if time is None else Query(time, database.dialect)
+        self._delete = Query(delete(clock_corrections), database.dialect)
+        self._insert = Query(insert(clock_corrections), database.dialect)
+
+    def lookups(self, readings: list[Reading]) -> Sequence[Lookup]:
+        """Return the lookup that fills ``readings``; none for a database of one process."""
+
+        def take(rows: Sequence[Any]) -> None:
+            readings.extend(map(reading_from_row, rows))
+
+        return [Lookup(query=self._reading, values={}, take=take)] if self._reading else []
 
     async def save(self, transaction: DatabaseTransaction, correction: Correction | None) -> None:
         none: Sequence[Any] = ()

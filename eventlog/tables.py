@@ -86,7 +86,7 @@ answers = Table(
     Column("caller", text(64), primary_key=True),
     Column("command", text(64), primary_key=True),
     Column("key", text(256), primary_key=True),
-    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("fingerprint", LargeBinary(33), nullable=False),  # A version, and a SHA-256.
     Column("code", text(64)),  # Of the rejection; null when the command was accepted.
     Column("body", text(), nullable=False),
     Column("sequence", BigInteger, nullable=False),

@@ -34,19 +34,19 @@ from quorate.eventlog.shared_clock import SharedClock
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.deadlines import DueAggregates
-from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.deadline_scheduler import DeadlineScheduler
+from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
 from quorate.server.readiness import Readiness
 
-DATABASE = "quorate.db"
 CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
 FILES_SECONDS = 0.5
 CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
@@ -68,7 +68,7 @@ class RunningService:
 async def run_service(options: Options) -> AsyncIterator[RunningService]:
     """Run the service: start event store, command bus, NATS and background tasks, in this order."""
     log, tracing = EventStore(_create_database(options)), create_tracing(options.otel_endpoint)
-    await log.open(SCHEMA)
+    await log.open(ServerSchema(allow_newer=options.allow_newer_schema))
     async with AsyncExitStack() as stack:
         if tracing is not None:
             stack.push_async_callback(tracing.stop)

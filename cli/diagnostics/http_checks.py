@@ -32,6 +32,8 @@ MAX_SKEW_SECONDS = 1.0
 # A Date header has a resolution of 1 s, and a server may reuse its value for another second.
 MAX_DATE_AGE_SECONDS = 2.0
 OTHERS_MASK = 0o077
+EVERYONE_MASK = 0o007
+DATABASES = ("quorate.db", "quorate.db-wal", "quorate.db-shm")
 SECRETS = ("credentials.json", "nats/keys.json", "nats/nats-server.conf")
 OK = 200
 NO_BACKEND_STATUSES = {502, 503, 504}  # A proxy without a reachable backend.
@@ -302,7 +304,7 @@ def versions(target: Target) -> CheckResult:
 
 
 def files(target: Target) -> CheckResult:
-    """Check that only the owner can read stored secrets."""
+    """Check that only the owner can read stored secrets, and not everyone the database."""
     data_dir, profiles = target.data_dir, contexts_path()
     stored = [path for path in (*(data_dir / name for name in SECRETS), profiles) if path.exists()]
     if not stored:
@@ -311,6 +313,8 @@ def files(target: Target) -> CheckResult:
         ancestor for path in stored for ancestor in path.parents
     }
     exposed = sorted(path for path in (*folders, *stored) if path.stat().st_mode & OTHERS_MASK)
+    databases = (data_dir / name for name in DATABASES)
+    exposed += [path for path in databases if path.exists() and _is_open_to_everyone(path)]
     if exposed:
         named = " ".join(str(path) for path in exposed)
         return failed(
@@ -318,6 +322,10 @@ def files(target: Target) -> CheckResult:
             f"chmod go= {named}; issue new keys if other users had access",
         )
     return ok("credential file permissions OK")
+
+
+def _is_open_to_everyone(path: Path) -> bool:
+    return bool(path.stat().st_mode & EVERYONE_MASK)
 
 
 # -- Responses --------------------------------------------------------------------

@@ -91,7 +91,7 @@ _ANSWER_TYPES: Mapping[str, type | tuple[type, ...]] = {
 _ANSWER_LENGTHS_MAX = {"tenant": 64, "caller": 64, "command": 64, "key": 256}
 _INTEGER_MAX = 2**63 - 1  # Of both databases.
 _VERSION_MAX = 2**31 - 1
-_FINGERPRINT_DIGITS = 64
+_FINGERPRINT_DIGITS = {64, 66}  # Without a version, and with one.
 
 
 class EventOutOfOrder(Exception):
@@ -356,7 +356,7 @@ def _verify_answer(line: Any) -> None:  # noqa: ANN401 - JSON.
             raise TypeError(f"{name} has another type")
         if isinstance(line[name], str) and "\0" in line[name]:
             raise ValueError(f"{name} contains NUL")
-    if len(line["fingerprint"]) != _FINGERPRINT_DIGITS:
+    if len(line["fingerprint"]) not in _FINGERPRINT_DIGITS:
         raise ValueError("its fingerprint has another length")
     if not 0 <= line["sequence"] <= _INTEGER_MAX:
         raise ValueError("its sequence is out of range")

@@ -104,7 +104,7 @@ class SqliteDatabase:
         self._files = DatabaseFiles(path)
         self._wal_bytes_max = WAL_BYTES_MAX
         self._must_reopen = False
-        self._distrusted = False  # A write failed for another reason than a lock.
+        self._was_busy = False  # The last write failed because of a lock.
         self.shared_time: Select[Any] | None = None
         self.dialect: Dialect = sqlite.dialect()
         self._writer: Connection | None = None
@@ -186,7 +186,8 @@ class SqliteDatabase:
         waiting for a lock only, the connection is fine, and readers need not end.
         """
         await self.verify_files()
-        if self._writer is not None and not (self._distrusted or self._must_reopen):
+        was_busy, self._was_busy = self._was_busy, False
+        if was_busy and self._writer is not None and not self._must_reopen:
             return
         await asyncio.to_thread(_test_disk, self.path.parent)
         if self._writer is not None:
@@ -196,7 +197,6 @@ class SqliteDatabase:
         if await writer.scalar("PRAGMA wal_checkpoint(truncate)"):
             raise DatabaseUnavailable("readers still use the old write-ahead log")
         self._must_reopen, self._wal_bytes_max = False, WAL_BYTES_MAX
-        self._distrusted = False
         self._files.remember()
 
     async def verify_files(self) -> None:
@@ -231,10 +231,8 @@ class SqliteDatabase:
         try:
             async with commit_on_exit(transaction):
                 yield transaction
-        except DatabaseBusy:
-            raise
-        except DatabaseUnavailable:
-            self._distrusted = True
+        except DatabaseUnavailable as error:
+            self._was_busy = isinstance(error, DatabaseBusy)
             raise
         if (missing := self._files.find_missing()) is not None:
             raise DatabaseUnavailable(f"{missing} was removed, moved or replaced")

@@ -60,6 +60,11 @@ class DatabaseFiles:
         found = os.fstat(descriptor)
         self._lock = descriptor, (found.st_dev, found.st_ino)
         _locked_here.add(self._lock[1])
+        try:
+            self.require_one_name()
+        except DatabaseUnusable:
+            self.unlock()
+            raise
 
     def unlock(self) -> None:
         """Release the lock, after all connections were closed."""
@@ -68,6 +73,19 @@ class DatabaseFiles:
             self._lock = None
             _locked_here.discard(identity)
             os.close(descriptor)
+
+    def require_one_name(self) -> None:
+        """Raise DatabaseUnusable for a file with several hard links, also for readers.
+
+        The newest events may be in the write-ahead log, which SQLite finds by the name.
+        """
+        with suppress(OSError):
+            names = self.path.stat().st_nlink
+            if names > 1:
+                raise DatabaseUnusable(
+                    f"{self.path} has {names} names (hard links): remove the others, because the"
+                    " newest events are in files that belong to one name"
+                )
 
     # -- Identity --------------------------------------------------------------------
 

@@ -263,13 +263,14 @@ class Key:
     key: str
     request: str = "a request"
     caller: str = ACTOR
+    version: bytes = b"\1"
 
     def idempotency(self, command: Command) -> Idempotency:
         return Idempotency(
             caller=self.caller,
             command=type(command).__name__,
             key=self.key,
-            fingerprint=hashlib.sha256(self.request.encode()).digest(),
+            fingerprint=self.version + hashlib.sha256(self.request.encode()).digest(),
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from quorate.eventlog.database import FilesReplaced
+from quorate.eventlog.database import DatabaseUnusable, FilesReplaced
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.sqlite import database as sqlite_database
 from quorate.eventlog.sqlite.database import SqliteDatabase
@@ -96,6 +96,7 @@ async def test_second_process_is_refused(path: Path) -> None:
         refused = [other.stdout.readline(), other.stdout.readline()]
         await stage.execute(register("bob"))
         await stage.close()
+        linked.unlink()
         print(path, file=other.stdin, flush=True)
         allowed = other.stdout.readline()
         other.stdin.close()
@@ -111,12 +112,18 @@ async def test_second_use_in_one_process_is_refused(
 ) -> None:
     """Without opening the file: closing it again would end the locks of SQLite."""
     stage = await _open_stage(path)
-    other = SqliteDatabase(alias(path))
+    alias_path = alias(path)
+    other = SqliteDatabase(alias_path)
     with pytest.raises(Locked):
         await other.open(SCHEMA)
     with pytest.raises(Locked):
         await other.define(SCHEMA.prepare)
     await stage.close()
+    if alias is _hard_link:
+        with pytest.raises(DatabaseUnusable, match="2 names"):
+            await other.open(SCHEMA)
+        alias_path.unlink()
+        other = SqliteDatabase(path)
     await other.open(SCHEMA)
     await other.close()
 
@@ -126,6 +133,20 @@ async def test_readers_are_not_refused(path: Path) -> None:
     snapshot = SqliteSnapshot(path)
     await snapshot.open()
     await snapshot.verify_files()
+    await snapshot.close()
+    await stage.close()
+
+
+async def test_hard_link_is_not_read(path: Path) -> None:
+    """The newest events are in the write-ahead log of the other name."""
+    stage = await _open_stage(path)
+    link = _hard_link(path)
+    for each in (path, link):
+        with pytest.raises(DatabaseUnusable, match="2 names"):
+            await SqliteSnapshot(each).open()
+    link.unlink()
+    snapshot = SqliteSnapshot(path)
+    await snapshot.open()
     await snapshot.close()
     await stage.close()
 
