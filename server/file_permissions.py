@@ -16,7 +16,7 @@ _logger = structlog.get_logger(__name__)
 
 
 def warn_of_exposed_files(options: Options) -> None:
-    """Log ``files.exposed``. The files are not changed: somebody may rely on the permissions."""
+    """Log ``files.exposed``. The files are not changed: the permissions may be intended."""
     exposed = [str(path) for path in _private_paths(options) if _is_exposed(path)]
     if exposed:
         _logger.warning("files.exposed", paths=exposed, advice=f"chmod o= {' '.join(exposed)}")
