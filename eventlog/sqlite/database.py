@@ -234,16 +234,10 @@ class SqliteDatabase:
         except DatabaseUnavailable as error:
             self._was_busy = isinstance(error, DatabaseBusy)
             raise
-        if (missing := self._files.find_missing()) is not None:
+        if (missing := self._files.find_missing(after_commit=True)) is not None:
             raise DatabaseUnavailable(f"{missing} was removed, moved or replaced")
-        if self._wal_bytes() > self._wal_bytes_max:
+        if self._files.write_ahead_log_bytes > self._wal_bytes_max:
             await self._restart_wal(self._writer)
-
-    def _wal_bytes(self) -> int:
-        try:
-            return self._files.write_ahead_log.stat().st_size
-        except FileNotFoundError:
-            return 0
 
     async def _restart_wal(self, writer: Connection) -> None:
         """Wait briefly for the current readers, then truncate the write-ahead log.
@@ -255,7 +249,8 @@ class SqliteDatabase:
             await writer.run(_truncate_wal)
         except DatabaseUnavailable:  # The commit itself is durable.
             self._must_reopen = True
-        self._wal_bytes_max = self._wal_bytes() + WAL_BYTES_MAX
+        self._files.find_missing()
+        self._wal_bytes_max = self._files.write_ahead_log_bytes + WAL_BYTES_MAX
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[DatabaseTransaction]:

@@ -18,7 +18,8 @@ from quorate.eventlog.database import DatabaseUnusable
 from quorate.runtime.process_lock import Locked, lock_owner
 
 OWNER_ONLY = 0o600
-_SUFFIXES = ("", "-wal", "-shm")
+_WRITE_AHEAD_LOG, _INDEX = "-wal", "-shm"
+_SUFFIXES = ("", _WRITE_AHEAD_LOG, _INDEX)
 Identity: TypeAlias = tuple[int, int]  # Device and inode.
 
 _locked_here: set[Identity] = set()
@@ -29,9 +30,10 @@ class DatabaseFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.write_ahead_log = path.with_name(f"{path.name}-wal")
-        self._paths = [path.with_name(path.name + suffix) for suffix in _SUFFIXES]
-        self._known: dict[Path, Identity] = {}
+        self._paths = [f"{path}{suffix}" for suffix in _SUFFIXES]
+        self._known: dict[str, Identity] = {}
+        self._of_commits: dict[str, Identity] = {}  # Without the index, whose loss loses nothing.
+        self.write_ahead_log_bytes = 0  # When the files were last compared.
         self._lock: tuple[int, Identity] | None = None  # Its descriptor.
 
     # -- Lock ----------------------------------------------------------------------
@@ -42,7 +44,7 @@ class DatabaseFiles:
 
     def lock(self) -> None:
         """Lock the database file, and create it if it is missing; raises Locked."""
-        if _identity(self.path) in _locked_here:
+        if _identity(str(self.path)) in _locked_here:
             raise Locked(self.path, os.getpid())
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, OWNER_ONLY)
@@ -94,23 +96,28 @@ class DatabaseFiles:
         self._known = {
             path: found for path in self._paths if (found := _identity(path)) is not None
         }
+        self._of_commits = dict(self._known)
+        self._of_commits.pop(self._paths[-1], None)
 
-    def find_missing(self) -> Path | None:
+    def find_missing(self, *, after_commit: bool = False) -> str | None:
         """Return a path that no longer leads to the file that is open."""
-        for path, known in self._known.items():
+        self.write_ahead_log_bytes = 0
+        for path, known in (self._of_commits if after_commit else self._known).items():
             try:
-                found = os.stat(path)  # noqa: PTH116 - after each commit: twice as fast.
+                found = os.stat(path)  # noqa: PTH116 - it must be fast.
             except (FileNotFoundError, NotADirectoryError):
                 return path
             except OSError:
                 continue  # A failing disk shows in the writes.
-            if (found.st_dev, found.st_ino) != known:
+            if found.st_ino != known[1] or found.st_dev != known[0]:
                 return path
+            if path.endswith(_WRITE_AHEAD_LOG):
+                self.write_ahead_log_bytes = found.st_size
         return None
 
 
-def _identity(path: Path) -> Identity | None:
+def _identity(path: str) -> Identity | None:
     with suppress(OSError):
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116
         return found.st_dev, found.st_ino
     return None
