@@ -36,6 +36,8 @@ async def ready(service: Service, _call: Call) -> Reply:
         response["commits"] = "stale"
     if not state.writes:
         response["writes"] = "failing"
+    if state.clock is not None:
+        response["clock"] = state.clock
     status = UNAVAILABLE_STATUS if state.status == "unavailable" else 200
     return Reply(body=dump(response), status=status)
 

@@ -12,14 +12,14 @@ class ReadinessState:
     mirror: Literal["stopped", "unavailable"] | None
     receives_commits: bool
     writes: bool = True
+    clock: Literal["ahead", "behind"] | None = None
 
     @property
     def status(self) -> Literal["ready", "degraded", "unavailable"]:
         if self.log != "ok":
             return "unavailable"
-        is_complete = (
-            self.nats_connected and self.mirror is None and self.receives_commits and self.writes
-        )
+        is_connected = self.nats_connected and self.mirror is None and self.receives_commits
+        is_complete = is_connected and self.writes and self.clock is None
         return "ready" if is_complete else "degraded"
 
 

@@ -1,6 +1,6 @@
 """Options of the commands that open the database directly.
 
-* SQLite: the command locks the data directory, so it fails while a service runs there.
+* SQLite: a command that writes locks the file, so it fails while a service uses it by any path.
 * PostgreSQL: services may be running.
 """
 
@@ -61,10 +61,13 @@ class DatabaseTarget:
         return create_database(url, password_file=self.password_file, no_statement_timeout=True)
 
     def lock(self) -> AbstractContextManager[object]:
-        """Lock the data directory of a SQLite log; raises Locked while a service uses it."""
+        """Lock the data directory of its own SQLite log; raises Locked while a service uses it.
+
+        Opening a database to write it locks the file as well, wherever it is.
+        """
         from quorate.runtime.process_lock import DataDirLock
 
-        if self.path is None or not self.data_dir.is_dir():
+        if self.url is not None or not self.data_dir.is_dir():
             return nullcontext()
         return DataDirLock(self.data_dir)
 

@@ -16,8 +16,9 @@ class ReadyInfo(ResponseModel):
 
     ``nats``: notifications wait until NATS is connected again. ``mirror``: the JetStream mirror is
     stopped or unavailable. ``commits``: this replica does not receive commit notifications from
-    other replicas. ``writes``: the last write failed, and the service retries. ``mirror``,
-    ``commits`` and ``writes`` are present only in these cases.
+    other replicas. ``writes``: the last write failed, and the service retries. ``clock``: the clock
+    was set, and the time of the log differs from it. ``mirror``, ``commits``, ``writes`` and
+    ``clock`` are present only in these cases.
     """
 
     status: Literal["ready", "degraded", "unavailable"]
@@ -26,6 +27,7 @@ class ReadyInfo(ResponseModel):
     mirror: Literal["stopped", "unavailable"] | None = optional()
     commits: Literal["stale"] | None = optional()
     writes: Literal["failing"] | None = optional()
+    clock: Literal["ahead", "behind"] | None = optional()
 
 
 LIVE = Operation(

@@ -26,14 +26,19 @@ from quorate.domain.shared.daily_quotas import USAGE, WHOLE_TENANT, is_agent
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_queue import CommandQueue, QueuedCommand
-from quorate.eventlog.database import DatabaseUnusable
+from quorate.eventlog.database import DatabaseUnusable, FilesReplaced
 from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, CommandResult, Unavailable
 from quorate.eventlog.event_store import EventStore, Heads, LogCorrupted
 from quorate.eventlog.idempotency import IdempotencyStore
 from quorate.eventlog.metrics import FAILED, UNAVAILABLE, CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.shared_clock import CorrectionStore, Reading, SharedClock
 from quorate.eventlog.state_store import ReadKeys, StateStore
-from quorate.eventlog.transactions import DatabaseUnavailable, StatementRejected
+from quorate.eventlog.transactions import (
+    DatabaseTransaction,
+    DatabaseUnavailable,
+    StatementRejected,
+)
 from quorate.eventlog.unit_of_work import (
     CommandCrashed,
     NewId,
@@ -49,6 +54,7 @@ REOPEN_WAIT_SECONDS = 0.2
 DRAIN_SECONDS_MAX = 3.0
 # For every tenant. The place of the damage names one of them, and is for the operator only.
 CORRUPTED = "The log is corrupted and read-only"
+FILES_REPLACED = "log.files_replaced"  # The log event.
 Clock: TypeAlias = Callable[[], Timestamp]
 # Called after a commit: the envelopes, their events, and when the batch began (wall clock, ns).
 OnBatch: TypeAlias = Callable[[Sequence[CommandEnvelope], Sequence[RecordedEvent], int], None]
@@ -70,13 +76,14 @@ class CommandBus:
         on_commit: Callable[[Sequence[RecordedEvent]], None] = lambda _rows: None,
         on_batch: OnBatch | None = None,
         quotas: Quotas = UNLIMITED,
-        shares_time: bool = False,
+        shared_clock: SharedClock | None = None,
+        age_clock: Clock | None = None,
         metrics: CommandMetrics | None = None,
     ) -> None:
-        """``shares_time``: decide by the clock of the database, read under its lock.
+        """``shared_clock``: decide by the clock of the database, read under its lock.
 
         Replicas that share a database need it. With clocks of their own, one replica could grant a
-        lease that another one has just granted.
+        lease that another one has just granted. ``age_clock`` is for deletions by age.
         """
         self._log = log
         self._states = states
@@ -87,12 +94,14 @@ class CommandBus:
         self._on_commit = on_commit
         self._on_batch = on_batch
         self._quotas = quotas
-        self._shares_time = shares_time
+        self._shared_clock = shared_clock
+        self._age_clock = age_clock or clock
+        self._corrections = CorrectionStore(log.database)
         self._queue = CommandQueue()
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
-        self._prune_due = False
+        self._prune_due = self._time_due = False
         self.metrics = metrics or CommandMetrics()
         self.damage: str | None = None  # Why the log is read-only.
         self.failing = False  # The last write failed; the next one is tried.
@@ -137,9 +146,13 @@ class CommandBus:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._queue or (self._prune_due and not self._closing):
+            while self._queue or (
+                (self._prune_due or self._time_due) and not (self._closing or self.damage)
+            ):
                 if self._log.database.lost:
                     await self._reopen()
+                if self._time_due:
+                    await self._agree_on_time()
                 if self._prune_due:
                     await self._prune()
                 if self._queue:
@@ -213,16 +226,17 @@ class CommandBus:
             reads = [envelope.command.reads() for envelope in envelopes]
             tenants = dict.fromkeys([envelope.tenant for envelope in envelopes])
             heads, remembered = Heads(tenants), dict[Scope, Remembered]()
+            readings: list[Reading] = []
             states = {tenant: new_state() for tenant in tenants}
             await transaction.look_up(
                 [
-                    *(self._log.time_lookups(heads) if self._shares_time else ()),
+                    *(self._corrections.lookups(readings) if self._shared_clock else ()),
                     *self._log.head_lookups(heads),
                     *self._states.lookups(states, _read_keys(envelopes, reads)),
                     *self._answers.lookups(_scopes(envelopes), remembered),
                 ]
             )
-            now = max(heads.now or self._clock(), heads.last.at)
+            now = await self._decide_time(transaction, readings, heads.last.at)
             if remembered:  # Requests that are repeated; some read what they were granted.
                 repeats = [reads_of_repeat(envelope, remembered) for envelope in envelopes]
                 if keys := _read_keys(envelopes, repeats):
@@ -266,6 +280,9 @@ class CommandBus:
         while not self._closing:
             try:
                 await self._log.reopen()
+            except FilesReplaced as loss:
+                self.stop_writing(str(loss), FILES_REPLACED)
+                return
             except LogCorrupted as damage:
                 self.stop_writing(str(damage))
                 return
@@ -277,10 +294,10 @@ class CommandBus:
                 _logger.info("log.writes_recovered")
                 return
 
-    def stop_writing(self, damage: str) -> None:
-        """Make the log read-only: it is corrupted, and nothing may be appended to it."""
+    def stop_writing(self, damage: str, event: str = "log.corrupted") -> None:
+        """Make the log read-only: nothing may be appended to it until a restart."""
         self.damage = damage
-        _logger.critical("log.corrupted", damage=damage)
+        _logger.critical(event, damage=damage)
         self._reject_queued()
 
     def _reject_queued(self) -> None:
@@ -294,6 +311,33 @@ class CommandBus:
                 self.metrics.record_failure(envelope.command, outcome)
                 future.set_exception(error)
 
+    async def _decide_time(
+        self, transaction: DatabaseTransaction, readings: Sequence[Reading], last: Timestamp
+    ) -> Timestamp:
+        """Return the time of the transaction: never before the last event."""
+        if self._shared_clock is None or not readings:
+            return max(self._clock(), last)
+        now, correction = self._shared_clock.decide(readings[0], last)
+        if correction != readings[0].correction:
+            await self._corrections.save(transaction, correction)
+        return now
+
+    def agree_on_time(self) -> None:
+        """Correct the shared clock as soon as the writer is free: it was set back."""
+        self._time_due = True
+        self._arrived.set()
+
+    async def _agree_on_time(self) -> None:
+        self._time_due, heads, readings = False, Heads(()), list[Reading]()
+        try:
+            async with self._log.write() as transaction:
+                lookups = (*self._corrections.lookups(readings), *self._log.head_lookups(heads))
+                await transaction.look_up(lookups)
+                await self._decide_time(transaction, readings, heads.last.at)
+        except (DatabaseUnavailable, StatementRejected):
+            _logger.warning("clock.not_corrected", exc_info=True)
+            await self._reopen()
+
     def prune_answers(self) -> None:
         """Delete expired idempotency keys as soon as the writer is free."""
         self._prune_due = self.damage is None
@@ -304,7 +348,7 @@ class CommandBus:
         self._prune_due = False
         try:
             async with self._log.write() as transaction:
-                more = await self._answers.prune(transaction, self._clock())
+                more = await self._answers.prune(transaction, self._age_clock())
         except (DatabaseUnavailable, StatementRejected):
             _logger.warning("idempotency.prune_failed", exc_info=True)
             await self._reopen()

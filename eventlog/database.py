@@ -32,9 +32,9 @@ class Database(Protocol):
     """One database, opened by one process."""
 
     dialect: Dialect
-    # Selects the time in milliseconds, for processes that share a log and must use one clock. None
-    # for a database of one process.
-    shared_time: Select[tuple[int]] | None
+    # Selects a Reading, for processes that share a log and must use one clock. None for a database
+    # of one process.
+    shared_time: Select[Any] | None
 
     @property
     def lost(self) -> bool:
@@ -51,7 +51,13 @@ class Database(Protocol):
         """
 
     async def reopen(self) -> None:
-        """Open a new write connection; after an I/O error the old one is not trusted."""
+        """Open a new write connection; after an I/O error the old one is not trusted.
+
+        Raises FilesReplaced, DatabaseUnavailable and DatabaseUnusable.
+        """
+
+    async def verify_files(self) -> None:
+        """Raise FilesReplaced when commits go to files that are lost at the next start."""
 
     async def close(self) -> None: ...
 
@@ -89,8 +95,11 @@ class Database(Protocol):
         For a short time there may be two leaders, so correctness must not depend on one.
         """
 
-    async def wall_clock(self) -> Nanoseconds:
-        """Measure and return the clock that all processes share; raises DatabaseUnavailable."""
+    async def wall_clock(self) -> tuple[Nanoseconds, int]:
+        """Measure and return the clock that all processes share; raises DatabaseUnavailable.
+
+        Also returns its lead in nanoseconds over the database's own clock.
+        """
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         """Return a table of ``columns`` strings a row, bound as one JSON array of arrays.
@@ -105,3 +114,7 @@ class SchemaOutdated(Exception):
 
 class DatabaseUnusable(Exception):
     """The database cannot be used safely, for example because acknowledged commits may be lost."""
+
+
+class FilesReplaced(Exception):
+    """The files of the open database were removed, moved or replaced; the message names one."""

@@ -11,13 +11,14 @@ from quorate.domain.shared.state import Command
 class Idempotency:
     """An idempotency key and the fingerprint of its request.
 
-    The same key with another fingerprint is rejected (KEY_REUSED).
+    The same key with another fingerprint is rejected (KEY_REUSED), if both fingerprints are of one
+    version: a retry after an upgrade gets its response.
     """
 
     caller: str
     command: str
     key: str
-    fingerprint: bytes  # SHA-256 of the request.
+    fingerprint: bytes  # A version, and the SHA-256 of the request; no version in old rows.
 
 
 @record
@@ -68,7 +69,17 @@ class Rejected:
     replayed: bool = False
 
 
+def is_same_request(one: bytes, other: bytes) -> bool:
+    """Compare two fingerprints; those of different versions cannot be compared."""
+    return one == other or _version(one) != _version(other)
+
+
+def _version(fingerprint: bytes) -> bytes:
+    return fingerprint[:-DIGEST_BYTES]
+
+
 CommandResult: TypeAlias = Accepted | Rejected
+DIGEST_BYTES = 32
 KEY_REUSED = "idempotency_key_reused"
 
 

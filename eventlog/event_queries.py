@@ -24,8 +24,6 @@ class EventQueries:
         self.page_statement = by_sequence.order_by(events.c.sequence).limit(limit)
         self.append = Query(insert(events), database.dialect)
         self.head = Query(last, database.dialect)
-        time = database.shared_time
-        self.time = None if time is None else Query(time, database.dialect)
         self.tenant_heads = Query(_tenant_heads(database), database.dialect)
         self.after = Query(by_position.order_by(events.c.position).limit(limit), database.dialect)
         self.page = Query(self.page_statement, database.dialect)

@@ -45,16 +45,11 @@ class Heads:
 
     def __init__(self, tenants: Iterable[str]) -> None:
         self.last = LogHead(position=0, at=Timestamp(0))
-        self.now: Timestamp | None = None  # The database's time, if it was queried.
         self.tenants = dict.fromkeys(tenants, GENESIS)
 
     def take_last(self, rows: Sequence[Any]) -> None:
         for row in rows:
             self.last = LogHead(position=row.position, at=Timestamp(row.at))
-
-    def take_time(self, rows: Sequence[Any]) -> None:
-        for row in rows:
-            self.now = Timestamp(row.now)
 
     def take_tenants(self, rows: Sequence[Any]) -> None:
         for row in rows:
@@ -146,11 +141,6 @@ class EventStore:
             Lookup(query=self._queries.head, values={}, take=heads.take_last),
             Lookup(query=self._queries.tenant_heads, values=names, take=heads.take_tenants),
         ]
-
-    def time_lookups(self, heads: "Heads") -> Sequence[Lookup]:
-        """Return the lookup that fills ``heads.now``; none for a database of one process."""
-        query = self._queries.time
-        return [] if query is None else [Lookup(query=query, values={}, take=heads.take_time)]
 
     async def append(self, transaction: DatabaseTransaction, rows: Sequence[RecordedEvent]) -> None:
         await transaction.write(self._queries.append, [_as_row(row) for row in rows])

@@ -1,4 +1,4 @@
-"""Tables of the event log: events, archive files, and responses to commands with idempotency keys.
+"""Tables of the event log: events, archive files, responses to commands, and the clock.
 
 * Events are append-only; triggers in the database enforce it.
 * Archived events may be deleted (eventlog/archive/archiver.py), except each tenant's last one, from
@@ -95,11 +95,20 @@ answers = Table(
     Column("caller", text(64), primary_key=True),
     Column("command", text(64), primary_key=True),
     Column("key", text(256), primary_key=True),
-    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("fingerprint", LargeBinary(33), nullable=False),  # A version, and a SHA-256.
     Column("code", text(64)),  # Of the rejection; null when the command was accepted.
     Column("body", text(), nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
     Index("answers_by_age", "at"),
     sqlite_with_rowid=False,
+)
+
+# At most one row (eventlog/shared_clock.py).
+clock_corrections = Table(
+    "clock_corrections",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("wall", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
 )

@@ -21,6 +21,10 @@ class DatabaseUnavailable(Exception):
     """The database failed (I/O error, disk full, locked); the transaction's outcome is unknown."""
 
 
+class DatabaseBusy(DatabaseUnavailable):
+    """Another process holds the lock of the database; nothing was written."""
+
+
 class StatementRejected(Exception):
     """The database rejected a statement, for example because of a constraint."""
 

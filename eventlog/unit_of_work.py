@@ -31,6 +31,7 @@ from quorate.eventlog.envelopes import (
     CommandResult,
     Idempotency,
     Rejected,
+    is_same_request,
 )
 from quorate.eventlog.hash_chain import event_body, link
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
@@ -112,7 +113,7 @@ class UnitOfWork:
                 known = Remembered(fingerprint=envelope.idempotency.fingerprint, answer=result)
                 self._remembered[scope] = self.to_remember[scope] = known
             return result
-        if known.fingerprint == envelope.idempotency.fingerprint:
+        if is_same_request(known.fingerprint, envelope.idempotency.fingerprint):
             granted = grant_of(envelope, known)
             if granted is None:
                 return replace(known.answer, replayed=True)

@@ -13,8 +13,8 @@ from typing import BinaryIO
 from sqlalchemy import Connection, insert, select
 
 from quorate.domain.shared.records import record
-from quorate.eventlog.archive.backup import FORMAT
-from quorate.eventlog.archive.sealed_file import AnswerRow, Item, Seal, SealedReader
+from quorate.eventlog.archive.backup import open_backup
+from quorate.eventlog.archive.sealed_file import AnswerRow, Item, Seal
 from quorate.eventlog.database import Database
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import answers, archives, events
@@ -63,7 +63,7 @@ def _must_be_empty(connection: Connection) -> None:
 
 
 def _copy(connection: Connection, file: BinaryIO, progress: Progress) -> Seal:
-    reader = SealedReader(file, FORMAT)
+    reader = open_backup(file)
     items = reader.items()
     while some := list(islice(items, ROWS_TOGETHER)):
         _insert(connection, some)

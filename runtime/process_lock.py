@@ -1,4 +1,4 @@
-"""Lock a data directory for one process.
+"""Lock a data directory, or a file, for one process.
 
 The operating system releases the lock when the process ends, so a stale lock file never blocks a
 start. The file is kept: if it were removed, two processes could lock two different files.
@@ -14,18 +14,34 @@ from typing import Self
 LOCK_FILE = "lock"
 LOCK_FILE_MODE = 0o600
 _PID_LENGTH_MAX = 20
+_LOCKS = Path("/proc/locks")
 
 
 @dataclass(eq=False)
 class Locked(Exception):
-    """Another process uses the data directory."""
+    """Another process uses the data directory or the file."""
 
-    data_dir: Path
+    path: Path
     pid: int | None  # Unknown until the other process has written it.
 
     def __str__(self) -> str:
         owner = f"process {self.pid}" if self.pid else "another process"
-        return f"{self.data_dir} is in use by {owner}: stop it first"
+        return f"{self.path} is in use by {owner}: stop it first"
+
+
+def lock_owner(descriptor: int) -> int | None:
+    """Return the process that holds the ``flock`` of this file, where the system lists it."""
+    found = os.fstat(descriptor)
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    try:
+        lines = _LOCKS.read_text("ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    for line in lines:  # For example: ``1: FLOCK  ADVISORY  WRITE 4711 08:02:131 0 EOF``.
+        fields = line.split()
+        if fields[1:2] == ["FLOCK"] and fields[5:6] == [device] and int(fields[4]) > 0:
+            return int(fields[4])
+    return None
 
 
 class DataDirLock:

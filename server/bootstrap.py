@@ -25,6 +25,7 @@ from quorate.domain.identity.principals import SYSTEM_ACTOR, Principal, Role
 from quorate.domain.identity.tenants import OPERATORS, CreateTenant, TenantExists
 from quorate.domain.shared.state import Command
 from quorate.eventlog.envelopes import CommandEnvelope, Idempotency, Rejected
+from quorate.server.file_permissions import warn_of_exposed_files
 from quorate.server.options import Options
 
 DEFAULT_TENANT = "default"
@@ -33,6 +34,7 @@ CREDENTIALS_LOCK = "credentials.lock"
 KEY_FILE_LENGTH_MAX = 4_096
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
+_MALFORMED = "the file is malformed; remove it, and `quorate serve` issues new keys"
 
 
 class Credentials(TypedDict):
@@ -55,6 +57,8 @@ async def ensure_credentials(
     path = data_dir / CREDENTIALS
     async with _credentials_lock(data_dir):
         known = _read_credentials(path)
+        if known is not None:
+            await _require_known_keys(service, path, known)
         api_key = known["apiKey"] if known else await _issue_key(service, DEFAULT_TENANT, "tenant")
         admin_key = known["adminKey"] if known else await _issue_key(service, OPERATORS, "admin")
         found: Credentials = {
@@ -70,7 +74,11 @@ async def ensure_credentials(
 
 
 async def provide_keys(service: Service, options: Options, *, url: str, nats_url: str) -> None:
-    """Record the keys from the key files; without any, issue keys and write the credentials."""
+    """Record the keys from the key files; without any, issue keys and write the credentials.
+
+    Also warns of files that every user of the machine can access.
+    """
+    warn_of_exposed_files(options)
     key_files: Sequence[tuple[Path | None, Role]] = (
         (options.admin_key_file, "admin"),
         (options.api_key_file, "tenant"),
@@ -197,10 +205,27 @@ def _read_credentials(path: Path) -> Credentials | None:
     except FileNotFoundError:
         return None
     except (ValueError, LookupError, TypeError) as error:
-        raise InvalidKeyFile(
-            path, "the file is malformed; remove it, and `quorate serve` issues new keys"
-        ) from error
+        raise InvalidKeyFile(path, _MALFORMED) from error
     return found
+
+
+async def _require_known_keys(service: Service, path: Path, known: Credentials) -> None:
+    """Raise InvalidKeyFile if the database does not know the keys: it is another one, or new.
+
+    Revoked keys are known. An empty database beside old credentials means that data was lost.
+    """
+    for key in (known["apiKey"], known["adminKey"]):
+        parts = read_key(key)
+        if parts is None:
+            raise InvalidKeyFile(path, _MALFORMED)
+        if await service.reader.key(parts[0]) is None:
+            is_empty = await service.log.committed_head() == 0
+            state = "is empty" if is_empty else "does not contain its keys"
+            raise InvalidKeyFile(
+                path,
+                f"the database {state}: restore a backup with `quorate restore`, or name the right"
+                f" database with --database-url; to start with new keys, remove {path.name}",
+            )
 
 
 def _write_credentials(path: Path, found: Credentials) -> None:

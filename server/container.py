@@ -27,19 +27,20 @@ from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
-from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.command_bus import FILES_REPLACED, CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
-from quorate.eventlog.database import Database
+from quorate.eventlog.database import Database, FilesReplaced
 from quorate.eventlog.database_url import create_database, sqlite_path
 from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.metrics import CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.shared_clock import SharedClock
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
-from quorate.projections.migrations.schema import SCHEMA
+from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
@@ -49,15 +50,16 @@ from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.agent_tasks import AgentRetention, WindowComparison
 from quorate.server.deadline_scheduler import DeadlineScheduler
+from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
 from quorate.server.readiness import Readiness
 from quorate.server.service_totals import ServiceTotals
 
-DATABASE = "quorate.db"
 CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
-CLOCK_SECONDS = 10.0  # Clocks of two machines drift apart by less than 1 ms in this time.
+FILES_SECONDS = 0.5
+CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
 _logger = structlog.get_logger(__name__)
 
 
@@ -76,7 +78,7 @@ class RunningService:
 async def run_service(options: Options) -> AsyncIterator[RunningService]:
     """Run the service: start event store, command bus, NATS and background tasks, in this order."""
     log, tracing = EventStore(_create_database(options)), create_tracing(options.otel_endpoint)
-    await log.open(SCHEMA)
+    await log.open(ServerSchema(allow_newer=options.allow_newer_schema))
     async with AsyncExitStack() as stack:
         if tracing is not None:
             stack.push_async_callback(tracing.stop)
@@ -119,7 +121,8 @@ def _create_database(options: Options) -> Database:
 
 async def _create_clock(log: EventStore) -> MonotonicClock:
     """Return the clock of readers, close to the time by which commands are decided."""
-    clock = MonotonicClock(wall=await log.database.wall_clock())
+    wall, _lead = await log.database.wall_clock()
+    clock = MonotonicClock(wall)
     async with log.read() as transaction:
         clock.advance_to((await log.head(transaction)).at)
     return clock
@@ -154,6 +157,7 @@ def _build(
         subscriptions=subscriptions,
         leader=leader,
         held=ServiceTotals(TotalsQuery(log), options.data_dir, _disk(options)),
+        clock=clock,
         workers_dir=options.workers_dir,
     )
     service = Service(
@@ -172,7 +176,7 @@ def _build(
         subscriptions=subscriptions,
         clock=clock,
         new_id=new_id,
-        readiness=Readiness(log, command_bus, nats_service, commits),
+        readiness=Readiness(log, command_bus, nats_service, commits, clock),
         metrics=metrics,
         request_metrics=request_metrics,
         tracing=tracing,
@@ -264,7 +268,8 @@ def _create_command_bus(
         on_commit=commits.record_commit,
         on_batch=tracing.record_commit if tracing is not None else None,
         quotas=options.quotas,
-        shares_time=True,
+        shared_clock=SharedClock(clock),
+        age_clock=clock.cautious,
         metrics=CommandMetrics(registry),
     )
 
@@ -311,9 +316,10 @@ def _background_tasks(
     windows = WindowComparison(AgentOverviews(log), window_seconds=options.window_seconds)
     tasks: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
-        "clock": _follow_time(log.database, clock),
+        "clock": _follow_time(log.database, clock, service.command_bus),
         "totals": built.metrics.held.run(),
         "log check": _verify_log(log, service.command_bus),
+        "log files": _watch_files(log.database, service.command_bus),
         "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
         "heartbeat windows": windows.run(),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
@@ -324,12 +330,29 @@ def _background_tasks(
     return tasks
 
 
-async def _follow_time(database: Database, clock: MonotonicClock) -> NoReturn:
-    decided_there = database.shared_time is not None
+async def _follow_time(
+    database: Database, clock: MonotonicClock, command_bus: CommandBus
+) -> NoReturn:
     while True:
         await asyncio.sleep(CLOCK_SECONDS)
+        if database.shared_time is None:
+            clock()  # Notices also in an idle service how long a jump has lasted.
+            continue
         with contextlib.suppress(DatabaseUnavailable):
-            clock.follow(await database.wall_clock(), back=decided_there)
+            wall, lead = await database.wall_clock()
+            if not clock.follow(wall, shared_lead=lead):
+                command_bus.agree_on_time()
+
+
+async def _watch_files(database: Database, command_bus: CommandBus) -> NoReturn:
+    """Make the log read-only when its files are no longer those that are open."""
+    while True:
+        await asyncio.sleep(FILES_SECONDS)
+        try:
+            await database.verify_files()
+        except FilesReplaced as loss:
+            if not command_bus.damage:
+                command_bus.stop_writing(str(loss), FILES_REPLACED)
 
 
 async def _verify_tail(log: EventStore, command_bus: CommandBus) -> None:

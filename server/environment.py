@@ -93,6 +93,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         trusted_proxies=read.several("trusted_proxy", ip_network),
         otel_endpoint=read.text("otel_endpoint"),
         fast_lane=read.flag("fast_lane", default=True),
+        allow_newer_schema=read.flag("allow_newer_schema", default=False),
         cors_origins=read.several("cors_origin", _origin),
     )
     return Environment(

@@ -35,6 +35,7 @@ from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.projections.totals import Totals
+from quorate.runtime.clock import MonotonicClock
 from quorate.server.http_protocol import REJECTED
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.worker_metrics import ProcessMetrics, open_directory
@@ -101,6 +102,7 @@ class Metrics:
         subscriptions: Subscriptions,
         leader: LeaderTasks,
         held: HeldTotals,
+        clock: MonotonicClock,
         workers_dir: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -112,6 +114,7 @@ class Metrics:
         self._subscriptions = subscriptions
         self._leader = leader
         self.held = held
+        self._clock = clock
         self._monotonic = monotonic
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._rejected: Counter[str] = Counter()  # What is counted of REJECTED.
@@ -203,6 +206,11 @@ class Metrics:
             "quorate_commit_notification_age_seconds",
             "Time since this process last checked for commits of other processes, in seconds.",
             lambda: self._commits.notification_age_seconds,
+        )
+        self._add(
+            "quorate_clock_ahead_seconds",
+            "Lead of the time of the log over the clock, in seconds; not 0 after it was set.",
+            lambda: self._clock.seconds_ahead,
         )
         self._add(
             "quorate_leader",

@@ -32,4 +32,5 @@ class Options:
     workers_dir: Path | None = None  # Workers on one port share their metrics here.
     otel_endpoint: str | None = None  # The OTLP collector; standard variables also work.
     fast_lane: bool = True  # Serve the hot operations without FastAPI.
+    allow_newer_schema: bool = False  # Start on a SQLite file of a newer version.
     cors_origins: Sequence[str] = ()  # Web pages of these origins may send requests.

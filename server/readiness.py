@@ -5,6 +5,7 @@
   Commands do not depend on these, but long polls and streams of this process are slower.
 * A disk that rejects writes also counts as degraded: as unavailable, the process would get no more
   requests, although the next write may succeed.
+* A time of the log that differs from the clock is degraded too: the clock was set.
 * One task at a time checks the database, however many requests wait for it. With a database that
   hangs, no tasks accumulate.
 """
@@ -19,9 +20,11 @@ from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.transactions import DatabaseUnavailable
+from quorate.runtime.clock import MonotonicClock
 
 CHECK_SECONDS_MAX = 1.5
 COMMIT_NOTIFICATION_AGE_SECONDS_MAX = 5.0
+CLOCK_SECONDS_MAX = 5.0  # Of difference between the time of the log and the clock.
 _MIRROR_FAILURES: Mapping[str, Literal["stopped", "unavailable"]] = {
     jetstream_mirror.STOPPED: "stopped",
     jetstream_mirror.UNAVAILABLE: "unavailable",
@@ -42,11 +45,13 @@ class Readiness:
         command_bus: CommandBus,
         nats_service: NatsStatus,
         commits: CommitFeed,
+        clock: MonotonicClock,
     ) -> None:
         self._log = log
         self._command_bus = command_bus
         self._nats_service = nats_service
         self._commits = commits
+        self._clock = clock
         self._check: asyncio.Task[bool] | None = None
 
     async def check(self) -> ReadinessState:
@@ -57,7 +62,14 @@ class Readiness:
             receives_commits=self._commits.notification_age_seconds
             < COMMIT_NOTIFICATION_AGE_SECONDS_MAX,
             writes=not self._command_bus.failing,
+            clock=self._clock_state(),
         )
+
+    def _clock_state(self) -> Literal["ahead", "behind"] | None:
+        ahead = self._clock.seconds_ahead
+        if abs(ahead) <= CLOCK_SECONDS_MAX:
+            return None
+        return "ahead" if ahead > 0 else "behind"
 
     async def _log_state(self) -> Literal["ok", "damaged", "unavailable"]:
         if self._command_bus.damage:

@@ -109,6 +109,7 @@ def details(made: "BackupSummary") -> dict[str, Any]:
         "answers": made.seal.answers,
         "lastEventAt": iso(made.at),
         "head": {"position": made.header.until, "hash": made.header.hash.hex()},
+        "headHash": head_hash(made),
         "sha256": made.seal.sha256,
     }
 
@@ -123,6 +124,12 @@ def summarize(made: "BackupSummary") -> str:
 
 
 def head_hash(made: "BackupSummary") -> str:
+    """Return the position of the last event, and the hash of everything in the file."""
+    return f"{made.header.until}:{made.seal.sha256}"
+
+
+def last_event_hash(made: "BackupSummary") -> str:
+    """Return the head hash that earlier versions printed: of the last event's tenant only."""
     return f"{made.header.until}:{made.header.hash.hex()}"
 
 

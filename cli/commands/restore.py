@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from quorate.cli.commands.backup import details, head_hash, summarize
+from quorate.cli.commands.backup import details, head_hash, last_event_hash, summarize
 from quorate.cli.database_options import DatabaseTarget, database_options, report_database_errors
 from quorate.cli.options import json_option
 from quorate.cli.output.console import print_hint, print_json, print_line, progress
@@ -48,7 +48,8 @@ def _parse_head(_ctx: click.Context, _param: click.Parameter, value: str | None)
     "expected_head",
     metavar="POSITION:HASH",
     callback=_parse_head,
-    help="Head hash that you stored: FILE must be the backup that ends with it.",
+    help="Head hash that you stored: FILE must be that backup, with every event and response"
+    " unchanged.",
 )
 @json_option
 def restore(
@@ -86,8 +87,13 @@ def _verify_file(source: BinaryIO, file: Path, expected_head: str | None) -> "Ba
             found = verify_backup(source, advance)
     except FileCorrupted as damage:
         raise Failure(f"{file} is corrupted at {damage}") from damage
-    if expected_head is not None and expected_head != head_hash(found):
-        raise Failure(f"{file} is a different backup: it ends with {head_hash(found)}")
+    if expected_head is not None and expected_head == last_event_hash(found):
+        print_hint(
+            "Warning: an older version printed this head hash. It covers only the events of one"
+            f" tenant; store {head_hash(found)} instead."
+        )
+    elif expected_head is not None and expected_head != head_hash(found):
+        raise Failure(f"{file} is a different backup: its head hash is {head_hash(found)}")
     return found
 
 

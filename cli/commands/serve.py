@@ -77,6 +77,11 @@ _FRACTIONS = (
     "--database-password-file", type=FILE, default=None, help="File with the PostgreSQL password."
 )
 @click.option(
+    "--allow-newer-schema",
+    is_flag=True,
+    help="Start on a SQLite database of a newer version, which is refused otherwise.",
+)
+@click.option(
     "--nats-url",
     default=None,
     help="URL of an external nats-server (see `quorate nats-config`) instead of the embedded one;"
@@ -224,6 +229,7 @@ def _options(chosen: dict[str, Any]) -> "Options":
         otel_endpoint=chosen["otel_endpoint"],
         workers_dir=data_dir / "workers" if chosen["workers"] > 1 else None,
         fast_lane=chosen["fast_lane"],
+        allow_newer_schema=chosen["allow_newer_schema"],
         cors_origins=chosen["cors_origin"],
     )
 

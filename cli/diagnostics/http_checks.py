@@ -37,6 +37,8 @@ MAX_SKEW_SECONDS = 1.0
 # A Date header has a resolution of 1 s, and a server may reuse its value for another second.
 MAX_DATE_AGE_SECONDS = 2.0
 OTHERS_MASK = 0o077
+EVERYONE_MASK = 0o007
+DATABASES = ("quorate.db", "quorate.db-wal", "quorate.db-shm")
 SECRETS = ("credentials.json", "nats/keys.json", "nats/nats-server.conf")
 OK = 200
 NO_BACKEND_STATUSES = {502, 503, 504}  # A proxy without a reachable backend.
@@ -192,6 +194,8 @@ def _degraded(ready: Mapping[str, Any]) -> CheckResult:
             "commands are accepted, but NATS is disconnected: notifications stay in the outbox",
             "Check nats-server; agents that use only HTTP are not affected",
         )
+    if "clock" in ready:
+        return _clock_was_set(ready["clock"])
     if "mirror" in ready:
         return warning(
             f"commands are accepted, but the JetStream mirror is {ready['mirror']}",
@@ -200,6 +204,18 @@ def _degraded(ready: Mapping[str, Any]) -> CheckResult:
     return warning(
         "commands are accepted, but this replica receives no commit notifications",
         "Check the application log and the connection to the database",
+    )
+
+
+def _clock_was_set(clock: str) -> CheckResult:
+    if clock == "ahead":
+        return warning(
+            "the clock of the service was set back: the time of its log is ahead of it",
+            "Leases last up to a ninth longer until the clock has caught up; check NTP there",
+        )
+    return warning(
+        "the clock of the service jumped ahead: the time of its log does not follow yet",
+        "It follows if the clock is still ahead after a minute; check NTP there",
     )
 
 
@@ -308,7 +324,7 @@ def versions(target: Target) -> CheckResult:
 
 
 def files(target: Target) -> CheckResult:
-    """Check that only the owner can read stored secrets."""
+    """Check that only the owner can read stored secrets, and not everyone the database."""
     data_dir, profiles = target.data_dir, contexts_path()
     stored = [path for path in (*(data_dir / name for name in SECRETS), profiles) if path.exists()]
     if not stored:
@@ -317,6 +333,8 @@ def files(target: Target) -> CheckResult:
         ancestor for path in stored for ancestor in path.parents
     }
     exposed = sorted(path for path in (*folders, *stored) if path.stat().st_mode & OTHERS_MASK)
+    databases = (data_dir / name for name in DATABASES)
+    exposed += [path for path in databases if path.exists() and _is_open_to_everyone(path)]
     if exposed:
         named = " ".join(str(path) for path in exposed)
         return failed(
@@ -324,6 +342,10 @@ def files(target: Target) -> CheckResult:
             f"chmod go= {named}; issue new keys if other users had access",
         )
     return ok("credential file permissions OK")
+
+
+def _is_open_to_everyone(path: Path) -> bool:
+    return bool(path.stat().st_mode & EVERYONE_MASK)
 
 
 # -- Responses --------------------------------------------------------------------

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Dialect
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.archive.archiver import archive_end_in, supports_archives
+from quorate.eventlog.archive.export_format import FileCorrupted
 from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.archive.sealed_file import (
     AnswerRow,
@@ -91,12 +92,21 @@ def verify_backup(
     file: BinaryIO, progress: Callable[[int, int], None] = lambda _done, _of: None
 ) -> BackupSummary:
     """Read and verify a complete backup; raises FileCorrupted."""
-    reader = SealedReader(file, FORMAT)
+    reader = open_backup(file)
     for number, _ in enumerate(reader.items()):
         if number % ROWS_PER_PAGE == 0:
             progress(reader.chains.position, reader.header.until)
     assert reader.seal is not None
     return BackupSummary(header=reader.header, seal=reader.seal, at=reader.chains.at)
+
+
+def open_backup(file: BinaryIO) -> SealedReader:
+    """Return a reader of a backup; raises FileCorrupted unless it begins with the first event."""
+    reader = SealedReader(file, FORMAT)
+    header = reader.header
+    if header.after or header.heads or header.previous is not None:
+        raise FileCorrupted(1, None, "a backup begins with the first event, and this file does not")
+    return reader
 
 
 # -- Reading a database -----------------------------------------------------------

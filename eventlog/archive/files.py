@@ -2,7 +2,7 @@
 
 * An archive directory contains all events of all tenants from the first to the last archived one.
   A missing file is detected and named.
-* This module needs only ``domain`` and orjson, so that an auditor needs no server packages.
+* This module needs only orjson, so that an auditor needs no server packages.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from quorate.eventlog.archive.export_format import FileCorrupted, encode_line
 from quorate.eventlog.archive.sealed_file import Header, Seal, SealedReader
 from quorate.eventlog.hash_chain import ChainBroken, public_event, verify_exported_event
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
+from quorate.runtime.regular_file import open_regular
 
 FORMAT = "quorate-archive"
 POSITION_WIDTH = 12
@@ -76,7 +77,7 @@ class ArchiveFile:
         The file must follow the file ``before``, unless it is read ``standalone``.
         """
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 reader = SealedReader(file, FORMAT)
                 if not standalone:
                     self._must_follow(reader.header, before)

@@ -2,6 +2,7 @@
 
 * The file is gzip-compressed JSON lines: a header, the events in log order, stored idempotent
   responses, and a footer with the SHA-256 of all lines before it.
+* A file is one gzip member, with nothing behind its end.
 * The header contains the range of events; the footer proves that the writer finished. A truncated
   file is rejected.
 * The hash chain of each tenant is verified when the file is written and whenever it is read.
@@ -21,6 +22,7 @@ import orjson
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
 from quorate.eventlog.archive.export_format import FIELD_TYPES, LINE_BYTES_MAX, FileCorrupted
+from quorate.eventlog.archive.gzip_member import BytesBehindEnd, open_member
 from quorate.eventlog.hash_chain import (
     EVENT_FIELDS,
     GENESIS,
@@ -81,6 +83,15 @@ class Seal:
 Item: TypeAlias = RecordedEvent | AnswerRow
 _ANSWER = ("tenant", "caller", "command", "key", "fingerprint", "code", "body", "sequence", "at")
 _CELLS = attrgetter(*_ANSWER)
+_ANSWER_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(_ANSWER, str),
+    "code": (str, type(None)),
+    "sequence": int,
+}
+_ANSWER_LENGTHS_MAX = {"tenant": 64, "caller": 64, "command": 64, "key": 256}
+_INTEGER_MAX = 2**63 - 1  # Of both databases.
+_VERSION_MAX = 2**31 - 1
+_FINGERPRINT_DIGITS = {64, 66}  # Without a version, and with one.
 
 
 class EventOutOfOrder(Exception):
@@ -236,7 +247,7 @@ class _Lines:
     """Lines of JSON, counted and hashed."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = gzip.GzipFile(fileobj=file, mode="rb")
+        self._file = open_member(file)
         self.hash = hashlib.sha256()
         self.number = 0
 
@@ -269,7 +280,9 @@ class _Lines:
             return self._file.readline(LINE_BYTES_MAX)
         except EOFError as error:
             raise self.error("the file is truncated here") from error
-        except (gzip.BadGzipFile, zlib.error) as error:
+        except BytesBehindEnd as error:
+            raise self.error("the file continues after its end") from error
+        except zlib.error as error:
             reason = "the file is not compressed with gzip, or was changed"
             raise self.error(reason) from error
 
@@ -304,6 +317,8 @@ def _header(lines: _Lines, format_: str) -> Header:
 def _event(lines: _Lines, line: dict[str, Any]) -> RecordedEvent:
     if set(line) != _FIELDS or any(type(line[name]) is not kind for name, kind in _TYPES.items()):
         raise lines.error("has missing or additional fields")
+    if not 0 < line["version"] <= _VERSION_MAX:
+        raise lines.error("is not an event: its version is out of range")
     try:
         return RecordedEvent(
             position=line["position"],
@@ -325,7 +340,29 @@ def _event(lines: _Lines, line: dict[str, Any]) -> RecordedEvent:
 
 def _answer(lines: _Lines, line: Any) -> AnswerRow:  # noqa: ANN401 - JSON.
     try:
+        _verify_answer(line)
         fingerprint, at = bytes.fromhex(line["fingerprint"]), instant(line["at"])
         return AnswerRow(**(line | {"fingerprint": fingerprint, "at": at}))
     except (LookupError, TypeError, ValueError) as error:
         raise lines.error(f"is not a stored response: {error}") from error
+
+
+def _verify_answer(line: Any) -> None:  # noqa: ANN401 - JSON.
+    """Raise an error unless the service can store the row and return it as a response."""
+    if not isinstance(line, dict) or set(line) != set(_ANSWER):
+        raise ValueError("it has missing or additional fields")
+    for name, kind in _ANSWER_TYPES.items():
+        if not isinstance(line[name], kind) or isinstance(line[name], bool):
+            raise TypeError(f"{name} has another type")
+        if isinstance(line[name], str) and "\0" in line[name]:
+            raise ValueError(f"{name} contains NUL")
+    if len(line["fingerprint"]) not in _FINGERPRINT_DIGITS:
+        raise ValueError("its fingerprint has another length")
+    if not 0 <= line["sequence"] <= _INTEGER_MAX:
+        raise ValueError("its sequence is out of range")
+    for name, length in _ANSWER_LENGTHS_MAX.items():
+        if not 0 < len(line[name]) <= length:
+            raise ValueError(f"{name} is empty or too long")
+    body = orjson.loads(line["body"]) if line["body"] else None
+    if line["code"] is not None and not isinstance(body, dict):
+        raise TypeError("its body does not describe a rejection")

@@ -19,7 +19,6 @@ from typing import Any, NoReturn, TypeVar
 import asyncpg
 from sqlalchemy import (
     JSON,
-    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -40,6 +39,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
 from quorate.eventlog.database import DatabaseUnusable, Schema, SchemaOutdated
+from quorate.eventlog.postgres.clock import READING, measure_clock
 from quorate.eventlog.postgres.connection import (
     CONNECTION_ERRORS,
     PostgresTransaction,
@@ -54,7 +54,6 @@ from quorate.eventlog.postgres.statistics import keep_analyzed
 from quorate.eventlog.transactions import (
     DatabaseTransaction,
     DatabaseUnavailable,
-    Query,
     commit_on_exit,
 )
 from quorate.runtime.clock import Nanoseconds
@@ -68,8 +67,6 @@ CLOSE_SECONDS_MAX = 1.0
 IDLE_IN_TRANSACTION_SECONDS_MAX = 2
 MAINTENANCE_IDLE_SECONDS_MAX = 600
 PLANS_KEPT_SECONDS = 0.5
-MEASUREMENTS_MAX = 5
-QUICK_NANOSECONDS = 10_000_000
 _LOCK = "SELECT pg_advisory_xact_lock({key})"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _BY_INDEX = {
@@ -88,27 +85,11 @@ SELECT current_setting('server_version_num')::int AS version,
 """
 
 
-_MILLISECONDS = literal_column("(extract(epoch FROM clock_timestamp()) * 1000)::bigint", BigInteger)
-
-
-class _Now(Query):
-    """Selects the server's current time in nanoseconds, not the transaction's start time."""
-
-    def __init__(self) -> None:
-        self.sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000"
-        self.parameters = ()
-        self._defaults = {}
-        self.row = tuple
-
-
-_NOW = _Now()
-
-
 class PostgresDatabase:
     """The log in a database that several processes may write."""
 
     # Not the transaction's start time: the transaction may have waited for the log's lock since.
-    shared_time: Select[tuple[int]] | None = select(_MILLISECONDS.label("now"))
+    shared_time: Select[Any] | None = READING
 
     def __init__(
         self, url: str, *, password_file: Path | None = None, no_statement_timeout: bool = False
@@ -254,6 +235,9 @@ class PostgresDatabase:
         await self._close_writer()
         await self._open_writer()
 
+    async def verify_files(self) -> None:
+        """Verify nothing: the server owns its files."""
+
     async def close(self) -> None:
         if self._statistics is not None:
             self._statistics.cancel()
@@ -339,20 +323,9 @@ class PostgresDatabase:
             lambda: self.connect("leader", settings=LEADER_SETTINGS), self.lock_key("leader")
         )
 
-    async def wall_clock(self) -> Nanoseconds:
-        """Return the server's clock; the clocks of its clients may differ by minutes."""
-        measured: list[tuple[int, int]] = []  # Round trip time, and offset of the server's clock.
+    async def wall_clock(self) -> tuple[Nanoseconds, int]:
         async with self.read() as transaction:
-            await transaction.fetch(_NOW, {})  # Begins, so that later queries are one round trip.
-            while len(measured) < MEASUREMENTS_MAX:
-                before = time.monotonic_ns()
-                ((now,),) = await transaction.fetch(_NOW, {})
-                duration = time.monotonic_ns() - before
-                measured.append((duration, int(now) - before - duration // 2))
-                if duration <= QUICK_NANOSECONDS:
-                    break
-        _, offset = min(measured)  # The shortest: a process may be delayed for seconds.
-        return lambda: time.monotonic_ns() + offset
+            return await measure_clock(transaction, self.dialect)
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         """Return the rows of the JSON parameter.

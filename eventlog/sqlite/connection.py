@@ -23,7 +23,13 @@ import aiosqlite
 import orjson
 from sqlalchemy.exc import DBAPIError
 
-from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, StatementRejected
+from quorate.eventlog.transactions import (
+    DatabaseBusy,
+    DatabaseUnavailable,
+    Lookup,
+    Query,
+    StatementRejected,
+)
 
 T = TypeVar("T")
 Rows: TypeAlias = Sequence[Sequence[Any]]
@@ -32,6 +38,8 @@ STATEMENTS_CACHED = 512
 ROWS_PER_STATEMENT_MAX = 64
 ROWS_COMBINED_MAX = 512  # Larger writes are maintenance work, where latency does not matter.
 PENDING_ROWS_MAX = 20_000
+_PRIMARY_CODE = 0xFF  # An extended error code contains the primary one.
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _INVALID_VALUE = (OverflowError, UnicodeEncodeError)  # A value of the command cannot be bound.
 _VALUES = "VALUES ("
 _PACKED: dict[str, str] = {}
@@ -270,6 +278,7 @@ def translate_errors() -> Iterator[None]:
     except (sqlite3.IntegrityError, sqlite3.DataError, *_INVALID_VALUE) as error:
         raise StatementRejected(str(error)) from error
     except (sqlite3.Error, UnicodeDecodeError) as error:  # UnicodeDecodeError: corrupted text.
-        raise DatabaseUnavailable(str(error)) from error
+        code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+        raise (DatabaseBusy if code in _BUSY else DatabaseUnavailable)(str(error)) from error
     except DBAPIError as error:  # ``str(error)`` would contain the whole SQL.
         raise DatabaseUnavailable(str(error.orig)) from error

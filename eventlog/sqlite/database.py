@@ -7,6 +7,7 @@
   never reach the disk, even after another write and sync, although the kernel returns it.
 * Only the writer runs checkpoints. SQLite before 3.51.3 can corrupt the file when two connections
   commit or checkpoint at once; readers are opened so that they can do neither.
+* A lock that another process holds is no such error: the log continues as soon as it is released.
 * SQLite restarts the write-ahead log only in a moment without readers. With continuous readers it
   would grow without limit, so the writer waits for such a moment when the file is large.
 """
@@ -19,7 +20,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, FromClause, Select, bindparam, func
@@ -29,21 +30,31 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from quorate.eventlog.database import DatabaseUnusable, Schema, SchemaOutdated
+from quorate.eventlog.database import (
+    DatabaseUnusable,
+    FilesReplaced,
+    Schema,
+    SchemaOutdated,
+)
 from quorate.eventlog.sqlite.connection import (
     Connection,
     SqliteTransaction,
     connect,
     translate_errors,
 )
-from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, commit_on_exit
+from quorate.eventlog.sqlite.files import DatabaseFiles
+from quorate.eventlog.transactions import (
+    DatabaseBusy,
+    DatabaseTransaction,
+    DatabaseUnavailable,
+    commit_on_exit,
+)
 from quorate.runtime.clock import Nanoseconds
 
 T = TypeVar("T")
 BUSY_TIMEOUT_MILLISECONDS = 5_000
 CACHE_KIBIBYTES = 65_536
 CHECKPOINT_PAGES = 4_000
-OWNER_ONLY = 0o600
 WAL_BYTES_MAX = 64 * 1024 * 1024
 WAL_WAIT_MILLISECONDS = 50
 READERS_MAX = 4
@@ -90,10 +101,11 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._wal = path.with_name(f"{path.name}-wal")
+        self._files = DatabaseFiles(path)
         self._wal_bytes_max = WAL_BYTES_MAX
         self._must_reopen = False
-        self.shared_time: Select[tuple[int]] | None = None
+        self._was_busy = False  # The last write failed because of a lock.
+        self.shared_time: Select[Any] | None = None
         self.dialect: Dialect = sqlite.dialect()
         self._writer: Connection | None = None
         self._idle_readers: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
@@ -104,26 +116,36 @@ class SqliteDatabase:
         return self._must_reopen
 
     async def open(self, schema: Schema | None = None) -> None:
+        """Open all connections; raises Locked while another process writes the file."""
+        self._files.lock()  # SQLite's other files inherit the mode of the file it creates.
         try:
             if schema is not None:
-                with suppress(OSError):  # SQLite reports the error.
-                    self.path.touch(mode=OWNER_ONLY)  # SQLite's other files inherit the mode.
                 await self.define(schema.prepare)
             await self._open_writer()
             for _ in range(READERS_MAX):
                 await self._open_reader()
+            self._files.remember()
         except BaseException:
             await self.close()
             raise
 
     async def define(self, work: Callable[[SqlConnection, Callable[[], None]], T]) -> T:
-        """Run ``work`` with SQLite's write lock, so that no other process can append."""
+        """Run ``work`` with SQLite's write lock, so that no other process can append.
+
+        Raises Locked while another process has opened the file for writing.
+        """
 
         def run_locked(connection: SqlConnection) -> T:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # The driver begins none for DDL.
             return work(connection, lambda: None)
 
-        return await self._run(_uri(self.path), run_locked)
+        if self._files.is_locked:
+            return await self._run(_uri(self.path), run_locked)
+        self._files.lock()
+        try:
+            return await self._run(_uri(self.path), run_locked)
+        finally:
+            self._files.unlock()
 
     async def inspect(self, query: Callable[[SqlConnection], T]) -> T:
         return await self._run(f"{_uri(self.path)}?mode=ro", query)
@@ -144,6 +166,7 @@ class SqliteDatabase:
 
     async def _open_writer(self) -> Connection:
         self._writer = writer = await Connection.open(_uri(self.path), _WRITER_PRAGMAS)
+        await writer.scalar("SELECT count(*) FROM sqlite_schema")  # Creates all files.
         mode = await writer.scalar("PRAGMA journal_mode")
         level = await writer.scalar("PRAGMA synchronous")
         if mode != "wal" or level != _SYNCHRONOUS_FULL:
@@ -159,8 +182,13 @@ class SqliteDatabase:
     async def reopen(self) -> None:
         """Open a new write connection once the disk accepts writes.
 
-        All committed data is then in the database file, and the write-ahead log is empty.
+        All committed data is then in the database file, and the write-ahead log is empty. After
+        waiting for a lock only, the connection is fine, and readers need not end.
         """
+        await self.verify_files()
+        was_busy, self._was_busy = self._was_busy, False
+        if was_busy and self._writer is not None and not self._must_reopen:
+            return
         await asyncio.to_thread(_test_disk, self.path.parent)
         if self._writer is not None:
             old, self._writer = self._writer, None
@@ -169,10 +197,25 @@ class SqliteDatabase:
         if await writer.scalar("PRAGMA wal_checkpoint(truncate)"):
             raise DatabaseUnavailable("readers still use the old write-ahead log")
         self._must_reopen, self._wal_bytes_max = False, WAL_BYTES_MAX
+        self._files.remember()
+
+    async def verify_files(self) -> None:
+        """Raise FilesReplaced if so, after all commits were copied into the open database file.
+
+        If only the write-ahead log was removed, nothing is lost then.
+        """
+        missing = self._files.find_missing()
+        if missing is None:
+            return
+        if self._writer is not None:
+            with suppress(DatabaseUnavailable):  # In a transaction: the next call succeeds.
+                await self._writer.run(_truncate_wal)
+        raise FilesReplaced(f"{missing} was removed, moved or replaced while the service used it")
 
     async def close(self) -> None:
         """Close the readers first: the last connection to close removes the write-ahead log."""
         async with AsyncExitStack() as closing:  # Closes all, also when one close is cancelled.
+            closing.callback(self._files.unlock)
             if self._writer is not None:
                 closing.push_async_callback(self._writer.close)
                 self._writer = None
@@ -185,16 +228,16 @@ class SqliteDatabase:
             message = "the log is not open for writing"
             raise DatabaseUnavailable(message)
         transaction = SqliteTransaction(self._writer, "BEGIN IMMEDIATE")
-        async with commit_on_exit(transaction):
-            yield transaction
-        if self._wal_bytes() > self._wal_bytes_max:
-            await self._restart_wal(self._writer)
-
-    def _wal_bytes(self) -> int:
         try:
-            return self._wal.stat().st_size
-        except FileNotFoundError:
-            return 0
+            async with commit_on_exit(transaction):
+                yield transaction
+        except DatabaseUnavailable as error:
+            self._was_busy = isinstance(error, DatabaseBusy)
+            raise
+        if (missing := self._files.find_missing(after_commit=True)) is not None:
+            raise DatabaseUnavailable(f"{missing} was removed, moved or replaced")
+        if self._files.write_ahead_log_bytes > self._wal_bytes_max:
+            await self._restart_wal(self._writer)
 
     async def _restart_wal(self, writer: Connection) -> None:
         """Wait briefly for the current readers, then truncate the write-ahead log.
@@ -206,7 +249,8 @@ class SqliteDatabase:
             await writer.run(_truncate_wal)
         except DatabaseUnavailable:  # The commit itself is durable.
             self._must_reopen = True
-        self._wal_bytes_max = self._wal_bytes() + WAL_BYTES_MAX
+        self._files.find_missing()
+        self._wal_bytes_max = self._files.write_ahead_log_bytes + WAL_BYTES_MAX
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[DatabaseTransaction]:
@@ -232,8 +276,8 @@ class SqliteDatabase:
     async def lead(self) -> AsyncIterator[asyncio.Event]:
         yield asyncio.Event()
 
-    async def wall_clock(self) -> Nanoseconds:
-        return time.time_ns
+    async def wall_clock(self) -> tuple[Nanoseconds, int]:
+        return time.time_ns, 0
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
         each = func.json_each(bindparam(parameter)).table_valued("value", name=f"{parameter}_rows")

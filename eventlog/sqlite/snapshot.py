@@ -13,9 +13,13 @@ class SqliteSnapshot(SqliteDatabase):
 
     async def open(self, schema: Schema | None = None) -> None:
         """Open the read connection; raises SchemaOutdated instead of creating tables."""
+        self._files.require_one_name()
         if schema is not None:
             await self.inspect(schema.check)
         await self._open_reader()
+
+    async def verify_files(self) -> None:
+        """Verify nothing: a reader loses no commits."""
 
     async def reopen(self) -> None:
         message = "the log is open read-only"

@@ -2,7 +2,8 @@
 
 * No tables: the current ones are created directly, without running the revisions.
 * Older tables: they are upgraded in one transaction if this process may do that, else rejected.
-* Newer tables are accepted: within a major version a revision only adds.
+* Newer tables of a shared database are accepted, during an upgrade of its replicas: within a major
+  version a revision only adds. Those of a local file are refused, unless the operator allows it.
 """
 
 from collections.abc import Callable
@@ -95,9 +96,25 @@ class CurrentSchema:
 class ServerSchema(CurrentSchema):
     """For servers: upgrades, and tables of another version, are logged."""
 
+    def __init__(self, *, allow_newer: bool = False) -> None:
+        super().__init__()
+        self._allow_newer = allow_newer
+
     def prepare(
         self, connection: Connection, lock_log: Callable[[], None], progress: "Progress" = _quiet
     ) -> PreparedSchema:
+        """Raise SchemaOutdated for newer tables, unless they are allowed.
+
+        This version does not maintain what they have in addition, so the newer version would find
+        it incomplete.
+        """
+        found = find_revision(connection)
+        if found is not None and is_newer(found) and not self._allow_newer:
+            raise SchemaOutdated(
+                f"the tables are of a newer version of Quorate ({found}, not {NEWEST}): start that"
+                " version, or restore a backup of this one; --allow-newer-schema starts anyway,"
+                " and `quorate rebuild` of the newer version is needed after that"
+            )
         prepared = super().prepare(connection, lock_log, progress)
         if prepared.found not in {None, prepared.revision}:
             _logger.info(

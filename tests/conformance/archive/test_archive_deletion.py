@@ -25,18 +25,18 @@ async def _deletes(database: Database, condition: str) -> None:
 
 @pytest.mark.parametrize("condition", ["position = 1", f"position > {END}", f"position <= {END}"])
 async def test_only_archived_events_can_be_deleted(
-    log: EventStore, platform: Platform, folder: Path, condition: str
+    log: EventStore, folder: Path, condition: str
 ) -> None:
     """The last archived events cannot be deleted: the hash chains continue from them."""
     with pytest.raises(DatabaseUnavailable, match="append-only"):
-        await _deletes(platform.database(), condition)
+        await _deletes(log.database, condition)
     await move(log, folder)
 
     if condition == "position = 1":
-        await _deletes(platform.database(), condition)  # It is already deleted.
+        await _deletes(log.database, condition)  # It is already deleted.
     else:
         with pytest.raises(DatabaseUnavailable, match="append-only"):
-            await _deletes(platform.database(), condition)
+            await _deletes(log.database, condition)
 
 
 async def test_no_row_is_deleted_when_the_file_differs(

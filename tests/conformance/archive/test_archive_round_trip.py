@@ -17,7 +17,7 @@ from quorate.projections.rebuild import check
 from tests.conformance.archive.archive_files import END, EVENTS_PER_FILE, LATER, events, move
 from tests.conformance.archive.conftest import SEED
 from tests.conformance.eventlog.conformance import Platform
-from tests.conformance.projections.backup_files import backup_of, content
+from tests.conformance.projections.backup_files import back_up_open_database, content
 from tests.conformance.projections.random_history import TENANTS
 from tests.conformance.projections.test_twins import run_history
 
@@ -92,42 +92,40 @@ async def test_recent_events_stay(log: EventStore, folder: Path) -> None:
 
 
 async def test_projections_are_rebuilt_from_files_and_table(
-    log: EventStore, platform: Platform, folder: Path, tmp_path: Path
+    log: EventStore, folder: Path, tmp_path: Path
 ) -> None:
-    before = await content(platform.database())
+    before = await content(log.database)
     await move(log, folder)
     scratch = SqliteDatabase(tmp_path / "scratch.db")
     await scratch.open()
 
     found = await check(log.database, scratch, archive=folder)
     await scratch.close()
-    await rebuild_online(platform.database(), lambda *_: None, folder)
+    await rebuild_online(log.database, lambda *_: None, folder)
 
     assert found.differences.count == 0
     assert found.events == len(before["events"])
-    after = await content(platform.database())
+    after = await content(log.database)
     assert {name: after[name] for name in after if name not in {"events", "archives"}} == {
         name: before[name] for name in before if name not in {"events", "archives"}
     }
 
 
-async def test_rebuild_and_backup_need_the_files(
-    log: EventStore, platform: Platform, folder: Path
-) -> None:
-    before = await content(platform.database())
+async def test_rebuild_and_backup_need_the_files(log: EventStore, folder: Path) -> None:
+    before = await content(log.database)
     await move(log, folder)
 
     with pytest.raises(ArchiveNeeded, match="--archive"):
-        await rebuild_online(platform.database(), lambda *_: None)
+        await rebuild_online(log.database, lambda *_: None)
     with pytest.raises(ArchiveNeeded):
-        await backup_of(platform.database())
+        await back_up_open_database(log.database)
 
-    assert (await content(platform.database()))["leases"] == before["leases"]
+    assert (await content(log.database))["leases"] == before["leases"]
 
 
 async def test_backup_does_not_depend_on_archiving(
-    log: EventStore, platform: Platform, folder: Path, backup: bytes
+    log: EventStore, folder: Path, backup: bytes
 ) -> None:
     await move(log, folder)
 
-    assert await backup_of(platform.database(), folder) == backup
+    assert await back_up_open_database(log.database, folder) == backup

@@ -1,12 +1,14 @@
 """Missing, changed and foreign archive files are detected and named."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from quorate.eventlog.archive.archiver import Archiver, verify_archive
-from quorate.eventlog.archive.files import ArchiveCorrupted
+from quorate.eventlog.archive.files import ArchiveCorrupted, ArchiveFolder
 from quorate.eventlog.event_store import EventStore, LogCorrupted
 from tests.conformance.archive.archive_files import END, FILES, move
 from tests.conformance.eventlog.conformance import Platform
@@ -35,6 +37,33 @@ async def test_archive_without_its_oldest_files_verifies(log: EventStore, folder
     moved[2].path.unlink()
     with pytest.raises(ArchiveCorrupted, match=f"{moved[2].path.name} is missing"):
         await verify_archive(log.database, folder, oldest_removed=True)
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [_fifo, _device, _directory])
+async def test_what_is_no_regular_file_is_named(
+    log: EventStore, folder: Path, make: Callable[[Path], None]
+) -> None:
+    """A FIFO would be waited for, and a device read, without end."""
+    moved = await move(log, folder)
+    moved[1].path.unlink()
+    make(moved[1].path)
+
+    with pytest.raises(ArchiveCorrupted, match=rf"{moved[1].path.name} .*not a regular file"):
+        await verify_archive(log.database, folder)
+    with pytest.raises(ArchiveCorrupted, match="not a regular file"):
+        list(ArchiveFolder(folder).events())
 
 
 @pytest.mark.parametrize("number", range(FILES))

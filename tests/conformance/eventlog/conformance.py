@@ -41,6 +41,7 @@ from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.serialization import canonical
+from quorate.eventlog.shared_clock import SharedClock
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable, Query
 from quorate.projections.migrations.schema import SCHEMA
@@ -168,6 +169,9 @@ class ObservedDatabase:
         await self.real.reopen()
         self.reopened += 1
 
+    async def verify_files(self) -> None:
+        await self.real.verify_files()
+
     async def close(self) -> None:
         await self.real.close()
 
@@ -206,7 +210,7 @@ class ObservedDatabase:
     def lead(self) -> AbstractAsyncContextManager[asyncio.Event]:
         return self.real.lead()
 
-    async def wall_clock(self) -> Nanoseconds:
+    async def wall_clock(self) -> tuple[Nanoseconds, int]:
         return await self.real.wall_clock()
 
     def rows(self, parameter: str, columns: int) -> tuple[FromClause, list[ColumnElement[str]]]:
@@ -260,24 +264,33 @@ class Key:
     key: str
     request: str = "a request"
     caller: str = ACTOR
+    version: bytes = b"\1"
 
     def idempotency(self, command: Command) -> Idempotency:
         return Idempotency(
             caller=self.caller,
             command=type(command).__name__,
             key=self.key,
-            fingerprint=hashlib.sha256(self.request.encode()).digest(),
+            fingerprint=self.version + hashlib.sha256(self.request.encode()).digest(),
         )
 
 
 class Stage:
-    def __init__(self, platform: Platform, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        *,
+        clock: Clock | None = None,
+        age_clock: Clock | None = None,
+        shared_clock: SharedClock | None = None,
+    ) -> None:
         self.platform = platform
         self.clock = SetClock()
         self.event_ids, self.command_ids = CountedIds("e00"), CountedIds("c00")
         self.committed: list[Sequence[RecordedEvent]] = []
         self._time = clock or self.clock
         self.quotas = UNLIMITED  # Takes effect on a restart.
+        self._age_clock, self._shared_clock = age_clock, shared_clock
         self._build()
 
     def _build(self) -> None:
@@ -292,6 +305,8 @@ class Stage:
             window_seconds=WINDOW_SECONDS,
             on_commit=self.committed.append,
             quotas=self.quotas,
+            age_clock=self._age_clock,
+            shared_clock=self._shared_clock,
         )
 
     async def open(self) -> None:

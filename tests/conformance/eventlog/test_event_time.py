@@ -3,34 +3,11 @@
 import pytest
 
 from quorate.domain.shared.deadlines import RecordDue
-from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.envelopes import Accepted
-from quorate.runtime.clock import MonotonicClock
-from tests.conformance.eventlog.conformance import Platform, Stage, body
+from tests.conformance.eventlog.conformance import Key, Platform, Stage, body
+from tests.unit.support.machine import Machine
 from tests.unit.support.sample_commands import acquire, heartbeat, register
 from tests.unit.support.specification import NOON, after
-
-NANOSECONDS = 1_000_000  # Of a millisecond.
-
-
-class Machine:
-    """Two clocks: the wall clock can be set, the steady clock only advances."""
-
-    def __init__(self) -> None:
-        self.wall = NOON * NANOSECONDS
-        self.steady = 7_000 * NANOSECONDS
-
-    def run(self, *, minutes: float = 0, milliseconds: float = 0) -> None:
-        passed = round((minutes * 60_000 + milliseconds) * NANOSECONDS)
-        self.wall += passed
-        self.steady += passed
-
-    def set(self, *, hours: float) -> None:
-        self.wall += round(hours * 3_600_000) * NANOSECONDS
-
-    def clock(self) -> MonotonicClock:
-        return MonotonicClock(lambda: self.wall, lambda: self.steady)
-
 
 # -- Event time ----------------------------------------------------------------
 
@@ -72,7 +49,7 @@ async def test_decisions_use_the_event_time(stage: Stage) -> None:
     assert body(result)["expires_at"] == after(minutes=30)
 
 
-async def test_clock_set_back_neither_extends_nor_revives_a_lease(platform: Platform) -> None:
+async def test_clock_set_back_extends_a_lease_by_a_ninth_at_most(platform: Platform) -> None:
     machine = Machine()
     stage = Stage(platform, clock=machine.clock())
     await stage.open()
@@ -80,16 +57,60 @@ async def test_clock_set_back_neither_extends_nor_revives_a_lease(platform: Plat
         await stage.create_agents("ann", "bob")
         await stage.execute(acquire("ann", minutes=4))
         machine.set(hours=-2)
-        machine.run(minutes=3.9)
+        machine.run(minutes=4)
         await stage.execute(heartbeat("bob"))
         rejected = await stage.submit(acquire("bob"))
-        machine.run(minutes=0.1)
+        machine.run(minutes=4 / 9)
         granted = await stage.submit(acquire("bob", lease="l2"))
     finally:
         await stage.close()
 
     assert not isinstance(rejected, Accepted)
     assert body(granted)["created_at"] == after(minutes=4)
+
+
+async def test_jump_of_a_moment_ends_no_lease_and_forgets_no_answer(platform: Platform) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    stage = Stage(platform, clock=clock, age_clock=clock.cautious)
+    await stage.open()
+    try:
+        await stage.create_agents("ann", "bob")
+        granted = await stage.submit(acquire("ann", minutes=4), key=Key(key="k"))
+        for jump in (24 * 4, -24 * 4):
+            machine.set(hours=jump)
+            await stage.execute(RecordDue(aggregate="lease", id="new-lease"))
+            stage.command_bus.prune_answers()
+            machine.run(minutes=1 / 30)
+        refused = await stage.submit(acquire("bob", lease="l2"))
+        again = await stage.submit(acquire("ann", minutes=4), key=Key(key="k"))
+    finally:
+        await stage.close()
+
+    assert not isinstance(refused, Accepted)
+    assert body(again) == body(granted)
+
+
+async def test_jump_that_lasts_forgets_no_answer(platform: Platform) -> None:
+    machine = Machine()
+    clock = machine.clock()
+    stage = Stage(platform, clock=clock, age_clock=clock.cautious)
+    await stage.open()
+    try:
+        await stage.create_agents("ann")
+        granted = await stage.submit(register("bob"), key=Key(key="k"))
+        machine.set(hours=24 * 4)
+        clock()
+        machine.run(minutes=2)
+        stage.command_bus.prune_answers()
+        await stage.execute(register("ann"))
+        again = await stage.submit(register("bob"), key=Key(key="k"))
+        last = (await stage.events())[-1].at
+    finally:
+        await stage.close()
+
+    assert body(again) == body(granted)
+    assert last == after(hours=24 * 4, minutes=2)
 
 
 async def test_event_time_advances_after_the_clock_was_set_back(platform: Platform) -> None:
@@ -101,7 +122,7 @@ async def test_event_time_advances_after_the_clock_was_set_back(platform: Platfo
         await stage.execute(acquire("ann", minutes=1))
         machine.set(hours=-2)
         for _ in range(3):
-            machine.run(minutes=0.5)
+            machine.run(minutes=0.5 * 10 / 9)
             await stage.execute(RecordDue(aggregate="lease", id="new-lease"))
             await stage.execute(register("ann"))
         times = [event.at for event in await stage.events()][3:]
@@ -114,92 +135,3 @@ async def test_event_time_advances_after_the_clock_was_set_back(platform: Platfo
         after(minutes=1),
         after(minutes=1.5),
     ]
-
-
-# -- The clock -----------------------------------------------------------------
-
-
-def test_monotonic_clock_starts_at_wall_time() -> None:
-    machine = Machine()
-    clock = machine.clock()
-    machine.run(milliseconds=1_234.5)
-
-    assert clock() == after(milliseconds=1_234)
-
-
-@pytest.mark.parametrize("hours", [-2, -1 / 3_600, -24 * 365])
-def test_monotonic_clock_advances_when_the_wall_clock_is_set_back(hours: float) -> None:
-    machine = Machine()
-    clock = machine.clock()
-    assert clock() == NOON
-    machine.set(hours=hours)
-
-    for minutes in range(1, 100):
-        machine.run(minutes=1)
-        assert clock() == after(minutes=minutes)
-
-
-def test_monotonic_clock_jumps_when_the_wall_clock_is_set_forward() -> None:
-    machine = Machine()
-    clock = machine.clock()
-    machine.set(hours=2)
-    assert clock() == after(hours=2)
-    machine.set(hours=-2)
-    machine.run(minutes=1)
-    assert clock() == after(hours=2, minutes=1)
-
-
-@pytest.mark.parametrize("percent", [1, 0.01])
-def test_fast_steady_clock_is_limited(percent: float) -> None:
-    """The clock never goes back; it waits."""
-    machine = Machine()
-    clock = machine.clock()
-    times = [clock()]
-    for _ in range(1_000):
-        machine.run(milliseconds=1_000)
-        machine.set(hours=-percent / 100 / 3_600)  # The steady clock is fast by this much.
-        clock.follow(lambda: machine.wall)
-        times.append(clock())
-
-        assert clock() - machine.wall // NANOSECONDS <= 1
-    assert times == sorted(times)
-
-
-def test_time_stands_still_while_a_shared_clock_is_behind() -> None:
-    machine = Machine()
-    clock = machine.clock()
-    times = [clock()]
-    machine.set(hours=-1)
-    clock.follow(lambda: machine.wall, back=True)
-    for _ in range(3):
-        machine.run(minutes=30)
-        times.append(clock())
-
-    assert times == [NOON, NOON, NOON, after(minutes=30)]
-
-
-def test_clock_advances_to_the_time_of_the_log() -> None:
-    """The machine started with an old date."""
-    machine = Machine()
-    machine.set(hours=-5)
-    clock = machine.clock()
-    clock.advance_to(NOON)
-    machine.run(minutes=1)
-    assert clock() == after(minutes=1)
-    machine.set(hours=6)
-    assert clock() == after(hours=1, minutes=1)
-
-
-def test_clock_ignores_a_log_that_is_behind() -> None:
-    clock = Machine().clock()
-    clock.advance_to(Timestamp(NOON - 1))
-
-    assert clock() == NOON
-
-
-def test_system_clocks_are_the_default() -> None:
-    clock = MonotonicClock()
-    first = clock()
-
-    assert first > NOON
-    assert clock() >= first

@@ -49,6 +49,21 @@ async def test_response_is_replayed_after_a_restart(stage: Stage) -> None:
     assert await stage.submit(acquire("ann", lease="l2"), key=K1) == again(first)
 
 
+@pytest.mark.parametrize("version", [b"", b"\0"])
+async def test_retry_across_an_upgrade_gets_its_response(stage: Stage, version: bytes) -> None:
+    """Another version of the fingerprint of one request is different, too."""
+    await stage.create_agents("ann")
+    before = Key(key="k1", request="as the last version saw it", version=version)
+    after = Key(key="k1", request="as this version sees it")
+    first = await stage.submit(acquire("ann", lease="l1"), key=before)
+    await stage.restart()
+
+    assert await stage.submit(acquire("ann", lease="l2"), key=after) == again(first)
+    reused = await stage.submit(acquire("ann"), key=Key(key="k1", version=version))
+    assert isinstance(reused, Rejected)
+    assert reused.code == KEY_REUSED
+
+
 async def test_response_is_replayed_when_the_state_has_changed(stage: Stage) -> None:
     await stage.create_agents("ann", "bob")
     first = await stage.submit(acquire("ann", minutes=1), key=K1)

@@ -3,6 +3,7 @@ on each kind of database.
 """
 
 import asyncio
+import gzip
 import signal
 import sqlite3
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,7 @@ from tests.conformance.projections.backup_files import (
     lines,
     pack,
     restore_from,
+    seal,
 )
 from tests.conformance.projections.test_twins import run_history
 from tests.e2e.service.service_process import environment
@@ -193,6 +196,69 @@ def test_any_changed_byte_is_detected(backup: bytes) -> None:
         changed[place] ^= 0x10
         with pytest.raises(FileCorrupted):
             verify_backup(BytesIO(bytes(changed)))
+
+
+@pytest.mark.parametrize(
+    "behind", [b"\0", b"x", gzip.compress(b""), gzip.compress(b"{}\n")], ids=str
+)
+def test_bytes_behind_the_end_are_rejected(backup: bytes, behind: bytes) -> None:
+    with pytest.raises(FileCorrupted, match="continues after its end"):
+        verify_backup(BytesIO(backup + behind))
+
+
+ILL_TYPED: list[tuple[str, Any]] = [
+    *(("tenant", 5), ("caller", None), ("command", ["IssueKey"]), ("key", "")),
+    *(("key", "k" * 257), ("fingerprint", "00"), ("fingerprint", 7), ("code", 1)),
+    *(("code", "lease_held\0"), ("body", {}), ("body", "no json"), ("body", None)),
+    *(("sequence", "1"), ("sequence", True), ("sequence", -1), ("sequence", 2**63)),
+    *(("sequence", 1.5), ("at", 0), ("at", "yesterday"), ("more", "fields")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ILL_TYPED, ids=str)
+async def test_ill_typed_response_is_rejected(
+    backup: bytes, name: str, value: object, tmp_path: Path
+) -> None:
+    """Although the seal is right, like that of an attacker who knows the format."""
+    rows = lines(backup)
+    rows[-2]["answer"][name] = value
+    path = tmp_path / "quorate.db"
+
+    with pytest.raises(FileCorrupted, match="is not a stored response"):
+        verify_backup(BytesIO(seal(rows)))
+    with pytest.raises(FileCorrupted):
+        await restore_from(SqliteDatabase(path), seal(rows))
+    assert not _has_content(path)
+
+
+def test_response_of_another_value_is_accepted(backup: bytes) -> None:
+    """Control test: what is rejected above is the type."""
+    rows = lines(backup)
+    rows[-2]["answer"]["key"] = "another"
+
+    assert verify_backup(BytesIO(seal(rows))).seal != verify_backup(BytesIO(backup)).seal
+
+
+async def test_backup_that_begins_later_is_rejected(backup: bytes, tmp_path: Path) -> None:
+    rows = lines(backup)
+    heads = {row["tenant"]: [row["sequence"], row["hash"]] for row in rows[1:6]}
+    rows[0]["after"] = {"position": 5, "heads": heads}
+    del rows[1:6]
+    rows[-1]["end"]["events"] -= 5
+
+    with pytest.raises(FileCorrupted, match="begins with the first event"):
+        verify_backup(BytesIO(seal(rows)))
+    with pytest.raises(FileCorrupted, match="begins with the first event"):
+        await restore_from(SqliteDatabase(tmp_path / "quorate.db"), seal(rows))
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**31])
+def test_event_of_an_impossible_version_is_rejected(backup: bytes, version: int) -> None:
+    rows = lines(backup)
+    rows[9]["version"] = version
+
+    with pytest.raises(FileCorrupted):
+        verify_backup(BytesIO(seal(rows)))
 
 
 # -- Atomic restore --------------------------------------------------------------------

@@ -3,13 +3,16 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import orjson
 import pytest
 
+from quorate.eventlog.hash_chain import EVENT_FIELDS, GENESIS, link
 from quorate.runtime.process_lock import DataDirLock
+from tests.conformance.projections.backup_files import Line, lines, seal
 from tests.e2e.cli.conftest import RecordedLog, Run
 from tests.e2e.cli.terminal import Terminal
 from tests.e2e.service.service_process import ServiceProcess
@@ -93,6 +96,63 @@ def test_restore_compares_the_head_hash(run: Run, file: Path) -> None:
 
     assert (right.exit_code, wrong.exit_code, not_one.exit_code) == (0, 1, 2)
     assert "a different backup" in wrong.stderr
+
+
+def _rewrite(file: Path, change: Callable[[list[Line]], None]) -> None:
+    """Rewrite a backup and its seal, like an attacker who knows the format."""
+    rows = lines(file.read_bytes())
+    change(rows)
+    file.write_bytes(seal(rows))
+
+
+def _add_a_response(rows: list[Line]) -> None:
+    answer = {"tenant": "acme", "caller": "key_1", "command": "AcquireLease", "key": "k"}
+    outcome = {"fingerprint": "00" * 32, "code": None, "body": '{"leaseId":"mine"}'}
+    when = {"sequence": 1, "at": rows[0]["madeAt"]}
+    rows.insert(-1, {"answer": answer | outcome | when})
+    rows[-1]["end"]["answers"] += 1
+
+
+def _change_the_time_of_the_backup(rows: list[Line]) -> None:
+    rows[0]["madeAt"] = "2001-01-01T00:00:00.000Z"
+
+
+def _change_another_tenant(rows: list[Line]) -> None:
+    """Change an event, and recompute the chain of its tenant, but not that of the last event."""
+    last = rows[rows[0]["until"]["position"]]["tenant"]
+    head = GENESIS.hash
+    others = [row for row in rows[1:-1] if row.get("tenant", last) != last]
+    for row in others:
+        row["actor"] = "key_rewritten"
+        body = {name: row[name] for name in EVENT_FIELDS - {"hash"}}
+        head = link(head, body)
+        row["hash"] = head.hex()
+    assert others
+
+
+@pytest.mark.parametrize(
+    "change", [_add_a_response, _change_the_time_of_the_backup, _change_another_tenant]
+)
+def test_head_hash_covers_the_whole_file(
+    run: Run, file: Path, change: Callable[[list[Line]], None]
+) -> None:
+    head_hash = run("restore", "--check", file).stdout.split("Head hash: ")[1].strip()
+    _rewrite(file, change)
+
+    without = run("restore", "--check", file)
+    result = run("restore", "--check", "--head", head_hash, file)
+
+    assert without.exit_code == 0, without.stderr  # So only the head hash shows the change.
+    assert (result.exit_code, "a different backup" in result.stderr) == (1, True)
+
+
+def test_head_hash_of_an_earlier_version_is_accepted_with_a_warning(run: Run, file: Path) -> None:
+    until = lines(file.read_bytes())[0]["until"]
+
+    result = run("restore", "--check", "--head", f"{until['position']}:{until['hash']}", file)
+
+    assert result.exit_code == 0
+    assert "covers only the events of one tenant" in result.stderr
 
 
 def test_restore_leaves_a_nonempty_database_unchanged(

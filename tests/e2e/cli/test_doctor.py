@@ -49,30 +49,6 @@ def get_outcomes(found: Found) -> dict[str, str]:
     return {name: one["outcome"] for name, one in found.items()}
 
 
-# -- Proxies and certificates ----------------------------------------------------
-
-
-def test_doctor_reports_proxies(real: ServiceProcess, home: dict[str, str]) -> None:
-    proxy = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
-    local, _ = run_doctor("--data-dir", str(real.data_dir), **home, **proxy)
-    remote = {"QUORATE_URL": "http://quorate.example", "QUORATE_API_KEY": "qk_x"}
-    other, outcome = run_doctor(**home, **proxy, **remote)
-
-    assert local["proxy"]["outcome"] == local["address"]["outcome"] == "ok"
-    assert "not used for a service on this machine" in local["proxy"]["says"]
-    assert (other["proxy"]["outcome"], outcome.code) == ("warning", 6)
-    assert "HTTPS_PROXY and HTTP_PROXY" in other["proxy"]["says"]
-
-
-def test_doctor_names_a_missing_certificate_file(home: dict[str, str]) -> None:
-    remote = {"QUORATE_URL": "https://quorate.example", "QUORATE_API_KEY": "qk_x"}
-
-    found, outcome = run_doctor(**home, **remote, SSL_CERT_FILE="/no/such/file")
-
-    assert outcome.code == 2
-    assert "SSL_CERT_FILE cannot be used: /no/such/file" in found["proxy"]["says"]
-
-
 # -- Healthy service -------------------------------------------------------------
 
 
@@ -309,6 +285,26 @@ def test_readiness_check_fails_when_writes_fail(
 
     assert (found.outcome, found.exit_code) == ("failed", 6)
     assert "log.write_failed" in (found.advice or "")
+
+
+@pytest.mark.parametrize(
+    ("clock", "message"), [("ahead", "was set back"), ("behind", "jumped ahead")]
+)
+def test_readiness_check_warns_of_a_clock_that_was_set(
+    fake_service: type[_FakeService], target: Target, clock: str, message: str
+) -> None:
+    fake_service.bodies["/readyz"] = {
+        "status": "degraded",
+        "log": "ok",
+        "nats": "connected",
+        "clock": clock,
+    }
+    http_checks.address(target)
+
+    found = http_checks.readiness(target)
+
+    assert found.outcome == "warning"
+    assert message in found.message
 
 
 def test_address_check_fails_for_a_proxy_without_replica(

@@ -107,6 +107,10 @@ class _Commits:
     notification_age_seconds = 0.0
 
 
+class _Clock:
+    seconds_ahead = 0.0
+
+
 class _NatsService:
     state: str | None = jetstream_mirror.FOLLOWING
 
@@ -119,17 +123,14 @@ class _NatsService:
 
 class Components:
     def __init__(self) -> None:
-        self.log, self.command_bus, self.nats_service, self.commits = (
-            _Log(),
-            _CommandBus(),
-            _NatsService(),
-            _Commits(),
-        )
+        self.log, self.command_bus, self.nats_service = _Log(), _CommandBus(), _NatsService()
+        self.commits, self.clock = _Commits(), _Clock()
         self.readiness = readiness.Readiness(
             self.log,  # type: ignore[arg-type]  # Fakes with the used attributes only.
             self.command_bus,  # type: ignore[arg-type]
             self.nats_service,
             self.commits,  # type: ignore[arg-type]
+            self.clock,  # type: ignore[arg-type]
         )
 
 
@@ -167,6 +168,19 @@ async def test_failing_writes_degrade(parts: Components) -> None:
     found = await parts.readiness.check()
 
     assert (found.status, found.writes) == ("degraded", False)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "status", "clock"),
+    [(3_600, "degraded", "ahead"), (-3_600, "degraded", "behind"), (-4.9, "ready", None)],
+)
+async def test_clock_that_was_set_degrades(
+    parts: Components, seconds: float, status: str, clock: str | None
+) -> None:
+    parts.clock.seconds_ahead = seconds
+    found = await parts.readiness.check()
+
+    assert (found.status, found.clock) == (status, clock)
 
 
 async def test_corrupted_log_is_unavailable(parts: Components) -> None:

@@ -28,5 +28,6 @@ def wrong_monotonic_ns() -> int:
 
 if __name__ == "__main__":
     time.time, time.time_ns, time.monotonic_ns = wrong_time, wrong_time_ns, wrong_monotonic_ns
+    clock._STEADY = None  # So that it is ``time.monotonic_ns``.
     clock.MonotonicClock.__init__.__defaults__ = (wrong_time_ns, wrong_monotonic_ns)
     main()

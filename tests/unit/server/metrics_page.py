@@ -17,6 +17,7 @@ from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.metrics import CommandMetrics
 from quorate.projections.totals import Totals
+from quorate.runtime.clock import MonotonicClock
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 
@@ -91,6 +92,7 @@ class Watched:
             subscriptions=self.subscriptions,
             leader=cast("LeaderTasks", _Leader()),
             held=_Held(),
+            clock=MonotonicClock(),
             workers_dir=workers_dir,
             monotonic=lambda: self.now,
         )
