@@ -5,9 +5,10 @@
   must read the full response within RESPONSE_SECONDS_MAX.
 * An unreadable request is rejected with a problem, after the responses to earlier requests. Nothing
   after it on the connection is read as a request.
+* The next pipelined request begins only when the client has read the last response.
 * A connection with unread input closes lingering: the client can read the last response.
 * When a connection ends, every request on it is notified, including pipelined ones.
-* When the connection limit is reached, a new connection replaces an idle one.
+* When a limit of ``connection_table`` is reached, a connection that waits for its client gives way.
 
 This costs a request a few assignments. A connection has one timer, which checks the deadlines when
 it fires and is never moved by requests.
@@ -15,39 +16,30 @@ it fires and is never moved by requests.
 
 import asyncio
 import logging
-import os
 import sys
-from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-import structlog
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    RequestResponseCycle,
-)
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.utils import get_remote_addr
+from uvicorn.server import ServerState
 
-from quorate.api import response_writer
-from quorate.contracts.problems import (
-    CONNECTION_CODES,
-    CONTENT_TYPE,
-    KINDS,
-    RETRY_AFTER_SECONDS,
-    problem_body,
-)
+from quorate.api import connection_owner, response_writer
 from quorate.runtime.asgi import Headers
+from quorate.server.connection_rejections import HEADER_BYTES_MAX, reject
+from quorate.server.connection_table import ConnectionTable, Displaced, Slot
+from quorate.server.host_header import has_valid_host
 from quorate.server.lingering_close import LingeringCloseProtocol, ResponseTransport
 
 HEADER_SECONDS_MAX = 10.0
-HEADER_BYTES_MAX = 32 * 1024
 BODY_SECONDS_MAX = 15.0
 RESPONSE_SECONDS_MAX = 60.0
 CHUNKED_BYTES_MAX = 1024 * 1024  # Includes chunk sizes and trailers.
-CONNECTIONS_MAX = 4_000
 PIPELINED_MAX = 100
-FILES_RESERVED = 256  # Reserved for files that are not connections.
-EXCESS_LINGERING_MAX = 64  # Connections above the limit that close lingering, of FILES_RESERVED.
+BUFFERED_BYTES_MAX = 4 * 1024  # More unsent bytes of a connection are an unread response.
+EXCESS_LINGERING_MAX = 64  # Connections above the limit that close lingering.
 
 # The part of a request that the connection reads.
 _BETWEEN: Final = 0
@@ -56,20 +48,9 @@ _BODY: Final = 2
 _COMPLETE: Final = 3  # Until the end of the chunk with the last byte of the request.
 _UPGRADING: Final = 4
 
-_DETAILS = {
-    "malformed_request": "The request is not valid HTTP/1.1.",
-    "method_not_allowed": "The server is not a proxy.",
-    "request_timeout": "The request did not arrive in time.",
-    "headers_too_large": f"The headers exceed {HEADER_BYTES_MAX} bytes.",
-    "unavailable": "Too many connections, or too many requests on this connection.",
-}
-assert frozenset(_DETAILS) == CONNECTION_CODES
-# Rejections by code. Global, because uvicorn creates the protocol objects.
-REJECTED: Counter[str] = Counter()
-# Lingering connections above the connection limit. Global for the same reason.
+# Lingering connections above the connection limit. Global, because uvicorn creates the objects.
 _excess: "set[BoundedHttpProtocol]" = set()
 
-_logger = structlog.get_logger("quorate.http")
 # Messages of uvicorn itself. Rejected requests are logged here instead.
 _failures = logging.getLogger("quorate.http.protocol")
 _failures.setLevel(logging.ERROR)
@@ -95,23 +76,40 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
     _current: RequestResponseCycle | None = None  # The current or most recent request.
     _earlier_requests: tuple[RequestResponseCycle, ...] = ()
     _response_transport: ResponseTransport
+    _slot: Slot | None = None  # None above a limit.
+    _is_completing = False  # A response is complete, but the client has not read it.
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        table: ConnectionTable,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._table = table
 
     # -- The life of a connection --------------------------------------------
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._response_transport = ResponseTransport(transport, self._close_after_response)
-        if len(self.connections) >= connections_max() and not self._close_idle_connection():
+        peer = get_remote_addr(transport)
+        self._slot = self._table.open(self, peer[0] if peer else None)
+        if self._slot is None:
             self.transport = transport
             self._reject_connection()
             return
+        transport.set_write_buffer_limits(high=BUFFERED_BYTES_MAX, low=0)
         self.logger = _failures
         super().connection_made(transport)
         self._read_deadline = self.loop.time() + HEADER_SECONDS_MAX
         self._timer = self.loop.call_later(HEADER_SECONDS_MAX, self._check_deadlines)
 
     def _reject_connection(self) -> None:
-        self.transport.write(self._rejection("unavailable"))
+        self.transport.write(reject("unavailable", self.server_state.default_headers))
         if len(_excess) < EXCESS_LINGERING_MAX:
             _excess.add(self)
             self.close_lingering()
@@ -119,29 +117,53 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
             self._discards_input = True
             self.transport.close()
 
-    def _close_idle_connection(self) -> bool:
-        """Close an idle connection and return whether one was found.
-
-        Otherwise silent unauthenticated clients could occupy all connections.
-        """
-        for other in self.connections:
-            if isinstance(other, BoundedHttpProtocol) and other.close_if_idle():
-                self.connections.discard(other)
-                return True
-        return False
-
-    def close_if_idle(self) -> bool:
-        """Close the connection and return True, unless a request or response is in progress."""
-        if self._is_busy() or self.transport.get_write_buffer_size() > 0:
-            return False
+    def give_way(self) -> Displaced:
+        """Close the connection, which waits for its client, because a limit is reached."""
+        if self.flow.write_paused:
+            # Not at once: the transport may be writing.
+            self.loop.call_soon(self.transport.abort)
+            return "unread_response"
+        is_idle = self._part == _BETWEEN
+        if not is_idle and not self._is_lingering and self._can_reject():
+            self.transport.write(reject("unavailable", self.server_state.default_headers))
+        self._discards_input = True
         self.transport.close()
-        return True
+        return "idle" if is_idle else "slow_request"
+
+    def unsent_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def _can_reject(self) -> bool:
+        """Return whether a response may still be sent for the incomplete request."""
+        return self._part != _BODY or not (
+            self._current is None or self._current.response_started or self.pipeline
+        )
+
+    def _update_wait(self) -> None:
+        """Tell the table whether the connection waits for its client."""
+        if self._slot is None:
+            return
+        if not self.flow.write_paused and self._has_complete_request():
+            self._table.end_wait(self._slot)
+        else:
+            self._table.begin_wait(self._slot)
+
+    def _has_complete_request(self) -> bool:
+        """Return whether a complete request waits for its response."""
+        if self._part != _BODY and self._is_busy():
+            return True
+        return any(not cycle.response_complete for cycle in self._earlier_requests)
+
+    def _claim(self, actor: str) -> bool:
+        return self._slot is None or self._table.claim(self._slot, actor)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         _excess.discard(self)
+        if self._slot is not None:
+            self._table.close(self._slot)
         self._response_transport.detach()
         self.pipeline.clear()
         for cycle in self._earlier_requests:
@@ -152,12 +174,13 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         """Check the deadlines. Each new deadline is at least HEADER_SECONDS_MAX in the future."""
         self._timer = None
         now = self.loop.time()
-        if self.transport.is_closing():
-            if self._closing:  # Closing since the last check: the client reads nothing.
+        if self._write_deadline is not None:
+            if now >= self._write_deadline:
+                self.transport.abort()
+        elif self.transport.is_closing():
+            if self._closing:  # Closing since the last check.
                 self.transport.abort()
             self._closing = True
-        elif self._write_deadline is not None and now >= self._write_deadline:
-            self.transport.abort()
         elif self._read_deadline is not None and now >= self._read_deadline:
             self._read_deadline = None
             self._end_reading()
@@ -200,6 +223,7 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         elif not self._discards_input:
             self._await_more()
         self._chunk = b""
+        self._update_wait()
 
     def _await_more(self) -> None:
         if self._read_deadline is None:
@@ -236,9 +260,12 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         if self.parser.should_upgrade():
             self._decline_upgrade()
             return
+        if not has_valid_host(self.headers, self.parser.get_http_version()):
+            raise _Unreadable("malformed_request")
         super().on_headers_complete()
         self.cycle.transport = self._response_transport
         response_writer.offer_single_write(self.cycle)
+        connection_owner.offer_claim(self.cycle, self._claim)
         self._part = _BODY
         self._rest_bytes = 0
         self._read_deadline = None
@@ -315,8 +342,14 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
 
     @override
     def on_response_complete(self) -> None:
+        is_ending = self._is_lingering or self.transport.is_closing()
+        if self.flow.write_paused and not is_ending:
+            self._is_completing = True  # Until the client has read the response.
+            self.flow.pause_reading()
+            return
         is_last = not self.pipeline
         super().on_response_complete()
+        self._update_wait()
         is_ending = self._is_lingering or self.transport.is_closing()
         if is_last and self._pending_rejection is not None and not is_ending:
             self._send_final(self._pending_rejection)
@@ -324,29 +357,8 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
     def _send_final(self, code: str) -> None:
         """Send the final response and close the connection."""
         self._pending_rejection = None
-        self.transport.write(self._rejection(code))
+        self.transport.write(reject(code, self.server_state.default_headers))
         self.close_lingering()
-
-    def _rejection(self, code: str) -> bytes:
-        request_id = os.urandom(8).hex()
-        status = KINDS[code].status
-        REJECTED[code] += 1
-        _logger.info("http.request_rejected", status=status, code=code, request_id=request_id)
-        body = problem_body(code, _DETAILS[code], {}, request_id)
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", CONTENT_TYPE),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-content-type-options", b"nosniff"),
-            (b"x-request-id", request_id.encode()),
-            (b"connection", b"close"),
-        ]
-        if code == "unavailable":
-            headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
-        if code == "method_not_allowed":
-            headers.append((b"allow", b""))
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        return b"%s%s\r\n%s" % (STATUS_LINE[status], lines, body)
 
     # -- Responding ----------------------------------------------------------
 
@@ -360,11 +372,21 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
     def pause_writing(self) -> None:
         self._write_deadline = self.loop.time() + RESPONSE_SECONDS_MAX
         super().pause_writing()
+        if self._slot is not None:
+            self._table.begin_wait(self._slot)
+            self._table.add_unread(self._slot, self.unsent_bytes())
 
     @override
     def resume_writing(self) -> None:
         self._write_deadline = None
         super().resume_writing()
+        if self._slot is not None:
+            self._table.remove_unread(self._slot)
+        if self._is_completing:
+            self._is_completing = False
+            self.on_response_complete()
+        else:
+            self._update_wait()
 
 
 def _is_chunked(headers: Headers) -> bool:
@@ -374,15 +396,3 @@ def _is_chunked(headers: Headers) -> bool:
 def _disconnect(cycle: RequestResponseCycle) -> None:
     cycle.disconnected = True
     cycle.message_event.set()
-
-
-def connections_max() -> int:
-    """Return the connection limit, within the open-file limit of the process."""
-    try:
-        import resource  # noqa: PLC0415 - Unix only.
-    except ImportError:
-        return CONNECTIONS_MAX
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY:
-        return CONNECTIONS_MAX
-    return max(1, min(CONNECTIONS_MAX, allowed - FILES_RESERVED))

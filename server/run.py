@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from quorate.eventlog.database_url import UnknownDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.process_lock import DataDirLock, Locked
 from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_keys
+from quorate.server.connection_table import ConnectionTable
 from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
 
@@ -45,6 +47,7 @@ DATE_SECONDS = 1.0
 OPEN_FILES_MAX = 16_384  # Each connection is a file; the usual soft limit is 1,024.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG_CONNECTIONS = 1_024
+UNSENT_KERNEL_BYTES = 32 * 1024  # Of one connection. The process keeps and counts the rest.
 COLLECT_EVERY_OBJECTS = 50_000
 # How long the event loop may hold the interpreter while database threads wait. The default of 5 ms
 # is longer than a commit.
@@ -113,6 +116,7 @@ async def serve(
                     cors_origins=options.cors_origins,
                     public_url=addresses.url,
                 ),
+                table=ConnectionTable(options.connection_limits, options.trusted_proxies),
                 on_start=on_start,
                 end_streams=running.service.subscriptions.close,
             )
@@ -172,12 +176,17 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(
-        self, application: object, *, on_start: Callable[[], None], end_streams: Callable[[], None]
+        self,
+        application: object,
+        *,
+        table: ConnectionTable,
+        on_start: Callable[[], None],
+        end_streams: Callable[[], None],
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,  # type: ignore[arg-type]  # An ASGI application.
-                http=BoundedHttpProtocol,
+                http=partial(BoundedHttpProtocol, table=table),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -261,6 +270,8 @@ def open_listener(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # Each connection inherits it.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_KERNEL_BYTES)
         listener.bind((host, port))
         listener.listen(BACKLOG_CONNECTIONS)
     except OSError as error:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from quorate.server import http_protocol
+from quorate.server.connection_table import ConnectionLimits
 from tests.integration.api.http_server import (
     SHORT_SECONDS,
     EchoApplication,
@@ -30,6 +31,8 @@ def server(listener: RunningServer, application: EchoApplication) -> RunningServ
     """The server without open connections, as after a start."""
     wait_until(lambda: listener.connections == 0)
     application.client_disconnected.clear()
+    listener.table.limits = ConnectionLimits()
+    listener.table.displaced.clear()
     return listener
 
 

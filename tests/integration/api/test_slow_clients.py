@@ -1,14 +1,16 @@
 """Unauthenticated connections have time and size limits, and do not affect other clients."""
 
 import resource
+import sys
 import time
 
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from quorate.application.strict_json import BODY_BYTES_MAX
-from quorate.server import http_protocol
-from quorate.server.http_protocol import HEADER_BYTES_MAX, PIPELINED_MAX, BoundedHttpProtocol
+from quorate.server.connection_rejections import HEADER_BYTES_MAX
+from quorate.server.connection_table import FILES_RESERVED, open_files_max
+from quorate.server.http_protocol import PIPELINED_MAX, BoundedHttpProtocol
 from quorate.server.lingering_close import LingeringCloseProtocol
 from tests.integration.api.http_server import (
     BODY,
@@ -18,6 +20,7 @@ from tests.integration.api.http_server import (
     RunningServer,
     chunked,
     get,
+    limits,
     post,
 )
 from tests.integration.api.raw_clients import RawConnection, head, wait_until
@@ -306,10 +309,8 @@ def test_stream_detects_a_disconnected_client_with_pipelined_requests(
 # -- Connection limit --------------------------------------------------------
 
 
-def test_connection_over_the_limit_gets_unavailable(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 3)
+def test_connection_over_the_limit_gets_unavailable(server: RunningServer) -> None:
+    server.table.limits = limits(connections_max=3)
     stream = head("GET", "/stream")
     with (
         RawConnection(server.port) as first,
@@ -331,9 +332,9 @@ def test_connection_over_the_limit_gets_unavailable(
 
 @pytest.mark.parametrize("data", [b"", b"GET /here HT", get()], ids=["nothing", "half", "one"])
 def test_idle_connection_is_closed_when_the_limit_is_reached(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch, data: bytes
+    server: RunningServer, data: bytes
 ) -> None:
-    monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 3)
+    server.table.limits = limits(connections_max=3)
     with RawConnection(server.port) as served:
         served.send(head("GET", "/stream")).read_response_head()
         idle = [RawConnection(server.port).send(data) for _ in range(2)]
@@ -349,17 +350,15 @@ def test_idle_connection_is_closed_when_the_limit_is_reached(
 
 def test_connection_limit_reserves_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 1_024))
-    assert http_protocol.connections_max() == 1_024 - http_protocol.FILES_RESERVED
+    assert open_files_max() == 1_024 - FILES_RESERVED
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    assert http_protocol.connections_max() == http_protocol.CONNECTIONS_MAX
+    assert open_files_max() == sys.maxsize
 
 
 @pytest.mark.usefixtures("short_timeouts")
 def test_thousands_of_idle_connections_do_not_slow_others(server: RunningServer) -> None:
     allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    count = min(
-        2_500, (allowed - http_protocol.FILES_RESERVED) // 2
-    )  # Both ends are in this process.
+    count = min(2_500, (allowed - FILES_RESERVED) // 2)  # Both ends are in this process.
     with RawConnection(server.port) as busy:
         assert busy.send(get()).read_response().status == 200
         idle = [RawConnection(server.port) for _ in range(count)]
