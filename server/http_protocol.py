@@ -17,28 +17,26 @@ it fires and is never moved by requests.
 import asyncio
 import logging
 import sys
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
 from typing_extensions import override
-from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-from uvicorn.protocols.utils import get_remote_addr
-from uvicorn.server import ServerState
 
 from quorate.api import connection_owner, response_writer
 from quorate.runtime.asgi import Headers
 from quorate.server.connection_rejections import HEADER_BYTES_MAX, reject
-from quorate.server.connection_table import ConnectionTable, Displaced, Slot
+from quorate.server.connection_table import Displaced
 from quorate.server.host_header import has_valid_host
-from quorate.server.lingering_close import LingeringCloseProtocol, ResponseTransport
+from quorate.server.lingering_close import ResponseTransport
+from quorate.server.shared_capacity import SharedCapacityProtocol
 
 HEADER_SECONDS_MAX = 10.0
 BODY_SECONDS_MAX = 15.0
-RESPONSE_SECONDS_MAX = 60.0
 CHUNKED_BYTES_MAX = 1024 * 1024  # Includes chunk sizes and trailers.
 PIPELINED_MAX = 100
-BUFFERED_BYTES_MAX = 4 * 1024  # More unsent bytes of a connection are an unread response.
+HELD_BYTES_MAX = 16 * 1024  # More input is parsed at once, up to PIPELINED_MAX requests.
 EXCESS_LINGERING_MAX = 64  # Connections above the limit that close lingering.
 
 # The part of a request that the connection reads.
@@ -47,6 +45,8 @@ _HEADERS: Final = 1
 _BODY: Final = 2
 _COMPLETE: Final = 3  # Until the end of the chunk with the last byte of the request.
 _UPGRADING: Final = 4
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
 
 # Lingering connections above the connection limit. Global, because uvicorn creates the objects.
 _excess: "set[BoundedHttpProtocol]" = set()
@@ -63,46 +63,32 @@ class _Unreadable(Exception):
     code: str
 
 
-class BoundedHttpProtocol(LingeringCloseProtocol):
+class BoundedHttpProtocol(SharedCapacityProtocol):
     _part = _BETWEEN
     _chunk = b""
     _reparse: bytes | None = None
     _header_bytes = 0  # Of an incomplete header section, since its first chunk.
     _rest_bytes = 0  # Of a body that arrived in several chunks.
     _read_deadline: float | None = None  # The deadline of the part that is read.
-    _write_deadline: float | None = None
     _closing = False
     _pending_rejection: str | None = None  # Sent after the responses to earlier requests.
     _current: RequestResponseCycle | None = None  # The current or most recent request.
-    _earlier_requests: tuple[RequestResponseCycle, ...] = ()
     _response_transport: ResponseTransport
-    _slot: Slot | None = None  # None above a limit.
-    _is_completing = False  # A response is complete, but the client has not read it.
+    _held = b""  # Input after a request whose response the client has not read.
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        table: ConnectionTable,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._table = table
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - uvicorn creates it.
+        super().__init__(**arguments)
+        self._earlier_requests: deque[RequestResponseCycle] = deque()
 
     # -- The life of a connection --------------------------------------------
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._response_transport = ResponseTransport(transport, self._close_after_response)
-        peer = get_remote_addr(transport)
-        self._slot = self._table.open(self, peer[0] if peer else None)
-        if self._slot is None:
+        if not self.take_place(transport):
             self.transport = transport
             self._reject_connection()
             return
-        transport.set_write_buffer_limits(high=BUFFERED_BYTES_MAX, low=0)
         self.logger = _failures
         super().connection_made(transport)
         self._read_deadline = self.loop.time() + HEADER_SECONDS_MAX
@@ -117,12 +103,8 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
             self._discards_input = True
             self.transport.close()
 
-    def give_way(self) -> Displaced:
-        """Close the connection, which waits for its client, because a limit is reached."""
-        if self.flow.write_paused:
-            # Not at once: the transport may be writing.
-            self.loop.call_soon(self.transport.abort)
-            return "unread_response"
+    @override
+    def close_for_another(self) -> Displaced:
         is_idle = self._part == _BETWEEN
         if not is_idle and not self._is_lingering and self._can_reject():
             self.transport.write(reject("unavailable", self.server_state.default_headers))
@@ -130,40 +112,23 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         self.transport.close()
         return "idle" if is_idle else "slow_request"
 
-    def unsent_bytes(self) -> int:
-        return self.transport.get_write_buffer_size()
-
     def _can_reject(self) -> bool:
         """Return whether a response may still be sent for the incomplete request."""
         return self._part != _BODY or not (
             self._current is None or self._current.response_started or self.pipeline
         )
 
-    def _update_wait(self) -> None:
-        """Tell the table whether the connection waits for its client."""
-        if self._slot is None:
-            return
-        if not self.flow.write_paused and self._has_complete_request():
-            self._table.end_wait(self._slot)
-        else:
-            self._table.begin_wait(self._slot)
-
-    def _has_complete_request(self) -> bool:
-        """Return whether a complete request waits for its response."""
+    @override
+    def has_complete_request(self) -> bool:
         if self._part != _BODY and self._is_busy():
             return True
         return any(not cycle.response_complete for cycle in self._earlier_requests)
-
-    def _claim(self, actor: str) -> bool:
-        return self._slot is None or self._table.claim(self._slot, actor)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         _excess.discard(self)
-        if self._slot is not None:
-            self._table.close(self._slot)
         self._response_transport.detach()
         self.pipeline.clear()
         for cycle in self._earlier_requests:
@@ -176,7 +141,7 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         now = self.loop.time()
         if self._write_deadline is not None:
             if now >= self._write_deadline:
-                self.transport.abort()
+                self.abort()
         elif self.transport.is_closing():
             if self._closing:  # Closing since the last check.
                 self.transport.abort()
@@ -210,6 +175,27 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._held:
+            data, self._held = self._held + data, b""
+        self._receive(data)
+        self.update_wait()
+
+    def _receive(self, data: bytes) -> None:
+        """Parse one request at a time: input after it is held until its response is read."""
+        start = 0
+        while start < len(data):
+            is_head = self._part != _BODY and not self._discards_input
+            if is_head and self._is_busy() and len(data) - start <= HELD_BYTES_MAX:
+                self._held = data[start:]
+                self.flow.pause_reading()
+                return
+            end = len(data)
+            if is_head and data.count(_END_OF_HEAD, start) > 1:
+                end = data.index(_END_OF_HEAD, start) + len(_END_OF_HEAD)
+            self._parse(data[start:end] if start or end < len(data) else data)
+            start = end
+
+    def _parse(self, data: bytes) -> None:
         if self._discards_input:
             self.discard(data)
             return
@@ -217,13 +203,12 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         super().data_received(data)
         if self._reparse is not None:
             data, self._reparse = self._reparse, None
-            self.data_received(data)
+            self._parse(data)
         elif self._part == _COMPLETE:
             self._part = _BETWEEN
         elif not self._discards_input:
             self._await_more()
         self._chunk = b""
-        self._update_wait()
 
     def _await_more(self) -> None:
         if self._read_deadline is None:
@@ -265,7 +250,7 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         super().on_headers_complete()
         self.cycle.transport = self._response_transport
         response_writer.offer_single_write(self.cycle)
-        connection_owner.offer_claim(self.cycle, self._claim)
+        connection_owner.offer_claim(self.cycle, self.claim)
         self._part = _BODY
         self._rest_bytes = 0
         self._read_deadline = None
@@ -289,8 +274,9 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
 
     def _queue_pipelined(self, before: RequestResponseCycle) -> None:
         """Queue a pipelined request; reject the connection above PIPELINED_MAX requests."""
-        waiting = tuple(cycle for cycle in self._earlier_requests if not cycle.response_complete)
-        self._earlier_requests = (*waiting, before)
+        self._earlier_requests.append(before)
+        while self._earlier_requests[0].response_complete:
+            self._earlier_requests.popleft()
         if len(self._earlier_requests) > PIPELINED_MAX:
             raise _Unreadable("unavailable")
 
@@ -321,7 +307,7 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
 
     def _reject(self, code: str) -> None:
         """Reject the current request, after the responses to earlier ones."""
-        self._discards_input = True
+        self._discards_input, self._held = True, b""
         self._read_deadline = None
         if self._part == _BODY and self._current is not None:
             if self._current.response_complete:  # Too late for a problem response.
@@ -341,17 +327,13 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         self._pending_rejection = code
 
     @override
-    def on_response_complete(self) -> None:
-        is_ending = self._is_lingering or self.transport.is_closing()
-        if self.flow.write_paused and not is_ending:
-            self._is_completing = True  # Until the client has read the response.
-            self.flow.pause_reading()
+    def on_responses_read(self) -> None:
+        if self._is_lingering or self.transport.is_closing():
             return
-        is_last = not self.pipeline
-        super().on_response_complete()
-        self._update_wait()
-        is_ending = self._is_lingering or self.transport.is_closing()
-        if is_last and self._pending_rejection is not None and not is_ending:
+        if self._held:
+            data, self._held = self._held, b""
+            self._receive(data)
+        elif self._pending_rejection is not None:
             self._send_final(self._pending_rejection)
 
     def _send_final(self, code: str) -> None:
@@ -363,30 +345,10 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
     # -- Responding ----------------------------------------------------------
 
     def _close_after_response(self) -> None:
-        if self._part == _BETWEEN and not self.pipeline:
+        if self._part == _BETWEEN and not self.pipeline and not self._held:
             self.transport.close()
         else:  # Input is unread, or arrives.
             self.close_lingering()
-
-    @override
-    def pause_writing(self) -> None:
-        self._write_deadline = self.loop.time() + RESPONSE_SECONDS_MAX
-        super().pause_writing()
-        if self._slot is not None:
-            self._table.begin_wait(self._slot)
-            self._table.add_unread(self._slot, self.unsent_bytes())
-
-    @override
-    def resume_writing(self) -> None:
-        self._write_deadline = None
-        super().resume_writing()
-        if self._slot is not None:
-            self._table.remove_unread(self._slot)
-        if self._is_completing:
-            self._is_completing = False
-            self.on_response_complete()
-        else:
-            self._update_wait()
 
 
 def _is_chunked(headers: Headers) -> bool:

@@ -33,6 +33,7 @@ from quorate.eventlog.database import DatabaseUnusable, SchemaOutdated
 from quorate.eventlog.database_url import UnknownDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.process_lock import DataDirLock, Locked
+from quorate.server.acceptor import Acceptor
 from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_keys
 from quorate.server.connection_table import ConnectionTable
 from quorate.server.container import Options, run_service
@@ -110,6 +111,7 @@ async def serve(
 
             create_http_application = await loading
             server = _Server(
+                listener,
                 create_http_application(
                     running.service,
                     fast_lane=options.fast_lane,
@@ -120,7 +122,7 @@ async def serve(
                 on_start=on_start,
                 end_streams=running.service.subscriptions.close,
             )
-            await server.serve(sockets=[listener])
+            await server.serve()
     log_stopped(f"{process}.stopped")
 
 
@@ -177,6 +179,7 @@ class _Server(uvicorn.Server):
 
     def __init__(
         self,
+        listener: socket.socket,
         application: object,
         *,
         table: ConnectionTable,
@@ -196,6 +199,7 @@ class _Server(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
+        self._listener = listener
         self._on_start = on_start
         self._end_streams = end_streams
         self._stop_requested = asyncio.Event()
@@ -213,9 +217,21 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        del sockets  # The acceptor has the listener.
+        await super().startup(sockets=[])
+        self._acceptor = Acceptor(self._listener, self._create_protocol)
+        self._acceptor.start()
         _freeze_start_objects()
         self._on_start()
+
+    def _create_protocol(self) -> asyncio.Protocol:
+        """Create the protocol of a connection, like ``startup`` of uvicorn."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            _loop=asyncio.get_running_loop(),
+        )
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):  # A tick renews the Date header.
@@ -228,9 +244,10 @@ class _Server(uvicorn.Server):
         self._stop_requested.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        del sockets
         self._end_streams()
-        for listener in (*self.servers, *(sockets or ())):
-            listener.close()
+        self._acceptor.close()
+        self._listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         try:

@@ -47,7 +47,7 @@ from quorate.runtime.service_defaults import (
     RETENTION_HOURS_DEFAULT,
     WINDOW_SECONDS_DEFAULT,
 )
-from quorate.server import connection_rejections, http_protocol, readiness, run
+from quorate.server import connection_rejections, http_protocol, readiness, run, shared_capacity
 from tests.e2e.docs.markdown import Document, document
 
 HTTP, NATS, CLI = document("docs/http.md"), document("docs/nats.md"), document("docs/cli.md")
@@ -80,7 +80,7 @@ NUMBERS = [
     (HTTP, f"| to be sent within {http_protocol.BODY_SECONDS_MAX:g} seconds |"),
     (
         HTTP,
-        f"must read the full response within {http_protocol.RESPONSE_SECONDS_MAX:g} seconds |",
+        f"must read the full response within {shared_capacity.RESPONSE_SECONDS_MAX:g} seconds |",
     ),
     (HTTP, f"| connections | {LIMITS_DEFAULT['connections_max']}, or fewer"),
     (HTTP, f"| event streams and long polls | {subscriptions.SUBSCRIPTIONS_MAX} |"),

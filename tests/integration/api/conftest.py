@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from quorate.server import http_protocol
+from quorate.server import http_protocol, shared_capacity
 from quorate.server.connection_table import ConnectionLimits
 from tests.integration.api.http_server import (
     SHORT_SECONDS,
@@ -39,5 +39,6 @@ def server(listener: RunningServer, application: EchoApplication) -> RunningServ
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time limits of the protocol."""
-    for name in ("HEADER_SECONDS_MAX", "BODY_SECONDS_MAX", "RESPONSE_SECONDS_MAX"):
+    for name in ("HEADER_SECONDS_MAX", "BODY_SECONDS_MAX"):
         monkeypatch.setattr(http_protocol, name, SHORT_SECONDS)
+    monkeypatch.setattr(shared_capacity, "RESPONSE_SECONDS_MAX", SHORT_SECONDS)
