@@ -4,10 +4,12 @@ The first request of a connection costs much more than to accept it. Therefore a
 connections must not delay the connections that exist, nor fill the queue of the kernel, where
 clients of all addresses wait for their turn.
 
-* A round accepts up to ACCEPTS_PER_ROUND connections, and starts up to STARTS_PER_ROUND.
+* A round accepts up to ACCEPTS_PER_ROUND connections. It starts more of them than the last round
+  while rounds take less than ROUND_SECONDS, and fewer of them when rounds take longer.
 * Addresses take turns. Of one address, the newest connection starts first, because the clients of
   the oldest ones have probably gone.
 * At most WAITING_MAX connections wait. Then the oldest one of the address with the most is closed.
+  A client that is closed at once comes back at once, so the limit is high.
 * Without a flood no connection waits.
 """
 
@@ -19,10 +21,13 @@ from typing import TypeAlias
 
 from quorate.runtime.log_throttle import ThrottledWarning
 from quorate.server.connection_rejections import reject
+from quorate.server.open_files import waiting_files_max
 
-ACCEPTS_PER_ROUND = 32
-STARTS_PER_ROUND = 4
-WAITING_MAX = 1_024
+ACCEPTS_PER_ROUND = 64
+STARTS_PER_ROUND_MIN = 2
+STARTS_PER_ROUND_MAX = 16
+ROUND_SECONDS = 0.01
+WAITING_MAX = 4_096
 RETRY_SECONDS = 0.1  # After an error, such as too many open files.
 
 CreateProtocol: TypeAlias = Callable[[], asyncio.BaseProtocol]
@@ -39,7 +44,10 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, dict[socket.socket, None]] = {}  # By address, the oldest first.
         self._waiting_count = 0
+        self._waiting_max = min(WAITING_MAX, waiting_files_max())
         self._is_scheduled = False
+        self._starts = STARTS_PER_ROUND_MIN
+        self._round_began = 0.0
         self._starting: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
@@ -81,7 +89,7 @@ class Acceptor:
         accepted.setblocking(False)
         self._waiting.setdefault(address, {})[accepted] = None
         self._waiting_count += 1
-        if self._waiting_count > WAITING_MAX:
+        if self._waiting_count > self._waiting_max:
             most = max(self._waiting, key=lambda each: len(self._waiting[each]))
             oldest = next(iter(self._waiting[most]))
             self._remove(most, oldest)
@@ -99,8 +107,14 @@ class Acceptor:
 
     def _start_some(self) -> None:
         """Start the connections of one round, and continue in the next round."""
+        now = self._loop.time()
+        if now - self._round_began < ROUND_SECONDS:
+            self._starts = min(2 * self._starts, STARTS_PER_ROUND_MAX)
+        else:
+            self._starts = max(self._starts // 2, STARTS_PER_ROUND_MIN)
+        self._round_began = now
         self._is_scheduled = False
-        for _ in range(STARTS_PER_ROUND):
+        for _ in range(self._starts):
             if not self._waiting:
                 return
             address, waiting = next(iter(self._waiting.items()))

@@ -14,8 +14,6 @@ A request costs the table two changes of a dict. The search for a connection to 
 each waiting connection at most once.
 """
 
-import resource
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -25,9 +23,9 @@ from quorate.application.failed_login_limiter import Network, is_in_any, network
 from quorate.domain.shared.records import record
 from quorate.runtime.log_throttle import ThrottledWarning
 from quorate.runtime.service_defaults import LIMITS_DEFAULT
+from quorate.server.open_files import connection_files_max
 
 FRESH_SECONDS = 0.25
-FILES_RESERVED = 256  # Reserved for files that are not connections.
 UNREAD_SHARE = 0.5  # Of the unread bytes, for one address or key.
 
 Displaced: TypeAlias = Literal["idle", "slow_request", "unread_response"]
@@ -84,7 +82,7 @@ class ConnectionTable:
         self.displaced: Counter[Displaced] = Counter()
         self._trusted = trusted_proxies
         self._monotonic = monotonic
-        self._files_max = open_files_max()
+        self._files_max = connection_files_max()
         self._connections: Counter[Owner] = Counter()
         self._unread_bytes: Counter[Owner] = Counter()
         # Insertion order is the order of waiting, the longest first.
@@ -229,11 +227,3 @@ class ConnectionTable:
             counts[owner] -= count
             if not counts[owner]:
                 del counts[owner]
-
-
-def open_files_max() -> int:
-    """Return how many connections the open-file limit of the process allows."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY:
-        return sys.maxsize
-    return max(1, allowed - FILES_RESERVED)

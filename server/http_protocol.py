@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from typing_extensions import override
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from quorate.api import connection_owner, response_writer
@@ -257,6 +258,19 @@ class BoundedHttpProtocol(SharedCapacityProtocol):
         before, self._current = self._current, self.cycle
         if before is not None and not before.response_complete:
             self._queue_pipelined(before)
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        """Store a part of the body. The application reads the body when it is complete or too long.
+
+        Otherwise each byte of a slow body would run the application.
+        """
+        cycle = self.cycle
+        if self._part == _BODY and not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+                cycle.message_event.set()
 
     @override
     def on_message_complete(self) -> None:
