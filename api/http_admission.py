@@ -9,6 +9,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
+from quorate.api.connection_owner import claim_connection
 from quorate.api.request_reader import (
     CREDENTIAL_HEADERS,
     collect_headers,
@@ -113,6 +114,7 @@ class HttpAdmission:
                 "Send a valid key as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'.",
                 headers={"WWW-Authenticate": 'Bearer realm="quorate"'},
             )
+        claim_connection(scope, principal)
         return principal
 
 

@@ -17,6 +17,7 @@ from quorate.runtime.asgi import Headers, Scope
 
 EXTENSION = "quorate.single_write"
 WRITE = "write"
+COPIED_BYTES_MAX = 16 * 1024
 WriteResponse: TypeAlias = Callable[[int, Headers, bytes], bool]
 
 
@@ -49,13 +50,17 @@ def _write(cycle: RequestResponseCycle, status: int, headers: Headers, body: byt
     parts = [STATUS_LINE[status]]
     for name, value in (*cycle.default_headers, *headers):
         parts += (name, b": ", value, b"\r\n")
-    parts += (b"\r\n", body)
+    parts.append(b"\r\n")
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     # Break the reference cycle between the offer and the request; otherwise both wait for the
     # garbage collector.
     cycle.scope["extensions"].clear()
-    cycle.transport.write(b"".join(parts))
+    if len(body) > COPIED_BYTES_MAX:  # Many unread copies of one document share its bytes.
+        cycle.transport.writelines((b"".join(parts), body))
+    else:
+        parts.append(body)
+        cycle.transport.write(b"".join(parts))
     cycle.message_event.set()
     cycle.on_response()
     return True

@@ -83,7 +83,7 @@ def client_address(peer: str, forwarded: Sequence[bytes], trusted: Sequence[Netw
     """Return the client address: the last one in the chain that is not a trusted proxy."""
     address = peer
     hops = b",".join(forwarded).split(b",")[-PROXY_CHAIN_LENGTH_MAX:] if forwarded else []
-    while hops and _is_in_any(address, trusted):
+    while hops and is_in_any(address, trusted):
         address = hops.pop().strip().decode("latin-1")
     return network_of(address)
 
@@ -101,7 +101,8 @@ def network_of(address: str) -> str:
     return str(ip_network((int(parsed), IPV6_NETWORK_BITS), strict=False))
 
 
-def _is_in_any(address: str, networks: Sequence[Network]) -> bool:
+def is_in_any(address: str, networks: Sequence[Network]) -> bool:
+    """Return whether the address is in a network; False for an unparsable value."""
     if not networks:
         return False
     try:

@@ -4,6 +4,8 @@
   A revocation therefore takes effect within that time in every process, without a message.
 * Keys in use are renewed together before the time is over. Single lookups would each take
   a turn of the interpreter from the commands.
+* Requests with the same key share one lookup. Otherwise thousands of them would look up a key for
+  longer than it is cached, and every request after them too.
 * The work for an invalid key does not depend on how similar it is to a valid one: one lookup and
   one comparison of hashes, which reveal nothing about each other.
 """
@@ -40,6 +42,9 @@ class KeyCache:
         self._monotonic = monotonic
         self._valid: dict[bytes, tuple[float, Principal]] = {}  # By digest: time and owner.
         self._used: dict[bytes, Principal] = {}  # Keys used since the last renewal.
+        self._lookups: dict[
+            bytes, tuple[float, asyncio.Task[Principal | None]]
+        ] = {}  # In progress.
         self._stale_before = -KEY_SECONDS
 
     def get_cached(self, full_key: str) -> Principal | None:
@@ -55,7 +60,18 @@ class KeyCache:
     async def look_up(self, full_key: str) -> Principal | None:
         """Return the principal of a valid key, else None, whether unknown, revoked or mistyped."""
         digest, now = _digest(full_key), self._monotonic()
-        principal = await self._check(full_key)
+        started = self._lookups.get(digest)
+        if started is None or started[0] <= max(now - KEY_SECONDS, self._stale_before):
+            started = (now, asyncio.create_task(self._look_up_once(full_key, digest, now)))
+            self._lookups[digest] = started
+        return await asyncio.shield(started[1])  # A caller that goes does not stop the others.
+
+    async def _look_up_once(self, full_key: str, digest: bytes, now: float) -> Principal | None:
+        try:
+            principal = await self._check(full_key)
+        finally:
+            if self._lookups.get(digest, (None,))[0] == now:
+                del self._lookups[digest]
         self._valid.pop(digest, None)
         if principal is None:
             return None

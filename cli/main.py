@@ -15,6 +15,7 @@ import click
 from quorate import __version__
 from quorate.cli.groups import SuggestingGroup
 from quorate.cli.output.errors import ERROR, EXIT_CODES
+from quorate.runtime.standard_streams import open_missing_streams
 
 TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
 ENVIRONMENT_PREFIX = "QUORATE"
@@ -251,6 +252,7 @@ context = LazyGroup(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
+    open_missing_streams()
     _limit_garbage_collection()
     try:
         quorate.main(args=arguments, prog_name="quorate")

@@ -13,12 +13,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from quorate.runtime.service_defaults import LIMIT_MAX, LIMITS_DEFAULT, is_origin
+from quorate.runtime.service_defaults import (
+    CONNECTION_LIMITS,
+    LIMIT_MAX,
+    LIMITS_DEFAULT,
+    RATE_LIMITS,
+    is_origin,
+)
 
 if TYPE_CHECKING:
     from quorate.application.failed_login_limiter import Network
     from quorate.application.rate_limiter import Rates
     from quorate.domain.shared.quotas import Quotas
+    from quorate.server.connection_table import ConnectionLimits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,6 +38,12 @@ _LIMITS: Mapping[str, str] = {
     "read_bytes_per_key": "Bytes per second that one agent or auditor key reads from lists.",
     "read_bytes_per_tenant": "Bytes per second that the callers of one tenant read from lists.",
     "failed_keys_per_minute": "Failed authentication attempts per source address per minute.",
+    "connections_max": "Open HTTP connections.",
+    "connections_per_address": "Open HTTP connections of one source address, except of a"
+    " --trusted-proxy.",
+    "connections_per_key": "Open HTTP connections of one agent or key.",
+    "unread_bytes_max": "Bytes of HTTP responses that clients have not read; one address or key"
+    " may use half of them.",
     "quota_agents": "Registered agents per tenant.",
     "quota_live_leases": "Active leases per tenant.",
     "quota_open_requests": "Pending proposals per tenant.",
@@ -81,8 +94,13 @@ def http_options(command: F) -> F:
 def build_rates(chosen: Mapping[str, Any]) -> "Rates":
     from quorate.application.rate_limiter import Rates
 
-    names = [name for name in LIMITS_DEFAULT if not name.startswith(QUOTA)]
-    return Rates(**{name.removeprefix("rate_"): chosen[name] for name in names})
+    return Rates(**{name.removeprefix("rate_"): chosen[name] for name in RATE_LIMITS})
+
+
+def build_connection_limits(chosen: Mapping[str, Any]) -> "ConnectionLimits":
+    from quorate.server.connection_table import ConnectionLimits
+
+    return ConnectionLimits(**{name: chosen[name] for name in CONNECTION_LIMITS})
 
 
 def build_quotas(chosen: Mapping[str, Any]) -> "Quotas":

@@ -29,6 +29,10 @@ LIMITS_DEFAULT: Mapping[str, int] = {
     "read_bytes_per_key": 10_000_000,
     "read_bytes_per_tenant": 40_000_000,
     "failed_keys_per_minute": 100,
+    "connections_max": 4_000,
+    "connections_per_address": 2_000,
+    "connections_per_key": 2_000,
+    "unread_bytes_max": 64 * 1024 * 1024,
     "quota_agents": 10_000,
     "quota_live_leases": 1_000_000,
     "quota_open_requests": 10_000,
@@ -40,6 +44,12 @@ LIMITS_DEFAULT: Mapping[str, int] = {
     "quota_events_per_day_per_agent": 2_000_000,
     "quota_bytes_per_day_per_agent": 2_000_000_000,
 }
+RATE_LIMITS = tuple(
+    name for name in LIMITS_DEFAULT if name.startswith(("rate_", "burst_", "failed_", "read_"))
+)
+CONNECTION_LIMITS = tuple(
+    name for name in LIMITS_DEFAULT if name.startswith(("connections_", "unread_"))
+)
 
 
 def default_data_dir() -> Path:

@@ -14,6 +14,7 @@ from quorate.application.rate_limiter import Rates
 from quorate.domain.shared.quotas import QUOTAS, Quotas
 from quorate.domain.shared.records import record
 from quorate.runtime import service_defaults as defaults
+from quorate.server.connection_table import ConnectionLimits
 from quorate.server.options import Options
 
 T = TypeVar("T")
@@ -82,12 +83,9 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
             0.0,
             defaults.RETENTION_HOURS_MAX,
         ),
-        rates=Rates(
-            **{
-                name.removeprefix("rate_"): limit
-                for name, limit in limits.items()
-                if not name.startswith("quota_")
-            }
+        rates=Rates(**{name.removeprefix("rate_"): limits[name] for name in defaults.RATE_LIMITS}),
+        connection_limits=ConnectionLimits(
+            **{name: limits[name] for name in defaults.CONNECTION_LIMITS}
         ),
         quotas=Quotas(**{quota: limits[f"quota_{quota}"] or None for quota in QUOTAS}),
         trusted_proxies=read.several("trusted_proxy", ip_network),

@@ -5,9 +5,10 @@
   must read the full response within RESPONSE_SECONDS_MAX.
 * An unreadable request is rejected with a problem, after the responses to earlier requests. Nothing
   after it on the connection is read as a request.
+* The next pipelined request begins only when the client has read the last response.
 * A connection with unread input closes lingering: the client can read the last response.
 * When a connection ends, every request on it is notified, including pipelined ones.
-* When the connection limit is reached, a new connection replaces an idle one.
+* When a limit of ``connection_table`` is reached, a connection that waits for its client gives way.
 
 This costs a request a few assignments. A connection has one timer, which checks the deadlines when
 it fires and is never moved by requests.
@@ -15,39 +16,29 @@ it fires and is never moved by requests.
 
 import asyncio
 import logging
-import os
 import sys
-from collections import Counter
+from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-import structlog
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from quorate.api import response_writer
-from quorate.contracts.problems import (
-    CONNECTION_CODES,
-    CONTENT_TYPE,
-    KINDS,
-    RETRY_AFTER_SECONDS,
-    problem_body,
-)
+from quorate.api import connection_owner, response_writer
 from quorate.runtime.asgi import Headers
-from quorate.server.lingering_close import LingeringCloseProtocol, ResponseTransport
+from quorate.server.connection_rejections import HEADER_BYTES_MAX, reject
+from quorate.server.connection_table import Displaced
+from quorate.server.host_header import has_valid_host
+from quorate.server.lingering_close import ResponseTransport
+from quorate.server.shared_capacity import SharedCapacityProtocol
 
 HEADER_SECONDS_MAX = 10.0
-HEADER_BYTES_MAX = 32 * 1024
 BODY_SECONDS_MAX = 15.0
-RESPONSE_SECONDS_MAX = 60.0
 CHUNKED_BYTES_MAX = 1024 * 1024  # Includes chunk sizes and trailers.
-CONNECTIONS_MAX = 4_000
 PIPELINED_MAX = 100
-FILES_RESERVED = 256  # Reserved for files that are not connections.
-EXCESS_LINGERING_MAX = 64  # Connections above the limit that close lingering, of FILES_RESERVED.
+HELD_BYTES_MAX = 16 * 1024  # More input is parsed at once, up to PIPELINED_MAX requests.
+EXCESS_LINGERING_MAX = 64  # Connections above the limit that close lingering.
 
 # The part of a request that the connection reads.
 _BETWEEN: Final = 0
@@ -56,20 +47,11 @@ _BODY: Final = 2
 _COMPLETE: Final = 3  # Until the end of the chunk with the last byte of the request.
 _UPGRADING: Final = 4
 
-_DETAILS = {
-    "malformed_request": "The request is not valid HTTP/1.1.",
-    "method_not_allowed": "The server is not a proxy.",
-    "request_timeout": "The request did not arrive in time.",
-    "headers_too_large": f"The headers exceed {HEADER_BYTES_MAX} bytes.",
-    "unavailable": "Too many connections, or too many requests on this connection.",
-}
-assert frozenset(_DETAILS) == CONNECTION_CODES
-# Rejections by code. Global, because uvicorn creates the protocol objects.
-REJECTED: Counter[str] = Counter()
-# Lingering connections above the connection limit. Global for the same reason.
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+# Lingering connections above the connection limit. Global, because uvicorn creates the objects.
 _excess: "set[BoundedHttpProtocol]" = set()
 
-_logger = structlog.get_logger("quorate.http")
 # Messages of uvicorn itself. Rejected requests are logged here instead.
 _failures = logging.getLogger("quorate.http.protocol")
 _failures.setLevel(logging.ERROR)
@@ -82,26 +64,29 @@ class _Unreadable(Exception):
     code: str
 
 
-class BoundedHttpProtocol(LingeringCloseProtocol):
+class BoundedHttpProtocol(SharedCapacityProtocol):
     _part = _BETWEEN
     _chunk = b""
     _reparse: bytes | None = None
     _header_bytes = 0  # Of an incomplete header section, since its first chunk.
     _rest_bytes = 0  # Of a body that arrived in several chunks.
     _read_deadline: float | None = None  # The deadline of the part that is read.
-    _write_deadline: float | None = None
     _closing = False
     _pending_rejection: str | None = None  # Sent after the responses to earlier requests.
     _current: RequestResponseCycle | None = None  # The current or most recent request.
-    _earlier_requests: tuple[RequestResponseCycle, ...] = ()
     _response_transport: ResponseTransport
+    _held = b""  # Input after a request whose response the client has not read.
+
+    def __init__(self, **arguments: Any) -> None:  # noqa: ANN401 - uvicorn creates it.
+        super().__init__(**arguments)
+        self._earlier_requests: deque[RequestResponseCycle] = deque()
 
     # -- The life of a connection --------------------------------------------
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._response_transport = ResponseTransport(transport, self._close_after_response)
-        if len(self.connections) >= connections_max() and not self._close_idle_connection():
+        if not self.take_place(transport):
             self.transport = transport
             self._reject_connection()
             return
@@ -111,7 +96,7 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         self._timer = self.loop.call_later(HEADER_SECONDS_MAX, self._check_deadlines)
 
     def _reject_connection(self) -> None:
-        self.transport.write(self._rejection("unavailable"))
+        self.transport.write(reject("unavailable", self.server_state.default_headers))
         if len(_excess) < EXCESS_LINGERING_MAX:
             _excess.add(self)
             self.close_lingering()
@@ -119,23 +104,26 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
             self._discards_input = True
             self.transport.close()
 
-    def _close_idle_connection(self) -> bool:
-        """Close an idle connection and return whether one was found.
-
-        Otherwise silent unauthenticated clients could occupy all connections.
-        """
-        for other in self.connections:
-            if isinstance(other, BoundedHttpProtocol) and other.close_if_idle():
-                self.connections.discard(other)
-                return True
-        return False
-
-    def close_if_idle(self) -> bool:
-        """Close the connection and return True, unless a request or response is in progress."""
-        if self._is_busy() or self.transport.get_write_buffer_size() > 0:
-            return False
+    @override
+    def close_for_another(self) -> Displaced:
+        is_idle = self._part == _BETWEEN
+        if not is_idle and not self._is_lingering and self._can_reject():
+            self.transport.write(reject("unavailable", self.server_state.default_headers))
+        self._discards_input = True
         self.transport.close()
-        return True
+        return "idle" if is_idle else "slow_request"
+
+    def _can_reject(self) -> bool:
+        """Return whether a response may still be sent for the incomplete request."""
+        return self._part != _BODY or not (
+            self._current is None or self._current.response_started or self.pipeline
+        )
+
+    @override
+    def has_complete_request(self) -> bool:
+        if self._part != _BODY and self._is_busy():
+            return True
+        return any(not cycle.response_complete for cycle in self._earlier_requests)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,12 +140,13 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         """Check the deadlines. Each new deadline is at least HEADER_SECONDS_MAX in the future."""
         self._timer = None
         now = self.loop.time()
-        if self.transport.is_closing():
-            if self._closing:  # Closing since the last check: the client reads nothing.
+        if self._write_deadline is not None:
+            if now >= self._write_deadline:
+                self.abort()
+        elif self.transport.is_closing():
+            if self._closing:  # Closing since the last check.
                 self.transport.abort()
             self._closing = True
-        elif self._write_deadline is not None and now >= self._write_deadline:
-            self.transport.abort()
         elif self._read_deadline is not None and now >= self._read_deadline:
             self._read_deadline = None
             self._end_reading()
@@ -187,6 +176,27 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        if self._held:
+            data, self._held = self._held + data, b""
+        self._receive(data)
+        self.update_wait()
+
+    def _receive(self, data: bytes) -> None:
+        """Parse one request at a time: input after it is held until its response is read."""
+        start = 0
+        while start < len(data):
+            is_head = self._part != _BODY and not self._discards_input
+            if is_head and self._is_busy() and len(data) - start <= HELD_BYTES_MAX:
+                self._held = data[start:]
+                self.flow.pause_reading()
+                return
+            end = len(data)
+            if is_head and data.count(_END_OF_HEAD, start) > 1:
+                end = data.index(_END_OF_HEAD, start) + len(_END_OF_HEAD)
+            self._parse(data[start:end] if start or end < len(data) else data)
+            start = end
+
+    def _parse(self, data: bytes) -> None:
         if self._discards_input:
             self.discard(data)
             return
@@ -194,7 +204,7 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         super().data_received(data)
         if self._reparse is not None:
             data, self._reparse = self._reparse, None
-            self.data_received(data)
+            self._parse(data)
         elif self._part == _COMPLETE:
             self._part = _BETWEEN
         elif not self._discards_input:
@@ -236,15 +246,31 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         if self.parser.should_upgrade():
             self._decline_upgrade()
             return
+        if not has_valid_host(self.headers, self.parser.get_http_version()):
+            raise _Unreadable("malformed_request")
         super().on_headers_complete()
         self.cycle.transport = self._response_transport
         response_writer.offer_single_write(self.cycle)
+        connection_owner.offer_claim(self.cycle, self.claim)
         self._part = _BODY
         self._rest_bytes = 0
         self._read_deadline = None
         before, self._current = self._current, self.cycle
         if before is not None and not before.response_complete:
             self._queue_pipelined(before)
+
+    @override
+    def on_body(self, body: bytes) -> None:
+        """Store a part of the body. The application reads the body when it is complete or too long.
+
+        Otherwise each byte of a slow body would run the application.
+        """
+        cycle = self.cycle
+        if self._part == _BODY and not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+                cycle.message_event.set()
 
     @override
     def on_message_complete(self) -> None:
@@ -262,8 +288,9 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
 
     def _queue_pipelined(self, before: RequestResponseCycle) -> None:
         """Queue a pipelined request; reject the connection above PIPELINED_MAX requests."""
-        waiting = tuple(cycle for cycle in self._earlier_requests if not cycle.response_complete)
-        self._earlier_requests = (*waiting, before)
+        self._earlier_requests.append(before)
+        while self._earlier_requests[0].response_complete:
+            self._earlier_requests.popleft()
         if len(self._earlier_requests) > PIPELINED_MAX:
             raise _Unreadable("unavailable")
 
@@ -294,7 +321,7 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
 
     def _reject(self, code: str) -> None:
         """Reject the current request, after the responses to earlier ones."""
-        self._discards_input = True
+        self._discards_input, self._held = True, b""
         self._read_deadline = None
         if self._part == _BODY and self._current is not None:
             if self._current.response_complete:  # Too late for a problem response.
@@ -314,57 +341,28 @@ class BoundedHttpProtocol(LingeringCloseProtocol):
         self._pending_rejection = code
 
     @override
-    def on_response_complete(self) -> None:
-        is_last = not self.pipeline
-        super().on_response_complete()
-        is_ending = self._is_lingering or self.transport.is_closing()
-        if is_last and self._pending_rejection is not None and not is_ending:
+    def on_responses_read(self) -> None:
+        if self._is_lingering or self.transport.is_closing():
+            return
+        if self._held:
+            data, self._held = self._held, b""
+            self._receive(data)
+        elif self._pending_rejection is not None:
             self._send_final(self._pending_rejection)
 
     def _send_final(self, code: str) -> None:
         """Send the final response and close the connection."""
         self._pending_rejection = None
-        self.transport.write(self._rejection(code))
+        self.transport.write(reject(code, self.server_state.default_headers))
         self.close_lingering()
-
-    def _rejection(self, code: str) -> bytes:
-        request_id = os.urandom(8).hex()
-        status = KINDS[code].status
-        REJECTED[code] += 1
-        _logger.info("http.request_rejected", status=status, code=code, request_id=request_id)
-        body = problem_body(code, _DETAILS[code], {}, request_id)
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", CONTENT_TYPE),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-content-type-options", b"nosniff"),
-            (b"x-request-id", request_id.encode()),
-            (b"connection", b"close"),
-        ]
-        if code == "unavailable":
-            headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
-        if code == "method_not_allowed":
-            headers.append((b"allow", b""))
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        return b"%s%s\r\n%s" % (STATUS_LINE[status], lines, body)
 
     # -- Responding ----------------------------------------------------------
 
     def _close_after_response(self) -> None:
-        if self._part == _BETWEEN and not self.pipeline:
+        if self._part == _BETWEEN and not self.pipeline and not self._held:
             self.transport.close()
         else:  # Input is unread, or arrives.
             self.close_lingering()
-
-    @override
-    def pause_writing(self) -> None:
-        self._write_deadline = self.loop.time() + RESPONSE_SECONDS_MAX
-        super().pause_writing()
-
-    @override
-    def resume_writing(self) -> None:
-        self._write_deadline = None
-        super().resume_writing()
 
 
 def _is_chunked(headers: Headers) -> bool:
@@ -374,15 +372,3 @@ def _is_chunked(headers: Headers) -> bool:
 def _disconnect(cycle: RequestResponseCycle) -> None:
     cycle.disconnected = True
     cycle.message_event.set()
-
-
-def connections_max() -> int:
-    """Return the connection limit, within the open-file limit of the process."""
-    try:
-        import resource  # noqa: PLC0415 - Unix only.
-    except ImportError:
-        return CONNECTIONS_MAX
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if allowed == resource.RLIM_INFINITY:
-        return CONNECTIONS_MAX
-    return max(1, min(CONNECTIONS_MAX, allowed - FILES_RESERVED))

@@ -13,7 +13,7 @@ then fails before it reads the response (RFC 9112, section 9.6).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -100,6 +100,10 @@ class ResponseTransport(asyncio.Transport):
     @override
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._transport.write(data)
+
+    @override
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        self._transport.writelines(list_of_data)
 
     @override
     def is_closing(self) -> bool:

@@ -36,7 +36,7 @@ from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.projections.totals import Totals
 from quorate.runtime.clock import MonotonicClock
-from quorate.server.http_protocol import REJECTED
+from quorate.server.connection_rejections import REJECTED
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.worker_metrics import ProcessMetrics, open_directory
 

@@ -7,6 +7,7 @@ from quorate.application.failed_login_limiter import Network
 from quorate.application.rate_limiter import UNBOUNDED, Rates
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.records import record
+from quorate.server.connection_table import ConnectionLimits
 
 
 @record
@@ -28,6 +29,7 @@ class Options:
     agent_retention_hours: float = 0.0  # 0: names of inactive agents are kept.
     rates: Rates = UNBOUNDED
     quotas: Quotas = UNLIMITED
+    connection_limits: ConnectionLimits = ConnectionLimits()
     trusted_proxies: Sequence[Network] = ()
     workers_dir: Path | None = None  # Workers on one port share their metrics here.
     otel_endpoint: str | None = None  # The OTLP collector; standard variables also work.

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ from quorate.eventlog.database_url import UnknownDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.process_lock import DataDirLock, Locked
 from quorate.runtime.signals import without_ignored
+from quorate.server.acceptor import Acceptor
 from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_keys
+from quorate.server.connection_table import ConnectionTable
 from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
 
@@ -46,6 +49,7 @@ DATE_SECONDS = 1.0
 OPEN_FILES_MAX = 16_384  # Each connection is a file; the usual soft limit is 1,024.
 KEEP_ALIVE_SECONDS = 75
 BACKLOG_CONNECTIONS = 1_024
+UNSENT_KERNEL_BYTES = 32 * 1024  # Of one connection. The process keeps and counts the rest.
 COLLECT_EVERY_OBJECTS = 50_000
 # How long the event loop may hold the interpreter while database threads wait. The default of 5 ms
 # is longer than a commit.
@@ -115,16 +119,18 @@ async def serve(
 
             create_http_application = await loading
             server = _Server(
+                listener,
                 create_http_application(
                     running.service,
                     fast_lane=options.fast_lane,
                     cors_origins=options.cors_origins,
                     public_url=addresses.url,
                 ),
+                table=ConnectionTable(options.connection_limits, options.trusted_proxies),
                 on_start=on_start,
                 end_streams=running.service.subscriptions.close,
             )
-            await server.serve(sockets=[listener])
+            await server.serve()
     log_stopped(f"{process}.stopped")
 
 
@@ -185,12 +191,18 @@ class _Server(uvicorn.Server):
     """
 
     def __init__(
-        self, application: object, *, on_start: Callable[[], None], end_streams: Callable[[], None]
+        self,
+        listener: socket.socket,
+        application: object,
+        *,
+        table: ConnectionTable,
+        on_start: Callable[[], None],
+        end_streams: Callable[[], None],
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,  # type: ignore[arg-type]  # An ASGI application.
-                http=BoundedHttpProtocol,
+                http=partial(BoundedHttpProtocol, table=table),  # type: ignore[arg-type]
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -200,6 +212,7 @@ class _Server(uvicorn.Server):
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
             )
         )
+        self._listener = listener
         self._on_start = on_start
         self._end_streams = end_streams
         self._stop_requested = asyncio.Event()
@@ -218,9 +231,21 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        del sockets  # The acceptor has the listener.
+        await super().startup(sockets=[])
+        self._acceptor = Acceptor(self._listener, self._create_protocol)
+        self._acceptor.start()
         _freeze_start_objects()
         self._on_start()
+
+    def _create_protocol(self) -> asyncio.Protocol:
+        """Create the protocol of a connection, like ``startup`` of uvicorn."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+            _loop=asyncio.get_running_loop(),
+        )
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):  # A tick renews the Date header.
@@ -233,9 +258,10 @@ class _Server(uvicorn.Server):
         self._stop_requested.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        del sockets
         self._end_streams()
-        for listener in (*self.servers, *(sockets or ())):
-            listener.close()
+        self._acceptor.close()
+        self._listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         try:
@@ -275,6 +301,8 @@ def open_listener(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # Each connection inherits it.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_KERNEL_BYTES)
         listener.bind((host, port))
         listener.listen(BACKLOG_CONNECTIONS)
     except OSError as error:

@@ -225,6 +225,7 @@ def _options(chosen: dict[str, Any]) -> "Options":
         api_key_file=chosen["api_key_file"],
         rates=server_options.build_rates(chosen),
         quotas=server_options.build_quotas(chosen),
+        connection_limits=server_options.build_connection_limits(chosen),
         trusted_proxies=chosen["trusted_proxy"],
         otel_endpoint=chosen["otel_endpoint"],
         workers_dir=data_dir / "workers" if chosen["workers"] > 1 else None,

@@ -49,7 +49,7 @@ from quorate.runtime.service_defaults import (
     RETENTION_HOURS_DEFAULT,
     WINDOW_SECONDS_DEFAULT,
 )
-from quorate.server import http_protocol, readiness, run
+from quorate.server import connection_rejections, http_protocol, readiness, run, shared_capacity
 from tests.e2e.docs.markdown import Document, document
 
 HTTP, NATS, CLI = document("docs/http.md"), document("docs/nats.md"), document("docs/cli.md")
@@ -77,14 +77,14 @@ NUMBERS = [
     (CONCEPTS, f"Responses are kept for {idempotency.RESPONSES_KEPT_HOURS} hours"),
     (HTTP, f"`limit` (1 to {PAGE_LENGTH_MAX}, {PAGE_LENGTH_DEFAULT} by default)"),
     (HTTP, f"| request body | {strict_json.BODY_BYTES_MAX} bytes |"),
-    (HTTP, f"| {http_protocol.HEADER_BYTES_MAX} bytes, to be sent within "),
+    (HTTP, f"| {connection_rejections.HEADER_BYTES_MAX} bytes, to be sent within "),
     (HTTP, f"bytes, to be sent within {http_protocol.HEADER_SECONDS_MAX:g} seconds |"),
     (HTTP, f"| to be sent within {http_protocol.BODY_SECONDS_MAX:g} seconds |"),
     (
         HTTP,
-        f"must read the full response within {http_protocol.RESPONSE_SECONDS_MAX:g} seconds |",
+        f"must read the full response within {shared_capacity.RESPONSE_SECONDS_MAX:g} seconds |",
     ),
-    (HTTP, f"| connections | {http_protocol.CONNECTIONS_MAX}, or fewer"),
+    (HTTP, f"| connections | {LIMITS_DEFAULT['connections_max']}, or fewer"),
     (HTTP, f"| event streams and long polls | {subscriptions.SUBSCRIPTIONS_MAX} |"),
     (
         HTTP,
@@ -179,7 +179,7 @@ NUMBERS = [
         f"| answers kept for idempotency keys | {idempotency.RESPONSES_KEPT_HOURS} hours |",
     ),
     (DEPLOY, f"open files to {run.OPEN_FILES_MAX} where"),
-    (DEPLOY, f"takes at most {http_protocol.CONNECTIONS_MAX} connections"),
+    (DEPLOY, f"takes at most {LIMITS_DEFAULT['connections_max']} connections"),
     (DEPLOY, f"takes at most {database.READERS_MAX + 3} connections to PostgreSQL"),
     (DEPLOY, f"wait for {database.IDLE_IN_TRANSACTION_SECONDS_MAX} seconds; then PostgreSQL"),
     (DEPLOY, f"refused by all of them within {key_cache.KEY_SECONDS:g} seconds"),

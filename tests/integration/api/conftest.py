@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from quorate.server import http_protocol
+from quorate.server import http_protocol, shared_capacity
+from quorate.server.connection_table import ConnectionLimits
 from tests.integration.api.http_server import (
     SHORT_SECONDS,
     EchoApplication,
@@ -30,11 +31,14 @@ def server(listener: RunningServer, application: EchoApplication) -> RunningServ
     """The server without open connections, as after a start."""
     wait_until(lambda: listener.connections == 0)
     application.client_disconnected.clear()
+    listener.table.limits = ConnectionLimits()
+    listener.table.displaced.clear()
     return listener
 
 
 @pytest.fixture
 def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time limits of the protocol."""
-    for name in ("HEADER_SECONDS_MAX", "BODY_SECONDS_MAX", "RESPONSE_SECONDS_MAX"):
+    for name in ("HEADER_SECONDS_MAX", "BODY_SECONDS_MAX"):
         monkeypatch.setattr(http_protocol, name, SHORT_SECONDS)
+    monkeypatch.setattr(shared_capacity, "RESPONSE_SECONDS_MAX", SHORT_SECONDS)

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 
@@ -15,6 +16,8 @@ from quorate.contracts.identity.tenants import TenantBody
 from quorate.contracts.operations import AnyOperation, Operation
 from quorate.domain.shared.records import record
 from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
+from quorate.runtime.service_defaults import CONNECTION_LIMITS
+from quorate.server.connection_table import ConnectionLimits, ConnectionTable
 from quorate.server.http_protocol import BoundedHttpProtocol
 from tests.integration.api.raw_clients import head, wait_until
 
@@ -83,10 +86,17 @@ class EchoApplication:
         self.client_disconnected.set()
 
 
+def limits(**chosen: int) -> ConnectionLimits:
+    """Return the limits of connections, without those that are not named."""
+    unlimited = dict.fromkeys(CONNECTION_LIMITS, 0)
+    return ConnectionLimits(**unlimited | chosen)
+
+
 @record
 class RunningServer:
     port: int
     server: uvicorn.Server
+    table: ConnectionTable
 
     @property
     def connections(self) -> int:
@@ -96,9 +106,10 @@ class RunningServer:
 @contextmanager
 def run_server(application: ASGIApplication) -> Iterator[RunningServer]:
     """Run an ASGI application with the bounded HTTP protocol in a thread."""
+    table = ConnectionTable()
     config = uvicorn.Config(
         application,
-        http=BoundedHttpProtocol,
+        http=partial(BoundedHttpProtocol, table=table),  # type: ignore[arg-type]
         ws="none",
         lifespan="off",
         loop="uvloop",
@@ -115,7 +126,7 @@ def run_server(application: ASGIApplication) -> Iterator[RunningServer]:
         thread.start()
         try:
             wait_until(lambda: server.started)
-            yield RunningServer(port=listener.getsockname()[1], server=server)
+            yield RunningServer(port=listener.getsockname()[1], server=server, table=table)
         finally:
             server.should_exit = True
             thread.join()

@@ -8,7 +8,7 @@ from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.server import http_protocol, lingering_close
 from quorate.server.http_protocol import BoundedHttpProtocol
 from quorate.server.lingering_close import DISCARD_BYTES_MAX
-from tests.integration.api.http_server import BODY, RunningServer, chunked, get, post
+from tests.integration.api.http_server import BODY, RunningServer, chunked, get, limits, post
 from tests.integration.api.raw_clients import RawConnection, head, wait_until
 
 LARGE_BODY = b"a" * 5_000_000
@@ -150,10 +150,8 @@ def test_request_after_an_unread_body_is_not_served(server: RunningServer) -> No
         assert connection.is_closed()
 
 
-def test_excess_connection_can_send_its_body(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 1)
+def test_excess_connection_can_send_its_body(server: RunningServer) -> None:
+    server.table.limits = limits(connections_max=1)
     with RawConnection(server.port) as first:
         first.send(get("/stream")).read_response_head()
         for _ in range(3):
@@ -165,7 +163,7 @@ def test_excess_connection_can_send_its_body(
 def test_excess_connections_that_linger_are_limited(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_protocol, "CONNECTIONS_MAX", 1)
+    server.table.limits = limits(connections_max=1)
     monkeypatch.setattr(http_protocol, "EXCESS_LINGERING_MAX", 0)
     with RawConnection(server.port) as first:
         first.send(get("/stream")).read_response_head()

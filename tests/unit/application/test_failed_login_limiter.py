@@ -1,5 +1,6 @@
 """Failed logins are limited per address; known keys, other addresses and other clients are not."""
 
+import asyncio
 import gc
 import hashlib
 import hmac
@@ -232,16 +233,16 @@ def steps(cache: KeyCache, text: str) -> list[tuple[str, int]]:
         run.append((f"{frame.f_code.co_qualname} {event}", frame.f_lineno))
         return on_line
 
-    lookup, before = cache.look_up(text), sys.gettrace()
+    before = sys.gettrace()
     gc.disable()
-    sys.settrace(on_line)
-    try:
-        with pytest.raises(StopIteration) as ended:
-            lookup.send(None)
-    finally:
-        sys.settrace(before)
-        gc.enable()
-    assert ended.value.value is None
+    with asyncio.Runner() as runner:
+        sys.settrace(on_line)
+        try:
+            found = runner.run(cache.look_up(text))
+        finally:
+            sys.settrace(before)
+            gc.enable()
+    assert found is None
     return run
 
 
@@ -252,6 +253,39 @@ def test_cache_runs_the_same_steps_for_similar_and_different_keys() -> None:
     assert len(far) > 10
     assert [steps(login.key_cache, near) for near in NEAR] == [far] * len(NEAR)
     assert login.keys.lookups == 1 + len(NEAR)
+
+
+async def test_requests_with_one_key_share_a_lookup() -> None:
+    login = Login()
+    login.keys.issue(VALID_KEY)
+
+    found = await asyncio.gather(*(login.key_cache.look_up(VALID_KEY) for _ in range(100)))
+
+    assert {principal and principal.tenant for principal in found} == {"acme"}
+    assert login.keys.lookups == 1
+
+
+async def test_request_after_a_revocation_does_not_share_an_earlier_lookup() -> None:
+    login = Login()
+    login.keys.issue(VALID_KEY)
+    earlier = asyncio.create_task(login.key_cache.look_up(VALID_KEY))
+    await asyncio.sleep(0)
+    login.keys.rows.clear()
+    login.key_cache.invalidate()
+
+    assert await login.key_cache.look_up(VALID_KEY) is None
+    await earlier
+    assert login.keys.lookups == 2
+
+
+async def test_request_that_ends_does_not_end_the_shared_lookup() -> None:
+    login = Login()
+    login.keys.issue(VALID_KEY)
+    first, second = (asyncio.create_task(login.key_cache.look_up(VALID_KEY)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert await second is not None
 
 
 async def test_cache_compares_hashes_in_constant_time(

@@ -4,7 +4,7 @@ import pytest
 
 from quorate.domain.coordination.lease_grants import AcquireLease
 from quorate.eventlog.envelopes import Accepted
-from quorate.server import http_protocol, metrics
+from quorate.server import connection_rejections, metrics
 from tests.unit.server.metrics_page import Watched, families, labelled
 from tests.unit.support.sample_commands import acquire
 
@@ -42,7 +42,7 @@ def test_stream_is_counted_without_a_duration(watched: Watched) -> None:
 def test_unreadable_request_has_its_own_operation_label(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(http_protocol.REJECTED, "method_not_allowed", 2)
+    monkeypatch.setitem(connection_rejections.REJECTED, "method_not_allowed", 2)
     watched.request_metrics.of("http").count("method_not_allowed", 0.001)
     found = watched.samples()
 
