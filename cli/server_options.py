@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from quorate.cli.parameter_types import IntegerRange
 from quorate.runtime.service_defaults import LIMIT_MAX, LIMITS_DEFAULT, is_origin
 
 if TYPE_CHECKING:
@@ -88,7 +89,8 @@ def build_quotas(chosen: Mapping[str, Any]) -> "Quotas":
 def _limit_option(name: str, help_text: str) -> Callable[[F], F]:
     return click.option(
         f"--{name.replace('_', '-')}",
-        type=click.IntRange(0, LIMIT_MAX),
+        type=IntegerRange(0, LIMIT_MAX),
+        metavar="N",
         default=LIMITS_DEFAULT[name],
         show_default=True,
         help=f"{help_text} 0 = no limit.",

@@ -41,6 +41,15 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("quorate"))
 
 
+def find_default_data_dir() -> Path | None:
+    """Return the default data directory, or None for a user without a home directory."""
+    try:
+        found = default_data_dir()
+    except RuntimeError:
+        return None
+    return found if found.is_absolute() else None  # platformdirs before 4.4 returns "~/...".
+
+
 def is_origin(text: str) -> bool:
     """Whether the text is an origin as browsers send it, or ``*`` for every origin."""
     scheme, separator, host = text.partition("://")

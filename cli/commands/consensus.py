@@ -1,4 +1,4 @@
-"""`quorate agents consensus`: create proposals, vote, list and show proposals."""
+"""`quorate proposals`: create proposals, vote, list and show proposals."""
 
 from typing import TYPE_CHECKING, get_args
 
@@ -9,7 +9,6 @@ from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import (
     LIST_LIMIT_MAX,
-    Minutes,
     agent_options,
     json_option,
     limit_option,
@@ -25,6 +24,7 @@ from quorate.cli.output.console import (
     print_table,
 )
 from quorate.cli.output.errors import EXIT_CODES
+from quorate.cli.parameter_types import Duration, NumberRange
 from quorate.domain.coordination.consensus import (
     ELECTORATE_DEFAULT,
     STATUSES,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 ELECTORATES: tuple[Electorate, ...] = get_args(Electorate)
 PROPOSING = """\
-  proposal=$(quorate agents consensus create --agent-name outreach-agent \\
+  proposal=$(quorate proposals create --agent-name outreach-agent \\
     --action "pause outreach" --contact-email ceo@bigcorp.com \\
     --reason "Fatigue scores are high" --quiet)
 """
@@ -52,9 +52,9 @@ PROPOSING = """\
     epilog="""
 \b
 Example:
-  quorate agents consensus create --agent-name outreach-agent \\
+  quorate proposals create --agent-name outreach-agent \\
     --action "pause outreach" --contact-email ceo@bigcorp.com \\
-    --reason "Fatigue scores are high" --timeout 5
+    --reason "Fatigue scores are high" --timeout 5m
 """
     + EXIT_CODES
 )
@@ -64,10 +64,10 @@ Example:
 @click.option("--reason", required=True, help="Reason for the proposal.")
 @click.option(
     "--timeout",
-    type=Minutes(TIMEOUT_MINUTES_MIN, TIMEOUT_MINUTES_MAX),
+    type=Duration("m", TIMEOUT_MINUTES_MIN, TIMEOUT_MINUTES_MAX),
     default=TIMEOUT_MINUTES_DEFAULT,
-    show_default=f"{TIMEOUT_MINUTES_DEFAULT:g}",
-    help="Minutes until the proposal expires; fractions are allowed.",
+    show_default=f"{TIMEOUT_MINUTES_DEFAULT:g}m",
+    help="When the proposal expires, e.g. 90s or 5m; a plain number means minutes.",
 )
 @click.option(
     "--electorate",
@@ -84,7 +84,7 @@ Example:
 )
 @click.option(
     "--floor",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     help="Minimum electorate, as a share of the agents that are active now. [default: none]",
 )
 @service_options
@@ -130,10 +130,7 @@ def create(  # noqa: PLR0917 - click passes options as arguments.
 
 
 @click.command(
-    epilog="\n\b\nExample:\n"
-    + PROPOSING
-    + '  quorate agents consensus get "$proposal"\n'
-    + EXIT_CODES
+    epilog="\n\b\nExample:\n" + PROPOSING + '  quorate proposals get "$proposal"\n' + EXIT_CODES
 )
 @click.argument("consensus_id")
 @service_options
@@ -159,7 +156,7 @@ def get(sources: TargetSources, consensus_id: str, as_json: bool) -> None:
     epilog="\n\b\nExample:\n"
     + PROPOSING
     + """\
-  quorate agents consensus vote "$proposal" --agent-name retention-agent \\
+  quorate proposals vote "$proposal" --agent-name retention-agent \\
     --vote approve --reason "Agreed, signals look bad"
 """
     + EXIT_CODES
@@ -170,6 +167,7 @@ def get(sources: TargetSources, consensus_id: str, as_json: bool) -> None:
 @click.option("--reason", help="Reason for the vote.")
 @service_options
 @json_option
+@quiet_option
 def vote(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     consensus_id: str,
@@ -178,6 +176,7 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
     vote: Choice,
     reason: str | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Vote on the proposal CONSENSUS_ID."""
     from quorate.client import requests
@@ -186,7 +185,9 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
     acting_agent = resolve_agent(service, agent_id, agent_name)
     with open_api(sources, service, advice=advice_for(acting_agent)) as api:
         cast = api.call(requests.cast_vote(acting_agent, consensus_id, vote, reason))
-    if as_json:
+    if quiet:
+        print_line(consensus_id)
+    elif as_json:
         print_json(cast.raw)
     else:
         voter = acting_agent.name or cast.agent_id
@@ -194,10 +195,7 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
 
 
 @click.command(
-    epilog="\n\b\nExample:\n"
-    + PROPOSING
-    + '  quorate agents consensus votes "$proposal"\n'
-    + EXIT_CODES
+    epilog="\n\b\nExample:\n" + PROPOSING + '  quorate proposals votes "$proposal"\n' + EXIT_CODES
 )
 @click.argument("consensus_id")
 @service_options
@@ -219,8 +217,8 @@ def votes(sources: TargetSources, consensus_id: str, limit: int, as_json: bool) 
     epilog="""
 \b
 Examples:
-  quorate agents consensus list
-  quorate agents consensus list --status pending --json
+  quorate proposals list
+  quorate proposals list --status pending --json
 """
     + EXIT_CODES,
 )

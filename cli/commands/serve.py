@@ -1,6 +1,5 @@
 """`quorate serve`: run the service."""
 
-import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quorate.cli import server_options
+from quorate.cli.groups import SectionedCommand
+from quorate.cli.options import require_default_data_dir
+from quorate.cli.parameter_types import Duration, IntegerRange
 from quorate.runtime.service_defaults import (
     HOST_DEFAULT,
     LOG_LEVEL_DEFAULT,
@@ -23,15 +25,15 @@ from quorate.runtime.service_defaults import (
     WINDOW_SECONDS_DEFAULT,
     WINDOW_SECONDS_MAX,
     WINDOW_SECONDS_MIN,
-    default_data_dir,
 )
+from quorate.runtime.url_redaction import redact_url
 
 if TYPE_CHECKING:
     from quorate.server.container import Options
     from quorate.server.run import Addresses
 
 SQLITE_CORRUPTION_FIXED = (3, 51, 3)
-PORT = click.IntRange(0, PORT_MAX)
+PORT = IntegerRange(0, PORT_MAX)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 EPILOG = """
@@ -46,7 +48,30 @@ admin key and a tenant key.
 """
 
 
-@click.command(epilog=EPILOG)
+class ServeCommand(SectionedCommand):
+    """The command with its options under headings; see cli/server_options.py for the limits."""
+
+    headings = (
+        ("nats_", "NATS"),
+        ("database_", "Database"),
+        ("rate_", "Rate limits"),
+        ("burst_", "Rate limits"),
+        ("failed_", "Rate limits"),
+        ("quota_", "Quotas per tenant"),
+        ("admin_key", "Keys"),
+        ("api_key", "Keys"),
+        ("heartbeat_", "Agents and notifications"),
+        ("notification_", "Agents and notifications"),
+        ("trusted_", "HTTP"),
+        ("cors_", "HTTP"),
+        ("fast_", "HTTP"),
+        ("workers", "Process"),
+        ("otel_", "Process"),
+        ("log_", "Process"),
+    )
+
+
+@click.command(cls=ServeCommand, epilog=EPILOG)
 @click.option("--host", default=HOST_DEFAULT, show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=PORT, default=PORT_DEFAULT, show_default=True, help="HTTP port; 0 picks one."
@@ -54,7 +79,7 @@ admin key and a tenant key.
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=default_data_dir,
+    default=require_default_data_dir,
     show_default="the user's data directory",
     help="Directory of the database, the nats-server files and credentials.json.",
 )
@@ -82,7 +107,7 @@ admin key and a tenant key.
 )
 @click.option(
     "--nats-stream-replicas",
-    type=click.IntRange(1, STREAM_REPLICAS_MAX),
+    type=IntegerRange(1, STREAM_REPLICAS_MAX),
     default=1,
     show_default=True,
     help="Number of NATS servers that store the JetStream mirror of the event log.",
@@ -102,21 +127,21 @@ admin key and a tenant key.
 )
 @click.option(
     "--heartbeat-window-seconds",
-    type=click.FloatRange(WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX),
+    type=Duration("s", WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX),
     default=WINDOW_SECONDS_DEFAULT,
-    show_default=True,
+    show_default=f"{WINDOW_SECONDS_DEFAULT:g}s",
     help="Heartbeat timeout: an agent becomes inactive this long after its last heartbeat.",
 )
 @click.option(
     "--notification-retention-hours",
-    type=click.FloatRange(RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
+    type=Duration("h", RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
     default=RETENTION_HOURS_DEFAULT,
-    show_default=True,
+    show_default=f"{RETENTION_HOURS_DEFAULT:g}h",
     help="How long notifications stay readable for agents that reconnect.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=IntegerRange(1),
     default=1,
     show_default=True,
     help="Number of worker processes. More than 1 needs PostgreSQL.",
@@ -154,9 +179,6 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by i
     from quorate.server.run import CannotStart, run, serve
     from quorate.server.workers import supervise
 
-    for option in ("heartbeat_window_seconds", "notification_retention_hours"):
-        if math.isnan(chosen[option]):  # FloatRange accepts NaN.
-            raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
     _check_database(chosen["database_url"])
     _check_collector(chosen["otel_endpoint"])
     options = _options(chosen)
@@ -216,7 +238,7 @@ def _check_database(url: str | None) -> None:
         if url is not None:
             create_database(url)
     except UnknownDatabase as error:
-        raise click.UsageError(f"--database-url: {error}") from error
+        raise click.UsageError(f"--database-url: {redact_url(str(error))}") from error
 
 
 def _check_collector(url: str | None) -> None:
@@ -259,7 +281,7 @@ def announce(options: "Options", addresses: "Addresses") -> None:
 Quorate is running.
 
   HTTP         {addresses.url}   (API documentation: {addresses.url}/docs)
-  NATS         {addresses.nats_url}
+  NATS         {redact_url(addresses.nats_url)}
   Credentials  {path}
 
 Your first request registers an agent:

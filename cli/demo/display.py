@@ -131,7 +131,7 @@ class DemoDisplay:
 
     def _events(self, lines: int, began: float) -> RenderableType:
         table = Table.grid(padding=(0, 1))
-        table.add_column(width=CLOCK_WIDTH, style="dim", justify="right")
+        table.add_column(width=CLOCK_WIDTH, no_wrap=True, style="dim", justify="right")
         table.add_column(no_wrap=True, overflow="ellipsis")
         for event in list(self._scene.events)[-lines:]:
             style = EVENT_STYLES.get(event.type, "")

@@ -26,6 +26,7 @@ from quorate.client.serialization import (
     parse_http_response,
     validate_api_key,
 )
+from quorate.runtime.url_redaction import redact_url
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(url={self._url!r})"
+        return f"{type(self).__name__}(url={redact_url(self._url)!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -149,5 +150,6 @@ def uses_tls(url: str) -> bool:
 def error_from_httpx(url: str, error: httpx2.HTTPError | httpx2.InvalidURL) -> RequestFailedError:
     """Return the exception for a request without a response."""
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-        return RequestFailedError(f"{url} is not a valid service URL")
-    return UnavailableError(f"{url} does not answer: {str(error) or type(error).__name__}")
+        return RequestFailedError(f"{redact_url(url)} is not a valid service URL")
+    reason = redact_url(str(error)) or type(error).__name__
+    return UnavailableError(f"{redact_url(url)} does not answer: {reason}")
