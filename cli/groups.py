@@ -17,6 +17,7 @@ import click
 ENVIRONMENT_PREFIX = "QUORATE"
 MAX_SHORT_HELP_LENGTH = 200
 SUGGESTIONS_MAX = 3
+CLEAR_MATCH = 0.85  # One letter is wrong: no other suggestion is needed.
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 _VERB_ALIASES: Mapping[str, str] = {"ls": "list"}
 _FILE_PARAMETERS = frozenset({"file"})  # A file name need not be valid Unicode.
@@ -48,8 +49,11 @@ class SuggestingGroup(click.Group):
         return resolved, command, rest
 
     def _suggestion(self, ctx: click.Context, name: str) -> str:
-        close = list(self.names_elsewhere(ctx, name))[:SUGGESTIONS_MAX] or get_close_matches(
-            name, list(self.names_like(ctx, name)), n=SUGGESTIONS_MAX
+        names = list(self.names_like(ctx, name))
+        close = (
+            list(self.names_elsewhere(ctx, name))[:SUGGESTIONS_MAX]
+            or get_close_matches(name, names, n=1, cutoff=CLEAR_MATCH)
+            or get_close_matches(name, names, n=SUGGESTIONS_MAX)
         )
         if len(close) > 1:
             return f" Did you mean one of: {', '.join(map(repr, close))}?"

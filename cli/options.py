@@ -86,11 +86,12 @@ _OUTPUT = (
         "-o",
         "--output",
         type=click.Choice(OUTPUTS),
+        metavar="FORMAT",
         is_eager=True,
         expose_value=False,
         callback=_choose_output,
-        help="Output format; wide adds ids and full times. [default: table at a terminal, else "
-        "json]",
+        help="table, wide (with ids and full times), json or yaml. [default: table at a terminal, "
+        "else json]",
     ),
     click.option(
         "--json/--no-json",
@@ -219,7 +220,9 @@ def contact_argument(help_text: str) -> Callable[[Command], Command]:
         option = click.option(
             "--contact-email", allow_from_autoenv=False, help=f"{help_text} Same as CONTACT."
         )
-        decorated: Any = click.argument("contact", required=False)(option(with_contact))
+        decorated: Any = click.argument("contact", required=False, metavar="CONTACT")(
+            option(with_contact)
+        )
         return decorated  # type: ignore[no-any-return]  # The same command, with parameters.
 
     return decorate

@@ -65,8 +65,8 @@ Example:
 @click.option(
     "--timeout",
     type=Duration("m", TIMEOUT_MINUTES_MIN, TIMEOUT_MINUTES_MAX),
-    default=TIMEOUT_MINUTES_DEFAULT,
-    show_default=f"{TIMEOUT_MINUTES_DEFAULT:g}m",
+    default=f"{TIMEOUT_MINUTES_DEFAULT:g}m",
+    show_default=True,
     help="When the proposal expires, e.g. 90s or 5m; a plain number means minutes.",
 )
 @click.option(

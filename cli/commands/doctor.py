@@ -101,13 +101,14 @@ def _run_check(check: Check, target: "Target") -> "CheckResult":
     """Run one check; a failed connection is a failed result, not an exception."""
     import httpx2
 
-    from quorate.cli.diagnostics.results import failed
+    from quorate.cli.connection.profiles import NoHomeDirectory
+    from quorate.cli.diagnostics.results import failed, skipped
     from quorate.cli.output.errors import UNAVAILABLE
 
     try:
         return check(target)
-    except Failure as failure:
-        return failed(failure.message, failure.hint, failure.exit_code)
+    except NoHomeDirectory:
+        return skipped("the user has no home directory")
     except httpx2.HTTPError as error:
         reason = str(error) or type(error).__name__
         return failed(f"the service stopped responding: {reason}", "Retry", UNAVAILABLE)

@@ -69,8 +69,8 @@ Exit codes:
 @click.option(
     "--duration",
     type=Duration("m", DURATION_MINUTES_MIN, DURATION_MINUTES_MAX),
-    default=DURATION_MINUTES_DEFAULT,
-    show_default=f"{DURATION_MINUTES_DEFAULT:g}m",
+    default=f"{DURATION_MINUTES_DEFAULT:g}m",
+    show_default=True,
     help="How long the lease lasts after each renewal, e.g. 90s or 5m; a plain number means "
     "minutes.",
 )
@@ -84,8 +84,8 @@ Exit codes:
 @click.option(
     "--kill-after",
     type=Duration("s", 0, KILL_AFTER_SECONDS_MAX),
-    default=KILL_AFTER_SECONDS_DEFAULT,
-    show_default=f"{KILL_AFTER_SECONDS_DEFAULT:g}s",
+    default=f"{KILL_AFTER_SECONDS_DEFAULT:g}s",
+    show_default=True,
     help="Time from SIGTERM to SIGKILL when the lease is lost, at most a quarter of the lease; a "
     "plain number means seconds.",
 )

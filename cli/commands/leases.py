@@ -47,8 +47,8 @@ ACQUIRING = """\
 duration_option = click.option(
     "--duration",
     type=Duration("m", DURATION_MINUTES_MIN, DURATION_MINUTES_MAX),
-    default=DURATION_MINUTES_DEFAULT,
-    show_default=f"{DURATION_MINUTES_DEFAULT:g}m",
+    default=f"{DURATION_MINUTES_DEFAULT:g}m",
+    show_default=True,
     help="Duration of the lease, e.g. 90s, 30m or 2h; a plain number means minutes.",
 )
 

@@ -128,15 +128,15 @@ class ServeCommand(SectionedCommand):
 @click.option(
     "--heartbeat-window-seconds",
     type=Duration("s", WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX),
-    default=WINDOW_SECONDS_DEFAULT,
-    show_default=f"{WINDOW_SECONDS_DEFAULT:g}s",
+    default=f"{WINDOW_SECONDS_DEFAULT:g}s",
+    show_default=True,
     help="Heartbeat timeout: an agent becomes inactive this long after its last heartbeat.",
 )
 @click.option(
     "--notification-retention-hours",
     type=Duration("h", RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
-    default=RETENTION_HOURS_DEFAULT,
-    show_default=f"{RETENTION_HOURS_DEFAULT:g}h",
+    default=f"{RETENTION_HOURS_DEFAULT:g}h",
+    show_default=True,
     help="How long notifications stay readable for agents that reconnect.",
 )
 @click.option(

@@ -25,6 +25,7 @@ NAME_RULES: Mapping[str, str] = {
 }
 # Fields whose option has another name.
 _OPTIONS: Mapping[str, str] = {
+    "agentName": "name",
     "proposerAgent": "agent_name",
     "requestingAgentId": "agent_id",
     "durationMinutes": "duration",
@@ -32,6 +33,7 @@ _OPTIONS: Mapping[str, str] = {
     "tenantId": "tenant",
     CONTACT: "contact",
 }
+_WITHOUT_BRACKETS = str.maketrans("", "", "[]")  # Of an optional argument.
 SHOWN_LENGTH_MAX = 80
 
 
@@ -85,5 +87,5 @@ def _option(name: str) -> str:
         known = [by_name[one] for one in wanted if one in by_name]
         given = [param for param in known if ctx.params.get(param.name or "") is not None]
         for param in (*given, *known):
-            return param.get_error_hint(ctx)
+            return param.get_error_hint(ctx).translate(_WITHOUT_BRACKETS)
     return name

@@ -38,8 +38,8 @@ window (`quorate serve --heartbeat-window-seconds`) is at most 40% of --seconds.
     "--seconds",
     envvar="QUORATE_DEMO_SECONDS",
     type=Duration("s", SECONDS_MIN, SECONDS_MAX),
-    default=SECONDS_DEFAULT,
-    show_default=f"{SECONDS_DEFAULT:g}s",
+    default=f"{SECONDS_DEFAULT:g}s",
+    show_default=True,
     help="Approximate duration of the demo, e.g. 30s or 2m; a plain number means seconds.",
 )
 @click.option(

@@ -25,6 +25,7 @@ PROGRAM_OUTPUTS = frozenset({"json", YAML})
 ROWS_SHOWN_MAX = 100
 COLUMN_WIDTH_MIN = 16  # Times and most names stay on one line; longer text is folded.
 GUTTER_WIDTH = 2
+FULL_TIME = "%Y-%m-%d %H:%M:%S"
 ID_COLUMN = "id"  # People copy ids, so this column is never folded.
 STYLES: Mapping[str, str] = {
     "active": "green",
@@ -55,14 +56,14 @@ def printable(text: str) -> str:
 
 def format_time(at: datetime) -> str:
     """Format a UTC time to the second, for a sentence."""
-    return f"{format_table_time(at)} UTC"
+    return f"{at.astimezone(UTC).strftime(FULL_TIME)} UTC"
 
 
 def format_table_time(at: datetime) -> str:
     """Format a UTC time for a column whose heading names the zone: short, unless ``-o wide``."""
     at = at.astimezone(UTC)
     if output_format() == WIDE:
-        return at.strftime("%Y-%m-%d %H:%M:%S")
+        return at.strftime(FULL_TIME)
     is_today = at.date() == datetime.now(UTC).date()
     return at.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")
 
