@@ -29,7 +29,8 @@ Examples:
   quorate doctor --nats-url nats://127.0.0.1:4222
 
 The exit code is 0 if no check failed, else that of the first failed check: 2 no service
-configured, 4 key missing or rejected, 6 service, event log or NATS not available, 1 any other failure.
+configured, 4 key missing or rejected, 6 service, event log or NATS not available, 1 any other
+failure.
 """
 Check: TypeAlias = "Callable[[Target], CheckResult]"
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
