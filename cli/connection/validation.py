@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from quorate.client import requests
 from quorate.client.request_builder import Request
-from quorate.contracts.registry import OPERATIONS_BY_NAME
+from quorate.contracts.operations import Operation
 from quorate.domain.identity.agents import AGENT_NAME
 from quorate.domain.identity.tenants import TENANT_ID
 from quorate.domain.shared.email_addresses import AddressUnusable, contact
@@ -39,17 +40,28 @@ SHOWN_LENGTH_MAX = 80
 
 def require_valid(request: Request[Any]) -> None:
     """Raise UsageError for an invalid field of the body or of the query."""
-    operation = OPERATIONS_BY_NAME[request.name]
     problems: list[str] = []
-    if operation.body is not None and request.body is not None:
+    model = None if request.body is None else _body_model(request.name)
+    if model is not None:
         try:  # orjson rejects numbers beyond 64 bits; the model names their field.
-            operation.body.model_validate_json(json.dumps(request.body))
+            model.model_validate_json(json.dumps(request.body))
         except ValidationError as error:
             problems += _describe(error)
     for values in (request.body, request.parameters):
         problems += _describe_address(None if values is None else values.get(CONTACT))
     if problems:
         raise click.UsageError("\n".join(dict.fromkeys(problems)))
+
+
+def _body_model(name: str) -> type[BaseModel] | None:
+    """Return the body of an operation; most operations are loaded with the SDK's requests."""
+    loaded = (one for one in vars(requests).values() if isinstance(one, Operation))
+    operation = next((one for one in loaded if one.name == name), None)
+    if operation is None:
+        from quorate.contracts.registry import OPERATIONS_BY_NAME  # Its import takes long.
+
+        operation = OPERATIONS_BY_NAME[name]
+    return operation.body
 
 
 def _describe(error: ValidationError) -> Iterator[str]:
