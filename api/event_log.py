@@ -2,45 +2,88 @@
 
 import orjson
 
-from quorate.api.event_streams import Frames, frame, gap_frame, gap_range, start_after, stream
+from quorate.api.event_streams import (
+    Frames,
+    check_cursor,
+    frame,
+    gap_frame,
+    gap_range,
+    start_after,
+    stream,
+)
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, Streamed, handles
+from quorate.application.read_budget import in_parts
 from quorate.application.rendering import dump
+from quorate.application.subscriptions import CommittedEvent
 from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS, EventsQuery
 from quorate.contracts.wire_models import PAGE_LENGTH_MAX
+from quorate.domain.identity.principals import Principal
 from quorate.eventlog.event_store import Filter
 from quorate.eventlog.hash_chain import public_event
+from quorate.eventlog.recorded_event import RecordedEvent
 
 
 @handles(LIST_EVENTS)
 async def list_events(service: Service, call: Call) -> Reply:
     query: EventsQuery = call.query
+    principal: Principal = call.principal
     selected = Filter(type=query.type, agent_id=query.agent_id)
-    page = await service.log.page(call.principal.tenant, query.after, query.limit, selected)
+    async with service.read_budget.turn(principal):
+        page = await service.log.page(principal.tenant, query.after, query.limit, selected)
+        check_cursor(service, query.log_id, query.after, page.head)
+        events = [orjson.Fragment(one) async for one in in_parts(page.events, _render)]
     body = dump(
         {
-            "events": [public_event(event) for event in page.events],
+            "events": events,
             "head": page.head,
             "next": page.scanned_to,
             "gap": gap_range(page.gap) if page.gap else None,
+            "logId": service.log.id,
         }
     )
+    service.read_budget.charge(principal, len(body))
     return Reply(body=body, sequence=page.head)
 
 
 @handles(STREAM_EVENTS)
 async def stream_events(service: Service, call: Call) -> Streamed:
     """Stream events after ``Last-Event-ID`` until the caller or the service ends the stream."""
-    principal = call.principal
-
-    async def read_frames(after: int) -> Frames:
-        page = await service.log.page(principal.tenant, after, PAGE_LENGTH_MAX, Filter())
-        frames = [
-            frame(one.sequence, one.type, orjson.dumps(public_event(one))) for one in page.events
-        ]
-        gap = [gap_frame(page.gap)] if page.gap else []
-        body = b"".join([*gap, *frames])
-        return Frames(body=body, after=page.scanned_to, more=page.scanned_to < page.head)
-
+    principal: Principal = call.principal
+    after = await start_after(service, call)
     subscription = service.subscriptions.subscribe_to_log(principal.tenant, principal.key_id)
-    return await stream(call, subscription, start_after(call), read_frames)
+    source = _LogSource(service, principal)
+    return await stream(call, subscription, after, source, service.log.id)
+
+
+class _LogSource:
+    def __init__(self, service: Service, principal: Principal) -> None:
+        self._service = service
+        self._principal = principal
+
+    async def read(self, after: int) -> Frames:
+        async with self._service.read_budget.turn_of_stream(self._principal):
+            page = await self._service.log.page(
+                self._principal.tenant, after, PAGE_LENGTH_MAX, Filter()
+            )
+            frames = [one async for one in in_parts(page.events, _frame)]
+        gap = [gap_frame(page.gap)] if page.gap else []
+        return Frames(
+            body=b"".join([*gap, *frames]),
+            after=page.scanned_to,
+            more=page.scanned_to < page.head,
+        )
+
+    def frame(self, committed: CommittedEvent) -> bytes:
+        return committed.made(_frame)
+
+    async def count(self, size: int) -> None:
+        await self._service.read_budget.count_of_stream(self._principal, size)
+
+
+def _render(event: RecordedEvent) -> bytes:
+    return dump(public_event(event))
+
+
+def _frame(event: RecordedEvent) -> bytes:
+    return frame(event.sequence, event.type, _render(event))

@@ -2,23 +2,26 @@
 
 * A wait ends when the caller disconnects, its key is revoked, the service stops, or the timeout
   expires.
-* Each wait holds a ``Subscription`` and reads only after the subscription was woken.
+* Each wait holds a ``Subscription``. A stream reads the log until it has caught up, and again only
+  when its subscription missed events; otherwise it sends the events that the subscription received.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from typing import Protocol
 
+from quorate.application.execution import Service
 from quorate.application.operations import Call, Streamed
 from quorate.application.rendering import dump
-from quorate.application.subscriptions import Subscription
+from quorate.application.subscriptions import CommittedEvent, Subscription
 from quorate.contracts.problems import Problem
 from quorate.contracts.wire_models import SEQUENCE_MAX
 from quorate.domain.shared.records import record
 from quorate.eventlog.event_store import Gap
 
 KEEPALIVE_SECONDS = 15.0
+LOG_ID = b"quorate-log-id"
 _KEEPALIVE = b": still here\n\n"
 
 
@@ -31,7 +34,17 @@ class Frames:
     more: bool
 
 
-ReadFrames: TypeAlias = Callable[[int], Awaitable[Frames]]
+class Source(Protocol):
+    """What a stream sends: entries from the log, and those that the subscription receives."""
+
+    async def read(self, after: int) -> Frames:
+        """Return a page of the log after this sequence."""
+
+    def frame(self, committed: CommittedEvent) -> bytes:
+        """Return the frame of an event, which other streams may have made already."""
+
+    async def count(self, size: int) -> None:
+        """Count bytes that were sent, and wait while the caller has used up its budget."""
 
 
 def frame(sequence: int, event: str, data: bytes) -> bytes:
@@ -47,8 +60,18 @@ def gap_frame(gap: Gap) -> bytes:
     return frame(gap.until, "gap", dump(gap_range(gap)))
 
 
-def start_after(call: Call) -> int:
-    """Return the sequence after which a stream starts: ``Last-Event-ID``, else ``after``."""
+async def start_after(service: Service, call: Call) -> int:
+    """Return the sequence after which a stream starts: ``Last-Event-ID``, else ``after``.
+
+    Raises Problem if it is of another log.
+    """
+    after = _last_event_id(call)
+    head = await service.log.committed_sequence(call.principal.tenant)
+    check_cursor(service, call.query.log_id, after, head)
+    return after
+
+
+def _last_event_id(call: Call) -> int:
     last = call.headers.get(b"last-event-id")
     if last is None:
         return call.query.after or 0
@@ -57,36 +80,57 @@ def start_after(call: Call) -> int:
     return int(last)
 
 
+def check_cursor(service: Service, log_id: str | None, after: int, head: int) -> None:
+    """Raise Problem if the cursor is of another log than the one that ends at ``head``.
+
+    A log that was restored from a backup may have grown beyond the cursor. Then only the log id
+    shows that its events are not those that the caller has seen.
+    """
+    if log_id not in {None, service.log.id}:
+        detail = f"The cursor is of log {log_id}; this is log {service.log.id}."
+    elif after > head:
+        detail = f"The log ends at {head}, before the cursor {after}."
+    else:
+        return
+    raise Problem("log_mismatch", detail, logId=service.log.id, head=head)
+
+
 async def stream(
     call: Call,
     subscription: AbstractContextManager[Subscription],
     after: int,
-    read_frames: ReadFrames,
+    source: Source,
+    log_id: str = "",
 ) -> Streamed:
     """Send the existing entries and then each new one, until the wait ends.
 
     Raises Problem if the subscription is refused, because no response has begun at that time.
     """
-    frames = _read_until_end(call, subscription, after, read_frames)
+    frames = _read_until_end(call, subscription, after, source)
     await anext(frames)
-    return Streamed(frames=frames)
+    return Streamed(frames=frames, headers=((LOG_ID, log_id.encode()),))
 
 
 async def _read_until_end(
-    call: Call,
-    subscription: AbstractContextManager[Subscription],
-    after: int,
-    read_frames: ReadFrames,
+    call: Call, subscription: AbstractContextManager[Subscription], after: int, source: Source
 ) -> AsyncGenerator[bytes]:
     async with wait_while_connected(call, subscription) as wait:
         yield b""  # The subscription exists.
+        is_behind = True
         while not wait.has_ended:
             wait.begin()
-            frames = await read_frames(after)
-            after = frames.after
-            if frames.body:
-                yield frames.body
-            if not frames.more and not await wait.for_change(KEEPALIVE_SECONDS):
+            if is_behind or wait.has_missed:
+                wait.restart()
+                frames = await source.read(after)
+                after, is_behind, body = frames.after, frames.more, frames.body
+            else:
+                new = [one for one in wait.take() if one.event.sequence > after]
+                body = b"".join(source.frame(one) for one in new)
+                after = new[-1].event.sequence if new else after
+            if body:
+                yield body
+                await source.count(len(body))
+            if not is_behind and not await wait.for_change(KEEPALIVE_SECONDS):
                 yield _KEEPALIVE
 
 
@@ -96,10 +140,16 @@ class SubscriptionWait:
     def __init__(self, subscription: Subscription, disconnected: "asyncio.Task[None]") -> None:
         self._subscription = subscription
         self._disconnected = disconnected
+        self.take = subscription.take
+        self.restart = subscription.restart
 
     @property
     def has_ended(self) -> bool:
         return self._subscription.has_ended or self._disconnected.done()
+
+    @property
+    def has_missed(self) -> bool:
+        return self._subscription.has_missed
 
     @property
     def is_revoked(self) -> bool:
@@ -113,16 +163,10 @@ class SubscriptionWait:
         """Return True after a possible change or the end of the wait, False after the timeout."""
         if self.has_ended:
             return True
-        change = asyncio.ensure_future(self._subscription.woken.wait())
-        try:
-            done, _ = await asyncio.wait(
-                {change, self._disconnected},
-                timeout=seconds_max,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            change.cancel()
-        return bool(done)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds_max):
+                await self._subscription.woken.wait()
+        return self._subscription.woken.is_set()
 
 
 @asynccontextmanager
@@ -132,6 +176,7 @@ async def wait_while_connected(
     """Hold a subscription, and end the wait when the caller disconnects."""
     with subscription as held:
         disconnected = asyncio.create_task(_client_disconnected(call))
+        disconnected.add_done_callback(lambda _: held.woken.set())
         try:
             yield SubscriptionWait(held, disconnected)
         finally:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from quorate.api.response_writer import find_single_write
-from quorate.application.operations import Reply
+from quorate.application.operations import Reply, Streamed
 from quorate.contracts.problems import CONTENT_TYPE, Problem, problem_body
 from quorate.runtime.asgi import Headers, Scope, Send
 
@@ -50,8 +50,8 @@ def problem_response(problem: Problem, request_id: str) -> Response:
     return Response(problem.status, headers, body)
 
 
-def stream_headers(request_id: str) -> Headers:
-    return [*_EVENT_STREAM, (b"x-request-id", request_id.encode())]
+def stream_headers(streamed: Streamed, request_id: str) -> Headers:
+    return [*_EVENT_STREAM, (b"x-request-id", request_id.encode()), *streamed.headers]
 
 
 async def send_response(scope: Scope, send: Send, response: Response) -> None:

@@ -251,7 +251,7 @@ class EventStreamResponse(StreamingResponse):
 
     def __init__(self, streamed: Streamed, request_id: str) -> None:
         super().__init__(self._until_failure(streamed))
-        self.raw_headers = stream_headers(request_id)
+        self.raw_headers = stream_headers(streamed, request_id)
         self._frames = streamed.frames
         self._has_failed = False
 

@@ -11,6 +11,7 @@ from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.operations import Call, Reply
 from quorate.application.rate_limiter import RateLimiter
+from quorate.application.read_budget import ReadBudget
 from quorate.application.readiness_state import ReadinessProbe
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
@@ -47,6 +48,7 @@ class Service:
     key_cache: KeyCache
     failed_login_limiter: FailedLoginLimiter
     rate_limiter: RateLimiter
+    read_budget: ReadBudget
     subscriptions: Subscriptions
     clock: Callable[[], Timestamp]
     new_id: NewId

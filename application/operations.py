@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from quorate.application.tracing import Span
 from quorate.contracts.operations import AnyOperation
 from quorate.domain.shared.records import record
+from quorate.eventlog import pages
 from quorate.runtime.asgi import Receive
 
 
@@ -18,7 +19,7 @@ class Call:
 
     __slots__ = (
         *("body", "headers", "path", "principal", "query"),
-        *("receive", "request_id", "span", "urgent"),
+        *("page_bytes_max", "receive", "request_id", "span", "urgent"),
     )
 
     def __init__(self, path: Mapping[str, str], headers: Mapping[bytes, bytes]) -> None:
@@ -29,6 +30,7 @@ class Call:
         self.query: Any = None  # An instance of the operation's query model.
         self.request_id = ""
         self.urgent = False
+        self.page_bytes_max = pages.PAGE_BYTES_MAX
         self.span: Span | None = None
         self.receive: Receive
 
@@ -47,6 +49,7 @@ class Streamed:
     """A response without an end; its first part is ready before the headers are sent."""
 
     frames: AsyncGenerator[bytes]
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Reply | Streamed]]

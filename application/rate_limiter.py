@@ -7,6 +7,7 @@
 * Each operation leaves a reserve in the bucket for more urgent ones. An urgent operation, which
   keeps or frees a lease, leaves none. A command leaves a quarter, so that acquisitions never
   delay a heartbeat. A read or long poll leaves half.
+* The bytes that reads return are limited separately: ``application/read_budget.py``.
 * Each process counts separately. The limits protect callers of one process from each other;
   quotas bound what a tenant may have in total.
 """
@@ -32,13 +33,15 @@ Limit: TypeAlias = Callable[[str, str | None, float], None]
 
 @record
 class Rates:
-    """Requests per second and bursts; a rate of 0 means no limit."""
+    """Requests or bytes per second, and bursts; a rate of 0 means no limit."""
 
     per_key: float = 0.0
     burst_per_key: float = 0.0
     per_tenant: float = 0.0
     burst_per_tenant: float = 0.0
     failed_keys_per_minute: float = 0.0
+    read_bytes_per_key: float = 0.0
+    read_bytes_per_tenant: float = 0.0
 
 
 UNBOUNDED = Rates()

@@ -2,6 +2,12 @@
 
 * A subscription covers all events of a tenant (the log) or the notifications of one agent, and only
   matching events wake it. A thousand idle agents in a busy tenant therefore cost nothing.
+* A subscription receives the matching events themselves, so a stream that has caught up reads
+  nothing. All streams share one ``CommittedEvent``, and with it the frames made of the event.
+* A subscription keeps PENDING_MAX events and PENDING_BYTES_MAX bytes; a slower stream reads
+  the log.
+* At most WAKES_AT_ONCE_MAX subscriptions are woken in a turn of the event loop, tenant by tenant,
+  so that commands run while a thousand streams are served.
 * The end of the service and the revocation of its key wake a subscription too. One query every
   RECHECK_SECONDS checks the keys of all subscriptions.
 * At most SUBSCRIPTIONS_MAX exist at a time. A tenant gets another one only while more are free than
@@ -13,7 +19,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import orjson
 import structlog
@@ -24,8 +30,13 @@ from quorate.domain.shared.notifications import EVERYONE
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 
+T = TypeVar("T")
+
 SUBSCRIPTIONS_MAX = 2_000
 SUBSCRIPTIONS_PER_AGENT_MAX = 64
+PENDING_MAX = 64
+PENDING_BYTES_MAX = 64 * 1024
+WAKES_AT_ONCE_MAX = 16
 RECHECK_SECONDS = 0.5  # The delay until a revoked key ends its subscriptions.
 RETRY_AFTER_SECONDS = 5
 _logger = structlog.get_logger(__name__)
@@ -34,19 +45,64 @@ _logger = structlog.get_logger(__name__)
 FindActiveKeys: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 
+class CommittedEvent:
+    """An event, and what the streams made of it."""
+
+    __slots__ = ("_made", "event")
+
+    def __init__(self, event: RecordedEvent) -> None:
+        self.event = event
+        self._made: dict[Callable[[RecordedEvent], Any], Any] = {}
+
+    def made(self, make: Callable[[RecordedEvent], T]) -> T:
+        """Return what ``make`` returns for the event; all streams share the first result."""
+        if make not in self._made:
+            self._made[make] = make(self.event)
+        result: T = self._made[make]
+        return result
+
+
 class Subscription:
     """One waiting poll or stream. ``woken`` is set on new events and when the subscription ends.
 
     ``key_id`` is empty for requests over NATS: there a revocation closes the connection.
     """
 
-    __slots__ = ("has_ended", "is_revoked", "key_id", "woken")
+    __slots__ = (
+        *("has_ended", "has_missed", "is_revoked", "key_id", "tenant", "woken"),
+        *("_pending", "_pending_bytes"),
+    )
 
-    def __init__(self, key_id: str) -> None:
+    def __init__(self, tenant: str, key_id: str) -> None:
+        self.tenant = tenant
         self.key_id = key_id
         self.woken = asyncio.Event()
         self.has_ended = False
         self.is_revoked = False
+        self.has_missed = False  # Events were dropped: read the log.
+        self._pending: list[CommittedEvent] = []
+        self._pending_bytes = 0
+
+    def add(self, committed: CommittedEvent) -> None:
+        """Keep a matching event for the stream, or drop all when they are too many."""
+        if self.has_missed:
+            return
+        self._pending.append(committed)
+        self._pending_bytes += len(committed.event.data)
+        is_large = self._pending_bytes > PENDING_BYTES_MAX and len(self._pending) > 1
+        if is_large or len(self._pending) > PENDING_MAX:
+            self.take()
+            self.has_missed = True
+
+    def take(self) -> list[CommittedEvent]:
+        """Return the events since the last call, in order."""
+        taken, self._pending, self._pending_bytes = self._pending, [], 0
+        return taken
+
+    def restart(self) -> None:
+        """Forget what was kept or missed; call this before a read of the log, which contains it."""
+        self.take()
+        self.has_missed = False
 
     def end(self) -> None:
         self.has_ended = True
@@ -59,6 +115,8 @@ class Subscriptions:
         self._count_of_tenant: Counter[str] = Counter()
         self._of_tenant_log: dict[str, set[Subscription]] = {}
         self._of_agents: dict[str, dict[str, set[Subscription]]] = {}  # By tenant, then by agent.
+        self._to_wake: dict[str, dict[Subscription, None]] = {}  # The next tenant is first.
+        self._is_waking = False
         self.closing = False
 
     @property
@@ -97,7 +155,7 @@ class Subscriptions:
         free = SUBSCRIPTIONS_MAX - len(self._open)
         if free <= self._count_of_tenant.get(tenant, 0) or self.closing:
             raise _too_many_streams()
-        subscription = Subscription(key_id)
+        subscription = Subscription(tenant, key_id)
         self._open.add(subscription)
         self._count_of_tenant[tenant] += 1
         try:
@@ -111,14 +169,49 @@ class Subscriptions:
     # -- Waking --------------------------------------------------------------
 
     def wake(self, rows: Sequence[RecordedEvent]) -> None:
-        """Wake the subscriptions that match the committed events."""
+        """Give the committed events to the subscriptions that match, and wake these."""
         if not self._open:
             return
+        matching: dict[Subscription, None] = {}
         for row in rows:
-            for subscription in self._of_tenant_log.get(row.tenant, ()):
-                subscription.woken.set()
-            if row.type in NOTIFYING_EVENTS and (by_agent := self._of_agents.get(row.tenant)):
-                _wake_concerned(by_agent, recipients_of(row.type, orjson.loads(row.data)))
+            committed = CommittedEvent(row)
+            for subscription in self._concerned(row):
+                subscription.add(committed)
+                matching[subscription] = None
+        for subscription in matching:
+            self._to_wake.setdefault(subscription.tenant, {})[subscription] = None
+        if not self._is_waking:
+            self._wake_some()
+
+    def _concerned(self, row: RecordedEvent) -> Iterator[Subscription]:
+        yield from self._of_tenant_log.get(row.tenant, ())
+        by_agent = self._of_agents.get(row.tenant)
+        if by_agent and row.type in NOTIFYING_EVENTS:
+            agent_ids = recipients_of(row.type, orjson.loads(row.data))
+            for agent_id in by_agent if EVERYONE in agent_ids else agent_ids:
+                yield from by_agent.get(agent_id, ())
+
+    def _wake_some(self) -> None:
+        """Wake some of those that wait for it, and the others in the next turns of the loop."""
+        for _ in range(WAKES_AT_ONCE_MAX):
+            if not self._to_wake:
+                break
+            tenant, waiting = next(iter(self._to_wake.items()))
+            del self._to_wake[tenant]
+            subscription = next(iter(waiting))
+            del waiting[subscription]
+            subscription.woken.set()
+            if waiting:
+                self._to_wake[tenant] = waiting  # Behind the other tenants.
+        self._is_waking = bool(self._to_wake)
+        if self._is_waking:
+            asyncio.get_running_loop().call_soon(self._wake_some)
+
+    def read_again(self) -> None:
+        """Let all streams read the log: the commits before this moment were not delivered."""
+        for subscription in self._open:
+            subscription.has_missed = True
+            subscription.woken.set()
 
     def close(self) -> None:
         """End all subscriptions, and accept no new ones."""
@@ -160,9 +253,3 @@ def _registered(
         by_name[name].discard(subscription)
         if not by_name[name]:
             del by_name[name]
-
-
-def _wake_concerned(by_agent: dict[str, set[Subscription]], agent_ids: Collection[str]) -> None:
-    for agent_id in by_agent if EVERYONE in agent_ids else agent_ids:
-        for subscription in by_agent.get(agent_id, ()):
-            subscription.woken.set()

@@ -51,8 +51,8 @@ class TokenBuckets:
         lack = kept + TOKENS_MIN - (self._burst - max(0.0, missing))
         return lack / self._rate if lack > TOLERANCE_TOKENS else 0.0
 
-    def take(self, name: str) -> None:
-        """Take one token for an accepted request."""
+    def take(self, name: str, tokens: float = 1.0) -> None:
+        """Take the tokens of an accepted request; more than the bucket holds leave a debt."""
         now = self._monotonic()
         full_at = self._full_at.pop(name, None)
         if full_at is None:
@@ -60,7 +60,7 @@ class TokenBuckets:
             if len(self._full_at) >= self._names_max:
                 return
             full_at = now
-        self._full_at[name] = max(full_at, now) + 1 / self._rate
+        self._full_at[name] = max(full_at, now) + tokens / self._rate
 
     def _discard_full(self, now: float) -> None:
         for _ in range(DISCARDED_AT_ONCE_MAX):

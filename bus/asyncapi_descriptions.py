@@ -33,7 +33,8 @@ Every command accepts an idempotency key, as the header `Idempotency-Key` or as 
 `idempotencyKey`. A repeated request with the same key and the same fields, over NATS or HTTP, \
 returns the original response and has no further effect. After a timeout or a "no responders" \
 error, repeat the request with the same key. An agent may have 256 requests in progress; the \
-service rejects further requests with `unavailable`.
+service rejects further requests with `unavailable`. An agent that sends far more than its rate \
+limit gets no responses, is disconnected, and is refused for a while.
 
 ### Problems
 

@@ -5,7 +5,8 @@ Guarantees:
 * The subject authenticates the sender: the server lets only that agent's keys publish there.
 * A response goes to the sender's own inbox or is not sent. The server does not validate reply
   subjects; without this check an agent could make the service publish on any subject.
-* No command is dropped silently: above the limits it is rejected with a response.
+* No command is dropped silently: above the limits it is rejected with a response. Only the
+  messages of an agent that floods are dropped, and the agent is disconnected (bus/flood_guard.py).
 * A failure becomes a problem response. FastStream itself would only drop the command.
 * A broker lives as long as its connection. nats-py can end in a client that stays closed, so a lost
   connection ends its broker, and a new one is built on the next connection (bus/connection.py).
@@ -31,10 +32,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from quorate.bus import nats_internals
 from quorate.bus.command_fast_lane import HOT_OPERATIONS, FastLane
 from quorate.bus.command_routes import CommandRoutes
 from quorate.bus.command_tasks import CommandTasks, Operations, can_reply
 from quorate.bus.connection import Connect, Connection, ConnectionLost, keep_connected
+from quorate.bus.flood_guard import FloodGuard
 from quorate.bus.subjects import parse_command_subject
 from quorate.bus.subscribers import subscribe
 
@@ -121,13 +124,15 @@ class CommandBroker:
         connect: Connect,
         operations: Operations,
         *,
+        flood_guard: FloodGuard,
         fast_lane: Collection[str] = HOT_OPERATIONS,
     ) -> None:
         """``fast_lane`` names the operations that FastStream only describes; it may be empty."""
+        self._flood_guard = flood_guard
         self._connect = connect
         self._operations = operations
         self._fast_lane = fast_lane
-        self._tasks = CommandTasks(operations)
+        self._tasks = CommandTasks(operations, flood_guard.record_rejection)
         self._stop_receiving: Callable[[], Awaitable[None]] | None = None
         self.broker: ConnectionBroker | None = None
         self.ready = asyncio.Event()
@@ -152,7 +157,9 @@ class CommandBroker:
 
     async def _handle_connection(self, connection: Connection) -> None:
         self._tasks.connection = connection
-        routes = CommandRoutes(connection.client, FastLane(self._tasks).serve)
+        nats_internals.admit_messages(connection.client, self._flood_guard)
+        lane = FastLane(self._tasks)
+        routes = CommandRoutes(connection.client, lane.serve, lane.reject)
         broker = create_broker(routes, self._tasks, self._operations, self._fast_lane)
         try:
             await broker.start()
@@ -164,4 +171,5 @@ class CommandBroker:
         finally:
             self.ready.clear()
             self._tasks.connection, self._stop_receiving, self.broker = None, None, None
+            routes.close()
             await broker.stop()

@@ -32,3 +32,9 @@ class FastLane:
                 self._tasks.start(message, sender)
         except Exception as error:  # noqa: BLE001 - every failure becomes a response.
             await self._tasks.fail(message, sender, error)
+
+    async def reject(self, message: Msg) -> None:
+        """Reject a message of an agent of which too many messages wait."""
+        sender = parse_command_subject(message.subject)
+        if can_reply(message, sender):
+            await self._tasks.reject(message, sender)

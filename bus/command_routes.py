@@ -11,7 +11,8 @@ Why FastStream's subscribers share a subscription:
 * Rolling upgrades. Every replica receives the same subjects, whatever operations its version has.
 
 ``CommandRoutes`` is the client that the broker's subscribers subscribe with. It receives all
-commands and passes each one to the subscriber of its operation, or to ``default``.
+commands and passes each one to the subscriber of its operation, or to ``default``. The agents take
+turns (bus/fair_queue.py).
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from quorate.bus.fair_queue import FairQueue
 from quorate.bus.subjects import COMMANDS, COMMANDS_OF_ALL_TENANTS
 
 QUEUE = "quorate-commands"
@@ -47,9 +49,11 @@ class Route:
 class CommandRoutes:
     """The part of a nats-py client that FastStream's broker and its subscribers use."""
 
-    def __init__(self, client: Client, default: Serve) -> None:
+    def __init__(self, client: Client, default: Serve, reject: Serve) -> None:
+        """``reject`` gets a message of an agent of which too many wait already."""
         self._client = client
         self._default = default
+        self._queue = FairQueue(self._serve, reject, _agent_of)
         self._routes: dict[str, Serve] = {}
 
     async def subscribe(self, subject: str, queue: str, cb: Serve, **_limits: int) -> Route:
@@ -66,11 +70,19 @@ class CommandRoutes:
     async def receive(self) -> Callable[[], Awaitable[None]]:
         """Subscribe to all commands; return the function that drains the subscription."""
         subscription = await self._client.subscribe(
-            COMMANDS_OF_ALL_TENANTS, queue=QUEUE, cb=self._pass_on
+            COMMANDS_OF_ALL_TENANTS, queue=QUEUE, cb=self._queue.pass_on
         )
-        return subscription.drain
 
-    async def _pass_on(self, message: Msg) -> None:
+        async def drain() -> None:
+            await subscription.drain()  # type: ignore[no-untyped-call]
+            await self._queue.wait_until_empty()
+
+        return drain
+
+    def close(self) -> None:
+        self._queue.close()
+
+    async def _serve(self, message: Msg) -> None:
         operation = message.subject.split(".", _TOKENS_BEFORE)[_TOKENS_BEFORE]
         await self._routes.get(operation, self._default)(message)
 
@@ -78,3 +90,8 @@ class CommandRoutes:
 def command_filter(operation: str) -> str:
     """Return the subject of an operation's commands of all tenants and agents."""
     return COMMANDS.template.format(tenant="*", agent_id="*", name=operation)
+
+
+def _agent_of(message: Msg) -> str:
+    """Return the part of the subject that names the tenant and the agent."""
+    return ".".join(message.subject.split(".", _TOKENS_BEFORE)[:_TOKENS_BEFORE])

@@ -15,7 +15,7 @@ the plain subscription (bus/command_fast_lane.py).
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import copy_context
 from typing import Protocol, TypeAlias
@@ -58,6 +58,7 @@ class CommandRequest:
 class CommandResponse:
     body: bytes
     headers: dict[str, str]
+    is_throttled: bool = False  # Rejected, because the agent sends too many commands.
 
 
 class Operations(Protocol):
@@ -85,11 +86,18 @@ class Operations(Protocol):
         ...
 
 
+def _ignore(_tenant: str, _agent_id: str) -> None: ...
+
+
 class CommandTasks:
     """The commands in flight. ``connection`` is set while commands can arrive."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(
+        self, operations: Operations, on_throttled: Callable[[str, str], None] = _ignore
+    ) -> None:
+        """``on_throttled`` gets tenant and agent of each command rejected because of its rate."""
         self._operations = operations
+        self._on_throttled = on_throttled
         self._in_flight: set[asyncio.Task[None]] = set()
         self._in_flight_of: Counter[Agent] = Counter()
         self._context = copy_context()
@@ -132,6 +140,7 @@ class CommandTasks:
             _unsent.warn(agent_id=sender.agent_id)
             return
         request = _request(connection, message, sender)
+        self._on_throttled(sender.tenant, sender.agent_id)
         await _send(connection, message.reply, self._operations.reject(request))
 
     async def fail(self, message: Msg, sender: CommandSubject, error: Exception) -> None:
@@ -150,7 +159,10 @@ class CommandTasks:
         self, connection: Connection, reply: str, agent: Agent, response: Awaitable[CommandResponse]
     ) -> None:
         try:
-            await _send(connection, reply, await response)
+            made = await response
+            if made.is_throttled:
+                self._on_throttled(*agent)
+            await _send(connection, reply, made)
         finally:
             self._in_flight_of[agent] -= 1
             if not self._in_flight_of[agent]:

@@ -34,17 +34,25 @@ from quorate.application.operations import (
     Reply,
     Streamed,
 )
-from quorate.application.rate_limiter import READ_RESERVE, Limit, allow_all, reserve_for
+from quorate.application.rate_limiter import (
+    READ_RESERVE,
+    Limit,
+    allow_all,
+    rate_limit_problem,
+    reserve_for,
+)
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large, parse
 from quorate.application.tracing import HEADERS, Tracing
+from quorate.bus.command_parser import THROTTLED, TOO_LARGE
 from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
 from quorate.bus.subscribers import IDEMPOTENCY_FIELD, OWN_ID_PARAMETER
 from quorate.contracts.operations import AnyOperation, is_id, path_parameters
-from quorate.contracts.problems import Problem, problem_body
+from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, problem_body
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
+from quorate.eventlog import pages
 from quorate.projections.agent_names import AgentNames
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -55,6 +63,7 @@ SEQUENCE_HEADER = "Quorate-Sequence"
 OPERATION_LENGTH_SHOWN_MAX = 64  # In the log: the operation name is unchecked input.
 # An agent may have several keys, and NATS does not pass on which one it connected with.
 NO_KEY = ""
+RATE_LIMITED = "rate_limited"
 _HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_HEADER, *HEADERS)}
 
 
@@ -108,6 +117,7 @@ class NatsCommandHandler:
         log_entry = self._log_entry(request.sender, headers)
         call = Call({}, {})
         call.request_id, call.span = log_entry.request_id, log_entry.span
+        call.page_bytes_max = pages.NATS_PAGE_BYTES_MAX
         work: Awaitable[Reply | Streamed]
         try:
             operation = self._operation(request.sender)
@@ -206,7 +216,9 @@ def _read(
     body: bytes,
 ) -> None:
     """Fill the call from the headers and the body; raises Problem."""
-    if len(body) > BODY_BYTES_MAX:
+    if body is THROTTLED:
+        raise rate_limit_problem("key", RETRY_AFTER_SECONDS)
+    if body is TOO_LARGE or len(body) > BODY_BYTES_MAX:
         raise body_too_large()
     values = parse(body) if body else {}
     endpoint = operation.endpoint
@@ -249,7 +261,10 @@ def _id(value: Any, field: str) -> str:  # noqa: ANN401 - any JSON value.
 
 
 async def _fail(error: Exception) -> Reply:
-    raise error
+    try:
+        raise error
+    finally:  # The error's traceback refers to this frame: a cycle would keep the request.
+        del error
 
 
 async def _respond(
@@ -279,4 +294,5 @@ def _problem_response(problem: Problem, request_id: str) -> CommandResponse:
         ERROR_CODE_HEADER: problem.code,
     }
     body = problem_body(problem.code, problem.detail, problem.details, request_id)
-    return CommandResponse(body=body, headers=headers)
+    is_throttled = problem.code == RATE_LIMITED
+    return CommandResponse(body=body, headers=headers, is_throttled=is_throttled)

@@ -1,6 +1,7 @@
 """Every use that the service makes of private parts of nats-py, one function or method for each.
 
-All of them were written for nats-py 2.16. Review this module before an upgrade of nats-py. The uses
+All of them were written for nats-py 2.16. bus/command_parser.py contains one more: it replaces
+nats-py's parser on one connection. Review this module before an upgrade of nats-py. The uses
 that the SDK shares are in runtime/nats_client.py.
 """
 
@@ -10,6 +11,7 @@ from typing import Any
 from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 
+from quorate.bus.command_parser import Admission, CommandParser
 from quorate.runtime.log_throttle import ThrottledWarning
 from quorate.runtime.nats_client import TlsClient
 
@@ -43,6 +45,12 @@ class StrictClient(TlsClient):
 def get_server_id(client: Client) -> str:
     """Return the id of this run of nats-server; nats-py 2.16 has no public getter."""
     return str(client._server_info.get("server_id", ""))  # noqa: SLF001
+
+
+def admit_messages(client: Client, admission: Admission) -> None:
+    """Let ``admission`` decide which messages of this client are read, from now on."""
+    parser = CommandParser(client, admission, unread=bytes(client._ps.buf))  # noqa: SLF001
+    client._ps = parser  # noqa: SLF001
 
 
 async def wait_for_pong(client: Client) -> None:

@@ -15,16 +15,19 @@ import orjson
 import structlog
 from prometheus_client import CollectorRegistry
 
+from quorate.application.rate_limiter import UNBOUNDED, Rates
 from quorate.bus import connection
 from quorate.bus.auth.callout import AuthCallout, Authenticate
+from quorate.bus.auth.client_limits import ClientLimits, FindAgentKeys
 from quorate.bus.auth.connections import ActiveKeys, ConnectedKeys
 from quorate.bus.auth.jwt import NatsKey
 from quorate.bus.broker import CommandBroker
 from quorate.bus.command_fast_lane import HOT_OPERATIONS
 from quorate.bus.command_tasks import Operations
-from quorate.bus.connection import Connect
+from quorate.bus.connection import Connect, Connection
 from quorate.bus.embedded.configuration import ServiceKeys, service_keys
 from quorate.bus.embedded.server import LOOPBACK, EmbeddedServer
+from quorate.bus.flood_guard import FloodGuard
 from quorate.bus.outbox.log_tail import CommittedLog
 from quorate.bus.outbox.notification_publisher import PublishListener
 from quorate.bus.outbox.relay import Relay
@@ -52,6 +55,8 @@ class NatsService:
         nats_url: str | None = None,
         nats_host: str = LOOPBACK,
         find_active_keys: ActiveKeys | None = None,
+        find_agent_keys: FindAgentKeys | None = None,
+        rates: Rates = UNBOUNDED,
         relays: bool = True,
         keys: ServiceKeys | None = None,
         stream_replicas: int = 1,
@@ -72,8 +77,20 @@ class NatsService:
             service_user=keys.service.public,
             find_active_keys=find_active_keys,
         )
+        self._limits = ClientLimits(
+            self.connections, self._spawn, find_agent_keys=find_agent_keys, registry=registry
+        )
+        self._flood_guard = FloodGuard(
+            rates, on_flood=self._limits.disconnect_agent, registry=registry
+        )
         self.callout = AuthCallout(
-            self._connector(keys.service, "quorate-callout"), authenticate, keys.issuer, registry
+            *(
+                self._connector(keys.service, "quorate-callout"),
+                authenticate,
+                keys.issuer,
+                registry,
+            ),
+            on_login=self._limits.check_login,
         )
         self._committed = committed
         self._relays = relays
@@ -111,7 +128,10 @@ class NatsService:
     ) -> None:
         """Serve agents' commands; called before ``start``."""
         self._commands = CommandBroker(
-            self._connector(self._service_key, "quorate-commands"), operations, fast_lane=fast_lane
+            self._connector(self._service_key, "quorate-commands"),
+            operations,
+            flood_guard=self._flood_guard,
+            fast_lane=fast_lane,
         )
 
     @property
@@ -191,7 +211,18 @@ class NatsService:
         return {**relay, "connected": connected, "keysConnected": len(self.connections.keys)}
 
     def _connector(self, key: NatsKey, name: str) -> Connect:
-        return lambda: connection.connect(self.url, key, name)
+        """Return a function that connects, to an embedded server as soon as it listens.
+
+        A login before the auth callout is connected is refused after 2 s, so the callout must not
+        pause when the server is restarted.
+        """
+
+        async def connect() -> Connection:
+            if self.server is not None:
+                await self.server.ready.wait()
+            return await connection.connect(self.url, key, name)
+
+        return connect
 
     def _disconnect_if_revoked(self, row: RecordedEvent) -> None:
         if row.type == KeyRevoked.__name__:

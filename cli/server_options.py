@@ -29,6 +29,8 @@ _LIMITS: Mapping[str, str] = {
     "burst_per_key": "Burst size for --rate-per-key, in requests.",
     "rate_per_tenant": "Requests per second of one tenant.",
     "burst_per_tenant": "Burst size for --rate-per-tenant, in requests.",
+    "read_bytes_per_key": "Bytes per second that one agent or auditor key reads from lists.",
+    "read_bytes_per_tenant": "Bytes per second that the callers of one tenant read from lists.",
     "failed_keys_per_minute": "Failed authentication attempts per source address per minute.",
     "quota_agents": "Registered agents per tenant.",
     "quota_live_leases": "Active leases per tenant.",

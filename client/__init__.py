@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from quorate.client.config import ClientConfig as ClientConfig
     from quorate.client.consensus import Proposal as Proposal
     from quorate.client.errors import ClientClosedError as ClientClosedError
+    from quorate.client.errors import ConfigurationError as ConfigurationError
     from quorate.client.errors import ConflictError as ConflictError
     from quorate.client.errors import LeaseLostError as LeaseLostError
     from quorate.client.errors import NotFoundError as NotFoundError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import LeaseConflictError as LeaseConflictError
     from quorate.client.rejections import LeaseEndedError as LeaseEndedError
     from quorate.client.rejections import LeaseNotFoundError as LeaseNotFoundError
+    from quorate.client.rejections import LogMismatchError as LogMismatchError
     from quorate.client.rejections import NotEligibleError as NotEligibleError
     from quorate.client.rejections import QuotaExceededError as QuotaExceededError
     from quorate.client.rejections import RateLimitedError as RateLimitedError
@@ -82,8 +84,9 @@ _NAMES_BY_MODULE = {
     "quorate.client.async_client": ("AsyncClient",),
     "quorate.client.event_reader": ("EventsArchivedError",),
     "quorate.client.errors": (
-        *("ClientClosedError", "ConflictError", "LeaseLostError", "NotFoundError"),
-        *("QuorateError", "RequestFailedError", "UnauthorizedError", "UnavailableError"),
+        *("ClientClosedError", "ConfigurationError", "ConflictError", "LeaseLostError"),
+        *("NotFoundError", "QuorateError", "RequestFailedError", "UnauthorizedError"),
+        "UnavailableError",
     ),
     "quorate.client.notifications": ("NotificationFeed",),
     "quorate.client.lease": ("Lease",),
@@ -92,7 +95,8 @@ _NAMES_BY_MODULE = {
         *("ActingAsAnotherError", "AgentInactiveError", "AgentNotFoundError"),
         *("AlreadyVotedError", "ConsensusClosedError", "ConsensusNotFoundError"),
         *("ContactEmailInvalidError", "InvalidKeyError", "InvalidRequestError"),
-        *("LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError", "NotEligibleError"),
+        *("LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError", "LogMismatchError"),
+        "NotEligibleError",
         *("QuotaExceededError", "RateLimitedError", "RejectedError"),
         *("RoleForbiddenError", "TenantForbiddenError"),
     ),

@@ -77,6 +77,7 @@ class Agent:
         role: str = "general",
         nats_url: str | None = None,
         after: int | None = None,
+        log_id: str | None = None,
         config: ClientConfig = DEFAULT,
     ) -> AsyncIterator["Agent"]:
         """Register an agent, and keep it active until the end of the ``async with`` block.
@@ -87,11 +88,12 @@ class Agent:
         * ``role``: a label of the agent, such as ``outbound``.
         * ``after``: the sequence of the last notification that you processed. The feed continues
           there; None starts at the registration.
+        * ``log_id``: the log that ``after`` is of, as ``agent.log_id`` was; None accepts any log.
         * ``config``: timeouts and intervals.
 
         Exceptions:
 
-        * ValueError: the URL or the key is missing;
+        * ConfigurationError: the URL or the key is missing;
         * RejectedError: the service rejects the registration;
         * UnavailableError: the service does not respond in time.
         """
@@ -107,7 +109,8 @@ class Agent:
             _apply_registration(context, response)
             nats = await _create_nats_transport(context, address)
             cursor = after if after is not None else response.sequence or 0
-            feed = NotificationFeed(transport, AgentRef(id=context.agent_id), cursor, nats)
+            ref = AgentRef(id=context.agent_id)
+            feed = NotificationFeed(transport, ref, cursor, nats, log_id)
             agent = cls(context, feed, response.result)
             await agent._start(nats)
             yield agent
@@ -159,6 +162,11 @@ class Agent:
         To resume later, store the ``sequence`` of the last notification that you processed instead.
         """
         return self._feed.cursor
+
+    @property
+    def log_id(self) -> str | None:
+        """The id of the log that ``cursor`` is of; None until the service has named it."""
+        return self._feed.log_id
 
     # -- Leases and the send gate --------------------------------------------
 

@@ -19,6 +19,7 @@ from quorate.client.resources import Resources
 from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT, RetryPolicy
 from quorate.client.serialization import Response, new_idempotency_key
 from quorate.client.transports.http import HttpTransport
+from quorate.client.transports.sync_http import log_parameters
 from quorate.domain.identity.agents import AgentRef
 from quorate.runtime.url_redaction import redact_url
 
@@ -86,8 +87,10 @@ class AsyncClient(AsyncCaller, Resources[AsyncCaller]):
                 pause = policy.pause_after(failure)
             await self._sleep(pause)
 
-    def stream(self, path: str, after: int) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
-        return self._http.stream_events(path, after)
+    def stream(
+        self, path: str, after: int, log_id: str | None = None
+    ) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
+        return self._http.stream_events(path, after, log_parameters(log_id))
 
     async def sleep(self, seconds: float) -> None:
         await self._sleep(seconds)
@@ -97,6 +100,7 @@ class AsyncClient(AsyncCaller, Resources[AsyncCaller]):
         agent: AgentRef | None = None,
         *,
         after: int | None = None,
+        log_id: str | None = None,
         nats_url: str = "",
         config: ClientConfig = DEFAULT,
     ) -> AbstractAsyncContextManager[NotificationFeed]:
@@ -111,5 +115,6 @@ class AsyncClient(AsyncCaller, Resources[AsyncCaller]):
             agent=agent,
             nats_url=nats_url,
             after=after,
+            log_id=log_id,
             config=config,
         )

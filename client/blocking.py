@@ -288,6 +288,11 @@ class NotificationFeed(SyncProxy):
         """The sequence up to which the feed has delivered all notifications."""
         return self._target.cursor
 
+    @property
+    def log_id(self) -> str | None:
+        """The id of the log that ``cursor`` is of; None until the service has named it."""
+        return self._target.log_id
+
     notifications = _Method(feeds.NotificationFeed.notifications, _iterate)
 
     open = staticmethod(
@@ -346,6 +351,11 @@ class Agent(SyncProxy):
     def cursor(self) -> int:
         """The sequence up to which all notifications have arrived at this process."""
         return self._target.cursor
+
+    @property
+    def log_id(self) -> str | None:
+        """The id of the log that ``cursor`` is of; None until the service has named it."""
+        return self._target.log_id
 
     lease = _Method(agents.Agent.lease, Lease)
     request_send = _run(agents.Agent.request_send)

@@ -38,7 +38,9 @@ class BlockingCaller(ABC):
         """
 
     @abstractmethod
-    def stream(self, path: str, after: int) -> "Generator[httpx2.ServerSentEvent, None, None]":
+    def stream(
+        self, path: str, after: int, log_id: str | None = None
+    ) -> "Generator[httpx2.ServerSentEvent, None, None]":
         """Yield the server-sent events after ``after`` until the stream ends, without retries.
 
         Raises RequestFailedError or one of its subclasses.
@@ -107,7 +109,9 @@ class AsyncCaller(ABC):
         """
 
     @abstractmethod
-    def stream(self, path: str, after: int) -> "AsyncGenerator[httpx2.ServerSentEvent, None]":
+    def stream(
+        self, path: str, after: int, log_id: str | None = None
+    ) -> "AsyncGenerator[httpx2.ServerSentEvent, None]":
         """Yield the server-sent events after ``after`` until the stream ends, without retries.
 
         Raises RequestFailedError or one of its subclasses.

@@ -3,6 +3,7 @@
 import os
 from dataclasses import field
 
+from quorate.client.errors import ConfigurationError
 from quorate.domain.shared.records import record
 
 URL = "QUORATE_URL"
@@ -22,13 +23,13 @@ class ServiceAddress:
 def resolve_service(url: str | None, api_key: str | None, nats_url: str | None) -> ServiceAddress:
     """Return the address of the service. An empty ``nats_url`` means HTTP only.
 
-    Raises ValueError when neither the argument nor the environment gives the URL or the key.
+    Raises ConfigurationError when neither argument nor environment gives the URL or the key.
     """
     found_url = url or os.environ.get(URL)
     found_key = api_key or os.environ.get(API_KEY)
     if not found_url:
-        raise ValueError(f"The service URL is missing: pass url or set {URL}")
+        raise ConfigurationError(f"The service URL is missing: pass url or set {URL}")
     if not found_key:
-        raise ValueError(f"The API key is missing: pass api_key or set {API_KEY}")
+        raise ConfigurationError(f"The API key is missing: pass api_key or set {API_KEY}")
     found_nats_url = os.environ.get(NATS_URL) if nats_url is None else nats_url
     return ServiceAddress(url=found_url, api_key=found_key, nats_url=found_nats_url or None)

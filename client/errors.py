@@ -5,6 +5,7 @@
   - ``NotFoundError``        404: the id does not exist for this key
   - ``ConflictError``        409: the present state does not allow the operation
   - ``UnavailableError``     408, 429, 502-504, or no response in time: retry later
+  - ``ConfigurationError``   the URL, the key, a proxy or a certificate is missing or invalid
   - ``ClientClosedError``    the agent or feed was closed before the request finished
 * ``LeaseLostError``       a held lease is lost; no request needs to have failed
 
@@ -27,6 +28,10 @@ class RequestFailedError(QuorateError):
 
     Instances of exactly this class mean that the response is not from Quorate.
     """
+
+
+class ConfigurationError(RequestFailedError, ValueError):
+    """The URL, the key, a proxy or a certificate is missing or invalid; nothing was sent."""
 
 
 class UnauthorizedError(RequestFailedError):

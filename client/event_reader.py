@@ -3,11 +3,12 @@
 Guarantees:
 
 * Events are in log order, each once, also when the stream is reconnected.
+* All pages and streams are of one log. Another one, for example after a restore from a backup,
+  raises ``LogMismatchError``.
 * No event is skipped. Events that the service has moved to archive files raise
   ``EventsArchivedError``, which names the range.
 """
 
-import logging
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, closing
@@ -18,6 +19,7 @@ import orjson
 from quorate.client import requests
 from quorate.client.callers import AsyncCaller, BlockingCaller
 from quorate.client.errors import QuorateError, RequestFailedError, UnavailableError
+from quorate.client.outages import Outage
 from quorate.client.request_builder import Request
 from quorate.client.results import GAP
 from quorate.client.serialization import NOT_QUORATE
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
 PAUSE_SECONDS_MIN = 0.1
 PAUSE_SECONDS_MAX = 5.0
-
-logger = logging.getLogger("quorate.client")
 
 
 class EventsArchivedError(QuorateError):
@@ -53,10 +53,12 @@ class _Reading:
 
     def __init__(self, after: int) -> None:
         self.position = after
+        self.log_id: str | None = None
         self._pause = PAUSE_SECONDS_MIN
+        self._outage = Outage("The event stream")
 
     def next_page(self) -> Request[EventsInfo]:
-        return requests.list_events(after=self.position, limit=PAGE_LENGTH_MAX)
+        return requests.list_events(after=self.position, limit=PAGE_LENGTH_MAX, log_id=self.log_id)
 
     def accept_page(self, page: EventsInfo) -> bool:
         """Advance to the end of the page; return whether it is the last one."""
@@ -64,7 +66,7 @@ class _Reading:
             raise EventsArchivedError(page.gap.after, page.gap.until)
         if page.next < page.head and page.next <= self.position:
             raise stalled_log(self.position)
-        self.position = page.next
+        self.position, self.log_id = page.next, page.log_id
         return page.next >= page.head
 
     def accept_frame(self, frame: "httpx2.ServerSentEvent") -> EventInfo | None:
@@ -79,13 +81,14 @@ class _Reading:
         if event.sequence <= self.position:
             return None
         self.position, self._pause = event.sequence, PAUSE_SECONDS_MIN
+        self._outage.record_success()
         return event
 
     def pause_after(self, failure: UnavailableError | None) -> float:
         """Return the seconds until the next attempt: exponential backoff with jitter."""
         requested = 0.0
         if failure is not None:
-            logger.info("The event stream is not connected and will be resumed: %s", failure)
+            self._outage.record_failure(failure)
             requested = failure.retry_after_seconds or 0.0
         pause, self._pause = self._pause, min(2 * self._pause, PAUSE_SECONDS_MAX)
         return requested + pause * (1 + random.random()) / 2  # noqa: S311 - no secret.
@@ -107,7 +110,9 @@ def read_events(caller: BlockingCaller, after: int, *, follow: bool) -> Iterator
     while follow:
         failure = None
         try:
-            with closing(caller.stream(STREAM_EVENTS.path, reading.position)) as frames:
+            with closing(
+                caller.stream(STREAM_EVENTS.path, reading.position, reading.log_id)
+            ) as frames:
                 for frame in frames:
                     if (event := reading.accept_frame(frame)) is not None:
                         yield event
@@ -129,7 +134,9 @@ async def read_events_async(
     while follow:
         failure = None
         try:
-            async with aclosing(caller.stream(STREAM_EVENTS.path, reading.position)) as frames:
+            async with aclosing(
+                caller.stream(STREAM_EVENTS.path, reading.position, reading.log_id)
+            ) as frames:
                 async for frame in frames:
                     if (found := reading.accept_frame(frame)) is not None:
                         yield found

@@ -13,6 +13,7 @@ Guarantees:
   advances when all handlers of a notification have returned. After a crash, the notification that
   was being handled is delivered again.
 * A handler that raises is logged, and its notification counts as handled.
+* A cursor of another log, for example after a restore, is logged and delivers nothing.
 * Losses of messages, and restarts of nats-server and of the service, cause no gap. Notifications
   that the service no longer keeps are delivered as one ``Gap``.
 
@@ -20,7 +21,7 @@ How: a message over NATS wakes the router, and the router lists the notification
 over HTTP. FastStream reads each subscription in a task, so messages of two subscriptions have no
 common order; the list has one. While NATS is not connected, the router uses long polls.
 
-Written for FastStream 0.7.8. The last two classes contain each use of its private parts.
+``faststream_connection.py`` contains each use of private parts of FastStream 0.7.8.
 """
 
 import asyncio
@@ -37,21 +38,23 @@ try:
 except ModuleNotFoundError as missing:
     raise ModuleNotFoundError("Install FastStream: pip install 'quorate[faststream]'") from missing
 
+from quorate.client import cursors
 from quorate.client.async_client import AsyncClient
 from quorate.client.cursors import CursorStore, FileCursor, MemoryCursor
 from quorate.client.environment import resolve_service
-from quorate.client.errors import RequestFailedError
+from quorate.client.errors import ConfigurationError, RequestFailedError
+from quorate.client.faststream_connection import RouterConnection, TlsBroker
+from quorate.client.outages import Outage
+from quorate.client.rejections import log_ends_before
 from quorate.client.results import Notification
 from quorate.client.transports.nats import NatsAddress
 from quorate.client.transports.sync_http import Client
 from quorate.contracts.notifications import NotificationData
 from quorate.domain.identity.agents import AgentRef
-from quorate.runtime.nats_client import TlsClient, abort_transport
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    from nats.aio.client import Client as NatsClient
 
 __all__ = ["CursorStore", "FileCursor", "MemoryCursor", "NotificationRouter"]
 
@@ -64,7 +67,6 @@ logger = logging.getLogger("quorate.client")
 PAGE_LENGTH = 100
 CHECK_SECONDS = 30.0  # A lost message is found after this time, if no other one arrives before.
 LONG_POLL_SECONDS = 5.0  # While NATS is not connected; the router checks it at this interval.
-FLUSH_SECONDS_MAX = 3
 PAUSE_SECONDS_MIN = 0.1
 PAUSE_SECONDS_MAX = 5.0
 PING_SECONDS = 10
@@ -137,9 +139,10 @@ class NotificationRouter(NatsRouter):
         self._api_key = api_key
         self._agent = AgentRef(id=agent_id)
         self._cursor = MemoryCursor() if cursor is None else cursor
+        self._log_id: str | None = None  # Of the log that the cursor is of.
         self._notification_handlers: list[_Handler] = []
         self._woken = asyncio.Event()
-        self._broker_connection = _Connection(self)
+        self._broker_connection = RouterConnection(self)
         self._address = NatsAddress(
             url="",  # The broker connects.
             api_key=api_key,
@@ -164,15 +167,15 @@ class NotificationRouter(NatsRouter):
         ``url`` and ``api_key`` default to QUORATE_URL and QUORATE_API_KEY. A tenant key must name
         an agent by ``agent_id``.
 
-        Raises ValueError when the URL, the key or the agent is missing, and the exceptions of
-        ``Client.execute``.
+        Raises ConfigurationError when the URL, the key or the agent is missing, and the exceptions
+        of ``Client.execute``.
         """
         service = resolve_service(url, api_key, "")
         with Client(service.url, service.api_key) as client:
             key = client.keys.own()
         found = key.agent_id or agent_id
         if found is None:
-            raise ValueError("The key has no agent: pass agent_id")
+            raise ConfigurationError("The key has no agent: pass agent_id")
         return cls(
             service.url,
             service.api_key,
@@ -197,7 +200,7 @@ class NotificationRouter(NatsRouter):
         ``options`` are further arguments of ``NatsBroker``. A ``tls://`` address is used with TLS
         only.
         """
-        broker = _TlsBroker(servers, **(self.broker_options(ssl_context) | options))
+        broker = TlsBroker(servers, **(self.broker_options(ssl_context) | options))
         broker.include_router(self)
         return broker
 
@@ -246,6 +249,7 @@ class NotificationRouter(NatsRouter):
         async with AsyncClient(self._url, self._api_key) as client:
             if await self._cursor.load() is None:
                 page = await client.notifications.list(self._agent, after=0, limit=1)
+                await cursors.save_log_id(self._cursor, page.log_id)
                 await self._cursor.save(page.head)
             delivering = asyncio.create_task(self._deliver_all(client), name="notification router")
             try:
@@ -266,19 +270,21 @@ class NotificationRouter(NatsRouter):
         self._woken.set()
 
     async def _deliver_all(self, client: AsyncClient) -> None:
-        pause = PAUSE_SECONDS_MIN
+        pause, outage = PAUSE_SECONDS_MIN, Outage("The notification router")
         position: int | None = None
         while True:
             try:
                 if position is None:
                     position = await self._cursor.load() or 0
+                    self._log_id = await cursors.load_log_id(self._cursor, self._log_id)
                 position = await self._deliver_page(client, position)
             except RequestFailedError as failure:
-                logger.warning("Notifications cannot be read and will be retried: %s", failure)
+                outage.record_failure(failure)
             except Exception:
                 logger.exception("Notifications cannot be delivered and will be retried")
             else:
                 pause = PAUSE_SECONDS_MIN
+                outage.record_success()
                 continue
             position = None  # Continue after the stored cursor.
             await asyncio.sleep(pause * (1 + random.random()) / 2)  # noqa: S311 - no secret.
@@ -293,11 +299,12 @@ class NotificationRouter(NatsRouter):
             after=position,
             limit=PAGE_LENGTH,
             wait_seconds=0.0 if is_connected else LONG_POLL_SECONDS,
+            log_id=self._log_id,
         )
-        if page.head < position:
-            raise RequestFailedError(
-                f"The event log of the service ends at {page.head}, before the cursor {position}"
-            )
+        if page.head < position:  # The service does not reject such a cursor itself.
+            raise log_ends_before(position, page.head)
+        if self._log_id is None:
+            self._log_id = await cursors.save_log_id(self._cursor, page.log_id)
         for notification in page.notifications:
             await self._handle(notification)
             await self._cursor.save(notification.sequence)
@@ -311,81 +318,3 @@ class NotificationRouter(NatsRouter):
         for handler in self._notification_handlers:
             if isinstance(notification.data, handler.kinds):
                 await handler(notification)
-
-
-class _TlsBroker(NatsBroker):
-    """A broker that sends no key over plain text to a ``tls://`` address."""
-
-    async def _connect(self) -> "NatsClient":
-        client = TlsClient()
-        await client.connect(**self._connection_kwargs)
-        self.config.connect(client)
-        return client
-
-    async def stop(self, *exception: Any) -> None:  # noqa: ANN401 - see the base class.
-        """Stop also when nats-py has closed the connection; FastStream 0.7.8 raises then."""
-        if self._connection is not None and self._connection.is_closed:
-            _drop_subscriptions(self)
-        await super().stop(*exception)
-
-
-def _drop_subscriptions(broker: NatsBroker) -> None:
-    """Forget the subscriptions of a closed connection; unsubscribing would raise."""
-    for subscriber in broker.subscribers:
-        subscriber.subscription = None  # type: ignore[attr-defined]
-
-
-class _Connection:
-    """The connection of the broker that includes the router. Private parts of FastStream 0.7.8.
-
-    nats-py 2.16 gives up reconnecting when a server rejects the login, for example because the
-    service does not run yet. FastStream 0.7.8 does not notice: its ``stop`` raises, and the next
-    ``start`` does nothing. So ``is_usable`` starts the broker again.
-    """
-
-    def __init__(self, router: NatsRouter) -> None:
-        self._router = router
-        self._flushed: NatsClient | None = None
-        self._is_restarting = False
-        self._lock = asyncio.Lock()  # Two restarts at a time would leave two connections.
-
-    async def is_usable(self) -> bool:
-        """Whether nats-server has the subscriptions; a later notification wakes the router."""
-        async with self._lock:
-            return await self._check()
-
-    async def _check(self) -> bool:
-        broker = self._router.parent
-        while broker is not None and not isinstance(broker, NatsBroker):
-            broker = broker.parent
-        if broker is None:
-            return False
-        client = broker._connection  # noqa: SLF001
-        is_closed = broker.running and client is not None and client.is_closed
-        if is_closed or self._is_restarting:
-            await self._restart(broker)
-            client = broker._connection  # noqa: SLF001
-        if client is None or not broker.running or not client.is_connected:
-            return False
-        if client is not self._flushed:
-            try:
-                await client.flush(FLUSH_SECONDS_MAX)
-            except Exception as error:  # noqa: BLE001 - long polls remain, whatever NATS raises.
-                logger.info("NATS does not respond: %s", error)
-                return False
-            self._flushed = client
-        return True
-
-    async def _restart(self, broker: NatsBroker) -> None:
-        self._is_restarting = True
-        try:
-            _drop_subscriptions(broker)
-            if broker._connection is not None:  # noqa: SLF001
-                abort_transport(broker._connection)  # noqa: SLF001 - nats-py leaves it open.
-            broker._connection = None  # noqa: SLF001
-            await broker.stop()
-            await broker.start()
-        except Exception as error:  # noqa: BLE001 - long polls remain, whatever NATS raises.
-            logger.info("NATS is not connected and will be retried: %s", error)
-        else:
-            self._is_restarting = False

@@ -18,6 +18,7 @@ from quorate.client.background_tasks import logger
 from quorate.client.clock import sleep_until
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.notifications import NotificationFeed
+from quorate.client.outages import Outage
 from quorate.client.rejections import AgentNotFoundError
 from quorate.contracts.identity.agents import AgentInfo, HeartbeatInfo
 
@@ -48,7 +49,7 @@ class Heartbeats:
 
     async def run(self, window_seconds: float) -> None:
         """Send heartbeats until cancelled, or until the service registers another agent."""
-        pause = self._pause(window_seconds)
+        pause, outage = self._pause(window_seconds), Outage("The heartbeat")
         while True:
             await sleep_until(self._context.clock() + pause, self._context.clock)
             pause = self._pause(window_seconds)
@@ -58,11 +59,12 @@ class Heartbeats:
                 if not await self._register_again():
                     return
             except UnavailableError as failure:
-                logger.info("The heartbeat failed and will be retried: %s", failure)
+                outage.record_failure(failure)
                 pause = min(pause, OUTAGE_PAUSE_SECONDS)  # The timeout of the agent approaches.
             except RequestFailedError as failure:
-                logger.warning("The heartbeat failed and will be retried: %s", failure)
+                outage.record_failure(failure)
             else:
+                outage.record_success()
                 window_seconds = (info.active_until - info.last_heartbeat).total_seconds()
 
     def _pause(self, window_seconds: float) -> float:

@@ -8,6 +8,9 @@
 * Without NATS the feed reads the event stream (server-sent events). If the stream does not work
   (a proxy buffers or cuts it), the feed uses long polls and retries the stream later.
 * Notifications that the service no longer keeps are reported as one notification named ``gap``.
+* The cursor belongs to one log. The feed keeps the id of that log and sends it with each request,
+  so it ends with LogMismatchError when the service has another log, also one that has grown beyond
+  the cursor.
 * A feed ends when it is closed, or when the service rejects it permanently (a revoked key). Each
   reader then gets that exception.
 """
@@ -27,7 +30,12 @@ from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.environment import resolve_service
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.notification_buffer import NotificationBuffer
-from quorate.client.rejections import InternalServerError, RejectedError
+from quorate.client.outages import Outage
+from quorate.client.rejections import (
+    InternalServerError,
+    RejectedError,
+    log_ends_before,
+)
 from quorate.client.results import Notification, NotificationPage
 from quorate.client.transports.failover import FailoverTransport
 from quorate.contracts.identity.api_keys import KeyInfo
@@ -49,15 +57,10 @@ STABLE_SECONDS = 5.0  # A source that worked this long resets the backoff.
 FIRST_CONNECTION_SECONDS_MAX = 2.0
 
 
-class LogMismatchError(RequestFailedError):
-    """The event log of the service ends before the cursor, so it is another log or incomplete."""
-
-
 def _is_permanent(failure: RequestFailedError) -> bool:
     """Whether a retry is pointless. A response of a proxy is never permanent."""
     is_rejection = isinstance(failure, RejectedError)
-    is_final = is_rejection and not isinstance(failure, InternalServerError)
-    return is_final or isinstance(failure, LogMismatchError)
+    return is_rejection and not isinstance(failure, InternalServerError)
 
 
 class NotificationFeed:
@@ -69,7 +72,9 @@ class NotificationFeed:
         agent: AgentRef,
         cursor: int,
         nats: "NatsTransport | None" = None,
+        log_id: str | None = None,
     ) -> None:
+        self._log_id = log_id
         self._transport = transport
         self._agent = agent
         self._nats = nats
@@ -81,6 +86,7 @@ class NotificationFeed:
         self._failure: RequestFailedError | None = None
         self._expected = 0  # The newest notification that a heartbeat response named.
         self._has_expectation = asyncio.Event()
+        self._outage = Outage("The notification feed")
         self._stream_failures = 0
         self._retry_stream_at = float("-inf")
 
@@ -94,6 +100,7 @@ class NotificationFeed:
         agent: AgentRef | None = None,
         nats_url: str | None = None,
         after: int | None = None,
+        log_id: str | None = None,
         config: ClientConfig = DEFAULT,
     ) -> AsyncIterator["NotificationFeed"]:
         """Follow the notifications of an agent without being that agent.
@@ -104,10 +111,11 @@ class NotificationFeed:
           name the agent by its id.
         * ``agent``: the agent to follow; None for the agent of an agent key.
         * ``after``: the sequence of the last notification that you processed; None starts now.
+        * ``log_id``: the log that ``after`` is of, as ``feed.log_id`` was; None accepts any log.
 
         Exceptions:
 
-        * ValueError: the URL or the key is missing;
+        * ConfigurationError: the URL or the key is missing;
         * RejectedError: the service rejects the key or the agent;
         * UnavailableError: the service does not respond in time.
         """
@@ -121,7 +129,8 @@ class NotificationFeed:
         try:
             if after is None:
                 request = requests.list_notifications(agent_ref, after=0, limit=1)
-                after = (await transport.execute(request)).head
+                page = await transport.execute(request)
+                after, log_id = page.head, page.log_id
             if address.nats_url is not None:
                 key = await transport.execute(requests.get_own_key())
                 agent_id = key.agent_id or agent_ref.id
@@ -130,7 +139,7 @@ class NotificationFeed:
                     transport.nats = nats
                     background.start(nats.run, "connection to NATS")
                     await nats.wait_for_first_round(FIRST_CONNECTION_SECONDS_MAX)
-            feed = cls(transport, agent_ref, after, transport.nats)
+            feed = cls(transport, agent_ref, after, transport.nats, log_id)
             background.start(feed.run, "notification feed")
             try:
                 yield feed
@@ -151,6 +160,11 @@ class NotificationFeed:
     def cursor(self) -> int:
         """The sequence up to which the feed has delivered all notifications."""
         return self._buffer.cursor
+
+    @property
+    def log_id(self) -> str | None:
+        """The id of the log that ``cursor`` is of; None until the service has named it."""
+        return self._log_id
 
     async def notifications(self, after: int | None = None) -> AsyncIterator[Notification]:
         """Yield the notifications after the sequence ``after``, until the feed is closed.
@@ -182,13 +196,15 @@ class NotificationFeed:
 
         Raises RequestFailedError when the service rejects the feed permanently.
         """
-        request = requests.list_notifications(self._agent, after=position, limit=PAGE_LENGTH)
+        request = requests.list_notifications(
+            self._agent, after=position, limit=PAGE_LENGTH, log_id=self._log_id
+        )
         try:
             return await self._transport.execute(request)
         except RequestFailedError as failure:
             if _is_permanent(failure):
                 raise
-            logger.info("Older notifications cannot be read and will be retried: %s", failure)
+            self._outage.record_failure(failure)
         await asyncio.sleep(PAUSE_SECONDS_MAX)
         return None
 
@@ -218,13 +234,13 @@ class NotificationFeed:
             try:
                 await self._follow_until_missed()
             except UnavailableError as failure:
-                logger.info("Notifications cannot be read and will be retried: %s", failure)
+                self._outage.record_failure(failure)
             except RequestFailedError as failure:
                 if _is_permanent(failure):
                     self._failure = failure
                     self._wake_readers()
                     return
-                logger.warning("Notifications cannot be read and will be retried: %s", failure)
+                self._outage.record_failure(failure)
             if loop.time() - started_at > STABLE_SECONDS:
                 pause = PAUSE_SECONDS_MIN
             await asyncio.sleep(pause * (1 + random.random()) / 2)  # noqa: S311 - no secret.
@@ -284,8 +300,12 @@ class NotificationFeed:
         if self._expected > self.cursor:
             await self._catch_up()
         self._retry_stream_at = asyncio.get_running_loop().time() + STREAM_RETRY_SECONDS
-        async for notification in self._transport.http.stream(self._agent, self.cursor):
+        notifications = self._transport.http.stream(
+            self._agent, self.cursor, self._log_id, self._take_log_id
+        )
+        async for notification in notifications:
             self._stream_failures = 0
+            self._outage.record_success()
             self._deliver(notification)
 
     async def _follow_long_polls(self) -> None:
@@ -310,14 +330,18 @@ class NotificationFeed:
         """Fetch and deliver one page after the cursor."""
         after = self.cursor
         request = requests.list_notifications(
-            self._agent, after=after, limit=PAGE_LENGTH, wait_seconds=wait_seconds
+            self._agent,
+            after=after,
+            limit=PAGE_LENGTH,
+            wait_seconds=wait_seconds,
+            log_id=self._log_id,
         )
         timeout = wait_seconds + RESPONSE_SECONDS_MAX
         page = await self._transport.execute(request, timeout_seconds=timeout)
-        if page.head < after:
-            raise LogMismatchError(
-                f"The event log of the service ends at {page.head}, before the cursor {after}"
-            )
+        self._outage.record_success()
+        if page.head < after:  # From a service that does not reject such a cursor itself.
+            raise log_ends_before(after, page.head)
+        self._take_log_id(page.log_id)
         if page.next < page.head and page.next <= after:
             raise RequestFailedError(
                 f"The service returns no notifications after {after}, although its log continues"
@@ -326,6 +350,9 @@ class NotificationFeed:
             self._deliver(notification)
         self._buffer.advance(page.next)
         return page
+
+    def _take_log_id(self, log_id: str | None) -> None:
+        self._log_id = log_id or self._log_id
 
     def _deliver(self, notification: Notification) -> None:
         if not self._buffer.add(notification):

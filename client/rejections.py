@@ -137,6 +137,16 @@ class TenantNotFoundError(RejectedError, NotFoundError):
 # -- 409, and 429 for a quota -------------------------------------------------
 
 
+class LogMismatchError(RejectedError, ConflictError):
+    """The cursor is of another log, for example of the log before a restore from a backup.
+
+    ``details`` has ``logId`` and ``head`` of the present log. Query the present state, and continue
+    from there.
+    """
+
+    code = problems.LogMismatch.code
+
+
 class LeaseConflictError(RejectedError, ConflictError):
     """Another agent holds the contact."""
 
@@ -344,3 +354,11 @@ def error_from_response(status: int, problem: Mapping[str, Any] | None) -> Reque
         return error_from_problem(problem, status)
     _, kind = _ERRORS_BY_STATUS.get(status, (RejectedError, RequestFailedError))
     return kind(describe_problem(status, problem))
+
+
+def log_ends_before(cursor: int, head: int) -> LogMismatchError:
+    """Return the error for a cursor that is beyond the head of the log."""
+    kind = problems.LogMismatch
+    detail = f"The log ends at {head}, before the cursor {cursor}."
+    problem = {"code": kind.code, "title": kind.title, "detail": detail, "head": head}
+    return LogMismatchError(problem, kind.status)

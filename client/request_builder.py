@@ -49,9 +49,9 @@ class Request(Generic[T]):
         """Whether to send the request over NATS: it is available there and needs no long poll."""
         return self.over_nats and not self.long_poll_seconds
 
-    def continue_after(self, position: str | int) -> Self:
-        """Return the same request for the page after an item id or a sequence."""
-        after = {"after": position}
+    def continue_after(self, position: str | int, log_id: str | None = None) -> Self:
+        """Return the same request for the page after an item id, or a sequence of a log."""
+        after = {"after": position} | ({} if log_id is None else {"logId": log_id})
         return changed(
             self, parameters={**self.parameters, **after}, message={**self.message, **after}
         )

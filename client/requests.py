@@ -257,14 +257,17 @@ def list_notifications(
     after: int,
     limit: int = PAGE_LENGTH_DEFAULT,
     wait_seconds: float = 0.0,
+    log_id: str | None = None,
 ) -> Request[NotificationPage]:
     """List the notifications for an agent after the sequence ``after``.
+
+    ``log_id`` is that of the page with this sequence: another log raises LogMismatchError.
 
     With ``wait_seconds`` > 0 this is a long poll: the service responds as soon as there is a
     notification, at the latest after this time.
     """
     query = unchecked(NotificationsQuery)(
-        agent_id=agent.id, agent_name=agent.name, after=after, limit=limit
+        agent_id=agent.id, agent_name=agent.name, after=after, limit=limit, log_id=log_id
     )
     if wait_seconds:
         query = query.model_copy(update={"wait": wait_seconds})
@@ -278,9 +281,15 @@ def list_events(
     limit: int = PAGE_LENGTH_DEFAULT,
     type: str | None = None,  # noqa: A002 - the name of the field.
     agent_id: str | None = None,
+    log_id: str | None = None,
 ) -> Request[EventsInfo]:
-    """List the events of the tenant's log after the sequence ``after``."""
-    query = unchecked(EventsQuery)(after=after, limit=limit, type=type, agent_id=agent_id)
+    """List the events of the tenant's log after the sequence ``after``.
+
+    ``log_id`` is that of the page with this sequence: another log raises LogMismatchError.
+    """
+    query = unchecked(EventsQuery)(
+        after=after, limit=limit, type=type, agent_id=agent_id, log_id=log_id
+    )
     return changed(request_for(LIST_EVENTS, query=query), parse=parse_events_page)
 
 

@@ -17,6 +17,7 @@ from quorate.client.callers import AsyncCaller, BlockingCaller
 from quorate.client.event_reader import read_events, read_events_async, stalled_log
 from quorate.client.request_builder import Request
 from quorate.client.results import Notification, NotificationPage
+from quorate.client.serialization import Response
 from quorate.contracts.event_log import EventInfo, EventsInfo
 
 P = ParamSpec("P")
@@ -35,6 +36,8 @@ class _LogPage(Protocol):
     def next(self) -> int: ...
     @property
     def head(self) -> int: ...
+    @property
+    def log_id(self) -> str | None: ...
 
 
 ItemT = TypeVar("ItemT", bound=_HasId)
@@ -83,14 +86,14 @@ class Method(Generic[P, T]):
 class Pages(Generic[P, PageT, T]):
     """Descriptor: yields the items of all pages, and requests each page when it is needed.
 
-    ``items`` returns the items of a page; ``following`` returns the request of the next page.
+    ``items`` returns the items of a page; ``following`` returns the request after a response.
     """
 
     def __init__(
         self,
         make: Callable[P, Request[PageT]],
         items: Callable[[PageT], Iterable[T]],
-        following: Callable[[Request[PageT], PageT], Request[PageT] | None],
+        following: Callable[[Request[PageT], Response[PageT]], Request[PageT] | None],
     ) -> None:
         self._make = make
         self._items = items
@@ -121,17 +124,17 @@ class Pages(Generic[P, PageT, T]):
     def _iterate(self, caller: BlockingCaller, first: Request[PageT]) -> Iterator[T]:
         request: Request[PageT] | None = first
         while request is not None:
-            page = caller.execute(request)
-            yield from self._items(page)
-            request = self._following(request, page)
+            response = caller.send(request)
+            yield from self._items(response.result)
+            request = self._following(request, response)
 
     async def _iterate_async(self, caller: AsyncCaller, first: Request[PageT]) -> AsyncIterator[T]:
         request: Request[PageT] | None = first
         while request is not None:
-            page = await caller.execute(request)
-            for item in self._items(page):
+            response = await caller.send(request)
+            for item in self._items(response.result):
                 yield item
-            request = self._following(request, page)
+            request = self._following(request, response)
 
 
 def _all_items(make: Callable[P, Request[list[ItemT]]]) -> Pages[P, list[ItemT], ItemT]:
@@ -144,20 +147,23 @@ def _same(items: list[ItemT]) -> list[ItemT]:
 
 
 def _following_page(
-    request: Request[list[ItemT]], page: list[ItemT]
+    request: Request[list[ItemT]], response: Response[list[ItemT]]
 ) -> Request[list[ItemT]] | None:
-    if not page or len(page) < int(request.parameters["limit"]):
-        return None
-    return request.continue_after(page[-1].id)
+    """Follow the link of the response: a page that is large ends before its limit."""
+    after = response.next_after
+    return None if after is None else request.continue_after(after)
 
 
-def _following_log_page(request: Request[LogPageT], page: LogPageT) -> Request[LogPageT] | None:
+def _following_log_page(
+    request: Request[LogPageT], response: Response[LogPageT]
+) -> Request[LogPageT] | None:
+    page = response.result
     if page.next >= page.head:
         return None
     after = int(request.parameters["after"])
     if page.next <= after:
         raise stalled_log(after)
-    return request.continue_after(page.next)
+    return request.continue_after(page.next, page.log_id)
 
 
 def _page_itself(page: EventsInfo) -> tuple[EventsInfo]:

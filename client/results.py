@@ -93,6 +93,7 @@ class NotificationPage:
     notifications: tuple[Notification, ...]
     next: int
     head: int
+    log_id: str | None = None  # Of the log; None from a service that does not name it.
     raw: Json = _RAW
 
     @classmethod
@@ -106,6 +107,7 @@ class NotificationPage:
             ),
             next=json["next"],
             head=json["head"],
+            log_id=json.get("logId"),
             raw=json,
         )
 

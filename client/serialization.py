@@ -6,6 +6,7 @@ service, or a ``RequestFailedError`` that says why there is neither. No message 
 
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar
+from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 import orjson
@@ -21,6 +22,7 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 # Names of response headers, in lower case.
 SEQUENCE = "quorate-sequence"
 REPLAYED = "idempotent-replayed"
+LINK = "link"
 RETRY_AFTER = "retry-after"
 NATS_STATUS = "nats-service-error-code"
 RETRY_AFTER_MEMBER = "retryAfterSeconds"  # Of a problem document.
@@ -37,6 +39,7 @@ class Response(Generic[T]):
     * ``sequence``: the last sequence of the tenant's event log that the response reflects.
     * ``replayed``: whether the service had carried out the request before, for the same
       idempotency key.
+    * ``next_after``: the value of ``after`` for the next page of a list, or None on the last one.
     * ``sent_at``: when the first attempt began, in seconds of the caller's monotonic clock. The
       service did nothing for this request before that time.
     """
@@ -45,6 +48,7 @@ class Response(Generic[T]):
     sequence: int | None
     replayed: bool
     sent_at: float
+    next_after: str | None = None
 
 
 def new_idempotency_key() -> str:
@@ -122,9 +126,18 @@ def _parse_success(
             sequence=None if sequence is None else int(sequence),
             replayed=headers.get(REPLAYED) == "true",
             sent_at=sent_at,
+            next_after=_next_after(headers.get(LINK)),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RequestFailedError(NOT_QUORATE) from error
+
+
+def _next_after(link: str | None) -> str | None:
+    """Return ``after`` of the link to the next page (RFC 8288)."""
+    target, _, relation = (link or "").partition(">")
+    if 'rel="next"' not in relation:
+        return None
+    return next(iter(parse_qs(urlsplit(target[1:]).query).get("after", ())), None)
 
 
 def parse_failure(status: int, headers: Mapping[str, str], content: bytes) -> RequestFailedError:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from quorate.contracts.operations import Operation
-from quorate.contracts.problems import TooManyStreams
+from quorate.contracts.problems import LogMismatch, TooManyStreams
 from quorate.contracts.roles import CAN_AUDIT
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
@@ -15,19 +15,33 @@ from quorate.contracts.wire_models import (
     ResponseModel,
     Sequence,
     Time,
+    optional,
 )
 
 EVENTS = "/v1/events"
 
 
-class EventsQuery(Query):
+LOG_ID_LENGTH_MAX = 64
+LogId = Annotated[str, Field(max_length=LOG_ID_LENGTH_MAX)]
+
+
+class CursorQuery(Query):
+    """A query that continues after a sequence; ``logId`` names the log that the sequence is of."""
+
+    log_id: LogId | None = Field(
+        default=None,
+        description="`logId` of the page with your cursor. Another log is rejected.",
+    )
+
+
+class EventsQuery(CursorQuery):
     after: Sequence = Field(default=0, description="Sequence of the last event you received.")
     limit: PageLength = PAGE_LENGTH_DEFAULT
     type: Annotated[str, Field(max_length=64)] | None = None
     agent_id: AgentId | None = None
 
 
-class StreamQuery(Query):
+class StreamQuery(CursorQuery):
     after: Sequence | None = Field(
         default=None,
         description="Same as `Last-Event-ID`, for clients that cannot set this header.",
@@ -59,13 +73,15 @@ class GapInfo(ResponseModel):
 class EventsInfo(ResponseModel):
     """A page of events. Send ``next`` as ``after`` to read the next page, until ``next == head``.
 
-    ``gap`` names the range of preceding events that the operator moved to archive files.
+    ``gap`` names the range of preceding events that the operator moved to archive files. ``logId``
+    identifies the log; send it back with ``after``.
     """
 
     events: list[EventInfo]
     head: int
     next: int
     gap: GapInfo | None
+    log_id: str | None = optional()
 
 
 LIST_EVENTS = Operation(
@@ -73,10 +89,13 @@ LIST_EVENTS = Operation(
     path=EVENTS,
     name="listEvents",
     summary="List the tenant's events",
-    description="Events are in log order, oldest first.",
+    description=(
+        "Events are in log order, oldest first. A page ends at about 1 MB, also before `limit`."
+    ),
     roles=CAN_AUDIT,
     query=EventsQuery,
     response=EventsInfo,
+    errors=(LogMismatch,),
 )
 STREAM_EVENTS: Operation[None] = Operation(
     method="GET",
@@ -86,7 +105,7 @@ STREAM_EVENTS: Operation[None] = Operation(
     description="The response is a stream of server-sent events.",
     roles=CAN_AUDIT,
     query=StreamQuery,
-    errors=(TooManyStreams,),
+    errors=(LogMismatch, TooManyStreams),
     streams=True,
 )
 OPERATIONS = (LIST_EVENTS, STREAM_EVENTS)

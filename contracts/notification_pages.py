@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from quorate.contracts.event_log import GapInfo, StreamQuery
+from quorate.contracts.event_log import CursorQuery, GapInfo, StreamQuery
 from quorate.contracts.operations import Operation
-from quorate.contracts.problems import TooManyStreams
+from quorate.contracts.problems import LogMismatch, TooManyStreams
 from quorate.contracts.roles import CAN_ACT
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
@@ -18,6 +18,7 @@ from quorate.contracts.wire_models import (
     Sequence,
     Time,
     Wait,
+    optional,
 )
 from quorate.domain.identity.agents import ActingAsAnother, AgentNotFound
 
@@ -33,7 +34,7 @@ class AgentNotificationsQuery(Query):
     )
 
 
-class NotificationsQuery(AgentNotificationsQuery):
+class NotificationsQuery(AgentNotificationsQuery, CursorQuery):
     after: Sequence = Field(
         default=0, description="Sequence of the last notification you received."
     )
@@ -62,12 +63,16 @@ class NotificationInfo(ResponseModel):
 
 
 class NotificationsInfo(ResponseModel):
-    """A page of notifications. Send ``next`` as ``after`` until ``next == head``."""
+    """A page of notifications. Send ``next`` as ``after`` until ``next == head``.
+
+    ``logId`` identifies the log; send it back with ``after``.
+    """
 
     notifications: list[NotificationInfo]
     next: int
     head: int
     gap: GapInfo | None
+    log_id: str | None = optional()
 
 
 LIST_NOTIFICATIONS = Operation(
@@ -79,7 +84,7 @@ LIST_NOTIFICATIONS = Operation(
     roles=CAN_ACT,
     query=NotificationsQuery,
     response=NotificationsInfo,
-    errors=(AgentNotFound, ActingAsAnother, TooManyStreams),
+    errors=(AgentNotFound, ActingAsAnother, LogMismatch, TooManyStreams),
 )
 STREAM_NOTIFICATIONS: Operation[None] = Operation(
     method="GET",
@@ -89,7 +94,7 @@ STREAM_NOTIFICATIONS: Operation[None] = Operation(
     description="The response is a stream of server-sent events.",
     roles=CAN_ACT,
     query=NotificationsStreamQuery,
-    errors=(AgentNotFound, ActingAsAnother, TooManyStreams),
+    errors=(AgentNotFound, ActingAsAnother, LogMismatch, TooManyStreams),
     streams=True,
 )
 OPERATIONS = (LIST_NOTIFICATIONS, STREAM_NOTIFICATIONS)

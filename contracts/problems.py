@@ -87,6 +87,15 @@ class RequestTimeout(RequestError):
     code, title, status = "request_timeout", "Request timeout", 408
 
 
+@dataclass(eq=False)
+class LogMismatch(RequestError):
+    """The cursor is of another log, for example of the log before a restore from a backup."""
+
+    code, title, status = "log_mismatch", "The cursor is of another log", 409
+    log_id: str
+    head: int
+
+
 class BodyTooLarge(RequestError):
     code, title, status = "body_too_large", "Request body too large", 413
 

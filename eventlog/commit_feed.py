@@ -25,11 +25,16 @@ _logger = structlog.get_logger(__name__)
 
 class CommitFeed:
     def __init__(
-        self, log: EventStore, on_committed: Callable[[Sequence[RecordedEvent]], None]
+        self,
+        log: EventStore,
+        on_committed: Callable[[Sequence[RecordedEvent]], None],
+        on_start: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_start`` is called once: commits before this moment are not delivered."""
         self._log = log
         self._database: Database = log.database
         self._on_committed = on_committed
+        self._on_start = on_start
         self._position: int | None = None  # Everything up to here was delivered.
         self._woken = asyncio.Event()
         self._checked_at = time.monotonic()
@@ -71,6 +76,7 @@ class CommitFeed:
     async def _catch_up(self) -> None:
         if self._position is None:
             self._position = await self._log.committed_head()
+            self._on_start()
         if await self._log.committed_head() != self._position:
             while rows := await self._log.after(self._position, ROWS_MAX):
                 self._deliver(rows)

@@ -12,16 +12,18 @@ from operator import attrgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import BindParameter, Select, and_, bindparam, func, insert, select
+from sqlalchemy import Select
 
 from quorate.domain.identity.tenants import TenantCreated
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog import pages
 from quorate.eventlog.database import Database, Schema
+from quorate.eventlog.event_queries import EventQueries
 from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_chain
 from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent, StreamHead
-from quorate.eventlog.tables import archives, events
+from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 
 TAIL_EVENTS_VERIFIED = 10_000
@@ -113,7 +115,8 @@ class EventStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._queries = _Queries(database)
+        self.id = ""  # Until ``load_id``.
+        self._queries = EventQueries(database)
 
     async def open(self, schema: Schema | None = None) -> None:
         """Open the database, and check the tables and the durability of commits."""
@@ -170,6 +173,16 @@ class EventStore:
         async with self.read() as transaction:
             return (await self.head(transaction)).position
 
+    async def committed_sequence(self, tenant: str) -> int:
+        """Return the last committed sequence of a tenant."""
+        async with self.read() as transaction:
+            return await self.last_sequence(transaction, tenant)
+
+    async def load_id(self) -> None:
+        """Load the random id of this log; a log that is restored from a backup has another."""
+        async with self.read() as transaction:
+            ((self.id,),) = await transaction.fetch(self._queries.log_id, {})
+
     async def after(self, position: int, limit: int) -> Sequence[RecordedEvent]:
         """Return committed events of all tenants that follow ``position``, in order."""
         values = {"position": position, "limit": limit}
@@ -188,7 +201,7 @@ class EventStore:
             query = Query(
                 _add_conditions(self._queries.page_statement, conditions), self.database.dialect
             )
-        builder = PageBuilder(limit)
+        builder = _page_builder(limit)
 
         def next_part(after: int, until: int) -> Lookup:
             values = {
@@ -207,13 +220,13 @@ class EventStore:
                 [*self.head_lookups(heads), self.oldest_lookup(oldest), first]
             )
             if gap := oldest.gap(after):
-                after, builder = gap.until, PageBuilder(limit)
+                after, builder = gap.until, _page_builder(limit)
                 until = after + SCAN_EVENTS_MAX
                 await transaction.look_up([next_part(after, until)])
             while builder.needs_part:
-                await transaction.look_up([next_part(builder.rows[-1].sequence, until)])
+                await transaction.look_up([next_part(builder.items[-1].sequence, until)])
         head = heads.tenants[tenant].sequence
-        found = [event_from_row(row) for row in builder.rows]
+        found = builder.items
         scanned_to = found[-1].sequence if builder.has_more else min(head, until)
         return Page(events=found, head=head, scanned_to=max(scanned_to, after), gap=gap)
 
@@ -284,6 +297,11 @@ class EventStore:
         return len(events_read)
 
 
+def _page_builder(limit: int) -> PageBuilder[RecordedEvent]:
+    bytes_max = pages.PAGE_BYTES_MAX
+    return PageBuilder(limit, event_from_row, lambda event: len(event.data), bytes_max)
+
+
 class LogCorrupted(Exception):
     """The log differs from what was written."""
 
@@ -317,50 +335,6 @@ def _verify_events(
     if not page:
         message = f"the log ends at position {after}, before its own head"
         raise LogCorrupted(message)
-
-
-class _Queries:
-    """The compiled statements; compiled once, so that no command waits for it."""
-
-    def __init__(self, database: Database) -> None:
-        last = select(events.c.position, events.c.at).order_by(events.c.position.desc()).limit(1)
-        by_position = select(events).where(events.c.position > bindparam("position"))
-        by_sequence = select(events).where(
-            events.c.tenant == bindparam("tenant"),
-            events.c.sequence > bindparam("after"),
-            events.c.sequence <= bindparam("until"),
-        )
-        limit: BindParameter[int] = bindparam("limit")
-        self.page_statement = by_sequence.order_by(events.c.sequence).limit(limit)
-        self.append = Query(insert(events), database.dialect)
-        self.head = Query(last, database.dialect)
-        time = database.shared_time
-        self.time = None if time is None else Query(time, database.dialect)
-        self.tenant_heads = Query(_tenant_heads(database), database.dialect)
-        self.after = Query(by_position.order_by(events.c.position).limit(limit), database.dialect)
-        self.page = Query(self.page_statement, database.dialect)
-        of_tenant = select(events.c.sequence).where(events.c.tenant == bindparam("tenant"))
-        self.oldest = Query(of_tenant.order_by(events.c.sequence).limit(1), database.dialect)
-        last_archived = func.max(archives.c.last_position).label("last")
-        self.archived = Query(select(last_archived), database.dialect)
-        archived = events.c.position <= bindparam("until")
-        heads = select(events.c.tenant, events.c.sequence, events.c.hash).where(archived)
-        self.archived_heads = Query(heads.order_by(events.c.position), database.dialect)
-
-
-def _tenant_heads(database: Database) -> Select[Any]:
-    names, (tenant,) = database.rows("tenants", 1)
-    earlier = events.alias()
-    last = (
-        select(func.max(earlier.c.sequence))
-        .where(earlier.c.tenant == tenant)
-        .correlate(names)
-        .scalar_subquery()
-    )
-    same = and_(events.c.tenant == tenant, events.c.sequence == last)
-    return select(events.c.tenant, events.c.sequence, events.c.hash).select_from(
-        names.join(events, same)
-    )
 
 
 def _add_conditions(statement: Select[Any], conditions: Filter) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""Generate ids: UUIDs of version 7 (RFC 9562) and key ids.
+"""Generate ids: UUIDs of version 7 (RFC 9562), key ids and log ids.
 
 Ids of the same time are close to each other in an index. The bits after the time are random and
 never a counter, so that an id does not tell one tenant how busy another is.
@@ -12,6 +12,7 @@ from quorate.domain.shared.timestamps import Timestamp
 
 _RANDOM_BYTES = 10
 _DIGITS = 2 * _RANDOM_BYTES
+_LOG_ID_BYTES = 8
 _POOL_IDS = 256  # Ids per system call, which costs more than the rest of generating an id.
 _VARIANT = "89ab"
 
@@ -45,3 +46,8 @@ class Uuid7:
 def key_id() -> str:
     """Return a new random key id: short and lower case. It is not secret."""
     return os.urandom(KEY_ID_LENGTH // 2).hex()
+
+
+def new_log_id() -> str:
+    """Return a new random log id. It is not secret."""
+    return os.urandom(_LOG_ID_BYTES).hex()

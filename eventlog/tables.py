@@ -79,6 +79,15 @@ archives = append_only(
     )
 )
 
+# One row: the random id of this log. It is created with the tables, so a log that is restored from
+# a backup has another one, and callers notice that their cursors are of another log.
+identity = Table(
+    "log_identity",
+    metadata,
+    Column("id", text(32), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 answers = Table(
     "answers",
     metadata,

@@ -18,6 +18,8 @@ const client = await connect({
   servers: QUORATE_NATS_URL,
   token: QUORATE_API_KEY,
   inboxPrefix: `_INBOX_${QUORATE_TENANT}_${QUORATE_AGENT_ID}`, // The service responds to this inbox only.
+  maxReconnectAttempts: -1,
+  ignoreAuthErrorAbort: true, // While the service restarts, NATS refuses valid keys too.
 });
 
 async function request(operation, fields = {}) {

@@ -15,13 +15,16 @@ from quorate.domain.identity.agents import AgentRef, name_key
 from quorate.domain.shared.notifications import EVERYONE
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog import pages
 from quorate.eventlog.event_store import EventStore, Gap, Heads, OldestEvent, event_from_row
+from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
 from quorate.projections.tables import agents, notices
 
 MILLISECONDS_PER_HOUR = 3_600_000
+ENVELOPE_BYTES = 300  # Of a notification, around the data of its event.
 
 
 @record
@@ -56,28 +59,40 @@ class NotificationQueries:
         return str(found[0].id)
 
     async def page(self, tenant: str, agent_id: str, after: int, limit: int) -> NotificationPage:
-        """Return up to ``limit`` events after ``after`` of which the agent is notified."""
+        """Return up to ``limit`` events after ``after`` of which the agent is notified.
+
+        A page has fewer events when they are large.
+        """
+        builder = PageBuilder(limit, event_from_row, _size, pages.NATS_PAGE_BYTES_MAX)
+        part = builder.part_limit
         notified = _AgentEvents(self._queries, tenant, agent_id)
         heads, kept = Heads((tenant,)), OldestEvent(tenant)
         lookups = (*self._log.head_lookups(heads), self._log.oldest_lookup(kept))
         gap, start = None, after
         async with self._log.read() as transaction:
-            found = await notified.after(transaction, after, limit, lookups)
+            found = await notified.after(transaction, after, part, lookups)
             head = heads.tenants[tenant].sequence
             if kept.gap(after):
                 start = max(after, await notified.last_until(transaction, kept.archived))
             if start > after:  # The first page may begin with archived events: read it again.
                 gap = Gap(after=after, until=start)
-                found = await notified.after(transaction, start, limit)
+                found = await notified.after(transaction, start, part)
             oldest = max(self._clock(), heads.last.at) - self._retention
             if found and found[0].at < oldest:
                 aged = await notified.last_before(transaction, oldest, found[0].sequence, head)
                 start = await notified.last_until(transaction, aged)
                 gap = Gap(after=after, until=start)
-                found = await notified.after(transaction, start, limit)
-        full = len(found) == limit
-        next_ = found[-1].sequence if full else max(head, start)
-        return NotificationPage(events=found, head=head, next=next_, gap=gap)
+                found = await notified.after(transaction, start, part)
+            builder.add(found)
+            while builder.needs_part:
+                last = builder.items[-1].sequence
+                builder.add(await notified.after(transaction, last, builder.part_limit))
+        next_ = builder.items[-1].sequence if builder.has_more else max(head, start)
+        return NotificationPage(events=builder.items, head=head, next=next_, gap=gap)
+
+
+def _size(event: RecordedEvent) -> int:
+    return len(event.data) + ENVELOPE_BYTES
 
 
 class _AgentEvents:
@@ -93,13 +108,13 @@ class _AgentEvents:
         after: int,
         limit: int,
         others: Sequence[Lookup] = (),
-    ) -> list[RecordedEvent]:
-        """Return the events of a page; ``others`` are looked up in the same round trip."""
+    ) -> list[Any]:
+        """Return the rows of a page's events; ``others`` are looked up in the same round trip."""
         rows: list[Any] = []
         values = {**self._recipients, "after": after, "limit": limit}
         page = Lookup(query=self._queries.page, values=values, take=rows.extend)
         await transaction.look_up([*others, page])
-        return [event_from_row(row) for row in rows]
+        return rows
 
     async def last_until(self, transaction: DatabaseTransaction, sequence: int) -> int:
         """Return the last sequence up to this one of which the agent is notified, or 0."""

@@ -5,10 +5,11 @@
   on delays of the deadline scheduler.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from operator import attrgetter
+from typing import Any
 
 import orjson
 from sqlalchemy import BindParameter, Label, Select, and_, bindparam, func, select
@@ -21,12 +22,20 @@ from quorate.domain.identity.agents import Agent
 from quorate.domain.identity.api_keys import Key
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.eventlog.event_store import EventStore, Heads
-from quorate.eventlog.transactions import DatabaseTransaction, Query
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.transactions import Query
 from quorate.projections.coordination import consensus
 from quorate.projections.coordination import leases as lease_rows
 from quorate.projections.identity import agent_settings, api_keys
 from quorate.projections.identity import agents as agent_rows
+from quorate.projections.snapshots import (
+    UNSIZED,
+    Listing,
+    QueryResult,
+    Size,
+    Snapshot,
+    open_snapshot,
+)
 from quorate.projections.tables import (
     agents,
     configs,
@@ -39,17 +48,7 @@ from quorate.projections.tables import (
     without,
 )
 
-T = TypeVar("T")
 START = ""
-
-
-@record
-class QueryResult(Generic[T]):
-    """What was found, the tenant's head sequence in that snapshot, and the time of the query."""
-
-    found: T
-    sequence: int
-    now: Timestamp
 
 
 @record
@@ -74,6 +73,12 @@ class KeyRow:
 
 
 class Reader:
+    """Reads the read models. The pages of a list end early when ``size`` says that they are large.
+
+    Every list is ordered by a key that never changes. Following its pages returns each row that
+    exists from the first page to the last one, once. A row that is added meanwhile may be missing.
+    """
+
     def __init__(self, log: EventStore, clock: Callable[[], Timestamp]) -> None:
         self._log = log
         self._clock = clock
@@ -88,11 +93,13 @@ class Reader:
             row = _agent_row(found[0]) if found else None
         return snapshot.result(row)
 
-    async def agents(self, tenant: str, after: str, limit: int) -> QueryResult[Sequence[AgentRow]]:
+    async def agents(
+        self, tenant: str, after: str, limit: int, size: Size[AgentRow] = UNSIZED
+    ) -> QueryResult[Sequence[AgentRow]]:
         async with self._snapshot(tenant) as snapshot:
-            values = {"tenant": tenant, "after": after, "limit": limit, "now": snapshot.now}
-            found = [_agent_row(row) for row in await snapshot.rows(self._queries.agents, values)]
-        return snapshot.result(found)
+            values = {"tenant": tenant, "after": after, "now": snapshot.now}
+            listing = Listing(self._queries.agents, values, _agent_row)
+            return await snapshot.page(listing, limit, size)
 
     async def settings(self, tenant: str, agent_id: str) -> QueryResult[Settings | None]:
         """Return None when there is no such agent, and no settings when none are stored."""
@@ -120,8 +127,14 @@ class Reader:
             replace(lease, status=lease_status(lease, agent_rows.from_row(holder[0]), snapshot.now))
         )
 
-    async def live_leases(
-        self, tenant: str, after: str, limit: int, agent_id: str | None, contact_key: str | None
+    async def live_leases(  # noqa: PLR0917 - the parameters of the operation.
+        self,
+        tenant: str,
+        after: str,
+        limit: int,
+        agent_id: str | None,
+        contact_key: str | None,
+        size: Size[Lease] = UNSIZED,
     ) -> QueryResult[Sequence[Lease]]:
         """Return leases in the order of contact keys, after the contact of the lease ``after``."""
         async with self._snapshot(tenant) as snapshot:
@@ -129,15 +142,14 @@ class Reader:
                 "tenant": tenant,
                 "after": await self._contact_of(snapshot, tenant, after),
                 "now": snapshot.now,
-                "limit": limit,
                 "agent_id": agent_id,
                 "contact_key": contact_key,
             }
             query = self._queries.live_leases(agent_id, contact_key)
-            found = [lease_rows.from_row(row) for row in await snapshot.rows(query, values)]
-        return snapshot.result(found)
+            listing = Listing(query, values, lease_rows.from_row, attrgetter("contact_key"))
+            return await snapshot.page(listing, limit, size)
 
-    async def _contact_of(self, snapshot: "_Snapshot", tenant: str, lease_id: str) -> str:
+    async def _contact_of(self, snapshot: Snapshot, tenant: str, lease_id: str) -> str:
         if lease_id == START:
             return START
         found = await snapshot.rows(self._queries.lease, {"tenant": tenant, "id": lease_id})
@@ -152,24 +164,29 @@ class Reader:
         return snapshot.result(_request_row(found[0], snapshot.now) if found else None)
 
     async def requests(
-        self, tenant: str, after: str, limit: int, status: Status | None
+        self,
+        tenant: str,
+        after: str,
+        limit: int,
+        status: Status | None,
+        size: Size[RequestRow] = UNSIZED,
     ) -> QueryResult[Sequence[RequestRow]]:
-        values = {"tenant": tenant, "after": after, "limit": limit, "status": status}
         async with self._snapshot(tenant) as snapshot:
-            values["now"] = snapshot.now
+            now = snapshot.now
+            values = {"tenant": tenant, "after": after, "status": status, "now": now}
             query = self._queries.requests(status)
-            found = [_request_row(row, snapshot.now) for row in await snapshot.rows(query, values)]
-        return snapshot.result(found)
+            listing = Listing(query, values, lambda row: _request_row(row, now))
+            return await snapshot.page(listing, limit, size)
 
     async def votes(
-        self, tenant: str, request_id: str, after: str, limit: int
-    ) -> QueryResult[Sequence[Vote] | None]:
-        """Return votes in the order of voter ids, or None when there is no such proposal."""
-        values = {"tenant": tenant, "id": request_id, "after": after, "limit": limit}
+        self, tenant: str, request_id: str, after: str, limit: int, size: Size[Vote] = UNSIZED
+    ) -> QueryResult[Sequence[Vote]]:
+        """Return votes in the order of voter ids."""
         async with self._snapshot(tenant) as snapshot:
-            known = await snapshot.rows(self._queries.request, values)
-            found = await snapshot.rows(self._queries.votes_page, values)
-        return snapshot.result([consensus.vote_of(row) for row in found] if known else None)
+            values = {"tenant": tenant, "id": request_id, "after": after}
+            query, cursor = self._queries.votes_page, attrgetter("agent_id")
+            listing = Listing(query, values, consensus.vote_of, cursor)
+            return await snapshot.page(listing, limit, size)
 
     # -- Keys and tenants ----------------------------------------------------
 
@@ -186,40 +203,27 @@ class Reader:
             found = await transaction.fetch(self._queries.unrevoked_keys, {"asked": asked})
         return frozenset(row.id for row in found)
 
-    async def keys(self, tenant: str, after: str, limit: int) -> QueryResult[Sequence[Key]]:
-        values = {"tenant": tenant, "after": after, "limit": limit}
+    async def agent_keys(self, tenant: str, agent_id: str) -> frozenset[str]:
+        """Return the ids of an agent's keys."""
+        values = {"tenant": tenant, "agent_id": agent_id}
+        async with self._log.read() as transaction:
+            found = await transaction.fetch(self._queries.agent_keys, values)
+        return frozenset(row.id for row in found)
+
+    async def keys(
+        self, tenant: str, after: str, limit: int, size: Size[Key] = UNSIZED
+    ) -> QueryResult[Sequence[Key]]:
         async with self._snapshot(tenant) as snapshot:
-            found = [
-                api_keys.from_row(row) for row in await snapshot.rows(self._queries.keys, values)
-            ]
-        return snapshot.result(found)
+            values = {"tenant": tenant, "after": after}
+            listing = Listing(self._queries.keys, values, api_keys.from_row)
+            return await snapshot.page(listing, limit, size)
 
     async def has_tenant(self, tenant: str) -> bool:
         async with self._log.read() as transaction:
             return bool(await transaction.fetch(self._queries.tenant, {"id": tenant}))
 
-    @asynccontextmanager
-    async def _snapshot(self, tenant: str) -> "AsyncIterator[_Snapshot]":
-        async with self._log.read() as transaction:
-            heads = Heads((tenant,))
-            await transaction.look_up(self._log.head_lookups(heads))
-            head, sequence = heads.last, heads.tenants[tenant].sequence
-            yield _Snapshot(transaction, sequence, max(self._clock(), head.at))
-
-
-class _Snapshot:
-    """One snapshot, and the time at which deadlines are compared with it."""
-
-    def __init__(self, transaction: DatabaseTransaction, sequence: int, now: Timestamp) -> None:
-        self._transaction = transaction
-        self._sequence = sequence
-        self.now = now
-
-    async def rows(self, query: Query, values: Mapping[str, Any]) -> Sequence[Any]:
-        return await self._transaction.fetch(query, values)
-
-    def result(self, found: T) -> QueryResult[T]:
-        return QueryResult(found=found, sequence=self._sequence, now=self.now)
+    def _snapshot(self, tenant: str) -> AbstractAsyncContextManager[Snapshot]:
+        return open_snapshot(self._log, self._clock, tenant)
 
 
 def _agent_row(row: Any) -> AgentRow:  # noqa: ANN401 - a row of ``agents`` with a count.
@@ -288,6 +292,9 @@ class _Queries:
         is_unrevoked = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
         self.unrevoked_keys = self._query(
             select(keys.c.id).select_from(asked.join(keys, is_unrevoked))
+        )
+        self.agent_keys = self._query(
+            select(keys.c.id).where(in_tenant[keys], keys.c.agent_id == bindparam("agent_id"))
         )
         self.keys = self._page(
             select(keys).where(in_tenant[keys]), keys.c.id > after, keys.c.id, limit

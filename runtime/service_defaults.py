@@ -14,6 +14,7 @@ RETENTION_HOURS_MIN = 1 / 3_600
 RETENTION_HOURS_MAX = 24 * 365 * 100.0
 STREAM_REPLICAS_MAX = 5  # The maximum of JetStream.
 PORT_MAX = 65_535
+NATS_SCHEMES = ("nats", "tls", "ws", "wss")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_LEVEL_DEFAULT = "info"
 
@@ -24,6 +25,8 @@ LIMITS_DEFAULT: Mapping[str, int] = {
     "burst_per_key": 4_000,
     "rate_per_tenant": 10_000,
     "burst_per_tenant": 20_000,
+    "read_bytes_per_key": 10_000_000,
+    "read_bytes_per_tenant": 40_000_000,
     "failed_keys_per_minute": 100,
     "quota_agents": 10_000,
     "quota_live_leases": 1_000_000,
@@ -50,8 +53,20 @@ def find_default_data_dir() -> Path | None:
     return found if found.is_absolute() else None  # platformdirs before 4.4 returns "~/...".
 
 
+def has_nats_scheme(urls: str) -> bool:
+    """Whether each of these URLs, which commas separate, has a host and a scheme of NATS."""
+    for url in urls.split(","):
+        scheme, separator, host = url.strip().partition("://")
+        if scheme not in NATS_SCHEMES or not separator or not host:
+            return False
+    return True
+
+
 def is_origin(text: str) -> bool:
     """Whether the text is an origin as browsers send it, or ``*`` for every origin."""
     scheme, separator, host = text.partition("://")
     known = scheme in {"http", "https"} and bool(separator and host)
     return text == "*" or (known and not set(host) & set("/?#@ "))
+
+
+LAST_BACKUP = "last_backup"  # Touched in the data directory by each backup that succeeds.

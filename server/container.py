@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import structlog
@@ -15,6 +16,7 @@ from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
 from quorate.application.rate_limiter import RateLimiter
+from quorate.application.read_budget import ReadBudget
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.application.tracing import Tracing, create_tracing
@@ -25,7 +27,7 @@ from quorate.domain.shared.records import record
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.database import Database
-from quorate.eventlog.database_url import create_database
+from quorate.eventlog.database_url import create_database, sqlite_path
 from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.metrics import CommandMetrics
@@ -37,6 +39,7 @@ from quorate.projections.migrations.schema import SCHEMA
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
 from quorate.projections.state_store import SqlStateStore
+from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
 from quorate.server.deadline_scheduler import DeadlineScheduler
@@ -44,6 +47,7 @@ from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
 from quorate.server.readiness import Readiness
+from quorate.server.service_totals import ServiceTotals
 
 DATABASE = "quorate.db"
 CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
@@ -71,6 +75,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         if tracing is not None:
             stack.push_async_callback(tracing.stop)
         stack.push_async_callback(log.close)
+        await log.load_id()
         clock = await _create_clock(log)
         built = _build(log, options, clock, tracing)
         service, nats_service = built.service, built.nats_service
@@ -129,7 +134,7 @@ def _build(
         nats_service.wake(rows)
         subscriptions.wake(rows)
 
-    commits = CommitFeed(log, on_commit)
+    commits = CommitFeed(log, on_commit, subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
@@ -146,6 +151,7 @@ def _build(
         nats_service=nats_service,
         subscriptions=subscriptions,
         leader=leader,
+        held=ServiceTotals(TotalsQuery(log), options.data_dir, _disk(options)),
         workers_dir=options.workers_dir,
     )
     service = Service(
@@ -158,6 +164,7 @@ def _build(
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         rate_limiter=rate_limiter,
+        read_budget=ReadBudget(options.rates),
         subscriptions=subscriptions,
         clock=clock,
         new_id=new_id,
@@ -180,6 +187,12 @@ def _build(
     return _Built(
         service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
     )
+
+
+def _disk(options: Options) -> Path:
+    """Return a directory on the disk that the database fills; else the data directory."""
+    path = None if options.database_url is None else sqlite_path(options.database_url)
+    return options.data_dir if path is None else path.parent
 
 
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:
@@ -231,6 +244,8 @@ def _create_nats_service(
         nats_host=options.nats_host,
         nats_url=options.nats_url,
         find_active_keys=reader.unrevoked_keys,
+        find_agent_keys=reader.agent_keys,
+        rates=options.rates,
         relays=False,
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,
@@ -254,6 +269,7 @@ def _background_tasks(
     tasks: dict[str, Coroutine[None, None, None]] = {
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock),
+        "totals": built.metrics.held.run(),
         "log check": _verify_log(log, service.command_bus),
         "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),

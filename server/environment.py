@@ -57,7 +57,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         database_password_file=read.path("database_password_file"),
         nats_port=read.number("nats_port", defaults.NATS_PORT_DEFAULT, 0, defaults.PORT_MAX),
         nats_host=read.text("nats_host") or defaults.HOST_DEFAULT,
-        nats_url=read.text("nats_url"),
+        nats_url=read.converted("nats_url", _nats_url),
         nats_keys_file=read.path("nats_keys_file"),
         nats_stream_replicas=read.number(
             "nats_stream_replicas", 1, 1, defaults.STREAM_REPLICAS_MAX
@@ -97,6 +97,12 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
     )
 
 
+def _nats_url(text: str) -> str:
+    if not defaults.has_nats_scheme(text):
+        raise ValueError(f"{text} is not a URL such as nats://localhost:4222")
+    return text
+
+
 def _origin(text: str) -> str:
     if not defaults.is_origin(text):
         raise ValueError(f"{text} is not an origin such as https://app.example.com")
@@ -113,14 +119,14 @@ class _Reader:
         return self._variables.get(_variable(option)) or None
 
     def path(self, option: str) -> Path | None:
-        return self._converted(option, Path)
+        return self.converted(option, Path)
 
     def number(self, option: str, default: int, minimum: int, maximum: int) -> int:
-        found = self._converted(option, int)
+        found = self.converted(option, int)
         return default if found is None else self._bounded(option, found, minimum, maximum)
 
     def fraction(self, option: str, default: float, minimum: float, maximum: float) -> float:
-        found = self._converted(option, float)
+        found = self.converted(option, float)
         return default if found is None else self._bounded(option, found, minimum, maximum)
 
     def flag(self, option: str, *, default: bool) -> bool:
@@ -137,10 +143,10 @@ class _Reader:
 
     def several(self, option: str, convert: Callable[[str], T]) -> tuple[T, ...]:
         """Convert the values of a repeatable option, which white space separates."""
-        found = self._converted(option, lambda text: tuple(map(convert, text.split())))
+        found = self.converted(option, lambda text: tuple(map(convert, text.split())))
         return found or ()
 
-    def _converted(self, option: str, convert: Callable[[str], T]) -> T | None:
+    def converted(self, option: str, convert: Callable[[str], T]) -> T | None:
         text = self.text(option)
         try:
             return None if text is None else convert(text)

@@ -21,6 +21,7 @@ from quorate.bus.embedded.server import reachable_host
 from quorate.bus.service import NatsService
 from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
 from quorate.runtime.process_lock import DataDirLock
+from quorate.runtime.signals import without_ignored
 from quorate.server import logging
 from quorate.server.bootstrap import create_data_dir, provide_keys
 from quorate.server.environment import Environment
@@ -83,7 +84,7 @@ def _before_shutdown(end_streams: Callable[[], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # Only the main thread may handle signals.
         return
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = without_ignored((signal.SIGTERM, signal.SIGINT))
     previous = {number: signal.getsignal(number) for number in numbers}
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -34,6 +34,7 @@ from quorate.bus.outbox import jetstream_mirror
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.command_queue import QUEUE_COMMANDS_MAX
 from quorate.eventlog.commit_feed import CommitFeed
+from quorate.projections.totals import Totals
 from quorate.server.http_protocol import REJECTED
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.worker_metrics import ProcessMetrics, open_directory
@@ -68,6 +69,21 @@ class NatsStatus(Protocol):
     def relay_lag(self, head: int) -> int | None: ...
 
 
+class HeldTotals(Protocol):
+    """What the service holds; see ``service_totals``."""
+
+    @property
+    def totals(self) -> Totals: ...
+
+    @property
+    def disk_free_bytes(self) -> int: ...
+
+    @property
+    def last_backup_seconds(self) -> float: ...
+
+    async def run(self) -> NoReturn: ...
+
+
 class Metrics:
     """The gauges of a service, and the page with all metrics of its registry.
 
@@ -84,6 +100,7 @@ class Metrics:
         nats_service: NatsStatus,
         subscriptions: Subscriptions,
         leader: LeaderTasks,
+        held: HeldTotals,
         workers_dir: Path | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -94,12 +111,14 @@ class Metrics:
         self._nats_service = nats_service
         self._subscriptions = subscriptions
         self._leader = leader
+        self.held = held
         self._monotonic = monotonic
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._rejected: Counter[str] = Counter()  # What is counted of REJECTED.
         self._create_request_gauges()
         self._create_log_gauges()
         self._create_nats_gauges()
+        self._create_totals_gauges()
         self._process_metrics: ProcessMetrics | None = None
         source: Collector = registry
         if workers_dir is None:
@@ -218,6 +237,35 @@ class Metrics:
         self._gauges += [
             (states.labels(one), partial(self._is_mirror, one)) for one in MIRROR_STATES
         ]
+
+    def _create_totals_gauges(self) -> None:
+        held = self.held
+        self._add("quorate_tenants", "Tenants.", lambda: held.totals.tenants)
+        self._add(
+            "quorate_active_agents",
+            "Agents whose heartbeat has not timed out.",
+            lambda: held.totals.active_agents,
+        )
+        self._add("quorate_live_leases", "Live leases.", lambda: held.totals.live_leases)
+        self._add(
+            "quorate_open_proposals", "Pending proposals.", lambda: held.totals.open_proposals
+        )
+        self._add(
+            "quorate_database_bytes",
+            "Size of the database, in bytes.",
+            lambda: held.totals.database_bytes,
+        )
+        self._add(
+            "quorate_disk_free_bytes",
+            "Free space on the disk of the database (with PostgreSQL: of the data directory).",
+            lambda: held.disk_free_bytes,
+            "livemin",
+        )
+        self._add(
+            "quorate_last_backup_timestamp_seconds",
+            "Unix time of the last backup with this data directory; 0 if there is none.",
+            lambda: held.last_backup_seconds,
+        )
 
     def _add(
         self, name: str, documentation: str, read: Callable[[], float], mode: Mode = "livemax"

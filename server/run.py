@@ -32,6 +32,7 @@ from quorate.eventlog.database import DatabaseUnusable, SchemaOutdated
 from quorate.eventlog.database_url import UnknownDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.process_lock import DataDirLock, Locked
+from quorate.runtime.signals import without_ignored
 from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_keys
 from quorate.server.container import Options, run_service
 from quorate.server.http_protocol import BoundedHttpProtocol
@@ -60,10 +61,12 @@ _logger = structlog.get_logger(__name__)
 
 @record
 class Addresses:
-    """The URLs of the service for clients."""
+    """The URLs of the service for clients, and how many events it found at its start."""
 
     url: str
     nats_url: str
+    events: int | None = None  # None: unknown to this process.
+    is_nats_connected: bool = True  # Unknown for workers, which connect on their own.
 
 
 @dataclass(eq=False)
@@ -96,7 +99,12 @@ async def serve(
         # FastAPI takes as long to import as nats-server takes to start.
         loading = asyncio.create_task(asyncio.to_thread(_load_application))
         async with run_service(options) as running:
-            addresses = Addresses(url=url, nats_url=running.nats_service.url)
+            addresses = Addresses(
+                url=url,
+                nats_url=running.nats_service.url,
+                events=await running.service.log.committed_head(),
+                is_nats_connected=running.nats_service.is_connected(),
+            )
             await provide_keys(
                 running.service, options, url=addresses.url, nats_url=addresses.nats_url
             )
@@ -133,9 +141,14 @@ def log_started(event: str, options: Options, addresses: Addresses) -> None:
         version=quorate.__version__,
         data_dir=str(options.data_dir),
         http=addresses.url,
-        nats=_USER_INFO.sub("//", addresses.nats_url),
+        nats=without_password(addresses.nats_url),
         pid=os.getpid(),
     )
+
+
+def without_password(url: str) -> str:
+    """Return the URL, or URLs separated by commas, without user names and passwords."""
+    return _USER_INFO.sub("//", url)
 
 
 def log_stopped(event: str) -> None:
@@ -195,12 +208,13 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Handle signals here: uvicorn would raise them again and skip the clean-up."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        numbers = without_ignored((signal.SIGTERM, signal.SIGINT))
+        for number in numbers:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

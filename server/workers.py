@@ -34,6 +34,7 @@ from quorate.bus.service import FOLDER
 from quorate.domain.shared.records import changed
 from quorate.runtime.parent_death import die_with_parent
 from quorate.runtime.process_lock import DataDirLock
+from quorate.runtime.signals import without_ignored
 from quorate.server import logging
 from quorate.server.bootstrap import create_data_dir
 from quorate.server.container import Options
@@ -89,7 +90,7 @@ async def supervise(
             on_start=on_start,
         )
         loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
+        for number in without_ignored(STOP_SIGNALS):
             loop.add_signal_handler(number, supervisor.should_exit.set)
         try:
             await asyncio.to_thread(supervisor.run)

@@ -4,7 +4,7 @@ from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
 from quorate.application.operations import Call, Reply, handles
-from quorate.application.pagination import next_link
+from quorate.application.pagination import list_reply
 from quorate.application.rendering import Json, dump, renderer
 from quorate.contracts.coordination.consensus import (
     CAST_VOTE,
@@ -19,7 +19,6 @@ from quorate.contracts.coordination.consensus import (
     VoteBody,
     VoteInfo,
 )
-from quorate.contracts.wire_models import PageQuery
 from quorate.domain.coordination.consensus import (
     CastVote,
     ConsensusRequest,
@@ -107,10 +106,16 @@ async def get_consensus(service: Service, call: Call) -> Reply:
 async def list_consensus(service: Service, call: Call) -> Reply:
     query: ConsensusQuery = call.query
     tenant = call.principal.tenant
-    result = await service.reader.requests(tenant, query.after or "", query.limit, query.status)
-    response = [_response(tenant, row) for row in result.found]
-    links = next_link(LIST_CONSENSUS.path, query, [row.request.id for row in result.found])
-    return Reply(body=dump(response), sequence=result.sequence, headers=links)
+    return await list_reply(
+        service,
+        call,
+        LIST_CONSENSUS.path,
+        lambda after, limit, size: service.reader.requests(
+            tenant, after, limit, query.status, size
+        ),
+        render=lambda row, _: _response(tenant, row),
+        cursor=lambda row: row.request.id,
+    )
 
 
 def _response(tenant: str, row: RequestRow) -> Json:
@@ -121,15 +126,16 @@ def _response(tenant: str, row: RequestRow) -> Json:
 
 @handles(LIST_VOTES)
 async def list_votes(service: Service, call: Call) -> Reply:
-    query: PageQuery = call.query
-    request_id = call.path["consensus_id"]
-    tenant = call.principal.tenant
+    request_id, tenant = call.path["consensus_id"], call.principal.tenant
     request = await service.reader.request(tenant, request_id)
-    result = await service.reader.votes(tenant, request_id, query.after or "", query.limit)
-    if request.found is None or result.found is None:
+    if request.found is None:
         raise RequestNotFound
     status = request.found.request.status
-    response = [render_vote(one, consensus_status=status) for one in result.found]
-    path = LIST_VOTES.path.format(consensus_id=request_id)
-    links = next_link(path, query, [one.agent_id for one in result.found])
-    return Reply(body=dump(response), sequence=result.sequence, headers=links)
+    return await list_reply(
+        service,
+        call,
+        LIST_VOTES.path.format(consensus_id=request_id),
+        lambda after, limit, size: service.reader.votes(tenant, request_id, after, limit, size),
+        render=lambda vote, _: render_vote(vote, consensus_status=status),
+        cursor=lambda vote: vote.agent_id,
+    )

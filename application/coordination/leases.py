@@ -4,7 +4,7 @@ from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
 from quorate.application.operations import Call, Reply, handles
-from quorate.application.pagination import next_link
+from quorate.application.pagination import list_reply
 from quorate.application.rendering import constant, dump, renderer
 from quorate.contracts.coordination.leases import (
     ACQUIRE_LEASE,
@@ -83,9 +83,13 @@ async def list_leases(service: Service, call: Call) -> Reply:
     query: LeasesQuery = call.query
     tenant = call.principal.tenant
     key = parse_contact_email(query.contact_email).key if query.contact_email else None
-    result = await service.reader.live_leases(
-        tenant, query.after or "", query.limit, query.agent_id, key
+    return await list_reply(
+        service,
+        call,
+        LIST_LEASES.path,
+        lambda after, limit, size: service.reader.live_leases(
+            tenant, after, limit, query.agent_id, key, size
+        ),
+        render=lambda lease, _: render_lease(lease, tenant_id=tenant),
+        cursor=lambda lease: lease.id,
     )
-    response = [render_lease(lease, tenant_id=tenant) for lease in result.found]
-    links = next_link(LIST_LEASES.path, query, [lease.id for lease in result.found])
-    return Reply(body=dump(response), sequence=result.sequence, headers=links)

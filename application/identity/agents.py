@@ -2,7 +2,7 @@
 
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Reply, handles
-from quorate.application.pagination import next_link
+from quorate.application.pagination import list_reply
 from quorate.application.rendering import ARGUMENT, Json, dump, renderer
 from quorate.contracts.identity.agents import (
     GET_AGENT,
@@ -14,7 +14,7 @@ from quorate.contracts.identity.agents import (
     RegisterBody,
 )
 from quorate.contracts.problems import Problem
-from quorate.contracts.wire_models import AgentRequest, PageQuery
+from quorate.contracts.wire_models import AgentRequest
 from quorate.domain.identity.agents import (
     Agent,
     AgentNotFound,
@@ -78,12 +78,15 @@ async def get_agent(service: Service, call: Call) -> Reply:
 
 @handles(LIST_AGENTS)
 async def list_agents(service: Service, call: Call) -> Reply:
-    query: PageQuery = call.query
     tenant = call.principal.tenant
-    result = await service.reader.agents(tenant, query.after or "", query.limit)
-    response = [_with_leases(tenant, row, result.now) for row in result.found]
-    links = next_link(LIST_AGENTS.path, query, [row.agent.id for row in result.found])
-    return Reply(body=dump(response), sequence=result.sequence, headers=links)
+    return await list_reply(
+        service,
+        call,
+        LIST_AGENTS.path,
+        lambda after, limit, size: service.reader.agents(tenant, after, limit, size),
+        render=lambda row, now: _with_leases(tenant, row, now),
+        cursor=lambda row: row.agent.id,
+    )
 
 
 def _with_leases(tenant: str, row: AgentRow, now: Timestamp) -> Json:

@@ -6,7 +6,7 @@ import orjson
 
 from quorate.application.execution import Service, replay_headers
 from quorate.application.operations import Call, Reply, handles
-from quorate.application.pagination import next_link
+from quorate.application.pagination import list_reply
 from quorate.application.rendering import constant, dump, renderer
 from quorate.contracts.identity.api_keys import (
     GET_OWN_KEY,
@@ -106,10 +106,14 @@ async def list_keys(service: Service, call: Call) -> Reply:
     tenant = call.principal.tenant
     if call.principal.role == "admin" and query.tenant_id is not None:
         tenant = query.tenant_id
-    result = await service.reader.keys(tenant, query.after or "", query.limit)
-    response = [render_key(key, tenant_id=tenant) for key in result.found]
-    links = next_link(LIST_KEYS.path, query, [key.id for key in result.found])
-    return Reply(body=dump(response), sequence=result.sequence, headers=links)
+    return await list_reply(
+        service,
+        call,
+        LIST_KEYS.path,
+        lambda after, limit, size: service.reader.keys(tenant, after, limit, size),
+        render=lambda key, _: render_key(key, tenant_id=tenant),
+        cursor=lambda key: key.id,
+    )
 
 
 @handles(GET_OWN_KEY)

@@ -4,6 +4,7 @@
 * Every request of the server gets a response. A client without one believes that it is connected.
 * The signed user has no expiry, because nats-py does not survive one. When a key is revoked, its
   connections are closed (bus/auth/connections.py).
+* Logins of an agent that floods, and of a key above its limits, are rejected for a while.
 * Tokens and other input of unauthenticated clients are never logged.
 """
 
@@ -57,7 +58,11 @@ class AuthCallout:
         authenticate: Authenticate,
         issuer: NatsKey,
         registry: CollectorRegistry | None = None,
+        *,
+        on_login: Callable[[Principal], str | None] = lambda _principal: None,
     ) -> None:
+        """``on_login`` returns the reason for which a valid key may not connect now, if any."""
+        self._on_login = on_login
         self._connect = connect
         self._authenticate = authenticate
         self._issuer = issuer
@@ -131,6 +136,8 @@ class AuthCallout:
             raise LoginRejected("the key lookup failed, try again") from None
         if principal is None:
             raise LoginRejected("unknown or revoked key")
+        if (reason := self._on_login(principal)) is not None:
+            raise LoginRejected(reason)
         return principal
 
     def _encode_user(self, user: str, principal: Principal) -> str:

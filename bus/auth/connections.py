@@ -1,10 +1,12 @@
-"""Track the API keys that are connected to NATS, and disconnect revoked keys.
+"""Track the API keys that are connected to NATS, and disconnect those that must not be.
 
 * The server's own reports are the source: connect and disconnect events, and lists of connections.
 * A revoked key is disconnected each time it connects. A login that was in progress during the
   revocation therefore ends with its own connect event; no waiting time has to be guessed.
 * Each connection to the server looks up whether the connected keys are active. A revocation that
   was committed while the server was unreachable, or just before a crash, therefore takes effect.
+* A key may have CONNECTIONS_PER_KEY_MAX connections, and a connection one subscription to a subject
+  (bus/auth/subscription_check.py). What exceeds this is disconnected and reported to ``on_excess``.
 * When the server goes away, its clients are expected to reconnect. ``wait_until_reconnected`` lets
   the relay wait for them before it publishes notifications again that may have been lost.
 * When only the service's own connection breaks, the next one lists the connections again.
@@ -13,15 +15,20 @@
 import asyncio
 import re
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from typing import NoReturn, TypeAlias
+from typing import ClassVar, NoReturn, TypeAlias
 
 import orjson
 import structlog
 from nats.aio.msg import Msg
 
+from quorate.bus.auth.subscription_check import (
+    CHECK_SECONDS,
+    check_request,
+    read_subscriptions,
+)
 from quorate.bus.connection import Connect, Connection, RequestTimeout, keep_connected
 from quorate.bus.embedded.configuration import ACCOUNT
 from quorate.domain.identity.key_format import KEY_ID_LENGTH
@@ -33,6 +40,7 @@ _CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
 # Any other user name belongs to a user in the server's configuration.
 _KEY_ID = re.compile(rf"[a-z0-9]{{{KEY_ID_LENGTH}}}")
 CONNECTIONS_MAX = 65_536
+CONNECTIONS_PER_KEY_MAX = 16
 REVOKED_KEYS_MAX = 10_000
 # Every server of a cluster responds; after this pause all have.
 QUIET_SECONDS = 0.05
@@ -55,6 +63,26 @@ class ConnectedClient:
     has_subscriptions: bool
 
 
+@record
+class Excess:
+    """A connection of a key was closed because of a limit."""
+
+    CONNECTIONS: ClassVar = "connections"
+    SUBSCRIPTIONS: ClassVar = "subscriptions"
+    REASONS: ClassVar = (CONNECTIONS, SUBSCRIPTIONS)
+
+    key_id: str
+    reason: str
+
+    @property
+    def refuses_logins(self) -> bool:
+        """Whether the key must wait; a key with too many connections keeps its others."""
+        return self.reason == self.SUBSCRIPTIONS
+
+
+def _ignore(_excess: Excess) -> None: ...
+
+
 class ConnectedKeys:
     """The connected keys as the server's system account reports them.
 
@@ -73,12 +101,18 @@ class ConnectedKeys:
         self._expected: set[str] = set()
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._disconnects: set[asyncio.Task[None]] = set()
+        self._counts: Counter[str] = Counter()  # Connections by key.
+        self.on_excess: Callable[[Excess], None] = _ignore
         self.ready = asyncio.Event()
 
     @property
     def keys(self) -> frozenset[str]:
         """The ids of the connected keys."""
         return frozenset(self._key_ids.values())
+
+    def count(self, key_id: str) -> int:
+        """Return how many connections this key has."""
+        return self._counts.get(key_id, 0)
 
     async def run(self) -> NoReturn:
         await keep_connected(self._connect, self._handle_connection, name="quorate-presence")
@@ -131,6 +165,14 @@ class ConnectedKeys:
         with suppress(RequestTimeout):
             await self._close_revoked(connection, await self._list_clients(connection))
 
+    async def close_keys(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Close the connections of these keys; return the keys that had one."""
+        if (connection := self._connection) is None:
+            return frozenset()
+        found = {id_: key_id for id_, key_id in self._key_ids.items() if key_id in key_ids}
+        await asyncio.gather(*(self._close(connection, id_) for id_ in found))
+        return frozenset(found.values())
+
     def _remember_revoked(self, key_id: str) -> None:
         self._revoked[key_id] = None
         self._revoked.move_to_end(key_id)
@@ -176,27 +218,37 @@ class ConnectedKeys:
             await self._find_revoked()
             await self._close_revoked(connection, clients)
             self.ready.set()
-            await connection.lost.wait()
+            while not connection.lost.is_set():
+                await self._close_excess(connection)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(CHECK_SECONDS):
+                        await connection.lost.wait()
         finally:
             self._connection = None
             self._expected |= self.keys
             self._key_ids.clear()
+            self._counts.clear()
             self._seen_at.clear()
 
     async def _list_clients(self, connection: Connection) -> Sequence[ConnectedClient]:
         """Request the connections of every server; raises RequestTimeout when none responds."""
+        request = orjson.dumps({"auth": True, "acc": ACCOUNT, "limit": CONNECTIONS_MAX})
+        responses = await self._request_connections(connection, request)
+        return [client for response in responses for client in _read_clients(response)]
+
+    async def _request_connections(self, connection: Connection, request: bytes) -> list[Msg]:
+        """Return the response of every server; raises RequestTimeout when none responds."""
         client = connection.client
         inbox = client.new_inbox()
         responses = await client.subscribe(inbox)
-        request = {"auth": True, "acc": ACCOUNT, "limit": CONNECTIONS_MAX}
-        await client.publish(_CONNECTIONS, orjson.dumps(request), reply=inbox)
-        clients: list[ConnectedClient] = []
+        await client.publish(_CONNECTIONS, request, reply=inbox)
+        received: list[Msg] = []
         timeout_seconds = FIRST_RESPONSE_SECONDS_MAX
         try:
             while True:
                 # The timeout of nats-py 2.16 can lose a cancellation.
                 async with asyncio.timeout(timeout_seconds):
-                    clients += _read_clients(await responses.next_msg(timeout=None))
+                    received.append(await responses.next_msg(timeout=None))
                 timeout_seconds = QUIET_SECONDS
         except TimeoutError:
             if timeout_seconds == FIRST_RESPONSE_SECONDS_MAX:
@@ -206,15 +258,39 @@ class ConnectedKeys:
         finally:
             with suppress(Exception):
                 await responses.unsubscribe()
-        return clients
+        return received
 
     async def _on_connected(self, message: Msg) -> None:
         id_, key_id = _read_event(message)
         self._add(id_, key_id)
-        if key_id in self._revoked and self._connection is not None:
+        if key_id in self._revoked:
+            self._start_closing(id_)
+        elif self._exceeds_limit(key_id):
+            self._start_closing(id_)
+            self.on_excess(Excess(key_id=key_id, reason=Excess.CONNECTIONS))
+
+    def _start_closing(self, id_: ConnectionId) -> None:
+        if self._connection is not None:
             disconnect = asyncio.create_task(self._close(self._connection, id_))
             self._disconnects.add(disconnect)
             disconnect.add_done_callback(self._disconnects.discard)
+
+    def _exceeds_limit(self, key_id: str) -> bool:
+        return self.count(key_id) > CONNECTIONS_PER_KEY_MAX and bool(_KEY_ID.fullmatch(key_id))
+
+    async def _close_excess(self, connection: Connection) -> None:
+        """Close connections beyond the limit of their key, and those with equal subscriptions."""
+        for key_id in [key_id for key_id in self._counts if self._exceeds_limit(key_id)]:
+            mine = [id_ for id_, holder in self._key_ids.items() if holder == key_id]
+            for id_ in mine[CONNECTIONS_PER_KEY_MAX:]:
+                await self._close(connection, id_)
+            self.on_excess(Excess(key_id=key_id, reason=Excess.CONNECTIONS))
+        with suppress(RequestTimeout):
+            for response in await self._request_connections(connection, check_request(ACCOUNT)):
+                for each in read_subscriptions(response):
+                    if each.exceeds_limit and _KEY_ID.fullmatch(each.key_id):
+                        await self._close(connection, (each.server_id, each.number))
+                        self.on_excess(Excess(key_id=each.key_id, reason=Excess.SUBSCRIPTIONS))
 
     async def _on_disconnected(self, message: Msg) -> None:
         id_, _ = _read_event(message)
@@ -222,12 +298,18 @@ class ConnectedKeys:
 
     def _add(self, id_: ConnectionId, key_id: str) -> None:
         if key_id != self._service_user:
+            if id_ not in self._key_ids:
+                self._counts[key_id] += 1
             self._key_ids[id_] = key_id
             self._seen_at.setdefault(id_, time.monotonic())
 
     def _remove(self, id_: ConnectionId) -> None:
-        self._key_ids.pop(id_, None)
+        key_id = self._key_ids.pop(id_, None)
         self._seen_at.pop(id_, None)
+        if key_id is not None:
+            self._counts[key_id] -= 1
+            if not self._counts[key_id]:
+                del self._counts[key_id]
 
 
 def _read_clients(message: Msg) -> Sequence[ConnectedClient]:

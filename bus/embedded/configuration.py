@@ -16,7 +16,9 @@ from quorate.bus.auth.jwt import Kind, NatsKey
 ACCOUNT = "QUORATE"
 SYSTEM_ACCOUNT = "SYS"
 KEYS_FILE = "keys.json"
-MESSAGE_MEGABYTES_MAX = 8
+# Near the largest response; the largest command has 64 KB. The server disconnects a client that
+# sends more.
+MESSAGE_KILOBYTES_MAX = 1_280
 LOGIN_SECONDS_MAX = 2  # The timeout of clients.
 WRITE_SECONDS_MAX = 2
 SUBSCRIPTIONS_MAX = 64
@@ -96,11 +98,12 @@ def server_configuration(
 # nats-server for Quorate. Agents log in with their API key as token. The service, which has the
 # private keys, decides in the auth callout what each of them may subscribe to.
 listen: {quote_string(listen)}
-max_payload: {MESSAGE_MEGABYTES_MAX}MB
+max_payload: {MESSAGE_KILOBYTES_MAX}KB
 max_subscriptions: {SUBSCRIPTIONS_MAX}
-# Publishers never wait for a slow client. The server disconnects it long before it would drop
-# messages, so the client knows that it has to catch up.
-no_fast_producer_stall: true
+# A client that does not read is disconnected, so it knows that it has to catch up. A publisher
+# waits for some milliseconds when a receiver is far behind. Otherwise the server would drop the
+# commands of all agents during a flood.
+no_fast_producer_stall: false
 write_deadline: "{WRITE_SECONDS_MAX}s"
 # A replica whose machine vanished gets no more requests after a few seconds.
 ping_interval: "{PING_SECONDS}s"

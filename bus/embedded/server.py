@@ -131,7 +131,7 @@ class EmbeddedServer:
             f"logfile_size_limit: {LOG_MEGABYTES_MAX}MB",
             f"logfile_max_num: {LOGS_KEPT_MAX}",
         )
-        listen = f"{self._host}:{self.port or -1}"
+        listen = f"{bracketed(self._host)}:{self.port or -1}"
         text = server_configuration(self._keys, listen, str(self.folder / "jetstream"), more)
         write_private_file(self._file("conf"), text.encode())
         for stale in self.folder.glob("*.ports"):
@@ -219,9 +219,14 @@ class EmbeddedServer:
 
 def reachable_host(host: str) -> str:
     """Return an address for clients on this machine, given the address to listen on."""
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound.
+    if host in {"0.0.0.0", "::", "[::]"}:  # noqa: S104 - compared, not bound.
         return LOOPBACK
-    return f"[{host}]" if ":" in host else host
+    return bracketed(host)
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it precedes a port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 async def find_program() -> str:

@@ -1,6 +1,7 @@
 """Read the log of a tenant as an endless stream of events.
 
 * Each event is yielded once and in order; a lost connection is resumed after the last event.
+* The cursor belongs to one log: when the service has another log, the feed ends with an error.
 * An error response ends the feed. A connection failure ends it only before the first connection.
 """
 
@@ -17,7 +18,14 @@ import orjson
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.rejections import error_from_response
 from quorate.client.results import GAP
-from quorate.client.transports.sync_http import error_from_httpx, request_headers, uses_tls
+from quorate.client.transports.http import LOG_ID
+from quorate.client.transports.http_settings import create_http_client
+from quorate.client.transports.sync_http import (
+    error_from_httpx,
+    log_parameters,
+    request_headers,
+    stream_headers,
+)
 from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -40,12 +48,13 @@ class LogFeed:
         on_gap: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._url = url.rstrip("/")
-        self._client = httpx2.AsyncClient(headers=request_headers(api_key), verify=uses_tls(url))
+        self._client = create_http_client(httpx2.AsyncClient, url, headers=request_headers(api_key))
         self._after = after
         self._on_lost = on_lost
         self._on_gap = on_gap
         self._connected = False
         self.cursor = after or 0
+        self._log_id: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,6 +101,7 @@ class LogFeed:
             raise error_from_response(response.status_code, parsed)
         if parsed is None or not isinstance(parsed.get("head"), int):
             raise RequestFailedError(f"{self._url} is not a Quorate service")
+        self._log_id = parsed.get("logId")
         return int(parsed["head"])
 
     async def _stream(self) -> AsyncGenerator[Event, None]:
@@ -100,7 +110,8 @@ class LogFeed:
             async with self._client.stream(
                 "GET",
                 f"{self._url}{STREAM_EVENTS.path}",
-                headers={"Accept": "text/event-stream", "Last-Event-ID": str(self.cursor)},
+                params=log_parameters(self._log_id),
+                headers=stream_headers(self.cursor),
                 timeout=httpx2.Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
             ) as response:
                 if response.status_code != httpx2.codes.OK:
@@ -108,6 +119,7 @@ class LogFeed:
                         response.status_code, _parse_object(await response.aread())
                     )
                 self._connected = True
+                self._log_id = response.headers.get(LOG_ID) or self._log_id
                 async for message in httpx2.EventSource(response):
                     if message.event == GAP:
                         self._skip_archived(message.data)

@@ -175,7 +175,6 @@ def all_agents(api: ApiClient, limit: int) -> "list[AgentInfo]":
 
     return api.list_all(
         lambda after, length: requests.list_agents(after=after, limit=length),
-        lambda agent: agent.id,
         limit,
     )
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -51,6 +51,7 @@ def backup(database: DatabaseTarget, file: str, archive: Path | None, as_json: b
             raise Failure("The event log is empty: no events to back up") from nothing
         except OSError as error:
             raise Failure(f"Cannot write {file}: {error.strerror}") from error
+    _record_backup(database.data_dir)
     if as_json and file != STDOUT:
         print_json({"file": file, **details(made)})
     else:
@@ -85,6 +86,15 @@ def _sink(file: str) -> Iterator[BinaryIO]:
         return
     with write_atomically(Path(file)) as sink:
         yield sink
+
+
+def _record_backup(data_dir: Path) -> None:
+    """Let the service report the age of the last backup; a read-only directory is no failure."""
+    from quorate.runtime.service_defaults import LAST_BACKUP
+
+    if data_dir.is_dir():
+        with suppress(OSError):
+            (data_dir / LAST_BACKUP).touch(mode=0o600)
 
 
 # -- Output ----------------------------------------------------------------------

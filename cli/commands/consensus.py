@@ -236,7 +236,6 @@ def list_consensus(
     with open_api(sources) as api:
         found = api.list_all(
             lambda after, length: requests.list_consensus(status=status, after=after, limit=length),
-            lambda one: one.id,
             limit,
         )
     if quiet:
@@ -253,7 +252,6 @@ def _votes(api: ApiClient, consensus_id: str, limit: int) -> "list[VoteInfo]":
 
     return api.list_all(
         lambda after, length: requests.list_votes(consensus_id, after=after, limit=length),
-        lambda one: one.agent_id,  # Each agent has at most one vote.
         limit,
     )
 

@@ -64,6 +64,8 @@ def _run_checks(
 ) -> "Iterator[tuple[str, CheckResult]]":
     from quorate.cli.diagnostics.http_checks import Target
     from quorate.cli.diagnostics.results import failed, ok
+    from quorate.cli.output.errors import USAGE
+    from quorate.client.errors import ConfigurationError
 
     try:
         service = resolve_target(sources)
@@ -76,7 +78,12 @@ def _run_checks(
         origin = f"URL and key from {service.url_from}"
     yield "configuration", ok(origin)
     nats_url = nats_url or service.nats_url
-    with Target(service.url, service.api_key, nats_url, _local_data_dir(sources)) as target:
+    try:
+        target = Target(service.url, service.api_key, nats_url, _local_data_dir(sources))
+    except ConfigurationError as error:
+        yield "proxy", failed(str(error), "Correct the environment variable", USAGE)
+        return
+    with target:
         for name, check in _checks():
             yield name, _run_check(check, target)
 
@@ -86,6 +93,7 @@ def _checks() -> Sequence[tuple[str, Check]]:
     from quorate.cli.diagnostics.nats_checks import nats
 
     return (
+        ("proxy", http_checks.proxy),
         ("address", http_checks.address),
         ("service", http_checks.readiness),
         ("clock", http_checks.clock),

@@ -182,7 +182,6 @@ def _all(api: ApiClient, tenant: str | None, limit: int) -> "list[KeyInfo]":
 
     return api.list_all(
         lambda after, length: requests.list_keys(tenant_id=tenant, after=after, limit=length),
-        lambda key: key.id,
         limit,
     )
 

@@ -265,7 +265,6 @@ def _all(
         lambda after, length: requests.list_leases(
             agent_id=agent_id, contact_email=contact_email, after=after, limit=length
         ),
-        lambda one: one.id,
         limit,
     )
 

@@ -25,6 +25,8 @@ from quorate.runtime.service_defaults import (
     WINDOW_SECONDS_DEFAULT,
     WINDOW_SECONDS_MAX,
     WINDOW_SECONDS_MIN,
+    find_default_data_dir,
+    has_nats_scheme,
 )
 from quorate.runtime.url_redaction import redact_url
 
@@ -181,6 +183,7 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by i
 
     _check_database(chosen["database_url"])
     _check_collector(chosen["otel_endpoint"])
+    _check_nats(chosen["nats_url"])
     options = _options(chosen)
     logging.configure(chosen["log_level"])
     listen = {"host": chosen["host"], "port": chosen["port"]}
@@ -246,6 +249,11 @@ def _check_collector(url: str | None) -> None:
         raise click.UsageError("--otel-endpoint must be a URL, e.g. http://localhost:4318.")
 
 
+def _check_nats(url: str | None) -> None:
+    if url is not None and not has_nats_scheme(url):
+        raise click.UsageError("--nats-url must be a URL, e.g. nats://localhost:4222.")
+
+
 def _require_database_for_workers(options: "Options") -> None:
     """Raise UsageError for a database that several processes must not write."""
     import sqlite3
@@ -267,30 +275,60 @@ def _require_database_for_workers(options: "Options") -> None:
     )
 
 
+def _nats_state(addresses: "Addresses") -> str:
+    """Return what to print behind the URL of NATS."""
+    return "" if addresses.is_nats_connected else "   (not connected; the service keeps trying)"
+
+
 def announce(options: "Options", addresses: "Addresses") -> None:
-    """Print the addresses, the credentials and a first request."""
+    """Print the addresses, what the service found, and a first command."""
     key_file = options.api_key_file or options.admin_key_file
-    path = key_file or options.data_dir / "credentials.json"
-    key = (
-        f"$(cat {key_file})"
-        if key_file
-        else f"""$(python3 -c 'import json; print(json.load(open("{path}"))["apiKey"])')"""
-    )
+    database = options.database_url and redact_url(options.database_url)
     click.echo(
         f"""
 Quorate is running.
 
   HTTP         {addresses.url}   (API documentation: {addresses.url}/docs)
-  NATS         {redact_url(addresses.nats_url)}
-  Credentials  {path}
+  NATS         {redact_url(addresses.nats_url)}{_nats_state(addresses)}
+  Data         {database or options.data_dir}{_found(addresses.events)}
+  Credentials  {key_file or options.data_dir / "credentials.json"}
 
-Your first request registers an agent:
+Register the first agent, in another terminal:
 
-  export QUORATE_API_KEY={key}
-  curl -X POST {addresses.url}/v1/agent/register \\
-    -H "Authorization: Bearer $QUORATE_API_KEY" \\
-    -H "Content-Type: application/json" \\
-    -d '{{"agentName": "outreach-agent", "agentRole": "outbound"}}'
+{_first_command(options, addresses)}
 
 Stop with Ctrl-C."""
     )
+
+
+def _found(events: int | None) -> str:
+    if events is None:
+        return ""
+    return f"   (existing data: {events} events)" if events else "   (new)"
+
+
+def _first_command(options: "Options", addresses: "Addresses") -> str:
+    """Return a command that works in another terminal, in the same directory."""
+    key_file = options.api_key_file or options.admin_key_file
+    register = f"  {_program()} agents register outreach-agent"
+    if key_file:
+        return (
+            f"  export QUORATE_URL={addresses.url}\n"
+            f"  export QUORATE_API_KEY=$(cat {key_file})\n{register}"
+        )
+    default = find_default_data_dir()
+    if default is None or options.data_dir != default.resolve():
+        return f"{register} --data-dir {options.data_dir}"
+    return register
+
+
+def _program() -> str:
+    """Return the name of this program if the shell finds it, else its path."""
+    import shutil
+
+    path = Path(sys.argv[0])
+    found = shutil.which("quorate")
+    if path.name != "quorate" or (found is not None and Path(found).samefile(path)):
+        return "quorate"
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)

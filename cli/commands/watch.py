@@ -41,7 +41,8 @@ Exit codes:
   0 --count or --for was reached
   1 --for ended before --count or --once was reached
   128 + n ended by signal n: 130 for Ctrl-C
-  2 usage error, 4 key rejected, 5 not found, 6 unavailable
+  2 usage error, 3 --after is of another log, 4 key rejected, 5 not found,
+  6 unavailable
 """
 
 

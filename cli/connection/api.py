@@ -35,18 +35,20 @@ class ApiClient:
     def list_all(
         self,
         page: "Callable[[str | None, int], Request[list[T]]]",
-        id_of: Callable[[T], str],
         limit: int,
     ) -> list[T]:
         """Read the first ``limit`` items of a list, page by page."""
+        from quorate.cli.connection.validation import require_valid
         from quorate.contracts.wire_models import PAGE_LENGTH_MAX
 
         found: list[T] = []
+        after: str | None = None
         while len(found) < limit:
-            length = min(PAGE_LENGTH_MAX, limit - len(found))
-            more = self.call(page(id_of(found[-1]) if found else None, length))
-            found += more
-            if len(more) < length:
+            request = page(after, min(PAGE_LENGTH_MAX, limit - len(found)))
+            require_valid(request)
+            response = self.client.send(request, timeout_seconds=CALL_TIMEOUT_SECONDS)
+            found += response.result
+            if (after := response.next_after) is None:
                 break
         return found
 

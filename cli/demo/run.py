@@ -22,6 +22,7 @@ from quorate.cli.demo.summary import Summary, summarize
 from quorate.cli.demo.temporary_service import temporary_service
 from quorate.cli.output.console import print_line
 from quorate.client import Client, requests
+from quorate.runtime.signals import without_ignored
 
 if TYPE_CHECKING:
     from quorate.eventlog.recorded_event import StreamHead
@@ -89,7 +90,7 @@ async def _interruptible(work: Any) -> Summary:  # noqa: ANN401 - a coroutine.
         task.cancel()
 
     loop = asyncio.get_running_loop()
-    for number in END_SIGNALS:
+    for number in without_ignored(END_SIGNALS):
         loop.add_signal_handler(number, on_signal, int(number))
     try:
         summary: Summary = await task
@@ -98,7 +99,7 @@ async def _interruptible(work: Any) -> Summary:  # noqa: ANN401 - a coroutine.
             raise
         raise Interrupted(received[0]) from None
     finally:
-        for number in END_SIGNALS:
+        for number in without_ignored(END_SIGNALS):
             loop.remove_signal_handler(number)
     return summary
 

@@ -19,6 +19,11 @@ from quorate import __version__
 from quorate.cli.connection.profiles import contexts_path
 from quorate.cli.diagnostics.results import CheckResult, failed, ok, skipped, warning
 from quorate.cli.output.errors import UNAUTHORIZED, UNAVAILABLE
+from quorate.client.transports.http_settings import (
+    create_http_client,
+    is_local,
+    proxy_variables,
+)
 from quorate.contracts.event_log import LIST_EVENTS, STREAM_EVENTS
 from quorate.contracts.health import LIVE, READY
 from quorate.contracts.identity.api_keys import GET_OWN_KEY, KeyInfo
@@ -51,8 +56,10 @@ class Target:
         # A stream that starts here has an event to send at once; None: there are no events.
         self.stream_after: int | None = None
         self.clock: Clock | None = None
-        self._client = httpx2.Client(
-            timeout=httpx2.Timeout(RESPONSE_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+        self._client = create_http_client(
+            httpx2.Client,
+            url,
+            timeout=httpx2.Timeout(RESPONSE_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
         )
 
     def __enter__(self) -> Self:
@@ -141,6 +148,19 @@ def address(target: Target) -> CheckResult:
         sent_at=sent_at, server_time=_parse_date(response.headers), received_at=time.time()
     )
     return ok(f"{target.url} responds")
+
+
+def proxy(target: Target) -> CheckResult:
+    """Report the proxy that requests go through; one may delay streams or cut long polls."""
+    names = " and ".join(proxy_variables())
+    if not names:
+        return ok("no proxy is configured")
+    if is_local(target.url):
+        return ok(f"{names} is not used for a service on this machine")
+    return warning(
+        f"requests may go through the proxy of {names}",
+        "Set NO_PROXY to the host of the service if the proxy buffers streams or blocks it",
+    )
 
 
 def readiness(target: Target) -> CheckResult:

@@ -4,8 +4,10 @@ Guarantees:
 
 * The program never runs while another agent may hold the lease. It is terminated when the lease is
   lost; when renewals fail, early enough to be gone before the lease ends.
-* A program that ignores SIGTERM is killed with all its children.
+* A program that ignores SIGTERM is killed with all its descendants (on Linux; elsewhere with its
+  process group). They are gone before the lease is released, also when the program ends first.
 * Termination signals are forwarded to the program once it runs; before, they end this process.
+  Signals that were ignored at the start stay ignored (``nohup``).
 * Ctrl-Z stops the program before this process, because a stopped process cannot terminate it in
   time. The program continues only if the lease is still held.
 """
@@ -15,9 +17,11 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 
-from quorate.cli.lease_runner.subprocess import SIGNALLED, Program
+from quorate.cli.lease_runner.guardian import SIGNALLED
+from quorate.cli.lease_runner.subprocess import Program
 from quorate.client import Agent, Lease, LeaseLostError
 from quorate.domain.shared.records import record
+from quorate.runtime.signals import without_ignored
 
 # Largest share of a new lease that is reserved for terminating the program. Renewals and heartbeats
 # run in the first two thirds, with more than one attempt.
@@ -73,9 +77,12 @@ class LeaseRunner:
                 task.cancel()
 
         loop = asyncio.get_running_loop()
-        for number in FORWARDED_SIGNALS:
+        forwarded = without_ignored(FORWARDED_SIGNALS)
+        suspending = without_ignored((signal.SIGTSTP,))
+        for number in forwarded:
             loop.add_signal_handler(number, on_signal, number)
-        loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+        for number in suspending:
+            loop.add_signal_handler(number, self._suspend)
         try:
             return await self._run_as_agent()
         except asyncio.CancelledError:
@@ -83,7 +90,7 @@ class LeaseRunner:
                 raise
             return SIGNALLED + self._interrupted
         finally:
-            for number in (*FORWARDED_SIGNALS, signal.SIGTSTP):
+            for number in (*forwarded, *suspending):
                 loop.remove_signal_handler(number)
 
     def _suspend(self) -> None:
@@ -93,12 +100,12 @@ class LeaseRunner:
             loop.call_later(START_POLL_SECONDS, self._suspend)
             return
         if self._program is not None:
-            self._program.send(signal.SIGSTOP)
+            self._program.suspend()
         loop.remove_signal_handler(signal.SIGTSTP)
         signal.raise_signal(signal.SIGTSTP)
         loop.add_signal_handler(signal.SIGTSTP, self._suspend)
         if self._program is not None and self._lease is not None and self._lease.is_held:
-            self._program.send(signal.SIGCONT)
+            self._program.resume()
 
     async def _run_as_agent(self) -> int:
         spec = self._spec
@@ -137,7 +144,9 @@ class LeaseRunner:
             reserve = KILL_AFTER_SHARE_MAX * lease.remaining_seconds
             stop_seconds = min(spec.kill_after_seconds, reserve)
             self._lease = lease
-            self._program = await Program.start(self._command, self._environment(agent, lease))
+            self._program = await Program.start(
+                self._command, self._environment(agent, lease), linger_seconds=stop_seconds
+            )
             code = await _wait_while_leased(self._program, lease, stop_seconds)
             if code is None:
                 await self._stop_program(stop_seconds)

@@ -1,9 +1,11 @@
-"""A child process in its own session.
+"""A program in its own session, and all its descendants.
 
-* A signal reaches the process and all its children. The Ctrl-C of the terminal does not reach it
-  directly; this program forwards it.
-* ``stop`` sends SIGTERM, and SIGKILL after a timeout.
-* On Linux the process is killed when this program dies.
+* ``send`` signals its process group, as a terminal does. The Ctrl-C of the terminal does not reach
+  it directly; this program forwards it.
+* ``stop`` sends SIGTERM to all descendants, and SIGKILL after a timeout. ``suspend`` and
+  ``resume`` reach all descendants too. Off Linux, they reach the process group only.
+* When it ends, its descendants are ended too, and so are all of them when this program dies, even
+  by SIGKILL: see ``guardian.py``.
 * Its exit code follows the shell convention: 128 + n if signal n ended it.
 """
 
@@ -17,12 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self, TypeAlias
 
-from quorate.cli.lease_runner import exec_program
+from quorate.cli.lease_runner import guardian
+from quorate.cli.lease_runner.guardian import KILL_INTERVAL_SECONDS, SIGNALLED
 
 Stream: TypeAlias = int | IO[Any] | None
 
-SIGNALLED = 128
 NOT_FOUND = 127
+LINGER_SECONDS_DEFAULT = 5.0
 
 
 class ProgramNotFoundError(Exception):
@@ -52,9 +55,14 @@ class Program:
         stdin: Stream = None,
         stdout: Stream = None,
         stderr: Stream = None,
+        linger_seconds: float = LINGER_SECONDS_DEFAULT,
     ) -> Self:
-        """Start ``command``, a path and arguments; streams are inherited by default."""
-        launcher = (sys.executable, "-I", "-S", str(Path(exec_program.__file__)), str(os.getpid()))
+        """Start ``command``, a path and arguments; streams are inherited by default.
+
+        Descendants that are left when it ends have ``linger_seconds`` from SIGTERM to SIGKILL.
+        """
+        script = str(Path(guardian.__file__))
+        launcher = (sys.executable, "-I", "-S", script, str(os.getpid()), str(linger_seconds))
         process = await asyncio.create_subprocess_exec(
             *launcher,
             *command,
@@ -68,7 +76,7 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """The process id, which is also the id of its process group."""
+        """The id of its process group."""
         return self._process.pid
 
     async def read_line(self) -> str:
@@ -77,21 +85,35 @@ class Program:
         return (await self._process.stdout.readline()).decode("utf-8", errors="replace")
 
     async def wait(self) -> int:
-        """Wait until it ends and return its exit code."""
+        """Wait until it and its descendants have ended; return its exit code."""
         code = await self._process.wait()
         return code if code >= 0 else SIGNALLED - code
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the process and all its children."""
+        """Send a signal to the process group."""
         with suppress(ProcessLookupError):  # All processes have ended.
             os.killpg(self.pid, number)
 
+    def suspend(self) -> None:
+        """Stop all descendants until ``resume``."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
     async def stop(self, timeout_seconds: float) -> None:
         """Send SIGTERM; kill the remaining processes after ``timeout_seconds``."""
-        self.send(signal.SIGTERM)
-        self.send(signal.SIGCONT)  # A stopped process cannot handle SIGTERM.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_seconds):
-                await self._process.wait()
-        self.send(signal.SIGKILL)
-        await self._process.wait()
+        # A stopped process cannot handle SIGTERM.
+        self._signal_all(signal.SIGTERM, signal.SIGCONT)
+        ended = asyncio.ensure_future(self._process.wait())
+        await asyncio.wait({ended}, timeout=timeout_seconds)
+        while not ended.done():
+            self._signal_all(signal.SIGKILL)
+            await asyncio.wait({ended}, timeout=KILL_INTERVAL_SECONDS)
+
+    def _signal_all(self, *numbers: signal.Signals) -> None:
+        if guardian.IS_SUPPORTED:
+            guardian.signal_descendants(self.pid, *numbers)
+            return
+        for number in numbers:
+            self.send(number)

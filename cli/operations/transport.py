@@ -16,7 +16,8 @@ from quorate.client.rejections import error_from_response
 from quorate.client.request_builder import Request
 from quorate.client.results import GAP
 from quorate.client.serialization import Response, parse_json_object, validate_api_key
-from quorate.client.transports.sync_http import Client, error_from_httpx, request_headers, uses_tls
+from quorate.client.transports.http_settings import create_http_client
+from quorate.client.transports.sync_http import Client, error_from_httpx, request_headers
 
 # The service sends a keep-alive comment every 15 s.
 STREAM_SILENCE_SECONDS_MAX = 40.0
@@ -43,14 +44,13 @@ def send(
 def fetch(service: Service, request: Request[Any], *, timeout_seconds: float | None = None) -> str:
     """Return the text of a response; raises RequestFailedError. The service may need no key."""
     try:
-        response = httpx2.request(
-            request.method,
-            service.url.rstrip("/") + request.path,
-            params=dict(request.parameters),
-            headers=_headers(service),
-            timeout=timeout_seconds or CALL_TIMEOUT_SECONDS,
-            verify=uses_tls(service.url),
-        )
+        with create_http_client(httpx2.Client, service.url, headers=_headers(service)) as http:
+            response = http.request(
+                request.method,
+                service.url.rstrip("/") + request.path,
+                params=dict(request.parameters),
+                timeout=timeout_seconds or CALL_TIMEOUT_SECONDS,
+            )
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise error_from_httpx(service.url, error) from error
     if response.status_code != httpx2.codes.OK:
@@ -74,8 +74,8 @@ def stream(
     """
     position = _Position(None if last_event_id is None else str(last_event_id))
     pause = PAUSE_SECONDS_MIN
-    with httpx2.Client(
-        headers=request_headers(service.api_key), verify=uses_tls(service.url)
+    with create_http_client(
+        httpx2.Client, service.url, headers=request_headers(service.api_key)
     ) as http:
         while True:
             try:

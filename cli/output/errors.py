@@ -138,6 +138,7 @@ def _exit_code(failed: "RequestFailedError") -> int:
     from quorate.client import errors, rejections
 
     codes: Mapping[type[Exception], int] = {
+        errors.ConfigurationError: USAGE,
         rejections.QuotaExceededError: QUOTA,  # It is a ConflictError as well.
         rejections.InvalidRequestError: USAGE,
         rejections.ContactEmailInvalidError: USAGE,

@@ -21,6 +21,7 @@ from quorate.cli.output.event_text import Names, date_and_time, describe
 from quorate.client.notifications import NotificationFeed
 from quorate.client.results import Notification
 from quorate.domain.shared.records import record
+from quorate.runtime.signals import without_ignored
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SEQUENCE_WIDTH = 6
@@ -169,7 +170,7 @@ async def watch_until(source: Source, limits: Limits, display: Display) -> Watch
         received.append(number)
         printing.cancel()
 
-    for number in END_SIGNALS:
+    for number in without_ignored(END_SIGNALS):
         loop.add_signal_handler(number, on_signal, number)
     try:
         done, _ = await asyncio.wait({printing}, timeout=limits.seconds)
@@ -177,7 +178,7 @@ async def watch_until(source: Source, limits: Limits, display: Display) -> Watch
             printing.cancel()
             await asyncio.wait({printing})
     finally:
-        for number in END_SIGNALS:
+        for number in without_ignored(END_SIGNALS):
             loop.remove_signal_handler(number)
     if printing.cancelled():
         by: EndReason = "signal" if received else "time"

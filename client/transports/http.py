@@ -4,7 +4,7 @@ This module neither retries nor orders: its callers do.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -22,13 +22,13 @@ from quorate.client.serialization import (
     parse_failure,
     parse_http_response,
 )
+from quorate.client.transports.http_settings import create_http_client
 from quorate.client.transports.sync_http import (
     STREAM_TIMEOUT,
     content_headers,
     error_from_httpx,
     request_headers,
     stream_headers,
-    uses_tls,
 )
 from quorate.contracts.notification_pages import STREAM_NOTIFICATIONS
 from quorate.domain.identity.agents import AgentRef
@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 CONNECT_SECONDS_MAX = 5.0
 CONNECTIONS_MAX = 20
+LOG_ID = "quorate-log-id"
 
 
 class HttpTransport:
@@ -47,9 +48,10 @@ class HttpTransport:
         self, url: str, api_key: str, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         self._url = url.rstrip("/")
-        self._client = httpx2.AsyncClient(
+        self._client = create_http_client(
+            httpx2.AsyncClient,
+            url,
             headers=request_headers(api_key),
-            verify=uses_tls(url),
             transport=transport,
             limits=httpx2.Limits(
                 max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX
@@ -87,20 +89,32 @@ class HttpTransport:
             request, response.status_code, response.headers, response.content, sent_at
         )
 
-    async def stream(self, agent: AgentRef, after: int) -> AsyncIterator[Notification]:
+    async def stream(
+        self,
+        agent: AgentRef,
+        after: int,
+        log_id: str | None = None,
+        take_log_id: Callable[[str | None], None] = lambda _: None,
+    ) -> AsyncIterator[Notification]:
         """Yield the notifications after ``after`` as they happen, until the stream ends.
+
+        ``take_log_id`` receives the id of the log when the stream is open.
 
         Raises RequestFailedError or one of its subclasses.
         """
-        parameters = {"agentId": agent.id, "agentName": agent.name}
+        parameters = {"agentId": agent.id, "agentName": agent.name, "logId": log_id}
         given = {name: value for name, value in parameters.items() if value is not None}
         path = STREAM_NOTIFICATIONS.path
-        async with aclosing(self.stream_events(path, after, given)) as events:
+        async with aclosing(self.stream_events(path, after, given, take_log_id)) as events:
             async for event in events:
                 yield _parse_notification(event)
 
     async def stream_events(
-        self, path: str, after: int, parameters: Mapping[str, str] | None = None
+        self,
+        path: str,
+        after: int,
+        parameters: Mapping[str, str] | None = None,
+        take_log_id: Callable[[str | None], None] = lambda _: None,
     ) -> AsyncGenerator[httpx2.ServerSentEvent, None]:
         """Yield the server-sent events after ``after`` until the stream ends.
 
@@ -117,6 +131,7 @@ class HttpTransport:
                 if response.status_code != httpx2.codes.OK:
                     content = await response.aread()
                     raise parse_failure(response.status_code, response.headers, content)
+                take_log_id(response.headers.get(LOG_ID))
                 async for event in httpx2.EventSource(response):
                     yield event
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:

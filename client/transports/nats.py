@@ -23,6 +23,7 @@ from nats.errors import Error as NatsError
 from nats.errors import SlowConsumerError
 
 from quorate.client.errors import UnavailableError
+from quorate.client.outages import Outage
 from quorate.client.request_builder import Request
 from quorate.client.serialization import (
     Response,
@@ -140,6 +141,7 @@ class NatsTransport:
         random.shuffle(self._servers)  # Distributes the agents over the servers of a cluster.
         self._session: NatsSession | None = None
         self._attempts = 0
+        self._outage = Outage("The connection to NATS")
         self._first_round_done = asyncio.Event()
         self._suspended_until = float("-inf")
 
@@ -201,7 +203,7 @@ class NatsTransport:
                 await self._run_session()
             except Exception as error:  # noqa: BLE001 - HTTP remains, whatever NATS raises.
                 reason = str(error) or type(error).__name__
-                logger.info("NATS is not connected and will be retried: %s", reason)
+                self._outage.record_failure(reason)
             if asyncio.get_running_loop().time() - started_at > STABLE_SECONDS:
                 pause = RETRY_SECONDS_MIN
             await asyncio.sleep(pause * (1 + random.random()) / 2)  # noqa: S311 - no secret.
@@ -213,6 +215,7 @@ class NatsTransport:
         try:
             await self._connect(session)
             self._session = session
+            self._outage.record_success()
             self._first_round_done.set()
             await self._watch(session)
         finally:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from quorate.client.callers import BlockingCaller
-from quorate.client.errors import RequestFailedError, UnavailableError
+from quorate.client.errors import ConfigurationError, RequestFailedError, UnavailableError
 from quorate.client.request_builder import Request
 from quorate.client.resources import Resources
 from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT, RetryPolicy
@@ -26,6 +26,7 @@ from quorate.client.serialization import (
     parse_http_response,
     validate_api_key,
 )
+from quorate.client.transports.http_settings import create_http_client
 from quorate.runtime.url_redaction import redact_url
 
 T = TypeVar("T")
@@ -54,8 +55,8 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
         self._url = url.rstrip("/")
         self._clock = clock
         self._sleep = sleep
-        self._client = httpx2.Client(
-            headers=request_headers(api_key), verify=uses_tls(url), transport=transport
+        self._client = create_http_client(
+            httpx2.Client, url, headers=request_headers(api_key), transport=transport
         )
 
     def __repr__(self) -> str:
@@ -95,10 +96,16 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
                 pause = policy.pause_after(failure)
             self._sleep(pause)
 
-    def stream(self, path: str, after: int) -> Generator[httpx2.ServerSentEvent, None, None]:
+    def stream(
+        self, path: str, after: int, log_id: str | None = None
+    ) -> Generator[httpx2.ServerSentEvent, None, None]:
         try:
             with self._client.stream(
-                "GET", self._url + path, headers=stream_headers(after), timeout=STREAM_TIMEOUT
+                "GET",
+                self._url + path,
+                params=log_parameters(log_id),
+                headers=stream_headers(after),
+                timeout=STREAM_TIMEOUT,
             ) as response:
                 if response.status_code != httpx2.codes.OK:
                     content = response.read()
@@ -138,18 +145,18 @@ def stream_headers(after: int) -> dict[str, str]:
     return {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
 
 
+def log_parameters(log_id: str | None) -> dict[str, str]:
+    """Return the parameters that name the log of the cursor."""
+    return {} if log_id is None else {"logId": log_id}
+
+
 def content_headers(request: Request[Any]) -> dict[str, str]:
     return {} if request.body is None else {"Content-Type": "application/json"}
-
-
-def uses_tls(url: str) -> bool:
-    """Whether to load certificates. Plain HTTP needs none, and loading them takes the most time."""
-    return not url.lower().startswith("http://")
 
 
 def error_from_httpx(url: str, error: httpx2.HTTPError | httpx2.InvalidURL) -> RequestFailedError:
     """Return the exception for a request without a response."""
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-        return RequestFailedError(f"{redact_url(url)} is not a valid service URL")
+        return ConfigurationError(f"{redact_url(url)} is not a valid service URL")
     reason = redact_url(str(error)) or type(error).__name__
     return UnavailableError(f"{redact_url(url)} does not answer: {reason}")

@@ -8,7 +8,7 @@
 
 from sqlalchemy import Connection, func, select, text
 
-from quorate.eventlog.tables import answers, archives, events
+from quorate.eventlog.tables import answers, archives, events, identity
 from quorate.projections.migrations.revisions import version
 from quorate.projections.tables import metadata
 
@@ -16,6 +16,7 @@ _PRIVILEGES = {
     version.name: "SELECT",
     events.name: "SELECT, INSERT",
     archives.name: "SELECT",
+    identity.name: "SELECT",
     answers.name: "SELECT, INSERT, DELETE",
     **dict.fromkeys(metadata.tables, "SELECT, INSERT, UPDATE"),
 }

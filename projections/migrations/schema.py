@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from quorate.domain.shared.records import record
 from quorate.eventlog import tables as log_schema
 from quorate.eventlog.database import SchemaOutdated
+from quorate.eventlog.ids import new_log_id
 from quorate.projections import tables
 from quorate.projections.migrations.revisions import (
     NEWEST,
@@ -133,6 +134,7 @@ def create(connection: Connection) -> None:
     """Create all tables in a database, or a database schema, without tables of Quorate."""
     log_schema.metadata.create_all(connection)
     tables.metadata.create_all(connection)
+    connection.execute(insert(log_schema.identity).values(id=new_log_id()))
     store_revision(connection, NEWEST)
 
 

@@ -42,7 +42,7 @@ async def unreachable(_message: object) -> None:
 def serving_broker(fast_lane: frozenset[str] = frozenset()) -> ConnectionBroker:
     """Return the broker that serves commands, not started."""
     operations = NatsCommandHandler(None, None, NATS_OPERATIONS)  # type: ignore[arg-type]
-    routes = CommandRoutes(Client(), unreachable)
+    routes = CommandRoutes(Client(), unreachable, unreachable)
     return create_broker(routes, CommandTasks(operations), operations, fast_lane)
 
 

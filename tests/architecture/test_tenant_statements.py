@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import BinaryExpression, ClauseElement, ColumnClaus
 from sqlalchemy.sql.operators import eq
 
 from quorate.eventlog import event_store, transactions
+from quorate.eventlog.event_queries import EventQueries
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.idempotency import IdempotencyStore
 from quorate.eventlog.sqlite.database import SqliteDatabase
@@ -35,7 +36,7 @@ TENANT = "tenant"
 # Statements across tenants, by the tables that they do not restrict: why they are needed.
 ACROSS_TENANTS = {
     ("keys", "queries.py"): "the id of a key determines the tenant",
-    ("events", "event_store.py"): "the relay, checks and archives read the log in its order",
+    ("events", "event_queries.py"): "the relay, checks and archives read the log in its order",
     ("answers", "idempotency.py"): "old answers of all tenants are deleted",
     ("agents", "deadlines.py"): "the scheduler records timeouts in all tenants",
     ("leases", "deadlines.py"): "the scheduler records ends in all tenants",
@@ -112,12 +113,13 @@ async def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collecte
         compile_(self, statement, *rest, **options)
 
     monkeypatch.setattr(transactions.Query, "__init__", collect)
-    for module in (event_store, state_store):  # Tests share compiled queries otherwise.
-        shared: Any = module._Queries
-        monkeypatch.setattr(module, "_Queries", getattr(shared, "__wrapped__", shared))
+    factories: list[tuple[Any, str]] = [(event_store, "EventQueries"), (state_store, "_Queries")]
+    for module, name in factories:  # Tests share compiled queries otherwise.
+        shared: Any = getattr(module, name)
+        monkeypatch.setattr(module, name, getattr(shared, "__wrapped__", shared))
     database = SqliteDatabase(tmp_path / "log.db")
     log = EventStore(database)
-    event_store._Queries(database)  # A store builds them when it is opened.
+    EventQueries(database)  # A store builds them when it is opened.
     reader = Reader(log, lambda: 0)  # type: ignore[arg-type, return-value]
     SqlStateStore(database)
     IdempotencyStore(database)

@@ -34,7 +34,7 @@ def _cached_by_dialect(make: Callable[[Database], T]) -> Callable[[Database], T]
 @contextmanager
 def cache_queries() -> Iterator[None]:
     """Share compiled queries; they contain no limit that a test changes and no data of a log."""
-    factories: list[tuple[Any, str]] = [(event_store, "_Queries"), (state_store, "_Queries")]
+    factories: list[tuple[Any, str]] = [(event_store, "EventQueries"), (state_store, "_Queries")]
     with pytest.MonkeyPatch.context() as patch:
         for module, name in factories:
             patch.setattr(module, name, _cached_by_dialect(getattr(module, name)))

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 BIN = Path(sys.executable).parent
 PROGRAMS = sorted(path.name for path in HERE.glob("*valid_usage*.py"))
-TIMEOUT_SECONDS = 100
+TIMEOUT_SECONDS = 280.0
 # Each checker must report the errors of this program. Else its settings accept everything.
 CONTROL = "control.py"
 CONTROL_TEXT = """\

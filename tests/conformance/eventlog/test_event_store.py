@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import chain
 
 import pytest
 
@@ -227,7 +228,8 @@ async def test_page_is_read_in_parts_up_to_its_size_limit(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stage.create_agents(*(f"agent{number}" for number in range(8)))
-    monkeypatch.setattr(event_pages, "PART_EVENTS_MAX", 2)
+    monkeypatch.setattr(event_pages, "FIRST_PART_MAX", 2)
+    monkeypatch.setattr(event_pages, "PART_MAX", 2)
 
     async def pages(limit: int) -> list[list[int]]:
         read, after = list[list[int]](), 0
@@ -240,7 +242,11 @@ async def test_page_is_read_in_parts_up_to_its_size_limit(
     assert await pages(5) == [[1, 2, 3, 4, 5], [6, 7, 8, 9]]
     largest = max(len(event.data) for event in await stage.events())
     monkeypatch.setattr(event_pages, "PAGE_BYTES_MAX", 2 * largest + 1)
-    assert await pages(9) == [[1, 2, 3, 4], [5, 6, 7, 8], [9]]
+    read = await pages(9)
+    assert list(chain.from_iterable(read)) == [*range(1, 10)]
+    assert max(map(len, read)) < 9
+    size = {event.sequence: len(event.data) for event in await stage.events()}
+    assert all(sum(size[one] for one in page[:-1]) <= 2 * largest for page in read), "one too many"
 
 
 async def test_page_beyond_the_end_is_empty_and_does_not_advance(stage: Stage) -> None:

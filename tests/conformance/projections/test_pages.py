@@ -10,7 +10,7 @@ from quorate.domain.coordination.consensus import STATUSES
 from quorate.domain.identity.agent_settings import ConfigureAgent, Settings
 from quorate.domain.identity.api_keys import IssueKey
 from quorate.domain.shared.email_addresses import EmailAddress
-from quorate.projections.queries import QueryResult
+from quorate.projections.snapshots import QueryResult
 from tests.conformance.eventlog.conformance import OTHER_TENANT, TENANT
 from tests.conformance.projections.projection_stage import DATABASES, ProjectionStage, open_stage
 from tests.unit.support.sample_commands import (
@@ -199,7 +199,7 @@ async def test_unknown_ids_are_not_found(stage: ProjectionStage) -> None:
     assert (await reader.settings(TENANT, "agent_unknown")).found is None
     assert (await reader.lease(TENANT, "nothing")).found is None
     assert (await reader.request(TENANT, "nothing")).found is None
-    assert (await reader.votes(TENANT, "nothing", "", 9)).found is None
+    assert (await reader.votes(TENANT, "nothing", "", 9)).found == []
     assert await reader.key("nothing") is None
     assert not await reader.has_tenant("unknown")
 
@@ -212,7 +212,7 @@ async def test_rows_of_another_tenant_are_not_found(stage: ProjectionStage) -> N
     assert (await reader.lease(TENANT, ours)).found is not None
     assert (await reader.lease(TENANT, theirs)).found is None
     assert (await reader.request(TENANT, f"{OTHER_TENANT}-r00")).found is None
-    assert (await reader.votes(TENANT, f"{OTHER_TENANT}-r00", "", 9)).found is None
+    assert (await reader.votes(TENANT, f"{OTHER_TENANT}-r00", "", 9)).found == []
     leases = (await reader.live_leases(TENANT, "", 99, None, None)).found
     requests = (await reader.requests(TENANT, "", 99, None)).found
     ids = [*(lease.id for lease in leases), *(row.request.id for row in requests)]

@@ -19,8 +19,8 @@ from tests.e2e.service.service_process import ServiceProcess
 
 Found = dict[str, dict[str, str]]
 CHECKS = [
-    *("configuration", "address", "service", "clock", "key", "log", "notifications", "nats"),
-    *("versions", "files"),
+    *("configuration", "proxy", "address", "service", "clock", "key", "log", "notifications"),
+    *("nats", "versions", "files"),
 ]
 
 
@@ -47,6 +47,30 @@ def run_doctor(*words: str, **variables: str) -> tuple[Found, Outcome]:
 
 def get_outcomes(found: Found) -> dict[str, str]:
     return {name: one["outcome"] for name, one in found.items()}
+
+
+# -- Proxies and certificates ----------------------------------------------------
+
+
+def test_doctor_reports_proxies(real: ServiceProcess, home: dict[str, str]) -> None:
+    proxy = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
+    local, _ = run_doctor("--data-dir", str(real.data_dir), **home, **proxy)
+    remote = {"QUORATE_URL": "http://quorate.example", "QUORATE_API_KEY": "qk_x"}
+    other, outcome = run_doctor(**home, **proxy, **remote)
+
+    assert local["proxy"]["outcome"] == local["address"]["outcome"] == "ok"
+    assert "not used for a service on this machine" in local["proxy"]["says"]
+    assert (other["proxy"]["outcome"], outcome.code) == ("warning", 6)
+    assert "HTTPS_PROXY and HTTP_PROXY" in other["proxy"]["says"]
+
+
+def test_doctor_names_a_missing_certificate_file(home: dict[str, str]) -> None:
+    remote = {"QUORATE_URL": "https://quorate.example", "QUORATE_API_KEY": "qk_x"}
+
+    found, outcome = run_doctor(**home, **remote, SSL_CERT_FILE="/no/such/file")
+
+    assert outcome.code == 2
+    assert "SSL_CERT_FILE cannot be used: /no/such/file" in found["proxy"]["says"]
 
 
 # -- Healthy service -------------------------------------------------------------

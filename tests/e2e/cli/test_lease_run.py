@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from tests.e2e.cli.cli_process import (
 )
 from tests.e2e.cli.terminal import new_tenant_name
 from tests.e2e.service.service_process import ServiceProcess
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="descendants are found on Linux")
 
 CONTACT = "user@example.com"
 RUN = ("lease", "run", CONTACT, "--agent-name", "mailer")
@@ -205,6 +208,35 @@ def test_program_that_ignores_sigterm_is_killed_with_its_children(tenant: Tenant
     wait_until(lambda: all(map(has_exited, pids)))
 
 
+@on_linux
+@pytest.mark.parametrize("leave", ["setsid", "timeout 300"])
+def test_descendants_in_other_groups_are_gone_when_the_lease_is_lost(
+    tenant: Tenant, leave: str
+) -> None:
+    """``timeout`` makes a process group, and ``setsid`` a session. The parent of both is gone."""
+    script = f"({leave} sh -c 'trap \"\" TERM; echo $$; while :; do sleep 1; done' &); sleep 300"
+    words = (*RUN, "--kill-after", "0.2", "--", "sh", "-c", script)
+    with start_cli(*words, **tenant.variables) as command:
+        pid = int(command.read_line())
+        (lease,) = tenant.leases()
+        assert os.getpgid(pid) != os.getpgid(command.process.pid)
+
+        tenant.release(lease["id"])
+
+        assert command.wait().code == 3
+        assert has_exited(pid)
+
+
+@on_linux
+def test_descendants_are_gone_before_the_lease_is_released(tenant: Tenant) -> None:
+    with start_cli(*RUN, "--", "sh", "-c", "setsid sleep 300 & echo $!", **tenant.variables) as run:
+        pid = int(run.read_line())
+
+        assert run.wait().code == 0
+        assert has_exited(pid)
+    assert tenant.leases() == []
+
+
 def test_program_ends_before_the_lease_when_renewals_fail(
     tmp_path: Path,
 ) -> None:
@@ -249,6 +281,24 @@ def test_signals_are_forwarded_to_the_program(tenant: Tenant, number: signal.Sig
     assert tenant.leases() == []
 
 
+def test_signals_that_are_ignored_at_the_start_stay_ignored(
+    tenant: Tenant,
+) -> None:
+    """``nohup`` ignores SIGHUP for its command."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with start_cli(*RUN, *UNTIL_INPUT, **tenant.variables) as command:
+            signal.signal(signal.SIGHUP, previous)
+            assert command.read_line() == "ready"
+
+            command.send_signal(signal.SIGHUP)
+            command.write("end\n")
+
+            assert command.wait()[:2] == (0, "ended\n")
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
 def test_suspended_program_continues_while_the_lease_is_held(tenant: Tenant) -> None:
     with start_cli(*RUN, *WAITING, **tenant.variables) as command:
         pid = int(command.read_line())
@@ -275,16 +325,31 @@ def test_suspended_program_does_not_continue_after_its_lease(tenant: Tenant) -> 
         assert command.wait()[:2] == (3, "got SIGTERM\n")
 
 
-def test_program_dies_with_its_parent(tenant: Tenant) -> None:
-    with start_cli(
-        *RUN, "--", "sh", "-c", "echo $$; exec sleep 300", **tenant.variables
-    ) as command:
-        pid = int(command.read_line())
-        assert not has_exited(pid)
+@on_linux
+def test_program_and_its_descendants_die_with_quorate(tenant: Tenant) -> None:
+    script = "setsid sh -c 'trap \"\" TERM; echo $$; sleep 300' & echo $$; exec sleep 300"
+    with start_cli(*RUN, "--", "sh", "-c", script, **tenant.variables) as command:
+        pids = [int(command.read_line()), int(command.read_line())]
+        assert not any(map(has_exited, pids))
 
         command.send_signal(signal.SIGKILL)
 
-        wait_until(lambda: has_exited(pid))
+        wait_until(lambda: all(map(has_exited, pids)))
+
+
+@on_linux
+def test_suspension_reaches_descendants_in_other_sessions(tenant: Tenant) -> None:
+    script = "setsid sh -c 'echo $$; sleep 300' & wait"
+    with start_cli(*RUN, "--", "sh", "-c", script, **tenant.variables) as command:
+        pid = int(command.read_line())
+
+        command.send_signal(signal.SIGTSTP)
+
+        wait_until(lambda: is_stopped(command.process.pid) and is_stopped(pid))
+        command.send_signal(signal.SIGCONT)
+        wait_until(lambda: not is_stopped(pid))
+        command.send_signal(signal.SIGTERM)
+        assert command.wait().code == 128 + signal.SIGTERM
 
 
 # -- Usage errors ----------------------------------------------------------------

@@ -41,6 +41,8 @@ class FakeService:
 
     def __init__(self) -> None:
         self.log: list[dict[str, Any]] = []
+        self.log_id: str | None = None  # None: a service that does not name its log.
+        self.received_log_ids: list[str | None] = []
         self.head = 0
         self.pruned_until = 0
         self.received_requests: list[tuple[str, int]] = []
@@ -67,6 +69,11 @@ class FakeService:
     async def __call__(self, request: httpx2.Request) -> httpx2.Response:
         if self.rejection is not None:
             return self.rejection
+        sent = request.url.params.get("logId")
+        self.received_log_ids.append(sent)
+        if sent not in {None, self.log_id}:
+            problem = {"code": "log_mismatch", "detail": "No.", "logId": self.log_id}
+            return httpx2.Response(409, json=problem)
         if request.url.path.endswith("/stream"):
             return self._stream(int(request.headers["Last-Event-ID"]))
         after = int(request.url.params["after"])
@@ -83,7 +90,8 @@ class FakeService:
         found = [each for each in self.log if each["sequence"] > max(after, self.pruned_until)]
         page = found[: self.page_length]
         next_ = page[-1]["sequence"] if len(page) < len(found) else self.head
-        return {"notifications": page, "next": next_, "head": self.head, "gap": gap}
+        response = {"notifications": page, "next": next_, "head": self.head, "gap": gap}
+        return response if self.log_id is None else {**response, "logId": self.log_id}
 
     async def _wait_for_newer(self, after: int, cuts: int | None = None) -> None:
         def has_newer() -> bool:
@@ -98,6 +106,8 @@ class FakeService:
         if not self.supports_streams:
             return httpx2.Response(200, html="<h1>No streams through here</h1>")
         headers = {"Content-Type": "text/event-stream"}
+        if self.log_id is not None:
+            headers["Quorate-Log-Id"] = self.log_id
         return httpx2.Response(200, headers=headers, content=self._frames(after))
 
     async def _frames(self, after: int) -> AsyncIterator[bytes]:

@@ -94,6 +94,22 @@ async def test_consensus(client: AnyClient) -> None:
     ]
 
 
+async def test_iterate_votes_reads_all_pages(client: AnyClient) -> None:
+    names = ["ann", "bob", "cid", "dan", "eve", "fay"]
+    for name in names:
+        await settle(client.agents.register(name))
+    proposal = await settle(
+        client.consensus.request(ANN, action="pause", contact_email=CONTACT, reason="why")
+    )
+    votes = [
+        await settle(client.consensus.vote(AgentRef(name=name), proposal.id, "approve"))
+        for name in names[:3]
+    ]
+    iterated = await collect(client.consensus.iterate_votes(proposal.id, limit=1))
+
+    assert sorted(one.id for one in iterated) == sorted(one.id for one in votes)
+
+
 async def test_keys(client: AnyClient, tenant: Tenant) -> None:
     issued = await settle(client.keys.issue("agent", "ann"))
 

@@ -10,7 +10,8 @@ from quorate import client
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
 from quorate.application import key_cache, strict_json, subscriptions
-from quorate.bus import command_tasks
+from quorate.bus import command_tasks, flood_guard
+from quorate.bus.auth import client_limits, connections, subscription_check
 from quorate.bus.embedded import configuration, server
 from quorate.bus.outbox import jetstream_stream, notification_publisher
 from quorate.bus.subjects import FAMILIES
@@ -96,6 +97,20 @@ NUMBERS = [
     (HTTP, f"`wait` (up to {WAIT_SECONDS_MAX:g} seconds)"),
     (NATS, f"(at most {strict_json.BODY_BYTES_MAX} bytes)"),
     (NATS, f"can have {command_tasks.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
+    (NATS, f"| message | {configuration.MESSAGE_KILOBYTES_MAX} KB |"),
+    (NATS, f"| connections of one key | {connections.CONNECTIONS_PER_KEY_MAX} |"),
+    (NATS, f"| subscriptions of one connection | {configuration.SUBSCRIPTIONS_MAX} |"),
+    (NATS, f"to the same subject | {subscription_check.EQUAL_SUBSCRIPTIONS_MAX} |"),
+    (NATS, f"within {subscription_check.CHECK_SECONDS:g} seconds"),
+    (NATS, f"refused for {flood_guard.BLOCKED_SECONDS:g} seconds"),
+    (NATS, f"refused for {client_limits.EXCESS_REFUSED_SECONDS:g} seconds"),
+    (NATS, f"at least {flood_guard.MESSAGES_PER_SECOND_MIN:g} per second"),
+    (NATS, f"with a burst of {flood_guard.BURST_MIN:g};"),
+    (
+        NATS,
+        f"{flood_guard.REJECTIONS_PER_SECOND} per second, burst {flood_guard.REJECTIONS_BURST} |",
+    ),
+    (CONFIGURE, f"| NATS connections of one key | {connections.CONNECTIONS_PER_KEY_MAX} |"),
     (NATS, f"rejected (up to {leases.CONTENDERS_MAX})"),
     (NATS, f"of the last {notification_publisher.REPLAY_SECONDS:g} seconds"),
     (CONFIGURE, f"| `--port` | {PORT_DEFAULT} |"),
@@ -125,8 +140,8 @@ NUMBERS = [
     (MONITOR, f"It answers within {readiness.CHECK_SECONDS_MAX:g} seconds"),
     (MONITOR, f"rotated at {server.LOG_MEGABYTES_MAX} MB"),
     (DEPLOY, f"({'.'.join(map(str, server.VERSION_MIN))} or later)"),
-    (DEPLOY, f"of less than {configuration.MESSAGE_MEGABYTES_MAX} MB"),
-    (CONFIGURE, f"| messages over NATS | {configuration.MESSAGE_MEGABYTES_MAX} MB |"),
+    (DEPLOY, f"of less than {configuration.MESSAGE_KILOBYTES_MAX} KB"),
+    (CONFIGURE, f"| messages over NATS | {configuration.MESSAGE_KILOBYTES_MAX} KB |"),
     (CONFIGURE, f"| commands waiting for the log | {command_queue.QUEUE_COMMANDS_MAX};"),
     (CONFIGURE, f"| commands in one transaction | {command_queue.BATCH_COMMANDS_MAX} |"),
     (

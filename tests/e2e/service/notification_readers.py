@@ -14,7 +14,7 @@ async def read_page(caller: Caller, after: int = 0, **query: object) -> Json:
     """Read one page; ``query`` may name the agent."""
     parameters = {name: str(value) for name, value in {"after": after, **query}.items()}
     found: Json = success(await caller.request("GET", NOTIFICATIONS, query=parameters))
-    assert found.keys() == {"notifications", "next", "head", "gap"}
+    assert found.keys() == {"notifications", "next", "head", "gap", "logId"}
     return found
 
 

@@ -150,9 +150,21 @@ async def test_invalid_page_query_is_rejected(tenant: Tenant, query: dict[str, s
 
 async def test_page_after_the_head_is_empty(tenant: Tenant) -> None:
     head = await tenant.head()
-    for after in (head, head + 1, SEQUENCE_MAX):
-        found = await read_page(tenant, after=str(after))
-        assert found == {"events": [], "head": head, "next": after, "gap": None}
+    found = await read_page(tenant, after=str(head))
+    log_id = found.pop("logId")
+
+    assert found == {"events": [], "head": head, "next": head, "gap": None}
+    assert len(log_id) == 16
+
+
+@pytest.mark.parametrize("beyond", [1, None])
+async def test_cursor_beyond_the_head_is_of_another_log(tenant: Tenant, beyond: int | None) -> None:
+    after = SEQUENCE_MAX if beyond is None else await tenant.head() + beyond
+    response = await tenant.request("GET", EVENTS, query={"after": str(after)})
+
+    problem = rejection(response)
+    assert (problem["status"], problem["code"]) == (409, "log_mismatch")
+    assert problem["head"] == await tenant.head()
 
 
 async def test_filter_returns_only_matching_events(tenant: Tenant) -> None:

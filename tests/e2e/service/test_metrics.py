@@ -138,3 +138,9 @@ async def test_unchecked_input_never_becomes_a_label(operator: Operator, tenant:
                 assert re.fullmatch(r"[A-Z]\w+|[\d.e+-]+|\+Inf", value), sample
     for name in (tenant.id, ann.id, ann.name, tenant.issued.id):
         assert name not in metrics.text
+
+
+async def test_totals_are_counted_when_the_service_starts(operator: Operator) -> None:
+    await wait_for_value(operator, "quorate_tenants", 1)
+    await wait_for_value(operator, "quorate_database_bytes", 1)
+    await wait_for_value(operator, "quorate_disk_free_bytes", 1)

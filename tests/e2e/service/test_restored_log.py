@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from quorate.client import Client, LogMismatchError
 from tests.e2e.cli.cli_process import Outcome, Tenant, run_cli, wait_until
 from tests.e2e.service.service_process import ServiceProcess
 
@@ -84,6 +85,37 @@ def test_current_log_continues_its_mirror(service: ServiceProcess, tmp_path: Pat
 
     assert service.log_entries("mirror.stopped") == []
     assert count_mirrors(service) == 1
+
+
+def test_cursor_of_the_log_before_the_restore_is_rejected(
+    service: ServiceProcess, tmp_path: Path
+) -> None:
+    tenant = Tenant(service, "acme")
+    tenant.register("ann")
+    file = tmp_path / "quorate.backup"
+    run_ok(service, "backup", str(file))
+    with Client(service.url, tenant.key) as client:
+        before = client.events.list(limit=1)
+    for name in ("bob", "cid"):
+        tenant.register(name)
+    tenant.close()
+
+    restore_backup(service, file)
+
+    watching = run_cli(
+        *("watch", "--after", str(before.head + 2), "--for", "5"),
+        QUORATE_URL=service.url,
+        QUORATE_API_KEY=tenant.key,
+    )
+    assert (watching.code, "another log" in watching.stderr) == (3, True), watching.stderr
+    with Client(service.url, tenant.key) as client:
+        with pytest.raises(LogMismatchError, match="another log"):
+            client.events.list(after=before.head + 2)
+        client.agents.register("dan")
+        client.agents.register("eve")
+        with pytest.raises(LogMismatchError, match="another log"):
+            client.events.list(after=before.head + 2, log_id=before.log_id)
+        assert client.events.list(after=before.head + 2).events == []
 
 
 def test_mirror_reset_fails_without_a_nats_address(tmp_path: Path) -> None:

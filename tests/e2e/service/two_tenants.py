@@ -100,7 +100,7 @@ NAME_ASSIGNMENTS = {("register", "agentName"), ("issueKey", "agentName")}
 SHARED_IN_BODIES = {"contactEmail"}
 NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
-    *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit"),
+    *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
 }
 TENANT = "tenantId"  # Covered by separate tests.

@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
+from quorate.application.rate_limiter import UNBOUNDED, Rates
 from quorate.bus import connection
 from quorate.bus.connection import Connect, Connection, ConnectionLost
 from quorate.bus.embedded.configuration import service_keys
@@ -138,6 +139,13 @@ class KeyStore:
     async def find_active_keys(self, key_ids: Collection[str]) -> Collection[str]:
         return self.principals.keys() & set(key_ids)
 
+    async def find_agent_keys(self, tenant: str, agent_id: str) -> Collection[str]:
+        return [
+            key_id
+            for key_id, principal in self.principals.items()
+            if (principal.tenant, principal.agent_id) == (tenant, agent_id)
+        ]
+
 
 class Listener:
     """A reconnecting client like an agent's; it stores the messages it receives."""
@@ -208,8 +216,11 @@ class Stage:
     Without ``server`` the service runs an embedded one.
     """
 
-    def __init__(self, folder: Path, server: EmbeddedServer | None = None) -> None:
+    def __init__(
+        self, folder: Path, server: EmbeddedServer | None = None, *, rates: Rates = UNBOUNDED
+    ) -> None:
         self.folder = folder
+        self._rates = rates
         self.log = MemoryLog()
         self.keys = KeyStore()
         self.server = server
@@ -223,6 +234,8 @@ class Stage:
             committed=self.log,
             nats_url=self.server.url if self.server is not None else None,
             find_active_keys=self.keys.find_active_keys,
+            find_agent_keys=self.keys.find_agent_keys,
+            rates=self._rates,
         )
 
     @property

@@ -1,7 +1,11 @@
 """Commands over NATS get a response despite failures, limits and bugs in the service."""
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -9,6 +13,7 @@ import pytest
 
 from quorate.application.operations import Call, Reply
 from quorate.bus import nats_commands
+from quorate.bus.command_parser import THROTTLED, TOO_LARGE
 from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.subjects import CommandSubject
@@ -84,6 +89,80 @@ def make_request(
 @pytest.fixture
 def scenario() -> Scenario:
     return Scenario()
+
+
+LARGEST = b'{"agentName": "' + b"x" * 60_000 + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        ("act", TOO_LARGE),
+        ("act", THROTTLED),
+        ("act", b"x" * 70_000),
+        ("act", b"{" * 60_000),
+        ("act", b"\xff" * 60_000),
+        ("act", LARGEST),
+        ("unknown", LARGEST),
+        ("list", b'{"limit": "many"}'),
+    ],
+)
+async def test_rejected_command_leaves_nothing_for_the_garbage_collector(
+    operation: str, body: bytes, scenario: Scenario
+) -> None:
+    subject = CommandSubject(tenant="acme", agent_id="agent_of_ann", operation=operation)
+    await scenario.send(subject, body)
+
+    with uncollected() as left:
+        response = await scenario.send(subject, body)
+        assert "Nats-Service-Error" in response.headers
+
+    assert left == []
+
+
+async def test_failed_command_leaves_nothing_for_the_garbage_collector(scenario: Scenario) -> None:
+    scenario.reply = Unavailable("too many commands")
+
+    with uncollected() as left:
+        assert b"unavailable" in (await scenario.send()).body
+        scenario.calls.clear()
+        scenario.reply.__traceback__ = None
+
+    assert left == []
+
+
+async def test_reference_cycle_is_found() -> None:
+    with uncollected() as left:
+        cycle = ValueError("refers to itself")
+        cycle.__cause__ = cycle
+        del cycle
+
+    assert [type(one) for one in left] == [ValueError]
+
+
+@contextmanager
+def uncollected() -> Iterator[list[object]]:
+    """Yield a list that gets what the block has left for the garbage collector."""
+    kinds = BaseException, CommandRequest, Call, TracebackType
+    left: list[object] = []
+    gc.collect()
+    gc.disable()
+    try:
+        before = {id(each) for each in gc.get_objects()}
+        yield left
+        after = [each for each in gc.get_objects() if isinstance(each, kinds)]
+        left += [each for each in after if id(each) not in before]
+    finally:
+        gc.enable()
+
+
+async def test_omitted_payloads_are_rejected_with_their_reason(scenario: Scenario) -> None:
+    too_large = await scenario.send(body=TOO_LARGE)
+    throttled = await scenario.send(body=THROTTLED)
+
+    assert too_large.headers["Nats-Service-Error"] == "body_too_large"
+    assert throttled.headers["Nats-Service-Error"] == "rate_limited"
+    assert (too_large.is_throttled, throttled.is_throttled) == (False, True)
 
 
 async def test_subject_determines_the_caller(scenario: Scenario) -> None:

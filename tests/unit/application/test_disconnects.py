@@ -10,7 +10,7 @@ from quorate.api.http_admission import HttpAdmission
 from quorate.api.routes import route_for
 from quorate.application.operations import Call, Handler, Reply, Streamed
 from quorate.application.request_metrics import RequestMetrics
-from quorate.application.subscriptions import Subscriptions
+from quorate.application.subscriptions import CommittedEvent, Subscriptions
 from quorate.contracts.operations import AnyOperation, Operation
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.asgi import Scope
@@ -19,6 +19,26 @@ from tests.integration.api.raw_clients import RawConnection, wait_until
 from tests.support.request_counts import count_outcomes
 
 LONG_SECONDS = 60.0
+
+
+class StubSource:
+    """An empty log."""
+
+    async def read(self, after: int) -> Frames:
+        return Frames(body=b"", after=after, more=False)
+
+    def frame(self, committed: CommittedEvent) -> bytes:
+        return committed.event.data
+
+    async def count(self, size: int) -> None:
+        pass
+
+
+class FailingSource(StubSource):
+    async def read(self, after: int) -> Frames:
+        if after:
+            raise DatabaseUnavailable("the database is away")
+        return Frames(body=b"first", after=1, more=True)
 
 
 class Service:
@@ -51,18 +71,14 @@ class Service:
         return Reply(body=b"{}")
 
     async def _stream(self, call: Call) -> Streamed:
-        async def read_frames(after: int) -> Frames:
-            return Frames(body=b"", after=after, more=False)
-
-        return await stream(call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, read_frames)
+        return await stream(
+            call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, StubSource()
+        )
 
     async def _failure(self, call: Call) -> Streamed:
-        async def read_frames(after: int) -> Frames:
-            if after:
-                raise DatabaseUnavailable("the database is away")
-            return Frames(body=b"first", after=1, more=True)
-
-        return await stream(call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, read_frames)
+        return await stream(
+            call, self.subscriptions.subscribe_to_log("acme", "k1"), 0, FailingSource()
+        )
 
 
 def _endpoint(name: str) -> AnyOperation:

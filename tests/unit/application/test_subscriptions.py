@@ -3,16 +3,12 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
-from quorate.api import event_streams
-from quorate.api.event_streams import Frames, stream
 from quorate.application import subscriptions as subscriptions_module
-from quorate.application.operations import Call
 from quorate.application.subscriptions import Subscriptions
 from quorate.contracts.problems import Problem
 from quorate.domain.shared.timestamps import Timestamp
@@ -20,14 +16,12 @@ from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.transactions import DatabaseUnavailable
 from tests.conformance.eventlog.conformance import until
 
-IDLE_TURNS = 20
 
-
-def committed(type_: str, tenant: str = "acme", **data: object) -> RecordedEvent:
+def committed(type_: str, tenant: str = "acme", sequence: int = 1, **data: object) -> RecordedEvent:
     return RecordedEvent(
-        position=1,
+        position=sequence,
         tenant=tenant,
-        sequence=1,
+        sequence=sequence,
         id="id",
         stream="stream",
         type=type_,
@@ -280,78 +274,3 @@ async def test_recheck_queries_no_key_without_subscriptions(subscriptions: Subsc
     checking.cancel()
 
     assert keys.queries == []
-
-
-# -- Streams -----------------------------------------------------------------------
-
-
-class Caller:
-    """A client that follows the log in this process, and the number of reads for it."""
-
-    def __init__(self, subscriptions: Subscriptions) -> None:
-        self.reads = 0
-        self.received: list[bytes] = []
-        self.frames: list[Frames] = []
-        self.disconnects = asyncio.Event()
-        call = Call({}, {})
-        call.receive = self._receive
-        self.following = asyncio.create_task(self._follow(call, subscriptions))
-
-    async def _follow(self, call: Call, subscriptions: Subscriptions) -> None:
-        subscription = subscriptions.subscribe_to_log("acme", "k1")
-        streamed = await stream(call, subscription, 0, self._read_frames)
-        async for frame in streamed.frames:
-            self.received.append(frame)
-
-    async def _receive(self) -> MutableMapping[str, Any]:
-        await self.disconnects.wait()
-        return {"type": "http.disconnect"}
-
-    async def _read_frames(self, after: int) -> Frames:
-        self.reads += 1
-        nothing = Frames(body=b"", after=after, more=False)
-        return self.frames.pop(0) if self.frames else nothing
-
-    async def until_read(self, times: int) -> None:
-        await until(lambda: self.reads >= times)
-        for _ in range(IDLE_TURNS):  # Time in which unwanted reads would happen.
-            await asyncio.sleep(0)
-        assert self.reads == times
-
-
-async def test_stream_reads_at_first_and_then_only_when_woken(subscriptions: Subscriptions) -> None:
-    caller = Caller(subscriptions)
-    await caller.until_read(1)
-    for times in (2, 3):
-        subscriptions.wake([HEARTBEAT])
-        await caller.until_read(times)
-    subscriptions.close()
-    await caller.following  # The stream ends cleanly.
-
-    assert caller.received == []
-
-
-async def test_stream_sends_existing_pages_at_once(subscriptions: Subscriptions) -> None:
-    caller = Caller(subscriptions)
-    caller.frames = [
-        Frames(body=b"one", after=1, more=True),
-        Frames(body=b"", after=2, more=True),
-        Frames(body=b"two", after=3, more=False),
-    ]
-    await caller.until_read(3)
-    caller.disconnects.set()
-    await caller.following
-
-    assert [one for one in caller.received if one] == [b"one", b"two"]
-
-
-async def test_idle_stream_sends_keepalives(
-    subscriptions: Subscriptions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(event_streams, "KEEPALIVE_SECONDS", 0.01)
-    caller = Caller(subscriptions)
-    await until(lambda: len(caller.received) >= 4)
-    subscriptions.close()
-    await caller.following
-
-    assert {one for one in caller.received if one} == {b": still here\n\n"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
@@ -11,9 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from quorate.application.request_metrics import RequestMetrics
 from quorate.application.subscriptions import Subscriptions
 from quorate.bus.auth.callout import AuthCallout
+from quorate.bus.auth.client_limits import ClientLimits
+from quorate.bus.flood_guard import FloodGuard
 from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
 from quorate.eventlog.metrics import CommandMetrics
+from quorate.projections.totals import Totals
 from quorate.server.leader_election import LeaderTasks
 from quorate.server.metrics import Metrics
 
@@ -53,6 +56,21 @@ class _NatsService:
         return self.lag
 
 
+class _Held:
+    totals = Totals(
+        tenants=2, active_agents=3, live_leases=4, open_proposals=5, database_bytes=4_096
+    )
+    disk_free_bytes = 1_000_000_000
+    last_backup_seconds = 1_700_000_000.0
+
+    async def run(self) -> NoReturn:
+        raise NotImplementedError
+
+
+class _Connections:
+    on_excess: Any = None
+
+
 class Watched:
     """Metrics with test doubles; ``now`` is the clock, which only the test advances."""
 
@@ -62,6 +80,8 @@ class Watched:
         self.request_metrics, self.command_bus = RequestMetrics(registry), _CommandBus(registry)
         self.nats_service, self.subscriptions = _NatsService(), Subscriptions()
         AuthCallout(unused, unused, unused, registry)
+        FloodGuard(on_flood=unused, registry=registry)
+        ClientLimits(_Connections(), unused, registry=registry)  # type: ignore[arg-type]
         self.metrics = Metrics(
             registry=registry,
             request_metrics=self.request_metrics,
@@ -70,6 +90,7 @@ class Watched:
             nats_service=self.nats_service,
             subscriptions=self.subscriptions,
             leader=cast("LeaderTasks", _Leader()),
+            held=_Held(),
             workers_dir=workers_dir,
             monotonic=lambda: self.now,
         )

@@ -33,7 +33,7 @@ MONITOR = document("docs/operations/monitor.md")
 PROMETHEUS_METRICS = {"up"}
 PROMQL_KEYWORDS = {
     *("by", "and", "or", "unless", "on", "ignoring", "sum", "max", "min", "rate", "increase"),
-    *("histogram_quantile", "label_values"),
+    *("histogram_quantile", "label_values", "time"),
 }
 _STRING = re.compile(r'"[^"]*"')
 _SELECTOR = re.compile(r"\{[^}]*\}")

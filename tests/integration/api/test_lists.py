@@ -1,0 +1,174 @@
+"""Every list of the registry is limited in bytes and in the budget of its readers."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, get_origin
+
+import orjson
+import pytest
+
+from quorate.api.registry import NATS_OPERATIONS
+from quorate.application.rate_limiter import make_buckets
+from quorate.bus.command_tasks import CommandRequest
+from quorate.bus.nats_commands import NatsCommandHandler
+from quorate.bus.subjects import CommandSubject
+from quorate.contracts.operations import AnyOperation
+from quorate.contracts.registry import OPERATIONS
+from quorate.eventlog import pages
+from quorate.projections.agent_names import AgentNames
+from tests.integration.api.in_process import InProcess, run_in_process
+
+AGENTS = ("ann", "bob", "cid", "dan", "eve", "fay", "gil")
+COORDINATION = "/v1/agent/coordination"
+LIMIT = 1_000
+ITEMS_MIN = 3
+
+
+def is_list(operation: AnyOperation) -> bool:
+    query = operation.query
+    has_limit = query is not None and "limit" in query.model_fields
+    return has_limit or get_origin(operation.response) is list
+
+
+LISTS = tuple(one for one in OPERATIONS if is_list(one))
+OVER_NATS = tuple(one for one in LISTS if one in NATS_OPERATIONS)
+
+
+class Filled:
+    """A service in which every list has items."""
+
+    def __init__(self, service: InProcess) -> None:
+        self.service = service
+        self.proposal = ""
+        self.agent = ""
+
+    async def fill(self) -> None:
+        for name in AGENTS:
+            registered = await self._call("/v1/agent/register", agentName=name)
+            self.agent = self.agent or registered["id"]
+            await self._call("/v1/keys", role="agent", agentName=name)
+        for name in AGENTS[:ITEMS_MIN]:
+            contact = f"{name}@example.com"
+            await self._call(f"{COORDINATION}/lease", agentName=name, contactEmail=contact)
+            proposal = await self._call(
+                f"{COORDINATION}/consensus",
+                proposerAgent=name,
+                action="act",
+                contactEmail=contact,
+                reason="r" * 100,
+            )
+            self.proposal = self.proposal or proposal["id"]
+        for name in AGENTS[:ITEMS_MIN]:
+            path = f"{COORDINATION}/consensus/{self.proposal}/vote"
+            await self._call(path, agentName=name, vote="approve")
+
+    async def _call(self, path: str, **body: str) -> dict[str, Any]:
+        response = await self.service.call("POST", path, body)
+        assert response.status == 200, response.body
+        return dict(response.json)
+
+    def path(self, operation: AnyOperation) -> str:
+        path = operation.path.format(consensus_id=self.proposal)
+        query = operation.query
+        names_agent = operation.name == "listNotifications"
+        assert query is not None
+        return f"{path}?limit={LIMIT}" + (f"&agentId={self.agent}" if names_agent else "")
+
+    async def pages(self, operation: AnyOperation) -> list[Sequence[Any]]:
+        """Follow a list to its end."""
+        first = self.path(operation)
+        path: str | None = first
+        read: list[Sequence[Any]] = []
+        while path is not None:
+            response = await self.service.get(path)
+            assert response.status == 200, response.body
+            read.append(items_of(response.json))
+            path = None
+            if (link := response.header("link")) is not None:
+                path = link[1 : link.index(">")]
+            elif isinstance(response.json, dict) and response.json["next"] < response.json["head"]:
+                path = f"{first}&after={response.json['next']}"
+        return read
+
+
+def items_of(body: Any) -> Sequence[Any]:  # noqa: ANN401 - JSON.
+    """Return the items of a list, or of the only list in a page."""
+    if isinstance(body, list):
+        return body
+    (items,) = (value for value in body.values() if isinstance(value, list))
+    return list(items)
+
+
+@pytest.fixture
+async def filled(tmp_path: Path) -> AsyncIterator[Filled]:
+    async with run_in_process(tmp_path / "data") as service:
+        filled = Filled(service)
+        await filled.fill()
+        yield filled
+
+
+def test_every_list_can_be_limited() -> None:
+    assert len(LISTS) >= 7
+    for operation in LISTS:
+        assert operation.query is not None
+        assert {"limit", "after"} <= operation.query.model_fields.keys(), operation.name
+
+
+async def test_every_list_ends_at_its_limit_in_bytes(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = {operation.name: await filled.pages(operation) for operation in LISTS}
+    for limit in ("PAGE_BYTES_MAX", "NATS_PAGE_BYTES_MAX"):
+        monkeypatch.setattr(pages, limit, 1)
+    for operation in LISTS:
+        (all_,) = whole[operation.name]
+        parts = await filled.pages(operation)
+
+        assert len(all_) >= ITEMS_MIN, operation.name
+        assert {len(part) for part in parts} <= {0, 1}, operation.name
+        assert [item for part in parts for item in part] == all_, operation.name
+
+
+async def test_every_list_over_nats_fits_into_a_message(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = filled.service.running.service
+    handler = NatsCommandHandler(service, AgentNames(service.log), OVER_NATS)
+
+    async def ask(operation: AnyOperation) -> Sequence[Any]:
+        fields = {"consensusId": filled.proposal} if "consensus_id" in operation.path else {}
+        request = CommandRequest(
+            sender=CommandSubject(
+                tenant=filled.service.credentials["tenantId"],
+                agent_id=filled.agent,
+                operation=operation.name,
+            ),
+            headers={},
+            body=orjson.dumps({**fields, "limit": LIMIT}),
+            response_bytes_max=2**20,
+        )
+        return items_of(orjson.loads((await handler.handle(request)).body))
+
+    for operation in OVER_NATS:
+        assert len(await ask(operation)) >= ITEMS_MIN, operation.name
+    monkeypatch.setattr(pages, "NATS_PAGE_BYTES_MAX", 1)
+    for operation in OVER_NATS:
+        assert len(await ask(operation)) == 1, operation.name
+
+
+async def test_every_list_counts_against_the_budget_of_its_readers(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = filled.service.running.service.read_budget
+    for operation in LISTS:
+        monkeypatch.setattr(budget, "_tenants", make_buckets(1, 1))
+        first = await filled.service.get(filled.path(operation))
+        second = await filled.service.get(filled.path(operation))
+
+        assert first.status == 200, operation.name
+        assert (second.status, second.json["limitedBy"]) == (429, "tenant"), operation.name
+        assert second.json["retryAfterSeconds"] > len(first.body) / 2, "it read that many bytes"
+    heartbeat = await filled.service.call(
+        "POST", f"{COORDINATION}/heartbeat", {"agentName": AGENTS[0]}
+    )
+    assert heartbeat.status == 200, "commands are not limited by reads"
