@@ -99,6 +99,8 @@ Examples:
 def get(sources: TargetSources, sequence: int, as_json: bool) -> None:
     """Show the event SEQUENCE with all its data."""
     with open_api(sources) as api:
+        if sequence > (head := _head(api)):
+            raise Failure(f"Event {sequence} not found: the log ends with event {head}", NOT_FOUND)
         found = _read(api, sequence - 1, 1, None, None)
         names = {} if as_json else names_by_id(api)
     if not found or found[0].sequence != sequence:

@@ -217,6 +217,7 @@ EXIT_CODES_BY_STATUS = {
     **dict.fromkeys((400, 405, 413, 415, 422, 431, 500), ERROR),
     **dict.fromkeys((401, 403), UNAUTHORIZED),
     404: NOT_FOUND,
+    409: CONFLICT,
     **dict.fromkeys((408, 429, 503), UNAVAILABLE),
 }
 
