@@ -23,6 +23,8 @@ from quorate.eventlog.event_store import Filter
 from quorate.eventlog.hash_chain import public_event
 from quorate.eventlog.recorded_event import RecordedEvent
 
+SCANNED_EVENT_BYTES = 32  # Counted for an event that was read, but not selected.
+
 
 @handles(LIST_EVENTS)
 async def list_events(service: Service, call: Call) -> Reply:
@@ -42,7 +44,8 @@ async def list_events(service: Service, call: Call) -> Reply:
             "logId": service.log.id,
         }
     )
-    service.read_budget.charge(principal, len(body))
+    scanned = page.scanned_to - query.after  # A filtered page may read many events for few.
+    service.read_budget.charge(principal, max(len(body), scanned * SCANNED_EVENT_BYTES))
     return Reply(body=body, sequence=page.head)
 
 

@@ -66,9 +66,13 @@ class Service:
         command: Command,
         render: Callable[[Any], bytes],
         tenant: str | None = None,
+        grant_in: Callable[[bytes], Any] | None = None,
     ) -> Reply:
-        """Submit a command and wait for its reply; raise Problem if the command is rejected."""
-        result = await self.submit(call, command, render, tenant)
+        """Submit a command and wait for its reply; raise Problem if the command is rejected.
+
+        ``grant_in`` is for commands that grant a right in time (``RepeatableCommand``).
+        """
+        result = await self.submit(call, command, render, tenant, grant_in)
         return Reply(body=result.body, sequence=result.sequence, headers=replay_headers(result))
 
     async def submit(
@@ -77,6 +81,7 @@ class Service:
         command: Command,
         render: Callable[[Any], bytes],
         tenant: str | None = None,
+        grant_in: Callable[[bytes], Any] | None = None,
     ) -> Accepted:
         principal: Principal = call.principal
         envelope = CommandEnvelope(
@@ -85,6 +90,7 @@ class Service:
             command_id=self.id(),
             command=command,
             render=render,
+            grant_in=grant_in,
             idempotency=_idempotency(call, command, principal),
             urgent=call.urgent,
             in_order=principal.role == "agent",

@@ -17,7 +17,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
@@ -69,12 +69,11 @@ class Subscription:
     """
 
     __slots__ = (
-        *("has_ended", "has_missed", "is_revoked", "key_id", "tenant", "woken"),
+        *("has_ended", "has_missed", "is_revoked", "key_id", "woken"),
         *("_pending", "_pending_bytes"),
     )
 
-    def __init__(self, tenant: str, key_id: str) -> None:
-        self.tenant = tenant
+    def __init__(self, key_id: str) -> None:
         self.key_id = key_id
         self.woken = asyncio.Event()
         self.has_ended = False
@@ -83,16 +82,20 @@ class Subscription:
         self._pending: list[CommittedEvent] = []
         self._pending_bytes = 0
 
-    def add(self, committed: CommittedEvent) -> None:
-        """Keep a matching event for the stream, or drop all when they are too many."""
+    def add(self, committed: Sequence[CommittedEvent], size: int) -> None:
+        """Keep matching events for the stream, or drop all when they are too many.
+
+        ``size`` is their number of bytes. One event is kept at any size.
+        """
         if self.has_missed:
             return
-        self._pending.append(committed)
-        self._pending_bytes += len(committed.event.data)
-        is_large = self._pending_bytes > PENDING_BYTES_MAX and len(self._pending) > 1
-        if is_large or len(self._pending) > PENDING_MAX:
+        count = len(self._pending) + len(committed)
+        self._pending_bytes += size
+        if count > PENDING_MAX or (self._pending_bytes > PENDING_BYTES_MAX and count > 1):
             self.take()
             self.has_missed = True
+        else:
+            self._pending += committed
 
     def take(self) -> list[CommittedEvent]:
         """Return the events since the last call, in order."""
@@ -155,7 +158,7 @@ class Subscriptions:
         free = SUBSCRIPTIONS_MAX - len(self._open)
         if free <= self._count_of_tenant.get(tenant, 0) or self.closing:
             raise _too_many_streams()
-        subscription = Subscription(tenant, key_id)
+        subscription = Subscription(key_id)
         self._open.add(subscription)
         self._count_of_tenant[tenant] += 1
         try:
@@ -172,24 +175,30 @@ class Subscriptions:
         """Give the committed events to the subscriptions that match, and wake these."""
         if not self._open:
             return
-        matching: dict[Subscription, None] = {}
+        by_tenant: dict[str, list[CommittedEvent]] = {}
         for row in rows:
-            committed = CommittedEvent(row)
-            for subscription in self._concerned(row):
-                subscription.add(committed)
-                matching[subscription] = None
-        for subscription in matching:
-            self._to_wake.setdefault(subscription.tenant, {})[subscription] = None
-        if not self._is_waking:
+            if row.tenant in self._of_tenant_log or row.tenant in self._of_agents:
+                by_tenant.setdefault(row.tenant, []).append(CommittedEvent(row))
+        for tenant, committed in by_tenant.items():
+            self._give(tenant, committed)
+        if self._to_wake and not self._is_waking:
             self._wake_some()
 
-    def _concerned(self, row: RecordedEvent) -> Iterator[Subscription]:
-        yield from self._of_tenant_log.get(row.tenant, ())
-        by_agent = self._of_agents.get(row.tenant)
-        if by_agent and row.type in NOTIFYING_EVENTS:
-            agent_ids = recipients_of(row.type, orjson.loads(row.data))
-            for agent_id in by_agent if EVERYONE in agent_ids else agent_ids:
-                yield from by_agent.get(agent_id, ())
+    def _give(self, tenant: str, committed: Sequence[CommittedEvent]) -> None:
+        """Give the events of one tenant to its subscriptions, and queue these for waking."""
+        to_wake = self._to_wake.setdefault(tenant, {})
+        of_log = self._of_tenant_log.get(tenant, ())
+        size = sum(len(one.event.data) for one in committed)
+        for subscription in of_log:
+            subscription.add(committed, size)
+            to_wake[subscription] = None
+        if by_agent := self._of_agents.get(tenant):
+            for one in committed:
+                for subscription in _concerned(by_agent, one.event):
+                    subscription.add((one,), len(one.event.data))
+                    to_wake[subscription] = None
+        if not to_wake:
+            del self._to_wake[tenant]
 
     def _wake_some(self) -> None:
         """Wake some of those that wait for it, and the others in the next turns of the loop."""
@@ -253,3 +262,13 @@ def _registered(
         by_name[name].discard(subscription)
         if not by_name[name]:
             del by_name[name]
+
+
+def _concerned(
+    by_agent: Mapping[str, Collection[Subscription]], row: RecordedEvent
+) -> Iterator[Subscription]:
+    """Yield the subscriptions of the agents that the event notifies."""
+    if row.type in NOTIFYING_EVENTS:
+        agent_ids = recipients_of(row.type, orjson.loads(row.data))
+        for agent_id in by_agent if EVERYONE in agent_ids else agent_ids:
+            yield from by_agent.get(agent_id, ())

@@ -14,6 +14,7 @@ import click
 from quorate.bench import (
     comparisons,
     fan_out,
+    flood,
     growth,
     on_postgres,
     over_nats,
@@ -39,6 +40,7 @@ SCENARIOS = {
     "nats": over_nats.acquire,
     "notification": scenarios.notification,
     "fan-out": fan_out.fan_out,
+    "flood": flood.flood,
     "sdk": round_trip.lease,
     "rebuild": scenarios.rebuild,
     "postgres": on_postgres.acquire,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from quorate.domain.coordination import consensus, leases
+from quorate.domain.coordination import consensus, lease_grants, leases
 from quorate.domain.identity import agents, tenants
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.identity.principals import Principal
@@ -131,7 +131,7 @@ def _daily_commands(unreleased_every: int) -> Iterator[Command]:
 
 def _acquire(agent: AgentRef, count: int, lease_id: str, minutes: float = 30) -> Command:
     address = f"user{count}@example.com"
-    return leases.AcquireLease(
+    return lease_grants.AcquireLease(
         caller=PRINCIPAL,
         agent=agent,
         contact=EmailAddress(email=address, key=address),

@@ -71,7 +71,7 @@ class CommandParser(Parser):
         self._admission = admission
         self._unread = unread
         self._to_skip = 0
-        self._is_admitted = False  # The message whose payload is incomplete.
+        self._verdict: Verdict | None = None  # About the message that is incomplete.
 
     async def parse(self, data: bytes = b"") -> None:
         """Handle what is complete, and keep the rest until more bytes arrive."""
@@ -113,24 +113,32 @@ class CommandParser(Parser):
         subject, size = words[1], int(words[-1])
         end = begin + size
         following = end + len(_LINE_END)
-        verdict = Verdict.PASS if self._is_admitted else self._admission.judge(subject, size)
+        verdict = self._verdict or self._admission.judge(subject, size)
         if verdict is Verdict.DROP:
             return self._skip_run(data, start, following, subject)
         with_reply, has_headers = len(words) == _WORDS[words[0]][1], words[0] == b"HMSG"
         message = int(words[2]), subject, words[3] if with_reply else b""
-        headers_size = int(words[-2]) if has_headers else 0
-        is_too_large = self._is_too_large(headers_size, size - headers_size)
-        if is_too_large or verdict is Verdict.OMIT:
-            omitted = TOO_LARGE if is_too_large else THROTTLED
-            await self.nc._process_msg(*message, omitted, None)  # noqa: SLF001
-            return following
-        self._is_admitted = len(data) < following
-        if self._is_admitted:
+        headers_end = begin + (int(words[-2]) if has_headers else 0)
+        omitted = self._omitted_payload(headers_end - begin, end - headers_end, verdict)
+        needed = following if omitted is None else headers_end
+        if headers_end - begin > self._admission.headers_bytes_max:
+            needed = headers_end = begin
+        self._verdict = verdict if len(data) < needed else None
+        if self._verdict is not None:
             return start
-        payload = begin + headers_size
-        headers = data[begin:payload] or None
-        await self.nc._process_msg(*message, data[payload:end], headers)  # noqa: SLF001
+        payload = data[headers_end:end] if omitted is None else omitted
+        headers = data[begin:headers_end] or None
+        await self.nc._process_msg(*message, payload, headers)  # noqa: SLF001
         return following
+
+    def _omitted_payload(
+        self, headers_size: int, payload_size: int, verdict: Verdict
+    ) -> OmittedPayload | None:
+        """Return what stands for the payload, or None if the payload is read."""
+        admission = self._admission
+        if payload_size > admission.payload_bytes_max or headers_size > admission.headers_bytes_max:
+            return TOO_LARGE
+        return THROTTLED if verdict is Verdict.OMIT else None
 
     def _skip_run(self, data: bytes, start: int, following: int, subject: bytes) -> int:
         """Skip the next messages as well, as long as they are of the sender of a dropped one.
@@ -152,9 +160,3 @@ class CommandParser(Parser):
         if count:
             self._admission.drop(subject, size, count)
         return following
-
-    def _is_too_large(self, headers_size: int, payload_size: int) -> bool:
-        admission = self._admission
-        return (
-            payload_size > admission.payload_bytes_max or headers_size > admission.headers_bytes_max
-        )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from quorate.client.errors import ClientClosedError as ClientClosedError
     from quorate.client.errors import ConfigurationError as ConfigurationError
     from quorate.client.errors import ConflictError as ConflictError
+    from quorate.client.errors import ForkedError as ForkedError
     from quorate.client.errors import LeaseLostError as LeaseLostError
     from quorate.client.errors import NotFoundError as NotFoundError
     from quorate.client.errors import QuorateError as QuorateError
@@ -84,7 +85,8 @@ _NAMES_BY_MODULE = {
     "quorate.client.async_client": ("AsyncClient",),
     "quorate.client.event_reader": ("EventsArchivedError",),
     "quorate.client.errors": (
-        *("ClientClosedError", "ConfigurationError", "ConflictError", "LeaseLostError"),
+        *("ClientClosedError", "ConfigurationError", "ConflictError", "ForkedError"),
+        "LeaseLostError",
         *("NotFoundError", "QuorateError", "RequestFailedError", "UnauthorizedError"),
         "UnavailableError",
     ),

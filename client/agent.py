@@ -23,7 +23,8 @@ from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.consensus import Proposal
 from quorate.client.environment import ServiceAddress, resolve_service
 from quorate.client.heartbeats import Heartbeats
-from quorate.client.lease import RELEASE_TASK, Lease, release_lease
+from quorate.client.lease import Lease
+from quorate.client.lease_release import RELEASE_TASK, release_lease
 from quorate.client.notifications import (
     FIRST_CONNECTION_SECONDS_MAX,
     NotificationFeed,
@@ -54,7 +55,8 @@ class Agent:
 
     * RejectedError: the service rejects the request;
     * UnavailableError: there is no response within ``config.timeout_seconds``;
-    * RequestFailedError: the response is not from Quorate.
+    * RequestFailedError: the response is not from Quorate;
+    * ForkedError: this process is a child of the one in which the agent connected.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Agent:
         nats_url: str | None = None,
         after: int | None = None,
         log_id: str | None = None,
+        holder: str | None = None,
         config: ClientConfig = DEFAULT,
     ) -> AsyncIterator["Agent"]:
         """Register an agent, and keep it active until the end of the ``async with`` block.
@@ -89,6 +92,9 @@ class Agent:
         * ``after``: the sequence of the last notification that you processed. The feed continues
           there; None starts at the registration.
         * ``log_id``: the log that ``after`` is of, as ``agent.log_id`` was; None accepts any log.
+        * ``holder``: the name of this instance in its leases, which exclude other instances of the
+          agent. None makes a new one. A restarted process that gives the name of its predecessor
+          takes over the leases of it, with new fences, so only one process may use a name.
         * ``config``: timeouts and intervals.
 
         Exceptions:
@@ -102,7 +108,7 @@ class Agent:
         address = resolve_service(url, api_key, nats_url)
         http = HttpTransport(address.url, address.api_key)
         transport = FailoverTransport(http, boot_time, config.timeout_seconds)
-        context = AgentContext(transport, boot_time, config)
+        context = AgentContext(transport, boot_time, config, holder)
         agent: Agent | None = None
         try:
             response = await transport.send(requests.register(name, role))
@@ -115,13 +121,17 @@ class Agent:
             await agent._start(nats)
             yield agent
         finally:
-            if agent is not None:
-                await agent._disconnect()
-            await context.background.cancel_all()
-            await transport.close()
+            if not context.process.is_forked:
+                if agent is not None:
+                    await agent._disconnect()
+                await context.background.cancel_all()
+                await transport.close()
 
     def __repr__(self) -> str:
-        state = "active" if self.is_active else "inactive"
+        if self._context.process.is_forked:
+            state = "forked"
+        else:
+            state = "active" if self.is_active else "inactive"
         return (
             f"Agent(id={self.id!r}, name={self.name!r}, tenant_id={self.tenant_id!r}, "
             f"state={state!r})"
@@ -153,6 +163,7 @@ class Agent:
     @property
     def is_active(self) -> bool:
         """True while the agent is guaranteed to be considered active (local clock)."""
+        self._context.process.check()
         return self._context.liveness.is_active
 
     @property
@@ -174,21 +185,25 @@ class Agent:
         self,
         contact_email: str,
         *,
-        intent: str = "general",
+        intent: str | None = None,
         duration_minutes: float = DURATION_MINUTES_DEFAULT,
         wait_seconds: float = 0.0,
+        reentrant: bool = False,
     ) -> Lease:
         """Return an exclusive lease on a contact, to enter with ``async with``.
 
-        The background renews the lease while the block runs.
+        It excludes other agents, other processes of this agent, and other tasks and threads that
+        use this object. The background renews the lease while the block runs.
 
-        * ``intent``: a label for other agents and for audits.
-        * ``duration_minutes``: 1/60 to 1440. Other agents wait this long if this process crashes.
-        * ``wait_seconds``: how long entering waits for a contact that another agent holds. A
-          notification ends the wait; it does not poll.
+        * ``intent``: a label for other agents and for audits; None keeps the present one.
+        * ``duration_minutes``: 1/60 to 1440. All others wait this long if this process crashes.
+        * ``wait_seconds``: how long entering waits for a contact that is held. A notification ends
+          the wait. Agents that the service does not notify, because too many wait, ask repeatedly.
+        * ``reentrant``: share the contact, within this object, with other leases that have this
+          option, such as in nested calls. Each leaves its own block; the last one releases.
 
-        Entering raises LeaseConflictError when another agent still holds the contact. The loss of
-        the lease cancels the block and raises LeaseLostError.
+        Entering raises LeaseConflictError when the contact is still held. The loss of the lease
+        cancels the block and raises LeaseLostError.
         """
         return Lease(
             self._context,
@@ -196,6 +211,7 @@ class Agent:
             intent=intent,
             duration_minutes=duration_minutes,
             wait_seconds=wait_seconds,
+            reentrant=reentrant,
         )
 
     async def request_send(self, contact_email: str, *, fence: int | None = None) -> SendVerdict:
@@ -269,6 +285,7 @@ class Agent:
         A notification named ``gap`` reports notifications that the service no longer keeps. Readers
         may be slow: a reader that falls behind reads from the service.
         """
+        self._context.process.check()
         async for notification in self._feed.notifications(after):
             yield notification
 
@@ -342,7 +359,7 @@ class Agent:
 
 def _apply_registration(context: AgentContext, response: Response[AgentInfo]) -> None:
     registered = response.result
-    context.agent_id = registered.id
+    context.agent_id, context.agent_name = registered.id, registered.name
     context.confirm_liveness(response.sent_at, registered.last_heartbeat, registered.active_until)
 
 

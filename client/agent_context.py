@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TypeVar
+from uuid import uuid4
 
 from quorate.client import requests
 from quorate.client.background_tasks import BackgroundTasks
 from quorate.client.clock import Clock
 from quorate.client.config import ClientConfig
+from quorate.client.contact_holds import ContactHolds, ContactOwner
 from quorate.client.errors import UnavailableError
 from quorate.client.lease_validity import AgentLiveness
+from quorate.client.process_guard import ProcessGuard
 from quorate.client.rejections import AgentInactiveError
 from quorate.client.request_builder import Request
 from quorate.client.serialization import Response
@@ -32,17 +35,30 @@ class ContactLock:
 
 
 class AgentContext:
-    """The shared state of one agent. ``agent_id`` is empty until the agent is registered."""
+    """The shared state of one agent. Its id and name are empty until it is registered.
 
-    def __init__(self, transport: FailoverTransport, clock: Clock, config: ClientConfig) -> None:
+    ``holder`` distinguishes this instance of the agent from others, in the leases that it acquires.
+    """
+
+    def __init__(
+        self,
+        transport: FailoverTransport,
+        clock: Clock,
+        config: ClientConfig,
+        holder: str | None = None,
+    ) -> None:
         self.transport = transport
         self.clock = clock
         self.config = config
         self.liveness = AgentLiveness(clock)
         self.waiters = Waiters()
         self.background = BackgroundTasks()
+        self.process = ProcessGuard()
+        self.holder = holder or uuid4().hex
+        self.holds: ContactHolds[ContactOwner] = ContactHolds()
         self._contact_locks: dict[str, ContactLock] = {}
         self.agent_id = ""
+        self.agent_name = ""
         self._confirmed_at = 0.0
         self._service_time: datetime | None = None
 

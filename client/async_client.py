@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -11,8 +10,10 @@ from typing import Self, TypeVar
 import httpx2
 
 from quorate.client.callers import AsyncCaller
+from quorate.client.clock import boot_time
 from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.errors import UnavailableError
+from quorate.client.lease_arrival import require_valid
 from quorate.client.notifications import NotificationFeed
 from quorate.client.request_builder import Request
 from quorate.client.resources import Resources
@@ -40,7 +41,7 @@ class AsyncClient(AsyncCaller, Resources[AsyncCaller]):
         api_key: str,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boot_time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._url = url.rstrip("/")
@@ -82,10 +83,13 @@ class AsyncClient(AsyncCaller, Resources[AsyncCaller]):
         while True:
             seconds = policy.attempt_seconds(request.long_poll_seconds)
             try:
-                return await self._http.attempt(request, key, seconds, policy.started_at)
+                response = await self._http.attempt(request, key, seconds, policy.started_at)
+                break
             except UnavailableError as failure:
                 pause = policy.pause_after(failure)
             await self._sleep(pause)
+        require_valid(request, response, self._clock())
+        return response
 
     def stream(
         self, path: str, after: int, log_id: str | None = None

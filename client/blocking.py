@@ -7,11 +7,10 @@ there while the program computes.
 One thing is different: Python cannot interrupt a thread that computes or sleeps, so a block is not
 cancelled when its lease is lost. Check ``lease.is_held`` or call ``lease.check()`` before each
 guarded action. The end of the block raises ``LeaseLostError`` in any case.
+
+After a fork, everything raises ``ForkedError`` in the child. Connect an agent there.
 """
 
-import asyncio
-import sys
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from datetime import datetime
@@ -26,6 +25,7 @@ from quorate.client import consensus as proposals
 from quorate.client import lease as leases
 from quorate.client import notifications as feeds
 from quorate.client.errors import LeaseLostError
+from quorate.client.loop_thread import LoopThread
 from quorate.contracts.coordination.consensus import ConsensusInfo
 from quorate.contracts.coordination.leases import LeaseInfo
 from quorate.contracts.operations import Operation
@@ -33,46 +33,6 @@ from quorate.contracts.operations import Operation
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-
-class LoopThread:
-    """An event loop that runs in a daemon thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="quorate.client", daemon=True
-        )
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and return its result.
-
-        An interruption of the caller (such as KeyboardInterrupt) cancels the coroutine. Raises
-        RuntimeError when the agent has disconnected.
-        """
-        if self.is_stopped:
-            work.close()
-            raise RuntimeError("The agent has disconnected")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the loop has stopped. At interpreter exit the daemon thread stops too."""
-        return self._loop.is_closed() or sys.is_finalizing()
-
-    def close(self) -> None:
-        if self.is_stopped:
-            return
-        self.run(self._loop.shutdown_asyncgens())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 class SyncProxy:
@@ -209,6 +169,8 @@ class Lease(SyncProxy):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._loop.is_forked:
+            return
         loss = self._target.loss
         self._loop.run(self._target.close())
         if loss is not None and error is None:

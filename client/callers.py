@@ -65,6 +65,8 @@ class BlockingCaller(ABC):
         * UnavailableError: there is no response in ``timeout_seconds``. A command may have been
           carried out; send it again with the same ``idempotency_key`` to find out.
         * RequestFailedError: the response is not from Quorate, or the URL is invalid.
+        * LeaseLostError: the response grants a lease, and arrived after its end.
+        * ForkedError: the client belongs to the parent of this process.
 
         """
         return self.send(

@@ -8,6 +8,7 @@
   - ``ConfigurationError``   the URL, the key, a proxy or a certificate is missing or invalid
   - ``ClientClosedError``    the agent or feed was closed before the request finished
 * ``LeaseLostError``       a held lease is lost; no request needs to have failed
+* ``ForkedError``          a child process uses an agent, lease, client or feed of its parent
 
 A rejection by the service has a problem ``code`` (RFC 9457). It is a ``RejectedError`` as well,
 with one class for each code (client/rejections.py).
@@ -62,6 +63,10 @@ class UnavailableError(RequestFailedError):
 
 class ClientClosedError(RequestFailedError):
     """The agent or feed is closed, so it sends no more requests."""
+
+
+class ForkedError(QuorateError):
+    """The process was forked, and the object belongs to the parent. Connect again in the child."""
 
 
 class LeaseLostError(QuorateError):

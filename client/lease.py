@@ -9,11 +9,11 @@
   work was not protected. An exception of the block itself takes precedence.
 * The end of the block releases the lease, as a best effort. If the release does not reach the
   service, the lease expires.
+* One task at a time holds a contact (client/contact_holds.py), until its block has ended.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable
 from datetime import datetime
 from functools import partial
 from math import inf
@@ -21,25 +21,29 @@ from types import TracebackType
 from typing import Self
 
 from quorate.client import requests
-from quorate.client.agent_context import AgentContext, wait_for_event
+from quorate.client.agent_context import AgentContext
 from quorate.client.background_tasks import logger
 from quorate.client.cancellation import CancelScope
 from quorate.client.clock import sleep_until
+from quorate.client.contact_holds import ContactOwner
+from quorate.client.contact_waiting import acquire_contact
 from quorate.client.errors import LeaseLostError, RequestFailedError, UnavailableError
-from quorate.client.lease_validity import LOSS_REASONS_BY_STATUS, LeaseValidity, LossReason
-from quorate.client.rejections import LeaseConflictError, LeaseEndedError, LeaseNotFoundError
+from quorate.client.lease_release import RELEASE_TASK, log_failure, send_release
+from quorate.client.lease_validity import (
+    LOSS_REASONS_BY_STATUS,
+    SECONDS_PER_MINUTE,
+    LeaseValidity,
+    LossReason,
+)
+from quorate.client.outages import Outage
+from quorate.client.rejections import LeaseEndedError, LeaseNotFoundError
 from quorate.client.waiters import LeaseWatcher, contact_key
 from quorate.contracts.coordination.leases import LeaseInfo
 from quorate.contracts.coordination.send_gate import SendVerdict
 
-SECONDS_PER_MINUTE = 60.0
 RENEWALS_PER_DURATION = 3
 JITTER_SHARE = 0.1
 RENEWAL_PAUSE_SECONDS_MAX = 1.0
-# Without a notification, a waiting agent tries again this long after the lease of the holder should
-# have ended, plus jitter.
-FALLBACK_DELAY_SECONDS = 0.5
-RELEASE_TASK = "release of a lease"
 
 
 class Lease:
@@ -49,8 +53,7 @@ class Lease:
     ``fence`` and ``expires_at`` raise RuntimeError before.
 
     ``fence`` is the fencing token, strictly increasing within the tenant. Pass it to the systems
-    that the lease protects, so that they can reject a stale holder. ``expires_at`` is a time by the
-    clock of the service, for display only.
+    that the lease protects, so that they can reject a stale holder.
     """
 
     def __init__(
@@ -58,9 +61,10 @@ class Lease:
         context: AgentContext,
         contact_email: str,
         *,
-        intent: str,
+        intent: str | None,
         duration_minutes: float,
         wait_seconds: float,
+        reentrant: bool,
     ) -> None:
         self.contact_email = contact_email
         self._contact = contact_key(contact_email) or contact_email
@@ -68,19 +72,23 @@ class Lease:
         self._intent = intent
         self._duration_minutes = duration_minutes
         self._wait_seconds = wait_seconds
+        self._is_reentrant = reentrant
         self._info: LeaseInfo | None = None
         self._validity: LeaseValidity | None = None
         self._is_released = False
         self._cancel_scope: CancelScope | None = None
         self._maintenance: list[asyncio.Task[None]] = []
         self._watcher = LeaseWatcher(self._on_ended, self._verify)
+        self._owner = ContactOwner(lambda: self._info)
 
     # -- State ---------------------------------------------------------------
 
     def __repr__(self) -> str:
         if self._info is None:
             return f"Lease({self.contact_email!r}, not acquired)"
-        state = "released" if self._is_released else "held" if self.is_held else "lost"
+        is_forked = self._context.process.is_forked
+        held = "forked" if is_forked else "held" if self.is_held else "lost"
+        state = "released" if self._is_released else held
         return f"Lease({self.contact_email!r}, {state}, id={self.id!r}, fence={self.fence})"
 
     @property
@@ -111,11 +119,13 @@ class Lease:
         True means that no other agent holds the contact. A process that was suspended past the end
         of its lease sees False as soon as it resumes.
         """
+        self._context.process.check()
         return self._validity is not None and not self._is_released and self._validity.is_held
 
     @property
     def remaining_seconds(self) -> float:
         """The seconds for which the lease is held without another renewal; 0 if it is lost."""
+        self._context.process.check()
         if self._validity is None or self._is_released:
             return 0.0
         return self._validity.remaining_seconds
@@ -135,13 +145,16 @@ class Lease:
     async def request_send(self) -> SendVerdict:
         """Request permission from the send gate to contact the person now, with the fencing token.
 
-        A block is a result: see ``authorized`` and ``reason``. Raises LeaseLostError, without a
-        request, when the lease is not held; RejectedError or UnavailableError otherwise.
+        A block is a result: see ``authorized`` and ``reason``. Raises LeaseLostError when the lease
+        is not held, before or after the request; RejectedError or UnavailableError otherwise.
         """
         self.check()
-        return await self._context.execute(
+        verdict = await self._context.execute(
             requests.request_send(self._context.agent_ref, self.contact_email, fence=self.fence)
         )
+        if verdict.authorized:
+            self.check()
+        return verdict
 
     async def renew(self, duration_minutes: float | None = None) -> LeaseInfo:
         """Extend the lease to ``duration_minutes`` from now; by default its first duration.
@@ -163,13 +176,16 @@ class Lease:
         the background then, and after a cancellation. Until its response, this process acquires no
         lease on the same contact, because the late release would end it.
         """
+        self._context.process.check()
         if self._is_released:
             return
         self._is_released = True
         self._stop_maintenance()
         if not self._context.waiters.remove_watcher(self.id, self._watcher):
+            self._free_contact()
             return
         releasing = asyncio.ensure_future(self._release_if_unused())
+        self._free_contact()
         try:
             async with asyncio.timeout(self._context.config.timeout_seconds):
                 await asyncio.shield(releasing)
@@ -177,7 +193,7 @@ class Lease:
             raise UnavailableError("The service has not answered the release in time") from error
         finally:
             if not releasing.done():
-                self._context.background.start(partial(_log_failure, releasing), RELEASE_TASK)
+                self._context.background.start(partial(log_failure, releasing), RELEASE_TASK)
 
     # -- Entering and leaving the block --------------------------------------
 
@@ -192,6 +208,8 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._context.process.is_forked:
+            return
         assert self._cancel_scope is not None
         was_cancelled_by_loss = self._cancel_scope.close(kind)
         loss = self.loss
@@ -202,23 +220,20 @@ class Lease:
     async def acquire(self) -> None:
         """Acquire the lease, waiting for the contact up to ``wait_seconds``.
 
-        Raises LeaseConflictError when another agent still holds the contact, LeaseLostError when
-        the lease ended before its response arrived, and other RejectedError or UnavailableError.
+        Raises LeaseConflictError when the contact is still held, LeaseLostError when the lease
+        ended before its response arrived, and other RejectedError or UnavailableError.
         """
+        self._context.process.check()
         if self._info is not None:
             raise RuntimeError("A lease is for one use: call agent.lease() again")
-        with self._context.waiters.contact_available(self._contact) as available:
-            deadline = self._context.clock() + self._wait_seconds
-            while True:
-                try:
-                    await self._acquire_once()
-                    break
-                except LeaseConflictError as conflict:
-                    remaining = deadline - self._context.clock()
-                    if remaining <= 0:
-                        raise
-                    fallback = self._fallback_seconds(conflict)
-                    await wait_for_event(available, min(remaining, fallback))
+        await acquire_contact(
+            self._context,
+            self._contact,
+            self._owner,
+            attempt=self._acquire_once,
+            is_shared=self._is_reentrant,
+            wait_seconds=self._wait_seconds,
+        )
         self._start_maintenance()
         if (loss := self.loss) is not None:
             await self.close()
@@ -229,7 +244,7 @@ class Lease:
 
         Raises nothing: a release that takes longer continues in the background.
         """
-        if self._info is None:
+        if self._info is None or self._context.process.is_forked:
             return
         was_held = self.is_held
         self._stop_maintenance()
@@ -237,16 +252,19 @@ class Lease:
             return
         self._is_released = True
         is_last_user = self._context.waiters.remove_watcher(self.id, self._watcher)
-        if is_last_user and not self._needs_no_release():
-            task = self._context.background.start(self._try_release, RELEASE_TASK)
-            if was_held:
-                seconds = self._context.config.shutdown_timeout_seconds
-                await self._context.background.wait({task}, seconds)
-
-    def _needs_no_release(self) -> bool:
-        """Whether the service ended the lease, or the agent releases all its leases."""
         assert self._validity is not None
-        return self._validity.loss_reason in {*LOSS_REASONS_BY_STATUS, "left"}
+        if not is_last_user or not self._validity.needs_release:
+            self._free_contact()
+            return
+        task = self._context.background.start(self._try_release, RELEASE_TASK)
+        self._free_contact()
+        if was_held:
+            seconds = self._context.config.shutdown_timeout_seconds
+            await self._context.background.wait({task}, seconds)
+
+    def _free_contact(self) -> None:
+        """Let another task have the contact: its lease is another one, after the release task."""
+        self._context.holds.free(self._contact, self._owner)
 
     # -- Acquiring -----------------------------------------------------------
 
@@ -266,11 +284,15 @@ class Lease:
             self.contact_email,
             intent=self._intent,
             duration_minutes=self._duration_minutes,
+            holder=self._context.holder,
         )
         async with self._context.lock_contact(
             self._contact, timeout_seconds=self._context.config.timeout_seconds
         ):
-            response, epoch = await self._context.send_as_active(request)
+            try:
+                response, epoch = await self._context.send_as_active(request)
+            except LeaseEndedError:  # The lease ended before its response arrived.
+                response, epoch = await self._context.send_as_active(request)
             validity = LeaseValidity(self._context.liveness, self._context.clock, epoch)
             validity.extend(response.sent_at, self._duration_minutes * SECONDS_PER_MINUTE)
             self._info, self._validity = response.result, validity
@@ -286,18 +308,13 @@ class Lease:
             await self._try_release()
 
     async def _try_release(self) -> None:
-        await _log_failure(self._release_if_unused())
+        await log_failure(self._release_if_unused())
 
     async def _release_if_unused(self) -> None:
         """Release, unless another task has acquired the same lease meanwhile."""
         async with self._context.lock_contact(self._contact, timeout_seconds=inf):
             if self._context.waiters.is_unused(self.id):
-                await _release(self._context, self.id)
-
-    def _fallback_seconds(self, conflict: LeaseConflictError) -> float:
-        delay = FALLBACK_DELAY_SECONDS * (1 + random.random())  # noqa: S311 - no secret.
-        holder = conflict.holder
-        return delay + (self._context.seconds_until(holder.expires_at) if holder else 0.0)
+                await send_release(self._context, self.id)
 
     # -- Renewing ------------------------------------------------------------
 
@@ -320,6 +337,7 @@ class Lease:
         self._cancel_block()
 
     async def _renew_repeatedly(self) -> None:
+        outage = Outage(f"The renewal of the lease on {self.contact_email}")
         while self.is_held:
             interval = self._duration_minutes * SECONDS_PER_MINUTE / RENEWALS_PER_DURATION
             pause = interval * (1 - JITTER_SHARE * random.random())  # noqa: S311 - no secret.
@@ -327,11 +345,10 @@ class Lease:
             while self.is_held:
                 try:
                     await self._renew_once()
+                    outage.record_success()
                     break
-                except UnavailableError as failure:
-                    logger.info("The renewal of a lease failed and will be retried: %s", failure)
                 except RequestFailedError as failure:
-                    logger.warning("The renewal of a lease failed and will be retried: %s", failure)
+                    outage.record_failure(failure)
                 pause = min(RENEWAL_PAUSE_SECONDS_MAX, interval / RENEWALS_PER_DURATION)
                 await asyncio.sleep(pause)
 
@@ -339,7 +356,9 @@ class Lease:
         """Renew, or record the loss if the lease has ended. Other failures are raised."""
         assert self._validity is not None
         minutes = duration_minutes or self._duration_minutes
-        request = requests.renew_lease(self.id, duration_minutes=minutes)
+        request = requests.renew_lease(
+            self.id, duration_minutes=minutes, holder=self._context.holder
+        )
         timeout = min(self._validity.remaining_seconds, self._context.config.timeout_seconds)
         try:
             response = await self._context.transport.send(request, timeout_seconds=timeout)
@@ -377,23 +396,3 @@ class Lease:
     def _loss_error(self) -> LeaseLostError:
         reason = "released" if self._validity is None else self._validity.loss_reason or "released"
         return LeaseLostError(reason, self.id, self.contact_email, self.fence)
-
-
-async def release_lease(context: AgentContext, lease_id: str) -> None:
-    """Release a lease as a best effort: a failure is logged."""
-    await _log_failure(_release(context, lease_id))
-
-
-async def _release(context: AgentContext, lease_id: str) -> None:
-    """Send the release under one idempotency key until the service responds.
-
-    An abandoned attempt could still arrive, and end a lease that was granted since.
-    """
-    await context.execute(requests.release_lease(lease_id), timeout_seconds=inf)
-
-
-async def _log_failure(releasing: Awaitable[None]) -> None:
-    try:
-        await releasing
-    except RequestFailedError as failure:
-        logger.info("The release of a lease failed, so the lease will expire: %s", failure)

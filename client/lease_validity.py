@@ -20,6 +20,7 @@ from quorate.domain.identity.agents import HEARTBEATS_PER_WINDOW_MAX
 
 DRIFT_SHARE = 0.01
 DRIFT_SECONDS = 0.05
+SECONDS_PER_MINUTE = 60.0
 
 LossReason: TypeAlias = Literal[
     "expired",  # The service reports that the lease has expired.
@@ -108,6 +109,11 @@ class LeaseValidity:
             elif self._clock() >= self._granted_until:
                 self.loss_reason = "unreachable"
         return self.loss_reason is None
+
+    @property
+    def needs_release(self) -> bool:
+        """Whether neither the service has ended the lease nor the agent releases all its leases."""
+        return self.loss_reason not in {*LOSS_REASONS_BY_STATUS, "left"}
 
     @property
     def remaining_seconds(self) -> float:

@@ -31,6 +31,7 @@ from quorate.client.environment import resolve_service
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.notification_buffer import NotificationBuffer
 from quorate.client.outages import Outage
+from quorate.client.process_guard import ProcessGuard
 from quorate.client.rejections import (
     InternalServerError,
     RejectedError,
@@ -125,7 +126,7 @@ class NotificationFeed:
         agent_ref = agent or AgentRef()
         http = HttpTransport(address.url, address.api_key)
         transport = FailoverTransport(http, boot_time, config.timeout_seconds)
-        background = BackgroundTasks()
+        background, process = BackgroundTasks(), ProcessGuard()
         try:
             if after is None:
                 request = requests.list_notifications(agent_ref, after=0, limit=1)
@@ -144,10 +145,12 @@ class NotificationFeed:
             try:
                 yield feed
             finally:
-                feed.close()
+                if not process.is_forked:
+                    feed.close()
         finally:
-            await background.cancel_all()
-            await transport.close()
+            if not process.is_forked:
+                await background.cancel_all()
+                await transport.close()
 
     def __repr__(self) -> str:
         agent = self._agent.id or self._agent.name

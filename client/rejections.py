@@ -148,9 +148,17 @@ class LogMismatchError(RejectedError, ConflictError):
 
 
 class LeaseConflictError(RejectedError, ConflictError):
-    """Another agent holds the contact."""
+    """Another agent holds the contact, or another process or task of the same agent."""
 
     code = LeaseHeld.code
+
+    @property
+    def will_notify(self) -> bool:
+        """Whether the service notifies this agent (``lease_available``) when the lease ends.
+
+        It notifies a limited number of agents. Earlier versions of the service do not say.
+        """
+        return self.details.get("willNotify") is not False
 
     @property
     def holder(self) -> HolderInfo | None:

@@ -120,13 +120,20 @@ def acquire_lease(
     agent: AgentRef,
     contact_email: str,
     *,
-    intent: str = "general",
+    intent: str | None = None,
     duration_minutes: float = leases.DURATION_MINUTES_DEFAULT,
+    holder: str | None = None,
 ) -> Request[LeaseInfo]:
     """Acquire the exclusive lease on a contact, for 1/60 to 1440 minutes.
 
-    If the agent holds the contact already, this renews its lease, with the same id and fence.
-    Rejected with LeaseConflictError or AgentInactiveError.
+    If the holder has the contact already, this renews its lease, with the same id and fence, and
+    with its intent unless ``intent`` is another one. ``holder`` names an instance of the agent,
+    such as this process: up to 64 letters, digits, ``.``, ``_``, ``:`` and ``-``. Requests of one
+    agent with different holders exclude each other.
+
+    Rejected with LeaseConflictError or AgentInactiveError, and with LeaseEndedError when the lease
+    ended before a repeated request. A client raises LeaseLostError when the response arrives so
+    late that the lease may have ended.
     """
     body = unchecked(LeaseBody)(
         agent_id=agent.id,
@@ -134,18 +141,23 @@ def acquire_lease(
         contact_email=contact_email,
         intent=intent,
         duration_minutes=duration_minutes,
+        holder=holder,
     )
     return request_for(ACQUIRE_LEASE, body)
 
 
 def renew_lease(
-    lease_id: str, *, duration_minutes: float = leases.DURATION_MINUTES_DEFAULT
+    lease_id: str,
+    *,
+    duration_minutes: float = leases.DURATION_MINUTES_DEFAULT,
+    holder: str | None = None,
 ) -> Request[LeaseInfo]:
     """Extend an active lease to ``duration_minutes`` from now. A renewal never shortens.
 
-    Rejected with LeaseEndedError or LeaseNotFoundError.
+    Rejected with LeaseEndedError or LeaseNotFoundError; with LeaseConflictError if ``holder`` does
+    not hold it. A client raises LeaseLostError for a response that arrives too late.
     """
-    body = unchecked(RenewBody)(duration_minutes=duration_minutes)
+    body = unchecked(RenewBody)(duration_minutes=duration_minutes, holder=holder)
     return request_for(RENEW_LEASE, body, lease_id=lease_id)
 
 

@@ -51,12 +51,12 @@ class Waiters:
         from quorate.contracts import notifications as models  # noqa: PLC0415 - see results.py.
 
         match notification.data:
-            case models.LeaseExpired(lease_id=lease_id):
-                self._end_lease(lease_id, "expired")
-            case models.LeaseRevoked(lease_id=lease_id):
-                self._end_lease(lease_id, "revoked")
-            case models.LeaseReleased(lease_id=lease_id):
-                self._end_lease(lease_id, "released")
+            case models.LeaseExpired(lease_id=lease_id, contact_key=key):
+                self._end_lease(lease_id, "expired", key)
+            case models.LeaseRevoked(lease_id=lease_id, contact_key=key):
+                self._end_lease(lease_id, "revoked", key)
+            case models.LeaseReleased(lease_id=lease_id, contact_key=key):
+                self._end_lease(lease_id, "released", key)
             case models.LeaseAvailable(contact_key=key):
                 _set_all(self._contacts.get(key))
             case (
@@ -103,7 +103,9 @@ class Waiters:
     def _all_watchers(self) -> list[LeaseWatcher]:
         return [watcher for watchers in self._watchers.values() for watcher in watchers]
 
-    def _end_lease(self, lease_id: str, reason: LossReason) -> None:
+    def _end_lease(self, lease_id: str, reason: LossReason, key: str) -> None:
+        """Notify the users of a lease, and those who wait for what another process held."""
+        _set_all(self._contacts.get(key))
         self._ended_leases[lease_id] = reason
         if len(self._ended_leases) > ENDED_LEASES_MAX:
             self._ended_leases.popitem(last=False)

@@ -15,18 +15,9 @@ from pydantic.alias_generators import to_camel
 
 from quorate.contracts.coordination.leases import HolderInfo
 from quorate.contracts.notification_pages import NotificationInfo
-from quorate.contracts.wire_models import Time
+from quorate.contracts.wire_models import Time, omit_null
 
 PREFIX = "quorate."  # Of a CloudEvent's type, before the name of the notification.
-
-
-def _omit_null(schema: dict[str, Any]) -> None:
-    """Describe an optional field as one that may be absent; the service never sends null."""
-    for field in schema.get("properties", {}).values():
-        choices = [one for one in field.get("anyOf", ()) if one != {"type": "null"}]
-        if len(choices) == 1 and field.get("default", ...) is None:
-            del field["anyOf"], field["default"]
-            field.update(choices[0])
 
 
 class NotificationData(BaseModel):
@@ -37,7 +28,7 @@ class NotificationData(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
-        json_schema_extra=_omit_null,
+        json_schema_extra=omit_null,
         defer_build=True,
     )
 
@@ -46,7 +37,11 @@ class NotificationData(BaseModel):
 
 
 class LeaseConflict(NotificationData):
-    """`agentId` was rejected. `leaseId` and `leaseHolder` describe the existing lease."""
+    """`agentId` was rejected. `leaseId` and `leaseHolder` describe the existing lease.
+
+    `requestedHolder` is the instance that the rejected request named. If `agentId` is also the
+    agent of `leaseHolder`, another instance of it was rejected.
+    """
 
     lease_id: str
     contact_key: str
@@ -56,6 +51,7 @@ class LeaseConflict(NotificationData):
     intent: str
     conflict: Literal[True]
     lease_holder: HolderInfo
+    requested_holder: str | None = None
 
 
 class LeaseAvailable(NotificationData):
@@ -74,6 +70,7 @@ class LeaseReleased(NotificationData):
     contact_key: str
     contact_email: str | None = None
     agent_id: str
+    holder: str | None = None
 
 
 class LeaseExpired(NotificationData):
@@ -84,16 +81,21 @@ class LeaseExpired(NotificationData):
     contact_email: str
     agent_id: str
     expires_at: Time
+    holder: str | None = None
 
 
 class LeaseRevoked(NotificationData):
-    """`agentId` held the lease."""
+    """`agentId` held the lease.
+
+    `reason` is `agent_inactive`, or `superseded`: the agent registered and acquired it again.
+    """
 
     lease_id: str
     contact_key: str
     contact_email: str
     agent_id: str
     reason: str
+    holder: str | None = None
 
 
 class SendBlocked(NotificationData):

@@ -60,6 +60,15 @@ def optional(**options: Any) -> Any:  # noqa: ANN401 - a field's description.
     return Field(default=None, exclude_if=lambda value: value is None, **options)
 
 
+def omit_null(schema: dict[str, Any]) -> None:
+    """Describe an optional field as one that may be absent; the service never sends null."""
+    for field in schema.get("properties", {}).values():
+        choices = [one for one in field.get("anyOf", ()) if one != {"type": "null"}]
+        if len(choices) == 1 and field.get("default", ...) is None:
+            del field["anyOf"], field["default"]
+            field.update(choices[0])
+
+
 # -- Responses ---------------------------------------------------------------
 
 

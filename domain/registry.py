@@ -9,6 +9,7 @@ from typing import Any
 
 from quorate.domain.coordination import notifications as coordination_notifications
 from quorate.domain.coordination.consensus import CONSENSUS
+from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
 from quorate.domain.coordination.leases import LEASES
 from quorate.domain.coordination.send_gate import SEND_GATE
 from quorate.domain.identity import notifications as identity_notifications
@@ -41,7 +42,12 @@ EVENT_TYPES: Mapping[str, type[Any]] = {
 }
 COMMANDS: Mapping[str, type[Any]] = {
     command.__name__: command
-    for command in (*(one for each in AGGREGATES for one in each.commands), RecordDue)
+    for command in (
+        *(one for each in AGGREGATES for one in each.commands),
+        AcquireLease,
+        RenewLease,
+        RecordDue,
+    )
 }
 
 

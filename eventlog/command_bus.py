@@ -39,6 +39,7 @@ from quorate.eventlog.unit_of_work import (
     Remembered,
     Scope,
     UnitOfWork,
+    reads_of_repeat,
     scope_of,
 )
 
@@ -221,6 +222,10 @@ class CommandBus:
                 ]
             )
             now = max(heads.now or self._clock(), heads.last.at)
+            if remembered:  # Requests that are repeated; some read what they were granted.
+                repeats = [reads_of_repeat(envelope, remembered) for envelope in envelopes]
+                if keys := _read_keys(envelopes, repeats):
+                    await transaction.look_up(self._states.lookups(states, keys))
             await transaction.look_up(self._states.overdue_lookups(states, now))
             unit = UnitOfWork(
                 now=now,
@@ -237,6 +242,7 @@ class CommandBus:
                 await self._log.append(transaction, unit.rows)
                 await self._states.save(transaction, states)
             await self._answers.save(transaction, unit.to_remember, now)
+            await self._answers.replace(transaction, unit.to_replace, now)
         self.failing = self.failing and not unit.rows
         self.metrics.record_commit(len(envelopes), unit.rows, time.perf_counter() - began)
         self._notify_listeners(envelopes, unit.rows, began_ns)

@@ -26,6 +26,9 @@ class CommandEnvelope:
 
     ``render`` makes the public response from the command's outcome and must not raise. ``urgent``
     commands may overtake others. Commands of an actor that are ``in_order`` keep their order.
+
+    ``grant_in`` returns what a stored response of this command grants, or None if it grants nothing
+    that can end. With it, the command is a ``RepeatableCommand``.
     """
 
     tenant: str
@@ -33,6 +36,7 @@ class CommandEnvelope:
     command_id: str
     command: Command
     render: Callable[[Any], bytes]
+    grant_in: Callable[[bytes], Any] | None = None
     idempotency: Idempotency | None = None
     urgent: bool = False
     in_order: bool = False
@@ -43,7 +47,8 @@ class CommandEnvelope:
 class Accepted:
     """The command was executed; ``sequence`` is the tenant's head after it.
 
-    ``replayed``: this is the stored response to an earlier request with the same idempotency key.
+    ``replayed``: an earlier request with the same idempotency key executed the command. This is its
+    stored response, or what is left of the right that it stated.
     """
 
     body: bytes

@@ -1,14 +1,15 @@
 """Stored responses to commands with an idempotency key, kept for RESPONSES_KEPT_HOURS.
 
 The same key with the same request gets the same response, also after a restart. A response is
-committed in the transaction of its command.
+committed in the transaction of its command. A response that states a right in time is judged again
+at each repetition (``UnitOfWork``), and another decision takes its place.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_
+from sqlalchemy import and_, bindparam, delete, func, insert, select, tuple_, update
 
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_MINUTE, Timestamp
 from quorate.eventlog.database import Database
@@ -33,6 +34,11 @@ class IdempotencyStore:
             select(answers).select_from(scopes.join(answers, same)), database.dialect
         )
         self._insert = Query(insert(answers), database.dialect)
+        this = and_(*(column == bindparam(f"its_{column.name}") for column in key))
+        values: dict[str, Any] = {
+            name: bindparam(f"new_{name}") for name in ("code", "body", "sequence", "at")
+        }
+        self._update = Query(update(answers).where(this).values(values), database.dialect)
         expired = select(func.count().label("expired")).select_from(oldest.subquery())
         self._count_expired = Query(expired, database.dialect)
         self._prune = Query(delete(answers).where(tuple_(*key).in_(oldest)), database.dialect)
@@ -68,6 +74,24 @@ class IdempotencyStore:
             for scope, one in given.items()
         ]
         await transaction.write(self._insert, rows)
+
+    async def replace(
+        self, transaction: DatabaseTransaction, given: dict[Scope, Remembered], now: Timestamp
+    ) -> None:
+        """Store other responses under keys that are stored already."""
+        if not given:
+            return
+        names = [f"its_{column.name}" for column in answers.primary_key]
+        rows = []
+        for scope, one in given.items():
+            new = {
+                "new_code": one.answer.code if isinstance(one.answer, Rejected) else None,
+                "new_body": _body(one.answer),
+                "new_sequence": one.answer.sequence,
+                "new_at": now,
+            }
+            rows.append(self._update.bind(dict(zip(names, scope, strict=True)) | new))
+        await transaction.write(self._update, rows)
 
     async def prune(self, transaction: DatabaseTransaction, now: Timestamp) -> bool:
         """Delete the oldest expired responses, few at a time, so that commands do not wait.

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import LargeBinary
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql import Delete, Insert, Select
+from sqlalchemy.sql import Delete, Insert, Select, Update
 
 from quorate.domain.shared.records import record
 
@@ -31,7 +31,7 @@ class Query:
     packed = True  # It has few rows, which may be fetched as one JSON value.
     columns_inserted: Sequence[Any] = ()  # For an insert: the columns of its table.
 
-    def __init__(self, statement: Select[Any] | Insert | Delete, dialect: Dialect) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Update | Delete, dialect: Dialect) -> None:
         columns = None
         if isinstance(statement, Insert):
             self.columns_inserted = tuple(statement.table.columns)

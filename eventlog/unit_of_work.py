@@ -3,11 +3,12 @@
 * What the commands read was loaded before. What they record is written after.
 * Each command sees the changes of the commands before it in the same transaction.
 * Events that are due among the instances that a command reads are recorded before its decision.
+* A stored response that states a right in time is judged again when its request is repeated.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -76,6 +77,7 @@ class UnitOfWork:
         self.now = now
         self.rows: list[RecordedEvent] = []
         self.to_remember: dict[Scope, Remembered] = {}
+        self.to_replace: dict[Scope, Remembered] = {}  # Stored by an earlier transaction.
         self._window = window
         self._position = position
         self._heads = heads
@@ -103,7 +105,10 @@ class UnitOfWork:
             self._remembered[scope] = self.to_remember[scope] = known
             return result
         if known.fingerprint == envelope.idempotency.fingerprint:
-            return replace(known.answer, replayed=True)
+            granted = grant_of(envelope, known)
+            if granted is None:
+                return replace(known.answer, replayed=True)
+            return self._repeat(envelope, reads, scope, known, granted)
         sequence = self._heads[envelope.tenant].sequence
         return Rejected(code=KEY_REUSED, facts={}, sequence=sequence)
 
@@ -113,15 +118,50 @@ class UnitOfWork:
         try:
             events = command.decide(state, self._context(envelope.tenant))
         except DomainError as error:
-            self._record(envelope, state, error.recorded)
-            return Rejected(
-                code=error.code,
-                facts=public(error.details),
-                sequence=self._heads[envelope.tenant].sequence,
-            )
+            return self._rejected(envelope, state, error)
+        return self._accepted(envelope, state, events)
+
+    def _repeat(
+        self,
+        envelope: CommandEnvelope,
+        reads: Reads,
+        scope: Scope,
+        known: Remembered,
+        granted: Any,  # noqa: ANN401 - what the command granted.
+    ) -> CommandResult:
+        """Judge a stored response at the present time; another decision takes its place."""
+        state: TenantState = self._states[envelope.tenant]
+        command: Any = envelope.command
+        self._record(envelope, state, due_events(reads, state, self.now))
+        try:
+            events = command.repeat(granted, state, self._context(envelope.tenant))
+        except DomainError as error:
+            return replace(self._rejected(envelope, state, error), replayed=True)
+        if events is None:
+            return replace(known.answer, replayed=True)
+        result = self._accepted(envelope, state, events)
+        if not events:
+            return replace(result, replayed=True)
+        target = self.to_remember if scope in self.to_remember else self.to_replace
+        self._remembered[scope] = target[scope] = replace(known, answer=result)
+        return result
+
+    def _accepted(
+        self, envelope: CommandEnvelope, state: TenantState, events: Sequence[Event]
+    ) -> Accepted:
         self._record(envelope, state, _with_reactions(state, events))
-        body = envelope.render(command.result(state, events))
+        body = envelope.render(envelope.command.result(state, events))
         return Accepted(body=body, sequence=self._heads[envelope.tenant].sequence)
+
+    def _rejected(
+        self, envelope: CommandEnvelope, state: TenantState, error: DomainError
+    ) -> Rejected:
+        self._record(envelope, state, error.recorded)
+        return Rejected(
+            code=error.code,
+            facts=public(error.details),
+            sequence=self._heads[envelope.tenant].sequence,
+        )
 
     def _context(self, tenant: str) -> DecisionContext:
         sequence = self._heads[tenant].sequence + 1
@@ -174,6 +214,21 @@ class UnitOfWork:
             data=data,
             hash=link(head.hash, body),
         )
+
+
+def grant_of(envelope: CommandEnvelope, known: Remembered | None) -> Any:  # noqa: ANN401
+    """Return what the stored response to this request grants; None if it needs no judgement."""
+    if known is None or envelope.grant_in is None or isinstance(known.answer, Rejected):
+        return None
+    return envelope.grant_in(known.answer.body)
+
+
+def reads_of_repeat(envelope: CommandEnvelope, remembered: Mapping[Scope, Remembered]) -> Reads:
+    """Return what the repetition of a command reads in addition."""
+    if envelope.idempotency is None or not hasattr(envelope.command, "reads_of_repeat"):
+        return ()
+    granted = grant_of(envelope, remembered.get(scope_of(envelope.tenant, envelope.idempotency)))
+    return () if granted is None else envelope.command.reads_of_repeat(granted)
 
 
 def _with_reactions(state: TenantState, events: Iterable[Event]) -> Iterable[Event]:

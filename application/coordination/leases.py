@@ -1,5 +1,7 @@
 """Acquire, renew, release and list leases on contacts."""
 
+import orjson
+
 from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
@@ -17,16 +19,20 @@ from quorate.contracts.coordination.leases import (
     LeasesQuery,
     Released,
 )
+from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
 from quorate.domain.coordination.leases import (
-    AcquireLease,
     Lease,
     LeaseNotFound,
     ReleaseLease,
-    RenewLease,
 )
 
 render_lease = renderer(LeaseInfo, Lease)
 _RELEASED = constant(Released)
+
+
+def _lease_id(response: bytes) -> str:
+    """Return the id of the lease that a stored response grants."""
+    return str(orjson.loads(response)["id"])
 
 
 @handles(ACQUIRE_LEASE)
@@ -40,12 +46,13 @@ async def acquire(service: Service, call: Call) -> Reply:
         intent=body.intent,
         duration_minutes=body.duration_minutes,
         new_lease_id=service.id(),
+        holder=body.holder,
     )
 
     def render(lease: Lease) -> bytes:
         return dump(render_lease(lease, tenant_id=tenant))
 
-    return await service.execute(call, command, render)
+    return await service.execute(call, command, render, grant_in=_lease_id)
 
 
 @handles(RENEW_LEASE)
@@ -55,12 +62,13 @@ async def renew(service: Service, call: Call) -> Reply:
         caller=call.principal,
         lease_id=call.path["lease_id"],
         duration_minutes=call.body.duration_minutes,
+        holder=call.body.holder,
     )
 
     def render(lease: Lease) -> bytes:
         return dump(render_lease(lease, tenant_id=tenant))
 
-    return await service.execute(call, command, render)
+    return await service.execute(call, command, render, grant_in=_lease_id)
 
 
 @handles(RELEASE_LEASE)

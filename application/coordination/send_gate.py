@@ -1,5 +1,7 @@
 """Request permission from the send gate before sending to a contact."""
 
+import orjson
+
 from quorate.application.contact_emails import parse_contact_email
 from quorate.application.execution import Service
 from quorate.application.identity.agents import ref
@@ -7,7 +9,12 @@ from quorate.application.operations import Call, Reply, handles
 from quorate.application.rendering import Json, dump, renderer
 from quorate.contracts.coordination.leases import HolderInfo
 from quorate.contracts.coordination.send_gate import REQUEST_SEND, SendBody, SendVerdict
-from quorate.domain.coordination.send_gate import RequestSend, SendAuthorized, SendBlocked
+from quorate.domain.coordination.send_gate import (
+    Authorization,
+    RequestSend,
+    SendAuthorized,
+    SendBlocked,
+)
 
 _render_holder = renderer(HolderInfo, SendBlocked, agent_id="holder_id", agent_name="holder_name")
 
@@ -42,4 +49,12 @@ async def request_send(service: Service, call: Call) -> Reply:
     def render(event: SendAuthorized | SendBlocked) -> bytes:
         return dump(render_verdict(event, tenant))
 
-    return await service.execute(call, command, render)
+    return await service.execute(call, command, render, grant_in=_authorization)
+
+
+def _authorization(response: bytes) -> Authorization | None:
+    """Return what a stored response authorizes; a block grants nothing."""
+    verdict = orjson.loads(response)
+    if verdict["status"] != "authorized":
+        return None
+    return Authorization(fence=verdict.get("fence"))

@@ -55,15 +55,25 @@ async def register(service: Service, call: Call) -> Reply:
     )
 
     def render(agent: Agent) -> bytes:
-        return dump(render_agent(agent, tenant_id=principal.tenant, status="active"))
+        status = "active" if agent.status == "active" else "inactive"
+        return dump(render_agent(agent, tenant_id=principal.tenant, status=status))
 
-    return await service.execute(call, command, render)
+    return await service.execute(call, command, render, grant_in=_activity)
 
 
 @handles(HEARTBEAT)
 async def heartbeat(service: Service, call: Call) -> Reply:
     command = Heartbeat(caller=call.principal, agent=ref(call.body))
-    return await service.execute(call, command, lambda result: dump(render_heartbeat(result)))
+
+    def render(result: HeartbeatResult) -> bytes:
+        return dump(render_heartbeat(result))
+
+    return await service.execute(call, command, render, grant_in=_activity)
+
+
+def _activity(_response: bytes) -> bool:
+    """Say that the stored response grants a time until which the agent is active."""
+    return True
 
 
 @handles(GET_AGENT)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from quorate.cli.commands.agents import advice_for
+from quorate.cli.commands.leases import intent_option
 from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import Service, TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import agent_options, service_options
@@ -23,7 +24,6 @@ from quorate.cli.parameter_types import Duration
 from quorate.domain.coordination.leases import (
     DURATION_MINUTES_MAX,
     DURATION_MINUTES_MIN,
-    INTENT_DEFAULT,
 )
 from quorate.domain.identity.agents import ROLE_DEFAULT
 
@@ -43,8 +43,8 @@ Examples:
   quorate lease run lead@example.com --agent-name mailer --wait 60s -- true
 
 COMMAND gets QUORATE_LEASE_ID, QUORATE_FENCE, QUORATE_CONTACT, QUORATE_AGENT_ID and QUORATE_URL in
-its environment; it should pass the fencing token to the send gate before it acts. Two runs with the
-same agent name are the same agent and share its lease: use different names to exclude each other.
+its environment; it should pass the fencing token to the send gate before it acts. Two runs exclude
+each other, also with the same agent name.
 
 \b
 Exit codes:
@@ -60,12 +60,7 @@ Exit codes:
 @click.argument("contact")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @agent_options
-@click.option(
-    "--intent",
-    default=INTENT_DEFAULT,
-    show_default=True,
-    help="Purpose label, e.g. outbound_sales.",
-)
+@intent_option
 @click.option(
     "--duration",
     type=Duration("m", DURATION_MINUTES_MIN, DURATION_MINUTES_MAX),
@@ -97,7 +92,7 @@ def run(  # noqa: PLR0917 - click passes options as arguments.
     command: tuple[str, ...],
     agent_id: str | None,
     agent_name: str | None,
-    intent: str,
+    intent: str | None,
     duration: float,
     wait: float,
     kill_after: float,

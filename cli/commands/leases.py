@@ -53,6 +53,12 @@ duration_option = click.option(
 )
 
 
+intent_option = click.option(
+    "--intent",
+    help=f"Purpose label, e.g. outbound_sales. [default: unchanged, {INTENT_DEFAULT} if new]",
+)
+
+
 @click.command(
     epilog="""
 \b
@@ -63,19 +69,19 @@ Examples:
 """
     + ACQUIRING
     + """
-While another agent holds the contact, the exit code is 3 and the error names the holder.
+While another holder has the contact, the exit code is 3 and the error names the holder. It is 3
+also when the lease has ended before the response arrived.
 """
     + EXIT_CODES
 )
 @contact_argument("The contact to lease.")
 @agent_options
-@click.option(
-    "--intent",
-    default=INTENT_DEFAULT,
-    show_default=True,
-    help="Purpose label, e.g. outbound_sales.",
-)
+@intent_option
 @duration_option
+@click.option(
+    "--holder",
+    help="Name of this instance of the agent; other instances are rejected. [default: none]",
+)
 @service_options
 @json_option
 @quiet_option
@@ -84,8 +90,9 @@ def lease(  # noqa: PLR0917 - click passes options as arguments.
     agent_id: str | None,
     agent_name: str | None,
     contact_email: str,
-    intent: str,
+    intent: str | None,
     duration: float,
+    holder: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -95,7 +102,7 @@ def lease(  # noqa: PLR0917 - click passes options as arguments.
     service = resolve_target(sources)
     acting_agent = resolve_agent(service, agent_id, agent_name)
     request = requests.acquire_lease(
-        acting_agent, contact_email, intent=intent, duration_minutes=duration
+        acting_agent, contact_email, intent=intent, duration_minutes=duration, holder=holder
     )
     with open_api(sources, service, advice=advice_for(acting_agent)) as api:
         found = api.call(request)

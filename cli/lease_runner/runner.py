@@ -40,7 +40,7 @@ class LeaseSpec:
     agent_name: str | None
     agent_role: str
     contact: str
-    intent: str
+    intent: str | None
     duration_minutes: float
     wait_seconds: float
     kill_after_seconds: float

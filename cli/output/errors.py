@@ -100,11 +100,14 @@ def report_errors(
 
     ``key_from`` is the source of the key, for the problems that concern it.
     """
-    from quorate.client.errors import RequestFailedError
+    from quorate.client.errors import LeaseLostError, RequestFailedError
     from quorate.client.rejections import RejectedError
 
     try:
         yield
+    except LeaseLostError as lost:
+        message = f"{lost}, because the response arrived too late"
+        raise Failure(message, CONFLICT, ADVICE["lease_ended"]) from lost
     except RequestFailedError as failed:
         hint = ""
         if isinstance(failed, RejectedError):
@@ -173,7 +176,9 @@ def _describe_holder(failed: "RequestFailedError") -> str | None:
     holder = failed.holder if isinstance(failed, LeaseConflictError) else None
     if holder is None:
         return None
-    return f"{holder.agent_name} holds the contact until {format_time(holder.expires_at)}"
+    instance = f" (holder {holder.holder})" if holder.holder else ""
+    until = format_time(holder.expires_at)
+    return f"{holder.agent_name}{instance} holds the contact until {until}"
 
 
 def _print_problem(failed: "RequestFailedError") -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from quorate.client.clock import Clock
 from quorate.client.errors import ClientClosedError, UnavailableError
+from quorate.client.process_guard import ProcessGuard
 from quorate.client.rejections import RejectedError
 from quorate.client.request_builder import Request
 from quorate.client.retries import RetryPolicy
@@ -32,9 +33,12 @@ class FailoverTransport:
         self._clock = clock
         self._timeout_seconds = timeout_seconds
         self._closed = False
+        self._process = ProcessGuard()
 
     async def close(self) -> None:
         """Close the connections. Later requests raise ClientClosedError."""
+        if self._process.is_forked:
+            return
         self._closed = True
         await self.http.close()
 
@@ -52,8 +56,9 @@ class FailoverTransport:
         """Send a request, with retries until the deadline, and return its response.
 
         Raises RejectedError, UnavailableError at the deadline, ClientClosedError after ``close``,
-        and RequestFailedError for a response that is not from Quorate.
+        RequestFailedError for a response that is not from Quorate, and ForkedError in a child.
         """
+        self._process.check()
         timeout = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         policy = RetryPolicy(timeout, clock=self._clock, random=random.random)
         key = idempotency_key or new_idempotency_key()

@@ -12,6 +12,7 @@ import httpx2
 import orjson
 
 from quorate.client.errors import RequestFailedError, UnavailableError
+from quorate.client.process_guard import ProcessGuard
 from quorate.client.request_builder import Request
 from quorate.client.results import GAP, Notification
 from quorate.client.serialization import (
@@ -48,6 +49,7 @@ class HttpTransport:
         self, url: str, api_key: str, *, transport: httpx2.AsyncBaseTransport | None = None
     ) -> None:
         self._url = url.rstrip("/")
+        self._process = ProcessGuard()
         self._client = create_http_client(
             httpx2.AsyncClient,
             url,
@@ -59,7 +61,8 @@ class HttpTransport:
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        if not self._process.is_forked:
+            await self._client.aclose()
 
     async def attempt(
         self, request: Request[T], key: str, seconds: float, sent_at: float
@@ -69,6 +72,7 @@ class HttpTransport:
         Raises UnavailableError without a response in ``seconds``, else RequestFailedError or one of
         its subclasses.
         """
+        self._process.check()
         try:
             async with asyncio.timeout(seconds):
                 response = await self._client.request(
@@ -120,6 +124,7 @@ class HttpTransport:
 
         Raises RequestFailedError or one of its subclasses.
         """
+        self._process.check()
         try:
             async with self._client.stream(
                 "GET",

@@ -24,6 +24,7 @@ from nats.errors import SlowConsumerError
 
 from quorate.client.errors import UnavailableError
 from quorate.client.outages import Outage
+from quorate.client.process_guard import ProcessGuard
 from quorate.client.request_builder import Request
 from quorate.client.serialization import (
     Response,
@@ -144,6 +145,7 @@ class NatsTransport:
         self._outage = Outage("The connection to NATS")
         self._first_round_done = asyncio.Event()
         self._suspended_until = float("-inf")
+        self._process = ProcessGuard()
 
     @property
     def session(self) -> NatsSession | None:
@@ -225,7 +227,8 @@ class NatsTransport:
             if self._attempts >= len(self._servers):
                 self._first_round_done.set()
             session.close()
-            await _close(session.client)
+            if not self._process.is_forked:  # The connection belongs to the parent.
+                await _close(session.client)
 
     async def _connect(self, session: NatsSession) -> None:
         async def on_closed() -> None:

@@ -13,7 +13,10 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from quorate.client.callers import BlockingCaller
+from quorate.client.clock import boot_time
 from quorate.client.errors import ConfigurationError, RequestFailedError, UnavailableError
+from quorate.client.lease_arrival import require_valid
+from quorate.client.process_guard import ProcessGuard
 from quorate.client.request_builder import Request
 from quorate.client.resources import Resources
 from quorate.client.retries import TIMEOUT_SECONDS_DEFAULT, RetryPolicy
@@ -49,10 +52,11 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
         api_key: str,
         *,
         transport: httpx2.BaseTransport | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boot_time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._url = url.rstrip("/")
+        self._process = ProcessGuard()
         self._clock = clock
         self._sleep = sleep
         self._client = create_http_client(
@@ -74,7 +78,8 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
         self.close()
 
     def close(self) -> None:
-        self._client.close()
+        if not self._process.is_forked:
+            self._client.close()
 
     @property
     def _caller(self) -> BlockingCaller:
@@ -87,18 +92,23 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
         timeout_seconds: float = TIMEOUT_SECONDS_DEFAULT,
         idempotency_key: str | None = None,
     ) -> Response[T]:
+        self._process.check()
         policy = RetryPolicy(timeout_seconds, clock=self._clock, random=random.random)
         key = idempotency_key or new_idempotency_key()
         while True:
             try:
-                return self._attempt(request, key, policy)
+                response = self._attempt(request, key, policy)
+                break
             except UnavailableError as failure:
                 pause = policy.pause_after(failure)
             self._sleep(pause)
+        require_valid(request, response, self._clock())
+        return response
 
     def stream(
         self, path: str, after: int, log_id: str | None = None
     ) -> Generator[httpx2.ServerSentEvent, None, None]:
+        self._process.check()
         try:
             with self._client.stream(
                 "GET",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_ACT, CAN_READ
@@ -16,12 +16,15 @@ from quorate.contracts.wire_models import (
     ResponseModel,
     TenantRequest,
     Time,
+    omit_null,
+    optional,
     text_field,
 )
 from quorate.domain.coordination.leases import (
     DURATION_MINUTES_DEFAULT,
     DURATION_MINUTES_MAX,
     DURATION_MINUTES_MIN,
+    HOLDER,
     INTENT_DEFAULT,
     LeaseEnded,
     LeaseHeld,
@@ -36,17 +39,30 @@ LEASE = "/v1/agent/coordination/lease"
 LEASES = "/v1/agent/coordination/leases"
 INTENT_LENGTH_MAX = 128
 
+Holder = Annotated[str, Field(pattern=f"^{HOLDER.pattern}$")]
 Duration = Annotated[Number, Field(ge=DURATION_MINUTES_MIN, le=DURATION_MINUTES_MAX)]
 
 
 class LeaseBody(AgentRequest):
     contact_email: ContactEmail
-    intent: Annotated[str, text_field(INTENT_LENGTH_MAX)] = INTENT_DEFAULT
+    intent: Annotated[str, text_field(INTENT_LENGTH_MAX)] | None = Field(
+        default=None,
+        description="Purpose label. Default: the intent of the lease that the request renews, "
+        f"or `{INTENT_DEFAULT}` for a new lease.",
+    )
     duration_minutes: Duration = DURATION_MINUTES_DEFAULT
+    holder: Holder | None = Field(
+        default=None,
+        description="The instance of the agent that holds the lease, such as one process. Another "
+        "instance, or a request without one, is a rival like another agent.",
+    )
 
 
 class RenewBody(TenantRequest):
     duration_minutes: Duration = DURATION_MINUTES_DEFAULT
+    holder: Holder | None = Field(
+        default=None, description="Renew the lease only if this instance of the agent holds it."
+    )
 
 
 class LeasesQuery(PageQuery):
@@ -57,7 +73,8 @@ class LeasesQuery(PageQuery):
 class LeaseInfo(ResponseModel):
     """A lease. ``fence`` is its fencing token, which strictly increases per tenant.
 
-    Send it with each request to the send gate.
+    Send it with each request to the send gate. ``holder`` is the instance of the agent that holds
+    the lease, if its request named one.
     """
 
     id: str
@@ -69,6 +86,7 @@ class LeaseInfo(ResponseModel):
     created_at: Time
     fence: int
     status: Status
+    holder: str | None = optional()
 
 
 class Released(ResponseModel):
@@ -76,18 +94,28 @@ class Released(ResponseModel):
 
 
 class HolderInfo(ResponseModel):
-    """The agent that holds a contact. ``expiresAt`` is the end of its lease unless it renews."""
+    """The agent that holds a contact. ``expiresAt`` is the end of its lease unless it renews.
 
+    ``holder`` is the instance of the agent, if its request named one.
+    """
+
+    model_config = ConfigDict(json_schema_extra=omit_null)
     agent_id: str
     agent_name: str
     expires_at: Time
+    holder: str | None = optional()
 
 
 class LeaseConflictDetails(ResponseModel):
-    """The members of the problem ``lease_conflict``, as the seed names them."""
+    """The members of the problem ``lease_conflict``; the first two as the seed names them.
+
+    ``willNotify``: whether the service notifies the agent when the lease ends. It does so for a
+    limited number of agents. Others must request the contact again.
+    """
 
     conflict: Literal[True]
     lease_holder: HolderInfo
+    will_notify: bool
 
 
 ACQUIRE_LEASE = Operation(
@@ -95,7 +123,8 @@ ACQUIRE_LEASE = Operation(
     path=LEASE,
     name="acquireLease",
     summary="Acquire a lease on a contact",
-    description="If the agent already holds the contact, the request renews its lease.",
+    description="If the holder already has the contact, the request renews its lease. If the agent "
+    "has registered again since the grant, it gets another lease with a new fence instead.",
     roles=CAN_ACT,
     body=LeaseBody,
     query=Query,
@@ -106,6 +135,7 @@ ACQUIRE_LEASE = Operation(
         AgentInactive,
         ActingAsAnother,
         LeaseHeld,
+        LeaseEnded,
         AddressUnusable,
     ),
     command=True,
@@ -135,7 +165,7 @@ RENEW_LEASE = Operation(
     body=RenewBody,
     query=Query,
     response=LeaseInfo,
-    errors=(LeaseNotFound, LeaseEnded, ActingAsAnother),
+    errors=(LeaseNotFound, LeaseEnded, LeaseHeld, ActingAsAnother),
     command=True,
     hot=True,
     urgent=True,

@@ -56,7 +56,8 @@ REQUEST_SEND = Operation(
     path="/v1/agent/request-send",
     name="requestSend",
     summary="Request permission to send to a contact",
-    description="The send gate authorizes the request, or blocks it and gives the reason.",
+    description="The send gate authorizes the request, or blocks it and gives the reason. A "
+    "request that is repeated with its Idempotency-Key is judged again, at that time.",
     roles=CAN_ACT,
     body=SendBody,
     query=Query,

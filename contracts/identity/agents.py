@@ -73,7 +73,7 @@ REGISTER = Operation(
     body=RegisterBody,
     query=Query,
     response=AgentInfo,
-    errors=(QuotaExceeded, ActingAsAnother),
+    errors=(QuotaExceeded, ActingAsAnother, AgentNotFound),
     command=True,
 )
 HEARTBEAT = Operation(

@@ -1,45 +1,40 @@
-"""At no instant do two agents hold a lease on the same contact of the same tenant.
+"""At no instant do two holders have a lease on the same contact of the same tenant.
 
+* A holder is an agent, and the instance of it that its requests name (``holder``), if any.
 * A lease is valid from its grant until, and not at, ``expires_at``. It ends earlier only by
   release, by revocation, or by the timeout of its holder.
 * Every grant carries a fencing token (``fence``): the tenant sequence of its ``LeaseAcquired``.
   Fences strictly increase, also across release and expiry, so they identify a stale holder.
-* The holder that acquires again renews (same id and fence). A renewal never shortens the lease.
 * A rejection is recorded (``LeaseConflicted``), and both agents are notified.
 * A second release succeeds and changes nothing. Releasing an old lease never affects its successor.
 * A rejected agent becomes a contender (CONTENDERS_MAX per lease), notified once when the lease
   ends. That grants nothing: the first request gets the lease, the others contend again.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias, assert_never, get_args
 
-from quorate.domain.identity.agents import (
-    AGENTS,
-    ActingAsAnother,
-    AgentLapsed,
-    AgentRef,
-    acting_actively,
-    reads_of_agent,
-)
+from quorate.domain.identity.agents import AGENTS, ActingAsAnother, AgentLapsed
 from quorate.domain.identity.principals import Principal
-from quorate.domain.shared import quotas
 from quorate.domain.shared.aggregates import Aggregate, Counter, Deadline, Owner, Reads
-from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.errors import Conflict, NotFound
 from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import DecisionContext, TenantState
-from quorate.domain.shared.timestamps import Timestamp, iso, later
+from quorate.domain.shared.timestamps import Timestamp, iso
 
 DURATION_MINUTES_MIN = 1 / 60
 DURATION_MINUTES_MAX = 24 * 60
 DURATION_MINUTES_DEFAULT = 30.0
 INTENT_DEFAULT = "general"
+HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
+# Why a lease was revoked.
 AGENT_INACTIVE = "agent_inactive"
+SUPERSEDED = "superseded"  # The agent registered again, and acquired the contact again.
 
 # -- Events ------------------------------------------------------------------
 
@@ -53,6 +48,8 @@ class LeaseAcquired:
     intent: str
     expires_at: Timestamp
     fence: int
+    holder: str | None = None  # These two are absent in events of the first releases.
+    incarnation: int | None = None  # Of the agent.
 
 
 @record
@@ -62,40 +59,41 @@ class LeaseRenewed:
     agent_id: str
     intent: str
     expires_at: Timestamp
+    holder: str | None = None
 
 
 @record
-class LeaseReleased:
+class _LeaseEnded:
     lease_id: str
     contact_key: str
     agent_id: str
+    contenders: tuple[str, ...] | None = None
+    holder: str | None = None
+
+
+@record
+class LeaseReleased(_LeaseEnded):
     contact_email: str | None = None  # Absent in events of the first releases.
-    contenders: tuple[str, ...] | None = None
 
 
 @record
-class LeaseExpired:
-    lease_id: str
-    contact_key: str
+class LeaseExpired(_LeaseEnded):
     contact_email: str
-    agent_id: str
     expires_at: Timestamp
-    contenders: tuple[str, ...] | None = None
 
 
 @record
-class LeaseRevoked:
-    lease_id: str
-    contact_key: str
+class LeaseRevoked(_LeaseEnded):
     contact_email: str
-    agent_id: str
     reason: str
-    contenders: tuple[str, ...] | None = None
 
 
 @record
 class LeaseConflicted:
-    """``agent_id`` was rejected; ``lease_id`` and the holder are those of the valid lease."""
+    """``agent_id`` was rejected; ``lease_id`` and the holder are those of the valid lease.
+
+    ``holder_id`` is the agent that holds the contact, ``holder`` its instance.
+    """
 
     lease_id: str
     contact_key: str
@@ -106,6 +104,8 @@ class LeaseConflicted:
     holder_id: str
     holder_name: str
     expires_at: Timestamp
+    holder: str | None = None
+    requested_holder: str | None = None  # The instance that the rejected request named.
 
 
 Event: TypeAlias = (
@@ -129,6 +129,12 @@ class Lease:
     status: Status
     contenders: tuple[str, ...] = ()  # Ids of the rejected agents, in the order of rejection.
     ended_at: Timestamp | None = None
+    holder: str | None = None
+    incarnation: int | None = None
+
+    def is_held_by(self, agent_id: str, holder: str | None) -> bool:
+        """Whether this holder has the lease: the agent, and the instance that it names."""
+        return self.agent_id == agent_id and self.holder == holder
 
 
 # -- Errors ------------------------------------------------------------------
@@ -136,16 +142,22 @@ class Lease:
 
 @dataclass(eq=False)
 class LeaseHeld(Conflict):
-    """Another agent holds the contact until ``expires_at``."""
+    """Another agent, or another instance of this one, holds the contact until ``expires_at``.
 
-    code, title = "lease_conflict", "Another agent holds the contact"
+    ``will_notify``: whether the agent is a contender, so that it is notified of the end.
+    """
+
+    code, title = "lease_conflict", "Another holder has the contact"
     event: LeaseConflicted
+    will_notify: bool
 
     @property
     def details(self) -> Mapping[str, Any]:
         holder = {"agent_id": self.event.holder_id, "agent_name": self.event.holder_name}
         holder["expires_at"] = iso(self.event.expires_at)
-        return {"conflict": True, "lease_holder": holder}
+        if self.event.holder is not None:
+            holder["holder"] = self.event.holder
+        return {"conflict": True, "lease_holder": holder, "will_notify": self.will_notify}
 
     @property
     def recorded(self) -> Sequence[LeaseConflicted]:
@@ -169,62 +181,9 @@ class LeaseEnded(Conflict):
 # -- Commands ----------------------------------------------------------------
 
 
-@record
-class AcquireLease:
-    """Acquire a contact exclusively, or renew the lease that the agent holds."""
+class LeaseCommand:
+    """A command for one lease, which it names by its id."""
 
-    caller: Principal
-    agent: AgentRef
-    contact: EmailAddress
-    intent: str
-    duration_minutes: float
-    new_lease_id: str  # Used only when the contact is free.
-
-    def reads(self) -> Reads:
-        agent = reads_of_agent(self.caller, self.agent, AGENTS.name, quotas.OWNED_COUNT)
-        return (*agent, *LEASES.by("live_contact", self.contact.key), quotas.COUNTS)
-
-    def decide(
-        self, state: TenantState, context: DecisionContext
-    ) -> Sequence[LeaseAcquired | LeaseRenewed]:
-        agent = acting_actively(self.caller, self.agent, state, context)
-        held = live_lease(state, self.contact.key)
-        until = later(context.now, minutes=self.duration_minutes)
-        if held is None:
-            quotas.check("live_leases_per_agent", state.owned_count(agent.id), context.quotas)
-            quotas.check("live_leases", state.count("live_leases"), context.quotas)
-            return [
-                LeaseAcquired(
-                    lease_id=self.new_lease_id,
-                    contact_key=self.contact.key,
-                    contact_email=self.contact.email,
-                    agent_id=agent.id,
-                    intent=self.intent,
-                    expires_at=until,
-                    fence=context.sequence,
-                )
-            ]
-        if held.agent_id == agent.id:
-            return _renewed(held, self.intent, until)
-        raise LeaseHeld(
-            LeaseConflicted(
-                lease_id=held.id,
-                contact_key=held.contact_key,
-                contact_email=self.contact.email,
-                agent_id=agent.id,
-                agent_name=agent.name,
-                intent=self.intent,
-                holder_id=held.agent_id,
-                holder_name=state[AGENTS][held.agent_id].name,
-                expires_at=held.expires_at,
-            )
-        )
-
-    def result(self, state: TenantState, _events: Sequence[Event]) -> Lease | None:
-        return live_lease(state, self.contact.key)
-
-
-class _LeaseCommand:
     __slots__ = ()
     lease_id: str
 
@@ -236,26 +195,12 @@ class _LeaseCommand:
 
 
 @record
-class RenewLease(_LeaseCommand):
-    caller: Principal
-    lease_id: str
-    duration_minutes: float
-
-    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[LeaseRenewed]:
-        lease = _own_lease(self.caller, self.lease_id, state)
-        if lease.status != "active":
-            raise LeaseEnded(lease.id, lease.status)
-        until = later(context.now, minutes=self.duration_minutes)
-        return _renewed(lease, lease.intent, until)
-
-
-@record
-class ReleaseLease(_LeaseCommand):
+class ReleaseLease(LeaseCommand):
     caller: Principal
     lease_id: str
 
     def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[LeaseReleased]:
-        lease = _own_lease(self.caller, self.lease_id, state)
+        lease = own_lease(self.caller, self.lease_id, state)
         if lease.status != "active":
             return []
         return [LeaseReleased(**_ending(lease))]
@@ -266,7 +211,7 @@ def live_lease(state: TenantState, contact_key: str) -> Lease | None:
     return state[LEASES].find("live_contact", contact_key)
 
 
-def _own_lease(caller: Principal, lease_id: str, state: TenantState) -> Lease:
+def own_lease(caller: Principal, lease_id: str, state: TenantState) -> Lease:
     lease = state[LEASES].get(lease_id)
     if lease is None:
         raise LeaseNotFound
@@ -274,21 +219,6 @@ def _own_lease(caller: Principal, lease_id: str, state: TenantState) -> Lease:
         assert caller.agent_id is not None
         raise ActingAsAnother(caller.agent_id)
     return lease
-
-
-def _renewed(lease: Lease, intent: str, until: Timestamp) -> Sequence[LeaseRenewed]:
-    expires_at = max(lease.expires_at, until)
-    if expires_at == lease.expires_at and intent == lease.intent:
-        return []
-    return [
-        LeaseRenewed(
-            lease_id=lease.id,
-            contact_key=lease.contact_key,
-            agent_id=lease.agent_id,
-            intent=intent,
-            expires_at=expires_at,
-        )
-    ]
 
 
 # -- Without a command -------------------------------------------------------
@@ -302,11 +232,16 @@ def _ending(lease: Lease) -> dict[str, Any]:
         "contact_email": lease.contact_email,
         "agent_id": lease.agent_id,
         "contenders": lease.contenders or None,
+        "holder": lease.holder,
     }
 
 
 def lease_expired(lease: Lease) -> Sequence[LeaseExpired]:
     return [LeaseExpired(**_ending(lease), expires_at=lease.expires_at)]
+
+
+def lease_revoked(lease: Lease, reason: str) -> LeaseRevoked:
+    return LeaseRevoked(**_ending(lease), reason=reason)
 
 
 def revoke_leases_of(state: TenantState, event: AgentLapsed) -> Sequence[LeaseRevoked]:
@@ -315,7 +250,7 @@ def revoke_leases_of(state: TenantState, event: AgentLapsed) -> Sequence[LeaseRe
         state[LEASES].owned_by(event.agent_id), key=lambda lease: (lease.expires_at, lease.id)
     )
     return [
-        LeaseRevoked(**_ending(lease), reason=AGENT_INACTIVE)
+        lease_revoked(lease, AGENT_INACTIVE)
         for lease in held
         if lease.expires_at > event.active_until
     ]
@@ -337,6 +272,8 @@ def evolve(state: Lease | None, event: Event, at: Timestamp) -> Lease:
                 expires_at=event.expires_at,
                 fence=event.fence,
                 status="active",
+                holder=event.holder,
+                incarnation=event.incarnation,
             )
     assert state is not None, "the log ends or renews a lease that it never granted"
     match event:
@@ -371,7 +308,7 @@ LEASES: Aggregate[Lease] = Aggregate(
     name="lease",
     events=get_args(Event),
     stream=lambda event: f"lease-{event.contact_key}",
-    commands=(AcquireLease, RenewLease, ReleaseLease),
+    commands=(ReleaseLease,),
     id_of=attrgetter("lease_id"),
     evolve=evolve,
     phase_of=attrgetter("status"),

@@ -10,7 +10,10 @@ _AVAILABLE = ("leaseId", "contactKey", "contactEmail", "agentId")
 
 
 def _to_both_sides(name: str) -> Rule:
-    """Notify the rejected agent and, where there is one, the holder."""
+    """Notify the rejected agent and, where there is one, the holder.
+
+    Both may be one agent, with two instances. It is notified once.
+    """
 
     def notify(data: Data) -> Sequence[Notification]:
         public = dict(data)
@@ -19,21 +22,28 @@ def _to_both_sides(name: str) -> Rule:
         sides = [data["agentId"]]
         if holder_id is not None:
             sides.append(holder_id)
+            holder = public.pop("holder", None)
             public["conflict"] = True
             public["leaseHolder"] = {
                 "agentId": holder_id,
                 "agentName": holder_name,
                 "expiresAt": public.pop("expiresAt"),
+                **({} if holder is None else {"holder": holder}),
             }
         return [
-            Notification(audience=ToAgent(agent_id=side), name=name, data=public) for side in sides
+            Notification(audience=ToAgent(agent_id=side), name=name, data=public)
+            for side in dict.fromkeys(sides)
         ]
 
     return Rule(names=(name,), notify=notify)
 
 
 def _to_holder_and_contenders(name: str) -> Rule:
-    """Notify the agent whose lease ended, and each contender: the contact may be free now."""
+    """Notify the agent whose lease ended, and each contender: the contact may be free now.
+
+    An agent is notified once of an event. Where another instance of the holder contended, the end
+    of the lease is the notification of both.
+    """
 
     def notify(data: Data) -> Sequence[Notification]:
         public = dict(data)
@@ -45,6 +55,7 @@ def _to_holder_and_contenders(name: str) -> Rule:
                 audience=ToAgent(agent_id=contender), name=_LEASE_AVAILABLE, data=available
             )
             for contender in contenders
+            if contender != data["agentId"]
         ]
         return found
 

@@ -5,6 +5,8 @@
   ``stale_fence``. Once a fence was authorized, no smaller one ever is.
 * Without a fence, a contact that no other agent holds is free to send to.
 * A block is a result, not an error. Both outcomes are events.
+* A request that is repeated under its idempotency key is judged again, with the fence that was
+  authorized. An authorization that is over becomes a block, and a block stays one.
 """
 
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from quorate.domain.identity.agents import AGENTS, AgentRef, acting, reads_of_ag
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.aggregates import Aggregate, Reads
 from quorate.domain.shared.email_addresses import EmailAddress
-from quorate.domain.shared.records import record
+from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 
@@ -55,6 +57,13 @@ Event: TypeAlias = SendAuthorized | SendBlocked
 
 
 # -- Commands ----------------------------------------------------------------
+
+
+@record
+class Authorization:
+    """What a stored response authorized: a send to a free contact, or with this fence."""
+
+    fence: int | None
 
 
 @record
@@ -113,6 +122,12 @@ class RequestSend:
 
     def result(self, _state: TenantState, events: Sequence[Event]) -> Event:
         return events[0]
+
+    def repeat(
+        self, granted: Authorization, state: TenantState, context: DecisionContext
+    ) -> Sequence[Event] | None:
+        events = changed(self, fence=granted.fence).decide(state, context)
+        return events if isinstance(events[0], SendBlocked) else None
 
 
 SEND_GATE: Aggregate[None] = Aggregate(

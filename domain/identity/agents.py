@@ -253,6 +253,13 @@ class RegisterAgent:
     def result(self, state: TenantState, _events: Sequence[Event]) -> Agent | None:
         return find_agent_by_name(state, self.agent_name)
 
+    def repeat(
+        self, _granted: object, state: TenantState, _context: DecisionContext
+    ) -> Sequence[Event]:
+        """Register once: the response to a repetition is the agent as it is now."""
+        acting(self.caller, AgentRef(name=self.agent_name), state)
+        return []
+
 
 @record
 class Heartbeat:
@@ -274,6 +281,13 @@ class Heartbeat:
     def result(self, state: TenantState, _events: Sequence[Event]) -> HeartbeatResult:
         agent = acting(self.caller, self.agent, state)
         return HeartbeatResult(agent=agent, last_notification=state.last_notification(agent.id))
+
+    def repeat(
+        self, _granted: object, state: TenantState, context: DecisionContext
+    ) -> Sequence[Event]:
+        """Count the repetition as a heartbeat if the agent has timed out since the first one."""
+        is_active = acting(self.caller, self.agent, state).is_active(context.now)
+        return [] if is_active else self.decide(state, context)
 
 
 # -- Without a command ---------------------------------------------------------

@@ -46,6 +46,29 @@ class Command(Protocol):
         """Return the result, from the state after the events were applied."""
 
 
+class RepeatableCommand(Command, Protocol):
+    """A command whose response states a right in time, such as a lease.
+
+    The response is stored under the idempotency key. When the request is repeated, ``repeat``
+    decides whether the right still exists, at the time of the repetition.
+
+    ``granted`` is what the stored response grants; its type is the command's own. What ``repeat``
+    depends on besides ``reads``, the command names in ``reads_of_repeat(granted)``.
+    """
+
+    def repeat(
+        self,
+        granted: Any,  # noqa: ANN401 - its own.
+        state: "TenantState",
+        context: DecisionContext,
+    ) -> Sequence[Event] | None:
+        """Return None if the stored response is true, or the events of another decision.
+
+        Without events, the response is the present result of the command. Raises DomainError when
+        the right is over, or when there is none for another reason.
+        """
+
+
 # How an event changes an aggregate: what ``apply`` needs of it, in the order of its loop.
 Applied: TypeAlias = tuple[
     Aggregate[Any],

@@ -36,6 +36,8 @@ TABLE = Table(
     Column("status", text(16), nullable=False),
     Column("contenders", text()),  # A JSON array of agent ids; null when there are none.
     Column("ended_at", BigInteger),
+    Column("holder", text(64)),
+    Column("incarnation", BigInteger),
     Index(
         "leases_live",
         "tenant",
@@ -48,6 +50,8 @@ TABLE = Table(
     Index("leases_due", "expires_at", sqlite_where=_LIVE, postgresql_where=_LIVE),
     sqlite_with_rowid=False,
 )
+
+_ENDED_AT = list(TABLE.columns).index(TABLE.c.ended_at)
 
 # The tenant of a lease in queries by its holder: an expression, so that no index matches it. With
 # the plain column, SQLite scans all leases of the tenant.
@@ -63,7 +67,7 @@ _FIELDS = attrgetter(
 def to_row(tenant: str, _id: str, lease: Lease) -> Values:
     # Contenders as JSON. Nearly always the list is empty, and null needs no encoding.
     contenders = orjson.dumps(lease.contenders).decode() if lease.contenders else None
-    return (tenant, *_FIELDS(lease), contenders, lease.ended_at)
+    return (tenant, *_FIELDS(lease), contenders, lease.ended_at, lease.holder, lease.incarnation)
 
 
 def from_row(row: Row) -> Lease:
@@ -79,6 +83,8 @@ def from_row(row: Row) -> Lease:
         status=row.status,
         contenders=() if row.contenders is None else tuple(orjson.loads(row.contenders)),
         ended_at=None if row.ended_at is None else Timestamp(row.ended_at),
+        holder=row.holder,
+        incarnation=row.incarnation,
     )
 
 
@@ -121,7 +127,7 @@ LEASES: Repository[Lease] = Repository(
     loads=_loads,
     # A contact's next lease may be in the same transaction. The unique index requires that the
     # end of the previous lease is stored first.
-    store_first=lambda values: values[-1] is not None,
+    store_first=lambda values: values[_ENDED_AT] is not None,
     due=Due(at=TABLE.c.expires_at, where=is_live, is_inclusive=True),
     owned=Owned(owner=TABLE.c.agent_id, where=is_live),
 )

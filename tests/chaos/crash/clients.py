@@ -25,6 +25,7 @@ CONTACTS = 48
 PROPOSALS_OPEN_MAX = 6
 RETRY_SECONDS = 0.01
 SHORT_MINUTES, LONG_MINUTES = 1 / 60, 30
+HOLDERS = (None, None, None, "first", "second")
 UNAVAILABLE = 503
 AGENT, COORDINATION = "/v1/agent", "/v1/agent/coordination"
 # The share of each operation, in percent.
@@ -178,9 +179,12 @@ class Client:
         return Request(operation=operation, method=method, path=path, body=body or None, key=key)
 
     def _acquire(self) -> Request:
+        """Acquire as one of the instances of the agent; most requests name none."""
+        holder = self._random.choice(HOLDERS)
         return self._request(
             "acquire",
             f"{COORDINATION}/lease",
+            **({} if holder is None else {"holder": holder}),
             agentName=self._name,
             contactEmail=f"C{self._random.randrange(CONTACTS)}@example.com",
             durationMinutes=self._random.choice([SHORT_MINUTES, LONG_MINUTES]),

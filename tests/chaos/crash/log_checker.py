@@ -2,7 +2,8 @@
 
 * Every acknowledged command is in the log, with the effect and at the position in its response.
 * The log holds nothing else: each event belongs to exactly one acknowledged command.
-* At no time do two agents hold one contact.
+* At no time do two holders have one contact. A holder is an agent with one of its instances, or
+  with none. Only the holder renews, and no request of the holder is rejected.
 
 Each finding is a sentence; a correct log has no findings.
 """
@@ -93,7 +94,9 @@ def _missing_effect(command: AcknowledgedCommand, history: History) -> Iterator[
 
 def _acquired(command: AcknowledgedCommand, history: History) -> bool:
     if command.status != OK:
-        return command.status == CONFLICT and _rejected(command, history)
+        is_over = command.response["code"] == "lease_ended"
+        check = _granted_and_over if is_over else _rejected
+        return command.status == CONFLICT and check(command, history)
     lease, fence = command.response["id"], command.response["fence"]
     granted = history.at(fence)
     terms = history.about("leaseId", lease, command.sequence, "LeaseAcquired", "LeaseRenewed")
@@ -103,7 +106,18 @@ def _acquired(command: AcknowledgedCommand, history: History) -> bool:
         and granted.data["leaseId"] == lease
         and granted.data["agentId"] == command.response["agentId"]
         and granted.data["contactEmail"] == command.response["contactEmail"]
+        and granted.data.get("holder") == command.response.get("holder")
+        and granted.data.get("holder") == command.body.get("holder")
         and command.response["expiresAt"] in [event.data["expiresAt"] for event in terms]
+    )
+
+
+def _granted_and_over(command: AcknowledgedCommand, history: History) -> bool:
+    """A repeated request: the lease was granted to its holder, and ended before the response."""
+    lease = command.response["leaseId"]
+    grants = history.about("leaseId", lease, command.sequence, "LeaseAcquired")
+    return ([event.data.get("holder") for event in grants] == [command.body.get("holder")]) and any(
+        history.about("leaseId", lease, command.sequence, *ENDS)
     )
 
 
@@ -112,12 +126,17 @@ def _rejected(command: AcknowledgedCommand, history: History) -> bool:
     if command.response["code"] == "agent_inactive":
         return _timed_out(command, history)
     event = history.at(command.sequence)
+    holder = command.response.get("leaseHolder", {})
+    requested = (event.data.get("agentId"), event.data.get("requestedHolder"))
     return (
         command.response["code"] == "lease_conflict"
         and event.type == "LeaseConflicted"
         and event.data["agentName"] == command.agent
         and event.data["contactEmail"] == command.body["contactEmail"]
-        and event.data["holderId"] == command.response["leaseHolder"]["agentId"]
+        and event.data["holderId"] == holder["agentId"]
+        and event.data.get("holder") == holder.get("holder")
+        and event.data.get("requestedHolder") == command.body.get("holder")
+        and (holder["agentId"], holder.get("holder")) != requested
     )
 
 
@@ -140,14 +159,15 @@ def _beat(command: AcknowledgedCommand, history: History) -> bool:
 
 
 def _registered(command: AcknowledgedCommand, history: History) -> bool:
-    event = history.at(command.sequence)
-    return (
-        command.status == OK
-        and event.type in {"AgentRegistered", "AgentReregistered"}
-        and event.data["agentId"] == command.response["id"]
-        and event.data["incarnation"] == command.response["incarnation"]
-        and event.data["agentRole"] == command.body["agentRole"]
-    )
+    """The response to a repeated registration has a later sequence than its event."""
+    if command.status != OK:
+        return False
+    types = ("AgentRegistered", "AgentReregistered")
+    expected = (command.response["incarnation"], command.body["agentRole"])
+    return expected in [
+        (event.data["incarnation"], event.data["agentRole"])
+        for event in history.about("agentId", command.response["id"], command.sequence, *types)
+    ]
 
 
 def _proposed(command: AcknowledgedCommand, history: History) -> bool:
@@ -203,7 +223,12 @@ CHECKS: Mapping[str, Callable[[AcknowledgedCommand, History], bool]] = {
 def _unacknowledged(commands: Sequence[AcknowledgedCommand], history: History) -> Iterator[str]:
     """Every command was repeated until it had a response, so both correspond one to one."""
     acknowledged = {
-        "LeaseAcquired": {a.response["id"] for a in _of(commands, "acquire", OK)},
+        "LeaseAcquired": {a.response["id"] for a in _of(commands, "acquire", OK)}
+        | {
+            a.response["leaseId"]
+            for a in _of(commands, "acquire", CONFLICT)
+            if a.response["code"] == "lease_ended"
+        },
         "ConsensusRequested": {a.response["id"] for a in _of(commands, "propose", OK)},
         "VoteCast": {a.response["id"] for a in _of(commands, "vote", OK)},
     }
@@ -249,14 +274,18 @@ def _one_holder(history: History) -> Iterator[str]:
     """S1: sweep over the leases of each contact."""
     until: dict[str, int] = {}  # The earliest time at which a contact is free again.
     holding: dict[str, str] = {}
+    holders: dict[str, Any] = {}  # The instance of the agent, by the contact.
     for event in history.events:
         key = event.data.get("contactKey", "")
         if event.type == "LeaseAcquired":
             if event.at < until.get(key, 0) or key in holding:
                 yield f"{key} was granted at {event.sequence} while it was held"
             holding[key] = event.data["leaseId"]
+            holders[key] = event.data.get("holder")
             until[key] = milliseconds(event.data["expiresAt"])
         elif event.type == "LeaseRenewed" and holding.get(key) == event.data["leaseId"]:
+            if event.data.get("holder") != holders[key]:
+                yield f"{key} was renewed at {event.sequence} by another holder"
             until[key] = milliseconds(event.data["expiresAt"])
         elif event.type in ENDS:
             if holding.pop(key, None) != event.data["leaseId"]:

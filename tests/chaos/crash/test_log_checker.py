@@ -151,6 +151,21 @@ def _decided_otherwise(log: Log) -> Log:
     return [*log[:9], replace(log[9], data=orjson.dumps(data))]
 
 
+def _renewed_by_another_holder(log: Log) -> Log:
+    data = orjson.loads(log[1].data) | {"holder": "another"}
+    return [*log[:2], replace(log[2], type="LeaseRenewed", data=orjson.dumps(data)), *log[3:]]
+
+
+def _granted_to_another_instance(log: Log) -> Log:
+    data = orjson.loads(log[1].data) | {"holder": "another"}
+    return [log[0], replace(log[1], data=orjson.dumps(data)), *log[2:]]
+
+
+def _rejected_for_its_own_lease(log: Log) -> Log:
+    data = orjson.loads(log[2].data) | {"agentId": "A"}
+    return [*log[:2], replace(log[2], data=orjson.dumps(data)), *log[3:]]
+
+
 PLANTED: Sequence[tuple[Callable[[Log], Log], str]] = [
     (_overlapping, "while it was held"),
     (_too_early, "before its time"),
@@ -158,12 +173,35 @@ PLANTED: Sequence[tuple[Callable[[Log], Log], str]] = [
     (_with_a_gap, "is at place"),
     (_granted_to_another, "is not in the log"),
     (_decided_otherwise, "is not in the log"),
+    (_renewed_by_another_holder, "by another holder"),
+    (_granted_to_another_instance, "is not in the log"),
+    (_rejected_for_its_own_lease, "is not in the log"),
 ]
 
 
 @pytest.mark.parametrize(("plant", "finding"), PLANTED)
 def test_checker_names_each_planted_error(plant: Callable[[Log], Log], finding: str) -> None:
     assert any(finding in one for one in check_log(COMMANDS, plant(LOG)))
+
+
+def _lease_ended(lease: str, sequence: int) -> AcknowledgedCommand:
+    response = {"code": "lease_ended", "leaseId": lease, "leaseStatus": "released"}
+    return acknowledged("acquire", sequence, response, 409, contactEmail="Kim@x.y")
+
+
+def test_checker_accepts_a_repeated_grant_that_is_over() -> None:
+    commands = [COMMANDS[0], _lease_ended("L1", 4), *COMMANDS[2:]]
+
+    assert check_log(commands, LOG) == []
+
+
+@pytest.mark.parametrize(("lease", "sequence"), [("L1", 3), ("L9", 10)])
+def test_checker_detects_a_grant_that_is_not_over_or_never_happened(
+    lease: str, sequence: int
+) -> None:
+    commands = [COMMANDS[0], _lease_ended(lease, sequence), *COMMANDS[2:]]
+
+    assert any("is not in the log" in one for one in check_log(commands, LOG))
 
 
 @pytest.mark.parametrize("status", [404, 500])

@@ -98,7 +98,12 @@ class Member:
     async def _run_once(self) -> None:
         plan = self._plan
         async with Agent.connect(
-            plan.url, plan.key, name=plan.name, nats_url=plan.nats_url, after=self._cursor
+            plan.url,
+            plan.key,
+            name=plan.name,
+            nats_url=plan.nats_url,
+            after=self._cursor,
+            holder=plan.name,  # It takes over what its earlier connection could not release.
         ) as agent:
             self._journal.write(
                 Connected(

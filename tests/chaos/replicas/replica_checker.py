@@ -1,7 +1,8 @@
 """Check acknowledged commands, local lease validity and received events against the final log.
 
 * Acknowledged commands are in the log and nothing else is, as in `tests/chaos/crash`.
-* By the local clocks of the agents, no two agents held one contact at the same time.
+* By the local clocks of the agents, no two holders had one contact at the same time. A holder is an
+  agent with one of its instances, or with none.
 * Each listener on the log received every event once and in order. A reader that has seen 8 never
   sees a new 7. The same holds for the notifications of each agent.
 
@@ -67,8 +68,8 @@ def local_validities(
                 begin, end = command.responded_at, _end(command, of_agent, window_seconds)
                 if begin < end:
                     yield LocalValidity(
-                        agent=command.agent,
-                        contact=command.body["contactEmail"].lower(),
+                        agent=_holder(command),
+                        contact=_contact(command),
                         lease=command.response["id"],
                         begin=begin,
                         end=end,
@@ -86,11 +87,29 @@ def _end(
         and command.path.endswith(granted.response["id"])
         and command.requested_at >= granted.responded_at
     )
+    superseding = (
+        command.requested_at
+        for command in commands
+        if (command.operation, command.status) == ("acquire", OK)
+        and (_contact(command), _holder(command)) == (_contact(granted), _holder(granted))
+        and command.response["id"] != granted.response["id"]
+        and command.requested_at >= granted.responded_at
+    )
     return min(
         valid_until(granted.requested_at, seconds),
         _active_until(granted.responded_at, commands, window_seconds),
         next(releases, float("inf")),
+        next(superseding, float("inf")),
     )
+
+
+def _contact(command: AcknowledgedCommand) -> str:
+    return str(command.body["contactEmail"]).lower()
+
+
+def _holder(command: AcknowledgedCommand) -> str:
+    instance = command.body.get("holder")
+    return command.agent if instance is None else f"{command.agent}/{instance}"
 
 
 def _active_until(

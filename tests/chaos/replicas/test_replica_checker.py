@@ -66,6 +66,21 @@ def test_checker_detects_two_holders_without_a_release() -> None:
     assert finding.startswith("kim@x.y was held by ann (L1) and bob (L2)")
 
 
+def test_checker_detects_two_instances_of_one_agent() -> None:
+    second = acknowledged("ann", "acquire", 2.1, "L2", LONG_MINUTES)
+    second = replace(second, body={**second.body, "holder": "second"})
+
+    (finding,) = held([*ANNS[:3], second])
+    assert finding.startswith("kim@x.y was held by ann (L1) and ann/second (L2)")
+
+
+def test_checker_accepts_a_lease_that_supersedes_another_of_its_holder() -> None:
+    again = acknowledged("ann", "acquire", 2.1, "L9", LONG_MINUTES)
+    released = acknowledged("ann", "release", 3.0, "L9")
+
+    assert held([*ANNS[:3], again, released, *BOBS]) == []
+
+
 @pytest.mark.parametrize("missing", [1, 2])
 def test_checker_ignores_an_agent_without_a_valid_lease(missing: int) -> None:
     """The agent had no lease, or its heartbeats had ended long before."""

@@ -315,6 +315,7 @@ class Stage:
         actor: str = ACTOR,
         key: Key | None = None,
         render: Callable[[Any], bytes] = orjson.dumps,
+        grant_in: Callable[[bytes], Any] | None = None,
     ) -> CommandEnvelope:
         return CommandEnvelope(
             tenant=tenant,
@@ -322,6 +323,7 @@ class Stage:
             command_id=self.command_ids(self.clock.now),
             command=command,
             render=render,
+            grant_in=grant_in,
             idempotency=key.idempotency(command) if key else None,
         )
 

@@ -8,7 +8,8 @@ change.
 import asyncio
 
 from quorate.domain.coordination.consensus import CastVote, Choice, RequestConsensus
-from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, RenewLease
+from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
+from quorate.domain.coordination.leases import ReleaseLease
 from quorate.domain.coordination.send_gate import RequestSend
 from quorate.domain.identity.agent_settings import ConfigureAgent
 from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
@@ -36,7 +37,9 @@ def _register(name: str, role: str) -> Command:
     return RegisterAgent(caller=CALLER, agent_name=name, agent_role=role, new_agent_id=id_of(name))
 
 
-def _acquire(name: str, contact: EmailAddress, lease: str, minutes: float) -> Command:
+def _acquire(
+    name: str, contact: EmailAddress, lease: str, minutes: float, holder: str | None = None
+) -> Command:
     return AcquireLease(
         caller=CALLER,
         agent=AgentRef(name=name),
@@ -44,6 +47,7 @@ def _acquire(name: str, contact: EmailAddress, lease: str, minutes: float) -> Co
         intent=TEXT,
         duration_minutes=minutes,
         new_lease_id=lease,
+        holder=holder,
     )
 
 
@@ -93,7 +97,7 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0.5, _register("ANN", "support")),
     (0, _acquire("ann", KIM, "lease-1", 30)),
     (0, _acquire("bob", KIM, "lease-2", 30)),  # Rejected and recorded.
-    (0, _acquire("bob", LEE, "lease-3", 1 / 60)),
+    (0, _acquire("bob", LEE, "lease-3", 1 / 60, "first")),
     (0, _send("ann", "send-1", fence=8)),
     (0, _send("ann", "send-2", fence=None)),
     (0, _send("bob", "send-3", fence=None)),  # Blocked by the lease.

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import orjson
 
-from quorate.domain.coordination import consensus, leases, send_gate
+from quorate.domain.coordination import consensus, lease_grants, leases, send_gate
 from quorate.domain.identity import agent_settings, agents, api_keys, tenants
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.identity.principals import Principal
@@ -121,7 +121,7 @@ class RandomHistory:
         if isinstance(result, Rejected):
             return
         match command:
-            case leases.AcquireLease():
+            case lease_grants.AcquireLease():
                 self._leases[tenant].append(command.new_lease_id)
             case consensus.RequestConsensus():
                 self._requests[tenant].append(command.new_request_id)
@@ -184,19 +184,20 @@ class RandomHistory:
         return agents.Heartbeat(caller=caller, agent=ref)
 
     def _lease(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:
-        return leases.AcquireLease(
+        return lease_grants.AcquireLease(
             caller=caller,
             agent=ref,
             contact=self._contact(),
-            intent=self._random.choice(("general", 'a "quoted" intent', "line\nbreak")),
+            intent=self._random.choice((None, "general", 'a "quoted" intent', "line\nbreak")),
             duration_minutes=self._random.choice((0.1, 1, 5, 30)),
             new_lease_id=self._new("lease"),
+            holder=self._random.choice((None, None, "first", "second")),
         )
 
     def _end_of_lease(self, tenant: str, caller: Principal, _ref: AgentRef) -> Command:
         lease_id = self._known(self._leases[tenant])
         if self._random.random() < 0.3:
-            return leases.RenewLease(caller=caller, lease_id=lease_id, duration_minutes=60)
+            return lease_grants.RenewLease(caller=caller, lease_id=lease_id, duration_minutes=60)
         return leases.ReleaseLease(caller=caller, lease_id=lease_id)
 
     def _propose(self, _tenant: str, caller: Principal, ref: AgentRef) -> Command:

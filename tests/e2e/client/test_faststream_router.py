@@ -125,6 +125,30 @@ async def test_failing_handler_does_not_stop_the_delivery(
     assert first in caplog.text
 
 
+async def test_cursor_of_another_log_delivers_nothing_and_is_logged(
+    service: ServiceProcess, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = await make_application(service, tenant, MemoryCursor(1, log_id="another"))
+    proposer = await tenant.create_agent("proposer")
+    async with application.running():
+        await propose(tenant, proposer.id)
+        await wait_until(lambda: "another log" in caplog.text)
+
+    assert application.received == []
+
+
+async def test_cursor_is_stored_with_the_log_id(
+    service: ServiceProcess, tenant: Tenant, tmp_path: Path
+) -> None:
+    cursor = FileCursor(tmp_path / "cursor")
+    application = await make_application(service, tenant, cursor)
+    proposer = await tenant.create_agent("proposer")
+    async with application.running():
+        await application.wait_for(await propose(tenant, proposer.id))
+
+    assert await cursor.load_log_id()
+
+
 async def test_new_process_continues_after_the_stored_cursor(
     service: ServiceProcess, tenant: Tenant, tmp_path: Path
 ) -> None:

@@ -216,9 +216,9 @@ async def test_lost_outer_lease_cancels_the_inner_block_which_releases_its_lease
         assert await fleet.tenant.leases() == []
 
 
-async def test_lease_that_is_held_twice_is_released_once(fleet: Fleet) -> None:
-    async with fleet.agent("outreach") as agent, agent.lease(CONTACT) as one:
-        async with agent.lease(CONTACT) as other:
+async def test_reentrant_lease_that_is_held_twice_is_released_once(fleet: Fleet) -> None:
+    async with fleet.agent("outreach") as agent, agent.lease(CONTACT, reentrant=True) as one:
+        async with agent.lease(CONTACT, reentrant=True) as other:
             assert (other.id, other.fence) == (one.id, one.fence)
         assert one.is_held
         assert len(await fleet.tenant.leases()) == 1
@@ -226,8 +226,8 @@ async def test_lease_that_is_held_twice_is_released_once(fleet: Fleet) -> None:
 
 async def test_acquisition_during_a_release_keeps_the_lease(fleet: Fleet) -> None:
     """Both tasks use the same lease. The task that locks the contact first decides its fate."""
-    async with fleet.agent("outreach") as agent, agent.lease(CONTACT) as one:
-        other = agent.lease(CONTACT)
+    async with fleet.agent("outreach") as agent, agent.lease(CONTACT, reentrant=True) as one:
+        other = agent.lease(CONTACT, reentrant=True)
         taking = asyncio.create_task(other.acquire())
         while not agent._context._contact_locks:  # noqa: ASYNC110 - a few iterations.
             await asyncio.sleep(0)

@@ -1,9 +1,14 @@
 """By the agent's clock a lease is valid for a shorter time than the service grants it."""
 
+from contextlib import nullcontext
+
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate.cli.output.errors import CONFLICT, Failure, report_errors
+from quorate.client import AgentRef, AsyncClient, Client, LeaseInfo, LeaseLostError, requests
 from quorate.client.lease_validity import (
     DRIFT_SECONDS,
     DRIFT_SHARE,
@@ -11,6 +16,7 @@ from quorate.client.lease_validity import (
     LeaseValidity,
     valid_until,
 )
+from quorate.client.request_builder import Request
 from quorate.domain.identity.agents import HEARTBEATS_PER_WINDOW_MAX
 from tests.e2e.client.clocks import SetClock
 
@@ -203,3 +209,79 @@ def test_validity_ends_before_the_grant_with_any_clock_within_the_drift(
     agent_stops_after = (valid_until(sent_at, seconds) - sent_at) / (1 - clock_lag)
 
     assert agent_stops_after <= service_ends_after - DRIFT_SECONDS / 2
+
+
+# -- Single requests ---------------------------------------------------------------
+
+LEASE = {
+    "id": "lease-1",
+    "tenantId": "tenant-1",
+    "agentId": "agent_1",
+    "contactEmail": "user@example.com",
+    "intent": "general",
+    "expiresAt": "2026-03-01T12:01:00.000Z",
+    "createdAt": "2026-03-01T12:00:00.000Z",
+    "fence": 7,
+    "status": "active",
+}
+GRANTING: list[Request[LeaseInfo]] = [
+    requests.acquire_lease(AgentRef(), "user@example.com", duration_minutes=1),
+    requests.renew_lease("lease-1", duration_minutes=1),
+]
+
+
+@pytest.mark.parametrize("request_", GRANTING, ids=lambda request: request.name)
+@pytest.mark.parametrize("attempts", [1, 2])
+async def test_lease_whose_response_arrives_after_its_end_is_lost(
+    request_: Request[LeaseInfo], attempts: int, clock: SetClock
+) -> None:
+    """The time counts from the first attempt, because that one may have been carried out."""
+    remaining, seconds = 0, 0.0
+
+    def respond(_: httpx2.Request) -> httpx2.Response:
+        nonlocal remaining
+        clock.advance(seconds / attempts)
+        remaining -= 1
+        if remaining:
+            raise httpx2.ReadError("lost")
+        return httpx2.Response(200, json=LEASE)
+
+    async def respond_async(request: httpx2.Request) -> httpx2.Response:
+        return respond(request)
+
+    async def pause(_: float) -> None:
+        pass
+
+    client = Client(
+        "http://service",
+        "key",
+        transport=httpx2.MockTransport(respond),
+        clock=clock,
+        sleep=lambda _: None,
+    )
+    async_client = AsyncClient(
+        "http://service",
+        "key",
+        transport=httpx2.MockTransport(respond_async),
+        clock=clock,
+        sleep=pause,
+    )
+    with client:
+        for total_seconds, is_valid in ((59.3, True), (59.4, False)):
+            remaining, seconds = attempts, total_seconds
+            with nullcontext() if is_valid else pytest.raises(LeaseLostError) as lost:
+                client.execute(request_, timeout_seconds=600)
+            remaining = attempts
+            with nullcontext() if is_valid else pytest.raises(LeaseLostError):
+                await async_client.execute(request_, timeout_seconds=600)
+    await async_client.close()
+    assert lost is not None
+    assert (lost.value.reason, lost.value.fence) == ("unreachable", 7)
+
+
+def test_command_line_reports_a_late_lease_as_a_conflict() -> None:
+    with pytest.raises(Failure) as failure, report_errors():
+        raise LeaseLostError("unreachable", "lease-1", "user@example.com", 7)
+
+    assert failure.value.exit_code == CONFLICT
+    assert "user@example.com is lost" in failure.value.message

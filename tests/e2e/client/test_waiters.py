@@ -12,7 +12,8 @@ from tests.e2e.client.fake_service import notification_json
 def notification(name: str, **data: object) -> Notification:
     """Return a notification with the data that the test needs; the other fields are not set."""
     model = NOTIFICATION_TYPES[name]
-    fields = {to_snake(key): value for key, value in data.items()}
+    fields: dict[str, object] = {"contact_key": "another@example.com"}
+    fields |= {to_snake(key): value for key, value in data.items()}
     parsed = model.model_construct(None, **fields)
     return Notification(name=name, sequence=1, id="event-1", time=None, data=parsed, raw=data)
 
@@ -38,6 +39,19 @@ def test_end_of_a_lease_is_reported_with_its_reason() -> None:
     assert dispatch_to_user(notification("lease_expired", leaseId="lease-1")).calls == ["expired"]
     assert dispatch_to_user(notification("lease_revoked", leaseId="lease-1")).calls == ["revoked"]
     assert dispatch_to_user(notification("lease_released", leaseId="lease-1")).calls == ["released"]
+
+
+def test_end_of_a_lease_wakes_those_who_wait_for_its_contact() -> None:
+    """Another process of the same agent held it, so there is no ``lease_available``."""
+    for name in ("lease_expired", "lease_revoked", "lease_released"):
+        waiters = Waiters()
+        with (
+            waiters.contact_available("user@example.com") as available,
+            waiters.contact_available("other@example.com") as other,
+        ):
+            data = {"leaseId": "lease-1", "contactKey": "user@example.com"}
+            waiters.dispatch(notification(name, **data))
+            assert (available.is_set(), other.is_set()) == (True, False)
 
 
 def test_end_of_another_lease_is_ignored() -> None:

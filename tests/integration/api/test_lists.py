@@ -7,6 +7,7 @@ from typing import Any, get_origin
 import orjson
 import pytest
 
+from quorate.api.event_log import SCANNED_EVENT_BYTES
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.rate_limiter import make_buckets
 from quorate.bus.command_tasks import CommandRequest
@@ -172,3 +173,16 @@ async def test_every_list_counts_against_the_budget_of_its_readers(
         "POST", f"{COORDINATION}/heartbeat", {"agentName": AGENTS[0]}
     )
     assert heartbeat.status == 200, "commands are not limited by reads"
+
+
+async def test_filtered_page_of_the_log_counts_the_events_that_were_scanned(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = filled.service.running.service.read_budget
+    monkeypatch.setattr(budget, "_tenants", make_buckets(1, 1))
+    page = await filled.service.get("/v1/events?type=Unknown")
+    rejected = await filled.service.get("/v1/events?type=Unknown")
+
+    assert page.json["events"] == []
+    scanned = page.json["next"]
+    assert rejected.json["retryAfterSeconds"] > scanned * SCANNED_EVENT_BYTES * 0.9 > len(page.body)

@@ -20,7 +20,7 @@ def principal(role: Role = "agent", tenant: str = "acme", name: str = "ann") -> 
 
 
 class Readers:
-    """Readers that hold their turn until they are told to end it."""
+    """Readers that hold their turn until the test ends it."""
 
     def __init__(self, turns: ReadTurns) -> None:
         self.admitted: list[str] = []

@@ -175,6 +175,18 @@ async def test_payload_or_headers_that_are_too_large_are_not_kept(
     assert client.received[1:] == [(1, OTHER, b"_INBOX.x", b"{}", None)]
 
 
+async def test_headers_of_a_message_that_is_too_large_are_passed_on(
+    parser: CommandParser, client: FakeClient, admission: FakeAdmission
+) -> None:
+    large = with_headers(HEADERS, b"x" * 1_000)
+
+    for start in range(0, len(large), 10):
+        await parser.parse(large[start : start + 10])
+
+    assert client.received == [(1, SUBJECT, b"r", TOO_LARGE, HEADERS)]
+    assert len(admission.judged) == 1
+
+
 async def test_message_of_a_throttled_sender_has_no_payload(
     parser: CommandParser, client: FakeClient, admission: FakeAdmission
 ) -> None:

@@ -86,6 +86,7 @@ def test_rejection_names_the_holder_and_the_expiry() -> None:
             "agent_name": "ann",
             "expires_at": "2026-03-01T12:30:00.000Z",
         },
+        "will_notify": True,
     }
 
 
@@ -146,6 +147,21 @@ def test_acquiring_again_may_change_the_intent_only() -> None:
 
     given(*ann_holds_kim).when(acquire("ann", minutes=5, intent="follow_up"), at=minute).then(
         renewed("ann", until=IN_HALF_AN_HOUR, intent="follow_up", at=minute)
+    )
+
+
+def test_acquiring_again_without_an_intent_keeps_the_intent() -> None:
+    minute = after(minutes=1)
+    scenario = given(registered("ann"), acquired("ann", fence=2, intent="outbound_sales"))
+
+    scenario.when(acquire("ann"), at=minute).then(
+        renewed("ann", until=after(minutes=31), intent="outbound_sales", at=minute)
+    )
+
+
+def test_free_contact_without_an_intent_gets_the_default() -> None:
+    given(registered("ann")).when(acquire("ann")).then(
+        acquired("ann", lease="new-lease", fence=2, intent="general")
     )
 
 

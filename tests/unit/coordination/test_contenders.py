@@ -134,8 +134,9 @@ def test_first_contenders_are_kept_up_to_the_limit() -> None:
     names = [f"n{number:02}" for number in range(CONTENDERS_MAX + 2)]
     scenario = given(registered("ann"), *map(registered, names))
     scenario = scenario.and_given(acquired("ann", fence=len(names) + 2))
-    for name in names:
-        scenario.when(acquire(name)).then_rejected(lease_held(name, by="ann"))
+    for number, name in enumerate(names):
+        rejection = lease_held(name, by="ann", will_notify=number < CONTENDERS_MAX)
+        scenario.when(acquire(name)).then_rejected(rejection)
 
     assert contenders(scenario) == tuple(map(id_of, names[:CONTENDERS_MAX]))
     scenario.when(release("lease", by=TENANT_KEY)).then(

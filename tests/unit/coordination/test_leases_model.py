@@ -8,11 +8,13 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from quorate.domain.coordination import leases
+from quorate.domain.coordination import lease_grants, leases
+from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
 from quorate.domain.coordination.leases import (
     LEASES,
-    AcquireLease,
+    Event,
     Lease,
+    LeaseAcquired,
     LeaseConflicted,
     LeaseHeld,
     LeaseRenewed,
@@ -28,7 +30,7 @@ from quorate.domain.registry import new_state
 from quorate.domain.shared import deadlines
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
-from quorate.domain.shared.state import Store, TenantState
+from quorate.domain.shared.state import DecisionContext, Store, TenantState
 from quorate.domain.shared.timestamps import Timestamp
 from tests.unit.support import log_checks
 from tests.unit.support.reference_model import Observation
@@ -61,7 +63,9 @@ MINUTE = 60_000
 
 DURATIONS = [1_000, 20_000, 40_000, WINDOW, WINDOW + 1, 3 * WINDOW]
 REQUESTERS = ["the holder", "the holder", "the tenant", "another"]
+HOLDERS = [None, None, "first", "second"]
 contacts, durations, requesters = map(st.sampled_from, (CONTACTS, DURATIONS, REQUESTERS))
+holders = st.sampled_from(HOLDERS)
 
 
 class LeaseMachine(ModelComparison):
@@ -85,28 +89,32 @@ class LeaseMachine(ModelComparison):
 
     # -- Rules ---------------------------------------------------------------
 
-    @rule(who=choices, contact=contacts, duration=durations)
-    def acquire_contact(self, who: int, contact: EmailAddress, duration: int) -> None:
+    @rule(who=choices, contact=contacts, duration=durations, holder=holders)
+    def acquire_contact(
+        self, who: int, contact: EmailAddress, duration: int, holder: str | None
+    ) -> None:
         name, lease = self.actor(who), f"lease{len(self.fences)}"
-        outcome = self.execute(acquire(name, contact, lease=lease, minutes=duration / MINUTE))
-        actual = self.describe(outcome, lease)
-        assert actual == self.model.acquire(name, contact.key, duration, lease, self.now)
+        minutes = duration / MINUTE
+        command = acquire(name, contact, lease=lease, minutes=minutes, holder=holder)
+        actual = self.describe(outcome := self.execute(command), lease)
+        assert actual == self.model.acquire(name, contact.key, duration, lease, self.now, holder)
         if actual[0] == "granted":
             self.fences[lease] = outcome.result.fence
 
     @rule(first=choices, contact=contacts, duration=durations)
     def acquire_by_all(self, first: int, contact: EmailAddress, duration: int) -> None:
         for place in range(len(self.names)):
-            self.acquire_contact(first + place, contact, duration)
+            self.acquire_contact(first + place, contact, duration, None)
 
     @precondition(lambda self: self.fences)
-    @rule(selector=choices, requester=requesters, duration=durations)
-    def renew_lease(self, selector: int, requester: str, duration: int) -> None:
+    @rule(selector=choices, requester=requesters, duration=durations, holder=holders)
+    def renew_lease(self, selector: int, requester: str, duration: int, holder: str | None) -> None:
         lease = self.choose_recent(self.fences, selector)
         by = self.requesting_agent(requester, lease)
         key = key_of(by) if by else TENANT_KEY
-        outcome = self.execute(renew(lease, by=key, minutes=duration / MINUTE))
-        assert self.describe(outcome, "none") == self.model.renew(lease, by, duration, self.now)
+        command = renew(lease, by=key, minutes=duration / MINUTE, holder=holder)
+        actual = self.describe(self.execute(command), "none")
+        assert actual == self.model.renew(lease, by, duration, self.now, holder)
 
     @precondition(lambda self: self.fences)
     @rule(selector=choices, requester=requesters)
@@ -139,11 +147,11 @@ class LeaseMachine(ModelComparison):
         duration, requester = rng.choice(DURATIONS), rng.choice(REQUESTERS)
         match rng.randrange(8):
             case 0 | 1:
-                self.acquire_contact(who, contact, duration)
+                self.acquire_contact(who, contact, duration, rng.choice(HOLDERS))
             case 2:
                 self.acquire_by_all(who, contact, duration)
             case 3 if self.fences:
-                self.renew_lease(selector, requester, duration)
+                self.renew_lease(selector, requester, duration, rng.choice(HOLDERS))
             case 4 if self.fences:
                 self.release_lease(selector, requester)
             case 5:
@@ -160,8 +168,8 @@ class LeaseMachine(ModelComparison):
         if outcome.rejection.kind is LeaseHeld:
             [conflict] = outcome.decided
             assert isinstance(conflict, LeaseConflicted)
-            holder = (conflict.holder_name, conflict.lease_id, conflict.expires_at)
-            return ("lease_conflict", *holder)
+            holder = (conflict.holder_name, conflict.holder)
+            return ("lease_conflict", *holder, conflict.lease_id, conflict.expires_at)
         status = outcome.rejection.details.get("lease_status")
         return (outcome.rejection.kind.code, *([status] if status else []))
 
@@ -258,28 +266,28 @@ def revoke_expired_leases(patch: pytest.MonkeyPatch) -> None:
 
 
 def shorten_renewed_leases(patch: pytest.MonkeyPatch) -> None:
-    renewed = leases._renewed
+    renewed = lease_grants._renewed
 
     def shortened(lease: Lease, intent: str, until: Timestamp) -> Sequence[LeaseRenewed]:
         longer = renewed(lease, intent, Timestamp(lease.expires_at + 1))
         return [replace(event, expires_at=until) for event in longer]
 
-    patch.setattr(leases, "_renewed", shortened)
+    patch.setattr(lease_grants, "_renewed", shortened)
 
 
 def release_the_successor(patch: pytest.MonkeyPatch) -> None:
-    own = leases._own_lease
+    own = leases.own_lease
 
     def own_or_next(caller: Principal, lease_id: str, tenant_state: TenantState) -> Lease:
         lease = own(caller, lease_id, tenant_state)
         return live_lease(tenant_state, lease.contact_key) or lease
 
-    patch.setattr(leases, "_own_lease", own_or_next)
+    patch.setattr(leases, "own_lease", own_or_next)
 
 
 def allow_any_agent_to_release(patch: pytest.MonkeyPatch) -> None:
-    own = leases._own_lease
-    patch.setattr(leases, "_own_lease", lambda _caller, *others: own(TENANT_KEY, *others))
+    own = leases.own_lease
+    patch.setattr(leases, "own_lease", lambda _caller, *others: own(TENANT_KEY, *others))
 
 
 def grant_held_contacts(patch: pytest.MonkeyPatch) -> None:
@@ -302,6 +310,33 @@ def forget_contenders(patch: pytest.MonkeyPatch) -> None:
 
 def keep_only_the_last_contender(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(leases, "_contended", lambda lease, who: replace(lease, contenders=(who,)))
+
+
+def ignore_the_holder(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Lease, "is_held_by", lambda lease, agent_id, _: lease.agent_id == agent_id)
+
+
+def ignore_the_holder_of_a_renewal(patch: pytest.MonkeyPatch) -> None:
+    decide = RenewLease.decide
+    patch.setattr(
+        RenewLease,
+        "decide",
+        lambda command, state, context: decide(replace(command, holder=None), state, context),
+    )
+
+
+def ignore_incarnations(patch: pytest.MonkeyPatch) -> None:
+    decide = AcquireLease.decide
+
+    def decide_for_the_first_registration(
+        command: AcquireLease, state: TenantState, context: DecisionContext
+    ) -> Sequence[Event]:
+        return [
+            replace(event, incarnation=None) if isinstance(event, LeaseAcquired) else event
+            for event in decide(command, state, context)
+        ]
+
+    patch.setattr(AcquireLease, "decide", decide_for_the_first_registration)
 
 
 def reuse_fences(patch: pytest.MonkeyPatch) -> None:
@@ -328,6 +363,9 @@ def reuse_fences(patch: pytest.MonkeyPatch) -> None:
         forget_contenders,
         keep_only_the_last_contender,
         reuse_fences,
+        ignore_the_holder,
+        ignore_the_holder_of_a_renewal,
+        ignore_incarnations,
     ],
 )
 def test_planted_bug_is_found(

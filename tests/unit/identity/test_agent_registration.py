@@ -16,7 +16,7 @@ from quorate.domain.identity.agents import (
 )
 from quorate.domain.identity.api_keys import KeyIssued
 from quorate.domain.registry import stream_of
-from tests.unit.support.sample_commands import KIM, TENANT_KEY, acquire, heartbeat, key_of, register
+from tests.unit.support.sample_commands import KIM, TENANT_KEY, heartbeat, key_of, register, renew
 from tests.unit.support.sample_events import (
     acquired,
     agent_lapsed,
@@ -83,7 +83,7 @@ def test_two_names_are_two_agents() -> None:
 def test_registering_again_keeps_the_leases() -> None:
     given(registered("ann"), acquired("ann", fence=2)).when(
         register("ann"), at=after(minutes=5)
-    ).then(reregistered("ann", at=after(minutes=5))).when(acquire("ann")).then(
+    ).then(reregistered("ann", at=after(minutes=5))).when(renew("lease", by=key_of("ann"))).then(
         renewed("ann", until=after(minutes=35), at=after(minutes=5))
     )
 

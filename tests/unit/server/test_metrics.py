@@ -2,7 +2,7 @@
 
 import pytest
 
-from quorate.domain.coordination.leases import AcquireLease
+from quorate.domain.coordination.lease_grants import AcquireLease
 from quorate.eventlog.envelopes import Accepted
 from quorate.server import http_protocol, metrics
 from tests.unit.server.metrics_page import Watched, families, labelled

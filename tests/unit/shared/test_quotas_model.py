@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from quorate.domain.coordination.leases import AcquireLease
+from quorate.domain.coordination.lease_grants import AcquireLease
 from quorate.domain.identity.agent_settings import AGENT_SETTINGS, AgentConfigured, ConfigureAgent
 from quorate.domain.identity.agents import AGENTS, acting
 from quorate.domain.identity.api_keys import IssueKey, RevokeKey

@@ -33,8 +33,10 @@ from tests.unit.support.specification import TimedEvent
 def leases_are_exclusive(events: Sequence[TimedEvent]) -> None:
     """No contact is held twice, fences increase, a lease ends once, and conflicts name the holder.
 
-    The event that ends a lease names its contenders in the order of their rejection.
+    The event that ends a lease names its contenders in the order of their rejection. A holder is an
+    agent with an instance of it, and a rejected request is of another holder.
     """
+    leases_are_superseded_by_later_registrations(events)
     held: dict[str, LeaseAcquired] = {}
     expires_at: dict[str, int] = {}
     rejected: dict[str, list[str]] = {}
@@ -52,10 +54,13 @@ def leases_are_exclusive(events: Sequence[TimedEvent]) -> None:
                 fences.append(grant.fence)
             case LeaseRenewed() as renewal:
                 assert held[renewal.contact_key].lease_id == renewal.lease_id
+                assert held[renewal.contact_key].holder == renewal.holder
                 assert entry.at < expires_at[renewal.lease_id] <= renewal.expires_at
                 expires_at[renewal.lease_id] = renewal.expires_at
             case LeaseReleased() | LeaseExpired() | LeaseRevoked() as end:
-                assert held.pop(end.contact_key).lease_id == end.lease_id, "a lease ended twice"
+                ended = held.pop(end.contact_key)
+                assert ended.lease_id == end.lease_id, "a lease ended twice"
+                assert ended.holder == end.holder
                 contenders = tuple(dict.fromkeys(rejected[end.lease_id]))[:CONTENDERS_MAX]
                 assert (end.contenders or ()) == contenders, "a contender is missing"
                 if not isinstance(end, LeaseRevoked):
@@ -63,8 +68,9 @@ def leases_are_exclusive(events: Sequence[TimedEvent]) -> None:
                     assert has_expired == isinstance(end, LeaseExpired), "a lease ended early"
             case LeaseConflicted() as conflict:
                 assert conflict.lease_id == held[conflict.contact_key].lease_id
-                assert conflict.holder_id == held[conflict.contact_key].agent_id
-                assert conflict.agent_id != conflict.holder_id
+                present = (conflict.holder_id, conflict.holder)
+                assert present == _holder(held[conflict.contact_key])
+                assert present != (conflict.agent_id, conflict.requested_holder), "a holder's own"
                 rejected[conflict.lease_id].append(conflict.agent_id)
                 assert entry.at < conflict.expires_at == expires_at[conflict.lease_id]
             case AgentLapsed() as timeout:
@@ -72,6 +78,32 @@ def leases_are_exclusive(events: Sequence[TimedEvent]) -> None:
             case AgentReregistered() | HeartbeatReceived() as sign if sign.agent_id in timed_out:
                 timed_out.remove(sign.agent_id)
                 assert all(one.agent_id != sign.agent_id for one in held.values())
+
+
+def leases_are_superseded_by_later_registrations(events: Sequence[TimedEvent]) -> None:
+    """A grant names the registration of its agent. A later one supersedes it, for its holder."""
+    incarnations: dict[str, int] = {}
+    grants: dict[str, LeaseAcquired] = {}
+    superseded: LeaseAcquired | None = None
+    for entry in events:
+        event = entry.event
+        if superseded is not None:
+            assert isinstance(event, LeaseAcquired), "superseded without a grant"
+            assert _holder(event) == _holder(superseded), "superseded by another holder"
+            assert event.incarnation != superseded.incarnation, "same registration"
+            superseded = None
+        match event:
+            case AgentRegistered() | AgentReregistered():
+                incarnations[event.agent_id] = event.incarnation
+            case LeaseAcquired():
+                assert event.incarnation == incarnations[event.agent_id]
+                grants[event.lease_id] = event
+            case LeaseRevoked(reason="superseded"):
+                superseded = grants[event.lease_id]
+
+
+def _holder(grant: LeaseAcquired) -> tuple[str, str | None]:
+    return grant.agent_id, grant.holder
 
 
 def decisions_are_justified(events: Sequence[TimedEvent]) -> None:

@@ -29,6 +29,8 @@ class Grant:
     contact: str
     lease: str
     until: int
+    holder: str | None = None
+    incarnation: int = 1
 
 
 @dataclass
@@ -91,6 +93,8 @@ class ReferenceModel:
         self.grants: list[Grant] = []
         self.renewals: list[Renewal] = []
         self.releases: list[Release] = []
+        self.superseded: list[Release] = []
+        self.registrations: dict[str, int] = {}
         self.rejections: list[Rejection] = []
         self.proposals: list[Proposal] = []
         self.votes: list[Vote] = []
@@ -127,6 +131,7 @@ class ReferenceModel:
     def register(self, agent: str, at: int) -> Observation:
         again = agent in self.heartbeats
         self.heartbeats.setdefault(agent, []).append(HeartbeatEntry(self.next_position(), at))
+        self.registrations[agent] = self.registrations.get(agent, 0) + 1
         return ("reregistered",) if again else ("registered",)
 
     def heartbeat(self, agent: str, at: int) -> Observation:
@@ -155,6 +160,9 @@ class ReferenceModel:
         for release in self.releases:
             if release.lease == grant.lease:
                 return release.at, "released"
+        for revocation in self.superseded:
+            if revocation.lease == grant.lease:
+                return revocation.at, "revoked"
         expiry, timeout = self.expires_at(grant), self.times_out_at(grant.agent, grant.at)
         return (expiry, "expired") if expiry < timeout else (timeout, "revoked")
 
@@ -176,19 +184,40 @@ class ReferenceModel:
                 found.append(rejection.agent)
         return found
 
-    def acquire(self, agent: str, contact: str, duration: int, lease: str, at: int) -> Observation:
+    def acquire(  # noqa: PLR0917 - a command of the model.
+        self,
+        agent: str,
+        contact: str,
+        duration: int,
+        lease: str,
+        at: int,
+        holder: str | None = None,
+    ) -> Observation:
         if rejection := self.check_active(agent, at):
             return (rejection,)
         held = self.live_grant(contact, at)
-        if held is None:
-            self.grants.append(Grant(at, agent, contact, lease, at + duration))
-            return ("granted", lease, at + duration)
-        if held.agent != agent:
-            self.rejections.append(Rejection(agent, held.lease))
-            return ("lease_conflict", held.agent, held.lease, self.expires_at(held))
-        return self._extend(held, at, duration)
+        if held is not None and (held.agent, held.holder) != (agent, holder):
+            return self._reject(agent, held)
+        incarnation = self.registrations[agent]
+        if held is not None and held.incarnation == incarnation:
+            return self._extend(held, at, duration)
+        if held is not None:
+            self.superseded.append(Release(at, held.lease))
+        self.grants.append(Grant(at, agent, contact, lease, at + duration, holder, incarnation))
+        return ("granted", lease, at + duration)
 
-    def renew(self, lease: str, requester: str | None, duration: int, at: int) -> Observation:
+    def _reject(self, agent: str, held: Grant) -> Observation:
+        self.rejections.append(Rejection(agent, held.lease))
+        return ("lease_conflict", held.agent, held.holder, held.lease, self.expires_at(held))
+
+    def renew(
+        self,
+        lease: str,
+        requester: str | None,
+        duration: int,
+        at: int,
+        holder: str | None = None,
+    ) -> Observation:
         """Renew a lease; ``requester`` is None when the tenant's key is used."""
         grant = self._grant_of(lease)
         if grant is None:
@@ -197,6 +226,8 @@ class ReferenceModel:
             return ("acting_as_another",)
         if self.lease_status(grant, at) != "active":
             return ("lease_ended", self.lease_status(grant, at))
+        if holder is not None and holder != grant.holder:
+            return self._reject(grant.agent, grant)
         return self._extend(grant, at, duration)
 
     def _extend(self, grant: Grant, at: int, duration: int) -> Observation:

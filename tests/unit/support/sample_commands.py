@@ -5,7 +5,8 @@ another caller.
 """
 
 from quorate.domain.coordination.consensus import CastVote, Choice, Electorate, RequestConsensus
-from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, RenewLease
+from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
+from quorate.domain.coordination.leases import ReleaseLease
 from quorate.domain.coordination.send_gate import RequestSend
 from quorate.domain.identity.agent_settings import ConfigureAgent, Settings
 from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
@@ -50,7 +51,8 @@ def acquire(
     *,
     lease: str = "new-lease",
     minutes: float = 30,
-    intent: str = "general",
+    intent: str | None = None,
+    holder: str | None = None,
 ) -> AcquireLease:
     return AcquireLease(
         caller=key_of(name),
@@ -59,11 +61,14 @@ def acquire(
         intent=intent,
         duration_minutes=minutes,
         new_lease_id=lease,
+        holder=holder,
     )
 
 
-def renew(lease: str, *, by: Principal, minutes: float = 30) -> RenewLease:
-    return RenewLease(caller=by, lease_id=lease, duration_minutes=minutes)
+def renew(
+    lease: str, *, by: Principal, minutes: float = 30, holder: str | None = None
+) -> RenewLease:
+    return RenewLease(caller=by, lease_id=lease, duration_minutes=minutes, holder=holder)
 
 
 def release(lease: str, *, by: Principal) -> ReleaseLease:

@@ -1,5 +1,7 @@
 """Sample events, recorded at noon with default durations unless a test passes others."""
 
+from dataclasses import replace
+
 from quorate.domain.coordination import consensus
 from quorate.domain.coordination.consensus import (
     Choice,
@@ -80,6 +82,8 @@ def acquired(
     fence: int,
     until: Timestamp = IN_HALF_AN_HOUR,
     intent: str = "general",
+    holder: str | None = None,
+    incarnation: int | None = 1,
     at: Timestamp = NOON,
 ) -> TimedEvent:
     event = LeaseAcquired(
@@ -90,6 +94,8 @@ def acquired(
         intent=intent,
         expires_at=until,
         fence=fence,
+        holder=holder,
+        incarnation=incarnation,
     )
     return TimedEvent(at=at, event=event)
 
@@ -202,8 +208,16 @@ def lease_held(
     *,
     lease: str = "lease",
     until: Timestamp = IN_HALF_AN_HOUR,
+    will_notify: bool = True,
+    holder: str | None = None,
+    requested_holder: str | None = None,
 ) -> LeaseHeld:
-    return LeaseHeld(conflict(name, by, contact, lease=lease, until=until))
+    event = replace(
+        conflict(name, by, contact, lease=lease, until=until),
+        holder=holder,
+        requested_holder=requested_holder,
+    )
+    return LeaseHeld(event, will_notify=will_notify)
 
 
 def authorized(
