@@ -7,68 +7,17 @@ import atexit
 import gc
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 
 import click
 
 from quorate import __version__
-from quorate.cli.groups import SuggestingGroup
-from quorate.cli.output.errors import ERROR, EXIT_CODES
+from quorate.cli.groups import LazyGroup
+from quorate.cli.output.errors import ERROR, EXIT_CODES, INTERRUPTED
 from quorate.runtime.standard_streams import open_missing_streams
 
 TRACEBACK_VARIABLE = "QUORATE_TRACEBACK"
-ENVIRONMENT_PREFIX = "QUORATE"
-MAX_SHORT_HELP_LENGTH = 200
 COLLECT_EVERY_OBJECTS = 200_000
-
-
-class LazyGroup(SuggestingGroup):
-    """A command group that imports its commands on demand and lists them under headings."""
-
-    def __init__(
-        self,
-        name: str,
-        commands: Mapping[str, Mapping[str, str]],
-        help: str,  # noqa: A002 - the name that click defines.
-        epilog: str | None = None,
-    ) -> None:
-        super().__init__(name, help=help, epilog=epilog, no_args_is_help=True)
-        self._headings = commands
-        self._paths = {
-            command_name: path
-            for section in commands.values()
-            for command_name, path in section.items()
-        }
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(self._paths)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in self._paths:
-            return None
-        module, _, name = self._paths[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
-        command.context_settings.setdefault("auto_envvar_prefix", ENVIRONMENT_PREFIX)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for heading, commands in self._headings.items():
-            with formatter.section(heading):
-                formatter.write_dl(
-                    [
-                        (command_name, self._first_sentence(ctx, command_name))
-                        for command_name in commands
-                    ]
-                )
-
-    def _first_sentence(self, ctx: click.Context, command_name: str) -> str:
-        """Return the whole first sentence; click would truncate it to one line."""
-        command = self.get_command(ctx, command_name)
-        assert command is not None
-        return command.get_short_help_str(MAX_SHORT_HELP_LENGTH)
 
 
 quorate = LazyGroup(
@@ -77,12 +26,14 @@ quorate = LazyGroup(
         "Agents": {
             "agents": "quorate.cli.main:agents",
             "lease": "quorate.cli.main:lease",
+            "proposals": "quorate.cli.main:proposals",
             "watch": "quorate.cli.commands.watch:watch",
             "call": "quorate.cli.commands.call:call",
         },
         "Operations": {
             "serve": "quorate.cli.commands.serve:serve",
             "demo": "quorate.cli.demo.command:demo",
+            "status": "quorate.cli.commands.status:status",
             "doctor": "quorate.cli.commands.doctor:doctor",
             "db": "quorate.cli.main:db",
             "rebuild": "quorate.cli.commands.rebuild:rebuild",
@@ -103,20 +54,22 @@ quorate = LazyGroup(
         },
         "Command line": {
             "context": "quorate.cli.main:context",
+            "credentials": "quorate.cli.main:credentials",
+            "whoami": "quorate.cli.commands.keys:own",
+            "version": "quorate.cli.commands.status:version",
             "completion": "quorate.cli.commands.completion:completion",
         },
     },
     help="""Leases, votes and an audit log for many agents.
 
     Each option can also be set in the environment, e.g. QUORATE_DATA_DIR for --data-dir. Output is
-    text at a terminal and JSON elsewhere; --json and --no-json override this.
+    text at a terminal and JSON elsewhere; -o table, -o wide, -o json and -o yaml override this.
 
     \b
     Start a service, then try it from a second terminal:
       quorate serve
-      quorate agents register --agent-name outreach-agent
-      quorate agents lease --agent-name outreach-agent \\
-        --contact-email user@example.com
+      quorate agents register outreach-agent
+      quorate lease acquire user@example.com --agent-name outreach-agent
 
     \b
     Export the event log, verify it and replay it offline:
@@ -125,6 +78,8 @@ quorate = LazyGroup(
       quorate replay log.jsonl
     """,
     epilog=EXIT_CODES,
+    aliases={"consensus": "proposals"},
+    nouns=True,
 )
 click.version_option(__version__)(quorate)
 
@@ -135,45 +90,64 @@ agents = LazyGroup(
             "register": "quorate.cli.commands.agents:register",
             "heartbeat": "quorate.cli.commands.agents:heartbeat",
             "list": "quorate.cli.commands.agents:list_agents",
-            "show": "quorate.cli.commands.agents:show",
+            "get": "quorate.cli.commands.agents:show",
             "deregister": "quorate.cli.commands.agents:deregister",
             "remove": "quorate.cli.commands.agents:remove",
             "config": "quorate.cli.commands.agent_settings:config",
             "update-config": "quorate.cli.commands.agent_settings:update_config",
         },
-        "Contacts": {
+        "Contacts, also in `quorate lease`": {
             "lease": "quorate.cli.commands.leases:lease",
             "renew-lease": "quorate.cli.commands.leases:renew_lease",
             "release-lease": "quorate.cli.commands.leases:release_lease",
             "leases": "quorate.cli.commands.leases:leases",
             "request-send": "quorate.cli.commands.leases:request_send",
         },
-        "Consensus": {"consensus": "quorate.cli.main:consensus"},
+        "Votes, also `quorate proposals`": {"consensus": "quorate.cli.main:consensus"},
     },
     help="""Register agents, lease contacts, vote.
 
     An agent key acts for its agent. Other keys can act for every agent: name the acting agent with
     --agent-name, QUORATE_AGENT or a context.
     """,
+    aliases={"show": "get"},
+)
+PROPOSAL_COMMANDS = {
+    "Commands": {
+        "create": "quorate.cli.commands.consensus:create",
+        "get": "quorate.cli.commands.consensus:get",
+        "vote": "quorate.cli.commands.consensus:vote",
+        "votes": "quorate.cli.commands.consensus:votes",
+        "cancel": "quorate.cli.commands.consensus:cancel",
+        "list": "quorate.cli.commands.consensus:list_consensus",
+    }
+}
+PROPOSAL_ALIASES = {"show": "get"}
+PROPOSAL_HELP = "Create proposals and vote on them."
+proposals = LazyGroup(
+    "proposals", commands=PROPOSAL_COMMANDS, help=PROPOSAL_HELP, aliases=PROPOSAL_ALIASES
 )
 consensus = LazyGroup(
-    "consensus",
-    commands={
-        "Commands": {
-            "create": "quorate.cli.commands.consensus:create",
-            "get": "quorate.cli.commands.consensus:get",
-            "vote": "quorate.cli.commands.consensus:vote",
-            "votes": "quorate.cli.commands.consensus:votes",
-            "cancel": "quorate.cli.commands.consensus:cancel",
-            "list": "quorate.cli.commands.consensus:list_consensus",
-        }
-    },
-    help="Create proposals and vote on them.",
+    "consensus", commands=PROPOSAL_COMMANDS, help=PROPOSAL_HELP, aliases=PROPOSAL_ALIASES
 )
 lease = LazyGroup(
     "lease",
-    commands={"Commands": {"run": "quorate.cli.commands.lease_run:run"}},
-    help="Run a command while holding a lease.",
+    commands={
+        "Commands": {
+            "acquire": "quorate.cli.commands.leases:lease",
+            "renew": "quorate.cli.commands.leases:renew_lease",
+            "release": "quorate.cli.commands.leases:release_lease",
+            "get": "quorate.cli.commands.leases:get_lease",
+            "list": "quorate.cli.commands.leases:leases",
+            "request-send": "quorate.cli.commands.leases:request_send",
+            "run": "quorate.cli.commands.lease_run:run",
+        }
+    },
+    help="""Lease contacts, and run a command while holding a lease.
+
+    A lease is named by its id or by its contact.
+    """,
+    aliases={"show": "get"},
 )
 db = LazyGroup(
     "db",
@@ -207,11 +181,13 @@ keys = LazyGroup(
         "Commands": {
             "issue": "quorate.cli.commands.keys:issue",
             "list": "quorate.cli.commands.keys:list_keys",
+            "get": "quorate.cli.commands.keys:get",
             "revoke": "quorate.cli.commands.keys:revoke",
             "self": "quorate.cli.commands.keys:own",
         }
     },
     help="Manage API keys.",
+    aliases={"show": "get"},
 )
 tenants = LazyGroup(
     "tenants",
@@ -229,8 +205,16 @@ tenants = LazyGroup(
 )
 events = LazyGroup(
     "events",
-    commands={"Commands": {"export": "quorate.cli.commands.export:export"}},
-    help="Export the event log of a tenant.",
+    commands={
+        "Commands": {
+            "list": "quorate.cli.commands.events:list_events",
+            "get": "quorate.cli.commands.events:get",
+            "tail": "quorate.cli.commands.events:tail",
+            "export": "quorate.cli.commands.export:export",
+        }
+    },
+    help="Read and export the event log of a tenant.",
+    aliases={"show": "get"},
 )
 context = LazyGroup(
     "context",
@@ -247,6 +231,13 @@ context = LazyGroup(
 
     Precedence: command line, environment, current context, local service.
     """,
+    aliases={"get": "show", "rm": "remove"},
+)
+credentials = LazyGroup(
+    "credentials",
+    commands={"Commands": {"show": "quorate.cli.commands.credentials:show"}},
+    help="Show the credentials of a local service.",
+    aliases={"get": "show"},
 )
 
 
@@ -255,7 +246,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     open_missing_streams()
     _limit_garbage_collection()
     try:
-        quorate.main(args=arguments, prog_name="quorate")
+        code = quorate.main(args=arguments, prog_name="quorate", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as failure:
+        failure.show()
+        sys.exit(failure.exit_code)
+    except (click.Abort, KeyboardInterrupt) as aborted:
+        sys.exit(INTERRUPTED if _is_interrupt(aborted) else ERROR)
     except ModuleNotFoundError as missing:
         if os.environ.get(TRACEBACK_VARIABLE) or (missing.name or "quorate").startswith("quorate"):
             raise
@@ -272,6 +269,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"Error: {kind}: {error} ({TRACEBACK_VARIABLE}=1 shows the traceback).", err=True
         )
         sys.exit(ERROR)
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether Ctrl-C ended the command; the end of the input of a prompt does it as well."""
+    cause = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt) or isinstance(cause, KeyboardInterrupt)
 
 
 def _limit_garbage_collection() -> None:

@@ -16,8 +16,9 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from quorate.cli.connection.resolve import TargetOptions, TargetSources
-from quorate.cli.output.console import format_minutes
-from quorate.runtime.service_defaults import default_data_dir
+from quorate.cli.output.console import OUTPUT, OUTPUTS, PROGRAM_OUTPUTS
+from quorate.cli.parameter_types import IntegerRange
+from quorate.runtime.service_defaults import find_default_data_dir
 
 DATABASE = "quorate.db"
 JSON_VARIABLE = "QUORATE_JSON"
@@ -28,12 +29,20 @@ LIST_LIMIT_DEFAULT = 1_000
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def require_default_data_dir() -> Path:
+    """Return the default data directory; raises UsageError for a user without a home directory."""
+    found = find_default_data_dir()
+    if found is None:
+        raise click.UsageError("Missing option '--data-dir': the user has no home directory.")
+    return found
+
+
 def data_dir_option(help_text: str) -> Callable[[Command], Command]:
     return click.option(
         "--data-dir",
         envvar="QUORATE_DATA_DIR",
         type=click.Path(file_okay=False, path_type=Path),
-        default=default_data_dir,
+        default=require_default_data_dir,
         show_default="the user's data directory",
         help=help_text,
     )
@@ -45,48 +54,67 @@ def complete_context(_ctx: Any, _param: Any, incomplete: str) -> list[Completion
     return [CompletionItem(one) for one in contexts().known if one.startswith(incomplete)]
 
 
-class Minutes(click.ParamType[float]):
-    """A duration in minutes; a value outside the bounds is rejected with the bounds."""
-
-    name = "minutes"
-
-    def __init__(self, minimum: float, maximum: float) -> None:
-        self._minimum = minimum
-        self._maximum = maximum
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's own signature.
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        minutes = float(click.FLOAT.convert(value, param, ctx))
-        if not self._minimum <= minutes <= self._maximum:  # NaN is rejected too.
-            bounds = f"{format_minutes(self._minimum)} to {format_minutes(self._maximum)}"
-            self.fail(f"{value} is outside the range {bounds}.", param, ctx)
-        return minutes
-
-
 # -- Output format ---------------------------------------------------------------
 
 
-def _choose_json(_ctx: click.Context, _param: click.Parameter, chosen: bool | None) -> bool:
-    """Return the chosen format, by default JSON unless stdout is a terminal."""
+def _choose_output(ctx: click.Context, _param: click.Parameter, chosen: str | None) -> str | None:
+    """Keep the format for ``print_json`` and ``print_table``."""
+    if chosen is not None:
+        ctx.meta[OUTPUT] = chosen
+    return chosen
+
+
+def _choose_json(ctx: click.Context, param: click.Parameter, chosen: bool | None) -> bool:
+    """Whether to print for programs: by ``-o`` or ``--json``, else unless stdout is a terminal.
+
+    ``--output`` is parsed first. The command line has precedence over the environment.
+    """
+    output = ctx.meta.get(OUTPUT)
+    typed = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    if output is not None and typed:
+        if ctx.get_parameter_source("output") is ParameterSource.COMMANDLINE:
+            raise click.UsageError("--output and --json exclude each other.")
+        output = None
+        del ctx.meta[OUTPUT]
+    if output is not None:
+        return output in PROGRAM_OUTPUTS
     return chosen if chosen is not None else not sys.stdout.isatty()
 
 
-json_option = click.option(
-    "--json/--no-json",
-    "as_json",
-    default=None,
-    envvar=JSON_VARIABLE,
-    callback=_choose_json,
-    help="Print JSON, or text and tables. [default: text at a terminal, else JSON]",
+_OUTPUT = (
+    click.option(
+        "-o",
+        "--output",
+        type=click.Choice(OUTPUTS),
+        metavar="FORMAT",
+        is_eager=True,
+        expose_value=False,
+        callback=_choose_output,
+        help="table, wide (with ids and full times), json or yaml. [default: table at a terminal, "
+        "else json]",
+    ),
+    click.option(
+        "--json/--no-json",
+        "as_json",
+        default=None,
+        envvar=JSON_VARIABLE,
+        callback=_choose_json,
+        help="Same as -o json and -o table.",
+    ),
 )
+
+
+def json_option(command: Command) -> Command:
+    """Add ``-o/--output`` and ``--json``, passed as ``as_json``: whether to print for programs."""
+    for decorate in reversed(_OUTPUT):
+        command = decorate(command)
+    return command
+
+
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only the id.")
 limit_option = click.option(
     "--limit",
-    type=click.IntRange(1, LIST_LIMIT_MAX),
+    type=IntegerRange(1, LIST_LIMIT_MAX),
     default=LIST_LIMIT_DEFAULT,
     show_default=True,
     help="Maximum number of items to list.",
@@ -148,7 +176,7 @@ def _collect_sources(values: dict[str, Any], *, as_json: bool) -> TargetSources:
     return TargetSources(
         command_line=TargetOptions(**typed),
         environment=environment,
-        default_data_dir=default_data_dir(),
+        default_data_dir=find_default_data_dir(),
         as_json=as_json,
     )
 
@@ -171,3 +199,30 @@ def agent_options(command: Command) -> Command:
     for decorate in reversed(_AGENT):
         command = decorate(command)
     return command
+
+
+# -- Contact -----------------------------------------------------------------------
+
+
+def contact_argument(help_text: str) -> Callable[[Command], Command]:
+    """Add ``CONTACT``, or ``--contact-email`` in its place, passed as ``contact_email``."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_contact(**given: Any) -> Any:  # noqa: ANN401 - the values from click.
+            typed, option = given.pop("contact"), given.pop("contact_email")
+            if typed is not None and option is not None and typed != option:
+                raise click.UsageError("CONTACT and --contact-email name different contacts.")
+            if typed is None and option is None:
+                raise click.UsageError("Missing argument 'CONTACT'.")
+            return command(contact_email=typed if option is None else option, **given)
+
+        option = click.option(
+            "--contact-email", allow_from_autoenv=False, help=f"{help_text} Same as CONTACT."
+        )
+        decorated: Any = click.argument("contact", required=False, metavar="CONTACT")(
+            option(with_contact)
+        )
+        return decorated  # type: ignore[no-any-return]  # The same command, with parameters.
+
+    return decorate

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from quorate.cli.parameter_types import IntegerRange
 from quorate.runtime.service_defaults import (
     CONNECTION_LIMITS,
     LIMIT_MAX,
@@ -112,7 +113,8 @@ def build_quotas(chosen: Mapping[str, Any]) -> "Quotas":
 def _limit_option(name: str, help_text: str) -> Callable[[F], F]:
     return click.option(
         f"--{name.replace('_', '-')}",
-        type=click.IntRange(0, LIMIT_MAX),
+        type=IntegerRange(0, LIMIT_MAX),
+        metavar="N",
         default=LIMITS_DEFAULT[name],
         show_default=True,
         help=f"{help_text} 0 = no limit.",

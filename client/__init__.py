@@ -135,7 +135,8 @@ _NAMES_BY_MODULE = {
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 
 
-if not TYPE_CHECKING:  # A type checker would accept any name otherwise.
+if not TYPE_CHECKING:  # A type checker would accept any name otherwise, and reads the imports.
+    __all__ = [*_MODULE_BY_NAME]  # noqa: PLE0604 - for `from quorate.client import *`.
 
     def __getattr__(name: str) -> object:
         module = _MODULE_BY_NAME.get(name)

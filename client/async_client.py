@@ -22,6 +22,7 @@ from quorate.client.serialization import Response, new_idempotency_key
 from quorate.client.transports.http import HttpTransport
 from quorate.client.transports.sync_http import log_parameters
 from quorate.domain.identity.agents import AgentRef
+from quorate.runtime.url_redaction import redact_url
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ class AsyncClient(AsyncCaller, Resources[AsyncCaller]):
         self._http = HttpTransport(url, api_key, transport=transport)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(url={self._url!r})"
+        return f"{type(self).__name__}(url={redact_url(self._url)!r})"
 
     async def __aenter__(self) -> Self:
         return self

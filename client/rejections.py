@@ -364,6 +364,19 @@ class _UnknownUnavailableError(RejectedError, UnavailableError):
     """A code of a newer service."""
 
 
+def invalid_field(name: str, why: str) -> InvalidRequestError:
+    """Return the rejection of a field that cannot be sent, as the service would reject it."""
+    kind = problems.KINDS[InvalidRequestError.code]
+    problem = {
+        "title": kind.title,
+        "status": kind.status,
+        "detail": f"{name}: {why}",
+        "code": InvalidRequestError.code,
+        "errors": [{"field": name, "why": why}],
+    }
+    return InvalidRequestError(problem, kind.status)
+
+
 # HTTP status -> (class for an unknown code, class for a response without a problem document).
 _ERRORS_BY_STATUS: Mapping[int, tuple[type[RejectedError], type[RequestFailedError]]] = {
     401: (_UnknownUnauthorizedError, UnauthorizedError),

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
+from quorate.client.rejections import invalid_field
 from quorate.contracts.operations import Operation, path_parameters
 from quorate.contracts.wire_models import Query, ResponseModel
 from quorate.domain.shared.records import changed, record
@@ -65,12 +66,17 @@ def request_for(
     """Make the request of an operation.
 
     ``body`` and ``query`` are instances of the operation's models, ``ids`` the values of the
-    parameters in its path, by their names there. Raises TypeError for missing or unknown ids.
+    parameters in its path, by their names there. Raises TypeError for missing or unknown ids, and
+    InvalidRequestError for text that no request can carry.
     """
     expected = set(path_parameters(operation))
     if ids.keys() != expected:
         raise TypeError(f"{operation.name} needs exactly the ids {sorted(expected)}")
     parameters = {} if query is None else _dump(query)
+    for name, value in parameters.items():
+        _require_unicode(name, value)
+    for name, id_ in ids.items():
+        _require_unicode(to_camel(name), id_)
     content = _dump(body) if isinstance(body, BaseModel) else body
     if operation.body is not None and content is None:
         content = {}
@@ -90,6 +96,15 @@ def request_for(
         long_poll_seconds=float(getattr(query, "wait", 0.0)),
         parse=_parser(operation.response),
     )
+
+
+def _require_unicode(name: str, value: object) -> None:
+    """Reject half of a surrogate pair: it has no place in a URL or in JSON."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise invalid_field(name, "not valid Unicode text") from error
 
 
 def _dump(model: BaseModel) -> dict[str, Any]:

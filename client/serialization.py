@@ -12,7 +12,7 @@ from uuid import uuid4
 import orjson
 
 from quorate.client.errors import RequestFailedError, UnauthorizedError, UnavailableError
-from quorate.client.rejections import RejectedError, error_from_response
+from quorate.client.rejections import RejectedError, error_from_response, invalid_field
 from quorate.client.request_builder import Request
 from quorate.domain.shared.records import record
 
@@ -64,15 +64,33 @@ def validate_api_key(api_key: str) -> str:
 
 def idempotency_headers(request: Request[Any], idempotency_key: str) -> dict[str, str]:
     """Return the headers of a request over either transport, without the credentials."""
-    return {IDEMPOTENCY_KEY: idempotency_key} if request.is_command else {}
+    if not request.is_command:
+        return {}
+    if not idempotency_key.isascii() or not idempotency_key.isprintable():
+        raise invalid_field(IDEMPOTENCY_KEY, "has characters that a header cannot carry")
+    return {IDEMPOTENCY_KEY: idempotency_key}
 
 
 def encode_http_body(request: Request[Any]) -> bytes | None:
-    return None if request.body is None else orjson.dumps(request.body)
+    """Raises InvalidRequestError for a value that JSON cannot carry."""
+    return None if request.body is None else _encode(request.body)
 
 
 def encode_nats_message(request: Request[Any]) -> bytes:
-    return orjson.dumps(request.message)
+    """Raises InvalidRequestError for a value that JSON cannot carry."""
+    return _encode(request.message)
+
+
+def _encode(fields: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(fields)
+    except TypeError as error:  # Half of a surrogate pair, an integer beyond 64 bits, an object.
+        for name, value in fields.items():
+            try:
+                orjson.dumps({name: value})
+            except TypeError as reason:
+                raise invalid_field(name, str(reason)) from error
+        raise
 
 
 def parse_http_response(

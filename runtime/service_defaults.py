@@ -59,6 +59,15 @@ def default_data_dir() -> Path:
     return Path(platformdirs.user_data_dir("quorate"))
 
 
+def find_default_data_dir() -> Path | None:
+    """Return the default data directory, or None for a user without a home directory."""
+    try:
+        found = default_data_dir()
+    except RuntimeError:
+        return None
+    return found if found.is_absolute() else None  # platformdirs before 4.4 returns "~/...".
+
+
 def has_nats_scheme(urls: str) -> bool:
     """Whether each of these URLs, which commas separate, has a host and a scheme of NATS."""
     for url in urls.split(","):

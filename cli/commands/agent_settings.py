@@ -7,8 +7,8 @@ import click
 from quorate.cli.commands.agents import agent_id_of
 from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import TargetSources
-from quorate.cli.options import json_option, service_options
-from quorate.cli.output.console import print_details, print_hint, print_json
+from quorate.cli.options import json_option, quiet_option, service_options
+from quorate.cli.output.console import print_details, print_hint, print_json, print_line
 from quorate.cli.output.errors import EXIT_CODES
 
 
@@ -29,7 +29,7 @@ def _parse_object(_ctx: click.Context, _param: click.Parameter, text: str) -> di
 \b
 Examples:
   quorate agents config outreach-agent
-  quorate agents config "$(quorate agents show outreach-agent --quiet)" --json
+  quorate agents config "$(quorate agents get outreach-agent --quiet)" --json
 """
     + EXIT_CODES
 )
@@ -65,8 +65,13 @@ Example:
 )
 @service_options
 @json_option
+@quiet_option
 def update_config(
-    sources: TargetSources, agent_id: str | None, settings: dict[str, Any], as_json: bool
+    sources: TargetSources,
+    agent_id: str | None,
+    settings: dict[str, Any],
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Replace the config of the agent AGENT_ID (an id or a name). [default: the acting agent]
 
@@ -76,10 +81,14 @@ def update_config(
     from quorate.client import requests
 
     with open_api(sources) as api:
-        found = api.call(requests.put_config(agent_id_of(api, agent_id), settings))
+        changed = agent_id_of(api, agent_id)
+        found = api.call(requests.put_config(changed, settings))
     if unknown := settings.keys() - found.keys():
         print_hint(f"Ignored unknown settings: {', '.join(sorted(unknown))}.")
-    _print("Updated config:", found, as_json)
+    if quiet:
+        print_line(changed)
+    else:
+        _print("Updated config:", found, as_json)
 
 
 def _print(headline: str, found: dict[str, bool | str], as_json: bool) -> None:

@@ -29,7 +29,7 @@ from quorate.cli.output.console import (
     print_line,
     print_table,
 )
-from quorate.cli.output.errors import ADVICE, EXIT_CODES, NOT_FOUND, Failure
+from quorate.cli.output.errors import ADVICE, EXIT_CODES, NOT_FOUND, Failure, MissingInput
 from quorate.domain.identity.agents import ROLE_DEFAULT
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from quorate.domain.identity.agents import AgentRef
 
 STATUSES = ("active", "inactive", "deregistered")  # A test compares it with AgentStatus.
-NO_AGENT_NAMED = (
-    "no agent was named; set --agent-name, QUORATE_AGENT or a context, or use an agent key"
+NO_AGENT_NAMED = MissingInput(
+    "No agent is named: set --agent-name, QUORATE_AGENT or a context, or use an agent key."
 )
 
 
@@ -46,15 +46,16 @@ NO_AGENT_NAMED = (
     epilog="""
 \b
 Examples:
-  quorate agents register --agent-name outreach-agent --agent-role outbound
+  quorate agents register outreach-agent --agent-role outbound
   quorate agents register --agent-name outreach-agent --json
 """
     + EXIT_CODES
 )
+@click.argument("name", required=False)
 @click.option(
     "--agent-name",
     allow_from_autoenv=False,
-    help="Agent name, unique per tenant: letters, digits, '.', '_' and '-', at most 64.",
+    help="Same as NAME.",
 )
 @click.option(
     "--agent-role", default=ROLE_DEFAULT, show_default=True, help="Role label, e.g. outbound."
@@ -62,19 +63,28 @@ Examples:
 @service_options
 @json_option
 @quiet_option
-def register(
-    sources: TargetSources, agent_name: str | None, agent_role: str, as_json: bool, quiet: bool
+def register(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
+    name: str | None,
+    agent_name: str | None,
+    agent_role: str,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Register an agent, or update it.
+    """Register the agent NAME, or update it.
 
-    Registering an existing name keeps its id and its leases. --agent-name is required unless an
-    agent key, QUORATE_AGENT or a context names the agent. Later commands do not act as this agent
+    A name is unique in the tenant: letters, digits, '.', '_' and '-', at most 64. Registering an
+    existing name keeps its id and its leases. NAME is required unless an agent key, QUORATE_AGENT
+    or a context names the agent. Later commands do not act as this agent
     automatically: set QUORATE_AGENT, or use a context.
     """
     from quorate.client import requests
 
+    if name is not None and agent_name is not None and name != agent_name:
+        raise click.UsageError("NAME and --agent-name name different agents.")
     service = resolve_target(sources)
-    name = agent_name or resolve_agent(service, None, None).name
+    given = name if agent_name is None else agent_name
+    name = resolve_agent(service, None, None).name if given is None else given
     advice = {**ADVICE, "invalid_request": "see quorate agents register --help"}
     if name is None:
         advice["invalid_request"] = NO_AGENT_NAMED
@@ -107,8 +117,13 @@ Examples:
 @agent_options
 @service_options
 @json_option
+@quiet_option
 def heartbeat(
-    sources: TargetSources, agent_id: str | None, agent_name: str | None, as_json: bool
+    sources: TargetSources,
+    agent_id: str | None,
+    agent_name: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Send a heartbeat; an agent without heartbeats times out and loses its leases.
 
@@ -120,7 +135,9 @@ def heartbeat(
     acting_agent = resolve_agent(service, agent_id, agent_name)
     with open_api(sources, service, advice=advice_for(acting_agent)) as api:
         beat = api.call(requests.heartbeat(acting_agent))
-    if as_json:
+    if quiet:
+        print_line(beat.agent_id)
+    elif as_json:
         print_json(beat.raw)
     else:
         name = acting_agent.name or beat.agent_id
@@ -248,13 +265,14 @@ def _row(agent: "AgentInfo") -> tuple[str, ...]:
 
 
 @click.command(
+    "get",
     epilog="""
 \b
 Examples:
-  quorate agents show outreach-agent
-  quorate agents show outreach-agent --json
+  quorate agents get outreach-agent
+  quorate agents get outreach-agent --json
 """
-    + EXIT_CODES
+    + EXIT_CODES,
 )
 @click.argument("agent", required=False)
 @service_options
@@ -309,7 +327,7 @@ def agent_id_of(api: ApiClient, text: str | None) -> str:
         return _id_by_name(api, acting_agent.name)
     own = api.call(requests.get_own_key())
     if own.agent_id is None:
-        raise Failure(f"Missing agent: {NO_AGENT_NAMED}")
+        raise click.UsageError(NO_AGENT_NAMED)
     return own.agent_id
 
 
@@ -318,7 +336,7 @@ def _id_by_name(api: ApiClient, name: str) -> str:
     for agent_id, one in known.items():
         if one.lower() == name.lower():
             return agent_id
-    raise Failure(f"Agent {name} not found: {ADVICE['agent_not_found']}", NOT_FOUND)
+    raise Failure(f"Agent {name} not found", NOT_FOUND, ADVICE["agent_not_found"])
 
 
 def names_by_id(api: ApiClient, status: "AgentStatus | None" = None) -> dict[str, str]:

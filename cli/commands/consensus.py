@@ -1,4 +1,4 @@
-"""`quorate agents consensus`: create and cancel proposals, vote, list and show proposals."""
+"""`quorate proposals`: create and cancel proposals, vote, list and show proposals."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, get_args
@@ -10,7 +10,6 @@ from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import (
     LIST_LIMIT_MAX,
-    Minutes,
     agent_options,
     json_option,
     limit_option,
@@ -27,6 +26,7 @@ from quorate.cli.output.console import (
     print_table,
 )
 from quorate.cli.output.errors import EXIT_CODES
+from quorate.cli.parameter_types import Duration, NumberRange
 from quorate.domain.coordination.consensus import (
     ELECTORATE_DEFAULT,
     STATUSES,
@@ -45,7 +45,7 @@ WAITING_SHOWN_MAX = 20
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 ELECTORATES: tuple[Electorate, ...] = get_args(Electorate)
 PROPOSING = """\
-  proposal=$(quorate agents consensus create --agent-name outreach-agent \\
+  proposal=$(quorate proposals create --agent-name outreach-agent \\
     --action "pause outreach" --contact-email ceo@bigcorp.com \\
     --reason "Fatigue scores are high" --quiet)
 """
@@ -55,9 +55,9 @@ PROPOSING = """\
     epilog="""
 \b
 Example:
-  quorate agents consensus create --agent-name outreach-agent \\
+  quorate proposals create --agent-name outreach-agent \\
     --action "pause outreach" --contact-email ceo@bigcorp.com \\
-    --reason "Fatigue scores are high" --timeout 5
+    --reason "Fatigue scores are high" --timeout 5m
 """
     + EXIT_CODES
 )
@@ -67,10 +67,10 @@ Example:
 @click.option("--reason", required=True, help="Reason for the proposal.")
 @click.option(
     "--timeout",
-    type=Minutes(TIMEOUT_MINUTES_MIN, TIMEOUT_MINUTES_MAX),
-    default=TIMEOUT_MINUTES_DEFAULT,
-    show_default=f"{TIMEOUT_MINUTES_DEFAULT:g}",
-    help="Minutes until the proposal expires; fractions are allowed.",
+    type=Duration("m", TIMEOUT_MINUTES_MIN, TIMEOUT_MINUTES_MAX),
+    default=f"{TIMEOUT_MINUTES_DEFAULT:g}m",
+    show_default=True,
+    help="When the proposal expires, e.g. 90s or 5m; a plain number means minutes.",
 )
 @click.option(
     "--electorate",
@@ -87,7 +87,7 @@ Example:
 )
 @click.option(
     "--floor",
-    type=click.FloatRange(0, 1),
+    type=NumberRange(0, 1),
     help="Minimum electorate, as a share of the agents that are active now. [default: none]",
 )
 @service_options
@@ -133,10 +133,7 @@ def create(  # noqa: PLR0917 - click passes options as arguments.
 
 
 @click.command(
-    epilog="\n\b\nExample:\n"
-    + PROPOSING
-    + '  quorate agents consensus get "$proposal"\n'
-    + EXIT_CODES
+    epilog="\n\b\nExample:\n" + PROPOSING + '  quorate proposals get "$proposal"\n' + EXIT_CODES
 )
 @click.argument("consensus_id")
 @service_options
@@ -163,7 +160,7 @@ def get(sources: TargetSources, consensus_id: str, as_json: bool) -> None:
     epilog="\n\b\nExample:\n"
     + PROPOSING
     + """\
-  quorate agents consensus vote "$proposal" --agent-name retention-agent \\
+  quorate proposals vote "$proposal" --agent-name retention-agent \\
     --vote approve --reason "Agreed, signals look bad"
 """
     + EXIT_CODES
@@ -174,6 +171,7 @@ def get(sources: TargetSources, consensus_id: str, as_json: bool) -> None:
 @click.option("--reason", help="Reason for the vote.")
 @service_options
 @json_option
+@quiet_option
 def vote(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     consensus_id: str,
@@ -182,6 +180,7 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
     vote: Choice,
     reason: str | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Vote on the proposal CONSENSUS_ID."""
     from quorate.client import requests
@@ -190,9 +189,11 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
     acting_agent = resolve_agent(service, agent_id, agent_name)
     with open_api(sources, service, advice=advice_for(acting_agent)) as api:
         cast = api.call(requests.cast_vote(acting_agent, consensus_id, vote, reason))
-        is_shown = not as_json and cast.consensus_status == "pending"
+        is_shown = not as_json and not quiet and cast.consensus_status == "pending"
         tally = api.call(requests.get_consensus(consensus_id)) if is_shown else None
-    if as_json:
+    if quiet:
+        print_line(consensus_id)
+    elif as_json:
         print_json(cast.raw)
     else:
         voter = acting_agent.name or cast.agent_id
@@ -236,10 +237,7 @@ def cancel(  # noqa: PLR0917 - click passes options as arguments.
 
 
 @click.command(
-    epilog="\n\b\nExample:\n"
-    + PROPOSING
-    + '  quorate agents consensus votes "$proposal"\n'
-    + EXIT_CODES
+    epilog="\n\b\nExample:\n" + PROPOSING + '  quorate proposals votes "$proposal"\n' + EXIT_CODES
 )
 @click.argument("consensus_id")
 @service_options
@@ -261,8 +259,8 @@ def votes(sources: TargetSources, consensus_id: str, limit: int, as_json: bool) 
     epilog="""
 \b
 Examples:
-  quorate agents consensus list
-  quorate agents consensus list --status pending --json
+  quorate proposals list
+  quorate proposals list --status pending --json
 """
     + EXIT_CODES,
 )

@@ -27,10 +27,12 @@ from quorate.cli.output.console import (
     print_table,
 )
 from quorate.domain.identity.key_format import read_key
+from quorate.runtime.url_redaction import redact_url
 
 FROM_STDIN = "-"
 OVERRIDING_VARIABLES = ("QUORATE_URL", "QUORATE_API_KEY", "QUORATE_CONTEXT", "QUORATE_DATA_DIR")
 SCHEMES = ("http://", "https://")
+name_only_option = click.option("-q", "--quiet", is_flag=True, help="Print only the name.")
 context_argument = click.argument("name", shell_complete=complete_context)
 
 
@@ -62,6 +64,7 @@ Examples:
 @click.option("--agent", allow_from_autoenv=False, help="Acting agent: a name or an id.")
 @click.option("--use", is_flag=True, help="Make it the current context.")
 @click.option("--replace", is_flag=True, help="Replace an existing context of this name.")
+@name_only_option
 def add(  # noqa: PLR0917 - click passes options as arguments.
     name: str,
     url: str | None,
@@ -71,6 +74,7 @@ def add(  # noqa: PLR0917 - click passes options as arguments.
     agent: str | None,
     use: bool,
     replace: bool,
+    quiet: bool,
 ) -> None:
     """Add the context NAME: a service, and the key and agent to use with it.
 
@@ -92,8 +96,14 @@ def add(  # noqa: PLR0917 - click passes options as arguments.
         more = known.with_context(name, context, replacing=replace)
         return more.using(name) if use else more
 
-    current = " It is the current context." if update_contexts(add_context).current == name else ""
+    is_current = update_contexts(add_context).current == name
+    if quiet:
+        print_line(name)
+        return
+    current = " It is the current context." if is_current else ""
     print_line(f"Added context {name}.{current}")
+    if context.api_key is None and context.data_dir is None:
+        print_hint("It has no key: set QUORATE_API_KEY, or add it again with --api-key.")
 
 
 def _require_url(url: str | None) -> str:
@@ -127,12 +137,16 @@ Examples:
 )
 @click.argument("name", required=False, shell_complete=complete_context)
 @click.option("--none", "none", is_flag=True, help="Use no context: call the local service.")
-def use(name: str | None, none: bool) -> None:
+@name_only_option
+def use(name: str | None, none: bool, quiet: bool) -> None:
     """Make NAME the current context."""
     if none == (name is not None):
         raise click.UsageError("Give the NAME of a context, or --none.")
     update_contexts(lambda known: known.using(name))
-    print_line(f"Current context: {name}." if name else "No current context.")
+    if quiet:
+        print_line(name or "")
+    else:
+        print_line(f"Current context: {name}." if name else "No current context.")
     for variable in OVERRIDING_VARIABLES:
         if name is not None and os.environ.get(variable):
             print_hint(f"Note: {variable} is set in this shell and overrides the context.")
@@ -165,8 +179,8 @@ def _as_json(found: Contexts, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "current": name == found.current,
-        "url": context.url,
-        "natsUrl": context.nats_url,
+        "url": context.url and redact_url(context.url),
+        "natsUrl": context.nats_url and redact_url(context.nats_url),
         "dataDir": context.data_dir,
         "keyId": _key_id(context.api_key),
         "agent": context.agent,
@@ -178,7 +192,7 @@ def _row(found: Contexts, name: str) -> tuple[str, ...]:
     return (
         "yes" if name == found.current else "",
         name,
-        context.url or context.data_dir or "",
+        redact_url(context.url or context.data_dir or ""),
         _key_id(context.api_key) or "",
         context.agent or "",
     )
@@ -207,9 +221,9 @@ def show(sources: TargetSources, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "url": service.url,
+                "url": redact_url(service.url),
                 "urlFrom": service.url_from,
-                "natsUrl": service.nats_url,
+                "natsUrl": service.nats_url and redact_url(service.nats_url),
                 "keyId": key_id,
                 "keyFrom": service.key_from,
                 "agent": service.agent,
@@ -223,8 +237,8 @@ def show(sources: TargetSources, as_json: bool) -> None:
         "acting agent": _acting_as(service),
     }
     if service.nats_url:
-        details["NATS"] = service.nats_url
-    print_details(f"Commands call {service.url}.", details)
+        details["NATS"] = redact_url(service.nats_url)
+    print_details(f"Commands call {redact_url(service.url)}.", details)
 
 
 def _acting_as(service: Service) -> str:
@@ -242,11 +256,15 @@ Example:
 """
 )
 @context_argument
-def remove(name: str) -> None:
+@name_only_option
+def remove(name: str, quiet: bool) -> None:
     """Remove the context NAME and its stored key.
 
     The key stays valid: revoke it with `quorate keys revoke`.
     """
     was_current = contexts().current == name
     update_contexts(lambda known: known.without(name))
-    print_line(f"Removed context {name}.{' No current context.' if was_current else ''}")
+    if quiet:
+        print_line(name)
+    else:
+        print_line(f"Removed context {name}.{' No current context.' if was_current else ''}")

@@ -4,6 +4,7 @@ The checks run one after the other and change nothing. The exit code is 0 if no 
 that of the first failed check; a warning is not a failure.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from quorate.cli.connection.resolve import TargetSources, resolve_target
+from quorate.cli.connection.resolve import TargetSources, expand_user, resolve_target
 from quorate.cli.options import json_option, service_options
 from quorate.cli.output.errors import Failure
+from quorate.runtime.url_redaction import redact_url
 
 if TYPE_CHECKING:
     from quorate.cli.diagnostics.http_checks import Target
@@ -26,8 +28,9 @@ Examples:
   quorate doctor --json
   quorate doctor --nats-url nats://127.0.0.1:4222
 
-The exit code is 0 if no check failed, else that of the first failed check: 4 key missing or
-rejected, 6 service, event log or NATS not available, 1 any other failure.
+The exit code is 0 if no check failed, else that of the first failed check: 2 no service
+configured, 4 key missing or rejected, 6 service, event log or NATS not available, 1 any other
+failure.
 """
 Check: TypeAlias = "Callable[[Target], CheckResult]"
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
@@ -107,11 +110,14 @@ def _run_check(check: Check, target: "Target") -> "CheckResult":
     """Run one check; a failed connection is a failed result, not an exception."""
     import httpx2
 
-    from quorate.cli.diagnostics.results import failed
+    from quorate.cli.connection.profiles import NoHomeDirectory
+    from quorate.cli.diagnostics.results import failed, skipped
     from quorate.cli.output.errors import UNAVAILABLE
 
     try:
         return check(target)
+    except NoHomeDirectory:
+        return skipped("the user has no home directory")
     except httpx2.HTTPError as error:
         reason = str(error) or type(error).__name__
         return failed(f"the service stopped responding: {reason}", "Retry", UNAVAILABLE)
@@ -120,14 +126,16 @@ def _run_check(check: Check, target: "Target") -> "CheckResult":
 def _local_data_dir(sources: TargetSources) -> Path:
     """Return the data directory of a local service for this call."""
     given = sources.command_line.data_dir or sources.environment.data_dir
-    return (given or sources.default_data_dir).expanduser()
+    data_dir = given or sources.default_data_dir
+    return Path(os.devnull) if data_dir is None else expand_user(data_dir)
 
 
 def _print_result(name: str, result: "CheckResult") -> None:
     from quorate.cli.output.console import printable
 
     outcome = click.style(f"{result.outcome:<{_OUTCOME_WIDTH}}", fg=_COLOURS[result.outcome])
-    click.echo(f"{outcome}{name:<{_NAME_WIDTH}}{printable(result.message)}")
+    message = printable(redact_url(result.message))
+    click.echo(f"{outcome}{name:<{_NAME_WIDTH}}{message}")
     if result.advice:
         indent = " " * (_OUTCOME_WIDTH + _NAME_WIDTH)
         end = "" if result.advice.endswith("?") else "."
@@ -139,7 +147,12 @@ def _print_as_json(found: "Sequence[tuple[str, CheckResult]]") -> None:
 
     def to_json(name: str, result: "CheckResult") -> dict[str, Any]:
         advice = {"advice": result.advice} if result.advice else {}
-        return {"check": name, "outcome": result.outcome, "says": result.message, **advice}
+        return {
+            "check": name,
+            "outcome": result.outcome,
+            "says": redact_url(result.message),
+            **advice,
+        }
 
     healthy = all(result.outcome != "failed" for _, result in found)
     print_json({"ok": healthy, "checks": [to_json(name, result) for name, result in found]})

@@ -19,6 +19,7 @@ from quorate.cli.connection.resolve import TargetSources, resolve_target
 from quorate.cli.options import json_option, service_options
 from quorate.cli.output.console import Progress, print_json, progress
 from quorate.cli.output.errors import Failure, report_errors
+from quorate.cli.parameter_types import SEQUENCE_MAX, IntegerRange
 
 if TYPE_CHECKING:
     from quorate.client.transports.sync_http import Client
@@ -41,7 +42,7 @@ Examples:
 @click.argument("file")
 @click.option(
     "--after",
-    type=click.IntRange(min=0),
+    type=IntegerRange(0, SEQUENCE_MAX),
     default=0,
     help="Begin after this sequence number. [default: from the first event]",
 )
@@ -226,8 +227,10 @@ def _report(file: str, start: "StreamHead", head: "StreamHead", *, appended: boo
     target = "stdout" if file == STDOUT else file
     needs_previous = start.sequence and not appended
     previous = f" --previous {start.hash.hex()}" if needs_previous else ""
+    command = f"  quorate verify {target} --head {head_hash}{previous}"
+    if sys.stderr.isatty() or sys.stdout.isatty():  # A line break in a hash cannot be copied.
+        command = command.replace(" --", " \\\n    --")
     return (
         f"{head.sequence - start.sequence} events written to {target}, hash chain verified.\n"
-        "Verify the file offline:\n"
-        f"  quorate verify {target} --head {head_hash}{previous}"
+        f"Verify the file offline:\n{command}"
     )

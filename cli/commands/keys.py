@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from quorate.cli.commands.agents import print_lines
-from quorate.cli.connection.api import open_api
+from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import Service, TargetSources, resolve_target
-from quorate.cli.options import json_option, limit_option, quiet_option, service_options
+from quorate.cli.options import (
+    LIST_LIMIT_MAX,
+    json_option,
+    limit_option,
+    quiet_option,
+    service_options,
+)
 from quorate.cli.output.console import (
     format_table_time,
     format_time,
@@ -20,9 +26,10 @@ from quorate.cli.output.console import (
     print_line,
     print_table,
 )
-from quorate.cli.output.errors import ADVICE, EXIT_CODES, OPERATOR_ADVICE, Failure
+from quorate.cli.output.errors import ADVICE, EXIT_CODES, NOT_FOUND, OPERATOR_ADVICE, Failure
 from quorate.domain.identity.key_format import read_key
 from quorate.domain.identity.principals import ROLES, Role
+from quorate.runtime.url_redaction import redact_url
 
 if TYPE_CHECKING:
     from quorate.contracts.identity.api_keys import IssuedKeyInfo, KeyInfo
@@ -81,6 +88,8 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
 
     if (role == "agent") != (agent_name is not None):
         raise click.UsageError("--role agent requires --agent-name, and no other role allows it.")
+    if as_operator and tenant is None:
+        raise click.UsageError("--as-operator requires --tenant.")
     if save_as is not None:
         _require_new_context(save_as)
     service = resolve_target(sources, as_operator=as_operator)
@@ -88,8 +97,8 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
         issued = api.call(requests.issue_key(role, agent_name, tenant))
     if issued.key is None:  # The first response was lost; the key is sent only once.
         raise Failure(
-            f"Key {issued.id} was issued, but the response with the key was lost: "
-            f"revoke it with `quorate keys revoke {issued.id}`, then issue another key"
+            f"Key {issued.id} was issued, but the response with the key was lost",
+            hint=f"revoke it with `quorate keys revoke {issued.id}`, then issue another key",
         )
     if save_as is not None:
         _save(save_as, service, issued.key)
@@ -108,7 +117,7 @@ def _require_new_context(name: str) -> None:
 
     if require_valid_name(name) in contexts().known:
         raise Failure(
-            f"Context {name} already exists: remove it with `quorate context remove {name}`"
+            f"Context {name} already exists", hint=f"remove it with `quorate context remove {name}`"
         )
 
 
@@ -156,21 +165,69 @@ def list_keys(  # noqa: PLR0917 - click passes options as arguments.
     quiet: bool,
 ) -> None:
     """List API keys without their secrets."""
-    from quorate.client import requests
-
     service = resolve_target(sources, as_operator=as_operator)
     with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
-        found = api.list_all(
-            lambda after, length: requests.list_keys(tenant_id=tenant, after=after, limit=length),
-            limit,
-        )
+        found = _all(api, tenant, limit)
     if quiet:
         print_lines([key.id for key in found])
     elif as_json:
         print_json([key.raw for key in found])
     else:
         columns = ("role", "agent", "status", "issued (UTC)", "id")
-        print_table("Keys", columns, [_row(key) for key in found])
+        print_table("Keys", columns, [_row(key) for key in found], wide=())
+
+
+def _all(api: ApiClient, tenant: str | None, limit: int) -> "list[KeyInfo]":
+    from quorate.client import requests
+
+    return api.list_all(
+        lambda after, length: requests.list_keys(tenant_id=tenant, after=after, limit=length),
+        limit,
+    )
+
+
+@click.command(
+    "get",
+    epilog="""
+\b
+Example:
+  key=$(quorate keys issue --role auditor --quiet)
+  quorate keys get "$key"
+"""
+    + EXIT_CODES,
+)
+@click.argument("key")
+@tenant_option
+@operator_option
+@service_options
+@json_option
+@quiet_option
+def get(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
+    key: str,
+    tenant: str | None,
+    as_operator: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Show KEY (its id or the full key) without its secret."""
+    key_id, _ = read_key(key) or (key, "")
+    service = resolve_target(sources, as_operator=as_operator)
+    with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
+        found = next((one for one in _all(api, tenant, LIST_LIMIT_MAX) if one.id == key_id), None)
+    if found is None:
+        raise Failure(f"Key {key_id} not found", NOT_FOUND, ADVICE["key_not_found"])
+    if quiet:
+        print_line(found.id)
+    elif as_json:
+        print_json(found.raw)
+    else:
+        whose = f" of {found.agent_name}" if found.agent_name else ""
+        status = "active" if found.revoked_at is None else "revoked"
+        details = {"tenant": found.tenant_id, "issued": format_time(found.created_at)}
+        if found.revoked_at is not None:
+            details["revoked"] = format_time(found.revoked_at)
+        print_details(f"Key {found.id} is {status}: a key with role {found.role}{whose}.", details)
 
 
 def _row(key: "KeyInfo") -> tuple[str, ...]:
@@ -197,8 +254,14 @@ Example:
 @operator_option
 @service_options
 @json_option
-def revoke(
-    sources: TargetSources, key: str, end_agent: bool, as_operator: bool, as_json: bool
+@quiet_option
+def revoke(  # noqa: PLR0917 - click passes options as arguments.
+    sources: TargetSources,
+    key: str,
+    end_agent: bool,
+    as_operator: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Revoke KEY (its id or the full key); it is rejected within one second, permanently."""
     from quorate.client import requests
@@ -207,6 +270,9 @@ def revoke(
     service = resolve_target(sources, as_operator=as_operator)
     with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
         revoked = api.call(requests.revoke_key(key_id, end_agent=end_agent))
+    if quiet:
+        print_line(key_id)
+        return
     if as_json:
         print_json(revoked.raw)
         return
@@ -223,7 +289,7 @@ def revoke(
     epilog="""
 \b
 Examples:
-  quorate keys self
+  quorate whoami
   quorate keys self --json
 """
     + EXIT_CODES,
@@ -255,7 +321,7 @@ def _print_own(key: "KeyInfo", service: Service) -> None:
         "auditor": f"may read the event log of tenant {key.tenant_id}",
     }
     details = {
-        "service": service.url,
+        "service": redact_url(service.url),
         "key from": service.key_from,
         "issued": format_time(key.created_at),
     }

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from quorate.cli.commands.agents import advice_for
 from quorate.cli.commands.leases import intent_option
 from quorate.cli.connection.api import open_api
 from quorate.cli.connection.resolve import Service, TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import agent_options, service_options
 from quorate.cli.output.errors import CONFLICT, Failure, report_errors
+from quorate.cli.parameter_types import Duration
 from quorate.domain.coordination.leases import (
     DURATION_MINUTES_MAX,
     DURATION_MINUTES_MIN,
@@ -38,7 +40,7 @@ EPILOG = """
 Examples:
   quorate lease run lead@example.com --agent-name mailer -- \\
     printenv QUORATE_FENCE
-  quorate lease run lead@example.com --agent-name mailer --wait 60 -- true
+  quorate lease run lead@example.com --agent-name mailer --wait 60s -- true
 
 COMMAND gets QUORATE_LEASE_ID, QUORATE_FENCE, QUORATE_CONTACT, QUORATE_AGENT_ID and QUORATE_URL in
 its environment; it should pass the fencing token to the send gate before it acts. Two runs exclude
@@ -61,23 +63,26 @@ Exit codes:
 @intent_option
 @click.option(
     "--duration",
-    type=click.FloatRange(DURATION_MINUTES_MIN, DURATION_MINUTES_MAX),
-    default=DURATION_MINUTES_DEFAULT,
+    type=Duration("m", DURATION_MINUTES_MIN, DURATION_MINUTES_MAX),
+    default=f"{DURATION_MINUTES_DEFAULT:g}m",
     show_default=True,
-    help="Minutes that the lease lasts after each renewal; fractions are allowed.",
+    help="How long the lease lasts after each renewal, e.g. 90s or 5m; a plain number means "
+    "minutes.",
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(0, WAIT_SECONDS_MAX),
+    type=Duration("s", 0, WAIT_SECONDS_MAX),
     default=0.0,
-    help="Seconds to wait while another agent holds the contact. [default: do not wait]",
+    help="How long to wait while another agent holds the contact, e.g. 60s or 5m; a plain number "
+    "means seconds. [default: do not wait]",
 )
 @click.option(
     "--kill-after",
-    type=click.FloatRange(0, KILL_AFTER_SECONDS_MAX),
-    default=KILL_AFTER_SECONDS_DEFAULT,
+    type=Duration("s", 0, KILL_AFTER_SECONDS_MAX),
+    default=f"{KILL_AFTER_SECONDS_DEFAULT:g}s",
     show_default=True,
-    help="Seconds from SIGTERM to SIGKILL when the lease is lost; at most a quarter of the lease.",
+    help="Time from SIGTERM to SIGKILL when the lease is lost, at most a quarter of the lease; a "
+    "plain number means seconds.",
 )
 @click.option("--nats-url", help="NATS URL: receive lease notifications over NATS instead of HTTP.")
 @service_options
@@ -96,16 +101,21 @@ def run(  # noqa: PLR0917 - click passes options as arguments.
     """Run COMMAND while holding a lease on CONTACT; terminate COMMAND if the lease is lost."""
     import asyncio
 
+    from quorate.cli.connection.validation import require_valid
     from quorate.cli.lease_runner.runner import LeaseRunner, LeaseSpec, RunAborted
     from quorate.cli.lease_runner.subprocess import NOT_FOUND, ProgramNotFoundError, find_program
-    from quorate.client import LeaseConflictError
+    from quorate.client import LeaseConflictError, requests
 
     try:
         path = find_program(command[0])
     except ProgramNotFoundError as missing:
         raise Failure(str(missing), NOT_FOUND) from missing
     service = resolve_target(sources)
-    name, role = _identity(sources, service, resolve_agent(service, agent_id, agent_name))
+    acting_agent = resolve_agent(service, agent_id, agent_name)
+    require_valid(
+        requests.acquire_lease(acting_agent, contact, intent=intent, duration_minutes=duration)
+    )
+    name, role = _identity(sources, service, acting_agent)
     spec = LeaseSpec(
         url=service.url,
         api_key=service.api_key,
@@ -118,22 +128,32 @@ def run(  # noqa: PLR0917 - click passes options as arguments.
         wait_seconds=wait,
         kill_after_seconds=kill_after,
     )
-    with report_errors():
+    with report_errors(advice=_advice(acting_agent)):
         try:
             code = asyncio.run(LeaseRunner(spec, (path, *command[1:])).run())
         except LeaseConflictError as conflict:
-            raise Failure(
-                _describe_conflict(contact, conflict, waited=wait > 0), CONFLICT
-            ) from conflict
+            message, hint = _describe_conflict(contact, conflict, waited=wait > 0)
+            raise Failure(message, CONFLICT, hint) from conflict
         except RunAborted as aborted:
             raise Failure(str(aborted), CONFLICT) from aborted
     sys.exit(code)
 
 
+def _advice(acting_agent: "AgentRef") -> dict[str, str]:
+    """Return the advice per problem code: without a name, the registration is invalid."""
+    advice = advice_for(acting_agent)
+    if acting_agent.id is None and acting_agent.name is None:
+        advice["invalid_request"] = advice["agent_not_found"]
+    return advice
+
+
 def _identity(
     sources: TargetSources, service: Service, acting_agent: "AgentRef"
 ) -> tuple[str | None, str]:
-    """Return the current name and role of the agent: registration must not change them."""
+    """Return the current name and role of the agent: registration must not change them.
+
+    An agent that is not registered yet gets the default role.
+    """
     from quorate.client import requests
     from quorate.client.rejections import AgentNotFoundError
 
@@ -149,10 +169,12 @@ def _identity(
     return found.name, found.role
 
 
-def _describe_conflict(contact: str, conflict: "LeaseConflictError", *, waited: bool) -> str:
+def _describe_conflict(
+    contact: str, conflict: "LeaseConflictError", *, waited: bool
+) -> tuple[str, str]:
     from quorate.cli.output.console import format_time
 
     holder = conflict.holder
     by = f" by {holder.agent_name} until {format_time(holder.expires_at)}" if holder else ""
-    advice = "it was not released in time" if waited else "wait for it with --wait SECONDS"
-    return f"{contact} is leased{by}: {advice}"
+    hint = "it was not released in time" if waited else "wait for it with --wait 60s"
+    return f"{contact} is leased{by}", hint

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from quorate.cli.options import require_default_data_dir
 from quorate.cli.output.errors import Failure
-from quorate.runtime.service_defaults import default_data_dir
 
 if TYPE_CHECKING:
     from quorate.bus.embedded.cluster_configuration import Cluster, Tls
@@ -36,7 +36,7 @@ Use one file for all servers of a cluster; each server has its own --name:
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=default_data_dir,
+    default=require_default_data_dir,
     show_default="the user's data directory",
     help="Data directory of the service with its NATS keys; created if missing.",
 )

@@ -1,6 +1,5 @@
 """`quorate serve`: run the service."""
 
-import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from quorate.cli import server_options
+from quorate.cli.groups import SectionedCommand
+from quorate.cli.options import require_default_data_dir
+from quorate.cli.parameter_types import Duration, IntegerRange
 from quorate.runtime.service_defaults import (
     AGENT_RETENTION_HOURS_DEFAULT,
     HOST_DEFAULT,
@@ -24,16 +26,17 @@ from quorate.runtime.service_defaults import (
     WINDOW_SECONDS_DEFAULT,
     WINDOW_SECONDS_MAX,
     WINDOW_SECONDS_MIN,
-    default_data_dir,
+    find_default_data_dir,
     has_nats_scheme,
 )
+from quorate.runtime.url_redaction import redact_url
 
 if TYPE_CHECKING:
     from quorate.server.container import Options
     from quorate.server.run import Addresses
 
 SQLITE_CORRUPTION_FIXED = (3, 51, 3)
-PORT = click.IntRange(0, PORT_MAX)
+PORT = IntegerRange(0, PORT_MAX)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 EPILOG = """
@@ -48,14 +51,34 @@ admin key and a tenant key.
 """
 
 
-_FRACTIONS = (
-    "heartbeat_window_seconds",
-    "notification_retention_hours",
-    "agent_retention_hours",
-)
+class ServeCommand(SectionedCommand):
+    """The command with its options under headings; see cli/server_options.py for the limits."""
+
+    headings = (
+        ("nats_", "NATS"),
+        ("database_", "Database"),
+        ("rate_", "Rate limits"),
+        ("burst_", "Rate limits"),
+        ("failed_", "Rate limits"),
+        ("read_", "Rate limits"),
+        ("connections_", "Connections"),
+        ("unread_", "Connections"),
+        ("quota_", "Quotas per tenant"),
+        ("admin_key", "Keys"),
+        ("api_key", "Keys"),
+        ("heartbeat_", "Agents and notifications"),
+        ("agent_", "Agents and notifications"),
+        ("notification_", "Agents and notifications"),
+        ("trusted_", "HTTP"),
+        ("cors_", "HTTP"),
+        ("fast_", "HTTP"),
+        ("workers", "Process"),
+        ("otel_", "Process"),
+        ("log_", "Process"),
+    )
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=ServeCommand, epilog=EPILOG)
 @click.option("--host", default=HOST_DEFAULT, show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=PORT, default=PORT_DEFAULT, show_default=True, help="HTTP port; 0 picks one."
@@ -63,7 +86,7 @@ _FRACTIONS = (
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    default=default_data_dir,
+    default=require_default_data_dir,
     show_default="the user's data directory",
     help="Directory of the database, the nats-server files and credentials.json.",
 )
@@ -96,7 +119,7 @@ _FRACTIONS = (
 )
 @click.option(
     "--nats-stream-replicas",
-    type=click.IntRange(1, STREAM_REPLICAS_MAX),
+    type=IntegerRange(1, STREAM_REPLICAS_MAX),
     default=1,
     show_default=True,
     help="Number of NATS servers that store the JetStream mirror of the event log.",
@@ -116,29 +139,29 @@ _FRACTIONS = (
 )
 @click.option(
     "--heartbeat-window-seconds",
-    type=click.FloatRange(WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX),
-    default=WINDOW_SECONDS_DEFAULT,
+    type=Duration("s", WINDOW_SECONDS_MIN, WINDOW_SECONDS_MAX),
+    default=f"{WINDOW_SECONDS_DEFAULT:g}s",
     show_default=True,
     help="Heartbeat timeout: an agent becomes inactive this long after its last heartbeat.",
 )
 @click.option(
     "--notification-retention-hours",
-    type=click.FloatRange(RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
-    default=RETENTION_HOURS_DEFAULT,
+    type=Duration("h", RETENTION_HOURS_MIN, RETENTION_HOURS_MAX),
+    default=f"{RETENTION_HOURS_DEFAULT:g}h",
     show_default=True,
     help="How long notifications stay readable for agents that reconnect.",
 )
 @click.option(
     "--agent-retention-hours",
-    type=click.FloatRange(0, RETENTION_HOURS_MAX),
-    default=AGENT_RETENTION_HOURS_DEFAULT,
+    type=Duration("h", 0, RETENTION_HOURS_MAX),
+    default=f"{AGENT_RETENTION_HOURS_DEFAULT:g}h",
     show_default=True,
     help="Remove the names of agents without an API key that were inactive for this long; 0 keeps"
     " them.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1),
+    type=IntegerRange(1),
     default=1,
     show_default=True,
     help="Number of worker processes. More than 1 needs PostgreSQL.",
@@ -176,9 +199,6 @@ def serve(**chosen: Any) -> None:  # noqa: ANN401 - click checks each value by i
     from quorate.server.run import CannotStart, run, serve
     from quorate.server.workers import supervise
 
-    for option in _FRACTIONS:
-        if math.isnan(chosen[option]):  # FloatRange accepts NaN.
-            raise click.UsageError(f"--{option.replace('_', '-')} must be a number.")
     _check_database(chosen["database_url"])
     _check_collector(chosen["otel_endpoint"])
     _check_nats(chosen["nats_url"])
@@ -242,7 +262,7 @@ def _check_database(url: str | None) -> None:
         if url is not None:
             create_database(url)
     except UnknownDatabase as error:
-        raise click.UsageError(f"--database-url: {error}") from error
+        raise click.UsageError(f"--database-url: {redact_url(str(error))}") from error
 
 
 def _check_collector(url: str | None) -> None:
@@ -283,16 +303,14 @@ def _nats_state(addresses: "Addresses") -> str:
 
 def announce(options: "Options", addresses: "Addresses") -> None:
     """Print the addresses, what the service found, and a first command."""
-    from quorate.server.run import without_password
-
     key_file = options.api_key_file or options.admin_key_file
-    database = options.database_url and without_password(options.database_url)
+    database = options.database_url and redact_url(options.database_url)
     click.echo(
         f"""
 Quorate is running.
 
   HTTP         {addresses.url}   (API documentation: {addresses.url}/docs)
-  NATS         {without_password(addresses.nats_url)}{_nats_state(addresses)}
+  NATS         {redact_url(addresses.nats_url)}{_nats_state(addresses)}
   Data         {database or options.data_dir}{_found(addresses.events)}
   Credentials  {key_file or options.data_dir / "credentials.json"}
 
@@ -313,13 +331,14 @@ def _found(events: int | None) -> str:
 def _first_command(options: "Options", addresses: "Addresses") -> str:
     """Return a command that works in another terminal, in the same directory."""
     key_file = options.api_key_file or options.admin_key_file
-    register = f"  {_program()} agents register --agent-name outreach-agent"
+    register = f"  {_program()} agents register outreach-agent"
     if key_file:
         return (
             f"  export QUORATE_URL={addresses.url}\n"
             f"  export QUORATE_API_KEY=$(cat {key_file})\n{register}"
         )
-    if options.data_dir != default_data_dir().expanduser().resolve():
+    default = find_default_data_dir()
+    if default is None or options.data_dir != default.resolve():
         return f"{register} --data-dir {options.data_dir}"
     return register
 

@@ -54,9 +54,10 @@ def create(sources: TargetSources, tenant_id: str, as_json: bool, quiet: bool) -
         print_json(found.raw)
     else:
         print_details(f"Created tenant {found.id}.", {"created": format_time(found.created_at)})
+        print_hint("Next, issue a key:")
         print_hint(
-            "Next, issue a key: quorate keys issue --as-operator "
-            f"--tenant {found.id} --role tenant --save-as {found.id}"
+            f"  quorate keys issue --as-operator --tenant {found.id} --role tenant "
+            f"--save-as {found.id}"
         )
 
 

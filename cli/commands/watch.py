@@ -2,10 +2,10 @@
 
 Guarantees:
 
-* Every event is printed exactly once, also after a on_lost connection.
+* Every event is printed exactly once, also after a lost connection.
 * Watching is read-only: it registers no agent and sends no heartbeat.
 * Each line is flushed immediately. The position at the end is printed to stderr, so that the next
-  call can continue allowed.
+  call can continue there.
 """
 
 import sys
@@ -20,6 +20,7 @@ from quorate.cli.connection.resolve import Service, TargetSources, resolve_agent
 from quorate.cli.options import agent_options, json_option, service_options
 from quorate.cli.output.console import print_hint
 from quorate.cli.output.errors import UNAUTHORIZED, Failure, report_errors
+from quorate.cli.parameter_types import SEQUENCE_MAX, Duration, IntegerRange
 from quorate.domain.identity.agents import AgentRef
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ EPILOG = """
 Examples:
   quorate watch --after 0 --for 1
   quorate watch --after 0 --count 2 --json
-  quorate watch --agent-name outreach-agent --for 1
+  quorate watch --agent-name outreach-agent --for 1s
   quorate watch --after 0 --once --name AgentRegistered
 
 \b
@@ -48,16 +49,16 @@ Exit codes:
 @click.command(epilog=EPILOG)
 @click.option(
     "--after",
-    type=click.IntRange(min=0),
+    type=IntegerRange(0, SEQUENCE_MAX),
     help="Begin after this sequence number; 0 = from the first event. [default: new events only]",
 )
 @click.option("--once", is_flag=True, help="Exit after the first event; same as --count 1.")
-@click.option("--count", type=click.IntRange(min=1), help="Exit after this number of events.")
+@click.option("--count", type=IntegerRange(1), help="Exit after this number of events.")
 @click.option(
     "--for",
     "seconds",
-    type=click.FloatRange(0, WATCH_SECONDS_MAX),
-    help="Exit after this number of seconds.",
+    type=Duration("s", 0, WATCH_SECONDS_MAX),
+    help="Exit after this time, e.g. 30s or 5m; a plain number means seconds.",
 )
 @click.option(
     "--name",

@@ -26,6 +26,10 @@ class ApiClient:
         self.client = client
 
     def call(self, request: "Request[T]") -> T:
+        """Validate the request, then send it; raises UsageError before anything is sent."""
+        from quorate.cli.connection.validation import require_valid
+
+        require_valid(request)
         return self.client.execute(request, timeout_seconds=CALL_TIMEOUT_SECONDS)
 
     def list_all(
@@ -34,12 +38,14 @@ class ApiClient:
         limit: int,
     ) -> list[T]:
         """Read the first ``limit`` items of a list, page by page."""
+        from quorate.cli.connection.validation import require_valid
         from quorate.contracts.wire_models import PAGE_LENGTH_MAX
 
         found: list[T] = []
         after: str | None = None
         while len(found) < limit:
             request = page(after, min(PAGE_LENGTH_MAX, limit - len(found)))
+            require_valid(request)
             response = self.client.send(request, timeout_seconds=CALL_TIMEOUT_SECONDS)
             found += response.result
             if (after := response.next_after) is None:
@@ -56,7 +62,7 @@ def open_api(
 
     service = service or resolve_target(sources)
     with (
-        report_errors(as_json=sources.as_json, advice=advice),
+        report_errors(as_json=sources.as_json, advice=advice, key_from=service.key_from),
         Client(service.url, service.api_key) as client,
     ):
         yield ApiClient(service, client)

@@ -4,6 +4,7 @@ Guarantees:
 
 * The file holds keys, so its mode is 0600 from its creation on.
 * Each change replaces the whole file atomically. A file lock serializes concurrent commands.
+* A file that is a symbolic link stays one: its target is replaced.
 * The command stores no other state between calls.
 """
 
@@ -96,15 +97,35 @@ def require_valid_name(name: str) -> str:
     return name
 
 
+class NoHomeDirectory(Failure):
+    """The user has no home directory, so there is no place for the file."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Cannot store contexts: the user has no home directory",
+            hint="set XDG_CONFIG_HOME to a directory",
+        )
+
+
 def contexts_path() -> Path:
+    """Return the path of the file; raises NoHomeDirectory."""
     import platformdirs
 
-    return Path(platformdirs.user_config_dir("quorate")) / FILE
+    try:
+        directory = Path(platformdirs.user_config_dir("quorate"))
+    except RuntimeError as error:
+        raise NoHomeDirectory from error
+    if not directory.is_absolute():  # platformdirs before 4.4 returns "~/.config".
+        raise NoHomeDirectory
+    return directory / FILE
 
 
 def contexts() -> Contexts:
     """Read all contexts; raises Failure when the file is not readable."""
-    path = contexts_path()
+    try:
+        path = contexts_path()
+    except NoHomeDirectory:
+        return Contexts(known={})
     try:
         found = json.loads(path.read_text("utf-8"))
         known = {str(name): Context.read(one) for name, one in found["contexts"].items()}
@@ -120,7 +141,11 @@ def contexts() -> Contexts:
 
 def update_contexts(change: Callable[[Contexts], Contexts]) -> Contexts:
     """Replace the stored contexts with the result of ``change``."""
-    path = contexts_path()
+    linked = contexts_path()
+    try:
+        path = linked.resolve()  # A link to the file stays a link.
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links.
+        raise Failure(f"Cannot write {linked}: {error}") from error
     try:
         path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         with _exclusive_lock(path.with_suffix(".lock")):

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from quorate.cli.connection.profiles import Context, contexts
-from quorate.cli.output.errors import UNAUTHORIZED, Failure
+from quorate.cli.output.errors import UNAUTHORIZED, USAGE, Failure
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.shared.records import record
+from quorate.runtime.url_redaction import redact_url
 
 CREDENTIALS = "credentials.json"
 AGENT_ID = re.compile(r"agent_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -42,7 +43,7 @@ class TargetSources:
 
     command_line: TargetOptions
     environment: TargetOptions
-    default_data_dir: Path
+    default_data_dir: Path | None  # None for a user without a home directory.
     as_json: bool = False
 
 
@@ -83,9 +84,9 @@ def resolve_target(
     url_source = next((candidate for candidate in candidates if candidate.url), None)
     if url_source is None or url_source.url is None:
         raise Failure(
-            "No service configured: start one with `quorate serve`, or set --url or "
-            f"QUORATE_URL; no credentials found at {_fallback_data_dir(sources) / CREDENTIALS}",
-            UNAUTHORIZED,
+            _describe_missing_service(sources),
+            USAGE,
+            "start one with `quorate serve`, or set --url or QUORATE_URL",
         )
     url = url_source.url
     if not needs_key:
@@ -160,16 +161,20 @@ def _read_defaults(sources: TargetSources) -> Iterator[_SourceValues]:
         known = contexts()
         if known.current is not None:
             yield _from_context(known.current, known.get(known.current))
-        yield _from_data_dir(sources.default_data_dir)
+        if sources.default_data_dir is not None:
+            yield _from_data_dir(sources.default_data_dir)
     except Failure:
         if not (any(one.url for one in given) and any(one.api_key for one in given)):
             raise
 
 
-def _fallback_data_dir(sources: TargetSources) -> Path:
-    """Return the data directory that is read when no other source names a service."""
-    given = (sources.command_line.data_dir, sources.environment.data_dir)
-    return next((one for one in given if one is not None), sources.default_data_dir).expanduser()
+def _describe_missing_service(sources: TargetSources) -> str:
+    """Describe where a service was looked for last."""
+    given = (sources.command_line.data_dir, sources.environment.data_dir, sources.default_data_dir)
+    data_dir = next((one for one in given if one is not None), None)
+    if data_dir is None:
+        return "No service configured, and the user has no home directory"
+    return f"No service configured, and no credentials found at {data_dir / CREDENTIALS}"
 
 
 def _from_context(name: str, context: Context) -> _SourceValues:
@@ -194,7 +199,7 @@ def _from_context(name: str, context: Context) -> _SourceValues:
 
 
 def _from_data_dir(data_dir: Path) -> _SourceValues:
-    path = data_dir.expanduser() / CREDENTIALS
+    path = expand_user(data_dir) / CREDENTIALS
     known = _read_credentials(path)
     return _SourceValues(
         source=str(path),
@@ -213,6 +218,14 @@ def _read_credentials(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise Failure(f"{path} is not a valid credentials file: remove it") from error
     return known if isinstance(known, dict) else {}
+
+
+def expand_user(path: Path) -> Path:
+    """Expand ``~`` if the user has a home directory."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 # -- Selection -------------------------------------------------------------------
@@ -247,7 +260,11 @@ def _find_key_source(url: str, candidates: Sequence[_SourceValues]) -> _SourceVa
         None,
     )
     if found is None:
-        raise Failure(_describe_missing_key(url, candidates), UNAUTHORIZED)
+        raise Failure(
+            _describe_missing_key(candidates),
+            UNAUTHORIZED,
+            f"set --api-key or QUORATE_API_KEY for {redact_url(url)}",
+        )
     return found
 
 
@@ -271,10 +288,9 @@ def _get_key(candidate: _SourceValues, *, as_operator: bool) -> str:
     return key
 
 
-def _describe_missing_key(url: str, candidates: Sequence[_SourceValues]) -> str:
+def _describe_missing_key(candidates: Sequence[_SourceValues]) -> str:
     """Describe the missing key, and name a stored key that belongs to another URL."""
     elsewhere = next((candidate for candidate in candidates if candidate.api_key), None)
-    advice = f"set --api-key or QUORATE_API_KEY for {url}"
     if elsewhere is None:
-        return f"No API key configured: {advice}"
-    return f"The key of {elsewhere.source} belongs to {elsewhere.url}: {advice}"
+        return "No API key configured"
+    return f"The key of {elsewhere.source} belongs to {redact_url(elsewhere.url or '')}"

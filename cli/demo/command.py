@@ -14,6 +14,7 @@ import click
 from quorate.cli.connection.resolve import TargetSources, resolve_target
 from quorate.cli.options import json_option, service_options
 from quorate.cli.output.errors import ERROR, report_errors
+from quorate.cli.parameter_types import Duration
 
 SECONDS_DEFAULT = 20.0
 SECONDS_MIN = 5.0
@@ -36,10 +37,10 @@ window (`quorate serve --heartbeat-window-seconds`) is at most 40% of --seconds.
 @click.option(
     "--seconds",
     envvar="QUORATE_DEMO_SECONDS",
-    type=click.FloatRange(SECONDS_MIN, SECONDS_MAX),
-    default=SECONDS_DEFAULT,
+    type=Duration("s", SECONDS_MIN, SECONDS_MAX),
+    default=f"{SECONDS_DEFAULT:g}s",
     show_default=True,
-    help="Approximate duration of the demo in seconds.",
+    help="Approximate duration of the demo, e.g. 30s or 2m; a plain number means seconds.",
 )
 @click.option(
     "--running/--temporary",

@@ -130,9 +130,10 @@ class DemoDisplay:
         return line.append(f"  => {vote.result}", "bold") if vote.result else line
 
     def _events(self, lines: int, began: float) -> RenderableType:
-        table = Table.grid(padding=(0, 1))
-        table.add_column(width=CLOCK_WIDTH, style="dim", justify="right")
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=CLOCK_WIDTH, no_wrap=True, style="dim", justify="right")
+        # Only this column gives up width, so that the clock stays on one line.
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
         for event in list(self._scene.events)[-lines:]:
             style = EVENT_STYLES.get(event.type, "")
             at = f"{max(0.0, event.at - began):.2f} s"

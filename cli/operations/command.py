@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from quorate.cli.connection.resolve import TargetSources, resolve_target
+from quorate.cli.groups import ENVIRONMENT_PREFIX
 from quorate.cli.operations.example import example_lines
 from quorate.cli.operations.fields import Field, fields_of, option_for
 from quorate.cli.operations.requests import make_request, read_body
@@ -16,18 +17,20 @@ from quorate.cli.output.console import print_hint, print_response
 from quorate.cli.output.errors import (
     ADVICE,
     EXIT_CODES,
+    INTERRUPTED,
     OPERATOR_ADVICE,
     exit_code_of,
     report_errors,
 )
+from quorate.cli.parameter_types import SEQUENCE_MAX, Duration, IntegerRange
 from quorate.contracts.operations import AnyOperation, known_codes
 from quorate.contracts.problems import KINDS
 from quorate.domain.identity.principals import ROLES
 from quorate.domain.shared.records import record
 
-ENVIRONMENT_PREFIX = "QUORATE"
+TIMEOUT_SECONDS_MIN = 0.001
+TIMEOUT_SECONDS_MAX = 86_400.0
 OTHER_HEADING = "Service"
-INTERRUPTED = 130
 
 
 class RequestOption(click.Option):
@@ -127,17 +130,17 @@ def _request_options(operation: AnyOperation) -> Iterator[RequestOption]:
     if operation.streams:
         yield RequestOption(
             ["--last-event-id"],
-            type=click.IntRange(min=0),
+            type=IntegerRange(0, SEQUENCE_MAX),
             allow_from_autoenv=False,
             help="Sequence of the last event that you received.",
         )
         return
     yield RequestOption(
         ["--timeout"],
-        metavar="SECONDS",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Duration("s", TIMEOUT_SECONDS_MIN, TIMEOUT_SECONDS_MAX),
         allow_from_autoenv=False,
-        help="Seconds for all attempts together. [default: 5, plus those of a long poll]",
+        help="Time for all attempts together, e.g. 30s; a plain number means seconds. [default: "
+        "5s, plus the time of a long poll]",
     )
     yield RequestOption(
         ["-i", "--include", "--verbose"],
@@ -165,7 +168,11 @@ def _run(
     request = make_request(operation, fields, values, read_body(options.json))
     as_operator = options.as_operator or operation.roles == {"admin"}
     service = resolve_target(sources, as_operator=as_operator, needs_key=bool(operation.roles))
-    with report_errors(as_json=True, advice=OPERATOR_ADVICE if as_operator else ADVICE):
+    with report_errors(
+        as_json=True,
+        advice=OPERATOR_ADVICE if as_operator else ADVICE,
+        key_from=service.key_from,
+    ):
         if operation.streams:
             _print_events(transport.stream(service, request, options.last_event_id))
         elif not operation.roles:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from quorate.cli.operations.names import kebab_case
+from quorate.cli.parameter_types import SECONDS_PER_UNIT, parse_seconds
 from quorate.contracts.operations import ID_LENGTH_MAX, AnyOperation, path_parameters
 from quorate.contracts.wire_models import SEQUENCE_MAX
 from quorate.domain.shared.records import record
@@ -110,9 +111,12 @@ def _without(schema: Schema, name: str) -> Schema:
 
 
 class Number(click.ParamType[float]):
-    """A number; whole numbers stay integers in JSON."""
+    """A number; whole numbers stay integers in JSON. With a unit it may be a duration (``5m``)."""
 
     name = "number"
+
+    def __init__(self, unit: str | None = None) -> None:
+        self._unit = unit
 
     def convert(
         self,
@@ -120,6 +124,9 @@ class Number(click.ParamType[float]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float:
+        seconds = None if self._unit is None else parse_seconds(str(value))
+        if seconds is not None and self._unit is not None:
+            return seconds / SECONDS_PER_UNIT[self._unit]
         try:
             return int(value) if str(value).lstrip("-").isdecimal() else float(value)
         except ValueError:
@@ -155,7 +162,7 @@ def option_for(field: Field) -> FieldOption:
     switch = f"{field.option}/--no-{field.option.removeprefix('--')}"
     return FieldOption(
         [switch if is_flag else field.option, field.parameter],
-        type=None if is_flag else _type_of(schema),
+        type=None if is_flag else _type_of(schema, _unit_of(field)),
         default=None,
         multiple=many,
         allow_from_autoenv=False,  # A variable such as QUORATE_STATUS would be a surprise.
@@ -163,7 +170,13 @@ def option_for(field: Field) -> FieldOption:
     )
 
 
-def _type_of(schema: Schema) -> "click.ParamType[Any]":
+def _unit_of(field: Field) -> str | None:
+    """Return the unit of a field that is a duration, from its name."""
+    units = {"Minutes": "m", "Seconds": "s", "Hours": "h", "wait": "s"}
+    return next((unit for name, unit in units.items() if field.json_name.endswith(name)), None)
+
+
+def _type_of(schema: Schema, unit: str | None = None) -> "click.ParamType[Any]":
     choices = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
     if choices and all(isinstance(one, str) for one in choices):
         return click.Choice(choices)
@@ -171,7 +184,7 @@ def _type_of(schema: Schema) -> "click.ParamType[Any]":
         case "integer":
             return click.INT
         case "number":
-            return Number()
+            return Number(unit)
         case "string":
             return click.STRING
         case "boolean":

@@ -6,7 +6,7 @@
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+OUTPUT = "quorate.cli.output"  # The key in ``ctx.meta`` of the format that ``-o`` selects.
+WIDE = "wide"
+YAML = "yaml"
+OUTPUTS = ("table", WIDE, "json", YAML)
+PROGRAM_OUTPUTS = frozenset({"json", YAML})
 ROWS_SHOWN_MAX = 100
-COLUMN_WIDTH_MIN = 24  # Names, addresses and times stay on one line; only longer text is folded.
+COLUMN_WIDTH_MIN = 16  # Times and most names stay on one line; longer text is folded.
 GUTTER_WIDTH = 2
+FULL_TIME = "%Y-%m-%d %H:%M:%S"
 ID_COLUMN = "id"  # People copy ids, so this column is never folded.
 STYLES: Mapping[str, str] = {
     "active": "green",
@@ -50,30 +56,49 @@ def printable(text: str) -> str:
 
 def format_time(at: datetime) -> str:
     """Format a UTC time to the second, for a sentence."""
-    return f"{format_table_time(at)} UTC"
+    return f"{at.astimezone(UTC).strftime(FULL_TIME)} UTC"
 
 
 def format_table_time(at: datetime) -> str:
-    """Format a UTC time for a column whose heading names the zone."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    """Format a UTC time for a column whose heading names the zone: short, unless ``-o wide``."""
+    at = at.astimezone(UTC)
+    if output_format() == WIDE:
+        return at.strftime(FULL_TIME)
+    is_today = at.date() == datetime.now(UTC).date()
+    return at.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M")
 
 
-def format_minutes(minutes: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Format a duration with its largest whole unit: 30 min, 90 s, 2 h."""
-    seconds = round(minutes * 60, 3)
+    seconds = round(seconds, 3)
     for name, length in (("h", 3600), ("min", 60)):
         if seconds >= length and seconds % length == 0:
             return f"{seconds / length:g} {name}"
     return f"{seconds:g} s"
 
 
+def output_format() -> str | None:
+    """Return the format that ``-o`` selects for the running command; None is the default."""
+    ctx = click.get_current_context(silent=True)
+    chosen: str | None = None if ctx is None else ctx.meta.get(OUTPUT)
+    return chosen
+
+
 # -- For programs ----------------------------------------------------------------
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON value.
+def print_json(value: Any, *, one_line: bool = False) -> None:  # noqa: ANN401 - any JSON value.
+    """Print a value as JSON, or as YAML with ``-o yaml``; ``one_line`` for items of a stream."""
     import orjson
 
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+    if output_format() == YAML:
+        from quorate.cli.output.yaml_text import to_yaml
+
+        click.echo(("---\n" if one_line else "") + to_yaml(value), nl=False)
+    else:
+        click.echo(orjson.dumps(value, option=0 if one_line else orjson.OPT_INDENT_2))
+    if one_line:
+        sys.stdout.flush()  # The reader of a pipe waits for each item.
 
 
 def print_response(value: Any, *, one_line: bool = False) -> None:  # noqa: ANN401 - any JSON value.
@@ -106,21 +131,37 @@ def print_details(headline: str, details: Mapping[str, str]) -> None:
         print_line(f"  {name:<{width}}  {value}")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print at most ``ROWS_SHOWN_MAX`` rows; on a narrow terminal as one record per row."""
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    wide: Collection[str] = (ID_COLUMN,),
+) -> None:
+    """Print at most ``ROWS_SHOWN_MAX`` rows; on a narrow terminal as one record per row.
+
+    The columns in ``wide`` are printed only with ``-o wide``.
+    """
     from rich.console import Console
 
     console = Console(highlight=False)
     if not rows:
         console.print(f"{title}: none", markup=False)
         return
-    shown = rows[:ROWS_SHOWN_MAX]
+    shown: Sequence[Sequence[str]] = rows[:ROWS_SHOWN_MAX]
+    hidden = [] if output_format() == WIDE else [one for one in columns if one in wide]
+    if hidden:
+        kept = [at for at, column in enumerate(columns) if column not in hidden]
+        columns = [columns[at] for at in kept]
+        shown = [[row[at] for at in kept] for row in shown]
     if _width_min(columns, shown) <= console.width:
         console.print(_table(title, columns, shown))
     else:
         _print_rows(title, columns, shown)
     if len(rows) > len(shown):
         print_hint(f"... and {len(rows) - len(shown)} more; --json lists all of them.")
+    if hidden and console.is_terminal:
+        print_hint(f"-o wide adds: {', '.join(hidden)}.")
 
 
 def _width_min(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:

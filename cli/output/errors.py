@@ -1,4 +1,4 @@
-"""Errors of commands: one sentence on stderr, and an exit code for scripts.
+"""Errors of commands: what failed and what to do, on stderr, and an exit code for scripts.
 
 With ``report_errors(as_json=True)`` the problem document of the service is also printed to stdout.
 """
@@ -11,7 +11,6 @@ import click
 
 if TYPE_CHECKING:
     from quorate.client.errors import RequestFailedError
-    from quorate.client.rejections import RejectedError
 
 ERROR = 1
 USAGE = 2
@@ -19,46 +18,60 @@ CONFLICT = 3
 UNAUTHORIZED = 4
 NOT_FOUND = 5
 UNAVAILABLE = 6
+QUOTA = 7
+INTERRUPTED = 130
 EXIT_CODES = """
 \b
 Exit codes:
   0 success, 1 error, 2 usage error, 3 conflict, 4 key rejected,
-  5 not found, 6 unavailable
+  5 not found, 6 unavailable, 7 quota exceeded
 """
 
 
 class Failure(click.ClickException):
-    """Ends the command with a message that says what failed and what to do."""
+    """Ends the command with a message that says what failed; ``hint`` says what to do."""
 
-    def __init__(self, message: str, exit_code: int = ERROR) -> None:
+    def __init__(self, message: str, exit_code: int = ERROR, hint: str = "") -> None:
         super().__init__(message)
         self.exit_code = exit_code  # type: ignore[misc]  # click allows to override it.
+        self.hint = hint
 
     def show(self, file: Any = None) -> None:  # noqa: ANN401 - click's own signature.
         from quorate.cli.output.console import printable
+        from quorate.runtime.url_redaction import redact_url
 
-        click.echo(f"Error: {printable(self.message).rstrip('.')}.", err=True, file=file)
+        message = printable(redact_url(self.message)).rstrip(".")
+        click.echo(f"Error: {message}.", err=True, file=file)
+        if self.hint:
+            hint = printable(self.hint).rstrip(".")
+            click.echo(f"  {hint[:1].upper()}{hint[1:]}.", err=True, file=file)
+
+
+class MissingInput(str):
+    """Advice for a problem whose cause is input that was left out: it becomes a usage error."""
+
+    __slots__ = ()
 
 
 # What to do about a problem; the service's own text says what the problem is.
 ADVICE: Mapping[str, str] = {
     "unauthorized": "use another key with --api-key, QUORATE_API_KEY or a context",
     "tenant_forbidden": "omit --tenant, or use a key of that tenant",
-    "role_forbidden": "`quorate keys self` shows the role of your key",
+    "role_forbidden": "`quorate whoami` shows the role of your key",
     "acting_as_another": "omit --agent-id and --agent-name, or use the key of that agent",
     "agent_not_found": "list agents with `quorate agents list`",
-    "lease_not_found": "list leases with `quorate agents leases`",
-    "consensus_not_found": "list proposals with `quorate agents consensus list`",
+    "lease_not_found": "list leases with `quorate lease list -o wide`",
+    "consensus_not_found": "list proposals with `quorate proposals list -o wide`",
     "key_not_found": "list keys with `quorate keys list`",
     "tenant_not_found": "create it with `quorate tenants create`",
     "lease_conflict": "wait until the lease ends, or choose another contact",
-    "lease_ended": "acquire a new lease with `quorate agents lease`",
+    "lease_ended": "acquire a new lease with `quorate lease acquire`",
     "agent_inactive": "send a heartbeat with `quorate agents heartbeat`",
     "agent_active": "deregister it with `quorate agents deregister`, or wait for its timeout",
     "agent_has_keys": "revoke its keys with `quorate keys revoke`",
     "not_proposer": "only the proposer or a tenant key can cancel a proposal",
     "already_voted": "the first vote is final",
-    "consensus_closed": "`quorate agents consensus get` shows the decision",
+    "consensus_closed": "`quorate proposals get` shows the decision",
     "quota_exceeded": "remove unused items (`quorate agents deregister`), or ask the operator for "
     "a higher quota",
     "daily_quota_exceeded": "`quorate quotas` shows the limits and when they are reset",
@@ -71,22 +84,55 @@ OPERATOR_ADVICE: Mapping[str, str] = {
     "role_forbidden": "this needs the admin key: set QUORATE_ADMIN_KEY",
     "unauthorized": "this needs the admin key: set QUORATE_ADMIN_KEY",
 }
+# Problems whose advice depends on the key, so the message says where the key comes from.
+_OF_KEY = frozenset({"unauthorized", "tenant_forbidden", "role_forbidden", "acting_as_another"})
+_KEY_SOURCES: Mapping[str, str] = {
+    "command line": "--api-key",
+    "environment": "QUORATE_API_KEY",
+}
+_QUOTAS: Mapping[str, str] = {
+    "live_leases": "active leases",
+    "open_requests": "pending proposals",
+    "settings_bytes": "bytes of agent config",
+    "live_leases_per_agent": "active leases of one agent",
+}
 
 
 @contextmanager
-def report_errors(*, as_json: bool = False, advice: Mapping[str, str] = ADVICE) -> Iterator[None]:
-    """End the command with a message and an exit code when a client call inside fails."""
+def report_errors(
+    *, as_json: bool = False, advice: Mapping[str, str] = ADVICE, key_from: str = ""
+) -> Iterator[None]:
+    """End the command with a message and an exit code when a client call inside fails.
+
+    ``key_from`` is the source of the key, for the problems that concern it.
+    """
     from quorate.client.errors import LeaseLostError, RequestFailedError
+    from quorate.client.rejections import RejectedError
 
     try:
         yield
     except LeaseLostError as lost:
-        message = f"{lost}, because the response arrived too late: {ADVICE['lease_ended']}"
-        raise Failure(message, CONFLICT) from lost
+        message = f"{lost}, because the response arrived too late"
+        raise Failure(message, CONFLICT, ADVICE["lease_ended"]) from lost
     except RequestFailedError as failed:
+        hint = ""
+        if isinstance(failed, RejectedError):
+            hint = advice.get(failed.code, "")
+            if isinstance(hint, MissingInput):
+                raise click.UsageError(hint) from failed
+            if key_from and failed.code in _OF_KEY:
+                hint = f"{hint} (the key is from {_KEY_SOURCES.get(key_from, key_from)})"
+        elif isinstance(failed, _unavailable()):
+            hint = "`quorate doctor` checks the service"
         if as_json:
             _print_problem(failed)
-        raise Failure(_describe(failed, advice), _exit_code(failed)) from failed
+        raise Failure(_describe(failed), _exit_code(failed), hint) from failed
+
+
+def _unavailable() -> type[Exception]:
+    from quorate.client.errors import UnavailableError
+
+    return UnavailableError
 
 
 def exit_code_of(code: str) -> int:
@@ -98,10 +144,13 @@ def exit_code_of(code: str) -> int:
 
 
 def _exit_code(failed: "RequestFailedError") -> int:
-    from quorate.client import errors
+    from quorate.client import errors, rejections
 
     codes: Mapping[type[Exception], int] = {
         errors.ConfigurationError: USAGE,
+        rejections.QuotaExceededError: QUOTA,  # It is a ConflictError as well.
+        rejections.InvalidRequestError: USAGE,
+        rejections.ContactEmailInvalidError: USAGE,
         errors.ConflictError: CONFLICT,
         errors.UnauthorizedError: UNAUTHORIZED,
         errors.NotFoundError: NOT_FOUND,
@@ -110,22 +159,22 @@ def _exit_code(failed: "RequestFailedError") -> int:
     return next((code for kind, code in codes.items() if isinstance(failed, kind)), ERROR)
 
 
-def _describe(failed: "RequestFailedError", advice: Mapping[str, str]) -> str:
-    """Return the problem, and the advice for it if there is any."""
-    from quorate.client.errors import UnavailableError
-    from quorate.client.rejections import RejectedError
-
-    hint = advice.get(failed.code) if isinstance(failed, RejectedError) else None
-    if isinstance(failed, UnavailableError) and not isinstance(failed, RejectedError):
-        return f"{failed}: `quorate doctor` checks the service"
-    if hint is None or not isinstance(failed, RejectedError):
-        return str(failed)
-    problem, _ = failed.args
-    description = _describe_holder(failed) or str(problem.get("title") or failed).rstrip(".")
-    return f"{description}: {hint}"
+def _describe(failed: "RequestFailedError") -> str:
+    """Return the problem with the detail of the service, or the facts of a known problem."""
+    return _describe_holder(failed) or _describe_quota(failed) or str(failed)
 
 
-def _describe_holder(failed: "RejectedError") -> str | None:
+def _describe_quota(failed: "RequestFailedError") -> str | None:
+    """Return the quota and its limit."""
+    from quorate.client.rejections import QuotaExceededError
+
+    if not isinstance(failed, QuotaExceededError) or failed.limit is None:
+        return None
+    what = _QUOTAS.get(failed.quota, failed.quota.replace("_", " "))
+    return f"Quota exceeded: {what} (limit {failed.limit})"
+
+
+def _describe_holder(failed: "RequestFailedError") -> str | None:
     """Return the holder and the end of its lease for a lease conflict."""
     from quorate.cli.output.console import format_time
     from quorate.client.rejections import LeaseConflictError

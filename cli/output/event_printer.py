@@ -5,15 +5,18 @@ A ``Source`` is the log of a tenant or the notifications of one agent. Both yiel
 """
 
 import asyncio
+import shutil
 import signal
+import sys
+import textwrap
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, Literal, Protocol, TypeAlias
 
 import click
-import orjson
 
 from quorate.cli.audit.log_feed import LogFeed
+from quorate.cli.output.console import print_json
 from quorate.cli.output.event_text import Names, date_and_time, describe
 from quorate.client.notifications import NotificationFeed
 from quorate.client.results import Notification
@@ -23,6 +26,7 @@ from quorate.runtime.signals import without_ignored
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SEQUENCE_WIDTH = 6
 NAME_WIDTH = len("consensus_requested")
+CONTINUATION = " " * 6
 EndReason: TypeAlias = Literal["count", "time", "signal"]
 
 
@@ -119,20 +123,41 @@ class Display:
     def __init__(self, names: Names, *, as_json: bool) -> None:
         self._names = names
         self._as_json = as_json
+        is_terminal = sys.stdout.isatty()
+        self._width = shutil.get_terminal_size().columns if is_terminal else None
         self.shown = 0
 
     def show(self, event: WatchedEvent) -> None:
         self.shown += 1
         if self._as_json:
-            click.echo(orjson.dumps(event.raw))
+            print_json(event.raw, one_line=True)
         else:
             click.echo(self._format(event))
 
     def _format(self, event: WatchedEvent) -> str:
+        """Return one line; at a terminal, lines of its width with an indentation."""
         sequence = f"#{event.sequence}".ljust(SEQUENCE_WIDTH)
-        name = click.style(f"{event.name:<{NAME_WIDTH}}", dim=True)
+        prefix = f"{date_and_time(event.time)}  {sequence}  "
+        name = f"{event.name:<{NAME_WIDTH}}"
         description = describe(event.name, event.details, self._names)
-        return f"{date_and_time(event.time)}  {sequence}  {name}  {description}"
+        lines = wrap_line(f"{prefix}{name}  {description}", self._width)
+        styled = click.style(name, dim=True)
+        lines[0] = lines[0].replace(f"{prefix}{name}", f"{prefix}{styled}", 1)
+        return "\n".join(lines)
+
+
+def wrap_line(line: str, width: int | None) -> list[str]:
+    """Break a line between words; a word that is too long for the width stays whole."""
+    if width is None or len(line) <= width:
+        return [line]
+    return textwrap.wrap(
+        line,
+        width,
+        subsequent_indent=CONTINUATION,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 async def watch_until(source: Source, limits: Limits, display: Display) -> WatchResult:

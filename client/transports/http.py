@@ -33,6 +33,7 @@ from quorate.client.transports.sync_http import (
 )
 from quorate.contracts.notification_pages import STREAM_NOTIFICATIONS
 from quorate.domain.identity.agents import AgentRef
+from quorate.runtime.url_redaction import redact_url
 
 T = TypeVar("T")
 
@@ -83,7 +84,9 @@ class HttpTransport:
                     timeout=httpx2.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS_MAX)),
                 )
         except TimeoutError as error:
-            raise UnavailableError(f"{self._url} did not answer within {seconds:.1f} s") from error
+            raise UnavailableError(
+                f"{redact_url(self._url)} did not answer within {seconds:.1f} s"
+            ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise error_from_httpx(self._url, error) from error
         return parse_http_response(

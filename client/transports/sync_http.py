@@ -30,6 +30,7 @@ from quorate.client.serialization import (
     validate_api_key,
 )
 from quorate.client.transports.http_settings import create_http_client
+from quorate.runtime.url_redaction import redact_url
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ class Client(BlockingCaller, Resources[BlockingCaller]):
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(url={self._url!r})"
+        return f"{type(self).__name__}(url={redact_url(self._url)!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -166,5 +167,6 @@ def content_headers(request: Request[Any]) -> dict[str, str]:
 def error_from_httpx(url: str, error: httpx2.HTTPError | httpx2.InvalidURL) -> RequestFailedError:
     """Return the exception for a request without a response."""
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
-        return ConfigurationError(f"{url} is not a valid service URL")
-    return UnavailableError(f"{url} does not answer: {str(error) or type(error).__name__}")
+        return ConfigurationError(f"{redact_url(url)} is not a valid service URL")
+    reason = redact_url(str(error)) or type(error).__name__
+    return UnavailableError(f"{redact_url(url)} does not answer: {reason}")

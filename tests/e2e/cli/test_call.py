@@ -25,13 +25,15 @@ from quorate.cli.output.errors import (
     ERROR,
     NOT_FOUND,
     OPERATOR_ADVICE,
+    QUOTA,
     UNAUTHORIZED,
     UNAVAILABLE,
+    USAGE,
     exit_code_of,
 )
 from quorate.contracts.coordination.leases import ACQUIRE_LEASE
 from quorate.contracts.operations import AnyOperation, known_codes, path_parameters
-from quorate.contracts.problems import KINDS
+from quorate.contracts.problems import KINDS, InvalidRequest
 from quorate.contracts.registry import OPERATIONS
 from quorate.domain.shared.errors import Conflict, Forbidden, Invalid, LimitReached, NotFound
 from tests.e2e.cli.cli_process import run_cli, start_cli
@@ -152,7 +154,7 @@ def test_misspelled_operation_is_answered_with_a_suggestion(
 
 
 def test_misspelled_command_is_answered_with_a_suggestion(run: Run) -> None:
-    assert "Did you mean 'agents'?" in run("agent", "list").stderr
+    assert "Did you mean 'agents'?" in run("agnets", "list").stderr
     assert "Did you mean 'register'?" in run("agents", "registre").stderr
     assert "Did you mean" not in run("nonsense").stderr
 
@@ -208,13 +210,14 @@ EXIT_CODES_BY_BASE: Mapping[type[Any], int] = {
     Forbidden: UNAUTHORIZED,
     NotFound: NOT_FOUND,
     Conflict: CONFLICT,
-    LimitReached: CONFLICT,
-    Invalid: ERROR,
+    LimitReached: QUOTA,
+    Invalid: USAGE,
 }
 EXIT_CODES_BY_STATUS = {
     **dict.fromkeys((400, 405, 413, 415, 422, 431, 500), ERROR),
     **dict.fromkeys((401, 403), UNAUTHORIZED),
     404: NOT_FOUND,
+    409: CONFLICT,
     **dict.fromkeys((408, 429, 503), UNAVAILABLE),
 }
 
@@ -226,6 +229,8 @@ def test_every_problem_has_the_exit_code_of_its_kind(code: str) -> None:
         number for base, number in EXIT_CODES_BY_BASE.items() if issubclass(kind.error, base)
     ]
     expected = by_base or [EXIT_CODES_BY_STATUS[kind.status]]
+    if code == InvalidRequest.code:  # The other requests with its status are not the caller's text.
+        expected = [USAGE]
 
     assert [exit_code_of(code)] == expected
 

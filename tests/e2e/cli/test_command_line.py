@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from quorate.cli.main import LazyGroup, main
+from quorate.cli.groups import LazyGroup
+from quorate.cli.main import main
 from tests.e2e.cli.conftest import RecordedLog, Run
 
 # Prints the whole help, then the imported modules.

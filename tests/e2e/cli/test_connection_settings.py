@@ -14,7 +14,7 @@ from quorate.cli.connection.resolve import (
     resolve_agent,
     resolve_target,
 )
-from quorate.cli.output.errors import NOT_FOUND, UNAUTHORIZED, Failure
+from quorate.cli.output.errors import NOT_FOUND, UNAUTHORIZED, USAGE, Failure
 from quorate.domain.identity.agents import AgentRef
 
 HERE = "http://127.0.0.1:8420"
@@ -176,8 +176,9 @@ def test_context_without_key_uses_the_environment_key(data_dir: Path) -> None:
 
     assert url_and_key(service) == (THERE, "exported")
     assert service.agent == "mailer"
-    with pytest.raises(Failure, match=f"for {re.escape(THERE)}"):
+    with pytest.raises(Failure) as caught:
         resolve(data_dir)
+    assert f"for {THERE}" in caught.value.hint
 
 
 # -- Acting agent -----------------------------------------------------------------
@@ -255,11 +256,13 @@ def test_admin_key_alone_is_sufficient(data_dir: Path) -> None:
 
 
 def test_missing_service_error_names_the_first_step(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="quorate serve") as caught:
+    with pytest.raises(Failure) as caught:
         resolve(tmp_path)
 
-    assert "QUORATE_URL" in caught.value.message
+    assert caught.value.exit_code == USAGE
     assert str(tmp_path) in caught.value.message
+    assert "quorate serve" in caught.value.hint
+    assert "QUORATE_URL" in caught.value.hint
 
 
 def test_unknown_context_error_lists_existing_contexts(data_dir: Path) -> None:

@@ -116,7 +116,7 @@ def test_doctor_writes_no_events(tenant: Tenant, home: dict[str, str]) -> None:
 def test_doctor_fails_without_configuration(home: dict[str, str]) -> None:
     found, outcome = run_doctor(**home)
 
-    assert outcome.code == 4
+    assert outcome.code == 2
     assert list(found) == ["configuration"]
     assert "quorate serve" in found["configuration"]["advice"]
 

@@ -42,7 +42,8 @@ def test_forbidden_command_is_reported_per_role(tenant: Terminal) -> None:
     assert tenant.run("keys", "list").exit_code == 4
     another = tenant.run("agents", "heartbeat", "--agent-name", "bob")
     assert another.exit_code == 4
-    assert "omit --agent-id and --agent-name" in another.stderr
+    assert "Omit --agent-id and --agent-name" in another.stderr
+    assert "the key is from QUORATE_API_KEY" in another.stderr
 
 
 def test_tenant_is_created_once(tenant: Terminal) -> None:

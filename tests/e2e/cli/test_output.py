@@ -91,7 +91,7 @@ def test_untrusted_text_is_neutralized_in_tables(
     )
     proposal = tenant.run_quiet(*proposing, "--action", HOSTILE, "--reason", HOSTILE)
 
-    for words in (("agents", "consensus", "list"), ("agents", "consensus", "get", proposal)):
+    for words in (("proposals", "list", "-o", "wide"), ("agents", "consensus", "get", proposal)):
         code, seen = run_in_terminal(words, variables, columns=columns)
 
         assert code == 0
@@ -120,7 +120,8 @@ def test_table_keeps_every_cell_at_any_width(
     prose = "word " * 100
     wide = "\N{CJK UNIFIED IDEOGRAPH-6F22}" * 30
 
-    print_table("Things", ("name", "why", "id"), [("a" * 64, prose, ID), (wide, "", ID)])
+    rows = [("a" * 64, prose, ID), (wide, "", ID)]
+    print_table("Things", ("name", "why", "id"), rows, wide=())
 
     seen = capsys.readouterr().out
     letters = "".join(seen.split())
