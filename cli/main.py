@@ -101,7 +101,7 @@ agents = LazyGroup(
             "renew-lease": "quorate.cli.commands.leases:renew_lease",
             "release-lease": "quorate.cli.commands.leases:release_lease",
             "leases": "quorate.cli.commands.leases:leases",
-            "request-send": "quorate.cli.commands.leases:request_send",
+            "request-send": "quorate.cli.commands.send_gate:request_send",
         },
         "Votes, also `quorate proposals`": {"consensus": "quorate.cli.main:consensus"},
     },
@@ -139,7 +139,7 @@ lease = LazyGroup(
             "release": "quorate.cli.commands.leases:release_lease",
             "get": "quorate.cli.commands.leases:get_lease",
             "list": "quorate.cli.commands.leases:leases",
-            "request-send": "quorate.cli.commands.leases:request_send",
+            "request-send": "quorate.cli.commands.send_gate:request_send",
             "run": "quorate.cli.commands.lease_run:run",
         }
     },

@@ -45,7 +45,7 @@ from quorate.client.environment import resolve_service
 from quorate.client.errors import ConfigurationError, RequestFailedError
 from quorate.client.faststream_connection import RouterConnection, TlsBroker
 from quorate.client.outages import Outage
-from quorate.client.rejections import log_ends_before
+from quorate.client.problem_errors import log_ends_before
 from quorate.client.results import Notification
 from quorate.client.transports.nats import NatsAddress
 from quorate.client.transports.sync_http import Client

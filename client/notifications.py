@@ -31,12 +31,9 @@ from quorate.client.environment import resolve_service
 from quorate.client.errors import RequestFailedError, UnavailableError
 from quorate.client.notification_buffer import NotificationBuffer
 from quorate.client.outages import Outage
+from quorate.client.problem_errors import log_ends_before
 from quorate.client.process_guard import ProcessGuard
-from quorate.client.rejections import (
-    InternalServerError,
-    RejectedError,
-    log_ends_before,
-)
+from quorate.client.rejections import InternalServerError, RejectedError
 from quorate.client.results import Notification, NotificationPage
 from quorate.client.transports.failover import FailoverTransport
 from quorate.contracts.identity.api_keys import KeyInfo

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from quorate.client.rejections import invalid_field
+from quorate.client.problem_errors import invalid_field
 from quorate.contracts.operations import Operation, path_parameters
 from quorate.contracts.wire_models import Query, ResponseModel
 from quorate.domain.shared.records import changed, record

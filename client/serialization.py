@@ -12,7 +12,8 @@ from uuid import uuid4
 import orjson
 
 from quorate.client.errors import RequestFailedError, UnauthorizedError, UnavailableError
-from quorate.client.rejections import RejectedError, error_from_response, invalid_field
+from quorate.client.problem_errors import error_from_response, invalid_field
+from quorate.client.rejections import RejectedError
 from quorate.client.request_builder import Request
 from quorate.domain.shared.records import record
 

@@ -16,7 +16,7 @@ import httpx2
 import orjson
 
 from quorate.client.errors import RequestFailedError, UnavailableError
-from quorate.client.rejections import error_from_response
+from quorate.client.problem_errors import error_from_response
 from quorate.client.results import GAP
 from quorate.client.transports.http import LOG_ID
 from quorate.client.transports.http_settings import create_http_client

@@ -12,7 +12,7 @@ from quorate.cli.connection.api import CALL_TIMEOUT_SECONDS
 from quorate.cli.connection.resolve import Service
 from quorate.cli.output.console import print_hint
 from quorate.client.errors import RequestFailedError, UnavailableError
-from quorate.client.rejections import error_from_response
+from quorate.client.problem_errors import error_from_response
 from quorate.client.request_builder import Request
 from quorate.client.results import GAP
 from quorate.client.serialization import Response, parse_json_object, validate_api_key

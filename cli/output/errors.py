@@ -137,7 +137,7 @@ def _unavailable() -> type[Exception]:
 
 def exit_code_of(code: str) -> int:
     """Return the exit code for a problem code, from the class that declares the problem."""
-    from quorate.client.rejections import error_from_problem
+    from quorate.client.problem_errors import error_from_problem
     from quorate.contracts.problems import KINDS
 
     return _exit_code(error_from_problem({"code": code}, KINDS[code].status))

@@ -20,7 +20,8 @@ from quorate.client.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from quorate.client.rejections import ERRORS_BY_CODE, RejectedError, error_from_problem
+from quorate.client.problem_errors import ERRORS_BY_CODE, error_from_problem
+from quorate.client.rejections import RejectedError
 from quorate.client.request_builder import Request
 from quorate.contracts.problems import KINDS as PROBLEMS
 from quorate.domain.identity.agents import AgentRef
