@@ -2,9 +2,11 @@
 
 import httpx2
 
+from quorate.bus.flood_guard import BURST_MIN
 from quorate.client import Agent as SdkAgent
 from tests.e2e.service.http_clients import AGENT, Agent, Tenant
 from tests.e2e.service.nats_agent import NatsAgent
+from tests.e2e.service.nats_listener import wait_until
 
 RATE, BURST = 5, 20
 SETTINGS_BYTES = 100
@@ -13,6 +15,7 @@ SERVE = (
     *("--quota-live-leases", "3", "--quota-live-leases-per-agent", "2"),
     *("--quota-settings-bytes", str(SETTINGS_BYTES)),
 )
+FLOOD = 10 * int(BURST_MIN)
 TRIES_MAX = 3 * BURST
 CONTACT = "user{}@example.com"
 
@@ -53,6 +56,27 @@ async def test_rate_limit_is_shared_by_http_and_nats(tenant: Tenant) -> None:
     assert int(over_nats.headers["retry-after"]) >= 1
     assert over_http.status_code == 429
     assert (await nats_agent.request("heartbeat", {"agentId": ann.id})).status == 200
+
+
+async def test_agent_that_floods_nats_is_disconnected_and_others_are_served(
+    tenant: Tenant, other: Tenant
+) -> None:
+    ann, bob = await tenant.create_agent("ann"), await other.create_agent("bob")
+    flooding, quiet = await NatsAgent.of(ann), await NatsAgent.of(bob)
+    service = ann.operator.service
+
+    for _ in range(FLOOD):
+        if not flooding.client.is_connected:
+            break
+        await flooding.client.publish(flooding.subject("heartbeat"), b"{}")
+    assert (await quiet.request("heartbeat", {"agentId": bob.id})).status == 200
+
+    await wait_until(lambda: bool(service.log_entries("nats.client_disconnected")))
+    found = service.log_entries("nats.client_disconnected")
+    assert [(one["reason"], one["key_id"], one["tenant"]) for one in found] == [
+        ("flood", ann.issued.id, tenant.id)
+    ]
+    assert (await quiet.request("heartbeat", {"agentId": bob.id})).status == 200
 
 
 async def test_caller_that_waits_for_retry_after_is_accepted(tenant: Tenant) -> None:
