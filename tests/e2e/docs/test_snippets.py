@@ -34,7 +34,7 @@ def test_readme_shows_a_lease_conflict(sandbox: Sandbox) -> None:
     types = [json.loads(line)["type"] for line in lines]
     after_conflict = types[types.index("LeaseConflicted") :]
     assert [each for each in after_conflict if each in {"LeaseRenewed", "SendAuthorized"}]
-    assert types[-1] == "LeaseReleased"
+    assert "LeaseReleased" in types[-2:]  # The agent deregisters when it leaves.
 
 
 @pytest.mark.parametrize("page", EXECUTED_DOCUMENTS, ids=lambda page: page.name)
