@@ -59,15 +59,20 @@ class EchoApplication:
 
     def __init__(self) -> None:
         self.client_disconnected = threading.Event()
+        self.begun: list[str] = []
         self._echo_app = FastOperation(HttpAdmission(ECHO, _reject_all), echo)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun.append(scope["path"])
         match scope["path"]:
             case "/echo":
                 await self._echo_app(scope, receive, send)
                 return
             case "/stream":
                 await self._stream(receive, send)
+                return
+            case "/flood":
+                await self._flood(receive, send)
                 return
             case "/slow":
                 await asyncio.sleep(SLOW_SECONDS)
@@ -77,6 +82,19 @@ class EchoApplication:
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _flood(self, receive: Receive, send: Send) -> None:
+        """Send as fast as the client reads, until it disconnects."""
+        sending = asyncio.create_task(self._send_endlessly(send))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        sending.cancel()
+        self.client_disconnected.set()
+
+    async def _send_endlessly(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
