@@ -19,11 +19,13 @@ from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
 from quorate.runtime.service_defaults import CONNECTION_LIMITS
 from quorate.server.connection_table import ConnectionLimits, ConnectionTable
 from quorate.server.http_protocol import BoundedHttpProtocol
+from quorate.server.run import UNSENT_KERNEL_BYTES
 from tests.integration.api.raw_clients import head, wait_until
 
 SLOW_SECONDS = 0.1
 SHORT_SECONDS = 0.8  # Replaces the time limits of the protocol to keep the tests short.
 LARGE_BYTES = 16_000_000
+UNREAD_BYTES = 1_000_000  # More than the kernel keeps for a client that does not read.
 BODY = b'{"tenantId":"acme"}'
 
 
@@ -79,6 +81,8 @@ class EchoApplication:
         body = scope["path"].encode()
         if scope["path"] == "/large":
             body *= LARGE_BYTES // len(body)
+        if scope["path"] == "/unread":
+            body = bytes(UNREAD_BYTES)
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -138,6 +142,8 @@ def run_server(application: ASGIApplication) -> Iterator[RunningServer]:
     )
     server = uvicorn.Server(config)
     with socket.socket() as listener:
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_KERNEL_BYTES)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         thread = threading.Thread(target=server.run, args=([listener],))

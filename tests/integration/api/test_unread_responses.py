@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.api.http_server import (
     BODY,
-    LARGE_BYTES,
+    UNREAD_BYTES,
     EchoApplication,
     RunningServer,
     get,
@@ -41,15 +41,15 @@ def test_next_request_begins_after_the_response_was_read(
 ) -> None:
     begun = application.begun
     begun.clear()
-    with unread(server, get("/large") + get("/1") + get("/2")) as connection:
+    with unread(server, get("/unread") + get("/1") + get("/2")) as connection:
         with RawConnection(server.port) as other:
             assert other.send(get("/other")).read_response().status == 200
-        assert begun == ["/large", "/other"]
+        assert begun == ["/unread", "/other"]
 
         bodies = [connection.read_response().body for _ in range(3)]
 
         assert bodies[1:] == [b"/1", b"/2"]
-        assert begun == ["/large", "/other", "/1", "/2"]
+        assert begun == ["/unread", "/other", "/1", "/2"]
     assert server.table.unread_bytes == 0
 
 
@@ -57,21 +57,21 @@ def test_request_sent_after_an_unread_response_begins_when_it_was_read(
     server: RunningServer, application: EchoApplication
 ) -> None:
     application.begun.clear()
-    with unread(server, get("/large")) as connection:
+    with unread(server, get("/unread")) as connection:
         connection.send(get("/1"))
         with RawConnection(server.port) as other:
             assert other.send(get("/other")).read_response().status == 200
-        assert application.begun == ["/large", "/other"]
+        assert application.begun == ["/unread", "/other"]
         connection.read_response()
         assert connection.read_response().body == b"/1"
 
 
 def test_oldest_unread_response_is_reset_above_the_limit(server: RunningServer) -> None:
-    server.table.limits = limits(unread_bytes_max=5 * LARGE_BYTES)  # Half for one address.
+    server.table.limits = limits(unread_bytes_max=5 * UNREAD_BYTES)  # Half for one address.
     with ExitStack() as stack:
-        first = stack.enter_context(unread(server, get("/large")))
-        stack.enter_context(unread(server, get("/large")))
-        stack.enter_context(RawConnection(server.port, receive_bytes=4_096)).send(get("/large"))
+        first = stack.enter_context(unread(server, get("/unread")))
+        stack.enter_context(unread(server, get("/unread")))
+        stack.enter_context(RawConnection(server.port, receive_bytes=4_096)).send(get("/unread"))
         wait_until(lambda: server.table.displaced["unread_response"] == 1)
         assert is_reset(first)
     wait_until(lambda: server.table.unread_bytes == 0)
@@ -136,7 +136,7 @@ def test_connections_of_an_address_give_way_to_each_other(server: RunningServer)
 @pytest.mark.usefixtures("short_timeouts")
 @pytest.mark.parametrize("header", ["keep-alive", "close"])
 def test_unread_response_is_reset_at_the_time_limit(server: RunningServer, header: str) -> None:
-    with unread(server, head("GET", "/large", Connection=header)) as connection:
+    with unread(server, head("GET", "/unread", Connection=header)) as connection:
         wait_until(lambda: server.connections == 0)
         assert is_reset(connection)
 
