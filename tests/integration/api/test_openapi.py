@@ -21,6 +21,7 @@ from quorate.contracts.problems import (
     CONTENT_TYPE,
     KINDS,
     InvalidRequest,
+    LogMismatch,
     RateLimited,
     problem_body,
 )
@@ -146,6 +147,7 @@ def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
         LeaseHeld: {"event": conflict},
         AgentInactive: {"agent_id": "a", "last_heartbeat": Timestamp(0)},
         QuotaExceeded: {"quota": "agents", "limit": 3},
+        LogMismatch: {"log_id": "a", "head": 3},
         RateLimited: {"limited_by": "tenant", "retry_after_seconds": 0.5},
         InvalidRequest: {"errors": [{"field": "limit", "why": "too large"}]},
     }
