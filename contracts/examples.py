@@ -122,6 +122,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "lease_conflict": {"conflict": True, "leaseHolder": _HOLDER},
     "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
     "consensus_closed": {"consensusStatus": "approved"},
+    "log_mismatch": {"logId": "5f0c1e2d3a4b5c6d", "head": 18},
     "not_eligible": {"agentId": _AGENT},
     "role_forbidden": {"role": "auditor"},
     "contact_email_invalid": {"why": "there is no @ in it"},

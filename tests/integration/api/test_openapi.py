@@ -21,6 +21,7 @@ from quorate.contracts.problems import (
     CONTENT_TYPE,
     KINDS,
     InvalidRequest,
+    LogMismatch,
     RateLimited,
     problem_body,
 )
@@ -155,6 +156,7 @@ def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
             "resets_at": Timestamp(0),
             "retry_after_seconds": 9,
         },
+        LogMismatch: {"log_id": "a", "head": 3},
         RateLimited: {"limited_by": "tenant", "retry_after_seconds": 0.5},
         InvalidRequest: {"errors": [{"field": "limit", "why": "too large"}]},
     }
