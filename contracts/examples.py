@@ -113,7 +113,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "acting_as_another": {"agentId": _HOLDER["agentId"]},
     "agent_inactive": {"agentId": _AGENT, "lastHeartbeat": _NOON},
     "already_voted": {"vote": "approve"},
-    "lease_conflict": {"conflict": True, "leaseHolder": _HOLDER},
+    "lease_conflict": {"conflict": True, "leaseHolder": _HOLDER, "willNotify": True},
     "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
     "consensus_closed": {"consensusStatus": "approved"},
     "not_eligible": {"agentId": _AGENT},
