@@ -119,7 +119,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "agent_has_keys": {"agentId": _AGENT},
     "not_proposer": {"agentId": "agent_f6e5d4c3b2a1"},
     "already_voted": {"vote": "approve"},
-    "lease_conflict": {"conflict": True, "leaseHolder": _HOLDER},
+    "lease_conflict": {"conflict": True, "leaseHolder": _HOLDER, "willNotify": True},
     "lease_ended": {"leaseId": _LEASE_ID, "leaseStatus": "expired"},
     "consensus_closed": {"consensusStatus": "approved"},
     "log_mismatch": {"logId": "5f0c1e2d3a4b5c6d", "head": 18},

@@ -338,8 +338,8 @@ async def fill(stage: ProjectionStage, size: int) -> None:
 
 def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
     n = [f"{number:06}" for number in range(size)]
-    past = ("agent_000007", "intent", 1, 2, 3, "released", None, 4)
-    live = ("intent", 1, LATER, 3, "active", '["agent_000001"]', None)
+    past = ("agent_000007", "intent", 1, 2, 3, "released", None, 4, None, None)
+    live = ("intent", 1, LATER, 3, "active", '["agent_000001"]', None, "first", 1)
     proposal = ("action", "k", "e", "why")
     options = ("live", True, None, 3, 0, None)
     counts = (2, 0, 3)
