@@ -87,7 +87,7 @@ class LeaseExpired(NotificationData):
 class LeaseRevoked(NotificationData):
     """`agentId` held the lease.
 
-    `reason` is `agent_inactive`, or `superseded`: the agent registered and acquired it again.
+    `reason` is `agent_inactive`, or `superseded`: another process of the agent acquired it.
     """
 
     lease_id: str

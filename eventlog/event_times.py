@@ -29,11 +29,12 @@ WHOLE = Span(after=0, until=END)
 class EventTimes:
     def __init__(self, database: Database) -> None:
         tenant = events.c.tenant == bindparam("tenant")
-        ends = select(
-            func.min(events.c.sequence).label("first"), func.max(events.c.sequence).label("last")
-        )
+        # Two subqueries: SQLite reads all sequences for a minimum and a maximum in one SELECT.
+        first = select(func.min(events.c.sequence)).where(tenant).scalar_subquery()
+        last = select(func.max(events.c.sequence)).where(tenant).scalar_subquery()
+        ends = select(first.label("first"), last.label("last"))
         at = select(events.c.at).where(tenant, events.c.sequence == bindparam("sequence"))
-        self._ends = Query(ends.where(tenant), database.dialect)
+        self._ends = Query(ends, database.dialect)
         self._at = Query(at, database.dialect)
 
     async def span(

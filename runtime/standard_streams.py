@@ -6,6 +6,7 @@ message would then be written into such a file, and libuv aborts when it closes 
 
 import os
 import sys
+from pathlib import Path
 
 _STANDARD = (0, 1, 2)
 
@@ -19,11 +20,11 @@ def open_missing_streams() -> None:
         os.set_inheritable(opened, True)  # Like every standard descriptor.
     os.close(opened)
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115 - until the end.
+        sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - until the end.
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as above.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as above.
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - as above.
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as above.
 
 
 def _is_closed(descriptor: int) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import socket
 import struct
 from abc import abstractmethod
+from contextlib import suppress
 from typing import Any
 
 from typing_extensions import override
@@ -73,8 +74,9 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
     def abort(self) -> None:
         """Reset the connection. Otherwise the kernel would keep the unread bytes for minutes."""
         connection = self.transport.get_extra_info("socket")
-        if connection is not None and not self.transport.is_closing():
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if connection is not None:
+            with suppress(OSError):  # It is closed already.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.transport.abort()
 
     def unsent_bytes(self) -> int:

@@ -5,6 +5,8 @@
 * ``connections``: more than CONNECTIONS_PER_KEY_MAX connections of one key. The newest is closed.
 * ``subscriptions``: one connection with more than EQUAL_SUBSCRIPTIONS_MAX subscriptions to one
   subject. The server sends such a client each message several times.
+* ``payload``: LARGE_MESSAGES_MAX messages above the server's limit within a few seconds. The server
+  itself closes a connection after each of them.
 
 A key that is refused is still valid: over HTTP, and over NATS after the pause. Each process counts
 and refuses separately.

@@ -42,6 +42,10 @@ _CONNECTIONS = "$SYS.REQ.SERVER.PING.CONNZ"
 _KEY_ID = re.compile(rf"[a-z0-9]{{{KEY_ID_LENGTH}}}")
 CONNECTIONS_MAX = 65_536
 CONNECTIONS_PER_KEY_MAX = 16
+# The server ends a connection that sends a message above its limit. A key that connects again for
+# more of them, this often between two checks, is refused for a while.
+LARGE_MESSAGES_MAX = 3
+_MESSAGE_TOO_LARGE = "Maximum Message Payload Exceeded"  # The server's reason for a disconnect.
 REVOKED_KEYS_MAX = 10_000
 # Every server of a cluster responds; after this pause all have.
 QUIET_SECONDS = 0.05
@@ -71,7 +75,8 @@ class Excess:
 
     CONNECTIONS: ClassVar = "connections"
     SUBSCRIPTIONS: ClassVar = "subscriptions"
-    REASONS: ClassVar = (CONNECTIONS, SUBSCRIPTIONS)
+    PAYLOAD: ClassVar = "payload"
+    REASONS: ClassVar = (CONNECTIONS, SUBSCRIPTIONS, PAYLOAD)
 
     key_id: str
     reason: str
@@ -79,7 +84,7 @@ class Excess:
     @property
     def refuses_logins(self) -> bool:
         """Whether the key must wait; a key with too many connections keeps its others."""
-        return self.reason == self.SUBSCRIPTIONS
+        return self.reason != self.CONNECTIONS
 
 
 def _ignore(_excess: Excess) -> None: ...
@@ -104,6 +109,7 @@ class ConnectedKeys:
         self._revoked: OrderedDict[str, None] = OrderedDict()
         self._disconnects: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()  # Connections by key.
+        self._large_messages: Counter[str] = Counter()  # By key, since the last check.
         self.on_excess: Callable[[Excess], None] = _ignore
         self.ready = asyncio.Event()
 
@@ -300,6 +306,7 @@ class ConnectedKeys:
 
         Also close those of revoked keys again, for a server that did not respond in time before.
         """
+        self._large_messages.clear()
         for id_ in [id_ for id_, key_id in self._key_ids.items() if key_id in self._revoked]:
             await self._close(connection, id_)
         for key_id in [key_id for key_id in self._counts if self._exceeds_limit(key_id)]:
@@ -315,8 +322,12 @@ class ConnectedKeys:
                         self.on_excess(Excess(key_id=each.key_id, reason=Excess.SUBSCRIPTIONS))
 
     async def _on_disconnected(self, message: Msg) -> None:
-        id_, _ = _read_event(message)
+        id_, key_id = _read_event(message)
         self._remove(id_)
+        if orjson.loads(message.data).get("reason") == _MESSAGE_TOO_LARGE:
+            self._large_messages[key_id] += 1
+            if self._large_messages[key_id] == LARGE_MESSAGES_MAX:
+                self.on_excess(Excess(key_id=key_id, reason=Excess.PAYLOAD))
 
     def _add(self, id_: ConnectionId, key_id: str) -> None:
         if key_id != self._service_user:

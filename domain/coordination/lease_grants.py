@@ -4,9 +4,10 @@
 * The holder that acquires again renews its lease (same id and fence). It keeps the intent, unless
   the request names another one. A renewal never shortens a lease.
 * A holder is an agent, and the instance that the request names (``holder``), such as a process.
-  Another instance of the same agent is a rival like any other, also if either of them has no name.
-* An agent that has registered again since the grant gets another lease with a new fence, so that
-  the send gate blocks the process that registered before. The earlier lease is revoked.
+  Another instance of the same agent is a rival like any other, and so is a request without one.
+* A lease without an instance belongs to the agent as a whole. An instance may take it over.
+* An instance that takes over a lease gets another one with a new fence, and so does an agent that
+  has registered again since the grant. The earlier lease is revoked, and the send gate blocks it.
 """
 
 from collections.abc import Sequence
@@ -69,7 +70,7 @@ class AcquireLease:
             quotas.check("live_leases_per_agent", state.owned_count(agent.id), context.quotas)
             quotas.check("live_leases", state.count("live_leases"), context.quotas)
             return [self._granted(agent, INTENT_DEFAULT, until, fence=context.sequence)]
-        if not held.is_held_by(agent.id, self.holder):
+        if not held.admits(agent.id, self.holder):
             raise _conflict(
                 held,
                 state[AGENTS][held.agent_id],
@@ -79,7 +80,7 @@ class AcquireLease:
                 intent=self.intent or INTENT_DEFAULT,
                 requested_holder=self.holder,
             )
-        if held.incarnation in {None, agent.incarnation}:
+        if held.holder == self.holder and held.incarnation in {None, agent.incarnation}:
             return _renewed(held, self.intent or held.intent, until)
         return [
             lease_revoked(held, SUPERSEDED),

@@ -38,7 +38,7 @@ HOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 CONTENDERS_MAX = 64
 Status: TypeAlias = Literal["active", "released", "expired", "revoked"]
 # Why a lease was revoked.
-SUPERSEDED = "superseded"  # The agent registered again, and acquired the contact again.
+SUPERSEDED = "superseded"  # Another process of the agent acquired the contact.
 REVOKED_BY = {AgentLapsed: "agent_inactive", AgentDeregistered: "agent_deregistered"}
 
 # -- Events ------------------------------------------------------------------
@@ -137,9 +137,9 @@ class Lease:
     holder: str | None = None
     incarnation: int | None = None
 
-    def is_held_by(self, agent_id: str, holder: str | None) -> bool:
-        """Whether this holder has the lease: the agent, and the instance that it names."""
-        return self.agent_id == agent_id and self.holder == holder
+    def admits(self, agent_id: str, holder: str | None) -> bool:
+        """Whether a request is no rival: of the agent, and of its instance if the lease has one."""
+        return self.agent_id == agent_id and self.holder in {None, holder}
 
 
 # -- Errors ------------------------------------------------------------------

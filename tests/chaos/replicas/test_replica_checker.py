@@ -67,11 +67,16 @@ def test_checker_detects_two_holders_without_a_release() -> None:
 
 
 def test_checker_detects_two_instances_of_one_agent() -> None:
-    second = acknowledged("ann", "acquire", 2.1, "L2", LONG_MINUTES)
-    second = replace(second, body={**second.body, "holder": "second"})
+    first, second = (
+        replace(one, body={**one.body, "holder": name})
+        for one, name in (
+            (ANNS[1], "first"),
+            (acknowledged("ann", "acquire", 2.1, "L2", LONG_MINUTES), "second"),
+        )
+    )
 
-    (finding,) = held([*ANNS[:3], second])
-    assert finding.startswith("kim@x.y was held by ann (L1) and ann/second (L2)")
+    (finding,) = held([ANNS[0], first, ANNS[2], second])
+    assert finding.startswith("kim@x.y was held by ann/first (L1) and ann/second (L2)")
 
 
 def test_checker_accepts_a_lease_that_supersedes_another_of_its_holder() -> None:

@@ -171,8 +171,19 @@ class RandomHistory:
             *([self._key] * 2),
             self._depart,
             self._cancel,
+            *([self._administer] * 2),
         )
         return tenant, self._random.choice(kinds)(tenant, caller, ref)
+
+    def _administer(self, tenant: str, _caller: Principal, _ref: AgentRef) -> Command:
+        """Suspension is a matter of admission: commands of a suspended tenant are still decided."""
+        limits = tenants.TenantLimits(agents=self._random.choice((None, 1_000)))
+        commands: tuple[Command, ...] = (
+            tenants.SuspendTenant(tenant_id=tenant),
+            tenants.ResumeTenant(tenant_id=tenant),
+            tenants.SetTenantLimits(tenant_id=tenant, limits=limits),
+        )
+        return self._random.choice(commands)
 
     def _new(self, kind: str) -> str:
         self._counter += 1

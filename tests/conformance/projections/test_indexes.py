@@ -23,6 +23,7 @@ from quorate.eventlog import tables as log_tables
 from quorate.eventlog.transactions import Query
 from quorate.projections import tables
 from quorate.projections.agent_overviews import AgentOverviews
+from quorate.projections.tenant_queries import TenantQueries
 from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
 
 FEW, MANY = 100, 3_000
@@ -55,6 +56,8 @@ def queries(stage: ProjectionStage) -> dict[str, Query]:
             for plan in (*stored.plans, *stored.of_owner.values())
         },
         "reader": vars(reader),
+        "tenants": vars(TenantQueries(stage.log, stage.clock)),
+        "times": vars(stage.log._times),
         "notifications": vars(stage.notifications._queries),
         "overdue": dict(stage.due_aggregates._queries),
         "electorates": vars(stage.reader._electorates),
@@ -192,6 +195,12 @@ def test_no_statement_scans_a_table(plans: Plans) -> None:
             "states.last_notification.name:sequence",
             "notices USING PRIMARY KEY (tenant=? AND agent_id=?)",
         ),
+        (
+            "states.daily_usage:usage",
+            "daily_usage USING PRIMARY KEY (tenant=? AND owner=?)",
+        ),
+        ("states.daily_usage:usage", "tenants USING PRIMARY KEY (id=?)"),
+        ("times.at", "events USING INDEX events_by_tenant (tenant=? AND sequence=?)"),
         ("states.counts:count", "counts USING PRIMARY KEY (tenant=?)"),
         ("states.owned_count.id:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
         ("states.owned_count.name:count", "holdings USING PRIMARY KEY (tenant=? AND agent_id=?)"),
@@ -260,6 +269,14 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "states.counts:count": keys("tenant-000007"),
     "states.owned_count.id:count": keys(TENANT, "agent_000007"),
     "states.owned_count.name:count": keys(TENANT, "name000007"),
+    "states.daily_usage:usage": keys(TENANT, "agent_000007"),
+    "tenants.tenant": {"id": "tenant-000007"},
+    "tenants.page": {"after": "", "limit": 10},
+    "tenants.counts": {"tenant": "tenant-000007"},
+    "tenants.held": {"tenant": TENANT, "agent_id": "agent_000007"},
+    "tenants.used": {"tenant": TENANT, "agent_id": "agent_000007"},
+    "times.ends": {"tenant": TENANT},
+    "times.at": {"tenant": TENANT, "sequence": 50},
     "overdue.agent": {"now": NOW},
     "overdue.lease": {"now": NOW},
     "overdue.consensus": {"now": NOW},
@@ -321,8 +338,8 @@ async def fill(stage: ProjectionStage, size: int) -> None:
 
 def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
     n = [f"{number:06}" for number in range(size)]
-    past = ("agent_000007", "intent", 1, 2, 3, "released", None, 4)
-    live = ("intent", 1, LATER, 3, "active", '["agent_000001"]', None)
+    past = ("agent_000007", "intent", 1, 2, 3, "released", None, 4, None, None)
+    live = ("intent", 1, LATER, 3, "active", '["agent_000001"]', None, "first", 1)
     proposal = ("action", "k", "e", "why")
     options = ("live", True, None, 3, 0, None)
     counts = (2, 0, 3)
@@ -334,7 +351,8 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
         log_tables.answers: [
             (TENANT, "k", "c", f"key-{i}", b"f" * 32, None, "{}", 1, 10) for i in range(size)
         ],
-        tables.tenants: [(f"tenant-{i}", 1) for i in n],
+        tables.tenants: [(f"tenant-{i}", 1, None, None) for i in n],
+        tables.usage: [(TENANT, f"agent_{i}", 1, 1, 1) for i in n],
         tables.keys: [
             (f"key-{i}", TENANT, "agent", "hash", f"agent_{i}", f"name{i}", 1, None) for i in n
         ],

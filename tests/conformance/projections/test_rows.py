@@ -56,6 +56,8 @@ LEASE = Lease(
     status="released",
     contenders=("agent_9", "agent_10"),
     ended_at=Timestamp(10),
+    holder="first",
+    incarnation=3,
 )
 VOTE = Vote(
     id="vote-1",

@@ -1,10 +1,12 @@
 """A database file that a service uses is refused, whatever the path and the data directory."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from quorate.runtime.process_lock import DataDirLock
 from tests.e2e.cli.conftest import RecordedLog, Run
 from tests.e2e.service.service_process import FREE_PORTS, ServiceProcess, run_until_exit
 
@@ -77,3 +79,16 @@ def test_second_service_is_refused(
     assert ended.returncode == 1
     assert f"in use by process {real.pid}: stop it first" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_data_directory_in_use_does_not_concern_another_database(
+    run: Run, recorded_log: RecordedLog, tmp_path: Path
+) -> None:
+    copy, in_use = tmp_path / "copy.db", tmp_path / "in-use"
+    shutil.copy(recorded_log.data_dir / "quorate.db", copy)
+    in_use.mkdir()
+
+    with DataDirLock(in_use):
+        result = run("rebuild", "--data-dir", in_use, "--database-url", f"{SCHEME}{copy}")
+
+    assert result.exit_code == 0, result.stderr

@@ -62,6 +62,12 @@ ALL: tuple[Request[Any], ...] = (
     requests.revoke_key("key-1"),
     requests.get_own_key(),
     requests.create_tenant("tenant-1"),
+    requests.list_tenants(),
+    requests.get_tenant("acme"),
+    requests.suspend_tenant("acme"),
+    requests.resume_tenant("acme"),
+    requests.set_tenant_limits("acme", {"events_per_day": 5}),
+    requests.get_quotas(),
 )
 OVER_NATS = {endpoint.name for endpoint in NATS_OPERATIONS}
 TABLE = {endpoint.name: endpoint for endpoint in ENDPOINTS}
@@ -137,7 +143,9 @@ def expected_kinds() -> Iterator[tuple[str, type[RequestFailedError]]]:
     for code, kind in PROBLEMS.items():
         yield (
             code,
-            expected.get(kind.status, RejectedError) if code != "quota_exceeded" else ConflictError,
+            ConflictError
+            if code in {"quota_exceeded", "daily_quota_exceeded"}
+            else expected.get(kind.status, RejectedError),
         )
 
 

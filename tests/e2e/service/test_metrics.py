@@ -124,7 +124,7 @@ async def test_unchecked_input_never_becomes_a_label(operator: Operator, tenant:
         "status": {"200", *(str(kind.status) for kind in KINDS.values())},
         "type": set(VERSIONS),
         "state": {"waiting", "following", "stopped", "unavailable"},
-        "reason": {"flood", "over_rate", "tenant", "connections", "subscriptions"},
+        "reason": {"flood", "over_rate", "tenant", "connections", "subscriptions", "payload"},
         "generation": {"0", "1", "2"},
     }
 

@@ -19,11 +19,13 @@ from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
 from quorate.runtime.service_defaults import CONNECTION_LIMITS
 from quorate.server.connection_table import ConnectionLimits, ConnectionTable
 from quorate.server.http_protocol import BoundedHttpProtocol
+from quorate.server.run import UNSENT_KERNEL_BYTES
 from tests.integration.api.raw_clients import head, wait_until
 
 SLOW_SECONDS = 0.1
 SHORT_SECONDS = 0.8  # Replaces the time limits of the protocol to keep the tests short.
 LARGE_BYTES = 16_000_000
+UNREAD_BYTES = 1_000_000  # More than the kernel keeps for a client that does not read.
 BODY = b'{"tenantId":"acme"}'
 
 
@@ -59,9 +61,11 @@ class EchoApplication:
 
     def __init__(self) -> None:
         self.client_disconnected = threading.Event()
+        self.begun: list[str] = []
         self._echo_app = FastOperation(HttpAdmission(ECHO, _reject_all), echo)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.begun.append(scope["path"])
         match scope["path"]:
             case "/echo":
                 await self._echo_app(scope, receive, send)
@@ -69,14 +73,32 @@ class EchoApplication:
             case "/stream":
                 await self._stream(receive, send)
                 return
+            case "/flood":
+                await self._flood(receive, send)
+                return
             case "/slow":
                 await asyncio.sleep(SLOW_SECONDS)
         body = scope["path"].encode()
         if scope["path"] == "/large":
             body *= LARGE_BYTES // len(body)
+        if scope["path"] == "/unread":
+            body = bytes(UNREAD_BYTES)
         headers = [(b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _flood(self, receive: Receive, send: Send) -> None:
+        """Send as fast as the client reads, until it disconnects."""
+        sending = asyncio.create_task(self._send_endlessly(send))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        sending.cancel()
+        self.client_disconnected.set()
+
+    async def _send_endlessly(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await send({"type": "http.response.body", "body": bytes(65_536), "more_body": True})
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -120,6 +142,8 @@ def run_server(application: ASGIApplication) -> Iterator[RunningServer]:
     )
     server = uvicorn.Server(config)
     with socket.socket() as listener:
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_KERNEL_BYTES)
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         thread = threading.Thread(target=server.run, args=([listener],))

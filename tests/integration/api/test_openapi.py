@@ -21,6 +21,7 @@ from quorate.contracts.problems import (
     CONTENT_TYPE,
     KINDS,
     InvalidRequest,
+    LogMismatch,
     RateLimited,
     problem_body,
 )
@@ -145,7 +146,7 @@ def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
     """Yield the details of a domain error as sent; details never replace members of a problem."""
     conflict: Any = SimpleNamespace(holder_id="a", holder_name="b", expires_at=Timestamp(0))
     samples: dict[type[DomainError], dict[str, Any]] = {
-        LeaseHeld: {"event": conflict},
+        LeaseHeld: {"event": conflict, "will_notify": True},
         AgentActive: {"agent_id": "a", "active_until": Timestamp(0)},
         AgentInactive: {"agent_id": "a", "last_heartbeat": Timestamp(0)},
         QuotaExceeded: {"quota": "agents", "limit": 3},
@@ -155,6 +156,7 @@ def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
             "resets_at": Timestamp(0),
             "retry_after_seconds": 9,
         },
+        LogMismatch: {"log_id": "a", "head": 3},
         RateLimited: {"limited_by": "tenant", "retry_after_seconds": 0.5},
         InvalidRequest: {"errors": [{"field": "limit", "why": "too large"}]},
     }

@@ -4,14 +4,11 @@ import resource
 import time
 
 import pytest
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.server.connection_rejections import HEADER_BYTES_MAX
-from quorate.server.http_protocol import PIPELINED_MAX, BoundedHttpProtocol
-from quorate.server.lingering_close import LingeringCloseProtocol
+from quorate.server.http_protocol import PIPELINED_MAX
 from quorate.server.open_files import FILES_RESERVED, connection_files_max, waiting_files_max
-from quorate.server.shared_capacity import SharedCapacityProtocol
 from tests.integration.api.http_server import (
     BODY,
     LARGE_BYTES,
@@ -378,26 +375,3 @@ def test_thousands_of_idle_connections_do_not_slow_others(server: RunningServer)
         wait_until(lambda: server.connections <= 1)
         for connection in idle:
             connection.__exit__()
-
-
-# -- uvicorn -----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("overriding", "overridden", "count"),
-    [
-        (BoundedHttpProtocol, SharedCapacityProtocol, 13),
-        (SharedCapacityProtocol, HttpToolsProtocol, 4),
-        (LingeringCloseProtocol, HttpToolsProtocol, 2),
-    ],
-)
-def test_overridden_uvicorn_hooks_exist(overriding: type, overridden: type, count: int) -> None:
-    """If uvicorn renamed a hook, a limit would silently stop working."""
-    overrides = [name for name, hook in vars(overriding).items() if is_override(hook)]
-
-    assert len(overrides) == count
-    assert all(hasattr(overridden, name) for name in overrides)
-
-
-def is_override(hook: object) -> bool:
-    return getattr(hook, "__override__", False)

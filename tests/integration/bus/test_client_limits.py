@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from quorate.application.rate_limiter import Rates
 from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.bus.auth import connections
-from quorate.bus.auth.connections import CONNECTIONS_PER_KEY_MAX
+from quorate.bus.auth.connections import CONNECTIONS_PER_KEY_MAX, LARGE_MESSAGES_MAX
 from quorate.bus.auth.subscription_check import EQUAL_SUBSCRIPTIONS_MAX
 from quorate.bus.command_parser import TOO_LARGE
 from quorate.bus.embedded.configuration import MESSAGE_KILOBYTES_MAX
@@ -189,6 +189,31 @@ async def test_message_size_is_limited_for_clients(stage: ServedStage) -> None:
     assert ann.client.max_payload == MESSAGE_KILOBYTES_MAX * 1_024
     with pytest.raises(MaxPayloadError):
         await ann.say(b"x" * (ann.client.max_payload + 1))
+
+
+async def test_key_that_sends_messages_above_the_limit_again_and_again_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CHECK_SECONDS", 1_000.0)  # A check ends the count.
+    size = MESSAGE_KILOBYTES_MAX * 1_024 + 1
+    stage = ServedStage(tmp_path)
+    await stage.nats_service.start()
+    try:
+        key = stage.keys.issue("agent", TENANT, ANN)
+        with capture_logs() as logs:
+            for _ in range(LARGE_MESSAGES_MAX):
+                listener = await connect(stage, key)
+                listener.client._max_payload = size  # Else nats-py does not send it.
+                await listener.client.publish(f"quorate.{TENANT}.cmd.{ANN}.repeat", b"x" * size)
+                await until(lambda one=listener: one.client.is_closed)  # type: ignore[misc]
+            await until(lambda: bool(find(logs, "nats.client_disconnected")))
+            with pytest.raises(NatsError, match=REFUSED):
+                await connect(stage, key)
+
+        (disconnected,) = find(logs, "nats.client_disconnected")
+        assert (disconnected["reason"], disconnected["agent_id"]) == ("payload", ANN)
+    finally:
+        await stage.close()
 
 
 async def test_revoked_key_that_stayed_connected_is_disconnected_later(

@@ -52,12 +52,22 @@ def superseded(at: Timestamp = NOON, holder: str | None = None) -> TimedEvent:
 # -- Instances of one agent ------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("holder", "rival"), [("first", "second"), ("first", None), (None, "second")]
-)
+@pytest.mark.parametrize(("holder", "rival"), [("first", "second"), ("first", None)])
 def test_other_instance_of_the_agent_is_a_rival(holder: str | None, rival: str | None) -> None:
     held_by(holder).when(acquire("ann", holder=rival)).then_rejected(
         lease_held("ann", by="ann", holder=holder, requested_holder=rival)
+    )
+
+
+def test_instance_takes_over_a_lease_of_the_agent_as_a_whole() -> None:
+    scenario = held_by(None)
+    scenario.when(acquire("ann", holder="first")).then(
+        superseded(), acquired("ann", lease="new-lease", fence=4, holder="first")
+    )
+
+    scenario.when(send("ann", fence=2)).then(blocked("ann", "stale_fence", fence=2))
+    scenario.when(acquire("ann", holder="second")).then_rejected(
+        lease_held("ann", by="ann", lease="new-lease", holder="first", requested_holder="second")
     )
 
 

@@ -313,7 +313,7 @@ def keep_only_the_last_contender(patch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_the_holder(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Lease, "is_held_by", lambda lease, agent_id, _: lease.agent_id == agent_id)
+    patch.setattr(Lease, "admits", lambda lease, agent_id, _: lease.agent_id == agent_id)
 
 
 def ignore_the_holder_of_a_renewal(patch: pytest.MonkeyPatch) -> None:

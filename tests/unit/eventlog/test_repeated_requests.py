@@ -114,7 +114,7 @@ class Tenant:
                 assert lease.status == "active", "a lease that is over was granted"
                 assert self.now < found["expires_at"] == lease.expires_at
                 assert found["fence"] == lease.fence
-                assert lease.is_held_by(found["agent_id"], command.holder)
+                assert (lease.agent_id, lease.holder) == (found["agent_id"], command.holder)
             case RequestSend() if "reason" not in found:
                 name = found["agent_id"].removeprefix("agent_")
                 question = send(name, command.contact, fence=found["fence"])

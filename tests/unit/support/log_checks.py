@@ -85,7 +85,10 @@ def leases_are_exclusive(events: Sequence[TimedEvent]) -> None:
 
 
 def leases_are_superseded_by_later_registrations(events: Sequence[TimedEvent]) -> None:
-    """A grant names the registration of its agent. A later one supersedes it, for its holder."""
+    """A grant names the registration of its agent. A later one supersedes it, for its holder.
+
+    A grant without a holder is also superseded by one of the same agent with a holder.
+    """
     incarnations: dict[str, int] = {}
     grants: dict[str, LeaseAcquired] = {}
     superseded: LeaseAcquired | None = None
@@ -93,8 +96,10 @@ def leases_are_superseded_by_later_registrations(events: Sequence[TimedEvent]) -
         event = entry.event
         if superseded is not None:
             assert isinstance(event, LeaseAcquired), "superseded without a grant"
-            assert _holder(event) == _holder(superseded), "superseded by another holder"
-            assert event.incarnation != superseded.incarnation, "same registration"
+            assert event.agent_id == superseded.agent_id, "superseded by another agent"
+            assert superseded.holder in {None, event.holder}, "superseded by another holder"
+            before, after = ((one.incarnation, one.holder) for one in (superseded, event))
+            assert before != after, "superseded by its own holder"
             superseded = None
         match event:
             case AgentRegistered() | AgentReregistered():

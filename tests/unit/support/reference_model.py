@@ -227,10 +227,10 @@ class ReferenceModel:
         if rejection := self.check_active(agent, at):
             return (rejection,)
         held = self.live_grant(contact, at)
-        if held is not None and (held.agent, held.holder) != (agent, holder):
+        if held is not None and (held.agent != agent or held.holder not in (None, holder)):
             return self._reject(agent, held)
         incarnation = self.registrations[agent]
-        if held is not None and held.incarnation == incarnation:
+        if held is not None and (held.incarnation, held.holder) == (incarnation, holder):
             return self._extend(held, at, duration)
         if held is not None:
             self.superseded.append(Release(at, held.lease))

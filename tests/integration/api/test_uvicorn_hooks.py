@@ -1,0 +1,28 @@
+"""The hooks of uvicorn that the server overrides exist in the installed version."""
+
+import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from quorate.server.http_protocol import BoundedHttpProtocol
+from quorate.server.lingering_close import LingeringCloseProtocol
+from quorate.server.shared_capacity import SharedCapacityProtocol
+
+
+@pytest.mark.parametrize(
+    ("overriding", "overridden", "count"),
+    [
+        (BoundedHttpProtocol, SharedCapacityProtocol, 13),
+        (SharedCapacityProtocol, HttpToolsProtocol, 4),
+        (LingeringCloseProtocol, HttpToolsProtocol, 2),
+    ],
+)
+def test_overridden_uvicorn_hooks_exist(overriding: type, overridden: type, count: int) -> None:
+    """If uvicorn renamed a hook, a limit would silently stop working."""
+    overrides = [name for name, hook in vars(overriding).items() if is_override(hook)]
+
+    assert len(overrides) == count
+    assert all(hasattr(overridden, name) for name in overrides)
+
+
+def is_override(hook: object) -> bool:
+    return getattr(hook, "__override__", False)
