@@ -3,8 +3,8 @@
 * The open connections are limited in number: in all, of one address, and of one key. The responses
   that clients have not read are limited in bytes: in all, and half of that for one address or key.
 * A connection waits for its client when it is idle, when its request is incomplete, or when its
-  response is unread. Only such a connection is displaced, and the one that waits longest goes first.
-* A connection without a valid key is displaced before one with a key. It does so only after
+  response is unread. Only such a connection is displaced, the longest waiting first.
+* A connection without a valid key is displaced before one with a key. This begins after
   FRESH_SECONDS, so that a flood of new connections does not displace a client that just connected.
 * A stream or a long poll whose client reads waits for the service: it is never displaced.
 * The connections of a trusted proxy are not limited by address, because its clients share it.

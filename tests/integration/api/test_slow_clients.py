@@ -393,9 +393,7 @@ def test_thousands_of_idle_connections_do_not_slow_others(server: RunningServer)
 )
 def test_overridden_uvicorn_hooks_exist(overriding: type, overridden: type, count: int) -> None:
     """If uvicorn renamed a hook, a limit would silently stop working."""
-    overrides = [
-        name for name, hook in vars(overriding).items() if getattr(hook, "__override__", False)
-    ]
-
+    hooks = vars(overriding).items()
+    overrides = [name for name, hook in hooks if getattr(hook, "__override__", False)]
     assert len(overrides) == count
     assert all(hasattr(overridden, name) for name in overrides)
