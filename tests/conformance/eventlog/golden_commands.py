@@ -7,9 +7,11 @@ change.
 
 import asyncio
 
+from quorate.domain.coordination.cancellations import CancelConsensus
 from quorate.domain.coordination.consensus import CastVote, Choice, RequestConsensus
 from quorate.domain.coordination.leases import AcquireLease, ReleaseLease, RenewLease
 from quorate.domain.coordination.send_gate import RequestSend
+from quorate.domain.identity.agent_departures import DeregisterAgent, RemoveAgent
 from quorate.domain.identity.agent_settings import ConfigureAgent
 from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
 from quorate.domain.identity.api_keys import IssueKey, RevokeKey
@@ -147,6 +149,27 @@ STORY: tuple[tuple[float, Command], ...] = (
     (4, RecordDue(aggregate="agent", id=id_of("ann"))),  # Her lease on Kim ends too.
     (0, RevokeKey(caller=OPERATOR, key_id="bbbbbbbbbbbbbbbb")),
     (0, _acquire("bob", KIM, "lease-5", 0.5)),
+    (0, _register("dora", "support")),
+    (
+        0,
+        RequestConsensus(
+            caller=CALLER,
+            agent=AgentRef(name="dora"),
+            action="archive",
+            contact=KIM,
+            reason=TEXT,
+            timeout_minutes=5,
+            new_request_id="request-4",
+        ),
+    ),
+    (
+        0,
+        CancelConsensus(
+            caller=CALLER, agent=AgentRef(name="dora"), request_id="request-4", reason=TEXT
+        ),
+    ),
+    (0, DeregisterAgent(caller=CALLER, agent=AgentRef(name="dora"))),
+    (0, RemoveAgent(agent_id=id_of("dora"))),
 )
 
 
