@@ -178,9 +178,10 @@ def deregister(sources: TargetSources, agent: str | None, as_json: bool) -> None
 @click.command(
     epilog="""
 \b
-Examples:
+Example:
+  quorate agents register --agent-name old-agent --quiet
+  quorate agents deregister old-agent
   quorate agents remove old-agent
-  quorate agents list --status deregistered --quiet | xargs -n1 quorate agents remove
 """
     + EXIT_CODES
 )

@@ -7,15 +7,23 @@ change.
 
 import asyncio
 
+from quorate.domain.coordination.cancellations import CancelConsensus
 from quorate.domain.coordination.consensus import CastVote, Choice, RequestConsensus
 from quorate.domain.coordination.lease_grants import AcquireLease, RenewLease
 from quorate.domain.coordination.leases import ReleaseLease
 from quorate.domain.coordination.send_gate import RequestSend
+from quorate.domain.identity.agent_departures import DeregisterAgent, RemoveAgent
 from quorate.domain.identity.agent_settings import ConfigureAgent
 from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
 from quorate.domain.identity.api_keys import IssueKey, RevokeKey
 from quorate.domain.identity.principals import Principal
-from quorate.domain.identity.tenants import CreateTenant
+from quorate.domain.identity.tenants import (
+    CreateTenant,
+    ResumeTenant,
+    SetTenantLimits,
+    SuspendTenant,
+    TenantLimits,
+)
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
@@ -151,6 +159,30 @@ STORY: tuple[tuple[float, Command], ...] = (
     (4, RecordDue(aggregate="agent", id=id_of("ann"))),  # Her lease on Kim ends too.
     (0, RevokeKey(caller=OPERATOR, key_id="bbbbbbbbbbbbbbbb")),
     (0, _acquire("bob", KIM, "lease-5", 0.5)),
+    (0, _register("dora", "support")),
+    (
+        0,
+        RequestConsensus(
+            caller=CALLER,
+            agent=AgentRef(name="dora"),
+            action="archive",
+            contact=KIM,
+            reason=TEXT,
+            timeout_minutes=5,
+            new_request_id="request-4",
+        ),
+    ),
+    (
+        0,
+        CancelConsensus(
+            caller=CALLER, agent=AgentRef(name="dora"), request_id="request-4", reason=TEXT
+        ),
+    ),
+    (0, DeregisterAgent(caller=CALLER, agent=AgentRef(name="dora"))),
+    (0, RemoveAgent(agent_id=id_of("dora"))),
+    (0, SetTenantLimits(tenant_id="acme", limits=TenantLimits(agents=100, rate_per_key=5))),
+    (0, SuspendTenant(tenant_id="acme")),
+    (0, ResumeTenant(tenant_id="acme")),
 )
 
 
