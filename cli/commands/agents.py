@@ -183,7 +183,8 @@ def deregister(sources: TargetSources, agent: str | None, as_json: bool, quiet: 
 \b
 Examples:
   quorate agents remove old-agent
-  quorate agents list --status deregistered --quiet | xargs -n1 quorate agents remove
+  quorate agents list --status deregistered --quiet \\
+    | xargs -n1 quorate agents remove
 """
     + EXIT_CODES
 )
