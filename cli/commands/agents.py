@@ -182,9 +182,9 @@ def deregister(sources: TargetSources, agent: str | None, as_json: bool, quiet: 
     epilog="""
 \b
 Examples:
+  quorate agents register old-agent
+  quorate agents deregister old-agent
   quorate agents remove old-agent
-  quorate agents list --status deregistered --quiet \\
-    | xargs -n1 quorate agents remove
 """
     + EXIT_CODES
 )
