@@ -33,8 +33,8 @@ MESSAGES_PER_SECOND_MIN = 1_000.0
 BURST_MIN = 2_000.0
 BYTES_PER_SECOND = 8 * 1024 * 1024
 BURST_BYTES = 4 * 1024 * 1024
-# To parse the largest payload takes as long as some hundred small commands. A part of these bounds
-# is therefore enough for payloads; commands beyond it are rejected without theirs.
+# Parsing is what a large payload costs most. A part of these bounds is enough for payloads that are
+# parsed; a command beyond it is rejected without its payload.
 PAYLOADS_SHARE = 1 / 4
 TENANT_BYTES_FACTOR = 4
 TENANT_FACTOR = 4

@@ -1,12 +1,12 @@
-"""Which connections may be open, and which one gives way when a limit is reached.
+"""Which connections may be open, and which one closes when a limit is reached.
 
 * The open connections are limited in number: in all, of one address, and of one key. The responses
   that clients have not read are limited in bytes: in all, and half of that for one address or key.
 * A connection waits for its client when it is idle, when its request is incomplete, or when its
-  response is unread. Only such a connection gives way, and the one that waits longest goes first.
-* A connection without a valid key gives way before one with a key. It does so only after
+  response is unread. Only such a connection is displaced, the longest waiting first.
+* A connection without a valid key is displaced before one with a key. This begins after
   FRESH_SECONDS, so that a flood of new connections does not displace a client that just connected.
-* A stream or a long poll whose client reads waits for the service: it never gives way.
+* A stream or a long poll whose client reads waits for the service: it is never displaced.
 * The connections of a trusted proxy are not limited by address, because its clients share it.
 * One table serves one process. An IPv6 network (/64) counts as one address.
 
@@ -101,7 +101,7 @@ class ConnectionTable:
     # -- Connections ---------------------------------------------------------
 
     def open(self, connection: Displaceable, host: str | None) -> Slot | None:
-        """Return a place for a new connection, or None if a limit is reached and none gives way."""
+        """Return a place for a new connection, or None if a limit is reached and none can close."""
         owners: tuple[Owner, ...] = (ALL,)
         if host and not is_in_any(host, self._trusted):
             owners = (("address", network_of(host)), ALL)

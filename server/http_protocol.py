@@ -8,7 +8,7 @@
 * The next pipelined request begins only when the client has read the last response.
 * A connection with unread input closes lingering: the client can read the last response.
 * When a connection ends, every request on it is notified, including pipelined ones.
-* When a limit of ``connection_table`` is reached, a connection that waits for its client gives way.
+* At a limit of ``connection_table``, a connection that waits for its client is displaced.
 
 This costs a request a few assignments. A connection has one timer, which checks the deadlines when
 it fires and is never moved by requests.

@@ -15,10 +15,7 @@ from sqlalchemy import (
     select,
 )
 
-REVISIONS = (
-    *("0001", "0002", "0003", "0004", "0005"),
-    *("0006", "0007", "0008", "0009", "0010"),
-)
+REVISIONS = tuple(f"{number:04}" for number in range(1, 11))
 NEWEST = REVISIONS[-1]
 VERSION_TABLE = "schema_version"  # Not Alembic's default name: other software may use the database.
 _BEFORE_NUMBERS = {"notices", "contenders"}

@@ -144,7 +144,9 @@ def domain_errors(kind: type[DomainError] = DomainError) -> Iterator[type[Domain
 
 def details_of(kind: type[DomainError]) -> Iterator[tuple[str, Any]]:
     """Yield the details of a domain error as sent; details never replace members of a problem."""
-    conflict: Any = SimpleNamespace(holder_id="a", holder_name="b", expires_at=Timestamp(0))
+    conflict: Any = SimpleNamespace(
+        holder_id="a", holder_name="b", holder="c", expires_at=Timestamp(0)
+    )
     samples: dict[type[DomainError], dict[str, Any]] = {
         LeaseHeld: {"event": conflict, "will_notify": True},
         AgentActive: {"agent_id": "a", "active_until": Timestamp(0)},

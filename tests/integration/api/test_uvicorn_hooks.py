@@ -18,11 +18,7 @@ from quorate.server.shared_capacity import SharedCapacityProtocol
 )
 def test_overridden_uvicorn_hooks_exist(overriding: type, overridden: type, count: int) -> None:
     """If uvicorn renamed a hook, a limit would silently stop working."""
-    overrides = [name for name, hook in vars(overriding).items() if is_override(hook)]
-
+    hooks = vars(overriding).items()
+    overrides = [name for name, hook in hooks if getattr(hook, "__override__", False)]
     assert len(overrides) == count
     assert all(hasattr(overridden, name) for name in overrides)
-
-
-def is_override(hook: object) -> bool:
-    return getattr(hook, "__override__", False)

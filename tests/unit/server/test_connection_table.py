@@ -1,4 +1,4 @@
-"""The connection that waits longest for its client gives way when a limit is reached."""
+"""The connection that waits longest for its client is displaced when a limit is reached."""
 
 from ipaddress import ip_network
 
