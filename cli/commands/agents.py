@@ -156,7 +156,8 @@ Examples:
 @click.argument("agent", required=False)
 @service_options
 @json_option
-def deregister(sources: TargetSources, agent: str | None, as_json: bool) -> None:
+@quiet_option
+def deregister(sources: TargetSources, agent: str | None, as_json: bool, quiet: bool) -> None:
     """Deregister the agent AGENT (a name or an id). [default: the acting agent]
 
     Its leases end, and it counts neither in votes nor in quotas. It keeps its id, its config and
@@ -169,7 +170,9 @@ def deregister(sources: TargetSources, agent: str | None, as_json: bool) -> None
     named = resolve_agent(service, None, None) if agent is None else agent_ref(agent)
     with open_api(sources, service, advice=advice_for(named)) as api:
         left = api.call(requests.deregister(named))
-    if as_json:
+    if quiet:
+        print_line(left.agent_id)
+    elif as_json:
         print_json(left.raw)
     else:
         print_line(f"Deregistered {named.name or left.agent_id}.")
@@ -178,8 +181,8 @@ def deregister(sources: TargetSources, agent: str | None, as_json: bool) -> None
 @click.command(
     epilog="""
 \b
-Example:
-  quorate agents register --agent-name old-agent --quiet
+Examples:
+  quorate agents register old-agent
   quorate agents deregister old-agent
   quorate agents remove old-agent
 """
@@ -188,7 +191,8 @@ Example:
 @click.argument("agent")
 @service_options
 @json_option
-def remove(sources: TargetSources, agent: str, as_json: bool) -> None:
+@quiet_option
+def remove(sources: TargetSources, agent: str, as_json: bool, quiet: bool) -> None:
     """Remove the agent AGENT (a name or an id) and its config; needs a tenant key.
 
     The agent must not be active and have no API key. Its events remain in the log. A later
@@ -197,8 +201,11 @@ def remove(sources: TargetSources, agent: str, as_json: bool) -> None:
     from quorate.client import requests
 
     with open_api(sources) as api:
-        removed = api.call(requests.remove_agent(agent_id_of(api, agent)))
-    if as_json:
+        agent_id = agent_id_of(api, agent)
+        removed = api.call(requests.remove_agent(agent_id))
+    if quiet:
+        print_line(agent_id)
+    elif as_json:
         print_json(removed.raw)
     else:
         print_line(f"Removed {agent}.")

@@ -206,7 +206,7 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
     epilog="\n\b\nExample:\n"
     + PROPOSING
     + """\
-  quorate agents consensus cancel "$proposal" --agent-name outreach-agent
+  quorate proposals cancel "$proposal" --agent-name outreach-agent
 """
     + EXIT_CODES
 )
@@ -215,6 +215,7 @@ def vote(  # noqa: PLR0917 - click passes options as arguments.
 @click.option("--reason", help="Reason for the cancellation.")
 @service_options
 @json_option
+@quiet_option
 def cancel(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     consensus_id: str,
@@ -222,6 +223,7 @@ def cancel(  # noqa: PLR0917 - click passes options as arguments.
     agent_name: str | None,
     reason: str | None,
     as_json: bool,
+    quiet: bool,
 ) -> None:
     """Cancel the pending proposal CONSENSUS_ID: as its proposer, or with a tenant key."""
     from quorate.client import requests
@@ -230,7 +232,9 @@ def cancel(  # noqa: PLR0917 - click passes options as arguments.
     named = resolve_agent(service, agent_id, agent_name)
     with open_api(sources, service) as api:
         cancelled = api.call(requests.cancel_consensus(named, consensus_id, reason))
-    if as_json:
+    if quiet:
+        print_line(cancelled.id)
+    elif as_json:
         print_json(cancelled.raw)
     else:
         print_line(f"Cancelled {cancelled.id}: {cancelled.action}.")

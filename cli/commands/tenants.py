@@ -123,7 +123,8 @@ Example:
 @click.argument("tenant_id")
 @service_options
 @json_option
-def suspend(sources: TargetSources, tenant_id: str, as_json: bool) -> None:
+@quiet_option
+def suspend(sources: TargetSources, tenant_id: str, as_json: bool, quiet: bool) -> None:
     """Suspend the tenant TENANT_ID: its keys are rejected and its connections end.
 
     Its agents cannot renew their leases meanwhile, so the leases expire. Needs the admin key.
@@ -132,7 +133,7 @@ def suspend(sources: TargetSources, tenant_id: str, as_json: bool) -> None:
 
     with _open_as_operator(sources) as api:
         found = api.call(requests.suspend_tenant(tenant_id))
-    _print(f"Suspended tenant {found.id}.", found, as_json=as_json)
+    _print(f"Suspended tenant {found.id}.", found, as_json=as_json, quiet=quiet)
 
 
 @click.command(
@@ -146,13 +147,14 @@ Example:
 @click.argument("tenant_id")
 @service_options
 @json_option
-def resume(sources: TargetSources, tenant_id: str, as_json: bool) -> None:
+@quiet_option
+def resume(sources: TargetSources, tenant_id: str, as_json: bool, quiet: bool) -> None:
     """Resume the suspended tenant TENANT_ID. Needs the admin key."""
     from quorate.client import requests
 
     with _open_as_operator(sources) as api:
         found = api.call(requests.resume_tenant(tenant_id))
-    _print(f"Resumed tenant {found.id}.", found, as_json=as_json)
+    _print(f"Resumed tenant {found.id}.", found, as_json=as_json, quiet=quiet)
 
 
 def _parse_limits(
@@ -184,8 +186,9 @@ Examples:
 @click.argument("limits", nargs=-1, metavar="[NAME=NUMBER]...", callback=_parse_limits)
 @service_options
 @json_option
+@quiet_option
 def set_limits(
-    sources: TargetSources, tenant_id: str, limits: dict[str, int], as_json: bool
+    sources: TargetSources, tenant_id: str, limits: dict[str, int], as_json: bool, quiet: bool
 ) -> None:
     """Replace the limits of the tenant TENANT_ID; limits without a value are the service's.
 
@@ -196,7 +199,7 @@ def set_limits(
 
     with _open_as_operator(sources) as api:
         found = api.call(requests.set_tenant_limits(tenant_id, limits))
-    _print(f"Set the limits of tenant {found.id}.", found, as_json=as_json)
+    _print(f"Set the limits of tenant {found.id}.", found, as_json=as_json, quiet=quiet)
 
 
 @contextmanager
@@ -210,7 +213,10 @@ def _row(tenant: "TenantInfo") -> tuple[str, ...]:
     return (tenant.id, tenant.status, format_table_time(tenant.created_at), _limits_text(tenant))
 
 
-def _print(headline: str, tenant: "TenantInfo", *, as_json: bool) -> None:
+def _print(headline: str, tenant: "TenantInfo", *, as_json: bool, quiet: bool = False) -> None:
+    if quiet:
+        print_line(tenant.id)
+        return
     if as_json:
         print_json(tenant.raw)
         return
