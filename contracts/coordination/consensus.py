@@ -206,6 +206,7 @@ CANCEL_CONSENSUS = Operation(
     response=ConsensusInfo,
     errors=(AgentNotFound, ActingAsAnother, RequestNotFound, RequestClosed, NotProposer),
     command=True,
+    unmetered=True,
 )
 LIST_CONSENSUS = Operation(
     method="GET",

@@ -138,6 +138,7 @@ DEREGISTER = Operation(
     response=DeregisteredInfo,
     errors=(AgentNotFound, ActingAsAnother),
     command=True,
+    unmetered=True,
 )
 LIST_AGENTS = Operation(
     method="GET",
@@ -176,5 +177,6 @@ REMOVE_AGENT = Operation(
     response=RemovedInfo,
     errors=(AgentNotFound, AgentActive, AgentHasKeys),
     command=True,
+    unmetered=True,
 )
 OPERATIONS = (REGISTER, HEARTBEAT, DEREGISTER, LIST_AGENTS, GET_AGENT, REMOVE_AGENT)
