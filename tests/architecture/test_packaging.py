@@ -30,7 +30,7 @@ at_start = set(sys.modules)  # Modules that the interpreter's site-packages load
 import quorate, quorate.client, quorate.domain
 for package in (quorate.client, quorate.domain):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if module.name != "quorate.client.faststream":  # It has its own extra.
+        if not module.name.startswith("quorate.client.faststream"):  # These have their own extra.
             importlib.import_module(module.name)
 from quorate.cli.main import main
 try:
