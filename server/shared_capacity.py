@@ -98,6 +98,7 @@ class SharedCapacityProtocol(LingeringCloseProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._slot is not None:
             self._table.close(self._slot)
+            self._slot = None  # They refer to each other.
         super().connection_lost(exc)
 
     # -- Unread responses ----------------------------------------------------
