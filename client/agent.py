@@ -25,6 +25,7 @@ from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.consensus import Proposal
 from quorate.client.environment import ServiceAddress, resolve_service
 from quorate.client.heartbeats import Heartbeats
+from quorate.client.held_contexts import held_async
 from quorate.client.lease import Lease
 from quorate.client.lease_release import RELEASE_TASK, release_lease
 from quorate.client.notifications import (
@@ -72,6 +73,7 @@ class Agent:
         feed.add_listener(context.waiters.dispatch)
 
     @classmethod
+    @held_async
     @asynccontextmanager
     async def connect(
         cls,

@@ -25,6 +25,7 @@ from quorate.client import consensus as proposals
 from quorate.client import lease as leases
 from quorate.client import notifications as feeds
 from quorate.client.errors import LeaseLostError
+from quorate.client.held_contexts import held
 from quorate.client.loop_thread import LoopThread
 from quorate.contracts.coordination.consensus import ConsensusInfo
 from quorate.contracts.coordination.leases import LeaseInfo
@@ -208,6 +209,7 @@ class Proposal(SyncProxy):
 def _make_connect(
     connect: Callable[P, AbstractAsyncContextManager[T]], proxy: Callable[[LoopThread, T], R]
 ) -> Callable[P, AbstractContextManager[R]]:
+    @held
     @wraps(connect)
     @contextmanager
     def connect_sync(*args: P.args, **kwargs: P.kwargs) -> Iterator[R]:

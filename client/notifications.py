@@ -29,6 +29,7 @@ from quorate.client.clock import boot_time
 from quorate.client.config import DEFAULT, ClientConfig
 from quorate.client.environment import resolve_service
 from quorate.client.errors import RequestFailedError, UnavailableError
+from quorate.client.held_contexts import held_async
 from quorate.client.notification_buffer import NotificationBuffer
 from quorate.client.outages import Outage
 from quorate.client.problem_errors import log_ends_before
@@ -89,6 +90,7 @@ class NotificationFeed:
         self._retry_stream_at = float("-inf")
 
     @classmethod
+    @held_async
     @asynccontextmanager
     async def open(
         cls,
