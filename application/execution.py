@@ -37,9 +37,22 @@ FINGERPRINT_VERSION = 1
 _REPLAYED = ((b"idempotent-replayed", b"true"),)
 
 
+class Connections(Protocol):
+    """The open HTTP connections of this process, and the bytes that their clients have not read."""
+
+    @property
+    def open_count(self) -> int: ...
+
+    @property
+    def unread_bytes(self) -> int: ...
+
+
 class MetricsPage(Protocol):
     def page(self) -> bytes:
         """Return the metrics in the text format of Prometheus."""
+
+    def watch_connections(self, connections: Connections) -> None:
+        """Report these connections from now on."""
 
 
 @record

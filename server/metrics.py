@@ -28,6 +28,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 import quorate
+from quorate.application.execution import Connections
 from quorate.application.request_metrics import RequestMetrics, status_of
 from quorate.application.subscriptions import SUBSCRIPTIONS_MAX, Subscriptions
 from quorate.bus.outbox import jetstream_mirror
@@ -118,6 +119,7 @@ class Metrics:
         self._monotonic = monotonic
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
         self._rejected: Counter[str] = Counter()  # What is counted of REJECTED.
+        self._connections: Connections | None = None
         self._create_request_gauges()
         self._create_log_gauges()
         self._create_nats_gauges()
@@ -133,6 +135,10 @@ class Metrics:
         self._page_source = _WithoutFollowers(source)
         self._page = b""
         self._page_valid_until = 0.0
+
+    def watch_connections(self, connections: Connections) -> None:
+        """Report these connections from now on; before, and under another server, there are 0."""
+        self._connections = connections
 
     def page(self) -> bytes:
         """Return the page in the text format of Prometheus."""
@@ -170,6 +176,18 @@ class Metrics:
         self._gauge("quorate_info", "The version of Quorate.", ("version",)).labels(
             quorate.__version__
         ).set(1)
+        self._add(
+            "quorate_http_connections",
+            "Open HTTP connections.",
+            lambda: 0 if self._connections is None else self._connections.open_count,
+            "livesum",
+        )
+        self._add(
+            "quorate_http_unread_bytes",
+            "Bytes of HTTP responses that clients have not read.",
+            lambda: 0 if self._connections is None else self._connections.unread_bytes,
+            "livesum",
+        )
         self._add(
             "quorate_open_streams",
             "Open event streams and long polls.",

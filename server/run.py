@@ -118,6 +118,8 @@ async def serve(
                 announce(addresses)
 
             create_http_application = await loading
+            table = ConnectionTable(options.connection_limits, options.trusted_proxies)
+            running.service.metrics.watch_connections(table)
             server = _Server(
                 listener,
                 create_http_application(
@@ -126,7 +128,7 @@ async def serve(
                     cors_origins=options.cors_origins,
                     public_url=addresses.url,
                 ),
-                table=ConnectionTable(options.connection_limits, options.trusted_proxies),
+                table=table,
                 on_start=on_start,
                 end_streams=running.service.subscriptions.close,
             )

@@ -137,6 +137,7 @@ async def test_rejection_details_have_public_names(stage: Stage) -> None:
             "agentName": "ann",
             "expiresAt": "2026-03-01T12:30:00.000Z",
         },
+        "willNotify": True,
     }
 
 
