@@ -131,19 +131,19 @@ async def test_swapped_events_are_detected(stage: Stage) -> None:
 async def test_inserted_event_is_detected(stage: Stage) -> None:
     await record_events(stage)
     stage.platform.overwrite(
-        "INSERT INTO events SELECT 35, tenant, 32, 'forged', stream, type, version, at, actor,"
-        " command_id, data, hash FROM events WHERE position = 31"
+        "INSERT INTO events SELECT 43, tenant, 40, 'forged', stream, type, version, at, actor,"
+        " command_id, data, hash FROM events WHERE position = 39"
     )
-    with pytest.raises(LogCorrupted, match="event 32"):
+    with pytest.raises(LogCorrupted, match="event 40"):
         await verify(stage)
 
 
 async def test_missing_beginning_is_detected(stage: Stage) -> None:
     await record_events(stage)
     stage.platform.overwrite("DELETE FROM events WHERE tenant = ?", "acme")
-    for position in (32, 33, 34):
+    for position in (40, 41, 42):
         stage.platform.overwrite(
-            "UPDATE events SET position = ? WHERE position = ?", position - 31, position
+            "UPDATE events SET position = ? WHERE position = ?", position - 39, position
         )
     await verify(stage)  # One tenant's whole log is missing; only its stored head reveals that.
     stage.platform.overwrite("UPDATE events SET sequence = sequence + 1 WHERE position = 3")
@@ -171,11 +171,11 @@ async def test_tail_verification_covers_the_tail_only(
     events = await record_events(stage)
     stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 20")
     await stage.log.verify_tail()
-    stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 30")
-    with pytest.raises(LogCorrupted, match="event 30"):
+    stage.platform.overwrite("UPDATE events SET actor = 'mallory' WHERE position = 40")
+    with pytest.raises(LogCorrupted, match="event 40"):
         await stage.log.verify_tail()
 
-    assert len(events) == 34
+    assert len(events) == 42
 
 
 async def test_empty_log_verifies(stage: Stage) -> None:
@@ -189,14 +189,14 @@ async def test_verification_reports_progress_by_page(
     monkeypatch.setattr(log_module, "PAGE_EVENTS_MAX", 10)
     await record_events(stage)
     checked: list[int] = []
-    await stage.log.verify_range(0, 34, progress=checked.append, pause_seconds=0.0001)
+    await stage.log.verify_range(0, 42, progress=checked.append, pause_seconds=0.0001)
 
-    assert checked == [10, 10, 10, 4]
+    assert checked == [10, 10, 10, 10, 2]
 
 
 async def test_verification_does_not_block_commands(stage: Stage) -> None:
     await record_events(stage)
-    checking = asyncio.create_task(stage.log.verify_range(0, 34, pause_seconds=0.001))
+    checking = asyncio.create_task(stage.log.verify_range(0, 42, pause_seconds=0.001))
     await stage.execute(register("dan"))
     await checking
 
@@ -204,5 +204,5 @@ async def test_verification_does_not_block_commands(stage: Stage) -> None:
 async def test_range_beyond_the_end_is_corrupted(stage: Stage) -> None:
     """A caller that knows the former head learns that events are missing."""
     await record_events(stage)
-    with pytest.raises(LogCorrupted, match="ends at position 34"):
-        await stage.log.verify_range(0, 40)
+    with pytest.raises(LogCorrupted, match="ends at position 42"):
+        await stage.log.verify_range(0, 50)

@@ -90,10 +90,10 @@ async def test_closed_proposal_shows_its_decision_and_its_voters(stage: Projecti
     assert await voters(stage) == dict.fromkeys(("ann", "bob", "cid"), "approve")
 
 
-async def test_electorate_of_an_unknown_or_foreign_proposal_is_none(
+async def test_electorate_of_an_unknown_or_foreign_proposal_is_empty(
     stage: ProjectionStage,
 ) -> None:
     await stage.execute(propose("ann"))
 
-    assert (await stage.reader.electorate(TENANT, "other", "", 9)).found is None
-    assert (await stage.reader.electorate(OTHER_TENANT, "request", "", 9)).found is None
+    assert (await stage.reader.electorate(TENANT, "other", "", 9)).found == []
+    assert (await stage.reader.electorate(OTHER_TENANT, "request", "", 9)).found == []

@@ -18,7 +18,15 @@ from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.transactions import Query
 from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
-from tests.conformance.projections.test_indexes import FEW, MANY, VALUES, fill, queries, rows_of
+from tests.conformance.projections.test_indexes import (
+    COUNTS_ACTIVE_AGENTS,
+    FEW,
+    MANY,
+    VALUES,
+    fill,
+    queries,
+    rows_of,
+)
 
 # An index may grow by a level, and rows may lie in other pages. A table scan reads far more.
 MORE_PAGES_MAX = 2.0
@@ -100,7 +108,7 @@ async def test_lookup_reads_constant_pages_in_growing_tables(
         for name, found in pages.items()
         if found[1] > MORE_PAGES_MAX * found[0] + PAGES_SPARED
     }
-    assert slower == {}
+    assert slower.keys() <= COUNTS_ACTIVE_AGENTS
 
 
 async def test_lookup_by_name_is_bounded_before_tables_are_analyzed(

@@ -11,6 +11,7 @@ from tests.conformance.projections.test_indexes import queries
 _COMPARED = re.compile(r"\btenant\b(?:(?! AND )[^=<>])*= ")
 # The name of a statement, and why it concerns all tenants.
 ACROSS_TENANTS = {
+    "log.log_id": "the id is of the whole log",
     "log.append": "rows carry their tenant",
     "log.head": "the position is common to all tenants",
     "log.after": "the relay, replicas and rebuilds follow all tenants",
