@@ -148,7 +148,8 @@ def _exit_code(failed: "RequestFailedError") -> int:
 
     codes: Mapping[type[Exception], int] = {
         errors.ConfigurationError: USAGE,
-        rejections.QuotaExceededError: QUOTA,  # It is a ConflictError as well.
+        rejections.QuotaExceededError: QUOTA,  # They are ConflictErrors as well.
+        rejections.DailyQuotaExceededError: QUOTA,
         rejections.InvalidRequestError: USAGE,
         rejections.ContactEmailInvalidError: USAGE,
         errors.ConflictError: CONFLICT,

@@ -12,7 +12,7 @@ def test_tenant_is_suspended_and_resumed(tenant: Terminal) -> None:
 
     assert suspended.stdout.startswith(f"Suspended tenant {name}.")
     assert rejected.exit_code == 4
-    assert "ask the operator to resume the tenant" in rejected.stderr
+    assert "Ask the operator to resume the tenant" in rejected.stderr
     assert shown["status"] == "suspended"
     assert resumed["status"] == "active"
     assert tenant.run("agents", "list").exit_code == 0

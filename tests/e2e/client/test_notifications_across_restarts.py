@@ -114,7 +114,7 @@ async def test_restarted_agent_resumes_at_its_cursor(fleet: Fleet) -> None:
         await later.wait_for(expected[-1])
 
     assert later.sequences == expected
-    assert later.names[:2] == ["agent_registered", "consensus_requested"]
+    assert later.names[:3] == ["agent_deregistered", "agent_registered", "consensus_requested"]
     assert began_after < last < later.sequences[0]
 
 

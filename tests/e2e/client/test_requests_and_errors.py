@@ -30,6 +30,8 @@ ME = AgentRef(id="agent_1")
 ALL: tuple[Request[Any], ...] = (
     requests.register("me", "outreach"),
     requests.heartbeat(ME),
+    requests.deregister(ME),
+    requests.remove_agent("agent_1"),
     requests.list_agents(after="x", limit=3),
     requests.get_agent("agent_1"),
     requests.get_config("agent_1"),
@@ -53,6 +55,8 @@ ALL: tuple[Request[Any], ...] = (
     requests.get_consensus("request-1"),
     requests.list_consensus(status="pending", after="x", limit=3),
     requests.list_votes("request-1", after="x", limit=3),
+    requests.list_electorate("request-1", after="x", limit=3),
+    requests.cancel_consensus(ME, "request-1", reason="because"),
     requests.cast_vote(ME, "request-1", "approve", "because"),
     requests.list_notifications(ME, after=3, limit=3),
     requests.list_notifications(ME, after=3, limit=3, wait_seconds=2.5),
