@@ -252,7 +252,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         failure.show()
         sys.exit(failure.exit_code)
     except (click.Abort, KeyboardInterrupt) as aborted:
-        sys.exit(INTERRUPTED if _is_interrupt(aborted) else ERROR)
+        if _is_interrupt(aborted):
+            sys.exit(INTERRUPTED)
+        click.echo("Aborted!", err=True)  # As click does when a prompt was declined.
+        sys.exit(ERROR)
     except ModuleNotFoundError as missing:
         if os.environ.get(TRACEBACK_VARIABLE) or (missing.name or "quorate").startswith("quorate"):
             raise

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 \b
 Examples:
   quorate quotas
-  quorate quotas --agent-id agent_a1b2c3d4e5f6 --json
+  quorate quotas --json
 """
     + EXIT_CODES
 )

@@ -60,7 +60,7 @@ async def test_auditor_reconnects_after_service_restart(
         await auditor.wait_for_line("KeyIssued")
         port = service.url.rpartition(":")[2]
         service.stop()
-        await auditor.wait_for_line("not connected")
+        await auditor.wait_for_line("failed and will be retried")
         service.options = (*service.options, "--port", port)
         service.start()
         await tenant.connection.reconnect()

@@ -100,4 +100,4 @@ async def test_ctrl_c_releases_the_lease(
         assert await agent.interrupt() == 0, agent.lines
 
     assert "Traceback" not in "\n".join(agent.lines)
-    assert event_types(await tenant.events())[-1] == "LeaseReleased"
+    assert event_types(await tenant.events())[-2:] == ["LeaseReleased", "AgentDeregistered"]

@@ -44,6 +44,11 @@ async def test_every_notification_matches_its_description(
             await ann_client.notification(name)
     await ann.lease(ann.id, "revoked@example.com")
     await ann_client.notification("lease_revoked")
+    cancelled = await ann.propose(ann.id)
+    await ann.request("POST", f"/v1/agent/consensus/{cancelled['id']}/cancel", {"agentId": ann.id})
+    await ann.request("POST", "/v1/agent/deregister", {"agentId": ann.id})
+    for name in ("consensus_cancelled", "agent_deregistered"):
+        await bob_client.notification(name)
     published = {
         name
         for name, one in ann_client.document.all["operations"].items()

@@ -151,7 +151,7 @@ def test_every_operation_of_an_agent_key_is_available() -> None:
         *("register", "heartbeat", "acquireLease", "renewLease", "releaseLease", "requestSend"),
         *("requestConsensus", "castVote", "putConfig", "getLease", "listLeases", "getConsensus"),
         *("listConsensus", "listVotes", "getConfig", "listAgents", "getAgent", "listNotifications"),
-        "getQuotas",
+        *("getQuotas", "deregister", "cancelConsensus", "listElectorate"),
     }
 
 

@@ -5,6 +5,8 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -15,11 +17,11 @@ from httpx2 import Response
 
 from tests.e2e.service.event_stream import follow_events
 from tests.e2e.service.http_clients import AGENT, COORDINATION, EVENTS, LEASE, Caller, Operator
-from tests.e2e.service.printed_requests import parse_curl, replace_ids
 from tests.e2e.service.service_process import (
     FREE_PORTS,
     STOP_SECONDS_MAX,
     ServiceProcess,
+    environment,
     run_until_exit,
 )
 
@@ -99,23 +101,22 @@ async def test_first_start_creates_all_files_and_keys(data_dir: Path) -> None:
 async def test_banner_names_addresses_and_the_first_command(data_dir: Path) -> None:
     async with started(data_dir) as operator:
         service = operator.service
-        key, url = service.api_key, service.url
+        url = service.url
         service.stop()
         banner = service.stdout.decode()
         assert url in banner
         assert str(data_dir / "credentials.json") in banner
+        assert "(new)" in banner
         assert "qk_" not in banner, "a key would remain in the terminal history"
-        words = banner[banner.index("  curl ") :].partition("\n\n")[0]
-        request = parse_curl(replace_ids(words.strip(), {"$QUORATE_API_KEY": key}))
+        [line] = [one for one in banner.splitlines() if " agents register " in one]
         service.start()
-        await operator.connection.reconnect()
 
-        response = await operator.http.request(
-            request.method, request.path, headers=dict(request.headers), content=request.body
-        )
+        words = [sys.executable, "-m", "quorate.cli.main", *line.split()[1:]]
+        done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True)
 
-        assert response.status_code == 200
-        assert response.json()["agentName"] == "outreach-agent"
+        assert "outreach-agent" in done.stdout
+        service.stop()
+        assert "(existing data: " in service.stdout.decode()
 
 
 async def test_second_start_keeps_state_and_keys(data_dir: Path) -> None:

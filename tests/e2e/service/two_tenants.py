@@ -105,7 +105,7 @@ NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
-    *("actor", "since", "until"),
+    *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent"),
     *map(camel, LIMITS),
 }
 TENANT = "tenantId"  # Covered by separate tests.
@@ -113,7 +113,9 @@ OK = 200
 
 BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     "acquireLease": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
+    "cancelConsensus": lambda side: {"agentId": side.agent.id, "reason": "reason"},
     "castVote": lambda side: {"agentId": side.agent.id, "vote": "approve"},
+    "deregister": lambda side: {"agentId": side.agent.id},
     "createTenant": lambda _: {TENANT: str(uuid4())},
     "heartbeat": lambda side: {"agentId": side.agent.id},
     "issueKey": lambda side: {"role": "auditor", TENANT: side.tenant.id},
