@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from quorate.contracts.operations import Operation
+from quorate.contracts.problems import TenantAmbiguous
 from quorate.contracts.roles import ADMIN_ONLY
 from quorate.contracts.wire_models import (
     PageQuery,
@@ -130,7 +131,7 @@ SET_TENANT_LIMITS = Operation(
     roles=ADMIN_ONLY,
     body=TenantLimitsBody,
     response=TenantInfo,
-    errors=(TenantNotFound,),
+    errors=(TenantAmbiguous, TenantNotFound),
     command=True,
 )
 OPERATIONS = (

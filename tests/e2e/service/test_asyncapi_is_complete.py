@@ -40,15 +40,18 @@ async def test_every_notification_matches_its_description(
         for agent in (ann, bob):
             await agent.vote(request["id"], agent.id, "approve")
         await ann.propose(ann.id, timeoutMinutes=ONE_SECOND)
-        for name in ("lease_expired", "consensus_expired", "agent_lapsed"):
+        cancelled = await ann.propose(ann.id)
+        path = f"/v1/agent/coordination/consensus/{cancelled['id']}/cancel"
+        await ann.request("POST", path, {"agentId": ann.id})
+        leaver = await tenant.create_agent("leaver")
+        await leaver.request("POST", "/v1/agent/deregister", {"agentId": leaver.id})
+        for name in (
+            *("lease_expired", "consensus_expired", "agent_lapsed"),
+            *("consensus_cancelled", "agent_deregistered"),
+        ):
             await ann_client.notification(name)
     await ann.lease(ann.id, "revoked@example.com")
     await ann_client.notification("lease_revoked")
-    cancelled = await ann.propose(ann.id)
-    await ann.request("POST", f"/v1/agent/consensus/{cancelled['id']}/cancel", {"agentId": ann.id})
-    await ann.request("POST", "/v1/agent/deregister", {"agentId": ann.id})
-    for name in ("consensus_cancelled", "agent_deregistered"):
-        await bob_client.notification(name)
     published = {
         name
         for name, one in ann_client.document.all["operations"].items()

@@ -93,7 +93,7 @@ async def test_same_idempotency_key_returns_the_same_response(
 
 # The first operations return the ids that the others need; the last ends the lease.
 FIRST = ("register", "acquireLease", "requestConsensus")
-LAST = ("cancelConsensus", "releaseLease", "deregister")
+LAST = ("requestConsensus", "cancelConsensus", "releaseLease", "deregister")
 IDS = {"acquireLease": "leaseId", "requestConsensus": "consensusId"}
 
 

@@ -77,6 +77,9 @@ KNOWN_VALUES = {
     "consensusId": REQUESTS,
     "keyId": KEYS,
 }
+# Agents of their own for the operations that end one, and fields that would give conflicts only.
+ENDING_AGENTS = {"deregister": "agent-leaving", "removeAgent": "agent-left"}
+UNUSED_FIELDS = {"holder", "incarnation", "onlyIfIdle"}
 
 
 # -- Documents ---------------------------------------------------------------
@@ -89,13 +92,21 @@ def narrow(document: dict[str, Any]) -> dict[str, Any]:
         if name.endswith("Body"):
             for field in schema["properties"].keys() & KNOWN_VALUES.keys():
                 schema["properties"][field] = {"enum": KNOWN_VALUES[field]}
+            for field in UNUSED_FIELDS:
+                schema["properties"].pop(field, None)
+    leaving = document["components"]["schemas"]["DeregisterBody"]["properties"]
+    leaving["agentId"] = {"enum": [ENDING_AGENTS["deregister"]]}
+    del leaving["agentName"]
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation["parameters"]:
                 if parameter["name"] in KNOWN_VALUES:
                     values = KNOWN_VALUES[parameter["name"]]
                     ends = operation["operationId"] in {"releaseLease", "revokeKey"}
-                    parameter["schema"] = {"enum": values[:1] if ends else values}
+                    known = values[:1] if ends else values
+                    if operation["operationId"] in ENDING_AGENTS:
+                        known = [ENDING_AGENTS[operation["operationId"]]]
+                    parameter["schema"] = {"enum": known}
     return document
 
 
@@ -141,14 +152,20 @@ def ids(service: RunningService) -> dict[str, str]:
 
     coordination = "/v1/agent/coordination"
     proposal = {"action": "a", "reason": "b", "contactEmail": "a@example.com", "timeoutMinutes": 60}
+    # No generated request registers it again, which would end its leases.
+    create("/v1/agent/register", agentName="keeper")
+    left = create("/v1/agent/register", agentName="left")
+    service.request("POST", "/v1/agent/deregister", {"agentId": left})
     return {
+        ENDING_AGENTS["removeAgent"]: left,
+        ENDING_AGENTS["deregister"]: create("/v1/agent/register", agentName="leaving"),
         **{
             agent: create("/v1/agent/register", agentName=name)
             for agent, name in zip(AGENTS, NAMES, strict=True)
         },
         **{
-            lease: create(f"{coordination}/lease", agentName="ann", contactEmail=contact)
-            for lease, contact in zip(LEASES, CONTACTS, strict=True)
+            lease: create(f"{coordination}/lease", agentName="keeper", contactEmail=f"{lease}@a.eu")
+            for lease in LEASES
         },
         **{
             request: create(f"{coordination}/consensus", proposerAgent="ann", **proposal)
