@@ -140,6 +140,8 @@ class RandomHistory:
                 }
             case agents.RegisterAgent():
                 self._note_agent(tenant, command.agent_name, command.new_agent_id)
+            case api_keys.RotateKey():
+                self._keys[tenant].append(command.new_key_id)
             case api_keys.IssueKey():
                 self._keys[tenant].append(command.key_id)
                 self._note_agent(tenant, command.agent_name or "", command.new_agent_id)
@@ -290,6 +292,16 @@ class RandomHistory:
                     caller=caller, key_id=self._known(self._keys[tenant]), agent_id=agent_id
                 )
             return api_keys.RevokeKey(caller=caller, key_id=self._known(self._keys[tenant]))
+        if self._keys[tenant] and self._random.random() < 0.3:
+            return api_keys.RotateKey(
+                caller=caller,
+                key_id=self._known(self._keys[tenant]),
+                agent_id=self._agent_ids[tenant].get(ref.name or ""),
+                new_key_id=self._new("key"),
+                secret_hash="1" * 64,
+                overlap_seconds=self._random.choice((0, 3_600)),
+                expires_in_seconds=self._random.choice((None, 60)),
+            )
         return api_keys.IssueKey(
             caller=caller,
             key_id=self._new("key"),
