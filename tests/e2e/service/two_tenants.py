@@ -105,7 +105,7 @@ NON_IDENTIFYING_FIELDS = {
     *("action", "after", "agentRole", "durationMinutes", "electorate", "fence", "floor"),
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
-    *("actor", "since", "until"),
+    *("actor", "expiresInSeconds", "overlapSeconds", "since", "until"),
     *map(camel, LIMITS),
 }
 TENANT = "tenantId"  # Covered by separate tests.
@@ -126,6 +126,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
         "contactEmail": side.contact,
         "reason": "reason",
     },
+    "rotateKey": lambda _: {},
     "setTenantLimits": lambda _: {},
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
 }
