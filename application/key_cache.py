@@ -1,7 +1,7 @@
 """Authenticate API keys, for HTTP and NATS alike, with a short-lived cache.
 
 * A valid key is cached for KEY_SECONDS, by the hash of the full key and never by the key itself.
-  A revocation therefore takes effect within that time in every process, without a message.
+  A revocation or an expiry takes effect within that time in every process, without a message.
 * Keys in use are renewed together before the time is over. Single lookups would each take
   a turn of the interpreter from the commands.
 * Requests with the same key share one lookup. Otherwise thousands of them would look up a key for
@@ -22,6 +22,7 @@ from typing import NoReturn
 from quorate.application.subscriptions import FindActiveKeys
 from quorate.domain.identity.key_format import read_key, secret_hash
 from quorate.domain.identity.principals import Principal
+from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.queries import KeyRow
 
@@ -36,9 +37,11 @@ class KeyCache:
     def __init__(
         self,
         look_up: Callable[[str], Awaitable[KeyRow | None]],
+        clock: Callable[[], Timestamp],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._look_up = look_up
+        self._clock = clock
         self._monotonic = monotonic
         self._valid: dict[bytes, tuple[float, Principal]] = {}  # By digest: time and owner.
         self._used: dict[bytes, Principal] = {}  # Keys used since the last renewal.
@@ -58,7 +61,7 @@ class KeyCache:
         return found[1]
 
     async def look_up(self, full_key: str) -> Principal | None:
-        """Return the principal of a valid key, else None, whether unknown, revoked or mistyped."""
+        """Return the principal of a valid key, else None, be it unknown, ended or mistyped."""
         digest, now = _digest(full_key), self._monotonic()
         started = self._lookups.get(digest)
         if started is None or started[0] <= max(now - KEY_SECONDS, self._stale_before):
@@ -113,7 +116,7 @@ class KeyCache:
         row = await self._look_up(key_id)
         expected = row.key.secret_hash if row is not None else _DUMMY_HASH
         is_its_secret = hmac.compare_digest(expected, secret_hash(secret))
-        if row is None or not is_its_secret or row.key.revoked_at is not None:
+        if row is None or not is_its_secret or not row.key.is_valid(self._clock()):
             return None
         return Principal(
             key_id=key_id,

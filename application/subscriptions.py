@@ -8,7 +8,7 @@
   the log.
 * At most WAKES_AT_ONCE_MAX subscriptions are woken in a turn of the event loop, tenant by tenant,
   so that commands run while a thousand streams are served.
-* The end of the service and the revocation of its key wake a subscription too. One query every
+* The end of the service and the end of its key wake a subscription too. One query every
   RECHECK_SECONDS checks the keys of all subscriptions.
 * At most SUBSCRIPTIONS_MAX exist at a time. A tenant gets another one only while more are free than
   it holds, so one tenant never takes them all.
@@ -37,11 +37,11 @@ SUBSCRIPTIONS_PER_AGENT_MAX = 64
 PENDING_MAX = 64
 PENDING_BYTES_MAX = 64 * 1024
 WAKES_AT_ONCE_MAX = 16
-RECHECK_SECONDS = 0.5  # The delay until a revoked key ends its subscriptions.
+RECHECK_SECONDS = 0.5  # The delay until the end of a key ends its subscriptions.
 RETRY_AFTER_SECONDS = 5
 _logger = structlog.get_logger(__name__)
 
-# Returns those of the given key ids that are not revoked.
+# Returns those of the given key ids that are valid.
 FindActiveKeys: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 
@@ -229,7 +229,7 @@ class Subscriptions:
             subscription.end()
 
     async def end_revoked(self, find_active_keys: FindActiveKeys) -> NoReturn:
-        """End the subscriptions of revoked keys, until cancelled."""
+        """End the subscriptions of revoked and expired keys, until cancelled."""
         while True:
             await asyncio.sleep(RECHECK_SECONDS)
             if not self._open:

@@ -20,6 +20,7 @@ from quorate.bus import connection
 from quorate.bus.auth.callout import AuthCallout, Authenticate
 from quorate.bus.auth.client_limits import ClientLimits, FindAgentKeys
 from quorate.bus.auth.connections import ActiveKeys, ConnectedKeys
+from quorate.bus.auth.expired_keys import FindExpiredKeys, close_expired_keys
 from quorate.bus.auth.jwt import NatsKey
 from quorate.bus.broker import CommandBroker
 from quorate.bus.command_fast_lane import HOT_OPERATIONS
@@ -56,6 +57,7 @@ class NatsService:
         nats_url: str | None = None,
         nats_host: str = LOOPBACK,
         find_active_keys: ActiveKeys | None = None,
+        find_expired_keys: FindExpiredKeys | None = None,
         find_agent_keys: FindAgentKeys | None = None,
         rates: Rates = UNBOUNDED,
         relays: bool = True,
@@ -93,6 +95,7 @@ class NatsService:
             ),
             on_login=self._limits.check_login,
         )
+        self._find_expired_keys = find_expired_keys
         self._committed = committed
         self._relays = relays
         self._stream_replicas = stream_replicas
@@ -154,6 +157,9 @@ class NatsService:
         parts = (self.connections, self.callout, *relays, *commands)
         for part in parts:
             self._spawn(part.run(), type(part).__name__)
+        if self._find_expired_keys is not None:
+            expiry = close_expired_keys(self._find_expired_keys, self.connections)
+            self._spawn(expiry, "expired keys")
         with suppress(TimeoutError):
             async with asyncio.timeout(READY_SECONDS_MAX):
                 for part in parts:

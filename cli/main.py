@@ -182,6 +182,7 @@ keys = LazyGroup(
             "issue": "quorate.cli.commands.keys:issue",
             "list": "quorate.cli.commands.keys:list_keys",
             "get": "quorate.cli.commands.keys:get",
+            "rotate": "quorate.cli.commands.key_rotation:rotate",
             "revoke": "quorate.cli.commands.keys:revoke",
             "self": "quorate.cli.commands.keys:own",
         }

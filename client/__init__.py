@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from quorate.client.rejections import DailyQuotaExceededError as DailyQuotaExceededError
     from quorate.client.rejections import InvalidKeyError as InvalidKeyError
     from quorate.client.rejections import InvalidRequestError as InvalidRequestError
+    from quorate.client.rejections import KeyEndedError as KeyEndedError
     from quorate.client.rejections import LeaseConflictError as LeaseConflictError
     from quorate.client.rejections import LeaseEndedError as LeaseEndedError
     from quorate.client.rejections import LeaseNotFoundError as LeaseNotFoundError
@@ -108,7 +109,8 @@ _NAMES_BY_MODULE = {
         *("AgentInactiveError", "AgentNotFoundError", "NotProposerError"),
         *("AlreadyVotedError", "ConsensusClosedError", "ConsensusNotFoundError"),
         *("ContactEmailInvalidError", "InvalidKeyError", "InvalidRequestError"),
-        *("LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError", "LogMismatchError"),
+        *("KeyEndedError", "LeaseConflictError", "LeaseEndedError", "LeaseNotFoundError"),
+        "LogMismatchError",
         *("DailyQuotaExceededError", "NotEligibleError", "QuotaExceededError"),
         *("RateLimitedError", "RejectedError", "TenantSuspendedError"),
         *("RoleForbiddenError", "TenantForbiddenError"),

@@ -10,11 +10,13 @@ from quorate.contracts.identity.api_keys import (
     ISSUE_KEY,
     LIST_KEYS,
     REVOKE_KEY,
+    ROTATE_KEY,
     IssuedKeyInfo,
     KeyBody,
     KeyInfo,
     Revoked,
     RevokeQuery,
+    RotateBody,
 )
 from quorate.contracts.identity.quotas import GET_QUOTAS, QuotasInfo, QuotasQuery
 from quorate.contracts.identity.tenants import (
@@ -36,11 +38,33 @@ from quorate.domain.identity.principals import Role
 
 
 def issue_key(
-    role: Role, agent_name: str | None = None, tenant_id: str | None = None
+    role: Role,
+    agent_name: str | None = None,
+    tenant_id: str | None = None,
+    *,
+    expires_in_seconds: int | None = None,
 ) -> Request[IssuedKeyInfo]:
     """Issue an API key. Only this response contains the full key."""
-    body = unchecked(KeyBody)(tenant_id=tenant_id, role=role, agent_name=agent_name)
+    body = unchecked(KeyBody)(
+        tenant_id=tenant_id,
+        role=role,
+        agent_name=agent_name,
+        expires_in_seconds=expires_in_seconds,
+    )
     return request_for(ISSUE_KEY, body)
+
+
+def rotate_key(
+    key_id: str, *, overlap_seconds: int = 0, expires_in_seconds: int | None = None
+) -> Request[IssuedKeyInfo]:
+    """Issue a key like this one, which is revoked at once or expires after the overlap.
+
+    Only this response contains the full key.
+    """
+    body = unchecked(RotateBody)(
+        overlap_seconds=overlap_seconds, expires_in_seconds=expires_in_seconds
+    )
+    return request_for(ROTATE_KEY, body, key_id=key_id)
 
 
 def list_keys(

@@ -31,7 +31,7 @@ from quorate.domain.coordination.consensus import (
 from quorate.domain.coordination.leases import LeaseEnded, LeaseHeld, LeaseNotFound
 from quorate.domain.identity.agent_departures import AgentActive, AgentHasKeys
 from quorate.domain.identity.agents import ActingAsAnother, AgentInactive, AgentNotFound
-from quorate.domain.identity.api_keys import KeyNotFound, RoleForbidden
+from quorate.domain.identity.api_keys import KeyEnded, KeyNotFound, RoleForbidden
 from quorate.domain.identity.tenants import TenantExists, TenantIsSuspended, TenantNotFound
 from quorate.domain.shared.daily_quotas import DailyQuotaExceeded
 from quorate.domain.shared.email_addresses import AddressUnusable
@@ -172,6 +172,12 @@ class AgentHasKeysError(RejectedError, ConflictError):
     """An agent with an API key cannot be removed. Revoke the key first."""
 
     code = AgentHasKeys.code
+
+
+class KeyEndedError(RejectedError, ConflictError):
+    """A revoked or expired key cannot be rotated. Issue a key instead."""
+
+    code = KeyEnded.code
 
 
 class LeaseConflictError(RejectedError, ConflictError):

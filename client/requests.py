@@ -376,5 +376,6 @@ list_keys = operator_requests.list_keys
 list_tenants = operator_requests.list_tenants
 resume_tenant = operator_requests.resume_tenant
 revoke_key = operator_requests.revoke_key
+rotate_key = operator_requests.rotate_key
 set_tenant_limits = operator_requests.set_tenant_limits
 suspend_tenant = operator_requests.suspend_tenant

@@ -231,9 +231,10 @@ class Notifications(Group[CallerT_co]):
 
 
 class Keys(Group[CallerT_co]):
-    """Issue, list and revoke API keys."""
+    """Issue, list, rotate and revoke API keys."""
 
     issue = Method(requests.issue_key)
+    rotate = Method(requests.rotate_key)
     revoke = Method(requests.revoke_key)
     own = Method(requests.get_own_key)
     list = Method(requests.list_keys)

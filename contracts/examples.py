@@ -78,6 +78,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "cancelConsensus": {"agentId": _AGENT, "reason": "Solved otherwise"},
         "putConfig": {"humanizer_enabled": True, "humanizer_style": "professional"},
         "issueKey": {"tenantId": _TENANT, "role": "agent", "agentName": _NAME},
+        "rotateKey": {"overlapSeconds": 3_600},
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
     }
@@ -303,6 +304,7 @@ _KEY_RESPONSE: dict[str, Any] = {
     "agentName": _NAME,
     "createdAt": _NOON,
     "revokedAt": None,
+    "expiresAt": None,
 }
 _TENANT_RESPONSE: dict[str, Any] = {
     "tenantId": _TENANT,
@@ -361,6 +363,7 @@ RESPONSES: dict[str, Any] = {
         "gap": None,
     },
     "issueKey": _KEY_RESPONSE | {"key": "qk_..."},
+    "rotateKey": _KEY_RESPONSE | {"key": "qk_..."},
     "listKeys": [_KEY_RESPONSE],
     "getOwnKey": _KEY_RESPONSE,
     "revokeKey": {"revoked": True},

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import and_, bindparam, exists, func, select
+from sqlalchemy import BindParameter, and_, bindparam, exists, func, or_, select
 
 from quorate.domain.identity.agent_departures import ForgetAgent
 from quorate.domain.shared.records import record
@@ -30,10 +30,12 @@ class AgentOverviews:
         self._log = log
         dialect = log.database.dialect
         its_keys = and_(tenant_compared == agents.c.tenant, keys.c.agent_id == agents.c.id)
+        before: BindParameter[int] = bindparam("before")
+        may_be_valid = or_(keys.c.expires_at.is_(None), keys.c.expires_at >= before)
         inactive = select(agents.c.tenant, agents.c.id).where(
             is_inactive,
-            agents.c.active_until < bindparam("before"),
-            ~exists().where(its_keys, is_usable),
+            agents.c.active_until < before,
+            ~exists().where(its_keys, is_usable, may_be_valid),
         )
         oldest = inactive.order_by(agents.c.active_until).limit(INACTIVE_PER_QUERY_MAX)
         self._inactive = Query(oldest, dialect)
@@ -46,7 +48,7 @@ class AgentOverviews:
         )
 
     async def find_inactive(self, before: Timestamp) -> Sequence[InactiveAgent]:
-        """Return agents without keys that were inactive before this time, the oldest first."""
+        """Return agents without a valid key that were inactive before this time, oldest first."""
         async with self._log.read() as transaction:
             rows = await transaction.fetch(self._inactive, {"before": before})
         return [

@@ -233,11 +233,12 @@ class Reader:
             found = await transaction.fetch(self._queries.key, {"id": key_id})
         return KeyRow(tenant=found[0].tenant, key=api_keys.from_row(found[0])) if found else None
 
-    async def unrevoked_keys(self, key_ids: Collection[str]) -> frozenset[str]:
-        """Return those of these keys that are not revoked and whose tenant is not suspended."""
+    async def valid_keys(self, key_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these keys that are valid and whose tenant is not suspended."""
         asked = orjson.dumps([[key_id] for key_id in key_ids]).decode()
+        values = {"asked": asked, "now": self._clock()}
         async with self._log.read() as transaction:
-            found = await transaction.fetch(self._queries.unrevoked_keys, {"asked": asked})
+            found = await transaction.fetch(self._queries.valid_keys, values)
         return frozenset(row.id for row in found)
 
     async def agent_keys(self, tenant: str, agent_id: str) -> frozenset[str]:
@@ -343,9 +344,9 @@ class _Queries:
         self.key = self._query(select(keys).where(keys.c.id == named))
         asked, (key_id,) = log.database.rows("asked", 1)
         is_active = and_(tenants.c.id == keys.c.tenant, tenants.c.suspended_at.is_(None))
-        is_unrevoked = and_(keys.c.id == key_id, keys.c.revoked_at.is_(None))
-        self.unrevoked_keys = self._query(
-            select(keys.c.id).select_from(asked.join(keys, is_unrevoked).join(tenants, is_active))
+        is_asked = and_(keys.c.id == key_id, api_keys.is_valid)
+        self.valid_keys = self._query(
+            select(keys.c.id).select_from(asked.join(keys, is_asked).join(tenants, is_active))
         )
         self.agent_keys = self._query(
             select(keys.c.id).where(in_tenant[keys], keys.c.agent_id == bindparam("agent_id"))

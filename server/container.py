@@ -22,6 +22,7 @@ from quorate.application.subscriptions import Subscriptions
 from quorate.application.tenant_access import TenantAccess
 from quorate.application.tracing import Tracing, create_tracing
 from quorate.bus.auth.callout import Authenticate
+from quorate.bus.auth.expired_keys import FindExpiredKeys
 from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
@@ -40,6 +41,7 @@ from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
+from quorate.projections.expired_keys import ExpiredKeys
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
@@ -132,14 +134,17 @@ def _build(
     log: EventStore, options: Options, clock: MonotonicClock, tracing: Tracing | None
 ) -> "_Built":
     reader, new_id = Reader(log, clock), Uuid7()
-    key_cache, tenants = KeyCache(reader.key), TenantQueries(log, clock)
+    key_cache, tenants = KeyCache(reader.key, clock), TenantQueries(log, clock)
     tenant_access = TenantAccess(RateLimiter(options.rates))
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
     registry = CollectorRegistry()
     subscriptions, request_metrics = Subscriptions(), RequestMetrics(registry)
     authenticate = _authenticate_nats(failed_login_limiter, tenant_access)
     nats_service = _create_nats_service(
-        log, options, reader, authenticate, tracing=tracing, registry=registry
+        *(log, options, reader, authenticate),
+        find_expired_keys=ExpiredKeys(log, clock).find_next,
+        tracing=tracing,
+        registry=registry,
     )
     listeners = (tenant_access.record, nats_service.wake, subscriptions.wake)
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
@@ -280,6 +285,7 @@ def _create_nats_service(
     reader: Reader,
     authenticate: Authenticate,
     *,
+    find_expired_keys: FindExpiredKeys,
     tracing: Tracing | None,
     registry: CollectorRegistry,
 ) -> NatsService:
@@ -290,7 +296,8 @@ def _create_nats_service(
         nats_port=options.nats_port,
         nats_host=options.nats_host,
         nats_url=options.nats_url,
-        find_active_keys=reader.unrevoked_keys,
+        find_active_keys=reader.valid_keys,
+        find_expired_keys=find_expired_keys,
         find_agent_keys=reader.agent_keys,
         rates=options.rates,
         relays=False,
@@ -322,8 +329,8 @@ def _background_tasks(
         "log files": _watch_files(log.database, service.command_bus),
         "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
         "heartbeat windows": windows.run(),
-        "keys in use": service.key_cache.keep_fresh(service.reader.unrevoked_keys),
-        "revoked keys": service.subscriptions.end_revoked(service.reader.unrevoked_keys),
+        "keys in use": service.key_cache.keep_fresh(service.reader.valid_keys),
+        "revoked keys": service.subscriptions.end_revoked(service.reader.valid_keys),
     }
     if built.metrics.is_shared:
         tasks["metrics"] = built.metrics.run()

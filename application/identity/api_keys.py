@@ -1,4 +1,4 @@
-"""Issue, list and revoke API keys. The key secret is shown once; a revocation is final."""
+"""Issue, list, rotate and revoke API keys. The key secret is shown once; a revocation is final."""
 
 import secrets
 
@@ -13,10 +13,12 @@ from quorate.contracts.identity.api_keys import (
     ISSUE_KEY,
     LIST_KEYS,
     REVOKE_KEY,
+    ROTATE_KEY,
     KeyBody,
     KeyInfo,
     Revoked,
     RevokeQuery,
+    RotateBody,
 )
 from quorate.contracts.problems import Problem
 from quorate.contracts.wire_models import PageQuery
@@ -26,12 +28,14 @@ from quorate.domain.identity.api_keys import (
     KeyNotFound,
     RevokeKey,
     RevokeKeyAndEndAgent,
+    RotateKey,
 )
 from quorate.domain.identity.key_format import SECRET_BITS, key_text, read_key, secret_hash
 from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import OPERATORS
 from quorate.domain.shared.records import record
 from quorate.eventlog.ids import key_id
+from quorate.projections.queries import KeyRow
 
 render_key = renderer(KeyInfo, Key)
 _REVOKED = dump(Revoked().raw)
@@ -70,14 +74,20 @@ async def issue(service: Service, call: Call) -> Reply:
         secret_hash=issued.secret_hash,
         agent_name=body.agent_name,
         new_agent_id=f"agent_{service.id()}",
+        expires_in_seconds=body.expires_in_seconds,
     )
+    return await _reply_with_key(service, call, command, tenant, issued)
 
+
+async def _reply_with_key(
+    service: Service, call: Call, command: IssueKey | RotateKey, tenant: str, issued: NewKey
+) -> Reply:
     def render(key: Key) -> bytes:
         return dump(render_key(key, tenant_id=tenant))
 
     accepted = await service.submit(call, command, render, tenant)
     response = orjson.loads(accepted.body) | {"key": None if accepted.replayed else issued.full_key}
-    sequence = _sequence_for(principal, accepted.sequence)
+    sequence = _sequence_for(call.principal, accepted.sequence)
     return Reply(body=dump(response), sequence=sequence, headers=replay_headers(accepted))
 
 
@@ -96,12 +106,38 @@ def _sequence_for(principal: Principal, sequence: int) -> int | None:
     return None if principal.role == "admin" else sequence
 
 
-@handles(REVOKE_KEY)
-async def revoke(service: Service, call: Call) -> Reply:
+@handles(ROTATE_KEY)
+async def rotate(service: Service, call: Call) -> Reply:
+    body: RotateBody = call.body
+    row = await _find_key(service, call)
+    issued = new_key()
+    command = RotateKey(
+        caller=call.principal,
+        key_id=row.key.id,
+        agent_id=row.key.agent_id,
+        new_key_id=issued.id,
+        secret_hash=issued.secret_hash,
+        overlap_seconds=body.overlap_seconds,
+        expires_in_seconds=body.expires_in_seconds,
+    )
+    reply = await _reply_with_key(service, call, command, row.tenant, issued)
+    service.key_cache.invalidate()
+    return reply
+
+
+async def _find_key(service: Service, call: Call) -> KeyRow:
+    """Return the key of the path; raise KeyNotFound for one of another tenant too."""
     principal: Principal = call.principal
     row = await service.reader.key(call.path["key_id"])
     if row is None or (principal.role != "admin" and row.tenant != principal.tenant):
         raise KeyNotFound
+    return row
+
+
+@handles(REVOKE_KEY)
+async def revoke(service: Service, call: Call) -> Reply:
+    principal: Principal = call.principal
+    row = await _find_key(service, call)
     query: RevokeQuery = call.query
     if query.end_agent and row.key.agent_id is not None:
         ending = RevokeKeyAndEndAgent(

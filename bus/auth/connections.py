@@ -4,6 +4,7 @@
 * The keys of a tenant that is suspended are disconnected, and may connect again when it is resumed.
 * A revoked key is disconnected each time it connects. A login that was in progress during the
   revocation therefore ends with its own connect event; no waiting time has to be guessed.
+* A key that expires is disconnected in the same way (bus/auth/expired_keys.py).
 * Each connection to the server looks up whether the connected keys are active. A revocation that
   was committed while the server was unreachable, or just before a crash, therefore takes effect.
 * A key may have CONNECTIONS_PER_KEY_MAX connections, and a connection one subscription to a subject
@@ -56,7 +57,7 @@ POLL_SECONDS = 0.1
 SUBSCRIBE_SECONDS_MAX = 0.5
 
 ConnectionId: TypeAlias = tuple[str, int]  # A server's id, and its number for the connection.
-# Returns those of some keys that are not revoked.
+# Returns those of some keys that are valid.
 ActiveKeys: TypeAlias = Callable[[Collection[str]], Awaitable[Collection[str]]]
 
 log = structlog.get_logger(__name__)
@@ -161,14 +162,16 @@ class ConnectedKeys:
         self._expected.clear()
         return True
 
-    # -- Disconnecting revoked keys ------------------------------------------
+    # -- Disconnecting ended keys --------------------------------------------
 
-    async def disconnect(self, key_id: str) -> None:
-        """Close all connections of this key, and every later one."""
-        self._remember_revoked(key_id)
+    async def disconnect(self, *key_ids: str) -> None:
+        """Close all connections of these keys, and every later one."""
+        for key_id in key_ids:
+            self._remember_revoked(key_id)
         if (connection := self._connection) is None:
             return  # The next connection lists the clients first.
-        for id_ in [id_ for id_, holder in self._key_ids.items() if holder == key_id]:
+        ended = set(key_ids)
+        for id_ in [id_ for id_, holder in self._key_ids.items() if holder in ended]:
             await self._close(connection, id_)
         with suppress(RequestTimeout):
             await self._close_revoked(connection, await self._list_clients(connection))
@@ -201,7 +204,7 @@ class ConnectedKeys:
                     await self._close(self._connection, id_)
 
     async def _find_inactive(self) -> Collection[str]:
-        """Return the connected keys that are revoked or belong to a suspended tenant."""
+        """Return the connected keys that are not valid or belong to a suspended tenant."""
         key_ids = {name for name in self.keys if _KEY_ID.fullmatch(name)}
         if self._find_active_keys is None or not key_ids:
             return ()

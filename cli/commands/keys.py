@@ -1,8 +1,9 @@
-"""`quorate keys`: issue, list and revoke API keys.
+"""`quorate keys`: issue, list, get and revoke API keys. The rotation has its own module.
 
 A new key is shown once, or stored in a context and not shown.
 """
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +28,8 @@ from quorate.cli.output.console import (
     print_table,
 )
 from quorate.cli.output.errors import ADVICE, EXIT_CODES, NOT_FOUND, OPERATOR_ADVICE, Failure
+from quorate.cli.parameter_types import Duration
+from quorate.domain.identity.api_keys import EXPIRY_SECONDS_MAX, EXPIRY_SECONDS_MIN
 from quorate.domain.identity.key_format import read_key
 from quorate.domain.identity.principals import ROLES, Role
 from quorate.runtime.url_redaction import redact_url
@@ -40,6 +43,15 @@ operator_option = click.option(
     help="Use the admin key: QUORATE_ADMIN_KEY, or the one in the local credentials.json.",
 )
 tenant_option = click.option("--tenant", help="Tenant id; only with the admin key.")
+expires_in_option = click.option(
+    "--expires-in",
+    type=Duration("s", EXPIRY_SECONDS_MIN, EXPIRY_SECONDS_MAX),
+    help="The new key expires after this time, e.g. 12h or 90d; a plain number means seconds. "
+    "[default: never]",
+)
+save_as_option = click.option(
+    "--save-as", metavar="CONTEXT", help="Store the key in a new context and do not print it."
+)
 
 
 @click.command(
@@ -53,6 +65,7 @@ Examples:
   export QUORATE_API_KEY=$(quorate keys issue --role agent \\
     --agent-name outreach-agent --quiet)
   quorate agents heartbeat
+  quorate keys issue --role auditor --expires-in 90d
 """
     + EXIT_CODES
 )
@@ -67,9 +80,8 @@ Examples:
 @tenant_option
 @operator_option
 @click.option("-q", "--quiet", is_flag=True, help="Print only the key.")
-@click.option(
-    "--save-as", metavar="CONTEXT", help="Store the key in a new context and do not print it."
-)
+@expires_in_option
+@save_as_option
 @service_options
 @json_option
 def issue(  # noqa: PLR0917 - click passes options as arguments.
@@ -79,22 +91,38 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
     tenant: str | None,
     as_operator: bool,
     quiet: bool,
+    expires_in: float | None,
     save_as: str | None,
     as_json: bool,
 ) -> None:
     """Issue an API key; it is shown only once."""
     from quorate.client import requests
-    from quorate.contracts.identity.api_keys import IssuedKeyInfo
 
     if (role == "agent") != (agent_name is not None):
         raise click.UsageError("--role agent requires --agent-name, and no other role allows it.")
     if as_operator and tenant is None:
         raise click.UsageError("--as-operator requires --tenant.")
     if save_as is not None:
-        _require_new_context(save_as)
+        require_new_context(save_as)
     service = resolve_target(sources, as_operator=as_operator)
-    with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
-        issued = api.call(requests.issue_key(role, agent_name, tenant))
+    with open_api(sources, service, advice=key_advice(as_operator=as_operator)) as api:
+        request = requests.issue_key(
+            role, agent_name, tenant, expires_in_seconds=whole_seconds(expires_in)
+        )
+        issued = api.call(request)
+    show_issued(issued, service, save_as=save_as, quiet=quiet, as_json=as_json)
+
+
+def whole_seconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
+
+
+def show_issued(
+    issued: "IssuedKeyInfo", service: Service, *, save_as: str | None, quiet: bool, as_json: bool
+) -> None:
+    """Print a new key, or store it in a context; raise Failure if its response was lost."""
+    from quorate.contracts.identity.api_keys import IssuedKeyInfo
+
     if issued.key is None:  # The first response was lost; the key is sent only once.
         raise Failure(
             f"Key {issued.id} was issued, but the response with the key was lost",
@@ -111,7 +139,7 @@ def issue(  # noqa: PLR0917 - click passes options as arguments.
         _print_issued(issued, save_as)
 
 
-def _require_new_context(name: str) -> None:
+def require_new_context(name: str) -> None:
     """Check the context name before the key is issued; a key that cannot be stored is lost."""
     from quorate.cli.connection.profiles import contexts, require_valid_name
 
@@ -130,7 +158,7 @@ def _save(name: str, service: Service, key: str) -> None:
 
 def _print_issued(issued: "IssuedKeyInfo", save_as: str | None) -> None:
     whose = f" for {issued.agent_name}" if issued.agent_name else ""
-    details = {"id": issued.id, "tenant": issued.tenant_id}
+    details = {"id": issued.id, "tenant": issued.tenant_id, **_expiry(issued)}
     if save_as is None and issued.key is not None:
         details["key"] = issued.key
     print_details(f"Issued {issued.role} key{whose}.", details)
@@ -166,14 +194,14 @@ def list_keys(  # noqa: PLR0917 - click passes options as arguments.
 ) -> None:
     """List API keys without their secrets."""
     service = resolve_target(sources, as_operator=as_operator)
-    with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
+    with open_api(sources, service, advice=key_advice(as_operator=as_operator)) as api:
         found = _all(api, tenant, limit)
     if quiet:
         print_lines([key.id for key in found])
     elif as_json:
         print_json([key.raw for key in found])
     else:
-        columns = ("role", "agent", "status", "issued (UTC)", "id")
+        columns = ("role", "agent", "status", "issued (UTC)", "expires (UTC)", "id")
         print_table("Keys", columns, [_row(key) for key in found], wide=())
 
 
@@ -213,7 +241,7 @@ def get(  # noqa: PLR0917 - click passes options as arguments.
     """Show KEY (its id or the full key) without its secret."""
     key_id, _ = read_key(key) or (key, "")
     service = resolve_target(sources, as_operator=as_operator)
-    with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
+    with open_api(sources, service, advice=key_advice(as_operator=as_operator)) as api:
         found = next((one for one in _all(api, tenant, LIST_LIMIT_MAX) if one.id == key_id), None)
     if found is None:
         raise Failure(f"Key {key_id} not found", NOT_FOUND, ADVICE["key_not_found"])
@@ -223,16 +251,31 @@ def get(  # noqa: PLR0917 - click passes options as arguments.
         print_json(found.raw)
     else:
         whose = f" of {found.agent_name}" if found.agent_name else ""
-        status = "active" if found.revoked_at is None else "revoked"
-        details = {"tenant": found.tenant_id, "issued": format_time(found.created_at)}
+        issued = format_time(found.created_at)
+        details = {"tenant": found.tenant_id, "issued": issued, **_expiry(found)}
         if found.revoked_at is not None:
             details["revoked"] = format_time(found.revoked_at)
-        print_details(f"Key {found.id} is {status}: a key with role {found.role}{whose}.", details)
+        print_details(
+            f"Key {found.id} is {_status(found)}: a key with role {found.role}{whose}.", details
+        )
 
 
 def _row(key: "KeyInfo") -> tuple[str, ...]:
-    status = "active" if key.revoked_at is None else "revoked"
-    return (key.role, key.agent_name or "", status, format_table_time(key.created_at), key.id)
+    issued = format_table_time(key.created_at)
+    expires = "" if key.expires_at is None else format_table_time(key.expires_at)
+    return (key.role, key.agent_name or "", _status(key), issued, expires, key.id)
+
+
+def _status(key: "KeyInfo") -> str:
+    """Return the status; an expiry is compared with the clock of this machine."""
+    if key.revoked_at is not None:
+        return "revoked"
+    has_expired = key.expires_at is not None and key.expires_at <= datetime.now(UTC)
+    return "expired" if has_expired else "active"
+
+
+def _expiry(key: "KeyInfo") -> dict[str, str]:
+    return {} if key.expires_at is None else {"expires": format_time(key.expires_at)}
 
 
 @click.command(
@@ -268,7 +311,7 @@ def revoke(  # noqa: PLR0917 - click passes options as arguments.
 
     key_id, _ = read_key(key) or (key, "")
     service = resolve_target(sources, as_operator=as_operator)
-    with open_api(sources, service, advice=_advice(as_operator=as_operator)) as api:
+    with open_api(sources, service, advice=key_advice(as_operator=as_operator)) as api:
         revoked = api.call(requests.revoke_key(key_id, end_agent=end_agent))
     if quiet:
         print_line(key_id)
@@ -324,11 +367,12 @@ def _print_own(key: "KeyInfo", service: Service) -> None:
         "service": redact_url(service.url),
         "key from": service.key_from,
         "issued": format_time(key.created_at),
+        **_expiry(key),
     }
     if key.agent_id:
         details = {"agent id": key.agent_id, **details}
     print_details(f"Key {key.id} {may[key.role]}.", details)
 
 
-def _advice(*, as_operator: bool) -> dict[str, str]:
+def key_advice(*, as_operator: bool) -> dict[str, str]:
     return dict(OPERATOR_ADVICE if as_operator else ADVICE)

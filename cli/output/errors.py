@@ -63,6 +63,7 @@ ADVICE: Mapping[str, str] = {
     "lease_not_found": "list leases with `quorate lease list -o wide`",
     "consensus_not_found": "list proposals with `quorate proposals list -o wide`",
     "key_not_found": "list keys with `quorate keys list`",
+    "key_ended": "issue a key with `quorate keys issue`",
     "tenant_not_found": "create it with `quorate tenants create`",
     "lease_conflict": "wait until the lease ends, or choose another contact",
     "lease_ended": "acquire a new lease with `quorate lease acquire`",

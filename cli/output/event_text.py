@@ -109,6 +109,10 @@ def _key_issued(details: Details, _names: Names) -> str:
     return f"key issued: {details['role']}{whose} ({details['keyId']})"
 
 
+def _key_expiry_set(details: Details, _names: Names) -> str:
+    return f"key expires at {details['expiresAt']} ({details['keyId']})"
+
+
 def _key_revoked(details: Details, _names: Names) -> str:
     return f"key revoked ({details['keyId']})"
 
@@ -226,6 +230,7 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "TenantResumed": _tenant_resumed,
     "TenantLimitsSet": _tenant_limits_set,
     "KeyIssued": _key_issued,
+    "KeyExpirySet": _key_expiry_set,
     "KeyRevoked": _key_revoked,
     "AgentRegistered": _registered,
     "AgentReregistered": _registered,

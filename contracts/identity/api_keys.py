@@ -1,6 +1,6 @@
-"""Issue, list and revoke API keys. The key secret is shown once; a revocation is final."""
+"""Issue, list, rotate and revoke API keys. The key secret is shown once; a revocation is final."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,12 +15,20 @@ from quorate.contracts.wire_models import (
     Time,
     optional,
 )
-from quorate.domain.identity.api_keys import KeyNotFound
+from quorate.domain.identity.api_keys import (
+    EXPIRY_SECONDS_MAX,
+    EXPIRY_SECONDS_MIN,
+    OVERLAP_SECONDS_MAX,
+    KeyEnded,
+    KeyNotFound,
+)
 from quorate.domain.identity.principals import Role
 from quorate.domain.identity.tenants import TenantNotFound
 from quorate.domain.shared.quotas import QuotaExceeded
 
 KEYS = "/v1/keys"
+Expiry = Annotated[int, Field(ge=EXPIRY_SECONDS_MIN, le=EXPIRY_SECONDS_MAX)]
+_EXPIRY = "Seconds until the new key expires. Without it, the key is valid until it is revoked."
 
 
 class KeyBody(TenantRequest):
@@ -28,6 +36,15 @@ class KeyBody(TenantRequest):
     agent_name: AgentName | None = Field(
         default=None, description="Agent that the key belongs to. Only for role `agent`."
     )
+    expires_in_seconds: Expiry | None = Field(default=None, description=_EXPIRY)
+
+
+class RotateBody(TenantRequest):
+    overlap_seconds: Annotated[int, Field(ge=0, le=OVERLAP_SECONDS_MAX)] = Field(
+        default=0,
+        description="Seconds for which the old key stays valid. With 0, it is revoked at once.",
+    )
+    expires_in_seconds: Expiry | None = Field(default=None, description=_EXPIRY)
 
 
 class KeyInfo(ResponseModel):
@@ -38,6 +55,7 @@ class KeyInfo(ResponseModel):
     agent_name: str | None
     created_at: Time
     revoked_at: Time | None
+    expires_at: Time | None = None  # A service before the expiry sends none.
 
 
 class IssuedKeyInfo(KeyInfo):
@@ -97,6 +115,22 @@ GET_OWN_KEY = Operation(
     response=KeyInfo,
     of_key=True,
 )
+ROTATE_KEY = Operation(
+    method="POST",
+    path=KEYS + "/{key_id}/rotate",
+    name="rotateKey",
+    summary="Replace an API key by a new one",
+    description=(
+        "Issues a key with the same role, tenant and agent, and ends the old one. "
+        "Only this response contains the full key."
+    ),
+    roles=CAN_ISSUE_KEYS,
+    body=RotateBody,
+    query=Query,
+    response=IssuedKeyInfo,
+    errors=(KeyNotFound, KeyEnded, QuotaExceeded),
+    command=True,
+)
 REVOKE_KEY = Operation(
     method="DELETE",
     path=KEYS + "/{key_id}",
@@ -110,4 +144,4 @@ REVOKE_KEY = Operation(
     command=True,
     unmetered=True,
 )
-OPERATIONS = (ISSUE_KEY, LIST_KEYS, GET_OWN_KEY, REVOKE_KEY)
+OPERATIONS = (ISSUE_KEY, LIST_KEYS, GET_OWN_KEY, ROTATE_KEY, REVOKE_KEY)

@@ -65,7 +65,7 @@ class AgentActive(Conflict):
 class AgentHasKeys(Conflict):
     """An agent with an API key cannot be removed. Revoke the key first."""
 
-    code, title = "agent_has_keys", "The agent has API keys that are not revoked"
+    code, title = "agent_has_keys", "The agent has API keys that are valid"
     agent_id: str
 
 
@@ -112,13 +112,13 @@ class RemoveAgent:
         settings = AGENT_SETTINGS.by("id", self.agent_id)
         return (*AGENTS.by("id", self.agent_id), *settings, (KEYS_OF_AGENT, self.agent_id))
 
-    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[AgentRemoved]:
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[AgentRemoved]:
         agent = state[AGENTS].get(self.agent_id)
         if agent is None or agent.status == "removed":
             raise AgentNotFound
         if agent.status == "active":
             raise AgentActive(agent.id, agent.active_until)
-        if has_key(state, agent.id):
+        if has_key(state, agent.id, context.now):
             raise AgentHasKeys(agent.id)
         return [AgentRemoved(agent_id=agent.id, agent_name=agent.name)]
 
@@ -136,11 +136,11 @@ class ForgetAgent:
     def reads(self) -> Reads:
         return RemoveAgent(agent_id=self.agent_id).reads()
 
-    def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[AgentRemoved]:
+    def decide(self, state: TenantState, context: DecisionContext) -> Sequence[AgentRemoved]:
         agent = state[AGENTS].get(self.agent_id)
         if agent is None or agent.status not in {"lapsed", "deregistered"}:
             return []
-        if agent.active_until >= self.inactive_since or has_key(state, agent.id):
+        if agent.active_until >= self.inactive_since or has_key(state, agent.id, context.now):
             return []
         return [AgentRemoved(agent_id=agent.id, agent_name=agent.name)]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import BigInteger, Column, Index, Table, and_, select
+from sqlalchemy import BigInteger, Column, Index, Table, and_, bindparam, or_, select
 
 from quorate.domain.identity.api_keys import API_KEYS as AGGREGATE
 from quorate.domain.identity.api_keys import KEYS_OF_AGENT, Key
@@ -13,6 +13,7 @@ from quorate.projections.metadata import Row, Values, metadata, sql
 from quorate.projections.repository import Find, LookupPlan, Repository, matching
 
 _USABLE = sql("revoked_at IS NULL AND agent_id IS NOT NULL")
+_EXPIRES = sql("revoked_at IS NULL AND expires_at IS NOT NULL")
 
 TABLE = Table(
     "keys",
@@ -25,14 +26,20 @@ TABLE = Table(
     Column("agent_name", text(64)),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("expires_at", BigInteger),
     Index("keys_by_tenant", "tenant", "id"),
     Index("keys_by_agent", "agent_id", sqlite_where=_USABLE, postgresql_where=_USABLE),
+    Index("keys_by_expiry", "expires_at", sqlite_where=_EXPIRES, postgresql_where=_EXPIRES),
     sqlite_with_rowid=False,
 )
 
 # An expression, so that no index matches the tenant: the index by agent has few rows of one agent.
 tenant_compared = TABLE.c.tenant.concat("")
 is_usable = and_(TABLE.c.revoked_at.is_(None), TABLE.c.agent_id.is_not(None))
+is_valid = and_(
+    TABLE.c.revoked_at.is_(None),
+    or_(TABLE.c.expires_at.is_(None), TABLE.c.expires_at > bindparam("now")),
+)
 
 
 def to_row(tenant: str, _id: str, key: Key) -> Values:
@@ -45,6 +52,7 @@ def to_row(tenant: str, _id: str, key: Key) -> Values:
         key.agent_name,
         key.created_at,
         key.revoked_at,
+        key.expires_at,
     )
 
 
@@ -57,6 +65,7 @@ def from_row(row: Row) -> Key:
         agent_name=row.agent_name,
         created_at=Timestamp(row.created_at),
         revoked_at=None if row.revoked_at is None else Timestamp(row.revoked_at),
+        expires_at=None if row.expires_at is None else Timestamp(row.expires_at),
     )
 
 

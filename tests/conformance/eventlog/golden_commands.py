@@ -15,7 +15,7 @@ from quorate.domain.coordination.send_gate import RequestSend
 from quorate.domain.identity.agent_departures import DeregisterAgent, RemoveAgent
 from quorate.domain.identity.agent_settings import ConfigureAgent
 from quorate.domain.identity.agents import AgentRef, Heartbeat, RegisterAgent
-from quorate.domain.identity.api_keys import IssueKey, RevokeKey
+from quorate.domain.identity.api_keys import IssueKey, RevokeKey, RotateKey
 from quorate.domain.identity.principals import Principal
 from quorate.domain.identity.tenants import (
     CreateTenant,
@@ -183,6 +183,18 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, SetTenantLimits(tenant_id="acme", limits=TenantLimits(agents=100, rate_per_key=5))),
     (0, SuspendTenant(tenant_id="acme")),
     (0, ResumeTenant(tenant_id="acme")),
+    (
+        0,
+        RotateKey(
+            caller=OPERATOR,
+            key_id="aaaaaaaaaaaaaaaa",
+            agent_id=id_of("cid"),
+            new_key_id="cccccccccccccccc",
+            secret_hash="c3" * 32,
+            overlap_seconds=3_600,
+            expires_in_seconds=86_400,
+        ),
+    ),
 )
 
 

@@ -59,6 +59,7 @@ class RandomHistory:
         self._new_id = Uuid7(random.Random(seed).randbytes)
         self._overdue = DueAggregates(self.log)
         self._agent_ids: dict[str, dict[str, str]] = {tenant: {} for tenant in TENANTS}
+        self._agent_of_key: dict[str, str] = {}
         self._leases: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._requests: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
         self._keys: dict[str, list[str]] = {tenant: [] for tenant in TENANTS}
@@ -140,9 +141,14 @@ class RandomHistory:
                 }
             case agents.RegisterAgent():
                 self._note_agent(tenant, command.agent_name, command.new_agent_id)
+            case api_keys.RotateKey():
+                self._keys[tenant].append(command.new_key_id)
+                self._agent_of_key[command.new_key_id] = command.agent_id or ""
             case api_keys.IssueKey():
                 self._keys[tenant].append(command.key_id)
-                self._note_agent(tenant, command.agent_name or "", command.new_agent_id)
+                name = command.agent_name or ""
+                self._note_agent(tenant, name, command.new_agent_id)
+                self._agent_of_key[command.key_id] = self._agent_ids[tenant][name.lower()]
             case _:
                 pass
 
@@ -290,6 +296,17 @@ class RandomHistory:
                     caller=caller, key_id=self._known(self._keys[tenant]), agent_id=agent_id
                 )
             return api_keys.RevokeKey(caller=caller, key_id=self._known(self._keys[tenant]))
+        if self._keys[tenant] and self._random.random() < 0.3:
+            key_id = self._known(self._keys[tenant])
+            return api_keys.RotateKey(
+                caller=caller,
+                key_id=key_id,
+                agent_id=self._agent_of_key.get(key_id),
+                new_key_id=self._new("key"),
+                secret_hash="1" * 64,
+                overlap_seconds=self._random.choice((0, 3_600)),
+                expires_in_seconds=self._random.choice((None, 60)),
+            )
         return api_keys.IssueKey(
             caller=caller,
             key_id=self._new("key"),

@@ -23,6 +23,7 @@ from quorate.eventlog import tables as log_tables
 from quorate.eventlog.transactions import Query
 from quorate.projections import tables
 from quorate.projections.agent_overviews import AgentOverviews
+from quorate.projections.expired_keys import ExpiredKeys
 from quorate.projections.tenant_queries import TenantQueries
 from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
 
@@ -62,6 +63,7 @@ def queries(stage: ProjectionStage) -> dict[str, Query]:
         "overdue": dict(stage.due_aggregates._queries),
         "electorates": vars(stage.reader._electorates),
         "overviews": {"inactive": AgentOverviews(stage.log)._inactive},
+        "expired_keys": vars(ExpiredKeys(stage.log, stage.clock)),
     }
     found = {
         f"{owner}.{name.strip('_')}": each
@@ -186,7 +188,8 @@ def test_no_statement_scans_a_table(plans: Plans) -> None:
             "leases USING INDEX leases_held (agent_id",
         ),
         ("reader.key", "keys USING PRIMARY KEY (id=?)"),
-        ("reader.unrevoked_keys", "keys USING PRIMARY KEY (id=?)"),
+        ("reader.valid_keys", "keys USING PRIMARY KEY (id=?)"),
+        ("expired_keys.page", "keys USING INDEX keys_by_expiry (expires_at>? AND expires_at<?)"),
         (
             "states.last_notification.id:sequence",
             "notices USING PRIMARY KEY (tenant=? AND agent_id=?)",
@@ -290,7 +293,8 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "overviews.inactive": {"before": NOW},
     "reader.lease": {**PAGE, "id": "live-000007"},
     "reader.request": {**PAGE, "id": "request-000007"},
-    "reader.unrevoked_keys": keys("key-000007"),
+    "reader.valid_keys": {**PAGE, **keys("key-000007")},
+    "expired_keys.page": {"since": 0, "after": "", "until": NOW},
     "notifications.agent_by_id": {**PAGE, "id": "agent_000007"},
     "notifications.agent_by_name": {**PAGE, "name": "name000007"},
     "notifications.page": {**AGENT, "after": 50, "limit": 10},
@@ -354,7 +358,8 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
         tables.tenants: [(f"tenant-{i}", 1, None, None) for i in n],
         tables.usage: [(TENANT, f"agent_{i}", 1, 1, 1) for i in n],
         tables.keys: [
-            (f"key-{i}", TENANT, "agent", "hash", f"agent_{i}", f"name{i}", 1, None) for i in n
+            (f"key-{i}", TENANT, "agent", "hash", f"agent_{i}", f"name{i}", 1, None, LATER)
+            for i in n
         ],
         tables.agents: [
             (TENANT, f"agent_{i}", f"name{i}", f"name{i}", "role", 1, 1, 1, LATER, "active", 300)

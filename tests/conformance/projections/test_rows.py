@@ -95,6 +95,7 @@ KEY = Key(
     agent_name="Bob",
     created_at=Timestamp(20),
     revoked_at=Timestamp(21),
+    expires_at=Timestamp(34),
 )
 OWNER = Tenant(
     id=TENANT,
@@ -207,7 +208,7 @@ EXAMPLES: Mapping[Table, Row] = {
 MINIMAL: Mapping[Table, Any] = {
     tables.tenants: Tenant(id=TENANT, created_at=Timestamp(22)),
     tables.usage: Usage(day=34, events=1, bytes=2),
-    tables.keys: replace(KEY, agent_id=None, agent_name=None, revoked_at=None),
+    tables.keys: replace(KEY, agent_id=None, agent_name=None, revoked_at=None, expires_at=None),
     tables.leases: replace(LEASE, contenders=(), ended_at=None),
     tables.requests: replace(
         REQUEST, proposer_votes=True, floor=None, members=None, closed_at=None, tally=None

@@ -1,5 +1,6 @@
 """`quorate keys` and `quorate tenants`: a key is printed at most once."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,24 @@ def test_key_is_printed_once_and_listed_without_secret(tenant: Terminal) -> None
     assert "not shown again" in issued.stderr
     assert "qk_" not in listed
     assert "auditor" in listed
+
+
+def test_key_is_rotated_and_its_expiry_is_shown(tenant: Terminal) -> None:
+    old = tenant.run_quiet("keys", "issue", "--role", "auditor", "--expires-in", "90d")
+    assert "expires" in tenant.run("keys", "get", old).stdout
+
+    new = tenant.run_quiet("keys", "rotate", old, "--expires-in", "2h")
+
+    assert "is revoked" in tenant.run("keys", "get", old).stdout
+    found = tenant.run_json("keys", "get", new)
+    assert (found["role"], found["revokedAt"]) == ("auditor", None)
+    issued, expires = (datetime.fromisoformat(found[at]) for at in ("createdAt", "expiresAt"))
+    assert expires - issued == timedelta(hours=2)
+    overlapping = tenant.run("keys", "rotate", new, "--overlap", "1h")
+    assert "not shown again" in overlapping.stderr
+    assert "is active" in tenant.run("keys", "get", new).stdout
+    assert tenant.run("keys", "rotate", new, "--overlap", "8d").exit_code == 2
+    assert tenant.run("keys", "issue", "--role", "auditor", "--expires-in", "1s").exit_code == 2
 
 
 def test_keys_self_describes_each_role(tenant: Terminal) -> None:

@@ -106,6 +106,7 @@ NON_IDENTIFYING_FIELDS = {
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
     *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent"),
+    *("expiresInSeconds", "overlapSeconds"),
     *map(camel, LIMITS),
 }
 TENANT = "tenantId"  # Covered by separate tests.
@@ -128,6 +129,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
         "contactEmail": side.contact,
         "reason": "reason",
     },
+    "rotateKey": lambda _: {},
     "setTenantLimits": lambda _: {},
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
 }

@@ -78,7 +78,7 @@ class Login:
         self.clock = SetClock()
         self.keys = KeyStore()
         self.keys.issue(VALID_KEY)
-        self.key_cache = KeyCache(self.keys.look_up, self.clock)
+        self.key_cache = KeyCache(self.keys.look_up, lambda: Timestamp(0), self.clock)
         self.failed_login_limiter = FailedLoginLimiter(
             self.key_cache,
             failed_per_minute=FAILED_PER_MINUTE,

@@ -1,4 +1,4 @@
-"""API keys: text format with a checksum, issuing, revoking, and the stored hash."""
+"""API keys: text format with a checksum, issuing, expiry, revoking, and the stored hash."""
 
 import hashlib
 import re
@@ -238,6 +238,31 @@ def test_reserved_agent_never_times_out() -> None:
 
     assert not agent.is_active(NOON)
     assert not agent.is_overdue(after(hours=1))
+
+
+def test_key_expires_after_its_duration() -> None:
+    limited = replace(issue("auditor"), expires_in_seconds=90)
+    key = given(created).execute(limited, after(minutes=1)).result
+
+    assert key.expires_at == after(minutes=2.5)
+    assert key.is_valid(Timestamp(after(minutes=2.5) - 1))
+    assert not key.is_valid(after(minutes=2.5))
+
+
+def test_key_without_a_duration_stays_valid() -> None:
+    key = given(created).execute(issue("auditor"), NOON).result
+
+    assert key.expires_at is None
+    assert key.is_valid(after(hours=1_000_000))
+
+
+def test_expired_key_counts_until_it_is_revoked() -> None:
+    scenario = given(created)
+    scenario.execute(replace(issue("auditor"), expires_in_seconds=60), NOON)
+    assert scenario.tenant_state.count("keys") == 1
+    scenario.execute(revoke(), after(hours=1))
+
+    assert scenario.tenant_state.count("keys") == 0
 
 
 # -- Revoking ----------------------------------------------------------------

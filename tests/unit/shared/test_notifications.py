@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from quorate.domain.identity.agent_settings import AgentConfigured
-from quorate.domain.identity.api_keys import KeyIssued, KeyRevoked
+from quorate.domain.identity.api_keys import KeyExpirySet, KeyIssued, KeyRevoked
 from quorate.domain.identity.tenants import (
     TenantCreated,
     TenantLimitsSet,
@@ -54,6 +54,7 @@ SILENT_TYPES = {
     "TenantResumed",
     "TenantSuspended",
     "KeyIssued",
+    "KeyExpirySet",
     "KeyRevoked",
     "AgentReregistered",
     "HeartbeatReceived",
@@ -72,6 +73,7 @@ SILENT_EVENTS: tuple[Event, ...] = (
     TenantSuspended(tenant_id="acme"),
     TenantResumed(tenant_id="acme"),
     key_issued,
+    KeyExpirySet(key_id="k1", expires_at=NOON),
     KeyRevoked(key_id="k1"),
     reregistered("ann").event,
     heartbeat_received("ann").event,
