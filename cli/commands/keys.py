@@ -58,14 +58,13 @@ save_as_option = click.option(
     epilog="""
 \b
 Examples:
-  quorate keys issue --role auditor
+  quorate keys issue --role auditor --expires-in 90d
   quorate keys issue --role agent --agent-name retention-agent \\
     --save-as retention
   quorate agents heartbeat --context retention
   export QUORATE_API_KEY=$(quorate keys issue --role agent \\
     --agent-name outreach-agent --quiet)
   quorate agents heartbeat
-  quorate keys issue --role auditor --expires-in 90d
 """
     + EXIT_CODES
 )

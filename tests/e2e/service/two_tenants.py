@@ -129,7 +129,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
         "contactEmail": side.contact,
         "reason": "reason",
     },
-    "rotateKey": lambda _: {},
+    "rotateKey": lambda _: {"overlapSeconds": 604_800},  # The key stays valid.
     "setTenantLimits": lambda _: {},
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
 }

@@ -66,6 +66,7 @@ AGENTS = [f"agent-{number}" for number in range(len(NAMES))]
 LEASES = [f"lease-{number}" for number in range(len(CONTACTS))]
 REQUESTS = [f"request-{number}" for number in range(5)]
 KEYS = [f"key-{number}" for number in range(KEYS_MAX)]
+ENDING = {"releaseLease", "revokeKey", "rotateKey"}  # These get unknown ids only.
 KNOWN_VALUES = {
     "tenantId": ["default"],
     "agentName": NAMES,
@@ -102,7 +103,7 @@ def narrow(document: dict[str, Any]) -> dict[str, Any]:
             for parameter in operation["parameters"]:
                 if parameter["name"] in KNOWN_VALUES:
                     values = KNOWN_VALUES[parameter["name"]]
-                    ends = operation["operationId"] in {"releaseLease", "revokeKey"}
+                    ends = operation["operationId"] in ENDING
                     known = values[:1] if ends else values
                     if operation["operationId"] in ENDING_AGENTS:
                         known = [ENDING_AGENTS[operation["operationId"]]]
