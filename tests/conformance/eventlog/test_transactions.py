@@ -73,9 +73,13 @@ async def test_integers_round_trip(stage: Stage, number: int) -> None:
     assert (row.created_at, type(row.created_at)) == (number, int)
 
 
+# The agent and its name, the time of issue, of revocation and of expiry.
+NULLS = (None, None, 1, None, None)
+
+
 async def test_null_round_trips(stage: Stage) -> None:
     async with stage.database.write() as transaction:
-        await write(transaction, stage, keys, ("k", "acme", "admin", "hash", None, None, 1, None))
+        await write(transaction, stage, keys, ("k", "acme", "admin", "hash", *NULLS))
         await write(transaction, stage, votes, ("acme", "r", "a", "v", "approve", None, 1))
     async with stage.database.read() as transaction:
         (key,) = await transaction.fetch(query(stage, keys), {})

@@ -100,6 +100,8 @@ class RandomHistory:
             self.now = Timestamp(self.now + self._random.choice(_JUMPS_SECONDS) * 1_000)
             if self._random.random() < 0.3:
                 await self.record_due()
+        for tenant in TENANTS:  # So that a service can be asked about the history.
+            await self._submit(tenant, tenants.ResumeTenant(tenant_id=tenant))
 
     async def record_due(self) -> None:
         """Record passed deadlines; sorted, because databases order equal deadlines differently."""
