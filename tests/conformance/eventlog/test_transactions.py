@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import insert, select
 
+from quorate.eventlog.postgres import database as postgres_database
 from quorate.eventlog.transactions import (
     DatabaseTransaction,
     DatabaseUnavailable,
@@ -36,6 +37,13 @@ async def write(
 ) -> None:
     statement = insert(table)  # type: ignore[arg-type]
     await transaction.write(Query(statement, stage.database.dialect), rows)
+
+
+@pytest.fixture(autouse=True)
+def _slow_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take its time to send 20,001 rows."""
+    seconds = postgres_database.MAINTENANCE_IDLE_SECONDS_MAX
+    monkeypatch.setattr(postgres_database, "IDLE_IN_TRANSACTION_SECONDS_MAX", seconds)
 
 
 def config(number: int, settings: str = "{}") -> tuple[str, str, str]:
