@@ -74,14 +74,14 @@ class Snapshot:
         self, listing: Listing[T], limit: int, size: Size[T]
     ) -> QueryResult[Sequence[T]]:
         """Read one page in parts, up to ``limit`` items, or fewer when they are large."""
-        now, values = self.now, listing.values
-        page = PageBuilder(limit, listing.from_row, lambda item: size.of(item, now), size.bytes_max)
-        while page.needs_part:
-            rows = await self.rows(listing.query, {**values, "limit": page.part_limit})
-            page.add(rows)
-            if rows:
-                values["after"] = listing.cursor(rows[-1])
-        return changed(self.result(page.items), has_more=page.has_more)
+        values = listing.values
+
+        async def read(after: str, length: int) -> Sequence[Any]:
+            return await self.rows(listing.query, {**values, "after": after, "limit": length})
+
+        return await self._collect(
+            read, values["after"], limit, size, listing.from_row, listing.cursor
+        )
 
     async def collect(
         self,
@@ -91,15 +91,24 @@ class Snapshot:
         size: Size[T],
     ) -> QueryResult[Sequence[T]]:
         """Read one page as ``page`` does, from items with an ``id`` that ``read`` returns."""
+        return await self._collect(read, after, limit, size, lambda item: item, _id)
+
+    async def _collect(  # noqa: PLR0917 - the parts of a listing.
+        self,
+        read: Callable[[str, int], Awaitable[Sequence[Any]]],
+        after: str,
+        limit: int,
+        size: Size[T],
+        from_row: Callable[[Any], T],
+        cursor: Callable[[Any], str],
+    ) -> QueryResult[Sequence[T]]:
         now = self.now
-        page: PageBuilder[T] = PageBuilder(
-            limit, lambda item: item, lambda item: size.of(item, now), size.bytes_max
-        )
+        page = PageBuilder(limit, from_row, lambda item: size.of(item, now), size.bytes_max)
         while page.needs_part:
-            items = await read(after, page.part_limit)
-            page.add(items)
-            if items:
-                after = _id(items[-1])
+            rows = await read(after, page.part_limit)
+            page.add(rows)
+            if rows:
+                after = cursor(rows[-1])
         return changed(self.result(page.items), has_more=page.has_more)
 
     def result(self, found: T) -> QueryResult[T]:

@@ -8,7 +8,6 @@ import asyncio
 import errno
 import gc
 import os
-import re
 import resource
 import signal
 import socket
@@ -34,6 +33,7 @@ from quorate.eventlog.database_url import UnknownDatabase
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.runtime.process_lock import DataDirLock, Locked
 from quorate.runtime.signals import without_ignored
+from quorate.runtime.url_redaction import redact_url
 from quorate.server.acceptor import Acceptor
 from quorate.server.bootstrap import InvalidKeyFile, create_data_dir, provide_keys
 from quorate.server.connection_table import ConnectionTable
@@ -59,7 +59,6 @@ _START_ERRORS = (
     *(Locked, ServerFailed, SchemaOutdated, DatabaseUnusable, DatabaseUnavailable),
     *(KeysUnreadable, InvalidKeyFile, TracingNotInstalled, UnknownDatabase),
 )
-_USER_INFO = re.compile(r"//[^/@,]*@")  # A URL may contain a password.
 _logger = structlog.get_logger(__name__)
 
 
@@ -149,14 +148,9 @@ def log_started(event: str, options: Options, addresses: Addresses) -> None:
         version=quorate.__version__,
         data_dir=str(options.data_dir),
         http=addresses.url,
-        nats=without_password(addresses.nats_url),
+        nats=redact_url(addresses.nats_url),
         pid=os.getpid(),
     )
-
-
-def without_password(url: str) -> str:
-    """Return the URL, or URLs separated by commas, without user names and passwords."""
-    return _USER_INFO.sub("//", url)
 
 
 def log_stopped(event: str) -> None:

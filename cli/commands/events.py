@@ -17,7 +17,7 @@ from quorate.cli.output.console import (
     print_json,
     print_table,
 )
-from quorate.cli.output.errors import EXIT_CODES, NOT_FOUND, Failure, report_errors
+from quorate.cli.output.errors import EXIT_CODES, NOT_FOUND, SIGNALLED, Failure, report_errors
 from quorate.cli.parameter_types import SEQUENCE_MAX, IntegerRange
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 LIST_DEFAULT = 100
 TAIL_DEFAULT = 10
-SIGNALLED = 128
 
 type_option = click.option(
     "--type", "type_", metavar="TYPE", help="Only events of this type, e.g. LeaseAcquired."

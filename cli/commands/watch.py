@@ -19,14 +19,13 @@ from quorate.cli.connection.api import ApiClient, open_api
 from quorate.cli.connection.resolve import Service, TargetSources, resolve_agent, resolve_target
 from quorate.cli.options import agent_options, json_option, service_options
 from quorate.cli.output.console import print_hint
-from quorate.cli.output.errors import UNAUTHORIZED, Failure, report_errors
+from quorate.cli.output.errors import SIGNALLED, UNAUTHORIZED, Failure, report_errors
 from quorate.cli.parameter_types import SEQUENCE_MAX, Duration, IntegerRange
 from quorate.domain.identity.agents import AgentRef
 
 if TYPE_CHECKING:
     from quorate.cli.output.event_printer import Source
 
-SIGNALLED = 128
 WATCH_SECONDS_MAX = 31_536_000.0
 EPILOG = """
 \b

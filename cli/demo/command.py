@@ -13,13 +13,12 @@ import click
 
 from quorate.cli.connection.resolve import TargetSources, resolve_target
 from quorate.cli.options import json_option, service_options
-from quorate.cli.output.errors import ERROR, report_errors
+from quorate.cli.output.errors import ERROR, SIGNALLED, report_errors
 from quorate.cli.parameter_types import Duration
 
 SECONDS_DEFAULT = 20.0
 SECONDS_MIN = 5.0
 SECONDS_MAX = 600.0
-SIGNALLED = 128
 EPILOG = """
 \b
 Examples:

@@ -54,15 +54,12 @@ def _parents() -> Iterator[tuple[int, int]]:
                     yield int(name), int(parent)
 
 
-def signal_descendants(root: int, *numbers: signal.Signals) -> int:
-    """Send signals to all descendants; return how many may be signalled."""
-    reached = 0
+def signal_descendants(root: int, *numbers: signal.Signals) -> None:
+    """Send signals to all descendants that this user may signal."""
     for pid in descendants(root):
         with suppress(ProcessLookupError, PermissionError):
             for number in numbers:
                 os.kill(pid, number)
-            reached += 1
-    return reached
 
 
 class _Guardian:

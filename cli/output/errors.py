@@ -19,6 +19,7 @@ UNAUTHORIZED = 4
 NOT_FOUND = 5
 UNAVAILABLE = 6
 QUOTA = 7
+SIGNALLED = 128  # Plus the number of the signal that ended the command, as in shells.
 INTERRUPTED = 130
 EXIT_CODES = """
 \b

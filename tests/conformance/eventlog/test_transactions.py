@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from sqlalchemy import insert, select
 
-from quorate.eventlog.postgres import database as postgres_database
 from quorate.eventlog.transactions import (
     DatabaseTransaction,
     DatabaseUnavailable,
@@ -39,11 +38,7 @@ async def write(
     await transaction.write(Query(statement, stage.database.dialect), rows)
 
 
-@pytest.fixture(autouse=True)
-def _slow_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time to send 20,001 rows."""
-    seconds = postgres_database.MAINTENANCE_IDLE_SECONDS_MAX
-    monkeypatch.setattr(postgres_database, "IDLE_IN_TRANSACTION_SECONDS_MAX", seconds)
+pytestmark = pytest.mark.usefixtures("slow_transactions")
 
 
 def config(number: int, settings: str = "{}") -> tuple[str, str, str]:

@@ -42,11 +42,7 @@ POSTGRES_VALUES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _slow_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time to fill the tables, as in schema work."""
-    seconds = postgres_database.MAINTENANCE_IDLE_SECONDS_MAX
-    monkeypatch.setattr(postgres_database, "IDLE_IN_TRANSACTION_SECONDS_MAX", seconds)
+pytestmark = pytest.mark.usefixtures("slow_transactions")
 
 
 @pytest.fixture

@@ -101,3 +101,9 @@ def tenant(run: Run, real: ServiceProcess, monkeypatch: pytest.MonkeyPatch) -> T
     for agent in ("ann", "bob"):
         terminal.run_json("agents", "register", "--agent-name", agent, "--agent-role", "outbound")
     return terminal
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment without the files of the test runner."""
+    return {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}

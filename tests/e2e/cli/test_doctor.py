@@ -31,12 +31,6 @@ def tenant(real: ServiceProcess) -> Iterator[Tenant]:
     tenant.close()
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> dict[str, str]:
-    """An environment without the files of the test runner."""
-    return {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
-
-
 def run_doctor(*words: str, **variables: str) -> tuple[Found, Outcome]:
     outcome = run_cli("doctor", "--json", *words, **variables)
     report = json.loads(outcome.stdout)

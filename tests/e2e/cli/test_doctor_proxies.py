@@ -1,17 +1,7 @@
 """`quorate doctor` reports the proxies and certificates of the environment."""
 
-from pathlib import Path
-
-import pytest
-
 from tests.e2e.cli.test_doctor import run_doctor
 from tests.e2e.service.service_process import ServiceProcess
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> dict[str, str]:
-    """An environment without the files of the test runner."""
-    return {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
 
 
 def test_doctor_reports_proxies(real: ServiceProcess, home: dict[str, str]) -> None:
