@@ -46,9 +46,11 @@ class ClientLimits:
     ) -> None:
         self._connections = connections
         connections.on_excess = self.report_excess
+        connections.is_refused = self._is_refused
         self._spawn = spawn
         self._find_agent_keys = find_agent_keys
         self._refusals = Refusals()
+        self._flooding_keys = Refusals()  # All connections of these are closed.
         self._keys: OrderedDict[Agent, set[str]] = OrderedDict()  # Of logins, by agent.
         self._disconnected = Counter(
             "quorate_nats_clients_disconnected",
@@ -86,11 +88,14 @@ class ClientLimits:
                 refused_seconds=round(seconds),
             )
         self._refusals.refuse(_name((tenant, agent_id)), seconds)
-        self._spawn(self._close_agent((tenant, agent_id)), "disconnect")
+        self._spawn(self._close_agent((tenant, agent_id), seconds), "disconnect")
 
-    async def _close_agent(self, agent: Agent) -> None:
+    def _is_refused(self, key_id: str) -> bool:
+        return bool(self._flooding_keys.seconds_left(key_id))
+
+    async def _close_agent(self, agent: Agent, seconds: float) -> None:
         key_ids = set(self._keys.get(agent, ()))
-        await self._close_keys(agent, key_ids)
+        await self._close_keys(agent, key_ids, seconds)
         if self._find_agent_keys is None:
             return
         try:  # Another process may have accepted the login.
@@ -98,10 +103,12 @@ class ClientLimits:
         except Exception:
             log.exception("nats.key_lookup_failed")
         else:
-            await self._close_keys(agent, set(found) - key_ids)
+            await self._close_keys(agent, set(found) - key_ids, seconds)
 
-    async def _close_keys(self, agent: Agent, key_ids: Collection[str]) -> None:
+    async def _close_keys(self, agent: Agent, key_ids: Collection[str], seconds: float) -> None:
         tenant, agent_id = agent
+        for key_id in key_ids:  # First, for a login whose connect event has not arrived yet.
+            self._flooding_keys.refuse(key_id, seconds)
         for key_id in await self._connections.close_keys(key_ids):
             self._record(FLOOD, key_id, tenant=tenant, agent_id=agent_id)
 

@@ -91,6 +91,10 @@ class Excess:
 def _ignore(_excess: Excess) -> None: ...
 
 
+def _refuse_none(_key_id: str) -> bool:
+    return False
+
+
 class ConnectedKeys:
     """The connected keys as the server's system account reports them.
 
@@ -112,6 +116,9 @@ class ConnectedKeys:
         self._counts: Counter[str] = Counter()  # Connections by key.
         self._large_messages: Counter[str] = Counter()  # By key, since the last check.
         self.on_excess: Callable[[Excess], None] = _ignore
+        # Whether the connections of a key are closed for a while. A login that was accepted just
+        # before the refusal is closed at its connect event.
+        self.is_refused: Callable[[str], bool] = _refuse_none
         self.ready = asyncio.Event()
 
     @property
@@ -221,7 +228,7 @@ class ConnectedKeys:
         inactive: Collection[str] = (),
     ) -> None:
         for client in clients:
-            if client.key_id in self._revoked or client.key_id in inactive:
+            if self._is_ended(client.key_id) or client.key_id in inactive:
                 await self._close(connection, client.id)
 
     async def _close(self, connection: Connection, id_: ConnectionId) -> None:
@@ -289,11 +296,14 @@ class ConnectedKeys:
     async def _on_connected(self, message: Msg) -> None:
         id_, key_id = _read_event(message)
         self._add(id_, key_id)
-        if key_id in self._revoked:
+        if self._is_ended(key_id):
             self._start_closing(id_)
         elif self._exceeds_limit(key_id):
             self._start_closing(id_)
             self.on_excess(Excess(key_id=key_id, reason=Excess.CONNECTIONS))
+
+    def _is_ended(self, key_id: str) -> bool:
+        return key_id in self._revoked or self.is_refused(key_id)
 
     def _start_closing(self, id_: ConnectionId) -> None:
         if self._connection is not None:
@@ -307,10 +317,10 @@ class ConnectedKeys:
     async def _close_excess(self, connection: Connection) -> None:
         """Close connections beyond the limit of their key, and those with equal subscriptions.
 
-        Also close those of revoked keys again, for a server that did not respond in time before.
+        Also close those of ended keys again, for a server that did not respond in time before.
         """
         self._large_messages.clear()
-        for id_ in [id_ for id_, key_id in self._key_ids.items() if key_id in self._revoked]:
+        for id_ in [id_ for id_, key_id in self._key_ids.items() if self._is_ended(key_id)]:
             await self._close(connection, id_)
         for key_id in [key_id for key_id in self._counts if self._exceeds_limit(key_id)]:
             mine = [id_ for id_, holder in self._key_ids.items() if holder == key_id]

@@ -87,6 +87,31 @@ async def test_connections_whose_login_another_process_accepted_are_closed(
     await until(lambda: ann.client.is_closed)
 
 
+async def test_login_whose_connect_event_arrives_after_the_refusal_is_closed(
+    stage: ServedStage,
+) -> None:
+    key = stage.keys.issue("agent", TENANT, ANN)
+    connections = stage.nats_service.connections
+    on_connected, arrived = connections._on_connected, []
+
+    async def hold(message: Any) -> None:  # noqa: ANN401 - a message of nats-py.
+        arrived.append(message)
+
+    held = stage.nats_service.connections._connection
+    assert held is not None
+    events = next(one for one in held.client._subs.values() if one.subject.endswith(".CONNECT"))
+    events._cb = hold
+    ann = await connect(stage, key)
+    await until(lambda: bool(arrived))
+
+    stage.nats_service._limits.disconnect_agent(TENANT, ANN, 30)
+    await until(lambda: connections.is_refused(key.key_id))
+    assert ann.client.is_connected
+    await on_connected(arrived[0])
+
+    await until(lambda: ann.client.is_closed)
+
+
 async def test_refusal_ends(stage: ServedStage) -> None:
     key = stage.keys.issue("agent", TENANT, ANN)
     limits = stage.nats_service._limits
