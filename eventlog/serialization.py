@@ -8,7 +8,7 @@
 * An unknown type or a newer version raises UnknownEvent; it is never skipped.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from functools import lru_cache
 from types import UnionType
@@ -18,6 +18,7 @@ import orjson
 
 from quorate.domain.registry import EVENT_TYPES
 from quorate.domain.shared.aggregates import Event
+from quorate.domain.shared.contents import ContentRef
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
@@ -134,27 +135,45 @@ def _reader(event: type[Event]) -> Callable[[Mapping[str, Any]], Event]:
             assert field.default is None, "an absent field of an event is None"
             read = f"{read} if {key!r} in data else None"
         arguments.append(f"{field.name}={read}")
-    names = {"event": event, "read_instant": _read_instant, "tuple": tuple}
+    names = {"event": event} | _CONVERTERS
     source = f"lambda data: event({', '.join(arguments)})"
     reader: Callable[[Mapping[str, Any]], Event] = eval(source, names)  # noqa: S307 - fixed names only.
     return reader
 
 
 def _writer(hint: Any) -> Callable[[Any], Any] | None:  # noqa: ANN401 - a type expression.
-    return iso if _kind(hint) is Timestamp else None
+    return _WRITERS.get(_kind(hint))
 
 
 def _kind(hint: Any) -> Any:  # noqa: ANN401 - a type expression.
-    """Return the type that decides how a field is converted: Timestamp, tuple, or another."""
+    """Return the type that decides how a field is converted: of ``_CONVERSIONS``, or another."""
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if Timestamp in options:
         return Timestamp
+    if any(ContentRef in get_args(option) for option in options):
+        return ContentRef
     return tuple if any(get_origin(option) is tuple for option in options) else None
+
+
+def _write_refs(refs: Iterable[ContentRef]) -> list[dict[str, Any]]:
+    return [{"part": ref.part, "sha256": ref.sha256, "bytes": ref.bytes} for ref in refs]
+
+
+def _read_refs(refs: Iterable[Mapping[str, Any]]) -> tuple[ContentRef, ...]:
+    return tuple(
+        ContentRef(part=ref["part"], sha256=ref["sha256"], bytes=ref["bytes"]) for ref in refs
+    )
 
 
 # Events of one transaction contain the same few timestamps.
 _read_instant = lru_cache(maxsize=TIMESTAMPS_CACHED_MAX)(instant)
-_CONVERSIONS: Mapping[Any, str] = {Timestamp: "read_instant", tuple: "tuple"}
+_CONVERTERS = {"read_instant": _read_instant, "read_refs": _read_refs, "tuple": tuple}
+_CONVERSIONS: Mapping[Any, str] = {
+    Timestamp: "read_instant",
+    ContentRef: "read_refs",
+    tuple: "tuple",
+}
+_WRITERS: Mapping[Any, Callable[[Any], Any]] = {Timestamp: iso, ContentRef: _write_refs}
 _PLANS: Mapping[type[Event], _Plan] = {event: _Plan(event) for event in EVENT_TYPES.values()}
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], Event]] = {
     type_: _reader(event) for type_, event in EVENT_TYPES.items()

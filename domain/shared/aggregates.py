@@ -80,6 +80,7 @@ class Aggregate(Generic[S]):
     * ``is_final``: no later event can change the instance. A replay stores it and forgets it.
     * ``reacts_to``: the events that follow when an event of another aggregate is recorded.
     * ``check``: raise AssertionError if an event must not be recorded with this sequence.
+    * ``erases``: the id whose contents (``contents.py``) an event erases.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Aggregate(Generic[S]):
     is_final: Callable[[S], bool] = lambda _state: False
     reacts_to: Mapping[type[Any], Reaction] = field(default_factory=dict)
     check: Callable[[Any, int], None] | None = None
+    erases: Mapping[type[Event], Callable[[Any], str]] = field(default_factory=dict)
 
     def by(self, index: str, key: str) -> Reads:
         """Read the instance with this key, where there is one."""

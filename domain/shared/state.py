@@ -96,6 +96,7 @@ class Schema:
         self.stream_of: dict[type[Any], Callable[[Any], str]] = {}
         self.reactions: dict[type[Any], tuple[Callable[..., Sequence[Event]], ...]] = {}
         self.checks: dict[type[Any], Callable[[Any, int], None]] = {}
+        self.erases: dict[type[Any], Callable[[Any], str]] = {}
         self.indexes: dict[str, tuple[Aggregate[Any], str]] = {}  # By the name of a read.
         self.owned: dict[Aggregate[Any], tuple[Aggregate[Any], ...]] = {}
         for aggregate in aggregates:
@@ -115,6 +116,7 @@ class Schema:
             self.effects[event] = tuple(effects)
             if aggregate.check is not None:
                 self.checks[event] = aggregate.check
+        self.erases |= aggregate.erases
         for event, reaction in aggregate.reacts_to.items():
             self.reactions[event] = (*self.reactions.get(event, ()), reaction)
         for index in (ID, *aggregate.indexes):

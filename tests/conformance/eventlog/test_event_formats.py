@@ -21,6 +21,7 @@ from quorate.domain.coordination.leases import LeaseReleased
 from quorate.domain.identity.agents import AgentRegistered
 from quorate.domain.registry import EVENT_TYPES
 from quorate.domain.shared.aggregates import Event
+from quorate.domain.shared.contents import ContentRef
 from quorate.domain.shared.timestamps import Timestamp, instant
 from quorate.eventlog import serialization
 from quorate.eventlog.serialization import (
@@ -100,6 +101,7 @@ NAMES = st.from_regex(r"[a-z]([a-z_]{0,10}[a-z])?", fullmatch=True)
 FROM_HINT: Mapping[Any, st.SearchStrategy[Any]] = {
     Timestamp: INSTANTS,
     int: COUNTS,
+    tuple[ContentRef, ...]: st.lists(st.builds(ContentRef, bytes=COUNTS), max_size=3).map(tuple),
     Mapping[str, bool | str]: st.dictionaries(NAMES, st.booleans() | st.text()),
 }
 

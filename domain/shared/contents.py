@@ -1,0 +1,50 @@
+"""Contents: bodies that are kept beside the log, so that they can be erased.
+
+* An event never holds a body. It holds a ``ContentRef`` of each: size and salted hash. The hash
+  chain therefore proves a body for as long as it exists, and remains valid when it is erased.
+* A command with contents has a method ``contents``. They are stored in the transaction that records
+  its events, and not at all if it records none.
+* An aggregate declares which of its events erase contents (``Aggregate.erases``).
+* The salt is random: without it, the hash in the event would reveal a short body after its erasure.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+
+from quorate.domain.shared.records import record
+
+SALT_BYTES = 16
+
+
+@record
+class ContentRef:
+    """What an event holds of a content, in its field ``contents``."""
+
+    part: str
+    sha256: str  # Of salt and data, in hexadecimal digits.
+    bytes: int  # Without the salt.
+
+
+@record
+class Content:
+    """One part of a body; ``id`` is that of the instance to which the event belongs."""
+
+    id: str
+    part: str  # For example "text", "html" or "attachment-0".
+    salt: bytes
+    data: bytes
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.salt + self.data).hexdigest()
+
+    @property
+    def ref(self) -> ContentRef:
+        return ContentRef(part=self.part, sha256=self.sha256, bytes=len(self.data))
+
+
+class CommandWithContents(Protocol):
+    """A command whose contents are stored if it records events."""
+
+    def contents(self) -> Sequence[Content]: ...
