@@ -19,6 +19,16 @@ from quorate.domain.identity.agent_settings import AGENT_SETTINGS
 from quorate.domain.identity.agents import AGENTS
 from quorate.domain.identity.api_keys import API_KEYS
 from quorate.domain.identity.tenants import TENANTS
+from quorate.domain.mail import notifications as mail_notifications
+from quorate.domain.mail.accounts import MAIL_ACCOUNTS
+from quorate.domain.mail.deliveries import DELIVERIES
+from quorate.domain.mail.delivery_attempts import DELIVERY_COMMANDS
+from quorate.domain.mail.mailbox import MAILBOX_COMMANDS
+from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES
+from quorate.domain.mail.messages import MESSAGES
+from quorate.domain.mail.receiving import ReceiveMessage
+from quorate.domain.mail.sending import SendMessage
+from quorate.domain.mail.threads import MAIL_THREADS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -35,8 +45,15 @@ AGGREGATES: tuple[Aggregate[Any], ...] = (
     SEND_GATE,
     CONSENSUS,
     CANCELLATIONS,
+    MESSAGES,
+    MAIL_ENTRIES,
+    DELIVERIES,
+    MAIL_ACCOUNTS,
+    MAIL_THREADS,
 )
-_RULES = NotificationRules(identity_notifications.RULES, coordination_notifications.RULES)
+_RULES = NotificationRules(
+    identity_notifications.RULES, coordination_notifications.RULES, mail_notifications.RULES
+)
 NOTIFYING_EVENTS, NOTIFICATION_NAMES = _RULES.event_types, _RULES.names
 notifications_of, recipients_of = _RULES.notifications, _RULES.recipients
 
@@ -50,6 +67,10 @@ COMMANDS: Mapping[str, type[Any]] = {
         *(one for each in AGGREGATES for one in each.commands),
         AcquireLease,
         RenewLease,
+        SendMessage,
+        ReceiveMessage,
+        *MAILBOX_COMMANDS,
+        *DELIVERY_COMMANDS,
         RecordDue,
     )
 }

@@ -17,6 +17,8 @@ from quorate.projections.identity import agents
 from quorate.projections.metadata import ADDED, Row, Values, metadata
 from quorate.projections.repository import LookupPlan, States, TableRows, matching
 
+_ADDED_LATER = frozenset({"settings_bytes", "mailbox_bytes"})
+
 COUNTS_TABLE = Table(
     "counts",
     metadata,
@@ -26,7 +28,7 @@ COUNTS_TABLE = Table(
             counted,
             BigInteger,
             nullable=False,
-            server_default="0" if counted == "settings_bytes" else None,
+            server_default="0" if counted in _ADDED_LATER else None,
             info={ADDED: True},
         )
         for counted in COUNTED

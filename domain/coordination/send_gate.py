@@ -56,6 +56,47 @@ class SendBlocked:
 Event: TypeAlias = SendAuthorized | SendBlocked
 
 
+# -- Rules -------------------------------------------------------------------
+
+
+@record
+class Block:
+    """Why an agent may not contact somebody now, and who holds the contact, if anybody does."""
+
+    reason: Reason
+    holder_id: str | None = None
+    holder_name: str | None = None
+    expires_at: Timestamp | None = None
+
+
+def reads_of_contact(contact_key: str) -> Reads:
+    """Read what the gate decides on: the live lease of a contact, and its holder."""
+    return LEASES.by("live_contact", contact_key)
+
+
+def find_block(
+    state: TenantState, agent_id: str, contact_key: str, fence: int | None
+) -> Block | None:
+    """Return why the agent may not contact somebody, or None if it may."""
+    held = live_lease(state, contact_key)
+    if held is not None and held.agent_id != agent_id:
+        return Block(
+            reason=LEASE_CONFLICT,
+            holder_id=held.agent_id,
+            holder_name=state[AGENTS][held.agent_id].name,
+            expires_at=held.expires_at,
+        )
+    if fence is not None and (held is None or held.fence != fence):
+        return Block(reason=STALE_FENCE)
+    return None
+
+
+def _own_fence(state: TenantState, contact_key: str) -> int | None:
+    """Return the fence of the lease on a contact that nobody else holds."""
+    held = live_lease(state, contact_key)
+    return None if held is None else held.fence
+
+
 # -- Commands ----------------------------------------------------------------
 
 
@@ -78,12 +119,12 @@ class RequestSend:
 
     def reads(self) -> Reads:
         agent = reads_of_agent(self.caller, self.agent, AGENTS.name)
-        return (*agent, *LEASES.by("live_contact", self.contact.key))
+        return (*agent, *reads_of_contact(self.contact.key))
 
     def decide(self, state: TenantState, _context: DecisionContext) -> Sequence[Event]:
         agent = acting(self.caller, self.agent, state)
-        held = live_lease(state, self.contact.key)
-        if held is not None and held.agent_id != agent.id:
+        block = find_block(state, agent.id, self.contact.key, self.fence)
+        if block is not None:
             return [
                 SendBlocked(
                     send_id=self.new_send_id,
@@ -91,23 +132,11 @@ class RequestSend:
                     contact_email=self.contact.email,
                     agent_id=agent.id,
                     agent_name=agent.name,
-                    reason=LEASE_CONFLICT,
+                    reason=block.reason,
                     fence=self.fence,
-                    holder_id=held.agent_id,
-                    holder_name=state[AGENTS][held.agent_id].name,
-                    expires_at=held.expires_at,
-                )
-            ]
-        if self.fence is not None and (held is None or held.fence != self.fence):
-            return [
-                SendBlocked(
-                    send_id=self.new_send_id,
-                    contact_key=self.contact.key,
-                    contact_email=self.contact.email,
-                    agent_id=agent.id,
-                    agent_name=agent.name,
-                    reason=STALE_FENCE,
-                    fence=self.fence,
+                    holder_id=block.holder_id,
+                    holder_name=block.holder_name,
+                    expires_at=block.expires_at,
                 )
             ]
         return [
@@ -116,7 +145,7 @@ class RequestSend:
                 contact_key=self.contact.key,
                 contact_email=self.contact.email,
                 agent_id=agent.id,
-                fence=held.fence if held else None,
+                fence=_own_fence(state, self.contact.key),
             )
         ]
 

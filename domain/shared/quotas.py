@@ -20,13 +20,15 @@ from quorate.domain.shared.errors import LimitReached
 from quorate.domain.shared.records import changed, record
 
 # The counters that aggregates declare for a tenant as a whole, and everything that is limited.
-Counted: TypeAlias = Literal["agents", "live_leases", "open_requests", "keys", "settings_bytes"]
+Counted: TypeAlias = Literal[
+    "agents", "live_leases", "open_requests", "keys", "settings_bytes", "mailbox_bytes"
+]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
 Counts: TypeAlias = Mapping[Counted, int]
 Daily: TypeAlias = Literal[
     "events_per_day", "bytes_per_day", "events_per_day_per_agent", "bytes_per_day_per_agent"
 ]
-Quota: TypeAlias = Literal[Counted, "live_leases_per_agent", Daily]
+Quota: TypeAlias = Literal[Counted, "live_leases_per_agent", "mailbox_bytes_per_agent", Daily]
 QUOTAS: tuple[Quota, ...] = get_args(Quota)
 # Reads of a tenant's counts, and of one owner's count (owned_count.id and owned_count.name).
 COUNTS: Read = ("counts",)
@@ -42,7 +44,9 @@ class Quotas:
     open_requests: int | None = None
     keys: int | None = None
     settings_bytes: int | None = None  # Of all agents of a tenant together.
+    mailbox_bytes: int | None = None  # Of all bodies of a tenant, each once.
     live_leases_per_agent: int | None = None
+    mailbox_bytes_per_agent: int | None = None  # Of the messages that an agent received.
     events_per_day: int | None = None  # See domain/shared/daily_quotas.py.
     bytes_per_day: int | None = None
     events_per_day_per_agent: int | None = None

@@ -1,0 +1,1 @@
+"""Agent mail: messages, threads, mailboxes, delivery to people, and the accounts of senders."""

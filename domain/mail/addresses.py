@@ -1,0 +1,100 @@
+"""Tell recipients inside the sender's tenant from recipients outside.
+
+* Internal is an address in the sender's own mail domain, and nothing else. The domain of another
+  tenant is external: nobody learns from an answer which tenants and agents exist.
+* An internal address names an agent, ``<name>@<domain>`` or ``<id>@<domain>``, in any case.
+* An external address is a contact: the rules of ``domain/shared/email_addresses.py`` apply, so a
+  recipient and a lease on it have the same key in every spelling.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from quorate.domain.shared.email_addresses import (
+    ADDRESS_LENGTH_MAX,
+    LOCAL_LENGTH_MAX,
+    AddressUnusable,
+    EmailAddress,
+    contact,
+)
+from quorate.domain.shared.errors import Invalid
+from quorate.domain.shared.records import record
+
+RECIPIENTS_MAX = 10
+Field: TypeAlias = Literal["to", "cc"]
+TO: Field = "to"
+CC: Field = "cc"
+_AGENT_ID_PREFIX = "agent_"
+
+
+@dataclass(eq=False)
+class RecipientInvalid(Invalid):
+    """The text is not one plain address, such as ``kim@example.com``."""
+
+    code, title = "recipient_invalid", "Invalid recipient address"
+    address: str
+    why: str
+
+
+@dataclass(eq=False)
+class TooManyRecipients(Invalid):
+    """A message has 1 to 10 recipients; a thread has a limit of participants as well."""
+
+    code, title = "too_many_recipients", "Too many recipients"
+    limit: int
+
+
+@record
+class Recipient:
+    """One recipient: ``local`` names an agent of the tenant, or ``contact`` is outside."""
+
+    address: str
+    field: Field
+    local: str | None = None
+    contact: EmailAddress | None = None
+
+    @property
+    def agent_id(self) -> str | None:
+        """Return the local part if it has the form of an agent's id."""
+        if self.local is None or not self.local.startswith(_AGENT_ID_PREFIX):
+            return None
+        return self.local
+
+
+def agent_address(name: str, domain: str) -> str:
+    return f"{name}@{domain}"
+
+
+def parse_recipients(
+    to: Iterable[str], cc: Iterable[str], domain: str, to_a_labels: Callable[[str], str]
+) -> Sequence[Recipient]:
+    """Return the recipients in their order, each once. ``domain`` is that of the sender."""
+    found: dict[str, Recipient] = {}
+    for field, addresses in ((TO, to), (CC, cc)):
+        for text in addresses:
+            one = parse_recipient(text, field, domain, to_a_labels)
+            key = one.address if one.contact is None else one.contact.key
+            found.setdefault(key, one)
+    if not 1 <= len(found) <= RECIPIENTS_MAX:
+        raise TooManyRecipients(RECIPIENTS_MAX)
+    return list(found.values())
+
+
+def parse_recipient(
+    text: str, field: Field, domain: str, to_a_labels: Callable[[str], str]
+) -> Recipient:
+    local, at, its_domain = text.rpartition("@")
+    if at and its_domain.isascii() and its_domain.lower() == domain:
+        key = local.lower()
+        if not key or len(key) > LOCAL_LENGTH_MAX or not _is_plain(key):
+            raise RecipientInvalid(text[:ADDRESS_LENGTH_MAX], "the part before @ names no agent")
+        return Recipient(address=f"{key}@{domain}", field=field, local=key)
+    try:
+        return Recipient(address=text, field=field, contact=contact(text, to_a_labels))
+    except AddressUnusable as error:
+        raise RecipientInvalid(text[:ADDRESS_LENGTH_MAX], error.why) from error
+
+
+def _is_plain(local: str) -> bool:
+    return local.isascii() and all(letter.isalnum() or letter in "._-" for letter in local)
