@@ -11,6 +11,11 @@ from quorate.projections.identity.agent_settings import AGENT_SETTINGS
 from quorate.projections.identity.agents import AGENTS
 from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
+from quorate.projections.mail.accounts import MAIL_ACCOUNTS
+from quorate.projections.mail.deliveries import DELIVERIES
+from quorate.projections.mail.mailboxes import MAIL_ENTRIES
+from quorate.projections.mail.messages import MESSAGES
+from quorate.projections.mail.threads import MAIL_THREADS
 from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
 
@@ -21,5 +26,10 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     AGENT_SETTINGS,
     API_KEYS,
     TENANTS,
+    MESSAGES,
+    MAIL_ENTRIES,
+    DELIVERIES,
+    MAIL_ACCOUNTS,
+    MAIL_THREADS,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

@@ -6,6 +6,10 @@ from quorate.projections.coordination import leases as lease_models
 from quorate.projections.identity import agent_settings, api_keys
 from quorate.projections.identity import agents as agent_models
 from quorate.projections.identity import tenants as tenant_models
+from quorate.projections.mail import accounts as mail_account_models
+from quorate.projections.mail import deliveries as delivery_models
+from quorate.projections.mail import mailboxes, threads
+from quorate.projections.mail import messages as message_models
 from quorate.projections.metadata import ADDED, metadata, without
 
 tenants = tenant_models.TABLE
@@ -15,6 +19,11 @@ configs = agent_settings.TABLE
 leases = lease_models.TABLE
 requests = consensus.TABLE
 votes = consensus.VOTES
+messages = message_models.TABLE
+mail_entries = mailboxes.TABLE
+deliveries = delivery_models.TABLE
+mail_accounts = mail_account_models.TABLE
+mail_threads = threads.TABLE
 notices = recipients.TABLE
 counts = counters.COUNTS_TABLE
 holdings = counters.OWNED_TABLE

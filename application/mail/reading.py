@@ -1,0 +1,135 @@
+"""Read sent messages, single messages and threads. The inbox is in ``api/``: it can wait."""
+
+from quorate.application.execution import Service
+from quorate.application.mail import mailbox_owner
+from quorate.application.mail.cursors import range_after, range_before
+from quorate.application.mail.rendering import (
+    cursor_of,
+    make_page,
+    render_inbox,
+    render_message,
+    render_page,
+    render_thread,
+)
+from quorate.application.operations import Call, Reply, handles
+from quorate.application.rendering import Json, dump
+from quorate.contracts.mail.messages import (
+    GET_MESSAGE,
+    GET_THREAD,
+    LIST_SENT,
+    InboxQuery,
+    MessageQuery,
+    SentQuery,
+    ThreadQuery,
+)
+from quorate.domain.mail.mailbox import MarkRead
+from quorate.domain.mail.messages import MessageNotFound
+from quorate.domain.mail.threads import ThreadNotFound
+from quorate.projections.mail.queries import InboxFilter, MailRow, MailRows, Range
+from quorate.projections.snapshots import QueryResult
+
+
+async def read_inbox(
+    service: Service, call: Call, agent_id: str, within: Range
+) -> tuple[QueryResult[MailRows], bytes]:
+    """Return one page of an inbox, and its response."""
+    query: InboxQuery = call.query
+    sender = query.from_address
+    filters = InboxFilter(
+        unread_only=query.unread_only,
+        from_address=None if sender is None else sender.lower(),
+        thread_id=query.thread_id,
+        kind=query.kind,
+        task_id=query.task_id,
+    )
+    tenant = call.principal.tenant
+    async with service.read_budget.turn(call.principal):
+        result = await service.mail.reader.inbox(
+            tenant, agent_id, filters, within, query.limit, call.page_bytes_max
+        )
+    rows = result.found
+    page = make_page(
+        _messages(rows, agent_id), has_more=rows.has_more, cursor=cursor_of(rows, within)
+    )
+    return result, dump(render_inbox(page, unread_count=rows.unread))
+
+
+def _messages(rows: MailRows, agent_id: str | None) -> list[Json]:
+    return [render_message(row, agent_id) for row in rows.rows]
+
+
+@handles(LIST_SENT)
+async def list_sent(service: Service, call: Call) -> Reply:
+    query: SentQuery = call.query
+    agent_id = await mailbox_owner.agent_id(service, call)
+    within = range_before(query.cursor)
+    async with service.read_budget.turn(call.principal):
+        result = await service.mail.reader.sent(
+            call.principal.tenant, agent_id, within, query.limit, call.page_bytes_max
+        )
+    rows = result.found
+    page = make_page(
+        _messages(rows, agent_id), has_more=rows.has_more, cursor=cursor_of(rows, within)
+    )
+    return _charged(service, call, dump(render_page(page)), result.sequence)
+
+
+def _charged(service: Service, call: Call, body: bytes, sequence: int) -> Reply:
+    service.read_budget.charge(call.principal, len(body))
+    return Reply(body=body, sequence=sequence)
+
+
+@handles(GET_MESSAGE)
+async def get_message(service: Service, call: Call) -> Reply:
+    query: MessageQuery = call.query
+    message_id, principal = call.path["message_id"], call.principal
+    agent_id = await mailbox_owner.agent_id_if_named(service, call)
+    found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
+    row = found.found
+    if row is None or not await _may_read(service, principal.tenant, row, agent_id):
+        raise MessageNotFound
+    is_unread = row.entry is not None and row.entry.read_at is None
+    if agent_id is not None and is_unread and query.mark_read and principal.role != "auditor":
+        command = MarkRead(caller=principal, agent_id=agent_id, message_id=message_id)
+        await service.submit(call, command, lambda _: b"")
+        found = await service.mail.reader.message(principal.tenant, message_id, agent_id)
+        row = found.found or row
+    return _charged(service, call, dump(render_message(row, agent_id)), found.sequence)
+
+
+async def _may_read(service: Service, tenant: str, row: MailRow, agent_id: str | None) -> bool:
+    """Whether a mailbox has the message, or its agent takes part in the thread."""
+    if agent_id is None:
+        return True
+    if row.entry is not None:
+        return True
+    if row.message.sender_id == agent_id:
+        return not row.message.is_deleted_by_sender
+    thread = await service.mail.reader.thread(tenant, row.message.thread_id)
+    return thread.found is not None and agent_id in thread.found.agent_ids
+
+
+@handles(GET_THREAD)
+async def get_thread(service: Service, call: Call) -> Reply:
+    query: ThreadQuery = call.query
+    thread_id, tenant = call.path["thread_id"], call.principal.tenant
+    agent_id = await mailbox_owner.agent_id_if_named(service, call)
+    thread = (await service.mail.reader.thread(tenant, thread_id)).found
+    if thread is None or (agent_id is not None and agent_id not in thread.agent_ids):
+        raise ThreadNotFound
+    within = range_after(query.cursor) if query.order == "asc" else range_before(query.cursor)
+    async with service.read_budget.turn(call.principal):
+        result = await service.mail.reader.thread_messages(
+            tenant, thread_id, agent_id, within, query.limit, call.page_bytes_max
+        )
+    rows = result.found
+    page = make_page(
+        _messages(rows, agent_id), has_more=rows.has_more, cursor=cursor_of(rows, within)
+    )
+    body = render_thread(
+        page,
+        thread_id=thread.id,
+        subject=thread.subject,
+        participant_addresses=list(thread.addresses),
+    )
+    return _charged(service, call, dump(body), result.sequence)

@@ -1,0 +1,1 @@
+"""Read models of mail: messages, mailboxes, deliveries, accounts and threads."""
