@@ -146,8 +146,19 @@ def _documented_route(operation: AnyOperation) -> OperationRoute:
         response_class=_response_class(operation),
         response_description=_response_description(operation),
         responses={"200": {"headers": _success_headers(operation)}, **_problems(operation)},
-        openapi_extra={"x-quorate-roles": sorted(operation.roles)} if operation.roles else None,
+        openapi_extra=_extra(operation),
     )
+
+
+def _extra(operation: AnyOperation) -> Json | None:
+    """Return what a signature cannot express about a request."""
+    extra: Json = {}
+    if operation.roles:
+        extra["x-quorate-roles"] = sorted(operation.roles)
+    if operation.has_raw_body:
+        content = {operation.body_media: {"schema": {"type": "string", "format": "binary"}}}
+        extra["requestBody"] = {"required": not operation.body_optional, "content": content}
+    return extra or None
 
 
 async def _no_principal(_key: str, _scope: Scope) -> None:
@@ -237,6 +248,7 @@ def _complete(found: Json, operation: AnyOperation) -> None:
     ]
     if operation.body is not None:
         found["requestBody"]["content"][JSON]["example"] = BODIES[operation.name]
+        found["requestBody"]["required"] = not operation.body_optional
     responses = found["responses"]
     for content in responses["200"]["content"].values():
         content["schema"] = simplify(content["schema"])

@@ -42,7 +42,7 @@ from quorate.contracts.descriptions import (
     LAST_EVENT_ID_SCHEMA,
     id_description,
 )
-from quorate.contracts.operations import AnyOperation, path_parameters
+from quorate.contracts.operations import JSON_MEDIA, AnyOperation, path_parameters
 from quorate.contracts.problems import Problem
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -54,6 +54,7 @@ BEARER = HTTPBearer(scheme_name="bearer", auto_error=False)
 API_KEY = APIKeyHeader(name="X-API-Key", scheme_name="apiKey", auto_error=False)
 _PARAMETER = re.compile(r"{(\w+)}")
 _BODY = "body"
+_JSON_TYPE = {b"content-type": JSON_MEDIA.encode()}  # Also of a body that was left out.
 
 
 class OperationRequest(Request):
@@ -63,7 +64,8 @@ class OperationRequest(Request):
         super().__init__(request.scope, request.receive)
         self.call = call
         self._body = b"" if call.body is None else b"{}"  # Not empty: FastAPI asks for its JSON.
-        self._headers = Headers(raw=list(call.headers.items()))
+        headers = {**call.headers, **_JSON_TYPE} if self._body else call.headers
+        self._headers = Headers(raw=list(headers.items()))
 
     @override
     async def json(self) -> Any:
@@ -133,8 +135,12 @@ class OperationRoute(APIRoute):
         started: Started,
     ) -> Response:
         call = started.call
-        await self._admission.admit(call, request.scope, started.repeated_headers)
-        return await handle(OperationRequest(request, call))
+        reservation = self._admission.reserve(call, request.scope)
+        try:
+            await self._admission.admit(call, request.scope, started.repeated_headers, reservation)
+            return await handle(OperationRequest(request, call))
+        finally:
+            reservation.release()
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:

@@ -42,13 +42,13 @@ from quorate.application.rate_limiter import (
     reserve_for,
 )
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
-from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large, parse
+from quorate.application.strict_json import body_too_large, parse
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.bus.command_parser import THROTTLED, TOO_LARGE
 from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
 from quorate.bus.subscribers import IDEMPOTENCY_FIELD, OWN_ID_PARAMETER
-from quorate.contracts.operations import AnyOperation, is_id, path_parameters
+from quorate.contracts.operations import BODY_BYTES_MAX, AnyOperation, is_id, path_parameters
 from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, problem_body
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record

@@ -18,6 +18,8 @@ from quorate.domain.shared.records import record
 R = TypeVar("R")
 
 ID_LENGTH_MAX = 64
+BODY_BYTES_MAX = 64 * 1024  # Unless the operation declares another limit.
+JSON_MEDIA = "application/json"
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -32,6 +34,9 @@ class Operation(Generic[R]):
     description: str = ""  # Side conditions, as full sentences.
     roles: frozenset[Role] = frozenset()
     body: type[BaseModel] | None = None
+    body_bytes_max: int = BODY_BYTES_MAX  # Over HTTP; over NATS it is BODY_BYTES_MAX for all.
+    body_optional: bool = False  # An empty body means the defaults of the model.
+    body_media: str = JSON_MEDIA  # Another one: the handler gets the bytes. HTTP only.
     query: type[BaseModel] | None = None
     response: type[R] | None = None  # A model, a TypedDict, or a list of one.
     media: str = "text/html"  # The media type of a response that is not JSON.
@@ -44,9 +49,19 @@ class Operation(Generic[R]):
     of_key: bool = False  # Concerns the key itself. HTTP only: NATS requests carry no key.
 
     @property
+    def has_raw_body(self) -> bool:
+        """Whether the body is not JSON: then there is no model, and the handler gets bytes."""
+        return self.body_media != JSON_MEDIA
+
+    @property
+    def has_body(self) -> bool:
+        return self.body is not None or self.has_raw_body
+
+    @property
     def over_nats(self) -> bool:
         """Whether an agent may call the operation over NATS."""
-        return "agent" in self.roles and not self.streams and not self.of_key
+        is_http_only = self.streams or self.of_key or self.has_raw_body
+        return "agent" in self.roles and not is_http_only
 
 
 AnyOperation: TypeAlias = Operation[Any]
@@ -59,14 +74,15 @@ def known_codes(operation: AnyOperation) -> frozenset[str]:
         codes |= {"unauthorized", "role_forbidden", "tenant_forbidden", "rate_limited"}
         if operation.roles - {"admin"}:
             codes.add("tenant_suspended")
-    if operation.body is not None:
+    if operation.has_body:
         codes |= {
             "malformed_request",
             "body_too_large",
             "unsupported_media_type",
-            "invalid_request",
             "request_timeout",
         }
+    if operation.body is not None:
+        codes.add("invalid_request")
     if operation.query is not None:
         codes |= {"malformed_request", "invalid_request"}
     if operation.body is not None and operation.query is not None:
