@@ -43,9 +43,13 @@ class FastOperation:
         call, log_entry, repeated = self._admission.start(scope, ids or {}, receive)
         reply = await attempt(self._serve(call, scope, repeated), call, log_entry)
         if isinstance(reply, Problem):
-            await send_response(
-                scope, send, problem_response(reply, call.request_id, call.allowance)
+            response = problem_response(
+                reply,
+                call.request_id,
+                call.allowance,
+                error_object=self.operation.error_object,
             )
+            await send_response(scope, send, response)
             return
         await send_response(scope, send, reply_response(reply, call.request_id, call.allowance))
         log_entry.record_success(reply.status)

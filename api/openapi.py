@@ -124,8 +124,8 @@ def document(operations: Sequence[AnyOperation], public_url: str | None = None) 
         path_item = found["paths"][public_path(operation)]
         _complete(path_item[operation.method.lower()], operation)
     components = found["components"]
-    codes = frozenset(code for operation in operations for code in _codes(operation))
-    components["schemas"] = simplify(components["schemas"]) | problem_schemas(codes)
+    problems = problem_schemas((operation, _codes(operation)) for operation in operations)
+    components["schemas"] = simplify(components["schemas"]) | problems
     components["headers"] = _HEADERS
     return found
 
@@ -224,7 +224,7 @@ def _problem_response(operation: AnyOperation, status: int, codes: Sequence[str]
     names = ["X-Request-Id", *_HEADERS_OF_STATUS.get(status, ())]
     if operation.command and status in _DECIDED:
         names += ["Quorate-Sequence", "Idempotent-Replayed"]
-    schemas = [ref(schema_name(code)) for code in codes]
+    schemas = [ref(schema_name(code, error_object=operation.error_object)) for code in codes]
     return {
         "description": "\n\n".join(f"`{code}`: {KINDS[code].title}." for code in codes),
         "headers": _header_refs(names),

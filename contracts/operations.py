@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from quorate.contracts.problems import KINDS
+from quorate.contracts.wire_models import has_snake_case
 from quorate.domain.identity.principals import Role
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.records import record
@@ -34,6 +36,7 @@ class Operation(Generic[R]):
     description: str = ""  # Side conditions, as full sentences.
     roles: frozenset[Role] = frozenset()
     body: type[BaseModel] | None = None
+    error_object: bool = False  # Its problems also contain ``error`` (contracts/problems.py).
     body_bytes_max: int = BODY_BYTES_MAX  # Over HTTP; over NATS it is BODY_BYTES_MAX for all.
     body_optional: bool = False  # An empty body means the defaults of the model.
     body_media: str = JSON_MEDIA  # Another one: the handler gets the bytes. HTTP only.
@@ -47,6 +50,11 @@ class Operation(Generic[R]):
     urgent: bool = False  # Runs before others: a delay would lose or block a lease.
     unmetered: bool = False  # No daily quota rejects it: it only ends what exists.
     of_key: bool = False  # Concerns the key itself. HTTP only: NATS requests carry no key.
+
+    @property
+    def has_snake_case(self) -> bool:
+        """Whether its fields and ids have their names of Python in JSON."""
+        return has_snake_case(self.body) or has_snake_case(self.query)
 
     @property
     def has_raw_body(self) -> bool:
@@ -99,6 +107,11 @@ def known_codes(operation: AnyOperation) -> frozenset[str]:
 def path_parameters(operation: AnyOperation) -> Sequence[str]:
     """Return the parameter names in the path, as the handler receives them."""
     return _PATH_PARAMETER.findall(operation.path)
+
+
+def json_name(operation: AnyOperation, name: str) -> str:
+    """Return the name of a field or of a parameter in the path, as it is in JSON and in URLs."""
+    return name if operation.has_snake_case else to_camel(name)
 
 
 def is_id(text: str) -> bool:
