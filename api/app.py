@@ -12,6 +12,7 @@ from quorate.api.documents import DOCUMENTS, ENDPOINTS, Documents, asyncapi_docu
 from quorate.api.errors import add_error_handlers
 from quorate.api.fast_lane import create_fast_lane
 from quorate.api.http_admission import admission_for
+from quorate.api.large_bodies import LargeBodies
 from quorate.api.public_routes import PUBLIC
 from quorate.api.registry import handler_for
 from quorate.api.routes import OperationRoute, route_for
@@ -50,10 +51,12 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     app.public_url = public_url
+    large_bodies = LargeBodies()
     documents = Documents(app.openapi, asyncapi)
     for operation in ENDPOINTS:
         handler = handler_for(operation, documents if operation in DOCUMENTS else service)
-        app.router.routes.append(route_for(operation, admission_for(service, operation), handler))
+        admission = admission_for(service, operation, large_bodies)
+        app.router.routes.append(route_for(operation, admission, handler))
     app.router.routes.extend(PUBLIC)
     add_error_handlers(app, service.request_metrics.of("http"))
     return app

@@ -1,7 +1,7 @@
-"""Count a connection for the caller that uses it.
+"""Count a connection for the caller that uses it, and give a large body more time to arrive.
 
-The server limits the connections of each caller, but only admission knows the caller. The server
-therefore offers an ASGI extension with each request.
+The server limits the connections of each caller and the time of a body, but only admission knows
+the caller and the operation. The server therefore offers an ASGI extension with each request.
 """
 
 from collections.abc import Callable
@@ -15,14 +15,24 @@ from quorate.runtime.asgi import Scope
 
 EXTENSION = "quorate.connection"
 CLAIM = "claim"
+PROLONG = "prolong"
 RETRY_AFTER_SECONDS = 1
 # Takes the actor; returns False if the actor has too many connections.
 Claim: TypeAlias = Callable[[str], bool]
+# Takes the seconds that the current body may take in addition.
+Prolong: TypeAlias = Callable[[float], None]
 
 
-def offer_claim(cycle: RequestResponseCycle, claim: Claim) -> None:
+def offer_claim(cycle: RequestResponseCycle, claim: Claim, prolong: Prolong) -> None:
     """Offer the extension for one request, after those of ``response_writer``."""
-    cycle.scope["extensions"][EXTENSION] = {CLAIM: claim}
+    cycle.scope["extensions"][EXTENSION] = {CLAIM: claim, PROLONG: prolong}
+
+
+def prolong_body(scope: Scope, seconds: float) -> None:
+    """Give the body of this request more time, if the server limits it."""
+    offered = scope.get("extensions", {}).get(EXTENSION)
+    if offered is not None:
+        offered[PROLONG](seconds)
 
 
 def claim_connection(scope: Scope, principal: Principal) -> None:

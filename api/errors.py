@@ -23,10 +23,16 @@ _CODES = {400: "malformed_request", 404: "not_found", 413: "body_too_large"}
 
 
 def add_error_handlers(app: FastAPI, metrics: OperationMetrics) -> None:
+    topics = _topics_with_error_object(app)
+
+    def respond(request: Request, problem: Problem, request_id: str) -> Response:
+        has_error = _topic(request.url.path) in topics
+        return CompleteResponse(problem_response(problem, request_id, error_object=has_error))
+
     def reject(request: Request, problem: Problem) -> Response:
         log_entry = start_log_entry(request.scope, metrics)
         log_entry.record_rejection(problem, None)
-        return CompleteResponse(problem_response(problem, log_entry.request_id))
+        return respond(request, problem, log_entry.request_id)
 
     async def on_http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -44,11 +50,22 @@ def add_error_handlers(app: FastAPI, metrics: OperationMetrics) -> None:
         log_entry = start_log_entry(request.scope, metrics)
         log_entry.record_failure("internal_error", error)
         problem = Problem("internal_error", "Internal error. Use the request id to report it.")
-        return CompleteResponse(problem_response(problem, log_entry.request_id))
+        return respond(request, problem, log_entry.request_id)
 
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Exception, on_failure)
+
+
+def _topic(path: str) -> str:
+    return path.split("/", 2)[1] if path.startswith("/") else ""
+
+
+def _topics_with_error_object(app: FastAPI) -> Collection[str]:
+    """Return the first parts of paths under which each operation has ``error_object``."""
+    operations = [one.operation for one in app.routes if isinstance(one, OperationRoute)]
+    others = {_topic(one.path) for one in operations if not one.error_object}
+    return {_topic(one.path) for one in operations if one.error_object} - others
 
 
 def _allowed_methods(app: FastAPI, request: Request) -> Collection[str]:

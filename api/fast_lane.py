@@ -18,7 +18,7 @@ from quorate.api.responses import problem_response, reply_response, send_respons
 from quorate.application.admission import attempt
 from quorate.application.execution import Service
 from quorate.application.operations import Call, Handler, Reply
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.operations import BODY_BYTES_MAX, AnyOperation
 from quorate.contracts.problems import Problem
 from quorate.contracts.registry import OPERATIONS
 from quorate.runtime.asgi import ASGIApplication, Receive, Scope, Send
@@ -32,6 +32,7 @@ class FastOperation:
     def __init__(self, admission: HttpAdmission, handler: Handler) -> None:
         operation = admission.operation
         assert not operation.streams, f"{operation.name} streams: only FastAPI serves streams"
+        assert operation.body_bytes_max <= BODY_BYTES_MAX, f"{operation.name} has large bodies"
         self.operation = operation
         self._admission = admission
         self._handler = handler
@@ -42,9 +43,13 @@ class FastOperation:
         call, log_entry, repeated = self._admission.start(scope, ids or {}, receive)
         reply = await attempt(self._serve(call, scope, repeated), call, log_entry)
         if isinstance(reply, Problem):
-            await send_response(
-                scope, send, problem_response(reply, call.request_id, call.allowance)
+            response = problem_response(
+                reply,
+                call.request_id,
+                call.allowance,
+                error_object=self.operation.error_object,
             )
+            await send_response(scope, send, response)
             return
         await send_response(scope, send, reply_response(reply, call.request_id, call.allowance))
         log_entry.record_success(reply.status)

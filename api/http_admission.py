@@ -7,14 +7,24 @@
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
-from quorate.api.connection_owner import claim_connection
+from pydantic import BaseModel
+
+from quorate.api.connection_owner import claim_connection, prolong_body
+from quorate.api.large_bodies import (
+    CALLER_BYTES_MAX,
+    NOTHING_RESERVED,
+    CallerReservation,
+    LargeBodies,
+    Reservation,
+)
 from quorate.api.request_reader import (
     CREDENTIAL_HEADERS,
+    BodyReader,
     collect_headers,
     parse_query,
-    read_body,
     read_token,
 )
 from quorate.application.admission import RequestLogEntry, check_tenant, request_id, validate
@@ -24,7 +34,7 @@ from quorate.application.rate_limiter import Allowance, caller_of, reserve_for
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
 from quorate.application.strict_json import parse
 from quorate.application.tracing import HEADERS, Tracing
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.operations import BODY_BYTES_MAX, AnyOperation
 from quorate.contracts.problems import Problem
 from quorate.domain.identity.principals import Principal
 from quorate.runtime.asgi import Headers, Receive, Scope
@@ -51,6 +61,7 @@ class HttpAdmission:
         *,
         metrics: OperationMetrics | None = None,
         tracing: Tracing | None = None,
+        large_bodies: LargeBodies | None = None,
     ) -> None:
         """``limit`` raises Problem when the caller exceeds its rate limit.
 
@@ -62,6 +73,22 @@ class HttpAdmission:
         self._authenticate = authenticate
         self._no_query = operation.query() if operation.query is not None else None
         self._limit = limit
+        is_optional = operation.body is not None and operation.body_optional
+        self._no_body = operation.body() if operation.body and is_optional else None
+        self._body_reader = BodyReader(
+            bytes_max=operation.body_bytes_max,
+            media=operation.body_media,
+            is_optional=is_optional,
+        )
+        assert operation.body_bytes_max <= CALLER_BYTES_MAX, f"{operation.name}: never accepted"
+        self._has_large_bodies = operation.body_bytes_max > BODY_BYTES_MAX
+        self._large_bodies = large_bodies or LargeBodies()
+
+    def reserve(self, call: Call, scope: Scope) -> Reservation:
+        """Return what counts the bytes of the body; the caller releases it after the request."""
+        if not self._has_large_bodies:
+            return NOTHING_RESERVED
+        return CallerReservation(self._large_bodies, call, partial(prolong_body, scope))
 
     def start(self, scope: Scope, ids: Mapping[str, str], receive: Receive) -> Started:
         """Begin the log entry and the span of a request; ``ids`` are those in its path."""
@@ -78,7 +105,13 @@ class HttpAdmission:
         call.urgent, call.unmetered = self.operation.urgent, self.operation.unmetered
         return Started(call, log_entry, repeated)
 
-    async def admit(self, call: Call, scope: Scope, repeated: frozenset[bytes]) -> None:
+    async def admit(
+        self,
+        call: Call,
+        scope: Scope,
+        repeated: frozenset[bytes],
+        reservation: Reservation = NOTHING_RESERVED,
+    ) -> None:
         """Admit the caller, then read, parse and validate the request into ``call``.
 
         Raises Problem.
@@ -95,13 +128,22 @@ class HttpAdmission:
             call.allowance = self._limit(call.principal)
         if b"idempotency-key" in repeated:
             raise Problem("idempotency_key_invalid", "Send Idempotency-Key only once.")
-        if operation.body is not None:
-            call.body = validate(operation.body, parse(await read_body(call.headers, call.receive)))
+        if operation.has_body:
+            body = await self._body_reader.read(call.headers, call.receive, reservation)
+            call.body = self._model_of(body, operation.body)
         if operation.query is not None:
             query = parse_query(raw) if (raw := scope["query_string"]) else None
             call.query = validate(operation.query, query) if query else self._no_query
         if operation.roles:
             check_tenant(call.principal, call.body, call.query)
+
+    def _model_of(self, body: bytes, model: type[BaseModel] | None) -> BaseModel | bytes:
+        """Return what the handler gets; raises Problem."""
+        if model is None:
+            return body
+        if not body and self._no_body is not None:
+            return self._no_body
+        return validate(model, parse(body))
 
     async def _principal(
         self, headers: Mapping[bytes, bytes], repeated: frozenset[bytes], scope: Scope
@@ -118,7 +160,9 @@ class HttpAdmission:
         return principal
 
 
-def admission_for(service: Service, operation: AnyOperation) -> HttpAdmission:
+def admission_for(
+    service: Service, operation: AnyOperation, large_bodies: LargeBodies | None = None
+) -> HttpAdmission:
     """Connect one operation with the authentication, limits, metrics and traces of a service."""
     check, reserve = service.tenant_access.check, reserve_for(operation)
 
@@ -132,6 +176,7 @@ def admission_for(service: Service, operation: AnyOperation) -> HttpAdmission:
         metrics=service.request_metrics.of("http", operation.name, timed=not operation.streams),
         # Monitoring calls public operations every few seconds, and a stream lasts for hours.
         tracing=service.tracing if operation.roles and not operation.streams else None,
+        large_bodies=large_bodies,
     )
 
 

@@ -124,8 +124,8 @@ def document(operations: Sequence[AnyOperation], public_url: str | None = None) 
         path_item = found["paths"][public_path(operation)]
         _complete(path_item[operation.method.lower()], operation)
     components = found["components"]
-    codes = frozenset(code for operation in operations for code in _codes(operation))
-    components["schemas"] = simplify(components["schemas"]) | problem_schemas(codes)
+    problems = problem_schemas((operation, _codes(operation)) for operation in operations)
+    components["schemas"] = simplify(components["schemas"]) | problems
     components["headers"] = _HEADERS
     return found
 
@@ -146,8 +146,19 @@ def _documented_route(operation: AnyOperation) -> OperationRoute:
         response_class=_response_class(operation),
         response_description=_response_description(operation),
         responses={"200": {"headers": _success_headers(operation)}, **_problems(operation)},
-        openapi_extra={"x-quorate-roles": sorted(operation.roles)} if operation.roles else None,
+        openapi_extra=_extra(operation),
     )
+
+
+def _extra(operation: AnyOperation) -> Json | None:
+    """Return what a signature cannot express about a request."""
+    extra: Json = {}
+    if operation.roles:
+        extra["x-quorate-roles"] = sorted(operation.roles)
+    if operation.has_raw_body:
+        content = {operation.body_media: {"schema": {"type": "string", "format": "binary"}}}
+        extra["requestBody"] = {"required": not operation.body_optional, "content": content}
+    return extra or None
 
 
 async def _no_principal(_key: str, _scope: Scope) -> None:
@@ -213,7 +224,7 @@ def _problem_response(operation: AnyOperation, status: int, codes: Sequence[str]
     names = ["X-Request-Id", *_HEADERS_OF_STATUS.get(status, ())]
     if operation.command and status in _DECIDED:
         names += ["Quorate-Sequence", "Idempotent-Replayed"]
-    schemas = [ref(schema_name(code)) for code in codes]
+    schemas = [ref(schema_name(code, error_object=operation.error_object)) for code in codes]
     return {
         "description": "\n\n".join(f"`{code}`: {KINDS[code].title}." for code in codes),
         "headers": _header_refs(names),
@@ -237,6 +248,7 @@ def _complete(found: Json, operation: AnyOperation) -> None:
     ]
     if operation.body is not None:
         found["requestBody"]["content"][JSON]["example"] = BODIES[operation.name]
+        found["requestBody"]["required"] = not operation.body_optional
     responses = found["responses"]
     for content in responses["200"]["content"].values():
         content["schema"] = simplify(content["schema"])

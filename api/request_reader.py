@@ -4,8 +4,9 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large
-from quorate.contracts.operations import is_id
+from quorate.api.large_bodies import NOTHING_RESERVED, Reservation
+from quorate.application.strict_json import body_too_large
+from quorate.contracts.operations import BODY_BYTES_MAX, JSON_MEDIA, is_id
 from quorate.contracts.problems import Problem
 from quorate.runtime.asgi import Headers, Receive
 
@@ -44,37 +45,66 @@ def read_token(headers: Mapping[bytes, bytes]) -> str | None:
     return token.decode("ascii")
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if media != b"application/json" or b"content-encoding" in headers:
-        raise Problem("unsupported_media_type", "Send uncompressed application/json.")
-    length = headers.get(b"content-length", b"0")
-    if not length.isdigit() or int(length[:20]) > BODY_BYTES_MAX:
-        raise body_too_large()
-    message = await receive()
-    if message.get("more_body"):
-        return await _read_rest(message, receive)
-    if message["type"] == "http.disconnect":
-        raise Problem("malformed_request", "The connection ended before the body did.")
-    body: bytes = message.get("body", b"")
-    if len(body) > BODY_BYTES_MAX:  # A chunked body has no Content-Length.
-        raise body_too_large()
-    return body
+class BodyReader:
+    """Reads the bodies of one operation, within its limit."""
 
+    def __init__(
+        self,
+        *,
+        bytes_max: int = BODY_BYTES_MAX,
+        media: str = JSON_MEDIA,
+        is_optional: bool = False,
+    ) -> None:
+        self._bytes_max = bytes_max
+        self._media = media.encode()
+        self._detail = f"Send uncompressed {media}."
+        self._is_optional = is_optional
 
-async def _read_rest(first: MutableMapping[str, Any], receive: Receive) -> bytes:
-    """Read the rest of a body that arrives in parts; ``http_protocol`` limits the time."""
-    body = bytearray(first.get("body", b""))
-    more = True
-    while more and len(body) <= BODY_BYTES_MAX:
+    async def read(
+        self,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        reservation: Reservation = NOTHING_RESERVED,
+    ) -> bytes:
+        """Return the body; raise Problem. A large body is counted by the reservation."""
+        media = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        is_expected = media == self._media and b"content-encoding" not in headers
+        if not is_expected and not self._may_be_empty(headers):
+            raise Problem("unsupported_media_type", self._detail)
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length[:20]) > self._bytes_max:
+            raise body_too_large(self._bytes_max)
+        reservation.grow(int(length))
         message = await receive()
-        if message["type"] == "http.disconnect":
+        if message.get("more_body"):
+            body = await self._read_rest(message, receive, reservation)
+        elif message["type"] == "http.disconnect":
             raise Problem("malformed_request", "The connection ended before the body did.")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    if len(body) > BODY_BYTES_MAX:
-        raise body_too_large()
-    return bytes(body)
+        else:
+            body = message.get("body", b"")
+        if len(body) > self._bytes_max:  # A chunked body has no Content-Length.
+            raise body_too_large(self._bytes_max)
+        if body and not is_expected:
+            raise Problem("unsupported_media_type", self._detail)
+        return body
+
+    def _may_be_empty(self, headers: Mapping[bytes, bytes]) -> bool:
+        return self._is_optional and not headers.get(b"content-length", b"0").strip(b"0")
+
+    async def _read_rest(
+        self, first: MutableMapping[str, Any], receive: Receive, reservation: Reservation
+    ) -> bytes:
+        """Read the rest of a body that arrives in parts; ``http_protocol`` limits the time."""
+        body = bytearray(first.get("body", b""))
+        more = True
+        while more and len(body) <= self._bytes_max:
+            reservation.grow(len(body))
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Problem("malformed_request", "The connection ended before the body did.")
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return bytes(body)
 
 
 def parse_query(raw: bytes) -> dict[str, str]:

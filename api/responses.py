@@ -5,7 +5,7 @@ from typing import NamedTuple
 from quorate.api.response_writer import find_single_write
 from quorate.application.operations import Reply, Streamed
 from quorate.application.rate_limiter import Allowance
-from quorate.contracts.problems import CONTENT_TYPE, Problem, problem_body
+from quorate.contracts.problems import CONTENT_TYPE, Problem, body_of
 from quorate.runtime.asgi import Headers, Scope, Send
 
 _JSON: Headers = [
@@ -41,8 +41,15 @@ def reply_response(reply: Reply, request_id: str, allowance: Allowance = ()) -> 
     return Response(reply.status, headers, reply.body)
 
 
-def problem_response(problem: Problem, request_id: str, allowance: Allowance = ()) -> Response:
-    body = problem_body(problem.code, problem.detail, problem.details, request_id)
+def problem_response(
+    problem: Problem,
+    request_id: str,
+    allowance: Allowance = (),
+    *,
+    error_object: bool = False,
+) -> Response:
+    """``error_object`` is that of the operation."""
+    body = body_of(problem, request_id, error_object=error_object)
     headers = [
         *_PROBLEM,
         (b"content-length", b"%d" % len(body)),

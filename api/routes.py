@@ -15,7 +15,6 @@ from fastapi import Header, Path, Query, Request, Security
 from fastapi.responses import Response, StreamingResponse
 from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader, HTTPBearer
-from pydantic.alias_generators import to_camel
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
@@ -42,7 +41,7 @@ from quorate.contracts.descriptions import (
     LAST_EVENT_ID_SCHEMA,
     id_description,
 )
-from quorate.contracts.operations import AnyOperation, path_parameters
+from quorate.contracts.operations import JSON_MEDIA, AnyOperation, json_name, path_parameters
 from quorate.contracts.problems import Problem
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -54,6 +53,7 @@ BEARER = HTTPBearer(scheme_name="bearer", auto_error=False)
 API_KEY = APIKeyHeader(name="X-API-Key", scheme_name="apiKey", auto_error=False)
 _PARAMETER = re.compile(r"{(\w+)}")
 _BODY = "body"
+_JSON_TYPE = {b"content-type": JSON_MEDIA.encode()}  # Also of a body that was left out.
 
 
 class OperationRequest(Request):
@@ -63,7 +63,8 @@ class OperationRequest(Request):
         super().__init__(request.scope, request.receive)
         self.call = call
         self._body = b"" if call.body is None else b"{}"  # Not empty: FastAPI asks for its JSON.
-        self._headers = Headers(raw=list(call.headers.items()))
+        headers = {**call.headers, **_JSON_TYPE} if self._body else call.headers
+        self._headers = Headers(raw=list(headers.items()))
 
     @override
     async def json(self) -> Any:
@@ -90,7 +91,7 @@ class OperationRoute(APIRoute):
         """``documented`` makes a route for the OpenAPI document, which serves no requests."""
         self.operation = operation
         self._admission = admission
-        self._ids = {to_camel(name): name for name in path_parameters(operation)}
+        self._ids = {json_name(operation, name): name for name in path_parameters(operation)}
         self._hidden_paths = fixed_paths if self._ids else frozenset[str]()
         super().__init__(
             public_path(operation),
@@ -117,7 +118,14 @@ class OperationRoute(APIRoute):
             call, log_entry, _ = started
             response = await attempt(self._respond(handle, request, started), call, log_entry)
             if isinstance(response, Problem):
-                return CompleteResponse(problem_response(response, call.request_id, call.allowance))
+                return CompleteResponse(
+                    problem_response(
+                        response,
+                        call.request_id,
+                        call.allowance,
+                        error_object=self.operation.error_object,
+                    )
+                )
             if isinstance(response, EventStreamResponse):
                 response.log_entry = log_entry
             else:
@@ -133,8 +141,12 @@ class OperationRoute(APIRoute):
         started: Started,
     ) -> Response:
         call = started.call
-        await self._admission.admit(call, request.scope, started.repeated_headers)
-        return await handle(OperationRequest(request, call))
+        reservation = self._admission.reserve(call, request.scope)
+        try:
+            await self._admission.admit(call, request.scope, started.repeated_headers, reservation)
+            return await handle(OperationRequest(request, call))
+        finally:
+            reservation.release()
 
     @override
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -167,7 +179,7 @@ _FIXED_PATHS = frozenset(one.path for one in ENDPOINTS if not path_parameters(on
 
 def public_path(operation: AnyOperation) -> str:
     """Return the path as documented; its parameters are written in camel case."""
-    return _PARAMETER.sub(lambda found: f"{{{to_camel(found[1])}}}", operation.path)
+    return _PARAMETER.sub(lambda found: f"{{{json_name(operation, found[1])}}}", operation.path)
 
 
 # -- Endpoints ---------------------------------------------------------------
@@ -196,7 +208,7 @@ def _parameters(operation: AnyOperation, *, is_documented: bool) -> list[Paramet
     found = [Parameter("request", Parameter.POSITIONAL_OR_KEYWORD, annotation=OperationRequest)]
     for name in path_parameters(operation):
         path = Path(description=id_description(name), json_schema_extra={"minLength": 1})
-        found.append(Parameter(to_camel(name), kind, annotation=Annotated[str, path]))
+        found.append(Parameter(json_name(operation, name), kind, annotation=Annotated[str, path]))
     if operation.body is not None:
         found.append(Parameter(_BODY, kind, annotation=operation.body))
     if not is_documented:  # Admission and the handler read the rest; solving it costs 0.1 ms.

@@ -10,7 +10,6 @@ Guarantees, for HTTP and NATS alike:
 import itertools
 import logging
 import os
-import re
 import time
 from collections.abc import Awaitable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -21,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from quorate.application.execution import problem_of
 from quorate.application.request_metrics import OK, OperationMetrics
 from quorate.application.tracing import Span
-from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem
+from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, snake_case
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.errors import DomainError
 from quorate.eventlog.envelopes import Unavailable
@@ -39,7 +38,6 @@ UNAVAILABLE_STATUS = 503
 
 _logger = structlog.get_logger("quorate.requests")
 _rate_limited = ThrottledWarning("rate_limited")
-_CAPITAL = re.compile("[A-Z]")
 _PROCESS = os.urandom(4).hex()
 _COUNT = itertools.count(1)
 
@@ -116,7 +114,7 @@ class RequestLogEntry:
         self._finish(problem.code)
         caller = self._caller(problem, principal)
         if problem.code == "rate_limited":  # A flood of requests must not flood the log.
-            _rate_limited.warn(**caller, **_snake_case(problem.details))
+            _rate_limited.warn(**caller, **snake_case(problem.details))
             return
         _logger.info(
             self._event("request_rejected"), status=problem.status, **(self._fields() | caller)
@@ -204,11 +202,6 @@ async def attempt(
     except Exception as error:  # noqa: BLE001 - every failure becomes a response.
         log_entry.record_failure("internal_error", error)
         return internal_error()
-
-
-def _snake_case(details: Mapping[str, object]) -> dict[str, object]:
-    """Return the details with the names that log fields have: ``limitedBy`` -> ``limited_by``."""
-    return {_CAPITAL.sub(r"_\g<0>", name).lower(): value for name, value in details.items()}
 
 
 def internal_error() -> Problem:

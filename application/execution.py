@@ -170,9 +170,11 @@ def _fingerprint(call: Call) -> bytes:
     request needs another FINGERPRINT_VERSION: a test pins fingerprints of this one.
     """
     body = call.body
-    fields = (
-        body.model_dump(mode="json", exclude_defaults=True) if isinstance(body, BaseModel) else None
-    )
+    fields: Any = None
+    if isinstance(body, BaseModel):
+        fields = body.model_dump(mode="json", exclude_defaults=True)
+    elif isinstance(body, bytes):
+        fields = hashlib.sha256(body).hexdigest()
     request = {"path": dict(call.path), "body": fields}
     digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).digest()
     return bytes([FINGERPRINT_VERSION]) + digest

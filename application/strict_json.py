@@ -2,24 +2,32 @@
 
 Most parsers keep the last of two equal keys, accept NaN, and pass on NUL and unpaired surrogates,
 which some databases reject later. This parser rejects all of these.
+
+A body above BODY_BYTES_MAX may be large only because of its texts: at most TEXTS_MAX of them, and
+BODY_BYTES_MAX outside of them. 2 MiB are then parsed in 10 ms; as empty lists they take 240 ms,
+in which no other request is served (measured on two shared cores).
 """
 
 import json
 import re
 from typing import Any, NoReturn
 
+from quorate.contracts.operations import BODY_BYTES_MAX
 from quorate.contracts.problems import Problem
 
-BODY_BYTES_MAX = 64 * 1024
 INTEGER_DIGITS_MAX = 100
+TEXTS_MAX = 4_096  # Of a large body, names included.
 _ESCAPE = "\\u"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_QUOTE = b'"'
 
 
 def parse(body: bytes) -> dict[str, Any]:
     """Parse the JSON object of a body; raises Problem."""
     try:
         text = body.decode("utf-8")
+        if len(body) > BODY_BYTES_MAX:
+            _check_large(body)
         value = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise Problem("malformed_request", "The body is not UTF-8.") from error
@@ -30,6 +38,18 @@ def parse(body: bytes) -> dict[str, Any]:
     if _ESCAPE in text:
         _reject_unstorable(value)
     return value
+
+
+def _check_large(body: bytes) -> None:
+    """Raise Problem if a large body is large because of more than its texts."""
+    plain = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    is_within = plain.count(_QUOTE) <= 2 * TEXTS_MAX
+    if not is_within or sum(map(len, plain.split(_QUOTE)[::2])) > BODY_BYTES_MAX:
+        raise Problem(
+            "malformed_request",
+            f"A body above {BODY_BYTES_MAX} bytes may have {TEXTS_MAX} texts, "
+            f"and {BODY_BYTES_MAX} bytes outside of them.",
+        )
 
 
 def _reason(error: Exception) -> str:
@@ -72,5 +92,5 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def body_too_large() -> Problem:
-    return Problem("body_too_large", f"A body may have at most {BODY_BYTES_MAX} bytes.")
+def body_too_large(bytes_max: int = BODY_BYTES_MAX) -> Problem:
+    return Problem("body_too_large", f"A body may have at most {bytes_max} bytes.")

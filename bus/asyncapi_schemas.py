@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
+from pydantic.alias_generators import to_camel
 
 from quorate.bus.nats_commands import (
     ERROR_CODE_HEADER,
@@ -36,7 +37,7 @@ from quorate.contracts.examples import (
 from quorate.contracts.json_schemas import Json, Mode, generate_schemas, ref
 from quorate.contracts.operations import AnyOperation, known_codes
 from quorate.contracts.problem_models import problem_schemas, schema_name
-from quorate.contracts.problems import KINDS, problem_body
+from quorate.contracts.problems import KINDS, Problem, body_of
 from quorate.contracts.wire_models import PageQuery
 
 # Problems that cannot occur over NATS, where nats-server checks the key, and the subject names the
@@ -53,7 +54,10 @@ _HTTP_ONLY = {
 # Problems that every operation may return over NATS: each request is a message from an agent.
 _ALWAYS_POSSIBLE = {"agent_not_found", "body_too_large", "invalid_request", "malformed_request"}
 # Optional fields that the examples omit.
-_OPTIONAL_FIELDS = {"tenantId", "agentId", "agentName", "proposerAgent"}
+_OPTIONAL_FIELDS = {
+    *("tenantId", "agentId", "agentName", "proposerAgent"),
+    *("tenant_id", "agent_id", "agent_name"),
+}
 
 # -- Responses and problems --------------------------------------------------
 
@@ -64,7 +68,7 @@ def response_schemas(endpoints: Sequence[AnyOperation]) -> tuple[dict[str, Json]
         one.name: ("serialization", one.response) for one in endpoints
     }
     refs, shared = generate_schemas(types)
-    return refs, shared | problem_schemas({code for one in endpoints for code in _codes(one)})
+    return refs, shared | problem_schemas((one, _codes(one)) for one in endpoints)
 
 
 # -- Requests ----------------------------------------------------------------
@@ -93,7 +97,7 @@ def request_example(endpoint: AnyOperation) -> Json:
     """Return the request of an agent for itself, without the optional fields."""
     taken = BODIES.get(endpoint.name) or QUERIES.get(endpoint.name, {})
     ids = {
-        field: PATH_IDS[field]
+        field: PATH_IDS[to_camel(name)]
         for name, field in id_fields(endpoint).items()
         if name != OWN_ID_PARAMETER
     }
@@ -145,7 +149,8 @@ def _codes(endpoint: AnyOperation) -> list[str]:
 
 
 def problem(endpoint: AnyOperation) -> Json:
-    return {"oneOf": [ref(schema_name(code)) for code in _codes(endpoint)]}
+    has_error = endpoint.error_object
+    return {"oneOf": [ref(schema_name(code, error_object=has_error)) for code in _codes(endpoint)]}
 
 
 def problem_headers(endpoint: AnyOperation) -> Json:
@@ -169,7 +174,8 @@ def problem_examples(endpoint: AnyOperation) -> Iterator[Json]:
     """Yield an example of each problem that is specific to this operation."""
     for code in [error.code for error in endpoint.errors] or ("invalid_request",):
         kind = KINDS[code]
-        body = problem_body(code, f"{kind.title}.", PROBLEM_DETAILS.get(code, {}), "5f1d7a84-2c")
+        example = Problem(code, f"{kind.title}.", **PROBLEM_DETAILS.get(code, {}))
+        body = body_of(example, "5f1d7a84-2c", error_object=endpoint.error_object)
         headers = {ERROR_STATUS_HEADER: str(kind.status), ERROR_CODE_HEADER: code}
         yield {"name": code, "headers": headers, "payload": orjson.loads(body)}
 

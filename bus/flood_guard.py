@@ -22,8 +22,8 @@ from typing import TypeAlias, TypeVar
 from prometheus_client import CollectorRegistry, Counter
 
 from quorate.application.rate_limiter import UNBOUNDED, Rates
-from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.bus.command_parser import Verdict
+from quorate.contracts.operations import BODY_BYTES_MAX
 from quorate.domain.shared.records import record
 from quorate.runtime.log_throttle import ThrottledWarning
 

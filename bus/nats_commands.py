@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pydantic.alias_generators import to_camel
-
 from quorate.application.admission import (
     RequestLogEntry,
     attempt,
@@ -42,14 +40,20 @@ from quorate.application.rate_limiter import (
     reserve_for,
 )
 from quorate.application.request_metrics import OperationMetrics, RequestMetrics
-from quorate.application.strict_json import BODY_BYTES_MAX, body_too_large, parse
+from quorate.application.strict_json import body_too_large, parse
 from quorate.application.tracing import HEADERS, Tracing
 from quorate.bus.command_parser import THROTTLED, TOO_LARGE
 from quorate.bus.command_tasks import CommandRequest, CommandResponse
 from quorate.bus.subjects import CommandSubject
 from quorate.bus.subscribers import IDEMPOTENCY_FIELD, OWN_ID_PARAMETER
-from quorate.contracts.operations import AnyOperation, is_id, path_parameters
-from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, problem_body
+from quorate.contracts.operations import (
+    BODY_BYTES_MAX,
+    AnyOperation,
+    is_id,
+    json_name,
+    path_parameters,
+)
+from quorate.contracts.problems import RETRY_AFTER_SECONDS, Problem, body_of
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
 from quorate.eventlog import pages
@@ -69,7 +73,7 @@ _HEADERS_READ = {name.lower(): name for name in (IDEMPOTENCY_HEADER, REQUEST_ID_
 
 def id_fields(endpoint: AnyOperation) -> Mapping[str, str]:
     """Map the parameters of the endpoint's path to their field names in a message."""
-    return {name: to_camel(name) for name in path_parameters(endpoint)}
+    return {name: json_name(endpoint, name) for name in path_parameters(endpoint)}
 
 
 @record
@@ -77,6 +81,7 @@ class _Operation:
     endpoint: AnyOperation
     handler: Handler
     ids: Mapping[str, str]
+    key_field: str  # Of the idempotency key.
     reserve: float
     metrics: OperationMetrics
 
@@ -106,6 +111,7 @@ class NatsCommandHandler:
                 endpoint=endpoint,
                 handler=partial(handlers[endpoint.name], service),
                 ids=id_fields(endpoint),
+                key_field=json_name(endpoint, IDEMPOTENCY_FIELD),
                 reserve=reserve_for(endpoint),
                 metrics=request_metrics.of("nats", endpoint.name),
             )
@@ -128,7 +134,8 @@ class NatsCommandHandler:
             work = _fail(error)
         else:
             work = self._execute(call, operation, request.sender)
-        return _respond(work, call, log_entry, request.response_bytes_max)
+        has_error = self._has_error_object(request.sender)
+        return _respond(work, call, log_entry, request.response_bytes_max, error_object=has_error)
 
     def is_urgent(self, subject: CommandSubject) -> bool:
         operation = self._operations.get(subject.operation)
@@ -158,12 +165,21 @@ class NatsCommandHandler:
         metrics.count("unavailable")
         sent = _read_headers(request.headers).get(REQUEST_ID_HEADER)
         problem = unavailable("Too many commands are in progress.")
-        return _problem_response(problem, request_id(sent.encode() if sent is not None else None))
+        return _problem_response(
+            problem,
+            request_id(sent.encode() if sent is not None else None),
+            error_object=self._has_error_object(request.sender),
+        )
 
     def fail(self, request: CommandRequest, error: Exception) -> CommandResponse:
         log_entry = self._log_entry(request.sender, _read_headers(request.headers))
         log_entry.record_failure("internal_error", error)
-        return _problem_response(internal_error(), log_entry.request_id)
+        has_error = self._has_error_object(request.sender)
+        return _problem_response(internal_error(), log_entry.request_id, error_object=has_error)
+
+    def _has_error_object(self, subject: CommandSubject) -> bool:
+        operation = self._operations.get(subject.operation)
+        return operation is not None and operation.endpoint.error_object
 
     async def _execute(
         self, call: Call, operation: _Operation, subject: CommandSubject
@@ -226,7 +242,7 @@ def _read(
     endpoint = operation.endpoint
     key = headers.get(IDEMPOTENCY_HEADER)
     if endpoint.command:
-        key = _single_key(key, values.pop(IDEMPOTENCY_FIELD, None))
+        key = _single_key(key, values.pop(operation.key_field, None))
         if key is not None:
             call.headers = {b"idempotency-key": key.encode()}
     if operation.ids:
@@ -270,18 +286,23 @@ async def _fail(error: Exception) -> Reply:
 
 
 async def _respond(
-    work: Awaitable[Reply | Streamed], call: Call, log_entry: RequestLogEntry, bytes_max: int
+    work: Awaitable[Reply | Streamed],
+    call: Call,
+    log_entry: RequestLogEntry,
+    bytes_max: int,
+    *,
+    error_object: bool,
 ) -> CommandResponse:
     reply = await attempt(work, call, log_entry)
     if isinstance(reply, Problem):
-        return _problem_response(reply, log_entry.request_id)
+        return _problem_response(reply, log_entry.request_id, error_object=error_object)
     assert isinstance(reply, Reply)
     if len(reply.body) > bytes_max:
         problem = Problem(
             "invalid_request", "limit: The response is too large for one NATS message."
         )
         log_entry.record_rejection(problem, call.principal)
-        return _problem_response(problem, log_entry.request_id)
+        return _problem_response(problem, log_entry.request_id, error_object=error_object)
     log_entry.record_success(reply.status)
     headers = {name.decode().title(): value.decode() for name, value in reply.headers}
     if reply.sequence is not None:
@@ -289,12 +310,14 @@ async def _respond(
     return CommandResponse(body=reply.body, headers=headers)
 
 
-def _problem_response(problem: Problem, request_id: str) -> CommandResponse:
+def _problem_response(
+    problem: Problem, request_id: str, *, error_object: bool = False
+) -> CommandResponse:
     headers = {
         **problem.headers,
         ERROR_STATUS_HEADER: str(problem.status),
         ERROR_CODE_HEADER: problem.code,
     }
-    body = problem_body(problem.code, problem.detail, problem.details, request_id)
+    body = body_of(problem, request_id, error_object=error_object)
     is_throttled = problem.code == RATE_LIMITED
     return CommandResponse(body=body, headers=headers, is_throttled=is_throttled)

@@ -15,7 +15,6 @@ from faststream import Path
 from faststream.nats import NatsBroker, NatsMessage
 from nats.aio.msg import Msg
 from pydantic import BaseModel, Field, create_model
-from pydantic.alias_generators import to_camel
 
 from quorate.bus.command_routes import QUEUE
 from quorate.bus.subjects import COMMANDS, CommandSubject
@@ -24,11 +23,11 @@ from quorate.contracts.descriptions import (
     IDEMPOTENCY_KEY_PATTERN,
     id_description,
 )
-from quorate.contracts.operations import AnyOperation, path_parameters
+from quorate.contracts.operations import AnyOperation, json_name, path_parameters
 from quorate.contracts.wire_models import TenantRequest
 
 OWN_ID_PARAMETER = "agent_id"  # An agent may omit its own id.
-IDEMPOTENCY_FIELD = "idempotencyKey"
+IDEMPOTENCY_FIELD = "idempotency_key"
 
 
 def subscribe(
@@ -94,16 +93,19 @@ def request_model(endpoint: AnyOperation) -> type[BaseModel]:
             description = f"{id_description(name)} Default: the calling agent."
             fields[name] = (
                 str,
-                Field(default=None, alias=to_camel(name), description=description),
+                Field(default=None, alias=json_name(endpoint, name), description=description),
             )
         else:
-            fields[name] = (str, Field(alias=to_camel(name), description=id_description(name)))
+            fields[name] = (
+                str,
+                Field(alias=json_name(endpoint, name), description=id_description(name)),
+            )
     if endpoint.command:
-        fields["idempotency_key"] = (
+        fields[IDEMPOTENCY_FIELD] = (
             str,
             Field(
                 default=None,
-                alias=IDEMPOTENCY_FIELD,
+                alias=json_name(endpoint, IDEMPOTENCY_FIELD),
                 min_length=1,
                 max_length=IDEMPOTENCY_KEY_LENGTH_MAX,
                 pattern=IDEMPOTENCY_KEY_PATTERN,

@@ -11,10 +11,9 @@ from typing import Any, Generic, Self, TypeVar, get_args, get_origin
 from urllib.parse import quote
 
 from pydantic import BaseModel
-from pydantic.alias_generators import to_camel
 
 from quorate.client.problem_errors import invalid_field
-from quorate.contracts.operations import Operation, path_parameters
+from quorate.contracts.operations import Operation, json_name, path_parameters
 from quorate.contracts.wire_models import Query, ResponseModel
 from quorate.domain.shared.records import changed, record
 
@@ -76,7 +75,7 @@ def request_for(
     for name, value in parameters.items():
         _require_unicode(name, value)
     for name, id_ in ids.items():
-        _require_unicode(to_camel(name), id_)
+        _require_unicode(json_name(operation, name), id_)
     content = _dump(body) if isinstance(body, BaseModel) else body
     if operation.body is not None and content is None:
         content = {}
@@ -89,7 +88,7 @@ def request_for(
         message={
             **parameters,
             **(content or {}),
-            **{to_camel(name): id_ for name, id_ in ids.items()},
+            **{json_name(operation, name): id_ for name, id_ in ids.items()},
         },
         is_command=operation.command,
         over_nats=operation.over_nats,

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from quorate.contracts.problems import KINDS
+from quorate.contracts.wire_models import has_snake_case
 from quorate.domain.identity.principals import Role
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.records import record
@@ -18,6 +20,8 @@ from quorate.domain.shared.records import record
 R = TypeVar("R")
 
 ID_LENGTH_MAX = 64
+BODY_BYTES_MAX = 64 * 1024  # Unless the operation declares another limit.
+JSON_MEDIA = "application/json"
 _PATH_PARAMETER = re.compile(r"{(\w+)}")
 
 
@@ -32,6 +36,10 @@ class Operation(Generic[R]):
     description: str = ""  # Side conditions, as full sentences.
     roles: frozenset[Role] = frozenset()
     body: type[BaseModel] | None = None
+    error_object: bool = False  # Its problems also contain ``error`` (contracts/problems.py).
+    body_bytes_max: int = BODY_BYTES_MAX  # Over HTTP; over NATS it is BODY_BYTES_MAX for all.
+    body_optional: bool = False  # An empty body means the defaults of the model.
+    body_media: str = JSON_MEDIA  # Another one: the handler gets the bytes. HTTP only.
     query: type[BaseModel] | None = None
     response: type[R] | None = None  # A model, a TypedDict, or a list of one.
     media: str = "text/html"  # The media type of a response that is not JSON.
@@ -44,9 +52,24 @@ class Operation(Generic[R]):
     of_key: bool = False  # Concerns the key itself. HTTP only: NATS requests carry no key.
 
     @property
+    def has_snake_case(self) -> bool:
+        """Whether its fields and ids have their names of Python in JSON."""
+        return has_snake_case(self.body) or has_snake_case(self.query)
+
+    @property
+    def has_raw_body(self) -> bool:
+        """Whether the body is not JSON: then there is no model, and the handler gets bytes."""
+        return self.body_media != JSON_MEDIA
+
+    @property
+    def has_body(self) -> bool:
+        return self.body is not None or self.has_raw_body
+
+    @property
     def over_nats(self) -> bool:
         """Whether an agent may call the operation over NATS."""
-        return "agent" in self.roles and not self.streams and not self.of_key
+        is_http_only = self.streams or self.of_key or self.has_raw_body
+        return "agent" in self.roles and not is_http_only
 
 
 AnyOperation: TypeAlias = Operation[Any]
@@ -59,14 +82,15 @@ def known_codes(operation: AnyOperation) -> frozenset[str]:
         codes |= {"unauthorized", "role_forbidden", "tenant_forbidden", "rate_limited"}
         if operation.roles - {"admin"}:
             codes.add("tenant_suspended")
-    if operation.body is not None:
+    if operation.has_body:
         codes |= {
             "malformed_request",
             "body_too_large",
             "unsupported_media_type",
-            "invalid_request",
             "request_timeout",
         }
+    if operation.body is not None:
+        codes.add("invalid_request")
     if operation.query is not None:
         codes |= {"malformed_request", "invalid_request"}
     if operation.body is not None and operation.query is not None:
@@ -83,6 +107,11 @@ def known_codes(operation: AnyOperation) -> frozenset[str]:
 def path_parameters(operation: AnyOperation) -> Sequence[str]:
     """Return the parameter names in the path, as the handler receives them."""
     return _PATH_PARAMETER.findall(operation.path)
+
+
+def json_name(operation: AnyOperation, name: str) -> str:
+    """Return the name of a field or of a parameter in the path, as it is in JSON and in URLs."""
+    return name if operation.has_snake_case else to_camel(name)
 
 
 def is_id(text: str) -> bool:

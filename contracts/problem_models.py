@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel, to_pascal
 
 from quorate.contracts.coordination.leases import LeaseConflictDetails
 from quorate.contracts.json_schemas import Json, generate_schemas
+from quorate.contracts.operations import AnyOperation
 from quorate.contracts.problems import KINDS, PROBLEM_TYPE
 from quorate.contracts.wire_models import Time
 from quorate.domain.coordination.leases import LeaseHeld
@@ -36,12 +37,31 @@ class ProblemDocument(BaseModel):
     request_id: str = Field(description="The id under which the service logged the request.")
 
 
-def schema_name(code: str) -> str:
-    return f"{to_pascal(code)}Problem"
+class ErrorObject(BaseModel):
+    """The problem once more, in the form of seed 002."""
+
+    code: str
+    message: str = Field(description="Same as `detail`.")
+    retry_after: int | None = Field(description="Seconds to wait before the next attempt.")
+    details: dict[str, Any] = Field(
+        description="The additional members of the problem, with names in snake_case."
+    )
+
+
+class ProblemDocumentWithError(ProblemDocument):
+    """A problem document of an operation that has ``error_object``."""
+
+    error: ErrorObject | None = Field(
+        default=None, description="Absent if the request did not reach the operation."
+    )
+
+
+def schema_name(code: str, *, error_object: bool = False) -> str:
+    return f"{to_pascal(code)}Problem{'WithError' if error_object else ''}"
 
 
 @cache
-def problem_model(code: str) -> type[ProblemDocument]:
+def problem_model(code: str, *, error_object: bool = False) -> type[ProblemDocument]:
     """Return the model of the problems with this code."""
     kind = KINDS[code]
     constants: Fields = {
@@ -50,8 +70,8 @@ def problem_model(code: str) -> type[ProblemDocument]:
         "code": (Literal[code], ...),
     }
     return create_model(
-        schema_name(code),
-        __base__=ProblemDocument,
+        schema_name(code, error_object=error_object),
+        __base__=ProblemDocumentWithError if error_object else ProblemDocument,
         __doc__=f"{kind.title}.",
         **constants,
         **_members(kind.error),
@@ -71,9 +91,13 @@ def _members(error: type[DomainError]) -> Fields:
     }
 
 
-def problem_schemas(codes: Iterable[str]) -> Json:
-    """Return one schema for each code, and those that they refer to."""
-    models = {schema_name(code): problem_model(code) for code in sorted(codes)}
+def problem_schemas(codes_of: Iterable[tuple[AnyOperation, Iterable[str]]]) -> Json:
+    """Return one schema for each code that an operation returns, and those that they refer to."""
+    kinds = {(code, operation.error_object) for operation, codes in codes_of for code in codes}
+    models = {
+        schema_name(code, error_object=has_error): problem_model(code, error_object=has_error)
+        for code, has_error in sorted(kinds)
+    }
     _, definitions = generate_schemas(
         {name: ("validation", model) for name, model in models.items()}
     )

@@ -7,6 +7,7 @@
 * The HTTP status of a domain error follows from its base class, so the domain does not know HTTP.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -28,6 +29,7 @@ from quorate.domain.shared.records import record
 PROBLEM_TYPE = "urn:quorate:problem:"
 CONTENT_TYPE = b"application/problem+json"
 RETRY_AFTER_SECONDS = 1
+_CAPITAL = re.compile("[A-Z]")
 
 STATUS_BY_BASE: Mapping[type[DomainError], int] = {
     Forbidden: 403,
@@ -186,6 +188,39 @@ class Problem(Exception):
     @property
     def status(self) -> int:
         return KINDS[self.code].status
+
+
+def body_of(problem: Problem, request_id: str, *, error_object: bool = False) -> bytes:
+    """Serialize a problem, with the member ``error`` if the operation has ``error_object``."""
+    details = problem.details
+    if error_object:
+        details = {**details, "error": _error_object(problem)}
+    return problem_body(problem.code, problem.detail, details, request_id)
+
+
+def _error_object(problem: Problem) -> Mapping[str, object]:
+    """Return the problem in the form that clients of the agent mail of seed 002 read."""
+    seconds = problem.headers.get("Retry-After")
+    return {
+        "code": problem.code,
+        "message": problem.detail,
+        "retry_after": None if seconds is None else int(seconds),
+        "details": snake_case(problem.details),
+    }
+
+
+def snake_case(value: Any) -> Any:  # noqa: ANN401 - any JSON value.
+    """Return a JSON value with the names of its members in snake_case: ``limitedBy`` and so on."""
+    match value:
+        case Mapping():
+            return {
+                _CAPITAL.sub(r"_\g<0>", name).lower(): snake_case(inner)
+                for name, inner in value.items()
+            }
+        case list() | tuple():
+            return [snake_case(inner) for inner in value]
+        case _:
+            return value
 
 
 def problem_body(code: str, detail: str, details: Mapping[str, Any], request_id: str) -> bytes:

@@ -1,7 +1,7 @@
 """Base classes and field types of all wire models.
 
 * Field names and defaults are exactly those of the seeds. In Python a field has its snake_case
-  name; in JSON it has its camelCase name.
+  name; in JSON it has its camelCase name, and in the models ``Snake...`` the same as in Python.
 * Requests are validated strictly and reject unknown fields. ``tenantId`` is accepted everywhere and
   must match the tenant of the key.
 * Responses ignore unknown fields, because a newer service may send more; ``raw`` keeps them.
@@ -163,6 +163,49 @@ class PageQuery(Query):
     after: Annotated[str, Field(max_length=64)] | None = Field(
         default=None, description="Id of the last item of the previous page."
     )
+
+
+# -- Names in snake_case -----------------------------------------------------
+
+
+def _same_name(name: str) -> str:
+    return name
+
+
+_SNAKE_CASE = ConfigDict(alias_generator=_same_name)
+
+
+class SnakeResponse(ResponseModel):
+    """Base of responses, and of their parts, with the field names of Python."""
+
+    model_config = _SNAKE_CASE
+
+
+class SnakeRequest(TenantRequest):
+    """A request with the field names of Python: ``tenant_id`` is optional."""
+
+    model_config = _SNAKE_CASE
+
+
+class SnakeAgentRequest(AgentRequest):
+    """A request for one agent, given as ``agent_id`` or ``agent_name``."""
+
+    model_config = _SNAKE_CASE
+
+
+class SnakeQuery(Query):
+    model_config = _SNAKE_CASE
+
+
+class SnakeAgentQuery(SnakeQuery, AgentRequest):
+    """A query for one agent, given as ``agent_id`` or ``agent_name``."""
+
+    model_config = ConfigDict(**_SNAKE_CASE, strict=False)
+
+
+def has_snake_case(model: type[BaseModel] | None) -> bool:
+    """Whether the fields of a model have their names of Python in JSON."""
+    return model is not None and model.model_config.get("alias_generator") is _same_name
 
 
 def unchecked(model: Callable[P, M]) -> Callable[P, M]:

@@ -26,6 +26,7 @@ from quorate.domain.shared.daily_quotas import USAGE, WHOLE_TENANT, is_agent
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.command_queue import CommandQueue, QueuedCommand
+from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.database import DatabaseUnusable, FilesReplaced
 from quorate.eventlog.envelopes import CommandEnvelope, CommandFailed, CommandResult, Unavailable
 from quorate.eventlog.event_store import EventStore, Heads, LogCorrupted
@@ -88,6 +89,7 @@ class CommandBus:
         self._log = log
         self._states = states
         self._answers = IdempotencyStore(log.database)
+        self._contents = ContentStore(log.database)
         self._clock = clock
         self._new_id = new_id
         self._window = round(window_seconds * 1_000)
@@ -256,6 +258,9 @@ class CommandBus:
             if unit.rows:
                 await self._log.append(transaction, unit.rows)
                 await self._states.save(transaction, states)
+                if unit.contents or unit.erased:
+                    await self._contents.save(transaction, unit.contents)
+                    await self._contents.erase(transaction, unit.erased)
             await self._answers.save(transaction, unit.to_remember, now)
             await self._answers.replace(transaction, unit.to_replace, now)
         self.failing = self.failing and not unit.rows

@@ -1,4 +1,4 @@
-"""Tables of the event log: events, archive files, responses to commands, and the clock.
+"""Tables of the event log: events, archive files, responses to commands, contents, and the clock.
 
 * Events are append-only; triggers in the database enforce it.
 * Archived events may be deleted (eventlog/archive/archiver.py), except each tenant's last one, from
@@ -102,6 +102,18 @@ answers = Table(
     Column("at", BigInteger, nullable=False),
     Index("answers_by_age", "at"),
     sqlite_with_rowid=False,
+)
+
+# Contents beside the log (domain/shared/contents.py): written with the event that refers to them,
+# deleted with the event that erases them, never changed. No WITHOUT ROWID: bodies are large.
+message_bodies = Table(
+    "message_bodies",
+    metadata,
+    Column("tenant", text(64), primary_key=True),
+    Column("message_id", text(64), primary_key=True),
+    Column("part", text(64), primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 # At most one row (eventlog/shared_clock.py).

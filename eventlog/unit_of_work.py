@@ -6,6 +6,7 @@
 * A stored response that states a right in time is judged again when its request is repeated.
 * A result is stored under its idempotency key only if the command recorded an event. A command that
   recorded none is decided again by a retry, which is as good as the first attempt.
+* Contents are stored only if their command recorded events: never for a rejection or a repetition.
 * A command that would record events is rejected when its tenant or agent has used up a daily quota.
 """
 
@@ -18,6 +19,7 @@ import orjson
 from quorate.domain.registry import NOTIFYING_EVENTS, SCHEMA, recipients_of, stream_of
 from quorate.domain.shared import daily_quotas
 from quorate.domain.shared.aggregates import Event, Reads
+from quorate.domain.shared.contents import CONTENT_BYTES_MAX, Content, content_id_of, contents_of
 from quorate.domain.shared.deadlines import due_events
 from quorate.domain.shared.errors import DomainError
 from quorate.domain.shared.quotas import UNLIMITED, Quotas, with_limits
@@ -81,6 +83,8 @@ class UnitOfWork:
     ) -> None:
         self.now = now
         self.rows: list[RecordedEvent] = []
+        self.contents: list[tuple[str, Content]] = []  # To store, each with its tenant.
+        self.erased: list[tuple[str, str]] = []  # Tenants, and ids whose contents are deleted.
         self.to_remember: dict[Scope, Remembered] = {}
         self.to_replace: dict[Scope, Remembered] = {}  # Stored by an earlier transaction.
         self._window = window
@@ -172,7 +176,10 @@ class UnitOfWork:
             self._check_usage(envelope, state, context, events)
         except daily_quotas.DailyQuotaExceeded as error:
             return self._rejected(envelope, error)
+        recorded = len(self.rows)
         self._record(envelope, state, _with_reactions(state, events))
+        if events and (contents := contents_of(envelope.command)):
+            self._keep(envelope.tenant, contents, self.rows[recorded:])
         body = envelope.render(envelope.command.result(state, events))
         return Accepted(body=body, sequence=self._heads[envelope.tenant].sequence)
 
@@ -222,10 +229,22 @@ class UnitOfWork:
             self._heads[envelope.tenant] = StreamHead(sequence=row.sequence, hash=row.hash)
             self.rows.append(row)
             state.apply(event, self.now)
+            if (erases := SCHEMA.erases.get(type(event))) is not None:
+                self.erased.append((envelope.tenant, erases(event)))
             state.usage.add(row.actor, len(row.data), self.now)
             if row.type in NOTIFYING_EVENTS:
                 recipients = recipients_of(row.type, orjson.loads(row.data))
                 state.note_notified(recipients, row.sequence)
+
+    def _keep(
+        self, tenant: str, contents: Sequence[Content], rows: Sequence[RecordedEvent]
+    ) -> None:
+        """Keep the contents of a command; one without an event could never be verified."""
+        ids = {content_id_of(row.stream) for row in rows}
+        for content in contents:
+            assert content.id in ids, f"no recorded event is of {content.id}"
+            assert len(content.data) <= CONTENT_BYTES_MAX, f"{content.part} is too large"
+            self.contents.append((tenant, content))
 
     def _row(self, envelope: CommandEnvelope, event: Event) -> RecordedEvent:
         head = self._heads[envelope.tenant]

@@ -1,8 +1,9 @@
 """HTTP/1.1 for unauthenticated clients: every connection is bounded in bytes and time.
 
 * A header section must arrive within HEADER_SECONDS_MAX and HEADER_BYTES_MAX, and the rest of a
-  body within BODY_SECONDS_MAX. A body of unknown length may have CHUNKED_BYTES_MAX. The client
-  must read the full response within RESPONSE_SECONDS_MAX.
+  body within BODY_SECONDS_MAX, which admission prolongs for a large one. The chunk sizes and
+  trailers of a body of unknown length may have CHUNKED_BYTES_MAX. The client must read the full
+  response within RESPONSE_SECONDS_MAX.
 * An unreadable request is rejected with a problem, after the responses to earlier requests. Nothing
   after it on the connection is read as a request.
 * The next pipelined request begins only when the client has read the last response.
@@ -35,7 +36,7 @@ from quorate.server.shared_capacity import SharedCapacityProtocol
 
 HEADER_SECONDS_MAX = 10.0
 BODY_SECONDS_MAX = 15.0
-CHUNKED_BYTES_MAX = 1024 * 1024  # Includes chunk sizes and trailers.
+CHUNKED_BYTES_MAX = 1024 * 1024  # Of the chunk sizes and trailers of a body.
 PIPELINED_MAX = 100
 HELD_BYTES_MAX = 16 * 1024  # More input is parsed at once, up to PIPELINED_MAX requests.
 EXCESS_LINGERING_MAX = 64  # Connections above the limit that close lingering.
@@ -69,7 +70,7 @@ class BoundedHttpProtocol(SharedCapacityProtocol):
     _chunk = b""
     _reparse: bytes | None = None
     _header_bytes = 0  # Of an incomplete header section, since its first chunk.
-    _rest_bytes = 0  # Of a body that arrived in several chunks.
+    _rest_bytes = 0  # Of chunk sizes and trailers.
     _read_deadline: float | None = None  # The deadline of the part that is read.
     _closing = False
     _pending_rejection: str | None = None  # Sent after the responses to earlier requests.
@@ -251,13 +252,18 @@ class BoundedHttpProtocol(SharedCapacityProtocol):
         super().on_headers_complete()
         self.cycle.transport = self._response_transport
         response_writer.offer_single_write(self.cycle)
-        connection_owner.offer_claim(self.cycle, self.claim)
+        connection_owner.offer_claim(self.cycle, self.claim, self._prolong_body)
         self._part = _BODY
         self._rest_bytes = 0
         self._read_deadline = None
         before, self._current = self._current, self.cycle
         if before is not None and not before.response_complete:
             self._queue_pipelined(before)
+
+    def _prolong_body(self, seconds: float) -> None:
+        """Give the rest of the body more time, if it has not arrived."""
+        if self._part == _BODY and self._read_deadline is not None:
+            self._read_deadline += seconds
 
     @override
     def on_body(self, body: bytes) -> None:
@@ -266,6 +272,7 @@ class BoundedHttpProtocol(SharedCapacityProtocol):
         Otherwise each byte of a slow body would run the application.
         """
         cycle = self.cycle
+        self._rest_bytes -= len(body)
         if self._part == _BODY and not cycle.response_complete:
             cycle.body += body
             if len(cycle.body) > HIGH_WATER_LIMIT:

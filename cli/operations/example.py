@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from quorate.cli.operations.fields import Field
+from quorate.cli.operations.fields import TENANT_FIELDS, Field
 from quorate.cli.operations.names import kebab_case
 from quorate.contracts.examples import BODIES, PATH_IDS, QUERIES, example_value
 from quorate.contracts.operations import AnyOperation
@@ -37,7 +37,7 @@ def _example_values(name: str, fields: Sequence[Field]) -> Mapping[str, Any]:
     values: dict[str, Any] = {}
     for field in fields:
         known = examples[field.place]
-        if field.json_name in known and (field.is_required or field.json_name != "tenantId"):
+        if field.json_name in known and (field.is_required or field.json_name not in TENANT_FIELDS):
             values[field.json_name] = known[field.json_name]
         elif field.place == "path":
             values[field.json_name] = kebab_case(field.json_name).upper().replace("-", "_")

@@ -10,11 +10,10 @@ from typing import Any, Literal, TypeAlias
 import click
 import orjson
 from pydantic import BaseModel
-from pydantic.alias_generators import to_camel
 
 from quorate.cli.operations.names import kebab_case
 from quorate.cli.parameter_types import SECONDS_PER_UNIT, parse_seconds
-from quorate.contracts.operations import ID_LENGTH_MAX, AnyOperation, path_parameters
+from quorate.contracts.operations import ID_LENGTH_MAX, AnyOperation, json_name, path_parameters
 from quorate.contracts.wire_models import SEQUENCE_MAX
 from quorate.domain.shared.records import record
 
@@ -28,6 +27,7 @@ RESERVED = frozenset(
         *("json", "idempotency-key", "timeout", "include", "verbose", "last-event-id"),
     }
 )
+TENANT_FIELDS = {"tenantId", "tenant_id"}
 _REFERENCE = re.compile(r"#/\$defs/(\w+)")
 
 
@@ -39,10 +39,7 @@ class Field:
     place: Place
     schema: Schema
     is_required: bool
-
-    @property
-    def json_name(self) -> str:
-        return to_camel(self.name) if self.place == "path" else self.name
+    json_name: str
 
     @property
     def option(self) -> str:
@@ -66,6 +63,7 @@ def fields_of(operation: AnyOperation) -> list[Field]:
             place="path",
             schema={"type": "string", "minLength": 1, "maxLength": ID_LENGTH_MAX},
             is_required=True,
+            json_name=json_name(operation, name),
         )
         for name in path_parameters(operation)
     ]
@@ -78,7 +76,7 @@ def fields_of(operation: AnyOperation) -> list[Field]:
         if model is not None:
             fields += [one for one in _model_fields(place, model) if one.name not in known]
     # Required fields come first, the id of the tenant last: few callers need it.
-    return sorted(fields, key=lambda one: (not one.is_required, one.name == "tenantId"))
+    return sorted(fields, key=lambda one: (not one.is_required, one.name in TENANT_FIELDS))
 
 
 def _model_fields(place: Place, model: type[BaseModel]) -> Iterator[Field]:
@@ -90,6 +88,7 @@ def _model_fields(place: Place, model: type[BaseModel]) -> Iterator[Field]:
             place=place,
             schema=_resolve(schema, whole.get("$defs", {})),
             is_required=name in required,
+            json_name=name,
         )
 
 
@@ -172,8 +171,9 @@ def option_for(field: Field) -> FieldOption:
 
 def _unit_of(field: Field) -> str | None:
     """Return the unit of a field that is a duration, from its name."""
-    units = {"Minutes": "m", "Seconds": "s", "Hours": "h", "wait": "s"}
-    return next((unit for name, unit in units.items() if field.json_name.endswith(name)), None)
+    units = {"minutes": "m", "seconds": "s", "hours": "h", "wait": "s"}
+    last = kebab_case(field.json_name).rpartition("-")[2]
+    return units.get(last)
 
 
 def _type_of(schema: Schema, unit: str | None = None) -> "click.ParamType[Any]":

@@ -4,17 +4,20 @@
   chain therefore proves a body for as long as it exists, and remains valid when it is erased.
 * A command with contents has a method ``contents``. They are stored in the transaction that records
   its events, and not at all if it records none.
+* The id of contents is that of their event's stream, ``category-id``. One event refers to all
+  contents of an id.
 * An aggregate declares which of its events erase contents (``Aggregate.erases``).
 * The salt is random: without it, the hash in the event would reveal a short body after its erasure.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from quorate.domain.shared.records import record
 
 SALT_BYTES = 16
+CONTENT_BYTES_MAX = 10 * 1024 * 1024
 
 
 @record
@@ -35,6 +38,10 @@ class Content:
     salt: bytes
     data: bytes
 
+    def __repr__(self) -> str:
+        """Leave out the data, which must not be logged with a command."""
+        return f"Content({self.id}, {self.part}, {len(self.data)} bytes)"
+
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.salt + self.data).hexdigest()
@@ -44,7 +51,19 @@ class Content:
         return ContentRef(part=self.part, sha256=self.sha256, bytes=len(self.data))
 
 
+def content_id_of(stream: str) -> str:
+    """Return the id of the contents to which the events of a stream refer."""
+    return stream.partition("-")[2]
+
+
 class CommandWithContents(Protocol):
     """A command whose contents are stored if it records events."""
 
-    def contents(self) -> Sequence[Content]: ...
+    def contents(self) -> Sequence[Content]:
+        """Return the contents. It is called several times, so they are made before."""
+
+
+def contents_of(command: object) -> Sequence[Content]:
+    """Return the contents of any command; most have none."""
+    contents: Callable[[], Sequence[Content]] | None = getattr(command, "contents", None)
+    return () if contents is None else contents()

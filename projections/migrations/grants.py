@@ -8,7 +8,14 @@
 
 from sqlalchemy import Connection, func, select, text
 
-from quorate.eventlog.tables import answers, archives, clock_corrections, events, identity
+from quorate.eventlog.tables import (
+    answers,
+    archives,
+    clock_corrections,
+    events,
+    identity,
+    message_bodies,
+)
 from quorate.projections.migrations.revisions import version
 from quorate.projections.tables import metadata
 
@@ -19,6 +26,7 @@ _PRIVILEGES = {
     identity.name: "SELECT",
     answers.name: "SELECT, INSERT, DELETE",
     clock_corrections.name: "SELECT, INSERT, DELETE",
+    message_bodies.name: "SELECT, INSERT, DELETE",
     **dict.fromkeys(metadata.tables, "SELECT, INSERT, UPDATE"),
 }
 # The roles that may append events, except the owner of the table.

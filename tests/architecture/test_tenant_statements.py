@@ -19,6 +19,7 @@ from sqlalchemy.sql.elements import BinaryExpression, ClauseElement, ColumnClaus
 from sqlalchemy.sql.operators import eq
 
 from quorate.eventlog import event_store, transactions
+from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.event_queries import EventQueries
 from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.idempotency import IdempotencyStore
@@ -123,6 +124,7 @@ async def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collecte
     reader = Reader(log, lambda: 0)  # type: ignore[arg-type, return-value]
     SqlStateStore(database)
     IdempotencyStore(database)
+    ContentStore(database)
     DueAggregates(log)
     AgentNames(log)
     NotificationQueries(log, lambda: 0, retention_hours=1)  # type: ignore[arg-type, return-value]

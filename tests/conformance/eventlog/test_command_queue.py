@@ -5,22 +5,29 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorate.domain.shared.state import Command
 from quorate.eventlog.command_queue import CommandQueue
 from quorate.eventlog.envelopes import CommandEnvelope
 from tests.unit.support.sample_commands import heartbeat
+from tests.unit.support.sample_contents import WithContents, content, with_contents
 
 BATCH = 4
 CAPACITY = 20
 
 
 def make_envelope(
-    name: str, *, urgent: bool = False, in_order: bool = False, of: str = ""
+    name: str,
+    *,
+    urgent: bool = False,
+    in_order: bool = False,
+    of: str = "",
+    command: Command | None = None,
 ) -> CommandEnvelope:
     return CommandEnvelope(
         tenant="acme",
         actor=of or name,
         command_id=name,
-        command=heartbeat("ann"),
+        command=command or heartbeat("ann"),
         render=lambda _: b"",
         urgent=urgent,
         in_order=in_order,
@@ -150,3 +157,90 @@ def test_each_command_is_taken_once_and_in_order_per_agent(
         own = [item for item in driver.arrived if item.actor == actor and item.in_order]
         expected = [item.command_id for item in own]
         assert [name for name in served if name in expected] == expected
+
+
+# -- Contents ------------------------------------------------------------------
+
+BATCH_BYTES, QUEUE_BYTES = 100, 250
+
+
+def letter(size: int) -> WithContents:
+    return with_contents(heartbeat("ann"), content(data=b"x" * size))
+
+
+def heavy_queue() -> QueueDriver:
+    driver = QueueDriver()
+    driver.queue = CommandQueue(
+        batch_commands_max=BATCH,
+        queue_commands_max=CAPACITY,
+        urgent_capacity=0,
+        batch_content_bytes_max=BATCH_BYTES,
+        queue_content_bytes_max=QUEUE_BYTES,
+    )
+    return driver
+
+
+def test_batch_ends_before_its_contents_are_too_large() -> None:
+    driver = heavy_queue()
+    driver.enqueue(*"abcde", command=letter(50))
+
+    assert driver.queue.has_full_batch()
+    assert [driver.batch() for _ in range(3)] == [["a", "b"], ["c", "d"], ["e"]]
+    assert not driver.queue
+
+
+def test_command_with_more_than_a_batch_of_contents_is_taken_alone() -> None:
+    driver = heavy_queue()
+    driver.enqueue("large", command=letter(BATCH_BYTES + 1))
+    driver.enqueue("small", command=letter(1))
+
+    assert [driver.batch(), driver.batch()] == [["large"], ["small"]]
+
+
+def test_commands_without_contents_do_not_wait_for_large_ones() -> None:
+    driver = heavy_queue()
+    driver.enqueue("m1", "m2", "m3", command=letter(80))
+    driver.enqueue("a", "b")
+
+    assert [driver.batch() for _ in range(3)] == [["m1", "a", "b"], ["m2"], ["m3"]]
+
+
+def test_urgent_command_overtakes_large_commands_when_more_than_a_batch_waits() -> None:
+    driver = heavy_queue()
+    driver.enqueue("m1", "m2", "m3", command=letter(80))
+    driver.enqueue("a")
+    driver.enqueue("u", urgent=True)
+
+    assert driver.batch() == ["u", "m1", "a"]
+
+
+def test_large_command_is_not_overtaken_for_ever() -> None:
+    driver = heavy_queue()
+    driver.enqueue("m1", "m2", command=letter(80))
+    driver.batch()
+    driver.enqueue("m3", command=letter(1))
+
+    assert driver.batch() == ["m2", "m3"]
+
+
+def test_ordered_command_does_not_overtake_a_large_one_of_its_agent() -> None:
+    driver = heavy_queue()
+    driver.enqueue("m0", command=letter(80))
+    driver.enqueue("m1", command=letter(80), in_order=True, of="ann")
+    driver.enqueue("after m1", in_order=True, of="ann")
+    driver.enqueue("of bob", in_order=True, of="bob")
+
+    assert driver.batch() == ["m0", "of bob"]
+    assert driver.batch() == ["m1", "after m1"]
+
+
+def test_contents_that_wait_are_limited() -> None:
+    driver = heavy_queue()
+    assert driver.queue.has_capacity_for(make_envelope("huge", command=letter(QUEUE_BYTES + 1)))
+    driver.enqueue("a", "b", command=letter(QUEUE_BYTES // 2))
+
+    assert not driver.queue.has_capacity_for(make_envelope("more", command=letter(1)))
+    assert driver.queue.has_capacity_for(make_envelope("light"))
+
+    driver.all()
+    assert driver.queue.has_capacity_for(make_envelope("more", command=letter(QUEUE_BYTES)))

@@ -52,6 +52,7 @@ def queries(stage: ProjectionStage) -> dict[str, Query]:
     owners = {
         "log": vars(stage.log._queries),
         "answers": vars(stage.command_bus._answers),
+        "contents": vars(stage.command_bus._contents),
         "states": {
             f"{plan.read}:{plan.brings}": plan.query
             for plan in (*stored.plans, *stored.of_owner.values())

@@ -361,6 +361,7 @@ async def test_server_role_appends_events_but_cannot_change_them(tmp_path: Path)
         "TRUNCATE events",
         "ALTER TABLE events DISABLE TRIGGER ALL",
         "DROP TABLE events",
+        "UPDATE message_bodies SET body = ''",
     ):
         with pytest.raises(Exception, match=r"permission denied|must be owner"):
             await server_database().define(_execute(statement))

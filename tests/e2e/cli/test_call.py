@@ -160,7 +160,7 @@ def test_misspelled_command_is_answered_with_a_suggestion(run: Run) -> None:
 
 
 def field(schema: dict[str, Any], name: str = "value") -> Field:
-    return Field(name=name, place="body", schema=schema, is_required=False)
+    return Field(name=name, place="body", schema=schema, is_required=False, json_name=name)
 
 
 def test_field_named_like_a_common_option_has_a_prefix() -> None:

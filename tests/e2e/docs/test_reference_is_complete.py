@@ -7,6 +7,7 @@ import click
 import pytest
 
 from quorate import client
+from quorate.api import large_bodies
 from quorate.api.registry import NATS_OPERATIONS
 from quorate.api.routes import ENDPOINTS
 from quorate.application import key_cache, strict_json, subscriptions
@@ -24,7 +25,7 @@ from quorate.contracts.coordination.consensus import ACTION_LENGTH_MAX
 from quorate.contracts.coordination.leases import INTENT_LENGTH_MAX
 from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
 from quorate.contracts.notifications import NOTIFICATION_TYPES
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.operations import BODY_BYTES_MAX, AnyOperation
 from quorate.contracts.problems import KINDS
 from quorate.contracts.wire_models import (
     PAGE_LENGTH_DEFAULT,
@@ -76,10 +77,14 @@ NUMBERS = [
     (CONCEPTS, f"(1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters)"),
     (CONCEPTS, f"Responses are kept for {idempotency.RESPONSES_KEPT_HOURS} hours"),
     (HTTP, f"`limit` (1 to {PAGE_LENGTH_MAX}, {PAGE_LENGTH_DEFAULT} by default)"),
-    (HTTP, f"| request body | {strict_json.BODY_BYTES_MAX} bytes |"),
+    (HTTP, f"| request body | {BODY_BYTES_MAX} bytes, unless"),
+    (HTTP, f"{large_bodies.CALLER_BYTES_MAX // 2**20} MiB of one agent or key"),
+    (HTTP, f"{large_bodies.PROCESS_BYTES_MAX // 2**20} MiB in all"),
+    (HTTP, f"each {large_bodies.BYTES_PER_SECOND_MIN // 1024} KiB of a larger body"),
+    (HTTP, f"may contain {strict_json.TEXTS_MAX} texts"),
     (HTTP, f"| {connection_rejections.HEADER_BYTES_MAX} bytes, to be sent within "),
     (HTTP, f"bytes, to be sent within {http_protocol.HEADER_SECONDS_MAX:g} seconds |"),
-    (HTTP, f"| to be sent within {http_protocol.BODY_SECONDS_MAX:g} seconds |"),
+    (HTTP, f"| to be sent within {http_protocol.BODY_SECONDS_MAX:g} seconds, and"),
     (
         HTTP,
         f"must read the full response within {shared_capacity.RESPONSE_SECONDS_MAX:g} seconds |",
@@ -96,7 +101,7 @@ NUMBERS = [
     (HTTP, f"| reason | {REASON_LENGTH_MAX} characters |"),
     (HTTP, f"| setting | {SETTING_LENGTH_MAX} characters each |"),
     (HTTP, f"`wait` (up to {WAIT_SECONDS_MAX:g} seconds)"),
-    (NATS, f"(at most {strict_json.BODY_BYTES_MAX} bytes)"),
+    (NATS, f"(at most {BODY_BYTES_MAX} bytes)"),
     (NATS, f"can have {command_tasks.IN_FLIGHT_PER_AGENT_MAX} commands in progress"),
     (NATS, f"| message | {configuration.MESSAGE_KILOBYTES_MAX} KB |"),
     (NATS, f"| connections of one key | {connections.CONNECTIONS_PER_KEY_MAX} |"),

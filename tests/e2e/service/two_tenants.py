@@ -12,7 +12,7 @@ from uuid import uuid4
 from pydantic import BaseModel
 
 from quorate.api.routes import ENDPOINTS
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.operations import AnyOperation, json_name
 from quorate.domain.identity.principals import Role
 from quorate.domain.identity.tenants import LIMITS
 from quorate.domain.shared.records import record
@@ -202,7 +202,7 @@ class EndpointRequest:
     def message(self) -> Json:
         """Return the same request as one NATS message, with numbers as numbers."""
         numbers = {name: _read(value) for name, value in self.query.items()}
-        ids = {camel(name): value for name, value in self.path.items()}
+        ids = {json_name(self.endpoint, name): value for name, value in self.path.items()}
         return {**(self.body or {}), **numbers, **ids}
 
     async def send_as(

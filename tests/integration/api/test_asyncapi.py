@@ -17,8 +17,9 @@ from quorate.bus.command_tasks import IN_FLIGHT_PER_AGENT_MAX
 from quorate.bus.nats_commands import id_fields
 from quorate.bus.publishers import NOTIFICATIONS, PUBLISHED
 from quorate.bus.subjects import COMMANDS, TO_AGENT, TO_ALL
+from quorate.bus.subscribers import IDEMPOTENCY_FIELD
 from quorate.contracts.json_schemas import Json
-from quorate.contracts.operations import AnyOperation, known_codes
+from quorate.contracts.operations import AnyOperation, json_name, known_codes
 from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.registry import (
     EVENT_TYPES,
@@ -222,12 +223,13 @@ def test_request_schema_contains_exactly_the_accepted_fields(endpoint: AnyOperat
     model = endpoint.body or endpoint.query
     assert model is not None
     fields = {field.alias or name for name, field in model.model_fields.items()}
-    own = set(id_fields(endpoint).values()) | ({"idempotencyKey"} if endpoint.command else set())
+    key = json_name(endpoint, IDEMPOTENCY_FIELD)
+    own = set(id_fields(endpoint).values()) | ({key} if endpoint.command else set())
     assert set(schema["properties"]) == fields | own
     required = {
         field.alias or name for name, field in model.model_fields.items() if field.is_required()
     }
-    assert set(schema.get("required", ())) == required | own - {"agentId", "idempotencyKey"}
+    assert set(schema.get("required", ())) == required | own - {"agentId", "agent_id", key}
 
 
 @pytest.mark.parametrize("endpoint", NATS_OPERATIONS, ids=named)
@@ -236,7 +238,7 @@ def test_request_schema_matches_the_enforced_limits(endpoint: AnyOperation) -> N
     check = validator(schema)
     model = endpoint.body or endpoint.query
     assert model is not None
-    elsewhere = {*id_fields(endpoint).values(), "idempotencyKey"}
+    elsewhere = {*id_fields(endpoint).values(), json_name(endpoint, IDEMPOTENCY_FIELD)}
     body = {name: value for name, value in example.items() if name not in elsewhere}
     for name in set(schema["properties"]) - elsewhere:
         for value, fits in bounds(schema["properties"][name]):

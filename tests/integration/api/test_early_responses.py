@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from quorate.application.strict_json import BODY_BYTES_MAX
+from quorate.contracts.operations import BODY_BYTES_MAX
 from quorate.server import http_protocol, lingering_close
 from quorate.server.http_protocol import BoundedHttpProtocol
 from quorate.server.lingering_close import DISCARD_BYTES_MAX

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 import pytest
 
 from quorate.api.fast_lane import FastLane
-from quorate.application.strict_json import BODY_BYTES_MAX
+from quorate.contracts.operations import BODY_BYTES_MAX
 from quorate.contracts.registry import OPERATIONS
 from tests.integration.api.asgi_client import AsgiRequest, AsgiResponse
 from tests.integration.api.in_process import InProcess, run_in_process

@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 
 from quorate.api.routes import ENDPOINTS
-from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.contracts.examples import BODIES
 from quorate.contracts.identity.agent_settings import ConfigBody
-from quorate.contracts.operations import AnyOperation
+from quorate.contracts.operations import BODY_BYTES_MAX, AnyOperation
 from tests.integration.api.raw_clients import (
     RawConnection,
     RawResponse,

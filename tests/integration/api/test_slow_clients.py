@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from quorate.application.strict_json import BODY_BYTES_MAX
+from quorate.contracts.operations import BODY_BYTES_MAX
 from quorate.server.connection_rejections import HEADER_BYTES_MAX
 from quorate.server.http_protocol import PIPELINED_MAX
 from quorate.server.open_files import FILES_RESERVED, connection_files_max, waiting_files_max

@@ -11,13 +11,13 @@ from nats.errors import MaxPayloadError
 from structlog.testing import capture_logs
 
 from quorate.application.rate_limiter import Rates
-from quorate.application.strict_json import BODY_BYTES_MAX
 from quorate.bus.auth import connections
 from quorate.bus.auth.connections import CONNECTIONS_PER_KEY_MAX, LARGE_MESSAGES_MAX
 from quorate.bus.auth.subscription_check import EQUAL_SUBSCRIPTIONS_MAX
 from quorate.bus.command_parser import TOO_LARGE
 from quorate.bus.embedded.configuration import MESSAGE_KILOBYTES_MAX
 from quorate.bus.flood_guard import BURST_MIN
+from quorate.contracts.operations import BODY_BYTES_MAX
 from quorate.domain.identity.principals import Principal
 from tests.integration.bus.served_stage import ServedStage
 from tests.integration.bus.stage import ANN, BOB, TENANT, Listener, until

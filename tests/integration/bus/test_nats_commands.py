@@ -20,7 +20,7 @@ from quorate.bus.subjects import CommandSubject
 from quorate.contracts.identity.agents import HeartbeatBody
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_ACT
-from quorate.contracts.wire_models import PageQuery
+from quorate.contracts.wire_models import PageQuery, SnakeQuery
 from quorate.domain.identity.principals import Principal
 from quorate.eventlog.envelopes import Unavailable
 from quorate.eventlog.transactions import DatabaseUnavailable
@@ -63,8 +63,16 @@ class Scenario:
             [
                 Operation(method="POST", path="/act", name="act", body=HeartbeatBody, **row),
                 Operation(method="GET", path="/list", name="list", query=PageQuery, **row),
+                Operation(
+                    method="GET",
+                    path="/mail/{id}",
+                    name="mail",
+                    query=SnakeQuery,
+                    error_object=True,
+                    **row,
+                ),
             ],
-            handlers={"act": self._handle, "list": self._handle},
+            handlers=dict.fromkeys(("act", "list", "mail"), self._handle),
         )
 
     async def _handle(self, _service: Any, call: Call) -> Reply:  # noqa: ANN401 - unused.
@@ -118,6 +126,26 @@ async def test_rejected_command_leaves_nothing_for_the_garbage_collector(
         assert "Nats-Service-Error" in response.headers
 
     assert left == []
+
+
+async def test_problem_has_the_error_object_that_its_operation_declares(
+    scenario: Scenario,
+) -> None:
+    mail, listed = (
+        CommandSubject(tenant="acme", agent_id="agent_of_ann", operation=name)
+        for name in ("mail", "list")
+    )
+    for body in (b"{", b"{}", THROTTLED):
+        response = await scenario.send(mail, body)
+        problem = orjson.loads(response.body)
+        assert problem["error"]["code"] == response.headers["Nats-Service-Error"]
+        assert problem["error"]["message"] == problem["detail"]
+    failed = scenario.commands.fail(make_request(mail), ValueError())
+    rejected = scenario.commands.reject(make_request(mail))
+    assert orjson.loads(failed.body)["error"]["code"] == "internal_error"
+    assert orjson.loads(rejected.body)["error"]["retry_after"] == 1
+    assert b'"error"' not in (await scenario.send(listed, b"{")).body
+    assert b'"error"' not in scenario.commands.reject(make_request(listed)).body
 
 
 async def test_failed_command_leaves_nothing_for_the_garbage_collector(scenario: Scenario) -> None:

@@ -1,0 +1,108 @@
+"""Store, read and erase contents, in the transaction of the events that refer to them.
+
+* An event holds the salted hash of a content (``domain/shared/contents.py``).
+* A content is written with the event that refers to it and deleted with the event that erases it,
+  so neither exists without the other, on any database and after any crash.
+* Stored responses and log messages contain no contents.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any, TypeAlias
+
+import orjson
+from sqlalchemy import Select, and_, bindparam, delete, insert, select
+
+from quorate.domain.shared.contents import Content
+from quorate.eventlog.database import Database
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.tables import message_bodies
+from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
+
+TEXT_PARTS = ("text", "html")
+_columns = message_bodies.c
+
+TenantContent: TypeAlias = tuple[str, Content]
+Contents: TypeAlias = Mapping[tuple[str, str], Content]  # By id and part.
+
+
+class ContentStore:
+    """The contents of all tenants in one database."""
+
+    def __init__(self, database: Database) -> None:
+        dialect = database.dialect
+        its_tenant = _columns.tenant == bindparam("tenant")
+        its_id = _columns.message_id == bindparam("id")
+        self._insert = Query(insert(message_bodies), dialect)
+        self._erase = Query(delete(message_bodies).where(its_tenant, its_id), dialect)
+        # Not packed: as JSON a body would take twice its size.
+        self._by_id = UnpackedQuery(_of_tenant(database, "ids", 1), dialect)
+        self._by_part = UnpackedQuery(_of_tenant(database, "parts", 2), dialect)
+
+    async def save(
+        self, transaction: DatabaseTransaction, contents: Sequence[TenantContent]
+    ) -> None:
+        """Store new contents; the database rejects an id and part that exist."""
+        if contents:
+            rows = [(tenant, one.id, one.part, one.salt, one.data) for tenant, one in contents]
+            await transaction.write(self._insert, rows)
+
+    async def erase(self, transaction: DatabaseTransaction, ids: Iterable[tuple[str, str]]) -> None:
+        """Delete all contents of these tenants and ids; those that do not exist are ignored."""
+        rows = [
+            self._erase.bind({"tenant": tenant, "id": id_}) for tenant, id_ in dict.fromkeys(ids)
+        ]
+        if rows:
+            await transaction.write(self._erase, rows)
+
+    async def read(
+        self,
+        transaction: DatabaseTransaction,
+        tenant: str,
+        ids: Iterable[str],
+        parts: Sequence[str] = (),
+    ) -> Contents:
+        """Return the contents of these ids, or only these parts of them; erased ones are absent."""
+        query, name = (self._by_part, "parts") if parts else (self._by_id, "ids")
+        rows = list(product(ids, parts)) if parts else [(one,) for one in ids]
+        values = {"tenant": tenant, name: orjson.dumps(rows).decode()}
+        found = await transaction.fetch(query, values) if rows else ()
+        return {(row.message_id, row.part): content_from_row(row) for row in found}
+
+
+class ContentReader:
+    """Reads contents for responses, each call in a snapshot of its own."""
+
+    def __init__(self, log: EventStore) -> None:
+        self._log = log
+        self._store = ContentStore(log.database)
+
+    async def texts(self, tenant: str, ids: Iterable[str]) -> Mapping[tuple[str, str], str]:
+        """Return the texts by id and part (TEXT_PARTS); erased ones are absent."""
+        async with self._log.read() as transaction:
+            found = await self._store.read(transaction, tenant, ids, TEXT_PARTS)
+        return {key: content.data.decode() for key, content in found.items()}
+
+    async def all(self, tenant: str, ids: Iterable[str]) -> Contents:
+        """Return all contents of these ids, attachments included."""
+        async with self._log.read() as transaction:
+            return await self._store.read(transaction, tenant, ids)
+
+    async def one(self, tenant: str, id_: str, part: str) -> Content | None:
+        """Return one content, for example an attachment."""
+        async with self._log.read() as transaction:
+            found = await self._store.read(transaction, tenant, (id_,), (part,))
+        return found.get((id_, part))
+
+
+def _of_tenant(database: Database, name: str, columns: int) -> Select[Any]:
+    """Return the statement for contents of one tenant, by id or by id and part."""
+    rows, cells = database.rows(name, columns)
+    key = (_columns.message_id, _columns.part)
+    same = (column == cell for column, cell in zip(key, cells, strict=False))
+    joined = rows.join(message_bodies, and_(_columns.tenant == bindparam("tenant"), *same))
+    return select(message_bodies).select_from(joined)
+
+
+def content_from_row(row: Any) -> Content:  # noqa: ANN401 - a row of ``message_bodies``.
+    return Content(id=row.message_id, part=row.part, salt=bytes(row.salt), data=bytes(row.body))
