@@ -13,6 +13,7 @@ from quorate.contracts.registry import OPERATIONS
 # Each of these modules registers its handlers.
 HANDLER_MODULES = (
     *(agents, leases, send_gate, consensus, agent_settings),
+    *(sending, mail_inbox, reading, mailbox, deliveries),
     *(notifications, event_log, quotas, api_keys, tenants, health),
 )
 # Those that an agent key may call over NATS, each under its name.

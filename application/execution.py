@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
+from quorate.application.mail.mail_service import MailService
 from quorate.application.operations import Call, Reply
 from quorate.application.read_budget import ReadBudget
 from quorate.application.readiness_state import ReadinessProbe
@@ -61,6 +62,7 @@ class Service:
     command_bus: CommandBus
     reader: Reader
     notifications: NotificationQueries
+    mail: MailService
     key_cache: KeyCache
     failed_login_limiter: FailedLoginLimiter
     tenant_access: TenantAccess

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from quorate.contracts import event_log, health, notification_pages
 from quorate.contracts.coordination import consensus, leases, send_gate
 from quorate.contracts.identity import agent_settings, agents, api_keys, quotas, tenants
+from quorate.contracts.mail import mailbox, messages
 from quorate.contracts.operations import AnyOperation
 
 OPERATIONS: tuple[AnyOperation, ...] = (
@@ -15,6 +16,8 @@ OPERATIONS: tuple[AnyOperation, ...] = (
     *agent_settings.OPERATIONS,
     *notification_pages.OPERATIONS,
     *event_log.OPERATIONS,
+    *messages.OPERATIONS,
+    *mailbox.OPERATIONS,
     *quotas.OPERATIONS,
     *api_keys.OPERATIONS,
     *tenants.OPERATIONS,

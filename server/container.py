@@ -54,6 +54,7 @@ from quorate.server.agent_tasks import AgentRetention, WindowComparison
 from quorate.server.deadline_scheduler import DeadlineScheduler
 from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
+from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
 from quorate.server.readiness import Readiness
@@ -172,6 +173,7 @@ def _build(
         notifications=NotificationQueries(
             log, clock, retention_hours=options.notification_retention_hours
         ),
+        mail=create_mail_service(log, options, clock),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         tenant_access=tenant_access,

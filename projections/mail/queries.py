@@ -164,8 +164,8 @@ class MailReader:
             kept = _fitting(found, lambda message: message.bytes, bytes_max)
             entries = await self._entries(snapshot, tenant, agent_id, kept)
             rows = [MailRow(message=one, entry=entries.get(one.id)) for one in kept]
-            rows = await self._with_bodies(snapshot, tenant, rows)
-            return snapshot.result(MailRows(rows=rows, has_more=len(found) > len(kept), unread=0))
+            read = await self._with_bodies(snapshot, tenant, rows)
+            return snapshot.result(MailRows(rows=read, has_more=len(found) > len(kept), unread=0))
 
     async def deliveries(
         self, tenant: str, after: str, limit: int, status: str, size: Size[Delivery]
@@ -269,7 +269,8 @@ class MailReader:
 
 def _fitting(items: Sequence[Any], size_of: Callable[[Any], int], bytes_max: int) -> list[Any]:
     """Return the first items that fit into a page, at least one."""
-    kept, size = [], 0
+    kept: list[Any] = []
+    size = 0
     for item in items:
         size += size_of(item) + MESSAGE_BYTES
         if kept and size > bytes_max:
