@@ -3,9 +3,10 @@
 from functools import partial
 from typing import Any
 
-from quorate.api import event_log, health, notifications
+from quorate.api import event_log, health, mail_inbox, notifications
 from quorate.application.coordination import consensus, leases, send_gate
 from quorate.application.identity import agent_settings, agents, api_keys, quotas, tenants
+from quorate.application.mail import deliveries, mailbox, reading, sending
 from quorate.application.operations import HANDLERS, Handler
 from quorate.contracts.operations import AnyOperation
 from quorate.contracts.registry import OPERATIONS

@@ -15,7 +15,10 @@ def parse_cursor(text: str, name: str) -> tuple[int, int]:
 
 def range_before(cursor: str | None) -> Range:
     """Return what follows a page whose newest message is first."""
-    return Range() if cursor is None else Range(before=parse_cursor(cursor, "cursor")[1])
+    if cursor is None:
+        return Range()
+    newest, oldest = parse_cursor(cursor, "cursor")
+    return Range(before=oldest, newest=newest)
 
 
 def range_after(cursor: str | None, name: str = "cursor") -> Range:

@@ -117,11 +117,10 @@ def render_found(row: MailRow, agent_id: str | None, snippet: str) -> Json:
 
 
 def cursor_of(rows: MailRows, within: Range) -> str:
-    """Return the cursor of a page: its newest and its oldest sequence."""
+    """Return the cursor of a page: the newest sequence that was seen, and the oldest one."""
     sequences = [row.message.sequence for row in rows.rows]
-    if not sequences:
-        return f"{within.after}.{min(within.before, 2**53 - 1)}"
-    return f"{max(sequences)}.{min(sequences)}"
+    newest = max([*sequences, within.after, within.newest or 0])
+    return f"{newest}.{min([*sequences, within.before])}"
 
 
 @record
@@ -164,6 +163,7 @@ _render_sent = renderer(
     SentInfo,
     Message,
     message_id="id",
+    status=lambda message: message.status,
     delivery_type=_delivery_type,
     message=lambda message: _SENTENCES[message.status],
     recipients=lambda message: [_render_recipient(one) for one in message.recipients],

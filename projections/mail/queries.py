@@ -77,6 +77,7 @@ class Range:
     after: int = 0
     before: int = SEQUENCE_MAX
     order: Order = "desc"
+    newest: int | None = None  # Of the first page of a list with the newest message first.
 
 
 class MailReader:
@@ -314,7 +315,7 @@ class _Queries:
         listed = select(deliveries).where(
             _in_tenant(deliveries),
             deliveries.c.status == bindparam("status"),
-            deliveries.c.status.in_(("dead_lettered", "held")),
+            delivery_rows.is_listed,
             deliveries.c.id > bindparam("after"),
         )
         self.deliveries = self._query(listed.order_by(deliveries.c.id).limit(bindparam("limit")))
