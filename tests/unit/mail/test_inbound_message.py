@@ -18,6 +18,7 @@ from quorate.application.mail.inbound_message import (
     parse_inbound,
 )
 from quorate.application.mail.mail_reports import BounceReport, ComplaintReport, FailedRecipient
+from quorate.application.mail.mime_parts import SEARCHED_BYTES
 from quorate.application.mail.outgoing_message import OutgoingMessage, build_message
 from tests.unit.mail.inbound_samples import ADDRESSED, BOUNCE, COMPLAINT, REPLY
 
@@ -290,6 +291,17 @@ def test_damaged_base64_gives_what_can_be_read() -> None:
 def test_multipart_without_its_boundary_is_text() -> None:
     assert with_body(b"just text", b"Content-Type: multipart/mixed; boundary=b").text == "just text"
     assert with_body(b"just text", b"Content-Type: multipart/mixed").text == "just text"
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("surplus", [-3, -2, -1, 0, 1, 2, 3])
+def test_large_parts_are_found_wherever_they_end(line_end: bytes, surplus: int) -> None:
+    data = [b"a" * (SEARCHED_BYTES + surplus), b"b" * (2 * SEARCHED_BYTES), b"--b--" * 9]
+    header = line_end + b"--b" + line_end + b"Content-Type: image/png" + line_end * 2
+    body = b"".join(header + one for one in data) + line_end + b"--b--"
+    message = with_body(body, b"Content-Type: multipart/mixed; boundary=b")
+
+    assert [one.data for one in message.attachments] == data
 
 
 def test_multipart_that_is_not_closed_is_read() -> None:
