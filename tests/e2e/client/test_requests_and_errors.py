@@ -84,7 +84,11 @@ def request_name(operation: Request[Any]) -> str:
 
 
 def test_every_operation_of_the_service_has_a_request() -> None:
-    keyed = {endpoint.name for endpoint in ENDPOINTS if endpoint.roles}
+    keyed = {
+        endpoint.name
+        for endpoint in ENDPOINTS
+        if endpoint.roles and not endpoint.has_snake_case  # Those of mail use their models.
+    }
 
     assert {operation.name for operation in ALL} == keyed - NOT_IN_REQUESTS
 
