@@ -6,7 +6,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from quorate.contracts.coordination.leases import HolderInfo
 from quorate.contracts.descriptions import IDEMPOTENCY_KEY_LENGTH_MAX
-from quorate.contracts.mail.messages import SEND_BYTES_MAX, SUBJECT_ACCEPTED_MAX
+from quorate.contracts.mail.messages import SUBJECT_ACCEPTED_MAX
 from quorate.contracts.operations import Operation
 from quorate.contracts.roles import CAN_ACT
 from quorate.contracts.wire_models import (
@@ -49,7 +49,10 @@ class SendPayload(BaseModel):
 
 
 class SendBody(AgentRequest):
-    """With a `payload`, the message is sent in the same transaction as the decision."""
+    """With a `payload`, the message is sent in the same transaction as the decision.
+
+    A request has at most 64 KB; send a longer message with `sendMail`.
+    """
 
     contact_email: ContactEmail = Field(
         validation_alias=AliasChoices("contactEmail", "recipientEmail"),
@@ -66,7 +69,7 @@ class SendBody(AgentRequest):
     send_reason: Annotated[str, text_field(SEND_REASON_LENGTH_MAX)] | None = Field(
         default=None, description="Why, for the log."
     )
-    scheduled_at: QueryTime | None = Field(
+    scheduled_at: Annotated[QueryTime, Field(strict=False)] | None = Field(
         default=None, description="When the message is to be sent. Only with a payload."
     )
     thread_id: Annotated[str, text_field(THREAD_ID_LENGTH_MAX)] | None = Field(
@@ -147,7 +150,6 @@ REQUEST_SEND = Operation(
         *(AgentNotFound, ActingAsAnother, AddressUnusable, RecipientInvalid, ThreadNotFound),
         *(MessageNotFound, SubjectTooLong, TooManyRecipients, NotSchedulable),
     ),
-    body_bytes_max=SEND_BYTES_MAX,
     command=True,
     hot=True,
 )
