@@ -81,6 +81,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "rotateKey": {"overlapSeconds": 3_600},
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
+        "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
 

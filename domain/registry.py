@@ -19,6 +19,7 @@ from quorate.domain.identity.agent_settings import AGENT_SETTINGS
 from quorate.domain.identity.agents import AGENTS
 from quorate.domain.identity.api_keys import API_KEYS
 from quorate.domain.identity.tenants import TENANTS
+from quorate.domain.mail.domains import MAIL_DOMAINS
 from quorate.domain.shared.aggregates import Aggregate
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.notifications import NotificationRules
@@ -27,6 +28,7 @@ from quorate.domain.shared.state import Schema, TenantState
 # The order of events in documents and of commands in metrics.
 AGGREGATES: tuple[Aggregate[Any], ...] = (
     TENANTS,
+    MAIL_DOMAINS,
     API_KEYS,
     AGENTS,
     AGENT_DEPARTURES,

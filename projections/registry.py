@@ -11,6 +11,7 @@ from quorate.projections.identity.agent_settings import AGENT_SETTINGS
 from quorate.projections.identity.agents import AGENTS
 from quorate.projections.identity.api_keys import API_KEYS
 from quorate.projections.identity.tenants import TENANTS
+from quorate.projections.mail.domains import MAIL_DOMAINS
 from quorate.projections.recipients import RECIPIENTS
 from quorate.projections.repository import ReadModel, Repository
 
@@ -21,5 +22,6 @@ REPOSITORIES: Sequence[Repository[Any]] = (
     AGENT_SETTINGS,
     API_KEYS,
     TENANTS,
+    MAIL_DOMAINS,
 )
 READ_MODELS: Sequence[ReadModel] = (*REPOSITORIES, RECIPIENTS, COUNTERS, DAILY_USAGE)

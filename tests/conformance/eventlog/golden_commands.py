@@ -24,6 +24,7 @@ from quorate.domain.identity.tenants import (
     SuspendTenant,
     TenantLimits,
 )
+from quorate.domain.mail.domains import SetMailDomain
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
@@ -195,6 +196,8 @@ STORY: tuple[tuple[float, Command], ...] = (
             expires_in_seconds=86_400,
         ),
     ),
+    (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
+    (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
 )
 
 

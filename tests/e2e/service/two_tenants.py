@@ -114,7 +114,7 @@ NON_IDENTIFYING_FIELDS = {
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
     *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent"),
-    *("expiresInSeconds", "overlapSeconds"),
+    *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
 TENANT = "tenantId"  # Covered by separate tests.
@@ -139,6 +139,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     },
     "rotateKey": lambda _: {"overlapSeconds": 604_800},  # The key stays valid.
     "setTenantLimits": lambda _: {},
+    "setMailDomain": lambda _: {"mailDomain": None},
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
 }
 # Queries in which a tenant key must name the agent.

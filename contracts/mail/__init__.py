@@ -1,0 +1,1 @@
+"""Requests, responses and operations of agent mail."""
