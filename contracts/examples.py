@@ -83,6 +83,7 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
         **mail.BODIES,
+        "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
 

@@ -24,6 +24,7 @@ from quorate.domain.identity.tenants import (
     SuspendTenant,
     TenantLimits,
 )
+from quorate.domain.mail.domains import SetMailDomain
 from quorate.domain.shared.deadlines import RecordDue
 from quorate.domain.shared.email_addresses import EmailAddress
 from quorate.domain.shared.state import Command
@@ -199,6 +200,8 @@ STORY: tuple[tuple[float, Command], ...] = (
     (0, _register("eve", "sales")),
     (0, _register("fay", "sales")),
     *mail_story(CALLER, OPERATOR, "eve", "fay", TEXT),
+    (0, SetMailDomain(tenant_id="acme", domain="a.example", service_domain="agents.localhost")),
+    (0, SetMailDomain(tenant_id="acme", domain="b.example", service_domain="agents.localhost")),
 )
 
 

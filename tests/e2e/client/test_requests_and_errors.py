@@ -72,6 +72,8 @@ ALL: tuple[Request[Any], ...] = (
     requests.suspend_tenant("acme"),
     requests.resume_tenant("acme"),
     requests.set_tenant_limits("acme", {"events_per_day": 5}),
+    requests.get_mail_domain("acme"),
+    requests.set_mail_domain("acme", "acme.example"),
     requests.get_quotas(),
 )
 OVER_NATS = {endpoint.name for endpoint in NATS_OPERATIONS}

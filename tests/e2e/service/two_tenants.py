@@ -28,6 +28,7 @@ class TenantData:
 
     tenant: Tenant
     auditor: KeyHolder
+    mail: KeyHolder
     agent: Agent
     spare_key: str  # The id of an unused key.
     lease: str
@@ -43,11 +44,17 @@ class TenantData:
             "tenant": self.tenant,
             "agent": self.agent,
             "auditor": self.auditor,
+            "mail": self.mail,
         }
 
     def key_of(self, role: Role) -> IssuedKey:
         """Return the key of a role that keys of a tenant may have."""
-        holders = {"tenant": self.tenant, "agent": self.agent, "auditor": self.auditor}
+        holders = {
+            "tenant": self.tenant,
+            "agent": self.agent,
+            "auditor": self.auditor,
+            "mail": self.mail,
+        }
         return holders[role].issued
 
     @property
@@ -76,6 +83,7 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
+        mail=await tenant.create_mail_server(),
         agent=agent,
         spare_key=(await tenant.issue("auditor")).id,
         lease=lease["id"],
@@ -128,11 +136,11 @@ NON_IDENTIFYING_FIELDS = {
     *("humanizer_enabled", "humanizer_provider", "humanizer_style", "intent", "limit", "logId"),
     *("proposerVotes", "reason", "role", "status", "timeoutMinutes", "type", "vote", "wait"),
     *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent"),
-    *("expiresInSeconds", "overlapSeconds"),
     *("to", "cc", "subject", "bodyText", "bodyHtml", "importance", "ackRequired", "leaseFence"),
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
     *("allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     "templateId",
+    *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
 }
 TENANT = "tenantId"  # Covered by separate tests.
@@ -171,6 +179,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
     ),
     "setMailPolicy": lambda side: {"agent_id": side.agent.id, "mode": "open"},
     "setMailTier": lambda _: {"tier": "trusted"},
+    "setMailDomain": lambda _: {"mailDomain": None},
     "requestSend": lambda side: {"agentId": side.agent.id, "contactEmail": side.contact},
 }
 # Queries in which a tenant key must name the agent.
