@@ -19,7 +19,7 @@ from quorate.eventlog.hash_chain import GENESIS, ChainBroken, verify_exported_ev
 from quorate.eventlog.recorded_event import StreamHead
 from quorate.eventlog.serialization import canonical
 
-LINE_BYTES_MAX = 4_194_304
+LINE_BYTES_MAX = 16 * 1024 * 1024  # More than the largest content takes as base64.
 EVENTS_BETWEEN_PROGRESS = 1_000
 FIELD_TYPES: Mapping[str, type] = {
     "sequence": int,

@@ -1,7 +1,7 @@
 """Sealed file format of archives and backups: events of all tenants, with proof of completeness.
 
 * The file is gzip-compressed JSON lines: a header, the events in log order, stored idempotent
-  responses, and a footer with the SHA-256 of all lines before it.
+  responses, contents, and a footer with the SHA-256 of all lines before it.
 * A file is one gzip member, with nothing behind its end.
 * The header contains the range of events; the footer proves that the writer finished. A truncated
   file is rejected.
@@ -19,8 +19,10 @@ from typing import Any, BinaryIO, TypeAlias
 
 import orjson
 
+from quorate.domain.shared.contents import Content
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
+from quorate.eventlog.archive.content_lines import CONTENT, content_line, parse_content
 from quorate.eventlog.archive.export_format import FIELD_TYPES, LINE_BYTES_MAX, FileCorrupted
 from quorate.eventlog.archive.gzip_member import BytesBehindEnd, open_member
 from quorate.eventlog.hash_chain import (
@@ -72,15 +74,24 @@ class AnswerRow:
 
 
 @record
+class ContentRow:
+    """A row of the table ``message_bodies``."""
+
+    tenant: str
+    content: Content
+
+
+@record
 class Seal:
     """The footer of a file: the number of its items, and the hash of its lines."""
 
     events: int
     answers: int
     sha256: str
+    contents: int = 0
 
 
-Item: TypeAlias = RecordedEvent | AnswerRow
+Item: TypeAlias = RecordedEvent | AnswerRow | ContentRow
 _ANSWER = ("tenant", "caller", "command", "key", "fingerprint", "code", "body", "sequence", "at")
 _CELLS = attrgetter(*_ANSWER)
 _ANSWER_TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -134,7 +145,7 @@ class SealedWriter:
         self._header = header
         self._gzip = gzip.GzipFile("", "wb", COMPRESSION_LEVEL, sink, mtime=0)
         self._hash = hashlib.sha256()
-        self._events = self._answers = 0
+        self._events = self._answers = self._contents = 0
         self._write(_header_line(header))
 
     def add(self, item: Item) -> None:
@@ -144,14 +155,22 @@ class SealedWriter:
             location = {"position": item.position, "tenant": item.tenant}
             self._write(public_event(item) | location)
             self._events += 1
-        else:
+        elif isinstance(item, AnswerRow):
             self._write({"answer": _answer_line(item)})
             self._answers += 1
+        else:
+            self._write({CONTENT: content_line(item.content), "tenant": item.tenant})
+            self._contents += 1
 
     def close(self) -> Seal:
         """Write the footer; raises EventOutOfOrder when the events are not those of the header."""
         _check_end(self._header, self.chains)
-        seal = Seal(events=self._events, answers=self._answers, sha256=self._hash.hexdigest())
+        seal = Seal(
+            events=self._events,
+            answers=self._answers,
+            contents=self._contents,
+            sha256=self._hash.hexdigest(),
+        )
         self._write({"end": _seal_line(seal)})
         self._gzip.close()
         return seal
@@ -187,7 +206,9 @@ def _answer_line(row: AnswerRow) -> dict[str, Any]:
 
 
 def _seal_line(seal: Seal) -> dict[str, Any]:
-    return {"events": seal.events, "answers": seal.answers, "sha256": seal.sha256}
+    line = {"events": seal.events, "answers": seal.answers, "sha256": seal.sha256}
+    # Without contents a file is the same as one of an older version, which has none.
+    return line | {"contents": seal.contents} if seal.contents else line
 
 
 # -- Reading -------------------------------------------------------------------
@@ -206,7 +227,7 @@ class SealedReader:
         self.seal: Seal | None = None
 
     def items(self) -> Iterator[Item]:
-        events = answers = 0
+        events = answers = contents = 0
         while self.seal is None:
             sha256 = self._lines.hash.hexdigest()
             line = self._lines.next()
@@ -216,11 +237,14 @@ class SealedReader:
             elif "answer" in line:
                 yield _answer(self._lines, line["answer"])
                 answers += 1
+            elif CONTENT in line:
+                yield _content(self._lines, line)
+                contents += 1
             elif "end" in line:
-                expected = Seal(events=events, answers=answers, sha256=sha256)
+                expected = Seal(events=events, answers=answers, contents=contents, sha256=sha256)
                 self._verify_seal(line["end"], expected)
             else:
-                raise self._lines.error("is neither an event nor a stored response")
+                raise self._lines.error("is neither an event, a stored response nor a content")
 
     def _event(self, line: dict[str, Any]) -> RecordedEvent:
         event = _event(self._lines, line)
@@ -345,6 +369,17 @@ def _answer(lines: _Lines, line: Any) -> AnswerRow:  # noqa: ANN401 - JSON.
         return AnswerRow(**(line | {"fingerprint": fingerprint, "at": at}))
     except (LookupError, TypeError, ValueError) as error:
         raise lines.error(f"is not a stored response: {error}") from error
+
+
+def _content(lines: _Lines, line: dict[str, Any]) -> ContentRow:
+    try:
+        content = parse_content(line[CONTENT])
+    except ValueError as error:
+        raise lines.error(f"is not a content: {error}") from error
+    tenant = line.get("tenant")
+    if len(line) != len((CONTENT, "tenant")) or not isinstance(tenant, str) or not tenant:
+        raise lines.error("is not a content: its tenant is missing")
+    return ContentRow(tenant=tenant, content=content)
 
 
 def _verify_answer(line: Any) -> None:  # noqa: ANN401 - JSON.
