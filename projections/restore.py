@@ -13,7 +13,8 @@ from sqlalchemy import Connection, insert, select
 
 from quorate.domain.shared.records import record
 from quorate.eventlog.archive.backup import open_backup
-from quorate.eventlog.archive.sealed_file import AnswerRow, ContentRow, Item, Seal
+from quorate.eventlog.archive.content_lines import ContentRow
+from quorate.eventlog.archive.sealed_file import AnswerRow, Item, Seal
 from quorate.eventlog.database import Database
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import answers, archives, events, message_bodies

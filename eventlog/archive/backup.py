@@ -16,12 +16,12 @@ from sqlalchemy.engine import Dialect
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.archive.archiver import archive_end_in, supports_archives
+from quorate.eventlog.archive.content_lines import ContentRow
 from quorate.eventlog.archive.content_pages import ContentPages, supports_contents
 from quorate.eventlog.archive.export_format import FileCorrupted
 from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.archive.sealed_file import (
     AnswerRow,
-    ContentRow,
     EventOutOfOrder,
     Header,
     Seal,

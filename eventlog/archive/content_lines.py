@@ -7,13 +7,22 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from quorate.domain.shared.contents import CONTENT_BYTES_MAX, Content, ContentRef
+from quorate.domain.shared.contents import CONTENT_BYTES_MAX, Content, ContentRef, content_id_of
+from quorate.domain.shared.records import record
 
 CONTENT = "content"  # The only key of a line with a content.
 REFS = "contents"  # The field of an event's data that refers to contents.
 _FIELDS = ("id", "part", "salt", "data")
 _REF = ("part", "sha256", "bytes")
 _LENGTH_MAX = 64  # Of ids and parts, in the database.
+
+
+@record
+class ContentRow:
+    """A row of the table ``message_bodies``."""
+
+    tenant: str
+    content: Content
 
 
 def content_line(content: Content) -> dict[str, str]:
@@ -41,6 +50,19 @@ def parse_content(line: Any) -> Content:  # noqa: ANN401 - JSON.
     if content_line(content) != line:
         raise ValueError("its salt or data is not written canonically")
     return content
+
+
+def row_line(row: ContentRow) -> dict[str, Any]:
+    """Return the line of a content in a file with all tenants."""
+    return {CONTENT: content_line(row.content), "tenant": row.tenant}
+
+
+def parse_row(line: dict[str, Any]) -> ContentRow:
+    """Return the content of such a line and its tenant; raises ValueError with the reason."""
+    tenant = line.get("tenant")
+    if len(line) != len((CONTENT, "tenant")) or not isinstance(tenant, str) or not tenant:
+        raise ValueError("its tenant is missing, or it has additional fields")
+    return ContentRow(tenant=tenant, content=parse_content(line[CONTENT]))
 
 
 def refs_in(data: Mapping[str, Any]) -> Mapping[str, ContentRef]:
@@ -71,3 +93,30 @@ def explain_difference(content: Content, refs: Mapping[str, ContentRef]) -> str 
     if content.sha256 != ref.sha256:
         return f"content {content.part!r} differs from its hash in the event"
     return None
+
+
+class ContentCheck:
+    """Checks the contents that follow their events in an export, and counts them."""
+
+    def __init__(self) -> None:
+        self.verified = 0
+        self.missing = 0  # They were erased, or not exported.
+        self._id = ""
+        self._refs: dict[str, ContentRef] = {}  # Of the last event, without a content so far.
+
+    def begin(self, stream: str, data: Mapping[str, Any]) -> None:
+        """Take the references of the next event; raises ValueError."""
+        self._id, self._refs = content_id_of(stream), dict(refs_in(data))
+        self.missing += len(self._refs)
+
+    def check(self, line: Any) -> Content:  # noqa: ANN401 - JSON.
+        """Verify and return the next content; raises ValueError with the reason."""
+        content = parse_content(line)
+        if content.id != self._id:
+            raise ValueError(f"it is of {content.id}, and the event before it is not")
+        if (reason := explain_difference(content, self._refs)) is not None:
+            raise ValueError(reason)
+        del self._refs[content.part]
+        self.verified += 1
+        self.missing -= 1
+        return content

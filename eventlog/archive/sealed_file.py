@@ -19,10 +19,9 @@ from typing import Any, BinaryIO, TypeAlias
 
 import orjson
 
-from quorate.domain.shared.contents import Content
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import Timestamp, instant, iso
-from quorate.eventlog.archive.content_lines import CONTENT, content_line, parse_content
+from quorate.eventlog.archive.content_lines import CONTENT, ContentRow, parse_row, row_line
 from quorate.eventlog.archive.export_format import FIELD_TYPES, LINE_BYTES_MAX, FileCorrupted
 from quorate.eventlog.archive.gzip_member import BytesBehindEnd, open_member
 from quorate.eventlog.hash_chain import (
@@ -71,14 +70,6 @@ class AnswerRow:
     body: str
     sequence: int
     at: Timestamp
-
-
-@record
-class ContentRow:
-    """A row of the table ``message_bodies``."""
-
-    tenant: str
-    content: Content
 
 
 @record
@@ -159,7 +150,7 @@ class SealedWriter:
             self._write({"answer": _answer_line(item)})
             self._answers += 1
         else:
-            self._write({CONTENT: content_line(item.content), "tenant": item.tenant})
+            self._write(row_line(item))
             self._contents += 1
 
     def close(self) -> Seal:
@@ -238,7 +229,7 @@ class SealedReader:
                 yield _answer(self._lines, line["answer"])
                 answers += 1
             elif CONTENT in line:
-                yield _content(self._lines, line)
+                yield self._content(line)
                 contents += 1
             elif "end" in line:
                 expected = Seal(events=events, answers=answers, contents=contents, sha256=sha256)
@@ -255,6 +246,12 @@ class SealedReader:
         except EventOutOfOrder as error:
             raise self._lines.error(str(error)) from error
         return event
+
+    def _content(self, line: dict[str, Any]) -> ContentRow:
+        try:
+            return parse_row(line)
+        except ValueError as error:
+            raise self._lines.error(f"is not a content: {error}") from error
 
     def _verify_seal(self, line: Any, expected: Seal) -> None:  # noqa: ANN401 - JSON.
         try:
@@ -369,17 +366,6 @@ def _answer(lines: _Lines, line: Any) -> AnswerRow:  # noqa: ANN401 - JSON.
         return AnswerRow(**(line | {"fingerprint": fingerprint, "at": at}))
     except (LookupError, TypeError, ValueError) as error:
         raise lines.error(f"is not a stored response: {error}") from error
-
-
-def _content(lines: _Lines, line: dict[str, Any]) -> ContentRow:
-    try:
-        content = parse_content(line[CONTENT])
-    except ValueError as error:
-        raise lines.error(f"is not a content: {error}") from error
-    tenant = line.get("tenant")
-    if len(line) != len((CONTENT, "tenant")) or not isinstance(tenant, str) or not tenant:
-        raise lines.error("is not a content: its tenant is missing")
-    return ContentRow(tenant=tenant, content=content)
 
 
 def _verify_answer(line: Any) -> None:  # noqa: ANN401 - JSON.
