@@ -6,6 +6,8 @@ import itertools
 import pytest
 
 from quorate.client import (
+    AgentRef,
+    Client,
     MailMessage,
     MessageNotFoundError,
     RecipientInvalidError,
@@ -18,6 +20,7 @@ from quorate.client.blocking import Mailbox as BlockingMailbox
 from quorate.client.mail import Mailbox
 from tests.e2e.client.agent_fleet import Fleet, time_limit
 from tests.e2e.client.lossy_proxy import lossy_proxy
+from tests.e2e.service.service_process import ServiceProcess
 
 LARGE = "x" * 200_000  # Larger than a request over NATS may be.
 PERSON = "kim@example.com"
@@ -283,6 +286,21 @@ async def test_blocking_mailbox(fleet: Fleet) -> None:
 
     assert [one.body_text for one in arrived] == ["two"]
     assert [one.body_text for one in thread] == ["one", "two"]
+
+
+def test_clients_send_single_requests_for_a_mailbox(service: ServiceProcess) -> None:
+    with Client(service.url, service.admin_key) as admin:
+        admin.tenants.create("mail-of-clients")
+        key = admin.keys.issue("tenant", tenant_id="mail-of-clients").key
+    with Client(service.url, key or "") as client:
+        ann, bob = (AgentRef(id=client.agents.register(name).id) for name in ("ann", "bob"))
+        to = client.mail.account(bob).email_address
+        sent = client.mail.send(ann, [to], "Hello", "one")
+        (message,) = client.mail.inbox(bob).messages
+        acked = client.mail.ack(bob, message.message_id)
+
+    assert (message.message_id, message.body_text) == (sent.message_id, "one")
+    assert acked.acked_at is not None
 
 
 def test_blocking_mailbox_has_every_public_name() -> None:
