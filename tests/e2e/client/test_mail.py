@@ -18,12 +18,14 @@ from quorate.client import (
 from quorate.client.blocking import Agent as BlockingAgent
 from quorate.client.blocking import Mailbox as BlockingMailbox
 from quorate.client.mail import Mailbox
+from quorate.contracts.mail.messages import OPERATIONS, SEARCH_MAIL
 from tests.e2e.client.agent_fleet import Fleet, time_limit
 from tests.e2e.client.lossy_proxy import lossy_proxy
 from tests.e2e.service.service_process import ServiceProcess
 
 LARGE = "x" * 200_000  # Larger than a request over NATS may be.
 PERSON = "kim@example.com"
+INDEX_SECONDS = 0.3
 
 
 async def test_message_arrives_with_its_fields(fleet: Fleet) -> None:
@@ -239,6 +241,24 @@ async def test_iterations_read_all_pages(fleet: Fleet, monkeypatch: pytest.Monke
     assert inbox == outbox == ["4", "3", "2", "1", "0"]
     assert thread == ["0", "1", "2", "3", "4"]
     assert [one.body_text for one in page.messages] == ["4", "3"]
+
+
+@pytest.mark.skipif(
+    SEARCH_MAIL.name not in {one.name for one in OPERATIONS}, reason="the service has no search yet"
+)
+async def test_search_finds_pages_of_messages(fleet: Fleet) -> None:
+    async with fleet.agent("ann") as ann, time_limit():
+        for number in range(3):
+            await ann.mail.send("ann", f"Invoice {number}", "please pay the blue bill")
+        found: list[str] = []
+        while len(found) < 3:  # The index is behind for about a second.
+            await asyncio.sleep(INDEX_SECONDS)
+            page = await ann.mail.search("blue bill", limit=2)
+            rest = await ann.mail.search("blue bill", cursor=page.cursor)
+            found = [one.subject for one in (*page.messages, *rest.messages)]
+
+    assert sorted(found) == ["Invoice 0", "Invoice 1", "Invoice 2"]
+    assert "**blue**" in page.messages[0].snippet
 
 
 async def test_policy_blocks_a_sender(fleet: Fleet) -> None:
