@@ -1,9 +1,9 @@
 """SDK for agents and scripts. It needs the base installation and no module of the server.
 
 This package exports all public names of the SDK, except those of ``quorate.client.blocking``,
-``quorate.client.requests``, ``quorate.client.faststream`` and the rarer exceptions in
-``quorate.client.rejections``. An import of the package loads none of its modules; the first use of
-a name does.
+``quorate.client.requests``, ``quorate.client.mail_requests``, ``quorate.client.faststream`` and the
+rarer exceptions in ``rejections`` and ``mail_rejections``. An import of the package loads none of
+its modules; the first use of a name does.
 """
 
 from importlib import import_module

@@ -13,9 +13,15 @@ from typing import Any, TypeAlias
 
 from quorate.client import mail_requests
 from quorate.client.agent_context import AgentContext
-from quorate.client.errors import ClientClosedError, UnavailableError
+from quorate.client.errors import (
+    ClientClosedError,
+    NotFoundError,
+    RequestFailedError,
+    UnavailableError,
+)
 from quorate.client.notifications import NotificationFeed
 from quorate.client.outages import Outage
+from quorate.client.rejections import InternalServerError, RejectedError
 from quorate.client.results import Notification
 from quorate.client.serialization import Response
 from quorate.contracts.mail.messages import LIST_LENGTH_MAX, InboxPage, MailMessage
@@ -40,17 +46,20 @@ async def follow_inbox(
         if is_stale:
             try:
                 response = await _read_page(context, position, filters)
-            except UnavailableError as failure:
+                page = response.result
+                messages = [await complete(context, one) for one in page.messages]
+            except ClientClosedError:
+                return
+            except RequestFailedError as failure:
+                if _is_permanent(failure):
+                    raise
                 outage.record_failure(failure)
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
-            except ClientClosedError:
-                return
             outage.record_success()
-            page = response.result
-            for message in page.messages:
+            for message in messages:
                 position = message.sequence
-                yield await complete(context, message)
+                yield message
             is_stale = page.has_more and bool(page.messages)
             if not is_stale:  # The page shows all messages up to its sequence.
                 position = max(position, response.sequence or 0)
@@ -59,6 +68,12 @@ async def follow_inbox(
             if notification is None:
                 return
             is_stale = _may_match(notification, position, filters)
+
+
+def _is_permanent(failure: RequestFailedError) -> bool:
+    """Whether a retry is pointless. A response of a proxy is never permanent."""
+    may_pass = isinstance(failure, UnavailableError | InternalServerError)
+    return isinstance(failure, RejectedError) and not may_pass
 
 
 async def _read_page(context: AgentContext, position: int, filters: Filters) -> Response[InboxPage]:
@@ -74,7 +89,10 @@ async def complete(context: AgentContext, message: MailMessage) -> MailMessage:
     if message.erased_at is not None or (message.body_text, message.body_html) != (None, None):
         return message
     request = mail_requests.get_message(context.agent_ref, message.message_id, mark_read=False)
-    return await context.execute(request)
+    try:
+        return await context.execute(request)
+    except NotFoundError:
+        return message  # It was deleted meanwhile.
 
 
 def _may_match(notification: Notification, position: int, filters: Filters) -> bool:

@@ -26,6 +26,7 @@ from tests.e2e.service.service_process import ServiceProcess
 LARGE = "x" * 200_000  # Larger than a request over NATS may be.
 PERSON = "kim@example.com"
 INDEX_SECONDS = 0.3
+HAS_SEARCH = SEARCH_MAIL.name in {one.name for one in OPERATIONS}
 
 
 async def test_message_arrives_with_its_fields(fleet: Fleet) -> None:

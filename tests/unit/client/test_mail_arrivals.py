@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 
 from quorate.client import mail_arrivals
-from quorate.client.errors import ClientClosedError, UnavailableError
+from quorate.client.errors import (
+    ClientClosedError,
+    RequestFailedError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from quorate.client.mail_arrivals import follow_inbox
+from quorate.client.problem_errors import error_from_problem
 from quorate.client.request_builder import Request
 from quorate.client.results import Notification
 from quorate.client.serialization import Response
@@ -165,9 +171,22 @@ async def test_what_may_stand_for_a_message_causes_a_request(arrived: Notificati
 async def test_outage_delays_messages_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail_arrivals, "PAUSE_SECONDS", 0.0)
     inbox = FakeInbox(message(11))
-    inbox.failures += [UnavailableError("no response"), UnavailableError("no response")]
+    inbox.failures += [
+        UnavailableError("no response"),
+        RequestFailedError("a response of a proxy"),
+        error_from_problem({"code": "internal_error"}, 500),
+        error_from_problem({"code": "unavailable"}, 503),
+    ]
 
     assert await inbox.read() == ["text 11"]
+
+
+async def test_rejection_ends_the_iteration_with_its_exception() -> None:
+    inbox = FakeInbox(message(11))
+    inbox.failures.append(error_from_problem({"code": "unauthorized"}, 401))
+
+    with pytest.raises(UnauthorizedError):
+        await inbox.read()
 
 
 async def test_closed_agent_ends_the_iteration() -> None:
