@@ -49,6 +49,7 @@ from quorate.eventlog.unit_of_work import (
     reads_of_repeat,
 )
 
+BATCHES_BEFORE_CHORE = 4  # While commands wait.
 GATHER_TURNS = 3  # Of the event loop, before a batch begins.
 REOPEN_WAIT_SECONDS = 0.2
 DRAIN_SECONDS_MAX = 3.0
@@ -129,7 +130,7 @@ class CommandBus:
         self._reject_queued()
 
     async def run_chore(self, chore: Chore) -> None:
-        """Run maintenance work in a transaction of its own, after the next batch of commands.
+        """Run maintenance work in a transaction of its own, after the commands that wait.
 
         Raise Unavailable, DatabaseUnavailable or what the chore raises.
         """
@@ -156,6 +157,7 @@ class CommandBus:
     # -- The writer task -----------------------------------------------------
 
     async def _write(self) -> None:
+        batches = 0  # Since the last chore.
         while True:
             await self._arrived.wait()
             self._arrived.clear()
@@ -172,8 +174,11 @@ class CommandBus:
                 if self._queue:
                     await self._gather()
                     await self._finish(self._queue.take_batch())
-                if self._chores and not await self._chores.run_next(self._log):
-                    await self._reopen()
+                    batches += 1
+                if self._chores and (not self._queue or batches >= BATCHES_BEFORE_CHORE):
+                    batches = 0
+                    if not await self._chores.run_next(self._log):
+                        await self._reopen()
             if self._closing:
                 return
 

@@ -151,7 +151,7 @@ search_documents = Table(
     Column("sent_at", BigInteger, nullable=False),
     Column("subject_words", text(), nullable=False),
     Column("frequent_words", text(), nullable=False),
-    Column("words", Text().with_variant(TSVECTOR, "postgresql"), nullable=False),
+    Column("words", TSVECTOR().with_variant(Text(), "sqlite"), nullable=False),
     Index("search_documents_by_message", "tenant", "message_id", unique=True),
     Index("search_documents_by_time", "tenant", "sent_at", "id"),
     # Without a list of pending entries, which a later insert would have to move all at once.

@@ -60,6 +60,11 @@ class SearchIndexer:
     async def index_some(self) -> bool:
         """Index some messages; return whether there may be more."""
         found = await self._index.read_unindexed()
+        await self.add(found)
+        return bool(found)
+
+    async def add(self, found: Sequence[UnindexedMessage]) -> None:
+        """Add these messages to the index, except those that were erased or indexed meanwhile."""
         tenants = await self._index.tenants() if found else {}
         if new := [one.tenant for one in found if one.tenant not in tenants]:
             await self._command_bus.run_chore(
@@ -72,10 +77,9 @@ class SearchIndexer:
                 if one.message is not None:
                     documents.append(make_document(tenants[one.tenant], one))
                     await asyncio.sleep(0)
-            await self._add(part, documents)
-        return bool(found)
+            await self._add_part(part, documents)
 
-    async def _add(
+    async def _add_part(
         self, part: Sequence[UnindexedMessage], documents: Sequence[Sequence[Any]]
     ) -> None:
         keys = [(one.tenant, one.message_id) for one in part]

@@ -105,9 +105,9 @@ def _composed(text: str) -> str:
 
 def _positions(text: str) -> Iterator[Position]:
     for found in _WORD.finditer(text):
-        word = found[0][:WORD_LENGTH_MAX]
-        if word := _folded(word):
-            yield found.start(), found.end(), word
+        start, word = found.start(), found[0][:WORD_LENGTH_MAX]
+        if folded := _folded(word):
+            yield start, start + len(word), folded
 
 
 def _folded(word: str) -> str:

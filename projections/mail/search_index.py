@@ -105,13 +105,9 @@ def make_document(tenant: SearchTenant, found: UnindexedMessage) -> Sequence[Any
     """Return the row of a message in the index."""
     message = found.message
     assert message is not None
-    cache: dict[str, str] = {}
-
-    def hashes(words: Sequence[str]) -> list[str]:
-        return [cache.setdefault(word, tenant.hash_of("word", word)) for word in words]
-
     subject = list(dict.fromkeys(words_of(message.subject)))
     counted = Counter(words_of(found.text))
+    hashes = {word: tenant.hash_of("word", word) for word in (*subject, *counted)}
     frequent = [
         word for word, count in counted.most_common(FREQUENT_WORDS_MAX) if count >= FREQUENT_COUNT
     ]
@@ -121,15 +117,14 @@ def make_document(tenant: SearchTenant, found: UnindexedMessage) -> Sequence[Any
     labels += [tenant.hash_of("to", one.lower()) for one in (*message.to, *message.cc)]
     if message.kind is not None:
         labels.append(tenant.hash_of("kind", message.kind))
-    every = dict.fromkeys([*labels, *hashes(subject), *hashes(list(counted))])
     return (
         tenant.document_id(message.sequence),
         found.tenant,
         found.message_id,
         message.created_at,
-        " ".join(hashes(subject)),
-        " ".join(hashes(frequent)),
-        " ".join(every),
+        " ".join([hashes[word] for word in subject]),
+        " ".join([hashes[word] for word in frequent]),
+        " ".join(dict.fromkeys([*labels, *hashes.values()])),
     )
 
 
@@ -219,7 +214,7 @@ class SearchIndex:
     ) -> Mapping[tuple[str, str], bytes]:
         asked = {"asked": orjson.dumps([(*key, part) for key in keys]).decode()}
         rows = await transaction.fetch(self._bodies, asked) if keys else ()
-        return {(row.tenant, row.message_id): bytes(row.start) for row in rows}
+        return {(row.tenant, row.message_id): bytes(row.start or b"") for row in rows}
 
     async def add_tenants(self, transaction: DatabaseTransaction, names: Sequence[str]) -> None:
         """Give each tenant a number and a key, unless it has them."""
