@@ -44,8 +44,8 @@ class ContentStore:
             for table in (message_bodies, search_documents, unindexed_messages)
         ]
         # Not packed: as JSON a body would take twice its size.
-        self._by_id = UnpackedQuery(_of_tenant(database, "ids", 1), dialect)
-        self._by_part = UnpackedQuery(_of_tenant(database, "parts", 2), dialect)
+        self._by_id = UnpackedQuery(_matching(database, "ids", 2), dialect)
+        self._by_part = UnpackedQuery(_matching(database, "parts", 3), dialect)
 
     async def save(
         self, transaction: DatabaseTransaction, contents: Sequence[TenantContent]
@@ -72,8 +72,8 @@ class ContentStore:
     ) -> Contents:
         """Return the contents of these ids, or only these parts of them; erased ones are absent."""
         query, name = (self._by_part, "parts") if parts else (self._by_id, "ids")
-        rows = list(product(ids, parts)) if parts else [(one,) for one in ids]
-        values = {"tenant": tenant, name: orjson.dumps(rows).decode()}
+        rows = list(product((tenant,), ids, *([parts] if parts else [])))
+        values = {name: orjson.dumps(rows).decode()}
         found = await transaction.fetch(query, values) if rows else ()
         return {(row.message_id, row.part): content_from_row(row) for row in found}
 
@@ -103,13 +103,15 @@ class ContentReader:
         return found.get((id_, part))
 
 
-def _of_tenant(database: Database, name: str, columns: int) -> Select[Any]:
-    """Return the statement for contents of one tenant, by id or by id and part."""
+def _matching(database: Database, name: str, columns: int) -> Select[Any]:
+    """Return the statement for contents, by tenant and id, or also by part.
+
+    The tenant is in the rows as well: SQLite would read all contents of a tenant given apart.
+    """
     rows, cells = database.rows(name, columns)
-    key = (_columns.message_id, _columns.part)
+    key = (_columns.tenant, _columns.message_id, _columns.part)
     same = (column == cell for column, cell in zip(key, cells, strict=False))
-    joined = rows.join(message_bodies, and_(_columns.tenant == bindparam("tenant"), *same))
-    return select(message_bodies).select_from(joined)
+    return select(message_bodies).select_from(rows.join(message_bodies, and_(*same)))
 
 
 def content_from_row(row: Any) -> Content:  # noqa: ANN401 - a row of ``message_bodies``.

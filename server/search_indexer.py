@@ -23,7 +23,7 @@ from quorate.eventlog.transactions import (
 )
 from quorate.projections.mail.search_index import SearchIndex, UnindexedMessage, make_document
 
-PART_BYTES_MAX = 32 * 1024  # Of text, or one message with more.
+PART_BYTES_MAX = 8 * 1024  # Of text, or one message with more.
 GATHER_SECONDS = 0.2
 CHECK_SECONDS = 10.0  # A rebuild of the index by another process is noticed after this time.
 _INDEXED_EVENTS = frozenset({MessageSent.__name__, MessageReceived.__name__})

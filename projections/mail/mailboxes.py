@@ -5,16 +5,18 @@ filter of the inbox has an index of its own.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, select
+from sqlalchemy import BigInteger, Boolean, Column, Index, Select, Table, and_, select
 
+from quorate.domain.mail.mailbox_entries import ID_SEPARATOR, MailEntry
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES as AGGREGATE
-from quorate.domain.mail.mailbox_entries import MailEntry
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
+from quorate.eventlog.transactions import Query
 from quorate.projections.metadata import Row, Values, metadata, sql
-from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository, matching
+from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository
 
 _KEPT = sql("deleted_at IS NULL")
 _UNREAD = sql("deleted_at IS NULL AND read_at IS NULL")
@@ -135,12 +137,23 @@ def from_row(row: Row) -> MailEntry:
     )
 
 
+def of_messages(database: Database, statement: Select[Any]) -> Query:
+    """Select the kept entries of messages, given by tenant and id (parameter ``asked``).
+
+    By a range of ids of entries: for equal message ids SQLite would read all entries of the tenant.
+    """
+    asked, (tenant, message_id) = database.rows("asked", 2)
+    same = and_(
+        TABLE.c.tenant == tenant,
+        TABLE.c.id > message_id.concat(ID_SEPARATOR),
+        TABLE.c.id < message_id.concat(chr(ord(ID_SEPARATOR) + 1)),
+    )
+    return Query(statement.select_from(asked.join(TABLE, same)).where(is_kept), database.dialect)
+
+
 def _loads(repository: Repository[MailEntry], database: Database) -> Sequence[LookupPlan]:
     """Load the entries of a message in all mailboxes."""
-    of_message = matching(
-        database, TABLE, select(TABLE), (TABLE.c.tenant, TABLE.c.message_id), is_kept
-    )
-    return (repository.plan("owner", of_message),)
+    return (repository.plan("owner", of_messages(database, select(TABLE))),)
 
 
 MAIL_ENTRIES: Repository[MailEntry] = Repository(

@@ -147,13 +147,7 @@ class SearchIndex:
             database, _messages, select(_messages), (_messages.c.tenant, _messages.c.id)
         )
         owners = select(_entries.c.tenant, _entries.c.message_id, _entries.c.agent_id)
-        self._owners = matching(
-            database,
-            _entries,
-            owners,
-            (_entries.c.tenant, _entries.c.message_id),
-            entry_rows.is_kept,
-        )
+        self._owners = entry_rows.of_messages(database, owners)
         bodies = message_bodies
         rows, cells = database.rows("asked", 3)
         columns = (bodies.c.tenant, bodies.c.message_id, bodies.c.part)
