@@ -1,10 +1,10 @@
-"""The mail account of an agent: what it may send, what it sent, and from whom it accepts mail.
+"""The mail account of an agent: what it may send, what it sent, and whose mail it accepts.
 
 * Sends are counted per hour and per day of UTC, in the transaction that records them, so the limits
   are exact, whichever replica decides.
 * The reputation is 1 - (bounces + complaints) / outcomes, over the last REPUTATION_WINDOW outcomes
   of mail to people. Below REPUTATION_MIN, with at least REPUTATION_OUTCOMES_MIN outcomes, mail to
-  people is blocked until an operator thaws the account. Mail between agents goes on.
+  people is blocked until an operator thaws the account. Mail between agents is not affected.
 * The policy concerns mail that arrives. An agent that was never configured accepts all mail.
 * An account exists from the first mail of its agent; before, it has the default values.
 """
@@ -17,7 +17,7 @@ from quorate.domain.identity.agents import AGENTS, AgentRef, acting, reads_of_ag
 from quorate.domain.identity.principals import Principal
 from quorate.domain.mail.settings import TIER_DEFAULT, SendingLimit, Tier
 from quorate.domain.shared.aggregates import Aggregate, Reads
-from quorate.domain.shared.errors import Forbidden, LimitReached
+from quorate.domain.shared.errors import Invalid, LimitReached
 from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import DecisionContext, TenantState
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
@@ -172,7 +172,7 @@ def check_sending(account: MailAccount, limit: SendingLimit, now: Timestamp) -> 
     )
 
 
-class NotAnAgent(Forbidden):
+class NotAnAgent(Invalid):
     """A mailbox belongs to an agent; a key that is none names it by ``agent_id``."""
 
     code, title = "mailbox_required", "Name the agent whose mailbox is meant"

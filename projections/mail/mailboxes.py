@@ -7,7 +7,17 @@ filter of the inbox has an index of its own.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Select, Table, and_, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    FromClause,
+    Index,
+    Select,
+    Table,
+    and_,
+    select,
+)
 
 from quorate.domain.mail.mailbox_entries import ID_SEPARATOR, MailEntry
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES as AGGREGATE
@@ -15,6 +25,7 @@ from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
 from quorate.eventlog.transactions import Query
+from quorate.projections.mail import accounts
 from quorate.projections.metadata import Row, Values, metadata, sql
 from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository
 
@@ -137,7 +148,7 @@ def from_row(row: Row) -> MailEntry:
     )
 
 
-def of_messages(database: Database, statement: Select[Any]) -> Query:
+def of_messages(database: Database, statement: Select[Any], source: FromClause = TABLE) -> Query:
     """Select the kept entries of messages, given by tenant and id (parameter ``asked``).
 
     By a range of ids of entries: for equal message ids SQLite would read all entries of the tenant.
@@ -148,12 +159,28 @@ def of_messages(database: Database, statement: Select[Any]) -> Query:
         TABLE.c.id > message_id.concat(ID_SEPARATOR),
         TABLE.c.id < message_id.concat(chr(ord(ID_SEPARATOR) + 1)),
     )
-    return Query(statement.select_from(asked.join(TABLE, same)).where(is_kept), database.dialect)
+    return Query(statement.select_from(asked.join(source, same)).where(is_kept), database.dialect)
 
 
 def _loads(repository: Repository[MailEntry], database: Database) -> Sequence[LookupPlan]:
-    """Load the entries of a message in all mailboxes."""
-    return (repository.plan("owner", of_messages(database, select(TABLE))),)
+    """Load the entries of a message in all mailboxes, and the accounts of their agents."""
+    owners = accounts.TABLE
+    of_message = of_messages(database, select(TABLE))
+    owns = and_(owners.c.tenant == TABLE.c.tenant, owners.c.id == TABLE.c.agent_id)
+    their_accounts = of_messages(database, select(owners), TABLE.join(owners, owns))
+    return [
+        plan
+        for index in ("owner", "message")
+        for plan in (
+            repository.plan(index, of_message),
+            LookupPlan(
+                read=f"{AGGREGATE.name}.{index}",
+                brings=accounts.MAIL_ACCOUNTS.aggregate.name,
+                query=their_accounts,
+                put=accounts.MAIL_ACCOUNTS.put,
+            ),
+        )
+    ]
 
 
 MAIL_ENTRIES: Repository[MailEntry] = Repository(

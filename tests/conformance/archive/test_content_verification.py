@@ -10,7 +10,6 @@ import pytest
 from quorate.domain.coordination.send_gate import SendAuthorized
 from quorate.domain.registry import SCHEMA
 from quorate.domain.shared.contents import Content
-from quorate.domain.shared.records import changed
 from quorate.eventlog.archive import content_verifier
 from quorate.eventlog.archive.archiver import Archiver
 from quorate.eventlog.archive.backup import verify_backup
@@ -18,15 +17,13 @@ from quorate.eventlog.archive.content_verifier import VerifiedContents, verify_c
 from quorate.eventlog.archive.export_format import FileCorrupted
 from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.database import Database
-from quorate.eventlog.event_store import EventStore, Heads, LogCorrupted
-from quorate.eventlog.hash_chain import link, public_event
-from quorate.eventlog.recorded_event import RecordedEvent
-from quorate.eventlog.serialization import canonical
+from quorate.eventlog.event_store import EventStore, LogCorrupted
 from quorate.eventlog.sqlite.database import SqliteDatabase
 from quorate.projections import restore as restore_module
 from quorate.projections.migrations.schema import SCHEMA as SCHEMA_TABLES
 from quorate.projections.restore import DatabaseNotEmpty
 from tests.conformance.archive.archive_files import LATER
+from tests.conformance.archive.content_events import append
 from tests.conformance.eventlog.conformance import PLATFORMS, Platform, Sqlite
 from tests.conformance.projections.backup_files import (
     Line,
@@ -37,7 +34,6 @@ from tests.conformance.projections.backup_files import (
 )
 from tests.conformance.projections.backup_files import content as rows_of
 
-DATA = {"agentId": "a", "contactEmail": "kim@example.com", "contactKey": "kim@example.com"}
 TENANT = "acme"
 NOTE, LETTER, GONE = "note_1", "msg_1", "msg_2"
 
@@ -49,41 +45,14 @@ def part(id_: str, name: str = "text", data: bytes = b"hello") -> Content:
 GIVEN = (part(NOTE), part(LETTER, data=b""), part(LETTER, "html", bytes(range(256)) * 40))
 
 
-async def append(log: EventStore, id_: str, *contents: Content, send_id: str = "send") -> None:
-    """Append an event with a field that replays ignore, and store its contents."""
-    refs = [{"part": one.part, "sha256": one.sha256, "bytes": len(one.data)} for one in contents]
-    data = DATA | {"sendId": send_id} | ({"contents": refs} if refs else {})
-    heads = Heads([TENANT])
-    async with log.write() as transaction:
-        await transaction.look_up(log.head_lookups(heads))
-        head = heads.tenants[TENANT]
-        event = RecordedEvent(
-            position=heads.last.position + 1,
-            tenant=TENANT,
-            sequence=head.sequence + 1,
-            id=f"event-{head.sequence + 1}",
-            stream=f"message-{id_}",
-            type=SendAuthorized.__name__,
-            version=1,
-            at=heads.last.at,
-            actor="keytenant",
-            command_id="cause",
-            data=canonical(data),
-            hash=b"",
-        )
-        body = {name: value for name, value in public_event(event).items() if name != "hash"}
-        await log.append(transaction, [changed(event, hash=link(head.hash, body))])
-        await ContentStore(log.database).save(transaction, [(TENANT, one) for one in contents])
-
-
 @pytest.fixture
 async def filled(log: EventStore, monkeypatch: pytest.MonkeyPatch) -> EventStore:
     """A log with the contents of two messages; those of a third one were erased."""
     monkeypatch.setitem(SCHEMA.erases, SendAuthorized, lambda event: event.send_id)
-    await append(log, NOTE, GIVEN[0])
-    await append(log, LETTER, *GIVEN[1:])
-    await append(log, GONE, part(GONE))
-    await append(log, "other", send_id=GONE)
+    await append(log, TENANT, NOTE, GIVEN[0])
+    await append(log, TENANT, LETTER, *GIVEN[1:])
+    await append(log, TENANT, GONE, part(GONE))
+    await append(log, TENANT, "other", send_id=GONE)
     async with log.write() as transaction:
         await ContentStore(log.database).erase(transaction, [(TENANT, GONE)])
     return log

@@ -61,6 +61,7 @@ ALL: tuple[Request[Any], ...] = (
     requests.list_notifications(ME, after=3, limit=3),
     requests.list_notifications(ME, after=3, limit=3, wait_seconds=2.5),
     requests.list_events(after=3, limit=3, type="VoteCast", agent_id="agent_1"),
+    requests.list_contents(after=3, limit=3),
     requests.issue_key("agent", "me", "tenant-1", expires_in_seconds=60),
     requests.list_keys(tenant_id="tenant-1", after="x", limit=3),
     requests.rotate_key("key-1", overlap_seconds=60, expires_in_seconds=120),
@@ -72,6 +73,8 @@ ALL: tuple[Request[Any], ...] = (
     requests.suspend_tenant("acme"),
     requests.resume_tenant("acme"),
     requests.set_tenant_limits("acme", {"events_per_day": 5}),
+    requests.get_mail_domain("acme"),
+    requests.set_mail_domain("acme", "acme.example"),
     requests.get_quotas(),
 )
 OVER_NATS = {endpoint.name for endpoint in NATS_OPERATIONS}
@@ -84,7 +87,11 @@ def request_name(operation: Request[Any]) -> str:
 
 
 def test_every_operation_of_the_service_has_a_request() -> None:
-    keyed = {endpoint.name for endpoint in ENDPOINTS if endpoint.roles}
+    keyed = {
+        endpoint.name
+        for endpoint in ENDPOINTS
+        if endpoint.roles and not endpoint.has_snake_case  # Those of mail use their models.
+    }
 
     assert {operation.name for operation in ALL} == keyed - NOT_IN_REQUESTS
 
