@@ -141,11 +141,10 @@ def _build(
     tenant_access = TenantAccess(RateLimiter(options.rates))
     tenant_domains = TenantDomains(options.mail_domain, MailDomainQueries(log))
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
-    registry = CollectorRegistry()
-    subscriptions, request_metrics = Subscriptions(), RequestMetrics(registry)
-    authenticate = _authenticate_nats(failed_login_limiter, tenant_access)
+    subscriptions, registry = Subscriptions(), CollectorRegistry()
+    request_metrics = RequestMetrics(registry)
     nats_service = _create_nats_service(
-        *(log, options, reader, authenticate),
+        *(log, options, reader, _authenticate_nats(failed_login_limiter, tenant_access)),
         find_expired_keys=ExpiredKeys(log, clock).find_next,
         tracing=tracing,
         registry=registry,
@@ -155,8 +154,7 @@ def _build(
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    indexer = SearchIndexer(command_bus, SearchIndex(log))
-    listeners.append(indexer.wake)
+    listeners.append((indexer := SearchIndexer(command_bus, SearchIndex(log))).wake)
     leader = _create_leader_tasks(log, options, clock, new_id, command_bus, nats_service, indexer)
 
     metrics = Metrics(
@@ -194,10 +192,9 @@ def _build(
         request_metrics=request_metrics,
         tracing=tracing,
     )
-    names = AgentNames(log)
     nats_service.serve_commands(
         NatsCommandHandler(
-            *(service, names, NATS_OPERATIONS),
+            *(service, AgentNames(log), NATS_OPERATIONS),
             limit=tenant_access.check,
             request_metrics=request_metrics,
             tracing=tracing,
