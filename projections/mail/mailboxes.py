@@ -14,9 +14,11 @@ from sqlalchemy import (
     FromClause,
     Index,
     Select,
+    String,
     Table,
     and_,
     select,
+    type_coerce,
 )
 
 from quorate.domain.mail.mailbox_entries import ID_SEPARATOR, MailEntry
@@ -153,7 +155,8 @@ def of_messages(database: Database, statement: Select[Any], source: FromClause =
 
     By a range of ids of entries: for equal message ids SQLite would read all entries of the tenant.
     """
-    asked, (tenant, message_id) = database.rows("asked", 2)
+    asked, (tenant, cell) = database.rows("asked", 2)
+    message_id = type_coerce(cell, String)
     same = and_(
         TABLE.c.tenant == tenant,
         TABLE.c.id > message_id.concat(ID_SEPARATOR),

@@ -24,12 +24,12 @@ from quorate.eventlog.transactions import Query
 from quorate.projections.mail.search_index import SearchTenant, owner_hash, sequence_of
 from quorate.projections.snapshots import QueryResult, Snapshot, open_snapshot
 
-BLOCK_MATCHES_MAX = 500
+BLOCK_MATCHES_MAX = 250
 BLOCKS_MAX = 4  # In one search; those of deleted messages yield nothing.
 # PostgreSQL cannot read an inverted index in an order. A search reads the newest messages of the
 # mailbox first, and then that many matches of the index.
-RECENT_MESSAGES_MAX = 2_000
-INDEX_MATCHES_MAX = 10_000
+RECENT_MESSAGES_MAX = 1_000
+INDEX_MATCHES_MAX = 5_000
 SUBJECT_WEIGHT = 4
 FREQUENT_WEIGHT = 1
 
