@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
 
 from quorate.domain.identity.agents import AgentRef
 from quorate.domain.identity.principals import Principal
@@ -21,10 +20,7 @@ from quorate.domain.mail.settings import MailSettings
 from quorate.domain.shared.contents import Content
 from quorate.domain.shared.records import changed
 from quorate.domain.shared.timestamps import Timestamp
-from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.sqlite.database import SqliteDatabase
-from quorate.eventlog.transactions import Query
-from quorate.projections.mail import mailboxes
 from quorate.projections.mail import search as mail_search
 from quorate.projections.mail.search import MailSearch, Matches, Place, SearchFilter
 from quorate.projections.mail.search_index import SearchIndex
@@ -377,26 +373,3 @@ async def test_any_query_is_accepted_and_finds_its_own_text(database: str, tmp_p
         collect()
         for query in queries:
             await try_query(query)
-
-
-# -- Plans ---------------------------------------------------------------------
-
-
-async def test_no_statement_reads_all_rows_of_a_tenant(tmp_path: Path) -> None:
-    """SQLite has no statistics; it must not prefer an index of which only the tenant is known."""
-    async with open_stage("sqlite", tmp_path) as stage:
-        index, contents = SearchIndex(stage.log), ContentStore(stage.database)
-        owners = mailboxes.of_messages(stage.database, select(mailboxes.TABLE))
-        queries = [
-            value
-            for holder in (index, contents, MailSearch(stage.log, stage.clock)._queries)
-            for value in vars(holder).values()
-            if isinstance(value, Query) and value.columns
-        ]
-    with closing(sqlite3.connect(tmp_path / "quorate.db")) as connection:
-        for query in (*queries, owners):
-            values = [None] * len(query.parameters)
-            plan = connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", values).fetchall()
-            steps = [row[3] for row in plan if "search_tenants" not in row[3]]
-            assert not any(step.endswith("(tenant=?)") for step in steps), (query.sql, plan)
-    assert len(queries) > 8
