@@ -4,6 +4,7 @@
 * A content is written with the event that refers to it and deleted with the event that erases it,
   so neither exists without the other, on any database and after any crash.
 * Stored responses and log messages contain no contents.
+* A stored content is to be indexed for search; an erased one is removed from the index as well.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from sqlalchemy import Select, and_, bindparam, delete, insert, select
 from quorate.domain.shared.contents import Content
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import EventStore
-from quorate.eventlog.tables import message_bodies
+from quorate.eventlog.tables import message_bodies, search_documents, unindexed_messages
 from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 
 TEXT_PARTS = ("text", "html")
@@ -31,13 +32,20 @@ class ContentStore:
 
     def __init__(self, database: Database) -> None:
         dialect = database.dialect
-        its_tenant = _columns.tenant == bindparam("tenant")
-        its_id = _columns.message_id == bindparam("id")
         self._insert = Query(insert(message_bodies), dialect)
-        self._erase = Query(delete(message_bodies).where(its_tenant, its_id), dialect)
+        self._insert_unindexed = Query(insert(unindexed_messages), dialect)
+        self._deletes = [
+            Query(
+                delete(table).where(
+                    table.c.tenant == bindparam("tenant"), table.c.message_id == bindparam("id")
+                ),
+                dialect,
+            )
+            for table in (message_bodies, search_documents, unindexed_messages)
+        ]
         # Not packed: as JSON a body would take twice its size.
-        self._by_id = UnpackedQuery(_of_tenant(database, "ids", 1), dialect)
-        self._by_part = UnpackedQuery(_of_tenant(database, "parts", 2), dialect)
+        self._by_id = UnpackedQuery(_matching(database, "ids", 2), dialect)
+        self._by_part = UnpackedQuery(_matching(database, "parts", 3), dialect)
 
     async def save(
         self, transaction: DatabaseTransaction, contents: Sequence[TenantContent]
@@ -46,14 +54,14 @@ class ContentStore:
         if contents:
             rows = [(tenant, one.id, one.part, one.salt, one.data) for tenant, one in contents]
             await transaction.write(self._insert, rows)
+            new = dict.fromkeys((tenant, one.id) for tenant, one in contents)
+            await transaction.write(self._insert_unindexed, list(new))
 
     async def erase(self, transaction: DatabaseTransaction, ids: Iterable[tuple[str, str]]) -> None:
         """Delete all contents of these tenants and ids; those that do not exist are ignored."""
-        rows = [
-            self._erase.bind({"tenant": tenant, "id": id_}) for tenant, id_ in dict.fromkeys(ids)
-        ]
-        if rows:
-            await transaction.write(self._erase, rows)
+        if erased := [{"tenant": tenant, "id": id_} for tenant, id_ in dict.fromkeys(ids)]:
+            for query in self._deletes:
+                await transaction.write(query, [query.bind(one) for one in erased])
 
     async def read(
         self,
@@ -64,8 +72,8 @@ class ContentStore:
     ) -> Contents:
         """Return the contents of these ids, or only these parts of them; erased ones are absent."""
         query, name = (self._by_part, "parts") if parts else (self._by_id, "ids")
-        rows = list(product(ids, parts)) if parts else [(one,) for one in ids]
-        values = {"tenant": tenant, name: orjson.dumps(rows).decode()}
+        rows = list(product((tenant,), ids, *([parts] if parts else [])))
+        values = {name: orjson.dumps(rows).decode()}
         found = await transaction.fetch(query, values) if rows else ()
         return {(row.message_id, row.part): content_from_row(row) for row in found}
 
@@ -95,13 +103,15 @@ class ContentReader:
         return found.get((id_, part))
 
 
-def _of_tenant(database: Database, name: str, columns: int) -> Select[Any]:
-    """Return the statement for contents of one tenant, by id or by id and part."""
+def _matching(database: Database, name: str, columns: int) -> Select[Any]:
+    """Return the statement for contents, by tenant and id, or also by part.
+
+    The tenant is in the rows as well: SQLite would read all contents of a tenant given apart.
+    """
     rows, cells = database.rows(name, columns)
-    key = (_columns.message_id, _columns.part)
+    key = (_columns.tenant, _columns.message_id, _columns.part)
     same = (column == cell for column, cell in zip(key, cells, strict=False))
-    joined = rows.join(message_bodies, and_(_columns.tenant == bindparam("tenant"), *same))
-    return select(message_bodies).select_from(joined)
+    return select(message_bodies).select_from(rows.join(message_bodies, and_(*same)))
 
 
 def content_from_row(row: Any) -> Content:  # noqa: ANN401 - a row of ``message_bodies``.

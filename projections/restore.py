@@ -18,6 +18,7 @@ from quorate.eventlog.archive.sealed_file import AnswerRow, Item, Seal
 from quorate.eventlog.database import Database
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import answers, archives, events, message_bodies
+from quorate.projections.mail.search_index import index_again
 from quorate.projections.migrations.schema import CURRENT_SCHEMA_ONLY
 from quorate.projections.online_rebuild import OnlineRebuild
 from quorate.projections.rebuild import Progress
@@ -52,7 +53,9 @@ async def restore(database: Database, file: BinaryIO, progress: Progress) -> Res
         seal = _copy(connection, file, progress)
         rebuild = OnlineRebuild(connection, metadata.sorted_tables, progress)
         rebuild.prepare()
-        return RestoreResult(seal=seal, rows=rebuild.finish().rows)
+        rows = rebuild.finish().rows
+        index_again(connection)
+        return RestoreResult(seal=seal, rows=rows)
 
     return await database.define(work)
 

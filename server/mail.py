@@ -8,6 +8,7 @@ from quorate.domain.mail.settings import MailSettings, RetryPolicy
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.event_store import EventStore
 from quorate.projections.mail.queries import MailReader
+from quorate.projections.mail.search import MailSearch
 
 
 def create_mail_service(
@@ -15,6 +16,7 @@ def create_mail_service(
 ) -> MailService:
     return MailService(
         reader=MailReader(log, clock),
+        search=MailSearch(log, clock),
         settings=MailSettings(domain=domains.mail_domain),
         retry_policy=RetryPolicy(),
         domain_of=domains.domain_of,

@@ -28,6 +28,8 @@ from quorate.domain.shared.records import changed, record
 from quorate.domain.shared.state import TenantState
 from quorate.domain.shared.timestamps import MILLISECONDS_PER_MINUTE, Timestamp
 
+ID_SEPARATOR = "/"  # In the id of an entry.
+
 # -- Events ------------------------------------------------------------------
 
 
@@ -148,7 +150,7 @@ class MailEntry:
 
 
 def entry_id(message_id: str, agent_id: str) -> str:
-    return f"{message_id}/{agent_id}"
+    return f"{message_id}{ID_SEPARATOR}{agent_id}"
 
 
 def _entry_id_of(event: _Marked | MessageDelivered) -> str | None:

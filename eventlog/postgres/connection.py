@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import asyncpg
 import orjson
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from quorate.eventlog.transactions import DatabaseUnavailable, Lookup, Query, StatementRejected
 
@@ -31,7 +32,13 @@ ROWS_WITHIN_TIMEOUT_MAX = 10_000
 MILLISECONDS_PER_ROW = 1
 _PARAMETER = re.compile(r"\$(\d+)")
 _VALUES = re.compile(r" VALUES \([^()]*\)")
-_ARRAYS = {BigInteger: "bigint[]", Boolean: "boolean[]", Integer: "int[]", LargeBinary: "bytea[]"}
+_ARRAYS = {
+    BigInteger: "bigint[]",
+    Boolean: "boolean[]",
+    Integer: "int[]",
+    LargeBinary: "bytea[]",
+    TSVECTOR: "tsvector[]",
+}
 # A value of the command is invalid; the database works.
 _REJECTED = (
     asyncpg.IntegrityConstraintViolationError,

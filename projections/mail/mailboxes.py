@@ -5,17 +5,31 @@ filter of the inbox has an index of its own.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, and_, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    FromClause,
+    Index,
+    Select,
+    String,
+    Table,
+    and_,
+    select,
+    type_coerce,
+)
 
+from quorate.domain.mail.mailbox_entries import ID_SEPARATOR, MailEntry
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES as AGGREGATE
-from quorate.domain.mail.mailbox_entries import MailEntry
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
+from quorate.eventlog.transactions import Query
 from quorate.projections.mail import accounts
 from quorate.projections.metadata import Row, Values, metadata, sql
-from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository, matching
+from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository
 
 _KEPT = sql("deleted_at IS NULL")
 _UNREAD = sql("deleted_at IS NULL AND read_at IS NULL")
@@ -136,12 +150,27 @@ def from_row(row: Row) -> MailEntry:
     )
 
 
+def of_messages(database: Database, statement: Select[Any], source: FromClause = TABLE) -> Query:
+    """Select the kept entries of messages, given by tenant and id (parameter ``asked``).
+
+    By a range of ids of entries: for equal message ids SQLite would read all entries of the tenant.
+    """
+    asked, (tenant, cell) = database.rows("asked", 2)
+    message_id = type_coerce(cell, String)
+    same = and_(
+        TABLE.c.tenant == tenant,
+        TABLE.c.id > message_id.concat(ID_SEPARATOR),
+        TABLE.c.id < message_id.concat(chr(ord(ID_SEPARATOR) + 1)),
+    )
+    return Query(statement.select_from(asked.join(source, same)).where(is_kept), database.dialect)
+
+
 def _loads(repository: Repository[MailEntry], database: Database) -> Sequence[LookupPlan]:
     """Load the entries of a message in all mailboxes, and the accounts of their agents."""
-    key, owners = (TABLE.c.tenant, TABLE.c.message_id), accounts.TABLE
-    of_message = matching(database, TABLE, select(TABLE), key, is_kept)
+    owners = accounts.TABLE
+    of_message = of_messages(database, select(TABLE))
     owns = and_(owners.c.tenant == TABLE.c.tenant, owners.c.id == TABLE.c.agent_id)
-    their_accounts = matching(database, TABLE.join(owners, owns), select(owners), key, is_kept)
+    their_accounts = of_messages(database, select(owners), TABLE.join(owners, owns))
     return [
         plan
         for index in ("owner", "message")

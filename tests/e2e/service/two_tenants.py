@@ -117,6 +117,7 @@ FIELDS: Named = {
     "agentName": lambda side: side.agent.name,
     "contactEmail": lambda side: side.contact,
     "fromAddress": lambda side: _address(side.agent, side.tenant),
+    "toAddress": lambda side: _address(side.agent, side.tenant),
     "inReplyTo": lambda side: side.message,
     "threadId": lambda side: side.thread,
     "proposerAgent": lambda side: side.agent.name,
@@ -138,7 +139,7 @@ NON_IDENTIFYING_FIELDS = {
     *("actor", "since", "until", "holder", "incarnation", "onlyIfIdle", "endAgent"),
     *("to", "cc", "subject", "bodyText", "bodyHtml", "importance", "ackRequired", "leaseFence"),
     *("unreadOnly", "kind", "taskId", "cursor", "markRead", "order", "starred", "detail", "mode"),
-    *("allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
+    *("q", "before", "allow", "block", "tier", "payload", "dedupeKey", "sendReason", "scheduledAt"),
     "templateId",
     *("expiresInSeconds", "mailDomain", "overlapSeconds"),
     *map(camel, LIMITS),
@@ -190,6 +191,7 @@ BODIES: Mapping[str, Callable[[TenantData], Json]] = {
 QUERIES: Mapping[str, Callable[[TenantData], Mapping[str, str]]] = {
     "listNotifications": lambda side: {"agentId": side.agent.id},
     "streamNotifications": lambda side: {"agentId": side.agent.id},
+    "searchMail": lambda side: {"agent_id": side.agent.id, "q": side.tenant.id},
     **dict.fromkeys(
         (
             *(
@@ -223,6 +225,7 @@ UNKNOWN_VALUES: Mapping[str, Callable[[], str]] = {
     "message_id": lambda: f"msg_{uuid4().hex}",
     "thread_id": lambda: f"thr_{uuid4().hex}",
     "fromAddress": lambda: f"{uuid4().hex}@example.com",
+    "toAddress": lambda: f"{uuid4().hex}@example.com",
     "inReplyTo": lambda: f"msg_{uuid4().hex}",
     "threadId": lambda: f"thr_{uuid4().hex}",
     "key_id": lambda: uuid4().hex[:16],
