@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from quorate.contracts.identity.quotas import QuotaInfo as QuotaInfo
     from quorate.contracts.identity.quotas import QuotasInfo as QuotasInfo
     from quorate.contracts.identity.tenants import TenantInfo as TenantInfo
+    from quorate.contracts.notifications import AcknowledgementDue as AcknowledgementDue
     from quorate.contracts.notifications import AgentDeregistered as AgentDeregistered
     from quorate.contracts.notifications import AgentLapsed as AgentLapsed
     from quorate.contracts.notifications import AgentRegistered as AgentRegistered
@@ -83,6 +84,8 @@ if TYPE_CHECKING:
     from quorate.contracts.notifications import LeaseExpired as LeaseExpired
     from quorate.contracts.notifications import LeaseReleased as LeaseReleased
     from quorate.contracts.notifications import LeaseRevoked as LeaseRevoked
+    from quorate.contracts.notifications import MessageReceived as MessageReceived
+    from quorate.contracts.notifications import MessageStatus as MessageStatus
     from quorate.contracts.notifications import NotificationData as NotificationData
     from quorate.contracts.notifications import Omitted as Omitted
     from quorate.contracts.notifications import SendBlocked as SendBlocked
@@ -126,6 +129,7 @@ _NAMES_BY_MODULE = {
         *("ConsensusRequested", "Gap", "LeaseAvailable", "LeaseConflict", "LeaseExpired"),
         *("LeaseReleased", "LeaseRevoked", "NotificationData", "Omitted", "SendBlocked"),
         *("UnknownNotification", "VoteCast"),
+        *("AcknowledgementDue", "MessageReceived", "MessageStatus"),
     ),
     "quorate.contracts.identity.agents": ("AgentInfo", "HeartbeatInfo"),
     "quorate.contracts.identity.api_keys": ("IssuedKeyInfo", "KeyInfo"),

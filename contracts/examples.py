@@ -132,6 +132,7 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
 }
 
 # By notification name.
+_MESSAGE_ID = "msg_019ca9b25d007f928d351a7b3c9e5f60"
 NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     "lease_conflict": {
         "leaseId": _LEASE_ID,
@@ -211,6 +212,33 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     },
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
     "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
+    "message_received": {
+        "message_id": _MESSAGE_ID,
+        "thread_id": "thr_019ca9b25d007c7f90b5a0c5d1e8f00a",
+        "sequence": 41,
+        "from_address": "coordinator@agents.localhost",
+        "subject": "TASK:7: Find leads",
+        "kind": "TASK",
+        "task_id": "7",
+        "level": None,
+        "importance": "normal",
+        "ack_required": True,
+        "in_reply_to": None,
+        "body_text": "Find ten companies that use NATS.",
+    },
+    "message_status": {
+        "status": "bounced",
+        "message_id": _MESSAGE_ID,
+        "address": "nobody@agents.localhost",
+        "by_agent_id": None,
+        "reason": "no_such_agent",
+        "detail": None,
+    },
+    "acknowledgement_due": {
+        "message_id": _MESSAGE_ID,
+        "subject": "TASK:7: Find leads",
+        "from_address": "coordinator@agents.localhost",
+    },
 }
 
 # An event as the API returns it.
