@@ -42,6 +42,8 @@ ACROSS_TENANTS = {
     ("agents", "deadlines.py"): "the scheduler records timeouts in all tenants",
     ("leases", "deadlines.py"): "the scheduler records ends in all tenants",
     ("requests", "deadlines.py"): "the scheduler records ends in all tenants",
+    ("mail_entries", "deadlines.py"): "the scheduler records missing acknowledgements in all",
+    ("messages", "deadlines.py"): "the scheduler erases bodies in all tenants",
 }
 SHARED = {"transactions.py", "repository.py"}  # They compile statements of other modules.
 # A tenant column in SQL that is written out, to choose an index.

@@ -104,7 +104,7 @@ def _create_mail_entries() -> None:
     op.create_index(
         "mail_entries_by_message",
         "mail_entries",
-        ["tenant", "message_id"],
+        ["message_id"],
         sqlite_where=where,
         postgresql_where=where,
     )
