@@ -25,6 +25,7 @@ from quorate.bus.auth.callout import Authenticate
 from quorate.bus.auth.expired_keys import FindExpiredKeys
 from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.nats_commands import NatsCommandHandler
+from quorate.bus.outbox.notification_publisher import AddBodies
 from quorate.bus.service import NatsService
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
@@ -141,9 +142,13 @@ def _build(
     registry = CollectorRegistry()
     subscriptions, request_metrics = Subscriptions(), RequestMetrics(registry)
     authenticate = _authenticate_nats(failed_login_limiter, tenant_access)
+    notifications = NotificationQueries(
+        log, clock, retention_hours=options.notification_retention_hours
+    )
     nats_service = _create_nats_service(
         *(log, options, reader, authenticate),
         find_expired_keys=ExpiredKeys(log, clock).find_next,
+        add_bodies=notifications.add_bodies,
         tracing=tracing,
         registry=registry,
     )
@@ -170,9 +175,7 @@ def _build(
         log=log,
         command_bus=command_bus,
         reader=reader,
-        notifications=NotificationQueries(
-            log, clock, retention_hours=options.notification_retention_hours
-        ),
+        notifications=notifications,
         mail=create_mail_service(log, options, clock),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
@@ -288,6 +291,7 @@ def _create_nats_service(
     authenticate: Authenticate,
     *,
     find_expired_keys: FindExpiredKeys,
+    add_bodies: AddBodies,
     tracing: Tracing | None,
     registry: CollectorRegistry,
 ) -> NatsService:
@@ -306,6 +310,7 @@ def _create_nats_service(
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,
         on_published=tracing.record_notifications if tracing is not None else None,
+        add_bodies=add_bodies,
         registry=registry,
     )
 

@@ -61,6 +61,7 @@ def queries(stage: ProjectionStage) -> dict[str, Query]:
         "tenants": vars(TenantQueries(stage.log, stage.clock)),
         "times": vars(stage.log._times),
         "notifications": vars(stage.notifications._queries),
+        "notified_bodies": vars(stage.notifications._bodies),
         "overdue": dict(stage.due_aggregates._queries),
         "electorates": vars(stage.reader._electorates),
         "overviews": {"inactive": AgentOverviews(stage.log)._inactive},
@@ -174,6 +175,21 @@ def test_no_statement_scans_a_table(plans: Plans) -> None:
         ("overdue.agent", "agents USING INDEX agents_due (active_until<?)"),
         ("overdue.lease", "leases USING INDEX leases_due (expires_at<?)"),
         ("overdue.consensus", "requests USING INDEX requests_due (timeout_at<?)"),
+        (
+            "overdue.mail_entry",
+            "mail_entries USING INDEX mail_entries_due (ack_due_at>?",
+        ),
+        ("overdue.message", "messages USING INDEX messages_due (erase_at>? AND erase_at<?)"),
+        ("overdue.message", "mail_entries USING INDEX mail_entries_by_message (message_id=?)"),
+        ("overdue.agent", "leases USING INDEX leases_held (agent_id=?)"),
+        (
+            "states.mail_entry.owner:mail_entry",
+            "mail_entries USING INDEX mail_entries_by_message (message_id=?)",
+        ),
+        (
+            "notified_bodies.query",
+            "message_bodies USING INDEX sqlite_autoindex_message_bodies_1 (tenant=? AND message_id=?",
+        ),
         ("reader.agent", "leases USING INDEX leases_held (agent_id=?"),
         ("reader.agents(None)", "leases USING INDEX leases_held (agent_id=?"),
         ("states.held_leases.id:lease", "leases USING INDEX leases_held (agent_id=?"),
@@ -284,6 +300,9 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "overdue.agent": {"now": NOW},
     "overdue.lease": {"now": NOW},
     "overdue.consensus": {"now": NOW},
+    "overdue.mail_entry": {"now": NOW},
+    "overdue.message": {"now": NOW},
+    "notified_bodies.query": {"messages": keys(TENANT, "msg-000007")["asked"]},
     "reader.agent": {**PAGE, "id": "agent_000007"},
     "reader.agents(None)": PAGE,
     "reader.agents(active)": PAGE,
@@ -348,6 +367,7 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
     proposal = ("action", "k", "e", "why")
     options = ("live", True, None, 3, 0, None)
     counts = (2, 0, 3)
+    delivered = ("thread", "to", "from", "subject", 1, 9, None, None, None, None, False, None, None)
     return {
         log_tables.events: [
             (*(i, TENANT, i, f"id-{i}", "stream", "Type", 1, 1), "actor", "cause", "{}", b"h" * 32)
@@ -393,4 +413,9 @@ def rows_of(size: int) -> dict[Table, list[tuple[Any, ...]]]:
         ],
         tables.counts: [(f"tenant-{i}", *(1 for _ in COUNTED)) for i in n],
         tables.holdings: [(TENANT, f"agent_{i}", 1) for i in n],
+        tables.mail_entries: [
+            (TENANT, f"agent_{i}", 1, f"msg-{i}", *delivered, True, LATER, None, f"msg-{i}/a")
+            for i in n
+        ],
+        log_tables.message_bodies: [(TENANT, f"msg-{i}", "text", b"salt", b"hello") for i in n],
     }
