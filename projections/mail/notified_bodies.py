@@ -44,7 +44,7 @@ class NotifiedBodies:
         keys = [None if row.type != BODY_EVENT else (row.tenant, _message_id(row)) for row in rows]
         wanted = orjson.dumps([*{key for key in keys if key is not None}]).decode()
         found = await transaction.fetch(self._query, {"messages": wanted})
-        texts = {(one.tenant, one.message_id): bytes(one.body).decode() for one in found}
+        texts = {(one.tenant, one.message_id): _text(one.body) for one in found}
         return [*_with_texts(rows, [None if key is None else texts.get(key) for key in keys])]
 
 
@@ -61,6 +61,11 @@ def _has_bodies(rows: Sequence[RecordedEvent]) -> bool:
 
 def _message_id(row: RecordedEvent) -> str:
     return str(orjson.loads(row.data)["messageId"])
+
+
+def _text(body: bytes) -> str:
+    """Decode a body; one that was damaged must not stop the notifications of others."""
+    return bytes(body).decode(errors="replace")
 
 
 def _with_texts(
