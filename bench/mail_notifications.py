@@ -1,4 +1,4 @@
-"""The latency of mail: from the request to the notification at the recipient, on an idle service."""
+"""Latency of mail: from the request to the notification at the recipient, on an idle service."""
 
 import asyncio
 import statistics
