@@ -45,7 +45,14 @@ from quorate.contracts.coordination.leases import (
     RenewBody,
 )
 from quorate.contracts.coordination.send_gate import REQUEST_SEND, SendBody, SendVerdict
-from quorate.contracts.event_log import LIST_EVENTS, EventsInfo, EventsQuery
+from quorate.contracts.event_log import (
+    LIST_CONTENTS,
+    LIST_EVENTS,
+    ContentsInfo,
+    ContentsQuery,
+    EventsInfo,
+    EventsQuery,
+)
 from quorate.contracts.identity.agent_settings import GET_CONFIG, PUT_CONFIG
 from quorate.contracts.identity.agents import (
     DEREGISTER,
@@ -365,6 +372,14 @@ def list_events(
     return changed(request_for(LIST_EVENTS, query=query), parse=parse_events_page)
 
 
+def list_contents(
+    *, after: int = 0, limit: int = PAGE_LENGTH_DEFAULT, log_id: str | None = None
+) -> Request[ContentsInfo]:
+    """List the message bodies to which the events after the sequence ``after`` refer."""
+    query = unchecked(ContentsQuery)(after=after, limit=limit, log_id=log_id)
+    return request_for(LIST_CONTENTS, query=query)
+
+
 # -- Keys, tenants and quotas ---------------------------------------------------
 
 create_tenant = operator_requests.create_tenant
@@ -378,4 +393,6 @@ resume_tenant = operator_requests.resume_tenant
 revoke_key = operator_requests.revoke_key
 rotate_key = operator_requests.rotate_key
 set_tenant_limits = operator_requests.set_tenant_limits
+get_mail_domain = operator_requests.get_mail_domain
+set_mail_domain = operator_requests.set_mail_domain
 suspend_tenant = operator_requests.suspend_tenant

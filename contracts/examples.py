@@ -7,6 +7,8 @@ that has no example here gets a body that is made from the rules of its fields.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from quorate.contracts.mail import examples as mail
+from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
 
 _TENANT: Final = "tenant_abc123"
@@ -81,6 +83,8 @@ BODIES: dict[str, dict[str, Any]] = _Bodies(
         "rotateKey": {"overlapSeconds": 3_600},
         "createTenant": {"tenantId": _TENANT},
         "setTenantLimits": {"agents": 500, "eventsPerDay": 1_000_000},
+        **mail.BODIES,
+        "setMailDomain": {"mailDomain": "agents.example.com"},
     }
 )
 
@@ -90,9 +94,11 @@ QUERIES: dict[str, dict[str, Any]] = {
     "listConsensus": {"status": "pending"},
     "listNotifications": {"agentName": _NAME, "after": 0, "limit": 10},
     "streamNotifications": {"agentName": _NAME},
+    **mail.QUERIES,
 }
 # Ids in a path.
 PATH_IDS = {"agentId": _AGENT, "leaseId": _LEASE_ID, "consensusId": _CONSENSUS_ID}
+PATH_IDS |= mail.PATH_IDS
 
 # -- Problems, notifications and the log ---------------------------------------------
 
@@ -129,10 +135,10 @@ PROBLEM_DETAILS: dict[str, dict[str, Any]] = {
     "contact_email_invalid": {"why": "there is no @ in it"},
     "rate_limited": {"limitedBy": "key", "retryAfterSeconds": 0.25},
     "quota_exceeded": {"quota": "live_leases", "limit": 1_000_000},
+    **mail.PROBLEM_DETAILS,
 }
 
 # By notification name.
-_MESSAGE_ID = "msg_019ca9b25d007f928d351a7b3c9e5f60"
 NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     "lease_conflict": {
         "leaseId": _LEASE_ID,
@@ -145,12 +151,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     },
     "lease_available": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _HOLDER["agentId"]},
     "lease_released": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _AGENT},
-    "lease_expired": {
-        "leaseId": _LEASE_ID,
-        **_CONTACT,
-        "agentId": _AGENT,
-        "expiresAt": _NOON,
-    },
+    "lease_expired": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _AGENT, "expiresAt": _NOON},
     "lease_revoked": {
         "leaseId": _LEASE_ID,
         **_CONTACT,
@@ -212,33 +213,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     },
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
     "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
-    "message_received": {
-        "message_id": _MESSAGE_ID,
-        "thread_id": "thr_019ca9b25d007c7f90b5a0c5d1e8f00a",
-        "sequence": 41,
-        "from_address": "coordinator@agents.localhost",
-        "subject": "TASK:7: Find leads",
-        "kind": "TASK",
-        "task_id": "7",
-        "level": None,
-        "importance": "normal",
-        "ack_required": True,
-        "in_reply_to": None,
-        "body_text": "Find ten companies that use NATS.",
-    },
-    "message_status": {
-        "status": "bounced",
-        "message_id": _MESSAGE_ID,
-        "address": "nobody@agents.localhost",
-        "by_agent_id": None,
-        "reason": "no_such_agent",
-        "detail": None,
-    },
-    "acknowledgement_due": {
-        "message_id": _MESSAGE_ID,
-        "subject": "TASK:7: Find leads",
-        "from_address": "coordinator@agents.localhost",
-    },
+    **MAIL_NOTIFICATIONS,
 }
 
 # An event as the API returns it.
@@ -415,6 +390,7 @@ RESPONSES: dict[str, Any] = {
             },
         ],
     },
+    **mail.RESPONSES,
     "live": {"status": "ok"},
     "ready": {"status": "ready", "log": "ok", "nats": "connected"},
 }

@@ -15,6 +15,7 @@ from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
+from quorate.application.mail.tenant_domains import TenantDomains
 from quorate.application.rate_limiter import RateLimiter
 from quorate.application.read_budget import ReadBudget
 from quorate.application.request_metrics import RequestMetrics
@@ -25,7 +26,6 @@ from quorate.bus.auth.callout import Authenticate
 from quorate.bus.auth.expired_keys import FindExpiredKeys
 from quorate.bus.embedded.configuration import read_keys
 from quorate.bus.nats_commands import NatsCommandHandler
-from quorate.bus.outbox.notification_publisher import AddBodies
 from quorate.bus.service import NatsService
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
@@ -43,6 +43,8 @@ from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
 from quorate.projections.expired_keys import ExpiredKeys
+from quorate.projections.mail.domains import MailDomainQueries
+from quorate.projections.mail.notified_bodies import NotifiedBodies
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
@@ -65,7 +67,6 @@ CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verifi
 FILES_SECONDS = 0.5
 CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
 _logger = structlog.get_logger(__name__)
-
 
 __all__ = ["Options", "RunningService", "create_app", "run_service"]
 
@@ -92,6 +93,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         built = _build(log, options, clock, tracing)
         service, nats_service = built.service, built.nats_service
         await service.tenant_access.load(service.tenants.restricted)
+        await service.tenant_domains.load()
         await _verify_tail(log, service.command_bus)
         service.command_bus.open()
         stack.push_async_callback(service.command_bus.close)
@@ -138,21 +140,18 @@ def _build(
     reader, new_id = Reader(log, clock), Uuid7()
     key_cache, tenants = KeyCache(reader.key, clock), TenantQueries(log, clock)
     tenant_access = TenantAccess(RateLimiter(options.rates))
+    tenant_domains = TenantDomains(options.mail_domain, MailDomainQueries(log))
     failed_login_limiter = _create_failed_login_limiter(key_cache, options)
     registry = CollectorRegistry()
     subscriptions, request_metrics = Subscriptions(), RequestMetrics(registry)
     authenticate = _authenticate_nats(failed_login_limiter, tenant_access)
-    notifications = NotificationQueries(
-        log, clock, retention_hours=options.notification_retention_hours
-    )
     nats_service = _create_nats_service(
         *(log, options, reader, authenticate),
         find_expired_keys=ExpiredKeys(log, clock).find_next,
-        add_bodies=notifications.add_bodies,
         tracing=tracing,
         registry=registry,
     )
-    listeners = (tenant_access.record, nats_service.wake, subscriptions.wake)
+    listeners = (tenant_access.record, tenant_domains.record, nats_service.wake, subscriptions.wake)
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
@@ -175,11 +174,14 @@ def _build(
         log=log,
         command_bus=command_bus,
         reader=reader,
-        notifications=notifications,
-        mail=create_mail_service(log, options, clock),
+        notifications=NotificationQueries(
+            log, clock, retention_hours=options.notification_retention_hours
+        ),
+        mail=create_mail_service(log, tenant_domains, clock),
         key_cache=key_cache,
         failed_login_limiter=failed_login_limiter,
         tenant_access=tenant_access,
+        tenant_domains=tenant_domains,
         read_budget=ReadBudget(options.rates),
         tenants=tenants,
         quotas=options.quotas,
@@ -191,12 +193,9 @@ def _build(
         request_metrics=request_metrics,
         tracing=tracing,
     )
-    names = AgentNames(log)
     nats_service.serve_commands(
         NatsCommandHandler(
-            service,
-            names,
-            NATS_OPERATIONS,
+            *(service, AgentNames(log), NATS_OPERATIONS),
             limit=tenant_access.check,
             request_metrics=request_metrics,
             tracing=tracing,
@@ -291,7 +290,6 @@ def _create_nats_service(
     authenticate: Authenticate,
     *,
     find_expired_keys: FindExpiredKeys,
-    add_bodies: AddBodies,
     tracing: Tracing | None,
     registry: CollectorRegistry,
 ) -> NatsService:
@@ -310,7 +308,7 @@ def _create_nats_service(
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,
         on_published=tracing.record_notifications if tracing is not None else None,
-        add_bodies=add_bodies,
+        add_bodies=NotifiedBodies(log).add,
         registry=registry,
     )
 
@@ -335,6 +333,7 @@ def _background_tasks(
         "log check": _verify_log(log, service.command_bus),
         "log files": _watch_files(log.database, service.command_bus),
         "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
+        "mail domains": service.tenant_domains.keep_fresh(),
         "heartbeat windows": windows.run(),
         "keys in use": service.key_cache.keep_fresh(service.reader.valid_keys),
         "revoked keys": service.subscriptions.end_revoked(service.reader.valid_keys),

@@ -1,13 +1,14 @@
 """Notifications of mail: new messages, what became of sent ones, and missing acknowledgements.
 
-Their data have snake_case names, as all of mail. ``body_text`` is not in the event: whoever renders
-a notification of ``BODY_EVENT`` adds it, if it is short enough and still exists.
+Their data have snake_case names, as all of mail. ``body_text`` is not in the event: it is
+added when a notification of ``BODY_EVENT`` is written, if it is short and still exists.
 """
 
 import re
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
+from quorate.domain.coordination.send_gate import LEASE_CONFLICT
 from quorate.domain.shared.notifications import Data, Notification, Rule, Rules, ToAgent
 
 # The longest body that a notification contains, in bytes of UTF-8.
@@ -79,9 +80,9 @@ def _mark(status: StatusName) -> Rule:
 def _blocked(data: Data) -> Sequence[Notification]:
     """Notify the sender, and the agent that holds the contact, which learns no more than that."""
     (to_sender,) = _status("blocked").notify(data)
-    holder_id = data.get("holderId")
-    if holder_id is None:
+    if data["reason"] != LEASE_CONFLICT:
         return [to_sender]
+    holder_id = data["holderId"]
     gate = {
         "sendId": data["deliveryId"],
         "contactKey": data["contactKey"],

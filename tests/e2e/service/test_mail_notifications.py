@@ -80,15 +80,15 @@ async def test_sender_is_notified_of_what_became_of_its_message(tenant: Tenant) 
     listeners = {one: await own_listener(one) for one in (ann, bob, cid)}
     await cid.lease(cid.id, CONTACT)
 
-    nobody = address(ann).replace("ann@", "nobody@")
-    sent = await send(ann, address(bob), nobody, CONTACT, subject="A secret", ack_required=True)
+    unknown = address(ann).replace("ann@", "unknown@")
+    sent = await send(ann, address(bob), unknown, CONTACT, subject="A secret", ack_required=True)
     await bob.request_ok("POST", f"/email/message/{sent['message_id']}/ack")
     await wait_until(lambda: len(listeners[ann].messages) == 4)
     blocked = await listeners[cid].notification("send_blocked")
 
     statuses = {one["data"]["status"]: one["data"] for one in await mail_of(ann)}
     assert statuses.keys() == {"bounced", "blocked", "read", "acknowledged"}
-    assert statuses["bounced"]["address"] == nobody
+    assert statuses["bounced"]["address"] == unknown
     assert (statuses["blocked"]["address"], statuses["blocked"]["reason"]) == (
         CONTACT,
         "lease_conflict",
