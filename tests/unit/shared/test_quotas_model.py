@@ -45,6 +45,7 @@ LIMITS = Quotas(
     open_requests=2,
     keys=2,
     settings_bytes=60,
+    mailbox_bytes=0,
     live_leases_per_agent=2,
 )
 NAMES = ("ann", "bob", "cat", "dan", "eve")
