@@ -303,7 +303,7 @@ class _Queries:
         is_own = (
             _in_tenant(_messages)
             & (_messages.c.sender_id == bindparam("agent_id"))
-            & ~_messages.c.is_deleted_by_sender
+            & message_rows.is_kept_by_sender
             & (_messages.c.sequence < bindparam("before"))
         )
         sent = select(_messages).where(is_own).order_by(_messages.c.sequence.desc())

@@ -1,4 +1,4 @@
-"""Deadlines of mail and the bodies of notifications are found by index, on every database."""
+"""Deadlines, sent messages and the bodies of notifications are found by index."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ from quorate.eventlog.postgres import database as postgres_database
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.transactions import Query
 from quorate.projections import tables
+from quorate.projections.mail.queries import MailReader
 from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
 from tests.conformance.projections.test_indexes import FEW, LATER, MANY, NOW, Plans, queries
@@ -33,7 +34,9 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
 
 
 def statements(stage: ProjectionStage) -> dict[str, Query]:
-    return queries(stage) | {"notified_bodies": stage.notifications._bodies._query}
+    sent = MailReader(stage.log, stage.clock)._queries.sent
+    bodies = stage.notifications._bodies._query
+    return queries(stage) | {"notified_bodies": bodies, "sent": sent}
 
 
 @pytest.fixture
@@ -57,6 +60,7 @@ async def plans(tmp_path: Path) -> AsyncIterator[Plans]:
             "states.mail_entry.message:mail_account",
             "mail_entries USING INDEX mail_entries_by_message (message_id=?)",
         ),
+        ("sent", "messages USING INDEX messages_sent (tenant=? AND sender_id=? AND sequence<?)"),
         ("notified_bodies", "message_bodies USING INDEX sqlite_autoindex_message_bodies_1"),
     ],
 )
