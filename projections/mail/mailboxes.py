@@ -1,7 +1,7 @@
 """Read model of mailboxes: the entries of each agent, in the order of their messages.
 
 The primary key is the order of an inbox, so a page of it is one range, however large it is. Each
-filter of the inbox has an index of its own.
+filter of the inbox has an index of its own, which begins with the agent: its id names one tenant.
 """
 
 from collections.abc import Sequence
@@ -54,27 +54,27 @@ TABLE = Table(
         postgresql_where=_KEPT,
     ),
     Index(
-        *("mail_entries_unread", "tenant", "agent_id", "sequence"),
+        *("mail_entries_unread", "agent_id", "sequence"),
         sqlite_where=_UNREAD,
         postgresql_where=_UNREAD,
     ),
     Index(
-        *("mail_entries_by_sender", "tenant", "agent_id", "from_address", "sequence"),
+        *("mail_entries_by_sender", "agent_id", "from_address", "sequence"),
         sqlite_where=_KEPT,
         postgresql_where=_KEPT,
     ),
     Index(
-        *("mail_entries_by_thread", "tenant", "agent_id", "thread_id", "sequence"),
+        *("mail_entries_by_thread", "agent_id", "thread_id", "sequence"),
         sqlite_where=_KEPT,
         postgresql_where=_KEPT,
     ),
     Index(
-        *("mail_entries_by_task", "tenant", "agent_id", "task_id", "sequence"),
+        *("mail_entries_by_task", "agent_id", "task_id", "sequence"),
         sqlite_where=_TASKS,
         postgresql_where=_TASKS,
     ),
     Index(
-        *("mail_entries_by_kind", "tenant", "agent_id", "kind", "sequence"),
+        *("mail_entries_by_kind", "agent_id", "kind", "sequence"),
         sqlite_where=_KINDS,
         postgresql_where=_KINDS,
     ),
@@ -82,9 +82,9 @@ TABLE = Table(
     sqlite_with_rowid=False,
 )
 
-# The tenant in queries by message: an expression, so that no index matches it. With the plain
-# column, SQLite scans all entries of the tenant.
-_tenant_compared = TABLE.c.tenant.concat("")
+# The tenant in queries by an index without it: an expression, so that no index matches it. With the
+# plain column, SQLite scans all entries of the tenant or of the mailbox by the primary key.
+tenant_compared = TABLE.c.tenant.concat("")
 is_kept = TABLE.c.deleted_at.is_(None)
 
 
@@ -141,7 +141,7 @@ def from_row(row: Row) -> MailEntry:
 
 def _loads(repository: Repository[MailEntry], database: Database) -> Sequence[LookupPlan]:
     """Load the entries of a message in all mailboxes, and the accounts of their agents."""
-    key, owners = (_tenant_compared, TABLE.c.message_id), accounts.TABLE
+    key, owners = (tenant_compared, TABLE.c.message_id), accounts.TABLE
     of_message = matching(database, TABLE, select(TABLE), key, is_kept)
     owns = and_(owners.c.tenant == TABLE.c.tenant, owners.c.id == TABLE.c.agent_id)
     their_accounts = matching(database, TABLE.join(owners, owns), select(owners), key, is_kept)

@@ -327,8 +327,10 @@ class _Queries:
         key = (filters.unread_only, order, *used)
         found = self._inbox.get(key)
         if found is None:
+            has_index = filters.unread_only or used
+            tenant = entry_rows.tenant_compared if has_index else _entries.c.tenant
             conditions: list[ColumnElement[bool]] = [
-                _in_tenant(_entries),
+                tenant == bindparam("tenant"),
                 _entries.c.agent_id == bindparam("agent_id"),
                 entry_rows.is_kept,
                 *(_entries.c[name] == bindparam(name) for name in used),

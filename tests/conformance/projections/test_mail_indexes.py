@@ -1,4 +1,4 @@
-"""Deadlines, sent messages and the bodies of notifications are found by index."""
+"""Deadlines, lists of messages and the bodies of notifications are found by index."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from quorate.eventlog.postgres import database as postgres_database
 from quorate.eventlog.postgres.database import PostgresDatabase
 from quorate.eventlog.transactions import Query
 from quorate.projections import tables
-from quorate.projections.mail.queries import MailReader
+from quorate.projections.mail.queries import InboxFilter, MailReader
 from tests.conformance.eventlog.conformance import TENANT
 from tests.conformance.projections.projection_stage import ProjectionStage, open_stage
 from tests.conformance.projections.test_indexes import FEW, LATER, MANY, NOW, Plans, queries
@@ -24,6 +24,14 @@ from tests.conformance.projections.test_postgres_indexes import (
     Pages,
 )
 
+FILTERS = {
+    "all": InboxFilter(),
+    "unread": InboxFilter(unread_only=True),
+    "sender": InboxFilter(from_address="kim@example.com"),
+    "thread": InboxFilter(thread_id="thr_1"),
+    "kind": InboxFilter(kind="TASK"),
+    "task": InboxFilter(task_id="7"),
+}
 KEY = orjson.dumps([[TENANT, "msg-000007"]]).decode()
 VALUES: Mapping[str, Mapping[str, Any]] = {
     "overdue.mail_entry": {"now": NOW},
@@ -34,9 +42,10 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
 
 
 def statements(stage: ProjectionStage) -> dict[str, Query]:
-    sent = MailReader(stage.log, stage.clock)._queries.sent
+    mail = MailReader(stage.log, stage.clock)._queries
+    inbox = {f"inbox {name}": mail.inbox(one, "desc") for name, one in FILTERS.items()}
     bodies = stage.notifications._bodies._query
-    return queries(stage) | {"notified_bodies": bodies, "sent": sent}
+    return queries(stage) | inbox | {"notified_bodies": bodies, "sent": mail.sent}
 
 
 @pytest.fixture
@@ -61,6 +70,12 @@ async def plans(tmp_path: Path) -> AsyncIterator[Plans]:
             "mail_entries USING INDEX mail_entries_by_message (message_id=?)",
         ),
         ("sent", "messages USING INDEX messages_sent (tenant=? AND sender_id=? AND sequence<?)"),
+        ("inbox all", "mail_entries USING PRIMARY KEY (tenant=? AND agent_id=? AND sequence>?"),
+        ("inbox unread", "mail_entries USING INDEX mail_entries_unread (agent_id=? AND sequence>?"),
+        ("inbox sender", "mail_entries USING INDEX mail_entries_by_sender (agent_id=? AND from_"),
+        ("inbox thread", "mail_entries USING INDEX mail_entries_by_thread (agent_id=? AND thread"),
+        ("inbox kind", "mail_entries USING INDEX mail_entries_by_kind (agent_id=? AND kind=?"),
+        ("inbox task", "mail_entries USING INDEX mail_entries_by_task (agent_id=? AND task_id=?"),
         ("notified_bodies", "message_bodies USING INDEX sqlite_autoindex_message_bodies_1"),
     ],
 )
