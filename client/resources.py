@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterat
 from functools import wraps
 from typing import Any, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
-from quorate.client import requests
+from quorate.client import mail_requests, requests
 from quorate.client.callers import AsyncCaller, BlockingCaller
 from quorate.client.event_reader import read_events, read_events_async, stalled_log
 from quorate.client.request_builder import Request
@@ -230,6 +230,25 @@ class Notifications(Group[CallerT_co]):
     iterate = Pages(requests.list_notifications, _notifications_of, _following_log_page)
 
 
+class Mail(Group[CallerT_co]):
+    """The mailbox of an agent; ``Agent.mail`` also waits for messages."""
+
+    send = Method(mail_requests.send)
+    inbox = Method(mail_requests.list_inbox)
+    sent = Method(mail_requests.list_sent)
+    message = Method(mail_requests.get_message)
+    thread = Method(mail_requests.get_thread)
+    search = Method(mail_requests.search)
+    read = Method(mail_requests.mark_read)
+    unread = Method(mail_requests.mark_unread)
+    ack = Method(mail_requests.acknowledge)
+    star = Method(mail_requests.star)
+    delete = Method(mail_requests.delete_message)
+    account = Method(mail_requests.get_account)
+    policy = Method(mail_requests.get_policy)
+    set_policy = Method(mail_requests.set_policy)
+
+
 class Keys(Group[CallerT_co]):
     """Issue, list, rotate and revoke API keys."""
 
@@ -320,6 +339,10 @@ class Resources(Generic[CallerT_co]):
     @property
     def notifications(self) -> Notifications[CallerT_co]:
         return Notifications(self._caller)
+
+    @property
+    def mail(self) -> Mail[CallerT_co]:
+        return Mail(self._caller)
 
     @property
     def keys(self) -> Keys[CallerT_co]:

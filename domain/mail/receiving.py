@@ -137,7 +137,7 @@ class ReceiveMessage:
         readers: dict[str, str] = {}
         for one in self.recipients:
             agent = find_recipient(state, one)
-            if agent is None or not agent.is_registered:
+            if agent is None:
                 continue
             account = account_of(state, agent.id, context.now)
             is_full = _is_full("mailbox_bytes_per_agent", account.stored_bytes, size, context)
@@ -186,7 +186,7 @@ def _has(events: Sequence[Any], agent_id: str) -> bool:
 
 def _why(state: TenantState, agent: Agent | None, command: ReceiveMessage) -> RejectionReason:
     """Return why an agent did not receive the message; what is left is a full mailbox."""
-    if agent is None or not agent.is_registered:
+    if agent is None:
         return "no_such_agent"
     account = account_of(state, agent.id, Timestamp(0))
     accepts = account.policy.accepts(command.from_address)

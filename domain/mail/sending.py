@@ -1,7 +1,8 @@
 """Send a message: judge each recipient, and record what becomes of it, in one decision.
 
 * An agent in the sender's own domain has the message when the sender has its answer. An address
-  there that names no agent bounces at once.
+  there that names no agent bounces at once. An agent may read its mail later: one that is inactive,
+  has deregistered or has not registered yet receives it as well, as long as it has its name.
 * A person outside is a contact: the send gate judges each of them. A block is a result.
 * A message that cannot go to some of its recipients goes to the others.
 * What limits the sender rejects the whole message: nothing of it is recorded.
@@ -227,7 +228,7 @@ class SendMessage:
             raise NotSchedulable(recipient.address)
         reader = find_recipient(state, recipient)
         reason: RefusalReason | None = None
-        if reader is None or not reader.is_registered:
+        if reader is None:
             reason = NO_SUCH_AGENT
         else:
             account = account_of(state, reader.id, context.now)
@@ -257,13 +258,14 @@ class SendMessage:
 
 
 def find_recipient(state: TenantState, recipient: Recipient) -> Agent | None:
-    """Return the agent that an internal address names, by its id or else by its name."""
+    """Return the agent that an address names, by its id or else by its name, while it has one."""
     if recipient.agent_id is not None:
         agent = state[AGENTS].get(recipient.agent_id)
-        if agent is not None:
+        if agent is not None and agent.status != "removed":
             return agent
     assert recipient.local is not None
-    return state[AGENTS].find("name", name_key(recipient.local))
+    agent = state[AGENTS].find("name", name_key(recipient.local))
+    return None if agent is None or agent.status == "removed" else agent
 
 
 def delivered(message: Any, agent_id: str, address: str, **more: Any) -> MessageDelivered:  # noqa: ANN401

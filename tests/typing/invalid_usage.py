@@ -66,3 +66,10 @@ async def read_notifications(
     assert conflict.holder.agent_name  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
     agent.cursor = 17  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     await agent.update_config({"voice": 3.5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+
+
+async def use_mail(agent: Agent) -> None:
+    await agent.mail.send("bob", "Hello")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await agent.mail.send("bob", "Hello", "one", importance="very")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await agent.mail.reply(7, "one")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    agent.mail.incoming(kind="task")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -22,12 +22,20 @@ from quorate.client import (
     LeaseConflictError,
     LeaseInfo,
     LeaseLostError,
+    Mailbox,
+    MailMessage,
+    MailTimeoutError,
     NotFoundError,
     Notification,
     NotificationData,
+    PolicyInfo,
+    QuorateError,
     RejectedError,
     SendReason,
     SendVerdict,
+    SentInfo,
+    TaskFailedError,
+    ThreadPage,
     UnauthorizedError,
     UnavailableError,
     UnknownNotification,
@@ -143,6 +151,32 @@ async def read_notifications(agent: Agent) -> None:
         if isinstance(notification.data, ConsensusRequested):
             assert_type(notification.data.timeout_at, datetime)
         assert_type(notification.raw, Mapping[str, Any])
+
+
+async def use_mail(agent: Agent, lease: Lease) -> str | None:
+    assert_type(agent.mail, Mailbox)
+    sent = await agent.mail.send("bob", "Hello", "one", cc=["eve"], importance="urgent")
+    assert_type(sent, SentInfo)
+    await agent.mail.send(["kim@example.com"], "Offer", "one", lease=lease, in_reply_to="msg_1")
+    async for message in agent.mail.incoming(since=17, kind="TASK"):
+        assert_type(message, MailMessage)
+        assert_type(message.task_id, str | None)
+        assert_type(await agent.mail.reply(message, "{}", kind="RESULT", reply_all=True), SentInfo)
+        assert_type(await agent.mail.star(message), bool)
+    assert_type(await agent.mail.thread("thr_1", order="desc"), ThreadPage)
+    assert_type((await agent.mail.account()).rate_limits.hourly.remaining, int)
+    assert_type(await agent.mail.set_policy("closed"), PolicyInfo)
+    collected = await agent.mail.collect([("bob", {"name": "Count"})])
+    assert_type(collected, list[MailMessage | QuorateError])
+    try:
+        answer = await agent.mail.request("bob", {"name": "Count"}, timeout_seconds=5)
+    except TaskFailedError as failed:
+        assert_type(failed.answer, MailMessage)
+    except MailTimeoutError as late:
+        assert_type(late.seconds, float)
+    else:
+        return answer.body_text
+    return None
 
 
 async def remaining_methods(agent: Agent) -> None:

@@ -9,8 +9,10 @@ from quorate.client import (
     HeartbeatInfo,
     HolderInfo,
     LeaseConflictError,
+    MailMessage,
     Notification,
     SendVerdict,
+    SentInfo,
     VoteInfo,
 )
 from quorate.client.blocking import Agent, NotificationFeed
@@ -48,6 +50,18 @@ def decide(agent: Agent) -> None:
     outcome = proposal.wait_for_decision(timeout_seconds=30)
     assert_type(outcome, ConsensusInfo)
     assert_type(outcome.status, Literal["pending", "approved", "rejected", "expired", "cancelled"])
+
+
+def use_mail(agent: Agent) -> None:
+    with agent.lease("kim@example.com") as lease:
+        sent = agent.mail.send("kim@example.com", "Offer", "one", lease=lease)
+        assert_type(sent, SentInfo)
+    for message in agent.mail.incoming(since=0):
+        assert_type(message, MailMessage)
+        assert_type(agent.mail.reply(message.message_id, "one"), SentInfo)
+    assert_type(agent.mail.request("bob", {"name": "Count"}), MailMessage)
+    assert_type(agent.mail.gather([("bob", {})], timeout_seconds=None), list[MailMessage])
+    assert_type([one.subject for one in agent.mail.iterate_thread("thr_1")], list[str])
 
 
 def remaining_methods(agent: Agent) -> None:

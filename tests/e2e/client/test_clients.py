@@ -15,6 +15,7 @@ from quorate.client import (
     Gap,
     LeaseConflictError,
     UnauthorizedError,
+    mail_requests,
     operator_requests,
     requests,
 )
@@ -235,11 +236,13 @@ def iterate_until(notifications: Iterator[Any], name: str) -> Iterator[Any]:
 
 
 def test_every_function_of_requests_is_in_a_group() -> None:
+    modules = {requests.__name__, operator_requests.__name__, mail_requests.__name__}
     made = {
         name
-        for name, function in vars(requests).items()
+        for name, function in (*vars(requests).items(), *vars(mail_requests).items())
         if inspect.isfunction(function)
-        and function.__module__ in {requests.__name__, operator_requests.__name__}
+        and function.__module__ in modules
+        and not name.startswith("_")
     }
     members = [vars(group).values() for group in vars(groups).values() if _is_group(group)]
     grouped = {one._make.__name__ for values in members for one in values if hasattr(one, "_make")}
