@@ -1,6 +1,6 @@
 """The tenant's event log: pages, and a stream of server-sent events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 import orjson
@@ -139,8 +139,8 @@ class _LogSource:
             more=page.scanned_to < page.head,
         )
 
-    def frame(self, committed: CommittedEvent) -> bytes:
-        return committed.made(_frame)
+    async def frames(self, committed: Sequence[CommittedEvent]) -> bytes:
+        return b"".join([one.made(_frame) for one in committed])
 
     async def count(self, size: int) -> None:
         await self._service.read_budget.count_of_stream(self._principal, size)

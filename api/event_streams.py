@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import Protocol
 
@@ -40,8 +40,8 @@ class Source(Protocol):
     async def read(self, after: int) -> Frames:
         """Return a page of the log after this sequence."""
 
-    def frame(self, committed: CommittedEvent) -> bytes:
-        """Return the frame of an event, which other streams may have made already."""
+    async def frames(self, committed: Sequence[CommittedEvent]) -> bytes:
+        """Return the frames of events, which other streams may have made already."""
 
     async def count(self, size: int) -> None:
         """Count bytes that were sent, and wait while the caller has used up its budget."""
@@ -125,7 +125,7 @@ async def _read_until_end(
                 after, is_behind, body = frames.after, frames.more, frames.body
             else:
                 new = [one for one in wait.take() if one.event.sequence > after]
-                body = b"".join(source.frame(one) for one in new)
+                body = await source.frames(new) if new else b""
                 after = new[-1].event.sequence if new else after
             if body:
                 yield body

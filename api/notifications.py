@@ -1,11 +1,13 @@
 """An agent's notifications over HTTP: pages, long polls, and a stream of server-sent events.
 
-* Each notification has exactly the bytes that were published over NATS.
+* Each notification has exactly the bytes that were published over NATS, unless the body of its
+  message was erased in between.
 * An agent that was disconnected, slow or restarted catches up from the last sequence it handled.
   It recognizes repetitions by their id.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from orjson import Fragment
@@ -123,8 +125,15 @@ class _Source:
         body = b"".join([*gap, *frames])
         return Frames(body=body, after=page.next, more=page.next < page.head)
 
-    def frame(self, committed: CommittedEvent) -> bytes:
-        return self._own(committed.made(_frames))
+    async def frames(self, committed: Sequence[CommittedEvent]) -> bytes:
+        rows = [one.event for one in committed]
+        with_bodies = await self._service.notifications.add_bodies(rows)
+        return b"".join(
+            [
+                self._own(one.made(_frames) if row is one.event else _frames(row))
+                for one, row in zip(committed, with_bodies, strict=True)
+            ]
+        )
 
     def _own(self, frames: _FramesOfEvent) -> bytes:
         return b"".join(

@@ -2,6 +2,7 @@
 
 * The body of an event is the same bytes each time it is published or read. A receiver recognizes a
   duplicate by its id (``Nats-Msg-Id``) or by its bytes.
+* The body of a message is part of its notification for as long as it exists (``body_text``).
 * Text that a user wrote appears in ``data`` only.
 """
 
@@ -9,8 +10,9 @@ from collections.abc import Sequence
 
 import orjson
 
+from quorate.domain.mail.notifications import BODY_EVENT
 from quorate.domain.registry import notifications_of
-from quorate.domain.shared.notifications import Notification
+from quorate.domain.shared.notifications import Data, Notification
 from quorate.domain.shared.records import record
 from quorate.domain.shared.timestamps import iso
 from quorate.eventlog.hash_chain import public_event
@@ -52,10 +54,16 @@ def notification_messages(row: RecordedEvent) -> Sequence[NotificationMessage]:
             NotificationMessage(
                 notification=notification,
                 id=id_,
-                body=_body(row, id_, notification.name, notification.data),
+                body=_body(row, id_, notification.name, _data(row, notification)),
             )
         )
     return messages
+
+
+def _data(row: RecordedEvent, notification: Notification) -> Data:
+    if row.type != BODY_EVENT:
+        return notification.data
+    return {**notification.data, "body_text": row.body_text}
 
 
 def _is_same_kind(one: Notification, other: Notification) -> bool:

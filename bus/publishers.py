@@ -137,6 +137,24 @@ NOTIFICATIONS = (
         summary="Receive cancelled proposals",
         description="The proposer or a tenant key cancelled a proposal.",
     ),
+    PublishedMessage(
+        name="message_received",
+        family=TO_AGENT,
+        summary="Receive mail",
+        description="A message is in the agent's inbox. A text of up to 16 KiB is included.",
+    ),
+    PublishedMessage(
+        name="message_status",
+        family=TO_AGENT,
+        summary="Receive the status of sent mail",
+        description="A message of the agent was read, acknowledged, blocked or not delivered.",
+    ),
+    PublishedMessage(
+        name="acknowledgement_due",
+        family=TO_AGENT,
+        summary="Receive reminders of missing acknowledgements",
+        description="A message that requires an acknowledgement has none from the agent yet.",
+    ),
 )
 
 # Events of the log, each on the subject of its type.

@@ -30,7 +30,7 @@ from quorate.bus.embedded.configuration import ServiceKeys, service_keys
 from quorate.bus.embedded.server import LOOPBACK, EmbeddedServer
 from quorate.bus.flood_guard import FloodGuard
 from quorate.bus.outbox.log_tail import CommittedLog
-from quorate.bus.outbox.notification_publisher import PublishListener
+from quorate.bus.outbox.notification_publisher import AddBodies, PublishListener
 from quorate.bus.outbox.relay import Relay
 from quorate.domain.identity.api_keys import KeyRevoked
 from quorate.domain.identity.tenants import TenantSuspended
@@ -64,6 +64,7 @@ class NatsService:
         keys: ServiceKeys | None = None,
         stream_replicas: int = 1,
         on_published: PublishListener | None = None,
+        add_bodies: AddBodies | None = None,
         registry: CollectorRegistry | None = None,
     ) -> None:
         """With ``relays`` the relay always runs; else it runs only while ``lead`` is awaited."""
@@ -100,6 +101,7 @@ class NatsService:
         self._relays = relays
         self._stream_replicas = stream_replicas
         self._on_published = on_published
+        self._add_bodies = add_bodies
         self._leads = relays
         self.relay = self._create_relay()
         self._commands: CommandBroker | None = None
@@ -114,6 +116,7 @@ class NatsService:
             commit_listener=self._disconnect_if_revoked,
             stream_replicas=self._stream_replicas,
             on_published=self._on_published,
+            add_bodies=self._add_bodies,
         )
 
     async def lead(self) -> None:

@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from quorate.contracts.mail.messages import MailMessage as MailMessage
     from quorate.contracts.mail.messages import SentInfo as SentInfo
     from quorate.contracts.mail.messages import ThreadPage as ThreadPage
+    from quorate.contracts.notifications import AcknowledgementDue as AcknowledgementDue
     from quorate.contracts.notifications import AgentDeregistered as AgentDeregistered
     from quorate.contracts.notifications import AgentLapsed as AgentLapsed
     from quorate.contracts.notifications import AgentRegistered as AgentRegistered
@@ -100,6 +101,8 @@ if TYPE_CHECKING:
     from quorate.contracts.notifications import LeaseExpired as LeaseExpired
     from quorate.contracts.notifications import LeaseReleased as LeaseReleased
     from quorate.contracts.notifications import LeaseRevoked as LeaseRevoked
+    from quorate.contracts.notifications import MessageReceived as MessageReceived
+    from quorate.contracts.notifications import MessageStatus as MessageStatus
     from quorate.contracts.notifications import NotificationData as NotificationData
     from quorate.contracts.notifications import Omitted as Omitted
     from quorate.contracts.notifications import SendBlocked as SendBlocked
@@ -153,6 +156,7 @@ _NAMES_BY_MODULE = {
         *("ConsensusRequested", "Gap", "LeaseAvailable", "LeaseConflict", "LeaseExpired"),
         *("LeaseReleased", "LeaseRevoked", "NotificationData", "Omitted", "SendBlocked"),
         *("UnknownNotification", "VoteCast"),
+        *("AcknowledgementDue", "MessageReceived", "MessageStatus"),
     ),
     "quorate.contracts.identity.agents": ("AgentInfo", "HeartbeatInfo"),
     "quorate.contracts.identity.api_keys": ("IssuedKeyInfo", "KeyInfo"),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from quorate.contracts.mail import examples as mail
+from quorate.contracts.mail.notification_examples import MAIL_NOTIFICATIONS
 from quorate.contracts.registry import OPERATIONS_BY_NAME
 
 _TENANT: Final = "tenant_abc123"
@@ -150,12 +151,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     },
     "lease_available": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _HOLDER["agentId"]},
     "lease_released": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _AGENT},
-    "lease_expired": {
-        "leaseId": _LEASE_ID,
-        **_CONTACT,
-        "agentId": _AGENT,
-        "expiresAt": _NOON,
-    },
+    "lease_expired": {"leaseId": _LEASE_ID, **_CONTACT, "agentId": _AGENT, "expiresAt": _NOON},
     "lease_revoked": {
         "leaseId": _LEASE_ID,
         **_CONTACT,
@@ -217,6 +213,7 @@ NOTIFICATION_DATA: dict[str, dict[str, Any]] = {
     },
     "consensus_expired": {**_PROPOSAL, "timeoutAt": _NOON},
     "consensus_cancelled": {**_PROPOSAL, "cancelledBy": _AGENT, "reason": "Solved otherwise"},
+    **MAIL_NOTIFICATIONS,
 }
 
 # An event as the API returns it.

@@ -16,12 +16,18 @@ from pydantic.alias_generators import to_camel
 from quorate.contracts.coordination.leases import HolderInfo
 from quorate.contracts.notification_pages import NotificationInfo
 from quorate.contracts.wire_models import Time, omit_null
+from quorate.domain.mail.messages import Importance
+from quorate.domain.mail.notifications import StatusName
+from quorate.domain.mail.subjects import Kind
 
 PREFIX = "quorate."  # Of a CloudEvent's type, before the name of the notification.
 
 
 class NotificationData(BaseModel):
-    """Data of a notification. Fields are camelCase in JSON; times are ISO 8601 in UTC."""
+    """Data of a notification. Fields are camelCase in JSON; times are ISO 8601 in UTC.
+
+    An optional field may be absent.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -211,6 +217,59 @@ class ConsensusCancelled(NotificationData):
     reason: str | None = None
 
 
+# -- Mail --------------------------------------------------------------------
+
+
+class MailNotificationData(NotificationData):
+    """Data of a notification of mail. Fields are snake_case in JSON, and null if not set."""
+
+    model_config = ConfigDict(alias_generator=None, json_schema_extra=None)
+
+
+class MessageReceived(MailNotificationData):
+    """A message is in the agent's inbox. `sequence` is that of the message, as in its mailbox.
+
+    `body_text` is null if the text is longer than 16 KiB, or erased: read the message.
+    """
+
+    message_id: str
+    thread_id: str
+    sequence: int
+    from_address: str
+    subject: str
+    kind: Kind | None = None
+    task_id: str | None = None
+    level: int | None = None
+    importance: Importance
+    ack_required: bool
+    in_reply_to: str | None = None
+    body_text: str | None = None
+
+
+class MessageStatus(MailNotificationData):
+    """What became of a message that the agent sent.
+
+    `read`, `acknowledged` and `ack_overdue` name the recipient as `by_agent_id`; the others name it
+    as `address`. `reason` says why a message was blocked or bounced; `detail` is text of a mail
+    server.
+    """
+
+    status: StatusName
+    message_id: str
+    address: str | None = None
+    by_agent_id: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+class AcknowledgementDue(MailNotificationData):
+    """A message that the agent has not acknowledged. The sender is notified if it never does."""
+
+    message_id: str
+    subject: str
+    from_address: str
+
+
 # -- Other data --------------------------------------------------------------
 
 
@@ -252,6 +311,9 @@ NOTIFICATION_TYPES: Mapping[str, type[NotificationData]] = {
     "consensus_decided": ConsensusDecided,
     "consensus_expired": ConsensusExpired,
     "consensus_cancelled": ConsensusCancelled,
+    "message_received": MessageReceived,
+    "message_status": MessageStatus,
+    "acknowledgement_due": AcknowledgementDue,
 }
 
 

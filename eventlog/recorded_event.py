@@ -6,7 +6,10 @@ from quorate.domain.shared.timestamps import Timestamp
 
 @record
 class RecordedEvent:
-    """``position`` is global and internal; ``sequence`` is per tenant and public."""
+    """``position`` is global and internal; ``sequence`` is per tenant and public.
+
+    ``body_text`` is not stored: the body of a message is added for its notification.
+    """
 
     position: int
     tenant: str
@@ -20,6 +23,7 @@ class RecordedEvent:
     command_id: str
     data: bytes  # Canonical JSON.
     hash: bytes
+    body_text: str | None = None
 
 
 @record

@@ -21,6 +21,7 @@ from quorate.eventlog.pages import PageBuilder
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Lookup, Query
+from quorate.projections.mail.notified_bodies import NotifiedBodies, size_of_body
 from quorate.projections.tables import agents, notices
 
 MILLISECONDS_PER_HOUR = 3_600_000
@@ -29,7 +30,10 @@ ENVELOPE_BYTES = 300  # Of a notification, around the data of its event.
 
 @record
 class NotificationPage:
-    """Events of which an agent is notified; the following page starts after ``next``."""
+    """Events of which an agent is notified; the following page starts after ``next``.
+
+    Events of messages have the bodies that existed in the page's snapshot.
+    """
 
     events: Sequence[RecordedEvent]
     head: int
@@ -45,6 +49,8 @@ class NotificationQueries:
         self._clock = clock
         self._retention = round(retention_hours * MILLISECONDS_PER_HOUR)
         self._queries = _Queries(log)
+        self._bodies = NotifiedBodies(log)
+        self.add_bodies = self._bodies.add
 
     async def agent_id(self, tenant: str, ref: AgentRef) -> str | None:
         """Return the id of the agent that ``ref`` names, registered or reserved, or None."""
@@ -87,12 +93,13 @@ class NotificationQueries:
             while builder.needs_part:
                 last = builder.items[-1].sequence
                 builder.add(await notified.after(transaction, last, builder.part_limit))
+            events_ = await self._bodies.add_within(transaction, builder.items)
         next_ = builder.items[-1].sequence if builder.has_more else max(head, start)
-        return NotificationPage(events=builder.items, head=head, next=next_, gap=gap)
+        return NotificationPage(events=events_, head=head, next=next_, gap=gap)
 
 
 def _size(event: RecordedEvent) -> int:
-    return len(event.data) + ENVELOPE_BYTES
+    return len(event.data) + ENVELOPE_BYTES + size_of_body(event)
 
 
 class _AgentEvents:

@@ -43,6 +43,7 @@ from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
 from quorate.projections.expired_keys import ExpiredKeys
 from quorate.projections.mail.domains import MailDomainQueries
+from quorate.projections.mail.notified_bodies import NotifiedBodies
 from quorate.projections.mail.search_index import SearchIndex
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
@@ -65,7 +66,6 @@ from quorate.server.search_indexer import SearchIndexer
 from quorate.server.service_totals import ServiceTotals
 
 CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
-
 
 __all__ = ["Options", "RunningService", "create_app", "run_service"]
 
@@ -309,6 +309,7 @@ def _create_nats_service(
         keys=read_keys(options.nats_keys_file) if options.nats_keys_file else None,
         stream_replicas=options.nats_stream_replicas,
         on_published=tracing.record_notifications if tracing is not None else None,
+        add_bodies=NotifiedBodies(log).add,
         registry=registry,
     )
 

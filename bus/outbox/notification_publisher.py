@@ -4,6 +4,7 @@
 * A server that crashes loses messages that it had not delivered. After an outage the publisher
   therefore repeats everything since REPLAY_SECONDS before it. Repeated messages have the same id
   and the same bytes, so that receivers recognize duplicates.
+* The bodies of messages are read when they are published, so that none is sent after its erasure.
 * NATS stores no notifications for disconnected clients. After an outage the publisher first waits
   for the clients of before to reconnect, at most RECONNECT_GRACE_SECONDS.
 """
@@ -11,7 +12,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, Protocol, TypeAlias, assert_never
 
 import structlog
@@ -32,6 +33,8 @@ HEADER_BYTES_MAX = 512  # Of the publisher's headers; the server counts them as 
 
 CommitListener: TypeAlias = Callable[[RecordedEvent], None]
 PublishListener: TypeAlias = Callable[[RecordedEvent, int, int], None]
+# Returns the same events, those of messages with their bodies.
+AddBodies: TypeAlias = Callable[[Sequence[RecordedEvent]], Awaitable[Sequence[RecordedEvent]]]
 
 log = structlog.get_logger(__name__)
 
@@ -49,11 +52,13 @@ class NotificationPublisher:
         audience: Audience,
         commit_listener: CommitListener,
         on_published: PublishListener | None = None,
+        add_bodies: AddBodies | None = None,
     ) -> None:
         self._tail = tail
         self._audience = audience
         self._commit_listener = commit_listener
         self._on_published = on_published
+        self._add_bodies = add_bodies
         self._marks: deque[tuple[float, int]] = deque()
         self._started = asyncio.Event()
         self._is_reconnect = False
@@ -85,6 +90,8 @@ class NotificationPublisher:
             if not rows:
                 await follower.wait()
                 continue
+            if self._add_bodies is not None:
+                rows = await self._add_bodies(rows)
             published = 0
             for row in rows:
                 published += await self._publish(connection, row)

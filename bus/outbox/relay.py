@@ -19,6 +19,7 @@ from quorate.bus.outbox.jetstream_mirror import FOLLOWING, Mirror
 from quorate.bus.outbox.jetstream_stream import StreamState
 from quorate.bus.outbox.log_tail import CommittedLog, LogTail
 from quorate.bus.outbox.notification_publisher import (
+    AddBodies,
     Audience,
     CommitListener,
     NotificationPublisher,
@@ -42,6 +43,7 @@ class Relay:
 
     ``commit_listener`` gets every row in order, at least once. ``on_published`` gets each row with
     notifications, their number, and when their publication began (wall clock, in nanoseconds).
+    ``add_bodies`` adds the bodies of messages to their events.
     """
 
     def __init__(
@@ -54,10 +56,13 @@ class Relay:
         clock: Callable[[], float] = time.time,
         stream_replicas: int = 1,
         on_published: PublishListener | None = None,
+        add_bodies: AddBodies | None = None,
     ) -> None:
         self._connect = connect
         self._tail = LogTail(committed)
-        self._publisher = NotificationPublisher(self._tail, audience, commit_listener, on_published)
+        self._publisher = NotificationPublisher(
+            self._tail, audience, commit_listener, on_published, add_bodies
+        )
         self._mirror = Mirror(
             self._tail, lambda: self._publisher.position, replicas=stream_replicas
         )

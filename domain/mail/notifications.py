@@ -6,14 +6,18 @@ added when a notification of ``BODY_EVENT`` is written, if it is short and still
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
+from quorate.domain.coordination.send_gate import LEASE_CONFLICT
 from quorate.domain.shared.notifications import Data, Notification, Rule, Rules, ToAgent
 
 # The longest body that a notification contains, in bytes of UTF-8.
 NOTIFIED_BODY_BYTES_MAX = 16 * 1_024
 BODY_EVENT = "MessageDelivered"
 MESSAGE_RECEIVED = "message_received"
+StatusName: TypeAlias = Literal[
+    "read", "acknowledged", "ack_overdue", "bounced", "blocked", "dead_lettered"
+]
 _STATUS = "message_status"
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _RECEIVED = (
@@ -38,25 +42,37 @@ def _received(data: Data) -> Sequence[Notification]:
     return [_to(data["agentId"], MESSAGE_RECEIVED, _data(data, _RECEIVED))]
 
 
-def _status(status: str) -> Rule:
+def _to_sender(
+    sender_id: str, status: StatusName, data: Data, by_agent_id: str | None = None
+) -> Notification:
+    fields = {
+        "status": status,
+        "message_id": data["messageId"],
+        "address": data.get("address"),
+        "by_agent_id": by_agent_id,
+        "reason": data.get("reason"),
+        "detail": data.get("detail"),
+    }
+    return _to(sender_id, _STATUS, fields)
+
+
+def _status(status: StatusName) -> Rule:
     """Notify the sender of what became of its message for one recipient."""
 
     def notify(data: Data) -> Sequence[Notification]:
-        names = ("messageId", "address", "reason", "detail")
-        return [_to(data["agentId"], _STATUS, {"status": status, **_data(data, names)})]
+        return [_to_sender(data["agentId"], status, data)]
 
     return Rule(names=(_STATUS,), notify=notify)
 
 
-def _mark(status: str) -> Rule:
+def _mark(status: StatusName) -> Rule:
     """Notify the sender, where it is to be notified, of what a recipient did."""
 
     def notify(data: Data) -> Sequence[Notification]:
         sender = data.get("senderId")
         if sender is None:
             return []
-        marked = {"status": status, "message_id": data["messageId"], "by_agent_id": data["agentId"]}
-        return [_to(sender, _STATUS, marked)]
+        return [_to_sender(sender, status, data, data["agentId"])]
 
     return Rule(names=(_STATUS,), notify=notify)
 
@@ -64,9 +80,9 @@ def _mark(status: str) -> Rule:
 def _blocked(data: Data) -> Sequence[Notification]:
     """Notify the sender, and the agent that holds the contact, which learns no more than that."""
     (to_sender,) = _status("blocked").notify(data)
-    holder_id = data.get("holderId")
-    if holder_id is None:
+    if data["reason"] != LEASE_CONFLICT:
         return [to_sender]
+    holder_id = data["holderId"]
     gate = {
         "sendId": data["deliveryId"],
         "contactKey": data["contactKey"],
@@ -85,7 +101,7 @@ def _blocked(data: Data) -> Sequence[Notification]:
 
 
 def _refused(data: Data) -> Sequence[Notification]:
-    status = "blocked" if data["reason"] == "contact_blocked" else "bounced"
+    status: StatusName = "blocked" if data["reason"] == "contact_blocked" else "bounced"
     return _status(status).notify(data)
 
 

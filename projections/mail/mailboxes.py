@@ -1,7 +1,7 @@
 """Read model of mailboxes: the entries of each agent, in the order of their messages.
 
 The primary key is the order of an inbox, so a page of it is one range, however large it is. Each
-filter of the inbox has an index of its own.
+filter of the inbox has an index of its own, which begins with the agent: its id names one tenant.
 """
 
 from collections.abc import Sequence
@@ -14,22 +14,20 @@ from sqlalchemy import (
     FromClause,
     Index,
     Select,
-    String,
     Table,
     and_,
     select,
-    type_coerce,
 )
 
-from quorate.domain.mail.mailbox_entries import ID_SEPARATOR, MailEntry
 from quorate.domain.mail.mailbox_entries import MAIL_ENTRIES as AGGREGATE
+from quorate.domain.mail.mailbox_entries import MailEntry
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.database import Database
 from quorate.eventlog.tables import text
 from quorate.eventlog.transactions import Query
 from quorate.projections.mail import accounts
 from quorate.projections.metadata import Row, Values, metadata, sql
-from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository
+from quorate.projections.repository import Due, Find, LookupPlan, Owned, Repository, matching
 
 _KEPT = sql("deleted_at IS NULL")
 _UNREAD = sql("deleted_at IS NULL AND read_at IS NULL")
@@ -63,32 +61,32 @@ TABLE = Table(
     Column("id", text(129), nullable=False),
     Index("mail_entries_by_id", "tenant", "id", unique=True),
     Index(
-        *("mail_entries_by_message", "tenant", "message_id"),
+        *("mail_entries_by_message", "message_id"),
         sqlite_where=_KEPT,
         postgresql_where=_KEPT,
     ),
     Index(
-        *("mail_entries_unread", "tenant", "agent_id", "sequence"),
+        *("mail_entries_unread", "agent_id", "sequence"),
         sqlite_where=_UNREAD,
         postgresql_where=_UNREAD,
     ),
     Index(
-        *("mail_entries_by_sender", "tenant", "agent_id", "from_address", "sequence"),
+        *("mail_entries_by_sender", "agent_id", "from_address", "sequence"),
         sqlite_where=_KEPT,
         postgresql_where=_KEPT,
     ),
     Index(
-        *("mail_entries_by_thread", "tenant", "agent_id", "thread_id", "sequence"),
+        *("mail_entries_by_thread", "agent_id", "thread_id", "sequence"),
         sqlite_where=_KEPT,
         postgresql_where=_KEPT,
     ),
     Index(
-        *("mail_entries_by_task", "tenant", "agent_id", "task_id", "sequence"),
+        *("mail_entries_by_task", "agent_id", "task_id", "sequence"),
         sqlite_where=_TASKS,
         postgresql_where=_TASKS,
     ),
     Index(
-        *("mail_entries_by_kind", "tenant", "agent_id", "kind", "sequence"),
+        *("mail_entries_by_kind", "agent_id", "kind", "sequence"),
         sqlite_where=_KINDS,
         postgresql_where=_KINDS,
     ),
@@ -96,6 +94,9 @@ TABLE = Table(
     sqlite_with_rowid=False,
 )
 
+# The tenant in queries by an index without it: an expression, so that no index matches it. With the
+# plain column, SQLite scans all entries of the tenant or of the mailbox by the primary key.
+tenant_compared = TABLE.c.tenant.concat("")
 is_kept = TABLE.c.deleted_at.is_(None)
 
 
@@ -151,18 +152,9 @@ def from_row(row: Row) -> MailEntry:
 
 
 def of_messages(database: Database, statement: Select[Any], source: FromClause = TABLE) -> Query:
-    """Select the kept entries of messages, given by tenant and id (parameter ``asked``).
-
-    By a range of ids of entries: for equal message ids SQLite would read all entries of the tenant.
-    """
-    asked, (tenant, cell) = database.rows("asked", 2)
-    message_id = type_coerce(cell, String)
-    same = and_(
-        TABLE.c.tenant == tenant,
-        TABLE.c.id > message_id.concat(ID_SEPARATOR),
-        TABLE.c.id < message_id.concat(chr(ord(ID_SEPARATOR) + 1)),
-    )
-    return Query(statement.select_from(asked.join(source, same)).where(is_kept), database.dialect)
+    """Select the kept entries of messages, given by tenant and id (parameter ``asked``)."""
+    key = (tenant_compared, TABLE.c.message_id)
+    return matching(database, source, statement, key, is_kept)
 
 
 def _loads(repository: Repository[MailEntry], database: Database) -> Sequence[LookupPlan]:

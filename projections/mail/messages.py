@@ -18,6 +18,8 @@ from quorate.eventlog.tables import text
 from quorate.projections.metadata import Row, Values, metadata, sql
 from quorate.projections.repository import Due, Find, LookupPlan, Repository, matching
 
+# As in the index: SQLite uses it only for the same words.
+is_kept_by_sender = sql("NOT is_deleted_by_sender")
 _SENT = sql("sender_id IS NOT NULL AND NOT is_deleted_by_sender")
 _FROM_OUTSIDE = sql("rfc_message_id IS NOT NULL")
 _EXPIRES = sql("erase_at IS NOT NULL AND erased_at IS NULL")

@@ -303,7 +303,7 @@ class _Queries:
         is_own = (
             _in_tenant(_messages)
             & (_messages.c.sender_id == bindparam("agent_id"))
-            & ~_messages.c.is_deleted_by_sender
+            & message_rows.is_kept_by_sender
             & (_messages.c.sequence < bindparam("before"))
         )
         sent = select(_messages).where(is_own).order_by(_messages.c.sequence.desc())
@@ -327,8 +327,10 @@ class _Queries:
         key = (filters.unread_only, order, *used)
         found = self._inbox.get(key)
         if found is None:
+            has_index = filters.unread_only or used
+            tenant = entry_rows.tenant_compared if has_index else _entries.c.tenant
             conditions: list[ColumnElement[bool]] = [
-                _in_tenant(_entries),
+                tenant == bindparam("tenant"),
                 _entries.c.agent_id == bindparam("agent_id"),
                 entry_rows.is_kept,
                 *(_entries.c[name] == bindparam(name) for name in used),

@@ -104,7 +104,7 @@ def _index_mail_entries() -> None:
     op.create_index(
         "mail_entries_by_kind",
         "mail_entries",
-        ["tenant", "agent_id", "kind", "sequence"],
+        ["agent_id", "kind", "sequence"],
         sqlite_where=where,
         postgresql_where=where,
     )
@@ -112,7 +112,7 @@ def _index_mail_entries() -> None:
     op.create_index(
         "mail_entries_by_message",
         "mail_entries",
-        ["tenant", "message_id"],
+        ["message_id"],
         sqlite_where=where,
         postgresql_where=where,
     )
@@ -120,7 +120,7 @@ def _index_mail_entries() -> None:
     op.create_index(
         "mail_entries_by_sender",
         "mail_entries",
-        ["tenant", "agent_id", "from_address", "sequence"],
+        ["agent_id", "from_address", "sequence"],
         sqlite_where=where,
         postgresql_where=where,
     )
@@ -128,7 +128,7 @@ def _index_mail_entries() -> None:
     op.create_index(
         "mail_entries_by_task",
         "mail_entries",
-        ["tenant", "agent_id", "task_id", "sequence"],
+        ["agent_id", "task_id", "sequence"],
         sqlite_where=where,
         postgresql_where=where,
     )
@@ -136,7 +136,7 @@ def _index_mail_entries() -> None:
     op.create_index(
         "mail_entries_by_thread",
         "mail_entries",
-        ["tenant", "agent_id", "thread_id", "sequence"],
+        ["agent_id", "thread_id", "sequence"],
         sqlite_where=where,
         postgresql_where=where,
     )
@@ -152,7 +152,7 @@ def _index_mail_entries() -> None:
     op.create_index(
         "mail_entries_unread",
         "mail_entries",
-        ["tenant", "agent_id", "sequence"],
+        ["agent_id", "sequence"],
         sqlite_where=where,
         postgresql_where=where,
     )

@@ -25,6 +25,7 @@ from quorate.bus.connection import Connect, Connection, ConnectionLost
 from quorate.bus.embedded.configuration import service_keys
 from quorate.bus.embedded.server import EmbeddedServer
 from quorate.bus.outbox.jetstream_stream import STREAM
+from quorate.bus.outbox.notification_publisher import AddBodies
 from quorate.bus.service import FOLDER, NatsService
 from quorate.domain.identity.key_format import KEY_ID_LENGTH
 from quorate.domain.identity.principals import Principal, Role
@@ -223,6 +224,7 @@ class Stage:
         self._rates = rates
         self.log = MemoryLog()
         self.keys = KeyStore()
+        self.add_bodies: AddBodies | None = None
         self.server = server
         self.nats_service = self.create_nats_service()
         self._clients: list[nats_py.Client] = []
@@ -236,7 +238,11 @@ class Stage:
             find_active_keys=self.keys.find_active_keys,
             find_agent_keys=self.keys.find_agent_keys,
             rates=self._rates,
+            add_bodies=self._add_bodies,
         )
+
+    async def _add_bodies(self, rows: Sequence[RecordedEvent]) -> Sequence[RecordedEvent]:
+        return rows if self.add_bodies is None else await self.add_bodies(rows)
 
     @property
     def running_server(self) -> EmbeddedServer:

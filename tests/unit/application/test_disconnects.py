@@ -1,6 +1,7 @@
 """A client that disconnects frees its subscription."""
 
 import socket
+from collections.abc import Sequence
 
 import pytest
 from fastapi import FastAPI
@@ -27,8 +28,8 @@ class StubSource:
     async def read(self, after: int) -> Frames:
         return Frames(body=b"", after=after, more=False)
 
-    def frame(self, committed: CommittedEvent) -> bytes:
-        return committed.event.data
+    async def frames(self, committed: Sequence[CommittedEvent]) -> bytes:
+        return b"".join([one.event.data for one in committed])
 
     async def count(self, size: int) -> None:
         pass

@@ -1,7 +1,7 @@
 """Event streams: what they read, what they send, and how many are woken at a time."""
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -34,7 +34,7 @@ class Caller:
     def __init__(self, subscriptions: Subscriptions) -> None:
         self.reads = self.counted = 0
         self.received: list[bytes] = []
-        self.frames: list[Frames] = []
+        self.pages: list[Frames] = []
         self.disconnects = asyncio.Event()
         call = Call({}, {})
         call.receive = self._receive
@@ -53,10 +53,10 @@ class Caller:
     async def read(self, after: int) -> Frames:
         self.reads += 1
         nothing = Frames(body=b"", after=after, more=False)
-        return self.frames.pop(0) if self.frames else nothing
+        return self.pages.pop(0) if self.pages else nothing
 
-    def frame(self, committed: CommittedEvent) -> bytes:
-        return committed.made(make_frame)
+    async def frames(self, committed: Sequence[CommittedEvent]) -> bytes:
+        return b"".join([one.made(make_frame) for one in committed])
 
     async def count(self, size: int) -> None:
         self.counted += size
@@ -113,7 +113,7 @@ async def test_slow_stream_reads_the_log_instead_of_keeping_its_events(
     monkeypatch.setattr(subscriptions_module, limit, 3)
     caller = Caller(subscriptions)
     await caller.until_read(1)
-    caller.frames = [Frames(body=b"page", after=9, more=False)]
+    caller.pages = [Frames(body=b"page", after=9, more=False)]
     subscriptions.wake([committed("HeartbeatReceived", sequence=one) for one in range(1, 10)])
     await caller.until_read(2)
     subscriptions.wake([committed("HeartbeatReceived", sequence=10)])
@@ -156,7 +156,7 @@ async def test_many_streams_are_woken_over_many_turns_of_the_event_loop(
 
 async def test_stream_sends_existing_pages_at_once(subscriptions: Subscriptions) -> None:
     caller = Caller(subscriptions)
-    caller.frames = [
+    caller.pages = [
         Frames(body=b"one", after=1, more=True),
         Frames(body=b"", after=2, more=True),
         Frames(body=b"two", after=3, more=False),

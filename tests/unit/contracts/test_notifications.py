@@ -11,6 +11,8 @@ from quorate.contracts.notifications import (
     NOTIFICATION_TYPES,
     LeaseConflict,
     LeaseReleased,
+    MailNotificationData,
+    MessageReceived,
     NotificationEvent,
     Omitted,
     UnknownNotification,
@@ -108,4 +110,12 @@ def test_event_names_and_parses_its_data() -> None:
 
 def test_optional_fields_are_not_described_as_null() -> None:
     for model in NOTIFICATION_TYPES.values():
-        assert "null" not in str(model.model_json_schema())
+        if not issubclass(model, MailNotificationData):
+            assert "null" not in str(model.model_json_schema())
+
+
+def test_mail_has_snake_case_names_and_null_for_what_is_not_set() -> None:
+    schema = MessageReceived.model_json_schema()["properties"]
+
+    assert {"message_id", "body_text", "in_reply_to"} <= schema.keys()
+    assert {"type": "null"} in schema["body_text"]["anyOf"]

@@ -24,6 +24,7 @@ from quorate.domain.registry import (
 from quorate.domain.shared.aggregates import Event
 from quorate.domain.shared.notifications import EVERYONE, Notification, ToAgent, ToAll
 from quorate.eventlog.serialization import encode
+from tests.unit.support import sample_mail_events
 from tests.unit.support.sample_events import (
     IN_HALF_AN_HOUR,
     acquired,
@@ -66,6 +67,7 @@ SILENT_TYPES = {
     "LeaseAcquired",
     "LeaseRenewed",
     "SendAuthorized",
+    *(type(event).__name__ for event in sample_mail_events.SILENT),
 }
 key_issued = KeyIssued(
     key_id="k1", role="agent", secret_hash="5eed", agent_id="agent_ann", agent_name="ann"
@@ -87,6 +89,7 @@ SILENT_EVENTS: tuple[Event, ...] = (
     acquired("ann", fence=1).event,
     renewed("ann", until=IN_HALF_AN_HOUR, at=NOON).event,
     authorized("ann").event,
+    *sample_mail_events.SILENT,
 )
 TO_ALL: dict[str, Event] = {
     "agent_registered": registered("ann").event,
@@ -119,6 +122,7 @@ EXAMPLES: tuple[Event, ...] = (
     *TO_ONE.values(),
     *TO_BOTH.values(),
     *ENDED_WITH_CONTENDERS.values(),
+    *sample_mail_events.NOTIFYING,
 )
 HOLDER = {"agentId": "agent_bob", "agentName": "bob", "expiresAt": "2026-03-01T12:30:00.000Z"}
 
