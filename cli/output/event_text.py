@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from quorate.cli.output.console import printable
+from quorate.cli.output.mail_text import MAIL_TEMPLATES
 
 Details: TypeAlias = Mapping[str, Any]
 
@@ -267,4 +268,5 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "consensus_expired": _consensus_expired,
     "consensus_cancelled": _consensus_cancelled,
     "gap": _gap,
+    **MAIL_TEMPLATES,
 }
