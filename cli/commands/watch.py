@@ -131,8 +131,8 @@ def follow(
     """Print the events of these names until a limit or a signal; then end as the help says."""
     import asyncio
 
+    from quorate.cli.output.agent_names import Names
     from quorate.cli.output.event_printer import Display, Limits, watch_until
-    from quorate.cli.output.event_text import Names
 
     display = Display(Names(known), as_json=as_json)
     limits = Limits(count=expected, seconds=seconds, names=frozenset(names))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from quorate.cli.output.event_text import Names, describe
+from quorate.cli.output.agent_names import Names
+from quorate.cli.output.event_text import describe
 from quorate.domain.shared.records import record
 
 MAX_EVENTS = 100

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from quorate.cli.output.event_text import TEMPLATES, Names, describe
+from quorate.cli.output.agent_names import Names
+from quorate.cli.output.event_text import TEMPLATES, describe
 from quorate.cli.output.mail_text import MAIL_TEMPLATES
 from tests.e2e.cli.terminal import Terminal
 from tests.e2e.cli.test_mail_commands import ANN, BOB, KIM, send
