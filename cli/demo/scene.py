@@ -16,7 +16,9 @@ from quorate.domain.shared.records import record
 
 MAX_EVENTS = 100
 # Shown only through their effects, not as lines.
-HIDDEN_EVENTS = frozenset({"HeartbeatReceived", "SendAuthorized", "LeaseRenewed"})
+HIDDEN_EVENTS = frozenset(
+    {"HeartbeatReceived", "SendAuthorized", "LeaseRenewed", "MessageDelivered", "MessageRead"}
+)
 Event: TypeAlias = Mapping[str, Any]
 
 
