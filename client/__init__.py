@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from quorate.client.errors import UnavailableError as UnavailableError
     from quorate.client.event_reader import EventsArchivedError as EventsArchivedError
     from quorate.client.lease import Lease as Lease
+    from quorate.client.mail import Mailbox as Mailbox
+    from quorate.client.mail_errors import MailNotDeliveredError as MailNotDeliveredError
+    from quorate.client.mail_errors import MailTimeoutError as MailTimeoutError
+    from quorate.client.mail_errors import TaskCancelledError as TaskCancelledError
+    from quorate.client.mail_errors import TaskFailedError as TaskFailedError
+    from quorate.client.mail_rejections import MessageNotFoundError as MessageNotFoundError
+    from quorate.client.mail_rejections import RecipientInvalidError as RecipientInvalidError
+    from quorate.client.mail_rejections import SendingLimitReachedError as SendingLimitReachedError
+    from quorate.client.mail_rejections import SubjectTooLongError as SubjectTooLongError
+    from quorate.client.mail_rejections import ThreadNotFoundError as ThreadNotFoundError
+    from quorate.client.mail_rejections import TooManyRecipientsError as TooManyRecipientsError
     from quorate.client.notifications import NotificationFeed as NotificationFeed
     from quorate.client.rejections import ActingAsAnotherError as ActingAsAnotherError
     from quorate.client.rejections import AgentActiveError as AgentActiveError
@@ -70,6 +81,11 @@ if TYPE_CHECKING:
     from quorate.contracts.identity.quotas import QuotaInfo as QuotaInfo
     from quorate.contracts.identity.quotas import QuotasInfo as QuotasInfo
     from quorate.contracts.identity.tenants import TenantInfo as TenantInfo
+    from quorate.contracts.mail.mailbox import AccountInfo as AccountInfo
+    from quorate.contracts.mail.mailbox import PolicyInfo as PolicyInfo
+    from quorate.contracts.mail.messages import MailMessage as MailMessage
+    from quorate.contracts.mail.messages import SentInfo as SentInfo
+    from quorate.contracts.mail.messages import ThreadPage as ThreadPage
     from quorate.contracts.notifications import AgentDeregistered as AgentDeregistered
     from quorate.contracts.notifications import AgentLapsed as AgentLapsed
     from quorate.contracts.notifications import AgentRegistered as AgentRegistered
@@ -103,6 +119,14 @@ _NAMES_BY_MODULE = {
     ),
     "quorate.client.notifications": ("NotificationFeed",),
     "quorate.client.lease": ("Lease",),
+    "quorate.client.mail": ("Mailbox",),
+    "quorate.client.mail_errors": (
+        *("MailNotDeliveredError", "MailTimeoutError", "TaskCancelledError", "TaskFailedError"),
+    ),
+    "quorate.client.mail_rejections": (
+        *("MessageNotFoundError", "RecipientInvalidError", "SendingLimitReachedError"),
+        *("SubjectTooLongError", "ThreadNotFoundError", "TooManyRecipientsError"),
+    ),
     "quorate.client.consensus": ("Proposal",),
     "quorate.client.rejections": (
         *("ActingAsAnotherError", "AgentActiveError", "AgentHasKeysError"),
@@ -120,6 +144,8 @@ _NAMES_BY_MODULE = {
     "quorate.contracts.coordination.leases": ("HolderInfo", "LeaseInfo"),
     "quorate.contracts.coordination.send_gate": ("SendVerdict",),
     "quorate.contracts.event_log": ("EventInfo", "EventsInfo"),
+    "quorate.contracts.mail.mailbox": ("AccountInfo", "PolicyInfo"),
+    "quorate.contracts.mail.messages": ("MailMessage", "SentInfo", "ThreadPage"),
     "quorate.contracts.notifications": (
         *("AgentDeregistered", "AgentLapsed", "AgentRegistered", "ConsensusCancelled"),
         *("ConsensusDecided", "ConsensusExpired"),

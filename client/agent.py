@@ -28,6 +28,7 @@ from quorate.client.heartbeats import Heartbeats
 from quorate.client.held_contexts import held_async
 from quorate.client.lease import Lease
 from quorate.client.lease_release import RELEASE_TASK, release_lease
+from quorate.client.mail import Mailbox
 from quorate.client.notifications import (
     FIRST_CONNECTION_SECONDS_MAX,
     NotificationFeed,
@@ -68,6 +69,7 @@ class Agent:
         self._context = context
         self._feed = feed
         self._registered = registered
+        self.mail = Mailbox(context, feed)
         self._heartbeats = Heartbeats(context, feed, self._register_again)
         self._heartbeat_task: asyncio.Task[None] | None = None
         feed.add_listener(context.waiters.dispatch)

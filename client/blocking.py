@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from quorate.client import agent as agents
 from quorate.client import consensus as proposals
 from quorate.client import lease as leases
+from quorate.client import mail as mailboxes
 from quorate.client import notifications as feeds
 from quorate.client.errors import LeaseLostError
 from quorate.client.held_contexts import held
@@ -269,6 +270,39 @@ class NotificationFeed(SyncProxy):
     )
 
 
+# -- Mailbox -----------------------------------------------------------------
+
+
+class Mailbox(SyncProxy):
+    """The mailbox of a connected agent: ``agent.mail``."""
+
+    _target: mailboxes.Mailbox
+
+    address = _run(mailboxes.Mailbox.address)
+    send = _run(mailboxes.Mailbox.send)
+    reply = _run(mailboxes.Mailbox.reply)
+    request = _run(mailboxes.Mailbox.request)
+    gather = _run(mailboxes.Mailbox.gather)
+    collect = _run(mailboxes.Mailbox.collect)
+    incoming = _Method(mailboxes.Mailbox.incoming, _iterate)
+    inbox = _run(mailboxes.Mailbox.inbox)
+    sent = _run(mailboxes.Mailbox.sent)
+    message = _run(mailboxes.Mailbox.message)
+    thread = _run(mailboxes.Mailbox.thread)
+    search = _run(mailboxes.Mailbox.search)
+    iterate_inbox = _Method(mailboxes.Mailbox.iterate_inbox, _iterate)
+    iterate_sent = _Method(mailboxes.Mailbox.iterate_sent, _iterate)
+    iterate_thread = _Method(mailboxes.Mailbox.iterate_thread, _iterate)
+    ack = _run(mailboxes.Mailbox.ack)
+    read = _run(mailboxes.Mailbox.read)
+    unread = _run(mailboxes.Mailbox.unread)
+    star = _run(mailboxes.Mailbox.star)
+    delete = _run(mailboxes.Mailbox.delete)
+    account = _run(mailboxes.Mailbox.account)
+    policy = _run(mailboxes.Mailbox.policy)
+    set_policy = _run(mailboxes.Mailbox.set_policy)
+
+
 # -- Agent -------------------------------------------------------------------
 
 
@@ -322,6 +356,11 @@ class Agent(SyncProxy):
     def log_id(self) -> str | None:
         """The id of the log that ``cursor`` is of; None until the service has named it."""
         return self._target.log_id
+
+    @property
+    def mail(self) -> Mailbox:
+        """The mailbox of the agent."""
+        return Mailbox(self._loop, self._target.mail)
 
     lease = _Method(agents.Agent.lease, Lease)
     request_send = _run(agents.Agent.request_send)

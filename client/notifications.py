@@ -164,6 +164,11 @@ class NotificationFeed:
         return self._buffer.cursor
 
     @property
+    def start(self) -> int:
+        """The sequence after which ``notifications`` starts by default."""
+        return self._start
+
+    @property
     def log_id(self) -> str | None:
         """The id of the log that ``cursor`` is of; None until the service has named it."""
         return self._log_id

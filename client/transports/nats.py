@@ -33,6 +33,7 @@ from quorate.client.serialization import (
     parse_nats_reply,
 )
 from quorate.client.transports.nats_internals import subscribe_to_queue
+from quorate.contracts.operations import BODY_BYTES_MAX
 from quorate.domain.shared.records import record
 from quorate.runtime.nats_client import TlsClient, abort_transport
 
@@ -178,13 +179,16 @@ class NatsTransport:
         session = self._session
         if session is None:
             raise UnavailableError("NATS is not connected")
+        message = encode_nats_message(request)
+        if len(message) > BODY_BYTES_MAX:
+            raise UnavailableError("The request is too large for NATS")
         address = self._address
         subject = f"quorate.{address.tenant_id}.cmd.{address.agent_id}.{request.name}"
         try:
             async with session.timeout(min(seconds, REPLY_SECONDS_MAX)):
                 reply = await session.client.request(
                     subject,
-                    encode_nats_message(request),
+                    message,
                     # The timeout of nats-py 2.16 can lose the cancellation of the caller.
                     timeout=None,  # type: ignore[arg-type]  # None is allowed.
                     headers=idempotency_headers(request, key) or None,

@@ -63,7 +63,8 @@ class Recipient:
 
 
 def agent_address(name: str, domain: str) -> str:
-    return f"{name}@{domain}"
+    """Return the address in lower case, the form in which recipients and filters have it."""
+    return f"{name.lower()}@{domain}"
 
 
 def parse_recipients(

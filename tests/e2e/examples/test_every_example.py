@@ -10,7 +10,7 @@ from tests.e2e.examples.programs import EXAMPLES
 from tests.e2e.service.service_process import environment
 
 LINES_MAX = 120
-PROGRAMS = sorted([*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.mjs")])
+PROGRAMS = sorted([*EXAMPLES.rglob("*.py"), *EXAMPLES.rglob("*.mjs")])
 AGENTS = [path for path in PROGRAMS if not path.name.startswith("plain_")]
 
 
@@ -36,4 +36,4 @@ def test_example_is_short(program: Path) -> None:
 def test_examples_are_listed_in_readme() -> None:
     listed = (EXAMPLES / "README.md").read_text()
 
-    assert [path.name for path in PROGRAMS if f"({path.name})" not in listed] == []
+    assert [path.name for path in PROGRAMS if f"({path.relative_to(EXAMPLES)})" not in listed] == []
