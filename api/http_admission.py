@@ -71,7 +71,7 @@ class HttpAdmission:
         self._metrics = metrics or RequestMetrics().of("http", operation.name)
         self._tracing = tracing
         self._authenticate = authenticate
-        self._no_query = operation.query() if operation.query is not None else None
+        self._no_query = _default_query(operation.query)
         self._limit = limit
         is_optional = operation.body is not None and operation.body_optional
         self._no_body = operation.body() if operation.body and is_optional else None
@@ -133,7 +133,8 @@ class HttpAdmission:
             call.body = self._model_of(body, operation.body)
         if operation.query is not None:
             query = parse_query(raw) if (raw := scope["query_string"]) else None
-            call.query = validate(operation.query, query) if query else self._no_query
+            has_default = not query and self._no_query is not None
+            call.query = self._no_query if has_default else validate(operation.query, query or {})
         if operation.roles:
             check_tenant(call.principal, call.body, call.query)
 
@@ -198,3 +199,10 @@ def _sent_id(headers: Headers) -> bytes | None:
         if name == b"x-request-id":
             return value
     return None
+
+
+def _default_query(model: type[BaseModel] | None) -> BaseModel | None:
+    """Return the query of a request without parameters; None if the operation requires one."""
+    if model is None or any(one.is_required() for one in model.model_fields.values()):
+        return None
+    return model()

@@ -21,10 +21,10 @@ from typing import TypeAlias
 import structlog
 
 from quorate.domain.registry import new_state
-from quorate.domain.shared.aggregates import Reads
-from quorate.domain.shared.daily_quotas import USAGE, WHOLE_TENANT, is_agent
 from quorate.domain.shared.quotas import UNLIMITED, Quotas
 from quorate.domain.shared.timestamps import Timestamp
+from quorate.eventlog.batch_reads import read_keys, scopes
+from quorate.eventlog.chores import Chore, Chores
 from quorate.eventlog.command_queue import CommandQueue, QueuedCommand
 from quorate.eventlog.contents import ContentStore
 from quorate.eventlog.database import DatabaseUnusable, FilesReplaced
@@ -34,7 +34,7 @@ from quorate.eventlog.idempotency import IdempotencyStore
 from quorate.eventlog.metrics import FAILED, UNAVAILABLE, CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
 from quorate.eventlog.shared_clock import CorrectionStore, Reading, SharedClock
-from quorate.eventlog.state_store import ReadKeys, StateStore
+from quorate.eventlog.state_store import StateStore
 from quorate.eventlog.transactions import (
     DatabaseTransaction,
     DatabaseUnavailable,
@@ -47,7 +47,6 @@ from quorate.eventlog.unit_of_work import (
     Scope,
     UnitOfWork,
     reads_of_repeat,
-    scope_of,
 )
 
 GATHER_TURNS = 3  # Of the event loop, before a batch begins.
@@ -104,6 +103,7 @@ class CommandBus:
         self._writer: asyncio.Task[None] | None = None
         self._closing = False
         self._prune_due = self._time_due = False
+        self._chores = Chores()
         self.metrics = metrics or CommandMetrics()
         self.damage: str | None = None  # Why the log is read-only.
         self.failing = False  # The last write failed; the next one is tried.
@@ -128,6 +128,17 @@ class CommandBus:
                     await self._writer
         self._reject_queued()
 
+    async def run_chore(self, chore: Chore) -> None:
+        """Run maintenance work in a transaction of its own, after the next batch of commands.
+
+        Raise Unavailable, DatabaseUnavailable or what the chore raises.
+        """
+        if self._closing or self.damage:
+            raise Unavailable(CORRUPTED if self.damage else "The log is closed")
+        done = self._chores.add(chore)
+        self._arrived.set()
+        await done
+
     async def submit(self, envelope: CommandEnvelope) -> CommandResult:
         """Execute a command and return its result, which is durable.
 
@@ -149,7 +160,8 @@ class CommandBus:
             await self._arrived.wait()
             self._arrived.clear()
             while self._queue or (
-                (self._prune_due or self._time_due) and not (self._closing or self.damage)
+                (self._prune_due or self._time_due or self._chores)
+                and not (self._closing or self.damage)
             ):
                 if self._log.database.lost:
                     await self._reopen()
@@ -160,6 +172,8 @@ class CommandBus:
                 if self._queue:
                     await self._gather()
                     await self._finish(self._queue.take_batch())
+                if self._chores and not await self._chores.run_next(self._log):
+                    await self._reopen()
             if self._closing:
                 return
 
@@ -234,14 +248,14 @@ class CommandBus:
                 [
                     *(self._corrections.lookups(readings) if self._shared_clock else ()),
                     *self._log.head_lookups(heads),
-                    *self._states.lookups(states, _read_keys(envelopes, reads)),
-                    *self._answers.lookups(_scopes(envelopes), remembered),
+                    *self._states.lookups(states, read_keys(envelopes, reads)),
+                    *self._answers.lookups(scopes(envelopes), remembered),
                 ]
             )
             now = await self._decide_time(transaction, readings, heads.last.at)
             if remembered:  # Requests that are repeated; some read what they were granted.
                 repeats = [reads_of_repeat(envelope, remembered) for envelope in envelopes]
-                if keys := _read_keys(envelopes, repeats):
+                if keys := read_keys(envelopes, repeats):
                     await transaction.look_up(self._states.lookups(states, keys))
             await transaction.look_up(self._states.overdue_lookups(states, now))
             unit = UnitOfWork(
@@ -307,6 +321,7 @@ class CommandBus:
 
     def _reject_queued(self) -> None:
         why = CORRUPTED if self.damage else "The log cannot be written now"
+        self._chores.reject()
         self._fail(self._queue.drain(), Unavailable(why))
 
     def _fail(self, waiting: Iterable[QueuedCommand], error: Exception) -> None:
@@ -359,31 +374,6 @@ class CommandBus:
             await self._reopen()
         else:
             self._prune_due = more
-
-
-def _read_keys(envelopes: Sequence[CommandEnvelope], reads: Sequence[Reads]) -> ReadKeys:
-    """What the commands of a batch read, by the name of the lookup; each key once.
-
-    All read what their tenant and their agent have added today, for the daily quotas.
-    """
-    found: dict[str, dict[tuple[str, ...], None]] = {}
-    for envelope, its_reads in zip(envelopes, reads, strict=True):
-        tenant = envelope.tenant
-        for read in its_reads:
-            keys = found.get(read[0])
-            if keys is None:
-                keys = found[read[0]] = {}
-            keys[tenant, *read[1:]] = None
-    usage = found[USAGE] = dict[tuple[str, ...], None]()
-    for envelope in envelopes:
-        usage[envelope.tenant, WHOLE_TENANT] = None
-        if is_agent(envelope.actor):
-            usage[envelope.tenant, envelope.actor] = None
-    return found
-
-
-def _scopes(envelopes: Sequence[CommandEnvelope]) -> list[Scope]:
-    return [scope_of(one.tenant, one.idempotency) for one in envelopes if one.idempotency]
 
 
 def _name(envelope: CommandEnvelope) -> str:

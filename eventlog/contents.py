@@ -4,6 +4,7 @@
 * A content is written with the event that refers to it and deleted with the event that erases it,
   so neither exists without the other, on any database and after any crash.
 * Stored responses and log messages contain no contents.
+* A stored content is to be indexed for search; an erased one is removed from the index as well.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from sqlalchemy import Select, and_, bindparam, delete, insert, select
 from quorate.domain.shared.contents import Content
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import EventStore
-from quorate.eventlog.tables import message_bodies
+from quorate.eventlog.tables import message_bodies, search_documents, unindexed_messages
 from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 
 TEXT_PARTS = ("text", "html")
@@ -31,10 +32,17 @@ class ContentStore:
 
     def __init__(self, database: Database) -> None:
         dialect = database.dialect
-        its_tenant = _columns.tenant == bindparam("tenant")
-        its_id = _columns.message_id == bindparam("id")
         self._insert = Query(insert(message_bodies), dialect)
-        self._erase = Query(delete(message_bodies).where(its_tenant, its_id), dialect)
+        self._insert_unindexed = Query(insert(unindexed_messages), dialect)
+        self._deletes = [
+            Query(
+                delete(table).where(
+                    table.c.tenant == bindparam("tenant"), table.c.message_id == bindparam("id")
+                ),
+                dialect,
+            )
+            for table in (message_bodies, search_documents, unindexed_messages)
+        ]
         # Not packed: as JSON a body would take twice its size.
         self._by_id = UnpackedQuery(_of_tenant(database, "ids", 1), dialect)
         self._by_part = UnpackedQuery(_of_tenant(database, "parts", 2), dialect)
@@ -46,14 +54,14 @@ class ContentStore:
         if contents:
             rows = [(tenant, one.id, one.part, one.salt, one.data) for tenant, one in contents]
             await transaction.write(self._insert, rows)
+            new = dict.fromkeys((tenant, one.id) for tenant, one in contents)
+            await transaction.write(self._insert_unindexed, list(new))
 
     async def erase(self, transaction: DatabaseTransaction, ids: Iterable[tuple[str, str]]) -> None:
         """Delete all contents of these tenants and ids; those that do not exist are ignored."""
-        rows = [
-            self._erase.bind({"tenant": tenant, "id": id_}) for tenant, id_ in dict.fromkeys(ids)
-        ]
-        if rows:
-            await transaction.write(self._erase, rows)
+        if erased := [{"tenant": tenant, "id": id_} for tenant, id_ in dict.fromkeys(ids)]:
+            for query in self._deletes:
+                await transaction.write(query, [query.bind(one) for one in erased])
 
     async def read(
         self,

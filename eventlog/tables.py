@@ -9,6 +9,7 @@
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     Index,
@@ -18,7 +19,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    event,
 )
+from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import TypeEngine
 
 from quorate.eventlog.append_only import append_only
@@ -115,6 +118,73 @@ message_bodies = Table(
     Column("salt", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
+
+# The search index of the contents (projections/mail/search_index.py): derived, but not from events.
+# Messages that are to be indexed; written with their contents, deleted when they are indexed.
+unindexed_messages = Table(
+    "unindexed_messages",
+    metadata,
+    Column("tenant", text(64), primary_key=True),
+    Column("message_id", text(64), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+# The words of a tenant are stored as hashes under its key. Its documents have the ids
+# ``number << 40`` to ``number << 40 | sequence``.
+search_tenants = Table(
+    "search_tenants",
+    metadata,
+    Column("tenant", text(64), primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),
+    Column("key", LargeBinary(32), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+search_documents = Table(
+    "search_documents",
+    metadata,
+    Column(
+        "id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False
+    ),
+    Column("tenant", text(64), nullable=False),
+    Column("message_id", text(64), nullable=False),
+    Column("sent_at", BigInteger, nullable=False),
+    Column("subject_words", text(), nullable=False),
+    Column("frequent_words", text(), nullable=False),
+    Column("words", Text().with_variant(TSVECTOR, "postgresql"), nullable=False),
+    Index("search_documents_by_message", "tenant", "message_id", unique=True),
+    Index("search_documents_by_time", "tenant", "sent_at", "id"),
+    # Without a list of pending entries, which a later insert would have to move all at once.
+    Index(
+        "search_documents_words",
+        "words",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+    ).ddl_if(dialect="postgresql"),
+)
+
+# SQLite has full-text indexes as tables of their own; triggers maintain this one. It has no text of
+# its own, no positions and no sizes.
+SQLITE_SEARCH_INDEX = (
+    """
+    CREATE VIRTUAL TABLE search_index USING fts5(words, content='search_documents',
+        content_rowid='id', detail=none, columnsize=0, tokenize='ascii')
+    """,
+    """
+    CREATE TRIGGER search_documents_added AFTER INSERT ON search_documents BEGIN
+        INSERT INTO search_index(rowid, words) VALUES (NEW.id, NEW.words);
+    END
+    """,
+    """
+    CREATE TRIGGER search_documents_removed AFTER DELETE ON search_documents BEGIN
+        INSERT INTO search_index(search_index, rowid, words)
+        VALUES ('delete', OLD.id, OLD.words);
+    END
+    """,
+)
+for _statement in SQLITE_SEARCH_INDEX:
+    _definition = DDL(_statement).execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]
+    event.listen(search_documents, "after_create", _definition)
 
 # At most one row (eventlog/shared_clock.py).
 clock_corrections = Table(

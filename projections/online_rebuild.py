@@ -17,6 +17,7 @@ from quorate.eventlog.archive.files import NOTHING_ARCHIVED, ArchivedEvents
 from quorate.eventlog.database import Database
 from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
+from quorate.projections.mail.search_index import index_again
 from quorate.projections.rebuild import (
     EVENTS_BETWEEN_WRITES,
     EVENTS_PER_PAGE,
@@ -41,7 +42,9 @@ async def rebuild_online(
         rebuild = OnlineRebuild(connection, metadata.sorted_tables, progress, archive)
         rebuild.prepare()
         lock_log()
-        return rebuild.finish()
+        result = rebuild.finish()
+        index_again(connection)
+        return result
 
     return await database.define(work)
 

@@ -2,6 +2,7 @@
 
 * ``rebuild`` drops every projection and builds it again in one transaction. A reader sees the old
   tables or the new ones, and an interrupted rebuild changes nothing.
+* The search index of messages is emptied, and their messages are marked to be indexed again.
 * ``check`` reads one snapshot of a live log, builds its projections in a scratch database, and
   compares every row. It writes nothing to the database that it checks.
 """
@@ -10,9 +11,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import Select, bindparam, func, insert, select
+from sqlalchemy import ClauseElement, Select, bindparam, func, insert, select
 from sqlalchemy.engine import Dialect
-from sqlalchemy.schema import CreateIndex, CreateTable, DropTable, ExecutableDDLElement
+from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from quorate.domain.shared.records import record
 from quorate.eventlog.archive.archiver import archive_end_in
@@ -22,6 +23,7 @@ from quorate.eventlog.event_store import LogCorrupted
 from quorate.eventlog.tables import events
 from quorate.eventlog.transactions import DatabaseTransaction, Query, UnpackedQuery
 from quorate.projections.comparison import Differences, compare
+from quorate.projections.mail.search_index import INDEX_AGAIN
 from quorate.projections.replay import REPLAY_COLUMNS, Replay, ReplayRow, RowsOf, replay_row
 from quorate.projections.tables import metadata
 
@@ -63,7 +65,10 @@ async def rebuild(
     async with database.write() as transaction:
         past = ArchivedEvents(archive, await archive_end_in(transaction, database.dialect))
         await _define(transaction, queries.drops)
-        return await _build(_Source(transaction, queries, past), transaction, queries, progress)
+        source = _Source(transaction, queries, past)
+        result = await _build(source, transaction, queries, progress)
+        await _define(transaction, queries.index_again)
+        return result
 
 
 async def check(
@@ -163,6 +168,7 @@ class _Queries:
             for table in tables
             for index in sorted(table.indexes, key=lambda index: str(index.name))
         ]
+        self.index_again = [_Definition(statement, dialect) for statement in INDEX_AGAIN]
         self.inserts = {table: Query(insert(table), dialect) for table in tables}
 
 
@@ -179,9 +185,9 @@ class _TupleQuery(UnpackedQuery):
 
 
 class _Definition(UnpackedQuery):
-    """A statement that creates or drops something, without parameters and rows."""
+    """A statement without parameters and rows, for example one that creates a table."""
 
-    def __init__(self, definition: ExecutableDDLElement, dialect: Dialect) -> None:
+    def __init__(self, definition: ClauseElement, dialect: Dialect) -> None:
         self.sql = str(definition.compile(dialect=dialect))
         self.parameters = ()
         self._defaults = {}

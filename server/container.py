@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from quorate.api.registry import NATS_OPERATIONS
@@ -28,11 +27,11 @@ from quorate.bus.nats_commands import NatsCommandHandler
 from quorate.bus.service import NatsService
 from quorate.domain.identity.principals import Principal
 from quorate.domain.shared.records import record
-from quorate.eventlog.command_bus import FILES_REPLACED, CommandBus
+from quorate.eventlog.command_bus import CommandBus
 from quorate.eventlog.commit_feed import CommitFeed
-from quorate.eventlog.database import Database, FilesReplaced
+from quorate.eventlog.database import Database
 from quorate.eventlog.database_url import create_database, sqlite_path
-from quorate.eventlog.event_store import EventStore, LogCorrupted
+from quorate.eventlog.event_store import EventStore
 from quorate.eventlog.ids import Uuid7
 from quorate.eventlog.metrics import CommandMetrics
 from quorate.eventlog.recorded_event import RecordedEvent
@@ -42,6 +41,7 @@ from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
 from quorate.projections.deadlines import DueAggregates
 from quorate.projections.expired_keys import ExpiredKeys
+from quorate.projections.mail.search_index import SearchIndex
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
 from quorate.projections.queries import Reader
@@ -54,16 +54,15 @@ from quorate.server.agent_tasks import AgentRetention, WindowComparison
 from quorate.server.deadline_scheduler import DeadlineScheduler
 from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
+from quorate.server.log_checks import verify_log, verify_tail, watch_files
 from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
 from quorate.server.readiness import Readiness
+from quorate.server.search_indexer import SearchIndexer
 from quorate.server.service_totals import ServiceTotals
 
-CHECK_PAUSE_SECONDS = 0.05  # The pause after each page of the background verification.
-FILES_SECONDS = 0.5
 CLOCK_SECONDS = 2.0  # Clocks of two machines drift apart by less than 1 ms in this time.
-_logger = structlog.get_logger(__name__)
 
 
 __all__ = ["Options", "RunningService", "create_app", "run_service"]
@@ -91,7 +90,7 @@ async def run_service(options: Options) -> AsyncIterator[RunningService]:
         built = _build(log, options, clock, tracing)
         service, nats_service = built.service, built.nats_service
         await service.tenant_access.load(service.tenants.restricted)
-        await _verify_tail(log, service.command_bus)
+        await verify_tail(log, service.command_bus)
         service.command_bus.open()
         stack.push_async_callback(service.command_bus.close)
         stack.push_async_callback(built.leader.stop)  # After the final notifications are published.
@@ -147,12 +146,14 @@ def _build(
         tracing=tracing,
         registry=registry,
     )
-    listeners = (tenant_access.record, nats_service.wake, subscriptions.wake)
+    listeners = [tenant_access.record, nats_service.wake, subscriptions.wake]
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    leader = _create_leader_tasks(log, options, clock, new_id, command_bus, nats_service)
+    indexer = SearchIndexer(command_bus, SearchIndex(log))
+    listeners.append(indexer.wake)
+    leader = _create_leader_tasks(log, options, clock, new_id, command_bus, nats_service, indexer)
 
     metrics = Metrics(
         registry=registry,
@@ -224,6 +225,7 @@ def _create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
     new_id: Uuid7,
     command_bus: CommandBus,
     nats_service: NatsService,
+    indexer: SearchIndexer,
 ) -> LeaderTasks:
     scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
     retention = AgentRetention(
@@ -234,6 +236,7 @@ def _create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
         "outbox_relay": nats_service.lead,
         "deadline_scheduler": scheduler.run,
         "agent_retention": retention.run,
+        "search_indexer": indexer.run,
     }
     return LeaderTasks(log.database, tasks)
 
@@ -327,8 +330,8 @@ def _background_tasks(
         "commits": built.commits.run(),
         "clock": _follow_time(log.database, clock, service.command_bus),
         "totals": built.metrics.held.run(),
-        "log check": _verify_log(log, service.command_bus),
-        "log files": _watch_files(log.database, service.command_bus),
+        "log check": verify_log(log, service.command_bus),
+        "log files": watch_files(log.database, service.command_bus),
         "tenants": service.tenant_access.keep_fresh(service.tenants.restricted),
         "heartbeat windows": windows.run(),
         "keys in use": service.key_cache.keep_fresh(service.reader.valid_keys),
@@ -351,37 +354,6 @@ async def _follow_time(
             wall, lead = await database.wall_clock()
             if not clock.follow(wall, shared_lead=lead):
                 command_bus.agree_on_time()
-
-
-async def _watch_files(database: Database, command_bus: CommandBus) -> NoReturn:
-    """Make the log read-only when its files are no longer those that are open."""
-    while True:
-        await asyncio.sleep(FILES_SECONDS)
-        try:
-            await database.verify_files()
-        except FilesReplaced as loss:
-            if not command_bus.damage:
-                command_bus.stop_writing(str(loss), FILES_REPLACED)
-
-
-async def _verify_tail(log: EventStore, command_bus: CommandBus) -> None:
-    """Verify the end of the log; if it is corrupted, serve it read-only."""
-    try:
-        await log.verify_tail()
-    except LogCorrupted as error:
-        command_bus.stop_writing(str(error))
-
-
-async def _verify_log(log: EventStore, command_bus: CommandBus) -> None:
-    """Verify the rest of the log slowly; if it is corrupted, serve it read-only."""
-    if command_bus.damage:
-        return  # The log is known to be corrupted.
-    try:
-        await log.verify_range(0, await log.committed_head(), pause_seconds=CHECK_PAUSE_SECONDS)
-    except LogCorrupted as error:
-        command_bus.stop_writing(str(error))
-    except DatabaseUnavailable:
-        _logger.warning("log.not_verified", exc_info=True)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from quorate.domain.mail.settings import MailSettings, RetryPolicy
 from quorate.domain.shared.timestamps import Timestamp
 from quorate.eventlog.event_store import EventStore
 from quorate.projections.mail.queries import MailReader
+from quorate.projections.mail.search import MailSearch
 from quorate.server.options import Options
 
 DEFAULT_TENANT = "default"
@@ -25,6 +26,7 @@ def create_mail_service(
 
     return MailService(
         reader=MailReader(log, clock),
+        search=MailSearch(log, clock),
         settings=MailSettings(domain=domain),
         retry_policy=RetryPolicy(),
         domain_of=domain_of,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from quorate.domain.mail.settings import MailSettings, RetryPolicy
 from quorate.domain.shared.records import changed, record
 from quorate.projections.mail.queries import MailReader
+from quorate.projections.mail.search import MailSearch
 
 
 @record
@@ -15,6 +16,7 @@ class MailService:
     """
 
     reader: MailReader
+    search: MailSearch
     settings: MailSettings
     retry_policy: RetryPolicy
     domain_of: Callable[[str], str]

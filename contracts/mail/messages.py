@@ -28,6 +28,7 @@ from quorate.domain.mail.messages import (
     RecipientStatus,
     Status,
 )
+from quorate.domain.mail.search_words import INDEXED_BYTES_MAX, QUERY_WORDS_MAX
 from quorate.domain.mail.sending import SubjectTooLong
 from quorate.domain.mail.subjects import Kind
 from quorate.domain.mail.threads import ThreadNotFound
@@ -211,7 +212,8 @@ class ThreadPage(SnakeResponse):
 
 class SearchQuery(SnakeAgentQuery):
     q: Annotated[str, Field(min_length=1, max_length=QUERY_LENGTH_MAX)] = Field(
-        description="Words that the message contains. Quotes and operators have no meaning."
+        description="Words that the message contains, without regard to case and accents. Quotes "
+        f"and operators have no meaning. Words after the first {QUERY_WORDS_MAX} are ignored."
     )
     from_address: Address | None = None
     to_address: Address | None = None
@@ -223,7 +225,7 @@ class SearchQuery(SnakeAgentQuery):
 
 
 class FoundMessage(MailMessage):
-    """``snippet`` is the part of the message that matches; matches are between `**`."""
+    """`snippet` is the part of the message that matches; matches are between `**`."""
 
     snippet: str
 
@@ -324,8 +326,9 @@ SEARCH_MAIL = Operation(
     path=EMAIL + "/search",
     name="searchMail",
     summary="Search the messages of a mailbox",
-    description="Sent and received messages that contain all words of `q`. New messages are found "
-    "after about a second.",
+    description="Sent and received messages that contain all words of `q` in their subject or in "
+    f"the first {INDEXED_BYTES_MAX // 1_024} KiB of their text. New messages are found after about "
+    "a second.",
     roles=CAN_ACT,
     query=SearchQuery,
     response=SearchPage,
@@ -346,4 +349,4 @@ RECEIVE_MAIL = Operation(
     response=InboundInfo,
     **_COMMON,
 )
-OPERATIONS = (*(SEND_MAIL, LIST_INBOX, LIST_SENT, GET_MESSAGE, GET_THREAD),)
+OPERATIONS = (*(SEND_MAIL, LIST_INBOX, LIST_SENT, GET_MESSAGE, GET_THREAD), SEARCH_MAIL)

@@ -15,6 +15,9 @@ from quorate.eventlog.tables import (
     events,
     identity,
     message_bodies,
+    search_documents,
+    search_tenants,
+    unindexed_messages,
 )
 from quorate.projections.migrations.revisions import version
 from quorate.projections.tables import metadata
@@ -27,6 +30,9 @@ _PRIVILEGES = {
     answers.name: "SELECT, INSERT, DELETE",
     clock_corrections.name: "SELECT, INSERT, DELETE",
     message_bodies.name: "SELECT, INSERT, DELETE",
+    unindexed_messages.name: "SELECT, INSERT, DELETE",
+    search_tenants.name: "SELECT, INSERT",
+    search_documents.name: "SELECT, INSERT, DELETE",
     **dict.fromkeys(metadata.tables, "SELECT, INSERT, UPDATE"),
 }
 # The roles that may append events, except the owner of the table.

@@ -1,0 +1,69 @@
+"""Maintenance work of the writer task: small transactions between two batches of commands."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import structlog
+
+from quorate.eventlog.envelopes import Unavailable
+from quorate.eventlog.event_store import EventStore
+from quorate.eventlog.transactions import DatabaseTransaction, DatabaseUnavailable
+
+# Whoever makes it bounds how long it holds the lock of the log: commands wait for it.
+Chore: TypeAlias = Callable[[DatabaseTransaction], Awaitable[None]]
+_logger = structlog.get_logger(__name__)
+
+
+class Chores:
+    """The work that waits; each has a transaction of its own."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Chore, asyncio.Future[None]]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, chore: Chore) -> asyncio.Future[None]:
+        """Return a future that ends with the commit; it raises what the chore raises."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((chore, done))
+        return done
+
+    async def run_next(self, log: EventStore) -> bool:
+        """Run one; return False if the connection must be opened again."""
+        chore, done = self._waiting.popleft()
+        if done.done():  # Nobody waits for it any more.
+            return True
+        try:
+            async with log.write() as transaction:
+                await chore(transaction)
+        except DatabaseUnavailable as error:
+            _logger.warning("log.chore_failed", error=str(error))
+            _end(done, error)
+            return False
+        except asyncio.CancelledError:
+            done.cancel()
+            raise
+        except Exception as error:  # A bug in the chore must not end the writer.
+            _logger.exception("log.chore_failed")
+            _end(done, error)
+        else:
+            _end(done)
+        return True
+
+    def reject(self) -> None:
+        """Reject what waits: the log is closed or read-only."""
+        while self._waiting:
+            _, done = self._waiting.popleft()
+            _end(done, Unavailable("The log cannot be written now"))
+
+
+def _end(done: asyncio.Future[None], error: Exception | None = None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

@@ -1,0 +1,99 @@
+"""Index new messages for search, in the background of the process that leads.
+
+* The writer runs a part between two batches of commands. A part has at most PART_BYTES_MAX of text,
+  so commands wait for it for a few milliseconds at most.
+* A part is prepared outside the transaction, in slices: other work runs in between.
+* A message is found about GATHER_SECONDS after it was sent, if the service is not busy.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from quorate.domain.mail.messages import MessageReceived, MessageSent
+from quorate.eventlog.command_bus import CommandBus
+from quorate.eventlog.envelopes import Unavailable
+from quorate.eventlog.recorded_event import RecordedEvent
+from quorate.eventlog.transactions import (
+    DatabaseTransaction,
+    DatabaseUnavailable,
+    StatementRejected,
+)
+from quorate.projections.mail.search_index import SearchIndex, UnindexedMessage, make_document
+
+PART_BYTES_MAX = 32 * 1024  # Of text, or one message with more.
+GATHER_SECONDS = 0.2
+CHECK_SECONDS = 10.0  # A rebuild of the index by another process is noticed after this time.
+_INDEXED_EVENTS = frozenset({MessageSent.__name__, MessageReceived.__name__})
+_logger = structlog.get_logger(__name__)
+
+
+class SearchIndexer:
+    def __init__(self, command_bus: CommandBus, index: SearchIndex) -> None:
+        self._command_bus = command_bus
+        self._index = index
+        self._woken = asyncio.Event()
+
+    def wake(self, rows: Sequence[RecordedEvent]) -> None:
+        """Be told of committed events."""
+        if not self._woken.is_set() and any(row.type in _INDEXED_EVENTS for row in rows):
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Index until cancelled."""
+        while True:
+            self._woken.clear()
+            try:
+                while await self.index_some():
+                    pass
+            except (Unavailable, DatabaseUnavailable, StatementRejected) as error:
+                _logger.warning("search_indexer.paused", reason=str(error))
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(GATHER_SECONDS)
+
+    async def index_some(self) -> bool:
+        """Index some messages; return whether there may be more."""
+        found = await self._index.read_unindexed()
+        tenants = await self._index.tenants() if found else {}
+        if new := [one.tenant for one in found if one.tenant not in tenants]:
+            await self._command_bus.run_chore(
+                lambda transaction: self._index.add_tenants(transaction, new)
+            )
+            tenants = await self._index.tenants()
+        for part in split(found):
+            documents: list[Sequence[Any]] = []
+            for one in part:
+                if one.message is not None:
+                    documents.append(make_document(tenants[one.tenant], one))
+                    await asyncio.sleep(0)
+            await self._add(part, documents)
+        return bool(found)
+
+    async def _add(
+        self, part: Sequence[UnindexedMessage], documents: Sequence[Sequence[Any]]
+    ) -> None:
+        keys = [(one.tenant, one.message_id) for one in part]
+
+        async def add(transaction: DatabaseTransaction) -> None:
+            await self._index.add(transaction, keys, documents)
+
+        await self._command_bus.run_chore(add)
+
+
+def split(found: Sequence[UnindexedMessage]) -> Sequence[Sequence[UnindexedMessage]]:
+    """Split into parts of at most PART_BYTES_MAX of text, or of one message."""
+    parts: list[list[UnindexedMessage]] = []
+    size = 0
+    for one in found:
+        if not parts or size + len(one.text) > PART_BYTES_MAX:
+            parts.append([])
+            size = 0
+        parts[-1].append(one)
+        size += len(one.text)
+    return parts
