@@ -160,6 +160,7 @@ mail = LazyGroup(
             "thread": "quorate.cli.commands.mail_reading:thread",
             "reply": "quorate.cli.commands.mail_send:reply",
             "sent": "quorate.cli.commands.mail_reading:sent",
+            "search": "quorate.cli.commands.mail_search:search",
             "watch": "quorate.cli.commands.mail_watch:watch_mail",
             "ack": "quorate.cli.commands.mail_marks:ack",
             "star": "quorate.cli.commands.mail_marks:star",

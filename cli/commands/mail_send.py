@@ -14,14 +14,14 @@ from quorate.cli.output.errors import CONFLICT, EXIT_CODES, NOT_FOUND
 from quorate.cli.output.mail_text import describe_reason
 from quorate.cli.parameter_types import SEQUENCE_MAX, IntegerRange
 from quorate.domain.mail.messages import Importance
+from quorate.domain.mail.subjects import TaskKind
 
 if TYPE_CHECKING:
     from quorate.contracts.mail.messages import MailMessage, RecipientInfo, SentInfo
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 IMPORTANCES: tuple[Importance, ...] = ("low", "normal", "high", "urgent")
-REPLY_KINDS = ("RESULT", "ERROR", "STATUS", "ACK", "CANCEL")
-REPLY_PREFIX = "Re: "
+REPLY_KINDS: tuple[TaskKind, ...] = ("RESULT", "ERROR", "STATUS", "ACK", "CANCEL")
 SEND_SECONDS_MAX = 30.0
 RESULTS = """
 Exit code 3: the send gate or a policy blocked a recipient. 5: an address names no agent. The other
@@ -142,7 +142,7 @@ Examples:
 @click.option(
     "--kind",
     type=click.Choice(REPLY_KINDS, case_sensitive=False),
-    help="The subject becomes KIND:ID with the task of MESSAGE.",
+    help="The subject becomes KIND:ID, with the task and the title of MESSAGE.",
 )
 @click.option("--subject", help="Another subject. [default: that of MESSAGE, after Re:]")
 @content_options
@@ -154,7 +154,7 @@ def reply(  # noqa: PLR0917 - click passes options as arguments.
     sources: TargetSources,
     message: str,
     to_all: bool,
-    kind: str | None,
+    kind: TaskKind | None,
     subject: str | None,
     agent_id: str | None,
     agent_name: str | None,
@@ -198,13 +198,13 @@ def _recipients(
     return [replied.from_address], [one for one in others if one.lower() not in known]
 
 
-def _reply_subject(replied: "MailMessage", kind: str | None) -> str:
-    if kind is None:
-        subject = replied.subject
-        return subject if subject.lower().startswith("re:") else f"{REPLY_PREFIX}{subject}"
-    if replied.task_id is None:
-        raise click.UsageError(f"The message has no task, so --kind {kind} has no id.")
-    return f"{kind}:{replied.task_id}"
+def _reply_subject(replied: "MailMessage", kind: TaskKind | None) -> str:
+    from quorate.client.mail import reply_subject
+
+    try:
+        return reply_subject(replied, kind)
+    except ValueError as error:
+        raise click.UsageError(f"--kind {kind}: {error}.") from None
 
 
 # -- Content -----------------------------------------------------------------------
