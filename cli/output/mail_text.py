@@ -59,8 +59,12 @@ def _to_person(details: Details, names: Names) -> str:
 
 def _response(details: Details) -> str:
     """Return what the mail server answered, if it did."""
-    answer = [str(one) for one in (details.get("smtpCode"), details.get("detail")) if one]
-    return f": {quote(' '.join(answer))}" if answer else ""
+    answer = details.get("detail") or details.get("smtpCode")
+    return f": {quote(answer)}" if answer else ""
+
+
+def _after(attempts: int) -> str:
+    return f"after {attempts} attempt{'' if attempts == 1 else 's'}"
 
 
 # -- Messages --------------------------------------------------------------------
@@ -117,7 +121,7 @@ def _refused(details: Details, names: Names) -> str:
 
 def _relayed(details: Details, names: Names) -> str:
     attempts = details["attempts"]
-    times = "" if attempts == 1 else f" after {attempts} attempts"
+    times = "" if attempts == 1 else f" {_after(attempts)}"
     return f"{_to_person(details, names)} was accepted by the SMTP relay{times}"
 
 
@@ -132,7 +136,7 @@ def _bounced(details: Details, names: Names) -> str:
 
 
 def _dead_lettered(details: Details, names: Names) -> str:
-    times = f"after {details['attempts']} attempts"
+    times = _after(details["attempts"])
     return f"{_to_person(details, names)} is a dead letter {times}{_response(details)}"
 
 
@@ -153,6 +157,10 @@ def _marked(verb: str) -> Callable[[Details, Names], str]:
         return f"{_agent(details, names)} {verb} {_message(details)}"
 
     return describe
+
+
+def _unread(details: Details, names: Names) -> str:
+    return f"{_agent(details, names)} marked {_message(details)} as unread"
 
 
 def _starred(details: Details, names: Names) -> str:
@@ -232,7 +240,7 @@ MAIL_TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "DeadLetterDropped": _dropped,
     "ComplaintReceived": _complaint,
     "MessageRead": _marked("read"),
-    "MessageUnread": _marked("marked as unread"),
+    "MessageUnread": _unread,
     "MessageStarred": _starred,
     "MessageAcknowledged": _marked("acknowledged"),
     "MessageDeleted": _marked("deleted"),

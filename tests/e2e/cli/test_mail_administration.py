@@ -185,7 +185,7 @@ SENTENCES = [
     (
         "MessageDeferred",
         {**DELIVERY, "smtpCode": 450, "detail": "busy", "nextAttemptAt": "2026-03-01T12:30:00Z"},
-        "next attempt at 12:30:00: \N{LEFT DOUBLE QUOTATION MARK}450 busy",
+        "next attempt at 12:30:00: \N{LEFT DOUBLE QUOTATION MARK}busy",
     ),
     ("MessageBounced", {**DELIVERY, "reason": "rejected", "smtpCode": 550}, "bounced (rejected)"),
     ("MessageDeadLettered", {**DELIVERY, "attempts": 40}, "dead letter after 40 attempts"),
