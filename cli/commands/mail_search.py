@@ -19,7 +19,7 @@ from quorate.cli.output.console import print_json, print_line
 from quorate.cli.output.errors import EXIT_CODES
 
 
-class Time(click.ParamType[str]):
+class Time(click.ParamType[datetime]):
     """A day (in UTC) or a time with an offset, as RFC 3339."""
 
     name = "time"
@@ -29,12 +29,12 @@ class Time(click.ParamType[str]):
         value: Any,  # noqa: ANN401 - click's own signature.
         param: click.Parameter | None,
         ctx: click.Context | None,
-    ) -> str:
+    ) -> datetime:
         try:
-            at = datetime.fromisoformat(value)
+            at = datetime.fromisoformat(str(value))
         except ValueError:
             self.fail(f"{value!r} is not a day or time such as 2026-03-01T12:00:00Z.", param, ctx)
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 @click.command(

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 from quorate.cli.output.errors import exit_code_of
-from tests.e2e.cli.cli_process import start_cli
+from tests.e2e.cli.cli_process import start_cli, wait_until
 from tests.e2e.cli.conftest import Run
 from tests.e2e.cli.terminal import Terminal
 from tests.e2e.service.service_process import ServiceProcess
@@ -218,6 +218,23 @@ def test_watch_prints_messages_and_what_became_of_sent_ones(tenant: Terminal) ->
     )
     assert message in received.stdout
     assert f"bob acknowledged message {message}" in status.stdout
+
+
+def test_search_finds_messages_by_words_and_filters(tenant: Terminal) -> None:
+    message = send(tenant, "--subject", "TASK:s-1 Offer", body="valid until Friday")
+
+    def find(*words: str) -> list[str]:
+        page = tenant.run_json("mail", "search", *words, *BOB)
+        return [one["message_id"] for one in page["messages"]]
+
+    wait_until(lambda: find("friday"))  # The index follows the log.
+
+    assert find("valid offer", "--from", "ann", "--kind", "TASK") == [message]
+    assert find("friday", "--to", "bob", "--after", "2020-01-01") == [message]
+    assert find("friday", "--before", "2020-01-01T00:00:00Z") == []
+    assert find('"friday*') == [message]
+    assert message[-8:] in tenant.run("mail", "search", "friday", *BOB).stdout
+    assert tenant.run("mail", "search", "friday", *BOB, "--after", "soon").exit_code == 2
 
 
 # -- Threads ------------------------------------------------------------------------
