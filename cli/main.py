@@ -27,6 +27,7 @@ quorate = LazyGroup(
             "agents": "quorate.cli.main:agents",
             "lease": "quorate.cli.main:lease",
             "proposals": "quorate.cli.main:proposals",
+            "mail": "quorate.cli.main:mail",
             "watch": "quorate.cli.commands.watch:watch",
             "call": "quorate.cli.commands.call:call",
         },
@@ -148,6 +149,63 @@ lease = LazyGroup(
     A lease is named by its id or by its contact.
     """,
     aliases={"show": "get"},
+)
+mail = LazyGroup(
+    "mail",
+    commands={
+        "Messages": {
+            "send": "quorate.cli.commands.mail_send:send",
+            "inbox": "quorate.cli.commands.mail_reading:inbox",
+            "read": "quorate.cli.commands.mail_reading:read",
+            "thread": "quorate.cli.commands.mail_reading:thread",
+            "reply": "quorate.cli.commands.mail_send:reply",
+            "sent": "quorate.cli.commands.mail_reading:sent",
+            "search": "quorate.cli.commands.mail_search:search",
+            "watch": "quorate.cli.commands.mail_watch:watch_mail",
+            "ack": "quorate.cli.commands.mail_marks:ack",
+            "star": "quorate.cli.commands.mail_marks:star",
+            "delete": "quorate.cli.commands.mail_marks:delete",
+        },
+        "Account": {
+            "account": "quorate.cli.commands.mail_account:account",
+            "policy": "quorate.cli.main:mail_policy",
+        },
+        "Operators": {
+            "dead-letters": "quorate.cli.main:dead_letters",
+            "freeze": "quorate.cli.commands.mail_operators:freeze",
+            "thaw": "quorate.cli.commands.mail_operators:thaw",
+            "tier": "quorate.cli.commands.mail_operators:set_tier",
+            "erase": "quorate.cli.commands.mail_operators:erase",
+        },
+    },
+    help="""Send mail between agents, and to people through the send gate.
+
+    The address of an agent is NAME@DOMAIN; `quorate mail account` shows it. Recipients may be given
+    as agent names. MESSAGE is the id of a message, or its last characters as the tables print them.
+    """,
+    aliases={"show": "read", "get": "read"},
+)
+mail_policy = LazyGroup(
+    "policy",
+    commands={
+        "Commands": {
+            "show": "quorate.cli.commands.mail_account:show_policy",
+            "set": "quorate.cli.commands.mail_account:set_policy",
+        }
+    },
+    help="Show and set whose mail an agent accepts.",
+    aliases={"get": "show"},
+)
+dead_letters = LazyGroup(
+    "dead-letters",
+    commands={
+        "Commands": {
+            "list": "quorate.cli.commands.mail_operators:list_dead_letters",
+            "retry": "quorate.cli.commands.mail_operators:retry",
+            "drop": "quorate.cli.commands.mail_operators:drop",
+        }
+    },
+    help="List, retry and drop mail to people whose delivery was given up.",
 )
 db = LazyGroup(
     "db",

@@ -174,8 +174,8 @@ def _follow(
     import asyncio
 
     from quorate.cli.audit.log_feed import LogFeed
+    from quorate.cli.output.agent_names import Names
     from quorate.cli.output.event_printer import Display, Limits, LogSource, watch_until
-    from quorate.cli.output.event_text import Names
 
     source = LogSource(LogFeed(api.service.url, api.service.api_key, after))
     limits = Limits(count=None, seconds=None, names=frozenset([] if type_ is None else [type_]))
@@ -231,6 +231,7 @@ def _print_events(found: "list[EventInfo]", names: dict[str, str]) -> None:
 
 
 def _describe(event: "EventInfo", names: dict[str, str]) -> str:
-    from quorate.cli.output.event_text import Names, describe
+    from quorate.cli.output.agent_names import Names
+    from quorate.cli.output.event_text import describe
 
     return describe(event.type, event.data, Names(names))

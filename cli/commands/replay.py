@@ -53,8 +53,9 @@ def _parse_until(_ctx: click.Context, _param: click.Parameter, value: str | None
 def replay(
     file: BinaryIO, until: "Until", verify: bool, archive: Path | None, as_json: bool
 ) -> None:
-    """Reconstruct state from an exported log: active agents, held leases, proposals and votes.
+    """Reconstruct state from an exported log: agents, leases, votes, and the threads of mail.
 
+    Of each message it prints what became of it for each recipient; bodies are not in the log.
     Reads only FILE, and with --archive the archived events before it; needs no service and no
     database. Leases and agents are evaluated at the time of --until, or of the last event.
     """

@@ -9,7 +9,7 @@ Guarantees:
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -27,14 +27,7 @@ if TYPE_CHECKING:
     from quorate.cli.output.event_printer import Source
 
 WATCH_SECONDS_MAX = 31_536_000.0
-EPILOG = """
-\b
-Examples:
-  quorate watch --after 0 --for 1
-  quorate watch --after 0 --count 2 --json
-  quorate watch --agent-name outreach-agent --for 1s
-  quorate watch --after 0 --once --name AgentRegistered
-
+WATCH_EXIT_CODES = """
 \b
 Exit codes:
   0 --count or --for was reached
@@ -43,22 +36,44 @@ Exit codes:
   2 usage error, 3 --after is of another log, 4 key rejected, 5 not found,
   6 unavailable
 """
+EPILOG = """
+\b
+Examples:
+  quorate watch --after 0 --for 1
+  quorate watch --after 0 --count 2 --json
+  quorate watch --agent-name outreach-agent --for 1s
+  quorate watch --after 0 --once --name AgentRegistered
+"""
+EPILOG += WATCH_EXIT_CODES
 
 
-@click.command(epilog=EPILOG)
-@click.option(
+after_option = click.option(
     "--after",
     type=IntegerRange(0, SEQUENCE_MAX),
     help="Begin after this sequence number; 0 = from the first event. [default: new events only]",
 )
-@click.option("--once", is_flag=True, help="Exit after the first event; same as --count 1.")
-@click.option("--count", type=IntegerRange(1), help="Exit after this number of events.")
-@click.option(
+once_option = click.option(
+    "--once", is_flag=True, help="Exit after the first event; same as --count 1."
+)
+count_option = click.option(
+    "--count", type=IntegerRange(1), help="Exit after this number of events."
+)
+seconds_option = click.option(
     "--for",
     "seconds",
     type=Duration("s", 0, WATCH_SECONDS_MAX),
     help="Exit after this time, e.g. 30s or 5m; a plain number means seconds.",
 )
+nats_option = click.option(
+    "--nats-url", help="NATS URL: receive the notifications of an agent over NATS instead of HTTP."
+)
+
+
+@click.command(epilog=EPILOG)
+@after_option
+@once_option
+@count_option
+@seconds_option
 @click.option(
     "--name",
     "names",
@@ -66,9 +81,7 @@ Exit codes:
     help="Print only notifications (e.g. lease_conflict) or events (e.g. LeaseConflicted) of this "
     "name; repeatable.",
 )
-@click.option(
-    "--nats-url", help="NATS URL: receive the notifications of an agent over NATS instead of HTTP."
-)
+@nats_option
 @agent_options
 @service_options
 @json_option
@@ -89,20 +102,38 @@ def watch(  # noqa: PLR0917 - click passes options as arguments.
     With an agent key, or with a named agent: the notifications of that agent. Otherwise, with a
     tenant or auditor key: every event of the tenant. Times are in UTC.
     """
-    import asyncio
-
-    from quorate.cli.output.event_printer import Display, Limits, watch_until
-    from quorate.cli.output.event_text import Names
-
-    if once and count not in {None, 1}:
-        raise click.UsageError("--once is the same as --count 1: use only one of them.")
-    expected = 1 if once else count
+    expected = expected_events(once=once, count=count)
     service = resolve_target(sources)
     with open_api(sources, service) as api:
         agent = _agent(api, resolve_agent(service, agent_id, agent_name))
         known = {} if as_json else names_by_id(api)
     _check_names(names, of_agent=agent is not None)
-    source = _source(service, agent, after, nats_url)
+    source = open_source(service, agent, after, nats_url)
+    follow(source, names, known, as_json=as_json, expected=expected, seconds=seconds)
+
+
+def expected_events(*, once: bool, count: int | None) -> int | None:
+    """Return how many events end the command, or None."""
+    if once and count not in {None, 1}:
+        raise click.UsageError("--once is the same as --count 1: use only one of them.")
+    return 1 if once else count
+
+
+def follow(
+    source: "Source",
+    names: Iterable[str],
+    known: Mapping[str, str],
+    *,
+    as_json: bool,
+    expected: int | None,
+    seconds: float | None,
+) -> None:
+    """Print the events of these names until a limit or a signal; then end as the help says."""
+    import asyncio
+
+    from quorate.cli.output.agent_names import Names
+    from quorate.cli.output.event_printer import Display, Limits, watch_until
+
     display = Display(Names(known), as_json=as_json)
     limits = Limits(count=expected, seconds=seconds, names=frozenset(names))
     with report_errors():
@@ -143,9 +174,10 @@ def _check_names(names: Sequence[str], *, of_agent: bool) -> None:
             raise click.UsageError(f"Unknown {kind} {name!r}; choose from: {', '.join(allowed)}.")
 
 
-def _source(
+def open_source(
     service: Service, agent_id: str | None, after: int | None, nats_url: str | None
 ) -> "Source":
+    """Open the notifications of an agent, or without an agent the log of the tenant."""
     from quorate.cli.audit.log_feed import LogFeed
     from quorate.cli.output.event_printer import LogSource, NotificationSource
     from quorate.client.notifications import NotificationFeed

@@ -25,12 +25,20 @@ class ApiClient:
         self.service = service
         self.client = client
 
-    def call(self, request: "Request[T]") -> T:
+    def call(
+        self,
+        request: "Request[T]",
+        *,
+        idempotency_key: str | None = None,
+        timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+    ) -> T:
         """Validate the request, then send it; raises UsageError before anything is sent."""
         from quorate.cli.connection.validation import require_valid
 
         require_valid(request)
-        return self.client.execute(request, timeout_seconds=CALL_TIMEOUT_SECONDS)
+        return self.client.execute(
+            request, timeout_seconds=timeout_seconds, idempotency_key=idempotency_key
+        )
 
     def list_all(
         self,

@@ -51,10 +51,11 @@ window (`quorate serve --heartbeat-window-seconds`) is at most 40% of --seconds.
 @service_options
 @json_option
 def demo(sources: TargetSources, seconds: float, running: bool | None, as_json: bool) -> None:
-    """Show five agents that compete for three contacts, vote, and recover from a crash.
+    """Show five agents that compete for contacts, vote, delegate by mail, and survive a crash.
 
     A temporary service needs `pip install 'quorate[server]'`; a running service needs a tenant key.
-    Contacts end in @demo.example, agent names start with "demo-". The demo sends no messages.
+    Contacts end in @demo.example, agent names start with "demo-". No mail leaves the service:
+    the send gate blocks the one message to a contact.
     """
     from quorate.cli.demo.run import Interrupted, Show, on_running, on_temporary
 

@@ -17,7 +17,7 @@ ALIVE_WIDTH = 10
 CLOCK_WIDTH = 10
 MIN_EVENTS_SHOWN = 3
 OTHER_LINES = 13  # Heading, agents, contacts and proposal.
-SUMMARY_LINES = 10  # For the summary.
+SUMMARY_LINES = 11  # For the summary.
 PREFIX = "demo-"  # Common to all agents, so the display omits it.
 EVENT_STYLES: Mapping[str, str] = {
     "Crash": "bold red",
@@ -26,6 +26,8 @@ EVENT_STYLES: Mapping[str, str] = {
     "ConsensusDecided": "bold green",
     "ConsensusRequested": "yellow",
     "VoteCast": "yellow",
+    "MessageSent": "cyan",
+    "MessageBlocked": "bold cyan",
     "LeaseConflicted": "dim",
     "SendBlocked": "dim",
     "LeaseReleased": "dim",

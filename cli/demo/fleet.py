@@ -1,6 +1,7 @@
 """The agents of the demo, built with the public SDK.
 
 * Four agents compete for three contacts. One of them creates a proposal, and all four vote on it.
+* One of them delegates a task to another by mail (cli/demo/delegation.py).
 * The fifth agent is a separate process, `quorate lease run`, which is killed while it holds a
   contact. It sends no message to the service and releases nothing.
 * All agents record their leases with one local clock: a hold begins when the lease is valid and
@@ -17,10 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from quorate.cli.demo.delegation import DELEGATOR, NOTIFICATION, Delegation
 from quorate.cli.lease_runner.subprocess import Program
 from quorate.client import (
     Agent,
     AlreadyVotedError,
+    AsyncClient,
     ConsensusClosedError,
     ConsensusRequested,
     LeaseConflictError,
@@ -49,12 +52,14 @@ LEASE_MINUTES = 1.0
 VOTE_MINUTES = 1.0
 # Times of the actions, as shares of the duration.
 PROPOSED_AT = 0.15
+DELEGATED_AT = 0.3
 CRASHING_STARTS_AT = 0.25
 CRASHES_AT = 0.45
 LAST_LEASE_AT = 0.93
 HOLD_SHARES = (0.02, 0.06)
 WAIT_SHARES = (0.02, 0.1)
 VOTE_DELAY_SHARES = (0.02, 0.06)
+RESULT_SECONDS_MAX = 5.0  # How long the result of the delegated task may take.
 STOP_SECONDS_MAX = 1.0
 _ENVIRONMENT_PREFIX = "QUORATE_"
 
@@ -105,6 +110,8 @@ class Fleet:
         self._began = time.monotonic()
         self._crasher_has_lease = asyncio.Event()  # Set when the crashing agent has its lease.
         self._successor_waits = False
+        self._client = AsyncClient(config.url, config.api_key)
+        self.delegation = Delegation(self._client)
         self.crashed_at: float | None = None
         self.holds: list[Hold] = []
         self.troubles: list[str] = []
@@ -112,7 +119,7 @@ class Fleet:
     async def run(self) -> None:
         """Run until the time is over and all leases are released; raises RequestFailedError."""
         self._began = time.monotonic()
-        async with asyncio.TaskGroup() as agents:
+        async with self._client, asyncio.TaskGroup() as agents:
             for name in VOTES:
                 agents.create_task(self._run_agent(name))
             if self._config.shows_timeout:
@@ -129,7 +136,7 @@ class Fleet:
         async with Agent.connect(
             config.url, config.api_key, name=name, role="demo", nats_url=config.nats_url or ""
         ) as agent:
-            background = [asyncio.create_task(self._vote(agent))]
+            background = [asyncio.create_task(self._react(agent))]
             if name == PROPOSER:
                 background.append(asyncio.create_task(self._propose(agent)))
             try:
@@ -174,6 +181,8 @@ class Fleet:
     async def _hold(self, name: str, contact: str, fence: int) -> None:
         began = time.monotonic()
         try:
+            if name == DELEGATOR:
+                await self._delegate(contact)
             await self._pause(*HOLD_SHARES)
         finally:
             ended = time.monotonic()
@@ -187,14 +196,36 @@ class Fleet:
         reason = "Three complaints this week"
         await agent.propose(ACTION, DISPUTED, reason, timeout_minutes=VOTE_MINUTES)
 
-    async def _vote(self, agent: Agent) -> None:
-        """Vote on the proposal a short time after its notification."""
+    async def _react(self, agent: Agent) -> None:
+        """Vote on the proposal a short time after its notification; receive mail."""
         async for notification in agent.notifications():
             proposal = notification.data
             if isinstance(proposal, ConsensusRequested) and proposal.action == ACTION:
                 await self._pause(*VOTE_DELAY_SHARES)
                 with suppress(AlreadyVotedError, ConsensusClosedError):
                     await agent.vote(proposal.request_id, VOTES[agent.name])
+            elif notification.name == NOTIFICATION:
+                await self._receive(agent.name, notification.raw["data"])
+
+    # -- Mail ----------------------------------------------------------------
+
+    async def _delegate(self, contact: str) -> None:
+        """Delegate a task by mail, once, while holding the contact."""
+        is_time = self.elapsed >= DELEGATED_AT * self._config.seconds
+        if self.delegation.has_begun or not is_time:
+            return
+        try:
+            await self.delegation.delegate(contact, RESULT_SECONDS_MAX)
+        except TimeoutError:
+            self.troubles.append(f"{DELEGATOR} did not get the result of its task")
+        except RequestFailedError as trouble:
+            self.troubles.append(f"{DELEGATOR}: {trouble}")
+
+    async def _receive(self, name: str, data: Mapping[str, Any]) -> None:
+        try:
+            await self.delegation.receive(name, data)
+        except RequestFailedError as trouble:
+            self.troubles.append(f"{name}: {trouble}")
 
     # -- The crashing agent --------------------------------------------------
 

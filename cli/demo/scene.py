@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from quorate.cli.output.event_text import Names, describe
+from quorate.cli.output.agent_names import Names
+from quorate.cli.output.event_text import describe
 from quorate.domain.shared.records import record
 
 MAX_EVENTS = 100
 # Shown only through their effects, not as lines.
-HIDDEN_EVENTS = frozenset({"HeartbeatReceived", "SendAuthorized", "LeaseRenewed"})
+HIDDEN_EVENTS = frozenset(
+    {"HeartbeatReceived", "SendAuthorized", "LeaseRenewed", "MessageDelivered", "MessageRead"}
+)
 Event: TypeAlias = Mapping[str, Any]
 
 

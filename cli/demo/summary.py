@@ -26,6 +26,15 @@ class AgentTimeout:
 
 
 @record
+class MailCounts:
+    """Messages, and seconds from the delegated task to its result if there was one."""
+
+    sent: int
+    blocked: int
+    task_seconds: float | None
+
+
+@record
 class Summary:
     seconds: float
     window_seconds: float
@@ -33,6 +42,7 @@ class Summary:
     grants: int
     conflicts: int
     sends_blocked: int
+    mail: MailCounts
     holds: int
     overlaps: int
     vote: ProposalView | None
@@ -55,6 +65,11 @@ class Summary:
             "grants": self.grants,
             "conflicts": self.conflicts,
             "sendsBlocked": self.sends_blocked,
+            "mail": {
+                "sent": self.mail.sent,
+                "blocked": self.mail.blocked,
+                "taskSeconds": self.mail.task_seconds,
+            },
             "holds": self.holds,
             "overlappingHolds": self.overlaps,
             "vote": vote
@@ -86,6 +101,7 @@ class Summary:
                 "proposal",
                 f"{self.vote.action}: {self.vote.result or 'pending'}" if self.vote else "",
             ),
+            ("mail", self._describe_mail()),
             ("crash", self._describe_crash()),
             ("its contact", self._describe_successor()),
             ("log", f"{self.events} events, hash chain verified"),
@@ -94,6 +110,13 @@ class Summary:
         for label, words in rows:
             if words:
                 yield f"{label:<{LABEL_WIDTH}}{words}"
+
+    def _describe_mail(self) -> str:
+        if self.mail.task_seconds is None:
+            return ""
+        milliseconds = ceil(1000 * self.mail.task_seconds)
+        blocked = f"{self.mail.blocked} blocked: another agent held the contact"
+        return f"a task and its result in {milliseconds} ms; {blocked}"
 
     def _describe_crash(self) -> str:
         if not self.shows_timeout:
@@ -124,6 +147,11 @@ def summarize(
         grants=scene.counts["LeaseAcquired"],
         conflicts=scene.counts["LeaseConflicted"],
         sends_blocked=scene.counts["SendBlocked"],
+        mail=MailCounts(
+            sent=scene.counts["MessageSent"],
+            blocked=scene.counts["MessageBlocked"],
+            task_seconds=fleet.delegation.task_seconds,
+        ),
         holds=len(fleet.holds),
         overlaps=len(find_overlaps(fleet.holds)),
         vote=scene.vote,

@@ -77,6 +77,17 @@ ADVICE: Mapping[str, str] = {
     "quota_exceeded": "remove unused items (`quorate agents deregister`), or ask the operator for "
     "a higher quota",
     "daily_quota_exceeded": "`quorate quotas` shows the limits and when they are reset",
+    "mailbox_required": "name the agent with --agent-name",
+    "message_not_found": "`quorate mail inbox` and `quorate mail sent` list messages",
+    "thread_not_found": "only agents that sent or received a message of a thread can read it",
+    "recipient_invalid": "use an address such as kim@example.com, or the name of an agent",
+    "too_many_recipients": "send several messages",
+    "subject_too_long": "move text from the subject to the body",
+    "body_too_large": "share a long text elsewhere, and send where it is",
+    "rate_limit_exceeded": "`quorate mail account` shows the limits; an operator can raise them "
+    "with `quorate mail tier`",
+    "delivery_not_found": "list them with `quorate mail dead-letters list`",
+    "not_a_dead_letter": "only a dead letter is retried or dropped",
     "tenant_suspended": "ask the operator to resume the tenant",
     "rate_limited": "send fewer requests, or ask the operator for a higher limit",
     "unavailable": "retry shortly; `quorate doctor` checks the service",
@@ -85,6 +96,14 @@ OPERATOR_ADVICE: Mapping[str, str] = {
     **ADVICE,
     "role_forbidden": "this needs the admin key: set QUORATE_ADMIN_KEY",
     "unauthorized": "this needs the admin key: set QUORATE_ADMIN_KEY",
+}
+# Problems of mail whose exit code differs from that of their status.
+_EXIT_CODES: Mapping[str, int] = {
+    "recipient_invalid": USAGE,
+    "too_many_recipients": USAGE,
+    "subject_too_long": USAGE,
+    "not_schedulable": USAGE,
+    "rate_limit_exceeded": QUOTA,
 }
 # Problems whose advice depends on the key, so the message says where the key comes from.
 _OF_KEY = frozenset({"unauthorized", "tenant_forbidden", "role_forbidden", "acting_as_another"})
@@ -161,12 +180,25 @@ def _exit_code(failed: "RequestFailedError") -> int:
         errors.NotFoundError: NOT_FOUND,
         errors.UnavailableError: UNAVAILABLE,
     }
+    if isinstance(failed, rejections.RejectedError) and failed.code in _EXIT_CODES:
+        return _EXIT_CODES[failed.code]
     return next((code for kind, code in codes.items() if isinstance(failed, kind)), ERROR)
 
 
 def _describe(failed: "RequestFailedError") -> str:
     """Return the problem with the detail of the service, or the facts of a known problem."""
-    return _describe_holder(failed) or _describe_quota(failed) or str(failed)
+    described = _describe_holder(failed) or _describe_quota(failed) or _describe_recipient(failed)
+    return described or str(failed)
+
+
+def _describe_recipient(failed: "RequestFailedError") -> str | None:
+    """Return the address that no message can be sent to, and why."""
+    from quorate.client.rejections import RejectedError
+
+    if not isinstance(failed, RejectedError) or failed.code != "recipient_invalid":
+        return None
+    problem, _ = failed.args
+    return f"Invalid recipient address {problem.get('address', '')!r}: {problem.get('why', '')}"
 
 
 def _describe_quota(failed: "RequestFailedError") -> str | None:

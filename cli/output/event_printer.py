@@ -16,8 +16,9 @@ from typing import Any, Literal, Protocol, TypeAlias
 import click
 
 from quorate.cli.audit.log_feed import LogFeed
+from quorate.cli.output.agent_names import Names
 from quorate.cli.output.console import print_json
-from quorate.cli.output.event_text import Names, date_and_time, describe
+from quorate.cli.output.event_text import date_and_time, describe
 from quorate.client.notifications import NotificationFeed
 from quorate.client.results import Notification
 from quorate.domain.shared.records import record

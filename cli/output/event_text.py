@@ -7,40 +7,17 @@
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
 
 import orjson
 
+from quorate.cli.output.agent_names import Details, Names
 from quorate.cli.output.console import printable
-
-Details: TypeAlias = Mapping[str, Any]
+from quorate.cli.output.mail_text import MAIL_TEMPLATES
 
 MAX_SENTENCE_LENGTH = 300
-MAX_NAMES = 100_000
 _DAY_WIDTH = len("2026-03-01")
 _SECOND_WIDTH = len("2026-03-01T12:00:00")
 _MILLISECOND_WIDTH = len("2026-03-01T12:00:00.000")
-
-
-class Names:
-    """Agent names by id, collected from the described events."""
-
-    def __init__(self, known: Mapping[str, str] | None = None) -> None:
-        self._known = dict(known or {})
-
-    def learn(self, details: Details) -> None:
-        sides = (("agentId", "agentName"), ("holderId", "holderName"))
-        self._learn([(details.get(key), details.get(name)) for key, name in sides])
-        if isinstance(holder := details.get("leaseHolder"), Mapping):
-            self._learn([(holder.get("agentId"), holder.get("agentName"))])
-
-    def of(self, agent_id: object) -> str:
-        return self._known.get(str(agent_id), str(agent_id))
-
-    def _learn(self, pairs: list[tuple[object, object]]) -> None:
-        for agent_id, name in pairs:
-            if agent_id and name and len(self._known) < MAX_NAMES:
-                self._known[str(agent_id)] = str(name)
 
 
 def describe(type_: str, details: Details, names: Names) -> str:
@@ -277,4 +254,5 @@ TEMPLATES: Mapping[str, Callable[[Details, Names], str]] = {
     "consensus_expired": _consensus_expired,
     "consensus_cancelled": _consensus_cancelled,
     "gap": _gap,
+    **MAIL_TEMPLATES,
 }

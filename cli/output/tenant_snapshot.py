@@ -1,4 +1,4 @@
-"""State of a tenant at one time: active agents, held leases, consensus proposals.
+"""State of a tenant at one time: active agents, held leases, consensus proposals, mail.
 
 Timeouts and expirations take effect at their deadline, before the log records them. The domain
 rules decide this, so the result equals the HTTP API's.
@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from quorate.cli.output.console import print_table
+from quorate.cli.output.mail_snapshot import print_threads, take_threads
 from quorate.domain.coordination.consensus import CONSENSUS, Choice, ConsensusRequest, Vote
 from quorate.domain.coordination.leases import LEASES, Lease
 from quorate.domain.coordination.status import lease_status, request_status
@@ -42,6 +43,7 @@ def take_snapshot(history: "History") -> Json:
         "agents": [_agent(agent, count[agent.id], at) for agent in registered],
         "leases": [_lease(lease, tenant_state) for lease in held],
         "consensus": [_request(request, tenant_state, at) for request in requests],
+        "threads": take_threads(tenant_state),
     }
 
 
@@ -152,6 +154,7 @@ def print_tables(found: Json) -> None:
         ("action", "contact", "status", *CHOICES, "of", "voters"),
         [_request_row(request) for request in found["consensus"]],
     )
+    print_threads(found["threads"])
 
 
 def _request_row(request: Json) -> tuple[str, ...]:

@@ -54,11 +54,16 @@ def test_demo_shows_conflict_vote_and_timeout(place: Path) -> None:
     assert summary["holds"] > len(CONTACTS)
     assert summary["overlappingHolds"] == 0
     assert summary["vote"]["status"] == "approved"
+    assert summary["mail"]["blocked"] == 1
+    assert summary["mail"]["taskSeconds"] > 0
     assert summary["lapse"]["agentName"] == CRASHING_AGENT
     assert summary["lapse"]["heir"] in set(NAMES) - {CRASHING_AGENT}
     assert summary["events"] == len(events)
     types = {event["type"] for event in events}
     assert {"LeaseConflicted", "ConsensusDecided", "AgentLapsed", "LeaseRevoked"} <= types
+    mail = [event["data"] for event in events if event["type"] == "MessageSent"]
+    assert [one.get("kind") for one in mail] == ["TASK", None, "RESULT"]
+    assert mail[0]["threadId"] == mail[2]["threadId"]
     head = GENESIS
     for event in events:
         head = verify_exported_event(event, head)
@@ -119,6 +124,8 @@ def test_demo_prints_text_without_a_terminal(place: Path) -> None:
     )
     assert f"{CRASHING_AGENT} is killed" in output
     assert re.search(r"^overlapping leases +0 of \d+", output, re.MULTILINE)
+    assert re.search(r"mail of demo-ben to \w+@demo\.example was blocked: demo-ada holds", output)
+    assert "a task and its result in" in output
     assert "sent a heartbeat" not in output
 
 

@@ -12,8 +12,11 @@ from tests.e2e.cli.test_help_examples import COMMANDS, OTHER_NAMES
 
 GROUPS = [(), *sorted({path[:length] for path in COMMANDS for length in range(1, len(path))})]
 # Commands with an API client that only read; all others of these groups change something.
-READING = {"get", "list", "votes", "config", "self", "show", "whoami", "tail", "export"}
-CHANGING_GROUPS = {"agents", "lease", "proposals", "keys", "tenants", "context"}
+READING = {
+    *("get", "list", "votes", "config", "self", "show", "whoami", "tail", "export"),
+    *("read", "watch"),
+}
+CHANGING_GROUPS = {"agents", "lease", "proposals", "mail", "keys", "tenants", "context"}
 OWN_OUTPUT = {("lease", "run")}  # Standard output belongs to the program that it runs.
 
 
@@ -59,6 +62,7 @@ def test_short_and_long_help_option_are_the_same(path: tuple[str, ...]) -> None:
         ("agents request-send", "lease request-send"),
         ("agents consensus create", "proposals create"),
         ("keys self", "whoami"),
+        ("mail show", "mail read"),
     ],
 )
 def test_command_has_several_names(typed: str, meant: str) -> None:

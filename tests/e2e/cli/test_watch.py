@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import pytest
 
-from quorate.cli.output.event_text import MAX_SENTENCE_LENGTH, TEMPLATES, Names, describe
+from quorate.cli.output.agent_names import Names
+from quorate.cli.output.event_text import MAX_SENTENCE_LENGTH, TEMPLATES, describe
 from quorate.domain.registry import EVENT_TYPES, NOTIFICATION_NAMES
 from tests.e2e.cli.cli_process import Tenant, run_cli, start_cli
 from tests.e2e.cli.terminal import new_tenant_name
