@@ -129,8 +129,11 @@ def _display_name(name: str | None) -> list[str]:
     _reject_breaks("display name", name)
     if not _is_plain(name):
         return _encoded_words(name)
-    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-    return (name if _ATOMS.fullmatch(name) else f'"{quoted}"').split(" ")
+    if _ATOMS.fullmatch(name):
+        return name.split(" ")
+    # Some readers do not understand a quoted string that continues on the next line.
+    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return [quoted] if len(quoted) <= WORD_LENGTH_MAX else _encoded_words(name)
 
 
 def _is_plain(text: str) -> bool:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.headerregistry import AddressHeader
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP
 from email.utils import parseaddr
 from typing import Any, cast
@@ -50,14 +50,14 @@ def parsed(message: OutgoingMessage) -> EmailMessage:
     assert b"\0" not in data
     assert not any(b"\r" in line or b"\n" in line for line in lines)
     assert max(map(len, lines)) <= OCTETS_MAX
-    return cast(EmailMessage, message_from_bytes(data, policy=SMTP))
+    return message_from_bytes(data, policy=SMTP)
 
 
 def addresses(message: EmailMessage, header: str) -> list[str]:
     return [one.addr_spec for one in cast(AddressHeader, message[header]).addresses]
 
 
-def content(part: EmailMessage) -> str:
+def content(part: MIMEPart) -> str:
     return str(part.get_content()).replace("\r\n", "\n")
 
 
@@ -76,7 +76,7 @@ def test_subject_survives_and_adds_no_header(subject: str) -> None:
     assert sorted(message.keys()[len(HEADERS) :]) == MIME_HEADERS
 
 
-@given(name=(one_line | words).map(lambda name: " ".join(name.split())))
+@given(name=(one_line | words).map(lambda name: " ".join(name.split())[:250].rstrip()))
 def test_display_name_survives_and_adds_no_address(name: str) -> None:
     message = parsed(outgoing(from_name=name))
 
