@@ -1,7 +1,7 @@
 """Rate limits: one token bucket per caller, and one per tenant for all of its callers.
 
-* A caller is an agent, with any of its keys and over any transport, or an auditor key. A rejected
-  request takes no token, and its response says how long to wait.
+* A caller is an agent, with any of its keys and over any transport, or a key of an auditor or
+  of a mail server. A rejected request takes no token, and its response says how long to wait.
 * A tenant key acts for all agents of its tenant, and an admin key for all tenants. Both count only
   against the bucket of the tenant.
 * Each operation leaves a reserve in the bucket for more urgent ones. An urgent operation, which
@@ -29,7 +29,7 @@ from quorate.domain.shared.records import changed, record
 COMMAND_RESERVE = 0.25
 READ_RESERVE = 0.5
 _OWN_RATES = ("rate_per_key", "burst_per_key", "rate_per_tenant", "burst_per_tenant")
-INDIVIDUALLY_LIMITED_ROLES: frozenset[Role] = frozenset({"agent", "auditor"})
+INDIVIDUALLY_LIMITED_ROLES: frozenset[Role] = frozenset({"agent", "auditor", "mail"})
 
 # Headers of the response that say how many more requests are accepted.
 Allowance: TypeAlias = tuple[tuple[bytes, bytes], ...]

@@ -73,7 +73,7 @@ Examples:
     type=click.Choice(ROLES),
     required=True,
     help="What the key may do: tenant = act for every agent, agent = act for one agent, "
-    "auditor = read.",
+    "auditor = read, mail = deliver mail.",
 )
 @click.option("--agent-name", allow_from_autoenv=False, help="The agent; only with --role agent.")
 @tenant_option
@@ -361,6 +361,7 @@ def _print_own(key: "KeyInfo", service: Service) -> None:
         "tenant": f"may act for every agent of tenant {key.tenant_id}",
         "agent": f"may act only for agent {key.agent_name} of tenant {key.tenant_id}",
         "auditor": f"may read the event log of tenant {key.tenant_id}",
+        "mail": f"may only deliver mail to agents of tenant {key.tenant_id}",
     }
     details = {
         "service": redact_url(service.url),

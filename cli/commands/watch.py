@@ -124,9 +124,10 @@ def _agent(api: ApiClient, acting_agent: AgentRef) -> str | None:
     if acting_agent.name is not None:
         return agent_id_of(api, acting_agent.name)
     key = api.call(requests.get_own_key())
-    if key.role == "admin":
+    if key.role in {"admin", "mail"}:
         raise Failure(
-            "The admin key cannot read the log of a tenant: use a tenant key", UNAUTHORIZED
+            f"A key of role {key.role} cannot read the log of a tenant: use a tenant key",
+            UNAUTHORIZED,
         )
     return key.agent_id
 

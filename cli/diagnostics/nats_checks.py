@@ -26,8 +26,8 @@ def nats(target: Target) -> CheckResult:
     """Check the login, the subscriptions and, with an agent key, a request."""
     if target.key is None:
         return skipped("the key was not verified")
-    if target.key.role == "admin":
-        return skipped("the admin key cannot use NATS")
+    if target.key.role in {"admin", "mail"}:
+        return skipped(f"a key of role {target.key.role} cannot use NATS")
     if target.nats_url is None:
         return skipped("no NATS URL configured: set --nats-url or QUORATE_NATS_URL to check")
     servers = [server.strip() for server in target.nats_url.split(",")]

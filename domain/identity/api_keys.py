@@ -1,7 +1,8 @@
-"""An API key identifies the caller: an operator (admin), a tenant, one agent, or an auditor.
+"""An API key identifies the caller: an operator (admin), a tenant, one agent, an auditor, or mail.
 
-* An operator issues any key. A tenant issues keys of its own agents and auditors. A key never
-  changes its role, its tenant or its agent. A second revocation succeeds and changes nothing.
+* An operator issues any key. A tenant issues keys of its own agents, auditors and mail servers. A
+  key never changes its role, its tenant or its agent. A second revocation succeeds and changes
+  nothing.
 * A key may have an expiry. From that time it is rejected like a revoked one, but no event is
   recorded: it counts against the quota of keys until it is revoked.
 * A rotation issues a key with the same role and agent. The old key is revoked at once, or expires
@@ -37,9 +38,10 @@ from quorate.domain.shared.timestamps import MILLISECONDS_PER_SECOND, Timestamp
 
 ISSUED_BY: dict[Role, frozenset[Role]] = {
     "admin": frozenset(ROLES),
-    "tenant": frozenset({"agent", "auditor"}),
+    "tenant": frozenset({"agent", "auditor", "mail"}),
     "agent": frozenset(),
     "auditor": frozenset(),
+    "mail": frozenset(),
 }
 EXPIRY_SECONDS_MIN = 60
 EXPIRY_SECONDS_MAX = 10 * 365 * 86_400

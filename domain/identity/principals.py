@@ -4,8 +4,8 @@ from typing import Literal, TypeAlias
 
 from quorate.domain.shared.records import record
 
-Role: TypeAlias = Literal["admin", "tenant", "agent", "auditor"]
-ROLES: tuple[Role, ...] = ("admin", "tenant", "agent", "auditor")
+Role: TypeAlias = Literal["admin", "tenant", "agent", "auditor", "mail"]
+ROLES: tuple[Role, ...] = ("admin", "tenant", "agent", "auditor", "mail")
 SYSTEM_ACTOR = "quorate"  # The actor of events that the service records without a caller.
 
 

@@ -246,6 +246,9 @@ class Tenant(KeyHolder):
     async def create_auditor(self) -> KeyHolder:
         return KeyHolder(self.operator, await self.issue("auditor"))
 
+    async def create_mail_server(self) -> KeyHolder:
+        return KeyHolder(self.operator, await self.issue("mail"))
+
 
 class Operator(Caller):
     """Holds the admin key and closes all connections after a test."""

@@ -36,7 +36,7 @@ from tests.e2e.service.two_tenants import (
     parameters,
 )
 
-TENANT_ROLES: tuple[Role, ...] = ("tenant", "agent", "auditor")
+TENANT_ROLES: tuple[Role, ...] = ("tenant", "agent", "auditor", "mail")
 
 
 def named(endpoint: AnyOperation) -> str:

@@ -27,6 +27,7 @@ class TenantData:
 
     tenant: Tenant
     auditor: KeyHolder
+    mail: KeyHolder
     agent: Agent
     spare_key: str  # The id of an unused key.
     lease: str
@@ -40,11 +41,17 @@ class TenantData:
             "tenant": self.tenant,
             "agent": self.agent,
             "auditor": self.auditor,
+            "mail": self.mail,
         }
 
     def key_of(self, role: Role) -> IssuedKey:
         """Return the key of a role that keys of a tenant may have."""
-        holders = {"tenant": self.tenant, "agent": self.agent, "auditor": self.auditor}
+        holders = {
+            "tenant": self.tenant,
+            "agent": self.agent,
+            "auditor": self.auditor,
+            "mail": self.mail,
+        }
         return holders[role].issued
 
     @property
@@ -70,6 +77,7 @@ async def create_tenant_data(operator: Operator) -> TenantData:
     return TenantData(
         tenant=tenant,
         auditor=await tenant.create_auditor(),
+        mail=await tenant.create_mail_server(),
         agent=agent,
         spare_key=(await tenant.issue("auditor")).id,
         lease=lease["id"],

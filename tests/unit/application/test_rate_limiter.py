@@ -103,13 +103,13 @@ def test_limiter_accepts_everything_without_rates() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_caller_of_separates_only_agents_and_auditors(role: Role) -> None:
+def test_caller_of_separates_agents_auditors_and_mail_servers(role: Role) -> None:
     principal = Principal(key_id="key", role=role, tenant=TENANT, agent_id=None, agent_name=None)
     rates = Rates(per_key=1.0, burst_per_key=1.0, per_tenant=RATE, burst_per_tenant=BURST)
 
     accepted = count_accepted(100, RateLimiter(rates, SetClock()), caller_of(principal))
 
-    assert accepted == (1 if role in {"agent", "auditor"} else BURST)
+    assert accepted == (1 if role in {"agent", "auditor", "mail"} else BURST)
 
 
 # -- How much is left ---------------------------------------------------------

@@ -16,7 +16,7 @@ from quorate.bus.subjects import (
     parse_command_subject,
     permissions,
 )
-from quorate.domain.identity.principals import ROLES, Principal
+from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.identity.tenants import TENANT_ID
 from quorate.domain.registry import EVENT_TYPES
 from tests.integration.bus.stage import ANN, BOB, EVE, OTHER_TENANT, TENANT
@@ -136,11 +136,14 @@ def test_response_inbox_belongs_to_its_agent(reply: str) -> None:
     assert not ann.owns_inbox(reply)
 
 
-def test_admin_key_has_no_permissions() -> None:
-    admin = Principal(key_id="adminadminadmina", role="admin", tenant="_operators")
+@pytest.mark.parametrize("role", ["admin", "mail"])
+def test_keys_of_admins_and_mail_servers_have_no_permissions(role: Role) -> None:
+    assert permissions(Principal(key_id="adminadminadmina", role=role, tenant=TENANT)) is None
 
-    assert permissions(admin) is None
-    assert {role for family in FAMILIES for role in family.subscribed_by} | {"admin"} == set(ROLES)
+
+def test_other_keys_may_subscribe() -> None:
+    others = {role for family in FAMILIES for role in family.subscribed_by}
+    assert others == set(ROLES) - {"admin", "mail"}
 
 
 @pytest.mark.parametrize(

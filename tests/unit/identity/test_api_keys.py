@@ -32,7 +32,14 @@ from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.identity.tenants import TenantCreated, TenantNotFound
 from quorate.domain.registry import stream_of
 from quorate.domain.shared.timestamps import Timestamp
-from tests.unit.support.sample_commands import ADMIN_KEY, AUDITOR_KEY, TENANT_KEY, key_of, register
+from tests.unit.support.sample_commands import (
+    ADMIN_KEY,
+    AUDITOR_KEY,
+    MAIL_KEY,
+    TENANT_KEY,
+    key_of,
+    register,
+)
 from tests.unit.support.sample_events import registered
 from tests.unit.support.specification import NOON, TimedEvent, after, given
 
@@ -44,14 +51,17 @@ CALLERS = {
     "tenant": TENANT_KEY,
     "agent": key_of("ann"),
     "auditor": AUDITOR_KEY,
+    "mail": MAIL_KEY,
 }
 ALLOWED = {
     ("admin", "admin"),
     ("admin", "tenant"),
     ("admin", "agent"),
     ("admin", "auditor"),
+    ("admin", "mail"),
     ("tenant", "agent"),
     ("tenant", "auditor"),
+    ("tenant", "mail"),
 }
 key_ids = st.text(string.ascii_lowercase + string.digits, min_size=16, max_size=16)
 secret_bytes = st.binary(min_size=32, max_size=32)
@@ -172,7 +182,7 @@ def issued(
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("caller", ROLES)
-def test_admin_issues_any_key_and_tenant_issues_agent_and_auditor_keys(
+def test_admin_issues_any_key_and_tenant_issues_keys_of_its_agents_and_servers(
     caller: Role, role: Role
 ) -> None:
     agent = "ann" if role == "agent" else None

@@ -22,7 +22,7 @@ from quorate.domain.identity.principals import ROLES, Principal, Role
 from quorate.domain.identity.tenants import TenantCreated
 from quorate.domain.shared.quotas import QuotaExceeded, Quotas
 from quorate.domain.shared.timestamps import Timestamp
-from tests.unit.support.sample_commands import ADMIN_KEY, AUDITOR_KEY, TENANT_KEY, key_of
+from tests.unit.support.sample_commands import ADMIN_KEY, AUDITOR_KEY, MAIL_KEY, TENANT_KEY, key_of
 from tests.unit.support.sample_events import registered
 from tests.unit.support.specification import NOON, TimedEvent, after, given
 
@@ -32,6 +32,7 @@ CALLERS = {
     "tenant": TENANT_KEY,
     "agent": key_of("ann"),
     "auditor": AUDITOR_KEY,
+    "mail": MAIL_KEY,
 }
 created = TimedEvent(at=NOON, event=TenantCreated(tenant_id="acme"))
 

@@ -35,6 +35,7 @@ def key_of(name: str) -> Principal:
 TENANT_KEY = Principal(key_id="keytenant", role="tenant", tenant="acme")
 ADMIN_KEY = Principal(key_id="keyadmin", role="admin", tenant="_operators")
 AUDITOR_KEY = Principal(key_id="keyauditor", role="auditor", tenant="acme")
+MAIL_KEY = Principal(key_id="keymail", role="mail", tenant="acme")
 
 # -- Commands ------------------------------------------------------------------
 
