@@ -15,6 +15,7 @@ from quorate.api.registry import NATS_OPERATIONS
 from quorate.application.execution import Service
 from quorate.application.failed_login_limiter import FailedLoginLimiter
 from quorate.application.key_cache import KeyCache
+from quorate.application.mail.outbound import CommitSignal
 from quorate.application.rate_limiter import RateLimiter
 from quorate.application.read_budget import ReadBudget
 from quorate.application.request_metrics import RequestMetrics
@@ -40,7 +41,6 @@ from quorate.eventlog.shared_clock import SharedClock
 from quorate.eventlog.transactions import DatabaseUnavailable
 from quorate.projections.agent_names import AgentNames
 from quorate.projections.agent_overviews import AgentOverviews
-from quorate.projections.deadlines import DueAggregates
 from quorate.projections.expired_keys import ExpiredKeys
 from quorate.projections.migrations.schema import ServerSchema
 from quorate.projections.notifications import NotificationQueries
@@ -50,10 +50,10 @@ from quorate.projections.tenant_queries import TenantQueries
 from quorate.projections.totals import TotalsQuery
 from quorate.runtime.asgi import ASGIApplication
 from quorate.runtime.clock import MonotonicClock
-from quorate.server.agent_tasks import AgentRetention, WindowComparison
-from quorate.server.deadline_scheduler import DeadlineScheduler
+from quorate.server.agent_tasks import WindowComparison
 from quorate.server.file_permissions import DATABASE
 from quorate.server.leader_election import LeaderTasks
+from quorate.server.leader_tasks import create_leader_tasks
 from quorate.server.mail import create_mail_service
 from quorate.server.metrics import Metrics
 from quorate.server.options import Options
@@ -147,12 +147,15 @@ def _build(
         tracing=tracing,
         registry=registry,
     )
-    listeners = (tenant_access.record, nats_service.wake, subscriptions.wake)
+    signal = CommitSignal()
+    listeners = (tenant_access.record, nats_service.wake, subscriptions.wake, signal.wake)
     commits = CommitFeed(log, lambda rows: _notify(listeners, rows), subscriptions.read_again)
     command_bus = _create_command_bus(
         *(log, options, clock, new_id), commits=commits, tracing=tracing, registry=registry
     )
-    leader = _create_leader_tasks(log, options, clock, new_id, command_bus, nats_service)
+    leader = create_leader_tasks(
+        *(log, options, clock, new_id, command_bus, nats_service, signal, registry)
+    )
 
     metrics = Metrics(
         registry=registry,
@@ -215,27 +218,6 @@ def _notify(
 ) -> None:
     for listener in listeners:
         listener(rows)
-
-
-def _create_leader_tasks(  # noqa: PLR0917 - the parts that the tasks use.
-    log: EventStore,
-    options: Options,
-    clock: MonotonicClock,
-    new_id: Uuid7,
-    command_bus: CommandBus,
-    nats_service: NatsService,
-) -> LeaderTasks:
-    scheduler = DeadlineScheduler(command_bus, DueAggregates(log), clock, new_id)
-    retention = AgentRetention(
-        *(command_bus, AgentOverviews(log), clock, new_id),
-        retention_hours=options.agent_retention_hours,
-    )
-    tasks = {
-        "outbox_relay": nats_service.lead,
-        "deadline_scheduler": scheduler.run,
-        "agent_retention": retention.run,
-    }
-    return LeaderTasks(log.database, tasks)
 
 
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:

@@ -5,18 +5,19 @@
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import orjson
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Select,
+    String,
     bindparam,
     exists,
     func,
+    literal,
     literal_column,
     select,
+    type_coerce,
 )
 
 from quorate.domain.mail.deliveries import Delivery
@@ -32,9 +33,7 @@ from quorate.projections.tables import tenants
 
 EARLIER_MAX = 50  # Messages of a thread that References names.
 _deliveries, _messages = delivery_rows.TABLE, message_rows.TABLE
-_is_waiting: ColumnElement[bool] = literal_column("deliveries.next_attempt_at IS NOT NULL")
 _is_held: ColumnElement[bool] = literal_column("deliveries.status = 'held'")
-_is_dead: ColumnElement[bool] = literal_column("deliveries.status = 'dead_lettered'")
 
 
 @record
@@ -63,16 +62,6 @@ class Outgoing:
     earlier: Sequence[EarlierMessage]  # The oldest first.
 
 
-@record
-class MailTotals:
-    """Deliveries that wait for an attempt, are held, or were given up; and the oldest attempt."""
-
-    waiting: int = 0
-    held: int = 0
-    dead_letters: int = 0
-    oldest_due_at: Timestamp | None = None
-
-
 class OutgoingMail:
     def __init__(self, log: EventStore) -> None:
         self._log = log
@@ -82,22 +71,20 @@ class OutgoingMail:
             tenants.c.id == _deliveries.c.tenant, tenants.c.suspended_at.is_not(None)
         )
         busy, (domain,) = log.database.rows("busy", 1)
-        is_busy = exists().select_from(busy).where(_deliveries.c.contact_key.like("%@" + domain))
+        pattern = literal("%@", String) + type_coerce(domain, String)
+        is_busy = exists().select_from(busy).where(_deliveries.c.contact_key.like(pattern))
         at, now = _deliveries.c.next_attempt_at, bindparam("now", type_=BigInteger)
-        due = select(_deliveries).where(_is_waiting, at <= now, ~is_busy, ~is_suspended)
+        due = select(_deliveries).where(
+            delivery_rows.is_waiting, at <= now, ~is_busy, ~is_suspended
+        )
         self._due = Query(due.order_by(at).limit(bindparam("limit")), dialect)
-        later = select(func.min(at).label("at")).where(_is_waiting, at > now, ~is_suspended)
+        later = select(func.min(at).label("at")).where(
+            delivery_rows.is_waiting, at > now, ~is_suspended
+        )
         self._next = Query(later, dialect)
         held = select(_deliveries).where(delivery_rows.is_listed, _is_held, ~is_suspended)
         by_key = (_deliveries.c.tenant, _deliveries.c.id)
         self._held = Query(held.order_by(*by_key).limit(bindparam("limit")), dialect)
-        totals: Select[Any] = select(
-            _scalar(func.count(), _is_waiting).label("waiting"),
-            _scalar(func.min(at), _is_waiting).label("oldest"),
-            _scalar(func.count(), delivery_rows.is_listed & _is_held).label("held"),
-            _scalar(func.count(), delivery_rows.is_listed & _is_dead).label("dead"),
-        )
-        self._totals = Query(totals, dialect)
         its_tenant = _messages.c.tenant == bindparam("tenant")
         message = select(_messages).where(its_tenant, _messages.c.id == bindparam("id"))
         self._message = Query(message, dialect)
@@ -154,23 +141,9 @@ class OutgoingMail:
             ],
         )
 
-    async def totals(self) -> MailTotals:
-        async with self._log.read() as transaction:
-            (row,) = await transaction.fetch(self._totals, {})
-        return MailTotals(
-            waiting=row.waiting,
-            held=row.held,
-            dead_letters=row.dead,
-            oldest_due_at=None if row.oldest is None else Timestamp(row.oldest),
-        )
-
     async def _deliveries(self, query: Query, values: dict[str, object]) -> Sequence[DueDelivery]:
         async with self._log.read() as transaction:
             rows = await transaction.fetch(query, values)
         return [
             DueDelivery(tenant=row.tenant, delivery=delivery_rows.from_row(row)) for row in rows
         ]
-
-
-def _scalar(value: ColumnElement[int], condition: ColumnElement[bool]) -> ColumnElement[int]:
-    return select(value).select_from(_deliveries).where(condition).scalar_subquery()
