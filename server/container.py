@@ -191,17 +191,7 @@ def _build(
         request_metrics=request_metrics,
         tracing=tracing,
     )
-    names = AgentNames(log)
-    nats_service.serve_commands(
-        NatsCommandHandler(
-            service,
-            names,
-            NATS_OPERATIONS,
-            limit=tenant_access.check,
-            request_metrics=request_metrics,
-            tracing=tracing,
-        )
-    )
+    _serve_nats_commands(service, nats_service)
     return _Built(
         service=service, nats_service=nats_service, commits=commits, leader=leader, metrics=metrics
     )
@@ -218,6 +208,19 @@ def _notify(
 ) -> None:
     for listener in listeners:
         listener(rows)
+
+
+def _serve_nats_commands(service: Service, nats_service: NatsService) -> None:
+    nats_service.serve_commands(
+        NatsCommandHandler(
+            service,
+            AgentNames(service.log),
+            NATS_OPERATIONS,
+            limit=service.tenant_access.check,
+            request_metrics=service.request_metrics,
+            tracing=service.tracing,
+        )
+    )
 
 
 def _create_failed_login_limiter(key_cache: KeyCache, options: Options) -> FailedLoginLimiter:

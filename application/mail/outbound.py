@@ -2,8 +2,8 @@
 
 Guarantees:
 
-* It keeps nothing that the log does not have, except outcomes that are not recorded yet. Whoever
-  becomes leader continues with the deliveries that are due.
+* It keeps nothing that the log does not have, except outcomes that are not recorded yet. The next
+  leader continues with the deliveries that are due.
 * The send gate judges a delivery immediately before its attempt (``BeginDelivery``).
 * An accepted message is sent again only if this process ends, or loses the leadership, between the
   acceptance and the commit of ``MessageRelayed``. Both copies have the same Message-ID. While the
